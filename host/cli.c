@@ -1,0 +1,206 @@
+/* Shared parts of the command line: options that every subcommand has, messages, the default model. */
+#include "host/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/status.h"
+
+#define DEFAULT_MODEL "samc-tiny.safetensors"
+enum { PATH_ROOM = 4096 };
+
+static const char common_help[] =
+    "\n"
+    "Common options:\n"
+    "  --model FILE          safetensors written by 'samc convert', or a PyTorch .pth checkpoint\n"
+    "                        (default: the installed " DEFAULT_MODEL ")\n"
+    "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
+    "  --precision NAME      auto or f32 (default: auto, f32 on a CPU)\n"
+    "  --threads N           1 to 256 (default: one for each processor)\n"
+    "  -q, --quiet           no progress on standard error, errors only\n"
+    "      --version         print the version and exit\n"
+    "  -h, --help            print this and exit\n"
+    "\n"
+    "Exit codes: 0 success, 1 failure (bad file, full disk, ...), 2 wrong usage. An error is one line on\n"
+    "standard error.\n";
+
+/* File names and decoders' messages may hold line breaks; an error is one line all the same. */
+static void print_line(const char *text) {
+    size_t length = strlen(text);
+    char *line = malloc(length + 1);
+    if (line == NULL) {
+        fputs("out of memory", stderr);
+    } else {
+        for (size_t i = 0; i <= length; i++) line[i] = text[i] != '\0' && (unsigned char)text[i] < ' ' ? ' ' : text[i];
+        fputs(line, stderr);
+    }
+    free(line);
+}
+
+int samc__cli_fail(const char *message) {
+    fputs("samc: ", stderr);
+    print_line(message);
+    fputc('\n', stderr);
+    return SAMC__EXIT_FAILURE;
+}
+
+int samc__cli_usage(const samc__cli *cli, const char *format, ...) {
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "samc %s: ", cli->command);
+    print_line(message);
+    fprintf(stderr, " (see 'samc %s --help')\n", cli->command);
+    return SAMC__EXIT_USAGE;
+}
+
+void samc__cli_note(const samc__cli *cli, const char *format, ...) {
+    if (cli->quiet) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+bool samc__cli_integer(const char *text, int least, int most, int *value) {
+    size_t length = strlen(text);
+    if (length == 0 || length > 9 || strspn(text, "0123456789") != length) return false;
+    *value = atoi(text);
+    return *value >= least && *value <= most;
+}
+
+samc__cli samc__cli_begin(const char *command, const char *help) {
+    return (samc__cli){.command = command, .help = help, .options = samc_default_options()};
+}
+
+/* Index of `name` in a list that ends with NULL; -1 where it is not in there. */
+static int index_of(const char *name, const char *const *names) {
+    for (int i = 0; names[i] != NULL; i++)
+        if (strcmp(name, names[i]) == 0) return i;
+    return -1;
+}
+
+/* Returns false where the program is to stop, with the exit code set. */
+static bool common_option(samc__cli *cli, int option) {
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
+    static const char *const precisions[] = {"auto", "f32", NULL};              /* in the order of samc_precision */
+    int index;
+    cli->exit_code = SAMC__EXIT_OK;
+    switch (option) {
+    case SAMC__CLI_MODEL:
+        cli->model = optarg;
+        return true;
+    case SAMC__CLI_BACKEND:
+        index = index_of(optarg, backends);
+        cli->options.backend = (samc_backend)index;
+        if (index < 0) cli->exit_code = samc__cli_usage(cli, "--backend is auto, ref, cpu or cuda, not '%s'", optarg);
+        return index >= 0;
+    case SAMC__CLI_PRECISION:
+        index = index_of(optarg, precisions);
+        cli->options.precision = (samc_precision)index;
+        if (index < 0) cli->exit_code = samc__cli_usage(cli, "--precision is auto or f32, not '%s'", optarg);
+        return index >= 0;
+    case SAMC__CLI_THREADS:
+        if (samc__cli_integer(optarg, 1, 256, &cli->options.threads)) return true;
+        cli->exit_code = samc__cli_usage(cli, "--threads is a number from 1 to 256, not '%s'", optarg);
+        return false;
+    case 'q':
+        cli->quiet = true;
+        return true;
+    case SAMC__CLI_VERSION:
+        printf("samc %s\n", samc_version());
+        return false;
+    default: /* 'h' */
+        fputs(cli->help, stdout);
+        fputs(common_help, stdout);
+        return false;
+    }
+}
+
+int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, const struct option *table) {
+    char shorts[32];
+    snprintf(shorts, sizeof shorts, ":%sqh", letters); /* the colon: missing arguments are reported as ':' */
+    opterr = 0;
+    for (;;) {
+        int before = optind, option = getopt_long(argc, argv, shorts, table, NULL);
+        if (option == ':') {
+            cli->exit_code = samc__cli_usage(cli, "%s needs an argument", argv[optind - 1]);
+            return SAMC__CLI_STOP;
+        }
+        if (option == '?') {
+            const char *given = argv[optind > before ? optind - 1 : before];
+            cli->exit_code = samc__cli_usage(cli, "unknown or misused option '%s'", given);
+            return SAMC__CLI_STOP;
+        }
+        bool common = option == 'q' || option == 'h' || (option > SAMC__CLI_STOP && option < SAMC__CLI_OWN);
+        if (!common) return option;
+        if (!common_option(cli, option)) return SAMC__CLI_STOP;
+    }
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------------------------------
+ */
+
+json_t *samc__cli_string(const char *text) {
+    json_t *string = json_string(text);
+    if (string != NULL) return string;
+    size_t length = strlen(text);
+    char *clean = malloc(length * 3 + 1), *to = clean;
+    if (clean == NULL) return NULL;
+    for (size_t i = 0; i < length;) {
+        /* The longest piece of up to four bytes that Jansson takes as UTF-8. */
+        size_t piece = 0;
+        for (size_t n = 1; n <= 4 && i + n <= length && piece == 0; n++) {
+            json_t *one = json_stringn(text + i, n);
+            if (one != NULL) piece = n;
+            json_decref(one);
+        }
+        memcpy(to, piece == 0 ? "\xef\xbf\xbd" : text + i, piece == 0 ? 3 : piece);
+        to += piece == 0 ? 3 : piece;
+        i += piece == 0 ? 1 : piece;
+    }
+    string = json_stringn(clean, (size_t)(to - clean));
+    free(clean);
+    return string;
+}
+
+int samc__cli_print_json(json_t *object) {
+    if (object == NULL) return samc__cli_fail("out of memory");
+    int failed = json_dumpf(object, stdout, JSON_REAL_PRECISION(9));
+    json_decref(object);
+    if (failed != 0 || fputc('\n', stdout) == EOF || fflush(stdout) != 0)
+        return samc__cli_fail("cannot write to standard output");
+    return SAMC__EXIT_OK;
+}
+
+/* ---- The default model ---------------------------------------------------------------------------------------------
+ */
+
+bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error) {
+    if (cli->model != NULL) {
+        if (snprintf(path, PATH_ROOM, "%s", cli->model) < PATH_ROOM) return true;
+        samc__fail(error, SAMC_INVALID_ARGUMENT, "the name of the model is too long");
+        return false;
+    }
+    char program[PATH_ROOM], installed[PATH_ROOM + 64] = "";
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length > 0) {
+        program[length] = '\0';
+        *strrchr(program, '/') = '\0';
+        snprintf(installed, sizeof installed, "%s/../share/samc/" DEFAULT_MODEL, program);
+        if (access(installed, R_OK) == 0 && strlen(installed) < PATH_ROOM) {
+            strcpy(path, installed);
+            return true;
+        }
+    }
+    snprintf(path, PATH_ROOM, "%s", SAMC_DEFAULT_MODEL_DIR "/" DEFAULT_MODEL);
+    if (access(path, R_OK) == 0) return true;
+    samc__fail(error, SAMC_IO, "no --model given, and no default model at %s or %s", installed, path);
+    return false;
+}

@@ -1,0 +1,63 @@
+/* What the subcommands of the command line share: common options, strict numbers, messages and exit codes. */
+#ifndef SAMC_HOST_CLI_H
+#define SAMC_HOST_CLI_H
+
+#include <getopt.h>
+#include <jansson.h>
+
+#include "runtime/samc.h"
+
+enum { SAMC__EXIT_OK = 0, SAMC__EXIT_FAILURE = 1, SAMC__EXIT_USAGE = 2 };
+
+/* The state of one command line. */
+typedef struct samc__cli {
+    const char *command;  /* "segment" */
+    const char *help;     /* the text of --help, before the common options */
+    samc_options options;
+    const char *model;    /* --model, or NULL */
+    bool quiet;
+    int exit_code;        /* where samc__cli_next() returned SAMC__CLI_STOP */
+} samc__cli;
+
+/* Values of long options without a letter; subcommands number theirs from SAMC__CLI_OWN. */
+enum { SAMC__CLI_STOP = 1000, SAMC__CLI_MODEL, SAMC__CLI_BACKEND, SAMC__CLI_PRECISION, SAMC__CLI_THREADS, SAMC__CLI_VERSION,
+       SAMC__CLI_OWN };
+
+/* The tail of every subcommand's table of long options. */
+#define SAMC__CLI_COMMON                                                                                              \
+    {"model", required_argument, NULL, SAMC__CLI_MODEL}, {"backend", required_argument, NULL, SAMC__CLI_BACKEND},     \
+    {"precision", required_argument, NULL, SAMC__CLI_PRECISION}, {"threads", required_argument, NULL, SAMC__CLI_THREADS}, \
+    {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                             \
+    {"help", no_argument, NULL, 'h'}, {0}
+
+samc__cli samc__cli_begin(const char *command, const char *help);
+/* The next option of the subcommand's own, -1 after the last one, SAMC__CLI_STOP where the program is to end with
+ * cli->exit_code. Common options are taken care of. `letters` are the short options that take an argument, such as "o:". */
+int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, const struct option *table);
+
+/* Each prints one line on the standard error and returns the exit code. */
+int samc__cli_usage(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int samc__cli_fail(const char *message);
+/* Progress for people: nothing with --quiet. */
+void samc__cli_note(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A whole number in decimal within the bounds; nothing else. */
+bool samc__cli_integer(const char *text, int least, int most, int *value);
+/* The text as a JSON string; bytes that are not UTF-8 (file names may hold any) become U+FFFD. NULL without memory. */
+json_t *samc__cli_string(const char *text);
+/* Prints the object on one line of the standard output, floats with the nine digits that bring back the same float. Takes
+ * the reference; NULL counts as out of memory. Returns the exit code. */
+int samc__cli_print_json(json_t *object);
+
+/* The model named by --model, or the default model. `path` has room for 4096 bytes. False with a message where there is none. */
+bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error);
+
+/* The subcommands; argv[0] is the subcommand's name. */
+int samc__cmd_convert(int argc, char **argv);
+int samc__cmd_info(int argc, char **argv);
+int samc__cmd_embed(int argc, char **argv);
+int samc__cmd_segment(int argc, char **argv);
+int samc__cmd_auto(int argc, char **argv);
+int samc__cmd_bench(int argc, char **argv);
+
+#endif

@@ -1,0 +1,11 @@
+/* PNG files: masks, overlays and cutouts. Written whole or not at all. */
+#ifndef SAMC_HOST_PNG_H
+#define SAMC_HOST_PNG_H
+
+#include "runtime/samc.h"
+
+/* pixels: [height, width, channels] of 1 (grey), 3 (RGB) or 4 (RGBA, colour not multiplied by alpha). */
+samc_status samc__png_write(const char *path, const uint8_t *pixels, int width, int height, int channels,
+                            samc_error *error);
+
+#endif

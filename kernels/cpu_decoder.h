@@ -1,0 +1,80 @@
+/* What the decoder's operators of the cpu table share: image tokens as lanes.
+ *
+ * A panel holds PANEL image tokens as [channels][PANEL], so that everything that is done to each token alone - norms, softmax
+ * over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across lanes. */
+#ifndef SAMC_KERNELS_CPU_DECODER_H
+#define SAMC_KERNELS_CPU_DECODER_H
+
+#include "kernels/attend_ref.h"
+#include "kernels/cpu_gemm.h"
+#include "kernels/cpu_linear.h"
+
+/* out [8][ld_out] = in [8][ld_in] transposed. */
+SAMC__INLINE void transpose8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
+    __m256 r[8], s[8];
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(in + i * ld_in);
+    for (int i = 0; i < 8; i += 2) s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(s[i], s[i + 2], 0x44), r[i + 1] = _mm256_shuffle_ps(s[i], s[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0x44), r[i + 3] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(out + i * ld_out, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(out + (i + 4) * ld_out, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
+/* x [tokens <= PANEL, channels] -> panel [channels][PANEL], zeros in the lanes beyond. */
+__attribute__((unused)) static void to_panel(const float *x, int64_t tokens, int64_t channels, float *panel) {
+    int64_t whole = tokens / 8 * 8, even = channels / 8 * 8;
+    for (int64_t c = 0; c < even; c += 8)
+        for (int64_t i = 0; i < whole; i += 8) transpose8(x + i * channels + c, channels, panel + c * PANEL + i, PANEL);
+    for (int64_t c = 0; c < channels; c++) {
+        for (int64_t i = c < even ? whole : 0; i < tokens; i++) panel[c * PANEL + i] = x[i * channels + c];
+        for (int64_t i = tokens; i < PANEL; i++) panel[c * PANEL + i] = 0.0f;
+    }
+}
+
+/* The reverse, for the lanes that are tokens. */
+__attribute__((unused)) static void from_panel(const float *panel, int64_t tokens, int64_t channels, float *x) {
+    int64_t whole = tokens / 8 * 8, even = channels / 8 * 8;
+    for (int64_t i = 0; i < whole; i += 8)
+        for (int64_t c = 0; c < even; c += 8) transpose8(panel + c * PANEL + i, PANEL, x + i * channels + c, channels);
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t i = c < even ? whole : 0; i < tokens; i++) x[i * channels + c] = panel[c * PANEL + i];
+}
+
+/* LayerNorm of every token of a panel over its channels, in place; the variance in a second pass. */
+__attribute__((unused)) static void norm_panel(float *x, int64_t channels, const float *g, const float *b, float eps) {
+    vf count = vf_set((float)channels);
+    for (int v = 0; v < PANEL; v += VW) {
+        vf sum[4], mean, scale; /* four sums, so that additions do not wait for each other */
+        for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
+        for (int64_t c = 0; c < channels; c++) sum[c % 4] = vf_add(sum[c % 4], vf_load(x + c * PANEL + v));
+        mean = vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count);
+        for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
+        for (int64_t c = 0; c < channels; c++) {
+            vf d = vf_sub(vf_load(x + c * PANEL + v), mean);
+            sum[c % 4] = vf_fma(d, d, sum[c % 4]);
+        }
+        scale = vf_add(vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count), vf_set(eps));
+        scale = vf_div(vf_set(1.0f), vf_sqrt(scale));
+        for (int64_t c = 0; c < channels; c++) {
+            vf y = vf_mul(vf_sub(vf_load(x + c * PANEL + v), mean), scale);
+            vf_store(x + c * PANEL + v, vf_fma(y, vf_set(g[c]), vf_set(b[c])));
+        }
+    }
+}
+
+SAMC__INLINE int64_t round_to(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+/* y . x over n elements. */
+SAMC__INLINE float dot(const float *x, const float *y, int64_t n) {
+    vf sum = vf_set(0.0f);
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW) sum = vf_fma(vf_load(x + i), vf_load(y + i), sum);
+    if (i < n) sum = vf_fma(vf_load_first(x + i, n - i), vf_load_first(y + i, n - i), sum);
+    return vf_sum(sum);
+}
+
+#endif

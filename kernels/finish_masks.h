@@ -1,0 +1,26 @@
+/* finish_masks: low-resolution logits -> bit-packed mask in the image's size, with area, stability counts and box.
+ *
+ * Both bilinear steps of Sam.postprocess_masks (low_res -> img_size, crop of the padding, -> image size; neither
+ * antialiased), then the threshold. Bit x % 64 of word x / 64 of a row is pixel x; bits beyond the width are 0. */
+#ifndef SAMC_KERNELS_FINISH_MASKS_H
+#define SAMC_KERNELS_FINISH_MASKS_H
+
+#include "kernels/view.h"
+
+typedef struct samc__mask_stats {
+    int64_t area;         /* logit > threshold */
+    int64_t above, below; /* logit > threshold + offset, logit > threshold - offset */
+    int32_t x0, y0, x1, y1; /* inclusive corners of the box; x1 < x0 when the mask is empty */
+} samc__mask_stats;
+
+typedef struct samc__finish_masks_args {
+    samc__view logits; /* [masks, low, low] */
+    int img_size;
+    int new_height, new_width; /* of the resized image inside the padded square */
+    int height, width;         /* of the image */
+    float threshold, offset;
+    uint64_t *bits; /* [masks, height, (width + 63) / 64]; NULL: statistics only */
+    samc__mask_stats *stats; /* [masks] */
+} samc__finish_masks_args;
+
+#endif

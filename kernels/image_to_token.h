@@ -1,0 +1,19 @@
+/* image_to_token: the image attends to the tokens, residual and norm.
+ *
+ * y = norm(keys + attn(q = keys + key_pe, k = queries + pe, v = queries)). y may be keys where the shapes agree. */
+#ifndef SAMC_KERNELS_IMAGE_TO_TOKEN_H
+#define SAMC_KERNELS_IMAGE_TO_TOKEN_H
+
+#include "kernels/view.h"
+
+typedef struct samc__image_to_token_args {
+    samc__view queries; /* [prompts, T, C] */
+    samc__view pe; /* [prompts, T, C] */
+    samc__view keys; /* [prompts or 1, N, C] */
+    samc__view key_pe; /* [N, C] */
+    samc__attention attention; /* inner width C / 2 in SAM */
+    samc__norm norm; /* [C] */
+    samc__view y; /* [prompts, N, C] */
+} samc__image_to_token_args;
+
+#endif

@@ -1,0 +1,15 @@
+/* layernorm: y = (x - mean) / sqrt(var + eps) * g + b over the last dimension, variance in two passes.
+ *
+ * Also the original's LayerNorm2d: activations are kept as [pixels, channels] everywhere. y may be x. */
+#ifndef SAMC_KERNELS_LAYERNORM_H
+#define SAMC_KERNELS_LAYERNORM_H
+
+#include "kernels/view.h"
+
+typedef struct samc__layernorm_args {
+    samc__view x; /* [m, c] */
+    samc__norm norm; /* g, b [c] */
+    samc__view y; /* [m, c] */
+} samc__layernorm_args;
+
+#endif

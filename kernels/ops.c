@@ -1,0 +1,47 @@
+/* The function tables and the checked, traced entry of every operator, all generated from the one list. */
+#include "kernels/ops.h"
+
+#include "kernels/caps.h"
+#include "kernels/cpu.h"
+
+#include <time.h>
+
+samc_status samc__bad_argument(samc_error *error, const char *op, const char *what) {
+    return samc__fail(error, SAMC_INVALID_ARGUMENT, "operator %s: %s does not hold", op, what);
+}
+
+void samc__ops_ref(samc__ops *ops) {
+#define SAMC_OP(name) ops->name = samc__##name##_ref;
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+}
+
+void samc__ops_cpu(samc__ops *ops, unsigned caps) {
+    if (caps & SAMC__CAP_ONEDNN) ops->linear = samc__linear_onednn;
+#ifdef SAMC_X86_RUNGS
+#define AVX2_SLOT(name) ops->name = samc__##name##_avx2;
+#define AVX512_SLOT(name) ops->name = samc__##name##_avx512;
+    if (caps & SAMC__CAP_AVX2) { SAMC__CPU_OPS(AVX2_SLOT) }
+    if (caps & SAMC__CAP_AVX512) { SAMC__CPU_OPS(AVX512_SLOT) }
+#undef AVX2_SLOT
+#undef AVX512_SLOT
+#endif
+}
+
+double samc__seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+#define SAMC_OP(name)                                                                                                 \
+    samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args) {                               \
+        SAMC__TRY(samc__##name##_check(args, exec->error));                                                           \
+        if (exec->trace == NULL) return exec->ops->name(exec, args);                                                  \
+        double start = samc__seconds();                                                                                 \
+        samc_status status = exec->ops->name(exec, args);                                                             \
+        exec->record(exec->trace, #name, samc__##name##_flops(args), samc__seconds() - start);                          \
+        return status;                                                                                                \
+    }
+#include "kernels/ops_list.h"
+#undef SAMC_OP

@@ -1,0 +1,93 @@
+/* Operators: fused units of work behind one table of functions for each backend.
+ *
+ * Every operator has a header with its argument struct, a reference in plain fp32 C (`x_ref.c`, the truth for everything
+ * else) that also holds its argument check and FLOP count, and faster versions beside it. Model code calls samc__<op>(),
+ * which checks the arguments, runs the table's function and records a span when tracing is on.
+ */
+#ifndef SAMC_KERNELS_OPS_H
+#define SAMC_KERNELS_OPS_H
+
+#include "kernels/add_rows.h"
+#include "kernels/attention_relpos.h"
+#include "kernels/conv3x3.h"
+#include "kernels/embed_grid.h"
+#include "kernels/embed_mask.h"
+#include "kernels/embed_points.h"
+#include "kernels/finish_masks.h"
+#include "kernels/image_to_token.h"
+#include "kernels/layernorm.h"
+#include "kernels/linear.h"
+#include "kernels/mask_rle.h"
+#include "kernels/nms.h"
+#include "kernels/packed.h"
+#include "kernels/preprocess.h"
+#include "kernels/small_regions.h"
+#include "kernels/token_attention.h"
+#include "kernels/token_to_image.h"
+#include "kernels/upscale_masks.h"
+#include "runtime/status.h"
+
+typedef struct samc__exec samc__exec;
+
+/* One function for each operator; a NULL slot is a build error that a test reports. */
+typedef struct samc__ops {
+#define SAMC_OP(name) samc_status (*name)(const samc__exec *exec, const samc__##name##_args *args);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+} samc__ops;
+
+/* Work on the items [begin, end); `worker` < exec->workers is unique among the calls that run at the same time. */
+typedef void samc__task(void *context, int64_t begin, int64_t end, int worker);
+
+/* What an operator runs on: the table, threads, scratch memory and where its error goes. All calls of one exec come from one
+ * thread at a time. */
+struct samc__exec {
+    const samc__ops *ops;
+    samc_error *error;
+    int workers;
+    void *pool;
+    /* Splits [0, n) into ranges of at most `grain` items and runs them on the workers; returns when all are done. */
+    void (*parallel)(void *pool, int64_t n, int64_t grain, samc__task *task, void *context);
+    void *memory;
+    void *(*allocate)(void *memory, size_t bytes); /* 64-byte aligned; NULL when there is no more */
+    void (*release)(void *memory, void *block);    /* NULL is allowed */
+    const samc__packed *packed;                    /* weights packed when the model was opened; NULL: none */
+    void *trace;                                   /* NULL: off */
+    void (*record)(void *trace, const char *name, double flops, double seconds);
+};
+
+/* Argument check: SAMC_OK, or INVALID_ARGUMENT with the operator and the argument at fault in `error`. */
+#define SAMC_OP(name) samc_status samc__##name##_check(const samc__##name##_args *args, samc_error *error);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+
+/* Floating point operations of one call, a multiply-add counted as two; 0 where memory is what counts. */
+#define SAMC_OP(name) double samc__##name##_flops(const samc__##name##_args *args);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+
+/* The references. */
+#define SAMC_OP(name) samc_status samc__##name##_ref(const samc__exec *exec, const samc__##name##_args *args);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+
+/* What model code calls: check, run, trace. */
+#define SAMC_OP(name) samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+
+enum { SAMC__CAP_ONEDNN = 1 << 16 };
+
+void samc__ops_ref(samc__ops *ops);               /* fills every slot */
+void samc__ops_cpu(samc__ops *ops, unsigned caps); /* overrides the slots that have a faster version for kernels/caps.h */
+
+double samc__seconds(void); /* monotonic clock */
+
+/* Reports a failed argument check; used by the checks. */
+samc_status samc__bad_argument(samc_error *error, const char *op, const char *what);
+#define SAMC__REQUIRE(error, op, condition)                                                                           \
+    do {                                                                                                              \
+        if (!(condition)) return samc__bad_argument(error, op, #condition);                                           \
+    } while (0)
+
+#endif

@@ -1,0 +1,19 @@
+/* token_to_image: tokens attend to the image, residual and norm.
+ *
+ * queries = norm(queries + attn(q = queries + pe, k = keys + key_pe, v = keys)). All prompts may share one image side
+ * (keys [1, N, C], the first layer without mask prompts): whatever depends on keys alone is then computed once. */
+#ifndef SAMC_KERNELS_TOKEN_TO_IMAGE_H
+#define SAMC_KERNELS_TOKEN_TO_IMAGE_H
+
+#include "kernels/view.h"
+
+typedef struct samc__token_to_image_args {
+    samc__view queries; /* [prompts, T, C], in and out */
+    samc__view pe; /* [prompts, T, C] */
+    samc__view keys; /* [prompts or 1, N, C] */
+    samc__view key_pe; /* [N, C] */
+    samc__attention attention; /* inner width C / 2 in SAM */
+    samc__norm norm; /* [C] */
+} samc__token_to_image_args;
+
+#endif

@@ -1,0 +1,91 @@
+/* upscale_masks for AVX2 and AVX-512: one panel of image tokens at a time from its channels to its logits.
+ *
+ * Weights are the broadcast side of every product, tokens the lanes, so that the norm, both activations and the product with
+ * the hypernetwork vectors need no sums across lanes; nothing larger than a panel's 4 x C / 4 channels is ever stored. */
+#include "kernels/cpu_decoder.h"
+
+#include <string.h>
+
+SAMC__DEFINE_TILE(tile_w, 1, MR) /* weights as [k][MR] */
+
+typedef struct upscale_task {
+    const samc__upscale_masks_args *args;
+    float *w1, *w2;   /* [4 C / 4 rows in tiles of MR][C][MR] and [4 C / 8 rows ...][C / 4][MR]; rows by pixel, then channel */
+    float *scratch;   /* [workers][scratch_floats] */
+    int64_t scratch_floats, c, c4, c8, panels;
+} upscale_task;
+
+/* w [k, out, 2, 2] -> tiles of MR rows, row = pixel * out + channel. */
+static void pack_tiles(const float *w, int64_t k, int64_t out, float *tiles) {
+    for (int64_t row = 0; row < 4 * out; row++)
+        for (int64_t i = 0; i < k; i++) tiles[(row / MR * k + i) * MR + row % MR] = w[(i * out + row % out) * 4 + row / out];
+}
+
+/* y [rows][PANEL] = w . x [k][PANEL] + bias[row % period]. */
+static void product(const float *tiles, int64_t rows, int64_t k, const float *x, const float *bias, int64_t period, float *y) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int v = 0; v < PANEL; v += VW) vf_store(y + r * PANEL + v, vf_set(bias[r % period]));
+    for (int64_t r = 0; r < rows; r += MR)
+        tile_w_2((int)(rows - r < MR ? rows - r : MR), tiles + r * k, x, PANEL, k, y + r * PANEL, PANEL, TILE_ADD);
+}
+
+static void gelu_all(float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += VW) vf_store(x + i, vf_gelu(vf_load(x + i)));
+}
+
+static void upscale_panels(void *context, int64_t begin, int64_t end, int worker) {
+    const upscale_task *t = context;
+    const samc__upscale_masks_args *a = t->args;
+    int64_t g = a->grid, n = g * g, low = 4 * g, masks = a->hyper.n[1], c4 = t->c4, c8 = t->c8;
+    float *x = t->scratch + worker * t->scratch_floats; /* [C][PANEL] */
+    float *first = x + t->c * PANEL, *second = first + 4 * c4 * PANEL; /* [4][C / 4][PANEL], [4][C / 8][PANEL] */
+    float *logits = second + 4 * c8 * PANEL;                           /* [masks][4 rows][4 columns][PANEL] */
+    for (int64_t item = begin; item < end; item++) {
+        int64_t prompt = item / t->panels, token = item % t->panels * PANEL, tokens = n - token < PANEL ? n - token : PANEL;
+        const float *hyper = samc__f32(a->hyper) + prompt * masks * c8; /* [masks][C / 8] */
+        to_panel(samc__f32(a->src) + (prompt * n + token) * t->c, tokens, t->c, x);
+        product(t->w1, 4 * c4, t->c, x, samc__f32(a->up1.b), c4, first);
+        for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
+            float *pixel = first + i * c4 * PANEL;
+            norm_panel(pixel, c4, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps);
+            gelu_all(pixel, c4 * PANEL);
+            product(t->w2, 4 * c8, c4, pixel, samc__f32(a->up2.b), c8, second);
+            gelu_all(second, 4 * c8 * PANEL);
+            for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
+                int64_t row = 2 * (i / 2) + j / 2, col = 2 * (i % 2) + j % 2;
+                for (int64_t m = 0; m < masks; m++)
+                    for (int v = 0; v < PANEL; v += VW) {
+                        vf sum = vf_set(0.0f);
+                        for (int64_t o = 0; o < c8; o++)
+                            sum = vf_fma(vf_set(hyper[m * c8 + o]), vf_load(second + (j * c8 + o) * PANEL + v), sum);
+                        vf_store(logits + ((m * 4 + row) * 4 + col) * PANEL + v, sum);
+                    }
+            }
+        }
+        for (int64_t m = 0; m < masks; m++)
+            for (int64_t row = 0; row < 4; row++) {
+                const float *in = logits + (m * 4 + row) * 4 * PANEL; /* [4][PANEL] */
+                for (int64_t i = 0; i < tokens; i++) {
+                    int64_t y = (token + i) / g, col = (token + i) % g;
+                    float *out = samc__f32(a->y) + ((prompt * masks + m) * low + 4 * y + row) * low + 4 * col;
+                    for (int64_t d = 0; d < 4; d++) out[d] = in[d * PANEL + i];
+                }
+            }
+    }
+}
+
+samc_status SAMC__RUNG(samc__upscale_masks)(const samc__exec *exec, const samc__upscale_masks_args *a) {
+    upscale_task t = {.args = a, .c = a->src.n[2], .c4 = a->norm.g.n[0], .c8 = a->hyper.n[2]};
+    t.panels = (a->src.n[1] + PANEL - 1) / PANEL;
+    t.scratch_floats = (t.c + 4 * t.c4 + 4 * t.c8 + 16 * a->hyper.n[1]) * PANEL;
+    int64_t w1 = round_to(4 * t.c4, MR) * t.c, w2 = round_to(4 * t.c8, MR) * t.c4;
+    w1 = round_to(w1, 16), w2 = round_to(w2, 16);
+    float *block = exec->allocate(exec->memory, (size_t)(w1 + w2 + exec->workers * t.scratch_floats) * sizeof(float));
+    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to upscale masks");
+    t.w1 = block, t.w2 = block + w1, t.scratch = block + w1 + w2;
+    pack_tiles(samc__f32(a->up1.w), t.c, t.c4, t.w1);
+    pack_tiles(samc__f32(a->up2.w), t.c4, t.c8, t.w2);
+    samc__parallel(exec, samc__upscale_masks_flops(a), a->src.n[0] * t.panels, 4, upscale_panels, &t);
+    exec->release(exec->memory, block);
+    return SAMC_OK;
+}

@@ -1,0 +1,432 @@
+/* Every mask of an image: SamAutomaticMaskGenerator to the letter, with its filters in the order that costs least.
+ *
+ * crops -> encode -> points in batches -> predicted IoU -> full-size bits and statistics of the survivors only -> stability ->
+ * crop edge -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never exist;
+ * bits live for a few masks at a time, run lengths for all. */
+#include "runtime/auto_list.h"
+#include "runtime/decoder.h"
+#include "runtime/encoder.h"
+#include "runtime/session.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    EDGE = 20,               /* pixels; is_box_near_crop_edge's atol */
+    MAX_LAYERS = 6,          /* 4^6 crops in the last */
+    MAX_POINTS_PER_SIDE = 1024,
+    MAX_BATCH = 4096,
+    BITS_BUDGET = 64 << 20,  /* bytes of full-size masks at a time */
+    CAPACITY = 16384,        /* runs of an ordinary mask */
+    MOST_TOGETHER = 64,      /* points; more would only cost memory */
+};
+
+samc_auto_options samc_default_auto_options(const samc_model *model) {
+    samc_auto_options o = {32, 64, 0.88, 0.95, 1.0, 0.7, 0, 0.7, 512.0 / 1500.0, 1, NULL, 0};
+    (void)model;
+    return o;
+}
+
+static samc_status check_options(samc_session *s, const samc_auto_options *o) {
+    samc_error *e = &s->error;
+    if (o->point_grids == NULL && (o->points_per_side < 1 || o->points_per_side > MAX_POINTS_PER_SIDE))
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_side must be 1 to %d, not %d", MAX_POINTS_PER_SIDE, o->points_per_side);
+    if (o->points_per_batch < 1 || o->points_per_batch > MAX_BATCH)
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_batch must be 1 to %d, not %d", MAX_BATCH, o->points_per_batch);
+    if (o->crop_n_layers < 0 || o->crop_n_layers > MAX_LAYERS)
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_layers must be 0 to %d, not %d", MAX_LAYERS, o->crop_n_layers);
+    if (o->crop_n_points_downscale_factor < 1)
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_points_downscale_factor must be at least 1, not %d", o->crop_n_points_downscale_factor);
+    if (!(o->crop_overlap_ratio >= 0.0 && o->crop_overlap_ratio < 1.0))
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_overlap_ratio must be at least 0 and below 1, not %g", o->crop_overlap_ratio);
+    if (!(o->stability_score_offset >= 0.0) || !isfinite(o->stability_score_offset) || o->min_mask_region_area < 0 ||
+        isnan(o->pred_iou_thresh) || isnan(o->stability_score_thresh) || isnan(o->box_nms_thresh) || isnan(o->crop_nms_thresh))
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "an automatic-mask option is negative or not a number");
+    return SAMC_OK;
+}
+
+/* What one image needs on its way. */
+typedef struct generator {
+    samc_session *s;
+    const samc_auto_options *o;
+    const samc_image *image;
+    int masks, low;             /* masks of a prompt, side of the low-resolution logits */
+    float *logits, *iou;        /* [points_per_batch, masks, low, low], [points_per_batch, masks] */
+    uint64_t *bits;             /* room for `bits_masks` masks of the whole image */
+    samc__mask_stats *stats;    /* [bits_masks] */
+    int64_t *lengths;           /* [bits_masks] */
+    uint32_t *counts;           /* [bits_masks, CAPACITY] */
+    int64_t bits_masks;
+    int batch;                  /* points decoded together */
+    samc__found_list found;
+    samc_auto_stats total;
+} generator;
+
+typedef struct crop { int x0, y0, x1, y1, layer; } crop;
+
+/* generate_crop_boxes: crop number `index` of `layer` (0: the whole image), columns outermost. */
+static crop crop_box(const generator *g, int layer, int index) {
+    int w = g->image->width, h = g->image->height, side = 1 << layer;
+    if (layer == 0) return (crop){0, 0, w, h, 0};
+    int overlap = (int)(g->o->crop_overlap_ratio * (w < h ? w : h) * (2.0 / side));
+    int crop_w = (int)ceil((double)((int64_t)overlap * (side - 1) + w) / side), crop_h = (int)ceil((double)((int64_t)overlap * (side - 1) + h) / side);
+    int x0 = (crop_w - overlap) * (index / side), y0 = (crop_h - overlap) * (index % side);
+    int x1 = x0 + crop_w < w ? x0 + crop_w : w, y1 = y0 + crop_h < h ? y0 + crop_h : h;
+    return (crop){x0, y0, x1, y1, layer};
+}
+
+/* is_box_near_crop_edge: a side of the box lies near that side of the crop, and not near that side of the image. */
+static bool near_crop_edge(const generator *g, const crop *c, const samc__found *f) {
+    const float side[4] = {f->x0, f->y0, f->x1, f->y1};
+    const float of_crop[4] = {(float)c->x0, (float)c->y0, (float)c->x1, (float)c->y1};
+    const float of_image[4] = {0.0f, 0.0f, (float)g->image->width, (float)g->image->height};
+    for (int i = 0; i < 4; i++)
+        if (fabsf(side[i] - of_crop[i]) <= EDGE && !(fabsf(side[i] - of_image[i]) <= EDGE)) return true;
+    return false;
+}
+
+/* Run lengths of a crop -> of the whole image, into `out`; returns how many. */
+static int64_t uncrop_counts(const generator *g, const crop *c, const uint32_t *counts, int64_t length, uint32_t *out) {
+    int64_t h = c->y1 - c->y0, full = g->image->height, position = 0, end = 0, n = 0;
+    for (int64_t i = 0; i < length; position += counts[i++]) {
+        if (i % 2 == 0) continue;
+        for (int64_t p = position; p < position + counts[i];) { /* the run, column by column */
+            int64_t in_column = h - p % h, rest = position + counts[i] - p, size = in_column < rest ? in_column : rest;
+            int64_t start = (c->x0 + p / h) * full + c->y0 + p % h;
+            if (n > 0 && start == end) {
+                out[n - 1] += (uint32_t)size; /* goes on from the foot of the column before */
+            } else {
+                out[n++] = (uint32_t)(start - end);
+                out[n++] = (uint32_t)size;
+            }
+            end = start + size;
+            p += size;
+        }
+    }
+    int64_t rest = (int64_t)g->image->width * full - end;
+    if (n == 0 || rest > 0) out[n++] = (uint32_t)rest;
+    return n;
+}
+
+/* Encodes `n` masks of `bits` [height, words] as run lengths into g->counts; masks with more runs than fit there are only
+ * counted. */
+static samc_status encode_counts(generator *g, const uint64_t *bits, int64_t n, int width, int height) {
+    return samc__mask_rle(&g->s->exec, &(samc__mask_rle_args){.bits = bits, .masks = n, .height = height, .width = width,
+                                                              .counts = g->counts, .capacity = CAPACITY, .lengths = g->lengths});
+}
+
+/* Gives `f` its own run lengths: those of mask `i` of the last encode_counts(), moved from the crop to the whole image. */
+static samc_status own_counts(generator *g, const crop *c, const uint64_t *bits, int64_t i, samc__found *f) {
+    const samc__exec *exec = &g->s->exec;
+    int width = c->x1 - c->x0, height = c->y1 - c->y0;
+    int64_t length = g->lengths[i], size = (int64_t)height * ((width + 63) / 64);
+    bool whole = height == g->image->height && width == g->image->width, fits = length <= CAPACITY;
+    int64_t most = whole ? length : 2 * (length + width) + 2; /* a run is cut once at each column it crosses */
+    uint32_t *own = fits ? NULL : exec->allocate(exec->memory, (size_t)length * sizeof *own);
+    f->counts = exec->allocate(exec->memory, (size_t)most * sizeof *f->counts);
+    samc_status status = SAMC_OK;
+    if (f->counts == NULL || (!fits && own == NULL)) status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
+    if (status == SAMC_OK && !fits)
+        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits + i * size, .masks = 1, .height = height, .width = width,
+                                                             .counts = own, .capacity = length, .lengths = &length});
+    if (status == SAMC_OK) {
+        const uint32_t *counts = fits ? g->counts + i * CAPACITY : own;
+        if (whole) memcpy(f->counts, counts, (size_t)length * sizeof *counts);
+        f->length = whole ? length : uncrop_counts(g, c, counts, length, f->counts);
+    } else {
+        exec->release(exec->memory, f->counts);
+        f->counts = NULL;
+    }
+    exec->release(exec->memory, own);
+    return status;
+}
+
+/* Finishes `n` masks (their logits are contiguous) and adds those that pass stability and edge. points: [n] prompt index. */
+static samc_status add_masks(generator *g, const crop *c, const samc__geometry *geometry, const float *logits, const float *iou,
+                             const int32_t *prompt, const double *xy, int64_t n) {
+    const samc__exec *exec = &g->s->exec;
+    int64_t low = g->low, words = (geometry->width + 63) / 64, size = words * geometry->height;
+    SAMC__TRY(samc__finish_masks(exec, &(samc__finish_masks_args){
+                                           .logits = samc__view3(logits, n, low, low),
+                                           .img_size = geometry->img_size,
+                                           .new_height = geometry->new_height, .new_width = geometry->new_width,
+                                           .height = geometry->height, .width = geometry->width,
+                                           .threshold = g->s->model->config.mask_threshold,
+                                           .offset = (float)g->o->stability_score_offset,
+                                           .bits = g->bits,
+                                           .stats = g->stats,
+                                       }));
+    samc__found pending[64];
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const samc__mask_stats *m = &g->stats[i];
+        float stability = m->below > 0 ? (float)m->above / (float)m->below : 0.0f;
+        if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && stability >= (float)g->o->stability_score_thresh)) continue;
+        g->total.after_stability++;
+        samc__found f = {.area = m->area, .iou = iou[i], .stability = stability, .crop = {c->x0, c->y0, c->x1, c->y1}};
+        f.point[0] = xy[2 * prompt[i]] + c->x0;
+        f.point[1] = xy[2 * prompt[i] + 1] + c->y0;
+        bool empty = m->area == 0; /* batched_mask_to_box: zeros, then moved with the crop */
+        f.x0 = (float)(c->x0 + (empty ? 0 : m->x0));
+        f.y0 = (float)(c->y0 + (empty ? 0 : m->y0));
+        f.x1 = (float)(c->x0 + (empty ? 0 : m->x1));
+        f.y1 = (float)(c->y0 + (empty ? 0 : m->y1));
+        if (near_crop_edge(g, c, &f)) continue;
+        g->total.after_edge++;
+        if (kept != i) memmove(g->bits + kept * size, g->bits + i * size, (size_t)size * sizeof *g->bits);
+        pending[kept++] = f;
+    }
+    if (kept == 0) return SAMC_OK;
+    SAMC__TRY(encode_counts(g, g->bits, kept, geometry->width, geometry->height));
+    for (int64_t i = 0; i < kept; i++) {
+        SAMC__TRY(own_counts(g, c, g->bits, i, &pending[i]));
+        SAMC__TRY(samc__found_add(exec, &g->found, &pending[i]));
+    }
+    return SAMC_OK;
+}
+
+/* One batch of point prompts on an encoded crop: decode, filter by predicted IoU, finish the survivors. */
+static samc_status process_points(generator *g, const crop *c, const samc__geometry *geometry, const float *embedding,
+                                  const double *xy, int n, samc_prompt *prompts, const samc_prompt **batch, float *points, int32_t *origin) {
+    static const int32_t foreground = 1;
+    int64_t mask_floats = (int64_t)g->low * g->low, kept = 0;
+    double start = samc__seconds();
+    for (int i = 0; i < n; i++) {
+        points[2 * i] = (float)xy[2 * i];
+        points[2 * i + 1] = (float)xy[2 * i + 1];
+        prompts[i] = (samc_prompt){.points = points + 2 * i, .labels = &foreground, .point_count = 1};
+        batch[i] = &prompts[i];
+    }
+    int most = samc__decode_batch(&g->s->model->config);
+    for (int i = 0; i < n; i += most) {
+        samc__prompt_batch args = {.prompts = batch + i, .count = n - i < most ? n - i : most, .tokens = 2,
+                                   .geometry = *geometry, .embedding = embedding, .key_pe = g->s->key_pe};
+        SAMC__TRY(samc__decode(&g->s->exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks));
+    }
+    double decoded = samc__seconds();
+    g->total.decode_seconds += decoded - start;
+    g->total.prompts += n;
+    g->total.masks += (int64_t)n * g->masks;
+    for (int64_t i = 0; i < (int64_t)n * g->masks; i++) {
+        if (g->o->pred_iou_thresh > 0.0 && !(g->iou[i] > (float)g->o->pred_iou_thresh)) continue;
+        if (kept != i) memmove(g->logits + kept * mask_floats, g->logits + i * mask_floats, (size_t)mask_floats * sizeof(float));
+        g->iou[kept] = g->iou[i];
+        origin[kept++] = (int32_t)(i / g->masks);
+    }
+    g->total.after_iou += kept;
+    samc_status status = SAMC_OK;
+    for (int64_t i = 0; i < kept && status == SAMC_OK; i += g->bits_masks)
+        status = add_masks(g, c, geometry, g->logits + i * mask_floats, g->iou + i, origin + i, xy,
+                           kept - i < g->bits_masks ? kept - i : g->bits_masks);
+    g->total.post_seconds += samc__seconds() - decoded;
+    return status;
+}
+
+/* All points of one crop, then suppression within it by predicted IoU. */
+static samc_status process_crop(generator *g, const crop *c, const float *embedding) {
+    const samc__exec *exec = &g->s->exec;
+    samc__geometry geometry = samc__geometry_of(g->s->model->config.img_size, c->x1 - c->x0, c->y1 - c->y0);
+    int64_t first = g->found.count, batch = g->batch;
+    int side = g->o->points_per_side;
+    for (int i = 0; i < c->layer; i++) side /= g->o->crop_n_points_downscale_factor;
+    const samc_point_grid *grid = g->o->point_grids ? &g->o->point_grids[c->layer] : NULL;
+    int64_t points = grid ? grid->count : (int64_t)side * side;
+    size_t each = 2 * sizeof(double) + sizeof(samc_prompt) + sizeof(samc_prompt *) + 2 * sizeof(float) + (size_t)g->masks * sizeof(int32_t);
+    double *xy = exec->allocate(exec->memory, (size_t)batch * each);
+    if (xy == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for %lld points", (long long)batch);
+    samc_prompt *prompts = (samc_prompt *)(xy + 2 * batch);
+    const samc_prompt **pointers = (const samc_prompt **)(prompts + batch);
+    float *points_f32 = (float *)(pointers + batch);
+    int32_t *origin = (int32_t *)(points_f32 + 2 * batch);
+    samc_status status = SAMC_OK;
+    for (int64_t i = 0; i < points && status == SAMC_OK; i += batch) {
+        int n = (int)(points - i < batch ? points - i : batch);
+        for (int j = 0; j < n; j++) { /* build_point_grid: (k + 1/2) / n, rows outermost */
+            double x = grid ? grid->xy[2 * (i + j)] : ((i + j) % side + 0.5) / side;
+            double y = grid ? grid->xy[2 * (i + j) + 1] : ((i + j) / side + 0.5) / side;
+            xy[2 * j] = x * geometry.width;
+            xy[2 * j + 1] = y * geometry.height;
+        }
+        status = process_points(g, c, &geometry, embedding, xy, n, prompts, pointers, points_f32, origin);
+    }
+    exec->release(exec->memory, xy);
+    int64_t n = g->found.count - first;
+    if (status != SAMC_OK || n == 0) return status;
+    float *score = exec->allocate(exec->memory, (size_t)n * sizeof *score);
+    if (score == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
+    for (int64_t i = 0; i < n; i++) score[i] = g->found.items[first + i].iou;
+    status = samc__found_nms(exec, &g->found, first, score, g->o->box_nms_thresh);
+    exec->release(exec->memory, score);
+    return status;
+}
+
+/* The crops of one layer, encoded in batches. */
+static samc_status process_layer(generator *g, int layer) {
+    samc_session *s = g->s;
+    const samc__config *config = &s->model->config;
+    int crops = 1 << 2 * layer, batch = samc__encode_batch(config);
+    int64_t floats = (int64_t)config->grid * config->grid * config->out_chans;
+    SAMC__TRY(samc__session_reserve_images(s, batch < crops ? batch : crops));
+    for (int i = 0; i < crops; i += batch) {
+        int n = crops - i < batch ? crops - i : batch;
+        samc_image images[16]; /* samc__encode_batch() is at most that */
+        for (int j = 0; j < n; j++) {
+            crop c = crop_box(g, layer, i + j);
+            images[j] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
+            s->images[j].geometry = samc__geometry_of(config->img_size, images[j].width, images[j].height);
+        }
+        double start = samc__seconds();
+        SAMC__TRY(samc__encode(&s->exec, s->model, images, n, s->embeddings));
+        g->total.encode_seconds += samc__seconds() - start;
+        g->total.crops += n;
+        for (int j = 0; j < n; j++) {
+            crop c = crop_box(g, layer, i + j);
+            SAMC__TRY(process_crop(g, &c, s->embeddings + j * floats));
+        }
+    }
+    return SAMC_OK;
+}
+
+/* Suppression between crops: smaller crops first, because they see more. */
+static samc_status suppress_across_crops(generator *g) {
+    const samc__exec *exec = &g->s->exec;
+    if (g->found.count == 0) return SAMC_OK;
+    float *score = exec->allocate(exec->memory, (size_t)g->found.count * sizeof *score);
+    if (score == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
+    for (int64_t i = 0; i < g->found.count; i++) {
+        const int *c = g->found.items[i].crop;
+        score[i] = 1.0f / ((float)(c[2] - c[0]) * (float)(c[3] - c[1]));
+    }
+    samc_status status = samc__found_nms(exec, &g->found, 0, score, g->o->crop_nms_thresh);
+    exec->release(exec->memory, score);
+    return status;
+}
+
+/* Sets the bits of a mask from its run lengths. */
+static void decode_counts(const samc__found *f, uint64_t *bits, int width, int height) {
+    int64_t words = (width + 63) / 64, position = 0;
+    memset(bits, 0, (size_t)(words * height) * sizeof *bits);
+    for (int64_t i = 0; i < f->length; position += f->counts[i++])
+        for (int64_t p = position; i % 2 == 1 && p < position + f->counts[i]; p++)
+            bits[p % height * words + p / height / 64] |= UINT64_C(1) << (p / height % 64);
+}
+
+/* Area and box of a mask. */
+static void measure_bits(const uint64_t *bits, int width, int height, samc__found *f) {
+    int64_t words = (width + 63) / 64, area = 0;
+    int x0 = width, y0 = height, x1 = -1, y1 = -1;
+    for (int y = 0; y < height; y++)
+        for (int64_t word = 0; word < words; word++) {
+            uint64_t row = bits[y * words + word];
+            if (row == 0) continue;
+            int first = (int)word * 64 + __builtin_ctzll(row), last = (int)word * 64 + 63 - __builtin_clzll(row);
+            area += __builtin_popcountll(row);
+            x0 = first < x0 ? first : x0, x1 = last > x1 ? last : x1;
+            y0 = y < y0 ? y : y0, y1 = y;
+        }
+    f->area = area;
+    f->x0 = (float)(area ? x0 : 0), f->y0 = (float)(area ? y0 : 0);
+    f->x1 = (float)(area ? x1 : 0), f->y1 = (float)(area ? y1 : 0);
+}
+
+/* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
+static samc_status remove_small_regions(generator *g) {
+    const samc__exec *exec = &g->s->exec;
+    int width = g->image->width, height = g->image->height;
+    crop whole = {0, 0, width, height, 0};
+    int64_t count = g->found.count;
+    if (count == 0) return SAMC_OK;
+    float *score = exec->allocate(exec->memory, (size_t)count * sizeof *score);
+    if (score == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
+    samc_status status = SAMC_OK;
+    for (int64_t i = 0; i < count && status == SAMC_OK; i++) {
+        samc__found *f = &g->found.items[i];
+        uint8_t changed = 0;
+        decode_counts(f, g->bits, width, height);
+        status = samc__small_regions(exec, &(samc__small_regions_args){.bits = g->bits, .masks = 1, .height = height, .width = width,
+                                                                       .min_area = g->o->min_mask_region_area, .changed = &changed});
+        score[i] = changed ? 0.0f : 1.0f;
+        if (status != SAMC_OK || !changed) continue;
+        measure_bits(g->bits, width, height, f);
+        status = encode_counts(g, g->bits, 1, width, height);
+        if (status != SAMC_OK) break;
+        exec->release(exec->memory, f->counts);
+        f->counts = NULL;
+        status = own_counts(g, &whole, g->bits, 0, f);
+    }
+    double larger = g->o->box_nms_thresh > g->o->crop_nms_thresh ? g->o->box_nms_thresh : g->o->crop_nms_thresh;
+    if (status == SAMC_OK) status = samc__found_nms(exec, &g->found, 0, score, larger);
+    exec->release(exec->memory, score);
+    return status;
+}
+
+static samc_status report(generator *g, int index, samc_auto_callback callback, void *context) {
+    const samc__exec *exec = &g->s->exec;
+    int64_t count = g->found.count;
+    samc_auto_mask *masks = exec->allocate(exec->memory, (size_t)(count + 1) * sizeof *masks);
+    if (masks == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for the records of %lld masks", (long long)count);
+    for (int64_t i = 0; i < count; i++) {
+        const samc__found *f = &g->found.items[i];
+        masks[i] = (samc_auto_mask){
+            .counts = f->counts, .count_length = (int)f->length, .area = f->area,
+            .bbox = {(int)f->x0, (int)f->y0, (int)(f->x1 - f->x0), (int)(f->y1 - f->y0)},
+            .predicted_iou = f->iou, .stability_score = f->stability, .point = {f->point[0], f->point[1]},
+            .crop_box = {f->crop[0], f->crop[1], f->crop[2] - f->crop[0], f->crop[3] - f->crop[1]},
+        };
+    }
+    samc_status status = callback(context, index, masks, (int)count, &g->total);
+    if (status != SAMC_OK) samc__fail(&g->s->error, status, "the callback stopped automatic masks at image %d", index);
+    exec->release(exec->memory, masks);
+    return status;
+}
+
+static samc_status generate(generator *g, int index, samc_auto_callback callback, void *context) {
+    for (int layer = 0; layer <= g->o->crop_n_layers; layer++) SAMC__TRY(process_layer(g, layer));
+    g->total.after_nms = g->found.count;
+    double start = samc__seconds();
+    if (g->o->crop_n_layers > 0) SAMC__TRY(suppress_across_crops(g));
+    if (g->o->min_mask_region_area > 0) SAMC__TRY(remove_small_regions(g));
+    g->total.post_seconds += samc__seconds() - start;
+    g->total.kept = g->found.count;
+    return report(g, index, callback, context);
+}
+
+samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
+                      samc_auto_callback callback, void *context) {
+    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+    if (images == NULL || count < 1 || callback == NULL)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_auto: no images or no callback");
+    samc_auto_options defaults = samc_default_auto_options(s->model);
+    const samc_auto_options *o = options ? options : &defaults;
+    SAMC__TRY(check_options(s, o));
+    for (int i = 0; i < count; i++) {
+        SAMC__TRY(samc__check_image(&s->error, &images[i], i));
+        generator g = {.s = s, .o = o, .image = &images[i], .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid,
+                       .batch = o->points_per_batch < MOST_TOGETHER ? o->points_per_batch : MOST_TOGETHER};
+        const samc__exec *exec = &s->exec;
+        int64_t bits_bytes = (int64_t)images[i].height * ((images[i].width + 63) / 64) * 8;
+        g.bits_masks = BITS_BUDGET / bits_bytes;
+        g.bits_masks = g.bits_masks < 1 ? 1 : g.bits_masks > 64 ? 64 : g.bits_masks;
+        size_t prompts = (size_t)g.batch * (size_t)g.masks;
+        g.logits = exec->allocate(exec->memory, prompts * (size_t)g.low * (size_t)g.low * sizeof(float));
+        g.iou = exec->allocate(exec->memory, prompts * sizeof(float));
+        g.bits = exec->allocate(exec->memory, (size_t)(g.bits_masks * bits_bytes));
+        g.stats = exec->allocate(exec->memory, (size_t)g.bits_masks * (sizeof *g.stats + sizeof *g.lengths));
+        g.counts = exec->allocate(exec->memory, (size_t)g.bits_masks * CAPACITY * sizeof *g.counts);
+        samc_status status;
+        if (g.logits == NULL || g.iou == NULL || g.bits == NULL || g.stats == NULL || g.counts == NULL) {
+            status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, images[i].width, images[i].height);
+        } else {
+            g.lengths = (int64_t *)(g.stats + g.bits_masks);
+            status = generate(&g, i, callback, context);
+        }
+        samc__found_clear(exec, &g.found);
+        exec->release(exec->memory, g.counts);
+        exec->release(exec->memory, g.stats);
+        exec->release(exec->memory, g.bits);
+        exec->release(exec->memory, g.iou);
+        exec->release(exec->memory, g.logits);
+        SAMC__TRY(status);
+    }
+    return SAMC_OK;
+}

@@ -1,0 +1,70 @@
+/* A growing list of found masks, and box suppression over a part of it. */
+#include "runtime/auto_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+samc_status samc__found_add(const samc__exec *exec, samc__found_list *list, const samc__found *item) {
+    if (list->count == list->capacity) {
+        int64_t capacity = list->capacity ? 2 * list->capacity : 256;
+        samc__found *items = exec->allocate(exec->memory, (size_t)capacity * sizeof *items);
+        if (items == NULL) {
+            exec->release(exec->memory, item->counts);
+            return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %lld masks", (long long)capacity);
+        }
+        if (list->count) memcpy(items, list->items, (size_t)list->count * sizeof *items);
+        exec->release(exec->memory, list->items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = *item;
+    return SAMC_OK;
+}
+
+void samc__found_clear(const samc__exec *exec, samc__found_list *list) {
+    for (int64_t i = 0; i < list->count; i++) exec->release(exec->memory, list->items[i].counts);
+    exec->release(exec->memory, list->items);
+    *list = (samc__found_list){0};
+}
+
+typedef struct ranked {
+    float score;
+    int32_t index;
+} ranked;
+
+static int by_rank(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int64_t first, const float *score, double threshold) {
+    int64_t n = list->count - first;
+    if (n < 1) return SAMC_OK;
+    size_t size = (size_t)n;
+    char *block = exec->allocate(exec->memory, size * (sizeof(samc__found) + sizeof(ranked) + 4 * sizeof(float) + sizeof(int32_t) + 1));
+    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to compare %lld masks", (long long)n);
+    samc__found *kept = (samc__found *)block, *items = list->items + first;
+    ranked *rank = (ranked *)(kept + size);
+    float *boxes = (float *)(rank + size);
+    int32_t *order = (int32_t *)(boxes + 4 * size);
+    uint8_t *keep = (uint8_t *)(order + size);
+    for (int64_t i = 0; i < n; i++) {
+        rank[i] = (ranked){score[i], (int32_t)i};
+        memcpy(boxes + 4 * i, (float[4]){items[i].x0, items[i].y0, items[i].x1, items[i].y1}, 4 * sizeof(float));
+    }
+    qsort(rank, size, sizeof *rank, by_rank);
+    for (int64_t i = 0; i < n; i++) order[i] = rank[i].index;
+    samc_status status = samc__nms(exec, &(samc__nms_args){.boxes = boxes, .order = order, .count = n, .threshold = threshold, .keep = keep});
+    if (status == SAMC_OK) {
+        int64_t count = 0;
+        for (int64_t i = 0; i < n; i++) {
+            if (keep[order[i]]) kept[count++] = items[order[i]];
+            else exec->release(exec->memory, items[order[i]].counts);
+        }
+        memcpy(items, kept, (size_t)count * sizeof *kept);
+        list->count = first + count;
+    }
+    exec->release(exec->memory, block);
+    return status;
+}

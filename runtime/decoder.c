@@ -1,0 +1,241 @@
+/* Prompt encoder and mask decoder in a straight line. Mirrors PromptEncoder, TwoWayTransformer and MaskDecoder.
+ *
+ * P prompts, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans. */
+#include "runtime/decoder.h"
+
+#include <string.h>
+
+int samc__prompt_tokens(const samc_prompt *prompt) {
+    int padding = prompt->point_count > 0 && prompt->box == NULL;
+    return prompt->point_count + padding + (prompt->box ? 2 : 0);
+}
+
+typedef struct decoder_buffers {
+    int64_t p, t, n, c;
+    float *queries, *pe;       /* [P, T, C] */
+    float *hidden;             /* [P * T, decoder_mlp_dim], also MLP intermediates */
+    float *image;              /* [N, C] image embedding + "no mask" embedding */
+    float *keys;               /* [P, N, C] */
+    float *hyper;              /* [P, masks, C / 8] */
+    float *mlp;                /* 2 x [P, largest MLP width] */
+    float *iou;                /* [P, mask_tokens] */
+    float *xy;                 /* [P, sparse, 2] */
+    float *sparse;             /* [P * sparse, C] */
+    float *masks;              /* [P, 4 grid, 4 grid] mask prompts, or NULL */
+    int32_t *labels;           /* [P, sparse] */
+} decoder_buffers;
+
+static int64_t mlp_width(const samc__config *c) {
+    return c->iou_head_hidden_dim > c->out_chans ? c->iou_head_hidden_dim : c->out_chans;
+}
+
+/* Lays the buffers out from `base` on and returns the floats needed; with base == NULL it only counts. */
+static int64_t place(const samc__config *c, int64_t p, int64_t sparse, bool masked, float *base, decoder_buffers *b) {
+    int64_t at = 0, t = 1 + c->mask_tokens + sparse, n = (int64_t)c->grid * c->grid, channels = c->out_chans;
+    *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
+#define PLACE(field, floats) (b->field = base ? (void *)(base + at) : NULL, at += ((floats) + 15) / 16 * 16)
+    PLACE(queries, p * t * channels);
+    PLACE(pe, p * t * channels);
+    PLACE(hidden, p * t * c->decoder_mlp_dim);
+    PLACE(image, n * channels);
+    PLACE(keys, p * n * channels);
+    PLACE(hyper, p * c->mask_tokens * (channels / 8));
+    PLACE(mlp, 2 * p * mlp_width(c));
+    PLACE(iou, p * c->mask_tokens);
+    PLACE(xy, 2 * p * sparse);
+    PLACE(sparse, p * sparse * channels);
+    PLACE(labels, p * sparse);
+    if (masked) PLACE(masks, 16 * p * n);
+#undef PLACE
+    return at;
+}
+
+size_t samc__decode_bytes(const samc__config *c, int prompts, int tokens, int workers) {
+    decoder_buffers b;
+    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim, p = prompts;
+    int64_t floats = place(c, p, tokens - 1 - c->mask_tokens, true, NULL, &b);
+    int64_t scratch = p * (n + tokens) * (c->out_chans + 2 * inner) + workers * n; /* of token_to_image, the largest */
+    return (size_t)(floats + scratch) * sizeof(float) + 256;
+}
+
+/* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
+static samc_status embed_prompts(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, const decoder_buffers *b) {
+    const samc__weights *w = &model->weights;
+    int64_t c = b->c, sparse = batch->tokens, own = 1 + model->config.mask_tokens;
+    for (int i = 0; i < batch->count; i++) {
+        const samc_prompt *prompt = batch->prompts[i];
+        float *xy = b->xy + 2 * sparse * i;
+        int32_t *label = b->labels + sparse * i;
+        for (int j = 0; j < prompt->point_count; j++, xy += 2) {
+            samc__geometry_apply(&batch->geometry, prompt->points + 2 * j, xy);
+            *label++ = prompt->labels[j];
+        }
+        if (prompt->box != NULL) {
+            for (int corner = 0; corner < 2; corner++, xy += 2) {
+                samc__geometry_apply(&batch->geometry, prompt->box + 2 * corner, xy);
+                *label++ = 2 + corner;
+            }
+        } else if (prompt->point_count > 0) { /* padding: at (0, 0) minus the half pixel added later; its position is dropped */
+            xy[0] = xy[1] = 0.0f;
+            *label = -1;
+        }
+    }
+    if (sparse > 0) {
+        samc__embed_points_args args = {
+            .xy = b->xy, .labels = b->labels, .tokens = batch->count * sparse, .img_size = model->config.img_size,
+            .gaussian = samc__view2(w->pe_gaussian, 2, c / 2), .not_a_point = samc__view1(w->not_a_point_embed, c),
+            .y = samc__view2(b->sparse, batch->count * sparse, c),
+        };
+        for (int i = 0; i < 4; i++) args.label_embed[i] = samc__view1(w->point_embed[i], c);
+        SAMC__TRY(samc__embed_points(exec, &args));
+    }
+    size_t row = (size_t)c * sizeof(float);
+    for (int64_t i = 0; i < batch->count; i++) {
+        float *tokens = b->pe + i * b->t * c;
+        memcpy(tokens, w->iou_token, row);
+        memcpy(tokens + c, w->mask_tokens, (size_t)model->config.mask_tokens * row);
+        memcpy(tokens + own * c, b->sparse + i * sparse * c, (size_t)sparse * row);
+    }
+    memcpy(b->queries, b->pe, (size_t)(b->p * b->t) * row);
+    return SAMC_OK;
+}
+
+/* The image side of the first layer: one [1, N, C] for all prompts, or with mask inputs [P, N, C]. */
+static samc_status embed_image(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                               const decoder_buffers *b, samc__view *keys) {
+    const samc__weights *w = &model->weights;
+    const samc__config *config = &model->config;
+    int64_t c = b->c, c2 = config->mask_in_chans, c1 = c2 / 4, low = 4 * (int64_t)config->grid;
+    samc__view embedding = samc__view2(batch->embedding, b->n, c);
+    if (!batch->masked) {
+        *keys = samc__view3(b->image, 1, b->n, c);
+        return samc__add_rows(exec, &(samc__add_rows_args){.x = embedding, .b = samc__view1(w->no_mask_embed, c), .y = samc__view2(b->image, b->n, c)});
+    }
+    for (int i = 0; i < batch->count; i++)
+        memcpy(b->masks + i * low * low, batch->prompts[i]->mask_input, (size_t)(low * low) * sizeof(float));
+    *keys = samc__view3(b->keys, b->p, b->n, c);
+    samc__embed_mask_args args = {
+        .mask = samc__view3(b->masks, b->p, low, low),
+        .conv1 = {samc__view4(w->mask_conv1.w, c1, 1, 2, 2), samc__view1(w->mask_conv1.b, c1)},
+        .norm1 = samc__norm_of(w->mask_norm1, c1, 1e-6f),
+        .conv2 = {samc__view4(w->mask_conv2.w, c2, c1, 2, 2), samc__view1(w->mask_conv2.b, c2)},
+        .norm2 = samc__norm_of(w->mask_norm2, c2, 1e-6f),
+        .conv3 = samc__linear_of(w->mask_conv3, c, c2),
+        .image = embedding,
+        .y = *keys,
+        .grid = config->grid,
+    };
+    return samc__embed_mask(exec, &args);
+}
+
+/* The two-way transformer. On return `keys` is [P, N, C] (there is at least one layer). */
+static samc_status transform(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                             const decoder_buffers *b, samc__view *keys) {
+    const samc__config *config = &model->config;
+    int64_t c = b->c, inner = config->decoder_attention_dim, mlp = config->decoder_mlp_dim;
+    int heads = config->decoder_num_heads;
+    samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
+    samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
+    samc__view key_pe = samc__view2(batch->key_pe, b->n, c), absent = {0};
+    for (int i = 0; i < config->decoder_depth; i++) {
+        const samc__decoder_layer_weights *w = &model->weights.layers[i];
+        SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
+                                                  .queries = queries,
+                                                  .pe = i == 0 ? absent : pe,
+                                                  .attention = samc__attention_of(&w->self_attn, c, c, heads),
+                                                  .norm = samc__norm_of(w->norm1, c, 1e-5f),
+                                              }));
+        SAMC__TRY(samc__token_to_image(exec, &(samc__token_to_image_args){
+                                                 .queries = queries,
+                                                 .pe = pe,
+                                                 .keys = *keys,
+                                                 .key_pe = key_pe,
+                                                 .attention = samc__attention_of(&w->cross_token_to_image, inner, c, heads),
+                                                 .norm = samc__norm_of(w->norm2, c, 1e-5f),
+                                             }));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = rows, .p = samc__linear_of(w->lin1, mlp, c), .y = hidden, .act = SAMC__ACT_RELU}));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = samc__linear_of(w->lin2, c, mlp), .residual = rows, .y = rows}));
+        SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = rows, .norm = samc__norm_of(w->norm3, c, 1e-5f), .y = rows}));
+        samc__view updated = samc__view3(b->keys, b->p, b->n, c);
+        SAMC__TRY(samc__image_to_token(exec, &(samc__image_to_token_args){
+                                                 .queries = queries,
+                                                 .pe = pe,
+                                                 .keys = *keys,
+                                                 .key_pe = key_pe,
+                                                 .attention = samc__attention_of(&w->cross_image_to_token, inner, c, heads),
+                                                 .norm = samc__norm_of(w->norm4, c, 1e-5f),
+                                                 .y = updated,
+                                             }));
+        *keys = updated;
+    }
+    return samc__token_to_image(exec, &(samc__token_to_image_args){
+                                          .queries = queries,
+                                          .pe = pe,
+                                          .keys = *keys,
+                                          .key_pe = key_pe,
+                                          .attention = samc__attention_of(&model->weights.final_attn, inner, c, heads),
+                                          .norm = samc__norm_of(model->weights.norm_final, c, 1e-5f),
+                                      });
+}
+
+/* An MLP with ReLU between its layers on one token of every prompt: x rows are x_stride apart, y rows y_stride. */
+static samc_status run_mlp(const samc__exec *exec, const samc__linear_weights *layers, int depth, int64_t in, int64_t width,
+                           int64_t out, const decoder_buffers *b, const float *x, int64_t x_stride, float *y, int64_t y_stride) {
+    float *buffers[2] = {b->mlp, b->mlp + b->p * width};
+    for (int i = 0; i < depth; i++) {
+        bool last = i == depth - 1;
+        int64_t k = i == 0 ? in : width, n = last ? out : width;
+        samc__linear_args args = {
+            .x = samc__view2(x, b->p, k), .p = samc__linear_of(layers[i], n, k), .x_stride = x_stride,
+            .y = samc__view2(last ? y : buffers[i % 2], b->p, n), .y_stride = last ? y_stride : 0,
+            .act = last ? SAMC__ACT_NONE : SAMC__ACT_RELU,
+        };
+        SAMC__TRY(samc__linear(exec, &args));
+        x = buffers[i % 2];
+        x_stride = 0;
+    }
+    return SAMC_OK;
+}
+
+static samc_status decode_with(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, bool multimask,
+                               const decoder_buffers *b, float *logits, float *iou) {
+    const samc__config *config = &model->config;
+    const samc__weights *w = &model->weights;
+    int64_t c = b->c, c4 = c / 4, c8 = c / 8, low = 4 * (int64_t)config->grid;
+    samc__view keys;
+    SAMC__TRY(embed_prompts(exec, model, batch, b));
+    SAMC__TRY(embed_image(exec, model, batch, b, &keys));
+    SAMC__TRY(transform(exec, model, batch, b, &keys));
+
+    /* Mask token 0 serves a single mask, the others the ambiguous ones. */
+    int first = multimask ? 1 : 0, masks = multimask ? config->mask_tokens - 1 : 1;
+    for (int i = 0; i < masks; i++)
+        SAMC__TRY(run_mlp(exec, w->hyper[first + i], 3, c, c, c8, b, b->queries + (1 + first + i) * c, b->t * c,
+                          b->hyper + i * c8, masks * c8));
+    SAMC__TRY(samc__upscale_masks(exec, &(samc__upscale_masks_args){
+                                            .src = keys,
+                                            .up1 = {samc__view4(w->up1.w, c, c4, 2, 2), samc__view1(w->up1.b, c4)},
+                                            .norm = samc__norm_of(w->up_norm, c4, 1e-6f),
+                                            .up2 = {samc__view4(w->up2.w, c4, c8, 2, 2), samc__view1(w->up2.b, c8)},
+                                            .hyper = samc__view3(b->hyper, b->p, masks, c8),
+                                            .y = samc__view4(logits, b->p, masks, low, low),
+                                            .grid = config->grid,
+                                        }));
+    SAMC__TRY(run_mlp(exec, w->iou_head, config->iou_head_depth, c, config->iou_head_hidden_dim, config->mask_tokens, b,
+                      b->queries, b->t * c, b->iou, 0));
+    for (int64_t i = 0; i < b->p; i++)
+        memcpy(iou + i * masks, b->iou + i * config->mask_tokens + first, (size_t)masks * sizeof(float));
+    return SAMC_OK;
+}
+
+samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, bool multimask,
+                         float *logits, float *iou) {
+    decoder_buffers b;
+    int64_t floats = place(&model->config, batch->count, batch->tokens, batch->masked, NULL, &b);
+    float *base = exec->allocate(exec->memory, (size_t)floats * sizeof(float));
+    if (base == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %lld bytes", batch->count, (long long)floats * 4);
+    place(&model->config, batch->count, batch->tokens, batch->masked, base, &b);
+    samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
+    exec->release(exec->memory, base);
+    return status;
+}

@@ -1,0 +1,68 @@
+/* What this machine offers: processor extensions and, through the driver library if it is installed, the first CUDA device.
+ *
+ * The driver is opened at run time, so that one binary works with and without a GPU. */
+#include "runtime/samc.h"
+#include "runtime/threads.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+static void describe_cpu(char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#define CAPABILITY(name)                                                                                              \
+    if (__builtin_cpu_supports(name) && used < size)                                                                  \
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
+    CAPABILITY("sse4.2")
+    CAPABILITY("avx")
+    CAPABILITY("avx2")
+    CAPABILITY("fma")
+    CAPABILITY("avx512f")
+    CAPABILITY("avx512bw")
+    CAPABILITY("avx512vl")
+    CAPABILITY("avx512vnni")
+    CAPABILITY("avx512bf16")
+#undef CAPABILITY
+#endif
+    if (used == 0) snprintf(text, size, "no known vector extension");
+}
+
+/* The few driver functions that are needed, with CUDA's calling convention on Linux: plain C. */
+static bool describe_cuda(char *text, size_t size) {
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (driver == NULL) {
+        snprintf(text, size, "the CUDA driver (libcuda.so.1) is not installed");
+        return false;
+    }
+    int (*init)(unsigned) = (int (*)(unsigned))dlsym(driver, "cuInit");
+    int (*count)(int *) = (int (*)(int *))dlsym(driver, "cuDeviceGetCount");
+    int (*get)(int *, int) = (int (*)(int *, int))dlsym(driver, "cuDeviceGet");
+    int (*name)(char *, int, int) = (int (*)(char *, int, int))dlsym(driver, "cuDeviceGetName");
+    int (*attribute)(int *, int, int) = (int (*)(int *, int, int))dlsym(driver, "cuDeviceGetAttribute");
+    enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 }; /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_... */
+    int devices = 0, device, major = 0, minor = 0;
+    char model[128] = "";
+    bool found = false;
+    if (!init || !count || !get || !name || !attribute) snprintf(text, size, "libcuda.so.1 lacks the functions samc needs");
+    else if (init(0) != 0 || count(&devices) != 0) snprintf(text, size, "the CUDA driver did not start");
+    else if (devices == 0 || get(&device, 0) != 0) snprintf(text, size, "the CUDA driver reports no device");
+    else {
+        name(model, sizeof model, device);
+        attribute(&major, CAPABILITY_MAJOR, device);
+        attribute(&minor, CAPABILITY_MINOR, device);
+        snprintf(text, size, "%s, compute capability %d.%d, %d device(s)", model, major, minor, devices);
+        found = true;
+    }
+    dlclose(driver);
+    return found;
+}
+
+void samc_get_machine(samc_machine *machine) {
+    memset(machine, 0, sizeof *machine);
+    machine->processors = samc__processors();
+    describe_cpu(machine->cpu, sizeof machine->cpu);
+    machine->has_cuda = describe_cuda(machine->cuda, sizeof machine->cuda);
+}

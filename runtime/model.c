@@ -1,0 +1,137 @@
+/* Opening a model: file -> configuration -> checked and bound weights -> operator table. */
+#include "runtime/model.h"
+
+#include "kernels/caps.h"
+#include "runtime/decoder.h"
+#include "runtime/encoder.h"
+#include "runtime/pack.h"
+#include "runtime/threads.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Resolves AUTO and refuses what this build does not have. */
+static samc_status choose_backend(const samc_options *options, samc_model *model, samc_error *error) {
+    if (options->threads < 0 || options->threads > SAMC__MAX_THREADS)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "threads must be 0 to %d, not %d", SAMC__MAX_THREADS, options->threads);
+    if (options->precision != SAMC_PRECISION_AUTO && options->precision != SAMC_PRECISION_F32)
+        return samc__fail(error, SAMC_UNSUPPORTED, "this build computes in f32 only");
+    model->threads = options->threads ? options->threads : samc__processors();
+    model->backend = options->backend == SAMC_BACKEND_AUTO ? SAMC_BACKEND_CPU : options->backend;
+    if (model->backend == SAMC_BACKEND_CUDA) {
+        samc_machine machine;
+        samc_get_machine(&machine);
+        if (!machine.has_cuda) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", machine.cuda);
+        return samc__fail(error, SAMC_UNSUPPORTED, "this version of samc has no CUDA backend yet; use --backend cpu");
+    }
+    if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
+    samc__ops_ref(&model->ops);
+    if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
+    SAMC__TRY(samc__options_caps(&model->caps, error));
+    samc__ops_cpu(&model->ops, model->caps | SAMC__CAP_ONEDNN);
+    return SAMC_OK;
+}
+
+static samc_status count_parameters(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+    (void)slot, (void)name;
+    int64_t elements = 1;
+    for (int i = 0; i < rank; i++) elements *= shape[i];
+    *(int64_t *)context += elements;
+    return SAMC_OK;
+}
+
+samc_status samc_model_open(const char *path, const samc_options *options, samc_model **out, samc_error *error) {
+    if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no place for the model");
+    *out = NULL;
+    if (path == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no path");
+    samc_options defaults = samc_default_options();
+    samc_model *model = calloc(1, sizeof *model);
+    if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to open the model", path);
+    samc_status status = choose_backend(options ? options : &defaults, model, error);
+    if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
+    if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->config, error);
+    if (status == SAMC_OK) status = samc__manifest_check(&model->config, model->checkpoint, error);
+    if (status == SAMC_OK)
+        status = samc__weights_load(&model->config, model->checkpoint, &model->weights, &model->owned, &model->owned_bytes, error);
+    if (status == SAMC_OK)
+        status = samc__manifest_visit(&model->config, &model->weights, count_parameters, &model->parameters);
+    if (status == SAMC_OK && model->caps != 0) status = samc__pack_weights(model, error);
+    if (status != SAMC_OK) {
+        samc_model_close(model);
+        return status;
+    }
+    *out = model;
+    return SAMC_OK;
+}
+
+void samc_model_close(samc_model *model) {
+    if (model == NULL) return;
+    samc__packed_destroy(model->packed);
+    free(model->owned);
+    samc__checkpoint_close(model->checkpoint);
+    free(model);
+}
+
+samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error) {
+    if (model == NULL || hex == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_hash: no model or no room");
+    return samc__manifest_hash(&model->config, model->checkpoint, hex, error);
+}
+
+int samc__encode_batch(const samc__config *config) {
+    int tokens = config->grid * config->grid, images = 8192 / tokens;
+    return images < 1 ? 1 : images > 16 ? 16 : images;
+}
+
+int samc__decode_batch(const samc__config *config) {
+    int tokens = config->grid * config->grid, prompts = 65536 / tokens;
+    return prompts < 1 ? 1 : prompts > 64 ? 64 : prompts;
+}
+
+static samc_status stored_type(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+    (void)slot, (void)rank, (void)shape;
+    struct { const samc__checkpoint *checkpoint; unsigned seen; } *types = context;
+    const samc__tensor *tensor = samc__checkpoint_find(types->checkpoint, name);
+    if (tensor != NULL) types->seen |= 1u << tensor->dtype;
+    return SAMC_OK;
+}
+
+void samc_model_get_info(const samc_model *model, samc_model_info *info) {
+    const samc__config *c = &model->config;
+    struct { const samc__checkpoint *checkpoint; unsigned seen; } types = {model->checkpoint, 0};
+    samc__weights ignored;
+    samc__manifest_visit(c, &ignored, stored_type, &types);
+    int globals = 0;
+    for (int i = 0; i < c->depth; i++) globals += c->global_attn[i];
+    *info = (samc_model_info){
+        .image_size = c->img_size,
+        .patch_size = c->patch_size,
+        .grid = c->grid,
+        .encoder_dim = c->embed_dim,
+        .encoder_depth = c->depth,
+        .encoder_heads = c->num_heads,
+        .encoder_mlp_dim = c->mlp_dim,
+        .window_size = c->window_size,
+        .global_blocks = globals,
+        .embed_channels = c->out_chans,
+        .decoder_depth = c->decoder_depth,
+        .decoder_heads = c->decoder_num_heads,
+        .multimask_outputs = c->mask_tokens - 1,
+        .low_res = 4 * c->grid,
+        .mask_threshold = c->mask_threshold,
+        .parameters = model->parameters,
+        .file_bytes = samc__checkpoint_bytes(model->checkpoint),
+        .name = c->name,
+        .licence = c->licence,
+        .card = c->card,
+        .dtype = types.seen == 1u << SAMC__F32    ? "f32"
+                 : types.seen == 1u << SAMC__F16  ? "f16"
+                 : types.seen == 1u << SAMC__BF16 ? "bf16"
+                                                  : "mixed",
+        .backend = model->backend,
+        .threads = model->threads,
+        .weight_bytes = (size_t)model->parameters * sizeof(float),
+        .encode_bytes = samc__encode_bytes(c, 1, model->threads),
+        .predict_bytes = samc__decode_bytes(c, samc__decode_batch(c), 7, model->threads),
+    };
+}

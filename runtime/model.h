@@ -1,0 +1,38 @@
+/* An opened model: configuration, bound weights, and the operator table that was chosen for it. Read-only once opened. */
+#ifndef SAMC_RUNTIME_MODEL_H
+#define SAMC_RUNTIME_MODEL_H
+
+#include "kernels/ops.h"
+#include "weights/manifest.h"
+
+struct samc_model {
+    samc__config config;
+    samc__weights weights;
+    samc__checkpoint *checkpoint; /* mapped file; weights may point into it */
+    void *owned;                  /* converted weights, or NULL */
+    size_t owned_bytes;
+    int64_t parameters;
+    samc_backend backend; /* REF or CPU */
+    int threads;
+    unsigned caps; /* kernels/caps.h, of the cpu table; 0 on REF */
+    samc__ops ops;
+    samc__packed *packed;         /* weights in the cpu table's layout, or NULL */
+};
+
+/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. */
+int samc__encode_batch(const samc__config *config);
+int samc__decode_batch(const samc__config *config);
+
+/* Views of a layer's weights for the operators. */
+static inline samc__projection samc__linear_of(samc__linear_weights w, int64_t out, int64_t in) {
+    return (samc__projection){samc__view2(w.w, out, in), samc__view1(w.b, out)};
+}
+static inline samc__norm samc__norm_of(samc__norm_weights w, int64_t c, float eps) {
+    return (samc__norm){samc__view1(w.g, c), samc__view1(w.b, c), eps};
+}
+static inline samc__attention samc__attention_of(const samc__attention_weights *w, int64_t inner, int64_t c, int heads) {
+    return (samc__attention){samc__linear_of(w->q, inner, c), samc__linear_of(w->k, inner, c), samc__linear_of(w->v, inner, c),
+                             samc__linear_of(w->out, c, inner), heads};
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* Default options; the only file that reads the environment. */
+#include "kernels/caps.h"
+#include "runtime/samc.h"
+#include "runtime/status.h"
+#include "runtime/threads.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+samc_options samc_default_options(void) {
+    samc_options options = {SAMC_BACKEND_AUTO, SAMC_PRECISION_AUTO, 0};
+    const char *backend = getenv("SAMC_BACKEND"), *threads = getenv("SAMC_THREADS");
+    if (backend != NULL) {
+        if (strcmp(backend, "ref") == 0) options.backend = SAMC_BACKEND_REF;
+        if (strcmp(backend, "cpu") == 0) options.backend = SAMC_BACKEND_CPU;
+        if (strcmp(backend, "cuda") == 0) options.backend = SAMC_BACKEND_CUDA;
+    }
+    if (threads != NULL) {
+        char *end;
+        long value = strtol(threads, &end, 10);
+        if (end != threads && *end == 0 && value >= 1 && value <= SAMC__MAX_THREADS) options.threads = (int)value;
+    }
+    return options;
+}
+
+samc_status samc__options_caps(unsigned *caps, samc_error *error) {
+    const char *allowed = getenv("SAMC_CPU_CAPS");
+    *caps = samc__caps_detect();
+    if (allowed == NULL) return SAMC_OK;
+    int mask = samc__caps_parse(allowed);
+    if (mask < 0) return samc__fail(error, SAMC_INVALID_ARGUMENT, "SAMC_CPU_CAPS is \"%s\"; it takes none, avx2, avx512 joined by commas", allowed);
+    *caps &= (unsigned)mask;
+    return SAMC_OK;
+}

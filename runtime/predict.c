@@ -1,0 +1,163 @@
+/* Prediction: prompts are checked, grouped into batches that decode together, and their masks finished on demand. */
+#include "runtime/decoder.h"
+#include "runtime/session.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_POINTS = 4096 }; /* of one prompt; attention among tokens is quadratic */
+
+static bool all_finite(const float *values, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
+static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index) {
+    samc_error *error = &s->error;
+    int64_t low = 4 * (int64_t)s->model->config.grid;
+    if (p->image < 0 || p->image >= s->image_count)
+        return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d image(s) were set", index, p->image, s->image_count);
+    if (p->point_count < 0 || p->point_count > MAX_POINTS)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has %d points; 0 to %d are allowed", index, p->point_count, MAX_POINTS);
+    if (p->point_count == 0 && p->box == NULL && p->mask_input == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has no point, no box and no mask", index);
+    if (p->point_count > 0 && (p->points == NULL || p->labels == NULL))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has points without coordinates or labels", index);
+    for (int i = 0; i < p->point_count; i++)
+        if (p->labels[i] != 0 && p->labels[i] != 1)
+            return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d: label %d is %d; it must be 0 or 1", index, i, p->labels[i]);
+    if (!all_finite(p->points, 2 * (int64_t)p->point_count) || (p->box && !all_finite(p->box, 4)) ||
+        (p->mask_input && !all_finite(p->mask_input, low * low)))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has a value that is not finite", index);
+    return SAMC_OK;
+}
+
+/* Whether two prompts can be decoded in one batch. */
+static bool alike(const samc_prompt *a, const samc_prompt *b) {
+    return a->image == b->image && samc__prompt_tokens(a) == samc__prompt_tokens(b) && !a->mask_input == !b->mask_input;
+}
+
+static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result *r) {
+    enum { MOST = 64 };
+    const samc_prompt *batch[MOST];
+    int64_t low = r->low_res, mask_floats = low * low * r->masks;
+    int most = samc__decode_batch(&s->model->config);
+    for (int begin = 0; begin < count;) {
+        int n = 0;
+        while (begin + n < count && n < most && n < MOST && alike(&prompts[begin], &prompts[begin + n])) {
+            batch[n] = &prompts[begin + n];
+            n++;
+        }
+        const samc__session_image *image = &s->images[prompts[begin].image];
+        samc__prompt_batch args = {
+            .prompts = batch,
+            .count = n,
+            .tokens = samc__prompt_tokens(batch[0]),
+            .masked = batch[0]->mask_input != NULL,
+            .geometry = image->geometry,
+            .embedding = image->embedding,
+            .key_pe = s->key_pe,
+        };
+        SAMC__TRY(samc__decode(&s->exec, s->model, &args, multimask, r->logits + begin * mask_floats, r->iou + begin * r->masks));
+        for (int i = 0; i < n; i++) r->geometry[begin + i] = image->geometry;
+        begin += n;
+    }
+    return SAMC_OK;
+}
+
+samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+    if (out == NULL || prompts == NULL || count < 1)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result");
+    *out = NULL;
+    if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
+    for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
+
+    size_t low = 4 * (size_t)s->model->config.grid, masks = multimask ? (size_t)s->model->config.mask_tokens - 1 : 1;
+    samc_result *r = calloc(1, sizeof *r);
+    if (r != NULL) {
+        *r = (samc_result){.prompts = count, .masks = (int)masks, .low_res = (int)low};
+        r->logits = calloc((size_t)count * masks, low * low * sizeof(float));
+        r->iou = calloc((size_t)count * masks, sizeof(float));
+        r->geometry = calloc((size_t)count, sizeof *r->geometry);
+    }
+    samc_status status = SAMC_OK;
+    if (r == NULL || r->logits == NULL || r->iou == NULL || r->geometry == NULL)
+        status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", count);
+    else
+        status = predict_into(s, prompts, count, multimask, r);
+    if (status != SAMC_OK) {
+        samc_result_free(r);
+        return status;
+    }
+    *out = r;
+    return SAMC_OK;
+}
+
+void samc_result_free(samc_result *r) {
+    if (r == NULL) return;
+    free(r->logits);
+    free(r->iou);
+    free(r->geometry);
+    free(r);
+}
+
+int samc_result_prompts(const samc_result *r) { return r->prompts; }
+int samc_result_masks(const samc_result *r) { return r->masks; }
+const float *samc_result_logits(const samc_result *r) { return r->logits; }
+const float *samc_result_iou(const samc_result *r) { return r->iou; }
+
+int samc_result_best(const samc_result *r, int prompt) {
+    int best = 0;
+    const float *iou = r->iou + (int64_t)prompt * r->masks;
+    for (int i = 1; i < r->masks; i++)
+        if (iou[i] > iou[best]) best = i;
+    return best;
+}
+
+samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
+    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+    if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index, prompt);
+    const samc__geometry *g = &r->geometry[prompt];
+    int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index, words = (g->width + 63) / 64;
+    samc__mask_stats stats;
+    uint64_t *bits = NULL;
+    if (mask != NULL) {
+        bits = samc__memory_allocate(&s->memory, (size_t)g->height * (size_t)words * sizeof *bits);
+        if (bits == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
+    }
+    samc__finish_masks_args args = {
+        .logits = samc__view3(r->logits + index * low * low, 1, low, low),
+        .img_size = g->img_size,
+        .new_height = g->new_height,
+        .new_width = g->new_width,
+        .height = g->height,
+        .width = g->width,
+        .threshold = s->model->config.mask_threshold,
+        .offset = 1.0f,
+        .bits = bits,
+        .stats = &stats,
+    };
+    samc_status status = samc__finish_masks(&s->exec, &args);
+    if (status == SAMC_OK && mask != NULL)
+        for (int64_t y = 0; y < g->height; y++)
+            for (int64_t x = 0; x < g->width; x++)
+                mask[y * g->width + x] = (uint8_t)(bits[y * words + x / 64] >> (x % 64) & 1);
+    samc__memory_release(&s->memory, bits);
+    if (status != SAMC_OK || info == NULL) return status;
+    *info = (samc_mask_info){
+        .predicted_iou = r->iou[index],
+        .stability_score = stats.below > 0 ? (float)stats.above / (float)stats.below : 0.0f,
+        .area = stats.area,
+    };
+    if (stats.area > 0) {
+        info->bbox[0] = stats.x0;
+        info->bbox[1] = stats.y0;
+        info->bbox[2] = stats.x1 - stats.x0;
+        info->bbox[3] = stats.y1 - stats.y0;
+    }
+    return SAMC_OK;
+}

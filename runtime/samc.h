@@ -1,0 +1,317 @@
+/* samc: the Segment Anything Model as an inference engine. This header is the whole public interface.
+ *
+ * A complete program: cut out what lies under one pixel of an image.
+ *
+ *     #include <samc.h>
+ *     #include <stdio.h>
+ *     #include <stdlib.h>
+ *
+ *     int main(void) {
+ *         static uint8_t pixels[480 * 640 * 3];                     // RGB rows, filled by the caller
+ *         samc_error error;
+ *         samc_model *model = NULL;
+ *         samc_session *session = NULL;
+ *         samc_result *result = NULL;
+ *         samc_options options = samc_default_options();
+ *         if (samc_model_open("samc-tiny.safetensors", &options, &model, &error) != SAMC_OK ||
+ *             samc_session_create(model, &session, &error) != SAMC_OK) {
+ *             fprintf(stderr, "%s\n", error.message);
+ *             return 1;
+ *         }
+ *         samc_image image = {.pixels = pixels, .width = 640, .height = 480, .row_bytes = 640 * 3};
+ *         float point[2] = {320, 240};
+ *         int32_t label = 1;                                        // 1: on the object, 0: not on it
+ *         samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+ *         uint8_t *mask = malloc(480 * 640);                        // one byte a pixel, 0 or 1
+ *         samc_mask_info info;
+ *         if (mask == NULL || samc_set_image(session, &image) != SAMC_OK ||
+ *             samc_predict(session, &prompt, 1, true, &result) != SAMC_OK ||
+ *             samc_result_mask(session, result, 0, samc_result_best(result, 0), mask, &info) != SAMC_OK)
+ *             fprintf(stderr, "%s\n", samc_last_error(session));
+ *         else
+ *             printf("%lld pixels, predicted IoU %.3f\n", (long long)info.area, info.predicted_iou);
+ *         free(mask);
+ *         samc_result_free(result);
+ *         samc_session_destroy(session);
+ *         samc_model_close(model);
+ *     }
+ *
+ * Ownership: a model is read-only after it was opened and may serve any number of sessions on any threads; it must outlive
+ * them. A session is one line of work for one thread at a time. Nothing in the library prints, exits or keeps global state.
+ * Coordinates are pixels of the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as in
+ * `SamPredictor` of the original implementation (github.com/facebookresearch/segment-anything).
+ */
+#ifndef SAMC_H
+#define SAMC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SAMC_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define SAMC_API __attribute__((visibility("default")))
+#else
+#define SAMC_API
+#endif
+
+/* ---- Statuses ---------------------------------------------------------------------------------------------------- */
+
+/* X(name, text): the only list of statuses; the enum and samc_status_text() come from it. */
+#define SAMC_STATUS_LIST(X)                                                                                           \
+    X(OK, "ok")                                                                                                       \
+    X(INVALID_ARGUMENT, "invalid argument")                                                                           \
+    X(OUT_OF_MEMORY, "out of memory")                                                                                 \
+    X(IO, "cannot read or write")                                                                                     \
+    X(FORMAT, "malformed file")                                                                                       \
+    X(UNSUPPORTED, "not supported")                                                                                   \
+    X(MISMATCH, "does not fit the model or the image")                                                                \
+    X(NO_IMAGE, "no image was set")                                                                                   \
+    X(NO_DEVICE, "no such device")                                                                                    \
+    X(INTERNAL, "internal error")
+
+typedef enum samc_status {
+#define SAMC_STATUS_ENUM(name, text) SAMC_##name,
+    SAMC_STATUS_LIST(SAMC_STATUS_ENUM)
+#undef SAMC_STATUS_ENUM
+} samc_status;
+
+/* One line that says what went wrong and names the file, tensor or argument at fault. */
+typedef struct samc_error {
+    samc_status status;
+    char message[1024];
+} samc_error;
+
+SAMC_API const char *samc_status_text(samc_status status);
+SAMC_API const char *samc_version(void);
+
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
+
+typedef enum samc_backend { SAMC_BACKEND_AUTO, SAMC_BACKEND_REF, SAMC_BACKEND_CPU, SAMC_BACKEND_CUDA } samc_backend;
+typedef enum samc_precision { SAMC_PRECISION_AUTO, SAMC_PRECISION_F32 } samc_precision;
+typedef enum samc_storage { SAMC_STORAGE_KEEP, SAMC_STORAGE_F32, SAMC_STORAGE_F16, SAMC_STORAGE_BF16 } samc_storage;
+
+typedef struct samc_options {
+    samc_backend backend;     /* AUTO: the fastest that this machine has */
+    samc_precision precision; /* AUTO: f32 on a CPU */
+    int threads;              /* 0: one for each processor this process may use; at most 256 */
+} samc_options;
+
+/* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. */
+SAMC_API samc_options samc_default_options(void);
+
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
+
+typedef struct samc_model samc_model;
+
+/* What a model is, read from its tensor shapes and metadata. Sizes are in pixels, tokens or channels. */
+typedef struct samc_model_info {
+    int image_size;        /* side of the square the longest image side is resized to, 1024 */
+    int patch_size;        /* 16 */
+    int grid;              /* image_size / patch_size, 64; the embedding is [embed_channels, grid, grid] */
+    int encoder_dim;       /* 768 in ViT-B, 1024 in ViT-L, 1280 in ViT-H */
+    int encoder_depth;     /* blocks */
+    int encoder_heads;
+    int encoder_mlp_dim;
+    int window_size;       /* 14; 0 when every block is global */
+    int global_blocks;     /* number of blocks with global attention */
+    int embed_channels;    /* channels of the embedding and of the decoder, 256 */
+    int decoder_depth;     /* 2 */
+    int decoder_heads;     /* 8 */
+    int multimask_outputs; /* masks for an ambiguous prompt, 3 */
+    int low_res;           /* side of the low-resolution logits, 4 * grid */
+    float mask_threshold;  /* logit above which a pixel belongs to the mask, 0 */
+    int64_t parameters;
+    size_t file_bytes;
+    const char *name;      /* from the metadata, "" where unknown; these live as long as the model */
+    const char *licence;
+    const char *card;
+    const char *dtype;     /* "f32", "f16", "bf16" or "mixed", as stored */
+    samc_backend backend;  /* the one in use */
+    int threads;
+    size_t weight_bytes;         /* in memory */
+    size_t encode_bytes;         /* working memory to encode one image, beside the weights */
+    size_t predict_bytes;        /* working memory for one batch of one-point prompts */
+} samc_model_info;
+
+/* Opens a model file: safetensors as written by samc_convert(), or a PyTorch .pth checkpoint. `options` may be NULL.
+ * On failure *model is NULL and `error` (which may be NULL) says why. */
+SAMC_API samc_status samc_model_open(const char *path, const samc_options *options, samc_model **model, samc_error *error);
+SAMC_API void samc_model_close(samc_model *model); /* NULL is allowed */
+SAMC_API void samc_model_get_info(const samc_model *model, samc_model_info *info);
+
+/* SHA-256 over the names, shapes, types and values of the tensors, in hexadecimal: equal for a checkpoint and its converted
+ * file of the same type. `hex` has room for 65 characters. */
+SAMC_API samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error);
+
+/* Writes the checkpoint `input` (.pth or safetensors) as safetensors with the metadata described in weights/FORMAT.md. */
+SAMC_API samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error);
+
+/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
+
+typedef struct samc_session samc_session;
+
+SAMC_API samc_status samc_session_create(const samc_model *model, samc_session **session, samc_error *error);
+SAMC_API void samc_session_destroy(samc_session *session); /* NULL is allowed */
+
+/* The message of the last call on this session that failed; "" before any did. Valid until the next call. */
+SAMC_API const char *samc_last_error(const samc_session *session);
+
+typedef struct samc_memory {
+    size_t current; /* bytes held by the session now */
+    size_t peak;    /* the most it ever held */
+} samc_memory;
+SAMC_API samc_memory samc_session_memory(const samc_session *session);
+
+/* What one operator cost since samc_profile_begin(). */
+typedef struct samc_profile_row {
+    const char *name; /* of the operator; a literal */
+    int64_t calls;
+    double seconds, flops; /* a multiply-add counts as two; 0 where bytes are what matters */
+} samc_profile_row;
+
+/* Counts the operators of this session from now on, from zero. */
+SAMC_API samc_status samc_profile_begin(samc_session *session);
+/* Ends counting; writes at most `capacity` rows and returns how many operators ran. */
+SAMC_API int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity);
+
+/* ---- Images ------------------------------------------------------------------------------------------------------ */
+
+/* Interleaved 8-bit RGB. `row_bytes` is the distance between rows, at least 3 * width. */
+typedef struct samc_image {
+    const uint8_t *pixels;
+    int width, height;
+    ptrdiff_t row_bytes;
+} samc_image;
+
+/* Runs the image encoder; the session keeps the embeddings, not the pixels. Prompts name an image by its index. */
+SAMC_API samc_status samc_set_image(samc_session *session, const samc_image *image);
+SAMC_API samc_status samc_set_images(samc_session *session, const samc_image *images, int count);
+
+/* The embedding of image `index` as [embed_channels, grid, grid] floats, the original's layout. */
+SAMC_API samc_status samc_get_embedding(samc_session *session, int index, float *embedding);
+/* Sets one image by its saved embedding and its size in pixels. */
+SAMC_API samc_status samc_set_embedding(samc_session *session, const float *embedding, int width, int height);
+/* Writes an embedding as safetensors, with the model's hash and the image's size; loading checks the hash. */
+SAMC_API samc_status samc_save_embedding(samc_session *session, int index, const char *path);
+SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path);
+/* Size in pixels of an image that was set or loaded. */
+SAMC_API samc_status samc_session_image_size(samc_session *session, int index, int *width, int *height);
+
+/* ---- Prediction -------------------------------------------------------------------------------------------------- */
+
+/* One prompt: any number of points, at most one box, at most one mask; at least one of them. */
+typedef struct samc_prompt {
+    const float *points;     /* [point_count, 2], x and y in pixels of the image */
+    const int32_t *labels;   /* [point_count], 1 on the object, 0 on the background */
+    int point_count;
+    const float *box;        /* [4], x0 y0 x1 y1, or NULL */
+    const float *mask_input; /* [low_res, low_res] logits, usually an earlier result's, or NULL */
+    int image;               /* index into the images that were set */
+} samc_prompt;
+
+typedef struct samc_result samc_result;
+
+/* Predicts masks for `count` prompts: three for each (multimask) or the one of the single-mask output. */
+SAMC_API samc_status samc_predict(samc_session *session, const samc_prompt *prompts, int count, bool multimask,
+                                  samc_result **result);
+SAMC_API void samc_result_free(samc_result *result); /* NULL is allowed */
+
+SAMC_API int samc_result_prompts(const samc_result *result);
+SAMC_API int samc_result_masks(const samc_result *result); /* for each prompt, in the model's order */
+/* Low-resolution logits [prompts, masks, low_res, low_res] of the padded square, before any threshold. */
+SAMC_API const float *samc_result_logits(const samc_result *result);
+/* Predicted IoU [prompts, masks]. */
+SAMC_API const float *samc_result_iou(const samc_result *result);
+/* Index of the mask with the highest predicted IoU. */
+SAMC_API int samc_result_best(const samc_result *result, int prompt);
+
+typedef struct samc_mask_info {
+    float predicted_iou;
+    float stability_score; /* |logit > threshold + 1| / |logit > threshold - 1|; 0 for an empty mask */
+    int64_t area;          /* pixels */
+    int bbox[4];           /* x, y of the first, x1 - x0 and y1 - y0 of the inclusive corners, as the original; 0 if empty */
+} samc_mask_info;
+
+/* Writes one mask in the size of its image as [height, width] bytes, 0 or 1. `mask` or `info` may be NULL. */
+SAMC_API samc_status samc_result_mask(samc_session *session, const samc_result *result, int prompt, int mask_index,
+                                      uint8_t *mask, samc_mask_info *info);
+
+/* ---- Every mask of an image ---------------------------------------------------------------------------------------- */
+
+/* Points in [0, 1], x then y, that are scaled to each crop. */
+typedef struct samc_point_grid {
+    const double *xy; /* [count, 2] */
+    int count;
+} samc_point_grid;
+
+/* SamAutomaticMaskGenerator's arguments under their own names. A threshold <= 0 turns its filter off, as there. */
+typedef struct samc_auto_options {
+    int points_per_side;                   /* 32; points_per_side^2 prompts */
+    int points_per_batch;                  /* 64; prompts decoded together: speed and memory, never the result */
+    double pred_iou_thresh;                /* 0.88 */
+    double stability_score_thresh;         /* 0.95 */
+    double stability_score_offset;         /* 1.0 */
+    double box_nms_thresh;                 /* 0.7 */
+    int crop_n_layers;                     /* 0; layer i cuts the image into 4^i crops */
+    double crop_nms_thresh;                /* 0.7 */
+    double crop_overlap_ratio;             /* 512 / 1500 of the image's shorter side */
+    int crop_n_points_downscale_factor;    /* 1; layer i has points_per_side / factor^i points a side */
+    const samc_point_grid *point_grids;    /* NULL, or [crop_n_layers + 1] grids that replace points_per_side */
+    int min_mask_region_area;              /* 0; smaller holes and islands are removed, in pixels */
+} samc_auto_options;
+
+/* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */
+SAMC_API samc_auto_options samc_default_auto_options(const samc_model *model);
+
+typedef struct samc_auto_mask {
+    const uint32_t *counts; /* COCO run lengths of the whole image, column-major, background first */
+    int count_length;
+    int64_t area;
+    int bbox[4]; /* x, y, x1 - x0, y1 - y0 of the inclusive corners, as the original */
+    float predicted_iou, stability_score;
+    double point[2];  /* the prompt, in pixels of the image */
+    int crop_box[4];  /* x, y, width, height of the crop it was found in */
+} samc_auto_mask;
+
+/* How many masks were left after each step, and where the time went. */
+typedef struct samc_auto_stats {
+    int64_t crops, prompts, masks; /* masks = prompts * multimask_outputs */
+    int64_t after_iou, after_stability, after_edge, after_nms, kept;
+    double encode_seconds, decode_seconds, post_seconds;
+} samc_auto_stats;
+
+/* Called once for each image, in order, with its masks by descending predicted IoU; they are valid during the call. What it
+ * returns other than SAMC_OK ends samc_auto() with that status. */
+typedef samc_status (*samc_auto_callback)(void *context, int image, const samc_auto_mask *masks, int count,
+                                          const samc_auto_stats *stats);
+
+/* Every mask of every image: a grid of points, filtered by predicted IoU, stability, crop edges and overlap. Replaces the
+ * images of the session; `options` may be NULL. */
+SAMC_API samc_status samc_auto(samc_session *session, const samc_image *images, int count, const samc_auto_options *options,
+                               samc_auto_callback callback, void *context);
+
+/* ---- Machine ----------------------------------------------------------------------------------------------------- */
+
+/* What samc could use on this machine, in words: "avx2 fma avx512f ...", and the first CUDA device or why there is none. */
+typedef struct samc_machine {
+    int processors; /* that this process may use */
+    char cpu[256];
+    char cuda[256];
+    bool has_cuda;
+} samc_machine;
+SAMC_API void samc_get_machine(samc_machine *machine);
+
+/* f32 GFLOP/s of `threads` threads that do nothing but multiply-adds from registers with the widest vectors of this CPU: the
+ * ceiling that every other figure is a share of. Takes about half a second; 0 if no thread could be started. */
+SAMC_API double samc_measure_peak(int threads);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,48 @@
+/* A session: the embeddings of the images that were set, and what operators run on. */
+#ifndef SAMC_RUNTIME_SESSION_H
+#define SAMC_RUNTIME_SESSION_H
+
+#include "runtime/geometry.h"
+#include "runtime/memory.h"
+#include "runtime/model.h"
+#include "runtime/threads.h"
+
+typedef struct samc__session_image {
+    samc__geometry geometry;
+    float *embedding; /* [N, C] */
+} samc__session_image;
+
+enum { SAMC__PROFILE_ROWS = 64 }; /* more than there are operators */
+
+typedef struct samc__profile {
+    samc_profile_row rows[SAMC__PROFILE_ROWS]; /* in order of first use */
+    int count;
+} samc__profile;
+
+struct samc_session {
+    const samc_model *model;
+    samc__pool *pool;
+    samc__memory memory;
+    samc__exec exec;
+    samc__profile profile;
+    samc_error error;
+    float *key_pe;     /* [N, C], position encoding of the grid */
+    float *embeddings; /* [image_count, N, C] */
+    samc__session_image *images;
+    int image_count;
+};
+
+struct samc_result {
+    int prompts, masks, low_res;
+    float *logits; /* [prompts, masks, low_res, low_res] */
+    float *iou;    /* [prompts, masks] */
+    struct samc__geometry *geometry; /* [prompts] of the prompt's image */
+};
+
+/* Refuses an image without pixels, or with rows shorter than its width. */
+samc_status samc__check_image(samc_error *error, const samc_image *image, int index);
+
+/* Makes room for `count` images and drops the ones before; on failure the session has none. */
+samc_status samc__session_reserve_images(samc_session *session, int count);
+
+#endif

@@ -1,0 +1,358 @@
+/* Opens a checkpoint by its content, indexes its tensors by SAM's own names, and reads values from strided, unaligned views. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weights/reader.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "weights are used in place, as little-endian numbers"
+#endif
+
+samc__text samc__printable(const char *bytes, size_t length) {
+    samc__text result;
+    enum { LIMIT = 90 };
+    size_t shown = length < LIMIT ? length : LIMIT - 3, used = 0;
+    for (; used < shown; used++) result.text[used] = bytes[used] >= ' ' && bytes[used] < 0x7f ? bytes[used] : '?';
+    memcpy(result.text + used, "...", 3);
+    result.text[length < LIMIT ? used : used + 3] = '\0';
+    return result;
+}
+
+bool samc__shape_elements(int rank, const int64_t *shape, int64_t *elements) {
+    int64_t product = 1;
+    bool empty = false;
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] < 0) return false;
+        if (shape[i] == 0) {
+            empty = true; /* the other sides are still checked: an empty tensor must not smuggle in a wild shape */
+        } else if (__builtin_mul_overflow(product, shape[i], &product)) {
+            return false;
+        }
+    }
+    *elements = empty ? 0 : product;
+    return product <= INT64_MAX / 16; /* no element type has more than 16 bytes */
+}
+
+/* ---- Building ------------------------------------------------------------------------------------------------------ */
+
+/* Makes room for one more element; false when memory is short. */
+static bool grow(void **array, size_t count, size_t *capacity, size_t element) {
+    if (count < *capacity) return true;
+    size_t wanted = *capacity ? *capacity * 2 : 64;
+    void *larger = realloc(*array, wanted * element);
+    if (larger == NULL) return false;
+    *array = larger;
+    *capacity = wanted;
+    return true;
+}
+
+samc_status samc__checkpoint_add(samc__checkpoint *checkpoint, const char *name, size_t name_length,
+                                 const samc__tensor *tensor, samc_error *error) {
+    if (name_length > SAMC__MAX_NAME)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: a name of %zu characters", checkpoint->label,
+                          samc__printable(name, name_length).text, name_length);
+    if (checkpoint->count == SAMC__MAX_TENSORS)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: more than %d tensors", checkpoint->label, SAMC__MAX_TENSORS);
+    void *array = checkpoint->tensors;
+    bool room = grow(&array, checkpoint->count, &checkpoint->capacity, sizeof *checkpoint->tensors);
+    checkpoint->tensors = array;
+    char *copy = room ? malloc(name_length + 1) : NULL;
+    if (copy == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
+    memcpy(copy, name, name_length);
+    copy[name_length] = '\0';
+    samc__tensor *added = &checkpoint->tensors[checkpoint->count++];
+    *added = *tensor;
+    added->name = copy;
+    return SAMC_OK;
+}
+
+samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const char *key, const char *value,
+                                          samc_error *error) {
+    void *array = checkpoint->metadata;
+    bool room =
+        grow(&array, checkpoint->metadata_count, &checkpoint->metadata_capacity, sizeof *checkpoint->metadata);
+    checkpoint->metadata = array;
+    samc__metadata added = {room ? strdup(key) : NULL, room ? strdup(value) : NULL};
+    if (added.key == NULL || added.value == NULL) {
+        free(added.key);
+        free(added.value);
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
+    }
+    checkpoint->metadata[checkpoint->metadata_count++] = added;
+    return SAMC_OK;
+}
+
+/* Length of the wrappers' prefix ("module.", "sam.model.") before one of SAM's three parts; -1 if this is no tensor of SAM. */
+static ptrdiff_t sam_prefix(const char *name) {
+    static const char *const parts[] = {"image_encoder.", "prompt_encoder.", "mask_decoder."};
+    static const char *const wrappers[] = {"module.", "sam.", "model.", "_orig_mod."};
+    const char *at = name;
+    for (;;) {
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+            if (strncmp(at, parts[i], strlen(parts[i])) == 0) return at - name;
+        size_t step = 0;
+        for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers && step == 0; i++)
+            if (strncmp(at, wrappers[i], strlen(wrappers[i])) == 0) step = strlen(wrappers[i]);
+        if (step == 0) return -1;
+        at += step;
+    }
+}
+
+/* Removes the prefix that all of SAM's tensors share; where they differ nothing is removed and the manifest will say so. */
+static samc_status remove_prefix(samc__checkpoint *checkpoint, samc_error *error) {
+    ptrdiff_t length = -1;
+    const char *first = NULL;
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        const char *name = checkpoint->tensors[i].name;
+        ptrdiff_t prefix = sam_prefix(name);
+        if (prefix < 0) continue;
+        if (first == NULL) {
+            first = name;
+            length = prefix;
+        } else if (prefix != length || strncmp(name, first, (size_t)length) != 0) {
+            return SAMC_OK;
+        }
+    }
+    if (length <= 0) return SAMC_OK;
+    char *prefix = strndup(first, (size_t)length); /* `first` changes below */
+    if (prefix == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        char *name = (char *)checkpoint->tensors[i].name; /* allocated by samc__checkpoint_add() */
+        if (strncmp(name, prefix, (size_t)length) == 0) memmove(name, name + length, strlen(name + length) + 1);
+    }
+    free(prefix);
+    return SAMC_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(((const samc__tensor *)a)->name, ((const samc__tensor *)b)->name);
+}
+
+static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
+    SAMC__TRY(remove_prefix(checkpoint, error));
+    if (checkpoint->count > 1)
+        qsort(checkpoint->tensors, checkpoint->count, sizeof *checkpoint->tensors, compare_names);
+    for (size_t i = 1; i < checkpoint->count; i++) {
+        const char *name = checkpoint->tensors[i].name;
+        if (strcmp(name, checkpoint->tensors[i - 1].name) == 0)
+            return samc__fail(error, SAMC_FORMAT, "%s: tensor %s occurs twice", checkpoint->label,
+                              samc__printable(name, strlen(name)).text);
+    }
+    return SAMC_OK;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+
+static bool starts(const samc__checkpoint *checkpoint, size_t at, const char *magic, size_t length) {
+    return checkpoint->size >= at + length && memcmp(checkpoint->bytes + at, magic, length) == 0;
+}
+
+/* Tells the container by its first bytes; a file's name says nothing about what a download really holds. */
+static samc_status read_any(samc__checkpoint *checkpoint, samc_error *error) {
+    const char *label = checkpoint->label;
+    if (starts(checkpoint, 0, "PK\3\4", 4)) return samc__pth_read(checkpoint, error);
+    if (starts(checkpoint, 8, "{", 1)) return samc__safetensors_read(checkpoint, error);
+    bool pickle = checkpoint->size >= 2 && checkpoint->bytes[0] == 0x80 && checkpoint->bytes[1] >= 2 &&
+                  checkpoint->bytes[1] <= 5;
+    if (pickle || starts(checkpoint, 257, "ustar", 5))
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: a checkpoint in PyTorch's old format (before 1.6); re-save it in Python with "
+                          "torch.save(torch.load(p), q)",
+                          label);
+    if (starts(checkpoint, 0, "version https://git-lfs", 23))
+        return samc__fail(error, SAMC_FORMAT, "%s: a Git LFS pointer, not the file itself; run git lfs pull", label);
+    if (checkpoint->size < 9) return samc__fail(error, SAMC_FORMAT, "%s: too short to be a model", label);
+    return samc__fail(error, SAMC_FORMAT, "%s: neither safetensors nor a PyTorch checkpoint", label);
+}
+
+static samc_status new_checkpoint(const char *path, samc__checkpoint **checkpoint, samc_error *error) {
+    enum { LABEL = 200 };
+    *checkpoint = calloc(1, sizeof **checkpoint);
+    char *copy = strdup(path);
+    if (*checkpoint == NULL || copy == NULL) {
+        free(*checkpoint);
+        free(copy);
+        *checkpoint = NULL;
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    }
+    size_t length = strlen(copy);
+    (*checkpoint)->path = copy;
+    (*checkpoint)->label = length > LABEL ? copy + length - LABEL : copy;
+    return SAMC_OK;
+}
+
+static samc_status map_file(samc__checkpoint *checkpoint, samc_error *error) {
+    /* O_NONBLOCK: opening a pipe must not wait for its writer before it can be refused. */
+    int file = open(checkpoint->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return samc__fail(error, SAMC_IO, "%s: %s", checkpoint->label, strerror(errno));
+    struct stat about;
+    samc_status status = SAMC_OK;
+    if (fstat(file, &about) != 0) {
+        status = samc__fail(error, SAMC_IO, "%s: %s", checkpoint->label, strerror(errno));
+    } else if (!S_ISREG(about.st_mode)) {
+        status = samc__fail(error, SAMC_IO, "%s: not a regular file", checkpoint->label);
+    } else if (about.st_size == 0) {
+        status = samc__fail(error, SAMC_FORMAT, "%s: the file is empty", checkpoint->label);
+    } else {
+        void *bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (bytes == MAP_FAILED) {
+            status = samc__fail(error, SAMC_IO, "%s: cannot map: %s", checkpoint->label, strerror(errno));
+        } else {
+            checkpoint->bytes = bytes;
+            checkpoint->size = (size_t)about.st_size;
+            checkpoint->mapped = true;
+        }
+    }
+    close(file);
+    return status;
+}
+
+static samc_status open_with(const char *path, const void *bytes, size_t size, samc__checkpoint **checkpoint,
+                             samc_error *error) {
+    *checkpoint = NULL;
+    samc__checkpoint *opened = NULL;
+    SAMC__TRY(new_checkpoint(path, &opened, error));
+    samc_status status = SAMC_OK;
+    if (bytes != NULL) {
+        opened->bytes = bytes;
+        opened->size = size;
+    } else {
+        status = map_file(opened, error);
+    }
+    if (status == SAMC_OK) status = read_any(opened, error);
+    if (status == SAMC_OK) status = finish(opened, error);
+    if (status == SAMC_OK) {
+        *checkpoint = opened;
+    } else {
+        samc__checkpoint_close(opened);
+    }
+    return status;
+}
+
+samc_status samc__checkpoint_open(const char *path, samc__checkpoint **checkpoint, samc_error *error) {
+    return open_with(path, NULL, 0, checkpoint, error);
+}
+
+samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path, samc__checkpoint **checkpoint,
+                                         samc_error *error) {
+    return open_with(path, bytes, size, checkpoint, error);
+}
+
+void samc__checkpoint_close(samc__checkpoint *checkpoint) {
+    if (checkpoint == NULL) return;
+    for (size_t i = 0; i < checkpoint->count; i++) free((char *)checkpoint->tensors[i].name);
+    for (size_t i = 0; i < checkpoint->metadata_count; i++) {
+        free(checkpoint->metadata[i].key);
+        free(checkpoint->metadata[i].value);
+    }
+    free(checkpoint->tensors);
+    free(checkpoint->metadata);
+    if (checkpoint->mapped) munmap((void *)checkpoint->bytes, checkpoint->size);
+    free(checkpoint->path);
+    free(checkpoint);
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------------------------- */
+
+const char *samc__checkpoint_path(const samc__checkpoint *checkpoint) { return checkpoint->path; }
+
+size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint) { return checkpoint->size; }
+
+size_t samc__checkpoint_count(const samc__checkpoint *checkpoint) { return checkpoint->count; }
+
+const samc__tensor *samc__checkpoint_at(const samc__checkpoint *checkpoint, size_t index) {
+    return &checkpoint->tensors[index];
+}
+
+const samc__tensor *samc__checkpoint_find(const samc__checkpoint *checkpoint, const char *name) {
+    samc__tensor key = {.name = name};
+    if (checkpoint->count == 0) return NULL;
+    return bsearch(&key, checkpoint->tensors, checkpoint->count, sizeof key, compare_names);
+}
+
+const char *samc__checkpoint_metadata(const samc__checkpoint *checkpoint, const char *key) {
+    for (size_t i = 0; i < checkpoint->metadata_count; i++)
+        if (strcmp(checkpoint->metadata[i].key, key) == 0) return checkpoint->metadata[i].value;
+    return NULL;
+}
+
+/* ---- Values -------------------------------------------------------------------------------------------------------- */
+
+int64_t samc__tensor_elements(const samc__tensor *tensor) {
+    int64_t elements = 1;
+    for (int i = 0; i < tensor->rank; i++) elements *= tensor->shape[i];
+    return elements;
+}
+
+static bool row_major(const samc__tensor *tensor) {
+    int64_t expected = 1;
+    for (int i = tensor->rank; i-- > 0;) {
+        if (tensor->shape[i] != 1 && tensor->stride[i] != expected) return false;
+        expected *= tensor->shape[i];
+    }
+    return true;
+}
+
+void samc__tensor_copy_raw(const samc__tensor *tensor, int64_t first, int64_t count, void *out) {
+    size_t size = samc__dtype_size(tensor->dtype);
+    const uint8_t *data = tensor->data;
+    uint8_t *to = out;
+    if (count <= 0) return;
+    if (row_major(tensor)) {
+        memcpy(to, data + (size_t)first * size, (size_t)count * size);
+        return;
+    }
+    /* An odometer over the index of the element; `rank` is at least 1 here, as a scalar is row-major. */
+    int64_t index[SAMC__MAX_RANK], offset = 0;
+    for (int i = tensor->rank; i-- > 0;) {
+        index[i] = first % tensor->shape[i];
+        first /= tensor->shape[i];
+        offset += index[i] * tensor->stride[i];
+    }
+    for (; count > 0; count--, to += size) {
+        memcpy(to, data + (size_t)offset * size, size);
+        for (int i = tensor->rank; i-- > 0;) {
+            offset += tensor->stride[i];
+            if (++index[i] < tensor->shape[i]) break;
+            offset -= index[i] * tensor->stride[i];
+            index[i] = 0;
+        }
+    }
+}
+
+void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t count, float *out) {
+    enum { CHUNK = 4096 };
+    uint16_t halves[CHUNK];
+    if (tensor->dtype == SAMC__F32) {
+        samc__tensor_copy_raw(tensor, first, count, out);
+        return;
+    }
+    while (count > 0) {
+        int64_t now = count < CHUNK ? count : CHUNK;
+        samc__tensor_copy_raw(tensor, first, now, halves);
+        if (tensor->dtype == SAMC__F16) {
+            for (int64_t i = 0; i < now; i++) out[i] = samc__f16_to_float(halves[i]);
+        } else {
+            for (int64_t i = 0; i < now; i++) out[i] = samc__bf16_to_float(halves[i]);
+        }
+        first += now;
+        count -= now;
+        out += now;
+    }
+}
+
+void samc__tensor_read_f32(const samc__tensor *tensor, float *values) {
+    samc__tensor_copy_f32(tensor, 0, samc__tensor_elements(tensor), values);
+}
+
+const float *samc__tensor_direct_f32(const samc__tensor *tensor) {
+    bool usable = tensor->dtype == SAMC__F32 && tensor->data != NULL &&
+                  (uintptr_t)tensor->data % _Alignof(float) == 0 && row_major(tensor);
+    return usable ? tensor->data : NULL;
+}

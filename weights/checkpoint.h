@@ -1,0 +1,44 @@
+/* A checkpoint: named tensors of a file on disk, read-only, whatever its container (safetensors or PyTorch .pth).
+ *
+ * The file is memory-mapped; a tensor is a view into the mapping with a type, a shape and strides. Readers treat the bytes as
+ * hostile: every offset is checked against the file's size before it is used, and nothing is allocated in proportion to a
+ * number that the file merely claims.
+ */
+#ifndef SAMC_WEIGHTS_CHECKPOINT_H
+#define SAMC_WEIGHTS_CHECKPOINT_H
+
+#include "runtime/dtype.h"
+#include "runtime/status.h"
+
+enum { SAMC__MAX_RANK = 8 };
+
+typedef struct samc__tensor {
+    const char *name; /* SAM's own, wrappers and prefixes such as "module." already removed */
+    samc__dtype dtype; /* SAMC__OTHER for types that samc does not compute with */
+    int rank;
+    int64_t shape[SAMC__MAX_RANK];
+    int64_t stride[SAMC__MAX_RANK]; /* in elements */
+    const void *data;               /* first element, inside the mapping; may be unaligned. NULL for what is stored in a way that
+                                       samc cannot read (sparse, quantised; SAMC__OTHER, rank 0): an error only where needed */
+} samc__tensor;
+
+typedef struct samc__checkpoint samc__checkpoint;
+
+samc_status samc__checkpoint_open(const char *path, samc__checkpoint **checkpoint, samc_error *error);
+void samc__checkpoint_close(samc__checkpoint *checkpoint); /* NULL is allowed */
+
+const char *samc__checkpoint_path(const samc__checkpoint *checkpoint);
+size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint); /* size of the file */
+size_t samc__checkpoint_count(const samc__checkpoint *checkpoint);
+const samc__tensor *samc__checkpoint_at(const samc__checkpoint *checkpoint, size_t index);
+const samc__tensor *samc__checkpoint_find(const samc__checkpoint *checkpoint, const char *name); /* NULL if absent */
+/* Metadata string of a safetensors file; NULL if absent, always NULL for a .pth. */
+const char *samc__checkpoint_metadata(const samc__checkpoint *checkpoint, const char *key);
+
+int64_t samc__tensor_elements(const samc__tensor *tensor);
+/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly. `values` holds samc__tensor_elements(). */
+void samc__tensor_read_f32(const samc__tensor *tensor, float *values);
+/* The values in place if they are row-major, aligned f32 already; otherwise NULL. */
+const float *samc__tensor_direct_f32(const samc__tensor *tensor);
+
+#endif

@@ -1,0 +1,64 @@
+/* The inside of a checkpoint: what the safetensors and .pth readers fill and checkpoint.c finishes.
+ *
+ * A reader gets the bytes of the file and adds tensors and metadata; it allocates only in proportion to bytes that are really
+ * there. Afterwards checkpoint.c removes prefixes, sorts by name and refuses duplicates.
+ */
+#ifndef SAMC_WEIGHTS_READER_H
+#define SAMC_WEIGHTS_READER_H
+
+#include <stdbool.h>
+
+#include "weights/checkpoint.h"
+
+/* Far above any model's; one string of a pickle may serve as a million names, so names are counted and measured. */
+enum { SAMC__MAX_TENSORS = 1 << 16, SAMC__MAX_NAME = 512 };
+
+typedef struct samc__metadata {
+    char *key, *value;
+} samc__metadata;
+
+struct samc__checkpoint {
+    char *path;
+    const char *label;    /* the last part of `path`, short enough for every message */
+    const uint8_t *bytes; /* [size], the whole file */
+    size_t size;
+    bool mapped; /* munmap() on close; false when the caller owns the bytes */
+    samc__tensor *tensors;
+    size_t count, capacity;
+    samc__metadata *metadata;
+    size_t metadata_count, metadata_capacity;
+};
+
+/* Opens bytes that the caller keeps alive, for tests and fuzzers: an exact heap block lets AddressSanitizer see one byte too many. */
+samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path, samc__checkpoint **checkpoint,
+                                         samc_error *error);
+
+samc_status samc__safetensors_read(samc__checkpoint *checkpoint, samc_error *error);
+samc_status samc__pth_read(samc__checkpoint *checkpoint, samc_error *error);
+
+/* Takes a copy of the name (need not be NUL-terminated); the other fields of `tensor` are copied as they are. */
+samc_status samc__checkpoint_add(samc__checkpoint *checkpoint, const char *name, size_t name_length,
+                                 const samc__tensor *tensor, samc_error *error);
+samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const char *key, const char *value,
+                                          samc_error *error);
+
+/* Bytes from a file made fit for a one-line message: at most 90 characters, anything but plain ASCII replaced. */
+typedef struct samc__text {
+    char text[96];
+} samc__text;
+samc__text samc__printable(const char *bytes, size_t length);
+
+/* Multiplies the shape up; false if the product or its size in bytes would not fit an int64_t. */
+bool samc__shape_elements(int rank, const int64_t *shape, int64_t *elements);
+
+/* Copies elements [first, first + count) of the row-major order as stored (4 or 2 bytes each) to `out`. */
+void samc__tensor_copy_raw(const samc__tensor *tensor, int64_t first, int64_t count, void *out);
+/* The same as floats. */
+void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t count, float *out);
+
+/* Little-endian numbers at any address. */
+static inline uint32_t samc__le16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+static inline uint32_t samc__le32(const uint8_t *p) { return samc__le16(p) | samc__le16(p + 2) << 16; }
+static inline uint64_t samc__le64(const uint8_t *p) { return samc__le32(p) | (uint64_t)samc__le32(p + 4) << 32; }
+
+#endif
