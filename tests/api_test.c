@@ -1,0 +1,222 @@
+/* The public interface: what it refuses, what it keeps, and that results do not depend on threads or batches. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/samc.h"
+
+static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
+enum { WIDTH = 61, HEIGHT = 43 };
+
+static samc_model *open_model(samc_backend backend, int threads) {
+    samc_options options = {backend, SAMC_PRECISION_AUTO, threads};
+    samc_model *model = NULL;
+    samc_error error;
+    cr_assert_eq(samc_model_open(model_path, &options, &model, &error), SAMC_OK, "%s", error.message);
+    return model;
+}
+
+static samc_session *open_session(const samc_model *model) {
+    samc_session *session = NULL;
+    samc_error error;
+    cr_assert_eq(samc_session_create(model, &session, &error), SAMC_OK, "%s", error.message);
+    return session;
+}
+
+/* A smooth picture with a bright disc; `seed` moves it. */
+static samc_image picture(uint8_t *pixels, int seed) {
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            int dx = x - 20 - seed, dy = y - 20, inside = dx * dx + dy * dy < 150;
+            for (int c = 0; c < 3; c++) pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(inside ? 220 - 40 * c : 40 + x + 2 * y);
+        }
+    return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
+}
+
+Test(open, refuses_with_a_message) {
+    samc_model *model = (samc_model *)&model;
+    samc_error error = {0};
+    cr_expect_eq(samc_model_open("/nonexistent/model", NULL, &model, &error), SAMC_IO);
+    cr_expect_null(model);
+    cr_expect_not_null(strstr(error.message, "/nonexistent/model"), "%s", error.message);
+    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_AUTO, -1};
+    cr_expect_eq(samc_model_open(model_path, &options, &model, &error), SAMC_INVALID_ARGUMENT);
+    options = (samc_options){SAMC_BACKEND_CUDA, SAMC_PRECISION_AUTO, 1};
+    samc_status status = samc_model_open(model_path, &options, &model, &error);
+    cr_expect(status == SAMC_NO_DEVICE || status == SAMC_UNSUPPORTED);
+    cr_expect_not_null(strstr(error.message, "CUDA"));
+    cr_expect_eq(samc_model_open(NULL, NULL, &model, NULL), SAMC_INVALID_ARGUMENT, "no path, nowhere to put the message");
+}
+
+Test(predict, refuses_what_it_cannot_mean) {
+    samc_model *model = open_model(SAMC_BACKEND_REF, 1);
+    samc_session *session = open_session(model);
+    samc_result *result = NULL;
+    float point[2] = {5, 5}, bad[2] = {NAN, 5};
+    int32_t label = 1, wrong = 2;
+    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    cr_expect_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_NO_IMAGE);
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels, 0), narrow = image;
+    narrow.row_bytes = 10;
+    cr_expect_eq(samc_set_image(session, &narrow), SAMC_INVALID_ARGUMENT);
+    cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+    samc_prompt empty = {0}, nan_point = prompt, bad_label = prompt, other_image = prompt;
+    nan_point.points = bad;
+    bad_label.labels = &wrong;
+    other_image.image = 1;
+    cr_expect_eq(samc_predict(session, &empty, 1, true, &result), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_predict(session, &nan_point, 1, true, &result), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_predict(session, &bad_label, 1, true, &result), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_predict(session, &other_image, 1, true, &result), SAMC_NO_IMAGE);
+    cr_expect_null(result);
+    cr_expect_neq(samc_last_error(session)[0], 0);
+    cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
+    cr_expect_eq(samc_result_mask(session, result, 0, 3, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_result_mask(session, result, 1, 0, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    samc_result_free(result);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+Test(predict, statistics_agree_with_the_mask) {
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
+    samc_session *session = open_session(model);
+    samc_result *result = NULL;
+    uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
+    samc_image image = picture(pixels, 0);
+    float point[2] = {20, 20};
+    int32_t label = 1;
+    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+    cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
+    cr_assert_eq(samc_result_masks(result), 3);
+    int64_t seen = 0;
+    for (int m = 0; m < 3; m++) {
+        samc_mask_info info, only;
+        memset(mask, 7, sizeof mask);
+        cr_assert_eq(samc_result_mask(session, result, 0, m, mask, &info), SAMC_OK);
+        cr_assert_eq(samc_result_mask(session, result, 0, m, NULL, &only), SAMC_OK);
+        cr_expect_eq(memcmp(&info, &only, sizeof info), 0);
+        int64_t area = 0;
+        int x0 = WIDTH, y0 = HEIGHT, x1 = -1, y1 = -1;
+        for (int y = 0; y < HEIGHT; y++)
+            for (int x = 0; x < WIDTH; x++) {
+                cr_assert_leq(mask[y * WIDTH + x], 1);
+                if (!mask[y * WIDTH + x]) continue;
+                area++;
+                x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1, y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
+            }
+        seen += area;
+        cr_expect_eq(info.area, area);
+        cr_expect(info.stability_score >= 0.0f && info.stability_score <= 1.0f);
+        if (area == 0) continue;
+        cr_expect_eq(info.bbox[0], x0);
+        cr_expect_eq(info.bbox[1], y0);
+        cr_expect_eq(info.bbox[2], x1 - x0);
+        cr_expect_eq(info.bbox[3], y1 - y0);
+    }
+    cr_expect_gt(seen, 0, "the test needs a mask that is not empty");
+    samc_result_free(result);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+/* Logits of six prompts on two images, in one call or one by one, with some number of threads. */
+static float *logits_of(samc_backend backend, int threads, bool one_by_one, size_t *floats) {
+    enum { PROMPTS = 6 };
+    samc_model *model = open_model(backend, threads);
+    samc_session *session = open_session(model);
+    uint8_t pixels[2][WIDTH * HEIGHT * 3];
+    samc_image images[2] = {picture(pixels[0], 0), picture(pixels[1], 13)};
+    float points[PROMPTS][4], box[4] = {4, 5, 40, 38};
+    int32_t labels[2] = {1, 0};
+    samc_prompt prompts[PROMPTS];
+    for (int i = 0; i < PROMPTS; i++) {
+        for (int j = 0; j < 4; j++) points[i][j] = (float)(3 + (7 * i + 11 * j) % 40);
+        prompts[i] = (samc_prompt){.points = points[i], .labels = labels, .point_count = 1 + i % 2, .image = i / 3};
+    }
+    prompts[4] = (samc_prompt){.box = box, .image = 1};
+    cr_assert_eq(samc_set_images(session, images, 2), SAMC_OK);
+    samc_model_info info;
+    samc_model_get_info(model, &info);
+    size_t each = (size_t)info.multimask_outputs * (size_t)info.low_res * (size_t)info.low_res;
+    float *logits = malloc(PROMPTS * each * sizeof(float));
+    for (int i = 0; i < PROMPTS; i += one_by_one ? 1 : PROMPTS) {
+        int n = one_by_one ? 1 : PROMPTS;
+        samc_result *result = NULL;
+        cr_assert_eq(samc_predict(session, prompts + i, n, true, &result), SAMC_OK);
+        memcpy(logits + (size_t)i * each, samc_result_logits(result), (size_t)n * each * sizeof(float));
+        samc_result_free(result);
+    }
+    samc_session_destroy(session);
+    samc_model_close(model);
+    *floats = PROMPTS * each;
+    return logits;
+}
+
+Test(predict, same_bits_with_any_threads_and_batch) {
+    static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
+    for (int b = 0; b < 2; b++) {
+        size_t floats = 0;
+        float *first = logits_of(backends[b], 1, false, &floats);
+        for (int threads = 1; threads <= 3; threads++) {
+            float *other = logits_of(backends[b], threads, threads != 2, &floats);
+            cr_expect_eq(memcmp(first, other, floats * sizeof(float)), 0, "backend %d, %d threads", (int)backends[b], threads);
+            free(other);
+        }
+        free(first);
+    }
+}
+
+Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
+    samc_model *model = open_model(SAMC_BACKEND_REF, 2);
+    samc_session *session = open_session(model);
+    samc_model_info info;
+    samc_model_get_info(model, &info);
+    size_t embedding = sizeof(float) * (size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid;
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels, 0);
+    cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+    samc_memory memory = samc_session_memory(session);
+    cr_expect_leq(memory.current, 2 * embedding + 4096, "the embedding and the grid's position encoding");
+    cr_expect_leq(memory.peak, info.encode_bytes + 2 * embedding + 4096, "peak %zu, planned %zu", memory.peak, info.encode_bytes);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+Test(session, embedding_round_trip) {
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
+    samc_session *session = open_session(model), *other = open_session(model);
+    samc_model_info info;
+    samc_model_get_info(model, &info);
+    size_t floats = (size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid;
+    float *a = malloc(floats * sizeof(float)), *b = malloc(floats * sizeof(float));
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels, 0);
+    char path[] = "api_test.XXXXXX";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    close(file);
+    cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+    cr_assert_eq(samc_save_embedding(session, 0, path), SAMC_OK, "%s", samc_last_error(session));
+    cr_assert_eq(samc_load_embedding(other, path), SAMC_OK, "%s", samc_last_error(other));
+    int width = 0, height = 0;
+    cr_expect_eq(samc_session_image_size(other, 0, &width, &height), SAMC_OK);
+    cr_expect(width == WIDTH && height == HEIGHT);
+    cr_assert_eq(samc_get_embedding(session, 0, a), SAMC_OK);
+    cr_assert_eq(samc_get_embedding(other, 0, b), SAMC_OK);
+    cr_expect_eq(memcmp(a, b, floats * sizeof(float)), 0);
+    a[0] = NAN;
+    cr_expect_eq(samc_set_embedding(other, a, WIDTH, HEIGHT), SAMC_FORMAT);
+    cr_expect_eq(samc_load_embedding(other, model_path), SAMC_FORMAT, "a model is not an embedding");
+    remove(path);
+    free(a);
+    free(b);
+    samc_session_destroy(other);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}

@@ -1,0 +1,174 @@
+/* Cases of the decoder's operators. The full ones are SAM's (grid 64, C = 256) and the default model's (grid 32, C = 128). */
+#include "tests/checkops/checkops.h"
+
+#define COUNT(cases) (int)(sizeof(cases) / sizeof(cases)[0])
+
+static samc__projection projection(check *c, int64_t out, int64_t in) {
+    float scale = 1.2f / __builtin_sqrtf((float)in);
+    return (samc__projection){.w = samc__view2(input_around(c, out * in, 0, scale), out, in),
+                              .b = samc__view1(input_around(c, out, 0, 0.1f), out)};
+}
+
+static samc__norm norm(check *c, int64_t n, float eps) {
+    return (samc__norm){samc__view1(input_around(c, n, 1, 0.2f), n), samc__view1(input_around(c, n, 0, 0.2f), n), eps};
+}
+
+static samc__attention attention(check *c, int64_t inner, int64_t n, int heads) {
+    return (samc__attention){projection(c, inner, n), projection(c, inner, n), projection(c, inner, n), projection(c, n, inner), heads};
+}
+
+/* The last of `view`'s n[0] entries alone; a shared entry stays. */
+static samc__view last_of(samc__view v) {
+    int64_t size = 1;
+    for (int i = 1; i < v.rank; i++) size *= v.n[i];
+    v.data = samc__f32(v) + (v.n[0] - 1) * size;
+    v.n[0] = 1;
+    return v;
+}
+
+/* ---- token_attention: prompts T C inner heads pe --------------------------------------------------------------------- */
+
+static const test_case token_cases[] = {
+    {0, {1, 1, 8, 8, 2, 0}}, {0, {2, 5, 24, 24, 3, 1}}, {0, {3, 7, 64, 64, 8, 1}}, {0, {1, 40, 32, 16, 4, 0}}, {0, {5, 9, 36, 12, 1, 1}},
+    {1, {64, 7, 256, 256, 8, 1}}, {1, {64, 7, 128, 128, 8, 1}}, {1, {1, 7, 256, 256, 8, 1}},
+};
+
+static void token_build(check *c, const int *p) {
+    int64_t prompts = p[0], t = p[1], n = p[2];
+    samc__token_attention_args *a = &c->args.token_attention;
+    *a = (samc__token_attention_args){.queries = samc__view3(in_out(c, prompts * t * n, 1), prompts, t, n)};
+    if (p[5]) a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
+    a->attention = attention(c, p[3], n, p[4]);
+    a->norm = norm(c, n, 1e-5f);
+}
+
+static bool token_narrow(check *c, const int *p) {
+    samc__token_attention_args *a = &c->args.token_attention;
+    a->queries = last_of(a->queries);
+    if (p[5]) a->pe = last_of(a->pe);
+    return p[0] > 1;
+}
+
+/* ---- token_to_image: prompts T C inner heads N shared ---------------------------------------------------------------- */
+
+static const test_case cross_cases[] = {
+    {0, {1, 1, 8, 4, 1, 1, 0}},    {0, {2, 5, 32, 16, 8, 9, 0}},   {0, {3, 7, 64, 32, 8, 100, 1}}, {0, {2, 15, 40, 24, 3, 65, 0}},
+    {0, {1, 16, 32, 16, 4, 33, 0}}, {0, {2, 17, 32, 16, 4, 257, 0}}, {0, {1, 40, 48, 16, 8, 300, 1}}, {0, {65, 6, 16, 8, 8, 16, 1}},
+    {0, {2, 7, 128, 64, 8, 1030, 0}}, {0, {1, 7, 256, 128, 8, 529, 1}}, {0, {2, 3, 20, 10, 2, 50, 1}},
+    {1, {16, 7, 256, 128, 8, 4096, 0}}, {1, {16, 7, 256, 128, 8, 4096, 1}}, {1, {1, 7, 256, 128, 8, 4096, 0}},
+    {1, {4, 24, 256, 128, 8, 4096, 0}}, {1, {64, 7, 128, 64, 8, 1024, 0}}, {1, {64, 7, 128, 64, 8, 1024, 1}},
+};
+
+static void to_image_build(check *c, const int *p) {
+    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[6] ? 1 : prompts;
+    samc__token_to_image_args *a = &c->args.token_to_image;
+    *a = (samc__token_to_image_args){.queries = samc__view3(in_out(c, prompts * t * n, 1), prompts, t, n)};
+    a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
+    a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
+    a->key_pe = samc__view2(input(c, tokens * n, 0.7f), tokens, n);
+    a->attention = attention(c, p[3], n, p[4]);
+    a->norm = norm(c, n, 1e-5f);
+}
+
+static bool to_image_narrow(check *c, const int *p) {
+    samc__token_to_image_args *a = &c->args.token_to_image;
+    a->queries = last_of(a->queries);
+    a->pe = last_of(a->pe);
+    a->keys = last_of(a->keys);
+    return p[0] > 1;
+}
+
+/* ---- image_to_token: the same, and y in place of keys where they are not shared -------------------------------------- */
+
+static void to_token_build(check *c, const int *p) {
+    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5];
+    samc__image_to_token_args *a = &c->args.image_to_token;
+    *a = (samc__image_to_token_args){.queries = samc__view3(input(c, prompts * t * n, 1), prompts, t, n)};
+    a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
+    if (p[6]) {
+        a->keys = samc__view3(input(c, tokens * n, 1), 1, tokens, n);
+        a->y = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n);
+    } else {
+        a->keys = samc__view3(in_out(c, prompts * tokens * n, 1), prompts, tokens, n);
+        a->y = a->keys;
+    }
+    a->key_pe = samc__view2(input(c, tokens * n, 0.7f), tokens, n);
+    a->attention = attention(c, p[3], n, p[4]);
+    a->norm = norm(c, n, 1e-5f);
+}
+
+static bool to_token_narrow(check *c, const int *p) {
+    samc__image_to_token_args *a = &c->args.image_to_token;
+    a->queries = last_of(a->queries);
+    a->pe = last_of(a->pe);
+    a->keys = last_of(a->keys);
+    a->y = last_of(a->y);
+    return p[0] > 1;
+}
+
+/* ---- upscale_masks: prompts grid C C/4 C/8 masks --------------------------------------------------------------------- */
+
+static const test_case upscale_cases[] = {
+    {0, {1, 1, 8, 2, 1, 1}}, {0, {2, 3, 16, 4, 2, 3}}, {0, {1, 5, 64, 16, 8, 4}}, {0, {3, 8, 32, 8, 4, 1}}, {0, {1, 17, 128, 32, 16, 3}},
+    {0, {1, 7, 20, 5, 3, 2}}, {0, {2, 16, 256, 64, 32, 3}},
+    {1, {16, 64, 256, 64, 32, 3}}, {1, {64, 32, 128, 32, 16, 3}}, {1, {1, 64, 256, 64, 32, 1}},
+};
+
+static void upscale_build(check *c, const int *p) {
+    int64_t prompts = p[0], g = p[1], n = p[2], c4 = p[3], c8 = p[4], masks = p[5];
+    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    *a = (samc__upscale_masks_args){.src = samc__view3(input(c, prompts * g * g * n, 1), prompts, g * g, n), .grid = p[1]};
+    a->up1 = (samc__projection){.w = samc__view4(input_around(c, n * c4 * 4, 0, 1.0f / __builtin_sqrtf((float)n)), n, c4, 2, 2),
+                                .b = samc__view1(input_around(c, c4, 0, 0.1f), c4)};
+    a->norm = norm(c, c4, 1e-6f);
+    a->up2 = (samc__projection){.w = samc__view4(input_around(c, c4 * c8 * 4, 0, 1.0f / __builtin_sqrtf((float)c4)), c4, c8, 2, 2),
+                                .b = samc__view1(input_around(c, c8, 0, 0.1f), c8)};
+    a->hyper = samc__view3(input(c, prompts * masks * c8, 1), prompts, masks, c8);
+    a->y = samc__view4(output(c, prompts * masks * 16 * g * g), prompts, masks, 4 * g, 4 * g);
+}
+
+static bool upscale_narrow(check *c, const int *p) {
+    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    a->src = last_of(a->src);
+    a->hyper = last_of(a->hyper);
+    a->y = last_of(a->y);
+    return p[0] > 1;
+}
+
+/* ---- embed_mask: prompts grid c1 c2 C -------------------------------------------------------------------------------- */
+
+static const test_case mask_cases[] = {
+    {0, {1, 1, 1, 2, 3}}, {0, {2, 3, 4, 16, 32}}, {0, {1, 9, 3, 7, 20}}, {0, {3, 16, 4, 16, 128}},
+    {1, {4, 64, 4, 16, 256}}, {1, {4, 32, 4, 16, 128}},
+};
+
+static void mask_build(check *c, const int *p) {
+    int64_t prompts = p[0], g = p[1], c1 = p[2], c2 = p[3], n = p[4];
+    samc__embed_mask_args *a = &c->args.embed_mask;
+    *a = (samc__embed_mask_args){.mask = samc__view3(input(c, prompts * 16 * g * g, 5), prompts, 4 * g, 4 * g), .grid = p[1]};
+    a->conv1 = (samc__projection){.w = samc__view4(input_around(c, c1 * 4, 0, 0.5f), c1, 1, 2, 2), .b = samc__view1(input_around(c, c1, 0, 0.1f), c1)};
+    a->norm1 = norm(c, c1, 1e-6f);
+    a->conv2 = (samc__projection){.w = samc__view4(input_around(c, c2 * c1 * 4, 0, 0.3f), c2, c1, 2, 2), .b = samc__view1(input_around(c, c2, 0, 0.1f), c2)};
+    a->norm2 = norm(c, c2, 1e-6f);
+    a->conv3 = projection(c, n, c2);
+    a->image = samc__view2(input(c, g * g * n, 1), g * g, n);
+    a->y = samc__view3(output(c, prompts * g * g * n), prompts, g * g, n);
+}
+
+static bool mask_narrow(check *c, const int *p) {
+    samc__embed_mask_args *a = &c->args.embed_mask;
+    a->mask = last_of(a->mask);
+    a->y = last_of(a->y);
+    return p[0] > 1;
+}
+
+/* Bounds: as for the encoder; each operator is a chain of at most five sums of up to 256 terms and a softmax over up to 4096
+ * keys, ended by a norm, and folding rounds in other places: about 3e-7 for each step. */
+const row decoder_rows[] = {
+    {"token_attention", "prompts T C inner heads pe", 4e-12, 2e-5, token_cases, COUNT(token_cases), token_build, token_narrow},
+    {"token_to_image", "prompts T C inner heads N shared", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow},
+    {"image_to_token", "prompts T C inner heads N shared", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow},
+    {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow},
+    {"embed_mask", "prompts grid c1 c2 C", 4e-12, 2e-5, mask_cases, COUNT(mask_cases), mask_build, mask_narrow},
+    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL},
+};

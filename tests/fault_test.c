@@ -1,0 +1,137 @@
+/* Every allocation of opening a model, encoding and predicting fails once: each time a status comes back, nothing crashes or
+ * leaks, and the next try with memory works.
+ *
+ * samc's own calls are intercepted by the linker (--wrap), Jansson's and OpenSSL's through their hooks. The reference backend
+ * is used: oneDNN's C++ internals are not under test. A plain program, because Criterion allocates too. */
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/samc.h"
+
+static long allocations; /* since the last reset */
+static long failing;     /* the number of the one that fails; 0: none */
+static long live;        /* blocks that samc allocated or was given, and did not free */
+static bool in_jansson;  /* the allocation that failed was Jansson's */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+void __real_free(void *block);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+
+static bool fails(void) { return ++allocations == failing; }
+static void *counted(void *block) { return live += block != NULL, block; }
+
+void *__wrap_malloc(size_t size) { return fails() ? NULL : counted(__real_malloc(size)); }
+void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : counted(__real_calloc(count, size)); }
+void *__wrap_realloc(void *block, size_t size) {
+    if (fails()) return NULL;
+    live -= block != NULL;
+    return counted(__real_realloc(block, size));
+}
+void *__wrap_aligned_alloc(size_t alignment, size_t size) { return fails() ? NULL : counted(__real_aligned_alloc(alignment, size)); }
+char *__wrap_strdup(const char *text) { return fails() ? NULL : counted(__real_strdup(text)); }
+char *__wrap_strndup(const char *text, size_t size) { return fails() ? NULL : counted(__real_strndup(text, size)); }
+void __wrap_free(void *block) {
+    live -= block != NULL;
+    __real_free(block);
+}
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument) {
+    return fails() ? 11 /* EAGAIN */ : __real_pthread_create(thread, attributes, start, argument);
+}
+
+/* samc frees what json_dumps() returns with free(), so blocks of Jansson count. */
+static void *json_malloc_counted(size_t size) {
+    void *block = __wrap_malloc(size);
+    in_jansson |= block == NULL;
+    return block;
+}
+
+static void *crypto_malloc(size_t size, const char *file, int line) { return (void)file, (void)line, fails() ? NULL : __real_malloc(size); }
+static void *crypto_realloc(void *block, size_t size, const char *file, int line) {
+    return (void)file, (void)line, fails() ? NULL : __real_realloc(block, size);
+}
+static void crypto_free(void *block, const char *file, int line) { (void)file, (void)line, __real_free(block); }
+
+/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding. */
+static samc_status work(const char *model_path, const char *scratch, char message[1024]) {
+    enum { WIDTH = 40, HEIGHT = 30 };
+    static uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
+    static float mask_input[256 * 256];
+    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_F32, 2};
+    samc_error error = {0};
+    samc_model *model = NULL;
+    samc_session *session = NULL;
+    samc_result *result = NULL;
+    char hex[65];
+    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37);
+    samc_image image = {pixels, WIDTH, HEIGHT, WIDTH * 3};
+    float points[4] = {10, 10, 20, 20}, box[4] = {5, 5, 30, 25};
+    int32_t labels[2] = {1, 0};
+    samc_prompt prompts[3] = {
+        {.points = points, .labels = labels, .point_count = 2},
+        {.box = box},
+        {.box = box, .mask_input = mask_input},
+    };
+    samc_status status = samc_model_open(model_path, &options, &model, &error);
+    if (status == SAMC_OK) status = samc_model_hash(model, hex, &error);
+    if (status == SAMC_OK) status = samc_session_create(model, &session, &error);
+    if (session != NULL) {
+        status = samc_set_image(session, &image);
+        if (status == SAMC_OK) status = samc_predict(session, prompts, 3, true, &result);
+        if (status == SAMC_OK) status = samc_result_mask(session, result, 2, 1, mask, NULL);
+        if (status == SAMC_OK) status = samc_save_embedding(session, 0, scratch);
+        if (status == SAMC_OK) status = samc_load_embedding(session, scratch);
+    }
+    snprintf(message, 1024, "%s", session && status != SAMC_OK ? samc_last_error(session) : error.message);
+    samc_result_free(result);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    return status;
+}
+
+int main(void) {
+    const char *model = SAMC_TEST_DATA "/golden/tiny.safetensors";
+    char scratch[] = "fault_test.XXXXXX", message[1024];
+    int file = mkstemp(scratch);
+    if (file < 0 || !CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free)) return 1;
+    json_set_alloc_funcs(json_malloc_counted, __wrap_free);
+
+    /* Twice: libraries keep what they set up on first use. */
+    samc_status status = work(model, scratch, message);
+    live = allocations = 0;
+    if (status == SAMC_OK) status = work(model, scratch, message);
+    long total = allocations, failed = 0;
+    if (status != SAMC_OK || live != 0) {
+        printf("without faults: %s (%s), %ld blocks left\n", samc_status_text(status), message, live);
+        return 1;
+    }
+    for (long n = 1; n <= total && failed < 10; n++) {
+        live = allocations = 0;
+        failing = n;
+        in_jansson = false;
+        message[0] = 0;
+        status = work(model, scratch, message);
+        failing = 0;
+        /* OpenSSL survives some failures of its own allocations; then the work must have been done. */
+        if (status != SAMC_OK && message[0] == 0) printf("allocation %ld: status without a message\n", n), failed++;
+        if (live != 0) printf("allocation %ld: %ld blocks leaked (%s)\n", n, live, message), failed++;
+        /* Jansson's lexer does not check every append: a failure of its own can come back as a syntax error or as a string
+         * that lost a character, which samc then refuses. */
+        bool misread = in_jansson && (status == SAMC_FORMAT || status == SAMC_MISMATCH);
+        if (status != SAMC_OK && status != SAMC_OUT_OF_MEMORY && !misread)
+            printf("allocation %ld: %s instead of out of memory (%s)\n", n, samc_status_text(status), message), failed++;
+    }
+    live = allocations = 0;
+    if (work(model, scratch, message) != SAMC_OK) printf("after the faults: %s\n", message), failed++;
+    remove(scratch);
+    printf("%ld allocations failed in turn, %ld wrong answers\n", total, failed);
+    return failed != 0 || total < 20;
+}

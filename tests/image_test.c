@@ -1,0 +1,207 @@
+/* Image decoding: the pixels of Pillow and OpenCV bit for bit, and an error for every file that ends early or lies.
+ * Fixtures and expected pixels are made by make_image_fixtures.py. */
+#include <criterion/criterion.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/file.h"
+#include "host/image.h"
+
+#ifndef SAMC_TEST_DATA
+#define SAMC_TEST_DATA "tests/data"
+#endif
+
+/* The bytes of a fixture; the caller frees them. */
+static uint8_t *fixture(const char *name, size_t *size) {
+    char path[1024];
+    uint8_t *bytes;
+    samc_error error;
+    snprintf(path, sizeof path, SAMC_TEST_DATA "/images/%s", name);
+    cr_assert_eq(samc__file_read(path, 1 << 20, &bytes, size, &error), SAMC_OK, "%s", error.message);
+    return bytes;
+}
+
+static samc_status decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+                          samc_error *error) {
+    /* A copy of exactly this size, so that AddressSanitizer sees a read past the end. */
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    memcpy(copy, bytes, size);
+    samc_status status = samc__image_decode(copy, size, name, picture, error);
+    free(copy);
+    return status;
+}
+
+/* Every NAME.ppm holds the pixels of NAME. */
+Test(image, pixels_of_pillow) {
+    DIR *folder = opendir(SAMC_TEST_DATA "/images");
+    cr_assert(folder != NULL);
+    int compared = 0;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char name[256];
+        size_t length = strlen(entry->d_name), size, expected_size;
+        if (length < 5 || strcmp(entry->d_name + length - 4, ".ppm") != 0) continue;
+        snprintf(name, sizeof name, "%.*s", (int)(length - 4), entry->d_name);
+        uint8_t *expected = fixture(entry->d_name, &expected_size), *bytes = fixture(name, &size);
+        int width, height, header;
+        cr_assert_eq(sscanf((char *)expected, "P6 %d %d 255%n", &width, &height, &header), 2);
+        header++;
+        samc__picture picture;
+        samc_error error = {0};
+        cr_assert_eq(decode(bytes, size, name, &picture, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(picture.width, width, "%s: width %d, not %d", name, picture.width, width);
+        cr_assert_eq(picture.height, height, "%s: height %d, not %d", name, picture.height, height);
+        cr_assert_eq(expected_size - (size_t)header, (size_t)width * (size_t)height * 3);
+        for (int i = 0; i < width * height * 3; i++)
+            cr_assert_eq(picture.pixels[i], expected[header + i], "%s: pixel %d,%d channel %d is %d, not %d", name,
+                         i / 3 % width, i / 3 / width, i % 3, picture.pixels[i], expected[header + i]);
+        samc__picture_free(&picture);
+        free(bytes);
+        free(expected);
+        compared++;
+    }
+    closedir(folder);
+    cr_assert_geq(compared, 48, "only %d fixtures", compared);
+}
+
+/* Whatever the place where a file was cut, it is refused. `spare` bytes at its end carry no pixels. */
+static void check_truncated(const char *name, size_t spare) {
+    size_t size;
+    uint8_t *bytes = fixture(name, &size);
+    for (size_t cut = 0; cut + spare < size; cut++) {
+        samc__picture picture;
+        samc_error error = {0};
+        cr_assert_neq(decode(bytes, cut, name, &picture, &error), SAMC_OK, "%s cut to %zu of %zu bytes was accepted",
+                      name, cut, size);
+        cr_assert(picture.pixels == NULL);
+        cr_assert(strncmp(error.message, name, strlen(name)) == 0, "the message '%s' does not name the file",
+                  error.message);
+        cr_assert(strchr(error.message, '\n') == NULL);
+    }
+    free(bytes);
+}
+
+Test(image, truncated_jpeg) { check_truncated("jpeg_420.jpg", 0); }
+Test(image, truncated_progressive_jpeg) { check_truncated("jpeg_420_progressive.jpg", 0); }
+Test(image, truncated_cmyk_jpeg) { check_truncated("jpeg_cmyk.jpg", 0); }
+Test(image, truncated_png) { check_truncated("png_rgb.png", 0); }
+Test(image, truncated_interlaced_png) { check_truncated("png_interlaced.png", 0); }
+Test(image, truncated_palette_png) { check_truncated("png_palette_transparent.png", 0); }
+Test(image, truncated_bmp) { check_truncated("bmp_rgb.bmp", 3); } /* padding of the last row */
+Test(image, truncated_palette_bmp) { check_truncated("bmp_palette.bmp", 3); }
+Test(image, truncated_gif) { check_truncated("gif.gif", 4); }      /* end code, block end, trailer */
+Test(image, truncated_tga) { check_truncated("tga_rgb.tga", 26); } /* TGA 2.0 footer */
+Test(image, truncated_rle_tga) { check_truncated("tga_rle.tga", 26); }
+Test(image, truncated_psd) { check_truncated("psd.psd", 0); }
+Test(image, truncated_pgm) { check_truncated("pgm.pgm", 0); }
+
+/* stb_image checks no sums; a flipped bit in a PNG would otherwise be a picture. */
+Test(image, damaged_png) {
+    size_t size;
+    uint8_t *bytes = fixture("png_rgb.png", &size);
+    for (size_t at = 8; at < size; at++) {
+        samc__picture picture;
+        samc_error error = {0};
+        bytes[at] ^= 0x10;
+        cr_assert_neq(decode(bytes, size, "damaged.png", &picture, &error), SAMC_OK,
+                      "a flipped bit at %zu was accepted", at);
+        bytes[at] ^= 0x10;
+    }
+    free(bytes);
+}
+
+Test(image, damaged_jpeg_scan_is_reported) {
+    size_t size;
+    uint8_t *bytes = fixture("jpeg_444.jpg", &size);
+    samc__picture picture;
+    samc_error error = {0};
+    /* A marker in the middle of the entropy-coded data ends it early. */
+    bytes[size - 100] = 0xff;
+    bytes[size - 99] = 0xd9;
+    cr_assert_eq(decode(bytes, size, "x.jpg", &picture, &error), SAMC_FORMAT);
+    cr_assert_str_eq(error.message, "x.jpg: damaged JPEG: Corrupt JPEG data: premature end of data segment");
+    free(bytes);
+}
+
+static void check_refused(const char *bytes, size_t size, const char *name, samc_status status, const char *message) {
+    samc__picture picture;
+    samc_error error = {0};
+    samc_status got = decode((const uint8_t *)bytes, size, name, &picture, &error);
+    cr_assert_eq(got, status, "%s: status '%s'", name, samc_status_text(got));
+    cr_assert(strstr(error.message, message) != NULL, "'%s' does not say '%s'", error.message, message);
+    cr_assert(picture.pixels == NULL);
+}
+
+Test(image, other_formats_are_named) {
+    size_t size;
+    uint8_t *bytes = fixture("refused.webp", &size);
+    check_refused((char *)bytes, size, "a.webp", SAMC_UNSUPPORTED,
+                  "a.webp: WebP is not a supported image format (JPEG, PNG, BMP");
+    free(bytes);
+    bytes = fixture("refused.tiff", &size);
+    check_refused((char *)bytes, size, "a.tiff", SAMC_UNSUPPORTED, "a.tiff: TIFF is not a supported image format");
+    free(bytes);
+    check_refused("\0\0\0\x18"
+                  "ftypheic\0\0\0\0",
+                  16, "a.heic", SAMC_UNSUPPORTED, "HEIC is not");
+    check_refused("hello, world", 12, "a.txt", SAMC_UNSUPPORTED, "a.txt: not a supported image format");
+    check_refused("", 0, "a.jpg", SAMC_FORMAT, "a.jpg: empty file");
+    check_refused("hello, world, this is no targa", 30, "a.tga", SAMC_FORMAT, "a.tga: damaged image");
+}
+
+/* Bombs are refused by what their headers say, before anything is allocated. */
+Test(image, absurd_sizes) {
+    size_t size;
+    uint8_t *bytes = fixture("jpeg_444.jpg", &size);
+    uint8_t *frame = memmem(bytes, size, "\xff\xc0", 2); /* marker, length, precision, height, width */
+    cr_assert(frame != NULL);
+    memcpy(frame + 5, "\xff\xdc\xff\xdc", 4);
+    check_refused((char *)bytes, size, "bomb.jpg", SAMC_UNSUPPORTED,
+                  "bomb.jpg: image of 65500 x 65500 pixels is larger than the limit");
+    memcpy(frame + 5, "\0\x1d\0\0", 4);
+    check_refused((char *)bytes, size, "empty.jpg", SAMC_FORMAT, "empty.jpg: ");
+    free(bytes);
+
+    /* Signature and IHDR of 100000 x 100000 with its right checksum, an IEND. */
+    static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\x86\xa0\0\1\x86\xa0\x08\2\0\0\0\x27\x30\x9c\x9f"
+                              "\0\0\0\0IEND\xae\x42\x60\x82";
+    check_refused(png, sizeof png - 1, "bomb.png", SAMC_UNSUPPORTED,
+                  "bomb.png: image of 100000 x 100000 pixels is larger than the limit");
+    check_refused("P6 100000 100000 255\n", 21, "bomb.ppm", SAMC_UNSUPPORTED,
+                  "100000 x 100000 pixels is larger than the limit");
+    check_refused("P6 0 10 255\n", 12, "none.ppm", SAMC_FORMAT, "image without pixels (0 x 10)");
+    check_refused("P6 10 10 70000\n", 15, "odd.ppm", SAMC_FORMAT, "malformed PNM header");
+    check_refused("P6 99999999999999999999 1 255\n", 30, "odd.ppm", SAMC_FORMAT, "malformed PNM header");
+}
+
+Test(image, pnm_range_is_stretched) {
+    samc__picture picture;
+    samc_error error = {0};
+    static const char pgm[] = "P5\n3 1\n100\n\x00\x32\x64";
+    cr_assert_eq(decode((const uint8_t *)pgm, sizeof pgm - 1, "a.pgm", &picture, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(picture.pixels[0], 0);
+    cr_assert_eq(picture.pixels[3], 128);
+    cr_assert_eq(picture.pixels[8], 255);
+    samc__picture_free(&picture);
+}
+
+Test(image, missing_and_odd_files) {
+    samc__picture picture;
+    samc_error error = {0};
+    cr_assert_eq(samc__image_load("/no/such/file.jpg", &picture, &error), SAMC_IO);
+    cr_assert_str_eq(error.message, "/no/such/file.jpg: cannot open: No such file or directory");
+    cr_assert_eq(samc__image_load("/", &picture, &error), SAMC_IO);
+    cr_assert(strstr(error.message, "Is a directory") != NULL, "%s", error.message);
+}
+
+Test(image, orientation_of_hostile_exif) {
+    uint8_t block[64] = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06";
+    cr_assert_eq(samc__exif_orientation(block, 26), 6);
+    for (size_t size = 0; size < 22; size++) cr_assert_eq(samc__exif_orientation(block, size), 1, "of %zu bytes", size);
+    block[19] = 9;
+    cr_assert_eq(samc__exif_orientation(block, 26), 1);
+    memcpy(block + 4, "\xff\xff\xff\xff", 4);
+    cr_assert_eq(samc__exif_orientation(block, 26), 1);
+}

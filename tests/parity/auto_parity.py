@@ -1,0 +1,166 @@
+"""Automatic masks of samc beside SamAutomaticMaskGenerator, on the same weights, photographs and options.
+
+    auto_parity.py --samc build/release/bin/samc --model MODEL.pth|MODEL.safetensors IMAGE... [--case NAME]...
+
+For each case it runs the original in fp32 and the command `samc auto`, prints the masks left after every filter on both sides,
+how many COCO strings are equal, and the IoU of the others. Decisions within 1e-4 of a threshold are listed and exempt: there
+fp32 itself decides. A case counts only if at least 50 masks are kept and each filter drops some.
+"""
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+from segment_anything import SamAutomaticMaskGenerator
+from segment_anything import automatic_mask_generator as amg
+
+import calibrate
+
+MARGIN = 1e-4
+CASES = {
+    "plain": {},
+    "regions": {"min_mask_region_area": 100},
+    "crops": {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2},
+    "crops_regions": {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2, "min_mask_region_area": 60},
+}
+
+
+def load_model(samc, path):
+    """Any model file that samc reads, as the original's modules: its converted form tells shapes and configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        converted = Path(folder) / "model.safetensors"
+        subprocess.run([samc, "convert", path, "-o", str(converted), "--dtype", "f32", "--quiet"], check=True)
+        raw = converted.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:8 + size])
+    stated = json.loads(header.pop("__metadata__")["samc.config"])
+    weights = {}
+    for name, entry in header.items():
+        begin, end = (8 + size + offset for offset in entry["data_offsets"])
+        weights[name] = torch.from_numpy(np.frombuffer(raw[begin:end], np.float32).reshape(entry["shape"]).copy())
+    names = set(calibrate.Config.__dataclass_fields__)
+    config = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items() if key in names}
+    config["decoder_mlp_dim"] = len(weights["mask_decoder.transformer.layers.0.mlp.lin1.bias"])
+    config["iou_head_hidden_dim"] = len(weights["mask_decoder.iou_prediction_head.layers.0.bias"])
+    model = calibrate.build(calibrate.Config(**config))
+    model.load_state_dict(weights)
+    return model
+
+
+class Counted(SamAutomaticMaskGenerator):
+    """The original, counting what every filter leaves and collecting decisions that are too close to call."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.counts = dict(masks=0, after_iou=0, after_stability=0, after_edge=0, after_nms=0)
+        self.close = 0
+
+    def _process_batch(self, points, im_size, crop_box, orig_size):
+        counts = self.counts
+        score = amg.calculate_stability_score
+
+        def stability(masks, threshold, offset):
+            result = score(masks, threshold, offset)
+            counts["after_iou"] += len(result)
+            counts["after_stability"] += int((result >= self.stability_score_thresh).sum())
+            self.close += int(((result - self.stability_score_thresh).abs() < MARGIN).sum())
+            return result
+
+        amg.calculate_stability_score = stability
+        counts["masks"] += 3 * len(points)
+        data = super()._process_batch(points, im_size, crop_box, orig_size)
+        amg.calculate_stability_score = score
+        counts["after_edge"] += len(data["rles"])
+        return data
+
+    def _process_crop(self, *args):
+        data = super()._process_crop(*args)
+        self.counts["after_nms"] += len(data["rles"])
+        return data
+
+
+def run_original(model, image, options):
+    generator = Counted(model, output_mode="coco_rle", **options)
+    start = time.time()
+    records = generator.generate(image)
+    return records, dict(generator.counts, kept=len(records)), generator.close, time.time() - start
+
+
+def run_samc(args, path, options):
+    with tempfile.TemporaryDirectory() as folder:
+        stats = Path(folder) / "stats.json"
+        command = [args.samc, "auto", str(path), "-o", folder, "--format", "rle", "--stats", str(stats),
+                   "--model", args.model, "--backend", args.backend, "--threads", str(args.threads), "--quiet"]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), repr(value)]
+        start = time.time()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.time() - start
+        records = json.loads((Path(folder) / (Path(path).name + ".json")).read_text())
+        return records, json.loads(stats.read_text())[0], seconds
+
+
+def compare(ours, theirs):
+    """Equal COCO strings, and for the rest the best IoU with any mask of the other side."""
+    strings = {r["segmentation"]["counts"] for r in theirs}
+    equal = sum(r["segmentation"]["counts"] in strings for r in ours)
+    different = [r for r in ours if r["segmentation"]["counts"] not in strings]
+    worst = 1.0
+    if different and theirs:
+        encode = lambda records: [dict(r["segmentation"], counts=r["segmentation"]["counts"].encode()) for r in records]
+        worst = float(coco.iou(encode(different), encode(theirs), [0] * len(theirs)).max(1).min())
+    keys = ("area", "bbox", "crop_box", "point_coords")
+    by_string = {r["segmentation"]["counts"]: r for r in theirs}
+    fields = sum(any(r[k] != by_string[r["segmentation"]["counts"]][k] for k in keys)
+                 for r in ours if r["segmentation"]["counts"] in by_string)
+    return equal, worst, fields
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--samc", required=True, help="the samc program")
+    parser.add_argument("--model", required=True, help="a model file that both sides can read")
+    parser.add_argument("--backend", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--case", action="append", choices=CASES, help="one case; default all")
+    parser.add_argument("--points-per-side", type=int, default=16)
+    parser.add_argument("--pred-iou-thresh", type=float, default=0.5)
+    parser.add_argument("--stability-score-thresh", type=float, default=0.7)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    model = load_model(args.samc, args.model)
+    failed = counted = 0
+    for path in args.images:
+        image = np.asarray(Image.open(path).convert("RGB"))
+        for case in args.case or CASES:
+            options = dict(points_per_side=args.points_per_side, pred_iou_thresh=args.pred_iou_thresh,
+                           stability_score_thresh=args.stability_score_thresh, **CASES[case])
+            theirs, their_counts, close, their_seconds = run_original(model, image, options)
+            ours, our_counts, our_seconds = run_samc(args, path, options)
+            equal, worst, fields = compare(ours, theirs)
+            stages = ("masks", "after_iou", "after_stability", "after_edge", "after_nms", "kept")
+            print(f"{Path(path).name} {case}: {their_seconds:.1f} s PyTorch, {our_seconds:.1f} s samc, "
+                  f"ratio {their_seconds / our_seconds:.1f}")
+            for stage in stages:
+                print(f"  {stage:16} {their_counts[stage]:6} {our_counts[stage]:6}")
+            good = abs(len(ours) - len(theirs)) <= close and equal >= 0.99 * len(ours) - close and worst >= 0.99 and fields == 0
+            drops = all(their_counts[a] > their_counts[b] for a, b in zip(stages[:3], stages[1:3])) and their_counts["kept"] >= 50
+            counted += drops
+            failed += not good
+            print(f"  equal strings {equal} of {len(ours)}, worst IoU of the rest {worst:.4f}, other fields different {fields}, "
+                  f"stability within {MARGIN:g} of its threshold {close}: {'ok' if good else 'FAIL'}"
+                  f"{'' if drops else ' (too few masks to count as a case)'}")
+    print(f"{counted} case(s) that count, {failed} failed")
+    return 1 if failed or not counted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""Calibrated random weights for models of the SAM family.
+
+A freshly initialised SAM is useless for parity: its mask logits have a deviation of 0.07 and its IoU predictions lie near 0, so
+that half a pixel, a wrong GELU or a wrong epsilon hide below any loose gate. The weights made here are random, but scaled
+layer by layer on one image until the activations look like those of a trained model:
+
+  attention scores        deviation 2 along the keys
+  relative positions      deviation 0.5 of the query's length
+  biases                  N(0, 0.1); LayerNorm gains U(0.5, 1.5)
+  mask logits             deviation 5
+  IoU predictions         deviation 0.1 about 0.8
+  residual branches       deviation 0.1 and less than the gains of one LayerNorm in the decoder and the neck, so that the
+                          variances that the LayerNorms see are small enough (0.02 to 0.3) for a wrong epsilon to show
+
+Run it to write a checkpoint that segment_anything and samc both load:
+
+  python calibrate.py vit_b|vit_l|vit_h|tiny OUT.pth [--image PHOTO] [--seed N]
+
+Requires torch, torchvision, segment-anything, numpy and pillow.
+"""
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from segment_anything import SamPredictor
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling.common import LayerNorm2d
+from segment_anything.modeling.image_encoder import Attention as EncoderAttention
+from segment_anything.modeling.transformer import Attention as DecoderAttention
+
+SCORES = 2.0  # deviation of attention scores along the keys
+BRANCH = 0.1  # deviation of what a block adds to its residual stream, and of inputs to LayerNorm2d
+INPUT = 0.2  # deviation of the patch embedding and of the position table
+NARROW = 0.25  # factor on the gains of the neck's last norm and of the decoder's norms
+LOGITS = 5.0
+IOU_MEAN, IOU_DEVIATION = 0.8, 0.1
+
+
+@dataclass(frozen=True)
+class Config:
+    """What distinguishes one model of the family from another, under the original's argument names."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    global_attn_indexes: tuple
+    img_size: int = 1024
+    patch_size: int = 16
+    window_size: int = 14
+    mlp_ratio: float = 4.0
+    out_chans: int = 256
+    decoder_depth: int = 2
+    decoder_num_heads: int = 8
+    decoder_mlp_dim: int = 2048
+    mask_in_chans: int = 16
+    iou_head_hidden_dim: int = 256
+
+    def metadata(self):
+        """The JSON of the safetensors metadata `samc.config`: what tensor shapes alone do not tell."""
+        keys = ("img_size patch_size embed_dim depth num_heads mlp_ratio window_size global_attn_indexes out_chans "
+                "decoder_num_heads")
+        config = {key: getattr(self, key) for key in keys.split()}
+        config |= {"pixel_mean": [123.675, 116.28, 103.53], "pixel_std": [58.395, 57.12, 57.375]}
+        return json.dumps(config)
+
+
+CONFIGS = {
+    "vit_b": Config(768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": Config(1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": Config(1280, 32, 16, (7, 15, 23, 31)),
+    # Everything the large ones have, in 0.5 MB: a grid (9) that windows (4) do not divide, so that five of nine windows are
+    # padded, global blocks, two heads of 16, an mlp_ratio and decoder heads that are not the usual ones.
+    "tiny": Config(32, 4, 2, (1, 3), img_size=144, window_size=4, mlp_ratio=3.0, out_chans=32, decoder_num_heads=4,
+                   decoder_mlp_dim=64, iou_head_hidden_dim=32),
+}
+
+
+def build(config):
+    """The original's modules in the given shape, as segment_anything.build_sam puts them together."""
+    grid = config.img_size // config.patch_size
+    return Sam(
+        image_encoder=ImageEncoderViT(
+            depth=config.depth,
+            embed_dim=config.embed_dim,
+            img_size=config.img_size,
+            mlp_ratio=config.mlp_ratio,
+            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+            num_heads=config.num_heads,
+            patch_size=config.patch_size,
+            qkv_bias=True,
+            use_rel_pos=True,
+            global_attn_indexes=config.global_attn_indexes,
+            window_size=config.window_size,
+            out_chans=config.out_chans,
+        ),
+        prompt_encoder=PromptEncoder(
+            embed_dim=config.out_chans,
+            image_embedding_size=(grid, grid),
+            input_image_size=(config.img_size, config.img_size),
+            mask_in_chans=config.mask_in_chans,
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(
+                depth=config.decoder_depth,
+                embedding_dim=config.out_chans,
+                mlp_dim=config.decoder_mlp_dim,
+                num_heads=config.decoder_num_heads,
+            ),
+            transformer_dim=config.out_chans,
+            iou_head_depth=3,
+            iou_head_hidden_dim=config.iou_head_hidden_dim,
+        ),
+        pixel_mean=[123.675, 116.28, 103.53],
+        pixel_std=[58.395, 57.12, 57.375],
+    ).eval()
+
+
+def load(name, path):
+    """A model of CONFIGS with the weights of a checkpoint."""
+    sam = build(CONFIGS[name])
+    sam.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return sam
+
+
+def initialise(sam):
+    """Random values whose scale does not depend on torch's default initialisation."""
+    narrow = {sam.image_encoder.neck[3]} | {m for m in sam.mask_decoder.transformer.modules() if isinstance(m, torch.nn.LayerNorm)}
+    for module in sam.modules():
+        factor = NARROW if module in narrow else 1.0
+        is_norm = isinstance(module, (torch.nn.LayerNorm, LayerNorm2d))
+        for name, p in module.named_parameters(recurse=False):
+            if is_norm and name == "weight":
+                p.uniform_(0.5, 1.5).mul_(factor)
+            elif name.startswith("rel_pos"):
+                p.normal_(0, 0.5 * p.shape[1] ** -0.5)
+            elif name == "pos_embed":
+                p.normal_(0, INPUT)
+            elif name == "bias":
+                p.normal_(0, 0.1 * factor)
+            elif isinstance(module, torch.nn.Embedding):
+                p.normal_(0, 1)
+            elif isinstance(module, torch.nn.ConvTranspose2d):
+                p.normal_(0, p.shape[0] ** -0.5)
+            else:
+                p.normal_(0, math.prod(p.shape[1:]) ** -0.5)
+
+
+def scale_output(module, deviation):
+    """Forward hook that scales a layer's weight until its output, without the bias, has the deviation."""
+
+    def hook(module, inputs, output):
+        bias = 0 if module.bias is None else module.bias.reshape([-1] + [1] * (2 if output.ndim == 4 and module.weight.ndim == 4 else 0))
+        module.weight *= deviation / (output - bias).std()
+        return module.forward(*inputs)
+
+    return module.register_forward_hook(hook)
+
+
+def score_deviation(q, k):
+    """Deviation of q . k / sqrt(head dim) along the keys, from at most 64 queries; q, k: [..., tokens, head dim]."""
+    some = torch.linspace(0, q.shape[-2] - 1, min(64, q.shape[-2])).long()
+    return (q[..., some, :] @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).std(-1).mean()
+
+
+def scale_encoder_scores(attention):
+    """Forward hook that scales an encoder block's q until its scores have the deviation SCORES."""
+
+    def hook(attention, inputs):
+        x = inputs[0]
+        q, k, _ = attention.qkv(x).reshape(len(x), -1, 3, attention.num_heads, x.shape[-1] // attention.num_heads).permute(2, 0, 3, 1, 4)
+        factor = SCORES / score_deviation(q, k)
+        attention.qkv.weight[: x.shape[-1]] *= factor
+        attention.qkv.bias[: x.shape[-1]] *= factor
+
+    return attention.register_forward_pre_hook(hook)
+
+
+def scale_decoder_scores(attention):
+    """The same for an attention of the mask decoder."""
+
+    def hook(attention, args, inputs):
+        q = attention._separate_heads(attention.q_proj(inputs["q"]), attention.num_heads)
+        k = attention._separate_heads(attention.k_proj(inputs["k"]), attention.num_heads)
+        factor = SCORES / score_deviation(q, k)
+        attention.q_proj.weight *= factor
+        attention.q_proj.bias *= factor
+
+    return attention.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+class Hooks(list):
+    """Forward hooks that are removed when the block ends."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for hook in self:
+            hook.remove()
+
+
+def calibrate_encoder(predictor, rgb):
+    encoder = predictor.model.image_encoder
+    with Hooks([scale_output(encoder.patch_embed.proj, INPUT)]) as hooks:
+        for module in encoder.modules():
+            if isinstance(module, EncoderAttention):
+                hooks += [scale_encoder_scores(module), scale_output(module.proj, BRANCH)]
+        hooks += [scale_output(block.mlp.lin2, BRANCH) for block in encoder.blocks]
+        hooks += [scale_output(encoder.neck[0], BRANCH), scale_output(encoder.neck[2], BRANCH)]
+        predictor.set_image(rgb)  # every hook has its layer compute again, so that this is the calibrated embedding already
+
+
+def calibrate_decoder(predictor, rgb):
+    sam, decoder = predictor.model, predictor.model.mask_decoder
+    steps = np.linspace(0.15, 0.85, 3)
+    points = np.stack(np.meshgrid(steps * rgb.shape[1], steps * rgb.shape[0]), -1).reshape(-1, 1, 2)
+    points = torch.as_tensor(predictor.transform.apply_coords(points, rgb.shape[:2]), dtype=torch.float)
+    labels = torch.ones(len(points), 1)
+    features = []  # of the upscaled embedding, which the hypernetworks' vectors are multiplied with
+
+    def predict(masks=None):
+        """Logits and IoU of all four mask tokens, for one point per prompt."""
+        sparse, dense = sam.prompt_encoder(points=(points, labels), boxes=None, masks=masks)
+        return decoder.predict_masks(image_embeddings=predictor.features, image_pe=sam.prompt_encoder.get_dense_pe(),
+                                     sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense)
+
+    with Hooks() as hooks:
+        for module in decoder.modules():
+            if isinstance(module, DecoderAttention):
+                hooks += [scale_decoder_scores(module), scale_output(module.out_proj, BRANCH)]
+        hooks += [scale_output(layer.mlp.lin2, BRANCH) for layer in decoder.transformer.layers]
+        hooks += [scale_output(decoder.output_upscaling[0], BRANCH), scale_output(decoder.output_upscaling[3], 1.0)]
+        hooks += [decoder.output_upscaling.register_forward_hook(lambda m, i, output: features.append(output))]
+        predict()
+    # Vectors orthogonal to the mean feature give logits about 0, so that masks are neither empty nor full.
+    mean = torch.nn.functional.normalize(features[0].mean((0, 2, 3)), dim=0)
+    for mlp in decoder.output_hypernetworks_mlps:
+        for p in mlp.layers[-1].parameters():
+            p -= (mean @ p) * mean if p.ndim == 1 else torch.outer(mean, mean @ p)
+    logits, iou = predict()
+    for i, mlp in enumerate(decoder.output_hypernetworks_mlps):
+        for p in mlp.layers[-1].parameters():
+            p *= LOGITS / logits[:, i].std()
+    last = decoder.iou_prediction_head.layers[-1]
+    factor = IOU_DEVIATION / iou.std(0)
+    last.weight *= factor[:, None]
+    last.bias.copy_(IOU_MEAN - (iou.mean(0) - last.bias) * factor)
+    logits, iou = predict()
+    downscaling = sam.prompt_encoder.mask_downscaling
+    with Hooks([scale_output(downscaling[i], d) for i, d in ((0, BRANCH), (3, BRANCH), (6, NARROW))]):
+        predict(logits[:, :1])
+    return logits, iou
+
+
+def calibrate(sam, rgb, seed=1):
+    """Fills a model with calibrated random weights; returns one line of what was reached."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        initialise(sam)
+        predictor = SamPredictor(sam)
+        calibrate_encoder(predictor, rgb)
+        logits, iou = calibrate_decoder(predictor, rgb)
+    return "embedding deviation %.3f, logits %.2f (mean %.2f), IoU %.2f +- %.3f" % (
+        predictor.features.std(), logits.std(), logits.mean(), iou.mean(), iou.std())
+
+
+def synthetic_image(height, width, seed):
+    """A picture with large shapes, fine texture and noise, so that nothing has to be downloaded to calibrate and test."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    image = np.full((height, width, 3), rng.uniform(60, 190, 3))
+    for _ in range(7):
+        cy, cx, r, angle = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.08, 0.35), rng.uniform(0, np.pi)
+        u, v = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle), (y - cy) * np.cos(angle) - (x - cx) * np.sin(angle)
+        inside = (np.abs(u) ** 3 + np.abs(1.6 * v) ** 3) < r**3
+        shade = 40 * np.sin(u * rng.uniform(20, 120))[..., None]
+        image = np.where(inside[..., None], rng.uniform(20, 235, 3) + shade, image)
+    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Writes calibrated random weights as a PyTorch checkpoint.")
+    parser.add_argument("model", choices=CONFIGS)
+    parser.add_argument("output", help="checkpoint to write (.pth)")
+    parser.add_argument("--image", help="photograph to calibrate on (default: a synthetic picture)")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    size = CONFIGS[args.model].img_size
+    rgb = np.array(Image.open(args.image).convert("RGB")) if args.image else synthetic_image(size * 3 // 4, size, 0)
+    sam = build(CONFIGS[args.model])
+    print(args.model + ": " + calibrate(sam, rgb, args.seed))
+    torch.save(sam.state_dict(), args.output)
+
+
+if __name__ == "__main__":
+    main()

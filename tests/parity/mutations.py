@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Proves that the parity test can see a mistake: every mutation of the sources must turn its gates red.
+
+Copies the tree, builds the library and parity_test once, then applies one mutation at a time, rebuilds what it touches and runs
+parity_test on the golden data with the reference backend. Prints each mutation's worst error beside the gate and the noise floor,
+and ends with 1 if a mutation survives, if the clean tree fails, or if a mutation no longer fits the sources.
+
+  python mutations.py [--source ROOT] [--work DIR] [--only WORD]
+
+Needs the compiler and libraries of a normal build, and nothing but Python's standard library.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# The mutations: name -> edits (file, text that must occur exactly once, replacement).
+TANH_GELU = "(0.5f * ({x}) * (1.0f + tanhf(0.79788456f * (({x}) + 0.044715f * ({x}) * ({x}) * ({x})))))"
+
+
+def epsilon(file, norm, channels, right, wrong):
+    call = f"samc__norm_of({norm}, {channels}, "
+    return [(file, f"{call}{right}f)", f"{call}{wrong}f)")]
+
+
+def encoder_epsilon(norm, channels):
+    return epsilon("runtime/encoder.c", norm, channels, "1e-6", "1e-5")
+
+
+def decoder_epsilon(norm):
+    return epsilon("runtime/decoder.c", norm, "c", "1e-5", "1e-6")
+
+
+ANTIALIASED = """/* torch's interpolate(antialias=True): a triangle as wide as the scale factor. */
+static float antialiased(const samc__finish_masks_args *a, const float *square, int y, int x) {
+    float ry = (float)a->new_height / (float)a->height, rx = (float)a->new_width / (float)a->width;
+    float sy = ry > 1.0f ? ry : 1.0f, sx = rx > 1.0f ? rx : 1.0f, cy = ((float)y + 0.5f) * ry, cx = ((float)x + 0.5f) * rx;
+    float sum = 0.0f, weights = 0.0f;
+    for (int i = (int)(cy - sy) - 1; i <= (int)(cy + sy) + 1; i++)
+        for (int j = (int)(cx - sx) - 1; j <= (int)(cx + sx) + 1; j++) {
+            float dy = ((float)i + 0.5f - cy) / sy, dx = ((float)j + 0.5f - cx) / sx;
+            float wy = 1.0f - (dy < 0 ? -dy : dy), wx = 1.0f - (dx < 0 ? -dx : dx);
+            if (i < 0 || j < 0 || i >= a->new_height || j >= a->new_width || wy <= 0.0f || wx <= 0.0f) continue;
+            sum += wy * wx * square[(int64_t)i * a->new_width + j];
+            weights += wy * wx;
+        }
+    return sum / weights;
+}
+
+static void finish_one("""
+
+MUTATIONS = {
+    "tanh GELU everywhere": [
+        ("kernels/math_ref.h", "return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));", f"return {TANH_GELU.format(x='x')};")],
+    "tanh GELU in the encoder": [("kernels/linear_ref.c", "samc__gelu_ref(value)", TANH_GELU.format(x="value"))],
+    "tanh GELU in the mask prompt": [("kernels/embed_mask_ref.c", "samc__gelu_ref(x[i])", TANH_GELU.format(x="x[i]"))],
+    "tanh GELU in the upscaling": [("kernels/upscale_masks_ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))],
+    "GELU for ReLU in the decoder": [("runtime/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")],
+    "epsilon: encoder norm1": encoder_epsilon("w->norm1", "d"),
+    "epsilon: encoder norm2": encoder_epsilon("w->norm2", "d"),
+    "epsilon: neck, first": encoder_epsilon("w->neck_norm1", "c"),
+    "epsilon: neck, second": encoder_epsilon("w->neck_norm2", "c"),
+    "epsilon: mask prompt, first": epsilon("runtime/decoder.c", "w->mask_norm1", "c1", "1e-6", "1e-5"),
+    "epsilon: mask prompt, second": epsilon("runtime/decoder.c", "w->mask_norm2", "c2", "1e-6", "1e-5"),
+    "epsilon: upscaling": epsilon("runtime/decoder.c", "w->up_norm", "c4", "1e-6", "1e-5"),
+    "epsilon: decoder norm1": decoder_epsilon("w->norm1"),
+    "epsilon: decoder norm2": decoder_epsilon("w->norm2"),
+    "epsilon: decoder norm3": decoder_epsilon("w->norm3"),
+    "epsilon: decoder norm4": decoder_epsilon("w->norm4"),
+    "epsilon: decoder, final": decoder_epsilon("model->weights.norm_final"),
+    "no half pixel on points": [(
+        "kernels/embed_points_ref.c",
+        "samc__fourier_ref((a->xy[2 * t] + 0.5f) / size, (a->xy[2 * t + 1] + 0.5f) / size,",
+        "samc__fourier_ref(a->xy[2 * t] / size, a->xy[2 * t + 1] / size,")],
+    "no padding point": [
+        ("runtime/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
+        ("runtime/decoder.c", "} else if (prompt->point_count > 0) { /* padding", "} else if (0) { /* padding")],
+    "box corners swapped": [("runtime/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
+    "relative positions swapped": [
+        ("runtime/encoder.c", ".rel_h = samc__view2(w->rel_pos_h,", ".rel_h = samc__view2(w->rel_pos_w,"),
+        ("runtime/encoder.c", ".rel_w = samc__view2(w->rel_pos_w,", ".rel_w = samc__view2(w->rel_pos_h,")],
+    "relative positions from scaled q": [
+        ("kernels/attention_relpos_ref.c", "rel_x[x] = samc__dot_ref(q,", "rel_x[x] = scale * samc__dot_ref(q,"),
+        ("kernels/attention_relpos_ref.c", "float rel_y = samc__dot_ref(q,", "float rel_y = scale * samc__dot_ref(q,")],
+    "pad keys masked": [(
+        "kernels/attention_relpos_ref.c",
+        "samc__softmax_ref(score, keys);",
+        "for (int key = 0; key < keys; key++)\n"
+        "    if (top + key / s >= a->grid || left + key % s >= a->grid) score[key] = -INFINITY;\n"
+        "samc__softmax_ref(score, keys);")],
+    # Where three masks are asked for, token 0 is not needed for the output; the other tokens still attend to it.
+    "mask token 0 dropped": [
+        ("runtime/decoder.c", "typedef struct decoder_buffers {", "static int dropped;\ntypedef struct decoder_buffers {"),
+        ("runtime/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
+        ("runtime/decoder.c", "own = 1 + model->config.mask_tokens;", "own = 1 + model->config.mask_tokens - dropped;"),
+        ("runtime/decoder.c",
+         "memcpy(tokens + c, w->mask_tokens, (size_t)model->config.mask_tokens * row);",
+         "memcpy(tokens + c, w->mask_tokens + dropped * c, (size_t)(model->config.mask_tokens - dropped) * row);"),
+        ("runtime/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
+        ("runtime/decoder.c",
+         "int64_t floats = place(&model->config, batch->count, batch->tokens,",
+         "dropped = multimask;\n    int64_t floats = place(&model->config, batch->count, batch->tokens,")],
+    "position encoding in layer 0": [("runtime/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
+    "antialiased mask resize": [
+        ("kernels/finish_masks_ref.c", "static void finish_one(", ANTIALIASED),
+        ("kernels/finish_masks_ref.c",
+         "float logit = mix(row0, row1, bilinear_tap(x, a->new_width, a->width), row.t);",
+         "float logit = antialiased(a, square, y, x);\n            (void)row0, (void)row1;")],
+    "corner-aligned mask resize": [(
+        "kernels/finish_masks_ref.c",
+        "(float)in_size / (float)out_size * ((float)out + 0.5f) - 0.5f;",
+        "(float)in_size / (float)out_size * (float)out;")],
+    "image resize not antialiased": [(
+        "kernels/preprocess_ref.c",
+        "double scale = (double)in / out, support = scale < 1.0 ? 1.0 : scale;",
+        "double scale = (double)in / out, support = 1.0;")],
+}
+
+
+def run(command, **options):
+    """The finished process; stops with its output if it fails and no `check=False` was given."""
+    check = options.pop("check", True)
+    process = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if check and process.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{process.stdout}\nmutations.py: the command above failed")
+    return process
+
+
+class Tree:
+    """A scratch copy of the sources and its build."""
+
+    def __init__(self, source, work):
+        self.source, self.root, self.build = source, work / "tree", work / "build"
+        ignore = shutil.ignore_patterns(".git", "build", "build-*", "__pycache__", "*.pth")
+        shutil.copytree(source, self.root, ignore=ignore)
+        generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+        run(["cmake", "-S", self.root, "-B", self.build, *generator, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O2",
+             "-DSAMC_BENCH=OFF", "-DSAMC_WERROR=OFF", "-DSAMC_TESTS=ON"])
+
+    def mutate(self, edits):
+        """Applies the edits; returns the files to restore."""
+        touched = []
+        for file, old, new in edits:
+            path = self.root / file
+            text = path.read_text()
+            if text.count(old) != 1:
+                sys.exit(f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\nUpdate the mutation to the sources.")
+            path.write_text(text.replace(old, new))
+            touched.append(file)
+        return touched
+
+    def restore(self, files):
+        for file in files:
+            (self.root / file).write_text((self.source / file).read_text())
+
+    def test(self):
+        """Builds and runs parity_test; returns (rows of the summary, wrong mask pixels, comparisons beyond the gate, exit code)."""
+        run(["cmake", "--build", self.build, "--target", "parity_test", "--parallel", os.cpu_count()])
+        golden = self.root / "tests" / "data" / "golden"
+        process = run([self.build / "bin" / "parity_test", golden, "--backend", "ref", "--threads", "1"], check=False)
+        summary = process.stdout.partition("\nworst ")[2]
+        rows = {m[1]: [float(x) for x in m[2].split()] for m in re.finditer(r"^(embedding|logits|iou)((?: +\S+){6})$", summary, re.M)}
+        number = lambda pattern: int(m[1]) if (m := re.search(pattern, summary)) else -1
+        return rows, number(r"(\d+) mask pixel"), number(r"(\d+) comparison"), process.returncode
+
+
+def factor(row):
+    """How far a row [NMSE, max, their gates, their noise] lies beyond its gates: the larger quotient."""
+    return max(row[0] / row[2], row[1] / row[3])
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Applies source mutations that the parity test must notice.")
+    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[2], help="root of the tree (default: this one)")
+    parser.add_argument("--work", type=Path, help="scratch directory (default: a temporary one, removed at the end)")
+    parser.add_argument("--only", default="", help="only the mutations whose name contains this")
+    args = parser.parse_args()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="samc-mutations-") as temporary:
+        tree = Tree(args.source, args.work or Path(temporary))
+        clean, pixels, failures, code = tree.test()
+        if code != 0 or not clean:
+            sys.exit(f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, exit {code})")
+        columns = "%-34s" + "%11s%9s" * 3 + "%9s%8s  %s"
+        print(columns % ("", "embedding", "", "logits", "", "IoU", "", "mask", "beyond", ""))
+        print(columns % ("mutation", *["NMSE", "max/dev"] * 3, "pixels", "gates", ""))
+
+        def show(name, rows, a, b, pixels="", failures="", verdict=""):
+            values = ["%.1e" % rows[t][i] for t in ("embedding", "logits", "iou") for i in (a, b)]
+            print(columns % (name, *values, pixels, failures, verdict), flush=True)
+
+        show("(noise floor, fp32 against fp64)", clean, 4, 5)
+        show("(clean)", clean, 0, 1, pixels, failures)
+        show("(gate)", clean, 2, 3, 0)
+        survivors, weakest, touched = [], (float("inf"), ""), []
+        for name, edits in MUTATIONS.items():
+            if args.only not in name:
+                continue
+            tree.restore(touched)
+            touched = tree.mutate(edits)
+            rows, pixels, failures, code = tree.test()
+            if not rows:  # it did not get through, which is as red as can be
+                print("%-34s stopped with exit code %d" % (name, code))
+                continue
+            beyond = max(map(factor, rows.values()))
+            if code == 0:
+                survivors.append(name)
+            if beyond > 1:
+                weakest = min(weakest, (beyond, name))
+            by = "SURVIVED" if code == 0 else "red, %.3g x gate" % beyond if beyond > 1 else "red, by masks"
+            show(name, rows, 0, 1, pixels, failures, by)
+    print("%d mutations, %d survived; weakest by values: %s, %.3g x gate; %.0f s" % (
+        sum(args.only in name for name in MUTATIONS), len(survivors), weakest[1], weakest[0], time.monotonic() - start))
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+/* Units of the runtime: geometry, thread pool, counted memory, statuses, 16-bit conversions, operator tables. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdatomic.h>
+
+#include "kernels/ops.h"
+#include "runtime/dtype.h"
+#include "runtime/geometry.h"
+#include "runtime/memory.h"
+#include "runtime/threads.h"
+
+/* Values of ResizeLongestSide.get_preprocess_shape(h, w, 1024) of the original. */
+Test(geometry, longest_side) {
+    static const struct { int w, h, new_w, new_h; } cases[] = {
+        {640, 480, 1024, 768}, {480, 640, 768, 1024}, {1024, 1024, 1024, 1024}, {1, 1, 1024, 1024},
+        {481, 321, 1024, 683}, {1500, 2250, 683, 1024}, {2000, 1, 1024, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        samc__geometry g = samc__geometry_of(1024, cases[i].w, cases[i].h);
+        cr_expect_eq(g.new_width, cases[i].new_w, "%d x %d", cases[i].w, cases[i].h);
+        cr_expect_eq(g.new_height, cases[i].new_h, "%d x %d", cases[i].w, cases[i].h);
+    }
+    cr_expect_eq(samc__geometry_of(1024, 10000, 1).new_height, 1, "a side that rounds to 0 is 1");
+}
+
+Test(geometry, points_scale_with_the_rounded_size) {
+    samc__geometry g = samc__geometry_of(1024, 481, 321);
+    float in[2] = {480, 320}, out[2];
+    samc__geometry_apply(&g, in, out);
+    cr_expect_float_eq(out[0], 480.0 * 1024 / 481, 1e-4);
+    cr_expect_float_eq(out[1], 320.0 * 683 / 321, 1e-4);
+}
+
+typedef struct count_context {
+    atomic_int hits[1000];
+    atomic_int bad;
+    int workers;
+} count_context;
+
+static void count_items(void *opaque, int64_t begin, int64_t end, int worker) {
+    count_context *c = opaque;
+    if (worker < 0 || worker >= c->workers || end - begin > 7) atomic_fetch_add(&c->bad, 1);
+    for (int64_t i = begin; i < end; i++) atomic_fetch_add(&c->hits[i], 1);
+}
+
+Test(threads, every_item_runs_once) {
+    for (int workers = 1; workers <= 5; workers += 2) {
+        samc__pool *pool = samc__pool_create(workers);
+        cr_assert_not_null(pool);
+        for (int64_t n = 0; n <= 1000; n += 97) {
+            count_context *c = calloc(1, sizeof *c);
+            c->workers = workers;
+            samc__pool_run(pool, n, 7, count_items, c);
+            cr_expect_eq(c->bad, 0);
+            for (int64_t i = 0; i < 1000; i++) cr_expect_eq(c->hits[i], i < n, "item %d of %d", (int)i, (int)n);
+            free(c);
+        }
+        samc__pool_destroy(pool);
+    }
+}
+
+Test(memory, counts_current_and_peak) {
+    samc__memory memory = {0};
+    void *a = samc__memory_allocate(&memory, 1000), *b = samc__memory_allocate(&memory, 5000);
+    cr_expect_eq((uintptr_t)a % 64, 0);
+    cr_expect_geq(memory.current, 6000);
+    samc__memory_release(&memory, a);
+    samc__memory_release(&memory, b);
+    samc__memory_release(&memory, NULL);
+    cr_expect_eq(memory.current, 0);
+    cr_expect_geq(memory.peak, 6000);
+    cr_expect_null(samc__memory_allocate(&memory, (size_t)-1), "a size that overflows");
+}
+
+Test(status, every_status_has_a_text) {
+    for (int i = 0; i <= SAMC_INTERNAL; i++) cr_expect_str_neq(samc_status_text((samc_status)i), "unknown status");
+    cr_expect_str_eq(samc_status_text((samc_status)1000), "unknown status");
+}
+
+/* Every half goes to float and back unchanged; rounding is to nearest even. */
+Test(dtype, halves) {
+    for (uint32_t bits = 0; bits < 65536; bits++) {
+        uint16_t half = (uint16_t)bits;
+        float f16 = samc__f16_to_float(half), bf16 = samc__bf16_to_float(half);
+        if (!isnan(f16)) cr_assert_eq(samc__float_to_f16(f16), half, "f16 %04x", half);
+        else cr_assert(isnan(samc__f16_to_float(samc__float_to_f16(f16))));
+        if (!isnan(bf16)) cr_assert_eq(samc__float_to_bf16(bf16), half, "bf16 %04x", half);
+        else cr_assert(isnan(samc__bf16_to_float(samc__float_to_bf16(bf16))));
+    }
+    cr_expect_eq(samc__float_to_f16(1.0f + 0x1p-11f), 0x3c00, "a tie goes to even");
+    cr_expect_eq(samc__float_to_f16(1.0f + 0x3p-11f), 0x3c02, "a tie goes to even");
+    cr_expect_eq(samc__float_to_f16(65519.0f), 0x7bff);
+    cr_expect_eq(samc__float_to_f16(65520.0f), 0x7c00);
+    cr_expect_eq(samc__float_to_f16(0x1p-25f), 0x0000);
+    cr_expect_eq(samc__float_to_f16(0x1.8p-25f), 0x0001);
+    cr_expect_eq(samc__float_to_bf16(1.0f + 0x1p-8f), 0x3f80);
+    cr_expect_eq(samc__float_to_bf16(1.0f + 0x3p-8f), 0x3f82);
+}
+
+Test(ops, tables_have_no_empty_slot) {
+    samc__ops ops = {0};
+    samc__ops_ref(&ops);
+    samc__ops_cpu(&ops, ~0u);
+#define SAMC_OP(name) cr_expect_not_null((void *)ops.name, #name);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+}

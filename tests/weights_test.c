@@ -1,0 +1,589 @@
+/* Checkpoints that people have, and what becomes of them: readers, names, configuration, loading, hashing, converting.
+ *
+ * The files come from tests/make_weights_fixtures.py, that is from PyTorch itself. weights_hostile_test.c has the broken ones.
+ */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/weights_build.h"
+#include "weights/manifest.h"
+#include "weights/safetensors.h"
+
+#define DATA SAMC_TEST_DATA "/weights/"
+
+static samc__checkpoint *open_ok(const char *path) {
+    samc_error error;
+    samc__checkpoint *checkpoint = NULL;
+    samc_status status = samc__checkpoint_open(path, &checkpoint, &error);
+    cr_assert_eq(status, SAMC_OK, "%s", error.message);
+    return checkpoint;
+}
+
+static const samc__tensor *find(const samc__checkpoint *checkpoint, const char *name) {
+    const samc__tensor *tensor = samc__checkpoint_find(checkpoint, name);
+    cr_assert_not_null(tensor, "%s is missing", name);
+    return tensor;
+}
+
+static void expect_error(samc_status status, const samc_error *error, samc_status expected, const char *part) {
+    cr_assert_eq(status, expected, "status %d instead of %d: %s", status, expected, error->message);
+    cr_assert_eq(error->status, expected);
+    cr_assert_not_null(strstr(error->message, part), "\"%s\" is not in: %s", part, error->message);
+}
+
+/* A folder of its own for each test, since Criterion runs them at the same time. */
+static void scratch_folder(char folder[64]) {
+    strcpy(folder, "/tmp/samc_weights_XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+}
+static int files_in(const char *folder) {
+    int count = 0;
+    DIR *directory = opendir(folder);
+    cr_assert_not_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+static void remove_folder(const char *folder) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+/* ---- Readers -------------------------------------------------------------------------------------------------------- */
+
+Test(weights, every_dtype) {
+    samc__checkpoint *c = open_ok(DATA "dtypes.pth");
+    static const struct { const char *name; samc__dtype dtype; } types[] = {
+        {"f32", SAMC__F32}, {"f16", SAMC__F16}, {"bf16", SAMC__BF16}, {"f64", SAMC__OTHER}, {"i64", SAMC__OTHER},
+        {"i32", SAMC__OTHER}, {"i16", SAMC__OTHER}, {"i8", SAMC__OTHER}, {"u8", SAMC__OTHER}, {"bool", SAMC__OTHER},
+        {"c64", SAMC__OTHER}, {"u16", SAMC__OTHER}, {"f8", SAMC__OTHER},
+    };
+    cr_assert_eq(samc__checkpoint_count(c), sizeof types / sizeof *types);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const samc__tensor *t = find(c, types[i].name);
+        cr_assert_eq(t->dtype, types[i].dtype, "%s", types[i].name);
+        cr_assert(t->rank == 2 && t->shape[0] == 2 && t->shape[1] == 3, "%s", types[i].name);
+        cr_assert_not_null(t->data);
+        if (t->dtype == SAMC__OTHER) continue;
+        float values[6];
+        samc__tensor_read_f32(t, values);
+        for (int j = 0; j < 6; j++) cr_assert_eq(values[j], j * 0.5f - 2, "%s[%d] is %g", types[i].name, j, values[j]);
+    }
+    samc__checkpoint_close(c);
+}
+
+/* base[i][j] = (8 i + j) / 2 - 2 is [6, 8]; every tensor is a view of it. */
+static float base(int64_t i, int64_t j) { return (float)(8 * i + j) / 2 - 2; }
+
+Test(weights, strided_and_offset_views) {
+    samc__checkpoint *c = open_ok(DATA "views.pth");
+    float v[64];
+    const samc__tensor *t = find(c, "transposed");
+    cr_assert(t->shape[0] == 8 && t->shape[1] == 6 && t->stride[0] == 1 && t->stride[1] == 8);
+    cr_assert_null(samc__tensor_direct_f32(t));
+    samc__tensor_read_f32(t, v);
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 6; j++) cr_assert_eq(v[6 * i + j], base(j, i));
+
+    cr_assert_not_null(samc__tensor_direct_f32(find(c, "base")));
+    t = find(c, "row");
+    cr_assert_not_null(samc__tensor_direct_f32(t));
+    cr_assert_eq(samc__tensor_direct_f32(t)[5], base(2, 5));
+    samc__tensor_read_f32(find(c, "column"), v);
+    for (int i = 0; i < 6; i++) cr_assert_eq(v[i], base(i, 3));
+    samc__tensor_read_f32(find(c, "steps"), v); /* base[1::2, 2:7:2] */
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) cr_assert_eq(v[3 * i + j], base(1 + 2 * i, 2 + 2 * j));
+    t = find(c, "cube"); /* base as [3, 2, 8], permuted to [8, 3, 2] */
+    cr_assert(t->rank == 3 && t->shape[0] == 8 && t->shape[1] == 3 && t->shape[2] == 2);
+    samc__tensor_read_f32(t, v);
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 6; j++) cr_assert_eq(v[6 * i + j], base(j, i));
+    /* From the middle, as converting in chunks does. */
+    samc__tensor_copy_f32(t, 17, 5, v);
+    for (int i = 0; i < 5; i++) cr_assert_eq(v[i], base((17 + i) % 6, (17 + i) / 6));
+    samc__tensor_read_f32(find(c, "expanded"), v);
+    for (int i = 0; i < 5; i++) cr_assert_eq(v[i], base(0, 0));
+    t = find(c, "scalar");
+    samc__tensor_read_f32(t, v);
+    cr_assert(t->rank == 0 && samc__tensor_elements(t) == 1 && v[0] == base(1, 1));
+    t = find(c, "empty");
+    cr_assert(t->rank == 2 && samc__tensor_elements(t) == 0);
+    samc__tensor_read_f32(t, v);
+    samc__tensor_read_f32(find(c, "parameter"), v);
+    for (int i = 0; i < 16; i++) cr_assert_eq(v[i], base(3 + i / 8, i % 8));
+    t = find(c, "half");
+    cr_assert_eq(t->dtype, SAMC__F16);
+    samc__tensor_read_f32(t, v);
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 6; j++) cr_assert_eq(v[6 * i + j], base(j, i));
+    samc__tensor_read_f32(find(c, "bfloat"), v); /* base[::3, 1:] */
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 7; j++) cr_assert_eq(v[7 * i + j], base(3 * i, 1 + j));
+    samc__checkpoint_close(c);
+}
+
+Test(weights, unaligned_f32_is_read_but_not_used_in_place) {
+    bytes b = safetensors_of("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
+    const float expected[2] = {1.5f, -2.25f};
+    memcpy(b.data + b.size - 8, expected, 8);
+    for (size_t shift = 0; shift < 4; shift++) {
+        uint8_t *block = malloc(b.size + shift); /* 16-byte aligned; the data begins at an offset known modulo 4 */
+        float values[2];
+        samc_error error;
+        samc__checkpoint *c;
+        memcpy(block + shift, b.data, b.size);
+        cr_assert_eq(samc__checkpoint_open_memory(block + shift, b.size, "m", &c, &error), SAMC_OK, "%s", error.message);
+        bool aligned = (shift + b.size - 8) % 4 == 0;
+        cr_assert_eq(samc__tensor_direct_f32(find(c, "a")) != NULL, aligned);
+        samc__tensor_read_f32(find(c, "a"), values);
+        cr_assert_arr_eq(values, expected, sizeof values);
+        samc__checkpoint_close(c);
+        free(block);
+    }
+    clear(&b);
+}
+
+Test(weights, wrappers_prefixes_and_protocols) {
+    static const char *const files[] = {
+        DATA "plain.pth", DATA "state_dict.pth", DATA "model_state_dict.pth", DATA "nested.pth", DATA "prefix_extra.pth",
+        DATA "protocol3.pth", DATA "protocol4.pth", DATA "protocol5.pth", DATA "zip64.pth", DATA "sparse.pth",
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        float values[4];
+        samc__checkpoint *c = open_ok(files[i]);
+        const samc__tensor *t = find(c, "image_encoder.pos_embed");
+        cr_assert(t->rank == 2 && t->shape[0] == 2 && t->shape[1] == 2, "%s", files[i]);
+        samc__tensor_read_f32(t, values);
+        for (int j = 0; j < 4; j++) cr_assert_eq(values[j], j * 0.5f - 2, "%s", files[i]);
+        find(c, "mask_decoder.iou_token.weight");
+        cr_assert_str_eq(samc__checkpoint_path(c), files[i]);
+        cr_assert_null(samc__checkpoint_metadata(c, "format"));
+        samc__checkpoint_close(c);
+    }
+    samc__checkpoint *c = open_ok(DATA "prefix_extra.pth"); /* a prefix also leaves tensors that are not SAM's */
+    find(c, "pixel_mean");
+    find(c, "head.weight");
+    samc__checkpoint_close(c);
+    c = open_ok(DATA "prefix_mixed.pth"); /* no common prefix: nothing is guessed */
+    find(c, "image_encoder.pos_embed");
+    find(c, "module.image_encoder.x");
+    samc__checkpoint_close(c);
+    bytes b = safetensors_of("{\"module.image_encoder.a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
+                             "\"module.sam.mask_decoder.b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0);
+    cr_assert_eq(samc__checkpoint_open_memory(b.data, b.size, "m", &c, NULL), SAMC_OK);
+    find(c, "module.image_encoder.a"); /* nor is the shorter of two */
+    samc__checkpoint_close(c);
+    clear(&b);
+    c = open_ok(DATA "sparse.pth"); /* unreadable, and known by name so that its use can be reported */
+    cr_assert(find(c, "image_encoder.sparse")->dtype == SAMC__OTHER && find(c, "image_encoder.sparse")->data == NULL);
+    samc__checkpoint_close(c);
+}
+
+Test(weights, refusals_say_what_to_do) {
+    static const struct { const char *path; samc_status status; const char *part; } files[] = {
+        {DATA "legacy.pth", SAMC_UNSUPPORTED, "torch.save(torch.load(p), q)"},
+        {DATA "deflated.pth", SAMC_UNSUPPORTED, "re-save"},
+        {DATA "big_endian.pth", SAMC_UNSUPPORTED, "little-endian"},
+        {DATA "script.pth", SAMC_UNSUPPORTED, "TorchScript"},
+        {DATA "module.pth", SAMC_FORMAT, "state_dict()"},
+        {DATA "list.pth", SAMC_FORMAT, "state_dict()"},
+        {DATA "not_torch.zip", SAMC_FORMAT, "no data.pkl"},
+        {DATA "model_f32.sha256", SAMC_FORMAT, "neither safetensors nor"},
+        {DATA "absent.pth", SAMC_IO, "No such file"},
+        {SAMC_TEST_DATA, SAMC_IO, "not a regular file"},
+        {"/dev/null", SAMC_IO, "not a regular file"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        samc_error error;
+        samc__checkpoint *c = (samc__checkpoint *)&error;
+        samc_status status = samc__checkpoint_open(files[i].path, &c, &error);
+        expect_error(status, &error, files[i].status, files[i].part);
+        expect_error(status, &error, files[i].status, files[i].path);
+        cr_assert_null(c);
+    }
+}
+
+/* ---- Models --------------------------------------------------------------------------------------------------------- */
+
+typedef struct model {
+    samc__checkpoint *checkpoint;
+    samc__config config;
+    samc__weights weights;
+    void *owned;
+    size_t owned_bytes;
+    char hash[65];
+} model;
+
+static void model_open(model *m, const char *path) {
+    samc_error e;
+    m->checkpoint = open_ok(path);
+    cr_assert_eq(samc__config_infer(m->checkpoint, &m->config, &e), SAMC_OK, "%s", e.message);
+    cr_assert_eq(samc__manifest_check(&m->config, m->checkpoint, &e), SAMC_OK, "%s", e.message);
+    samc_status status = samc__weights_load(&m->config, m->checkpoint, &m->weights, &m->owned, &m->owned_bytes, &e);
+    cr_assert_eq(status, SAMC_OK, "%s", e.message);
+    cr_assert_eq(samc__manifest_hash(&m->config, m->checkpoint, m->hash, &e), SAMC_OK, "%s", e.message);
+}
+static void model_close(model *m) {
+    free(m->owned);
+    samc__checkpoint_close(m->checkpoint);
+}
+
+typedef struct gathered {
+    const float *slots[512];
+    int64_t sizes[512];
+    size_t count;
+} gathered;
+static samc_status gather(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+    gathered *g = context;
+    cr_assert_not_null(*slot, "%s", name);
+    g->sizes[g->count] = 1;
+    for (int i = 0; i < rank; i++) g->sizes[g->count] *= shape[i];
+    g->slots[g->count++] = *slot;
+    return SAMC_OK;
+}
+static void expect_same_values(model *a, model *b) {
+    gathered x = {.count = 0}, y = {.count = 0};
+    cr_assert_eq(samc__manifest_visit(&a->config, &a->weights, gather, &x), SAMC_OK);
+    cr_assert_eq(samc__manifest_visit(&b->config, &b->weights, gather, &y), SAMC_OK);
+    cr_assert(x.count == 136 && y.count == x.count, "%zu and %zu tensors", x.count, y.count);
+    for (size_t i = 0; i < x.count; i++) {
+        cr_assert_eq(x.sizes[i], y.sizes[i]);
+        cr_assert_arr_eq(x.slots[i], y.slots[i], (size_t)x.sizes[i] * sizeof(float), "tensor %zu", i);
+    }
+}
+
+Test(weights, configuration_from_shapes) {
+    model m;
+    model_open(&m, DATA "model_f32.pth");
+    const samc__config *c = &m.config;
+    const int found[] = {c->img_size, c->patch_size, c->grid, c->embed_dim, c->depth, c->num_heads, c->mlp_dim,
+                         c->window_size, c->out_chans, c->mask_in_chans, c->decoder_depth, c->decoder_num_heads,
+                         c->decoder_mlp_dim, c->decoder_attention_dim, c->mask_tokens, c->iou_head_depth,
+                         c->iou_head_hidden_dim, c->global_attn[0], c->global_attn[1], c->use_rel_pos, c->use_abs_pos,
+                         c->qkv_bias};
+    const int expected[] = {16, 4, 4, 16, 2, 2, 32, 2, 16, 4, 1, 8, 24, 8, 4, 2, 12, 0, 1, 1, 1, 1};
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+        cr_assert_eq(found[i], expected[i], "field %zu is %d instead of %d", i, found[i], expected[i]);
+    cr_assert(c->pixel_mean[0] == 123.675f && c->pixel_std[2] == 57.375f && c->mask_threshold == 0 && c->name[0] == 0);
+    /* The hash was computed by Python from the same state_dict(). */
+    bytes hex = read_file(DATA "model_f32.sha256");
+    cr_assert_eq(hex.size, 65);
+    cr_assert_arr_eq(m.hash, hex.data, 64);
+    clear(&hex);
+    model_close(&m);
+}
+
+Test(weights, types_load_to_the_same_floats) {
+    model f32, f16, bf16;
+    model_open(&f32, DATA "model_f32.pth");
+    model_open(&f16, DATA "model_wrapped_f16.pth"); /* with an optimizer, NumPy scalars, argparse.Namespace around it */
+    model_open(&bf16, DATA "model_bf16.safetensors"); /* written by Python's safetensors */
+    expect_same_values(&f32, &f16);
+    expect_same_values(&f32, &bf16);
+    cr_assert_eq(f32.owned_bytes, 0, "aligned f32 must be used in place");
+    cr_assert_null(f32.owned);
+    cr_assert_gt(f16.owned_bytes, 50000);
+    cr_assert_eq((uintptr_t)f16.weights.pos_embed % 64, 0);
+    cr_assert_str_neq(f32.hash, f16.hash);
+    model_close(&f32);
+    model_close(&f16);
+    model_close(&bf16);
+}
+
+/* Writes the tiny model with changes: tensors whose name holds `drop` are left out, `metadata` becomes samc.config. */
+typedef struct change {
+    const char *drop, *config, *reshape, *extra; /* reshape: one more row; extra: a new tensor [2] */
+    const samc__checkpoint *from;
+    const samc__tensor *inputs[160];
+} change;
+static samc_status zeros(void *context, size_t index, int64_t first, int64_t count, void *to, samc_error *error) {
+    const change *c = context;
+    (void)error;
+    if (c->inputs[index] == NULL) {
+        memset(to, 0, (size_t)count * 4);
+    } else {
+        samc__tensor_copy_raw(c->inputs[index], first, count, to);
+    }
+    return SAMC_OK;
+}
+static void write_changed(const char *path, change c) {
+    samc__output_tensor outputs[160];
+    samc_error error;
+    size_t count = 0;
+    samc__checkpoint *from = open_ok(DATA "model_f32.pth");
+    for (size_t i = 0; i < samc__checkpoint_count(from); i++) {
+        const samc__tensor *t = samc__checkpoint_at(from, i);
+        if (c.drop != NULL && strstr(t->name, c.drop) != NULL) continue;
+        outputs[count] = (samc__output_tensor){.name = t->name, .dtype = t->dtype, .rank = t->rank};
+        memcpy(outputs[count].shape, t->shape, sizeof t->shape);
+        c.inputs[count] = t;
+        if (c.reshape != NULL && strstr(t->name, c.reshape) != NULL) {
+            outputs[count].shape[0]++;
+            c.inputs[count] = NULL;
+        }
+        count++;
+    }
+    if (c.extra != NULL) {
+        outputs[count] = (samc__output_tensor){.name = c.extra, .dtype = SAMC__F32, .rank = 1, .shape = {2}};
+        c.inputs[count++] = NULL;
+    }
+    const samc__metadata metadata = {(char *)"samc.config", (char *)c.config};
+    samc_status status =
+        samc__safetensors_write(path, outputs, count, &metadata, c.config != NULL, zeros, &c, &error);
+    cr_assert_eq(status, SAMC_OK, "%s", error.message);
+    samc__checkpoint_close(from);
+}
+
+/* Infers and checks; on failure the error says why. */
+static samc_status examine(const char *path, samc__config *config, samc_error *error) {
+    samc__checkpoint *c = open_ok(path);
+    samc_status status = samc__config_infer(c, config, error);
+    if (status == SAMC_OK) status = samc__manifest_check(config, c, error);
+    samc__checkpoint_close(c);
+    return status;
+}
+
+Test(weights, all_defects_at_once) {
+    char folder[64], path[96];
+    samc__config config;
+    samc_error e;
+    scratch_folder(folder);
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    write_changed(path, (change){.drop = "no_mask_embed", .reshape = "norm_final_attn", .extra = "adapter.weight"});
+    samc_status status = examine(path, &config, &e);
+    expect_error(status, &e, SAMC_MISMATCH, "missing prompt_encoder.no_mask_embed.weight;");
+    expect_error(status, &e, SAMC_MISMATCH, "mask_decoder.transformer.norm_final_attn.weight [17] instead of [16],");
+    expect_error(status, &e, SAMC_MISMATCH, "mask_decoder.transformer.norm_final_attn.bias [17] instead of [16];");
+    expect_error(status, &e, SAMC_MISMATCH, "unexpected adapter.weight");
+    expect_error(status, &e, SAMC_MISMATCH, path);
+
+    write_changed(path, (change){.drop = "bias"}); /* 60 of them: as many as fit, then the count of the rest */
+    status = examine(path, &config, &e);
+    expect_error(status, &e, SAMC_MISMATCH, "missing image_encoder.patch_embed.proj.bias, ");
+    const char *more = strstr(e.message, " ... and ");
+    cr_assert_not_null(more);
+    int listed = 1, left = atoi(more + strlen(" ... and "));
+    for (const char *at = e.message; (at = strstr(at, ", ")) != NULL && at < more; at++) listed++;
+    cr_assert(listed + left == 60 && left > 0, "%d + %d: %s", listed, left, e.message);
+
+    write_changed(path, (change){.drop = "mask_tokens"}); /* one that the configuration is read from */
+    expect_error(examine(path, &config, &e), &e, SAMC_MISMATCH, "missing mask_decoder.mask_tokens.weight");
+    write_changed(path, (change){.reshape = "pos_embed"});
+    expect_error(examine(path, &config, &e), &e, SAMC_MISMATCH, "image_encoder.pos_embed [2, 4, 4, 16] instead of [1, 4, 4, 16]");
+    write_changed(path, (change){.extra = "pixel_mean"}); /* known to be carried along */
+    cr_assert_eq(examine(path, &config, &e), SAMC_OK, "%s", e.message);
+    remove_folder(folder);
+}
+
+Test(weights, metadata_and_shapes_must_agree) {
+    static const struct { const char *drop, *config; samc_status status; const char *part; } cases[] = {
+        {NULL, "{\"depth\":3}", SAMC_MISMATCH, "samc.config says depth 3, the tensors say 2"},
+        {NULL, "{\"num_heads\":4}", SAMC_MISMATCH, "num_heads 4, the tensors say 2"},
+        {NULL, "{\"img_size\":32}", SAMC_MISMATCH, "img_size 32, the tensors say 16"},
+        {NULL, "{\"mlp_ratio\":4}", SAMC_MISMATCH, "mlp_ratio 4, the tensors say 2"},
+        {NULL, "{\"window_size\":3,\"global_attn_indexes\":[1]}", SAMC_MISMATCH, "window_size 3, the tensors say 2"},
+        {NULL, "{\"window_size\":2,\"global_attn_indexes\":[0]}", SAMC_MISMATCH, "block 0 is global"},
+        {NULL, "{\"window_size\":2,\"global_attn_indexes\":[2]}", SAMC_FORMAT, "global_attn_indexes"},
+        {NULL, "{\"use_rel_pos\":false}", SAMC_MISMATCH, "use_rel_pos 0, the tensors say 1"},
+        {NULL, "{\"depth\":\"two\"}", SAMC_FORMAT, "depth is not a whole number"},
+        {NULL, "{\"pixel_std\":[1,0,1]}", SAMC_FORMAT, "pixel_std"},
+        {NULL, "{\"pixel_mean\":[1,2]}", SAMC_FORMAT, "pixel_mean"},
+        {NULL, "{\"decoder_num_heads\":3}", SAMC_MISMATCH, "out_chans 16 is not a multiple of decoder_num_heads 3"},
+        {NULL, "{\"preprocess\":{\"resize\":\"stretch\"}}", SAMC_UNSUPPORTED, "resize \"stretch\""},
+        {NULL, "[1]", SAMC_FORMAT, "not a JSON object"},
+        {NULL, "{\"depth\":2,\"depth\":3}", SAMC_FORMAT, "depth occurs twice"},
+        {"rel_pos", NULL, SAMC_MISMATCH, "num_heads is unknown: there are no tensors"},
+        {"rel_pos", "{\"num_heads\":2}", SAMC_MISMATCH, "window_size is unknown"},
+        {"rel_pos", "{\"num_heads\":3,\"window_size\":2}", SAMC_MISMATCH, "embed_dim 16 is not a multiple of num_heads 3"},
+        {"rel_pos", "{\"num_heads\":0,\"window_size\":2}", SAMC_UNSUPPORTED, "num_heads is 0"},
+        {"pos_embed", NULL, SAMC_MISMATCH, "missing image_encoder.pos_embed"},
+        {"rel_pos_w", NULL, SAMC_MISMATCH, "missing image_encoder.blocks.0.attn.rel_pos_w, image_encoder.blocks.1"},
+        {NULL, "{\"window_size\":2,\"global_attn_indexes\":[1],\"mlp_ratio\":2.0,\"num_heads\":2}", SAMC_OK, ""},
+        {"rel_pos", "{\"num_heads\":4,\"window_size\":2,\"global_attn_indexes\":[0]}", SAMC_OK, ""},
+        {"rel_pos", "{\"num_heads\":4,\"window_size\":4}", SAMC_OK, ""},
+        {"pos_embed", "{\"use_abs_pos\":false}", SAMC_OK, ""},
+        {"qkv.bias", "{\"qkv_bias\":false}", SAMC_OK, ""},
+        {"qkv.bias", "{}", SAMC_MISMATCH, "missing image_encoder.blocks.0.attn.qkv.bias"},
+    };
+    char folder[64], path[96];
+    samc__config config = {0};
+    scratch_folder(folder);
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        samc_error e = {0};
+        write_changed(path, (change){.drop = cases[i].drop, .config = cases[i].config});
+        samc_status status = examine(path, &config, &e);
+        cr_assert_eq(status, cases[i].status, "case %zu: status %d: %s", i, status, e.message);
+        cr_assert_not_null(strstr(e.message, cases[i].part), "case %zu: %s", i, e.message);
+        if (i == 22)
+            cr_assert(config.num_heads == 4 && config.window_size == 2 && config.global_attn[0] && !config.global_attn[1]);
+        if (i == 23) cr_assert(config.window_size == 0 && config.global_attn[0] && config.global_attn[1]);
+    }
+    remove_folder(folder);
+}
+
+/* ---- Converting ----------------------------------------------------------------------------------------------------- */
+
+Test(weights, convert_keeps_values_and_hash) {
+    static const char *const inputs[] = {DATA "model_f32.pth", DATA "model_wrapped_f16.pth", DATA "model_bf16.safetensors"};
+    static const char *const own[] = {"F32", "F16", "BF16"};
+    char folder[64], path[96];
+    samc_error e;
+    scratch_folder(folder);
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    for (int i = 0; i < 3; i++) {
+        for (int storage = SAMC_STORAGE_KEEP; storage <= SAMC_STORAGE_BF16; storage++) {
+            model from, to;
+            model_open(&from, inputs[i]);
+            cr_assert_eq(samc_convert(inputs[i], path, (samc_storage)storage, &e), SAMC_OK, "%s", e.message);
+            model_open(&to, path);
+            expect_same_values(&from, &to); /* exact in every type, see make_weights_fixtures.py */
+            bool same_type = storage == SAMC_STORAGE_KEEP || storage - 1 == i;
+            cr_assert_eq(strcmp(from.hash, to.hash) == 0, same_type, "%s as %d", inputs[i], storage);
+            const samc__tensor *t = find(to.checkpoint, "image_encoder.pos_embed");
+            cr_assert_str_eq(samc__dtype_name(t->dtype), own[storage == SAMC_STORAGE_KEEP ? i : storage - 1]);
+            if (t->dtype == SAMC__F32) cr_assert_eq(to.owned_bytes, 0, "f32 is used in place");
+            cr_assert_str_eq(samc__checkpoint_metadata(to.checkpoint, "format"), "pt");
+            cr_assert_str_eq(samc__checkpoint_metadata(to.checkpoint, "samc.converter_version"), SAMC_VERSION);
+            cr_assert_eq(strlen(samc__checkpoint_metadata(to.checkpoint, "samc.source_sha256")), 64);
+            cr_assert_eq(memcmp(&from.config, &to.config, sizeof from.config), 0);
+            model_close(&from);
+            model_close(&to);
+        }
+    }
+    cr_assert_eq(files_in(folder), 1, "no temporary files are left");
+    remove_folder(folder);
+}
+
+Test(weights, mixed_types_keep_f32_aligned) {
+    char folder[64], path[96];
+    samc_error e;
+    scratch_folder(folder);
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    const samc__output_tensor outputs[] = {{.name = "a", .dtype = SAMC__F16, .rank = 1, .shape = {3}},
+                                           {.name = "b", .dtype = SAMC__F32, .rank = 1, .shape = {2}},
+                                           {.name = "c", .dtype = SAMC__BF16, .rank = 0}};
+    change none = {0};
+    cr_assert_eq(samc__safetensors_write(path, outputs, 3, NULL, 0, zeros, &none, &e), SAMC_OK, "%s", e.message);
+    samc__checkpoint *c = open_ok(path);
+    cr_assert_eq((uintptr_t)find(c, "b")->data % 64, 0);
+    cr_assert(find(c, "a")->shape[0] == 3 && find(c, "c")->rank == 0);
+    samc__checkpoint_close(c);
+    remove_folder(folder);
+}
+
+Test(weights, convert_carries_metadata_over) {
+    char folder[64], first[96], second[96];
+    samc_error e;
+    scratch_folder(folder);
+    snprintf(first, sizeof first, "%s/1.safetensors", folder);
+    snprintf(second, sizeof second, "%s/2.safetensors", folder);
+    write_changed(first, (change){.config = "{\"decoder_num_heads\":4,\"mask_threshold\":0.25,\"pixel_mean\":[1,2,3.1],"
+                                            "\"mine\":7,\"automatic\":{\"pred_iou_thresh\":0.5}}"});
+    /* The same tensors again, with a name, a licence and a card. */
+    samc__checkpoint *c = open_ok(first);
+    const samc__tensor *t = samc__checkpoint_at(c, 0);
+    samc__metadata metadata[] = {{(char *)"samc.config", (char *)samc__checkpoint_metadata(c, "samc.config")},
+                                 {(char *)"samc.name", (char *)"tiny"}, {(char *)"samc.licence", (char *)"Apache-2.0"},
+                                 {(char *)"samc.card", (char *)"a card with \"quotes\" and \u00e9"}};
+    change all = {0};
+    samc__output_tensor outputs[160];
+    for (size_t i = 0; i < samc__checkpoint_count(c); i++) {
+        t = samc__checkpoint_at(c, i);
+        outputs[i] = (samc__output_tensor){.name = t->name, .dtype = t->dtype, .rank = t->rank};
+        memcpy(outputs[i].shape, t->shape, sizeof t->shape);
+        all.inputs[i] = t;
+    }
+    cr_assert_eq(samc__safetensors_write(second, outputs, samc__checkpoint_count(c), metadata, 4, zeros, &all, &e), SAMC_OK);
+    samc__checkpoint_close(c);
+    cr_assert_eq(samc_convert(second, first, SAMC_STORAGE_F16, &e), SAMC_OK, "%s", e.message);
+    model m;
+    model_open(&m, first);
+    cr_assert_str_eq(m.config.name, "tiny");
+    cr_assert_str_eq(m.config.licence, "Apache-2.0");
+    cr_assert_str_eq(m.config.card, "a card with \"quotes\" and \u00e9");
+    cr_assert(m.config.decoder_num_heads == 4 && m.config.mask_threshold == 0.25f && m.config.pixel_mean[2] == 3.1f);
+    const char *config = samc__checkpoint_metadata(m.checkpoint, "samc.config");
+    cr_assert_not_null(strstr(config, "\"mine\":7"), "%s", config);
+    cr_assert_not_null(strstr(config, "\"pred_iou_thresh\":0.5,"), "%s", config);
+    cr_assert_not_null(strstr(config, "\"stability_score_thresh\":0.95"), "%s", config);
+    cr_assert_not_null(strstr(config, "\"global_attn_indexes\":[1]"), "%s", config);
+    model_close(&m);
+    remove_folder(folder);
+}
+
+Test(weights, convert_refuses_and_leaves_nothing_behind) {
+    char folder[64], path[96], link_path[96];
+    samc_error e;
+    scratch_folder(folder);
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    snprintf(link_path, sizeof link_path, "%s/link", folder);
+    /* Onto itself, also through another name. */
+    cr_assert_eq(samc_convert(DATA "model_f32.pth", path, SAMC_STORAGE_KEEP, &e), SAMC_OK);
+    bytes before = read_file(path), after;
+    cr_assert_eq(link(path, link_path), 0);
+    expect_error(samc_convert(path, path, SAMC_STORAGE_F16, &e), &e, SAMC_INVALID_ARGUMENT, "the same file");
+    expect_error(samc_convert(path, link_path, SAMC_STORAGE_F16, &e), &e, SAMC_INVALID_ARGUMENT, "the same file");
+    cr_assert_eq(unlink(link_path), 0);
+    /* A folder that is not there, one that is the output, devices, bad arguments, broken input. */
+    expect_error(samc_convert(path, "/nonexistent/x.safetensors", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "/nonexistent/x");
+    expect_error(samc_convert(path, folder, SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "not a regular file");
+    expect_error(samc_convert(path, "/dev/null", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "not a regular file");
+    expect_error(samc_convert(NULL, path, SAMC_STORAGE_KEEP, &e), &e, SAMC_INVALID_ARGUMENT, "no path");
+    expect_error(samc_convert(path, link_path, (samc_storage)9, &e), &e, SAMC_INVALID_ARGUMENT, "storage");
+    expect_error(samc_convert(DATA "plain.pth", link_path, SAMC_STORAGE_KEEP, &e), &e, SAMC_MISMATCH, "missing");
+    /* A full disk: the limit on file sizes fails the write in the same place. The old file survives. */
+    struct rlimit limit = {20000, RLIM_INFINITY}, unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    samc_status status = samc_convert(DATA "model_f32.pth", path, SAMC_STORAGE_KEEP, &e);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    expect_error(status, &e, SAMC_IO, "cannot write");
+    after = read_file(path);
+    cr_assert_eq(after.size, before.size);
+    cr_assert_arr_eq(after.data, before.data, before.size);
+    cr_assert_eq(files_in(folder), 1);
+    clear(&before);
+    clear(&after);
+    remove_folder(folder);
+}
+
+Test(weights, convert_reports_overflow) {
+    char folder[64], path[96], out[96];
+    samc_error e;
+    scratch_folder(folder);
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    snprintf(out, sizeof out, "%s/out.safetensors", folder);
+    cr_assert_eq(samc_convert(DATA "model_f32.pth", path, SAMC_STORAGE_KEEP, &e), SAMC_OK);
+    samc__checkpoint *c = open_ok(path);
+    bytes b = read_file(path);
+    const samc__tensor *t = find(c, "mask_decoder.iou_token.weight");
+    size_t at = (size_t)((const uint8_t *)t->data - c->bytes) + 4 * 7;
+    samc__checkpoint_close(c);
+    static const struct { float value; samc_storage storage; bool fits; } cases[] = {
+        {65519.0f, SAMC_STORAGE_F16, true}, {65520.0f, SAMC_STORAGE_F16, false}, {-1e6f, SAMC_STORAGE_F16, false},
+        {1e6f, SAMC_STORAGE_BF16, true}, {3.4e38f, SAMC_STORAGE_BF16, false}, {3.4e38f, SAMC_STORAGE_F32, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memcpy(b.data + at, &cases[i].value, 4);
+        FILE *file = fopen(path, "wb");
+        cr_assert_eq(fwrite(b.data, 1, b.size, file), b.size);
+        cr_assert_eq(fclose(file), 0);
+        samc_status status = samc_convert(path, out, cases[i].storage, &e);
+        if (cases[i].fits) {
+            cr_assert_eq(status, SAMC_OK, "%s", e.message);
+            cr_assert_eq(unlink(out), 0);
+        } else {
+            expect_error(status, &e, SAMC_UNSUPPORTED, "tensor mask_decoder.iou_token.weight has values beyond");
+        }
+        cr_assert_eq(files_in(folder), 1, "case %zu", i);
+    }
+    clear(&b);
+    remove_folder(folder);
+}
