@@ -1,0 +1,46 @@
+#!/bin/sh
+# Style and structure: whitespace, file length, who may include what, who may read the environment, print or exit.
+# Prints every violation and ends with 1 if there was one.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+report() { echo "$1"; bad=1; }
+tracked() { git ls-files --cached --others --exclude-standard -- "$@"; }
+
+for file in $(tracked '*.c' '*.h' '*.cpp' '*.cu' '*.cuh' '*.py' '*.sh' '*.md' 'CMakeLists.txt' '*/CMakeLists.txt' '.ci/run'); do
+    [ -f "$file" ] || continue
+    grep -nP ' +$' "$file" >/dev/null && report "$file: trailing white space"
+    grep -nP '[\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}\x{feff}]' "$file" >/dev/null && report "$file: invisible character"
+    [ -z "$(tail -c 1 "$file")" ] || report "$file: no newline at the end"
+done
+for file in $(tracked '*.c' '*.h' '*.cpp' '*.cu' '*.cuh'); do
+    [ -f "$file" ] || continue
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 600 ] || report "$file: $lines lines, at most 600"
+    grep -nP '\t' "$file" >/dev/null && report "$file: tab"
+    head -n 1 "$file" | grep -qE '^(/\*|//)' || report "$file: does not open with a comment that says what it is"
+    grep -nE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
+done
+
+# Includes point downwards: host -> runtime/samc.h (and status.h); runtime -> kernels, weights; kernels and weights -> the base
+# headers runtime/{samc,status,dtype}.h only.
+base='runtime/(samc|status|dtype)\.h'
+check_includes() { # folder, allowed pattern
+    for file in $(tracked "$1/*.c" "$1/*.h" "$1/*.cu" "$1/*.cuh"); do
+        [ -f "$file" ] || continue
+        grep -nE '^#include "' "$file" | grep -vE "\"($2)" | while read -r line; do echo "$file: $1 may not include $line"; done
+    done
+}
+found=$(check_includes kernels "kernels/|$base"; check_includes weights "weights/|$base"
+        check_includes runtime "runtime/|kernels/|weights/"; check_includes host "host/|runtime/(samc|status)\.h")
+[ -z "$found" ] || report "$found"
+
+found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' | xargs grep -nE '\b(getenv|exit|abort|printf|puts|perror) *\(' |
+        grep -vE '^runtime/options.c:[0-9]+:.*getenv' || true)
+[ -z "$found" ] || report "the library prints, exits or reads the environment:
+$found"
+found=$(git grep -nE '(^|[^A-Za-z0-9_])/(work|root|home)/' -- . ':!tools/check_style.sh' || true)
+[ -z "$found" ] || report "absolute paths of a machine:
+$found"
+[ "$bad" = 0 ] && echo "style: ok"
+exit $bad

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs what samc needs on Debian 12: `tools/setup.sh` to build, `tools/setup.sh test` to build and test, `tools/setup.sh ci`
+# for everything CI runs. Does nothing, and needs no root, when all of it is there.
+set -eu
+
+packages="build-essential cmake ninja-build pkg-config
+libdnnl-dev libjpeg62-turbo-dev libstb-dev libjansson-dev libssl-dev"
+case "${1:-}" in
+    test) packages="$packages libcriterion-dev python3" ;;
+    ci) packages="$packages libcriterion-dev python3 clang libclang-rt-14-dev" ;;
+    "") ;;
+    *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
+esac
+
+missing=""
+for package in $packages; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "installing:$missing"
+root=""
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "setup.sh: run as root, or install:$missing" >&2; exit 1; }
+    root=sudo
+fi
+$root apt-get update -q
+# shellcheck disable=SC2086  # the list is split on purpose
+DEBIAN_FRONTEND=noninteractive $root apt-get install -y -q --no-install-recommends $missing
