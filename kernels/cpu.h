@@ -10,7 +10,10 @@
     X(layernorm)                                                                                                      \
     X(attention_relpos)                                                                                               \
     X(conv3x3)                                                                                                        \
-    X(upscale_masks)
+    X(token_to_image)                                                                                                 \
+    X(image_to_token)                                                                                                 \
+    X(upscale_masks)                                                                                                  \
+    X(finish_masks)
 
 #define SAMC__CPU_DECLARE(name)                                                                                       \
     samc_status samc__##name##_avx2(const samc__exec *exec, const samc__##name##_args *args);                         \

@@ -68,6 +68,29 @@ __attribute__((unused)) static void norm_panel(float *x, int64_t channels, const
 
 SAMC__INLINE int64_t round_to(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
+/* out [rows in tiles of MR][k][MR]: places one row of the left side of a product. */
+SAMC__INLINE void place_row(const float *row, int64_t index, int64_t k, float *tiles) {
+    float *out = tiles + index / MR * MR * k + index % MR;
+    for (int64_t i = 0; i < k; i++) out[i * MR] = row[i];
+}
+
+/* out [c] = sum over i < n of x[i] * w[i][c] * scale: the projection w read backwards, onto one token and head. */
+SAMC__INLINE void fold_row(const float *x, const float *w, int64_t n, int64_t c, float scale, float *out) {
+    for (int64_t at = 0; at < c; at += VW) {
+        int64_t left = c - at < VW ? c - at : VW;
+        vf sum = vf_set(0.0f);
+        for (int64_t i = 0; i < n; i++) sum = vf_fma(vf_set(x[i]), vf_load_first(w + i * c + at, left), sum);
+        vf_store_first(out + at, left, vf_mul(sum, vf_set(scale)));
+    }
+}
+
+/* out [tokens, c] = a + b. */
+SAMC__INLINE void add_rows(const float *a, const float *b, int64_t count, float *out) {
+    int64_t i = 0;
+    for (; i + VW <= count; i += VW) vf_store(out + i, vf_add(vf_load(a + i), vf_load(b + i)));
+    if (i < count) vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));
+}
+
 /* y . x over n elements. */
 SAMC__INLINE float dot(const float *x, const float *y, int64_t n) {
     vf sum = vf_set(0.0f);

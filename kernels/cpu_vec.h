@@ -38,6 +38,9 @@ SAMC__INLINE vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 /* The first `n` of a vector; the rest of memory is not touched, the rest of the vector is 0. */
 SAMC__INLINE vf vf_load_first(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
 SAMC__INLINE void vf_store_first(float *p, int64_t n, vf x) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x); }
+/* base[index[i]] for every lane; one bit for every lane where a > b. */
+SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) { return _mm512_i32gather_ps(_mm512_loadu_si512(index), base, 4); }
+SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 
 #elif defined(__AVX2__) && defined(__FMA__)
 
@@ -80,6 +83,10 @@ SAMC__INLINE __m256i vf_first_mask(int64_t n) {
 }
 SAMC__INLINE vf vf_load_first(const float *p, int64_t n) { return _mm256_maskload_ps(p, vf_first_mask(n)); }
 SAMC__INLINE void vf_store_first(float *p, int64_t n, vf x) { _mm256_maskstore_ps(p, vf_first_mask(n), x); }
+SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) {
+    return _mm256_i32gather_ps(base, _mm256_loadu_si256((const __m256i *)index), 4);
+}
+SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 
 #else
 #error "this file is compiled for AVX2 with FMA, or for AVX-512"

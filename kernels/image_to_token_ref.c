@@ -6,6 +6,7 @@ samc_status samc__image_to_token_check(const samc__image_to_token_args *a, samc_
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->queries, p, t, c) && p > 0 && t > 0);
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->pe, p, t, c));
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->keys, a->keys.n[0], n, c) && (a->keys.n[0] == p || a->keys.n[0] == 1));
+    SAMC__REQUIRE(error, "image_to_token", !a->shared || a->keys.n[0] == 1);
     SAMC__REQUIRE(error, "image_to_token", samc__is2(a->key_pe, n, c));
     SAMC__REQUIRE(error, "image_to_token", samc__attention_fits(&a->attention, c));
     SAMC__REQUIRE(error, "image_to_token", samc__is1(a->norm.g, c) && samc__is1(a->norm.b, c));

@@ -31,19 +31,34 @@ static void gather_block(const samc__gemm *g, int64_t row, int64_t rows, float *
     }
 }
 
-/* Bias, activation, residual: sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
+/* Bias, activation, residual of one vector of `count` columns. */
+SAMC__INLINE void finish_vector(const samc__gemm *g, samc__act act, int64_t count, vf sum, vf bias, const float *added, float *y) {
+    vf value = vf_add(sum, bias);
+    if (act == SAMC__ACT_GELU) value = vf_gelu(value);
+    if (act == SAMC__ACT_RELU) value = vf_max(value, vf_set(0.0f));
+    if (count == VW) { /* masked stores are slow: only where a vector is not whole */
+        if (g->residual) value = vf_add(value, vf_load(added));
+        vf_store(y, value);
+    } else {
+        if (g->residual) value = vf_add(value, vf_load_first(added, count));
+        vf_store_first(y, count, value);
+    }
+}
+
+/* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
 SAMC__INLINE void finish(const samc__gemm *g, samc__act act, int64_t row, int64_t rows, int64_t column, const float *sums) {
-    for (int64_t c = 0; c < SAMC__PANEL && column + c < g->n; c += VW) {
-        int64_t left = g->n - column - c < VW ? g->n - column - c : VW;
-        vf bias = g->bias ? vf_load_first(g->bias + column + c, left) : vf_set(0.0f);
-        for (int64_t r = 0; r < rows; r++) {
-            vf value = vf_add(vf_load(sums + r * SAMC__PANEL + c), bias);
-            if (act == SAMC__ACT_GELU) value = vf_gelu(value);
-            if (act == SAMC__ACT_RELU) value = vf_max(value, vf_set(0.0f));
-            if (g->residual)
-                value = vf_add(value, vf_load_first(g->residual + (row + r) % g->residual_rows * g->n + column + c, left));
-            vf_store_first(g->y + (row + r) * g->y_stride + column + c, left, value);
-        }
+    int64_t columns = g->n - column < SAMC__PANEL ? g->n - column : SAMC__PANEL;
+    int64_t added_row = g->residual ? row % g->residual_rows : 0;
+    vf bias[SAMC__PANEL / VW];
+    for (int v = 0; v * VW < columns; v++)
+        bias[v] = g->bias ? vf_load_first(g->bias + column + v * VW, columns - v * VW < VW ? columns - v * VW : VW) : vf_set(0.0f);
+    for (int64_t r = 0; r < rows; r++, sums += SAMC__PANEL) {
+        const float *added = g->residual ? g->residual + added_row * g->n + column : NULL;
+        float *y = g->y + (row + r) * g->y_stride + column;
+        for (int v = 0; v * VW < columns; v++)
+            finish_vector(g, act, columns - v * VW < VW ? columns - v * VW : VW, vf_load(sums + v * VW), bias[v],
+                          added ? added + v * VW : NULL, y + v * VW);
+        if (++added_row == g->residual_rows) added_row = 0;
     }
 }
 

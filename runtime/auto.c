@@ -22,9 +22,7 @@ enum {
 };
 
 samc_auto_options samc_default_auto_options(const samc_model *model) {
-    samc_auto_options o = {32, 64, 0.88, 0.95, 1.0, 0.7, 0, 0.7, 512.0 / 1500.0, 1, NULL, 0};
-    (void)model;
-    return o;
+    return model ? model->config.automatic : samc__auto_defaults();
 }
 
 static samc_status check_options(samc_session *s, const samc_auto_options *o) {

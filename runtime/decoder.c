@@ -150,6 +150,7 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                                  .pe = pe,
                                                  .keys = *keys,
                                                  .key_pe = key_pe,
+                                                 .shared = i == 0 && !batch->masked,
                                                  .attention = samc__attention_of(&w->cross_token_to_image, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm2, c, 1e-5f),
                                              }));
@@ -162,6 +163,7 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                                  .pe = pe,
                                                  .keys = *keys,
                                                  .key_pe = key_pe,
+                                                 .shared = i == 0 && !batch->masked,
                                                  .attention = samc__attention_of(&w->cross_image_to_token, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm4, c, 1e-5f),
                                                  .y = updated,

@@ -19,7 +19,7 @@ for file in $(tracked '*.c' '*.h' '*.cpp' '*.cu' '*.cuh'); do
     [ "$lines" -le 600 ] || report "$file: $lines lines, at most 600"
     grep -nP '\t' "$file" >/dev/null && report "$file: tab"
     head -n 1 "$file" | grep -qE '^(/\*|//)' || report "$file: does not open with a comment that says what it is"
-    grep -nE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
+    grep -nwE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
 done
 
 # Includes point downwards: host -> runtime/samc.h (and status.h); runtime -> kernels, weights; kernels and weights -> the base

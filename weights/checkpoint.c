@@ -327,7 +327,7 @@ void samc__tensor_copy_raw(const samc__tensor *tensor, int64_t first, int64_t co
 }
 
 void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t count, float *out) {
-    enum { CHUNK = 4096 };
+    enum { CHUNK = 1024 };
     uint16_t halves[CHUNK];
     if (tensor->dtype == SAMC__F32) {
         samc__tensor_copy_raw(tensor, first, count, out);

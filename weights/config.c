@@ -2,6 +2,7 @@
 #include "weights/config.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,23 +20,24 @@ static const char *const recipe[][2] = {
 };
 enum { RECIPE = sizeof recipe / sizeof *recipe };
 
-/* Defaults of SamAutomaticMaskGenerator. */
+/* Defaults of SamAutomaticMaskGenerator, and where each lives in samc_auto_options. */
 static const struct {
     const char *name;
     double value;
     bool integer;
+    size_t offset;
 } automatic[] = {
-    {"points_per_side", 32, true},
-    {"points_per_batch", 64, true},
-    {"pred_iou_thresh", 0.88, false},
-    {"stability_score_thresh", 0.95, false},
-    {"stability_score_offset", 1.0, false},
-    {"box_nms_thresh", 0.7, false},
-    {"crop_n_layers", 0, true},
-    {"crop_nms_thresh", 0.7, false},
-    {"crop_overlap_ratio", 512.0 / 1500.0, false},
-    {"crop_n_points_downscale_factor", 1, true},
-    {"min_mask_region_area", 0, true},
+    {"points_per_side", 32, true, offsetof(samc_auto_options, points_per_side)},
+    {"points_per_batch", 64, true, offsetof(samc_auto_options, points_per_batch)},
+    {"pred_iou_thresh", 0.88, false, offsetof(samc_auto_options, pred_iou_thresh)},
+    {"stability_score_thresh", 0.95, false, offsetof(samc_auto_options, stability_score_thresh)},
+    {"stability_score_offset", 1.0, false, offsetof(samc_auto_options, stability_score_offset)},
+    {"box_nms_thresh", 0.7, false, offsetof(samc_auto_options, box_nms_thresh)},
+    {"crop_n_layers", 0, true, offsetof(samc_auto_options, crop_n_layers)},
+    {"crop_nms_thresh", 0.7, false, offsetof(samc_auto_options, crop_nms_thresh)},
+    {"crop_overlap_ratio", 512.0 / 1500.0, false, offsetof(samc_auto_options, crop_overlap_ratio)},
+    {"crop_n_points_downscale_factor", 1, true, offsetof(samc_auto_options, crop_n_points_downscale_factor)},
+    {"min_mask_region_area", 0, true, offsetof(samc_auto_options, min_mask_region_area)},
 };
 enum { AUTOMATIC = sizeof automatic / sizeof *automatic };
 
@@ -206,6 +208,31 @@ static void read_buffer(const samc__checkpoint *checkpoint, const char *name, bo
     memcpy(values, found, sizeof found);
 }
 
+static void set_automatic(samc_auto_options *options, size_t i, double value) {
+    void *field = (char *)options + automatic[i].offset;
+    if (automatic[i].integer) *(int *)field = (int)value;
+    else *(double *)field = value;
+}
+
+samc_auto_options samc__auto_defaults(void) {
+    samc_auto_options options = {0};
+    for (size_t i = 0; i < AUTOMATIC; i++) set_automatic(&options, i, automatic[i].value);
+    return options;
+}
+
+/* The model's own defaults for automatic masks; their bounds are checked where they are used. */
+static void merge_automatic(merge *m, samc_auto_options *options) {
+    const samc__json given = samc__json_get(m->json, "automatic");
+    *options = samc__auto_defaults();
+    for (size_t i = 0; i < AUTOMATIC; i++) {
+        const samc__json own = samc__json_get(given, automatic[i].name);
+        double value;
+        if (own.begin == NULL) continue;
+        if (!samc__json_number(own, &value) || !isfinite(value) || fabs(value) > 1e9) malformed(m, automatic[i].name, "a number");
+        else set_automatic(options, i, value);
+    }
+}
+
 static void copy_text(char *to, size_t room, const samc__checkpoint *checkpoint, const char *key) {
     const char *text = samc__checkpoint_metadata(checkpoint, key);
     snprintf(to, room, "%s", text ? text : "");
@@ -242,6 +269,7 @@ samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoi
     memcpy(config->pixel_std, default_std, sizeof default_std);
     read_buffer(checkpoint, "pixel_mean", false, config->pixel_mean);
     read_buffer(checkpoint, "pixel_std", true, config->pixel_std);
+    merge_automatic(&m, &config->automatic);
     config->mask_threshold = 0;
     merge_triple(&m, "pixel_mean", config->pixel_mean, false);
     merge_triple(&m, "pixel_std", config->pixel_std, true);

@@ -10,7 +10,7 @@
 #include "weights/config.h"
 #include "weights/safetensors.h"
 
-enum { CHUNK = 4096 };
+enum { CHUNK = 1024 }; /* floats on the stack */
 
 typedef struct conversion {
     const samc__checkpoint *checkpoint;

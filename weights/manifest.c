@@ -273,7 +273,7 @@ typedef struct hash {
     uint8_t *buffer; /* [CHUNK] elements */
 } hash;
 
-enum { CHUNK = 1 << 16 };
+enum { CHUNK = 1 << 11 };
 
 static samc_status hash_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
     hash *h = context;

@@ -28,6 +28,7 @@ typedef struct samc__config {
     int iou_head_depth, iou_head_hidden_dim;
     float pixel_mean[3], pixel_std[3];
     float mask_threshold;
+    samc_auto_options automatic;   /* the model's defaults for automatic masks */
     char name[128], licence[128], card[256]; /* "" where unknown */
 } samc__config;
 
@@ -85,6 +86,9 @@ typedef struct samc__weights {
 
 /* Reads the configuration from shapes and, where present, the metadata "samc.config"; checks that it is consistent. */
 samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config, samc_error *error);
+
+/* The original's defaults for automatic masks. */
+samc_auto_options samc__auto_defaults(void);
 
 /* Called for each tensor of the model in a fixed order; `slot` is where its pointer lives in `weights`. */
 typedef samc_status samc__manifest_visitor(void *context, const float **slot, const char *name, int rank,

@@ -1,0 +1,218 @@
+/* token_to_image for AVX2 and AVX-512, with the projections of the image side folded onto the tokens.
+ *
+ * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the place of two
+ * with C / 2, and bk cancels in the softmax. Where all prompts share the keys, their projections are computed once instead.
+ * Keys go by in tiles with the softmax on the fly; fixed segments of keys, merged in order at the end, keep every core busy
+ * on a single prompt without the result depending on how many there are. */
+#include "kernels/cpu_decoder.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TILE_KEYS = 128, STRIDE = TILE_KEYS + 16, SEGMENT = 1024, MOST_TOKENS = 64 };
+SAMC__DEFINE_TILE(tile_q, 1, MR)      /* folded queries as [k][MR] */
+SAMC__DEFINE_TILE(tile_p, STRIDE, 1)  /* probabilities as [MR][STRIDE] */
+
+typedef struct image_task {
+    const samc__token_to_image_args *args;
+    int64_t p, t, c, n, inner, hd;
+    int64_t groups, rows;   /* folded: 1 and heads * T; hoisted: heads and T */
+    int64_t k, wide, widep; /* length of a folded query, of an output row, and rounded up to whole vectors */
+    int64_t segments;
+    const float *q;         /* [P, T, inner] */
+    float *left;            /* [P][left_floats]: folded queries, by group in tiles of MR rows */
+    int64_t left_floats;
+    float *features;        /* hoisted: projected keys as panels [N / PANEL][inner][PANEL]; folded: NULL */
+    const float *values;    /* hoisted: projected values [N, inner] and a vector more; folded: NULL */
+    float *part;            /* [P][segments][part_floats]: out [groups * rows][widep], largest, sum [groups * rows] */
+    int64_t part_floats;
+    float *heads_out;       /* [P, T, inner] */
+    float *scratch;         /* [workers][scratch_floats] */
+    int64_t scratch_floats;
+} image_task;
+
+/* Left sides of one prompt. */
+static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) {
+    const image_task *t = context;
+    const samc__attention *a = &t->args->attention;
+    float *row = t->scratch + worker * t->scratch_floats, scale = (float)(1.4426950408889634 / sqrt((double)t->hd));
+    for (int64_t prompt = begin; prompt < end; prompt++)
+        for (int64_t h = 0; h < a->heads; h++)
+            for (int64_t token = 0; token < t->t; token++) {
+                const float *q = t->q + (prompt * t->t + token) * t->inner + h * t->hd;
+                float *left = t->left + prompt * t->left_floats;
+                if (t->features) {
+                    for (int64_t i = 0; i < t->hd; i++) row[i] = q[i] * scale;
+                    place_row(row, token, t->k, left + h * round_to(t->t, MR) * t->k);
+                } else {
+                    fold_row(q, samc__f32(a->k.w) + h * t->hd * t->c, t->hd, t->c, scale, row);
+                    place_row(row, h * t->t + token, t->k, left);
+                }
+            }
+}
+
+/* MR rows against one tile of `keys` keys. */
+static void attend_tile(int rows, int64_t keys, int64_t k, const float *q, const float *features, int64_t panel_stride,
+                        const float *values, int64_t ldv, int64_t widep, float *score, float *out, float *largest, float *sum) {
+    int64_t kp = round_to(keys, VW);
+    for (int64_t at = 0; at < kp; at += PANEL, features += panel_stride) {
+        if (at + VW < kp) tile_q_2(rows, q, features, PANEL, k, score + at, STRIDE, TILE_ZERO);
+        else tile_q_1(rows, q, features, PANEL, k, score + at, STRIDE, TILE_ZERO);
+    }
+    for (int r = 0; r < rows; r++) {
+        float *row = score + r * STRIDE;
+        for (int64_t key = keys; key < kp; key++) row[key] = -INFINITY;
+        vf most = vf_load(row);
+        for (int64_t key = VW; key < kp; key += VW) most = vf_max(most, vf_load(row + key));
+        float before = largest[r], now = vf_largest(most);
+        if (now > before) {
+            vf shrink = vf_exp2(vf_set(before - now));
+            for (int64_t c = 0; c < widep; c += VW) vf_store(out + r * widep + c, vf_mul(vf_load(out + r * widep + c), shrink));
+            vf_store_first(&sum[r], 1, vf_mul(vf_set(sum[r]), shrink));
+            largest[r] = now;
+        }
+        vf shift = vf_set(largest[r]), total = vf_set(0.0f);
+        for (int64_t key = 0; key < kp; key += VW) {
+            vf e = vf_exp2(vf_sub(vf_load(row + key), shift));
+            vf_store(row + key, e);
+            total = vf_add(total, e);
+        }
+        sum[r] += vf_sum(total);
+    }
+    int64_t at = 0;
+    for (; at + PANEL <= widep; at += PANEL) tile_p_2(rows, score, values + at, ldv, keys, out + at, widep, TILE_ADD);
+    if (at < widep) tile_p_1(rows, score, values + at, ldv, keys, out + at, widep, TILE_ADD);
+}
+
+/* One item: one segment of the keys of one prompt. */
+static void attend_segments(void *context, int64_t begin, int64_t end, int worker) {
+    const image_task *t = context;
+    const samc__token_to_image_args *a = t->args;
+    int64_t all = t->groups * t->rows;
+    float *score = t->scratch + worker * t->scratch_floats, *sums = score + MR * STRIDE; /* [MR][STRIDE], [PANEL][C] */
+    float *panels = sums + PANEL * t->c, *copy = panels + TILE_KEYS * t->c; /* [TILE_KEYS / PANEL][C][PANEL], [TILE_KEYS][widep] */
+    for (int64_t item = begin; item < end; item++) {
+        int64_t prompt = item / t->segments, first = item % t->segments * SEGMENT, last = first + SEGMENT < t->n ? first + SEGMENT : t->n;
+        const float *keys = samc__f32(a->keys) + (a->keys.n[0] == 1 ? 0 : prompt) * t->n * t->c; /* [N, C] */
+        float *out = t->part + item * t->part_floats, *largest = out + all * t->widep, *sum = largest + all;
+        memset(out, 0, (size_t)t->part_floats * sizeof(float));
+        for (int64_t i = 0; i < all; i++) largest[i] = -INFINITY;
+        for (int64_t key = first; key < last; key += TILE_KEYS) {
+            int64_t count = last - key < TILE_KEYS ? last - key : TILE_KEYS, ldv = t->inner, stride = t->inner * PANEL;
+            const float *features = t->features + key / PANEL * stride, *values = t->values + key * t->inner;
+            if (t->features == NULL) {
+                for (int64_t i = 0; i < count; i += PANEL) {
+                    int64_t tokens = count - i < PANEL ? count - i : PANEL;
+                    add_rows(keys + (key + i) * t->c, samc__f32(a->key_pe) + (key + i) * t->c, tokens * t->c, sums);
+                    to_panel(sums, tokens, t->c, panels + i * t->c);
+                }
+                features = panels, stride = t->c * PANEL, values = keys + key * t->c, ldv = t->c;
+                if (t->widep != t->c) { /* whole vectors would read beyond a row: copy to rows that have room */
+                    for (int64_t i = 0; i < count; i++) memcpy(copy + i * t->widep, values + i * t->c, (size_t)t->c * sizeof(float));
+                    values = copy, ldv = t->widep;
+                }
+            }
+            for (int64_t g = 0; g < t->groups; g++)
+                for (int64_t r = 0; r < t->rows; r += MR) {
+                    int64_t row = g * t->rows + r;
+                    attend_tile((int)(t->rows - r < MR ? t->rows - r : MR), count, t->k,
+                                t->left + prompt * t->left_floats + (g * round_to(t->rows, MR) + r) * t->k,
+                                features + g * t->k * PANEL * (t->groups > 1), stride, values + g * t->wide * (t->groups > 1), ldv,
+                                t->widep, score, out + row * t->widep, largest + row, sum + row);
+                }
+        }
+    }
+}
+
+/* Segments of one prompt -> heads' outputs [T, inner]. */
+static void merge_prompts(void *context, int64_t begin, int64_t end, int worker) {
+    const image_task *t = context;
+    const samc__attention *a = &t->args->attention;
+    int64_t all = t->groups * t->rows;
+    float *row = t->scratch + worker * t->scratch_floats; /* [widep] */
+    for (int64_t prompt = begin; prompt < end; prompt++)
+        for (int64_t j = 0; j < all; j++) { /* head j / T, token j % T, in either form */
+            const float *part = t->part + prompt * t->segments * t->part_floats;
+            float largest = -INFINITY;
+            for (int64_t s = 0; s < t->segments; s++) largest = fmaxf(largest, part[s * t->part_floats + all * t->widep + j]);
+            vf total = vf_set(0.0f);
+            memset(row, 0, (size_t)t->widep * sizeof(float));
+            for (int64_t s = 0; s < t->segments; s++, part += t->part_floats) {
+                vf weight = vf_exp2(vf_set(part[all * t->widep + j] - largest));
+                total = vf_fma(weight, vf_set(part[all * (t->widep + 1) + j]), total);
+                for (int64_t c = 0; c < t->widep; c += VW)
+                    vf_store(row + c, vf_fma(weight, vf_load(part + j * t->widep + c), vf_load(row + c)));
+            }
+            total = vf_div(vf_set(1.0f), total);
+            for (int64_t c = 0; c < t->widep; c += VW) vf_store(row + c, vf_mul(vf_load(row + c), total));
+            int64_t h = j / t->t;
+            float *out = t->heads_out + (prompt * t->t + j % t->t) * t->inner + h * t->hd;
+            const float *w = samc__f32(a->v.w) + h * t->hd * t->c, *b = a->v.b.data ? samc__f32(a->v.b) + h * t->hd : NULL;
+            for (int64_t i = 0; i < t->hd; i++)
+                out[i] = t->features ? row[i] : dot(row, w + i * t->c, t->c) + (b ? b[i] : 0.0f);
+        }
+}
+
+/* Projected keys as panels. */
+static void panel_items(void *context, int64_t begin, int64_t end, int worker) {
+    const image_task *t = context;
+    const float *in = t->scratch; /* [N, inner] */
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        to_panel(in + i * PANEL * t->inner, t->n - i * PANEL < PANEL ? t->n - i * PANEL : PANEL, t->inner, t->features + i * PANEL * t->inner);
+}
+
+/* k = (keys + pe) Wk^T as panels and v = keys Wv^T + bv, of keys that all prompts share. bk cancels in the softmax. */
+static samc_status project_shared(const samc__exec *exec, image_task *t, float *sums, float *k, float *v) {
+    const samc__token_to_image_args *a = t->args;
+    samc__projection no_bias = {.w = a->attention.k.w};
+    samc__view none = {0};
+    add_rows(samc__f32(a->keys), samc__f32(a->key_pe), t->n * t->c, sums);
+    SAMC__TRY(samc__project(exec, samc__view3(sums, 1, t->n, t->c), no_bias, none, samc__view3(k, 1, t->n, t->inner)));
+    SAMC__TRY(samc__project(exec, a->keys, a->attention.v, none, samc__view3(v, 1, t->n, t->inner)));
+    image_task panels = *t;
+    panels.scratch = k;
+    samc__parallel(exec, (double)(t->n * t->inner) * 8, (t->n + PANEL - 1) / PANEL, 8, panel_items, &panels);
+    return SAMC_OK;
+}
+
+samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
+    image_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1]};
+    int64_t heads = a->attention.heads;
+    bool hoisted = a->shared || a->keys.n[0] != t.p;
+    t.inner = a->attention.q.w.n[0], t.hd = t.inner / heads;
+    if (t.t > MOST_TOKENS) return samc__token_to_image_ref(exec, a); /* folding no longer pays, and its buffers grow with T */
+    t.groups = hoisted ? heads : 1, t.rows = hoisted ? t.t : heads * t.t;
+    t.k = t.wide = hoisted ? t.hd : t.c;
+    t.widep = round_to(t.wide, VW);
+    t.segments = (t.n + SEGMENT - 1) / SEGMENT;
+    t.left_floats = t.groups * round_to(t.rows, MR) * t.k;
+    t.part_floats = round_to(t.groups * t.rows * (t.widep + 2), 16);
+    t.scratch_floats = round_to(MR * STRIDE + PANEL * t.c + TILE_KEYS * (t.c + t.widep), 16);
+    int64_t np = round_to(t.n, PANEL), tokens = round_to(t.p * t.t * t.inner, 16), queries = round_to(t.p * t.t * t.c, 16);
+    int64_t left = round_to(t.p * t.left_floats, 16), part = t.p * t.segments * t.part_floats, values = np * t.inner + VW;
+    int64_t shared = hoisted ? np * (t.c + 2 * t.inner) + values : 0;
+    float *block = exec->allocate(exec->memory, (size_t)(queries + 2 * tokens + left + part + exec->workers * t.scratch_floats + shared) * sizeof(float));
+    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
+    float *queries_pe = block, *q = queries_pe + queries;
+    samc__view none = {0}, out = samc__view3(q + tokens, t.p, t.t, t.inner);
+    t.q = q, t.heads_out = q + tokens, t.left = q + 2 * tokens, t.part = t.left + left, t.scratch = t.part + part;
+    add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
+    samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.q, none, samc__view3(q, t.p, t.t, t.inner));
+    if (status == SAMC_OK && hoisted) {
+        float *sums = t.scratch + exec->workers * t.scratch_floats, *k = sums + np * t.c, *v = k + np * t.inner;
+        t.features = v + values, t.values = v;
+        memset(v + t.n * t.inner, 0, (size_t)(values - t.n * t.inner) * sizeof(float));
+        status = project_shared(exec, &t, sums, k, v);
+    }
+    if (status == SAMC_OK) {
+        double work = 4.0 * (double)(t.groups * t.rows * t.k) * (double)t.n * (double)t.p;
+        samc__parallel(exec, work / 100, t.p, 1, fold_prompts, &t);
+        samc__parallel(exec, work, t.p * t.segments, 1, attend_segments, &t);
+        samc__parallel(exec, work / 100, t.p, 1, merge_prompts, &t);
+        status = samc__project(exec, out, a->attention.out, a->queries, a->queries);
+    }
+    if (status == SAMC_OK) status = samc__normalise(exec, a->queries, a->norm);
+    exec->release(exec->memory, block);
+    return status;
+}
