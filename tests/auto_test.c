@@ -1,0 +1,208 @@
+/* Automatic masks through the public interface: they obey their own filters, do not depend on threads or batches, and the
+ * options are checked. That they are the original's is shown by tests/parity/auto_parity.py. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/samc.h"
+
+enum { WIDTH = 90, HEIGHT = 70 };
+
+static samc_model *open_model(samc_backend backend, int threads) {
+    samc_options options = {backend, SAMC_PRECISION_AUTO, threads};
+    samc_model *model = NULL;
+    samc_error error;
+    cr_assert_eq(samc_model_open(SAMC_TEST_DATA "/golden/tiny.safetensors", &options, &model, &error), SAMC_OK, "%s", error.message);
+    return model;
+}
+
+static samc_session *open_session(const samc_model *model) {
+    samc_session *session = NULL;
+    samc_error error;
+    cr_assert_eq(samc_session_create(model, &session, &error), SAMC_OK, "%s", error.message);
+    return session;
+}
+
+/* Discs on a gradient. */
+static samc_image picture(uint8_t *pixels) {
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            int a = (x - 25) * (x - 25) + (y - 20) * (y - 20) < 180, b = (x - 65) * (x - 65) + (y - 45) * (y - 45) < 300;
+            for (int c = 0; c < 3; c++) pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(a ? 230 - 60 * c : b ? 60 * c : 50 + x + y / 2);
+        }
+    return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
+}
+
+static samc_auto_options loose(void) {
+    samc_auto_options o = samc_default_auto_options(NULL);
+    o.points_per_side = 6;
+    o.pred_iou_thresh = 0.75;
+    o.stability_score_thresh = 0.45;
+    o.box_nms_thresh = o.crop_nms_thresh = 1.0; /* masks of random weights reach across the image: keep them apart */
+    return o;
+}
+
+/* Everything the callback saw, as bytes that can be compared. */
+typedef struct seen {
+    char *bytes;
+    size_t size, capacity;
+    int images, masks;
+    samc_auto_stats stats;
+    const samc_auto_options *options;
+    samc_status answer;
+} seen;
+
+static void append(seen *s, const void *data, size_t size) {
+    if (s->size + size > s->capacity) s->bytes = realloc(s->bytes, s->capacity = 2 * (s->size + size));
+    memcpy(s->bytes + s->size, data, size);
+    s->size += size;
+}
+
+static samc_status collect(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    seen *s = context;
+    cr_expect_eq(image, s->images);
+    s->images++;
+    s->masks += count;
+    s->stats = *stats;
+    for (int i = 0; i < count; i++) {
+        const samc_auto_mask *m = &masks[i];
+        int64_t area = 0, total = 0;
+        int x0 = WIDTH, y0 = HEIGHT, x1 = -1, y1 = -1;
+        for (int j = 0; j < m->count_length; total += m->counts[j++])
+            for (int64_t p = total; j % 2 == 1 && p < total + m->counts[j]; p++, area++) {
+                int x = (int)(p / HEIGHT), y = (int)(p % HEIGHT);
+                x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1, y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
+            }
+        cr_expect_eq(total, WIDTH * HEIGHT, "the runs cover the image");
+        cr_expect_eq(area, m->area);
+        cr_expect(m->bbox[0] == x0 && m->bbox[1] == y0 && m->bbox[2] == x1 - x0 && m->bbox[3] == y1 - y0, "mask %d", i);
+        cr_expect_gt(m->predicted_iou, s->options->pred_iou_thresh);
+        cr_expect_geq(m->stability_score, (float)s->options->stability_score_thresh);
+        if (i > 0 && s->options->crop_n_layers == 0 && s->options->min_mask_region_area == 0)
+            cr_expect_leq(m->predicted_iou, masks[i - 1].predicted_iou, "by descending predicted IoU");
+        append(s, m->counts, (size_t)m->count_length * sizeof *m->counts);
+        append(s, &m->area, sizeof m->area);
+        append(s, m->bbox, sizeof m->bbox);
+        append(s, &m->predicted_iou, sizeof m->predicted_iou);
+        append(s, &m->stability_score, sizeof m->stability_score);
+        append(s, m->point, sizeof m->point);
+        append(s, m->crop_box, sizeof m->crop_box);
+    }
+    return s->answer;
+}
+
+static seen run(samc_backend backend, int threads, const samc_auto_options *options, int images) {
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels), both[2] = {image, image};
+    samc_model *model = open_model(backend, threads);
+    samc_session *session = open_session(model);
+    seen s = {.options = options};
+    cr_assert_eq(samc_auto(session, both, images, options, collect, &s), SAMC_OK, "%s", samc_last_error(session));
+    cr_expect_eq(s.images, images);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    return s;
+}
+
+Test(automatic, filters_hold_and_counts_add_up) {
+    samc_auto_options o = loose();
+    seen s = run(SAMC_BACKEND_REF, 1, &o, 1);
+    cr_expect_eq(s.stats.prompts, 36);
+    cr_expect_eq(s.stats.masks, 108);
+    cr_expect_lt(s.stats.after_iou, s.stats.masks, "every filter must drop something for this test to mean anything");
+    cr_expect_lt(s.stats.after_stability, s.stats.after_iou);
+    cr_expect_eq(s.stats.after_nms, s.stats.after_edge, "nothing overlaps by more than 1");
+    cr_expect_eq(s.stats.kept, s.masks);
+    cr_expect_gt(s.masks, 10);
+    free(s.bytes);
+    o.box_nms_thresh = 0.5;
+    s = run(SAMC_BACKEND_REF, 1, &o, 1);
+    cr_expect(s.masks > 0 && s.masks < 5 && s.stats.after_nms == s.masks, "boxes that all overlap: %d left", s.masks);
+    free(s.bytes);
+}
+
+Test(automatic, same_bytes_with_any_threads_batch_and_neighbours) {
+    samc_auto_options o = loose();
+    o.crop_n_layers = 1;
+    o.crop_n_points_downscale_factor = 2;
+    o.min_mask_region_area = 12;
+    static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
+    for (int b = 0; b < 2; b++) {
+        seen first = run(backends[b], 1, &o, 1);
+        cr_expect_gt(first.masks, 1);
+        for (int variant = 0; variant < 3; variant++) {
+            samc_auto_options other = o;
+            other.points_per_batch = variant == 0 ? 1 : variant == 1 ? 7 : 1000;
+            seen s = run(backends[b], variant + 1, &other, variant == 2 ? 2 : 1);
+            cr_expect(s.size == first.size * (variant == 2 ? 2 : 1) && memcmp(s.bytes, first.bytes, first.size) == 0,
+                      "backend %d, variant %d", b, variant);
+            free(s.bytes);
+        }
+        free(first.bytes);
+    }
+}
+
+Test(automatic, own_point_grid_is_the_default_one_in_other_words) {
+    enum { SIDE = 6 };
+    double xy[SIDE * SIDE][2];
+    for (int i = 0; i < SIDE * SIDE; i++) xy[i][0] = (i % SIDE + 0.5) / SIDE, xy[i][1] = (i / SIDE + 0.5) / SIDE;
+    samc_point_grid grid = {xy[0], SIDE * SIDE};
+    samc_auto_options o = loose(), own = o;
+    own.points_per_side = 1;
+    own.point_grids = &grid;
+    seen a = run(SAMC_BACKEND_REF, 1, &o, 1), b = run(SAMC_BACKEND_REF, 1, &own, 1);
+    cr_expect(a.size == b.size && memcmp(a.bytes, b.bytes, a.size) == 0);
+    free(a.bytes);
+    free(b.bytes);
+}
+
+Test(automatic, refuses_bad_options_and_stops_when_asked) {
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels);
+    samc_model *model = open_model(SAMC_BACKEND_REF, 1);
+    samc_session *session = open_session(model);
+    samc_auto_options good = loose();
+    seen s = {.options = &good};
+    static const struct { const char *name; size_t offset; int value; } whole[] = {
+        {"points_per_side", offsetof(samc_auto_options, points_per_side), 0},
+        {"points_per_batch", offsetof(samc_auto_options, points_per_batch), 0},
+        {"crop_n_layers", offsetof(samc_auto_options, crop_n_layers), 99},
+        {"crop_n_points_downscale_factor", offsetof(samc_auto_options, crop_n_points_downscale_factor), 0},
+    };
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        samc_auto_options bad = good;
+        memcpy((char *)&bad + whole[i].offset, &whole[i].value, sizeof(int));
+        cr_expect_eq(samc_auto(session, &image, 1, &bad, collect, &s), SAMC_INVALID_ARGUMENT, "%s", whole[i].name);
+        cr_expect_not_null(strstr(samc_last_error(session), whole[i].name), "%s", samc_last_error(session));
+    }
+    samc_auto_options bad = good;
+    bad.pred_iou_thresh = NAN;
+    cr_expect_eq(samc_auto(session, &image, 1, &bad, collect, &s), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_auto(session, &image, 0, &good, collect, &s), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_auto(session, &image, 1, &good, NULL, &s), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(s.images, 0);
+    s.answer = SAMC_IO;
+    cr_expect_eq(samc_auto(session, &image, 1, &good, collect, &s), SAMC_IO, "what the callback returns ends the run");
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+/* An image in which nothing survives is an empty list, not an error. */
+Test(automatic, nothing_survives) {
+    samc_auto_options o = loose();
+    o.points_per_side = 2;
+
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels);
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
+    samc_session *session = open_session(model);
+    samc_auto_options none = o;
+    none.pred_iou_thresh = 100.0;
+    seen s = {.options = &none};
+    cr_assert_eq(samc_auto(session, &image, 1, &none, collect, &s), SAMC_OK);
+    cr_expect(s.masks == 0 && s.images == 1 && s.stats.after_iou == 0);
+    free(s.bytes);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}

@@ -1,0 +1,130 @@
+// emu.h - CUDA kernels on a CPU: one fiber for each CUDA thread, blocks one after another.
+//
+// A fiber runs until it needs others (a barrier, a shuffle, a tensor-core operation); then the next one of its block runs. What
+// the hardware leaves open is a setting here: the order of the threads, and when an asynchronous copy happens. What the hardware
+// forbids ends the process with a report of kernel, block, thread and line: divergent barriers, incomplete warp masks, misaligned
+// addresses, deadlocks, shared memory out of range, copies nobody waits for. Shared memory starts as NaN in every block.
+#ifndef SAMC_TESTS_EMU_EMU_H
+#define SAMC_TESTS_EMU_EMU_H
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace emu {
+
+struct Index {
+    unsigned x, y, z;
+};
+
+// A place in the kernel's source. `id` tells two instructions of one line apart (translated PTX); 0 for host-compiled kernels.
+struct Site {
+    const char *file;
+    int line, id;
+    static constexpr Site here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line, 0}; }
+};
+
+enum class Op { running, exited, barrier, syncwarp, shuffle, ballot, ldmatrix, ldmatrix_trans, mma_f16, mma_bf16 };
+
+struct Copy {
+    void *to; // 16 bytes in shared memory
+    const void *from;
+    int bytes; // read; the rest of the 16 is zero
+};
+
+struct Thread {
+    Index index;
+    int lane, warp;
+    Op op; // what it waits for
+    uint32_t mask;
+    Site site; // of its latest operation
+    int epoch; // which opening of a barrier released it (for the race detector)
+    union {
+        uint32_t u[16];
+        float f[16];
+        const void *address;
+    } in, out; // operands and results of a warp operation
+    std::vector<Copy> issued; // not yet in a group
+    std::vector<std::vector<Copy>> groups;
+    char *stack;
+    void *context;    // saved stack pointer, or a ucontext_t
+    void *race_state; // ThreadSanitizer's fiber
+};
+
+enum class Order { forward, reverse, random };
+
+struct Config {
+    Order order = Order::forward;
+    uint64_t seed = 1;         // of the random order
+    bool early_copies = false; // at issue; otherwise as late as the kernel's waits allow
+    std::string what;          // printed with every report: the test's case and parameters
+};
+
+struct Counters {
+    uint64_t blocks, switches, barriers, shuffles, mma, ldmatrix, bank_conflicts, copies;
+};
+
+// One kernel runs at a time in a process, as on one stream.
+struct State {
+    Thread *self;
+    Index block, grid_size, block_size;
+    char *shared; // start of the block's shared memory
+    size_t shared_bytes;
+    const char *kernel;
+    Counters counters;
+};
+extern Config config;
+extern State now;
+
+void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, const std::function<void()> &body);
+
+void barrier(Site site);
+void warp_op(Op op, uint32_t mask, Site site); // operands in now.self->in, results in now.self->out
+void copy_async(void *to, const void *from, int bytes, Site site);
+void copy_commit();
+void copy_wait(int groups_left);
+
+[[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+uint32_t shuffle(uint32_t mask, uint32_t value, int from_lane, Site site);
+uint32_t ballot(uint32_t mask, bool vote, Site site);
+void ldmatrix(Op op, uint32_t (&to)[4], const void *row, Site site);
+// d = a b + c for a 16 x 16, b 16 x 8, in the PTX manual's fragments; d may be c.
+void mma(Op op, float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], Site site);
+
+// What the warp operations compute, for the 32 threads of one warp (warp.cc).
+void compute_mma(Thread *warp, bool bf16);
+void compute_ldmatrix(Thread *warp, bool trans);
+
+// Device memory for tests: ends at an unreadable page (bytes rounded up to 16), so that one element too far ends the process;
+// what lies around it is filled and checked. `check` ends the process when something wrote outside.
+class Buffer {
+  public:
+    explicit Buffer(size_t bytes, int fill = 0xff);
+    ~Buffer();
+    Buffer(const Buffer &) = delete;
+    Buffer &operator=(const Buffer &) = delete;
+    void check() const;
+    void *data() const { return data_; }
+    size_t bytes() const { return bytes_; }
+    template <class T> T *as() const { return static_cast<T *>(data_); }
+
+  private:
+    char *map_;
+    size_t map_bytes_, bytes_;
+    void *data_;
+};
+
+template <class To, class From> inline To bits(From from) {
+    static_assert(sizeof(To) == sizeof(From), "same size");
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+} // namespace emu
+
+#endif

@@ -1,0 +1,116 @@
+// warp.cc - what the warp operations compute: tensor-core products, ldmatrix, shuffles and votes.
+//
+// The fragments are those of the PTX manual (mma.m16n8k16, ldmatrix .m8n8.x4). Products of 16-bit floats are exact in fp32 and are
+// added in order; hardware adds a whole k-block at once and truncates, so results agree within rounding, never to the bit.
+#include "emu.h"
+
+namespace emu {
+
+namespace {
+
+float from_bf16(uint32_t half) { return bits<float>(half << 16); }
+
+// Without branches, so that loops over it vectorise: the exponent is rebiased by a product, which is exact for subnormals too.
+float from_f16(uint32_t half) {
+    uint32_t magnitude = half & 0x7fff, sign = (half & 0x8000) << 16;
+    uint32_t finite = bits<uint32_t>(bits<float>(magnitude << 13) * 0x1p112f);
+    uint32_t special = 0x7f800000 | (magnitude & 0x3ff) << 13;
+    return bits<float>(sign | (magnitude >= 0x7c00 ? special : finite));
+}
+
+template <float convert(uint32_t)> void multiply(Thread *warp) {
+    alignas(32) float a[16][16], b[16][8], c[16][8];
+    for (int lane = 0; lane < 32; lane++) {
+        const uint32_t *u = warp[lane].in.u; // a in 0..3, b in 4..5, c in 6..9
+        const float *f = warp[lane].in.f;
+        int g = lane / 4, t = lane % 4 * 2;
+        for (int i = 0; i < 4; i++) {
+            float *at = &a[g + i % 2 * 8][t + i / 2 * 8];
+            at[0] = convert(u[i] & 0xffff);
+            at[1] = convert(u[i] >> 16);
+        }
+        for (int i = 0; i < 2; i++) {
+            b[t + i * 8][g] = convert(u[4 + i] & 0xffff);
+            b[t + i * 8 + 1][g] = convert(u[4 + i] >> 16);
+        }
+        c[g][t] = f[6];
+        c[g][t + 1] = f[7];
+        c[g + 8][t] = f[8];
+        c[g + 8][t + 1] = f[9];
+    }
+    for (int m = 0; m < 16; m++) {
+        float row[8];
+        for (int n = 0; n < 8; n++) row[n] = c[m][n];
+        for (int k = 0; k < 16; k++)
+            for (int n = 0; n < 8; n++) row[n] += a[m][k] * b[k][n];
+        for (int n = 0; n < 8; n++) c[m][n] = row[n];
+    }
+    for (int lane = 0; lane < 32; lane++) {
+        float *f = warp[lane].out.f;
+        int g = lane / 4, t = lane % 4 * 2;
+        f[0] = c[g][t];
+        f[1] = c[g][t + 1];
+        f[2] = c[g + 8][t];
+        f[3] = c[g + 8][t + 1];
+    }
+}
+
+} // namespace
+
+void compute_mma(Thread *warp, bool bf16) { bf16 ? multiply<from_bf16>(warp) : multiply<from_f16>(warp); }
+
+void compute_ldmatrix(Thread *warp, bool trans) {
+    for (int matrix = 0; matrix < 4; matrix++) { // lanes 8 m .. 8 m + 7 hold the addresses of the rows of matrix m
+        uint16_t rows[8][8];
+        uint32_t banks = 0; // a row covers 4 of the 32 banks; the 8 rows of a matrix are read at once
+        for (int r = 0; r < 8; r++) {
+            const Thread &lane = warp[matrix * 8 + r];
+            size_t offset = size_t(static_cast<const char *>(lane.in.address) - now.shared);
+            if (offset % 16 || offset + 16 > now.shared_bytes)
+                fail("ldmatrix: lane %d reads shared offset %zd, misaligned or outside the %zu bytes", lane.lane, ssize_t(offset), now.shared_bytes);
+            uint32_t bank = 1u << (offset / 16 % 8);
+            now.counters.bank_conflicts += (banks & bank) != 0;
+            banks |= bank;
+            std::memcpy(rows[r], lane.in.address, 16);
+        }
+        for (int lane = 0; lane < 32; lane++) {
+            int g = lane / 4, t = lane % 4 * 2;
+            uint32_t low = trans ? rows[t][g] : rows[g][t], high = trans ? rows[t + 1][g] : rows[g][t + 1];
+            warp[lane].out.u[matrix] = low | high << 16;
+        }
+    }
+}
+
+uint32_t shuffle(uint32_t mask, uint32_t value, int from_lane, Site site) {
+    Thread *me = now.self;
+    me->in.u[0] = value;
+    me->in.u[1] = uint32_t(from_lane);
+    warp_op(Op::shuffle, mask, site);
+    return me->out.u[0];
+}
+
+uint32_t ballot(uint32_t mask, bool vote, Site site) {
+    Thread *me = now.self;
+    me->in.u[0] = vote;
+    warp_op(Op::ballot, mask, site);
+    return me->out.u[0];
+}
+
+void ldmatrix(Op op, uint32_t (&to)[4], const void *row, Site site) {
+    Thread *me = now.self;
+    me->in.address = row;
+    warp_op(op, ~0u, site);
+    std::memcpy(to, me->out.u, sizeof to);
+}
+
+void mma(Op op, float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], Site site) {
+    Thread *me = now.self;
+    std::memcpy(me->in.u, a, sizeof a);
+    me->in.u[4] = b0;
+    me->in.u[5] = b1;
+    std::memcpy(me->in.f + 6, c, sizeof c);
+    warp_op(op, ~0u, site);
+    std::memcpy(d, me->out.f, sizeof d);
+}
+
+} // namespace emu
