@@ -11,24 +11,9 @@
 #include "host/rle.h"
 #include "runtime/status.h"
 
-static const struct {
-    const char *name;
-    samc__auto_format bit;
-} formats[] = {{"rle", SAMC__AUTO_RLE}, {"png", SAMC__AUTO_PNG}, {"overlay", SAMC__AUTO_OVERLAY}, {"jsonl", SAMC__AUTO_JSONL}};
-enum { FORMATS = sizeof formats / sizeof *formats };
-
 unsigned samc__auto_formats_parse(const char *text) {
-    unsigned bits = 0;
-    for (;;) {
-        size_t length = strcspn(text, ",");
-        unsigned bit = 0;
-        for (int i = 0; i < FORMATS; i++)
-            if (strlen(formats[i].name) == length && memcmp(formats[i].name, text, length) == 0) bit = formats[i].bit;
-        if (bit == 0) return 0;
-        bits |= bit;
-        text += length;
-        if (*text++ == '\0') return bits;
-    }
+    static const char *const names[] = {"rle", "png", "overlay", "jsonl"}; /* in the order of their bits */
+    return samc__cli_list(text, names, sizeof names / sizeof *names);
 }
 
 static samc_status no_memory(const char *image, samc_error *error) {

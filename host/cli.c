@@ -75,6 +75,20 @@ bool samc__cli_integer(const char *text, int least, int most, int *value) {
     return *value >= least && *value <= most;
 }
 
+unsigned samc__cli_list(const char *text, const char *const *names, int count) {
+    unsigned bits = 0;
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        unsigned bit = 0;
+        for (int i = 0; i < count; i++)
+            if (strlen(names[i]) == length && memcmp(names[i], text, length) == 0) bit = 1u << i;
+        if (bit == 0) return 0;
+        bits |= bit;
+        text += length;
+        if (*text++ == '\0') return bits;
+    }
+}
+
 samc__cli samc__cli_begin(const char *command, const char *help) {
     return (samc__cli){.command = command, .help = help, .options = samc_default_options()};
 }

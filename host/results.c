@@ -13,31 +13,12 @@
 #include "host/rle.h"
 #include "runtime/status.h"
 
-static const struct {
-    const char *name, *suffix; /* no suffix: not a file */
-    samc__format bit;
-} formats[] = {
-    {"png", ".png", SAMC__FORMAT_PNG},
-    {"rle", NULL, SAMC__FORMAT_RLE},
-    {"overlay", "_overlay.png", SAMC__FORMAT_OVERLAY},
-    {"cutout", "_cutout.png", SAMC__FORMAT_CUTOUT},
-    {"npy", ".npy", SAMC__FORMAT_NPY},
-};
-enum { FORMATS = sizeof formats / sizeof *formats };
+/* In the order of their bits; no suffix: not a file. */
+static const char *const format_names[] = {"png", "rle", "overlay", "cutout", "npy"};
+static const char *const suffixes[] = {".png", NULL, "_overlay.png", "_cutout.png", ".npy"};
+enum { FORMATS = sizeof format_names / sizeof *format_names };
 
-unsigned samc__formats_parse(const char *text) {
-    unsigned bits = 0;
-    for (;;) {
-        size_t length = strcspn(text, ",");
-        unsigned bit = 0;
-        for (int i = 0; i < FORMATS; i++)
-            if (strlen(formats[i].name) == length && memcmp(formats[i].name, text, length) == 0) bit = formats[i].bit;
-        if (bit == 0) return 0;
-        bits |= bit;
-        text += length;
-        if (*text++ == '\0') return bits;
-    }
-}
+unsigned samc__formats_parse(const char *text) { return samc__cli_list(text, format_names, FORMATS); }
 
 samc_status samc__results_begin(samc__results *results, const char *image, const samc__picture *picture,
                                 const char *folder, unsigned bits, samc_error *error) {
@@ -111,17 +92,17 @@ samc_status samc__results_add(samc__results *results, const uint8_t *mask, const
     json_t *files = json_object(), *rle = NULL;
     samc_status status = files == NULL ? samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results") : SAMC_OK;
     for (int i = 0; status == SAMC_OK && i < FORMATS; i++) {
-        if (!(results->formats & formats[i].bit) || formats[i].suffix == NULL) continue;
+        if (!(results->formats & 1u << i) || suffixes[i] == NULL) continue;
         char *path;
         size_t length = strlen(results->folder);
         const char *slash = length > 0 && results->folder[length - 1] == '/' ? "" : "/";
         if (asprintf(&path, "%s%s%s_%d_%d%s", results->folder, slash, results->stem, prompt_index, mask_index,
-                     formats[i].suffix) < 0) {
+                     suffixes[i]) < 0) {
             status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
             break;
         }
-        status = write_file(results, path, formats[i].bit, mask, prompt, number, error);
-        if (status == SAMC_OK && json_object_set_new(files, formats[i].name, samc__cli_string(path)) != 0)
+        status = write_file(results, path, (samc__format)(1u << i), mask, prompt, number, error);
+        if (status == SAMC_OK && json_object_set_new(files, format_names[i], samc__cli_string(path)) != 0)
             status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
         free(path);
     }

@@ -1,30 +1,13 @@
 /* The public interface: what it refuses, what it keeps, and that results do not depend on threads or batches. */
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/samc.h"
+#include "tests/engine.h"
 
-static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
 enum { WIDTH = 61, HEIGHT = 43 };
-
-static samc_model *open_model(samc_backend backend, int threads) {
-    samc_options options = {backend, SAMC_PRECISION_AUTO, threads};
-    samc_model *model = NULL;
-    samc_error error;
-    cr_assert_eq(samc_model_open(model_path, &options, &model, &error), SAMC_OK, "%s", error.message);
-    return model;
-}
-
-static samc_session *open_session(const samc_model *model) {
-    samc_session *session = NULL;
-    samc_error error;
-    cr_assert_eq(samc_session_create(model, &session, &error), SAMC_OK, "%s", error.message);
-    return session;
-}
 
 /* A smooth picture with a bright disc; `seed` moves it. */
 static samc_image picture(uint8_t *pixels, int seed) {

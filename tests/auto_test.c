@@ -1,28 +1,12 @@
 /* Automatic masks through the public interface: they obey their own filters, do not depend on threads or batches, and the
  * options are checked. That they are the original's is shown by tests/parity/auto_parity.py. */
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/samc.h"
+#include "tests/engine.h"
 
 enum { WIDTH = 90, HEIGHT = 70 };
-
-static samc_model *open_model(samc_backend backend, int threads) {
-    samc_options options = {backend, SAMC_PRECISION_AUTO, threads};
-    samc_model *model = NULL;
-    samc_error error;
-    cr_assert_eq(samc_model_open(SAMC_TEST_DATA "/golden/tiny.safetensors", &options, &model, &error), SAMC_OK, "%s", error.message);
-    return model;
-}
-
-static samc_session *open_session(const samc_model *model) {
-    samc_session *session = NULL;
-    samc_error error;
-    cr_assert_eq(samc_session_create(model, &session, &error), SAMC_OK, "%s", error.message);
-    return session;
-}
 
 /* Discs on a gradient. */
 static samc_image picture(uint8_t *pixels) {

@@ -9,10 +9,12 @@ cmake --build --preset release
 samc=build/release/bin/samc
 out=out/demo
 
-# A click on the object of interest; for the last picture a box. One mask each (--single).
-$samc segment tools/examples/cat.jpg --point 210,140 --single -o $out --format overlay,cutout >/dev/null
-$samc segment tools/examples/coffee.jpg --point 300,130 --single -o $out --format overlay,cutout >/dev/null
-$samc segment tools/examples/rocket.jpg --point 321,180 --single -o $out --format overlay,cutout >/dev/null
-$samc segment tools/examples/astronaut.jpg --box 80,5,400,510 --single -o $out --format overlay,cutout >/dev/null
+# Clicks and boxes, one mask each; --format overlay shows the prompt with its mask, cutout the object alone.
+segment() { $samc segment "tools/examples/$1" "$2" "$3" --single -o $out --format overlay,cutout >/dev/null; }
+segment astronaut.jpg --point 224,90  # the head
+segment cat.jpg --point 166,100       # an eye
+segment coffee.jpg --box 170,15,415,290
+segment rocket.jpg --box 305,95,345,420
+$samc auto tools/examples/coffee.jpg -o $out --format overlay >/dev/null
 ls $out
 echo "The overlays and cut-outs are in $out."

@@ -172,6 +172,7 @@ const row decoder_rows[] = {
     {"token_to_image", "prompts T C inner heads N shared", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow},
     {"image_to_token", "prompts T C inner heads N shared", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow},
     {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow},
-    {"embed_mask", "prompts grid c1 c2 C", 4e-12, 2e-5, mask_cases, COUNT(mask_cases), mask_build, mask_narrow},
+    {"embed_mask", "prompts grid c1 c2 C", 4e-12, 6e-5, /* a norm of three nearly equal channels magnifies */
+      mask_cases, COUNT(mask_cases), mask_build, mask_narrow},
     {NULL, NULL, 0, 0, NULL, 0, NULL, NULL},
 };

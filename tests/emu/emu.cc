@@ -328,6 +328,7 @@ void warp_op(Op op, uint32_t mask, Site site) {
     me->mask = mask;
     if (!(mask & my_bit)) fail("warp operation: the calling lane is not in its own mask %08x", mask);
     if (op >= Op::ldmatrix && mask != ~0u) fail("warp operation: %s needs all 32 lanes", kNames[int(op)]);
+    if (op == Op::ldmatrix || op == Op::ldmatrix_trans) __tsan_read16(const_cast<void *>(me->in.address));
     if (orders_memory) __tsan_release(&entered[w]);
     Gathering *slot = nullptr;
     for (Gathering &g : gathering[w])

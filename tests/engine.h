@@ -1,0 +1,26 @@
+/* What the tests of the public interface share: the tiny calibrated model, opened or the test fails. */
+#ifndef SAMC_TESTS_ENGINE_H
+#define SAMC_TESTS_ENGINE_H
+
+#include <criterion/criterion.h>
+
+#include "runtime/samc.h"
+
+static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
+
+static inline samc_model *open_model(samc_backend backend, int threads) {
+    samc_options options = {backend, SAMC_PRECISION_AUTO, threads};
+    samc_model *model = NULL;
+    samc_error error;
+    cr_assert_eq(samc_model_open(model_path, &options, &model, &error), SAMC_OK, "%s", error.message);
+    return model;
+}
+
+static inline samc_session *open_session(const samc_model *model) {
+    samc_session *session = NULL;
+    samc_error error;
+    cr_assert_eq(samc_session_create(model, &session, &error), SAMC_OK, "%s", error.message);
+    return session;
+}
+
+#endif
