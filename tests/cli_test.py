@@ -143,7 +143,8 @@ class Usage(Case):
         common = ["--model", "--backend", "--precision", "--threads", "--quiet", "--version", "--help", "Exit codes", "Example"]
         own = {"segment": ["--point", "--box", "--prompts", "--mask-input", "--single", "--embedding", "--format", "--logits", "-o",
                            "png", "overlay", "cutout", "npy", "rle", "default: png,overlay", "predicted_iou"],
-               "embed": ["-o", ".safetensors", ".npy"], "convert": ["-o", "--dtype", "f32", "f16", "bf16"], "info": ["--json", "MODEL"]}
+               "auto": ["-o", "rle", "png", "overlay", "jsonl", "--stats", "--points-per-side", "--crop-n-layers", "--min-mask-region-area"],
+               "bench": ["--stage", "encoder", "decoder", "--runs", "--json"], "embed": ["-o", ".safetensors", ".npy"], "convert": ["-o", "--dtype", "f32", "f16", "bf16"], "info": ["--json", "MODEL"]}
         for command, words in own.items():
             out, err = self.good(command, "--help")
             for word in common + words:
@@ -478,6 +479,67 @@ class Failures(Case):
         info = json.loads(self.good("info", "--json", "--model", MODEL)[0])
         if not info["cuda"]["available"]:
             self.failure("", "segment", PHOTO, "--point", "1,1", "-o", self.at("o"), "--model", MODEL, "--backend", "cuda")
+
+
+class Auto(Case):
+    LOOSE = ("--points-per-side", "4", "--pred-iou-thresh", "0.1", "--stability-score-thresh", "0.2")
+    KEYS = ["segmentation", "area", "bbox", "predicted_iou", "point_coords", "stability_score", "crop_box"]
+
+    def auto(self, *arguments):
+        out, _ = self.good("auto", *arguments, "--model", MODEL, *self.LOOSE)
+        return [json.loads(line) for line in out.splitlines()]
+
+    def test_every_format_says_the_same(self):
+        result, = self.auto(PHOTO, "-o", self.at("out"), "--format", "rle,png,overlay,jsonl", "--stats", self.at("stats.json"))
+        with open(self.at("out", "jpeg_420.jpg.json")) as file:
+            records = json.load(file)
+        self.assertEqual((result["size"], result["masks"]), ([HEIGHT, WIDTH], len(records)))
+        self.assertGreater(len(records), 0)
+        with open(self.at("out", "masks.jsonl")) as file:
+            line, = [json.loads(text) for text in file]
+        self.assertEqual((line["image"], line["size"], line["masks"]), (PHOTO, [HEIGHT, WIDTH], records))
+        with open(self.at("stats.json")) as file:
+            stats, = json.load(file)
+        self.assertEqual((stats["prompts"], stats["masks"], stats["kept"]), (16, 48, len(records)))
+        table = read(self.at("out", "jpeg_420.jpg", "metadata.csv")).decode().splitlines()
+        self.assertEqual(len(table), len(records) + 1)
+        for i, record in enumerate(records):
+            self.assertEqual(list(record), self.KEYS)
+            mask = decode_rle(record["segmentation"])
+            self.assertEqual(sum(map(sum, mask)), record["area"])
+            _, _, channels, rows = read_png(self.at("out", "jpeg_420.jpg", f"{i}.png"))
+            self.assertEqual((channels, [[v // 255 for v in row] for row in rows]), (1, mask))
+            fields = table[i + 1].split(",")
+            self.assertEqual([int(v) for v in fields[:6]], [i, record["area"], *record["bbox"]])
+            self.assertEqual([float(v) for v in fields[6:8]], record["point_coords"][0])
+        self.assertEqual(read_png(self.at("out", "jpeg_420.jpg.overlay.png"))[:3], (WIDTH, HEIGHT, 3))
+
+    def test_same_bytes_at_any_threads_and_batch(self):
+        for name, *arguments in (("a", "--threads", "1"), ("b", "--threads", "3", "--points-per-batch", "3")):
+            self.auto(PHOTO, "-o", self.at(name), "--format", "rle", *arguments)
+        self.assertEqual(read(self.at("a", "jpeg_420.jpg.json")), read(self.at("b", "jpeg_420.jpg.json")))
+
+    def test_refusals(self):
+        o = ["-o", self.at("x")]
+        self.usage("-o OUTDIR is missing", "auto", PHOTO)
+        self.usage("no IMAGE", "auto", *o)
+        self.usage("--format", "auto", PHOTO, *o, "--format", "gif")
+        self.usage("--pred-iou-thresh needs a number", "auto", PHOTO, *o, "--pred-iou-thresh", "much")
+        self.usage("would write the same files", "auto", PHOTO, PHOTO, *o)
+        self.failure("crop_overlap_ratio", "auto", PHOTO, *o, "--model", MODEL, "--crop-overlap-ratio", "2")
+        self.failure("none.jpg", "auto", self.at("none.jpg"), *o, "--model", MODEL)
+
+
+class Bench(Case):
+    def test_json(self):
+        out, _ = self.good("bench", "--stage", "decoder", "--runs", "1", "--json", "--model", MODEL, "--image", PHOTO)
+        result = json.loads(out)
+        stage, = result["stages"]
+        self.assertEqual((stage["name"], stage["precision"]), ("decoder", "f32"))
+        self.assertGreater(stage["gflops"], 0)
+        self.assertGreater(result["peak_gflops"], 0)
+        self.assertAlmostEqual(stage["share_of_peak"], stage["gflops"] / result["peak_gflops"], places=5)
+        self.assertIn("upscale_masks", [operator["name"] for operator in stage["operators"]])
 
 
 class Models(Case):
