@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "parity"))
 import auto_parity
 import calibrate
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
 
 BATCH = 64  # one-point prompts decoded together where the peer can
 
