@@ -125,6 +125,18 @@ template <class To, class From> inline To bits(From from) {
     return to;
 }
 
+// 16-bit floats as bits; rounding is to nearest even. from_f16 has no branches, so that loops over it vectorise: the exponent is
+// rebiased by a product, which is exact for subnormals too.
+inline float from_bf16(uint32_t half) { return bits<float>(half << 16); }
+inline float from_f16(uint32_t half) {
+    uint32_t magnitude = half & 0x7fff, sign = (half & 0x8000) << 16;
+    uint32_t finite = bits<uint32_t>(bits<float>(magnitude << 13) * 0x1p112f);
+    uint32_t special = 0x7f800000 | (magnitude & 0x3ff) << 13;
+    return bits<float>(sign | (magnitude >= 0x7c00 ? special : finite));
+}
+uint16_t to_f16(float value);
+uint16_t to_bf16(float value);
+
 } // namespace emu
 
 #endif

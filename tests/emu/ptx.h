@@ -98,14 +98,17 @@ inline uint32_t reverse_bits(uint32_t x) {
 
 // shfl.sync: `c` packs the clamp lane and the segment mask; lanes whose source lies outside keep their own value.
 enum class Shuffle { up, down, bfly, idx };
-inline uint32_t shuffle_sync(Shuffle mode, uint32_t value, uint32_t b, uint32_t c, uint32_t mask, Site site) {
-    int lane = now.self->lane, segment = int(c >> 8 & 31), clamp = int(c & 31), limit = (lane & segment) | (clamp & ~segment), from = lane;
-    int step = int(b & 31);
-    if (mode == Shuffle::up && lane - step >= limit) from = lane - step;
-    if (mode == Shuffle::down && lane + step <= limit) from = lane + step;
-    if (mode == Shuffle::bfly && (lane ^ step) <= limit) from = lane ^ step;
-    if (mode == Shuffle::idx && ((lane & segment) | (step & ~segment)) <= limit) from = (lane & segment) | (step & ~segment);
-    return shuffle(mask, value, from, site);
+inline uint32_t shuffle_sync(Shuffle mode, uint32_t value, uint32_t b, uint32_t c, uint32_t mask, bool &found, Site site) {
+    int lane = now.self->lane, segment = int(c >> 8 & 31), clamp = int(c & 31), limit = (lane & segment) | (clamp & ~segment);
+    int step = int(b & 31), from = 0;
+    switch (mode) {
+    case Shuffle::up: from = lane - step; break;
+    case Shuffle::down: from = lane + step; break;
+    case Shuffle::bfly: from = lane ^ step; break;
+    case Shuffle::idx: from = (lane & segment) | (step & ~segment); break;
+    }
+    found = mode == Shuffle::up ? from >= limit : from <= limit;
+    return shuffle(mask, value, found ? from : lane, site);
 }
 
 [[noreturn]] inline void unsupported(const char *instruction, Site site) {

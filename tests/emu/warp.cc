@@ -4,19 +4,11 @@
 // added in order; hardware adds a whole k-block at once and truncates, so results agree within rounding, never to the bit.
 #include "emu.h"
 
+#include "runtime/dtype.h"
+
 namespace emu {
 
 namespace {
-
-float from_bf16(uint32_t half) { return bits<float>(half << 16); }
-
-// Without branches, so that loops over it vectorise: the exponent is rebiased by a product, which is exact for subnormals too.
-float from_f16(uint32_t half) {
-    uint32_t magnitude = half & 0x7fff, sign = (half & 0x8000) << 16;
-    uint32_t finite = bits<uint32_t>(bits<float>(magnitude << 13) * 0x1p112f);
-    uint32_t special = 0x7f800000 | (magnitude & 0x3ff) << 13;
-    return bits<float>(sign | (magnitude >= 0x7c00 ? special : finite));
-}
 
 template <float convert(uint32_t)> void multiply(Thread *warp) {
     alignas(32) float a[16][16], b[16][8], c[16][8];
@@ -56,6 +48,9 @@ template <float convert(uint32_t)> void multiply(Thread *warp) {
 }
 
 } // namespace
+
+uint16_t to_f16(float value) { return samc__float_to_f16(value); }
+uint16_t to_bf16(float value) { return samc__float_to_bf16(value); }
 
 void compute_mma(Thread *warp, bool bf16) { bf16 ? multiply<from_bf16>(warp) : multiply<from_f16>(warp); }
 

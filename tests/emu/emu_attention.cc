@@ -1,0 +1,103 @@
+// The check of attention_relpos: images, heads, hd, grid, window (0 global), bias (0, 1), type (1 f16, 2 bf16).
+#include "emu_test.h"
+
+#include <cmath>
+
+namespace emu_test {
+
+namespace {
+
+struct Problem {
+    int images, heads, hd, grid, side; // side of a window, or of the grid
+    const std::vector<float> &qkv, &bias, &rel_h, &rel_w; // bias: empty means zeros
+    int sample;                                           // every sample-th query of an image is compared
+};
+
+// One query in double, and as a naive kernel in the given precision would do it: exact scores, probabilities rounded before they
+// meet the values, fp32 sums of them before the rounding.
+void attend(const Problem &p, samc__dtype type, int image, int head, int y, int x, double *exact, float *naive) {
+    int d = p.heads * p.hd, side = p.side, top = y / side * side, left = x / side * side;
+    auto part = [&](int ty, int tx, int which, int c) -> double {
+        size_t channel = size_t(which * d + head * p.hd + c);
+        if (ty >= p.grid || tx >= p.grid) return p.bias.empty() ? 0.0 : p.bias[channel];
+        return p.qkv[(size_t(image) * size_t(p.grid * p.grid) + size_t(ty * p.grid + tx)) * size_t(3 * d) + channel];
+    };
+    std::vector<double> score(size_t(side * side)), up(static_cast<size_t>(side)), across(static_cast<size_t>(side));
+    for (int k = 0; k < side; k++)
+        for (int c = 0; c < p.hd; c++) {
+            up[size_t(k)] += part(y, x, 0, c) * p.rel_h[size_t((y - top - k + side - 1) * p.hd + c)];
+            across[size_t(k)] += part(y, x, 0, c) * p.rel_w[size_t((x - left - k + side - 1) * p.hd + c)];
+        }
+    double most = -1e300, sum = 0;
+    for (int key = 0; key < side * side; key++) {
+        double dot = 0;
+        for (int c = 0; c < p.hd; c++) dot += part(y, x, 0, c) * part(top + key / side, left + key % side, 1, c);
+        score[size_t(key)] = dot / std::sqrt(double(p.hd)) + up[size_t(key / side)] + across[size_t(key % side)];
+        most = std::max(most, score[size_t(key)]);
+    }
+    std::vector<double> low(size_t(p.hd));
+    for (int c = 0; c < p.hd; c++) exact[c] = 0;
+    for (int key = 0; key < side * side; key++) {
+        double e = std::exp(score[size_t(key)] - most), e_low = rounded(type, e);
+        sum += e;
+        for (int c = 0; c < p.hd; c++) {
+            double value = part(top + key / side, left + key % side, 2, c);
+            exact[c] += e * value;
+            low[size_t(c)] += e_low * value;
+        }
+    }
+    for (int c = 0; c < p.hd; c++) {
+        exact[c] /= sum;
+        naive[c] = rounded(type, low[size_t(c)] / sum);
+    }
+}
+
+} // namespace
+
+void attention(const Case &c, uint64_t seed) {
+    int images = c.p[0], heads = c.p[1], hd = c.p[2], grid = c.p[3], window = c.p[4], side = window ? window : grid, d = heads * hd;
+    samc__dtype type = samc__dtype(c.p[6]);
+    size_t tokens = size_t(images * grid * grid), table = size_t((2 * side - 1) * hd);
+    Random random = {seed};
+    Tensor qkv(type, tokens * size_t(3 * d), random, 0.0f, 1.5f), bias(type, size_t(3 * d), random, 0.0f, 1.0f);
+    Tensor rel_h(type, table, random, 0.0f, 0.35f), rel_w(type, table, random, 0.0f, 0.35f), y(type, tokens * size_t(d));
+    samc__attention_relpos_args args = {};
+    args.qkv = qkv.view(samc__view3(nullptr, images, grid * grid, 3 * d));
+    if (c.p[5]) args.qkv_bias = bias.view(samc__view1(nullptr, 3 * d));
+    args.rel_h = rel_h.view(samc__view2(nullptr, 2 * side - 1, hd));
+    args.rel_w = rel_w.view(samc__view2(nullptr, 2 * side - 1, hd));
+    args.y = y.view(samc__view3(nullptr, images, grid * grid, d));
+    args.heads = heads;
+    args.grid = grid;
+    args.window = window;
+    samc__cuda cuda = device();
+    if (samc__attention_relpos_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
+    if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
+
+    std::vector<float> nothing;
+    Problem p = {images, heads, hd, grid, side, qkv.host, c.p[5] ? bias.host : nothing, rel_h.host, rel_w.host, 1};
+    // A prime step meets every position in a warp and a window in turn; whatever was not written is NaN and is found anyway.
+    if (tokens * size_t(side * side * heads) > 100000) p.sample = 13;
+    if (tokens * size_t(side * side * heads) > 2000000) p.sample = 127;
+    for (size_t i = 0; i < y.count; i++)
+        if (std::isnan(y.at(i))) failed("token %zu, channel %zu not written or NaN", i / size_t(d), i % size_t(d));
+    std::vector<double> exact, one(static_cast<size_t>(hd));
+    std::vector<float> naive, got, one_naive(static_cast<size_t>(hd));
+    for (int image = 0; image < images; image++)
+        for (int head = 0; head < heads; head++)
+            for (int query = (image + head) % p.sample; query < grid * grid; query += p.sample) {
+                attend(p, type, image, head, query / grid, query % grid, one.data(), one_naive.data());
+                exact.insert(exact.end(), one.begin(), one.end());
+                naive.insert(naive.end(), one_naive.begin(), one_naive.end());
+                for (int i = 0; i < hd; i++) got.push_back(y.at((size_t(image * grid * grid + query)) * size_t(d) + size_t(head * hd + i)));
+            }
+    Error e = compare(got, exact), limit = compare(naive, exact);
+    const emu::Counters &n = emu::now.counters;
+    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest,
+           limit.rms, (unsigned long long)n.mma, (unsigned long long)n.ldmatrix);
+    if (e.missing || e.largest > 2 * limit.largest || e.rms > 2 * limit.rms)
+        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
+    for (const Tensor *t : {&qkv, &bias, &rel_h, &rel_w, &y}) t->device->check();
+}
+
+} // namespace emu_test

@@ -1,0 +1,204 @@
+// emu_test - every CUDA kernel against its reference operator, without a GPU, under many schedules.
+//
+//     emu_test [--full] [--quick-schedules] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
+//
+// A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is computed
+// here; integers must be equal to the bit. Buffers end at unreadable pages, outputs are NaN before the run. A failure prints the
+// case, its parameters and the schedule, and the options that repeat it.
+#include "emu_test.h"
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+
+namespace emu_test {
+
+uint32_t Random::bits() {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return uint32_t(state >> 32);
+}
+float Random::uniform() { return float(bits() >> 8) * 0x1p-24f; }
+float Random::normal() { return (uniform() + uniform() + uniform() + uniform() - 2.0f) * 1.7320508f; }
+
+static uint16_t encode(samc__dtype dtype, float value) { return dtype == SAMC__F16 ? emu::to_f16(value) : emu::to_bf16(value); }
+static float decode(samc__dtype dtype, uint16_t bits) { return dtype == SAMC__F16 ? emu::from_f16(bits) : emu::from_bf16(bits); }
+
+float rounded(samc__dtype dtype, double value) {
+    return dtype == SAMC__F32 ? float(value) : decode(dtype, encode(dtype, float(value)));
+}
+
+Tensor::Tensor(samc__dtype type, size_t n) : dtype(type), count(n), device(new emu::Buffer(n * samc__dtype_size(type))) {}
+
+Tensor::Tensor(samc__dtype type, size_t n, Random &random, float mean, float deviation) : Tensor(type, n) {
+    host.resize(n);
+    for (size_t i = 0; i < n; i++) {
+        host[i] = rounded(type, mean + deviation * random.normal());
+        if (type == SAMC__F32) device->as<float>()[i] = host[i];
+        else device->as<uint16_t>()[i] = encode(type, host[i]);
+    }
+}
+
+float Tensor::at(size_t i) const { return dtype == SAMC__F32 ? device->as<float>()[i] : decode(dtype, device->as<uint16_t>()[i]); }
+
+samc__view Tensor::view(samc__view shape) const {
+    shape.data = device->data();
+    shape.dtype = dtype;
+    return shape;
+}
+
+template <class Get> static Error compare_with(const Get &get, const std::vector<double> &exact) {
+    Error e = {0, 0, 0};
+    for (size_t i = 0; i < exact.size(); i++) {
+        double difference = std::fabs(double(get(i)) - exact[i]);
+        if (!(difference <= 1e300)) e.missing++;
+        else {
+            e.largest = std::max(e.largest, difference);
+            e.rms += difference * difference;
+        }
+    }
+    e.rms = std::sqrt(e.rms / double(exact.size()));
+    return e;
+}
+Error compare(const Tensor &y, const std::vector<double> &exact) {
+    return compare_with([&](size_t i) { return y.at(i); }, exact);
+}
+Error compare(const std::vector<float> &y, const std::vector<double> &exact) {
+    return compare_with([&](size_t i) { return y[i]; }, exact);
+}
+
+static void run_all(void *, int64_t n, int64_t, samc__task *task, void *context) { task(context, 0, n, 0); }
+static void *allocate(void *, size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+static void release(void *, void *block) { free(block); }
+static samc_error last_error;
+static samc__exec make_reference() {
+    samc__exec exec = {};
+    exec.error = &last_error;
+    exec.workers = 1;
+    exec.parallel = run_all;
+    exec.allocate = allocate;
+    exec.release = release;
+    return exec;
+}
+const samc__exec reference = make_reference();
+
+samc__cuda device() { return {nullptr, nullptr, 0, &last_error}; }
+
+static bool first_schedule;
+
+void report(const char *format, ...) {
+    if (!first_schedule) return;
+    va_list args;
+    va_start(args, format);
+    std::vprintf(format, args);
+    va_end(args);
+    std::fflush(stdout);
+}
+
+void failed(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    std::fflush(stdout);
+    std::fprintf(stderr, "emu_test: FAILED: ");
+    std::vfprintf(stderr, format, args);
+    std::fprintf(stderr, "\n  case: %s\n  library: %s\n", emu::config.what.c_str(), last_error.message);
+    va_end(args);
+    std::exit(1);
+}
+
+static const Case cases[] = {
+    // Widths of the general kernel (odd, beyond 1536) and of the vector kernel; rows that do not fill a block.
+    {"layernorm", false, "m c in out mean", {1, 1, 0, 0, 0}},
+    {"layernorm", false, "m c in out mean", {3, 7, 1, 1, 2}},
+    {"layernorm", false, "m c in out mean", {5, 4, 0, 2, 0}},
+    {"layernorm", false, "m c in out mean", {6, 132, 2, 2, 1}},
+    {"layernorm", false, "m c in out mean", {9, 768, 0, 1, 100}},
+    {"layernorm", false, "m c in out mean", {4, 1280, 2, 2, 3}},
+    {"layernorm", false, "m c in out mean", {2, 1536, 1, 1, 0}},
+    {"layernorm", false, "m c in out mean", {2, 1540, 0, 0, 1000}},
+    {"layernorm", true, "m c in out mean", {196, 768, 0, 2, 1}},
+    {"layernorm", true, "m c in out mean", {256, 256, 2, 2, 1}},
+    {"layernorm", true, "m c in out mean", {130, 192, 1, 1, 1}},
+    // Windows: whole, ragged by 1 token, by several, smaller than a window; with and without a bias; batches and heads.
+    {"attention", false, "images heads hd grid window bias type", {1, 1, 64, 8, 8, 0, 1}},
+    {"attention", false, "images heads hd grid window bias type", {2, 1, 64, 9, 8, 1, 2}},
+    {"attention", false, "images heads hd grid window bias type", {1, 2, 64, 5, 14, 1, 1}},
+    {"attention", false, "images heads hd grid window bias type", {1, 1, 64, 15, 14, 1, 2}},
+    {"attention", false, "images heads hd grid window bias type", {1, 1, 80, 20, 14, 0, 2}},
+    {"attention", false, "images heads hd grid window bias type", {1, 2, 80, 14, 14, 1, 1}},
+    {"attention", false, "images heads hd grid window bias type", {1, 1, 64, 32, 0, 1, 2}},
+    {"attention", true, "images heads hd grid window bias type", {2, 3, 64, 32, 0, 1, 1}},
+    {"attention", true, "images heads hd grid window bias type", {1, 3, 64, 32, 8, 1, 2}},
+    {"attention", true, "images heads hd grid window bias type", {1, 1, 64, 64, 14, 1, 1}},
+    {"attention", true, "images heads hd grid window bias type", {1, 1, 80, 64, 14, 1, 2}},
+    {"attention", true, "images heads hd grid window bias type", {1, 1, 64, 64, 0, 1, 2}},
+    {"attention", true, "images heads hd grid window bias type", {1, 1, 80, 64, 0, 1, 1}},
+};
+
+static void run(const Case &c, uint64_t seed) {
+    const struct {
+        const char *name;
+        void (*check)(const Case &c, uint64_t seed);
+    } kernels[] = {{"layernorm", layernorm}, {"attention", attention}};
+    for (const auto &k : kernels)
+        if (std::string(k.name) == c.kernel) k.check(c, seed);
+}
+
+} // namespace emu_test
+
+int main(int argc, char **argv) {
+    using namespace emu_test;
+    bool full = false, one_schedule = false;
+    int seeds = 2;
+    std::string only;
+    emu::Config chosen;
+    for (int i = 1; i < argc; i++) {
+        std::string option = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
+        if (option == "--full") full = true;
+        else if (option == "--seeds" && ++i < argc) seeds = atoi(value.c_str());
+        else if (option == "--only" && ++i < argc) only = value;
+        else if (option == "--order" && ++i < argc) {
+            one_schedule = true;
+            chosen.order = value == "reverse" ? emu::Order::reverse : value == "random" ? emu::Order::random : emu::Order::forward;
+        } else if (option == "--copies" && ++i < argc) {
+            one_schedule = true;
+            chosen.early_copies = value == "early";
+        } else if (option == "--seed" && ++i < argc) {
+            one_schedule = true;
+            chosen.seed = strtoull(value.c_str(), nullptr, 10);
+        } else {
+            fprintf(stderr, "usage: emu_test [--full] [--seeds N] [--only KERNEL] [--order ORDER] [--copies late|early] [--seed N]\n");
+            return 2;
+        }
+    }
+    // Forward and reverse with late and early copies, then seeded random orders with both in turn.
+    std::vector<emu::Config> schedules;
+    if (one_schedule) schedules.push_back(chosen);
+    else {
+        for (int i = 0; i < 4 + seeds; i++) {
+            emu::Config s;
+            s.order = i < 4 ? (i / 2 ? emu::Order::reverse : emu::Order::forward) : emu::Order::random;
+            s.early_copies = i % 2 != 0;
+            s.seed = uint64_t(i < 4 ? 1 : i - 3);
+            schedules.push_back(s);
+        }
+    }
+    int runs = 0;
+    for (const Case &c : cases) {
+        if ((c.full && !full) || (!only.empty() && only != c.kernel)) continue;
+        char what[200];
+        snprintf(what, sizeof what, "%s (%s) = %d %d %d %d %d %d %d", c.kernel, c.fields, c.p[0], c.p[1], c.p[2], c.p[3], c.p[4], c.p[5], c.p[6]);
+        // SAM's own shapes are long: the schedules there are one of each kind.
+        size_t count = c.full && schedules.size() > 4 ? 2 : schedules.size();
+        for (size_t i = 0; i < count; i++) {
+            emu::config = schedules[c.full && i ? 3 : i]; // full: forward late, reverse early
+            emu::config.what = what;
+            first_schedule = i == 0;
+            emu::now.counters = {};
+            run(c, 7);
+            runs++;
+        }
+    }
+    printf("%d runs passed\n", runs);
+    return runs == 0;
+}
