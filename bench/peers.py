@@ -124,11 +124,14 @@ def timed(function, *arguments):
 
 
 def table(title, seconds, peak):
-    ours = seconds["samc"]
+    """Prints one stage; returns it for --json."""
+    ours, rows = seconds["samc"], []
     print(f"\n{title} (peak {peak:.0f} GFLOP/s f32)")
     for name, runs in seconds.items():
         ratio = statistics.median(theirs / mine for theirs, mine in zip(runs, ours))
-        print(f"  {name:14} median {1e3 * statistics.median(runs):10.2f} ms   min {1e3 * min(runs):10.2f}   samc is {ratio:6.2f}x as fast")
+        rows.append({"name": name, "median_ms": 1e3 * statistics.median(runs), "min_ms": 1e3 * min(runs), "ratio": ratio})
+        print(f"  {name:14} median {rows[-1]['median_ms']:10.2f} ms   min {rows[-1]['min_ms']:10.2f}   samc is {ratio:6.2f}x as fast")
+    return {"title": title, "peak_gflops": peak, "rows": rows}
 
 
 def main():
@@ -139,7 +142,9 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--stages", default="encoder,decoder,auto")
+    parser.add_argument("--json", type=Path, help="add the figures of encoder and decoder to this file")
     args = parser.parse_args()
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         model = args.model
         if model in calibrate.CONFIGS:
@@ -169,7 +174,11 @@ def main():
                 seconds["samc"].append(mine)
                 for peer in peers:
                     seconds[peer.name].append(timed(getattr(peer, stage), *inputs)[0] / unit)
-            table(f"{stage}, {args.model}, {args.threads} threads" + ("" if unit == 1 else f", one prompt of {unit}"), seconds, peak)
+            results.append(table(f"{stage}, {Path(args.model).stem}, {args.threads} threads" + ("" if unit == 1 else f", one prompt of {unit}"), seconds, peak))
+        if args.json:
+            earlier = json.loads(args.json.read_text()) if args.json.exists() else []
+            titles = {result["title"] for result in results}
+            args.json.write_text(json.dumps([r for r in earlier if r["title"] not in titles] + results, indent=1) + "\n")
         if "auto" in args.stages.split(","):
             command = [sys.executable, str(Path(auto_parity.__file__)), "--samc", args.samc, "--model", model, args.image,
                        "--threads", str(args.threads), "--case", "plain", "--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.5"]

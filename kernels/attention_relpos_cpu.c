@@ -88,7 +88,7 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
                 for (int x = 0; x < t->sp; x += VW) vf_store(row + y * t->s + x, vf_add(scalar, vf_load(rel_x + r * t->sp + x)));
             }
         else memset(row, 0, (size_t)kp * sizeof(float));
-        for (int key = keys; key < kp; key++) row[key] = -INFINITY;
+        for (int key = keys; key < kp; key++) row[key] = SAMC__NEGLIGIBLE;
     }
     SAMC__TILE_ROW(tile_q, rows, kp / VW, q, k, t->hd, score, STRIDE, TILE_ADD);
     for (int r = 0; r < rows; r++) {
@@ -128,7 +128,7 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
         const float *in = token_part(a, image, top + y, left + x, 0, head); /* [hd] */
         float *packed = q + i / MR * MR * t->hd + i % MR;
         for (int c = 0; c < t->hd; c++) packed[c * MR] = in[c] * scale;
-        largest[i] = -INFINITY, sum[i] = 0.0f;
+        largest[i] = SAMC__NEGLIGIBLE, sum[i] = 0.0f;
     }
     for (int i = 0; t->rel_h && i < count; i += 2) { /* two queries, rows and columns; an odd last one twice */
         const float *in[4], *table[4];

@@ -6,10 +6,12 @@
 
 /* X(operator): the operators in kernels/<operator>_cpu.c. */
 #define SAMC__CPU_OPS(X)                                                                                              \
+    X(preprocess)                                                                                                     \
     X(linear)                                                                                                         \
     X(layernorm)                                                                                                      \
     X(attention_relpos)                                                                                               \
     X(conv3x3)                                                                                                        \
+    X(embed_mask)                                                                                                     \
     X(token_to_image)                                                                                                 \
     X(image_to_token)                                                                                                 \
     X(upscale_masks)                                                                                                  \

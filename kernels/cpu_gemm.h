@@ -1,7 +1,8 @@
 /* The register tile that every matrix product of the cpu table runs on: c [rows, 2 vectors] (+)= a [rows, k] . b [k, 2 vectors].
  *
  * `a` is broadcast one float at a time, `b` and `c` are vectors along memory. Each output is one chain of FMAs in the order
- * of k, whatever the tile it falls into: results do not depend on how rows, columns or k are cut into blocks. */
+ * of k, whatever the tile it falls into: results do not depend on how rows and columns are cut into blocks. Adding to c comes
+ * after the chain, so that long sums, cut into blocks of k, round less. */
 #ifndef SAMC_KERNELS_CPU_GEMM_H
 #define SAMC_KERNELS_CPU_GEMM_H
 
@@ -16,11 +17,15 @@ SAMC__INLINE void tile_body(int rows, int vectors, const float *a, int64_t ar, i
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) sum[r][v] = start == TILE_ZERO ? vf_set(0.0f) : vf_load(c + r * ldc + v * VW);
+        for (int v = 0; v < vectors; v++) sum[r][v] = vf_set(0.0f);
     for (int64_t i = 0; i < k; i++) {
         vf right[2];
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) right[v] = vf_load(b + v * VW);
+        for (int v = 0; v < vectors; v++) {
+            right[v] = vf_load(b + v * VW);
+            /* Sixteen steps ahead: the hardware's prefetch stops at page ends, every 32 steps of a panel. */
+            _mm_prefetch((const char *)(b + 16 * ldb + v * VW), _MM_HINT_T0);
+        }
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {
             vf left = vf_set(a[r * ar]);
@@ -33,7 +38,10 @@ SAMC__INLINE void tile_body(int rows, int vectors, const float *a, int64_t ar, i
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) vf_store(c + r * ldc + v * VW, sum[r][v]);
+        for (int v = 0; v < vectors; v++) {
+            if (start == TILE_ADD) sum[r][v] = vf_add(vf_load(c + r * ldc + v * VW), sum[r][v]);
+            vf_store(c + r * ldc + v * VW, sum[r][v]);
+        }
 }
 
 /* Defines name_2() and name_1(): tiles two and one vectors wide with fixed strides of `a`, for any number of rows up to MR. */

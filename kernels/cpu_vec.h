@@ -92,9 +92,11 @@ SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_
 #error "this file is compiled for AVX2 with FMA, or for AVX-512"
 #endif
 
-/* 2^x for x <= 127, to 1 ulp; 0 for -infinity and everything below the normal numbers' exponents. */
+/* A score that no softmax notices, for keys that are not there: finite, so that differences with it are. */
+#define SAMC__NEGLIGIBLE (-1e30f)
+
+/* 2^x for finite x <= 127, to 1 ulp; 0 for everything below the normal numbers' exponents. */
 SAMC__INLINE vf vf_exp2(vf x) {
-    x = vf_max(x, vf_set(-1000.0f)); /* -infinity would give a NaN below */
     vf n = vf_round(x), f = vf_sub(x, n);
     /* 2^f on [-1/2, 1/2], minimax relative error 2.0e-9 */
     vf y = vf_set(0x1.41fbbcp-13f);

@@ -1,7 +1,7 @@
 /* linear for AVX2 and AVX-512: packed weights, register tiles, the epilogue applied while a tile is in the nearest cache.
  *
  * An item of work is a block of rows times a group of weight panels. The block's rows are copied once into tiles whose rows
- * are 65 cache lines apart: rows of x that are a multiple of 4096 bytes apart would all fall into one set of the cache. */
+ * are 49 cache lines apart: rows of x that are a multiple of 4096 bytes apart would all fall into one set of the cache. */
 #include "kernels/cpu_linear.h"
 
 #include "kernels/cpu_gemm.h"
@@ -10,8 +10,7 @@
 
 enum {
     ROWS = 96,             /* of a block: eight tiles of 12, sixteen of 6 */
-    TILES = ROWS / MR,
-    DEPTH = 1024,          /* of k between two passes over the accumulators */
+    DEPTH = 768,           /* of k, summed up apart: one chain of 5120 would round twice as much */
     STRIDE = DEPTH + 16,   /* of a row in a tile */
 };
 SAMC__DEFINE_TILE(tile, STRIDE, 1)

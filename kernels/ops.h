@@ -76,6 +76,7 @@ struct samc__exec {
 #include "kernels/ops_list.h"
 #undef SAMC_OP
 
+/* Beside kernels/caps.h: oneDNN serves `linear` on processors without AVX2; the rungs replace it. */
 enum { SAMC__CAP_ONEDNN = 1 << 16 };
 
 void samc__ops_ref(samc__ops *ops);               /* fills every slot */

@@ -3,12 +3,10 @@
  * Pillow (src/libImaging/Resample.c) weights a triangle filter whose half-width is the scale factor (at least 1), rounds the
  * normalised weights to 22 bits, and resizes rows first, to 8 bits, then columns. Every rounding matters: a pixel that differs
  * by one changes masks. Output rows are made one at a time, so that the memory needed does not grow with the image's height. */
-#include "kernels/ops.h"
+#include "kernels/resize_axis.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { PRECISION_BITS = 32 - 8 - 2 };
 
 samc_status samc__preprocess_check(const samc__preprocess_args *a, samc_error *error) {
     int64_t side = (int64_t)a->patch * a->grid;
@@ -22,14 +20,7 @@ samc_status samc__preprocess_check(const samc__preprocess_args *a, samc_error *e
 
 double samc__preprocess_flops(const samc__preprocess_args *a) { (void)a; return 0.0; }
 
-/* The filter of one axis: output i is the sum over j < count[i] of weight[i * taps + j] * input[first[i] + j]. */
-typedef struct axis {
-    int taps;
-    int32_t *first, *count, *weight;
-    void *block;
-} axis;
-
-static samc_status axis_init(const samc__exec *exec, int in, int out, axis *x) {
+samc_status samc__resize_axis_init(const samc__exec *exec, int in, int out, samc__resize_axis *x) {
     double scale = (double)in / out, support = scale < 1.0 ? 1.0 : scale;
     x->taps = (int)ceil(support) * 2 + 1;
     size_t outs = (size_t)out, weights_bytes = outs * (size_t)x->taps * sizeof(int32_t);
@@ -52,7 +43,7 @@ static samc_status axis_init(const samc__exec *exec, int in, int out, axis *x) {
         }
         for (int j = 0; j < last - first; j++) {
             double normalised = sum != 0.0 ? value[j] / sum : value[j];
-            x->weight[(size_t)i * (size_t)x->taps + (size_t)j] = (int32_t)(0.5 + normalised * (1 << PRECISION_BITS));
+            x->weight[(size_t)i * (size_t)x->taps + (size_t)j] = (int32_t)(0.5 + normalised * (1 << SAMC__RESIZE_BITS));
         }
         x->first[i] = first;
         x->count[i] = last - first;
@@ -61,16 +52,16 @@ static samc_status axis_init(const samc__exec *exec, int in, int out, axis *x) {
 }
 
 static uint8_t clip8(int32_t sum) {
-    int32_t value = sum >> PRECISION_BITS;
+    int32_t value = sum >> SAMC__RESIZE_BITS;
     return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
 }
 
 /* One input row [width, 3] -> [new_width, 3]. */
-static void resize_row(const axis *x, const uint8_t *in, int out_width, uint8_t *out) {
+static void resize_row(const samc__resize_axis *x, const uint8_t *in, int out_width, uint8_t *out) {
     for (int i = 0; i < out_width; i++) {
         const int32_t *weight = x->weight + (size_t)i * (size_t)x->taps;
         const uint8_t *pixel = in + (size_t)x->first[i] * 3;
-        int32_t sum[3] = {1 << (PRECISION_BITS - 1), 1 << (PRECISION_BITS - 1), 1 << (PRECISION_BITS - 1)};
+        int32_t sum[3] = {1 << (SAMC__RESIZE_BITS - 1), 1 << (SAMC__RESIZE_BITS - 1), 1 << (SAMC__RESIZE_BITS - 1)};
         for (int j = 0; j < x->count[i]; j++)
             for (int c = 0; c < 3; c++) sum[c] += weight[j] * pixel[3 * j + c];
         for (int c = 0; c < 3; c++) out[3 * i + c] = clip8(sum[c]);
@@ -89,7 +80,7 @@ static void store_row(const samc__preprocess_args *a, int y, const uint8_t *rgb)
 
 typedef struct preprocess_task {
     const samc__preprocess_args *args;
-    const axis *horizontal, *vertical; /* NULL: that axis keeps its size, and Pillow skips its pass */
+    const samc__resize_axis *horizontal, *vertical; /* NULL: that axis keeps its size, and Pillow skips its pass */
     uint8_t *scratch;                  /* [workers, taps + 1, new_width, 3] */
 } preprocess_task;
 
@@ -116,7 +107,7 @@ static void preprocess_rows(void *context, int64_t begin, int64_t end, int worke
         }
         const int32_t *weight = t->vertical->weight + (size_t)y * (size_t)t->vertical->taps;
         for (size_t i = 0; i < row_size; i++) {
-            int32_t sum = 1 << (PRECISION_BITS - 1);
+            int32_t sum = 1 << (SAMC__RESIZE_BITS - 1);
             for (int j = 0; j < count; j++) sum += weight[j] * ring[(size_t)((first + j) % slots) * row_size + i];
             out[i] = clip8(sum);
         }
@@ -125,12 +116,12 @@ static void preprocess_rows(void *context, int64_t begin, int64_t end, int worke
 }
 
 samc_status samc__preprocess_ref(const samc__exec *exec, const samc__preprocess_args *a) {
-    axis horizontal = {0}, vertical = {0};
+    samc__resize_axis horizontal = {0}, vertical = {0};
     bool resize_x = a->new_width != a->width, resize_y = a->new_height != a->height;
     memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
     samc_status status = SAMC_OK;
-    if (resize_x) status = axis_init(exec, a->width, a->new_width, &horizontal);
-    if (resize_y && status == SAMC_OK) status = axis_init(exec, a->height, a->new_height, &vertical);
+    if (resize_x) status = samc__resize_axis_init(exec, a->width, a->new_width, &horizontal);
+    if (resize_y && status == SAMC_OK) status = samc__resize_axis_init(exec, a->height, a->new_height, &vertical);
     preprocess_task task = {a, resize_x ? &horizontal : NULL, resize_y ? &vertical : NULL, NULL};
     if (status == SAMC_OK) {
         size_t slots = resize_y ? (size_t)vertical.taps : 1;

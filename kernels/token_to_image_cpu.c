@@ -61,7 +61,7 @@ static void attend_tile(int rows, int64_t keys, int64_t k, const float *q, const
     }
     for (int r = 0; r < rows; r++) {
         float *row = score + r * STRIDE;
-        for (int64_t key = keys; key < kp; key++) row[key] = -INFINITY;
+        for (int64_t key = keys; key < kp; key++) row[key] = SAMC__NEGLIGIBLE;
         vf most = vf_load(row);
         for (int64_t key = VW; key < kp; key += VW) most = vf_max(most, vf_load(row + key));
         float before = largest[r], now = vf_largest(most);
@@ -96,11 +96,13 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
         const float *keys = samc__f32(a->keys) + (a->keys.n[0] == 1 ? 0 : prompt) * t->n * t->c; /* [N, C] */
         float *out = t->part + item * t->part_floats, *largest = out + all * t->widep, *sum = largest + all;
         memset(out, 0, (size_t)t->part_floats * sizeof(float));
-        for (int64_t i = 0; i < all; i++) largest[i] = -INFINITY;
+        for (int64_t i = 0; i < all; i++) largest[i] = SAMC__NEGLIGIBLE;
         for (int64_t key = first; key < last; key += TILE_KEYS) {
             int64_t count = last - key < TILE_KEYS ? last - key : TILE_KEYS, ldv = t->inner, stride = t->inner * PANEL;
-            const float *features = t->features + key / PANEL * stride, *values = t->values + key * t->inner;
-            if (t->features == NULL) {
+            const float *features, *values;
+            if (t->features) {
+                features = t->features + key / PANEL * stride, values = t->values + key * t->inner;
+            } else {
                 for (int64_t i = 0; i < count; i += PANEL) {
                     int64_t tokens = count - i < PANEL ? count - i : PANEL;
                     add_rows(keys + (key + i) * t->c, samc__f32(a->key_pe) + (key + i) * t->c, tokens * t->c, sums);
@@ -133,7 +135,7 @@ static void merge_prompts(void *context, int64_t begin, int64_t end, int worker)
     for (int64_t prompt = begin; prompt < end; prompt++)
         for (int64_t j = 0; j < all; j++) { /* head j / T, token j % T, in either form */
             const float *part = t->part + prompt * t->segments * t->part_floats;
-            float largest = -INFINITY;
+            float largest = SAMC__NEGLIGIBLE;
             for (int64_t s = 0; s < t->segments; s++) largest = fmaxf(largest, part[s * t->part_floats + all * t->widep + j]);
             vf total = vf_set(0.0f);
             memset(row, 0, (size_t)t->widep * sizeof(float));

@@ -6,8 +6,8 @@ set -eu
 packages="build-essential cmake ninja-build pkg-config
 libdnnl-dev libjpeg62-turbo-dev libstb-dev libjansson-dev libssl-dev"
 case "${1:-}" in
-    test) packages="$packages libcriterion-dev python3" ;;
-    ci) packages="$packages libcriterion-dev python3 clang libclang-rt-14-dev" ;;
+    test) packages="$packages libcriterion-dev python3 git" ;;
+    ci) packages="$packages libcriterion-dev python3 git clang libclang-rt-14-dev" ;;
     "") ;;
     *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
 esac
