@@ -1,6 +1,6 @@
 // emu_test - every CUDA kernel against its reference operator, without a GPU, under many schedules.
 //
-//     emu_test [--full] [--quick-schedules] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
+//     emu_test [--full] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
 //
 // A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is computed
 // here; integers must be equal to the bit. Buffers end at unreadable pages, outputs are NaN before the run. A failure prints the

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Translate the PTX that nvcc emits into C++ that runs on the emulation's fibers.
 
-    ptx_to_cpp.py kernels.ptx > kernels_ptx.cc
+    ptx_to_cpp.py [--strict] kernels.ptx -o kernels_ptx.cc
 
 What is tested is then what nvcc made of the kernel, inline assembly included, and no second meaning of the source is needed.
 Every .entry becomes a function and an entry of the table that leads from the host's kernel symbol to it. Registers become
@@ -9,6 +9,7 @@ variables, branches become gotos, shared memory becomes offsets into the block's
 information (nvcc -lineinfo) makes reports name the kernel's source. An instruction without a translation is listed here and
 ends the process if it is ever executed; --strict makes it an error at once.
 """
+import argparse
 import re
 import sys
 
@@ -378,8 +379,13 @@ def translate_body(kernel, body, unknown):
 
 
 def main():
-    strict = "--strict" in sys.argv
-    source = open([a for a in sys.argv[1:] if not a.startswith("--")][0]).read()
+    parser = argparse.ArgumentParser(description="PTX to C++ for the emulation")
+    parser.add_argument("ptx")
+    parser.add_argument("-o", required=True, metavar="OUTPUT")
+    parser.add_argument("--strict", action="store_true", help="fail if an instruction has no translation")
+    options = parser.parse_args()
+    with open(options.ptx, encoding="utf-8") as file:
+        source = file.read()
     files = {int(n): path for n, path in re.findall(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', source, re.M)}
     source = re.sub(r"/\*.*?\*/", "", re.sub(r"//[^\n]*", "", source), flags=re.S)
     shared = set(re.findall(r"\.extern\s+\.shared\s+\.align \d+ \.b8 ([\w$]+)\[\]", source))
@@ -397,10 +403,12 @@ def main():
         out += translate_body(kernel, source[entry.end():end - 1], unknown)
         out += ["}", f"static emu::PtxEntry entry_{count}({symbol}, kernel_{count});"]
         count += 1
-    print("\n".join(out))
     if unknown:
         print("instructions without a translation:", unknown, file=sys.stderr)
-        sys.exit(1 if strict else 0)
+        if options.strict:
+            sys.exit(1)
+    with open(options.o, "w", encoding="utf-8") as file:
+        file.write("\n".join(out) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,270 @@
+// device.h - everything a kernel needs that is not plain C++: instructions, launches, shared memory. Two compilers read it.
+//
+// nvcc sees the real instructions. A host compiler (tests/emu) sees the same names done by the emulation, so that a kernel runs on
+// a CPU. No other file holds inline assembly, a launch or a shared-memory declaration, and kernels use nothing else of CUDA but
+// threadIdx, blockIdx, blockDim, gridDim and __syncthreads, and none of the types of CUDA's headers: a kernel's name is then the
+// same for both compilers, which is how translated PTX is found.
+#ifndef SAMC_KERNELS_CUDA_DEVICE_H
+#define SAMC_KERNELS_CUDA_DEVICE_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+namespace samc {
+
+// 16-bit floats are bit patterns; arithmetic is in fp32.
+struct f16 {
+    uint16_t bits;
+};
+struct bf16 {
+    uint16_t bits;
+};
+struct alignas(8) u32x2 {
+    uint32_t x, y;
+};
+struct alignas(8) f32x2 {
+    float x, y;
+};
+struct alignas(16) f32x4 {
+    float x, y, z, w;
+};
+struct Grid {
+    unsigned x, y, z;
+};
+
+} // namespace samc
+
+#ifdef __CUDACC__
+
+#include <cuda_runtime.h>
+
+#define SAMC_DEVICE static __device__ __forceinline__
+#define SAMC_CONSTEXPR static __host__ __device__ constexpr // for sizes that host and kernel both need
+// threads: of a block; blocks: at least this many on one multiprocessor, which bounds the registers.
+#define SAMC_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
+// All shared memory is dynamic: one declaration, and the emulation can poison and check it.
+#define SAMC_SHARED(name)                                                                                             \
+    extern __shared__ __align__(128) unsigned char samc_shared_[];                                                    \
+    char *name = reinterpret_cast<char *>(samc_shared_)
+#define SAMC_UNROLL _Pragma("unroll")
+#define SAMC_NO_UNROLL _Pragma("unroll 1")
+
+namespace samc {
+
+SAMC_DEVICE uint32_t float_bits(float x) { return __float_as_uint(x); }
+SAMC_DEVICE float bits_float(uint32_t x) { return __uint_as_float(x); }
+SAMC_DEVICE float to_float(f16 x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+    return y;
+}
+// Two floats rounded to nearest even into one register, `low` in the low half.
+SAMC_DEVICE uint32_t pack2(float low, float high, f16) {
+    uint32_t y;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+    return y;
+}
+SAMC_DEVICE uint32_t pack2(float low, float high, bf16) {
+    uint32_t y;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+    return y;
+}
+SAMC_DEVICE float exp2_fast(float x) { // 2 ulp; subnormal results are zero
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+SAMC_DEVICE float reciprocal_fast(float x) { // 1 ulp
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+// Separately rounded product, sum and quotient: no contraction, for results that must equal the reference's to the bit.
+SAMC_DEVICE float mul_exact(float x, float y) { return __fmul_rn(x, y); }
+SAMC_DEVICE float add_exact(float x, float y) { return __fadd_rn(x, y); }
+SAMC_DEVICE float sub_exact(float x, float y) { return __fsub_rn(x, y); }
+SAMC_DEVICE float div_exact(float x, float y) { return __fdiv_rn(x, y); }
+
+// threadIdx.x read anew: what is computed from it needs no register in between.
+SAMC_DEVICE int thread_again() {
+    int x;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(x));
+    return x;
+}
+SAMC_DEVICE void sync_warp() { __syncwarp(); }
+SAMC_DEVICE float shuffle_xor(float x, int lanes) { return __shfl_xor_sync(0xffffffffu, x, lanes); }
+SAMC_DEVICE uint32_t ballot(bool vote) { return __ballot_sync(0xffffffffu, vote); }
+SAMC_DEVICE bool any(bool vote) { return __any_sync(0xffffffffu, vote); }
+SAMC_DEVICE int count_bits(uint32_t x) { return __popc(x); }
+SAMC_DEVICE void atomic_add(unsigned long long *to, unsigned long long x) { atomicAdd(to, x); }
+SAMC_DEVICE void atomic_min(int *to, int x) { atomicMin(to, x); }
+SAMC_DEVICE void atomic_max(int *to, int x) { atomicMax(to, x); }
+
+SAMC_DEVICE uint32_t shared_address(const void *p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
+
+// Four 8 x 8 matrices of 16-bit elements; lane 8 i + r holds the address of row r of matrix i, 16-byte aligned.
+SAMC_DEVICE void ldmatrix_x4(uint32_t (&to)[4], const void *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(row)) : "memory");
+}
+SAMC_DEVICE void ldmatrix_x4_trans(uint32_t (&to)[4], const void *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(row)) : "memory");
+}
+
+// d = a b + c with fp32 accumulation: a 16 x 16, b 16 x 8. Four register operands: starting from a c of one's own costs nothing.
+// Not volatile, so that the compiler may schedule it.
+SAMC_DEVICE void mma_16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], f16) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+SAMC_DEVICE void mma_16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], bf16) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+
+// 16 bytes from global to shared memory, past the registers; zeros where `real` is false (then `from` is not read).
+SAMC_DEVICE void copy_async16(void *to, const void *from, bool real) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(__cvta_generic_to_global(from)), "r"(real ? 16 : 0) : "memory");
+}
+SAMC_DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int groups> SAMC_DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory"); }
+
+// Starts a kernel; NULL, or why it could not start. Argument types are checked against the kernel's.
+template <class... P, class... A>
+static inline const char *launch(const char *, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t stream, A... args) {
+    cudaError_t error = cudaSuccess;
+    if (shared > 48 << 10)
+        error = cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    auto run = [&](P... p) {
+        void *list[] = {const_cast<void *>(static_cast<const void *>(&p))...};
+        return cudaLaunchKernel(reinterpret_cast<const void *>(kernel), dim3(grid.x, grid.y, grid.z), dim3(threads), list, shared, stream);
+    };
+    if (error == cudaSuccess) error = run(args...);
+    return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+} // namespace samc
+
+#else
+
+#include <emu.h> // of tests/emu: only test builds find it
+#ifdef SAMC_EMU_PTX
+#include <ptx.h>
+#endif
+
+typedef struct CUstream_st *cudaStream_t;
+
+#define __device__
+#define SAMC_DEVICE static inline
+#define SAMC_CONSTEXPR static constexpr
+#define SAMC_KERNEL(threads, blocks) void
+#define SAMC_SHARED(name) char *name = emu::now.shared
+#define SAMC_UNROLL
+#define SAMC_NO_UNROLL
+#define threadIdx (emu::now.self->index)
+#define blockIdx (emu::now.block)
+#define blockDim (emu::now.block_size)
+#define gridDim (emu::now.grid_size)
+#define __syncthreads() emu::barrier(emu::Site::here())
+
+namespace samc {
+
+using emu::Site;
+
+SAMC_DEVICE uint32_t float_bits(float x) { return emu::bits<uint32_t>(x); }
+SAMC_DEVICE float bits_float(uint32_t x) { return emu::bits<float>(x); }
+SAMC_DEVICE float to_float(f16 x) { return emu::from_f16(x.bits); }
+SAMC_DEVICE uint32_t pack2(float low, float high, f16) { return emu::to_f16(low) | static_cast<uint32_t>(emu::to_f16(high)) << 16; }
+SAMC_DEVICE uint32_t pack2(float low, float high, bf16) { return emu::to_bf16(low) | static_cast<uint32_t>(emu::to_bf16(high)) << 16; }
+SAMC_DEVICE float exp2_fast(float x) { return exp2f(x); }
+SAMC_DEVICE float reciprocal_fast(float x) { return 1.0f / x; }
+SAMC_DEVICE float mul_exact(float x, float y) { return x * y; } // compiled with -ffp-contract=off
+SAMC_DEVICE float add_exact(float x, float y) { return x + y; }
+SAMC_DEVICE float sub_exact(float x, float y) { return x - y; }
+SAMC_DEVICE float div_exact(float x, float y) { return x / y; }
+
+SAMC_DEVICE int thread_again() { return static_cast<int>(threadIdx.x); }
+SAMC_DEVICE void sync_warp(Site at = Site::here()) { emu::warp_op(emu::Op::syncwarp, ~0u, at); }
+SAMC_DEVICE float shuffle_xor(float x, int lanes, Site at = Site::here()) {
+    return bits_float(emu::shuffle(~0u, float_bits(x), emu::now.self->lane ^ lanes, at));
+}
+SAMC_DEVICE uint32_t ballot(bool vote, Site at = Site::here()) { return emu::ballot(~0u, vote, at); }
+SAMC_DEVICE bool any(bool vote, Site at = Site::here()) { return emu::ballot(~0u, vote, at) != 0; }
+SAMC_DEVICE int count_bits(uint32_t x) { return __builtin_popcount(x); }
+SAMC_DEVICE void atomic_add(unsigned long long *to, unsigned long long x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE void atomic_min(int *to, int x) { // fibers never preempt each other; atomic for the race detector's sake
+    if (x < __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
+}
+SAMC_DEVICE void atomic_max(int *to, int x) {
+    if (x > __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
+}
+SAMC_DEVICE void ldmatrix_x4(uint32_t (&to)[4], const void *row, Site at = Site::here()) { emu::ldmatrix(emu::Op::ldmatrix, to, row, at); }
+SAMC_DEVICE void ldmatrix_x4_trans(uint32_t (&to)[4], const void *row, Site at = Site::here()) {
+    emu::ldmatrix(emu::Op::ldmatrix_trans, to, row, at);
+}
+SAMC_DEVICE void mma_16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], f16, Site at = Site::here()) {
+    emu::mma(emu::Op::mma_f16, d, a, b0, b1, c, at);
+}
+SAMC_DEVICE void mma_16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], bf16, Site at = Site::here()) {
+    emu::mma(emu::Op::mma_bf16, d, a, b0, b1, c, at);
+}
+SAMC_DEVICE void copy_async16(void *to, const void *from, bool real, Site at = Site::here()) { emu::copy_async(to, from, real ? 16 : 0, at); }
+SAMC_DEVICE void copy_commit() { emu::copy_commit(); }
+template <int groups> SAMC_DEVICE void copy_wait() { emu::copy_wait(groups); }
+
+template <class... P, class... A>
+static inline const char *launch(const char *name, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t, A... args) {
+    emu::Index blocks = {grid.x, grid.y, grid.z}, block = {threads, 1, 1};
+#ifdef SAMC_EMU_PTX
+    auto run = [&](P... p) {
+        char *list[] = {reinterpret_cast<char *>(&p)...};
+        emu::launch_ptx(name, reinterpret_cast<const void *>(kernel), blocks, block, shared, list);
+    };
+    run(args...);
+#else
+    emu::launch(name, blocks, block, shared, [&] { kernel(args...); });
+#endif
+    return nullptr;
+}
+
+} // namespace samc
+
+#endif
+
+namespace samc {
+
+// ---- the same for both compilers ----
+
+SAMC_DEVICE float to_float(bf16 x) { return bits_float(static_cast<uint32_t>(x.bits) << 16); }
+SAMC_DEVICE float to_float(float x) { return x; }
+SAMC_DEVICE void store(float *to, float x) { *to = x; }
+SAMC_DEVICE void store(f16 *to, float x) { to->bits = static_cast<uint16_t>(pack2(x, 0.0f, f16())); }
+SAMC_DEVICE void store(bf16 *to, float x) { to->bits = static_cast<uint16_t>(pack2(x, 0.0f, bf16())); }
+
+// Four neighbours in one access; `from` and `to` aligned to four elements.
+SAMC_DEVICE f32x4 load4(const float *from) { return *reinterpret_cast<const f32x4 *>(from); }
+template <class T> SAMC_DEVICE f32x4 load4(const T *from) {
+    u32x2 v = *reinterpret_cast<const u32x2 *>(from);
+    T a = {static_cast<uint16_t>(v.x)}, b = {static_cast<uint16_t>(v.x >> 16)}, c = {static_cast<uint16_t>(v.y)}, d = {static_cast<uint16_t>(v.y >> 16)};
+    return {to_float(a), to_float(b), to_float(c), to_float(d)};
+}
+SAMC_DEVICE void store4(float *to, f32x4 v) { *reinterpret_cast<f32x4 *>(to) = v; }
+template <class T> SAMC_DEVICE void store4(T *to, f32x4 v) {
+    *reinterpret_cast<u32x2 *>(to) = u32x2{pack2(v.x, v.y, T()), pack2(v.z, v.w, T())};
+}
+
+SAMC_DEVICE float warp_sum(float x) { // over the 32 lanes, the same in every lane
+    SAMC_UNROLL
+    for (int lanes = 16; lanes > 0; lanes /= 2) x += shuffle_xor(x, lanes);
+    return x;
+}
+SAMC_DEVICE int min_of(int a, int b) { return a < b ? a : b; }
+SAMC_DEVICE int max_of(int a, int b) { return a > b ? a : b; }
+
+} // namespace samc
+
+#endif
