@@ -19,7 +19,7 @@ def main(source, target):
         rows = panel["rows"]
         bars = axis.barh([r["name"] for r in rows], [r["median_ms"] for r in rows],
                          color=["#1e90ff" if r["name"] == "samc" else "#b8c4d0" for r in rows])
-        axis.bar_label(bars, [f" {r['median_ms']:.3g} ms" + ("" if r["name"] == "samc" else f", {r['ratio']:.1f}x") for r in rows],
+        axis.bar_label(bars, [f" {r['median_ms']:,.1f} ms" + ("" if r["name"] == "samc" else f", {r['ratio']:.1f}x") for r in rows],
                        fontsize=8)
         axis.invert_yaxis()
         axis.set_title(panel["title"], fontsize=9, loc="left")

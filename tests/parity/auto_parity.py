@@ -134,6 +134,7 @@ def main():
     parser.add_argument("--points-per-side", type=int, default=16)
     parser.add_argument("--pred-iou-thresh", type=float, default=0.5)
     parser.add_argument("--stability-score-thresh", type=float, default=0.7)
+    parser.add_argument("--box-nms-thresh", type=float, default=0.7)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     model = load_model(args.samc, args.model)
@@ -142,7 +143,7 @@ def main():
         image = np.asarray(Image.open(path).convert("RGB"))
         for case in args.case or CASES:
             options = dict(points_per_side=args.points_per_side, pred_iou_thresh=args.pred_iou_thresh,
-                           stability_score_thresh=args.stability_score_thresh, **CASES[case])
+                           stability_score_thresh=args.stability_score_thresh, box_nms_thresh=args.box_nms_thresh, **CASES[case])
             theirs, their_counts, close, their_seconds = run_original(model, image, options)
             ours, our_counts, our_seconds = run_samc(args, path, options)
             equal, worst, fields = compare(ours, theirs)

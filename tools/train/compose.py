@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+"""Training samples: composites with exact masks, photographs with region hierarchies, microscopy.
+
+Runs as a low-priority worker beside the training (`--lanes`: how many workers share the shard numbers) and
+keeps a pool of --keep shards: once the pool is full, the oldest shard is replaced, so that training always
+meets fresh samples. Shard k is a function of --seed and k.
+
+kinds of sample
+  composite    background (photograph, mosaic of textures, landscape of layers) with 0-9 objects: cut-outs,
+               things of several parts, procedural shapes, regions cut from other photographs; shadows,
+               shading, soft edges, occlusion, holes, nested and thin parts, crowds of one object
+  photo        a photograph with the masks of its region hierarchy (noisy)
+  photo+paste  the same with 1-3 pasted objects (exact) on top
+  cells        a crop of a microscope picture with its instances (exact)
+"""
+import argparse
+import glob
+import os
+import time
+from collections import deque
+
+import cv2
+import numpy as np
+
+from hierarchy import hierarchy
+from paint import Painter
+from pool import LEAVES, MASKS, PER_SHARD, RECORD, SIDE, Assets, write_shard
+
+AREA = SIDE * SIDE
+SMALLEST = .004                                     # of the picture: smaller masks are dropped
+
+
+class Scene:
+    """A picture under construction with its leaf map and masks [membership, weight]."""
+
+    def __init__(self, img, leaf=None, masks=()):
+        self.img = img.astype(np.float32)
+        self.leaf = np.zeros((SIDE, SIDE), np.uint8) if leaf is None else leaf.copy()
+        self.masks = [(m.copy(), w) for m, w in masks]
+        self.next = int(self.leaf.max()) + 1
+
+    @staticmethod
+    def row(*leaves):
+        m = np.zeros(LEAVES, bool)
+        m[list(leaves)] = True
+        return m
+
+    def paste(self, p, rgb, alpha, part=None, parent=None, shadow=True, weight=1.):
+        """Paste an object; `parent` = leaf it is a part of. Returns its leaf or None."""
+        m = alpha > .5
+        if parent is not None:
+            m &= self.leaf == parent
+        if self.next > 240 or m.sum() < SMALLEST * AREA:
+            return None
+        if shadow and p.chance(.4):
+            dy, dx = p.rng.integers(-14, 15, 2)
+            sd = np.roll(alpha, (dy, dx), (0, 1))
+            sd = cv2.GaussianBlur(sd, (0, 0), p.u(1.5, 9)) * p.u(.2, .6)
+            self.img *= (1 - sd * (1 - alpha))[..., None]
+        self.img = self.img * (1 - alpha[..., None]) + rgb * alpha[..., None]
+        leaf = self.next
+        self.next += 1
+        self.leaf[m] = leaf
+        mem = self.row(leaf)
+        if parent is not None:                      # masks that hold the parent hold its part too
+            for o, _ in self.masks:
+                o[leaf] |= o[parent]
+        for k in range(1, int(part.max()) + 1 if part is not None else 0):
+            q = m & (part == k)
+            if q.sum() > SMALLEST * AREA and self.next < 240:
+                self.leaf[q] = self.next
+                mem[self.next] = True
+                self.masks.append((self.row(self.next), .3))
+                self.next += 1
+        self.masks.append((mem, weight))
+        return leaf
+
+
+class Composer:
+    def __init__(self, folder, split="train"):
+        self.assets = Assets(folder, split)
+        self.cuts = deque(maxlen=300)               # regions of photographs, reused as cut-outs
+
+    # ------------------------------------------------------------------ objects
+    def cutout(self, p):
+        """-> rgb, alpha, part numbers on the canvas"""
+        r = p.rng.random()
+        if r < .48:
+            cut = self.assets.draw("cut", p.rng)
+        elif r < .70:
+            cut = p.thing()
+        elif r < .82 and len(self.cuts) > 20:
+            cut = self.cuts[p.rng.integers(len(self.cuts))]
+        else:
+            m = (p.shape(160) * 255).astype(np.uint8)
+            _, alpha, _ = p.warp(np.dstack([m] * 4 + [m * 0]))
+            return p.fill(.3), alpha, None
+        rgb, alpha, part = p.warp(cut)
+        if p.chance(.45):
+            rgb = p.jitter(rgb, .6)
+        if p.chance(.12):                           # silhouette with another appearance
+            return p.fill(.3), alpha, None
+        return rgb, alpha, part
+
+    def finish_object(self, p, rgb, alpha):
+        if p.chance(.35):
+            rgb = np.clip(rgb * (1 + p.smooth(f=2)[..., None] * p.u(0, .3)), 0, 255)
+        if p.chance(.3):
+            alpha = cv2.GaussianBlur(alpha, (0, 0), p.u(.4, 1.3))
+        return rgb, alpha
+
+    def add_objects(self, p, sc, n):
+        for _ in range(n):
+            rgb, alpha, part = self.cutout(p)
+            rgb, alpha = self.finish_object(p, rgb, alpha)
+            leaf = sc.paste(p, rgb, alpha, part if part is not None and p.chance(.6) else None)
+            if leaf is not None and p.chance(.25):
+                self.add_part(p, sc, leaf)
+
+    def add_part(self, p, sc, leaf):
+        """A nested part: its own mask, and the parent keeps it."""
+        ys, xs = np.where(sc.leaf == leaf)
+        if len(ys) < .03 * AREA:
+            return
+        size = max(ys.max() - ys.min(), xs.max() - xs.min())
+        q, j = int(size * p.u(.25, .6)) + 4, p.rng.integers(len(ys))
+        sh, a = cv2.resize(p.shape(120), (q, q)), np.zeros((SIDE, SIDE), np.float32)
+        y0, x0 = ys[j] - q // 2, xs[j] - q // 2
+        ya, xa, yb, xb = max(0, y0), max(0, x0), min(SIDE, y0 + q), min(SIDE, x0 + q)
+        a[ya:yb, xa:xb] = sh[ya - y0:yb - y0, xa - x0:xb - x0]
+        a *= sc.leaf == leaf
+        rgb = p.fill() if p.chance(.6) else np.clip(sc.img * p.u(.4, .8) + p.rng.uniform(0, 90, 3), 0, 255)
+        sc.paste(p, rgb, a, parent=leaf, shadow=False, weight=.5)
+
+    def crowd(self, p, sc):
+        """Several copies of one object, each its own mask."""
+        cut, size = self.assets.draw("cut", p.rng), SIDE * p.u(.14, .35)
+        for _ in range(int(p.rng.integers(3, 10))):
+            rgb, alpha, _ = p.warp(cut, scale=size * p.u(.8, 1.25))
+            rgb, alpha = self.finish_object(p, p.jitter(rgb, .2) if p.chance(.4) else rgb, alpha)
+            sc.paste(p, rgb, alpha)
+
+    # ------------------------------------------------------------------ backgrounds
+    def regions(self, p, lab, k):
+        """A canvas cut in k regions, each connected piece one mask."""
+        img, soft = np.zeros((SIDE, SIDE, 3), np.float32), p.u(0, 1.2)
+        leaf, masks, n, total = np.zeros((SIDE, SIDE), np.uint8), [], 0, np.zeros((SIDE, SIDE, 1), np.float32)
+        for i in range(k):
+            m = (lab == i).astype(np.uint8)
+            if not m.any():
+                continue
+            a = cv2.GaussianBlur(m.astype(np.float32), (0, 0), soft) if soft > .3 else m.astype(np.float32)
+            img += p.fill() * a[..., None]
+            total += a[..., None]
+            cnt, cc, st, _ = cv2.connectedComponentsWithStats(m, connectivity=4)
+            for c in range(1, cnt):
+                if n < 60:
+                    leaf[cc == c] = n
+                    if st[c, 4] > SMALLEST * AREA:
+                        masks.append((Scene.row(n), .8))
+                    n += 1
+        return Scene(img / np.maximum(total, 1e-3), leaf, masks)
+
+    def mosaic(self, p):
+        k = int(p.rng.integers(2, 9))
+        yy, xx = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+        wx, wy, fine = p.smooth() * p.u(0, 28), p.smooth() * p.u(0, 28), p.smooth(f=int(p.rng.integers(8, 30))) * p.u(0, 6)
+        d = [np.hypot(xx + wx + fine - a, (yy + wy + fine - b) * p.u(.5, 2.)) * p.u(.7, 1.3)
+             for a, b in p.rng.uniform(-.1, 1.1, (k, 2)) * SIDE]
+        return self.regions(p, np.argmin(d, 0), k)
+
+    def landscape(self, p):
+        """Layers one behind the other, as sky, hills, ground: each with a rough upper edge."""
+        k, x = int(p.rng.integers(2, 6)), np.arange(SIDE)
+        lab, base = np.zeros((SIDE, SIDE), int), np.sort(p.rng.uniform(.1, .9, k - 1))
+        for i, b in enumerate(base, 1):
+            edge = b * SIDE
+            for f in (3, 7, 20, 70):
+                edge = edge + np.interp(x, np.linspace(0, SIDE, f), p.rng.standard_normal(f)) * SIDE * p.u(0, .6) / f
+            lab[np.arange(SIDE)[:, None] > edge[None]] = i
+        return self.regions(p, lab, k)
+
+    # ------------------------------------------------------------------ samples
+    def composite(self, p):
+        r = p.rng.random()
+        if r < .30:
+            sc, n = self.mosaic(p), int(p.rng.integers(0, 5))
+        elif r < .42:
+            sc, n = self.landscape(p), int(p.rng.integers(0, 6))
+        else:
+            img = p.photo() if p.chance(.7) else p.fill()
+            if p.chance(.2):                        # out of focus behind the objects
+                img = cv2.GaussianBlur(img, (0, 0), p.u(1, 4))
+            sc, n = Scene(img), int(p.rng.integers(1, 9))
+            sc.masks = [(sc.row(0), .25)]
+        if p.chance(.1):
+            self.crowd(p, sc)
+            n = min(n, 2)
+        self.add_objects(p, sc, n)
+        return self.finish(p, sc.img), sc.leaf, sc.masks, 0
+
+    def photo(self, p):
+        for _ in range(50):
+            img = p.photo(.42)
+            if img.std((0, 1)).max() > 20:
+                leaf, tree = hierarchy(img)
+                if len(tree) >= 2:
+                    break
+        else:
+            return self.composite(p)
+        masks = [(m, w) for m, w, _ in tree[:26]]
+        self.keep_regions(p, img, leaf, tree)
+        if p.chance(.5):
+            return img, leaf, masks, 1
+        sc = Scene(img, leaf, masks)
+        self.add_objects(p, sc, int(p.rng.integers(1, 4)))
+        return self.finish(p, sc.img), sc.leaf, sc.masks, 2
+
+    def keep_regions(self, p, img, leaf, tree):
+        for m, w, a in tree:
+            if .02 < a < .3 and p.chance(.3):
+                s = cv2.morphologyEx(m[leaf].astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+                n, cc, st, _ = cv2.connectedComponentsWithStats(s, connectivity=4)
+                if n < 2:
+                    continue
+                i = 1 + int(st[1:, 4].argmax())
+                x, y, bw, bh, area = st[i]
+                if area > .45 * bw * bh and min(bw, bh) > 24:
+                    al = (cc[y:y + bh, x:x + bw] == i).astype(np.uint8) * 255
+                    self.cuts.append(np.dstack([img[y:y + bh, x:x + bw], al, al * 0]))
+
+    def cells(self, p):
+        im = self.assets.draw("cells", p.rng)
+        h, w = im.shape[:2]
+        s = int(min(h, w) * np.exp(p.u(np.log(min(1, 90 / min(h, w))), 0)))
+        y, x = p.rng.integers(h - s + 1), p.rng.integers(w - s + 1)
+        c = np.rot90(im[y:y + s, x:x + s], int(p.rng.integers(4)))
+        img = cv2.resize(np.ascontiguousarray(c[..., :3]), (SIDE, SIDE), interpolation=cv2.INTER_AREA if s > SIDE else cv2.INTER_LINEAR)
+        lab = cv2.resize(np.ascontiguousarray(c[..., 3].astype(np.uint16) + 256 * c[..., 4].astype(np.uint16)),
+                         (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+        ids, cnt = np.unique(lab[lab > 0], return_counts=True)
+        leaf, masks = np.zeros((SIDE, SIDE), np.uint8), []
+        for n, i in enumerate(ids[np.argsort(-cnt)][:200], 1):
+            leaf[lab == i] = n
+            masks.append((Scene.row(n), 1.))
+        masks.append((Scene.row(0), .3))
+        return self.finish(p, img.astype(np.float32)), leaf, masks, 3
+
+    def finish(self, p, img):
+        """What a camera and a file format do to a picture."""
+        if p.chance(.3):                            # light falls off across the scene
+            img = img * (1 + p.smooth(f=2)[..., None] * p.u(0, .2))
+        if p.chance(.35):
+            img = cv2.GaussianBlur(img, (0, 0), p.u(.4, 1.2))
+        if p.chance(.4):
+            img = img + p.rng.standard_normal(img.shape) * p.u(1, 9)
+        img = np.clip(img, 0, 255).astype(np.uint8)
+        if p.chance(.5):
+            q = [cv2.IMWRITE_JPEG_QUALITY, int(p.rng.integers(35, 95))]
+            img = cv2.imdecode(cv2.imencode(".jpg", img[..., ::-1], q)[1], 1)[..., ::-1]
+        return img
+
+    def record(self, rng, mix):
+        """One sample as a pool record; mix = (photo share, cells share)."""
+        p = Painter(self.assets, rng)
+        while True:
+            r = rng.random()
+            img, leaf, masks, kind = (self.photo(p) if r < mix[0] else self.cells(p) if r < mix[0] + mix[1] and
+                                      "cells" in self.assets.rows else self.composite(p))
+            cnt = np.bincount(leaf.ravel(), minlength=LEAVES)
+            masks = [(m, w) for m, w in masks if SMALLEST * AREA < cnt[m].sum() < .8 * AREA]
+            if masks:
+                break
+        if len(masks) > MASKS:
+            masks = [masks[i] for i in rng.permutation(len(masks))[:MASKS]]
+        rec = np.zeros((), RECORD)
+        rec["img"], rec["leaf"], rec["kind"] = img, leaf, kind
+        for i, (m, w) in enumerate(masks):
+            rec["mem"][i], rec["wt"][i] = m, w
+        return rec
+
+
+def make_shard(composer, seed, k, mix):
+    composer.cuts.clear()
+    rng = np.random.default_rng([seed, k])
+    out, bad = np.zeros(PER_SHARD, RECORD), 0
+    for i in range(PER_SHARD):
+        while True:
+            try:
+                out[i] = composer.record(rng, mix)
+                break
+            except (ValueError, IndexError, cv2.error) as e:    # a degenerate draw: take the next one
+                bad += 1
+                if bad > 20:
+                    raise RuntimeError("too many failed samples") from e
+    return out, bad
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--assets", required=True, help="asset pack of sources.py")
+    ap.add_argument("--out", required=True, help="pool folder")
+    ap.add_argument("--split", default="train", choices=("train", "held"), help="which assets to use")
+    ap.add_argument("--shards", type=int, default=0, help="stop after this many shards (0: run until ended)")
+    ap.add_argument("--keep", type=int, default=160, help="pool size in shards of %d samples" % PER_SHARD)
+    ap.add_argument("--lane", type=int, default=0, help="this worker's number")
+    ap.add_argument("--lanes", type=int, default=1, help="number of workers")
+    ap.add_argument("--photos", type=float, default=.34, help="share of photographs with region hierarchies")
+    ap.add_argument("--cells", type=float, default=.03, help="share of microscope pictures")
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--until", type=float, default=0, help="stop at this unix time")
+    ap.add_argument("--pause", type=float, default=0, help="seconds to rest after each shard, to leave the processor to the training")
+    a = ap.parse_args()
+    os.makedirs(a.out, exist_ok=True)
+    composer = Composer(a.assets, a.split)
+    k = a.lane
+    while not a.shards or k < a.shards:
+        path = os.path.join(a.out, f"shard-{k:06d}.bin")
+        if not os.path.exists(path):
+            have = sorted(glob.glob(os.path.join(a.out, "shard-*.bin")))
+            if have and have[0] > path:             # already made and replaced
+                k += a.lanes
+                continue
+            t = time.time()
+            rec, bad = make_shard(composer, a.seed, k, (a.photos, a.cells))
+            write_shard(path, rec)
+            print(f"shard {k} {time.time() - t:.1f} s, {bad} failed draws", flush=True)
+            have = sorted(glob.glob(os.path.join(a.out, "shard-*.bin")))
+            for old in have[:max(0, len(have) - a.keep)]:
+                os.remove(old)
+            time.sleep(a.pause)
+        k += a.lanes
+        if a.until and time.time() > a.until:
+            break
+
+
+if __name__ == "__main__":
+    main()
