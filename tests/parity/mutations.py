@@ -140,7 +140,7 @@ class Tree:
         shutil.copytree(source, self.root, ignore=ignore)
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         run(["cmake", "-S", self.root, "-B", self.build, *generator, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O2",
-             "-DSAMC_BENCH=OFF", "-DSAMC_WERROR=OFF", "-DSAMC_TESTS=ON"])
+             "-DSAMC_WERROR=OFF", "-DSAMC_TESTS=ON"])
 
     def mutate(self, edits):
         """Applies the edits; returns the files to restore."""
