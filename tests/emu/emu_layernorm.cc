@@ -5,7 +5,7 @@
 
 namespace emu_test {
 
-void layernorm(const Case &c, uint64_t seed) {
+static void layernorm(const Case &c, uint64_t seed) {
     size_t m = size_t(c.p[0]), n = size_t(c.p[1]);
     samc__dtype in = samc__dtype(c.p[2]), out = samc__dtype(c.p[3]);
     Random random = {seed};
@@ -45,5 +45,20 @@ void layernorm(const Case &c, uint64_t seed) {
         failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e; %zu elements not written", e.largest, e.rms, limit.largest, limit.rms, e.missing);
     for (const Tensor *t : {&x, &g, &b, &y}) t->device->check();
 }
+
+static const Check check("layernorm", "m c in out mean", {
+    // Widths of the general kernel (odd, beyond 1536) and of the vector kernel; rows that do not fill a block.
+    {false, {1, 1, 0, 0, 0}},
+    {false, {3, 7, 1, 1, 2}},
+    {false, {5, 4, 0, 2, 0}},
+    {false, {6, 132, 2, 2, 1}},
+    {false, {9, 768, 0, 1, 100}},
+    {false, {4, 1280, 2, 2, 3}},
+    {false, {2, 1536, 1, 1, 0}},
+    {false, {2, 1540, 0, 0, 1000}},
+    {true, {196, 768, 0, 2, 1}},
+    {true, {256, 256, 2, 2, 1}},
+    {true, {130, 192, 1, 1, 1}},
+}, layernorm);
 
 } // namespace emu_test

@@ -7,10 +7,12 @@
 // case, its parameters and the schedule, and the options that repeat it.
 #include "emu_test.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace emu_test {
 
@@ -106,42 +108,13 @@ void failed(const char *format, ...) {
     std::exit(1);
 }
 
-static const Case cases[] = {
-    // Widths of the general kernel (odd, beyond 1536) and of the vector kernel; rows that do not fill a block.
-    {"layernorm", false, "m c in out mean", {1, 1, 0, 0, 0}},
-    {"layernorm", false, "m c in out mean", {3, 7, 1, 1, 2}},
-    {"layernorm", false, "m c in out mean", {5, 4, 0, 2, 0}},
-    {"layernorm", false, "m c in out mean", {6, 132, 2, 2, 1}},
-    {"layernorm", false, "m c in out mean", {9, 768, 0, 1, 100}},
-    {"layernorm", false, "m c in out mean", {4, 1280, 2, 2, 3}},
-    {"layernorm", false, "m c in out mean", {2, 1536, 1, 1, 0}},
-    {"layernorm", false, "m c in out mean", {2, 1540, 0, 0, 1000}},
-    {"layernorm", true, "m c in out mean", {196, 768, 0, 2, 1}},
-    {"layernorm", true, "m c in out mean", {256, 256, 2, 2, 1}},
-    {"layernorm", true, "m c in out mean", {130, 192, 1, 1, 1}},
-    // Windows: whole, ragged by 1 token, by several, smaller than a window; with and without a bias; batches and heads.
-    {"attention", false, "images heads hd grid window bias type", {1, 1, 64, 8, 8, 0, 1}},
-    {"attention", false, "images heads hd grid window bias type", {2, 1, 64, 9, 8, 1, 2}},
-    {"attention", false, "images heads hd grid window bias type", {1, 2, 64, 5, 14, 1, 1}},
-    {"attention", false, "images heads hd grid window bias type", {1, 1, 64, 15, 14, 1, 2}},
-    {"attention", false, "images heads hd grid window bias type", {1, 1, 80, 20, 14, 0, 2}},
-    {"attention", false, "images heads hd grid window bias type", {1, 2, 80, 14, 14, 1, 1}},
-    {"attention", false, "images heads hd grid window bias type", {1, 1, 64, 32, 0, 1, 2}},
-    {"attention", true, "images heads hd grid window bias type", {2, 3, 64, 32, 0, 1, 1}},
-    {"attention", true, "images heads hd grid window bias type", {1, 3, 64, 32, 8, 1, 2}},
-    {"attention", true, "images heads hd grid window bias type", {1, 1, 64, 64, 14, 1, 1}},
-    {"attention", true, "images heads hd grid window bias type", {1, 1, 80, 64, 14, 1, 2}},
-    {"attention", true, "images heads hd grid window bias type", {1, 1, 64, 64, 0, 1, 2}},
-    {"attention", true, "images heads hd grid window bias type", {1, 1, 80, 64, 0, 1, 1}},
-};
-
-static void run(const Case &c, uint64_t seed) {
-    const struct {
-        const char *name;
-        void (*check)(const Case &c, uint64_t seed);
-    } kernels[] = {{"layernorm", layernorm}, {"attention", attention}};
-    for (const auto &k : kernels)
-        if (std::string(k.name) == c.kernel) k.check(c, seed);
+static std::vector<const Check *> &checks() {
+    static std::vector<const Check *> list;
+    return list;
+}
+Check::Check(const char *name, const char *names, std::vector<Case> list, void (*function)(const Case &c, uint64_t seed))
+    : kernel(name), fields(names), cases(std::move(list)), run(function) {
+    checks().push_back(this);
 }
 
 } // namespace emu_test
@@ -184,21 +157,22 @@ int main(int argc, char **argv) {
         }
     }
     int runs = 0;
-    for (const Case &c : cases) {
-        if ((c.full && !full) || (!only.empty() && only != c.kernel)) continue;
-        char what[200];
-        snprintf(what, sizeof what, "%s (%s) = %d %d %d %d %d %d %d", c.kernel, c.fields, c.p[0], c.p[1], c.p[2], c.p[3], c.p[4], c.p[5], c.p[6]);
-        // SAM's own shapes are long: the schedules there are one of each kind.
-        size_t count = c.full && schedules.size() > 4 ? 2 : schedules.size();
-        for (size_t i = 0; i < count; i++) {
-            emu::config = schedules[c.full && i ? 3 : i]; // full: forward late, reverse early
-            emu::config.what = what;
-            first_schedule = i == 0;
-            emu::now.counters = {};
-            run(c, 7);
-            runs++;
+    for (const Check *check : checks())
+        for (const Case &c : check->cases) {
+            if ((c.full && !full) || (!only.empty() && only != check->kernel)) continue;
+            std::string what = std::string(check->kernel) + " (" + check->fields + ") =";
+            for (long i = 0, n = 1 + std::count(check->fields, std::strchr(check->fields, 0), ' '); i < n; i++) what += " " + std::to_string(c.p[i]);
+            // SAM's own shapes are long: the schedules there are one of each kind.
+            size_t count = c.full && schedules.size() > 4 ? 2 : schedules.size();
+            for (size_t i = 0; i < count; i++) {
+                emu::config = schedules[c.full && i ? 3 : i]; // full: forward late, reverse early
+                emu::config.what = what;
+                first_schedule = i == 0;
+                emu::now.counters = {};
+                check->run(c, 7);
+                runs++;
+            }
         }
-    }
     printf("%d runs passed\n", runs);
     return runs == 0;
 }

@@ -10,15 +10,24 @@ extern "C" {
 #include "kernels/cuda/cuda_ops.h"
 
 #include <memory>
+#include <vector>
 
 namespace emu_test {
 
-// One run: a case under one schedule. `full` cases are SAM's own shapes.
+// A case of a check. `full` cases are SAM's own shapes.
 struct Case {
-    const char *kernel;
     bool full;
+    int p[10];
+};
+
+// The check of one kernel file, added to the list by its constructor: one in each emu_x.cc. `run` does one case under the current
+// schedule and ends the process through failed() or emu::fail() when something is wrong.
+struct Check {
+    const char *kernel; // x of kernels/x_cuda.cu
     const char *fields; // names of p[], for the report
-    int p[8];
+    std::vector<Case> cases;
+    void (*run)(const Case &c, uint64_t seed);
+    Check(const char *kernel, const char *fields, std::vector<Case> cases, void (*run)(const Case &c, uint64_t seed));
 };
 
 // Random numbers of the case; the same for every schedule.
@@ -57,9 +66,6 @@ samc__cuda device();               // default stream, no scratch
 [[noreturn]] void failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report(const char *format, ...) __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case
 
-// The checks; each ends the process through failed() or emu::fail() when something is wrong.
-void layernorm(const Case &c, uint64_t seed);
-void attention(const Case &c, uint64_t seed);
 
 } // namespace emu_test
 

@@ -6,9 +6,13 @@
 BUILD is a configured and built tree of samc; objects and libraries that a bug does not touch are taken from it. Modes: the host
 route under forward and reverse order with late and early copies; the translated PTX (where nvcc is) for the bug that only it can
 show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was caught.
+
+The bugs of kernels/x_cuda.cu are in bugs/x.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
+it: "ptx" (the translated PTX), "full" (SAM's own shapes), "sanitizer" (ThreadSanitizer).
 """
 import argparse
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,40 +21,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+INCLUDE = [f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}"]
 FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-ffp-contract=off", "-D_GNU_SOURCE"]
 MODES = [(order, copies) for copies in ("late", "early") for order in ("forward", "reverse")]
-ATTENTION = "kernels/attention_relpos_cuda.cu"
-STEP = "kernels/cuda/attention_step.h"
-DEVICE = "kernels/cuda/device.h"
-
-# name: file, text, replacement, kernel to run, needs the PTX route
-BUGS = {
-    "layernorm: rows beyond the last are computed": ("kernels/layernorm_cuda.cu", "if (row >= m) return;", "if (row > m) return;", "layernorm", False),
-    "layernorm: variance not from deviations": ("kernels/layernorm_cuda.cu", "v[i] = {v[i].x - mean, v[i].y - mean, v[i].z - mean, v[i].w - mean};", "", "layernorm", False),
-    "layernorm: one lane shuffles with itself": ("kernels/cuda/device.h", "lanes > 0; lanes /= 2", "lanes > 1; lanes /= 2", "layernorm", False),
-    "global: a tile is not waited for": (ATTENTION, "copy_wait<0>();\n        __syncthreads(); // this tile", "copy_wait<1>();\n        __syncthreads(); // this tile", "attention", False),
-    "global: no barrier before a buffer is refilled": (ATTENTION, "__syncthreads(); // this tile", "// this tile", "attention", False),
-    "global: rel_h over other warps' patches": (ATTENTION, "__syncthreads(); // rel_h", "// rel_h", "attention", False),
-    "global: first tile over the tables": (ATTENTION, "__syncthreads(); // the tables", "// the tables", "attention", False),
-    "global: patches over Q": (ATTENTION, "__syncthreads(); // everyone has its Q", "// everyone has its Q", "attention", False),
-    "global: barrier in one warp only": (ATTENTION, "__syncthreads(); // the tables", "if (warp == 0) __syncthreads(); // the tables", "attention", False),
-    "window: values are not waited for": (ATTENTION, "copy_wait<0>();\n            __syncthreads(); // values", "__syncthreads(); // values", "attention", False),
-    "window: patch not synchronised": (ATTENTION, "sync_warp(); // the patch was written by the whole warp\n                take", "take", "attention", False),
-    "window: next patch over this one": (ATTENTION, "sync_warp(); // and is overwritten next", "", "attention", False),
-    "window: pads are zeros": (ATTENTION, ": pad_head;", ": nullptr;", "attention", False),
-    "window: pad queries are stored": (ATTENTION, "if (query >= queries) continue;", "", "attention", False),
-    "rel_w mirrored": (ATTENTION, "int x = qx[tile][e % 4 / 2] - (n", "int x = -qx[tile][e % 4 / 2] + (n", "attention", False),
-    "rows without padding: bank conflicts": (STEP, "return 2 * hd + 16;", "return 2 * hd + 32;", "attention", False),
-    "misaligned rows": (STEP, "return 2 * hd + 16;", "return 2 * hd + 8;", "attention", False),
-    "no rescale when the maximum moves": (STEP, "w.sum[tile][i] *= shrink;", "", "attention", False),
-    "asm: two registers of A swapped": (DEVICE, '"r"(a[0]), "r"(a[1]), "r"(a[2])', '"r"(a[0]), "r"(a[2]), "r"(a[1])', "attention", True),
-    "asm: transposed ldmatrix is not": (DEVICE, "m8n8.x4.trans.shared", "m8n8.x4.shared", "attention", True),
-    "asm: halves of a pack swapped": (DEVICE, ': "=r"(y) : "f"(high), "f"(low)', ': "=r"(y) : "f"(low), "f"(high)', "layernorm", True),
-}
-# Wrong by the rules, but no schedule of these sizes shows it: only ThreadSanitizer does.
-ONLY_SANITIZER = {"window: next patch over this one"}
-# Patches and Q lie row on row for grid 32: only the larger cases can show it.
-ONLY_FULL = {"global: patches over Q"}
 
 
 def run(command, **options):
@@ -69,42 +42,36 @@ class Builder:
             sys.exit(f"{key} does not compile:\n{done.stderr[:2000]}")
         return target
 
-    def runtime(self, sanitizer, ptx):
-        """The parts without kernels; compiled once for each route and sanitizer."""
-        if (sanitizer, ptx) not in self.cache:
+    def runtime(self, sanitizer):
+        """The parts that are the same for every kernel; compiled once for each sanitizer."""
+        if sanitizer not in self.cache:
             define = {"": [], "address": ["-DSAMC_EMU_ASAN"], "thread": ["-DSAMC_EMU_TSAN"]}[sanitizer]
-            include = [f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}"]
-            key = f"runtime_{sanitizer}_{ptx}"
-            self.cache[sanitizer, ptx] = [
-                self.compile(HERE / f"{name}.cc", f"{key}_{name}", ["-O2", *include, *(define if name in ("emu", "warp", "ptx") else [])])
-                for name in ("emu", "warp", "ptx", "emu_test", "emu_layernorm", "emu_attention")]
-        return self.cache[sanitizer, ptx]
+            self.cache[sanitizer] = [self.compile(HERE / f"{name}.cc", f"runtime_{sanitizer}_{name}", ["-O2", *INCLUDE, *define])
+                                     for name in ("emu", "warp", "ptx", "emu_test")]
+        return self.cache[sanitizer]
+
+    def check_of(self, kernel):
+        if kernel not in self.cache:
+            self.cache[kernel] = self.compile(HERE / f"emu_{kernel}.cc", f"check_{kernel}", ["-O2", *INCLUDE])
+        return self.cache[kernel]
 
     def program(self, sources, kernel, ptx, sanitizer):
-        """emu_test with the kernels of the folder `sources`; only `kernel` matters and is compiled for the PTX route."""
-        include = [f"-I{sources}", f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}"]
-        objects = list(self.runtime(sanitizer, ptx))
+        """emu_test with one kernel, from the folder `sources`."""
+        include = [f"-I{sources}", *INCLUDE]
         instrument = [f"-fsanitize={sanitizer}", "-g1"] if sanitizer else []
-        for name in ("layernorm", "attention_relpos"):
-            define = ["-DSAMC_EMU_PTX"] if ptx else []
-            if not name.startswith(kernel):  # not the one with the bug: as it is, compiled once
-                if (name, ptx, sanitizer) not in self.cache:
-                    clean = [f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}", *define, *instrument, "-x", "c++"]
-                    key = f"clean_{name}_{ptx}_{sanitizer}"
-                    self.cache[name, ptx, sanitizer] = self.compile(ROOT / "kernels" / f"{name}_cuda.cu", key, ["-O1", *clean])
-                objects.append(self.cache[name, ptx, sanitizer])
-                continue
-            source = sources / "kernels" / f"{name}_cuda.cu"
-            objects.append(self.compile(source, f"kernel_{name}", ["-O1", *include, *define, *instrument, "-x", "c++"]))
-            if ptx and name.startswith(kernel):
-                base = self.folder / name
-                done = run([self.nvcc, "-std=c++17", "-O3", "-arch=compute_80", "-lineinfo", *include, "-ptx", "-o", f"{base}.ptx", source])
-                if done.returncode:
-                    sys.exit(f"{name}: nvcc failed:\n{done.stderr[:2000]}")
-                done = run([sys.executable, HERE / "ptx_to_cpp.py", "--strict", f"{base}.ptx", "-o", f"{base}.cc"])
-                if done.returncode:
-                    sys.exit(done.stderr)
-                objects.append(self.compile(f"{base}.cc", f"ptx_{name}", ["-O0", "-w", *include]))
+        source = sources / "kernels" / f"{kernel}_cuda.cu"
+        define = ["-DSAMC_EMU_PTX"] if ptx else []
+        objects = [*self.runtime(sanitizer), self.check_of(kernel),
+                   self.compile(source, f"kernel_{kernel}", ["-O1", *include, *define, *instrument, "-x", "c++"])]
+        if ptx:
+            base = self.folder / kernel
+            done = run([self.nvcc, "-std=c++17", "-O3", "-arch=compute_80", "-lineinfo", *include, "-ptx", "-o", f"{base}.ptx", source])
+            if done.returncode:
+                sys.exit(f"{kernel}: nvcc failed:\n{done.stderr[:2000]}")
+            done = run([sys.executable, HERE / "ptx_to_cpp.py", "--strict", f"{base}.ptx", "-o", f"{base}.cc"])
+            if done.returncode:
+                sys.exit(done.stderr)
+            objects.append(self.compile(f"{base}.cc", f"ptx_{kernel}", ["-O0", "-w", *include]))
         program = self.folder / "emu_test"
         libraries = sorted(self.build.rglob("libsamc.a"))
         if not libraries:
@@ -116,11 +83,11 @@ class Builder:
         return program
 
 
-def caught_by(program, kernel, modes, label, full=False):
+def caught_by(program, modes, label, full=False):
     caught = []
     for order, copies in modes:
         try:
-            done = run([program, "--only", kernel, "--order", order, "--copies", copies, *(["--full"] if full else [])], timeout=600)
+            done = run([program, "--order", order, "--copies", copies, *(["--full"] if full else [])], timeout=600)
             if done.returncode:
                 caught.append(f"{label}{order}/{copies}")
         except subprocess.TimeoutExpired:
@@ -128,9 +95,23 @@ def caught_by(program, kernel, modes, label, full=False):
     return caught
 
 
+def try_bug(builder, sources, kernel, only, sanitizers):
+    """By which modes the sources are found wrong; None where no mode that could show it is at hand."""
+    if only == "sanitizer" and not sanitizers or only == "ptx" and not builder.nvcc:
+        return None
+    if only == "ptx":
+        return caught_by(builder.program(sources, kernel, True, ""), MODES[:1], "PTX ")
+    full = only == "full"
+    caught = caught_by(builder.program(sources, kernel, False, ""), MODES[:1] if full else MODES, "", full)
+    for sanitizer in ("thread", "address") if sanitizers else ():
+        caught += caught_by(builder.program(sources, kernel, False, sanitizer), MODES[:1], f"{sanitizer} sanitizer ")
+    return caught
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True, type=Path)
+    parser.add_argument("--kernel", help="this kernel's bugs only")
     parser.add_argument("--only", help="a bug whose name contains this; 'clean' for the kernels as they are")
     parser.add_argument("--sanitizers", action="store_true", help="ThreadSanitizer and AddressSanitizer too (slow)")
     options = parser.parse_args()
@@ -139,45 +120,29 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         builder = Builder(options.build.resolve(), folder, os.environ.get("CXX", "g++"), nvcc)
-        bugs = {"clean": None, **BUGS}
-        for name, bug in bugs.items():
-            if options.only and options.only not in name:
+        for path in sorted((HERE / "bugs").glob("*.py")):
+            if options.kernel and options.kernel != path.stem:
                 continue
-            sources = folder / "sources"
-            shutil.rmtree(sources, ignore_errors=True)
-            shutil.copytree(ROOT / "kernels", sources / "kernels")
-            kernels, only_ptx = ["layernorm", "attention"], False
-            if bug:
-                path, text, replacement, kernel, only_ptx = bug
-                kernels, target = [kernel], sources / path
-                content = target.read_text()
-                if text not in content:
-                    print(f"FAIL {name}: its text is no longer in {path}")
-                    failures += 1
+            for name, bug in {"clean": None, **runpy.run_path(str(path))["BUGS"]}.items():
+                if options.only and options.only not in name:
                     continue
-                target.write_text(content.replace(text, replacement))
-            if name in ONLY_SANITIZER and not options.sanitizers:
-                print(f"skipped {name}: needs --sanitizers")
-                continue
-            caught = []
-            if not only_ptx:
-                program = builder.program(sources, kernels[0], False, "")
-                for kernel in kernels:
-                    caught += caught_by(program, kernel, MODES[:1] if name in ONLY_FULL else MODES, "", name in ONLY_FULL)
-            elif nvcc:
-                program = builder.program(sources, kernels[0], True, "")
-                caught += caught_by(program, kernels[0], MODES[:1], "PTX ")
-            else:
-                print(f"skipped {name}: needs nvcc")
-                continue
-            if options.sanitizers and not only_ptx:
-                for sanitizer in ("thread", "address"):
-                    program = builder.program(sources, kernels[0], False, sanitizer)
-                    for kernel in kernels:
-                        caught += caught_by(program, kernel, MODES[:1], f"{sanitizer} sanitizer ")
-            good = not caught if bug is None else bool(caught)
-            failures += not good
-            print(f"{'ok  ' if good else 'FAIL'} {name}: {', '.join(caught) if caught else 'passes everywhere'}", flush=True)
+                sources = folder / "sources"
+                shutil.rmtree(sources, ignore_errors=True)
+                shutil.copytree(ROOT / "kernels", sources / "kernels")
+                only = bug[3] if bug and len(bug) > 3 else ""
+                if bug:
+                    target = sources / bug[0]
+                    content = target.read_text()
+                    if bug[1] not in content:
+                        print(f"FAIL {path.stem}: {name}: its text is no longer in {bug[0]}")
+                        failures += 1
+                        continue
+                    target.write_text(content.replace(bug[1], bug[2]))
+                caught = try_bug(builder, sources, path.stem, only, options.sanitizers)
+                good = caught is None or (not caught if bug is None else bool(caught))
+                failures += not good
+                said = f"skipped, needs {only}" if caught is None else ", ".join(caught) if caught else "passes everywhere"
+                print(f"{'ok  ' if good else 'FAIL'} {path.stem}: {name}: {said}", flush=True)
     print(f"{failures} failures" if failures else "every bug was caught")
     return failures != 0
 

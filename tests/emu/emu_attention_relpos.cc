@@ -54,7 +54,7 @@ void attend(const Problem &p, samc__dtype type, int image, int head, int y, int 
 
 } // namespace
 
-void attention(const Case &c, uint64_t seed) {
+static void attention_relpos(const Case &c, uint64_t seed) {
     int images = c.p[0], heads = c.p[1], hd = c.p[2], grid = c.p[3], window = c.p[4], side = window ? window : grid, d = heads * hd;
     samc__dtype type = samc__dtype(c.p[6]);
     size_t tokens = size_t(images * grid * grid), table = size_t((2 * side - 1) * hd);
@@ -99,5 +99,22 @@ void attention(const Case &c, uint64_t seed) {
         failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
     for (const Tensor *t : {&qkv, &bias, &rel_h, &rel_w, &y}) t->device->check();
 }
+
+static const Check check("attention_relpos", "images heads hd grid window bias type", {
+    // Windows: whole, ragged by 1 token, by several, smaller than a window; with and without a bias; batches and heads.
+    {false, {1, 1, 64, 8, 8, 0, 1}},
+    {false, {2, 1, 64, 9, 8, 1, 2}},
+    {false, {1, 2, 64, 5, 14, 1, 1}},
+    {false, {1, 1, 64, 15, 14, 1, 2}},
+    {false, {1, 1, 80, 20, 14, 0, 2}},
+    {false, {1, 2, 80, 14, 14, 1, 1}},
+    {false, {1, 1, 64, 32, 0, 1, 2}},
+    {true, {2, 3, 64, 32, 0, 1, 1}},
+    {true, {1, 3, 64, 32, 8, 1, 2}},
+    {true, {1, 1, 64, 64, 14, 1, 1}},
+    {true, {1, 1, 80, 64, 14, 1, 2}},
+    {true, {1, 1, 64, 64, 0, 1, 2}},
+    {true, {1, 1, 80, 64, 0, 1, 1}},
+}, attention_relpos);
 
 } // namespace emu_test
