@@ -52,8 +52,9 @@ static void attend_queries(void *context, int64_t begin, int64_t end, int worker
     int64_t tq = t->q.n[1], tk = t->k.n[1], inner = t->q.n[2], hd = inner / t->heads;
     float *score = t->scores + worker * tk, scale = 1.0f / sqrtf((float)hd);
     for (int64_t item = begin; item < end; item++) {
-        int64_t shared = (t->k.n[0] == 1 ? 0 : item / tq) * tk * inner;
-        int64_t query = (t->q.n[0] == 1 ? item % tq : item) * inner;
+        int64_t entry = item / tq, batch = t->out.n[0];
+        int64_t shared = entry / (batch / t->k.n[0]) * tk * inner;
+        int64_t query = (entry / (batch / t->q.n[0]) * tq + item % tq) * inner;
         for (int head = 0; head < t->heads; head++) {
             const float *q = samc__f32(t->q) + query + head * hd;           /* [hd] */
             const float *k = samc__f32(t->k) + shared + head * hd;          /* [tk], inner apart */

@@ -5,7 +5,8 @@
 #include "kernels/ops.h"
 
 /* Plain multi-head attention: softmax(q k^T / sqrt(hd)) v.
- * out [batch, tq, inner]; q [batch or 1, tq, inner]; k, v [batch or 1, tk, inner]; heads divide inner. */
+ * out [batch, tq, inner]; q [bq, tq, inner]; k, v [bk, tk, inner], where bq and bk divide batch and entry e of the batch reads
+ * entry e / (batch / bq) or e / (batch / bk); heads divide inner. */
 samc_status samc__attend_ref(const samc__exec *exec, samc__view q, samc__view k, samc__view v, int heads, samc__view out);
 
 /* y = x . w^T + b for all rows of x [.., rows, k], through the table, so that a faster linear serves here too. `residual` as

@@ -28,6 +28,7 @@ static void embed_panels(void *context, int64_t begin, int64_t end, int worker) 
     const mask_task *t = context;
     const samc__embed_mask_args *a = t->args;
     int64_t g = a->grid, n = g * g, low = 4 * g, c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
+    int64_t each = a->y.n[0] / a->image.n[0];
     const float *w1 = samc__f32(a->conv1.w), *b1 = samc__f32(a->conv1.b);
     float *in = t->scratch + worker * t->scratch_floats;                       /* [4 pixels][2x2 logits][PANEL] */
     float *first = in + 16 * PANEL, *second = first + 4 * c1 * PANEL;          /* [4 pixels][c1][PANEL], [c2][PANEL] */
@@ -55,7 +56,7 @@ static void embed_panels(void *context, int64_t begin, int64_t end, int worker) 
         norm_gelu(second, &a->norm2, c2);
         product(t->w3, c, c2, second, samc__f32(a->conv3.b), out);
         from_panel(out, cells, c, rows);
-        add_rows(rows, samc__f32(a->image) + cell * c, cells * c, samc__f32(a->y) + (prompt * n + cell) * c);
+        add_rows(rows, samc__f32(a->image) + (prompt / each * n + cell) * c, cells * c, samc__f32(a->y) + (prompt * n + cell) * c);
     }
 }
 

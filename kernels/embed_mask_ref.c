@@ -14,7 +14,8 @@ samc_status samc__embed_mask_check(const samc__embed_mask_args *a, samc_error *e
     SAMC__REQUIRE(error, "embed_mask", samc__is4(a->conv2.w, c2, c1, 2, 2) && samc__is1(a->conv2.b, c2));
     SAMC__REQUIRE(error, "embed_mask", samc__is1(a->norm2.g, c2) && samc__is1(a->norm2.b, c2));
     SAMC__REQUIRE(error, "embed_mask", samc__is2(a->conv3.w, c, c2) && samc__is1(a->conv3.b, c));
-    SAMC__REQUIRE(error, "embed_mask", samc__is2(a->image, tokens, c) && samc__is3(a->y, p, tokens, c));
+    SAMC__REQUIRE(error, "embed_mask", samc__is3(a->image, a->image.n[0], tokens, c) && a->image.n[0] > 0 && p % a->image.n[0] == 0);
+    SAMC__REQUIRE(error, "embed_mask", samc__is3(a->y, p, tokens, c));
     return SAMC_OK;
 }
 
@@ -31,7 +32,7 @@ static void norm_gelu(float *x, const samc__norm *norm, int64_t c) {
 static void embed_cells(void *context, int64_t begin, int64_t end, int worker) {
     const samc__embed_mask_args *a = context;
     (void)worker;
-    int64_t g = a->grid, low = 4 * g, c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
+    int64_t g = a->grid, low = 4 * g, each = a->y.n[0] / a->image.n[0], c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
     const float *w1 = samc__f32(a->conv1.w), *w2 = samc__f32(a->conv2.w), *w3 = samc__f32(a->conv3.w);
     for (int64_t cell = begin; cell < end; cell++) { /* over prompts, rows and columns of the grid */
         int64_t prompt = cell / (g * g), y = cell / g % g, x = cell % g;
@@ -50,7 +51,7 @@ static void embed_cells(void *context, int64_t begin, int64_t end, int worker) {
                 for (int pixel = 0; pixel < 4; pixel++) second[o] += first[pixel][i] * w2[(o * c1 + i) * 4 + pixel];
         }
         norm_gelu(second, &a->norm2, c2);
-        const float *image = samc__f32(a->image) + cell % (g * g) * c;
+        const float *image = samc__f32(a->image) + (prompt / each * g * g + cell % (g * g)) * c;
         float *out = samc__f32(a->y) + cell * c;
         for (int64_t o = 0; o < c; o++)
             out[o] = image[o] + (samc__dot_ref(second, w3 + o * c2, c2) + samc__f32(a->conv3.b)[o]);

@@ -9,10 +9,10 @@
 typedef struct samc__image_to_token_args {
     samc__view queries; /* [prompts, T, C] */
     samc__view pe; /* [prompts, T, C] */
-    samc__view keys; /* [prompts or 1, N, C] */
+    samc__view keys; /* [B, N, C]: B divides prompts, prompt p reads entry p / (prompts / B) */
     samc__view key_pe; /* [N, C] */
-    bool shared; /* keys are the same for every prompt of the image, also of other batches: decides what is computed once, so
-                  * that a prompt's result does not depend on how many came with it. Implied by keys [1, ..] of many prompts. */
+    bool shared; /* an entry is the same for every prompt of its image, also of other batches: decides what is computed once, so
+                  * that a prompt's result does not depend on how many came with it. Implied by B < prompts. */
     samc__attention attention; /* inner width C / 2 in SAM */
     samc__norm norm; /* [C] */
     samc__view y; /* [prompts, N, C] */

@@ -1,8 +1,8 @@
 /* image_to_token for AVX2 and AVX-512: one panel of image tokens from its keys to the normed sum, in one go.
  *
  * Wq folds onto the prompt tokens for the scores, (keys + key_pe) . (Wq^T k_h) + bq . k_h, and Wv and Wout into one row for
- * each head and prompt token for the output: 2 x 8 T columns in place of 2 x C / 2. Where all prompts share the keys, the
- * projected queries of the image are computed once instead. Image tokens are lanes: softmax and norm need no sums across. */
+ * each head and prompt token for the output: 2 x 8 T columns in place of 2 x C / 2. Where the prompts of an image share its
+ * keys, the projected queries of the image are computed once instead. Image tokens are lanes: softmax and norm need no sums across. */
 #include "kernels/cpu_decoder.h"
 
 #include <math.h>
@@ -13,13 +13,14 @@ SAMC__DEFINE_TILE(tile_w, 1, MR) /* left sides as [k][MR] */
 typedef struct token_task {
     const samc__image_to_token_args *args;
     int64_t p, t, c, n, inner, hd, heads, panels;
+    int64_t b, each;        /* entries of keys, and prompts that read one */
     const float *k, *v;     /* [P, T, inner] of the prompt tokens */
     const float *w_out;     /* [inner, C], transposed */
     float *score_left;      /* [P][score_floats]: folded: [heads T rows][C], hoisted: for each head [T rows][hd], tiles of MR rows */
     float *start;           /* [P][heads T]: bq . k, folded only */
     float *out_left;        /* [P][out_floats]: [C rows][heads T] in tiles of MR rows */
     int64_t score_floats, out_floats;
-    float *queries;         /* hoisted: the image's queries as panels [N / PANEL][inner][PANEL]; folded: NULL */
+    float *queries;         /* hoisted: the images' queries as panels [B][N / PANEL][inner][PANEL]; folded: NULL */
     float *scratch;         /* [workers][scratch_floats] */
     int64_t scratch_floats;
 } token_task;
@@ -79,12 +80,13 @@ static void attend_panels(void *context, int64_t begin, int64_t end, int worker)
     for (int64_t item = begin; item < end; item++) {
         int64_t prompt = item / t->panels, panel = item % t->panels, token = panel * PANEL;
         int64_t tokens = t->n - token < PANEL ? t->n - token : PANEL;
-        const float *keys = samc__f32(a->keys) + ((a->keys.n[0] == 1 ? 0 : prompt) * t->n + token) * t->c; /* [tokens, C] */
+        int64_t entry = prompt / t->each;
+        const float *keys = samc__f32(a->keys) + (entry * t->n + token) * t->c; /* [tokens, C] */
         const float *left = t->score_left + prompt * t->score_floats, *bias = samc__f32(a->attention.out.b);
         to_panel(keys, tokens, t->c, x);
         if (t->queries) {
             for (int64_t h = 0; h < t->heads; h++)
-                product(left + h * round_to(t->t, MR) * t->hd, t->t, t->hd, t->queries + (panel * t->inner + h * t->hd) * PANEL,
+                product(left + h * round_to(t->t, MR) * t->hd, t->t, t->hd, t->queries + ((entry * t->panels + panel) * t->inner + h * t->hd) * PANEL,
                         score + h * t->t * PANEL, TILE_ZERO);
         } else {
             add_rows(keys, samc__f32(a->key_pe) + token * t->c, tokens * t->c, sums);
@@ -104,24 +106,27 @@ static void attend_panels(void *context, int64_t begin, int64_t end, int worker)
 }
 
 typedef struct panel_task {
-    const float *in; /* [N, inner] */
-    float *out;      /* [N / PANEL][inner][PANEL] */
-    int64_t n, inner;
+    const float *in; /* [B, N, inner] */
+    float *out;      /* [B][N / PANEL][inner][PANEL] */
+    int64_t n, panels, inner;
 } panel_task;
 
 static void panel_items(void *context, int64_t begin, int64_t end, int worker) {
     const panel_task *t = context;
     (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        to_panel(t->in + i * PANEL * t->inner, t->n - i * PANEL < PANEL ? t->n - i * PANEL : PANEL, t->inner, t->out + i * PANEL * t->inner);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t entry = i / t->panels, token = i % t->panels * PANEL;
+        to_panel(t->in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner, t->out + i * PANEL * t->inner);
+    }
 }
 
 samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc__image_to_token_args *a) {
     token_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1], .heads = a->attention.heads};
-    bool hoisted = a->shared || a->keys.n[0] != t.p;
+    t.b = a->keys.n[0], t.each = t.p / t.b;
+    bool hoisted = a->shared || t.b != t.p;
     t.inner = a->attention.q.w.n[0], t.hd = t.inner / t.heads, t.panels = (t.n + PANEL - 1) / PANEL;
     if (t.t > MOST_TOKENS) return samc__image_to_token_ref(exec, a); /* folding no longer pays, and its buffers grow with T */
-    int64_t all = t.heads * t.t, np = t.panels * PANEL;
+    int64_t all = t.heads * t.t, np = t.b * t.panels * PANEL;
     t.score_floats = hoisted ? t.heads * round_to(t.t, MR) * t.hd : round_to(all, MR) * t.c;
     t.out_floats = round_to(t.c, MR) * all;
     t.scratch_floats = round_to((3 * t.c + all) * PANEL, 16);
@@ -142,10 +147,11 @@ samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc_
     if (status == SAMC_OK && hoisted) {
         float *sums = t.scratch + exec->workers * t.scratch_floats, *q = sums + np * t.c;
         t.queries = q + np * t.inner;
-        add_rows(samc__f32(a->keys), samc__f32(a->key_pe), t.n * t.c, sums);
-        status = samc__project(exec, samc__view3(sums, 1, t.n, t.c), a->attention.q, none, samc__view3(q, 1, t.n, t.inner));
+        for (int64_t i = 0; i < t.b; i++)
+            add_rows(samc__f32(a->keys) + i * t.n * t.c, samc__f32(a->key_pe), t.n * t.c, sums + i * t.n * t.c);
+        status = samc__project(exec, samc__view3(sums, t.b, t.n, t.c), a->attention.q, none, samc__view3(q, t.b, t.n, t.inner));
         if (status == SAMC_OK)
-            samc__parallel(exec, (double)(t.n * t.inner) * 8, t.panels, 8, panel_items, &(panel_task){q, t.queries, t.n, t.inner});
+            samc__parallel(exec, (double)(t.b * t.n * t.inner) * 8, t.b * t.panels, 8, panel_items, &(panel_task){q, t.queries, t.n, t.panels, t.inner});
     }
     if (status == SAMC_OK) {
         double work = 4.0 * (double)all * (double)t.c * (double)t.n * (double)t.p;

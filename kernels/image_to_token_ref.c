@@ -5,8 +5,7 @@ samc_status samc__image_to_token_check(const samc__image_to_token_args *a, samc_
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], n = a->keys.n[1];
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->queries, p, t, c) && p > 0 && t > 0);
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->pe, p, t, c));
-    SAMC__REQUIRE(error, "image_to_token", samc__is3(a->keys, a->keys.n[0], n, c) && (a->keys.n[0] == p || a->keys.n[0] == 1));
-    SAMC__REQUIRE(error, "image_to_token", !a->shared || a->keys.n[0] == 1);
+    SAMC__REQUIRE(error, "image_to_token", samc__is3(a->keys, a->keys.n[0], n, c) && a->keys.n[0] > 0 && p % a->keys.n[0] == 0);
     SAMC__REQUIRE(error, "image_to_token", samc__is2(a->key_pe, n, c));
     SAMC__REQUIRE(error, "image_to_token", samc__attention_fits(&a->attention, c));
     SAMC__REQUIRE(error, "image_to_token", samc__is1(a->norm.g, c) && samc__is1(a->norm.b, c));
@@ -38,12 +37,12 @@ samc_status samc__image_to_token_ref(const samc__exec *exec, const samc__image_t
     if (status == SAMC_OK) status = samc__project(exec, queries_pe, a->attention.k, none, k);
     if (status == SAMC_OK) status = samc__project(exec, a->queries, a->attention.v, none, v);
     if (status == SAMC_OK) status = samc__attend_ref(exec, q, k, v, a->attention.heads, out);
-    if (status == SAMC_OK) {
-        /* The residual is keys, shared or not: row i of y takes row i % (b n) of it. */
-        samc__linear_args args = {.x = samc__view2(samc__f32(out), p * n, inner),
+    for (int64_t i = 0, rows = p / b * n; i < b && status == SAMC_OK; i++) {
+        /* The residual is the entry of keys: row r of its prompts' y takes row r % n of it. */
+        samc__linear_args args = {.x = samc__view2(samc__f32(out) + i * rows * inner, rows, inner),
                                   .p = a->attention.out,
-                                  .residual = samc__view2(samc__f32(a->keys), b * n, c),
-                                  .y = samc__view2(samc__f32(a->y), p * n, c)};
+                                  .residual = samc__view2(samc__f32(a->keys) + i * n * c, n, c),
+                                  .y = samc__view2(samc__f32(a->y) + i * rows * c, rows, c)};
         status = exec->ops->linear(exec, &args);
     }
     if (status == SAMC_OK) status = samc__normalise(exec, a->y, a->norm);

@@ -1,7 +1,7 @@
 /* token_to_image: tokens attend to the image, residual and norm.
  *
- * queries = norm(queries + attn(q = queries + pe, k = keys + key_pe, v = keys)). All prompts may share one image side
- * (keys [1, N, C], the first layer without mask prompts): whatever depends on keys alone is then computed once. */
+ * queries = norm(queries + attn(q = queries + pe, k = keys + key_pe, v = keys)). Prompts of one image, which come one after
+ * another, may share its entry of keys (the first layer without mask prompts): what depends on keys alone is then computed once. */
 #ifndef SAMC_KERNELS_TOKEN_TO_IMAGE_H
 #define SAMC_KERNELS_TOKEN_TO_IMAGE_H
 
@@ -10,10 +10,10 @@
 typedef struct samc__token_to_image_args {
     samc__view queries; /* [prompts, T, C], in and out */
     samc__view pe; /* [prompts, T, C] */
-    samc__view keys; /* [prompts or 1, N, C] */
+    samc__view keys; /* [B, N, C]: B divides prompts, prompt p reads entry p / (prompts / B) */
     samc__view key_pe; /* [N, C] */
-    bool shared; /* keys are the same for every prompt of the image, also of other batches: decides what is computed once, so
-                  * that a prompt's result does not depend on how many came with it. Implied by keys [1, ..] of many prompts. */
+    bool shared; /* an entry is the same for every prompt of its image, also of other batches: decides what is computed once, so
+                  * that a prompt's result does not depend on how many came with it. Implied by B < prompts. */
     samc__attention attention; /* inner width C / 2 in SAM */
     samc__norm norm; /* [C] */
 } samc__token_to_image_args;

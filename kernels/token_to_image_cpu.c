@@ -1,7 +1,7 @@
 /* token_to_image for AVX2 and AVX-512, with the projections of the image side folded onto the tokens.
  *
  * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the place of two
- * with C / 2, and bk cancels in the softmax. Where all prompts share the keys, their projections are computed once instead.
+ * with C / 2, and bk cancels in the softmax. Where the prompts of an image share its keys, their projections are computed once instead.
  * Keys go by in tiles with the softmax on the fly; fixed segments of keys, merged in order at the end, keep every core busy
  * on a single prompt without the result depending on how many there are. */
 #include "kernels/cpu_decoder.h"
@@ -16,14 +16,15 @@ SAMC__DEFINE_TILE(tile_p, STRIDE, 1)  /* probabilities as [MR][STRIDE] */
 typedef struct image_task {
     const samc__token_to_image_args *args;
     int64_t p, t, c, n, inner, hd;
+    int64_t b, each;        /* entries of keys, and prompts that read one */
     int64_t groups, rows;   /* folded: 1 and heads * T; hoisted: heads and T */
     int64_t k, wide, widep; /* length of a folded query, of an output row, and rounded up to whole vectors */
-    int64_t segments;
+    int64_t segments, panels; /* of one entry of keys */
     const float *q;         /* [P, T, inner] */
     float *left;            /* [P][left_floats]: folded queries, by group in tiles of MR rows */
     int64_t left_floats;
-    float *features;        /* hoisted: projected keys as panels [N / PANEL][inner][PANEL]; folded: NULL */
-    const float *values;    /* hoisted: projected values [N, inner] and a vector more; folded: NULL */
+    float *features;        /* hoisted: projected keys as panels [B][N / PANEL][inner][PANEL]; folded: NULL */
+    const float *values;    /* hoisted: projected values [B, N, inner] and a vector more; folded: NULL */
     float *part;            /* [P][segments][part_floats]: out [groups * rows][widep], largest, sum [groups * rows] */
     int64_t part_floats;
     float *heads_out;       /* [P, T, inner] */
@@ -93,7 +94,8 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
     float *panels = sums + PANEL * t->c, *copy = panels + TILE_KEYS * t->c; /* [TILE_KEYS / PANEL][C][PANEL], [TILE_KEYS][widep] */
     for (int64_t item = begin; item < end; item++) {
         int64_t prompt = item / t->segments, first = item % t->segments * SEGMENT, last = first + SEGMENT < t->n ? first + SEGMENT : t->n;
-        const float *keys = samc__f32(a->keys) + (a->keys.n[0] == 1 ? 0 : prompt) * t->n * t->c; /* [N, C] */
+        int64_t entry = prompt / t->each;
+        const float *keys = samc__f32(a->keys) + entry * t->n * t->c; /* [N, C] */
         float *out = t->part + item * t->part_floats, *largest = out + all * t->widep, *sum = largest + all;
         memset(out, 0, (size_t)t->part_floats * sizeof(float));
         for (int64_t i = 0; i < all; i++) largest[i] = SAMC__NEGLIGIBLE;
@@ -101,7 +103,7 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
             int64_t count = last - key < TILE_KEYS ? last - key : TILE_KEYS, ldv = t->inner, stride = t->inner * PANEL;
             const float *features, *values;
             if (t->features) {
-                features = t->features + key / PANEL * stride, values = t->values + key * t->inner;
+                features = t->features + (entry * t->panels + key / PANEL) * stride, values = t->values + (entry * t->n + key) * t->inner;
             } else {
                 for (int64_t i = 0; i < count; i += PANEL) {
                     int64_t tokens = count - i < PANEL ? count - i : PANEL;
@@ -158,40 +160,44 @@ static void merge_prompts(void *context, int64_t begin, int64_t end, int worker)
 /* Projected keys as panels. */
 static void panel_items(void *context, int64_t begin, int64_t end, int worker) {
     const image_task *t = context;
-    const float *in = t->scratch; /* [N, inner] */
+    const float *in = t->scratch; /* [B, N, inner] */
     (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        to_panel(in + i * PANEL * t->inner, t->n - i * PANEL < PANEL ? t->n - i * PANEL : PANEL, t->inner, t->features + i * PANEL * t->inner);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t entry = i / t->panels, token = i % t->panels * PANEL;
+        to_panel(in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner, t->features + i * PANEL * t->inner);
+    }
 }
 
-/* k = (keys + pe) Wk^T as panels and v = keys Wv^T + bv, of keys that all prompts share. bk cancels in the softmax. */
+/* k = (keys + pe) Wk^T as panels and v = keys Wv^T + bv, of keys that prompts share. bk cancels in the softmax. */
 static samc_status project_shared(const samc__exec *exec, image_task *t, float *sums, float *k, float *v) {
     const samc__token_to_image_args *a = t->args;
     samc__projection no_bias = {.w = a->attention.k.w};
     samc__view none = {0};
-    add_rows(samc__f32(a->keys), samc__f32(a->key_pe), t->n * t->c, sums);
-    SAMC__TRY(samc__project(exec, samc__view3(sums, 1, t->n, t->c), no_bias, none, samc__view3(k, 1, t->n, t->inner)));
-    SAMC__TRY(samc__project(exec, a->keys, a->attention.v, none, samc__view3(v, 1, t->n, t->inner)));
+    for (int64_t i = 0; i < t->b; i++)
+        add_rows(samc__f32(a->keys) + i * t->n * t->c, samc__f32(a->key_pe), t->n * t->c, sums + i * t->n * t->c);
+    SAMC__TRY(samc__project(exec, samc__view3(sums, t->b, t->n, t->c), no_bias, none, samc__view3(k, t->b, t->n, t->inner)));
+    SAMC__TRY(samc__project(exec, a->keys, a->attention.v, none, samc__view3(v, t->b, t->n, t->inner)));
     image_task panels = *t;
     panels.scratch = k;
-    samc__parallel(exec, (double)(t->n * t->inner) * 8, (t->n + PANEL - 1) / PANEL, 8, panel_items, &panels);
+    samc__parallel(exec, (double)(t->b * t->n * t->inner) * 8, t->b * t->panels, 8, panel_items, &panels);
     return SAMC_OK;
 }
 
 samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
     image_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1]};
     int64_t heads = a->attention.heads;
-    bool hoisted = a->shared || a->keys.n[0] != t.p;
+    t.b = a->keys.n[0], t.each = t.p / t.b;
+    bool hoisted = a->shared || t.b != t.p;
     t.inner = a->attention.q.w.n[0], t.hd = t.inner / heads;
     if (t.t > MOST_TOKENS) return samc__token_to_image_ref(exec, a); /* folding no longer pays, and its buffers grow with T */
     t.groups = hoisted ? heads : 1, t.rows = hoisted ? t.t : heads * t.t;
     t.k = t.wide = hoisted ? t.hd : t.c;
     t.widep = round_to(t.wide, VW);
-    t.segments = (t.n + SEGMENT - 1) / SEGMENT;
+    t.segments = (t.n + SEGMENT - 1) / SEGMENT, t.panels = (t.n + PANEL - 1) / PANEL;
     t.left_floats = t.groups * round_to(t.rows, MR) * t.k;
     t.part_floats = round_to(t.groups * t.rows * (t.widep + 2), 16);
     t.scratch_floats = round_to(MR * STRIDE + PANEL * t.c + TILE_KEYS * (t.c + t.widep), 16);
-    int64_t np = round_to(t.n, PANEL), tokens = round_to(t.p * t.t * t.inner, 16), queries = round_to(t.p * t.t * t.c, 16);
+    int64_t np = t.b * t.panels * PANEL, tokens = round_to(t.p * t.t * t.inner, 16), queries = round_to(t.p * t.t * t.c, 16);
     int64_t left = round_to(t.p * t.left_floats, 16), part = t.p * t.segments * t.part_floats, values = np * t.inner + VW;
     int64_t shared = hoisted ? np * (t.c + 2 * t.inner) + values : 0;
     float *block = exec->allocate(exec->memory, (size_t)(queries + 2 * tokens + left + part + exec->workers * t.scratch_floats + shared) * sizeof(float));
@@ -204,7 +210,7 @@ samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc_
     if (status == SAMC_OK && hoisted) {
         float *sums = t.scratch + exec->workers * t.scratch_floats, *k = sums + np * t.c, *v = k + np * t.inner;
         t.features = v + values, t.values = v;
-        memset(v + t.n * t.inner, 0, (size_t)(values - t.n * t.inner) * sizeof(float));
+        memset(v + t.b * t.n * t.inner, 0, (size_t)(values - t.b * t.n * t.inner) * sizeof(float));
         status = project_shared(exec, &t, sums, k, v);
     }
     if (status == SAMC_OK) {

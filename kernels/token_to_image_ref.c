@@ -5,8 +5,7 @@ samc_status samc__token_to_image_check(const samc__token_to_image_args *a, samc_
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], n = a->keys.n[1];
     SAMC__REQUIRE(error, "token_to_image", samc__is3(a->queries, p, t, c) && p > 0 && t > 0);
     SAMC__REQUIRE(error, "token_to_image", samc__is3(a->pe, p, t, c));
-    SAMC__REQUIRE(error, "token_to_image", samc__is3(a->keys, a->keys.n[0], n, c) && (a->keys.n[0] == p || a->keys.n[0] == 1));
-    SAMC__REQUIRE(error, "token_to_image", !a->shared || a->keys.n[0] == 1);
+    SAMC__REQUIRE(error, "token_to_image", samc__is3(a->keys, a->keys.n[0], n, c) && a->keys.n[0] > 0 && p % a->keys.n[0] == 0);
     SAMC__REQUIRE(error, "token_to_image", samc__is2(a->key_pe, n, c));
     SAMC__REQUIRE(error, "token_to_image", samc__attention_fits(&a->attention, c));
     SAMC__REQUIRE(error, "token_to_image", samc__is1(a->norm.g, c) && samc__is1(a->norm.b, c));

@@ -197,8 +197,8 @@ static samc_status process_points(generator *g, const crop *c, const samc__geome
     }
     int most = samc__decode_batch(&g->s->model->config);
     for (int i = 0; i < n; i += most) {
-        samc__prompt_batch args = {.prompts = batch + i, .count = n - i < most ? n - i : most, .tokens = 2,
-                                   .geometry = *geometry, .embedding = embedding, .key_pe = g->s->key_pe};
+        samc__prompt_batch args = {.prompts = batch + i, .count = n - i < most ? n - i : most, .images = 1, .tokens = 2,
+                                   .geometry = geometry, .embeddings = embedding, .key_pe = g->s->key_pe};
         SAMC__TRY(samc__decode(&g->s->exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks));
     }
     double decoded = samc__seconds();

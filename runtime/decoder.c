@@ -1,6 +1,6 @@
 /* Prompt encoder and mask decoder in a straight line. Mirrors PromptEncoder, TwoWayTransformer and MaskDecoder.
  *
- * P prompts, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans. */
+ * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans. */
 #include "runtime/decoder.h"
 
 #include <string.h>
@@ -11,10 +11,10 @@ int samc__prompt_tokens(const samc_prompt *prompt) {
 }
 
 typedef struct decoder_buffers {
-    int64_t p, t, n, c;
+    int64_t p, b, t, n, c;
     float *queries, *pe;       /* [P, T, C] */
     float *hidden;             /* [P * T, decoder_mlp_dim], also MLP intermediates */
-    float *image;              /* [N, C] image embedding + "no mask" embedding */
+    float *image;              /* [B, N, C] image embeddings + "no mask" embedding */
     float *keys;               /* [P, N, C] */
     float *hyper;              /* [P, masks, C / 8] */
     float *mlp;                /* 2 x [P, largest MLP width] */
@@ -30,14 +30,14 @@ static int64_t mlp_width(const samc__config *c) {
 }
 
 /* Lays the buffers out from `base` on and returns the floats needed; with base == NULL it only counts. */
-static int64_t place(const samc__config *c, int64_t p, int64_t sparse, bool masked, float *base, decoder_buffers *b) {
+static int64_t place(const samc__config *c, int64_t p, int64_t images, int64_t sparse, bool masked, float *base, decoder_buffers *b) {
     int64_t at = 0, t = 1 + c->mask_tokens + sparse, n = (int64_t)c->grid * c->grid, channels = c->out_chans;
-    *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
+    *b = (decoder_buffers){.p = p, .b = images, .t = t, .n = n, .c = channels};
 #define PLACE(field, floats) (b->field = base ? (void *)(base + at) : NULL, at += ((floats) + 15) / 16 * 16)
     PLACE(queries, p * t * channels);
     PLACE(pe, p * t * channels);
     PLACE(hidden, p * t * c->decoder_mlp_dim);
-    PLACE(image, n * channels);
+    PLACE(image, images * n * channels);
     PLACE(keys, p * n * channels);
     PLACE(hyper, p * c->mask_tokens * (channels / 8));
     PLACE(mlp, 2 * p * mlp_width(c));
@@ -50,10 +50,10 @@ static int64_t place(const samc__config *c, int64_t p, int64_t sparse, bool mask
     return at;
 }
 
-size_t samc__decode_bytes(const samc__config *c, int prompts, int tokens, int workers) {
+size_t samc__decode_bytes(const samc__config *c, int prompts, int images, int tokens, int workers) {
     decoder_buffers b;
     int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim, p = prompts;
-    int64_t floats = place(c, p, tokens - 1 - c->mask_tokens, true, NULL, &b);
+    int64_t floats = place(c, p, images, tokens - 1 - c->mask_tokens, true, NULL, &b);
     int64_t scratch = p * (n + tokens) * (c->out_chans + 2 * inner) + workers * n; /* of token_to_image, the largest */
     return (size_t)(floats + scratch) * sizeof(float) + 256;
 }
@@ -64,15 +64,16 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
     int64_t c = b->c, sparse = batch->tokens, own = 1 + model->config.mask_tokens;
     for (int i = 0; i < batch->count; i++) {
         const samc_prompt *prompt = batch->prompts[i];
+        const samc__geometry *geometry = &batch->geometry[i / (batch->count / batch->images)];
         float *xy = b->xy + 2 * sparse * i;
         int32_t *label = b->labels + sparse * i;
         for (int j = 0; j < prompt->point_count; j++, xy += 2) {
-            samc__geometry_apply(&batch->geometry, prompt->points + 2 * j, xy);
+            samc__geometry_apply(geometry, prompt->points + 2 * j, xy);
             *label++ = prompt->labels[j];
         }
         if (prompt->box != NULL) {
             for (int corner = 0; corner < 2; corner++, xy += 2) {
-                samc__geometry_apply(&batch->geometry, prompt->box + 2 * corner, xy);
+                samc__geometry_apply(geometry, prompt->box + 2 * corner, xy);
                 *label++ = 2 + corner;
             }
         } else if (prompt->point_count > 0) { /* padding: at (0, 0) minus the half pixel added later; its position is dropped */
@@ -100,16 +101,17 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
     return SAMC_OK;
 }
 
-/* The image side of the first layer: one [1, N, C] for all prompts, or with mask inputs [P, N, C]. */
+/* The image side of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */
 static samc_status embed_image(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
                                const decoder_buffers *b, samc__view *keys) {
     const samc__weights *w = &model->weights;
     const samc__config *config = &model->config;
     int64_t c = b->c, c2 = config->mask_in_chans, c1 = c2 / 4, low = 4 * (int64_t)config->grid;
-    samc__view embedding = samc__view2(batch->embedding, b->n, c);
     if (!batch->masked) {
-        *keys = samc__view3(b->image, 1, b->n, c);
-        return samc__add_rows(exec, &(samc__add_rows_args){.x = embedding, .b = samc__view1(w->no_mask_embed, c), .y = samc__view2(b->image, b->n, c)});
+        *keys = samc__view3(b->image, b->b, b->n, c);
+        return samc__add_rows(exec, &(samc__add_rows_args){.x = samc__view2(batch->embeddings, b->b * b->n, c),
+                                                           .b = samc__view1(w->no_mask_embed, c),
+                                                           .y = samc__view2(b->image, b->b * b->n, c)});
     }
     for (int i = 0; i < batch->count; i++)
         memcpy(b->masks + i * low * low, batch->prompts[i]->mask_input, (size_t)(low * low) * sizeof(float));
@@ -121,7 +123,7 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
         .conv2 = {samc__view4(w->mask_conv2.w, c2, c1, 2, 2), samc__view1(w->mask_conv2.b, c2)},
         .norm2 = samc__norm_of(w->mask_norm2, c2, 1e-6f),
         .conv3 = samc__linear_of(w->mask_conv3, c, c2),
-        .image = embedding,
+        .image = samc__view3(batch->embeddings, b->b, b->n, c),
         .y = *keys,
         .grid = config->grid,
     };
@@ -233,10 +235,10 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
 samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, bool multimask,
                          float *logits, float *iou) {
     decoder_buffers b;
-    int64_t floats = place(&model->config, batch->count, batch->tokens, batch->masked, NULL, &b);
+    int64_t floats = place(&model->config, batch->count, batch->images, batch->tokens, batch->masked, NULL, &b);
     float *base = exec->allocate(exec->memory, (size_t)floats * sizeof(float));
     if (base == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %lld bytes", batch->count, (long long)floats * 4);
-    place(&model->config, batch->count, batch->tokens, batch->masked, base, &b);
+    place(&model->config, batch->count, batch->images, batch->tokens, batch->masked, base, &b);
     samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
     exec->release(exec->memory, base);
     return status;

@@ -34,34 +34,40 @@ static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index
     return SAMC_OK;
 }
 
-/* Whether two prompts can be decoded in one batch. */
-static bool alike(const samc_prompt *a, const samc_prompt *b) {
-    return a->image == b->image && samc__prompt_tokens(a) == samc__prompt_tokens(b) && !a->mask_input == !b->mask_input;
+/* How many prompts from the first on are on image `image` and can be decoded in one batch with `like`, at most `most`. */
+static int alike(const samc_prompt *prompts, int most, const samc_prompt *like, int image) {
+    int n = 0, tokens = samc__prompt_tokens(like);
+    while (n < most && prompts[n].image == image && samc__prompt_tokens(&prompts[n]) == tokens && !prompts[n].mask_input == !like->mask_input) n++;
+    return n;
 }
 
 static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result *r) {
     enum { MOST = 64 };
     const samc_prompt *batch[MOST];
+    samc__geometry geometry[MOST];
     int64_t low = r->low_res, mask_floats = low * low * r->masks;
-    int most = samc__decode_batch(&s->model->config);
+    int batch_most = samc__decode_batch(&s->model->config), most = batch_most < MOST ? batch_most : MOST;
     for (int begin = 0; begin < count;) {
-        int n = 0;
-        while (begin + n < count && n < most && n < MOST && alike(&prompts[begin], &prompts[begin + n])) {
-            batch[n] = &prompts[begin + n];
-            n++;
+        const samc_prompt *first = &prompts[begin];
+        int left = count - begin < most ? count - begin : most, each = alike(first, left, first, first->image), images = 1;
+        /* The images after it, as long as they have as many such prompts: their embeddings lie one after another. */
+        while ((images + 1) * each <= left && alike(first + images * each, each, first, first->image + images) == each) images++;
+        int n = images * each;
+        for (int i = 0; i < n; i++) {
+            batch[i] = first + i;
+            geometry[i / each] = r->geometry[begin + i] = s->images[first[i].image].geometry;
         }
-        const samc__session_image *image = &s->images[prompts[begin].image];
         samc__prompt_batch args = {
             .prompts = batch,
             .count = n,
-            .tokens = samc__prompt_tokens(batch[0]),
-            .masked = batch[0]->mask_input != NULL,
-            .geometry = image->geometry,
-            .embedding = image->embedding,
+            .images = images,
+            .tokens = samc__prompt_tokens(first),
+            .masked = first->mask_input != NULL,
+            .geometry = geometry,
+            .embeddings = s->images[first->image].embedding,
             .key_pe = s->key_pe,
         };
         SAMC__TRY(samc__decode(&s->exec, s->model, &args, multimask, r->logits + begin * mask_floats, r->iou + begin * r->masks));
-        for (int i = 0; i < n; i++) r->geometry[begin + i] = image->geometry;
         begin += n;
     }
     return SAMC_OK;

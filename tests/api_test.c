@@ -155,6 +155,70 @@ Test(predict, same_bits_with_any_threads_and_batch) {
     }
 }
 
+/* Prompts of `images` images, `each` on every one, in one call or one by one: the mask prompt too where `masked`. */
+static float *logits_on_images(samc_backend backend, int images, int each, bool masked, bool one_by_one, const float *mask, size_t *floats) {
+    enum { IMAGES = 4, MOST = 12 };
+    samc_model *model = open_model(backend, 2);
+    samc_session *session = open_session(model);
+    uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
+    samc_image pictures[IMAGES];
+    float points[MOST][2];
+    int32_t label = 1;
+    samc_prompt prompts[MOST];
+    for (int i = 0; i < images; i++) {
+        pictures[i] = picture(pixels[i], 5 * i);
+        pictures[i].width -= 3 * i, pictures[i].height -= i; /* geometry of its own */
+    }
+    for (int i = 0; i < images * each; i++) {
+        points[i][0] = (float)(3 + 11 * i % 50), points[i][1] = (float)(4 + 7 * i % 30);
+        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1, .image = i / each, .mask_input = masked ? mask : NULL};
+    }
+    cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
+    samc_model_info info;
+    samc_model_get_info(model, &info);
+    size_t one = (size_t)info.multimask_outputs * (size_t)info.low_res * (size_t)info.low_res;
+    float *logits = malloc((size_t)(images * each) * one * sizeof(float));
+    cr_assert_eq(samc_profile_begin(session), SAMC_OK);
+    for (int i = 0; i < images * each; i += one_by_one ? 1 : images * each) {
+        int n = one_by_one ? 1 : images * each;
+        samc_result *result = NULL;
+        cr_assert_eq(samc_predict(session, prompts + i, n, true, &result), SAMC_OK);
+        memcpy(logits + (size_t)i * one, samc_result_logits(result), (size_t)n * one * sizeof(float));
+        samc_result_free(result);
+    }
+    samc_profile_row rows[64];
+    int count = samc_profile_end(session, rows, 64), batches = one_by_one ? images * each : 1;
+    for (int i = 0; i < count; i++)
+        if (strcmp(rows[i].name, "upscale_masks") == 0) cr_expect_eq(rows[i].calls, batches, "%d batches", (int)rows[i].calls);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    *floats = (size_t)(images * each) * one;
+    return logits;
+}
+
+Test(predict, same_bits_for_prompts_of_several_images) {
+    static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
+    static const int cases[][2] = {{4, 1}, {2, 3}, {3, 4}};
+    float *mask = NULL;
+    for (int b = 0; b < 2; b++)
+        for (int i = 0; i < 3; i++)
+            for (int masked = 0; masked < 2; masked++) {
+                size_t floats = 0;
+                int images = cases[i][0], each = cases[i][1];
+                float *together = logits_on_images(backends[b], images, each, masked, false, mask, &floats);
+                float *alone = logits_on_images(backends[b], images, each, masked, true, mask, &floats);
+                cr_expect_eq(memcmp(together, alone, floats * sizeof(float)), 0, "backend %d, %d images, %d prompts each, masked %d",
+                             (int)backends[b], images, each, masked);
+                size_t one = floats / (size_t)(images * each);
+                for (int p = 1; p < images * each; p++)
+                    cr_expect_neq(memcmp(together, together + (size_t)p * one, one * sizeof(float)), 0, "prompt %d is prompt 0 again", p);
+                free(alone);
+                if (mask == NULL) mask = together; /* the first mask of the first prompt */
+                else free(together);
+            }
+    free(mask);
+}
+
 Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
     samc_model *model = open_model(SAMC_BACKEND_REF, 2);
     samc_session *session = open_session(model);

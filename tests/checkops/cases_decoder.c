@@ -17,7 +17,7 @@ static samc__attention attention(check *c, int64_t inner, int64_t n, int heads) 
     return (samc__attention){projection(c, inner, n), projection(c, inner, n), projection(c, inner, n), projection(c, n, inner), heads};
 }
 
-/* The last of `view`'s n[0] entries alone; a shared entry stays. */
+/* The last of `view`'s n[0] entries alone. */
 static samc__view last_of(samc__view v) {
     int64_t size = 1;
     for (int i = 1; i < v.rank; i++) size *= v.n[i];
@@ -49,18 +49,20 @@ static bool token_narrow(check *c, const int *p) {
     return p[0] > 1;
 }
 
-/* ---- token_to_image: prompts T C inner heads N shared ---------------------------------------------------------------- */
+/* ---- token_to_image: prompts T C inner heads N shared B (entries of keys) --------------------------------------------- */
 
 static const test_case cross_cases[] = {
-    {0, {1, 1, 8, 4, 1, 1, 0}},    {0, {2, 5, 32, 16, 8, 9, 0}},   {0, {3, 7, 64, 32, 8, 100, 1}}, {0, {2, 15, 40, 24, 3, 65, 0}},
-    {0, {1, 16, 32, 16, 4, 33, 0}}, {0, {2, 17, 32, 16, 4, 257, 0}}, {0, {1, 40, 48, 16, 8, 300, 1}}, {0, {65, 6, 16, 8, 8, 16, 1}},
-    {0, {2, 7, 128, 64, 8, 1030, 0}}, {0, {1, 7, 256, 128, 8, 529, 1}}, {0, {2, 3, 20, 10, 2, 50, 1}},
-    {1, {16, 7, 256, 128, 8, 4096, 0}}, {1, {16, 7, 256, 128, 8, 4096, 1}}, {1, {1, 7, 256, 128, 8, 4096, 0}},
-    {1, {4, 24, 256, 128, 8, 4096, 0}}, {1, {64, 7, 128, 64, 8, 1024, 0}}, {1, {64, 7, 128, 64, 8, 1024, 1}},
+    {0, {1, 1, 8, 4, 1, 1, 0, 1}},    {0, {2, 5, 32, 16, 8, 9, 0, 2}},   {0, {3, 7, 64, 32, 8, 100, 1, 1}}, {0, {2, 15, 40, 24, 3, 65, 0, 2}},
+    {0, {1, 16, 32, 16, 4, 33, 0, 1}}, {0, {2, 17, 32, 16, 4, 257, 0, 2}}, {0, {1, 40, 48, 16, 8, 300, 1, 1}}, {0, {65, 6, 16, 8, 8, 16, 1, 1}},
+    {0, {2, 7, 128, 64, 8, 1030, 0, 2}}, {0, {1, 7, 256, 128, 8, 529, 1, 1}}, {0, {2, 3, 20, 10, 2, 50, 1, 1}},
+    {0, {6, 7, 64, 32, 8, 100, 1, 2}}, {0, {6, 5, 40, 24, 3, 65, 1, 3}},   {0, {4, 7, 20, 10, 2, 50, 1, 4}}, {0, {4, 6, 32, 16, 4, 33, 0, 2}},
+    {1, {16, 7, 256, 128, 8, 4096, 0, 16}}, {1, {16, 7, 256, 128, 8, 4096, 1, 1}}, {1, {1, 7, 256, 128, 8, 4096, 0, 1}},
+    {1, {16, 7, 256, 128, 8, 4096, 1, 4}},  {1, {4, 24, 256, 128, 8, 4096, 0, 4}}, {1, {64, 7, 128, 64, 8, 1024, 0, 64}},
+    {1, {64, 7, 128, 64, 8, 1024, 1, 1}},   {1, {64, 7, 128, 64, 8, 1024, 1, 64}},
 };
 
 static void to_image_build(check *c, const int *p) {
-    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[6] ? 1 : prompts;
+    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[7];
     samc__token_to_image_args *a = &c->args.token_to_image;
     *a = (samc__token_to_image_args){.queries = samc__view3(in_out(c, prompts * t * n, 1), prompts, t, n)};
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
@@ -76,19 +78,19 @@ static bool to_image_narrow(check *c, const int *p) {
     a->queries = last_of(a->queries);
     a->pe = last_of(a->pe);
     a->keys = last_of(a->keys);
-    return p[0] > 1;
+    return p[0] > 1 && (p[6] || p[7] == p[0]); /* else a prompt alone is folded where the batch is not */
 }
 
-/* ---- image_to_token: the same, and y in place of keys where they are not shared -------------------------------------- */
+/* ---- image_to_token: the same, and y in place of keys where each prompt has its own ---------------------------------- */
 
 static void to_token_build(check *c, const int *p) {
-    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5];
+    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[7];
     samc__image_to_token_args *a = &c->args.image_to_token;
     *a = (samc__image_to_token_args){.queries = samc__view3(input(c, prompts * t * n, 1), prompts, t, n)};
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
-    if (p[6]) {
-        a->keys = samc__view3(input(c, tokens * n, 1), 1, tokens, n);
-        a->shared = true;
+    a->shared = p[6] != 0;
+    if (images < prompts) {
+        a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
         a->y = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n);
     } else {
         a->keys = samc__view3(in_out(c, prompts * tokens * n, 1), prompts, tokens, n);
@@ -105,7 +107,7 @@ static bool to_token_narrow(check *c, const int *p) {
     a->pe = last_of(a->pe);
     a->keys = last_of(a->keys);
     a->y = last_of(a->y);
-    return p[0] > 1;
+    return p[0] > 1 && (p[6] || p[7] == p[0]);
 }
 
 /* ---- upscale_masks: prompts grid C C/4 C/8 masks --------------------------------------------------------------------- */
@@ -137,11 +139,12 @@ static bool upscale_narrow(check *c, const int *p) {
     return p[0] > 1;
 }
 
-/* ---- embed_mask: prompts grid c1 c2 C -------------------------------------------------------------------------------- */
+/* ---- embed_mask: prompts grid c1 c2 C B (entries of image) ------------------------------------------------------------ */
 
 static const test_case mask_cases[] = {
-    {0, {1, 1, 1, 2, 3}}, {0, {2, 3, 4, 16, 32}}, {0, {1, 9, 3, 7, 20}}, {0, {3, 16, 4, 16, 128}},
-    {1, {4, 64, 4, 16, 256}}, {1, {4, 32, 4, 16, 128}},
+    {0, {1, 1, 1, 2, 3, 1}}, {0, {2, 3, 4, 16, 32, 1}}, {0, {1, 9, 3, 7, 20, 1}}, {0, {3, 16, 4, 16, 128, 1}},
+    {0, {6, 5, 4, 16, 32, 2}}, {0, {6, 3, 3, 7, 20, 3}}, {0, {4, 7, 4, 16, 32, 4}},
+    {1, {4, 64, 4, 16, 256, 1}}, {1, {4, 32, 4, 16, 128, 2}},
 };
 
 static void mask_build(check *c, const int *p) {
@@ -153,13 +156,14 @@ static void mask_build(check *c, const int *p) {
     a->conv2 = (samc__projection){.w = samc__view4(input_around(c, c2 * c1 * 4, 0, 0.3f), c2, c1, 2, 2), .b = samc__view1(input_around(c, c2, 0, 0.1f), c2)};
     a->norm2 = norm(c, c2, 1e-6f);
     a->conv3 = projection(c, n, c2);
-    a->image = samc__view2(input(c, g * g * n, 1), g * g, n);
+    a->image = samc__view3(input(c, p[5] * g * g * n, 1), p[5], g * g, n);
     a->y = samc__view3(output(c, prompts * g * g * n), prompts, g * g, n);
 }
 
 static bool mask_narrow(check *c, const int *p) {
     samc__embed_mask_args *a = &c->args.embed_mask;
     a->mask = last_of(a->mask);
+    a->image = last_of(a->image);
     a->y = last_of(a->y);
     return p[0] > 1;
 }
@@ -169,10 +173,10 @@ static bool mask_narrow(check *c, const int *p) {
  * the keys one after another, and the norm after a nearly constant output magnifies what that costs (3e-11 seen). */
 const row decoder_rows[] = {
     {"token_attention", "prompts T C inner heads pe", 4e-12, 2e-5, token_cases, COUNT(token_cases), token_build, token_narrow},
-    {"token_to_image", "prompts T C inner heads N shared", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow},
-    {"image_to_token", "prompts T C inner heads N shared", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow},
+    {"token_to_image", "prompts T C inner heads N shared B", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow},
+    {"image_to_token", "prompts T C inner heads N shared B", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow},
     {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow},
-    {"embed_mask", "prompts grid c1 c2 C", 4e-12, 6e-5, /* a norm of three nearly equal channels magnifies */
+    {"embed_mask", "prompts grid c1 c2 C B", 4e-12, 6e-5, /* a norm of three nearly equal channels magnifies */
       mask_cases, COUNT(mask_cases), mask_build, mask_narrow},
     {NULL, NULL, 0, 0, NULL, 0, NULL, NULL},
 };
