@@ -172,11 +172,11 @@ static bool mask_narrow(check *c, const int *p) {
  * keys, ended by a norm, and folding rounds in other places: about 3e-7 for each step. The reference adds up the probabilities of
  * the keys one after another, and the norm after a nearly constant output magnifies what that costs (3e-11 seen). */
 const row decoder_rows[] = {
-    {"token_attention", "prompts T C inner heads pe", 4e-12, 2e-5, token_cases, COUNT(token_cases), token_build, token_narrow},
-    {"token_to_image", "prompts T C inner heads N shared B", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow},
-    {"image_to_token", "prompts T C inner heads N shared B", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow},
-    {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow},
+    {"token_attention", "prompts T C inner heads pe", 4e-12, 2e-5, token_cases, COUNT(token_cases), token_build, token_narrow, NULL},
+    {"token_to_image", "prompts T C inner heads N shared B", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow, NULL},
+    {"image_to_token", "prompts T C inner heads N shared B", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow, NULL},
+    {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow, NULL},
     {"embed_mask", "prompts grid c1 c2 C B", 4e-12, 6e-5, /* a norm of three nearly equal channels magnifies */
-      mask_cases, COUNT(mask_cases), mask_build, mask_narrow},
-    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL},
+      mask_cases, COUNT(mask_cases), mask_build, mask_narrow, NULL},
+    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL},
 };

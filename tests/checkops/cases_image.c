@@ -62,7 +62,7 @@ static void finish_build(check *c, const int *p) {
 }
 
 const row image_rows[] = {
-    {"preprocess", "width height patch grid spare extreme", 0, 0, preprocess_cases, COUNT(preprocess_cases), preprocess_build, NULL},
-    {"finish_masks", "masks low img width height kind bits", 0, 0, finish_cases, COUNT(finish_cases), finish_build, NULL},
-    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL},
+    {"preprocess", "width height patch grid spare extreme", 0, 0, preprocess_cases, COUNT(preprocess_cases), preprocess_build, NULL, NULL},
+    {"finish_masks", "masks low img width height kind bits", 0, 0, finish_cases, COUNT(finish_cases), finish_build, NULL, NULL},
+    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL},
 };

@@ -52,10 +52,12 @@ typedef struct row {
     void (*build)(check *c, const int *p);
     /* Narrows the arguments to the last entry of a batch (same buffers); false where the case has only one. NULL: none. */
     bool (*narrow)(check *c, const int *p);
+    /* NULL, or what is wrong with a result by another algorithm than the reference's. NULL: the reference is enough. */
+    const char *(*verify)(const check *c, const int *p);
 } row;
 
 /* One row for each operator that has cases, ended by a NULL name. */
-extern const row encoder_rows[], decoder_rows[], image_rows[];
+extern const row encoder_rows[], prompt_rows[], decoder_rows[], image_rows[], mask_rows[];
 
 /* Buffers of `count` floats or `bytes` bytes. Random data follows the pattern, scaled by `scale`. */
 float *input(check *c, int64_t count, float scale);
@@ -64,6 +66,8 @@ float *output(check *c, int64_t count);
 float *in_out(check *c, int64_t count, float scale);
 void *raw_input(check *c, size_t bytes);  /* zeros to be filled by the caller */
 void *raw_output(check *c, size_t bytes); /* compared byte by byte */
+void *raw_in_out(check *c, size_t bytes);
+const void *initial(const check *c, const void *data); /* the input of the buffer at `data` before the run */
 uint32_t random_bits(check *c);
 float random_uniform(check *c); /* [0, 1) */
 float random_normal(check *c);  /* deviation 1, near enough */
