@@ -293,6 +293,8 @@ class Kernel:
             return f"put({target}, emu::to_{to}({self.value(a[1], 'float')}));"
         if of in ("f16", "bf16") and to == "f32":
             return f"put({target}, emu::from_{of}({self.value(a[1], 'uint16_t')}));"
+        if "sat" in parts and to == of == "f32":
+            return f"put({target}, std::fmin(std::fmax({self.value(a[1], 'float')}, 0.0f), 1.0f));"  # NaN becomes 0
         if "f16" in to or "f16" in of or "sat" in parts:
             raise Untranslatable(".".join(parts))
         expression = self.value(a[1], TYPES[of])
