@@ -3,6 +3,8 @@
 // Key tiles are whole image rows: within one, rel_h is a number per query and rel_w the same vector for every row
 // (cuda/attention_step.h). Both tables are multiplied on the tensor cores in the prologue, from buffers that the keys use later.
 // Every shared-memory row has row_bytes(hd): ldmatrix without bank conflicts. qkv [images, grid * grid, 3, heads, hd].
+// Other dtypes and shapes: cuda/attention_general.h.
+#include "kernels/cuda/attention_general.h"
 #include "kernels/cuda/attention_step.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -289,7 +291,17 @@ template <class T, int side, int hd> static const char *run_window(const samc__c
                   a->grid / side, kLog2e / sqrtf(static_cast<float>(hd)));
 }
 
-template <class T> static const char *attention_run(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
+template <class T> static const char *run_general(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
+    int side = a->window ? a->window : a->grid, windows = (a->grid + side - 1) / side;
+    unsigned per_window = static_cast<unsigned>((side * side + kGeneralQueries - 1) / kGeneralQueries);
+    Grid blocks = {static_cast<unsigned>(windows * windows) * per_window, static_cast<unsigned>(a->heads), static_cast<unsigned>(a->qkv.n[0])};
+    return launch("attention_general", attention_general<T>, blocks, kGeneralThreads, general_bytes(hd, side), cuda->stream,
+                  static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data), static_cast<const T *>(a->rel_h.data),
+                  static_cast<const T *>(a->rel_w.data), static_cast<T *>(a->y.data), a->heads, hd, a->grid, side,
+                  1.0f / sqrtf(static_cast<float>(hd)));
+}
+
+template <class T> static const char *run_fast(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
     if (a->window == 0) {
         if (a->grid == 32) return run_global<T, 32, 64>(cuda, a);
         return hd == 64 ? run_global<T, 64, 64>(cuda, a) : run_global<T, 64, 80>(cuda, a);
@@ -300,22 +312,27 @@ template <class T> static const char *attention_run(const samc__cuda *cuda, cons
 
 } // namespace samc
 
-extern "C" samc__attention_kernel samc__attention_relpos_cuda_kernel(int grid, int window, int hd) {
-    if (window == 0) return (grid == 64 && (hd == 64 || hd == 80)) || (grid == 32 && hd == 64) ? SAMC__ATTENTION_GLOBAL : SAMC__ATTENTION_NONE;
-    return (window == 14 && (hd == 64 || hd == 80)) || (window == 8 && hd == 64) ? SAMC__ATTENTION_WINDOW : SAMC__ATTENTION_NONE;
+extern "C" samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *a) {
+    int64_t hd = a->y.n[2] / a->heads;
+    if (a->qkv.dtype == SAMC__F32 || a->rel_h.data == nullptr) return SAMC__ATTENTION_GENERAL;
+    if (a->window == 0) return (a->grid == 64 && (hd == 64 || hd == 80)) || (a->grid == 32 && hd == 64) ? SAMC__ATTENTION_GLOBAL : SAMC__ATTENTION_GENERAL;
+    return (a->window == 14 && (hd == 64 || hd == 80)) || (a->window == 8 && hd == 64) ? SAMC__ATTENTION_WINDOW : SAMC__ATTENTION_GENERAL;
 }
 
 extern "C" samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
     using namespace samc;
     int hd = static_cast<int>(a->y.n[2] / a->heads);
-    SAMC_REQUIRE("attention_relpos", samc__attention_relpos_cuda_kernel(a->grid, a->window, hd) != SAMC__ATTENTION_NONE);
-    SAMC_REQUIRE("attention_relpos", a->rel_h.data != nullptr && a->rel_w.data != nullptr);
     SAMC_REQUIRE("attention_relpos", a->heads <= 65535 && a->qkv.n[0] <= 65535);
     samc__dtype type = a->qkv.dtype;
-    SAMC_REQUIRE("attention_relpos", type == SAMC__F16 || type == SAMC__BF16);
-    SAMC_REQUIRE("attention_relpos", a->rel_h.dtype == type && a->rel_w.dtype == type && a->y.dtype == type);
-    SAMC_REQUIRE("attention_relpos", a->qkv_bias.data == nullptr || a->qkv_bias.dtype == type);
+    SAMC_REQUIRE("attention_relpos", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
+    SAMC_REQUIRE("attention_relpos", a->y.dtype == type && (a->qkv_bias.data == nullptr || a->qkv_bias.dtype == type));
+    SAMC_REQUIRE("attention_relpos", a->rel_h.data == nullptr || (a->rel_h.dtype == type && a->rel_w.dtype == type));
+    if (samc__attention_relpos_cuda_kernel(a) == SAMC__ATTENTION_GENERAL) {
+        SAMC_REQUIRE("attention_relpos", general_bytes(hd, a->window ? a->window : a->grid) <= kMostShared);
+        return started(cuda, "attention_relpos", type == SAMC__F32 ? run_general<float>(cuda, a, hd) :
+                                                 type == SAMC__F16 ? run_general<f16>(cuda, a, hd) : run_general<bf16>(cuda, a, hd));
+    }
     SAMC_REQUIRE("attention_relpos", aligned16(a->qkv.data) && aligned16(a->qkv_bias.data) && aligned16(a->rel_h.data));
     SAMC_REQUIRE("attention_relpos", aligned16(a->rel_w.data) && aligned16(a->y.data));
-    return started(cuda, "attention_relpos", type == SAMC__F16 ? attention_run<f16>(cuda, a, hd) : attention_run<bf16>(cuda, a, hd));
+    return started(cuda, "attention_relpos", type == SAMC__F16 ? run_fast<f16>(cuda, a, hd) : run_fast<bf16>(cuda, a, hd));
 }

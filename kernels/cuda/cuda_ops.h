@@ -26,16 +26,17 @@ typedef struct samc__cuda {
 /* x f32 with y f32, f16 or bf16, or x and y both f16 or both bf16; gain and bias f32. y may be x. */
 samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *args);
 
-/* qkv, qkv_bias, rel_h, rel_w and y all f16 or all bf16; softmax and accumulation fp32. Shapes: see attention_relpos_cuda_kernel. */
+/* qkv, qkv_bias, rel_h, rel_w and y all f32, all f16 or all bf16; softmax and accumulation fp32. Any shape whose tiles fit shared
+ * memory (hd 192 with a side of 64 does). */
 samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__attention_relpos_args *args);
 
-/* Which attention kernel serves a shape; a pure function. NONE: not supported (then the call fails). */
+/* Which attention kernel serves the dtypes and shapes of a call; a pure function. */
 typedef enum samc__attention_kernel {
-    SAMC__ATTENTION_NONE,
-    SAMC__ATTENTION_GLOBAL, /* grid 64 with hd 64 or 80; grid 32 with hd 64 */
-    SAMC__ATTENTION_WINDOW  /* any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
+    SAMC__ATTENTION_GENERAL, /* f32, no tables, or a shape without a tensor-core kernel: plain multiply-adds */
+    SAMC__ATTENTION_GLOBAL,  /* 16-bit: grid 64 with hd 64 or 80; grid 32 with hd 64 */
+    SAMC__ATTENTION_WINDOW   /* 16-bit, any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
 } samc__attention_kernel;
-samc__attention_kernel samc__attention_relpos_cuda_kernel(int grid, int window, int hd);
+samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-// The check of attention_relpos: images, heads, hd, grid, window (0 global), bias (0, 1), type (1 f16, 2 bf16).
+// The check of attention_relpos: images, heads, hd, grid, window (0 global), bias (0, 1), type (0 f32, 1 f16, 2 bf16), tables (0, 1).
 #include "emu_test.h"
 
 #include <cmath>
@@ -9,7 +9,7 @@ namespace {
 
 struct Problem {
     int images, heads, hd, grid, side; // side of a window, or of the grid
-    const std::vector<float> &qkv, &bias, &rel_h, &rel_w; // bias: empty means zeros
+    const std::vector<float> &qkv, &bias, &rel_h, &rel_w; // bias, tables: empty means zeros
     int sample;                                           // every sample-th query of an image is compared
 };
 
@@ -24,7 +24,7 @@ void attend(const Problem &p, samc__dtype type, int image, int head, int y, int 
     };
     std::vector<double> score(size_t(side * side)), up(static_cast<size_t>(side)), across(static_cast<size_t>(side));
     for (int k = 0; k < side; k++)
-        for (int c = 0; c < p.hd; c++) {
+        for (int c = 0; c < p.hd && !p.rel_h.empty(); c++) {
             up[size_t(k)] += part(y, x, 0, c) * p.rel_h[size_t((y - top - k + side - 1) * p.hd + c)];
             across[size_t(k)] += part(y, x, 0, c) * p.rel_w[size_t((x - left - k + side - 1) * p.hd + c)];
         }
@@ -64,8 +64,10 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     samc__attention_relpos_args args = {};
     args.qkv = qkv.view(samc__view3(nullptr, images, grid * grid, 3 * d));
     if (c.p[5]) args.qkv_bias = bias.view(samc__view1(nullptr, 3 * d));
-    args.rel_h = rel_h.view(samc__view2(nullptr, 2 * side - 1, hd));
-    args.rel_w = rel_w.view(samc__view2(nullptr, 2 * side - 1, hd));
+    if (c.p[7]) {
+        args.rel_h = rel_h.view(samc__view2(nullptr, 2 * side - 1, hd));
+        args.rel_w = rel_w.view(samc__view2(nullptr, 2 * side - 1, hd));
+    }
     args.y = y.view(samc__view3(nullptr, images, grid * grid, d));
     args.heads = heads;
     args.grid = grid;
@@ -75,12 +77,22 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
     std::vector<float> nothing;
-    Problem p = {images, heads, hd, grid, side, qkv.host, c.p[5] ? bias.host : nothing, rel_h.host, rel_w.host, 1};
+    Problem p = {images, heads, hd, grid, side, qkv.host, c.p[5] ? bias.host : nothing, c.p[7] ? rel_h.host : nothing, c.p[7] ? rel_w.host : nothing, 1};
     // A prime step meets every position in a warp and a window in turn; whatever was not written is NaN and is found anyway.
     if (tokens * size_t(side * side * heads) > 100000) p.sample = 13;
     if (tokens * size_t(side * side * heads) > 2000000) p.sample = 127;
     for (size_t i = 0; i < y.count; i++)
         if (std::isnan(y.at(i))) failed("token %zu, channel %zu not written or NaN", i / size_t(d), i % size_t(d));
+    // In f32 the naive kernel is the reference operator.
+    std::vector<float> whole(type == SAMC__F32 ? y.count : 0);
+    if (type == SAMC__F32) {
+        samc__attention_relpos_args host = args;
+        host.qkv.data = qkv.host.data();
+        if (c.p[5]) host.qkv_bias.data = bias.host.data();
+        if (c.p[7]) host.rel_h.data = rel_h.host.data(), host.rel_w.data = rel_w.host.data();
+        host.y.data = whole.data();
+        if (samc__attention_relpos_ref(&reference, &host) != SAMC_OK) failed("the reference failed");
+    }
     std::vector<double> exact, one(static_cast<size_t>(hd));
     std::vector<float> naive, got, one_naive(static_cast<size_t>(hd));
     for (int image = 0; image < images; image++)
@@ -88,8 +100,11 @@ static void attention_relpos(const Case &c, uint64_t seed) {
             for (int query = (image + head) % p.sample; query < grid * grid; query += p.sample) {
                 attend(p, type, image, head, query / grid, query % grid, one.data(), one_naive.data());
                 exact.insert(exact.end(), one.begin(), one.end());
-                naive.insert(naive.end(), one_naive.begin(), one_naive.end());
-                for (int i = 0; i < hd; i++) got.push_back(y.at((size_t(image * grid * grid + query)) * size_t(d) + size_t(head * hd + i)));
+                size_t at = (size_t(image * grid * grid + query)) * size_t(d) + size_t(head * hd);
+                for (int i = 0; i < hd; i++) {
+                    naive.push_back(type == SAMC__F32 ? whole[at + size_t(i)] : one_naive[size_t(i)]);
+                    got.push_back(y.at(at + size_t(i)));
+                }
             }
     Error e = compare(got, exact), limit = compare(naive, exact);
     const emu::Counters &n = emu::now.counters;
@@ -100,21 +115,33 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     for (const Tensor *t : {&qkv, &bias, &rel_h, &rel_w, &y}) t->device->check();
 }
 
-static const Check check("attention_relpos", "images heads hd grid window bias type", {
+static const Check check("attention_relpos", "images heads hd grid window bias type tables", {
     // Windows: whole, ragged by 1 token, by several, smaller than a window; with and without a bias; batches and heads.
-    {false, {1, 1, 64, 8, 8, 0, 1}},
-    {false, {2, 1, 64, 9, 8, 1, 2}},
-    {false, {1, 2, 64, 5, 14, 1, 1}},
-    {false, {1, 1, 64, 15, 14, 1, 2}},
-    {false, {1, 1, 80, 20, 14, 0, 2}},
-    {false, {1, 2, 80, 14, 14, 1, 1}},
-    {false, {1, 1, 64, 32, 0, 1, 2}},
-    {true, {2, 3, 64, 32, 0, 1, 1}},
-    {true, {1, 3, 64, 32, 8, 1, 2}},
-    {true, {1, 1, 64, 64, 14, 1, 1}},
-    {true, {1, 1, 80, 64, 14, 1, 2}},
-    {true, {1, 1, 64, 64, 0, 1, 2}},
-    {true, {1, 1, 80, 64, 0, 1, 1}},
+    {false, {1, 1, 64, 8, 8, 0, 1, 1}},
+    {false, {2, 1, 64, 9, 8, 1, 2, 1}},
+    {false, {1, 2, 64, 5, 14, 1, 1, 1}},
+    {false, {1, 1, 64, 15, 14, 1, 2, 1}},
+    {false, {1, 1, 80, 20, 14, 0, 2, 1}},
+    {false, {1, 2, 80, 14, 14, 1, 1, 1}},
+    {false, {1, 1, 64, 32, 0, 1, 2, 1}},
+    // The general kernel: one token, odd sizes, keys that fill no tile, a head dim beyond a warp's lanes; all three types; no tables.
+    {false, {1, 1, 1, 1, 0, 1, 0, 1}},
+    {false, {2, 3, 5, 3, 2, 1, 0, 1}},
+    {false, {1, 2, 33, 7, 0, 1, 0, 1}},
+    {false, {1, 1, 80, 9, 7, 0, 0, 1}},
+    {false, {1, 2, 64, 15, 14, 1, 0, 1}},
+    {false, {1, 1, 16, 6, 4, 1, 0, 0}},
+    {false, {1, 2, 40, 9, 0, 1, 1, 1}},
+    {false, {2, 1, 96, 6, 5, 0, 2, 1}},
+    {true, {2, 3, 64, 32, 0, 1, 1, 1}},
+    {true, {1, 3, 64, 32, 8, 1, 2, 1}},
+    {true, {1, 1, 64, 64, 14, 1, 1, 1}},
+    {true, {1, 1, 80, 64, 14, 1, 2, 1}},
+    {true, {1, 1, 64, 64, 0, 1, 2, 1}},
+    {true, {1, 1, 80, 64, 0, 1, 1, 1}},
+    {true, {1, 1, 64, 32, 0, 1, 0, 1}},
+    {true, {1, 1, 80, 64, 14, 1, 0, 1}},
+    {true, {1, 1, 128, 64, 14, 1, 2, 1}},
 }, attention_relpos);
 
 } // namespace emu_test

@@ -2,6 +2,7 @@
 KERNEL = "kernels/attention_relpos_cuda.cu"
 DEVICE = "kernels/cuda/device.h"
 STEP = "kernels/cuda/attention_step.h"
+GENERAL = "kernels/cuda/attention_general.h"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)
 BUGS = {
@@ -22,6 +23,10 @@ BUGS = {
     "rows without padding: bank conflicts": (STEP, "return 2 * hd + 16;", "return 2 * hd + 32;"),
     "misaligned rows": (STEP, "return 2 * hd + 16;", "return 2 * hd + 8;"),
     "no rescale when the maximum moves": (STEP, "w.sum[tile][i] *= shrink;", ""),
+    "general: keys overwritten while others read": (GENERAL, "__syncthreads(); // everyone has left", "// everyone has left"),
+    "general: keys beyond the last take part": (GENERAL, "s[i] = my_key < keys ?", "s[i] = my_key < keys + 1 ?"),
+    "general: p read before it is written": (GENERAL, "sync_warp(); // p was", "// p was"),
+    "general: no rescale when the maximum moves": (GENERAL, "fmaf(out[(own + i) * hd + c], shrink[i], add[i])", "out[(own + i) * hd + c] + add[i]"),
     "asm: two registers of A swapped": (DEVICE, '"r"(a[0]), "r"(a[1]), "r"(a[2])', '"r"(a[0]), "r"(a[2]), "r"(a[1])', "ptx"),
     "asm: transposed ldmatrix is not": (DEVICE, "m8n8.x4.trans.shared", "m8n8.x4.shared", "ptx"),
 }
