@@ -23,7 +23,7 @@ typedef struct samc__cuda {
     samc_error *error;
 } samc__cuda;
 
-/* x f32 with y f32, f16 or bf16, or x and y both f16 or both bf16; gain and bias f32. y may be x. */
+/* x f32 with y and residual each f32, f16 or bf16, or x, residual and y all f16 or all bf16; sum as x; gain and bias f32. */
 samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *args);
 
 /* qkv, qkv_bias, rel_h, rel_w and y all f32, all f16 or all bf16; softmax and accumulation fp32. Any shape whose tiles fit shared

@@ -39,25 +39,29 @@ static bool linear_narrow(check *c, const int *p) {
     return true;
 }
 
-/* ---- layernorm: m c in_place ------------------------------------------------------------------------------------- */
+/* ---- layernorm: m c, y in place of x, residual (0, 1), sum (0 none, 1 its own, 2 in place of x, 3 of the residual) ---------- */
 
 static const test_case layernorm_cases[] = {
     {0, {1, 1, 0}}, {0, {3, 2, 0}}, {0, {5, 7, 1}}, {0, {2, 15, 0}}, {0, {9, 17, 1}}, {0, {65, 64, 0}}, {0, {130, 192, 1}}, {0, {4, 1283, 0}},
-    {1, {4096, 768, 0}}, {1, {4096, 256, 1}}, {1, {1024, 192, 0}}, {1, {448, 256, 1}},
+    {0, {1, 1, 0, 1, 1}}, {0, {5, 17, 1, 1, 0}}, {0, {9, 64, 0, 1, 2}}, {0, {130, 193, 1, 1, 3}}, {0, {66, 256, 0, 1, 0}},
+    {1, {4096, 768, 0}}, {1, {4096, 256, 1}}, {1, {1024, 192, 0}}, {1, {448, 256, 1}}, {1, {4096, 768, 0, 1, 2}},
 };
 
 static void layernorm_build(check *c, const int *p) {
     int64_t m = p[0], n = p[1];
     samc__layernorm_args *a = &c->args.layernorm;
-    *a = (samc__layernorm_args){.x = samc__view2(p[2] ? in_out(c, m * n, 2) : input(c, m * n, 2), m, n)};
+    *a = (samc__layernorm_args){.x = samc__view2(p[2] || p[4] == 2 ? in_out(c, m * n, 2) : input(c, m * n, 2), m, n)};
+    if (p[3]) a->residual = samc__view2(p[4] == 3 ? in_out(c, m * n, 1) : input(c, m * n, 1), m, n);
+    if (p[4]) a->sum = p[4] == 2 ? a->x : p[4] == 3 ? a->residual : samc__view2(output(c, m * n), m, n);
     a->norm = (samc__norm){samc__view1(input_around(c, n, 1, 0.2f), n), samc__view1(input_around(c, n, 0, 0.2f), n), 1e-6f};
     a->y = p[2] ? a->x : samc__view2(output(c, m * n), m, n);
 }
 
 static bool layernorm_narrow(check *c, const int *p) {
     samc__layernorm_args *a = &c->args.layernorm;
-    a->x = samc__view2(samc__f32(a->x) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
-    a->y = samc__view2(samc__f32(a->y) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
+    samc__view *rows[] = {&a->x, &a->y, &a->residual, &a->sum};
+    for (int i = 0; i < 4; i++)
+        if (rows[i]->data) *rows[i] = samc__view2(samc__f32(*rows[i]) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
     return p[0] > 1;
 }
 
@@ -121,7 +125,7 @@ static bool conv_narrow(check *c, const int *p) {
  * deviation that errors are measured in. */
 const row encoder_rows[] = {
     {"linear", "m k n act residual strided bias", 2e-12, 2.5e-5, linear_cases, COUNT(linear_cases), linear_build, linear_narrow, NULL},
-    {"layernorm", "m c in_place", 1e-12, 5e-6, layernorm_cases, COUNT(layernorm_cases), layernorm_build, layernorm_narrow, NULL},
+    {"layernorm", "m c in_place residual sum", 1e-12, 5e-6, layernorm_cases, COUNT(layernorm_cases), layernorm_build, layernorm_narrow, NULL},
     /* The reference adds up the probabilities of up to 4356 keys one after another (2.1e-11 seen), and an average over so many
      * keys has a small deviation. */
     {"attention_relpos", "images heads hd grid window relpos bias", 4e-11, 2e-4, attention_cases, COUNT(attention_cases), attention_build, attention_narrow, NULL},
