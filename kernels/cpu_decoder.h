@@ -1,13 +1,17 @@
 /* What the decoder's operators of the cpu table share: image tokens as lanes.
  *
  * A panel holds PANEL image tokens as [channels][PANEL], so that everything that is done to each token alone - norms, softmax
- * over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across lanes. */
+ * over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across lanes. * Image tokens that are projected (shared by prompts, or because T is large: kernels/decoder_form.h) are projected for as many
+ * entries of keys at a time as make ENTRY_TOKENS, so that memory does not grow with the number of prompts. */
 #ifndef SAMC_KERNELS_CPU_DECODER_H
 #define SAMC_KERNELS_CPU_DECODER_H
 
 #include "kernels/attend_ref.h"
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
+#include "kernels/decoder_form.h"
+
+enum { ENTRY_TOKENS = 4096 };
 
 /* out [8][ld_out] = in [8][ld_in] transposed. */
 SAMC__INLINE void transpose8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
@@ -89,6 +93,40 @@ SAMC__INLINE void add_rows(const float *a, const float *b, int64_t count, float 
     int64_t i = 0;
     for (; i + VW <= count; i += VW) vf_store(out + i, vf_add(vf_load(a + i), vf_load(b + i)));
     if (i < count) vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));
+}
+
+typedef struct panel_task {
+    const float *in; /* [entries, N, inner] */
+    float *out;      /* [entries][ceil(N / PANEL)][inner][PANEL] */
+    int64_t n, panels, inner;
+} panel_task;
+
+__attribute__((unused)) static void panel_items(void *context, int64_t begin, int64_t end, int worker) {
+    const panel_task *t = context;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t entry = i / t->panels, token = i % t->panels * PANEL;
+        to_panel(t->in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner, t->out + i * PANEL * t->inner);
+    }
+}
+
+/* Floats of scratch of project_panels(). */
+SAMC__INLINE int64_t project_floats(int64_t entries, int64_t n, int64_t c, int64_t inner) { return round_to(entries * n * (c + inner), 16); }
+
+/* panels [entries][ceil(N / PANEL)][inner][PANEL] of (x + pe) . w^T + b, or of `made` [entries, N, inner] where that is not NULL.
+ * x [entries, N, C], pe [N, C]. */
+__attribute__((unused)) static samc_status project_panels(const samc__exec *exec, const float *x, const float *pe, const samc__projection *p,
+                                                          const float *made, int64_t entries, int64_t n, float *scratch, float *panels) {
+    int64_t inner = p->w.n[0], c = p->w.n[1], count = (n + PANEL - 1) / PANEL;
+    samc__view none = {0};
+    if (made == NULL) {
+        float *sums = scratch, *y = scratch + entries * n * c;
+        for (int64_t i = 0; i < entries; i++) add_rows(x + i * n * c, pe, n * c, sums + i * n * c);
+        SAMC__TRY(samc__project(exec, samc__view3(sums, entries, n, c), *p, none, samc__view3(y, entries, n, inner)));
+        made = y;
+    }
+    samc__parallel(exec, (double)(entries * n * inner) * 8, entries * count, 8, panel_items, &(panel_task){made, panels, n, count, inner});
+    return SAMC_OK;
 }
 
 /* y . x over n elements. */

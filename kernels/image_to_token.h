@@ -13,6 +13,7 @@ typedef struct samc__image_to_token_args {
     samc__view key_pe; /* [N, C] */
     bool shared; /* an entry is the same for every prompt of its image, also of other batches: decides what is computed once, so
                   * that a prompt's result does not depend on how many came with it. Implied by B < prompts. */
+    samc__view image_q; /* [B, N, inner], taken in place of (keys + key_pe) Wq^T + bq where it has data */
     samc__attention attention; /* inner width C / 2 in SAM */
     samc__norm norm; /* [C] */
     samc__view y; /* [prompts, N, C] */

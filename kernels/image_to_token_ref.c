@@ -8,6 +8,7 @@ samc_status samc__image_to_token_check(const samc__image_to_token_args *a, samc_
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->keys, a->keys.n[0], n, c) && a->keys.n[0] > 0 && p % a->keys.n[0] == 0);
     SAMC__REQUIRE(error, "image_to_token", samc__is2(a->key_pe, n, c));
     SAMC__REQUIRE(error, "image_to_token", samc__attention_fits(&a->attention, c));
+    SAMC__REQUIRE(error, "image_to_token", a->image_q.data == NULL || samc__is3(a->image_q, a->keys.n[0], n, a->attention.q.w.n[0]));
     SAMC__REQUIRE(error, "image_to_token", samc__is1(a->norm.g, c) && samc__is1(a->norm.b, c));
     SAMC__REQUIRE(error, "image_to_token", samc__is3(a->y, p, n, c));
     return SAMC_OK;
@@ -22,19 +23,24 @@ double samc__image_to_token_flops(const samc__image_to_token_args *a) {
 samc_status samc__image_to_token_ref(const samc__exec *exec, const samc__image_to_token_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], b = a->keys.n[0], n = a->keys.n[1];
     int64_t inner = a->attention.q.w.n[0];
-    float *block = exec->allocate(exec->memory, samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(b, n, c + inner) +
+    int64_t made = a->image_q.data ? 0 : b; /* entries projected here */
+    float *block = exec->allocate(exec->memory, samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(made, n, c + inner) +
                                                     samc__bytes3(p, n, inner));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)p);
     samc__view queries_pe = samc__view3(block, p, t, c), k = samc__view3(block + p * t * c, p, t, inner);
     samc__view v = samc__view3(samc__f32(k) + p * t * inner, p, t, inner);
     samc__view keys_pe = samc__view3(samc__f32(v) + p * t * inner, b, n, c);
-    samc__view q = samc__view3(samc__f32(keys_pe) + b * n * c, b, n, inner);
-    samc__view out = samc__view3(samc__f32(q) + b * n * inner, p, n, inner);
+    samc__view q = samc__view3(samc__f32(keys_pe) + made * n * c, b, n, inner);
+    samc__view out = samc__view3(samc__f32(q) + made * n * inner, p, n, inner);
     samc__view none = {0};
     samc__add_broadcast_ref(a->queries, a->pe, queries_pe);
-    samc__add_broadcast_ref(a->keys, samc__view3(samc__f32(a->key_pe), 1, n, c), keys_pe);
-    samc_status status = samc__project(exec, keys_pe, a->attention.q, none, q);
-    if (status == SAMC_OK) status = samc__project(exec, queries_pe, a->attention.k, none, k);
+    samc_status status = samc__project(exec, queries_pe, a->attention.k, none, k);
+    if (a->image_q.data) {
+        q = a->image_q;
+    } else if (status == SAMC_OK) {
+        samc__add_broadcast_ref(a->keys, samc__view3(samc__f32(a->key_pe), 1, n, c), keys_pe);
+        status = samc__project(exec, keys_pe, a->attention.q, none, q);
+    }
     if (status == SAMC_OK) status = samc__project(exec, a->queries, a->attention.v, none, v);
     if (status == SAMC_OK) status = samc__attend_ref(exec, q, k, v, a->attention.heads, out);
     for (int64_t i = 0, rows = p / b * n; i < b && status == SAMC_OK; i++) {

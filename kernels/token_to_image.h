@@ -14,6 +14,8 @@ typedef struct samc__token_to_image_args {
     samc__view key_pe; /* [N, C] */
     bool shared; /* an entry is the same for every prompt of its image, also of other batches: decides what is computed once, so
                   * that a prompt's result does not depend on how many came with it. Implied by B < prompts. */
+    samc__view image_k, image_v; /* [B, N, inner], taken in place of the projections of keys where they have data: (keys + key_pe)
+                                  * Wk^T + bk and keys Wv^T + bv, made once for an image that is prompted again and again */
     samc__attention attention; /* inner width C / 2 in SAM */
     samc__norm norm; /* [C] */
 } samc__token_to_image_args;

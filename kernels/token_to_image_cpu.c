@@ -1,7 +1,7 @@
 /* token_to_image for AVX2 and AVX-512, with the projections of the image side folded onto the tokens.
  *
  * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the place of two
- * with C / 2, and bk cancels in the softmax. Where the prompts of an image share its keys, their projections are computed once instead.
+ * with C / 2, and bk cancels in the softmax. Where the prompts of an image share its keys, or tokens are many, keys are projected.
  * Keys go by in tiles with the softmax on the fly; fixed segments of keys, merged in order at the end, keep every core busy
  * on a single prompt without the result depending on how many there are. */
 #include "kernels/cpu_decoder.h"
@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TILE_KEYS = 128, STRIDE = TILE_KEYS + 16, SEGMENT = 1024, MOST_TOKENS = 64 };
+enum { TILE_KEYS = 128, STRIDE = TILE_KEYS + 16, SEGMENT = 1024 };
 SAMC__DEFINE_TILE(tile_q, 1, MR)      /* folded queries as [k][MR] */
 SAMC__DEFINE_TILE(tile_p, STRIDE, 1)  /* probabilities as [MR][STRIDE] */
 
@@ -17,14 +17,15 @@ typedef struct image_task {
     const samc__token_to_image_args *args;
     int64_t p, t, c, n, inner, hd;
     int64_t b, each;        /* entries of keys, and prompts that read one */
-    int64_t groups, rows;   /* folded: 1 and heads * T; hoisted: heads and T */
+    int64_t first;          /* entry: that of the first prompt of this round */
+    int64_t groups, rows;   /* folded: 1 and heads * T; projected: heads and T */
     int64_t k, wide, widep; /* length of a folded query, of an output row, and rounded up to whole vectors */
     int64_t segments, panels; /* of one entry of keys */
     const float *q;         /* [P, T, inner] */
     float *left;            /* [P][left_floats]: folded queries, by group in tiles of MR rows */
     int64_t left_floats;
-    float *features;        /* hoisted: projected keys as panels [B][N / PANEL][inner][PANEL]; folded: NULL */
-    const float *values;    /* hoisted: projected values [B, N, inner] and a vector more; folded: NULL */
+    float *features;        /* projected keys of this round's entries as panels [..][N / PANEL][inner][PANEL]; folded: NULL */
+    const float *values;    /* projected values [.., N, inner], with a vector more where heads are no whole vectors; folded: NULL */
     float *part;            /* [P][segments][part_floats]: out [groups * rows][widep], largest, sum [groups * rows] */
     int64_t part_floats;
     float *heads_out;       /* [P, T, inner] */
@@ -85,7 +86,7 @@ static void attend_tile(int rows, int64_t keys, int64_t k, const float *q, const
     if (at < widep) tile_p_1(rows, score, values + at, ldv, keys, out + at, widep, TILE_ADD);
 }
 
-/* One item: one segment of the keys of one prompt. */
+/* One item: one segment of the keys of one prompt of this round. */
 static void attend_segments(void *context, int64_t begin, int64_t end, int worker) {
     const image_task *t = context;
     const samc__token_to_image_args *a = t->args;
@@ -93,10 +94,10 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
     float *score = t->scratch + worker * t->scratch_floats, *sums = score + MR * STRIDE; /* [MR][STRIDE], [PANEL][C] */
     float *panels = sums + PANEL * t->c, *copy = panels + TILE_KEYS * t->c; /* [TILE_KEYS / PANEL][C][PANEL], [TILE_KEYS][widep] */
     for (int64_t item = begin; item < end; item++) {
-        int64_t prompt = item / t->segments, first = item % t->segments * SEGMENT, last = first + SEGMENT < t->n ? first + SEGMENT : t->n;
-        int64_t entry = prompt / t->each;
-        const float *keys = samc__f32(a->keys) + entry * t->n * t->c; /* [N, C] */
-        float *out = t->part + item * t->part_floats, *largest = out + all * t->widep, *sum = largest + all;
+        int64_t prompt = t->first * t->each + item / t->segments, entry = item / t->segments / t->each; /* of this round */
+        int64_t first = item % t->segments * SEGMENT, last = first + SEGMENT < t->n ? first + SEGMENT : t->n;
+        const float *keys = samc__f32(a->keys) + (t->first + entry) * t->n * t->c; /* [N, C] */
+        float *out = t->part + (prompt * t->segments + item % t->segments) * t->part_floats, *largest = out + all * t->widep, *sum = largest + all;
         memset(out, 0, (size_t)t->part_floats * sizeof(float));
         for (int64_t i = 0; i < all; i++) largest[i] = SAMC__NEGLIGIBLE;
         for (int64_t key = first; key < last; key += TILE_KEYS) {
@@ -157,66 +158,66 @@ static void merge_prompts(void *context, int64_t begin, int64_t end, int worker)
         }
 }
 
-/* Projected keys as panels. */
-static void panel_items(void *context, int64_t begin, int64_t end, int worker) {
-    const image_task *t = context;
-    const float *in = t->scratch; /* [B, N, inner] */
-    (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        int64_t entry = i / t->panels, token = i % t->panels * PANEL;
-        to_panel(in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner, t->features + i * PANEL * t->inner);
-    }
-}
+/* What one round of entries needs beside the task: where their projections go. */
+typedef struct round_buffers {
+    float *values, *panels, *scratch; /* [entries, N, inner] and a vector more, panels of the keys, project_floats() */
+} round_buffers;
 
-/* k = (keys + pe) Wk^T as panels and v = keys Wv^T + bv, of keys that prompts share. bk cancels in the softmax. */
-static samc_status project_shared(const samc__exec *exec, image_task *t, float *sums, float *k, float *v) {
+/* Projected keys and values of the round's entries. bk cancels in the softmax. */
+static samc_status project_round(const samc__exec *exec, image_task *t, int64_t entries, const round_buffers *b) {
     const samc__token_to_image_args *a = t->args;
+    const float *keys = samc__f32(a->keys) + t->first * t->n * t->c;
+    int64_t at = t->first * t->n * t->inner, floats = entries * t->n * t->inner;
     samc__projection no_bias = {.w = a->attention.k.w};
     samc__view none = {0};
-    for (int64_t i = 0; i < t->b; i++)
-        add_rows(samc__f32(a->keys) + i * t->n * t->c, samc__f32(a->key_pe), t->n * t->c, sums + i * t->n * t->c);
-    SAMC__TRY(samc__project(exec, samc__view3(sums, t->b, t->n, t->c), no_bias, none, samc__view3(k, t->b, t->n, t->inner)));
-    SAMC__TRY(samc__project(exec, a->keys, a->attention.v, none, samc__view3(v, t->b, t->n, t->inner)));
-    image_task panels = *t;
-    panels.scratch = k;
-    samc__parallel(exec, (double)(t->b * t->n * t->inner) * 8, t->b * t->panels, 8, panel_items, &panels);
+    t->features = b->panels, t->values = b->values;
+    SAMC__TRY(project_panels(exec, keys, samc__f32(a->key_pe), &no_bias, a->image_k.data ? samc__f32(a->image_k) + at : NULL, entries, t->n, b->scratch, b->panels));
+    if (a->image_v.data == NULL)
+        return samc__project(exec, samc__view3(keys, entries, t->n, t->c), a->attention.v, none, samc__view3(b->values, entries, t->n, t->inner));
+    if (t->hd % VW == 0) t->values = samc__f32(a->image_v) + at;
+    else memcpy(b->values, samc__f32(a->image_v) + at, (size_t)floats * sizeof(float)); /* the last vector reads beyond its row */
     return SAMC_OK;
 }
 
 samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
-    image_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1]};
+    image_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1], .b = a->keys.n[0]};
     int64_t heads = a->attention.heads;
-    t.b = a->keys.n[0], t.each = t.p / t.b;
-    bool hoisted = a->shared || t.b != t.p;
-    t.inner = a->attention.q.w.n[0], t.hd = t.inner / heads;
-    if (t.t > MOST_TOKENS) return samc__token_to_image_ref(exec, a); /* folding no longer pays, and its buffers grow with T */
-    t.groups = hoisted ? heads : 1, t.rows = hoisted ? t.t : heads * t.t;
-    t.k = t.wide = hoisted ? t.hd : t.c;
+    t.each = t.p / t.b, t.inner = a->attention.q.w.n[0], t.hd = t.inner / heads;
+    bool projected = a->shared || a->image_k.data || t.each > 1 || !samc__folds(t.t);
+    t.groups = projected ? heads : 1, t.rows = projected ? t.t : heads * t.t;
+    t.k = t.wide = projected ? t.hd : t.c;
     t.widep = round_to(t.wide, VW);
     t.segments = (t.n + SEGMENT - 1) / SEGMENT, t.panels = (t.n + PANEL - 1) / PANEL;
     t.left_floats = t.groups * round_to(t.rows, MR) * t.k;
     t.part_floats = round_to(t.groups * t.rows * (t.widep + 2), 16);
     t.scratch_floats = round_to(MR * STRIDE + PANEL * t.c + TILE_KEYS * (t.c + t.widep), 16);
-    int64_t np = t.b * t.panels * PANEL, tokens = round_to(t.p * t.t * t.inner, 16), queries = round_to(t.p * t.t * t.c, 16);
-    int64_t left = round_to(t.p * t.left_floats, 16), part = t.p * t.segments * t.part_floats, values = np * t.inner + VW;
-    int64_t shared = hoisted ? np * (t.c + 2 * t.inner) + values : 0;
-    float *block = exec->allocate(exec->memory, (size_t)(queries + 2 * tokens + left + part + exec->workers * t.scratch_floats + shared) * sizeof(float));
+    int64_t together = !projected || t.n * t.b <= ENTRY_TOKENS ? t.b : t.n < ENTRY_TOKENS ? ENTRY_TOKENS / t.n : 1;
+    int64_t tokens = round_to(t.p * t.t * t.inner, 16), queries = round_to(t.p * t.t * t.c, 16);
+    int64_t left = round_to(t.p * t.left_floats, 16), part = t.p * t.segments * t.part_floats;
+    int64_t values = projected ? round_to(together * t.n * t.inner + VW, 16) : 0, panels = projected ? together * t.panels * PANEL * t.inner : 0;
+    int64_t projections = projected && !a->image_k.data ? project_floats(together, t.n, t.c, t.inner) : 0;
+    float *block = exec->allocate(exec->memory, (size_t)(queries + 2 * tokens + left + part + exec->workers * t.scratch_floats + values +
+                                                         panels + projections) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
     float *queries_pe = block, *q = queries_pe + queries;
     samc__view none = {0}, out = samc__view3(q + tokens, t.p, t.t, t.inner);
     t.q = q, t.heads_out = q + tokens, t.left = q + 2 * tokens, t.part = t.left + left, t.scratch = t.part + part;
+    round_buffers buffers = {.values = t.scratch + exec->workers * t.scratch_floats};
+    buffers.panels = buffers.values + values, buffers.scratch = buffers.panels + panels;
+    if (projected) {
+        t.features = buffers.panels; /* tells the form */
+        memset(buffers.values + together * t.n * t.inner, 0, VW * sizeof(float));
+    }
+    double work = 4.0 * (double)(t.groups * t.rows * t.k) * (double)t.n * (double)t.p;
     add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
     samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.q, none, samc__view3(q, t.p, t.t, t.inner));
-    if (status == SAMC_OK && hoisted) {
-        float *sums = t.scratch + exec->workers * t.scratch_floats, *k = sums + np * t.c, *v = k + np * t.inner;
-        t.features = v + values, t.values = v;
-        memset(v + t.b * t.n * t.inner, 0, (size_t)(values - t.b * t.n * t.inner) * sizeof(float));
-        status = project_shared(exec, &t, sums, k, v);
+    if (status == SAMC_OK) samc__parallel(exec, work / 100, t.p, 1, fold_prompts, &t);
+    for (; t.first < t.b && status == SAMC_OK; t.first += together) {
+        int64_t entries = t.b - t.first < together ? t.b - t.first : together, prompts = entries * t.each;
+        if (projected) status = project_round(exec, &t, entries, &buffers);
+        if (status == SAMC_OK) samc__parallel(exec, work * (double)prompts / (double)t.p, prompts * t.segments, 1, attend_segments, &t);
     }
     if (status == SAMC_OK) {
-        double work = 4.0 * (double)(t.groups * t.rows * t.k) * (double)t.n * (double)t.p;
-        samc__parallel(exec, work / 100, t.p, 1, fold_prompts, &t);
-        samc__parallel(exec, work, t.p * t.segments, 1, attend_segments, &t);
         samc__parallel(exec, work / 100, t.p, 1, merge_prompts, &t);
         status = samc__project(exec, out, a->attention.out, a->queries, a->queries);
     }

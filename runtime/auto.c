@@ -183,8 +183,8 @@ static samc_status add_masks(generator *g, const crop *c, const samc__geometry *
     return SAMC_OK;
 }
 
-/* One batch of point prompts on an encoded crop: decode, filter by predicted IoU, finish the survivors. */
-static samc_status process_points(generator *g, const crop *c, const samc__geometry *geometry, const float *embedding,
+/* One batch of point prompts on a crop, image `image` of the session: decode, filter by predicted IoU, finish the survivors. */
+static samc_status process_points(generator *g, const crop *c, const samc__geometry *geometry, int image,
                                   const double *xy, int n, samc_prompt *prompts, const samc_prompt **batch, float *points, int32_t *origin) {
     static const int32_t foreground = 1;
     int64_t mask_floats = (int64_t)g->low * g->low, kept = 0;
@@ -196,9 +196,11 @@ static samc_status process_points(generator *g, const crop *c, const samc__geome
         batch[i] = &prompts[i];
     }
     int most = samc__decode_batch(&g->s->model->config);
+    samc__image_side side;
+    SAMC__TRY(samc__session_side(g->s, image, 1, &side));
     for (int i = 0; i < n; i += most) {
         samc__prompt_batch args = {.prompts = batch + i, .count = n - i < most ? n - i : most, .images = 1, .tokens = 2,
-                                   .geometry = geometry, .embeddings = embedding, .key_pe = g->s->key_pe};
+                                   .geometry = geometry, .side = side, .key_pe = g->s->key_pe};
         SAMC__TRY(samc__decode(&g->s->exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks));
     }
     double decoded = samc__seconds();
@@ -221,7 +223,7 @@ static samc_status process_points(generator *g, const crop *c, const samc__geome
 }
 
 /* All points of one crop, then suppression within it by predicted IoU. */
-static samc_status process_crop(generator *g, const crop *c, const float *embedding) {
+static samc_status process_crop(generator *g, const crop *c, int image) {
     const samc__exec *exec = &g->s->exec;
     samc__geometry geometry = samc__geometry_of(g->s->model->config.img_size, c->x1 - c->x0, c->y1 - c->y0);
     int64_t first = g->found.count, batch = g->batch;
@@ -245,7 +247,7 @@ static samc_status process_crop(generator *g, const crop *c, const float *embedd
             xy[2 * j] = x * geometry.width;
             xy[2 * j + 1] = y * geometry.height;
         }
-        status = process_points(g, c, &geometry, embedding, xy, n, prompts, pointers, points_f32, origin);
+        status = process_points(g, c, &geometry, image, xy, n, prompts, pointers, points_f32, origin);
     }
     exec->release(exec->memory, xy);
     int64_t n = g->found.count - first;
@@ -263,7 +265,6 @@ static samc_status process_layer(generator *g, int layer) {
     samc_session *s = g->s;
     const samc__config *config = &s->model->config;
     int crops = 1 << 2 * layer, batch = samc__encode_batch(config);
-    int64_t floats = (int64_t)config->grid * config->grid * config->out_chans;
     SAMC__TRY(samc__session_reserve_images(s, batch < crops ? batch : crops));
     for (int i = 0; i < crops; i += batch) {
         int n = crops - i < batch ? crops - i : batch;
@@ -274,12 +275,13 @@ static samc_status process_layer(generator *g, int layer) {
             s->images[j].geometry = samc__geometry_of(config->img_size, images[j].width, images[j].height);
         }
         double start = samc__seconds();
+        s->side_images = 0; /* that of the crops before */
         SAMC__TRY(samc__encode(&s->exec, s->model, images, n, s->embeddings));
         g->total.encode_seconds += samc__seconds() - start;
         g->total.crops += n;
         for (int j = 0; j < n; j++) {
             crop c = crop_box(g, layer, i + j);
-            SAMC__TRY(process_crop(g, &c, s->embeddings + j * floats));
+            SAMC__TRY(process_crop(g, &c, j));
         }
     }
     return SAMC_OK;

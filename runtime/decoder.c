@@ -11,10 +11,9 @@ int samc__prompt_tokens(const samc_prompt *prompt) {
 }
 
 typedef struct decoder_buffers {
-    int64_t p, b, t, n, c;
+    int64_t p, t, n, c;
     float *queries, *pe;       /* [P, T, C] */
     float *hidden;             /* [P * T, decoder_mlp_dim], also MLP intermediates */
-    float *image;              /* [B, N, C] image embeddings + "no mask" embedding */
     float *keys;               /* [P, N, C] */
     float *hyper;              /* [P, masks, C / 8] */
     float *mlp;                /* 2 x [P, largest MLP width] */
@@ -30,14 +29,13 @@ static int64_t mlp_width(const samc__config *c) {
 }
 
 /* Lays the buffers out from `base` on and returns the floats needed; with base == NULL it only counts. */
-static int64_t place(const samc__config *c, int64_t p, int64_t images, int64_t sparse, bool masked, float *base, decoder_buffers *b) {
+static int64_t place(const samc__config *c, int64_t p, int64_t sparse, bool masked, float *base, decoder_buffers *b) {
     int64_t at = 0, t = 1 + c->mask_tokens + sparse, n = (int64_t)c->grid * c->grid, channels = c->out_chans;
-    *b = (decoder_buffers){.p = p, .b = images, .t = t, .n = n, .c = channels};
+    *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
 #define PLACE(field, floats) (b->field = base ? (void *)(base + at) : NULL, at += ((floats) + 15) / 16 * 16)
     PLACE(queries, p * t * channels);
     PLACE(pe, p * t * channels);
     PLACE(hidden, p * t * c->decoder_mlp_dim);
-    PLACE(image, images * n * channels);
     PLACE(keys, p * n * channels);
     PLACE(hyper, p * c->mask_tokens * (channels / 8));
     PLACE(mlp, 2 * p * mlp_width(c));
@@ -50,12 +48,44 @@ static int64_t place(const samc__config *c, int64_t p, int64_t images, int64_t s
     return at;
 }
 
-size_t samc__decode_bytes(const samc__config *c, int prompts, int images, int tokens, int workers) {
+size_t samc__decode_bytes(const samc__config *c, int prompts, int tokens, int workers) {
     decoder_buffers b;
     int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim, p = prompts;
-    int64_t floats = place(c, p, images, tokens - 1 - c->mask_tokens, true, NULL, &b);
+    int64_t floats = place(c, p, tokens - 1 - c->mask_tokens, true, NULL, &b);
     int64_t scratch = p * (n + tokens) * (c->out_chans + 2 * inner) + workers * n; /* of token_to_image, the largest */
     return (size_t)(floats + scratch) * sizeof(float) + 256;
+}
+
+int64_t samc__image_side_floats(const samc__config *c, int images) {
+    return images * (int64_t)c->grid * c->grid * (c->out_chans + 3 * (int64_t)c->decoder_attention_dim);
+}
+
+samc__image_side samc__image_side_at(const samc__config *c, int images, float *base) {
+    int64_t rows = images * (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim;
+    float *k = base + rows * c->out_chans;
+    return (samc__image_side){.keys = base, .k = k, .v = k + rows * inner, .q = k + 2 * rows * inner};
+}
+
+samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const float *embeddings, const float *key_pe, int images,
+                                  const samc__image_side *side) {
+    const samc__config *config = &model->config;
+    const samc__decoder_layer_weights *w = &model->weights.layers[0];
+    int64_t c = config->out_chans, n = (int64_t)config->grid * config->grid, rows = images * n, inner = config->decoder_attention_dim;
+    float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
+    if (sums == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", images);
+    samc__view keys = samc__view2(side->keys, rows, c), with_pe = samc__view2(sums, rows, c);
+    samc_status status = samc__add_rows(exec, &(samc__add_rows_args){
+        .x = samc__view2(embeddings, rows, c), .b = samc__view1(model->weights.no_mask_embed, c), .y = keys});
+    if (status == SAMC_OK) /* an image is one row here */
+        status = samc__add_rows(exec, &(samc__add_rows_args){
+            .x = samc__view2(side->keys, images, n * c), .b = samc__view1(key_pe, n * c), .y = samc__view2(sums, images, n * c)});
+    const struct { samc__view x; samc__linear_weights w; float *y; } projections[3] = {
+        {with_pe, w->cross_token_to_image.k, side->k}, {keys, w->cross_token_to_image.v, side->v}, {with_pe, w->cross_image_to_token.q, side->q}};
+    for (int i = 0; i < 3 && status == SAMC_OK; i++)
+        status = samc__linear(exec, &(samc__linear_args){
+            .x = projections[i].x, .p = samc__linear_of(projections[i].w, inner, c), .y = samc__view2(projections[i].y, rows, inner)});
+    exec->release(exec->memory, sums);
+    return status;
 }
 
 /* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
@@ -108,10 +138,8 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
     const samc__config *config = &model->config;
     int64_t c = b->c, c2 = config->mask_in_chans, c1 = c2 / 4, low = 4 * (int64_t)config->grid;
     if (!batch->masked) {
-        *keys = samc__view3(b->image, b->b, b->n, c);
-        return samc__add_rows(exec, &(samc__add_rows_args){.x = samc__view2(batch->embeddings, b->b * b->n, c),
-                                                           .b = samc__view1(w->no_mask_embed, c),
-                                                           .y = samc__view2(b->image, b->b * b->n, c)});
+        *keys = samc__view3(batch->side.keys, batch->images, b->n, c);
+        return SAMC_OK;
     }
     for (int i = 0; i < batch->count; i++)
         memcpy(b->masks + i * low * low, batch->prompts[i]->mask_input, (size_t)(low * low) * sizeof(float));
@@ -123,7 +151,7 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
         .conv2 = {samc__view4(w->mask_conv2.w, c2, c1, 2, 2), samc__view1(w->mask_conv2.b, c2)},
         .norm2 = samc__norm_of(w->mask_norm2, c2, 1e-6f),
         .conv3 = samc__linear_of(w->mask_conv3, c, c2),
-        .image = samc__view3(batch->embeddings, b->b, b->n, c),
+        .image = samc__view3(batch->embeddings, batch->images, b->n, c),
         .y = *keys,
         .grid = config->grid,
     };
@@ -140,6 +168,7 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
     samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
     samc__view key_pe = samc__view2(batch->key_pe, b->n, c), absent = {0};
     for (int i = 0; i < config->decoder_depth; i++) {
+        bool shared = i == 0 && !batch->masked;
         const samc__decoder_layer_weights *w = &model->weights.layers[i];
         SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
                                                   .queries = queries,
@@ -152,7 +181,9 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                                  .pe = pe,
                                                  .keys = *keys,
                                                  .key_pe = key_pe,
-                                                 .shared = i == 0 && !batch->masked,
+                                                 .shared = shared,
+                                                 .image_k = shared ? samc__view3(batch->side.k, batch->images, b->n, inner) : absent,
+                                                 .image_v = shared ? samc__view3(batch->side.v, batch->images, b->n, inner) : absent,
                                                  .attention = samc__attention_of(&w->cross_token_to_image, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm2, c, 1e-5f),
                                              }));
@@ -165,7 +196,8 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                                  .pe = pe,
                                                  .keys = *keys,
                                                  .key_pe = key_pe,
-                                                 .shared = i == 0 && !batch->masked,
+                                                 .shared = shared,
+                                                 .image_q = shared ? samc__view3(batch->side.q, batch->images, b->n, inner) : absent,
                                                  .attention = samc__attention_of(&w->cross_image_to_token, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm4, c, 1e-5f),
                                                  .y = updated,
@@ -235,10 +267,10 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
 samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, bool multimask,
                          float *logits, float *iou) {
     decoder_buffers b;
-    int64_t floats = place(&model->config, batch->count, batch->images, batch->tokens, batch->masked, NULL, &b);
+    int64_t floats = place(&model->config, batch->count, batch->tokens, batch->masked, NULL, &b);
     float *base = exec->allocate(exec->memory, (size_t)floats * sizeof(float));
     if (base == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %lld bytes", batch->count, (long long)floats * 4);
-    place(&model->config, batch->count, batch->images, batch->tokens, batch->masked, base, &b);
+    place(&model->config, batch->count, batch->tokens, batch->masked, base, &b);
     samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
     exec->release(exec->memory, base);
     return status;

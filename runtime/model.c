@@ -132,6 +132,6 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .threads = model->threads,
         .weight_bytes = (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
-        .predict_bytes = samc__decode_bytes(c, samc__decode_batch(c), 1, 7, model->threads),
+        .predict_bytes = samc__decode_bytes(c, samc__decode_batch(c), 7, model->threads),
     };
 }

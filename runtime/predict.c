@@ -57,6 +57,8 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             batch[i] = first + i;
             geometry[i / each] = r->geometry[begin + i] = s->images[first[i].image].geometry;
         }
+        samc__image_side side = {0};
+        if (first->mask_input == NULL) SAMC__TRY(samc__session_side(s, first->image, images, &side));
         samc__prompt_batch args = {
             .prompts = batch,
             .count = n,
@@ -65,6 +67,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             .masked = first->mask_input != NULL,
             .geometry = geometry,
             .embeddings = s->images[first->image].embedding,
+            .side = side,
             .key_pe = s->key_pe,
         };
         SAMC__TRY(samc__decode(&s->exec, s->model, &args, multimask, r->logits + begin * mask_floats, r->iou + begin * r->masks));

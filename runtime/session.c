@@ -50,7 +50,14 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
     return SAMC_OK;
 }
 
+static void drop_side(samc_session *s) {
+    samc__memory_release(&s->memory, s->side_floats);
+    s->side_floats = NULL;
+    s->side_room = s->side_images = 0;
+}
+
 static void drop_images(samc_session *s) {
+    drop_side(s);
     samc__memory_release(&s->memory, s->embeddings);
     samc__memory_release(&s->memory, s->images);
     s->embeddings = NULL;
@@ -83,6 +90,27 @@ samc_status samc__session_reserve_images(samc_session *s, int count) {
     }
     for (int i = 0; i < count; i++) s->images[i].embedding = s->embeddings + (size_t)i * floats;
     s->image_count = count;
+    return SAMC_OK;
+}
+
+samc_status samc__session_side(samc_session *s, int first, int count, samc__image_side *side) {
+    const samc__config *config = &s->model->config;
+    if (first < s->side_first || first + count > s->side_first + s->side_images) {
+        s->side_images = 0;
+        if (s->side_room != count) {
+            drop_side(s);
+            s->side_floats = samc__memory_allocate(&s->memory, (size_t)samc__image_side_floats(config, count) * sizeof(float));
+            if (s->side_floats == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
+            s->side_room = count;
+        }
+        samc__image_side all = samc__image_side_at(config, count, s->side_floats);
+        SAMC__TRY(samc__image_side_make(&s->exec, s->model, s->images[first].embedding, s->key_pe, count, &all));
+        s->side_first = first;
+        s->side_images = count;
+    }
+    *side = samc__image_side_at(config, s->side_room, s->side_floats);
+    int64_t n = (int64_t)config->grid * config->grid * (first - s->side_first), inner = config->decoder_attention_dim;
+    side->keys += n * config->out_chans, side->k += n * inner, side->v += n * inner, side->q += n * inner;
     return SAMC_OK;
 }
 

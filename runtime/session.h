@@ -2,6 +2,7 @@
 #ifndef SAMC_RUNTIME_SESSION_H
 #define SAMC_RUNTIME_SESSION_H
 
+#include "runtime/decoder.h"
 #include "runtime/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/model.h"
@@ -30,6 +31,8 @@ struct samc_session {
     float *embeddings; /* [image_count, N, C] */
     samc__session_image *images;
     int image_count;
+    float *side_floats; /* room for the image side of `side_room` images; it holds that of [side_first, side_first + side_images) */
+    int side_room, side_first, side_images;
 };
 
 struct samc_result {
@@ -41,6 +44,10 @@ struct samc_result {
 
 /* Refuses an image without pixels, or with rows shorter than its width. */
 samc_status samc__check_image(samc_error *error, const samc_image *image, int index);
+
+/* The image side of images [first, first + count). It is kept until other images are asked for, so that an image that is prompted
+ * again and again pays for it once. */
+samc_status samc__session_side(samc_session *session, int first, int count, samc__image_side *side);
 
 /* Makes room for `count` images and drops the ones before; on failure the session has none. */
 samc_status samc__session_reserve_images(samc_session *session, int count);

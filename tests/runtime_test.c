@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "kernels/decoder_form.h"
 #include "kernels/ops.h"
 #include "runtime/dtype.h"
 #include "runtime/geometry.h"
@@ -95,6 +96,13 @@ Test(dtype, halves) {
     cr_expect_eq(samc__float_to_f16(0x1.8p-25f), 0x0001);
     cr_expect_eq(samc__float_to_bf16(1.0f + 0x1p-8f), 0x3f80);
     cr_expect_eq(samc__float_to_bf16(1.0f + 0x3p-8f), 0x3f82);
+}
+
+/* A click, a box, a few points fold; dozens of points do not: there folding would do several times the work. */
+Test(decoder_form, folds_few_tokens) {
+    static const int64_t folded[] = {1, 5, 7, 8, 16, 18}, plain[] = {19, 24, 46, 156, 4102};
+    for (size_t i = 0; i < sizeof folded / sizeof *folded; i++) cr_expect(samc__folds(folded[i]), "%d tokens", (int)folded[i]);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) cr_expect_not(samc__folds(plain[i]), "%d tokens", (int)plain[i]);
 }
 
 Test(ops, tables_have_no_empty_slot) {

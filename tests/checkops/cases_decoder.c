@@ -49,16 +49,19 @@ static bool token_narrow(check *c, const int *p) {
     return p[0] > 1;
 }
 
-/* ---- token_to_image: prompts T C inner heads N shared B (entries of keys) --------------------------------------------- */
+/* ---- token_to_image: prompts T C inner heads N shared B (entries of keys), made (projections given) -------------------- */
 
 static const test_case cross_cases[] = {
-    {0, {1, 1, 8, 4, 1, 1, 0, 1}},    {0, {2, 5, 32, 16, 8, 9, 0, 2}},   {0, {3, 7, 64, 32, 8, 100, 1, 1}}, {0, {2, 15, 40, 24, 3, 65, 0, 2}},
-    {0, {1, 16, 32, 16, 4, 33, 0, 1}}, {0, {2, 17, 32, 16, 4, 257, 0, 2}}, {0, {1, 40, 48, 16, 8, 300, 1, 1}}, {0, {65, 6, 16, 8, 8, 16, 1, 1}},
-    {0, {2, 7, 128, 64, 8, 1030, 0, 2}}, {0, {1, 7, 256, 128, 8, 529, 1, 1}}, {0, {2, 3, 20, 10, 2, 50, 1, 1}},
-    {0, {6, 7, 64, 32, 8, 100, 1, 2}}, {0, {6, 5, 40, 24, 3, 65, 1, 3}},   {0, {4, 7, 20, 10, 2, 50, 1, 4}}, {0, {4, 6, 32, 16, 4, 33, 0, 2}},
-    {1, {16, 7, 256, 128, 8, 4096, 0, 16}}, {1, {16, 7, 256, 128, 8, 4096, 1, 1}}, {1, {1, 7, 256, 128, 8, 4096, 0, 1}},
-    {1, {16, 7, 256, 128, 8, 4096, 1, 4}},  {1, {4, 24, 256, 128, 8, 4096, 0, 4}}, {1, {64, 7, 128, 64, 8, 1024, 0, 64}},
-    {1, {64, 7, 128, 64, 8, 1024, 1, 1}},   {1, {64, 7, 128, 64, 8, 1024, 1, 64}},
+    {0, {1, 1, 8, 4, 1, 1, 0, 1, 0}},    {0, {2, 5, 32, 16, 8, 9, 0, 2, 0}},   {0, {3, 7, 64, 32, 8, 100, 1, 1, 0}}, {0, {2, 15, 40, 24, 3, 65, 0, 2, 0}},
+    {0, {1, 16, 32, 16, 4, 33, 0, 1, 0}}, {0, {2, 17, 32, 16, 4, 257, 0, 2, 0}}, {0, {1, 40, 48, 16, 8, 300, 1, 1, 0}}, {0, {65, 6, 16, 8, 8, 16, 1, 1, 0}},
+    {0, {2, 7, 128, 64, 8, 1030, 0, 2, 0}}, {0, {1, 7, 256, 128, 8, 529, 1, 1, 0}}, {0, {2, 3, 20, 10, 2, 50, 1, 1, 0}},
+    {0, {6, 7, 64, 32, 8, 100, 1, 2, 0}}, {0, {6, 5, 40, 24, 3, 65, 1, 3, 0}},   {0, {4, 7, 20, 10, 2, 50, 1, 4, 0}}, {0, {4, 6, 32, 16, 4, 33, 0, 2, 0}},
+    {0, {3, 7, 64, 32, 8, 100, 1, 1, 1}}, {0, {4, 6, 32, 16, 4, 33, 1, 2, 1}}, {0, {2, 18, 20, 10, 2, 50, 1, 2, 1}}, {0, {2, 19, 20, 10, 2, 50, 0, 2, 0}}, {0, {4, 19, 32, 16, 4, 33, 1, 2, 1}}, {0, {1, 7, 128, 64, 8, 70, 1, 1, 1}},
+    {0, {2, 160, 64, 32, 8, 70, 0, 2, 0}}, {0, {6, 5, 32, 16, 4, 700, 1, 6, 0}}, {0, {6, 20, 32, 16, 4, 700, 0, 6, 0}}, {0, {1, 1030, 16, 8, 2, 20, 0, 1, 0}},
+    {1, {16, 7, 256, 128, 8, 4096, 0, 16, 0}}, {1, {16, 7, 256, 128, 8, 4096, 1, 1, 0}}, {1, {1, 7, 256, 128, 8, 4096, 0, 1, 0}},
+    {1, {16, 7, 256, 128, 8, 4096, 1, 4, 0}},  {1, {4, 24, 256, 128, 8, 4096, 0, 4, 0}}, {1, {1, 7, 256, 128, 8, 4096, 1, 1, 1}}, {1, {1, 156, 256, 128, 8, 4096, 0, 1, 0}},
+    {1, {64, 7, 128, 64, 8, 1024, 0, 64, 0}},
+    {1, {64, 7, 128, 64, 8, 1024, 1, 1, 0}},   {1, {64, 7, 128, 64, 8, 1024, 1, 64, 0}},
 };
 
 static void to_image_build(check *c, const int *p) {
@@ -68,6 +71,10 @@ static void to_image_build(check *c, const int *p) {
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
     a->shared = p[6] != 0;
+    if (p[8]) { /* not those of keys: they are taken, or the result differs */
+        a->image_k = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
+        a->image_v = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
+    }
     a->key_pe = samc__view2(input(c, tokens * n, 0.7f), tokens, n);
     a->attention = attention(c, p[3], n, p[4]);
     a->norm = norm(c, n, 1e-5f);
@@ -78,6 +85,7 @@ static bool to_image_narrow(check *c, const int *p) {
     a->queries = last_of(a->queries);
     a->pe = last_of(a->pe);
     a->keys = last_of(a->keys);
+    if (p[8]) a->image_k = last_of(a->image_k), a->image_v = last_of(a->image_v);
     return p[0] > 1 && (p[6] || p[7] == p[0]); /* else a prompt alone is folded where the batch is not */
 }
 
@@ -89,6 +97,7 @@ static void to_token_build(check *c, const int *p) {
     *a = (samc__image_to_token_args){.queries = samc__view3(input(c, prompts * t * n, 1), prompts, t, n)};
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->shared = p[6] != 0;
+    if (p[8]) a->image_q = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
     if (images < prompts) {
         a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
         a->y = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n);
@@ -106,6 +115,7 @@ static bool to_token_narrow(check *c, const int *p) {
     a->queries = last_of(a->queries);
     a->pe = last_of(a->pe);
     a->keys = last_of(a->keys);
+    if (p[8]) a->image_q = last_of(a->image_q);
     a->y = last_of(a->y);
     return p[0] > 1 && (p[6] || p[7] == p[0]);
 }
@@ -173,8 +183,8 @@ static bool mask_narrow(check *c, const int *p) {
  * the keys one after another, and the norm after a nearly constant output magnifies what that costs (3e-11 seen). */
 const row decoder_rows[] = {
     {"token_attention", "prompts T C inner heads pe", 4e-12, 2e-5, token_cases, COUNT(token_cases), token_build, token_narrow, NULL},
-    {"token_to_image", "prompts T C inner heads N shared B", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow, NULL},
-    {"image_to_token", "prompts T C inner heads N shared B", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow, NULL},
+    {"token_to_image", "prompts T C inner heads N shared B made", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow, NULL},
+    {"image_to_token", "prompts T C inner heads N shared B made", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow, NULL},
     {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow, NULL},
     {"embed_mask", "prompts grid c1 c2 C B", 4e-12, 6e-5, /* a norm of three nearly equal channels magnifies */
       mask_cases, COUNT(mask_cases), mask_build, mask_narrow, NULL},
