@@ -12,8 +12,10 @@ extern "C" {
 #include "kernels/attention_relpos.h"
 #include "kernels/finish_masks.h"
 #include "kernels/layernorm.h"
+#include "kernels/mask_rle.h"
 #include "kernels/nms.h"
 #include "kernels/preprocess.h"
+#include "kernels/small_regions.h"
 #include "runtime/status.h"
 
 typedef struct samc__cuda {
@@ -37,6 +39,10 @@ typedef enum samc__attention_kernel {
     SAMC__ATTENTION_WINDOW   /* 16-bit, any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
 } samc__attention_kernel;
 samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
+
+/* Indices in `order` must be below `count`; nothing checks them here. At most 2^18 boxes. */
+size_t samc__nms_cuda_scratch(const samc__nms_args *args);
+samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);
 
 #ifdef __cplusplus
 }

@@ -85,6 +85,10 @@ SAMC_DEVICE float mul_exact(float x, float y) { return __fmul_rn(x, y); }
 SAMC_DEVICE float add_exact(float x, float y) { return __fadd_rn(x, y); }
 SAMC_DEVICE float sub_exact(float x, float y) { return __fsub_rn(x, y); }
 SAMC_DEVICE float div_exact(float x, float y) { return __fdiv_rn(x, y); }
+SAMC_DEVICE double mul_exact(double x, double y) { return __dmul_rn(x, y); }
+SAMC_DEVICE double add_exact(double x, double y) { return __dadd_rn(x, y); }
+SAMC_DEVICE double sub_exact(double x, double y) { return __dsub_rn(x, y); }
+SAMC_DEVICE double div_exact(double x, double y) { return __ddiv_rn(x, y); }
 
 // threadIdx.x read anew: what is computed from it needs no register in between.
 SAMC_DEVICE int thread_again() {
@@ -94,12 +98,24 @@ SAMC_DEVICE int thread_again() {
 }
 SAMC_DEVICE void sync_warp() { __syncwarp(); }
 SAMC_DEVICE float shuffle_xor(float x, int lanes) { return __shfl_xor_sync(0xffffffffu, x, lanes); }
+SAMC_DEVICE uint32_t shuffle(uint32_t x, int from) { return __shfl_sync(0xffffffffu, x, from); }
 SAMC_DEVICE uint32_t ballot(bool vote) { return __ballot_sync(0xffffffffu, vote); }
 SAMC_DEVICE bool any(bool vote) { return __any_sync(0xffffffffu, vote); }
 SAMC_DEVICE int count_bits(uint32_t x) { return __popc(x); }
+SAMC_DEVICE int first_bit(uint32_t x) { return __ffs(static_cast<int>(x)) - 1; } // x != 0
+SAMC_DEVICE int first_bit(uint64_t x) { return __ffsll(static_cast<long long>(x)) - 1; }
+SAMC_DEVICE int last_bit(uint32_t x) { return 31 - __clz(static_cast<int>(x)); }
+SAMC_DEVICE int last_bit(uint64_t x) { return 63 - __clzll(static_cast<long long>(x)); }
 SAMC_DEVICE void atomic_add(unsigned long long *to, unsigned long long x) { atomicAdd(to, x); }
-SAMC_DEVICE void atomic_min(int *to, int x) { atomicMin(to, x); }
+SAMC_DEVICE void atomic_add(int *to, int x) { atomicAdd(to, x); }
+SAMC_DEVICE int atomic_min(int *to, int x) { return atomicMin(to, x); } // what was there before
 SAMC_DEVICE void atomic_max(int *to, int x) { atomicMax(to, x); }
+SAMC_DEVICE void atomic_max(unsigned long long *to, unsigned long long x) { atomicMax(to, x); }
+SAMC_DEVICE void atomic_or(uint32_t *to, uint32_t x) { atomicOr(to, x); }
+SAMC_DEVICE void atomic_xor(unsigned long long *to, unsigned long long x) { atomicXor(to, x); }
+// What other threads change meanwhile: read from and written to memory, never kept in a register.
+SAMC_DEVICE int load_current(const int *from) { return *static_cast<const volatile int *>(from); }
+SAMC_DEVICE void store_current(int *to, int x) { *static_cast<volatile int *>(to) = x; }
 
 SAMC_DEVICE uint32_t shared_address(const void *p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 
@@ -186,6 +202,10 @@ SAMC_DEVICE float mul_exact(float x, float y) { return x * y; } // compiled with
 SAMC_DEVICE float add_exact(float x, float y) { return x + y; }
 SAMC_DEVICE float sub_exact(float x, float y) { return x - y; }
 SAMC_DEVICE float div_exact(float x, float y) { return x / y; }
+SAMC_DEVICE double mul_exact(double x, double y) { return x * y; }
+SAMC_DEVICE double add_exact(double x, double y) { return x + y; }
+SAMC_DEVICE double sub_exact(double x, double y) { return x - y; }
+SAMC_DEVICE double div_exact(double x, double y) { return x / y; }
 
 SAMC_DEVICE int thread_again() { return static_cast<int>(threadIdx.x); }
 SAMC_DEVICE void sync_warp(Site at = Site::here()) { emu::warp_op(emu::Op::syncwarp, ~0u, at); }
@@ -194,14 +214,29 @@ SAMC_DEVICE float shuffle_xor(float x, int lanes, Site at = Site::here()) {
 }
 SAMC_DEVICE uint32_t ballot(bool vote, Site at = Site::here()) { return emu::ballot(~0u, vote, at); }
 SAMC_DEVICE bool any(bool vote, Site at = Site::here()) { return emu::ballot(~0u, vote, at) != 0; }
+SAMC_DEVICE uint32_t shuffle(uint32_t x, int from, Site at = Site::here()) { return emu::shuffle(~0u, x, from & 31, at); }
 SAMC_DEVICE int count_bits(uint32_t x) { return __builtin_popcount(x); }
+SAMC_DEVICE int first_bit(uint32_t x) { return __builtin_ctz(x); }
+SAMC_DEVICE int first_bit(uint64_t x) { return __builtin_ctzll(x); }
+SAMC_DEVICE int last_bit(uint32_t x) { return 31 - __builtin_clz(x); }
+SAMC_DEVICE int last_bit(uint64_t x) { return 63 - __builtin_clzll(x); }
 SAMC_DEVICE void atomic_add(unsigned long long *to, unsigned long long x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
-SAMC_DEVICE void atomic_min(int *to, int x) { // fibers never preempt each other; atomic for the race detector's sake
-    if (x < __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
+SAMC_DEVICE void atomic_add(int *to, int x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE int atomic_min(int *to, int x) { // fibers never preempt each other; atomic for the race detector's sake
+    int old = __atomic_load_n(to, __ATOMIC_RELAXED);
+    if (x < old) __atomic_store_n(to, x, __ATOMIC_RELAXED);
+    return old;
 }
 SAMC_DEVICE void atomic_max(int *to, int x) {
     if (x > __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
 }
+SAMC_DEVICE void atomic_max(unsigned long long *to, unsigned long long x) {
+    if (x > __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
+}
+SAMC_DEVICE void atomic_or(uint32_t *to, uint32_t x) { __atomic_fetch_or(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE void atomic_xor(unsigned long long *to, unsigned long long x) { __atomic_fetch_xor(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE int load_current(const int *from) { return __atomic_load_n(from, __ATOMIC_RELAXED); }
+SAMC_DEVICE void store_current(int *to, int x) { __atomic_store_n(to, x, __ATOMIC_RELAXED); }
 SAMC_DEVICE void ldmatrix_x4(uint32_t (&to)[4], const void *row, Site at = Site::here()) { emu::ldmatrix(emu::Op::ldmatrix, to, row, at); }
 SAMC_DEVICE void ldmatrix_x4_trans(uint32_t (&to)[4], const void *row, Site at = Site::here()) {
     emu::ldmatrix(emu::Op::ldmatrix_trans, to, row, at);

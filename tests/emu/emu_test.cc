@@ -85,6 +85,7 @@ static samc__exec make_reference() {
 const samc__exec reference = make_reference();
 
 samc__cuda device() { return {nullptr, nullptr, 0, &last_error}; }
+samc__cuda device(const emu::Buffer &scratch) { return {nullptr, scratch.data(), scratch.bytes(), &last_error}; }
 
 static bool first_schedule;
 

@@ -62,6 +62,14 @@ float rounded(samc__dtype dtype, double value); // to the dtype and back
 
 extern const samc__exec reference; // runs the reference operators on one thread
 samc__cuda device();               // default stream, no scratch
+samc__cuda device(const emu::Buffer &scratch);
+
+// A copy of `data` in the emulated device's memory.
+template <class T> std::unique_ptr<emu::Buffer> upload(const std::vector<T> &data) {
+    std::unique_ptr<emu::Buffer> copy(new emu::Buffer(data.size() * sizeof(T)));
+    std::memcpy(copy->data(), data.data(), data.size() * sizeof(T));
+    return copy;
+}
 
 [[noreturn]] void failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report(const char *format, ...) __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case

@@ -254,6 +254,10 @@ class Kernel:
         if op == "clz":
             width = 64 if "64" in kind else 32
             return put(f"(uint32_t)({v(1)} ? __builtin_clzll({v(1)}) - {64 - width} : {width})")
+        if op == "bfind" and kind in ("u32", "u64"):  # highest set bit, or with shiftamt the shift that takes it to the top
+            leading = f"__builtin_clzll({v(1)}) - {64 - int(kind[1:])}"
+            found = leading if "shiftamt" in parts else f"{int(kind[1:]) - 1} - ({leading})"
+            return put(f"({v(1)} ? (uint32_t)({found}) : ~0u)")
         if op == "brev" and kind == "b32":
             return put(f"reverse_bits({v(1)})")
         if op in ("atom", "red"):
