@@ -13,6 +13,7 @@ extern "C" {
 #include "kernels/finish_masks.h"
 #include "kernels/layernorm.h"
 #include "kernels/mask_rle.h"
+#include "kernels/linear.h"
 #include "kernels/nms.h"
 #include "kernels/preprocess.h"
 #include "kernels/small_regions.h"
@@ -43,6 +44,20 @@ samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_
 /* Indices in `order` must be below `count`; nothing checks them here. At most 2^18 boxes. */
 size_t samc__nms_cuda_scratch(const samc__nms_args *args);
 samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);
+
+/* w f32, f16 or bf16 (A); x, y and the residual each f32 or A; the bias f32. x f32 meets a 16-bit w rounded to it. */
+samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *args);
+
+/* Which kernel serves y [m, n] = x [m, k] . w [n, k]^T with a 16-bit w; a pure function. `aligned`: every pointer to 16 bytes, rows of
+ * x and w to 8 elements, of the others to 4. The order of a sum depends on n, k and the type of x, never on m: no result depends on
+ * what else is in the batch. */
+typedef enum samc__linear_kernel {
+    SAMC__LINEAR_ANY,    /* fp32 products; also the one for a f32 w */
+    SAMC__LINEAR_LARGE,  /* 128 x 128 tiles */
+    SAMC__LINEAR_SMALL,  /* 64 x 64 */
+    SAMC__LINEAR_TOKENS  /* 32 x 32, k shared by four warps */
+} samc__linear_kernel;
+samc__linear_kernel samc__linear_cuda_kernel(int64_t m, int64_t n, int64_t k, bool x_is_float, bool aligned);
 
 #ifdef __cplusplus
 }

@@ -164,6 +164,8 @@ class Kernel:
             return put(f"({ctype})(-{v(1)})")
         if op == "abs" and not half:
             return put(f"({ctype})std::abs({v(1)})")
+        if op == "copysign" and kind == "f32":
+            return put(f"std::copysign({v(2)}, {v(1)})")
         if op == "not":
             return put(f"!{v(1)}" if kind == "pred" else f"({ctype})~{v(1)}")
         if op in ("shl", "shr"):

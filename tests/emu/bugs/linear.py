@@ -1,0 +1,22 @@
+"""Seeded bugs of linear; see mutations.py."""
+KERNEL = "kernels/linear_cuda.cu"
+STEP = "kernels/cuda/gemm_step.h"
+
+# name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)
+BUGS = {
+    "a stage is not waited for": (STEP, "copy_wait<G::stages - 2>();", "copy_wait<G::stages - 1>();"),
+    "no barrier before a buffer is refilled": (STEP, "__syncthreads(); // this stage", "// this stage"),
+    "no group where nothing is copied": (STEP, "        copy_commit(); // also", "        if (index + G::stages - 1 < count) copy_commit(); // also"),
+    "the last stages overwritten by the patches": (STEP, "__syncthreads(); // everyone has left the last stages", ""),
+    "patch read before it is written": (STEP, "sync_warp(); // the patch was written", "; // the patch was written"),
+    "slices added before they are written": (STEP, "__syncthreads(); // the patches were written", "; // the patches were written"),
+    "next rows over the slices' patches": (STEP, "__syncthreads(); // the patches have been read", "; // the patches have been read"),
+    "a slice is forgotten": (STEP, "for (int s = 1; s < G::slices; s++)", "for (int s = 2; s < G::slices; s++)"),
+    "rows not swizzled: bank conflicts": (STEP, "(chunk ^ (row_bytes == 64 ? row / 2 % 4 : row % 8))", "chunk"),
+    "k not cut off at its end": (KERNEL, "return row0 + row < f.m && at < k ?", "return row0 + row < f.m ?"),
+    "rows beyond the last are stored": (STEP, "if (row + i * 16 + r < f.m && column", "if (column"),
+    "residual's rows do not repeat": (STEP, "static_cast<size_t>(row % f.residual_rows)", "static_cast<size_t>(row)"),
+    "activation after the residual": (STEP, "v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};", "v = {v.x + r.x, activate(v.y + r.y, f.act, gelu), v.z + r.z, v.w + r.w};"),
+    "general kernel: stage overwritten": (KERNEL, "__syncthreads(); // everyone has left the stage", "// everyone has left the stage"),
+    "general kernel: columns beyond the last are stored": (KERNEL, "if (row >= f.m || column >= f.n) continue;", "if (row >= f.m) continue;"),
+}

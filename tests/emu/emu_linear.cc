@@ -1,0 +1,114 @@
+// The check of linear: m, k, n, type of w (0 f32, 1 f16, 2 bf16), which of x, y, residual are f32 (bits 1, 2, 4; otherwise as w), act
+// (0 none, 1 GELU, 2 ReLU), rows of the residual (0: none, -1: y is the residual), gap between the rows of x and y, no bias, the
+// kernel that must serve it.
+#include "emu_test.h"
+
+#include <cmath>
+
+namespace emu_test {
+
+static void linear(const Case &c, uint64_t seed) {
+    int64_t m = c.p[0], k = c.p[1], n = c.p[2], r = c.p[6] < 0 ? m : c.p[6];
+    bool in_place = c.p[6] < 0; // the residual's rows are dense
+    int64_t x_stride = k + c.p[7], y_stride = in_place ? n : n + c.p[7];
+    samc__dtype type = samc__dtype(c.p[3]);
+    samc__dtype of_x = c.p[4] & 1 ? SAMC__F32 : type, of_r = c.p[4] & 4 ? SAMC__F32 : type;
+    samc__dtype of_y = in_place ? of_r : c.p[4] & 2 ? SAMC__F32 : type;
+    Random random = {seed};
+    Tensor x(of_x, size_t((m - 1) * x_stride + k), random, 0.0f, 1.0f), w(type, size_t(n * k), random, 0.0f, 1.0f / sqrtf(float(k)));
+    Tensor b(SAMC__F32, size_t(n), random, 0.0f, 0.5f), residual(of_r, size_t((r ? r : 1) * n), random, 0.0f, 1.0f);
+    Tensor y(of_y, size_t((m - 1) * y_stride + n));
+    samc__linear_args args = {};
+    args.x = x.view(samc__view2(nullptr, m, k));
+    args.p.w = w.view(samc__view2(nullptr, n, k));
+    if (!c.p[8]) args.p.b = b.view(samc__view1(nullptr, n));
+    if (r) args.residual = residual.view(samc__view2(nullptr, r, n));
+    args.y = in_place ? args.residual : y.view(samc__view2(nullptr, m, n));
+    if (c.p[7]) {
+        args.x_stride = x_stride;
+        args.y_stride = y_stride;
+    }
+    args.act = samc__act(c.p[5]);
+    bool aligned = x_stride % 8 == 0 && k % 8 == 0 && n % 4 == 0 && y_stride % 4 == 0;
+    if (type != SAMC__F32 && samc__linear_cuda_kernel(m, n, k, of_x == SAMC__F32, aligned) != c.p[9]) failed("another kernel");
+    samc__cuda cuda = device();
+    if (samc__linear_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
+    if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
+
+    // The naive kernel: x in the weights' type, one fp32 sum in order, the epilogue in fp32, the result in y's type. Of large
+    // problems a prime step of rows is compared; whatever was not written is NaN and is found anyway.
+    int64_t step = m * n * k > 20000000 ? 61 : 1;
+    const Tensor &out = in_place ? residual : y;
+    std::vector<double> exact;
+    std::vector<float> naive, got;
+    for (int64_t row = 0; row < m; row++)
+        for (int64_t i = 0; i < n; i++) {
+            float value = out.at(size_t(row * y_stride + i));
+            if (std::isnan(value)) failed("row %d, column %d not written or NaN", int(row), int(i));
+            if (row % step) continue;
+            double sum = 0, added = r ? residual.host[size_t(row % r * n + i)] : 0, bias = c.p[8] ? 0 : b.host[size_t(i)];
+            float low = 0;
+            for (int64_t j = 0; j < k; j++) {
+                float from = x.host[size_t(row * x_stride + j)], weight = w.host[size_t(i * k + j)];
+                sum += double(from) * double(weight);
+                low += rounded(type, from) * weight;
+            }
+            sum += bias;
+            low += float(bias);
+            if (args.act == SAMC__ACT_GELU) {
+                sum *= 0.5 * (1 + std::erf(sum * std::sqrt(0.5)));
+                low *= 0.5f * (1 + std::erf(low * 0.70710678f));
+            }
+            if (args.act == SAMC__ACT_RELU) sum = std::max(sum, 0.0), low = std::max(low, 0.0f);
+            exact.push_back(sum + added);
+            naive.push_back(rounded(of_y, low + float(added)));
+            got.push_back(value);
+        }
+    for (int64_t row = 0; row + 1 < m && !in_place; row++) // between the rows of y nothing is written
+        for (int64_t i = n; i < y_stride; i++)
+            if (!std::isnan(y.at(size_t(row * y_stride + i)))) failed("written behind row %d", int(row));
+    Error e = compare(got, exact), limit = compare(naive, exact);
+    const emu::Counters &count = emu::now.counters;
+    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest,
+           limit.rms, (unsigned long long)count.mma, (unsigned long long)count.ldmatrix);
+    double last_place = of_y == SAMC__F32 ? 0x1p-22 : of_y == SAMC__F16 ? 0x1p-10 : 0x1p-7; // where the naive result happens to be exact
+    if (e.missing || e.largest > 2 * limit.largest + last_place || e.rms > 2 * limit.rms + last_place / 8)
+        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
+    for (const Tensor *t : {&x, &w, &b, &residual, &y}) t->device->check();
+}
+
+enum { F32 = 0, F16 = 1, BF16 = 2, X = 1, Y = 2, R = 4, GELU = 1, RELU = 2, SELF = -1 };
+enum { ANY = SAMC__LINEAR_ANY, LARGE = SAMC__LINEAR_LARGE, SMALL = SAMC__LINEAR_SMALL, TOKENS = SAMC__LINEAR_TOKENS };
+
+static const Check check("linear", "m k n type f32 act residual stride no_bias kernel", {
+    // The general kernel: every size ragged, every type; rows that are not whole vectors.
+    {false, {1, 1, 1, F32, 0, 0, 0, 0, 0, ANY}},
+    {false, {65, 33, 67, F32, 0, GELU, 5, 3, 0, ANY}},
+    {false, {9, 40, 64, F32, 0, RELU, SELF, 0, 1, ANY}},
+    {false, {3, 21, 6, F16, X | Y, GELU, 1, 1, 0, ANY}},
+    {false, {66, 24, 10, BF16, R, 0, 33, 0, 0, ANY}},
+    {false, {7, 16, 8, BF16, Y, RELU, SELF, 4, 0, ANY}},
+    // 64 x 64 tiles: one ragged tile, several, a k that ends within a stage; x f32 only with many columns.
+    {false, {1, 8, 4, F16, 0, 0, 0, 0, 0, SMALL}},
+    {false, {65, 200, 68, BF16, R | Y, GELU, 13, 8, 0, SMALL}},
+    {false, {63, 264, 60, F16, 0, RELU, 0, 0, 1, SMALL}},
+    {false, {5, 72, 516, BF16, X | Y | R, 0, SELF, 0, 0, SMALL}},
+    {false, {70, 136, 576, F16, X, RELU, 0, 0, 0, SMALL}},
+    // Tokens: heads and single tokens of a sequence.
+    {false, {3, 256, 32, BF16, X | Y, 0, 0, 1024, 0, TOKENS}},
+    {false, {35, 648, 36, F16, X | Y | R, RELU, SELF, 0, 0, TOKENS}},
+    {false, {33, 8, 4, BF16, X, GELU, 11, 4, 0, ANY}},
+    {false, {33, 8, 4, BF16, X, GELU, 11, 8, 0, TOKENS}},
+    // 128 x 128 tiles: the smallest such problem; more stages than buffers.
+    {false, {1030, 40, 1412, BF16, 0, 0, 0, 0, 0, LARGE}},
+    {true, {4096, 192, 576, F16, 0, 0, 0, 0, 0, LARGE}},
+    {true, {1030, 200, 1412, F16, R | Y, GELU, 515, 0, 0, LARGE}},
+    {true, {1024, 192, 576, BF16, 0, 0, 0, 0, 0, SMALL}},
+    {true, {448, 256, 2048, BF16, X | Y, RELU, 0, 0, 0, SMALL}},
+    {true, {448, 2048, 256, BF16, X | Y | R, 0, SELF, 0, 0, TOKENS}},
+    {true, {64, 256, 256, F16, X | Y, RELU, 0, 1536, 0, TOKENS}},
+    {true, {4096, 768, 256, BF16, X, 0, 0, 0, 1, TOKENS}},
+    {true, {256, 768, 768, F32, 0, GELU, 64, 0, 0, ANY}},
+}, linear);
+
+} // namespace emu_test
