@@ -25,8 +25,8 @@ samc_auto_options samc_default_auto_options(const samc_model *model) {
     return model ? model->config.automatic : samc__auto_defaults();
 }
 
-static samc_status check_options(samc_session *s, const samc_auto_options *o) {
-    samc_error *e = &s->error;
+samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
+    if (o == NULL) return samc__fail(e, SAMC_INVALID_ARGUMENT, "samc_auto_check: no options");
     if (o->point_grids == NULL && (o->points_per_side < 1 || o->points_per_side > MAX_POINTS_PER_SIDE))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_side must be 1 to %d, not %d", MAX_POINTS_PER_SIDE, o->points_per_side);
     if (o->points_per_batch < 1 || o->points_per_batch > MAX_BATCH)
@@ -189,6 +189,7 @@ static samc_status process_points(generator *g, const crop *c, const samc__geome
     static const int32_t foreground = 1;
     int64_t mask_floats = (int64_t)g->low * g->low, kept = 0;
     double start = samc__seconds();
+    if (atomic_exchange(&g->s->stop, false)) return samc__fail(&g->s->error, SAMC_STOPPED, "automatic masks were stopped on request");
     for (int i = 0; i < n; i++) {
         points[2 * i] = (float)xy[2 * i];
         points[2 * i + 1] = (float)xy[2 * i + 1];
@@ -398,7 +399,7 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_auto: no images or no callback");
     samc_auto_options defaults = samc_default_auto_options(s->model);
     const samc_auto_options *o = options ? options : &defaults;
-    SAMC__TRY(check_options(s, o));
+    SAMC__TRY(samc_auto_check(o, &s->error));
     for (int i = 0; i < count; i++) {
         SAMC__TRY(samc__check_image(&s->error, &images[i], i));
         generator g = {.s = s, .o = o, .image = &images[i], .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid,

@@ -73,7 +73,8 @@ extern "C" {
     X(MISMATCH, "does not fit the model or the image")                                                                \
     X(NO_IMAGE, "no image was set")                                                                                   \
     X(NO_DEVICE, "no such device")                                                                                    \
-    X(INTERNAL, "internal error")
+    X(INTERNAL, "internal error")                                                                                     \
+    X(STOPPED, "stopped on request")
 
 typedef enum samc_status {
 #define SAMC_STATUS_ENUM(name, text) SAMC_##name,
@@ -161,6 +162,10 @@ SAMC_API void samc_session_destroy(samc_session *session); /* NULL is allowed */
 
 /* The message of the last call on this session that failed; "" before any did. Valid until the next call. */
 SAMC_API const char *samc_last_error(const samc_session *session);
+
+/* Makes the samc_auto() that runs on this session, or the next one, return SAMC_STOPPED after the points or the encoding it is
+ * at. From any thread. */
+SAMC_API void samc_session_stop(samc_session *session);
 
 typedef struct samc_memory {
     size_t current; /* bytes held by the session now */
@@ -268,6 +273,9 @@ typedef struct samc_auto_options {
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */
 SAMC_API samc_auto_options samc_default_auto_options(const samc_model *model);
+
+/* Whether samc_auto() would take these options; the error names what is wrong. */
+SAMC_API samc_status samc_auto_check(const samc_auto_options *options, samc_error *error);
 
 typedef struct samc_auto_mask {
     const uint32_t *counts; /* COCO run lengths of the whole image, column-major, background first */

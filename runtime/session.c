@@ -75,6 +75,8 @@ void samc_session_destroy(samc_session *s) {
 
 const char *samc_last_error(const samc_session *session) { return session ? session->error.message : "no session"; }
 
+void samc_session_stop(samc_session *session) { atomic_store(&session->stop, true); }
+
 samc_memory samc_session_memory(const samc_session *session) {
     return (samc_memory){session->memory.current, session->memory.peak};
 }

@@ -8,6 +8,8 @@
 #include "runtime/model.h"
 #include "runtime/threads.h"
 
+#include <stdatomic.h>
+
 typedef struct samc__session_image {
     samc__geometry geometry;
     float *embedding; /* [N, C] */
@@ -27,6 +29,7 @@ struct samc_session {
     samc__exec exec;
     samc__profile profile;
     samc_error error;
+    atomic_bool stop;  /* samc_session_stop() was called; samc_auto() takes it back */
     float *key_pe;     /* [N, C], position encoding of the grid */
     float *embeddings; /* [image_count, N, C] */
     samc__session_image *images;
