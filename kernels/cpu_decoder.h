@@ -10,6 +10,7 @@
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
 #include "kernels/decoder_form.h"
+#include "kernels/scratch.h"
 
 enum { ENTRY_TOKENS = 4096 };
 
@@ -108,6 +109,11 @@ __attribute__((unused)) static void panel_items(void *context, int64_t begin, in
         int64_t entry = i / t->panels, token = i % t->panels * PANEL;
         to_panel(t->in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner, t->out + i * PANEL * t->inner);
     }
+}
+
+/* Entries of keys [b, N, ..] of one round. */
+SAMC__INLINE int64_t entries_together(bool projected, int64_t b, int64_t n) {
+    return !projected || n * b <= ENTRY_TOKENS ? b : n < ENTRY_TOKENS ? ENTRY_TOKENS / n : 1;
 }
 
 /* Floats of scratch of project_panels(). */

@@ -60,14 +60,26 @@ static void embed_panels(void *context, int64_t begin, int64_t end, int worker) 
     }
 }
 
-samc_status SAMC__RUNG(samc__embed_mask)(const samc__exec *exec, const samc__embed_mask_args *a) {
-    int64_t c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2], n = (int64_t)a->grid * a->grid;
-    mask_task t = {.args = a, .panels = (n + PANEL - 1) / PANEL};
+/* Hands out the parts of a block, and returns how many floats they take. base NULL: only counts. */
+static int64_t lay_out(mask_task *t, int workers, float *base) {
+    int64_t c1 = t->args->norm1.g.n[0], c2 = t->args->norm2.g.n[0], c = t->args->y.n[2], n = (int64_t)t->args->grid * t->args->grid;
     int64_t w2 = round_to(round_to(c2, MR) * 4 * c1, 16), w3 = round_to(round_to(c, MR) * c2, 16);
-    t.scratch_floats = (16 + 4 * c1 + c2 + 2 * c) * PANEL;
-    float *block = exec->allocate(exec->memory, (size_t)(w2 + w3 + exec->workers * t.scratch_floats) * sizeof(float));
+    t->panels = (n + PANEL - 1) / PANEL;
+    t->scratch_floats = (16 + 4 * c1 + c2 + 2 * c) * PANEL;
+    if (base) t->w2 = base, t->w3 = base + w2, t->scratch = base + w2 + w3;
+    return w2 + w3 + workers * t->scratch_floats;
+}
+
+size_t SAMC__RUNG(samc__embed_mask_scratch)(const samc__scratch *s, const samc__embed_mask_args *a) {
+    return samc__block_bytes((size_t)lay_out(&(mask_task){.args = a}, s->workers, NULL) * sizeof(float));
+}
+
+samc_status SAMC__RUNG(samc__embed_mask)(const samc__exec *exec, const samc__embed_mask_args *a) {
+    int64_t c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
+    mask_task t = {.args = a};
+    float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to embed mask prompts");
-    t.w2 = block, t.w3 = block + w2, t.scratch = block + w2 + w3;
+    lay_out(&t, exec->workers, block);
     for (int64_t o = 0; o < c2; o++) { /* w [c2, c1, 2, 2] -> columns by pixel, then channel */
         float row[4 * MAX_CHANNELS];
         for (int64_t i = 0; i < 4 * c1; i++) row[i] = samc__f32(a->conv2.w)[(o * c1 + i % c1) * 4 + i / c1];

@@ -13,10 +13,11 @@ SAMC__DEFINE_TILE(tile_w, 1, MR) /* left sides as [k][MR] */
 typedef struct token_task {
     const samc__image_to_token_args *args;
     int64_t p, t, c, n, inner, hd, heads, panels;
-    int64_t each, first;    /* prompts that read one entry of keys, and the first entry of this round */
+    int64_t b, each;        /* entries of keys, and prompts that read one */
+    int64_t first, together; /* first entry of this round, and entries of a round */
     bool projected, folded; /* the image's queries are projected; the output is folded */
-    const float *k, *v;     /* [P, T, inner] of the prompt tokens */
-    const float *w_out;     /* folded: [inner, C], transposed; else [C rows][inner] in tiles of MR rows */
+    float *k, *v;           /* [P, T, inner] of the prompt tokens */
+    float *w_out;           /* folded: [inner, C], transposed; else [C rows][inner] in tiles of MR rows */
     float *score_left;      /* [P][score_floats]: projected: for each head [T rows][hd], else [heads T rows][C], tiles of MR rows */
     float *start;           /* [P][heads T]: bq . k, where queries are not projected */
     float *out_left;        /* [P][out_floats]: folded: [C rows][heads T], else for each head [hd rows][T], tiles of MR rows */
@@ -117,45 +118,73 @@ static void attend_panels(void *context, int64_t begin, int64_t end, int worker)
 }
 
 /* Wout [C, inner], transposed or in tiles of rows. */
-static void place_out(const samc__image_to_token_args *a, const token_task *t, float *w) {
+static void place_out(const samc__image_to_token_args *a, const token_task *t) {
     const float *out = samc__f32(a->attention.out.w);
+    float *w = t->w_out;
     for (int64_t c = 0; c < t->c; c++) {
         if (!t->folded) place_row(out + c * t->inner, c, t->inner, w);
         for (int64_t i = 0; i < t->inner && t->folded; i++) w[i * t->c + c] = out[c * t->inner + i];
     }
 }
 
-samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc__image_to_token_args *a) {
+/* Form and sizes for the arguments. */
+static token_task task_of(const samc__image_to_token_args *a) {
     token_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1], .heads = a->attention.heads};
-    int64_t b = a->keys.n[0];
-    t.each = t.p / b, t.inner = a->attention.q.w.n[0], t.hd = t.inner / t.heads, t.panels = (t.n + PANEL - 1) / PANEL;
+    t.b = a->keys.n[0], t.each = t.p / t.b, t.inner = a->attention.q.w.n[0], t.hd = t.inner / t.heads, t.panels = (t.n + PANEL - 1) / PANEL;
     t.folded = samc__folds(t.t);
     t.projected = a->shared || a->image_q.data || t.each > 1 || !t.folded;
-    int64_t all = t.heads * t.t, together = !t.projected || t.n * b <= ENTRY_TOKENS ? b : t.n < ENTRY_TOKENS ? ENTRY_TOKENS / t.n : 1;
+    t.together = entries_together(t.projected, t.b, t.n);
+    int64_t all = t.heads * t.t;
     t.score_floats = t.projected ? t.heads * round_to(t.t, MR) * t.hd : round_to(all, MR) * t.c;
     t.out_floats = t.folded ? round_to(t.c, MR) * all : t.heads * round_to(t.hd, MR) * t.t;
     t.scratch_floats = round_to((2 * t.c + (t.c > t.inner ? t.c : t.inner) + (t.folded ? all : t.t)) * PANEL, 16);
-    int64_t queries = round_to(t.p * t.t * t.c, 16), tokens = round_to(t.p * t.t * t.inner, 16), w_out = round_to(t.inner * round_to(t.c, MR), 16);
-    int64_t lefts = round_to(t.p * (t.score_floats + t.out_floats + all), 16), panels = t.projected ? together * t.panels * PANEL * t.inner : 0;
-    int64_t projections = t.projected && !a->image_q.data ? project_floats(together, t.n, t.c, t.inner) : 0;
-    float *block = exec->allocate(exec->memory, (size_t)(queries + 2 * tokens + w_out + lefts + exec->workers * t.scratch_floats + panels + projections) * sizeof(float));
+    return t;
+}
+
+/* Hands out the parts of a block, and returns how many floats they take. base NULL: only counts. */
+static int64_t lay_out(token_task *t, int workers, float *base, float **queries_pe, float **projections) {
+    int64_t tokens = round_to(t->p * t->t * t->inner, 16), at = 0;
+#define PART(floats) (at += (floats), base ? base + at - (floats) : NULL)
+    *queries_pe = PART(round_to(t->p * t->t * t->c, 16));
+    t->k = PART(tokens);
+    t->v = PART(tokens);
+    t->w_out = PART(round_to(t->inner * round_to(t->c, MR), 16));
+    t->score_left = PART(round_to(t->p * t->score_floats, 16));
+    t->out_left = PART(round_to(t->p * t->out_floats, 16));
+    t->start = PART(round_to(t->p * t->heads * t->t, 16));
+    t->scratch = PART(workers * t->scratch_floats);
+    t->queries = PART(t->projected ? t->together * t->panels * PANEL * t->inner : 0);
+    *projections = PART(t->projected && !t->args->image_q.data ? project_floats(t->together, t->n, t->c, t->inner) : 0);
+#undef PART
+    return at;
+}
+
+size_t SAMC__RUNG(samc__image_to_token_scratch)(const samc__scratch *s, const samc__image_to_token_args *a) {
+    token_task t = task_of(a);
+    float *queries_pe, *projections;
+    size_t block = samc__block_bytes((size_t)lay_out(&t, s->workers, NULL, &queries_pe, &projections) * sizeof(float));
+    size_t product = samc__project_scratch(s, t.p * t.t, &a->attention.k);
+    return block + (t.projected && !a->image_q.data ? samc__larger(product, samc__project_scratch(s, t.together * t.n, &a->attention.q)) : product);
+}
+
+samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc__image_to_token_args *a) {
+    token_task t = task_of(a);
+    float *queries_pe, *projections;
+    float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL, &queries_pe, &projections) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
-    float *queries_pe = block, *k = queries_pe + queries, *v = k + tokens, *w = v + tokens;
-    t.k = k, t.v = v, t.w_out = w;
-    t.score_left = w + w_out, t.out_left = t.score_left + t.p * t.score_floats, t.start = t.out_left + t.p * t.out_floats;
-    t.scratch = t.score_left + lefts, t.queries = t.scratch + exec->workers * t.scratch_floats;
-    samc__view none = {0};
-    place_out(a, &t, w);
+    lay_out(&t, exec->workers, block, &queries_pe, &projections);
+    samc__view none = {0}, k = samc__view3(t.k, t.p, t.t, t.inner), v = samc__view3(t.v, t.p, t.t, t.inner);
+    place_out(a, &t);
     add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
-    samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.k, none, samc__view3(k, t.p, t.t, t.inner));
-    if (status == SAMC_OK) status = samc__project(exec, a->queries, a->attention.v, none, samc__view3(v, t.p, t.t, t.inner));
-    double work = 4.0 * (double)all * (double)t.c * (double)t.n; /* of one prompt */
+    samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.k, none, k);
+    if (status == SAMC_OK) status = samc__project(exec, a->queries, a->attention.v, none, v);
+    double work = 4.0 * (double)(t.heads * t.t) * (double)t.c * (double)t.n; /* of one prompt */
     if (status == SAMC_OK) samc__parallel(exec, work / 100 * (double)t.p, t.p, 1, fold_prompts, &t);
-    for (; t.first < b && status == SAMC_OK; t.first += together) {
-        int64_t entries = b - t.first < together ? b - t.first : together, prompts = entries * t.each;
+    for (; t.first < t.b && status == SAMC_OK; t.first += t.together) {
+        int64_t entries = t.b - t.first < t.together ? t.b - t.first : t.together, prompts = entries * t.each;
         if (t.projected)
             status = project_panels(exec, samc__f32(a->keys) + t.first * t.n * t.c, samc__f32(a->key_pe), &a->attention.q,
-                                    a->image_q.data ? samc__f32(a->image_q) + t.first * t.n * t.inner : NULL, entries, t.n, t.queries + panels, t.queries);
+                                    a->image_q.data ? samc__f32(a->image_q) + t.first * t.n * t.inner : NULL, entries, t.n, projections, t.queries);
         if (status == SAMC_OK) samc__parallel(exec, work * (double)prompts, prompts * t.panels, 4, attend_panels, &t);
     }
     exec->release(exec->memory, block);

@@ -20,12 +20,24 @@ double samc__image_to_token_flops(const samc__image_to_token_args *a) {
     return 4.0 * tokens * c * inner + 2.0 * (keys + outs) * c * inner + 4.0 * outs * (double)a->queries.n[1] * inner;
 }
 
+static size_t block_bytes(const samc__image_to_token_args *a) {
+    int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], n = a->keys.n[1], inner = a->attention.q.w.n[0];
+    return samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(a->image_q.data ? 0 : a->keys.n[0], n, c + inner) + samc__bytes3(p, n, inner);
+}
+
+size_t samc__image_to_token_scratch_ref(const samc__scratch *s, const samc__image_to_token_args *a) {
+    int64_t p = a->queries.n[0], rows = a->image_q.data ? 0 : a->keys.n[0] * a->keys.n[1];
+    size_t product = samc__larger(samc__project_scratch(s, p * a->queries.n[1], &a->attention.k),
+                                  samc__project_scratch(s, p / a->keys.n[0] * a->keys.n[1], &a->attention.out));
+    if (rows > 0) product = samc__larger(product, samc__project_scratch(s, rows, &a->attention.q));
+    return samc__block_bytes(block_bytes(a)) + samc__larger(product, samc__attend_scratch(s, a->queries.n[1]));
+}
+
 samc_status samc__image_to_token_ref(const samc__exec *exec, const samc__image_to_token_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], b = a->keys.n[0], n = a->keys.n[1];
     int64_t inner = a->attention.q.w.n[0];
     int64_t made = a->image_q.data ? 0 : b; /* entries projected here */
-    float *block = exec->allocate(exec->memory, samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(made, n, c + inner) +
-                                                    samc__bytes3(p, n, inner));
+    float *block = exec->allocate(exec->memory, block_bytes(a));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)p);
     samc__view queries_pe = samc__view3(block, p, t, c), k = samc__view3(block + p * t * c, p, t, inner);
     samc__view v = samc__view3(samc__f32(k) + p * t * inner, p, t, inner);

@@ -5,6 +5,7 @@
 #include "kernels/cpu_linear.h"
 
 #include "kernels/cpu_gemm.h"
+#include "kernels/scratch.h"
 
 #include <string.h>
 
@@ -88,6 +89,13 @@ static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Floats of one worker's scratch: its rows in tiles, then [ROWS][PANEL]. */
+static int64_t worker_floats(int64_t k) { return (k + DEPTH - 1) / DEPTH * ROWS * STRIDE + ROWS * SAMC__PANEL; }
+
+size_t SAMC__RUNG(samc__linear_scratch)(const samc__scratch *s, const samc__linear_args *a) {
+    return samc__block_bytes((size_t)(s->workers * worker_floats(a->x.n[1])) * sizeof(float));
+}
+
 samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *g) {
     int64_t blocks = (g->m + ROWS - 1) / ROWS, panels = samc__panels(g->n);
     int64_t wanted = (4 * (int64_t)exec->workers + blocks - 1) / blocks; /* groups that keep every worker busy */
@@ -95,7 +103,7 @@ samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *g) 
     if (exec->workers == 1 || wanted < 1) wanted = 1;
     t.group_panels = (panels + wanted - 1) / wanted;
     t.groups = (panels + t.group_panels - 1) / t.group_panels;
-    t.scratch_floats = t.depths * ROWS * STRIDE + ROWS * SAMC__PANEL;
+    t.scratch_floats = worker_floats(g->k);
     t.scratch = exec->allocate(exec->memory, (size_t)(exec->workers * t.scratch_floats) * sizeof(float));
     if (t.scratch == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the tiles of a matrix product");
     samc__parallel(exec, 2.0 * (double)g->m * (double)g->n * (double)g->k, blocks * t.groups, 1, gemm_items, &t);

@@ -8,6 +8,7 @@
  * multiple of 6 with AVX2), so it only ever gets multiples of ROW_STEP rows; the last few are filled up with zeros. */
 #include "kernels/cpu.h"
 #include "kernels/math_ref.h"
+#include "kernels/scratch.h"
 
 #include <dnnl.h>
 #include <stdatomic.h>
@@ -75,12 +76,18 @@ static void linear_block(void *context, int64_t begin, int64_t end, int worker) 
     }
 }
 
+static size_t spare_bytes(const samc__linear_args *a) {
+    return a->x.n[0] % ROW_STEP ? (size_t)(ROW_STEP * (a->x.n[1] + a->p.w.n[0])) * sizeof(float) : 0;
+}
+
+size_t samc__linear_scratch_onednn(const samc__scratch *s, const samc__linear_args *a) { return (void)s, samc__block_bytes(spare_bytes(a)); }
+
 samc_status samc__linear_onednn(const samc__exec *exec, const samc__linear_args *a) {
     /* y in place of a residual is only safe where the epilogue reads it before the GEMM overwrites it. */
     if (a->act != SAMC__ACT_NONE && a->residual.data != NULL && a->residual.data == a->y.data) return samc__linear_ref(exec, a);
     linear_task task = {.args = a, .failed = 0};
     if (a->x.n[0] % ROW_STEP != 0) {
-        task.spare = exec->allocate(exec->memory, (size_t)(ROW_STEP * (a->x.n[1] + a->p.w.n[0])) * sizeof(float));
+        task.spare = exec->allocate(exec->memory, spare_bytes(a));
         if (task.spare == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a matrix product");
     }
     exec->parallel(exec->pool, a->x.n[0], BLOCK_ROWS, linear_block, &task);

@@ -15,6 +15,12 @@ double samc__token_attention_flops(const samc__token_attention_args *a) {
     return 8.0 * rows * (double)a->queries.n[2] * inner + 4.0 * rows * (double)a->queries.n[1] * inner;
 }
 
+size_t samc__token_attention_scratch_ref(const samc__scratch *s, const samc__token_attention_args *a) {
+    int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], inner = a->attention.q.w.n[0];
+    size_t product = samc__larger(samc__project_scratch(s, p * t, &a->attention.q), samc__project_scratch(s, p * t, &a->attention.out));
+    return samc__block_bytes(samc__bytes3(p, t, c + 4 * inner)) + samc__larger(product, samc__attend_scratch(s, t));
+}
+
 samc_status samc__token_attention_ref(const samc__exec *exec, const samc__token_attention_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], inner = a->attention.q.w.n[0];
     float *block = exec->allocate(exec->memory, samc__bytes3(p, t, c + 4 * inner));

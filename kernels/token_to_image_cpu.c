@@ -17,11 +17,12 @@ typedef struct image_task {
     const samc__token_to_image_args *args;
     int64_t p, t, c, n, inner, hd;
     int64_t b, each;        /* entries of keys, and prompts that read one */
-    int64_t first;          /* entry: that of the first prompt of this round */
+    int64_t first, together; /* first entry of this round, and entries of a round */
+    bool projected;
     int64_t groups, rows;   /* folded: 1 and heads * T; projected: heads and T */
     int64_t k, wide, widep; /* length of a folded query, of an output row, and rounded up to whole vectors */
     int64_t segments, panels; /* of one entry of keys */
-    const float *q;         /* [P, T, inner] */
+    float *q;               /* [P, T, inner] */
     float *left;            /* [P][left_floats]: folded queries, by group in tiles of MR rows */
     int64_t left_floats;
     float *features;        /* projected keys of this round's entries as panels [..][N / PANEL][inner][PANEL]; folded: NULL */
@@ -43,7 +44,7 @@ static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) 
             for (int64_t token = 0; token < t->t; token++) {
                 const float *q = t->q + (prompt * t->t + token) * t->inner + h * t->hd;
                 float *left = t->left + prompt * t->left_floats;
-                if (t->features) {
+                if (t->projected) {
                     for (int64_t i = 0; i < t->hd; i++) row[i] = q[i] * scale;
                     place_row(row, token, t->k, left + h * round_to(t->t, MR) * t->k);
                 } else {
@@ -103,7 +104,7 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
         for (int64_t key = first; key < last; key += TILE_KEYS) {
             int64_t count = last - key < TILE_KEYS ? last - key : TILE_KEYS, ldv = t->inner, stride = t->inner * PANEL;
             const float *features, *values;
-            if (t->features) {
+            if (t->projected) {
                 features = t->features + (entry * t->panels + key / PANEL) * stride, values = t->values + (entry * t->n + key) * t->inner;
             } else {
                 for (int64_t i = 0; i < count; i += PANEL) {
@@ -154,11 +155,11 @@ static void merge_prompts(void *context, int64_t begin, int64_t end, int worker)
             float *out = t->heads_out + (prompt * t->t + j % t->t) * t->inner + h * t->hd;
             const float *w = samc__f32(a->v.w) + h * t->hd * t->c, *b = a->v.b.data ? samc__f32(a->v.b) + h * t->hd : NULL;
             for (int64_t i = 0; i < t->hd; i++)
-                out[i] = t->features ? row[i] : dot(row, w + i * t->c, t->c) + (b ? b[i] : 0.0f);
+                out[i] = t->projected ? row[i] : dot(row, w + i * t->c, t->c) + (b ? b[i] : 0.0f);
         }
 }
 
-/* What one round of entries needs beside the task: where their projections go. */
+/* Where the projections of one round of entries go. */
 typedef struct round_buffers {
     float *values, *panels, *scratch; /* [entries, N, inner] and a vector more, panels of the keys, project_floats() */
 } round_buffers;
@@ -179,46 +180,71 @@ static samc_status project_round(const samc__exec *exec, image_task *t, int64_t 
     return SAMC_OK;
 }
 
-samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
+/* Form and sizes for the arguments. */
+static image_task task_of(const samc__token_to_image_args *a) {
     image_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1], .b = a->keys.n[0]};
     int64_t heads = a->attention.heads;
     t.each = t.p / t.b, t.inner = a->attention.q.w.n[0], t.hd = t.inner / heads;
-    bool projected = a->shared || a->image_k.data || t.each > 1 || !samc__folds(t.t);
-    t.groups = projected ? heads : 1, t.rows = projected ? t.t : heads * t.t;
-    t.k = t.wide = projected ? t.hd : t.c;
+    t.projected = a->shared || a->image_k.data || t.each > 1 || !samc__folds(t.t);
+    t.groups = t.projected ? heads : 1, t.rows = t.projected ? t.t : heads * t.t;
+    t.k = t.wide = t.projected ? t.hd : t.c;
     t.widep = round_to(t.wide, VW);
     t.segments = (t.n + SEGMENT - 1) / SEGMENT, t.panels = (t.n + PANEL - 1) / PANEL;
+    t.together = entries_together(t.projected, t.b, t.n);
     t.left_floats = t.groups * round_to(t.rows, MR) * t.k;
     t.part_floats = round_to(t.groups * t.rows * (t.widep + 2), 16);
     t.scratch_floats = round_to(MR * STRIDE + PANEL * t.c + TILE_KEYS * (t.c + t.widep), 16);
-    int64_t together = !projected || t.n * t.b <= ENTRY_TOKENS ? t.b : t.n < ENTRY_TOKENS ? ENTRY_TOKENS / t.n : 1;
-    int64_t tokens = round_to(t.p * t.t * t.inner, 16), queries = round_to(t.p * t.t * t.c, 16);
-    int64_t left = round_to(t.p * t.left_floats, 16), part = t.p * t.segments * t.part_floats;
-    int64_t values = projected ? round_to(together * t.n * t.inner + VW, 16) : 0, panels = projected ? together * t.panels * PANEL * t.inner : 0;
-    int64_t projections = projected && !a->image_k.data ? project_floats(together, t.n, t.c, t.inner) : 0;
-    float *block = exec->allocate(exec->memory, (size_t)(queries + 2 * tokens + left + part + exec->workers * t.scratch_floats + values +
-                                                         panels + projections) * sizeof(float));
-    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
-    float *queries_pe = block, *q = queries_pe + queries;
-    samc__view none = {0}, out = samc__view3(q + tokens, t.p, t.t, t.inner);
-    t.q = q, t.heads_out = q + tokens, t.left = q + 2 * tokens, t.part = t.left + left, t.scratch = t.part + part;
-    round_buffers buffers = {.values = t.scratch + exec->workers * t.scratch_floats};
-    buffers.panels = buffers.values + values, buffers.scratch = buffers.panels + panels;
-    if (projected) {
-        t.features = buffers.panels; /* tells the form */
-        memset(buffers.values + together * t.n * t.inner, 0, VW * sizeof(float));
+    return t;
+}
+
+/* Hands out the parts of a block, and returns how many floats they take. base NULL: only counts. */
+static int64_t lay_out(image_task *t, int workers, float *base, float **queries_pe, round_buffers *round) {
+    int64_t tokens = round_to(t->p * t->t * t->inner, 16), at = 0;
+#define PART(floats) (at += (floats), base ? base + at - (floats) : NULL)
+    *queries_pe = PART(round_to(t->p * t->t * t->c, 16));
+    t->q = PART(tokens);
+    t->heads_out = PART(tokens);
+    t->left = PART(round_to(t->p * t->left_floats, 16));
+    t->part = PART(t->p * t->segments * t->part_floats);
+    t->scratch = PART(workers * t->scratch_floats);
+    if (t->projected) {
+        round->values = PART(round_to(t->together * t->n * t->inner + VW, 16));
+        round->panels = PART(t->together * t->panels * PANEL * t->inner);
+        round->scratch = PART(t->args->image_k.data ? 0 : project_floats(t->together, t->n, t->c, t->inner));
     }
-    double work = 4.0 * (double)(t.groups * t.rows * t.k) * (double)t.n * (double)t.p;
+#undef PART
+    return at;
+}
+
+size_t SAMC__RUNG(samc__token_to_image_scratch)(const samc__scratch *s, const samc__token_to_image_args *a) {
+    image_task t = task_of(a);
+    float *queries_pe;
+    round_buffers round;
+    size_t block = samc__block_bytes((size_t)lay_out(&t, s->workers, NULL, &queries_pe, &round) * sizeof(float));
+    size_t product = samc__larger(samc__project_scratch(s, t.p * t.t, &a->attention.q), samc__project_scratch(s, t.p * t.t, &a->attention.out));
+    return block + (t.projected && !a->image_k.data ? samc__larger(product, samc__project_scratch(s, t.together * t.n, &a->attention.k)) : product);
+}
+
+samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
+    image_task t = task_of(a);
+    float *queries_pe;
+    round_buffers round = {0};
+    float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL, &queries_pe, &round) * sizeof(float));
+    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
+    lay_out(&t, exec->workers, block, &queries_pe, &round);
+    if (t.projected) memset(round.values + t.together * t.n * t.inner, 0, VW * sizeof(float));
+    samc__view none = {0}, q = samc__view3(t.q, t.p, t.t, t.inner), out = samc__view3(t.heads_out, t.p, t.t, t.inner);
+    double work = 4.0 * (double)(t.groups * t.rows * t.k) * (double)t.n; /* of one prompt */
     add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
-    samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.q, none, samc__view3(q, t.p, t.t, t.inner));
-    if (status == SAMC_OK) samc__parallel(exec, work / 100, t.p, 1, fold_prompts, &t);
-    for (; t.first < t.b && status == SAMC_OK; t.first += together) {
-        int64_t entries = t.b - t.first < together ? t.b - t.first : together, prompts = entries * t.each;
-        if (projected) status = project_round(exec, &t, entries, &buffers);
-        if (status == SAMC_OK) samc__parallel(exec, work * (double)prompts / (double)t.p, prompts * t.segments, 1, attend_segments, &t);
+    samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.q, none, q);
+    if (status == SAMC_OK) samc__parallel(exec, work / 100 * (double)t.p, t.p, 1, fold_prompts, &t);
+    for (; t.first < t.b && status == SAMC_OK; t.first += t.together) {
+        int64_t entries = t.b - t.first < t.together ? t.b - t.first : t.together, prompts = entries * t.each;
+        if (t.projected) status = project_round(exec, &t, entries, &round);
+        if (status == SAMC_OK) samc__parallel(exec, work * (double)prompts, prompts * t.segments, 1, attend_segments, &t);
     }
     if (status == SAMC_OK) {
-        samc__parallel(exec, work / 100, t.p, 1, merge_prompts, &t);
+        samc__parallel(exec, work / 100 * (double)t.p, t.p, 1, merge_prompts, &t);
         status = samc__project(exec, out, a->attention.out, a->queries, a->queries);
     }
     if (status == SAMC_OK) status = samc__normalise(exec, a->queries, a->norm);

@@ -21,10 +21,22 @@ double samc__token_to_image_flops(const samc__token_to_image_args *a) {
     return 4.0 * (tokens + keys) * c * inner + 4.0 * tokens * (double)a->keys.n[1] * inner;
 }
 
+static size_t block_bytes(const samc__token_to_image_args *a) {
+    int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], n = a->keys.n[1], inner = a->attention.q.w.n[0];
+    return samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(a->image_k.data ? 0 : a->keys.n[0], n, c + 2 * inner);
+}
+
+size_t samc__token_to_image_scratch_ref(const samc__scratch *s, const samc__token_to_image_args *a) {
+    int64_t tokens = a->queries.n[0] * a->queries.n[1], rows = a->image_k.data ? 0 : a->keys.n[0] * a->keys.n[1];
+    size_t product = samc__larger(samc__project_scratch(s, tokens, &a->attention.q), samc__project_scratch(s, tokens, &a->attention.out));
+    if (rows > 0) product = samc__larger(product, samc__project_scratch(s, rows, &a->attention.k));
+    return samc__block_bytes(block_bytes(a)) + samc__larger(product, samc__attend_scratch(s, a->keys.n[1]));
+}
+
 samc_status samc__token_to_image_ref(const samc__exec *exec, const samc__token_to_image_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], b = a->keys.n[0], n = a->keys.n[1];
     int64_t inner = a->attention.q.w.n[0];
-    float *block = exec->allocate(exec->memory, samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(a->image_k.data ? 0 : b, n, c + 2 * inner));
+    float *block = exec->allocate(exec->memory, block_bytes(a));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)p);
     samc__view queries_pe = samc__view3(block, p, t, c), q = samc__view3(block + p * t * c, p, t, inner);
     samc__view out = samc__view3(samc__f32(q) + p * t * inner, p, t, inner);

@@ -74,15 +74,26 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
     }
 }
 
+/* Hands out the parts of a block, and returns how many floats they take. base NULL: only counts. */
+static int64_t lay_out(upscale_task *t, int workers, float *base) {
+    const samc__upscale_masks_args *a = t->args;
+    t->c = a->src.n[2], t->c4 = a->norm.g.n[0], t->c8 = a->hyper.n[2];
+    t->panels = (a->src.n[1] + PANEL - 1) / PANEL;
+    t->scratch_floats = (t->c + 4 * t->c4 + 4 * t->c8 + 16 * a->hyper.n[1]) * PANEL;
+    int64_t w1 = round_to(round_to(4 * t->c4, MR) * t->c, 16), w2 = round_to(round_to(4 * t->c8, MR) * t->c4, 16);
+    if (base) t->w1 = base, t->w2 = base + w1, t->scratch = base + w1 + w2;
+    return w1 + w2 + workers * t->scratch_floats;
+}
+
+size_t SAMC__RUNG(samc__upscale_masks_scratch)(const samc__scratch *s, const samc__upscale_masks_args *a) {
+    return samc__block_bytes((size_t)lay_out(&(upscale_task){.args = a}, s->workers, NULL) * sizeof(float));
+}
+
 samc_status SAMC__RUNG(samc__upscale_masks)(const samc__exec *exec, const samc__upscale_masks_args *a) {
-    upscale_task t = {.args = a, .c = a->src.n[2], .c4 = a->norm.g.n[0], .c8 = a->hyper.n[2]};
-    t.panels = (a->src.n[1] + PANEL - 1) / PANEL;
-    t.scratch_floats = (t.c + 4 * t.c4 + 4 * t.c8 + 16 * a->hyper.n[1]) * PANEL;
-    int64_t w1 = round_to(4 * t.c4, MR) * t.c, w2 = round_to(4 * t.c8, MR) * t.c4;
-    w1 = round_to(w1, 16), w2 = round_to(w2, 16);
-    float *block = exec->allocate(exec->memory, (size_t)(w1 + w2 + exec->workers * t.scratch_floats) * sizeof(float));
+    upscale_task t = {.args = a};
+    float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to upscale masks");
-    t.w1 = block, t.w2 = block + w1, t.scratch = block + w1 + w2;
+    lay_out(&t, exec->workers, block);
     pack_tiles(samc__f32(a->up1.w), t.c, t.c4, t.w1);
     pack_tiles(samc__f32(a->up2.w), t.c4, t.c8, t.w2);
     samc__parallel(exec, samc__upscale_masks_flops(a), a->src.n[0] * t.panels, 4, upscale_panels, &t);

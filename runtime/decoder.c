@@ -48,14 +48,6 @@ static int64_t place(const samc__config *c, int64_t p, int64_t sparse, bool mask
     return at;
 }
 
-size_t samc__decode_bytes(const samc__config *c, int prompts, int tokens, int workers) {
-    decoder_buffers b;
-    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim, p = prompts;
-    int64_t floats = place(c, p, tokens - 1 - c->mask_tokens, true, NULL, &b);
-    int64_t scratch = p * (n + tokens) * (c->out_chans + 2 * inner) + workers * n; /* of token_to_image, the largest */
-    return (size_t)(floats + scratch) * sizeof(float) + 256;
-}
-
 int64_t samc__image_side_floats(const samc__config *c, int images) {
     return images * (int64_t)c->grid * c->grid * (c->out_chans + 3 * (int64_t)c->decoder_attention_dim);
 }
@@ -274,4 +266,53 @@ samc_status samc__decode(const samc__exec *exec, const samc_model *model, const 
     samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
     exec->release(exec->memory, base);
     return status;
+}
+
+/* ---- Planning ------------------------------------------------------------------------------------------------------ */
+
+/* The largest scratch of the operators of samc__decode(). Views have shapes; pointers only say what is there. */
+static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, int images, bool masked) {
+    const samc__config *config = &model->config;
+    const samc__weights *w = &model->weights;
+    const samc__scratch *s = &model->scratch;
+    const float *there = w->iou_token;
+    int64_t c = b->c, inner = config->decoder_attention_dim, c1 = config->mask_in_chans / 4, c2 = config->mask_in_chans;
+    int heads = config->decoder_num_heads;
+    samc__view queries = samc__view3(there, b->p, b->t, c), own = samc__view3(there, b->p, b->n, c), absent = {0};
+    samc__view side = samc__view3(there, images, b->n, inner);
+    size_t most = 0;
+    for (int i = 0; i <= config->decoder_depth; i++) { /* the last is the final attention */
+        const samc__decoder_layer_weights *layer = &w->layers[i < config->decoder_depth ? i : 0];
+        bool shared = i == 0 && !masked;
+        samc__view keys = shared ? samc__view3(there, images, b->n, c) : own;
+        samc__token_to_image_args to_image = {.queries = queries, .keys = keys, .shared = shared, .image_k = shared ? side : absent,
+                                              .image_v = shared ? side : absent,
+                                              .attention = samc__attention_of(&layer->cross_token_to_image, inner, c, heads)};
+        samc__image_to_token_args to_token = {.queries = queries, .keys = keys, .shared = shared, .image_q = shared ? side : absent, .y = own,
+                                              .attention = samc__attention_of(&layer->cross_image_to_token, inner, c, heads)};
+        samc__token_attention_args self = {.queries = queries, .attention = samc__attention_of(&layer->self_attn, c, c, heads)};
+        most = samc__larger(most, s->token_to_image(s, &to_image));
+        most = samc__larger(most, s->image_to_token(s, &to_token));
+        most = samc__larger(most, s->token_attention(s, &self));
+        most = samc__larger(most, samc__project_scratch(s, b->p * b->t, &(samc__projection){.w = samc__view2(there, config->decoder_mlp_dim, c)}));
+        most = samc__larger(most, samc__project_scratch(s, b->p * b->t, &(samc__projection){.w = samc__view2(there, c, config->decoder_mlp_dim)}));
+    }
+    most = samc__larger(most, samc__project_scratch(s, b->p, &(samc__projection){.w = samc__view2(there, mlp_width(config), mlp_width(config))}));
+    samc__embed_mask_args mask = {.norm1 = samc__norm_of(w->mask_norm1, c1, 0), .norm2 = samc__norm_of(w->mask_norm2, c2, 0), .y = own, .grid = config->grid};
+    if (masked) most = samc__larger(most, s->embed_mask(s, &mask));
+    samc__upscale_masks_args upscale = {.src = own, .norm = samc__norm_of(w->up_norm, c / 4, 0), .hyper = samc__view3(there, b->p, config->mask_tokens - 1, c / 8)};
+    return samc__larger(most, s->upscale_masks(s, &upscale));
+}
+
+size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked) {
+    const samc__config *config = &model->config;
+    decoder_buffers b;
+    size_t buffers = samc__block_bytes((size_t)place(config, prompts, tokens, masked, NULL, &b) * sizeof(float));
+    size_t decode = buffers + decode_scratch(model, &b, images, masked);
+    if (masked) return decode;
+    int64_t rows = images * b.n;
+    size_t side = samc__block_bytes((size_t)samc__image_side_floats(config, images) * sizeof(float));
+    size_t making = samc__block_bytes((size_t)(rows * b.c) * sizeof(float)) +
+                    samc__project_scratch(&model->scratch, rows, &(samc__projection){.w = samc__view2(NULL, config->decoder_attention_dim, b.c)});
+    return side + samc__larger(decode, making);
 }

@@ -27,9 +27,11 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
     samc__ops_ref(&model->ops);
+    samc__scratch_ref(&model->scratch, model->threads);
     if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
     SAMC__TRY(samc__options_caps(&model->caps, error));
     samc__ops_cpu(&model->ops, model->caps | SAMC__CAP_ONEDNN);
+    samc__scratch_cpu(&model->scratch, model->caps | SAMC__CAP_ONEDNN);
     return SAMC_OK;
 }
 
@@ -132,6 +134,6 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .threads = model->threads,
         .weight_bytes = (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
-        .predict_bytes = samc__decode_bytes(c, samc__decode_batch(c), 7, model->threads),
+        .predict_bytes = samc__predict_bytes(model, samc__decode_batch(c), 1, 2, false),
     };
 }

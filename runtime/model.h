@@ -2,7 +2,7 @@
 #ifndef SAMC_RUNTIME_MODEL_H
 #define SAMC_RUNTIME_MODEL_H
 
-#include "kernels/ops.h"
+#include "kernels/scratch.h"
 #include "weights/manifest.h"
 
 struct samc_model {
@@ -16,6 +16,7 @@ struct samc_model {
     int threads;
     unsigned caps; /* kernels/caps.h, of the cpu table; 0 on REF */
     samc__ops ops;
+    samc__scratch scratch; /* what the table's functions take */
     samc__packed *packed;         /* weights in the cpu table's layout, or NULL */
 };
 

@@ -1,0 +1,46 @@
+/* Planned memory against counted memory: what a prediction takes beside embeddings and results, on every table, to the byte. */
+#include <stdlib.h>
+
+#include "runtime/session.h"
+#include "tests/engine.h"
+
+enum { MOST = 64, POINTS = 40 };
+
+/* Predicts one batch of `prompts` prompts with `points` points each on `images` images; returns peak bytes above those before. */
+static size_t counted(const samc_model *model, int prompts, int images, int points, bool masked) {
+    static float xy[2 * POINTS], mask[256 * 256];
+    static int32_t labels[POINTS];
+    static uint8_t pixels[8 * 8 * 3];
+    samc_session *session = open_session(model);
+    samc_image pictures[MOST];
+    samc_prompt batch[MOST];
+    for (int i = 0; i < images; i++) pictures[i] = (samc_image){pixels, 8, 8, 24};
+    for (int i = 0; i < prompts; i++)
+        batch[i] = (samc_prompt){.points = xy, .labels = labels, .point_count = points, .mask_input = masked ? mask : NULL, .image = i / (prompts / images)};
+    cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
+    size_t before = session->memory.peak = session->memory.current;
+    samc_result *result = NULL;
+    cr_assert_eq(samc_predict(session, batch, prompts, true, &result), SAMC_OK);
+    size_t peak = session->memory.peak - before;
+    samc_result_free(result);
+    samc_session_destroy(session);
+    return peak;
+}
+
+Test(predict, takes_what_was_planned) {
+    static const struct { int prompts, images, points; } cases[] = {{1, 1, 1}, {16, 1, 1}, {12, 4, 1}, {3, 3, 1}, {5, 1, 13}, {4, 2, 14}, {2, 1, POINTS}};
+    static const char *const tables[] = {"ref", "none", "avx2", "avx2,avx512"};
+    for (int table = 0; table < 4; table++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            if (table > 0) cr_assert_eq(setenv("SAMC_CPU_CAPS", tables[table], 1), 0);
+            samc_model *model = open_model(table == 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, threads);
+            for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+                for (int masked = 0; masked < 2; masked++) {
+                    int prompts = cases[i].prompts, images = cases[i].images, points = cases[i].points;
+                    size_t planned = samc__predict_bytes(model, prompts, images, points + 1, masked), peak = counted(model, prompts, images, points, masked);
+                    cr_expect_eq(peak, planned, "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu", tables[table],
+                                 threads, prompts, points, images, masked, peak, planned);
+                }
+            samc_model_close(model);
+        }
+}
