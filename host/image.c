@@ -5,17 +5,18 @@
 #include <string.h>
 #include <strings.h>
 
+#include "host/crc.h"
 #include "host/file.h"
 #include "runtime/status.h"
 
-samc_status samc__image_check_size(const char *name, int64_t width, int64_t height, samc_error *error) {
+samc_status samc__image_check_size(const char *name, int64_t width, int64_t height, int64_t most, samc_error *error) {
     if (width <= 0 || height <= 0)
         return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", name, (long long)width,
                           (long long)height);
-    if (width > SAMC__IMAGE_MAX_PIXELS / height)
+    if (width > most / height)
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
-                          (long long)width, (long long)height, (long long)SAMC__IMAGE_MAX_PIXELS);
+                          (long long)width, (long long)height, (long long)most);
     return SAMC_OK;
 }
 
@@ -82,34 +83,19 @@ static samc_status orient(samc__picture *picture, int orientation, const char *n
 
 /* ---- PNG --------------------------------------------------------------------------------------------------------- */
 
-/* CRC-32 of PNG and zlib. `table` is filled by the caller, once per file: no globals. */
-static void crc_table(uint32_t table[256]) {
-    for (uint32_t n = 0; n < 256; n++) {
-        uint32_t c = n;
-        for (int k = 0; k < 8; k++) c = c & 1 ? 0xedb88320u ^ (c >> 1) : c >> 1;
-        table[n] = c;
-    }
-}
-
-static uint32_t crc(const uint32_t table[256], const uint8_t *bytes, size_t size) {
-    uint32_t c = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) c = table[(c ^ bytes[i]) & 255] ^ (c >> 8);
-    return ~c;
-}
-
 /* Walks the chunks: stb_image checks no sums, so that a flipped bit would pass as a picture. Finds eXIf on the way. */
-static samc_status check_png(const uint8_t *bytes, size_t size, const char *name, int *orientation, samc_error *error) {
+static samc_status check_png(const uint8_t *bytes, size_t size, const char *name, int64_t most, int *orientation, samc_error *error) {
     uint32_t table[256];
-    crc_table(table);
+    samc__crc_table(table);
     if (size >= 24 && memcmp(bytes + 12, "IHDR", 4) == 0)
-        SAMC__TRY(samc__image_check_size(name, read_u32(bytes + 16, false), read_u32(bytes + 20, false), error));
+        SAMC__TRY(samc__image_check_size(name, read_u32(bytes + 16, false), read_u32(bytes + 20, false), most, error));
     for (size_t at = 8;;) {
         if (size - at < 12) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNG", name);
         size_t length = read_u32(bytes + at, false);
         const uint8_t *type = bytes + at + 4, *data = type + 4;
         if (length > size - at - 12) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNG", name);
         bool critical = (type[0] & 0x20) == 0;
-        bool intact = crc(table, type, length + 4) == read_u32(data + length, false);
+        bool intact = samc__crc(table, type, length + 4) == read_u32(data + length, false);
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
         intact = true; /* a fuzzer cannot guess sums, and what lies behind them is to be fuzzed */
 #endif
@@ -137,24 +123,24 @@ static const char *foreign_format(const uint8_t *bytes, size_t size) {
     return NULL;
 }
 
-samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
-                               samc_error *error) {
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
+                                      samc_error *error) {
     const char *dot = strrchr(name, '.');
     int orientation = 1;
     samc_status status;
     *picture = (samc__picture){0};
     if (size >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0) {
-        status = samc__image_decode_jpeg(bytes, size, name, picture, &orientation, error);
+        status = samc__image_decode_jpeg(bytes, size, name, most, picture, &orientation, error);
     } else if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0) {
-        status = check_png(bytes, size, name, &orientation, error);
-        if (status == SAMC_OK) status = samc__image_decode_stb(bytes, size, name, picture, error);
+        status = check_png(bytes, size, name, most, &orientation, error);
+        if (status == SAMC_OK) status = samc__image_decode_stb(bytes, size, name, most, picture, error);
     } else if (size >= 2 && (memcmp(bytes, "P5", 2) == 0 || memcmp(bytes, "P6", 2) == 0)) {
-        status = samc__image_decode_pnm(bytes, size, name, picture, error);
+        status = samc__image_decode_pnm(bytes, size, name, most, picture, error);
     } else if ((size >= 2 && memcmp(bytes, "BM", 2) == 0) || (size >= 4 && memcmp(bytes, "GIF8", 4) == 0) ||
                (size >= 4 && memcmp(bytes, "8BPS", 4) == 0) ||
                /* TGA has no signature: anything might be one, so that the name has to say so. */
                (size > 0 && dot != NULL && strcasecmp(dot, ".tga") == 0)) {
-        status = samc__image_decode_stb(bytes, size, name, picture, error);
+        status = samc__image_decode_stb(bytes, size, name, most, picture, error);
     } else if (size == 0) {
         status = samc__fail(error, SAMC_FORMAT, "%s: empty file", name);
     } else {
@@ -166,6 +152,11 @@ samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *na
     if (status == SAMC_OK) status = orient(picture, orientation, name, error);
     if (status != SAMC_OK) samc__picture_free(picture);
     return status;
+}
+
+samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+                               samc_error *error) {
+    return samc__image_decode_within(bytes, size, name, SAMC__IMAGE_MAX_PIXELS, picture, error);
 }
 
 samc_status samc__image_load(const char *path, samc__picture *picture, samc_error *error) {

@@ -24,6 +24,9 @@ samc_status samc__image_load(const char *path, samc__picture *picture, samc_erro
 /* The same from memory; `name` stands in error messages. */
 samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
                                samc_error *error);
+/* The same with `most` pixels for the limit of what the header may ask for, SAMC__IMAGE_MAX_PIXELS at most. */
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
+                                      samc_error *error);
 void samc__picture_free(samc__picture *picture);
 
 /* "libjpeg-turbo 2.1.5", for `samc info`. */
@@ -31,17 +34,17 @@ const char *samc__image_jpeg_decoder(void);
 
 /* ---- Between the decoders ---------------------------------------------------------------------------------------- */
 
-/* Refuses empty and too large images; every decoder calls it with the header's numbers before it allocates. */
-samc_status samc__image_check_size(const char *name, int64_t width, int64_t height, samc_error *error);
+/* Refuses empty images and those of more than `most` pixels; every decoder calls it with the header's numbers before it allocates. */
+samc_status samc__image_check_size(const char *name, int64_t width, int64_t height, int64_t most, samc_error *error);
 /* EXIF orientation, 1 to 8, of a TIFF block (what follows "Exif\0\0"); 1 where absent or malformed. */
 int samc__exif_orientation(const uint8_t *tiff, size_t size);
 
-samc_status samc__image_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+samc_status samc__image_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                     int *orientation, samc_error *error);
-samc_status samc__image_decode_pnm(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+samc_status samc__image_decode_pnm(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                    samc_error *error);
 /* Everything else. The caller has recognised the format. */
-samc_status samc__image_decode_stb(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+samc_status samc__image_decode_stb(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                    samc_error *error);
 
 #endif

@@ -69,14 +69,14 @@ static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int width) {
 
 /* Straight through; errors inside libjpeg leave by longjmp(). */
 static samc_status read_jpeg(jpeg_reader *reader, const uint8_t *bytes, size_t size, const char *name,
-                             samc__picture *picture, int *orientation, samc_error *error) {
+                             int64_t most, samc__picture *picture, int *orientation, samc_error *error) {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
     jpeg_create_decompress(jpeg);
     jpeg->client_data = reader;
     jpeg_mem_src(jpeg, bytes, size);
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(jpeg, TRUE);
-    SAMC__TRY(samc__image_check_size(name, jpeg->image_width, jpeg->image_height, error));
+    SAMC__TRY(samc__image_check_size(name, jpeg->image_width, jpeg->image_height, most, error));
     if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG with %d colour components", name, jpeg->num_components);
     for (jpeg_saved_marker_ptr marker = jpeg->marker_list; marker != NULL; marker = marker->next)
@@ -108,7 +108,7 @@ static samc_status read_jpeg(jpeg_reader *reader, const uint8_t *bytes, size_t s
     return SAMC_OK;
 }
 
-samc_status samc__image_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+samc_status samc__image_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                     int *orientation, samc_error *error) {
     samc_status status;
     jpeg_reader *reader = calloc(1, sizeof *reader);
@@ -117,7 +117,7 @@ samc_status samc__image_decode_jpeg(const uint8_t *bytes, size_t size, const cha
     reader->errors.error_exit = on_error;
     reader->errors.emit_message = on_message;
     reader->jpeg.client_data = reader;
-    if (setjmp(reader->leave) == 0) status = read_jpeg(reader, bytes, size, name, picture, orientation, error);
+    if (setjmp(reader->leave) == 0) status = read_jpeg(reader, bytes, size, name, most, picture, orientation, error);
     else status = samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG: %s", name, reader->message);
     jpeg_destroy_decompress(&reader->jpeg);
     free(reader->row);

@@ -21,7 +21,7 @@ static int64_t header_number(const uint8_t *bytes, size_t size, size_t *at) {
     return value;
 }
 
-samc_status samc__image_decode_pnm(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+samc_status samc__image_decode_pnm(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                    samc_error *error) {
     size_t at = 2, channels = bytes[1] == '6' ? 3 : 1;
     int64_t width = header_number(bytes, size, &at);
@@ -30,7 +30,7 @@ samc_status samc__image_decode_pnm(const uint8_t *bytes, size_t size, const char
     if (width < 0 || height < 0 || maximum < 1 || maximum > 65535 || at >= size)
         return samc__fail(error, SAMC_FORMAT, "%s: malformed PNM header", name);
     at++; /* the one blank that ends the header */
-    SAMC__TRY(samc__image_check_size(name, width, height, error));
+    SAMC__TRY(samc__image_check_size(name, width, height, most, error));
     size_t pixels = (size_t)(width * height), wide = maximum > 255 ? 2 : 1;
     if (size - at < pixels * channels * wide) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", name);
     *picture = (samc__picture){.pixels = malloc(pixels * 3), .width = (int)width, .height = (int)height};

@@ -58,12 +58,12 @@ static int source_end(void *user) {
     return from->at >= from->size;
 }
 
-samc_status samc__image_decode_stb(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+samc_status samc__image_decode_stb(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                    samc_error *error) {
     int width = 0, height = 0, channels = 0;
     if (!stbi_info_from_memory(bytes, (int)size, &width, &height, &channels))
         return samc__fail(error, SAMC_FORMAT, "%s: damaged image: %s", name, stbi_failure_reason());
-    SAMC__TRY(samc__image_check_size(name, width, height, error));
+    SAMC__TRY(samc__image_check_size(name, width, height, most, error));
 
     static const stbi_io_callbacks callbacks = {source_read, source_skip, source_end};
     source from = {.bytes = bytes, .size = size};
