@@ -1,40 +1,45 @@
-/* The masks of `samc auto` as files: amg.py's JSON and its folder of pictures, JSON lines, an overlay. */
+/* The masks of `samc auto` as text and pictures: amg.py's JSON and its folder of pictures, JSON lines, COCO, an overlay. */
 #ifndef SAMC_HOST_AUTO_OUTPUT_H
 #define SAMC_HOST_AUTO_OUTPUT_H
 
-#include <jansson.h>
-
-#include "host/file.h"
 #include "host/image.h"
 
 /* Bits of --format. */
 typedef enum samc__auto_format {
-    SAMC__AUTO_RLE = 1,
-    SAMC__AUTO_PNG = 2,
-    SAMC__AUTO_OVERLAY = 4,
-    SAMC__AUTO_JSONL = 8
+    SAMC__AUTO_RLE = 1,     /* <key>.json: a bare list of records with the seven keys of amg.py */
+    SAMC__AUTO_PNG = 2,     /* <key>/<i>.png, one picture a mask, with metadata.csv beside them, as amg.py writes them */
+    SAMC__AUTO_OVERLAY = 4, /* <key>.overlay.png */
+    SAMC__AUTO_JSONL = 8,   /* a line in masks.jsonl: {"image", "size", "masks"} */
+    SAMC__AUTO_COCO = 16    /* entries in annotations.json */
 } samc__auto_format;
 
 /* "rle,overlay" to bits; 0 where a name is unknown or the list is empty. */
 unsigned samc__auto_formats_parse(const char *text);
+/* Bits to "rle,overlay". `text` has room for 64 characters. */
+void samc__auto_formats_print(unsigned formats, char *text);
 
-/* Where the masks of a run go. Files are named after the image with its extension, so that a.jpg and a.png do not collide:
- *   <image>.json           rle: a bare list of records with the seven keys of amg.py
- *   <image>/<i>.png        png: one picture a mask, with metadata.csv beside them, as amg.py writes them
- *   <image>.overlay.png    overlay
- *   masks.jsonl            jsonl: one line an image: {"image", "size", "masks"} */
-typedef struct samc__auto_output {
-    const char *folder;
-    unsigned formats;
-    samc__writer jsonl; /* open while formats has SAMC__AUTO_JSONL */
-} samc__auto_output;
+/* One image and its masks, ready to be written. */
+typedef struct samc__auto_image {
+    const char *source, *key;      /* where it came from, what its results are called */
+    const samc__picture *picture;  /* its pixels may be NULL unless an overlay is wanted */
+    const samc_auto_mask *masks;
+    int count;
+} samc__auto_image;
 
-samc_status samc__auto_output_begin(samc__auto_output *output, const char *folder, unsigned formats, samc_error *error);
-/* Writes the masks of one image in every format. `image` is its path as given. */
-samc_status samc__auto_output_add(samc__auto_output *output, const char *image, const samc__picture *picture,
-                                  const samc_auto_mask *masks, int count, samc_error *error);
-/* Makes the JSON lines visible. */
-samc_status samc__auto_output_commit(samc__auto_output *output, samc_error *error);
-void samc__auto_output_abandon(samc__auto_output *output);
+/* What is kept of an image as text. Owned. */
+typedef struct samc__auto_text {
+    char *records;     /* "[{...}, ...]", for SAMC__AUTO_RLE and SAMC__AUTO_JSONL */
+    char *line;        /* the JSON line with its line feed */
+    char *annotations; /* COCO: a line for each mask, `"image_id": ...}`, to be opened with `{"id": n, ` */
+    char *image;       /* COCO: the entry of the image */
+} samc__auto_text;
+
+/* Fills what `formats` needs; `image_id` is COCO's. */
+samc_status samc__auto_text_make(samc__auto_text *text, const samc__auto_image *image, unsigned formats, int64_t image_id, samc_error *error);
+void samc__auto_text_free(samc__auto_text *text);
+
+/* Writes 0.png, 1.png, ... and metadata.csv into the folder, which exists. */
+samc_status samc__auto_write_pictures(const char *folder, const samc__auto_image *image, samc_error *error);
+samc_status samc__auto_write_overlay(const char *path, const samc__auto_image *image, samc_error *error);
 
 #endif

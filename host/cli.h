@@ -7,7 +7,7 @@
 
 #include "runtime/samc.h"
 
-enum { SAMC__EXIT_OK = 0, SAMC__EXIT_FAILURE = 1, SAMC__EXIT_USAGE = 2 };
+enum { SAMC__EXIT_OK = 0, SAMC__EXIT_FAILURE = 1, SAMC__EXIT_USAGE = 2, SAMC__EXIT_PARTLY = 3 /* samc auto: some images failed */ };
 
 /* The state of one command line. */
 typedef struct samc__cli {

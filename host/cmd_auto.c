@@ -1,27 +1,47 @@
-/* samc auto: every mask of images, as SamAutomaticMaskGenerator and scripts/amg.py make them. */
+/* samc auto: every mask of images and archives of them, as SamAutomaticMaskGenerator and scripts/amg.py make them. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "host/archive.h"
 #include "host/auto_output.h"
 #include "host/cli.h"
-#include "host/embedding.h"
 #include "runtime/status.h"
 
 static const char help[] =
-    "Usage: samc auto IMAGE... -o OUTDIR [OPTIONS]\n"
+    "Usage: samc auto INPUT... -o OUTDIR [OPTIONS]\n"
     "\n"
     "Finds every mask of each image: a grid of points, filtered by predicted IoU, stability and overlap. Options have the names\n"
     "of scripts/amg.py of the original; defaults are the model's own where its metadata gives them, else the original's.\n"
     "\n"
-    "  IMAGE...                               JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA\n"
+    "  INPUT...                               image files: JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA\n"
+    "                                         folders: all images in them and in their folders, not hidden ones; symbolic links are followed\n"
+    "                                         archives: .tar, .tar.gz, .tgz; other members than images are passed over\n"
+    "                                         @FILE or - : a list of any of these, a line each (or ended by zero bytes), - from standard input\n"
     "  -o, --output DIR                       where the results go; created if missing. Required\n"
-    "      --format LIST                      any of rle, png, overlay, jsonl; default rle,overlay\n"
-    "                                           rle      <image>.json, amg.py's list of records with COCO run lengths\n"
-    "                                           png      <image>/0.png, 1.png, ... and metadata.csv, as amg.py\n"
-    "                                           overlay  <image>.overlay.png, every mask in its colour\n"
+    "      --format LIST                      any of rle, png, overlay, jsonl, coco; default rle,overlay\n"
+    "                                           rle      <name>.json, amg.py's list of records with COCO run lengths\n"
+    "                                           png      <name>/0.png, 1.png, ... and metadata.csv, as amg.py\n"
+    "                                           overlay  <name>.overlay.png, every mask in its colour\n"
     "                                           jsonl    masks.jsonl, one line an image\n"
-    "      --stats FILE.json                  seconds and counts for each stage\n"
+    "                                           coco     annotations.json, a COCO data set\n"
+    "                                         <name> is the image's name with its extension: its path below the folder that was given,\n"
+    "                                         the line of the list, <archive>/<member>. Equal names are refused\n"
+    "      --glob PATTERN                     take files of folders and archives by name, not by extension; with a / it is matched\n"
+    "                                         against the path below the folder. May be given several times\n"
+    "      --shard I/N                        only every N-th image of the sorted inputs, from the I-th on, I = 0 to N-1 (0/1)\n"
+    "      --resume                           go on with a run that was interrupted (or begin it); the rest of the line must be the same\n"
+    "      --lines-per-file N                 images in one file of jsonl; more than that make masks-00000.jsonl, ... (10000)\n"
+    "      --max-pixels N                     larger images are refused by their header (178956970, which is the most)\n"
+    "      --no-sync                          leave it to the system when results reach the disk: what is done survives a kill of\n"
+    "                                         samc, not a loss of power\n"
+    "      --stats FILE.json                  seconds and counts for each image; a table of the stages on standard error\n"
+    "      --batch-images N                   images computed together, 1 to 256 (4); never changes the result\n"
+    "      --load-threads N, --write-threads N  threads that read and decode images (2), and that write results (2)\n"
+    "      --queue N                          images that may wait between two stages (4). Memory holds about load-threads +\n"
+    "                                         write-threads + 2 x batch-images + 3 x queue pictures\n"
     "      --points-per-side N                points along one side of the grid (32)\n"
     "      --points-per-batch N               points decoded together; never changes the result (64)\n"
     "      --pred-iou-thresh X                least predicted IoU, 0 to 1 (0.88)\n"
@@ -34,8 +54,11 @@ static const char help[] =
     "      --crop-n-points-downscale-factor N points a side are divided by it in each layer of crops (1)\n"
     "      --min-mask-region-area N           holes and islands below N pixels are removed (0)\n"
     "\n"
-    "Standard output is one JSON object a line for each image: image, size [h, w], masks (how many).\n"
-    "Example: samc auto photo.jpg -o out --points-per-side 16\n";
+    "Standard output is one JSON object a line for each image as it is done: image, size [h, w], masks (how many).\n"
+    "A bad image is recorded in OUTDIR/errors.jsonl and the run goes on. A second run into the same folder needs --resume; the\n"
+    "journal that it goes by is in OUTDIR/.samc.\n"
+    "Exit codes beside those below: 3 all images are done, but some failed; 128 + N stopped by signal N, go on with --resume.\n"
+    "Example: samc auto photos shards/*.tar -o out --format coco,overlay --points-per-side 16\n";
 
 /* Options that set one number, in the order of their values from OPTION_FIRST. */
 typedef enum kind { WHOLE, REAL } kind;
@@ -56,16 +79,19 @@ static const struct {
     {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor)},
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area)},
 };
-enum { NUMBERS = sizeof numbers / sizeof *numbers, OPTION_FORMAT = SAMC__CLI_OWN, OPTION_STATS, OPTION_FIRST };
+enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64 };
+enum { OPTION_FORMAT = SAMC__CLI_OWN, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC,
+       OPTION_SHARD, OPTION_LINES, OPTION_PIXELS, OPTION_BATCH, OPTION_LOAD, OPTION_WRITE, OPTION_QUEUE, /* parse_own() */
+       OPTION_FIRST };
 
 /* What the command line said. */
 typedef struct request {
     samc__cli cli;
-    const char *output, *stats;
-    unsigned formats;
-    const char *given[NUMBERS]; /* text of each number, NULL: the default */
-    char **images;
-    int count;
+    const char *output;
+    const char *given[NUMBERS];        /* text of each number, NULL: the default */
+    const char *globs[MOST_GLOBS + 1]; /* ended by NULL */
+    bool resume, no_sync;
+    samc__archive_options archive;
 } request;
 
 /* A decimal number and nothing else. */
@@ -87,113 +113,196 @@ static const char *apply_numbers(const request *r, samc_auto_options *options) {
     return NULL;
 }
 
-/* The callback's way from samc_auto() to the files. */
-typedef struct sink {
-    samc__auto_output *output;
-    const char *image;
-    const samc__picture *picture;
-    samc_auto_stats stats;
-    int masks;
-    samc_error *error;
-} sink;
+/* ---- The run ------------------------------------------------------------------------------------------------------- */
 
-static samc_status receive(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
-    sink *s = context;
-    (void)image;
-    s->stats = *stats;
-    s->masks = count;
-    return samc__auto_output_add(s->output, s->image, s->picture, masks, count, s->error);
-}
-
-static json_t *stats_json(const char *image, const sink *s) {
-    const samc_auto_stats *t = &s->stats;
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f}}", "image", samc__cli_string(image),
-                     "crops", (json_int_t)t->crops, "prompts", (json_int_t)t->prompts, "masks", (json_int_t)t->masks,
-                     "after_iou", (json_int_t)t->after_iou, "after_stability", (json_int_t)t->after_stability,
-                     "after_edge", (json_int_t)t->after_edge, "after_nms", (json_int_t)t->after_nms, "kept", (json_int_t)t->kept,
-                     "seconds", "encode", t->encode_seconds, "decode", t->decode_seconds, "post", t->post_seconds);
-}
-
-static samc_status run_image(const request *r, samc_session *session, const samc_auto_options *options, samc__auto_output *output,
-                             const char *path, json_t *stats, samc_error *error) {
-    samc__picture picture = {0};
-    samc_error write_error = {0};
-    SAMC__TRY(samc__image_load(path, &picture, error));
-    sink s = {.output = output, .image = path, .picture = &picture, .error = &write_error};
-    samc_image image = {picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3};
-    samc_status status = samc_auto(session, &image, 1, options, receive, &s);
-    if (status != SAMC_OK) { /* a file that could not be written says more than the session does */
-        if (write_error.message[0]) *error = write_error;
-        else samc__session_check(session, status, path, error);
-    } else {
-        json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__cli_string(path), "size", picture.height, picture.width, "masks", s.masks);
-        if (samc__cli_print_json(line) != SAMC__EXIT_OK || json_array_append_new(stats, stats_json(path, &s)) != 0)
-            status = samc__fail(error, SAMC_IO, "%s: its result could not be printed", path);
-        samc__cli_note(&r->cli, "%s: %d masks (%.2f s encode, %.2f s decode, %.2f s post)", path, s.masks, s.stats.encode_seconds,
-                       s.stats.decode_seconds, s.stats.post_seconds);
+/* What another run must share to go on with this one: all that the results depend on. */
+static json_t *describe(const request *r, const samc__archive_options *o, const samc_model *model, samc_error *error) {
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"}; /* in the order of samc_backend */
+    char hash[65], formats[64], shard[32];
+    samc_model_info info;
+    if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
+    samc_model_get_info(model, &info);
+    samc__auto_formats_print(o->formats, formats);
+    snprintf(shard, sizeof shard, "%d/%d", o->shard, o->shards);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "samc", samc_version(), "model", hash, "backend", backends[info.backend],
+                             "format", formats, "shard", shard, "lines-per-file", (json_int_t)o->lines_per_file,
+                             "max-pixels", (json_int_t)o->max_pixels);
+    for (int i = 0; i < NUMBERS && json != NULL; i++) {
+        const char *field = (const char *)&o->automatic + numbers[i].offset;
+        if (numbers[i].offset == offsetof(samc_auto_options, points_per_batch)) continue; /* never changes the result */
+        json_object_set_new(json, numbers[i].name, numbers[i].kind == WHOLE ? json_integer(*(const int *)field) : json_real(*(const double *)field));
     }
-    samc__picture_free(&picture);
+    if (r->cli.options.precision != SAMC_PRECISION_AUTO && json != NULL) json_object_set_new(json, "precision", json_string("f32"));
+    if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    return json;
+}
+
+/* Other runs in the same folder must be shards of this one. */
+static samc_status check_neighbours(const samc__archive_options *o, const char *output, const char *own, const json_t *description, samc_error *error) {
+    DIR *folder = opendir(output);
+    samc_status status = SAMC_OK;
+    for (const struct dirent *entry; folder != NULL && status == SAMC_OK && (entry = readdir(folder)) != NULL;) {
+        char *path = NULL;
+        if (strncmp(entry->d_name, ".samc", 5) != 0 || strcmp(entry->d_name, own) == 0) continue;
+        if (asprintf(&path, "%s/%s/journal", output, entry->d_name) < 0) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+        else if (access(path, F_OK) == 0) {
+            int shards = 0;
+            if (sscanf(entry->d_name, ".samc-%*d-of-%d", &shards) == 1 && shards == o->shards)
+                status = samc__journal_same_options(output, entry->d_name, description, "shard", error);
+            else status = samc__fail(error, SAMC_MISMATCH, "%s: holds a run of another --shard (%s)", output, entry->d_name);
+        }
+        free(path);
+    }
+    if (folder != NULL) closedir(folder);
     return status;
 }
 
-static samc_status run(const request *r, samc_error *error) {
+/* Begins or goes on: the journal, then the pipeline. */
+static samc_status run_journaled(const request *r, const samc__archive_options *o, const samc__inputs *inputs, const samc_model *model, samc_session *session,
+                                 samc__archive_result *result, samc_error *error) {
+    char name[128];
+    samc__journal journal = {.stream.handle = -1};
+    samc__store store = {.sync = !r->no_sync, .lock = -1};
+    samc_session *sessions[] = {session, NULL};
+    json_t *description = describe(r, o, model, error);
+    if (description == NULL) return error->status;
+    samc__archive_state_name(o, name);
+    samc_status status = check_neighbours(o, r->output, name, description, error);
+    if (status == SAMC_OK) status = samc__store_open(&store, r->output, name, error);
+    if (status == SAMC_OK) {
+        store.replace = samc__journal_exists(&store);
+        if (store.replace && !r->resume) status = samc__fail(error, SAMC_MISMATCH, "%s: holds a run already; go on with it by --resume, or choose another folder", r->output);
+        else if (store.replace) status = samc__journal_resume(&journal, &store, description, inputs, error);
+    }
+    if (status == SAMC_OK) status = samc__store_recover(&store, error);
+    if (status == SAMC_OK && !store.replace) status = samc__journal_create(&journal, &store, description, inputs, error);
+    if (status == SAMC_OK && journal.last.number >= 0)
+        samc__cli_note(&r->cli, "going on after %lld images", (long long)journal.last.number + 1);
+    if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, 1, &store, &journal, result, error);
+    samc__stream_close(&journal.stream);
+    samc__store_close(&store);
+    json_decref(description);
+    return status;
+}
+
+static samc_status run(const request *r, const samc__inputs *inputs, samc__archive_result *result, samc_error *error) {
     char model_path[4096];
     samc_model *model = NULL;
     samc_session *session = NULL;
-    samc__auto_output output = {.jsonl = {.handle = -1}};
-    json_t *stats = json_array();
-    samc_status status = SAMC_IO;
-    if (!samc__cli_find_model(&r->cli, model_path, error)) return status;
-    status = samc_model_open(model_path, &r->cli.options, &model, error);
-    if (status == SAMC_OK) status = samc_session_create(model, &session, error);
-    if (status == SAMC_OK) status = samc__auto_output_begin(&output, r->output, r->formats, error);
-    samc_auto_options options = samc_default_auto_options(model);
-    apply_numbers(r, &options);
-    for (int i = 0; i < r->count && status == SAMC_OK; i++)
-        status = run_image(r, session, &options, &output, r->images[i], stats, error);
-    if (status == SAMC_OK) status = samc__auto_output_commit(&output, error);
-    else samc__auto_output_abandon(&output);
-    if (status == SAMC_OK && r->stats != NULL) {
-        char *text = json_dumps(stats, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-        status = text ? samc__file_write(r->stats, text, strlen(text), error) : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->stats);
-        free(text);
+    samc__archive_options o = r->archive;
+    if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
+    samc_status status = samc_model_open(model_path, &r->cli.options, &model, error);
+    if (status == SAMC_OK) {
+        o.automatic = samc_default_auto_options(model);
+        apply_numbers(r, &o.automatic);
+        status = samc_auto_check(&o.automatic, error);
     }
-    json_decref(stats);
+    if (status == SAMC_OK) status = samc_session_create(model, &session, error);
+    if (status == SAMC_OK) status = run_journaled(r, &o, inputs, model, session, result, error);
     samc_session_destroy(session);
     samc_model_close(model);
     return status;
 }
 
+/* "2/8" */
+static bool parse_shard(const char *text, samc__archive_options *o) {
+    char first[12];
+    const char *slash = strchr(text, '/');
+    if (slash == NULL || slash - text > 9) return false;
+    memcpy(first, text, (size_t)(slash - text));
+    first[slash - text] = '\0';
+    return samc__cli_integer(slash + 1, 1, 100000, &o->shards) && samc__cli_integer(first, 0, o->shards - 1, &o->shard);
+}
+
+/* Options of the pipeline with a number. */
+static bool parse_own(request *r, int option, const char *text) {
+    int value = 0;
+    samc__archive_options *o = &r->archive;
+    bool good = option == OPTION_SHARD ? parse_shard(text, o)
+                                       : samc__cli_integer(text, 1, option == OPTION_BATCH ? 256 : option == OPTION_LOAD || option == OPTION_WRITE ? 64 : 999999999, &value);
+    if (option == OPTION_LINES) o->lines_per_file = value;
+    if (option == OPTION_PIXELS) o->max_pixels = value < SAMC__IMAGE_MAX_PIXELS ? value : SAMC__IMAGE_MAX_PIXELS;
+    if (option == OPTION_BATCH) o->batch_images = value;
+    if (option == OPTION_LOAD) o->load_threads = value;
+    if (option == OPTION_WRITE) o->write_threads = value;
+    if (option == OPTION_QUEUE) o->queue = value;
+    return good;
+}
+
+/* Collects the inputs and runs. Returns the exit code. */
+static int run_inputs(const request *r, char **arguments, int count) {
+    samc__inputs inputs;
+    samc__archive_result result = {0};
+    samc_error error = {0};
+    const samc__inputs_options options = {.globs = r->globs, .exclude = r->output};
+    if (samc__inputs_collect(&inputs, (const char *const *)arguments, count, &options, &error) != SAMC_OK)
+        return error.status == SAMC_INVALID_ARGUMENT ? samc__cli_usage(&r->cli, "%s", error.message) : samc__cli_fail(error.message);
+    samc_status status = samc__inputs_check_names(&inputs, r->archive.formats & SAMC__AUTO_PNG, &error);
+    int code = SAMC__EXIT_OK;
+    if (status != SAMC_OK) {
+        code = samc__cli_usage(&r->cli, "%s", error.message);
+    } else if (inputs.count == 0) {
+        code = samc__cli_fail("the inputs hold no image");
+    } else {
+        if (inputs.skipped > 0) samc__cli_note(&r->cli, "%lld other files passed over", (long long)inputs.skipped);
+        status = run(r, &inputs, &result, &error);
+        char message[1400];
+        if (status != SAMC_OK && result.done > 0) {
+            snprintf(message, sizeof message, "%s (%lld of %lld images are done and kept; --resume goes on)", error.message, (long long)result.done, (long long)result.total);
+            code = samc__cli_fail(message);
+        } else if (status != SAMC_OK) {
+            code = samc__cli_fail(error.message);
+        } else if (result.signal != 0 && result.done < result.total) {
+            snprintf(message, sizeof message, "stopped by signal %d; %lld of %lld images are done and kept; --resume goes on", result.signal, (long long)result.done, (long long)result.total);
+            samc__cli_fail(message);
+            code = 128 + result.signal;
+        } else if (result.failures > 0) {
+            snprintf(message, sizeof message, "%lld of %lld images failed; the reasons are in errors.jsonl in %s", (long long)result.failures, (long long)result.total, r->output);
+            samc__cli_fail(message);
+            code = SAMC__EXIT_PARTLY;
+        }
+    }
+    samc__inputs_free(&inputs);
+    return code;
+}
+
 int samc__cmd_auto(int argc, char **argv) {
-    struct option table[NUMBERS + 16] = {{"output", required_argument, NULL, 'o'},
-                                         {"format", required_argument, NULL, OPTION_FORMAT},
-                                         {"stats", required_argument, NULL, OPTION_STATS}};
+    static const struct option own[] = {{"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, OPTION_FORMAT},
+                                        {"stats", required_argument, NULL, OPTION_STATS}, {"glob", required_argument, NULL, OPTION_GLOB},
+                                        {"resume", no_argument, NULL, OPTION_RESUME}, {"no-sync", no_argument, NULL, OPTION_NO_SYNC},
+                                        {"shard", required_argument, NULL, OPTION_SHARD}, {"lines-per-file", required_argument, NULL, OPTION_LINES},
+                                        {"max-pixels", required_argument, NULL, OPTION_PIXELS}, {"batch-images", required_argument, NULL, OPTION_BATCH},
+                                        {"load-threads", required_argument, NULL, OPTION_LOAD}, {"write-threads", required_argument, NULL, OPTION_WRITE},
+                                        {"queue", required_argument, NULL, OPTION_QUEUE}};
     static const struct option common[] = {SAMC__CLI_COMMON};
-    for (int i = 0; i < NUMBERS; i++) table[3 + i] = (struct option){numbers[i].name, required_argument, NULL, OPTION_FIRST + i};
-    memcpy(table + 3 + NUMBERS, common, sizeof common);
-    request r = {.cli = samc__cli_begin("auto", help), .formats = SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY};
+    enum { OWN = sizeof own / sizeof *own };
+    struct option table[OWN + NUMBERS + sizeof common / sizeof *common];
+    memcpy(table, own, sizeof own);
+    for (int i = 0; i < NUMBERS; i++) table[OWN + i] = (struct option){numbers[i].name, required_argument, NULL, OPTION_FIRST + i};
+    memcpy(table + OWN + NUMBERS, common, sizeof common);
+    request r = {.cli = samc__cli_begin("auto", help),
+                 .archive = {.formats = SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY, .shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
+                             .load_threads = 2, .write_threads = 2, .batch_images = 4, .queue = 4}};
+    int globs = 0;
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r.cli.exit_code;
         if (option == 'o') r.output = optarg;
-        if (option == OPTION_STATS) r.stats = optarg;
+        if (option == OPTION_STATS) r.archive.stats = optarg;
+        if (option == OPTION_RESUME) r.resume = true;
+        if (option == OPTION_NO_SYNC) r.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
-        if (option == OPTION_FORMAT && (r.formats = samc__auto_formats_parse(optarg)) == 0)
-            return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay and jsonl, not '%s'", optarg);
+        if (option == OPTION_FORMAT && (r.archive.formats = samc__auto_formats_parse(optarg)) == 0)
+            return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay, jsonl and coco, not '%s'", optarg);
+        if (option == OPTION_GLOB && globs == MOST_GLOBS) return samc__cli_usage(&r.cli, "more than %d times --glob", MOST_GLOBS);
+        if (option == OPTION_GLOB) r.globs[globs++] = optarg;
+        if (option >= OPTION_SHARD && option < OPTION_FIRST && !parse_own(&r, option, optarg))
+            return samc__cli_usage(&r.cli, "'%s' is no good value of its option", optarg);
     }
-    r.images = argv + optind;
-    r.count = argc - optind;
-    if (r.count < 1) return samc__cli_usage(&r.cli, "no IMAGE given");
+    r.archive.quiet = r.cli.quiet;
+    if (argc - optind < 1) return samc__cli_usage(&r.cli, "no INPUT given: no IMAGE, folder, archive or list");
     if (r.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
     samc_auto_options scratch;
     const char *wrong = apply_numbers(&r, &scratch);
     if (wrong != NULL) return samc__cli_usage(&r.cli, "--%s needs a number", wrong);
-    for (int i = 0; i < r.count; i++)
-        for (int j = 0; j < i; j++) {
-            const char *a = strrchr(r.images[i], '/'), *b = strrchr(r.images[j], '/');
-            if (strcmp(a ? a + 1 : r.images[i], b ? b + 1 : r.images[j]) == 0)
-                return samc__cli_usage(&r.cli, "'%s' and '%s' would write the same files", r.images[j], r.images[i]);
-        }
-    samc_error error;
-    if (run(&r, &error) != SAMC_OK) return samc__cli_fail(error.message);
-    return SAMC__EXIT_OK;
+    return run_inputs(&r, argv + optind, argc - optind);
 }

@@ -1,0 +1,527 @@
+/* The stages of the archive run and the threads that carry them. */
+#include "host/archive.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/cli.h"
+#include "host/collect.h"
+#include "host/embedding.h"
+#include "host/file.h"
+#include "host/progress.h"
+#include "host/queue.h"
+#include "host/tar.h"
+#include "runtime/status.h"
+
+enum { MOST_THREADS = 64, MOST_BATCH = 256 };
+
+/* Queues in the order of the stages; `idle` brings jobs back to the reader. */
+enum { IDLE, READ, LOADED, COMPUTED, WRITTEN, QUEUES };
+
+typedef struct pipeline {
+    const samc__archive_options *o;
+    const samc__inputs *inputs;
+    int64_t total;
+    samc_session *const *sessions;
+    samc__store *store;
+    samc__collector collector;
+    samc__queue queues[QUEUES];
+    samc__job *jobs;        /* [job_count], all there are */
+    int job_count;
+    samc__job **pending;    /* [job_count], written but not in turn yet; number % job_count */
+    samc__writer stats;     /* open if o->stats */
+    bool stats_begun;
+    double seconds[6];      /* of all images so far: load, encode, decode, post, write, commit. The committer's, until the end */
+    atomic_bool stopping;
+    atomic_llong done, masks, failures;
+    pthread_mutex_t lock;   /* of `error` */
+    samc_error error;       /* the first that ends the run */
+    int ended;              /* eventfd: the committer is through */
+} pipeline;
+
+/* One compute thread and its session. */
+typedef struct worker {
+    pipeline *p;
+    samc_session *session;
+} worker;
+
+/* ---- Stopping ------------------------------------------------------------------------------------------------------ */
+
+/* No new work. What is computed already is still written, unless writing is what failed. */
+static void stop(pipeline *p, bool writing_too, int sessions) {
+    atomic_store(&p->stopping, true);
+    for (int i = IDLE; i <= (writing_too ? WRITTEN : LOADED); i++) samc__queue_close(&p->queues[i]);
+    for (int i = 0; i < sessions; i++) samc_session_stop(p->sessions[i]);
+}
+
+static int session_count(const pipeline *p) {
+    int n = 0;
+    while (p->sessions[n] != NULL) n++;
+    return n;
+}
+
+/* The run cannot go on. */
+static void fail(pipeline *p, const samc_error *error) {
+    pthread_mutex_lock(&p->lock);
+    if (p->error.status == SAMC_OK) p->error = *error;
+    pthread_mutex_unlock(&p->lock);
+    stop(p, true, session_count(p));
+}
+
+static void empty_job(samc__job *job) {
+    free(job->bytes);
+    free(job->masks);
+    samc__picture_free(&job->picture);
+    samc__auto_text_free(&job->text);
+    *job = (samc__job){0};
+}
+
+/* ---- Reader -------------------------------------------------------------------------------------------------------- */
+
+/* The archive that is open, and how far it was read. */
+typedef struct shelf {
+    samc__tar *tar;
+    int32_t index;       /* of the archive, -1: none */
+    int64_t member;      /* number of the current regular file, -1 before the first */
+    samc_error broken;   /* what kept it from being read further */
+} shelf;
+
+/* Goes to the member and reads it. Members stand in the list in the archive's order. */
+static samc_status read_member(const pipeline *p, shelf *s, const samc__input *input, samc__job *job) {
+    const char *name = NULL, *source = p->inputs->text + input->source;
+    if (s->index != input->tar) {
+        samc__tar_close(s->tar);
+        *s = (shelf){.index = input->tar, .member = -1};
+        samc__tar_open(p->inputs->text + p->inputs->tars[input->tar], &s->tar, &s->broken);
+    }
+    while (s->broken.status == SAMC_OK && s->member < input->member) {
+        samc_status status = samc__tar_next(s->tar, &name, &s->broken);
+        if (status == SAMC_OK && name == NULL) samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive is shorter than when it was listed", source);
+        s->member++;
+    }
+    if (s->broken.status == SAMC_OK && (name == NULL || strcmp(source + strlen(source) - strlen(name), name) != 0))
+        samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive has changed since it was listed", source);
+    if (s->broken.status != SAMC_OK) {
+        job->error = s->broken;
+        return s->broken.status;
+    }
+    samc_status status = samc__tar_read(s->tar, SAMC__IMAGE_MAX_FILE, &job->bytes, &job->size, &job->error);
+    if (status == SAMC_FORMAT) s->broken = job->error;
+    return status;
+}
+
+static void *read_main(void *argument) {
+    pipeline *p = argument;
+    shelf s = {.index = -1};
+    for (int64_t number = p->collector.last.number + 1; number < p->total; number++) {
+        samc__job *job = samc__queue_pop(&p->queues[IDLE]);
+        if (job == NULL) break;
+        job->number = number;
+        job->input = number * p->o->shards + p->o->shard;
+        const samc__input *input = &p->inputs->items[job->input];
+        const char *reason = samc__input_reason(p->inputs, job->input);
+        double start = samc__now();
+        if (reason != NULL) samc__fail(&job->error, SAMC_IO, "%s", reason);
+        else if (input->tar >= 0) read_member(p, &s, input, job);
+        job->load_seconds = samc__now() - start;
+        if (!samc__queue_push(&p->queues[READ], job)) break;
+    }
+    samc__tar_close(s.tar);
+    samc__queue_finish(&p->queues[READ]);
+    return NULL;
+}
+
+/* ---- Load ---------------------------------------------------------------------------------------------------------- */
+
+static samc_status load(const pipeline *p, samc__job *job) {
+    const char *source = samc__input_source(p->inputs, job->input);
+    if (job->bytes == NULL) SAMC__TRY(samc__file_read(source, SAMC__IMAGE_MAX_FILE, &job->bytes, &job->size, &job->error));
+    samc_status status = samc__image_decode_within(job->bytes, job->size, source, p->o->max_pixels, &job->picture, &job->error);
+    free(job->bytes);
+    job->bytes = NULL;
+    return status;
+}
+
+static void *load_main(void *argument) {
+    pipeline *p = argument;
+    for (samc__job *job; (job = samc__queue_pop(&p->queues[READ])) != NULL;) {
+        double start = samc__now();
+        job->fill[0] = samc__queue_count(&p->queues[READ]);
+        if (job->error.status == SAMC_OK) load(p, job);
+        job->load_seconds += samc__now() - start;
+        if (!samc__queue_push(&p->queues[job->error.status == SAMC_OK ? LOADED : WRITTEN], job)) break;
+    }
+    samc__queue_finish(&p->queues[LOADED]);
+    samc__queue_finish(&p->queues[WRITTEN]);
+    return NULL;
+}
+
+/* ---- Compute ------------------------------------------------------------------------------------------------------- */
+
+typedef struct batch {
+    pipeline *p;
+    samc__job **jobs;
+    int delivered;
+    samc_error error; /* of the callback */
+} batch;
+
+/* Copies the masks of one image, run lengths behind them in the same block, and sends it on. */
+static samc_status receive(void *context, int index, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    batch *b = context;
+    samc__job *job = b->jobs[index];
+    size_t runs = 0;
+    for (int i = 0; i < count; i++) runs += (size_t)masks[i].count_length;
+    samc_auto_mask *copy = malloc(((size_t)count + 1) * sizeof *copy + runs * sizeof(uint32_t));
+    if (copy == NULL)
+        return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks", samc__input_source(b->p->inputs, job->input), count);
+    uint32_t *at = (uint32_t *)(copy + count + 1);
+    for (int i = 0; i < count; i++) {
+        copy[i] = masks[i];
+        copy[i].counts = memcpy(at, masks[i].counts, (size_t)masks[i].count_length * sizeof *at);
+        at += masks[i].count_length;
+    }
+    job->masks = copy;
+    job->count = count;
+    job->stats = *stats;
+    if (!(b->p->o->formats & SAMC__AUTO_OVERLAY)) { /* nobody needs its pixels any more */
+        free(job->picture.pixels);
+        job->picture.pixels = NULL;
+    }
+    b->delivered++;
+    return samc__queue_push(&b->p->queues[COMPUTED], job) ? SAMC_OK : SAMC_STOPPED;
+}
+
+/* Batches end where an image fails; the rest is tried one by one, so that the failure is known to be that image's own. An image that
+ * is too large for the memory is recorded; anything else that a decoded image fails with ends the run. */
+static void compute_batch(worker *w, samc__job **jobs, int n) {
+    pipeline *p = w->p;
+    samc_image images[MOST_BATCH];
+    for (int i = 0; i < n; i++) {
+        const samc__picture *picture = &jobs[i]->picture;
+        images[i] = (samc_image){picture->pixels, picture->width, picture->height, (ptrdiff_t)picture->width * 3};
+        jobs[i]->fill[1] = samc__queue_count(&p->queues[LOADED]);
+    }
+    bool alone = false;
+    for (int begin = 0; begin < n && !atomic_load(&p->stopping);) {
+        int count = alone ? 1 : n - begin;
+        batch b = {.p = p, .jobs = jobs + begin};
+        samc_status status = samc_auto(w->session, images + begin, count, &p->o->automatic, receive, &b);
+        begin += b.delivered;
+        if (status == SAMC_OK) continue;
+        if (status == SAMC_STOPPED) return;
+        if (count > 1) {
+            alone = true;
+            continue;
+        }
+        samc__job *job = jobs[begin++];
+        job->error = b.error;
+        if (job->error.status == SAMC_OK) samc__session_check(w->session, status, samc__input_source(p->inputs, job->input), &job->error);
+        if (status != SAMC_OUT_OF_MEMORY) fail(p, &job->error);
+        else if (!samc__queue_push(&p->queues[COMPUTED], job)) return;
+    }
+}
+
+static void *compute_main(void *argument) {
+    worker *w = argument;
+    samc__job *jobs[MOST_BATCH];
+    for (int n; (n = samc__queue_pop_some(&w->p->queues[LOADED], (void **)jobs, w->p->o->batch_images)) > 0;) compute_batch(w, jobs, n);
+    samc__queue_finish(&w->p->queues[COMPUTED]);
+    return NULL;
+}
+
+/* ---- Write --------------------------------------------------------------------------------------------------------- */
+
+/* A folder of pictures, every file in it synced, then the folder itself. */
+static samc_status write_pictures(const pipeline *p, const char *folder, const samc__auto_image *image, samc_error *error) {
+    if (mkdir(folder, 0777) != 0) return samc__fail(error, SAMC_IO, "%s: cannot create the folder: %s", folder, strerror(errno));
+    SAMC__TRY(samc__auto_write_pictures(folder, image, error));
+    for (int i = 0; i <= image->count; i++) {
+        char *path = NULL;
+        if (i == image->count ? asprintf(&path, "%s/metadata.csv", folder) < 0 : asprintf(&path, "%s/%d.png", folder, i) < 0)
+            return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", folder);
+        samc_status status = samc__store_sync(p->store, path, error);
+        free(path);
+        SAMC__TRY(status);
+    }
+    return samc__store_sync(p->store, folder, error);
+}
+
+/* One format of one image, into the scratch folder. */
+static samc_status write_format(const pipeline *p, const samc__job *job, const samc__auto_image *image, samc__auto_format format,
+                                const char *suffix, samc_error *error) {
+    if (!(p->o->formats & format)) return SAMC_OK;
+    char *path = samc__store_scratch(p->store, job->number, suffix);
+    samc_status status;
+    if (path == NULL) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its results", image->source);
+    else if (format == SAMC__AUTO_PNG) status = write_pictures(p, path, image, error);
+    else if (format == SAMC__AUTO_OVERLAY) status = samc__auto_write_overlay(path, image, error);
+    else status = samc__file_write(path, job->text.records, strlen(job->text.records), error);
+    if (status == SAMC_OK && format != SAMC__AUTO_PNG) status = samc__store_sync(p->store, path, error);
+    free(path);
+    return status;
+}
+
+static samc_status write_results(const pipeline *p, samc__job *job, samc_error *error) {
+    samc__auto_image image = {samc__input_source(p->inputs, job->input), samc__input_key(p->inputs, job->input), &job->picture, job->masks, job->count};
+    SAMC__TRY(samc__auto_text_make(&job->text, &image, p->o->formats, job->input + 1, error));
+    SAMC__TRY(write_format(p, job, &image, SAMC__AUTO_RLE, ".json", error));
+    SAMC__TRY(write_format(p, job, &image, SAMC__AUTO_PNG, "", error));
+    return write_format(p, job, &image, SAMC__AUTO_OVERLAY, ".overlay.png", error);
+}
+
+/* Takes back what was written of an image that failed. */
+static void discard(const pipeline *p, const samc__job *job) {
+    static const char *const suffixes[] = {".json", "", ".overlay.png"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char *path = samc__store_scratch(p->store, job->number, suffixes[i]);
+        if (path != NULL) samc__store_remove(path);
+        free(path);
+    }
+}
+
+static void *write_main(void *argument) {
+    pipeline *p = argument;
+    for (samc__job *job; (job = samc__queue_pop(&p->queues[COMPUTED])) != NULL;) {
+        samc_error error;
+        double start = samc__now();
+        job->fill[2] = samc__queue_count(&p->queues[COMPUTED]);
+        samc_status status = job->error.status == SAMC_OK ? write_results(p, job, &error) : SAMC_OK;
+        if (status != SAMC_OK) discard(p, job);
+        if (status == SAMC_OUT_OF_MEMORY) job->error = error; /* this image's own; others may fit */
+        else if (status != SAMC_OK) fail(p, &error);
+        free(job->masks);
+        free(job->picture.pixels);
+        job->masks = NULL;
+        job->picture.pixels = NULL;
+        free(job->text.records);
+        job->text.records = NULL;
+        job->write_seconds = samc__now() - start;
+        if (!samc__queue_push(&p->queues[WRITTEN], job)) break;
+    }
+    samc__queue_finish(&p->queues[WRITTEN]);
+    return NULL;
+}
+
+/* ---- Commit -------------------------------------------------------------------------------------------------------- */
+
+static samc_status write_stats(pipeline *p, const samc__job *job, const char *source, samc_error *error) {
+    const samc_auto_stats *t = &job->stats;
+    json_t *json = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:{s:i, s:i, s:i, s:i}}",
+                             "image", samc__cli_string(source), "crops", (json_int_t)t->crops, "prompts", (json_int_t)t->prompts, "masks", (json_int_t)t->masks,
+                             "after_iou", (json_int_t)t->after_iou, "after_stability", (json_int_t)t->after_stability, "after_edge", (json_int_t)t->after_edge,
+                             "after_nms", (json_int_t)t->after_nms, "kept", (json_int_t)t->kept, "seconds", "load", job->load_seconds, "encode", t->encode_seconds,
+                             "decode", t->decode_seconds, "post", t->post_seconds, "write", job->write_seconds, "commit", job->commit_seconds,
+                             "waiting", "load", job->fill[0], "compute", job->fill[1], "write", job->fill[2], "commit", job->fill[3]);
+    char *text = json ? json_dumps(json, JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(json);
+    samc_status status = text ? samc__writer_append(&p->stats, p->stats_begun ? ",\n" : "[\n", 2, error) : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", p->o->stats);
+    p->stats_begun = true;
+    if (status == SAMC_OK) status = samc__writer_append(&p->stats, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+/* Tells of an image that is done. */
+static samc_status announce(pipeline *p, const samc__job *job, samc_error *error) {
+    const char *source = samc__input_source(p->inputs, job->input);
+    bool failed = job->error.status != SAMC_OK;
+    atomic_fetch_add(&p->failures, failed);
+    atomic_fetch_add(&p->masks, failed ? 0 : job->count);
+    atomic_fetch_add(&p->done, 1);
+    const double seconds[] = {job->load_seconds, job->stats.encode_seconds, job->stats.decode_seconds, job->stats.post_seconds, job->write_seconds, job->commit_seconds};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) p->seconds[i] += seconds[i];
+    if (failed) return SAMC_OK;
+    json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__cli_string(source), "size", job->picture.height, job->picture.width, "masks", job->count);
+    int printed = line ? json_dumpf(line, stdout, JSON_REAL_PRECISION(9)) : -1;
+    json_decref(line);
+    if (printed != 0 || fputc('\n', stdout) == EOF) return samc__fail(error, SAMC_IO, "cannot write to standard output");
+    return p->o->stats != NULL ? write_stats(p, job, source, error) : SAMC_OK;
+}
+
+/* Commits the images that are in turn. */
+static samc_status commit_ready(pipeline *p, samc_error *error) {
+    int64_t first = p->collector.last.number + 1, next = first;
+    double start = samc__now();
+    for (samc__job *job; (job = p->pending[next % p->job_count]) != NULL && job->number == next; next++)
+        SAMC__TRY(samc__collector_add(&p->collector, job, error));
+    if (next == first) return SAMC_OK;
+    SAMC__TRY(samc__collector_commit(&p->collector, error));
+    for (int64_t number = first; number < next; number++) {
+        samc__job **place = &p->pending[number % p->job_count], *job = *place;
+        *place = NULL;
+        job->commit_seconds = (samc__now() - start) / (double)(next - first);
+        SAMC__TRY(announce(p, job, error));
+        empty_job(job);
+        samc__queue_push(&p->queues[IDLE], job);
+    }
+    return fflush(stdout) == 0 ? SAMC_OK : samc__fail(error, SAMC_IO, "cannot write to standard output");
+}
+
+static void *commit_main(void *argument) {
+    pipeline *p = argument;
+    samc_error error = {0};
+    samc_status status = SAMC_OK;
+    samc__job **arrived = calloc((size_t)p->job_count, sizeof *arrived);
+    if (arrived == NULL) status = samc__fail(&error, SAMC_OUT_OF_MEMORY, "out of memory");
+    for (int n; status == SAMC_OK && (n = samc__queue_pop_some(&p->queues[WRITTEN], (void **)arrived, p->job_count)) > 0;) {
+        for (int i = 0; i < n; i++) {
+            arrived[i]->fill[3] = n;
+            p->pending[arrived[i]->number % p->job_count] = arrived[i];
+        }
+        status = commit_ready(p, &error);
+    }
+    if (status == SAMC_OK && p->collector.last.number + 1 == p->total) status = samc__collector_finish(&p->collector, &error);
+    if (status != SAMC_OK) fail(p, &error);
+    free(arrived);
+    uint64_t one = 1;
+    if (write(p->ended, &one, sizeof one) < 0) return NULL; /* an eventfd takes it */
+    return NULL;
+}
+
+/* ---- The run ------------------------------------------------------------------------------------------------------- */
+
+/* SIGINT, SIGTERM and SIGHUP, unless the parent had them ignored (nohup). They are blocked in every thread and read from a file. */
+static int open_signals(sigset_t *blocked, sigset_t *before) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    sigemptyset(blocked);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction action;
+        if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(blocked, signals[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, blocked, before);
+    return signalfd(-1, blocked, SFD_CLOEXEC);
+}
+
+/* Shows progress until the committer is through; a first signal stops the run, a second one kills it as usual. */
+static int watch(pipeline *p, samc__progress *progress, int signals, const sigset_t *before) {
+    int received = 0;
+    for (;;) {
+        struct pollfd files[] = {{.fd = p->ended, .events = POLLIN}, {.fd = received ? -1 : signals, .events = POLLIN}};
+        struct signalfd_siginfo information;
+        poll(files, 2, 200);
+        samc__progress_tick(progress, (samc__progress_count){atomic_load(&p->done), atomic_load(&p->masks), atomic_load(&p->failures)});
+        if (files[0].revents) return received;
+        if (files[1].revents && read(signals, &information, sizeof information) == sizeof information) {
+            received = (int)information.ssi_signo;
+            samc__progress_clear(progress);
+            if (!p->o->quiet) fprintf(stderr, "%s: stopping; what is computed is still written\n", strsignal(received));
+            stop(p, false, session_count(p));
+            pthread_sigmask(SIG_SETMASK, before, NULL);
+        }
+    }
+}
+
+typedef struct crew {
+    pthread_t threads[2 + 3 * MOST_THREADS];
+    worker workers[MOST_THREADS];
+    int count;
+} crew;
+
+static bool start(pipeline *p, crew *crew, void *(*body)(void *), void *argument) {
+    samc_error error;
+    int code = pthread_create(&crew->threads[crew->count], NULL, body, argument);
+    if (code == 0) {
+        crew->count++;
+        return true;
+    }
+    samc__fail(&error, SAMC_OUT_OF_MEMORY, "cannot start a thread: %s", strerror(code));
+    fail(p, &error);
+    return false;
+}
+
+/* Starts all threads, the committer last, waits for it and for the others. Returns the signal that stopped it, or 0. */
+static int run_threads(pipeline *p, samc__progress *progress) {
+    sigset_t blocked, before;
+    int signals = open_signals(&blocked, &before), received = 0;
+    crew *crew = calloc(1, sizeof *crew);
+    bool good = crew != NULL && start(p, crew, read_main, p);
+    for (int i = 0; i < p->o->load_threads && good; i++) good = start(p, crew, load_main, p);
+    for (int i = 0; p->sessions[i] != NULL && good; i++) {
+        crew->workers[i] = (worker){p, p->sessions[i]};
+        good = start(p, crew, compute_main, &crew->workers[i]);
+    }
+    for (int i = 0; i < p->o->write_threads && good; i++) good = start(p, crew, write_main, p);
+    good = good && start(p, crew, commit_main, p);
+    if (good) received = watch(p, progress, signals, &before);
+    else stop(p, true, session_count(p));
+    for (int i = 0; crew != NULL && i < crew->count; i++) pthread_join(crew->threads[i], NULL);
+    if (signals >= 0) close(signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    free(crew);
+    return received;
+}
+
+/* Where the time went and how full the queues were: a stage behind a full queue and before an empty one is the slowest. */
+static void print_stages(pipeline *p, double wall, int sessions) {
+    const struct { const char *name; double seconds; int threads, queue; } stages[] = {
+        {"load", p->seconds[0], p->o->load_threads, READ}, {"compute", p->seconds[1] + p->seconds[2] + p->seconds[3], sessions, LOADED},
+        {"write", p->seconds[4], p->o->write_threads, COMPUTED}, {"commit", p->seconds[5], 1, WRITTEN}};
+    fprintf(stderr, "%-8s %8s %9s %6s  %s\n", "stage", "threads", "seconds", "busy", "images waiting for it (mean, room)");
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+        fprintf(stderr, "%-8s %8d %9.2f %5.1f%%  %.1f of %d\n", stages[i].name, stages[i].threads, stages[i].seconds,
+                100.0 * stages[i].seconds / (wall * stages[i].threads), samc__queue_mean_fill(&p->queues[stages[i].queue]), p->queues[stages[i].queue].room);
+    fprintf(stderr, "compute: encode %.2f, decode %.2f, post %.2f s\n", p->seconds[1], p->seconds[2], p->seconds[3]);
+}
+
+static samc_status create(pipeline *p, int sessions, samc_error *error) {
+    const samc__archive_options *o = p->o;
+    const int rooms[QUEUES] = {[IDLE] = p->job_count, [READ] = o->queue, [LOADED] = o->queue + o->batch_images, [COMPUTED] = o->queue, [WRITTEN] = p->job_count};
+    const int producers[QUEUES] = {[IDLE] = 1, [READ] = 1, [LOADED] = o->load_threads, [COMPUTED] = sessions, [WRITTEN] = o->load_threads + o->write_threads};
+    bool good = true;
+    p->jobs = calloc((size_t)p->job_count, sizeof *p->jobs);
+    p->pending = calloc((size_t)p->job_count, sizeof *p->pending);
+    for (int i = 0; i < QUEUES; i++) good = samc__queue_create(&p->queues[i], rooms[i], producers[i]) && good;
+    p->ended = eventfd(0, EFD_CLOEXEC);
+    if (!good || p->jobs == NULL || p->pending == NULL || p->ended < 0) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for %d images at a time", p->job_count);
+    for (int i = 0; i < p->job_count; i++) samc__queue_push(&p->queues[IDLE], &p->jobs[i]);
+    return SAMC_OK;
+}
+
+static void destroy(pipeline *p) {
+    for (int i = 0; p->jobs != NULL && i < p->job_count; i++) empty_job(&p->jobs[i]);
+    for (int i = 0; i < QUEUES; i++) samc__queue_destroy(&p->queues[i]);
+    if (p->ended >= 0) close(p->ended);
+    free(p->jobs);
+    free(p->pending);
+}
+
+samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
+                              samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
+    pipeline p = {.o = o, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER, .stats.handle = -1};
+    p.total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0;
+    p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;
+    *result = (samc__archive_result){.total = p.total};
+    samc_status status = samc__collector_open(&p.collector, o, inputs, p.total, store, journal, error);
+    if (status == SAMC_OK && o->stats != NULL) status = samc__writer_open(&p.stats, o->stats, error);
+    int64_t before = p.collector.last.number + 1;
+    atomic_store(&p.done, before);
+    atomic_store(&p.failures, p.collector.last.failures);
+    samc__progress progress = samc__progress_begin(o->quiet, p.total, before);
+    if (status == SAMC_OK) {
+        status = create(&p, session_count, error);
+        if (status == SAMC_OK) result->signal = run_threads(&p, &progress);
+        if (status == SAMC_OK && p.error.status != SAMC_OK) status = p.error.status, *error = p.error;
+        samc__progress_clear(&progress);
+        if (o->stats != NULL && !o->quiet) print_stages(&p, samc__now() - progress.begun, session_count);
+        destroy(&p);
+    }
+    result->done = atomic_load(&p.done);
+    result->failures = atomic_load(&p.failures);
+    samc__progress_end(&progress, (samc__progress_count){result->done, atomic_load(&p.masks), result->failures});
+    samc__collector_close(&p.collector);
+    if (p.stats.handle >= 0) {
+        samc_status written = samc__writer_append(&p.stats, p.stats_begun ? "\n]\n" : "[]\n", 3, error);
+        if (written == SAMC_OK) written = samc__writer_commit(&p.stats, error);
+        if (status == SAMC_OK) status = written;
+    }
+    return status;
+}

@@ -1,0 +1,59 @@
+/* The images of an archive run in a fixed order: files, folders, tar archives and lists become one sorted list of names. */
+#ifndef SAMC_HOST_INPUTS_H
+#define SAMC_HOST_INPUTS_H
+
+#include "runtime/samc.h"
+
+/* One image. Offsets point into the list's text. `key` is the name that its results carry:
+ *   a file named on the command line      its last component
+ *   a file in a folder                    its path below the folder
+ *   a line of a list                      the path as written there, without a leading / and without . and ..
+ *   a member of a tar archive             <key of the archive>/<path in the archive>
+ * `source` is where it came from, for messages and records: the path to open, or <path of the archive>/<member>. */
+typedef struct samc__input {
+    size_t key, source;
+    size_t reason;  /* why it cannot be read (a folder that cannot be opened, a damaged archive), or 0 */
+    int32_t tar;    /* index of its archive, -1 for a file */
+    int64_t member; /* number among the regular files of its archive */
+} samc__input;
+
+typedef struct samc__inputs {
+    char *text; /* all names, 0-terminated; offset 0 is "" */
+    size_t used, room;
+    samc__input *items;
+    int64_t count, items_room;
+    size_t *tars; /* paths of the archives, offsets */
+    int32_t tar_count;
+    int64_t skipped; /* files passed over because their names are not those of images */
+} samc__inputs;
+
+typedef struct samc__inputs_options {
+    const char *const *globs; /* what names must match instead of an image's extension; ended by NULL */
+    const char *exclude;      /* a folder that is not entered: the output. NULL: none */
+} samc__inputs_options;
+
+/* Collects and sorts. `arguments` are files, folders, archives, "@list" and "-" (a list on the standard input). What is named there and
+ * does not exist is an error at once; what cannot be read further down becomes an item with a reason. */
+samc_status samc__inputs_collect(samc__inputs *inputs, const char *const *arguments, int count, const samc__inputs_options *options,
+                                 samc_error *error);
+/* Refuses two inputs whose results would get the same names, and says which. Gives a reason to images whose names are too long for
+ * those of their results. `pictures`: each image's results are a folder too. */
+samc_status samc__inputs_check_names(samc__inputs *inputs, bool pictures, samc_error *error);
+void samc__inputs_free(samc__inputs *inputs);
+
+static inline const char *samc__input_key(const samc__inputs *inputs, int64_t i) { return inputs->text + inputs->items[i].key; }
+static inline const char *samc__input_source(const samc__inputs *inputs, int64_t i) { return inputs->text + inputs->items[i].source; }
+static inline const char *samc__input_reason(const samc__inputs *inputs, int64_t i) {
+    return inputs->items[i].reason ? inputs->text + inputs->items[i].reason : NULL;
+}
+
+/* Lines of a list: separated by zero bytes if it holds any (find -print0), else by line feeds, with or without a carriage return.
+ * Calls `line` for each that is not empty, with a 0-terminated copy, until it returns other than SAMC_OK. */
+samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *context, const char *text), void *context,
+                             samc_error *error);
+
+/* `path` without a leading /, without empty and "." components, into `out` (room: strlen(path) + 1). ".." components are left out
+ * and make it return false: such a name would leave the output folder. */
+bool samc__key_of_path(const char *path, char *out);
+
+#endif
