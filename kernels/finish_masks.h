@@ -1,5 +1,7 @@
 /* finish_masks: low-resolution logits -> bit-packed mask in the image's size, with area, stability counts and box.
  *
+ * `index` picks the masks that are worth it out of all that were decoded, without moving any logits.
+ *
  * Both bilinear steps of Sam.postprocess_masks (low_res -> img_size, crop of the padding, -> image size; neither
  * antialiased), then the threshold. Bit x % 64 of word x / 64 of a row is pixel x; bits beyond the width are 0. */
 #ifndef SAMC_KERNELS_FINISH_MASKS_H
@@ -14,7 +16,9 @@ typedef struct samc__mask_stats {
 } samc__mask_stats;
 
 typedef struct samc__finish_masks_args {
-    samc__view logits; /* [masks, low, low] */
+    samc__view logits; /* [rows, low, low] */
+    const int32_t *index; /* [count] mask i has the logits index[i], below `rows`; NULL: masks are the rows, in order */
+    int64_t count;        /* masks, where `index` is given */
     int img_size;
     int new_height, new_width; /* of the resized image inside the padded square */
     int height, width;         /* of the image */
@@ -22,5 +26,7 @@ typedef struct samc__finish_masks_args {
     uint64_t *bits; /* [masks, height, (width + 63) / 64]; NULL: statistics only */
     samc__mask_stats *stats; /* [masks] */
 } samc__finish_masks_args;
+
+static inline int64_t samc__finish_masks_count(const samc__finish_masks_args *a) { return a->index ? a->count : a->logits.n[0]; }
 
 #endif

@@ -122,7 +122,7 @@ static int decide(const finish_task *t, const lines *l, const float *logits, int
 
 static void finish_one(const finish_task *t, const lines *l, int64_t mask) {
     const samc__finish_masks_args *a = t->args;
-    const float *logits = samc__f32(a->logits) + mask * t->low * t->low;
+    const float *logits = samc__f32(a->logits) + (a->index ? a->index[mask] : mask) * t->low * t->low;
     samc__mask_stats s = {.x0 = a->width, .y0 = a->height, .x1 = -1, .y1 = -1};
     vf middle = vf_set(a->threshold), high = vf_set(a->threshold + a->offset), low = vf_set(a->threshold - a->offset);
     memset(l->wide_tag, 0, (size_t)t->words * 4 * sizeof(int32_t));
@@ -237,7 +237,8 @@ samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__f
     fill_axis(&t.image_y, a->new_height, a->height, a->height);
     fill_words(&t);
     t.scratch = block + shared;
-    samc__parallel(exec, (double)a->logits.n[0] * a->height * a->width, a->logits.n[0], 1, finish_range, &t);
+    int64_t masks = samc__finish_masks_count(a);
+    samc__parallel(exec, (double)masks * a->height * a->width, masks, 1, finish_range, &t);
     exec->release(exec->memory, block);
     return SAMC_OK;
 }

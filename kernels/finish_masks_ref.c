@@ -7,8 +7,9 @@
 #include <string.h>
 
 samc_status samc__finish_masks_check(const samc__finish_masks_args *a, samc_error *error) {
-    int64_t masks = a->logits.n[0], low = a->logits.n[1];
-    SAMC__REQUIRE(error, "finish_masks", masks > 0 && low > 0 && samc__is3(a->logits, masks, low, low));
+    int64_t rows = a->logits.n[0], low = a->logits.n[1];
+    SAMC__REQUIRE(error, "finish_masks", rows > 0 && low > 0 && samc__is3(a->logits, rows, low, low));
+    SAMC__REQUIRE(error, "finish_masks", samc__finish_masks_count(a) > 0);
     SAMC__REQUIRE(error, "finish_masks", a->img_size > 0 && a->height > 0 && a->width > 0 && a->stats != NULL);
     SAMC__REQUIRE(error, "finish_masks", a->new_height > 0 && a->new_height <= a->img_size);
     SAMC__REQUIRE(error, "finish_masks", a->new_width > 0 && a->new_width <= a->img_size);
@@ -17,7 +18,7 @@ samc_status samc__finish_masks_check(const samc__finish_masks_args *a, samc_erro
 }
 
 double samc__finish_masks_flops(const samc__finish_masks_args *a) {
-    return 8.0 * (double)a->logits.n[0] * ((double)a->height * a->width + (double)a->new_height * a->new_width);
+    return 8.0 * (double)samc__finish_masks_count(a) * ((double)a->height * a->width + (double)a->new_height * a->new_width);
 }
 
 typedef struct tap { /* out = low * (1 - t) + high * t */
@@ -46,7 +47,7 @@ typedef struct finish_task {
 
 static void finish_one(const samc__finish_masks_args *a, float *square, int64_t mask) {
     int low = (int)a->logits.n[1], words = (a->width + 63) / 64;
-    const float *logits = samc__f32(a->logits) + mask * low * low;
+    const float *logits = samc__f32(a->logits) + (a->index ? a->index[mask] : mask) * low * low;
     for (int y = 0; y < a->new_height; y++) {
         tap row = bilinear_tap(y, low, a->img_size);
         for (int x = 0; x < a->new_width; x++)
@@ -85,7 +86,7 @@ samc_status samc__finish_masks_ref(const samc__exec *exec, const samc__finish_ma
     finish_task task = {a, NULL};
     task.square = exec->allocate(exec->memory, (size_t)exec->workers * (size_t)a->new_height * (size_t)a->new_width * sizeof(float));
     if (task.square == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to resize masks to %d x %d pixels", a->width, a->height);
-    exec->parallel(exec->pool, a->logits.n[0], 1, finish_range, &task);
+    exec->parallel(exec->pool, samc__finish_masks_count(a), 1, finish_range, &task);
     exec->release(exec->memory, task.square);
     return SAMC_OK;
 }

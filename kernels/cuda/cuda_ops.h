@@ -41,6 +41,9 @@ typedef enum samc__attention_kernel {
 } samc__attention_kernel;
 samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
 
+/* logits f32. Bits and statistics equal the reference's. `index`, where given, is device memory and is trusted. */
+samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *args);
+
 /* Indices in `order` must be below `count`; nothing checks them here. At most 2^18 boxes. */
 size_t samc__nms_cuda_scratch(const samc__nms_args *args);
 samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);

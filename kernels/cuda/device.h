@@ -102,13 +102,14 @@ SAMC_DEVICE uint32_t shuffle(uint32_t x, int from) { return __shfl_sync(0xffffff
 SAMC_DEVICE uint32_t ballot(bool vote) { return __ballot_sync(0xffffffffu, vote); }
 SAMC_DEVICE bool any(bool vote) { return __any_sync(0xffffffffu, vote); }
 SAMC_DEVICE int count_bits(uint32_t x) { return __popc(x); }
+SAMC_DEVICE int count_bits(uint64_t x) { return __popcll(x); }
 SAMC_DEVICE int first_bit(uint32_t x) { return __ffs(static_cast<int>(x)) - 1; } // x != 0
 SAMC_DEVICE int first_bit(uint64_t x) { return __ffsll(static_cast<long long>(x)) - 1; }
 SAMC_DEVICE int last_bit(uint32_t x) { return 31 - __clz(static_cast<int>(x)); }
 SAMC_DEVICE int last_bit(uint64_t x) { return 63 - __clzll(static_cast<long long>(x)); }
-SAMC_DEVICE void atomic_add(unsigned long long *to, unsigned long long x) { atomicAdd(to, x); }
-SAMC_DEVICE void atomic_add(int *to, int x) { atomicAdd(to, x); }
-SAMC_DEVICE int atomic_min(int *to, int x) { return atomicMin(to, x); } // what was there before
+SAMC_DEVICE void atomic_add(int64_t *to, int64_t x) { atomicAdd(reinterpret_cast<unsigned long long *>(to), static_cast<unsigned long long>(x)); }
+SAMC_DEVICE int atomic_add(int *to, int x) { return atomicAdd(to, x); } // returns what was there before
+SAMC_DEVICE int atomic_min(int *to, int x) { return atomicMin(to, x); } // likewise
 SAMC_DEVICE void atomic_max(int *to, int x) { atomicMax(to, x); }
 SAMC_DEVICE void atomic_max(unsigned long long *to, unsigned long long x) { atomicMax(to, x); }
 SAMC_DEVICE void atomic_or(uint32_t *to, uint32_t x) { atomicOr(to, x); }
@@ -216,12 +217,13 @@ SAMC_DEVICE uint32_t ballot(bool vote, Site at = Site::here()) { return emu::bal
 SAMC_DEVICE bool any(bool vote, Site at = Site::here()) { return emu::ballot(~0u, vote, at) != 0; }
 SAMC_DEVICE uint32_t shuffle(uint32_t x, int from, Site at = Site::here()) { return emu::shuffle(~0u, x, from & 31, at); }
 SAMC_DEVICE int count_bits(uint32_t x) { return __builtin_popcount(x); }
+SAMC_DEVICE int count_bits(uint64_t x) { return __builtin_popcountll(x); }
 SAMC_DEVICE int first_bit(uint32_t x) { return __builtin_ctz(x); }
 SAMC_DEVICE int first_bit(uint64_t x) { return __builtin_ctzll(x); }
 SAMC_DEVICE int last_bit(uint32_t x) { return 31 - __builtin_clz(x); }
 SAMC_DEVICE int last_bit(uint64_t x) { return 63 - __builtin_clzll(x); }
-SAMC_DEVICE void atomic_add(unsigned long long *to, unsigned long long x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
-SAMC_DEVICE void atomic_add(int *to, int x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE void atomic_add(int64_t *to, int64_t x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE int atomic_add(int *to, int x) { return __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
 SAMC_DEVICE int atomic_min(int *to, int x) { // fibers never preempt each other; atomic for the race detector's sake
     int old = __atomic_load_n(to, __ATOMIC_RELAXED);
     if (x < old) __atomic_store_n(to, x, __ATOMIC_RELAXED);

@@ -29,12 +29,12 @@ static void preprocess_build(check *c, const int *p) {
     };
 }
 
-/* ---- finish_masks: masks low img width height kind (0 noise, 1 shapes, 2 all at the threshold) bits --------------------- */
+/* ---- finish_masks: masks low img width height kind (0 noise, 1 shapes, 2 all at the threshold) bits index ---------------- */
 
 static const test_case finish_cases[] = {
     {0, {1, 1, 4, 1, 1, 0, 1}},      {0, {2, 4, 16, 16, 9, 0, 1}},     {0, {3, 16, 64, 63, 64, 1, 1}},  {0, {1, 16, 64, 200, 65, 0, 1}},
     {0, {2, 32, 128, 300, 201, 1, 0}}, {0, {1, 32, 128, 64, 128, 1, 1}}, {0, {2, 8, 32, 129, 500, 2, 1}}, {0, {4, 64, 256, 400, 300, 1, 1}},
-    {0, {1, 33, 130, 77, 51, 0, 1}}, {0, {2, 64, 256, 31, 20, 1, 1}},
+    {0, {1, 33, 130, 77, 51, 0, 1}}, {0, {2, 64, 256, 31, 20, 1, 1}}, {0, {5, 16, 64, 200, 65, 1, 1, 1}},
     {1, {64, 256, 1024, 1800, 1200, 1, 1}}, {1, {64, 256, 1024, 640, 480, 1, 1}}, {1, {16, 256, 1024, 3840, 2160, 1, 1}},
     {1, {4, 256, 1024, 1800, 1200, 0, 1}},  {1, {64, 128, 512, 1800, 1200, 1, 1}},
 };
@@ -52,9 +52,14 @@ static void finish_build(check *c, const int *p) {
             logits[m * low * low + i] = p[5] == 2 ? 0.0f : value > 15 ? 15 : value < -15 ? -15 : value;
         }
     }
+    int32_t *index = NULL; /* every other mask, backwards */
+    if (p[7]) {
+        index = raw_input(c, (size_t)(masks / 2) * sizeof *index);
+        for (int64_t i = 0; i < masks / 2; i++) index[i] = (int32_t)(masks - 1 - 2 * i);
+    }
     int new_width = (int)(p[3] * scale + 0.5), new_height = (int)(p[4] * scale + 0.5);
     c->args.finish_masks = (samc__finish_masks_args){
-        .logits = samc__view3(logits, masks, low, low), .img_size = p[2], .new_width = new_width > 0 ? new_width : 1,
+        .logits = samc__view3(logits, masks, low, low), .index = index, .count = masks / 2, .img_size = p[2], .new_width = new_width > 0 ? new_width : 1,
         .new_height = new_height > 0 ? new_height : 1, .width = p[3], .height = p[4], .threshold = 0.0f, .offset = 1.0f,
         .bits = p[6] ? raw_output(c, (size_t)(masks * p[4] * words) * sizeof(uint64_t)) : NULL,
         .stats = raw_output(c, (size_t)masks * sizeof(samc__mask_stats)),
@@ -63,6 +68,6 @@ static void finish_build(check *c, const int *p) {
 
 const row image_rows[] = {
     {"preprocess", "width height patch grid spare extreme", 0, 0, preprocess_cases, COUNT(preprocess_cases), preprocess_build, NULL, NULL},
-    {"finish_masks", "masks low img width height kind bits", 0, 0, finish_cases, COUNT(finish_cases), finish_build, NULL, NULL},
+    {"finish_masks", "masks low img width height kind bits index", 0, 0, finish_cases, COUNT(finish_cases), finish_build, NULL, NULL},
     {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL},
 };
