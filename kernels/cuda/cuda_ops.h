@@ -41,6 +41,10 @@ typedef enum samc__attention_kernel {
 } samc__attention_kernel;
 samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
 
+/* patches f32, f16 or bf16; equal to the reference's, rounded. */
+size_t samc__preprocess_cuda_scratch(const samc__preprocess_args *args);
+samc_status samc__preprocess_cuda(const samc__cuda *cuda, const samc__preprocess_args *args);
+
 /* logits f32. Bits and statistics equal the reference's. `index`, where given, is device memory and is trusted. */
 samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *args);
 

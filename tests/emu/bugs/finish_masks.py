@@ -1,5 +1,6 @@
 """Seeded bugs of finish_masks; see mutations.py."""
 KERNEL = "kernels/finish_masks_cuda.cu"
+DEVICE = "kernels/cuda/device.h"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)
 BUGS = {
@@ -17,4 +18,5 @@ BUGS = {
     "flags are not waited for": (KERNEL, "__syncthreads(); // inside", "// inside"),
     "totals are not waited for": (KERNEL, "__syncthreads(); // totals", "// totals"),
     "masks in order although there is an index": (KERNEL, "index ? index[mask] : mask", "mask"),
+    "products and sums are contracted": (DEVICE, "return __fmul_rn(x, y);", "return x * y;", "ptx"),
 }
