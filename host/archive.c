@@ -389,33 +389,40 @@ static void *commit_main(void *argument) {
 
 /* ---- The run ------------------------------------------------------------------------------------------------------- */
 
-/* SIGINT, SIGTERM and SIGHUP, unless the parent had them ignored (nohup). They are blocked in every thread and read from a file. */
-static int open_signals(sigset_t *blocked, sigset_t *before) {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    sigemptyset(blocked);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+samc__signals samc__signals_open(void) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    samc__signals signals;
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct sigaction action;
-        if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(blocked, signals[i]);
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&blocked, numbers[i]);
     }
-    pthread_sigmask(SIG_BLOCK, blocked, before);
-    return signalfd(-1, blocked, SFD_CLOEXEC);
+    pthread_sigmask(SIG_BLOCK, &blocked, &signals.before);
+    signals.handle = signalfd(-1, &blocked, SFD_CLOEXEC);
+    return signals;
+}
+
+void samc__signals_close(samc__signals *signals) {
+    if (signals->handle >= 0) close(signals->handle);
+    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
 }
 
 /* Shows progress until the committer is through; a first signal stops the run, a second one kills it as usual. */
-static int watch(pipeline *p, samc__progress *progress, int signals, const sigset_t *before) {
+static int watch(pipeline *p, samc__progress *progress, const samc__signals *signals) {
     int received = 0;
     for (;;) {
-        struct pollfd files[] = {{.fd = p->ended, .events = POLLIN}, {.fd = received ? -1 : signals, .events = POLLIN}};
+        struct pollfd files[] = {{.fd = p->ended, .events = POLLIN}, {.fd = received ? -1 : signals->handle, .events = POLLIN}};
         struct signalfd_siginfo information;
         poll(files, 2, 200);
         samc__progress_tick(progress, (samc__progress_count){atomic_load(&p->done), atomic_load(&p->masks), atomic_load(&p->failures)});
         if (files[0].revents) return received;
-        if (files[1].revents && read(signals, &information, sizeof information) == sizeof information) {
+        if (files[1].revents && read(signals->handle, &information, sizeof information) == sizeof information) {
             received = (int)information.ssi_signo;
             samc__progress_clear(progress);
             if (!p->o->quiet) fprintf(stderr, "%s: stopping; what is computed is still written\n", strsignal(received));
             stop(p, false, session_count(p));
-            pthread_sigmask(SIG_SETMASK, before, NULL);
+            pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
         }
     }
 }
@@ -439,9 +446,8 @@ static bool start(pipeline *p, crew *crew, void *(*body)(void *), void *argument
 }
 
 /* Starts all threads, the committer last, waits for it and for the others. Returns the signal that stopped it, or 0. */
-static int run_threads(pipeline *p, samc__progress *progress) {
-    sigset_t blocked, before;
-    int signals = open_signals(&blocked, &before), received = 0;
+static int run_threads(pipeline *p, samc__progress *progress, const samc__signals *signals) {
+    int received = 0;
     crew *crew = calloc(1, sizeof *crew);
     bool good = crew != NULL && start(p, crew, read_main, p);
     for (int i = 0; i < p->o->load_threads && good; i++) good = start(p, crew, load_main, p);
@@ -451,11 +457,9 @@ static int run_threads(pipeline *p, samc__progress *progress) {
     }
     for (int i = 0; i < p->o->write_threads && good; i++) good = start(p, crew, write_main, p);
     good = good && start(p, crew, commit_main, p);
-    if (good) received = watch(p, progress, signals, &before);
+    if (good) received = watch(p, progress, signals);
     else stop(p, true, session_count(p));
     for (int i = 0; crew != NULL && i < crew->count; i++) pthread_join(crew->threads[i], NULL);
-    if (signals >= 0) close(signals);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     free(crew);
     return received;
 }
@@ -495,7 +499,7 @@ static void destroy(pipeline *p) {
 }
 
 samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
-                              samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
+                              const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
     pipeline p = {.o = o, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER, .stats.handle = -1};
     p.total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0;
     p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;
@@ -508,7 +512,7 @@ samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs
     samc__progress progress = samc__progress_begin(o->quiet, p.total, before);
     if (status == SAMC_OK) {
         status = create(&p, session_count, error);
-        if (status == SAMC_OK) result->signal = run_threads(&p, &progress);
+        if (status == SAMC_OK) result->signal = run_threads(&p, &progress, signals);
         if (status == SAMC_OK && p.error.status != SAMC_OK) status = p.error.status, *error = p.error;
         samc__progress_clear(&progress);
         if (o->stats != NULL && !o->quiet) print_stages(&p, samc__now() - progress.begun, session_count);
@@ -518,6 +522,8 @@ samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs
     result->failures = atomic_load(&p.failures);
     samc__progress_end(&progress, (samc__progress_count){result->done, atomic_load(&p.masks), result->failures});
     samc__collector_close(&p.collector);
+    samc_error ignored; /* what is left there goes with the next run, too */
+    samc__store_clear(store, &ignored);
     if (p.stats.handle >= 0) {
         samc_status written = samc__writer_append(&p.stats, p.stats_begun ? "\n]\n" : "[]\n", 3, error);
         if (written == SAMC_OK) written = samc__writer_commit(&p.stats, error);

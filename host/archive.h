@@ -8,6 +8,8 @@
 #ifndef SAMC_HOST_ARCHIVE_H
 #define SAMC_HOST_ARCHIVE_H
 
+#include <signal.h>
+
 #include "host/inputs.h"
 #include "host/journal.h"
 #include "host/store.h"
@@ -31,6 +33,15 @@ typedef struct samc__archive_result {
     int signal;                    /* that stopped it, or 0 */
 } samc__archive_result;
 
+/* SIGINT, SIGTERM and SIGHUP, unless the parent had them ignored (nohup), are blocked and read from a file: to be opened before any
+ * thread is started, also those of sessions. */
+typedef struct samc__signals {
+    int handle;
+    sigset_t before; /* what was blocked then */
+} samc__signals;
+samc__signals samc__signals_open(void);
+void samc__signals_close(samc__signals *signals);
+
 /* Names of the state folder, and of a collected file of the output: ".samc" and "masks.jsonl", or ".samc-2-of-8" and
  * "masks.2-of-8.jsonl". `name` has room for 128 characters; `part` >= 0 numbers a file of several. */
 void samc__archive_state_name(const samc__archive_options *options, char *name);
@@ -39,6 +50,6 @@ void samc__archive_file_name(const samc__archive_options *options, const char *s
 /* Runs to the end, to a failure or to a signal. Prints one JSON object a line for each image on the standard output. SAMC_OK means that
  * everything is done or that a signal stopped it; images that failed are in errors.jsonl. The journal stands at store's run. */
 samc_status samc__archive_run(const samc__archive_options *options, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
-                              samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error);
+                              const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error);
 
 #endif

@@ -158,12 +158,11 @@ static samc_status check_neighbours(const samc__archive_options *o, const char *
 }
 
 /* Begins or goes on: the journal, then the pipeline. */
-static samc_status run_journaled(const request *r, const samc__archive_options *o, const samc__inputs *inputs, const samc_model *model, samc_session *session,
+static samc_status run_journaled(const request *r, const samc__archive_options *o, const samc__inputs *inputs, const samc_model *model,
                                  samc__archive_result *result, samc_error *error) {
     char name[128];
     samc__journal journal = {.stream.handle = -1};
     samc__store store = {.sync = !r->no_sync, .lock = -1};
-    samc_session *sessions[] = {session, NULL};
     json_t *description = describe(r, o, model, error);
     if (description == NULL) return error->status;
     samc__archive_state_name(o, name);
@@ -178,7 +177,14 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
     if (status == SAMC_OK && !store.replace) status = samc__journal_create(&journal, &store, description, inputs, error);
     if (status == SAMC_OK && journal.last.number >= 0)
         samc__cli_note(&r->cli, "going on after %lld images", (long long)journal.last.number + 1);
-    if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, 1, &store, &journal, result, error);
+    if (status == SAMC_OK) {
+        samc__signals signals = samc__signals_open();
+        samc_session *sessions[2] = {NULL}; /* one for each device, ended by NULL */
+        status = samc_session_create(model, &sessions[0], error);
+        if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, 1, &signals, &store, &journal, result, error);
+        samc_session_destroy(sessions[0]);
+        samc__signals_close(&signals);
+    }
     samc__stream_close(&journal.stream);
     samc__store_close(&store);
     json_decref(description);
@@ -188,7 +194,6 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
 static samc_status run(const request *r, const samc__inputs *inputs, samc__archive_result *result, samc_error *error) {
     char model_path[4096];
     samc_model *model = NULL;
-    samc_session *session = NULL;
     samc__archive_options o = r->archive;
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
     samc_status status = samc_model_open(model_path, &r->cli.options, &model, error);
@@ -197,9 +202,7 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
         apply_numbers(r, &o.automatic);
         status = samc_auto_check(&o.automatic, error);
     }
-    if (status == SAMC_OK) status = samc_session_create(model, &session, error);
-    if (status == SAMC_OK) status = run_journaled(r, &o, inputs, model, session, result, error);
-    samc_session_destroy(session);
+    if (status == SAMC_OK) status = run_journaled(r, &o, inputs, model, result, error);
     samc_model_close(model);
     return status;
 }

@@ -127,17 +127,16 @@ void samc__store_remove(const char *path) {
     rmdir(path);
 }
 
-samc_status samc__store_recover(samc__store *store, samc_error *error) {
-    char *scratch = join(store->state, "tmp"), *path;
+samc_status samc__store_clear(const samc__store *store, samc_error *error) {
+    char *scratch = join(store->state, "tmp");
     DIR *folder = scratch ? opendir(scratch) : NULL;
     samc_status status = SAMC_OK;
     if (folder == NULL) status = scratch ? cannot_write(scratch, error) : no_memory(store->state, error);
-    if (status == SAMC_OK && store->sync && syncfs(dirfd(folder)) != 0) status = cannot_write(scratch, error);
     while (status == SAMC_OK) {
         const struct dirent *entry = readdir(folder);
         if (entry == NULL) break;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        path = join(scratch, entry->d_name);
+        char *path = join(scratch, entry->d_name);
         if (path == NULL) status = no_memory(scratch, error);
         else samc__store_remove(path);
         free(path);
@@ -145,6 +144,11 @@ samc_status samc__store_recover(samc__store *store, samc_error *error) {
     if (folder != NULL) closedir(folder);
     free(scratch);
     return status;
+}
+
+samc_status samc__store_recover(samc__store *store, samc_error *error) {
+    if (store->sync && syncfs(store->lock) != 0) return cannot_write(store->state, error);
+    return samc__store_clear(store, error);
 }
 
 /* ---- Results ------------------------------------------------------------------------------------------------------- */

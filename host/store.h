@@ -30,6 +30,8 @@ samc_status samc__store_open(samc__store *store, const char *root, const char *n
 void samc__store_close(samc__store *store);
 /* After an interruption: syncs all that the run before left in the page cache, and empties <state>/tmp. */
 samc_status samc__store_recover(samc__store *store, samc_error *error);
+/* Removes results that were written and never published. */
+samc_status samc__store_clear(const samc__store *store, samc_error *error);
 
 /* "<state>/tmp/<number><suffix>", for any thread; NULL without memory. */
 char *samc__store_scratch(const samc__store *store, int64_t number, const char *suffix);

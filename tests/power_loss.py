@@ -1,0 +1,177 @@
+"""A disk that loses its power: replays the record of archive_faults.c and keeps what the rules of fsync promise, or less.
+
+Files have their bytes as of their last fsync; folders have their names as of theirs. What was not synced is lost ("nothing unsynced"), or
+its names are there and its bytes are not ("names without data"), or some of it is there, torn and out of order ("seed N").
+"""
+import os
+import random
+import shutil
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    name: str
+    inode: int
+    path: str    # of the operation, "" where it has none
+    other: str   # the new name of a rename
+    data: bytes
+    at: int      # offset of a write, length of a truncation
+
+
+def read_log(log):
+    found = []
+    with open(log) as file:
+        for line in file:
+            if not line.endswith("\n"):
+                break
+            name, inode, first, second = line[:-1].split(" ")
+            first, second = bytes.fromhex(first), bytes.fromhex(second)
+            binary = name in ("write", "truncate")
+            found.append(Entry(name, int(inode), "" if binary else os.fsdecode(first), os.fsdecode(second) if name == "rename" else "", second,
+                               int.from_bytes(first, "little") if binary else 0))
+    return found
+
+
+class File:
+    def __init__(self, data=b""):
+        self.data, self.synced, self.history = data, data, []
+
+    def write(self, at, data):
+        self.data = self.data[:at].ljust(at, b"\0") + data + self.data[at + len(data):]
+        self.history.append(self.data)
+
+    def truncate(self, length):
+        self.data = self.data[:length].ljust(length, b"\0")
+        self.history.append(self.data)
+
+    def sync(self):
+        self.synced, self.history = self.data, []
+
+    def left(self, mode, dice):
+        if dice is None or not self.history:
+            return self.synced
+        data = dice.choice([self.synced, *self.history])
+        if dice.random() < 0.3 and len(data) > len(self.synced):  # the length reached the disk, some of the bytes did not
+            hole = dice.randrange(len(self.synced), len(data))
+            data = data[:hole] + bytes(min(len(data) - hole, dice.randrange(1, 4096))) + data[hole + 4096:]
+        return data
+
+
+class Folder:
+    def __init__(self):
+        self.names, self.synced, self.history = {}, {}, []
+
+    def set(self, name, thing):
+        if thing is None:
+            self.names.pop(name, None)
+        else:
+            self.names[name] = thing
+        self.history.append((name, thing))
+
+    def sync(self):
+        self.synced, self.history = dict(self.names), []
+
+    def left(self, mode, dice):
+        if mode.startswith("names"):
+            return self.names
+        if dice is None:
+            return self.synced
+        names = dict(self.synced)
+        for name, thing in self.history:
+            if dice.random() < 0.5:
+                names.pop(name, None) if thing is None else names.update({name: thing})
+        return names
+
+
+class Disk:
+    """Folders and files below one root, as they are and as they are promised to be."""
+
+    def __init__(self, root, before):
+        self.root, self.top, self.inodes = root, Folder(), {}
+        for path, data in sorted((before or {}).items()):
+            folder, name = self.parent(os.path.join(root, os.fsdecode(path)))
+            folder.set(name, Folder() if data is None else File(data))
+        self.sync_all(self.top)
+        self.exists = before is not None
+
+    def parent(self, path):
+        folder, parts = self.top, [part for part in os.path.relpath(path, self.root).split("/") if part != "."]
+        for part in parts[:-1]:
+            folder = folder.names[part]
+        return folder, parts[-1] if parts else ""
+
+    def find(self, path):
+        folder, name = self.parent(path)
+        return folder.names.get(name) if name else folder
+
+    def sync_all(self, thing):
+        thing.sync()
+        for child in thing.names.values() if isinstance(thing, Folder) else ():
+            self.sync_all(child)
+
+    def apply(self, entry):
+        if entry.path and not (entry.path + "/").startswith(self.root + "/"):
+            return  # the folder above the output: it is taken as there
+        if entry.name == "mkdir":
+            folder, name = self.parent(entry.path)
+            if name:
+                folder.set(name, Folder())
+        elif entry.name == "create":
+            folder, name = self.parent(entry.path)
+            folder.set(name, File())
+            self.inodes[entry.inode] = folder.names[name]
+        elif entry.name == "open":
+            self.inodes[entry.inode] = self.find(entry.path)
+        elif entry.name == "write":
+            self.inodes[entry.inode].write(entry.at, entry.data)
+        elif entry.name == "truncate":
+            self.inodes[entry.inode].truncate(entry.at)
+        elif entry.name == "sync":
+            self.find(entry.path).sync()
+        elif entry.name == "syncfs":
+            self.sync_all(self.top)
+        elif entry.name == "rename":
+            folder, name = self.parent(entry.path)
+            target, new = self.parent(entry.other)
+            target.set(new, folder.names[name])
+            folder.set(name, None)
+        elif entry.name == "unlink":
+            folder, name = self.parent(entry.path)
+            folder.set(name, None)
+        else:
+            raise ValueError(entry.name)
+
+    def write_out(self, folder, path, mode, dice):
+        os.makedirs(path)
+        for name, thing in folder.left(mode, dice).items():
+            if isinstance(thing, Folder):
+                self.write_out(thing, os.path.join(path, name), mode, dice)
+            else:
+                with open(os.path.join(path, name), "wb") as file:
+                    file.write(thing.left(mode, dice))
+
+
+def crash(trace, root, out, mode, before=None):
+    """Makes `out` what is left of `root` after the operations in `trace`; `before` is the tree that stood there, synced."""
+    disk = Disk(root, before)
+    for entry in trace:
+        disk.apply(entry)
+    shutil.rmtree(out, ignore_errors=True)
+    disk.write_out(disk.top, out, mode, random.Random(mode) if mode.startswith("seed") else None)
+
+
+def journaled(trace):
+    """Images whose records were written to the journal of a run that began from nothing."""
+    journals = {entry.inode for entry in trace if entry.name == "open" and entry.path.endswith("/.samc/journal")}
+    return sum(entry.data.count(b"\n") for entry in trace if entry.name == "write" and entry.inode in journals and entry.at > 0)
+
+
+def journaled_synced(trace):
+    """Those whose records were also synced."""
+    last = max((i for i, entry in enumerate(trace) if entry.name == "sync" and entry.path.endswith("/.samc/journal")), default=0)
+    return journaled(trace[:last])
+
+
+def difference(ours, theirs):
+    """The first names in which two trees differ."""
+    return [name for name in sorted(set(ours) | set(theirs)) if ours.get(name, 0) != theirs.get(name, 0)][:5]
