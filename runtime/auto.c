@@ -17,7 +17,7 @@ enum {
     MAX_POINTS_PER_SIDE = 1024,
     MAX_BATCH = 4096,
     BITS_BUDGET = 64 << 20,  /* bytes of full-size masks at a time */
-    CAPACITY = 16384,        /* runs of an ordinary mask */
+    CAPACITY = 131072,       /* runs of a ragged mask of two megapixels; one with more is encoded twice */
     MOST_TOGETHER = 64,      /* points; more would only cost memory */
 };
 
