@@ -1,9 +1,6 @@
 /* The function tables and the checked, traced entry of every operator, all generated from the one list. */
 #include "kernels/ops.h"
 
-#include "kernels/caps.h"
-#include "kernels/cpu.h"
-
 #include <time.h>
 
 samc_status samc__bad_argument(samc_error *error, const char *op, const char *what) {
@@ -14,18 +11,6 @@ void samc__ops_ref(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = samc__##name##_ref;
 #include "kernels/ops_list.h"
 #undef SAMC_OP
-}
-
-void samc__ops_cpu(samc__ops *ops, unsigned caps) {
-    if (caps & SAMC__CAP_ONEDNN) ops->linear = samc__linear_onednn;
-#ifdef SAMC_X86_RUNGS
-#define AVX2_SLOT(name) ops->name = samc__##name##_avx2;
-#define AVX512_SLOT(name) ops->name = samc__##name##_avx512;
-    if (caps & SAMC__CAP_AVX2) { SAMC__CPU_OPS(AVX2_SLOT) }
-    if (caps & SAMC__CAP_AVX512) { SAMC__CPU_OPS(AVX512_SLOT) }
-#undef AVX2_SLOT
-#undef AVX512_SLOT
-#endif
 }
 
 double samc__seconds(void) {
