@@ -35,6 +35,18 @@ struct Grid {
 
 } // namespace samc
 
+#ifdef SAMC_GPU_CHECK
+#include <around_launch.h> // of tests/gpu: gives each launch the device's copies of a check's memory, and times it
+#else
+namespace samc {
+// Runs start(parameters); the parameters are addresses, as cudaLaunchKernel takes them.
+template <class Start>
+static inline const char *around_launch(const char *, void **parameters, const size_t *, int, const Start &start) {
+    return start(parameters);
+}
+} // namespace samc
+#endif
+
 #ifdef __CUDACC__
 
 #include <cuda_runtime.h>
@@ -152,16 +164,21 @@ template <int groups> SAMC_DEVICE void copy_wait() { asm volatile("cp.async.wait
 
 // Starts a kernel; NULL, or why it could not start. Argument types are checked against the kernel's.
 template <class... P, class... A>
-static inline const char *launch(const char *, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t stream, A... args) {
+static inline const char *launch(const char *name, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t stream, A... args) {
     cudaError_t error = cudaSuccess;
     if (shared > 48 << 10)
         error = cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) return cudaGetErrorString(error);
+    auto start = [&](void **parameters) -> const char * {
+        cudaError_t problem = cudaLaunchKernel(reinterpret_cast<const void *>(kernel), dim3(grid.x, grid.y, grid.z), dim3(threads), parameters, shared, stream);
+        return problem == cudaSuccess ? nullptr : cudaGetErrorString(problem);
+    };
     auto run = [&](P... p) {
         void *list[] = {const_cast<void *>(static_cast<const void *>(&p))...};
-        return cudaLaunchKernel(reinterpret_cast<const void *>(kernel), dim3(grid.x, grid.y, grid.z), dim3(threads), list, shared, stream);
+        const size_t sizes[] = {sizeof(P)...};
+        return around_launch(name, list, sizes, sizeof...(P), start);
     };
-    if (error == cudaSuccess) error = run(args...);
-    return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+    return run(args...);
 }
 
 } // namespace samc
@@ -169,6 +186,7 @@ static inline const char *launch(const char *, void (*kernel)(P...), Grid grid, 
 #else
 
 #include <emu.h> // of tests/emu: only test builds find it
+#include <tuple>
 #ifdef SAMC_EMU_PTX
 #include <ptx.h>
 #endif
@@ -253,19 +271,26 @@ SAMC_DEVICE void copy_async16(void *to, const void *from, bool real, Site at = S
 SAMC_DEVICE void copy_commit() { emu::copy_commit(); }
 template <int groups> SAMC_DEVICE void copy_wait() { emu::copy_wait(groups); }
 
+template <class P> static inline P next_parameter(void **&at) { return *static_cast<P *>(*at++); }
+
 template <class... P, class... A>
 static inline const char *launch(const char *name, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t, A... args) {
     emu::Index blocks = {grid.x, grid.y, grid.z}, block = {threads, 1, 1};
-#ifdef SAMC_EMU_PTX
     auto run = [&](P... p) {
-        char *list[] = {reinterpret_cast<char *>(&p)...};
-        emu::launch_ptx(name, reinterpret_cast<const void *>(kernel), blocks, block, shared, list);
-    };
-    run(args...);
+        auto start = [&](void **parameters) -> const char * {
+#ifdef SAMC_EMU_PTX
+            emu::launch_ptx(name, reinterpret_cast<const void *>(kernel), blocks, block, shared, reinterpret_cast<char *const *>(parameters));
 #else
-    emu::launch(name, blocks, block, shared, [&] { kernel(args...); });
+            std::tuple<P...> values{next_parameter<P>(parameters)...}; // braces: from left to right
+            emu::launch(name, blocks, block, shared, [&] { std::apply(kernel, values); });
 #endif
-    return nullptr;
+            return nullptr;
+        };
+        void *list[] = {const_cast<void *>(static_cast<const void *>(&p))...};
+        const size_t sizes[] = {sizeof(P)...};
+        return around_launch(name, list, sizes, sizeof...(P), start);
+    };
+    return run(args...);
 }
 
 } // namespace samc

@@ -2,6 +2,7 @@
 // (it switches stacks); SAMC_EMU_ASAN or SAMC_EMU_TSAN say which one the kernels are compiled with.
 #include "emu.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
@@ -467,7 +468,11 @@ void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, co
     shared.check();
 }
 
+static std::vector<const Buffer *> live_buffers;
+const std::vector<const Buffer *> &buffers() { return live_buffers; }
+
 Buffer::Buffer(size_t bytes, int fill) : bytes_(bytes) {
+    live_buffers.push_back(this);
     size_t inner = (bytes + kPage - 1) / kPage * kPage + kPage;
     map_bytes_ = inner + 2 * kPage; // unreadable page, filled page and data, unreadable page
     map_ = map_pages(map_bytes_);
@@ -482,6 +487,7 @@ Buffer::Buffer(size_t bytes, int fill) : bytes_(bytes) {
 }
 
 Buffer::~Buffer() {
+    live_buffers.erase(std::find(live_buffers.begin(), live_buffers.end(), this));
 #ifdef SAMC_EMU_ASAN
     __asan_unpoison_memory_region(map_ + kPage, map_bytes_ - 2 * kPage);
 #endif

@@ -118,6 +118,9 @@ class Buffer {
     void *data_;
 };
 
+// Those that exist: what a test may pass to a kernel.
+const std::vector<const Buffer *> &buffers();
+
 template <class To, class From> inline To bits(From from) {
     static_assert(sizeof(To) == sizeof(From), "same size");
     To to;

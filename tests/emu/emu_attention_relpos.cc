@@ -72,6 +72,7 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     args.heads = heads;
     args.grid = grid;
     args.window = window;
+    work(samc__attention_relpos_flops(&args));
     samc__cuda cuda = device();
     if (samc__attention_relpos_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
@@ -142,6 +143,25 @@ static const Check check("attention_relpos", "images heads hd grid window bias t
     {true, {1, 1, 64, 32, 0, 1, 0, 1}},
     {true, {1, 1, 80, 64, 14, 1, 0, 1}},
     {true, {1, 1, 128, 64, 14, 1, 2, 1}},
+    // Layers of ViT-B, ViT-L, ViT-H and the default model; batches; f32 for checking.
+    {2, {1, 12, 64, 64, 0, 1, 2, 1}},
+    {2, {1, 16, 64, 64, 0, 1, 2, 1}},
+    {2, {1, 16, 80, 64, 0, 1, 2, 1}},
+    {2, {1, 12, 64, 64, 14, 1, 2, 1}},
+    {2, {1, 16, 64, 64, 14, 1, 2, 1}},
+    {2, {1, 16, 80, 64, 14, 1, 2, 1}},
+    {2, {1, 12, 64, 64, 0, 1, 1, 1}},
+    {2, {1, 16, 80, 64, 14, 1, 1, 1}},
+    {2, {4, 12, 64, 64, 0, 1, 2, 1}},
+    {2, {4, 12, 64, 64, 14, 1, 2, 1}},
+    {2, {4, 16, 80, 64, 0, 1, 2, 1}},
+    {2, {4, 16, 80, 64, 14, 1, 2, 1}},
+    {2, {1, 3, 64, 32, 0, 1, 2, 1}},
+    {2, {1, 3, 64, 32, 8, 1, 2, 1}},
+    {2, {16, 3, 64, 32, 0, 1, 2, 1}},
+    {2, {16, 3, 64, 32, 8, 1, 2, 1}},
+    {2, {1, 2, 64, 64, 0, 1, 0, 1}},
+    {2, {1, 12, 64, 64, 14, 1, 0, 1}},
 }, attention_relpos);
 
 } // namespace emu_test

@@ -1,10 +1,4 @@
-// emu_test - every CUDA kernel against its reference operator, without a GPU, under many schedules.
-//
-//     emu_test [--full] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
-//
-// A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is computed
-// here; integers must be equal to the bit. Buffers end at unreadable pages, outputs are NaN before the run. A failure prints the
-// case, its parameters and the schedule, and the options that repeat it.
+// emu_test.cc - what the kernel checks share (emu_test.h): random inputs, tensors, comparison, the list of checks.
 #include "emu_test.h"
 
 #include <algorithm>
@@ -87,10 +81,13 @@ const samc__exec reference = make_reference();
 samc__cuda device() { return {nullptr, nullptr, 0, &last_error}; }
 samc__cuda device(const emu::Buffer &scratch) { return {nullptr, scratch.data(), scratch.bytes(), &last_error}; }
 
-static bool first_schedule;
+bool reporting;
+double work_flops;
+
+void work(double flops) { work_flops = flops; }
 
 void report(const char *format, ...) {
-    if (!first_schedule) return;
+    if (!reporting) return;
     va_list args;
     va_start(args, format);
     std::vprintf(format, args);
@@ -109,7 +106,7 @@ void failed(const char *format, ...) {
     std::exit(1);
 }
 
-static std::vector<const Check *> &checks() {
+std::vector<const Check *> &checks() {
     static std::vector<const Check *> list;
     return list;
 }
@@ -118,62 +115,10 @@ Check::Check(const char *name, const char *names, std::vector<Case> list, void (
     checks().push_back(this);
 }
 
-} // namespace emu_test
-
-int main(int argc, char **argv) {
-    using namespace emu_test;
-    bool full = false, one_schedule = false;
-    int seeds = 2;
-    std::string only;
-    emu::Config chosen;
-    for (int i = 1; i < argc; i++) {
-        std::string option = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
-        if (option == "--full") full = true;
-        else if (option == "--seeds" && ++i < argc) seeds = atoi(value.c_str());
-        else if (option == "--only" && ++i < argc) only = value;
-        else if (option == "--order" && ++i < argc) {
-            one_schedule = true;
-            chosen.order = value == "reverse" ? emu::Order::reverse : value == "random" ? emu::Order::random : emu::Order::forward;
-        } else if (option == "--copies" && ++i < argc) {
-            one_schedule = true;
-            chosen.early_copies = value == "early";
-        } else if (option == "--seed" && ++i < argc) {
-            one_schedule = true;
-            chosen.seed = strtoull(value.c_str(), nullptr, 10);
-        } else {
-            fprintf(stderr, "usage: emu_test [--full] [--seeds N] [--only KERNEL] [--order ORDER] [--copies late|early] [--seed N]\n");
-            return 2;
-        }
-    }
-    // Forward and reverse with late and early copies, then seeded random orders with both in turn.
-    std::vector<emu::Config> schedules;
-    if (one_schedule) schedules.push_back(chosen);
-    else {
-        for (int i = 0; i < 4 + seeds; i++) {
-            emu::Config s;
-            s.order = i < 4 ? (i / 2 ? emu::Order::reverse : emu::Order::forward) : emu::Order::random;
-            s.early_copies = i % 2 != 0;
-            s.seed = uint64_t(i < 4 ? 1 : i - 3);
-            schedules.push_back(s);
-        }
-    }
-    int runs = 0;
-    for (const Check *check : checks())
-        for (const Case &c : check->cases) {
-            if ((c.full && !full) || (!only.empty() && only != check->kernel)) continue;
-            std::string what = std::string(check->kernel) + " (" + check->fields + ") =";
-            for (long i = 0, n = 1 + std::count(check->fields, std::strchr(check->fields, 0), ' '); i < n; i++) what += " " + std::to_string(c.p[i]);
-            // SAM's own shapes are long: the schedules there are one of each kind.
-            size_t count = c.full && schedules.size() > 4 ? 2 : schedules.size();
-            for (size_t i = 0; i < count; i++) {
-                emu::config = schedules[c.full && i ? 3 : i]; // full: forward late, reverse early
-                emu::config.what = what;
-                first_schedule = i == 0;
-                emu::now.counters = {};
-                check->run(c, 7);
-                runs++;
-            }
-        }
-    printf("%d runs passed\n", runs);
-    return runs == 0;
+std::string what(const Check &check, const Case &c) {
+    std::string text = std::string(check.kernel) + " (" + check.fields + ") =";
+    for (long i = 0, n = 1 + std::count(check.fields, std::strchr(check.fields, 0), ' '); i < n; i++) text += " " + std::to_string(c.p[i]);
+    return text;
 }
+
+} // namespace emu_test

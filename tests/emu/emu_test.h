@@ -14,9 +14,10 @@ extern "C" {
 
 namespace emu_test {
 
-// A case of a check. `full` cases are SAM's own shapes.
+// A case of a check. Tier 0 (false): quick; 1 (true): SAM's own shapes; 2: whole layers and batches, for hardware alone, where they
+// are timed (tools/gpu_check.sh).
 struct Case {
-    bool full;
+    int tier;
     int p[10];
 };
 
@@ -71,9 +72,16 @@ template <class T> std::unique_ptr<emu::Buffer> upload(const std::vector<T> &dat
     return copy;
 }
 
+void work(double flops); // of the call to come, where arithmetic may be its bound: for the times of tools/gpu_check.sh
+
 [[noreturn]] void failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report(const char *format, ...) __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case
 
+// For the programs that run the checks.
+extern bool reporting;
+extern double work_flops;
+std::vector<const Check *> &checks();
+std::string what(const Check &check, const Case &c); // the case with the names of its parameters
 
 } // namespace emu_test
 

@@ -47,7 +47,7 @@ class Builder:
         if sanitizer not in self.cache:
             define = {"": [], "address": ["-DSAMC_EMU_ASAN"], "thread": ["-DSAMC_EMU_TSAN"]}[sanitizer]
             self.cache[sanitizer] = [self.compile(HERE / f"{name}.cc", f"runtime_{sanitizer}_{name}", ["-O2", *INCLUDE, *define])
-                                     for name in ("emu", "warp", "ptx", "emu_test")]
+                                     for name in ("emu", "warp", "ptx", "emu_test", "emu_main")]
         return self.cache[sanitizer]
 
     def check_of(self, kernel):
