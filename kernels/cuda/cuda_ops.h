@@ -48,6 +48,9 @@ samc_status samc__preprocess_cuda(const samc__cuda *cuda, const samc__preprocess
 /* logits f32. Bits and statistics equal the reference's. `index`, where given, is device memory and is trusted. */
 samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *args);
 
+size_t samc__mask_rle_cuda_scratch(const samc__mask_rle_args *args);
+samc_status samc__mask_rle_cuda(const samc__cuda *cuda, const samc__mask_rle_args *args);
+
 /* Indices in `order` must be below `count`; nothing checks them here. At most 2^18 boxes. */
 size_t samc__nms_cuda_scratch(const samc__nms_args *args);
 samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);
