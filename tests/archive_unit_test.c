@@ -1,0 +1,231 @@
+/* Parts of the archive run by themselves: the queue, the records of the journal, lists and names, the store. The run as a whole is
+ * archive_test.py's. */
+#include <criterion/criterion.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/inputs.h"
+#include "host/journal.h"
+#include "host/queue.h"
+#include "host/store.h"
+
+/* ---- Queue --------------------------------------------------------------------------------------------------------- */
+
+enum { ITEMS = 20000, PRODUCERS = 3, CONSUMERS = 4 };
+static samc__queue queue;
+static int seen[PRODUCERS * ITEMS];
+
+static void *produce(void *argument) {
+    int *items = argument;
+    for (int i = 0; i < ITEMS; i++) cr_assert(samc__queue_push(&queue, &items[i]));
+    samc__queue_finish(&queue);
+    return NULL;
+}
+
+static void *consume(void *argument) {
+    void *items[7];
+    (void)argument;
+    for (int n; (n = samc__queue_pop_some(&queue, items, 7)) > 0;)
+        for (int i = 0; i < n; i++) __atomic_fetch_add((int *)items[i], 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+Test(queue, every_item_arrives_once) {
+    pthread_t threads[PRODUCERS + CONSUMERS];
+    cr_assert(samc__queue_create(&queue, 5, PRODUCERS));
+    for (int i = 0; i < PRODUCERS; i++) pthread_create(&threads[i], NULL, produce, seen + i * ITEMS);
+    for (int i = 0; i < CONSUMERS; i++) pthread_create(&threads[PRODUCERS + i], NULL, consume, NULL);
+    for (int i = 0; i < PRODUCERS + CONSUMERS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < PRODUCERS * ITEMS; i++) cr_assert_eq(seen[i], 1, "item %d arrived %d times", i, seen[i]);
+    cr_assert(samc__queue_mean_fill(&queue) <= 5.0);
+    samc__queue_destroy(&queue);
+}
+
+static void *push_two(void *argument) {
+    samc__queue *q = argument;
+    return (void *)(intptr_t)(samc__queue_push(q, q) + samc__queue_push(q, q));
+}
+
+Test(queue, closing_wakes_who_waits) {
+    samc__queue q;
+    pthread_t thread;
+    void *pushed;
+    cr_assert(samc__queue_create(&q, 1, 1));
+    pthread_create(&thread, NULL, push_two, &q); /* the second waits for room */
+    while (samc__queue_count(&q) == 0) usleep(1000);
+    usleep(20000);
+    samc__queue_close(&q);
+    pthread_join(thread, &pushed);
+    cr_assert_eq((intptr_t)pushed, 1);
+    cr_assert_null(samc__queue_pop(&q));
+    cr_assert_not(samc__queue_push(&q, &q));
+    samc__queue_destroy(&q);
+}
+
+/* ---- Journal ------------------------------------------------------------------------------------------------------- */
+
+Test(journal, records_come_back) {
+    char line[SAMC__JOURNAL_LINE];
+    samc__record r, records[] = {{.number = 0}, {7, true, 123456789012, 3, 1, 2, 3, 4}, {INT64_MAX, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        int n = samc__record_print(&records[i], line);
+        cr_assert_eq(line[n - 1], '\n');
+        cr_assert(samc__record_parse(line, (size_t)n - 1, &r));
+        cr_assert_eq(memcmp(&r.masks, &records[i].masks, sizeof r - offsetof(samc__record, masks)), 0);
+        cr_assert(r.number == records[i].number && r.failed == records[i].failed);
+        for (int at = 0; at < n - 1; at++) /* any changed character is noticed */
+            for (int bit = 0; bit < 8; bit++) {
+                line[at] ^= (char)(1 << bit);
+                cr_assert_not(samc__record_parse(line, (size_t)n - 1, &r), "character %d, bit %d", at, bit);
+                line[at] ^= (char)(1 << bit);
+            }
+        for (int length = 0; length < n - 1; length++) cr_assert_not(samc__record_parse(line, (size_t)length, &r));
+    }
+}
+
+static int64_t scan(const char *text, size_t size, samc__record *last) {
+    int64_t good = -1;
+    FILE *file = fmemopen((void *)text, size, "rb");
+    bool readable = samc__journal_scan(file, last, &good);
+    fclose(file);
+    return readable ? good : -1;
+}
+
+Test(journal, ends_at_the_first_record_that_does_not_follow) {
+    char text[4096] = "samc journal 1\n", line[SAMC__JOURNAL_LINE];
+    size_t ends[6], size = strlen(text);
+    samc__record last;
+    for (int i = 0; i < 5; i++) {
+        ends[i] = size;
+        samc__record_print(&(samc__record){.number = i, .masks = 10 * i}, text + size);
+        size = strlen(text);
+    }
+    ends[5] = size;
+    cr_assert_eq(scan(text, size, &last), (int64_t)size);
+    cr_assert(last.number == 4 && last.masks == 40);
+    for (size_t cut = ends[0]; cut < size; cut++) { /* torn anywhere: the whole records before */
+        int whole = 0;
+        while (whole < 5 && ends[whole + 1] <= cut) whole++;
+        cr_assert_eq(scan(text, cut, &last), (int64_t)ends[whole]);
+        cr_assert_eq(last.number, whole - 1);
+    }
+    memset(text + ends[2], 0, ends[3] - ends[2]); /* a block that did not reach the disk, with good ones behind it */
+    cr_assert_eq(scan(text, size, &last), (int64_t)ends[2]);
+    cr_assert_eq(last.number, 1);
+    samc__record_print(&(samc__record){.number = 9}, line);
+    strcpy(text + ends[2], line); /* a number too far */
+    cr_assert_eq(scan(text, strlen(text), &last), (int64_t)ends[2]);
+    cr_assert_eq(scan("samc journal 2\n", 15, &last), -1);
+    cr_assert_eq(scan("samc", 4, &last), -1);
+}
+
+/* ---- Lists and names ----------------------------------------------------------------------------------------------- */
+
+static samc_status collect(void *context, const char *text) {
+    strcat(strcat(context, text), "|");
+    return SAMC_OK;
+}
+
+Test(lists, lines_and_zero_bytes) {
+    static const struct { const char *text; size_t size; const char *lines; } cases[] = {
+        {"", 0, ""}, {"a", 1, "a|"}, {"a\nb\n", 4, "a|b|"}, {"\n\na\r\n\r\nb c\r", 11, "a|b c|"}, {"a\nb\0c\0", 6, "a\nb|c|"}, {"\0\0a", 3, "a|"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char lines[64] = "";
+        cr_assert_eq(samc__list_lines((const uint8_t *)cases[i].text, cases[i].size, collect, lines, NULL), SAMC_OK);
+        cr_expect_str_eq(lines, cases[i].lines);
+    }
+}
+
+Test(lists, keys_stay_below_the_output) {
+    static const struct { const char *path, *key; bool inside; } cases[] = {
+        {"a/b.jpg", "a/b.jpg", true}, {"/a//b.jpg", "a/b.jpg", true}, {"./a/./b.jpg", "a/b.jpg", true}, {"../a.jpg", "a.jpg", false},
+        {"a/../../b.jpg", "a/b.jpg", false}, {"..", "", false}, {"/", "", true}, {"...jpg", "...jpg", true}, {"a/..b", "a/..b", true}, {"", "", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char key[64];
+        cr_expect_eq(samc__key_of_path(cases[i].path, key), cases[i].inside, "%s", cases[i].path);
+        cr_expect_str_eq(key, cases[i].key);
+    }
+}
+
+/* ---- Store --------------------------------------------------------------------------------------------------------- */
+
+static char folder[64];
+
+static void enter_folder(void) {
+    snprintf(folder, sizeof folder, "/tmp/samc-store-%ld", (long)getpid());
+    cr_assert_eq(mkdir(folder, 0777), 0);
+}
+
+static void leave_folder(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+static bool there(const char *name) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void write_scratch(const samc__store *store, const char *suffix) {
+    char *path = samc__store_scratch(store, 5, suffix);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs("new", file);
+    fclose(file);
+    free(path);
+}
+
+TestSuite(store, .init = enter_folder, .fini = leave_folder);
+
+Test(store, publishes_and_refuses_what_is_not_its_own) {
+    samc__store store = {.sync = true};
+    samc_error error;
+    cr_assert_eq(samc__store_open(&store, folder, ".samc", &error), SAMC_OK, "%s", error.message);
+    char *scratch = samc__store_scratch(&store, 5, ".json");
+    write_scratch(&store, ".json");
+    cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_OK);
+    cr_assert(there("a/b/c.jpg.json"));
+    cr_assert_eq(store.folder_count, 4, "the output, the state folder, a, b"); /* names that were made and are not synced yet */
+    cr_assert_eq(samc__store_sync_folders(&store, &error), SAMC_OK);
+    write_scratch(&store, ".json");
+    cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_IO);
+    cr_assert_not_null(strstr(error.message, "c.jpg.json: exists already"));
+    store.replace = true;
+    cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_OK);
+    write_scratch(&store, ".more");
+    cr_assert_eq(samc__store_recover(&store, &error), SAMC_OK);
+    cr_assert(!there(".samc/tmp/5.more") && there(".samc/tmp"));
+    samc__store second = {0};
+    cr_assert_eq(samc__store_open(&second, folder, ".samc", &error), SAMC_IO, "two processes");
+    cr_assert_not_null(strstr(error.message, "another process"));
+    samc__store_close(&second);
+    samc__store_close(&store);
+    free(scratch);
+}
+
+Test(store, streams_are_cut_to_their_length) {
+    samc__store store = {0};
+    samc__stream stream;
+    samc_error error;
+    cr_assert_eq(samc__store_open(&store, folder, ".samc", &error), SAMC_OK);
+    cr_assert_eq(samc__stream_open(&stream, &store, "lines", false, 0, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_append(&stream, "one\ntwo\n", 8, &error), SAMC_OK);
+    samc__stream_close(&stream);
+    cr_assert_eq(samc__stream_open(&stream, &store, "lines", false, 4, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_append(&stream, "2\n", 2, &error), SAMC_OK);
+    cr_assert(!there("lines") && there(".samc/lines"));
+    cr_assert_eq(samc__stream_publish(&stream, &store, &error), SAMC_OK);
+    cr_assert(there("lines") && !there(".samc/lines"));
+    cr_assert_eq(samc__stream_open(&stream, &store, "lines", true, 6, &error), SAMC_OK);
+    samc__stream_close(&stream);
+    cr_assert_eq(samc__stream_open(&stream, &store, "lines", true, 7, &error), SAMC_FORMAT, "bytes are missing");
+    samc__stream_close(&stream);
+    samc__store_close(&store);
+}
