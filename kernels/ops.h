@@ -28,6 +28,7 @@
 #include "runtime/status.h"
 
 typedef struct samc__exec samc__exec;
+typedef struct samc__place samc__place; /* runtime/place.h */
 
 /* One function for each operator; a NULL slot is a build error that a test reports. */
 typedef struct samc__ops {
@@ -51,6 +52,8 @@ struct samc__exec {
     void *memory;
     void *(*allocate)(void *memory, size_t bytes); /* 64-byte aligned; NULL when there is no more */
     void (*release)(void *memory, void *block);    /* NULL is allowed */
+    const samc__place *place;                      /* where the model's tensors live; operators do not need it */
+    struct samc__cuda *cuda;                       /* kernels/cuda/cuda_ops.h: what the cuda table runs on; NULL on a host */
     const samc__packed *packed;                    /* weights packed when the model was opened; NULL: none */
     void *trace;                                   /* NULL: off */
     void (*record)(void *trace, const char *name, double flops, double seconds);

@@ -13,17 +13,23 @@ typedef struct samc__view {
     int64_t n[4]; /* n[0] is the slowest dimension */
 } samc__view;
 
-static inline samc__view samc__view1(const float *data, int64_t n0) {
+static inline samc__view samc__view1(const void *data, int64_t n0) {
     return (samc__view){(void *)data, SAMC__F32, 1, {n0}};
 }
-static inline samc__view samc__view2(const float *data, int64_t n0, int64_t n1) {
+static inline samc__view samc__view2(const void *data, int64_t n0, int64_t n1) {
     return (samc__view){(void *)data, SAMC__F32, 2, {n0, n1}};
 }
-static inline samc__view samc__view3(const float *data, int64_t n0, int64_t n1, int64_t n2) {
+static inline samc__view samc__view3(const void *data, int64_t n0, int64_t n1, int64_t n2) {
     return (samc__view){(void *)data, SAMC__F32, 3, {n0, n1, n2}};
 }
-static inline samc__view samc__view4(const float *data, int64_t n0, int64_t n1, int64_t n2, int64_t n3) {
+static inline samc__view samc__view4(const void *data, int64_t n0, int64_t n1, int64_t n2, int64_t n3) {
     return (samc__view){(void *)data, SAMC__F32, 4, {n0, n1, n2, n3}};
+}
+
+/* The same tensor with elements of another type. */
+static inline samc__view samc__as(samc__dtype dtype, samc__view view) {
+    view.dtype = dtype;
+    return view;
 }
 
 static inline float *samc__f32(samc__view view) { return (float *)view.data; }

@@ -2,10 +2,11 @@
  *
  * crops -> encode -> points in batches -> predicted IoU -> full-size bits and statistics of the survivors only -> stability ->
  * crop edge -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never exist;
- * bits live for a few masks at a time, run lengths for all. */
+ * bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. */
 #include "runtime/auto_list.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
+#include "runtime/place.h"
 #include "runtime/session.h"
 
 #include <math.h>
@@ -49,6 +50,7 @@ typedef struct generator {
     const samc_auto_options *o;
     const samc_image *image;
     int masks, low;             /* masks of a prompt, side of the low-resolution logits */
+    /* Tensors. */
     float *logits, *iou;        /* [points_per_batch, masks, low, low], [points_per_batch, masks] */
     uint64_t *bits;             /* room for `bits_masks` masks of the whole image */
     samc__mask_stats *stats;    /* [bits_masks] */
@@ -113,22 +115,35 @@ static samc_status encode_counts(generator *g, const uint64_t *bits, int64_t n, 
                                                               .counts = g->counts, .capacity = CAPACITY, .lengths = g->lengths});
 }
 
-/* Gives `f` its own run lengths: those of mask `i` of the last encode_counts(), moved from the crop to the whole image. */
-static samc_status own_counts(generator *g, const crop *c, const uint64_t *bits, int64_t i, samc__found *f) {
+/* Run lengths of the one mask `bits` into the host's `counts`. */
+static samc_status long_counts(generator *g, const uint64_t *bits, int width, int height, uint32_t *counts, int64_t length) {
+    const samc__exec *exec = &g->s->exec;
+    void *tensors[2] = {NULL, NULL};
+    size_t bytes = (size_t)length * sizeof *counts;
+    samc_status status = samc__lend(exec, counts, bytes, false, &tensors[0]);
+    if (status == SAMC_OK) status = samc__lend(exec, &length, sizeof length, false, &tensors[1]);
+    if (status == SAMC_OK)
+        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits, .masks = 1, .height = height, .width = width,
+                                                             .counts = tensors[0], .capacity = length, .lengths = tensors[1]});
+    samc__collect(exec, &length, tensors[1], 0);
+    samc_status last = samc__collect(exec, counts, tensors[0], status == SAMC_OK ? bytes : 0);
+    return status != SAMC_OK ? status : last;
+}
+
+/* Gives `f` its own run lengths: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the crop to
+ * the whole image. */
+static samc_status own_counts(generator *g, const crop *c, const uint64_t *bits, const uint32_t *counts, int64_t length, samc__found *f) {
     const samc__exec *exec = &g->s->exec;
     int width = c->x1 - c->x0, height = c->y1 - c->y0;
-    int64_t length = g->lengths[i], size = (int64_t)height * ((width + 63) / 64);
     bool whole = height == g->image->height && width == g->image->width, fits = length <= CAPACITY;
     int64_t most = whole ? length : 2 * (length + width) + 2; /* a run is cut once at each column it crosses */
     uint32_t *own = fits ? NULL : exec->allocate(exec->memory, (size_t)length * sizeof *own);
     f->counts = exec->allocate(exec->memory, (size_t)most * sizeof *f->counts);
     samc_status status = SAMC_OK;
     if (f->counts == NULL || (!fits && own == NULL)) status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
-    if (status == SAMC_OK && !fits)
-        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits + i * size, .masks = 1, .height = height, .width = width,
-                                                             .counts = own, .capacity = length, .lengths = &length});
+    if (status == SAMC_OK && !fits) status = long_counts(g, bits, width, height, own, length);
     if (status == SAMC_OK) {
-        const uint32_t *counts = fits ? g->counts + i * CAPACITY : own;
+        if (!fits) counts = own;
         if (whole) memcpy(f->counts, counts, (size_t)length * sizeof *counts);
         f->length = whole ? length : uncrop_counts(g, c, counts, length, f->counts);
     } else {
@@ -136,6 +151,26 @@ static samc_status own_counts(generator *g, const crop *c, const uint64_t *bits,
         f->counts = NULL;
     }
     exec->release(exec->memory, own);
+    return status;
+}
+
+/* Encodes the masks of `found`, whose bits lie one after another, and gives each its run lengths. On failure some have none. */
+static samc_status encode_found(generator *g, const crop *c, const uint64_t *bits, samc__found *found, int64_t n) {
+    const samc__exec *exec = &g->s->exec;
+    int width = c->x1 - c->x0, height = c->y1 - c->y0;
+    int64_t size = (int64_t)height * ((width + 63) / 64);
+    size_t pitch = CAPACITY * sizeof *g->counts, longest = 1;
+    SAMC__TRY(encode_counts(g, bits, n, width, height));
+    const int64_t *lengths = samc__read(exec, g->lengths, (size_t)n * sizeof *lengths);
+    if (lengths == NULL) return g->s->error.status;
+    for (int64_t i = 0; i < n; i++)
+        if (lengths[i] <= CAPACITY && (size_t)lengths[i] > longest) longest = (size_t)lengths[i];
+    const char *counts = samc__read_rows(exec, g->counts, &pitch, longest * sizeof *g->counts, (size_t)n);
+    samc_status status = counts ? SAMC_OK : g->s->error.status;
+    for (int64_t i = 0; i < n && status == SAMC_OK; i++)
+        status = own_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]);
+    if (counts) samc__read_end(exec, g->counts, counts);
+    samc__read_end(exec, g->lengths, lengths);
     return status;
 }
 
@@ -154,10 +189,13 @@ static samc_status add_masks(generator *g, const crop *c, const samc__geometry *
                                            .bits = g->bits,
                                            .stats = g->stats,
                                        }));
+    const samc__mask_stats *stats = samc__read(exec, g->stats, (size_t)n * sizeof *stats);
+    if (stats == NULL) return g->s->error.status;
+    samc_status status = SAMC_OK;
     samc__found pending[64];
     int64_t kept = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const samc__mask_stats *m = &g->stats[i];
+    for (int64_t i = 0; i < n && status == SAMC_OK; i++) {
+        const samc__mask_stats *m = &stats[i];
         float stability = m->below > 0 ? (float)m->above / (float)m->below : 0.0f;
         if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && stability >= (float)g->o->stability_score_thresh)) continue;
         g->total.after_stability++;
@@ -171,21 +209,24 @@ static samc_status add_masks(generator *g, const crop *c, const samc__geometry *
         f.y1 = (float)(c->y0 + (empty ? 0 : m->y1));
         if (near_crop_edge(g, c, &f)) continue;
         g->total.after_edge++;
-        if (kept != i) memmove(g->bits + kept * size, g->bits + i * size, (size_t)size * sizeof *g->bits);
+        size_t bytes = (size_t)size * sizeof *g->bits;
+        if (kept != i) status = samc__copy_rows(exec, g->bits + kept * size, bytes, g->bits + i * size, bytes, bytes, 1);
         pending[kept++] = f;
     }
-    if (kept == 0) return SAMC_OK;
-    SAMC__TRY(encode_counts(g, g->bits, kept, geometry->width, geometry->height));
+    samc__read_end(exec, g->stats, stats);
+    if (status != SAMC_OK || kept == 0) return status;
+    status = encode_found(g, c, g->bits, pending, kept);
     for (int64_t i = 0; i < kept; i++) {
-        SAMC__TRY(own_counts(g, c, g->bits, i, &pending[i]));
-        SAMC__TRY(samc__found_add(exec, &g->found, &pending[i]));
+        if (status == SAMC_OK) status = samc__found_add(exec, &g->found, &pending[i]);
+        else exec->release(exec->memory, pending[i].counts);
     }
-    return SAMC_OK;
+    return status;
 }
 
 /* One batch of point prompts on a crop, image `image` of the session: decode, filter by predicted IoU, finish the survivors. */
-static samc_status process_points(generator *g, const crop *c, const samc__geometry *geometry, int image,
-                                  const double *xy, int n, samc_prompt *prompts, const samc_prompt **batch, float *points, int32_t *origin) {
+static samc_status process_points(generator *g, const crop *c, const samc__geometry *geometry, int image, const double *xy,
+                                  int n, samc_prompt *prompts, const samc_prompt **batch, float *points, int32_t *origin, float *score) {
+    const samc__exec *exec = &g->s->exec;
     static const int32_t foreground = 1;
     int64_t mask_floats = (int64_t)g->low * g->low, kept = 0;
     double start = samc__seconds();
@@ -196,28 +237,34 @@ static samc_status process_points(generator *g, const crop *c, const samc__geome
         prompts[i] = (samc_prompt){.points = points + 2 * i, .labels = &foreground, .point_count = 1};
         batch[i] = &prompts[i];
     }
-    int most = samc__decode_batch(&g->s->model->config);
     samc__image_side side;
     SAMC__TRY(samc__session_side(g->s, image, 1, &side));
-    for (int i = 0; i < n; i += most) {
-        samc__prompt_batch args = {.prompts = batch + i, .count = n - i < most ? n - i : most, .images = 1, .tokens = 2,
+    for (int i = 0, now; i < n; i += now) {
+        now = n - i < g->s->decode_most ? n - i : g->s->decode_most;
+        samc__prompt_batch args = {.prompts = batch + i, .count = now, .images = 1, .tokens = 2,
                                    .geometry = geometry, .side = side, .key_pe = g->s->key_pe};
-        SAMC__TRY(samc__decode(&g->s->exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks));
+        samc_status status = samc__decode(exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks);
+        if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(g->s, now)) now = 0;
+        else SAMC__TRY(status);
     }
+    const float *iou = samc__read(exec, g->iou, (size_t)(n * g->masks) * sizeof *iou);
+    if (iou == NULL) return g->s->error.status;
     double decoded = samc__seconds();
     g->total.decode_seconds += decoded - start;
     g->total.prompts += n;
     g->total.masks += (int64_t)n * g->masks;
-    for (int64_t i = 0; i < (int64_t)n * g->masks; i++) {
-        if (g->o->pred_iou_thresh > 0.0 && !(g->iou[i] > (float)g->o->pred_iou_thresh)) continue;
-        if (kept != i) memmove(g->logits + kept * mask_floats, g->logits + i * mask_floats, (size_t)mask_floats * sizeof(float));
-        g->iou[kept] = g->iou[i];
+    samc_status status = SAMC_OK;
+    for (int64_t i = 0; i < (int64_t)n * g->masks && status == SAMC_OK; i++) {
+        if (g->o->pred_iou_thresh > 0.0 && !(iou[i] > (float)g->o->pred_iou_thresh)) continue;
+        size_t bytes = (size_t)mask_floats * sizeof(float);
+        if (kept != i) status = samc__copy_rows(exec, g->logits + kept * mask_floats, bytes, g->logits + i * mask_floats, bytes, bytes, 1);
+        score[kept] = iou[i];
         origin[kept++] = (int32_t)(i / g->masks);
     }
+    samc__read_end(exec, g->iou, iou);
     g->total.after_iou += kept;
-    samc_status status = SAMC_OK;
     for (int64_t i = 0; i < kept && status == SAMC_OK; i += g->bits_masks)
-        status = add_masks(g, c, geometry, g->logits + i * mask_floats, g->iou + i, origin + i, xy,
+        status = add_masks(g, c, geometry, g->logits + i * mask_floats, score + i, origin + i, xy,
                            kept - i < g->bits_masks ? kept - i : g->bits_masks);
     g->total.post_seconds += samc__seconds() - decoded;
     return status;
@@ -232,13 +279,14 @@ static samc_status process_crop(generator *g, const crop *c, int image) {
     for (int i = 0; i < c->layer; i++) side /= g->o->crop_n_points_downscale_factor;
     const samc_point_grid *grid = g->o->point_grids ? &g->o->point_grids[c->layer] : NULL;
     int64_t points = grid ? grid->count : (int64_t)side * side;
-    size_t each = 2 * sizeof(double) + sizeof(samc_prompt) + sizeof(samc_prompt *) + 2 * sizeof(float) + (size_t)g->masks * sizeof(int32_t);
+    size_t each = 2 * sizeof(double) + sizeof(samc_prompt) + sizeof(samc_prompt *) + 2 * sizeof(float) + (size_t)g->masks * (sizeof(int32_t) + sizeof(float));
     double *xy = exec->allocate(exec->memory, (size_t)batch * each);
     if (xy == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for %lld points", (long long)batch);
     samc_prompt *prompts = (samc_prompt *)(xy + 2 * batch);
     const samc_prompt **pointers = (const samc_prompt **)(prompts + batch);
     float *points_f32 = (float *)(pointers + batch);
     int32_t *origin = (int32_t *)(points_f32 + 2 * batch);
+    float *kept_iou = (float *)(origin + batch * g->masks);
     samc_status status = SAMC_OK;
     for (int64_t i = 0; i < points && status == SAMC_OK; i += batch) {
         int n = (int)(points - i < batch ? points - i : batch);
@@ -248,7 +296,7 @@ static samc_status process_crop(generator *g, const crop *c, int image) {
             xy[2 * j] = x * geometry.width;
             xy[2 * j + 1] = y * geometry.height;
         }
-        status = process_points(g, c, &geometry, image, xy, n, prompts, pointers, points_f32, origin);
+        status = process_points(g, c, &geometry, image, xy, n, prompts, pointers, points_f32, origin, kept_iou);
     }
     exec->release(exec->memory, xy);
     int64_t n = g->found.count - first;
@@ -277,7 +325,7 @@ static samc_status process_layer(generator *g, int layer) {
         }
         double start = samc__seconds();
         s->side_images = 0; /* that of the crops before */
-        SAMC__TRY(samc__encode(&s->exec, s->model, images, n, s->embeddings));
+        SAMC__TRY(samc__session_encode(s, images, n, 0));
         g->total.encode_seconds += samc__seconds() - start;
         g->total.crops += n;
         for (int j = 0; j < n; j++) {
@@ -330,34 +378,54 @@ static void measure_bits(const uint64_t *bits, int width, int height, samc__foun
     f->x1 = (float)(area ? x1 : 0), f->y1 = (float)(area ? y1 : 0);
 }
 
-/* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
-static samc_status remove_small_regions(generator *g) {
+/* One mask through the operator; `bits` is the host's room for it. Where something changed, `f` gets its new box and run lengths. */
+static samc_status clean_mask(generator *g, uint64_t *bits, samc__found *f, uint8_t *changed) {
     const samc__exec *exec = &g->s->exec;
     int width = g->image->width, height = g->image->height;
     crop whole = {0, 0, width, height, 0};
-    int64_t count = g->found.count;
+    size_t bytes = (size_t)height * (size_t)((width + 63) / 64) * sizeof *bits;
+    void *tensors[2] = {NULL, NULL};
+    decode_counts(f, bits, width, height);
+    samc_status status = samc__lend(exec, bits, bytes, true, &tensors[0]);
+    if (status == SAMC_OK) status = samc__lend(exec, changed, 1, false, &tensors[1]);
+    if (status == SAMC_OK)
+        status = samc__small_regions(exec, &(samc__small_regions_args){.bits = tensors[0], .masks = 1, .height = height, .width = width,
+                                                                       .min_area = g->o->min_mask_region_area, .changed = tensors[1]});
+    samc_status last = samc__collect(exec, changed, tensors[1], status == SAMC_OK ? 1 : 0);
+    if (status == SAMC_OK) status = last;
+    if (status == SAMC_OK && *changed) {
+        const uint64_t *cleaned = samc__read(exec, tensors[0], bytes);
+        if (cleaned != NULL) {
+            measure_bits(cleaned, width, height, f);
+            samc__read_end(exec, tensors[0], cleaned);
+            exec->release(exec->memory, f->counts);
+            f->counts = NULL;
+            status = encode_found(g, &whole, tensors[0], f, 1);
+        } else {
+            status = g->s->error.status;
+        }
+    }
+    samc__collect(exec, bits, tensors[0], 0);
+    return status;
+}
+
+/* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
+static samc_status remove_small_regions(generator *g) {
+    const samc__exec *exec = &g->s->exec;
+    int64_t count = g->found.count, words = (g->image->width + 63) / 64;
     if (count == 0) return SAMC_OK;
-    float *score = exec->allocate(exec->memory, (size_t)count * sizeof *score);
-    if (score == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
+    uint64_t *bits = exec->allocate(exec->memory, (size_t)(words * g->image->height) * sizeof *bits + (size_t)count * sizeof(float));
+    if (bits == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
+    float *score = (float *)(bits + words * g->image->height);
     samc_status status = SAMC_OK;
     for (int64_t i = 0; i < count && status == SAMC_OK; i++) {
-        samc__found *f = &g->found.items[i];
         uint8_t changed = 0;
-        decode_counts(f, g->bits, width, height);
-        status = samc__small_regions(exec, &(samc__small_regions_args){.bits = g->bits, .masks = 1, .height = height, .width = width,
-                                                                       .min_area = g->o->min_mask_region_area, .changed = &changed});
+        status = clean_mask(g, bits, &g->found.items[i], &changed);
         score[i] = changed ? 0.0f : 1.0f;
-        if (status != SAMC_OK || !changed) continue;
-        measure_bits(g->bits, width, height, f);
-        status = encode_counts(g, g->bits, 1, width, height);
-        if (status != SAMC_OK) break;
-        exec->release(exec->memory, f->counts);
-        f->counts = NULL;
-        status = own_counts(g, &whole, g->bits, 0, f);
     }
     double larger = g->o->box_nms_thresh > g->o->crop_nms_thresh ? g->o->box_nms_thresh : g->o->crop_nms_thresh;
     if (status == SAMC_OK) status = samc__found_nms(exec, &g->found, 0, score, larger);
-    exec->release(exec->memory, score);
+    exec->release(exec->memory, bits);
     return status;
 }
 
@@ -408,12 +476,13 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
         int64_t bits_bytes = (int64_t)images[i].height * ((images[i].width + 63) / 64) * 8;
         g.bits_masks = BITS_BUDGET / bits_bytes;
         g.bits_masks = g.bits_masks < 1 ? 1 : g.bits_masks > 64 ? 64 : g.bits_masks;
-        size_t prompts = (size_t)g.batch * (size_t)g.masks;
-        g.logits = exec->allocate(exec->memory, prompts * (size_t)g.low * (size_t)g.low * sizeof(float));
-        g.iou = exec->allocate(exec->memory, prompts * sizeof(float));
-        g.bits = exec->allocate(exec->memory, (size_t)(g.bits_masks * bits_bytes));
-        g.stats = exec->allocate(exec->memory, (size_t)g.bits_masks * (sizeof *g.stats + sizeof *g.lengths));
-        g.counts = exec->allocate(exec->memory, (size_t)g.bits_masks * CAPACITY * sizeof *g.counts);
+        size_t of_mask = (size_t)g.low * (size_t)g.low * sizeof(float);
+        while ((g.logits = samc__tensor_allocate(exec, (size_t)g.batch * (size_t)g.masks * of_mask)) == NULL && samc__session_fewer_prompts(s, g.batch))
+            g.batch = s->decode_most;
+        g.iou = samc__tensor_allocate(exec, (size_t)g.batch * (size_t)g.masks * sizeof(float));
+        g.bits = samc__tensor_allocate(exec, (size_t)(g.bits_masks * bits_bytes));
+        g.stats = samc__tensor_allocate(exec, (size_t)g.bits_masks * (sizeof *g.stats + sizeof *g.lengths));
+        g.counts = samc__tensor_allocate(exec, (size_t)g.bits_masks * CAPACITY * sizeof *g.counts);
         samc_status status;
         if (g.logits == NULL || g.iou == NULL || g.bits == NULL || g.stats == NULL || g.counts == NULL) {
             status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, images[i].width, images[i].height);
@@ -422,11 +491,11 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
             status = generate(&g, i, callback, context);
         }
         samc__found_clear(exec, &g.found);
-        exec->release(exec->memory, g.counts);
-        exec->release(exec->memory, g.stats);
-        exec->release(exec->memory, g.bits);
-        exec->release(exec->memory, g.iou);
-        exec->release(exec->memory, g.logits);
+        samc__tensor_release(exec, g.counts);
+        samc__tensor_release(exec, g.stats);
+        samc__tensor_release(exec, g.bits);
+        samc__tensor_release(exec, g.iou);
+        samc__tensor_release(exec, g.logits);
         SAMC__TRY(status);
     }
     return SAMC_OK;

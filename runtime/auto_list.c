@@ -1,6 +1,8 @@
 /* A growing list of found masks, and box suppression over a part of it. */
 #include "runtime/auto_list.h"
 
+#include "runtime/place.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +40,21 @@ static int by_rank(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index);
 }
 
+/* The operator on arrays of the host's: boxes [n, 4], order [n], keep [n]. */
+static samc_status suppress(const samc__exec *exec, float *boxes, int32_t *order, int64_t n, double threshold, uint8_t *keep) {
+    void *tensors[3] = {NULL, NULL, NULL};
+    size_t count = (size_t)n;
+    samc_status status = samc__lend(exec, boxes, 4 * count * sizeof *boxes, true, &tensors[0]);
+    if (status == SAMC_OK) status = samc__lend(exec, order, count * sizeof *order, true, &tensors[1]);
+    if (status == SAMC_OK) status = samc__lend(exec, keep, count, false, &tensors[2]);
+    if (status == SAMC_OK)
+        status = samc__nms(exec, &(samc__nms_args){.boxes = tensors[0], .order = tensors[1], .count = n, .threshold = threshold, .keep = tensors[2]});
+    samc__collect(exec, boxes, tensors[0], 0);
+    samc__collect(exec, order, tensors[1], 0);
+    samc_status last = samc__collect(exec, keep, tensors[2], status == SAMC_OK ? count : 0);
+    return status != SAMC_OK ? status : last;
+}
+
 samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int64_t first, const float *score, double threshold) {
     int64_t n = list->count - first;
     if (n < 1) return SAMC_OK;
@@ -55,7 +72,7 @@ samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int6
     }
     qsort(rank, size, sizeof *rank, by_rank);
     for (int64_t i = 0; i < n; i++) order[i] = rank[i].index;
-    samc_status status = samc__nms(exec, &(samc__nms_args){.boxes = boxes, .order = order, .count = n, .threshold = threshold, .keep = keep});
+    samc_status status = suppress(exec, boxes, order, n, threshold, keep);
     if (status == SAMC_OK) {
         int64_t count = 0;
         for (int64_t i = 0; i < n; i++) {

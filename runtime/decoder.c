@@ -1,9 +1,10 @@
 /* Prompt encoder and mask decoder in a straight line. Mirrors PromptEncoder, TwoWayTransformer and MaskDecoder.
  *
- * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans. */
+ * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans; "A" is the
+ * model's precision, everything else is f32. */
 #include "runtime/decoder.h"
 
-#include <string.h>
+#include "runtime/place.h"
 
 int samc__prompt_tokens(const samc_prompt *prompt) {
     int padding = prompt->point_count > 0 && prompt->box == NULL;
@@ -14,11 +15,11 @@ typedef struct decoder_buffers {
     int64_t p, t, n, c;
     float *queries, *pe;       /* [P, T, C] */
     float *hidden;             /* [P * T, decoder_mlp_dim], also MLP intermediates */
-    float *keys;               /* [P, N, C] */
+    void *keys;                /* [P, N, C] A */
     float *hyper;              /* [P, masks, C / 8] */
     float *mlp;                /* 2 x [P, largest MLP width] */
     float *iou;                /* [P, mask_tokens] */
-    float *xy;                 /* [P, sparse, 2] */
+    float *xy;                 /* [P, sparse, 2], and behind it the labels */
     float *sparse;             /* [P * sparse, C] */
     float *masks;              /* [P, 4 grid, 4 grid] mask prompts, or NULL */
     int32_t *labels;           /* [P, sparse] */
@@ -28,67 +29,78 @@ static int64_t mlp_width(const samc__config *c) {
     return c->iou_head_hidden_dim > c->out_chans ? c->iou_head_hidden_dim : c->out_chans;
 }
 
-/* Lays the buffers out from `base` on and returns the floats needed; with base == NULL it only counts. */
-static int64_t place(const samc__config *c, int64_t p, int64_t sparse, bool masked, float *base, decoder_buffers *b) {
-    int64_t at = 0, t = 1 + c->mask_tokens + sparse, n = (int64_t)c->grid * c->grid, channels = c->out_chans;
+/* Lays the buffers out from `base` on and returns the bytes needed; with base == NULL it only counts. */
+static size_t place(const samc__config *c, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base, decoder_buffers *b) {
+    int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = 1 + c->mask_tokens + sparse, n = (int64_t)c->grid * c->grid, channels = c->out_chans;
     *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
-#define PLACE(field, floats) (b->field = base ? (void *)(base + at) : NULL, at += ((floats) + 15) / 16 * 16)
-    PLACE(queries, p * t * channels);
-    PLACE(pe, p * t * channels);
-    PLACE(hidden, p * t * c->decoder_mlp_dim);
-    PLACE(keys, p * n * channels);
-    PLACE(hyper, p * c->mask_tokens * (channels / 8));
-    PLACE(mlp, 2 * p * mlp_width(c));
-    PLACE(iou, p * c->mask_tokens);
-    PLACE(xy, 2 * p * sparse);
-    PLACE(sparse, p * sparse * channels);
-    PLACE(labels, p * sparse);
-    if (masked) PLACE(masks, 16 * p * n);
+#define PLACE(field, bytes) (b->field = base ? (void *)(base + at) : NULL, at += ((bytes) + 63) / 64 * 64)
+    PLACE(queries, p * t * channels * f32);
+    PLACE(pe, p * t * channels * f32);
+    PLACE(hidden, p * t * c->decoder_mlp_dim * f32);
+    PLACE(keys, p * n * channels * size);
+    PLACE(hyper, p * c->mask_tokens * (channels / 8) * f32);
+    PLACE(mlp, 2 * p * mlp_width(c) * f32);
+    PLACE(iou, p * c->mask_tokens * f32);
+    PLACE(xy, 3 * p * sparse * f32);
+    PLACE(sparse, p * sparse * channels * f32);
+    if (masked) PLACE(masks, 16 * p * n * f32);
 #undef PLACE
-    return at;
+    if (base) b->labels = (int32_t *)(b->xy + 2 * p * sparse);
+    return (size_t)at;
 }
 
-int64_t samc__image_side_floats(const samc__config *c, int images) {
-    return images * (int64_t)c->grid * c->grid * (c->out_chans + 3 * (int64_t)c->decoder_attention_dim);
+size_t samc__image_side_bytes(const samc_model *model, int images) {
+    const samc__config *c = &model->config;
+    int64_t projections = model->device ? 0 : 3 * (int64_t)c->decoder_attention_dim;
+    return (size_t)(images * (int64_t)c->grid * c->grid * (c->out_chans + projections)) * samc__dtype_size(model->precision);
 }
 
-samc__image_side samc__image_side_at(const samc__config *c, int images, float *base) {
-    int64_t rows = images * (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim;
-    float *k = base + rows * c->out_chans;
-    return (samc__image_side){.keys = base, .k = k, .v = k + rows * inner, .q = k + 2 * rows * inner};
+samc__image_side samc__image_side_at(const samc_model *model, int images, void *base, int first) {
+    const samc__config *c = &model->config;
+    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim;
+    char *keys = (char *)base + (size_t)(first * n * c->out_chans) * samc__dtype_size(model->precision);
+    if (model->device) return (samc__image_side){.keys = keys};
+    float *k = (float *)base + images * n * c->out_chans + first * n * inner;
+    return (samc__image_side){.keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner};
 }
 
-samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const float *embeddings, const float *key_pe, int images,
-                                  const samc__image_side *side) {
+/* Keys and values of the first layer's token_to_image, queries of its image_to_token, on a host. */
+static samc_status project_side(const samc__exec *exec, const samc_model *model, const float *key_pe, int images, const samc__image_side *side) {
     const samc__config *config = &model->config;
     const samc__decoder_layer_weights *w = &model->weights.layers[0];
     int64_t c = config->out_chans, n = (int64_t)config->grid * config->grid, rows = images * n, inner = config->decoder_attention_dim;
     float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
     if (sums == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", images);
     samc__view keys = samc__view2(side->keys, rows, c), with_pe = samc__view2(sums, rows, c);
-    samc_status status = samc__add_rows(exec, &(samc__add_rows_args){
-        .x = samc__view2(embeddings, rows, c), .b = samc__view1(model->weights.no_mask_embed, c), .y = keys});
-    if (status == SAMC_OK) /* an image is one row here */
-        status = samc__add_rows(exec, &(samc__add_rows_args){
-            .x = samc__view2(side->keys, images, n * c), .b = samc__view1(key_pe, n * c), .y = samc__view2(sums, images, n * c)});
+    samc_status status = samc__add_rows(exec, &(samc__add_rows_args){ /* an image is one row here */
+        .x = samc__view2(side->keys, images, n * c), .b = samc__view1(key_pe, n * c), .y = samc__view2(sums, images, n * c)});
     const struct { samc__view x; samc__linear_weights w; float *y; } projections[3] = {
         {with_pe, w->cross_token_to_image.k, side->k}, {keys, w->cross_token_to_image.v, side->v}, {with_pe, w->cross_image_to_token.q, side->q}};
     for (int i = 0; i < 3 && status == SAMC_OK; i++)
-        status = samc__linear(exec, &(samc__linear_args){
-            .x = projections[i].x, .p = samc__linear_of(projections[i].w, inner, c), .y = samc__view2(projections[i].y, rows, inner)});
+        status = samc__linear(exec, &(samc__linear_args){.x = projections[i].x, .p = samc__linear_of(SAMC__F32, projections[i].w, inner, c),
+                                                         .y = samc__view2(projections[i].y, rows, inner)});
     exec->release(exec->memory, sums);
     return status;
 }
 
-/* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
-static samc_status embed_prompts(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, const decoder_buffers *b) {
-    const samc__weights *w = &model->weights;
-    int64_t c = b->c, sparse = batch->tokens, own = 1 + model->config.mask_tokens;
+samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings, const void *key_pe, int images,
+                                  const samc__image_side *side) {
+    const samc__config *config = &model->config;
+    int64_t c = config->out_chans, rows = images * (int64_t)config->grid * config->grid;
+    SAMC__TRY(samc__add_rows(exec, &(samc__add_rows_args){.x = samc__as(model->precision, samc__view2(embeddings, rows, c)),
+                                                          .b = samc__view1(model->weights.no_mask_embed, c),
+                                                          .y = samc__as(model->precision, samc__view2(side->keys, rows, c))}));
+    return side->k ? project_side(exec, model, key_pe, images, side) : SAMC_OK;
+}
+
+/* Coordinates and labels of every prompt, gathered in `own` (laid out as b->xy) and brought to where the tensors live. */
+static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batch *batch, const decoder_buffers *b, float *own) {
+    int64_t sparse = batch->tokens;
     for (int i = 0; i < batch->count; i++) {
         const samc_prompt *prompt = batch->prompts[i];
         const samc__geometry *geometry = &batch->geometry[i / (batch->count / batch->images)];
-        float *xy = b->xy + 2 * sparse * i;
-        int32_t *label = b->labels + sparse * i;
+        float *xy = own + 2 * sparse * i;
+        int32_t *label = (int32_t *)(own + 2 * sparse * batch->count) + sparse * i;
         for (int j = 0; j < prompt->point_count; j++, xy += 2) {
             samc__geometry_apply(geometry, prompt->points + 2 * j, xy);
             *label++ = prompt->labels[j];
@@ -103,7 +115,22 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
             *label = -1;
         }
     }
+    return samc__upload(exec, b->xy, own, (size_t)(3 * sparse * batch->count) * sizeof(float));
+}
+
+/* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
+static samc_status embed_prompts(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, const decoder_buffers *b) {
+    const samc__weights *w = &model->weights;
+    int64_t c = b->c, sparse = batch->tokens, own = 1 + model->config.mask_tokens;
+    size_t row = (size_t)c * sizeof(float), pitch = (size_t)b->t * row;
     if (sparse > 0) {
+        float gathered[3 * 64], *more = NULL; /* room for the usual batch, or a block of its own */
+        size_t bytes = (size_t)(3 * sparse * batch->count) * sizeof(float);
+        if (bytes > sizeof gathered && (more = exec->allocate(exec->memory, bytes)) == NULL)
+            return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %d prompt(s): %zu bytes", batch->count, bytes);
+        samc_status status = place_prompts(exec, batch, b, more ? more : gathered);
+        exec->release(exec->memory, more);
+        SAMC__TRY(status);
         samc__embed_points_args args = {
             .xy = b->xy, .labels = b->labels, .tokens = batch->count * sparse, .img_size = model->config.img_size,
             .gaussian = samc__view2(w->pe_gaussian, 2, c / 2), .not_a_point = samc__view1(w->not_a_point_embed, c),
@@ -111,16 +138,15 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
         };
         for (int i = 0; i < 4; i++) args.label_embed[i] = samc__view1(w->point_embed[i], c);
         SAMC__TRY(samc__embed_points(exec, &args));
+        SAMC__TRY(samc__copy_rows(exec, b->pe + own * c, pitch, b->sparse, (size_t)sparse * row, (size_t)sparse * row, (size_t)b->p));
     }
-    size_t row = (size_t)c * sizeof(float);
-    for (int64_t i = 0; i < batch->count; i++) {
-        float *tokens = b->pe + i * b->t * c;
-        memcpy(tokens, w->iou_token, row);
-        memcpy(tokens + c, w->mask_tokens, (size_t)model->config.mask_tokens * row);
-        memcpy(tokens + own * c, b->sparse + i * sparse * c, (size_t)sparse * row);
+    SAMC__TRY(samc__copy_rows(exec, b->pe, row, w->iou_token, row, row, 1));
+    SAMC__TRY(samc__copy_rows(exec, b->pe + c, row, w->mask_tokens, row, row, (size_t)own - 1));
+    for (int64_t done = 1; done < b->p; done *= 2) { /* from the first prompt to all, twice as many at a time */
+        int64_t more = b->p - done < done ? b->p - done : done;
+        SAMC__TRY(samc__copy_rows(exec, b->pe + done * b->t * c, pitch, b->pe, pitch, (size_t)own * row, (size_t)more));
     }
-    memcpy(b->queries, b->pe, (size_t)(b->p * b->t) * row);
-    return SAMC_OK;
+    return samc__copy_rows(exec, b->queries, pitch, b->pe, pitch, pitch, (size_t)b->p);
 }
 
 /* The image side of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */
@@ -128,22 +154,23 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
                                const decoder_buffers *b, samc__view *keys) {
     const samc__weights *w = &model->weights;
     const samc__config *config = &model->config;
+    const samc__dtype a = model->precision;
     int64_t c = b->c, c2 = config->mask_in_chans, c1 = c2 / 4, low = 4 * (int64_t)config->grid;
     if (!batch->masked) {
-        *keys = samc__view3(batch->side.keys, batch->images, b->n, c);
+        *keys = samc__as(a, samc__view3(batch->side.keys, batch->images, b->n, c));
         return SAMC_OK;
     }
     for (int i = 0; i < batch->count; i++)
-        memcpy(b->masks + i * low * low, batch->prompts[i]->mask_input, (size_t)(low * low) * sizeof(float));
-    *keys = samc__view3(b->keys, b->p, b->n, c);
+        SAMC__TRY(samc__upload(exec, b->masks + i * low * low, batch->prompts[i]->mask_input, (size_t)(low * low) * sizeof(float)));
+    *keys = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
     samc__embed_mask_args args = {
         .mask = samc__view3(b->masks, b->p, low, low),
-        .conv1 = {samc__view4(w->mask_conv1.w, c1, 1, 2, 2), samc__view1(w->mask_conv1.b, c1)},
+        .conv1 = {samc__as(a, samc__view4(w->mask_conv1.w, c1, 1, 2, 2)), samc__view1(w->mask_conv1.b, c1)},
         .norm1 = samc__norm_of(w->mask_norm1, c1, 1e-6f),
-        .conv2 = {samc__view4(w->mask_conv2.w, c2, c1, 2, 2), samc__view1(w->mask_conv2.b, c2)},
+        .conv2 = {samc__as(a, samc__view4(w->mask_conv2.w, c2, c1, 2, 2)), samc__view1(w->mask_conv2.b, c2)},
         .norm2 = samc__norm_of(w->mask_norm2, c2, 1e-6f),
-        .conv3 = samc__linear_of(w->mask_conv3, c, c2),
-        .image = samc__view3(batch->embeddings, batch->images, b->n, c),
+        .conv3 = samc__linear_of(a, w->mask_conv3, c, c2),
+        .image = samc__as(a, samc__view3(batch->embeddings, batch->images, b->n, c)),
         .y = *keys,
         .grid = config->grid,
     };
@@ -156,16 +183,18 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
     const samc__config *config = &model->config;
     int64_t c = b->c, inner = config->decoder_attention_dim, mlp = config->decoder_mlp_dim;
     int heads = config->decoder_num_heads;
+    const samc__dtype a = model->precision;
     samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
     samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
-    samc__view key_pe = samc__view2(batch->key_pe, b->n, c), absent = {0};
+    samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0};
+    bool projected = batch->side.k != NULL;
     for (int i = 0; i < config->decoder_depth; i++) {
         bool shared = i == 0 && !batch->masked;
         const samc__decoder_layer_weights *w = &model->weights.layers[i];
         SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
                                                   .queries = queries,
                                                   .pe = i == 0 ? absent : pe,
-                                                  .attention = samc__attention_of(&w->self_attn, c, c, heads),
+                                                  .attention = samc__attention_of(a, &w->self_attn, c, c, heads),
                                                   .norm = samc__norm_of(w->norm1, c, 1e-5f),
                                               }));
         SAMC__TRY(samc__token_to_image(exec, &(samc__token_to_image_args){
@@ -174,23 +203,23 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                                  .keys = *keys,
                                                  .key_pe = key_pe,
                                                  .shared = shared,
-                                                 .image_k = shared ? samc__view3(batch->side.k, batch->images, b->n, inner) : absent,
-                                                 .image_v = shared ? samc__view3(batch->side.v, batch->images, b->n, inner) : absent,
-                                                 .attention = samc__attention_of(&w->cross_token_to_image, inner, c, heads),
+                                                 .image_k = shared && projected ? samc__view3(batch->side.k, batch->images, b->n, inner) : absent,
+                                                 .image_v = shared && projected ? samc__view3(batch->side.v, batch->images, b->n, inner) : absent,
+                                                 .attention = samc__attention_of(a, &w->cross_token_to_image, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm2, c, 1e-5f),
                                              }));
-        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = rows, .p = samc__linear_of(w->lin1, mlp, c), .y = hidden, .act = SAMC__ACT_RELU}));
-        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = samc__linear_of(w->lin2, c, mlp), .residual = rows, .y = rows}));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = rows, .p = samc__linear_of(a, w->lin1, mlp, c), .y = hidden, .act = SAMC__ACT_RELU}));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = samc__linear_of(a, w->lin2, c, mlp), .residual = rows, .y = rows}));
         SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = rows, .norm = samc__norm_of(w->norm3, c, 1e-5f), .y = rows}));
-        samc__view updated = samc__view3(b->keys, b->p, b->n, c);
+        samc__view updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
         SAMC__TRY(samc__image_to_token(exec, &(samc__image_to_token_args){
                                                  .queries = queries,
                                                  .pe = pe,
                                                  .keys = *keys,
                                                  .key_pe = key_pe,
                                                  .shared = shared,
-                                                 .image_q = shared ? samc__view3(batch->side.q, batch->images, b->n, inner) : absent,
-                                                 .attention = samc__attention_of(&w->cross_image_to_token, inner, c, heads),
+                                                 .image_q = shared && projected ? samc__view3(batch->side.q, batch->images, b->n, inner) : absent,
+                                                 .attention = samc__attention_of(a, &w->cross_image_to_token, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm4, c, 1e-5f),
                                                  .y = updated,
                                              }));
@@ -201,20 +230,20 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                           .pe = pe,
                                           .keys = *keys,
                                           .key_pe = key_pe,
-                                          .attention = samc__attention_of(&model->weights.final_attn, inner, c, heads),
+                                          .attention = samc__attention_of(a, &model->weights.final_attn, inner, c, heads),
                                           .norm = samc__norm_of(model->weights.norm_final, c, 1e-5f),
                                       });
 }
 
 /* An MLP with ReLU between its layers on one token of every prompt: x rows are x_stride apart, y rows y_stride. */
-static samc_status run_mlp(const samc__exec *exec, const samc__linear_weights *layers, int depth, int64_t in, int64_t width,
+static samc_status run_mlp(const samc__exec *exec, samc__dtype a, const samc__linear_weights *layers, int depth, int64_t in, int64_t width,
                            int64_t out, const decoder_buffers *b, const float *x, int64_t x_stride, float *y, int64_t y_stride) {
     float *buffers[2] = {b->mlp, b->mlp + b->p * width};
     for (int i = 0; i < depth; i++) {
         bool last = i == depth - 1;
         int64_t k = i == 0 ? in : width, n = last ? out : width;
         samc__linear_args args = {
-            .x = samc__view2(x, b->p, k), .p = samc__linear_of(layers[i], n, k), .x_stride = x_stride,
+            .x = samc__view2(x, b->p, k), .p = samc__linear_of(a, layers[i], n, k), .x_stride = x_stride,
             .y = samc__view2(last ? y : buffers[i % 2], b->p, n), .y_stride = last ? y_stride : 0,
             .act = last ? SAMC__ACT_NONE : SAMC__ACT_RELU,
         };
@@ -229,6 +258,7 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
                                const decoder_buffers *b, float *logits, float *iou) {
     const samc__config *config = &model->config;
     const samc__weights *w = &model->weights;
+    const samc__dtype a = model->precision;
     int64_t c = b->c, c4 = c / 4, c8 = c / 8, low = 4 * (int64_t)config->grid;
     samc__view keys;
     SAMC__TRY(embed_prompts(exec, model, batch, b));
@@ -238,33 +268,32 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
     /* Mask token 0 serves a single mask, the others the ambiguous ones. */
     int first = multimask ? 1 : 0, masks = multimask ? config->mask_tokens - 1 : 1;
     for (int i = 0; i < masks; i++)
-        SAMC__TRY(run_mlp(exec, w->hyper[first + i], 3, c, c, c8, b, b->queries + (1 + first + i) * c, b->t * c,
+        SAMC__TRY(run_mlp(exec, a, w->hyper[first + i], 3, c, c, c8, b, b->queries + (1 + first + i) * c, b->t * c,
                           b->hyper + i * c8, masks * c8));
     SAMC__TRY(samc__upscale_masks(exec, &(samc__upscale_masks_args){
                                             .src = keys,
-                                            .up1 = {samc__view4(w->up1.w, c, c4, 2, 2), samc__view1(w->up1.b, c4)},
+                                            .up1 = {samc__as(a, samc__view4(w->up1.w, c, c4, 2, 2)), samc__view1(w->up1.b, c4)},
                                             .norm = samc__norm_of(w->up_norm, c4, 1e-6f),
-                                            .up2 = {samc__view4(w->up2.w, c4, c8, 2, 2), samc__view1(w->up2.b, c8)},
+                                            .up2 = {samc__as(a, samc__view4(w->up2.w, c4, c8, 2, 2)), samc__view1(w->up2.b, c8)},
                                             .hyper = samc__view3(b->hyper, b->p, masks, c8),
                                             .y = samc__view4(logits, b->p, masks, low, low),
                                             .grid = config->grid,
                                         }));
-    SAMC__TRY(run_mlp(exec, w->iou_head, config->iou_head_depth, c, config->iou_head_hidden_dim, config->mask_tokens, b,
+    SAMC__TRY(run_mlp(exec, a, w->iou_head, config->iou_head_depth, c, config->iou_head_hidden_dim, config->mask_tokens, b,
                       b->queries, b->t * c, b->iou, 0));
-    for (int64_t i = 0; i < b->p; i++)
-        memcpy(iou + i * masks, b->iou + i * config->mask_tokens + first, (size_t)masks * sizeof(float));
-    return SAMC_OK;
+    size_t row = (size_t)masks * sizeof(float);
+    return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)config->mask_tokens * sizeof(float), row, (size_t)b->p);
 }
 
 samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, bool multimask,
                          float *logits, float *iou) {
     decoder_buffers b;
-    int64_t floats = place(&model->config, batch->count, batch->tokens, batch->masked, NULL, &b);
-    float *base = exec->allocate(exec->memory, (size_t)floats * sizeof(float));
-    if (base == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %lld bytes", batch->count, (long long)floats * 4);
-    place(&model->config, batch->count, batch->tokens, batch->masked, base, &b);
+    size_t bytes = place(&model->config, model->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
+    char *base = samc__tensor_allocate(exec, bytes);
+    if (base == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %zu bytes", batch->count, bytes);
+    place(&model->config, model->precision, batch->count, batch->tokens, batch->masked, base, &b);
     samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
-    exec->release(exec->memory, base);
+    samc__tensor_release(exec, base);
     return status;
 }
 
@@ -287,10 +316,10 @@ static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, 
         samc__view keys = shared ? samc__view3(there, images, b->n, c) : own;
         samc__token_to_image_args to_image = {.queries = queries, .keys = keys, .shared = shared, .image_k = shared ? side : absent,
                                               .image_v = shared ? side : absent,
-                                              .attention = samc__attention_of(&layer->cross_token_to_image, inner, c, heads)};
+                                              .attention = samc__attention_of(SAMC__F32, &layer->cross_token_to_image, inner, c, heads)};
         samc__image_to_token_args to_token = {.queries = queries, .keys = keys, .shared = shared, .image_q = shared ? side : absent, .y = own,
-                                              .attention = samc__attention_of(&layer->cross_image_to_token, inner, c, heads)};
-        samc__token_attention_args self = {.queries = queries, .attention = samc__attention_of(&layer->self_attn, c, c, heads)};
+                                              .attention = samc__attention_of(SAMC__F32, &layer->cross_image_to_token, inner, c, heads)};
+        samc__token_attention_args self = {.queries = queries, .attention = samc__attention_of(SAMC__F32, &layer->self_attn, c, c, heads)};
         most = samc__larger(most, s->token_to_image(s, &to_image));
         most = samc__larger(most, s->image_to_token(s, &to_token));
         most = samc__larger(most, s->token_attention(s, &self));
@@ -307,11 +336,11 @@ static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, 
 size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked) {
     const samc__config *config = &model->config;
     decoder_buffers b;
-    size_t buffers = samc__block_bytes((size_t)place(config, prompts, tokens, masked, NULL, &b) * sizeof(float));
+    size_t buffers = samc__block_bytes(place(config, SAMC__F32, prompts, tokens, masked, NULL, &b));
     size_t decode = buffers + decode_scratch(model, &b, images, masked);
     if (masked) return decode;
     int64_t rows = images * b.n;
-    size_t side = samc__block_bytes((size_t)samc__image_side_floats(config, images) * sizeof(float));
+    size_t side = samc__block_bytes(samc__image_side_bytes(model, images));
     size_t making = samc__block_bytes((size_t)(rows * b.c) * sizeof(float)) +
                     samc__project_scratch(&model->scratch, rows, &(samc__projection){.w = samc__view2(NULL, config->decoder_attention_dim, b.c)});
     return side + samc__larger(decode, making);

@@ -8,16 +8,17 @@
 /* What the decoder takes from images alone, whatever the prompts without mask inputs ask: its first layer's keys and their
  * projections, 402 of 1240 million multiply-adds of a one-point prompt. */
 typedef struct samc__image_side {
-    float *keys;       /* [images, N, C], embeddings + "no mask" embedding */
-    float *k, *v, *q;  /* [images, N, inner]: keys and values of token_to_image, queries of image_to_token */
+    void *keys;        /* [images, N, C] A, embeddings + "no mask" embedding */
+    float *k, *v, *q;  /* [images, N, inner]: keys and values of token_to_image, queries of image_to_token; NULL on a GPU, whose
+                        * kernels fold the projections onto the tokens */
 } samc__image_side;
 
-/* Floats behind the image side of `images` images, and the pointers into them. */
-int64_t samc__image_side_floats(const samc__config *config, int images);
-samc__image_side samc__image_side_at(const samc__config *config, int images, float *base);
+/* Bytes behind the image side of `images` images, and the pointers into them of image `first` and those after it. */
+size_t samc__image_side_bytes(const samc_model *model, int images);
+samc__image_side samc__image_side_at(const samc_model *model, int images, void *base, int first);
 
-/* Fills `side` from embeddings [images, N, C] and the grid's key_pe [N, C]. */
-samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const float *embeddings, const float *key_pe, int images,
+/* Fills `side` from embeddings [images, N, C] A and the grid's key_pe [N, C] A. */
+samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings, const void *key_pe, int images,
                                   const samc__image_side *side);
 
 /* Prompts that are decoded together: all with the same number of tokens, equally many on each image. */
@@ -27,9 +28,9 @@ typedef struct samc__prompt_batch {
     int tokens;                     /* of one prompt, samc__prompt_tokens() */
     bool masked;                    /* every prompt has a mask input, or none has */
     const samc__geometry *geometry; /* [images] */
-    const float *embeddings;        /* [images, N, C]; read where the prompts are masked */
+    const void *embeddings;         /* [images, N, C] A; read where the prompts are masked */
     samc__image_side side;          /* of the images; read where the prompts are not */
-    const float *key_pe;            /* [N, C], samc__embed_grid */
+    const void *key_pe;             /* [N, C] A, samc__embed_grid */
 } samc__prompt_batch;
 
 /* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box. */

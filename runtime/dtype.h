@@ -51,4 +51,15 @@ static inline uint16_t samc__float_to_f16(float value) {
     return (uint16_t)(sign | (samc__float_to_bits(scaled) - 0x3f000000u));
 }
 
+/* Element i of an array of the given type, and storing one. */
+static inline float samc__load_element(samc__dtype dtype, const void *array, int64_t i) {
+    if (dtype == SAMC__F32) return ((const float *)array)[i];
+    uint16_t half = ((const uint16_t *)array)[i];
+    return dtype == SAMC__F16 ? samc__f16_to_float(half) : samc__bf16_to_float(half);
+}
+static inline void samc__store_element(samc__dtype dtype, void *array, int64_t i, float value) {
+    if (dtype == SAMC__F32) ((float *)array)[i] = value;
+    else ((uint16_t *)array)[i] = dtype == SAMC__F16 ? samc__float_to_f16(value) : samc__float_to_bf16(value);
+}
+
 #endif

@@ -7,8 +7,8 @@
 /* Working memory of samc__encode() for `images` images, in bytes: its own buffers and the largest operator scratch. */
 size_t samc__encode_bytes(const samc__config *config, int images, int workers);
 
-/* Encodes `images` images. `rgb` is called for each to fill its patches; embeddings [images, grid * grid, out_chans]. */
+/* Encodes `images` images; embeddings [images, grid * grid, out_chans] in the model's precision. */
 samc_status samc__encode(const samc__exec *exec, const samc_model *model, const samc_image *inputs, int images,
-                         float *embeddings);
+                         void *embeddings);
 
 #endif

@@ -1,7 +1,9 @@
 /* What this machine offers: processor extensions and, through the driver library if it is installed, the first CUDA device.
  *
  * The driver is opened at run time, so that one binary works with and without a GPU. */
-#include "runtime/samc.h"
+#include "runtime/machine.h"
+
+#include "runtime/cuda.h"
 #include "runtime/threads.h"
 
 #include <dlfcn.h>
@@ -31,7 +33,7 @@ static void describe_cpu(char *text, size_t size) {
 }
 
 /* The few driver functions that are needed, with CUDA's calling convention on Linux: plain C. */
-static bool describe_cuda(char *text, size_t size) {
+bool samc__driver_describe(char *text, size_t size) {
     void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (driver == NULL) {
         snprintf(text, size, "the CUDA driver (libcuda.so.1) is not installed");
@@ -64,5 +66,6 @@ void samc_get_machine(samc_machine *machine) {
     memset(machine, 0, sizeof *machine);
     machine->processors = samc__processors();
     describe_cpu(machine->cpu, sizeof machine->cpu);
-    machine->has_cuda = describe_cuda(machine->cuda, sizeof machine->cuda);
+    machine->has_cuda = samc__cuda_describe(machine->cuda, sizeof machine->cuda);
+    machine->cuda_built = samc__cuda_built();
 }

@@ -2,28 +2,50 @@
 #include "runtime/model.h"
 
 #include "kernels/caps.h"
+#include "runtime/cuda.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
 #include "runtime/pack.h"
 #include "runtime/threads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Takes the GPU where that was asked for, or is there and was not ruled out; leaves the backend AUTO where it is not. */
+static samc_status choose_device(const samc_options *options, samc_model *model, samc_error *error) {
+    bool low = options->precision == SAMC_PRECISION_F16 || options->precision == SAMC_PRECISION_BF16;
+    model->backend = options->backend;
+    if (options->backend == SAMC_BACKEND_AUTO || options->backend == SAMC_BACKEND_CUDA) {
+        samc_error why = {0};
+        samc_status status = samc__cuda_open(&model->device, &why);
+        if (status == SAMC_OK) {
+            model->backend = SAMC_BACKEND_CUDA;
+            model->precision = options->precision == SAMC_PRECISION_F32 ? SAMC__F32 : options->precision == SAMC_PRECISION_F16 ? SAMC__F16 : SAMC__BF16;
+            samc__cuda_table(&model->ops);
+            return SAMC_OK;
+        }
+        if (options->backend == SAMC_BACKEND_CUDA) {
+            if (error != NULL) *error = why;
+            return status;
+        }
+        snprintf(model->backend_note, sizeof model->backend_note, "%.250s; using the CPU", why.message);
+        model->backend = SAMC_BACKEND_CPU;
+    }
+    model->precision = SAMC__F32;
+    if (low) return samc__fail(error, SAMC_UNSUPPORTED, "on a CPU samc computes in f32 only");
+    return SAMC_OK;
+}
 
 /* Resolves AUTO and refuses what this build does not have. */
 static samc_status choose_backend(const samc_options *options, samc_model *model, samc_error *error) {
     if (options->threads < 0 || options->threads > SAMC__MAX_THREADS)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "threads must be 0 to %d, not %d", SAMC__MAX_THREADS, options->threads);
-    if (options->precision != SAMC_PRECISION_AUTO && options->precision != SAMC_PRECISION_F32)
-        return samc__fail(error, SAMC_UNSUPPORTED, "this build computes in f32 only");
+    if (options->precision < SAMC_PRECISION_AUTO || options->precision > SAMC_PRECISION_BF16)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown precision %d", (int)options->precision);
     model->threads = options->threads ? options->threads : samc__processors();
-    model->backend = options->backend == SAMC_BACKEND_AUTO ? SAMC_BACKEND_CPU : options->backend;
-    if (model->backend == SAMC_BACKEND_CUDA) {
-        samc_machine machine;
-        samc_get_machine(&machine);
-        if (!machine.has_cuda) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", machine.cuda);
-        return samc__fail(error, SAMC_UNSUPPORTED, "this version of samc has no CUDA backend yet; use --backend cpu");
-    }
+    SAMC__TRY(choose_device(options, model, error));
+    if (model->backend == SAMC_BACKEND_CUDA) return SAMC_OK;
     if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
     samc__ops_ref(&model->ops);
@@ -59,6 +81,11 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (status == SAMC_OK)
         status = samc__manifest_visit(&model->config, &model->weights, count_parameters, &model->parameters);
     if (status == SAMC_OK && model->caps != 0) status = samc__pack_weights(model, error);
+    if (status == SAMC_OK && model->device != NULL) {
+        status = samc__cuda_load(model->device, &model->config, model->precision, &model->weights, error);
+        free(model->owned);
+        model->owned = NULL;
+    }
     if (status != SAMC_OK) {
         samc_model_close(model);
         return status;
@@ -70,6 +97,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
 void samc_model_close(samc_model *model) {
     if (model == NULL) return;
     samc__packed_destroy(model->packed);
+    samc__cuda_close(model->device);
     free(model->owned);
     samc__checkpoint_close(model->checkpoint);
     free(model);
@@ -132,8 +160,11 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
                                                   : "mixed",
         .backend = model->backend,
         .threads = model->threads,
-        .weight_bytes = (size_t)model->parameters * sizeof(float),
+        .precision = model->precision == SAMC__F32 ? SAMC_PRECISION_F32 : model->precision == SAMC__F16 ? SAMC_PRECISION_F16 : SAMC_PRECISION_BF16,
+        .backend_note = model->backend_note,
+        .weight_bytes = model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
-        .predict_bytes = samc__predict_bytes(model, samc__decode_batch(c), 1, 2, false),
+        .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c), 1, 2, false),
+        .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__decode_batch(c)) : 0,
     };
 }

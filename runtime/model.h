@@ -9,10 +9,13 @@ struct samc_model {
     samc__config config;
     samc__weights weights;
     samc__checkpoint *checkpoint; /* mapped file; weights may point into it */
+    struct samc__cuda_device *device; /* the GPU, where `weights` then point into its memory; or NULL */
     void *owned;                  /* converted weights, or NULL */
     size_t owned_bytes;
     int64_t parameters;
-    samc_backend backend; /* REF or CPU */
+    samc_backend backend;  /* REF, CPU or CUDA */
+    samc__dtype precision; /* of activations and matrices of weights */
+    char backend_note[300]; /* why AUTO did not take the GPU, or "" */
     int threads;
     unsigned caps; /* kernels/caps.h, of the cpu table; 0 on REF */
     samc__ops ops;
@@ -24,16 +27,16 @@ struct samc_model {
 int samc__encode_batch(const samc__config *config);
 int samc__decode_batch(const samc__config *config);
 
-/* Views of a layer's weights for the operators. */
-static inline samc__projection samc__linear_of(samc__linear_weights w, int64_t out, int64_t in) {
-    return (samc__projection){samc__view2(w.w, out, in), samc__view1(w.b, out)};
+/* Views of a layer's weights for the operators: matrices of the given type, everything else f32. */
+static inline samc__projection samc__linear_of(samc__dtype type, samc__linear_weights w, int64_t out, int64_t in) {
+    return (samc__projection){samc__as(type, samc__view2(w.w, out, in)), samc__view1(w.b, out)};
 }
 static inline samc__norm samc__norm_of(samc__norm_weights w, int64_t c, float eps) {
     return (samc__norm){samc__view1(w.g, c), samc__view1(w.b, c), eps};
 }
-static inline samc__attention samc__attention_of(const samc__attention_weights *w, int64_t inner, int64_t c, int heads) {
-    return (samc__attention){samc__linear_of(w->q, inner, c), samc__linear_of(w->k, inner, c), samc__linear_of(w->v, inner, c),
-                             samc__linear_of(w->out, c, inner), heads};
+static inline samc__attention samc__attention_of(samc__dtype type, const samc__attention_weights *w, int64_t inner, int64_t c, int heads) {
+    return (samc__attention){samc__linear_of(type, w->q, inner, c), samc__linear_of(type, w->k, inner, c),
+                             samc__linear_of(type, w->v, inner, c), samc__linear_of(type, w->out, c, inner), heads};
 }
 
 #endif

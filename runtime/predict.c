@@ -1,5 +1,6 @@
 /* Prediction: prompts are checked, grouped into batches that decode together, and their masks finished on demand. */
 #include "runtime/decoder.h"
+#include "runtime/place.h"
 #include "runtime/session.h"
 
 #include <math.h>
@@ -41,14 +42,27 @@ static int alike(const samc_prompt *prompts, int most, const samc_prompt *like, 
     return n;
 }
 
+/* Decodes a batch into the host's memory. */
+static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch, bool multimask, int64_t logits_count, float *logits,
+                               int64_t iou_count, float *iou) {
+    void *tensors[2] = {NULL, NULL};
+    size_t logits_bytes = (size_t)logits_count * sizeof(float), iou_bytes = (size_t)iou_count * sizeof(float);
+    samc_status status = samc__lend(&s->exec, logits, logits_bytes, false, &tensors[0]);
+    if (status == SAMC_OK) status = samc__lend(&s->exec, iou, iou_bytes, false, &tensors[1]);
+    if (status == SAMC_OK) status = samc__decode(&s->exec, s->model, batch, multimask, tensors[0], tensors[1]);
+    samc_status first = samc__collect(&s->exec, logits, tensors[0], status == SAMC_OK ? logits_bytes : 0);
+    samc_status second = samc__collect(&s->exec, iou, tensors[1], status == SAMC_OK ? iou_bytes : 0);
+    return status != SAMC_OK ? status : first != SAMC_OK ? first : second;
+}
+
 static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result *r) {
     enum { MOST = 64 };
     const samc_prompt *batch[MOST];
     samc__geometry geometry[MOST];
     int64_t low = r->low_res, mask_floats = low * low * r->masks;
-    int batch_most = samc__decode_batch(&s->model->config), most = batch_most < MOST ? batch_most : MOST;
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
+        int most = s->decode_most < MOST ? s->decode_most : MOST;
         int left = count - begin < most ? count - begin : most, each = alike(first, left, first, first->image), images = 1;
         /* The images after it, as long as they have as many such prompts: their embeddings lie one after another. */
         while ((images + 1) * each <= left && alike(first + images * each, each, first, first->image + images) == each) images++;
@@ -70,7 +84,9 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             .side = side,
             .key_pe = s->key_pe,
         };
-        SAMC__TRY(samc__decode(&s->exec, s->model, &args, multimask, r->logits + begin * mask_floats, r->iou + begin * r->masks));
+        samc_status status = decode_into(s, &args, multimask, n * mask_floats, r->logits + begin * mask_floats, n * r->masks, r->iou + begin * r->masks);
+        if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, n)) continue;
+        SAMC__TRY(status);
         begin += n;
     }
     return SAMC_OK;
@@ -126,6 +142,33 @@ int samc_result_best(const samc_result *r, int prompt) {
     return best;
 }
 
+/* Statistics of one mask from its low-resolution logits, and its bits if `bits` is not NULL. */
+static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t low, const float *logits, uint64_t *bits, samc__mask_stats *stats) {
+    const samc__exec *exec = &s->exec;
+    size_t bits_bytes = (size_t)g->height * (size_t)((g->width + 63) / 64) * sizeof *bits;
+    void *tensors[3] = {NULL, NULL, NULL}; /* logits, bits, statistics */
+    samc_status status = samc__lend(exec, (void *)logits, (size_t)(low * low) * sizeof(float), true, &tensors[0]);
+    if (status == SAMC_OK && bits != NULL) status = samc__lend(exec, bits, bits_bytes, false, &tensors[1]);
+    if (status == SAMC_OK) status = samc__lend(exec, stats, sizeof *stats, false, &tensors[2]);
+    if (status == SAMC_OK)
+        status = samc__finish_masks(exec, &(samc__finish_masks_args){
+                                              .logits = samc__view3(tensors[0], 1, low, low),
+                                              .img_size = g->img_size,
+                                              .new_height = g->new_height,
+                                              .new_width = g->new_width,
+                                              .height = g->height,
+                                              .width = g->width,
+                                              .threshold = s->model->config.mask_threshold,
+                                              .offset = 1.0f,
+                                              .bits = tensors[1],
+                                              .stats = tensors[2],
+                                          });
+    bool done = status == SAMC_OK;
+    samc__collect(exec, NULL, tensors[0], 0);
+    samc_status first = samc__collect(exec, bits, tensors[1], done ? bits_bytes : 0), second = samc__collect(exec, stats, tensors[2], done ? sizeof *stats : 0);
+    return !done ? status : first != SAMC_OK ? first : second;
+}
+
 samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
@@ -138,19 +181,7 @@ samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, 
         bits = samc__memory_allocate(&s->memory, (size_t)g->height * (size_t)words * sizeof *bits);
         if (bits == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
     }
-    samc__finish_masks_args args = {
-        .logits = samc__view3(r->logits + index * low * low, 1, low, low),
-        .img_size = g->img_size,
-        .new_height = g->new_height,
-        .new_width = g->new_width,
-        .height = g->height,
-        .width = g->width,
-        .threshold = s->model->config.mask_threshold,
-        .offset = 1.0f,
-        .bits = bits,
-        .stats = &stats,
-    };
-    samc_status status = samc__finish_masks(&s->exec, &args);
+    samc_status status = finish_mask(s, g, low, r->logits + index * low * low, bits, &stats);
     if (status == SAMC_OK && mask != NULL)
         for (int64_t y = 0; y < g->height; y++)
             for (int64_t x = 0; x < g->width; x++)

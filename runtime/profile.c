@@ -21,12 +21,15 @@ samc_status samc_profile_begin(samc_session *session) {
     session->profile.count = 0;
     session->exec.trace = &session->profile;
     session->exec.record = record;
+    session->encoder.trace = &session->profile;
+    session->encoder.record = record;
     return SAMC_OK;
 }
 
 int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity) {
     if (session == NULL) return 0;
     session->exec.trace = NULL;
+    session->encoder.trace = NULL;
     int count = session->profile.count;
     if (rows != NULL && capacity > 0)
         memcpy(rows, session->profile.rows, (size_t)(count < capacity ? count : capacity) * sizeof *rows);

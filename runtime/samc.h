@@ -94,12 +94,12 @@ SAMC_API const char *samc_version(void);
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 typedef enum samc_backend { SAMC_BACKEND_AUTO, SAMC_BACKEND_REF, SAMC_BACKEND_CPU, SAMC_BACKEND_CUDA } samc_backend;
-typedef enum samc_precision { SAMC_PRECISION_AUTO, SAMC_PRECISION_F32 } samc_precision;
+typedef enum samc_precision { SAMC_PRECISION_AUTO, SAMC_PRECISION_F32, SAMC_PRECISION_F16, SAMC_PRECISION_BF16 } samc_precision;
 typedef enum samc_storage { SAMC_STORAGE_KEEP, SAMC_STORAGE_F32, SAMC_STORAGE_F16, SAMC_STORAGE_BF16 } samc_storage;
 
 typedef struct samc_options {
     samc_backend backend;     /* AUTO: the fastest that this machine has */
-    samc_precision precision; /* AUTO: f32 on a CPU */
+    samc_precision precision; /* AUTO: f32 on a CPU, bf16 on a GPU; f16 and bf16 are for GPUs only */
     int threads;              /* 0: one for each processor this process may use; at most 256 */
 } samc_options;
 
@@ -134,10 +134,13 @@ typedef struct samc_model_info {
     const char *card;
     const char *dtype;     /* "f32", "f16", "bf16" or "mixed", as stored */
     samc_backend backend;  /* the one in use */
+    samc_precision precision;
+    const char *backend_note;    /* why AUTO did not take the GPU, or "" */
     int threads;
-    size_t weight_bytes;         /* in memory */
+    size_t weight_bytes;         /* in memory; on the GPU with --backend cuda */
     size_t encode_bytes;         /* working memory to encode one image, beside the weights */
     size_t predict_bytes;        /* working memory for one batch of one-point prompts */
+    size_t device_bytes;         /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
 } samc_model_info;
 
 /* Opens a model file: safetensors as written by samc_convert(), or a PyTorch .pth checkpoint. `options` may be NULL.
@@ -170,8 +173,12 @@ SAMC_API void samc_session_stop(samc_session *session);
 typedef struct samc_memory {
     size_t current; /* bytes held by the session now */
     size_t peak;    /* the most it ever held */
+    size_t device_current, device_peak; /* of the GPU's memory, beside the model's weights; 0 on a CPU */
 } samc_memory;
 SAMC_API samc_memory samc_session_memory(const samc_session *session);
+
+/* What the session had to do differently, in one line ("8 prompts at a time instead of 64: ..."), or "". */
+SAMC_API const char *samc_session_note(const samc_session *session);
 
 /* What one operator cost since samc_profile_begin(). */
 typedef struct samc_profile_row {
@@ -312,6 +319,7 @@ typedef struct samc_machine {
     char cpu[256];
     char cuda[256];
     bool has_cuda;
+    bool cuda_built; /* this build can use one */
 } samc_machine;
 SAMC_API void samc_get_machine(samc_machine *machine);
 

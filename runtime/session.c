@@ -1,13 +1,30 @@
 /* Sessions: lifetime, images and their embeddings. */
 #include "runtime/session.h"
 
+#include "runtime/cuda.h"
 #include "runtime/encoder.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static int64_t embedding_floats(const samc_model *model) {
+static int64_t embedding_elements(const samc_model *model) {
     return (int64_t)model->config.grid * model->config.grid * model->config.out_chans;
+}
+static size_t embedding_bytes(const samc_model *model) { return (size_t)embedding_elements(model) * samc__dtype_size(model->precision); }
+
+/* The position encoding of the grid, which all prompts share. */
+static samc_status embed_grid(samc_session *s) {
+    const samc__config *config = &s->model->config;
+    int64_t n = (int64_t)config->grid * config->grid;
+    s->key_pe = samc__tensor_allocate(&s->exec, embedding_bytes(s->model));
+    if (s->key_pe == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
+    samc__embed_grid_args args = {
+        .gaussian = samc__view2(s->model->weights.pe_gaussian, 2, config->out_chans / 2),
+        .y = samc__as(s->model->precision, samc__view2(s->key_pe, n, config->out_chans)),
+        .grid = config->grid,
+    };
+    return samc__embed_grid(&s->exec, &args);
 }
 
 samc_status samc_session_create(const samc_model *model, samc_session **out, samc_error *error) {
@@ -28,19 +45,14 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
         .allocate = samc__memory_allocate,
         .release = samc__memory_release,
         .packed = model->packed,
+        .place = &samc__place_host,
     };
+    s->encoder = s->exec;
+    s->decode_most = samc__decode_batch(&model->config);
     samc_status status = SAMC_OK;
-    s->key_pe = samc__memory_allocate(&s->memory, (size_t)embedding_floats(model) * sizeof(float));
-    if (s->pool == NULL || s->key_pe == NULL) {
-        status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);
-    } else {
-        samc__embed_grid_args args = {
-            .gaussian = samc__view2(model->weights.pe_gaussian, 2, model->config.out_chans / 2),
-            .y = samc__view2(s->key_pe, (int64_t)model->config.grid * model->config.grid, model->config.out_chans),
-            .grid = model->config.grid,
-        };
-        status = samc__embed_grid(&s->exec, &args);
-    }
+    if (s->pool == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);
+    else if (model->device != NULL) status = samc__cuda_session_open(model->device, model, &s->exec, &s->encoder, &s->cuda);
+    if (status == SAMC_OK) status = embed_grid(s);
     if (status != SAMC_OK) {
         if (error != NULL) *error = s->error;
         samc_session_destroy(s);
@@ -51,14 +63,14 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
 }
 
 static void drop_side(samc_session *s) {
-    samc__memory_release(&s->memory, s->side_floats);
-    s->side_floats = NULL;
+    samc__tensor_release(&s->exec, s->side);
+    s->side = NULL;
     s->side_room = s->side_images = 0;
 }
 
 static void drop_images(samc_session *s) {
     drop_side(s);
-    samc__memory_release(&s->memory, s->embeddings);
+    samc__tensor_release(&s->exec, s->embeddings);
     samc__memory_release(&s->memory, s->images);
     s->embeddings = NULL;
     s->images = NULL;
@@ -68,7 +80,8 @@ static void drop_images(samc_session *s) {
 void samc_session_destroy(samc_session *s) {
     if (s == NULL) return;
     drop_images(s);
-    samc__memory_release(&s->memory, s->key_pe);
+    samc__tensor_release(&s->exec, s->key_pe);
+    samc__cuda_session_close(s->cuda);
     samc__pool_destroy(s->pool);
     free(s);
 }
@@ -76,43 +89,43 @@ void samc_session_destroy(samc_session *s) {
 const char *samc_last_error(const samc_session *session) { return session ? session->error.message : "no session"; }
 
 void samc_session_stop(samc_session *session) { atomic_store(&session->stop, true); }
+const char *samc_session_note(const samc_session *session) { return session ? session->note : ""; }
 
 samc_memory samc_session_memory(const samc_session *session) {
-    return (samc_memory){session->memory.current, session->memory.peak};
+    samc_memory memory = {.current = session->memory.current, .peak = session->memory.peak};
+    samc__cuda_session_memory(session->cuda, &memory);
+    return memory;
 }
 
 samc_status samc__session_reserve_images(samc_session *s, int count) {
     drop_images(s);
-    size_t floats = (size_t)embedding_floats(s->model);
-    s->embeddings = samc__memory_allocate(&s->memory, (size_t)count * floats * sizeof(float));
+    size_t bytes = embedding_bytes(s->model);
+    s->embeddings = samc__tensor_allocate(&s->exec, (size_t)count * bytes);
     s->images = samc__memory_allocate(&s->memory, (size_t)count * sizeof *s->images);
     if (s->embeddings == NULL || s->images == NULL) {
         drop_images(s);
         return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the embeddings of %d image(s)", count);
     }
-    for (int i = 0; i < count; i++) s->images[i].embedding = s->embeddings + (size_t)i * floats;
+    for (int i = 0; i < count; i++) s->images[i].embedding = (char *)s->embeddings + (size_t)i * bytes;
     s->image_count = count;
     return SAMC_OK;
 }
 
 samc_status samc__session_side(samc_session *s, int first, int count, samc__image_side *side) {
-    const samc__config *config = &s->model->config;
     if (first < s->side_first || first + count > s->side_first + s->side_images) {
         s->side_images = 0;
         if (s->side_room != count) {
             drop_side(s);
-            s->side_floats = samc__memory_allocate(&s->memory, (size_t)samc__image_side_floats(config, count) * sizeof(float));
-            if (s->side_floats == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
+            s->side = samc__tensor_allocate(&s->exec, samc__image_side_bytes(s->model, count));
+            if (s->side == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
             s->side_room = count;
         }
-        samc__image_side all = samc__image_side_at(config, count, s->side_floats);
+        samc__image_side all = samc__image_side_at(s->model, count, s->side, 0);
         SAMC__TRY(samc__image_side_make(&s->exec, s->model, s->images[first].embedding, s->key_pe, count, &all));
         s->side_first = first;
         s->side_images = count;
     }
-    *side = samc__image_side_at(config, s->side_room, s->side_floats);
-    int64_t n = (int64_t)config->grid * config->grid * (first - s->side_first), inner = config->decoder_attention_dim;
-    side->keys += n * config->out_chans, side->k += n * inner, side->v += n * inner, side->q += n * inner;
+    *side = samc__image_side_at(s->model, s->side_room, s->side, first - s->side_first);
     return SAMC_OK;
 }
 
@@ -120,6 +133,20 @@ samc_status samc__check_image(samc_error *error, const samc_image *image, int in
     bool rows_fit = image->row_bytes >= (ptrdiff_t)3 * image->width;
     if (image->pixels != NULL && image->width > 0 && image->height > 0 && rows_fit) return SAMC_OK;
     return samc__fail(error, SAMC_INVALID_ARGUMENT, "image %d is empty or its rows are shorter than its width", index);
+}
+
+bool samc__session_fewer_prompts(samc_session *s, int prompts) {
+    if (s->exec.place->host || prompts < 2) return false;
+    s->decode_most = prompts / 2;
+    snprintf(s->note, sizeof s->note, "the GPU's memory was not enough for %d prompts at a time: %d", samc__decode_batch(&s->model->config), s->decode_most);
+    s->error = (samc_error){0};
+    return true;
+}
+
+samc_status samc__session_encode(samc_session *s, const samc_image *images, int count, int first) {
+    SAMC__TRY(s->encoder.place->follow(&s->encoder, &s->exec));
+    SAMC__TRY(samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding));
+    return s->exec.place->follow(&s->exec, &s->encoder);
 }
 
 samc_status samc_set_images(samc_session *s, const samc_image *images, int count) {
@@ -131,7 +158,7 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     int batch = samc__encode_batch(config);
     for (int i = 0; i < count; i += batch) {
         int n = count - i < batch ? count - i : batch;
-        samc_status status = samc__encode(&s->exec, s->model, images + i, n, s->images[i].embedding);
+        samc_status status = samc__session_encode(s, images + i, n, i);
         if (status != SAMC_OK) {
             drop_images(s);
             return status;
@@ -157,8 +184,11 @@ samc_status samc_get_embedding(samc_session *s, int index, float *embedding) {
     if (embedding == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_get_embedding: no room for the embedding");
     if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
+    const void *tensor = s->images[index].embedding, *own = samc__read(&s->exec, tensor, embedding_bytes(s->model));
+    if (own == NULL) return s->error.status;
     for (int64_t token = 0; token < n; token++)
-        for (int64_t i = 0; i < c; i++) embedding[i * n + token] = s->images[index].embedding[token * c + i];
+        for (int64_t i = 0; i < c; i++) embedding[i * n + token] = samc__load_element(s->model->precision, own, token * c + i);
+    samc__read_end(&s->exec, tensor, own);
     return SAMC_OK;
 }
 
@@ -170,8 +200,16 @@ samc_status samc_set_embedding(samc_session *s, const float *embedding, int widt
     for (int64_t i = 0; i < n * c; i++)
         if (!isfinite(embedding[i])) return samc__fail(&s->error, SAMC_FORMAT, "the embedding has a value that is not finite");
     SAMC__TRY(samc__session_reserve_images(s, 1));
+    void *own = samc__memory_allocate(&s->memory, embedding_bytes(s->model));
+    if (own == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory to set an embedding");
     for (int64_t token = 0; token < n; token++)
-        for (int64_t i = 0; i < c; i++) s->images[0].embedding[token * c + i] = embedding[i * n + token];
+        for (int64_t i = 0; i < c; i++) samc__store_element(s->model->precision, own, token * c + i, embedding[i * n + token]);
+    samc_status status = samc__upload(&s->exec, s->images[0].embedding, own, embedding_bytes(s->model));
+    samc__memory_release(&s->memory, own);
+    if (status != SAMC_OK) {
+        drop_images(s);
+        return status;
+    }
     s->images[0].geometry = samc__geometry_of(s->model->config.img_size, width, height);
     return SAMC_OK;
 }

@@ -6,13 +6,14 @@
 #include "runtime/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/model.h"
+#include "runtime/place.h"
 #include "runtime/threads.h"
 
 #include <stdatomic.h>
 
 typedef struct samc__session_image {
     samc__geometry geometry;
-    float *embedding; /* [N, C] */
+    void *embedding; /* [N, C] */
 } samc__session_image;
 
 enum { SAMC__PROFILE_ROWS = 64 }; /* more than there are operators */
@@ -26,15 +27,19 @@ struct samc_session {
     const samc_model *model;
     samc__pool *pool;
     samc__memory memory;
-    samc__exec exec;
+    struct samc__cuda_session *cuda; /* streams and memory on the device, or NULL */
+    samc__exec exec;                 /* prompts, masks and everything else */
+    samc__exec encoder;              /* images: on a device a stream of its own */
     samc__profile profile;
     samc_error error;
     atomic_bool stop;  /* samc_session_stop() was called; samc_auto() takes it back */
-    float *key_pe;     /* [N, C], position encoding of the grid */
-    float *embeddings; /* [image_count, N, C] */
+    int decode_most;   /* prompts decoded together: less than the model's batch after the device ran out of memory */
+    char note[160];    /* samc_session_note() */
+    void *key_pe;      /* [N, C], position encoding of the grid; tensors in the model's precision */
+    void *embeddings;  /* [image_count, N, C] */
     samc__session_image *images;
     int image_count;
-    float *side_floats; /* room for the image side of `side_room` images; it holds that of [side_first, side_first + side_images) */
+    void *side; /* room for the image side of `side_room` images; it holds that of [side_first, side_first + side_images) */
     int side_room, side_first, side_images;
 };
 
@@ -54,5 +59,11 @@ samc_status samc__session_side(samc_session *session, int first, int count, samc
 
 /* Makes room for `count` images and drops the ones before; on failure the session has none. */
 samc_status samc__session_reserve_images(samc_session *session, int count);
+
+/* After the device had no memory for `prompts` prompts at a time: half as many from now on, with a note. False: give up. */
+bool samc__session_fewer_prompts(samc_session *session, int prompts);
+
+/* Encodes images into the session's embeddings from entry `first` on, after what still reads them and before what will. */
+samc_status samc__session_encode(samc_session *session, const samc_image *images, int count, int first);
 
 #endif

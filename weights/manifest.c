@@ -246,6 +246,10 @@ static samc_status load_tensor(void *context, const float **slot, const char *na
     return SAMC_OK;
 }
 
+static void share_biases(const samc__config *config, samc__weights *weights) {
+    for (int i = 0; i < config->depth; i++) weights->blocks[i].pad_qkv = weights->blocks[i].qkv.b;
+}
+
 samc_status samc__weights_load(const samc__config *config, const samc__checkpoint *checkpoint, samc__weights *weights,
                                void **owned, size_t *owned_bytes, samc_error *error) {
     load l = {.checkpoint = checkpoint};
@@ -254,12 +258,14 @@ samc_status samc__weights_load(const samc__config *config, const samc__checkpoin
     memset(weights, 0, sizeof *weights);
     SAMC__TRY(samc__manifest_check(config, checkpoint, error));
     SAMC__TRY(samc__manifest_visit(config, weights, load_tensor, &l));
+    share_biases(config, weights);
     if (l.used == 0) return SAMC_OK;
     size_t bytes = l.used * sizeof(float);
     l = (load){.checkpoint = checkpoint, .block = aligned_alloc(ALIGNMENT, bytes)};
     if (l.block == NULL)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for %zu bytes of weights", checkpoint->label, bytes);
     (void)samc__manifest_visit(config, weights, load_tensor, &l);
+    share_biases(config, weights);
     *owned = l.block;
     *owned_bytes = bytes;
     return SAMC_OK;

@@ -39,6 +39,7 @@ typedef struct samc__attention_weights { samc__linear_weights q, k, v /* [inner,
 typedef struct samc__block_weights {          /* D = embed_dim, s = window or grid side, hd = D / num_heads */
     samc__norm_weights norm1, norm2;          /* [D] */
     samc__linear_weights qkv;                 /* [3D, D] */
+    const float *pad_qkv;                     /* [3D] qkv.b again, q, k and v of pad tokens; its own copy where activations are not f32 */
     samc__linear_weights proj;                /* [D, D] */
     samc__linear_weights lin1, lin2;          /* [mlp_dim, D], [D, mlp_dim] */
     const float *rel_pos_h, *rel_pos_w;       /* [2s - 1, hd], NULL without use_rel_pos */

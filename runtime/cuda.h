@@ -1,0 +1,37 @@
+/* What the engine asks of CUDA. runtime/cuda_none.c answers in builds without it, runtime/cuda_*.c in the others. */
+#ifndef SAMC_RUNTIME_CUDA_H
+#define SAMC_RUNTIME_CUDA_H
+
+#include "runtime/place.h"
+#include "weights/manifest.h"
+
+typedef struct samc__cuda_device samc__cuda_device;   /* a GPU in use, with a model's weights */
+typedef struct samc__cuda_session samc__cuda_session; /* streams, memory and library handles of one session */
+
+bool samc__cuda_built(void);
+
+/* Describes the first device in words, or why there is none; false: none. */
+bool samc__cuda_describe(char *text, size_t size);
+
+/* NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator. */
+samc_status samc__cuda_open(samc__cuda_device **device, samc_error *error);
+void samc__cuda_close(samc__cuda_device *device); /* NULL is allowed; no session may be open */
+
+/* Fills the operator table. */
+void samc__cuda_table(samc__ops *ops);
+
+/* Brings every tensor of the model to the device, matrices in `precision`, and points `weights` there. */
+samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error);
+size_t samc__cuda_weight_bytes(const samc__cuda_device *device);
+
+/* Opens a session: `exec` and `encoder` come as the host's and leave with the device's tensors, table and streams. The memory that
+ * the model's usual batches take is planned, then allocated at once. On failure *session is what samc__cuda_session_close takes. */
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
+                                    samc__cuda_session **session);
+void samc__cuda_session_close(samc__cuda_session *session); /* NULL is allowed */
+void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory);
+
+/* Device memory that samc__cuda_session_open() will take for `prompts` prompts at a time. */
+size_t samc__cuda_planned_bytes(const samc_model *model, int prompts);
+
+#endif

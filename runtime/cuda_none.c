@@ -1,0 +1,43 @@
+/* Builds without CUDA: every request for a device ends in one line that says so. */
+#include "runtime/cuda.h"
+
+#include "runtime/machine.h"
+
+static const char no_cuda[] = "this build of samc has no CUDA backend (build it with the CUDA toolkit and -DSAMC_CUDA=ON)";
+
+bool samc__cuda_built(void) { return false; }
+bool samc__cuda_describe(char *text, size_t size) { return samc__driver_describe(text, size); }
+
+samc_status samc__cuda_open(samc__cuda_device **device, samc_error *error) {
+    char why[256];
+    *device = NULL;
+    if (!samc__driver_describe(why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
+}
+
+void samc__cuda_close(samc__cuda_device *device) { (void)device; }
+void samc__cuda_table(samc__ops *ops) { (void)ops; }
+
+samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error) {
+    (void)device, (void)config, (void)precision, (void)weights;
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
+}
+
+size_t samc__cuda_weight_bytes(const samc__cuda_device *device) {
+    (void)device;
+    return 0;
+}
+
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
+                                    samc__cuda_session **session) {
+    (void)device, (void)model, (void)encoder, (void)session;
+    return samc__fail(exec->error, SAMC_UNSUPPORTED, "%s", no_cuda);
+}
+
+void samc__cuda_session_close(samc__cuda_session *session) { (void)session; }
+void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory) { (void)session, (void)memory; }
+
+size_t samc__cuda_planned_bytes(const samc_model *model, int prompts) {
+    (void)model, (void)prompts;
+    return 0;
+}
