@@ -25,9 +25,9 @@ samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *confi
 size_t samc__cuda_weight_bytes(const samc__cuda_device *device);
 
 /* Opens a session: `exec` and `encoder` come as the host's and leave with the device's tensors, table and streams. The memory that
- * the model's usual batches take is planned, then allocated at once. On failure *session is what samc__cuda_session_close takes. */
+ * the model's usual batches take is planned, then allocated at once; where it is not there, with half as many prompts at a time. */
 samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
-                                    samc__cuda_session **session);
+                                    int *prompts, samc__cuda_session **session);
 void samc__cuda_session_close(samc__cuda_session *session); /* NULL is allowed */
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory);
 

@@ -29,8 +29,8 @@ size_t samc__cuda_weight_bytes(const samc__cuda_device *device) {
 }
 
 samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
-                                    samc__cuda_session **session) {
-    (void)device, (void)model, (void)encoder, (void)session;
+                                    int *prompts, samc__cuda_session **session) {
+    (void)device, (void)model, (void)encoder, (void)prompts, (void)session;
     return samc__fail(exec->error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
 

@@ -13,6 +13,11 @@ static int64_t embedding_elements(const samc_model *model) {
 }
 static size_t embedding_bytes(const samc_model *model) { return (size_t)embedding_elements(model) * samc__dtype_size(model->precision); }
 
+static void note_fewer_prompts(samc_session *s) {
+    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", samc__decode_batch(&s->model->config),
+             s->decode_most);
+}
+
 /* The position encoding of the grid, which all prompts share. */
 static samc_status embed_grid(samc_session *s) {
     const samc__config *config = &s->model->config;
@@ -25,6 +30,13 @@ static samc_status embed_grid(samc_session *s) {
         .grid = config->grid,
     };
     return samc__embed_grid(&s->exec, &args);
+}
+
+static samc_status open_device_session(samc_session *s) {
+    int wanted = s->decode_most;
+    SAMC__TRY(samc__cuda_session_open(s->model->device, s->model, &s->exec, &s->encoder, &s->decode_most, &s->cuda));
+    if (s->decode_most < wanted) note_fewer_prompts(s);
+    return SAMC_OK;
 }
 
 samc_status samc_session_create(const samc_model *model, samc_session **out, samc_error *error) {
@@ -51,7 +63,7 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
     s->decode_most = samc__decode_batch(&model->config);
     samc_status status = SAMC_OK;
     if (s->pool == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);
-    else if (model->device != NULL) status = samc__cuda_session_open(model->device, model, &s->exec, &s->encoder, &s->cuda);
+    else if (model->device != NULL) status = open_device_session(s);
     if (status == SAMC_OK) status = embed_grid(s);
     if (status != SAMC_OK) {
         if (error != NULL) *error = s->error;
@@ -138,7 +150,7 @@ samc_status samc__check_image(samc_error *error, const samc_image *image, int in
 bool samc__session_fewer_prompts(samc_session *s, int prompts) {
     if (s->exec.place->host || prompts < 2) return false;
     s->decode_most = prompts / 2;
-    snprintf(s->note, sizeof s->note, "the GPU's memory was not enough for %d prompts at a time: %d", samc__decode_batch(&s->model->config), s->decode_most);
+    note_fewer_prompts(s);
     s->error = (samc_error){0};
     return true;
 }

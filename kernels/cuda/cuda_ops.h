@@ -24,6 +24,8 @@ typedef struct samc__cuda {
     void *scratch;              /* device memory for one call, at least what the operator's _scratch() says; 256-byte aligned */
     size_t scratch_bytes;
     samc_error *error;
+    struct samc__libraries *libraries; /* cuBLASLt and cuDNN, kernels/cuda/libraries.h */
+    samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 
 /* x f32 with y and residual each f32, f16 or bf16, or x, residual and y all f16 or all bf16; sum as x; gain and bias f32. */

@@ -274,23 +274,30 @@ template <int groups> SAMC_DEVICE void copy_wait() { emu::copy_wait(groups); }
 template <class P> static inline P next_parameter(void **&at) { return *static_cast<P *>(*at++); }
 
 template <class... P, class... A>
-static inline const char *launch(const char *name, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t, A... args) {
+static inline const char *launch(const char *name, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t stream, A... args) {
     emu::Index blocks = {grid.x, grid.y, grid.z}, block = {threads, 1, 1};
-    auto run = [&](P... p) {
-        auto start = [&](void **parameters) -> const char * {
+    auto run = [=](std::tuple<P...> values) {
 #ifdef SAMC_EMU_PTX
-            emu::launch_ptx(name, reinterpret_cast<const void *>(kernel), blocks, block, shared, reinterpret_cast<char *const *>(parameters));
-#else
-            std::tuple<P...> values{next_parameter<P>(parameters)...}; // braces: from left to right
-            emu::launch(name, blocks, block, shared, [&] { std::apply(kernel, values); });
-#endif
-            return nullptr;
+        auto start = [&](P &...p) {
+            char *const list[] = {reinterpret_cast<char *>(&p)...};
+            emu::launch_ptx(name, reinterpret_cast<const void *>(kernel), blocks, block, shared, list);
         };
+        std::apply(start, values);
+#else
+        emu::launch(name, blocks, block, shared, [&] { std::apply(kernel, values); });
+#endif
+    };
+    auto put = [&](void **parameters) -> const char * {
+        std::tuple<P...> values{next_parameter<P>(parameters)...}; // braces: from left to right
+        emu::on_stream(stream, name, [=] { run(values); });
+        return nullptr;
+    };
+    auto with = [&](P... p) {
         void *list[] = {const_cast<void *>(static_cast<const void *>(&p))...};
         const size_t sizes[] = {sizeof(P)...};
-        return around_launch(name, list, sizes, sizeof...(P), start);
+        return around_launch(name, list, sizes, sizeof...(P), put);
     };
-    return run(args...);
+    return with(args...);
 }
 
 } // namespace samc

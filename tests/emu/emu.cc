@@ -46,6 +46,7 @@ namespace emu {
 
 Config config;
 State now;
+void (*submit)(void *stream, const char *kernel, std::function<void()> run);
 
 namespace {
 

@@ -81,6 +81,13 @@ extern State now;
 
 void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, const std::function<void()> &body);
 
+// Where a launch goes: to a queue of its stream (cuda_twin.cc), or NULL: it runs at once.
+extern void (*submit)(void *stream, const char *kernel, std::function<void()> run);
+inline void on_stream(void *stream, const char *kernel, std::function<void()> run) {
+    if (submit) submit(stream, kernel, std::move(run));
+    else run();
+}
+
 void barrier(Site site);
 void warp_op(Op op, uint32_t mask, Site site); // operands in now.self->in, results in now.self->out
 void copy_async(void *to, const void *from, int bytes, Site site);

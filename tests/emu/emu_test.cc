@@ -78,8 +78,17 @@ static samc__exec make_reference() {
 }
 const samc__exec reference = make_reference();
 
-samc__cuda device() { return {nullptr, nullptr, 0, &last_error}; }
-samc__cuda device(const emu::Buffer &scratch) { return {nullptr, scratch.data(), scratch.bytes(), &last_error}; }
+samc__cuda device() {
+    samc__cuda cuda = {};
+    cuda.error = &last_error;
+    return cuda;
+}
+samc__cuda device(const emu::Buffer &scratch) {
+    samc__cuda cuda = device();
+    cuda.scratch = scratch.data();
+    cuda.scratch_bytes = scratch.bytes();
+    return cuda;
+}
 
 bool reporting;
 double work_flops;

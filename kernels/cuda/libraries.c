@@ -1,0 +1,212 @@
+/* cuBLASLt and cuDNN on one stream. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed
+ * as its transpose, w being the first factor. */
+#include "kernels/cuda/libraries.h"
+
+#include <cublasLt.h>
+#include <cudnn.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/linear_choice.h"
+
+/* What a product's algorithm depends on. */
+typedef struct problem {
+    int64_t m, n, k, batch, x_stride, y_stride;
+    samc__dtype in, out;
+    int epilogue;
+    bool residual;
+} problem;
+
+enum { MOST_PLANS = 64 };
+
+typedef struct plan {
+    problem of;
+    cublasLtMatmulAlgo_t algorithm;
+} plan;
+
+struct samc__libraries {
+    cublasLtHandle_t cublas;
+    cudnnHandle_t cudnn;
+    int plans, next; /* found so far; where the next one goes when there is no room left */
+    plan plan[MOST_PLANS];
+};
+
+samc_status samc__libraries_open(samc__libraries **out, struct CUstream_st *stream, samc_error *error) {
+    samc__libraries *l = *out = calloc(1, sizeof *l);
+    if (l == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the handles of cuBLASLt and cuDNN");
+    cublasStatus_t blas = cublasLtCreate(&l->cublas);
+    if (blas != CUBLAS_STATUS_SUCCESS) {
+        l->cublas = NULL;
+        return samc__fail(error, SAMC_NO_DEVICE, "cuBLASLt did not start (status %d)", (int)blas);
+    }
+    cudnnStatus_t dnn = cudnnCreate(&l->cudnn);
+    if (dnn != CUDNN_STATUS_SUCCESS) l->cudnn = NULL;
+    if (dnn == CUDNN_STATUS_SUCCESS) dnn = cudnnSetStream(l->cudnn, stream);
+    return dnn == CUDNN_STATUS_SUCCESS ? SAMC_OK : samc__fail(error, SAMC_NO_DEVICE, "cuDNN did not start: %s", cudnnGetErrorString(dnn));
+}
+
+void samc__libraries_close(samc__libraries *l) {
+    if (l == NULL) return;
+    if (l->cudnn != NULL) cudnnDestroy(l->cudnn);
+    if (l->cublas != NULL) cublasLtDestroy(l->cublas);
+    free(l);
+}
+
+/* ---- cuBLASLt ---------------------------------------------------------------------------------------------------------- */
+
+static cudaDataType_t data_type(samc__dtype type) { return type == SAMC__F32 ? CUDA_R_32F : type == SAMC__F16 ? CUDA_R_16F : CUDA_R_16BF; }
+
+/* The descriptors of one product; all NULL to begin with. */
+typedef struct descriptors {
+    cublasLtMatmulDesc_t product;
+    cublasLtMatrixLayout_t w, x, residual, y;
+} descriptors;
+
+static void destroy(descriptors *d) {
+    if (d->product) cublasLtMatmulDescDestroy(d->product);
+    if (d->w) cublasLtMatrixLayoutDestroy(d->w);
+    if (d->x) cublasLtMatrixLayoutDestroy(d->x);
+    if (d->residual) cublasLtMatrixLayoutDestroy(d->residual);
+    if (d->y) cublasLtMatrixLayoutDestroy(d->y);
+}
+
+/* A column-major matrix [rows, columns], `batch` of them `step` elements apart. */
+static cublasStatus_t layout(cublasLtMatrixLayout_t *to, samc__dtype type, int64_t rows, int64_t columns, int64_t stride, int64_t batch, int64_t step) {
+    int32_t count = (int32_t)batch;
+    cublasStatus_t status = cublasLtMatrixLayoutCreate(to, data_type(type), (uint64_t)rows, (uint64_t)columns, stride);
+    if (status != CUBLAS_STATUS_SUCCESS) *to = NULL;
+    if (status == CUBLAS_STATUS_SUCCESS) status = cublasLtMatrixLayoutSetAttribute(*to, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count);
+    if (status == CUBLAS_STATUS_SUCCESS) status = cublasLtMatrixLayoutSetAttribute(*to, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step);
+    return status;
+}
+
+#define LT_TRY(call)                                                                                                  \
+    do {                                                                                                              \
+        cublasStatus_t status_ = (call);                                                                              \
+        if (status_ != CUBLAS_STATUS_SUCCESS) return status_;                                                         \
+    } while (0)
+
+static cublasStatus_t describe(const problem *p, const void *bias, descriptors *d) {
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    const cublasLtEpilogue_t epilogue = (cublasLtEpilogue_t)p->epilogue;
+    LT_TRY(cublasLtMatmulDescCreate(&d->product, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    LT_TRY(cublasLtMatmulDescSetAttribute(d->product, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    LT_TRY(cublasLtMatmulDescSetAttribute(d->product, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+    if (bias != NULL) LT_TRY(cublasLtMatmulDescSetAttribute(d->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    LT_TRY(layout(&d->w, p->in, p->k, p->n, p->k, p->batch, 0));
+    LT_TRY(layout(&d->x, p->in, p->k, p->m, p->x_stride, p->batch, p->m * p->x_stride));
+    LT_TRY(layout(&d->y, p->out, p->n, p->m, p->y_stride, p->batch, p->m * p->y_stride));
+    /* The same rows of the residual for every member of the batch. */
+    if (p->residual) LT_TRY(layout(&d->residual, p->out, p->n, p->m, p->n, p->batch, 0));
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* The algorithm that cuBLASLt recommends for the problem; asked for once. */
+static cublasStatus_t find_algorithm(samc__libraries *l, const problem *p, const descriptors *d, size_t workspace, const cublasLtMatmulAlgo_t **found) {
+    for (int i = 0; i < l->plans; i++)
+        if (memcmp(&l->plan[i].of, p, sizeof *p) == 0) {
+            *found = &l->plan[i].algorithm;
+            return CUBLAS_STATUS_SUCCESS;
+        }
+    cublasLtMatmulPreference_t preference;
+    cublasLtMatmulHeuristicResult_t best;
+    int results = 0;
+    LT_TRY(cublasLtMatmulPreferenceCreate(&preference));
+    cublasStatus_t status = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasLtMatmulAlgoGetHeuristic(l->cublas, d->product, d->w, d->x, p->residual ? d->residual : d->y, d->y, preference, 1, &best, &results);
+    cublasLtMatmulPreferenceDestroy(preference);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+    if (results == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+    plan *to = &l->plan[l->next];
+    l->next = (l->next + 1) % MOST_PLANS;
+    if (l->plans < MOST_PLANS) l->plans++;
+    *to = (plan){.algorithm = best.algo};
+    memcpy(&to->of, p, sizeof *p); /* padding too: problems are compared byte by byte */
+    *found = &to->algorithm;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static cublasStatus_t multiply(const samc__cuda *cuda, const samc__linear_args *a, const problem *p, const void *bias, descriptors *d) {
+    const float one = 1.0f, beta = p->residual ? 1.0f : 0.0f;
+    const cublasLtMatmulAlgo_t *algorithm = NULL;
+    LT_TRY(describe(p, bias, d));
+    LT_TRY(find_algorithm(cuda->libraries, p, d, cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, &algorithm));
+    return cublasLtMatmul(cuda->libraries->cublas, d->product, &one, a->p.w.data, d->w, a->x.data, d->x, &beta,
+                          p->residual ? a->residual.data : a->y.data, p->residual ? d->residual : d->y, a->y.data, d->y, algorithm,
+                          cuda->scratch, cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, cuda->stream);
+}
+
+samc_status samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args *a) {
+    int64_t rows = a->x.n[0], batch = a->residual.data != NULL ? rows / a->residual.n[0] : 1;
+    const void *bias = a->p.b.data != NULL ? samc__linear_cublas_bias(a).data : NULL;
+    problem p;
+    memset(&p, 0, sizeof p);
+    p.batch = batch, p.m = rows / batch, p.n = a->p.w.n[0], p.k = a->x.n[1];
+    p.x_stride = a->x_stride ? a->x_stride : p.k, p.y_stride = a->y_stride ? a->y_stride : p.n;
+    p.in = a->x.dtype, p.out = a->y.dtype, p.residual = a->residual.data != NULL;
+    p.epilogue = a->act == SAMC__ACT_RELU ? (bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU) : bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    descriptors d = {NULL, NULL, NULL, NULL, NULL};
+    cublasStatus_t status = multiply(cuda, a, &p, bias, &d);
+    destroy(&d);
+    if (status == CUBLAS_STATUS_SUCCESS) return SAMC_OK;
+    return samc__fail(cuda->error, SAMC_INTERNAL, "cuBLASLt refused a product of %lld x %lld x %lld (status %d)", (long long)rows, (long long)p.n,
+                      (long long)p.k, (int)status);
+}
+
+/* ---- cuDNN ------------------------------------------------------------------------------------------------------------- */
+
+size_t samc__conv3x3_cuda_scratch(const samc__conv3x3_args *args) {
+    (void)args;
+    return SAMC__LIBRARY_SCRATCH;
+}
+
+typedef struct convolution {
+    cudnnTensorDescriptor_t x, y;
+    cudnnFilterDescriptor_t w;
+    cudnnConvolutionDescriptor_t of;
+} convolution;
+
+#define DNN_TRY(call)                                                                                                 \
+    do {                                                                                                              \
+        cudnnStatus_t status_ = (call);                                                                               \
+        if (status_ != CUDNN_STATUS_SUCCESS) return status_;                                                          \
+    } while (0)
+
+static cudnnStatus_t convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, convolution *c) {
+    const float one = 1.0f, zero = 0.0f;
+    int images = (int)a->x.n[0], in = (int)a->x.n[2], out = (int)a->y.n[2];
+    cudnnDataType_t type = a->x.dtype == SAMC__F32 ? CUDNN_DATA_FLOAT : a->x.dtype == SAMC__F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
+    cudnnHandle_t handle = cuda->libraries->cudnn;
+    DNN_TRY(cudnnCreateTensorDescriptor(&c->x));
+    DNN_TRY(cudnnCreateTensorDescriptor(&c->y));
+    DNN_TRY(cudnnCreateFilterDescriptor(&c->w));
+    DNN_TRY(cudnnCreateConvolutionDescriptor(&c->of));
+    DNN_TRY(cudnnSetTensor4dDescriptor(c->x, CUDNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
+    DNN_TRY(cudnnSetTensor4dDescriptor(c->y, CUDNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
+    DNN_TRY(cudnnSetFilter4dDescriptor(c->w, type, CUDNN_TENSOR_NHWC, out, in, 3, 3));
+    DNN_TRY(cudnnSetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
+    DNN_TRY(cudnnSetConvolutionMathType(c->of, type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH));
+    cudnnConvolutionFwdAlgo_t algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+    size_t workspace = 0;
+    cudnnStatus_t status = cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &workspace);
+    if (status != CUDNN_STATUS_SUCCESS || workspace > cuda->scratch_bytes) { /* the one that needs none */
+        algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+        DNN_TRY(cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &workspace));
+        if (workspace > cuda->scratch_bytes) return CUDNN_STATUS_NOT_SUPPORTED;
+    }
+    return cudnnConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, cuda->scratch, workspace, &zero, c->y, a->y.data);
+}
+
+samc_status samc__conv3x3_cuda(const samc__cuda *cuda, const samc__conv3x3_args *a) {
+    if (a->x.dtype != a->w.dtype || a->x.dtype != a->y.dtype)
+        return samc__fail(cuda->error, SAMC_INVALID_ARGUMENT, "operator conv3x3 on the GPU: x, w and y are not of one type");
+    convolution c = {NULL, NULL, NULL, NULL};
+    cudnnStatus_t status = convolve(cuda, a, &c);
+    if (c.of) cudnnDestroyConvolutionDescriptor(c.of);
+    if (c.w) cudnnDestroyFilterDescriptor(c.w);
+    if (c.y) cudnnDestroyTensorDescriptor(c.y);
+    if (c.x) cudnnDestroyTensorDescriptor(c.x);
+    return status == CUDNN_STATUS_SUCCESS ? SAMC_OK : samc__fail(cuda->error, SAMC_INTERNAL, "cuDNN refused the neck's convolution: %s", cudnnGetErrorString(status));
+}

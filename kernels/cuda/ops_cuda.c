@@ -1,0 +1,63 @@
+/* The cuda table: for each operator of the list a thunk that finds scratch and calls its kernel. */
+#include "kernels/cuda/ops_cuda.h"
+
+#include "kernels/cuda/libraries.h"
+#include "kernels/cuda/linear_choice.h"
+
+#include "samc_cuda_missing.h" /* SAMC_CUDA_MISSING(X): X(name) for each operator without a kernel; made by tools/cuda.cmake */
+
+#define MISSING_KERNEL(op)                                                                                            \
+    samc_status samc__##op##_cuda(const samc__cuda *cuda, const samc__##op##_args *args);                             \
+    samc_status samc__##op##_cuda(const samc__cuda *cuda, const samc__##op##_args *args) {                            \
+        (void)args;                                                                                                   \
+        return samc__fail(cuda->error, SAMC_UNSUPPORTED, "operator " #op " has no CUDA kernel in this build");        \
+    }
+SAMC_CUDA_MISSING(MISSING_KERNEL)
+
+const char *samc__ops_cuda_missing(void) {
+#define MISSING_NAME(op) " " #op
+    return "" SAMC_CUDA_MISSING(MISSING_NAME);
+}
+
+/* Not every kernel wants scratch: a weak symbol that nobody defines is NULL. */
+#define SAMC_OP(name) size_t samc__##name##_cuda_scratch(const samc__##name##_args *args) __attribute__((weak));
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+
+#define SAMC_OP(name)                                                                                                 \
+    static samc_status run_##name(const samc__exec *exec, const samc__##name##_args *args) {                          \
+        size_t bytes = samc__##name##_cuda_scratch ? samc__##name##_cuda_scratch(args) : 0;                           \
+        SAMC__TRY(exec->cuda->reserve(exec->cuda, bytes));                                                            \
+        return samc__##name##_cuda(exec->cuda, args);                                                                 \
+    }                                                                                                                 \
+    static samc_status plan_##name(const samc__exec *exec, const samc__##name##_args *args) {                         \
+        size_t bytes = samc__##name##_cuda_scratch ? samc__##name##_cuda_scratch(args) : 0;                           \
+        return exec->cuda->reserve(exec->cuda, bytes);                                                                \
+    }
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+
+static samc_status run_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
+    if (samc__linear_cuda_choice(args) == SAMC__LINEAR_OWN) return run_linear(exec, args);
+    SAMC__TRY(exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH));
+    return samc__linear_cublas(exec->cuda, args);
+}
+
+static samc_status plan_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
+    if (samc__linear_cuda_choice(args) == SAMC__LINEAR_OWN) return plan_linear(exec, args);
+    return exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH);
+}
+
+void samc__ops_cuda(samc__ops *ops) {
+#define SAMC_OP(name) ops->name = run_##name;
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+    ops->linear = run_linear_by_choice;
+}
+
+void samc__ops_cuda_plan(samc__ops *ops) {
+#define SAMC_OP(name) ops->name = plan_##name;
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+    ops->linear = plan_linear_by_choice;
+}

@@ -1,0 +1,155 @@
+/* Opening the GPU and bringing a model's weights there. */
+#include "runtime/cuda_device.h"
+
+#include "kernels/cuda/ops_cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEAST_CAPABILITY = 80 }; /* bf16 tensor cores and asynchronous copies: Ampere and later */
+
+samc_status samc__cuda_status(samc_error *error, cudaError_t code, const char *doing) {
+    if (code == cudaSuccess) return SAMC_OK;
+    if (code == cudaErrorMemoryAllocation) {
+        cudaGetLastError(); /* not sticky: the next call starts afresh */
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "not enough GPU memory %s", doing);
+    }
+    return samc__fail(error, SAMC_NO_DEVICE, "the GPU failed %s (%s); what was finished before is kept, the model has to be opened again", doing,
+                      cudaGetErrorString(code));
+}
+
+bool samc__cuda_built(void) { return true; }
+
+/* The first device, if it can run samc. */
+static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
+    int devices = 0;
+    cudaError_t code = cudaGetDeviceCount(&devices);
+    if (code != cudaSuccess || devices == 0) {
+        cudaGetLastError();
+        snprintf(why, size, "%s", code == cudaSuccess ? "the driver reports no device" : cudaGetErrorString(code));
+        return false;
+    }
+    code = cudaGetDeviceProperties(properties, 0);
+    if (code != cudaSuccess) {
+        cudaGetLastError();
+        snprintf(why, size, "%s", cudaGetErrorString(code));
+        return false;
+    }
+    if (properties->major * 10 + properties->minor >= LEAST_CAPABILITY) return true;
+    snprintf(why, size, "%s has compute capability %d.%d, samc needs %d.%d", properties->name, properties->major, properties->minor,
+             LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
+    return false;
+}
+
+bool samc__cuda_describe(char *text, size_t size) {
+    struct cudaDeviceProp p;
+    if (!probe(&p, text, size)) return false;
+    int driver = 0, runtime = 0;
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    snprintf(text, size, "%s, compute capability %d.%d, %d multiprocessors, %.1f GB, driver %d.%d, runtime %d.%d", p.name, p.major, p.minor,
+             p.multiProcessorCount, (double)p.totalGlobalMem / 1e9, driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    return true;
+}
+
+samc_status samc__cuda_open(samc__cuda_device **out, samc_error *error) {
+    char why[256];
+    struct cudaDeviceProp p;
+    *out = NULL;
+    if (!probe(&p, why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
+    if (samc__ops_cuda_missing()[0] != '\0')
+        return samc__fail(error, SAMC_UNSUPPORTED, "this build's CUDA backend lacks the operators%s", samc__ops_cuda_missing());
+    samc__cuda_device *d = calloc(1, sizeof *d);
+    if (d == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open the GPU");
+    snprintf(d->name, sizeof d->name, "%s", p.name);
+    d->multiprocessors = p.multiProcessorCount;
+    *out = d;
+    return SAMC_OK;
+}
+
+void samc__cuda_close(samc__cuda_device *d) {
+    if (d == NULL) return;
+    if (d->weights != NULL) cudaFree(d->weights);
+    free(d);
+}
+
+void samc__cuda_table(samc__ops *ops) { samc__ops_cuda(ops); }
+size_t samc__cuda_weight_bytes(const samc__cuda_device *d) { return d->weight_bytes; }
+
+/* ---- Weights ----------------------------------------------------------------------------------------------------------- */
+
+enum { ALIGNMENT = 256 };
+
+typedef struct loading {
+    const samc__config *config;
+    samc__weights *weights;
+    samc__dtype precision;
+    char *base;    /* device memory; NULL while bytes are counted */
+    size_t at;     /* bytes placed so far */
+    void *staging; /* the host's, as large as the largest tensor */
+    size_t largest;
+    samc_error *error;
+} loading;
+
+/* Vectors and the tables of embeddings stay fp32; the rest are matrices. */
+static bool is_matrix(const samc__weights *w, const float *const *slot, int rank) {
+    const float *const *tables[] = {&w->pos_embed, &w->pe_gaussian, &w->point_embed[0], &w->point_embed[1], &w->point_embed[2], &w->point_embed[3],
+                                    &w->not_a_point_embed, &w->no_mask_embed, &w->iou_token, &w->mask_tokens};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (slot == tables[i]) return false;
+    return rank >= 2;
+}
+
+/* Places `elements` of `from` and points *slot at the device's copy. `c_in` > 0: a 3x3 convolution, [c_out, c_in, 3, 3] in the file and
+ * [c_out, 3, 3, c_in] on the device. */
+static samc_status place_tensor(loading *l, const float **slot, const float *from, int64_t elements, samc__dtype type, int64_t c_in) {
+    size_t bytes = (size_t)elements * samc__dtype_size(type);
+    char *to = l->base + l->at;
+    l->at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (bytes > l->largest) l->largest = bytes;
+    if (l->base == NULL) return SAMC_OK;
+    for (int64_t i = 0; i < elements; i++) {
+        int64_t tap = i / (c_in > 0 ? c_in : 1) % 9, source = c_in > 0 ? (i / (9 * c_in) * c_in + i % c_in) * 9 + tap : i;
+        samc__store_element(type, l->staging, i, from[source]);
+    }
+    SAMC__CUDA_TRY(l->error, cudaMemcpy(to, l->staging, bytes, cudaMemcpyHostToDevice), "while weights were uploaded");
+    *slot = (const float *)(const void *)to;
+    return SAMC_OK;
+}
+
+static samc_status load_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+    loading *l = context;
+    (void)name;
+    int64_t elements = 1;
+    for (int i = 0; i < rank; i++) elements *= shape[i];
+    samc__dtype type = is_matrix(l->weights, slot, rank) ? l->precision : SAMC__F32;
+    return place_tensor(l, slot, *slot, elements, type, slot == &l->weights->neck_conv2 ? shape[1] : 0);
+}
+
+static samc_status walk_tensors(loading *l) {
+    SAMC__TRY(samc__manifest_visit(l->config, l->weights, load_tensor, l));
+    for (int i = 0; i < l->config->depth; i++) { /* last: until now these are the host's biases */
+        samc__block_weights *w = &l->weights->blocks[i];
+        if (w->pad_qkv != NULL) SAMC__TRY(place_tensor(l, &w->pad_qkv, w->pad_qkv, 3 * (int64_t)l->config->embed_dim, l->precision, 0));
+    }
+    return SAMC_OK;
+}
+
+samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error) {
+    loading l = {.config = config, .weights = weights, .precision = precision, .error = error};
+    SAMC__TRY(walk_tensors(&l));
+    d->weight_bytes = l.at;
+    l.staging = malloc(l.largest);
+    if (l.staging == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to upload %zu bytes of weights", d->weight_bytes);
+    samc_status status = samc__cuda_status(error, cudaMalloc(&d->weights, d->weight_bytes), "for the model's weights");
+    if (status == SAMC_OK) {
+        l.base = d->weights;
+        l.at = 0;
+        status = walk_tensors(&l);
+    } else {
+        d->weights = NULL;
+    }
+    free(l.staging);
+    return status;
+}

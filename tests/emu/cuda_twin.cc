@@ -1,0 +1,467 @@
+// cuda_twin.cc - twins of the CUDA runtime calls that the engine uses, as harsh as the manual allows.
+//
+// Streams are either late or prompt, by the seed: a late one does nothing until somebody waits for it, a prompt one runs as soon as the
+// events it waits for have happened. Seed 0 makes all late, seed 1 all prompt, others mix. Device memory is unreadable outside of
+// kernels and copies, starts as NaN, ends at an unreadable page, and its addresses are never used again. A copy from pinned memory
+// reads it when it runs, one to pinned memory scribbles over it at once. Misuse ends the process with the call's name, also what was not
+// given back by the end.
+//
+//   SAMC_EMU_SEED=N      order of streams and of threads    SAMC_EMU_MEMORY=BYTES   of the device
+//   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
+//   SAMC_EMU_REPORT=FILE what ran, how often, how long
+#include "cuda_twin.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct CUevent_st {
+    uint64_t recorded, completed; // how many records were told, and have happened
+    cudaStream_t stream;          // of the latest record
+    bool destroyed;
+};
+
+namespace {
+
+struct Work {
+    const char *what;
+    std::function<void()> run;      // empty: an event
+    cudaEvent_t event;              // recorded or waited for
+    uint64_t version;
+    bool waits;
+    cudaStream_t by; // of the record that is waited for
+};
+
+} // namespace
+
+struct CUstream_st {
+    std::deque<Work> queue;
+    bool prompt, destroyed;
+};
+
+namespace {
+
+constexpr size_t kPage = 4096, kAlignment = 256;
+constexpr unsigned char kSlack = 0x5a;
+
+struct Piece {
+    char *map;
+    size_t map_bytes, bytes, slack;
+    bool freed;
+};
+
+struct Ran {
+    uint64_t times;
+    double seconds;
+};
+
+uint64_t setting(const char *name, uint64_t otherwise) {
+    const char *text = getenv(name);
+    return text ? strtoull(text, nullptr, 10) : otherwise;
+}
+
+struct Twin {
+    std::recursive_mutex mutex;
+    uint64_t seed = setting("SAMC_EMU_SEED", 0), memory = setting("SAMC_EMU_MEMORY", uint64_t(8) << 30);
+    uint64_t refuse = setting("SAMC_EMU_REFUSE", 0), lose = setting("SAMC_EMU_LOSE", 0);
+    uint64_t allocations = 0, works = 0, used = 0;
+    cudaError_t lost = cudaSuccess, latest = cudaSuccess;
+    bool open = false; // device memory is readable now
+    std::map<const char *, Piece> device; // by address; freed ones stay, so that their use is found
+    std::map<const char *, size_t> pinned;
+    std::vector<std::unique_ptr<CUstream_st>> streams; // also destroyed ones
+    std::vector<std::unique_ptr<CUevent_st>> events;
+    std::map<std::string, Ran> ran;
+};
+
+void at_exit();
+
+Twin &twin() {
+    static Twin *t = [] { // never destroyed: the engine may be torn down later
+        Twin *made = new Twin;
+        emu::config.order = made->seed % 3 == 0 ? emu::Order::forward : made->seed % 3 == 1 ? emu::Order::reverse : emu::Order::random;
+        emu::config.seed = made->seed;
+        emu::submit = [](void *stream, const char *kernel, std::function<void()> run) {
+            emu::enqueue(static_cast<cudaStream_t>(stream), kernel, std::move(run));
+        };
+        emu::config.early_copies = made->seed % 2 != 0;
+        emu::config.what = "stream seed " + std::to_string(made->seed);
+        atexit(at_exit);
+        return made;
+    }();
+    return *t;
+}
+
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+double seconds() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
+void protect(int rights) {
+    for (auto &entry : twin().device) {
+        Piece &p = entry.second;
+        if (!p.freed && mprotect(p.map + kPage, p.map_bytes - 2 * kPage, rights) != 0) emu::fail("mprotect failed");
+    }
+}
+
+// Opens device memory to this thread for as long as it lives.
+struct Opened {
+    bool outer = !twin().open;
+    Opened() {
+        if (outer) protect(PROT_READ | PROT_WRITE);
+        twin().open = true;
+    }
+    ~Opened() {
+        if (!outer) return;
+        twin().open = false;
+        protect(PROT_NONE);
+    }
+};
+
+void run_until(cudaStream_t stream, cudaEvent_t event, uint64_t version);
+
+// Runs the first piece of work. False: it waits for an event that has not happened, and may not force it.
+bool run_first(cudaStream_t stream, bool force) {
+    Twin &t = twin();
+    Work &first = stream->queue.front();
+    if (first.event && first.waits) {
+        if (first.event->completed < first.version) {
+            if (!force) return false;
+            run_until(first.by, first.event, first.version);
+        }
+    } else if (first.event) {
+        if (first.version > first.event->completed) first.event->completed = first.version;
+    } else if (t.lost == cudaSuccess) {
+        if (++t.works == t.lose) t.lost = cudaErrorLaunchFailure;
+        else {
+            Opened opened;
+            double start = seconds();
+            first.run();
+            Ran &ran = t.ran[first.what];
+            ran.times++;
+            ran.seconds += seconds() - start;
+        }
+    }
+    stream->queue.pop_front();
+    return true;
+}
+
+void run_until(cudaStream_t stream, cudaEvent_t event, uint64_t version) {
+    while (event->completed < version) {
+        if (stream->queue.empty()) emu::fail("cuda twin: an event is waited for that no stream will record");
+        run_first(stream, true);
+    }
+}
+
+void drain(cudaStream_t stream) {
+    Opened opened;
+    while (!stream->queue.empty()) run_first(stream, true);
+}
+
+// Prompt streams go as far as they may, newest first.
+void run_prompt_streams() {
+    Opened opened;
+    for (bool any = true; any;) {
+        any = false;
+        for (size_t i = twin().streams.size(); i-- > 0;) {
+            cudaStream_t stream = twin().streams[i].get();
+            while (stream->prompt && !stream->queue.empty() && run_first(stream, false)) any = true;
+        }
+    }
+}
+
+void push(cudaStream_t stream, Work work) {
+    bool prompt = false;
+    stream->queue.push_back(std::move(work));
+    for (auto &s : twin().streams) prompt |= s->prompt && !s->queue.empty();
+    if (prompt) run_prompt_streams();
+}
+
+void drain_all() {
+    for (size_t i = twin().streams.size(); i-- > 0;) drain(twin().streams[i].get());
+}
+
+cudaStream_t known(cudaStream_t stream, const char *call) {
+    if (stream == nullptr) emu::fail("%s: the engine does not use the default stream", call);
+    for (auto &s : twin().streams)
+        if (s.get() == stream && !s->destroyed) return stream;
+    emu::fail("%s: the stream was destroyed or never made", call);
+}
+cudaEvent_t known(cudaEvent_t event, const char *call) {
+    for (auto &e : twin().events)
+        if (e.get() == event && !e->destroyed) return event;
+    emu::fail("%s: the event was destroyed or never made", call);
+}
+
+// The piece that the address lies in, also a freed one; null: none.
+Piece *find(const void *p) {
+    auto after = twin().device.upper_bound(static_cast<const char *>(p));
+    if (after == twin().device.begin()) return nullptr;
+    auto it = std::prev(after);
+    return static_cast<const char *>(p) < it->first + it->second.bytes ? &it->second : nullptr;
+}
+bool is_pinned(const void *p, size_t bytes) {
+    auto after = twin().pinned.upper_bound(static_cast<const char *>(p));
+    if (after == twin().pinned.begin()) return false;
+    auto it = std::prev(after);
+    return static_cast<const char *>(p) + bytes <= it->first + it->second;
+}
+
+cudaError_t result(cudaError_t code) {
+    Twin &t = twin();
+    if (code == cudaSuccess) code = t.lost;
+    if (code != cudaSuccess) t.latest = code;
+    return code;
+}
+
+bool refused() { return ++twin().allocations == twin().refuse; }
+
+void copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width, size_t height) {
+    for (size_t y = 0; y < height; y++) std::memcpy(to + y * to_pitch, from + y * from_pitch, width);
+}
+
+// One copy of rows: what of the host's memory may be touched now is settled here.
+cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind,
+                 cudaStream_t stream) {
+    if (width > to_pitch || width > from_pitch) return result(cudaErrorInvalidValue);
+    if (width == 0 || height == 0) return result(cudaSuccess);
+    size_t to_bytes = (height - 1) * to_pitch + width, from_bytes = (height - 1) * from_pitch + width;
+    char *target = static_cast<char *>(to);
+    const char *source = static_cast<const char *>(from);
+    if (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice) emu::check_device(to, to_bytes, call);
+    else if (find(to)) emu::fail("%s: the target %p is device memory", call, to);
+    if (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice) emu::check_device(from, from_bytes, call);
+    else if (find(from)) emu::fail("%s: the source %p is device memory", call, from);
+    if (kind == cudaMemcpyDeviceToDevice && source < target + to_bytes && target < source + from_bytes && !(to_pitch == from_pitch && to_pitch > width))
+        emu::fail("%s: source and target overlap", call);
+    if (kind == cudaMemcpyHostToDevice && !is_pinned(from, from_bytes)) { // staged before the call returns
+        auto staged = std::make_shared<std::vector<char>>(width * height);
+        copy_rows(staged->data(), width, source, from_pitch, width, height);
+        emu::enqueue(stream, call, [=] { copy_rows(target, to_pitch, staged->data(), width, width, height); });
+        return result(cudaSuccess);
+    }
+    if (kind == cudaMemcpyDeviceToHost && is_pinned(to, to_bytes))
+        for (size_t y = 0; y < height; y++) std::memset(target + y * to_pitch, 0xee, width); // not yet there
+    emu::enqueue(stream, call, [=] { copy_rows(target, to_pitch, source, from_pitch, width, height); });
+    if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, to_bytes)) drain(stream); // returns when done
+    return result(cudaSuccess);
+}
+
+void at_exit() {
+    Twin &t = twin();
+    size_t pieces = 0, bytes = 0, streams = 0, events = 0;
+    for (auto &entry : t.device)
+        if (!entry.second.freed) pieces++, bytes += entry.second.bytes;
+    for (auto &s : t.streams) streams += !s->destroyed;
+    for (auto &e : t.events) events += !e->destroyed;
+    if (const char *path = getenv("SAMC_EMU_REPORT")) {
+        FILE *file = fopen(path, "w");
+        for (auto &entry : t.ran)
+            if (file) fprintf(file, "%-28s %8llu times %9.3f s\n", entry.first.c_str(), (unsigned long long)entry.second.times, entry.second.seconds);
+        if (file) fclose(file);
+    }
+    if (pieces + t.pinned.size() + streams + events == 0) return;
+    fflush(nullptr);
+    fprintf(stderr, "emu: ERROR: not given back: %zu pieces of device memory (%zu bytes), %zu of pinned memory, %zu streams, %zu events\n", pieces, bytes,
+            t.pinned.size(), streams, events);
+    _exit(2);
+}
+
+} // namespace
+
+namespace emu {
+
+void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) {
+    Lock lock(twin().mutex);
+    push(known(stream, what), {what, std::move(work), nullptr, 0, false, nullptr});
+}
+
+void check_device(const void *p, size_t bytes, const char *call) {
+    Lock lock(twin().mutex);
+    Piece *piece = find(p);
+    if (piece == nullptr) fail("%s: %p is not device memory", call, p);
+    if (piece->freed) fail("%s: %p was freed", call, p);
+    const char *end = piece->map + piece->map_bytes - kPage - piece->slack;
+    if (static_cast<const char *>(p) + bytes > end) fail("%s: %zu bytes at %p reach %zd bytes beyond their memory", call, bytes, p, static_cast<const char *>(p) + bytes - end);
+}
+
+} // namespace emu
+
+// ---- The calls ----------------------------------------------------------------------------------------------------------
+
+cudaError_t cudaGetLastError(void) {
+    cudaError_t latest = twin().latest;
+    twin().latest = twin().lost; // a lost device stays lost
+    return latest;
+}
+
+const char *cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorLaunchFailure: return "unspecified launch failure";
+    default: return "invalid argument";
+    }
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = 1;
+    return result(cudaSuccess);
+}
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
+    if (device != 0) return result(cudaErrorInvalidValue);
+    *p = {"emulated device", size_t(twin().memory), 8, 0, 108};
+    return result(cudaSuccess);
+}
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    Lock lock(twin().mutex);
+    Twin &t = twin();
+    *memory = nullptr;
+    if (bytes == 0) return result(cudaErrorInvalidValue);
+    if (refused() || t.used + bytes > t.memory) return result(cudaErrorMemoryAllocation);
+    size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment, inner = (rounded + kPage - 1) / kPage * kPage;
+    Piece p = {nullptr, inner + 2 * kPage, bytes, rounded - bytes, false};
+    void *map = mmap(nullptr, p.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) return result(cudaErrorMemoryAllocation);
+    p.map = static_cast<char *>(map);
+    char *data = p.map + kPage + inner - rounded;
+    std::memset(data, 0xff, bytes);
+    std::memset(data + bytes, kSlack, p.slack);
+    mprotect(p.map, p.map_bytes, PROT_NONE);
+    if (t.open) mprotect(p.map + kPage, inner, PROT_READ | PROT_WRITE);
+    t.used += bytes;
+    t.device[data] = p;
+    *memory = data;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaFree(void *memory) {
+    Lock lock(twin().mutex);
+    if (memory == nullptr) return result(cudaSuccess);
+    drain_all(); // as the real one waits for the device
+    auto found = twin().device.find(static_cast<char *>(memory));
+    if (found == twin().device.end()) emu::fail("cudaFree: %p is not what cudaMalloc returned", memory);
+    Piece &p = found->second;
+    if (p.freed) emu::fail("cudaFree: %p is freed a second time", memory);
+    {
+        Opened opened;
+        const unsigned char *slack = static_cast<unsigned char *>(memory) + p.bytes;
+        for (size_t i = 0; i < p.slack; i++)
+            if (slack[i] != kSlack) emu::fail("something wrote %zu bytes beyond the %zu bytes at %p", i + 1, p.bytes, memory);
+    }
+    madvise(p.map, p.map_bytes, MADV_DONTNEED);
+    p.freed = true;
+    twin().used -= p.bytes;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned) {
+    Lock lock(twin().mutex);
+    *memory = refused() ? nullptr : aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
+    if (*memory == nullptr) return result(cudaErrorMemoryAllocation);
+    std::memset(*memory, 0xee, bytes);
+    twin().pinned[static_cast<char *>(*memory)] = bytes;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaFreeHost(void *memory) {
+    Lock lock(twin().mutex);
+    drain_all();
+    if (twin().pinned.erase(static_cast<char *>(memory)) == 0) emu::fail("cudaFreeHost: %p is not pinned memory", memory);
+    free(memory);
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
+    Lock lock(twin().mutex); // on the default stream, which does not wait for the engine's: they are non-blocking
+    if (kind != cudaMemcpyHostToDevice) emu::fail("cudaMemcpy: the engine only uploads with it");
+    emu::check_device(to, bytes, "cudaMemcpy");
+    Opened opened;
+    std::memcpy(to, from, bytes);
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    Lock lock(twin().mutex);
+    return copy("cudaMemcpyAsync", to, bytes, from, bytes, bytes, 1, kind, stream);
+}
+
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream) {
+    Lock lock(twin().mutex);
+    return copy("cudaMemcpy2DAsync", to, to_pitch, from, from_pitch, width, height, kind, stream);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+    Lock lock(twin().mutex);
+    Twin &t = twin();
+    if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
+    uint64_t mixed = (t.seed * 0x9e3779b97f4a7c15u + t.streams.size()) * 0xbf58476d1ce4e5b9u;
+    bool prompt = t.seed == 0 ? false : t.seed == 1 ? true : (mixed >> 40 & 1) != 0;
+    t.streams.emplace_back(new CUstream_st{{}, prompt, false});
+    *stream = t.streams.back().get();
+    return result(cudaSuccess);
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    Lock lock(twin().mutex);
+    drain(known(stream, "cudaStreamDestroy"));
+    stream->destroyed = true;
+    return result(cudaSuccess);
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    Lock lock(twin().mutex);
+    drain(known(stream, "cudaStreamSynchronize"));
+    return result(cudaSuccess);
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    Lock lock(twin().mutex);
+    known(event, "cudaStreamWaitEvent");
+    if (event->recorded > 0) push(known(stream, "cudaStreamWaitEvent"), {"wait", nullptr, event, event->recorded, true, event->stream});
+    return result(cudaSuccess);
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
+    Lock lock(twin().mutex);
+    twin().events.emplace_back(new CUevent_st{0, 0, nullptr, false});
+    *event = twin().events.back().get();
+    return result(cudaSuccess);
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    Lock lock(twin().mutex);
+    known(event, "cudaEventDestroy")->destroyed = true;
+    return result(cudaSuccess);
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    Lock lock(twin().mutex);
+    known(event, "cudaEventRecord")->stream = known(stream, "cudaEventRecord");
+    event->recorded++;
+    push(stream, {"record", nullptr, event, event->recorded, false, nullptr});
+    return result(cudaSuccess);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    Lock lock(twin().mutex);
+    known(event, "cudaEventSynchronize");
+    if (event->recorded > event->completed) {
+        Opened opened;
+        run_until(event->stream, event, event->recorded);
+    }
+    return result(cudaSuccess);
+}
