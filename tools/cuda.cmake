@@ -26,9 +26,9 @@ endif()
 list(TRANSFORM SAMC_CUDA_MISSING REPLACE "(.+)" "X(\\1)" OUTPUT_VARIABLE macro)
 string(REPLACE ";" " " macro "${macro}")
 set(SAMC_CUDA_GENERATED ${CMAKE_BINARY_DIR}/generated)
-file(WRITE ${SAMC_CUDA_GENERATED}/samc_cuda_missing.h.new
+file(WRITE ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new
     "/* Operators of kernels/ops_list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
-configure_file(${SAMC_CUDA_GENERATED}/samc_cuda_missing.h.new ${SAMC_CUDA_GENERATED}/samc_cuda_missing.h COPYONLY)
+configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h COPYONLY)
 
 set(SAMC_WITH_CUDA OFF)
 if(NOT SAMC_CUDA STREQUAL OFF AND NOT SAMC_SANITIZE)

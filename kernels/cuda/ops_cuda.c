@@ -4,7 +4,7 @@
 #include "kernels/cuda/libraries.h"
 #include "kernels/cuda/linear_choice.h"
 
-#include "samc_cuda_missing.h" /* SAMC_CUDA_MISSING(X): X(name) for each operator without a kernel; made by tools/cuda.cmake */
+#include "kernels/cuda/missing.h" /* SAMC_CUDA_MISSING(X): X(name) for each operator without a kernel; made by tools/cuda.cmake */
 
 #define MISSING_KERNEL(op)                                                                                            \
     samc_status samc__##op##_cuda(const samc__cuda *cuda, const samc__##op##_args *args);                             \
