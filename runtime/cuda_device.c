@@ -37,7 +37,7 @@ static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
         return false;
     }
     if (properties->major * 10 + properties->minor >= LEAST_CAPABILITY) return true;
-    snprintf(why, size, "%s has compute capability %d.%d, samc needs %d.%d", properties->name, properties->major, properties->minor,
+    snprintf(why, size, "%.150s has compute capability %d.%d, samc needs %d.%d", properties->name, properties->major, properties->minor,
              LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
     return false;
 }
