@@ -34,39 +34,48 @@ static samc__rle rle_of(const samc_auto_mask *mask, const samc__picture *picture
 
 /* ---- Text ---------------------------------------------------------------------------------------------------------- */
 
-/* {"size": [h, w], "counts": "..."}; NULL with an error. */
-static json_t *segmentation(const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
+/* {"size": [h, w], "counts": "..."}, written past the library: the counts of a ragged mask are a hundred thousand characters, and
+ * of those it would have to look at, only the backslash needs another before it. */
+static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
     samc__rle rle = rle_of(mask, picture);
-    char *counts = NULL;
-    if (samc__rle_to_string(&rle, &counts, error) != SAMC_OK) return NULL;
-    json_t *json = json_pack("{s:[i, i], s:s}", "size", picture->height, picture->width, "counts", counts);
+    char *counts = NULL, *at, *next;
+    if (samc__rle_to_string(&rle, &counts, error) != SAMC_OK) return false;
+    bool good = fprintf(to, "{\"size\": [%d, %d], \"counts\": \"", picture->height, picture->width) > 0;
+    for (at = counts; (next = strchr(at, '\\')) != NULL; at = next + 1)
+        good = good && fwrite(at, 1, (size_t)(next + 1 - at), to) == (size_t)(next + 1 - at) && fputc('\\', to) != EOF;
+    good = good && fputs(at, to) != EOF && fputs("\"}", to) != EOF;
     free(counts);
-    return json;
+    return good;
 }
 
-static json_t *record(const samc_auto_mask *m, const samc__picture *picture, samc_error *error) {
-    return json_pack("{s:o, s:I, s:[i, i, i, i], s:f, s:[[f, f]], s:f, s:[i, i, i, i]}", "segmentation", segmentation(m, picture, error),
-                     "area", (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
+/* Without its segmentation, which print() puts where null is. */
+static json_t *record(const samc_auto_mask *m) {
+    return json_pack("{s:n, s:I, s:[i, i, i, i], s:f, s:[[f, f]], s:f, s:[i, i, i, i]}", "segmentation", "area", (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
                      "predicted_iou", (double)m->predicted_iou, "point_coords", m->point[0], m->point[1],
                      "stability_score", (double)m->stability_score,
                      "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
 }
 
 /* COCO's fields first. Its box is that of pycocotools, a pixel wider and higher than the original's. */
-static json_t *annotation(const samc_auto_mask *m, const samc__picture *picture, int64_t image_id, samc_error *error) {
+static json_t *annotation(const samc_auto_mask *m, int64_t image_id) {
     int grow = m->area > 0;
-    return json_pack("{s:I, s:i, s:o, s:I, s:[i, i, i, i], s:i, s:f, s:f, s:[[f, f]], s:[i, i, i, i]}", "image_id", (json_int_t)image_id,
-                     "category_id", 1, "segmentation", segmentation(m, picture, error), "area", (json_int_t)m->area,
+    return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:f, s:f, s:[[f, f]], s:[i, i, i, i]}", "image_id", (json_int_t)image_id,
+                     "category_id", 1, "segmentation", "area", (json_int_t)m->area,
                      "bbox", m->bbox[0], m->bbox[1], m->bbox[2] + grow, m->bbox[3] + grow, "iscrowd", 0,
                      "predicted_iou", (double)m->predicted_iou, "stability_score", (double)m->stability_score,
                      "point_coords", m->point[0], m->point[1],
                      "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
 }
 
-/* Doubles that were doubles in the original (point_coords) need all their digits. Takes the reference. */
-static bool print(FILE *to, json_t *json) {
-    bool good = json != NULL && json_dumpf(json, to, JSON_REAL_PRECISION(17)) == 0;
-    json_decref(json);
+/* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the original
+ * (point_coords) need all their digits. Takes the reference. */
+static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
+    static const char key[] = "\"segmentation\": ";
+    char *text = fields ? json_dumps(fields, JSON_REAL_PRECISION(17)) : NULL, *place = text ? strstr(text, key) + strlen(key) : NULL;
+    bool good = text != NULL && fprintf(to, "%.*s", (int)(place - text) - skip, text + skip) >= 0 &&
+                print_segmentation(to, mask, picture, error) && fputs(place + strlen("null"), to) != EOF;
+    free(text);
+    json_decref(fields);
     return good;
 }
 
@@ -76,7 +85,7 @@ static samc_status make_records(const samc__auto_image *image, char **text, samc
     FILE *to = open_memstream(text, &size);
     bool good = to != NULL && fputc('[', to) != EOF;
     for (int i = 0; i < image->count && good; i++)
-        good = (i == 0 || fputs(", ", to) != EOF) && print(to, record(&image->masks[i], image->picture, error));
+        good = (i == 0 || fputs(", ", to) != EOF) && print(to, record(&image->masks[i]), 0, &image->masks[i], image->picture, error);
     good = good && fputc(']', to) != EOF;
     if (to != NULL && fclose(to) != 0) good = false;
     return good ? SAMC_OK : no_memory(image, error);
@@ -96,14 +105,8 @@ static samc_status make_coco(const samc__auto_image *image, samc__auto_text *tex
     size_t size;
     FILE *to = open_memstream(&text->annotations, &size);
     bool good = to != NULL;
-    for (int i = 0; i < image->count && good; i++) {
-        char *fields = NULL;
-        json_t *json = annotation(&image->masks[i], image->picture, image_id, error);
-        fields = json ? json_dumps(json, JSON_REAL_PRECISION(17)) : NULL;
-        good = fields != NULL && fprintf(to, "%s\n", fields + 1) > 0; /* without its opening brace */
-        free(fields);
-        json_decref(json);
-    }
+    for (int i = 0; i < image->count && good; i++) /* without their opening braces */
+        good = print(to, annotation(&image->masks[i], image_id), 1, &image->masks[i], image->picture, error) && fputc('\n', to) != EOF;
     if (to != NULL && fclose(to) != 0) good = false;
     json_t *entry = json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name", samc__cli_string(image->key),
                               "width", image->picture->width, "height", image->picture->height);
