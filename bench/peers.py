@@ -2,7 +2,8 @@
 
 Every peer gets the same weights (calibrated random ones in the official shape, or a model file), the same image, the same number
 of threads, and runs in turn with the others, round after round, so that a machine whose speed drifts treats all alike. Figures
-are medians; ratios are taken round by round.
+are medians; ratios are taken round by round, of the time on the wall and of the processor's. On a machine with other work only the
+latter mean something, and only with --threads 1, since waiting threads spin.
 
     peers.py --samc build/release/bin/samc [--model vit_b] [--threads 2] [--runs 5] [--stages encoder,decoder,auto]
 """
@@ -111,16 +112,16 @@ class OpenVino(Onnx):
 
 
 def samc_seconds(args, model, stage):
-    """One run of `samc bench`: seconds of its own median. The image is resized inside, which the peers get for free."""
+    """One run of `samc bench`: (wall, processor) seconds. The image is resized inside, which the peers get for free."""
     command = [args.samc, "bench", "--stage", stage, "--model", model, "--threads", str(args.threads), "--runs", "1", "--json"]
     row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return row["stages"][0]["median_s"], row["peak_gflops"]
+    return (row["stages"][0]["median_s"], row["stages"][0]["processor_s"]), row["peak_gflops"]
 
 
 def timed(function, *arguments):
-    start = time.perf_counter()
-    result = function(*arguments)
-    return time.perf_counter() - start, result
+    start = time.perf_counter(), time.process_time()
+    function(*arguments)
+    return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
 def table(title, seconds, peak):
@@ -128,9 +129,12 @@ def table(title, seconds, peak):
     ours, rows = seconds["samc"], []
     print(f"\n{title} (peak {peak:.0f} GFLOP/s f32)")
     for name, runs in seconds.items():
-        ratio = statistics.median(theirs / mine for theirs, mine in zip(runs, ours))
-        rows.append({"name": name, "median_ms": 1e3 * statistics.median(runs), "min_ms": 1e3 * min(runs), "ratio": ratio})
-        print(f"  {name:14} median {rows[-1]['median_ms']:10.2f} ms   min {rows[-1]['min_ms']:10.2f}   samc is {ratio:6.2f}x as fast")
+        wall, used = zip(*runs)
+        ratio, busy = (statistics.median(theirs[i] / mine[i] for theirs, mine in zip(runs, ours)) for i in (0, 1))
+        rows.append({"name": name, "median_ms": 1e3 * statistics.median(wall), "min_ms": 1e3 * min(wall), "ratio": ratio,
+                     "processor_ms": 1e3 * statistics.median(used), "processor_ratio": busy})
+        print(f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is {ratio:6.2f}x as fast; "
+              f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x")
     return {"title": title, "peak_gflops": peak, "rows": rows}
 
 
@@ -173,7 +177,7 @@ def main():
                 mine, peak = samc_seconds(args, model, stage)
                 seconds["samc"].append(mine)
                 for peer in peers:
-                    seconds[peer.name].append(timed(getattr(peer, stage), *inputs)[0] / unit)
+                    seconds[peer.name].append([s / unit for s in timed(getattr(peer, stage), *inputs)])
             results.append(table(f"{stage}, {Path(args.model).stem}, {args.threads} threads" + ("" if unit == 1 else f", one prompt of {unit}"), seconds, peak))
         if args.json:
             earlier = json.loads(args.json.read_text()) if args.json.exists() else []

@@ -9,12 +9,13 @@
 #include "runtime/status.h"
 
 static const char help[] =
-    "Usage: samc bench [--stage encoder|decoder|auto|all] [--model FILE] [--image FILE] [OPTIONS]\n"
+    "Usage: samc bench [--stage encoder|decoder|prompt|auto|all] [--model FILE] [--image FILE] [OPTIONS]\n"
     "\n"
-    "Times the stages of samc on one image: median and fastest of several runs, GFLOP/s and the share of this machine's\n"
-    "measured f32 peak, then every operator. Loading and decoding files is not timed.\n"
+    "Times the stages of samc on one image: median and fastest of several runs, least processor time, GFLOP/s and the\n"
+    "share of this machine's measured f32 peak, then every operator. Loading and decoding files is not timed.\n"
     "\n"
     "      --stage NAME      encoder: one image, resize included; decoder: one-point prompts in a batch of 64, low-res logits;\n"
+    "                        prompt: one-point prompts one at a time on the same image, as clicks come;\n"
     "                        auto: every mask of the image, all thresholds at their defaults; all (default: all)\n"
     "      --image FILE      the image; default: a synthetic one of 1500 x 1000 pixels. Encoder and decoder take the same\n"
     "                        time whatever it shows, auto does not\n"
@@ -24,7 +25,8 @@ static const char help[] =
     "Example: samc bench --stage encoder --threads 2\n";
 
 enum { OPTION_STAGE = SAMC__CLI_OWN, OPTION_IMAGE, OPTION_RUNS, OPTION_JSON, PROMPTS = 64, MOST_RUNS = 999, MOST_ROWS = 64 };
-static const char *const stage_names[] = {"encoder", "decoder", "auto"};
+static const char *const stage_names[] = {"encoder", "decoder", "prompt", "auto"};
+enum stage { ENCODER, DECODER, PROMPT, AUTO };
 enum { STAGES = sizeof stage_names / sizeof *stage_names };
 
 typedef struct request {
@@ -42,9 +44,9 @@ typedef struct bench {
     float points[PROMPTS][2];
 } bench;
 
-static double now(void) {
+static double now(clockid_t clock) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -55,9 +57,9 @@ static samc_status ignore(void *context, int image, const samc_auto_mask *masks,
 
 static samc_status run_stage(bench *b, int stage) {
     samc_result *result = NULL;
-    if (stage == 0) return samc_set_image(b->session, &b->image);
-    if (stage == 2) return samc_auto(b->session, &b->image, 1, NULL, ignore, NULL);
-    samc_status status = samc_predict(b->session, b->prompts, PROMPTS, true, &result);
+    if (stage == ENCODER) return samc_set_image(b->session, &b->image);
+    if (stage == AUTO) return samc_auto(b->session, &b->image, 1, NULL, ignore, NULL);
+    samc_status status = samc_predict(b->session, b->prompts, stage == DECODER ? PROMPTS : 1, true, &result);
     samc_result_free(result);
     return status;
 }
@@ -68,21 +70,22 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* One row of the result; the decoder's seconds are those of one prompt. */
-static json_t *stage_json(int stage, double median, double fastest, double flops, double peak, const samc_profile_row *rows, int count) {
+static json_t *stage_json(int stage, double median, double fastest, double busy, double flops, double peak, const samc_profile_row *rows, int count) {
     json_t *operators = json_array();
     for (int i = 0; i < count; i++)
         json_array_append_new(operators, json_pack("{s:s, s:I, s:f, s:f}", "name", rows[i].name, "calls", (json_int_t)rows[i].calls,
                                                    "seconds", rows[i].seconds, "gflops", rows[i].flops / rows[i].seconds * 1e-9));
-    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:o}", "name", stage_names[stage], "precision", "f32", "median_s", median,
-                     "min_s", fastest, "gflops", flops / median * 1e-9, "share_of_peak", flops / median * 1e-9 / peak, "operators", operators);
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o}", "name", stage_names[stage], "precision", "f32", "median_s", median,
+                     "min_s", fastest, "processor_s", busy, "gflops", flops / median * 1e-9, "share_of_peak", flops / median * 1e-9 / peak, "operators", operators);
 }
 
 static void print_stage(const json_t *row) {
     size_t index;
     json_t *operator;
     double median = json_real_value(json_object_get(row, "median_s")), share = json_real_value(json_object_get(row, "share_of_peak"));
-    printf("%-8s %s  median %10.2f ms   fastest %10.2f ms   %7.1f GFLOP/s   %4.1f %% of peak\n", json_string_value(json_object_get(row, "name")),
+    printf("%-8s %s  median %10.2f ms   fastest %10.2f ms   processor %10.2f ms   %7.1f GFLOP/s   %4.1f %% of peak\n", json_string_value(json_object_get(row, "name")),
            json_string_value(json_object_get(row, "precision")), 1e3 * median, 1e3 * json_real_value(json_object_get(row, "min_s")),
+           1e3 * json_real_value(json_object_get(row, "processor_s")),
            json_real_value(json_object_get(row, "gflops")), 100 * share);
     json_array_foreach(json_object_get(row, "operators"), index, operator)
         printf("    %-18s %6lld calls %10.2f ms %8.1f GFLOP/s\n", json_string_value(json_object_get(operator, "name")),
@@ -91,23 +94,25 @@ static void print_stage(const json_t *row) {
 }
 
 static samc_status time_stage(const request *r, bench *b, int stage, double peak, json_t *stages, samc_error *error) {
-    double seconds[MOST_RUNS], flops = 0.0;
+    double seconds[MOST_RUNS], busy = 0.0, flops = 0.0; /* busy: processor time of the run that took least */
     samc_profile_row rows[MOST_ROWS];
-    if (stage != 0) SAMC__TRY(run_stage(b, 0)); /* auto leaves the session without the image */
+    if (stage != ENCODER) SAMC__TRY(run_stage(b, ENCODER)); /* auto leaves the session without the image */
     samc_profile_begin(b->session); /* the warm-up is the run that counts operations */
     samc_status status = run_stage(b, stage);
     int count = samc_profile_end(b->session, rows, MOST_ROWS);
     for (int i = 0; i < r->runs && status == SAMC_OK; i++) {
-        double start = now();
+        double start = now(CLOCK_MONOTONIC), used = now(CLOCK_PROCESS_CPUTIME_ID);
         status = run_stage(b, stage);
-        seconds[i] = now() - start;
+        seconds[i] = now(CLOCK_MONOTONIC) - start;
+        used = now(CLOCK_PROCESS_CPUTIME_ID) - used;
+        busy = i == 0 || used < busy ? used : busy;
     }
     if (status != SAMC_OK) return samc__fail(error, status, "%s", samc_last_error(b->session));
-    double units = stage == 1 ? PROMPTS : 1;
+    double units = stage == DECODER ? PROMPTS : 1;
     for (int i = 0; i < count; i++) flops += rows[i].flops / units;
     for (int i = 0; i < r->runs; i++) seconds[i] /= units;
     qsort(seconds, (size_t)r->runs, sizeof *seconds, ascending);
-    json_t *row = stage_json(stage, seconds[r->runs / 2], seconds[0], flops, peak, rows, count);
+    json_t *row = stage_json(stage, seconds[r->runs / 2], seconds[0], busy / units, flops, peak, rows, count);
     if (row != NULL && !r->json) print_stage(row);
     if (json_array_append_new(stages, row) != 0) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the results");
     return SAMC_OK;
@@ -180,7 +185,7 @@ int samc__cmd_bench(int argc, char **argv) {
             r.stages[i] = all || strcmp(optarg, stage_names[i]) == 0;
             known |= r.stages[i];
         }
-        if (!known) return samc__cli_usage(&r.cli, "--stage is encoder, decoder, auto or all, not '%s'", optarg);
+        if (!known) return samc__cli_usage(&r.cli, "--stage is encoder, decoder, prompt, auto or all, not '%s'", optarg);
     }
     if (argc != optind) return samc__cli_usage(&r.cli, "no argument is expected, not '%s'", argv[optind]);
     for (int i = 0; i < STAGES; i++) r.stages[i] |= !known;

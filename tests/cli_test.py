@@ -144,7 +144,7 @@ class Usage(Case):
         own = {"segment": ["--point", "--box", "--prompts", "--mask-input", "--single", "--embedding", "--format", "--logits", "-o",
                            "png", "overlay", "cutout", "npy", "rle", "default: png,overlay", "predicted_iou"],
                "auto": ["-o", "rle", "png", "overlay", "jsonl", "--stats", "--points-per-side", "--crop-n-layers", "--min-mask-region-area"],
-               "bench": ["--stage", "encoder", "decoder", "--runs", "--json"], "embed": ["-o", ".safetensors", ".npy"], "convert": ["-o", "--dtype", "f32", "f16", "bf16"], "info": ["--json", "MODEL"]}
+               "bench": ["--stage", "encoder", "decoder", "prompt", "--runs", "--json"], "embed": ["-o", ".safetensors", ".npy"], "convert": ["-o", "--dtype", "f32", "f16", "bf16"], "info": ["--json", "MODEL"]}
         for command, words in own.items():
             out, err = self.good(command, "--help")
             for word in common + words:
