@@ -85,11 +85,10 @@ template <class In, class Residual, class Out> static samc_status layernorm_run(
     return started(cuda, "layernorm", problem);
 }
 
-// x f32: the residual stream or queries, beside a residual of either precision.
-template <class Residual> static samc_status layernorm_of_f32(const samc__cuda *cuda, const samc__layernorm_args *a) {
-    if (a->y.dtype == SAMC__F32) return layernorm_run<float, Residual, float>(cuda, a);
-    if (a->y.dtype == SAMC__F16) return layernorm_run<float, Residual, f16>(cuda, a);
-    return layernorm_run<float, Residual, bf16>(cuda, a);
+// x f32, the residual stream or queries, with one 16-bit type A among residual and y.
+template <class A> static samc_status layernorm_beside(const samc__cuda *cuda, const samc__layernorm_args *a, bool residual_is_a) {
+    if (a->y.dtype == SAMC__F32) return layernorm_run<float, A, float>(cuda, a);
+    return residual_is_a ? layernorm_run<float, A, A>(cuda, a) : layernorm_run<float, float, A>(cuda, a);
 }
 
 } // namespace samc
@@ -102,10 +101,10 @@ extern "C" samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__
     SAMC_REQUIRE("layernorm", out == SAMC__F32 || out == SAMC__F16 || out == SAMC__BF16);
     SAMC_REQUIRE("layernorm", a->sum.data == nullptr || (a->sum.dtype == in && a->residual.data != nullptr && a->sum.data != a->y.data));
     if (in == SAMC__F32) {
-        if (residual == SAMC__F32) return layernorm_of_f32<float>(cuda, a);
-        if (residual == SAMC__F16) return layernorm_of_f32<f16>(cuda, a);
-        SAMC_REQUIRE("layernorm", residual == SAMC__BF16);
-        return layernorm_of_f32<bf16>(cuda, a);
+        if (residual == SAMC__F32 && out == SAMC__F32) return layernorm_run<float, float, float>(cuda, a);
+        samc__dtype half = residual == SAMC__F32 ? out : residual;
+        SAMC_REQUIRE("layernorm", (half == SAMC__F16 || half == SAMC__BF16) && (out == SAMC__F32 || out == half));
+        return half == SAMC__F16 ? layernorm_beside<f16>(cuda, a, residual == half) : layernorm_beside<bf16>(cuda, a, residual == half);
     }
     SAMC_REQUIRE("layernorm", in == out && in == residual);
     return in == SAMC__F16 ? layernorm_run<f16, f16, f16>(cuda, a) : layernorm_run<bf16, bf16, bf16>(cuda, a);

@@ -12,6 +12,9 @@ case "${1:-}" in
     *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
 esac
 
+# tools/cuda_toolkit.sh brings CUDA's compiler by pip.
+[ -z "${1:-}" ] || python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
+
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

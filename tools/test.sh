@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 tools/setup.sh test
+tools/cuda_toolkit.sh || echo "test.sh: without nvcc the source of CUDA kernels is tested, their PTX is not"
 tools/check_style.sh
 cmake --preset release -DSAMC_TESTS=ON
 cmake --build --preset release

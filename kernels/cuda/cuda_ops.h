@@ -28,7 +28,7 @@ typedef struct samc__cuda {
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 
-/* x f32 with y and residual each f32, f16 or bf16, or x, residual and y all f16 or all bf16; sum as x; gain and bias f32. */
+/* x f32 with y and residual each f32 or A, or x, residual and y all A (f16 or bf16); sum as x; gain and bias f32. */
 samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *args);
 
 /* qkv, qkv_bias, rel_h, rel_w and y all f32, all f16 or all bf16; softmax and accumulation fp32. Any shape whose tiles fit shared

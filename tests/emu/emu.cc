@@ -47,6 +47,7 @@ namespace emu {
 Config config;
 State now;
 void (*submit)(void *stream, const char *kernel, std::function<void()> run);
+std::set<std::string> *launches;
 
 namespace {
 

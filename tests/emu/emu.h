@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,9 @@ struct State {
 };
 extern Config config;
 extern State now;
+
+// Where set, launches of translated PTX are noted here as "symbol threads shared-bytes" and nothing runs.
+extern std::set<std::string> *launches;
 
 void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, const std::function<void()> &body);
 

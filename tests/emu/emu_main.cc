@@ -1,6 +1,7 @@
 // emu_test - every CUDA kernel against its reference operator, without a GPU, under many schedules.
 //
 //     emu_test [--full] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
+//     emu_test --launches       runs nothing; prints the launches of all cases (PTX route): symbol, threads, bytes of shared memory
 //
 // A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is computed
 // here; integers must be equal to the bit. Buffers end at unreadable pages, outputs are NaN before the run. A failure prints the
@@ -10,6 +11,23 @@
 #include <cstdio>
 #include <cstdlib>
 
+static int print_launches() {
+    using namespace emu_test;
+    std::set<std::string> launches;
+    emu::launches = &launches;
+    reporting = false;
+    for (const Check *check : checks())
+        for (const Case &c : check->cases) {
+            if (c.tier > 1) continue;
+            try {
+                check->run(c, 7);
+            } catch (const Failed &) { // outputs are not there
+            }
+        }
+    for (const std::string &launch : launches) printf("%s\n", launch.c_str());
+    return launches.empty();
+}
+
 int main(int argc, char **argv) {
     using namespace emu_test;
     bool full = false, one_schedule = false;
@@ -18,6 +36,7 @@ int main(int argc, char **argv) {
     emu::Config chosen;
     for (int i = 1; i < argc; i++) {
         std::string option = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
+        if (option == "--launches") return print_launches();
         if (option == "--full") full = true;
         else if (option == "--seeds" && ++i < argc) seeds = atoi(value.c_str());
         else if (option == "--only" && ++i < argc) only = value;

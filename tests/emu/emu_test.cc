@@ -105,6 +105,7 @@ void report(const char *format, ...) {
 }
 
 void failed(const char *format, ...) {
+    if (emu::launches != nullptr) throw Failed(); // nothing was computed
     va_list args;
     va_start(args, format);
     std::fflush(stdout);

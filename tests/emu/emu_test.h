@@ -78,6 +78,7 @@ void work(double flops); // of the call to come, where arithmetic may be its bou
 void report(const char *format, ...) __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case
 
 // For the programs that run the checks.
+struct Failed {}; // thrown by failed() where launches are only noted
 extern bool reporting;
 extern double work_flops;
 std::vector<const Check *> &checks();

@@ -115,7 +115,8 @@ def main():
     parser.add_argument("--only", help="a bug whose name contains this; 'clean' for the kernels as they are")
     parser.add_argument("--sanitizers", action="store_true", help="ThreadSanitizer and AddressSanitizer too (slow)")
     options = parser.parse_args()
-    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    places = (None, "/usr/local/cuda/bin", str(ROOT / "build/cuda/nvidia/cu13/bin"))
+    nvcc = next(filter(None, (shutil.which("nvcc", path=p) for p in places)), None)
     failures = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

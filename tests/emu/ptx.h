@@ -16,7 +16,7 @@ using PtxKernel = void(char *const *parameters);
 
 // Registers a translation under the address of the host compiler's kernel of the same name.
 struct PtxEntry {
-    PtxEntry(const void *host_symbol, PtxKernel *kernel);
+    PtxEntry(const void *host_symbol, PtxKernel *kernel, const char *symbol);
 };
 void launch_ptx(const char *name, const void *host_symbol, Index grid, Index block, size_t shared_bytes, char *const *parameters);
 

@@ -409,7 +409,7 @@ def main():
         symbol = f"host_{count}"
         out += [f'extern "C" const char {symbol}[] __asm__("{entry[1]}");', f"static void kernel_{count}(UNUSED char *const *parameters) {{"]
         out += translate_body(kernel, source[entry.end():end - 1], unknown)
-        out += ["}", f"static emu::PtxEntry entry_{count}({symbol}, kernel_{count});"]
+        out += ["}", f'static emu::PtxEntry entry_{count}({symbol}, kernel_{count}, "{entry[1]}");']
         count += 1
     if unknown:
         print("instructions without a translation:", unknown, file=sys.stderr)

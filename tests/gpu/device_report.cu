@@ -114,7 +114,7 @@ int main(int argc, char **argv) {
                 "\"copy_gbs\":%.1f,\"mma_bf16_tflops\":%.4g,\"mma_f16_tflops\":%.4g,\"fma_f32_tflops\":%.4g}\n",
                 properties.name, attribute(cudaDevAttrComputeCapabilityMajor), attribute(cudaDevAttrComputeCapabilityMinor), sms,
                 properties.totalGlobalMem, attribute(cudaDevAttrClockRate), attribute(cudaDevAttrMemoryClockRate),
-                attribute(cudaDevAttrGlobalMemoryBusWidth), attribute(cudaDevAttrL2CacheSize), attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin),
-                driver, runtime, 2e-9 * double(bytes) / copy, 1e-12 * products / bf16, 1e-12 * products / f16, 1e-12 * fmas / fma);
+                attribute(cudaDevAttrGlobalMemoryBusWidth), attribute(cudaDevAttrL2CacheSize),
+                attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), driver, runtime, 2e-9 * double(bytes) / copy, 1e-12 * products / bf16, 1e-12 * products / f16, 1e-12 * fmas / fma);
     return 0;
 }

@@ -1,7 +1,8 @@
 // gpu_test - the checks of tests/emu on a real GPU; tools/gpu_check.sh builds and runs it.
 //
 //     gpu_test --list                                     the operators, one a line
-//     gpu_test --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--exact] [--direct] [--case-seconds N] [--json FILE]
+//     gpu_test --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--exact] [--direct] [--case-seconds N]
+//              [--json FILE]
 //
 // A child runs the cases, since a failed kernel leaves a process without a usable device: when it ends or hangs, its case has failed
 // and a new child goes on with the next; --direct goes without a child. --json appends one line of JSON for each case. Exit 1 if a case failed, 2 for wrong options.
@@ -75,9 +76,11 @@ void run_case(const Options &options, const Item &item) {
             for (const gpu_check::Launch &l : gpu_check::state.launches) {
                 warm += l.warm_us;
                 cold += l.cold_us;
-                launches += std::string(launches.empty() ? "" : ",") + "{\"kernel\":" + quoted(l.kernel) + number("warm_us", l.warm_us) + number("cold_us", l.cold_us) + "}";
+                launches += (launches.empty() ? "{\"kernel\":" : ",{\"kernel\":") + quoted(l.kernel) + number("warm_us", l.warm_us) +
+                            number("cold_us", l.cold_us) + "}";
             }
-            rest += number("warm_us", warm) + number("cold_us", cold) + number("bytes", gpu_check::state.bytes) + number("flops", work_flops) + ",\"launches\":[" + launches + "]";
+            rest += number("warm_us", warm) + number("cold_us", cold) + number("bytes", gpu_check::state.bytes) +
+                    number("flops", work_flops) + ",\"launches\":[" + launches + "]";
         }
         append(options, item, rest);
     }
@@ -94,8 +97,9 @@ void run_case(const Options &options, const Item &item) {
 }
 
 std::string why_of(int status, FILE *errors, int seconds) {
-    std::string text = WIFSIGNALED(status) ? WTERMSIG(status) == SIGALRM ? "took longer than " + std::to_string(seconds) + " s" : "signal " + std::to_string(WTERMSIG(status))
-                                           : "exit " + std::to_string(WEXITSTATUS(status));
+    std::string text = "exit " + std::to_string(WEXITSTATUS(status));
+    if (WIFSIGNALED(status)) text = "signal " + std::to_string(WTERMSIG(status));
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) text = "took longer than " + std::to_string(seconds) + " s";
     char line[300];
     std::rewind(errors);
     while (std::fgets(line, sizeof line, errors) != nullptr) {
@@ -106,8 +110,9 @@ std::string why_of(int status, FILE *errors, int seconds) {
 }
 
 int run_all(const Options &options, const std::vector<Item> &items) {
-    volatile size_t *next = static_cast<volatile size_t *>(mmap(nullptr, sizeof(size_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    if (next == MAP_FAILED) return 2;
+    void *shared = mmap(nullptr, sizeof(size_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return 2;
+    volatile size_t *next = static_cast<volatile size_t *>(shared);
     size_t failures = 0;
     while (*next < items.size() && failures < kMostFailures) {
         FILE *errors = std::tmpfile();
@@ -157,7 +162,8 @@ int main(int argc, char **argv) {
     for (const Check *check : checks()) {
         if (list) std::printf("%s\n", check->kernel);
         for (const Case &c : check->cases)
-            if (c.tier >= options.first_tier && c.tier <= options.tier && (options.only.empty() || options.only == check->kernel)) items.push_back({check, &c});
+            if (c.tier >= options.first_tier && c.tier <= options.tier && (options.only.empty() || options.only == check->kernel))
+                items.push_back({check, &c});
     }
     if (list) return 0;
     if (!options.direct) return run_all(options, items);

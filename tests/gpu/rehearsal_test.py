@@ -20,8 +20,8 @@ BUG = """    if (row >= m) return;
 """
 
 
-def rehearse(tree, out, *options):
-    command = [tree / "tools/gpu_check.sh", "--rehearse", "--minutes", "12", "--jobs", "2", "--out", out, "--build", out / "build", *options]
+def rehearse(tree, out):
+    command = [tree / "tools/gpu_check.sh", "--rehearse", "--minutes", "12", "--jobs", "2", "--out", out, "--build", out / "build"]
     done = subprocess.run([str(c) for c in command], cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     results = json.loads((out / "results.json").read_text())
     return done, results
