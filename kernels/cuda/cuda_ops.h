@@ -53,6 +53,10 @@ samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_m
 size_t samc__mask_rle_cuda_scratch(const samc__mask_rle_args *args);
 samc_status samc__mask_rle_cuda(const samc__cuda *cuda, const samc__mask_rle_args *args);
 
+/* Scratch for as many masks at a time as 256 MiB hold, at least one. */
+size_t samc__small_regions_cuda_scratch(const samc__small_regions_args *args);
+samc_status samc__small_regions_cuda(const samc__cuda *cuda, const samc__small_regions_args *args);
+
 /* Indices in `order` must be below `count`; nothing checks them here. At most 2^18 boxes. */
 size_t samc__nms_cuda_scratch(const samc__nms_args *args);
 samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);

@@ -123,9 +123,8 @@ SAMC_DEVICE void atomic_add(int64_t *to, int64_t x) { atomicAdd(reinterpret_cast
 SAMC_DEVICE int atomic_add(int *to, int x) { return atomicAdd(to, x); } // returns what was there before
 SAMC_DEVICE int atomic_min(int *to, int x) { return atomicMin(to, x); } // likewise
 SAMC_DEVICE void atomic_max(int *to, int x) { atomicMax(to, x); }
-SAMC_DEVICE void atomic_max(unsigned long long *to, unsigned long long x) { atomicMax(to, x); }
-SAMC_DEVICE void atomic_or(uint32_t *to, uint32_t x) { atomicOr(to, x); }
-SAMC_DEVICE void atomic_xor(unsigned long long *to, unsigned long long x) { atomicXor(to, x); }
+SAMC_DEVICE void atomic_max(uint64_t *to, uint64_t x) { atomicMax(reinterpret_cast<unsigned long long *>(to), static_cast<unsigned long long>(x)); }
+SAMC_DEVICE void atomic_xor(uint64_t *to, uint64_t x) { atomicXor(reinterpret_cast<unsigned long long *>(to), static_cast<unsigned long long>(x)); }
 // What other threads change meanwhile: read from and written to memory, never kept in a register.
 SAMC_DEVICE int load_current(const int *from) { return *static_cast<const volatile int *>(from); }
 SAMC_DEVICE void store_current(int *to, int x) { *static_cast<volatile int *>(to) = x; }
@@ -250,11 +249,10 @@ SAMC_DEVICE int atomic_min(int *to, int x) { // fibers never preempt each other;
 SAMC_DEVICE void atomic_max(int *to, int x) {
     if (x > __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
 }
-SAMC_DEVICE void atomic_max(unsigned long long *to, unsigned long long x) {
+SAMC_DEVICE void atomic_max(uint64_t *to, uint64_t x) {
     if (x > __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
 }
-SAMC_DEVICE void atomic_or(uint32_t *to, uint32_t x) { __atomic_fetch_or(to, x, __ATOMIC_RELAXED); }
-SAMC_DEVICE void atomic_xor(unsigned long long *to, unsigned long long x) { __atomic_fetch_xor(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE void atomic_xor(uint64_t *to, uint64_t x) { __atomic_fetch_xor(to, x, __ATOMIC_RELAXED); }
 SAMC_DEVICE int load_current(const int *from) { return __atomic_load_n(from, __ATOMIC_RELAXED); }
 SAMC_DEVICE void store_current(int *to, int x) { __atomic_store_n(to, x, __ATOMIC_RELAXED); }
 SAMC_DEVICE void ldmatrix_x4(uint32_t (&to)[4], const void *row, Site at = Site::here()) { emu::ldmatrix(emu::Op::ldmatrix, to, row, at); }

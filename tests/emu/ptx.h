@@ -63,12 +63,12 @@ template <class T> inline T to_integer(double x) { // conversions saturate; NaN 
     if (x >= double(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
     return T(x);
 }
-inline uint32_t insert_bits(uint32_t from, uint32_t into, uint32_t position, uint32_t length) {
+template <class T> inline T insert_bits(T from, T into, uint32_t position, uint32_t length) {
     position &= 255;
     length &= 255;
-    if (position >= 32) return into;
-    uint32_t mask = length >= 32 ? ~0u : (1u << length) - 1;
-    return (into & ~(mask << position)) | ((from & mask) << position);
+    if (position >= 8 * sizeof(T)) return into;
+    T mask = T((length >= 8 * sizeof(T) ? ~T(0) : (T(1) << length) - 1) << position);
+    return T((into & ~mask) | (shift_left(from, position) & mask));
 }
 template <class T> inline T extract_bits(T from, uint32_t position, uint32_t length) { // unsigned
     position &= 255;

@@ -243,8 +243,8 @@ class Kernel:
             return put(FUNCTION[op].format(v(1)))
         if op == "rcp" and kind == "f64" and "rn" in parts:
             return put(f"(1.0 / {v(1)})")
-        if op == "bfi" and kind == "b32":
-            return put(f"insert_bits({v(1)}, {v(2)}, {v(3, 'uint32_t')}, {v(4, 'uint32_t')})")
+        if op == "bfi" and kind in ("b32", "b64"):
+            return put(f"insert_bits<{ctype}>({v(1)}, {v(2)}, {v(3, 'uint32_t')}, {v(4, 'uint32_t')})")
         if op == "bfe" and kind in ("u32", "u64"):
             return put(f"extract_bits<{ctype}>({v(1)}, {v(2, 'uint32_t')}, {v(3, 'uint32_t')})")
         if op == "prmt" and len(parts) == 2:
