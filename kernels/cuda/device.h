@@ -29,6 +29,9 @@ struct alignas(8) f32x2 {
 struct alignas(16) f32x4 {
     float x, y, z, w;
 };
+struct alignas(16) u32x4 { // eight 16-bit floats, or four registers of a fragment
+    uint32_t at[4];
+};
 struct Grid {
     unsigned x, y, z;
 };
@@ -61,6 +64,8 @@ static inline const char *around_launch(const char *, void **parameters, const s
     char *name = reinterpret_cast<char *>(samc_shared_)
 #define SAMC_UNROLL _Pragma("unroll")
 #define SAMC_NO_UNROLL _Pragma("unroll 1")
+#define SAMC_UNROLL_BY(n) SAMC_PRAGMA_(unroll n)
+#define SAMC_PRAGMA_(text) _Pragma(#text)
 
 namespace samc {
 
@@ -81,6 +86,17 @@ SAMC_DEVICE uint32_t pack2(float low, float high, bf16) {
     uint32_t y;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
     return y;
+}
+// Two pairs of 16-bit floats added, each sum rounded once. (A sum of bf16 has an instruction of its own only from sm_90 on.)
+SAMC_DEVICE uint32_t add2(uint32_t x, uint32_t y, f16) {
+    uint32_t z;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(z) : "r"(x), "r"(0x3c003c00u), "r"(y)); // times one
+    return z;
+}
+SAMC_DEVICE uint32_t add2(uint32_t x, uint32_t y, bf16) {
+    uint32_t z;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(z) : "r"(x), "r"(0x3f803f80u), "r"(y));
+    return z;
 }
 SAMC_DEVICE float exp2_fast(float x) { // 2 ulp; subnormal results are zero
     float y;
@@ -199,6 +215,7 @@ typedef struct CUstream_st *cudaStream_t;
 #define SAMC_SHARED(name) char *name = emu::now.shared
 #define SAMC_UNROLL
 #define SAMC_NO_UNROLL
+#define SAMC_UNROLL_BY(n)
 #define threadIdx (emu::now.self->index)
 #define blockIdx (emu::now.block)
 #define blockDim (emu::now.block_size)
@@ -214,6 +231,8 @@ SAMC_DEVICE float bits_float(uint32_t x) { return emu::bits<float>(x); }
 SAMC_DEVICE float to_float(f16 x) { return emu::from_f16(x.bits); }
 SAMC_DEVICE uint32_t pack2(float low, float high, f16) { return emu::to_f16(low) | static_cast<uint32_t>(emu::to_f16(high)) << 16; }
 SAMC_DEVICE uint32_t pack2(float low, float high, bf16) { return emu::to_bf16(low) | static_cast<uint32_t>(emu::to_bf16(high)) << 16; }
+SAMC_DEVICE uint32_t add2(uint32_t x, uint32_t y, f16) { return emu::fma2<emu::from_f16, emu::to_f16>(x, 0x3c003c00u, y); }
+SAMC_DEVICE uint32_t add2(uint32_t x, uint32_t y, bf16) { return emu::fma2<emu::from_bf16, emu::to_bf16>(x, 0x3f803f80u, y); }
 SAMC_DEVICE float exp2_fast(float x) { return exp2f(x); }
 SAMC_DEVICE float reciprocal_fast(float x) { return 1.0f / x; }
 SAMC_DEVICE float mul_exact(float x, float y) { return x * y; } // compiled with -ffp-contract=off
@@ -312,7 +331,17 @@ SAMC_DEVICE void store(float *to, float x) { *to = x; }
 SAMC_DEVICE void store(f16 *to, float x) { to->bits = static_cast<uint16_t>(pack2(x, 0.0f, f16())); }
 SAMC_DEVICE void store(bf16 *to, float x) { to->bits = static_cast<uint16_t>(pack2(x, 0.0f, bf16())); }
 
-// Four neighbours in one access; `from` and `to` aligned to four elements.
+// The two 16-bit floats of a register.
+template <class T> SAMC_DEVICE f32x2 unpack2(uint32_t x, T) {
+    T low = {static_cast<uint16_t>(x)}, high = {static_cast<uint16_t>(x >> 16)};
+    return {to_float(low), to_float(high)};
+}
+
+// Two or four neighbours in one access; `from` and `to` aligned to as many elements.
+SAMC_DEVICE f32x2 load2(const float *from) { return *reinterpret_cast<const f32x2 *>(from); }
+template <class T> SAMC_DEVICE f32x2 load2(const T *from) { return unpack2(*reinterpret_cast<const uint32_t *>(from), T()); }
+SAMC_DEVICE void store2(float *to, f32x2 v) { *reinterpret_cast<f32x2 *>(to) = v; }
+template <class T> SAMC_DEVICE void store2(T *to, f32x2 v) { *reinterpret_cast<uint32_t *>(to) = pack2(v.x, v.y, T()); }
 SAMC_DEVICE f32x4 load4(const float *from) { return *reinterpret_cast<const f32x4 *>(from); }
 template <class T> SAMC_DEVICE f32x4 load4(const T *from) {
     u32x2 v = *reinterpret_cast<const u32x2 *>(from);
@@ -327,6 +356,11 @@ template <class T> SAMC_DEVICE void store4(T *to, f32x4 v) {
 SAMC_DEVICE float warp_sum(float x) { // over the 32 lanes, the same in every lane
     SAMC_UNROLL
     for (int lanes = 16; lanes > 0; lanes /= 2) x += shuffle_xor(x, lanes);
+    return x;
+}
+SAMC_DEVICE float warp_max(float x) {
+    SAMC_UNROLL
+    for (int lanes = 16; lanes > 0; lanes /= 2) x = fmaxf(x, shuffle_xor(x, lanes));
     return x;
 }
 SAMC_DEVICE int min_of(int a, int b) { return a < b ? a : b; }

@@ -151,6 +151,12 @@ inline float from_f16(uint32_t half) {
 uint16_t to_f16(float value);
 uint16_t to_bf16(float value);
 
+// x y + z on both halves of a register.
+template <float from(uint32_t), uint16_t to(float)> inline uint32_t fma2(uint32_t x, uint32_t y, uint32_t z) {
+    auto one = [&](int shift) { return uint32_t(to(__builtin_fmaf(from(x >> shift & 0xffff), from(y >> shift & 0xffff), from(z >> shift & 0xffff)))); };
+    return one(0) | one(16) << 16;
+}
+
 } // namespace emu
 
 #endif

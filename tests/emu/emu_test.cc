@@ -30,12 +30,16 @@ Tensor::Tensor(samc__dtype type, size_t n, Random &random, float mean, float dev
     host.resize(n);
     for (size_t i = 0; i < n; i++) {
         host[i] = rounded(type, mean + deviation * random.normal());
-        if (type == SAMC__F32) device->as<float>()[i] = host[i];
-        else device->as<uint16_t>()[i] = encode(type, host[i]);
+        set(i, host[i]);
     }
 }
 
 float Tensor::at(size_t i) const { return dtype == SAMC__F32 ? device->as<float>()[i] : decode(dtype, device->as<uint16_t>()[i]); }
+
+void Tensor::set(size_t i, float value) const {
+    if (dtype == SAMC__F32) device->as<float>()[i] = value;
+    else device->as<uint16_t>()[i] = encode(dtype, value);
+}
 
 samc__view Tensor::view(samc__view shape) const {
     shape.data = device->data();

@@ -48,6 +48,7 @@ struct Tensor {
     Tensor(samc__dtype type, size_t n);                                      // an output: NaN everywhere
     Tensor(samc__dtype type, size_t n, Random &random, float mean, float deviation); // an input
     float at(size_t i) const;                                                // of the device's memory
+    void set(size_t i, float value) const;                                   // rounded to the dtype
     samc__view view(samc__view shape) const;                                 // the shape with the device's pointer and dtype
 };
 

@@ -158,6 +158,8 @@ class Kernel:
                 return put(f"({wide})(({wide}){v(1)} * ({wide}){v(2)} + {v(3, wide)})")
             if parts[1] == "lo":
                 return put(f"({ctype})({v(1)} * {v(2)} + {v(3)})")
+        if op == "fma" and kind in ("f16x2", "bf16x2"):
+            return put(f"emu::fma2<emu::from_{kind[:-2]}, emu::to_{kind[:-2]}>({v(1)}, {v(2)}, {v(3)})")
         if op in ("min", "max") and not half:
             return put(f"{'std::f' if is_float else 'std::'}{op}({v(1)}, {v(2)})")
         if op == "neg" and not half:
