@@ -186,7 +186,11 @@ samc_status samc__store_publish(samc__store *store, const char *scratch, const c
     }
     if (status == SAMC_OK && code != 0)
         status = errno == EEXIST ? samc__fail(error, SAMC_IO, "%s: exists already and is not from this run", path) : cannot_write(path, error);
-    if (status == SAMC_OK) status = note_parent(store, path, error);
+    /* All folders up to the output, also those that were there: another shard may have made them and not synced them yet. */
+    while (status == SAMC_OK && strlen(path) > strlen(store->root)) {
+        status = note_parent(store, path, error);
+        *strrchr(path, '/') = '\0';
+    }
     free(path);
     return status;
 }

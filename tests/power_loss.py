@@ -61,12 +61,12 @@ class Folder:
     def __init__(self):
         self.names, self.synced, self.history = {}, {}, []
 
-    def set(self, name, thing):
+    def set(self, name, thing, operation=0):
         if thing is None:
             self.names.pop(name, None)
         else:
             self.names[name] = thing
-        self.history.append((name, thing))
+        self.history.append((name, thing, operation))
 
     def sync(self):
         self.synced, self.history = dict(self.names), []
@@ -77,8 +77,9 @@ class Folder:
         if dice is None:
             return self.synced
         names = dict(self.synced)
-        for name, thing in self.history:
-            if dice.random() < 0.5:
+        for name, thing, operation in self.history:
+            # The two sides of a rename reach the disk together, as file systems promise, unless one of the folders is synced.
+            if random.Random(f"{mode} {operation}").random() < 0.5:
                 names.pop(name, None) if thing is None else names.update({name: thing})
         return names
 
@@ -87,12 +88,11 @@ class Disk:
     """Folders and files below one root, as they are and as they are promised to be."""
 
     def __init__(self, root, before):
-        self.root, self.top, self.inodes = root, Folder(), {}
+        self.root, self.top, self.inodes, self.operations = root, Folder(), {}, 0
         for path, data in sorted((before or {}).items()):
             folder, name = self.parent(os.path.join(root, os.fsdecode(path)))
             folder.set(name, Folder() if data is None else File(data))
         self.sync_all(self.top)
-        self.exists = before is not None
 
     def parent(self, path):
         folder, parts = self.top, [part for part in os.path.relpath(path, self.root).split("/") if part != "."]
@@ -112,13 +112,14 @@ class Disk:
     def apply(self, entry):
         if entry.path and not (entry.path + "/").startswith(self.root + "/"):
             return  # the folder above the output: it is taken as there
+        self.operations += 1
         if entry.name == "mkdir":
             folder, name = self.parent(entry.path)
             if name:
-                folder.set(name, Folder())
+                folder.set(name, Folder(), self.operations)
         elif entry.name == "create":
             folder, name = self.parent(entry.path)
-            folder.set(name, File())
+            folder.set(name, File(), self.operations)
             self.inodes[entry.inode] = folder.names[name]
         elif entry.name == "open":
             self.inodes[entry.inode] = self.find(entry.path)
@@ -133,11 +134,11 @@ class Disk:
         elif entry.name == "rename":
             folder, name = self.parent(entry.path)
             target, new = self.parent(entry.other)
-            target.set(new, folder.names[name])
-            folder.set(name, None)
+            target.set(new, folder.names[name], self.operations)
+            folder.set(name, None, self.operations)
         elif entry.name == "unlink":
             folder, name = self.parent(entry.path)
-            folder.set(name, None)
+            folder.set(name, None, self.operations)
         else:
             raise ValueError(entry.name)
 

@@ -15,6 +15,7 @@ segment astronaut.jpg --point 224,90  # the head
 segment cat.jpg --point 166,100       # an eye
 segment coffee.jpg --box 170,15,415,290
 segment rocket.jpg --box 305,95,345,420
-$samc auto tools/examples/coffee.jpg -o $out --format overlay >/dev/null
-ls $out
+rm -rf $out/auto # samc auto refuses to mix two runs in one folder
+$samc auto tools/examples/coffee.jpg -o $out/auto --format overlay >/dev/null
+ls $out $out/auto
 echo "The overlays and cut-outs are in $out."

@@ -1,0 +1,382 @@
+"""Nothing is lost: runs that are killed, refused, out of space, without power; a thousand images, and ten thousand."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import power_loss
+from archive_case import FAULTS, HERE, OPTIONS, PHOTOS, SEED, Archive, pack, picture, ppm, put, records, tree
+from cli_test import SAMC, read, run
+
+
+FORMATS = ["--format", "rle,jsonl,coco,png,overlay", "--lines-per-file", "4"]
+
+
+class Resume(Archive):
+    def test_second_run_is_refused(self):
+        inputs = self.small_inputs()
+        self.auto(inputs, "-o", self.at("o"), code=3)
+        before = tree(self.at("o"))
+        self.failure("holds a run already; go on with it by --resume", "auto", inputs, "-o", self.at("o"), *OPTIONS)
+        lines, _ = self.auto(inputs, "-o", self.at("o"), "--resume", code=3)
+        self.assertEqual(lines, [])
+        for difference, arguments in (("points-per-side is 3, the run was begun with 2", ["--points-per-side", "3"]),
+                                      ('format is "rle", the run was begun with "rle,overlay"', ["--format", "rle"]),
+                                      ("model is ", ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors")]),
+                                      ("backend is ", ["--backend", "ref"]),
+                                      ("pred-iou-thresh is 0.5, the run was begun with 0", ["--pred-iou-thresh", "0.5"])):
+            self.failure(difference, "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS, *arguments)
+        put(self.at("in", "new.png"), picture(5)[1])
+        self.failure("new.png", "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS)
+        os.remove(self.at("in", "new.png"))
+        os.rename(self.at("in", "photo.jpg"), self.at("photo.jpg"))
+        self.failure("photo.jpg", "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS)
+        self.assertEqual(tree(self.at("o")), before)
+
+    def test_resume_begins_where_there_is_nothing(self):
+        inputs = self.small_inputs()
+        self.auto(inputs, "-o", self.at("a"), *FORMATS, code=3)
+        self.auto(inputs, "-o", self.at("b"), *FORMATS, "--resume", code=3)
+        self.same_tree(self.at("a"), self.at("b"))
+
+    def test_damaged_state(self):
+        inputs = self.small_inputs()
+        self.auto(inputs, "-o", self.at("a"), *FORMATS, code=3)
+        journal = read(self.at("a", ".samc", "journal"))
+        lines = journal.splitlines(keepends=True)
+        for name, text in (("torn", journal[:-7]), ("flipped", journal[:60] + b"\0" + journal[61:]), ("zeros", journal + bytes(300)), ("again", journal + lines[3]),
+                           ("first", lines[0]), ("gap", b"".join(lines[:4] + lines[5:]))):
+            out = self.at(name)
+            shutil.copytree(self.at("a"), out)
+            shutil.rmtree(os.path.join(out, ".samc"))
+            shutil.copytree(self.at("a", ".samc"), os.path.join(out, ".samc"))
+            left = next((i for i, (a, b) in enumerate(zip(lines, text.splitlines(keepends=True))) if a != b), min(len(lines), text.count(b"\n"))) - 1
+            if left < 10:  # what was published by records that are gone is where a crash would have left it
+                for published in ["annotations.json"] + [f"masks-{part:05}.jsonl" for part in range(left // 4, 3)]:
+                    os.rename(os.path.join(out, published), os.path.join(out, ".samc", published))
+                images = json.loads(read(os.path.join(out, ".samc", "annotations.json")))["images"]
+                put(os.path.join(out, ".samc", "images.part"), ("\n" + ",\n".join(map(json.dumps, images))).encode())
+            put(os.path.join(out, ".samc", "journal"), text)
+            redone, _ = self.auto(inputs, "-o", out, *FORMATS, "--resume", code=3)
+            self.assertEqual(len(redone), 10 - left if left else 9, name)  # the image that fails is the first
+            self.same_tree(out, self.at("a"))
+        put(self.at("a", ".samc", "journal"), b"something else\n")
+        self.failure("not a journal", "auto", inputs, "-o", self.at("a"), *FORMATS, "--resume", *OPTIONS)
+
+    def test_missing_bytes_are_noticed(self):
+        inputs = self.small_inputs()
+        self.auto(inputs, "-o", self.at("o"), "--format", "jsonl", code=3)
+        journal = read(self.at("o", ".samc", "journal")).splitlines(keepends=True)
+        put(self.at("o", ".samc", "journal"), b"".join(journal[:6]))
+        put(self.at("o", ".samc", "masks.jsonl"), read(self.at("o", "masks.jsonl"))[:20])
+        self.failure("synced data was lost", "auto", inputs, "-o", self.at("o"), "--format", "jsonl", "--resume", *OPTIONS)
+
+    def start(self, *arguments, **more):
+        return subprocess.Popen([SAMC, "auto", *map(str, arguments), *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+
+    def wait_for(self, process, folder, count):
+        while records(folder) < count and process.poll() is None:
+            time.sleep(0.002)
+
+    def many(self, count):
+        for i in range(count):
+            ending, data = picture(i)
+            put(self.at("in", f"{i % 7}", f"{i}.{ending}"), data)
+        return self.at("in")
+
+    def test_signals(self):
+        inputs = self.many(150)
+        self.auto(inputs, "-o", self.at("whole"), *FORMATS, "--no-sync")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            out = self.at(number.name)
+            process = self.start(inputs, "-o", out, *FORMATS)
+            self.wait_for(process, out, 10)
+            process.send_signal(number)
+            printed, err = process.communicate()
+            self.assertEqual(process.returncode, 128 + number, err)
+            done = records(out)
+            self.assertIn(f"{done} of 150 images are done", err.decode())
+            self.assertEqual(len(printed.splitlines()), done)
+            self.assertTrue(10 <= done < 150, done)
+            self.assertEqual(os.listdir(os.path.join(out, ".samc", "tmp")), [])
+            lines, _ = self.auto(inputs, "-o", out, *FORMATS, "--resume")
+            self.assertEqual(len(lines), 150 - done)
+            self.same_tree(out, self.at("whole"))
+
+    def test_ignored_signals_stay_ignored(self):
+        inputs = self.small_inputs()
+        process = self.start(inputs, "-o", self.at("o"), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        process.send_signal(signal.SIGHUP)
+        process.communicate()
+        self.assertEqual(process.returncode, 3)
+
+    def test_two_at_once(self):
+        inputs = self.many(200)
+        process = self.start(inputs, "-o", self.at("o"), *FORMATS)
+        self.wait_for(process, self.at("o"), 5)
+        self.failure("another process", "auto", inputs, "-o", self.at("o"), *FORMATS, "--resume", *OPTIONS)
+        process.communicate()
+        self.assertEqual(process.returncode, 0)
+
+    def test_standard_output_gone(self):
+        inputs = self.many(40)
+        with open("/dev/full", "w") as full:
+            code, _, err = run("auto", inputs, "-o", self.at("o"), *FORMATS, *OPTIONS, "-q", stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(code, 1)
+        self.assertIn("cannot write to standard output", err)
+        self.auto(inputs, "-o", self.at("o"), *FORMATS, "--resume")
+        self.auto(inputs, "-o", self.at("whole"), *FORMATS)
+        self.same_tree(self.at("o"), self.at("whole"))
+
+    def test_full_disk(self):
+        """A file system of half a megabyte, or where none can be mounted the layer that says there is no space left."""
+        inputs = self.many(120)
+        self.auto(inputs, "-o", self.at("whole"), *FORMATS, "--no-sync")
+        os.makedirs(self.at("small"))
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,nr_inodes=100k", "none", self.at("small")], capture_output=True).returncode == 0
+        if mounted:
+            self.addCleanup(subprocess.run, ["umount", self.at("small")])
+        elif not FAULTS:
+            self.skipTest("nothing can be mounted, and SAMC_FAULTS is not set")
+        faults = None if mounted else {**os.environ, **fault_environment(self.at("small"), at=400, error=28, always=True)}
+        code, out, err = run("auto", inputs, "-o", self.at("small", "out"), *FORMATS, *OPTIONS, env=faults)
+        self.assertEqual(code, 1, err)
+        self.assertIn("No space left on device", err)
+        done = records(self.at("small", "out"))
+        self.assertTrue(0 < done < 120, done)
+        self.assertEqual(len(out.splitlines()), done)
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,size=100m", self.at("small")], check=True)
+        lines, _ = self.auto(inputs, "-o", self.at("small", "out"), *FORMATS, "--resume")
+        self.assertEqual(len(lines), 120 - done)
+        self.same_tree(self.at("small", "out"), self.at("whole"))
+
+    def test_read_only(self):
+        inputs = self.small_inputs()
+        os.makedirs(self.at("fixed"))
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", self.at("fixed")], capture_output=True).returncode == 0:
+            self.addCleanup(subprocess.run, ["umount", self.at("fixed")])
+        elif os.geteuid() == 0:
+            self.skipTest("root writes everywhere, and nothing can be mounted")
+        else:
+            os.chmod(self.at("fixed"), 0o555)
+        for out in (self.at("fixed"), self.at("fixed", "new")):
+            code, printed, err = run("auto", inputs, "-o", out, *OPTIONS, "-q")
+            self.assertEqual((code, printed, err.count("\n")), (1, b"", 1), err)
+            self.assertIn("fixed", err)
+
+
+def fault_environment(root, log=None, at=None, error=0, always=False):
+    made = {"LD_PRELOAD": FAULTS, "SAMC_FAULT_ROOT": root}
+    if log is not None:
+        made["SAMC_FAULT_LOG"] = log
+    if at is not None:
+        made |= {"SAMC_FAULT_AT": str(at), "SAMC_FAULT_ERRNO": str(error)}
+    return made | ({"SAMC_FAULT_ALWAYS": "1"} if always else {})
+
+
+@unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
+class Faults(Archive):
+    """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost."""
+    points = 12  # of the record that are tried; the full tier tries all
+
+    def traced(self, out, *arguments, code=3, **faults):
+        log = self.at("log")
+        if os.path.exists(log):
+            os.remove(log)
+        got, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, *OPTIONS, *arguments, env={**os.environ, **fault_environment(out, log, **faults)})
+        if code is not None:
+            self.assertEqual(got, code, err)
+        return got, printed, err, power_loss.read_log(log) if os.path.exists(log) else []
+
+    def was_shorter(self, code, log, at):
+        """Images that happen to be committed together need fewer operations: this run had ended before the one that was to be struck."""
+        return code == 3 and len(log) <= at
+
+    def setUp(self):
+        super().setUp()
+        self.inputs = self.small_inputs(5)
+        self.whole = self.at("whole")
+        self.trace = self.traced(self.whole)[3]
+        self.total = 9
+
+    def chosen(self, count):
+        return range(count) if self.points is None else sorted(self.dice.sample(range(count), min(count, self.points)))
+
+    def resumed(self, out, done, what):
+        """Goes on and compares; `done` images at least are not done again."""
+        code, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *OPTIONS)
+        self.assertEqual(code, 3, f"{what}: {err}")
+        self.assertLessEqual(len(printed.splitlines()), self.total - done, what)
+        self.assertEqual(tree(out) == tree(self.whole), True, f"{what}, seed {SEED}: {power_loss.difference(tree(out), tree(self.whole))}")
+
+    def test_killed_at_any_operation(self):
+        for at in self.chosen(len(self.trace)):
+            out = self.at(f"k{at}")
+            code, _, err, log = self.traced(out, at=at, code=None)
+            if not self.was_shorter(code, log, at):
+                self.assertEqual(code, -9, f"operation {at}: {err}")
+            good = power_loss.journaled(log)
+            self.resumed(out, good, f"killed before operation {at}")
+            shutil.rmtree(out)
+
+    def test_any_operation_fails(self):
+        for at in self.chosen(len(self.trace)):
+            for error in (28, 5):  # no space left on device, input/output error
+                out = self.at(f"e{at}-{error}")
+                code, _, err, log = self.traced(out, at=at, error=error, code=None)
+                if not self.was_shorter(code, log, at):
+                    self.assertEqual(code, 1, f"operation {at} fails with {error}: {err}")
+                    self.assertEqual(sum(line.startswith("samc: ") for line in err.splitlines()), 1, err)
+                self.resumed(out, power_loss.journaled(log), f"operation {at} failed with {error}")
+                shutil.rmtree(out)
+
+    def test_power_lost_at_any_operation(self):
+        for at in self.chosen(len(self.trace) + 1):
+            for mode in ("nothing unsynced", "names without data", f"seed {self.dice.randrange(1 << 30)}"):
+                out = self.at(f"p{at}")
+                power_loss.crash(self.trace[:at], self.whole, out, mode)
+                self.resumed(out, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, {mode}")
+                shutil.rmtree(out)
+
+    def test_power_lost_twice(self):
+        for round in range(3 if self.points is not None else 30):
+            at, out = self.dice.randrange(len(self.trace)), self.at(f"t{round}")
+            power_loss.crash(self.trace[:at], self.whole, out, f"seed {round}")
+            first = tree(out)
+            trace = self.traced(out, "--resume")[3]
+            cut, again = self.dice.randrange(len(trace) + 1), self.at(f"u{round}")
+            power_loss.crash(trace[:cut], out, again, f"seed {round + 1000}", first)
+            self.resumed(again, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, then {cut} of the next run")
+
+    def test_the_replay_sees_missing_syncs(self):
+        """A run that did not sync its results, or its folders, would be caught: the same record without these operations."""
+        end = max(i for i, entry in enumerate(self.trace) if entry.name == "sync" and entry.path.endswith("/journal"))
+        for what, drop in (("results", lambda path: "/tmp/" in path), ("folders", lambda path: path.endswith(("/out", "/whole", "/part0"))),
+                           ("lines", lambda path: path.endswith(".jsonl")), ("annotations", lambda path: path.endswith("annotations.json"))):
+            weak = [entry for entry in self.trace[:end + 1] if not (entry.name == "sync" and drop(entry.path))]
+            self.assertLess(len(weak), end + 1)
+            caught = False
+            for mode in ("nothing unsynced", "names without data"):
+                out = self.at("weak")
+                power_loss.crash(weak, self.whole, out, mode)
+                run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *OPTIONS)
+                caught = caught or tree(out) != tree(self.whole)
+                shutil.rmtree(out)
+            self.assertTrue(caught, f"{what} were not synced, and nobody noticed")
+
+
+class AllFaults(Faults):
+    points = None
+
+
+# ---- Many images -----------------------------------------------------------------------------------------------------
+
+class Thousand(Archive):
+    COUNT, KILLS = 1000, 10
+    folders_in = None  # a disk, if the usual place for temporary files is one
+
+    def make(self, count):
+        folder, tar, zipped = [], [], []
+        for i in range(count):
+            ending, data = picture(i) if i % 10 else ("jpg", read(PHOTOS[i // 10 % len(PHOTOS)]))
+            if i % 97 == 5:
+                data = data[:len(data) // 2]
+            (folder if i % 5 < 3 else tar if i % 5 == 3 else zipped).append((f"{i // 100:02}/{i:04}.{ending}", data))
+        for name, data in folder:
+            put(self.at("in", name), data)
+        pack(self.at("in", "shards", "a.tar"), tar)
+        pack(self.at("in", "shards", "b.tar.gz"), zipped)
+        for name in ("cat", "coffee"):
+            shutil.copy(os.path.join(HERE, "..", "tools", "examples", name + ".jpg"), self.at("in"))
+        return self.at("in"), count + 2
+
+    def result_files(self, out):
+        """Results that are there, with what would change if they were written again."""
+        found = {}
+        for where, _, files in os.walk(out):
+            if ".samc" not in where:
+                for name in files:
+                    if name.endswith((".json", ".png", ".csv")) and not name.startswith(("annotations", "masks")):
+                        path = os.path.join(where, name)
+                        information = os.stat(path)
+                        found[path] = (information.st_ino, information.st_mtime_ns)
+        return found
+
+    def test_killed_ten_times(self):
+        inputs, total = self.make(self.COUNT)
+        formats = ["--format", "rle,jsonl,coco,png,overlay", "--lines-per-file", "150"]
+        begun = time.time()
+        lines, _ = self.auto(inputs, "-o", self.at("whole"), *formats, "--no-sync", code=3)
+        order = [line["image"] for line in lines]
+        out, done, seen = self.at("out"), 0, []
+        for kill in range(self.KILLS):
+            process = subprocess.Popen([SAMC, "auto", inputs, "-o", out, *formats, "--resume", *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            target = done + self.dice.randrange(self.COUNT // 40, self.COUNT // 13)
+            while records(out) < target and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(self.dice.random() * 0.02)
+            process.kill()
+            printed, err = process.communicate()
+            self.assertEqual(process.returncode, -9, f"kill {kill} came too late: {err.decode()}")
+            now = records(out)
+            self.assertTrue(done < now < total, f"kill {kill} did not hit mid-run: {done}, {now}")
+            seen.append((now, self.result_files(out), [json.loads(line)["image"] for line in printed.splitlines() if line.endswith(b"}")]))
+            done = now
+        lines, _ = self.auto(inputs, "-o", out, *formats, "--resume", code=3)
+        seen.append((total, self.result_files(out), [line["image"] for line in lines]))
+        self.same_tree(out, self.at("whole"))
+        # An image that the journal had was neither printed again nor its files written again.
+        place = {image: i for i, image in enumerate(order)}
+        names = {record.split()[0]: record for record in read(os.path.join(out, ".samc", "journal")).decode().splitlines()[1:]}
+        self.assertEqual(len(names), total)
+        failed_before = [0]
+        for record in read(os.path.join(out, ".samc", "journal")).decode().splitlines()[1:]:
+            failed_before.append(failed_before[-1] + (record.split()[1] == "failed"))
+        for (now, files, _), (_, later, printed) in zip(seen, seen[1:]):
+            first = now - failed_before[now]  # images done without failure, hence printed, before this run
+            self.assertEqual([place[image] for image in printed if place[image] < first], [], "done again")
+            kept = {path: stamp for path, stamp in files.items() if self.number(path, out, order, inputs) < first}
+            self.assertEqual([path for path, stamp in kept.items() if later[path] != stamp], [], "written again")
+        print(f"{total} images, {self.KILLS} kills at {[now for now, _, _ in seen[:-1]]}: {time.time() - begun:.1f} s, seed {SEED}", file=sys.stderr)
+
+    def number(self, path, out, order, inputs):
+        """Place in the order of the image that a result belongs to."""
+        if not hasattr(self, "places"):
+            self.places = {os.path.relpath(image, inputs): i for i, image in enumerate(order)}
+        key = os.path.relpath(path, out)
+        for end in (".overlay.png", ".json"):
+            if key.endswith(end) and key[:-len(end)] in self.places:
+                return self.places[key[:-len(end)]]
+        return self.places[os.path.dirname(key)]
+
+
+class Few(Thousand):
+    COUNT, KILLS = 150, 3
+
+
+class Memory(Archive):
+    folders_in = None
+
+    def peak(self, count):
+        """Bytes that a run over `count` images of 300 x 200 pixels holds at most."""
+        rgb = random.Random(7).randbytes(300 * 200 * 3)
+        data = ppm(300, 200, rgb)
+        pack(self.at(f"{count}.tar"), [(f"{i:06}.ppm", data) for i in range(count)])
+        process = subprocess.Popen([SAMC, "auto", self.at(f"{count}.tar"), "-o", self.at(f"out{count}"), "--format", "jsonl,coco", "--no-sync", "-q", *OPTIONS,
+                                    "--points-per-side", "1"], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        self.assertEqual(status, 0)
+        self.assertEqual(read(self.at(f"out{count}", "masks.jsonl" if count <= 10000 else "masks-00000.jsonl")).count(b"\n"), min(count, 10000))
+        return usage.ru_maxrss * 1024
+
+    def test_memory_is_flat(self):
+        few, many = self.peak(500), self.peak(10000)
+        print(f"peak memory: 500 images {few / 1e6:.1f} MB, 10000 images {many / 1e6:.1f} MB", file=sys.stderr)
+        # Names take about 150 bytes an image; the images would take 1.8 GB.
+        self.assertLess(many - few, 9500 * 400 + 4e6)
