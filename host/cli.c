@@ -18,7 +18,7 @@ static const char common_help[] =
     "  --model FILE          safetensors written by 'samc convert', or a PyTorch .pth checkpoint\n"
     "                        (default: the installed " DEFAULT_MODEL ")\n"
     "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
-    "  --precision NAME      auto or f32 (default: auto, f32 on a CPU)\n"
+    "  --precision NAME      auto, f32, f16 or bf16 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
     "  --threads N           1 to 256 (default: one for each processor)\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
@@ -103,7 +103,7 @@ static int index_of(const char *name, const char *const *names) {
 /* Returns false where the program is to stop, with the exit code set. */
 static bool common_option(samc__cli *cli, int option) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
-    static const char *const precisions[] = {"auto", "f32", NULL};              /* in the order of samc_precision */
+    static const char *const precisions[] = {"auto", "f32", "f16", "bf16", NULL}; /* in the order of samc_precision */
     int index;
     cli->exit_code = SAMC__EXIT_OK;
     switch (option) {
@@ -118,7 +118,7 @@ static bool common_option(samc__cli *cli, int option) {
     case SAMC__CLI_PRECISION:
         index = index_of(optarg, precisions);
         cli->options.precision = (samc_precision)index;
-        if (index < 0) cli->exit_code = samc__cli_usage(cli, "--precision is auto or f32, not '%s'", optarg);
+        if (index < 0) cli->exit_code = samc__cli_usage(cli, "--precision is auto, f32, f16 or bf16, not '%s'", optarg);
         return index >= 0;
     case SAMC__CLI_THREADS:
         if (samc__cli_integer(optarg, 1, 256, &cli->options.threads)) return true;

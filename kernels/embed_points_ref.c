@@ -9,15 +9,14 @@ samc_status samc__embed_points_check(const samc__embed_points_args *a, samc_erro
     for (int i = 0; i < 4; i++) SAMC__REQUIRE(error, "embed_points", samc__is1(a->label_embed[i], c));
     SAMC__REQUIRE(error, "embed_points", samc__is1(a->not_a_point, c));
     SAMC__REQUIRE(error, "embed_points", samc__is2(a->y, a->tokens, c));
-    for (int64_t t = 0; t < a->tokens; t++) SAMC__REQUIRE(error, "embed_points", a->labels[t] >= -1 && a->labels[t] <= 3);
     return SAMC_OK;
 }
 
 double samc__embed_points_flops(const samc__embed_points_args *a) { return 7.0 * (double)a->y.n[0] * (double)a->y.n[1]; }
 
 samc_status samc__embed_points_ref(const samc__exec *exec, const samc__embed_points_args *a) {
-    (void)exec;
     int64_t c = a->y.n[1];
+    for (int64_t t = 0; t < a->tokens; t++) SAMC__REQUIRE(exec->error, "embed_points", a->labels[t] >= -1 && a->labels[t] <= 3);
     float size = (float)a->img_size;
     for (int64_t t = 0; t < a->tokens; t++) {
         float *out = samc__f32(a->y) + t * c;

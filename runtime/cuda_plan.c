@@ -63,13 +63,15 @@ static samc_status plan_decode(const samc__exec *exec, const samc_model *model, 
     size_t embedding = (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->precision);
     size_t masks = (size_t)c->mask_tokens - 1, of_mask = 16 * (size_t)c->grid * (size_t)c->grid * sizeof(float);
     void *key_pe = allocate(exec, embedding), *embeddings = allocate(exec, (size_t)images * embedding);
+    samc__image_side side = samc__image_side_at(model, 1, allocate(exec, samc__image_side_bytes(model, 1)), 0);
+    SAMC__TRY(samc__image_side_make(exec, model, embeddings, key_pe, 1, &side));
     void *logits = allocate(exec, (size_t)prompts * masks * of_mask), *iou = allocate(exec, (size_t)prompts * masks * sizeof(float));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
     samc__geometry geometry = samc__geometry_of(c->img_size, c->img_size, c->img_size);
     samc__prompt_batch args = {.prompts = batch, .count = prompts, .images = 1, .tokens = samc__prompt_tokens(&prompt), .geometry = &geometry,
-                               .embeddings = embeddings, .key_pe = key_pe};
+                               .embeddings = embeddings, .side = side, .key_pe = key_pe};
     return samc__decode(exec, model, &args, true, logits, iou);
 }
 
