@@ -10,6 +10,7 @@
 //   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
 //   SAMC_EMU_REPORT=FILE what ran, how often, how long
 #include "cuda_twin.h"
+#include "emu_control.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -68,8 +69,8 @@ uint64_t setting(const char *name, uint64_t otherwise) {
 
 struct Twin {
     std::recursive_mutex mutex;
-    uint64_t seed = setting("SAMC_EMU_SEED", 0), memory = setting("SAMC_EMU_MEMORY", uint64_t(8) << 30);
-    uint64_t refuse = setting("SAMC_EMU_REFUSE", 0), lose = setting("SAMC_EMU_LOSE", 0);
+    samc_emu_settings set = {setting("SAMC_EMU_SEED", 0), setting("SAMC_EMU_MEMORY", uint64_t(8) << 30), setting("SAMC_EMU_REFUSE", 0),
+                             setting("SAMC_EMU_LOSE", 0)};
     uint64_t allocations = 0, works = 0, used = 0;
     cudaError_t lost = cudaSuccess, latest = cudaSuccess;
     bool open = false; // device memory is readable now
@@ -82,16 +83,20 @@ struct Twin {
 
 void at_exit();
 
+void apply(const samc_emu_settings &set) {
+    emu::config.order = set.seed % 3 == 0 ? emu::Order::forward : set.seed % 3 == 1 ? emu::Order::reverse : emu::Order::random;
+    emu::config.seed = set.seed;
+    emu::config.early_copies = set.seed % 2 != 0;
+    emu::config.what = "stream seed " + std::to_string(set.seed);
+}
+
 Twin &twin() {
     static Twin *t = [] { // never destroyed: the engine may be torn down later
         Twin *made = new Twin;
-        emu::config.order = made->seed % 3 == 0 ? emu::Order::forward : made->seed % 3 == 1 ? emu::Order::reverse : emu::Order::random;
-        emu::config.seed = made->seed;
         emu::submit = [](void *stream, const char *kernel, std::function<void()> run) {
             emu::enqueue(static_cast<cudaStream_t>(stream), kernel, std::move(run));
         };
-        emu::config.early_copies = made->seed % 2 != 0;
-        emu::config.what = "stream seed " + std::to_string(made->seed);
+        apply(made->set);
         atexit(at_exit);
         return made;
     }();
@@ -141,7 +146,7 @@ bool run_first(cudaStream_t stream, bool force) {
     } else if (first.event) {
         if (first.version > first.event->completed) first.event->completed = first.version;
     } else if (t.lost == cudaSuccess) {
-        if (++t.works == t.lose) t.lost = cudaErrorLaunchFailure;
+        if (++t.works == t.set.lose) t.lost = cudaErrorLaunchFailure;
         else {
             Opened opened;
             double start = seconds();
@@ -223,7 +228,7 @@ cudaError_t result(cudaError_t code) {
     return code;
 }
 
-bool refused() { return ++twin().allocations == twin().refuse; }
+bool refused() { return ++twin().allocations == twin().set.refuse; }
 
 void copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width, size_t height) {
     for (size_t y = 0; y < height; y++) std::memcpy(to + y * to_pitch, from + y * from_pitch, width);
@@ -256,24 +261,28 @@ cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, 
     return result(cudaSuccess);
 }
 
-void at_exit() {
+void check_given_back() {
     Twin &t = twin();
     size_t pieces = 0, bytes = 0, streams = 0, events = 0;
     for (auto &entry : t.device)
         if (!entry.second.freed) pieces++, bytes += entry.second.bytes;
     for (auto &s : t.streams) streams += !s->destroyed;
     for (auto &e : t.events) events += !e->destroyed;
-    if (const char *path = getenv("SAMC_EMU_REPORT")) {
-        FILE *file = fopen(path, "w");
-        for (auto &entry : t.ran)
-            if (file) fprintf(file, "%-28s %8llu times %9.3f s\n", entry.first.c_str(), (unsigned long long)entry.second.times, entry.second.seconds);
-        if (file) fclose(file);
-    }
     if (pieces + t.pinned.size() + streams + events == 0) return;
     fflush(nullptr);
     fprintf(stderr, "emu: ERROR: not given back: %zu pieces of device memory (%zu bytes), %zu of pinned memory, %zu streams, %zu events\n", pieces, bytes,
             t.pinned.size(), streams, events);
     _exit(2);
+}
+
+void at_exit() {
+    if (const char *path = getenv("SAMC_EMU_REPORT")) {
+        FILE *file = fopen(path, "w");
+        for (auto &entry : twin().ran)
+            if (file) fprintf(file, "%-28s %8llu times %9.3f s\n", entry.first.c_str(), (unsigned long long)entry.second.times, entry.second.seconds);
+        if (file) fclose(file);
+    }
+    check_given_back();
 }
 
 } // namespace
@@ -295,6 +304,22 @@ void check_device(const void *p, size_t bytes, const char *call) {
 }
 
 } // namespace emu
+
+void samc_emu_begin(const samc_emu_settings *settings) {
+    Lock lock(twin().mutex);
+    Twin &t = twin();
+    check_given_back();
+    for (auto &entry : t.device) munmap(entry.second.map, entry.second.map_bytes);
+    t.device.clear();
+    t.streams.clear();
+    t.events.clear();
+    t.set = *settings;
+    t.allocations = t.works = t.used = 0;
+    t.lost = t.latest = cudaSuccess;
+    apply(t.set);
+}
+uint64_t samc_emu_allocations(void) { return twin().allocations; }
+uint64_t samc_emu_works(void) { return twin().works; }
 
 // ---- The calls ----------------------------------------------------------------------------------------------------------
 
@@ -320,7 +345,7 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     if (device != 0) return result(cudaErrorInvalidValue);
-    *p = {"emulated device", size_t(twin().memory), 8, 0, 108};
+    *p = {"emulated device", size_t(twin().set.memory), 8, 0, 108};
     return result(cudaSuccess);
 }
 cudaError_t cudaDriverGetVersion(int *version) {
@@ -337,12 +362,13 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
     Twin &t = twin();
     *memory = nullptr;
     if (bytes == 0) return result(cudaErrorInvalidValue);
-    if (refused() || t.used + bytes > t.memory) return result(cudaErrorMemoryAllocation);
+    if (refused() || t.used + bytes > t.set.memory) return result(cudaErrorMemoryAllocation);
     size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment, inner = (rounded + kPage - 1) / kPage * kPage;
     Piece p = {nullptr, inner + 2 * kPage, bytes, rounded - bytes, false};
     void *map = mmap(nullptr, p.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) return result(cudaErrorMemoryAllocation);
     p.map = static_cast<char *>(map);
+    madvise(map, p.map_bytes, MADV_HUGEPAGE); // thousands of page faults fewer
     char *data = p.map + kPage + inner - rounded;
     std::memset(data, 0xff, bytes);
     std::memset(data + bytes, kSlack, p.slack);
@@ -415,8 +441,8 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     Lock lock(twin().mutex);
     Twin &t = twin();
     if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
-    uint64_t mixed = (t.seed * 0x9e3779b97f4a7c15u + t.streams.size()) * 0xbf58476d1ce4e5b9u;
-    bool prompt = t.seed == 0 ? false : t.seed == 1 ? true : (mixed >> 40 & 1) != 0;
+    uint64_t mixed = (t.set.seed * 0x9e3779b97f4a7c15u + t.streams.size()) * 0xbf58476d1ce4e5b9u;
+    bool prompt = t.set.seed == 0 ? false : t.set.seed == 1 ? true : (mixed >> 40 & 1) != 0;
     t.streams.emplace_back(new CUstream_st{{}, prompt, false});
     *stream = t.streams.back().get();
     return result(cudaSuccess);

@@ -1,0 +1,29 @@
+/* emu_control.h - what a test sets on the emulated device, and asks it. Programs that do not take these from the environment
+ * (cuda_twin.cc). */
+#ifndef SAMC_TESTS_EMU_TWINS_EMU_CONTROL_H
+#define SAMC_TESTS_EMU_TWINS_EMU_CONTROL_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct samc_emu_settings {
+    uint64_t seed;   /* which streams are late or prompt, and the order of threads: 0 all late, 1 all prompt */
+    uint64_t memory; /* bytes of the device */
+    uint64_t refuse; /* the number of the allocation that fails; 0: none */
+    uint64_t lose;   /* the number of the piece of work at which the device fails; 0: none */
+} samc_emu_settings;
+
+/* A device as new. Ends the process when something of the one before was not given back. */
+void samc_emu_begin(const samc_emu_settings *settings);
+
+/* Since then. */
+uint64_t samc_emu_allocations(void);
+uint64_t samc_emu_works(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
