@@ -219,6 +219,54 @@ Test(predict, same_bits_for_prompts_of_several_images) {
     free(mask);
 }
 
+/* Logits of one point on image `index` of those that are set. */
+static void logits_of_point(samc_session *session, int index, float *logits, size_t floats) {
+    float point[2] = {21, 18};
+    int32_t label = 1;
+    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1, .image = index};
+    samc_result *result = NULL;
+    cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
+    memcpy(logits, samc_result_logits(result), floats * sizeof(float));
+    samc_result_free(result);
+}
+
+/* What a session keeps of an image between predictions is that image's: other images, several at once, one of them, replaced ones. */
+Test(session, keeps_no_other_image) {
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
+    samc_session *session = open_session(model);
+    samc_model_info info;
+    samc_model_get_info(model, &info);
+    size_t floats = (size_t)info.multimask_outputs * (size_t)info.low_res * (size_t)info.low_res;
+    float *expected[3], *seen = malloc(floats * sizeof(float)), point[6] = {5, 6, 30, 20, 40, 31};
+    int32_t label = 1;
+    uint8_t pixels[3][WIDTH * HEIGHT * 3];
+    samc_image images[3];
+    samc_prompt prompts[3];
+    for (int i = 0; i < 3; i++) {
+        images[i] = picture(pixels[i], 6 * i);
+        prompts[i] = (samc_prompt){.points = point + 2 * i, .labels = &label, .point_count = 1, .image = i};
+        expected[i] = malloc(floats * sizeof(float));
+        cr_assert_eq(samc_set_image(session, &images[i]), SAMC_OK);
+        logits_of_point(session, 0, expected[i], floats);
+        cr_expect(i == 0 || memcmp(expected[i], expected[0], floats * sizeof(float)) != 0);
+    }
+    cr_assert_eq(samc_set_images(session, images, 3), SAMC_OK);
+    static const int order[] = {0, 2, 1, 1, 2, 0};
+    for (int i = 0; i < 6; i++) {
+        if (i == 2) { /* all three in one batch: what is kept then covers each */
+            samc_result *result = NULL;
+            cr_assert_eq(samc_predict(session, prompts, 3, true, &result), SAMC_OK);
+            samc_result_free(result);
+        }
+        logits_of_point(session, order[i], seen, floats);
+        cr_expect_eq(memcmp(seen, expected[order[i]], floats * sizeof(float)), 0, "prediction %d, image %d", i, order[i]);
+    }
+    for (int i = 0; i < 3; i++) free(expected[i]);
+    free(seen);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
 Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
     samc_model *model = open_model(SAMC_BACKEND_REF, 2);
     samc_session *session = open_session(model);
