@@ -101,18 +101,14 @@ static bool is_matrix(const samc__weights *w, const float *const *slot, int rank
     return rank >= 2;
 }
 
-/* Places `elements` of `from` and points *slot at the device's copy. `c_in` > 0: a 3x3 convolution, [c_out, c_in, 3, 3] in the file and
- * [c_out, 3, 3, c_in] on the device. */
-static samc_status place_tensor(loading *l, const float **slot, const float *from, int64_t elements, samc__dtype type, int64_t c_in) {
+/* Places `elements` of `from` and points *slot at the device's copy. */
+static samc_status place_tensor(loading *l, const float **slot, const float *from, int64_t elements, samc__dtype type) {
     size_t bytes = (size_t)elements * samc__dtype_size(type);
     char *to = l->base + l->at;
     l->at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (bytes > l->largest) l->largest = bytes;
     if (l->base == NULL) return SAMC_OK;
-    for (int64_t i = 0; i < elements; i++) {
-        int64_t tap = i / (c_in > 0 ? c_in : 1) % 9, source = c_in > 0 ? (i / (9 * c_in) * c_in + i % c_in) * 9 + tap : i;
-        samc__store_element(type, l->staging, i, from[source]);
-    }
+    for (int64_t i = 0; i < elements; i++) samc__store_element(type, l->staging, i, from[i]);
     SAMC__CUDA_TRY(l->error, cudaMemcpy(to, l->staging, bytes, cudaMemcpyHostToDevice), "while weights were uploaded");
     *slot = (const float *)(const void *)to;
     return SAMC_OK;
@@ -124,14 +120,14 @@ static samc_status load_tensor(void *context, const float **slot, const char *na
     int64_t elements = 1;
     for (int i = 0; i < rank; i++) elements *= shape[i];
     samc__dtype type = is_matrix(l->weights, slot, rank) ? l->precision : SAMC__F32;
-    return place_tensor(l, slot, *slot, elements, type, slot == &l->weights->neck_conv2 ? shape[1] : 0);
+    return place_tensor(l, slot, *slot, elements, type);
 }
 
 static samc_status walk_tensors(loading *l) {
     SAMC__TRY(samc__manifest_visit(l->config, l->weights, load_tensor, l));
     for (int i = 0; i < l->config->depth; i++) { /* last: until now these are the host's biases */
         samc__block_weights *w = &l->weights->blocks[i];
-        if (w->pad_qkv != NULL) SAMC__TRY(place_tensor(l, &w->pad_qkv, w->pad_qkv, 3 * (int64_t)l->config->embed_dim, l->precision, 0));
+        if (w->pad_qkv != NULL) SAMC__TRY(place_tensor(l, &w->pad_qkv, w->pad_qkv, 3 * (int64_t)l->config->embed_dim, l->precision));
     }
     return SAMC_OK;
 }

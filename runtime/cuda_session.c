@@ -240,7 +240,7 @@ static samc_status open_lane(lane *l, samc__cuda_session *s, const samc__lane_pl
     l->cuda = (samc__cuda){.error = s->error, .reserve = reserve};
     SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&l->cuda.stream, cudaStreamNonBlocking), "when a stream was made");
     SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&l->reached, cudaEventDisableTiming), "when an event was made");
-    SAMC__TRY(samc__libraries_open(&l->cuda.libraries, l->cuda.stream, s->error));
+    SAMC__TRY(samc__libraries_open(&l->cuda.libraries, s->error));
     SAMC__TRY(reserve(&l->cuda, plan->scratch));
     return add_chunk(l, plan->arena) ? SAMC_OK : samc__fail(s->error, SAMC_OUT_OF_MEMORY, "not enough GPU memory for a session: %zu bytes", plan->arena);
 }

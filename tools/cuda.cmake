@@ -1,7 +1,7 @@
 # The CUDA backend: whether this build has it (SAMC_WITH_CUDA), its sources, and which operators still lack a kernel. The emulation
 # (tests/emu) compiles the same sources against its twins of the runtime, with or without a toolkit.
 
-# Host side, C; includes the headers of the CUDA runtime, cuBLASLt and cuDNN.
+# Host side, C; includes the headers of the CUDA runtime and cuBLASLt.
 set(SAMC_CUDA_SOURCES
     ${CMAKE_SOURCE_DIR}/runtime/cuda_device.c
     ${CMAKE_SOURCE_DIR}/runtime/cuda_session.c
@@ -9,14 +9,14 @@ set(SAMC_CUDA_SOURCES
     ${CMAKE_SOURCE_DIR}/kernels/cuda/ops_cuda.c
     ${CMAKE_SOURCE_DIR}/kernels/cuda/libraries.c)
 
-# Kernels: every kernels/x_cuda.cu. Operators of the list without one (conv3x3 is cuDNN's) are named to the compiler and refuse.
+# Kernels: every kernels/x_cuda.cu. Operators of the list without one are named to the compiler and refuse.
 file(GLOB kernel_files RELATIVE ${CMAKE_SOURCE_DIR}/kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*_cuda.cu)
 string(REPLACE "_cuda.cu" "" SAMC_CUDA_KERNELS "${kernel_files}")
 file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/ops_list.h operators REGEX "^SAMC_OP")
 set(SAMC_CUDA_MISSING "")
 foreach(line ${operators})
     string(REGEX REPLACE "SAMC_OP\\((.*)\\)" "\\1" operator "${line}")
-    if(NOT operator STREQUAL conv3x3 AND NOT operator IN_LIST SAMC_CUDA_KERNELS)
+    if(NOT operator IN_LIST SAMC_CUDA_KERNELS)
         list(APPEND SAMC_CUDA_MISSING ${operator})
     endif()
 endforeach()
@@ -33,12 +33,10 @@ configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GEN
 set(SAMC_WITH_CUDA OFF)
 if(NOT SAMC_CUDA STREQUAL OFF AND NOT SAMC_SANITIZE)
     find_package(CUDAToolkit QUIET)
-    find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR})
-    find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-    if(CUDAToolkit_FOUND AND TARGET CUDA::cublasLt AND CUDNN_LIBRARY AND CUDNN_INCLUDE_DIR)
+    if(CUDAToolkit_FOUND AND TARGET CUDA::cublasLt)
         set(SAMC_WITH_CUDA ON)
     elseif(SAMC_CUDA STREQUAL ON)
-        message(FATAL_ERROR "SAMC_CUDA=ON, but the CUDA toolkit with cuBLASLt and cuDNN was not found")
+        message(FATAL_ERROR "SAMC_CUDA=ON, but the CUDA toolkit with cuBLASLt was not found")
     endif()
 endif()
 if(SAMC_WITH_CUDA)

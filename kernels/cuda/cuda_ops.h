@@ -24,7 +24,7 @@ typedef struct samc__cuda {
     void *scratch;              /* device memory for one call, at least what the operator's _scratch() says; 256-byte aligned */
     size_t scratch_bytes;
     samc_error *error;
-    struct samc__libraries *libraries; /* cuBLASLt and cuDNN, kernels/cuda/libraries.h */
+    struct samc__libraries *libraries; /* cuBLASLt, kernels/cuda/libraries.h */
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 

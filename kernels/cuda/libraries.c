@@ -1,9 +1,8 @@
-/* cuBLASLt and cuDNN on one stream. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed
+/* cuBLASLt. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed
  * as its transpose, w being the first factor. */
 #include "kernels/cuda/libraries.h"
 
 #include <cublasLt.h>
-#include <cudnn.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,33 +26,24 @@ typedef struct plan {
 
 struct samc__libraries {
     cublasLtHandle_t cublas;
-    cudnnHandle_t cudnn;
     int plans, next; /* found so far; where the next one goes when there is no room left */
     plan plan[MOST_PLANS];
 };
 
-samc_status samc__libraries_open(samc__libraries **out, struct CUstream_st *stream, samc_error *error) {
+samc_status samc__libraries_open(samc__libraries **out, samc_error *error) {
     samc__libraries *l = *out = calloc(1, sizeof *l);
-    if (l == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the handles of cuBLASLt and cuDNN");
-    cublasStatus_t blas = cublasLtCreate(&l->cublas);
-    if (blas != CUBLAS_STATUS_SUCCESS) {
-        l->cublas = NULL;
-        return samc__fail(error, SAMC_NO_DEVICE, "cuBLASLt did not start (status %d)", (int)blas);
-    }
-    cudnnStatus_t dnn = cudnnCreate(&l->cudnn);
-    if (dnn != CUDNN_STATUS_SUCCESS) l->cudnn = NULL;
-    if (dnn == CUDNN_STATUS_SUCCESS) dnn = cudnnSetStream(l->cudnn, stream);
-    return dnn == CUDNN_STATUS_SUCCESS ? SAMC_OK : samc__fail(error, SAMC_NO_DEVICE, "cuDNN did not start: %s", cudnnGetErrorString(dnn));
+    if (l == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the handle of cuBLASLt");
+    cublasStatus_t status = cublasLtCreate(&l->cublas);
+    if (status == CUBLAS_STATUS_SUCCESS) return SAMC_OK;
+    l->cublas = NULL;
+    return samc__fail(error, SAMC_NO_DEVICE, "cuBLASLt did not start (status %d)", (int)status);
 }
 
 void samc__libraries_close(samc__libraries *l) {
     if (l == NULL) return;
-    if (l->cudnn != NULL) cudnnDestroy(l->cudnn);
     if (l->cublas != NULL) cublasLtDestroy(l->cublas);
     free(l);
 }
-
-/* ---- cuBLASLt ---------------------------------------------------------------------------------------------------------- */
 
 static cudaDataType_t data_type(samc__dtype type) { return type == SAMC__F32 ? CUDA_R_32F : type == SAMC__F16 ? CUDA_R_16F : CUDA_R_16BF; }
 
@@ -153,60 +143,4 @@ samc_status samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args 
     if (status == CUBLAS_STATUS_SUCCESS) return SAMC_OK;
     return samc__fail(cuda->error, SAMC_INTERNAL, "cuBLASLt refused a product of %lld x %lld x %lld (status %d)", (long long)rows, (long long)p.n,
                       (long long)p.k, (int)status);
-}
-
-/* ---- cuDNN ------------------------------------------------------------------------------------------------------------- */
-
-size_t samc__conv3x3_cuda_scratch(const samc__conv3x3_args *args) {
-    (void)args;
-    return SAMC__LIBRARY_SCRATCH;
-}
-
-typedef struct convolution {
-    cudnnTensorDescriptor_t x, y;
-    cudnnFilterDescriptor_t w;
-    cudnnConvolutionDescriptor_t of;
-} convolution;
-
-#define DNN_TRY(call)                                                                                                 \
-    do {                                                                                                              \
-        cudnnStatus_t status_ = (call);                                                                               \
-        if (status_ != CUDNN_STATUS_SUCCESS) return status_;                                                          \
-    } while (0)
-
-static cudnnStatus_t convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, convolution *c) {
-    const float one = 1.0f, zero = 0.0f;
-    int images = (int)a->x.n[0], in = (int)a->x.n[2], out = (int)a->y.n[2];
-    cudnnDataType_t type = a->x.dtype == SAMC__F32 ? CUDNN_DATA_FLOAT : a->x.dtype == SAMC__F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
-    cudnnHandle_t handle = cuda->libraries->cudnn;
-    DNN_TRY(cudnnCreateTensorDescriptor(&c->x));
-    DNN_TRY(cudnnCreateTensorDescriptor(&c->y));
-    DNN_TRY(cudnnCreateFilterDescriptor(&c->w));
-    DNN_TRY(cudnnCreateConvolutionDescriptor(&c->of));
-    DNN_TRY(cudnnSetTensor4dDescriptor(c->x, CUDNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
-    DNN_TRY(cudnnSetTensor4dDescriptor(c->y, CUDNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
-    DNN_TRY(cudnnSetFilter4dDescriptor(c->w, type, CUDNN_TENSOR_NHWC, out, in, 3, 3));
-    DNN_TRY(cudnnSetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    DNN_TRY(cudnnSetConvolutionMathType(c->of, type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH));
-    cudnnConvolutionFwdAlgo_t algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-    size_t workspace = 0;
-    cudnnStatus_t status = cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &workspace);
-    if (status != CUDNN_STATUS_SUCCESS || workspace > cuda->scratch_bytes) { /* the one that needs none */
-        algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
-        DNN_TRY(cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &workspace));
-        if (workspace > cuda->scratch_bytes) return CUDNN_STATUS_NOT_SUPPORTED;
-    }
-    return cudnnConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, cuda->scratch, workspace, &zero, c->y, a->y.data);
-}
-
-samc_status samc__conv3x3_cuda(const samc__cuda *cuda, const samc__conv3x3_args *a) {
-    if (a->x.dtype != a->w.dtype || a->x.dtype != a->y.dtype)
-        return samc__fail(cuda->error, SAMC_INVALID_ARGUMENT, "operator conv3x3 on the GPU: x, w and y are not of one type");
-    convolution c = {NULL, NULL, NULL, NULL};
-    cudnnStatus_t status = convolve(cuda, a, &c);
-    if (c.of) cudnnDestroyConvolutionDescriptor(c.of);
-    if (c.w) cudnnDestroyFilterDescriptor(c.w);
-    if (c.y) cudnnDestroyTensorDescriptor(c.y);
-    if (c.x) cudnnDestroyTensorDescriptor(c.x);
-    return status == CUDNN_STATUS_SUCCESS ? SAMC_OK : samc__fail(cuda->error, SAMC_INTERNAL, "cuDNN refused the neck's convolution: %s", cudnnGetErrorString(status));
 }
