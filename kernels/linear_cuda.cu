@@ -3,31 +3,27 @@
 // ViT-B's four products of a block have 4.8 to 19 GFLOP and 145 to 535 flops a byte, ViT-H's 13 to 54 and 240 to 820: bound by the
 // tensor cores. The decoder's tokens are few and f32: their tile is 32 x 32 and four warps share its k, so that a sum over 2048 is 16
 // stages long. README.md of this folder has the table.
-#include "kernels/cuda/gemm_step.h"
+#include "kernels/cuda/gemm_plain.h"
 #include "kernels/cuda/wrapper.h"
 
 namespace samc {
 
-// Tiles: m, n, k of a stage, warps along m and n, slices of k, stages.
-template <class T> using LargeTile = Gemm<T, T, 128, 128, 32, 2, 2, 1, 4>;        // 64 KiB, two blocks on a multiprocessor
-template <class T, class X> using SmallTile = Gemm<T, X, 64, 64, 64, 2, 2, 1, 3>; // 48 KiB; x f32: 78 KiB
-template <class T> using TokenTile = Gemm<T, float, 32, 32, 128, 1, 1, 4, 3>;      // 75 KiB
+template <class T> using TokenTile = Gemm<T, float, 32, 32, 128, 1, 1, 4, 3>; // 75 KiB
 
 // x [m, k] rows x_stride apart, w [n, k]; k, x_stride multiples of 8, n of 4. One block is one tile, tiles of a row side by side.
 template <class G, int blocks>
 SAMC_KERNEL((G::threads), blocks)
 linear_tiles(const typename G::X *x, const typename G::T *w, int k, int64_t x_stride, int tiles_n, Finish f) {
     using X = typename G::X;
-    using T = typename G::T;
     SAMC_SHARED(shared);
     const int row0 = static_cast<int>(blockIdx.x) / tiles_n * G::m, column0 = static_cast<int>(blockIdx.x) % tiles_n * G::n;
     float sum[G::tiles_m][G::tiles_n][4];
     gemm_loop<G>(sum, shared, (k + G::k - 1) / G::k, [&](char *stage, int index) {
-        copy_rows<G, G::m, X>(stage, x, [&](int, int row, int chunk) -> const void * {
+        copy_a<G>(stage, x, [&](int, int row, int chunk) -> const void * {
             const int at = index * G::k + chunk * (16 / static_cast<int>(sizeof(X)));
             return row0 + row < f.m && at < k ? x + (row0 + row) * x_stride + at : nullptr;
         });
-        copy_rows<G, G::n, T>(stage + G::b_at, w, [&](int, int row, int chunk) -> const void * {
+        copy_b<G>(stage, w, [&](int, int row, int chunk) -> const void * {
             const int at = index * G::k + chunk * 8;
             return column0 + row < f.n && at < k ? w + static_cast<size_t>(column0 + row) * static_cast<size_t>(k) + at : nullptr;
         });
@@ -35,9 +31,7 @@ linear_tiles(const typename G::X *x, const typename G::T *w, int k, int64_t x_st
     finish_tile<G>(sum, shared, row0, column0, f);
 }
 
-// ---- any shape, any of the types: fp32 products of 64 x 64 tiles; each stage of 16 columns is summed before it joins the rest ------
-
-constexpr int kAnyTile = 64, kAnyColumns = 16, kAnyThreads = 256, kAnyStride = kAnyTile + 4;
+// ---- any shape, any of the types ----------------------------------------------------------------------------------------------
 
 SAMC_DEVICE float rounded_to(float x, float) { return x; }
 SAMC_DEVICE float rounded_to(float x, f16) { return to_float(f16{static_cast<uint16_t>(pack2(x, 0.0f, f16()))}); }
@@ -45,60 +39,17 @@ SAMC_DEVICE float rounded_to(float x, bf16) { return to_float(bf16{static_cast<u
 
 // x [m, k] rows x_stride apart, w [n, k].
 template <class X, class W>
-SAMC_KERNEL(kAnyThreads, 2)
+SAMC_KERNEL(kPlainThreads, 2)
 linear_any(const X *x, const W *w, int k, int64_t x_stride, int tiles_n, Finish f) {
     SAMC_SHARED(shared);
-    float *xs = reinterpret_cast<float *>(shared), *ws = xs + kAnyColumns * kAnyStride; // [kAnyColumns][kAnyStride]: rows of x, of w
-    const int thread = static_cast<int>(threadIdx.x), tx = thread % 16, ty = thread / 16; // of y: rows 4 ty + i, columns tx + 16 j
-    const int row0 = static_cast<int>(blockIdx.x) / tiles_n * kAnyTile, column0 = static_cast<int>(blockIdx.x) % tiles_n * kAnyTile;
-    float sum[4][4] = {};
-    for (int k0 = 0; k0 < k; k0 += kAnyColumns) {
-        SAMC_UNROLL
-        for (int i = 0; i < kAnyTile; i += kAnyThreads / kAnyColumns) { // 16 lanes along k
-            const int row = i + ty, at = k0 + tx;
-            xs[tx * kAnyStride + row] = row0 + row < f.m && at < k ? rounded_to(to_float(x[(row0 + row) * x_stride + at]), W()) : 0.0f;
-            ws[tx * kAnyStride + row] =
-                column0 + row < f.n && at < k ? to_float(w[static_cast<size_t>(column0 + row) * static_cast<size_t>(k) + at]) : 0.0f;
-        }
-        __syncthreads(); // the stage was written by everyone
-        float part[4][4] = {};
-        SAMC_UNROLL
-        for (int at = 0; at < kAnyColumns; at++) {
-            f32x4 a = load4(xs + at * kAnyStride + ty * 4);
-            SAMC_UNROLL
-            for (int j = 0; j < 4; j++) {
-                float b = ws[at * kAnyStride + tx + 16 * j];
-                part[0][j] = fmaf(a.x, b, part[0][j]);
-                part[1][j] = fmaf(a.y, b, part[1][j]);
-                part[2][j] = fmaf(a.z, b, part[2][j]);
-                part[3][j] = fmaf(a.w, b, part[3][j]);
-            }
-        }
-        SAMC_UNROLL
-        for (int i = 0; i < 16; i++) sum[i / 4][i % 4] += part[i / 4][i % 4];
-        __syncthreads(); // everyone has left the stage before the next one overwrites it
-    }
-    SAMC_UNROLL
-    for (int i = 0; i < 4; i++) {
-        SAMC_UNROLL
-        for (int j = 0; j < 4; j++) {
-            const int row = row0 + ty * 4 + i, column = column0 + tx + 16 * j;
-            if (row >= f.m || column >= f.n) continue;
-            float v = activate(sum[i][j] + (f.bias != nullptr ? f.bias[column] : 0.0f), f.act, gelu_erf);
-            if (f.residual != nullptr) {
-                const size_t at = static_cast<size_t>(row % f.residual_rows) * static_cast<size_t>(f.n) + static_cast<size_t>(column);
-                v += f.residual_is_float ? static_cast<const float *>(f.residual)[at] : to_float(static_cast<const W *>(f.residual)[at]);
-            }
-            const size_t at = static_cast<size_t>(row) * static_cast<size_t>(f.y_stride) + static_cast<size_t>(column);
-            if (f.y_is_float) static_cast<float *>(f.y)[at] = v;
-            else store(static_cast<W *>(f.y) + at, v);
-        }
-    }
+    const int row0 = static_cast<int>(blockIdx.x) / tiles_n * kPlainTile, column0 = static_cast<int>(blockIdx.x) % tiles_n * kPlainTile;
+    plain_tile<W>(
+        shared, k, row0, column0, f,
+        [&](int row, int at) { return row0 + row < f.m ? rounded_to(to_float(x[(row0 + row) * x_stride + at]), W()) : 0.0f; },
+        [&](int row, int at) { return column0 + row < f.n ? to_float(w[static_cast<size_t>(column0 + row) * static_cast<size_t>(k) + at]) : 0.0f; });
 }
 
 // ---- host -----------------------------------------------------------------------------------------------------------------
-
-static int64_t tiles_of(int64_t n, int64_t tile) { return (n + tile - 1) / tile; }
 
 static Finish finish_of(const samc__linear_args *a) {
     Finish f = {};
@@ -124,9 +75,9 @@ template <class G, int blocks> static const char *run_tiles(const samc__cuda *cu
 }
 
 template <class X, class W> static const char *run_any(const samc__cuda *cuda, const samc__linear_args *a) {
-    int64_t tiles_n = tiles_of(a->p.w.n[0], kAnyTile), k = a->x.n[1];
-    Grid grid = {static_cast<unsigned>(tiles_of(a->x.n[0], kAnyTile) * tiles_n), 1, 1};
-    return launch("linear_any", linear_any<X, W>, grid, kAnyThreads, 2 * kAnyColumns * kAnyStride * sizeof(float), cuda->stream,
+    int64_t tiles_n = tiles_of(a->p.w.n[0], kPlainTile), k = a->x.n[1];
+    Grid grid = {static_cast<unsigned>(tiles_of(a->x.n[0], kPlainTile) * tiles_n), 1, 1};
+    return launch("linear_any", linear_any<X, W>, grid, kPlainThreads, kPlainBytes, cuda->stream,
                   static_cast<const X *>(a->x.data), static_cast<const W *>(a->p.w.data), static_cast<int>(k), a->x_stride ? a->x_stride : k,
                   static_cast<int>(tiles_n), finish_of(a));
 }
@@ -150,11 +101,9 @@ static bool rows_aligned(samc__view v, int64_t stride, int64_t elements) {
 } // namespace samc
 
 extern "C" samc__linear_kernel samc__linear_cuda_kernel(int64_t m, int64_t n, int64_t k, bool x_is_float, bool aligned) {
-    enum { FEW = 96 }; // tiles: fewer leave multiprocessors without work
     if (!aligned || n % 4 != 0 || k % 8 != 0) return SAMC__LINEAR_ANY;
     if (x_is_float && n <= 512) return SAMC__LINEAR_TOKENS;
-    if (!x_is_float && samc::tiles_of(m, 128) * samc::tiles_of(n, 128) >= FEW) return SAMC__LINEAR_LARGE;
-    return SAMC__LINEAR_SMALL;
+    return !x_is_float && samc::tiles_are_large(m, n) ? SAMC__LINEAR_LARGE : SAMC__LINEAR_SMALL;
 }
 
 extern "C" samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *a) {

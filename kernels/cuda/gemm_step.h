@@ -1,9 +1,10 @@
 // gemm_step.h - the matrix product on tensor cores that linear, conv3x3 and upscale_masks share: a block's tile of y = a . b^T.
 //
-// Rows of both operands are contiguous along k. Stages of `k` columns travel by cp.async through a ring of buffers; a caller says
-// where each 16 bytes come from, so that a convolution is the same loop with other addresses. A warp computes a rectangle of m16n8
-// tiles; where a tile of y is small (the prompt tokens), `slices` warps share it and each takes a part of every stage's k, which
-// makes long sums short. 16-bit rows lie swizzled in shared memory: neither cp.async nor ldmatrix meets a bank conflict.
+// Rows of a are contiguous along k; those of b too, or along n (a conv-transpose's weight). Stages of `k` columns travel by cp.async
+// through a ring of buffers; a caller says where each 16 bytes come from, so that a convolution is the same loop with other
+// addresses. A warp computes a rectangle of m16n8 tiles; where a tile of y is small (the prompt tokens), `slices` warps share it and
+// each takes a part of every stage's k, which makes long sums short. 16-bit rows lie swizzled in shared memory: neither cp.async
+// nor ldmatrix meets a bank conflict.
 #ifndef SAMC_KERNELS_CUDA_GEMM_STEP_H
 #define SAMC_KERNELS_CUDA_GEMM_STEP_H
 
@@ -14,18 +15,19 @@
 namespace samc {
 
 // T: f16 or bf16, of b and of the product. X: of a, T or float; floats are rounded to T on their way to the registers.
-// The tile is m x n; warps_m x warps_n x slices warps.
-template <class T_, class X_, int m_, int n_, int k_, int warps_m_, int warps_n_, int slices_, int stages_> struct Gemm {
+// The tile is m x n; warps_m x warps_n x slices warps. b_by_k: b lies as [k, n], otherwise as [n, k].
+template <class T_, class X_, int m_, int n_, int k_, int warps_m_, int warps_n_, int slices_, int stages_, bool b_by_k_ = false> struct Gemm {
     using T = T_;
     using X = X_;
     static constexpr int m = m_, n = n_, k = k_, warps_m = warps_m_, warps_n = warps_n_, slices = slices_, stages = stages_;
     static constexpr int threads = warps_m_ * warps_n_ * slices_ * 32;
     static constexpr int warp_m = m_ / warps_m_, warp_n = n_ / warps_n_, tiles_m = warp_m / 16, tiles_n = warp_n / 8;
     static constexpr int steps = k_ / 16 / slices_; // of k16, for each warp in a stage
-    static constexpr bool a_is_float = sizeof(X_) == 4;
+    static constexpr bool a_is_float = sizeof(X_) == 4, b_by_k = b_by_k_;
     // Floats are read as pairs, four lanes to a row: 32 bytes beyond a multiple of 128 put a half-warp's four rows side by side.
-    static constexpr int a_row = a_is_float ? k_ * 4 + 32 : k_ * 2, b_row = k_ * 2;
-    static constexpr int b_at = m_ * a_row, stage = b_at + n_ * b_row; // bytes
+    static constexpr int a_row = a_is_float ? k_ * 4 + 32 : k_ * 2, b_row = (b_by_k_ ? n_ : k_) * 2, b_rows = b_by_k_ ? k_ : n_;
+    static constexpr int a_chunks = k_ * (a_is_float ? 4 : 2) / 16, b_chunks = b_row / 16; // copies for each row
+    static constexpr int b_at = m_ * a_row, stage = b_at + b_rows * b_row; // bytes
     static constexpr int patch_stride = warp_n + 8; // floats; see finish_tile
     static constexpr int patch = 16 * patch_stride * 4;
     static constexpr int ring = stages_ * stage, patches = threads / 32 * patch, bytes = ring > patches ? ring : patches;
@@ -33,28 +35,38 @@ template <class T_, class X_, int m_, int n_, int k_, int warps_m_, int warps_n_
     static_assert(k_ % 32 == 0, "rows of 64 bytes or of whole 128");
 };
 
+template <class T> using LargeTile = Gemm<T, T, 128, 128, 32, 2, 2, 1, 4>;        // 64 KiB, two blocks on a multiprocessor
+template <class T, class X> using SmallTile = Gemm<T, X, 64, 64, 64, 2, 2, 1, 3>; // 48 KiB; x f32: 78 KiB
+
+static inline int64_t tiles_of(int64_t n, int64_t tile) { return (n + tile - 1) / tile; }
+// Whether large tiles keep a GPU of a hundred or so multiprocessors busy.
+static inline bool tiles_are_large(int64_t m, int64_t n) { return tiles_of(m, 128) * tiles_of(n, 128) >= 96; }
+
 // Where 16-byte chunk `chunk` of a 16-bit row lies in shared memory. The eight rows of an ldmatrix matrix, and the chunks that
 // eight lanes copy, fall into different banks.
 template <int row_bytes> SAMC_DEVICE int swizzled(int row, int chunk) {
     return row * row_bytes + (chunk ^ (row_bytes == 64 ? row / 2 % 4 : row % 8)) * 16;
 }
 
-// Copies `rows` rows of k elements of type E to `to`. where(pass, row, chunk) is the address of 16 bytes, NULL for zeros; a thread
-// meets one row in each pass, so that what depends on the row alone can be kept by pass.
-template <class G, int rows, class E> struct Copies {
-    static constexpr int chunks = G::k * static_cast<int>(sizeof(E)) / 16, passes = rows * chunks / G::threads, rows_per_pass = G::threads / chunks;
-    static_assert(rows * chunks % G::threads == 0 && G::threads % chunks == 0, "whole passes");
-};
-template <class G, int rows, class E, class Where> SAMC_DEVICE void copy_rows(char *to, const void *readable, const Where &where) {
-    using C = Copies<G, rows, E>;
-    const int chunk = static_cast<int>(threadIdx.x) % C::chunks, row0 = static_cast<int>(threadIdx.x) / C::chunks;
+// Copies rows of 16-byte chunks to `to`, `stride` bytes apart there; swizzled where nothing lies between them. where(pass, row, chunk) is
+// the address of a chunk, NULL for zeros; a thread meets one row in each pass, so that what depends on the row can be kept by pass.
+template <int threads, int rows, int chunks, int stride, class Where>
+SAMC_DEVICE void copy_rows(char *to, const void *readable, const Where &where) {
+    static_assert(rows * chunks % threads == 0 && threads % chunks == 0, "whole passes");
+    const int thread = thread_again(), chunk = thread % chunks, row0 = thread / chunks; // not kept from stage to stage: registers are short
     SAMC_UNROLL
-    for (int pass = 0; pass < C::passes; pass++) {
-        const int row = row0 + pass * C::rows_per_pass;
+    for (int pass = 0; pass < rows * chunks / threads; pass++) {
+        const int row = row0 + pass * (threads / chunks);
         const void *from = where(pass, row, chunk);
-        const int place = sizeof(E) == 4 ? row * G::a_row + chunk * 16 : swizzled<G::k * 2>(row, chunk);
+        const int place = stride == chunks * 16 ? swizzled<stride>(row, chunk) : row * stride + chunk * 16;
         copy_async16(to + place, from == nullptr ? readable : from, from != nullptr);
     }
+}
+template <class G, class Where> SAMC_DEVICE void copy_a(char *stage, const void *readable, const Where &where) {
+    copy_rows<G::threads, G::m, G::a_chunks, G::a_row>(stage, readable, where);
+}
+template <class G, class Where> SAMC_DEVICE void copy_b(char *stage, const void *readable, const Where &where) {
+    copy_rows<G::threads, G::b_rows, G::b_chunks, G::b_row>(stage + G::b_at, readable, where);
 }
 
 // Fragments of 16 rows of a, from row `row` and column `kk * 16` of a stage.
@@ -82,8 +94,9 @@ template <class G> SAMC_DEVICE void gemm_step(float (&sum)[G::tiles_m][G::tiles_
         for (int i = 0; i < G::tiles_m; i++) load_a<G>(a[i], stage, row + i * 16, kk, lane);
         SAMC_UNROLL
         for (int j = 0; j < G::tiles_n; j += 2) {
-            uint32_t b[4];
-            ldmatrix_x4(b, stage + G::b_at + swizzled<G::b_row>(column + j * 8 + lane % 8 + lane / 16 * 8, kk * 2 + lane / 8 % 2));
+            uint32_t b[4]; // two n8 tiles
+            if constexpr (G::b_by_k) ldmatrix_x4_trans(b, stage + G::b_at + swizzled<G::b_row>(kk * 16 + lane % 16, column / 8 + j + lane / 16));
+            else ldmatrix_x4(b, stage + G::b_at + swizzled<G::b_row>(column + j * 8 + lane % 8 + lane / 16 * 8, kk * 2 + lane / 8 % 2));
             SAMC_UNROLL
             for (int i = 0; i < G::tiles_m; i++) {
                 mma_16816(sum[i][j], a[i], b[0], b[1], sum[i][j], typename G::T());

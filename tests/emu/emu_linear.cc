@@ -3,6 +3,7 @@
 // kernel that must serve it.
 #include "emu_test.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace emu_test {
@@ -75,6 +76,17 @@ static void linear(const Case &c, uint64_t seed) {
     if (e.missing || e.largest > 2 * limit.largest + last_place || e.rms > 2 * limit.rms + last_place / 8)
         failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
     for (const Tensor *t : {&x, &w, &b, &residual, &y}) t->device->check();
+    if (in_place) return;
+
+    // A row's result does not depend on how many come with it: the first rows alone, perhaps by another kernel, to the bit.
+    int64_t rows = std::min<int64_t>(m, 3);
+    Tensor alone(of_y, size_t((rows - 1) * y_stride + n));
+    args.x = x.view(samc__view2(nullptr, rows, k));
+    args.y = alone.view(samc__view2(nullptr, rows, n));
+    if (samc__linear_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < n; i++)
+            if (alone.at(size_t(row * y_stride + i)) != y.at(size_t(row * y_stride + i))) failed("row %d depends on the rows after it", int(row));
 }
 
 enum { F32 = 0, F16 = 1, BF16 = 2, X = 1, Y = 2, R = 4, GELU = 1, RELU = 2, SELF = -1 };

@@ -1,6 +1,7 @@
 """Seeded bugs of linear; see mutations.py."""
 KERNEL = "kernels/linear_cuda.cu"
 STEP = "kernels/cuda/gemm_step.h"
+PLAIN = "kernels/cuda/gemm_plain.h"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)
 BUGS = {
@@ -17,6 +18,6 @@ BUGS = {
     "rows beyond the last are stored": (STEP, "if (row + i * 16 + r < f.m && column", "if (column"),
     "residual's rows do not repeat": (STEP, "static_cast<size_t>(row % f.residual_rows)", "static_cast<size_t>(row)"),
     "activation after the residual": (STEP, "v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};", "v = {v.x + r.x, activate(v.y + r.y, f.act, gelu), v.z + r.z, v.w + r.w};"),
-    "general kernel: stage overwritten": (KERNEL, "__syncthreads(); // everyone has left the stage", "// everyone has left the stage"),
-    "general kernel: columns beyond the last are stored": (KERNEL, "if (row >= f.m || column >= f.n) continue;", "if (row >= f.m) continue;"),
+    "general kernel: stage overwritten": (PLAIN, "__syncthreads(); // everyone has left the stage", "// everyone has left the stage"),
+    "general kernel: columns beyond the last are stored": (PLAIN, "if (row >= f.m || column >= f.n) continue;", "if (row >= f.m) continue;"),
 }
