@@ -17,6 +17,7 @@ extern "C" {
 #include "kernels/nms.h"
 #include "kernels/preprocess.h"
 #include "kernels/small_regions.h"
+#include "kernels/upscale_masks.h"
 #include "runtime/status.h"
 
 typedef struct samc__cuda {
@@ -74,6 +75,16 @@ typedef enum samc__linear_kernel {
     SAMC__LINEAR_TOKENS  /* 32 x 32, k shared by four warps */
 } samc__linear_kernel;
 samc__linear_kernel samc__linear_cuda_kernel(int64_t m, int64_t n, int64_t k, bool x_is_float, bool aligned);
+
+/* src and both weights all f32, all f16 or all bf16; everything else f32. */
+samc_status samc__upscale_masks_cuda(const samc__cuda *cuda, const samc__upscale_masks_args *args);
+
+/* Which kernel serves a shape; a pure function. c, c4, c8: channels of src and of the two maps. */
+typedef enum samc__upscale_kernel {
+    SAMC__UPSCALE_ANY,  /* fp32 products */
+    SAMC__UPSCALE_CELLS /* 16-bit: c 256 or 128, c4 = c / 4, c8 = c / 8, at most 4 masks, grid a multiple of 8 */
+} samc__upscale_kernel;
+samc__upscale_kernel samc__upscale_masks_cuda_kernel(samc__dtype type, int c, int c4, int c8, int masks, int grid);
 
 #ifdef __cplusplus
 }
