@@ -10,6 +10,7 @@ extern "C" {
 #endif
 
 #include "kernels/attention_relpos.h"
+#include "kernels/conv3x3.h"
 #include "kernels/finish_masks.h"
 #include "kernels/layernorm.h"
 #include "kernels/linear.h"
@@ -85,6 +86,18 @@ typedef enum samc__upscale_kernel {
     SAMC__UPSCALE_CELLS /* 16-bit: c 256 or 128, c4 = c / 4, c8 = c / 8, at most 4 masks, grid a multiple of 8 */
 } samc__upscale_kernel;
 samc__upscale_kernel samc__upscale_masks_cuda_kernel(samc__dtype type, int c, int c4, int c8, int masks, int grid);
+
+/* x and w both f32, both f16 or both bf16 (A), y f32 or A. */
+samc_status samc__conv3x3_cuda(const samc__cuda *cuda, const samc__conv3x3_args *args);
+size_t samc__conv3x3_cuda_scratch(const samc__conv3x3_args *args);
+
+/* Which kernel serves a shape; a pure function. `aligned`: x and y to 16 bytes. */
+typedef enum samc__conv3x3_kernel {
+    SAMC__CONV3X3_ANY,   /* fp32 products */
+    SAMC__CONV3X3_LARGE, /* 128 x 128 tiles; 16-bit, c_in a multiple of 64, c_out of 4 */
+    SAMC__CONV3X3_SMALL  /* 64 x 64 */
+} samc__conv3x3_kernel;
+samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int64_t c_out, samc__dtype type, bool aligned);
 
 #ifdef __cplusplus
 }
