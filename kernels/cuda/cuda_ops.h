@@ -11,6 +11,7 @@ extern "C" {
 
 #include "kernels/attention_relpos.h"
 #include "kernels/conv3x3.h"
+#include "kernels/embed_mask.h"
 #include "kernels/finish_masks.h"
 #include "kernels/layernorm.h"
 #include "kernels/linear.h"
@@ -98,6 +99,9 @@ typedef enum samc__conv3x3_kernel {
     SAMC__CONV3X3_SMALL  /* 64 x 64 */
 } samc__conv3x3_kernel;
 samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int64_t c_out, samc__dtype type, bool aligned);
+
+/* y, image and the three weights all f32, all f16 or all bf16; everything else f32. Everything is computed in fp32. */
+samc_status samc__embed_mask_cuda(const samc__cuda *cuda, const samc__embed_mask_args *args);
 
 #ifdef __cplusplus
 }
