@@ -4,7 +4,7 @@
 #
 #   tools/gpu_check.sh [--minutes N] [--out DIR] [--build DIR] [--arch sm_NN] [--jobs N] [--only OPERATOR] [--build-only] [--rehearse]
 #
-# Needs nvcc, a C and a C++ compiler, and the kernels' sources; no network, no other library. Results: DIR/results.json and
+# Needs nvcc, a C and a C++ compiler and the sources; no network. cuBLASLt and cuDNN are checked where they are. Results: DIR/results.json and
 # DIR/summary.txt (default build/gpu_check). Every stage is a process of its own under a timeout: what fails or hangs is recorded and
 # the next goes on. Exit 1 if anything failed. --rehearse runs all of it on the host's emulation, where times mean nothing.
 set -uo pipefail
@@ -82,6 +82,7 @@ if [ $rehearse = 1 ]; then
     compile_cuda="$cxx -x c++ -std=c++17 -O1 -ffp-contract=off $include -Itests/gpu/twin $define"
     compile_cxx="$cxx -std=c++17 -O1 -ffp-contract=off $include -Itests/gpu/twin $define"
     link="$cxx"
+    libraries_include="-Itests/emu/twins" libraries_link="$build/cuda_twin.o $build/library_twins.o -ldnnl"
 else
     [ -x "$nvcc" ] || { echo "gpu_check.sh: nvcc is neither on PATH nor in /usr/local/cuda/bin" >&2; exit 2; }
     if [ -z "$arch" ]; then # of the first device
@@ -92,8 +93,16 @@ else
     compile_cuda="$nvcc -gencode=arch=compute_${arch#sm_},code=$arch -std=c++17 -O3 -lineinfo $include $define"
     compile_cxx="$nvcc -x c++ -std=c++17 -O2 $include $define -Xcompiler -ffp-contract=off"
     link="$nvcc"
+    home=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
+    libraries_include="-I$home/include -I$home/targets/x86_64-linux/include" libraries_link="-lcublasLt -lcudnn"
 fi
 compile_c="$cc -std=c11 -O2 -fopenmp-simd -ffp-contract=off $include $define"
+
+# Large linear layers and the neck's convolution are cuBLASLt's and cuDNN's; in a rehearsal their twins', which want oneDNN.
+libraries=0
+# shellcheck disable=SC2086
+printf '#include <cublasLt.h>\n#include <cudnn.h>\n%s\n' "$([ $rehearse = 1 ] && echo '#include <dnnl.h>')" | $cc $libraries_include -E -x c - >/dev/null 2>&1 &&
+    [ -z "$only" ] && libraries=1
 
 # Operators with a kernel and a check, by their files' names.
 operators=""
@@ -113,9 +122,15 @@ compile_all() {
         for file in tests/emu/emu_test.cc tests/emu/emu.cc tests/emu/warp.cc tests/gpu/around_launch.cc tests/gpu/gpu_test.cc; do
             echo "$compile_cxx -c $file -o $build/$(basename "$file" .cc).o"
         done
-        for file in kernels/*_ref.c kernels/ops.c runtime/status.c; do echo "$compile_c -c $file -o $build/c_$(basename "$file" .c).o"; done
+        if [ $libraries = 1 ]; then
+            echo "$compile_c $libraries_include -c kernels/cuda/libraries.c -o $build/libraries.o"
+            for file in tests/gpu/libraries_test.cc $([ $rehearse = 1 ] && echo tests/emu/cuda_twin.cc tests/emu/library_twins.cc); do
+                echo "${compile_cxx/-Itests\/gpu\/twin/} $libraries_include -c $file -o $build/$(basename "$file" .cc).o"
+            done
+        fi
+        for file in kernels/*_ref.c kernels/ops.c kernels/cuda/linear_choice.c runtime/status.c; do echo "$compile_c -c $file -o $build/c_$(basename "$file" .c).o"; done
     } >"$list"
-    rm -f "$build"/*.o "$build"/*.a "$build"/test_*
+    rm -f "$build"/*.o "$build"/*.a "$build"/test_* "$build/libraries_test"
     xargs -a "$list" -d '\n' -P "$jobs" -I LINE bash -c 'LINE || echo "does not compile: LINE" >&2'
     ar rcs "$build/libref.a" "$build"/c_*.o || return 1
     # Kernels of one operator may call another's.
@@ -126,11 +141,15 @@ compile_all() {
         $link -o "$build/test_$name" "$build"/{check_$name,gpu_test,around_launch,emu_test,emu,warp}.o "$build/libkernels.a" "$build/libref.a" -lm ||
             { echo "no check of $name"; missing=1; }
     done
+    if [ $libraries = 1 ]; then
+        $link -o "$build/libraries_test" "$build"/{libraries_test,libraries,emu_test,emu,warp}.o "$build/libref.a" $libraries_link -lm ||
+            { echo "no check of cuBLASLt and cuDNN"; missing=1; }
+    fi
     return $missing
 }
 
 export -f compile_all
-export operators compile_cuda compile_cxx compile_c link build jobs rehearse
+export operators compile_cuda compile_cxx compile_c link build jobs rehearse libraries libraries_include libraries_link
 stage build $((minutes * 36)) bash -c compile_all
 [ $build_only = 1 ] && exit $failed
 
@@ -154,6 +173,10 @@ each() {
         stage "$kind $name" "$limit" "$build/test_$name" "$@" --json "$parts/$kind.jsonl"
     done
 }
+if [ $libraries = 1 ] && [ -x "$build/libraries_test" ]; then
+    # shellcheck disable=SC2046
+    stage libraries 90 "$build/libraries_test" --json "$parts/times.jsonl" $([ $rehearse = 1 ] && echo --small)
+fi
 if [ $rehearse = 0 ]; then
     each checks 60 --tier 1 --repeat 3 --case-seconds 20
     each times 90 --from-tier 1 --tier 2 --time --case-seconds 40
