@@ -53,11 +53,11 @@ SAMC_DEVICE int run_end(const Mask &m, int y, int x) { // behind its last pixel
 SAMC_DEVICE int node_of(const Mask &m, int y, int start) { return y * m.pairs + start / 2; }
 
 // Others join meanwhile: a node's parent may change, but always to one of its component and before it.
-SAMC_DEVICE int find_root(int *parent, int node) {
+template <bool shorten> SAMC_DEVICE int find_root(int *parent, int node) {
     int up = load_current(parent + node);
     while (up != node) {
         int next = load_current(parent + up);
-        if (next != up) store_current(parent + node, next); // halves the way of whoever comes next
+        if (shorten && next != up) store_current(parent + node, next); // halves the way of whoever comes next
         node = up;
         up = next;
     }
@@ -65,8 +65,8 @@ SAMC_DEVICE int find_root(int *parent, int node) {
 }
 SAMC_DEVICE void join(int *parent, int a, int b) {
     while (true) {
-        a = find_root(parent, a);
-        b = find_root(parent, b);
+        a = find_root<true>(parent, a);
+        b = find_root<true>(parent, b);
         if (a == b) return;
         int later = max_of(a, b), earlier = min_of(a, b), was = atomic_min(parent + later, earlier);
         if (was == later) return;
@@ -129,7 +129,8 @@ SAMC_DEVICE bool remove_small(const Mask &m, uint64_t *before, uint64_t *bits, i
         for (int i = threadIdx.x; i < joints * m.words; i += kThreads) join_word(m, i / m.words * 2 * step + step, i % m.words);
         __syncthreads(); // for the tree's height only: the next joints meet finished parts
     }
-    for_runs(m, [&](int, int, int node) { store_current(m.parent + node, find_root(m.parent, node)); });
+    // Nobody shortens another's way now: that could come after the root was stored, and take it back.
+    for_runs(m, [&](int, int, int node) { store_current(m.parent + node, find_root<false>(m.parent, node)); });
     __syncthreads(); // every run knows its root
     for_runs(m, [&](int y, int x, int node) {
         if (m.parent[node] == node) m.parent[node] = x - run_end(m, y, x);

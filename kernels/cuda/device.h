@@ -272,8 +272,14 @@ SAMC_DEVICE void atomic_max(uint64_t *to, uint64_t x) {
     if (x > __atomic_load_n(to, __ATOMIC_RELAXED)) __atomic_store_n(to, x, __ATOMIC_RELAXED);
 }
 SAMC_DEVICE void atomic_xor(uint64_t *to, uint64_t x) { __atomic_fetch_xor(to, x, __ATOMIC_RELAXED); }
-SAMC_DEVICE int load_current(const int *from) { return __atomic_load_n(from, __ATOMIC_RELAXED); }
-SAMC_DEVICE void store_current(int *to, int x) { __atomic_store_n(to, x, __ATOMIC_RELAXED); }
+SAMC_DEVICE int load_current(const int *from) {
+    emu::yield();
+    return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+SAMC_DEVICE void store_current(int *to, int x) {
+    emu::yield();
+    __atomic_store_n(to, x, __ATOMIC_RELAXED);
+}
 SAMC_DEVICE void ldmatrix_x4(uint32_t (&to)[4], const void *row, Site at = Site::here()) { emu::ldmatrix(emu::Op::ldmatrix, to, row, at); }
 SAMC_DEVICE void ldmatrix_x4_trans(uint32_t (&to)[4], const void *row, Site at = Site::here()) {
     emu::ldmatrix(emu::Op::ldmatrix_trans, to, row, at);

@@ -321,6 +321,14 @@ void barrier(Site site) {
     __tsan_acquire(&left[kBlockBarrier][now.self->epoch]);
 }
 
+void yield() {
+    if (config.order != Order::random) return;
+    Thread *me = now.self, *next = pick(next_warp(me->warp));
+    if (next == me) return;
+    now.self = next;
+    switch_to(*me, *next);
+}
+
 void warp_op(Op op, uint32_t mask, Site site) {
     Thread *me = now.self;
     int w = me->warp;

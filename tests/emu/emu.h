@@ -93,6 +93,7 @@ inline void on_stream(void *stream, const char *kernel, std::function<void()> ru
 }
 
 void barrier(Site site);
+void yield();       // lets another thread run where the order is random: threads that share memory without barriers meet here
 void warp_op(Op op, uint32_t mask, Site site); // operands in now.self->in, results in now.self->out
 void copy_async(void *to, const void *from, int bytes, Site site);
 void copy_commit();

@@ -8,7 +8,7 @@ route under forward and reverse order with late and early copies; the translated
 show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was caught.
 
 The bugs of kernels/x_cuda.cu are in bugs/x.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
-it: "ptx" (the translated PTX), "full" (SAM's own shapes), "sanitizer" (ThreadSanitizer).
+it: "ptx" (the translated PTX), "full" (SAM's own shapes), "random" (threads in random order), "sanitizer" (ThreadSanitizer).
 """
 import argparse
 import os
@@ -99,6 +99,9 @@ def try_bug(builder, sources, kernel, only, sanitizers):
     """By which modes the sources are found wrong; None where no mode that could show it is at hand."""
     if only == "sanitizer" and not sanitizers or only == "ptx" and not builder.nvcc:
         return None
+    if only == "random":
+        done = run([builder.program(sources, kernel, False, ""), "--seeds", "10"], timeout=600)
+        return ["one of ten random orders"] if done.returncode else []
     if only == "ptx":
         return caught_by(builder.program(sources, kernel, True, ""), MODES[:1], "PTX ")
     full = only == "full"

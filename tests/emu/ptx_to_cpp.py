@@ -189,6 +189,8 @@ class Kernel:
                 return put(v(1))
             sign = "-" if "to" in parts else "+"
             return put(f"({v(1, 'uint64_t')} {sign} reinterpret_cast<uint64_t>(emu::now.shared))")
+        if op in ("ld", "st") and "volatile" in parts:  # others may run between two of these
+            return f"emu::yield(); {self.statement(opcode.replace('.volatile', ''), a)}"
         if op in ("ld", "ldu"):
             to = elements(a[0])
             read = f"const {ctype} *p_ = access<{ctype}, {len(to)}>({self.address(a[1], space, f'sizeof({ctype}) * {len(to)}')}, {self.site()});"

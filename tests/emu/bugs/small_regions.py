@@ -13,4 +13,7 @@ BUGS = {
     "the last island goes": (KERNEL, "spare && !verdict->big ?", "spare && verdict->big > 1 ?"),
     "the last of equals stays": (KERNEL, "static_cast<uint64_t>(area) << 32 | ~static_cast<uint32_t>(node)", "static_cast<uint64_t>(area) << 32 | static_cast<uint32_t>(node)"),
     "islands look at the mask before the holes were filled": (KERNEL, "before[i] = bits[i];", "if (!m.value) before[i] = bits[i];"),
+    # The others of a component must join between finding a root and hanging it up.
+    "a lost link": (KERNEL, "if (was == later) return;", "return;", "random"),
+    "a root is taken back": (KERNEL, "find_root<false>", "find_root<true>", "random"),
 }
