@@ -8,6 +8,6 @@ BUGS = {
     "taps transposed": (KERNEL, "% c_in, dy = tap / 3 - 1, dx = tap % 3 - 1;", "% c_in, dx = tap / 3 - 1, dy = tap % 3 - 1;"),
     "pixels of the first pass only": (KERNEL, "row0 + pass * rows_per_pass + static_cast", "row0 + static_cast"),
     "weights by channel, not by tap": (KERNEL, "w[(o * c_in + i) * 9 + tap]", "w[to]"),
-    "last weights not laid out": (KERNEL, "tiles_of(count, kWeightThreads)), 1, 1}", "count / kWeightThreads), 1, 1}"),
+    "weights beyond the last output are read": (KERNEL, "return column0 + row < f.n ? w + (column0", "return column0 + row >= 0 ? w + (column0"),
     "general kernel: border wraps": (KERNEL, "px >= 0 && px < grid;\n            return inside ? to_float", "px < grid;\n            return inside ? to_float"),
 }
