@@ -1,0 +1,37 @@
+"""Seeded bugs of the CUDA backend's host side; see host_mutations.py.
+
+name: (file, text, replacement, program that must find it)"""
+SESSION = "runtime/cuda_session.c"
+UP = "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), \"during an upload\"); /* its last copy has been read */\n"
+DOWN = "            SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), doing);\n"
+
+BUGS = {
+    "a pinned slot is filled again before its copy has run": (SESSION, UP, "", "session_test"),
+    "a pinned slot is read before its copy has run": (SESSION, DOWN, "", "session_test"),
+    "a download does not wait for the computing stream":
+        (SESSION, "    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);\n", "", "session_test"),
+    "a copy is not followed by its event":
+        (SESSION, "        SAMC__CUDA_TRY(s->error, cudaEventRecord(slot->done, s->download), doing);\n", "", "session_test"),
+    "the encoder does not wait for the image":
+        (SESSION, "    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(l->cuda.stream, b->arrived, 0), doing);\n", "", "session_test"),
+    "an image goes up over one that is being read":
+        (SESSION, "    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->upload, b->read, 0), doing);\n", "", "session_test"),
+    "a stream follows itself": (SESSION, "cudaEventRecord(before->reached, before->cuda.stream)", "cudaEventRecord(before->reached, exec->cuda->stream)", "session_test"),
+    "a stream does not follow":
+        (SESSION, "samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0), \"between two streams\")", "SAMC_OK", "session_test"),
+    "an image buffer does not grow": (SESSION, "if (bytes > b->bytes) {", "if (b->memory == NULL) {", "session_test"),
+    "rows are copied without their pitch": (SESSION, "bool dense = rows == 1 || (to_pitch == bytes && from_pitch == bytes);", "bool dense = true;", "session_test"),
+    "scratch is not freed": (SESSION, "    device_free(l->session, l->cuda.scratch, l->cuda.scratch_bytes);\n    if (l->reached)", "    if (l->reached)", "session_test"),
+    "an event is not destroyed": (SESSION, "    if (l->reached) cudaEventDestroy(l->reached);\n", "", "session_test"),
+    "pinned memory is not freed": (SESSION, "        if (slots[i].memory) cudaFreeHost(slots[i].memory);\n", "", "session_test"),
+    "memory is freed twice": (SESSION, "        l->chunks[i] = l->chunks[--l->chunk_count];\n", "", "session_test"),
+    "the host reads a tensor itself":
+        (SESSION, "    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");",
+         "    if (rows == 1) memcpy(to, from, bytes);\n    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");", "session_test"),
+    "the plan forgets the image side": ("runtime/cuda_plan.c", "allocate(exec, samc__image_side_bytes(model, 1))", "nowhere", "engine_test"),
+    "prompts do not wait for the encoder": ("runtime/session.c", "    return s->exec.place->follow(&s->exec, &s->encoder);\n", "    return SAMC_OK;\n", "engine_test"),
+    "an image is encoded over one that prompts read":
+        ("runtime/session.c", "    SAMC__TRY(s->encoder.place->follow(&s->encoder, &s->exec));\n", "", "engine_test"),
+    "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT", "CUBLASLT_EPILOGUE_DEFAULT", "engine_test"),
+    "an algorithm of another product is used": ("kernels/cuda/libraries.c", "memcmp(&l->plan[i].of, p, sizeof *p) == 0", "l->plan[i].of.k == p->k", "engine_test"),
+}

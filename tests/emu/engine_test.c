@@ -1,0 +1,212 @@
+/* The whole engine on the emulated device, through the public interface, on the tiny calibrated model: embeddings, prompts of every
+ * kind, masks and automatic masks equal the reference's within the gates; the device's memory is what was planned; too little of it
+ * means fewer prompts at a time and the same results; the order of the streams never shows.
+ *
+ *     engine_test [SEEDS] */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu_control.h"
+#include "runtime/samc.h"
+
+enum { IMAGES = 3, WIDTH = 61, HEIGHT = 43, PROMPTS = 10, MASKS = 3, AUTO_MOST = 64 };
+static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
+static const char *phase = "";
+
+#define EXPECT(condition)                                                                                             \
+    do {                                                                                                              \
+        if (!(condition)) {                                                                                           \
+            printf("FAILED engine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                 \
+            fflush(stdout);                                                                                           \
+            _Exit(1);                                                                                                 \
+        }                                                                                                             \
+    } while (0)
+
+/* Everything that one run yields. */
+typedef struct outcome {
+    float *embedding, *logits, iou[PROMPTS * MASKS]; /* of the last image; [PROMPTS, MASKS, low, low] */
+    size_t embedding_count, logits_count;
+    uint8_t mask[WIDTH * HEIGHT];
+    samc_mask_info info;
+    int auto_count;
+    int64_t auto_area[AUTO_MOST];
+    float auto_iou[AUTO_MOST];
+    samc_memory memory;
+    size_t planned;
+    char note[200];
+} outcome;
+
+static uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
+
+static samc_image picture(int index) {
+    int width = WIDTH - 7 * index, height = HEIGHT - 3 * index;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            for (int c = 0; c < 3; c++) {
+                int dx = x - 20 - index, dy = y - 20, inside = dx * dx + dy * dy < 150 + 40 * index;
+                pixels[index][(y * width + x) * 3 + c] = (uint8_t)(inside ? 220 - 40 * c : 40 + x + 2 * y);
+            }
+    return (samc_image){pixels[index], width, height, 3 * width};
+}
+
+static samc_status keep_auto(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    outcome *o = context;
+    (void)image, (void)stats;
+    for (int i = 0; i < count && o->auto_count < AUTO_MOST; i++, o->auto_count++) {
+        o->auto_area[o->auto_count] = masks[i].area;
+        o->auto_iou[o->auto_count] = masks[i].predicted_iou;
+    }
+    return SAMC_OK;
+}
+
+/* Points on all images, then boxes, then a mask of the reference's as prompt; `mask_input` [low, low]. */
+static void make_prompts(samc_prompt *prompts, float (*points)[2], float (*boxes)[4], int32_t *label, const float *mask_input) {
+    *label = 1;
+    for (int i = 0; i < PROMPTS; i++) {
+        prompts[i] = (samc_prompt){.image = i % 6 / 2};
+        points[i][0] = (float)(10 + 4 * i), points[i][1] = (float)(35 - 3 * i);
+        boxes[i][0] = (float)(2 + i), boxes[i][1] = 4, boxes[i][2] = (float)(30 + i), boxes[i][3] = 33;
+        if (i != 8) prompts[i].points = points[i], prompts[i].labels = label, prompts[i].point_count = 1;
+        if (i >= 6) prompts[i].box = boxes[i];
+        if (i == 9) prompts[i].mask_input = mask_input;
+    }
+}
+
+static void run(outcome *o, samc_backend backend, samc_precision precision, const float *mask_input) {
+    samc_options options = {backend, precision, 2};
+    samc_model *model;
+    samc_session *session;
+    samc_result *result;
+    samc_model_info info;
+    samc_error error = {0};
+    samc_image images[IMAGES];
+    samc_prompt prompts[PROMPTS];
+    float points[PROMPTS][2], boxes[PROMPTS][4];
+    int32_t label;
+    for (int i = 0; i < IMAGES; i++) images[i] = picture(i);
+    make_prompts(prompts, points, boxes, &label, mask_input);
+    memset(o, 0, sizeof *o);
+    if (samc_model_open(model_path, &options, &model, &error) != SAMC_OK || samc_session_create(model, &session, &error) != SAMC_OK) {
+        printf("FAILED, %s: %s\n", phase, error.message);
+        fflush(stdout);
+        _Exit(1);
+    }
+    samc_model_get_info(model, &info);
+    o->planned = info.device_bytes;
+    o->embedding_count = (size_t)(info.embed_channels * info.grid * info.grid);
+    o->logits_count = (size_t)(PROMPTS * MASKS * info.low_res * info.low_res);
+    o->embedding = malloc(o->embedding_count * sizeof(float));
+    o->logits = malloc(o->logits_count * sizeof(float));
+    samc_status status = samc_set_images(session, images, IMAGES);
+    if (status == SAMC_OK) status = samc_get_embedding(session, IMAGES - 1, o->embedding);
+    if (status == SAMC_OK) status = samc_predict(session, prompts, PROMPTS, true, &result);
+    if (status == SAMC_OK) {
+        memcpy(o->logits, samc_result_logits(result), o->logits_count * sizeof(float));
+        memcpy(o->iou, samc_result_iou(result), sizeof o->iou);
+        status = samc_result_mask(session, result, 0, 0, o->mask, &o->info);
+        samc_result_free(result);
+    }
+    samc_auto_options automatic = samc_default_auto_options(model);
+    automatic.points_per_side = 3;
+    automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;
+    automatic.min_mask_region_area = 20;
+    automatic.crop_n_layers = 1;
+    o->memory = samc_session_memory(session);
+    if (status == SAMC_OK) status = samc_auto(session, images, 2, &automatic, keep_auto, o);
+    if (status != SAMC_OK) printf("%s\n", samc_last_error(session));
+    EXPECT(status == SAMC_OK);
+    snprintf(o->note, sizeof o->note, "%s", samc_session_note(session));
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+static void drop(outcome *o) {
+    free(o->embedding);
+    free(o->logits);
+}
+
+/* Mean squared difference over the reference's variance, and largest difference over its deviation. */
+static void compare(const char *what, const float *expected, const float *actual, size_t count, double gate, double gate_max) {
+    double sum = 0, squares = 0, errors = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        double e = fabs((double)actual[i] - (double)expected[i]);
+        sum += (double)expected[i], squares += (double)expected[i] * (double)expected[i], errors += e * e;
+        largest = e > largest || isnan(e) ? e : largest;
+    }
+    double variance = squares / (double)count - sum / (double)count * sum / (double)count, nmse = errors / (double)count / variance;
+    printf("%-12s %-10s nmse %.1e (at most %.0e), largest %.1e deviations (at most %.0e)\n", phase, what, nmse, gate, largest / sqrt(variance), gate_max);
+    EXPECT(nmse <= gate && largest / sqrt(variance) <= gate_max);
+}
+
+static bool same(const outcome *a, const outcome *b) {
+    return memcmp(a->embedding, b->embedding, a->embedding_count * sizeof(float)) == 0 && memcmp(a->logits, b->logits, a->logits_count * sizeof(float)) == 0 &&
+           memcmp(a->iou, b->iou, sizeof a->iou) == 0 && memcmp(a->mask, b->mask, sizeof a->mask) == 0 && a->auto_count == b->auto_count &&
+           memcmp(a->auto_area, b->auto_area, sizeof a->auto_area) == 0;
+}
+
+int main(int argc, char **argv) {
+    uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 4;
+    static outcome reference, f32, other, low;
+    samc_emu_settings settings = {.memory = (uint64_t)2 << 30};
+    float *mask_input = calloc(36 * 36, sizeof *mask_input);
+    for (int i = 0; i < 36 * 36; i++) mask_input[i] = (float)(i % 36 - 18) / 3.0f;
+
+    phase = "reference";
+    run(&reference, SAMC_BACKEND_REF, SAMC_PRECISION_F32, mask_input);
+
+    phase = "f32"; /* the gates of tests/parity: ten times what the order of sums explains */
+    samc_emu_begin(&settings);
+    run(&f32, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
+    compare("embedding", reference.embedding, f32.embedding, f32.embedding_count, 1e-10, 1e-4);
+    compare("logits", reference.logits, f32.logits, f32.logits_count, 1e-10, 1e-4);
+    compare("iou", reference.iou, f32.iou, PROMPTS * MASKS, 1e-10, 1e-4);
+    EXPECT(memcmp(reference.mask, f32.mask, sizeof f32.mask) == 0 && memcmp(&reference.info.bbox, &f32.info.bbox, sizeof f32.info.bbox) == 0);
+    printf("automatic masks: %d, reference %d\n", f32.auto_count, reference.auto_count);
+    EXPECT(f32.auto_count == reference.auto_count && reference.auto_count > 0);
+    int64_t moved = 0;
+    for (int i = 0; i < f32.auto_count; i++) moved += llabs(f32.auto_area[i] - reference.auto_area[i]);
+    EXPECT(moved <= 2); /* pixels whose logit fp32 itself leaves at the threshold */
+    /* Beside the plan: the two images that are on their way. */
+    printf("device memory: planned %zu, peak %zu bytes\n", f32.planned, f32.memory.device_peak);
+    EXPECT(f32.planned > 0 && f32.memory.device_peak == f32.planned + 2 * (size_t)(WIDTH * HEIGHT * 3));
+    EXPECT(f32.note[0] == '\0');
+
+    phase = "streams";
+    for (uint64_t seed = 1; seed < seeds; seed++) {
+        settings.seed = seed;
+        samc_emu_begin(&settings);
+        run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
+        EXPECT(same(&f32, &other));
+        drop(&other);
+    }
+    settings.seed = 0;
+
+    phase = "little memory";
+    settings.memory = f32.planned; /* and the weights, which therefore push the prompts aside */
+    samc_emu_begin(&settings);
+    run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
+    printf("note: %s\n", other.note);
+    EXPECT(same(&f32, &other) && strstr(other.note, "at a time") != NULL);
+    drop(&other);
+    settings.memory = (uint64_t)2 << 30;
+
+    /* 8 bits of mantissa through 4 blocks and the decoder: 2^-9 at every rounding, some hundred of them in a row for a logit. */
+    const struct { const char *name; samc_precision precision; double nmse, max; } lows[] = {
+        {"f16", SAMC_PRECISION_F16, 1e-4, 0.1}, {"bf16", SAMC_PRECISION_BF16, 5e-3, 0.8}};
+    for (int i = 0; i < 2; i++) {
+        phase = lows[i].name;
+        samc_emu_begin(&settings);
+        run(&low, SAMC_BACKEND_CUDA, lows[i].precision, mask_input);
+        compare("embedding", reference.embedding, low.embedding, low.embedding_count, lows[i].nmse, lows[i].max);
+        compare("logits", reference.logits, low.logits, low.logits_count, lows[i].nmse, lows[i].max);
+        compare("iou", reference.iou, low.iou, PROMPTS * MASKS, lows[i].nmse, lows[i].max);
+        drop(&low);
+    }
+    drop(&reference);
+    drop(&f32);
+    free(mask_input);
+    printf("engine_test: passed\n");
+    return 0;
+}
