@@ -9,16 +9,22 @@
 extern "C" {
 #endif
 
+#include "kernels/add_rows.h"
 #include "kernels/attention_relpos.h"
 #include "kernels/conv3x3.h"
+#include "kernels/embed_grid.h"
 #include "kernels/embed_mask.h"
+#include "kernels/embed_points.h"
 #include "kernels/finish_masks.h"
+#include "kernels/image_to_token.h"
 #include "kernels/layernorm.h"
 #include "kernels/linear.h"
 #include "kernels/mask_rle.h"
 #include "kernels/nms.h"
 #include "kernels/preprocess.h"
 #include "kernels/small_regions.h"
+#include "kernels/token_attention.h"
+#include "kernels/token_to_image.h"
 #include "kernels/upscale_masks.h"
 #include "runtime/status.h"
 
@@ -102,6 +108,36 @@ samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int
 
 /* y, image and the three weights all f32, all f16 or all bf16; everything else f32. Everything is computed in fp32. */
 samc_status samc__embed_mask_cuda(const samc__cuda *cuda, const samc__embed_mask_args *args);
+
+/* x and y both f32, both f16 or both bf16; b f32. y may be x. */
+samc_status samc__add_rows_cuda(const samc__cuda *cuda, const samc__add_rows_args *args);
+
+/* gaussian f32; y f32, f16 or bf16. */
+samc_status samc__embed_grid_cuda(const samc__cuda *cuda, const samc__embed_grid_args *args);
+
+/* All f32. Labels must be -1 to 3: nothing checks them here. */
+samc_status samc__embed_points_cuda(const samc__cuda *cuda, const samc__embed_points_args *args);
+
+/* queries, pe, biases and gains f32; the weights of matrices all f32, all f16 or all bf16; softmax, accumulation and norm fp32. */
+samc_status samc__token_attention_cuda(const samc__cuda *cuda, const samc__token_attention_args *args);
+size_t samc__token_attention_cuda_scratch(const samc__token_attention_args *args);
+
+/* The decoder's cross attentions. queries, pe, biases, gains f32; keys, key_pe, y and the weights of matrices all f32, all f16 or all
+ * bf16; softmax, accumulation and norm fp32. keys [B, N, C], B divides the prompts: prompt p reads entry p / (prompts / B). C is a
+ * multiple of 4. y may be keys where B is the number of prompts. `shared`, image_k, image_v and image_q are not read: everything folds onto
+ * the tokens, and no result depends on the other prompts. */
+samc_status samc__token_to_image_cuda(const samc__cuda *cuda, const samc__token_to_image_args *args);
+size_t samc__token_to_image_cuda_scratch(const samc__token_to_image_args *args);
+samc_status samc__image_to_token_cuda(const samc__cuda *cuda, const samc__image_to_token_args *args);
+size_t samc__image_to_token_cuda_scratch(const samc__image_to_token_args *args);
+
+/* Which kernel serves a cross attention; a pure function of dtypes and shapes. */
+typedef enum samc__cross_kernel {
+    SAMC__CROSS_GENERAL, /* f32, or any other shape: plain multiply-adds */
+    SAMC__CROSS_TENSOR   /* 16-bit, 8 heads: C 256 with inner 128, C 128 with inner 64; image_to_token also needs T <= 16 */
+} samc__cross_kernel;
+samc__cross_kernel samc__token_to_image_cuda_kernel(const samc__token_to_image_args *args);
+samc__cross_kernel samc__image_to_token_cuda_kernel(const samc__image_to_token_args *args);
 
 #ifdef __cplusplus
 }

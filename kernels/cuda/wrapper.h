@@ -17,6 +17,19 @@ static inline samc_status started(const samc__cuda *cuda, const char *op, const 
 
 static inline bool aligned16(const void *p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
+// Parts of scratch start where any access is aligned.
+static inline size_t scratch_part(int64_t elements, size_t element) { return (static_cast<size_t>(elements) * element + 255) / 256 * 256; }
+
+// Weights of one dtype, 16-byte aligned; biases f32 or absent.
+static inline bool attention_has(const samc__attention &a, samc__dtype type) {
+    const samc__projection *all[4] = {&a.q, &a.k, &a.v, &a.out};
+    for (const samc__projection *p : all)
+        if (p->w.dtype != type || !aligned16(p->w.data) || (p->b.data != nullptr && p->b.dtype != SAMC__F32)) return false;
+    return true;
+}
+
+static inline bool norm_is_float(const samc__norm &norm) { return norm.g.dtype == SAMC__F32 && norm.b.dtype == SAMC__F32; }
+
 } // namespace samc
 
 #endif
