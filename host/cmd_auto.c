@@ -116,23 +116,23 @@ static const char *apply_numbers(const request *r, samc_auto_options *options) {
 /* ---- The run ------------------------------------------------------------------------------------------------------- */
 
 /* What another run must share to go on with this one: all that the results depend on. */
-static json_t *describe(const request *r, const samc__archive_options *o, const samc_model *model, samc_error *error) {
-    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"}; /* in the order of samc_backend */
+static json_t *describe(const samc__archive_options *o, const samc_model *model, samc_error *error) {
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};  /* in the order of samc_backend */
+    static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
     char hash[65], formats[64], shard[32];
     samc_model_info info;
     if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
     samc_model_get_info(model, &info);
     samc__auto_formats_print(o->formats, formats);
     snprintf(shard, sizeof shard, "%d/%d", o->shard, o->shards);
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "samc", samc_version(), "model", hash, "backend", backends[info.backend],
-                             "format", formats, "shard", shard, "lines-per-file", (json_int_t)o->lines_per_file,
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "samc", samc_version(), "model", hash, "backend", backends[info.backend],
+                             "precision", precisions[info.precision], "format", formats, "shard", shard, "lines-per-file", (json_int_t)o->lines_per_file,
                              "max-pixels", (json_int_t)o->max_pixels);
     for (int i = 0; i < NUMBERS && json != NULL; i++) {
         const char *field = (const char *)&o->automatic + numbers[i].offset;
         if (numbers[i].offset == offsetof(samc_auto_options, points_per_batch)) continue; /* never changes the result */
         json_object_set_new(json, numbers[i].name, numbers[i].kind == WHOLE ? json_integer(*(const int *)field) : json_real(*(const double *)field));
     }
-    if (r->cli.options.precision != SAMC_PRECISION_AUTO && json != NULL) json_object_set_new(json, "precision", json_string("f32"));
     if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     return json;
 }
@@ -163,7 +163,7 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
     char name[128];
     samc__journal journal = {.stream.handle = -1};
     samc__store store = {.sync = !r->no_sync, .lock = -1};
-    json_t *description = describe(r, o, model, error);
+    json_t *description = describe(o, model, error);
     if (description == NULL) return error->status;
     samc__archive_state_name(o, name);
     samc_status status = check_neighbours(o, r->output, name, description, error);

@@ -11,7 +11,7 @@ static const char help[] =
     "Usage: samc COMMAND [OPTIONS]\n"
     "\n"
     "  segment   cut out what points, boxes or masks name in an image\n"
-    "  auto      find every mask of images\n"
+    "  auto      find every mask of images, folders and archives of them\n"
     "  embed     encode an image once, to segment it often\n"
     "  bench     time every stage on this machine\n"
     "  convert   turn a PyTorch checkpoint into a safetensors model\n"
