@@ -4,7 +4,7 @@
 #
 #   tools/gpu_check.sh [--minutes N] [--out DIR] [--build DIR] [--arch sm_NN] [--jobs N] [--only OPERATOR] [--build-only] [--rehearse]
 #
-# Needs nvcc, a C and a C++ compiler and the sources; no network. cuBLASLt and cuDNN are checked where they are. Results: DIR/results.json and
+# Needs nvcc, a C and a C++ compiler and the sources; no network. cuBLASLt is checked where it is. Results: DIR/results.json and
 # DIR/summary.txt (default build/gpu_check). Every stage is a process of its own under a timeout: what fails or hangs is recorded and
 # the next goes on. Exit 1 if anything failed. --rehearse runs all of it on the host's emulation, where times mean nothing.
 set -uo pipefail
@@ -94,14 +94,14 @@ else
     compile_cxx="$nvcc -x c++ -std=c++17 -O2 $include $define -Xcompiler -ffp-contract=off"
     link="$nvcc"
     home=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
-    libraries_include="-I$home/include -I$home/targets/x86_64-linux/include" libraries_link="-lcublasLt -lcudnn"
+    libraries_include="-I$home/include -I$home/targets/x86_64-linux/include" libraries_link="-lcublasLt"
 fi
 compile_c="$cc -std=c11 -O2 -fopenmp-simd -ffp-contract=off $include $define"
 
-# Large linear layers and the neck's convolution are cuBLASLt's and cuDNN's; in a rehearsal their twins', which want oneDNN.
+# Large linear layers are cuBLASLt's; in a rehearsal its twin's, which wants oneDNN.
 libraries=0
 # shellcheck disable=SC2086
-printf '#include <cublasLt.h>\n#include <cudnn.h>\n%s\n' "$([ $rehearse = 1 ] && echo '#include <dnnl.h>')" | $cc $libraries_include -E -x c - >/dev/null 2>&1 &&
+printf '#include <cublasLt.h>\n%s\n' "$([ $rehearse = 1 ] && echo '#include <dnnl.h>')" | $cc $libraries_include -E -x c - >/dev/null 2>&1 &&
     [ -z "$only" ] && libraries=1
 
 # Operators with a kernel and a check, by their files' names.
@@ -143,7 +143,7 @@ compile_all() {
     done
     if [ $libraries = 1 ]; then
         $link -o "$build/libraries_test" "$build"/{libraries_test,libraries,emu_test,emu,warp}.o "$build/libref.a" $libraries_link -lm ||
-            { echo "no check of cuBLASLt and cuDNN"; missing=1; }
+            { echo "no check of cuBLASLt"; missing=1; }
     fi
     return $missing
 }
@@ -215,7 +215,13 @@ summary() {
             least = memory > products ? memory : products
             cold = get("cold_us")
             printf "%-86s %10.1f %10.1f %7.1f %s\n", name, get("warm_us"), cold, cold ? 100 * least / cold : 0, (memory > products ? "memory" : "products")
-        }' "$parts/times.jsonl"
+            if (name ~ / kernel\) = /) { # the last number says which kernel of several
+                shape = name
+                sub(/ [0-9]+$/, "", shape)
+                if (tried[shape]++ == 0 || get("warm_us") < best[shape]) { best[shape] = get("warm_us"); which[shape] = name }
+            }
+        }
+        END { for (shape in tried) if (tried[shape] > 1) printf "fastest of %d: %s\n", tried[shape], which[shape] }' "$parts/times.jsonl"
 }
 summary | tee "$out/summary.txt"
 write_results
