@@ -12,7 +12,7 @@ namespace samc {
 
 // ---- global: one block is 128 queries of one head; keys stream through two buffers of 64 ------------------------------------
 
-constexpr int kGlobalWarps = 4, kGlobalThreads = kGlobalWarps * 32, kGlobalQueries = kGlobalWarps * kWarpQueries;
+constexpr int kWarpQueries = 32, kGlobalWarps = 4, kGlobalThreads = kGlobalWarps * 32, kGlobalQueries = kGlobalWarps * kWarpQueries;
 constexpr int kTileKeys = 64;
 
 constexpr int largest_of(int a, int b, int c) { return a > b ? (a > c ? a : c) : (b > c ? b : c); }
@@ -30,10 +30,10 @@ template <int grid, int hd> struct GlobalMemory {
 };
 
 // grid.x: blocks of 128 queries, grid.y: heads, grid.z: images. scale_log2e: a parameter as it is used costs no register.
-template <class T, int grid, int hd>
+template <class T, int grid, int hd, bool ones>
 SAMC_KERNEL(kGlobalThreads, 2)
 attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int heads, float scale_log2e) {
-    using S = Shape<T, hd, grid / 8, grid>;
+    using S = Shape<T, hd, grid / 8, grid, 2, ones>;
     using M = GlobalMemory<grid, hd>;
     constexpr int stride = S::stride, chunks = hd / 8, tokens = grid * grid;
     SAMC_SHARED(shared);
@@ -146,23 +146,24 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
 
 // Shared memory: K, V [side * side rows, and what the last image row reads too far], the tables, and for each warp its rel_w patch,
 // later its rel_h. ldmatrix reads tables by 16 rows: past rel_h's into rel_w's, past rel_w's into rows that exist for that.
-template <int side, int hd> struct WindowMemory {
+template <int side, int hd, int m_tiles> struct WindowMemory {
     static constexpr int padded = (side + 7) / 8 * 8; // keys of an image row as the products see it
-    static constexpr int warps = side > 8 ? 4 : 2, threads = warps * 32;
+    static constexpr int warps = m_tiles == 1 ? (side + 1) / 2 : side > 8 ? 4 : 2, threads = warps * 32;
     static constexpr int rows = side * side + padded - side;
     static constexpr int v = rows * row_bytes(hd), table_h = 2 * v, table_w = table_h + (2 * side - 1) * row_bytes(hd);
     static constexpr int own = table_w + (2 * side - 1 + 15) / 16 * 16 * row_bytes(hd);
-    static constexpr int patch_stride = padded + 4, rel_h_stride = kWarpQueries; // floats
+    static constexpr int patch_stride = padded + 4, rel_h_stride = m_tiles * 16; // floats
     static constexpr int own_bytes = largest_of(16 * patch_stride * 4, side * rel_h_stride * 4, 0);
     static constexpr int bytes = own + warps * own_bytes;
 };
 
 // grid.x: heads, grid.y: windows, grid.z: images. `pad`: the qkv bias, or NULL for zeros; full_windows: along one axis.
-template <class T, int side, int hd>
-SAMC_KERNEL((WindowMemory<side, hd>::threads), (side == 14 && hd == 80 ? 1 : 2))
+// ones, m_tiles: see Shape; with m_tiles 1 seven warps of 16 queries share a window of 14 instead of four of 32.
+template <class T, int side, int hd, int m_tiles, bool ones>
+SAMC_KERNEL((WindowMemory<side, hd, m_tiles>::threads), (side == 14 && hd == 80 ? 1 : 2))
 attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w, T *y, int heads, int grid, int full_windows, float scale_log2e) {
-    using M = WindowMemory<side, hd>;
-    using S = Shape<T, hd, M::padded / 8, side>;
+    using M = WindowMemory<side, hd, m_tiles>;
+    using S = Shape<T, hd, M::padded / 8, side, m_tiles, ones>;
     constexpr int stride = S::stride, chunks = hd / 8;
     SAMC_SHARED(shared);
     // Full windows come first, the short ones of the right and lower edge last: they fill the last wave of blocks.
@@ -200,14 +201,14 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
     const char *my_k = shared + lane_offset_b(lane, stride), *my_v = my_k + M::v;
     const float inverse = kLog2e * reciprocal_fast(scale_log2e); // 1 / scale
     bool values_arrived = false;
-    int tile0 = warp * 2; // this warp's m16 tiles are tile0 and tile0 + 1
+    int tile0 = warp * m_tiles; // this warp's first m16 tile
     do {
         Rows<S> w;
         if (tile0 < query_tiles) {
             rows_start(w);
-            int qy[2][2], qx[2][2]; // of rows g and g + 8; beyond the last query: the last one again, not stored
+            int qy[m_tiles][2], qx[m_tiles][2]; // of rows g and g + 8; beyond the last query: the last one again, not stored
             SAMC_UNROLL
-            for (int row = 0; row < 4; row++) {
+            for (int row = 0; row < 2 * m_tiles; row++) {
                 int tile = row / 2, i = row % 2, query = min_of((tile0 + tile) * 16 + i * 8 + g, queries - 1);
                 qy[tile][i] = query / width;
                 qx[tile][i] = query % width;
@@ -220,7 +221,7 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
                 }
             }
             SAMC_UNROLL
-            for (int tile = 0; tile < 2; tile++) {
+            for (int tile = 0; tile < m_tiles; tile++) {
                 for (int n = 0; n < 2 * side - 1; n += 16) {
                     float product[2][4];
                     table_product<S>(product, w.q[tile], shared + M::table_w + n * stride + lane_offset_b(lane, stride));
@@ -235,7 +236,7 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
                 sync_warp(); // and is overwritten next
             }
             SAMC_UNROLL
-            for (int tile = 0; tile < 2; tile++) { // the tile's image rows, first .. last, need side + last - first rows of the table
+            for (int tile = 0; tile < m_tiles; tile++) { // the tile's image rows, first .. last, need side + last - first rows of the table
                 const int first = min_of((tile0 + tile) * 16, queries - 1) / width, last = min_of((tile0 + tile) * 16 + 15, queries - 1) / width;
                 for (int n = 0; n < side + last - first; n += 16) {
                     float product[2][4];
@@ -261,7 +262,7 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
                                      M::rel_h_stride, scale_log2e);
             rows_finish(w);
             SAMC_UNROLL
-            for (int row = 0; row < 4; row++) {
+            for (int row = 0; row < 2 * m_tiles; row++) {
                 int query = tile0 * 16 + row * 8 + g;
                 if (query >= queries) continue;
                 size_t token = (static_cast<size_t>(blockIdx.z) * grid + y0 + query / width) * grid + x0 + query % width;
@@ -269,26 +270,28 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
             }
             sync_warp(); // rel_h has been read before the next tiles' patch overwrites it
         }
-        tile0 += M::warps * 2;
+        tile0 += M::warps * m_tiles;
     } while (tile0 < query_tiles);
 }
 
 // ---- host -----------------------------------------------------------------------------------------------------------------
 
-template <class T, int grid, int hd> static const char *run_global(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+template <class T, int grid, int hd, bool ones = false> static const char *run_global(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
     Grid blocks = {grid * grid / kGlobalQueries, static_cast<unsigned>(a->heads), static_cast<unsigned>(a->qkv.n[0])};
-    return launch("attention_global", attention_global<T, grid, hd>, blocks, kGlobalThreads, GlobalMemory<grid, hd>::bytes, cuda->stream,
+    return launch("attention_global", attention_global<T, grid, hd, ones>, blocks, kGlobalThreads, GlobalMemory<grid, hd>::bytes, cuda->stream,
                   static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
                   static_cast<T *>(a->y.data), a->heads, kLog2e / sqrtf(static_cast<float>(hd)));
 }
 
-template <class T, int side, int hd> static const char *run_window(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+template <class T, int side, int hd, int m_tiles = 2, bool ones = false>
+static const char *run_window(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+    using M = WindowMemory<side, hd, m_tiles>;
     unsigned windows = static_cast<unsigned>((a->grid + side - 1) / side);
     Grid blocks = {static_cast<unsigned>(a->heads), windows * windows, static_cast<unsigned>(a->qkv.n[0])};
-    return launch("attention_window", attention_window<T, side, hd>, blocks, WindowMemory<side, hd>::threads, WindowMemory<side, hd>::bytes,
-                  cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data),
-                  static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data), static_cast<T *>(a->y.data), a->heads, a->grid,
-                  a->grid / side, kLog2e / sqrtf(static_cast<float>(hd)));
+    return launch("attention_window", attention_window<T, side, hd, m_tiles, ones>, blocks, M::threads, M::bytes, cuda->stream,
+                  static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data), static_cast<const T *>(a->rel_h.data),
+                  static_cast<const T *>(a->rel_w.data), static_cast<T *>(a->y.data), a->heads, a->grid, a->grid / side,
+                  kLog2e / sqrtf(static_cast<float>(hd)));
 }
 
 template <class T> static const char *run_general(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
@@ -310,16 +313,35 @@ template <class T> static const char *run_fast(const samc__cuda *cuda, const sam
     return hd == 64 ? run_window<T, 14, 64>(cuda, a) : run_window<T, 14, 80>(cuda, a);
 }
 
+// The second best of each by the static model, until a run on hardware decides: bf16 and SAM's own shapes are enough for that.
+static const char *run_second(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
+    if (a->window == 0) return run_global<bf16, 64, 80, true>(cuda, a);
+    return hd == 64 ? run_window<bf16, 14, 64, 1, true>(cuda, a) : run_window<bf16, 14, 80, 1, true>(cuda, a);
+}
+
+// Whether a kernel can serve the arguments.
+static bool serves(samc__attention_kernel kernel, const samc__attention_relpos_args *a) {
+    int64_t hd = a->y.n[2] / a->heads;
+    bool half = a->qkv.dtype == SAMC__F16 || a->qkv.dtype == SAMC__BF16, sam = hd == 64 || hd == 80;
+    if (kernel == SAMC__ATTENTION_GENERAL) return general_bytes(static_cast<int>(hd), a->window ? a->window : a->grid) <= kMostShared;
+    if (!half || a->rel_h.data == nullptr) return false;
+    switch (kernel) {
+    case SAMC__ATTENTION_GLOBAL: return a->window == 0 && ((a->grid == 64 && sam) || (a->grid == 32 && hd == 64));
+    case SAMC__ATTENTION_WINDOW: return (a->window == 14 && sam) || (a->window == 8 && hd == 64);
+    case SAMC__ATTENTION_GLOBAL_ONES: return a->qkv.dtype == SAMC__BF16 && a->window == 0 && a->grid == 64 && hd == 80; // hd 64 spills
+    case SAMC__ATTENTION_WINDOW_16: return a->qkv.dtype == SAMC__BF16 && a->window == 14 && sam;
+    default: return false;
+    }
+}
+
 } // namespace samc
 
 extern "C" samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *a) {
-    int64_t hd = a->y.n[2] / a->heads;
-    if (a->qkv.dtype == SAMC__F32 || a->rel_h.data == nullptr) return SAMC__ATTENTION_GENERAL;
-    if (a->window == 0) return (a->grid == 64 && (hd == 64 || hd == 80)) || (a->grid == 32 && hd == 64) ? SAMC__ATTENTION_GLOBAL : SAMC__ATTENTION_GENERAL;
-    return (a->window == 14 && (hd == 64 || hd == 80)) || (a->window == 8 && hd == 64) ? SAMC__ATTENTION_WINDOW : SAMC__ATTENTION_GENERAL;
+    samc__attention_kernel fast = a->window ? SAMC__ATTENTION_WINDOW : SAMC__ATTENTION_GLOBAL;
+    return samc::serves(fast, a) ? fast : SAMC__ATTENTION_GENERAL;
 }
 
-extern "C" samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__attention_relpos_args *a, samc__attention_kernel kernel) {
     using namespace samc;
     int hd = static_cast<int>(a->y.n[2] / a->heads);
     SAMC_REQUIRE("attention_relpos", a->heads <= 65535 && a->qkv.n[0] <= 65535);
@@ -327,12 +349,16 @@ extern "C" samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const
     SAMC_REQUIRE("attention_relpos", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
     SAMC_REQUIRE("attention_relpos", a->y.dtype == type && (a->qkv_bias.data == nullptr || a->qkv_bias.dtype == type));
     SAMC_REQUIRE("attention_relpos", a->rel_h.data == nullptr || (a->rel_h.dtype == type && a->rel_w.dtype == type));
-    if (samc__attention_relpos_cuda_kernel(a) == SAMC__ATTENTION_GENERAL) {
-        SAMC_REQUIRE("attention_relpos", general_bytes(hd, a->window ? a->window : a->grid) <= kMostShared);
+    SAMC_REQUIRE("attention_relpos", serves(kernel, a));
+    if (kernel == SAMC__ATTENTION_GENERAL)
         return started(cuda, "attention_relpos", type == SAMC__F32 ? run_general<float>(cuda, a, hd) :
                                                  type == SAMC__F16 ? run_general<f16>(cuda, a, hd) : run_general<bf16>(cuda, a, hd));
-    }
     SAMC_REQUIRE("attention_relpos", aligned16(a->qkv.data) && aligned16(a->qkv_bias.data) && aligned16(a->rel_h.data));
     SAMC_REQUIRE("attention_relpos", aligned16(a->rel_w.data) && aligned16(a->y.data));
+    if (kernel == SAMC__ATTENTION_GLOBAL_ONES || kernel == SAMC__ATTENTION_WINDOW_16) return started(cuda, "attention_relpos", run_second(cuda, a, hd));
     return started(cuda, "attention_relpos", type == SAMC__F16 ? run_fast<f16>(cuda, a, hd) : run_fast<bf16>(cuda, a, hd));
+}
+
+extern "C" samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+    return samc__attention_relpos_cuda_by(cuda, a, samc__attention_relpos_cuda_kernel(a));
 }

@@ -1,7 +1,7 @@
 // attention_step.h - the inner step of the encoder's attention on tensor cores, shared by the global and the window kernel.
 //
 // A warp holds 32 query rows as two m16 tiles and meets 32 keys per step, so that every K or V fragment read from shared memory
-// serves two products: with 16 rows the shared-memory pipe would be the bound. Online softmax in powers of two:
+// serves two products: with 16 rows the shared-memory pipe is the bound, but twice the warps fit. Online softmax in powers of two:
 //     s = q.k + rel_w / scale            the product starts from rel_w / scale as its C operand, which costs nothing
 //     p = 2^(s * scale*log2e + (rel_h*log2e - max))    one multiply-add and one exp2 per score; rel_h is one number per query row
 //                                                       and image row of keys, and sits in the addend
@@ -15,7 +15,6 @@
 namespace samc {
 
 constexpr int kStepKeys = 32, kStepTiles = kStepKeys / 8; // keys and n8 tiles of one step
-constexpr int kWarpQueries = 32;
 constexpr float kLog2e = 1.44269504088896f;
 constexpr float kNever = -1e30f;  // as rel_w: this key does not exist
 constexpr float kLazyGrowth = 8.0f; // the maximum moves when a score exceeds it by this power of two
@@ -26,21 +25,25 @@ SAMC_CONSTEXPR int row_bytes(int hd) { return 2 * hd + 16; }
 
 // hd: head dim; row_tiles: n8 tiles of one image row of keys (rounded up); pitch: keys from one image row to the next in shared
 // memory, less than 8 * row_tiles where rows overlap (windows of 14: the last 2 columns are the next row's and get kNever).
-template <class T_, int hd_, int row_tiles_, int pitch_> struct Shape {
+// m_tiles: m16 tiles of queries in a warp. ones: probabilities are summed on the tensor cores, by a product with ones (4 more of 132 at
+// hd 64), instead of by additions.
+template <class T_, int hd_, int row_tiles_, int pitch_, int m_tiles_ = 2, bool ones_ = false> struct Shape {
     using T = T_;
-    static constexpr int hd = hd_, row_tiles = row_tiles_, pitch = pitch_, stride = row_bytes(hd_);
+    static constexpr int hd = hd_, row_tiles = row_tiles_, pitch = pitch_, stride = row_bytes(hd_), m_tiles = m_tiles_;
+    static constexpr bool ones = ones_;
     static constexpr int step_rows = row_tiles_ < kStepTiles ? kStepTiles / row_tiles_ : 1; // image rows met in one step
     static constexpr int tiles_per_row = kStepTiles / step_rows;                             // n8 tiles of each in the step
     SAMC_CONSTEXPR int row_of(int tile) { return tile / row_tiles_ * pitch_ + tile % row_tiles_ * 8; } // its first key's row
     static_assert(hd_ % 16 == 0 && kStepTiles % (row_tiles_ < kStepTiles ? row_tiles_ : kStepTiles) == 0, "whole tiles");
 };
 
-// What a warp carries from step to step, for its two m16 tiles.
+// What a warp carries from step to step, for its m16 tiles.
 template <class S> struct Rows {
-    uint32_t q[2][S::hd / 16][4];
-    float rel_w[2][S::row_tiles][4]; // divided by the scale; the same for every image row of keys
-    float out[2][S::hd / 8][4];
-    float sum[2][2], max[2][2];      // of rows g and g + 8; sum over this lane's columns only
+    uint32_t q[S::m_tiles][S::hd / 16][4];
+    float rel_w[S::m_tiles][S::row_tiles][4]; // divided by the scale; the same for every image row of keys
+    float out[S::m_tiles][S::hd / 8][4];
+    float sum[S::m_tiles][4]; // a product's fragment: [0] is row g's, [2] row g + 8's; without `ones` over this lane's columns only
+    float max[S::m_tiles][2]; // of rows g and g + 8
 };
 
 // Where a lane points ldmatrix for 16 rows x 16 columns: for the product's B operand (K, V, tables; one offset for all saves a
@@ -50,9 +53,10 @@ SAMC_DEVICE int lane_offset_a(int lane, int stride) { return lane % 16 * stride 
 
 template <class S> SAMC_DEVICE void rows_start(Rows<S> &w) {
     SAMC_UNROLL
-    for (int tile = 0; tile < 2; tile++) {
+    for (int tile = 0; tile < S::m_tiles; tile++) {
         w.max[tile][0] = w.max[tile][1] = -INFINITY;
-        w.sum[tile][0] = w.sum[tile][1] = 0.0f;
+        SAMC_UNROLL
+        for (int i = 0; i < 4; i++) w.sum[tile][i] = 0.0f;
         SAMC_UNROLL
         for (int n = 0; n < S::hd / 8; n++) {
             SAMC_UNROLL
@@ -92,9 +96,9 @@ template <class S> SAMC_DEVICE void take_rel_w(Rows<S> &w, int tile, const float
 template <class S, int first_tile>
 SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const float *rel_h, int rel_h_stride, float scale_log2e) {
     using T = typename S::T;
-    float s[2][kStepTiles][4];
+    float s[S::m_tiles][kStepTiles][4];
     SAMC_UNROLL
-    for (int tile = 0; tile < 2; tile++) {
+    for (int tile = 0; tile < S::m_tiles; tile++) {
         SAMC_UNROLL
         for (int n = 0; n < kStepTiles; n++) {
             SAMC_UNROLL
@@ -108,18 +112,18 @@ SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const 
             uint32_t b[4]; // two n8 tiles of K: their rows are the product's n
             ldmatrix_x4(b, k + S::row_of(first_tile + n) * S::stride + kk * 32);
             SAMC_UNROLL
-            for (int tile = 0; tile < 2; tile++) {
+            for (int tile = 0; tile < S::m_tiles; tile++) {
                 mma_16816(s[tile][n], w.q[tile][kk], b[0], b[1], s[tile][n], T());
                 mma_16816(s[tile][n + 1], w.q[tile][kk], b[2], b[3], s[tile][n + 1], T());
             }
         }
     }
 
-    float addend[2][S::step_rows][2]; // [m16 tile][image row of keys][row g or g + 8]
-    float largest[2][2];
+    float addend[S::m_tiles][S::step_rows][2]; // [m16 tile][image row of keys][row g or g + 8]
+    float largest[S::m_tiles][2];
     bool grown = false;
     SAMC_UNROLL
-    for (int tile = 0; tile < 2; tile++) {
+    for (int tile = 0; tile < S::m_tiles; tile++) {
         SAMC_UNROLL
         for (int r = 0; r < S::step_rows; r++) {
             f32x2 h = *reinterpret_cast<const f32x2 *>(rel_h + r * rel_h_stride + tile * 16);
@@ -144,7 +148,7 @@ SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const 
     // usual step there is neither a shuffle nor a rescale, and p stays below 2^8.
     if (any(grown)) {
         SAMC_UNROLL
-        for (int tile = 0; tile < 2; tile++) {
+        for (int tile = 0; tile < S::m_tiles; tile++) {
             SAMC_UNROLL
             for (int i = 0; i < 2; i++) {
                 float most = fmaxf(w.max[tile][i], largest[tile][i]);
@@ -152,7 +156,7 @@ SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const 
                 most = fmaxf(most, shuffle_xor(most, 2));
                 float shrink = exp2_fast(w.max[tile][i] - most);
                 w.max[tile][i] = most;
-                w.sum[tile][i] *= shrink;
+                w.sum[tile][2 * i] *= shrink;
                 SAMC_UNROLL
                 for (int n = 0; n < S::hd / 8; n++) {
                     w.out[tile][n][2 * i] *= shrink;
@@ -162,7 +166,7 @@ SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const 
         }
     }
     SAMC_UNROLL
-    for (int tile = 0; tile < 2; tile++) {
+    for (int tile = 0; tile < S::m_tiles; tile++) {
         SAMC_UNROLL
         for (int r = 0; r < S::step_rows; r++) {
             addend[tile][r][0] -= w.max[tile][0];
@@ -172,27 +176,34 @@ SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const 
 
     SAMC_UNROLL
     for (int kk = 0; kk < kStepTiles / 2; kk++) { // 16 keys: two n8 tiles of scores are one k16 fragment of probabilities
-        uint32_t p[2][4];
+        uint32_t p[S::m_tiles][4];
         SAMC_UNROLL
-        for (int tile = 0; tile < 2; tile++) {
+        for (int tile = 0; tile < S::m_tiles; tile++) {
             SAMC_UNROLL
             for (int half = 0; half < 2; half++) {
                 int n = 2 * kk + half;
                 float e[4];
                 SAMC_UNROLL
                 for (int i = 0; i < 4; i++) e[i] = exp2_fast(fmaf(s[tile][n][i], scale_log2e, addend[tile][n / S::tiles_per_row][i / 2]));
-                w.sum[tile][0] += e[0] + e[1];
-                w.sum[tile][1] += e[2] + e[3];
+                if (!S::ones) {
+                    w.sum[tile][0] += e[0] + e[1];
+                    w.sum[tile][2] += e[2] + e[3];
+                }
                 p[tile][2 * half] = pack2(e[0], e[1], T());
                 p[tile][2 * half + 1] = pack2(e[2], e[3], T());
             }
+        }
+        if (S::ones) {
+            const uint32_t one = pack2(1.0f, 1.0f, T());
+            SAMC_UNROLL
+            for (int tile = 0; tile < S::m_tiles; tile++) mma_16816(w.sum[tile], p[tile], one, one, w.sum[tile], T());
         }
         SAMC_UNROLL
         for (int n = 0; n < S::hd / 8; n += 2) {
             uint32_t b[4]; // V's rows are the product's k: transposed on the way; [0] and [2] are one n8 tile
             ldmatrix_x4_trans(b, v + S::row_of(first_tile + 2 * kk) * S::stride + n * 16);
             SAMC_UNROLL
-            for (int tile = 0; tile < 2; tile++) {
+            for (int tile = 0; tile < S::m_tiles; tile++) {
                 mma_16816(w.out[tile][n], p[tile], b[0], b[2], w.out[tile][n], T());
                 mma_16816(w.out[tile][n + 1], p[tile], b[1], b[3], w.out[tile][n + 1], T());
             }
@@ -200,15 +211,17 @@ SAMC_DEVICE void attention_step(Rows<S> &w, const char *k, const char *v, const 
     }
 }
 
-// Divides by the row sums, which the four lanes of a row hold in parts.
+// Divides by the row sums, which without `ones` the four lanes of a row hold in parts.
 template <class S> SAMC_DEVICE void rows_finish(Rows<S> &w) {
     SAMC_UNROLL
-    for (int tile = 0; tile < 2; tile++) {
+    for (int tile = 0; tile < S::m_tiles; tile++) {
         SAMC_UNROLL
         for (int i = 0; i < 2; i++) {
-            float sum = w.sum[tile][i];
-            sum += shuffle_xor(sum, 1);
-            sum += shuffle_xor(sum, 2);
+            float sum = w.sum[tile][2 * i];
+            if (!S::ones) {
+                sum += shuffle_xor(sum, 1);
+                sum += shuffle_xor(sum, 2);
+            }
             float factor = reciprocal_fast(sum);
             SAMC_UNROLL
             for (int n = 0; n < S::hd / 8; n++) {

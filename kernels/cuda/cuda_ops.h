@@ -46,11 +46,16 @@ samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__atte
 
 /* Which attention kernel serves the dtypes and shapes of a call; a pure function. */
 typedef enum samc__attention_kernel {
-    SAMC__ATTENTION_GENERAL, /* f32, no tables, or a shape without a tensor-core kernel: plain multiply-adds */
-    SAMC__ATTENTION_GLOBAL,  /* 16-bit: grid 64 with hd 64 or 80; grid 32 with hd 64 */
-    SAMC__ATTENTION_WINDOW   /* 16-bit, any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
+    SAMC__ATTENTION_GENERAL,     /* f32, no tables, or a shape without a tensor-core kernel: plain multiply-adds */
+    SAMC__ATTENTION_GLOBAL,      /* 16-bit: grid 64 with hd 64 or 80; grid 32 with hd 64 */
+    SAMC__ATTENTION_WINDOW,      /* 16-bit, any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
+    SAMC__ATTENTION_GLOBAL_ONES, /* bf16, grid 64, hd 80: rows are summed on the tensor cores. Never chosen until hardware has been asked */
+    SAMC__ATTENTION_WINDOW_16    /* bf16, window 14: 16 queries a warp and rows summed so. Likewise */
 } samc__attention_kernel;
 samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
+
+/* The same by a kernel of one's own choice, for comparisons. */
+samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__attention_relpos_args *args, samc__attention_kernel kernel);
 
 /* patches f32, f16 or bf16; equal to the reference's, rounded. */
 size_t samc__preprocess_cuda_scratch(const samc__preprocess_args *args);

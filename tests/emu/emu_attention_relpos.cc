@@ -1,4 +1,5 @@
-// The check of attention_relpos: images, heads, hd, grid, window (0 global), bias (0, 1), type (0 f32, 1 f16, 2 bf16), tables (0, 1).
+// The check of attention_relpos: images, heads, hd, grid, window (0 global), bias (0, 1), type (0 f32, 1 f16, 2 bf16), tables (0, 1),
+// kernel (0: the one that is chosen; else by its number).
 #include "emu_test.h"
 
 #include <cmath>
@@ -74,7 +75,8 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     args.window = window;
     work(samc__attention_relpos_flops(&args));
     samc__cuda cuda = device();
-    if (samc__attention_relpos_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
+    samc_status status = c.p[8] ? samc__attention_relpos_cuda_by(&cuda, &args, samc__attention_kernel(c.p[8])) : samc__attention_relpos_cuda(&cuda, &args);
+    if (status != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
     std::vector<float> nothing;
@@ -116,7 +118,9 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     for (const Tensor *t : {&qkv, &bias, &rel_h, &rel_w, &y}) t->device->check();
 }
 
-static const Check check("attention_relpos", "images heads hd grid window bias type tables", {
+enum { ONES = SAMC__ATTENTION_GLOBAL_ONES, W16 = SAMC__ATTENTION_WINDOW_16 };
+
+static const Check check("attention_relpos", "images heads hd grid window bias type tables kernel", {
     // Windows: whole, ragged by 1 token, by several, smaller than a window; with and without a bias; batches and heads.
     {false, {1, 1, 64, 8, 8, 0, 1, 1}},
     {false, {2, 1, 64, 9, 8, 1, 2, 1}},
@@ -134,6 +138,11 @@ static const Check check("attention_relpos", "images heads hd grid window bias t
     {false, {1, 1, 16, 6, 4, 1, 0, 0}},
     {false, {1, 2, 40, 9, 0, 1, 1, 1}},
     {false, {2, 1, 96, 6, 5, 0, 2, 1}},
+    // The second kernel for windows.
+    {false, {1, 1, 64, 15, 14, 1, 2, 1, W16}},
+    {false, {1, 2, 80, 14, 14, 0, 2, 1, W16}},
+    {true, {1, 1, 80, 64, 14, 1, 2, 1, W16}},
+    {true, {1, 1, 80, 64, 0, 1, 2, 1, ONES}},
     {true, {2, 3, 64, 32, 0, 1, 1, 1}},
     {true, {1, 3, 64, 32, 8, 1, 2, 1}},
     {true, {1, 1, 64, 64, 14, 1, 1, 1}},
@@ -150,6 +159,12 @@ static const Check check("attention_relpos", "images heads hd grid window bias t
     {2, {1, 12, 64, 64, 14, 1, 2, 1}},
     {2, {1, 16, 64, 64, 14, 1, 2, 1}},
     {2, {1, 16, 80, 64, 14, 1, 2, 1}},
+    {2, {1, 16, 80, 64, 0, 1, 2, 1, ONES}},
+    {2, {4, 16, 80, 64, 0, 1, 2, 1, ONES}},
+    {2, {1, 12, 64, 64, 14, 1, 2, 1, W16}},
+    {2, {1, 16, 80, 64, 14, 1, 2, 1, W16}},
+    {2, {4, 12, 64, 64, 14, 1, 2, 1, W16}},
+    {2, {4, 16, 80, 64, 14, 1, 2, 1, W16}},
     {2, {1, 12, 64, 64, 0, 1, 1, 1}},
     {2, {1, 16, 80, 64, 14, 1, 1, 1}},
     {2, {4, 12, 64, 64, 0, 1, 2, 1}},
