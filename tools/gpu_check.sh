@@ -189,8 +189,8 @@ if [ $rehearse = 0 ]; then
         done
     done
 else
-    each checks 120 --tier 0 --case-seconds 10
-    each times 120 --tier 0 --time --case-seconds 10
+    each checks 300 --tier 0 --case-seconds 30
+    each times 300 --tier 0 --time --rough --case-seconds 30
 fi
 
 # ---- summary -------------------------------------------------------------------------------------------------------------------

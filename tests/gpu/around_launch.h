@@ -19,6 +19,7 @@ struct Launch {
 
 struct State {
     bool timing = false; // measure each launch
+    bool rough = false;  // with few repeats: for rehearsals
     bool exact = false;  // no guards: compute-sanitizer sees where a buffer ends
     std::vector<Launch> launches;
     double bytes = 0; // of the buffers that the case's kernels were given, each once

@@ -1,7 +1,7 @@
 // gpu_test - the checks of tests/emu on a real GPU; tools/gpu_check.sh builds and runs it.
 //
 //     gpu_test --list                                     the operators, one a line
-//     gpu_test --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--exact] [--direct] [--case-seconds N]
+//     gpu_test --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--rough] [--exact] [--direct] [--case-seconds N]
 //              [--json FILE]
 //
 // A child runs the cases, since a failed kernel leaves a process without a usable device: when it ends or hangs, its case has failed
@@ -26,7 +26,7 @@ constexpr size_t kMostFailures = 8; // of one operator: then the rest would say 
 struct Options {
     std::string only, json;
     int tier = 0, first_tier = 0, repeat = 1, case_seconds = 60;
-    bool time = false, exact = false, direct = false;
+    bool time = false, rough = false, exact = false, direct = false;
 };
 
 struct Item {
@@ -62,6 +62,7 @@ std::string number(const char *key, double value) {
 void run_case(const Options &options, const Item &item) {
     emu::config.what = what(*item.check, *item.c);
     gpu_check::state.exact = options.exact;
+    gpu_check::state.rough = options.rough;
     for (int i = 0; i < options.repeat; i++) {
         gpu_check::new_case();
         work_flops = 0;
@@ -145,6 +146,7 @@ int main(int argc, char **argv) {
         std::string option = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
         if (option == "--list") list = true;
         else if (option == "--time") options.time = true;
+        else if (option == "--rough") options.rough = true;
         else if (option == "--exact") options.exact = true;
         else if (option == "--direct") options.direct = true;
         else if (option == "--only" && ++i < argc) options.only = value;
