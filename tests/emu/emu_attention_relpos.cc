@@ -149,6 +149,8 @@ static const Check check("attention_relpos", "images heads hd grid window bias t
     {true, {1, 1, 80, 64, 14, 1, 2, 1}},
     {true, {1, 1, 64, 64, 0, 1, 2, 1}},
     {true, {1, 1, 80, 64, 0, 1, 1, 1}},
+    {true, {1, 1, 64, 64, 0, 0, 1, 1}},
+    {true, {1, 1, 80, 64, 0, 0, 2, 1}},
     {true, {1, 1, 64, 32, 0, 1, 0, 1}},
     {true, {1, 1, 80, 64, 14, 1, 0, 1}},
     {true, {1, 1, 128, 64, 14, 1, 2, 1}},
