@@ -40,6 +40,7 @@ typedef struct pipeline {
     samc__job **pending;    /* [job_count], written but not in turn yet; number % job_count */
     samc__writer stats;     /* open if o->stats */
     bool stats_begun;
+    bool erase;             /* both outputs are terminals: a line takes the place of the progress */
     double seconds[6];      /* of all images so far: load, encode, decode, post, write, commit. The committer's, until the end */
     atomic_bool stopping;
     atomic_llong done, masks, failures;
@@ -341,6 +342,7 @@ static samc_status announce(pipeline *p, const samc__job *job, samc_error *error
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) p->seconds[i] += seconds[i];
     if (failed) return SAMC_OK;
     json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__cli_string(source), "size", job->picture.height, job->picture.width, "masks", job->count);
+    if (p->erase) fputs("\r\033[K", stdout);
     int printed = line ? json_dumpf(line, stdout, JSON_REAL_PRECISION(9)) : -1;
     json_decref(line);
     if (printed != 0 || fputc('\n', stdout) == EOF) return samc__fail(error, SAMC_IO, "cannot write to standard output");
@@ -501,6 +503,7 @@ static void destroy(pipeline *p) {
 samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
                               const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
     pipeline p = {.o = o, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER, .stats.handle = -1};
+    p.erase = !o->quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
     p.total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0;
     p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;
     *result = (samc__archive_result){.total = p.total};
