@@ -68,6 +68,20 @@ void samc__cli_note(const samc__cli *cli, const char *format, ...) {
     fputc('\n', stderr);
 }
 
+samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error) {
+    samc_model_info info;
+    samc_machine machine;
+    SAMC__TRY(samc_model_open(path, &cli->options, model, error));
+    samc_model_get_info(*model, &info);
+    samc_get_machine(&machine);
+    if (info.backend_note[0] != '\0' && (cli->asked_auto || machine.cuda_built)) samc__cli_note(cli, "%s", info.backend_note);
+    return SAMC_OK;
+}
+
+void samc__cli_note_session(const samc__cli *cli, const samc_session *session) {
+    if (session != NULL && samc_session_note(session)[0] != '\0') samc__cli_note(cli, "%s", samc_session_note(session));
+}
+
 bool samc__cli_integer(const char *text, int least, int most, int *value) {
     size_t length = strlen(text);
     if (length == 0 || length > 9 || strspn(text, "0123456789") != length) return false;
@@ -113,6 +127,7 @@ static bool common_option(samc__cli *cli, int option) {
     case SAMC__CLI_BACKEND:
         index = index_of(optarg, backends);
         cli->options.backend = (samc_backend)index;
+        cli->asked_auto = index == SAMC_BACKEND_AUTO;
         if (index < 0) cli->exit_code = samc__cli_usage(cli, "--backend is auto, ref, cpu or cuda, not '%s'", optarg);
         return index >= 0;
     case SAMC__CLI_PRECISION:

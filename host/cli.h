@@ -16,6 +16,7 @@ typedef struct samc__cli {
     samc_options options;
     const char *model;    /* --model, or NULL */
     bool quiet;
+    bool asked_auto;      /* --backend auto was given, which the answer to is of interest */
     int exit_code;        /* where samc__cli_next() returned SAMC__CLI_STOP */
 } samc__cli;
 
@@ -40,6 +41,11 @@ int samc__cli_usage(const samc__cli *cli, const char *format, ...) __attribute__
 int samc__cli_fail(const char *message);
 /* Progress for people: nothing with --quiet. */
 void samc__cli_note(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens the model and notes where a GPU was looked for in vain. */
+samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error);
+/* Notes what the session had to do differently, if anything. */
+void samc__cli_note_session(const samc__cli *cli, const samc_session *session);
 
 /* A whole number in decimal within the bounds; nothing else. */
 bool samc__cli_integer(const char *text, int least, int most, int *value);

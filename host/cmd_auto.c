@@ -182,6 +182,7 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
         samc_session *sessions[2] = {NULL}; /* one for each device, ended by NULL */
         status = samc_session_create(model, &sessions[0], error);
         if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, 1, &signals, &store, &journal, result, error);
+        samc__cli_note_session(&r->cli, sessions[0]);
         samc_session_destroy(sessions[0]);
         samc__signals_close(&signals);
     }
@@ -196,7 +197,7 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
     samc_model *model = NULL;
     samc__archive_options o = r->archive;
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    samc_status status = samc_model_open(model_path, &r->cli.options, &model, error);
+    samc_status status = samc__cli_open_model(&r->cli, model_path, &model, error);
     if (status == SAMC_OK) {
         o.automatic = samc_default_auto_options(model);
         apply_numbers(r, &o.automatic);

@@ -136,7 +136,7 @@ static samc_status run(const request *r, samc_error *error) {
     json_t *stages = json_array();
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
     samc_status status = r->image ? samc__image_load(r->image, &picture, error) : synthetic(&picture, error);
-    if (status == SAMC_OK) status = samc_model_open(model_path, &r->cli.options, &model, error);
+    if (status == SAMC_OK) status = samc__cli_open_model(&r->cli, model_path, &model, error);
     if (status == SAMC_OK) status = samc_session_create(model, &b.session, error);
     if (status == SAMC_OK) {
         samc_model_get_info(model, &info);

@@ -27,7 +27,7 @@ static samc_status embed(const samc__cli *cli, const char *path, const char *out
     samc_status status = SAMC_IO;
     if (!samc__cli_find_model(cli, model_path, error)) return status;
     status = samc__image_load(path, &picture, error);
-    if (status == SAMC_OK) status = samc_model_open(model_path, &cli->options, &model, error);
+    if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
     if (status == SAMC_OK) status = samc_session_create(model, &session, error);
     if (status == SAMC_OK) {
         samc_model_get_info(model, &info);

@@ -16,6 +16,11 @@ static const char help[] =
     "\n"
     "Example: samc info sam_vit_b.safetensors --json\n";
 
+static const char *precision_name(samc_precision precision) {
+    static const char *const names[] = {"auto", "f32", "f16", "bf16"};
+    return names[precision];
+}
+
 /* All that is printed, gathered first. */
 typedef struct facts {
     samc_machine machine;
@@ -46,10 +51,11 @@ static int print_json(const facts *f) {
             m->low_res, "mask_threshold", (double)m->mask_threshold);
         json_object_set_new(model, "architecture", shape);
         json_object_set_new(model, "backend", json_string(backend_name(m->backend)));
+        json_object_set_new(model, "precision", json_string(precision_name(m->precision)));
         json_object_set_new(model, "threads", json_integer(m->threads));
         json_object_set_new(model, "memory",
-                            json_pack("{s:I, s:I, s:I}", "weight_bytes", (json_int_t)m->weight_bytes, "encode_bytes",
-                                      (json_int_t)m->encode_bytes, "predict_bytes", (json_int_t)m->predict_bytes));
+                            json_pack("{s:I, s:I, s:I, s:I}", "weight_bytes", (json_int_t)m->weight_bytes, "encode_bytes",
+                                      (json_int_t)m->encode_bytes, "predict_bytes", (json_int_t)m->predict_bytes, "device_bytes", (json_int_t)m->device_bytes));
     }
     json_t *backends = json_pack("[s, s]", "ref", "cpu");
     if (f->machine.has_cuda) json_array_append_new(backends, json_string("cuda"));
@@ -84,9 +90,11 @@ static int print_text(const facts *f, const char *why_no_model) {
         printf("  decoder       %d blocks, %d channels, %d heads, %d masks, low-res %d x %d, threshold %g\n",
                m->decoder_depth, m->embed_channels, m->decoder_heads, m->multimask_outputs, m->low_res, m->low_res,
                (double)m->mask_threshold);
-        printf("  runs on       %s, %d threads\n", backend_name(m->backend), m->threads);
-        printf("  memory        weights %.1f MB, to encode %.1f MB, to predict %.1f MB\n",
-               (double)m->weight_bytes / 1e6, (double)m->encode_bytes / 1e6, (double)m->predict_bytes / 1e6);
+        printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), precision_name(m->precision), m->threads);
+        if (m->backend_note[0] != '\0') printf("                %s\n", m->backend_note);
+        if (m->backend == SAMC_BACKEND_CUDA) printf("  GPU memory    weights %.1f MB, a session %.1f MB\n", (double)m->weight_bytes / 1e6, (double)m->device_bytes / 1e6);
+        else printf("  memory        weights %.1f MB, to encode %.1f MB, to predict %.1f MB\n",
+                    (double)m->weight_bytes / 1e6, (double)m->encode_bytes / 1e6, (double)m->predict_bytes / 1e6);
     }
     return fflush(stdout) == 0 ? SAMC__EXIT_OK : samc__cli_fail("cannot write to standard output");
 }

@@ -157,7 +157,7 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
         if (r->prompts_file == NULL) *exit_code = SAMC__EXIT_USAGE;
         return status;
     }
-    SAMC__TRY(samc_model_open(model_path, &r->cli.options, &w->model, error));
+    SAMC__TRY(samc__cli_open_model(&r->cli, model_path, &w->model, error));
     samc_model_get_info(w->model, &w->info);
     if (r->mask_input != NULL) SAMC__TRY(attach_masks(r, w, error));
     SAMC__TRY(
@@ -190,6 +190,7 @@ static int run(request *r) {
     }
     samc__writer_abandon(&w.logits);
     samc__results_end(&w.results);
+    samc__cli_note_session(&r->cli, w.session);
     samc_session_destroy(w.session);
     samc_model_close(w.model);
     samc__array_free(&w.masks);

@@ -460,6 +460,28 @@ static samc_status generate(generator *g, int index, samc_auto_callback callback
     return report(g, index, callback, context);
 }
 
+/* False when there is not enough memory; some are NULL then. */
+static bool allocate_buffers(generator *g, size_t bits_bytes) {
+    const samc__exec *exec = &g->s->exec;
+    size_t prompts = (size_t)g->batch * (size_t)g->masks, masks = (size_t)g->bits_masks;
+    g->logits = samc__tensor_allocate(exec, prompts * (size_t)g->low * (size_t)g->low * sizeof(float));
+    g->iou = samc__tensor_allocate(exec, prompts * sizeof(float));
+    g->bits = samc__tensor_allocate(exec, masks * bits_bytes);
+    g->stats = samc__tensor_allocate(exec, masks * (sizeof *g->stats + sizeof *g->lengths));
+    g->counts = samc__tensor_allocate(exec, masks * CAPACITY * sizeof *g->counts);
+    g->lengths = g->stats ? (int64_t *)(g->stats + masks) : NULL;
+    return g->logits != NULL && g->iou != NULL && g->bits != NULL && g->stats != NULL && g->counts != NULL;
+}
+
+static void release_buffers(generator *g) {
+    const samc__exec *exec = &g->s->exec;
+    samc__tensor_release(exec, g->counts);
+    samc__tensor_release(exec, g->stats);
+    samc__tensor_release(exec, g->bits);
+    samc__tensor_release(exec, g->iou);
+    samc__tensor_release(exec, g->logits);
+}
+
 samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
                       samc_auto_callback callback, void *context) {
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
@@ -472,30 +494,19 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
         SAMC__TRY(samc__check_image(&s->error, &images[i], i));
         generator g = {.s = s, .o = o, .image = &images[i], .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid,
                        .batch = o->points_per_batch < MOST_TOGETHER ? o->points_per_batch : MOST_TOGETHER};
-        const samc__exec *exec = &s->exec;
         int64_t bits_bytes = (int64_t)images[i].height * ((images[i].width + 63) / 64) * 8;
         g.bits_masks = BITS_BUDGET / bits_bytes;
         g.bits_masks = g.bits_masks < 1 ? 1 : g.bits_masks > 64 ? 64 : g.bits_masks;
-        size_t of_mask = (size_t)g.low * (size_t)g.low * sizeof(float);
-        while ((g.logits = samc__tensor_allocate(exec, (size_t)g.batch * (size_t)g.masks * of_mask)) == NULL && samc__session_fewer_prompts(s, g.batch))
-            g.batch = s->decode_most;
-        g.iou = samc__tensor_allocate(exec, (size_t)g.batch * (size_t)g.masks * sizeof(float));
-        g.bits = samc__tensor_allocate(exec, (size_t)(g.bits_masks * bits_bytes));
-        g.stats = samc__tensor_allocate(exec, (size_t)g.bits_masks * (sizeof *g.stats + sizeof *g.lengths));
-        g.counts = samc__tensor_allocate(exec, (size_t)g.bits_masks * CAPACITY * sizeof *g.counts);
-        samc_status status;
-        if (g.logits == NULL || g.iou == NULL || g.bits == NULL || g.stats == NULL || g.counts == NULL) {
-            status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, images[i].width, images[i].height);
-        } else {
-            g.lengths = (int64_t *)(g.stats + g.bits_masks);
-            status = generate(&g, i, callback, context);
+        samc_status status = SAMC_OK;
+        while (status == SAMC_OK && !allocate_buffers(&g, (size_t)bits_bytes)) {
+            release_buffers(&g);
+            g.bits_masks = (g.bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
+            if (samc__session_fewer_prompts(s, g.batch)) g.batch = s->decode_most;
+            else status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, images[i].width, images[i].height);
         }
-        samc__found_clear(exec, &g.found);
-        samc__tensor_release(exec, g.counts);
-        samc__tensor_release(exec, g.stats);
-        samc__tensor_release(exec, g.bits);
-        samc__tensor_release(exec, g.iou);
-        samc__tensor_release(exec, g.logits);
+        if (status == SAMC_OK) status = generate(&g, i, callback, context);
+        samc__found_clear(&s->exec, &g.found);
+        release_buffers(&g);
         SAMC__TRY(status);
     }
     return SAMC_OK;

@@ -478,7 +478,10 @@ class Failures(Case):
     def test_no_gpu(self):
         info = json.loads(self.good("info", "--json", "--model", MODEL)[0])
         if not info["cuda"]["available"]:
-            self.failure("", "segment", PHOTO, "--point", "1,1", "-o", self.at("o"), "--model", MODEL, "--backend", "cuda")
+            common = ("segment", PHOTO, "--point", "1,1", "-o", self.at("o"), "--model", MODEL)
+            self.failure("no CUDA device was found", *common, "--backend", "cuda")
+            self.assertIn("no CUDA device was found", self.good(*common, "--backend", "auto")[1])
+            self.failure("f32 only", *common, "--backend", "cpu", "--precision", "bf16")
 
 
 class Auto(Case):

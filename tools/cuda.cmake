@@ -30,8 +30,9 @@ file(WRITE ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new
     "/* Operators of kernels/ops_list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
 configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h COPYONLY)
 
+# AUTO asks for a GPU's driver too: machine code for three architectures takes minutes to make.
 set(SAMC_WITH_CUDA OFF)
-if(NOT SAMC_CUDA STREQUAL OFF AND NOT SAMC_SANITIZE)
+if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE AND (EXISTS /dev/nvidiactl OR EXISTS /dev/dxg)))
     find_package(CUDAToolkit QUIET)
     if(CUDAToolkit_FOUND AND TARGET CUDA::cublasLt)
         set(SAMC_WITH_CUDA ON)

@@ -168,9 +168,10 @@ int main(int argc, char **argv) {
     int64_t moved = 0;
     for (int i = 0; i < f32.auto_count; i++) moved += llabs(f32.auto_area[i] - reference.auto_area[i]);
     EXPECT(moved <= 2); /* pixels whose logit fp32 itself leaves at the threshold */
-    /* Beside the plan: the two images that are on their way. */
+    /* Beside the plan: two buffers for images, which the first two filled and the third fits. */
     printf("device memory: planned %zu, peak %zu bytes\n", f32.planned, f32.memory.device_peak);
-    EXPECT(f32.planned > 0 && f32.memory.device_peak == f32.planned + 2 * (size_t)(WIDTH * HEIGHT * 3));
+    size_t two_images = 3 * (size_t)(WIDTH * HEIGHT + (WIDTH - 7) * (HEIGHT - 3));
+    EXPECT(f32.planned > 0 && f32.memory.device_peak == f32.planned + two_images);
     EXPECT(f32.note[0] == '\0');
 
     phase = "streams";
@@ -192,9 +193,10 @@ int main(int argc, char **argv) {
     drop(&other);
     settings.memory = (uint64_t)2 << 30;
 
-    /* 8 bits of mantissa through 4 blocks and the decoder: 2^-9 at every rounding, some hundred of them in a row for a logit. */
+    /* bf16 keeps 3 bits fewer than f16: errors 8 times, mean squares 64 times as large. Seen: 6e-5 for the logits in bf16, 1e-6 in f16,
+     * and six times that for the iou, of which there are few. */
     const struct { const char *name; samc_precision precision; double nmse, max; } lows[] = {
-        {"f16", SAMC_PRECISION_F16, 1e-4, 0.1}, {"bf16", SAMC_PRECISION_BF16, 5e-3, 0.8}};
+        {"f16", SAMC_PRECISION_F16, 1.6e-5, 0.03}, {"bf16", SAMC_PRECISION_BF16, 1e-3, 0.24}};
     for (int i = 0; i < 2; i++) {
         phase = lows[i].name;
         samc_emu_begin(&settings);
