@@ -349,23 +349,26 @@ static samc_status announce(pipeline *p, const samc__job *job, samc_error *error
     return p->o->stats != NULL ? write_stats(p, job, source, error) : SAMC_OK;
 }
 
-/* Commits the images that are in turn. */
+/* Commits the images that are in turn, and tells of those that are safe, also where a later one of them failed to be written. */
 static samc_status commit_ready(pipeline *p, samc_error *error) {
     int64_t first = p->collector.last.number + 1, next = first;
     double start = samc__now();
-    for (samc__job *job; (job = p->pending[next % p->job_count]) != NULL && job->number == next; next++)
-        SAMC__TRY(samc__collector_add(&p->collector, job, error));
-    if (next == first) return SAMC_OK;
-    SAMC__TRY(samc__collector_commit(&p->collector, error));
-    for (int64_t number = first; number < next; number++) {
+    samc_status status = SAMC_OK;
+    for (samc__job *job; status == SAMC_OK && (job = p->pending[next % p->job_count]) != NULL && job->number == next; next++)
+        status = samc__collector_add(&p->collector, job, error);
+    if (status == SAMC_OK) status = samc__collector_commit(&p->collector, error);
+    for (int64_t number = first; number <= p->collector.journal->last.number; number++) {
         samc__job **place = &p->pending[number % p->job_count], *job = *place;
+        samc_error why;
         *place = NULL;
         job->commit_seconds = (samc__now() - start) / (double)(next - first);
-        SAMC__TRY(announce(p, job, error));
+        samc_status told = announce(p, job, &why);
+        if (told != SAMC_OK && status == SAMC_OK) status = told, *error = why;
         empty_job(job);
         samc__queue_push(&p->queues[IDLE], job);
     }
-    return fflush(stdout) == 0 ? SAMC_OK : samc__fail(error, SAMC_IO, "cannot write to standard output");
+    if (fflush(stdout) != 0 && status == SAMC_OK) status = samc__fail(error, SAMC_IO, "cannot write to standard output");
+    return status;
 }
 
 static void *commit_main(void *argument) {
