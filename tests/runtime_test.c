@@ -1,10 +1,13 @@
-/* Units of the runtime: geometry, thread pool, counted memory, statuses, 16-bit conversions, operator tables. */
+/* Units of the runtime: geometry, thread pool, counted memory, statuses, 16-bit conversions, operator tables, the GPU's
+ * arena and its choice of matrix products. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdatomic.h>
 
+#include "kernels/cuda/linear_choice.h"
 #include "kernels/decoder_form.h"
 #include "kernels/ops.h"
+#include "runtime/arena.h"
 #include "runtime/dtype.h"
 #include "runtime/geometry.h"
 #include "runtime/memory.h"
@@ -112,4 +115,48 @@ Test(ops, tables_have_no_empty_slot) {
 #define SAMC_OP(name) cr_expect_not_null((void *)ops.name, #name);
 #include "kernels/ops_list.h"
 #undef SAMC_OP
+}
+
+Test(arena, first_fit_without_overlap) {
+    samc__arena arena = {.base = (char *)4096, .bytes = 10 * SAMC__ARENA_ALIGNMENT};
+    char *a = samc__arena_take(&arena, 1), *b = samc__arena_take(&arena, 3 * SAMC__ARENA_ALIGNMENT), *c = samc__arena_take(&arena, 2 * SAMC__ARENA_ALIGNMENT - 1);
+    cr_expect(a == arena.base && b == a + SAMC__ARENA_ALIGNMENT && c == b + 3 * SAMC__ARENA_ALIGNMENT);
+    cr_expect_eq(arena.peak, 6 * SAMC__ARENA_ALIGNMENT);
+    cr_expect(samc__arena_give(&arena, b) && !samc__arena_give(&arena, b), "given back once");
+    cr_expect_eq(samc__arena_take(&arena, 4 * SAMC__ARENA_ALIGNMENT), c + 2 * SAMC__ARENA_ALIGNMENT, "too large for the gap");
+    cr_expect_eq(samc__arena_take(&arena, 3 * SAMC__ARENA_ALIGNMENT), b, "fills the gap");
+    cr_expect_null(samc__arena_take(&arena, 1));
+    cr_expect_null(samc__arena_take(&arena, SIZE_MAX));
+    cr_expect_eq(arena.peak, arena.bytes);
+}
+
+/* x [m, k] and y [m, n] of the types given, with a bias and a residual of y's. */
+static samc__linear_args product(int64_t m, int64_t n, int64_t k, samc__dtype in, samc__dtype out) {
+    static _Alignas(16) float data[4];
+    return (samc__linear_args){.x = samc__as(in, samc__view2(data, m, k)), .p = {samc__as(in, samc__view2(data, n, k)), samc__view1(data, n)},
+                               .b_of_y = samc__as(out, samc__view1(data, n)), .residual = samc__as(out, samc__view2(data, m, n)),
+                               .y = samc__as(out, samc__view2(data, m, n))};
+}
+
+Test(linear_choice, cublaslt_only_where_its_epilogue_is_the_layer) {
+    samc__linear_args a = product(4096, 768, 3072, SAMC__BF16, SAMC__F32);
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_CUBLASLT);
+    a.act = SAMC__ACT_RELU;
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "the residual comes after the ReLU");
+    a.residual.data = NULL;
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_CUBLASLT);
+    a.act = SAMC__ACT_GELU;
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "its GELU is another");
+    a = product(4096, 2304, 768, SAMC__F16, SAMC__F16);
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_CUBLASLT);
+    a.b_of_y.data = NULL;
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "no bias of y's type");
+    a = product(4096, 768, 768, SAMC__BF16, SAMC__BF16);
+    a.x.dtype = SAMC__F32;
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "rows of another type than the weight");
+    a = product(448, 256, 256, SAMC__BF16, SAMC__F32);
+    a.x_stride = 257;
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "rows that are not aligned");
+    a = product(7, 256, 2048, SAMC__BF16, SAMC__F32);
+    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "few rows");
 }

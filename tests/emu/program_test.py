@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""samc-emu, the whole program on the emulated GPU, with the default model: equal to the reference within the gates, and every kernel of
+the backend has run by the end.
+
+    program_test.py SAMC SAMC_EMU ROOT
+"""
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SAMC, EMU, ROOT = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+PHOTO = ROOT / "tools" / "examples" / "cat.jpg"
+# Normalised mean squared error of low-resolution logits. f32: the gate of tests/parity. bf16: 8 bits of mantissa, 5 times what was seen.
+GATES = {"f32": 1e-10, "f16": 1e-4, "bf16": 5e-3}
+ran = set()
+
+
+def run(program, *arguments, seed=0):
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report"
+        environment = dict(os.environ, SAMC_EMU_REPORT=str(report), SAMC_EMU_SEED=str(seed))
+        done = subprocess.run([program, *map(str, arguments), "-q"], capture_output=True, text=True, env=environment)
+        if done.returncode:
+            sys.exit(f"FAILED {' '.join(map(str, arguments))}: {done.stderr}")
+        if report.exists():
+            ran.update(line.split()[0] for line in report.read_text().splitlines())
+        return done.stdout
+
+
+def read_npy(path):
+    data = Path(path).read_bytes()
+    length = struct.unpack("<H", data[8:10])[0]
+    count = (len(data) - 10 - length) // 4
+    return struct.unpack(f"<{count}f", data[10 + length:])
+
+
+def nmse(expected, actual):
+    mean = sum(expected) / len(expected)
+    return sum((a - e) ** 2 for e, a in zip(expected, actual)) / sum((e - mean) ** 2 for e in expected)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder)
+        segment = ("segment", PHOTO, "--format", "rle", "--point", "220,150")
+        run(SAMC, *segment, "--backend", "ref", "--logits", at / "ref.npy")
+        reference = read_npy(at / "ref.npy")
+        low = len(reference) // 3
+        for seed, (precision, gate) in enumerate(GATES.items()):
+            run(EMU, *segment, "--backend", "cuda", "--precision", precision, "--logits", at / "emu.npy", seed=seed)
+            error = nmse(reference, read_npy(at / "emu.npy"))
+            print(f"segment {precision}: nmse {error:.1e}, at most {gate:.0e}", flush=True)
+            if not error <= gate:
+                sys.exit("FAILED: the logits differ")
+        # A mask as a further prompt, and automatic masks with all their steps.
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {int(low ** 0.5)}, {int(low ** 0.5)}), }}"
+        header = header.ljust(117) + "\n"
+        (at / "mask.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(f"<{low}f", *reference[:low]))
+        for precision in ("f32", "bf16"):
+            run(EMU, *segment, "--backend", "cuda", "--precision", precision, "--mask-input", at / "mask.npy")
+        auto = ("auto", PHOTO, "--points-per-side", "3", "--pred-iou-thresh", "0.2", "--stability-score-thresh", "0", "--min-mask-region-area", "300")
+        run(SAMC, *auto, "--backend", "ref", "-o", at / "ref")
+        run(EMU, *auto, "--backend", "cuda", "--precision", "bf16", "-o", at / "emu", seed=2)
+        counts = [len(json.loads((at / name / "cat.jpg.json").read_text())) for name in ("ref", "emu")]
+        print(f"auto bf16: {counts[1]} masks, reference {counts[0]}", flush=True)
+        if counts[1] == 0 or abs(counts[0] - counts[1]) > 1:
+            sys.exit("FAILED: another number of automatic masks")
+    kernels = set()
+    for source in [*ROOT.glob("kernels/*.cu"), *ROOT.glob("kernels/cuda/*.h")]:
+        kernels.update(re.findall(r'launch\("([a-z0-9_]+)"', source.read_text()))
+    if not kernels <= ran:
+        sys.exit(f"FAILED: kernels that did not run: {' '.join(sorted(kernels - ran))}")
+    print(f"all {len(kernels)} kernels ran")
+
+
+if __name__ == "__main__":
+    main()
