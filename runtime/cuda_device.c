@@ -2,6 +2,7 @@
 #include "runtime/cuda_device.h"
 
 #include "kernels/cuda/ops_cuda.h"
+#include "runtime/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
     cudaError_t code = cudaGetDeviceCount(&devices);
     if (code != cudaSuccess || devices == 0) {
         cudaGetLastError();
-        snprintf(why, size, "%s", code == cudaSuccess ? "the driver reports no device" : cudaGetErrorString(code));
+        if (samc__driver_describe(why, size)) /* a device, and yet the runtime has none: its reason; else the driver's, or its absence */
+            snprintf(why, size, "%s", code == cudaSuccess ? "the driver reports no device" : cudaGetErrorString(code));
         return false;
     }
     code = cudaGetDeviceProperties(properties, 0);
@@ -147,5 +149,6 @@ samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, sa
         d->weights = NULL;
     }
     free(l.staging);
-    return status;
+    /* The copies have left the host's memory, but may not have arrived; no session's stream waits for them. */
+    return status == SAMC_OK ? samc__cuda_status(error, cudaDeviceSynchronize(), "while weights were uploaded") : status;
 }

@@ -78,6 +78,7 @@ struct Twin {
     std::map<const char *, size_t> pinned;
     std::vector<std::unique_ptr<CUstream_st>> streams; // also destroyed ones
     std::vector<std::unique_ptr<CUevent_st>> events;
+    cudaStream_t by_default = nullptr; // made by the first call that uses it; nobody's to destroy
     std::map<std::string, Ran> ran;
 };
 
@@ -312,6 +313,7 @@ void samc_emu_begin(const samc_emu_settings *settings) {
     for (auto &entry : t.device) munmap(entry.second.map, entry.second.map_bytes);
     t.device.clear();
     t.streams.clear();
+    t.by_default = nullptr;
     t.events.clear();
     t.set = *settings;
     t.allocations = t.works = t.used = 0;
@@ -418,11 +420,24 @@ cudaError_t cudaFreeHost(void *memory) {
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
-    Lock lock(twin().mutex); // on the default stream, which does not wait for the engine's: they are non-blocking
+    // On the default stream, which the engine's non-blocking ones do not wait for: from pageable memory it returns when the bytes have
+    // been taken, not when they have arrived.
+    Lock lock(twin().mutex);
+    Twin &t = twin();
     if (kind != cudaMemcpyHostToDevice) emu::fail("cudaMemcpy: the engine only uploads with it");
     emu::check_device(to, bytes, "cudaMemcpy");
-    Opened opened;
-    std::memcpy(to, from, bytes);
+    if (t.by_default == nullptr) {
+        t.streams.emplace_back(new CUstream_st{{}, false, true});
+        t.by_default = t.streams.back().get();
+    }
+    auto staged = std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
+    push(t.by_default, {"cudaMemcpy", [=] { std::memcpy(to, staged->data(), bytes); }, nullptr, 0, false, nullptr});
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaDeviceSynchronize(void) {
+    Lock lock(twin().mutex);
+    drain_all();
     return result(cudaSuccess);
 }
 
