@@ -1,0 +1,74 @@
+/* Running encoder and decoder over addresses that hold nothing. */
+#include "runtime/rehearse.h"
+
+#include "runtime/decoder.h"
+#include "runtime/encoder.h"
+
+char *const samc__nowhere = (char *)((uintptr_t)1 << 40);
+
+static samc_status move(const samc__exec *exec, void *to, const void *from, size_t pitch, size_t bytes, size_t rows) {
+    (void)exec, (void)to, (void)from, (void)pitch, (void)bytes, (void)rows;
+    return SAMC_OK;
+}
+static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows) {
+    (void)exec, (void)to, (void)to_pitch, (void)from, (void)from_pitch, (void)bytes, (void)rows;
+    return SAMC_OK;
+}
+static samc_status image(const samc__exec *exec, const samc_image *picture, const uint8_t **pixels, ptrdiff_t *pitch) {
+    (void)exec;
+    *pixels = (const uint8_t *)samc__nowhere;
+    *pitch = 3 * (ptrdiff_t)picture->width;
+    return SAMC_OK;
+}
+static samc_status image_read(const samc__exec *exec) {
+    (void)exec;
+    return SAMC_OK;
+}
+static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
+    (void)exec, (void)earlier;
+    return SAMC_OK;
+}
+
+samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes), void (*release)(const samc__exec *exec, void *tensor)) {
+    return (samc__place){false, allocate, release, move, move, copy, image, image_read, follow};
+}
+
+static samc_status bind_nowhere(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+    (void)context, (void)name, (void)rank, (void)shape;
+    *slot = (const float *)samc__nowhere;
+    return SAMC_OK;
+}
+
+samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model) {
+    *model = (samc_model){.config = *config, .precision = precision, .backend = SAMC_BACKEND_CUDA, .device = (struct samc__cuda_device *)samc__nowhere};
+    SAMC__TRY(samc__manifest_visit(config, &model->weights, bind_nowhere, NULL));
+    for (int i = 0; i < config->depth; i++) model->weights.blocks[i].pad_qkv = model->weights.blocks[i].qkv.b;
+    return SAMC_OK;
+}
+
+samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *model, int images, int width, int height) {
+    samc_image inputs[64];
+    for (int i = 0; i < images; i++) inputs[i] = (samc_image){(const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
+    return samc__encode(exec, model, inputs, images, samc__nowhere);
+}
+
+samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts, int batches) {
+    enum { MOST = 64 };
+    static const float point[2] = {0.0f, 0.0f};
+    static const int32_t label = 1;
+    const samc__config *c = &model->config;
+    size_t embedding = (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->precision);
+    size_t masks = (size_t)c->mask_tokens - 1, of_mask = 16 * (size_t)c->grid * (size_t)c->grid * sizeof(float);
+    void *key_pe = samc__tensor_allocate(exec, embedding), *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
+    samc__image_side side = samc__image_side_at(model, 1, samc__tensor_allocate(exec, samc__image_side_bytes(model, 1)), 0);
+    SAMC__TRY(samc__image_side_make(exec, model, embeddings, key_pe, 1, &side));
+    void *logits = samc__tensor_allocate(exec, (size_t)prompts * masks * of_mask), *iou = samc__tensor_allocate(exec, (size_t)prompts * masks * sizeof(float));
+    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    const samc_prompt *batch[MOST];
+    for (int i = 0; i < prompts; i++) batch[i] = &prompt;
+    samc__geometry geometry = samc__geometry_of(c->img_size, c->img_size, c->img_size);
+    samc__prompt_batch args = {.prompts = batch, .count = prompts, .images = 1, .tokens = samc__prompt_tokens(&prompt), .geometry = &geometry,
+                               .embeddings = embeddings, .side = side, .key_pe = key_pe};
+    for (int i = 0; i < batches; i++) SAMC__TRY(samc__decode(exec, model, &args, true, logits, iou));
+    return SAMC_OK;
+}
