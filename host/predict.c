@@ -1,0 +1,283 @@
+/* samc bench --predict: operator calls of the model (runtime/workload.h) against a data sheet. Never measured.
+ *
+ * One call takes max(tensor flops / (tensor peak x share), plain flops / (fp32 peak x share), bytes / (bandwidth x share)) plus what its
+ * launches cost and, for nms, the walk of one block. Shares of attention are the static loop mix (tests/emu/budget/loop_mix.md: mma.sync
+ * reaches 63 % of a Hopper's peak) times an assumption; all others are assumptions, listed below and printed with every prediction. */
+#include "host/predict.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/status.h"
+#include "runtime/workload.h"
+
+/* Data sheets, dense bf16 and fp32 without tensor cores. */
+typedef struct device {
+    const char *name, *what;
+    double tensor, plain, bandwidth; /* per second */
+    int sms;
+    double mma_sync; /* share of `tensor` that mma.sync can reach, from the loop mix */
+} device;
+static const device devices[] = {
+    {"a100", "A100 SXM 80 GB", 312e12, 19.5e12, 2.039e12, 108, 1.0},
+    {"a100-40gb", "A100 SXM 40 GB", 312e12, 19.5e12, 1.555e12, 108, 1.0},
+    {"h100", "H100 SXM", 989e12, 66.9e12, 3.35e12, 132, 0.63},
+    {"h200", "H200 SXM", 989e12, 66.9e12, 4.8e12, 132, 0.63},
+};
+enum { DEVICES = sizeof devices / sizeof *devices };
+
+/* Assumptions. */
+static const double memory_share = 0.80, plain_share = 0.50, launch_seconds = 2.5e-6, step_seconds = 1.5e-6 /* nms, 32 boxes */;
+static const struct { const char *op, *form; bool mma_sync; double share; } shares[] = {
+    {"linear", "cuBLASLt", false, 0.70},         /* of the peak */
+    {"linear", "own", true, 0.75},               /* of what mma.sync reaches, as all below */
+    {"attention_relpos", NULL, true, 0.80},      /* loop mix: the inner loop's bound; its beginning and end, and stalls, take the rest */
+    {"conv3x3", NULL, false, 0.50},              /* cuDNN */
+    {"embed_mask", NULL, true, 0.60},
+    {"token_attention", NULL, true, 0.30},       /* few rows */
+    {"token_to_image", NULL, true, 0.60},
+    {"image_to_token", NULL, true, 0.60},
+    {"upscale_masks", NULL, true, 0.60},
+};
+enum { SHARES = sizeof shares / sizeof *shares };
+
+enum { WIDTH = 2250, HEIGHT = 1500, PROMPTS = 1024 };
+static const struct { const char *model; double images, automatic_ms; } targets[] = {{"vit_h", 75, 30}, {"vit_b", 400, 18}}; /* on an H100 */
+
+static const device *find(const char *name) {
+    for (int i = 0; i < DEVICES; i++)
+        if (strcmp(devices[i].name, name) == 0) return &devices[i];
+    return NULL;
+}
+bool samc__predict_knows(const char *name) { return find(name) != NULL; }
+const char *samc__predict_devices(void) { return "a100, a100-40gb, h100 or h200"; }
+
+/* ---- The arithmetic -------------------------------------------------------------------------------------------------- */
+
+static double tensor_share(const device *d, const char *op, const char *form) {
+    for (int i = 0; i < SHARES; i++)
+        if (strcmp(shares[i].op, op) == 0 && (shares[i].form == NULL || strcmp(shares[i].form, form) == 0))
+            return shares[i].share * (shares[i].mma_sync ? d->mma_sync : 1.0);
+    return 0.0;
+}
+
+/* Seconds of one call, and what bounds it. */
+static double predict(const device *d, const samc__work *w, const char **bound) {
+    double share = tensor_share(d, w->op, w->form), overhead = w->launches * launch_seconds + w->steps * step_seconds;
+    double tensor = w->tensor > 0 && share > 0 ? w->tensor / (d->tensor * share) : 0.0;
+    double plain = w->plain / (d->plain * plain_share), memory = w->bytes / (d->bandwidth * memory_share);
+    double most = fmax(tensor, fmax(plain, memory));
+    *bound = overhead > most ? (w->steps ? "walk" : "launch") : most == tensor ? "tensor" : most == memory ? "memory" : "fp32";
+    return most + overhead;
+}
+
+static double total(const device *d, const samc__workload *load) {
+    double seconds = 0.0;
+    const char *bound;
+    for (int i = 0; i < load->rows; i++) seconds += (double)load->row[i].calls * predict(d, &load->row[i], &bound);
+    return seconds;
+}
+
+/* One row for each operator and form; the bound is that of the shape which takes longest. */
+static json_t *rows_of(const device *d, const samc__workload *load) {
+    json_t *rows = json_array();
+    bool done[SAMC__MOST_WORK] = {false};
+    for (int i = 0; i < load->rows; i++) {
+        const samc__work *first = &load->row[i];
+        double flops = 0, tensor = 0, bytes = 0, seconds = 0, longest = 0;
+        json_int_t calls = 0;
+        const char *bound = "", *of_longest = "";
+        for (int j = i; j < load->rows; j++) {
+            const samc__work *w = &load->row[j];
+            if (done[j] || strcmp(w->op, first->op) != 0 || strcmp(w->form, first->form) != 0) continue;
+            double n = (double)w->calls, time = n * predict(d, w, &bound);
+            if (time > longest) longest = time, of_longest = bound;
+            calls += w->calls, flops += n * w->flops, tensor += n * w->tensor, bytes += n * w->bytes, seconds += time;
+            done[j] = true;
+        }
+        if (calls > 0)
+            json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:s, s:f}", "operator", first->op, "form", first->form, "calls", calls,
+                                                  "gflop", 1e-9 * flops, "tensor_gflop", 1e-9 * tensor, "megabytes", 1e-6 * bytes, "bound",
+                                                  of_longest, "predicted_ms", 1e3 * seconds));
+    }
+    return rows;
+}
+
+static double number(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
+static const char *text(const json_t *object, const char *key) {
+    const char *value = json_string_value(json_object_get(object, key));
+    return value ? value : "";
+}
+
+static void print_rows(const char *title, const json_t *rows) {
+    size_t index;
+    json_t *row;
+    double sum = 0;
+    printf("\n%-32s %6s %10s %12s %10s  %-7s %12s\n", title, "calls", "GFLOP", "on tensor", "MB", "bound", "predicted ms");
+    json_array_foreach(rows, index, row) {
+        char name[64];
+        snprintf(name, sizeof name, "%s%s%s", text(row, "operator"), *text(row, "form") ? ", " : "", text(row, "form"));
+        printf("  %-30s %6lld %10.1f %12.1f %10.1f  %-7s %12.3f\n", name, (long long)json_integer_value(json_object_get(row, "calls")), number(row, "gflop"),
+               number(row, "tensor_gflop"), number(row, "megabytes"), text(row, "bound"), number(row, "predicted_ms"));
+        sum += number(row, "predicted_ms");
+    }
+    printf("  %-30s %58.3f\n", "sum", sum);
+}
+
+/* ---- A recorded run -------------------------------------------------------------------------------------------------- */
+
+/* The value of a field of a case's name, "op (fields) = values"; -1 where it has no such field. */
+static long field(const char *name, const char *wanted) {
+    const char *fields = strchr(name, '('), *values = strstr(name, ") =");
+    if (fields == NULL || values == NULL) return -1;
+    values += 3;
+    for (fields++; *fields != ')'; fields += strcspn(fields, " )"), fields += *fields == ' ') {
+        char *end;
+        if (strncmp(fields, "cuBLASLt, ", 10) == 0) fields += 10;
+        long value = strtol(values, &end, 10);
+        if (end == values) return -1;
+        size_t length = strcspn(fields, " )");
+        if (strlen(wanted) == length && memcmp(fields, wanted, length) == 0) return value;
+        values = end;
+    }
+    return -1;
+}
+
+/* A recorded case as work: its own counts of flops and bytes, its launches. False where no time is recorded. */
+static bool recorded_work(const json_t *item, samc__work *w) {
+    const char *name = text(item, "case");
+    *w = (samc__work){.op = text(item, "op"), .form = "", .calls = 1, .bytes = number(item, "bytes"), .launches = (int)json_array_size(json_object_get(item, "launches"))};
+    if (strcmp(text(item, "status"), "failed") == 0 || !(number(item, "warm_us") > 0)) return false;
+    if (strcmp(w->op, "attention_relpos") == 0) w->form = field(name, "window") > 0 ? "window" : "global";
+    if (strcmp(w->op, "linear") == 0) w->form = strstr(name, "(cuBLASLt") ? "cuBLASLt" : "own";
+    if (strcmp(w->op, "nms") == 0) w->steps = (int)((field(name, "count") + 31) / 32);
+    if (w->launches == 0) w->launches = 1;
+    bool f32 = field(name, "type") == 0 || (strcmp(w->form, "cuBLASLt") == 0 && field(name, "in") == 0);
+    bool tensor = !f32 && tensor_share(&devices[0], w->op, w->form) > 0;
+    *(tensor ? &w->tensor : &w->plain) = w->flops = number(item, "flops");
+    return true;
+}
+
+static samc_status compare(const char *path, const device *d, json_t **errors, samc_error *error) {
+    json_error_t why;
+    json_t *file = json_load_file(path, 0, &why), *times = json_object_get(file, "times"), *item;
+    samc_status status = SAMC_OK;
+    size_t i;
+    if (file == NULL) return samc__fail(error, SAMC_FORMAT, "%s: %s", path, why.text);
+    if (!json_is_array(times) || json_integer_value(json_object_get(file, "samc_gpu_check")) != 1)
+        status = samc__fail(error, SAMC_FORMAT, "%s: not a results.json of tools/gpu_check.sh", path);
+    else if (json_is_true(json_object_get(file, "rehearsal")))
+        status = samc__fail(error, SAMC_MISMATCH, "%s: times of a rehearsal, which ran on no GPU, say nothing", path);
+    *errors = json_object();
+    json_array_foreach(times, i, item) {
+        samc__work w;
+        const char *bound;
+        char name[80];
+        if (status != SAMC_OK || !recorded_work(item, &w)) continue;
+        double predicted = 1e6 * predict(d, &w, &bound), measured = number(item, "warm_us");
+        snprintf(name, sizeof name, "%s%s%s", w.op, *w.form ? ", " : "", w.form);
+        json_t *row = json_object_get(*errors, name);
+        json_object_set_new(*errors, name, json_pack("{s:I, s:f, s:f}", "cases", (json_int_t)(number(row, "cases") + 1), "predicted_us",
+                                                     number(row, "predicted_us") + predicted, "measured_us", number(row, "measured_us") + measured));
+    }
+    const char *key;
+    json_object_foreach(*errors, key, item)
+        json_object_set_new(item, "error_percent", json_real(100 * (number(item, "predicted_us") / number(item, "measured_us") - 1)));
+    json_decref(file);
+    return status;
+}
+
+static void print_errors(json_t *errors, const char *path) {
+    const char *key;
+    json_t *row;
+    printf("\nagainst the recorded run %s, the same arithmetic on the shapes recorded there\n%-32s %6s %14s %14s %9s\n", path, "operator", "cases",
+           "predicted us", "measured us", "error");
+    json_object_foreach(errors, key, row)
+        printf("  %-30s %6d %14.1f %14.1f %+8.0f %%\n", key, (int)number(row, "cases"), number(row, "predicted_us"), number(row, "measured_us"), number(row, "error_percent"));
+}
+
+/* ---- The report ------------------------------------------------------------------------------------------------------ */
+
+/* Counts everything into one object. */
+static samc_status report(const samc__shapes *shapes, const char *model, const device *d, json_t **out, samc_error *error) {
+    static const int batches[] = {1, 8, 32};
+    samc__workload encode, one, decode = {0}, post = {0};
+    json_t *encoder = json_array();
+    samc_status status = SAMC_OK;
+    double best = 0, alone = 0;
+    for (int i = 0; i < 3 && status == SAMC_OK; i++) {
+        encode = (samc__workload){0};
+        status = samc__count_encode(shapes, batches[i], WIDTH, HEIGHT, &encode, error);
+        double ms = 1e3 * total(d, &encode) / batches[i];
+        if (i == 0) one = encode, alone = ms;
+        best = fmax(best, 1e3 / ms);
+        json_array_append_new(encoder, json_pack("{s:i, s:f, s:f}", "batch", batches[i], "ms_per_image", ms, "images_per_second", 1e3 / ms));
+    }
+    if (status == SAMC_OK) status = samc__count_decode(shapes, PROMPTS, &decode, error);
+    if (status == SAMC_OK) status = samc__count_post(shapes, PROMPTS, WIDTH, HEIGHT, &post, error);
+    if (status != SAMC_OK) {
+        json_decref(encoder);
+        return status;
+    }
+    double decode_ms = 1e3 * total(d, &decode), post_ms = 1e3 * total(d, &post);
+    *out = json_pack("{s:s, s:s, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", model, "device",
+                     d->what, "image_size", HEIGHT, WIDTH, "prompts", PROMPTS, "operators", "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post",
+                     rows_of(d, &post), "encoder", encoder, "best_images_per_second", best, "decode_ms", decode_ms, "post_ms", post_ms, "automatic_ms",
+                     alone + decode_ms + post_ms);
+    if (*out == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the prediction");
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (strcmp(targets[i].model, model) == 0)
+            json_object_set_new(*out, "targets_on_h100", json_pack("{s:f, s:f}", "images_per_second", targets[i].images, "automatic_ms", targets[i].automatic_ms));
+    return SAMC_OK;
+}
+
+static void print_report(const json_t *all, const device *d) {
+    size_t index;
+    json_t *row, *operators = json_object_get(all, "operators"), *target = json_object_get(all, "targets_on_h100");
+    char title[64];
+    printf("prediction, never measured: %s on %s, bf16 (%.0f Tflop/s dense, %.1f fp32, %.2f TB/s, %d SMs)\n", text(all, "model"), d->what, 1e-12 * d->tensor,
+           1e-12 * d->plain, 1e-12 * d->bandwidth, d->sms);
+    printf("assumed: bandwidth %.0f %%, fp32 %.0f %%, %.1f us a launch; mma.sync at most %.0f %% of the tensor cores' peak (loop mix). Of that peak:\n",
+           100 * memory_share, 100 * plain_share, 1e6 * launch_seconds, 100 * d->mma_sync);
+    for (int i = 0; i < SHARES; i++)
+        printf("%s%s %s%s%.0f %%", i == 0 ? "  " : i == 5 ? ",\n  " : ", ", shares[i].op, shares[i].form ? shares[i].form : "", shares[i].form ? " " : "",
+               100 * tensor_share(d, shares[i].op, shares[i].form ? shares[i].form : ""));
+    printf("\nnot in it: the host's waits and copies, scratch, the tail of a last wave of blocks\n");
+    snprintf(title, sizeof title, "encode 1 image of %d x %d", WIDTH, HEIGHT);
+    print_rows(title, json_object_get(operators, "encode"));
+    snprintf(title, sizeof title, "decode %d one-point prompts", PROMPTS);
+    print_rows(title, json_object_get(operators, "decode"));
+    print_rows("post-processing of all masks", json_object_get(operators, "post"));
+    printf("\npredicted totals, targets on an H100 beside them\n");
+    json_array_foreach(json_object_get(all, "encoder"), index, row) {
+        printf("  encoder, batch %-2d %24.2f ms an image %10.1f images/s", (int)number(row, "batch"), number(row, "ms_per_image"), number(row, "images_per_second"));
+        if (target) printf("   target %.0f", number(target, "images_per_second"));
+        putchar('\n');
+    }
+    printf("  automatic masks, %dx%d points %9.2f ms = encode + decode %.2f + post %.2f", 32, 32, number(all, "automatic_ms"), number(all, "decode_ms"),
+           number(all, "post_ms"));
+    if (target) printf("   target %.0f ms", number(target, "automatic_ms"));
+    putchar('\n');
+}
+
+samc_status samc__predict_gpu(const char *model, const char *name, const char *recorded, bool json, samc_error *error) {
+    const device *d = find(name);
+    samc__shapes *shapes = NULL;
+    json_t *all = NULL, *errors = NULL;
+    samc_status status = samc__shapes_open(model, &shapes, error);
+    if (status == SAMC_OK) status = report(shapes, model, d, &all, error);
+    if (status == SAMC_OK && recorded != NULL) status = compare(recorded, d, &errors, error);
+    if (status == SAMC_OK && json) {
+        if (errors != NULL) json_object_set(all, "recorded", errors);
+        if (samc__cli_print_json(json_incref(all)) != SAMC__EXIT_OK) status = samc__fail(error, SAMC_IO, "the prediction could not be printed");
+    } else if (status == SAMC_OK) {
+        print_report(all, d);
+        if (errors != NULL) print_errors(errors, recorded);
+    }
+    json_decref(errors);
+    json_decref(all);
+    samc__shapes_close(shapes);
+    return status;
+}
