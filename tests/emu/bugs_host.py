@@ -30,7 +30,6 @@ BUGS = {
          "    if (rows == 1) memcpy(to, from, bytes);\n    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");", "session_test"),
     "weights are used before they have arrived":
         ("runtime/cuda_device.c", "samc__cuda_status(error, cudaDeviceSynchronize(), \"while weights were uploaded\")", "SAMC_OK", "engine_test"),
-    "the plan forgets the image side": ("runtime/cuda_plan.c", "allocate(exec, samc__image_side_bytes(model, 1))", "nowhere", "engine_test"),
     "prompts do not wait for the encoder": ("runtime/session.c", "    return s->exec.place->follow(&s->exec, &s->encoder);\n", "    return SAMC_OK;\n", "engine_test"),
     "an image is encoded over one that prompts read":
         ("runtime/session.c", "    SAMC__TRY(s->encoder.place->follow(&s->encoder, &s->exec));\n", "", "engine_test"),
