@@ -78,12 +78,17 @@ static Finish finish_of(const samc__conv3x3_args *a) {
     return f;
 }
 
+template <class T> static const char *lay_out_by_tap(const samc__cuda *cuda, samc__view w, void *by_tap) {
+    const int c_in = static_cast<int>(w.n[1]), count = static_cast<int>(w.n[0]) * 9 * c_in;
+    return launch("conv3x3_weights", conv3x3_weights<T>, Grid{static_cast<unsigned>(tiles_of(count, kWeightThreads)), 1, 1}, kWeightThreads, 0,
+                  cuda->stream, static_cast<const T *>(w.data), static_cast<T *>(by_tap), c_in, count);
+}
+
 template <class G, int blocks> static const char *run_tiles(const samc__cuda *cuda, const samc__conv3x3_args *a) {
     using T = typename G::T;
-    const int c_in = static_cast<int>(a->x.n[2]), count = static_cast<int>(a->y.n[2]) * 9 * c_in;
+    const int c_in = static_cast<int>(a->x.n[2]);
     const T *by_tap = static_cast<const T *>(cuda->scratch);
-    const char *problem = launch("conv3x3_weights", conv3x3_weights<T>, Grid{static_cast<unsigned>(tiles_of(count, kWeightThreads)), 1, 1},
-                                 kWeightThreads, 0, cuda->stream, static_cast<const T *>(a->w.data), static_cast<T *>(cuda->scratch), c_in, count);
+    const char *problem = lay_out_by_tap<T>(cuda, a->w, cuda->scratch);
     if (problem != nullptr) return problem;
     const Finish f = finish_of(a);
     const int tiles_n = static_cast<int>(tiles_of(f.n, G::n));
@@ -119,6 +124,16 @@ extern "C" samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_
 
 extern "C" size_t samc__conv3x3_cuda_scratch(const samc__conv3x3_args *a) {
     return samc::kernel_of(a) == SAMC__CONV3X3_ANY ? 0 : static_cast<size_t>(a->y.n[2] * 9 * a->x.n[2] * 2);
+}
+
+extern "C" samc_status samc__conv3x3_by_tap_cuda(const samc__cuda *cuda, samc__view w, void *by_tap) {
+    using namespace samc;
+    SAMC_REQUIRE("conv3x3", w.dtype == SAMC__F32 || w.dtype == SAMC__F16 || w.dtype == SAMC__BF16);
+    SAMC_REQUIRE("conv3x3", w.n[0] * 9 * w.n[1] <= INT32_MAX - 256);
+    const char *problem = w.dtype == SAMC__F32   ? lay_out_by_tap<float>(cuda, w, by_tap)
+                          : w.dtype == SAMC__F16 ? lay_out_by_tap<f16>(cuda, w, by_tap)
+                                                 : lay_out_by_tap<bf16>(cuda, w, by_tap);
+    return started(cuda, "conv3x3", problem);
 }
 
 extern "C" samc_status samc__conv3x3_cuda(const samc__cuda *cuda, const samc__conv3x3_args *a) {

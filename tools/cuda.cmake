@@ -1,7 +1,7 @@
 # The CUDA backend: whether this build has it (SAMC_WITH_CUDA), its sources, and which operators still lack a kernel. The emulation
 # (tests/emu) compiles the same sources against its twins of the runtime, with or without a toolkit.
 
-# Host side, C; includes the headers of the CUDA runtime and cuBLASLt.
+# Host side, C; includes the headers of the CUDA runtime, cuBLASLt and, with SAMC_WITH_CUDNN, cuDNN.
 set(SAMC_CUDA_SOURCES
     ${CMAKE_SOURCE_DIR}/runtime/cuda_device.c
     ${CMAKE_SOURCE_DIR}/runtime/cuda_session.c
@@ -32,10 +32,17 @@ configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GEN
 
 # AUTO asks for a GPU's driver too: machine code for three architectures takes minutes to make.
 set(SAMC_WITH_CUDA OFF)
+set(SAMC_WITH_CUDNN OFF)
 if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE AND (EXISTS /dev/nvidiactl OR EXISTS /dev/dxg)))
     find_package(CUDAToolkit QUIET)
     if(CUDAToolkit_FOUND AND TARGET CUDA::cublasLt)
         set(SAMC_WITH_CUDA ON)
+        # cuDNN, where it is, computes the neck's 3x3 convolution; without it samc's own kernel does.
+        find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR})
+        find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+        if(SAMC_CUDNN AND CUDNN_LIBRARY AND CUDNN_INCLUDE_DIR)
+            set(SAMC_WITH_CUDNN ON)
+        endif()
     elseif(SAMC_CUDA STREQUAL ON)
         message(FATAL_ERROR "SAMC_CUDA=ON, but the CUDA toolkit with cuBLASLt was not found")
     endif()
@@ -49,4 +56,4 @@ if(SAMC_WITH_CUDA)
     set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG -lineinfo")
     string(APPEND CMAKE_CUDA_FLAGS " -Werror all-warnings -Xcompiler -Wall,-Wextra")
 endif()
-message(STATUS "CUDA backend: ${SAMC_WITH_CUDA}")
+message(STATUS "CUDA backend: ${SAMC_WITH_CUDA}, cuDNN: ${SAMC_WITH_CUDNN}")

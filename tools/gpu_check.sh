@@ -4,7 +4,7 @@
 #
 #   tools/gpu_check.sh [--minutes N] [--out DIR] [--build DIR] [--arch sm_NN] [--jobs N] [--only OPERATOR] [--build-only] [--rehearse]
 #
-# Needs nvcc, a C and a C++ compiler and the sources; no network. cuBLASLt is checked where it is. Results: DIR/results.json and
+# Needs nvcc, a C and a C++ compiler and the sources; no network. cuBLASLt and cuDNN are checked where they are. Results: DIR/results.json and
 # DIR/summary.txt (default build/gpu_check). Every stage is a process of its own under a timeout: what fails or hangs is recorded and
 # the next goes on. Exit 1 if anything failed. --rehearse runs all of it on the host's emulation, where times mean nothing.
 set -uo pipefail
@@ -99,10 +99,17 @@ fi
 compile_c="$cc -std=c11 -O2 -fopenmp-simd -ffp-contract=off $include $define"
 
 # Large linear layers are cuBLASLt's; in a rehearsal its twin's, which wants oneDNN.
-libraries=0
+libraries=0 libraries_cudnn=""
 # shellcheck disable=SC2086
 printf '#include <cublasLt.h>\n%s\n' "$([ $rehearse = 1 ] && echo '#include <dnnl.h>')" | $cc $libraries_include -E -x c - >/dev/null 2>&1 &&
     [ -z "$only" ] && libraries=1
+# The neck's convolution is cuDNN's where cuDNN is.
+printf '#include <cudnn.h>\nint main(void) { return 0; }\n' >"$build/cudnn.c"
+[ $rehearse = 1 ] || libraries_cudnn=-lcudnn
+# shellcheck disable=SC2086
+if $compile_c $libraries_include -c "$build/cudnn.c" -o "$build/cudnn.o" 2>/dev/null && $link -o "$build/cudnn" "$build/cudnn.o" $libraries_cudnn 2>/dev/null; then
+    libraries_include="$libraries_include -DSAMC_WITH_CUDNN" libraries_link="$libraries_link $libraries_cudnn"
+fi
 
 # Operators with a kernel and a check, by their files' names.
 operators=""
@@ -128,7 +135,7 @@ compile_all() {
                 echo "${compile_cxx/-Itests\/gpu\/twin/} $libraries_include -c $file -o $build/$(basename "$file" .cc).o"
             done
         fi
-        for file in kernels/*_ref.c kernels/ops.c kernels/cuda/linear_choice.c runtime/status.c; do echo "$compile_c -c $file -o $build/c_$(basename "$file" .c).o"; done
+        for file in kernels/*_ref.c kernels/ops.c kernels/cuda/*_choice.c runtime/status.c; do echo "$compile_c -c $file -o $build/c_$(basename "$file" .c).o"; done
     } >"$list"
     rm -f "$build"/*.o "$build"/*.a "$build"/test_* "$build/libraries_test"
     xargs -a "$list" -d '\n' -P "$jobs" -I LINE bash -c 'LINE || echo "does not compile: LINE" >&2'
@@ -143,7 +150,7 @@ compile_all() {
     done
     if [ $libraries = 1 ]; then
         $link -o "$build/libraries_test" "$build"/{libraries_test,libraries,emu_test,emu,warp}.o "$build/libref.a" $libraries_link -lm ||
-            { echo "no check of cuBLASLt"; missing=1; }
+            { echo "no check of cuBLASLt and cuDNN"; missing=1; }
     fi
     return $missing
 }

@@ -33,7 +33,7 @@ typedef struct samc__cuda {
     void *scratch;              /* device memory for one call, at least what the operator's _scratch() says; 256-byte aligned */
     size_t scratch_bytes;
     samc_error *error;
-    struct samc__libraries *libraries; /* cuBLASLt, kernels/cuda/libraries.h */
+    struct samc__libraries *libraries; /* cuBLASLt and, where the build has it, cuDNN, kernels/cuda/libraries.h */
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 
@@ -102,6 +102,9 @@ samc__upscale_kernel samc__upscale_masks_cuda_kernel(samc__dtype type, int c, in
 /* x and w both f32, both f16 or both bf16 (A), y f32 or A. */
 samc_status samc__conv3x3_cuda(const samc__cuda *cuda, const samc__conv3x3_args *args);
 size_t samc__conv3x3_cuda_scratch(const samc__conv3x3_args *args);
+
+/* The weight laid out by tap: w [c_out, c_in, 3, 3] of any dtype -> by_tap [c_out, 3, 3, c_in] of the same. */
+samc_status samc__conv3x3_by_tap_cuda(const samc__cuda *cuda, samc__view w, void *by_tap);
 
 /* Which kernel serves a shape; a pure function. `aligned`: x and y to 16 bytes. */
 typedef enum samc__conv3x3_kernel {

@@ -1,8 +1,11 @@
-/* cuBLASLt. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed
- * as its transpose, w being the first factor. */
+/* cuBLASLt and, where the build has it, cuDNN. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is
+ * computed as its transpose, w being the first factor. */
 #include "kernels/cuda/libraries.h"
 
 #include <cublasLt.h>
+#ifdef SAMC_WITH_CUDNN
+#include <cudnn.h>
+#endif
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +29,9 @@ typedef struct plan {
 
 struct samc__libraries {
     cublasLtHandle_t cublas;
+#ifdef SAMC_WITH_CUDNN
+    cudnnHandle_t cudnn; /* NULL before the first convolution */
+#endif
     int plans, next; /* found so far; where the next one goes when there is no room left */
     plan plan[MOST_PLANS];
 };
@@ -41,6 +47,9 @@ samc_status samc__libraries_open(samc__libraries **out, samc_error *error) {
 
 void samc__libraries_close(samc__libraries *l) {
     if (l == NULL) return;
+#ifdef SAMC_WITH_CUDNN
+    if (l->cudnn != NULL) cudnnDestroy(l->cudnn);
+#endif
     if (l->cublas != NULL) cublasLtDestroy(l->cublas);
     free(l);
 }
@@ -144,3 +153,64 @@ samc_status samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args 
     return samc__fail(cuda->error, SAMC_INTERNAL, "cuBLASLt refused a product of %lld x %lld x %lld (status %d)", (long long)rows, (long long)p.n,
                       (long long)p.k, (int)status);
 }
+
+#ifdef SAMC_WITH_CUDNN
+/* ---- cuDNN ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct convolution {
+    cudnnTensorDescriptor_t x, y;
+    cudnnFilterDescriptor_t w;
+    cudnnConvolutionDescriptor_t of;
+} convolution;
+
+#define DNN_TRY(call)                                                                                                 \
+    do {                                                                                                              \
+        cudnnStatus_t status_ = (call);                                                                               \
+        if (status_ != CUDNN_STATUS_SUCCESS) return status_;                                                          \
+    } while (0)
+
+/* The handle is made at the first convolution: it takes time and memory, and the streams of prompts have no use for it. */
+static cudnnStatus_t handle_of(const samc__cuda *cuda, cudnnHandle_t *handle) {
+    if (cuda->libraries->cudnn == NULL) DNN_TRY(cudnnCreate(&cuda->libraries->cudnn));
+    *handle = cuda->libraries->cudnn;
+    return cudnnSetStream(*handle, cuda->stream);
+}
+
+static cudnnStatus_t convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace, convolution *c) {
+    const float one = 1.0f, zero = 0.0f;
+    int images = (int)a->x.n[0], in = (int)a->x.n[2], out = (int)a->y.n[2];
+    cudnnDataType_t type = a->x.dtype == SAMC__F32 ? CUDNN_DATA_FLOAT : a->x.dtype == SAMC__F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
+    cudnnHandle_t handle = NULL;
+    DNN_TRY(handle_of(cuda, &handle));
+    DNN_TRY(cudnnCreateTensorDescriptor(&c->x));
+    DNN_TRY(cudnnCreateTensorDescriptor(&c->y));
+    DNN_TRY(cudnnCreateFilterDescriptor(&c->w));
+    DNN_TRY(cudnnCreateConvolutionDescriptor(&c->of));
+    DNN_TRY(cudnnSetTensor4dDescriptor(c->x, CUDNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
+    DNN_TRY(cudnnSetTensor4dDescriptor(c->y, CUDNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
+    DNN_TRY(cudnnSetFilter4dDescriptor(c->w, type, CUDNN_TENSOR_NHWC, out, in, 3, 3));
+    DNN_TRY(cudnnSetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
+    DNN_TRY(cudnnSetConvolutionMathType(c->of, type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH));
+    cudnnConvolutionFwdAlgo_t algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+    size_t bytes = 0;
+    cudnnStatus_t status = cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes);
+    if (status != CUDNN_STATUS_SUCCESS || bytes > SAMC__LIBRARY_SCRATCH) { /* the one that needs none */
+        algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+        DNN_TRY(cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes));
+        if (bytes > SAMC__LIBRARY_SCRATCH) return CUDNN_STATUS_NOT_SUPPORTED;
+    }
+    return cudnnConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, workspace, bytes, &zero, c->y, a->y.data);
+}
+
+samc_status samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace) {
+    convolution c = {NULL, NULL, NULL, NULL};
+    cudnnStatus_t status = convolve(cuda, a, workspace, &c);
+    if (c.of) cudnnDestroyConvolutionDescriptor(c.of);
+    if (c.w) cudnnDestroyFilterDescriptor(c.w);
+    if (c.y) cudnnDestroyTensorDescriptor(c.y);
+    if (c.x) cudnnDestroyTensorDescriptor(c.x);
+    if (status == CUDNN_STATUS_SUCCESS) return SAMC_OK;
+    return samc__fail(cuda->error, SAMC_INTERNAL, "cuDNN refused the neck's convolution of %lld x %d x %d x %lld: %s", (long long)a->x.n[0], a->grid,
+                      a->grid, (long long)a->x.n[2], cudnnGetErrorString(status));
+}
+#endif

@@ -1,6 +1,7 @@
 /* The cuda table: for each operator of the list a thunk that finds scratch and calls its kernel. */
 #include "kernels/cuda/ops_cuda.h"
 
+#include "kernels/cuda/conv3x3_choice.h"
 #include "kernels/cuda/libraries.h"
 #include "kernels/cuda/linear_choice.h"
 
@@ -48,11 +49,35 @@ static samc_status plan_linear_by_choice(const samc__exec *exec, const samc__lin
     return exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH);
 }
 
+#ifdef SAMC_WITH_CUDNN
+/* Scratch: the weight laid out by tap, then cuDNN's workspace, on the next 256 bytes. */
+static size_t by_tap_bytes(const samc__conv3x3_args *a) {
+    return ((size_t)(a->w.n[0] * a->w.n[1] * 9) * samc__dtype_size(a->w.dtype) + 255) / 256 * 256;
+}
+
+static samc_status run_conv3x3_by_choice(const samc__exec *exec, const samc__conv3x3_args *args) {
+    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN) return run_conv3x3(exec, args);
+    SAMC__TRY(exec->cuda->reserve(exec->cuda, by_tap_bytes(args) + SAMC__LIBRARY_SCRATCH));
+    SAMC__TRY(samc__conv3x3_by_tap_cuda(exec->cuda, args->w, exec->cuda->scratch));
+    samc__conv3x3_args by_tap = *args;
+    by_tap.w.data = exec->cuda->scratch;
+    return samc__conv3x3_cudnn(exec->cuda, &by_tap, (char *)exec->cuda->scratch + by_tap_bytes(args));
+}
+
+static samc_status plan_conv3x3_by_choice(const samc__exec *exec, const samc__conv3x3_args *args) {
+    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN) return plan_conv3x3(exec, args);
+    return exec->cuda->reserve(exec->cuda, by_tap_bytes(args) + SAMC__LIBRARY_SCRATCH);
+}
+#endif
+
 void samc__ops_cuda(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = run_##name;
 #include "kernels/ops_list.h"
 #undef SAMC_OP
     ops->linear = run_linear_by_choice;
+#ifdef SAMC_WITH_CUDNN
+    ops->conv3x3 = run_conv3x3_by_choice;
+#endif
 }
 
 void samc__ops_cuda_plan(samc__ops *ops) {
@@ -60,4 +85,7 @@ void samc__ops_cuda_plan(samc__ops *ops) {
 #include "kernels/ops_list.h"
 #undef SAMC_OP
     ops->linear = plan_linear_by_choice;
+#ifdef SAMC_WITH_CUDNN
+    ops->conv3x3 = plan_conv3x3_by_choice;
+#endif
 }

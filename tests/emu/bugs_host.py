@@ -34,5 +34,11 @@ BUGS = {
     "an image is encoded over one that prompts read":
         ("runtime/session.c", "    SAMC__TRY(s->encoder.place->follow(&s->encoder, &s->exec));\n", "", "engine_test"),
     "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT", "CUBLASLT_EPILOGUE_DEFAULT", "engine_test"),
+    "cuDNN's workspace lies over the weight":
+        ("kernels/cuda/ops_cuda.c", "(char *)exec->cuda->scratch + by_tap_bytes(args));", "exec->cuda->scratch);", "engine_test"),
+    "cuDNN's weight is not laid out by tap": ("kernels/cuda/ops_cuda.c", "    by_tap.w.data = exec->cuda->scratch;\n", "", "engine_test"),
+    "cuDNN multiplies f32 as TF32": ("kernels/cuda/libraries.c", "type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH", "CUDNN_TENSOR_OP_MATH", "engine_test"),
+    "cuDNN's handle is on no stream": ("kernels/cuda/libraries.c", "    return cudnnSetStream(*handle, cuda->stream);\n", "    return CUDNN_STATUS_SUCCESS;\n", "engine_test"),
+    "cuDNN is given rows of any length": ("kernels/cuda/conv3x3_choice.c", " && (size_t)channels * samc__dtype_size(v.dtype) % ALIGNMENT == 0", " && channels > 0", "session_test"),
     "an algorithm of another product is used": ("kernels/cuda/libraries.c", "memcmp(&l->plan[i].of, p, sizeof *p) == 0", "l->plan[i].of.k == p->k", "engine_test"),
 }

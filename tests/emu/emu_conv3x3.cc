@@ -5,6 +5,19 @@
 
 namespace emu_test {
 
+// The weight as cuDNN takes it: the same numbers, [c_out, 3, 3, c_in].
+static void by_tap(const Tensor &w, samc__view view) {
+    Tensor turned(w.dtype, w.count);
+    samc__cuda cuda = device();
+    if (samc__conv3x3_by_tap_cuda(&cuda, view, turned.device->data()) != SAMC_OK) failed("the weight by tap: not accepted");
+    size_t c_in = size_t(view.n[1]);
+    for (size_t i = 0; i < w.count; i++) {
+        size_t o = i / (9 * c_in), channel = i / 9 % c_in, tap = i % 9;
+        if (!(turned.at((o * 9 + tap) * c_in + channel) == w.host[i])) failed("the weight by tap: output %zu, channel %zu, tap %zu", o, channel, tap);
+    }
+    turned.device->check();
+}
+
 static void conv3x3(const Case &c, uint64_t seed) {
     int64_t images = c.p[0], grid = c.p[1], c_in = c.p[2], c_out = c.p[3], pixels = images * grid * grid;
     samc__dtype type = samc__dtype(c.p[4]), of_y = c.p[5] ? SAMC__F32 : type;
@@ -20,6 +33,7 @@ static void conv3x3(const Case &c, uint64_t seed) {
     emu::Buffer scratch(samc__conv3x3_cuda_scratch(&args));
     samc__cuda cuda = device(scratch);
     if (samc__conv3x3_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
+    if (c.tier == 0) by_tap(w, args.w);
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
     // The naive kernel: one fp32 sum in order, rounded to y's type. Of large problems a prime step of outputs is compared; whatever was

@@ -1,7 +1,8 @@
-// library_twins.cc - cuBLASLt answered by a product on the host: fp32 accumulation, results rounded once, every matrix checked to lie in
-// device memory. It reads and writes when its stream gets there.
+// library_twins.cc - cuBLASLt and cuDNN answered by plain loops on the host: fp32 accumulation, results rounded once, and every matrix
+// checked to lie in device memory. They read and write when their stream gets there.
 #include "cublasLt.h"
 #include "cuda_twin.h"
+#include "cudnn.h"
 
 #include "dnnl.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 enum class Type { f32, f16, bf16 };
 Type type_of(cudaDataType_t type) { return type == CUDA_R_32F ? Type::f32 : type == CUDA_R_16F ? Type::f16 : Type::bf16; }
+Type type_of(cudnnDataType_t type) { return type == CUDNN_DATA_FLOAT ? Type::f32 : type == CUDNN_DATA_HALF ? Type::f16 : Type::bf16; }
 size_t size_of(Type type) { return type == Type::f32 ? 4 : 2; }
 
 float load(Type type, const void *array, size_t i) {
@@ -154,4 +156,122 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t of, const v
         product(product_of, a_layout, a, b_layout, b, more, c_layout, c, d_layout, d);
     });
     return CUBLAS_STATUS_SUCCESS;
+}
+
+// ---- cuDNN ---------------------------------------------------------------------------------------------------------------
+
+struct cudnnContext { cudaStream_t stream; };
+struct cudnnTensorStruct {
+    cudnnTensorFormat_t format;
+    cudnnDataType_t type;
+    size_t n, c, h, w;
+};
+struct cudnnFilterStruct : cudnnTensorStruct {};
+struct cudnnConvolutionStruct {
+    bool same; // padding 1, strides and dilations 1, cross-correlation, fp32 accumulation
+    cudnnMathType_t math;
+};
+
+namespace {
+
+template <class T, class Handle> cudnnStatus_t make_dnn(Handle *handle) {
+    *handle = new T();
+    return CUDNN_STATUS_SUCCESS;
+}
+template <class Handle> cudnnStatus_t drop_dnn(Handle handle) {
+    delete handle;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+bool supported(const cudnnTensorStruct &x, const cudnnFilterStruct &w, const cudnnConvolutionStruct &of, const cudnnTensorStruct &y) {
+    bool nhwc = x.format == CUDNN_TENSOR_NHWC && w.format == CUDNN_TENSOR_NHWC && y.format == CUDNN_TENSOR_NHWC;
+    bool shapes = x.c == w.c && y.c == w.n && x.n == y.n && x.h == y.h && x.w == y.w && w.h == 3 && w.w == 3;
+    bool math = of.math == (x.type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH); // fp32 never as TF32
+    return nhwc && shapes && math && of.same && x.type == w.type && x.type == y.type;
+}
+
+// x [n, h, w, c], weights [k, 3, 3, c], y [n, h, w, k].
+void convolve(const cudnnTensorStruct &lx, const void *x, const void *w, const cudnnTensorStruct &ly, void *y) {
+    Type type = type_of(lx.type);
+    size_t pixels = lx.h * lx.w, c = lx.c, k = ly.c;
+    std::vector<float> weights(k * 9 * c), patches(pixels * 9 * c), out(pixels * k);
+    for (size_t i = 0; i < weights.size(); i++) weights[i] = load(type, w, i);
+    for (size_t n = 0; n < lx.n; n++) {
+        for (size_t p = 0; p < pixels; p++)
+            for (int tap = 0; tap < 9; tap++) {
+                long py = long(p / lx.w) + tap / 3 - 1, px = long(p % lx.w) + tap % 3 - 1;
+                bool inside = py >= 0 && py < long(lx.h) && px >= 0 && px < long(lx.w);
+                for (size_t i = 0; i < c; i++)
+                    patches[(p * 9 + size_t(tap)) * c + i] = inside ? load(type, x, ((n * lx.h + size_t(py)) * lx.w + size_t(px)) * c + i) : 0.0f;
+            }
+        multiply(pixels, k, 9 * c, patches.data(), weights.data(), out.data());
+        for (size_t i = 0; i < out.size(); i++) store(type, y, n * pixels * k + i, out[i]);
+    }
+}
+
+constexpr size_t kWorkspace = 1 << 20; // what the faster algorithm asks for here
+
+} // namespace
+
+const char *cudnnGetErrorString(cudnnStatus_t status) {
+    return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : status == CUDNN_STATUS_BAD_PARAM ? "CUDNN_STATUS_BAD_PARAM" : "CUDNN_STATUS_NOT_SUPPORTED";
+}
+cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) { return make_dnn<cudnnContext>(handle); }
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) { return drop_dnn(handle); }
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
+    handle->stream = stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *t) { return make_dnn<cudnnTensorStruct>(t); }
+cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t t) { return drop_dnn(t); }
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format, cudnnDataType_t type, int n, int c, int h, int w) {
+    if (n < 1 || c < 1 || h < 1 || w < 1) return CUDNN_STATUS_BAD_PARAM;
+    *t = {format, type, size_t(n), size_t(c), size_t(h), size_t(w)};
+    return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t *f) { return make_dnn<cudnnFilterStruct>(f); }
+cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t f) { return drop_dnn(f); }
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type, cudnnTensorFormat_t format, int k, int c, int h, int w) {
+    return cudnnSetTensor4dDescriptor(reinterpret_cast<cudnnTensorDescriptor_t>(static_cast<cudnnTensorStruct *>(f)), format, type, k, c, h, w);
+}
+cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *c) { return make_dnn<cudnnConvolutionStruct>(c); }
+cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t c) { return drop_dnn(c); }
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int pad_h, int pad_w, int u, int v, int dilation_h, int dilation_w,
+                                              cudnnConvolutionMode_t mode, cudnnDataType_t compute) {
+    c->same = pad_h == 1 && pad_w == 1 && u == 1 && v == 1 && dilation_h == 1 && dilation_w == 1 && mode == CUDNN_CROSS_CORRELATION && compute == CUDNN_DATA_FLOAT;
+    return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t c, cudnnMathType_t math) {
+    c->math = math;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x, cudnnFilterDescriptor_t w, cudnnConvolutionDescriptor_t of,
+                                                      cudnnTensorDescriptor_t y, cudnnConvolutionFwdAlgo_t algorithm, size_t *bytes) {
+    if (!supported(*x, *w, *of, *y)) return CUDNN_STATUS_NOT_SUPPORTED;
+    // A device may lack the faster one: here it does in fp32.
+    if (algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM && x->type == CUDNN_DATA_FLOAT) return CUDNN_STATUS_NOT_SUPPORTED;
+    *bytes = algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM ? kWorkspace : 0;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha, cudnnTensorDescriptor_t x_descriptor, const void *x,
+                                      cudnnFilterDescriptor_t w_descriptor, const void *w, cudnnConvolutionDescriptor_t of, cudnnConvolutionFwdAlgo_t algorithm,
+                                      void *workspace, size_t workspace_bytes, const void *beta, cudnnTensorDescriptor_t y_descriptor, void *y) {
+    const char *call = "cudnnConvolutionForward";
+    cudnnTensorStruct lx = *x_descriptor, ly = *y_descriptor;
+    cudnnFilterStruct lw = *w_descriptor;
+    bool plain = *static_cast<const float *>(alpha) == 1.0f && *static_cast<const float *>(beta) == 0.0f;
+    if (!supported(lx, lw, *of, ly) || !plain) return CUDNN_STATUS_NOT_SUPPORTED;
+    if (algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM && workspace_bytes < kWorkspace) return CUDNN_STATUS_BAD_PARAM;
+    size_t size = size_of(type_of(lx.type));
+    emu::check_device(x, lx.n * lx.h * lx.w * lx.c * size, call);
+    emu::check_device(w, lw.n * 9 * lw.c * size, call);
+    emu::check_device(y, ly.n * ly.h * ly.w * ly.c * size, call);
+    if (workspace_bytes) emu::check_device(workspace, workspace_bytes, call);
+    emu::enqueue(handle->stream, call, [=] {
+        if (workspace_bytes) std::memset(workspace, 0xff, workspace_bytes < 4096 ? workspace_bytes : 4096); // what lies there is gone
+        convolve(lx, x, w, ly, y);
+    });
+    return CUDNN_STATUS_SUCCESS;
 }

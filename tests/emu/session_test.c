@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "emu_control.h"
+#include "kernels/cuda/conv3x3_choice.h"
 #include "runtime/cuda.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/memory.h"
@@ -176,6 +177,34 @@ static void device_is_lost(const samc_emu_settings *as_new) {
     samc__cuda_session_close(f.session);
 }
 
+static samc__conv3x3_choice choice(samc__dtype x, samc__dtype w, samc__dtype y, int64_t side, int64_t c_in, int64_t c_out, uintptr_t address) {
+    char *memory = (char *)0 + 4096; /* nothing reads it */
+    samc__conv3x3_args args = {.grid = (int)side};
+    args.x = samc__view3(memory + address, 1, side * side, c_in);
+    args.w = samc__view4(memory, c_out, c_in, 3, 3);
+    args.y = samc__view3(memory, 1, side * side, c_out);
+    args.x.dtype = x, args.w.dtype = w, args.y.dtype = y;
+    return samc__conv3x3_cuda_choice(&args);
+}
+
+/* The neck of every SAM is cuDNN's, in every precision; what cuDNN might refuse is samc's own kernel's. */
+static void convolution_is_chosen(void) {
+    for (samc__dtype a = SAMC__F32; a <= SAMC__BF16; a++) {
+        EXPECT(choice(a, a, a, 64, 256, 256, 0) == SAMC__CONV3X3_CUDNN); /* SAM */
+        EXPECT(choice(a, a, a, 32, 128, 128, 256) == SAMC__CONV3X3_CUDNN); /* samc-tiny, the second image of a batch or so */
+        EXPECT(choice(a, a, a, 64, 256, 256, 8) == SAMC__CONV3X3_OWN);
+        EXPECT(choice(a, a, a, 64, 254, 256, 0) == SAMC__CONV3X3_OWN);
+        EXPECT(choice(a, a, a, 64, 256, 254, 0) == SAMC__CONV3X3_OWN);
+        EXPECT(choice(a, a, a, 4096, 128, 64, 0) == SAMC__CONV3X3_OWN); /* 2^31 elements of x */
+        EXPECT(choice(a, a, a, 4096, 64, 128, 0) == SAMC__CONV3X3_OWN); /* and of y */
+        EXPECT(choice(a, a, a, 4096, 64, 64, 0) == SAMC__CONV3X3_CUDNN);
+    }
+    EXPECT(choice(SAMC__BF16, SAMC__BF16, SAMC__F32, 64, 256, 256, 0) == SAMC__CONV3X3_OWN);
+    EXPECT(choice(SAMC__F32, SAMC__BF16, SAMC__F32, 64, 256, 256, 0) == SAMC__CONV3X3_OWN);
+    EXPECT(choice(SAMC__F32, SAMC__F32, SAMC__F32, 64, 252, 260, 0) == SAMC__CONV3X3_CUDNN);
+    EXPECT(choice(SAMC__F16, SAMC__F16, SAMC__F16, 64, 252, 264, 0) == SAMC__CONV3X3_OWN);
+}
+
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 10;
     samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_AUTO, 1};
@@ -184,6 +213,7 @@ int main(int argc, char **argv) {
         printf("%s\n", error.message);
         return 1;
     }
+    convolution_is_chosen();
     for (seed = 0; seed < seeds; seed++) {
         samc_emu_settings settings = {.seed = seed, .memory = (uint64_t)4 << 30};
         fixture f;

@@ -1,4 +1,4 @@
-// libraries_test - cuBLASLt as the engine calls it (kernels/cuda/libraries.c) against the reference operator, with times.
+// libraries_test - cuBLASLt and cuDNN as the engine calls them (kernels/cuda/libraries.c) against the reference operators, with times.
 //
 //     libraries_test [--small] [--json FILE]
 //
@@ -7,6 +7,7 @@
 #include "emu_test.h"
 
 extern "C" {
+#include "kernels/cuda/conv3x3_choice.h"
 #include "kernels/cuda/libraries.h"
 #include "kernels/cuda/linear_choice.h"
 }
@@ -144,6 +145,32 @@ static void linear(Run &run, const Layer &l) {
     run("linear", name, y, samc__linear_flops(&host), [&] { return samc__linear_cublas(&run.cuda, &args); });
 }
 
+#ifdef SAMC_WITH_CUDNN
+static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype type) {
+    Random random = {12};
+    size_t tokens = size_t(images) * size_t(grid) * size_t(grid), c = size_t(channels);
+    Tensor x(type, tokens * c, &random, 1.0f), w(type, c * c * 9, &random, 1.0f / std::sqrt(9.0f * float(channels))), y(type, tokens * c, nullptr, 0);
+    samc__conv3x3_args host = {}, args = {};
+    host.x = x.on_host(samc__view3(nullptr, images, grid * grid, channels));
+    host.y = y.on_host(samc__view3(nullptr, images, grid * grid, channels));
+    host.grid = args.grid = grid;
+    // cuDNN's weight is [c_out, 3, 3, c_in]; the reference's [c_out, c_in, 3, 3].
+    std::vector<float> turned(w.host.size());
+    for (size_t o = 0; o < c; o++)
+        for (size_t tap = 0; tap < 9; tap++)
+            for (size_t i = 0; i < c; i++) turned[(o * c + i) * 9 + tap] = w.host[(o * 9 + tap) * c + i];
+    host.w = samc__view4(turned.data(), channels, channels, 3, 3);
+    args.x = x.view(host.x);
+    args.y = y.view(host.y);
+    args.w = w.view(host.w);
+    if (samc__conv3x3_ref(&emu_test::reference, &host) != SAMC_OK) stop("conv3x3", "the reference failed");
+    std::string name = "(cuDNN, images grid channels type) =";
+    for (int v : {images, grid, channels, int(type)}) name += " " + std::to_string(v);
+    if (samc__conv3x3_cuda_choice(&args) != SAMC__CONV3X3_CUDNN) return run.finish("conv3x3", name, "", "is not cuDNN's");
+    run("conv3x3", name, y, samc__conv3x3_flops(&host), [&] { return samc__conv3x3_cudnn(&run.cuda, &args, run.cuda.scratch); });
+}
+#endif
+
 int main(int argc, char **argv) {
     Run run = {};
     for (int i = 1; i < argc; i++) {
@@ -164,12 +191,18 @@ int main(int argc, char **argv) {
         linear(run, {384, 128, 64, type, f32, true, 128, none}); // the position table of a batch of three
         linear(run, {192, 128, 96, type, type, true, 0, relu});
         linear(run, {128, 64, 64, type, type, false, 0, none});
+#ifdef SAMC_WITH_CUDNN
+        conv3x3(run, 2, 8, 32, type);
+#endif
     }
     if (!run.small) { // of ViT-B
         linear(run, {4096, 768, 2304, bf16, bf16, true, 0, none});
         linear(run, {4096, 768, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 3072, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 768, 256, bf16, bf16, false, 0, none});
+#ifdef SAMC_WITH_CUDNN
+        for (samc__dtype type : {bf16, f16, f32}) conv3x3(run, 1, 64, 256, type);
+#endif
     }
     samc__libraries_close(run.cuda.libraries);
     require(cudaFree(run.cuda.scratch), "device memory");

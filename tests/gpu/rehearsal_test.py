@@ -47,7 +47,8 @@ def main():
     for kind in ("checks", "times"):
         expect({c["op"] for c in results[kind]} >= operators, f"{kind} of every operator", done)
         expect(all(c["status"] == "ok" for c in results[kind]), f"all {len(results[kind])} {kind} passed", done)
-    expect(any("cuBLASLt" in c["case"] for c in results["times"]), "cuBLASLt's calls were checked", done)
+    for library in ("cuBLASLt", "cuDNN"):
+        expect(any(library in c["case"] for c in results["times"]), f"{library}'s calls were checked", done)
     expect(all(launch["warm_us"] > 0 for c in results["times"] for launch in c.get("launches", [])), "every launch was timed", done)
     expect(results["rehearsal"] and results["device"]["copy_gbs"] > 0, "it says that it is a rehearsal, with a device report", done)
     summary = (folder / "whole/summary.txt").read_text()
