@@ -163,13 +163,18 @@ static bool recorded_work(const json_t *item, samc__work *w) {
 static samc_status compare(const char *path, const device *d, json_t **errors, samc_error *error) {
     json_error_t why;
     json_t *file = json_load_file(path, 0, &why), *times = json_object_get(file, "times"), *item;
+    const char *on = text(json_object_get(file, "device"), "name");
+    char chip[5]; /* "H100": the first word of what the device is */
     samc_status status = SAMC_OK;
     size_t i;
+    snprintf(chip, sizeof chip, "%s", d->what);
     if (file == NULL) return samc__fail(error, SAMC_FORMAT, "%s: %s", path, why.text);
     if (!json_is_array(times) || json_integer_value(json_object_get(file, "samc_gpu_check")) != 1)
         status = samc__fail(error, SAMC_FORMAT, "%s: not a results.json of tools/gpu_check.sh", path);
     else if (json_is_true(json_object_get(file, "rehearsal")))
         status = samc__fail(error, SAMC_MISMATCH, "%s: times of a rehearsal, which ran on no GPU, say nothing", path);
+    else if (*on != '\0' && strstr(on, chip) == NULL)
+        status = samc__fail(error, SAMC_MISMATCH, "%s: recorded on %s, not on %s", path, on, chip);
     *errors = json_object();
     json_array_foreach(times, i, item) {
         samc__work w;
@@ -222,7 +227,7 @@ static samc_status report(const samc__shapes *shapes, const char *model, const d
         return status;
     }
     double decode_ms = 1e3 * total(d, &decode), post_ms = 1e3 * total(d, &post);
-    *out = json_pack("{s:s, s:s, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", model, "device",
+    *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", samc__cli_string(model), "device",
                      d->what, "image_size", HEIGHT, WIDTH, "prompts", PROMPTS, "operators", "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post",
                      rows_of(d, &post), "encoder", encoder, "best_images_per_second", best, "decode_ms", decode_ms, "post_ms", post_ms, "automatic_ms",
                      alone + decode_ms + post_ms);

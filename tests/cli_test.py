@@ -578,6 +578,8 @@ class Bench(Case):
         self.assertAlmostEqual(rows["attention_relpos, window"]["predicted_us"], 1 + 2.5, places=3)
         out, _ = self.good("bench", "--predict", "h100", "--recorded", record())
         self.assertIn("against the recorded run", out.decode())
+        self.failure("recorded on NVIDIA H200, not on H100", "bench", "--predict", "h100", "--recorded", record(device={"name": "NVIDIA H200"}))
+        self.assertEqual(self.predict("h200", "--recorded", record(device={"name": "NVIDIA H200"}))["recorded"].keys(), rows.keys())
         self.failure("rehearsal", "bench", "--predict", "h100", "--recorded", record(rehearsal=True))
         self.failure("not a results.json", "bench", "--predict", "h100", "--recorded", record(samc_gpu_check=2))
         self.failure("none.json", "bench", "--predict", "h100", "--recorded", self.at("none.json"))
