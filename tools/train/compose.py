@@ -109,10 +109,22 @@ class Composer:
             alpha = cv2.GaussianBlur(alpha, (0, 0), p.u(.4, 1.3))
         return rgb, alpha
 
+    def blend(self, p, sc, rgb, alpha):
+        """Move an object's colours towards those around it: its border must be found by texture and shape."""
+        m = alpha > .5
+        around = cv2.dilate(m.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=14).astype(bool) & ~m
+        if m.sum() < SMALLEST * AREA or around.sum() < 50:
+            return rgb
+        t, inside, outside = p.u(.3, .9), rgb[m], sc.img[around]
+        scale = np.clip(outside.std(0) / (inside.std(0) + 1), .5, 1.5)
+        return np.clip(rgb * (1 - t) + ((rgb - inside.mean(0)) * scale + outside.mean(0)) * t, 0, 255)
+
     def add_objects(self, p, sc, n):
         for _ in range(n):
             rgb, alpha, part = self.cutout(p)
             rgb, alpha = self.finish_object(p, rgb, alpha)
+            if p.chance(.35):
+                rgb = self.blend(p, sc, rgb, alpha)
             leaf = sc.paste(p, rgb, alpha, part if part is not None and p.chance(.6) else None)
             if leaf is not None and p.chance(.25):
                 self.add_part(p, sc, leaf)
@@ -188,11 +200,13 @@ class Composer:
         elif r < .42:
             sc, n = self.landscape(p), int(p.rng.integers(0, 6))
         else:
-            img = p.photo() if p.chance(.7) else p.fill()
-            if p.chance(.2):                        # out of focus behind the objects
-                img = cv2.GaussianBlur(img, (0, 0), p.u(1, 4))
+            photo, soft = p.chance(.7), p.chance(.35)
+            img = p.photo() if photo else p.fill()
+            if soft:                                # out of focus behind the objects
+                img = cv2.GaussianBlur(img, (0, 0), np.exp(p.u(np.log(2.5), np.log(14))))
             sc, n = Scene(img), int(p.rng.integers(1, 9))
-            sc.masks = [(sc.row(0), .25)]
+            # a blurred or plain background is one region to the eye, a sharp photograph is many
+            sc.masks = [(sc.row(0), .05 if photo and not soft else .6)]
         if p.chance(.1):
             self.crowd(p, sc)
             n = min(n, 2)

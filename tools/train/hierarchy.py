@@ -13,12 +13,12 @@ from skimage.segmentation import felzenszwalb
 LEAVES = 256                                        # width of a membership row
 LEAF_LIMIT = 200
 HIST_WEIGHTS = (.8, 1.3, 1.3, .5, .5)               # L, a, b, fine texture, coarse texture
-QUOTA = {0: 3, 1: 5, 2: 8, 3: 10}                   # masks kept per area band (< 2, 6, 20 %, larger)
+QUOTA = {0: 4, 1: 7, 2: 9, 3: 10}                   # masks kept per area band (< 2, 6, 20 %, larger)
 
 
 def size_factor(area):
     """Small regions merge early: their distance counts less."""
-    return np.minimum(1, (area / .03) ** .35 + .08)
+    return np.minimum(1, (area / .12) ** .5)
 
 
 def features(f, leaf, n):
@@ -71,7 +71,7 @@ def hierarchy(img):
         for h, w in zip(hs, HIST_WEIGHTS):
             p, q = h[i] / area[i], h[js] / area[js][:, None]
             d = d + w * .5 * ((p - q) ** 2 / (p + q + 1e-9)).sum(1)
-        d = d * np.clip(border / .35, .12, 1) + border     # a weak border: colour counts less (sky, shading)
+        d = d * np.clip(border / .6, .12, 1) + .5 * border # a weak border: colour counts less (sky, shading)
         return d * size_factor(np.minimum(area[i], area[js]) / total)
 
     D = np.full((n, n), np.inf)
@@ -126,9 +126,9 @@ def pick(mem, born, gone, leaf_area, n):
         if t < 2 * n - LEAF_LIMIT and n > LEAF_LIMIT:       # inside a base leaf
             continue
         a = leaf_area[row].sum()
-        if .006 < a < .7 and gone[t] > .38 * size_factor(a):       # NaN (the root) compares false
+        if .006 < a < .7 and gone[t] > .65 * size_factor(a):       # NaN (the root) compares false
             life = gone[t] - born[t] if t >= n else max(0., gone[t] - .15)
-            cand.append((life / (gone[t] + .3), a, row))
+            cand.append((life / (gone[t] + 3), a, row))     # by height, little by relative persistence
     cand.sort(key=lambda c: -c[0])
     out, quota = [], dict(QUOTA)
     for s, a, row in cand:
@@ -137,4 +137,4 @@ def pick(mem, born, gone, leaf_area, n):
         if quota[band] > 0 and not any((row & o).any() and min(a, b) / max(a, b) > .8 for o, _, b in out):
             quota[band] -= 1
             out.append((row, s, a))
-    return [(m, float(np.clip((s + .1) * (a / .05) ** .35, .05, 1.5)), a) for m, s, a in out]
+    return [(m, float(np.clip((s + .1) * (a / .05) ** .6, .05, 1.5)), a) for m, s, a in out]
