@@ -401,10 +401,11 @@ template <class T> const char *run(const samc__cuda *cuda, const samc__token_to_
                                  scale_log2e(inner / heads));
     if (problem != nullptr) return problem;
     if (p.tensor) {
-        problem = launch("token_to_image_positions", token_to_image_positions<T>, Grid{static_cast<unsigned>((p.n + kTokenRows - 1) / kTokenRows), 1, 1},
-                         kTokenThreads, sizeof(float) * static_cast<size_t>(kTokenRows * row_floats(c)), cuda->stream,
-                         static_cast<const T *>(a->key_pe.data), weights(w.k), positions, n, c, inner);
         if constexpr (sizeof(T) == 2) {
+            const Grid key_blocks = {static_cast<unsigned>((p.n + kTokenRows - 1) / kTokenRows), 1, 1};
+            problem = launch("token_to_image_positions", token_to_image_positions<T>, key_blocks, kTokenThreads,
+                             sizeof(float) * static_cast<size_t>(kTokenRows * row_floats(c)), cuda->stream,
+                             static_cast<const T *>(a->key_pe.data), weights(w.k), positions, n, c, inner);
             if (problem == nullptr)
                 problem = c == 256 ? run_attend<T, 256, 16>(cuda, a, p, q, positions, part, level) : run_attend<T, 128, 8>(cuda, a, p, q, positions, part, level);
         }

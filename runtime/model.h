@@ -23,9 +23,10 @@ struct samc_model {
     samc__packed *packed;         /* weights in the cpu table's layout, or NULL */
 };
 
-/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. */
+/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a device always
+ * 64 prompts (2 MB of keys each): with fewer, launches would take as long as the work. */
 int samc__encode_batch(const samc__config *config);
-int samc__decode_batch(const samc__config *config);
+int samc__decode_batch(const samc__config *config, bool device);
 
 /* Views of a layer's weights for the operators: matrices of the given type, everything else f32. */
 static inline samc__projection samc__linear_of(samc__dtype type, samc__linear_weights w, int64_t out, int64_t in) {

@@ -14,7 +14,7 @@ static int64_t embedding_elements(const samc_model *model) {
 static size_t embedding_bytes(const samc_model *model) { return (size_t)embedding_elements(model) * samc__dtype_size(model->precision); }
 
 static void note_fewer_prompts(samc_session *s) {
-    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", samc__decode_batch(&s->model->config),
+    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", samc__decode_batch(&s->model->config, true),
              s->decode_most);
 }
 
@@ -60,7 +60,7 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
         .place = &samc__place_host,
     };
     s->encoder = s->exec;
-    s->decode_most = samc__decode_batch(&model->config);
+    s->decode_most = samc__decode_batch(&model->config, model->device != NULL);
     samc_status status = SAMC_OK;
     if (s->pool == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);
     else if (model->device != NULL) status = open_device_session(s);

@@ -170,7 +170,7 @@ samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__wo
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
-    int batch = samc__decode_batch(&shapes->model.config), full = prompts / batch, rest = prompts % batch;
+    int batch = samc__decode_batch(&shapes->model.config, true), full = prompts / batch, rest = prompts % batch;
     if (full > 0) SAMC__TRY(samc__rehearse_decode(&c.exec, &shapes->model, 1, batch, full));
     return rest > 0 ? samc__rehearse_decode(&c.exec, &shapes->model, 1, rest, 1) : SAMC_OK;
 }

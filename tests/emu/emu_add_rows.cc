@@ -24,6 +24,7 @@ static void add_rows(const Case &c, uint64_t seed) {
 static const Check check("add_rows", "m c type in_place", {
     {0, {1, 1, 0, 0}},
     {0, {5, 7, 1, 1}},
+    {0, {3, 5, 2, 0}},
     {0, {3, 132, 2, 0}},
     {0, {17, 256, 1, 1}},
     {0, {9, 128, 0, 0}},

@@ -85,6 +85,7 @@ static const Check check("conv3x3", "images grid c_in c_out type y_f32 kernel", 
     {false, {1, 9, 128, 36, F16, 1, SMALL}},
     // 128 x 128 tiles: many images.
     {true, {12, 32, 64, 20, BF16, 0, LARGE}},
+    {true, {12, 32, 64, 20, F16, 1, LARGE}},
     {true, {1, 32, 128, 128, F16, 0, SMALL}},
     {true, {1, 64, 256, 256, BF16, 0, SMALL}},
 }, conv3x3);

@@ -98,6 +98,7 @@ static const Check check("linear", "m k n type f32 act residual stride no_bias k
     {false, {65, 33, 67, F32, 0, GELU, 5, 3, 0, ANY}},
     {false, {9, 40, 64, F32, 0, RELU, SELF, 0, 1, ANY}},
     {false, {3, 21, 6, F16, X | Y, GELU, 1, 1, 0, ANY}},
+    {false, {5, 19, 6, F16, 0, 0, 0, 0, 0, ANY}},
     {false, {66, 24, 10, BF16, R, 0, 33, 0, 0, ANY}},
     {false, {7, 16, 8, BF16, Y, RELU, SELF, 4, 0, ANY}},
     // 64 x 64 tiles: one ragged tile, several, a k that ends within a stage; x f32 only with many columns.
