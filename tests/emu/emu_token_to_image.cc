@@ -76,7 +76,7 @@ static const Check check("token_to_image", "prompts T C inner heads N entries bi
     {0, {3, 5, 20, 10, 2, 50, 3, 1, 0, 0}},
     {0, {4, 7, 40, 24, 3, 65, 2, 1, 0, 0}},
     {0, {2, 3, 36, 12, 3, 35, 1, 1, 2, 0}},
-    {0, {2, 3, 36, 12, 3, 35, 2, 1, 1, 0}},
+    {0, {3, 4, 40, 16, 2, 36, 1, 1, 1, 0}},
     {0, {1, 7, 256, 128, 8, 33, 1, 1, 0, 0}},
     // Tensor cores: one key, ragged tiles, a second segment, tokens below, at and beyond a group of 8, rows beyond a block of 16.
     {0, {1, 1, 128, 64, 8, 1, 1, 1, 1, 1}},
