@@ -58,6 +58,7 @@ typedef struct generator {
     uint32_t *counts;           /* [bits_masks, CAPACITY] */
     int64_t bits_masks;
     int batch;                  /* points decoded together */
+    int encoded;                /* the session's image that holds the whole image's embedding; -1: encode it, as crops do */
     samc__found_list found;
     samc_auto_stats total;
 } generator;
@@ -309,9 +310,21 @@ static samc_status process_crop(generator *g, const crop *c, int image) {
     return status;
 }
 
+/* Embeddings of `n` images, at most samc__encode_batch(), into the session's first images. */
+static samc_status encode_together(samc_session *s, const samc_image *images, int n) {
+    for (int j = 0; j < n; j++) s->images[j].geometry = samc__geometry_of(s->model->config.img_size, images[j].width, images[j].height);
+    s->side_images = 0; /* that of the images before */
+    return samc__session_encode(s, images, n, 0);
+}
+
 /* The crops of one layer, encoded in batches. */
 static samc_status process_layer(generator *g, int layer) {
     samc_session *s = g->s;
+    if (g->encoded >= 0) {
+        crop whole = crop_box(g, 0, 0);
+        g->total.crops = 1;
+        return process_crop(g, &whole, g->encoded);
+    }
     const samc__config *config = &s->model->config;
     int crops = 1 << 2 * layer, batch = samc__encode_batch(config);
     SAMC__TRY(samc__session_reserve_images(s, batch < crops ? batch : crops));
@@ -321,11 +334,9 @@ static samc_status process_layer(generator *g, int layer) {
         for (int j = 0; j < n; j++) {
             crop c = crop_box(g, layer, i + j);
             images[j] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
-            s->images[j].geometry = samc__geometry_of(config->img_size, images[j].width, images[j].height);
         }
         double start = samc__seconds();
-        s->side_images = 0; /* that of the crops before */
-        SAMC__TRY(samc__session_encode(s, images, n, 0));
+        SAMC__TRY(encode_together(s, images, n));
         g->total.encode_seconds += samc__seconds() - start;
         g->total.crops += n;
         for (int j = 0; j < n; j++) {
@@ -482,6 +493,28 @@ static void release_buffers(generator *g) {
     samc__tensor_release(exec, g->logits);
 }
 
+/* Image `index`, whose embedding took `seconds` and is the session's image `encoded`, or is still to be made (-1). */
+static samc_status process_image(samc_session *s, const samc_image *images, int index, const samc_auto_options *o, int encoded, double seconds,
+                                 samc_auto_callback callback, void *context) {
+    const samc_image *image = &images[index];
+    generator g = {.s = s, .o = o, .image = image, .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid, .encoded = encoded,
+                   .batch = o->points_per_batch < MOST_TOGETHER ? o->points_per_batch : MOST_TOGETHER, .total = {.encode_seconds = seconds}};
+    int64_t bits_bytes = (int64_t)image->height * ((image->width + 63) / 64) * 8;
+    g.bits_masks = BITS_BUDGET / bits_bytes;
+    g.bits_masks = g.bits_masks < 1 ? 1 : g.bits_masks > 64 ? 64 : g.bits_masks;
+    samc_status status = SAMC_OK;
+    while (status == SAMC_OK && !allocate_buffers(&g, (size_t)bits_bytes)) {
+        release_buffers(&g);
+        g.bits_masks = (g.bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
+        if (samc__session_fewer_prompts(s, g.batch)) g.batch = s->decode_most;
+        else status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, image->width, image->height);
+    }
+    if (status == SAMC_OK) status = generate(&g, index, callback, context);
+    samc__found_clear(&s->exec, &g.found);
+    release_buffers(&g);
+    return status;
+}
+
 samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
                       samc_auto_callback callback, void *context) {
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
@@ -490,24 +523,20 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     samc_auto_options defaults = samc_default_auto_options(s->model);
     const samc_auto_options *o = options ? options : &defaults;
     SAMC__TRY(samc_auto_check(o, &s->error));
-    for (int i = 0; i < count; i++) {
+    /* Whole images go through the encoder together; an image's crops take the session's places one layer after another. */
+    int most = o->crop_n_layers > 0 ? 1 : samc__encode_batch(&s->model->config);
+    for (int i = 0, n; i < count; i += n) {
         SAMC__TRY(samc__check_image(&s->error, &images[i], i));
-        generator g = {.s = s, .o = o, .image = &images[i], .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid,
-                       .batch = o->points_per_batch < MOST_TOGETHER ? o->points_per_batch : MOST_TOGETHER};
-        int64_t bits_bytes = (int64_t)images[i].height * ((images[i].width + 63) / 64) * 8;
-        g.bits_masks = BITS_BUDGET / bits_bytes;
-        g.bits_masks = g.bits_masks < 1 ? 1 : g.bits_masks > 64 ? 64 : g.bits_masks;
-        samc_status status = SAMC_OK;
-        while (status == SAMC_OK && !allocate_buffers(&g, (size_t)bits_bytes)) {
-            release_buffers(&g);
-            g.bits_masks = (g.bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
-            if (samc__session_fewer_prompts(s, g.batch)) g.batch = s->decode_most;
-            else status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, images[i].width, images[i].height);
+        for (n = 1; n < most && i + n < count; n++) /* a bad image fails in its turn, after those before it */
+            if (samc__check_image(NULL, &images[i + n], i + n) != SAMC_OK) break;
+        double start = samc__seconds();
+        if (o->crop_n_layers == 0) {
+            SAMC__TRY(samc__session_reserve_images(s, n));
+            SAMC__TRY(encode_together(s, images + i, n));
         }
-        if (status == SAMC_OK) status = generate(&g, i, callback, context);
-        samc__found_clear(&s->exec, &g.found);
-        release_buffers(&g);
-        SAMC__TRY(status);
+        double seconds = o->crop_n_layers == 0 ? (samc__seconds() - start) / n : 0.0;
+        for (int j = 0; j < n; j++)
+            SAMC__TRY(process_image(s, images, i + j, o, o->crop_n_layers == 0 ? j : -1, seconds, callback, context));
     }
     return SAMC_OK;
 }

@@ -127,6 +127,36 @@ Test(automatic, same_bytes_with_any_threads_batch_and_neighbours) {
     }
 }
 
+/* Images without crops go through the encoder together, each with its own masks: two different ones and an invalid third, which
+ * fails in its turn. */
+Test(automatic, encodes_several_images_in_one_pass) {
+    samc_auto_options o = loose();
+    uint8_t pixels[WIDTH * HEIGHT * 3], turned[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels), images[3] = {image, image, {0}};
+    for (int i = 0; i < WIDTH * HEIGHT * 3; i++) turned[i] = (uint8_t)(255 - pixels[i]);
+    images[1].pixels = turned;
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
+    samc_session *session = open_session(model);
+    seen apart = {.options = &o}, together = {.options = &o};
+    for (int i = 0; i < 2; i++) {
+        apart.images = 0; /* each is the only one of its call */
+        cr_assert_eq(samc_auto(session, &images[i], 1, &o, collect, &apart), SAMC_OK);
+    }
+    cr_assert_eq(samc_profile_begin(session), SAMC_OK);
+    cr_expect_eq(samc_auto(session, images, 3, &o, collect, &together), SAMC_INVALID_ARGUMENT);
+    samc_profile_row rows[64];
+    int count = samc_profile_end(session, rows, 64), passes = 0;
+    for (int i = 0; i < count; i++)
+        if (strcmp(rows[i].name, "conv3x3") == 0) passes = (int)rows[i].calls;
+    cr_expect_eq(passes, 1, "the neck ran %d times", passes);
+    cr_expect_eq(together.images, 2);
+    cr_expect(together.masks > 10 && together.size == apart.size && memcmp(together.bytes, apart.bytes, apart.size) == 0);
+    free(apart.bytes);
+    free(together.bytes);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
 Test(automatic, own_point_grid_is_the_default_one_in_other_words) {
     enum { SIDE = 6 };
     double xy[SIDE * SIDE][2];
