@@ -5,6 +5,8 @@ SESSION = "runtime/cuda_session.c"
 UP = "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), \"during an upload\"); /* its last copy has been read */\n"
 DOWN = "            SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), doing);\n"
 
+# Not here: an encoder that does not wait for the prompts before it (runtime/session.c). Today every call on prompts waits for its own
+# results, so no order of the streams can show it; it will matter once encoding overlaps with decoding.
 BUGS = {
     "a pinned slot is filled again before its copy has run": (SESSION, UP, "", "session_test"),
     "a pinned slot is read before its copy has run": (SESSION, DOWN, "", "session_test"),
@@ -31,8 +33,6 @@ BUGS = {
     "weights are used before they have arrived":
         ("runtime/cuda_device.c", "samc__cuda_status(error, cudaDeviceSynchronize(), \"while weights were uploaded\")", "SAMC_OK", "engine_test"),
     "prompts do not wait for the encoder": ("runtime/session.c", "    return s->exec.place->follow(&s->exec, &s->encoder);\n", "    return SAMC_OK;\n", "engine_test"),
-    "an image is encoded over one that prompts read":
-        ("runtime/session.c", "    SAMC__TRY(s->encoder.place->follow(&s->encoder, &s->exec));\n", "", "engine_test"),
     "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT", "CUBLASLT_EPILOGUE_DEFAULT", "engine_test"),
     "cuDNN's workspace lies over the weight":
         ("kernels/cuda/ops_cuda.c", "(char *)exec->cuda->scratch + by_tap_bytes(args));", "exec->cuda->scratch);", "engine_test"),
