@@ -10,5 +10,5 @@ cmake --build --preset release
 if [ "${1:-}" = quick ]; then
     ctest --test-dir build/release --output-on-failure -L quick
 else
-    ctest --test-dir build/release --output-on-failure
+    ctest --test-dir build/release --output-on-failure --parallel "$(nproc)"
 fi
