@@ -44,6 +44,7 @@ struct Tensor {
         for (size_t i = 0; i < n; i++) half[i] = type == SAMC__F16 ? samc__float_to_f16(host[i]) : samc__float_to_bf16(host[i]);
         const void *from = type == SAMC__F32 ? static_cast<const void *>(host.data()) : half.data();
         require(cudaMemcpy(device, from, n * samc__dtype_size(type), cudaMemcpyHostToDevice), "copy to the device");
+        require(cudaDeviceSynchronize(), "copy to the device"); // a pageable copy may return before its bytes arrive
     }
     ~Tensor() { cudaFree(device); }
     Tensor(const Tensor &) = delete;
