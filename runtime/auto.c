@@ -524,19 +524,20 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     const samc_auto_options *o = options ? options : &defaults;
     SAMC__TRY(samc_auto_check(o, &s->error));
     /* Whole images go through the encoder together; an image's crops take the session's places one layer after another. */
-    int most = o->crop_n_layers > 0 ? 1 : samc__encode_batch(&s->model->config);
+    bool together = o->crop_n_layers == 0;
+    int most = together ? samc__encode_batch(&s->model->config) : 1;
     for (int i = 0, n; i < count; i += n) {
         SAMC__TRY(samc__check_image(&s->error, &images[i], i));
         for (n = 1; n < most && i + n < count; n++) /* a bad image fails in its turn, after those before it */
             if (samc__check_image(NULL, &images[i + n], i + n) != SAMC_OK) break;
-        double start = samc__seconds();
-        if (o->crop_n_layers == 0) {
+        double seconds = 0.0; /* of an image's share in the pass */
+        if (together) {
+            double start = samc__seconds();
             SAMC__TRY(samc__session_reserve_images(s, n));
             SAMC__TRY(encode_together(s, images + i, n));
+            seconds = (samc__seconds() - start) / n;
         }
-        double seconds = o->crop_n_layers == 0 ? (samc__seconds() - start) / n : 0.0;
-        for (int j = 0; j < n; j++)
-            SAMC__TRY(process_image(s, images, i + j, o, o->crop_n_layers == 0 ? j : -1, seconds, callback, context));
+        for (int j = 0; j < n; j++) SAMC__TRY(process_image(s, images, i + j, o, together ? j : -1, seconds, callback, context));
     }
     return SAMC_OK;
 }
