@@ -82,8 +82,8 @@ MUTATIONS = {
         ("runtime/decoder.c", "} else if (prompt->point_count > 0) { /* padding", "} else if (0) { /* padding")],
     "box corners swapped": [("runtime/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
     "relative positions swapped": [
-        ("runtime/encoder.c", ".rel_h = samc__view2(w->rel_pos_h,", ".rel_h = samc__view2(w->rel_pos_w,"),
-        ("runtime/encoder.c", ".rel_w = samc__view2(w->rel_pos_w,", ".rel_w = samc__view2(w->rel_pos_h,")],
+        ("runtime/encoder.c", ".rel_h = samc__as(a, samc__view2(w->rel_pos_h,", ".rel_h = samc__as(a, samc__view2(w->rel_pos_w,"),
+        ("runtime/encoder.c", ".rel_w = samc__as(a, samc__view2(w->rel_pos_w,", ".rel_w = samc__as(a, samc__view2(w->rel_pos_h,")],
     "relative positions from scaled q": [
         ("kernels/attention_relpos_ref.c", "rel_x[x] = samc__dot_ref(q,", "rel_x[x] = scale * samc__dot_ref(q,"),
         ("kernels/attention_relpos_ref.c", "float rel_y = samc__dot_ref(q,", "float rel_y = scale * samc__dot_ref(q,")],
@@ -98,13 +98,11 @@ MUTATIONS = {
         ("runtime/decoder.c", "typedef struct decoder_buffers {", "static int dropped;\ntypedef struct decoder_buffers {"),
         ("runtime/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
         ("runtime/decoder.c", "own = 1 + model->config.mask_tokens;", "own = 1 + model->config.mask_tokens - dropped;"),
-        ("runtime/decoder.c",
-         "memcpy(tokens + c, w->mask_tokens, (size_t)model->config.mask_tokens * row);",
-         "memcpy(tokens + c, w->mask_tokens + dropped * c, (size_t)(model->config.mask_tokens - dropped) * row);"),
+        ("runtime/decoder.c", "b->pe + c, row, w->mask_tokens,", "b->pe + c, row, w->mask_tokens + dropped * c,"),
         ("runtime/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
         ("runtime/decoder.c",
-         "int64_t floats = place(&model->config, batch->count, batch->tokens,",
-         "dropped = multimask;\n    int64_t floats = place(&model->config, batch->count, batch->tokens,")],
+         "    decoder_buffers b;\n    size_t bytes = place(&model->config, model->precision, batch->count,",
+         "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(&model->config, model->precision, batch->count,")],
     "position encoding in layer 0": [("runtime/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
     "antialiased mask resize": [
         ("kernels/finish_masks_ref.c", "static void finish_one(", ANTIALIASED),
