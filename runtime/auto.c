@@ -3,22 +3,18 @@
  * crops -> encode -> points in batches -> predicted IoU -> full-size bits and statistics of the survivors only -> stability ->
  * crop edge -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never exist;
  * bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. */
-#include "runtime/auto_list.h"
+#include "runtime/auto_masks.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
 #include "runtime/place.h"
-#include "runtime/session.h"
 
 #include <math.h>
-#include <string.h>
 
 enum {
-    EDGE = 20,               /* pixels; is_box_near_crop_edge's atol */
     MAX_LAYERS = 6,          /* 4^6 crops in the last */
     MAX_POINTS_PER_SIDE = 1024,
     MAX_BATCH = 4096,
     BITS_BUDGET = 64 << 20,  /* bytes of full-size masks at a time */
-    CAPACITY = 131072,       /* runs of a ragged mask of two megapixels; one with more is encoded twice */
     MOST_TOGETHER = 64,      /* points; more would only cost memory */
 };
 
@@ -44,188 +40,19 @@ samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
     return SAMC_OK;
 }
 
-/* What one image needs on its way. */
-typedef struct generator {
-    samc_session *s;
-    const samc_auto_options *o;
-    const samc_image *image;
-    int masks, low;             /* masks of a prompt, side of the low-resolution logits */
-    /* Tensors. */
-    float *logits, *iou;        /* [points_per_batch, masks, low, low], [points_per_batch, masks] */
-    uint64_t *bits;             /* room for `bits_masks` masks of the whole image */
-    samc__mask_stats *stats;    /* [bits_masks] */
-    int64_t *lengths;           /* [bits_masks] */
-    uint32_t *counts;           /* [bits_masks, CAPACITY] */
-    int64_t bits_masks;
-    int batch;                  /* points decoded together */
-    int encoded;                /* the session's image that holds the whole image's embedding; -1: encode it, as crops do */
-    samc__found_list found;
-    samc_auto_stats total;
-} generator;
-
-typedef struct crop { int x0, y0, x1, y1, layer; } crop;
-
 /* generate_crop_boxes: crop number `index` of `layer` (0: the whole image), columns outermost. */
-static crop crop_box(const generator *g, int layer, int index) {
+static samc__crop crop_box(const samc__generator *g, int layer, int index) {
     int w = g->image->width, h = g->image->height, side = 1 << layer;
-    if (layer == 0) return (crop){0, 0, w, h, 0};
+    if (layer == 0) return (samc__crop){0, 0, w, h, 0};
     int overlap = (int)(g->o->crop_overlap_ratio * (w < h ? w : h) * (2.0 / side));
     int crop_w = (int)ceil((double)((int64_t)overlap * (side - 1) + w) / side), crop_h = (int)ceil((double)((int64_t)overlap * (side - 1) + h) / side);
     int x0 = (crop_w - overlap) * (index / side), y0 = (crop_h - overlap) * (index % side);
     int x1 = x0 + crop_w < w ? x0 + crop_w : w, y1 = y0 + crop_h < h ? y0 + crop_h : h;
-    return (crop){x0, y0, x1, y1, layer};
-}
-
-/* is_box_near_crop_edge: a side of the box lies near that side of the crop, and not near that side of the image. */
-static bool near_crop_edge(const generator *g, const crop *c, const samc__found *f) {
-    const float side[4] = {f->x0, f->y0, f->x1, f->y1};
-    const float of_crop[4] = {(float)c->x0, (float)c->y0, (float)c->x1, (float)c->y1};
-    const float of_image[4] = {0.0f, 0.0f, (float)g->image->width, (float)g->image->height};
-    for (int i = 0; i < 4; i++)
-        if (fabsf(side[i] - of_crop[i]) <= EDGE && !(fabsf(side[i] - of_image[i]) <= EDGE)) return true;
-    return false;
-}
-
-/* Run lengths of a crop -> of the whole image, into `out`; returns how many. */
-static int64_t uncrop_counts(const generator *g, const crop *c, const uint32_t *counts, int64_t length, uint32_t *out) {
-    int64_t h = c->y1 - c->y0, full = g->image->height, position = 0, end = 0, n = 0;
-    for (int64_t i = 0; i < length; position += counts[i++]) {
-        if (i % 2 == 0) continue;
-        for (int64_t p = position; p < position + counts[i];) { /* the run, column by column */
-            int64_t in_column = h - p % h, rest = position + counts[i] - p, size = in_column < rest ? in_column : rest;
-            int64_t start = (c->x0 + p / h) * full + c->y0 + p % h;
-            if (n > 0 && start == end) {
-                out[n - 1] += (uint32_t)size; /* goes on from the foot of the column before */
-            } else {
-                out[n++] = (uint32_t)(start - end);
-                out[n++] = (uint32_t)size;
-            }
-            end = start + size;
-            p += size;
-        }
-    }
-    int64_t rest = (int64_t)g->image->width * full - end;
-    if (n == 0 || rest > 0) out[n++] = (uint32_t)rest;
-    return n;
-}
-
-/* Encodes `n` masks of `bits` [height, words] as run lengths into g->counts; masks with more runs than fit there are only
- * counted. */
-static samc_status encode_counts(generator *g, const uint64_t *bits, int64_t n, int width, int height) {
-    return samc__mask_rle(&g->s->exec, &(samc__mask_rle_args){.bits = bits, .masks = n, .height = height, .width = width,
-                                                              .counts = g->counts, .capacity = CAPACITY, .lengths = g->lengths});
-}
-
-/* Run lengths of the one mask `bits` into the host's `counts`. */
-static samc_status long_counts(generator *g, const uint64_t *bits, int width, int height, uint32_t *counts, int64_t length) {
-    const samc__exec *exec = &g->s->exec;
-    void *tensors[2] = {NULL, NULL};
-    size_t bytes = (size_t)length * sizeof *counts;
-    samc_status status = samc__lend(exec, counts, bytes, false, &tensors[0]);
-    if (status == SAMC_OK) status = samc__lend(exec, &length, sizeof length, false, &tensors[1]);
-    if (status == SAMC_OK)
-        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits, .masks = 1, .height = height, .width = width,
-                                                             .counts = tensors[0], .capacity = length, .lengths = tensors[1]});
-    samc__collect(exec, &length, tensors[1], 0);
-    samc_status last = samc__collect(exec, counts, tensors[0], status == SAMC_OK ? bytes : 0);
-    return status != SAMC_OK ? status : last;
-}
-
-/* Gives `f` its own run lengths: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the crop to
- * the whole image. */
-static samc_status own_counts(generator *g, const crop *c, const uint64_t *bits, const uint32_t *counts, int64_t length, samc__found *f) {
-    const samc__exec *exec = &g->s->exec;
-    int width = c->x1 - c->x0, height = c->y1 - c->y0;
-    bool whole = height == g->image->height && width == g->image->width, fits = length <= CAPACITY;
-    int64_t most = whole ? length : 2 * (length + width) + 2; /* a run is cut once at each column it crosses */
-    uint32_t *own = fits ? NULL : exec->allocate(exec->memory, (size_t)length * sizeof *own);
-    f->counts = exec->allocate(exec->memory, (size_t)most * sizeof *f->counts);
-    samc_status status = SAMC_OK;
-    if (f->counts == NULL || (!fits && own == NULL)) status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
-    if (status == SAMC_OK && !fits) status = long_counts(g, bits, width, height, own, length);
-    if (status == SAMC_OK) {
-        if (!fits) counts = own;
-        if (whole) memcpy(f->counts, counts, (size_t)length * sizeof *counts);
-        f->length = whole ? length : uncrop_counts(g, c, counts, length, f->counts);
-    } else {
-        exec->release(exec->memory, f->counts);
-        f->counts = NULL;
-    }
-    exec->release(exec->memory, own);
-    return status;
-}
-
-/* Encodes the masks of `found`, whose bits lie one after another, and gives each its run lengths. On failure some have none. */
-static samc_status encode_found(generator *g, const crop *c, const uint64_t *bits, samc__found *found, int64_t n) {
-    const samc__exec *exec = &g->s->exec;
-    int width = c->x1 - c->x0, height = c->y1 - c->y0;
-    int64_t size = (int64_t)height * ((width + 63) / 64);
-    size_t pitch = CAPACITY * sizeof *g->counts, longest = 1;
-    SAMC__TRY(encode_counts(g, bits, n, width, height));
-    const int64_t *lengths = samc__read(exec, g->lengths, (size_t)n * sizeof *lengths);
-    if (lengths == NULL) return g->s->error.status;
-    for (int64_t i = 0; i < n; i++)
-        if (lengths[i] <= CAPACITY && (size_t)lengths[i] > longest) longest = (size_t)lengths[i];
-    const char *counts = samc__read_rows(exec, g->counts, &pitch, longest * sizeof *g->counts, (size_t)n);
-    samc_status status = counts ? SAMC_OK : g->s->error.status;
-    for (int64_t i = 0; i < n && status == SAMC_OK; i++)
-        status = own_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]);
-    if (counts) samc__read_end(exec, g->counts, counts);
-    samc__read_end(exec, g->lengths, lengths);
-    return status;
-}
-
-/* Finishes `n` masks (their logits are contiguous) and adds those that pass stability and edge. points: [n] prompt index. */
-static samc_status add_masks(generator *g, const crop *c, const samc__geometry *geometry, const float *logits, const float *iou,
-                             const int32_t *prompt, const double *xy, int64_t n) {
-    const samc__exec *exec = &g->s->exec;
-    int64_t low = g->low, words = (geometry->width + 63) / 64, size = words * geometry->height;
-    SAMC__TRY(samc__finish_masks(exec, &(samc__finish_masks_args){
-                                           .logits = samc__view3(logits, n, low, low),
-                                           .img_size = geometry->img_size,
-                                           .new_height = geometry->new_height, .new_width = geometry->new_width,
-                                           .height = geometry->height, .width = geometry->width,
-                                           .threshold = g->s->model->config.mask_threshold,
-                                           .offset = (float)g->o->stability_score_offset,
-                                           .bits = g->bits,
-                                           .stats = g->stats,
-                                       }));
-    const samc__mask_stats *stats = samc__read(exec, g->stats, (size_t)n * sizeof *stats);
-    if (stats == NULL) return g->s->error.status;
-    samc_status status = SAMC_OK;
-    samc__found pending[64];
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n && status == SAMC_OK; i++) {
-        const samc__mask_stats *m = &stats[i];
-        float stability = m->below > 0 ? (float)m->above / (float)m->below : 0.0f;
-        if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && stability >= (float)g->o->stability_score_thresh)) continue;
-        g->total.after_stability++;
-        samc__found f = {.area = m->area, .iou = iou[i], .stability = stability, .crop = {c->x0, c->y0, c->x1, c->y1}};
-        f.point[0] = xy[2 * prompt[i]] + c->x0;
-        f.point[1] = xy[2 * prompt[i] + 1] + c->y0;
-        bool empty = m->area == 0; /* batched_mask_to_box: zeros, then moved with the crop */
-        f.x0 = (float)(c->x0 + (empty ? 0 : m->x0));
-        f.y0 = (float)(c->y0 + (empty ? 0 : m->y0));
-        f.x1 = (float)(c->x0 + (empty ? 0 : m->x1));
-        f.y1 = (float)(c->y0 + (empty ? 0 : m->y1));
-        if (near_crop_edge(g, c, &f)) continue;
-        g->total.after_edge++;
-        size_t bytes = (size_t)size * sizeof *g->bits;
-        if (kept != i) status = samc__copy_rows(exec, g->bits + kept * size, bytes, g->bits + i * size, bytes, bytes, 1);
-        pending[kept++] = f;
-    }
-    samc__read_end(exec, g->stats, stats);
-    if (status != SAMC_OK || kept == 0) return status;
-    status = encode_found(g, c, g->bits, pending, kept);
-    for (int64_t i = 0; i < kept; i++) {
-        if (status == SAMC_OK) status = samc__found_add(exec, &g->found, &pending[i]);
-        else exec->release(exec->memory, pending[i].counts);
-    }
-    return status;
+    return (samc__crop){x0, y0, x1, y1, layer};
 }
 
 /* One batch of point prompts on a crop, image `image` of the session: decode, filter by predicted IoU, finish the survivors. */
-static samc_status process_points(generator *g, const crop *c, const samc__geometry *geometry, int image, const double *xy,
+static samc_status process_points(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, int image, const double *xy,
                                   int n, samc_prompt *prompts, const samc_prompt **batch, float *points, int32_t *origin, float *score) {
     const samc__exec *exec = &g->s->exec;
     static const int32_t foreground = 1;
@@ -265,14 +92,14 @@ static samc_status process_points(generator *g, const crop *c, const samc__geome
     samc__read_end(exec, g->iou, iou);
     g->total.after_iou += kept;
     for (int64_t i = 0; i < kept && status == SAMC_OK; i += g->bits_masks)
-        status = add_masks(g, c, geometry, g->logits + i * mask_floats, score + i, origin + i, xy,
+        status = samc__auto_masks(g, c, geometry, g->logits + i * mask_floats, score + i, origin + i, xy,
                            kept - i < g->bits_masks ? kept - i : g->bits_masks);
     g->total.post_seconds += samc__seconds() - decoded;
     return status;
 }
 
 /* All points of one crop, then suppression within it by predicted IoU. */
-static samc_status process_crop(generator *g, const crop *c, int image) {
+static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
     const samc__exec *exec = &g->s->exec;
     samc__geometry geometry = samc__geometry_of(g->s->model->config.img_size, c->x1 - c->x0, c->y1 - c->y0);
     int64_t first = g->found.count, batch = g->batch;
@@ -318,10 +145,10 @@ static samc_status encode_together(samc_session *s, const samc_image *images, in
 }
 
 /* The crops of one layer, encoded in batches. */
-static samc_status process_layer(generator *g, int layer) {
+static samc_status process_layer(samc__generator *g, int layer) {
     samc_session *s = g->s;
     if (g->encoded >= 0) {
-        crop whole = crop_box(g, 0, 0);
+        samc__crop whole = crop_box(g, 0, 0);
         g->total.crops = 1;
         return process_crop(g, &whole, g->encoded);
     }
@@ -332,7 +159,7 @@ static samc_status process_layer(generator *g, int layer) {
         int n = crops - i < batch ? crops - i : batch;
         samc_image images[16]; /* samc__encode_batch() is at most that */
         for (int j = 0; j < n; j++) {
-            crop c = crop_box(g, layer, i + j);
+            samc__crop c = crop_box(g, layer, i + j);
             images[j] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
         }
         double start = samc__seconds();
@@ -340,7 +167,7 @@ static samc_status process_layer(generator *g, int layer) {
         g->total.encode_seconds += samc__seconds() - start;
         g->total.crops += n;
         for (int j = 0; j < n; j++) {
-            crop c = crop_box(g, layer, i + j);
+            samc__crop c = crop_box(g, layer, i + j);
             SAMC__TRY(process_crop(g, &c, j));
         }
     }
@@ -348,7 +175,7 @@ static samc_status process_layer(generator *g, int layer) {
 }
 
 /* Suppression between crops: smaller crops first, because they see more. */
-static samc_status suppress_across_crops(generator *g) {
+static samc_status suppress_across_crops(samc__generator *g) {
     const samc__exec *exec = &g->s->exec;
     if (g->found.count == 0) return SAMC_OK;
     float *score = exec->allocate(exec->memory, (size_t)g->found.count * sizeof *score);
@@ -362,85 +189,7 @@ static samc_status suppress_across_crops(generator *g) {
     return status;
 }
 
-/* Sets the bits of a mask from its run lengths. */
-static void decode_counts(const samc__found *f, uint64_t *bits, int width, int height) {
-    int64_t words = (width + 63) / 64, position = 0;
-    memset(bits, 0, (size_t)(words * height) * sizeof *bits);
-    for (int64_t i = 0; i < f->length; position += f->counts[i++])
-        for (int64_t p = position; i % 2 == 1 && p < position + f->counts[i]; p++)
-            bits[p % height * words + p / height / 64] |= UINT64_C(1) << (p / height % 64);
-}
-
-/* Area and box of a mask. */
-static void measure_bits(const uint64_t *bits, int width, int height, samc__found *f) {
-    int64_t words = (width + 63) / 64, area = 0;
-    int x0 = width, y0 = height, x1 = -1, y1 = -1;
-    for (int y = 0; y < height; y++)
-        for (int64_t word = 0; word < words; word++) {
-            uint64_t row = bits[y * words + word];
-            if (row == 0) continue;
-            int first = (int)word * 64 + __builtin_ctzll(row), last = (int)word * 64 + 63 - __builtin_clzll(row);
-            area += __builtin_popcountll(row);
-            x0 = first < x0 ? first : x0, x1 = last > x1 ? last : x1;
-            y0 = y < y0 ? y : y0, y1 = y;
-        }
-    f->area = area;
-    f->x0 = (float)(area ? x0 : 0), f->y0 = (float)(area ? y0 : 0);
-    f->x1 = (float)(area ? x1 : 0), f->y1 = (float)(area ? y1 : 0);
-}
-
-/* One mask through the operator; `bits` is the host's room for it. Where something changed, `f` gets its new box and run lengths. */
-static samc_status clean_mask(generator *g, uint64_t *bits, samc__found *f, uint8_t *changed) {
-    const samc__exec *exec = &g->s->exec;
-    int width = g->image->width, height = g->image->height;
-    crop whole = {0, 0, width, height, 0};
-    size_t bytes = (size_t)height * (size_t)((width + 63) / 64) * sizeof *bits;
-    void *tensors[2] = {NULL, NULL};
-    decode_counts(f, bits, width, height);
-    samc_status status = samc__lend(exec, bits, bytes, true, &tensors[0]);
-    if (status == SAMC_OK) status = samc__lend(exec, changed, 1, false, &tensors[1]);
-    if (status == SAMC_OK)
-        status = samc__small_regions(exec, &(samc__small_regions_args){.bits = tensors[0], .masks = 1, .height = height, .width = width,
-                                                                       .min_area = g->o->min_mask_region_area, .changed = tensors[1]});
-    samc_status last = samc__collect(exec, changed, tensors[1], status == SAMC_OK ? 1 : 0);
-    if (status == SAMC_OK) status = last;
-    if (status == SAMC_OK && *changed) {
-        const uint64_t *cleaned = samc__read(exec, tensors[0], bytes);
-        if (cleaned != NULL) {
-            measure_bits(cleaned, width, height, f);
-            samc__read_end(exec, tensors[0], cleaned);
-            exec->release(exec->memory, f->counts);
-            f->counts = NULL;
-            status = encode_found(g, &whole, tensors[0], f, 1);
-        } else {
-            status = g->s->error.status;
-        }
-    }
-    samc__collect(exec, bits, tensors[0], 0);
-    return status;
-}
-
-/* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
-static samc_status remove_small_regions(generator *g) {
-    const samc__exec *exec = &g->s->exec;
-    int64_t count = g->found.count, words = (g->image->width + 63) / 64;
-    if (count == 0) return SAMC_OK;
-    uint64_t *bits = exec->allocate(exec->memory, (size_t)(words * g->image->height) * sizeof *bits + (size_t)count * sizeof(float));
-    if (bits == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
-    float *score = (float *)(bits + words * g->image->height);
-    samc_status status = SAMC_OK;
-    for (int64_t i = 0; i < count && status == SAMC_OK; i++) {
-        uint8_t changed = 0;
-        status = clean_mask(g, bits, &g->found.items[i], &changed);
-        score[i] = changed ? 0.0f : 1.0f;
-    }
-    double larger = g->o->box_nms_thresh > g->o->crop_nms_thresh ? g->o->box_nms_thresh : g->o->crop_nms_thresh;
-    if (status == SAMC_OK) status = samc__found_nms(exec, &g->found, 0, score, larger);
-    exec->release(exec->memory, bits);
-    return status;
-}
-
-static samc_status report(generator *g, int index, samc_auto_callback callback, void *context) {
+static samc_status report(samc__generator *g, int index, samc_auto_callback callback, void *context) {
     const samc__exec *exec = &g->s->exec;
     int64_t count = g->found.count;
     samc_auto_mask *masks = exec->allocate(exec->memory, (size_t)(count + 1) * sizeof *masks);
@@ -460,31 +209,31 @@ static samc_status report(generator *g, int index, samc_auto_callback callback, 
     return status;
 }
 
-static samc_status generate(generator *g, int index, samc_auto_callback callback, void *context) {
+static samc_status generate(samc__generator *g, int index, samc_auto_callback callback, void *context) {
     for (int layer = 0; layer <= g->o->crop_n_layers; layer++) SAMC__TRY(process_layer(g, layer));
     g->total.after_nms = g->found.count;
     double start = samc__seconds();
     if (g->o->crop_n_layers > 0) SAMC__TRY(suppress_across_crops(g));
-    if (g->o->min_mask_region_area > 0) SAMC__TRY(remove_small_regions(g));
+    if (g->o->min_mask_region_area > 0) SAMC__TRY(samc__auto_small_regions(g));
     g->total.post_seconds += samc__seconds() - start;
     g->total.kept = g->found.count;
     return report(g, index, callback, context);
 }
 
 /* False when there is not enough memory; some are NULL then. */
-static bool allocate_buffers(generator *g, size_t bits_bytes) {
+static bool allocate_buffers(samc__generator *g, size_t bits_bytes) {
     const samc__exec *exec = &g->s->exec;
     size_t prompts = (size_t)g->batch * (size_t)g->masks, masks = (size_t)g->bits_masks;
     g->logits = samc__tensor_allocate(exec, prompts * (size_t)g->low * (size_t)g->low * sizeof(float));
     g->iou = samc__tensor_allocate(exec, prompts * sizeof(float));
     g->bits = samc__tensor_allocate(exec, masks * bits_bytes);
     g->stats = samc__tensor_allocate(exec, masks * (sizeof *g->stats + sizeof *g->lengths));
-    g->counts = samc__tensor_allocate(exec, masks * CAPACITY * sizeof *g->counts);
+    g->counts = samc__tensor_allocate(exec, masks * SAMC__RUNS * sizeof *g->counts);
     g->lengths = g->stats ? (int64_t *)(g->stats + masks) : NULL;
     return g->logits != NULL && g->iou != NULL && g->bits != NULL && g->stats != NULL && g->counts != NULL;
 }
 
-static void release_buffers(generator *g) {
+static void release_buffers(samc__generator *g) {
     const samc__exec *exec = &g->s->exec;
     samc__tensor_release(exec, g->counts);
     samc__tensor_release(exec, g->stats);
@@ -497,7 +246,7 @@ static void release_buffers(generator *g) {
 static samc_status process_image(samc_session *s, const samc_image *images, int index, const samc_auto_options *o, int encoded, double seconds,
                                  samc_auto_callback callback, void *context) {
     const samc_image *image = &images[index];
-    generator g = {.s = s, .o = o, .image = image, .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid, .encoded = encoded,
+    samc__generator g = {.s = s, .o = o, .image = image, .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid, .encoded = encoded,
                    .batch = o->points_per_batch < MOST_TOGETHER ? o->points_per_batch : MOST_TOGETHER, .total = {.encode_seconds = seconds}};
     int64_t bits_bytes = (int64_t)image->height * ((image->width + 63) / 64) * 8;
     g.bits_masks = BITS_BUDGET / bits_bytes;
