@@ -1,8 +1,8 @@
 /* Every mask of an image: SamAutomaticMaskGenerator to the letter, with its filters in the order that costs least.
  *
- * crops -> encode -> points in batches -> predicted IoU -> full-size bits and statistics of the survivors only -> stability ->
- * crop edge -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never exist;
- * bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. */
+ * crops -> encode -> points in batches -> predicted IoU -> full-size statistics of the survivors -> stability -> crop edge -> bits of
+ * those that are left -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never
+ * exist; bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. */
 #include "runtime/auto_masks.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
@@ -51,49 +51,61 @@ static samc__crop crop_box(const samc__generator *g, int layer, int index) {
     return (samc__crop){x0, y0, x1, y1, layer};
 }
 
-/* One batch of point prompts on a crop, image `image` of the session: decode, filter by predicted IoU, finish the survivors. */
-static samc_status process_points(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, int image, const double *xy,
-                                  int n, samc_prompt *prompts, const samc_prompt **batch, float *points, int32_t *origin, float *score) {
-    const samc__exec *exec = &g->s->exec;
+/* The host's side of a batch of points. */
+typedef struct point_batch {
+    double *xy;                   /* [batch, 2] pixels of the crop */
+    samc__found *found;           /* [batch * masks] masks that passed so far */
+    samc_prompt *prompts;         /* [batch] */
+    const samc_prompt **pointers; /* [batch] */
+    float *points;                /* [batch, 2] */
+    int32_t *index;               /* [batch * masks] of `found` */
+} point_batch;
+
+/* Logits and predicted IoU of `n` points on image `image` of the session. */
+static samc_status decode_points(samc__generator *g, const samc__geometry *geometry, int image, int n, const point_batch *b) {
     static const int32_t foreground = 1;
-    int64_t mask_floats = (int64_t)g->low * g->low, kept = 0;
-    double start = samc__seconds();
-    if (atomic_exchange(&g->s->stop, false)) return samc__fail(&g->s->error, SAMC_STOPPED, "automatic masks were stopped on request");
+    int64_t mask_floats = (int64_t)g->low * g->low;
     for (int i = 0; i < n; i++) {
-        points[2 * i] = (float)xy[2 * i];
-        points[2 * i + 1] = (float)xy[2 * i + 1];
-        prompts[i] = (samc_prompt){.points = points + 2 * i, .labels = &foreground, .point_count = 1};
-        batch[i] = &prompts[i];
+        b->points[2 * i] = (float)b->xy[2 * i];
+        b->points[2 * i + 1] = (float)b->xy[2 * i + 1];
+        b->prompts[i] = (samc_prompt){.points = b->points + 2 * i, .labels = &foreground, .point_count = 1};
+        b->pointers[i] = &b->prompts[i];
     }
     samc__image_side side;
     SAMC__TRY(samc__session_side(g->s, image, 1, &side));
     for (int i = 0, now; i < n; i += now) {
         now = n - i < g->s->decode_most ? n - i : g->s->decode_most;
-        samc__prompt_batch args = {.prompts = batch + i, .count = now, .images = 1, .tokens = 2,
+        samc__prompt_batch args = {.prompts = b->pointers + i, .count = now, .images = 1, .tokens = 2,
                                    .geometry = geometry, .side = side, .key_pe = g->s->key_pe};
-        samc_status status = samc__decode(exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks);
+        samc_status status = samc__decode(&g->s->exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(g->s, now)) now = 0;
         else SAMC__TRY(status);
     }
+    return SAMC_OK;
+}
+
+/* One batch of points on a crop, image `image` of the session: decode, filter by predicted IoU, finish the survivors. */
+static samc_status process_points(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, int image, int n, const point_batch *b) {
+    const samc__exec *exec = &g->s->exec;
+    double start = samc__seconds();
+    if (atomic_exchange(&g->s->stop, false)) return samc__fail(&g->s->error, SAMC_STOPPED, "automatic masks were stopped on request");
+    SAMC__TRY(decode_points(g, geometry, image, n, b));
     const float *iou = samc__read(exec, g->iou, (size_t)(n * g->masks) * sizeof *iou);
     if (iou == NULL) return g->s->error.status;
     double decoded = samc__seconds();
     g->total.decode_seconds += decoded - start;
     g->total.prompts += n;
     g->total.masks += (int64_t)n * g->masks;
-    samc_status status = SAMC_OK;
-    for (int64_t i = 0; i < (int64_t)n * g->masks && status == SAMC_OK; i++) {
+    int64_t kept = 0;
+    for (int32_t i = 0; i < n * g->masks; i++) {
         if (g->o->pred_iou_thresh > 0.0 && !(iou[i] > (float)g->o->pred_iou_thresh)) continue;
-        size_t bytes = (size_t)mask_floats * sizeof(float);
-        if (kept != i) status = samc__copy_rows(exec, g->logits + kept * mask_floats, bytes, g->logits + i * mask_floats, bytes, bytes, 1);
-        score[kept] = iou[i];
-        origin[kept++] = (int32_t)(i / g->masks);
+        const double *point = b->xy + 2 * (i / g->masks);
+        b->found[kept] = (samc__found){.iou = iou[i], .point = {point[0] + c->x0, point[1] + c->y0}, .crop = {c->x0, c->y0, c->x1, c->y1}};
+        b->index[kept++] = i;
     }
     samc__read_end(exec, g->iou, iou);
     g->total.after_iou += kept;
-    for (int64_t i = 0; i < kept && status == SAMC_OK; i += g->bits_masks)
-        status = samc__auto_masks(g, c, geometry, g->logits + i * mask_floats, score + i, origin + i, xy,
-                           kept - i < g->bits_masks ? kept - i : g->bits_masks);
+    samc_status status = samc__auto_masks(g, c, geometry, b->found, b->index, kept);
     g->total.post_seconds += samc__seconds() - decoded;
     return status;
 }
@@ -107,26 +119,27 @@ static samc_status process_crop(samc__generator *g, const samc__crop *c, int ima
     for (int i = 0; i < c->layer; i++) side /= g->o->crop_n_points_downscale_factor;
     const samc_point_grid *grid = g->o->point_grids ? &g->o->point_grids[c->layer] : NULL;
     int64_t points = grid ? grid->count : (int64_t)side * side;
-    size_t each = 2 * sizeof(double) + sizeof(samc_prompt) + sizeof(samc_prompt *) + 2 * sizeof(float) + (size_t)g->masks * (sizeof(int32_t) + sizeof(float));
-    double *xy = exec->allocate(exec->memory, (size_t)batch * each);
-    if (xy == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for %lld points", (long long)batch);
-    samc_prompt *prompts = (samc_prompt *)(xy + 2 * batch);
-    const samc_prompt **pointers = (const samc_prompt **)(prompts + batch);
-    float *points_f32 = (float *)(pointers + batch);
-    int32_t *origin = (int32_t *)(points_f32 + 2 * batch);
-    float *kept_iou = (float *)(origin + batch * g->masks);
+    size_t masks = (size_t)g->masks, each = 2 * sizeof(double) + masks * sizeof(samc__found) + sizeof(samc_prompt) + sizeof(samc_prompt *) +
+                                            2 * sizeof(float) + masks * sizeof(int32_t);
+    point_batch b = {.xy = exec->allocate(exec->memory, (size_t)batch * each)};
+    if (b.xy == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for %lld points", (long long)batch);
+    b.found = (samc__found *)(b.xy + 2 * batch);
+    b.prompts = (samc_prompt *)(b.found + batch * g->masks);
+    b.pointers = (const samc_prompt **)(b.prompts + batch);
+    b.points = (float *)(b.pointers + batch);
+    b.index = (int32_t *)(b.points + 2 * batch);
     samc_status status = SAMC_OK;
     for (int64_t i = 0; i < points && status == SAMC_OK; i += batch) {
         int n = (int)(points - i < batch ? points - i : batch);
         for (int j = 0; j < n; j++) { /* build_point_grid: (k + 1/2) / n, rows outermost */
             double x = grid ? grid->xy[2 * (i + j)] : ((i + j) % side + 0.5) / side;
             double y = grid ? grid->xy[2 * (i + j) + 1] : ((i + j) / side + 0.5) / side;
-            xy[2 * j] = x * geometry.width;
-            xy[2 * j + 1] = y * geometry.height;
+            b.xy[2 * j] = x * geometry.width;
+            b.xy[2 * j + 1] = y * geometry.height;
         }
-        status = process_points(g, c, &geometry, image, xy, n, prompts, pointers, points_f32, origin, kept_iou);
+        status = process_points(g, c, &geometry, image, n, &b);
     }
-    exec->release(exec->memory, xy);
+    exec->release(exec->memory, b.xy);
     int64_t n = g->found.count - first;
     if (status != SAMC_OK || n == 0) return status;
     float *score = exec->allocate(exec->memory, (size_t)n * sizeof *score);
@@ -227,14 +240,16 @@ static bool allocate_buffers(samc__generator *g, size_t bits_bytes) {
     g->logits = samc__tensor_allocate(exec, prompts * (size_t)g->low * (size_t)g->low * sizeof(float));
     g->iou = samc__tensor_allocate(exec, prompts * sizeof(float));
     g->bits = samc__tensor_allocate(exec, masks * bits_bytes);
-    g->stats = samc__tensor_allocate(exec, masks * (sizeof *g->stats + sizeof *g->lengths));
+    g->stats = samc__tensor_allocate(exec, prompts * (sizeof *g->stats + sizeof *g->index));
     g->counts = samc__tensor_allocate(exec, masks * SAMC__RUNS * sizeof *g->counts);
-    g->lengths = g->stats ? (int64_t *)(g->stats + masks) : NULL;
-    return g->logits != NULL && g->iou != NULL && g->bits != NULL && g->stats != NULL && g->counts != NULL;
+    g->lengths = samc__tensor_allocate(exec, masks * sizeof *g->lengths);
+    g->index = g->stats ? (int32_t *)(g->stats + prompts) : NULL;
+    return g->logits != NULL && g->iou != NULL && g->bits != NULL && g->stats != NULL && g->counts != NULL && g->lengths != NULL;
 }
 
 static void release_buffers(samc__generator *g) {
     const samc__exec *exec = &g->s->exec;
+    samc__tensor_release(exec, g->lengths);
     samc__tensor_release(exec, g->counts);
     samc__tensor_release(exec, g->stats);
     samc__tensor_release(exec, g->bits);

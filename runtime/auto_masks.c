@@ -107,51 +107,62 @@ static samc_status encode_found(samc__generator *g, const samc__crop *c, const u
     return status;
 }
 
-/* Finishes `n` masks (their logits are contiguous) and adds those that pass stability and edge. points: [n] prompt index. */
-samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, const float *logits, const float *iou,
-                             const int32_t *prompt, const double *xy, int64_t n) {
+/* The masks g->index[first .. first + n): their statistics, and their bits where there is room given for these. */
+static samc_status finish(samc__generator *g, const samc__geometry *geometry, int64_t first, int64_t n, uint64_t *bits) {
+    return samc__finish_masks(&g->s->exec, &(samc__finish_masks_args){
+                                               .logits = samc__view3(g->logits, (int64_t)g->batch * g->masks, g->low, g->low),
+                                               .index = g->index + first,
+                                               .count = n,
+                                               .img_size = geometry->img_size,
+                                               .new_height = geometry->new_height, .new_width = geometry->new_width,
+                                               .height = geometry->height, .width = geometry->width,
+                                               .threshold = g->s->model->config.mask_threshold,
+                                               .offset = (float)g->o->stability_score_offset,
+                                               .bits = bits,
+                                               .stats = g->stats,
+                                           });
+}
+
+/* The filters on a mask's statistics, which `f` takes over. */
+static bool passes(samc__generator *g, const samc__crop *c, const samc__mask_stats *m, samc__found *f) {
+    f->stability = m->below > 0 ? (float)m->above / (float)m->below : 0.0f;
+    if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && f->stability >= (float)g->o->stability_score_thresh)) return false;
+    g->total.after_stability++;
+    bool empty = m->area == 0; /* batched_mask_to_box: zeros, then moved with the crop */
+    f->area = m->area;
+    f->x0 = (float)(c->x0 + (empty ? 0 : m->x0));
+    f->y0 = (float)(c->y0 + (empty ? 0 : m->y0));
+    f->x1 = (float)(c->x0 + (empty ? 0 : m->x1));
+    f->y1 = (float)(c->y0 + (empty ? 0 : m->y1));
+    if (near_crop_edge(g, c, f)) return false;
+    g->total.after_edge++;
+    return true;
+}
+
+/* Statistics of all, then bits of the few that they let through: logits and bits stay where they are, and the host is waited for once. */
+samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n) {
     const samc__exec *exec = &g->s->exec;
-    int64_t low = g->low, words = (geometry->width + 63) / 64, size = words * geometry->height;
-    SAMC__TRY(samc__finish_masks(exec, &(samc__finish_masks_args){
-                                           .logits = samc__view3(logits, n, low, low),
-                                           .img_size = geometry->img_size,
-                                           .new_height = geometry->new_height, .new_width = geometry->new_width,
-                                           .height = geometry->height, .width = geometry->width,
-                                           .threshold = g->s->model->config.mask_threshold,
-                                           .offset = (float)g->o->stability_score_offset,
-                                           .bits = g->bits,
-                                           .stats = g->stats,
-                                       }));
+    if (n == 0) return SAMC_OK;
+    SAMC__TRY(samc__upload(exec, g->index, index, (size_t)n * sizeof *index));
+    SAMC__TRY(finish(g, geometry, 0, n, NULL));
     const samc__mask_stats *stats = samc__read(exec, g->stats, (size_t)n * sizeof *stats);
     if (stats == NULL) return g->s->error.status;
-    samc_status status = SAMC_OK;
-    samc__found pending[64];
     int64_t kept = 0;
-    for (int64_t i = 0; i < n && status == SAMC_OK; i++) {
-        const samc__mask_stats *m = &stats[i];
-        float stability = m->below > 0 ? (float)m->above / (float)m->below : 0.0f;
-        if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && stability >= (float)g->o->stability_score_thresh)) continue;
-        g->total.after_stability++;
-        samc__found f = {.area = m->area, .iou = iou[i], .stability = stability, .crop = {c->x0, c->y0, c->x1, c->y1}};
-        f.point[0] = xy[2 * prompt[i]] + c->x0;
-        f.point[1] = xy[2 * prompt[i] + 1] + c->y0;
-        bool empty = m->area == 0; /* batched_mask_to_box: zeros, then moved with the crop */
-        f.x0 = (float)(c->x0 + (empty ? 0 : m->x0));
-        f.y0 = (float)(c->y0 + (empty ? 0 : m->y0));
-        f.x1 = (float)(c->x0 + (empty ? 0 : m->x1));
-        f.y1 = (float)(c->y0 + (empty ? 0 : m->y1));
-        if (near_crop_edge(g, c, &f)) continue;
-        g->total.after_edge++;
-        size_t bytes = (size_t)size * sizeof *g->bits;
-        if (kept != i) status = samc__copy_rows(exec, g->bits + kept * size, bytes, g->bits + i * size, bytes, bytes, 1);
-        pending[kept++] = f;
+    for (int64_t i = 0; i < n; i++) {
+        if (!passes(g, c, &stats[i], &found[i])) continue;
+        found[kept] = found[i];
+        index[kept++] = index[i];
     }
     samc__read_end(exec, g->stats, stats);
-    if (status != SAMC_OK || kept == 0) return status;
-    status = encode_found(g, c, g->bits, pending, kept);
-    for (int64_t i = 0; i < kept; i++) {
-        if (status == SAMC_OK) status = samc__found_add(exec, &g->found, &pending[i]);
-        else exec->release(exec->memory, pending[i].counts);
+    samc_status status = kept > 0 ? samc__upload(exec, g->index, index, (size_t)kept * sizeof *index) : SAMC_OK;
+    for (int64_t i = 0, now; i < kept; i += now) {
+        now = kept - i < g->bits_masks ? kept - i : g->bits_masks;
+        if (status == SAMC_OK) status = finish(g, geometry, i, now, g->bits);
+        if (status == SAMC_OK) status = encode_found(g, c, g->bits, found + i, now);
+        for (int64_t j = i; j < i + now; j++) {
+            if (status == SAMC_OK) status = samc__found_add(exec, &g->found, &found[j]);
+            else exec->release(exec->memory, found[j].counts);
+        }
     }
     return status;
 }

@@ -14,9 +14,10 @@ typedef struct samc__generator {
     const samc_image *image;
     int masks, low;             /* masks of a prompt, side of the low-resolution logits */
     /* Tensors. */
-    float *logits, *iou;        /* [points_per_batch, masks, low, low], [points_per_batch, masks] */
+    float *logits, *iou;        /* [batch, masks, low, low], [batch, masks] */
+    samc__mask_stats *stats;    /* [batch * masks] */
+    int32_t *index;             /* [batch * masks] which of the logits passed */
     uint64_t *bits;             /* room for `bits_masks` masks of the whole image */
-    samc__mask_stats *stats;    /* [bits_masks] */
     int64_t *lengths;           /* [bits_masks] */
     uint32_t *counts;           /* [bits_masks, SAMC__RUNS] */
     int64_t bits_masks;
@@ -28,9 +29,9 @@ typedef struct samc__generator {
 
 typedef struct samc__crop { int x0, y0, x1, y1, layer; } samc__crop; /* x1, y1 exclusive */
 
-/* Finishes `n` masks (their logits are contiguous) and adds those that pass stability and edge. points: [n] prompt index. */
-samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, const float *logits, const float *iou,
-                             const int32_t *prompt, const double *xy, int64_t n);
+/* Takes `n` masks that passed so far, `found` with their IoU and point and `index` with their places in g->logits, and adds to g->found
+ * those that pass stability and edge. Both arrays are used up. */
+samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n);
 
 /* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
 samc_status samc__auto_small_regions(samc__generator *g);

@@ -181,16 +181,21 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
     enum { GROUP = 64 }; /* masks whose bits runtime/auto.c holds at a time, where they are not larger than 1 MiB */
-    int64_t low = 4 * (int64_t)config->grid, masks = (config->mask_tokens - 1) * (int64_t)prompts;
+    int64_t low = 4 * (int64_t)config->grid, of_prompt = config->mask_tokens - 1, masks = of_prompt * prompts;
     uint64_t *bits = (uint64_t *)(void *)samc__nowhere;
     samc__geometry g = samc__geometry_of(config->img_size, width, height);
+    samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low), .index = (const int32_t *)(void *)samc__nowhere,
+                                      .img_size = config->img_size, .new_height = g.new_height, .new_width = g.new_width, .height = height, .width = width,
+                                      .threshold = config->mask_threshold, .offset = 1.0f, .stats = (samc__mask_stats *)(void *)samc__nowhere};
+    int64_t batch = of_prompt * samc__decode_batch(config, true);
+    for (int64_t left = masks; left > 0; left -= batch) { /* statistics */
+        finish.count = left < batch ? left : batch;
+        SAMC__TRY(samc__finish_masks(&c.exec, &finish));
+    }
+    finish.bits = bits;
     for (int64_t left = masks; left > 0; left -= GROUP) {
-        int64_t now = left < GROUP ? left : GROUP;
-        SAMC__TRY(samc__finish_masks(&c.exec, &(samc__finish_masks_args){
-                                                  .logits = samc__view3(samc__nowhere, now, low, low), .img_size = config->img_size,
-                                                  .new_height = g.new_height, .new_width = g.new_width, .height = height, .width = width,
-                                                  .threshold = config->mask_threshold, .offset = 1.0f, .bits = bits,
-                                                  .stats = (samc__mask_stats *)(void *)samc__nowhere}));
+        int64_t now = finish.count = left < GROUP ? left : GROUP;
+        SAMC__TRY(samc__finish_masks(&c.exec, &finish));
         SAMC__TRY(samc__mask_rle(&c.exec, &(samc__mask_rle_args){.bits = bits, .masks = now, .height = height, .width = width, .capacity = 131072,
                                                                  .counts = (uint32_t *)(void *)samc__nowhere, .lengths = (int64_t *)(void *)samc__nowhere}));
     }

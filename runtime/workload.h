@@ -31,7 +31,7 @@ void samc__shapes_close(samc__shapes *shapes);
 /* Each adds to `load` (begin with {0}); activations are bf16. `images` is 1 to 64, prompts are of one point each. */
 samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load, samc_error *error);
 samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__workload *load, samc_error *error);
-/* Masks in the image's size with statistics, run lengths, suppression, as if every mask of every prompt passed the filters before. */
+/* Statistics of masks in the image's size, then their bits, run lengths, suppression, as if every mask of every prompt passed every filter. */
 samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width, int height, samc__workload *load, samc_error *error);
 
 #endif

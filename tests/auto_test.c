@@ -157,6 +157,32 @@ Test(automatic, encodes_several_images_in_one_pass) {
     samc_model_close(model);
 }
 
+/* Statistics of what passed the predicted IoU, bits of what passed them, and nothing else is resized. */
+Test(automatic, finishes_only_the_masks_that_are_left) {
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels);
+    samc_auto_options o = loose();
+    samc_model *model = open_model(SAMC_BACKEND_REF, 1);
+    samc_session *session = open_session(model);
+    samc_model_info info;
+    samc_model_get_info(model, &info);
+    seen s = {.options = &o};
+    cr_assert_eq(samc_profile_begin(session), SAMC_OK);
+    cr_assert_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_OK, "%s", samc_last_error(session));
+    samc_profile_row rows[64];
+    int count = samc_profile_end(session, rows, 64);
+    double new_height = floor((double)info.image_size / WIDTH * HEIGHT + 0.5), each = 8.0 * (WIDTH * HEIGHT + new_height * info.image_size);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(rows[i].name, "finish_masks") != 0) continue;
+        cr_expect_eq(rows[i].calls, 2);
+        cr_expect_float_eq(rows[i].flops, (double)(s.stats.after_iou + s.stats.after_edge) * each, 1, "%.0f masks", rows[i].flops / each);
+    }
+    cr_expect(s.stats.after_edge > 0 && s.stats.after_edge < s.stats.after_iou);
+    free(s.bytes);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
 Test(automatic, own_point_grid_is_the_default_one_in_other_words) {
     enum { SIDE = 6 };
     double xy[SIDE * SIDE][2];
