@@ -7,6 +7,7 @@
 #include "host/cli.h"
 #include "host/image.h"
 #include "host/predict.h"
+#include "host/roofline.h"
 #include "runtime/status.h"
 
 static const char help[] =
@@ -183,8 +184,8 @@ int samc__cmd_bench(int argc, char **argv) {
         if (option == OPTION_IMAGE) r.image = optarg;
         if (option == OPTION_JSON) r.json = true;
         if (option == OPTION_RECORDED) r.recorded = optarg;
-        if (option == OPTION_PREDICT && !samc__predict_knows(r.predict = optarg))
-            return samc__cli_usage(&r.cli, "--predict is %s, not '%s'", samc__predict_devices(), optarg);
+        if (option == OPTION_PREDICT && samc__gpu_named(r.predict = optarg) == NULL)
+            return samc__cli_usage(&r.cli, "--predict is %s, not '%s'", samc__gpu_names(), optarg);
         if (option == OPTION_RUNS && !samc__cli_integer(optarg, 1, MOST_RUNS, &r.runs))
             return samc__cli_usage(&r.cli, "--runs is a number from 1 to %d, not '%s'", MOST_RUNS, optarg);
         if (option != OPTION_STAGE) continue;

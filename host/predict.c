@@ -1,8 +1,4 @@
-/* samc bench --predict: operator calls of the model (runtime/workload.h) against a data sheet. Never measured.
- *
- * One call takes max(tensor flops / (tensor peak x share), plain flops / (fp32 peak x share), bytes / (bandwidth x share)) plus what its
- * launches cost and, for nms, the walk of one block. Shares of attention are the static loop mix (tests/emu/budget/loop_mix.md: mma.sync
- * reaches 63 % of a Hopper's peak) times an assumption; all others are assumptions, listed below and printed with every prediction. */
+/* samc bench --predict: operator calls of the model (runtime/workload.h) by the arithmetic of host/roofline.c. Never measured. */
 #include "host/predict.h"
 
 #include <math.h>
@@ -10,78 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/roofline.h"
 #include "runtime/status.h"
-#include "runtime/workload.h"
-
-/* Data sheets, dense bf16 and fp32 without tensor cores. */
-typedef struct device {
-    const char *name, *what;
-    double tensor, plain, bandwidth; /* per second */
-    int sms;
-    double mma_sync; /* share of `tensor` that mma.sync can reach, from the loop mix */
-} device;
-static const device devices[] = {
-    {"a100", "A100 SXM 80 GB", 312e12, 19.5e12, 2.039e12, 108, 1.0},
-    {"a100-40gb", "A100 SXM 40 GB", 312e12, 19.5e12, 1.555e12, 108, 1.0},
-    {"h100", "H100 SXM", 989e12, 66.9e12, 3.35e12, 132, 0.63},
-    {"h200", "H200 SXM", 989e12, 66.9e12, 4.8e12, 132, 0.63},
-};
-enum { DEVICES = sizeof devices / sizeof *devices };
-
-/* Assumptions. */
-static const double memory_share = 0.80, plain_share = 0.50, launch_seconds = 2.5e-6, step_seconds = 1.5e-6 /* nms, 32 boxes */;
-static const struct { const char *op, *form; bool mma_sync; double share; } shares[] = {
-    {"linear", "cuBLASLt", false, 0.70},         /* of the peak */
-    {"linear", "own", true, 0.75},               /* of what mma.sync reaches, as all below */
-    {"attention_relpos", NULL, true, 0.80},      /* loop mix: the inner loop's bound; its beginning and end, and stalls, take the rest */
-    {"conv3x3", NULL, false, 0.50},              /* cuDNN */
-    {"embed_mask", NULL, true, 0.60},
-    {"token_attention", NULL, true, 0.30},       /* few rows */
-    {"token_to_image", NULL, true, 0.60},
-    {"image_to_token", NULL, true, 0.60},
-    {"upscale_masks", NULL, true, 0.60},
-};
-enum { SHARES = sizeof shares / sizeof *shares };
-
-enum { WIDTH = 2250, HEIGHT = 1500, PROMPTS = 1024 };
-static const struct { const char *model; double images, automatic_ms; } targets[] = {{"vit_h", 75, 30}, {"vit_b", 400, 18}}; /* on an H100 */
-
-static const device *find(const char *name) {
-    for (int i = 0; i < DEVICES; i++)
-        if (strcmp(devices[i].name, name) == 0) return &devices[i];
-    return NULL;
-}
-bool samc__predict_knows(const char *name) { return find(name) != NULL; }
-const char *samc__predict_devices(void) { return "a100, a100-40gb, h100 or h200"; }
-
-/* ---- The arithmetic -------------------------------------------------------------------------------------------------- */
-
-static double tensor_share(const device *d, const char *op, const char *form) {
-    for (int i = 0; i < SHARES; i++)
-        if (strcmp(shares[i].op, op) == 0 && (shares[i].form == NULL || strcmp(shares[i].form, form) == 0))
-            return shares[i].share * (shares[i].mma_sync ? d->mma_sync : 1.0);
-    return 0.0;
-}
-
-/* Seconds of one call, and what bounds it. */
-static double predict(const device *d, const samc__work *w, const char **bound) {
-    double share = tensor_share(d, w->op, w->form), overhead = w->launches * launch_seconds + w->steps * step_seconds;
-    double tensor = w->tensor > 0 && share > 0 ? w->tensor / (d->tensor * share) : 0.0;
-    double plain = w->plain / (d->plain * plain_share), memory = w->bytes / (d->bandwidth * memory_share);
-    double most = fmax(tensor, fmax(plain, memory));
-    *bound = overhead > most ? (w->steps ? "walk" : "launch") : most == tensor ? "tensor" : most == memory ? "memory" : "fp32";
-    return most + overhead;
-}
-
-static double total(const device *d, const samc__workload *load) {
-    double seconds = 0.0;
-    const char *bound;
-    for (int i = 0; i < load->rows; i++) seconds += (double)load->row[i].calls * predict(d, &load->row[i], &bound);
-    return seconds;
-}
 
 /* One row for each operator and form; the bound is that of the shape which takes longest. */
-static json_t *rows_of(const device *d, const samc__workload *load) {
+static json_t *rows_of(const samc__gpu *d, const samc__workload *load) {
     json_t *rows = json_array();
     bool done[SAMC__MOST_WORK] = {false};
     for (int i = 0; i < load->rows; i++) {
@@ -92,7 +21,7 @@ static json_t *rows_of(const device *d, const samc__workload *load) {
         for (int j = i; j < load->rows; j++) {
             const samc__work *w = &load->row[j];
             if (done[j] || strcmp(w->op, first->op) != 0 || strcmp(w->form, first->form) != 0) continue;
-            double n = (double)w->calls, time = n * predict(d, w, &bound);
+            double n = (double)w->calls, time = n * samc__roofline(d, w, &bound);
             if (time > longest) longest = time, of_longest = bound;
             calls += w->calls, flops += n * w->flops, tensor += n * w->tensor, bytes += n * w->bytes, seconds += time;
             done[j] = true;
@@ -155,12 +84,12 @@ static bool recorded_work(const json_t *item, samc__work *w) {
     if (strcmp(w->op, "nms") == 0) w->steps = (int)((field(name, "count") + 31) / 32);
     if (w->launches == 0) w->launches = 1;
     bool f32 = field(name, "type") == 0 || (strcmp(w->form, "cuBLASLt") == 0 && field(name, "in") == 0);
-    bool tensor = !f32 && tensor_share(&devices[0], w->op, w->form) > 0;
+    bool tensor = !f32 && samc__tensor_share(samc__gpu_named("a100"), w->op, w->form) > 0;
     *(tensor ? &w->tensor : &w->plain) = w->flops = number(item, "flops");
     return true;
 }
 
-static samc_status compare(const char *path, const device *d, json_t **errors, samc_error *error) {
+static samc_status compare(const char *path, const samc__gpu *d, json_t **errors, samc_error *error) {
     json_error_t why;
     json_t *file = json_load_file(path, 0, &why), *times = json_object_get(file, "times"), *item;
     const char *on = text(json_object_get(file, "device"), "name");
@@ -181,7 +110,7 @@ static samc_status compare(const char *path, const device *d, json_t **errors, s
         const char *bound;
         char name[80];
         if (status != SAMC_OK || !recorded_work(item, &w)) continue;
-        double predicted = 1e6 * predict(d, &w, &bound), measured = number(item, "warm_us");
+        double predicted = 1e6 * samc__roofline(d, &w, &bound), measured = number(item, "warm_us");
         snprintf(name, sizeof name, "%s%s%s", w.op, *w.form ? ", " : "", w.form);
         json_t *row = json_object_get(*errors, name);
         json_object_set_new(*errors, name, json_pack("{s:I, s:f, s:f}", "cases", (json_int_t)(number(row, "cases") + 1), "predicted_us",
@@ -206,7 +135,7 @@ static void print_errors(json_t *errors, const char *path) {
 /* ---- The report ------------------------------------------------------------------------------------------------------ */
 
 /* Counts everything into one object. */
-static samc_status report(const samc__shapes *shapes, const char *model, const device *d, json_t **out, samc_error *error) {
+static samc_status report(const samc__shapes *shapes, const char *model, const samc__gpu *d, json_t **out, samc_error *error) {
     static const int batches[] = {1, 8, 32};
     samc__workload encode, one, decode = {0}, post = {0};
     json_t *encoder = json_array();
@@ -214,45 +143,47 @@ static samc_status report(const samc__shapes *shapes, const char *model, const d
     double best = 0, alone = 0;
     for (int i = 0; i < 3 && status == SAMC_OK; i++) {
         encode = (samc__workload){0};
-        status = samc__count_encode(shapes, batches[i], WIDTH, HEIGHT, &encode, error);
-        double ms = 1e3 * total(d, &encode) / batches[i];
+        status = samc__count_encode(shapes, batches[i], SAMC__AIM_WIDTH, SAMC__AIM_HEIGHT, &encode, error);
+        double ms = 1e3 * samc__roofline_total(d, &encode) / batches[i];
         if (i == 0) one = encode, alone = ms;
         best = fmax(best, 1e3 / ms);
         json_array_append_new(encoder, json_pack("{s:i, s:f, s:f}", "batch", batches[i], "ms_per_image", ms, "images_per_second", 1e3 / ms));
     }
-    if (status == SAMC_OK) status = samc__count_decode(shapes, PROMPTS, &decode, error);
-    if (status == SAMC_OK) status = samc__count_post(shapes, PROMPTS, WIDTH, HEIGHT, &post, error);
+    if (status == SAMC_OK) status = samc__count_decode(shapes, SAMC__AIM_PROMPTS, &decode, error);
+    if (status == SAMC_OK) status = samc__count_post(shapes, SAMC__AIM_PROMPTS, SAMC__AIM_WIDTH, SAMC__AIM_HEIGHT, &post, error);
     if (status != SAMC_OK) {
         json_decref(encoder);
         return status;
     }
-    double decode_ms = 1e3 * total(d, &decode), post_ms = 1e3 * total(d, &post);
+    double decode_ms = 1e3 * samc__roofline_total(d, &decode), post_ms = 1e3 * samc__roofline_total(d, &post);
     *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", samc__cli_string(model), "device",
-                     d->what, "image_size", HEIGHT, WIDTH, "prompts", PROMPTS, "operators", "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post",
+                     d->what, "image_size", SAMC__AIM_HEIGHT, SAMC__AIM_WIDTH, "prompts", SAMC__AIM_PROMPTS, "operators", "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post",
                      rows_of(d, &post), "encoder", encoder, "best_images_per_second", best, "decode_ms", decode_ms, "post_ms", post_ms, "automatic_ms",
                      alone + decode_ms + post_ms);
     if (*out == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the prediction");
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
-        if (strcmp(targets[i].model, model) == 0)
-            json_object_set_new(*out, "targets_on_h100", json_pack("{s:f, s:f}", "images_per_second", targets[i].images, "automatic_ms", targets[i].automatic_ms));
+    double images_per_second, automatic_ms;
+    if (samc__aims(model, &images_per_second, &automatic_ms))
+        json_object_set_new(*out, "targets_on_h100", json_pack("{s:f, s:f}", "images_per_second", images_per_second, "automatic_ms", automatic_ms));
     return SAMC_OK;
 }
 
-static void print_report(const json_t *all, const device *d) {
+static void print_report(const json_t *all, const samc__gpu *d) {
     size_t index;
     json_t *row, *operators = json_object_get(all, "operators"), *target = json_object_get(all, "targets_on_h100");
     char title[64];
     printf("prediction, never measured: %s on %s, bf16 (%.0f Tflop/s dense, %.1f fp32, %.2f TB/s, %d SMs)\n", text(all, "model"), d->what, 1e-12 * d->tensor,
            1e-12 * d->plain, 1e-12 * d->bandwidth, d->sms);
     printf("assumed: bandwidth %.0f %%, fp32 %.0f %%, %.1f us a launch; mma.sync at most %.0f %% of the tensor cores' peak (loop mix). Of that peak:\n",
-           100 * memory_share, 100 * plain_share, 1e6 * launch_seconds, 100 * d->mma_sync);
-    for (int i = 0; i < SHARES; i++)
-        printf("%s%s %s%s%.0f %%", i == 0 ? "  " : i == 5 ? ",\n  " : ", ", shares[i].op, shares[i].form ? shares[i].form : "", shares[i].form ? " " : "",
-               100 * tensor_share(d, shares[i].op, shares[i].form ? shares[i].form : ""));
+           100 * samc__memory_share, 100 * samc__plain_share, 1e6 * samc__launch_seconds, 100 * d->mma_sync);
+    for (int i = 0; i < samc__tensor_assumption_count; i++) {
+        const samc__tensor_assumption *a = &samc__tensor_assumptions[i];
+        printf("%s%s %s%s%.0f %%", i == 0 ? "  " : i == 5 ? ",\n  " : ", ", a->op, a->form ? a->form : "", a->form ? " " : "",
+               100 * samc__tensor_share(d, a->op, a->form ? a->form : ""));
+    }
     printf("\nnot in it: the host's waits and copies, scratch, the tail of a last wave of blocks\n");
-    snprintf(title, sizeof title, "encode 1 image of %d x %d", WIDTH, HEIGHT);
+    snprintf(title, sizeof title, "encode 1 image of %d x %d", SAMC__AIM_WIDTH, SAMC__AIM_HEIGHT);
     print_rows(title, json_object_get(operators, "encode"));
-    snprintf(title, sizeof title, "decode %d one-point prompts", PROMPTS);
+    snprintf(title, sizeof title, "decode %d one-point prompts", SAMC__AIM_PROMPTS);
     print_rows(title, json_object_get(operators, "decode"));
     print_rows("post-processing of all masks", json_object_get(operators, "post"));
     printf("\npredicted totals, targets on an H100 beside them\n");
@@ -268,7 +199,7 @@ static void print_report(const json_t *all, const device *d) {
 }
 
 samc_status samc__predict_gpu(const char *model, const char *name, const char *recorded, bool json, samc_error *error) {
-    const device *d = find(name);
+    const samc__gpu *d = samc__gpu_named(name);
     samc__shapes *shapes = NULL;
     json_t *all = NULL, *errors = NULL;
     samc_status status = samc__shapes_open(model, &shapes, error);

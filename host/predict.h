@@ -8,8 +8,4 @@
  * how far the same arithmetic is from the times in there. Takes no weights and computes nothing. */
 samc_status samc__predict_gpu(const char *model, const char *device, const char *recorded, bool json, samc_error *error);
 
-/* The devices it knows, for messages. */
-const char *samc__predict_devices(void);
-bool samc__predict_knows(const char *device);
-
 #endif

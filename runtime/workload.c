@@ -241,3 +241,4 @@ samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, s
 }
 
 void samc__shapes_close(samc__shapes *shapes) { free(shapes); }
+const samc__config *samc__shapes_config(const samc__shapes *shapes) { return &shapes->model.config; }

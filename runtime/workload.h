@@ -27,6 +27,8 @@ typedef struct samc__workload {
 typedef struct samc__shapes samc__shapes;
 samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, samc_error *error);
 void samc__shapes_close(samc__shapes *shapes);
+struct samc__config; /* weights/manifest.h */
+const struct samc__config *samc__shapes_config(const samc__shapes *shapes);
 
 /* Each adds to `load` (begin with {0}); activations are bf16. `images` is 1 to 64, prompts are of one point each. */
 samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load, samc_error *error);

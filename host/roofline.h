@@ -1,0 +1,36 @@
+/* The time that a piece of work should take on a GPU, by arithmetic against its data sheet, and what samc aims at: for `samc bench
+ * --predict` (host/predict.c) and for tools/gpu_check.sh, which sets them beside what it measured. Depends on nothing but the library. */
+#ifndef SAMC_HOST_ROOFLINE_H
+#define SAMC_HOST_ROOFLINE_H
+
+#include "runtime/workload.h"
+
+/* Data sheets, dense bf16 and fp32 without tensor cores. */
+typedef struct samc__gpu {
+    const char *name, *what;
+    double tensor, plain, bandwidth; /* per second */
+    int sms;
+    double mma_sync; /* share of `tensor` that mma.sync can reach, from the loop mix */
+} samc__gpu;
+
+const samc__gpu *samc__gpu_named(const char *name);   /* "h100"; NULL where it is not known */
+const samc__gpu *samc__gpu_of(const char *reported);  /* by what the driver calls the device, "NVIDIA H100 80GB HBM3"; likewise */
+const char *samc__gpu_names(void);                    /* for messages */
+
+/* What the arithmetic assumes. */
+extern const double samc__memory_share, samc__plain_share, samc__launch_seconds;
+typedef struct samc__tensor_assumption { const char *op, *form; /* NULL: every form */ bool mma_sync; double share; } samc__tensor_assumption;
+extern const samc__tensor_assumption samc__tensor_assumptions[];
+extern const int samc__tensor_assumption_count;
+double samc__tensor_share(const samc__gpu *gpu, const char *op, const char *form); /* of the peak; 0: not on tensor cores */
+
+/* Seconds of one call, and what bounds it. */
+double samc__roofline(const samc__gpu *gpu, const samc__work *work, const char **bound);
+double samc__roofline_total(const samc__gpu *gpu, const samc__workload *load);
+
+/* The photograph and the points of the aims. */
+enum { SAMC__AIM_WIDTH = 2250, SAMC__AIM_HEIGHT = 1500, SAMC__AIM_PROMPTS = 1024 };
+/* What samc aims at on an H100; false for models without an aim. */
+bool samc__aims(const char *model, double *images_per_second, double *automatic_ms);
+
+#endif
