@@ -40,6 +40,10 @@ SAMC__INLINE vf vf_load_first(const float *p, int64_t n) { return _mm512_maskz_l
 SAMC__INLINE void vf_store_first(float *p, int64_t n, vf x) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x); }
 /* base[index[i]] for every lane; one bit for every lane where a > b. */
 SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) { return _mm512_i32gather_ps(_mm512_loadu_si512(index), base, 4); }
+/* x[index[i] - first] for every lane, where that is a lane of x; anything where it is not. */
+SAMC__INLINE vf vf_pick(vf x, const int32_t *index, int32_t first) {
+    return _mm512_permutexvar_ps(_mm512_sub_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(first)), x);
+}
 SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -85,6 +89,9 @@ SAMC__INLINE vf vf_load_first(const float *p, int64_t n) { return _mm256_maskloa
 SAMC__INLINE void vf_store_first(float *p, int64_t n, vf x) { _mm256_maskstore_ps(p, vf_first_mask(n), x); }
 SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) {
     return _mm256_i32gather_ps(base, _mm256_loadu_si256((const __m256i *)index), 4);
+}
+SAMC__INLINE vf vf_pick(vf x, const int32_t *index, int32_t first) {
+    return _mm256_permutevar8x32_ps(x, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)index), _mm256_set1_epi32(first)));
 }
 SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 

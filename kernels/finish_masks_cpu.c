@@ -26,6 +26,8 @@ typedef struct finish_task {
     int span;                    /* square columns that a word reads, at most, in whole vectors */
     int32_t *first;              /* [words] first square column of a word */
     int32_t *begin, *end;        /* [words] logit columns of a word */
+    int32_t *wide_from;          /* [words][span / VW] first of the VW logits that hold a vector's samples, or -1: gather them */
+    int32_t *full_from;          /* [words][WORD / VW] the same for square columns */
     float *scratch;              /* [workers][scratch_floats] */
     int64_t scratch_floats;
 } finish_task;
@@ -57,6 +59,11 @@ static void fill_axis(axis *a, int in_size, int out_size, int count) {
 
 SAMC__INLINE vf mix(vf low, vf high, vf t) { return vf_add(vf_mul(low, vf_sub(vf_set(1.0f), t)), vf_mul(high, t)); }
 
+/* A vector's samples by one of an axis's two indices. */
+SAMC__INLINE vf take(const float *x, const int32_t *index, int32_t from) {
+    return from < 0 ? vf_gather(x, index) : vf_pick(vf_load(x + from), index, from);
+}
+
 /* Logit row `row` at the square columns of word w. */
 static const float *wide_row(const finish_task *t, const lines *l, const float *logits, int w, int row) {
     float *out = l->wide + ((int64_t)w * 4 + row % 4) * t->span;
@@ -66,7 +73,8 @@ static const float *wide_row(const finish_task *t, const lines *l, const float *
     const float *in = logits + (int64_t)row * t->low;
     for (int i = 0; i < t->span; i += VW) {
         int at = t->first[w] + i;
-        vf_store(out + i, mix(vf_gather(in, t->square_x.low + at), vf_gather(in, t->square_x.high + at), vf_load(t->square_x.t + at)));
+        int32_t from = t->wide_from[(w * t->span + i) / VW];
+        vf_store(out + i, mix(take(in, t->square_x.low + at, from), take(in, t->square_x.high + at, from), vf_load(t->square_x.t + at)));
     }
     return out;
 }
@@ -82,7 +90,8 @@ static const float *full_row(const finish_task *t, const lines *l, const float *
     for (int i = 0; i < t->span; i += VW) vf_store(l->mixed + i, mix(vf_load(upper + i), vf_load(lower + i), down));
     for (int i = 0; i < WORD; i += VW) {
         int at = w * WORD + i;
-        vf_store(out + i, mix(vf_gather(l->mixed, t->image_x.low + at), vf_gather(l->mixed, t->image_x.high + at), vf_load(t->image_x.t + at)));
+        int32_t from = t->full_from[at / VW];
+        vf_store(out + i, mix(take(l->mixed, t->image_x.low + at, from), take(l->mixed, t->image_x.high + at, from), vf_load(t->image_x.t + at)));
     }
     return out;
 }
@@ -183,13 +192,21 @@ static void finish_range(void *context, int64_t begin, int64_t end, int worker) 
     l.wide = t->scratch + worker * t->scratch_floats;
     l.full = l.wide + words * 4 * t->span;
     l.mixed = l.full + words * 2 * WORD;
-    l.least = l.mixed + t->span;
+    l.least = l.mixed + t->span + VW; /* a vector may be read from any of them */
     l.most = l.least + t->low;
     l.wide_tag = (int32_t *)(l.most + t->low);
     l.full_tag = l.wide_tag + words * 4;
     l.open = l.full_tag + words * 2;
     l.row = (uint64_t *)((uintptr_t)(l.open + words + 1) & ~(uintptr_t)7);
     for (int64_t mask = begin; mask < end; mask++) finish_one(t, &l, mask);
+}
+
+/* Where the samples [at, at + VW) of an axis begin, if they are among VW neighbours of the `size` that can be read; or -1. */
+static int32_t window_from(const axis *a, int at, int samples, int size) {
+    int last = at + VW < samples ? at + VW - 1 : samples - 1;
+    if (at >= samples || size < VW) return size < VW ? -1 : 0; /* none is used */
+    int from = a->low[at] < size - VW ? a->low[at] : size - VW;
+    return a->high[last] - from < VW ? from : -1;
 }
 
 /* What each word reads: square columns from first[w] on, logit columns [begin, end). */
@@ -206,6 +223,8 @@ static void fill_words(finish_task *t) {
             t->image_x.high[x] = inside ? t->image_x.high[x] - t->first[w] : 0;
             if (!inside) t->image_x.t[x] = 0.0f;
         }
+        for (int i = 0; i < t->span; i += VW) t->wide_from[(w * t->span + i) / VW] = window_from(&t->square_x, t->first[w] + i, a->new_width, t->low);
+        for (int x = w * WORD; x < (w + 1) * WORD; x += VW) t->full_from[x / VW] = window_from(&t->image_x, x, a->width, t->span + VW);
     }
 }
 
@@ -216,9 +235,9 @@ samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__f
     span = (int64_t)ceil((double)a->new_width / a->width * WORD) + 3;
     t.span = (int)round_up(span < a->new_width ? span : a->new_width, VW);
     int64_t square = a->new_width + t.span, samples = square + a->new_height + columns + a->height;
-    int64_t line_floats = t.words * (4 * (int64_t)t.span + 2 * WORD + 4 + 2 + 1 + 2) + t.span + 2 * t.low + 4;
+    int64_t line_floats = t.words * (4 * (int64_t)t.span + 2 * WORD + 4 + 2 + 1 + 2) + t.span + VW + 2 * t.low + 4;
     t.scratch_floats = round_up(line_floats, 16);
-    int64_t shared = round_up(3 * samples + 3 * (int64_t)t.words, 16);
+    int64_t shared = round_up(3 * samples + t.words * (3 + (int64_t)(t.span + WORD) / VW), 16);
     float *block = exec->allocate(exec->memory, (size_t)(shared + exec->workers * t.scratch_floats) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to finish masks of %d x %d pixels", a->width, a->height);
     memset(block, 0, (size_t)shared * sizeof(float));
@@ -230,6 +249,7 @@ samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__f
         at += 3 * lengths[i];
     }
     t.first = at, t.begin = at + t.words, t.end = at + 2 * t.words;
+    t.wide_from = at + 3 * t.words, t.full_from = t.wide_from + t.words * t.span / VW;
     /* The square is img_size wide; only its part inside the image is needed. Columns behind it are logit 0, and unused. */
     fill_axis(&t.square_x, t.low, a->img_size, a->new_width);
     fill_axis(&t.square_y, t.low, a->img_size, a->new_height);
