@@ -1,7 +1,8 @@
 /* What the decoder's operators of the cpu table share: image tokens as lanes.
  *
  * A panel holds PANEL image tokens as [channels][PANEL], so that everything that is done to each token alone - norms, softmax
- * over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across lanes. * Image tokens that are projected (shared by prompts, or because T is large: kernels/decoder_form.h) are projected for as many
+ * over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across lanes.
+ * Image tokens that are projected (shared by prompts, or because T is large: kernels/decoder_form.h) are projected for as many
  * entries of keys at a time as make ENTRY_TOKENS, so that memory does not grow with the number of prompts. */
 #ifndef SAMC_KERNELS_CPU_DECODER_H
 #define SAMC_KERNELS_CPU_DECODER_H
@@ -49,8 +50,9 @@ __attribute__((unused)) static void from_panel(const float *panel, int64_t token
         for (int64_t i = c < even ? whole : 0; i < tokens; i++) x[i * channels + c] = panel[c * PANEL + i];
 }
 
-/* LayerNorm of every token of a panel over its channels, in place; the variance in a second pass. */
-__attribute__((unused)) static void norm_panel(float *x, int64_t channels, const float *g, const float *b, float eps) {
+/* LayerNorm of every token of a panel over its channels, in place; the variance in a second pass. 1 / deviation goes to
+ * scales [PANEL], where that is not NULL. */
+__attribute__((unused)) static void norm_panel(float *x, int64_t channels, const float *g, const float *b, float eps, float *scales) {
     vf count = vf_set((float)channels);
     for (int v = 0; v < PANEL; v += VW) {
         vf sum[4], mean, scale; /* four sums, so that additions do not wait for each other */
@@ -64,6 +66,7 @@ __attribute__((unused)) static void norm_panel(float *x, int64_t channels, const
         }
         scale = vf_add(vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count), vf_set(eps));
         scale = vf_div(vf_set(1.0f), vf_sqrt(scale));
+        if (scales) vf_store(scales + v, scale);
         for (int64_t c = 0; c < channels; c++) {
             vf y = vf_mul(vf_sub(vf_load(x + c * PANEL + v), mean), scale);
             vf_store(x + c * PANEL + v, vf_fma(y, vf_set(g[c]), vf_set(b[c])));

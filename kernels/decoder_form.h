@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-static inline bool samc__folds(int64_t tokens) { return tokens <= 18; }
+enum { SAMC__MOST_FOLDED = 18 };
+
+static inline bool samc__folds(int64_t tokens) { return tokens <= SAMC__MOST_FOLDED; }
 
 #endif

@@ -20,7 +20,7 @@ static void product(const float *tiles, int64_t rows, int64_t k, const float *x,
 }
 
 static void norm_gelu(float *x, const samc__norm *norm, int64_t c) {
-    norm_panel(x, c, samc__f32(norm->g), samc__f32(norm->b), norm->eps);
+    norm_panel(x, c, samc__f32(norm->g), samc__f32(norm->b), norm->eps, NULL);
     for (int64_t i = 0; i < c * PANEL; i += VW) vf_store(x + i, vf_gelu(vf_load(x + i)));
 }
 

@@ -4,7 +4,7 @@
 #ifndef SAMC_KERNELS_IMAGE_TO_TOKEN_H
 #define SAMC_KERNELS_IMAGE_TO_TOKEN_H
 
-#include "kernels/view.h"
+#include "kernels/key_update.h"
 
 typedef struct samc__image_to_token_args {
     samc__view queries; /* [prompts, T, C] */
@@ -17,6 +17,7 @@ typedef struct samc__image_to_token_args {
     samc__attention attention; /* inner width C / 2 in SAM */
     samc__norm norm; /* [C] */
     samc__view y; /* [prompts, N, C] */
+    samc__key_update update; /* an output where it has data, on hosts, where projections fold onto T tokens (kernels/decoder_form.h) */
 } samc__image_to_token_args;
 
 #endif

@@ -7,6 +7,7 @@
 #include "kernels/cpu_decoder.h"
 
 #include <math.h>
+#include <string.h>
 
 SAMC__DEFINE_TILE(tile_w, 1, MR) /* left sides as [k][MR] */
 
@@ -77,6 +78,19 @@ static void product(const float *tiles, int64_t rows, int64_t k, const float *x,
         tile_w_2((int)(rows - r < MR ? rows - r : MR), tiles + r * k, x, PANEL, k, y + r * PANEL, PANEL, start);
 }
 
+/* Writes rows [count][PANEL] into the update's block from row `row` on, for the panel's `tokens` tokens from `token` on. */
+static void note_rows(const samc__key_update *u, int64_t prompt, int64_t token, int64_t tokens, int64_t row, const float *rows, int64_t count) {
+    float *to = samc__f32(u->weights) + samc__update_at(u, prompt, token, row);
+    for (; count > 0; count--, rows += PANEL, to += SAMC__UPDATE_KEYS) memcpy(to, rows, (size_t)tokens * sizeof(float));
+}
+
+/* Zeros the last blocks where keys do not fill them. */
+static void clear_last_blocks(const samc__key_update *u, int64_t n) {
+    int64_t block = u->weights.n[2] * SAMC__UPDATE_KEYS;
+    for (int64_t prompt = 0; n % SAMC__UPDATE_KEYS && prompt < u->weights.n[0]; prompt++)
+        memset(samc__f32(u->weights) + ((prompt + 1) * u->weights.n[1] - 1) * block, 0, (size_t)block * sizeof(float));
+}
+
 /* One item: one panel of image tokens of one prompt of this round. */
 static void attend_panels(void *context, int64_t begin, int64_t end, int worker) {
     const token_task *t = context;
@@ -112,7 +126,10 @@ static void attend_panels(void *context, int64_t begin, int64_t end, int worker)
         }
         if (t->folded) product(right, t->c, all, score, x, TILE_ADD);
         else product(t->w_out, t->c, t->inner, with_pe, x, TILE_ADD);
-        norm_panel(x, t->c, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps);
+        bool noted = a->update.weights.data != NULL;
+        if (noted) note_rows(&a->update, prompt, token, tokens, 0, score, all);
+        norm_panel(x, t->c, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, noted ? score : NULL);
+        if (noted) note_rows(&a->update, prompt, token, tokens, all, score, 1);
         from_panel(x, tokens, t->c, samc__f32(a->y) + (prompt * t->n + token) * t->c);
     }
 }
@@ -174,6 +191,10 @@ samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc_
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
     lay_out(&t, exec->workers, block, &queries_pe, &projections);
     samc__view none = {0}, k = samc__view3(t.k, t.p, t.t, t.inner), v = samc__view3(t.v, t.p, t.t, t.inner);
+    if (a->update.weights.data) {
+        clear_last_blocks(&a->update, t.n);
+        t.v = samc__f32(a->update.values), v.data = t.v;
+    }
     place_out(a, &t);
     add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
     samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.k, none, k);

@@ -4,6 +4,7 @@
  * model's precision, everything else is f32. */
 #include "runtime/decoder.h"
 
+#include "kernels/decoder_form.h"
 #include "runtime/place.h"
 
 int samc__prompt_tokens(const samc_prompt *prompt) {
@@ -23,6 +24,7 @@ typedef struct decoder_buffers {
     float *sparse;             /* [P * sparse, C] */
     float *masks;              /* [P, 4 grid, 4 grid] mask prompts, or NULL */
     int32_t *labels;           /* [P, sparse] */
+    samc__up_layer layers[SAMC__MAX_DECODER_LAYERS]; /* what each layer does to the keys, where upscale_masks takes that, or absent */
 } decoder_buffers;
 
 static int64_t mlp_width(const samc__config *c) {
@@ -30,10 +32,12 @@ static int64_t mlp_width(const samc__config *c) {
 }
 
 /* Lays the buffers out from `base` on and returns the bytes needed; with base == NULL it only counts. */
-static size_t place(const samc__config *c, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base, decoder_buffers *b) {
+static size_t place(const samc_model *model, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base, decoder_buffers *b) {
+    const samc__config *c = &model->config;
     int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = 1 + c->mask_tokens + sparse, n = (int64_t)c->grid * c->grid, channels = c->out_chans;
     *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
-#define PLACE(field, bytes) (b->field = base ? (void *)(base + at) : NULL, at += ((bytes) + 63) / 64 * 64)
+#define PLACE_AT(to, bytes) ((to) = base ? (void *)(base + at) : NULL, at += ((bytes) + 63) / 64 * 64)
+#define PLACE(field, bytes) PLACE_AT(b->field, bytes)
     PLACE(queries, p * t * channels * f32);
     PLACE(pe, p * t * channels * f32);
     PLACE(hidden, p * t * c->decoder_mlp_dim * f32);
@@ -44,14 +48,24 @@ static size_t place(const samc__config *c, samc__dtype a, int64_t p, int64_t spa
     PLACE(xy, 3 * p * sparse * f32);
     PLACE(sparse, p * sparse * channels * f32);
     if (masked) PLACE(masks, 16 * p * n * f32);
+    for (int i = 0; i < c->decoder_depth && model->up_fold && !masked && samc__folds(t); i++) {
+        int64_t inner = c->decoder_attention_dim, rows = c->decoder_num_heads * t + 1, blocks = samc__update_blocks(n);
+        float *weights, *values;
+        PLACE_AT(weights, p * blocks * rows * SAMC__UPDATE_KEYS * f32);
+        PLACE_AT(values, p * t * inner * f32);
+        b->layers[i] = (samc__up_layer){.update = {samc__view4(weights, p, blocks, rows, SAMC__UPDATE_KEYS), samc__view3(values, p, t, inner)},
+                                        .fold = samc__view2(model->up_fold->fold[i], inner, model->up_fold->rows),
+                                        .add = samc__view1(model->up_fold->add[i], model->up_fold->rows)};
+    }
 #undef PLACE
+#undef PLACE_AT
     if (base) b->labels = (int32_t *)(b->xy + 2 * p * sparse);
     return (size_t)at;
 }
 
 size_t samc__image_side_bytes(const samc_model *model, int images) {
     const samc__config *c = &model->config;
-    int64_t projections = model->device ? 0 : 3 * (int64_t)c->decoder_attention_dim;
+    int64_t projections = model->device ? 0 : 3 * (int64_t)c->decoder_attention_dim + (model->up_fold ? model->up_fold->rows : 0);
     return (size_t)(images * (int64_t)c->grid * c->grid * (c->out_chans + projections)) * samc__dtype_size(model->precision);
 }
 
@@ -61,10 +75,11 @@ samc__image_side samc__image_side_at(const samc_model *model, int images, void *
     char *keys = (char *)base + (size_t)(first * n * c->out_chans) * samc__dtype_size(model->precision);
     if (model->device) return (samc__image_side){.keys = keys};
     float *k = (float *)base + images * n * c->out_chans + first * n * inner;
-    return (samc__image_side){.keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner};
+    float *up = model->up_fold ? (float *)base + images * n * (c->out_chans + 3 * inner) + first * n * model->up_fold->rows : NULL;
+    return (samc__image_side){.keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
 }
 
-/* Keys and values of the first layer's token_to_image, queries of its image_to_token, on a host. */
+/* Keys and values of the first layer's token_to_image, queries of its image_to_token, and what the upscaling starts from; on a host. */
 static samc_status project_side(const samc__exec *exec, const samc_model *model, const float *key_pe, int images, const samc__image_side *side) {
     const samc__config *config = &model->config;
     const samc__decoder_layer_weights *w = &model->weights.layers[0];
@@ -80,7 +95,10 @@ static samc_status project_side(const samc__exec *exec, const samc_model *model,
         status = samc__linear(exec, &(samc__linear_args){.x = projections[i].x, .p = samc__linear_of(SAMC__F32, projections[i].w, inner, c),
                                                          .y = samc__view2(projections[i].y, rows, inner)});
     exec->release(exec->memory, sums);
-    return status;
+    const samc__up_fold *up = model->up_fold;
+    if (status != SAMC_OK || up == NULL) return status;
+    return samc__linear(exec, &(samc__linear_args){.x = keys, .p = {samc__view2(up->image_w, up->rows, c), samc__view1(up->image_b, up->rows)},
+                                                   .y = samc__view2(side->up, rows, up->rows)});
 }
 
 samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings, const void *key_pe, int images,
@@ -222,6 +240,7 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                                  .attention = samc__attention_of(a, &w->cross_image_to_token, inner, c, heads),
                                                  .norm = samc__norm_of(w->norm4, c, 1e-5f),
                                                  .y = updated,
+                                                 .update = b->layers[i].update,
                                              }));
         *keys = updated;
     }
@@ -270,8 +289,12 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
     for (int i = 0; i < masks; i++)
         SAMC__TRY(run_mlp(exec, a, w->hyper[first + i], 3, c, c, c8, b, b->queries + (1 + first + i) * c, b->t * c,
                           b->hyper + i * c8, masks * c8));
+    bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(exec, &(samc__upscale_masks_args){
-                                            .src = keys,
+                                            .src = folded ? samc__view3(batch->side.up, batch->images, b->n, model->up_fold->rows) : keys,
+                                            .layers = folded ? b->layers : NULL,
+                                            .depth = folded ? config->decoder_depth : 0,
+                                            .heads = config->decoder_num_heads,
                                             .up1 = {samc__as(a, samc__view4(w->up1.w, c, c4, 2, 2)), samc__view1(w->up1.b, c4)},
                                             .norm = samc__norm_of(w->up_norm, c4, 1e-6f),
                                             .up2 = {samc__as(a, samc__view4(w->up2.w, c4, c8, 2, 2)), samc__view1(w->up2.b, c8)},
@@ -288,10 +311,10 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
 samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, bool multimask,
                          float *logits, float *iou) {
     decoder_buffers b;
-    size_t bytes = place(&model->config, model->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
+    size_t bytes = place(model, model->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
     char *base = samc__tensor_allocate(exec, bytes);
     if (base == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %zu bytes", batch->count, bytes);
-    place(&model->config, model->precision, batch->count, batch->tokens, batch->masked, base, &b);
+    place(model, model->precision, batch->count, batch->tokens, batch->masked, base, &b);
     samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
     samc__tensor_release(exec, base);
     return status;
@@ -329,19 +352,22 @@ static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, 
     most = samc__larger(most, samc__project_scratch(s, b->p, &(samc__projection){.w = samc__view2(there, mlp_width(config), mlp_width(config))}));
     samc__embed_mask_args mask = {.norm1 = samc__norm_of(w->mask_norm1, c1, 0), .norm2 = samc__norm_of(w->mask_norm2, c2, 0), .y = own, .grid = config->grid};
     if (masked) most = samc__larger(most, s->embed_mask(s, &mask));
-    samc__upscale_masks_args upscale = {.src = own, .norm = samc__norm_of(w->up_norm, c / 4, 0), .hyper = samc__view3(there, b->p, config->mask_tokens - 1, c / 8)};
+    bool folded = b->layers[0].update.weights.n[0] > 0;
+    samc__upscale_masks_args upscale = {.src = own, .layers = b->layers, .depth = folded ? config->decoder_depth : 0, .norm = samc__norm_of(w->up_norm, c / 4, 0), .hyper = samc__view3(there, b->p, config->mask_tokens - 1, c / 8)};
     return samc__larger(most, s->upscale_masks(s, &upscale));
 }
 
 size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked) {
     const samc__config *config = &model->config;
     decoder_buffers b;
-    size_t buffers = samc__block_bytes(place(config, SAMC__F32, prompts, tokens, masked, NULL, &b));
+    size_t buffers = samc__block_bytes(place(model, SAMC__F32, prompts, tokens, masked, NULL, &b));
     size_t decode = buffers + decode_scratch(model, &b, images, masked);
     if (masked) return decode;
     int64_t rows = images * b.n;
     size_t side = samc__block_bytes(samc__image_side_bytes(model, images));
     size_t making = samc__block_bytes((size_t)(rows * b.c) * sizeof(float)) +
                     samc__project_scratch(&model->scratch, rows, &(samc__projection){.w = samc__view2(NULL, config->decoder_attention_dim, b.c)});
+    if (model->up_fold)
+        making = samc__larger(making, samc__project_scratch(&model->scratch, rows, &(samc__projection){.w = samc__view2(NULL, model->up_fold->rows, b.c)}));
     return side + samc__larger(decode, making);
 }

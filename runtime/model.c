@@ -80,6 +80,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
         status = samc__weights_load(&model->config, model->checkpoint, &model->weights, &model->owned, &model->owned_bytes, error);
     if (status == SAMC_OK)
         status = samc__manifest_visit(&model->config, &model->weights, count_parameters, &model->parameters);
+    if (status == SAMC_OK && model->caps != 0) status = samc__up_fold_make(&model->config, &model->weights, &model->up_fold, error);
     if (status == SAMC_OK && model->caps != 0) status = samc__pack_weights(model, error);
     if (status == SAMC_OK && model->device != NULL) {
         status = samc__cuda_load(model->device, &model->config, model->precision, &model->weights, error);
@@ -97,6 +98,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
 void samc_model_close(samc_model *model) {
     if (model == NULL) return;
     samc__packed_destroy(model->packed);
+    free(model->up_fold);
     samc__cuda_close(model->device);
     free(model->owned);
     samc__checkpoint_close(model->checkpoint);

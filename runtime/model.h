@@ -3,6 +3,7 @@
 #define SAMC_RUNTIME_MODEL_H
 
 #include "kernels/scratch.h"
+#include "runtime/up_fold.h"
 #include "weights/manifest.h"
 
 struct samc_model {
@@ -21,6 +22,7 @@ struct samc_model {
     samc__ops ops;
     samc__scratch scratch; /* what the table's functions take */
     samc__packed *packed;         /* weights in the cpu table's layout, or NULL */
+    samc__up_fold *up_fold;       /* for the rungs of the cpu table; NULL: the upscaling reads the keys */
 };
 
 /* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a device always

@@ -66,6 +66,7 @@ samc_status samc__pack_weights(samc_model *model, samc_error *error) {
         pack(&p, l->lin2.w, channels, c->decoder_mlp_dim, true);
     }
     pack_attention(&p, &w->final_attn, inner, channels);
+    if (!samc__packed_add(model->packed, model->up_fold->image_w, model->up_fold->rows, channels, true)) p.failed = true;
     for (int i = 0; i < c->mask_tokens; i++)
         for (int j = 0; j < 3; j++) pack(&p, w->hyper[i][j].w, j == 2 ? channels / 8 : channels, channels, false);
     for (int i = 0; i < c->iou_head_depth; i++) {

@@ -1,4 +1,5 @@
 /* Cases of the decoder's operators. The full ones are SAM's (grid 64, C = 256) and the default model's (grid 32, C = 128). */
+#include "kernels/decoder_form.h"
 #include "tests/checkops/checkops.h"
 
 #define COUNT(cases) (int)(sizeof(cases) / sizeof(cases)[0])
@@ -89,7 +90,16 @@ static bool to_image_narrow(check *c, const int *p) {
     return p[0] > 1 && (p[6] || p[7] == p[0]); /* else a prompt alone is folded where the batch is not */
 }
 
-/* ---- image_to_token: the same, and y in place of keys where each prompt has its own ---------------------------------- */
+/* What image_to_token notes: `made` by input or output. */
+static samc__key_update key_update(check *c, float *(*made)(check *, int64_t), int64_t prompts, int64_t t, int64_t n, int64_t heads, int64_t inner) {
+    int64_t blocks = samc__update_blocks(n), rows = heads * t + 1;
+    return (samc__key_update){samc__view4(made(c, prompts * blocks * rows * SAMC__UPDATE_KEYS), prompts, blocks, rows, SAMC__UPDATE_KEYS),
+                              samc__view3(made(c, prompts * t * inner), prompts, t, inner)};
+}
+
+static samc__key_update last_update(samc__key_update u) { return (samc__key_update){last_of(u.weights), last_of(u.values)}; }
+
+/* ---- image_to_token: the same, with what is noted of y where N is no multiple of 3, and y in place of keys where each prompt has its own ---------------------------------- */
 
 static void to_token_build(check *c, const int *p) {
     int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[7];
@@ -98,6 +108,7 @@ static void to_token_build(check *c, const int *p) {
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->shared = p[6] != 0;
     if (p[8]) a->image_q = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
+    if (samc__folds(t) && tokens % 3 != 0) a->update = key_update(c, output, prompts, t, tokens, p[4], p[3]);
     if (images < prompts) {
         a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
         a->y = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n);
@@ -117,21 +128,35 @@ static bool to_token_narrow(check *c, const int *p) {
     a->keys = last_of(a->keys);
     if (p[8]) a->image_q = last_of(a->image_q);
     a->y = last_of(a->y);
+    if (a->update.weights.data) a->update = last_update(a->update);
     return p[0] > 1 && (p[6] || p[7] == p[0]);
 }
 
-/* ---- upscale_masks: prompts grid C C/4 C/8 masks --------------------------------------------------------------------- */
+/* ---- upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads --------------------------------------------------------------------- */
 
 static const test_case upscale_cases[] = {
     {0, {1, 1, 8, 2, 1, 1}}, {0, {2, 3, 16, 4, 2, 3}}, {0, {1, 5, 64, 16, 8, 4}}, {0, {3, 8, 32, 8, 4, 1}}, {0, {1, 17, 128, 32, 16, 3}},
     {0, {1, 7, 20, 5, 3, 2}}, {0, {2, 16, 256, 64, 32, 3}},
+    {0, {1, 1, 8, 2, 1, 1, 1, 1, 1, 1}}, {0, {2, 3, 16, 4, 2, 3, 2, 1, 5, 2}}, {0, {4, 5, 64, 16, 8, 4, 2, 2, 7, 8}}, {0, {3, 8, 32, 8, 4, 1, 3, 3, 18, 4}},
+    {0, {2, 17, 128, 32, 16, 3, 2, 1, 7, 8}}, {0, {1, 7, 20, 5, 3, 2, 2, 1, 2, 5}},
     {1, {16, 64, 256, 64, 32, 3}}, {1, {64, 32, 128, 32, 16, 3}}, {1, {1, 64, 256, 64, 32, 1}},
+    {1, {16, 64, 256, 64, 32, 3, 2, 1, 7, 8}}, {1, {64, 32, 128, 32, 16, 3, 2, 1, 7, 8}},
 };
+
+/* Weights and inverse deviations of both signs, smaller than in use: layer upon layer must not grow. */
+static float *tame(check *c, int64_t count) { return input_around(c, count, 0.1f, 0.3f); }
 
 static void upscale_build(check *c, const int *p) {
     int64_t prompts = p[0], g = p[1], n = p[2], c4 = p[3], c8 = p[4], masks = p[5];
     samc__upscale_masks_args *a = &c->args.upscale_masks;
-    *a = (samc__upscale_masks_args){.src = samc__view3(input(c, prompts * g * g * n, 1), prompts, g * g, n), .grid = p[1]};
+    int64_t entries = p[6] ? p[7] : prompts, inner = 4 * p[9];
+    *a = (samc__upscale_masks_args){.src = samc__view3(input(c, entries * g * g * n, 1), entries, g * g, n), .grid = p[1], .depth = p[6], .heads = p[9]};
+    for (int i = 0; i < p[6]; i++) {
+        c->layers[i] = (samc__up_layer){.update = key_update(c, tame, prompts, p[8], g * g, p[9], inner),
+                                        .fold = samc__view2(input_around(c, inner * n, 0, 1.0f / __builtin_sqrtf((float)inner)), inner, n),
+                                        .add = samc__view1(input_around(c, n, 0, 0.3f), n)};
+        a->layers = c->layers;
+    }
     a->up1 = (samc__projection){.w = samc__view4(input_around(c, n * c4 * 4, 0, 1.0f / __builtin_sqrtf((float)n)), n, c4, 2, 2),
                                 .b = samc__view1(input_around(c, c4, 0, 0.1f), c4)};
     a->norm = norm(c, c4, 1e-6f);
@@ -146,6 +171,7 @@ static bool upscale_narrow(check *c, const int *p) {
     a->src = last_of(a->src);
     a->hyper = last_of(a->hyper);
     a->y = last_of(a->y);
+    for (int i = 0; i < p[6]; i++) c->layers[i].update = last_update(c->layers[i].update);
     return p[0] > 1;
 }
 
@@ -185,7 +211,7 @@ const row decoder_rows[] = {
     {"token_attention", "prompts T C inner heads pe", 4e-12, 2e-5, token_cases, COUNT(token_cases), token_build, token_narrow, NULL},
     {"token_to_image", "prompts T C inner heads N shared B made", 4e-11, 6e-5, cross_cases, COUNT(cross_cases), to_image_build, to_image_narrow, NULL},
     {"image_to_token", "prompts T C inner heads N shared B made", 4e-12, 2e-5, cross_cases, COUNT(cross_cases), to_token_build, to_token_narrow, NULL},
-    {"upscale_masks", "prompts grid C C4 C8 masks", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow, NULL},
+    {"upscale_masks", "prompts grid C C4 C8 masks layers B T heads", 4e-12, 2e-5, upscale_cases, COUNT(upscale_cases), upscale_build, upscale_narrow, NULL},
     {"embed_mask", "prompts grid c1 c2 C B", 4e-12, 6e-5, /* a norm of three nearly equal channels magnifies */
       mask_cases, COUNT(mask_cases), mask_build, mask_narrow, NULL},
     {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL},

@@ -28,6 +28,7 @@ typedef struct check {
     pattern pattern;
     buffer buffers[MAX_BUFFERS];
     int count;
+    samc__up_layer layers[4]; /* what arguments point to */
     union {
 #define SAMC_OP(name) samc__##name##_args name;
 #include "kernels/ops_list.h"
