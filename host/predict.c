@@ -23,7 +23,7 @@ static json_t *rows_of(const samc__gpu *d, const samc__workload *load) {
             if (done[j] || strcmp(w->op, first->op) != 0 || strcmp(w->form, first->form) != 0) continue;
             double n = (double)w->calls, time = n * samc__roofline(d, w, &bound);
             if (time > longest) longest = time, of_longest = bound;
-            calls += w->calls, flops += n * w->flops, tensor += n * w->tensor, bytes += n * w->bytes, seconds += time;
+            calls += w->calls, flops += n * w->flops, tensor += n * w->tensor, bytes += n * (w->bytes + w->pass_bytes), seconds += time;
             done[j] = true;
         }
         if (calls > 0)
@@ -64,7 +64,8 @@ static long field(const char *name, const char *wanted) {
     values += 3;
     for (fields++; *fields != ')'; fields += strcspn(fields, " )"), fields += *fields == ' ') {
         char *end;
-        if (strncmp(fields, "cuBLASLt, ", 10) == 0) fields += 10;
+        const char *comma = strchr(fields, ','); /* "(cuBLASLt, m k n ...": the library is no field */
+        if (comma != NULL && comma < values) fields = comma + 2;
         long value = strtol(values, &end, 10);
         if (end == values) return -1;
         size_t length = strcspn(fields, " )");
@@ -80,10 +81,11 @@ static bool recorded_work(const json_t *item, samc__work *w) {
     *w = (samc__work){.op = text(item, "op"), .form = "", .calls = 1, .bytes = number(item, "bytes"), .launches = (int)json_array_size(json_object_get(item, "launches"))};
     if (strcmp(text(item, "status"), "failed") == 0 || !(number(item, "warm_us") > 0)) return false;
     if (strcmp(w->op, "attention_relpos") == 0) w->form = field(name, "window") > 0 ? "window" : "global";
-    if (strcmp(w->op, "linear") == 0) w->form = strstr(name, "(cuBLASLt") ? "cuBLASLt" : "own";
+    if (strcmp(w->op, "linear") == 0) w->form = strstr(name, "(cuBLASLt + GELU") ? "cuBLASLt + GELU" : strstr(name, "(cuBLASLt") ? "cuBLASLt" : "own";
+    if (strcmp(w->form, "cuBLASLt + GELU") == 0) w->pass_bytes = 4.0 * (double)field(name, "m") * (double)field(name, "n"), w->launches = 2;
     if (strcmp(w->op, "nms") == 0) w->steps = (int)((field(name, "count") + 31) / 32);
     if (w->launches == 0) w->launches = 1;
-    bool f32 = field(name, "type") == 0 || (strcmp(w->form, "cuBLASLt") == 0 && field(name, "in") == 0);
+    bool f32 = field(name, "type") == 0 || (strncmp(w->form, "cuBLASLt", 8) == 0 && field(name, "in") == 0);
     bool tensor = !f32 && samc__tensor_share(samc__gpu_named("a100"), w->op, w->form) > 0;
     *(tensor ? &w->tensor : &w->plain) = w->flops = number(item, "flops");
     return true;
@@ -137,12 +139,12 @@ static void print_errors(json_t *errors, const char *path) {
 /* Counts everything into one object. */
 static samc_status report(const samc__shapes *shapes, const char *model, const samc__gpu *d, json_t **out, samc_error *error) {
     static const int batches[] = {1, 8, 32};
-    samc__workload encode, one, decode = {0}, post = {0};
+    samc__workload encode, one, decode = {.capability = d->capability}, post = {.capability = d->capability};
     json_t *encoder = json_array();
     samc_status status = SAMC_OK;
     double best = 0, alone = 0;
     for (int i = 0; i < 3 && status == SAMC_OK; i++) {
-        encode = (samc__workload){0};
+        encode = (samc__workload){.capability = d->capability};
         status = samc__count_encode(shapes, batches[i], SAMC__AIM_WIDTH, SAMC__AIM_HEIGHT, &encode, error);
         double ms = 1e3 * samc__roofline_total(d, &encode) / batches[i];
         if (i == 0) one = encode, alone = ms;

@@ -9,7 +9,7 @@
 typedef struct samc__gpu {
     const char *name, *what;
     double tensor, plain, bandwidth; /* per second */
-    int sms;
+    int sms, capability; /* 90: sm_90 */
     double mma_sync; /* share of `tensor` that mma.sync can reach, from the loop mix */
 } samc__gpu;
 

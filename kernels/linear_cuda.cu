@@ -49,6 +49,37 @@ linear_any(const X *x, const W *w, int k, int64_t x_stride, int tiles_n, Finish 
         [&](int row, int at) { return column0 + row < f.n ? to_float(w[static_cast<size_t>(column0 + row) * static_cast<size_t>(k) + at]) : 0.0f; });
 }
 
+// ---- what cuBLASLt leaves to do -----------------------------------------------------------------------------------------------
+
+constexpr int kPassThreads = 128, kPassRows = 4; // a thread: 8 columns of four rows, for which it reads the bias once
+
+// y [m, 8 chunks], rows y_stride apart: y = gelu(y + bias) in place; bias [8 chunks] or NULL. grid.x: pieces of a row times blocks of rows.
+template <class T>
+SAMC_KERNEL(kPassThreads, 8)
+bias_gelu(T *y, const float *bias, int m, int chunks, int64_t y_stride) {
+    const int pieces = (chunks + kPassThreads - 1) / kPassThreads, block = static_cast<int>(blockIdx.x);
+    const int chunk = block % pieces * kPassThreads + static_cast<int>(threadIdx.x), row0 = block / pieces * kPassRows;
+    if (chunk >= chunks) return;
+    f32x4 added[2] = {{0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
+    if (bias != nullptr) added[0] = load4(bias + chunk * 8), added[1] = load4(bias + chunk * 8 + 4);
+    T *at = y + row0 * y_stride + chunk * 8;
+    u32x4 v[kPassRows];
+    SAMC_UNROLL
+    for (int r = 0; r < kPassRows; r++) // all loads before the first use
+        if (row0 + r < m) v[r] = *reinterpret_cast<const u32x4 *>(at + r * y_stride);
+    SAMC_UNROLL
+    for (int r = 0; r < kPassRows; r++) {
+        if (row0 + r >= m) break;
+        const float b[8] = {added[0].x, added[0].y, added[0].z, added[0].w, added[1].x, added[1].y, added[1].z, added[1].w};
+        SAMC_UNROLL
+        for (int i = 0; i < 4; i++) {
+            f32x2 pair = unpack2(v[r].at[i], T());
+            v[r].at[i] = pack2(gelu(pair.x + b[2 * i]), gelu(pair.y + b[2 * i + 1]), T());
+        }
+        *reinterpret_cast<u32x4 *>(at + r * y_stride) = v[r];
+    }
+}
+
 // ---- host -----------------------------------------------------------------------------------------------------------------
 
 static Finish finish_of(const samc__linear_args *a) {
@@ -93,6 +124,13 @@ template <class T> static const char *linear_run(const samc__cuda *cuda, const s
     return x_is_float ? run_any<float, T>(cuda, a) : run_any<T, T>(cuda, a);
 }
 
+template <class T> static const char *run_bias_gelu(const samc__cuda *cuda, samc__view y, int64_t y_stride, const float *bias) {
+    int64_t chunks = y.n[1] / 8;
+    Grid grid = {static_cast<unsigned>(tiles_of(chunks, kPassThreads) * tiles_of(y.n[0], kPassRows)), 1, 1};
+    return launch("bias_gelu", bias_gelu<T>, grid, kPassThreads, 0, cuda->stream, static_cast<T *>(y.data), bias, static_cast<int>(y.n[0]),
+                  static_cast<int>(chunks), y_stride);
+}
+
 // Whether copies and stores of whole vectors meet this tensor's rows.
 static bool rows_aligned(samc__view v, int64_t stride, int64_t elements) {
     return v.data == nullptr || (aligned16(v.data) && stride % elements == 0);
@@ -122,4 +160,15 @@ extern "C" samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__lin
                    rows_aligned(a->residual, n, 4) && rows_aligned(a->y, y_stride, 4);
     samc__linear_kernel kernel = samc__linear_cuda_kernel(m, n, k, a->x.dtype == SAMC__F32, aligned);
     return started(cuda, "linear", type == SAMC__F16 ? linear_run<f16>(cuda, a, kernel) : linear_run<bf16>(cuda, a, kernel));
+}
+
+extern "C" samc_status samc__bias_gelu_cuda(const samc__cuda *cuda, samc__view y, int64_t y_stride, samc__view b) {
+    using namespace samc;
+    if (y_stride == 0) y_stride = y.n[1];
+    SAMC_REQUIRE("linear", y.dtype == SAMC__F16 || y.dtype == SAMC__BF16);
+    SAMC_REQUIRE("linear", b.data == nullptr || b.dtype == SAMC__F32);
+    SAMC_REQUIRE("linear", y.n[1] % 8 == 0 && rows_aligned(y, y_stride, 8) && rows_aligned(b, 0, 8));
+    SAMC_REQUIRE("linear", y.n[0] <= INT32_MAX - kPassRows && y.n[1] <= INT32_MAX && tiles_of(y.n[1] / 8, kPassThreads) * tiles_of(y.n[0], kPassRows) <= INT32_MAX);
+    const float *bias = static_cast<const float *>(b.data);
+    return started(cuda, "linear", y.dtype == SAMC__F16 ? run_bias_gelu<f16>(cuda, y, y_stride, bias) : run_bias_gelu<bf16>(cuda, y, y_stride, bias));
 }

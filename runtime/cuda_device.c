@@ -22,6 +22,8 @@ samc_status samc__cuda_status(samc_error *error, cudaError_t code, const char *d
 
 bool samc__cuda_built(void) { return true; }
 
+static int capability_of(const struct cudaDeviceProp *p) { return p->major * 10 + p->minor; }
+
 /* The first device, if it can run samc. */
 static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
     int devices = 0;
@@ -38,7 +40,7 @@ static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
         snprintf(why, size, "%s", cudaGetErrorString(code));
         return false;
     }
-    if (properties->major * 10 + properties->minor >= LEAST_CAPABILITY) return true;
+    if (capability_of(properties) >= LEAST_CAPABILITY) return true;
     snprintf(why, size, "%.150s has compute capability %d.%d, samc needs %d.%d", properties->name, properties->major, properties->minor,
              LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
     return false;
@@ -66,6 +68,7 @@ samc_status samc__cuda_open(samc__cuda_device **out, samc_error *error) {
     if (d == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open the GPU");
     snprintf(d->name, sizeof d->name, "%s", p.name);
     d->multiprocessors = p.multiProcessorCount;
+    d->capability = capability_of(&p);
     *out = d;
     return SAMC_OK;
 }
@@ -78,6 +81,7 @@ void samc__cuda_close(samc__cuda_device *d) {
 
 void samc__cuda_table(samc__ops *ops) { samc__ops_cuda(ops); }
 size_t samc__cuda_weight_bytes(const samc__cuda_device *d) { return d->weight_bytes; }
+int samc__cuda_capability(const samc__cuda_device *d) { return d == NULL ? 0 : d->capability; }
 
 /* ---- Weights ----------------------------------------------------------------------------------------------------------- */
 

@@ -43,6 +43,7 @@ typedef struct image_buffer {
 
 struct samc__cuda_session {
     samc_error *error;
+    int capability; /* of the device */
     lane encode, decode;
     cudaStream_t upload, download;
     slot up[SLOTS], down[SLOTS];
@@ -237,7 +238,7 @@ static const samc__place place_cuda = {false, allocate, release, upload, downloa
 
 static samc_status open_lane(lane *l, samc__cuda_session *s, const samc__lane_plan *plan) {
     l->session = s;
-    l->cuda = (samc__cuda){.error = s->error, .reserve = reserve};
+    l->cuda = (samc__cuda){.error = s->error, .capability = s->capability, .reserve = reserve};
     SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&l->cuda.stream, cudaStreamNonBlocking), "when a stream was made");
     SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&l->reached, cudaEventDisableTiming), "when an event was made");
     SAMC__TRY(samc__libraries_open(&l->cuda.libraries, s->error));
@@ -305,13 +306,13 @@ void samc__cuda_session_close(samc__cuda_session *s) {
 
 samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
                                     int *prompts, samc__cuda_session **out) {
-    (void)device;
     for (;; *prompts /= 2) {
         samc__session_plan plan;
         SAMC__TRY(samc__plan_session(model, *prompts, &plan, exec->error));
         samc__cuda_session *s = calloc(1, sizeof *s);
         if (s == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
         s->error = exec->error;
+        s->capability = samc__cuda_capability(device);
         samc_status status = open_all(s, &plan);
         if (status == SAMC_OK) {
             exec->place = encoder->place = &place_cuda;

@@ -79,8 +79,11 @@ SIMPLE(mask_rle, 3)
 SIMPLE(small_regions, 1)
 
 static void linear_kernel(const samc__linear_args *a, samc__work *w) {
-    w->form = samc__linear_cuda_choice(a) == SAMC__LINEAR_OWN ? "own" : "cuBLASLt";
+    static const char *const forms[] = {[SAMC__LINEAR_OWN] = "own", [SAMC__LINEAR_CUBLASLT] = "cuBLASLt", [SAMC__LINEAR_CUBLASLT_GELU] = "cuBLASLt + GELU"};
+    samc__linear_choice choice = samc__linear_cuda_choice(a, w->capability);
+    w->form = forms[choice];
     w->tensor = w->flops;
+    if (choice == SAMC__LINEAR_CUBLASLT_GELU) w->launches = 2, w->pass_bytes = 2 * of(a->y);
     w->plain = a->act == SAMC__ACT_GELU ? GELU_FLOPS * (double)a->x.n[0] * (double)a->p.w.n[0] : 0.0;
 }
 /* Windows reach over the grid's edge: their pads are keys, and queries whose results are dropped. */
@@ -125,7 +128,7 @@ static samc_status note(const samc__exec *exec, const samc__work *work) {
     for (int i = 0; i < load->rows; i++) {
         samc__work *w = &load->row[i];
         if (strcmp(w->op, work->op) != 0 || strcmp(w->form, work->form) != 0 || w->flops != work->flops || w->tensor != work->tensor ||
-            w->plain != work->plain || w->bytes != work->bytes) continue;
+            w->plain != work->plain || w->bytes != work->bytes) continue; /* pass_bytes follow from these */
         w->calls++;
         return SAMC_OK;
     }
@@ -136,7 +139,8 @@ static samc_status note(const samc__exec *exec, const samc__work *work) {
 
 #define SAMC_OP(name)                                                                                                 \
     static samc_status count_##name(const samc__exec *exec, const samc__##name##_args *args) {                        \
-        samc__work work = {.op = #name, .form = "", .calls = 1, .flops = samc__##name##_flops(args), .bytes = name##_bytes(args), .launches = 1}; \
+        samc__work work = {.op = #name, .form = "", .calls = 1, .flops = samc__##name##_flops(args), .bytes = name##_bytes(args), .launches = 1,                 \
+                           .capability = ((const counter *)exec)->load->capability};                                  \
         name##_kernel(args, &work);                                                                                   \
         return note(exec, &work);                                                                                     \
     }

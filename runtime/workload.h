@@ -8,17 +8,20 @@
 /* Calls of one operator with one shape. Counts are of one call. */
 typedef struct samc__work {
     const char *op;      /* as in kernels/ops_list.h */
-    const char *form;    /* which of its kernels: "cuBLASLt", "own"; "global", "window"; else "" */
+    const char *form;    /* which of its kernels: "cuBLASLt", "cuBLASLt + GELU", "own"; "global", "window"; else "" */
     long long calls;
     double flops;        /* the operator's own count, x_flops() */
     double tensor;       /* floating point operations that the CUDA kernel does on tensor cores; folding makes them differ from flops */
     double plain;        /* the same outside them, where they may bound it */
     double bytes;        /* every argument read or written once; scratch is not counted */
+    double pass_bytes;   /* moved by a second pass over the result, when the rest is done */
     int launches, steps; /* kernels, and steps of a walk that one block takes alone */
+    int capability;      /* the workload's */
 } samc__work;
 
 enum { SAMC__MOST_WORK = 96 };
 typedef struct samc__workload {
+    int capability; /* of the GPU, 90 for 9.0: some kernels are chosen by it */
     int rows;
     samc__work row[SAMC__MOST_WORK];
 } samc__workload;
@@ -30,7 +33,7 @@ void samc__shapes_close(samc__shapes *shapes);
 struct samc__config; /* weights/manifest.h */
 const struct samc__config *samc__shapes_config(const samc__shapes *shapes);
 
-/* Each adds to `load` (begin with {0}); activations are bf16. `images` is 1 to 64, prompts are of one point each. */
+/* Each adds to `load` (begin with {0}, or with a capability); activations are bf16. `images` is 1 to 64, prompts are of one point each. */
 samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load, samc_error *error);
 samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__workload *load, samc_error *error);
 /* Statistics of masks in the image's size, then their bits, run lengths, suppression, as if every mask of every prompt passed every filter. */

@@ -140,23 +140,41 @@ static samc__linear_args product(int64_t m, int64_t n, int64_t k, samc__dtype in
 
 Test(linear_choice, cublaslt_only_where_its_epilogue_is_the_layer) {
     samc__linear_args a = product(4096, 768, 3072, SAMC__BF16, SAMC__F32);
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_CUBLASLT);
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_CUBLASLT);
     a.act = SAMC__ACT_RELU;
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "the residual comes after the ReLU");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "the residual comes after the ReLU");
     a.residual.data = NULL;
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_CUBLASLT);
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_CUBLASLT);
     a.act = SAMC__ACT_GELU;
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "its GELU is another");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "its GELU is another");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "a pass over 16 bits, not over f32");
     a = product(4096, 2304, 768, SAMC__F16, SAMC__F16);
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_CUBLASLT);
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_CUBLASLT);
     a.b_of_y.data = NULL;
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "no bias of y's type");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "no bias of y's type");
     a = product(4096, 768, 768, SAMC__BF16, SAMC__BF16);
     a.x.dtype = SAMC__F32;
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "rows of another type than the weight");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "rows of another type than the weight");
     a = product(448, 256, 256, SAMC__BF16, SAMC__F32);
     a.x_stride = 257;
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "rows that are not aligned");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "rows that are not aligned");
     a = product(7, 256, 2048, SAMC__BF16, SAMC__F32);
-    cr_expect_eq(samc__linear_cuda_choice(&a), SAMC__LINEAR_OWN, "few rows");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "few rows");
+}
+
+Test(linear_choice, gelu_by_what_the_table_says_of_a_gpu) {
+    samc__linear_args a = product(4096, 5120, 1280, SAMC__BF16, SAMC__BF16);
+    a.act = SAMC__ACT_GELU;
+    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "the residual comes after the GELU");
+    a.residual.data = NULL;
+    a.b_of_y.data = NULL;
+    a.p.b.dtype = SAMC__F32;
+    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_CUBLASLT_GELU, "the pass adds a bias in f32");
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN);
+    cr_expect_eq(samc__linear_cuda_choice(&a, 0), SAMC__LINEAR_OWN, "no GPU in particular");
+    a.p.w.n[0] = 5116;
+    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "rows that are not whole vectors");
+    a = product(7, 5120, 1280, SAMC__BF16, SAMC__BF16);
+    a.act = SAMC__ACT_GELU, a.residual.data = NULL;
+    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "few rows");
 }

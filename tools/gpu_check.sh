@@ -131,6 +131,7 @@ compile_all() {
         done
         if [ $libraries = 1 ]; then
             echo "$compile_c $libraries_include -c kernels/cuda/libraries.c -o $build/libraries.o"
+            echo "$compile_cuda -USAMC_GPU_CHECK -c kernels/linear_cuda.cu -o $build/linear_direct.o" # bias and GELU behind cuBLASLt
             for file in tests/gpu/libraries_test.cc $([ $rehearse = 1 ] && echo tests/emu/cuda_twin.cc tests/emu/library_twins.cc); do
                 echo "${compile_cxx/-Itests\/gpu\/twin/} $libraries_include -c $file -o $build/$(basename "$file" .cc).o"
             done
@@ -149,7 +150,7 @@ compile_all() {
             { echo "no check of $name"; missing=1; }
     done
     if [ $libraries = 1 ]; then
-        $link -o "$build/libraries_test" "$build"/{libraries_test,libraries,emu_test,emu,warp}.o "$build/libref.a" $libraries_link -lm ||
+        $link -o "$build/libraries_test" "$build"/{libraries_test,libraries,linear_direct,emu_test,emu,warp}.o "$build/libref.a" $libraries_link -lm ||
             { echo "no check of cuBLASLt and cuDNN"; missing=1; }
     fi
     return $missing

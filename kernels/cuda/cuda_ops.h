@@ -33,6 +33,7 @@ typedef struct samc__cuda {
     void *scratch;              /* device memory for one call, at least what the operator's _scratch() says; 256-byte aligned */
     size_t scratch_bytes;
     samc_error *error;
+    int capability; /* ten times the compute capability: 90 for 9.0 */
     struct samc__libraries *libraries; /* cuBLASLt and, where the build has it, cuDNN, kernels/cuda/libraries.h */
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
@@ -77,6 +78,9 @@ samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);
 
 /* w f32, f16 or bf16 (A); x, y and the residual each f32 or A; the bias f32. x f32 meets a 16-bit w rounded to it. */
 samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *args);
+
+/* y = gelu(y + b) in place. y [m, n] f16 or bf16, rows y_stride apart (0: n), n and y_stride multiples of 8; b [n] f32 or absent (data NULL). */
+samc_status samc__bias_gelu_cuda(const samc__cuda *cuda, samc__view y, int64_t y_stride, samc__view b);
 
 /* Which kernel serves y [m, n] = x [m, k] . w [n, k]^T with a 16-bit w; a pure function. `aligned`: every pointer to 16 bytes, rows of
  * x and w to 8 elements, of the others to 4. The order of a sum depends on n, k and the type of x, never on m: no result depends on

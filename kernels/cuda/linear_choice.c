@@ -1,4 +1,4 @@
-/* The switch between cuBLASLt and samc's kernel. */
+/* The switch between cuBLASLt and samc's kernels. */
 #include "kernels/cuda/linear_choice.h"
 
 enum {
@@ -7,16 +7,50 @@ enum {
     FEWEST_COLUMNS = 64, /* below these the launch costs more than the product, and the decoder's token rows are f32 anyway */
 };
 
+/* Who computes act(x w + b) with the erf GELU, which cuBLASLt's epilogues lack, from a capability on: the last row that a GPU reaches.
+ * README.md of kernels/ has the arithmetic; a recorded run on hardware decides, and changes this table. */
+static const struct {
+    int capability;
+    samc__linear_choice by;
+} gelu_from[] = {
+    {0, SAMC__LINEAR_OWN},           /* mma.sync runs at the tensor cores' peak: one pass is less than a product and a pass */
+    {90, SAMC__LINEAR_CUBLASLT_GELU} /* mma.sync stops at 63 % of it: the pass costs less than what cuBLASLt saves */
+};
+
+static samc__linear_choice gelu_by(int capability) {
+    samc__linear_choice by = SAMC__LINEAR_OWN;
+    for (size_t i = 0; i < sizeof gelu_from / sizeof *gelu_from; i++)
+        if (capability >= gelu_from[i].capability) by = gelu_from[i].by;
+    return by;
+}
+
+samc__linear_args samc__linear_without_gelu(const samc__linear_args *a) {
+    samc__linear_args product = *a;
+    product.p.b.data = product.b_of_y.data = NULL;
+    product.act = SAMC__ACT_NONE;
+    return product;
+}
+
 samc__view samc__linear_cublas_bias(const samc__linear_args *a) { return a->p.b.dtype == a->y.dtype ? a->p.b : a->b_of_y; }
 
 static bool aligned(samc__view v, int64_t stride) {
     return (uintptr_t)v.data % ALIGNMENT == 0 && (size_t)stride * samc__dtype_size(v.dtype) % ALIGNMENT == 0;
 }
 
-samc__linear_choice samc__linear_cuda_choice(const samc__linear_args *a) {
+/* Whether the GELU may be a pass of its own over y: 16 bits, and no residual behind it. */
+static bool gelu_can_follow(const samc__linear_args *a) {
+    return a->y.dtype != SAMC__F32 && a->y.dtype == a->x.dtype && a->residual.data == NULL && a->p.w.n[0] % 8 == 0 &&
+           (a->p.b.data == NULL || (uintptr_t)a->p.b.data % ALIGNMENT == 0);
+}
+
+samc__linear_choice samc__linear_cuda_choice(const samc__linear_args *a, int capability) {
+    if (a->act == SAMC__ACT_GELU) {
+        if (gelu_by(capability) == SAMC__LINEAR_OWN || !gelu_can_follow(a)) return SAMC__LINEAR_OWN;
+        samc__linear_args product = samc__linear_without_gelu(a);
+        return samc__linear_cuda_choice(&product, capability) == SAMC__LINEAR_OWN ? SAMC__LINEAR_OWN : gelu_by(capability);
+    }
     int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0];
     samc__view bias = samc__linear_cublas_bias(a);
-    if (a->act == SAMC__ACT_GELU) return SAMC__LINEAR_OWN; /* cuBLASLt's is the tanh approximation, SAM's is erf */
     if (a->act == SAMC__ACT_RELU && a->residual.data != NULL) return SAMC__LINEAR_OWN; /* it would add the residual first */
     if (a->x.dtype != a->p.w.dtype) return SAMC__LINEAR_OWN;
     if (a->y.dtype != a->x.dtype && a->y.dtype != SAMC__F32) return SAMC__LINEAR_OWN;

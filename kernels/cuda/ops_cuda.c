@@ -39,13 +39,17 @@ const char *samc__ops_cuda_missing(void) {
 #undef SAMC_OP
 
 static samc_status run_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
-    if (samc__linear_cuda_choice(args) == SAMC__LINEAR_OWN) return run_linear(exec, args);
+    samc__linear_choice choice = samc__linear_cuda_choice(args, exec->cuda->capability);
+    if (choice == SAMC__LINEAR_OWN) return run_linear(exec, args);
     SAMC__TRY(exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH));
-    return samc__linear_cublas(exec->cuda, args);
+    if (choice == SAMC__LINEAR_CUBLASLT) return samc__linear_cublas(exec->cuda, args);
+    samc__linear_args product = samc__linear_without_gelu(args);
+    SAMC__TRY(samc__linear_cublas(exec->cuda, &product));
+    return samc__bias_gelu_cuda(exec->cuda, args->y, args->y_stride, args->p.b);
 }
 
 static samc_status plan_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
-    if (samc__linear_cuda_choice(args) == SAMC__LINEAR_OWN) return plan_linear(exec, args);
+    if (samc__linear_cuda_choice(args, exec->cuda->capability) == SAMC__LINEAR_OWN) return plan_linear(exec, args);
     return exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH);
 }
 

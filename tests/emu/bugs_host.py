@@ -40,5 +40,6 @@ BUGS = {
     "cuDNN multiplies f32 as TF32": ("kernels/cuda/libraries.c", "type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH", "CUDNN_TENSOR_OP_MATH", "engine_test"),
     "cuDNN's handle is on no stream": ("kernels/cuda/libraries.c", "    return cudnnSetStream(*handle, cuda->stream);\n", "    return CUDNN_STATUS_SUCCESS;\n", "engine_test"),
     "cuDNN is given rows of any length": ("kernels/cuda/conv3x3_choice.c", " && (size_t)channels * samc__dtype_size(v.dtype) % ALIGNMENT == 0", " && channels > 0", "session_test"),
+    "the bias is added before the pass and in it": ("kernels/cuda/linear_choice.c", "    product.p.b.data = product.b_of_y.data = NULL;\n", "", "engine_test"),
     "an algorithm of another product is used": ("kernels/cuda/libraries.c", "memcmp(&l->plan[i].of, p, sizeof *p) == 0", "l->plan[i].of.k == p->k", "engine_test"),
 }

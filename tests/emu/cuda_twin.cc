@@ -347,7 +347,7 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     if (device != 0) return result(cudaErrorInvalidValue);
-    *p = {"emulated device", size_t(twin().set.memory), 8, 0, 108};
+    *p = {"emulated device", size_t(twin().set.memory), twin().set.seed % 2 ? 8 : 9, 0, 108}; // Ampere or Hopper: kernels are chosen by it
     return result(cudaSuccess);
 }
 cudaError_t cudaDriverGetVersion(int *version) {

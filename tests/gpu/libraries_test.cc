@@ -121,7 +121,8 @@ struct Layer {
 static void linear(Run &run, const Layer &l) {
     Random random = {11};
     Tensor x(l.in, size_t(l.m) * size_t(l.k), &random, 1.0f), w(l.in, size_t(l.n) * size_t(l.k), &random, 1.0f / std::sqrt(float(l.k)));
-    Tensor b(l.out, size_t(l.n), &random, 0.5f), residual(l.out, size_t(l.residual ? l.residual : 1) * size_t(l.n), &random, 1.0f);
+    const bool gelu = l.act == SAMC__ACT_GELU; // a second pass, which adds the bias in f32
+    Tensor b(gelu ? SAMC__F32 : l.out, size_t(l.n), &random, 0.5f), residual(l.out, size_t(l.residual ? l.residual : 1) * size_t(l.n), &random, 1.0f);
     Tensor y(l.out, size_t(l.m) * size_t(l.n), nullptr, 0);
     samc__linear_args host = {}, args = {};
     host.x = x.on_host(samc__view2(nullptr, l.m, l.k));
@@ -139,11 +140,17 @@ static void linear(Run &run, const Layer &l) {
         host.residual = residual.on_host(samc__view2(nullptr, l.residual, l.n));
         args.residual = residual.view(host.residual);
     }
-    std::string name = "(cuBLASLt, m k n in out bias residual act) =";
+    std::string name = gelu ? "(cuBLASLt + GELU, m k n in out bias residual act) =" : "(cuBLASLt, m k n in out bias residual act) =";
     for (int v : {l.m, l.k, l.n, int(l.in), int(l.out), int(l.bias), l.residual, int(l.act)}) name += " " + std::to_string(v);
-    if (samc__linear_cuda_choice(&args) != SAMC__LINEAR_CUBLASLT) return run.finish("linear", name, "", "is not cuBLASLt's");
+    if (samc__linear_cuda_choice(&args, 90) != (gelu ? SAMC__LINEAR_CUBLASLT_GELU : SAMC__LINEAR_CUBLASLT))
+        return run.finish("linear", name, "", "is not cuBLASLt's");
     if (samc__linear_ref(&emu_test::reference, &host) != SAMC_OK) stop("linear", "the reference failed");
-    run("linear", name, y, samc__linear_flops(&host), [&] { return samc__linear_cublas(&run.cuda, &args); });
+    if (!gelu) return run("linear", name, y, samc__linear_flops(&host), [&] { return samc__linear_cublas(&run.cuda, &args); });
+    samc__linear_args product = samc__linear_without_gelu(&args);
+    run("linear", name, y, samc__linear_flops(&host), [&] {
+        samc_status status = samc__linear_cublas(&run.cuda, &product);
+        return status == SAMC_OK ? samc__bias_gelu_cuda(&run.cuda, args.y, 0, args.p.b) : status;
+    });
 }
 
 #ifdef SAMC_WITH_CUDNN
@@ -185,13 +192,14 @@ int main(int argc, char **argv) {
     require(cudaMalloc(&run.cuda.scratch, run.cuda.scratch_bytes), "device memory");
     if (samc__libraries_open(&run.cuda.libraries, &last_error) != SAMC_OK) stop("libraries", last_error.message);
     const samc__dtype f32 = SAMC__F32, f16 = SAMC__F16, bf16 = SAMC__BF16;
-    const samc__act none = SAMC__ACT_NONE, relu = SAMC__ACT_RELU;
+    const samc__act none = SAMC__ACT_NONE, relu = SAMC__ACT_RELU, gelu = SAMC__ACT_GELU;
     for (samc__dtype type : {f32, f16, bf16}) {
         linear(run, {128, 64, 64, type, type, true, 0, none});
         linear(run, {256, 64, 128, type, f32, true, 256, none});
         linear(run, {384, 128, 64, type, f32, true, 128, none}); // the position table of a batch of three
         linear(run, {192, 128, 96, type, type, true, 0, relu});
         linear(run, {128, 64, 64, type, type, false, 0, none});
+        if (type != f32) linear(run, {192, 64, 96, type, type, true, 0, gelu});
 #ifdef SAMC_WITH_CUDNN
         conv3x3(run, 2, 8, 32, type);
 #endif
@@ -201,6 +209,7 @@ int main(int argc, char **argv) {
         linear(run, {4096, 768, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 3072, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 768, 256, bf16, bf16, false, 0, none});
+        for (int width : {768, 1024, 1280}) linear(run, {4096, width, 4 * width, bf16, bf16, true, 0, gelu}); // and of its larger kin
 #ifdef SAMC_WITH_CUDNN
         for (samc__dtype type : {bf16, f16, f32}) conv3x3(run, 1, 64, 256, type);
 #endif

@@ -18,6 +18,8 @@ BUGS = {
     "rows beyond the last are stored": (STEP, "if (row + i * 16 + r < f.m && column", "if (column"),
     "residual's rows do not repeat": (STEP, "static_cast<size_t>(row % f.residual_rows)", "static_cast<size_t>(row)"),
     "activation after the residual": (STEP, "v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};", "v = {v.x + r.x, activate(v.y + r.y, f.act, gelu), v.z + r.z, v.w + r.w};"),
+    "the pass adds the bias of other columns": (KERNEL, "added[1] = load4(bias + chunk * 8 + 4);", "added[1] = load4(bias + chunk * 8);"),
+    "the pass leaves out the last rows": (KERNEL, "if (row0 + r >= m) break;", "if (row0 + kPassRows > m) break;"),
     "general kernel: stage overwritten": (PLAIN, "__syncthreads(); // everyone has left the stage", "// everyone has left the stage"),
     "general kernel: columns beyond the last are stored": (PLAIN, "if (row >= f.m || column >= f.n) continue;", "if (row >= f.m) continue;"),
 }
