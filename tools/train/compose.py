@@ -12,6 +12,7 @@ kinds of sample
   photo        a photograph with the masks of its region hierarchy (noisy)
   photo+paste  the same with 1-3 pasted objects (exact) on top
   cells        a crop of a microscope picture with its instances (exact)
+  human        a crop of a photograph with the masks that people drew; a third also get pasted objects
 """
 import argparse
 import glob
@@ -260,6 +261,30 @@ class Composer:
         masks.append((Scene.row(0), .3))
         return self.finish(p, img.astype(np.float32)), leaf, masks, 3
 
+    def human(self, p):
+        """A crop around one of the masks, from the whole picture to a third of its sides."""
+        row = self.assets.draw_row("human", p.rng)
+        im, masks = self.assets.pixels(row), row["masks"]
+        h, w = im.shape[:2]
+        share = np.bincount(im[..., 3].ravel(), minlength=LEAVES) / (h * w)
+        weight = np.array([w_ * min(share[m].sum(), .1) for m, w_ in masks])
+        m = np.isin(im[..., 3], masks[p.rng.choice(len(masks), p=weight / weight.sum())][0])
+        i = p.rng.choice(np.flatnonzero(m))
+        f, asp = 1. if p.chance(.3) else np.exp(p.u(np.log(.35), 0)), np.exp(p.u(-.25, .25))
+        side = min(h, w) * f
+        ch, cw = (h, w) if f == 1 and p.chance(.5) else (int(min(h, side * asp)), int(min(w, side / asp)))
+        y, x = (int(np.clip(c - s * p.u(.2, .8), 0, n - s)) for c, s, n in ((i // w, ch, h), (i % w, cw, w)))
+        c = im[y:y + ch, x:x + cw]
+        if p.chance(.5):
+            c = c[:, ::-1]
+        img = cv2.resize(np.ascontiguousarray(c[..., :3]), (SIDE, SIDE), interpolation=cv2.INTER_AREA if ch > SIDE else cv2.INTER_LINEAR)
+        leaf = cv2.resize(np.ascontiguousarray(c[..., 3]), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+        sc = Scene(img, leaf, [(Scene.row(*ls), wt) for ls, wt in masks])
+        if p.chance(.67):
+            return img if p.chance(.5) else self.finish(p, sc.img), leaf, sc.masks, 5
+        self.add_objects(p, sc, int(p.rng.integers(1, 3)))
+        return self.finish(p, sc.img), sc.leaf, sc.masks, 5
+
     def finish(self, p, img):
         """What a camera and a file format do to a picture."""
         if p.chance(.3):                            # light falls off across the scene
@@ -275,12 +300,14 @@ class Composer:
         return img
 
     def record(self, rng, mix):
-        """One sample as a pool record; mix = (photo share, cells share)."""
+        """One sample as a pool record; mix = shares of photographs, cells, photographs with human masks."""
         p = Painter(self.assets, rng)
         while True:
-            r = rng.random()
-            img, leaf, masks, kind = (self.photo(p) if r < mix[0] else self.cells(p) if r < mix[0] + mix[1] and
-                                      "cells" in self.assets.rows else self.composite(p))
+            r, ends = rng.random(), np.cumsum(mix)
+            make = self.photo if r < ends[0] else self.cells if r < ends[1] else self.human if r < ends[2] else self.composite
+            if make.__name__ in ("cells", "human") and make.__name__ not in self.assets.rows:
+                make = self.composite
+            img, leaf, masks, kind = make(p)
             cnt = np.bincount(leaf.ravel(), minlength=LEAVES)
             masks = [(m, w) for m, w in masks if SMALLEST * AREA < cnt[m].sum() < .8 * AREA]
             if masks:
@@ -321,6 +348,7 @@ def main():
     ap.add_argument("--lanes", type=int, default=1, help="number of workers")
     ap.add_argument("--photos", type=float, default=.34, help="share of photographs with region hierarchies")
     ap.add_argument("--cells", type=float, default=.03, help="share of microscope pictures")
+    ap.add_argument("--human", type=float, default=.25, help="share of photographs with human masks")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--until", type=float, default=0, help="stop at this unix time")
     ap.add_argument("--pause", type=float, default=0, help="seconds to rest after each shard, to leave the processor to the training")
@@ -336,7 +364,7 @@ def main():
                 k += a.lanes
                 continue
             t = time.time()
-            rec, bad = make_shard(composer, a.seed, k, (a.photos, a.cells))
+            rec, bad = make_shard(composer, a.seed, k, (a.photos, a.cells, a.human))
             write_shard(path, rec)
             print(f"shard {k} {time.time() - t:.1f} s, {bad} failed draws", flush=True)
             have = sorted(glob.glob(os.path.join(a.out, "shard-*.bin")))

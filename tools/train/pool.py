@@ -16,7 +16,7 @@ RECORD = np.dtype([("img", "u1", (SIDE, SIDE, 3)),      # RGB
                    ("mem", "?", (MASKS, LEAVES)),       # mask x leaf
                    ("wt", "f4", (MASKS,)),              # sampling weight, 0 = no mask
                    ("kind", "u1"), ("pad", "u1", (3,))])
-KINDS = ("composite", "photo", "photo+paste", "cells", "selftrain")
+KINDS = ("composite", "photo", "photo+paste", "cells", "selftrain", "human")
 
 
 class Assets:
@@ -46,9 +46,11 @@ class Assets:
     def pixels(self, r):
         return self.data[r["offset"]:r["offset"] + r["h"] * r["w"] * r["c"]].reshape(r["h"], r["w"], r["c"])
 
+    def draw_row(self, kind, rng):
+        return self.rows[kind][rng.choice(len(self.rows[kind]), p=self.prob[kind])]
+
     def draw(self, kind, rng):
-        rs = self.rows[kind]
-        return self.pixels(rs[rng.choice(len(rs), p=self.prob[kind])])
+        return self.pixels(self.draw_row(kind, rng))
 
 
 def write_shard(path, records):

