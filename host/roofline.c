@@ -1,6 +1,7 @@
-/* One call takes max(tensor flops / (tensor peak x share), plain flops / (fp32 peak x share), bytes / (bandwidth x share)), then the bytes
- * of a second pass where it makes one, plus what its launches cost and, for nms, the walk of one block. Shares of attention are the static loop mix (tests/emu/budget/loop_mix.md: mma.sync
- * reaches 63 % of a Hopper's peak) times an assumption; all others are assumptions, listed below and printed with every prediction. */
+/* One call takes max(tensor flops / (tensor peak x share), plain flops / (fp32 peak x share), bytes / (bandwidth x share)), then the
+ * bytes of a second pass where it makes one, plus what its launches cost and, for nms, the walk of one block. Shares of attention are the
+ * static loop mix (tests/emu/budget/loop_mix.md: mma.sync reaches 63 % of a Hopper's peak) times an assumption; all others are
+ * assumptions, listed below and printed with every prediction. */
 #include "host/roofline.h"
 
 #include <math.h>
