@@ -24,6 +24,9 @@ REPOSITORIES = {
     "developer0hye/COCO128": ("annotations/instances_train2017.json",),
     "jiangkx/ATSS": ("data/coco/annotations/instances_train2017.json",),
     "lizhogn/tiny_coco_dataset": ("tiny_coco/annotations/instances_train2017.json", "tiny_coco/annotations/instances_val2017.json"),
+    "Deci-AI/super-gradients": ("tests/data/tinycoco/annotations/instances_train2017.json",
+                                "tests/data/pose_minicoco/annotations/person_keypoints_train2017.json",
+                                "tests/data/pose_minicoco/annotations/person_keypoints_val2017.json"),
     "lightly-ai/coco128_yolo": ("panoptic_segmentation/annotations/panoptic_train2017.json",
                                 "panoptic_segmentation/annotations/panoptic_val2017.json"),
 }
@@ -53,7 +56,8 @@ def leaves(masks):
 
 
 def read_coco(gits):
-    """gits {OWNER/NAME: git directory} -> yield (repository, licence, file name, h x w x 4: RGB and leaf, masks)"""
+    """gits {OWNER/NAME: git directory} -> yield (repository, licence, file name, its address on Flickr,
+    h x w x 4: RGB and leaf, masks [[leaves, weight]])"""
     pictures, info, things, panoptic = {}, {}, {}, {}
     for name in (n for n in REPOSITORIES if n in gits):
         repo = gits[name]
@@ -102,4 +106,4 @@ def read_coco(gits):
             continue
         leaf, rows = leaves(masks)
         if leaf is not None:
-            yield name, FREE[info[file]["license"]][1], file, np.dstack([im[..., ::-1], leaf]), rows
+            yield name, FREE[info[file]["license"]][1], file, info[file]["flickr_url"], np.dstack([im[..., ::-1], leaf]), rows

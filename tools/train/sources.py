@@ -10,6 +10,7 @@ repositories (rows `git`, and those of coco.py). Outputs in --out:
     assets.u8      the pixels of all assets one after another (uint8, row-major h x w x c)
     index.json     one row per asset: kind, source, licence, name, offset, h, w, c, weight, split
     manifest.json  counts per source, kind and licence: the data table of the model card
+    origins.tsv    name, licence and address of every picture that has an author to name
 
 Kinds: photo  h x w x 3 RGB           (real photographs; drawn wallpapers have a small weight)
        cut    h x w x 5 RGBA + parts  (cut-out with alpha; plane 5 numbers its flat-coloured parts)
@@ -238,6 +239,8 @@ class Pack:
             json.dump(self.rows, f)
         with open(os.path.join(self.out, "manifest.json"), "w") as f:
             json.dump(man, f, indent=1, sort_keys=True)
+        with open(os.path.join(self.out, "origins.tsv"), "w") as f:
+            f.writelines(f"{r['name']}\t{r['licence']}\t{r['origin']}\n" for r in self.rows if "origin" in r)
         for s, v in sorted(man.items()):
             print(f"{s:45s} {v['kinds']}  {v['licence']}")
 
@@ -352,11 +355,11 @@ def main():
         for key, im in read_cells(gits[name]):
             pack.add("cells", name, "CC0-1.0", key, im)
     # photographs with human masks: those with more and larger objects are drawn more often
-    for name, law, file, im, masks in coco.read_coco(gits):
+    for name, law, file, origin, im, masks in coco.read_coco(gits):
         share = np.bincount(im[..., 3].ravel(), minlength=256) / im[..., 3].size
         weight = min(sum(share[m].sum() > .01 for m, _ in masks), 8) ** .5
         if weight:
-            pack.add("human", name, law, file, im, weight, masks=masks)
+            pack.add("human", name, law, file, im, weight, masks=masks, origin=origin)
     pack.close()
 
 
