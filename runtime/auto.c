@@ -51,6 +51,45 @@ static samc__crop crop_box(const samc__generator *g, int layer, int index) {
     return (samc__crop){x0, y0, x1, y1, layer};
 }
 
+/* Images that go through the encoder together. */
+typedef struct samc__group {
+    const samc_image *images; /* [count], at most the session's encode_most */
+    int count;
+    int place;      /* of the first one's embedding among the session's */
+    bool encoded;
+    double seconds; /* that encoding took; on a device, that starting it took */
+} samc__group;
+
+static samc_status encode_group(samc_session *s, samc__group *group) {
+    double start = samc__seconds();
+    SAMC__TRY(samc__session_encode(s, group->images, group->count, group->place));
+    group->encoded = true;
+    group->seconds = samc__seconds() - start;
+    return SAMC_OK;
+}
+
+/* Encodes a group in its turn, unless that was done ahead, and lets prompts have it. */
+static samc_status encode_in_turn(samc_session *s, samc__group *group) {
+    if (!group->encoded) {
+        SAMC__TRY(samc__session_meet(s));
+        SAMC__TRY(encode_group(s, group));
+    }
+    return samc__session_meet(s);
+}
+
+/* Once points are on their way the host would only wait for their masks: it starts the images after this one. Where that fails it is
+ * tried again, and told of, in their turn. Returns the seconds that it took. */
+static double encode_ahead(samc__generator *g) {
+    samc__group *next = g->ahead;
+    double start = samc__seconds();
+    if (next == NULL) return 0.0;
+    g->ahead = NULL;
+    samc_status status = encode_group(g->s, next);
+    if (status == SAMC_OUT_OF_MEMORY) samc__session_one_group(g->s);
+    if (status != SAMC_OK) g->s->error = (samc_error){0};
+    return samc__seconds() - start;
+}
+
 /* The host's side of a batch of points. */
 typedef struct point_batch {
     double *xy;                   /* [batch, 2] pixels of the crop */
@@ -90,6 +129,7 @@ static samc_status process_points(samc__generator *g, const samc__crop *c, const
     double start = samc__seconds();
     if (atomic_exchange(&g->s->stop, false)) return samc__fail(&g->s->error, SAMC_STOPPED, "automatic masks were stopped on request");
     SAMC__TRY(decode_points(g, geometry, image, n, b));
+    start += encode_ahead(g);
     const float *iou = samc__read(exec, g->iou, (size_t)(n * g->masks) * sizeof *iou);
     if (iou == NULL) return g->s->error.status;
     double decoded = samc__seconds();
@@ -150,13 +190,6 @@ static samc_status process_crop(samc__generator *g, const samc__crop *c, int ima
     return status;
 }
 
-/* Embeddings of `n` images, at most samc__encode_batch(), into the session's first images. */
-static samc_status encode_together(samc_session *s, const samc_image *images, int n) {
-    for (int j = 0; j < n; j++) s->images[j].geometry = samc__geometry_of(s->model->config.img_size, images[j].width, images[j].height);
-    s->side_images = 0; /* that of the images before */
-    return samc__session_encode(s, images, n, 0);
-}
-
 /* The crops of one layer, encoded in batches. */
 static samc_status process_layer(samc__generator *g, int layer) {
     samc_session *s = g->s;
@@ -165,19 +198,18 @@ static samc_status process_layer(samc__generator *g, int layer) {
         g->total.crops = 1;
         return process_crop(g, &whole, g->encoded);
     }
-    const samc__config *config = &s->model->config;
-    int crops = 1 << 2 * layer, batch = samc__encode_batch(config);
+    int crops = 1 << 2 * layer, batch = s->encode_most;
     SAMC__TRY(samc__session_reserve_images(s, batch < crops ? batch : crops));
     for (int i = 0; i < crops; i += batch) {
         int n = crops - i < batch ? crops - i : batch;
-        samc_image images[16]; /* samc__encode_batch() is at most that */
+        samc_image images[16]; /* encode_most is at most that */
         for (int j = 0; j < n; j++) {
             samc__crop c = crop_box(g, layer, i + j);
             images[j] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
         }
-        double start = samc__seconds();
-        SAMC__TRY(encode_together(s, images, n));
-        g->total.encode_seconds += samc__seconds() - start;
+        samc__group group = {.images = images, .count = n};
+        SAMC__TRY(encode_in_turn(s, &group));
+        g->total.encode_seconds += group.seconds;
         g->total.crops += n;
         for (int j = 0; j < n; j++) {
             samc__crop c = crop_box(g, layer, i + j);
@@ -257,26 +289,58 @@ static void release_buffers(samc__generator *g) {
     samc__tensor_release(exec, g->logits);
 }
 
-/* Image `index`, whose embedding took `seconds` and is the session's image `encoded`, or is still to be made (-1). */
-static samc_status process_image(samc_session *s, const samc_image *images, int index, const samc_auto_options *o, int encoded, double seconds,
-                                 samc_auto_callback callback, void *context) {
-    const samc_image *image = &images[index];
-    samc__generator g = {.s = s, .o = o, .image = image, .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid, .encoded = encoded,
-                   .batch = o->points_per_batch < MOST_TOGETHER ? o->points_per_batch : MOST_TOGETHER, .total = {.encode_seconds = seconds}};
+/* One image, of which `g` knows what and how; the rest of it is filled in here. */
+static samc_status process_image(samc__generator *g, int index, samc_auto_callback callback, void *context) {
+    samc_session *s = g->s;
+    const samc_image *image = g->image;
+    g->masks = s->model->config.mask_tokens - 1;
+    g->low = 4 * s->model->config.grid;
+    g->batch = g->o->points_per_batch < MOST_TOGETHER ? g->o->points_per_batch : MOST_TOGETHER;
     int64_t bits_bytes = (int64_t)image->height * ((image->width + 63) / 64) * 8;
-    g.bits_masks = BITS_BUDGET / bits_bytes;
-    g.bits_masks = g.bits_masks < 1 ? 1 : g.bits_masks > 64 ? 64 : g.bits_masks;
+    g->bits_masks = BITS_BUDGET / bits_bytes;
+    g->bits_masks = g->bits_masks < 1 ? 1 : g->bits_masks > 64 ? 64 : g->bits_masks;
     samc_status status = SAMC_OK;
-    while (status == SAMC_OK && !allocate_buffers(&g, (size_t)bits_bytes)) {
-        release_buffers(&g);
-        g.bits_masks = (g.bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
-        if (samc__session_fewer_prompts(s, g.batch)) g.batch = s->decode_most;
-        else status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g.batch, image->width, image->height);
+    while (status == SAMC_OK && !allocate_buffers(g, (size_t)bits_bytes)) {
+        release_buffers(g);
+        g->bits_masks = (g->bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
+        if (samc__session_fewer_prompts(s, g->batch)) g->batch = s->decode_most;
+        else status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g->batch, image->width, image->height);
     }
-    if (status == SAMC_OK) status = generate(&g, index, callback, context);
-    samc__found_clear(&s->exec, &g.found);
-    release_buffers(&g);
+    if (status == SAMC_OK) status = generate(g, index, callback, context);
+    samc__found_clear(&s->exec, &g->found);
+    release_buffers(g);
     return status;
+}
+
+/* The images from `first` on that are encoded together. None, where that one is bad: it fails in its turn, after those before it. */
+static samc__group group_at(const samc_image *images, int first, int count, int most) {
+    samc__group group = {.images = images + first};
+    while (group.count < most && first + group.count < count && samc__check_image(NULL, &images[first + group.count], 0) == SAMC_OK) group.count++;
+    return group;
+}
+
+/* Whole images go through the encoder in groups, and where there is memory for two, one group ahead of their masks: the session's
+ * embeddings have two parts then, and the group after next waits until masks of this one are done. Several images are two groups at
+ * least, so that there is something to do ahead. An image's crops take the session's places one layer after another. */
+static samc_status process_images(samc_session *s, const samc_image *images, int count, const samc_auto_options *o,
+                                  samc_auto_callback callback, void *context) {
+    bool together = o->crop_n_layers == 0, two = together && s->groups > 1 && count > 1;
+    int most = !together ? 1 : two && s->encode_most > (count + 1) / 2 ? (count + 1) / 2 : s->encode_most;
+    if (together) SAMC__TRY(samc__session_reserve_images(s, two ? 2 * most : most < count ? most : count));
+    samc__group now = group_at(images, 0, count, most), next;
+    for (int first = 0; first < count; first += now.count, now = next) {
+        SAMC__TRY(samc__check_image(&s->error, &images[first], first));
+        next = group_at(images, first + now.count, count, most);
+        next.place = two ? most - now.place : 0;
+        if (together) SAMC__TRY(encode_in_turn(s, &now));
+        for (int i = 0; i < now.count; i++) {
+            samc__group *ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL;
+            samc__generator g = {.s = s, .o = o, .image = &images[first + i], .encoded = together ? now.place + i : -1, .ahead = ahead,
+                                 .total = {.encode_seconds = now.seconds / now.count}};
+            SAMC__TRY(process_image(&g, first + i, callback, context));
+        }
+    }
+    return SAMC_OK;
 }
 
 samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
@@ -287,21 +351,7 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     samc_auto_options defaults = samc_default_auto_options(s->model);
     const samc_auto_options *o = options ? options : &defaults;
     SAMC__TRY(samc_auto_check(o, &s->error));
-    /* Whole images go through the encoder together; an image's crops take the session's places one layer after another. */
-    bool together = o->crop_n_layers == 0;
-    int most = together ? samc__encode_batch(&s->model->config) : 1;
-    for (int i = 0, n; i < count; i += n) {
-        SAMC__TRY(samc__check_image(&s->error, &images[i], i));
-        for (n = 1; n < most && i + n < count; n++) /* a bad image fails in its turn, after those before it */
-            if (samc__check_image(NULL, &images[i + n], i + n) != SAMC_OK) break;
-        double seconds = 0.0; /* of an image's share in the pass */
-        if (together) {
-            double start = samc__seconds();
-            SAMC__TRY(samc__session_reserve_images(s, n));
-            SAMC__TRY(encode_together(s, images + i, n));
-            seconds = (samc__seconds() - start) / n;
-        }
-        for (int j = 0; j < n; j++) SAMC__TRY(process_image(s, images, i + j, o, together ? j : -1, seconds, callback, context));
-    }
-    return SAMC_OK;
+    samc_status status = process_images(s, images, count, o, callback, context);
+    samc__session_drop_images(s);
+    return status;
 }

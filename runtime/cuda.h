@@ -8,6 +8,12 @@
 typedef struct samc__cuda_device samc__cuda_device;   /* a GPU in use, with a model's weights */
 typedef struct samc__cuda_session samc__cuda_session; /* streams, memory and library handles of one session */
 
+/* How much a session does at a time. */
+typedef struct samc__session_size {
+    int prompts; /* decoded together */
+    int groups;  /* of images that have embeddings: with 2, one is encoded while the masks of the other are made */
+} samc__session_size;
+
 bool samc__cuda_built(void);
 
 /* Describes the first device in words, or why there is none; false: none. */
@@ -25,13 +31,14 @@ samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *confi
 size_t samc__cuda_weight_bytes(const samc__cuda_device *device);
 
 /* Opens a session: `exec` and `encoder` come as the host's and leave with the device's tensors, table and streams. The memory that
- * the model's usual batches take is planned, then allocated at once; where it is not there, with half as many prompts at a time. */
+ * `size` takes with the model's usual batch of images is planned, then allocated at once; where it is not there, `size` becomes one
+ * group of images, then half as many prompts. */
 samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
-                                    int *prompts, samc__cuda_session **session);
+                                    samc__session_size *size, samc__cuda_session **session);
 void samc__cuda_session_close(samc__cuda_session *session); /* NULL is allowed */
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory);
 
-/* Device memory that samc__cuda_session_open() will take for `prompts` prompts at a time. */
-size_t samc__cuda_planned_bytes(const samc_model *model, int prompts);
+/* Device memory that samc__cuda_session_open() will take. */
+size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size);
 
 #endif

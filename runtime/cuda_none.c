@@ -29,15 +29,15 @@ size_t samc__cuda_weight_bytes(const samc__cuda_device *device) {
 }
 
 samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
-                                    int *prompts, samc__cuda_session **session) {
-    (void)device, (void)model, (void)encoder, (void)prompts, (void)session;
+                                    samc__session_size *size, samc__cuda_session **session) {
+    (void)device, (void)model, (void)encoder, (void)size, (void)session;
     return samc__fail(exec->error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
 
 void samc__cuda_session_close(samc__cuda_session *session) { (void)session; }
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory) { (void)session, (void)memory; }
 
-size_t samc__cuda_planned_bytes(const samc_model *model, int prompts) {
-    (void)model, (void)prompts;
+size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size) {
+    (void)model, (void)size;
     return 0;
 }

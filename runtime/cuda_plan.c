@@ -23,7 +23,7 @@ static samc_status reserve(samc__cuda *cuda, size_t bytes) {
     return SAMC_OK;
 }
 
-samc_status samc__plan_session(const samc_model *model, int prompts, samc__session_plan *plan, samc_error *error) {
+samc_status samc__plan_session(const samc_model *model, samc__session_size size, samc__session_plan *plan, samc_error *error) {
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
     int images = samc__encode_batch(&model->config), side = model->config.img_size;
@@ -33,7 +33,7 @@ samc_status samc__plan_session(const samc_model *model, int prompts, samc__sessi
         planner p = {.cuda = {.error = error, .capability = samc__cuda_capability(model->device), .reserve = reserve}, .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
         samc__exec exec = {.ops = &ops, .error = error, .workers = 1, .memory = &p.host, .allocate = samc__memory_allocate,
                            .release = samc__memory_release, .place = &place, .cuda = &p.cuda};
-        SAMC__TRY(i == 0 ? samc__rehearse_encode(&exec, model, images, side, side) : samc__rehearse_decode(&exec, model, images, prompts, 1));
+        SAMC__TRY(i == 0 ? samc__rehearse_encode(&exec, model, images, side, side) : samc__rehearse_decode(&exec, model, size.groups * images, size.prompts, 1));
         *lanes[i] = (samc__lane_plan){p.arena.peak, p.cuda.scratch_bytes};
     }
     return SAMC_OK;

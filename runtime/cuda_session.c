@@ -305,10 +305,10 @@ void samc__cuda_session_close(samc__cuda_session *s) {
 }
 
 samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
-                                    int *prompts, samc__cuda_session **out) {
-    for (;; *prompts /= 2) {
+                                    samc__session_size *size, samc__cuda_session **out) {
+    for (;;) {
         samc__session_plan plan;
-        SAMC__TRY(samc__plan_session(model, *prompts, &plan, exec->error));
+        SAMC__TRY(samc__plan_session(model, *size, &plan, exec->error));
         samc__cuda_session *s = calloc(1, sizeof *s);
         if (s == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
         s->error = exec->error;
@@ -322,7 +322,9 @@ samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model 
             return SAMC_OK;
         }
         samc__cuda_session_close(s);
-        if (status != SAMC_OUT_OF_MEMORY || *prompts == 1) return status;
+        if (status != SAMC_OUT_OF_MEMORY || (size->groups == 1 && size->prompts == 1)) return status;
+        if (size->groups > 1) size->groups = 1;
+        else size->prompts /= 2;
     }
 }
 
@@ -332,8 +334,8 @@ void samc__cuda_session_memory(const samc__cuda_session *s, samc_memory *memory)
     memory->device_peak = s->peak;
 }
 
-size_t samc__cuda_planned_bytes(const samc_model *model, int prompts) {
+size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size) {
     samc__session_plan plan;
-    if (samc__plan_session(model, prompts, &plan, NULL) != SAMC_OK) return 0;
+    if (samc__plan_session(model, size, &plan, NULL) != SAMC_OK) return 0;
     return plan.encode.arena + plan.encode.scratch + plan.decode.arena + plan.decode.scratch;
 }

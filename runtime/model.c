@@ -2,7 +2,7 @@
 #include "runtime/model.h"
 
 #include "kernels/caps.h"
-#include "runtime/cuda.h"
+#include "runtime/cuda_plan.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
 #include "runtime/pack.h"
@@ -167,6 +167,6 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .weight_bytes = model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
         .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, false), 1, 2, false),
-        .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__decode_batch(c, true)) : 0,
+        .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__usual_size(model)) : 0,
     };
 }

@@ -307,7 +307,8 @@ typedef samc_status (*samc_auto_callback)(void *context, int image, const samc_a
                                           const samc_auto_stats *stats);
 
 /* Every mask of every image: a grid of points, filtered by predicted IoU, stability, crop edges and overlap. Replaces the
- * images of the session; `options` may be NULL. */
+ * images of the session, which has none afterwards; `options` may be NULL. On a GPU images are encoded while the masks of those
+ * before them are made. */
 SAMC_API samc_status samc_auto(samc_session *session, const samc_image *images, int count, const samc_auto_options *options,
                                samc_auto_callback callback, void *context);
 

@@ -1,7 +1,7 @@
 /* Sessions: lifetime, images and their embeddings. */
 #include "runtime/session.h"
 
-#include "runtime/cuda.h"
+#include "runtime/cuda_plan.h"
 #include "runtime/encoder.h"
 
 #include <math.h>
@@ -33,9 +33,13 @@ static samc_status embed_grid(samc_session *s) {
 }
 
 static samc_status open_device_session(samc_session *s) {
-    int wanted = s->decode_most;
-    SAMC__TRY(samc__cuda_session_open(s->model->device, s->model, &s->exec, &s->encoder, &s->decode_most, &s->cuda));
-    if (s->decode_most < wanted) note_fewer_prompts(s);
+    const samc__session_size wanted = samc__usual_size(s->model);
+    samc__session_size size = wanted;
+    SAMC__TRY(samc__cuda_session_open(s->model->device, s->model, &s->exec, &s->encoder, &size, &s->cuda));
+    s->decode_most = size.prompts;
+    s->groups = size.groups;
+    if (size.groups < wanted.groups) samc__session_one_group(s);
+    if (size.prompts < wanted.prompts) note_fewer_prompts(s);
     return SAMC_OK;
 }
 
@@ -60,7 +64,9 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
         .place = &samc__place_host,
     };
     s->encoder = s->exec;
+    s->encode_most = samc__encode_batch(&model->config);
     s->decode_most = samc__decode_batch(&model->config, model->device != NULL);
+    s->groups = 1;
     samc_status status = SAMC_OK;
     if (s->pool == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);
     else if (model->device != NULL) status = open_device_session(s);
@@ -80,7 +86,10 @@ static void drop_side(samc_session *s) {
     s->side_room = s->side_images = 0;
 }
 
-static void drop_images(samc_session *s) {
+void samc__session_drop_images(samc_session *s) {
+    samc__exec exec = s->exec;
+    exec.error = NULL; /* a device that was lost has been told of */
+    s->exec.place->follow(&exec, &s->encoder); /* it may still write there */
     drop_side(s);
     samc__tensor_release(&s->exec, s->embeddings);
     samc__memory_release(&s->memory, s->images);
@@ -91,7 +100,7 @@ static void drop_images(samc_session *s) {
 
 void samc_session_destroy(samc_session *s) {
     if (s == NULL) return;
-    drop_images(s);
+    samc__session_drop_images(s);
     samc__tensor_release(&s->exec, s->key_pe);
     samc__cuda_session_close(s->cuda);
     samc__pool_destroy(s->pool);
@@ -110,12 +119,12 @@ samc_memory samc_session_memory(const samc_session *session) {
 }
 
 samc_status samc__session_reserve_images(samc_session *s, int count) {
-    drop_images(s);
+    samc__session_drop_images(s);
     size_t bytes = embedding_bytes(s->model);
     s->embeddings = samc__tensor_allocate(&s->exec, (size_t)count * bytes);
     s->images = samc__memory_allocate(&s->memory, (size_t)count * sizeof *s->images);
     if (s->embeddings == NULL || s->images == NULL) {
-        drop_images(s);
+        samc__session_drop_images(s);
         return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the embeddings of %d image(s)", count);
     }
     for (int i = 0; i < count; i++) s->images[i].embedding = (char *)s->embeddings + (size_t)i * bytes;
@@ -155,10 +164,20 @@ bool samc__session_fewer_prompts(samc_session *s, int prompts) {
     return true;
 }
 
+void samc__session_one_group(samc_session *s) {
+    s->groups = 1;
+    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough to encode images while masks of others are made; they take turns");
+}
+
+samc_status samc__session_meet(samc_session *s) {
+    SAMC__TRY(s->exec.place->follow(&s->exec, &s->encoder));
+    return s->encoder.place->follow(&s->encoder, &s->exec);
+}
+
 samc_status samc__session_encode(samc_session *s, const samc_image *images, int count, int first) {
-    SAMC__TRY(s->encoder.place->follow(&s->encoder, &s->exec));
-    SAMC__TRY(samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding));
-    return s->exec.place->follow(&s->exec, &s->encoder);
+    if (first < s->side_first + s->side_images && s->side_first < first + count) s->side_images = 0; /* of what was there */
+    for (int i = 0; i < count; i++) s->images[first + i].geometry = samc__geometry_of(s->model->config.img_size, images[i].width, images[i].height);
+    return samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding);
 }
 
 samc_status samc_set_images(samc_session *s, const samc_image *images, int count) {
@@ -166,18 +185,12 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     if (images == NULL || count < 1) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images");
     for (int i = 0; i < count; i++) SAMC__TRY(samc__check_image(&s->error, &images[i], i));
     SAMC__TRY(samc__session_reserve_images(s, count));
-    const samc__config *config = &s->model->config;
-    int batch = samc__encode_batch(config);
-    for (int i = 0; i < count; i += batch) {
-        int n = count - i < batch ? count - i : batch;
-        samc_status status = samc__session_encode(s, images + i, n, i);
-        if (status != SAMC_OK) {
-            drop_images(s);
-            return status;
-        }
-    }
-    for (int i = 0; i < count; i++) s->images[i].geometry = samc__geometry_of(config->img_size, images[i].width, images[i].height);
-    return SAMC_OK;
+    samc_status status = samc__session_meet(s);
+    for (int i = 0; i < count && status == SAMC_OK; i += s->encode_most)
+        status = samc__session_encode(s, images + i, count - i < s->encode_most ? count - i : s->encode_most, i);
+    if (status == SAMC_OK) status = samc__session_meet(s);
+    if (status != SAMC_OK) samc__session_drop_images(s);
+    return status;
 }
 
 samc_status samc_set_image(samc_session *session, const samc_image *image) { return samc_set_images(session, image, 1); }
@@ -219,7 +232,7 @@ samc_status samc_set_embedding(samc_session *s, const float *embedding, int widt
     samc_status status = samc__upload(&s->exec, s->images[0].embedding, own, embedding_bytes(s->model));
     samc__memory_release(&s->memory, own);
     if (status != SAMC_OK) {
-        drop_images(s);
+        samc__session_drop_images(s);
         return status;
     }
     s->images[0].geometry = samc__geometry_of(s->model->config.img_size, width, height);

@@ -33,7 +33,9 @@ struct samc_session {
     samc__profile profile;
     samc_error error;
     atomic_bool stop;  /* samc_session_stop() was called; samc_auto() takes it back */
+    int encode_most;   /* images encoded together */
     int decode_most;   /* prompts decoded together: less than the model's batch after the device ran out of memory */
+    int groups;        /* of images in samc_auto(): 2 on a device, where the next is encoded while masks of one are made; 1 where memory is short */
     char note[160];    /* samc_session_note() */
     void *key_pe;      /* [N, C], position encoding of the grid; tensors in the model's precision */
     void *embeddings;  /* [image_count, N, C] */
@@ -59,11 +61,18 @@ samc_status samc__session_side(samc_session *session, int first, int count, samc
 
 /* Makes room for `count` images and drops the ones before; on failure the session has none. */
 samc_status samc__session_reserve_images(samc_session *session, int count);
+void samc__session_drop_images(samc_session *session);
 
 /* After the device had no memory for `prompts` prompts at a time: half as many from now on, with a note. False: give up. */
 bool samc__session_fewer_prompts(samc_session *session, int prompts);
 
-/* Encodes images into the session's embeddings from entry `first` on, after what still reads them and before what will. */
+/* Encodes images into the session's embeddings from entry `first` on, beside what is done with prompts between two meetings. */
 samc_status samc__session_encode(samc_session *session, const samc_image *images, int count, int first);
+
+/* What was encoded until now is there for prompts, and embeddings that prompts have read until now may be overwritten. */
+samc_status samc__session_meet(samc_session *session);
+
+/* After the device had no memory to encode one group of images beside another: one after the other from now on, with a note. */
+void samc__session_one_group(samc_session *session);
 
 #endif

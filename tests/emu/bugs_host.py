@@ -5,8 +5,6 @@ SESSION = "runtime/cuda_session.c"
 UP = "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), \"during an upload\"); /* its last copy has been read */\n"
 DOWN = "            SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), doing);\n"
 
-# Not here: an encoder that does not wait for the prompts before it (runtime/session.c). Today every call on prompts waits for its own
-# results, so no order of the streams can show it; it will matter once encoding overlaps with decoding.
 BUGS = {
     "a pinned slot is filled again before its copy has run": (SESSION, UP, "", "session_test"),
     "a pinned slot is read before its copy has run": (SESSION, DOWN, "", "session_test"),
@@ -32,7 +30,16 @@ BUGS = {
          "    if (rows == 1) memcpy(to, from, bytes);\n    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");", "session_test"),
     "weights are used before they have arrived":
         ("runtime/cuda_device.c", "samc__cuda_status(error, cudaDeviceSynchronize(), \"while weights were uploaded\")", "SAMC_OK", "engine_test"),
-    "prompts do not wait for the encoder": ("runtime/session.c", "    return s->exec.place->follow(&s->exec, &s->encoder);\n", "    return SAMC_OK;\n", "engine_test"),
+    "prompts do not wait for the encoder": ("runtime/session.c", "    SAMC__TRY(s->exec.place->follow(&s->exec, &s->encoder));\n", "", "engine_test"),
+    "the encoder does not wait for prompts":
+        ("runtime/session.c", "    return s->encoder.place->follow(&s->encoder, &s->exec);\n", "    return SAMC_OK;\n", "engine_test"),
+    "images are encoded over those whose masks are made": ("runtime/auto.c", "next.place = two ? most - now.place : 0;", "next.place = 0;", "engine_test"),
+    "images that were encoded ahead are not waited for":
+        ("runtime/auto.c", "    if (!group->encoded) {\n        SAMC__TRY(samc__session_meet(s));\n        SAMC__TRY(encode_group(s, group));\n    }\n    return samc__session_meet(s);",
+         "    if (group->encoded) return SAMC_OK;\n    SAMC__TRY(samc__session_meet(s));\n    SAMC__TRY(encode_group(s, group));\n    return samc__session_meet(s);", "engine_test"),
+    "nothing is encoded ahead": ("runtime/auto.c", "    start += encode_ahead(g);\n", "", "engine_test"),
+    "the image side of an image encoded over stays":
+        ("runtime/session.c", "    if (first < s->side_first + s->side_images && s->side_first < first + count) s->side_images = 0; /* of what was there */\n", "", "engine_test"),
     "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT", "CUBLASLT_EPILOGUE_DEFAULT", "engine_test"),
     "cuDNN's workspace lies over the weight":
         ("kernels/cuda/ops_cuda.c", "(char *)exec->cuda->scratch + by_tap_bytes(args));", "exec->cuda->scratch);", "engine_test"),

@@ -70,7 +70,7 @@ uint64_t setting(const char *name, uint64_t otherwise) {
 struct Twin {
     std::recursive_mutex mutex;
     samc_emu_settings set = {setting("SAMC_EMU_SEED", 0), setting("SAMC_EMU_MEMORY", uint64_t(8) << 30), setting("SAMC_EMU_REFUSE", 0),
-                             setting("SAMC_EMU_LOSE", 0)};
+                             setting("SAMC_EMU_LOSE", 0), 0};
     uint64_t allocations = 0, works = 0, used = 0;
     cudaError_t lost = cudaSuccess, latest = cudaSuccess;
     bool open = false; // device memory is readable now
@@ -457,7 +457,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     Twin &t = twin();
     if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
     uint64_t mixed = (t.set.seed * 0x9e3779b97f4a7c15u + t.streams.size()) * 0xbf58476d1ce4e5b9u;
-    bool prompt = t.set.seed == 0 ? false : t.set.seed == 1 ? true : (mixed >> 40 & 1) != 0;
+    bool prompt = t.set.prompt != 0 ? t.set.prompt >> t.streams.size() & 1 : t.set.seed == 0 ? false : t.set.seed == 1 ? true : (mixed >> 40 & 1) != 0;
     t.streams.emplace_back(new CUstream_st{{}, prompt, false});
     *stream = t.streams.back().get();
     return result(cudaSuccess);

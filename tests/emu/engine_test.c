@@ -1,6 +1,7 @@
 /* The whole engine on the emulated device, through the public interface, on the tiny calibrated model: embeddings, prompts of every
- * kind, masks and automatic masks equal the reference's within the gates; the device's memory is what was planned; too little of it
- * means fewer prompts at a time and the same results; the order of the streams never shows.
+ * kind, masks and automatic masks equal the reference's within the gates; images are encoded while the masks of others are made; the
+ * device's memory is what was planned; too little of it means no such thing, or fewer prompts at a time, and the same results; the order
+ * of the streams never shows.
  *
  *     engine_test [SEEDS] */
 #include <math.h>
@@ -9,9 +10,9 @@
 #include <string.h>
 
 #include "emu_control.h"
-#include "runtime/samc.h"
+#include "runtime/session.h"
 
-enum { IMAGES = 3, WIDTH = 61, HEIGHT = 43, PROMPTS = 10, MASKS = 3, AUTO_MOST = 64 };
+enum { IMAGES = 3, WIDTH = 61, HEIGHT = 43, PROMPTS = 10, MASKS = 3, AUTO_MOST = 160 };
 static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
 static const char *phase = "";
 
@@ -33,6 +34,7 @@ typedef struct outcome {
     int auto_count;
     int64_t auto_area[AUTO_MOST];
     float auto_iou[AUTO_MOST];
+    uint64_t works[IMAGES]; /* of the device, at each image's turn in the last samc_auto() */
     samc_memory memory;
     size_t planned;
     char note[200];
@@ -53,7 +55,8 @@ static samc_image picture(int index) {
 
 static samc_status keep_auto(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
     outcome *o = context;
-    (void)image, (void)stats;
+    (void)stats;
+    o->works[image] = samc_emu_works();
     for (int i = 0; i < count && o->auto_count < AUTO_MOST; i++, o->auto_count++) {
         o->auto_area[o->auto_count] = masks[i].area;
         o->auto_iou[o->auto_count] = masks[i].predicted_iou;
@@ -97,9 +100,10 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     o->planned = info.device_bytes;
     o->embedding_count = (size_t)(info.embed_channels * info.grid * info.grid);
     o->logits_count = (size_t)(PROMPTS * MASKS * info.low_res * info.low_res);
-    o->embedding = malloc(o->embedding_count * sizeof(float));
+    o->embedding = calloc(o->embedding_count, sizeof(float));
     o->logits = malloc(o->logits_count * sizeof(float));
-    samc_status status = samc_set_images(session, images, IMAGES);
+    samc_status status = samc_set_embedding(session, o->embedding, 8, 8); /* which must not arrive after those of the images */
+    if (status == SAMC_OK) status = samc_set_images(session, images, IMAGES);
     if (status == SAMC_OK) status = samc_get_embedding(session, IMAGES - 1, o->embedding);
     if (status == SAMC_OK) status = samc_predict(session, prompts, PROMPTS, true, &result);
     if (status == SAMC_OK) {
@@ -115,6 +119,9 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     automatic.crop_n_layers = 1;
     o->memory = samc_session_memory(session);
     if (status == SAMC_OK) status = samc_auto(session, images, 2, &automatic, keep_auto, o);
+    automatic.crop_n_layers = 0;
+    session->encode_most = 1; /* of three images the last one's embedding takes the place of the first one's */
+    if (status == SAMC_OK) status = samc_auto(session, images, IMAGES, &automatic, keep_auto, o);
     if (status != SAMC_OK) printf("%s\n", samc_last_error(session));
     EXPECT(status == SAMC_OK);
     snprintf(o->note, sizeof o->note, "%s", samc_session_note(session));
@@ -146,6 +153,39 @@ static bool same(const outcome *a, const outcome *b) {
            memcmp(a->auto_area, b->auto_area, sizeof a->auto_area) == 0;
 }
 
+/* On streams that begin what they may, the second image is encoded when the first one's masks are there; where memory is for one group
+ * only, it is not. */
+static void overlaps(samc_emu_settings *settings) {
+    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1};
+    samc_image images[IMAGES];
+    samc_model *model;
+    samc_session *session;
+    uint64_t works[3];
+    for (int i = 0; i < IMAGES; i++) images[i] = picture(i);
+    settings->seed = 1;
+    samc_emu_begin(settings);
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK && samc_session_create(model, &session, NULL) == SAMC_OK);
+    samc_auto_options automatic = samc_default_auto_options(model);
+    automatic.points_per_side = 1;
+    EXPECT(samc_set_image(session, &images[1]) == SAMC_OK); /* and all memory is there */
+    uint64_t before = samc_emu_works();
+    EXPECT(samc_set_image(session, &images[1]) == SAMC_OK);
+    uint64_t encoding = samc_emu_works() - before;
+    for (int i = 0; i < 3; i++) { /* one image alone; three; three in turns */
+        outcome o = {0};
+        if (i == 2) samc__session_one_group(session);
+        before = samc_emu_works();
+        session->encode_most = 1;
+        EXPECT(samc_auto(session, images, i == 0 ? 1 : IMAGES, &automatic, keep_auto, &o) == SAMC_OK);
+        works[i] = o.works[0] - before;
+    }
+    printf("%llu works encode an image; at its turn the first has %llu alone, %llu of three, %llu of three in turns\n", (unsigned long long)encoding,
+           (unsigned long long)works[0], (unsigned long long)works[1], (unsigned long long)works[2]);
+    EXPECT(encoding > 10 && works[1] == works[0] + encoding && works[2] == works[0]);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 4;
     static outcome reference, f32, other, low;
@@ -175,14 +215,29 @@ int main(int argc, char **argv) {
     EXPECT(f32.note[0] == '\0');
 
     phase = "streams";
-    for (uint64_t seed = 1; seed < seeds; seed++) {
-        settings.seed = seed;
+    for (uint64_t i = 1; i < seeds; i++) {
+        /* All prompt; images prompt and prompts late; the other way round; then what the seed says. */
+        enum { UPLOAD = 2, DOWNLOAD = 4, ENCODE = 8, DECODE = 16 }; /* in the order of their making, after the weights' */
+        settings.seed = i;
+        settings.prompt = i == 2 ? UPLOAD | ENCODE : i == 3 ? DECODE | DOWNLOAD : 0;
         samc_emu_begin(&settings);
         run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
         EXPECT(same(&f32, &other));
         drop(&other);
     }
+    settings.prompt = 0;
+    phase = "overlap";
+    overlaps(&settings);
     settings.seed = 0;
+
+    phase = "one group";
+    settings.refuse = 2; /* the first allocation after the weights' */
+    samc_emu_begin(&settings);
+    run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
+    printf("note: %s\n", other.note);
+    EXPECT(same(&f32, &other) && strstr(other.note, "take turns") != NULL && other.memory.device_peak < f32.memory.device_peak);
+    drop(&other);
+    settings.refuse = 0;
 
     phase = "little memory";
     settings.memory = f32.planned; /* and the weights, which therefore push the prompts aside */

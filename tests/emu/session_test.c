@@ -31,15 +31,15 @@ typedef struct fixture {
     samc__memory memory;
     samc__exec exec, encoder;
     samc__cuda_session *session;
-    int prompts;
+    samc__session_size size;
 } fixture;
 
 static samc_status open_fixture(fixture *f) {
-    *f = (fixture){.prompts = 4};
+    *f = (fixture){.size = {.prompts = 4, .groups = 2}};
     f->exec = (samc__exec){.error = &f->error, .workers = 1, .memory = &f->memory, .allocate = samc__memory_allocate,
                            .release = samc__memory_release, .place = &samc__place_host};
     f->encoder = f->exec;
-    return samc__cuda_session_open(NULL, model, &f->exec, &f->encoder, &f->prompts, &f->session);
+    return samc__cuda_session_open(NULL, model, &f->exec, &f->encoder, &f->size, &f->session);
 }
 
 static void fill(unsigned char *bytes, size_t count, unsigned first) {
@@ -126,9 +126,9 @@ static void streams_follow(fixture *f) {
 static void memory_is_planned(fixture *f) {
     samc_memory before = {0}, after = {0};
     samc__session_plan plan;
-    EXPECT(samc__plan_session(model, f->prompts, &plan, NULL) == SAMC_OK);
+    EXPECT(samc__plan_session(model, f->size, &plan, NULL) == SAMC_OK);
     samc__cuda_session_memory(f->session, &before);
-    EXPECT(before.device_current == samc__cuda_planned_bytes(model, f->prompts));
+    EXPECT(before.device_current == samc__cuda_planned_bytes(model, f->size));
     void *all = samc__tensor_allocate(&f->exec, plan.decode.arena);
     samc__cuda_session_memory(f->session, &after);
     EXPECT(all != NULL && after.device_current == before.device_current);
@@ -142,7 +142,8 @@ static void memory_is_planned(fixture *f) {
     samc__tensor_release(&f->exec, all);
 }
 
-/* Every allocation of opening a session fails in turn: fewer prompts, or a status and nothing left behind. */
+/* Every allocation of opening a session fails in turn: one group of images; then there is less and less memory: fewer prompts, and at
+ * last a status; nothing is left behind. */
 static void allocations_fail(const samc_emu_settings *as_new) {
     fixture f;
     samc_emu_begin(as_new);
@@ -153,10 +154,18 @@ static void allocations_fail(const samc_emu_settings *as_new) {
         samc_emu_settings settings = *as_new;
         settings.refuse = i;
         samc_emu_begin(&settings);
-        EXPECT(open_fixture(&f) == SAMC_OK && f.prompts == 2);
+        EXPECT(open_fixture(&f) == SAMC_OK && f.size.prompts == 4 && f.size.groups == 1);
         samc__cuda_session_close(f.session);
     }
     samc_emu_settings small = *as_new;
+    size_t two = samc__cuda_planned_bytes(model, (samc__session_size){4, 2}), one = samc__cuda_planned_bytes(model, (samc__session_size){4, 1});
+    EXPECT(two - one >= (size_t)samc__encode_batch(&model->config) * (size_t)(model->config.grid * model->config.grid * model->config.out_chans) * sizeof(float));
+    for (int i = 0; i < 3; i++) {
+        small.memory = i == 0 ? two : i == 1 ? two - 1 : one - 1;
+        samc_emu_begin(&small);
+        EXPECT(open_fixture(&f) == SAMC_OK && f.size.groups == (i == 0 ? 2 : 1) && f.size.prompts == (i == 2 ? 2 : 4));
+        samc__cuda_session_close(f.session);
+    }
     small.memory = MEGABYTE;
     samc_emu_begin(&small);
     EXPECT(open_fixture(&f) == SAMC_OUT_OF_MEMORY && f.session == NULL && strstr(f.error.message, "GPU memory") != NULL);

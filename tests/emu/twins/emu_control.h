@@ -14,6 +14,7 @@ typedef struct samc_emu_settings {
     uint64_t memory; /* bytes of the device */
     uint64_t refuse; /* the number of the allocation that fails; 0: none */
     uint64_t lose;   /* the number of the piece of work at which the device fails; 0: none */
+    uint64_t prompt; /* not 0: bit n says that stream n is a prompt one, in the order of their making; bit 0 is the default stream's */
 } samc_emu_settings;
 
 /* A device as new. Ends the process when something of the one before was not given back. */
