@@ -31,6 +31,7 @@ struct samc__libraries {
     cublasLtHandle_t cublas;
 #ifdef SAMC_WITH_CUDNN
     cudnnHandle_t cudnn; /* NULL before the first convolution */
+    const char *cudnn_refused; /* why, or NULL */
 #endif
     int plans, next; /* found so far; where the next one goes when there is no room left */
     plan plan[MOST_PLANS];
@@ -171,7 +172,10 @@ typedef struct convolution {
 
 /* The handle is made at the first convolution: it takes time and memory, and the streams of prompts have no use for it. */
 static cudnnStatus_t handle_of(const samc__cuda *cuda, cudnnHandle_t *handle) {
-    if (cuda->libraries->cudnn == NULL) DNN_TRY(cudnnCreate(&cuda->libraries->cudnn));
+    if (cuda->libraries->cudnn == NULL) {
+        DNN_TRY(cudnnCreate(handle));
+        cuda->libraries->cudnn = *handle;
+    }
     *handle = cuda->libraries->cudnn;
     return cudnnSetStream(*handle, cuda->stream);
 }
@@ -202,15 +206,16 @@ static cudnnStatus_t convolve(const samc__cuda *cuda, const samc__conv3x3_args *
     return cudnnConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, workspace, bytes, &zero, c->y, a->y.data);
 }
 
-samc_status samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace) {
+const char *samc__cudnn_refused(const samc__libraries *l) { return l->cudnn_refused; }
+
+bool samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace) {
     convolution c = {NULL, NULL, NULL, NULL};
     cudnnStatus_t status = convolve(cuda, a, workspace, &c);
     if (c.of) cudnnDestroyConvolutionDescriptor(c.of);
     if (c.w) cudnnDestroyFilterDescriptor(c.w);
     if (c.y) cudnnDestroyTensorDescriptor(c.y);
     if (c.x) cudnnDestroyTensorDescriptor(c.x);
-    if (status == CUDNN_STATUS_SUCCESS) return SAMC_OK;
-    return samc__fail(cuda->error, SAMC_INTERNAL, "cuDNN refused the neck's convolution of %lld x %d x %d x %lld: %s", (long long)a->x.n[0], a->grid,
-                      a->grid, (long long)a->x.n[2], cudnnGetErrorString(status));
+    if (status != CUDNN_STATUS_SUCCESS) cuda->libraries->cudnn_refused = cudnnGetErrorString(status);
+    return status == CUDNN_STATUS_SUCCESS;
 }
 #endif

@@ -18,8 +18,10 @@ samc_status samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args 
 
 #ifdef SAMC_WITH_CUDNN
 /* For arguments that samc__conv3x3_cuda_choice() gives to cuDNN, but w's memory is [c_out, 3, 3, c_in]: the order that cuDNN wants beside
- * x and y with channels last. f32 is multiplied in f32, not in TF32. `workspace`: SAMC__LIBRARY_SCRATCH bytes of the device. */
-samc_status samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *args, void *workspace);
+ * x and y with channels last. f32 is multiplied in f32, not in TF32. `workspace`: SAMC__LIBRARY_SCRATCH bytes of the device. False: cuDNN
+ * refused (it does not start, or not with this device), y is as it was or half written, and these libraries do not ask it again. */
+bool samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *args, void *workspace);
+const char *samc__cudnn_refused(const samc__libraries *libraries); /* why, or NULL */
 #endif
 
 #endif

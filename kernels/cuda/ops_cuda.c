@@ -59,13 +59,15 @@ static size_t by_tap_bytes(const samc__conv3x3_args *a) {
     return ((size_t)(a->w.n[0] * a->w.n[1] * 9) * samc__dtype_size(a->w.dtype) + 255) / 256 * 256;
 }
 
+/* cuDNN may be there and yet refuse to work with this device; samc's own kernel then does what it would have done. */
 static samc_status run_conv3x3_by_choice(const samc__exec *exec, const samc__conv3x3_args *args) {
-    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN) return run_conv3x3(exec, args);
+    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN || samc__cudnn_refused(exec->cuda->libraries) != NULL) return run_conv3x3(exec, args);
     SAMC__TRY(exec->cuda->reserve(exec->cuda, by_tap_bytes(args) + SAMC__LIBRARY_SCRATCH));
     SAMC__TRY(samc__conv3x3_by_tap_cuda(exec->cuda, args->w, exec->cuda->scratch));
     samc__conv3x3_args by_tap = *args;
     by_tap.w.data = exec->cuda->scratch;
-    return samc__conv3x3_cudnn(exec->cuda, &by_tap, (char *)exec->cuda->scratch + by_tap_bytes(args));
+    bool done = samc__conv3x3_cudnn(exec->cuda, &by_tap, (char *)exec->cuda->scratch + by_tap_bytes(args));
+    return done ? SAMC_OK : run_conv3x3(exec, args);
 }
 
 static samc_status plan_conv3x3_by_choice(const samc__exec *exec, const samc__conv3x3_args *args) {

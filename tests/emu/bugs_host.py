@@ -45,6 +45,8 @@ BUGS = {
         ("kernels/cuda/ops_cuda.c", "(char *)exec->cuda->scratch + by_tap_bytes(args));", "exec->cuda->scratch);", "engine_test"),
     "cuDNN's weight is not laid out by tap": ("kernels/cuda/ops_cuda.c", "    by_tap.w.data = exec->cuda->scratch;\n", "", "engine_test"),
     "cuDNN multiplies f32 as TF32": ("kernels/cuda/libraries.c", "type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH", "CUDNN_TENSOR_OP_MATH", "engine_test"),
+    "cuDNN's refusal is taken for its result":
+        ("kernels/cuda/ops_cuda.c", "    return done ? SAMC_OK : run_conv3x3(exec, args);\n", "    return done ? SAMC_OK : SAMC_OK;\n", "engine_test"),
     "cuDNN's handle is on no stream": ("kernels/cuda/libraries.c", "    return cudnnSetStream(*handle, cuda->stream);\n", "    return CUDNN_STATUS_SUCCESS;\n", "engine_test"),
     "cuDNN is given rows of any length": ("kernels/cuda/conv3x3_choice.c", " && (size_t)channels * samc__dtype_size(v.dtype) % ALIGNMENT == 0", " && channels > 0", "session_test"),
     "the bias is added before the pass and in it": ("kernels/cuda/linear_choice.c", "    product.p.b.data = product.b_of_y.data = NULL;\n", "", "engine_test"),

@@ -8,6 +8,7 @@
 //
 //   SAMC_EMU_SEED=N      order of streams and of threads    SAMC_EMU_MEMORY=BYTES   of the device
 //   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
+//   SAMC_EMU_CUDNN=1     cuDNN does not start             SAMC_EMU_CUDNN=2        cuDNN refuses every convolution
 //   SAMC_EMU_REPORT=FILE what ran, how often, how long
 #include "cuda_twin.h"
 #include "emu_control.h"
@@ -70,7 +71,7 @@ uint64_t setting(const char *name, uint64_t otherwise) {
 struct Twin {
     std::recursive_mutex mutex;
     samc_emu_settings set = {setting("SAMC_EMU_SEED", 0), setting("SAMC_EMU_MEMORY", uint64_t(8) << 30), setting("SAMC_EMU_REFUSE", 0),
-                             setting("SAMC_EMU_LOSE", 0), 0};
+                             setting("SAMC_EMU_LOSE", 0), setting("SAMC_EMU_CUDNN", 0), 0};
     uint64_t allocations = 0, works = 0, used = 0;
     cudaError_t lost = cudaSuccess, latest = cudaSuccess;
     bool open = false; // device memory is readable now
@@ -295,6 +296,8 @@ void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) 
     push(known(stream, what), {what, std::move(work), nullptr, 0, false, nullptr});
 }
 
+uint64_t cudnn_setting() { return twin().set.cudnn; }
+
 void check_device(const void *p, size_t bytes, const char *call) {
     Lock lock(twin().mutex);
     Piece *piece = find(p);
@@ -322,6 +325,10 @@ void samc_emu_begin(const samc_emu_settings *settings) {
 }
 uint64_t samc_emu_allocations(void) { return twin().allocations; }
 uint64_t samc_emu_works(void) { return twin().works; }
+uint64_t samc_emu_ran(const char *what) {
+    auto found = twin().ran.find(what);
+    return found == twin().ran.end() ? 0 : found->second.times;
+}
 
 // ---- The calls ----------------------------------------------------------------------------------------------------------
 

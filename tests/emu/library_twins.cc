@@ -216,7 +216,10 @@ constexpr size_t kWorkspace = 1 << 20; // what the faster algorithm asks for her
 const char *cudnnGetErrorString(cudnnStatus_t status) {
     return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : status == CUDNN_STATUS_BAD_PARAM ? "CUDNN_STATUS_BAD_PARAM" : "CUDNN_STATUS_NOT_SUPPORTED";
 }
-cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) { return make_dnn<cudnnContext>(handle); }
+cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
+    if (emu::cudnn_setting() == 1) return CUDNN_STATUS_NOT_INITIALIZED;
+    return make_dnn<cudnnContext>(handle);
+}
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) { return drop_dnn(handle); }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
     handle->stream = stream;
@@ -262,7 +265,7 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha, c
     cudnnTensorStruct lx = *x_descriptor, ly = *y_descriptor;
     cudnnFilterStruct lw = *w_descriptor;
     bool plain = *static_cast<const float *>(alpha) == 1.0f && *static_cast<const float *>(beta) == 0.0f;
-    if (!supported(lx, lw, *of, ly) || !plain) return CUDNN_STATUS_NOT_SUPPORTED;
+    if (!supported(lx, lw, *of, ly) || !plain || emu::cudnn_setting() == 2) return CUDNN_STATUS_NOT_SUPPORTED;
     if (algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM && workspace_bytes < kWorkspace) return CUDNN_STATUS_BAD_PARAM;
     size_t size = size_of(type_of(lx.type));
     emu::check_device(x, lx.n * lx.h * lx.w * lx.c * size, call);

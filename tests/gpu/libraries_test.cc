@@ -175,7 +175,10 @@ static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype ty
     std::string name = "(cuDNN, images grid channels type) =";
     for (int v : {images, grid, channels, int(type)}) name += " " + std::to_string(v);
     if (samc__conv3x3_cuda_choice(&args) != SAMC__CONV3X3_CUDNN) return run.finish("conv3x3", name, "", "is not cuDNN's");
-    run("conv3x3", name, y, samc__conv3x3_flops(&host), [&] { return samc__conv3x3_cudnn(&run.cuda, &args, run.cuda.scratch); });
+    run("conv3x3", name, y, samc__conv3x3_flops(&host), [&] {
+        if (samc__conv3x3_cudnn(&run.cuda, &args, run.cuda.scratch)) return SAMC_OK;
+        return samc__fail(run.cuda.error, SAMC_INTERNAL, "cuDNN refused: %s", samc__cudnn_refused(run.cuda.libraries));
+    });
 }
 #endif
 

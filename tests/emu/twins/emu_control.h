@@ -14,6 +14,7 @@ typedef struct samc_emu_settings {
     uint64_t memory; /* bytes of the device */
     uint64_t refuse; /* the number of the allocation that fails; 0: none */
     uint64_t lose;   /* the number of the piece of work at which the device fails; 0: none */
+    uint64_t cudnn;  /* 0: it computes; 1: it does not start; 2: it refuses every convolution */
     uint64_t prompt; /* not 0: bit n says that stream n is a prompt one, in the order of their making; bit 0 is the default stream's */
 } samc_emu_settings;
 
@@ -23,6 +24,7 @@ void samc_emu_begin(const samc_emu_settings *settings);
 /* Since then. */
 uint64_t samc_emu_allocations(void);
 uint64_t samc_emu_works(void);
+uint64_t samc_emu_ran(const char *what); /* times that a kernel, or a call by its name, ran; since the program's start */
 
 #ifdef __cplusplus
 }
