@@ -42,5 +42,6 @@ $found"
 found=$(git grep -nE '(^|[^A-Za-z0-9_])/(work|root|home)/' -- . ':!tools/check_style.sh' || true)
 [ -z "$found" ] || report "absolute paths of a machine:
 $found"
+found=$(python3 tests/emu/budget/kernel_table.py 2>&1) || report "$found"
 [ "$bad" = 0 ] && echo "style: ok"
 exit $bad

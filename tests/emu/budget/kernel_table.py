@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The kernel table of README.md, made from the budget (budget.json beside this file).
+
+    kernel_table.py [--update]        compare with the table in README.md, or write it; exit 1 on a difference
+
+Registers, shared memory and occupancy are those of a kernel's largest instantiation, as the checks launch it. What a kernel does and what
+bounds it is said here; a kernel of the budget that is not in this list, or the other way round, is an error. A kernel stays `emulated`
+until a run of tools/gpu_check.sh on hardware is recorded for its operator.
+"""
+import json
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parents[2] / "README.md"
+BEGIN, END = "<!-- tests/emu/budget/kernel_table.py --update -->\n", "<!-- end -->\n"
+RECORDED = {}  # operator -> the device it ran on
+
+# Operator -> kernel -> what it does, what bounds it.
+KERNELS = {
+    "preprocess": {
+        "resize_filters": ("Pillow's filter weights", "launch"),
+        "resize_rows": ("horizontal pass to 8 bits", "load units"),
+        "resize_columns": ("vertical pass, normalised patches", "load units"),
+    },
+    "linear": {
+        "linear_tiles": ("product on tensor cores, bias, GELU, ReLU, residual", "tensor cores; few rows: latency"),
+        "linear_any": ("the same in fp32, any shape", "fp32"),
+    },
+    "layernorm": {
+        "layernorm_registers": ("row kept in registers, two passes", "memory"),
+        "layernorm_any": ("any width, row read three times", "memory"),
+    },
+    "attention_relpos": {
+        "attention_global": ("4096 or 1024 keys, relative position in the tile's prologue", "tensor cores"),
+        "attention_window": ("windows of 14 or 8", "tensor cores"),
+        "attention_general": ("any shape, f32", "fp32"),
+    },
+    "conv3x3": {
+        "conv3x3_weights": ("weight laid out by tap", "memory"),
+        "conv3x3_tiles": ("product over nine neighbours", "tensor cores"),
+        "conv3x3_any": ("any shape, f32", "fp32"),
+    },
+    "add_rows": {
+        "add_rows_vectors": ("four channels a thread", "memory"),
+        "add_rows_any": ("any width", "memory"),
+    },
+    "embed_grid": {"embed_grid": ("positions of the grid", "launch")},
+    "embed_points": {"embed_points": ("positions and labels of points", "launch")},
+    "embed_mask": {"embed_mask_cells": ("the whole chain of a mask prompt", "memory")},
+    "token_attention": {
+        "token_attention_project": ("q, k, v of 16 token rows", "weights from L2"),
+        "token_attention_attend": ("attention, output, norm", "weights from L2"),
+    },
+    "token_to_image": {
+        "token_to_image_fold": ("projections of the image folded onto the tokens", "weights from L2"),
+        "token_to_image_positions": ("projected positions of the grid, once for all prompts", "L2"),
+        "token_to_image_attend": ("1024 keys to all tokens, keys as K and V", "tensor cores, keys from L2"),
+        "token_to_image_merge": ("segments joined, output, norm", "weights from L2"),
+        "token_to_image_plain": ("any shape, f32", "fp32"),
+    },
+    "image_to_token": {
+        "image_to_token_fold": ("keys' projections folded onto the tokens", "weights from L2"),
+        "image_to_token_attend": ("16 keys a warp from memory to the normed sum", "memory"),
+        "image_to_token_plain": ("any shape, f32", "fp32"),
+    },
+    "upscale_masks": {
+        "upscale_cells": ("both conv-transposes, norm, GELUs, hypernetwork product", "tensor cores and GELU"),
+        "upscale_any": ("any shape, f32", "fp32"),
+    },
+    "finish_masks": {
+        "finish_clear": ("statistics to zero", "launch"),
+        "finish_rows": ("both resizes, threshold, bits, counts, box", "fp32 on boundaries, memory"),
+    },
+    "mask_rle": {
+        "rle_count": ("transitions by column", "memory"),
+        "rle_scan": ("two scans over the columns", "latency"),
+        "rle_place": ("run lengths where they belong", "memory"),
+    },
+    "nms": {
+        "nms_compare": ("bit matrix of all pairs", "fp32"),
+        "nms_solve": ("one block walks it in order of priority", "latency"),
+    },
+    "small_regions": {"small_regions": ("components by union-find, holes, then islands", "latency")},
+}
+TYPES = {"float": "f32", "f16": "f16", "bf16": "bf16"}
+
+
+def parts(name):
+    """attention_global<bf16,64,80,true> -> attention_global, {"bf16"}: the first type among the template's arguments."""
+    base, _, rest = name.partition("<")
+    types = [TYPES[word] for word in re.split("[<>,]", rest) if word in TYPES]
+    return base, types[:1]
+
+
+def table(budget):
+    found = {arch: {} for arch in ("sm_80", "sm_90a")}
+    types = {}
+    for arch, kernels in found.items():
+        for name, row in budget[arch].items():
+            base, of = parts(name)
+            kernels.setdefault(base, []).append(row)
+            types.setdefault(base, set()).update(of)
+    known = {kernel for kernels in KERNELS.values() for kernel in kernels}
+    if known != set(types):
+        sys.exit(f"kernel_table.py: KERNELS and the budget differ in {' '.join(sorted(known ^ set(types)))}")
+    lines = ["| operator | kernel | does | precisions | registers | shared KiB | occupancy | bound | |", "|---|---|---|---|---|---|---|---|---|"]
+    for operator, kernels in KERNELS.items():
+        for i, (kernel, (what, bound)) in enumerate(kernels.items()):
+            largest = {arch: max(found[arch][kernel], key=lambda row: (row["registers"], row["shared"])) for arch in found}
+            cells = [
+                f"`{operator}`" if i == 0 else "", f"`{kernel}`", what, ", ".join(t for t in TYPES.values() if t in types[kernel]) or ("f32" if operator == "embed_points" else "exact"),
+                " / ".join(str(row["registers"]) for row in largest.values()),
+                f"{largest['sm_90a']['shared'] / 1024:.1f}".removesuffix(".0"),
+                " / ".join(f"{100 * row['warps_per_sm'] / 64:.0f} %" for row in largest.values()),
+                bound, RECORDED.get(operator, "emulated"),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    budget = json.loads((HERE / "budget.json").read_text())
+    readme = README.read_text()
+    before, rest = readme.split(BEGIN)
+    now, after = rest.split(END)
+    text = table(budget)
+    if "--update" in sys.argv[1:]:
+        README.write_text(before + BEGIN + text + END + after)
+    elif now != text:
+        print("README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes it")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
