@@ -8,7 +8,7 @@
 
 /* What a session has where there is memory. */
 static inline samc__session_size samc__usual_size(const samc_model *model) {
-    return (samc__session_size){.prompts = samc__decode_batch(&model->config, true), .groups = 2};
+    return (samc__session_size){.prompts = samc__decode_batch(&model->config, 0), .groups = 2};
 }
 
 typedef struct samc__lane_plan { size_t arena, scratch; /* bytes */ } samc__lane_plan;

@@ -115,9 +115,10 @@ int samc__encode_batch(const samc__config *config) {
     return images < 1 ? 1 : images > 16 ? 16 : images;
 }
 
-int samc__decode_batch(const samc__config *config, bool device) {
-    int tokens = config->grid * config->grid, prompts = 65536 / tokens;
-    return device || prompts > 64 ? 64 : prompts < 1 ? 1 : prompts;
+int samc__decode_batch(const samc__config *config, int threads) {
+    int tokens = config->grid * config->grid, prompts = 16384 / tokens;
+    if (prompts < threads) prompts = threads;
+    return threads == 0 || prompts > 64 ? 64 : prompts < 1 ? 1 : prompts;
 }
 
 static samc_status stored_type(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
@@ -166,7 +167,7 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .backend_note = model->backend_note,
         .weight_bytes = model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
-        .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, false), 1, 2, false),
+        .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__usual_size(model)) : 0,
     };
 }

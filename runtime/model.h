@@ -25,10 +25,11 @@ struct samc_model {
     samc__up_fold *up_fold;       /* for the rungs of the cpu table; NULL: the upscaling reads the keys */
 };
 
-/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a device always
- * 64 prompts (2 MB of keys each): with fewer, launches would take as long as the work. */
+/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a host at least one
+ * for each thread, and not many more than the last cache holds (4 MB of keys each in SAM): larger blocks also go back to the system
+ * and return as pages to be cleared. On a device (0 threads) always 64: with fewer, launches would take as long as the work. */
 int samc__encode_batch(const samc__config *config);
-int samc__decode_batch(const samc__config *config, bool device);
+int samc__decode_batch(const samc__config *config, int threads);
 
 /* Views of a layer's weights for the operators: matrices of the given type, everything else f32. */
 static inline samc__projection samc__linear_of(samc__dtype type, samc__linear_weights w, int64_t out, int64_t in) {

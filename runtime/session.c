@@ -14,7 +14,7 @@ static int64_t embedding_elements(const samc_model *model) {
 static size_t embedding_bytes(const samc_model *model) { return (size_t)embedding_elements(model) * samc__dtype_size(model->precision); }
 
 static void note_fewer_prompts(samc_session *s) {
-    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", samc__decode_batch(&s->model->config, true),
+    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", samc__decode_batch(&s->model->config, 0),
              s->decode_most);
 }
 
@@ -65,7 +65,7 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
     };
     s->encoder = s->exec;
     s->encode_most = samc__encode_batch(&model->config);
-    s->decode_most = samc__decode_batch(&model->config, model->device != NULL);
+    s->decode_most = samc__decode_batch(&model->config, model->device ? 0 : model->threads);
     s->groups = 1;
     samc_status status = SAMC_OK;
     if (s->pool == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);

@@ -174,7 +174,7 @@ samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__wo
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
-    int batch = samc__decode_batch(&shapes->model.config, true), full = prompts / batch, rest = prompts % batch;
+    int batch = samc__decode_batch(&shapes->model.config, 0), full = prompts / batch, rest = prompts % batch;
     if (full > 0) SAMC__TRY(samc__rehearse_decode(&c.exec, &shapes->model, 1, batch, full));
     return rest > 0 ? samc__rehearse_decode(&c.exec, &shapes->model, 1, rest, 1) : SAMC_OK;
 }
@@ -191,7 +191,7 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low), .index = (const int32_t *)(void *)samc__nowhere,
                                       .img_size = config->img_size, .new_height = g.new_height, .new_width = g.new_width, .height = height, .width = width,
                                       .threshold = config->mask_threshold, .offset = 1.0f, .stats = (samc__mask_stats *)(void *)samc__nowhere};
-    int64_t batch = of_prompt * samc__decode_batch(config, true);
+    int64_t batch = of_prompt * samc__decode_batch(config, 0);
     for (int64_t left = masks; left > 0; left -= batch) { /* statistics */
         finish.count = left < batch ? left : batch;
         SAMC__TRY(samc__finish_masks(&c.exec, &finish));
