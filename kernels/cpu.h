@@ -15,7 +15,8 @@
     X(token_to_image)                                                                                                 \
     X(image_to_token)                                                                                                 \
     X(upscale_masks)                                                                                                  \
-    X(finish_masks)
+    X(finish_masks)                                                                                                   \
+    X(mask_rle)
 
 #define SAMC__CPU_DECLARE(name)                                                                                       \
     samc_status samc__##name##_avx2(const samc__exec *exec, const samc__##name##_args *args);                         \
