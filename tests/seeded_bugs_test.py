@@ -20,7 +20,7 @@ class SeededBugs(unittest.TestCase):
         for file, old, new in edits:
             text = texts.setdefault(file, (ROOT / file).read_text())
             with self.subTest(bug=name, file=file, text=old):
-                self.assertIn(old, text)
+                self.assertTrue(old in text, "it does not occur")
                 self.assertTrue(not once or text.count(old) == 1, "it occurs more than once")
                 self.assertNotEqual(old, new)
             texts[file] = text.replace(old, new)

@@ -101,8 +101,8 @@ MUTATIONS = {
         ("runtime/decoder.c", "b->pe + c, row, w->mask_tokens,", "b->pe + c, row, w->mask_tokens + dropped * c,"),
         ("runtime/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
         ("runtime/decoder.c",
-         "    decoder_buffers b;\n    size_t bytes = place(&model->config, model->precision, batch->count,",
-         "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(&model->config, model->precision, batch->count,")],
+         "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
+         "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(model, model->precision, batch->count,")],
     "position encoding in layer 0": [("runtime/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
     "antialiased mask resize": [
         ("kernels/finish_masks_ref.c", "static void finish_one(", ANTIALIASED),
