@@ -2,7 +2,9 @@
  * computed as its transpose, w being the first factor. */
 #include "kernels/cuda/libraries.h"
 
+#ifndef SAMC_WITHOUT_CUBLASLT
 #include <cublasLt.h>
+#endif
 #ifdef SAMC_WITH_CUDNN
 #include <cudnn.h>
 #endif
@@ -12,6 +14,7 @@
 
 #include "kernels/cuda/linear_choice.h"
 
+#ifndef SAMC_WITHOUT_CUBLASLT
 /* What a product's algorithm depends on. */
 typedef struct problem {
     int64_t m, n, k, batch, x_stride, y_stride;
@@ -26,24 +29,31 @@ typedef struct plan {
     problem of;
     cublasLtMatmulAlgo_t algorithm;
 } plan;
+#endif
 
 struct samc__libraries {
-    cublasLtHandle_t cublas;
 #ifdef SAMC_WITH_CUDNN
     cudnnHandle_t cudnn; /* NULL before the first convolution */
     const char *cudnn_refused; /* why, or NULL */
 #endif
-    int plans, next; /* found so far; where the next one goes when there is no room left */
+#ifndef SAMC_WITHOUT_CUBLASLT
+    cublasLtHandle_t cublas;
     plan plan[MOST_PLANS];
+#endif
+    int plans, next; /* found so far; where the next one goes when there is no room left */
 };
 
 samc_status samc__libraries_open(samc__libraries **out, samc_error *error) {
     samc__libraries *l = *out = calloc(1, sizeof *l);
     if (l == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the handle of cuBLASLt");
+#ifndef SAMC_WITHOUT_CUBLASLT
     cublasStatus_t status = cublasLtCreate(&l->cublas);
-    if (status == CUBLAS_STATUS_SUCCESS) return SAMC_OK;
-    l->cublas = NULL;
-    return samc__fail(error, SAMC_NO_DEVICE, "cuBLASLt did not start (status %d)", (int)status);
+    if (status != CUBLAS_STATUS_SUCCESS) {
+        l->cublas = NULL;
+        return samc__fail(error, SAMC_NO_DEVICE, "cuBLASLt did not start (status %d)", (int)status);
+    }
+#endif
+    return SAMC_OK;
 }
 
 void samc__libraries_close(samc__libraries *l) {
@@ -51,10 +61,13 @@ void samc__libraries_close(samc__libraries *l) {
 #ifdef SAMC_WITH_CUDNN
     if (l->cudnn != NULL) cudnnDestroy(l->cudnn);
 #endif
+#ifndef SAMC_WITHOUT_CUBLASLT
     if (l->cublas != NULL) cublasLtDestroy(l->cublas);
+#endif
     free(l);
 }
 
+#ifndef SAMC_WITHOUT_CUBLASLT
 static cudaDataType_t data_type(samc__dtype type) { return type == SAMC__F32 ? CUDA_R_32F : type == SAMC__F16 ? CUDA_R_16F : CUDA_R_16BF; }
 
 /* The descriptors of one product; all NULL to begin with. */
@@ -154,6 +167,7 @@ samc_status samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args 
     return samc__fail(cuda->error, SAMC_INTERNAL, "cuBLASLt refused a product of %lld x %lld x %lld (status %d)", (long long)rows, (long long)p.n,
                       (long long)p.k, (int)status);
 }
+#endif
 
 #ifdef SAMC_WITH_CUDNN
 /* ---- cuDNN ------------------------------------------------------------------------------------------------------------- */

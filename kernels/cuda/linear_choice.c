@@ -1,6 +1,12 @@
 /* The switch between cuBLASLt and samc's kernels. */
 #include "kernels/cuda/linear_choice.h"
 
+#ifdef SAMC_WITHOUT_CUBLASLT
+enum { HAS_CUBLASLT = 0 };
+#else
+enum { HAS_CUBLASLT = 1 };
+#endif
+
 enum {
     ALIGNMENT = 16, /* bytes, of every address and row: what cuBLASLt's fast kernels load at a time */
     FEWEST_ROWS = 128,
@@ -44,6 +50,7 @@ static bool gelu_can_follow(const samc__linear_args *a) {
 }
 
 samc__linear_choice samc__linear_cuda_choice(const samc__linear_args *a, int capability) {
+    if (!HAS_CUBLASLT) return SAMC__LINEAR_OWN;
     if (a->act == SAMC__ACT_GELU) {
         if (gelu_by(capability) == SAMC__LINEAR_OWN || !gelu_can_follow(a)) return SAMC__LINEAR_OWN;
         samc__linear_args product = samc__linear_without_gelu(a);

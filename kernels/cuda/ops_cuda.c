@@ -38,6 +38,7 @@ const char *samc__ops_cuda_missing(void) {
 #include "kernels/ops_list.h"
 #undef SAMC_OP
 
+#ifndef SAMC_WITHOUT_CUBLASLT
 static samc_status run_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
     samc__linear_choice choice = samc__linear_cuda_choice(args, exec->cuda->capability);
     if (choice == SAMC__LINEAR_OWN) return run_linear(exec, args);
@@ -52,6 +53,7 @@ static samc_status plan_linear_by_choice(const samc__exec *exec, const samc__lin
     if (samc__linear_cuda_choice(args, exec->cuda->capability) == SAMC__LINEAR_OWN) return plan_linear(exec, args);
     return exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH);
 }
+#endif
 
 #ifdef SAMC_WITH_CUDNN
 /* Scratch: the weight laid out by tap, then cuDNN's workspace, on the next 256 bytes. */
@@ -80,7 +82,9 @@ void samc__ops_cuda(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = run_##name;
 #include "kernels/ops_list.h"
 #undef SAMC_OP
+#ifndef SAMC_WITHOUT_CUBLASLT
     ops->linear = run_linear_by_choice;
+#endif
 #ifdef SAMC_WITH_CUDNN
     ops->conv3x3 = run_conv3x3_by_choice;
 #endif
@@ -90,7 +94,9 @@ void samc__ops_cuda_plan(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = plan_##name;
 #include "kernels/ops_list.h"
 #undef SAMC_OP
+#ifndef SAMC_WITHOUT_CUBLASLT
     ops->linear = plan_linear_by_choice;
+#endif
 #ifdef SAMC_WITH_CUDNN
     ops->conv3x3 = plan_conv3x3_by_choice;
 #endif

@@ -366,6 +366,13 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
     return cudaSuccess;
 }
 
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
+    Lock lock(twin().mutex);
+    *total = size_t(twin().set.memory);
+    *free_bytes = size_t(twin().set.memory - twin().used);
+    return result(cudaSuccess);
+}
+
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     Lock lock(twin().mutex);
     Twin &t = twin();
