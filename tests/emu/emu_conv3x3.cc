@@ -32,6 +32,7 @@ static void conv3x3(const Case &c, uint64_t seed) {
     if (samc__conv3x3_cuda_kernel(pixels, c_in, c_out, type, true) != c.p[6]) failed("another kernel");
     emu::Buffer scratch(samc__conv3x3_cuda_scratch(&args));
     samc__cuda cuda = device(scratch);
+    work(samc__conv3x3_flops(&args));
     if (samc__conv3x3_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
     if (c.tier == 0) by_tap(w, args.w);
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);

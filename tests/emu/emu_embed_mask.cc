@@ -50,6 +50,7 @@ static void embed_mask(const Case &c, uint64_t seed) {
     };
     samc__embed_mask_args args = arguments(false), host = arguments(true);
     samc__cuda cuda = device();
+    work(samc__embed_mask_flops(&args));
     if (samc__embed_mask_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
     if (samc__embed_mask_ref(&reference, &host) != SAMC_OK) failed("the reference failed");
 

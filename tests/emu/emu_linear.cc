@@ -45,6 +45,7 @@ static void linear(const Case &c, uint64_t seed) {
     const bool pass = c.p[9] == PASS;
     if (!pass && type != SAMC__F32 && samc__linear_cuda_kernel(m, n, k, of_x == SAMC__F32, aligned) != c.p[9]) failed("another kernel");
     samc__cuda cuda = device();
+    work(samc__linear_flops(&args));
     if (compute(cuda, args, pass) != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
@@ -138,6 +139,13 @@ static const Check check("linear", "m k n type f32 act residual stride no_bias k
     {true, {64, 256, 256, F16, X | Y, RELU, 0, 1536, 0, TOKENS}},
     {true, {4096, 768, 256, BF16, X, 0, 0, 0, 1, TOKENS}},
     {true, {256, 768, 768, F32, 0, GELU, 64, 0, 0, ANY}},
+    // Layers of ViT-B and ViT-H: the hidden one by each way to its GELU, and two that cuBLASLt has, for comparison.
+    {2, {4096, 768, 3072, BF16, 0, GELU, 0, 0, 0, LARGE}},
+    {2, {4096, 1280, 5120, BF16, 0, GELU, 0, 0, 0, LARGE}},
+    {2, {4096, 768, 3072, BF16, 0, GELU, 0, 0, 0, PASS}},
+    {2, {4096, 1280, 5120, BF16, 0, GELU, 0, 0, 0, PASS}},
+    {2, {4096, 768, 2304, BF16, 0, 0, 0, 0, 0, LARGE}},
+    {2, {4096, 3072, 768, BF16, Y | R, 0, 4096, 0, 0, LARGE}},
 }, linear);
 
 } // namespace emu_test

@@ -71,6 +71,7 @@ static void upscale_masks(const Case &c, uint64_t seed) {
     args.grid = grid;
     if (samc__upscale_masks_cuda_kernel(type, channels, c4, c8, masks, grid) != c.p[7]) failed("another kernel");
     samc__cuda cuda = device();
+    work(samc__upscale_masks_flops(&args));
     if (samc__upscale_masks_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
