@@ -79,15 +79,40 @@ static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask
     return good;
 }
 
+/* Text that grows by realloc(), which moves pages; open_memstream() copies what there is and clears twice that, gigabytes for
+ * thousands of ragged masks. */
+typedef struct growing {
+    char *text; /* ended by a NUL */
+    size_t length, room;
+} growing;
+
+static ssize_t grow(void *cookie, const char *data, size_t bytes) {
+    growing *g = cookie;
+    if (g->length + bytes >= g->room) {
+        size_t room = 2 * (g->length + bytes) + 4096;
+        char *more = realloc(g->text, room);
+        if (more == NULL) return 0;
+        g->text = more, g->room = room;
+    }
+    memcpy(g->text + g->length, data, bytes);
+    g->length += bytes;
+    g->text[g->length] = '\0';
+    return (ssize_t)bytes;
+}
+
+/* A stream into `g`, which is for fclose(); g->text stays, "" at first. NULL: no memory. */
+static FILE *open_growing(growing *g) { return grow(g, "", 0), g->text == NULL ? NULL : fopencookie(g, "w", (cookie_io_functions_t){.write = grow}); }
+
 /* Records one by one: the tree of one mask at a time is enough. */
 static samc_status make_records(const samc__auto_image *image, char **text, samc_error *error) {
-    size_t size;
-    FILE *to = open_memstream(text, &size);
+    growing all = {0};
+    FILE *to = open_growing(&all);
     bool good = to != NULL && fputc('[', to) != EOF;
     for (int i = 0; i < image->count && good; i++)
         good = (i == 0 || fputs(", ", to) != EOF) && print(to, record(&image->masks[i]), 0, &image->masks[i], image->picture, error);
     good = good && fputc(']', to) != EOF;
     if (to != NULL && fclose(to) != 0) good = false;
+    *text = all.text;
     return good ? SAMC_OK : no_memory(image, error);
 }
 
@@ -102,12 +127,13 @@ static samc_status make_line(const samc__auto_image *image, const char *records,
 }
 
 static samc_status make_coco(const samc__auto_image *image, samc__auto_text *text, int64_t image_id, samc_error *error) {
-    size_t size;
-    FILE *to = open_memstream(&text->annotations, &size);
+    growing all = {0};
+    FILE *to = open_growing(&all);
     bool good = to != NULL;
     for (int i = 0; i < image->count && good; i++) /* without their opening braces */
         good = print(to, annotation(&image->masks[i], image_id), 1, &image->masks[i], image->picture, error) && fputc('\n', to) != EOF;
     if (to != NULL && fclose(to) != 0) good = false;
+    text->annotations = all.text;
     json_t *entry = json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name", samc__cli_string(image->key),
                               "width", image->picture->width, "height", image->picture->height);
     text->image = entry ? json_dumps(entry, 0) : NULL;

@@ -139,11 +139,40 @@ static bool passes(samc__generator *g, const samc__crop *c, const samc__mask_sta
     return true;
 }
 
-/* Statistics of all, then bits of the few that they let through: logits and bits stay where they are, and the host is waited for once. */
+/* Gives the `n` masks of `found`, whose bits lie one after another, their run lengths and adds them to those found. */
+static samc_status add_found(samc__generator *g, const samc__crop *c, samc__found *found, int64_t n) {
+    samc_status status = n > 0 ? encode_found(g, c, g->bits, found, n) : SAMC_OK;
+    for (int64_t i = 0; i < n; i++) {
+        if (status == SAMC_OK) status = samc__found_add(&g->s->exec, &g->found, &found[i]);
+        else g->s->exec.release(g->s->exec.memory, found[i].counts);
+    }
+    return status;
+}
+
+/* On a host: each mask is finished once, its bits with its statistics, and the bits of those that pass are moved together. */
+static samc_status masks_at_once(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int64_t n) {
+    int64_t words = (int64_t)geometry->height * ((geometry->width + 63) / 64); /* of a mask */
+    for (int64_t i = 0, now; i < n; i += now) {
+        int64_t kept = 0;
+        now = n - i < g->bits_masks ? n - i : g->bits_masks;
+        SAMC__TRY(finish(g, geometry, i, now, g->bits));
+        for (int64_t j = 0; j < now; j++) {
+            if (!passes(g, c, &g->stats[j], &found[i + j])) continue;
+            if (kept < j) memcpy(g->bits + kept * words, g->bits + j * words, (size_t)words * sizeof *g->bits);
+            found[i + kept++] = found[i + j];
+        }
+        SAMC__TRY(add_found(g, c, found + i, kept));
+    }
+    return SAMC_OK;
+}
+
+/* On a device statistics of all, then bits of the few that they let through: logits and bits stay where they are, and the host waits
+ * once. */
 samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n) {
     const samc__exec *exec = &g->s->exec;
     if (n == 0) return SAMC_OK;
     SAMC__TRY(samc__upload(exec, g->index, index, (size_t)n * sizeof *index));
+    if (exec->place->host) return masks_at_once(g, c, geometry, found, n);
     SAMC__TRY(finish(g, geometry, 0, n, NULL));
     const samc__mask_stats *stats = samc__read(exec, g->stats, (size_t)n * sizeof *stats);
     if (stats == NULL) return g->s->error.status;
@@ -154,17 +183,14 @@ samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc
         index[kept++] = index[i];
     }
     samc__read_end(exec, g->stats, stats);
-    samc_status status = kept > 0 ? samc__upload(exec, g->index, index, (size_t)kept * sizeof *index) : SAMC_OK;
+    if (kept == 0) return SAMC_OK;
+    SAMC__TRY(samc__upload(exec, g->index, index, (size_t)kept * sizeof *index));
     for (int64_t i = 0, now; i < kept; i += now) {
         now = kept - i < g->bits_masks ? kept - i : g->bits_masks;
-        if (status == SAMC_OK) status = finish(g, geometry, i, now, g->bits);
-        if (status == SAMC_OK) status = encode_found(g, c, g->bits, found + i, now);
-        for (int64_t j = i; j < i + now; j++) {
-            if (status == SAMC_OK) status = samc__found_add(exec, &g->found, &found[j]);
-            else exec->release(exec->memory, found[j].counts);
-        }
+        SAMC__TRY(finish(g, geometry, i, now, g->bits));
+        SAMC__TRY(add_found(g, c, found + i, now));
     }
-    return status;
+    return SAMC_OK;
 }
 
 /* Sets the bits of a mask from its run lengths. */

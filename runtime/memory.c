@@ -1,27 +1,64 @@
-/* Counted memory: the size of a block is kept in the 64 bytes before it. */
+/* Counted memory: the size of a block, and of what it was cut from, are kept in the 64 bytes before it. */
 #include "runtime/memory.h"
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { HEADER = 64 };
+enum { HEADER = 64, LEAST_KEPT = 1 << 20 };
+
+typedef struct header {
+    size_t size, room; /* header included; room is what was allocated */
+} header;
+
+static header *remove_spare(samc__memory *memory, int index) {
+    header *block = memory->spare[index];
+    memory->spares--;
+    memmove(&memory->spare[index], &memory->spare[index + 1], (size_t)(memory->spares - index) * sizeof *memory->spare);
+    return block;
+}
+
+/* A spare block of at least `size` bytes and less than twice as many, or NULL. */
+static header *take_spare(samc__memory *memory, size_t size) {
+    for (int i = memory->spares - 1; i >= 0; i--) {
+        const header *block = memory->spare[i];
+        if (block->room >= size && block->room / 2 < size) return remove_spare(memory, i);
+    }
+    return NULL;
+}
 
 void *samc__memory_allocate(void *opaque, size_t bytes) {
     samc__memory *memory = opaque;
     if (bytes > SIZE_MAX / 2) return NULL;
     size_t size = (bytes + 2 * HEADER - 1) / HEADER * HEADER; /* header included, a multiple of the alignment */
-    char *block = aligned_alloc(HEADER, size);
+    header *block = take_spare(memory, size);
+    if (block == NULL && (block = aligned_alloc(HEADER, size)) != NULL) block->room = size;
     if (block == NULL) return NULL;
-    *(size_t *)block = size;
+    block->size = size;
     memory->current += size;
     if (memory->current > memory->peak) memory->peak = memory->current;
-    return block + HEADER;
+    return (char *)block + HEADER;
 }
 
 void samc__memory_release(void *opaque, void *pointer) {
     samc__memory *memory = opaque;
     if (pointer == NULL) return;
-    char *block = (char *)pointer - HEADER;
-    memory->current -= *(size_t *)block;
-    free(block);
+    header *block = (header *)((char *)pointer - HEADER);
+    size_t kept = block->room;
+    memory->current -= block->size;
+    if (block->room < LEAST_KEPT || block->room > memory->keep) {
+        free(block);
+        return;
+    }
+    for (int i = 0; i < memory->spares; i++) kept += ((const header *)memory->spare[i])->room;
+    for (; memory->spares > 0 && (kept > memory->keep || memory->spares == SAMC__SPARE_BLOCKS);) {
+        header *oldest = remove_spare(memory, 0);
+        kept -= oldest->room;
+        free(oldest);
+    }
+    memory->spare[memory->spares++] = block;
+}
+
+void samc__memory_drop(samc__memory *memory) {
+    while (memory->spares > 0) free(remove_spare(memory, 0));
 }

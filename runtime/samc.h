@@ -171,7 +171,7 @@ SAMC_API const char *samc_last_error(const samc_session *session);
 SAMC_API void samc_session_stop(samc_session *session);
 
 typedef struct samc_memory {
-    size_t current; /* bytes held by the session now */
+    size_t current; /* bytes held by the session now, beside at most 64 MB that it keeps for its next call */
     size_t peak;    /* the most it ever held */
     size_t device_current, device_peak; /* of the GPU's memory, beside the model's weights; 0 on a CPU */
 } samc_memory;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { SPARE_BYTES = 64 << 20 }; /* a batch of prompts in SAM and its operators' scratch memory: 40 MB on one thread */
+
 static int64_t embedding_elements(const samc_model *model) {
     return (int64_t)model->config.grid * model->config.grid * model->config.out_chans;
 }
@@ -50,6 +52,7 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
     samc_session *s = calloc(1, sizeof *s);
     if (s == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a session");
     s->model = model;
+    s->memory.keep = SPARE_BYTES;
     s->pool = samc__pool_create(model->threads);
     s->exec = (samc__exec){
         .ops = &model->ops,
@@ -104,6 +107,7 @@ void samc_session_destroy(samc_session *s) {
     samc__tensor_release(&s->exec, s->key_pe);
     samc__cuda_session_close(s->cuda);
     samc__pool_destroy(s->pool);
+    samc__memory_drop(&s->memory);
     free(s);
 }
 

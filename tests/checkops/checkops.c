@@ -194,7 +194,7 @@ typedef struct context {
 
 static samc_status run_op(context *x, const char *name, const samc__ops *ops, int threads, check *c, double *flops, size_t *peak) {
     samc__pool *pool = samc__pool_create(threads);
-    samc__memory memory = {0, 0};
+    samc__memory memory = {0};
     if (pool == NULL) abort();
     samc__exec exec = {
         .ops = ops, .error = &x->error, .workers = threads, .pool = pool, .parallel = samc__pool_run,
