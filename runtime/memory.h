@@ -1,7 +1,7 @@
 /* Counted memory: every block a session holds, so that current and peak bytes are numbers. Used from one thread at a time.
  *
  * Large blocks come and go with every batch of prompts. Given back to the system they return as pages that the kernel clears one by
- * one, a tenth of the decoder's time: up to `keep` bytes of the last ones stay for the next. They are not counted. */
+ * one: up to `keep` bytes of the last ones stay for the next. They are not counted. */
 #ifndef SAMC_RUNTIME_MEMORY_H
 #define SAMC_RUNTIME_MEMORY_H
 
