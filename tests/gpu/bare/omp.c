@@ -1,0 +1,3 @@
+/* libgomp's function that kernels/linear_onednn.c calls, for machines without it. */
+void omp_set_num_threads(int threads);
+void omp_set_num_threads(int threads) { (void)threads; }
