@@ -20,6 +20,7 @@ static const char common_help[] =
     "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
     "  --precision NAME      auto, f32, f16 or bf16 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
     "  --threads N           1 to 256 (default: one for each processor)\n"
+    "  --device N            which GPU, from 0 (default: 0); samc auto also takes a list such as 0,1, or all\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
     "  -h, --help            print this and exit\n"
@@ -71,10 +72,31 @@ void samc__cli_note(const samc__cli *cli, const char *format, ...) {
 samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error) {
     samc_model_info info;
     samc_machine machine;
-    SAMC__TRY(samc_model_open(path, &cli->options, model, error));
+    samc_options options = cli->options;
+    if (cli->device_count > 0) options.device = cli->devices[0];
+    SAMC__TRY(samc_model_open(path, &options, model, error));
     samc_model_get_info(*model, &info);
     samc_get_machine(&machine);
     if (info.backend_note[0] != '\0' && (cli->asked_auto || machine.cuda_built)) samc__cli_note(cli, "%s", info.backend_note);
+    return SAMC_OK;
+}
+
+samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count, samc_error *error) {
+    samc_model_info info;
+    samc_machine machine;
+    for (int i = 0; i < SAMC__CLI_DEVICES; i++) models[i] = NULL;
+    samc_get_machine(&machine);
+    *count = 1;
+    SAMC__TRY(samc__cli_open_model(cli, path, &models[0], error));
+    samc_model_get_info(models[0], &info);
+    if (info.backend != SAMC_BACKEND_CUDA) return SAMC_OK;
+    int wanted = cli->device_count >= 0 ? cli->device_count : machine.cuda_devices < SAMC__CLI_DEVICES ? machine.cuda_devices : SAMC__CLI_DEVICES;
+    samc_options options = cli->options;
+    options.backend = SAMC_BACKEND_CUDA; /* none of them may turn out to be the CPU */
+    for (; *count < wanted; ++*count) {
+        options.device = cli->device_count >= 0 ? cli->devices[*count] : *count;
+        SAMC__TRY(samc_model_open(path, &options, &models[*count], error));
+    }
     return SAMC_OK;
 }
 
@@ -114,6 +136,25 @@ static int index_of(const char *name, const char *const *names) {
     return -1;
 }
 
+/* "0", where `many` also "0,1" or "all". */
+static bool parse_devices(samc__cli *cli, const char *text) {
+    cli->device_count = -1;
+    if (cli->many_devices && strcmp(text, "all") == 0) return true;
+    for (cli->device_count = 0; cli->device_count < (cli->many_devices ? SAMC__CLI_DEVICES : 1);) {
+        char number[8] = "";
+        size_t length = strcspn(text, ",");
+        int *device = &cli->devices[cli->device_count];
+        if (length < sizeof number) memcpy(number, text, length);
+        if (!samc__cli_integer(number, 0, 9999, device)) return false;
+        for (int i = 0; i < cli->device_count; i++)
+            if (cli->devices[i] == *device) return false;
+        cli->device_count++;
+        text += length;
+        if (*text++ == '\0') return true;
+    }
+    return false;
+}
+
 /* Returns false where the program is to stop, with the exit code set. */
 static bool common_option(samc__cli *cli, int option) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
@@ -138,6 +179,10 @@ static bool common_option(samc__cli *cli, int option) {
     case SAMC__CLI_THREADS:
         if (samc__cli_integer(optarg, 1, 256, &cli->options.threads)) return true;
         cli->exit_code = samc__cli_usage(cli, "--threads is a number from 1 to 256, not '%s'", optarg);
+        return false;
+    case SAMC__CLI_DEVICE:
+        if (parse_devices(cli, optarg)) return true;
+        cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "a list of GPUs such as 0,1 without repetition, or all" : "the number of one GPU", optarg);
         return false;
     case 'q':
         cli->quiet = true;

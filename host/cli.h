@@ -9,6 +9,8 @@
 
 enum { SAMC__EXIT_OK = 0, SAMC__EXIT_FAILURE = 1, SAMC__EXIT_USAGE = 2, SAMC__EXIT_PARTLY = 3 /* samc auto: some images failed */ };
 
+enum { SAMC__CLI_DEVICES = 16 };
+
 /* The state of one command line. */
 typedef struct samc__cli {
     const char *command;  /* "segment" */
@@ -17,17 +19,20 @@ typedef struct samc__cli {
     const char *model;    /* --model, or NULL */
     bool quiet;
     bool asked_auto;      /* --backend auto was given, which the answer to is of interest */
+    bool many_devices;    /* --device may be a list; set by the subcommand */
+    int devices[SAMC__CLI_DEVICES], device_count; /* of --device; -1: all there are */
     int exit_code;        /* where samc__cli_next() returned SAMC__CLI_STOP */
 } samc__cli;
 
 /* Values of long options without a letter; subcommands number theirs from SAMC__CLI_OWN. */
-enum { SAMC__CLI_STOP = 1000, SAMC__CLI_MODEL, SAMC__CLI_BACKEND, SAMC__CLI_PRECISION, SAMC__CLI_THREADS, SAMC__CLI_VERSION,
+enum { SAMC__CLI_STOP = 1000, SAMC__CLI_MODEL, SAMC__CLI_BACKEND, SAMC__CLI_PRECISION, SAMC__CLI_THREADS, SAMC__CLI_DEVICE, SAMC__CLI_VERSION,
        SAMC__CLI_OWN };
 
 /* The tail of every subcommand's table of long options. */
 #define SAMC__CLI_COMMON                                                                                              \
     {"model", required_argument, NULL, SAMC__CLI_MODEL}, {"backend", required_argument, NULL, SAMC__CLI_BACKEND},     \
     {"precision", required_argument, NULL, SAMC__CLI_PRECISION}, {"threads", required_argument, NULL, SAMC__CLI_THREADS}, \
+    {"device", required_argument, NULL, SAMC__CLI_DEVICE},                                                            \
     {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                             \
     {"help", no_argument, NULL, 'h'}, {0}
 
@@ -44,6 +49,9 @@ void samc__cli_note(const samc__cli *cli, const char *format, ...) __attribute__
 
 /* Opens the model and notes where a GPU was looked for in vain. */
 samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error);
+/* The model on each GPU that was asked for, once where it runs on the CPU. On failure too `models` [SAMC__CLI_DEVICES] holds what is open,
+ * and NULL. */
+samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count, samc_error *error);
 /* Notes what the session had to do differently, if anything. */
 void samc__cli_note_session(const samc__cli *cli, const samc_session *session);
 

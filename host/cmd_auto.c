@@ -158,12 +158,12 @@ static samc_status check_neighbours(const samc__archive_options *o, const char *
 }
 
 /* Begins or goes on: the journal, then the pipeline. */
-static samc_status run_journaled(const request *r, const samc__archive_options *o, const samc__inputs *inputs, const samc_model *model,
+static samc_status run_journaled(const request *r, const samc__archive_options *o, const samc__inputs *inputs, samc_model *const *models, int count,
                                  samc__archive_result *result, samc_error *error) {
     char name[128];
     samc__journal journal = {.stream.handle = -1};
     samc__store store = {.sync = !r->no_sync, .lock = -1};
-    json_t *description = describe(o, model, error);
+    json_t *description = describe(o, models[0], error);
     if (description == NULL) return error->status;
     samc__archive_state_name(o, name);
     samc_status status = check_neighbours(o, r->output, name, description, error);
@@ -179,11 +179,13 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
         samc__cli_note(&r->cli, "going on after %lld images", (long long)journal.last.number + 1);
     if (status == SAMC_OK) {
         samc__signals signals = samc__signals_open();
-        samc_session *sessions[2] = {NULL}; /* one for each device, ended by NULL */
-        status = samc_session_create(model, &sessions[0], error);
-        if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, 1, &signals, &store, &journal, result, error);
-        samc__cli_note_session(&r->cli, sessions[0]);
-        samc_session_destroy(sessions[0]);
+        samc_session *sessions[SAMC__CLI_DEVICES + 1] = {NULL}; /* one for each device, ended by NULL */
+        for (int i = 0; i < count && status == SAMC_OK; i++) status = samc_session_create(models[i], &sessions[i], error);
+        if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, count, &signals, &store, &journal, result, error);
+        for (int i = 0; i < count; i++) {
+            samc__cli_note_session(&r->cli, sessions[i]);
+            samc_session_destroy(sessions[i]);
+        }
         samc__signals_close(&signals);
     }
     samc__stream_close(&journal.stream);
@@ -194,17 +196,18 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
 
 static samc_status run(const request *r, const samc__inputs *inputs, samc__archive_result *result, samc_error *error) {
     char model_path[4096];
-    samc_model *model = NULL;
+    samc_model *models[SAMC__CLI_DEVICES];
+    int count = 0;
     samc__archive_options o = r->archive;
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    samc_status status = samc__cli_open_model(&r->cli, model_path, &model, error);
+    samc_status status = samc__cli_open_models(&r->cli, model_path, models, &count, error);
     if (status == SAMC_OK) {
-        o.automatic = samc_default_auto_options(model);
+        o.automatic = samc_default_auto_options(models[0]);
         apply_numbers(r, &o.automatic);
         status = samc_auto_check(&o.automatic, error);
     }
-    if (status == SAMC_OK) status = run_journaled(r, &o, inputs, model, result, error);
-    samc_model_close(model);
+    if (status == SAMC_OK) status = run_journaled(r, &o, inputs, models, count, result, error);
+    for (int i = 0; i < SAMC__CLI_DEVICES; i++) samc_model_close(models[i]);
     return status;
 }
 
@@ -288,6 +291,7 @@ int samc__cmd_auto(int argc, char **argv) {
                  .archive = {.formats = SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY, .shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
                              .load_threads = 2, .write_threads = 2, .batch_images = 4, .queue = 4}};
     int globs = 0;
+    r.cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r.cli.exit_code;
         if (option == 'o') r.output = optarg;

@@ -351,6 +351,7 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     samc_auto_options defaults = samc_default_auto_options(s->model);
     const samc_auto_options *o = options ? options : &defaults;
     SAMC__TRY(samc_auto_check(o, &s->error));
+    SAMC__TRY(samc__session_enter(s));
     samc_status status = process_images(s, images, count, o, callback, context);
     samc__session_drop_images(s);
     return status;

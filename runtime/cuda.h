@@ -19,8 +19,14 @@ bool samc__cuda_built(void);
 /* Describes the first device in words, or why there is none; false: none. */
 bool samc__cuda_describe(char *text, size_t size);
 
-/* NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator. */
-samc_status samc__cuda_open(samc__cuda_device **device, samc_error *error);
+int samc__cuda_count(void); /* devices that this build sees */
+
+/* The GPU of that number. NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator. */
+samc_status samc__cuda_open(int number, samc__cuda_device **device, samc_error *error);
+
+/* Makes it the calling thread's current device, which CUDA's calls are about: every public call on a model or a session begins so. */
+samc_status samc__cuda_enter(const samc__cuda_device *device, samc_error *error);
+
 void samc__cuda_close(samc__cuda_device *device); /* NULL is allowed; no session may be open */
 
 /* Fills the operator table. */

@@ -24,8 +24,8 @@ bool samc__cuda_built(void) { return true; }
 
 static int capability_of(const struct cudaDeviceProp *p) { return p->major * 10 + p->minor; }
 
-/* The first device, if it can run samc. */
-static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
+/* Device `number`, if it can run samc. */
+static bool probe(int number, struct cudaDeviceProp *properties, char *why, size_t size) {
     int devices = 0;
     cudaError_t code = cudaGetDeviceCount(&devices);
     if (code != cudaSuccess || devices == 0) {
@@ -34,7 +34,7 @@ static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
             snprintf(why, size, "%s", code == cudaSuccess ? "the driver reports no device" : cudaGetErrorString(code));
         return false;
     }
-    code = cudaGetDeviceProperties(properties, 0);
+    code = cudaGetDeviceProperties(properties, number);
     if (code != cudaSuccess) {
         cudaGetLastError();
         snprintf(why, size, "%s", cudaGetErrorString(code));
@@ -48,7 +48,7 @@ static bool probe(struct cudaDeviceProp *properties, char *why, size_t size) {
 
 bool samc__cuda_describe(char *text, size_t size) {
     struct cudaDeviceProp p;
-    if (!probe(&p, text, size)) return false;
+    if (!probe(0, &p, text, size)) return false;
     int driver = 0, runtime = 0;
     cudaDriverGetVersion(&driver);
     cudaRuntimeGetVersion(&runtime);
@@ -57,11 +57,25 @@ bool samc__cuda_describe(char *text, size_t size) {
     return true;
 }
 
-samc_status samc__cuda_open(samc__cuda_device **out, samc_error *error) {
+int samc__cuda_count(void) {
+    int devices = 0;
+    if (cudaGetDeviceCount(&devices) == cudaSuccess) return devices;
+    cudaGetLastError();
+    return 0;
+}
+
+samc_status samc__cuda_enter(const samc__cuda_device *d, samc_error *error) {
+    return samc__cuda_status(error, cudaSetDevice(d->number), "when it was asked for");
+}
+
+samc_status samc__cuda_open(int number, samc__cuda_device **out, samc_error *error) {
     char why[256];
     struct cudaDeviceProp p;
     *out = NULL;
-    if (!probe(&p, why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
+    int devices = samc__cuda_count();
+    if (devices > 0 && number >= devices)
+        return samc__fail(error, SAMC_NO_DEVICE, "there is no CUDA device %d: this machine has %d, numbered from 0", number, devices);
+    if (!probe(number, &p, why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
     if (samc__ops_cuda_missing()[0] != '\0')
         return samc__fail(error, SAMC_UNSUPPORTED, "this build's CUDA backend lacks the operators%s", samc__ops_cuda_missing());
     samc__cuda_device *d = calloc(1, sizeof *d);
@@ -69,12 +83,14 @@ samc_status samc__cuda_open(samc__cuda_device **out, samc_error *error) {
     snprintf(d->name, sizeof d->name, "%s", p.name);
     d->multiprocessors = p.multiProcessorCount;
     d->capability = capability_of(&p);
+    d->number = number;
     *out = d;
-    return SAMC_OK;
+    return samc__cuda_enter(d, error);
 }
 
 void samc__cuda_close(samc__cuda_device *d) {
     if (d == NULL) return;
+    samc__cuda_enter(d, NULL);
     if (d->weights != NULL) cudaFree(d->weights);
     free(d);
 }

@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 
 struct samc__cuda_device {
+    int number;
     char name[256];
     int multiprocessors, capability;
     void *weights; /* one block for all tensors of the model */

@@ -8,10 +8,18 @@ static const char no_cuda[] = "this build of samc has no CUDA backend (build it 
 bool samc__cuda_built(void) { return false; }
 bool samc__cuda_describe(char *text, size_t size) { return samc__driver_describe(text, size); }
 
-samc_status samc__cuda_open(samc__cuda_device **device, samc_error *error) {
+int samc__cuda_count(void) { return 0; }
+
+samc_status samc__cuda_open(int number, samc__cuda_device **device, samc_error *error) {
     char why[256];
+    (void)number;
     *device = NULL;
     if (!samc__driver_describe(why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
+}
+
+samc_status samc__cuda_enter(const samc__cuda_device *device, samc_error *error) {
+    (void)device;
     return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
 

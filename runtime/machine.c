@@ -68,4 +68,5 @@ void samc_get_machine(samc_machine *machine) {
     describe_cpu(machine->cpu, sizeof machine->cpu);
     machine->has_cuda = samc__cuda_describe(machine->cuda, sizeof machine->cuda);
     machine->cuda_built = samc__cuda_built();
+    machine->cuda_devices = samc__cuda_count();
 }

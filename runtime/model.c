@@ -18,7 +18,7 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
     model->backend = options->backend;
     if (options->backend == SAMC_BACKEND_AUTO || options->backend == SAMC_BACKEND_CUDA) {
         samc_error why = {0};
-        samc_status status = samc__cuda_open(&model->device, &why);
+        samc_status status = samc__cuda_open(options->device, &model->device, &why);
         if (status == SAMC_OK) {
             model->backend = SAMC_BACKEND_CUDA;
             model->precision = options->precision == SAMC_PRECISION_F32 ? SAMC__F32 : options->precision == SAMC_PRECISION_F16 ? SAMC__F16 : SAMC__BF16;
@@ -43,6 +43,7 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "threads must be 0 to %d, not %d", SAMC__MAX_THREADS, options->threads);
     if (options->precision < SAMC_PRECISION_AUTO || options->precision > SAMC_PRECISION_BF16)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown precision %d", (int)options->precision);
+    if (options->device < 0) return samc__fail(error, SAMC_INVALID_ARGUMENT, "GPUs are numbered from 0; there is no %d", options->device);
     model->threads = options->threads ? options->threads : samc__processors();
     SAMC__TRY(choose_device(options, model, error));
     if (model->backend == SAMC_BACKEND_CUDA) return SAMC_OK;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 samc_options samc_default_options(void) {
-    samc_options options = {SAMC_BACKEND_AUTO, SAMC_PRECISION_AUTO, 0};
+    samc_options options = {SAMC_BACKEND_AUTO, SAMC_PRECISION_AUTO, 0, 0};
     const char *backend = getenv("SAMC_BACKEND"), *threads = getenv("SAMC_THREADS");
     if (backend != NULL) {
         if (strcmp(backend, "ref") == 0) options.backend = SAMC_BACKEND_REF;

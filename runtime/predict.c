@@ -98,6 +98,7 @@ samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count,
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result");
     *out = NULL;
     if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
+    SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
 
     size_t low = 4 * (size_t)s->model->config.grid, masks = multimask ? (size_t)s->model->config.mask_tokens - 1 : 1;
@@ -173,6 +174,7 @@ samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, 
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index, prompt);
+    SAMC__TRY(samc__session_enter(s));
     const samc__geometry *g = &r->geometry[prompt];
     int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index, words = (g->width + 63) / 64;
     samc__mask_stats stats;

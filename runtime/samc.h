@@ -37,7 +37,8 @@
  *     }
  *
  * Ownership: a model is read-only after it was opened and may serve any number of sessions on any threads; it must outlive
- * them. A session is one line of work for one thread at a time. Nothing in the library prints, exits or keeps global state.
+ * them. A session is one line of work for one thread at a time. Nothing in the library prints, exits or keeps global state. (Calls on
+ * a GPU's model or session leave that GPU as the thread's current device of the CUDA runtime.)
  * Coordinates are pixels of the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as in
  * `SamPredictor` of the original implementation (github.com/facebookresearch/segment-anything).
  */
@@ -101,6 +102,7 @@ typedef struct samc_options {
     samc_backend backend;     /* AUTO: the fastest that this machine has */
     samc_precision precision; /* AUTO: f32 on a CPU, bf16 on a GPU; f16 and bf16 are for GPUs only */
     int threads;              /* 0: one for each processor this process may use; at most 256 */
+    int device;               /* the GPU's number, from 0, where one is used; a model for each where several are */
 } samc_options;
 
 /* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. */
@@ -320,7 +322,8 @@ typedef struct samc_machine {
     char cpu[256];
     char cuda[256];
     bool has_cuda;
-    bool cuda_built; /* this build can use one */
+    bool cuda_built;  /* this build can use one */
+    int cuda_devices; /* how many there are for this build to use */
 } samc_machine;
 SAMC_API void samc_get_machine(samc_machine *machine);
 

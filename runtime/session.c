@@ -34,7 +34,10 @@ static samc_status embed_grid(samc_session *s) {
     return samc__embed_grid(&s->exec, &args);
 }
 
+samc_status samc__session_enter(samc_session *s) { return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK; }
+
 static samc_status open_device_session(samc_session *s) {
+    SAMC__TRY(samc__session_enter(s));
     const samc__session_size wanted = samc__usual_size(s->model);
     samc__session_size size = wanted;
     SAMC__TRY(samc__cuda_session_open(s->model->device, s->model, &s->exec, &s->encoder, &size, &s->cuda));
@@ -103,6 +106,7 @@ void samc__session_drop_images(samc_session *s) {
 
 void samc_session_destroy(samc_session *s) {
     if (s == NULL) return;
+    samc__session_enter(s);
     samc__session_drop_images(s);
     samc__tensor_release(&s->exec, s->key_pe);
     samc__cuda_session_close(s->cuda);
@@ -188,6 +192,7 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
     if (images == NULL || count < 1) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images");
     for (int i = 0; i < count; i++) SAMC__TRY(samc__check_image(&s->error, &images[i], i));
+    SAMC__TRY(samc__session_enter(s));
     SAMC__TRY(samc__session_reserve_images(s, count));
     samc_status status = samc__session_meet(s);
     for (int i = 0; i < count && status == SAMC_OK; i += s->encode_most)
@@ -212,6 +217,7 @@ samc_status samc_get_embedding(samc_session *s, int index, float *embedding) {
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
     if (embedding == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_get_embedding: no room for the embedding");
     if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
+    SAMC__TRY(samc__session_enter(s));
     int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
     const void *tensor = s->images[index].embedding, *own = samc__read(&s->exec, tensor, embedding_bytes(s->model));
     if (own == NULL) return s->error.status;
@@ -228,6 +234,7 @@ samc_status samc_set_embedding(samc_session *s, const float *embedding, int widt
     int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
     for (int64_t i = 0; i < n * c; i++)
         if (!isfinite(embedding[i])) return samc__fail(&s->error, SAMC_FORMAT, "the embedding has a value that is not finite");
+    SAMC__TRY(samc__session_enter(s));
     SAMC__TRY(samc__session_reserve_images(s, 1));
     void *own = samc__memory_allocate(&s->memory, embedding_bytes(s->model));
     if (own == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory to set an embedding");

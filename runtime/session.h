@@ -52,6 +52,9 @@ struct samc_result {
     struct samc__geometry *geometry; /* [prompts] of the prompt's image */
 };
 
+/* What every public call on a session begins with. */
+samc_status samc__session_enter(samc_session *session);
+
 /* Refuses an image without pixels, or with rows shorter than its width. */
 samc_status samc__check_image(samc_error *error, const samc_image *image, int index);
 

@@ -5,6 +5,8 @@ SESSION = "runtime/cuda_session.c"
 UP = "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), \"during an upload\"); /* its last copy has been read */\n"
 DOWN = "            SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), doing);\n"
 
+# Not here: images that are dropped while the encoder still writes there (samc__session_drop_images). The encoder of the emulation has
+# then either done all or does it after everything else, and what it writes over is read between these.
 BUGS = {
     "a pinned slot is filled again before its copy has run": (SESSION, UP, "", "session_test"),
     "a pinned slot is read before its copy has run": (SESSION, DOWN, "", "session_test"),
@@ -45,6 +47,10 @@ BUGS = {
         ("kernels/cuda/ops_cuda.c", "(char *)exec->cuda->scratch + by_tap_bytes(args));", "exec->cuda->scratch);", "engine_test"),
     "cuDNN's weight is not laid out by tap": ("kernels/cuda/ops_cuda.c", "    by_tap.w.data = exec->cuda->scratch;\n", "", "engine_test"),
     "cuDNN multiplies f32 as TF32": ("kernels/cuda/libraries.c", "type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH", "CUDNN_TENSOR_OP_MATH", "engine_test"),
+    "calls do not go to their own GPU":
+        ("runtime/session.c", "return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK;", "return s->model ? SAMC_OK : SAMC_INTERNAL;", "engine_test"),
+    "a mask is asked of the GPU that was used last":
+        ("runtime/predict.c", "    SAMC__TRY(samc__session_enter(s));\n    const samc__geometry *g", "    const samc__geometry *g", "engine_test"),
     "cuDNN's refusal is taken for its result":
         ("kernels/cuda/ops_cuda.c", "    return done ? SAMC_OK : run_conv3x3(exec, args);\n", "    return done ? SAMC_OK : SAMC_OK;\n", "engine_test"),
     "cuDNN's handle is on no stream": ("kernels/cuda/libraries.c", "    return cudnnSetStream(*handle, cuda->stream);\n", "    return CUDNN_STATUS_SUCCESS;\n", "engine_test"),

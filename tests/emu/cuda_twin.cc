@@ -9,6 +9,7 @@
 //   SAMC_EMU_SEED=N      order of streams and of threads    SAMC_EMU_MEMORY=BYTES   of the device
 //   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
 //   SAMC_EMU_CUDNN=1     cuDNN does not start             SAMC_EMU_CUDNN=2        cuDNN refuses every convolution
+//   SAMC_EMU_DEVICES=N   there are N of them, each with that memory, 1 to 8; nobody reads another's
 //   SAMC_EMU_REPORT=FILE what ran, how often, how long
 #include "cuda_twin.h"
 #include "emu_control.h"
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 struct CUevent_st {
+    int device;
     uint64_t recorded, completed; // how many records were told, and have happened
     cudaStream_t stream;          // of the latest record
     bool destroyed;
@@ -43,6 +45,7 @@ struct Work {
 } // namespace
 
 struct CUstream_st {
+    int device;
     std::deque<Work> queue;
     bool prompt, destroyed;
 };
@@ -50,9 +53,11 @@ struct CUstream_st {
 namespace {
 
 constexpr size_t kPage = 4096, kAlignment = 256;
+constexpr int kMostDevices = 8;
 constexpr unsigned char kSlack = 0x5a;
 
 struct Piece {
+    int device;
     char *map;
     size_t map_bytes, bytes, slack;
     bool freed;
@@ -71,15 +76,20 @@ uint64_t setting(const char *name, uint64_t otherwise) {
 struct Twin {
     std::recursive_mutex mutex;
     samc_emu_settings set = {setting("SAMC_EMU_SEED", 0), setting("SAMC_EMU_MEMORY", uint64_t(8) << 30), setting("SAMC_EMU_REFUSE", 0),
-                             setting("SAMC_EMU_LOSE", 0), setting("SAMC_EMU_CUDNN", 0), 0};
-    uint64_t allocations = 0, works = 0, used = 0;
-    cudaError_t lost = cudaSuccess, latest = cudaSuccess;
-    bool open = false; // device memory is readable now
+                             setting("SAMC_EMU_LOSE", 0), setting("SAMC_EMU_CUDNN", 0), 0,
+                             setting("SAMC_EMU_DEVICES", 1)};
+    uint64_t allocations = 0, works = 0;
+    struct Device {
+        uint64_t used = 0, works = 0;
+        cudaError_t lost = cudaSuccess;
+        cudaStream_t by_default = nullptr; // made by the first call that uses it; nobody's to destroy
+    } of[kMostDevices];
+    cudaError_t latest = cudaSuccess;
+    int open = -1; // the device whose memory is readable now
     std::map<const char *, Piece> device; // by address; freed ones stay, so that their use is found
     std::map<const char *, size_t> pinned;
     std::vector<std::unique_ptr<CUstream_st>> streams; // also destroyed ones
     std::vector<std::unique_ptr<CUevent_st>> events;
-    cudaStream_t by_default = nullptr; // made by the first call that uses it; nobody's to destroy
     std::map<std::string, Ran> ran;
 };
 
@@ -91,6 +101,8 @@ void apply(const samc_emu_settings &set) {
     emu::config.early_copies = set.seed % 2 != 0;
     emu::config.what = "stream seed " + std::to_string(set.seed);
 }
+
+thread_local int current = 0; // device, as cudaSetDevice() left it
 
 Twin &twin() {
     static Twin *t = [] { // never destroyed: the engine may be torn down later
@@ -105,6 +117,8 @@ Twin &twin() {
     return *t;
 }
 
+int devices() { return twin().set.devices > 0 && twin().set.devices <= kMostDevices ? int(twin().set.devices) : 1; }
+
 using Lock = std::lock_guard<std::recursive_mutex>;
 
 double seconds() {
@@ -113,24 +127,23 @@ double seconds() {
     return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
 }
 
-void protect(int rights) {
+void protect(int device, int rights) {
     for (auto &entry : twin().device) {
         Piece &p = entry.second;
-        if (!p.freed && mprotect(p.map + kPage, p.map_bytes - 2 * kPage, rights) != 0) emu::fail("mprotect failed");
+        if (!p.freed && p.device == device && mprotect(p.map + kPage, p.map_bytes - 2 * kPage, rights) != 0) emu::fail("mprotect failed");
     }
 }
 
-// Opens device memory to this thread for as long as it lives.
+// Opens one device's memory, and closes the others', for as long as it lives.
 struct Opened {
-    bool outer = !twin().open;
-    Opened() {
-        if (outer) protect(PROT_READ | PROT_WRITE);
-        twin().open = true;
-    }
-    ~Opened() {
-        if (!outer) return;
-        twin().open = false;
-        protect(PROT_NONE);
+    int before = twin().open;
+    explicit Opened(int device) { change(device); }
+    ~Opened() { change(before); }
+    static void change(int device) {
+        if (device == twin().open) return;
+        if (twin().open >= 0) protect(twin().open, PROT_NONE);
+        if (device >= 0) protect(device, PROT_READ | PROT_WRITE);
+        twin().open = device;
     }
 };
 
@@ -147,10 +160,11 @@ bool run_first(cudaStream_t stream, bool force) {
         }
     } else if (first.event) {
         if (first.version > first.event->completed) first.event->completed = first.version;
-    } else if (t.lost == cudaSuccess) {
-        if (++t.works == t.set.lose) t.lost = cudaErrorLaunchFailure;
+    } else if (t.of[stream->device].lost == cudaSuccess) {
+        if (++t.works == t.set.lose) t.of[stream->device].lost = cudaErrorLaunchFailure;
         else {
-            Opened opened;
+            Opened opened(stream->device);
+            t.of[stream->device].works++;
             double start = seconds();
             first.run();
             Ran &ran = t.ran[first.what];
@@ -170,13 +184,12 @@ void run_until(cudaStream_t stream, cudaEvent_t event, uint64_t version) {
 }
 
 void drain(cudaStream_t stream) {
-    Opened opened;
+    Opened opened(stream->device);
     while (!stream->queue.empty()) run_first(stream, true);
 }
 
 // Prompt streams go as far as they may, newest first.
 void run_prompt_streams() {
-    Opened opened;
     for (bool any = true; any;) {
         any = false;
         for (size_t i = twin().streams.size(); i-- > 0;) {
@@ -193,8 +206,9 @@ void push(cudaStream_t stream, Work work) {
     if (prompt) run_prompt_streams();
 }
 
-void drain_all() {
-    for (size_t i = twin().streams.size(); i-- > 0;) drain(twin().streams[i].get());
+void drain_all(int device) {
+    for (size_t i = twin().streams.size(); i-- > 0;)
+        if (twin().streams[i]->device == device) drain(twin().streams[i].get());
 }
 
 cudaStream_t known(cudaStream_t stream, const char *call) {
@@ -225,7 +239,7 @@ bool is_pinned(const void *p, size_t bytes) {
 
 cudaError_t result(cudaError_t code) {
     Twin &t = twin();
-    if (code == cudaSuccess) code = t.lost;
+    if (code == cudaSuccess) code = t.of[current].lost;
     if (code != cudaSuccess) t.latest = code;
     return code;
 }
@@ -282,6 +296,7 @@ void at_exit() {
         FILE *file = fopen(path, "w");
         for (auto &entry : twin().ran)
             if (file) fprintf(file, "%-28s %8llu times %9.3f s\n", entry.first.c_str(), (unsigned long long)entry.second.times, entry.second.seconds);
+        for (int i = 0; file && i < devices(); i++) fprintf(file, "device-%d %30llu times\n", i, (unsigned long long)twin().of[i].works);
         if (file) fclose(file);
     }
     check_given_back();
@@ -293,7 +308,8 @@ namespace emu {
 
 void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) {
     Lock lock(twin().mutex);
-    push(known(stream, what), {what, std::move(work), nullptr, 0, false, nullptr});
+    if (known(stream, what)->device != current) fail("%s: the stream is of device %d, the current one is %d", what, stream->device, current);
+    push(stream, {what, std::move(work), nullptr, 0, false, nullptr});
 }
 
 uint64_t cudnn_setting() { return twin().set.cudnn; }
@@ -316,11 +332,12 @@ void samc_emu_begin(const samc_emu_settings *settings) {
     for (auto &entry : t.device) munmap(entry.second.map, entry.second.map_bytes);
     t.device.clear();
     t.streams.clear();
-    t.by_default = nullptr;
     t.events.clear();
     t.set = *settings;
-    t.allocations = t.works = t.used = 0;
-    t.lost = t.latest = cudaSuccess;
+    t.allocations = t.works = 0;
+    for (auto &device : t.of) device = Twin::Device();
+    t.latest = cudaSuccess;
+    current = 0;
     apply(t.set);
 }
 uint64_t samc_emu_allocations(void) { return twin().allocations; }
@@ -334,7 +351,7 @@ uint64_t samc_emu_ran(const char *what) {
 
 cudaError_t cudaGetLastError(void) {
     cudaError_t latest = twin().latest;
-    twin().latest = twin().lost; // a lost device stays lost
+    twin().latest = twin().of[current].lost; // a lost device stays lost
     return latest;
 }
 
@@ -349,12 +366,17 @@ const char *cudaGetErrorString(cudaError_t error) {
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
-    *count = 1;
+    *count = devices();
     return result(cudaSuccess);
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
-    if (device != 0) return result(cudaErrorInvalidValue);
+    if (device < 0 || device >= devices()) return result(cudaErrorInvalidValue);
     *p = {"emulated device", size_t(twin().set.memory), twin().set.seed % 2 ? 8 : 9, 0, 108}; // Ampere or Hopper: kernels are chosen by it
+    return result(cudaSuccess);
+}
+cudaError_t cudaSetDevice(int device) {
+    if (device < 0 || device >= devices()) return result(cudaErrorInvalidValue);
+    current = device;
     return result(cudaSuccess);
 }
 cudaError_t cudaDriverGetVersion(int *version) {
@@ -369,7 +391,7 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
     Lock lock(twin().mutex);
     *total = size_t(twin().set.memory);
-    *free_bytes = size_t(twin().set.memory - twin().used);
+    *free_bytes = size_t(twin().set.memory - twin().of[current].used);
     return result(cudaSuccess);
 }
 
@@ -378,9 +400,9 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
     Twin &t = twin();
     *memory = nullptr;
     if (bytes == 0) return result(cudaErrorInvalidValue);
-    if (refused() || t.used + bytes > t.set.memory) return result(cudaErrorMemoryAllocation);
+    if (refused() || t.of[current].used + bytes > t.set.memory) return result(cudaErrorMemoryAllocation);
     size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment, inner = (rounded + kPage - 1) / kPage * kPage;
-    Piece p = {nullptr, inner + 2 * kPage, bytes, rounded - bytes, false};
+    Piece p = {current, nullptr, inner + 2 * kPage, bytes, rounded - bytes, false};
     void *map = mmap(nullptr, p.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) return result(cudaErrorMemoryAllocation);
     p.map = static_cast<char *>(map);
@@ -389,8 +411,8 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
     std::memset(data, 0xff, bytes);
     std::memset(data + bytes, kSlack, p.slack);
     mprotect(p.map, p.map_bytes, PROT_NONE);
-    if (t.open) mprotect(p.map + kPage, inner, PROT_READ | PROT_WRITE);
-    t.used += bytes;
+    if (t.open == current) mprotect(p.map + kPage, inner, PROT_READ | PROT_WRITE);
+    t.of[current].used += bytes;
     t.device[data] = p;
     *memory = data;
     return result(cudaSuccess);
@@ -399,20 +421,20 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
 cudaError_t cudaFree(void *memory) {
     Lock lock(twin().mutex);
     if (memory == nullptr) return result(cudaSuccess);
-    drain_all(); // as the real one waits for the device
     auto found = twin().device.find(static_cast<char *>(memory));
     if (found == twin().device.end()) emu::fail("cudaFree: %p is not what cudaMalloc returned", memory);
     Piece &p = found->second;
+    drain_all(p.device); // as the real one waits for the device
     if (p.freed) emu::fail("cudaFree: %p is freed a second time", memory);
     {
-        Opened opened;
+        Opened opened(p.device);
         const unsigned char *slack = static_cast<unsigned char *>(memory) + p.bytes;
         for (size_t i = 0; i < p.slack; i++)
             if (slack[i] != kSlack) emu::fail("something wrote %zu bytes beyond the %zu bytes at %p", i + 1, p.bytes, memory);
     }
     madvise(p.map, p.map_bytes, MADV_DONTNEED);
     p.freed = true;
-    twin().used -= p.bytes;
+    twin().of[p.device].used -= p.bytes;
     return result(cudaSuccess);
 }
 
@@ -427,7 +449,7 @@ cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned) {
 
 cudaError_t cudaFreeHost(void *memory) {
     Lock lock(twin().mutex);
-    drain_all();
+    for (int device = 0; device < devices(); device++) drain_all(device);
     if (twin().pinned.erase(static_cast<char *>(memory)) == 0) emu::fail("cudaFreeHost: %p is not pinned memory", memory);
     free(memory);
     return result(cudaSuccess);
@@ -440,18 +462,19 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
     Twin &t = twin();
     if (kind != cudaMemcpyHostToDevice) emu::fail("cudaMemcpy: the engine only uploads with it");
     emu::check_device(to, bytes, "cudaMemcpy");
-    if (t.by_default == nullptr) {
-        t.streams.emplace_back(new CUstream_st{{}, false, true});
-        t.by_default = t.streams.back().get();
+    cudaStream_t &by_default = t.of[current].by_default;
+    if (by_default == nullptr) {
+        t.streams.emplace_back(new CUstream_st{current, {}, false, true});
+        by_default = t.streams.back().get();
     }
     auto staged = std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
-    push(t.by_default, {"cudaMemcpy", [=] { std::memcpy(to, staged->data(), bytes); }, nullptr, 0, false, nullptr});
+    push(by_default, {"cudaMemcpy", [=] { std::memcpy(to, staged->data(), bytes); }, nullptr, 0, false, nullptr});
     return result(cudaSuccess);
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
     Lock lock(twin().mutex);
-    drain_all();
+    drain_all(current);
     return result(cudaSuccess);
 }
 
@@ -472,7 +495,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
     uint64_t mixed = (t.set.seed * 0x9e3779b97f4a7c15u + t.streams.size()) * 0xbf58476d1ce4e5b9u;
     bool prompt = t.set.prompt != 0 ? t.set.prompt >> t.streams.size() & 1 : t.set.seed == 0 ? false : t.set.seed == 1 ? true : (mixed >> 40 & 1) != 0;
-    t.streams.emplace_back(new CUstream_st{{}, prompt, false});
+    t.streams.emplace_back(new CUstream_st{current, {}, prompt, false});
     *stream = t.streams.back().get();
     return result(cudaSuccess);
 }
@@ -495,7 +518,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
     Lock lock(twin().mutex);
-    twin().events.emplace_back(new CUevent_st{0, 0, nullptr, false});
+    twin().events.emplace_back(new CUevent_st{current, 0, 0, nullptr, false});
     *event = twin().events.back().get();
     return result(cudaSuccess);
 }
@@ -507,6 +530,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     Lock lock(twin().mutex);
     known(event, "cudaEventRecord")->stream = known(stream, "cudaEventRecord");
+    if (event->device != stream->device) emu::fail("cudaEventRecord: the event is of device %d, the stream of device %d", event->device, stream->device);
     event->recorded++;
     push(stream, {"record", nullptr, event, event->recorded, false, nullptr});
     return result(cudaSuccess);
@@ -514,9 +538,6 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     Lock lock(twin().mutex);
     known(event, "cudaEventSynchronize");
-    if (event->recorded > event->completed) {
-        Opened opened;
-        run_until(event->stream, event, event->recorded);
-    }
+    if (event->recorded > event->completed) run_until(event->stream, event, event->recorded);
     return result(cudaSuccess);
 }

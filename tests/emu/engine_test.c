@@ -78,7 +78,7 @@ static void make_prompts(samc_prompt *prompts, float (*points)[2], float (*boxes
 }
 
 static void run(outcome *o, samc_backend backend, samc_precision precision, const float *mask_input) {
-    samc_options options = {backend, precision, 2};
+    samc_options options = {backend, precision, 2, 0};
     samc_model *model;
     samc_session *session;
     samc_result *result;
@@ -156,7 +156,7 @@ static bool same(const outcome *a, const outcome *b) {
 /* On streams that begin what they may, the second image is encoded when the first one's masks are there; where memory is for one group
  * only, it is not. */
 static void overlaps(samc_emu_settings *settings) {
-    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1};
+    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1, 0};
     samc_image images[IMAGES];
     samc_model *model;
     samc_session *session;
@@ -188,7 +188,7 @@ static void overlaps(samc_emu_settings *settings) {
 
 /* Where cuDNN does not start, or refuses, samc's own kernel computes the neck, within the same gates: the last image's embedding. */
 static void without_cudnn(samc_emu_settings *settings, const outcome *reference, samc_precision precision, const char *kernel, double nmse, double max) {
-    samc_options options = {SAMC_BACKEND_CUDA, precision, 1};
+    samc_options options = {SAMC_BACKEND_CUDA, precision, 1, 0};
     samc_image images[2] = {picture(0), picture(IMAGES - 1)};
     samc_model *model;
     samc_session *session;
@@ -206,6 +206,46 @@ static void without_cudnn(samc_emu_settings *settings, const outcome *reference,
     }
     settings->cudnn = 0;
     free(embedding);
+}
+
+/* Two GPUs, a model and a session on each, called in turns from one thread: every call finds its own device, and they agree. */
+static void two_devices(samc_emu_settings *settings) {
+    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1, 0};
+    samc_image images[2] = {picture(0), picture(1)};
+    samc_model *model[2];
+    samc_session *session[2];
+    samc_result *result[2];
+    samc_error error;
+    const float point[2] = {20, 20};
+    const int32_t label = 1;
+    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    static outcome found[2];
+    static float embedding[2][1 << 16];
+    settings->devices = 2;
+    samc_emu_begin(settings);
+    for (int d = 0; d < 2; d++) {
+        options.device = d;
+        EXPECT(samc_model_open(model_path, &options, &model[d], NULL) == SAMC_OK);
+    }
+    options.device = 2;
+    samc_model *none = NULL;
+    EXPECT(samc_model_open(model_path, &options, &none, &error) == SAMC_NO_DEVICE && strstr(error.message, "device 2") != NULL);
+    for (int d = 0; d < 2; d++) EXPECT(samc_session_create(model[d], &session[d], NULL) == SAMC_OK);
+    for (int d = 0; d < 2; d++) EXPECT(samc_set_embedding(session[d], embedding[d], 8, 8) == SAMC_OK);
+    for (int d = 0; d < 2; d++) EXPECT(samc_set_image(session[d], images) == SAMC_OK);
+    for (int d = 0; d < 2; d++) EXPECT(samc_get_embedding(session[d], 0, embedding[d]) == SAMC_OK);
+    for (int d = 0; d < 2; d++) EXPECT(samc_predict(session[d], &prompt, 1, true, &result[d]) == SAMC_OK);
+    for (int d = 0; d < 2; d++) EXPECT(samc_result_mask(session[d], result[d], 0, 0, found[d].mask, &found[d].info) == SAMC_OK);
+    samc_auto_options automatic = samc_default_auto_options(model[0]);
+    automatic.points_per_side = 2;
+    automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;
+    for (int d = 0; d < 2; d++) EXPECT(samc_auto(session[d], images, 2, &automatic, keep_auto, &found[d]) == SAMC_OK);
+    EXPECT(memcmp(embedding[0], embedding[1], sizeof embedding[0]) == 0 && memcmp(found[0].mask, found[1].mask, sizeof found[0].mask) == 0);
+    EXPECT(found[0].auto_count > 0 && found[0].auto_count == found[1].auto_count && memcmp(found[0].auto_area, found[1].auto_area, sizeof found[0].auto_area) == 0);
+    for (int d = 0; d < 2; d++) samc_result_free(result[d]);
+    for (int d = 0; d < 2; d++) samc_session_destroy(session[d]);
+    for (int d = 0; d < 2; d++) samc_model_close(model[d]);
+    settings->devices = 1;
 }
 
 int main(int argc, char **argv) {
@@ -274,6 +314,9 @@ int main(int argc, char **argv) {
      * and six times that for the iou, of which there are few. */
     const struct { const char *name; samc_precision precision; double nmse, max; } lows[] = {
         {"f16", SAMC_PRECISION_F16, 1.6e-5, 0.03}, {"bf16", SAMC_PRECISION_BF16, 1e-3, 0.24}};
+    phase = "two devices";
+    two_devices(&settings);
+
     phase = "no cuDNN";
     without_cudnn(&settings, &reference, SAMC_PRECISION_F32, "conv3x3_any", 1e-10, 1e-4);
     without_cudnn(&settings, &reference, SAMC_PRECISION_BF16, "conv3x3_any", lows[1].nmse, lows[1].max);

@@ -187,7 +187,7 @@ static void device_is_lost(const samc_emu_settings *as_new) {
 }
 
 static samc__conv3x3_choice choice(samc__dtype x, samc__dtype w, samc__dtype y, int64_t side, int64_t c_in, int64_t c_out, uintptr_t address) {
-    char *memory = (char *)0 + 4096; /* nothing reads it */
+    char *memory = (char *)(uintptr_t)4096; /* nothing reads it */
     samc__conv3x3_args args = {.grid = (int)side};
     args.x = samc__view3(memory + address, 1, side * side, c_in);
     args.w = samc__view4(memory, c_out, c_in, 3, 3);
@@ -216,7 +216,7 @@ static void convolution_is_chosen(void) {
 
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 10;
-    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_AUTO, 1};
+    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_AUTO, 1, 0};
     samc_error error;
     if (samc_model_open(SAMC_TEST_DATA "/golden/tiny.safetensors", &options, &model, &error) != SAMC_OK) {
         printf("%s\n", error.message);

@@ -16,6 +16,7 @@ typedef struct samc_emu_settings {
     uint64_t lose;   /* the number of the piece of work at which the device fails; 0: none */
     uint64_t cudnn;  /* 0: it computes; 1: it does not start; 2: it refuses every convolution */
     uint64_t prompt; /* not 0: bit n says that stream n is a prompt one, in the order of their making; bit 0 is the default stream's */
+    uint64_t devices; /* 0: one */
 } samc_emu_settings;
 
 /* A device as new. Ends the process when something of the one before was not given back. */
