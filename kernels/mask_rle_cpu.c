@@ -61,7 +61,7 @@ static void turn(const uint64_t *rows, int64_t words, int64_t count, uint64_t *c
     unsigned char bytes[8 * WORD]; /* [8 byte columns][64 rows] */
     memset(own + count, 0, (size_t)(WORD - count) * sizeof *own);
     for (int64_t y = 0; y < count; y++) own[y] = rows[y * words], any |= own[y], all &= own[y];
-    if (any == 0 || (all == ~UINT64_C(0) && count == WORD)) {
+    if (any == 0 || all == ~UINT64_C(0)) { /* bits beyond `count` are not read */
         for (int c = 0; c < WORD; c++) columns[c * stride] = any;
         return;
     }
