@@ -9,6 +9,24 @@
 #include "host/roofline.h"
 #include "runtime/status.h"
 
+/* The layers with a GELU by each of the ways that linear_choice.c knows: what a recorded run would decide. NULL without such layers. */
+static json_t *gelu_ways(const samc__gpu *d, const samc__workload *load) {
+    static const char *const ways[] = {"own", "cuBLASLt + GELU", "wgmma"};
+    json_t *all = json_object();
+    for (int way = 0; way < (d->capability == 90 ? 3 : 2); way++) {
+        double seconds = 0.0;
+        for (int i = 0; i < load->rows; i++) {
+            samc__work w = load->row[i];
+            const char *bound;
+            if (strcmp(w.op, "linear") != 0 || w.gelu_bytes <= 0) continue;
+            w.form = ways[way], w.launches = way == 1 ? 2 : 1, w.pass_bytes = way == 1 ? w.gelu_bytes : 0.0;
+            seconds += (double)w.calls * samc__roofline(d, &w, &bound);
+        }
+        json_object_set_new(all, ways[way], json_real(1e3 * seconds));
+    }
+    return all;
+}
+
 /* One row for each operator and form; the bound is that of the shape which takes longest. */
 static json_t *rows_of(const samc__gpu *d, const samc__workload *load) {
     json_t *rows = json_array();
@@ -158,9 +176,9 @@ static samc_status report(const samc__shapes *shapes, const char *model, const s
         return status;
     }
     double decode_ms = 1e3 * samc__roofline_total(d, &decode), post_ms = 1e3 * samc__roofline_total(d, &post);
-    *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", samc__cli_string(model), "device",
+    *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", samc__cli_string(model), "device",
                      d->what, "image_size", SAMC__AIM_HEIGHT, SAMC__AIM_WIDTH, "prompts", SAMC__AIM_PROMPTS, "operators", "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post",
-                     rows_of(d, &post), "encoder", encoder, "best_images_per_second", best, "decode_ms", decode_ms, "post_ms", post_ms, "automatic_ms",
+                     rows_of(d, &post), "encoder", encoder, "gelu_layers_ms", gelu_ways(d, &one), "best_images_per_second", best, "decode_ms", decode_ms, "post_ms", post_ms, "automatic_ms",
                      alone + decode_ms + post_ms);
     if (*out == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the prediction");
     double images_per_second, automatic_ms;
@@ -179,7 +197,7 @@ static void print_report(const json_t *all, const samc__gpu *d) {
            100 * samc__memory_share, 100 * samc__plain_share, 1e6 * samc__launch_seconds, 100 * d->mma_sync);
     for (int i = 0; i < samc__tensor_assumption_count; i++) {
         const samc__tensor_assumption *a = &samc__tensor_assumptions[i];
-        printf("%s%s %s%s%.0f %%", i == 0 ? "  " : i == 5 ? ",\n  " : ", ", a->op, a->form ? a->form : "", a->form ? " " : "",
+        printf("%s%s %s%s%.0f %%", i == 0 ? "  " : i == 4 || i == 9 ? ",\n  " : ", ", a->op, a->form ? a->form : "", a->form ? " " : "",
                100 * samc__tensor_share(d, a->op, a->form ? a->form : ""));
     }
     printf("\nnot in it: the host's waits and copies, scratch, the tail of a last wave of blocks\n");
@@ -188,6 +206,11 @@ static void print_report(const json_t *all, const samc__gpu *d) {
     snprintf(title, sizeof title, "decode %d one-point prompts", SAMC__AIM_PROMPTS);
     print_rows(title, json_object_get(operators, "decode"));
     print_rows("post-processing of all masks", json_object_get(operators, "post"));
+    const char *way;
+    const char *comma = "";
+    printf("\nits layers with a GELU, in ms, by");
+    json_object_foreach(json_object_get(all, "gelu_layers_ms"), way, row) printf("%s %s %.3f", comma, way, json_real_value(row)), comma = ",";
+    puts(" (kernels/cuda/linear_choice.c chooses; wgmma waits for a run on hardware)");
     printf("\npredicted totals, targets on an H100 beside them\n");
     json_array_foreach(json_object_get(all, "encoder"), index, row) {
         printf("  encoder, batch %-2d %24.2f ms an image %10.1f images/s", (int)number(row, "batch"), number(row, "ms_per_image"), number(row, "images_per_second"));

@@ -20,6 +20,7 @@ static const double step_seconds = 1.5e-6; /* nms, 32 boxes */
 const samc__tensor_assumption samc__tensor_assumptions[] = {
     {"linear", "cuBLASLt", false, 0.70},         /* of the peak */
     {"linear", "cuBLASLt + GELU", false, 0.70},  /* the product; bias and GELU are a pass by bandwidth */
+    {"linear", "wgmma", false, 0.70},            /* one block on a multiprocessor: its epilogue is added, nothing runs beside it */
     {"linear", "own", true, 0.75},               /* of what mma.sync reaches, as all below */
     {"attention_relpos", NULL, true, 0.80},      /* loop mix: the inner loop's bound; its beginning and end, and stalls, take the rest */
     {"conv3x3", NULL, false, 0.50},              /* cuDNN */
@@ -61,7 +62,7 @@ double samc__roofline(const samc__gpu *gpu, const samc__work *w, const char **bo
     double share = samc__tensor_share(gpu, w->op, w->form), overhead = w->launches * samc__launch_seconds + w->steps * step_seconds;
     double tensor = w->tensor > 0 && share > 0 ? w->tensor / (gpu->tensor * share) : 0.0;
     double plain = w->plain / (gpu->plain * samc__plain_share), memory = w->bytes / (gpu->bandwidth * samc__memory_share);
-    double most = fmax(tensor, fmax(plain, memory));
+    double most = strcmp(w->form, "wgmma") == 0 ? fmax(tensor + plain, memory) : fmax(tensor, fmax(plain, memory));
     *bound = overhead > most ? (w->steps ? "walk" : "launch") : most == tensor ? "tensor" : most == memory ? "memory" : "fp32";
     return most + w->pass_bytes / (gpu->bandwidth * samc__memory_share) + overhead;
 }

@@ -11,14 +11,14 @@ namespace samc {
 template <class T> using TokenTile = Gemm<T, float, 32, 32, 128, 1, 1, 4, 3>; // 75 KiB
 
 // x [m, k] rows x_stride apart, w [n, k]; k, x_stride multiples of 8, n of 4. One block is one tile, tiles of a row side by side.
-template <class G, int blocks>
+template <class G, int blocks, bool groups = false>
 SAMC_KERNEL((G::threads), blocks)
 linear_tiles(const typename G::X *x, const typename G::T *w, int k, int64_t x_stride, int tiles_n, Finish f) {
     using X = typename G::X;
-    SAMC_SHARED(shared);
+    SAMC_SHARED_1024(shared);
     const int row0 = static_cast<int>(blockIdx.x) / tiles_n * G::m, column0 = static_cast<int>(blockIdx.x) % tiles_n * G::n;
     float sum[G::tiles_m][G::tiles_n][4];
-    gemm_loop<G>(sum, shared, (k + G::k - 1) / G::k, [&](char *stage, int index) {
+    auto load = [&](char *stage, int index) {
         copy_a<G>(stage, x, [&](int, int row, int chunk) -> const void * {
             const int at = index * G::k + chunk * (16 / static_cast<int>(sizeof(X)));
             return row0 + row < f.m && at < k ? x + (row0 + row) * x_stride + at : nullptr;
@@ -27,7 +27,9 @@ linear_tiles(const typename G::X *x, const typename G::T *w, int k, int64_t x_st
             const int at = index * G::k + chunk * 8;
             return column0 + row < f.n && at < k ? w + static_cast<size_t>(column0 + row) * static_cast<size_t>(k) + at : nullptr;
         });
-    });
+    };
+    if constexpr (groups) group_loop<G>(sum, shared, (k + G::k - 1) / G::k, load);
+    else gemm_loop<G>(sum, shared, (k + G::k - 1) / G::k, load);
     finish_tile<G>(sum, shared, row0, column0, f);
 }
 
@@ -97,10 +99,10 @@ static Finish finish_of(const samc__linear_args *a) {
     return f;
 }
 
-template <class G, int blocks> static const char *run_tiles(const samc__cuda *cuda, const samc__linear_args *a) {
+template <class G, int blocks, bool groups = false> static const char *run_tiles(const samc__cuda *cuda, const samc__linear_args *a) {
     int64_t tiles_n = tiles_of(a->p.w.n[0], G::n), k = a->x.n[1];
     Grid grid = {static_cast<unsigned>(tiles_of(a->x.n[0], G::m) * tiles_n), 1, 1};
-    return launch("linear_tiles", linear_tiles<G, blocks>, grid, G::threads, G::bytes, cuda->stream, static_cast<const typename G::X *>(a->x.data),
+    return launch("linear_tiles", linear_tiles<G, blocks, groups>, grid, G::threads, G::bytes, cuda->stream, static_cast<const typename G::X *>(a->x.data),
                   static_cast<const typename G::T *>(a->p.w.data), static_cast<int>(k), a->x_stride ? a->x_stride : k, static_cast<int>(tiles_n),
                   finish_of(a));
 }
@@ -118,6 +120,7 @@ template <class T> static const char *linear_run(const samc__cuda *cuda, const s
     switch (kernel) {
     case SAMC__LINEAR_LARGE: return run_tiles<LargeTile<T>, 2>(cuda, a);
     case SAMC__LINEAR_SMALL: return x_is_float ? run_tiles<SmallTile<T, float>, 2>(cuda, a) : run_tiles<SmallTile<T, T>, 3>(cuda, a);
+    case SAMC__LINEAR_GROUPS: return run_tiles<GroupTile<T>, 1, true>(cuda, a);
     case SAMC__LINEAR_TOKENS: return run_tiles<TokenTile<T>, 2>(cuda, a);
     case SAMC__LINEAR_ANY: break;
     }
@@ -144,7 +147,8 @@ extern "C" samc__linear_kernel samc__linear_cuda_kernel(int64_t m, int64_t n, in
     return !x_is_float && samc::tiles_are_large(m, n) ? SAMC__LINEAR_LARGE : SAMC__LINEAR_SMALL;
 }
 
-extern "C" samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *a) {
+// By the kernel that the shape asks for, or by `own`.
+static samc_status linear_by(const samc__cuda *cuda, const samc__linear_args *a, const samc__linear_kernel *own) {
     using namespace samc;
     int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0], y_stride = a->y_stride ? a->y_stride : n;
     samc__dtype type = a->p.w.dtype;
@@ -158,8 +162,15 @@ extern "C" samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__lin
     if (type == SAMC__F32) return started(cuda, "linear", run_any<float, float>(cuda, a));
     bool aligned = rows_aligned(a->x, a->x_stride, 8) && rows_aligned(a->p.w, k, 8) && rows_aligned(a->p.b, n, 4) &&
                    rows_aligned(a->residual, n, 4) && rows_aligned(a->y, y_stride, 4);
-    samc__linear_kernel kernel = samc__linear_cuda_kernel(m, n, k, a->x.dtype == SAMC__F32, aligned);
+    samc__linear_kernel kernel = own ? *own : samc__linear_cuda_kernel(m, n, k, a->x.dtype == SAMC__F32, aligned);
+    if (kernel == SAMC__LINEAR_GROUPS) SAMC_REQUIRE("linear", aligned && n % 4 == 0 && k % 8 == 0 && a->x.dtype == type && cuda->capability == 90);
     return started(cuda, "linear", type == SAMC__F16 ? linear_run<f16>(cuda, a, kernel) : linear_run<bf16>(cuda, a, kernel));
+}
+
+extern "C" samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *a) { return linear_by(cuda, a, nullptr); }
+extern "C" samc_status samc__linear_wgmma_cuda(const samc__cuda *cuda, const samc__linear_args *a) {
+    const samc__linear_kernel groups = SAMC__LINEAR_GROUPS;
+    return linear_by(cuda, a, &groups);
 }
 
 extern "C" samc_status samc__bias_gelu_cuda(const samc__cuda *cuda, samc__view y, int64_t y_stride, samc__view b) {

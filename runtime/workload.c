@@ -79,11 +79,13 @@ SIMPLE(mask_rle, 3)
 SIMPLE(small_regions, 1)
 
 static void linear_kernel(const samc__linear_args *a, samc__work *w) {
-    static const char *const forms[] = {[SAMC__LINEAR_OWN] = "own", [SAMC__LINEAR_CUBLASLT] = "cuBLASLt", [SAMC__LINEAR_CUBLASLT_GELU] = "cuBLASLt + GELU"};
+    static const char *const forms[] = {[SAMC__LINEAR_OWN] = "own", [SAMC__LINEAR_CUBLASLT] = "cuBLASLt", [SAMC__LINEAR_CUBLASLT_GELU] = "cuBLASLt + GELU",
+                                        [SAMC__LINEAR_WGMMA] = "wgmma"};
     samc__linear_choice choice = samc__linear_cuda_choice(a, w->capability);
     w->form = forms[choice];
     w->tensor = w->flops;
-    if (choice == SAMC__LINEAR_CUBLASLT_GELU) w->launches = 2, w->pass_bytes = 2 * of(a->y);
+    w->gelu_bytes = a->act == SAMC__ACT_GELU ? 2 * of(a->y) : 0.0;
+    if (choice == SAMC__LINEAR_CUBLASLT_GELU) w->launches = 2, w->pass_bytes = w->gelu_bytes;
     w->plain = a->act == SAMC__ACT_GELU ? GELU_FLOPS * (double)a->x.n[0] * (double)a->p.w.n[0] : 0.0;
 }
 /* Windows reach over the grid's edge: their pads are keys, and queries whose results are dropped. */

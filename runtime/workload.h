@@ -14,6 +14,7 @@ typedef struct samc__work {
     double tensor;       /* floating point operations that the CUDA kernel does on tensor cores; folding makes them differ from flops */
     double plain;        /* the same outside them, where they may bound it */
     double bytes;        /* every argument read or written once; scratch is not counted */
+    double gelu_bytes;   /* of a linear layer with a GELU: what a second pass for it would move; else 0 */
     double pass_bytes;   /* moved by a second pass over the result, when the rest is done */
     int launches, steps; /* kernels, and steps of a walk that one block takes alone */
     int capability;      /* the workload's */

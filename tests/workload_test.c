@@ -47,6 +47,26 @@ Test(workload, encoder_has_the_architectures_products) {
         }
 }
 
+/* On Hopper the MLP's first layers are cuBLASLt's and a pass over their results; on others one kernel's. */
+Test(workload, gelu_is_a_pass_where_the_table_says_so) {
+    samc__shapes *shapes = open_shapes("vit_h");
+    for (int capability = 80; capability <= 90; capability += 10) {
+        samc__workload load = {.capability = capability};
+        samc_error error;
+        double bytes = 0, launches = 0;
+        cr_assert_eq(samc__count_encode(shapes, 2, 1024, 1024, &load, &error), SAMC_OK);
+        for (int i = 0; i < load.rows; i++) {
+            const samc__work *w = &load.row[i];
+            if (strcmp(w->op, "linear") != 0) continue;
+            bytes += (double)w->calls * w->pass_bytes, launches += (double)(w->calls * w->launches);
+            cr_expect_eq(w->gelu_bytes > 0, w->plain > 0);
+        }
+        cr_expect_float_eq(bytes, capability == 90 ? 32 * 2.0 * 2 * 4096 * 5120 * 2 : 0, 1);
+        cr_expect_float_eq(launches, 130 + (capability == 90 ? 32 : 0), 0.5);
+    }
+    samc__shapes_close(shapes);
+}
+
 /* The original also multiplies the pads of 25 windows of 14 x 14 on a grid of 64 x 64, and the relative positions as products of their
  * own: with those, ViT-B has the 486.4 G multiply-adds that are reported for it (less the norms, which counters count too). */
 Test(workload, vit_b_has_the_known_total) {

@@ -79,6 +79,10 @@ samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);
 /* w f32, f16 or bf16 (A); x, y and the residual each f32 or A; the bias f32. x f32 meets a 16-bit w rounded to it. */
 samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *args);
 
+/* The same by Hopper's wgmma: x and w both f16 or both bf16, everything aligned, capability 9.0. Its sums may differ in their last places
+ * from those of the other kernels. */
+samc_status samc__linear_wgmma_cuda(const samc__cuda *cuda, const samc__linear_args *args);
+
 /* y = gelu(y + b) in place. y [m, n] f16 or bf16, rows y_stride apart (0: n), n and y_stride multiples of 8; b [n] f32 or absent (data NULL). */
 samc_status samc__bias_gelu_cuda(const samc__cuda *cuda, samc__view y, int64_t y_stride, samc__view b);
 
@@ -89,7 +93,8 @@ typedef enum samc__linear_kernel {
     SAMC__LINEAR_ANY,    /* fp32 products; also the one for a f32 w */
     SAMC__LINEAR_LARGE,  /* 128 x 128 tiles */
     SAMC__LINEAR_SMALL,  /* 64 x 64 */
-    SAMC__LINEAR_TOKENS  /* 32 x 32, k shared by four warps */
+    SAMC__LINEAR_TOKENS, /* 32 x 32, k shared by four warps */
+    SAMC__LINEAR_GROUPS  /* 128 x 256 on wgmma: capability 9.0 alone, and only where samc__linear_wgmma_cuda() is called */
 } samc__linear_kernel;
 samc__linear_kernel samc__linear_cuda_kernel(int64_t m, int64_t n, int64_t k, bool x_is_float, bool aligned);
 

@@ -62,6 +62,10 @@ static inline const char *around_launch(const char *, void **parameters, const s
 #define SAMC_SHARED(name)                                                                                             \
     extern __shared__ __align__(128) unsigned char samc_shared_[];                                                    \
     char *name = reinterpret_cast<char *>(samc_shared_)
+// The same memory for operands of group_product.
+#define SAMC_SHARED_1024(name)                                                                                        \
+    extern __shared__ __align__(1024) unsigned char samc_shared_1024_[];                                              \
+    char *name = reinterpret_cast<char *>(samc_shared_1024_)
 #define SAMC_UNROLL _Pragma("unroll")
 #define SAMC_NO_UNROLL _Pragma("unroll 1")
 #define SAMC_UNROLL_BY(n) SAMC_PRAGMA_(unroll n)
@@ -177,6 +181,44 @@ SAMC_DEVICE void copy_async16(void *to, const void *from, bool real) {
 SAMC_DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int groups> SAMC_DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory"); }
 
+// ---- Hopper's products (sm_90a alone) ----
+// A warpgroup, four warps, multiplies 64 rows of a by 256 of b, 16 columns of each, out of shared memory, while its warps go on. Sums stay
+// spread over the registers: warp i has rows 16 i .. 16 i + 15 as 32 m16n8 tiles side by side, laid out as those of mma_16816.
+// Between group_begin and a group_wait that covers them neither the sums nor the operands may be touched.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define SAMC_FOUR(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
+#define SAMC_SIXTEEN(i) SAMC_FOUR(i), SAMC_FOUR(i + 1), SAMC_FOUR(i + 2), SAMC_FOUR(i + 3)
+#define SAMC_GROUP_PRODUCT(type)                                                                                      \
+    asm volatile(                                                                                                     \
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32." type "." type " {"                                             \
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "  \
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "  \
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "  \
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "  \
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "  \
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "  \
+        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "  \
+        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "  \
+        "%128, %129, 1, 1, 1, 0, 0;"                                                                                  \
+        : SAMC_SIXTEEN(0), SAMC_SIXTEEN(4), SAMC_SIXTEEN(8), SAMC_SIXTEEN(12), SAMC_SIXTEEN(16), SAMC_SIXTEEN(20),    \
+          SAMC_SIXTEEN(24), SAMC_SIXTEEN(28)                                                                          \
+        : "l"(a), "l"(b))
+SAMC_DEVICE void group_product(float (&d)[32][4], uint64_t a, uint64_t b, f16) { SAMC_GROUP_PRODUCT("f16"); }
+SAMC_DEVICE void group_product(float (&d)[32][4], uint64_t a, uint64_t b, bf16) { SAMC_GROUP_PRODUCT("bf16"); }
+SAMC_DEVICE void group_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+SAMC_DEVICE void group_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int groups> SAMC_DEVICE void group_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(groups) : "memory"); }
+SAMC_DEVICE void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+#else // compiled for other GPUs too, but nobody launches it there
+template <class T> SAMC_DEVICE void group_product(float (&)[32][4], uint64_t, uint64_t, T) { __trap(); }
+SAMC_DEVICE void group_begin() {}
+SAMC_DEVICE void group_commit() {}
+template <int groups> SAMC_DEVICE void group_wait() {}
+SAMC_DEVICE void publish_copies() {}
+#endif
+// The compiler may not move what reads a sum to before this.
+SAMC_DEVICE void keep_behind(float &x) { asm volatile("" : "+f"(x)::"memory"); }
+
 // Starts a kernel; NULL, or why it could not start. Argument types are checked against the kernel's.
 template <class... P, class... A>
 static inline const char *launch(const char *name, void (*kernel)(P...), Grid grid, unsigned threads, size_t shared, cudaStream_t stream, A... args) {
@@ -213,6 +255,7 @@ typedef struct CUstream_st *cudaStream_t;
 #define SAMC_CONSTEXPR static constexpr
 #define SAMC_KERNEL(threads, blocks) void
 #define SAMC_SHARED(name) char *name = emu::now.shared
+#define SAMC_SHARED_1024(name) SAMC_SHARED(name)
 #define SAMC_UNROLL
 #define SAMC_NO_UNROLL
 #define SAMC_UNROLL_BY(n)
@@ -294,6 +337,15 @@ SAMC_DEVICE void copy_async16(void *to, const void *from, bool real, Site at = S
 SAMC_DEVICE void copy_commit() { emu::copy_commit(); }
 template <int groups> SAMC_DEVICE void copy_wait() { emu::copy_wait(groups); }
 
+SAMC_DEVICE uint32_t shared_address(const void *p) { return static_cast<uint32_t>(static_cast<const char *>(p) - emu::now.shared); }
+SAMC_DEVICE void group_product(float (&d)[32][4], uint64_t a, uint64_t b, f16, Site at = Site::here()) { emu::group_product(emu::Op::group_f16, &d[0][0], a, b, at); }
+SAMC_DEVICE void group_product(float (&d)[32][4], uint64_t a, uint64_t b, bf16, Site at = Site::here()) { emu::group_product(emu::Op::group_bf16, &d[0][0], a, b, at); }
+SAMC_DEVICE void group_begin() { emu::group_begin(); }
+SAMC_DEVICE void group_commit() { emu::group_commit(); }
+template <int groups> SAMC_DEVICE void group_wait() { emu::group_wait(groups); }
+SAMC_DEVICE void publish_copies() { emu::publish_copies(); } // what this thread's finished copies wrote, to the tensor cores
+SAMC_DEVICE void keep_behind(float &) {}
+
 template <class P> static inline P next_parameter(void **&at) { return *static_cast<P *>(*at++); }
 
 template <class... P, class... A>
@@ -369,6 +421,13 @@ SAMC_DEVICE float warp_max(float x) {
     for (int lanes = 16; lanes > 0; lanes /= 2) x = fmaxf(x, shuffle_xor(x, lanes));
     return x;
 }
+// An operand of group_product: rows of 128 bytes one after another from `rows` on, a multiple of 1024 bytes, 16-byte chunk c of row r at
+// c ^ r % 8. 32 bytes further along the rows, 16 columns, is two more.
+SAMC_DEVICE uint64_t group_operand(const void *rows) {
+    const uint64_t swizzled128 = 1, eight_rows = 1024;
+    return static_cast<uint64_t>((shared_address(rows) & 0x3ffffu) >> 4) | uint64_t{1} << 16 | eight_rows >> 4 << 32 | swizzled128 << 62;
+}
+
 SAMC_DEVICE int min_of(int a, int b) { return a < b ? a : b; }
 SAMC_DEVICE int max_of(int a, int b) { return a > b ? a : b; }
 

@@ -36,6 +36,7 @@ template <class T_, class X_, int m_, int n_, int k_, int warps_m_, int warps_n_
 };
 
 template <class T> using LargeTile = Gemm<T, T, 128, 128, 32, 2, 2, 1, 4>;        // 64 KiB, two blocks on a multiprocessor
+template <class T> using GroupTile = Gemm<T, T, 128, 256, 64, 8, 1, 1, 4>;        // 192 KiB; two warpgroups of 64 x 256
 template <class T, class X> using SmallTile = Gemm<T, X, 64, 64, 64, 2, 2, 1, 3>; // 48 KiB; x f32: 78 KiB
 
 static inline int64_t tiles_of(int64_t n, int64_t tile) { return (n + tile - 1) / tile; }
@@ -134,6 +135,50 @@ template <class G, class Load> SAMC_DEVICE void gemm_loop(float (&sum)[G::tiles_
     }
     copy_wait<0>();
     __syncthreads(); // everyone has left the last stages
+}
+
+// The same on Hopper's products, whose operands are a stage's rows as they lie. A warp of G is 16 rows of its warpgroup's 64 and all 256
+// columns. The products of one stage run while the next is waited for.
+template <class G, class Load> SAMC_DEVICE void group_loop(float (&sum)[1][32][4], char *shared, int count, const Load &load) {
+    static_assert(G::warp_m == 16 && G::warps_m % 4 == 0 && G::n == 256 && G::a_row == 128 && G::b_row == 128 && !G::b_by_k, "operands of a warpgroup");
+    static_assert(G::stage % 1024 == 0 && G::b_at % 1024 == 0 && G::stages >= 4, "descriptors; two stages on their way, two that may be read");
+    constexpr int ahead = G::stages - 2;
+    const int group = thread_again() / 128;
+    SAMC_UNROLL
+    for (int j = 0; j < 32; j++) {
+        SAMC_UNROLL
+        for (int e = 0; e < 4; e++) sum[0][j][e] = 0.0f;
+    }
+    SAMC_UNROLL
+    for (int i = 0; i < ahead; i++) {
+        if (i < count) load(shared + i * G::stage, i);
+        copy_commit();
+    }
+    int use = 0, fill = ahead * G::stage; // byte offsets into the ring
+    SAMC_NO_UNROLL
+    for (int index = 0; index < count; index++) {
+        copy_wait<ahead - 1>();
+        publish_copies(); // this thread's part of the stage, to the tensor cores
+        __syncthreads(); // the stage has arrived for everyone, and nobody's products read the one whose buffer is filled next
+        const uint64_t a = group_operand(shared + use + group * 64 * G::a_row), b = group_operand(shared + use + G::b_at);
+        group_begin();
+        SAMC_UNROLL
+        for (int kk = 0; kk < G::steps; kk++) group_product(sum[0], a + static_cast<uint64_t>(2 * kk), b + static_cast<uint64_t>(2 * kk), typename G::T());
+        group_commit();
+        if (index + ahead < count) load(shared + fill, index + ahead);
+        copy_commit();
+        group_wait<1>(); // the stage before this one is free
+        use = use + G::stage == G::ring ? 0 : use + G::stage;
+        fill = fill + G::stage == G::ring ? 0 : fill + G::stage;
+    }
+    group_wait<0>(); // the sums are there
+    SAMC_UNROLL
+    for (int j = 0; j < 32; j++) {
+        SAMC_UNROLL
+        for (int e = 0; e < 4; e++) keep_behind(sum[0][j][e]);
+    }
+    copy_wait<0>();
+    __syncthreads(); // nobody's products read the last stages
 }
 
 // What happens to a product before it is stored: act(product + bias) + residual, in fp32.

@@ -20,7 +20,8 @@ static const struct {
     samc__linear_choice by;
 } gelu_from[] = {
     {0, SAMC__LINEAR_OWN},           /* mma.sync runs at the tensor cores' peak: one pass is less than a product and a pass */
-    {90, SAMC__LINEAR_CUBLASLT_GELU} /* mma.sync stops at 63 % of it: the pass costs less than what cuBLASLt saves */
+    {90, SAMC__LINEAR_CUBLASLT_GELU}, /* mma.sync stops at 63 % of it; SAMC__LINEAR_WGMMA promises more, once hardware has been asked */
+    {91, SAMC__LINEAR_CUBLASLT_GELU}  /* other GPUs have no wgmma */
 };
 
 static samc__linear_choice gelu_by(int capability) {

@@ -7,9 +7,10 @@
 #include "kernels/linear.h"
 
 typedef enum samc__linear_choice {
-    SAMC__LINEAR_OWN,          /* kernels/linear_cuda.cu: any shape, erf GELU, f32 rows times 16-bit weights */
-    SAMC__LINEAR_CUBLASLT,     /* large products with a bias, a residual or a ReLU */
-    SAMC__LINEAR_CUBLASLT_GELU /* large products whose bias and GELU a second pass over y applies: samc__bias_gelu_cuda() */
+    SAMC__LINEAR_OWN,           /* kernels/linear_cuda.cu: any shape, erf GELU, f32 rows times 16-bit weights */
+    SAMC__LINEAR_CUBLASLT,      /* large products with a bias, a residual or a ReLU */
+    SAMC__LINEAR_CUBLASLT_GELU, /* large products whose bias and GELU a second pass over y applies: samc__bias_gelu_cuda() */
+    SAMC__LINEAR_WGMMA          /* the same layers in one pass by samc__linear_wgmma_cuda(): capability 9.0 alone */
 } samc__linear_choice;
 
 /* capability: ten times the compute capability, 80 for 8.0. */

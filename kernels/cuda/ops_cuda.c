@@ -42,6 +42,7 @@ const char *samc__ops_cuda_missing(void) {
 static samc_status run_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
     samc__linear_choice choice = samc__linear_cuda_choice(args, exec->cuda->capability);
     if (choice == SAMC__LINEAR_OWN) return run_linear(exec, args);
+    if (choice == SAMC__LINEAR_WGMMA) return samc__linear_wgmma_cuda(exec->cuda, args);
     SAMC__TRY(exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH));
     if (choice == SAMC__LINEAR_CUBLASLT) return samc__linear_cublas(exec->cuda, args);
     samc__linear_args product = samc__linear_without_gelu(args);
@@ -50,7 +51,8 @@ static samc_status run_linear_by_choice(const samc__exec *exec, const samc__line
 }
 
 static samc_status plan_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
-    if (samc__linear_cuda_choice(args, exec->cuda->capability) == SAMC__LINEAR_OWN) return plan_linear(exec, args);
+    samc__linear_choice choice = samc__linear_cuda_choice(args, exec->cuda->capability);
+    if (choice == SAMC__LINEAR_OWN || choice == SAMC__LINEAR_WGMMA) return plan_linear(exec, args);
     return exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH);
 }
 #endif

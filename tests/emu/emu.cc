@@ -46,6 +46,7 @@ namespace emu {
 
 Config config;
 State now;
+std::vector<bool> unpublished;
 void (*submit)(void *stream, const char *kernel, std::function<void()> run);
 std::set<std::string> *launches;
 
@@ -75,7 +76,7 @@ constexpr int kBlockBarrier = kMaxThreads / 32;
 char entered[kBlockBarrier + 1], left[kBlockBarrier + 1][2];
 int epochs[kBlockBarrier + 1];
 
-const char *const kNames[] = {"running", "exited", "__syncthreads", "__syncwarp", "shuffle", "vote", "ldmatrix", "ldmatrix.trans", "mma.f16", "mma.bf16"};
+const char *const kNames[] = {"running", "exited", "__syncthreads", "__syncwarp", "shuffle", "vote", "ldmatrix", "ldmatrix.trans", "mma.f16", "mma.bf16", "wgmma.f16", "wgmma.bf16"};
 
 uint32_t random_bits() {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
@@ -180,8 +181,19 @@ void do_copies(std::vector<Copy> &copies) {
         __tsan_write16(c.to);
         std::memset(c.to, 0, 16);
         std::memcpy(c.to, c.from, size_t(c.bytes));
+        size_t chunk = size_t(static_cast<char *>(c.to) - now.shared) / 16;
+        unpublished[chunk] = true;
+        now.self->unpublished.push_back(chunk);
     }
     copies.clear();
+}
+
+// For the race detector: what one lane stands for of the operands that a warp's product reads.
+void read_operands(const Product &p, const Thread *lane) {
+    for (int half = 0; half < 2; half++) {
+        if (lane->lane < 16) __tsan_read16(const_cast<char *>(group_chunk(p.a, lane->warp % 4 * 16 + lane->lane, half)));
+        for (int row = lane->lane; row < 256; row += 32) __tsan_read16(const_cast<char *>(group_chunk(p.b, row, half)));
+    }
 }
 
 void thread_main() {
@@ -196,6 +208,7 @@ void thread_main() {
     bool outstanding = !me->issued.empty();
     for (const std::vector<Copy> &group : me->groups) outstanding |= !group.empty();
     if (outstanding) fail("thread exits with asynchronous copies it has not waited for");
+    if (!me->products.empty() || !me->product_groups.empty()) fail("thread exits with products of its warpgroup that it has not waited for");
     me->op = Op::exited;
     runnable[me->warp] &= ~(1u << me->lane);
     __tsan_release(&entered[kBlockBarrier]);
@@ -340,6 +353,7 @@ void warp_op(Op op, uint32_t mask, Site site) {
     if (!(mask & my_bit)) fail("warp operation: the calling lane is not in its own mask %08x", mask);
     if (op >= Op::ldmatrix && mask != ~0u) fail("warp operation: %s needs all 32 lanes", kNames[int(op)]);
     if (op == Op::ldmatrix || op == Op::ldmatrix_trans) __tsan_read16(const_cast<void *>(me->in.address));
+    if (op >= Op::group_f16) read_operands(*static_cast<const Product *>(me->in.address), me);
     if (orders_memory) __tsan_release(&entered[w]);
     Gathering *slot = nullptr;
     for (Gathering &g : gathering[w])
@@ -373,6 +387,11 @@ void warp_op(Op op, uint32_t mask, Site site) {
     case Op::ldmatrix_trans:
         compute_ldmatrix(warp, op == Op::ldmatrix_trans);
         now.counters.ldmatrix++;
+        break;
+    case Op::group_f16:
+    case Op::group_bf16:
+        compute_group(warp, op == Op::group_bf16);
+        now.counters.mma += 32;
         break;
     case Op::shuffle:
         now.counters.shuffles++;
@@ -429,6 +448,43 @@ void copy_wait(int groups_left) {
     }
 }
 
+void group_begin() { now.self->begun = true; }
+
+void group_product(Op op, float *sums, uint64_t a, uint64_t b, Site site) {
+    Thread *me = now.self;
+    me->site = site;
+    if (!me->begun) fail("wgmma: no wgmma.fence since the last group");
+    Product p = {sums, a, b, 0, site};
+    me->in.address = &p;
+    warp_op(op, ~0u, site);
+    p.bytes = me->lane == 0 ? group_bytes(p, me->warp) : 0;
+    me->products.push_back(p);
+}
+
+void group_commit() {
+    Thread *me = now.self;
+    me->begun = false;
+    me->product_groups.emplace_back(std::move(me->products));
+    me->products.clear();
+}
+
+void group_wait(int groups_left) {
+    Thread *me = now.self;
+    while (int(me->product_groups.size()) > groups_left) {
+        for (const Product &p : me->product_groups.front()) {
+            me->site = p.site;
+            read_operands(p, me);
+            if (me->lane == 0 && group_bytes(p, me->warp) != p.bytes) fail("wgmma: an operand was overwritten while the product read it");
+        }
+        me->product_groups.erase(me->product_groups.begin());
+    }
+}
+
+void publish_copies() {
+    for (size_t chunk : now.self->unpublished) unpublished[chunk] = false;
+    now.self->unpublished.clear();
+}
+
 void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, const std::function<void()> &body) {
     constexpr size_t kMaxShared = 227 << 10; // of one block on sm_90
     now.kernel = kernel;
@@ -451,6 +507,7 @@ void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, co
         at_barrier = 0;
         std::memset(gathering, 0, sizeof gathering);
         std::memset(now.shared, 0xff, now.shared_bytes);
+        unpublished.assign(now.shared_bytes / 16, false);
 #ifdef SAMC_EMU_TSAN
         scheduler.race_state = __tsan_get_current_fiber();
 #endif
@@ -462,6 +519,10 @@ void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, co
             t.site = {nullptr, 0, 0};
             t.issued.clear();
             t.groups.clear();
+            t.unpublished.clear();
+            t.products.clear();
+            t.product_groups.clear();
+            t.begun = false;
             unsigned n = unsigned(i);
             t.index = {n % block.x, n / block.x % block.y, n / (block.x * block.y)};
             start_fiber(t);

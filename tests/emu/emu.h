@@ -28,12 +28,20 @@ struct Site {
     static constexpr Site here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line, 0}; }
 };
 
-enum class Op { running, exited, barrier, syncwarp, shuffle, ballot, ldmatrix, ldmatrix_trans, mma_f16, mma_bf16 };
+enum class Op { running, exited, barrier, syncwarp, shuffle, ballot, ldmatrix, ldmatrix_trans, mma_f16, mma_bf16, group_f16, group_bf16 };
 
 struct Copy {
     void *to; // 16 bytes in shared memory
     const void *from;
     int bytes; // read; the rest of the 16 is zero
+};
+
+// A product of a warpgroup (wgmma): sums in registers, operands in shared memory by descriptor.
+struct Product {
+    float *sums; // [128] of this lane
+    uint64_t a, b;
+    uint64_t bytes; // a hash of what the warp read of both
+    Site site;
 };
 
 struct Thread {
@@ -50,6 +58,10 @@ struct Thread {
     } in, out; // operands and results of a warp operation
     std::vector<Copy> issued; // not yet in a group
     std::vector<std::vector<Copy>> groups;
+    std::vector<size_t> unpublished;       // chunks of shared memory that its copies wrote, before a fence to the tensor cores
+    std::vector<Product> products;         // not yet in a group
+    std::vector<std::vector<Product>> product_groups;
+    bool begun;                            // a wgmma.fence since the last commit
     char *stack;
     void *context;    // saved stack pointer, or a ucontext_t
     void *race_state; // ThreadSanitizer's fiber
@@ -77,6 +89,7 @@ struct State {
     const char *kernel;
     Counters counters;
 };
+extern std::vector<bool> unpublished; // 16-byte chunks of shared memory that copies wrote and no fence has shown to the tensor cores
 extern Config config;
 extern State now;
 
@@ -107,9 +120,20 @@ void ldmatrix(Op op, uint32_t (&to)[4], const void *row, Site site);
 // d = a b + c for a 16 x 16, b 16 x 8, in the PTX manual's fragments; d may be c.
 void mma(Op op, float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const float (&c)[4], Site site);
 
+// sums[64][256], spread over a warpgroup, += a . b^T: a 64 x 16, b 256 x 16, both rows of 128 bytes, swizzled. Happens at once; that nobody
+// writes the operands before the wait is checked there.
+void group_product(Op op, float *sums, uint64_t a, uint64_t b, Site site);
+void group_begin();
+void group_commit();
+void group_wait(int groups_left);
+void publish_copies();
+
 // What the warp operations compute, for the 32 threads of one warp (warp.cc).
 void compute_mma(Thread *warp, bool bf16);
 void compute_ldmatrix(Thread *warp, bool trans);
+void compute_group(Thread *warp, bool bf16);
+uint64_t group_bytes(const Product &p, int warp); // hash of the operands' bytes now
+const char *group_chunk(uint64_t operand, int row, int half); // the 16 bytes of columns 8 half .. of a row
 
 // Device memory for tests: ends at an unreadable page (bytes rounded up to 16), so that one element too far ends the process;
 // what lies around it is filled and checked. `check` ends the process when something wrote outside.

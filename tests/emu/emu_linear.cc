@@ -10,8 +10,9 @@ namespace emu_test {
 
 enum { PASS = 100 };
 
-static samc_status compute(const samc__cuda &cuda, const samc__linear_args &args, bool pass) {
-    if (!pass) return samc__linear_cuda(&cuda, &args);
+static samc_status compute(const samc__cuda &cuda, const samc__linear_args &args, int64_t kernel) {
+    if (kernel == SAMC__LINEAR_GROUPS) return samc__linear_wgmma_cuda(&cuda, &args);
+    if (kernel != PASS) return samc__linear_cuda(&cuda, &args);
     samc__linear_args product = args;
     product.p.b.data = nullptr;
     product.act = SAMC__ACT_NONE;
@@ -42,11 +43,12 @@ static void linear(const Case &c, uint64_t seed) {
     }
     args.act = samc__act(c.p[5]);
     bool aligned = x_stride % 8 == 0 && k % 8 == 0 && n % 4 == 0 && y_stride % 4 == 0;
-    const bool pass = c.p[9] == PASS;
-    if (!pass && type != SAMC__F32 && samc__linear_cuda_kernel(m, n, k, of_x == SAMC__F32, aligned) != c.p[9]) failed("another kernel");
     samc__cuda cuda = device();
+    if (c.p[9] == SAMC__LINEAR_GROUPS && cuda.capability != 90) return report("%-66s not on this GPU\n", emu::config.what.c_str());
+    const bool asked = c.p[9] == PASS || c.p[9] == SAMC__LINEAR_GROUPS; // not by the shape
+    if (!asked && type != SAMC__F32 && samc__linear_cuda_kernel(m, n, k, of_x == SAMC__F32, aligned) != c.p[9]) failed("another kernel");
     work(samc__linear_flops(&args));
-    if (compute(cuda, args, pass) != SAMC_OK) failed("not accepted");
+    if (compute(cuda, args, c.p[9]) != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
     // The naive kernel: x in the weights' type, one fp32 sum in order, the epilogue in fp32, the result in y's type. Of large
@@ -96,14 +98,14 @@ static void linear(const Case &c, uint64_t seed) {
     Tensor alone(of_y, size_t((rows - 1) * y_stride + n));
     args.x = x.view(samc__view2(nullptr, rows, k));
     args.y = alone.view(samc__view2(nullptr, rows, n));
-    if (compute(cuda, args, pass) != SAMC_OK) failed("not accepted");
+    if (compute(cuda, args, c.p[9]) != SAMC_OK) failed("not accepted");
     for (int64_t row = 0; row < rows; row++)
         for (int64_t i = 0; i < n; i++)
             if (alone.at(size_t(row * y_stride + i)) != y.at(size_t(row * y_stride + i))) failed("row %d depends on the rows after it", int(row));
 }
 
 enum { F32 = 0, F16 = 1, BF16 = 2, X = 1, Y = 2, R = 4, GELU = 1, RELU = 2, SELF = -1 };
-enum { ANY = SAMC__LINEAR_ANY, LARGE = SAMC__LINEAR_LARGE, SMALL = SAMC__LINEAR_SMALL, TOKENS = SAMC__LINEAR_TOKENS };
+enum { ANY = SAMC__LINEAR_ANY, LARGE = SAMC__LINEAR_LARGE, SMALL = SAMC__LINEAR_SMALL, GROUPS = SAMC__LINEAR_GROUPS, TOKENS = SAMC__LINEAR_TOKENS };
 
 static const Check check("linear", "m k n type f32 act residual stride no_bias kernel", {
     // The general kernel: every size ragged, every type; rows that are not whole vectors.
@@ -128,12 +130,17 @@ static const Check check("linear", "m k n type f32 act residual stride no_bias k
     // The pass: rows that are no multiple of a block's, pieces of a row, no bias, rows apart.
     {false, {9, 40, 1032, BF16, 0, GELU, 0, 8, 0, PASS}},
     {false, {5, 24, 64, F16, 0, GELU, 0, 0, 1, PASS}},
+    // Warpgroups: one ragged tile whose k ends within a stage and before the ring is full; more stages than buffers; several tiles.
+    {false, {3, 8, 4, BF16, 0, 0, 0, 0, 0, GROUPS}},
+    {false, {70, 456, 260, F16, 0, GELU, 0, 8, 0, GROUPS}},
+    {false, {129, 200, 516, BF16, R | Y, RELU, 43, 0, 1, GROUPS}},
     // 128 x 128 tiles: the smallest such problem; more stages than buffers.
     {false, {1030, 40, 1412, BF16, 0, 0, 0, 0, 0, LARGE}},
     {true, {4096, 192, 576, F16, 0, 0, 0, 0, 0, LARGE}},
     {true, {1030, 200, 1412, F16, R | Y, GELU, 515, 0, 0, LARGE}},
     {true, {1024, 192, 576, BF16, 0, 0, 0, 0, 0, SMALL}},
     {true, {1024, 192, 768, BF16, 0, GELU, 0, 0, 0, PASS}},
+    {true, {256, 1280, 512, BF16, 0, GELU, 0, 0, 0, GROUPS}},
     {true, {448, 256, 2048, BF16, X | Y, RELU, 0, 0, 0, SMALL}},
     {true, {448, 2048, 256, BF16, X | Y | R, 0, SELF, 0, 0, TOKENS}},
     {true, {64, 256, 256, F16, X | Y, RELU, 0, 1536, 0, TOKENS}},
@@ -144,6 +151,8 @@ static const Check check("linear", "m k n type f32 act residual stride no_bias k
     {2, {4096, 1280, 5120, BF16, 0, GELU, 0, 0, 0, LARGE}},
     {2, {4096, 768, 3072, BF16, 0, GELU, 0, 0, 0, PASS}},
     {2, {4096, 1280, 5120, BF16, 0, GELU, 0, 0, 0, PASS}},
+    {2, {4096, 768, 3072, BF16, 0, GELU, 0, 0, 0, GROUPS}},
+    {2, {4096, 1280, 5120, BF16, 0, GELU, 0, 0, 0, GROUPS}},
     {2, {4096, 768, 2304, BF16, 0, 0, 0, 0, 0, LARGE}},
     {2, {4096, 3072, 768, BF16, Y | R, 0, 4096, 0, 0, LARGE}},
 }, linear);

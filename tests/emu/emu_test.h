@@ -63,6 +63,7 @@ Error compare(const std::vector<float> &y, const std::vector<double> &exact);
 float rounded(samc__dtype dtype, double value); // to the dtype and back
 
 extern const samc__exec reference; // runs the reference operators on one thread
+extern int capability;             // of the device, 90 for 9.0: a check leaves out what it does not have
 samc__cuda device();               // default stream, no scratch
 samc__cuda device(const emu::Buffer &scratch);
 

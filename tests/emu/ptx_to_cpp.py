@@ -275,6 +275,21 @@ class Kernel:
             place = self.address(a[at], space, f"sizeof({ctype})")
             return (f"{{ {ctype} *p_ = access<{ctype}, 1>({place}, {self.site()}), old = *p_, operand = {v(at + 1)}; "
                     f"*p_ = ({ctype})({what});{result} }}")
+        if op == "wgmma":
+            if parts[1] == "mma_async" and parts[4:] in (["m64n256k16", "f32", t, t] for t in ("f16", "bf16")) and a[3:] == ["1", "1", "1", "0", "0"]:
+                d = elements(a[0])
+                return (f"{{ float d_[128] = {{{', '.join(self.value(x, 'float') for x in d)}}}; emu::group_product(emu::Op::group_{parts[-1]}, d_, "
+                        f"{self.value(a[1], 'uint64_t')}, {self.value(a[2], 'uint64_t')}, {self.site()}); "
+                        f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}")
+            if parts[1:] == ["fence", "sync", "aligned"]:
+                return "emu::group_begin();"
+            if parts[1:] == ["commit_group", "sync", "aligned"]:
+                return "emu::group_commit();"
+            if parts[1:] == ["wait_group", "sync", "aligned"]:
+                return f"emu::group_wait({a[0]});"
+            raise Untranslatable(opcode)
+        if opcode.startswith("fence.proxy.async"):
+            return "emu::publish_copies();"
         if op in ("membar", "fence"):
             return ";"  # one thread runs at a time
         raise Untranslatable(opcode)

@@ -76,6 +76,62 @@ void compute_ldmatrix(Thread *warp, bool trans) {
     }
 }
 
+// The descriptor's fields are those of the PTX manual's "matrix descriptor": address, leading and stride offsets, all in 16 bytes, and the
+// swizzle: here always 128 bytes, which exchanges bits 4 to 6 of an address with their sum with bits 7 to 9.
+const char *group_chunk(uint64_t operand, int row, int half) {
+    size_t start = size_t(operand & 0x3fff) << 4, stride = size_t(operand >> 32 & 0x3fff) << 4;
+    if (operand >> 62 != 1 || (operand >> 49 & 7) != 0 || stride != 1024) fail("wgmma: descriptor %016llx is not of swizzled rows of 128 bytes", (unsigned long long)operand);
+    if (start % 1024 > 96) fail("wgmma: rows start at shared offset %zu, not at a multiple of 1024", start);
+    size_t at = start + size_t(row / 8) * stride + size_t(row % 8) * 128 + size_t(half) * 16;
+    at ^= (at >> 7 & 7) << 4;
+    if (at + 16 > now.shared_bytes) fail("wgmma: reads shared offset %zu of %zu", at, now.shared_bytes);
+    return now.shared + at;
+}
+
+uint64_t group_bytes(const Product &p, int warp) {
+    uint64_t hash = 1;
+    auto add = [&](const char *chunk) {
+        uint64_t words[2];
+        std::memcpy(words, chunk, 16);
+        for (uint64_t word : words) hash = (hash ^ word) * 0x9e3779b97f4a7c15u, hash ^= hash >> 29;
+    };
+    for (int half = 0; half < 2; half++) {
+        for (int row = 0; row < 16; row++) add(group_chunk(p.a, warp % 4 * 16 + row, half));
+        for (int row = 0; row < 256; row++) add(group_chunk(p.b, row, half));
+    }
+    return hash;
+}
+
+void compute_group(Thread *warp, bool bf16) {
+    static float a[16][16], b[16][256], c[256]; // b by columns
+    const Product first = *static_cast<const Product *>(warp[0].in.address);
+    auto read = [&](float *to, size_t apart, const char *chunk) {
+        if (unpublished[size_t(chunk - now.shared) / 16]) fail("wgmma: reads a copy that no fence.proxy.async has published");
+        uint16_t half[8];
+        std::memcpy(half, chunk, 16);
+        for (int i = 0; i < 8; i++) to[size_t(i) * apart] = bf16 ? from_bf16(half[i]) : from_f16(half[i]);
+    };
+    for (int part = 0; part < 2; part++) {
+        for (int row = 0; row < 16; row++) read(&a[row][part * 8], 1, group_chunk(first.a, warp[0].warp % 4 * 16 + row, part));
+        for (int row = 0; row < 256; row++) read(&b[part * 8][row], 256, group_chunk(first.b, row, part));
+    }
+    for (int lane = 0; lane < 32; lane++) {
+        const Product *p = static_cast<const Product *>(warp[lane].in.address);
+        if (p->a != first.a || p->b != first.b) fail("wgmma: lane %d has other operands than lane 0", lane);
+    }
+    // Register 4 j + i of a lane: row lane / 4 + i / 2 * 8, column 8 j + lane % 4 * 2 + i % 2.
+    auto sum_at = [&](int row, int column) -> float & {
+        const Product *p = static_cast<const Product *>(warp[row % 8 * 4 + column % 8 / 2].in.address);
+        return p->sums[column / 8 * 4 + row / 8 * 2 + column % 2];
+    };
+    for (int row = 0; row < 16; row++) {
+        for (int i = 0; i < 256; i++) c[i] = sum_at(row, i);
+        for (int k = 0; k < 16; k++)
+            for (int i = 0; i < 256; i++) c[i] += a[row][k] * b[k][i];
+        for (int i = 0; i < 256; i++) sum_at(row, i) = c[i];
+    }
+}
+
 uint32_t shuffle(uint32_t mask, uint32_t value, int from_lane, Site site) {
     Thread *me = now.self;
     me->in.u[0] = value;

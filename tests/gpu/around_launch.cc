@@ -126,6 +126,14 @@ template <class F> Launch measure(const char *kernel, const F &start) {
 
 } // namespace
 
+int capability() {
+    int device = 0, major = 0, minor = 0;
+    require(cudaGetDevice(&device), "device");
+    require(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
+    require(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
+    return 10 * major + minor;
+}
+
 void stop(const char *what, const char *why) {
     std::fflush(stdout);
     std::fprintf(stderr, "gpu: FAILED: %s: %s\n  case: %s\n", what, why, emu::config.what.c_str());

@@ -26,6 +26,7 @@ struct State {
 };
 extern State state;
 
+int capability(); // of the device, 90 for 9.0
 void new_case(); // empties `launches` and `bytes`, releases the copies
 
 using Start = const char *(*)(const void *context, void **parameters);

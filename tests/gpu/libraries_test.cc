@@ -142,14 +142,12 @@ static void linear(Run &run, const Layer &l) {
     }
     std::string name = gelu ? "(cuBLASLt + GELU, m k n in out bias residual act) =" : "(cuBLASLt, m k n in out bias residual act) =";
     for (int v : {l.m, l.k, l.n, int(l.in), int(l.out), int(l.bias), l.residual, int(l.act)}) name += " " + std::to_string(v);
-    if (samc__linear_cuda_choice(&args, 90) != (gelu ? SAMC__LINEAR_CUBLASLT_GELU : SAMC__LINEAR_CUBLASLT))
-        return run.finish("linear", name, "", "is not cuBLASLt's");
+    samc__linear_args product = gelu ? samc__linear_without_gelu(&args) : args;
+    if (samc__linear_cuda_choice(&product, 0) != SAMC__LINEAR_CUBLASLT) return run.finish("linear", name, "", "is not cuBLASLt's");
     if (samc__linear_ref(&emu_test::reference, &host) != SAMC_OK) stop("linear", "the reference failed");
-    if (!gelu) return run("linear", name, y, samc__linear_flops(&host), [&] { return samc__linear_cublas(&run.cuda, &args); });
-    samc__linear_args product = samc__linear_without_gelu(&args);
     run("linear", name, y, samc__linear_flops(&host), [&] {
         samc_status status = samc__linear_cublas(&run.cuda, &product);
-        return status == SAMC_OK ? samc__bias_gelu_cuda(&run.cuda, args.y, 0, args.p.b) : status;
+        return status == SAMC_OK && gelu ? samc__bias_gelu_cuda(&run.cuda, args.y, 0, args.p.b) : status;
     });
 }
 

@@ -120,6 +120,9 @@ def budget_of(measured, launches, nvcc):
         row = {"registers": kernel["registers"], "spilled": kernel["spilled"], "threads": threads, "shared": shared + kernel["static"]}
         if "listing" in kernel:
             row.update({key: len(re.findall(expression, kernel["listing"])) for key, expression in COUNTED.items()})
+            groups = len(re.findall(r"\bHGMMA\.", kernel["listing"]))  # wgmma: one kernel has them
+            if groups:
+                row["HGMMA"] = groups
         rows[arch][names[symbol]] = row
         asked.append((arch, kernel["registers"], threads or 32, kernel["static"], shared))
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +163,7 @@ def main():
         for arch in ARCHITECTURES:
             for name in sorted(set(budget[arch]) | set(rows[arch])):
                 was, now = budget[arch].get(name), rows[arch].get(name)
-                if was is None or now is None or any(was[key] != value for key, value in now.items()):
+                if was is None or now is None or any(was.get(key) != value for key, value in now.items()):
                     problems.append(f"{arch} {name}: budget {was}, now {now}")
     for problem in problems:
         print("FAIL", problem)
