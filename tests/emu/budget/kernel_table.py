@@ -26,6 +26,7 @@ KERNELS = {
     },
     "linear": {
         "linear_tiles": ("product on tensor cores, bias, GELU, ReLU, residual", "tensor cores; few rows: latency"),
+        "bias_gelu": ("bias and erf GELU over what cuBLASLt multiplied, in place", "memory"),
         "linear_any": ("the same in fp32, any shape", "fp32"),
     },
     "layernorm": {
