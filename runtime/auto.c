@@ -302,9 +302,10 @@ static samc_status process_image(samc__generator *g, int index, samc_auto_callba
     samc_status status = SAMC_OK;
     while (status == SAMC_OK && !allocate_buffers(g, (size_t)bits_bytes)) {
         release_buffers(g);
+        bool fewer = g->bits_masks > 1;
         g->bits_masks = (g->bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
         if (samc__session_fewer_prompts(s, g->batch)) g->batch = s->decode_most;
-        else status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g->batch, image->width, image->height);
+        else if (!fewer) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g->batch, image->width, image->height);
     }
     if (status == SAMC_OK) status = generate(g, index, callback, context);
     samc__found_clear(&s->exec, &g->found);
