@@ -120,6 +120,7 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     o->memory = samc_session_memory(session);
     if (status == SAMC_OK) status = samc_auto(session, images, 2, &automatic, keep_auto, o);
     automatic.crop_n_layers = 0;
+    automatic.points_per_batch = 4; /* several batches of an image, so that what is encoded meanwhile could disturb it */
     session->encode_most = 1; /* of three images the last one's embedding takes the place of the first one's */
     if (status == SAMC_OK) status = samc_auto(session, images, IMAGES, &automatic, keep_auto, o);
     if (status != SAMC_OK) printf("%s\n", samc_last_error(session));
