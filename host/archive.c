@@ -13,13 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/cli.h"
 #include "host/collect.h"
 #include "host/embedding.h"
 #include "host/file.h"
 #include "host/progress.h"
 #include "host/queue.h"
 #include "host/tar.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 enum { MOST_THREADS = 64, MOST_BATCH = 256 };
@@ -29,6 +29,7 @@ enum { IDLE, READ, LOADED, COMPUTED, WRITTEN, QUEUES };
 
 typedef struct pipeline {
     const samc__archive_options *o;
+    samc_auto_options automatic; /* o's, with a folder for what is too much for the memory */
     const samc__inputs *inputs;
     int64_t total;
     samc_session *const *sessions;
@@ -78,9 +79,15 @@ static void fail(pipeline *p, const samc_error *error) {
     stop(p, true, session_count(p));
 }
 
+static void drop_masks(samc__job *job) {
+    if (job->masks != NULL && job->count > 0) samc_auto_runs_release(job->masks[0].runs); /* all have the same */
+    free(job->masks);
+    job->masks = NULL;
+}
+
 static void empty_job(samc__job *job) {
     free(job->bytes);
-    free(job->masks);
+    drop_masks(job);
     samc__picture_free(&job->picture);
     samc__auto_text_free(&job->text);
     *job = (samc__job){0};
@@ -175,20 +182,16 @@ typedef struct batch {
     samc_error error; /* of the callback */
 } batch;
 
-/* Copies the masks of one image, run lengths behind them in the same block, and sends it on. */
+/* Takes the masks of one image over and sends it on. */
 static samc_status receive(void *context, int index, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
     batch *b = context;
     samc__job *job = b->jobs[index];
-    size_t runs = 0;
-    for (int i = 0; i < count; i++) runs += (size_t)masks[i].count_length;
-    samc_auto_mask *copy = malloc(((size_t)count + 1) * sizeof *copy + runs * sizeof(uint32_t));
+    samc_auto_mask *copy = malloc(((size_t)count + 1) * sizeof *copy);
     if (copy == NULL)
         return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks", samc__input_source(b->p->inputs, job->input), count);
-    uint32_t *at = (uint32_t *)(copy + count + 1);
-    for (int i = 0; i < count; i++) {
-        copy[i] = masks[i];
-        copy[i].counts = memcpy(at, masks[i].counts, (size_t)masks[i].count_length * sizeof *at);
-        at += masks[i].count_length;
+    if (count > 0) {
+        memcpy(copy, masks, (size_t)count * sizeof *copy);
+        samc_auto_runs_keep(masks[0].runs);
     }
     job->masks = copy;
     job->count = count;
@@ -215,7 +218,7 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
     for (int begin = 0; begin < n && !atomic_load(&p->stopping);) {
         int count = alone ? 1 : n - begin;
         batch b = {.p = p, .jobs = jobs + begin};
-        samc_status status = samc_auto(w->session, images + begin, count, &p->o->automatic, receive, &b);
+        samc_status status = samc_auto(w->session, images + begin, count, &p->automatic, receive, &b);
         begin += b.delivered;
         if (status == SAMC_OK) continue;
         if (status == SAMC_STOPPED) return;
@@ -265,14 +268,14 @@ static samc_status write_format(const pipeline *p, const samc__job *job, const s
     if (path == NULL) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its results", image->source);
     else if (format == SAMC__AUTO_PNG) status = write_pictures(p, path, image, error);
     else if (format == SAMC__AUTO_OVERLAY) status = samc__auto_write_overlay(path, image, error);
-    else status = samc__file_write(path, job->text.records, strlen(job->text.records), error);
+    else status = samc__auto_write_records(path, image, error);
     if (status == SAMC_OK && format != SAMC__AUTO_PNG) status = samc__store_sync(p->store, path, error);
     free(path);
     return status;
 }
 
 static samc_status write_results(const pipeline *p, samc__job *job, samc_error *error) {
-    samc__auto_image image = {samc__input_source(p->inputs, job->input), samc__input_key(p->inputs, job->input), &job->picture, job->masks, job->count};
+    samc__auto_image image = {samc__input_source(p->inputs, job->input), samc__input_key(p->inputs, job->input), &job->picture, job->masks, job->count, p->store->scratch};
     SAMC__TRY(samc__auto_text_make(&job->text, &image, p->o->formats, job->input + 1, error));
     SAMC__TRY(write_format(p, job, &image, SAMC__AUTO_RLE, ".json", error));
     SAMC__TRY(write_format(p, job, &image, SAMC__AUTO_PNG, "", error));
@@ -299,12 +302,9 @@ static void *write_main(void *argument) {
         if (status != SAMC_OK) discard(p, job);
         if (status == SAMC_OUT_OF_MEMORY) job->error = error; /* this image's own; others may fit */
         else if (status != SAMC_OK) fail(p, &error);
-        free(job->masks);
+        drop_masks(job);
         free(job->picture.pixels);
-        job->masks = NULL;
         job->picture.pixels = NULL;
-        free(job->text.records);
-        job->text.records = NULL;
         job->write_seconds = samc__now() - start;
         if (!samc__queue_push(&p->queues[WRITTEN], job)) break;
     }
@@ -317,7 +317,7 @@ static void *write_main(void *argument) {
 static samc_status write_stats(pipeline *p, const samc__job *job, const char *source, samc_error *error) {
     const samc_auto_stats *t = &job->stats;
     json_t *json = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:{s:i, s:i, s:i, s:i}}",
-                             "image", samc__cli_string(source), "crops", (json_int_t)t->crops, "prompts", (json_int_t)t->prompts, "masks", (json_int_t)t->masks,
+                             "image", samc__text_json(source), "crops", (json_int_t)t->crops, "prompts", (json_int_t)t->prompts, "masks", (json_int_t)t->masks,
                              "after_iou", (json_int_t)t->after_iou, "after_stability", (json_int_t)t->after_stability, "after_edge", (json_int_t)t->after_edge,
                              "after_nms", (json_int_t)t->after_nms, "kept", (json_int_t)t->kept, "seconds", "load", job->load_seconds, "encode", t->encode_seconds,
                              "decode", t->decode_seconds, "post", t->post_seconds, "write", job->write_seconds, "commit", job->commit_seconds,
@@ -341,7 +341,7 @@ static samc_status announce(pipeline *p, const samc__job *job, samc_error *error
     const double seconds[] = {job->load_seconds, job->stats.encode_seconds, job->stats.decode_seconds, job->stats.post_seconds, job->write_seconds, job->commit_seconds};
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) p->seconds[i] += seconds[i];
     if (failed) return SAMC_OK;
-    json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__cli_string(source), "size", job->picture.height, job->picture.width, "masks", job->count);
+    json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__text_json(source), "size", job->picture.height, job->picture.width, "masks", job->count);
     if (p->erase) fputs("\r\033[K", stdout);
     int printed = line ? json_dumpf(line, stdout, JSON_REAL_PRECISION(9)) : -1;
     json_decref(line);
@@ -505,7 +505,8 @@ static void destroy(pipeline *p) {
 
 samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
                               const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
-    pipeline p = {.o = o, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER, .stats.handle = -1};
+    pipeline p = {.o = o, .automatic = o->automatic, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER, .stats.handle = -1};
+    p.automatic.temporary_folder = store->scratch;
     p.erase = !o->quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
     p.total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0;
     p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;

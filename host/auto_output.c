@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/cli.h"
 #include "host/file.h"
 #include "host/overlay.h"
 #include "host/png.h"
 #include "host/rle.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 static const char *const format_names[] = {"rle", "png", "overlay", "jsonl", "coco"}; /* in the order of their bits */
 enum { FORMATS = sizeof format_names / sizeof *format_names };
 
-unsigned samc__auto_formats_parse(const char *text) { return samc__cli_list(text, format_names, FORMATS); }
+unsigned samc__auto_formats_parse(const char *text) { return samc__text_list(text, format_names, FORMATS); }
 
 void samc__auto_formats_print(unsigned formats, char *text) {
     *text = '\0';
@@ -27,9 +27,13 @@ static samc_status no_memory(const samc__auto_image *image, samc_error *error) {
     return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks", image->source, image->count);
 }
 
-/* The run lengths of a record as this folder's other modules take them; they stay the record's. */
-static samc__rle rle_of(const samc_auto_mask *mask, const samc__picture *picture) {
-    return (samc__rle){(uint32_t *)mask->counts, (size_t)mask->count_length, picture->height, picture->width};
+/* The run lengths of a record; the caller frees them. */
+static samc_status rle_of(const samc_auto_mask *mask, const samc__picture *picture, samc__rle *rle, samc_error *error) {
+    *rle = (samc__rle){malloc((size_t)mask->count_length * sizeof(uint32_t)), (size_t)mask->count_length, picture->height, picture->width};
+    if (rle->counts == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
+    samc_status status = samc_auto_mask_counts(mask, rle->counts, error);
+    if (status != SAMC_OK) samc__rle_free(rle);
+    return status;
 }
 
 /* ---- Text ---------------------------------------------------------------------------------------------------------- */
@@ -37,12 +41,11 @@ static samc__rle rle_of(const samc_auto_mask *mask, const samc__picture *picture
 /* {"size": [h, w], "counts": "..."}, written past the library: the counts of a ragged mask are a hundred thousand characters, and
  * of those it would have to look at, only the backslash needs another before it. */
 static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
-    samc__rle rle = rle_of(mask, picture);
-    char *counts = NULL, *at, *next;
-    if (samc__rle_to_string(&rle, &counts, error) != SAMC_OK) return false;
-    bool good = fprintf(to, "{\"size\": [%d, %d], \"counts\": \"", picture->height, picture->width) > 0;
-    for (at = counts; (next = strchr(at, '\\')) != NULL; at = next + 1)
-        good = good && fwrite(at, 1, (size_t)(next + 1 - at), to) == (size_t)(next + 1 - at) && fputc('\\', to) != EOF;
+    char *counts = malloc(mask->rle_length + 1), *at, *next;
+    if (counts == NULL) return false;
+    bool good = samc_auto_mask_rle(mask, counts, error) == SAMC_OK && fprintf(to, "{\"size\": [%d, %d], \"counts\": \"", picture->height, picture->width) > 0;
+    for (at = counts; good && (next = strchr(at, '\\')) != NULL; at = next + 1)
+        good = fwrite(at, 1, (size_t)(next + 1 - at), to) == (size_t)(next + 1 - at) && fputc('\\', to) != EOF;
     good = good && fputs(at, to) != EOF && fputs("\"}", to) != EOF;
     free(counts);
     return good;
@@ -79,81 +82,85 @@ static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask
     return good;
 }
 
-/* Text that grows by realloc(), which moves pages; open_memstream() copies what there is and clears twice that, gigabytes for
- * thousands of ragged masks. */
-typedef struct growing {
-    char *text; /* ended by a NUL */
-    size_t length, room;
-} growing;
+/* A stream into a file or a spool: nobody holds the text of an image, gigabytes for thousands of ragged masks. */
+typedef struct sink {
+    samc__writer *writer; /* one of the two */
+    samc__spool *spool;
+    samc_error error;     /* of the first that failed */
+} sink;
 
-static ssize_t grow(void *cookie, const char *data, size_t bytes) {
-    growing *g = cookie;
-    if (g->length + bytes >= g->room) {
-        size_t room = 2 * (g->length + bytes) + 4096;
-        char *more = realloc(g->text, room);
-        if (more == NULL) return 0;
-        g->text = more, g->room = room;
-    }
-    memcpy(g->text + g->length, data, bytes);
-    g->length += bytes;
-    g->text[g->length] = '\0';
-    return (ssize_t)bytes;
+static ssize_t pour(void *cookie, const char *data, size_t bytes) {
+    sink *s = cookie;
+    samc_status status = s->writer ? samc__writer_append(s->writer, data, bytes, &s->error) : samc__spool_append(s->spool, data, bytes, &s->error);
+    return status == SAMC_OK ? (ssize_t)bytes : 0;
 }
 
-/* A stream into `g`, which is for fclose(); g->text stays, "" at first. NULL: no memory. */
-static FILE *open_growing(growing *g) { return grow(g, "", 0), g->text == NULL ? NULL : fopencookie(g, "w", (cookie_io_functions_t){.write = grow}); }
+static FILE *open_sink(sink *s) { return fopencookie(s, "w", (cookie_io_functions_t){.write = pour}); }
+
+/* Closes the stream; `good` as far as the caller knows. What failed is told by the sink, or it was memory. */
+static samc_status close_sink(sink *s, FILE *to, bool good, const samc__auto_image *image, samc_error *error) {
+    if (to != NULL && fclose(to) != 0) good = false;
+    if (good) return SAMC_OK;
+    return s->error.status != SAMC_OK ? samc__fail(error, s->error.status, "%s: %s", image->source, s->error.message) : no_memory(image, error);
+}
 
 /* Records one by one: the tree of one mask at a time is enough. */
-static samc_status make_records(const samc__auto_image *image, char **text, samc_error *error) {
-    growing all = {0};
-    FILE *to = open_growing(&all);
-    bool good = to != NULL && fputc('[', to) != EOF;
+static bool print_records(FILE *to, const samc__auto_image *image, samc_error *error) {
+    bool good = fputc('[', to) != EOF;
     for (int i = 0; i < image->count && good; i++)
         good = (i == 0 || fputs(", ", to) != EOF) && print(to, record(&image->masks[i]), 0, &image->masks[i], image->picture, error);
-    good = good && fputc(']', to) != EOF;
-    if (to != NULL && fclose(to) != 0) good = false;
-    *text = all.text;
-    return good ? SAMC_OK : no_memory(image, error);
+    return good && fputc(']', to) != EOF;
 }
 
-static samc_status make_line(const samc__auto_image *image, const char *records, char **text, samc_error *error) {
-    json_t *name = samc__cli_string(image->source);
+samc_status samc__auto_write_records(const char *path, const samc__auto_image *image, samc_error *error) {
+    samc__writer writer;
+    sink s = {.writer = &writer};
+    SAMC__TRY(samc__writer_open(&writer, path, error));
+    FILE *to = open_sink(&s);
+    samc_status status = close_sink(&s, to, to != NULL && print_records(to, image, &s.error), image, error);
+    if (status == SAMC_OK) return samc__writer_commit(&writer, error);
+    samc__writer_abandon(&writer);
+    return status;
+}
+
+static samc_status make_line(const samc__auto_image *image, samc__spool *line, samc_error *error) {
+    sink s = {.spool = line};
+    json_t *name = samc__text_json(image->source);
     char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
-    int n = quoted == NULL ? -1 : asprintf(text, "{\"image\": %s, \"size\": [%d, %d], \"masks\": %s}\n", quoted, image->picture->height, image->picture->width, records);
+    FILE *to = open_sink(&s);
+    bool good = to != NULL && quoted != NULL &&
+                fprintf(to, "{\"image\": %s, \"size\": [%d, %d], \"masks\": ", quoted, image->picture->height, image->picture->width) > 0 &&
+                print_records(to, image, &s.error) && fputs("}\n", to) != EOF;
     free(quoted);
     json_decref(name);
-    if (n < 0) *text = NULL;
-    return n < 0 ? no_memory(image, error) : SAMC_OK;
+    return close_sink(&s, to, good, image, error);
 }
 
 static samc_status make_coco(const samc__auto_image *image, samc__auto_text *text, int64_t image_id, samc_error *error) {
-    growing all = {0};
-    FILE *to = open_growing(&all);
+    sink s = {.spool = &text->annotations};
+    FILE *to = open_sink(&s);
     bool good = to != NULL;
     for (int i = 0; i < image->count && good; i++) /* without their opening braces */
-        good = print(to, annotation(&image->masks[i], image_id), 1, &image->masks[i], image->picture, error) && fputc('\n', to) != EOF;
-    if (to != NULL && fclose(to) != 0) good = false;
-    text->annotations = all.text;
-    json_t *entry = json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name", samc__cli_string(image->key),
+        good = print(to, annotation(&image->masks[i], image_id), 1, &image->masks[i], image->picture, &s.error) && fputc('\n', to) != EOF;
+    SAMC__TRY(close_sink(&s, to, good, image, error));
+    json_t *entry = json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name", samc__text_json(image->key),
                               "width", image->picture->width, "height", image->picture->height);
     text->image = entry ? json_dumps(entry, 0) : NULL;
     json_decref(entry);
-    return good && text->image ? SAMC_OK : no_memory(image, error);
+    return text->image ? SAMC_OK : no_memory(image, error);
 }
 
 samc_status samc__auto_text_make(samc__auto_text *text, const samc__auto_image *image, unsigned formats, int64_t image_id, samc_error *error) {
-    *text = (samc__auto_text){0};
-    samc_status status = formats & (SAMC__AUTO_RLE | SAMC__AUTO_JSONL) ? make_records(image, &text->records, error) : SAMC_OK;
-    if (status == SAMC_OK && formats & SAMC__AUTO_JSONL) status = make_line(image, text->records, &text->line, error);
+    *text = (samc__auto_text){.line.folder = image->scratch, .annotations.folder = image->scratch};
+    samc_status status = formats & SAMC__AUTO_JSONL ? make_line(image, &text->line, error) : SAMC_OK;
     if (status == SAMC_OK && formats & SAMC__AUTO_COCO) status = make_coco(image, text, image_id, error);
     if (status != SAMC_OK) samc__auto_text_free(text);
     return status;
 }
 
 void samc__auto_text_free(samc__auto_text *text) {
-    free(text->records);
-    free(text->line);
-    free(text->annotations);
+    samc__spool_free(&text->line);
+    samc__spool_free(&text->annotations);
     free(text->image);
     *text = (samc__auto_text){0};
 }
@@ -161,13 +168,16 @@ void samc__auto_text_free(samc__auto_text *text) {
 /* ---- Pictures ------------------------------------------------------------------------------------------------------ */
 
 static samc_status write_mask(const char *folder, int index, const samc_auto_mask *mask, const samc__auto_image *image, uint8_t *pixels, samc_error *error) {
-    samc__rle rle = rle_of(mask, image->picture);
+    samc__rle rle;
     size_t size = (size_t)image->picture->width * (size_t)image->picture->height;
     char *path = NULL;
-    SAMC__TRY(samc__rle_decode(&rle, pixels, error));
+    SAMC__TRY(rle_of(mask, image->picture, &rle, error));
+    samc_status status = samc__rle_decode(&rle, pixels, error);
+    samc__rle_free(&rle);
+    SAMC__TRY(status);
     for (size_t j = 0; j < size; j++) pixels[j] = pixels[j] ? 255 : 0;
     if (asprintf(&path, "%s/%d.png", folder, index) < 0) return no_memory(image, error);
-    samc_status status = samc__png_write(path, pixels, image->picture->width, image->picture->height, 1, error);
+    status = samc__png_write(path, pixels, image->picture->width, image->picture->height, 1, error);
     free(path);
     return status;
 }
@@ -206,25 +216,32 @@ static int by_area_descending(const void *a, const void *b, void *context) {
 samc_status samc__auto_write_overlay(const char *path, const samc__auto_image *image, samc_error *error) {
     const samc__picture *picture = image->picture;
     int64_t width = picture->width, height = picture->height, size = width * height;
-    int32_t *labels = calloc((size_t)size, sizeof *labels); /* [height, width], mask + 1 */
+    int32_t *columns = calloc((size_t)size, sizeof *columns); /* [width, height], mask + 1: runs go down the columns */
+    int32_t *labels = malloc((size_t)size * sizeof *labels);  /* [height, width] */
     int *order = malloc(((size_t)image->count + 1) * sizeof *order);
     samc__picture copy = {malloc((size_t)size * 3), picture->width, picture->height};
-    samc_status status = !labels || !order || !copy.pixels ? no_memory(image, error) : SAMC_OK;
+    samc_status status = !columns || !labels || !order || !copy.pixels ? no_memory(image, error) : SAMC_OK;
     if (status == SAMC_OK) {
         memcpy(copy.pixels, picture->pixels, (size_t)size * 3);
         for (int i = 0; i < image->count; i++) order[i] = i;
         qsort_r(order, (size_t)image->count, sizeof *order, by_area_descending, (void *)image->masks);
     }
     for (int i = 0; i < image->count && status == SAMC_OK; i++) {
-        const samc_auto_mask *m = &image->masks[order[i]];
-        int64_t position = 0; /* down the columns */
-        for (int run = 0; run < m->count_length; position += m->counts[run++])
-            for (int64_t p = position; run % 2 == 1 && p < position + m->counts[run] && p < size; p++) labels[p % height * width + p / height] = order[i] + 1;
+        samc__rle rle = {0};
+        int64_t position = 0;
+        status = rle_of(&image->masks[order[i]], picture, &rle, error);
+        for (size_t run = 0; run < rle.count; position += rle.counts[run++])
+            for (int64_t p = position; run % 2 == 1 && p < position + rle.counts[run] && p < size; p++) columns[p] = order[i] + 1;
+        samc__rle_free(&rle);
     }
+    for (int64_t x0 = 0; x0 < width && status == SAMC_OK; x0 += 16) /* turned a cache line at a time */
+        for (int64_t y = 0; y < height; y++)
+            for (int64_t x = x0; x < x0 + 16 && x < width; x++) labels[y * width + x] = columns[x * height + y];
     if (status == SAMC_OK) status = samc__overlay_labels(&copy, labels, error);
     if (status == SAMC_OK) status = samc__png_write(path, copy.pixels, copy.width, copy.height, 3, error);
     free(copy.pixels);
     free(order);
     free(labels);
+    free(columns);
     return status;
 }

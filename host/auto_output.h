@@ -3,6 +3,7 @@
 #define SAMC_HOST_AUTO_OUTPUT_H
 
 #include "host/image.h"
+#include "runtime/spool.h"
 
 /* Bits of --format. */
 typedef enum samc__auto_format {
@@ -24,20 +25,22 @@ typedef struct samc__auto_image {
     const samc__picture *picture;  /* its pixels may be NULL unless an overlay is wanted */
     const samc_auto_mask *masks;
     int count;
+    const char *scratch;           /* folder for text that is too much for the memory */
 } samc__auto_image;
 
-/* What is kept of an image as text. Owned. */
+/* What is kept of an image as text for the files that all images share. Owned. */
 typedef struct samc__auto_text {
-    char *records;     /* "[{...}, ...]", for SAMC__AUTO_RLE and SAMC__AUTO_JSONL */
-    char *line;        /* the JSON line with its line feed */
-    char *annotations; /* COCO: a line for each mask, `"image_id": ...}`, to be opened with `{"id": n, ` */
-    char *image;       /* COCO: the entry of the image */
+    samc__spool line;        /* the JSON line with its line feed */
+    samc__spool annotations; /* COCO: a line for each mask, `"image_id": ...}`, to be opened with `{"id": n, ` */
+    char *image;             /* COCO: the entry of the image */
 } samc__auto_text;
 
 /* Fills what `formats` needs; `image_id` is COCO's. */
 samc_status samc__auto_text_make(samc__auto_text *text, const samc__auto_image *image, unsigned formats, int64_t image_id, samc_error *error);
 void samc__auto_text_free(samc__auto_text *text);
 
+/* Writes the bare list of records. */
+samc_status samc__auto_write_records(const char *path, const samc__auto_image *image, samc_error *error);
 /* Writes 0.png, 1.png, ... and metadata.csv into the folder, which exists. */
 samc_status samc__auto_write_pictures(const char *folder, const samc__auto_image *image, samc_error *error);
 samc_status samc__auto_write_overlay(const char *path, const samc__auto_image *image, samc_error *error);

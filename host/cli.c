@@ -111,20 +111,6 @@ bool samc__cli_integer(const char *text, int least, int most, int *value) {
     return *value >= least && *value <= most;
 }
 
-unsigned samc__cli_list(const char *text, const char *const *names, int count) {
-    unsigned bits = 0;
-    for (;;) {
-        size_t length = strcspn(text, ",");
-        unsigned bit = 0;
-        for (int i = 0; i < count; i++)
-            if (strlen(names[i]) == length && memcmp(names[i], text, length) == 0) bit = 1u << i;
-        if (bit == 0) return 0;
-        bits |= bit;
-        text += length;
-        if (*text++ == '\0') return bits;
-    }
-}
-
 samc__cli samc__cli_begin(const char *command, const char *help) {
     return (samc__cli){.command = command, .help = help, .options = samc_default_options()};
 }
@@ -216,32 +202,6 @@ int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, c
         if (!common) return option;
         if (!common_option(cli, option)) return SAMC__CLI_STOP;
     }
-}
-
-/* ---- JSON ----------------------------------------------------------------------------------------------------------
- */
-
-json_t *samc__cli_string(const char *text) {
-    json_t *string = json_string(text);
-    if (string != NULL) return string;
-    size_t length = strlen(text);
-    char *clean = malloc(length * 3 + 1), *to = clean;
-    if (clean == NULL) return NULL;
-    for (size_t i = 0; i < length;) {
-        /* The longest piece of up to four bytes that Jansson takes as UTF-8. */
-        size_t piece = 0;
-        for (size_t n = 1; n <= 4 && i + n <= length && piece == 0; n++) {
-            json_t *one = json_stringn(text + i, n);
-            if (one != NULL) piece = n;
-            json_decref(one);
-        }
-        memcpy(to, piece == 0 ? "\xef\xbf\xbd" : text + i, piece == 0 ? 3 : piece);
-        to += piece == 0 ? 3 : piece;
-        i += piece == 0 ? 1 : piece;
-    }
-    string = json_stringn(clean, (size_t)(to - clean));
-    free(clean);
-    return string;
 }
 
 int samc__cli_print_json(json_t *object) {

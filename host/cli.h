@@ -57,10 +57,6 @@ void samc__cli_note_session(const samc__cli *cli, const samc_session *session);
 
 /* A whole number in decimal within the bounds; nothing else. */
 bool samc__cli_integer(const char *text, int least, int most, int *value);
-/* A list such as "png,overlay" as bits; `names[i]` stands for bit i. 0 where a name is unknown or the list is empty. */
-unsigned samc__cli_list(const char *text, const char *const *names, int count);
-/* The text as a JSON string; bytes that are not UTF-8 (file names may hold any) become U+FFFD. NULL without memory. */
-json_t *samc__cli_string(const char *text);
 /* Prints the object on one line of the standard output, floats with the nine digits that bring back the same float. Takes
  * the reference; NULL counts as out of memory. Returns the exit code. */
 int samc__cli_print_json(json_t *object);

@@ -4,6 +4,7 @@
 
 #include "host/cli.h"
 #include "host/image.h"
+#include "host/text.h"
 
 static const char help[] =
     "Usage: samc info [MODEL] [--json]\n"
@@ -38,9 +39,9 @@ static int print_json(const facts *f) {
     const samc_model_info *m = &f->model;
     json_t *model = json_null();
     if (f->path != NULL) {
-        model = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:I}", "path", samc__cli_string(f->path), "hash",
-                          f->hash, "name", samc__cli_string(m->name), "licence", samc__cli_string(m->licence), "card",
-                          samc__cli_string(m->card), "dtype", m->dtype, "parameters", (json_int_t)m->parameters,
+        model = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:I}", "path", samc__text_json(f->path), "hash",
+                          f->hash, "name", samc__text_json(m->name), "licence", samc__text_json(m->licence), "card",
+                          samc__text_json(m->card), "dtype", m->dtype, "parameters", (json_int_t)m->parameters,
                           "file_bytes", (json_int_t)m->file_bytes);
         json_t *shape = json_pack(
             "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f}", "image_size", m->image_size,

@@ -10,6 +10,7 @@
 #include "host/npy.h"
 #include "host/prompts.h"
 #include "host/results.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 static const char help[] =
@@ -185,7 +186,7 @@ static int run(request *r) {
         else samc__cli_fail(error.message);
     } else {
         samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.results.records), r->prompts.count);
-        exit_code = samc__cli_print_json(json_pack("{s:o, s:[i, i], s:O}", "image", samc__cli_string(r->image), "size",
+        exit_code = samc__cli_print_json(json_pack("{s:o, s:[i, i], s:O}", "image", samc__text_json(r->image), "size",
                                                    w.picture.height, w.picture.width, "masks", w.results.records));
     }
     samc__writer_abandon(&w.logits);

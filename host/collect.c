@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/cli.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 static const char images_name[] = "images.part";
@@ -135,8 +135,8 @@ static samc_status add_error(samc__collector *c, const samc__job *job, samc_erro
         samc__archive_file_name(c->options, "errors", ".jsonl", -1, name);
         SAMC__TRY(samc__stream_open(&c->errors, c->store, name, true, 0, error));
     }
-    json_t *json = json_pack("{s:o, s:o, s:o}", "image", samc__cli_string(samc__input_source(c->inputs, job->input)),
-                             "name", samc__cli_string(samc__input_key(c->inputs, job->input)), "error", samc__cli_string(job->error.message));
+    json_t *json = json_pack("{s:o, s:o, s:o}", "image", samc__text_json(samc__input_source(c->inputs, job->input)),
+                             "name", samc__text_json(samc__input_key(c->inputs, job->input)), "error", samc__text_json(job->error.message));
     char *text = json ? json_dumps(json, 0) : NULL, *line = NULL;
     int n = text ? asprintf(&line, "%s\n", text) : -1; /* a line in one write: whoever looks sees whole lines */
     samc_status status = n < 0 ? samc__fail(error, SAMC_OUT_OF_MEMORY, "errors.jsonl: out of memory") : samc__stream_append(&c->errors, line, (size_t)n, error);
@@ -146,17 +146,43 @@ static samc_status add_error(samc__collector *c, const samc__job *job, samc_erro
     return status;
 }
 
+enum { PIECE = 1 << 16 }; /* bytes of a spool at a time */
+
+static samc_status read_piece(const samc__spool *spool, int64_t at, char *piece, size_t *size, samc_error *error) {
+    *size = spool->length - at < PIECE ? (size_t)(spool->length - at) : PIECE;
+    return samc__spool_read(spool, at, piece, *size, error);
+}
+
+static samc_status add_line(samc__collector *c, const samc__job *job, samc_error *error) {
+    char piece[PIECE];
+    size_t size;
+    for (int64_t at = 0; at < job->text.line.length; at += (int64_t)size) {
+        SAMC__TRY(read_piece(&job->text.line, at, piece, &size, error));
+        SAMC__TRY(samc__stream_append(&c->lines, piece, size, error));
+    }
+    return SAMC_OK;
+}
+
 /* Entries are put in commas before them. The numbers of annotations go on through the run, and differ between its shards. */
+static samc_status start_annotation(samc__collector *c, int64_t i, samc_error *error) {
+    char start[64];
+    int n = snprintf(start, sizeof start, "%s\n{\"id\": %lld, ", c->last.masks + i > 0 ? "," : "",
+                     (long long)((c->last.masks + i) * c->options->shards + c->options->shard + 1));
+    return samc__stream_append(&c->annotations, start, (size_t)n, error);
+}
+
 static samc_status add_coco(samc__collector *c, const samc__job *job, samc_error *error) {
-    const char *at = job->text.annotations;
-    for (int64_t i = 0; i < job->count; i++) {
-        const char *end = strchr(at, '\n');
-        char start[64];
-        int n = snprintf(start, sizeof start, "%s\n{\"id\": %lld, ", c->last.masks + i > 0 ? "," : "",
-                         (long long)((c->last.masks + i) * c->options->shards + c->options->shard + 1));
-        SAMC__TRY(samc__stream_append(&c->annotations, start, (size_t)n, error));
-        SAMC__TRY(samc__stream_append(&c->annotations, at, (size_t)(end - at), error));
-        at = end + 1;
+    char piece[PIECE];
+    size_t size;
+    bool begins = true; /* a line, whose end is left out */
+    for (int64_t at = 0, i = 0; at < job->text.annotations.length; at += (int64_t)size) {
+        SAMC__TRY(read_piece(&job->text.annotations, at, piece, &size, error));
+        for (const char *from = piece, *stop = piece + size, *end; from < stop; from = begins ? end + 1 : stop) {
+            if (begins) SAMC__TRY(start_annotation(c, i++, error));
+            end = memchr(from, '\n', (size_t)(stop - from));
+            begins = end != NULL;
+            SAMC__TRY(samc__stream_append(&c->annotations, from, (size_t)((begins ? end : stop) - from), error));
+        }
     }
     SAMC__TRY(samc__stream_append(&c->images, c->images.length > 0 ? ",\n" : "\n", c->images.length > 0 ? 2 : 1, error));
     return samc__stream_append(&c->images, job->text.image, strlen(job->text.image), error);
@@ -186,7 +212,7 @@ samc_status samc__collector_add(samc__collector *c, const samc__job *job, samc_e
         SAMC__TRY(add_error(c, job, error));
     } else {
         SAMC__TRY(add_files(c, job, error));
-        if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(samc__stream_append(&c->lines, job->text.line, strlen(job->text.line), error));
+        if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(add_line(c, job, error));
         if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(add_coco(c, job, error));
     }
     c->last = (samc__record){.number = job->number, .failed = failed, .masks = c->last.masks + (failed ? 0 : job->count),

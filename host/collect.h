@@ -11,7 +11,7 @@ typedef struct samc__job {
     uint8_t *bytes;         /* of a member of an archive; owned */
     size_t size;
     samc__picture picture;  /* its size stays when its pixels are freed; owned */
-    samc_auto_mask *masks;  /* [count], with their run lengths in the same block; owned */
+    samc_auto_mask *masks;  /* [count]; owned, and so is a reference to their run lengths */
     int count;
     samc_auto_stats stats;
     samc__auto_text text;

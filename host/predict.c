@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/roofline.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 /* The layers with a GELU by each of the ways that linear_choice.c knows: what a recorded run would decide. NULL without such layers. */
@@ -176,7 +177,7 @@ static samc_status report(const samc__shapes *shapes, const char *model, const s
         return status;
     }
     double decode_ms = 1e3 * samc__roofline_total(d, &decode), post_ms = 1e3 * samc__roofline_total(d, &post);
-    *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", samc__cli_string(model), "device",
+    *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:o, s:f, s:f, s:f, s:f}", "what", "prediction, never measured", "model", samc__text_json(model), "device",
                      d->what, "image_size", SAMC__AIM_HEIGHT, SAMC__AIM_WIDTH, "prompts", SAMC__AIM_PROMPTS, "operators", "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post",
                      rows_of(d, &post), "encoder", encoder, "gelu_layers_ms", gelu_ways(d, &one), "best_images_per_second", best, "decode_ms", decode_ms, "post_ms", post_ms, "automatic_ms",
                      alone + decode_ms + post_ms);

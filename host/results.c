@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/cli.h"
 #include "host/npy.h"
 #include "host/overlay.h"
 #include "host/png.h"
 #include "host/rle.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 /* In the order of their bits; no suffix: not a file. */
@@ -18,7 +18,7 @@ static const char *const format_names[] = {"png", "rle", "overlay", "cutout", "n
 static const char *const suffixes[] = {".png", NULL, "_overlay.png", "_cutout.png", ".npy"};
 enum { FORMATS = sizeof format_names / sizeof *format_names };
 
-unsigned samc__formats_parse(const char *text) { return samc__cli_list(text, format_names, FORMATS); }
+unsigned samc__formats_parse(const char *text) { return samc__text_list(text, format_names, FORMATS); }
 
 samc_status samc__results_begin(samc__results *results, const char *image, const samc__picture *picture,
                                 const char *folder, unsigned bits, samc_error *error) {
@@ -102,7 +102,7 @@ samc_status samc__results_add(samc__results *results, const uint8_t *mask, const
             break;
         }
         status = write_file(results, path, (samc__format)(1u << i), mask, prompt, number, error);
-        if (status == SAMC_OK && json_object_set_new(files, format_names[i], samc__cli_string(path)) != 0)
+        if (status == SAMC_OK && json_object_set_new(files, format_names[i], samc__text_json(path)) != 0)
             status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
         free(path);
     }

@@ -1,9 +1,10 @@
-/* COCO run lengths, as in pycocotools' maskApi.c: counts down the columns, and their text form in base 32. */
+/* COCO run lengths, as in pycocotools' maskApi.c: counts down the columns. */
 #include "host/rle.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/runs.h"
 #include "runtime/status.h"
 
 enum { COLUMNS = 64 }; /* turned at a time: reading a row-major mask down one column misses the cache at every step */
@@ -69,48 +70,19 @@ samc_status samc__rle_decode(const samc__rle *rle, uint8_t *mask, samc_error *er
     return at == pixels ? SAMC_OK : samc__fail(error, SAMC_FORMAT, "run lengths cover only part of the mask");
 }
 
-/* Each count, from the fourth on as the difference to the one two before it, in groups of five bits, the lowest first;
- * bit 5 says that more follow, the last group's bit 4 is the sign. 48 makes it printable. */
 samc_status samc__rle_to_string(const samc__rle *rle, char **string, samc_error *error) {
-    char *text = malloc(rle->count * 7 + 1); /* 33 bits with the sign are at most 7 groups */
+    char *text = malloc(rle->count * SAMC__RUN_CHARACTERS + 1);
     if (text == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
-    size_t length = 0;
-    for (size_t i = 0; i < rle->count; i++) {
-        int64_t value = rle->counts[i];
-        if (i > 2) value -= rle->counts[i - 2];
-        for (bool more = true; more;) {
-            int group = value & 31;
-            value >>= 5;
-            more = group & 16 ? value != -1 : value != 0;
-            text[length++] = (char)((more ? group | 32 : group) + 48);
-        }
-    }
-    text[length] = '\0';
+    text[samc__runs_pack(rle->counts, rle->count, text)] = '\0';
     *string = text;
     return SAMC_OK;
 }
 
 samc_status samc__rle_from_string(const char *string, int height, int width, samc__rle *rle, samc_error *error) {
-    *rle = (samc__rle){.height = height, .width = width};
-    size_t room = 0;
-    while (*string != '\0') {
-        int64_t value = 0;
-        bool more = true;
-        for (int shift = 0; more; shift += 5) {
-            int group = *string++ - 48;
-            if (group < 0 || group > 63 || shift > 30) {
-                samc__rle_free(rle);
-                return samc__fail(error, SAMC_FORMAT, "malformed run lengths");
-            }
-            value |= (int64_t)(group & 31) << shift;
-            more = group & 32;
-            if (!more && group & 16) value -= (int64_t)1 << (shift + 5);
-        }
-        if (rle->count > 2) value += rle->counts[rle->count - 2];
-        if (value < 0 || value > UINT32_MAX || !append(rle, &room, (uint32_t)value)) {
-            samc__rle_free(rle);
-            return samc__fail(error, SAMC_FORMAT, "malformed run lengths");
-        }
-    }
-    return SAMC_OK;
+    size_t length = strlen(string), count = samc__runs_count(string, length);
+    *rle = (samc__rle){malloc((count + 1) * sizeof *rle->counts), count, height, width};
+    if (rle->counts == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
+    if (samc__runs_unpack(string, length, rle->counts)) return SAMC_OK;
+    samc__rle_free(rle);
+    return samc__fail(error, SAMC_FORMAT, "malformed run lengths");
 }

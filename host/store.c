@@ -98,9 +98,10 @@ static samc_status make_parents(samc__store *store, char *path, samc_error *erro
 samc_status samc__store_open(samc__store *store, const char *root, const char *name, samc_error *error) {
     *store = (samc__store){.root = root, .sync = store->sync, .replace = store->replace, .lock = -1};
     store->state = join(root, name);
-    char *scratch = store->state ? join(store->state, "tmp/x") : NULL;
-    samc_status status = scratch ? make_parents(store, scratch, error) : no_memory(root, error);
-    free(scratch);
+    store->scratch = store->state ? join(store->state, "tmp") : NULL;
+    char *inside = store->scratch ? join(store->scratch, "x") : NULL;
+    samc_status status = inside ? make_parents(store, inside, error) : no_memory(root, error);
+    free(inside);
     SAMC__TRY(status);
     store->lock = open(store->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->lock < 0) return cannot_write(store->state, error);
@@ -114,6 +115,7 @@ void samc__store_close(samc__store *store) {
     for (int i = 0; i < store->folder_count; i++) free(store->folders[i]);
     free(store->folders);
     free(store->state);
+    free(store->scratch);
     *store = (samc__store){.lock = -1};
 }
 
@@ -128,21 +130,18 @@ void samc__store_remove(const char *path) {
 }
 
 samc_status samc__store_clear(const samc__store *store, samc_error *error) {
-    char *scratch = join(store->state, "tmp");
-    DIR *folder = scratch ? opendir(scratch) : NULL;
-    samc_status status = SAMC_OK;
-    if (folder == NULL) status = scratch ? cannot_write(scratch, error) : no_memory(store->state, error);
+    DIR *folder = opendir(store->scratch);
+    samc_status status = folder ? SAMC_OK : cannot_write(store->scratch, error);
     while (status == SAMC_OK) {
         const struct dirent *entry = readdir(folder);
         if (entry == NULL) break;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        char *path = join(scratch, entry->d_name);
-        if (path == NULL) status = no_memory(scratch, error);
+        char *path = join(store->scratch, entry->d_name);
+        if (path == NULL) status = no_memory(store->scratch, error);
         else samc__store_remove(path);
         free(path);
     }
     if (folder != NULL) closedir(folder);
-    free(scratch);
     return status;
 }
 
@@ -155,7 +154,7 @@ samc_status samc__store_recover(samc__store *store, samc_error *error) {
 
 char *samc__store_scratch(const samc__store *store, int64_t number, const char *suffix) {
     char *path = NULL;
-    return asprintf(&path, "%s/tmp/%lld%s", store->state, (long long)number, suffix) < 0 ? NULL : path;
+    return asprintf(&path, "%s/%lld%s", store->scratch, (long long)number, suffix) < 0 ? NULL : path;
 }
 
 /* rename() that fails with EEXIST where the name is taken and may not be replaced. */

@@ -18,6 +18,7 @@
 typedef struct samc__store {
     const char *root; /* the output folder, the caller's */
     char *state;      /* <root>/.samc or <root>/.samc-I-of-N: journal, unfinished files; owned */
+    char *scratch;    /* <state>/tmp: what is not yet whole; owned */
     bool sync;        /* false: survives the death of the process, not that of the machine */
     bool replace;     /* a resumed run: what lies at a result's name was left by the interruption */
     char **folders;   /* that got new names since the last samc__store_sync_folders(); owned */

@@ -242,7 +242,7 @@ static samc_status report(samc__generator *g, int index, samc_auto_callback call
     for (int64_t i = 0; i < count; i++) {
         const samc__found *f = &g->found.items[i];
         masks[i] = (samc_auto_mask){
-            .counts = f->counts, .count_length = (int)f->length, .area = f->area,
+            .runs = g->runs, .rle_at = f->runs.at, .rle_length = f->runs.length, .count_length = (int)f->runs.count, .area = f->area,
             .bbox = {(int)f->x0, (int)f->y0, (int)(f->x1 - f->x0), (int)(f->y1 - f->y0)},
             .predicted_iou = f->iou, .stability_score = f->stability, .point = {f->point[0], f->point[1]},
             .crop_box = {f->crop[0], f->crop[1], f->crop[2] - f->crop[0], f->crop[3] - f->crop[1]},
@@ -307,7 +307,9 @@ static samc_status process_image(samc__generator *g, int index, samc_auto_callba
         if (samc__session_fewer_prompts(s, g->batch)) g->batch = s->decode_most;
         else if (!fewer) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g->batch, image->width, image->height);
     }
+    if (status == SAMC_OK && (g->runs = samc__runs_create(g->o->temporary_folder)) == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     if (status == SAMC_OK) status = generate(g, index, callback, context);
+    samc_auto_runs_release(g->runs);
     samc__found_clear(&s->exec, &g->found);
     release_buffers(g);
     return status;

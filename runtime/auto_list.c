@@ -10,10 +10,7 @@ samc_status samc__found_add(const samc__exec *exec, samc__found_list *list, cons
     if (list->count == list->capacity) {
         int64_t capacity = list->capacity ? 2 * list->capacity : 256;
         samc__found *items = exec->allocate(exec->memory, (size_t)capacity * sizeof *items);
-        if (items == NULL) {
-            exec->release(exec->memory, item->counts);
-            return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %lld masks", (long long)capacity);
-        }
+        if (items == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %lld masks", (long long)capacity);
         if (list->count) memcpy(items, list->items, (size_t)list->count * sizeof *items);
         exec->release(exec->memory, list->items);
         list->items = items;
@@ -24,7 +21,6 @@ samc_status samc__found_add(const samc__exec *exec, samc__found_list *list, cons
 }
 
 void samc__found_clear(const samc__exec *exec, samc__found_list *list) {
-    for (int64_t i = 0; i < list->count; i++) exec->release(exec->memory, list->items[i].counts);
     exec->release(exec->memory, list->items);
     *list = (samc__found_list){0};
 }
@@ -75,10 +71,8 @@ samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int6
     samc_status status = suppress(exec, boxes, order, n, threshold, keep);
     if (status == SAMC_OK) {
         int64_t count = 0;
-        for (int64_t i = 0; i < n; i++) {
+        for (int64_t i = 0; i < n; i++)
             if (keep[order[i]]) kept[count++] = items[order[i]];
-            else exec->release(exec->memory, items[order[i]].counts);
-        }
         memcpy(items, kept, (size_t)count * sizeof *kept);
         list->count = first + count;
     }

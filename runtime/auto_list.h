@@ -3,11 +3,12 @@
 #define SAMC_RUNTIME_AUTO_LIST_H
 
 #include "kernels/ops.h"
+#include "runtime/runs.h"
 
 /* A mask on its way through the filters. Corners are inclusive, in pixels of the image. */
 typedef struct samc__found {
-    uint32_t *counts; /* [length] run lengths of the whole image; owned */
-    int64_t length, area;
+    samc__run_place runs; /* run lengths of the whole image */
+    int64_t area;
     float x0, y0, x1, y1;
     float iou, stability;
     double point[2];
@@ -19,12 +20,11 @@ typedef struct samc__found_list {
     int64_t count, capacity;
 } samc__found_list;
 
-/* Takes over item->counts, also on failure. */
 samc_status samc__found_add(const samc__exec *exec, samc__found_list *list, const samc__found *item);
 void samc__found_clear(const samc__exec *exec, samc__found_list *list);
 
 /* Greedy suppression of items [first, count) by box. `score` [count - first] ranks them, ties go to the lower index. What is
- * kept stays in order of rank; the rest is freed. */
+ * kept stays in order of rank. */
 samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int64_t first, const float *score, double threshold);
 
 #endif

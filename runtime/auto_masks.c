@@ -63,31 +63,32 @@ static samc_status long_counts(samc__generator *g, const uint64_t *bits, int wid
     return status != SAMC_OK ? status : last;
 }
 
-/* Gives `f` its own run lengths: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the crop to
- * the whole image. */
-static samc_status own_counts(samc__generator *g, const samc__crop *c, const uint64_t *bits, const uint32_t *counts, int64_t length, samc__found *f) {
+/* Keeps the run lengths of `f`: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the crop to the
+ * whole image. */
+static samc_status keep_counts(samc__generator *g, const samc__crop *c, const uint64_t *bits, const uint32_t *counts, int64_t length, samc__found *f) {
     const samc__exec *exec = &g->s->exec;
     int width = c->x1 - c->x0, height = c->y1 - c->y0;
     bool whole = height == g->image->height && width == g->image->width, fits = length <= SAMC__RUNS;
-    int64_t most = whole ? length : 2 * (length + width) + 2; /* a run is cut once at each column it crosses */
+    size_t moved_most = (size_t)(2 * (length + width) + 2); /* a run is cut once at each column it crosses */
     uint32_t *own = fits ? NULL : exec->allocate(exec->memory, (size_t)length * sizeof *own);
-    f->counts = exec->allocate(exec->memory, (size_t)most * sizeof *f->counts);
+    uint32_t *moved = whole ? NULL : exec->allocate(exec->memory, moved_most * sizeof *moved);
     samc_status status = SAMC_OK;
-    if (f->counts == NULL || (!fits && own == NULL)) status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
-    if (status == SAMC_OK && !fits) status = long_counts(g, bits, width, height, own, length);
-    if (status == SAMC_OK) {
-        if (!fits) counts = own;
-        if (whole) memcpy(f->counts, counts, (size_t)length * sizeof *counts);
-        f->length = whole ? length : uncrop_counts(g, c, counts, length, f->counts);
-    } else {
-        exec->release(exec->memory, f->counts);
-        f->counts = NULL;
+    if ((!fits && own == NULL) || (!whole && moved == NULL)) status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
+    if (status == SAMC_OK && !fits) {
+        status = long_counts(g, bits, width, height, own, length);
+        counts = own;
     }
+    if (status == SAMC_OK && !whole) {
+        length = uncrop_counts(g, c, counts, length, moved);
+        counts = moved;
+    }
+    if (status == SAMC_OK) status = samc__runs_add(g->runs, counts, (size_t)length, &f->runs, &g->s->error);
+    exec->release(exec->memory, moved);
     exec->release(exec->memory, own);
     return status;
 }
 
-/* Encodes the masks of `found`, whose bits lie one after another, and gives each its run lengths. On failure some have none. */
+/* Encodes the masks of `found`, whose bits lie one after another, and keeps the run lengths of each. */
 static samc_status encode_found(samc__generator *g, const samc__crop *c, const uint64_t *bits, samc__found *found, int64_t n) {
     const samc__exec *exec = &g->s->exec;
     int width = c->x1 - c->x0, height = c->y1 - c->y0;
@@ -101,7 +102,7 @@ static samc_status encode_found(samc__generator *g, const samc__crop *c, const u
     const char *counts = samc__read_rows(exec, g->counts, &pitch, longest * sizeof *g->counts, (size_t)n);
     samc_status status = counts ? SAMC_OK : g->s->error.status;
     for (int64_t i = 0; i < n && status == SAMC_OK; i++)
-        status = own_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]);
+        status = keep_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]);
     if (counts) samc__read_end(exec, g->counts, counts);
     samc__read_end(exec, g->lengths, lengths);
     return status;
@@ -139,14 +140,11 @@ static bool passes(samc__generator *g, const samc__crop *c, const samc__mask_sta
     return true;
 }
 
-/* Gives the `n` masks of `found`, whose bits lie one after another, their run lengths and adds them to those found. */
+/* Keeps the run lengths of the `n` masks of `found`, whose bits lie one after another, and adds them to those found. */
 static samc_status add_found(samc__generator *g, const samc__crop *c, samc__found *found, int64_t n) {
-    samc_status status = n > 0 ? encode_found(g, c, g->bits, found, n) : SAMC_OK;
-    for (int64_t i = 0; i < n; i++) {
-        if (status == SAMC_OK) status = samc__found_add(&g->s->exec, &g->found, &found[i]);
-        else g->s->exec.release(g->s->exec.memory, found[i].counts);
-    }
-    return status;
+    if (n > 0) SAMC__TRY(encode_found(g, c, g->bits, found, n));
+    for (int64_t i = 0; i < n; i++) SAMC__TRY(samc__found_add(&g->s->exec, &g->found, &found[i]));
+    return SAMC_OK;
 }
 
 /* On a host: each mask is finished once, its bits with its statistics, and the bits of those that pass are moved together. */
@@ -194,12 +192,18 @@ samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc
 }
 
 /* Sets the bits of a mask from its run lengths. */
-static void decode_counts(const samc__found *f, uint64_t *bits, int width, int height) {
-    int64_t words = (width + 63) / 64, position = 0;
+static samc_status read_bits(const samc__generator *g, const samc__found *f, uint64_t *bits) {
+    const samc__exec *exec = &g->s->exec;
+    int64_t height = g->image->height, words = (g->image->width + 63) / 64, position = 0;
+    uint32_t *counts = exec->allocate(exec->memory, f->runs.count * sizeof *counts);
+    if (counts == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
+    samc_status status = samc__runs_read(g->runs, &f->runs, counts, &g->s->error);
     memset(bits, 0, (size_t)(words * height) * sizeof *bits);
-    for (int64_t i = 0; i < f->length; position += f->counts[i++])
-        for (int64_t p = position; i % 2 == 1 && p < position + f->counts[i]; p++)
+    for (size_t i = 0; i < f->runs.count && status == SAMC_OK; position += counts[i++])
+        for (int64_t p = position; i % 2 == 1 && p < position + counts[i]; p++)
             bits[p % height * words + p / height / 64] |= UINT64_C(1) << (p / height % 64);
+    exec->release(exec->memory, counts);
+    return status;
 }
 
 /* Area and box of a mask. */
@@ -227,7 +231,7 @@ static samc_status clean_mask(samc__generator *g, uint64_t *bits, samc__found *f
     samc__crop whole = {0, 0, width, height, 0};
     size_t bytes = (size_t)height * (size_t)((width + 63) / 64) * sizeof *bits;
     void *tensors[2] = {NULL, NULL};
-    decode_counts(f, bits, width, height);
+    SAMC__TRY(read_bits(g, f, bits));
     samc_status status = samc__lend(exec, bits, bytes, true, &tensors[0]);
     if (status == SAMC_OK) status = samc__lend(exec, changed, 1, false, &tensors[1]);
     if (status == SAMC_OK)
@@ -240,8 +244,6 @@ static samc_status clean_mask(samc__generator *g, uint64_t *bits, samc__found *f
         if (cleaned != NULL) {
             measure_bits(cleaned, width, height, f);
             samc__read_end(exec, tensors[0], cleaned);
-            exec->release(exec->memory, f->counts);
-            f->counts = NULL;
             status = encode_found(g, &whole, tensors[0], f, 1);
         } else {
             status = g->s->error.status;

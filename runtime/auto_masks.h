@@ -25,6 +25,7 @@ typedef struct samc__generator {
     int encoded;                /* the session's image that holds the whole image's embedding; -1: encode it, as crops do */
     struct samc__group *ahead;  /* images to encode while masks of this one are made, or NULL */
     samc__found_list found;
+    samc_auto_runs *runs;       /* of those, and of masks that were found and suppressed */
     samc_auto_stats total;
 } samc__generator;
 

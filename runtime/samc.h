@@ -278,6 +278,7 @@ typedef struct samc_auto_options {
     int crop_n_points_downscale_factor;    /* 1; layer i has points_per_side / factor^i points a side */
     const samc_point_grid *point_grids;    /* NULL, or [crop_n_layers + 1] grids that replace points_per_side */
     int min_mask_region_area;              /* 0; smaller holes and islands are removed, in pixels */
+    const char *temporary_folder;          /* NULL is /var/tmp; for run lengths beyond 256 MB, see samc_auto_runs */
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */
@@ -286,9 +287,15 @@ SAMC_API samc_auto_options samc_default_auto_options(const samc_model *model);
 /* Whether samc_auto() would take these options; the error names what is wrong. */
 SAMC_API samc_status samc_auto_check(const samc_auto_options *options, samc_error *error);
 
+/* The run lengths of all masks of one image. Where those of the process need more than 256 MB, the rest lies in a temporary file that
+ * has no name. */
+typedef struct samc_auto_runs samc_auto_runs;
+
 typedef struct samc_auto_mask {
-    const uint32_t *counts; /* COCO run lengths of the whole image, column-major, background first */
-    int count_length;
+    samc_auto_runs *runs; /* what samc_auto_mask_rle() and samc_auto_mask_counts() read */
+    int64_t rle_at;       /* where this mask's begin in there */
+    size_t rle_length;    /* characters of its COCO string, without the NUL */
+    int count_length;     /* run lengths */
     int64_t area;
     int bbox[4]; /* x, y, x1 - x0, y1 - y0 of the inclusive corners, as the original */
     float predicted_iou, stability_score;
@@ -303,8 +310,19 @@ typedef struct samc_auto_stats {
     double encode_seconds, decode_seconds, post_seconds;
 } samc_auto_stats;
 
-/* Called once for each image, in order, with its masks by descending predicted IoU; they are valid during the call. What it
- * returns other than SAMC_OK ends samc_auto() with that status. */
+/* COCO's compressed run lengths of the whole image, the string that pycocotools reads and writes. `rle` has room for
+ * mask->rle_length + 1 characters. Errors: the temporary file cannot be read. */
+SAMC_API samc_status samc_auto_mask_rle(const samc_auto_mask *mask, char *rle, samc_error *error);
+/* The run lengths as numbers: column-major, background first. `counts` is [mask->count_length]. */
+SAMC_API samc_status samc_auto_mask_counts(const samc_auto_mask *mask, uint32_t *counts, samc_error *error);
+
+/* Keeps the run lengths of an image beyond the callback, until as many releases; with them a copy of a samc_auto_mask stays good, on any
+ * thread, also after the session is gone. Returns its argument. Both take NULL. */
+SAMC_API samc_auto_runs *samc_auto_runs_keep(samc_auto_runs *runs);
+SAMC_API void samc_auto_runs_release(samc_auto_runs *runs);
+
+/* Called once for each image, in order, with its masks by descending predicted IoU; they are valid during the call, and their run lengths
+ * as long as samc_auto_runs_keep() says. What it returns other than SAMC_OK ends samc_auto() with that status. */
 typedef samc_status (*samc_auto_callback)(void *context, int image, const samc_auto_mask *masks, int count,
                                           const samc_auto_stats *stats);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/runs.h"
+#include "runtime/spool.h"
 #include "tests/engine.h"
 
 enum { WIDTH = 90, HEIGHT = 70 };
@@ -53,8 +55,10 @@ static samc_status collect(void *context, int image, const samc_auto_mask *masks
         const samc_auto_mask *m = &masks[i];
         int64_t area = 0, total = 0;
         int x0 = WIDTH, y0 = HEIGHT, x1 = -1, y1 = -1;
-        for (int j = 0; j < m->count_length; total += m->counts[j++])
-            for (int64_t p = total; j % 2 == 1 && p < total + m->counts[j]; p++, area++) {
+        uint32_t *counts = malloc((size_t)m->count_length * sizeof *counts);
+        cr_assert_eq(samc_auto_mask_counts(m, counts, NULL), SAMC_OK);
+        for (int j = 0; j < m->count_length; total += counts[j++])
+            for (int64_t p = total; j % 2 == 1 && p < total + counts[j]; p++, area++) {
                 int x = (int)(p / HEIGHT), y = (int)(p % HEIGHT);
                 x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1, y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
             }
@@ -65,7 +69,8 @@ static samc_status collect(void *context, int image, const samc_auto_mask *masks
         cr_expect_geq(m->stability_score, (float)s->options->stability_score_thresh);
         if (i > 0 && s->options->crop_n_layers == 0 && s->options->min_mask_region_area == 0)
             cr_expect_leq(m->predicted_iou, masks[i - 1].predicted_iou, "by descending predicted IoU");
-        append(s, m->counts, (size_t)m->count_length * sizeof *m->counts);
+        append(s, counts, (size_t)m->count_length * sizeof *counts);
+        free(counts);
         append(s, &m->area, sizeof m->area);
         append(s, m->bbox, sizeof m->bbox);
         append(s, &m->predicted_iou, sizeof m->predicted_iou);
@@ -225,6 +230,66 @@ Test(automatic, refuses_bad_options_and_stops_when_asked) {
     cr_expect_eq(samc_auto(session, &image, 1, &good, collect, &s), SAMC_IO, "what the callback returns ends the run");
     samc_session_destroy(session);
     samc_model_close(model);
+}
+
+/* Run lengths beyond the budget go through a temporary file: all of them, or those that come later. */
+Test(automatic, same_bytes_from_a_temporary_file) {
+    samc_auto_options o = loose();
+    o.min_mask_region_area = 12;
+    seen held = run(SAMC_BACKEND_REF, 1, &o, 1);
+    cr_assert_gt(held.masks, 10);
+    for (int64_t budget = 0; budget < 1500; budget += 500) {
+        samc__spool_set_budget(budget);
+        seen s = run(SAMC_BACKEND_REF, 1, &o, 1);
+        cr_expect(s.size == held.size && memcmp(s.bytes, held.bytes, s.size) == 0, "%lld bytes in memory", (long long)budget);
+        free(s.bytes);
+    }
+    free(held.bytes);
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels);
+    samc_model *model = open_model(SAMC_BACKEND_REF, 1);
+    samc_session *session = open_session(model);
+    seen s = {.options = &o};
+    o.temporary_folder = "/nonexistent";
+    samc__spool_set_budget(0);
+    cr_expect_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_IO);
+    cr_expect_not_null(strstr(samc_last_error(session), "/nonexistent: cannot create a temporary file"), "%s", samc_last_error(session));
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    (void)image, (void)stats;
+    if (count < 1) return SAMC_IO;
+    *(samc_auto_mask *)context = masks[0];
+    samc_auto_runs_keep(masks[0].runs);
+    return SAMC_OK;
+}
+
+/* Run lengths that are kept outlive the session; COCO's string says the same as the numbers. */
+Test(automatic, run_lengths_outlive_the_session) {
+    samc_auto_options o = loose();
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels);
+    samc_model *model = open_model(SAMC_BACKEND_REF, 1);
+    samc_session *session = open_session(model);
+    samc_auto_mask mask;
+    cr_assert_eq(samc_auto(session, &image, 1, &o, keep, &mask), SAMC_OK, "%s", samc_last_error(session));
+    samc_session_destroy(session);
+    samc_model_close(model);
+    uint32_t *counts = malloc((size_t)mask.count_length * sizeof *counts), *again = malloc((size_t)mask.count_length * sizeof *again);
+    char *rle = malloc(mask.rle_length + 1);
+    cr_assert(samc_auto_mask_counts(&mask, counts, NULL) == SAMC_OK && samc_auto_mask_rle(&mask, rle, NULL) == SAMC_OK);
+    cr_assert(strlen(rle) == mask.rle_length && samc__runs_count(rle, mask.rle_length) == (size_t)mask.count_length);
+    cr_assert(samc__runs_unpack(rle, mask.rle_length, again));
+    cr_expect_arr_eq(counts, again, (size_t)mask.count_length * sizeof *counts);
+    int64_t area = 0, total = 0;
+    for (int i = 0; i < mask.count_length; total += counts[i++]) area += i % 2 ? counts[i] : 0;
+    cr_expect(area == mask.area && total == WIDTH * HEIGHT);
+    free(rle);
+    free(again);
+    free(counts);
+    samc_auto_runs_release(mask.runs);
 }
 
 /* An image in which nothing survives is an empty list, not an error. */

@@ -51,7 +51,19 @@ static void *crypto_realloc(void *block, size_t size, const char *file, int line
 }
 static void crypto_free(void *block, const char *file, int line) { (void)file, (void)line, __real_free(block); }
 
-/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding. */
+static samc_status take_all(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    (void)context, (void)image, (void)stats;
+    for (int i = 0; i < count; i++) {
+        samc_error error;
+        char *rle = malloc(masks[i].rle_length + 1);
+        samc_status status = rle ? samc_auto_mask_rle(&masks[i], rle, &error) : SAMC_OUT_OF_MEMORY;
+        free(rle);
+        if (status != SAMC_OK) return status;
+    }
+    return SAMC_OK;
+}
+
+/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding, makes automatic masks. */
 static samc_status work(const char *model_path, const char *scratch, char message[1024]) {
     enum { WIDTH = 40, HEIGHT = 30 };
     static uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
@@ -80,6 +92,12 @@ static samc_status work(const char *model_path, const char *scratch, char messag
         if (status == SAMC_OK) status = samc_result_mask(session, result, 2, 1, mask, NULL);
         if (status == SAMC_OK) status = samc_save_embedding(session, 0, scratch);
         if (status == SAMC_OK) status = samc_load_embedding(session, scratch);
+        samc_auto_options few = samc_default_auto_options(NULL);
+        few.points_per_side = 1;
+        few.crop_n_layers = 1;
+        few.min_mask_region_area = 20;
+        few.pred_iou_thresh = few.stability_score_thresh = 0.0;
+        if (status == SAMC_OK) status = samc_auto(session, &image, 1, &few, take_all, NULL);
     }
     snprintf(message, 1024, "%s", session && status != SAMC_OK ? samc_last_error(session) : error.message);
     samc_result_free(result);

@@ -11,6 +11,7 @@
 #include "runtime/dtype.h"
 #include "runtime/geometry.h"
 #include "runtime/memory.h"
+#include "runtime/spool.h"
 #include "runtime/threads.h"
 
 /* Values of ResizeLongestSide.get_preprocess_shape(h, w, 1024) of the original. */
@@ -177,4 +178,34 @@ Test(linear_choice, gelu_by_what_the_table_says_of_a_gpu) {
     a = product(7, 5120, 1280, SAMC__BF16, SAMC__BF16);
     a.act = SAMC__ACT_GELU, a.residual.data = NULL;
     cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "few rows");
+}
+
+/* Two spools share the budget; what is beyond it comes back from the files, also across the border. */
+Test(spool, reads_back_what_was_appended) {
+    enum { PIECES = 40, SIZE = 100 };
+    samc__spool both[2] = {{.folder = "/tmp"}, {.folder = "/tmp"}};
+    samc__spool_set_budget(25 * SIZE + 50);
+    for (int i = 0; i < PIECES; i++) {
+        char piece[SIZE];
+        memset(piece, 'A' + i, SIZE);
+        cr_assert_eq(samc__spool_append(&both[i % 2], piece, SIZE, NULL), SAMC_OK);
+    }
+    cr_expect_eq(both[0].held + both[1].held, 25 * SIZE);
+    for (int i = 0; i < 2; i++) {
+        char all[PIECES / 2 * SIZE], odd[3 * SIZE];
+        cr_expect_eq(both[i].length, PIECES / 2 * SIZE);
+        cr_expect(both[i].held > 10 * SIZE && both[i].held < both[i].length && both[i].file > 0);
+        cr_assert_eq(samc__spool_read(&both[i], 0, all, sizeof all, NULL), SAMC_OK);
+        for (int j = 0; j < PIECES / 2 * SIZE; j++) cr_assert_eq(all[j], 'A' + 2 * (j / SIZE) + i, "byte %d", j);
+        int64_t at = both[i].held - SIZE - 7; /* begins in memory, ends in the file */
+        cr_assert_eq(samc__spool_read(&both[i], at, odd, sizeof odd, NULL), SAMC_OK);
+        cr_expect_arr_eq(odd, all + at, sizeof odd);
+        samc_error error;
+        cr_expect_eq(samc__spool_read(&both[i], both[i].length - 1, odd, 2, &error), SAMC_IO);
+        samc__spool_free(&both[i]);
+    }
+    samc__spool after = {0};
+    cr_expect_eq(samc__spool_append(&after, "x", 1, NULL), SAMC_OK);
+    cr_expect(after.held == 1 && after.file == 0, "what was freed is there again");
+    samc__spool_free(&after);
 }

@@ -13,11 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/auto_output.h"
 #include "host/npy.h"
 #include "host/overlay.h"
 #include "host/png.h"
 #include "host/prompts.h"
 #include "host/rle.h"
+#include "runtime/runs.h"
 
 #ifndef SAMC_TEST_DATA
 #define SAMC_TEST_DATA "tests/data"
@@ -452,4 +454,56 @@ Test(prompts, command_line) {
     for (size_t i = 0; i < sizeof bad_boxes / sizeof *bad_boxes; i++)
         cr_assert_eq(samc__parse_box(bad_boxes[i], numbers, &error), SAMC_INVALID_ARGUMENT, "accepted '%s'",
                      bad_boxes[i]);
+}
+
+static char *read_spool(const samc__spool *spool) {
+    char *text = calloc(1, (size_t)spool->length + 1);
+    cr_assert_eq(samc__spool_read(spool, 0, text, (size_t)spool->length, NULL), SAMC_OK);
+    return text;
+}
+
+/* Text of automatic masks is the same whether run lengths and lines are in memory or in temporary files, and the file of records is
+ * the list in the line. */
+Test(automatic_text, same_from_temporary_files) {
+    enum { MASKS = 40, RUNS = 500 };
+    enter_folder();
+    char *lines[2] = {NULL}, *annotations[2] = {NULL};
+    for (int spilled = 0; spilled < 2; spilled++) {
+        samc__spool_set_budget(spilled ? 3000 : SAMC__SPOOL_BUDGET);
+        samc_auto_runs *runs = samc__runs_create(folder);
+        samc_auto_mask masks[MASKS] = {{0}};
+        for (int i = 0; i < MASKS; i++) {
+            uint32_t counts[RUNS];
+            samc__run_place place;
+            for (int j = 0; j < RUNS; j++) counts[j] = (uint32_t)(1 + i * 7 % 60 + j * j % 23); /* with backslashes among the characters */
+            cr_assert_eq(samc__runs_add(runs, counts, RUNS, &place, NULL), SAMC_OK);
+            masks[i] = (samc_auto_mask){.runs = runs, .rle_at = place.at, .rle_length = place.length, .count_length = RUNS, .area = i + 1};
+        }
+        samc__picture picture = {NULL, 300, 200};
+        samc__auto_image image = {"a.png", "a", &picture, masks, MASKS, folder};
+        samc__auto_text text;
+        cr_assert_eq(samc__auto_text_make(&text, &image, SAMC__AUTO_JSONL | SAMC__AUTO_COCO, 1, NULL), SAMC_OK);
+        cr_expect_eq(text.line.file > 0, spilled);
+        lines[spilled] = read_spool(&text.line);
+        annotations[spilled] = read_spool(&text.annotations);
+        char path[96];
+        size_t size;
+        uint8_t *records;
+        samc_error error;
+        snprintf(path, sizeof path, "%s/a.json", folder);
+        cr_assert_eq(samc__auto_write_records(path, &image, &error), SAMC_OK);
+        cr_assert_eq(samc__file_read(path, 1 << 24, &records, &size, &error), SAMC_OK);
+        const char *list = strstr(lines[spilled], "\"masks\": ") + 9;
+        cr_expect(strlen(list) == size + 2 && memcmp(list, records, size) == 0 && strcmp(list + size, "}\n") == 0);
+        cr_expect_not_null(strstr(lines[spilled], "\\\\"), "a backslash, escaped");
+        free(records);
+        remove(path);
+        samc__auto_text_free(&text);
+        samc_auto_runs_release(runs);
+    }
+    cr_expect_str_eq(lines[0], lines[1]);
+    cr_expect_str_eq(annotations[0], annotations[1]);
+    cr_expect_eq(files_in_folder(), 0);
+    for (int i = 0; i < 2; i++) free(lines[i]), free(annotations[i]);
+    rmdir(folder);
 }

@@ -22,7 +22,7 @@ for file in $(tracked '*.c' '*.h' '*.cpp' '*.cu' '*.cuh'); do
     grep -nwE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
 done
 
-# Includes point downwards: host -> runtime/samc.h (and status.h, workload.h); runtime -> kernels, weights; kernels and weights -> the base
+# Includes point downwards: host -> runtime/samc.h (and status.h, workload.h, runs.h, spool.h); runtime -> kernels, weights; kernels and weights -> the base
 # headers runtime/{samc,status,dtype}.h only.
 base='runtime/(samc|status|dtype)\.h'
 check_includes() { # folder, allowed pattern
@@ -32,7 +32,7 @@ check_includes() { # folder, allowed pattern
     done
 }
 found=$(check_includes kernels "kernels/|$base"; check_includes weights "weights/|$base"
-        check_includes runtime "runtime/|kernels/|weights/"; check_includes host "host/|runtime/(samc|status|workload)\.h")
+        check_includes runtime "runtime/|kernels/|weights/"; check_includes host "host/|runtime/(samc|status|workload|runs|spool)\.h")
 [ -z "$found" ] || report "$found"
 
 found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' | xargs grep -nE '\b(getenv|exit|abort|printf|puts|perror) *\(' |
