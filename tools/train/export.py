@@ -66,13 +66,14 @@ def main():
     ap.add_argument("checkpoint", nargs="+", help="training checkpoint; several are averaged with --weights")
     ap.add_argument("out", help="file to write (.pth)")
     ap.add_argument("--weights", help="comma-separated weights of the average")
+    ap.add_argument("--img", type=int, default=256, help="picture size of the training; the file has twice that")
     ap.add_argument("--image", help="photograph for the read-back check")
     a = ap.parse_args()
-    m, c = load(a.checkpoint[0], 256)
-    cfg = dict(c["cfg"], img=256)
+    m, c = load(a.checkpoint[0], a.img)
+    cfg = dict(c["cfg"], img=a.img)
     if len(a.checkpoint) > 1:
         w = [float(x) for x in a.weights.split(",")] if a.weights else [1.] * len(a.checkpoint)
-        sds = [load(p, 256)[0].state_dict() for p in a.checkpoint]
+        sds = [load(p, a.img)[0].state_dict() for p in a.checkpoint]
         m.load_state_dict({k: sum(x * s[k] for x, s in zip(w, sds)) / sum(w) for k in sds[0]})
     big = widen(m, cfg)
     checks(m, cfg, big)

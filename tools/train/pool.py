@@ -6,16 +6,24 @@ never sees half a shard. Shard k depends on (seed, k) only.
 """
 import glob
 import json
+import math
 import os
 
 import numpy as np
 
-SIDE, MASKS, LEAVES, PER_SHARD = 288, 32, 256, 128
-RECORD = np.dtype([("img", "u1", (SIDE, SIDE, 3)),      # RGB
-                   ("leaf", "u1", (SIDE, SIDE)),
-                   ("mem", "?", (MASKS, LEAVES)),       # mask x leaf
-                   ("wt", "f4", (MASKS,)),              # sampling weight, 0 = no mask
-                   ("kind", "u1"), ("pad", "u1", (3,))])
+SIDE, MASKS, LEAVES, PER_SHARD = 416, 32, 256, 128
+
+
+def record(side):
+    """The record of a sample of side x side pixels."""
+    return np.dtype([("img", "u1", (side, side, 3)),    # RGB
+                     ("leaf", "u1", (side, side)),
+                     ("mem", "?", (MASKS, LEAVES)),     # mask x leaf
+                     ("wt", "f4", (MASKS,)),            # sampling weight, 0 = no mask
+                     ("kind", "u1"), ("pad", "u1", (3,))])
+
+
+RECORD = record(SIDE)
 KINDS = ("composite", "photo", "photo+paste", "cells", "selftrain", "human")
 
 
@@ -59,8 +67,14 @@ def write_shard(path, records):
     os.replace(tmp, path)
 
 
+def open_shard(path):
+    """A shard of any side: the size of the file tells which."""
+    side = math.isqrt((os.path.getsize(path) // PER_SHARD - record(0).itemsize) // 4)
+    return np.memmap(path, record(side), "r", shape=(PER_SHARD,))
+
+
 class Pool:
-    """All complete shards of one or more folders."""
+    """All complete shards of one or more folders; their sides may differ."""
 
     def __init__(self, folders):
         self.folders, self.maps = folders, {}
@@ -68,7 +82,7 @@ class Pool:
 
     def scan(self):
         found = sorted(p for f in self.folders for p in glob.glob(os.path.join(f, "shard-*.bin")))
-        self.maps = {p: self.maps.get(p) if p in self.maps else np.memmap(p, RECORD, "r") for p in found}
+        self.maps = {p: self.maps.get(p) if p in self.maps else open_shard(p) for p in found}
         self.list = list(self.maps.values())
         self.ends = np.cumsum([len(m) for m in self.list]) if self.list else np.zeros(0, int)
         return len(self)

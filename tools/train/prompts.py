@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from model import MEAN, STD
-from pool import LEAVES, MASKS, SIDE, Pool
+from pool import LEAVES, MASKS, Pool
 
 cv2.setNumThreads(1)
 
@@ -13,9 +13,10 @@ cv2.setNumThreads(1)
 def crop(rec, R, rng):
     """Random crop of a record, scaled to longest side R -> picture, leaf map (h x w), membership, weights."""
     asp = 1. if rng.random() < .55 else float(np.exp(rng.choice([-1, 1]) * rng.uniform(.2, .45)))
-    side = SIDE * (rng.uniform(.8, 1) if rng.random() < .7 else rng.uniform(.45, .8))
+    whole = len(rec["leaf"])
+    side = whole * (rng.uniform(.8, 1) if rng.random() < .7 else rng.uniform(.45, .8))
     ch, cw = (int(side), int(side * asp)) if asp < 1 else (int(side / asp), int(side))
-    y, x = rng.integers(SIDE - ch + 1), rng.integers(SIDE - cw + 1)
+    y, x = rng.integers(whole - ch + 1), rng.integers(whole - cw + 1)
     s = R / max(ch, cw)
     nh, nw = (R, max(1, int(cw * s + .5))) if ch >= cw else (max(1, int(ch * s + .5)), R)
     im, leaf = rec["img"][y:y + ch, x:x + cw], rec["leaf"][y:y + ch, x:x + cw]

@@ -11,6 +11,9 @@ The learning rate follows the trained minutes (cosine), so a busy machine only s
 position tables are interpolated. Every --save seconds the whole state (weights, EMA,
 optimizer moments, step, minutes, random state) goes to RUN/state.pt and the EMA weights to RUN/ema.pt, by
 rename, so the run may be killed at any moment; the same command continues it. RUN/log.jsonl is the log.
+
+--ranks N trains in N processes of one thread each, on pictures of their own, with averaged gradients: on two
+cores that is nearly twice as fast as one process, where a second thread gained nothing (see README.md).
 """
 import argparse
 import json
@@ -20,6 +23,7 @@ import time
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from model import build, decode, init, load_resized
@@ -181,6 +185,16 @@ class Threads:
             torch.set_num_threads(want)
 
 
+def average_gradients(m):
+    """Mean over the ranks; a parameter this step did not use counts as zero on every rank."""
+    params = list(m.parameters())
+    flat = torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in params])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for p, g in zip(params, flat.split([p.numel() for p in params])):
+        p.grad = g.view_as(p)
+
+
 def save(path, obj):
     torch.save(obj, path + ".tmp")
     os.replace(path + ".tmp", path)
@@ -222,17 +236,19 @@ def arguments():
     ap.add_argument("--check", type=float, default=900, help="seconds between evaluations on the held-out pool")
     ap.add_argument("--wait", type=int, default=2000, help="start when the pool has this many samples")
     ap.add_argument("--threads", type=int, default=0, help="0: one or two, whichever is faster at the moment")
+    ap.add_argument("--ranks", type=int, default=1, help="processes; the pictures a step of --phases are for each of them")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--fp32", action="store_true", help="no bfloat16")
     return ap.parse_args()
 
 
-def main():
-    a = arguments()
-    threads = Threads(a.threads)
+def train(rank, a):
+    threads = Threads(1 if a.ranks > 1 else a.threads)
+    if a.ranks > 1:
+        dist.init_process_group("gloo", init_method=f"file://{os.path.abspath(a.run)}/rendezvous", rank=rank, world_size=a.ranks)
+    parent = os.getppid()
     torch.manual_seed(a.seed)
-    os.makedirs(a.run, exist_ok=True)
-    log = open(os.path.join(a.run, "log.jsonl"), "a")
+    log = open(os.path.join(a.run, "log.jsonl") if rank == 0 else os.devnull, "a")
 
     def say(**kw):
         log.write(json.dumps(dict(time=time.strftime("%H:%M:%S"), **kw)) + "\n")
@@ -276,7 +292,7 @@ def main():
         m.train()
         opts = optimizers(m, a)
         set_moments(opts, mom)
-        data = iter(torch.utils.data.DataLoader(Batches(a.pool, R, B, K, a.boxes, a.seed, step), batch_size=None,
+        data = iter(torch.utils.data.DataLoader(Batches(a.pool, R, B, K, a.boxes, a.seed + 1000 * rank, step), batch_size=None,
                                                 num_workers=1, prefetch_factor=4))
 
         def checkpoint():
@@ -286,6 +302,8 @@ def main():
 
         acc, t0, last_save, last_check, mark = {}, time.time(), time.time(), time.time(), (time.time(), seen)
         while progress() < end:
+            if a.ranks > 1 and os.getppid() != parent:      # killed: the ranks must not go on without it
+                raise SystemExit("the process that started this rank is gone")
             batch = next(data)
             k = min(1, (step + 1) / a.warm) * (.5 * (1 + math.cos(math.pi * min(1, progress()))) * .985 + .015)
             for o, lr, _ in opts:
@@ -294,12 +312,14 @@ def main():
             rng = np.random.default_rng([a.seed, step, 1])
             loss, stats = forward(m, batch, a.w_iou, bf16, int(rng.choice(len(rounds_p), p=rounds_p / rounds_p.sum())), rng)
             loss.backward()
+            if a.ranks > 1:
+                average_gradients(m)
             norm = float(torch.nn.utils.clip_grad_norm_(m.parameters(), 1.))
             for o, _, _ in opts:
                 if math.isfinite(norm):
                     o.step()
                 o.zero_grad(set_to_none=True)
-            step, seen = step + 1, seen + B
+            step, seen = step + 1, seen + B * a.ranks
             with torch.no_grad():
                 sd, d = m.state_dict(), min(a.ema, (1 + step) / (10 + step))
                 torch._foreach_lerp_([ema[n] for n in sd], [sd[n] for n in sd], 1 - d)
@@ -312,16 +332,30 @@ def main():
                 say(step=step, images=seen, minutes=round(spent / 60, 2), size=R, rate=round((seen - mark[1]) / (now - mark[0]), 2),
                     lr=round(k, 4), norm=round(norm, 2), threads=threads.now, **{n: round(float(np.mean(v)), 4) for n, v in acc.items()})
                 acc, mark = {}, (now, seen)
-            if now - last_save > a.save:
+            if rank == 0 and now - last_save > a.save:
                 checkpoint()
                 last_save = now
-            if a.held and now - last_check > a.check:
+            if rank == 0 and a.held and now - last_check > a.check:
                 say(event="held", step=step, images=seen, minutes=round(spent / 60, 2), **held_out(ema, cfg, a.held, 64, bf16))
                 last_check = t0 = time.time()
-        checkpoint()
+        if rank == 0:
+            checkpoint()
         weights, mom = {k: v.clone() for k, v in m.state_dict().items()}, moments(opts)
         del data
     say(event="end", step=step, images=seen, minutes=round(spent / 60, 2))
+
+
+def main():
+    a = arguments()
+    if a.ranks > 1 and not a.images:
+        raise SystemExit("--ranks needs --images: the ranks' clocks differ, and all must end at the same step")
+    os.makedirs(a.run, exist_ok=True)
+    if a.ranks == 1:
+        return train(0, a)
+    meeting = os.path.join(a.run, "rendezvous")
+    if os.path.exists(meeting):                             # of a run that was killed
+        os.remove(meeting)
+    torch.multiprocessing.spawn(train, (a,), a.ranks)
 
 
 if __name__ == "__main__":
