@@ -36,11 +36,14 @@ def main():
         cv2.putText(im, f"{v:.1f}", (12, at(0, v)[1] + 4), 0, .4, (0, 0, 0), 1, cv2.LINE_AA)
     for f in np.linspace(0, 1, 6):
         cv2.putText(im, f"{x.max() * f / 1000:.1f}k", (at(x.max() * f, lo)[0] - 12, BOTTOM + 16), 0, .4, (0, 0, 0), 1, cv2.LINE_AA)
+    free = 0                                                # labels that would meet another are left out
     for i in range(1, len(rows)):
         if rows[i]["size"] != rows[i - 1]["size"]:
             px = at(x[i], lo)[0]
             cv2.line(im, (px, T), (px, BOTTOM), (170, 170, 170), 1)
-            cv2.putText(im, f"{rows[i]['size']} px", (px + 4, T + 10), 0, .38, (90, 90, 90), 1, cv2.LINE_AA)
+            if px >= free:
+                cv2.putText(im, f"{rows[i]['size']} px", (px + 4, T + 10), 0, .38, (90, 90, 90), 1, cv2.LINE_AA)
+                free = px + 50
     k = np.ones(a.smooth) / a.smooth
     for n, (key, name, col) in enumerate(SERIES):
         y = np.array([r.get(key, np.nan) for r in rows])
