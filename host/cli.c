@@ -183,6 +183,11 @@ static bool common_option(samc__cli *cli, int option) {
     }
 }
 
+/* The option as it was written, for messages; `before` is optind as it was. */
+static const char *option_name(char **argv, int before) {
+    return *argv[optind - 1] == '\0' ? argv[optind - 2] : argv[optind > before ? optind - 1 : before];
+}
+
 int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, const struct option *table) {
     char shorts[32];
     snprintf(shorts, sizeof shorts, ":%sqh", letters); /* the colon: missing arguments are reported as ':' */
@@ -196,6 +201,10 @@ int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, c
         if (option == '?') {
             const char *given = argv[optind > before ? optind - 1 : before];
             cli->exit_code = samc__cli_usage(cli, "unknown or misused option '%s'", given);
+            return SAMC__CLI_STOP;
+        }
+        if (optarg != NULL && *optarg == '\0') { /* a variable of a script that was never set */
+            cli->exit_code = samc__cli_usage(cli, "%s needs an argument that is not empty", option_name(argv, before));
             return SAMC__CLI_STOP;
         }
         bool common = option == 'q' || option == 'h' || (option > SAMC__CLI_STOP && option < SAMC__CLI_OWN);

@@ -1,7 +1,9 @@
 /* samc, the command line: finds the subcommand and hands over. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/cli.h"
 
@@ -33,7 +35,18 @@ static const struct {
     {"info", samc__cmd_info},
 };
 
+/* A descriptor from 0 to 2 that came closed is opened before any file can get its number: a progress line must not end up in a journal.
+ * Opened the wrong way round, so that reading or writing through it fails as through a closed one. */
+static bool open_standard_descriptors(void) {
+    for (int descriptor = 0; descriptor <= STDERR_FILENO; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) >= 0) continue;
+        if (open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) != descriptor) return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv) {
+    if (!open_standard_descriptors()) return SAMC__EXIT_FAILURE; /* and there is nowhere to say so */
     /* A reader that went away is an error to report, not a reason to die between two files. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
