@@ -40,7 +40,7 @@ static const char help[] =
     "      --stats FILE.json                  seconds and counts for each image; a table of the stages on standard error\n"
     "      --batch-images N                   images computed together, 1 to 256 (4); never changes the result\n"
     "      --load-threads N, --write-threads N  threads that read and decode images (2), and that write results (2)\n"
-    "      --queue N                          images that may wait between two stages (4). Memory holds about load-threads +\n"
+    "      --queue N                          images that may wait between two stages, 1 to 10000 (4). Memory holds about load-threads +\n"
     "                                         write-threads + 2 x batch-images + 3 x queue pictures\n"
     "      --points-per-side N                points along one side of the grid (32)\n"
     "      --points-per-batch N               points decoded together; never changes the result (64)\n"
@@ -60,26 +60,27 @@ static const char help[] =
     "Exit codes beside those below: 3 all images are done, but some failed; 128 + N stopped by signal N, go on with --resume.\n"
     "Example: samc auto photos shards/*.tar -o out --format coco,overlay --points-per-side 16\n";
 
-/* Options that set one number, in the order of their values from OPTION_FIRST. */
+/* Options that set one number, in the order of their values from OPTION_FIRST, with what samc_auto_check() takes. */
 typedef enum kind { WHOLE, REAL } kind;
 static const struct {
     const char *name;
     kind kind;
     size_t offset; /* in samc_auto_options */
+    double least, most;
 } numbers[] = {
-    {"points-per-side", WHOLE, offsetof(samc_auto_options, points_per_side)},
-    {"points-per-batch", WHOLE, offsetof(samc_auto_options, points_per_batch)},
-    {"pred-iou-thresh", REAL, offsetof(samc_auto_options, pred_iou_thresh)},
-    {"stability-score-thresh", REAL, offsetof(samc_auto_options, stability_score_thresh)},
-    {"stability-score-offset", REAL, offsetof(samc_auto_options, stability_score_offset)},
-    {"box-nms-thresh", REAL, offsetof(samc_auto_options, box_nms_thresh)},
-    {"crop-n-layers", WHOLE, offsetof(samc_auto_options, crop_n_layers)},
-    {"crop-nms-thresh", REAL, offsetof(samc_auto_options, crop_nms_thresh)},
-    {"crop-overlap-ratio", REAL, offsetof(samc_auto_options, crop_overlap_ratio)},
-    {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor)},
-    {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area)},
+    {"points-per-side", WHOLE, offsetof(samc_auto_options, points_per_side), 1, 1024},
+    {"points-per-batch", WHOLE, offsetof(samc_auto_options, points_per_batch), 1, 4096},
+    {"pred-iou-thresh", REAL, offsetof(samc_auto_options, pred_iou_thresh), 0, 1},
+    {"stability-score-thresh", REAL, offsetof(samc_auto_options, stability_score_thresh), 0, 1},
+    {"stability-score-offset", REAL, offsetof(samc_auto_options, stability_score_offset), 0, 1e6},
+    {"box-nms-thresh", REAL, offsetof(samc_auto_options, box_nms_thresh), 0, 1},
+    {"crop-n-layers", WHOLE, offsetof(samc_auto_options, crop_n_layers), 0, 6},
+    {"crop-nms-thresh", REAL, offsetof(samc_auto_options, crop_nms_thresh), 0, 1},
+    {"crop-overlap-ratio", REAL, offsetof(samc_auto_options, crop_overlap_ratio), 0, 0.999},
+    {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor), 1, 1024},
+    {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
 };
-enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64 };
+enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, MOST_SHARDS = 100000 };
 enum { OPTION_FORMAT = SAMC__CLI_OWN, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC,
        OPTION_SHARD, OPTION_LINES, OPTION_PIXELS, OPTION_BATCH, OPTION_LOAD, OPTION_WRITE, OPTION_QUEUE, /* parse_own() */
        OPTION_FIRST };
@@ -94,23 +95,24 @@ typedef struct request {
     samc__archive_options archive;
 } request;
 
-/* A decimal number and nothing else. */
-static bool parse_real(const char *text, double *value) {
+/* A decimal number within the bounds and nothing else. */
+static bool parse_real(const char *text, double least, double most, double *value) {
     char *end;
     if (*text == '\0' || strspn(text, "0123456789.eE+-") != strlen(text)) return false;
     *value = strtod(text, &end);
-    return *end == '\0' && end != text && *value > -1e30 && *value < 1e30;
+    return *end == '\0' && end != text && *value >= least && *value <= most;
 }
 
-/* Applies the given numbers over `options`; returns the name of the one that is wrong, or NULL. */
-static const char *apply_numbers(const request *r, samc_auto_options *options) {
+/* Applies the given numbers over `options`; returns which one is wrong, or -1. */
+static int apply_numbers(const request *r, samc_auto_options *options) {
     for (int i = 0; i < NUMBERS; i++) {
         if (r->given[i] == NULL) continue;
         void *field = (char *)options + numbers[i].offset;
-        bool good = numbers[i].kind == WHOLE ? samc__cli_integer(r->given[i], 0, 999999999, field) : parse_real(r->given[i], field);
-        if (!good) return numbers[i].name;
+        double least = numbers[i].least, most = numbers[i].most;
+        bool good = numbers[i].kind == WHOLE ? samc__cli_integer(r->given[i], (int)least, (int)most, field) : parse_real(r->given[i], least, most, field);
+        if (!good) return i;
     }
-    return NULL;
+    return -1;
 }
 
 /* ---- The run ------------------------------------------------------------------------------------------------------- */
@@ -218,22 +220,30 @@ static bool parse_shard(const char *text, samc__archive_options *o) {
     if (slash == NULL || slash - text > 9) return false;
     memcpy(first, text, (size_t)(slash - text));
     first[slash - text] = '\0';
-    return samc__cli_integer(slash + 1, 1, 100000, &o->shards) && samc__cli_integer(first, 0, o->shards - 1, &o->shard);
+    return samc__cli_integer(slash + 1, 1, MOST_SHARDS, &o->shards) && samc__cli_integer(first, 0, o->shards - 1, &o->shard);
 }
 
-/* Options of the pipeline with a number. */
-static bool parse_own(request *r, int option, const char *text) {
+/* Options of the pipeline with a number, from OPTION_SHARD on. */
+static const struct { const char *name; int most; } own_numbers[] = {
+    {"shard", 0}, {"lines-per-file", 999999999}, {"max-pixels", SAMC__IMAGE_MAX_PIXELS}, {"batch-images", 256}, {"load-threads", 64}, {"write-threads", 64},
+    {"queue", 10000}};
+
+/* SAMC__EXIT_OK, or wrong usage with a message. */
+static int parse_own(request *r, int option, const char *text) {
     int value = 0;
     samc__archive_options *o = &r->archive;
-    bool good = option == OPTION_SHARD ? parse_shard(text, o)
-                                       : samc__cli_integer(text, 1, option == OPTION_BATCH ? 256 : option == OPTION_LOAD || option == OPTION_WRITE ? 64 : 999999999, &value);
+    const char *name = own_numbers[option - OPTION_SHARD].name;
+    int most = own_numbers[option - OPTION_SHARD].most;
+    if (option == OPTION_SHARD)
+        return parse_shard(text, o) ? SAMC__EXIT_OK : samc__cli_usage(&r->cli, "--shard is I/N with N from 1 to %d and I from 0 to N - 1, not '%s'", MOST_SHARDS, text);
+    if (!samc__cli_integer(text, 1, most, &value)) return samc__cli_usage(&r->cli, "--%s is a number from 1 to %d, not '%s'", name, most, text);
     if (option == OPTION_LINES) o->lines_per_file = value;
-    if (option == OPTION_PIXELS) o->max_pixels = value < SAMC__IMAGE_MAX_PIXELS ? value : SAMC__IMAGE_MAX_PIXELS;
+    if (option == OPTION_PIXELS) o->max_pixels = value;
     if (option == OPTION_BATCH) o->batch_images = value;
     if (option == OPTION_LOAD) o->load_threads = value;
     if (option == OPTION_WRITE) o->write_threads = value;
     if (option == OPTION_QUEUE) o->queue = value;
-    return good;
+    return SAMC__EXIT_OK;
 }
 
 /* Collects the inputs and runs. Returns the exit code. */
@@ -303,14 +313,15 @@ int samc__cmd_auto(int argc, char **argv) {
             return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay, jsonl and coco, not '%s'", optarg);
         if (option == OPTION_GLOB && globs == MOST_GLOBS) return samc__cli_usage(&r.cli, "more than %d times --glob", MOST_GLOBS);
         if (option == OPTION_GLOB) r.globs[globs++] = optarg;
-        if (option >= OPTION_SHARD && option < OPTION_FIRST && !parse_own(&r, option, optarg))
-            return samc__cli_usage(&r.cli, "'%s' is no good value of its option", optarg);
+        if (option >= OPTION_SHARD && option < OPTION_FIRST && parse_own(&r, option, optarg) != SAMC__EXIT_OK) return SAMC__EXIT_USAGE;
     }
     r.archive.quiet = r.cli.quiet;
     if (argc - optind < 1) return samc__cli_usage(&r.cli, "no INPUT given: no IMAGE, folder, archive or list");
     if (r.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
     samc_auto_options scratch;
-    const char *wrong = apply_numbers(&r, &scratch);
-    if (wrong != NULL) return samc__cli_usage(&r.cli, "--%s needs a number", wrong);
+    int wrong = apply_numbers(&r, &scratch);
+    if (wrong >= 0)
+        return samc__cli_usage(&r.cli, "--%s is a %snumber from %.9g to %.9g, not '%s'", numbers[wrong].name, numbers[wrong].kind == WHOLE ? "whole " : "",
+                               numbers[wrong].least, numbers[wrong].most, r.given[wrong]);
     return run_inputs(&r, argv + optind, argc - optind);
 }

@@ -4,7 +4,12 @@
 #include <time.h>
 
 samc_status samc__bad_argument(samc_error *error, const char *op, const char *what) {
-    return samc__fail(error, SAMC_INVALID_ARGUMENT, "operator %s: %s does not hold", op, what);
+#ifdef NDEBUG
+    (void)what; /* C's own words help nobody who runs the program */
+    return samc__fail(error, SAMC_INVALID_ARGUMENT, "internal error: operator %s refuses its arguments", op);
+#else
+    return samc__fail(error, SAMC_INVALID_ARGUMENT, "internal error: operator %s refuses its arguments: %s does not hold", op, what);
+#endif
 }
 
 void samc__ops_ref(samc__ops *ops) {

@@ -51,6 +51,9 @@ static samc__crop crop_box(const samc__generator *g, int layer, int index) {
     return (samc__crop){x0, y0, x1, y1, layer};
 }
 
+/* Whether no pixel is in it: the last rows and columns of many layers begin beyond the edge of a small or narrow image. */
+static bool is_empty(const samc__crop *c) { return c->x0 >= c->x1 || c->y0 >= c->y1; }
+
 /* Images that go through the encoder together. */
 typedef struct samc__group {
     const samc_image *images; /* [count], at most the session's encode_most */
@@ -200,21 +203,21 @@ static samc_status process_layer(samc__generator *g, int layer) {
     }
     int crops = 1 << 2 * layer, batch = s->encode_most;
     SAMC__TRY(samc__session_reserve_images(s, batch < crops ? batch : crops));
-    for (int i = 0; i < crops; i += batch) {
-        int n = crops - i < batch ? crops - i : batch;
+    for (int next = 0; next < crops;) {
         samc_image images[16]; /* encode_most is at most that */
-        for (int j = 0; j < n; j++) {
-            samc__crop c = crop_box(g, layer, i + j);
-            images[j] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
+        samc__crop boxes[16];
+        int n = 0;
+        for (; next < crops && n < batch; next++) {
+            samc__crop c = boxes[n] = crop_box(g, layer, next);
+            if (is_empty(&c)) continue;
+            images[n++] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
         }
+        if (n == 0) break;
         samc__group group = {.images = images, .count = n};
         SAMC__TRY(encode_in_turn(s, &group));
         g->total.encode_seconds += group.seconds;
         g->total.crops += n;
-        for (int j = 0; j < n; j++) {
-            samc__crop c = crop_box(g, layer, i + j);
-            SAMC__TRY(process_crop(g, &c, j));
-        }
+        for (int j = 0; j < n; j++) SAMC__TRY(process_crop(g, &boxes[j], j));
     }
     return SAMC_OK;
 }

@@ -290,7 +290,7 @@ class Bad(Archive):
         inputs = self.small_inputs()
         o = ("-o", self.at("o"))
         for arguments in (("--shard", "3/3"), ("--shard", "1"), ("--shard", "-1/3"), ("--batch-images", "0"), ("--queue", "x"), ("--lines-per-file", "0")):
-            self.usage("no good value", "auto", inputs, *o, *arguments)
+            self.usage(f"{arguments[0]} is ", "auto", inputs, *o, *arguments)
         self.failure("none.tar: cannot open", "auto", self.at("none.tar"), *o)
         self.failure("list.txt: cannot open", "auto", "@" + self.at("list.txt"), *o)
         put(self.at("o", "photo.jpg.json"), b"[1]")

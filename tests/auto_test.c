@@ -94,6 +94,15 @@ static seen run(samc_backend backend, int threads, const samc_auto_options *opti
     return s;
 }
 
+static samc_status count_only(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    seen *s = context;
+    (void)image, (void)masks;
+    s->images++;
+    s->masks += count;
+    s->stats = *stats;
+    return SAMC_OK;
+}
+
 Test(automatic, filters_hold_and_counts_add_up) {
     samc_auto_options o = loose();
     seen s = run(SAMC_BACKEND_REF, 1, &o, 1);
@@ -307,6 +316,32 @@ Test(automatic, nothing_survives) {
     cr_assert_eq(samc_auto(session, &image, 1, &none, collect, &s), SAMC_OK);
     cr_expect(s.masks == 0 && s.images == 1 && s.stats.after_iou == 0);
     free(s.bytes);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+/* Rows and columns of crops that begin beyond the edge of a small or narrow image hold nothing and are left out. */
+Test(automatic, crops_beyond_the_edge_are_left_out) {
+    static const struct { int width, height, layers; int64_t crops; } cases[] = {
+        {40, 30, 4, 1 + 4 + 16 + 64 + 14 * 15}, {1, 1, 2, 1 + 1 + 1}, {90, 2, 3, 0}, {1, 70, 2, 0}};
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image whole = picture(pixels);
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
+    samc_session *session = open_session(model);
+    samc_auto_options o = loose();
+    o.points_per_side = 2;
+    o.pred_iou_thresh = o.stability_score_thresh = 0.0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        samc_image image = {whole.pixels, cases[i].width, cases[i].height, whole.row_bytes};
+        samc_auto_options crops = o;
+        crops.crop_n_layers = cases[i].layers;
+        seen s = {.options = &crops};
+        cr_assert_eq(samc_auto(session, &image, 1, &crops, count_only, &s), SAMC_OK, "case %zu: %s", i, samc_last_error(session));
+        int64_t all = 0;
+        for (int layer = 0; layer <= crops.crop_n_layers; layer++) all += 1 << 2 * layer;
+        cr_expect(s.images == 1 && s.stats.crops >= 1 && s.stats.crops < all, "case %zu: %lld of %lld crops", i, (long long)s.stats.crops, (long long)all);
+        if (cases[i].crops > 0) cr_expect_eq(s.stats.crops, cases[i].crops, "case %zu: %lld crops", i, (long long)s.stats.crops);
+    }
     samc_session_destroy(session);
     samc_model_close(model);
 }

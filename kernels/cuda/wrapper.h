@@ -6,7 +6,7 @@
 
 #define SAMC_REQUIRE(op, condition)                                                                                   \
     do {                                                                                                              \
-        if (!(condition)) return samc__fail(cuda->error, SAMC_INVALID_ARGUMENT, "operator %s on the GPU: %s does not hold", op, #condition); \
+        if (!(condition)) return samc__fail(cuda->error, SAMC_INVALID_ARGUMENT, "internal error: operator %s on the GPU refuses its arguments", op); \
     } while (0)
 
 namespace samc {
