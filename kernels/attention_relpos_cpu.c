@@ -27,7 +27,7 @@ typedef struct attention_task {
     int sp;                  /* side rounded up: length of a relative term's row */
     int64_t rel_stride;      /* of a row of the tables below */
     float *rel_h, *rel_w;    /* [hd][rel_stride] reversed, so that the entries of one query ascend with the key; or NULL */
-    float *shared;           /* global attention: [heads][tiles](k, v) of the image at hand */
+    float *shared;           /* one window: [heads][tiles](k, v) of the image at hand */
     float *scratch;          /* [workers][scratch_floats] */
     int64_t scratch_floats, image;
 } attention_task;
@@ -176,7 +176,7 @@ static void window_items(void *context, int64_t begin, int64_t end, int worker) 
     }
 }
 
-/* Global attention, first pass: one tile of one head. */
+/* One window, or global attention, which is one: first pass, one tile of one head. */
 static void pack_items(void *context, int64_t begin, int64_t end, int worker) {
     const attention_task *t = context;
     (void)worker;
@@ -186,14 +186,14 @@ static void pack_items(void *context, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* Second pass: one block of queries of one head. */
+/* Second pass: one block of queries of one head. Only the grid's tokens are queries: the window may be larger. */
 static void query_items(void *context, int64_t begin, int64_t end, int worker) {
     const attention_task *t = context;
-    int n = t->s * t->s, blocks = (n + QUERIES - 1) / QUERIES;
+    int grid = t->args->grid, n = grid * grid, blocks = (n + QUERIES - 1) / QUERIES;
     float *work = t->scratch + worker * t->scratch_floats;
     for (int64_t item = begin; item < end; item++) {
         int head = (int)(item / blocks), first = (int)(item % blocks) * QUERIES;
-        attend_queries(t, t->image, head, 0, 0, t->s, first, first + QUERIES < n ? first + QUERIES : n,
+        attend_queries(t, t->image, head, 0, 0, grid, first, first + QUERIES < n ? first + QUERIES : n,
                        t->shared + head * t->tiles * tile_floats(t), work);
     }
 }
@@ -217,8 +217,8 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     t.kp = (int)round_up(t.keys, PANEL);
     t.sp = (int)round_up(t.s, VW);
     t.rel_stride = round_up(2 * t.s - 1 + VW, VW);
-    bool global = t.windows == 1;
-    int64_t images = a->qkv.n[0], n = (int64_t)t.s * t.s, blocks = (n + QUERIES - 1) / QUERIES;
+    bool global = t.windows == 1; /* or a single window that reaches over the grid's edge */
+    int64_t images = a->qkv.n[0], n = (int64_t)a->grid * a->grid, blocks = (n + QUERIES - 1) / QUERIES;
     int64_t own = t.tiles * tile_floats(&t), tables = a->rel_h.data ? 2 * t.hd * t.rel_stride : 0;
     int64_t work = QUERIES * (t.hd + MR) + 2 * QUERIES * t.sp + MR * STRIDE + QUERIES * t.hdp;
     t.scratch_floats = round_up(work + (global ? 0 : own), 16);

@@ -404,6 +404,7 @@ Test(weights, metadata_and_shapes_must_agree) {
         {NULL, "{\"window_size\":2,\"global_attn_indexes\":[1],\"mlp_ratio\":2.0,\"num_heads\":2}", SAMC_OK, ""},
         {"rel_pos", "{\"num_heads\":4,\"window_size\":2,\"global_attn_indexes\":[0]}", SAMC_OK, ""},
         {"rel_pos", "{\"num_heads\":4,\"window_size\":4}", SAMC_OK, ""},
+        {"rel_pos", "{\"num_heads\":4,\"window_size\":65}", SAMC_UNSUPPORTED, "window_size is 65 on a grid of 4 x 4"},
         {"pos_embed", "{\"use_abs_pos\":false}", SAMC_OK, ""},
         {"qkv.bias", "{\"qkv_bias\":false}", SAMC_OK, ""},
         {"qkv.bias", "{}", SAMC_MISMATCH, "missing image_encoder.blocks.0.attn.qkv.bias"},

@@ -297,8 +297,8 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
         {"num_heads", config->num_heads, 1, 256},
         {"MLP width", config->mlp_dim, 1, 65536},
         {"window_size", config->window_size, 0, 256},
-        {"out_chans", config->out_chans, 8, 2048},
-        {"mask_in_chans", config->mask_in_chans, 4, 1024},
+        {"out_chans", config->out_chans, 8, 1024},
+        {"mask_in_chans", config->mask_in_chans, 4, 256},
         {"decoder depth", config->decoder_depth, 1, SAMC__MAX_DECODER_LAYERS},
         {"decoder_num_heads", config->decoder_num_heads, 1, 256},
         {"decoder MLP width", config->decoder_mlp_dim, 1, 65536},
@@ -311,6 +311,12 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
         if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s is %d; samc can do %d to %d", label, ranges[i].name,
                               ranges[i].value, ranges[i].least, ranges[i].most);
+    /* A window that reaches over the grid is padded, as in the original. Beyond SAM's own grid of 64 that is no model's intent:
+     * a few tokens would cost tens of thousands of pads each, and megabytes for each channel. */
+    enum { MOST_PADDED = 64 };
+    if (config->window_size > MOST_PADDED && config->window_size > config->grid)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: window_size is %d on a grid of %d x %d; samc pads to windows of at most %d", label,
+                          config->window_size, config->grid, config->grid, MOST_PADDED);
     const struct {
         const char *name;
         int value;
