@@ -39,8 +39,7 @@ typedef struct pipeline {
     samc__job *jobs;        /* [job_count], all there are */
     int job_count;
     samc__job **pending;    /* [job_count], written but not in turn yet; number % job_count */
-    samc__writer stats;     /* open if o->stats */
-    bool stats_begun;
+    bool stats_begun;       /* o->stats has its first entry */
     bool erase;             /* both outputs are terminals: a line takes the place of the progress */
     double seconds[6];      /* of all images so far: load, encode, decode, post, write, commit. The committer's, until the end */
     atomic_bool stopping;
@@ -324,9 +323,10 @@ static samc_status write_stats(pipeline *p, const samc__job *job, const char *so
                              "waiting", "load", job->fill[0], "compute", job->fill[1], "write", job->fill[2], "commit", job->fill[3]);
     char *text = json ? json_dumps(json, JSON_REAL_PRECISION(6)) : NULL;
     json_decref(json);
-    samc_status status = text ? samc__writer_append(&p->stats, p->stats_begun ? ",\n" : "[\n", 2, error) : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", p->o->stats);
+    fflush(stdout); /* which may be the same file */
+    samc_status status = text ? samc__writer_append(p->o->stats, p->stats_begun ? ",\n" : "[\n", 2, error) : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", p->o->stats->path);
     p->stats_begun = true;
-    if (status == SAMC_OK) status = samc__writer_append(&p->stats, text, strlen(text), error);
+    if (status == SAMC_OK) status = samc__writer_append(p->o->stats, text, strlen(text), error);
     free(text);
     return status;
 }
@@ -505,14 +505,13 @@ static void destroy(pipeline *p) {
 
 samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
                               const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
-    pipeline p = {.o = o, .automatic = o->automatic, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER, .stats.handle = -1};
+    pipeline p = {.o = o, .automatic = o->automatic, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER};
     p.automatic.temporary_folder = store->scratch;
     p.erase = !o->quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
     p.total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0;
     p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;
     *result = (samc__archive_result){.total = p.total};
     samc_status status = samc__collector_open(&p.collector, o, inputs, p.total, store, journal, error);
-    if (status == SAMC_OK && o->stats != NULL) status = samc__writer_open(&p.stats, o->stats, error);
     int64_t before = p.collector.last.number + 1;
     atomic_store(&p.done, before);
     atomic_store(&p.failures, p.collector.last.failures);
@@ -531,10 +530,11 @@ samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs
     samc__collector_close(&p.collector);
     samc_error ignored; /* what is left there goes with the next run, too */
     samc__store_clear(store, &ignored);
-    if (p.stats.handle >= 0) {
-        samc_status written = samc__writer_append(&p.stats, p.stats_begun ? "\n]\n" : "[]\n", 3, error);
-        if (written == SAMC_OK) written = samc__writer_commit(&p.stats, error);
-        if (status == SAMC_OK) status = written;
+    if (o->stats != NULL && o->stats->handle >= 0) {
+        samc_error why;
+        samc_status written = samc__writer_append(o->stats, p.stats_begun ? "\n]\n" : "[]\n", 3, &why);
+        if (written == SAMC_OK) written = samc__writer_commit(o->stats, &why);
+        if (status == SAMC_OK && written != SAMC_OK) status = written, *error = why;
     }
     return status;
 }

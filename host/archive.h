@@ -13,6 +13,7 @@
 #include "host/inputs.h"
 #include "host/journal.h"
 #include "host/store.h"
+#include "runtime/writer.h"
 
 typedef struct samc__archive_options {
     unsigned formats;         /* samc__auto_format bits */
@@ -23,7 +24,7 @@ typedef struct samc__archive_options {
     int batch_images;         /* most images handed to samc_auto() at once */
     int queue;                /* images waiting between two stages */
     bool quiet;
-    const char *stats;        /* a file for seconds and counts of each image, or NULL */
+    samc__writer *stats;      /* open, for seconds and counts of each image, or NULL; committed by the run */
     samc_auto_options automatic;
 } samc__archive_options;
 

@@ -88,7 +88,7 @@ enum { OPTION_FORMAT = SAMC__CLI_OWN, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, 
 /* What the command line said. */
 typedef struct request {
     samc__cli cli;
-    const char *output;
+    const char *output, *stats;        /* stats may be NULL */
     const char *given[NUMBERS];        /* text of each number, NULL: the default */
     const char *globs[MOST_GLOBS + 1]; /* ended by NULL */
     bool resume, no_sync;
@@ -160,7 +160,7 @@ static samc_status check_neighbours(const samc__archive_options *o, const char *
 }
 
 /* Begins or goes on: the journal, then the pipeline. */
-static samc_status run_journaled(const request *r, const samc__archive_options *o, const samc__inputs *inputs, samc_model *const *models, int count,
+static samc_status run_journaled(const request *r, samc__archive_options *o, const samc__inputs *inputs, samc_model *const *models, int count,
                                  samc__archive_result *result, samc_error *error) {
     char name[128];
     samc__journal journal = {.stream.handle = -1};
@@ -179,6 +179,9 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
     if (status == SAMC_OK && !store.replace) status = samc__journal_create(&journal, &store, description, inputs, error);
     if (status == SAMC_OK && journal.last.number >= 0)
         samc__cli_note(&r->cli, "going on after %lld images", (long long)journal.last.number + 1);
+    samc__writer stats = {.handle = -1, .folder = -1};
+    if (status == SAMC_OK && r->stats != NULL) status = samc__writer_open(&stats, r->stats, error); /* a pipe waits here, and can be interrupted */
+    o->stats = r->stats != NULL ? &stats : NULL;
     if (status == SAMC_OK) {
         samc__signals signals = samc__signals_open();
         samc_session *sessions[SAMC__CLI_DEVICES + 1] = {NULL}; /* one for each device, ended by NULL */
@@ -190,6 +193,7 @@ static samc_status run_journaled(const request *r, const samc__archive_options *
         }
         samc__signals_close(&signals);
     }
+    samc__writer_abandon(&stats);
     samc__stream_close(&journal.stream);
     samc__store_close(&store);
     json_decref(description);
@@ -305,7 +309,7 @@ int samc__cmd_auto(int argc, char **argv) {
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r.cli.exit_code;
         if (option == 'o') r.output = optarg;
-        if (option == OPTION_STATS) r.archive.stats = optarg;
+        if (option == OPTION_STATS) r.stats = optarg;
         if (option == OPTION_RESUME) r.resume = true;
         if (option == OPTION_NO_SYNC) r.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/status.h"
@@ -63,71 +62,6 @@ samc_status samc__file_read(const char *path, size_t limit, uint8_t **bytes, siz
     samc_status status = read_all(handle, path, limit, bytes, size, error);
     close(handle);
     return status;
-}
-
-void samc__writer_abandon(samc__writer *writer) {
-    if (writer->handle >= 0) close(writer->handle);
-    if (writer->temporary != NULL) unlink(writer->temporary);
-    free(writer->temporary);
-    writer->handle = -1;
-    writer->temporary = NULL;
-}
-
-static samc_status cannot_write(samc__writer *writer, int reason, samc_error *error) {
-    samc__writer_abandon(writer);
-    return samc__fail(error, SAMC_IO, "%s: cannot write: %s", writer->path, strerror(reason));
-}
-
-samc_status samc__writer_open(samc__writer *writer, const char *path, samc_error *error) {
-    *writer = (samc__writer){.handle = -1, .path = path};
-    const char *slash = strrchr(path, '/');
-    int folder = slash == NULL ? 0 : (int)(slash - path + 1);
-    if (path[folder] == '\0') return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: not the name of a file", path);
-    struct stat information;
-    if (stat(path, &information) == 0 && S_ISDIR(information.st_mode))
-        return samc__fail(error, SAMC_IO, "%s: cannot write: is a directory", path);
-    /* Made with O_EXCL and mode 0666, not mkstemp(), so that the user's umask decides who may read the result. The
-     * names are short and independent of the final one, which may already be as long as the file system allows. */
-    for (int attempt = 0; attempt < 100; attempt++) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (asprintf(&writer->temporary, "%.*s.samc-%ld-%ld-%d.tmp", folder, path, (long)getpid(), now.tv_nsec,
-                     attempt) < 0) {
-            writer->temporary = NULL;
-            return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
-        }
-        writer->handle = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (writer->handle >= 0) return SAMC_OK;
-        int reason = errno;
-        free(writer->temporary);
-        writer->temporary = NULL;
-        if (reason != EEXIST) return cannot_write(writer, reason, error);
-    }
-    return cannot_write(writer, EEXIST, error);
-}
-
-samc_status samc__writer_append(samc__writer *writer, const void *bytes, size_t size, samc_error *error) {
-    const uint8_t *at = bytes;
-    if (writer->handle < 0) return samc__fail(error, SAMC_IO, "%s: not open for writing", writer->path);
-    while (size > 0) {
-        ssize_t written = write(writer->handle, at, size);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return cannot_write(writer, errno, error);
-        at += written;
-        size -= (size_t)written;
-    }
-    return SAMC_OK;
-}
-
-samc_status samc__writer_commit(samc__writer *writer, samc_error *error) {
-    if (writer->handle < 0) return samc__fail(error, SAMC_IO, "%s: not open for writing", writer->path);
-    int handle = writer->handle;
-    writer->handle = -1;
-    /* Some file systems (NFS, quotas) report a full disk only here. */
-    if (close(handle) != 0 || rename(writer->temporary, writer->path) != 0) return cannot_write(writer, errno, error);
-    free(writer->temporary);
-    writer->temporary = NULL;
-    return SAMC_OK;
 }
 
 samc_status samc__file_write(const char *path, const void *bytes, size_t size, samc_error *error) {

@@ -5,7 +5,10 @@
  *   SAMC_FAULT_LOG=FILE    one line an operation: its name, inode or "-", then paths and data in hexadecimal
  *   SAMC_FAULT_AT=N        operation N (from 0) fails with SAMC_FAULT_ERRNO, or, where that is 0, kills the process
  *   SAMC_FAULT_ERRNO=E
- *   SAMC_FAULT_ALWAYS=1    every operation from N on fails: a disk that is full or read-only stays so */
+ *   SAMC_FAULT_ALWAYS=1    every operation from N on fails: a disk that is full or read-only stays so
+ *   SAMC_FAULT_FOLD=1      a name that is looked for is also found in other letters, as where the file system folds case
+ *   SAMC_FAULT_OLD=1       renaming knows no RENAME_NOREPLACE, as on NFS */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +27,7 @@ static char root[4096];
 static size_t root_length;
 static int record = -1, fault_errno;
 static long fault_at = -1, operations;
-static int fault_always;
+static int fault_always, folds, old;
 
 __attribute__((constructor)) static void begin(void) {
     const char *text = getenv("SAMC_FAULT_ROOT"), *file = getenv("SAMC_FAULT_LOG");
@@ -32,6 +36,8 @@ __attribute__((constructor)) static void begin(void) {
     if ((text = getenv("SAMC_FAULT_AT")) != NULL) fault_at = atol(text);
     if ((text = getenv("SAMC_FAULT_ERRNO")) != NULL) fault_errno = atoi(text);
     fault_always = getenv("SAMC_FAULT_ALWAYS") != NULL;
+    folds = getenv("SAMC_FAULT_FOLD") != NULL;
+    old = getenv("SAMC_FAULT_OLD") != NULL;
     int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
     if (file != NULL) record = real(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
@@ -51,6 +57,16 @@ static const char *of(int handle, char *path, size_t room) {
     path[length] = '\0';
     return below(path) ? path : NULL;
 }
+
+/* The whole path of a name in an open folder, or NULL where it is not below the root. */
+static const char *at(int folder, const char *name, char *path, size_t room) {
+    if (*name == '/' || folder == AT_FDCWD) return below(name) ? name : NULL;
+    if (of(folder, path, room) == NULL) return NULL;
+    if (strcmp(name, ".") != 0) strncat(strncat(path, "/", room - strlen(path) - 1), name, room - strlen(path) - 1);
+    return path;
+}
+
+enum { ROOM = 8192 };
 
 /* Counts an operation. Returns 1 where it is to fail, with errno set. The lock is held. */
 static int strikes(void) {
@@ -78,17 +94,47 @@ static ino_t inode_of(int handle) {
     return fstat(handle, &information) == 0 ? information.st_ino : 0;
 }
 
+/* An open that may make or change a file is an operation. `whole` is its path below the root. */
+static int open_file(int folder, const char *name, const char *whole, int flags, mode_t mode) {
+    pthread_mutex_lock(&lock);
+    struct stat information;
+    int existed = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0, handle = strikes() ? -1 : REAL(openat)(folder, name, flags, mode);
+    if (handle >= 0) put(existed ? "open" : "create", inode_of(handle), whole, strlen(whole), NULL, 0);
+    pthread_mutex_unlock(&lock);
+    return handle;
+}
+
+static int changes(int flags) { return (flags & (O_CREAT | O_WRONLY | O_RDWR)) != 0 && !(flags & O_PATH); }
+
+/* The name in the folder that differs from this one in nothing but case. */
+static int open_folded(int folder, const char *name, int flags) {
+    int again = REAL(openat)(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), handle = -1;
+    DIR *list = again >= 0 ? fdopendir(again) : NULL;
+    for (const struct dirent *entry; handle < 0 && list != NULL && (entry = readdir(list)) != NULL;)
+        if (strcasecmp(entry->d_name, name) == 0) handle = REAL(openat)(folder, entry->d_name, flags);
+    if (list != NULL) closedir(list);
+    if (handle < 0) errno = ENOENT;
+    return handle;
+}
+
 int open(const char *path, int flags, ...) {
     va_list arguments;
     va_start(arguments, flags);
     mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    if (!below(path) || !(flags & O_CREAT)) return REAL(open)(path, flags, mode);
-    pthread_mutex_lock(&lock);
-    int existed = access(path, F_OK) == 0, handle = strikes() ? -1 : REAL(open)(path, flags, mode);
-    if (handle >= 0) put(existed ? "open" : "create", inode_of(handle), path, strlen(path), NULL, 0);
-    pthread_mutex_unlock(&lock);
-    return handle;
+    return below(path) && changes(flags) ? open_file(AT_FDCWD, path, path, flags, mode) : REAL(open)(path, flags, mode);
+}
+
+int openat(int folder, const char *name, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    char path[ROOM];
+    const char *whole = at(folder, name, path, sizeof path);
+    if (whole != NULL && changes(flags)) return open_file(folder, name, whole, flags, mode);
+    int handle = REAL(openat)(folder, name, flags, mode);
+    return handle < 0 && errno == ENOENT && folds && whole != NULL ? open_folded(folder, name, flags) : handle;
 }
 
 ssize_t write(int handle, const void *bytes, size_t size) {
@@ -132,60 +178,57 @@ static int moved(const char *from, const char *to, int code) {
     return code;
 }
 
-int rename(const char *from, const char *to) {
-    if (!below(to)) return REAL(rename)(from, to);
-    pthread_mutex_lock(&lock);
-    int code = strikes() ? -1 : moved(from, to, REAL(rename)(from, to));
-    pthread_mutex_unlock(&lock);
-    return code;
-}
-
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
-    if (!below(to)) return REAL(renameat2)(from_folder, from, to_folder, to, flags);
+    char a[ROOM], b[ROOM];
+    const char *source = at(from_folder, from, a, sizeof a), *target = at(to_folder, to, b, sizeof b);
+    if (target == NULL) return REAL(renameat2)(from_folder, from, to_folder, to, flags);
+    if (old && flags != 0) return errno = EINVAL, -1;
     pthread_mutex_lock(&lock);
-    int code = strikes() ? -1 : moved(from, to, REAL(renameat2)(from_folder, from, to_folder, to, flags));
+    int code = strikes() ? -1 : moved(source ? source : from, target, REAL(renameat2)(from_folder, from, to_folder, to, flags));
     pthread_mutex_unlock(&lock);
     return code;
 }
 
-int mkdir(const char *path, mode_t mode) {
-    if (!below(path)) return REAL(mkdir)(path, mode);
+int renameat(int from_folder, const char *from, int to_folder, const char *to) { return renameat2(from_folder, from, to_folder, to, 0); }
+
+int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    char a[ROOM], b[ROOM];
+    const char *source = at(from_folder, from, a, sizeof a), *target = at(to_folder, to, b, sizeof b);
+    if (target == NULL) return REAL(linkat)(from_folder, from, to_folder, to, flags);
     pthread_mutex_lock(&lock);
-    int code = access(path, F_OK) == 0 ? (errno = EEXIST, -1) : strikes() ? -1 : REAL(mkdir)(path, mode);
-    if (code == 0) put("mkdir", 0, path, strlen(path), NULL, 0);
+    int code = strikes() ? -1 : REAL(linkat)(from_folder, from, to_folder, to, flags);
+    if (code == 0) put("link", 0, source ? source : from, strlen(source ? source : from), target, strlen(target));
     pthread_mutex_unlock(&lock);
     return code;
 }
 
-static int removed(const char *path, int code) {
-    if (code == 0) put("unlink", 0, path, strlen(path), NULL, 0);
-    return code;
-}
-
-int unlink(const char *path) {
-    if (!below(path)) return REAL(unlink)(path);
+int mkdirat(int folder, const char *name, mode_t mode) {
+    char path[ROOM];
+    struct stat information;
+    const char *whole = at(folder, name, path, sizeof path);
+    if (whole == NULL) return REAL(mkdirat)(folder, name, mode);
     pthread_mutex_lock(&lock);
-    int code = removed(path, REAL(unlink)(path));
+    int code = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0 ? (errno = EEXIST, -1) : strikes() ? -1 : REAL(mkdirat)(folder, name, mode);
+    if (code == 0) put("mkdir", 0, whole, strlen(whole), NULL, 0);
     pthread_mutex_unlock(&lock);
     return code;
 }
 
+int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
+
+/* Removing may fail without harm, so it is not struck; what it does is recorded. */
 int unlinkat(int folder, const char *name, int flags) {
-    char path[8192];
+    char path[ROOM];
     pthread_mutex_lock(&lock);
-    int inside = of(folder, path, sizeof path / 2) != NULL, code = REAL(unlinkat)(folder, name, flags);
-    if (inside) {
-        strcat(strcat(path, "/"), name);
-        removed(path, code);
-    }
+    const char *whole = at(folder, name, path, sizeof path);
+    int code = REAL(unlinkat)(folder, name, flags);
+    if (code == 0 && whole != NULL) put("unlink", 0, whole, strlen(whole), NULL, 0);
     pthread_mutex_unlock(&lock);
     return code;
 }
 
-int rmdir(const char *path) {
-    if (!below(path)) return REAL(rmdir)(path);
-    pthread_mutex_lock(&lock);
-    int code = removed(path, REAL(rmdir)(path));
-    pthread_mutex_unlock(&lock);
-    return code;
-}
+int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
+
+int rmdir(const char *path) { return unlinkat(AT_FDCWD, path, AT_REMOVEDIR); }

@@ -13,7 +13,7 @@ class Entry(NamedTuple):
     name: str
     inode: int
     path: str    # of the operation, "" where it has none
-    other: str   # the new name of a rename
+    other: str   # the new name of a rename or a link
     data: bytes
     at: int      # offset of a write, length of a truncation
 
@@ -27,7 +27,7 @@ def read_log(log):
             name, inode, first, second = line[:-1].split(" ")
             first, second = bytes.fromhex(first), bytes.fromhex(second)
             binary = name in ("write", "truncate")
-            found.append(Entry(name, int(inode), "" if binary else os.fsdecode(first), os.fsdecode(second) if name == "rename" else "", second,
+            found.append(Entry(name, int(inode), "" if binary else os.fsdecode(first), os.fsdecode(second) if name in ("rename", "link") else "", second,
                                int.from_bytes(first, "little") if binary else 0))
     return found
 
@@ -136,6 +136,10 @@ class Disk:
             target, new = self.parent(entry.other)
             target.set(new, folder.names[name], self.operations)
             folder.set(name, None, self.operations)
+        elif entry.name == "link":
+            folder, name = self.parent(entry.path)
+            target, new = self.parent(entry.other)
+            target.set(new, folder.names[name], self.operations)
         elif entry.name == "unlink":
             folder, name = self.parent(entry.path)
             folder.set(name, None, self.operations)

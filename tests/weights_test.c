@@ -546,10 +546,10 @@ Test(weights, convert_refuses_and_leaves_nothing_behind) {
     expect_error(samc_convert(path, path, SAMC_STORAGE_F16, &e), &e, SAMC_INVALID_ARGUMENT, "the same file");
     expect_error(samc_convert(path, link_path, SAMC_STORAGE_F16, &e), &e, SAMC_INVALID_ARGUMENT, "the same file");
     cr_assert_eq(unlink(link_path), 0);
-    /* A folder that is not there, one that is the output, devices, bad arguments, broken input. */
+    /* A folder that is not there, one that is the output, a device, bad arguments, broken input. */
     expect_error(samc_convert(path, "/nonexistent/x.safetensors", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "/nonexistent/x");
-    expect_error(samc_convert(path, folder, SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "not a regular file");
-    expect_error(samc_convert(path, "/dev/null", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "not a regular file");
+    expect_error(samc_convert(path, folder, SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "is a directory");
+    expect_error(samc_convert(path, "/dev/full", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "No space left"); /* written into, not replaced */
     expect_error(samc_convert(NULL, path, SAMC_STORAGE_KEEP, &e), &e, SAMC_INVALID_ARGUMENT, "no path");
     expect_error(samc_convert(path, link_path, (samc_storage)9, &e), &e, SAMC_INVALID_ARGUMENT, "storage");
     expect_error(samc_convert(DATA "plain.pth", link_path, SAMC_STORAGE_KEEP, &e), &e, SAMC_MISMATCH, "missing");
