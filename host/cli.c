@@ -20,7 +20,8 @@ static const char common_help[] =
     "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
     "  --precision NAME      auto, f32, f16 or bf16 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
     "  --threads N           1 to 256 (default: one for each processor)\n"
-    "  --device N            which GPU, from 0 (default: 0); samc auto also takes a list such as 0,1, or all\n"
+    "  --device NAME         cpu, or cuda for a GPU: cuda:N or N which one, from 0 (default: cuda:0 where there is one); samc auto\n"
+    "                        also takes a list such as 0,1, or all\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
     "  -h, --help            print this and exit\n"
@@ -72,13 +73,28 @@ void samc__cli_note(const samc__cli *cli, const char *format, ...) {
 samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error) {
     samc_model_info info;
     samc_machine machine;
-    samc_options options = cli->options;
-    if (cli->device_count > 0) options.device = cli->devices[0];
-    SAMC__TRY(samc_model_open(path, &options, model, error));
+    char slow[160];
+    SAMC__TRY(samc_model_open(path, &cli->options, model, error));
     samc_model_get_info(*model, &info);
     samc_get_machine(&machine);
     if (info.backend_note[0] != '\0' && (cli->asked_auto || machine.cuda_built)) samc__cli_note(cli, "%s", info.backend_note);
+    if (info.file_note[0] != '\0') samc__cli_note(cli, "%s: %s", path, info.file_note);
+    if (samc__cli_slow(&info, slow)) samc__cli_note(cli, "%s: %s", path, slow);
     return SAMC_OK;
+}
+
+double samc__cli_encode_seconds(const samc_model_info *info) {
+    /* What the encoder was seen to reach, rounded: f32 on one core of today's CPUs, the plain loops of `ref`, bf16 on a data centre's GPU. */
+    double rate = info->backend == SAMC_BACKEND_CUDA ? 100e12 : info->backend == SAMC_BACKEND_REF ? 1e9 * info->threads : 40e9 * info->threads;
+    return info->encode_flops / rate;
+}
+
+bool samc__cli_slow(const samc_model_info *info, char text[160]) {
+    double seconds = samc__cli_encode_seconds(info);
+    if (seconds < 60) return false;
+    snprintf(text, 160, "a large model for this machine: %.1f TFLOP, about %.*f minutes, to encode any image, however small",
+             info->encode_flops * 1e-12, seconds < 600, seconds / 60);
+    return true;
 }
 
 samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count, samc_error *error) {
@@ -122,8 +138,15 @@ static int index_of(const char *name, const char *const *names) {
     return -1;
 }
 
-/* "0", where `many` also "0,1" or "all". */
+/* PyTorch's names "cpu", "cuda", "cuda:1"; "1"; where several may be given also "0,1" or "all". */
 static bool parse_devices(samc__cli *cli, const char *text) {
+    cli->device_count = 0;
+    cli->place = strcmp(text, "cpu") == 0 ? SAMC__CLI_ON_CPU : strncmp(text, "cuda", 4) == 0 ? SAMC__CLI_ON_GPU : SAMC__CLI_ANY_DEVICE;
+    if (cli->place == SAMC__CLI_ON_CPU || strcmp(text, "cuda") == 0) return true;
+    if (cli->place == SAMC__CLI_ON_GPU) {
+        cli->device_count = 1;
+        return text[4] == ':' && samc__cli_integer(text + 5, 0, 9999, &cli->devices[0]);
+    }
     cli->device_count = -1;
     if (cli->many_devices && strcmp(text, "all") == 0) return true;
     for (cli->device_count = 0; cli->device_count < (cli->many_devices ? SAMC__CLI_DEVICES : 1);) {
@@ -153,6 +176,7 @@ static bool common_option(samc__cli *cli, int option) {
         return true;
     case SAMC__CLI_BACKEND:
         index = index_of(optarg, backends);
+        cli->asked_backend = true;
         cli->options.backend = (samc_backend)index;
         cli->asked_auto = index == SAMC_BACKEND_AUTO;
         if (index < 0) cli->exit_code = samc__cli_usage(cli, "--backend is auto, ref, cpu or cuda, not '%s'", optarg);
@@ -164,11 +188,11 @@ static bool common_option(samc__cli *cli, int option) {
         return index >= 0;
     case SAMC__CLI_THREADS:
         if (samc__cli_integer(optarg, 1, 256, &cli->options.threads)) return true;
-        cli->exit_code = samc__cli_usage(cli, "--threads is a number from 1 to 256, not '%s'", optarg);
+        cli->exit_code = samc__cli_usage(cli, "--threads is a whole number from 1 to 256, not '%s'", optarg);
         return false;
     case SAMC__CLI_DEVICE:
         if (parse_devices(cli, optarg)) return true;
-        cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "a list of GPUs such as 0,1 without repetition, or all" : "the number of one GPU", optarg);
+        cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "cpu, cuda, cuda:N or a list of GPUs such as 0,1 without repetition, or all" : "cpu, cuda, cuda:N or the number of one GPU", optarg);
         return false;
     case 'q':
         cli->quiet = true;
@@ -181,6 +205,22 @@ static bool common_option(samc__cli *cli, int option) {
         fputs(common_help, stdout);
         return false;
     }
+}
+
+/* --device cpu or cuda says the backend, in whichever order they come. False with the exit code set where --backend says another. */
+static bool settle_device(samc__cli *cli) {
+    const samc_backend asked = cli->asked_backend ? cli->options.backend : SAMC_BACKEND_AUTO;
+    if (cli->device_count > 0) cli->options.device = cli->devices[0];
+    cli->exit_code = SAMC__EXIT_OK;
+    if (cli->place == SAMC__CLI_ANY_DEVICE) return true;
+    bool on_cpu = cli->place == SAMC__CLI_ON_CPU;
+    if (asked != SAMC_BACKEND_AUTO && on_cpu == (asked == SAMC_BACKEND_CUDA)) {
+        cli->exit_code = samc__cli_usage(cli, "--device %s and --backend %s contradict each other", on_cpu ? "cpu" : "cuda",
+                                         asked == SAMC_BACKEND_CUDA ? "cuda" : asked == SAMC_BACKEND_CPU ? "cpu" : "ref");
+        return false;
+    }
+    if (asked == SAMC_BACKEND_AUTO) cli->options.backend = on_cpu ? SAMC_BACKEND_CPU : SAMC_BACKEND_CUDA;
+    return true;
 }
 
 /* The option as it was written, for messages; `before` is optind as it was. */
@@ -207,6 +247,7 @@ int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, c
             cli->exit_code = samc__cli_usage(cli, "%s needs an argument that is not empty", option_name(argv, before));
             return SAMC__CLI_STOP;
         }
+        if (option == -1 && !settle_device(cli)) return SAMC__CLI_STOP;
         bool common = option == 'q' || option == 'h' || (option > SAMC__CLI_STOP && option < SAMC__CLI_OWN);
         if (!common) return option;
         if (!common_option(cli, option)) return SAMC__CLI_STOP;

@@ -18,6 +18,8 @@ typedef struct samc__cli {
     samc_options options;
     const char *model;    /* --model, or NULL */
     bool quiet;
+    bool asked_backend;   /* --backend was given */
+    enum { SAMC__CLI_ANY_DEVICE, SAMC__CLI_ON_CPU, SAMC__CLI_ON_GPU } place; /* --device cpu, or cuda */
     bool asked_auto;      /* --backend auto was given, which the answer to is of interest */
     bool many_devices;    /* --device may be a list; set by the subcommand */
     int devices[SAMC__CLI_DEVICES], device_count; /* of --device; -1: all there are */
@@ -54,6 +56,12 @@ samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_mo
 samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count, samc_error *error);
 /* Notes what the session had to do differently, if anything. */
 void samc__cli_note_session(const samc__cli *cli, const samc_session *session);
+
+/* Seconds that encoding one image takes about, by an assumed rate of the backend and the threads: an order of magnitude, before the
+ * model has run. */
+double samc__cli_encode_seconds(const samc_model_info *info);
+/* "about 3 minutes ..." where that is more than a minute; false where it is not. */
+bool samc__cli_slow(const samc_model_info *info, char text[160]);
 
 /* A whole number in decimal within the bounds; nothing else. */
 bool samc__cli_integer(const char *text, int least, int most, int *value);

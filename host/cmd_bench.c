@@ -187,7 +187,7 @@ int samc__cmd_bench(int argc, char **argv) {
         if (option == OPTION_PREDICT && samc__gpu_named(r.predict = optarg) == NULL)
             return samc__cli_usage(&r.cli, "--predict is %s, not '%s'", samc__gpu_names(), optarg);
         if (option == OPTION_RUNS && !samc__cli_integer(optarg, 1, MOST_RUNS, &r.runs))
-            return samc__cli_usage(&r.cli, "--runs is a number from 1 to %d, not '%s'", MOST_RUNS, optarg);
+            return samc__cli_usage(&r.cli, "--runs is a whole number from 1 to %d, not '%s'", MOST_RUNS, optarg);
         if (option != OPTION_STAGE) continue;
         bool all = strcmp(optarg, "all") == 0;
         known = all;

@@ -12,8 +12,8 @@ static const char help[] =
     "preprocessing recipe in the metadata. Nothing in the checkpoint is executed. The output appears only\n"
     "when it is complete.\n"
     "\n"
-    "  CHECKPOINT            PyTorch .pth (zip container; a state dict, or one under \"model\" or\n"
-    "                        \"state_dict\"; prefixes \"module.\" and \"sam.\" are taken off), or safetensors\n"
+    "  CHECKPOINT            PyTorch .pth (zip container) or safetensors, with the names of segment_anything or\n"
+    "                        Hugging Face's SamModel, in any nesting of dictionaries and under any prefix\n"
     "  -o, --output FILE     the file to write; required\n"
     "      --dtype TYPE      f32, f16 or bf16 (default: as stored); 16 bits round to nearest even\n"
     "\n"
@@ -53,6 +53,7 @@ int samc__cmd_convert(int argc, char **argv) {
 
     samc_error error;
     if (samc_convert(input, output, storage, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    if (error.message[0] != '\0') samc__cli_note(&cli, "%s: %s", input, error.message);
     struct stat information;
     if (stat(output, &information) == 0) samc__cli_note(&cli, "%s: %.1f MB", output, (double)information.st_size / 1e6);
     return SAMC__EXIT_OK;

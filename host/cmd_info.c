@@ -35,6 +35,16 @@ static const char *backend_name(samc_backend backend) {
     return names[backend];
 }
 
+/* What the user should know of the model: of its file, of the backend, of its cost. */
+static json_t *notes_json(const samc_model_info *m) {
+    json_t *notes = json_array();
+    char slow[160];
+    if (m->file_note[0] != '\0') json_array_append_new(notes, samc__text_json(m->file_note));
+    if (m->backend_note[0] != '\0') json_array_append_new(notes, samc__text_json(m->backend_note));
+    if (samc__cli_slow(m, slow)) json_array_append_new(notes, json_string(slow));
+    return notes;
+}
+
 static int print_json(const facts *f) {
     const samc_model_info *m = &f->model;
     json_t *model = json_null();
@@ -54,6 +64,8 @@ static int print_json(const facts *f) {
         json_object_set_new(model, "backend", json_string(backend_name(m->backend)));
         json_object_set_new(model, "precision", json_string(precision_name(m->precision)));
         json_object_set_new(model, "threads", json_integer(m->threads));
+        json_object_set_new(model, "notes", notes_json(m));
+        json_object_set_new(model, "encode", json_pack("{s:f, s:f}", "flops", m->encode_flops, "seconds_about", samc__cli_encode_seconds(m)));
         json_object_set_new(model, "memory",
                             json_pack("{s:I, s:I, s:I, s:I}", "weight_bytes", (json_int_t)m->weight_bytes, "encode_bytes",
                                       (json_int_t)m->encode_bytes, "predict_bytes", (json_int_t)m->predict_bytes, "device_bytes", (json_int_t)m->device_bytes));
@@ -68,6 +80,7 @@ static int print_json(const facts *f) {
 
 static int print_text(const facts *f, const char *why_no_model) {
     const samc_model_info *m = &f->model;
+    char slow[160];
     printf("samc %s\n", samc_version());
     printf("backends        ref, cpu%s\n", f->machine.has_cuda ? ", cuda" : "");
     printf("cpu             %d processors, %s\n", f->machine.processors, f->machine.cpu);
@@ -80,6 +93,8 @@ static int print_text(const facts *f, const char *why_no_model) {
         if (m->name[0] != '\0') printf("  name          %s\n", m->name);
         if (m->licence[0] != '\0') printf("  licence       %s\n", m->licence);
         if (m->card[0] != '\0') printf("  card          %s\n", m->card);
+        if (m->file_note[0] != '\0') printf("  note          %s\n", m->file_note);
+        if (samc__cli_slow(m, slow)) printf("  note          %s\n", slow);
         printf("  hash          %s\n", f->hash);
         printf("  parameters    %.2f M, %s, file %.1f MB\n", (double)m->parameters / 1e6, m->dtype,
                (double)m->file_bytes / 1e6);
@@ -93,6 +108,7 @@ static int print_text(const facts *f, const char *why_no_model) {
                (double)m->mask_threshold);
         printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), precision_name(m->precision), m->threads);
         if (m->backend_note[0] != '\0') printf("                %s\n", m->backend_note);
+        printf("  encode        %.3g GFLOP for one image, about %.2g s here\n", m->encode_flops * 1e-9, samc__cli_encode_seconds(m));
         if (m->backend == SAMC_BACKEND_CUDA) printf("  GPU memory    weights %.1f MB, a session %.1f MB\n", (double)m->weight_bytes / 1e6, (double)m->device_bytes / 1e6);
         else printf("  memory        weights %.1f MB, to encode %.1f MB, to predict %.1f MB\n",
                     (double)m->weight_bytes / 1e6, (double)m->encode_bytes / 1e6, (double)m->predict_bytes / 1e6);

@@ -7,6 +7,7 @@
 #include "runtime/encoder.h"
 #include "runtime/pack.h"
 #include "runtime/threads.h"
+#include "runtime/workload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
         free(model->owned);
         model->owned = NULL;
     }
+    if (status == SAMC_OK) status = samc__encode_flops(&model->config, &model->encode_flops, error);
     if (status != SAMC_OK) {
         samc_model_close(model);
         return status;
@@ -126,7 +128,7 @@ static samc_status stored_type(void *context, const float **slot, const char *na
     (void)slot, (void)rank, (void)shape;
     struct { const samc__checkpoint *checkpoint; unsigned seen; } *types = context;
     const samc__tensor *tensor = samc__checkpoint_find(types->checkpoint, name);
-    if (tensor != NULL) types->seen |= 1u << tensor->dtype;
+    if (tensor != NULL) types->seen |= 1u << (tensor->dtype == SAMC__F64 ? SAMC__F32 : tensor->dtype); /* narrowed, and noted */
     return SAMC_OK;
 }
 
@@ -166,6 +168,8 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .threads = model->threads,
         .precision = model->precision == SAMC__F32 ? SAMC_PRECISION_F32 : model->precision == SAMC__F16 ? SAMC_PRECISION_F16 : SAMC_PRECISION_BF16,
         .backend_note = model->backend_note,
+        .file_note = samc__checkpoint_note(model->checkpoint),
+        .encode_flops = model->encode_flops,
         .weight_bytes = model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
         .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),

@@ -14,6 +14,7 @@ struct samc_model {
     void *owned;                  /* converted weights, or NULL */
     size_t owned_bytes;
     int64_t parameters;
+    double encode_flops; /* of one image */
     samc_backend backend;  /* REF, CPU or CUDA */
     samc__dtype precision; /* of activations and matrices of weights */
     char backend_note[300]; /* why AUTO did not take the GPU, or "" */

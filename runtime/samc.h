@@ -138,14 +138,16 @@ typedef struct samc_model_info {
     samc_backend backend;  /* the one in use */
     samc_precision precision;
     const char *backend_note;    /* why AUTO did not take the GPU, or "" */
+    const char *file_note;       /* what of the file was ignored, narrowed or chosen, in one line, or "" */
     int threads;
     size_t weight_bytes;         /* in memory; on the GPU with --backend cuda */
+    double encode_flops;         /* floating point operations to encode one image, whatever its size; 0 where unknown */
     size_t encode_bytes;         /* working memory to encode one image, beside the weights */
     size_t predict_bytes;        /* working memory for one batch of one-point prompts */
     size_t device_bytes;         /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
 } samc_model_info;
 
-/* Opens a model file: safetensors as written by samc_convert(), or a PyTorch .pth checkpoint. `options` may be NULL.
+/* Opens a model file: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped in. `options` may be NULL.
  * On failure *model is NULL and `error` (which may be NULL) says why. */
 SAMC_API samc_status samc_model_open(const char *path, const samc_options *options, samc_model **model, samc_error *error);
 SAMC_API void samc_model_close(samc_model *model); /* NULL is allowed */
@@ -155,7 +157,8 @@ SAMC_API void samc_model_get_info(const samc_model *model, samc_model_info *info
  * file of the same type. `hex` has room for 65 characters. */
 SAMC_API samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error);
 
-/* Writes the checkpoint `input` (.pth or safetensors) as safetensors with the metadata described in weights/FORMAT.md. */
+/* Writes the checkpoint `input` (.pth or safetensors) as safetensors with the metadata described in weights/FORMAT.md. On success
+ * error->message says what was ignored, narrowed or chosen, as samc_model_info's file_note, or is "". */
 SAMC_API samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error);
 
 /* ---- Sessions ---------------------------------------------------------------------------------------------------- */

@@ -228,6 +228,30 @@ static bool official(const char *name, samc__config *config) {
     return false;
 }
 
+static samc_status shapes_of(const samc__config *config, const char *name, samc__shapes **shapes, samc_error *error) {
+    *shapes = malloc(sizeof **shapes);
+    if (*shapes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for its shapes", name);
+    samc_status status = samc__rehearse_model(config, SAMC__BF16, &(*shapes)->model);
+    if (status == SAMC_OK) return SAMC_OK;
+    samc__shapes_close(*shapes);
+    *shapes = NULL;
+    return samc__fail(error, status, "%s: its tensors cannot be listed", name);
+}
+
+samc_status samc__encode_flops(const samc__config *config, double *flops, samc_error *error) {
+    samc__shapes *shapes = NULL;
+    samc_error full;
+    *flops = 0.0;
+    SAMC__TRY(shapes_of(config, "model", &shapes, error));
+    samc__workload *load = calloc(1, sizeof *load);
+    samc_status status = load ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to count operations");
+    if (load != NULL && samc__count_encode(shapes, 1, config->img_size, config->img_size, load, &full) == SAMC_OK)
+        for (int i = 0; i < load->rows; i++) *flops += (double)load->row[i].calls * load->row[i].flops;
+    free(load);
+    samc__shapes_close(shapes);
+    return status;
+}
+
 samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, samc_error *error) {
     samc__config config;
     if (!official(name_or_path, &config)) {
@@ -237,13 +261,7 @@ samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, s
         samc__checkpoint_close(checkpoint);
         SAMC__TRY(status);
     }
-    *shapes = malloc(sizeof **shapes);
-    if (*shapes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for its shapes", name_or_path);
-    samc_status status = samc__rehearse_model(&config, SAMC__BF16, &(*shapes)->model);
-    if (status == SAMC_OK) return SAMC_OK;
-    samc__shapes_close(*shapes);
-    *shapes = NULL;
-    return samc__fail(error, status, "%s: its tensors cannot be listed", name_or_path);
+    return shapes_of(&config, name_or_path, shapes, error);
 }
 
 void samc__shapes_close(samc__shapes *shapes) { free(shapes); }

@@ -34,6 +34,9 @@ void samc__shapes_close(samc__shapes *shapes);
 struct samc__config; /* weights/manifest.h */
 const struct samc__config *samc__shapes_config(const samc__shapes *shapes);
 
+/* Operations of the operators to encode one image, which its size has no say in; 0 for a model with more shapes than a workload has rows. */
+samc_status samc__encode_flops(const struct samc__config *config, double *flops, samc_error *error);
+
 /* Each adds to `load` (begin with {0}, or with a capability); activations are bf16. `images` is 1 to 64, prompts are of one point each. */
 samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load, samc_error *error);
 samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__workload *load, samc_error *error);

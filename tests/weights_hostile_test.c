@@ -173,7 +173,7 @@ Test(weights_hostile, safetensors_lies) {
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "tensor a overlaps"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "tensor a occurs twice"},
         {"{\"model.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]}}", SAMC_MISMATCH, "missing"},
-        {"{\"module.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"module.b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]},\"b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]}}", SAMC_FORMAT, "tensor b occurs twice"},
+        {"{\"module.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"module.image_encoder.b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]},\"module.image_encoder.b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]}}", SAMC_FORMAT, "tensor image_encoder.b occurs twice"},
         {"{\"__metadata__\":[],\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "__metadata__ is not an object"},
         {"{\"__metadata__\":{\"k\":1},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "metadata k is not a string"},
         {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "metadata k occurs twice"},

@@ -1,6 +1,7 @@
 /* Opens a checkpoint by its content, indexes its tensors by SAM's own names, and reads values from strided, unaligned views. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,62 +89,49 @@ samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const ch
     return SAMC_OK;
 }
 
-/* Length of the wrappers' prefix ("module.", "sam.model.") before one of SAM's three parts; -1 if this is no tensor of SAM. */
-static ptrdiff_t sam_prefix(const char *name) {
-    static const char *const parts[] = {"image_encoder.", "prompt_encoder.", "mask_decoder."};
-    static const char *const wrappers[] = {"module.", "sam.", "model.", "_orig_mod."};
-    const char *at = name;
-    for (;;) {
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            if (strncmp(at, parts[i], strlen(parts[i])) == 0) return at - name;
-        size_t step = 0;
-        for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers && step == 0; i++)
-            if (strncmp(at, wrappers[i], strlen(wrappers[i])) == 0) step = strlen(wrappers[i]);
-        if (step == 0) return -1;
-        at += step;
-    }
-}
-
-/* Removes the prefix that all of SAM's tensors share; where they differ nothing is removed and the manifest will say so. */
-static samc_status remove_prefix(samc__checkpoint *checkpoint, samc_error *error) {
-    ptrdiff_t length = -1;
-    const char *first = NULL;
-    for (size_t i = 0; i < checkpoint->count; i++) {
-        const char *name = checkpoint->tensors[i].name;
-        ptrdiff_t prefix = sam_prefix(name);
-        if (prefix < 0) continue;
-        if (first == NULL) {
-            first = name;
-            length = prefix;
-        } else if (prefix != length || strncmp(name, first, (size_t)length) != 0) {
-            return SAMC_OK;
-        }
-    }
-    if (length <= 0) return SAMC_OK;
-    char *prefix = strndup(first, (size_t)length); /* `first` changes below */
-    if (prefix == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
-    for (size_t i = 0; i < checkpoint->count; i++) {
-        char *name = (char *)checkpoint->tensors[i].name; /* allocated by samc__checkpoint_add() */
-        if (strncmp(name, prefix, (size_t)length) == 0) memmove(name, name + length, strlen(name + length) + 1);
-    }
-    free(prefix);
-    return SAMC_OK;
-}
-
 static int compare_names(const void *a, const void *b) {
     return strcmp(((const samc__tensor *)a)->name, ((const samc__tensor *)b)->name);
 }
 
+/* True where both tensors have the same values, as stored. */
+static bool same_values(const samc__tensor *a, const samc__tensor *b) {
+    enum { CHUNK = 512 };
+    uint8_t x[CHUNK * 8], y[CHUNK * 8];
+    if (a->dtype != b->dtype || a->dtype == SAMC__OTHER || a->rank != b->rank || a->data == NULL || b->data == NULL ||
+        memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) != 0)
+        return false;
+    const int64_t elements = samc__tensor_elements(a);
+    for (int64_t first = 0; first < elements; first += CHUNK) {
+        int64_t now = elements - first < CHUNK ? elements - first : CHUNK;
+        samc__tensor_copy_raw(a, first, now, x);
+        samc__tensor_copy_raw(b, first, now, y);
+        if (memcmp(x, y, (size_t)now * samc__dtype_size(a->dtype)) != 0) return false;
+    }
+    return true;
+}
+
 static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
-    SAMC__TRY(remove_prefix(checkpoint, error));
+    size_t left = 0, wide = 0;
     if (checkpoint->count > 1)
         qsort(checkpoint->tensors, checkpoint->count, sizeof *checkpoint->tensors, compare_names);
-    for (size_t i = 1; i < checkpoint->count; i++) {
-        const char *name = checkpoint->tensors[i].name;
-        if (strcmp(name, checkpoint->tensors[i - 1].name) == 0)
-            return samc__fail(error, SAMC_FORMAT, "%s: tensor %s occurs twice", checkpoint->label,
-                              samc__printable(name, strlen(name)).text);
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        const samc__tensor *tensor = &checkpoint->tensors[i], *before = left > 0 ? &checkpoint->tensors[left - 1] : NULL;
+        if (before != NULL && strcmp(tensor->name, before->name) == 0) {
+            /* Hugging Face's layout has one table under two names. */
+            if (!checkpoint->twice || !same_values(tensor, before))
+                return samc__fail(error, SAMC_FORMAT, "%s: tensor %s occurs twice", checkpoint->label,
+                                  samc__printable(tensor->name, strlen(tensor->name)).text);
+            free((char *)tensor->name);
+            checkpoint->tensors[i].name = NULL;
+            continue;
+        }
+        wide += tensor->dtype == SAMC__F64;
+        samc__tensor moved = *tensor;
+        if (left != i) checkpoint->tensors[i].name = NULL; /* owned once, should this end early */
+        checkpoint->tensors[left++] = moved;
     }
+    checkpoint->count = left;
+    if (wide > 0) samc__checkpoint_add_note(checkpoint, "%zu tensor%s of f64 narrowed to f32", wide, wide > 1 ? "s" : "");
     return SAMC_OK;
 }
 
@@ -260,6 +248,8 @@ void samc__checkpoint_close(samc__checkpoint *checkpoint) {
 
 /* ---- Asking -------------------------------------------------------------------------------------------------------- */
 
+const char *samc__checkpoint_note(const samc__checkpoint *checkpoint) { return checkpoint->note; }
+
 const char *samc__checkpoint_path(const samc__checkpoint *checkpoint) { return checkpoint->path; }
 
 size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint) { return checkpoint->size; }
@@ -329,14 +319,17 @@ void samc__tensor_copy_raw(const samc__tensor *tensor, int64_t first, int64_t co
 void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t count, float *out) {
     enum { CHUNK = 1024 };
     uint16_t halves[CHUNK];
+    double doubles[CHUNK];
     if (tensor->dtype == SAMC__F32) {
         samc__tensor_copy_raw(tensor, first, count, out);
         return;
     }
     while (count > 0) {
         int64_t now = count < CHUNK ? count : CHUNK;
-        samc__tensor_copy_raw(tensor, first, now, halves);
-        if (tensor->dtype == SAMC__F16) {
+        samc__tensor_copy_raw(tensor, first, now, tensor->dtype == SAMC__F64 ? (void *)doubles : halves);
+        if (tensor->dtype == SAMC__F64) {
+            for (int64_t i = 0; i < now; i++) out[i] = (float)doubles[i];
+        } else if (tensor->dtype == SAMC__F16) {
             for (int64_t i = 0; i < now; i++) out[i] = samc__f16_to_float(halves[i]);
         } else {
             for (int64_t i = 0; i < now; i++) out[i] = samc__bf16_to_float(halves[i]);
@@ -349,6 +342,19 @@ void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t co
 
 void samc__tensor_read_f32(const samc__tensor *tensor, float *values) {
     samc__tensor_copy_f32(tensor, 0, samc__tensor_elements(tensor), values);
+}
+
+bool samc__tensor_fits_f32(const samc__tensor *tensor) {
+    enum { CHUNK = 1024 };
+    double doubles[CHUNK];
+    const int64_t elements = tensor->dtype == SAMC__F64 ? samc__tensor_elements(tensor) : 0;
+    for (int64_t first = 0; first < elements; first += CHUNK) {
+        int64_t now = elements - first < CHUNK ? elements - first : CHUNK;
+        samc__tensor_copy_raw(tensor, first, now, doubles);
+        for (int64_t i = 0; i < now; i++)
+            if (isfinite(doubles[i]) && !isfinite((float)doubles[i])) return false;
+    }
+    return true;
 }
 
 const float *samc__tensor_direct_f32(const samc__tensor *tensor) {

@@ -7,6 +7,8 @@
 #ifndef SAMC_WEIGHTS_CHECKPOINT_H
 #define SAMC_WEIGHTS_CHECKPOINT_H
 
+#include <stdbool.h>
+
 #include "runtime/dtype.h"
 #include "runtime/status.h"
 
@@ -20,6 +22,7 @@ typedef struct samc__tensor {
     int64_t stride[SAMC__MAX_RANK]; /* in elements */
     const void *data;               /* first element, inside the mapping; may be unaligned. NULL for what is stored in a way that
                                        samc cannot read (sparse, quantised; SAMC__OTHER, rank 0): an error only where needed */
+    uint32_t source;                /* the reader's own number for it, while it reads */
 } samc__tensor;
 
 typedef struct samc__checkpoint samc__checkpoint;
@@ -32,12 +35,16 @@ size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint); /* size of th
 size_t samc__checkpoint_count(const samc__checkpoint *checkpoint);
 const samc__tensor *samc__checkpoint_at(const samc__checkpoint *checkpoint, size_t index);
 const samc__tensor *samc__checkpoint_find(const samc__checkpoint *checkpoint, const char *name); /* NULL if absent */
+/* What was chosen among several models, ignored or narrowed, in one line; "" where nothing was. */
+const char *samc__checkpoint_note(const samc__checkpoint *checkpoint);
 /* Metadata string of a safetensors file; NULL if absent, always NULL for a .pth. */
 const char *samc__checkpoint_metadata(const samc__checkpoint *checkpoint, const char *key);
 
 int64_t samc__tensor_elements(const samc__tensor *tensor);
-/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly. `values` holds samc__tensor_elements(). */
+/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly, f64 is rounded. `values` holds samc__tensor_elements(). */
 void samc__tensor_read_f32(const samc__tensor *tensor, float *values);
+/* False if a finite value is too large for a float; only f64 can hold one. */
+bool samc__tensor_fits_f32(const samc__tensor *tensor);
 /* The values in place if they are row-major, aligned f32 already; otherwise NULL. */
 const float *samc__tensor_direct_f32(const samc__tensor *tensor);
 

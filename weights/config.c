@@ -201,7 +201,7 @@ static void merge_windows(merge *m, samc__config *config) {
 static void read_buffer(const samc__checkpoint *checkpoint, const char *name, bool positive, float values[3]) {
     const samc__tensor *tensor = samc__checkpoint_find(checkpoint, name);
     float found[3];
-    if (tensor == NULL || tensor->dtype == SAMC__OTHER || samc__tensor_elements(tensor) != 3) return;
+    if (tensor == NULL || tensor->dtype == SAMC__OTHER || samc__tensor_elements(tensor) != 3 || !samc__tensor_fits_f32(tensor)) return;
     samc__tensor_read_f32(tensor, found);
     for (int i = 0; i < 3; i++)
         if (!isfinite(found[i]) || (positive && found[i] <= 0)) return;

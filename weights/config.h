@@ -27,8 +27,8 @@ typedef struct samc__report {
 } samc__report;
 void samc__report_add(samc__report *report, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* SAMC_OK for an empty report. */
-samc_status samc__report_finish(samc__report *report, const char *label, samc_error *error);
+/* SAMC_OK for an empty report. A checkpoint of another architecture is named as that instead. */
+samc_status samc__report_finish(samc__report *report, const samc__checkpoint *checkpoint, samc_error *error);
 
 /* "[192, 3, 16, 16]" */
 samc__text samc__shape_text(int rank, const int64_t *shape);

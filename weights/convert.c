@@ -15,12 +15,14 @@ enum { CHUNK = 1024 }; /* floats on the stack */
 typedef struct conversion {
     const samc__checkpoint *checkpoint;
     samc_storage storage;
+    samc_error *error;
     samc__output_tensor *outputs; /* [capacity], the first `count` filled */
     const samc__tensor **inputs;  /* [capacity] */
     size_t count, capacity;
 } conversion;
 
 static samc__dtype target_type(samc_storage storage, samc__dtype dtype) {
+    if (dtype == SAMC__F64) dtype = SAMC__F32; /* as it is used */
     return storage == SAMC_STORAGE_F32    ? SAMC__F32
            : storage == SAMC_STORAGE_F16  ? SAMC__F16
            : storage == SAMC_STORAGE_BF16 ? SAMC__BF16
@@ -32,6 +34,8 @@ static samc_status add_output(void *context, const float **slot, const char *nam
     conversion *c = context;
     (void)slot;
     const samc__tensor *input = samc__checkpoint_find(c->checkpoint, name);
+    if (!samc__tensor_fits_f32(input))
+        return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32", c->checkpoint->label, name);
     samc__output_tensor *output = &c->outputs[c->count];
     c->inputs[c->count++] = input;
     output->name = input->name;
@@ -134,15 +138,15 @@ static samc_status convert(const samc__checkpoint *checkpoint, const char *outpu
     samc__weights scratch;
     SAMC__TRY(samc__config_infer(checkpoint, &config, error));
     SAMC__TRY(samc__manifest_check(&config, checkpoint, error));
-    conversion c = {.checkpoint = checkpoint, .storage = storage, .capacity = samc__checkpoint_count(checkpoint)};
+    conversion c = {.checkpoint = checkpoint, .storage = storage, .error = error, .capacity = samc__checkpoint_count(checkpoint)};
     c.outputs = calloc(c.capacity, sizeof *c.outputs);
     c.inputs = calloc(c.capacity, sizeof *c.inputs);
     samc_status status;
     if (c.outputs == NULL || c.inputs == NULL) {
         status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
     } else {
-        (void)samc__manifest_visit(&config, &scratch, add_output, &c);
-        status = write_output(&c, &config, output, error);
+        status = samc__manifest_visit(&config, &scratch, add_output, &c);
+        if (status == SAMC_OK) status = write_output(&c, &config, output, error);
     }
     free(c.outputs);
     free(c.inputs);
@@ -157,6 +161,7 @@ samc_status samc_convert(const char *input, const char *output, samc_storage sto
     samc__checkpoint *checkpoint = NULL;
     SAMC__TRY(samc__checkpoint_open(input, &checkpoint, error));
     samc_status status = convert(checkpoint, output, storage, error);
+    if (status == SAMC_OK && error != NULL) snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     samc__checkpoint_close(checkpoint);
     return status;
 }

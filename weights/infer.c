@@ -43,11 +43,14 @@ void samc__report_add(samc__report *report, const char *kind, const char *format
     report->kind = kind;
 }
 
-samc_status samc__report_finish(samc__report *report, const char *label, samc_error *error) {
+samc_status samc__report_finish(samc__report *report, const samc__checkpoint *checkpoint, samc_error *error) {
     if (report->count == 0) return SAMC_OK;
+    if (checkpoint->architecture != NULL)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: weights of %s (tensor %s); samc runs SAM's own architecture only", checkpoint->label,
+                          checkpoint->architecture, checkpoint->characteristic.text);
     char more[48] = "";
     if (report->left_out > 0) snprintf(more, sizeof more, " ... and %zu more", report->left_out);
-    return samc__fail(error, SAMC_MISMATCH, "%s: not a complete SAM model: %s%s", label, report->text, more);
+    return samc__fail(error, SAMC_MISMATCH, "%s: not a complete SAM model: %s%s", checkpoint->label, report->text, more);
 }
 
 /* ---- Shapes -------------------------------------------------------------------------------------------------------- */
@@ -171,7 +174,7 @@ static samc_status infer(const samc__checkpoint *checkpoint, samc__json json, sa
     const samc__tensor *cross =
         key_tensor(c, "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight", 2, &report);
     const samc__tensor *iou = key_tensor(c, "mask_decoder.iou_prediction_head.layers.0.weight", 2, &report);
-    SAMC__TRY(samc__report_finish(&report, checkpoint->label, error));
+    SAMC__TRY(samc__report_finish(&report, checkpoint, error));
 
     config->embed_dim = side(patch, 0);
     config->patch_size = side(patch, 2);

@@ -183,7 +183,7 @@ static samc_status check_tensor(void *context, const float **slot, const char *n
     c->used[found - samc__checkpoint_at(c->checkpoint, 0)] = true;
     if (c->pass == 0) return SAMC_OK;
     if (found->dtype == SAMC__OTHER) {
-        samc__report_add(c->report, "not stored as f32, f16 or bf16:", "%s", name);
+        samc__report_add(c->report, "not stored as f32, f16, bf16 or f64:", "%s", name);
     } else if (found->rank != rank || memcmp(found->shape, shape, (size_t)rank * sizeof *shape) != 0) {
         samc__report_add(c->report, "misshapen", "%s %s instead of %s", name,
                          samc__shape_text(found->rank, found->shape).text, samc__shape_text(rank, shape).text);
@@ -212,7 +212,7 @@ samc_status samc__manifest_check(const samc__config *config, const samc__checkpo
             samc__report_add(&report, "unexpected", "%s", samc__printable(extra->name, strlen(extra->name)).text);
     }
     free(c.used);
-    SAMC__TRY(samc__report_finish(&report, checkpoint->label, error));
+    SAMC__TRY(samc__report_finish(&report, checkpoint, error));
     /* Views may share bytes (strides of 0, one storage for all): such a file could unfold into any amount of memory. */
     if ((uint64_t)c.elements > checkpoint->size / 2)
         return samc__fail(error, SAMC_MISMATCH, "%s: the file has %zu bytes, too few for the %lld values of its tensors",
@@ -227,6 +227,7 @@ enum { ALIGNMENT = 64 }; /* of each converted tensor, for the widest vector load
 typedef struct load {
     const samc__checkpoint *checkpoint;
     float *block; /* NULL in the first pass, which only measures */
+    samc_error *error;
     size_t used;  /* floats */
 } load;
 
@@ -237,6 +238,8 @@ static samc_status load_tensor(void *context, const float **slot, const char *na
     const samc__tensor *found = samc__checkpoint_find(l->checkpoint, name);
     *slot = samc__tensor_direct_f32(found);
     if (*slot != NULL) return SAMC_OK;
+    if (l->block == NULL && !samc__tensor_fits_f32(found))
+        return samc__fail(l->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32", l->checkpoint->label, name);
     if (l->block != NULL) {
         samc__tensor_read_f32(found, l->block + l->used);
         *slot = l->block + l->used;
@@ -252,7 +255,7 @@ static void share_biases(const samc__config *config, samc__weights *weights) {
 
 samc_status samc__weights_load(const samc__config *config, const samc__checkpoint *checkpoint, samc__weights *weights,
                                void **owned, size_t *owned_bytes, samc_error *error) {
-    load l = {.checkpoint = checkpoint};
+    load l = {.checkpoint = checkpoint, .error = error};
     *owned = NULL;
     *owned_bytes = 0;
     memset(weights, 0, sizeof *weights);
@@ -285,7 +288,8 @@ static samc_status hash_tensor(void *context, const float **slot, const char *na
     hash *h = context;
     (void)slot;
     const samc__tensor *found = samc__checkpoint_find(h->checkpoint, name);
-    const char *type = samc__dtype_name(found->dtype);
+    const bool wide = found->dtype == SAMC__F64; /* counts as the f32 that it becomes */
+    const char *type = samc__dtype_name(wide ? SAMC__F32 : found->dtype);
     const int64_t sides = rank, elements = samc__tensor_elements(found);
     /* Each part is delimited, so that no two models have the same bytes: name NUL type NUL rank sides values. */
     int ok = EVP_DigestUpdate(h->digest, name, strlen(name) + 1) && EVP_DigestUpdate(h->digest, type, strlen(type) + 1) &&
@@ -293,8 +297,9 @@ static samc_status hash_tensor(void *context, const float **slot, const char *na
              EVP_DigestUpdate(h->digest, shape, (size_t)rank * sizeof *shape);
     for (int64_t first = 0; first < elements && ok; first += CHUNK) {
         int64_t now = elements - first < CHUNK ? elements - first : CHUNK;
-        samc__tensor_copy_raw(found, first, now, h->buffer);
-        ok = EVP_DigestUpdate(h->digest, h->buffer, (size_t)now * samc__dtype_size(found->dtype));
+        if (wide) samc__tensor_copy_f32(found, first, now, (float *)(void *)h->buffer);
+        else samc__tensor_copy_raw(found, first, now, h->buffer);
+        ok = EVP_DigestUpdate(h->digest, h->buffer, (size_t)now * (wide ? sizeof(float) : samc__dtype_size(found->dtype)));
     }
     return ok ? SAMC_OK : SAMC_OUT_OF_MEMORY;
 }

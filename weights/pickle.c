@@ -410,16 +410,3 @@ int samc__pickle_items(const samc__pickle *pickle, uint32_t object, uint32_t *it
     }
     return count;
 }
-
-bool samc__pickle_lookup(const samc__pickle *pickle, uint32_t object, const char *key, uint32_t *value) {
-    const samc__pickle_object *o = &pickle->objects[object];
-    bool found = false;
-    if (o->kind != SAMC__PICKLE_DICT) return false;
-    /* Pairs are only ever added whole, so every key has a next cell. */
-    for (uint32_t cell = o->first; cell != 0; cell = pickle->cells[pickle->cells[cell].next].next) {
-        if (!samc__pickle_string_equals(pickle, pickle->cells[cell].object, key)) continue;
-        *value = pickle->cells[pickle->cells[cell].next].object;
-        found = true;
-    }
-    return found;
-}

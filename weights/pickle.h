@@ -61,7 +61,5 @@ bool samc__pickle_string_equals(const samc__pickle *pickle, uint32_t object, con
 bool samc__pickle_global_equals(const samc__pickle *pickle, uint32_t object, const char *module, const char *name);
 /* The elements of a tuple or list, at most `limit` of them; returns how many there are, limit + 1 if more. */
 int samc__pickle_items(const samc__pickle *pickle, uint32_t object, uint32_t *items, int limit);
-/* The value under a string key of a dict (the last one set, as in Python); false if absent. */
-bool samc__pickle_lookup(const samc__pickle *pickle, uint32_t object, const char *key, uint32_t *value);
 
 #endif

@@ -30,7 +30,7 @@ typedef struct element_type {
 
 static const element_type element_types[] = {
     {"FloatStorage", "float32", 4, SAMC__F32},          {"HalfStorage", "float16", 2, SAMC__F16},
-    {"BFloat16Storage", "bfloat16", 2, SAMC__BF16},     {"DoubleStorage", "float64", 8, SAMC__OTHER},
+    {"BFloat16Storage", "bfloat16", 2, SAMC__BF16},     {"DoubleStorage", "float64", 8, SAMC__F64},
     {"LongStorage", "int64", 8, SAMC__OTHER},           {"IntStorage", "int32", 4, SAMC__OTHER},
     {"ShortStorage", "int16", 2, SAMC__OTHER},          {"CharStorage", "int8", 1, SAMC__OTHER},
     {"ByteStorage", "uint8", 1, SAMC__OTHER},           {"BoolStorage", "bool", 1, SAMC__OTHER},
@@ -176,78 +176,89 @@ static samc_status read_tensor(const reader *r, const samc__text *name, uint32_t
     return SAMC_OK;
 }
 
-/* ---- The state dictionary ------------------------------------------------------------------------------------------ */
+/* ---- The dictionaries ---------------------------------------------------------------------------------------------- */
 
-/* How well an object would do as a state dictionary: 0 no tensor in it, 1 some tensor, 2 a tensor of SAM. */
-static int rate(const reader *r, uint32_t object) {
-    const samc__pickle *p = &r->pickle;
-    static const char *const parts[] = {"image_encoder.", "prompt_encoder.", "mask_decoder."};
-    int best = 0;
-    if (samc__pickle_is(p, object) != SAMC__PICKLE_DICT) return 0;
-    for (uint32_t cell = p->objects[object].first; cell != 0;) {
-        const samc__pickle_object *key = &p->objects[p->cells[cell].object];
-        uint32_t value_cell = p->cells[cell].next;
-        cell = p->cells[value_cell].next;
-        if (key->kind != SAMC__PICKLE_STRING || key->length > SAMC__MAX_NAME || !is_tensor(r, p->cells[value_cell].object)) continue;
-        best = 1;
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            if (memmem(p->bytes + key->offset, key->length, parts[i], strlen(parts[i])) != NULL) return 2;
-    }
-    return best;
+/* Bounds of the walk through nested dictionaries: far above what training scripts write, and an object of the pickle may be reached
+ * over many paths. */
+enum { MAX_DEPTH = 8, MAX_KEYS = 1 << 20 };
+
+/* A walk from the root down: tensors are added under the keys that lead to them, with dots between. */
+typedef struct walk {
+    char path[SAMC__MAX_NAME + 1]; /* of the dictionary that is being read, with a dot at its end; "" for the root */
+    size_t length;
+    size_t keys; /* seen so far, in all dictionaries */
+} walk;
+
+/* The path and the key have SAMC__MAX_NAME characters at most. */
+static samc_status add_tensor(reader *r, const walk *w, const char *key, size_t length, uint32_t value) {
+    char name[SAMC__MAX_NAME];
+    memcpy(name, w->path, w->length);
+    memcpy(name + w->length, key, length);
+    const samc__text shown = samc__printable(name, w->length + length);
+    if (memchr(key, '\0', length) != NULL) return tensor_error(r, &shown, "a zero byte in its name");
+    /* A call that makes no tensor samc knows stays without data: an error only if the model needs it. What is wrong with a tensor is
+     * asked again once the model is known, and does not matter outside it. */
+    samc__tensor tensor = {.dtype = SAMC__OTHER, .source = value};
+    const reader quiet = {.checkpoint = r->checkpoint, .zip = r->zip, .pickle = r->pickle, .folder = r->folder, .folder_length = r->folder_length};
+    if (is_tensor(r, value) && read_tensor(&quiet, &shown, value, &tensor) != SAMC_OK) tensor = (samc__tensor){.dtype = SAMC__OTHER, .source = value};
+    return samc__checkpoint_add(r->checkpoint, name, w->length + length, &tensor, r->error);
 }
 
-static bool find_state(const reader *r, uint32_t *state) {
-    static const char *const wrappers[] = {"model", "state_dict", "model_state_dict", "sam", "module", "net"};
-    enum { WRAPPERS = sizeof wrappers / sizeof *wrappers };
-    uint32_t candidates[1 + WRAPPERS + WRAPPERS * WRAPPERS];
-    int count = 0, best = 0;
-    candidates[count++] = r->pickle.root;
-    for (int parent = 0, level = 0; level < 2; level++) {
-        int end = count;
-        for (; parent < end; parent++)
-            for (int i = 0; i < WRAPPERS; i++)
-                if (samc__pickle_lookup(&r->pickle, candidates[parent], wrappers[i], &candidates[count])) count++;
-    }
-    for (int i = 0; i < count && best < 2; i++) {
-        int rating = rate(r, candidates[i]);
-        if (rating > best) {
-            best = rating;
-            *state = candidates[i];
-        }
-    }
-    return best > 0;
-}
-
-static samc_status add_tensors(reader *r, uint32_t state) {
+static samc_status walk_dictionary(reader *r, walk *w, uint32_t dictionary, int depth) {
     const samc__pickle *p = &r->pickle;
-    for (uint32_t cell = p->objects[state].first; cell != 0;) {
+    const size_t own = w->length;
+    for (uint32_t cell = p->objects[dictionary].first; cell != 0;) {
         const samc__pickle_object *key = &p->objects[p->cells[cell].object];
         uint32_t value_cell = p->cells[cell].next, value = p->cells[value_cell].object;
         cell = p->cells[value_cell].next;
-        if (key->kind != SAMC__PICKLE_STRING || samc__pickle_is(p, value) != SAMC__PICKLE_CALL) continue;
+        if (++w->keys > MAX_KEYS)
+            return samc__fail(r->error, SAMC_UNSUPPORTED, "%s: more than %d keys in nested dictionaries; save the model's state_dict() alone",
+                              r->checkpoint->label, MAX_KEYS);
+        if (key->kind != SAMC__PICKLE_STRING || key->length > SAMC__MAX_NAME - own) continue; /* no name of the model's */
         const char *text = (const char *)p->bytes + key->offset;
-        const samc__text name = samc__printable(text, key->length);
-        if (memchr(text, '\0', key->length) != NULL) return tensor_error(r, &name, "a zero byte in its name");
-        /* A call that makes no tensor samc knows stays without data: an error only if the model needs it. */
-        samc__tensor tensor = {.dtype = SAMC__OTHER};
-        if (is_tensor(r, value)) SAMC__TRY(read_tensor(r, &name, value, &tensor));
-        SAMC__TRY(samc__checkpoint_add(r->checkpoint, text, key->length, &tensor, r->error));
+        if (samc__pickle_is(p, value) == SAMC__PICKLE_CALL) {
+            SAMC__TRY(add_tensor(r, w, text, key->length, value));
+        } else if (samc__pickle_is(p, value) == SAMC__PICKLE_DICT && depth < MAX_DEPTH && key->length < SAMC__MAX_NAME - own &&
+                   memchr(text, '\0', key->length) == NULL) {
+            memcpy(w->path + own, text, key->length);
+            w->path[own + key->length] = '.';
+            w->length = own + key->length + 1;
+            SAMC__TRY(walk_dictionary(r, w, value, depth + 1));
+            w->length = own;
+        }
+    }
+    return SAMC_OK;
+}
+
+/* Asks again for every tensor of the model that could not be read, this time for the reason. */
+static samc_status require_tensors(const reader *r) {
+    for (size_t i = 0; i < r->checkpoint->count; i++) {
+        samc__tensor *tensor = &r->checkpoint->tensors[i];
+        if (tensor->data != NULL || !is_tensor(r, tensor->source)) continue;
+        const samc__text shown = samc__printable(tensor->name, strlen(tensor->name));
+        SAMC__TRY(read_tensor(r, &shown, tensor->source, tensor));
     }
     return SAMC_OK;
 }
 
 static samc_status read_pickle(reader *r, const samc__zip_entry *entry) {
     const uint8_t *bytes;
-    uint32_t state;
     SAMC__TRY(samc__zip_data(&r->zip, entry, &bytes, r->error));
     SAMC__TRY(samc__pickle_parse(bytes, (size_t)entry->size, r->checkpoint->label, &r->pickle, r->error));
-    if (!find_state(r, &state)) {
-        bool object = samc__pickle_is(&r->pickle, r->pickle.root) != SAMC__PICKLE_DICT;
-        return samc__fail(r->error, SAMC_FORMAT, "%s: holds %s; save the model's state_dict(), or a dictionary with it "
-                          "under \"model\" or \"state_dict\"", r->checkpoint->label,
-                          object ? "a Python object instead of tensors by name" : "no tensors by name");
+    const bool dictionary = samc__pickle_is(&r->pickle, r->pickle.root) == SAMC__PICKLE_DICT;
+    walk w = {.length = 0};
+    if (dictionary) SAMC__TRY(walk_dictionary(r, &w, r->pickle.root, 0));
+    bool any = false;
+    for (size_t i = 0; i < r->checkpoint->count && !any; i++) any = is_tensor(r, r->checkpoint->tensors[i].source);
+    if (!any) {
+        /* What YOLO's and FastSAM's files hold is an object of their own program. */
+        bool ultralytics = memmem(bytes, (size_t)entry->size, "ultralytics", strlen("ultralytics")) != NULL;
+        return samc__fail(r->error, SAMC_FORMAT, "%s: holds %s%s; save the model's state_dict(), alone or in a dictionary",
+                          r->checkpoint->label, dictionary ? "no tensors by name" : "a Python object instead of tensors by name",
+                          ultralytics ? " but a model of Ultralytics (YOLO or FastSAM), another architecture" : "");
     }
-    return add_tensors(r, state);
+    SAMC__TRY(samc__checkpoint_select(r->checkpoint, r->error));
+    return require_tensors(r);
 }
 
 /* ---- The archive --------------------------------------------------------------------------------------------------- */

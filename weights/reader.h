@@ -1,7 +1,7 @@
 /* The inside of a checkpoint: what the safetensors and .pth readers fill and checkpoint.c finishes.
  *
  * A reader gets the bytes of the file and adds tensors and metadata; it allocates only in proportion to bytes that are really
- * there. Afterwards checkpoint.c removes prefixes, sorts by name and refuses duplicates.
+ * there. Then it calls samc__checkpoint_select(); afterwards checkpoint.c sorts by name and refuses duplicates.
  */
 #ifndef SAMC_WEIGHTS_READER_H
 #define SAMC_WEIGHTS_READER_H
@@ -17,6 +17,12 @@ typedef struct samc__metadata {
     char *key, *value;
 } samc__metadata;
 
+/* Bytes from a file made fit for a one-line message: at most 90 characters, anything but plain ASCII replaced. */
+typedef struct samc__text {
+    char text[96];
+} samc__text;
+samc__text samc__printable(const char *bytes, size_t length);
+
 struct samc__checkpoint {
     char *path;
     const char *label;    /* the last part of `path`, short enough for every message */
@@ -27,6 +33,10 @@ struct samc__checkpoint {
     size_t count, capacity;
     samc__metadata *metadata;
     size_t metadata_count, metadata_capacity;
+    char note[640];             /* what was chosen, ignored or narrowed, in one line; "" where nothing was */
+    const char *architecture;   /* other than SAM's, by its characteristic tensor; NULL where there is none */
+    samc__text characteristic;  /* that tensor's name */
+    bool twice;                 /* one tensor may stand under two names that became the same, as in Hugging Face's layout */
 };
 
 /* Opens bytes that the caller keeps alive, for tests and fuzzers: an exact heap block lets AddressSanitizer see one byte too many. */
@@ -42,16 +52,19 @@ samc_status samc__checkpoint_add(samc__checkpoint *checkpoint, const char *name,
 samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const char *key, const char *value,
                                           samc_error *error);
 
-/* Bytes from a file made fit for a one-line message: at most 90 characters, anything but plain ASCII replaced. */
-typedef struct samc__text {
-    char text[96];
-} samc__text;
-samc__text samc__printable(const char *bytes, size_t length);
+/* Finds the model among the tensors: a prefix shared by SAM's three parts. Removes the prefix, drops what lies outside and notes it, gives
+ * names of Hugging Face's layout their original form. A file without any of the parts is left as it is. */
+samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *error);
+/* The steps of it that know names: layouts.c. */
+samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error);
+void samc__find_architecture(samc__checkpoint *checkpoint);
+/* Appends to the note, behind a semicolon where there is something already. */
+void samc__checkpoint_add_note(samc__checkpoint *checkpoint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Multiplies the shape up; false if the product or its size in bytes would not fit an int64_t. */
 bool samc__shape_elements(int rank, const int64_t *shape, int64_t *elements);
 
-/* Copies elements [first, first + count) of the row-major order as stored (4 or 2 bytes each) to `out`. */
+/* Copies elements [first, first + count) of the row-major order as stored (8, 4 or 2 bytes each) to `out`. */
 void samc__tensor_copy_raw(const samc__tensor *tensor, int64_t first, int64_t count, void *out);
 /* The same as floats. */
 void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t count, float *out);

@@ -1,0 +1,168 @@
+/* Names that other programs give to tensors: Hugging Face's layout of SAM, which becomes SAM's own, and models of other architectures,
+ * which are refused by their name. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weights/reader.h"
+
+/* ---- Hugging Face's SamModel --------------------------------------------------------------------------------------- */
+
+/* Beginnings of names, `#` a number that is carried over; what follows stays. The first that fits counts. */
+static const char *const renamed[][2] = {
+    {"vision_encoder.patch_embed.projection.", "image_encoder.patch_embed.proj."},
+    {"vision_encoder.layers.#.layer_norm1.", "image_encoder.blocks.#.norm1."},
+    {"vision_encoder.layers.#.layer_norm2.", "image_encoder.blocks.#.norm2."},
+    {"vision_encoder.layers.#.", "image_encoder.blocks.#."},
+    {"vision_encoder.neck.conv1.", "image_encoder.neck.0."},
+    {"vision_encoder.neck.layer_norm1.", "image_encoder.neck.1."},
+    {"vision_encoder.neck.conv2.", "image_encoder.neck.2."},
+    {"vision_encoder.neck.layer_norm2.", "image_encoder.neck.3."},
+    {"vision_encoder.", "image_encoder."},
+    {"shared_image_embedding.positional_embedding", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"},
+    {"prompt_encoder.shared_embedding.positional_embedding", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"},
+    {"prompt_encoder.point_embed.#.", "prompt_encoder.point_embeddings.#."},
+    {"prompt_encoder.mask_embed.conv1.", "prompt_encoder.mask_downscaling.0."},
+    {"prompt_encoder.mask_embed.layer_norm1.", "prompt_encoder.mask_downscaling.1."},
+    {"prompt_encoder.mask_embed.conv2.", "prompt_encoder.mask_downscaling.3."},
+    {"prompt_encoder.mask_embed.layer_norm2.", "prompt_encoder.mask_downscaling.4."},
+    {"prompt_encoder.mask_embed.conv3.", "prompt_encoder.mask_downscaling.6."},
+    {"mask_decoder.transformer.layers.#.layer_norm1.", "mask_decoder.transformer.layers.#.norm1."},
+    {"mask_decoder.transformer.layers.#.layer_norm2.", "mask_decoder.transformer.layers.#.norm2."},
+    {"mask_decoder.transformer.layers.#.layer_norm3.", "mask_decoder.transformer.layers.#.norm3."},
+    {"mask_decoder.transformer.layers.#.layer_norm4.", "mask_decoder.transformer.layers.#.norm4."},
+    {"mask_decoder.transformer.layer_norm_final_attn.", "mask_decoder.transformer.norm_final_attn."},
+    {"mask_decoder.upscale_conv1.", "mask_decoder.output_upscaling.0."},
+    {"mask_decoder.upscale_layer_norm.", "mask_decoder.output_upscaling.1."},
+    {"mask_decoder.upscale_conv2.", "mask_decoder.output_upscaling.3."},
+};
+
+/* The MLPs name their first and last layer by words and count from 0 between them; which number the last one has is known only when all
+ * names have been seen. */
+static const char iou_head[] = "mask_decoder.iou_prediction_head.", hyper[] = "mask_decoder.output_hypernetworks_mlps.";
+enum { IOU_HEAD, HYPER };
+
+/* The digits at `at`, behind which a dot stands; 0 if there are none, or too many for a number of layers. */
+static size_t number_at(const char *at, int *value) {
+    size_t length = strspn(at, "0123456789");
+    if (length == 0 || length > 4 || at[length] != '.') return 0;
+    *value = atoi(at);
+    return length;
+}
+
+/* What follows the name of an MLP, "proj_in.weight", and which MLP it is; NULL for other names. */
+static const char *mlp_layer(const char *name, int *which) {
+    int number;
+    *which = strncmp(name, iou_head, strlen(iou_head)) == 0 ? IOU_HEAD : HYPER;
+    if (*which == IOU_HEAD) return name + strlen(iou_head);
+    if (strncmp(name, hyper, strlen(hyper)) != 0) return NULL;
+    size_t digits = number_at(name + strlen(hyper), &number);
+    return digits > 0 ? name + strlen(hyper) + digits + 1 : NULL;
+}
+
+/* The number of the last layer of each kind of MLP: one more than of those between the first and it, 1 without any. */
+static void find_last(const samc__checkpoint *c, int last[2]) {
+    last[IOU_HEAD] = last[HYPER] = 1;
+    for (size_t i = 0; i < c->count; i++) {
+        int which, number;
+        const char *layer = mlp_layer(c->tensors[i].name, &which);
+        if (layer == NULL || strncmp(layer, "layers.", 7) != 0 || number_at(layer + 7, &number) == 0) continue;
+        if (number + 2 > last[which]) last[which] = number + 2;
+    }
+}
+
+/* Writes SAM's name for Hugging Face's into `to`; a name that is none of theirs stays, and is reported as unexpected later. */
+static void translate(const int last[2], const char *name, char to[2 * SAMC__MAX_NAME]) {
+    enum { ROOM = 2 * SAMC__MAX_NAME };
+    int which, number;
+    const char *layer = mlp_layer(name, &which);
+    if (layer != NULL) {
+        static const char in[] = "proj_in.", out[] = "proj_out.";
+        int base = (int)(layer - name);
+        if (strncmp(layer, in, strlen(in)) == 0) {
+            snprintf(to, ROOM, "%.*slayers.0.%s", base, name, layer + strlen(in));
+        } else if (strncmp(layer, out, strlen(out)) == 0) {
+            snprintf(to, ROOM, "%.*slayers.%d.%s", base, name, last[which], layer + strlen(out));
+        } else if (strncmp(layer, "layers.", 7) == 0 && number_at(layer + 7, &number) > 0) {
+            snprintf(to, ROOM, "%.*slayers.%d%s", base, name, number + 1, strchr(layer + 7, '.'));
+        } else {
+            snprintf(to, ROOM, "%s", name);
+        }
+        return;
+    }
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
+        const char *from = renamed[i][0], *into = renamed[i][1], *hash = strchr(from, '#');
+        size_t head = hash ? (size_t)(hash - from) : strlen(from), digits = 0;
+        if (strncmp(name, from, head) != 0) continue;
+        const char *rest = name + head;
+        if (hash == NULL) {
+            snprintf(to, ROOM, "%s%s", into, rest);
+            return;
+        }
+        digits = number_at(rest, &number);
+        if (digits == 0 || strncmp(rest + digits, hash + 1, strlen(hash + 1)) != 0) continue;
+        const char *into_hash = strchr(into, '#');
+        snprintf(to, ROOM, "%.*s%.*s%s%s", (int)(into_hash - into), into, (int)digits, rest, into_hash + 1,
+                 rest + digits + strlen(hash + 1));
+        return;
+    }
+    snprintf(to, ROOM, "%s", name);
+}
+
+samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error) {
+    int last[2];
+    find_last(checkpoint, last);
+    checkpoint->twice = true;
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        char name[2 * SAMC__MAX_NAME];
+        translate(last, checkpoint->tensors[i].name, name);
+        char *copy = strdup(name);
+        if (copy == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
+        free((char *)checkpoint->tensors[i].name);
+        checkpoint->tensors[i].name = copy;
+    }
+    return SAMC_OK;
+}
+
+/* ---- Other architectures ------------------------------------------------------------------------------------------- */
+
+/* Pieces of names that only one family has; the first that occurs counts. A piece begins at a dot or at the start of a name. */
+static const struct {
+    const char *piece, *architecture;
+} architectures[] = {
+    {"detector.backbone.vision_backbone.", "SAM 3"},
+    {"detr_encoder.", "SAM 3"},
+    {"geometry_encoder.", "SAM 3"},
+    {"memory_attention.", "SAM 2"},
+    {"memory_encoder.", "SAM 2"},
+    {"image_encoder.trunk.", "SAM 2"},
+    {"sam_mask_decoder.", "SAM 2"},
+    {"vision_encoder.backbone.", "SAM 2"},
+    {"mask_decoder.hf_token.", "SAM-HQ"},
+    {"mask_decoder.hq_token.", "SAM-HQ"},
+    {"image_encoder.patch_embed.seq.", "MobileSAM or TinySAM (TinyViT)"},
+    {"prompt_encoder.invalid_points.", "EfficientSAM"},
+    {"image_encoder.backbone.input_stem.", "EfficientViT-SAM"},
+    {"image_encoder.backbone.stages.", "EfficientViT-SAM"},
+    {"image_encoder.features.", "RepViT-SAM or EdgeSAM"},
+    {"MLP_Adapter.", "SAM with adapters"},
+    {"Space_Adapter.", "SAM with adapters"},
+    {"Depth_Adapter.", "SAM with adapters"},
+    {"Adapter.", "SAM with adapters"},
+    {"linear_a_q.", "SAM with LoRA layers that are not merged"},
+    {"lora_A.", "SAM with LoRA layers that are not merged"},
+};
+
+void samc__find_architecture(samc__checkpoint *checkpoint) {
+    const size_t kinds = sizeof architectures / sizeof *architectures;
+    size_t best = kinds;
+    for (size_t t = 0; t < checkpoint->count; t++)
+        for (size_t i = 0; i < best; i++) {
+            const char *name = checkpoint->tensors[t].name, *at = strstr(name, architectures[i].piece);
+            while (at != NULL && at != name && at[-1] != '.') at = strstr(at + 1, architectures[i].piece);
+            if (at == NULL) continue;
+            best = i;
+            checkpoint->architecture = architectures[i].architecture;
+            checkpoint->characteristic = samc__printable(name, strlen(name));
+        }
+}
