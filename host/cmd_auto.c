@@ -240,7 +240,7 @@ static int parse_own(request *r, int option, const char *text) {
     int most = own_numbers[option - OPTION_SHARD].most;
     if (option == OPTION_SHARD)
         return parse_shard(text, o) ? SAMC__EXIT_OK : samc__cli_usage(&r->cli, "--shard is I/N with N from 1 to %d and I from 0 to N - 1, not '%s'", MOST_SHARDS, text);
-    if (!samc__cli_integer(text, 1, most, &value)) return samc__cli_usage(&r->cli, "--%s is a number from 1 to %d, not '%s'", name, most, text);
+    if (!samc__cli_integer(text, 1, most, &value)) return samc__cli_usage(&r->cli, "--%s is a whole number from 1 to %d, not '%s'", name, most, text);
     if (option == OPTION_LINES) o->lines_per_file = value;
     if (option == OPTION_PIXELS) o->max_pixels = value;
     if (option == OPTION_BATCH) o->batch_images = value;

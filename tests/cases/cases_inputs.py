@@ -19,7 +19,7 @@ class Numbers(Archive):
                 self.usage(bounds, "auto", PHOTO, "-o", self.at("o"), f"--{name}={value}")
         for value in ("536870912", "0", "-1", "x"):
             self.usage("--runs is a whole number from 1 to ", "bench", f"--runs={value}")
-            self.usage("--threads is a number from 1 to 256", "segment", PHOTO, "-o", self.at("o"), "--point", "1,1", f"--threads={value}")
+            self.usage("--threads is a whole number from 1 to 256", "segment", PHOTO, "-o", self.at("o"), "--point", "1,1", f"--threads={value}")
         self.usage("--shard is I/N with N from 1 to 100000", "auto", PHOTO, "-o", self.at("o"), "--shard", "0/536870912")
         self.assertEqual(os.listdir(self.folder), [])
 
