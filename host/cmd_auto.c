@@ -20,6 +20,10 @@ static const char help[] =
     "                                         folders: all images in them and in their folders, not hidden ones; symbolic links are followed\n"
     "                                         archives: .tar, .tar.gz, .tgz; other members than images are passed over\n"
     "                                         @FILE or - : a list of any of these, a line each (or ended by zero bytes), - from standard input\n"
+    "      --input PATH                       as INPUT, and the results are amg.py's: --format png, with --convert-to-rle rle\n"
+    "      --checkpoint FILE                  as --model\n"
+    "      --model-type NAME                  default, vit_h, vit_l or vit_b: refuses a model of another size\n"
+    "      --convert-to-rle                   as --format rle\n"
     "  -o, --output DIR                       where the results go; created if missing. Required\n"
     "      --format LIST                      any of rle, png, overlay, jsonl, coco; default rle,overlay\n"
     "                                           rle      <name>.json, amg.py's list of records with COCO run lengths\n"
@@ -81,7 +85,7 @@ static const struct {
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, MOST_SHARDS = 100000 };
-enum { OPTION_FORMAT = SAMC__CLI_OWN, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC,
+enum { OPTION_INPUT = SAMC__CLI_OWN, OPTION_CHECKPOINT, OPTION_MODEL_TYPE, OPTION_CONVERT, OPTION_FORMAT, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC,
        OPTION_SHARD, OPTION_LINES, OPTION_PIXELS, OPTION_BATCH, OPTION_LOAD, OPTION_WRITE, OPTION_QUEUE, /* parse_own() */
        OPTION_FIRST };
 
@@ -89,9 +93,11 @@ enum { OPTION_FORMAT = SAMC__CLI_OWN, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, 
 typedef struct request {
     samc__cli cli;
     const char *output, *stats;        /* stats may be NULL */
+    const char *input, *checkpoint;    /* amg.py's --input and --checkpoint, or NULL */
+    int model_type;                    /* of model_types, -1: any */
     const char *given[NUMBERS];        /* text of each number, NULL: the default */
     const char *globs[MOST_GLOBS + 1]; /* ended by NULL */
-    bool resume, no_sync;
+    bool resume, no_sync, convert_to_rle;
     samc__archive_options archive;
 } request;
 
@@ -113,6 +119,24 @@ static int apply_numbers(const request *r, samc_auto_options *options) {
         if (!good) return i;
     }
     return -1;
+}
+
+/* amg.py's --model-type: the sizes of the original's build_sam.py. */
+static const struct { const char *name; int dim, depth; } model_types[] = {
+    {"vit_h", 1280, 32}, {"vit_l", 1024, 24}, {"vit_b", 768, 12}, {"default", 1280, 32}};
+enum { MODEL_TYPES = sizeof model_types / sizeof *model_types };
+
+static samc_status check_model_type(const request *r, const char *path, const samc_model *model, samc_error *error) {
+    samc_model_info info;
+    int is = 0;
+    if (r->model_type < 0) return SAMC_OK;
+    samc_model_get_info(model, &info);
+    while (is < MODEL_TYPES && (info.encoder_dim != model_types[is].dim || info.encoder_depth != model_types[is].depth)) is++;
+    const char *wanted = model_types[r->model_type].name;
+    int dim = model_types[r->model_type].dim, depth = model_types[r->model_type].depth;
+    if (info.encoder_dim == dim && info.encoder_depth == depth) return SAMC_OK;
+    return samc__fail(error, SAMC_MISMATCH, "%s: --model-type %s is an encoder of %d blocks of %d channels, this one%s%s has %d of %d", path, wanted, depth,
+                      dim, is < MODEL_TYPES ? ", a " : "", is < MODEL_TYPES ? model_types[is].name : "", info.encoder_depth, info.encoder_dim);
 }
 
 /* ---- The run ------------------------------------------------------------------------------------------------------- */
@@ -207,6 +231,7 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
     samc__archive_options o = r->archive;
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
     samc_status status = samc__cli_open_models(&r->cli, model_path, models, &count, error);
+    if (status == SAMC_OK) status = check_model_type(r, model_path, models[0], error);
     if (status == SAMC_OK) {
         o.automatic = samc_default_auto_options(models[0]);
         apply_numbers(r, &o.automatic);
@@ -288,7 +313,9 @@ static int run_inputs(const request *r, char **arguments, int count) {
 }
 
 int samc__cmd_auto(int argc, char **argv) {
-    static const struct option own[] = {{"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, OPTION_FORMAT},
+    static const struct option own[] = {{"input", required_argument, NULL, OPTION_INPUT}, {"checkpoint", required_argument, NULL, OPTION_CHECKPOINT},
+                                        {"model-type", required_argument, NULL, OPTION_MODEL_TYPE}, {"convert-to-rle", no_argument, NULL, OPTION_CONVERT},
+                                        {"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, OPTION_FORMAT},
                                         {"stats", required_argument, NULL, OPTION_STATS}, {"glob", required_argument, NULL, OPTION_GLOB},
                                         {"resume", no_argument, NULL, OPTION_RESUME}, {"no-sync", no_argument, NULL, OPTION_NO_SYNC},
                                         {"shard", required_argument, NULL, OPTION_SHARD}, {"lines-per-file", required_argument, NULL, OPTION_LINES},
@@ -301,8 +328,8 @@ int samc__cmd_auto(int argc, char **argv) {
     memcpy(table, own, sizeof own);
     for (int i = 0; i < NUMBERS; i++) table[OWN + i] = (struct option){numbers[i].name, required_argument, NULL, OPTION_FIRST + i};
     memcpy(table + OWN + NUMBERS, common, sizeof common);
-    request r = {.cli = samc__cli_begin("auto", help),
-                 .archive = {.formats = SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY, .shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
+    request r = {.cli = samc__cli_begin("auto", help), .model_type = -1,
+                 .archive = {.shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
                              .load_threads = 2, .write_threads = 2, .batch_images = 4, .queue = 4}};
     int globs = 0;
     r.cli.many_devices = true;
@@ -310,6 +337,14 @@ int samc__cmd_auto(int argc, char **argv) {
         if (option == SAMC__CLI_STOP) return r.cli.exit_code;
         if (option == 'o') r.output = optarg;
         if (option == OPTION_STATS) r.stats = optarg;
+        if (option == OPTION_CHECKPOINT) r.checkpoint = optarg;
+        if (option == OPTION_CONVERT) r.convert_to_rle = true;
+        if (option == OPTION_INPUT && r.input != NULL) return samc__cli_usage(&r.cli, "--input is given twice; name several as INPUT...");
+        if (option == OPTION_INPUT) r.input = optarg;
+        if (option == OPTION_MODEL_TYPE) {
+            for (r.model_type = 0; r.model_type < MODEL_TYPES && strcmp(optarg, model_types[r.model_type].name) != 0;) r.model_type++;
+            if (r.model_type == MODEL_TYPES) return samc__cli_usage(&r.cli, "--model-type is default, vit_h, vit_l or vit_b, not '%s'", optarg);
+        }
         if (option == OPTION_RESUME) r.resume = true;
         if (option == OPTION_NO_SYNC) r.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
@@ -320,12 +355,19 @@ int samc__cmd_auto(int argc, char **argv) {
         if (option >= OPTION_SHARD && option < OPTION_FIRST && parse_own(&r, option, optarg) != SAMC__EXIT_OK) return SAMC__EXIT_USAGE;
     }
     r.archive.quiet = r.cli.quiet;
-    if (argc - optind < 1) return samc__cli_usage(&r.cli, "no INPUT given: no IMAGE, folder, archive or list");
+    int inputs = argc - optind;
+    if (r.input != NULL) argv[optind + inputs++] = (char *)r.input; /* over the NULL at the end, which nothing needs any more */
+    if (inputs < 1) return samc__cli_usage(&r.cli, "no INPUT given: no IMAGE, folder, archive or list");
+    if (r.convert_to_rle && r.archive.formats != 0) return samc__cli_usage(&r.cli, "--convert-to-rle is --format rle; give one of them");
+    if (r.checkpoint != NULL && r.cli.model != NULL) return samc__cli_usage(&r.cli, "--checkpoint and --model are the same thing; give one");
+    if (r.checkpoint != NULL) r.cli.model = r.checkpoint;
+    if (r.archive.formats == 0)
+        r.archive.formats = r.convert_to_rle ? SAMC__AUTO_RLE : r.input != NULL ? SAMC__AUTO_PNG : SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY;
     if (r.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
     samc_auto_options scratch;
     int wrong = apply_numbers(&r, &scratch);
     if (wrong >= 0)
         return samc__cli_usage(&r.cli, "--%s is a %snumber from %.9g to %.9g, not '%s'", numbers[wrong].name, numbers[wrong].kind == WHOLE ? "whole " : "",
                                numbers[wrong].least, numbers[wrong].most, r.given[wrong]);
-    return run_inputs(&r, argv + optind, argc - optind);
+    return run_inputs(&r, argv + optind, inputs);
 }

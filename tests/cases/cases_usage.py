@@ -1,9 +1,11 @@
 """Arguments that mean nothing are wrong usage before anything is touched, and closed descriptors are nobody else's."""
+import json
 import os
+import shutil
 import subprocess
 
-from archive_case import OPTIONS, picture, put
-from cli_test import SAMC, Case, run
+from archive_case import OPTIONS, TINY, picture, put
+from cli_test import PHOTO, SAMC, Case, read, run
 
 
 class Usage(Case):
@@ -34,3 +36,77 @@ class Descriptors(Case):
             for name in ("masks.jsonl", ".samc/journal"):
                 with open(self.at("open", name), "rb") as one, open(self.at(out, name), "rb") as other:
                     self.assertEqual(one.read(), other.read(), f"{closed}: {name}")
+
+
+class Amg(Case):
+    """The command line of the original's scripts/amg.py, as it stands."""
+
+    def setUp(self):
+        super().setUp()
+        for number in range(2):
+            ending, data = picture(number)
+            put(self.at("in", f"{number}.{ending}"), data)
+        self.settings = OPTIONS[2:]
+
+    def tree(self, folder):
+        out = {}
+        for place, _, names in os.walk(self.at(folder)):
+            if ".samc" not in place:
+                out.update({os.path.relpath(os.path.join(place, n), self.at(folder)): read(os.path.join(place, n)) for n in names})
+        return out
+
+    def auto(self, out, *arguments):
+        self.good("auto", *arguments, "--output", out, *self.settings, cwd=self.folder)
+        return self.tree(out)
+
+    def test_each_option_has_amg_s_meaning(self):
+        checkpoint = ["--checkpoint", TINY]
+        pictures = self.auto("a", "--input", "in", *checkpoint)
+        self.assertEqual(pictures, self.auto("b", "in", "--model", TINY, "--format", "png"))
+        self.assertTrue(any(name.endswith("metadata.csv") for name in pictures))
+        records = self.auto("c", "--input", "in", *checkpoint, "--convert-to-rle")
+        self.assertEqual(records, self.auto("d", "in", "--model", TINY, "--format", "rle"))
+        self.assertEqual(records, self.auto("e", "in", *checkpoint, "--convert-to-rle"))
+        self.assertEqual(pictures, self.auto("f", "--device", "cpu", "--input", "in", *checkpoint))
+        self.assertEqual(self.auto("g", "in", "--model", TINY), self.auto("h", "in", *checkpoint))
+        both = self.auto("i", "--input", os.path.join("in", os.listdir(self.at("in"))[0]), os.path.join("in", os.listdir(self.at("in"))[1]), *checkpoint)
+        self.assertEqual(len([name for name in both if name.endswith("metadata.csv")]), 2)
+
+    def test_the_type_is_that_of_the_model(self):
+        for kind, words in (("default", "32 blocks of 1280"), ("vit_h", "32 blocks of 1280"), ("vit_l", "24 blocks of 1024"), ("vit_b", "12 blocks of 768")):
+            for expected in (f"--model-type {kind} is an encoder of {words} channels", TINY):
+                self.failure(expected, "auto", "--input", "in", "--output", "o", "--checkpoint", TINY, "--model-type", kind, cwd=self.folder)
+        self.usage("--model-type is default, vit_h, vit_l or vit_b, not 'vit_t'", "auto", "in", "-o", "o", "--model-type", "vit_t")
+
+    def test_contradictions(self):
+        common = ["auto", "in", "-o", "o"]
+        self.usage("--checkpoint and --model are the same", *common, "--checkpoint", TINY, "--model", TINY)
+        self.usage("--convert-to-rle is --format rle", *common, "--convert-to-rle", "--format", "png")
+        self.usage("--input is given twice", *common, "--input", "in", "--input", "in")
+
+
+class Device(Case):
+    def test_names_of_pytorch(self):
+        commands = (["segment", PHOTO, "--point", "1,1", "--format", "rle"], ["embed", PHOTO, "-o", "e.npy"], ["bench", "--stage", "prompt", "--runs", "1"],
+                    ["info"], ["auto", PHOTO, "-o", "o"])
+        for command in commands:
+            command = command + ["--model", TINY] + OPTIONS[2:8] * (command[0] == "auto")
+            for device in ("cuda", "cuda:3"):  # there is no GPU here, and another backend is not taken in its place
+                code, _, err = run(*command, "--device", device, cwd=self.folder, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+                self.assertEqual((code, err.count("\n")), (1, 1), err)
+                self.assertRegex(err, "CUDA")
+            self.usage("--device cpu and --backend cuda contradict", *command, "--device", "cpu", "--backend", "cuda", cwd=self.folder)
+            self.usage("--device cuda and --backend ref contradict", *command, "--backend", "ref", "--device", "cuda:1", cwd=self.folder)
+            for wrong in ("gpu", "mps", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "1,1"):
+                self.usage("--device is cpu, cuda, cuda:N or ", *command, "--device", wrong, cwd=self.folder)
+            self.assertEqual(os.listdir(self.folder), [])
+            self.good(*command, "--device", "cpu", cwd=self.folder)
+            for name in os.listdir(self.folder):
+                shutil.rmtree(self.at(name)) if os.path.isdir(self.at(name)) else os.remove(self.at(name))
+
+    def test_the_cpu_backend_is_meant(self):
+        def backend(*arguments):
+            return json.loads(self.good("info", TINY, "--json", *arguments)[0])["model"]["backend"]
+        self.assertEqual(backend("--device", "cpu"), "cpu")
+        self.assertEqual(backend("--device", "cpu", "--backend", "ref"), "ref")
+        self.assertEqual(backend("--device", "cuda", "--backend", "auto", "--device", "cpu"), "cpu")
