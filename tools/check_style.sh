@@ -22,9 +22,9 @@ for file in $(tracked '*.c' '*.h' '*.cpp' '*.cu' '*.cuh'); do
     grep -nwE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
 done
 
-# Includes point downwards: host -> runtime/samc.h (and status.h, workload.h, runs.h, spool.h, writer.h); runtime -> kernels, weights; kernels and weights -> the base
-# headers runtime/{samc,status,dtype}.h only.
-base='runtime/(samc|status|dtype)\.h'
+# Includes point downwards: host -> runtime/samc.h (and status.h, kind.h, workload.h, runs.h, spool.h, writer.h); runtime -> kernels, weights; kernels and weights -> the base
+# headers runtime/{samc,status,dtype,kind}.h only.
+base='runtime/(samc|status|dtype|kind)\.h'
 check_includes() { # folder, allowed pattern
     for file in $(tracked "$1/*.c" "$1/*.h" "$1/*.cu" "$1/*.cuh"); do
         [ -f "$file" ] || continue
@@ -32,7 +32,7 @@ check_includes() { # folder, allowed pattern
     done
 }
 found=$(check_includes kernels "kernels/|$base"; check_includes weights "weights/|$base|runtime/writer\.h"
-        check_includes runtime "runtime/|kernels/|weights/"; check_includes host "host/|runtime/(samc|status|workload|runs|spool|writer)\.h")
+        check_includes runtime "runtime/|kernels/|weights/"; check_includes host "host/|runtime/(samc|status|kind|workload|runs|spool|writer)\.h")
 [ -z "$found" ] || report "$found"
 
 found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' | xargs grep -nE '\b(getenv|exit|abort|printf|puts|perror) *\(' |

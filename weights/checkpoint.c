@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/kind.h"
 #include "weights/reader.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -141,20 +142,35 @@ static bool starts(const samc__checkpoint *checkpoint, size_t at, const char *ma
     return checkpoint->size >= at + length && memcmp(checkpoint->bytes + at, magic, length) == 0;
 }
 
+/* PyTorch's very first format was a tar of these. */
+static bool old_tar(const samc__checkpoint *checkpoint) {
+    static const char *const members[] = {"sys_info", "pickle", "tensors", "storages"};
+    if (!starts(checkpoint, 257, "ustar", 5)) return false;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (strncmp((const char *)checkpoint->bytes, members[i], 100) == 0) return true;
+    return false;
+}
+
 /* Tells the container by its first bytes; a file's name says nothing about what a download really holds. */
 static samc_status read_any(samc__checkpoint *checkpoint, samc_error *error) {
-    const char *label = checkpoint->label;
+    const char *label = checkpoint->label, *advice;
+    const bool json = checkpoint->size >= 8 && checkpoint->bytes[0] == '{' && memchr(checkpoint->bytes, 0, 8) == NULL; /* no length */
     if (starts(checkpoint, 0, "PK\3\4", 4)) return samc__pth_read(checkpoint, error);
-    if (starts(checkpoint, 8, "{", 1)) return samc__safetensors_read(checkpoint, error);
+    if (starts(checkpoint, 8, "{", 1) && !json) return samc__safetensors_read(checkpoint, error);
+    if (json && memmem(checkpoint->bytes, checkpoint->size, "\"weight_map\"", strlen("\"weight_map\"")) != NULL)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: the index of a checkpoint in several files; samc reads one file, which save_pretrained() with a larger "
+                          "max_shard_size writes", label);
     bool pickle = checkpoint->size >= 2 && checkpoint->bytes[0] == 0x80 && checkpoint->bytes[1] >= 2 &&
                   checkpoint->bytes[1] <= 5;
-    if (pickle || starts(checkpoint, 257, "ustar", 5))
+    if (pickle || old_tar(checkpoint))
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: a checkpoint in PyTorch's old format (before 1.6); re-save it in Python with "
                           "torch.save(torch.load(p), q)",
                           label);
-    if (starts(checkpoint, 0, "version https://git-lfs", 23))
-        return samc__fail(error, SAMC_FORMAT, "%s: a Git LFS pointer, not the file itself; run git lfs pull", label);
+    const char *kind = samc__kind_of(checkpoint->bytes, checkpoint->size, &advice);
+    if (kind != NULL)
+        return samc__fail(error, SAMC_FORMAT, "%s: %s, and neither safetensors nor a PyTorch checkpoint%s", label, kind, advice);
     if (checkpoint->size < 9) return samc__fail(error, SAMC_FORMAT, "%s: too short to be a model", label);
     return samc__fail(error, SAMC_FORMAT, "%s: neither safetensors nor a PyTorch checkpoint", label);
 }

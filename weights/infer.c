@@ -48,6 +48,12 @@ samc_status samc__report_finish(samc__report *report, const samc__checkpoint *ch
     if (checkpoint->architecture != NULL)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: weights of %s (tensor %s); samc runs SAM's own architecture only", checkpoint->label,
                           checkpoint->architecture, checkpoint->characteristic.text);
+    /* "model-00001-of-00002.safetensors" */
+    const char *of = strstr(checkpoint->label, "-of-");
+    int part, parts;
+    if (of != NULL && of - checkpoint->label >= 6 && sscanf(of - 6, "-%5d-of-%5d", &part, &parts) == 2 && parts > 1)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: one of the %d files of a checkpoint; samc reads one file, which save_pretrained() with "
+                          "a larger max_shard_size writes", checkpoint->label, parts);
     char more[48] = "";
     if (report->left_out > 0) snprintf(more, sizeof more, " ... and %zu more", report->left_out);
     return samc__fail(error, SAMC_MISMATCH, "%s: not a complete SAM model: %s%s", checkpoint->label, report->text, more);

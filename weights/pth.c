@@ -263,6 +263,30 @@ static samc_status read_pickle(reader *r, const samc__zip_entry *entry) {
 
 /* ---- The archive --------------------------------------------------------------------------------------------------- */
 
+static bool ends(const samc__zip_entry *entry, const char *tail) {
+    size_t length = strlen(tail);
+    return entry->name_length >= length && memcmp(entry->name + entry->name_length - length, tail, length) == 0;
+}
+
+/* Says what the archive is instead, by the names in it. */
+static samc_status no_checkpoint(const reader *r) {
+    static const struct { const char *tail, *what; } kinds[] = {
+        {".npy", "a NumPy archive (.npz)"}, {"exported_program.json", "a program of torch.export"}, {"archive_format", "a program of torch.export"},
+        {"model.weights.h5", "a Keras model"}, {"[Content_Types].xml", "an office document"}};
+    static const char *const models[] = {".pth", ".pt", ".ckpt", ".safetensors", ".bin", ".onnx"};
+    for (size_t i = 0; i < r->zip.count; i++) {
+        const samc__zip_entry *entry = &r->zip.entries[i];
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+            if (ends(entry, kinds[k].tail))
+                return samc__fail(r->error, SAMC_FORMAT, "%s: %s, and no PyTorch checkpoint (no data.pkl in it)", r->checkpoint->label, kinds[k].what);
+        for (size_t k = 0; k < sizeof models / sizeof *models; k++)
+            if (ends(entry, models[k]))
+                return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive with %s in it; unpack it first", r->checkpoint->label,
+                                  samc__printable(entry->name, entry->name_length).text);
+    }
+    return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive, but no PyTorch checkpoint (no data.pkl in it)", r->checkpoint->label);
+}
+
 /* The one entry NAME/data.pkl gives the folder of all others. */
 static samc_status find_pickle(reader *r, const samc__zip_entry **found) {
     static const char tail[] = "/data.pkl";
@@ -285,8 +309,7 @@ static samc_status find_pickle(reader *r, const samc__zip_entry **found) {
         return samc__fail(r->error, SAMC_UNSUPPORTED,
                           "%s: a TorchScript program; save the model's state_dict() instead", r->checkpoint->label);
     if (*found == NULL || r->folder_length > MAX_FOLDER)
-        return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive, but no PyTorch checkpoint (no data.pkl in it)",
-                          r->checkpoint->label);
+        return no_checkpoint(r);
     return SAMC_OK;
 }
 

@@ -1,6 +1,9 @@
 """Model files as people have them: every wrapping and naming gives the same masks, what is ignored is said, and what is no model is named."""
+import io
 import json
 import os
+import struct
+import zipfile
 
 from checkpoint_files import Tensor, floats, golden, huggingface, prefixed, pth, safetensors
 from cli_test import PHOTO, Case, read, run
@@ -127,3 +130,84 @@ class HuggingFace(Checkpoint):
         self.refused("unexpected mask_decoder.iou_prediction_head.x.weight", pth({**state, "mask_decoder.iou_prediction_head.x.weight": floats(1)}))
         state.pop("mask_decoder.iou_prediction_head.proj_in.bias")
         self.refused("missing mask_decoder.iou_prediction_head.layers.0.bias", pth(state))
+
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def field(number, data):
+    return bytes([number << 3 | 2]) + varint(len(data)) + data
+
+
+def zipped(**files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name.replace("__", "/").replace("_DOT_", "."), data)
+    return out.getvalue()
+
+
+ONNX = b"\x08\x08" + field(2, b"pytorch") + field(3, b"2.3.1") + field(7, field(1, b"node" * 100)) + field(8, b"\x10\x11")
+TFLITE = struct.pack("<I", 28) + b"TFL3" + bytes(40)
+# What people give as a model, and what it is said to be.
+FOREIGN = {
+    "an ONNX model": [ONNX, ONNX[:60], b"\x08\x06" + field(7, bytes(400))], "a GGUF model": [b"GGUF\3\0\0\0" + bytes(64)],
+    "a ggml model": [struct.pack("<I", 0x67676d6c) + bytes(64), struct.pack("<I", 0x67676a74) + bytes(64)],
+    "an HTML page (of a failed download?)": [b"<!DOCTYPE html>\n<html><head><title>404", b"\xef\xbb\xbf\r\n <html lang='en'>", b"<HTML>\n<HEAD><TITLE>Moved"],
+    "an XML text (of a failed download?)": [b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"],
+    "a Git LFS pointer, and neither safetensors nor a PyTorch checkpoint; run git lfs pull": [
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 375042383\n"],
+    "a TensorRT engine": [b"ftrt" + bytes(60), struct.pack("<I", 20) + b'{"description": "x"}' + b"ftrt" + bytes(60)],
+    "a TensorFlow Lite model": [TFLITE], "an HDF5 file": [b"\x89HDF\r\n\x1a\n" + bytes(60)], "a NumPy array": [b"\x93NUMPY\1\0" + bytes(60)],
+    "a zip archive, but no PyTorch checkpoint": [zipped(readme_DOT_txt=b"hello")], "a zip archive with efficient_sam_vits.pt in it; unpack it first":
+        [zipped(efficient_sam_vits_DOT_pt=b"hello")],
+    "a NumPy archive (.npz)": [zipped(a_DOT_npy=b"hello")], "a TorchScript program": [zipped(m__data_DOT_pkl=b"}.", m__constants_DOT_pkl=b").")],
+    "an empty zip archive": [zipped()], "a gzip archive, and neither safetensors nor a PyTorch checkpoint; unpack it first": [b"\x1f\x8b\x08\0" + bytes(60)],
+    "a tar archive": [b"model.pth".ljust(257, b"\0") + b"ustar\x0000" + bytes(300)], "a JPEG image": [read(PHOTO)],
+    "a PNG image": [b"\x89PNG\r\n\x1a\n" + bytes(60)], "a BMP image": [b"BM" + struct.pack("<IIIIiiHH", 90, 0, 54, 40, 1, 1, 1, 24) + bytes(60)],
+    "a PNM image": [b"P6\n1 1\n255\nabc"], "a DICOM image": [bytes(128) + b"DICM" + bytes(60)], "a text file": [b"Not Found\n"],
+    "a JSON text": [b'{"error": "Repository not found", "more": [1, 2, 3]}'],
+    "the index of a checkpoint in several files": [json.dumps({"metadata": {"total_size": 1}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}).encode()],
+    "a checkpoint in PyTorch's old format": [b"\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19." + bytes(60)],
+    "neither safetensors nor a PyTorch checkpoint": [bytes(range(128, 256)) * 4, bytes(400)],
+    "too short to be a model": [b"\1\2\3"], "the file is empty": [b""],
+}
+# Other architectures, by tensors that only they have.
+ARCHITECTURES = {
+    "SAM 2": ["memory_attention.layers.0.norm1.weight", "image_encoder.trunk.pos_embed", "sam_mask_decoder.iou_token.weight", "maskmem_tpos_enc"],
+    "SAM 3": ["detector.backbone.vision_backbone.trunk.pos_embed"], "SAM-HQ": ["mask_decoder.hf_token.weight"],
+    "MobileSAM or TinySAM (TinyViT)": ["image_encoder.patch_embed.seq.0.c.weight", "prompt_encoder.x.weight", "mask_decoder.y.weight"],
+    "EfficientSAM": ["prompt_encoder.invalid_points.weight", "image_encoder.pos_embed"], "EfficientViT-SAM": ["image_encoder.backbone.stages.0.x"],
+    "RepViT-SAM or EdgeSAM": ["image_encoder.features.0.0.c.weight"], "SAM with adapters": ["image_encoder.blocks.0.MLP_Adapter.D_fc1.weight"],
+    "SAM with LoRA layers that are not merged": ["base_model.image_encoder.blocks.0.attn.qkv.lora_A.weight"],
+}
+
+
+class Foreign(Checkpoint):
+    def test_files_that_are_no_model(self):
+        for kind, files in FOREIGN.items():
+            for data in files:
+                self.refused(kind, data)
+
+    def test_cut_off(self):
+        state = golden()
+        for data in (pth({"model": state}), safetensors(state)):
+            for size in (len(data) * 2 // 3, len(data) - 30, 5000):
+                self.refused("omplete?)", data[:size])
+
+    def test_other_architectures(self):
+        for name, tensors in ARCHITECTURES.items():
+            self.refused(f"weights of {name} (tensor {tensors[0]})", safetensors({t: floats(1) for t in tensors}))
+            self.refused(f"weights of {name} (tensor ", pth({"model": {**golden(), **{"mask_decoder.z": floats(1)}, **{t: floats(1) for t in tensors}}}))
+        self.refused("a model of Ultralytics (YOLO or FastSAM), another architecture", pth({"model": "ultralytics.nn.tasks"}))
+        # A whole model is one, whatever lies beside it.
+        self.same(pth({**golden(), "memory_encoder.x": floats(1)}), "1 tensor outside the model is ignored: memory_encoder.x")
+
+    def test_one_file_of_several(self):
+        half = dict(list(golden().items())[:60])
+        self.refused("one of the 2 files of a checkpoint", safetensors(half), "model-00001-of-00002.safetensors")
+        self.refused("missing prompt_encoder", safetensors(half), "model.safetensors")
