@@ -18,7 +18,7 @@
 #include "host/file.h"
 #include "host/progress.h"
 #include "host/queue.h"
-#include "host/tar.h"
+#include "host/shelf.h"
 #include "host/text.h"
 #include "runtime/status.h"
 
@@ -94,41 +94,16 @@ static void empty_job(samc__job *job) {
 
 /* ---- Reader -------------------------------------------------------------------------------------------------------- */
 
-/* The archive that is open, and how far it was read. */
-typedef struct shelf {
-    samc__tar *tar;
-    int32_t index;       /* of the archive, -1: none */
-    int64_t member;      /* number of the current regular file, -1 before the first */
-    samc_error broken;   /* what kept it from being read further */
-} shelf;
-
-/* Goes to the member and reads it. Members stand in the list in the archive's order. */
-static samc_status read_member(const pipeline *p, shelf *s, const samc__input *input, samc__job *job) {
-    const char *name = NULL, *source = p->inputs->text + input->source;
-    if (s->index != input->tar) {
-        samc__tar_close(s->tar);
-        *s = (shelf){.index = input->tar, .member = -1};
-        samc__tar_open(p->inputs->text + p->inputs->tars[input->tar], &s->tar, &s->broken);
-    }
-    while (s->broken.status == SAMC_OK && s->member < input->member) {
-        samc_status status = samc__tar_next(s->tar, &name, &s->broken);
-        if (status == SAMC_OK && name == NULL) samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive is shorter than when it was listed", source);
-        s->member++;
-    }
-    if (s->broken.status == SAMC_OK && (name == NULL || strcmp(source + strlen(source) - strlen(name), name) != 0))
-        samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive has changed since it was listed", source);
-    if (s->broken.status != SAMC_OK) {
-        job->error = s->broken;
-        return s->broken.status;
-    }
-    samc_status status = samc__tar_read(s->tar, SAMC__IMAGE_MAX_FILE, &job->bytes, &job->size, &job->error);
-    if (status == SAMC_FORMAT) s->broken = job->error;
-    return status;
+/* Whether the input that this run has next is a link to the same member. */
+static bool is_wanted_again(const pipeline *p, const samc__job *job) {
+    if (job->number + 1 >= p->total) return false;
+    const samc__input *input = &p->inputs->items[job->input], *next = input + p->o->shards;
+    return next->tar == input->tar && next->member == input->member && next->reason == 0;
 }
 
 static void *read_main(void *argument) {
     pipeline *p = argument;
-    shelf s = {.index = -1};
+    samc__shelf shelf = {.archive = -1};
     for (int64_t number = p->collector.last.number + 1; number < p->total; number++) {
         samc__job *job = samc__queue_pop(&p->queues[IDLE]);
         if (job == NULL) break;
@@ -138,11 +113,11 @@ static void *read_main(void *argument) {
         const char *reason = samc__input_reason(p->inputs, job->input);
         double start = samc__now();
         if (reason != NULL) samc__fail(&job->error, SAMC_IO, "%s", reason);
-        else if (input->tar >= 0) read_member(p, &s, input, job);
+        else if (input->tar >= 0) samc__shelf_read(&shelf, p->inputs, input, is_wanted_again(p, job), &job->bytes, &job->size, &job->code, &job->error);
         job->load_seconds = samc__now() - start;
         if (!samc__queue_push(&p->queues[READ], job)) break;
     }
-    samc__tar_close(s.tar);
+    samc__shelf_close(&shelf);
     samc__queue_finish(&p->queues[READ]);
     return NULL;
 }

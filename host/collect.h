@@ -15,6 +15,7 @@ typedef struct samc__job {
     int count;
     samc_auto_stats stats;
     samc__auto_text text;
+    int code;               /* errno of what kept it from being read, 0 where the system had no part in it */
     samc_error error;       /* status other than SAMC_OK: the image failed */
     double load_seconds, write_seconds, commit_seconds;
     int fill[4];            /* images in the queue before load, compute, write and commit when this one left it */

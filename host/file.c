@@ -12,7 +12,7 @@
 
 #include "runtime/status.h"
 
-static samc_status read_all(int handle, const char *path, size_t limit, uint8_t **bytes, size_t *size,
+static samc_status read_all(int handle, const char *path, size_t limit, uint8_t **bytes, size_t *size, int *code,
                             samc_error *error) {
     size_t room = 1 << 16, used = 0;
     struct stat information;
@@ -42,9 +42,9 @@ static samc_status read_all(int handle, const char *path, size_t limit, uint8_t 
         if (got == 0) break;
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
-            samc__fail(error, SAMC_IO, "%s: cannot read: %s", path, strerror(errno));
+            *code = errno;
             free(buffer);
-            return SAMC_IO;
+            return samc__fail(error, SAMC_IO, "%s: cannot read: %s", path, strerror(*code));
         }
         used += (size_t)got;
     }
@@ -54,15 +54,58 @@ static samc_status read_all(int handle, const char *path, size_t limit, uint8_t 
 }
 
 samc_status samc__file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, samc_error *error) {
+    int code;
     *bytes = NULL;
     *size = 0;
-    if (strcmp(path, "-") == 0) return read_all(STDIN_FILENO, "standard input", limit, bytes, size, error);
+    if (strcmp(path, "-") == 0) return read_all(STDIN_FILENO, "standard input", limit, bytes, size, &code, error);
     int handle = open(path, O_RDONLY | O_CLOEXEC);
     if (handle < 0) return samc__fail(error, SAMC_IO, "%s: cannot open: %s", path, strerror(errno));
-    samc_status status = read_all(handle, path, limit, bytes, size, error);
+    samc_status status = read_all(handle, path, limit, bytes, size, &code, error);
     close(handle);
     return status;
 }
+
+samc_status samc__file_refuse(const char *path, unsigned mode, samc_error *error) {
+    const char *kind = S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+    return samc__fail(error, SAMC_IO, "%s: not a regular file but %s", path, kind);
+}
+
+samc_status samc__file_open(const char *path, int *handle, struct stat *information, int *code, samc_error *error) {
+    *code = 0;
+    *handle = -1;
+    if (stat(path, information) == 0) { /* before opening: that alone moves a tape, and waits for whoever writes to a pipe */
+        if (!S_ISREG(information->st_mode)) return samc__file_refuse(path, information->st_mode, error);
+        *handle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    }
+    if (*handle < 0 || fstat(*handle, information) != 0) {
+        *code = errno;
+        if (*handle >= 0) close(*handle);
+        return samc__fail(error, SAMC_IO, "%s: cannot open: %s", path, strerror(*code));
+    }
+    if (S_ISREG(information->st_mode)) return SAMC_OK;
+    close(*handle);
+    return samc__file_refuse(path, information->st_mode, error);
+}
+
+samc_status samc__file_read_regular(const char *path, size_t limit, uint8_t **bytes, size_t *size, int *code, samc_error *error) {
+    struct stat information;
+    int handle;
+    *bytes = NULL;
+    *size = 0;
+    SAMC__TRY(samc__file_open(path, &handle, &information, code, error));
+    samc_status status = read_all(handle, path, limit, bytes, size, code, error);
+    close(handle);
+    return status;
+}
+
+bool samc__file_is_outage(int code) {
+    static const int own[] = {0, ENOENT, ENOTDIR, EACCES, EPERM, ELOOP, ENAMETOOLONG, EISDIR, ENXIO, EOVERFLOW, EILSEQ};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (code == own[i]) return false;
+    return true;
+}
+
+size_t samc__file_mark(const uint8_t *bytes, size_t size) { return size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
 
 samc_status samc__file_write(const char *path, const void *bytes, size_t size, samc_error *error) {
     samc__writer writer;

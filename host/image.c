@@ -163,7 +163,9 @@ samc_status samc__image_load(const char *path, samc__picture *picture, samc_erro
     uint8_t *bytes;
     size_t size;
     *picture = (samc__picture){0};
-    SAMC__TRY(samc__file_read(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, error));
+    int code;
+    if (strcmp(path, "-") == 0) SAMC__TRY(samc__file_read(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, error));
+    else SAMC__TRY(samc__file_read_regular(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, &code, error));
     samc_status status =
         samc__image_decode(bytes, size, strcmp(path, "-") == 0 ? "standard input" : path, picture, error);
     free(bytes);

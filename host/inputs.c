@@ -13,14 +13,22 @@
 #include <sys/stat.h>
 
 #include "host/file.h"
-#include "host/tar.h"
+#include "host/members.h"
 #include "runtime/status.h"
 
 /* A file or an archive, before archives are opened. */
 typedef struct source {
     size_t key, path, reason;
+    int32_t root;
     bool archive;
 } source;
+
+/* How often a folder was entered. */
+typedef struct visits {
+    dev_t device;
+    ino_t inode;
+    int count; /* 0: a free place */
+} visits;
 
 typedef struct collector {
     samc__inputs *inputs;
@@ -30,15 +38,17 @@ typedef struct collector {
     dev_t excluded_device; /* of options->exclude, where it exists */
     ino_t excluded_inode;
     bool excluding;
+    char *state;           /* "<output>/.samc", resolved: what begins like that is the output's state; NULL where there is no output yet */
+    visits *visited;       /* [visited_room], a hash table */
+    size_t visited_room, visited_count;
     samc_error *error;
 } collector;
 
-enum { LIST_LIMIT = 1 << 30 };
+enum { LIST_LIMIT = 1 << 30, MOST_VISITS = 1000 };
 
 static samc_status no_memory(samc_error *error) { return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the list of inputs"); }
 
-/* Copies text into the pool; returns its offset, 0 without memory or for "". */
-static size_t keep(samc__inputs *in, const char *text) {
+size_t samc__inputs_keep(samc__inputs *in, const char *text) {
     size_t length = strlen(text) + 1;
     if (length == 1) return 0;
     if (in->room - in->used < length) {
@@ -62,20 +72,84 @@ static samc_status add_source(collector *c, const char *key, const char *path, c
         c->sources = grown;
         c->room = room;
     }
-    source s = {.key = keep(c->inputs, key), .path = keep(c->inputs, path), .archive = archive};
-    if (reason != NULL) s.reason = keep(c->inputs, reason);
+    source s = {.key = samc__inputs_keep(c->inputs, key), .path = samc__inputs_keep(c->inputs, path), .root = c->inputs->root_count - 1, .archive = archive};
+    if (reason != NULL) s.reason = samc__inputs_keep(c->inputs, reason);
     if (s.key == 0 || s.path == 0 || (reason != NULL && s.reason == 0)) return no_memory(c->error);
     c->sources[c->count++] = s;
     return SAMC_OK;
 }
 
-/* "what: why" as the reason of a path that cannot be looked into. */
-static samc_status add_refused(collector *c, const char *key, const char *path, const char *what, int code) {
-    char *reason = NULL;
-    if (asprintf(&reason, "%s: %s: %s", path, what, strerror(code)) < 0) return no_memory(c->error);
-    samc_status status = add_source(c, key, path, reason, false);
-    free(reason);
-    return status;
+/* Something that has the name of an image or an archive and is no file. */
+static samc_status add_refused(collector *c, const char *key, const char *path, mode_t mode) {
+    samc_error why;
+    samc__file_refuse(path, mode, &why);
+    return add_source(c, key, path, why.message, false);
+}
+
+static samc_status cannot_list(collector *c, const char *path, int code) {
+    return samc__fail(c->error, SAMC_IO, "%s: cannot be listed: %s", path, strerror(code));
+}
+
+/* Notes the folder that the next sources are found below. */
+static samc_status add_root(collector *c, const char *path) {
+    samc__inputs *in = c->inputs;
+    struct stat information;
+    if (in->root_count > 0 && strcmp(in->text + in->roots[in->root_count - 1].path, path) == 0) return SAMC_OK;
+    if (in->root_count == in->roots_room) {
+        int32_t room = in->roots_room ? 2 * in->roots_room : 16;
+        samc__root *grown = realloc(in->roots, (size_t)room * sizeof *grown);
+        if (grown == NULL) return no_memory(c->error);
+        in->roots = grown;
+        in->roots_room = room;
+    }
+    samc__root root = {.path = samc__inputs_keep(in, path)};
+    if (root.path == 0) return no_memory(c->error);
+    if (stat(path, &information) == 0) root = (samc__root){root.path, information.st_dev, information.st_ino};
+    in->roots[in->root_count++] = root;
+    return SAMC_OK;
+}
+
+bool samc__input_root_lives(const samc__inputs *in, int64_t i) {
+    struct stat information;
+    const samc__root *root = &in->roots[in->items[i].root];
+    if (root->inode == 0) return true;
+    return stat(in->text + root->path, &information) == 0 && information.st_dev == root->device && information.st_ino == root->inode;
+}
+
+/* Refuses what lies in the state of the output, over links too: reading it while it is written would make neither right. */
+static samc_status check_outside(collector *c, const char *path) {
+    char *real = c->state ? realpath(path, NULL) : NULL;
+    bool inside = real != NULL && strncmp(real, c->state, strlen(c->state)) == 0;
+    free(real);
+    return inside ? samc__fail(c->error, SAMC_INVALID_ARGUMENT, "'%s' lies in the state of the output folder", path) : SAMC_OK;
+}
+
+/* ---- Visited folders ----------------------------------------------------------------------------------------------- */
+
+static visits *place_of(visits *table, size_t room, dev_t device, ino_t inode) {
+    size_t at = (size_t)((inode * 0x9e3779b97f4a7c15ull ^ device) >> 20) % room;
+    while (table[at].count > 0 && (table[at].device != device || table[at].inode != inode)) at = (at + 1) % room;
+    return &table[at];
+}
+
+/* Counts a visit. Links that lead to the same folders in many ways multiply with every level: 30 folders with two links each to the
+ * next are a billion paths. */
+static samc_status count_visit(collector *c, const char *path, const struct stat *information) {
+    if (2 * c->visited_count >= c->visited_room) {
+        size_t room = c->visited_room ? 2 * c->visited_room : 64;
+        visits *grown = calloc(room, sizeof *grown);
+        if (grown == NULL) return no_memory(c->error);
+        for (size_t i = 0; i < c->visited_room; i++)
+            if (c->visited[i].count > 0) *place_of(grown, room, c->visited[i].device, c->visited[i].inode) = c->visited[i];
+        free(c->visited);
+        c->visited = grown;
+        c->visited_room = room;
+    }
+    visits *place = place_of(c->visited, c->visited_room, information->st_dev, information->st_ino);
+    c->visited_count += place->count == 0;
+    *place = (visits){information->st_dev, information->st_ino, place->count + 1};
+    return place->count <= MOST_VISITS ? SAMC_OK : samc__fail(c->error, SAMC_UNSUPPORTED, "%s: symbolic links lead to this folder on more than %d ways",
+                                                              path, MOST_VISITS);
 }
 
 /* ---- Names --------------------------------------------------------------------------------------------------------- */
@@ -107,7 +181,7 @@ static const char *last_component(const char *path) {
 /* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they end in
  * errors.jsonl instead of being lost in silence. */
 static bool is_image(const collector *c, const char *key) {
-    static const char *const endings[] = {"jpg", "jpeg", "jpe", "png", "bmp", "gif", "psd", "pgm", "ppm", "pnm", "tga", "webp", "tif",
+    static const char *const endings[] = {"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "bmp", "dib", "gif", "psd", "pbm", "pgm", "ppm", "pnm", "tga", "webp", "tif",
                                           "tiff", "avif", "heic", "heif", "jp2", "jxl"};
     const char *name = last_component(key), *dot = strrchr(name, '.');
     if (name[0] == '.') return false;
@@ -132,7 +206,8 @@ typedef struct ancestor {
 
 static samc_status walk(collector *c, const char *folder, const char *prefix, const ancestor *parent);
 
-static samc_status visit(collector *c, const char *folder, const char *prefix, const char *name, const ancestor *self) {
+/* One entry of a folder; `link`: it is a symbolic link, or may be one. */
+static samc_status visit(collector *c, const char *folder, const char *prefix, const char *name, bool link, const ancestor *self) {
     char *path = NULL, *key = NULL;
     struct stat information;
     samc_status status = SAMC_OK;
@@ -140,19 +215,24 @@ static samc_status visit(collector *c, const char *folder, const char *prefix, c
     const char *slash = length > 0 && folder[length - 1] == '/' ? "" : "/";
     if (asprintf(&path, "%s%s%s", folder, slash, name) < 0) path = NULL;
     if (asprintf(&key, "%s%s%s", prefix, *prefix ? "/" : "", name) < 0) key = NULL;
-    if (path == NULL || key == NULL) status = no_memory(c->error);
-    else if (stat(path, &information) != 0) {
+    if (path == NULL || key == NULL) {
+        status = no_memory(c->error);
+    } else if (stat(path, &information) != 0) {
         /* A dangling link or a name that is gone: an image's is recorded when it is to be read. */
-        if (is_image(c, key)) status = add_source(c, key, path, NULL, false);
+        bool gone = errno == ENOENT || errno == ELOOP, image = is_image(c, key);
+        if (samc__file_is_outage(errno) || (!gone && !image)) status = cannot_list(c, path, errno); /* it may be a folder */
+        else if (image) status = add_source(c, key, path, NULL, false);
         else c->inputs->skipped++;
+    } else if (link && (status = check_outside(c, path)) != SAMC_OK) {
+        /* refused */
     } else if (S_ISDIR(information.st_mode)) {
         status = walk(c, path, key, self);
-    } else if (S_ISREG(information.st_mode) && samc__tar_is(name)) {
-        status = add_source(c, key, path, NULL, true);
-    } else if (S_ISREG(information.st_mode) && is_image(c, key)) {
-        status = add_source(c, key, path, NULL, false);
-    } else {
+    } else if (!samc__tar_is(name) && !is_image(c, key)) {
         c->inputs->skipped++;
+    } else if (S_ISREG(information.st_mode)) {
+        status = add_source(c, key, path, NULL, samc__tar_is(name));
+    } else {
+        status = add_refused(c, key, path, information.st_mode);
     }
     free(path);
     free(key);
@@ -161,21 +241,21 @@ static samc_status visit(collector *c, const char *folder, const char *prefix, c
 
 static samc_status walk(collector *c, const char *folder, const char *prefix, const ancestor *parent) {
     struct stat information;
-    const char *name = *prefix ? prefix : last_component(folder);
     DIR *open = stat(folder, &information) == 0 ? opendir(folder) : NULL;
-    if (open == NULL) return add_refused(c, *name ? name : "folder", folder, "cannot open the folder", errno);
+    if (open == NULL) return cannot_list(c, folder, errno);
     ancestor self = {information.st_dev, information.st_ino, parent};
     samc_status status = SAMC_OK;
     bool enter = !(c->excluding && self.device == c->excluded_device && self.inode == c->excluded_inode);
     for (const ancestor *a = parent; a != NULL && enter; a = a->parent) enter = a->device != self.device || a->inode != self.inode;
+    if (enter) status = count_visit(c, folder, &information);
     while (enter && status == SAMC_OK) {
         errno = 0;
         const struct dirent *entry = readdir(open);
         if (entry == NULL) {
-            if (errno != 0) status = add_refused(c, *name ? name : "folder", folder, "cannot read the folder", errno);
+            if (errno != 0) status = cannot_list(c, folder, errno);
             break;
         }
-        if (entry->d_name[0] != '.') status = visit(c, folder, prefix, entry->d_name, &self);
+        if (entry->d_name[0] != '.') status = visit(c, folder, prefix, entry->d_name, entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN, &self);
     }
     closedir(open);
     return status;
@@ -183,17 +263,34 @@ static samc_status walk(collector *c, const char *folder, const char *prefix, co
 
 /* ---- Arguments and lists ------------------------------------------------------------------------------------------- */
 
+/* The folder that a file named by `path` lies in becomes the root. */
+static samc_status add_parent(collector *c, const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    samc_status status = folder ? add_root(c, folder) : no_memory(c->error);
+    free(folder);
+    return status;
+}
+
 static samc_status add_path(collector *c, const char *path, const char *key, bool must_exist) {
     struct stat information;
     if (stat(path, &information) != 0) {
-        if (must_exist) return samc__fail(c->error, SAMC_IO, "%s: cannot open: %s", path, strerror(errno));
+        int code = errno;
+        if (must_exist) return samc__fail(c->error, SAMC_IO, "%s: cannot open: %s", path, strerror(code));
+        if (samc__file_is_outage(code)) return cannot_list(c, path, code);
+        SAMC__TRY(add_parent(c, path));
         return add_source(c, key, path, NULL, false);
     }
+    SAMC__TRY(check_outside(c, path));
     if (S_ISDIR(information.st_mode)) {
         if (c->excluding && information.st_dev == c->excluded_device && information.st_ino == c->excluded_inode)
             return samc__fail(c->error, SAMC_INVALID_ARGUMENT, "%s is the output folder too", path);
+        SAMC__TRY(add_root(c, path));
         return walk(c, path, must_exist ? "" : key, NULL);
     }
+    if (!S_ISREG(information.st_mode) && must_exist) return samc__file_refuse(path, information.st_mode, c->error);
+    SAMC__TRY(add_parent(c, path));
+    if (!S_ISREG(information.st_mode)) return add_refused(c, key, path, information.st_mode);
     return add_source(c, key, path, NULL, samc__tar_is(path));
 }
 
@@ -210,7 +307,7 @@ static samc_status add_line(void *context, const char *path) {
 
 samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *, const char *), void *context, samc_error *error) {
     int separator = memchr(bytes, '\0', size) != NULL ? '\0' : '\n';
-    for (size_t at = 0; at < size;) {
+    for (size_t at = separator == '\n' ? samc__file_mark(bytes, size) : 0; at < size;) {
         const uint8_t *end = memchr(bytes + at, separator, size - at);
         size_t whole = end != NULL ? (size_t)(end - bytes) - at : size - at, n = whole;
         if (separator == '\n' && n > 0 && bytes[at + n - 1] == '\r') n--;
@@ -260,21 +357,58 @@ static samc_status add_input(samc__inputs *in, samc__input item, samc_error *err
     return SAMC_OK;
 }
 
-/* One image of an archive. */
-static samc_status add_member(collector *c, const source *s, const char *name, int64_t number) {
+/* One image of an archive and where it stands in the order of reading. */
+typedef struct placed {
+    samc__input item;
+    int64_t place;
+    bool behind; /* a link or what cannot be read: after the file of the same place */
+} placed;
+
+static int by_place(const void *a, const void *b) {
+    const placed *x = a, *y = b;
+    if (x->item.member != y->item.member) return x->item.member < y->item.member ? -1 : 1;
+    if (x->behind != y->behind) return x->behind ? 1 : -1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+/* Why a member is no file of the archive's; NULL where it is. Follows links: *file is the member that has the data. */
+static const char *follow(samc__members *m, int64_t i, int64_t *file, char *text, size_t room) {
+    const char *why = NULL;
+    *file = i;
+    if (m->items[i].kind == SAMC__TAR_OTHER) return "not a regular file but a pipe or a device";
+    if (m->items[i].kind == SAMC__TAR_FILE) return NULL;
+    if ((*file = samc__members_follow(m, i, &why)) >= 0) return NULL;
+    snprintf(text, room, "a link to '%.300s', %s", m->text + m->items[i].link, why);
+    return text;
+}
+
+/* Member `i` as an image; where it is not one, *p stays without a key. */
+static samc_status place_member(collector *c, const source *s, samc__members *m, int64_t i, placed *p) {
     samc__inputs *in = c->inputs;
-    char *member = malloc(strlen(name) + 1), *key = NULL, *path = NULL, *reason = NULL;
+    const char *name = samc__member_name(m, i), *why = "its name leads out of the output folder";
+    char *member = malloc(strlen(name) + 1), *key = NULL, *path = NULL, *reason = NULL, text[600];
     samc_status status = SAMC_OK;
+    int64_t file = i;
     bool inside = member != NULL && samc__key_of_path(name, member);
-    if (member != NULL && !is_image(c, member)) {
-        in->skipped++;
-    } else if (member == NULL || asprintf(&key, "%s/%s", in->text + s->key, member) < 0 || asprintf(&path, "%s/%s", in->text + s->path, name) < 0 ||
-               (!inside && asprintf(&reason, "%s: its name leads out of the output folder", path) < 0)) {
+    *p = (placed){.place = i, .behind = m->items[i].kind != SAMC__TAR_FILE};
+    if (member == NULL) {
         status = no_memory(c->error);
+    } else if (m->items[i].kind == SAMC__TAR_FOLDER) {
+        /* nothing of its own */
+    } else if (!is_image(c, member)) {
+        in->skipped++;
     } else {
-        samc__input item = {.key = keep(in, key), .source = keep(in, path), .tar = in->tar_count - 1, .member = number};
-        if (reason != NULL) item.reason = keep(in, reason);
-        status = item.key && item.source && (reason == NULL || item.reason) ? add_input(in, item, c->error) : no_memory(c->error);
+        if (inside) why = follow(m, i, &file, text, sizeof text);
+        if (file == -2 || asprintf(&key, "%s/%s", in->text + s->key, member) < 0 || asprintf(&path, "%s/%s", in->text + s->path, name) < 0 ||
+            (why != NULL && asprintf(&reason, "%.500s: %s", path, why) < 0)) {
+            status = no_memory(c->error);
+        } else {
+            const samc__member *from = &m->items[file >= 0 ? file : i];
+            p->item = (samc__input){.key = samc__inputs_keep(in, key), .source = samc__inputs_keep(in, path), .tar = in->tar_count - 1, .root = s->root, .member = from->number};
+            if (reason != NULL) p->item.reason = samc__inputs_keep(in, reason);
+            if (reason == NULL && file != i) p->item.target = samc__inputs_keep(in, m->text + from->name);
+            if (!p->item.key || !p->item.source || (reason != NULL && !p->item.reason) || (reason == NULL && file != i && !p->item.target)) status = no_memory(c->error);
+        }
     }
     free(member);
     free(key);
@@ -283,30 +417,46 @@ static samc_status add_member(collector *c, const source *s, const char *name, i
     return status;
 }
 
-/* Lists the members of an archive. Damage becomes an item of its own behind the members that can be read. */
+/* The images of an archive, each link behind the file that it leads to, so that reading goes forward only. Damage becomes an item of its
+ * own behind the members that can be read. */
 static samc_status add_members(collector *c, const source *s) {
     samc__inputs *in = c->inputs;
-    samc__tar *tar = NULL;
-    samc_error why;
-    const char *name = NULL;
+    samc__members m;
+    samc_error damage;
     size_t *grown = realloc(in->tars, ((size_t)in->tar_count + 1) * sizeof *grown);
     if (grown == NULL) return no_memory(c->error);
     in->tars = grown;
     in->tars[in->tar_count++] = s->path;
     char *path = strdup(in->text + s->path); /* the pool moves */
-    samc_status status = path ? SAMC_OK : no_memory(c->error), readable = path ? samc__tar_open(path, &tar, &why) : SAMC_OK;
-    for (int64_t number = 0; status == SAMC_OK && readable == SAMC_OK; number++) {
-        readable = samc__tar_next(tar, &name, &why);
-        if (name == NULL) break;
-        status = add_member(c, s, name, number);
+    samc_status status = path ? samc__members_list(path, &m, &damage, c->error) : no_memory(c->error);
+    free(path);
+    if (path == NULL) return status;
+    placed *all = status == SAMC_OK ? malloc(((size_t)m.count + 1) * sizeof *all) : NULL;
+    if (status == SAMC_OK && all == NULL) status = no_memory(c->error);
+    int64_t count = 0;
+    for (int64_t i = 0; i < m.count && status == SAMC_OK; i++) {
+        status = place_member(c, s, &m, i, &all[count]);
+        count += status == SAMC_OK && all[count].item.key != 0;
     }
-    if (status == SAMC_OK && readable != SAMC_OK) {
-        samc__input item = {.key = s->key, .source = s->path, .reason = keep(in, why.message), .tar = -1};
+    if (status == SAMC_OK && count > 0) qsort(all, (size_t)count, sizeof *all, by_place);
+    for (int64_t i = 0; i < count && status == SAMC_OK; i++) status = add_input(in, all[i].item, c->error);
+    if (status == SAMC_OK && damage.status != SAMC_OK) {
+        samc__input item = {.key = s->key, .source = s->path, .reason = samc__inputs_keep(in, damage.message), .tar = -1, .root = s->root};
         status = item.reason ? add_input(in, item, c->error) : no_memory(c->error);
     }
-    samc__tar_close(tar);
-    free(path);
+    free(all);
+    samc__members_free(&m);
     return status;
+}
+
+static samc_status resolve_state(collector *c) {
+    char *real = c->excluding ? realpath(c->options->exclude, NULL) : NULL;
+    if (real == NULL) return SAMC_OK;
+    int n = asprintf(&c->state, "%s/.samc", strcmp(real, "/") == 0 ? "" : real);
+    free(real);
+    if (n >= 0) return SAMC_OK;
+    c->state = NULL;
+    return no_memory(c->error);
 }
 
 samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments, int count, const samc__inputs_options *options,
@@ -320,100 +470,18 @@ samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments,
         c.excluded_device = information.st_dev;
         c.excluded_inode = information.st_ino;
     }
-    samc_status status = SAMC_OK;
+    samc_status status = resolve_state(&c);
     for (int i = 0; i < count && status == SAMC_OK; i++) status = add_argument(&c, arguments[i]);
     if (status == SAMC_OK && c.count > 0) qsort_r(c.sources, (size_t)c.count, sizeof *c.sources, by_key, in->text);
     for (int64_t i = 0; i < c.count && status == SAMC_OK; i++) {
         const source *s = &c.sources[i];
         status = s->archive ? add_members(&c, s)
-                            : add_input(in, (samc__input){.key = s->key, .source = s->path, .reason = s->reason, .tar = -1}, error);
+                            : add_input(in, (samc__input){.key = s->key, .source = s->path, .reason = s->reason, .tar = -1, .root = s->root}, error);
     }
     free(c.sources);
+    free(c.visited);
+    free(c.state);
     if (status != SAMC_OK) samc__inputs_free(in);
-    return status;
-}
-
-/* ---- Names that collide -------------------------------------------------------------------------------------------- */
-
-/* Keys in order, so that one can be looked up. */
-typedef struct index {
-    const char *text;
-    size_t *keys; /* [count], sorted */
-    size_t count;
-} index_of_keys;
-
-static int by_text(const void *a, const void *b, void *context) {
-    const char *text = context;
-    return strcmp(text + *(const size_t *)a, text + *(const size_t *)b);
-}
-
-/* Whether the first `length` characters of `name` are a key. */
-static bool is_key(const index_of_keys *index, const char *name, size_t length) {
-    for (size_t low = 0, high = index->count; low < high;) {
-        size_t middle = (low + high) / 2;
-        const char *key = index->text + index->keys[middle];
-        int order = strncmp(key, name, length);
-        if (order == 0 && key[length] != '\0') order = 1;
-        if (order == 0) return true;
-        if (order < 0) low = middle + 1;
-        else high = middle;
-    }
-    return false;
-}
-
-static bool ends_with(const char *name, size_t length, const char *end) {
-    size_t n = strlen(end);
-    return length > n && memcmp(name + length - n, end, n) == 0;
-}
-
-/* Files of the run itself, which no image may have in its way. */
-static bool is_reserved(const char *name) {
-    return fnmatch("masks*.jsonl", name, 0) == 0 || fnmatch("annotations*.json", name, 0) == 0 || fnmatch("errors*.jsonl", name, 0) == 0;
-}
-
-/* Whether results would need the first `length` characters of `key` both as a folder and as another image's results. */
-static bool folder_is_taken(const index_of_keys *index, const char *key, size_t length, bool pictures) {
-    if (key[length] != '\0' && pictures && is_key(index, key, length)) return true;
-    return (ends_with(key, length, ".json") && is_key(index, key, length - 5)) ||
-           (ends_with(key, length, ".overlay.png") && is_key(index, key, length - 12));
-}
-
-static samc_status check_key(const index_of_keys *index, const char *key, bool pictures, samc_error *error) {
-    size_t first = strcspn(key, "/"), length = strlen(key);
-    char name[NAME_MAX + 8] = "";
-    if (first < NAME_MAX) snprintf(name, sizeof name, "%.*s%s", (int)first, key, first == length ? ".json" : "");
-    bool taken = is_reserved(name);
-    if (first == length && pictures && first < NAME_MAX) {
-        name[first] = '\0';
-        taken = taken || is_reserved(name);
-    }
-    for (size_t at = first; at < length && !taken; at += 1 + strcspn(key + at + 1, "/")) taken = folder_is_taken(index, key, at, pictures);
-    if (pictures && !taken) taken = folder_is_taken(index, key, length, pictures);
-    return taken ? samc__fail(error, SAMC_INVALID_ARGUMENT, "the results of '%s' would be in the way of another image's or of the run's own files", key)
-                 : SAMC_OK;
-}
-
-samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error *error) {
-    index_of_keys index = {.keys = malloc(((size_t)in->count + 1) * sizeof(size_t))};
-    if (index.keys == NULL) return no_memory(error);
-    for (int64_t i = 0; i < in->count; i++) {
-        const char *name = last_component(samc__input_key(in, i));
-        if (in->items[i].reason == 0 && (strlen(name) + strlen(".overlay.png") > NAME_MAX || strlen(samc__input_key(in, i)) > PATH_MAX / 2))
-            in->items[i].reason = keep(in, "its name is too long for the names of its results");
-        if (in->items[i].reason == 0) index.keys[index.count++] = in->items[i].key; /* what cannot be read writes nothing */
-    }
-    index.text = in->text;
-    if (index.count > 0) qsort_r(index.keys, index.count, sizeof *index.keys, by_text, in->text);
-    samc_status status = SAMC_OK;
-    for (size_t i = 1; i < index.count && status == SAMC_OK; i++)
-        if (strcmp(in->text + index.keys[i - 1], in->text + index.keys[i]) == 0) {
-            const char *a = NULL, *b = NULL; /* the sources of the two */
-            for (int64_t j = 0; j < in->count; j++)
-                if (in->items[j].reason == 0 && strcmp(samc__input_key(in, j), in->text + index.keys[i]) == 0) *(a == NULL ? &a : &b) = samc__input_source(in, j);
-            status = samc__fail(error, SAMC_INVALID_ARGUMENT, "'%.300s' and '%.300s' would write the same files", a, b);
-        }
-    for (size_t i = 0; i < index.count && status == SAMC_OK; i++) status = check_key(&index, in->text + index.keys[i], pictures, error);
-    free(index.keys);
     return status;
 }
 
@@ -421,5 +489,6 @@ void samc__inputs_free(samc__inputs *in) {
     free(in->text);
     free(in->items);
     free(in->tars);
+    free(in->roots);
     *in = (samc__inputs){0};
 }

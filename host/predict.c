@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/file.h"
 #include "host/roofline.h"
 #include "host/text.h"
 #include "runtime/status.h"
@@ -112,12 +113,17 @@ static bool recorded_work(const json_t *item, samc__work *w) {
 
 static samc_status compare(const char *path, const samc__gpu *d, json_t **errors, samc_error *error) {
     json_error_t why;
-    json_t *file = json_load_file(path, 0, &why), *times = json_object_get(file, "times"), *item;
+    uint8_t *bytes;
+    size_t size;
+    SAMC__TRY(samc__file_read(path, (size_t)64 << 20, &bytes, &size, error));
+    size_t mark = samc__file_mark(bytes, size);
+    json_t *file = json_loadb((const char *)bytes + mark, size - mark, 0, &why), *times = json_object_get(file, "times"), *item;
     const char *on = text(json_object_get(file, "device"), "name");
     char chip[5]; /* "H100": the first word of what the device is */
     samc_status status = SAMC_OK;
     size_t i;
     snprintf(chip, sizeof chip, "%s", d->what);
+    free(bytes);
     if (file == NULL) return samc__fail(error, SAMC_FORMAT, "%s: %s", path, why.text);
     if (!json_is_array(times) || json_integer_value(json_object_get(file, "samc_gpu_check")) != 1)
         status = samc__fail(error, SAMC_FORMAT, "%s: not a results.json of tools/gpu_check.sh", path);

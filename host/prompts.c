@@ -199,7 +199,8 @@ samc_status samc__prompts_parse(const char *json, size_t size, const char *name,
                                 samc_error *error) {
     json_error_t where;
     *prompts = (samc__prompts){0};
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &where);
+    size_t mark = samc__file_mark((const uint8_t *)json, size);
+    json_t *root = json_loadb(json + mark, size - mark, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL)
         return samc__fail(error, SAMC_FORMAT, "%s: not JSON: line %d, column %d: %s", name, where.line, where.column,
                           where.text);
