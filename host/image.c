@@ -1,65 +1,49 @@
-/* Recognises an image format, checks what the decoders would not, and turns the picture upright. */
+/* Recognises an image format, holds its header against the limit, has it read, and turns the picture upright. */
 #include "host/image.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "host/crc.h"
 #include "host/file.h"
+#include "host/image_format.h"
 #include "runtime/status.h"
 
-samc_status samc__image_check_size(const char *name, int64_t width, int64_t height, int64_t most, samc_error *error) {
-    if (width <= 0 || height <= 0)
-        return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", name, (long long)width,
-                          (long long)height);
-    if (width > most / height)
-        return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
-                          (long long)width, (long long)height, (long long)most);
-    return SAMC_OK;
-}
+/* The formats, each a row. TGA has no signature, so that it comes last. */
+#define ROW(name, format) {name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode}
+static const samc__image_format formats[] = {
+    ROW("JPEG", jpeg), ROW("PNG", png), ROW("GIF", gif), ROW("BMP", bmp), ROW("PSD", psd), ROW("PNM", pnm), ROW("TGA", tga),
+};
+enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 void samc__picture_free(samc__picture *picture) {
     free(picture->pixels);
     *picture = (samc__picture){0};
 }
 
-/* ---- EXIF -------------------------------------------------------------------------------------------------------- */
-
-static uint32_t read_u16(const uint8_t *at, bool little) {
-    return little ? (uint32_t)at[0] | (uint32_t)at[1] << 8 : (uint32_t)at[0] << 8 | at[1];
+void samc__palette_complete(uint8_t (*palette)[3], size_t count) {
+    bool ramp = true;
+    for (size_t i = 0; i < count; i++) ramp = ramp && palette[i][0] == i && palette[i][1] == i && palette[i][2] == i;
+    for (size_t i = count; i < 256; i++) memset(palette[i], ramp ? (int)i : 0, 3);
 }
 
-static uint32_t read_u32(const uint8_t *at, bool little) {
-    return little ? read_u16(at, true) | read_u16(at + 2, true) << 16
-                  : read_u16(at, false) << 16 | read_u16(at + 2, false);
+/* Pillow's arithmetic: round(a * b / 255). */
+static int multiply_255(int a, int b) {
+    int product = a * b + 128;
+    return ((product >> 8) + product) >> 8;
 }
 
-int samc__exif_orientation(const uint8_t *tiff, size_t size) {
-    enum { ORIENTATION = 0x0112, SHORT = 3, LONG = 4 };
-    if (size < 8 || (memcmp(tiff, "II", 2) != 0 && memcmp(tiff, "MM", 2) != 0)) return 1;
-    bool little = tiff[0] == 'I';
-    size_t directory = read_u32(tiff + 4, little);
-    if (read_u16(tiff + 2, little) != 42 || directory > size - 2) return 1;
-    size_t entries = read_u16(tiff + directory, little);
-    for (size_t i = 0; i < entries; i++) {
-        size_t at = directory + 2 + 12 * i;
-        if (at + 12 > size) return 1;
-        if (read_u16(tiff + at, little) != ORIENTATION) continue;
-        uint32_t type = read_u16(tiff + at + 2, little);
-        uint32_t value = type == SHORT  ? read_u16(tiff + at + 8, little)
-                         : type == LONG ? read_u32(tiff + at + 8, little)
-                                        : 1;
-        return value >= 1 && value <= 8 ? (int)value : 1;
-    }
-    return 1;
+void samc__cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width) {
+    for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3)
+        for (int c = 0; c < 3; c++) {
+            int value = cmyk[3] - multiply_255(255 - cmyk[c], cmyk[3]);
+            rgb[c] = (uint8_t)(value < 0 ? 0 : value);
+        }
 }
 
 /* Applies one of the eight orientations. 2 mirrors, 3 turns by 180 degrees, 4 flips upside down, 5 transposes, 6 turns
  * right, 7 transposes along the other diagonal, 8 turns left. */
 static samc_status orient(samc__picture *picture, int orientation, const char *name, samc_error *error) {
-    if (orientation == 1) return SAMC_OK;
+    if (orientation <= 1) return SAMC_OK;
     bool swap = orientation >= 5; /* rows become columns */
     bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
@@ -81,34 +65,6 @@ static samc_status orient(samc__picture *picture, int orientation, const char *n
     return SAMC_OK;
 }
 
-/* ---- PNG --------------------------------------------------------------------------------------------------------- */
-
-/* Walks the chunks: stb_image checks no sums, so that a flipped bit would pass as a picture. Finds eXIf on the way. */
-static samc_status check_png(const uint8_t *bytes, size_t size, const char *name, int64_t most, int *orientation, samc_error *error) {
-    uint32_t table[256];
-    samc__crc_table(table);
-    if (size >= 24 && memcmp(bytes + 12, "IHDR", 4) == 0)
-        SAMC__TRY(samc__image_check_size(name, read_u32(bytes + 16, false), read_u32(bytes + 20, false), most, error));
-    for (size_t at = 8;;) {
-        if (size - at < 12) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNG", name);
-        size_t length = read_u32(bytes + at, false);
-        const uint8_t *type = bytes + at + 4, *data = type + 4;
-        if (length > size - at - 12) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNG", name);
-        bool critical = (type[0] & 0x20) == 0;
-        bool intact = samc__crc(table, type, length + 4) == read_u32(data + length, false);
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-        intact = true; /* a fuzzer cannot guess sums, and what lies behind them is to be fuzzed */
-#endif
-        if (critical && !intact)
-            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG (wrong checksum of a %.4s chunk)", name, type);
-        if (memcmp(type, "eXIf", 4) == 0 && intact) *orientation = samc__exif_orientation(data, length);
-        if (memcmp(type, "IEND", 4) == 0) return SAMC_OK;
-        at += length + 12;
-    }
-}
-
-/* ---- Any format -------------------------------------------------------------------------------------------------- */
-
 /* The name of a format that people have and samc does not read, so that the message can say so; NULL where unknown. */
 static const char *foreign_format(const uint8_t *bytes, size_t size) {
     if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) return "WebP";
@@ -123,32 +79,60 @@ static const char *foreign_format(const uint8_t *bytes, size_t size) {
     return NULL;
 }
 
+static samc_status recognise(const samc__image_file *file, const samc__image_format **format, samc_error *error) {
+    if (file->size == 0) return samc__fail(error, SAMC_FORMAT, "%s: empty file", file->name);
+    for (int i = 0; i < FORMATS; i++) {
+        *format = &formats[i];
+        if (formats[i].recognise(file)) return SAMC_OK;
+    }
+    const char *foreign = foreign_format(file->bytes, file->size);
+    char names[128] = "";
+    for (int i = 0; i < FORMATS; i++) {
+        strcat(names, i > 0 ? ", " : "");
+        strcat(names, formats[i].name);
+    }
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)", file->name, foreign == NULL ? "" : foreign,
+                      foreign == NULL ? "" : " is ", names);
+}
+
+/* The header's numbers, sane ones. */
+static samc_status measure(const samc__image_format *format, const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
+    *extent = (samc__image_extent){0};
+    SAMC__TRY(format->header(file, extent, error));
+    if (extent->width <= 0 || extent->height <= 0)
+        return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", file->name, (long long)extent->width,
+                          (long long)extent->height);
+    if (extent->width > INT32_MAX || extent->height > INT32_MAX || extent->width > INT64_MAX / 64 / extent->height)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels", file->name, (long long)extent->width,
+                          (long long)extent->height);
+    extent->bytes = extent->width * extent->height * 3;
+    extent->peak += extent->bytes;
+    return SAMC_OK;
+}
+
+samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent, samc_error *error) {
+    samc__image_file file = {bytes, size, name};
+    const samc__image_format *format;
+    SAMC__TRY(recognise(&file, &format, error));
+    return measure(format, &file, extent, error);
+}
+
 samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
                                       samc_error *error) {
-    const char *dot = strrchr(name, '.');
-    int orientation = 1;
-    samc_status status;
+    samc__image_file file = {bytes, size, name};
+    const samc__image_format *format;
+    samc__image_extent extent;
     *picture = (samc__picture){0};
-    if (size >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0) {
-        status = samc__image_decode_jpeg(bytes, size, name, most, picture, &orientation, error);
-    } else if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0) {
-        status = check_png(bytes, size, name, most, &orientation, error);
-        if (status == SAMC_OK) status = samc__image_decode_stb(bytes, size, name, most, picture, error);
-    } else if (size >= 2 && (memcmp(bytes, "P5", 2) == 0 || memcmp(bytes, "P6", 2) == 0)) {
-        status = samc__image_decode_pnm(bytes, size, name, most, picture, error);
-    } else if ((size >= 2 && memcmp(bytes, "BM", 2) == 0) || (size >= 4 && memcmp(bytes, "GIF8", 4) == 0) ||
-               (size >= 4 && memcmp(bytes, "8BPS", 4) == 0) ||
-               /* TGA has no signature: anything might be one, so that the name has to say so. */
-               (size > 0 && dot != NULL && strcasecmp(dot, ".tga") == 0)) {
-        status = samc__image_decode_stb(bytes, size, name, most, picture, error);
-    } else if (size == 0) {
-        status = samc__fail(error, SAMC_FORMAT, "%s: empty file", name);
-    } else {
-        const char *format = foreign_format(bytes, size);
-        status = samc__fail(error, SAMC_UNSUPPORTED,
-                            "%s: %s%snot a supported image format (JPEG, PNG, BMP, GIF, PSD, PGM, PPM, TGA)", name,
-                            format == NULL ? "" : format, format == NULL ? "" : " is ");
-    }
+    SAMC__TRY(recognise(&file, &format, error));
+    SAMC__TRY(measure(format, &file, &extent, error));
+    if (extent.width > most / extent.height)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
+                          (long long)extent.width, (long long)extent.height, (long long)most);
+    *picture = (samc__picture){.pixels = malloc((size_t)extent.bytes), .width = (int)extent.width, .height = (int)extent.height};
+    if (picture->pixels == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %d x %d pixels", name, picture->width, picture->height);
+    int orientation = 1;
+    samc_status status = format->decode(&file, &extent, picture->pixels, &orientation, error);
     if (status == SAMC_OK) status = orient(picture, orientation, name, error);
     if (status != SAMC_OK) samc__picture_free(picture);
     return status;

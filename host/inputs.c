@@ -181,8 +181,8 @@ static const char *last_component(const char *path) {
 /* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they end in
  * errors.jsonl instead of being lost in silence. */
 static bool is_image(const collector *c, const char *key) {
-    static const char *const endings[] = {"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "bmp", "dib", "gif", "psd", "pbm", "pgm", "ppm", "pnm", "tga", "webp", "tif",
-                                          "tiff", "avif", "heic", "heif", "jp2", "jxl"};
+    static const char *const endings[] = {"jpg", "jpeg", "jpe",  "jfif", "mpo", "png",  "apng", "bmp",  "dib",  "gif", "psd", "pbm",
+                                          "pgm", "ppm",  "pnm",  "tga",  "webp", "tif", "tiff", "avif", "heic", "heif", "jp2", "jxl"};
     const char *name = last_component(key), *dot = strrchr(name, '.');
     if (name[0] == '.') return false;
     if (c->options->globs != NULL && c->options->globs[0] != NULL) {

@@ -9,6 +9,7 @@
 
 #include "host/file.h"
 #include "host/image.h"
+#include "host/image_format.h"
 
 #ifndef SAMC_TEST_DATA
 #define SAMC_TEST_DATA "tests/data"
@@ -34,7 +35,7 @@ static samc_status decode(const uint8_t *bytes, size_t size, const char *name, s
     return status;
 }
 
-/* Every NAME.ppm holds the pixels of NAME. */
+/* Every NAME.ppm holds the pixels of NAME, and the header alone tells their number. */
 Test(image, pixels_of_pillow) {
     DIR *folder = opendir(SAMC_TEST_DATA "/images");
     cr_assert(folder != NULL);
@@ -58,12 +59,17 @@ Test(image, pixels_of_pillow) {
             cr_assert_eq(picture.pixels[i], expected[header + i], "%s: pixel %d,%d channel %d is %d, not %d", name,
                          i / 3 % width, i / 3 / width, i % 3, picture.pixels[i], expected[header + i]);
         samc__picture_free(&picture);
+        samc__image_extent extent;
+        cr_assert_eq(samc__image_size(bytes, size, name, &extent, &error), SAMC_OK, "%s", error.message);
+        cr_assert((extent.width == width && extent.height == height) || (extent.width == height && extent.height == width), "%s", name);
+        cr_assert_eq(extent.bytes, (int64_t)width * height * 3);
+        cr_assert_geq(extent.peak, extent.bytes);
         free(bytes);
         free(expected);
         compared++;
     }
     closedir(folder);
-    cr_assert_geq(compared, 48, "only %d fixtures", compared);
+    cr_assert_geq(compared, 144, "only %d fixtures", compared);
 }
 
 /* Whatever the place where a file was cut, it is refused. `spare` bytes at its end carry no pixels. */
@@ -83,21 +89,34 @@ static void check_truncated(const char *name, size_t spare) {
     free(bytes);
 }
 
-Test(image, truncated_jpeg) { check_truncated("jpeg_420.jpg", 0); }
-Test(image, truncated_progressive_jpeg) { check_truncated("jpeg_420_progressive.jpg", 0); }
-Test(image, truncated_cmyk_jpeg) { check_truncated("jpeg_cmyk.jpg", 0); }
+/* A marker of two bytes says that the picture is at its end. Without it all the pixels are there. */
+Test(image, truncated_jpeg) { check_truncated("jpeg_420.jpg", 2); }
+Test(image, truncated_progressive_jpeg) { check_truncated("jpeg_420_progressive.jpg", 2); }
+Test(image, truncated_cmyk_jpeg) { check_truncated("jpeg_cmyk.jpg", 2); }
+Test(image, truncated_restart_jpeg) { check_truncated("jpeg_restart.jpg", 2); }
 Test(image, truncated_png) { check_truncated("png_rgb.png", 0); }
 Test(image, truncated_interlaced_png) { check_truncated("png_interlaced.png", 0); }
 Test(image, truncated_palette_png) { check_truncated("png_palette_transparent.png", 0); }
+Test(image, truncated_cgbi_png) { check_truncated("cgbi_interlaced.png", 0); }
 Test(image, truncated_bmp) { check_truncated("bmp_rgb.bmp", 3); } /* padding of the last row */
 Test(image, truncated_palette_bmp) { check_truncated("bmp_palette.bmp", 3); }
-Test(image, truncated_gif) { check_truncated("gif.gif", 4); }      /* end code, block end, trailer */
+Test(image, truncated_masks_bmp) { check_truncated("bmp_52_masks565.bmp", 3); }
+Test(image, truncated_rle4_bmp) { check_truncated("bmp_rle4.bmp", 4); } /* end of row, end of picture */
+Test(image, truncated_rle8_bmp) { check_truncated("bmp_rle8.bmp", 4); }
+Test(image, truncated_dib) { check_truncated("bmp.dib", 3); }
+Test(image, truncated_gif) { check_truncated("gif.gif", 4); } /* end code, block end, trailer */
+Test(image, truncated_interlaced_gif) { check_truncated("gif_interlaced.gif", 4); }
 Test(image, truncated_tga) { check_truncated("tga_rgb.tga", 26); } /* TGA 2.0 footer */
 Test(image, truncated_rle_tga) { check_truncated("tga_rle.tga", 26); }
+Test(image, truncated_rle_tga_without_footer) { check_truncated("tga_right_rle.tga", 0); }
+Test(image, truncated_palette_tga) { check_truncated("tga_palette16.tga", 0); }
 Test(image, truncated_psd) { check_truncated("psd.psd", 0); }
+Test(image, truncated_packed_psd) { check_truncated("psd_packed.psd", 0); }
 Test(image, truncated_pgm) { check_truncated("pgm.pgm", 0); }
+Test(image, truncated_pbm) { check_truncated("pbm.pbm", 0); }
+Test(image, truncated_letters) { check_truncated("pbm_letters.pbm", 1); }
 
-/* stb_image checks no sums; a flipped bit in a PNG would otherwise be a picture. */
+/* A flipped bit in a PNG is never a picture. */
 Test(image, damaged_png) {
     size_t size;
     uint8_t *bytes = fixture("png_rgb.png", &size);
@@ -138,7 +157,7 @@ Test(image, other_formats_are_named) {
     size_t size;
     uint8_t *bytes = fixture("refused.webp", &size);
     check_refused((char *)bytes, size, "a.webp", SAMC_UNSUPPORTED,
-                  "a.webp: WebP is not a supported image format (JPEG, PNG, BMP");
+                  "a.webp: WebP is not a supported image format (JPEG, PNG, GIF");
     free(bytes);
     bytes = fixture("refused.tiff", &size);
     check_refused((char *)bytes, size, "a.tiff", SAMC_UNSUPPORTED, "a.tiff: TIFF is not a supported image format");
@@ -148,7 +167,7 @@ Test(image, other_formats_are_named) {
                   16, "a.heic", SAMC_UNSUPPORTED, "HEIC is not");
     check_refused("hello, world", 12, "a.txt", SAMC_UNSUPPORTED, "a.txt: not a supported image format");
     check_refused("", 0, "a.jpg", SAMC_FORMAT, "a.jpg: empty file");
-    check_refused("hello, world, this is no targa", 30, "a.tga", SAMC_FORMAT, "a.tga: damaged image");
+    check_refused("hello, world, this is no targa", 30, "a.tga", SAMC_FORMAT, "a.tga: damaged TGA, or none");
 }
 
 /* Bombs are refused by what their headers say, before anything is allocated. */
@@ -196,12 +215,71 @@ Test(image, missing_and_odd_files) {
     cr_assert(strstr(error.message, "not a regular file but a folder") != NULL, "%s", error.message);
 }
 
+/* Scans of a progressive file, or of one component after the other, that are not there are lost data however whole the others are. */
+Test(image, jpeg_without_its_last_scan) {
+    size_t size;
+    uint8_t *bytes = fixture("jpeg_420_progressive.jpg", &size);
+    int scans = 0;
+    for (size_t at = size - 2; at > 0; at--) {
+        if (bytes[at] != 0xff || bytes[at + 1] != 0xda) continue; /* a scan begins */
+        samc__picture picture;
+        samc_error error = {0};
+        cr_assert_eq(decode(bytes, at, "x.jpg", &picture, &error), SAMC_FORMAT, "cut before the scan at %zu of %zu", at, size);
+        scans++;
+    }
+    cr_assert_geq(scans, 8);
+    free(bytes);
+}
+
+/* Entries that a palette has not got are black, not what the memory held before: the same bytes decode to the same pixels. */
+Test(image, short_palettes_are_filled) {
+    static const char *const names[] = {"bmp_short_palette.bmp", "png_short_palette.png", "tga_short_palette.tga"};
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        uint8_t *bytes = fixture(names[i], &size);
+        samc__picture first, second;
+        samc_error error = {0};
+        cr_assert_eq(decode(bytes, size, names[i], &first, &error), SAMC_OK, "%s", error.message);
+        volatile uint8_t stack[1 << 14]; /* other bytes where the reader's variables will be */
+        for (size_t at = 0; at < sizeof stack; at++) stack[at] = (uint8_t)(at * 7 + 1);
+        cr_assert_eq(decode(bytes, size, names[i], &second, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(memcmp(first.pixels, second.pixels, (size_t)first.width * (size_t)first.height * 3), 0, "%s", names[i]);
+        samc__picture_free(&first);
+        samc__picture_free(&second);
+        free(bytes);
+    }
+}
+
+/* The header is held against the limit before anything is allocated for the picture. */
+Test(image, limit_of_every_format) {
+    static const char *const names[] = {"jpeg_420.jpg", "png_rgb.png", "gif.gif", "bmp_rgb.bmp", "psd.psd", "pgm.pgm", "tga_rgb.tga"};
+    for (int i = 0; i < 7; i++) {
+        size_t size;
+        uint8_t *bytes = fixture(names[i], &size);
+        samc__picture picture;
+        samc_error error = {0};
+        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29 - 1, &picture, &error), SAMC_UNSUPPORTED, "%s", names[i]);
+        cr_assert(strstr(error.message, "37 x 29 pixels is larger than the limit of 1072 pixels") != NULL, "%s", error.message);
+        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29, &picture, &error), SAMC_OK, "%s", error.message);
+        samc__picture_free(&picture);
+        free(bytes);
+    }
+}
+
 Test(image, orientation_of_hostile_exif) {
     uint8_t block[64] = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06";
     cr_assert_eq(samc__exif_orientation(block, 26), 6);
-    for (size_t size = 0; size < 22; size++) cr_assert_eq(samc__exif_orientation(block, size), 1, "of %zu bytes", size);
-    block[19] = 9;
+    for (size_t size = 0; size < 22; size++) cr_assert_eq(samc__exif_orientation(block, size), 0, "of %zu bytes", size);
+    block[19] = 9; /* says something, but nothing that there is */
     cr_assert_eq(samc__exif_orientation(block, 26), 1);
+    block[17] = 3; /* several values: where they lie */
+    memcpy(block + 18, "\0\0\0\x16\0\5\0\6", 8);
+    cr_assert_eq(samc__exif_orientation(block, 28), 5);
+    cr_assert_eq(samc__exif_orientation(block, 27), 0);
+    memcpy(block + 18, "\xff\xff\xff\xfe", 4);
+    cr_assert_eq(samc__exif_orientation(block, 64), 0);
+    memcpy(block + 14, "\xff\xff\xff\xff", 4);
+    cr_assert_eq(samc__exif_orientation(block, 64), 0);
     memcpy(block + 4, "\xff\xff\xff\xff", 4);
-    cr_assert_eq(samc__exif_orientation(block, 26), 1);
+    cr_assert_eq(samc__exif_orientation(block, 26), 0);
 }
