@@ -16,6 +16,7 @@
 #include "host/collect.h"
 #include "host/embedding.h"
 #include "host/file.h"
+#include "host/load.h"
 #include "host/progress.h"
 #include "host/queue.h"
 #include "host/shelf.h"
@@ -35,10 +36,12 @@ typedef struct pipeline {
     samc_session *const *sessions;
     samc__store *store;
     samc__collector collector;
+    samc__budget budget;    /* of pictures and members in flight */
     samc__queue queues[QUEUES];
     samc__job *jobs;        /* [job_count], all there are */
     int job_count;
     samc__job **pending;    /* [job_count], written but not in turn yet; number % job_count */
+    bool complete;          /* the committer's: there is nothing left to try again */
     bool stats_begun;       /* o->stats has its first entry */
     bool erase;             /* both outputs are terminals: a line takes the place of the progress */
     double seconds[6];      /* of all images so far: load, encode, decode, post, write, commit. The committer's, until the end */
@@ -60,6 +63,7 @@ typedef struct worker {
 /* No new work. What is computed already is still written, unless writing is what failed. */
 static void stop(pipeline *p, bool writing_too, int sessions) {
     atomic_store(&p->stopping, true);
+    samc__budget_close(&p->budget);
     for (int i = IDLE; i <= (writing_too ? WRITTEN : LOADED); i++) samc__queue_close(&p->queues[i]);
     for (int i = 0; i < sessions; i++) samc_session_stop(p->sessions[i]);
 }
@@ -78,27 +82,52 @@ static void fail(pipeline *p, const samc_error *error) {
     stop(p, true, session_count(p));
 }
 
+/* The inputs cannot be read any more; what is computed is still written. */
+static void halt(pipeline *p, const samc_error *error) {
+    pthread_mutex_lock(&p->lock);
+    if (p->error.status == SAMC_OK) p->error = *error;
+    pthread_mutex_unlock(&p->lock);
+    stop(p, false, session_count(p));
+}
+
 static void drop_masks(samc__job *job) {
     if (job->masks != NULL && job->count > 0) samc_auto_runs_release(job->masks[0].runs); /* all have the same */
     free(job->masks);
     job->masks = NULL;
 }
 
-static void empty_job(samc__job *job) {
-    free(job->bytes);
+static void empty_job(pipeline *p, samc__job *job) {
+    samc__job_drop_bytes(job, &p->budget);
     drop_masks(job);
-    samc__picture_free(&job->picture);
+    samc__job_leave(job, &p->budget);
     samc__auto_text_free(&job->text);
     *job = (samc__job){0};
 }
 
 /* ---- Reader -------------------------------------------------------------------------------------------------------- */
 
-/* Whether the input that this run has next is a link to the same member. */
+/* Whether the input that this run has next, passing over what cannot be read, is a link to the same member. */
 static bool is_wanted_again(const pipeline *p, const samc__job *job) {
-    if (job->number + 1 >= p->total) return false;
-    const samc__input *input = &p->inputs->items[job->input], *next = input + p->o->shards;
-    return next->tar == input->tar && next->member == input->member && next->reason == 0;
+    const samc__input *input = &p->inputs->items[job->input], *next = input;
+    for (int64_t number = job->number + 1; number < p->total; number++) {
+        next += p->o->shards;
+        if (next->tar != input->tar || next->member != input->member) return false;
+        if (next->reason == 0) return true;
+    }
+    return false;
+}
+
+/* Goes to its member of an archive. False: the run is given up. */
+static bool read_member(pipeline *p, samc__shelf *shelf, samc__job *job) {
+    const samc__input *input = &p->inputs->items[job->input];
+    samc_status status = samc__shelf_read(shelf, p->inputs, input, !job->alone && is_wanted_again(p, job), &job->bytes, &job->size, &job->code, &job->error);
+    if (samc__load_is_outage(p->inputs, job)) {
+        halt(p, &job->error);
+        return false;
+    }
+    if (job->alone) return true; /* nobody else could make room: they wait for it */
+    job->member = status == SAMC_OK && samc__budget_take(&p->budget, SAMC__MEMBERS, (int64_t)job->size);
+    return status != SAMC_OK || job->member;
 }
 
 static void *read_main(void *argument) {
@@ -109,11 +138,10 @@ static void *read_main(void *argument) {
         if (job == NULL) break;
         job->number = number;
         job->input = number * p->o->shards + p->o->shard;
-        const samc__input *input = &p->inputs->items[job->input];
         const char *reason = samc__input_reason(p->inputs, job->input);
         double start = samc__now();
         if (reason != NULL) samc__fail(&job->error, SAMC_IO, "%s", reason);
-        else if (input->tar >= 0) samc__shelf_read(&shelf, p->inputs, input, is_wanted_again(p, job), &job->bytes, &job->size, &job->code, &job->error);
+        else if (p->inputs->items[job->input].tar >= 0 && !read_member(p, &shelf, job)) break;
         job->load_seconds = samc__now() - start;
         if (!samc__queue_push(&p->queues[READ], job)) break;
     }
@@ -124,13 +152,13 @@ static void *read_main(void *argument) {
 
 /* ---- Load ---------------------------------------------------------------------------------------------------------- */
 
-static samc_status load(const pipeline *p, samc__job *job) {
-    const char *source = samc__input_source(p->inputs, job->input);
-    if (job->bytes == NULL) SAMC__TRY(samc__file_read(source, SAMC__IMAGE_MAX_FILE, &job->bytes, &job->size, &job->error));
-    samc_status status = samc__image_decode_within(job->bytes, job->size, source, p->o->max_pixels, &job->picture, &job->error);
-    free(job->bytes);
-    job->bytes = NULL;
-    return status;
+/* Reads and decodes; what is wrong with the image itself is in job->error. False: the run is given up. */
+static bool load(pipeline *p, samc__job *job) {
+    if (job->error.status != SAMC_OK) return true;
+    if (samc__load(p->o, p->inputs, &p->budget, job) == SAMC_STOPPED) return false;
+    if (!samc__load_is_outage(p->inputs, job)) return true;
+    halt(p, &job->error);
+    return false;
 }
 
 static void *load_main(void *argument) {
@@ -138,8 +166,9 @@ static void *load_main(void *argument) {
     for (samc__job *job; (job = samc__queue_pop(&p->queues[READ])) != NULL;) {
         double start = samc__now();
         job->fill[0] = samc__queue_count(&p->queues[READ]);
-        if (job->error.status == SAMC_OK) load(p, job);
+        bool loaded = load(p, job);
         job->load_seconds += samc__now() - start;
+        if (!loaded) break;
         if (!samc__queue_push(&p->queues[job->error.status == SAMC_OK ? LOADED : WRITTEN], job)) break;
     }
     samc__queue_finish(&p->queues[LOADED]);
@@ -170,16 +199,15 @@ static samc_status receive(void *context, int index, const samc_auto_mask *masks
     job->masks = copy;
     job->count = count;
     job->stats = *stats;
-    if (!(b->p->o->formats & SAMC__AUTO_OVERLAY)) { /* nobody needs its pixels any more */
-        free(job->picture.pixels);
-        job->picture.pixels = NULL;
-    }
+    if (!(b->p->o->formats & SAMC__AUTO_OVERLAY)) samc__job_drop_pixels(job, &b->p->budget); /* nobody needs them any more */
     b->delivered++;
     return samc__queue_push(&b->p->queues[COMPUTED], job) ? SAMC_OK : SAMC_STOPPED;
 }
 
-/* Batches end where an image fails; the rest is tried one by one, so that the failure is known to be that image's own. An image that
- * is too large for the memory is recorded; anything else that a decoded image fails with ends the run. */
+/* Whether a failure of automatic masks is that of the image: what the device, the disk or the program itself fails with ends the run. */
+static bool is_of_the_image(samc_status status) { return status != SAMC_IO && status != SAMC_NO_DEVICE && status != SAMC_INTERNAL; }
+
+/* Batches end where an image fails; the rest is tried one by one, so that the failure is known to be that image's own. */
 static void compute_batch(worker *w, samc__job **jobs, int n) {
     pipeline *p = w->p;
     samc_image images[MOST_BATCH];
@@ -203,7 +231,7 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
         samc__job *job = jobs[begin++];
         job->error = b.error;
         if (job->error.status == SAMC_OK) samc__session_check(w->session, status, samc__input_source(p->inputs, job->input), &job->error);
-        if (status != SAMC_OUT_OF_MEMORY) fail(p, &job->error);
+        if (!is_of_the_image(status)) fail(p, &job->error);
         else if (!samc__queue_push(&p->queues[COMPUTED], job)) return;
     }
 }
@@ -277,8 +305,7 @@ static void *write_main(void *argument) {
         if (status == SAMC_OUT_OF_MEMORY) job->error = error; /* this image's own; others may fit */
         else if (status != SAMC_OK) fail(p, &error);
         drop_masks(job);
-        free(job->picture.pixels);
-        job->picture.pixels = NULL;
+        samc__job_leave(job, &p->budget);
         job->write_seconds = samc__now() - start;
         if (!samc__queue_push(&p->queues[WRITTEN], job)) break;
     }
@@ -324,12 +351,14 @@ static samc_status announce(pipeline *p, const samc__job *job, samc_error *error
     return p->o->stats != NULL ? write_stats(p, job, source, error) : SAMC_OK;
 }
 
-/* Commits the images that are in turn, and tells of those that are safe, also where a later one of them failed to be written. */
+static bool does_not_fit(const samc__job *job) { return job->error.status == SAMC_OUT_OF_MEMORY && !job->alone; }
+
+/* Commits the images that are in turn, up to one that is to be tried again, and tells of those that are safe, also where a later one of them failed to be written. */
 static samc_status commit_ready(pipeline *p, samc_error *error) {
     int64_t first = p->collector.last.number + 1, next = first;
     double start = samc__now();
     samc_status status = SAMC_OK;
-    for (samc__job *job; status == SAMC_OK && (job = p->pending[next % p->job_count]) != NULL && job->number == next; next++)
+    for (samc__job *job; status == SAMC_OK && (job = p->pending[next % p->job_count]) != NULL && job->number == next && !does_not_fit(job); next++)
         status = samc__collector_add(&p->collector, job, error);
     if (status == SAMC_OK) status = samc__collector_commit(&p->collector, error);
     for (int64_t number = first; number <= p->collector.journal->last.number; number++) {
@@ -339,11 +368,38 @@ static samc_status commit_ready(pipeline *p, samc_error *error) {
         job->commit_seconds = (samc__now() - start) / (double)(next - first);
         samc_status told = announce(p, job, &why);
         if (told != SAMC_OK && status == SAMC_OK) status = told, *error = why;
-        empty_job(job);
+        if (job->alone) samc__budget_release(&p->budget);
+        empty_job(p, job);
         samc__queue_push(&p->queues[IDLE], job);
     }
     if (fflush(stdout) != 0 && status == SAMC_OK) status = samc__fail(error, SAMC_IO, "cannot write to standard output");
     return status;
+}
+
+/* The next image did not fit in memory while others were there: it goes through the stages again, from the file on, when they have left.
+ * True where it is written already, because it failed to be loaded again. */
+static bool try_alone(pipeline *p) {
+    samc__job **place = &p->pending[(p->collector.last.number + 1) % p->job_count], *job = *place;
+    if (job == NULL || job->number != p->collector.last.number + 1 || !does_not_fit(job) || atomic_load(&p->stopping) || !samc__budget_reserve(&p->budget)) return false;
+    int64_t number = job->number, input = job->input;
+    samc__shelf shelf = {.archive = -1};
+    empty_job(p, job);
+    *job = (samc__job){.number = number, .input = input, .alone = true};
+    *place = NULL;
+    double start = samc__now();
+    bool going = (p->inputs->items[input].tar < 0 || read_member(p, &shelf, job)) && load(p, job);
+    job->load_seconds = samc__now() - start;
+    samc__shelf_close(&shelf);
+    if (going && job->error.status != SAMC_OK) *place = job;
+    else if (going) samc__queue_push(&p->queues[LOADED], job);
+    return *place != NULL;
+}
+
+/* Nothing will be tried again: the committer brings no more images to be computed. */
+static void finish_if_complete(pipeline *p) {
+    if (p->complete || p->collector.last.number + 1 < p->total) return;
+    p->complete = true;
+    samc__queue_finish(&p->queues[LOADED]);
 }
 
 static void *commit_main(void *argument) {
@@ -352,12 +408,15 @@ static void *commit_main(void *argument) {
     samc_status status = SAMC_OK;
     samc__job **arrived = calloc((size_t)p->job_count, sizeof *arrived);
     if (arrived == NULL) status = samc__fail(&error, SAMC_OUT_OF_MEMORY, "out of memory");
+    finish_if_complete(p);
     for (int n; status == SAMC_OK && (n = samc__queue_pop_some(&p->queues[WRITTEN], (void **)arrived, p->job_count)) > 0;) {
         for (int i = 0; i < n; i++) {
             arrived[i]->fill[3] = n;
             p->pending[arrived[i]->number % p->job_count] = arrived[i];
         }
-        status = commit_ready(p, &error);
+        do status = commit_ready(p, &error);
+        while (status == SAMC_OK && try_alone(p));
+        finish_if_complete(p);
     }
     if (status == SAMC_OK && p->collector.last.number + 1 == p->total) status = samc__collector_finish(&p->collector, &error);
     if (status != SAMC_OK) fail(p, &error);
@@ -459,8 +518,9 @@ static void print_stages(pipeline *p, double wall, int sessions) {
 static samc_status create(pipeline *p, int sessions, samc_error *error) {
     const samc__archive_options *o = p->o;
     const int rooms[QUEUES] = {[IDLE] = p->job_count, [READ] = o->queue, [LOADED] = o->queue + o->batch_images, [COMPUTED] = o->queue, [WRITTEN] = p->job_count};
-    const int producers[QUEUES] = {[IDLE] = 1, [READ] = 1, [LOADED] = o->load_threads, [COMPUTED] = sessions, [WRITTEN] = o->load_threads + o->write_threads};
+    const int producers[QUEUES] = {[IDLE] = 1, [READ] = 1, [LOADED] = o->load_threads + 1, [COMPUTED] = sessions, [WRITTEN] = o->load_threads + o->write_threads};
     bool good = true;
+    samc__budget_create(&p->budget, o->memory);
     p->jobs = calloc((size_t)p->job_count, sizeof *p->jobs);
     p->pending = calloc((size_t)p->job_count, sizeof *p->pending);
     for (int i = 0; i < QUEUES; i++) good = samc__queue_create(&p->queues[i], rooms[i], producers[i]) && good;
@@ -471,9 +531,10 @@ static samc_status create(pipeline *p, int sessions, samc_error *error) {
 }
 
 static void destroy(pipeline *p) {
-    for (int i = 0; p->jobs != NULL && i < p->job_count; i++) empty_job(&p->jobs[i]);
+    for (int i = 0; p->jobs != NULL && i < p->job_count; i++) empty_job(p, &p->jobs[i]);
     for (int i = 0; i < QUEUES; i++) samc__queue_destroy(&p->queues[i]);
     if (p->ended >= 0) close(p->ended);
+    samc__budget_destroy(&p->budget);
     free(p->jobs);
     free(p->pending);
 }

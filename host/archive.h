@@ -4,7 +4,9 @@
  *   names, tar     decode pixels     samc_auto() on a batch            text, pictures,    in the order of the inputs:
  *                                                                      synced files       rename, collected files, journal
  *
- * The jobs that go through them are made once; the committer hands them back to the reader, so that their number bounds everything. */
+ * The jobs that go through them are made once; the committer hands them back to the reader, so that their number bounds everything, and
+ * samc__budget bounds what they hold. An image that does not fit in memory is tried once more when it is its turn to be committed, with no
+ * other picture in flight. */
 #ifndef SAMC_HOST_ARCHIVE_H
 #define SAMC_HOST_ARCHIVE_H
 
@@ -23,6 +25,7 @@ typedef struct samc__archive_options {
     int load_threads, write_threads;
     int batch_images;         /* most images handed to samc_auto() at once */
     int queue;                /* images waiting between two stages */
+    int64_t memory;           /* bytes that pictures and members of archives in flight may hold; one always passes */
     bool quiet;
     samc__writer *stats;      /* open, for seconds and counts of each image, or NULL; committed by the run */
     samc_auto_options automatic;

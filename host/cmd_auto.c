@@ -1,5 +1,6 @@
 /* samc auto: every mask of images and archives of them, as SamAutomaticMaskGenerator and scripts/amg.py make them. */
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "host/archive.h"
 #include "host/auto_output.h"
 #include "host/cli.h"
+#include "host/budget.h"
 #include "runtime/status.h"
 
 static const char help[] =
@@ -45,8 +47,9 @@ static const char help[] =
     "      --stats FILE.json                  seconds and counts for each image; a table of the stages on standard error\n"
     "      --batch-images N                   images computed together, 1 to 256 (4); never changes the result\n"
     "      --load-threads N, --write-threads N  threads that read and decode images (2), and that write results (2)\n"
-    "      --queue N                          images that may wait between two stages, 1 to 10000 (4). Memory holds about load-threads +\n"
-    "                                         write-threads + 2 x batch-images + 3 x queue pictures\n"
+    "      --queue N                          images that may wait between two stages, 1 to 10000 (4)\n"
+    "      --memory BYTES                     what decoded pictures and members of archives may hold at a time, with K, M or G for 2^10, ...\n"
+    "                                         (a quarter of the memory of the machine or of the control group); one picture always passes\n"
     "      --points-per-side N                points along one side of the grid (32)\n"
     "      --points-per-batch N               points decoded together; never changes the result (64)\n"
     "      --pred-iou-thresh X                least predicted IoU, 0 to 1 (0.88)\n"
@@ -86,7 +89,7 @@ static const struct {
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, MOST_SHARDS = 100000 };
-enum { OPTION_INPUT = SAMC__CLI_OWN, OPTION_CHECKPOINT, OPTION_MODEL_TYPE, OPTION_CONVERT, OPTION_FORMAT, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC,
+enum { OPTION_INPUT = SAMC__CLI_OWN, OPTION_CHECKPOINT, OPTION_MODEL_TYPE, OPTION_CONVERT, OPTION_FORMAT, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC, OPTION_MEMORY,
        OPTION_SHARD, OPTION_LINES, OPTION_PIXELS, OPTION_BATCH, OPTION_LOAD, OPTION_WRITE, OPTION_QUEUE, /* parse_own() */
        OPTION_FIRST };
 
@@ -253,6 +256,20 @@ static bool parse_shard(const char *text, samc__archive_options *o) {
     return samc__cli_integer(slash + 1, 1, MOST_SHARDS, &o->shards) && samc__cli_integer(first, 0, o->shards - 1, &o->shard);
 }
 
+/* "512M" */
+static bool parse_memory(const char *text, int64_t *bytes) {
+    static const char suffixes[] = "KMG";
+    char number[12] = "";
+    size_t length = strspn(text, "0123456789");
+    const char *suffix = text[length] != '\0' ? strchr(suffixes, text[length]) : NULL;
+    int value;
+    if (length >= sizeof number || (text[length] != '\0' && (suffix == NULL || text[length + 1] != '\0'))) return false;
+    memcpy(number, text, length);
+    if (!samc__cli_integer(number, 1, 999999999, &value)) return false;
+    *bytes = (int64_t)value << (suffix ? 10 * (suffix - suffixes + 1) : 0);
+    return true;
+}
+
 /* Options of the pipeline with a number, from OPTION_SHARD on. */
 static const struct { const char *name; int most; } own_numbers[] = {
     {"shard", 0}, {"lines-per-file", 999999999}, {"max-pixels", SAMC__IMAGE_MAX_PIXELS}, {"batch-images", 256}, {"load-threads", 64}, {"write-threads", 64},
@@ -276,11 +293,20 @@ static int parse_own(request *r, int option, const char *text) {
     return SAMC__EXIT_OK;
 }
 
+/* What is freed goes back to the system. glibc would keep up to 32 MB of it for each thread, so that --memory would bound what is in use
+ * and not what the process holds. */
+static void keep_no_pictures(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 /* Collects the inputs and runs. Returns the exit code. */
 static int run_inputs(const request *r, char **arguments, int count) {
     samc__inputs inputs;
     samc__archive_result result = {0};
     samc_error error = {0};
+    keep_no_pictures();
     const samc__inputs_options options = {.globs = r->globs, .exclude = r->output};
     if (samc__inputs_collect(&inputs, (const char *const *)arguments, count, &options, &error) != SAMC_OK)
         return error.status == SAMC_INVALID_ARGUMENT ? samc__cli_usage(&r->cli, "%s", error.message) : samc__cli_fail(error.message);
@@ -322,7 +348,7 @@ int samc__cmd_auto(int argc, char **argv) {
                                         {"shard", required_argument, NULL, OPTION_SHARD}, {"lines-per-file", required_argument, NULL, OPTION_LINES},
                                         {"max-pixels", required_argument, NULL, OPTION_PIXELS}, {"batch-images", required_argument, NULL, OPTION_BATCH},
                                         {"load-threads", required_argument, NULL, OPTION_LOAD}, {"write-threads", required_argument, NULL, OPTION_WRITE},
-                                        {"queue", required_argument, NULL, OPTION_QUEUE}};
+                                        {"queue", required_argument, NULL, OPTION_QUEUE}, {"memory", required_argument, NULL, OPTION_MEMORY}};
     static const struct option common[] = {SAMC__CLI_COMMON};
     enum { OWN = sizeof own / sizeof *own };
     struct option table[OWN + NUMBERS + sizeof common / sizeof *common];
@@ -331,7 +357,7 @@ int samc__cmd_auto(int argc, char **argv) {
     memcpy(table + OWN + NUMBERS, common, sizeof common);
     request r = {.cli = samc__cli_begin("auto", help), .model_type = -1,
                  .archive = {.shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
-                             .load_threads = 2, .write_threads = 2, .batch_images = 4, .queue = 4}};
+                             .load_threads = 2, .write_threads = 2, .batch_images = 4, .queue = 4, .memory = samc__budget_default("")}};
     int globs = 0;
     r.cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
@@ -346,6 +372,8 @@ int samc__cmd_auto(int argc, char **argv) {
             for (r.model_type = 0; r.model_type < MODEL_TYPES && strcmp(optarg, model_types[r.model_type].name) != 0;) r.model_type++;
             if (r.model_type == MODEL_TYPES) return samc__cli_usage(&r.cli, "--model-type is default, vit_h, vit_l or vit_b, not '%s'", optarg);
         }
+        if (option == OPTION_MEMORY && !parse_memory(optarg, &r.archive.memory))
+            return samc__cli_usage(&r.cli, "--memory is a whole number from 1 to 999999999, with or without K, M or G behind it, not '%s'", optarg);
         if (option == OPTION_RESUME) r.resume = true;
         if (option == OPTION_NO_SYNC) r.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;

@@ -10,6 +10,10 @@ typedef struct samc__job {
     int64_t number, input;  /* in this run, in the list */
     uint8_t *bytes;         /* of a member of an archive; owned */
     size_t size;
+    bool member;            /* `size` is counted as a member in flight */
+    bool in_flight;         /* counted as a picture, with `held` bytes, from reading until its results are written */
+    bool alone;             /* it did not fit in memory, and this is the second attempt, with no other picture in flight */
+    int64_t held;
     samc__picture picture;  /* its size stays when its pixels are freed; owned */
     samc_auto_mask *masks;  /* [count]; owned, and so is a reference to their run lengths */
     int count;

@@ -290,6 +290,12 @@ static void release_buffers(samc__generator *g) {
     samc__tensor_release(exec, g->bits);
     samc__tensor_release(exec, g->iou);
     samc__tensor_release(exec, g->logits);
+    g->lengths = NULL; /* they may be allocated again, or not */
+    g->counts = NULL;
+    g->stats = NULL;
+    g->bits = NULL;
+    g->iou = NULL;
+    g->logits = NULL;
 }
 
 /* One image, of which `g` knows what and how; the rest of it is filled in here. */
@@ -360,5 +366,6 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     SAMC__TRY(samc__session_enter(s));
     samc_status status = process_images(s, images, count, o, callback, context);
     samc__session_drop_images(s);
+    if (status == SAMC_OUT_OF_MEMORY) samc__memory_drop(&s->memory); /* others may need it more */
     return status;
 }

@@ -32,8 +32,15 @@ void *samc__memory_allocate(void *opaque, size_t bytes) {
     if (bytes > SIZE_MAX / 2) return NULL;
     size_t size = (bytes + 2 * HEADER - 1) / HEADER * HEADER; /* header included, a multiple of the alignment */
     header *block = take_spare(memory, size);
-    if (block == NULL && (block = aligned_alloc(HEADER, size)) != NULL) block->room = size;
-    if (block == NULL) return NULL;
+    if (block == NULL) {
+        block = aligned_alloc(HEADER, size);
+        if (block == NULL && memory->spares > 0) { /* where memory is short, nothing is kept */
+            samc__memory_drop(memory);
+            block = aligned_alloc(HEADER, size);
+        }
+        if (block == NULL) return NULL;
+        block->room = size;
+    }
     block->size = size;
     memory->current += size;
     if (memory->current > memory->peak) memory->peak = memory->current;

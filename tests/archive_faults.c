@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/input_faults.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* operations happen in the order of the record */
 static char root[4096];
 static size_t root_length;

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "host/budget.h"
 #include "host/inputs.h"
 #include "host/journal.h"
 #include "host/queue.h"
@@ -228,4 +230,80 @@ Test(store, streams_are_cut_to_their_length) {
     cr_assert_eq(samc__stream_open(&stream, &store, "lines", true, 7, &error), SAMC_FORMAT, "bytes are missing");
     samc__stream_close(&stream);
     samc__store_close(&store);
+}
+
+/* ---- Budget -------------------------------------------------------------------------------------------------------- */
+
+static void put_text(const char *name, const char *text) {
+    char path[256], command[400];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(command, sizeof command, "mkdir -p $(dirname %s)", path);
+    cr_assert_eq(system(command), 0);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+TestSuite(budget, .init = enter_folder, .fini = leave_folder);
+
+Test(budget, is_a_quarter_of_what_the_control_group_allows) {
+    int64_t machine = samc__budget_default(folder); /* no groups at all */
+    cr_assert_gt(machine, 1 << 24);
+    put_text("proc/self/cgroup", "0::/a/b\n"); /* version 2 */
+    cr_assert_eq(samc__budget_default(folder), machine, "no limit anywhere");
+    put_text("sys/fs/cgroup/a/b/memory.max", "max\n");
+    cr_assert_eq(samc__budget_default(folder), machine);
+    put_text("sys/fs/cgroup/a/memory.max", "40000000\n");
+    cr_assert_eq(samc__budget_default(folder), 10000000, "that of the group above");
+    put_text("sys/fs/cgroup/a/b/memory.max", "20000000\n");
+    cr_assert_eq(samc__budget_default(folder), 5000000);
+    put_text("proc/self/cgroup", "0::/not/there\n"); /* seen from within a container */
+    put_text("sys/fs/cgroup/memory.max", "8000000\n");
+    cr_assert_eq(samc__budget_default(folder), 2000000);
+    put_text("proc/self/cgroup", "5:cpu,memory:/x\n1:name=systemd:/y\n"); /* version 1 */
+    put_text("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    cr_assert_eq(samc__budget_default(folder), machine);
+    put_text("sys/fs/cgroup/memory/x/memory.limit_in_bytes", "16000000\n");
+    cr_assert_eq(samc__budget_default(folder), 4000000);
+}
+
+static void *take_picture(void *argument) { return (void *)(intptr_t)samc__budget_take(argument, SAMC__PICTURES, 80); }
+static void *enter(void *argument) { return (void *)(intptr_t)samc__budget_enter(argument, false); }
+
+/* What a thread that had to wait came back with, after `release` was called; -1 where it did not wait. */
+static intptr_t waited(samc__budget *b, void *(*body)(void *), void (*release)(samc__budget *)) {
+    pthread_t thread;
+    void *answer;
+    struct timespec soon;
+    pthread_create(&thread, NULL, body, b);
+    clock_gettime(CLOCK_REALTIME, &soon);
+    soon.tv_nsec += 30000000;
+    if (soon.tv_nsec >= 1000000000) soon.tv_sec++, soon.tv_nsec -= 1000000000;
+    bool went = pthread_timedjoin_np(thread, &answer, &soon) == 0;
+    release(b);
+    if (went) return -1;
+    pthread_join(thread, &answer);
+    return (intptr_t)answer;
+}
+
+static void give_picture(samc__budget *b) { samc__budget_change(b, SAMC__PICTURES, 500, 0); }
+
+Test(budget, one_always_passes_and_others_wait) {
+    samc__budget b;
+    samc__budget_create(&b, 100);
+    cr_assert(samc__budget_take(&b, SAMC__PICTURES, 500) && samc__budget_take(&b, SAMC__MEMBERS, 500));
+    cr_assert_eq(waited(&b, take_picture, give_picture), 1, "a picture does not wait for members");
+    cr_assert_eq(b.bytes[SAMC__PICTURES], 80);
+    samc__budget_change(&b, SAMC__MEMBERS, 500, 0);
+    cr_assert(samc__budget_take(&b, SAMC__MEMBERS, 20));
+    cr_assert(samc__budget_enter(&b, false) && !samc__budget_reserve(&b));
+    cr_assert(samc__budget_enter(&b, true), "the one that it is reserved for");
+    samc__budget_leave(&b);
+    samc__budget_leave(&b);
+    cr_assert(samc__budget_reserve(&b));
+    cr_assert_eq(waited(&b, enter, samc__budget_release), 1);
+    cr_assert_eq(waited(&b, take_picture, samc__budget_close), 0, "sent away");
+    cr_assert(!samc__budget_enter(&b, false));
+    samc__budget_destroy(&b);
 }

@@ -8,11 +8,14 @@ import os
 import shutil
 import stat
 import subprocess
+import struct
 import tarfile
+import unittest
 import zipfile
+import zlib
 
-from archive_case import OPTIONS, TINY, Archive, ppm, put, tree
-from cli_test import PHOTO, SAMC, read
+from archive_case import FAULTS, OPTIONS, TINY, Archive, pack, picture, ppm, put, records, tree
+from cli_test import PHOTO, SAMC, read, run
 
 
 class Numbers(Archive):
@@ -256,3 +259,126 @@ class Names(Archive):
                 os.symlink(f"../{level - 1}", self.at("in", str(level), side))
         self.failure("on more than 1000 ways", "auto", "in", "-o", "o", *OPTIONS, cwd=self.folder, timeout=60)
         self.assertFalse(os.path.exists(self.at("o")))
+
+
+@unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
+class Outages(Archive):
+    """What fails without being the image's fault stops the run; afterwards --resume makes it whole."""
+    formats = ["--format", "rle,jsonl", "-q"]
+
+    def faulty(self, out, *arguments, **variables):
+        environment = {**os.environ, "LD_PRELOAD": FAULTS, **{"SAMC_FAULT_" + name: str(value) for name, value in variables.items()}}
+        return run("auto", self.at("in"), "-o", out, *self.formats, *arguments, *OPTIONS, env=environment)
+
+    def test_any_operation_on_the_inputs_fails(self):
+        inputs = self.small_inputs()
+        pack(self.at("in", "more.tar.gz"), [(f"{i}.png", picture(200 + i)[1]) for i in range(3)])
+        os.symlink("photo.jpg", self.at("in", "link.jpg"))
+        self.auto(inputs, "-o", self.at("whole"), *self.formats, code=3)
+        self.faulty(self.at("count"), INPUT=inputs, INPUT_COUNT=self.at("n"))
+        count = int(read(self.at("n")))
+        self.assertGreater(count, 40)
+        stopped = 0
+        for at in self.dice.sample(range(count), 16):
+            error = self.dice.choice((5, 23, 24, 12, 116))  # EIO, ENFILE, EMFILE, ENOMEM, ESTALE
+            out = self.at(f"o{at}")
+            code, _, err = self.faulty(out, INPUT=inputs, INPUT_AT=at, INPUT_ERRNO=error)
+            # Queues decide how often roots and files are looked at: a run may have ended before the operation that was to fail.
+            self.assertIn(code, (1, 3), f"operation {at} with {error}: {err}")
+            self.assertEqual(err.count("samc: "), 1, err)
+            stopped += code == 1
+            if code == 1 and os.path.exists(out):
+                self.assertFalse(os.path.exists(os.path.join(out, "errors.jsonl")) and b"rror" in read(os.path.join(out, "errors.jsonl")).replace(b'"error"', b""), at)
+            self.auto(inputs, "-o", out, *self.formats, "--resume", code=3)
+            self.same_tree(out, self.at("whole"))
+        self.assertGreater(stopped, 10)
+
+    def test_one_missing_file_is_its_line(self):
+        inputs = self.small_inputs()
+        os.symlink("away.png", self.at("in", "zz.png"))
+        self.auto(inputs, "-o", self.at("o"), *self.formats, code=3)
+        self.assertIn("zz.png", read(self.at("o", "errors.jsonl")).decode())
+        # Gone between listing and reading: every look at it fails from then on.
+        for i in range(300):
+            put(self.at("many", f"{i:03}.ppm"), ppm(9, 7, bytes([i % 256, i // 256, 90] * 63)))
+        process = subprocess.Popen([SAMC, "auto", "many", "-o", "o2", *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS], cwd=self.folder,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while records(self.at("o2")) < 5 and process.poll() is None:
+            pass
+        os.remove(self.at("many", "299.ppm"))
+        _, err = process.communicate()
+        self.assertEqual(process.returncode, 3, err)
+        self.assertEqual([json.loads(line)["name"] for line in read(self.at("o2", "errors.jsonl")).splitlines()], ["299.ppm"])
+
+    def test_a_root_that_is_gone(self):
+        for i in range(300):
+            put(self.at("in", f"{i}.ppm"), ppm(9, 7, bytes([i % 256, i // 256, 90] * 63)))
+        inputs = self.at("in")
+        put(self.at("l.txt"), b"".join(b"in/%d.ppm\n" % i for i in range(300)))
+        self.auto("in", "-o", "whole", *self.formats, cwd=self.folder)
+        self.auto("@l.txt", "-o", "whole.l", *self.formats, cwd=self.folder)
+        for given, whole in (("in", "whole"), ("@l.txt", "whole.l")):
+            for replaced in (False, True):
+                out = f"o-{given[0]}-{replaced}"
+                process = subprocess.Popen([SAMC, "auto", given, "-o", out, *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS], cwd=self.folder,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                while records(self.at(out)) < 5 and process.poll() is None:
+                    pass
+                os.rename(inputs, self.at("away"))
+                if replaced:
+                    os.mkdir(inputs)  # an empty mount point
+                _, err = process.communicate()
+                if replaced:
+                    os.rmdir(inputs)
+                os.rename(self.at("away"), inputs)
+                self.assertEqual(process.returncode, 1, err)
+                self.assertIn(b"in: the folder of the inputs is gone", err)
+                self.assertIn(b"--resume goes on", err)
+                self.assertFalse(os.path.exists(self.at(out, "errors.jsonl")))
+                self.auto(given, "-o", out, *self.formats, "--resume", cwd=self.folder)
+                self.same_tree(self.at(out), self.at(whole))
+
+    def test_what_does_not_fit_is_tried_alone(self):
+        """Large blocks may hold 36 MB together, of which one image of 2000 x 2000 takes 24 and two take 48; one of 4000 x 3000 takes 72."""
+        for i in range(6):
+            put(self.at("in", f"{i}.ppm"), ppm(2000, 2000, bytes([20 * i, 100, 50]) * 4000000))
+        pack(self.at("in", "more.tar"), [(f"{i}.ppm", ppm(2000, 2000, bytes([20 * i, 0, 50]) * 4000000)) for i in range(2)])
+        self.auto(self.at("in"), "-o", self.at("whole"), *self.formats)
+        code, _, err = self.faulty(self.at("o"), MEMORY=36000000)
+        self.assertEqual(code, 0, err)
+        self.same_tree(self.at("o"), self.at("whole"))
+        put(self.at("in", "3a.ppm"), ppm(4000, 3000, bytes(36000000)))
+        code, _, err = self.faulty(self.at("o2"), MEMORY=36000000)
+        self.assertEqual(code, 3, err)
+        self.assertEqual([json.loads(line)["name"] for line in read(self.at("o2", "errors.jsonl")).splitlines()], ["3a.ppm"])
+        self.assertIn(b"out of memory", read(self.at("o2", "errors.jsonl")))
+
+
+class Budget(Archive):
+    def peak(self, *arguments, out):
+        process = subprocess.Popen([SAMC, "auto", self.at("in"), "-o", self.at(out), "--format", "jsonl", "-q", *OPTIONS, "--points-per-side", "1", *arguments],
+                                   stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        self.assertEqual(status, 0)
+        return usage.ru_maxrss * 1024
+
+    def test_small_files_of_large_pictures(self):
+        """12 PNGs of one bit a pixel, 3000 x 3000: 1 KB each, 27 MB decoded."""
+        rows = zlib.compress(bytes(376 * 3000))
+        chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3000, 3000, 1, 0, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+        for i in range(8):
+            put(self.at("in", f"{i}.png"), data)
+        pack(self.at("in", "m.tar"), [(f"{i}.png", data) for i in range(4)])
+        many = ("--load-threads", "12", "--queue", "12")
+        free, bounded = self.peak("--memory", "4G", *many, out="free"), self.peak("--memory=60M", *many, out="bounded")
+        self.assertGreater(free, bounded + 100e6)
+        self.assertLess(bounded, 60 * 2**20 + 27e6 + 50e6)
+        self.same_tree(self.at("bounded"), self.at("free"))
+
+    def test_option(self):
+        image = put(self.at("a.ppm"), PICTURES[0])
+        for i, good in enumerate(("1", "1K", "512M", "999999999G")):
+            self.auto(image, "-o", self.at(f"o{i}"), "--memory", good)
+        for bad in ("0", "-1", "1T", "1k", "1.5G", "1000000000G", "M", "1MB", " 1", "0x10", "nan"):
+            self.usage("--memory is a whole number from 1 to 999999999, with or without K, M or G", "auto", image, "-o", self.at("x"), "--memory", bad)
