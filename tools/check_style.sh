@@ -43,5 +43,6 @@ found=$(git grep -nE '(^|[^A-Za-z0-9_])/(work|root|home)/' -- . ':!tools/check_s
 [ -z "$found" ] || report "absolute paths of a machine:
 $found"
 found=$(python3 tests/emu/budget/kernel_table.py 2>&1) || report "$found"
+found=$(python3 tools/notice.py --check 2>&1) || report "$found"
 [ "$bad" = 0 ] && echo "style: ok"
 exit $bad
