@@ -6,6 +6,7 @@
 
 #include "host/file.h"
 #include "host/image_format.h"
+#include "runtime/kind.h"
 #include "runtime/status.h"
 
 /* The formats, each a row. TGA has no signature, so that it comes last. */
@@ -65,34 +66,20 @@ static samc_status orient(samc__picture *picture, int orientation, const char *n
     return SAMC_OK;
 }
 
-/* The name of a format that people have and samc does not read, so that the message can say so; NULL where unknown. */
-static const char *foreign_format(const uint8_t *bytes, size_t size) {
-    if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) return "WebP";
-    if (size >= 4 && (memcmp(bytes, "II*\0", 4) == 0 || memcmp(bytes, "MM\0*", 4) == 0)) return "TIFF";
-    if (size >= 4 && (memcmp(bytes, "II+\0", 4) == 0 || memcmp(bytes, "MM\0+", 4) == 0)) return "BigTIFF";
-    if (size >= 12 && memcmp(bytes + 4, "ftypavi", 7) == 0) return "AVIF";
-    if (size >= 12 && (memcmp(bytes + 4, "ftyphe", 6) == 0 || memcmp(bytes + 4, "ftypmif", 7) == 0)) return "HEIC";
-    if (size >= 12 && memcmp(bytes + 4, "jP  \r\n", 6) == 0) return "JPEG 2000";
-    if (size >= 12 && (memcmp(bytes + 4, "JXL \r\n", 6) == 0 || memcmp(bytes, "\xff\x0a", 2) == 0)) return "JPEG XL";
-    if (size >= 4 && memcmp(bytes, "\x76\x2f\x31\x01", 4) == 0) return "OpenEXR";
-    if (size >= 4 && memcmp(bytes, "%PDF", 4) == 0) return "PDF";
-    return NULL;
-}
-
 static samc_status recognise(const samc__image_file *file, const samc__image_format **format, samc_error *error) {
     if (file->size == 0) return samc__fail(error, SAMC_FORMAT, "%s: empty file", file->name);
     for (int i = 0; i < FORMATS; i++) {
         *format = &formats[i];
         if (formats[i].recognise(file)) return SAMC_OK;
     }
-    const char *foreign = foreign_format(file->bytes, file->size);
+    const char *advice, *kind = samc__kind_of(file->bytes, file->size, &advice);
     char names[128] = "";
     for (int i = 0; i < FORMATS; i++) {
         strcat(names, i > 0 ? ", " : "");
         strcat(names, formats[i].name);
     }
-    return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)", file->name, foreign == NULL ? "" : foreign,
-                      foreign == NULL ? "" : " is ", names);
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)%s", file->name, kind == NULL ? "" : kind,
+                      kind == NULL ? "" : " is ", names, advice);
 }
 
 /* The header's numbers, sane ones. */

@@ -24,7 +24,7 @@ static const struct {
     AT(4, "ET12", "an ExecuTorch program"),
     AT(0, "\x93NUMPY", "a NumPy array"),
     AT(0, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)"),
-    AT(0, "PK\3\4", "a zip archive (PyTorch's checkpoints are such)"),
+    AT(0, "PK\3\4", "a zip archive"),
     AT(0, "PK\5\6", "an empty zip archive"),
     AT(257, "ustar", "a tar archive"),
     /* Text that servers and version control leave in a file's place */
@@ -128,7 +128,15 @@ static const char *kind_of_text(const uint8_t *bytes, size_t size) {
     return left >= 4 ? "a text file" : NULL;
 }
 
+/* A zip archive whose first entry is NAME/data.pkl, as torch.save() writes it. */
+static bool is_checkpoint(const uint8_t *bytes, size_t size) {
+    if (size < 30 || memcmp(bytes, "PK\3\4", 4) != 0) return false;
+    size_t length = number(bytes + 26, 2);
+    return length >= 9 && length <= size - 30 && memcmp(bytes + 30 + length - 9, "/data.pkl", 9) == 0;
+}
+
 static const char *find_kind(const uint8_t *bytes, size_t size) {
+    if (is_checkpoint(bytes, size)) return "a PyTorch checkpoint";
     for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++)
         if (size >= signatures[i].at + signatures[i].length && memcmp(bytes + signatures[i].at, signatures[i].bytes, signatures[i].length) == 0)
             return signatures[i].kind;

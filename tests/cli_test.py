@@ -417,7 +417,7 @@ class Failures(Case):
         with open(self.at("cut.jpg"), "wb") as file:
             file.write(photo[:-50])
         self.failure(f"samc: {self.at('cut.jpg')}: damaged JPEG: ", "segment", self.at("cut.jpg"), *tail)
-        self.failure("refused.webp: WebP is not a supported image format", "segment", os.path.join(IMAGES, "refused.webp"), *tail)
+        self.failure("refused.webp: a WebP image is not a supported image format", "segment", os.path.join(IMAGES, "refused.webp"), *tail)
         self.failure("is not a supported image format", "embed", os.path.join(IMAGES, "refused.tiff"), "-o", self.at("e.npy"), "--model", MODEL)
         self.assertEqual(os.listdir(self.folder), ["cut.jpg"])
 

@@ -157,15 +157,15 @@ Test(image, other_formats_are_named) {
     size_t size;
     uint8_t *bytes = fixture("refused.webp", &size);
     check_refused((char *)bytes, size, "a.webp", SAMC_UNSUPPORTED,
-                  "a.webp: WebP is not a supported image format (JPEG, PNG, GIF");
+                  "a.webp: a WebP image is not a supported image format (JPEG, PNG, GIF");
     free(bytes);
     bytes = fixture("refused.tiff", &size);
-    check_refused((char *)bytes, size, "a.tiff", SAMC_UNSUPPORTED, "a.tiff: TIFF is not a supported image format");
+    check_refused((char *)bytes, size, "a.tiff", SAMC_UNSUPPORTED, "a.tiff: a TIFF image is not a supported image format");
     free(bytes);
     check_refused("\0\0\0\x18"
                   "ftypheic\0\0\0\0",
-                  16, "a.heic", SAMC_UNSUPPORTED, "HEIC is not");
-    check_refused("hello, world", 12, "a.txt", SAMC_UNSUPPORTED, "a.txt: not a supported image format");
+                  16, "a.heic", SAMC_UNSUPPORTED, "HEIC image is not");
+    check_refused("hello, world", 12, "a.txt", SAMC_UNSUPPORTED, "a.txt: a text file is not a supported image format");
     check_refused("", 0, "a.jpg", SAMC_FORMAT, "a.jpg: empty file");
     check_refused("hello, world, this is no targa", 30, "a.tga", SAMC_FORMAT, "a.tga: damaged TGA, or none");
 }

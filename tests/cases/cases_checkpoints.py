@@ -211,3 +211,16 @@ class Foreign(Checkpoint):
         half = dict(list(golden().items())[:60])
         self.refused("one of the 2 files of a checkpoint", safetensors(half), "model-00001-of-00002.safetensors")
         self.refused("missing prompt_encoder", safetensors(half), "model.safetensors")
+
+    def test_files_that_are_no_image(self):
+        zero = Tensor("F32", [1], bytes(4))
+        for kind, data in (("a safetensors file", safetensors({"a": zero})), ("a PyTorch checkpoint", pth({"a": zero})), ("a zip archive", zipped(a_DOT_jpg=read(PHOTO))),
+                           ("an ONNX model", ONNX), ("an HTML page (of a failed download?)", b"<!doctype html><p>"), ("a text file", b"Not Found\n"), ("a DICOM image", bytes(128) + b"DICM" + bytes(99)),
+                           ("a gzip archive", b"\x1f\x8b\x08" + bytes(99)), ("a Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\n")):
+            self.failure(f"{kind} is not a supported image format", "segment", put(self.at("a.jpg"), data), "--point", "1,1", "--format", "rle")
+            code, _, err = run("auto", self.at("a.jpg"), "-o", self.at(f"{kind[:9]} out"), "--format", "jsonl", "--device", "cpu")
+            self.assertEqual(code, 3, err)
+            self.assertIn(kind, json.loads(read(self.at(f"{kind[:9]} out", "errors.jsonl")))["error"])
+
+    def test_a_byte_order_mark_before_prompts(self):
+        self.good("segment", PHOTO, "--prompts", put(self.at("p.json"), b'\xef\xbb\xbf[{"points": [[3, 4]]}]'), "--format", "rle")
