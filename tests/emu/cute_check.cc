@@ -3,7 +3,7 @@
 //
 //     python3 -m pip install --no-deps --target build/cutlass nvidia-cutlass==4.2.0.0
 //     g++ -std=c++17 -w -I. -Iruntime -Itests/emu -isystem build/cutlass/cutlass_library/source/include -isystem CUDA/include -isystem CUDA/include/cccl
-//         tests/emu/cute_check.cc tests/emu/emu.cc tests/emu/warp.cc -o build/cute_check && build/cute_check
+//         tests/emu/cute_check.cc tests/emu/emu.cc tests/emu/tensor_core.cc tests/emu/warp.cc -o build/cute_check && build/cute_check
 //
 // (CUDA: /usr/local/cuda, or build/cuda/nvidia/cu13 of tools/cuda_toolkit.sh.) Random matrices of small integers are laid out as CuTe
 // says, multiplied by the emulation and read back as CuTe says: any swapped register or lane changes the product.

@@ -44,7 +44,12 @@ void __asan_unpoison_memory_region(const void *, size_t);
 
 namespace emu {
 
-Config config;
+static Config first_config() {
+    Config c;
+    c.core = chosen_core();
+    return c;
+}
+Config config = first_config();
 State now;
 std::vector<bool> unpublished;
 void (*submit)(void *stream, const char *kernel, std::function<void()> run);

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor_core.h"
+
 namespace emu {
 
 struct Index {
@@ -73,6 +75,7 @@ struct Config {
     Order order = Order::forward;
     uint64_t seed = 1;         // of the random order
     bool early_copies = false; // at issue; otherwise as late as the kernel's waits allow
+    int core = TENSOR_NEAREST; // how tensor cores add: an index in tensor_cores[] (SAMC_EMU_ACCUMULATE where nobody says)
     std::string what;          // printed with every report: the test's case and parameters
 };
 
@@ -127,6 +130,12 @@ void group_begin();
 void group_commit();
 void group_wait(int groups_left);
 void publish_copies();
+
+// Products of 16-bit values, held as fp32, added as the tensor cores of config.core do (tensor_core.cc). Of a tile: c [m, n] += a [m, 16]
+// b [16, n], n a multiple of 8 and at most 256. Of matrices of any shape, for the libraries' twins: y [m, n] = x [m, k] w [n, k]^T.
+void tensor_tile(float *c, const float *a, const float *b, int m, int n, bool bf16);
+void tensor_matrix(float *y, const float *x, const float *w, size_t m, size_t n, size_t k, bool bf16);
+int chosen_core(); // what SAMC_EMU_ACCUMULATE says, or nearest; ends the process where it names none
 
 // What the warp operations compute, for the 32 threads of one warp (warp.cc).
 void compute_mma(Thread *warp, bool bf16);

@@ -15,22 +15,34 @@ using Numbers = std::vector<double>;
 struct Rounding {
     bool on; // off: double throughout
     samc__dtype type;
+    bool cross; // scores and values meet on tensor cores; projections do so by their shape
     double operator()(double x) const { return on ? double(rounded(type, x)) : x; }
     double to_float(double x) const { return on ? double(float(x)) : x; } // what stays fp32 in every precision
 };
 
 inline Numbers numbers(const Tensor &t) { return Numbers(t.host.begin(), t.host.end()); }
 
-// x [rows, k] -> x . w^T + b [rows, n].
-inline Numbers project(const Numbers &x, const Tensor &w, const Tensor *b, int n, const Rounding &round) {
+// a . b of n elements each, `apart` elements of b from each other: in double, or as tensor cores add.
+template <class B> double dot(const double *a, const B *b, size_t n, size_t apart, bool tensor) {
+    double sum = 0;
+    tensor_sum low = naive_sum(true);
+    for (size_t i = 0; i < n; i++) {
+        if (tensor) tensor_sum_add(&low, float(a[i]), float(b[i * apart]));
+        else sum += a[i] * double(b[i * apart]);
+    }
+    return tensor ? double(tensor_sum_end(&low)) : sum;
+}
+
+// x [rows, k] -> x . w^T + b [rows, n]; `keep`: the result stays fp32.
+inline Numbers project(const Numbers &x, const Tensor &w, const Tensor *b, int n, const Rounding &round, bool keep = false) {
     size_t k = w.count / size_t(n), rows = x.size() / k;
+    const bool tensor = round.on && round.type != SAMC__F32 && k % 32 == 0 && n % 16 == 0;
     Numbers y(rows * size_t(n)), in(k);
     for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < k; i++) in[i] = round(x[r * k + i]);
         for (size_t j = 0; j < size_t(n); j++) {
-            double sum = b ? b->host[j] : 0.0;
-            for (size_t i = 0; i < k; i++) sum += in[i] * w.host[j * k + i];
-            y[r * size_t(n) + j] = round(sum);
+            double sum = dot(in.data(), &w.host[j * k], k, 1, tensor) + (b ? b->host[j] : 0.0);
+            y[r * size_t(n) + j] = keep ? sum : round(sum);
         }
     }
     return y;
@@ -87,18 +99,15 @@ struct Layer {
                 const double *value = &values[row / tq * tk * width + head * hd];
                 double most = -1e300, sum = 0;
                 for (size_t key = 0; key < tk; key++) {
-                    double score = 0;
-                    for (size_t i = 0; i < hd; i++) score += query[i] * first[key * width + i];
+                    double score = dot(query, first + key * width, hd, 1, round.cross);
                     p[key] = round.to_float(score / std::sqrt(double(hd)));
                     most = std::max(most, p[key]);
                 }
                 for (double &e : p) sum += e = std::exp(e - most);
-                for (size_t key = 0; key < tk; key++)
-                    for (size_t i = 0; i < hd; i++) heads_out[row * width + head * hd + i] += round(p[key] / sum) * value[key * width + i];
+                for (double &e : p) e = round(e / sum);
+                for (size_t i = 0; i < hd; i++) heads_out[row * width + head * hd + i] = dot(p.data(), value + i, tk, width, round.cross);
             }
-        Numbers y = project(heads_out, out, bias_of(outb), c, {false, SAMC__F32});
-        for (size_t i = 0; i < heads_out.size(); i++) heads_out[i] = round(heads_out[i]);
-        if (round.on) y = project(heads_out, out, bias_of(outb), c, {false, SAMC__F32});
+        Numbers y = project(heads_out, out, bias_of(outb), c, round, true);
         size_t channels = size_t(c);
         for (size_t row = 0; row < y.size() / channels; row++) {
             double mean = 0, squares = 0, *at = &y[row * channels];
@@ -147,21 +156,6 @@ void run_with_scratch(samc_status (*op)(const samc__cuda *, const Args *), size_
     block.check();
 }
 
-// What a case must give, computed on its first schedule and kept: exactly, and as a naive kernel in its precision would.
-struct Expected {
-    Numbers exact;
-    std::vector<float> naive;
-};
-template <class Compute> const Expected &expected(const Case &c, const Compute &compute) {
-    static const Case *of;
-    static Expected kept;
-    if (of != &c) {
-        kept = compute();
-        of = &c;
-    }
-    return kept;
-}
-
 // The prompts whose results are compared: all of them, or of large cases the first, the middle and the last. The others must be numbers.
 inline std::vector<size_t> compared(int prompts, size_t elements) {
     std::vector<size_t> all;
@@ -182,11 +176,7 @@ inline void judge(const Tensor &y, int prompts, const std::vector<size_t> &which
         got[i] = y.at(i);
         if (std::isnan(got[i])) failed("element %zu of %zu not written or NaN", i, y.count);
     }
-    Error e = compare(only(got, prompts, which), is.exact), limit = compare(is.naive, is.exact);
-    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest, limit.rms);
-    double step = y.dtype == SAMC__F32 ? 0x1p-21 : 0.0; // a few elements may be exact by chance: the last place of fp32 is allowed
-    if (e.largest > 2 * limit.largest + step || e.rms > 2 * limit.rms + step / 8)
-        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
+    hold(only(got, prompts, which), is, y.dtype == SAMC__F32 ? 0x1p-21 : 0.0); // a few elements may be exact by chance
 }
 
 } // namespace emu_test

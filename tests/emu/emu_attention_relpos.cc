@@ -14,42 +14,58 @@ struct Problem {
     int sample;                                           // every sample-th query of an image is compared
 };
 
-// One query in double, and as a naive kernel in the given precision would do it: exact scores, probabilities rounded before they
-// meet the values, fp32 sums of them before the rounding.
-void attend(const Problem &p, samc__dtype type, int image, int head, int y, int x, double *exact, float *naive) {
-    int d = p.heads * p.hd, side = p.side, top = y / side * side, left = x / side * side;
-    auto part = [&](int ty, int tx, int which, int c) -> double {
+// One query in double, and as a naive kernel in the given precision would do it: probabilities rounded before they meet the values, the
+// result rounded, and where tensor cores serve it scores, positions and values summed as these do.
+void attend(const Problem &p, samc__dtype type, bool tensor, int image, int head, int y, int x, double *exact, float *naive) {
+    int d = p.heads * p.hd, side = p.side, top = y / side * side, left = x / side * side, keys = side * side;
+    auto part = [&](int ty, int tx, int which, int c) -> float {
         size_t channel = size_t(which * d + head * p.hd + c);
-        if (ty >= p.grid || tx >= p.grid) return p.bias.empty() ? 0.0 : p.bias[channel];
+        if (ty >= p.grid || tx >= p.grid) return p.bias.empty() ? 0.0f : p.bias[channel];
         return p.qkv[(size_t(image) * size_t(p.grid * p.grid) + size_t(ty * p.grid + tx)) * size_t(3 * d) + channel];
     };
-    std::vector<double> score(size_t(side * side)), up(static_cast<size_t>(side)), across(static_cast<size_t>(side));
-    for (int k = 0; k < side; k++)
-        for (int c = 0; c < p.hd && !p.rel_h.empty(); c++) {
-            up[size_t(k)] += part(y, x, 0, c) * p.rel_h[size_t((y - top - k + side - 1) * p.hd + c)];
-            across[size_t(k)] += part(y, x, 0, c) * p.rel_w[size_t((x - left - k + side - 1) * p.hd + c)];
-        }
-    double most = -1e300, sum = 0;
-    for (int key = 0; key < side * side; key++) {
-        double dot = 0;
-        for (int c = 0; c < p.hd; c++) dot += part(y, x, 0, c) * part(top + key / side, left + key % side, 1, c);
-        score[size_t(key)] = dot / std::sqrt(double(p.hd)) + up[size_t(key / side)] + across[size_t(key % side)];
-        most = std::max(most, score[size_t(key)]);
-    }
-    std::vector<double> low(size_t(p.hd));
-    for (int c = 0; c < p.hd; c++) exact[c] = 0;
-    for (int key = 0; key < side * side; key++) {
-        double e = std::exp(score[size_t(key)] - most), e_low = rounded(type, e);
-        sum += e;
+    // This query times a row of hd elements, in double and on tensor cores.
+    struct Both { double exact, low; };
+    std::vector<float> query(static_cast<size_t>(p.hd));
+    for (int c = 0; c < p.hd; c++) query[size_t(c)] = part(y, x, 0, c);
+    auto meet = [&](const auto &row) {
+        Both sum = {0, 0};
+        tensor_sum low = naive_sum(true);
         for (int c = 0; c < p.hd; c++) {
-            double value = part(top + key / side, left + key % side, 2, c);
-            exact[c] += e * value;
-            low[size_t(c)] += e_low * value;
+            const float other = row(c);
+            sum.exact += double(query[size_t(c)]) * double(other);
+            if (tensor) tensor_sum_add(&low, query[size_t(c)], other);
         }
+        sum.low = tensor ? double(tensor_sum_end(&low)) : sum.exact;
+        return sum;
+    };
+    std::vector<Both> score(static_cast<size_t>(keys)), up(static_cast<size_t>(side)), across(static_cast<size_t>(side));
+    for (int k = 0; k < side && !p.rel_h.empty(); k++) {
+        up[size_t(k)] = meet([&](int c) { return p.rel_h[size_t((y - top - k + side - 1) * p.hd + c)]; });
+        across[size_t(k)] = meet([&](int c) { return p.rel_w[size_t((x - left - k + side - 1) * p.hd + c)]; });
+    }
+    Both most = {-1e300, -1e300}, sum = {0, 0};
+    for (int key = 0; key < keys; key++) {
+        const Both dot = meet([&](int c) { return part(top + key / side, left + key % side, 1, c); });
+        const Both &row = up[size_t(key / side)], &column = across[size_t(key % side)];
+        score[size_t(key)] = {dot.exact / std::sqrt(double(p.hd)) + row.exact + column.exact, dot.low / std::sqrt(double(p.hd)) + row.low + column.low};
+        most = {std::max(most.exact, score[size_t(key)].exact), std::max(most.low, score[size_t(key)].low)};
+    }
+    for (Both &s : score) {
+        s = {std::exp(s.exact - most.exact), std::exp(s.low - most.low)};
+        sum = {sum.exact + s.exact, sum.low + s.low};
     }
     for (int c = 0; c < p.hd; c++) {
-        exact[c] /= sum;
-        naive[c] = rounded(type, low[size_t(c)] / sum);
+        double plain = 0;
+        tensor_sum low = naive_sum(true);
+        exact[c] = 0;
+        for (int key = 0; key < keys; key++) {
+            const float value = part(top + key / side, left + key % side, 2, c), e = rounded(type, score[size_t(key)].low);
+            exact[c] += score[size_t(key)].exact * value;
+            if (tensor) tensor_sum_add(&low, e, value);
+            else plain += double(e) * value;
+        }
+        exact[c] /= sum.exact;
+        naive[c] = rounded(type, (tensor ? double(tensor_sum_end(&low)) : plain) / sum.low);
     }
 }
 
@@ -75,7 +91,8 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     args.window = window;
     work(samc__attention_relpos_flops(&args));
     samc__cuda cuda = device();
-    samc_status status = c.p[8] ? samc__attention_relpos_cuda_by(&cuda, &args, samc__attention_kernel(c.p[8])) : samc__attention_relpos_cuda(&cuda, &args);
+    const samc__attention_kernel kernel = c.p[8] ? samc__attention_kernel(c.p[8]) : samc__attention_relpos_cuda_kernel(&args);
+    samc_status status = c.p[8] ? samc__attention_relpos_cuda_by(&cuda, &args, kernel) : samc__attention_relpos_cuda(&cuda, &args);
     if (status != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
@@ -86,35 +103,37 @@ static void attention_relpos(const Case &c, uint64_t seed) {
     if (tokens * size_t(side * side * heads) > 2000000) p.sample = 127;
     for (size_t i = 0; i < y.count; i++)
         if (std::isnan(y.at(i))) failed("token %zu, channel %zu not written or NaN", i / size_t(d), i % size_t(d));
-    // In f32 the naive kernel is the reference operator.
-    std::vector<float> whole(type == SAMC__F32 ? y.count : 0);
-    if (type == SAMC__F32) {
-        samc__attention_relpos_args host = args;
-        host.qkv.data = qkv.host.data();
-        if (c.p[5]) host.qkv_bias.data = bias.host.data();
-        if (c.p[7]) host.rel_h.data = rel_h.host.data(), host.rel_w.data = rel_w.host.data();
-        host.y.data = whole.data();
-        if (samc__attention_relpos_ref(&reference, &host) != SAMC_OK) failed("the reference failed");
-    }
-    std::vector<double> exact, one(static_cast<size_t>(hd));
-    std::vector<float> naive, got, one_naive(static_cast<size_t>(hd));
-    for (int image = 0; image < images; image++)
-        for (int head = 0; head < heads; head++)
-            for (int query = (image + head) % p.sample; query < grid * grid; query += p.sample) {
-                attend(p, type, image, head, query / grid, query % grid, one.data(), one_naive.data());
-                exact.insert(exact.end(), one.begin(), one.end());
-                size_t at = (size_t(image * grid * grid + query)) * size_t(d) + size_t(head * hd);
-                for (int i = 0; i < hd; i++) {
-                    naive.push_back(type == SAMC__F32 ? whole[at + size_t(i)] : one_naive[size_t(i)]);
-                    got.push_back(y.at(at + size_t(i)));
-                }
-            }
-    Error e = compare(got, exact), limit = compare(naive, exact);
-    const emu::Counters &n = emu::now.counters;
-    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest,
-           limit.rms, (unsigned long long)n.mma, (unsigned long long)n.ldmatrix);
-    if (e.missing || e.largest > 2 * limit.largest || e.rms > 2 * limit.rms)
-        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
+    std::vector<float> got;
+    auto each = [&](const auto &visit) { // the queries that are compared
+        for (int image = 0; image < images; image++)
+            for (int head = 0; head < heads; head++)
+                for (int query = (image + head) % p.sample; query < grid * grid; query += p.sample)
+                    visit(image, head, query, size_t(image * grid * grid + query) * size_t(d) + size_t(head * hd));
+    };
+    each([&](int, int, int, size_t at) {
+        for (int i = 0; i < hd; i++) got.push_back(y.at(at + size_t(i)));
+    });
+    hold(got, expected(c, [&] {
+        // In f32 the naive kernel is the reference operator.
+        std::vector<float> whole(type == SAMC__F32 ? y.count : 0), naive(static_cast<size_t>(hd));
+        std::vector<double> exact(static_cast<size_t>(hd));
+        if (type == SAMC__F32) {
+            samc__attention_relpos_args host = args;
+            host.qkv.data = qkv.host.data();
+            if (c.p[5]) host.qkv_bias.data = bias.host.data();
+            if (c.p[7]) host.rel_h.data = rel_h.host.data(), host.rel_w.data = rel_w.host.data();
+            host.y.data = whole.data();
+            if (samc__attention_relpos_ref(&reference, &host) != SAMC_OK) failed("the reference failed");
+        }
+        const bool tensor = kernel != SAMC__ATTENTION_GENERAL;
+        Expected is;
+        each([&](int image, int head, int query, size_t at) {
+            attend(p, type, tensor, image, head, query / grid, query % grid, exact.data(), naive.data());
+            is.exact.insert(is.exact.end(), exact.begin(), exact.end());
+            for (int i = 0; i < hd; i++) is.naive.push_back(type == SAMC__F32 ? whole[at + size_t(i)] : naive[size_t(i)]);
+        });
+        return is;
+    }), 0);
     for (const Tensor *t : {&qkv, &bias, &rel_h, &rel_w, &y}) t->device->check();
 }
 

@@ -31,7 +31,7 @@ static void image_to_token(const Case &c, uint64_t seed) {
         tokens = only(tokens, prompts, which);
         image = only(image, prompts, which);
         Numbers positions = sum_of(image, numbers(key_pe));
-        Numbers exact = layer.run(positions, tokens, values, image, int(which.size()), {false, type});
+        Numbers exact = layer.run(positions, tokens, values, image, int(which.size()), {false, type, false});
         std::vector<float> naive(y.count);
         if (type == SAMC__F32) { // the reference operator: its sums are fp32 too
             Reference table;
@@ -46,7 +46,7 @@ static void image_to_token(const Case &c, uint64_t seed) {
             if (samc__image_to_token_ref(&table.exec, &host) != SAMC_OK) failed("reference");
             naive = only(naive, prompts, which);
         } else {
-            Numbers low = layer.run(positions, tokens, values, image, int(which.size()), {true, type});
+            Numbers low = layer.run(positions, tokens, values, image, int(which.size()), {true, type, c.p[9] != 0});
             naive.assign(low.begin(), low.end());
             for (float &v : naive) v = rounded(type, v);
         }

@@ -51,45 +51,43 @@ static void linear(const Case &c, uint64_t seed) {
     if (compute(cuda, args, c.p[9]) != SAMC_OK) failed("not accepted");
     if (emu::now.counters.bank_conflicts) failed("%llu bank conflicts of ldmatrix", (unsigned long long)emu::now.counters.bank_conflicts);
 
-    // The naive kernel: x in the weights' type, one fp32 sum in order, the epilogue in fp32, the result in y's type. Of large
-    // problems a prime step of rows is compared; whatever was not written is NaN and is found anyway.
+    // The naive kernel: x in the weights' type, one sum in order, the epilogue in fp32, the result in y's type. Of large problems a prime
+    // step of rows is compared; whatever was not written is NaN and is found anyway.
     int64_t step = m * n * k > 20000000 ? 61 : 1;
     const Tensor &out = in_place ? residual : y;
-    std::vector<double> exact;
-    std::vector<float> naive, got;
+    std::vector<float> got;
     for (int64_t row = 0; row < m; row++)
         for (int64_t i = 0; i < n; i++) {
             float value = out.at(size_t(row * y_stride + i));
             if (std::isnan(value)) failed("row %d, column %d not written or NaN", int(row), int(i));
-            if (row % step) continue;
-            double sum = 0, added = r ? residual.host[size_t(row % r * n + i)] : 0, bias = c.p[8] ? 0 : b.host[size_t(i)];
-            float low = 0;
-            for (int64_t j = 0; j < k; j++) {
-                float from = x.host[size_t(row * x_stride + j)], weight = w.host[size_t(i * k + j)];
-                sum += double(from) * double(weight);
-                low += rounded(type, from) * weight;
-            }
-            sum += bias;
-            low += float(bias);
-            if (args.act == SAMC__ACT_GELU) {
-                sum *= 0.5 * (1 + std::erf(sum * std::sqrt(0.5)));
-                low *= 0.5f * (1 + std::erf(low * 0.70710678f));
-            }
-            if (args.act == SAMC__ACT_RELU) sum = std::max(sum, 0.0), low = std::max(low, 0.0f);
-            exact.push_back(sum + added);
-            naive.push_back(rounded(of_y, low + float(added)));
-            got.push_back(value);
+            if (row % step == 0) got.push_back(value);
         }
+    hold(got, expected(c, [&] {
+        Expected is;
+        for (int64_t row = 0; row < m; row += step)
+            for (int64_t i = 0; i < n; i++) {
+                double sum = 0, added = r ? residual.host[size_t(row % r * n + i)] : 0, bias = c.p[8] ? 0 : b.host[size_t(i)];
+                tensor_sum products = naive_sum(type != SAMC__F32 && c.p[9] != SAMC__LINEAR_ANY);
+                for (int64_t j = 0; j < k; j++) {
+                    float from = x.host[size_t(row * x_stride + j)], weight = w.host[size_t(i * k + j)];
+                    sum += double(from) * double(weight);
+                    tensor_sum_add(&products, rounded(type, from), weight);
+                }
+                sum += bias;
+                float low = tensor_sum_end(&products) + float(bias);
+                if (args.act == SAMC__ACT_GELU) {
+                    sum *= 0.5 * (1 + std::erf(sum * std::sqrt(0.5)));
+                    low *= 0.5f * (1 + std::erf(low * 0.70710678f));
+                }
+                if (args.act == SAMC__ACT_RELU) sum = std::max(sum, 0.0), low = std::max(low, 0.0f);
+                is.exact.push_back(sum + added);
+                is.naive.push_back(rounded(of_y, low + float(added)));
+            }
+        return is;
+    }), last_place(of_y));
     for (int64_t row = 0; row + 1 < m && !in_place; row++) // between the rows of y nothing is written
         for (int64_t i = n; i < y_stride; i++)
             if (!std::isnan(y.at(size_t(row * y_stride + i)))) failed("written behind row %d", int(row));
-    Error e = compare(got, exact), limit = compare(naive, exact);
-    const emu::Counters &count = emu::now.counters;
-    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest,
-           limit.rms, (unsigned long long)count.mma, (unsigned long long)count.ldmatrix);
-    double last_place = of_y == SAMC__F32 ? 0x1p-22 : of_y == SAMC__F16 ? 0x1p-10 : 0x1p-7; // where the naive result happens to be exact
-    if (e.missing || e.largest > 2 * limit.largest + last_place || e.rms > 2 * limit.rms + last_place / 8)
-        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e", e.largest, e.rms, limit.largest, limit.rms);
     for (const Tensor *t : {&x, &w, &b, &residual, &y}) t->device->check();
     if (in_place) return;
 
@@ -122,6 +120,9 @@ static const Check check("linear", "m k n type f32 act residual stride no_bias k
     {false, {63, 264, 60, F16, 0, RELU, 0, 0, 1, SMALL}},
     {false, {5, 72, 516, BF16, X | Y | R, 0, SELF, 0, 0, SMALL}},
     {false, {70, 136, 576, F16, X, RELU, 0, 0, 0, SMALL}},
+    // Sums as long as the MLP's, kept in fp32: here tensor cores lose most.
+    {false, {3, 3072, 64, F16, Y, 0, 0, 0, 0, SMALL}},
+    {false, {3, 2048, 4, BF16, Y, 0, 0, 0, 0, GROUPS}},
     // Tokens: heads and single tokens of a sequence.
     {false, {3, 256, 32, BF16, X | Y, 0, 0, 1024, 0, TOKENS}},
     {false, {35, 648, 36, F16, X | Y | R, RELU, SELF, 0, 0, TOKENS}},

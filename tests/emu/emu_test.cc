@@ -67,6 +67,20 @@ Error compare(const std::vector<float> &y, const std::vector<double> &exact) {
     return compare_with([&](size_t i) { return y[i]; }, exact);
 }
 
+double worst_of_gate;
+
+void hold(const std::vector<float> &got, const Expected &is, double last_place) {
+    Error e = compare(got, is.exact), limit = compare(is.naive, is.exact);
+    const double allowed = 2 * limit.largest + last_place, allowed_rms = 2 * limit.rms + last_place / 8;
+    const emu::Counters &count = emu::now.counters;
+    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest,
+           limit.rms, (unsigned long long)count.mma, (unsigned long long)count.ldmatrix);
+    const double part = std::max(allowed > 0 ? e.largest / allowed : e.largest > 0, allowed_rms > 0 ? e.rms / allowed_rms : e.rms > 0);
+    worst_of_gate = std::max(worst_of_gate, part);
+    if (e.missing || !(part <= 1))
+        failed("error %.2e rms %.2e, allowed %.2e rms %.2e: %.3g times the gate; %zu elements not written", e.largest, e.rms, allowed, allowed_rms, part, e.missing);
+}
+
 static void run_all(void *, int64_t n, int64_t, samc__task *task, void *context) { task(context, 0, n, 0); }
 static void *allocate(void *, size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 static void release(void *, void *block) { free(block); }

@@ -62,6 +62,29 @@ Error compare(const std::vector<float> &y, const std::vector<double> &exact);
 
 float rounded(samc__dtype dtype, double value); // to the dtype and back
 
+// What a case must give, computed on its first schedule and kept: exactly, and as a naive kernel would.
+struct Expected {
+    std::vector<double> exact;
+    std::vector<float> naive;
+};
+template <class Compute> const Expected &expected(const Case &c, const Compute &compute) {
+    static const Case *of;
+    static Expected kept;
+    if (of != &c) {
+        kept = compute();
+        of = &c;
+    }
+    return kept;
+}
+
+// The gate of every check of numbers: largest and root-mean-square error are at most twice those of the naive kernel, and `last_place`, where
+// its result happens to be exact. The naive kernel rounds its inputs, what it stores in between and its results to the dtypes of the kernel,
+// and adds in order: in fp32 where the kernel multiplies by FMA, and by blocks of 8 as sm_80 does, the coarsest of tensor cores, where it
+// takes these (naive_sum). Twice, because a sum may run in any order. It is the same gate whatever core the emulation or the GPU has.
+void hold(const std::vector<float> &got, const Expected &is, double last_place);
+inline tensor_sum naive_sum(bool on_tensor_cores) { return tensor_sum_of(on_tensor_cores ? TENSOR_SM80 : TENSOR_NEAREST); }
+inline double last_place(samc__dtype type) { return type == SAMC__F32 ? 0x1p-22 : type == SAMC__F16 ? 0x1p-10 : 0x1p-7; }
+
 extern const samc__exec reference; // runs the reference operators on one thread
 extern int capability;             // of the device, 90 for 9.0: a check leaves out what it does not have
 samc__cuda device();               // default stream, no scratch
@@ -80,6 +103,7 @@ void work(double flops); // of the call to come, where arithmetic may be its bou
 void report(const char *format, ...) __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case
 
 // For the programs that run the checks.
+extern double worst_of_gate; // since it was set to 0: the largest error as a part of what is allowed
 struct Failed {}; // thrown by failed() where launches are only noted
 extern bool reporting;
 extern double work_flops;

@@ -21,7 +21,7 @@ static void token_attention(const Case &c, uint64_t seed) {
     judge(queries, prompts, which, expected(c, [&] {
         Numbers values = only(numbers(queries), prompts, which), positions = only(numbers(pe), prompts, which);
         Numbers tokens = c.p[5] ? sum_of(values, positions) : values, residual = c.p[5] ? values : Numbers();
-        Numbers exact = layer.run(tokens, tokens, values, residual, int(which.size()), {0, type});
+        Numbers exact = layer.run(tokens, tokens, values, residual, int(which.size()), {false, type, false});
         std::vector<float> naive = queries.host;
         if (type == SAMC__F32) { // the reference operator: its sums are fp32 too
             Reference table;
@@ -33,7 +33,7 @@ static void token_attention(const Case &c, uint64_t seed) {
             if (samc__token_attention_ref(&table.exec, &host) != SAMC_OK) failed("reference");
             naive = only(naive, prompts, which);
         } else {
-            Numbers low = layer.run(tokens, tokens, values, residual, int(which.size()), {1, type});
+            Numbers low = layer.run(tokens, tokens, values, residual, int(which.size()), {true, type, false});
             naive.assign(low.begin(), low.end());
         }
         return Expected{exact, naive};

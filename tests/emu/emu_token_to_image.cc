@@ -30,7 +30,7 @@ static void token_to_image(const Case &c, uint64_t seed) {
         tokens = only(tokens, prompts, which);
         image = only(image, prompts, which);
         Numbers positions = sum_of(image, numbers(key_pe));
-        Numbers exact = layer.run(tokens, positions, image, residual, int(which.size()), {false, type});
+        Numbers exact = layer.run(tokens, positions, image, residual, int(which.size()), {false, type, false});
         std::vector<float> naive = queries.host;
         if (type == SAMC__F32) { // the reference operator: its sums are fp32 too
             Reference table;
@@ -44,7 +44,7 @@ static void token_to_image(const Case &c, uint64_t seed) {
             if (samc__token_to_image_ref(&table.exec, &host) != SAMC_OK) failed("reference");
             naive = only(naive, prompts, which);
         } else {
-            Numbers low = layer.run(tokens, positions, image, residual, int(which.size()), {true, type});
+            Numbers low = layer.run(tokens, positions, image, residual, int(which.size()), {true, type, c.p[9] != 0});
             naive.assign(low.begin(), low.end());
         }
         return Expected{exact, naive};

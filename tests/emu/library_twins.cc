@@ -1,5 +1,5 @@
-// library_twins.cc - cuBLASLt and cuDNN answered by plain loops on the host: fp32 accumulation, results rounded once, and every matrix
-// checked to lie in device memory. They read and write when their stream gets there.
+// library_twins.cc - cuBLASLt and cuDNN answered by plain loops on the host: fp32 accumulation, of 16-bit values as the tensor cores that these
+// libraries would use (tests/emu/tensor_core.h), results rounded once, and every matrix checked to lie in device memory. They read and write when their stream gets there.
 #include "cublasLt.h"
 #include "cuda_twin.h"
 #include "cudnn.h"
@@ -35,8 +35,9 @@ void store(Type type, void *array, size_t i, float value) {
     else static_cast<uint16_t *>(array)[i] = type == Type::f16 ? emu::to_f16(value) : emu::to_bf16(value);
 }
 
-// y[m, n] = x[m, k] w[n, k]^T, all dense and fp32.
-void multiply(size_t m, size_t n, size_t k, const float *x, const float *w, float *y) {
+// y[m, n] = x[m, k] w[n, k]^T, all dense and held as fp32; fp32 itself is multiplied by FMA.
+void multiply(Type type, size_t m, size_t n, size_t k, const float *x, const float *w, float *y) {
+    if (type != Type::f32 && emu::config.core != TENSOR_NEAREST) return emu::tensor_matrix(y, x, w, m, n, k, type == Type::bf16);
     dnnl_sgemm('N', 'T', dnnl_dim_t(m), dnnl_dim_t(n), dnnl_dim_t(k), 1.0f, x, dnnl_dim_t(k), w, dnnl_dim_t(k), 0.0f, y, dnnl_dim_t(n));
 }
 
@@ -55,7 +56,7 @@ void product(const samc_emu_product &of, const samc_emu_layout &la, const void *
     bool bias = of.epilogue & CUBLASLT_EPILOGUE_BIAS, relu = of.epilogue & CUBLASLT_EPILOGUE_RELU;
     for (size_t index = 0; index < ld.batch; index++) {
         std::vector<float> w = columns(la, a, index), x = columns(lb, b, index), y(ld.rows * ld.columns);
-        multiply(ld.columns, ld.rows, lb.rows, x.data(), w.data(), y.data());
+        multiply(type_of(la.type), ld.columns, ld.rows, lb.rows, x.data(), w.data(), y.data());
         for (size_t j = 0; j < ld.columns; j++)
             for (size_t i = 0; i < ld.rows; i++) {
                 float value = y[j * ld.rows + i];
@@ -204,7 +205,7 @@ void convolve(const cudnnTensorStruct &lx, const void *x, const void *w, const c
                 for (size_t i = 0; i < c; i++)
                     patches[(p * 9 + size_t(tap)) * c + i] = inside ? load(type, x, ((n * lx.h + size_t(py)) * lx.w + size_t(px)) * c + i) : 0.0f;
             }
-        multiply(pixels, k, 9 * c, patches.data(), weights.data(), out.data());
+        multiply(type, pixels, k, 9 * c, patches.data(), weights.data(), out.data());
         for (size_t i = 0; i < out.size(); i++) store(type, y, n * pixels * k + i, out[i]);
     }
 }

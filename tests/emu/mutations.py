@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Seeded bugs: each must be caught by at least one mode of the emulation, and the kernels as they are must pass in all of them.
 
-    mutations.py --build BUILD [--kernel X] [--only NAME] [--few N] [--sanitizers]
+    mutations.py --build BUILD [--kernel X] [--only NAME] [--few N] [--accumulate CORE] [--sanitizers]
 
 BUILD is a configured and built tree of samc; objects and libraries that a bug does not touch are taken from it. Modes: the host
-route under forward and reverse order with late and early copies; the translated PTX (where nvcc is) for the bug that only it can
-show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was caught.
+route under forward and reverse order with late and early copies, on tensor cores that add in each way of tensor_core.h in turn, or
+in one way with --accumulate nearest, sm80 or sm90; the translated PTX (where nvcc is) for the bug that only it can
+show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was caught, and by how much it went
+beyond the gate where that is what caught it.
 
 The bugs of kernels/x_cuda.cu are in bugs/x.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
 it: "ptx" (the translated PTX), "full" (SAM's own shapes), "random" (threads in random order), "sanitizer" (ThreadSanitizer).
 """
 import argparse
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -23,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INCLUDE = [f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}"]
 FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-ffp-contract=off", "-D_GNU_SOURCE"]
-MODES = [(order, copies) for copies in ("late", "early") for order in ("forward", "reverse")]
+MODES = [("forward", "late", "nearest"), ("reverse", "late", "sm80"), ("forward", "early", "sm90"), ("reverse", "early", "sm80")]
 
 
 def run(command, **options):
@@ -47,7 +50,7 @@ class Builder:
         if sanitizer not in self.cache:
             define = {"": [], "address": ["-DSAMC_EMU_ASAN"], "thread": ["-DSAMC_EMU_TSAN"]}[sanitizer]
             self.cache[sanitizer] = [self.compile(HERE / f"{name}.cc", f"runtime_{sanitizer}_{name}", ["-O2", *INCLUDE, *define])
-                                     for name in ("emu", "warp", "ptx", "emu_test", "emu_main")]
+                                     for name in ("emu", "tensor_core", "warp", "ptx", "emu_test", "emu_main")]
         return self.cache[sanitizer]
 
     def check_of(self, kernel):
@@ -86,31 +89,34 @@ class Builder:
 def caught_by(program, modes, label, full=False, first=False):
     """The modes that find the program wrong, or with `first` the first of them."""
     caught = []
-    for order, copies in modes:
+    for order, copies, core in modes:
         if caught and first:
             break
+        mode = f"{label}{order}/{copies}/{core}"
         try:
-            done = run([program, "--order", order, "--copies", copies, *(["--full"] if full else [])], timeout=600)
+            done = run([program, "--order", order, "--copies", copies, "--accumulate", core, *(["--full"] if full else [])], timeout=600)
+            beyond = re.search(r"(\S+) times the gate", done.stderr)
             if done.returncode:
-                caught.append(f"{label}{order}/{copies}")
+                caught.append(mode + (f" ({beyond[1]} times the gate)" if beyond else ""))
         except subprocess.TimeoutExpired:
-            caught.append(f"{label}{order}/{copies} (endless)")
+            caught.append(f"{mode} (endless)")
     return caught
 
 
-def try_bug(builder, sources, kernel, only, sanitizers, first):
+def try_bug(builder, sources, kernel, only, sanitizers, first, core):
     """By which modes the sources are found wrong; None where no mode that could show it is at hand."""
     if only == "sanitizer" and not sanitizers or only == "ptx" and not builder.nvcc:
         return None
+    modes = [(order, copies, core or turn) for order, copies, turn in MODES]
     if only == "random":
-        done = run([builder.program(sources, kernel, False, ""), "--seeds", "10"], timeout=600)
+        done = run([builder.program(sources, kernel, False, ""), "--seeds", "10", *(["--accumulate", core] if core else [])], timeout=600)
         return ["one of ten random orders"] if done.returncode else []
     if only == "ptx":
-        return caught_by(builder.program(sources, kernel, True, ""), MODES[:1], "PTX ")
+        return caught_by(builder.program(sources, kernel, True, ""), modes[:1], "PTX ")
     full = only == "full"
-    caught = caught_by(builder.program(sources, kernel, False, ""), MODES[:1] if full else MODES, "", full, first)
+    caught = caught_by(builder.program(sources, kernel, False, ""), modes[:1] if full else modes, "", full, first)
     for sanitizer in ("thread", "address") if sanitizers else ():
-        caught += caught_by(builder.program(sources, kernel, False, sanitizer), MODES[:1], f"{sanitizer} sanitizer ")
+        caught += caught_by(builder.program(sources, kernel, False, sanitizer), modes[:1], f"{sanitizer} sanitizer ")
     return caught
 
 
@@ -120,6 +126,7 @@ def main():
     parser.add_argument("--kernel", help="this kernel's bugs only")
     parser.add_argument("--only", help="a bug whose name contains this; 'clean' for the kernels as they are")
     parser.add_argument("--few", type=int, help="this many bugs of each kernel, each until the first mode that finds it: for every change")
+    parser.add_argument("--accumulate", choices=("nearest", "sm80", "sm90"), help="how tensor cores add; all of these in turn")
     parser.add_argument("--sanitizers", action="store_true", help="ThreadSanitizer and AddressSanitizer too (slow)")
     options = parser.parse_args()
     places = (None, "/usr/local/cuda/bin", str(ROOT / "build/cuda/nvidia/cu13/bin"))
@@ -149,7 +156,7 @@ def main():
                         failures += 1
                         continue
                     target.write_text(content.replace(bug[1], bug[2]))
-                caught = try_bug(builder, sources, path.stem, only, options.sanitizers, options.few is not None)
+                caught = try_bug(builder, sources, path.stem, only, options.sanitizers, options.few is not None, options.accumulate)
                 good = caught is None or (not caught if bug is None else bool(caught))
                 failures += not good
                 said = f"skipped, needs {only}" if caught is None else ", ".join(caught) if caught else "passes everywhere"

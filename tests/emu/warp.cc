@@ -1,7 +1,6 @@
 // warp.cc - what the warp operations compute: tensor-core products, ldmatrix, shuffles and votes.
 //
-// The fragments are those of the PTX manual (mma.m16n8k16, ldmatrix .m8n8.x4). Products of 16-bit floats are exact in fp32 and are
-// added in order; hardware adds a whole k-block at once and truncates, so results agree within rounding, never to the bit.
+// The fragments are those of the PTX manual (mma.m16n8k16, ldmatrix .m8n8.x4). How products are added is in tensor_core.cc.
 #include "emu.h"
 
 #include "runtime/dtype.h"
@@ -10,7 +9,7 @@ namespace emu {
 
 namespace {
 
-template <float convert(uint32_t)> void multiply(Thread *warp) {
+template <float convert(uint32_t)> void multiply(Thread *warp, bool bf16) {
     alignas(32) float a[16][16], b[16][8], c[16][8];
     for (int lane = 0; lane < 32; lane++) {
         const uint32_t *u = warp[lane].in.u; // a in 0..3, b in 4..5, c in 6..9
@@ -30,13 +29,7 @@ template <float convert(uint32_t)> void multiply(Thread *warp) {
         c[g + 8][t] = f[8];
         c[g + 8][t + 1] = f[9];
     }
-    for (int m = 0; m < 16; m++) {
-        float row[8];
-        for (int n = 0; n < 8; n++) row[n] = c[m][n];
-        for (int k = 0; k < 16; k++)
-            for (int n = 0; n < 8; n++) row[n] += a[m][k] * b[k][n];
-        for (int n = 0; n < 8; n++) c[m][n] = row[n];
-    }
+    tensor_tile(c[0], a[0], b[0], 16, 8, bf16);
     for (int lane = 0; lane < 32; lane++) {
         float *f = warp[lane].out.f;
         int g = lane / 4, t = lane % 4 * 2;
@@ -52,7 +45,7 @@ template <float convert(uint32_t)> void multiply(Thread *warp) {
 uint16_t to_f16(float value) { return samc__float_to_f16(value); }
 uint16_t to_bf16(float value) { return samc__float_to_bf16(value); }
 
-void compute_mma(Thread *warp, bool bf16) { bf16 ? multiply<from_bf16>(warp) : multiply<from_f16>(warp); }
+void compute_mma(Thread *warp, bool bf16) { bf16 ? multiply<from_bf16>(warp, true) : multiply<from_f16>(warp, false); }
 
 void compute_ldmatrix(Thread *warp, bool trans) {
     for (int matrix = 0; matrix < 4; matrix++) { // lanes 8 m .. 8 m + 7 hold the addresses of the rows of matrix m
@@ -103,7 +96,7 @@ uint64_t group_bytes(const Product &p, int warp) {
 }
 
 void compute_group(Thread *warp, bool bf16) {
-    static float a[16][16], b[16][256], c[256]; // b by columns
+    static float a[16][16], b[16][256], c[16][256]; // b by columns
     const Product first = *static_cast<const Product *>(warp[0].in.address);
     auto read = [&](float *to, size_t apart, const char *chunk) {
         if (unpublished[size_t(chunk - now.shared) / 16]) fail("wgmma: reads a copy that no fence.proxy.async has published");
@@ -124,12 +117,11 @@ void compute_group(Thread *warp, bool bf16) {
         const Product *p = static_cast<const Product *>(warp[row % 8 * 4 + column % 8 / 2].in.address);
         return p->sums[column / 8 * 4 + row / 8 * 2 + column % 2];
     };
-    for (int row = 0; row < 16; row++) {
-        for (int i = 0; i < 256; i++) c[i] = sum_at(row, i);
-        for (int k = 0; k < 16; k++)
-            for (int i = 0; i < 256; i++) c[i] += a[row][k] * b[k][i];
-        for (int i = 0; i < 256; i++) sum_at(row, i) = c[i];
-    }
+    for (int row = 0; row < 16; row++)
+        for (int i = 0; i < 256; i++) c[row][i] = sum_at(row, i);
+    tensor_tile(c[0], a[0], b[0], 16, 256, bf16);
+    for (int row = 0; row < 16; row++)
+        for (int i = 0; i < 256; i++) sum_at(row, i) = c[row][i];
 }
 
 uint32_t shuffle(uint32_t mask, uint32_t value, int from_lane, Site site) {

@@ -9,7 +9,7 @@ if [ $rehearse = 1 ]; then
     compile_cuda="$cxx -x c++ -std=c++17 -O1 -ffp-contract=off $include -Itests/gpu/twin $define"
     compile_cxx="$cxx -std=c++17 -O1 -ffp-contract=off $include -Itests/gpu/twin $define"
     compile_c="$cc -std=c11 -O1 $contract $include $define" compile_reference=$compile_c
-    emulation="$build/emu.o $build/warp.o" check_link="" engine_link="-ldnnl -l:libgomp.so.1"
+    emulation="$build/emu.o $build/tensor_core.o $build/warp.o" check_link="" engine_link="-ldnnl -l:libgomp.so.1"
     engine_include="-Itests/emu/twins -Itests/gpu/bare -DSAMC_WITH_CUDNN" engine_emulation="$build/cuda_twin.o $build/library_twins.o"
     has_cublas=1
     # The twins of the libraries want oneDNN.
@@ -67,7 +67,7 @@ commands() {
         fi
     fi
     for name in $operators; do echo "$compile_cxx -c tests/emu/emu_$name.cc -o $build/check_$name.o"; done
-    for file in tests/emu/emu_test.cc tests/emu/emu.cc tests/emu/warp.cc tests/gpu/around_launch.cc tests/gpu/straight_launch.cc tests/gpu/gpu_test.cc; do
+    for file in tests/emu/emu_test.cc tests/emu/{emu,tensor_core,warp}.cc tests/gpu/around_launch.cc tests/gpu/straight_launch.cc tests/gpu/gpu_test.cc; do
         echo "$compile_cxx -c $file -o $build/$(basename "$file" .cc).o"
     done
     for file in kernels/*_ref.c kernels/ops.c kernels/cuda/*_choice.c runtime/status.c; do echo "$compile_reference -c $file -o $build/c_$(basename "$file" .c).o"; done
@@ -104,7 +104,7 @@ compile_all() {
     $cxx -o "$build/device_report" "$build/device_report.o" $emulation $check_link || missing=1
     for name in $operators; do
         # shellcheck disable=SC2086
-        $cxx -o "$build/test_$name" "$build"/{check_$name,gpu_test,around_launch,emu_test,emu,warp}.o "$build/libkernels.a" "$build/libref.a" $check_link -lm ||
+        $cxx -o "$build/test_$name" "$build"/{check_$name,gpu_test,around_launch,emu_test,emu,tensor_core,warp}.o "$build/libkernels.a" "$build/libref.a" $check_link -lm ||
             { echo "no check of $name"; missing=1; }
     done
     [ $engine_wanted = 1 ] || return $missing
@@ -112,7 +112,7 @@ compile_all() {
     link_engine end_to_end "$build/end_to_end.o" || missing=1
     link_engine parity_test "$build/parity_test.o" || missing=1
     [ "$has_cublas" = 1 ] || return $missing
-    link_engine libraries_test "$build"/{libraries_test,emu_test}.o $([ $rehearse = 1 ] || echo "$build/emu.o $build/warp.o") || missing=1
+    link_engine libraries_test "$build"/{libraries_test,emu_test}.o $([ $rehearse = 1 ] || echo "$build"/{emu,tensor_core,warp}.o) || missing=1
     return $missing
 }
 export -f compile_all compile_table link_engine commands engine_sources

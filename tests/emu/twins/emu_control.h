@@ -22,6 +22,9 @@ typedef struct samc_emu_settings {
 /* A device as new. Ends the process when something of the one before was not given back. */
 void samc_emu_begin(const samc_emu_settings *settings);
 
+/* How tensor cores add from now on: nearest, sm80 or sm90 (tests/emu/tensor_core.h). Where SAMC_EMU_ACCUMULATE is set, it stays as that says. */
+void samc_emu_accumulate(const char *name);
+
 /* Since then. */
 uint64_t samc_emu_allocations(void);
 uint64_t samc_emu_works(void);
