@@ -236,10 +236,24 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
     }
 }
 
+/* An image that is tried again: what the session keeps could be what was missing. False: there is nothing to compute. */
+static bool load_alone(worker *w, samc__job *job) {
+    pipeline *p = w->p;
+    samc__shelf shelf = {.archive = -1};
+    double start = samc__now();
+    samc_session_trim(w->session);
+    bool going = (p->inputs->items[job->input].tar < 0 || read_member(p, &shelf, job)) && load(p, job);
+    samc__shelf_close(&shelf);
+    job->load_seconds = samc__now() - start;
+    if (going && job->error.status != SAMC_OK) samc__queue_push(&p->queues[COMPUTED], job);
+    return going && job->error.status == SAMC_OK;
+}
+
 static void *compute_main(void *argument) {
     worker *w = argument;
     samc__job *jobs[MOST_BATCH];
-    for (int n; (n = samc__queue_pop_some(&w->p->queues[LOADED], (void **)jobs, w->p->o->batch_images)) > 0;) compute_batch(w, jobs, n);
+    for (int n; (n = samc__queue_pop_some(&w->p->queues[LOADED], (void **)jobs, w->p->o->batch_images)) > 0;)
+        if (!jobs[0]->alone || load_alone(w, jobs[0])) compute_batch(w, jobs, n);
     samc__queue_finish(&w->p->queues[COMPUTED]);
     return NULL;
 }
@@ -376,23 +390,16 @@ static samc_status commit_ready(pipeline *p, samc_error *error) {
     return status;
 }
 
-/* The next image did not fit in memory while others were there: it goes through the stages again, from the file on, when they have left.
- * True where it is written already, because it failed to be loaded again. */
-static bool try_alone(pipeline *p) {
+/* The next image did not fit in memory while others were there: when they have left it goes through the stages again, from its file on, which the
+ * compute thread reads, so that nothing else happens meanwhile. */
+static void try_alone(pipeline *p) {
     samc__job **place = &p->pending[(p->collector.last.number + 1) % p->job_count], *job = *place;
-    if (job == NULL || job->number != p->collector.last.number + 1 || !does_not_fit(job) || atomic_load(&p->stopping) || !samc__budget_reserve(&p->budget)) return false;
+    if (job == NULL || job->number != p->collector.last.number + 1 || !does_not_fit(job) || !samc__budget_reserve(&p->budget)) return;
     int64_t number = job->number, input = job->input;
-    samc__shelf shelf = {.archive = -1};
     empty_job(p, job);
     *job = (samc__job){.number = number, .input = input, .alone = true};
     *place = NULL;
-    double start = samc__now();
-    bool going = (p->inputs->items[input].tar < 0 || read_member(p, &shelf, job)) && load(p, job);
-    job->load_seconds = samc__now() - start;
-    samc__shelf_close(&shelf);
-    if (going && job->error.status != SAMC_OK) *place = job;
-    else if (going) samc__queue_push(&p->queues[LOADED], job);
-    return *place != NULL;
+    samc__queue_push(&p->queues[LOADED], job);
 }
 
 /* Nothing will be tried again: the committer brings no more images to be computed. */
@@ -414,8 +421,8 @@ static void *commit_main(void *argument) {
             arrived[i]->fill[3] = n;
             p->pending[arrived[i]->number % p->job_count] = arrived[i];
         }
-        do status = commit_ready(p, &error);
-        while (status == SAMC_OK && try_alone(p));
+        status = commit_ready(p, &error);
+        if (status == SAMC_OK) try_alone(p);
         finish_if_complete(p);
     }
     if (status == SAMC_OK && p->collector.last.number + 1 == p->total) status = samc__collector_finish(&p->collector, &error);

@@ -175,6 +175,9 @@ SAMC_API const char *samc_last_error(const samc_session *session);
  * at. From any thread. */
 SAMC_API void samc_session_stop(samc_session *session);
 
+/* Gives back the memory that the session keeps for its next call (at most 64 MB): for whoever is short of it. NULL is allowed. */
+SAMC_API void samc_session_trim(samc_session *session);
+
 typedef struct samc_memory {
     size_t current; /* bytes held by the session now, beside at most 64 MB that it keeps for its next call */
     size_t peak;    /* the most it ever held */

@@ -118,6 +118,11 @@ void samc_session_destroy(samc_session *s) {
 const char *samc_last_error(const samc_session *session) { return session ? session->error.message : "no session"; }
 
 void samc_session_stop(samc_session *session) { atomic_store(&session->stop, true); }
+
+void samc_session_trim(samc_session *session) {
+    if (session != NULL) samc__memory_drop(&session->memory);
+}
+
 const char *samc_session_note(const samc_session *session) { return session ? session->note : ""; }
 
 samc_memory samc_session_memory(const samc_session *session) {

@@ -279,6 +279,10 @@ Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
     samc_memory memory = samc_session_memory(session);
     cr_expect_leq(memory.current, 2 * embedding + 4096, "the embedding and the grid's position encoding");
     cr_expect_leq(memory.peak, info.encode_bytes + 2 * embedding + 4096, "peak %zu, planned %zu", memory.peak, info.encode_bytes);
+    samc_session_trim(NULL);
+    samc_session_trim(session);
+    cr_expect_eq(samc_session_memory(session).current, memory.current, "what is in use stays");
+    cr_expect_eq(samc_set_image(session, &image), SAMC_OK, "%s", samc_last_error(session));
     samc_session_destroy(session);
     samc_model_close(model);
 }

@@ -14,7 +14,7 @@ import unittest
 import zipfile
 import zlib
 
-from archive_case import FAULTS, OPTIONS, TINY, Archive, pack, picture, ppm, put, records, tree
+from archive_case import FAULTS, OPTIONS, TINY, Archive, pack, picture, png, ppm, put, records, tree
 from cli_test import PHOTO, SAMC, read, run
 
 
@@ -279,7 +279,7 @@ class Outages(Archive):
         count = int(read(self.at("n")))
         self.assertGreater(count, 40)
         stopped = 0
-        for at in self.dice.sample(range(count), 16):
+        for at in self.dice.sample(range(count), 10):
             error = self.dice.choice((5, 23, 24, 12, 116))  # EIO, ENFILE, EMFILE, ENOMEM, ESTALE
             out = self.at(f"o{at}")
             code, _, err = self.faulty(out, INPUT=inputs, INPUT_AT=at, INPUT_ERRNO=error)
@@ -291,7 +291,7 @@ class Outages(Archive):
                 self.assertFalse(os.path.exists(os.path.join(out, "errors.jsonl")) and b"rror" in read(os.path.join(out, "errors.jsonl")).replace(b'"error"', b""), at)
             self.auto(inputs, "-o", out, *self.formats, "--resume", code=3)
             self.same_tree(out, self.at("whole"))
-        self.assertGreater(stopped, 10)
+        self.assertGreater(stopped, 5)
 
     def test_one_missing_file_is_its_line(self):
         inputs = self.small_inputs()
@@ -318,7 +318,7 @@ class Outages(Archive):
         self.auto("in", "-o", "whole", *self.formats, cwd=self.folder)
         self.auto("@l.txt", "-o", "whole.l", *self.formats, cwd=self.folder)
         for given, whole in (("in", "whole"), ("@l.txt", "whole.l")):
-            for replaced in (False, True):
+            for replaced in ((False, True) if given == "in" else (True,)):
                 out = f"o-{given[0]}-{replaced}"
                 process = subprocess.Popen([SAMC, "auto", given, "-o", out, *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS], cwd=self.folder,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -340,9 +340,9 @@ class Outages(Archive):
 
     def test_what_does_not_fit_is_tried_alone(self):
         """Large blocks may hold 36 MB together, of which one image of 2000 x 2000 takes 24 and two take 48; one of 4000 x 3000 takes 72."""
-        for i in range(6):
+        for i in range(4):
             put(self.at("in", f"{i}.ppm"), ppm(2000, 2000, bytes([20 * i, 100, 50]) * 4000000))
-        pack(self.at("in", "more.tar"), [(f"{i}.ppm", ppm(2000, 2000, bytes([20 * i, 0, 50]) * 4000000)) for i in range(2)])
+        pack(self.at("in", "more.tar"), [(f"{i}.png", png(2000, 2000, bytes([20 * i, 0, 50]) * 4000000)) for i in range(2)])
         self.auto(self.at("in"), "-o", self.at("whole"), *self.formats)
         code, _, err = self.faulty(self.at("o"), MEMORY=36000000)
         self.assertEqual(code, 0, err)
