@@ -62,9 +62,7 @@ static void attend_queries(void *context, int64_t begin, int64_t end, int worker
             float *out = samc__f32(t->out) + item * inner + head * hd;
             for (int64_t key = 0; key < tk; key++) score[key] = samc__dot_ref(q, k + key * inner, hd) * scale;
             samc__softmax_ref(score, tk);
-            for (int64_t c = 0; c < hd; c++) out[c] = 0.0f;
-            for (int64_t key = 0; key < tk; key++)
-                for (int64_t c = 0; c < hd; c++) out[c] += score[key] * v[key * inner + c];
+            samc__weighted_rows_ref(score, v, tk, inner, hd, out);
         }
     }
 }

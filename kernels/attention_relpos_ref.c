@@ -77,9 +77,7 @@ static void attention_rows(void *context, int64_t begin, int64_t end, int worker
             }
             samc__softmax_ref(score, keys);
             float *out = samc__f32(a->y) + ((image * a->grid + top + row) * a->grid + left + col) * a->y.n[2] + head * hd;
-            for (int c = 0; c < hd; c++) out[c] = 0.0f;
-            for (int key = 0; key < keys; key++)
-                for (int c = 0; c < hd; c++) out[c] += score[key] * v[(int64_t)key * hd + c];
+            samc__weighted_rows_ref(score, v, keys, hd, hd, out);
         }
     }
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 SAMC__DEFINE_TILE(tile_w, 1, MR) /* left sides as [k][MR] */
+enum { TERMS = 32, DEPTH = 256 }; /* of a sum over tokens, of a product: summed up apart, as equal terms all round the same way */
 
 typedef struct token_task {
     const samc__image_to_token_args *args;
@@ -27,6 +28,8 @@ typedef struct token_task {
     float *scratch;         /* [workers][scratch_floats] */
     int64_t scratch_floats;
 } token_task;
+
+static int64_t wider(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Left sides of one prompt. */
 static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) {
@@ -60,14 +63,15 @@ static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) 
 /* Softmax over the prompt tokens of one head, in place: score [T][PANEL]. */
 static void softmax_panel(float *score, int64_t tokens) {
     for (int v = 0; v < PANEL; v += VW) {
-        vf most = vf_load(score + v), sum = vf_set(0.0f);
+        vf most = vf_load(score + v), sum = vf_set(0.0f), part = vf_set(0.0f);
         for (int64_t i = 1; i < tokens; i++) most = vf_max(most, vf_load(score + i * PANEL + v));
         for (int64_t i = 0; i < tokens; i++) {
             vf e = vf_exp2(vf_sub(vf_load(score + i * PANEL + v), most));
             vf_store(score + i * PANEL + v, e);
-            sum = vf_add(sum, e);
+            part = vf_add(part, e);
+            if (i % TERMS == TERMS - 1) sum = vf_add(sum, part), part = vf_set(0.0f);
         }
-        sum = vf_div(vf_set(1.0f), sum);
+        sum = vf_div(vf_set(1.0f), vf_add(sum, part));
         for (int64_t i = 0; i < tokens; i++) vf_store(score + i * PANEL + v, vf_mul(vf_load(score + i * PANEL + v), sum));
     }
 }
@@ -75,7 +79,9 @@ static void softmax_panel(float *score, int64_t tokens) {
 /* y [rows][PANEL] (+)= tiles [rows in tiles of MR][k] . x [k][PANEL]. */
 static void product(const float *tiles, int64_t rows, int64_t k, const float *x, float *y, tile_start start) {
     for (int64_t r = 0; r < rows; r += MR)
-        tile_w_2((int)(rows - r < MR ? rows - r : MR), tiles + r * k, x, PANEL, k, y + r * PANEL, PANEL, start);
+        for (int64_t i = 0; i < k; i += DEPTH)
+            tile_w_2((int)(rows - r < MR ? rows - r : MR), tiles + r * k + i * MR, x + i * PANEL, PANEL, k - i < DEPTH ? k - i : DEPTH, y + r * PANEL, PANEL,
+                     i ? TILE_ADD : start);
 }
 
 /* Writes rows [count][PANEL] into the update's block from row `row` on, for the panel's `tokens` tokens from `token` on. */
@@ -97,7 +103,8 @@ static void attend_panels(void *context, int64_t begin, int64_t end, int worker)
     const samc__image_to_token_args *a = t->args;
     int64_t all = t->heads * t->t;
     float *x = t->scratch + worker * t->scratch_floats, *sums = x + t->c * PANEL; /* [C][PANEL], [PANEL][C] */
-    float *with_pe = sums + t->c * PANEL, *score = with_pe + t->c * PANEL;        /* [C][PANEL] also heads' outputs, [heads T or T][PANEL] */
+    float *with_pe = sums + t->c * PANEL;                    /* [C][PANEL], or heads' outputs [inner][PANEL] */
+    float *score = with_pe + wider(t->c, t->inner) * PANEL;  /* [heads T or T][PANEL] */
     for (int64_t item = begin; item < end; item++) {
         int64_t prompt = t->first * t->each + item / t->panels, entry = item / t->panels / t->each; /* of this round */
         int64_t panel = item % t->panels, token = panel * PANEL, tokens = t->n - token < PANEL ? t->n - token : PANEL;
@@ -154,7 +161,7 @@ static token_task task_of(const samc__image_to_token_args *a) {
     int64_t all = t.heads * t.t;
     t.score_floats = t.projected ? t.heads * round_to(t.t, MR) * t.hd : round_to(all, MR) * t.c;
     t.out_floats = t.folded ? round_to(t.c, MR) * all : t.heads * round_to(t.hd, MR) * t.t;
-    t.scratch_floats = round_to((2 * t.c + (t.c > t.inner ? t.c : t.inner) + (t.folded ? all : t.t)) * PANEL, 16);
+    t.scratch_floats = round_to((2 * t.c + wider(t.c, t.inner) + (t.folded ? all : t.t)) * PANEL, 16);
     return t;
 }
 
