@@ -51,6 +51,12 @@ static void rle_build(check *c, const int *p) {
     };
 }
 
+static void rle_draw(check *c, int *p) {
+    p[0] = 1 + random_below(c, 4), p[1] = random_size(c, 300), p[2] = random_size(c, 200);
+    int all = p[1] * p[2] + 1, kind = random_below(c, 3); /* runs that fit, or nearly */
+    p[3] = kind == 0 ? all : random_size(c, kind == 1 && all > 30 ? all / 10 : all);
+}
+
 /* Paints the runs, column by column, over what the mask says; counts runs where they did not fit. */
 static const char *rle_verify(const check *c, const int *p) {
     const samc__mask_rle_args *a = &c->args.mask_rle;
@@ -106,6 +112,8 @@ static void nms_build(check *c, const int *p) {
     c->args.nms = (samc__nms_args){.boxes = boxes, .order = order, .count = n, .threshold = p[1] / 100.0, .keep = raw_output(c, (size_t)n)};
 }
 
+static void nms_draw(check *c, int *p) { p[0] = random_size(c, 301) - 1, p[1] = random_below(c, 101), p[2] = random_below(c, 4); }
+
 /* Each box asks those kept before it. Corners and areas are whole and exact in float, so only the quotient rounds. */
 static const char *nms_verify(const check *c, const int *p) {
     const samc__nms_args *a = &c->args.nms;
@@ -138,6 +146,10 @@ static void region_build(check *c, const int *p) {
     fill_masks(c, bits, masks, p[1], p[2]);
     c->args.small_regions = (samc__small_regions_args){.bits = bits, .masks = masks, .width = p[1], .height = p[2], .min_area = p[3],
                                                        .changed = raw_output(c, (size_t)masks)};
+}
+
+static void region_draw(check *c, int *p) {
+    p[0] = 1 + random_below(c, 3), p[1] = random_size(c, 200), p[2] = random_size(c, 150), p[3] = random_below(c, 4) ? random_size(c, 200) : random_below(c, 20000);
 }
 
 /* Fills the 8-connected component of `value` at `start` of map [height, width] with `label`; returns its area. */
@@ -197,8 +209,8 @@ static const char *region_verify(const check *c, const int *p) {
 }
 
 const row mask_rows[] = {
-    {"mask_rle", "masks width height capacity", 0, 0, rle_cases, COUNT(rle_cases), rle_build, NULL, rle_verify},
-    {"nms", "boxes percent kind", 0, 0, nms_cases, COUNT(nms_cases), nms_build, NULL, nms_verify},
-    {"small_regions", "masks width height min_area", 0, 0, region_cases, COUNT(region_cases), region_build, NULL, region_verify},
-    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL},
+    {"mask_rle", "masks width height capacity", 0, 0, rle_cases, COUNT(rle_cases), rle_build, NULL, rle_verify, rle_draw},
+    {"nms", "boxes percent kind", 0, 0, nms_cases, COUNT(nms_cases), nms_build, NULL, nms_verify, nms_draw},
+    {"small_regions", "masks width height min_area", 0, 0, region_cases, COUNT(region_cases), region_build, NULL, region_verify, region_draw},
+    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL, NULL},
 };

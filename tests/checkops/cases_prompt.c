@@ -21,6 +21,8 @@ static void add_build(check *c, const int *p) {
     a->y = p[2] ? a->x : samc__view2(output(c, m * n), m, n);
 }
 
+static void add_draw(check *c, int *p) { p[0] = random_size(c, 300), p[1] = random_size(c, 300), p[2] = random_below(c, 2); }
+
 static bool add_narrow(check *c, const int *p) {
     samc__add_rows_args *a = &c->args.add_rows;
     a->x = samc__view2(samc__f32(a->x) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
@@ -61,6 +63,8 @@ static void grid_build(check *c, const int *p) {
         .gaussian = samc__view2(input(c, n, 1), 2, n / 2), .y = samc__view2(output(c, g * g * n), g * g, n), .grid = p[0]};
 }
 
+static void grid_draw(check *c, int *p) { p[0] = random_size(c, 40), p[1] = 2 * random_size(c, 130); }
+
 static const char *grid_verify(const check *c, const int *p) {
     const samc__embed_grid_args *a = &c->args.embed_grid;
     int64_t g = p[0], n = p[1];
@@ -88,6 +92,8 @@ static void points_build(check *c, const int *p) {
     for (int i = 0; i < 4; i++) a->label_embed[i] = samc__view1(input(c, n, 1), n);
 }
 
+static void points_draw(check *c, int *p) { p[0] = random_size(c, 200), p[1] = 2 * random_size(c, 130), p[2] = random_size(c, 1100); }
+
 static bool points_narrow(check *c, const int *p) {
     samc__embed_points_args *a = &c->args.embed_points;
     int64_t last = p[0] - 1;
@@ -113,8 +119,8 @@ static const char *points_verify(const check *c, const int *p) {
 
 /* Bounds: for a fast version's sines and products; the reference is the only version today. */
 const row prompt_rows[] = {
-    {"add_rows", "m c in_place", 1e-14, 1e-6, add_cases, COUNT(add_cases), add_build, add_narrow, add_verify},
-    {"embed_grid", "grid C", 1e-12, 1e-5, grid_cases, COUNT(grid_cases), grid_build, NULL, grid_verify},
-    {"embed_points", "tokens C img_size", 1e-12, 1e-5, point_cases, COUNT(point_cases), points_build, points_narrow, points_verify},
-    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL},
+    {"add_rows", "m c in_place", 1e-14, 1e-6, add_cases, COUNT(add_cases), add_build, add_narrow, add_verify, add_draw},
+    {"embed_grid", "grid C", 1e-12, 1e-5, grid_cases, COUNT(grid_cases), grid_build, NULL, grid_verify, grid_draw},
+    {"embed_points", "tokens C img_size", 1e-12, 1e-5, point_cases, COUNT(point_cases), points_build, points_narrow, points_verify, points_draw},
+    {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL, NULL},
 };

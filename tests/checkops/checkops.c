@@ -1,8 +1,10 @@
-/* Runs the cases: reference against the table under test, with guards, NaN-filled outputs and several thread counts.
+/* Runs the cases: reference against the table under test, between guard pages, with NaN-filled outputs and several thread counts.
  *
  *     checkops [--backend cpu] [--caps none|avx2|avx512|...] [--op NAME] [--full] [--bench] [--seed N] [--threads N]
+ *     checkops --random N [--shape I] [--op NAME] [--caps ...] [--seed N]
  *
- * A failure prints the operator, the case's parameters, the pattern and the seed; with --op and --seed it comes back. */
+ * The listed cases, or with --random N shapes drawn for each operator. A failure, a crash included, prints the operator, its
+ * parameters, the pattern and a command with the seed that brings it back. */
 #include "tests/checkops/checkops.h"
 
 #include "kernels/caps.h"
@@ -11,29 +13,31 @@
 #include "runtime/threads.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { GUARD = 256, GUARD_BYTE = 0xa5, BENCH_RUNS = 9 };
+enum { BENCH_RUNS = 9 };
 
 static const char *const pattern_names[PATTERNS] = {"model", "large mean", "large", "zero", "denormal"};
 
 /* ---- Buffers ----------------------------------------------------------------------------------------------------- */
 
 static void *add_buffer(check *c, size_t bytes, role role, bool floats) {
+    static const char *const roles[] = {[IN] = "input", [OUT] = "output", [INOUT] = "input and output"};
     if (c->count == MAX_BUFFERS) abort();
     buffer *b = &c->buffers[c->count++];
-    /* Floats are 4-byte aligned and no more, so that a kernel that assumes more is found out. */
-    size_t size = bytes + 2 * GUARD + 64;
-    *b = (buffer){.block = malloc(size), .bytes = bytes, .role = role, .floats = floats};
-    b->initial = malloc(bytes ? bytes : 1);
-    if (b->block == NULL || b->initial == NULL) abort();
-    memset(b->block, GUARD_BYTE, size);
-    b->data = b->block + GUARD + (floats ? 4 : 0);
-    memset(b->data, 0, bytes);
-    return b->data;
+    char name[40];
+    snprintf(name, sizeof name, "%s (buffer %d)", roles[role], c->count);
+    /* At the end of a page floats are 4-byte aligned and no more, so that a kernel that assumes more is found out. */
+    *b = (buffer){.data = guard_allocate(bytes, floats ? 4 : 1, c->place, name), .bytes = bytes, .role = role, .floats = floats, .initial = malloc(bytes + 1)};
+    if (b->initial == NULL) abort();
+    return memset(b->data, 0, bytes);
 }
 
 uint32_t random_bits(check *c) {
@@ -45,6 +49,16 @@ uint32_t random_bits(check *c) {
 float random_uniform(check *c) { return (float)(random_bits(c) >> 8) * 0x1p-24f; }
 float random_normal(check *c) { /* sum of four uniforms */
     return (random_uniform(c) + random_uniform(c) + random_uniform(c) + random_uniform(c) - 2.0f) * 1.7320508f;
+}
+
+int random_below(check *c, int n) { return (int)(random_bits(c) % (uint32_t)n); }
+int random_size(check *c, int most) {
+    static const int units[] = {1, 8, 16, 32, 64};
+    int unit = units[random_below(c, 5)], size = most;
+    if (unit == 1) size = 1 + random_below(c, most < 12 ? most : 12);
+    else if (unit < most && random_below(c, 4) != 0) size = unit * (1 + random_below(c, most / unit)) + random_below(c, 3) - 1;
+    else size = 1 + random_below(c, most);
+    return size < most ? size : most;
 }
 
 static float *fill(check *c, float *data, int64_t count, float scale) {
@@ -83,7 +97,13 @@ static void keep_initial(check *c) {
     for (int i = 0; i < c->count; i++) memcpy(c->buffers[i].initial, c->buffers[i].data, c->buffers[i].bytes);
 }
 
+static void protect_inputs(check *c, bool on) {
+    for (int i = 0; i < c->count; i++)
+        if (c->buffers[i].role == IN) guard_read_only(c->buffers[i].data, on);
+}
+
 static void reset(check *c) {
+    protect_inputs(c, false);
     for (int i = 0; i < c->count; i++) {
         buffer *b = &c->buffers[i];
         if (b->role == OUT) memset(b->data, 0xff, b->bytes); /* NaN */
@@ -106,7 +126,7 @@ static void perturb(check *c) {
 
 static void free_buffers(check *c) {
     for (int i = 0; i < c->count; i++) {
-        free(c->buffers[i].block);
+        guard_free(c->buffers[i].data);
         free(c->buffers[i].initial);
     }
     c->count = 0;
@@ -114,20 +134,19 @@ static void free_buffers(check *c) {
 
 /* NULL, or what was touched that must not be. */
 static const char *intact(const check *c) {
-    for (int i = 0; i < c->count; i++) {
-        const buffer *b = &c->buffers[i];
-        for (size_t j = 0; j < GUARD; j++)
-            if (b->block[j] != GUARD_BYTE || b->block[(size_t)((unsigned char *)b->data - b->block) + b->bytes + j] != GUARD_BYTE) return "a guard zone was written to";
-        if (b->role == IN && memcmp(b->data, b->initial, b->bytes) != 0) return "an input was changed";
-    }
+    for (int i = 0; i < c->count; i++)
+        if (guard_touched(c->buffers[i].data) != NULL) return guard_touched(c->buffers[i].data);
     return NULL;
 }
 
 /* Copies of all outputs, one after the other; the caller frees. */
-static unsigned char *snapshot(const check *c, size_t *size) {
+static void snapshot_size(const check *c, size_t *size) {
     *size = 0;
     for (int i = 0; i < c->count; i++)
         if (c->buffers[i].role != IN) *size += c->buffers[i].bytes;
+}
+static unsigned char *snapshot(const check *c, size_t *size) {
+    snapshot_size(c, size);
     unsigned char *copy = malloc(*size + 1), *at = copy;
     if (copy == NULL) abort();
     for (int i = 0; i < c->count; i++)
@@ -181,26 +200,67 @@ static difference compare(const check *c, const unsigned char *expected, const u
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
+enum {
+#define SAMC_OP(op) OP_##op,
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+    OPS
+};
+static const char *const op_names[OPS] = {
+#define SAMC_OP(op) #op,
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+};
+
+/* Shared by this process and its child, in which everything runs, so that a crash is one failure and not the end. */
 typedef struct context {
     samc__ops ref, tested;
-    const char *only;
+    const char *only, *caps_text;
     uint64_t seed;
     unsigned caps;
-    bool full, bench;
+    bool full, bench, done;
     int threads, failures, checks;
+    int random, shape;    /* shapes to draw for each operator; 0: the listed cases. The only one of them, or -1 */
+    int item;             /* what runs, counted from the start; restarts go on behind it */
+    int drawn;            /* which shape it is; -1: a listed case */
+    bool listed_full;     /* of a listed case */
+    const row *row;
+    char current[400], fault[200]; /* its parameters; where it crashed */
+    struct { int shapes, worst; double nmse, deviation; } tally[OPS]; /* of shapes drawn with the MODEL pattern; the worst by nmse */
     samc_error error;
     samc__packed *packed; /* weights packed ahead, as a model does; NULL: none */
 } context;
 
+/* Scratch as sessions give it, 64-byte aligned and not initialised, between guard pages. */
+typedef struct scratch {
+    guard_place place;
+    int live;
+    const char *wrong;
+} scratch;
+
+static void *scratch_allocate(void *memory, size_t bytes) {
+    scratch *s = memory;
+    s->live++;
+    return memset(guard_allocate(bytes, 64, s->place, "scratch"), 0xff, bytes); /* NaN */
+}
+
+static void scratch_release(void *memory, void *block) {
+    scratch *s = memory;
+    s->live -= block != NULL;
+    const char *wrong = guard_free(block);
+    if (wrong) s->wrong = wrong;
+}
+
 static samc_status run_op(context *x, const char *name, const samc__ops *ops, int threads, check *c, double *flops, size_t *peak) {
     samc__pool *pool = samc__pool_create(threads);
     samc__memory memory = {0};
+    scratch guarded = {.place = c->place};
     if (pool == NULL) abort();
-    samc__exec exec = {
-        .ops = ops, .error = &x->error, .workers = threads, .pool = pool, .parallel = samc__pool_run,
-        .packed = x->packed, .memory = &memory, .allocate = samc__memory_allocate, .release = samc__memory_release,
-    };
+    samc__exec exec = {.ops = ops, .error = &x->error, .workers = threads, .pool = pool, .parallel = samc__pool_run, .packed = x->packed};
+    if (x->bench) exec.memory = &memory, exec.allocate = samc__memory_allocate, exec.release = samc__memory_release;
+    else exec.memory = &guarded, exec.allocate = scratch_allocate, exec.release = scratch_release;
     samc_status status = SAMC_INTERNAL;
+    protect_inputs(c, true);
 #define SAMC_OP(op)                                                                                                   \
     if (strcmp(name, #op) == 0) {                                                                                     \
         status = samc__##op(&exec, &c->args.op);                                                                      \
@@ -208,63 +268,95 @@ static samc_status run_op(context *x, const char *name, const samc__ops *ops, in
     }
 #include "kernels/ops_list.h"
 #undef SAMC_OP
+    protect_inputs(c, false);
     samc__pool_destroy(pool);
     if (peak) *peak = memory.peak;
-    if (memory.current != 0) status = samc__fail(&x->error, SAMC_INTERNAL, "%zu bytes of scratch were not released", memory.current);
+    if (guarded.live != 0) status = samc__fail(&x->error, SAMC_INTERNAL, "%d blocks of scratch were not released", guarded.live);
+    if (guarded.wrong != NULL) status = samc__fail(&x->error, SAMC_INTERNAL, "scratch: %s", guarded.wrong);
     return status;
 }
 
-static void print_case(const row *r, const test_case *t, pattern p) {
+static void print_case(char *text, size_t room, const row *r, const test_case *t, pattern p) {
     char fields[200], *field = fields;
     snprintf(fields, sizeof fields, "%s", r->fields);
-    printf("%s", r->name);
-    for (int i = 0; i < MAX_PARAMS; i++) {
+    size_t used = (size_t)snprintf(text, room, "%s", r->name);
+    for (int i = 0; i < MAX_PARAMS && used < room; i++) {
         char *name = strtok(i ? NULL : field, " ");
         if (name == NULL) break;
-        printf(" %s=%d", name, t->p[i]);
+        used += (size_t)snprintf(text + used, room - used, " %s=%d", name, t->p[i]);
     }
-    printf(" pattern=\"%s\"", pattern_names[p]);
+    if (used < room) snprintf(text + used, room - used, " pattern=\"%s\"", pattern_names[p]);
 }
 
-static void report(context *x, const row *r, const test_case *t, pattern p, const char *what) {
+static void report(context *x, const char *what) {
     x->failures++;
-    printf("FAILED ");
-    print_case(r, t, p);
-    printf(": %s\n       again: checkops --seed %llu --op %s%s\n", what, (unsigned long long)x->seed, r->name, t->full ? " --full" : "");
+    printf("FAILED %s: %s\n       again: checkops --caps %s --seed %llu --op %s", x->current, what, x->caps_text, (unsigned long long)x->seed, x->row->name);
+    if (x->drawn >= 0) printf(" --random %d --shape %d", x->random, x->drawn);
+    printf("%s\n", x->drawn < 0 && x->listed_full ? " --full" : "");
+    fflush(stdout);
 }
 
-static void build(context *x, const row *r, const test_case *t, pattern p, check *c) {
-    *c = (check){.random = x->seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .pattern = p};
+static void build(const context *x, const row *r, const test_case *t, pattern p, guard_place place, check *c) {
+    *c = (check){.random = x->seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .pattern = p, .place = place};
     for (int i = 0; i < MAX_PARAMS; i++) c->random = (c->random ^ (uint64_t)t->p[i]) * UINT64_C(0xbf58476d1ce4e5b9) + 7;
     for (int i = 0; i < 8; i++) random_bits(c);
     r->build(c, t->p);
     keep_initial(c);
 }
 
-static void check_case(context *x, const row *r, const test_case *t, pattern p) {
-    check c;
+/* One run of an operator on inputs as they were: its outputs, or NULL where it failed. */
+static unsigned char *outputs_of(context *x, const char *name, const samc__ops *ops, int threads, check *c) {
+    size_t size;
+    reset(c);
+    samc_status status = run_op(x, name, ops, threads, c, NULL, NULL);
+    if (status == SAMC_OK && intact(c) == NULL) return snapshot(c, &size);
+    report(x, status != SAMC_OK ? x->error.message : intact(c));
+    return NULL;
+}
+
+/* Whether the last entry alone, in the same buffers, gives what it gave in its batch. */
+static void check_narrow(context *x, const row *r, const test_case *t, pattern p, check *c, const unsigned char *actual) {
+    if (r->narrow == NULL || !r->narrow(c, t->p)) return;
+    unsigned char *again = outputs_of(x, r->name, &x->tested, 2, c);
+    bool same = true, any = false;
+    size_t at = 0;
+    for (int i = 0; i < c->count && again && same; i++) {
+        const buffer *b = &c->buffers[i];
+        if (b->role == IN) continue;
+        for (size_t j = 0; j + 4 <= b->bytes; j += 4) { /* what this run did not write still holds what reset() put there */
+            static const unsigned char nan_bytes[4] = {0xff, 0xff, 0xff, 0xff};
+            const unsigned char *before = b->role == OUT ? nan_bytes : (unsigned char *)b->initial + j;
+            if (memcmp(again + at + j, before, 4) == 0) continue;
+            any = true;
+            if (memcmp(again + at + j, actual + at + j, 4) != 0) same = false;
+        }
+        at += b->bytes;
+    }
+    if (again && (!same || (!any && p == PATTERN_MODEL && x->drawn < 0))) report(x, "an entry alone gives other bytes than in its batch");
+    free(again);
+}
+
+/* The reference, then the tested table: one thread against the reference, `threads` against one, buffers that start at guard pages
+ * against those that end there, an entry alone against its batch. */
+static void check_case(context *x, const row *r, const test_case *t, pattern p, int threads) {
+    check c, moved;
     size_t size;
     char what[256];
-    build(x, r, t, p, &c);
+    build(x, r, t, p, GUARD_END, &c);
     x->checks++;
-    reset(&c);
-    samc_status status = run_op(x, r->name, &x->ref, 2, &c, NULL, NULL);
-    unsigned char *expected = snapshot(&c, &size), *actual = NULL, *again = NULL;
-    if (status != SAMC_OK) {
-        report(x, r, t, p, x->error.message);
-        goto done;
-    }
-    reset(&c);
-    status = run_op(x, r->name, &x->tested, 1, &c, NULL, NULL);
-    actual = snapshot(&c, &size);
-    if (status != SAMC_OK || intact(&c) != NULL) {
-        report(x, r, t, p, status != SAMC_OK ? x->error.message : intact(&c));
-        goto done;
-    }
-    if (r->verify && r->verify(&c, t->p) != NULL) report(x, r, t, p, r->verify(&c, t->p));
+    unsigned char *expected = outputs_of(x, r->name, &x->ref, 2, &c), *actual = NULL, *again = NULL;
+    if (expected == NULL || (actual = outputs_of(x, r->name, &x->tested, 1, &c)) == NULL) goto done;
+    if (r->verify && r->verify(&c, t->p) != NULL) report(x, r->verify(&c, t->p));
     difference d = compare(&c, expected, actual);
     double nmse = r->nmse, deviation = r->deviation;
-    if (p != PATTERN_MODEL && d.finite && (d.nmse > nmse || d.deviation > deviation)) {
+    if (x->drawn >= 0 && p == PATTERN_MODEL)
+        for (int i = 0; i < OPS; i++)
+            if (strcmp(op_names[i], r->name) == 0) {
+                x->tally[i].shapes++;
+                if (d.nmse > x->tally[i].nmse) x->tally[i].nmse = d.nmse, x->tally[i].worst = x->drawn;
+                if (d.deviation > x->tally[i].deviation) x->tally[i].deviation = d.deviation;
+            }
+    if ((p != PATTERN_MODEL || x->drawn >= 0) && d.finite && (d.nmse > nmse || d.deviation > deviation)) {
         enum { SLACK = 30 }; /* a sum of k terms rounds k times, a changed input once: about sqrt(k) / 2, k up to 4096 */
         reset(&c);
         perturb(&c);
@@ -273,43 +365,27 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p) 
         difference floor = compare(&c, expected, again);
         nmse += SLACK * SLACK * floor.nmse, deviation += SLACK * floor.deviation;
         if (p == PATTERN_DENORMAL) nmse += 1, deviation += 1; /* only finite, and no crash: flushing to 0 is allowed */
+        free(again);
     }
-    if (!d.exact) report(x, r, t, p, "differs from the reference");
-    else if (!d.finite) report(x, r, t, p, "an output is NaN or infinite, or was not written");
+    if (!d.exact) report(x, "differs from the reference");
+    else if (!d.finite) report(x, "an output is NaN or infinite, or was not written");
     else if (!(d.nmse <= nmse) || !(d.deviation <= deviation)) {
         snprintf(what, sizeof what, "nmse %.2e (at most %.1e), largest error %.2e deviations (at most %.1e)", d.nmse, nmse, d.deviation, deviation);
-        report(x, r, t, p, what);
+        report(x, what);
     }
-    reset(&c);
-    status = run_op(x, r->name, &x->tested, 3, &c, NULL, NULL);
+    again = outputs_of(x, r->name, &x->tested, threads, &c);
+    snapshot_size(&c, &size);
+    if (again && memcmp(actual, again, size) != 0) report(x, "several threads give other bytes than one");
     free(again);
-    again = snapshot(&c, &size);
-    if (status != SAMC_OK || memcmp(actual, again, size) != 0) report(x, r, t, p, "three threads give other bytes than one");
-    if (r->narrow && r->narrow(&c, t->p)) {
-        reset(&c);
-        status = run_op(x, r->name, &x->tested, 2, &c, NULL, NULL);
-        free(again);
-        again = snapshot(&c, &size);
-        bool same = status == SAMC_OK, any = false;
-        size_t at = 0;
-        for (int i = 0; i < c.count && same; i++) {
-            const buffer *b = &c.buffers[i];
-            if (b->role == IN) continue;
-            for (size_t j = 0; j + 4 <= b->bytes; j += 4) { /* what this run did not write still holds what reset() put there */
-                static const unsigned char nan_bytes[4] = {0xff, 0xff, 0xff, 0xff};
-                const unsigned char *before = b->role == OUT ? nan_bytes : (unsigned char *)b->initial + j;
-                if (memcmp(again + at + j, before, 4) == 0) continue;
-                any = true;
-                if (memcmp(again + at + j, actual + at + j, 4) != 0) same = false;
-            }
-            at += b->bytes;
-        }
-        if (!same || (!any && p == PATTERN_MODEL)) report(x, r, t, p, "an entry alone gives other bytes than in its batch");
-    }
+    build(x, r, t, p, GUARD_START, &moved);
+    again = outputs_of(x, r->name, &x->tested, threads, &moved);
+    if (again && memcmp(actual, again, size) != 0) report(x, "other bytes where buffers start at a page than where they end there");
+    free(again);
+    free_buffers(&moved);
+    check_narrow(x, r, t, p, &c, actual);
 done:
     free(expected);
     free(actual);
-    free(again);
     free_buffers(&c);
 }
 
@@ -345,7 +421,8 @@ static void bench_case(context *x, const row *r, const test_case *t) {
     check c;
     double wall, busy, ref_wall, ref_busy, flops;
     size_t peak;
-    build(x, r, t, PATTERN_MODEL, &c);
+    char text[400];
+    build(x, r, t, PATTERN_MODEL, GUARD_END, &c);
     x->packed = samc__packed_create();
     if (strcmp(r->name, "linear") == 0) {
         samc__view w = c.args.linear.p.w;
@@ -358,70 +435,166 @@ static void bench_case(context *x, const row *r, const test_case *t) {
         time_op(x, r, &x->ref, &c, 1, &ref_wall, &ref_busy, &flops, NULL);
         printf("%7.1fx ref ", ref_busy / busy);
     }
-    print_case(r, t, PATTERN_MODEL);
-    printf("\n");
+    print_case(text, sizeof text, r, t, PATTERN_MODEL);
+    printf("%s\n", text);
     samc__packed_destroy(x->packed);
     x->packed = NULL;
     free_buffers(&c);
 }
 
+/* ---- Everything ----------------------------------------------------------------------------------------------------- */
+
 static const row *const groups[] = {encoder_rows, prompt_rows, decoder_rows, image_rows, mask_rows};
 enum { GROUPS = sizeof groups / sizeof *groups };
 
-/* Every operator of the list has a case to check and a shape of a real model; returns how many do not. */
+/* Every operator of the list has a case to check, a shape of a real model and shapes to draw; returns how many do not. */
 static int without_cases(void) {
-    static const char *const names[] = {
-#define SAMC_OP(op) #op,
-#include "kernels/ops_list.h"
-#undef SAMC_OP
-    };
     int missing = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        int quick = 0, full = 0;
+    for (int i = 0; i < OPS; i++) {
+        int quick = 0, full = 0, drawn = 0;
         for (int g = 0; g < GROUPS; g++)
-            for (const row *r = groups[g]; r->name != NULL; r++)
-                for (int j = 0; j < r->case_count && strcmp(r->name, names[i]) == 0; j++) *(r->cases[j].full ? &full : &quick) += 1;
-        if (quick > 0 && full > 0) continue;
-        printf("FAILED %s: %d quick and %d full cases\n", names[i], quick, full);
+            for (const row *r = groups[g]; r->name != NULL; r++) {
+                if (strcmp(r->name, op_names[i]) != 0) continue;
+                drawn += r->draw != NULL;
+                for (int j = 0; j < r->case_count; j++) *(r->cases[j].full ? &full : &quick) += 1;
+            }
+        if (quick > 0 && full > 0 && drawn > 0) continue;
+        printf("FAILED %s: %d quick and %d full cases, %s shapes to draw\n", op_names[i], quick, full, drawn ? "" : "no");
         missing++;
     }
     return missing;
 }
 
+/* Whether it is this item's turn; then it is noted as what runs. */
+static bool turn(context *x, int *item, int start, const row *r, const test_case *t, pattern p, int drawn) {
+    if ((*item)++ < start) return false;
+    x->item = *item - 1, x->row = r, x->drawn = drawn, x->listed_full = t->full != 0;
+    print_case(x->current, sizeof x->current, r, t, p);
+    return true;
+}
+
+/* The shape by its number, the pattern of its inputs and how many threads; nine of ten are small. */
+static void draw_case(const context *x, const row *r, int number, test_case *t, pattern *p, int *threads) {
+    static const int some[] = {2, 3, 5, 8};
+    check c = {.random = (x->seed + UINT64_C(0x632be59bd9b4e019)) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)number};
+    for (const char *at = r->name; *at; at++) c.random = (c.random ^ (uint64_t)*at) * UINT64_C(0xbf58476d1ce4e5b9) + 7;
+    for (int i = 0; i < 8; i++) random_bits(&c);
+    double most = random_below(&c, 10) ? 1e7 : 1e8, flops;
+    *p = random_below(&c, 4) ? PATTERN_MODEL : (pattern)random_below(&c, PATTERNS);
+    *threads = some[random_below(&c, 4)];
+    do {
+        check built = {.random = 1, .place = GUARD_END};
+        memset(t, 0, sizeof *t);
+        r->draw(&c, t->p);
+        r->build(&built, t->p);
+        flops = 0;
+#define SAMC_OP(op)                                                                                                   \
+        if (strcmp(r->name, #op) == 0) flops = samc__##op##_flops(&built.args.op);
+#include "kernels/ops_list.h"
+#undef SAMC_OP
+        free_buffers(&built);
+    } while (flops > most);
+}
+
+static void run_from(context *x, int start) {
+    int item = 0;
+    for (int g = 0; g < GROUPS; g++)
+        for (const row *r = groups[g]; r->name != NULL; r++) {
+            if (x->only && strcmp(x->only, r->name) != 0) continue;
+            for (int i = 0; i < r->case_count && x->random == 0; i++) {
+                const test_case *t = &r->cases[i];
+                for (int p = 0; p < PATTERNS && !x->bench; p++) {
+                    if (t->full && (!x->full || p != PATTERN_MODEL)) continue;
+                    if (turn(x, &item, start, r, t, (pattern)p, -1)) check_case(x, r, t, (pattern)p, 3);
+                }
+                if (x->bench && t->full) bench_case(x, r, t);
+            }
+            for (int i = 0; i < x->random; i++) {
+                test_case t;
+                pattern p;
+                int threads;
+                if (x->shape >= 0 && i != x->shape) continue;
+                if (item < start) {
+                    item++;
+                    continue;
+                }
+                draw_case(x, r, i, &t, &p, &threads);
+                if (turn(x, &item, start, r, &t, p, i)) check_case(x, r, &t, p, threads);
+            }
+        }
+    x->done = true;
+}
+
+static context *shared;
+
+static void crashed(int number, siginfo_t *info, void *unused) {
+    (void)unused;
+    if (number == SIGSEGV || number == SIGBUS) guard_describe(info->si_addr, shared->fault, sizeof shared->fault);
+    _exit(1);
+}
+
+/* Runs in a child; where that ends early, what ran then has failed, and another child goes on behind it. */
+static void run_all(context *x) {
+    for (int start = 0; !x->done; start = x->item + 1) {
+        int status;
+        x->fault[0] = 0, x->row = NULL;
+        fflush(stdout);
+        pid_t child = fork();
+        if (child < 0) abort();
+        if (child == 0) {
+            static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+            struct sigaction action = {.sa_sigaction = crashed, .sa_flags = SA_SIGINFO};
+            for (int i = 0; i < 4; i++) sigaction(signals[i], &action, NULL);
+            run_from(x, start);
+            exit(0);
+        }
+        if (waitpid(child, &status, 0) != child) abort();
+        if (x->done && status == 0) return;
+        if (x->row == NULL || x->done) { /* before the first, or behind the last */
+            x->failures++;
+            printf("FAILED the child process ended with status %#x\n", (unsigned)status);
+            return;
+        }
+        if (x->fault[0] == 0) snprintf(x->fault, sizeof x->fault, "the process ended with status %#x", (unsigned)status);
+        report(x, x->fault);
+    }
+}
+
 int main(int argc, char **argv) {
-    context x = {.seed = 1, .threads = 2, .caps = samc__caps_detect()};
+    context *x = shared = mmap(NULL, sizeof *x, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (x == MAP_FAILED) abort();
+    *x = (context){.seed = 1, .threads = 2, .caps = samc__caps_detect(), .caps_text = "avx2,avx512", .shape = -1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--full") == 0) x.full = true;
-        else if (strcmp(argv[i], "--bench") == 0) x.bench = true;
-        else if (strcmp(argv[i], "--op") == 0) x.only = value, i++;
-        else if (strcmp(argv[i], "--seed") == 0) x.seed = strtoull(value, NULL, 10), i++;
-        else if (strcmp(argv[i], "--threads") == 0) x.threads = atoi(value), i++;
+        if (strcmp(argv[i], "--full") == 0) x->full = true;
+        else if (strcmp(argv[i], "--bench") == 0) x->bench = true;
+        else if (strcmp(argv[i], "--op") == 0) x->only = value, i++;
+        else if (strcmp(argv[i], "--seed") == 0) x->seed = strtoull(value, NULL, 10), i++;
+        else if (strcmp(argv[i], "--threads") == 0) x->threads = atoi(value), i++;
+        else if (strcmp(argv[i], "--random") == 0 && atoi(value) > 0) x->random = atoi(value), i++;
+        else if (strcmp(argv[i], "--shape") == 0) x->shape = atoi(value), i++;
         else if (strcmp(argv[i], "--backend") == 0 && strcmp(value, "cpu") == 0) i++;
-        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0) x.caps &= (unsigned)samc__caps_parse(value), i++;
+        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0) x->caps &= (unsigned)samc__caps_parse(value), x->caps_text = value, i++;
         else {
             fprintf(stderr, "checkops: %s %s?\n", argv[i], value);
             return 2;
         }
     }
-    samc__ops_ref(&x.ref);
-    samc__ops_ref(&x.tested);
-    samc__ops_cpu(&x.tested, x.caps);
-    printf("seed %llu, capabilities %s%s%s\n", (unsigned long long)x.seed, x.caps & SAMC__CAP_AVX2 ? "avx2 " : "",
-           x.caps & SAMC__CAP_AVX512 ? "avx512" : "", x.caps == 0 ? "none" : "");
-    x.failures = without_cases();
-    for (int g = 0; g < GROUPS; g++)
-        for (const row *r = groups[g]; r->name != NULL; r++) {
-            if (x.only && strcmp(x.only, r->name) != 0) continue;
-            for (int i = 0; i < r->case_count; i++) {
-                const test_case *t = &r->cases[i];
-                if (x.bench) {
-                    if (t->full) bench_case(&x, r, t);
-                } else if (!t->full) {
-                    for (int p = 0; p < PATTERNS; p++) check_case(&x, r, t, (pattern)p);
-                } else if (x.full) check_case(&x, r, t, PATTERN_MODEL);
-            }
-        }
-    if (!x.bench) printf("%d checks, %d failed\n", x.checks, x.failures);
-    return x.failures != 0 || (!x.bench && x.checks == 0);
+    samc__ops_ref(&x->ref);
+    samc__ops_ref(&x->tested);
+    samc__ops_cpu(&x->tested, x->caps | SAMC__CAP_ONEDNN); /* as a model does */
+    printf("seed %llu, capabilities %s%s%s\n", (unsigned long long)x->seed, x->caps & SAMC__CAP_AVX2 ? "avx2 " : "",
+           x->caps & SAMC__CAP_AVX512 ? "avx512" : "", x->caps == 0 ? "none" : "");
+    x->failures = without_cases();
+    if (x->bench) {
+        run_from(x, 0);
+        return x->failures != 0;
+    }
+    run_all(x);
+    for (int i = 0; i < OPS && x->random > 0; i++)
+        if (x->tally[i].shapes > 0)
+            printf("%-17s %4d shapes as of a model: nmse at most %.1e (shape %d), error %.1e deviations\n", op_names[i], x->tally[i].shapes,
+                   x->tally[i].nmse, x->tally[i].worst, x->tally[i].deviation);
+    printf("%d checks, %d failed\n", x->checks, x->failures);
+    return x->failures != 0 || x->checks == 0;
 }

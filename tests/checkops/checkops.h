@@ -1,18 +1,19 @@
 /* checkops: the check and the benchmark of every operator, from one list of cases.
  *
- * A row describes an operator: its cases as small integers with names, how to build arguments from them, and how close a
- * fast version must come to the reference. Buffers live between guard zones; outputs are filled with NaN before each run. */
+ * A row describes an operator: its cases as small integers with names, how to build arguments from them, how to draw any valid
+ * shape at random, and how close a fast version must come to the reference. Every buffer and all scratch lie between pages that
+ * nobody may touch (guard.h), inputs may not be written, outputs and scratch are NaN before each run. */
 #ifndef SAMC_TESTS_CHECKOPS_H
 #define SAMC_TESTS_CHECKOPS_H
 
 #include "kernels/ops.h"
+#include "tests/checkops/guard.h"
 
-enum { MAX_PARAMS = 10, MAX_BUFFERS = 40 };
+enum { MAX_PARAMS = 12, MAX_BUFFERS = 40 };
 
 typedef enum role { IN, OUT, INOUT } role;
 
 typedef struct buffer {
-    unsigned char *block; /* guard, data, guard */
     void *data;
     size_t bytes;
     role role;
@@ -26,6 +27,7 @@ typedef enum pattern { PATTERN_MODEL, PATTERN_LARGE_MEAN, PATTERN_LARGE, PATTERN
 typedef struct check {
     uint64_t random;
     pattern pattern;
+    guard_place place; /* of every buffer */
     buffer buffers[MAX_BUFFERS];
     int count;
     samc__up_layer layers[4]; /* what arguments point to */
@@ -55,6 +57,8 @@ typedef struct row {
     bool (*narrow)(check *c, const int *p);
     /* NULL, or what is wrong with a result by another algorithm than the reference's. NULL: the reference is enough. */
     const char *(*verify)(const check *c, const int *p);
+    /* Fills p[] with a valid shape, anything an operator promises to do; what would take too long is drawn again. */
+    void (*draw)(check *c, int *p);
 } row;
 
 /* One row for each operator that has cases, ended by a NULL name. */
@@ -72,5 +76,8 @@ const void *initial(const check *c, const void *data); /* the input of the buffe
 uint32_t random_bits(check *c);
 float random_uniform(check *c); /* [0, 1) */
 float random_normal(check *c);  /* deviation 1, near enough */
+int random_below(check *c, int n); /* [0, n) */
+/* A size in [1, most] that kernels are afraid of: small, or within one of a multiple of a vector, or any. */
+int random_size(check *c, int most);
 
 #endif
