@@ -331,7 +331,9 @@ static samc_status add_argument(collector *c, const char *argument) {
     uint8_t *bytes;
     size_t size;
     SAMC__TRY(samc__file_read(argument[0] == '@' ? argument + 1 : argument, LIST_LIMIT, &bytes, &size, c->error));
-    samc_status status = samc__list_lines(bytes, size, add_line, c, c->error);
+    bool wide = size >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0);
+    samc_status status = wide ? samc__fail(c->error, SAMC_FORMAT, "%s: a list in UTF-16; it has to be UTF-8, or bytes", argument)
+                              : samc__list_lines(bytes, size, add_line, c, c->error);
     free(bytes);
     return status;
 }

@@ -189,6 +189,37 @@ class Archives(Archive):
         self.assertIn("bad.zip/\u00fc.ppm", done)  # the member alone is lost
 
 
+class Mixed(Archive):
+    def test_killed_over_mixed_archives(self):
+        """Links, kinds of archives, damaged ones and bad images, killed with SIGKILL and resumed: the bytes of an uninterrupted run."""
+        pictures = [picture(300 + i)[1] for i in range(60)]
+        linked = [entry for i, data in enumerate(pictures[:30]) for entry in ((f"{i}.png", data), *([(f"l{i}.png", f"{i}.png", HARD), (f"s/{i}.png", f"../{i}.png", SYMBOLIC)] if i % 3 == 0 else []))]
+        tar_of(self.at("in", "a.tar"), linked + [("gone.png", "none.png", HARD)])
+        tar_of(self.at("in", "b.tar.gz"), linked, gzip.compress)
+        tar_of(self.at("in", "c.tar.xz"), linked[:9], lzma.compress)
+        tar_of(self.at("in", "d.tar"), linked[:5], end=0)
+        with zipfile.ZipFile(self.at("in", "e.zip"), "w") as file:
+            for i, data in enumerate(pictures[30:]):
+                file.writestr(f"{i}.png", data if i % 10 else data[:40])
+        for i, data in enumerate(pictures):
+            put(self.at("in", "f", f"{i}.png"), data)
+        formats = ["--format", "rle,jsonl,coco", "--no-sync", "-q"]
+        self.auto("in", "-o", "whole", *formats, code=3, cwd=self.folder)
+        total = records(self.at("whole"))
+        kills = 0
+        while kills < 4:
+            before = records(self.at("out"))
+            process = subprocess.Popen([SAMC, "auto", "in", "-o", "out", *formats, "--resume", *OPTIONS], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while records(self.at("out")) < min(before + total // 6, total - 1) and process.poll() is None:
+                pass
+            process.kill()
+            process.wait()
+            kills += 1
+        self.assertLess(before, total)
+        self.auto("in", "-o", "out", *formats, "--resume", code=3, cwd=self.folder)
+        self.same_tree(self.at("out"), self.at("whole"))
+
+
 class Names(Archive):
     def test_endings_of_images(self):
         for ending in ("jfif", "jpe", "apng", "dib", "MPO", "pbm"):
@@ -247,6 +278,8 @@ class Names(Archive):
         self.assertEqual([line["image"] for line in lines], ["a.ppm", "b.ppm"])
         lines, _ = self.auto("-", "-o", "p", "--format", "jsonl", cwd=self.folder, stdin=mark + b"a.ppm")
         self.assertEqual(len(lines), 1)
+        put(self.at("w.txt"), "\ufeffa.ppm\r\n".encode("utf-16-le"))
+        self.failure("a list in UTF-16", "auto", "@w.txt", "-o", "q", *OPTIONS, cwd=self.folder)
         put(self.at("p.json"), mark + b'[{"box": [1, 1, 5, 5]}]')
         out, _ = self.good("segment", self.at("a.ppm"), "--prompts", self.at("p.json"), "--format", "rle", "--model", TINY)
         self.assertEqual(len(json.loads(out)["masks"]), 3)
