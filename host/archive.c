@@ -19,6 +19,7 @@
 #include "host/load.h"
 #include "host/progress.h"
 #include "host/queue.h"
+#include "host/resume.h"
 #include "host/shelf.h"
 #include "host/text.h"
 #include "runtime/status.h"
@@ -32,10 +33,9 @@ typedef struct pipeline {
     const samc__archive_options *o;
     samc_auto_options automatic; /* o's, with a folder for what is too much for the memory */
     const samc__inputs *inputs;
-    int64_t total;
     samc_session *const *sessions;
     samc__store *store;
-    samc__collector collector;
+    samc__collector *collector;
     samc__budget budget;    /* of pictures and members in flight */
     samc__queue queues[QUEUES];
     samc__job *jobs;        /* [job_count], all there are */
@@ -108,9 +108,10 @@ static void empty_job(pipeline *p, samc__job *job) {
 
 /* Whether the input that this run has next, passing over what cannot be read, is a link to the same member. */
 static bool is_wanted_again(const pipeline *p, const samc__job *job) {
-    const samc__input *input = &p->inputs->items[job->input], *next = input;
-    for (int64_t number = job->number + 1; number < p->total; number++) {
-        next += p->o->shards;
+    const samc__input *input = &p->inputs->items[job->input], *next;
+    for (int64_t number = job->number + 1, place; number < p->collector->end; number++) {
+        samc__collector_image(p->collector, number, &place);
+        next = &p->inputs->items[place];
         if (next->tar != input->tar || next->member != input->member) return false;
         if (next->reason == 0) return true;
     }
@@ -133,11 +134,11 @@ static bool read_member(pipeline *p, samc__shelf *shelf, samc__job *job) {
 static void *read_main(void *argument) {
     pipeline *p = argument;
     samc__shelf shelf = {.archive = -1};
-    for (int64_t number = p->collector.last.number + 1; number < p->total; number++) {
+    for (int64_t number = p->collector->last.number + 1; number < p->collector->end; number++) {
         samc__job *job = samc__queue_pop(&p->queues[IDLE]);
         if (job == NULL) break;
         job->number = number;
-        job->input = number * p->o->shards + p->o->shard;
+        job->image = samc__collector_image(p->collector, number, &job->input);
         const char *reason = samc__input_reason(p->inputs, job->input);
         double start = samc__now();
         if (reason != NULL) samc__fail(&job->error, SAMC_IO, "%s", reason);
@@ -261,50 +262,42 @@ static void *compute_main(void *argument) {
 /* ---- Write --------------------------------------------------------------------------------------------------------- */
 
 /* A folder of pictures, every file in it synced, then the folder itself. */
-static samc_status write_pictures(const pipeline *p, const char *folder, const samc__auto_image *image, samc_error *error) {
-    if (mkdir(folder, 0777) != 0) return samc__fail(error, SAMC_IO, "%s: cannot create the folder: %s", folder, strerror(errno));
-    SAMC__TRY(samc__auto_write_pictures(folder, image, error));
-    for (int i = 0; i <= image->count; i++) {
-        char *path = NULL;
-        if (i == image->count ? asprintf(&path, "%s/metadata.csv", folder) < 0 : asprintf(&path, "%s/%d.png", folder, i) < 0)
-            return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", folder);
-        samc_status status = samc__store_sync(p->store, path, error);
-        free(path);
-        SAMC__TRY(status);
-    }
-    return samc__store_sync(p->store, folder, error);
+static samc_status write_pictures(const pipeline *p, const char *scratch, const samc__auto_image *image, samc_error *error) {
+    int folder;
+    SAMC__TRY(samc__store_create_folder(p->store, scratch, &folder, error));
+    samc_status status = samc__auto_write_pictures(folder, p->store->scratch, p->store->sync, image, error);
+    if (status == SAMC_OK) status = samc__store_sync_folder(p->store, folder, error);
+    close(folder);
+    return status;
 }
 
 /* One format of one image, into the scratch folder. */
-static samc_status write_format(const pipeline *p, const samc__job *job, const samc__auto_image *image, samc__auto_format format,
-                                const char *suffix, samc_error *error) {
-    if (!(p->o->formats & format)) return SAMC_OK;
-    char *path = samc__store_scratch(p->store, job->number, suffix);
-    samc_status status;
-    if (path == NULL) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its results", image->source);
-    else if (format == SAMC__AUTO_PNG) status = write_pictures(p, path, image, error);
-    else if (format == SAMC__AUTO_OVERLAY) status = samc__auto_write_overlay(path, image, error);
-    else status = samc__auto_write_records(path, image, error);
-    if (status == SAMC_OK && format != SAMC__AUTO_PNG) status = samc__store_sync(p->store, path, error);
-    free(path);
+static samc_status write_format(const pipeline *p, const samc__job *job, const samc__auto_image *image, const samc__result_file *file, samc_error *error) {
+    char scratch[SAMC__STORE_NAME];
+    samc__writer writer;
+    if (!(p->o->formats & file->format)) return SAMC_OK;
+    samc__store_scratch(job->number, file->suffix, scratch);
+    if (file->format == SAMC__AUTO_PNG) return write_pictures(p, scratch, image, error);
+    SAMC__TRY(samc__store_create(p->store, scratch, &writer, error));
+    samc_status status = file->format == SAMC__AUTO_OVERLAY ? samc__auto_write_overlay(&writer, image, error) : samc__auto_write_records(&writer, image, error);
+    if (status == SAMC_OK) return samc__writer_commit(&writer, error);
+    samc__writer_abandon(&writer);
     return status;
 }
 
 static samc_status write_results(const pipeline *p, samc__job *job, samc_error *error) {
-    samc__auto_image image = {samc__input_source(p->inputs, job->input), samc__input_key(p->inputs, job->input), &job->picture, job->masks, job->count, p->store->scratch};
+    samc__auto_image image = {samc__input_source(p->inputs, job->input), samc__input_key(p->inputs, job->input), &job->picture, job->masks, job->count, p->store->spill};
     SAMC__TRY(samc__auto_text_make(&job->text, &image, p->o->formats, job->input + 1, error));
-    SAMC__TRY(write_format(p, job, &image, SAMC__AUTO_RLE, ".json", error));
-    SAMC__TRY(write_format(p, job, &image, SAMC__AUTO_PNG, "", error));
-    return write_format(p, job, &image, SAMC__AUTO_OVERLAY, ".overlay.png", error);
+    for (int i = 0; i < SAMC__RESULT_FILES; i++) SAMC__TRY(write_format(p, job, &image, &samc__result_files[i], error));
+    return SAMC_OK;
 }
 
 /* Takes back what was written of an image that failed. */
 static void discard(const pipeline *p, const samc__job *job) {
-    static const char *const suffixes[] = {".json", "", ".overlay.png"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        char *path = samc__store_scratch(p->store, job->number, suffixes[i]);
-        if (path != NULL) samc__store_remove(path);
-        free(path);
+    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
+        char scratch[SAMC__STORE_NAME];
+        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
+        samc__store_discard(p->store, scratch);
     }
 }
 
@@ -350,8 +343,8 @@ static samc_status write_stats(pipeline *p, const samc__job *job, const char *so
 /* Tells of an image that is done. */
 static samc_status announce(pipeline *p, const samc__job *job, samc_error *error) {
     const char *source = samc__input_source(p->inputs, job->input);
-    bool failed = job->error.status != SAMC_OK;
-    atomic_fetch_add(&p->failures, failed);
+    bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
+    atomic_fetch_add(&p->failures, again ? failed - 1 : failed);
     atomic_fetch_add(&p->masks, failed ? 0 : job->count);
     atomic_fetch_add(&p->done, 1);
     const double seconds[] = {job->load_seconds, job->stats.encode_seconds, job->stats.decode_seconds, job->stats.post_seconds, job->write_seconds, job->commit_seconds};
@@ -369,13 +362,15 @@ static bool does_not_fit(const samc__job *job) { return job->error.status == SAM
 
 /* Commits the images that are in turn, up to one that is to be tried again, and tells of those that are safe, also where a later one of them failed to be written. */
 static samc_status commit_ready(pipeline *p, samc_error *error) {
-    int64_t first = p->collector.last.number + 1, next = first;
+    int64_t first = p->collector->last.number + 1, next = first;
     double start = samc__now();
     samc_status status = SAMC_OK;
     for (samc__job *job; status == SAMC_OK && (job = p->pending[next % p->job_count]) != NULL && job->number == next && !does_not_fit(job); next++)
-        status = samc__collector_add(&p->collector, job, error);
-    if (status == SAMC_OK) status = samc__collector_commit(&p->collector, error);
-    for (int64_t number = first; number <= p->collector.journal->last.number; number++) {
+        status = samc__collector_mark(p->collector, job, error);
+    if (status == SAMC_OK) status = samc__collector_marked(p->collector, error);
+    for (int64_t number = first; status == SAMC_OK && number < next; number++) status = samc__collector_add(p->collector, p->pending[number % p->job_count], error);
+    if (status == SAMC_OK) status = samc__collector_commit(p->collector, error);
+    for (int64_t number = first; number <= p->collector->journal->last.number; number++) {
         samc__job **place = &p->pending[number % p->job_count], *job = *place;
         samc_error why;
         *place = NULL;
@@ -393,18 +388,18 @@ static samc_status commit_ready(pipeline *p, samc_error *error) {
 /* The next image did not fit in memory while others were there: when they have left it goes through the stages again, from its file on, which the
  * compute thread reads, so that nothing else happens meanwhile. */
 static void try_alone(pipeline *p) {
-    samc__job **place = &p->pending[(p->collector.last.number + 1) % p->job_count], *job = *place;
-    if (job == NULL || job->number != p->collector.last.number + 1 || !does_not_fit(job) || !samc__budget_reserve(&p->budget)) return;
-    int64_t number = job->number, input = job->input;
+    samc__job **place = &p->pending[(p->collector->last.number + 1) % p->job_count], *job = *place;
+    if (job == NULL || job->number != p->collector->last.number + 1 || !does_not_fit(job) || !samc__budget_reserve(&p->budget)) return;
+    int64_t number = job->number, image = job->image, input = job->input;
     empty_job(p, job);
-    *job = (samc__job){.number = number, .input = input, .alone = true};
+    *job = (samc__job){.number = number, .image = image, .input = input, .alone = true};
     *place = NULL;
     samc__queue_push(&p->queues[LOADED], job);
 }
 
 /* Nothing will be tried again: the committer brings no more images to be computed. */
 static void finish_if_complete(pipeline *p) {
-    if (p->complete || p->collector.last.number + 1 < p->total) return;
+    if (p->complete || p->collector->last.number + 1 < p->collector->end) return;
     p->complete = true;
     samc__queue_finish(&p->queues[LOADED]);
 }
@@ -425,7 +420,7 @@ static void *commit_main(void *argument) {
         if (status == SAMC_OK) try_alone(p);
         finish_if_complete(p);
     }
-    if (status == SAMC_OK && p->collector.last.number + 1 == p->total) status = samc__collector_finish(&p->collector, &error);
+    if (status == SAMC_OK && p->collector->last.number + 1 == p->collector->end) status = samc__collector_finish(p->collector, &error);
     if (status != SAMC_OK) fail(p, &error);
     free(arrived);
     uint64_t one = 1;
@@ -546,33 +541,27 @@ static void destroy(pipeline *p) {
     free(p->pending);
 }
 
-samc_status samc__archive_run(const samc__archive_options *o, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
-                              const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error) {
-    pipeline p = {.o = o, .automatic = o->automatic, .inputs = inputs, .sessions = sessions, .store = store, .lock = PTHREAD_MUTEX_INITIALIZER};
-    p.automatic.temporary_folder = store->scratch;
+samc_status samc__archive_run(const samc__archive_options *o, samc_session *const *sessions, int session_count, const samc__signals *signals,
+                              samc__collector *collector, samc__archive_result *result, samc_error *error) {
+    pipeline p = {.o = o, .automatic = o->automatic, .inputs = collector->inputs, .sessions = sessions, .store = collector->store, .collector = collector,
+                  .lock = PTHREAD_MUTEX_INITIALIZER};
+    p.automatic.temporary_folder = p.store->spill;
     p.erase = !o->quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
-    p.total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0;
     p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;
-    *result = (samc__archive_result){.total = p.total};
-    samc_status status = samc__collector_open(&p.collector, o, inputs, p.total, store, journal, error);
-    int64_t before = p.collector.last.number + 1;
+    int64_t before = collector->last.number + 1;
     atomic_store(&p.done, before);
-    atomic_store(&p.failures, p.collector.last.failures);
-    samc__progress progress = samc__progress_begin(o->quiet, p.total, before);
-    if (status == SAMC_OK) {
-        status = create(&p, session_count, error);
-        if (status == SAMC_OK) result->signal = run_threads(&p, &progress, signals);
-        if (status == SAMC_OK && p.error.status != SAMC_OK) status = p.error.status, *error = p.error;
-        samc__progress_clear(&progress);
-        if (o->stats != NULL && !o->quiet) print_stages(&p, samc__now() - progress.begun, session_count);
-        destroy(&p);
-    }
-    result->done = atomic_load(&p.done);
-    result->failures = atomic_load(&p.failures);
-    samc__progress_end(&progress, (samc__progress_count){result->done, atomic_load(&p.masks), result->failures});
-    samc__collector_close(&p.collector);
-    samc_error ignored; /* what is left there goes with the next run, too */
-    samc__store_clear(store, &ignored);
+    atomic_store(&p.failures, collector->last.failures);
+    samc__progress progress = samc__progress_begin(o->quiet, collector->end, before);
+    samc_status status = create(&p, session_count, error);
+    if (status == SAMC_OK) result->signal = run_threads(&p, &progress, signals);
+    if (status == SAMC_OK && p.error.status != SAMC_OK) status = p.error.status, *error = p.error;
+    samc__progress_clear(&progress);
+    if (o->stats != NULL && !o->quiet) print_stages(&p, samc__now() - progress.begun, session_count);
+    destroy(&p);
+    int64_t done = atomic_load(&p.done);
+    *result = (samc__archive_result){.total = collector->total, .done = done < collector->total ? done : collector->total, .failures = atomic_load(&p.failures),
+                                     .signal = done < collector->end ? result->signal : 0};
+    samc__progress_end(&progress, (samc__progress_count){done, atomic_load(&p.masks), result->failures});
     if (o->stats != NULL && o->stats->handle >= 0) {
         samc_error why;
         samc_status written = samc__writer_append(o->stats, p.stats_begun ? "\n]\n" : "[]\n", 3, &why);

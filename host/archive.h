@@ -14,7 +14,6 @@
 
 #include "host/inputs.h"
 #include "host/journal.h"
-#include "host/store.h"
 #include "runtime/writer.h"
 
 typedef struct samc__archive_options {
@@ -27,6 +26,7 @@ typedef struct samc__archive_options {
     int queue;                /* images waiting between two stages */
     int64_t memory;           /* bytes that pictures and members of archives in flight may hold; one always passes */
     bool quiet;
+    bool retry_failed;        /* images that are recorded as failed are tried again, behind all others */
     samc__writer *stats;      /* open, for seconds and counts of each image, or NULL; committed by the run */
     samc_auto_options automatic;
 } samc__archive_options;
@@ -34,7 +34,7 @@ typedef struct samc__archive_options {
 /* How it ended. */
 typedef struct samc__archive_result {
     int64_t total, done, failures; /* images of this run; those done by it and by runs before; those of them that failed */
-    int signal;                    /* that stopped it, or 0 */
+    int signal;                    /* that stopped it before its end, or 0 */
 } samc__archive_result;
 
 /* SIGINT, SIGTERM and SIGHUP, unless the parent had them ignored (nohup), are blocked and read from a file: to be opened before any
@@ -51,9 +51,11 @@ void samc__signals_close(samc__signals *signals);
 void samc__archive_state_name(const samc__archive_options *options, char *name);
 void samc__archive_file_name(const samc__archive_options *options, const char *stem, const char *ending, int64_t part, char *name);
 
+typedef struct samc__collector samc__collector; /* collect.h */
+
 /* Runs to the end, to a failure or to a signal. Prints one JSON object a line for each image on the standard output. SAMC_OK means that
- * everything is done or that a signal stopped it; images that failed are in errors.jsonl. The journal stands at store's run. */
-samc_status samc__archive_run(const samc__archive_options *options, const samc__inputs *inputs, samc_session *const *sessions, int session_count,
-                              const samc__signals *signals, samc__store *store, samc__journal *journal, samc__archive_result *result, samc_error *error);
+ * everything is done or that a signal stopped it; images that failed are in errors.jsonl. The collector is open. */
+samc_status samc__archive_run(const samc__archive_options *options, samc_session *const *sessions, int session_count, const samc__signals *signals,
+                              samc__collector *collector, samc__archive_result *result, samc_error *error);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/file.h"
 #include "host/overlay.h"
 #include "host/png.h"
 #include "host/rle.h"
@@ -112,15 +111,10 @@ static bool print_records(FILE *to, const samc__auto_image *image, samc_error *e
     return good && fputc(']', to) != EOF;
 }
 
-samc_status samc__auto_write_records(const char *path, const samc__auto_image *image, samc_error *error) {
-    samc__writer writer;
-    sink s = {.writer = &writer};
-    SAMC__TRY(samc__writer_open(&writer, path, error));
+samc_status samc__auto_write_records(samc__writer *writer, const samc__auto_image *image, samc_error *error) {
+    sink s = {.writer = writer};
     FILE *to = open_sink(&s);
-    samc_status status = close_sink(&s, to, to != NULL && print_records(to, image, &s.error), image, error);
-    if (status == SAMC_OK) return samc__writer_commit(&writer, error);
-    samc__writer_abandon(&writer);
-    return status;
+    return close_sink(&s, to, to != NULL && print_records(to, image, &s.error), image, error);
 }
 
 static samc_status make_line(const samc__auto_image *image, samc__spool *line, samc_error *error) {
@@ -167,26 +161,38 @@ void samc__auto_text_free(samc__auto_text *text) {
 
 /* ---- Pictures ------------------------------------------------------------------------------------------------------ */
 
-static samc_status write_mask(const char *folder, int index, const samc_auto_mask *mask, const samc__auto_image *image, uint8_t *pixels, samc_error *error) {
+/* A file of the folder that is whole, or goes again. */
+static samc_status write_into(int folder, const char *name, const char *path, bool sync, const void *bytes, size_t size, samc_error *error) {
+    samc__writer writer;
+    SAMC__TRY(samc__writer_create(&writer, folder, name, path, error));
+    writer.sync = sync;
+    SAMC__TRY(samc__writer_append(&writer, bytes, size, error));
+    return samc__writer_commit(&writer, error);
+}
+
+static samc_status write_mask(int folder, const char *path, bool sync, int index, const samc_auto_mask *mask, const samc__auto_image *image, uint8_t *pixels,
+                              samc_error *error) {
     samc__rle rle;
     size_t size = (size_t)image->picture->width * (size_t)image->picture->height;
-    char *path = NULL;
+    char name[24];
+    uint8_t *png;
     SAMC__TRY(rle_of(mask, image->picture, &rle, error));
     samc_status status = samc__rle_decode(&rle, pixels, error);
     samc__rle_free(&rle);
     SAMC__TRY(status);
     for (size_t j = 0; j < size; j++) pixels[j] = pixels[j] ? 255 : 0;
-    if (asprintf(&path, "%s/%d.png", folder, index) < 0) return no_memory(image, error);
-    status = samc__png_write(path, pixels, image->picture->width, image->picture->height, 1, error);
-    free(path);
+    snprintf(name, sizeof name, "%d.png", index);
+    SAMC__TRY(samc__png_encode(path, pixels, image->picture->width, image->picture->height, 1, &png, &size, error));
+    status = write_into(folder, name, path, sync, png, size, error);
+    free(png);
     return status;
 }
 
 /* amg.py's write_masks_to_folder. */
-samc_status samc__auto_write_pictures(const char *folder, const samc__auto_image *image, samc_error *error) {
+samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, const samc__auto_image *image, samc_error *error) {
     static const char header[] = "id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,"
                                  "stability_score,crop_box_x0,crop_box_y0,crop_box_w,crop_box_h";
-    char *table = NULL, *path = NULL;
+    char *table = NULL;
     size_t table_size = 0;
     uint8_t *pixels = malloc((size_t)image->picture->width * (size_t)image->picture->height);
     FILE *text = open_memstream(&table, &table_size);
@@ -194,14 +200,12 @@ samc_status samc__auto_write_pictures(const char *folder, const samc__auto_image
     if (status == SAMC_OK) fputs(header, text);
     for (int i = 0; i < image->count && status == SAMC_OK; i++) {
         const samc_auto_mask *m = &image->masks[i];
-        status = write_mask(folder, i, m, image, pixels, error);
+        status = write_mask(folder, path, sync, i, m, image, pixels, error);
         fprintf(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area, m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
                 m->point[0], m->point[1], (double)m->predicted_iou, (double)m->stability_score, m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
     }
     if (text != NULL && fclose(text) != 0 && status == SAMC_OK) status = no_memory(image, error);
-    if (status == SAMC_OK && asprintf(&path, "%s/metadata.csv", folder) < 0) path = NULL, status = no_memory(image, error);
-    if (status == SAMC_OK) status = samc__file_write(path, table, table_size, error);
-    free(path);
+    if (status == SAMC_OK) status = write_into(folder, "metadata.csv", path, sync, table, table_size, error);
     free(table);
     free(pixels);
     return status;
@@ -213,7 +217,7 @@ static int by_area_descending(const void *a, const void *b, void *context) {
 }
 
 /* Every pixel takes the colour of the smallest mask on it, so that parts show on their wholes. */
-samc_status samc__auto_write_overlay(const char *path, const samc__auto_image *image, samc_error *error) {
+samc_status samc__auto_write_overlay(samc__writer *writer, const samc__auto_image *image, samc_error *error) {
     const samc__picture *picture = image->picture;
     int64_t width = picture->width, height = picture->height, size = width * height;
     int32_t *columns = calloc((size_t)size, sizeof *columns); /* [width, height], mask + 1: runs go down the columns */
@@ -238,7 +242,11 @@ samc_status samc__auto_write_overlay(const char *path, const samc__auto_image *i
         for (int64_t y = 0; y < height; y++)
             for (int64_t x = x0; x < x0 + 16 && x < width; x++) labels[y * width + x] = columns[x * height + y];
     if (status == SAMC_OK) status = samc__overlay_labels(&copy, labels, error);
-    if (status == SAMC_OK) status = samc__png_write(path, copy.pixels, copy.width, copy.height, 3, error);
+    uint8_t *png = NULL;
+    size_t png_size;
+    if (status == SAMC_OK) status = samc__png_encode(image->source, copy.pixels, copy.width, copy.height, 3, &png, &png_size, error);
+    if (status == SAMC_OK) status = samc__writer_append(writer, png, png_size, error);
+    free(png);
     free(copy.pixels);
     free(order);
     free(labels);

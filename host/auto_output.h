@@ -4,6 +4,7 @@
 
 #include "host/image.h"
 #include "runtime/spool.h"
+#include "runtime/writer.h"
 
 /* Bits of --format. */
 typedef enum samc__auto_format {
@@ -39,10 +40,11 @@ typedef struct samc__auto_text {
 samc_status samc__auto_text_make(samc__auto_text *text, const samc__auto_image *image, unsigned formats, int64_t image_id, samc_error *error);
 void samc__auto_text_free(samc__auto_text *text);
 
-/* Writes the bare list of records. */
-samc_status samc__auto_write_records(const char *path, const samc__auto_image *image, samc_error *error);
-/* Writes 0.png, 1.png, ... and metadata.csv into the folder, which exists. */
-samc_status samc__auto_write_pictures(const char *folder, const samc__auto_image *image, samc_error *error);
-samc_status samc__auto_write_overlay(const char *path, const samc__auto_image *image, samc_error *error);
+/* Appends the bare list of records to a writer that is open. */
+samc_status samc__auto_write_records(samc__writer *writer, const samc__auto_image *image, samc_error *error);
+/* Writes 0.png, 1.png, ... and metadata.csv into a new folder, which is open; `path` is for messages. `sync`: they are on the disk, their
+ * names are when the folder is synced. */
+samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, const samc__auto_image *image, samc_error *error);
+samc_status samc__auto_write_overlay(samc__writer *writer, const samc__auto_image *image, samc_error *error);
 
 #endif

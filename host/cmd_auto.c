@@ -1,5 +1,4 @@
 /* samc auto: every mask of images and archives of them, as SamAutomaticMaskGenerator and scripts/amg.py make them. */
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +7,10 @@
 
 #include "host/archive.h"
 #include "host/auto_output.h"
-#include "host/cli.h"
 #include "host/budget.h"
+#include "host/cli.h"
+#include "host/collect.h"
+#include "host/fold.h"
 #include "runtime/status.h"
 
 static const char help[] =
@@ -40,6 +41,7 @@ static const char help[] =
     "                                         against the path below the folder. May be given several times\n"
     "      --shard I/N                        only every N-th image of the sorted inputs, from the I-th on, I = 0 to N-1 (0/1)\n"
     "      --resume                           go on with a run that was interrupted (or begin it); the rest of the line must be the same\n"
+    "      --retry-failed                     with --resume: images recorded in errors.jsonl are tried again, behind all others\n"
     "      --lines-per-file N                 images in one file of jsonl; more than that make masks-00000.jsonl, ... (10000)\n"
     "      --max-pixels N                     larger images are refused by their header (178956970, which is the most)\n"
     "      --no-sync                          leave it to the system when results reach the disk: what is done survives a kill of\n"
@@ -89,7 +91,7 @@ static const struct {
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, MOST_SHARDS = 100000 };
-enum { OPTION_INPUT = SAMC__CLI_OWN, OPTION_CHECKPOINT, OPTION_MODEL_TYPE, OPTION_CONVERT, OPTION_FORMAT, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_NO_SYNC, OPTION_MEMORY,
+enum { OPTION_INPUT = SAMC__CLI_OWN, OPTION_CHECKPOINT, OPTION_MODEL_TYPE, OPTION_CONVERT, OPTION_FORMAT, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_RETRY, OPTION_NO_SYNC, OPTION_MEMORY,
        OPTION_SHARD, OPTION_LINES, OPTION_PIXELS, OPTION_BATCH, OPTION_LOAD, OPTION_WRITE, OPTION_QUEUE, /* parse_own() */
        OPTION_FIRST };
 
@@ -149,14 +151,13 @@ static samc_status check_model_type(const request *r, const char *path, const sa
 static json_t *describe(const samc__archive_options *o, const samc_model *model, samc_error *error) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};  /* in the order of samc_backend */
     static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
-    char hash[65], formats[64], shard[32];
+    char hash[65], formats[64];
     samc_model_info info;
     if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
     samc_model_get_info(model, &info);
     samc__auto_formats_print(o->formats, formats);
-    snprintf(shard, sizeof shard, "%d/%d", o->shard, o->shards);
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "samc", samc_version(), "model", hash, "backend", backends[info.backend],
-                             "precision", precisions[info.precision], "format", formats, "shard", shard, "lines-per-file", (json_int_t)o->lines_per_file,
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I}", "samc", samc_version(), "model", hash, "backend", backends[info.backend],
+                             "precision", precisions[info.precision], "format", formats, "shards", o->shards, "lines-per-file", (json_int_t)o->lines_per_file,
                              "max-pixels", (json_int_t)o->max_pixels);
     for (int i = 0; i < NUMBERS && json != NULL; i++) {
         const char *field = (const char *)&o->automatic + numbers[i].offset;
@@ -167,62 +168,61 @@ static json_t *describe(const samc__archive_options *o, const samc_model *model,
     return json;
 }
 
-/* Other runs in the same folder must be shards of this one. */
-static samc_status check_neighbours(const samc__archive_options *o, const char *output, const char *own, const json_t *description, samc_error *error) {
-    DIR *folder = opendir(output);
-    samc_status status = SAMC_OK;
-    for (const struct dirent *entry; folder != NULL && status == SAMC_OK && (entry = readdir(folder)) != NULL;) {
-        char *path = NULL;
-        if (strncmp(entry->d_name, ".samc", 5) != 0 || strcmp(entry->d_name, own) == 0) continue;
-        if (asprintf(&path, "%s/%s/journal", output, entry->d_name) < 0) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-        else if (access(path, F_OK) == 0) {
-            int shards = 0;
-            if (sscanf(entry->d_name, ".samc-%*d-of-%d", &shards) == 1 && shards == o->shards)
-                status = samc__journal_same_options(output, entry->d_name, description, "shard", error);
-            else status = samc__fail(error, SAMC_MISMATCH, "%s: holds a run of another --shard (%s)", output, entry->d_name);
-        }
-        free(path);
-    }
-    if (folder != NULL) closedir(folder);
-    return status;
+/* Everything is looked at before anything is changed: the run before, files of the same names, names that the folder holds for the same. */
+static samc_status look(const request *r, samc__store *store, samc__journal *journal, samc__collector *collector, const json_t *description,
+                        const samc__archive_options *o, const samc__inputs *inputs, samc_error *error) {
+    bool folds;
+    if (samc__journal_exists(store) && !r->resume)
+        return samc__fail(error, SAMC_MISMATCH, "%s: holds a run already; go on with it by --resume, or choose another folder", r->output);
+    SAMC__TRY(samc__journal_exists(store) ? samc__journal_check(journal, store, description, inputs, error) : samc__journal_agree(store, description, error));
+    *collector = samc__collector_plan(o, inputs, store, journal);
+    SAMC__TRY(samc__collector_check(collector, error));
+    SAMC__TRY(samc__store_folds(store, &folds, error));
+    return folds ? samc__inputs_check_folded(inputs, o->formats & SAMC__AUTO_PNG, error) : SAMC_OK;
+}
+
+static samc_status begin(samc__store *store, samc__journal *journal, samc__collector *collector, const json_t *description, const samc__inputs *inputs,
+                         samc_error *error) {
+    SAMC__TRY(samc__store_recover(store, error));
+    if (!journal->resumed) SAMC__TRY(samc__journal_claim(store, description, error));
+    SAMC__TRY(journal->resumed ? samc__journal_resume(journal, store, error) : samc__journal_create(journal, store, inputs, error));
+    return samc__collector_open(collector, error);
 }
 
 /* Begins or goes on: the journal, then the pipeline. */
 static samc_status run_journaled(const request *r, samc__archive_options *o, const samc__inputs *inputs, samc_model *const *models, int count,
                                  samc__archive_result *result, samc_error *error) {
     char name[128];
-    samc__journal journal = {.stream.handle = -1};
-    samc__store store = {.sync = !r->no_sync, .lock = -1};
+    samc__journal journal = {.stream.handle = -1, .last.number = -1};
+    samc__collector collector = {.lines.handle = -1, .annotations.handle = -1, .images.handle = -1, .errors.handle = -1, .marks.stream.handle = -1};
+    samc__store store = {.sync = !r->no_sync};
+    samc__writer stats = {.handle = -1, .folder = -1};
     json_t *description = describe(o, models[0], error);
     if (description == NULL) return error->status;
     samc__archive_state_name(o, name);
-    samc_status status = check_neighbours(o, r->output, name, description, error);
-    if (status == SAMC_OK) status = samc__store_open(&store, r->output, name, error);
-    if (status == SAMC_OK) {
-        store.replace = samc__journal_exists(&store);
-        if (store.replace && !r->resume) status = samc__fail(error, SAMC_MISMATCH, "%s: holds a run already; go on with it by --resume, or choose another folder", r->output);
-        else if (store.replace) status = samc__journal_resume(&journal, &store, description, inputs, error);
-    }
-    if (status == SAMC_OK) status = samc__store_recover(&store, error);
-    if (status == SAMC_OK && !store.replace) status = samc__journal_create(&journal, &store, description, inputs, error);
+    samc_status status = samc__store_open(&store, r->output, name, error);
+    if (status == SAMC_OK) status = look(r, &store, &journal, &collector, description, o, inputs, error);
+    if (status == SAMC_OK && r->stats != NULL) status = samc__writer_open(&stats, r->stats, error); /* a pipe waits here, and can be interrupted */
+    if (status == SAMC_OK) status = begin(&store, &journal, &collector, description, inputs, error);
     if (status == SAMC_OK && journal.last.number >= 0)
         samc__cli_note(&r->cli, "going on after %lld images", (long long)journal.last.number + 1);
-    samc__writer stats = {.handle = -1, .folder = -1};
-    if (status == SAMC_OK && r->stats != NULL) status = samc__writer_open(&stats, r->stats, error); /* a pipe waits here, and can be interrupted */
     o->stats = r->stats != NULL ? &stats : NULL;
     if (status == SAMC_OK) {
         samc__signals signals = samc__signals_open();
         samc_session *sessions[SAMC__CLI_DEVICES + 1] = {NULL}; /* one for each device, ended by NULL */
         for (int i = 0; i < count && status == SAMC_OK; i++) status = samc_session_create(models[i], &sessions[i], error);
-        if (status == SAMC_OK) status = samc__archive_run(o, inputs, sessions, count, &signals, &store, &journal, result, error);
+        if (status == SAMC_OK) status = samc__archive_run(o, sessions, count, &signals, &collector, result, error);
         for (int i = 0; i < count; i++) {
             samc__cli_note_session(&r->cli, sessions[i]);
             samc_session_destroy(sessions[i]);
         }
         samc__signals_close(&signals);
     }
+    samc_error ignored; /* what is left there goes with the next run, too */
+    if (store.begun) samc__store_clear(&store, &ignored);
     samc__writer_abandon(&stats);
-    samc__stream_close(&journal.stream);
+    samc__collector_close(&collector);
+    samc__journal_close(&journal);
     samc__store_close(&store);
     json_decref(description);
     return status;
@@ -325,7 +325,7 @@ static int run_inputs(const request *r, char **arguments, int count) {
             code = samc__cli_fail(message);
         } else if (status != SAMC_OK) {
             code = samc__cli_fail(error.message);
-        } else if (result.signal != 0 && result.done < result.total) {
+        } else if (result.signal != 0) {
             snprintf(message, sizeof message, "stopped by signal %d; %lld of %lld images are done and kept; --resume goes on", result.signal, (long long)result.done, (long long)result.total);
             samc__cli_fail(message);
             code = 128 + result.signal;
@@ -344,7 +344,7 @@ int samc__cmd_auto(int argc, char **argv) {
                                         {"model-type", required_argument, NULL, OPTION_MODEL_TYPE}, {"convert-to-rle", no_argument, NULL, OPTION_CONVERT},
                                         {"output", required_argument, NULL, 'o'}, {"format", required_argument, NULL, OPTION_FORMAT},
                                         {"stats", required_argument, NULL, OPTION_STATS}, {"glob", required_argument, NULL, OPTION_GLOB},
-                                        {"resume", no_argument, NULL, OPTION_RESUME}, {"no-sync", no_argument, NULL, OPTION_NO_SYNC},
+                                        {"resume", no_argument, NULL, OPTION_RESUME}, {"retry-failed", no_argument, NULL, OPTION_RETRY}, {"no-sync", no_argument, NULL, OPTION_NO_SYNC},
                                         {"shard", required_argument, NULL, OPTION_SHARD}, {"lines-per-file", required_argument, NULL, OPTION_LINES},
                                         {"max-pixels", required_argument, NULL, OPTION_PIXELS}, {"batch-images", required_argument, NULL, OPTION_BATCH},
                                         {"load-threads", required_argument, NULL, OPTION_LOAD}, {"write-threads", required_argument, NULL, OPTION_WRITE},
@@ -375,6 +375,7 @@ int samc__cmd_auto(int argc, char **argv) {
         if (option == OPTION_MEMORY && !parse_memory(optarg, &r.archive.memory))
             return samc__cli_usage(&r.cli, "--memory is a whole number from 1 to 999999999, with or without K, M or G behind it, not '%s'", optarg);
         if (option == OPTION_RESUME) r.resume = true;
+        if (option == OPTION_RETRY) r.archive.retry_failed = true;
         if (option == OPTION_NO_SYNC) r.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
         if (option == OPTION_FORMAT && (r.archive.formats = samc__auto_formats_parse(optarg)) == 0)
@@ -393,6 +394,7 @@ int samc__cmd_auto(int argc, char **argv) {
     if (r.archive.formats == 0)
         r.archive.formats = r.convert_to_rle ? SAMC__AUTO_RLE : r.input != NULL ? SAMC__AUTO_PNG : SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY;
     if (r.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
+    if (r.archive.retry_failed && !r.resume) return samc__cli_usage(&r.cli, "--retry-failed goes with --resume");
     samc_auto_options scratch;
     int wrong = apply_numbers(&r, &scratch);
     if (wrong >= 0)

@@ -1,18 +1,14 @@
 /* Collecting results. Everything here happens on one thread, image by image in the order of the inputs, so that a file of lines after an
- * interruption and a resumed run has the bytes of an uninterrupted one. */
+ * interruption and a resumed run has the bytes of an uninterrupted one. What a resumed run finds is looked at in resume.c. */
 #include "host/collect.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "host/resume.h"
 #include "host/text.h"
 #include "runtime/status.h"
-
-static const char images_name[] = "images.part";
 
 /* ---- Names --------------------------------------------------------------------------------------------------------- */
 
@@ -28,118 +24,64 @@ void samc__archive_file_name(const samc__archive_options *o, const char *stem, c
     snprintf(name, 128, "%.20s%s%s%.10s", stem, shard, piece, ending);
 }
 
-/* The file of JSON lines that image `number` goes into; one file needs no number. */
-static void lines_name(const samc__collector *c, int64_t number, char *name) {
-    int64_t each = c->options->lines_per_file;
-    samc__archive_file_name(c->options, "masks", ".jsonl", c->total > each ? number / each : -1, name);
-}
-
-static bool exists(const char *folder, const char *name) {
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s", folder, name) < 0) return false;
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
 /* ---- Beginning ----------------------------------------------------------------------------------------------------- */
 
-static samc_status refuse_foreign(const samc__collector *c, const char *name, samc_error *error) {
-    if (!exists(c->store->root, name)) return SAMC_OK;
-    return samc__fail(error, SAMC_IO, "%s/%s: exists already and is not from this run", c->store->root, name);
+samc__collector samc__collector_plan(const samc__archive_options *o, const samc__inputs *inputs, samc__store *store, samc__journal *journal) {
+    int64_t total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0, next = journal->last.number + 1;
+    int64_t retries = o->retry_failed ? journal->scan.failed_count : 0;
+    return (samc__collector){.options = o, .inputs = inputs, .total = total, .end = (next > total ? next : total) + retries, .retries = retries, .store = store,
+                             .journal = journal, .last = journal->last, .lines.handle = -1, .annotations.handle = -1, .images.handle = -1, .errors.handle = -1,
+                             .marks.stream.handle = -1};
 }
 
-/* Nothing of somebody else's is overwritten; found out before any work is done. */
-static samc_status check_names(const samc__collector *c, samc_error *error) {
-    char name[128];
-    for (int64_t i = 0; i < c->total && c->options->formats & SAMC__AUTO_JSONL; i += c->options->lines_per_file) {
-        lines_name(c, i, name);
-        SAMC__TRY(refuse_foreign(c, name, error));
-    }
-    samc__archive_file_name(c->options, "annotations", ".json", -1, name);
-    if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(refuse_foreign(c, name, error));
-    samc__archive_file_name(c->options, "errors", ".jsonl", -1, name);
-    return refuse_foreign(c, name, error);
+int64_t samc__collector_image(const samc__collector *c, int64_t number, int64_t *input) {
+    int64_t image = number < c->total ? number : c->journal->scan.failed[number - (c->end - c->retries)];
+    *input = image * c->options->shards + c->options->shard;
+    return image;
 }
 
-static samc_status open_errors(samc__collector *c, samc_error *error) {
-    char name[128];
-    samc__archive_file_name(c->options, "errors", ".jsonl", -1, name);
-    if (c->last.errors > 0) return samc__stream_open(&c->errors, c->store, name, true, c->last.errors, error);
-    char *path = NULL; /* a line that was written but not committed */
-    if (asprintf(&path, "%s/%s", c->store->root, name) < 0) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    if (c->store->replace) unlink(path);
-    free(path);
-    return SAMC_OK;
-}
-
-static samc_status open_coco(samc__collector *c, samc_error *error) {
-    char name[128], *header = NULL;
-    samc__archive_file_name(c->options, "annotations", ".json", -1, name);
-    bool published = c->last.number + 1 == c->total && !exists(c->store->state, name) && exists(c->store->root, name);
-    if (published) { /* by the run before */
-        char *path = NULL;
-        if (asprintf(&path, "%s/%s", c->store->state, images_name) >= 0) unlink(path), free(path);
-        return SAMC_OK;
-    }
-    SAMC__TRY(samc__stream_open(&c->annotations, c->store, name, false, c->last.annotations, error));
-    SAMC__TRY(samc__stream_open(&c->images, c->store, images_name, false, c->last.images, error));
-    if (c->annotations.length > 0) return SAMC_OK;
-    if (asprintf(&header, "{\"info\": {\"description\": \"automatic masks\", \"version\": \"samc %s\"},\n"
-                          "\"categories\": [{\"id\": 1, \"name\": \"object\", \"supercategory\": \"\"}],\n\"annotations\": [", samc_version()) < 0)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    samc_status status = samc__stream_append(&c->annotations, header, strlen(header), error);
-    free(header);
-    return status;
-}
-
-/* The file of lines that ends with the last image committed becomes visible. */
-static samc_status publish_lines(samc__collector *c, samc_error *error) {
-    int64_t next = c->last.number + 1;
-    if (next == 0 || (next != c->total && next % c->options->lines_per_file != 0)) return SAMC_OK;
-    if (c->lines.handle < 0) { /* at the beginning: perhaps a crash came before this */
-        char name[128];
-        lines_name(c, c->last.number, name);
-        if (!exists(c->store->state, name)) return SAMC_OK;
-        SAMC__TRY(samc__stream_open(&c->lines, c->store, name, false, c->last.lines, error));
-    }
-    return samc__stream_publish(&c->lines, c->store, error);
-}
-
-static samc_status open_lines(samc__collector *c, samc_error *error) {
-    char name[128];
-    int64_t next = c->last.number + 1;
-    lines_name(c, next, name);
-    return samc__stream_open(&c->lines, c->store, name, false, next % c->options->lines_per_file == 0 ? 0 : c->last.lines, error);
-}
-
-samc_status samc__collector_open(samc__collector *c, const samc__archive_options *options, const samc__inputs *inputs, int64_t total,
-                                 samc__store *store, samc__journal *journal, samc_error *error) {
-    *c = (samc__collector){.options = options, .inputs = inputs, .total = total, .store = store, .journal = journal, .last = journal->last,
-                           .lines.handle = -1, .annotations.handle = -1, .images.handle = -1, .errors.handle = -1};
-    if (!store->replace) SAMC__TRY(check_names(c, error));
-    SAMC__TRY(open_errors(c, error));
-    if (options->formats & SAMC__AUTO_JSONL) {
-        SAMC__TRY(publish_lines(c, error));
-        if (c->last.number + 1 < total || total == 0) SAMC__TRY(open_lines(c, error));
-    }
-    if (options->formats & SAMC__AUTO_COCO) SAMC__TRY(open_coco(c, error));
-    return samc__store_sync_folders(store, error);
+samc_status samc__collector_open(samc__collector *c, samc_error *error) {
+    c->last = c->journal->last;
+    SAMC__TRY(samc__resume_take_back(c, error));
+    SAMC__TRY(samc__store_clear(c->store, error));
+    SAMC__TRY(samc__resume_errors(c, error));
+    if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(samc__resume_lines(c, error));
+    if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(samc__resume_coco(c, error));
+    if (c->last.number + 1 < c->end) SAMC__TRY(samc__marks_open(&c->marks, c->store, error));
+    return samc__store_sync_folders(c->store, error);
 }
 
 /* ---- Images -------------------------------------------------------------------------------------------------------- */
 
+const samc__result_file samc__result_files[SAMC__RESULT_FILES] = {{SAMC__AUTO_RLE, ".json"}, {SAMC__AUTO_PNG, ""}, {SAMC__AUTO_OVERLAY, ".overlay.png"}};
+
+samc_status samc__collector_mark(samc__collector *c, const samc__job *job, samc_error *error) {
+    if (job->error.status != SAMC_OK) return c->errors.handle < 0 ? samc__marks_add_failure(&c->marks, job->number, job->input, error) : SAMC_OK;
+    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
+        char scratch[SAMC__STORE_NAME];
+        if (!(c->options->formats & samc__result_files[i].format)) continue;
+        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
+        SAMC__TRY(samc__marks_add(&c->marks, c->store, job->number, job->input, samc__result_files[i].suffix, scratch, error));
+    }
+    return SAMC_OK;
+}
+
+samc_status samc__collector_marked(samc__collector *c, samc_error *error) { return samc__marks_write(&c->marks, c->store, error); }
+
+/* {"image": ..., "name": ..., "error": ...}, or "resolved": true where an image that had failed is done now. */
 static samc_status add_error(samc__collector *c, const samc__job *job, samc_error *error) {
-    char name[128];
+    char name[SAMC__STORE_NAME];
     if (c->errors.handle < 0) {
         samc__archive_file_name(c->options, "errors", ".jsonl", -1, name);
-        SAMC__TRY(samc__stream_open(&c->errors, c->store, name, true, 0, error));
+        SAMC__TRY(samc__stream_open(&c->errors, c->store, true, name, 0, error));
     }
+    bool failed = job->error.status != SAMC_OK;
     json_t *json = json_pack("{s:o, s:o, s:o}", "image", samc__text_json(samc__input_source(c->inputs, job->input)),
-                             "name", samc__text_json(samc__input_key(c->inputs, job->input)), "error", samc__text_json(job->error.message));
+                             "name", samc__text_json(samc__input_key(c->inputs, job->input)), failed ? "error" : "resolved",
+                             failed ? samc__text_json(job->error.message) : json_true());
     char *text = json ? json_dumps(json, 0) : NULL, *line = NULL;
     int n = text ? asprintf(&line, "%s\n", text) : -1; /* a line in one write: whoever looks sees whole lines */
-    samc_status status = n < 0 ? samc__fail(error, SAMC_OUT_OF_MEMORY, "errors.jsonl: out of memory") : samc__stream_append(&c->errors, line, (size_t)n, error);
+    samc_status status = n < 0 ? samc__fail(error, SAMC_OUT_OF_MEMORY, "errors.jsonl: out of memory") : samc__stream_append(&c->errors, c->store, line, (size_t)n, error);
     if (n >= 0) free(line);
     free(text);
     json_decref(json);
@@ -158,7 +100,7 @@ static samc_status add_line(samc__collector *c, const samc__job *job, samc_error
     size_t size;
     for (int64_t at = 0; at < job->text.line.length; at += (int64_t)size) {
         SAMC__TRY(read_piece(&job->text.line, at, piece, &size, error));
-        SAMC__TRY(samc__stream_append(&c->lines, piece, size, error));
+        SAMC__TRY(samc__stream_append(&c->lines, c->store, piece, size, error));
     }
     return SAMC_OK;
 }
@@ -168,7 +110,7 @@ static samc_status start_annotation(samc__collector *c, int64_t i, samc_error *e
     char start[64];
     int n = snprintf(start, sizeof start, "%s\n{\"id\": %lld, ", c->last.masks + i > 0 ? "," : "",
                      (long long)((c->last.masks + i) * c->options->shards + c->options->shard + 1));
-    return samc__stream_append(&c->annotations, start, (size_t)n, error);
+    return samc__stream_append(&c->annotations, c->store, start, (size_t)n, error);
 }
 
 static samc_status add_coco(samc__collector *c, const samc__job *job, samc_error *error) {
@@ -181,23 +123,19 @@ static samc_status add_coco(samc__collector *c, const samc__job *job, samc_error
             if (begins) SAMC__TRY(start_annotation(c, i++, error));
             end = memchr(from, '\n', (size_t)(stop - from));
             begins = end != NULL;
-            SAMC__TRY(samc__stream_append(&c->annotations, from, (size_t)((begins ? end : stop) - from), error));
+            SAMC__TRY(samc__stream_append(&c->annotations, c->store, from, (size_t)((begins ? end : stop) - from), error));
         }
     }
-    SAMC__TRY(samc__stream_append(&c->images, c->images.length > 0 ? ",\n" : "\n", c->images.length > 0 ? 2 : 1, error));
-    return samc__stream_append(&c->images, job->text.image, strlen(job->text.image), error);
+    SAMC__TRY(samc__stream_append(&c->images, c->store, c->images.length > 0 ? ",\n" : "\n", c->images.length > 0 ? 2 : 1, error));
+    return samc__stream_append(&c->images, c->store, job->text.image, strlen(job->text.image), error);
 }
 
 static samc_status add_files(samc__collector *c, const samc__job *job, samc_error *error) {
-    static const struct { unsigned format; const char *suffix; } files[] = {
-        {SAMC__AUTO_RLE, ".json"}, {SAMC__AUTO_PNG, ""}, {SAMC__AUTO_OVERLAY, ".overlay.png"}};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        if (!(c->options->formats & files[i].format)) continue;
-        char *scratch = samc__store_scratch(c->store, job->number, files[i].suffix);
-        samc_status status = scratch ? samc__store_publish(c->store, scratch, samc__input_key(c->inputs, job->input), files[i].suffix, error)
-                                     : samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-        free(scratch);
-        SAMC__TRY(status);
+    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
+        char scratch[SAMC__STORE_NAME];
+        if (!(c->options->formats & samc__result_files[i].format)) continue;
+        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
+        SAMC__TRY(samc__store_publish(c->store, scratch, samc__input_key(c->inputs, job->input), samc__result_files[i].suffix, error));
     }
     return SAMC_OK;
 }
@@ -205,18 +143,17 @@ static samc_status add_files(samc__collector *c, const samc__job *job, samc_erro
 samc_status samc__collector_add(samc__collector *c, const samc__job *job, samc_error *error) {
     if (job->number % c->options->lines_per_file == 0) {
         SAMC__TRY(samc__collector_commit(c, error));
-        if (c->options->formats & SAMC__AUTO_JSONL && c->lines.handle < 0) SAMC__TRY(open_lines(c, error));
+        if (c->options->formats & SAMC__AUTO_JSONL && c->lines.handle < 0) SAMC__TRY(samc__resume_next_lines(c, error));
     }
-    bool failed = job->error.status != SAMC_OK;
-    if (failed) {
-        SAMC__TRY(add_error(c, job, error));
-    } else {
+    bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
+    if (failed || again) SAMC__TRY(add_error(c, job, error));
+    if (!failed) {
         SAMC__TRY(add_files(c, job, error));
         if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(add_line(c, job, error));
         if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(add_coco(c, job, error));
     }
-    c->last = (samc__record){.number = job->number, .failed = failed, .masks = c->last.masks + (failed ? 0 : job->count),
-                             .failures = c->last.failures + failed, .lines = c->lines.length, .annotations = c->annotations.length,
+    c->last = (samc__record){.number = job->number, .image = job->image, .failed = failed, .masks = c->last.masks + (failed ? 0 : job->count),
+                             .failures = c->last.failures + (again ? failed - 1 : failed), .lines = c->lines.length, .annotations = c->annotations.length,
                              .images = c->images.length, .errors = c->errors.length};
     if (c->records_room - c->records_used < SAMC__JOURNAL_LINE) {
         size_t room = 2 * c->records_room + 16 * SAMC__JOURNAL_LINE;
@@ -231,41 +168,41 @@ samc_status samc__collector_add(samc__collector *c, const samc__job *job, samc_e
 
 samc_status samc__collector_commit(samc__collector *c, samc_error *error) {
     if (c->records_used == 0) return SAMC_OK;
+    SAMC__TRY(samc__store_check_place(c->store, error));
     samc__stream *const streams[] = {&c->lines, &c->annotations, &c->images, &c->errors};
     SAMC__TRY(samc__store_sync_folders(c->store, error));
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) SAMC__TRY(samc__stream_sync(streams[i], c->store, error));
-    SAMC__TRY(samc__stream_append(&c->journal->stream, c->records, c->records_used, error));
+    SAMC__TRY(samc__stream_append(&c->journal->stream, c->store, c->records, c->records_used, error));
     SAMC__TRY(samc__stream_sync(&c->journal->stream, c->store, error));
     c->journal->last = c->last;
     c->records_used = 0;
-    return c->options->formats & SAMC__AUTO_JSONL ? publish_lines(c, error) : SAMC_OK;
+    return c->options->formats & SAMC__AUTO_JSONL ? samc__resume_publish_lines(c, error) : SAMC_OK;
 }
 
 /* ---- The end ------------------------------------------------------------------------------------------------------- */
 
+const char samc__coco_before_images[] = "\n],\n\"images\": [", samc__coco_after_images[] = "\n]}\n";
+
 /* Images stand behind the annotations in the file, because only these are many. */
 static samc_status append_images(samc__collector *c, samc_error *error) {
-    static const char before[] = "\n],\n\"images\": [", after[] = "\n]}\n";
-    char piece[1 << 16];
-    int from = open(c->images.path, O_RDONLY | O_CLOEXEC);
-    samc_status status = from < 0 ? samc__fail(error, SAMC_IO, "%s: cannot open: %s", c->images.path, strerror(errno)) : SAMC_OK;
-    if (status == SAMC_OK) status = samc__stream_append(&c->annotations, before, sizeof before - 1, error);
-    while (status == SAMC_OK) {
-        ssize_t got = read(from, piece, sizeof piece);
-        if (got < 0) status = samc__fail(error, SAMC_IO, "%s: cannot read: %s", c->images.path, strerror(errno));
-        if (got <= 0) break;
-        status = samc__stream_append(&c->annotations, piece, (size_t)got, error);
-    }
-    if (from >= 0) close(from);
-    return status == SAMC_OK ? samc__stream_append(&c->annotations, after, sizeof after - 1, error) : status;
+    char piece[PIECE];
+    FILE *from;
+    SAMC__TRY(samc__store_read(c->store, false, c->images.name, &from, error));
+    samc_status status = samc__stream_append(&c->annotations, c->store, samc__coco_before_images, strlen(samc__coco_before_images), error);
+    for (size_t got; status == SAMC_OK && (got = fread(piece, 1, sizeof piece, from)) > 0;) status = samc__stream_append(&c->annotations, c->store, piece, got, error);
+    if (status == SAMC_OK && ferror(from)) status = samc__store_fail(c->store, false, c->images.name, SAMC_IO, error, "cannot read");
+    fclose(from);
+    return status == SAMC_OK ? samc__stream_append(&c->annotations, c->store, samc__coco_after_images, strlen(samc__coco_after_images), error) : status;
 }
 
 samc_status samc__collector_finish(samc__collector *c, samc_error *error) {
     if (c->lines.handle >= 0) SAMC__TRY(samc__stream_publish(&c->lines, c->store, error)); /* a shard without images */
-    if (c->annotations.handle < 0) return SAMC_OK;
-    SAMC__TRY(append_images(c, error));
-    SAMC__TRY(samc__stream_publish(&c->annotations, c->store, error));
-    unlink(c->images.path);
+    if (c->annotations.handle >= 0) {
+        SAMC__TRY(append_images(c, error));
+        SAMC__TRY(samc__stream_publish(&c->annotations, c->store, error));
+        samc__store_remove(c->store, false, c->images.name);
+    }
+    samc__marks_remove(c->store); /* all results are recorded */
     return SAMC_OK;
 }
 
@@ -274,6 +211,9 @@ void samc__collector_close(samc__collector *c) {
     samc__stream_close(&c->annotations);
     samc__stream_close(&c->images);
     samc__stream_close(&c->errors);
+    samc__marks_close(&c->marks);
+    free(c->left);
     free(c->records);
+    c->left = NULL;
     c->records = NULL;
 }

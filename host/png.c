@@ -12,13 +12,20 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <stb/stb_image_write.h>
 
+samc_status samc__png_encode(const char *path, const uint8_t *pixels, int width, int height, int channels, uint8_t **png, size_t *size,
+                             samc_error *error) {
+    int length = 0;
+    *png = stbi_write_png_to_mem(pixels, width * channels, width, height, channels, &length); /* by malloc() */
+    *size = (size_t)length;
+    return *png ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
+}
+
 samc_status samc__png_write(const char *path, const uint8_t *pixels, int width, int height, int channels,
                             samc_error *error) {
-    int size = 0;
-    unsigned char *png = stbi_write_png_to_mem(pixels, width * channels, width, height, channels, &size);
-    if (png == NULL)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
-    samc_status status = samc__file_write(path, png, (size_t)size, error);
-    STBIW_FREE(png);
+    size_t size;
+    uint8_t *png;
+    SAMC__TRY(samc__png_encode(path, pixels, width, height, channels, &png, &size, error));
+    samc_status status = samc__file_write(path, png, size, error);
+    free(png);
     return status;
 }

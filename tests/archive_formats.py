@@ -130,7 +130,7 @@ class Inputs(Archive):
         ids = [a["id"] for part in parts for a in part["annotations"]]
         self.assertEqual(len(ids), len(set(ids)))
         self.assertEqual(sorted((i["id"], i["file_name"]) for part in parts for i in part["images"]), [(i["id"], i["file_name"]) for i in whole["images"]])
-        self.failure("another --shard", "auto", inputs, "-o", self.at("parts"), *OPTIONS)
+        self.failure("shards is 1, the run was begun with 3", "auto", inputs, "-o", self.at("parts"), *formats, *OPTIONS)
         self.failure("points-per-side is 3, the run was begun with 2", "auto", inputs, "-o", self.at("parts"), *formats, "--shard", "1/3", "--resume", *OPTIONS, "--points-per-side", "3")
 
 

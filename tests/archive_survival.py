@@ -44,29 +44,43 @@ class Resume(Archive):
         self.auto(inputs, "-o", self.at("b"), *FORMATS, "--resume", code=3)
         self.same_tree(self.at("a"), self.at("b"))
 
-    def test_damaged_state(self):
-        inputs = self.small_inputs()
-        self.auto(inputs, "-o", self.at("a"), *FORMATS, code=3)
-        journal = read(self.at("a", ".samc", "journal"))
+    def refused(self, inputs, out, *arguments):
+        """A resume that says what is wrong, names the journal and touches nothing."""
+        before, times = tree(out), power_loss.times(out)
+        code, printed, err = run("auto", inputs, "-o", out, *FORMATS, "--resume", "-q", *OPTIONS, *arguments)
+        self.assertEqual((code, printed, err.count("\n")), (1, b"", 1), err)
+        self.assertIn(os.path.join(out, ".samc", "journal"), err)
+        self.assertEqual(tree(out), before)
+        self.assertEqual({path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")},
+                         {path: time for path, time in times.items() if not path.endswith(b"tmp")})
+
+    def test_damaged_journal(self):
+        inputs, out = self.small_inputs(), self.at("o")
+        self.auto(inputs, "-o", out, *FORMATS, code=3)
+        path, whole = self.at("o", ".samc", "journal"), tree(out)
+        journal = read(path)
         lines = journal.splitlines(keepends=True)
-        for name, text in (("torn", journal[:-7]), ("flipped", journal[:60] + b"\0" + journal[61:]), ("zeros", journal + bytes(300)), ("again", journal + lines[3]),
-                           ("first", lines[0]), ("gap", b"".join(lines[:4] + lines[5:]))):
-            out = self.at(name)
-            shutil.copytree(self.at("a"), out)
-            shutil.rmtree(os.path.join(out, ".samc"))
-            shutil.copytree(self.at("a", ".samc"), os.path.join(out, ".samc"))
-            left = next((i for i, (a, b) in enumerate(zip(lines, text.splitlines(keepends=True))) if a != b), min(len(lines), text.count(b"\n"))) - 1
-            if left < 10:  # what was published by records that are gone is where a crash would have left it
-                for published in ["annotations.json"] + [f"masks-{part:05}.jsonl" for part in range(left // 4, 3)]:
-                    os.rename(os.path.join(out, published), os.path.join(out, ".samc", published))
-                images = json.loads(read(os.path.join(out, ".samc", "annotations.json")))["images"]
-                put(os.path.join(out, ".samc", "images.part"), ("\n" + ",\n".join(map(json.dumps, images))).encode())
-            put(os.path.join(out, ".samc", "journal"), text)
-            redone, _ = self.auto(inputs, "-o", out, *FORMATS, "--resume", code=3)
-            self.assertEqual(len(redone), 10 - left if left else 9, name)  # the image that fails is the first
-            self.same_tree(out, self.at("a"))
-        put(self.at("a", ".samc", "journal"), b"something else\n")
-        self.failure("not a journal", "auto", inputs, "-o", self.at("a"), *FORMATS, "--resume", *OPTIONS)
+        damaged = [journal[:-7], b"".join(lines[:-1]), lines[0], b"".join(lines[:4] + lines[5:]), journal + lines[3], journal + b"x\n", journal[:60] + b"\0" + journal[61:],
+                   journal.replace(b"done", b"d0ne", 1), b"something else\n", b""]
+        for place in self.dice.sample(range(len(journal)), 8):
+            damaged.append(journal[:place] + bytes([journal[place] ^ 1 << self.dice.randrange(8)]) + journal[place + 1:])
+        for text in damaged:
+            put(path, text)
+            self.refused(inputs, out)
+        put(path, journal)
+        self.assertEqual(self.auto(inputs, "-o", out, *FORMATS, "--resume", code=3)[0], [])  # put back, it goes on
+        self.assertEqual(tree(out), whole)
+
+    def test_tails_that_a_loss_of_power_leaves(self):
+        inputs, out = self.small_inputs(), self.at("o")
+        self.auto(inputs, "-o", out, *FORMATS, code=3)
+        path, whole = self.at("o", ".samc", "journal"), tree(out)
+        journal = read(path)
+        line = journal.splitlines(keepends=True)[3]
+        for tail in (bytes(300), line[:20], line[:-1], bytes(-len(journal) % 512) + line, line[:9] + bytes(-(len(journal) + 9) % 512) + line):
+            put(path, journal + tail)
+            self.assertEqual(self.auto(inputs, "-o", out, *FORMATS, "--resume", code=3)[0], [])
+            self.assertEqual(tree(out), whole)
 
     def test_missing_bytes_are_noticed(self):
         inputs = self.small_inputs()
@@ -248,10 +262,10 @@ class Faults(Archive):
         for round in range(3 if self.points is not None else 30):
             at, out = self.dice.randrange(len(self.trace)), self.at(f"t{round}")
             power_loss.crash(self.trace[:at], self.whole, out, f"seed {round}")
-            first = tree(out)
+            first, times = tree(out), power_loss.times(out)
             trace = self.traced(out, "--resume")[3]
             cut, again = self.dice.randrange(len(trace) + 1), self.at(f"u{round}")
-            power_loss.crash(trace[:cut], out, again, f"seed {round + 1000}", first)
+            power_loss.crash(trace[:cut], out, again, f"seed {round + 1000}", first, times)
             self.resumed(again, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, then {cut} of the next run")
 
     def test_the_replay_sees_missing_syncs(self):
@@ -302,7 +316,7 @@ class Thousand(Archive):
         for where, _, files in os.walk(out):
             if ".samc" not in where:
                 for name in files:
-                    if name.endswith((".json", ".png", ".csv")) and not name.startswith(("annotations", "masks")):
+                    if name.endswith((".json", ".png", ".csv")) and not name.startswith(("annotations", "masks", ".samc")):
                         path = os.path.join(where, name)
                         information = os.stat(path)
                         found[path] = (information.st_ino, information.st_mtime_ns)
@@ -337,7 +351,7 @@ class Thousand(Archive):
         self.assertEqual(len(names), total)
         failed_before = [0]
         for record in read(os.path.join(out, ".samc", "journal")).decode().splitlines()[1:]:
-            failed_before.append(failed_before[-1] + (record.split()[1] == "failed"))
+            failed_before.append(failed_before[-1] + (record.split()[2] == "failed"))
         for (now, files, _), (_, later, printed) in zip(seen, seen[1:]):
             first = now - failed_before[now]  # images done without failure, hence printed, before this run
             self.assertEqual([place[image] for image in printed if place[image] < first], [], "done again")

@@ -15,6 +15,7 @@
 #include "host/journal.h"
 #include "host/queue.h"
 #include "host/store.h"
+#include "host/stream.h"
 
 /* ---- Queue --------------------------------------------------------------------------------------------------------- */
 
@@ -73,13 +74,14 @@ Test(queue, closing_wakes_who_waits) {
 
 Test(journal, records_come_back) {
     char line[SAMC__JOURNAL_LINE];
-    samc__record r, records[] = {{.number = 0}, {7, true, 123456789012, 3, 1, 2, 3, 4}, {INT64_MAX, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
+    samc__record r, records[] = {{.number = 0}, {7, 5, true, 123456789012, 3, 1, 2, 3, 4},
+                                 {INT64_MAX, INT64_MAX, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
         int n = samc__record_print(&records[i], line);
         cr_assert_eq(line[n - 1], '\n');
         cr_assert(samc__record_parse(line, (size_t)n - 1, &r));
         cr_assert_eq(memcmp(&r.masks, &records[i].masks, sizeof r - offsetof(samc__record, masks)), 0);
-        cr_assert(r.number == records[i].number && r.failed == records[i].failed);
+        cr_assert(r.number == records[i].number && r.image == records[i].image && r.failed == records[i].failed);
         for (int at = 0; at < n - 1; at++) /* any changed character is noticed */
             for (int bit = 0; bit < 8; bit++) {
                 line[at] ^= (char)(1 << bit);
@@ -90,40 +92,76 @@ Test(journal, records_come_back) {
     }
 }
 
-static int64_t scan(const char *text, size_t size, samc__record *last) {
-    int64_t good = -1;
+static samc__journal_scan scan(const char *text, size_t size) {
+    samc__journal_scan found;
     FILE *file = fmemopen((void *)text, size, "rb");
-    bool readable = samc__journal_scan(file, last, &good);
+    cr_assert(samc__journal_read(file, &found));
     fclose(file);
-    return readable ? good : -1;
+    free(found.failed);
+    return found;
 }
 
-Test(journal, ends_at_the_first_record_that_does_not_follow) {
-    char text[4096] = "samc journal 1\n", line[SAMC__JOURNAL_LINE];
-    size_t ends[6], size = strlen(text);
-    samc__record last;
-    for (int i = 0; i < 5; i++) {
+Test(journal, ends_where_a_loss_of_power_cut_it) {
+    char text[4096] = "samc journal 2\n";
+    size_t ends[41], size = strlen(text), sector = 1024;
+    for (int i = 0; i < 40; i++) {
         ends[i] = size;
-        samc__record_print(&(samc__record){.number = i, .masks = 10 * i}, text + size);
+        samc__record_print(&(samc__record){.number = i, .image = i, .masks = 10 * i}, text + size);
         size = strlen(text);
     }
-    ends[5] = size;
-    cr_assert_eq(scan(text, size, &last), (int64_t)size);
-    cr_assert(last.number == 4 && last.masks == 40);
+    ends[40] = size;
+    samc__journal_scan found = scan(text, size);
+    cr_assert(found.good == (int64_t)size && found.last.number == 39 && found.last.masks == 390 && found.damaged == 0);
     for (size_t cut = ends[0]; cut < size; cut++) { /* torn anywhere: the whole records before */
         int whole = 0;
-        while (whole < 5 && ends[whole + 1] <= cut) whole++;
-        cr_assert_eq(scan(text, cut, &last), (int64_t)ends[whole]);
-        cr_assert_eq(last.number, whole - 1);
+        while (whole < 40 && ends[whole + 1] <= cut) whole++;
+        found = scan(text, cut);
+        cr_assert(found.good == (int64_t)ends[whole] && found.last.number == whole - 1 && found.damaged == 0, "%zu", cut);
     }
-    memset(text + ends[2], 0, ends[3] - ends[2]); /* a block that did not reach the disk, with good ones behind it */
-    cr_assert_eq(scan(text, size, &last), (int64_t)ends[2]);
-    cr_assert_eq(last.number, 1);
-    samc__record_print(&(samc__record){.number = 9}, line);
-    strcpy(text + ends[2], line); /* a number too far */
-    cr_assert_eq(scan(text, strlen(text), &last), (int64_t)ends[2]);
-    cr_assert_eq(scan("samc journal 2\n", 15, &last), -1);
-    cr_assert_eq(scan("samc", 4, &last), -1);
+    cr_assert(ends[12] < sector && size > sector);
+    memset(text + ends[12], 0, sector - ends[12]); /* a sector that did not reach the disk, with good ones behind it */
+    found = scan(text, size);
+    cr_assert(found.good == (int64_t)ends[12] && found.last.number == 11 && found.damaged == 0);
+    text[sector] = '\0'; /* zeros that end in the middle of one are no loss of power */
+    cr_assert_eq(scan(text, size).damaged, 14);
+}
+
+Test(journal, tells_damage_by_its_line) {
+    char text[4096] = "samc journal 2\n", line[SAMC__JOURNAL_LINE];
+    size_t ends[6], size = strlen(text);
+    for (int i = 0; i < 5; i++) {
+        ends[i] = size;
+        samc__record_print(&(samc__record){.number = i, .image = i, .masks = 10 * i}, text + size);
+        size = strlen(text);
+    }
+    for (size_t at = ends[0]; at + 1 < size; at++) { /* any bit of any record, but the last line's end */
+        int which = 0;
+        while (at >= ends[which + 1] && which < 4) which++;
+        for (int bit = 0; bit < 8; bit++) {
+            text[at] ^= (char)(1 << bit);
+            samc__journal_scan found = scan(text, size);
+            cr_assert_eq(found.damaged, which + 2, "byte %zu, bit %d: %lld", at, bit, (long long)found.damaged);
+            text[at] ^= (char)(1 << bit);
+        }
+    }
+    int n = samc__record_print(&(samc__record){.number = 9, .image = 9}, line);
+    memcpy(text + size, line, (size_t)n); /* a number too far */
+    cr_assert_eq(scan(text, size + (size_t)n).damaged, 7);
+    cr_assert(scan("samc journal 1\n", 15).foreign);
+    cr_assert(scan("samc", 4).foreign);
+}
+
+Test(journal, knows_what_failed_and_was_resolved) {
+    static const struct { int64_t image; bool failed; } records[] = {{0, true}, {1, false}, {2, true}, {3, true}, {2, false}, {0, true}, {3, false}};
+    char text[4096] = "samc journal 2\n";
+    samc__journal_scan found;
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++)
+        samc__record_print(&(samc__record){.number = (int64_t)i, .image = records[i].image, .failed = records[i].failed}, text + strlen(text));
+    FILE *file = fmemopen(text, strlen(text), "rb");
+    cr_assert(samc__journal_read(file, &found));
+    fclose(file);
+    cr_assert(found.last.number == 6 && found.failed_count == 1 && found.failed[0] == 0);
+    free(found.failed);
 }
 
 /* ---- Lists and names ----------------------------------------------------------------------------------------------- */
@@ -175,13 +213,12 @@ static bool there(const char *name) {
     return access(path, F_OK) == 0;
 }
 
-static void write_scratch(const samc__store *store, const char *suffix) {
-    char *path = samc__store_scratch(store, 5, suffix);
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file);
-    fputs("new", file);
-    fclose(file);
-    free(path);
+static void write_scratch(const samc__store *store, const char *scratch) {
+    samc__writer writer;
+    samc_error error;
+    cr_assert_eq(samc__store_create(store, scratch, &writer, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(samc__writer_append(&writer, "new", 3, &error), SAMC_OK);
+    cr_assert_eq(samc__writer_commit(&writer, &error), SAMC_OK);
 }
 
 TestSuite(store, .init = enter_folder, .fini = leave_folder);
@@ -189,46 +226,90 @@ TestSuite(store, .init = enter_folder, .fini = leave_folder);
 Test(store, publishes_and_refuses_what_is_not_its_own) {
     samc__store store = {.sync = true};
     samc_error error;
+    struct stat result, other;
+    char scratch[SAMC__STORE_NAME];
     cr_assert_eq(samc__store_open(&store, folder, ".samc", &error), SAMC_OK, "%s", error.message);
-    char *scratch = samc__store_scratch(&store, 5, ".json");
-    write_scratch(&store, ".json");
+    samc__store_scratch(5, ".json", scratch);
+    write_scratch(&store, scratch);
+    cr_assert_eq(fstatat(store.tmp, scratch, &result, 0), 0);
     cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_OK);
     cr_assert(there("a/b/c.jpg.json"));
-    cr_assert_eq(store.folder_count, 4, "the output, the state folder, a, b"); /* names that were made and are not synced yet */
+    cr_assert_eq(store.folder_count, 4, "the output, the state folder, a, b: %d", store.folder_count); /* names that were made and are not synced yet */
     cr_assert_eq(samc__store_sync_folders(&store, &error), SAMC_OK);
-    write_scratch(&store, ".json");
+    write_scratch(&store, scratch);
     cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_IO);
     cr_assert_not_null(strstr(error.message, "c.jpg.json: exists already"));
-    store.replace = true;
+    /* Another file than was marked stays, that one goes. */
+    other = result;
+    other.st_size++;
+    cr_assert_eq(samc__store_take_back(&store, scratch, "a/b/c.jpg", ".json", &other, &error), SAMC_OK);
+    cr_assert(there("a/b/c.jpg.json"));
+    cr_assert_eq(samc__store_take_back(&store, scratch, "a/b/c.jpg", ".json", &result, &error), SAMC_OK);
+    cr_assert_not(there("a/b/c.jpg.json"));
     cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_OK);
-    write_scratch(&store, ".more");
+    /* Names of samc's own, and links on the way. */
+    char link[128];
+    snprintf(link, sizeof link, "%s/link", folder);
+    cr_assert_eq(symlink("a", link), 0);
+    write_scratch(&store, "x");
+    cr_assert_eq(samc__store_publish(&store, "x", ".samc/journal", "", &error), SAMC_INVALID_ARGUMENT);
+    cr_assert_eq(samc__store_publish(&store, "x", "link/x", "", &error), SAMC_IO);
+    cr_assert_not_null(strstr(error.message, "/link: is a symbolic link"), "%s", error.message);
+    write_scratch(&store, "5.more");
     cr_assert_eq(samc__store_recover(&store, &error), SAMC_OK);
+    cr_assert_eq(samc__store_clear(&store, &error), SAMC_OK);
     cr_assert(!there(".samc/tmp/5.more") && there(".samc/tmp"));
     samc__store second = {0};
     cr_assert_eq(samc__store_open(&second, folder, ".samc", &error), SAMC_IO, "two processes");
     cr_assert_not_null(strstr(error.message, "another process"));
     samc__store_close(&second);
+    cr_assert(there(".samc"), "the second took the first's folder away");
+    store.begun = true;
     samc__store_close(&store);
-    free(scratch);
+    cr_assert(there(".samc"));
+}
+
+Test(store, leaves_nothing_of_a_run_that_did_not_begin) {
+    char root[128], inside[160];
+    samc_error error;
+    snprintf(root, sizeof root, "%s/x/y", folder);
+    snprintf(inside, sizeof inside, "%s/.samc/tmp", root);
+    samc__store store = {0};
+    cr_assert_eq(samc__store_open(&store, root, ".samc", &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(access(inside, F_OK), 0);
+    samc__store_close(&store);
+    cr_assert(there("x") && !there("x/y"));
 }
 
 Test(store, streams_are_cut_to_their_length) {
     samc__store store = {0};
     samc__stream stream;
     samc_error error;
+    struct stat information;
     cr_assert_eq(samc__store_open(&store, folder, ".samc", &error), SAMC_OK);
-    cr_assert_eq(samc__stream_open(&stream, &store, "lines", false, 0, &error), SAMC_OK);
-    cr_assert_eq(samc__stream_append(&stream, "one\ntwo\n", 8, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_open(&stream, &store, false, "lines", 0, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_append(&stream, &store, "one\ntwo\n", 8, &error), SAMC_OK);
     samc__stream_close(&stream);
-    cr_assert_eq(samc__stream_open(&stream, &store, "lines", false, 4, &error), SAMC_OK);
-    cr_assert_eq(samc__stream_append(&stream, "2\n", 2, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_check(&store, false, "lines", 9, &error), SAMC_FORMAT);
+    cr_assert_eq(samc__stream_open(&stream, &store, false, "lines", 9, &error), SAMC_FORMAT, "bytes are missing");
+    samc__stream_close(&stream);
+    cr_assert(samc__store_stat(&store, false, "lines", &information) && information.st_size == 8, "cut before it was known to fit");
+    cr_assert_eq(samc__stream_open(&stream, &store, false, "lines", 4, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_append(&stream, &store, "2\n", 2, &error), SAMC_OK);
     cr_assert(!there("lines") && there(".samc/lines"));
     cr_assert_eq(samc__stream_publish(&stream, &store, &error), SAMC_OK);
     cr_assert(there("lines") && !there(".samc/lines"));
-    cr_assert_eq(samc__stream_open(&stream, &store, "lines", true, 6, &error), SAMC_OK);
+    cr_assert_eq(samc__stream_open(&stream, &store, true, "lines", 0, &error), SAMC_IO, "somebody else's");
+    cr_assert_eq(samc__stream_open(&stream, &store, true, "lines", 6, &error), SAMC_OK);
     samc__stream_close(&stream);
-    cr_assert_eq(samc__stream_open(&stream, &store, "lines", true, 7, &error), SAMC_FORMAT, "bytes are missing");
-    samc__stream_close(&stream);
+    /* A second name is somebody's copy, unless a crash in the middle of a rename has left it. */
+    cr_assert_eq(linkat(store.top, "lines", store.folder, "lines", 0), 0);
+    cr_assert_eq(samc__stream_check(&store, true, "lines", 6, &error), SAMC_OK);
+    cr_assert_eq(samc__store_move(&store, "lines", false, &error), SAMC_OK);
+    cr_assert(!there("lines") && there(".samc/lines"));
+    cr_assert_eq(linkat(store.folder, "lines", store.top, "copy", 0), 0);
+    cr_assert_eq(samc__stream_check(&store, false, "lines", 6, &error), SAMC_IO);
+    cr_assert_not_null(strstr(error.message, "hard links"), "%s", error.message);
     samc__store_close(&store);
 }
 

@@ -1,7 +1,8 @@
 """A disk that loses its power: replays the record of archive_faults.c and keeps what the rules of fsync promise, or less.
 
 Files have their bytes as of their last fsync; folders have their names as of theirs. What was not synced is lost ("nothing unsynced"), or
-its names are there and its bytes are not ("names without data"), or some of it is there, torn and out of order ("seed N").
+its names are there and its bytes are not ("names without data"), or some of it is there, torn and out of order ("seed N"). A file that has two
+names then (the middle of a rename) is one file, and what is left has the times that it had.
 """
 import os
 import random
@@ -33,8 +34,8 @@ def read_log(log):
 
 
 class File:
-    def __init__(self, data=b""):
-        self.data, self.synced, self.history = data, data, []
+    def __init__(self, data=b"", time=None):
+        self.data, self.synced, self.history, self.time = data, data, [], time
 
     def write(self, at, data):
         self.data = self.data[:at].ljust(at, b"\0") + data + self.data[at + len(data):]
@@ -53,13 +54,14 @@ class File:
         data = dice.choice([self.synced, *self.history])
         if dice.random() < 0.3 and len(data) > len(self.synced):  # the length reached the disk, some of the bytes did not
             hole = dice.randrange(len(self.synced), len(data))
-            data = data[:hole] + bytes(min(len(data) - hole, dice.randrange(1, 4096))) + data[hole + 4096:]
+            end = min(len(data), (hole // 512 + dice.randrange(1, 8)) * 512)  # of a sector
+            data = data[:hole] + bytes(end - hole) + data[end:]
         return data
 
 
 class Folder:
-    def __init__(self):
-        self.names, self.synced, self.history = {}, {}, []
+    def __init__(self, time=None):
+        self.names, self.synced, self.history, self.time = {}, {}, [], time
 
     def set(self, name, thing, operation=0):
         if thing is None:
@@ -87,11 +89,12 @@ class Folder:
 class Disk:
     """Folders and files below one root, as they are and as they are promised to be."""
 
-    def __init__(self, root, before):
-        self.root, self.top, self.inodes, self.operations = root, Folder(), {}, 0
+    def __init__(self, root, before, before_times):
+        self.root, self.top, self.inodes, self.operations, self.written = root, Folder(), {}, 0, {}
         for path, data in sorted((before or {}).items()):
             folder, name = self.parent(os.path.join(root, os.fsdecode(path)))
-            folder.set(name, Folder() if data is None else File(data))
+            time = (before_times or {}).get(path)
+            folder.set(name, Folder(time) if data is None else File(data, time))
         self.sync_all(self.top)
 
     def parent(self, path):
@@ -146,23 +149,43 @@ class Disk:
         else:
             raise ValueError(entry.name)
 
-    def write_out(self, folder, path, mode, dice):
+    def write_out(self, folder, path, mode, dice, times):
+        """`times`: of what is there now below the root, for what was made since the beginning."""
         os.makedirs(path)
         for name, thing in folder.left(mode, dice).items():
+            where = os.path.join(path, name)
             if isinstance(thing, Folder):
-                self.write_out(thing, os.path.join(path, name), mode, dice)
+                self.write_out(thing, where, mode, dice, times)
+            elif id(thing) in self.written:
+                os.link(self.written[id(thing)], where)
             else:
-                with open(os.path.join(path, name), "wb") as file:
+                with open(where, "wb") as file:
                     file.write(thing.left(mode, dice))
+                self.written[id(thing)] = where
+            time = thing.time or times.get(os.fsencode(os.path.relpath(where, self.out)))
+            if time is not None:
+                os.utime(where, ns=(time, time))
 
 
-def crash(trace, root, out, mode, before=None):
-    """Makes `out` what is left of `root` after the operations in `trace`; `before` is the tree that stood there, synced."""
-    disk = Disk(root, before)
+def times(root):
+    """When each thing below the folder was changed, in nanoseconds."""
+    found = {}
+    for where, folders, files in os.walk(os.fsencode(root)):
+        for name in folders + files:
+            path = os.path.join(where, name)
+            found[os.path.relpath(path, os.fsencode(root))] = os.stat(path).st_mtime_ns
+    return found
+
+
+def crash(trace, root, out, mode, before=None, before_times=None):
+    """Makes `out` what is left of `root` after the operations in `trace`; `before` is the tree that stood there, synced, and its times."""
+    disk = Disk(root, before, before_times)
+    now = times(root)
     for entry in trace:
         disk.apply(entry)
     shutil.rmtree(out, ignore_errors=True)
-    disk.write_out(disk.top, out, mode, random.Random(mode) if mode.startswith("seed") else None)
+    disk.out = out
+    disk.write_out(disk.top, out, mode, random.Random(mode) if mode.startswith("seed") else None, now)
 
 
 def journaled(trace):

@@ -491,7 +491,10 @@ Test(automatic_text, same_from_temporary_files) {
         uint8_t *records;
         samc_error error;
         snprintf(path, sizeof path, "%s/a.json", folder);
-        cr_assert_eq(samc__auto_write_records(path, &image, &error), SAMC_OK);
+        samc__writer writer;
+        cr_assert_eq(samc__writer_open(&writer, path, &error), SAMC_OK);
+        cr_assert_eq(samc__auto_write_records(&writer, &image, &error), SAMC_OK);
+        cr_assert_eq(samc__writer_commit(&writer, &error), SAMC_OK);
         cr_assert_eq(samc__file_read(path, 1 << 24, &records, &size, &error), SAMC_OK);
         const char *list = strstr(lines[spilled], "\"masks\": ") + 9;
         cr_expect(strlen(list) == size + 2 && memcmp(list, records, size) == 0 && strcmp(list + size, "}\n") == 0);
