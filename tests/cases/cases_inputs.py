@@ -243,10 +243,10 @@ class Names(Archive):
         self.assertFalse(os.path.exists(self.at("out")))
         self.auto("ok.ppm", "-o", "out", "--format", "jsonl", cwd=self.folder)
         before = tree(self.at("out"))
-        put(self.at("m.txt"), b"ok.ppm\nout/.samc/run.json\n")
+        put(self.at("m.txt"), b"ok.ppm\nout/.samc/inputs\n")
         os.makedirs(self.at("links"))
         os.symlink("../out/.samc/tmp", self.at("links", "state"))
-        for given in ("out/.samc", "out/.samc/run.json", "@m.txt", "links", "links/state"):
+        for given in ("out/.samc", "out/.samc/inputs", "@m.txt", "links", "links/state"):
             self.usage("lies in the state of the output folder", "auto", given, "-o", "out", "--resume", "--format", "jsonl", *OPTIONS, cwd=self.folder)
         self.assertEqual(tree(self.at("out")), before)
 
