@@ -192,7 +192,7 @@ static bool common_option(samc__cli *cli, int option) {
         return false;
     case SAMC__CLI_DEVICE:
         if (parse_devices(cli, optarg)) return true;
-        cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "cpu, cuda, cuda:N or a list of GPUs such as 0,1 without repetition, or all" : "cpu, cuda, cuda:N or the number of one GPU", optarg);
+        cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "cpu, cuda, cuda:N or a list of GPUs (0 to 9999) such as 0,1 without repetition, or all" : "cpu, cuda, cuda:N or the number of one GPU (0 to 9999)", optarg);
         return false;
     case 'q':
         cli->quiet = true;

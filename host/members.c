@@ -8,7 +8,8 @@
 #include "host/inputs.h"
 #include "runtime/status.h"
 
-enum { MOST_HOPS = 40 }; /* Linux's own limit */
+/* Linux's own limits, and a bound for archives that are made to keep one busy: a million links five folders deep take a tenth of it. */
+enum { MOST_HOPS = 40, MOST_PATH = 4096, MOST_LOOKUPS = 100000000 };
 
 /* A name in the index. */
 typedef struct samc__place {
@@ -142,10 +143,9 @@ static bool append(char *to, const char *path) {
     return true;
 }
 
-/* Puts what a link leads to in place of the first `length` characters of `path`, which are its name; `room` is that of both. */
-static bool replace(const samc__members *m, const samc__member *link, char *path, size_t length, size_t room, char *scratch) {
+/* Puts what a link leads to in place of the first `length` characters of `path`, which are its name; there is room for both. */
+static bool replace(const samc__members *m, const samc__member *link, char *path, size_t length, char *scratch) {
     const char *target = m->text + link->link;
-    if (strlen(target) + strlen(path) + 2 > room) return false;
     strcpy(scratch, path + length); /* "", or "/" and the rest */
     if (link->kind == SAMC__TAR_HARD_LINK) length = 0;
     while (length > 0 && path[length - 1] != '/') length--; /* a symbolic link starts at its own folder */
@@ -156,10 +156,14 @@ static bool replace(const samc__members *m, const samc__member *link, char *path
 }
 
 int64_t samc__members_follow(samc__members *m, int64_t i, const char **reason) {
-    size_t room = strlen(samc__member_name(m, i)) + strlen(m->text + m->items[i].link) + 8192;
-    char *path = malloc(2 * room), *scratch = path ? path + room : NULL;
+    enum { ROOM = MOST_PATH + 1 };
+    char *path = malloc(2 * ROOM), *scratch = path ? path + ROOM : NULL;
     int64_t found = path && make_index(m) ? i : -2;
     *reason = "out of memory";
+    if (found >= 0 && strlen(samc__member_name(m, i)) > MOST_PATH) {
+        *reason = "which is too long a way";
+        found = -1;
+    }
     for (int hops = 0; found >= 0; hops++) {
         const samc__member *link = &m->items[found];
         size_t length = hops == 0 ? 0 : strlen(path);
@@ -169,11 +173,11 @@ int64_t samc__members_follow(samc__members *m, int64_t i, const char **reason) {
         } else { /* the first link on the way, from the front, or the file at the end */
             bool met = false;
             for (length = strcspn(path, "/"), found = -1; !met; length += 1 + strcspn(path + length + 1, "/")) {
-                found = find(m, path, length);
+                found = ++m->lookups <= MOST_LOOKUPS ? find(m, path, length) : -1;
                 met = found >= 0 && (m->items[found].kind == SAMC__TAR_SYMBOLIC_LINK || m->items[found].kind == SAMC__TAR_HARD_LINK);
                 if (met || path[length] == '\0') break;
             }
-            *reason = "which the archive does not hold";
+            *reason = m->lookups <= MOST_LOOKUPS ? "which the archive does not hold" : "and its links are too many to be followed";
             if (found < 0) break;
             link = &m->items[found];
             if (link->kind == SAMC__TAR_FILE) break;
@@ -181,8 +185,9 @@ int64_t samc__members_follow(samc__members *m, int64_t i, const char **reason) {
             if (!met) found = -1;
             if (!met) break;
         }
-        *reason = hops == MOST_HOPS ? "over too many other links" : "which is outside the archive";
-        if (hops == MOST_HOPS || !replace(m, link, path, length, room, scratch)) found = -1;
+        bool fits = strlen(path) + strlen(m->text + link->link) + 2 <= ROOM;
+        *reason = hops == MOST_HOPS ? "over too many other links" : !fits ? "which is too long a way" : "which is outside the archive";
+        if (hops == MOST_HOPS || !fits || !replace(m, link, path, length, scratch)) found = -1;
     }
     free(path);
     return found;

@@ -17,7 +17,7 @@ typedef struct samc__members {
     int64_t count, items_room;
     struct samc__place *index; /* names without . and .., sorted; made when the first link is resolved */
     char *clean;               /* their text */
-    int64_t index_count;
+    int64_t index_count, lookups;
 } samc__members;
 
 /* Lists an archive. SAMC_OK also where it is damaged, with the reason in *damage and what stands before the damage in the list. Any other

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import struct
 import tarfile
+import time
 import unittest
 import zipfile
 import zlib
@@ -31,6 +32,7 @@ class Numbers(Archive):
                 self.usage(bounds, "auto", PHOTO, "-o", self.at("o"), f"--{name}={value}")
         for value in ("536870912", "0", "-1", "x"):
             self.usage("--runs is a whole number from 1 to ", "bench", f"--runs={value}")
+            self.usage("(0 to 9999)", "segment", PHOTO, "-o", self.at("o"), "--point", "1,1", "--device=10000")
             self.usage("--threads is a whole number from 1 to 256", "segment", PHOTO, "-o", self.at("o"), "--point", "1,1", f"--threads={value}")
         self.usage("--shard is I/N with N from 1 to 100000", "auto", PHOTO, "-o", self.at("o"), "--shard", "0/536870912")
         self.assertEqual(os.listdir(self.folder), [])
@@ -104,7 +106,7 @@ class Archives(Archive):
         self.assertEqual(sorted(done), ["in.tar/last.ppm", "in.tar/ok.ppm"])
         self.assertEqual(sorted(errors), sorted("in.tar/" + name for name in bad))
         for name, word in (("gone", "does not hold"), ("dangling", "outside"), ("absolute", "outside"), ("d/out", "outside"), ("self", "too many"), ("ping", "too many"),
-                           ("folder", "no file"), ("pipe", "not a regular file")):
+                           ("folder", "no file"), ("pipe", "not a regular file"), ("long", "too long")):
             self.assertIn(word, errors[f"in.tar/{name}.ppm"])
 
     def test_archives_without_their_end(self):
@@ -211,7 +213,7 @@ class Mixed(Archive):
             before = records(self.at("out"))
             process = subprocess.Popen([SAMC, "auto", "in", "-o", "out", *formats, "--resume", *OPTIONS], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while records(self.at("out")) < min(before + total // 6, total - 1) and process.poll() is None:
-                pass
+                time.sleep(0.001)
             process.kill()
             process.wait()
             kills += 1
@@ -337,7 +339,7 @@ class Outages(Archive):
         process = subprocess.Popen([SAMC, "auto", "many", "-o", "o2", *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS], cwd=self.folder,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while records(self.at("o2")) < 5 and process.poll() is None:
-            pass
+            time.sleep(0.001)
         os.remove(self.at("many", "299.ppm"))
         _, err = process.communicate()
         self.assertEqual(process.returncode, 3, err)
@@ -356,7 +358,7 @@ class Outages(Archive):
                 process = subprocess.Popen([SAMC, "auto", given, "-o", out, *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS], cwd=self.folder,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 while records(self.at(out)) < 5 and process.poll() is None:
-                    pass
+                    time.sleep(0.001)
                 os.rename(inputs, self.at("away"))
                 if replaced:
                     os.mkdir(inputs)  # an empty mount point
