@@ -17,7 +17,7 @@ Run it to write a checkpoint that segment_anything and samc both load:
 
   python calibrate.py vit_b|vit_l|vit_h|tiny OUT.pth [--image PHOTO] [--seed N]
 
-Requires torch, torchvision, segment-anything, numpy and pillow.
+Requires torch, torchvision, segment-anything, numpy and pillow below 12.2.
 """
 import argparse
 import json

@@ -13,7 +13,7 @@ The second form makes the usual mistakes in the original itself, one by one, and
 gates have to see in full shape.
 
 PyTorch and samc run one after the other, so that ViT-H fits into 12 GiB (fp32) or 20 GiB (--fp64). Requires torch, torchvision,
-segment-anything, numpy and pillow.
+segment-anything, numpy and pillow below 12.2 (later ones resize tall images differently).
 """
 import argparse
 import contextlib
