@@ -25,27 +25,29 @@ int samc__exif_orientation(const uint8_t *block, size_t size) {
     size_t directory = read32(block + 4);
     if (directory > size - 2) return 0;
     size_t entries = read16(block + directory);
-    int found = 0;
-    for (size_t i = 0; i < entries; i++) { /* the last of several counts */
+    size_t total = 0; /* bytes of values so far that lie elsewhere */
+    for (size_t i = 0; i < entries; i++) {
         size_t at = directory + 2 + 12 * i;
         if (at + 12 > size) break;
-        if (read16(block + at) != ORIENTATION) continue;
         uint32_t type = read16(block + at + 2);
         size_t bytes = type_size(type), count = read32(block + at + 4);
         if (bytes == 0 || count == 0) continue;
         const uint8_t *value = block + at + 8; /* or where the value lies, if it is longer than four bytes */
         if (bytes * count > 4) {
             size_t offset = read32(value);
-            if (offset > size || count > (size - offset) / bytes) continue;
+            /* As Pillow, which passes over what cannot be in the block, and reads no further where it merely is not. */
+            if ((total += bytes * count) > size) continue;
+            if (offset > size || count > (size - offset) / bytes) break;
             value = block + offset;
         }
+        if (read16(block + at) != ORIENTATION) continue;
         uint32_t number = 0; /* bytes, texts and fractions say nothing to Pillow */
         if (type == 3 || type == 8) number = read16(value);
         if (type == 4 || type == 9 || type == 13) number = read32(value);
         if (type == 6) number = *value;
-        found = number >= 1 && number <= 8 ? (int)number : 1;
+        return number >= 1 && number <= 8 ? (int)number : 1; /* the first of several */
     }
-    return found;
+    return 0;
 }
 
 int samc__xmp_orientation(const uint8_t *packet, size_t size) {

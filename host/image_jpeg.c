@@ -62,6 +62,7 @@ static void on_progress(j_common_ptr common) {
  * it is about scans that are not there. */
 static bool all_scanned(const jpeg_reader *reader) {
     const struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+    if (jpeg->arith_code) return false; /* whose decoder does not tell when its data ends early */
     if (reader->scanned != (1u << jpeg->num_components) - 1) return false;
     for (int c = 0; c < jpeg->num_components && jpeg->progressive_mode; c++)
         for (int k = 0; k < DCTSIZE2; k++)

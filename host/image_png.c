@@ -1,6 +1,7 @@
 /* PNG, unpacked row by row with zlib: every colour type and depth, interlaced or not, and Apple's CgBI variant, which has no zlib header
  * and stores blue, green, red, multiplied by alpha. Alpha and transparent colours are dropped, 16 bits keep the high byte. Animations give
  * their default picture. Memory is what the picture needs, whatever its packed data would unpack to. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,11 +144,21 @@ static void read_text(const chunk *c, metadata *m) {
 
 /* ---- Chunks ------------------------------------------------------------------------------------------------------ */
 
+/* For messages: its four letters, or the numbers of what are no letters. */
+static const char *chunk_name(const chunk *c, char text[16]) {
+    bool letters = true;
+    for (int i = 0; i < 4; i++) letters = letters && (c->type[i] | 32) >= 'a' && (c->type[i] | 32) <= 'z';
+    if (letters) snprintf(text, 16, "%.4s", (const char *)c->type);
+    else snprintf(text, 16, "%02x %02x %02x %02x", c->type[0], c->type[1], c->type[2], c->type[3]);
+    return text;
+}
+
 /* Walks all of them, checks the sums of those that make the picture, fills the palette and finds the orientation. */
 static samc_status walk(const samc__image_file *file, png *p, int *orientation, samc_error *error) {
     uint32_t table[256];
     size_t at = sizeof signature;
     metadata m = {0};
+    char text[16];
     bool palette = false;
     samc__crc_table(table);
     for (chunk c = {0}; c.type == NULL || !is(&c, "IEND");) {
@@ -158,7 +169,7 @@ static samc_status walk(const samc__image_file *file, png *p, int *orientation, 
         intact = true; /* a fuzzer cannot guess sums, and what lies behind them is to be fuzzed */
 #endif
         if (critical && !intact)
-            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG (wrong checksum of a %.4s chunk)", file->name, c.type);
+            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG (wrong checksum of a %s chunk)", file->name, chunk_name(&c, text));
         if (!intact) continue;
         if (is(&c, "PLTE")) {
             palette = true;
@@ -168,8 +179,8 @@ static samc_status walk(const samc__image_file *file, png *p, int *orientation, 
         } else if (is(&c, "tEXt") || is(&c, "zTXt") || is(&c, "iTXt")) {
             read_text(&c, &m);
         } else if (critical && !is(&c, "IHDR") && !is(&c, "IDAT") && !is(&c, "IEND") && !is(&c, "CgBI")) {
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: PNG with an unknown chunk %.4s that says how it is to be read", file->name,
-                              c.type);
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: PNG with an unknown chunk %s that says how it is to be read", file->name,
+                              chunk_name(&c, text));
         }
     }
     if (p->type == PALETTE && !palette) return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: no palette", file->name);

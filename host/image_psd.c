@@ -49,7 +49,7 @@ samc_status samc__psd_header(const samc__image_file *file, samc__image_extent *e
     return SAMC_OK;
 }
 
-/* A row of `size` bytes in PackBits, from `length` bytes that hold nothing else. */
+/* A row of `size` bytes in PackBits, from `length` bytes that hold nothing else but codes that mean nothing. */
 static bool unpack(const uint8_t *from, size_t length, uint8_t *to, size_t size) {
     size_t at = 0, done = 0;
     while (done < size) {
@@ -62,7 +62,8 @@ static bool unpack(const uint8_t *from, size_t length, uint8_t *to, size_t size)
         at += code < 128 ? count : 1;
         done += count;
     }
-    return true;
+    while (at < length && from[at] == 128) at++;
+    return at == length;
 }
 
 /* Channel by channel, all rows of one before the next: where each of the next rows begins is kept for every channel. */

@@ -94,6 +94,7 @@ Test(image, truncated_jpeg) { check_truncated("jpeg_420.jpg", 2); }
 Test(image, truncated_progressive_jpeg) { check_truncated("jpeg_420_progressive.jpg", 2); }
 Test(image, truncated_cmyk_jpeg) { check_truncated("jpeg_cmyk.jpg", 2); }
 Test(image, truncated_restart_jpeg) { check_truncated("jpeg_restart.jpg", 2); }
+Test(image, truncated_arithmetic_jpeg) { check_truncated("jpeg_arithmetic.jpg", 0); } /* nothing else tells its end */
 Test(image, truncated_png) { check_truncated("png_rgb.png", 0); }
 Test(image, truncated_interlaced_png) { check_truncated("png_interlaced.png", 0); }
 Test(image, truncated_palette_png) { check_truncated("png_palette_transparent.png", 0); }

@@ -2,6 +2,7 @@
 """Writes tests/data/images: small image files, each with the pixels that Pillow decodes beside it (NAME.ppm), and masks with
 the run lengths that pycocotools computes (rle.txt). Needs Pillow, NumPy, OpenCV and pycocotools; the tests do not.
 
+    apt-get install libjpeg-turbo-progs
     pip install "pillow==12.1.*" numpy opencv-python-headless pycocotools
     python3 tests/make_image_fixtures.py
 
@@ -10,6 +11,7 @@ OpenCV has to agree with Pillow where both decode the same thing, or the script 
 import io
 import os
 import struct
+import subprocess
 import zlib
 
 import cv2
@@ -129,7 +131,7 @@ def odd_formats(rgb, wide):
                 table[index], same_in_opencv=not top_down)  # Pillow before 13.0 misreads odd runs
     jumped = index.copy()
     jumped[3], jumped[6, 4:], jumped[7, :9] = 0, 0, 0  # an empty row, and a jump from within a row into the next
-    put("bmp_rle8_jump.bmp", write.bmp_packed(jumped, 8, table, False, jump=True), table[jumped], same_in_opencv=False)
+    put("bmp_rle8_jump.bmp", write.bmp_packed(jumped, 8, table, False, jump=True), table[jumped])  # Pillow does not see the empty row
     put("bmp.dib", write.bmp(small, top_down=True)[14:], same_in_opencv=False)
 
     for name, options in {"offset": {"left": 3, "top": 2}, "offset_transparent": {"left": 3, "top": 2, "transparent": 5},
@@ -242,6 +244,8 @@ def main():
         expect(f"jpeg_{label}.jpg")
     cv2.imwrite(os.path.join(FOLDER, "jpeg_restart.jpg"), rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 2])
     expect("jpeg_restart.jpg")
+    arithmetic = subprocess.run(["cjpeg", "-arithmetic"], input=b"P6 %d %d 255\n" % (WIDTH, HEIGHT) + rgb.tobytes(), capture_output=True, check=True)
+    put("jpeg_arithmetic.jpg", arithmetic.stdout)
     save(image, "jpeg_low_quality.jpg", quality=12)
     save(grey, "jpeg_grey.jpg", quality=88)
     save(image, "jpeg_rgb.jpg", quality=88, keep_rgb=True)
