@@ -1,6 +1,7 @@
 /* Recognises an image format, holds its header against the limit, has it read, and turns the picture upright. */
 #include "host/image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,10 +74,10 @@ static samc_status recognise(const samc__image_file *file, const samc__image_for
         if (formats[i].recognise(file)) return SAMC_OK;
     }
     const char *advice, *kind = samc__kind_of(file->bytes, file->size, &advice);
-    char names[128] = "";
+    char names[256] = "";
     for (int i = 0; i < FORMATS; i++) {
-        strcat(names, i > 0 ? ", " : "");
-        strcat(names, formats[i].name);
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", formats[i].name);
     }
     return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)%s", file->name, kind == NULL ? "" : kind,
                       kind == NULL ? "" : " is ", names, advice);

@@ -171,6 +171,18 @@ Test(image, other_formats_are_named) {
     check_refused("hello, world, this is no targa", 30, "a.tga", SAMC_FORMAT, "a.tga: damaged TGA, or none");
 }
 
+/* A TGA says that it is one by its name or by its footer. */
+Test(image, tga_by_its_footer) {
+    size_t size;
+    uint8_t *bytes = fixture("tga_rgb.tga", &size); /* Pillow writes the footer */
+    samc__picture picture;
+    samc_error error = {0};
+    cr_assert_eq(decode(bytes, size, "picture", &picture, &error), SAMC_OK, "%s", error.message);
+    samc__picture_free(&picture);
+    check_refused((char *)bytes, size - 26, "picture", SAMC_UNSUPPORTED, "picture: not a supported image format");
+    free(bytes);
+}
+
 /* Bombs are refused by what their headers say, before anything is allocated. */
 Test(image, absurd_sizes) {
     size_t size;
