@@ -130,25 +130,44 @@ static samc_status add_coco(samc__collector *c, const samc__job *job, samc_error
     return samc__stream_append(&c->images, c->store, job->text.image, strlen(job->text.image), error);
 }
 
-static samc_status add_files(samc__collector *c, const samc__job *job, samc_error *error) {
-    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
+/* Takes back the first `count` kinds of files. */
+static samc_status remove_files(samc__collector *c, const samc__job *job, int count, samc_error *error) {
+    const char *key = samc__input_key(c->inputs, job->input);
+    for (int i = 0; i < count; i++) {
         char scratch[SAMC__STORE_NAME];
+        struct stat result;
+        bool there;
         if (!(c->options->formats & samc__result_files[i].format)) continue;
         samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
-        SAMC__TRY(samc__store_publish(c->store, scratch, samc__input_key(c->inputs, job->input), samc__result_files[i].suffix, error));
+        SAMC__TRY(samc__store_look(c->store, key, samc__result_files[i].suffix, &result, &there, error));
+        if (there) SAMC__TRY(samc__store_take_back(c->store, scratch, key, samc__result_files[i].suffix, &result, error));
     }
     return SAMC_OK;
 }
 
-samc_status samc__collector_add(samc__collector *c, const samc__job *job, samc_error *error) {
+static samc_status add_files(samc__collector *c, samc__job *job, samc_error *error) {
+    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
+        char scratch[SAMC__STORE_NAME];
+        if (!(c->options->formats & samc__result_files[i].format)) continue;
+        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
+        samc_status status = samc__store_publish(c->store, scratch, samc__input_key(c->inputs, job->input), samc__result_files[i].suffix, &job->error);
+        if (status == SAMC_UNSUPPORTED) return remove_files(c, job, i, error); /* this image's own: its name is none there, and that of others may be */
+        if (status == SAMC_OK) continue;
+        if (error != NULL) *error = job->error;
+        return status;
+    }
+    return SAMC_OK;
+}
+
+samc_status samc__collector_add(samc__collector *c, samc__job *job, samc_error *error) {
     if (job->number % c->options->lines_per_file == 0) {
         SAMC__TRY(samc__collector_commit(c, error));
         if (c->options->formats & SAMC__AUTO_JSONL && c->lines.handle < 0) SAMC__TRY(samc__resume_next_lines(c, error));
     }
+    if (job->error.status == SAMC_OK) SAMC__TRY(add_files(c, job, error));
     bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
     if (failed || again) SAMC__TRY(add_error(c, job, error));
     if (!failed) {
-        SAMC__TRY(add_files(c, job, error));
         if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(add_line(c, job, error));
         if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(add_coco(c, job, error));
     }

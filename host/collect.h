@@ -54,8 +54,9 @@ int64_t samc__collector_image(const samc__collector *collector, int64_t number, 
 /* Before images are added: their files are marked as this run's. */
 samc_status samc__collector_mark(samc__collector *collector, const samc__job *job, samc_error *error);
 samc_status samc__collector_marked(samc__collector *collector, samc_error *error);
-/* The next image: its files get their names, its lines are appended. Not yet safe. */
-samc_status samc__collector_add(samc__collector *collector, const samc__job *job, samc_error *error);
+/* The next image: its files get their names, its lines are appended. Not yet safe. An image whose names the file system of the output does not
+ * take has failed. */
+samc_status samc__collector_add(samc__collector *collector, samc__job *job, samc_error *error);
 /* All images added so far are done from now on, whatever happens. */
 samc_status samc__collector_commit(samc__collector *collector, samc_error *error);
 /* All images of the run are committed: the collected files become visible. */

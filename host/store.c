@@ -68,6 +68,9 @@ static samc_status no_folder(const samc__store *store, int above, const char *at
     return samc__fail(error, SAMC_IO, "%s/%s: cannot open the folder: %s", store->root, path, strerror(reason));
 }
 
+/* Whether a file system refuses a name for what it is: too long, or of characters that it does not take. */
+static bool is_refused_name(int reason) { return reason == ENAMETOOLONG || reason == EILSEQ || reason == EINVAL; }
+
 /* Opens the folder <root>/<path> a component at a time; "" is the root. `make`: the missing ones are made. *handle is -1 and the status
  * SAMC_OK where it does not exist. */
 static samc_status open_below(samc__store *store, const char *path, bool make, int *handle, samc_error *error) {
@@ -80,12 +83,14 @@ static samc_status open_below(samc__store *store, const char *path, bool make, i
         *slash = '\0';
         bool made = false;
         int next = openat(at, rest, AS_FOLDER);
-        if (next < 0 && errno == ENOENT && make) {
+        if (next < 0 && make && is_refused_name(errno)) {
+            status = samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: cannot create the folder: %s", store->root, copy, strerror(errno));
+        } else if (next < 0 && errno == ENOENT && make) {
             made = mkdirat(at, rest, 0777) == 0;
-            if (!made && errno != EEXIST) status = samc__fail(error, SAMC_IO, "%s/%s: cannot create the folder: %s", store->root, copy, strerror(errno));
+            if (!made && errno != EEXIST) status = samc__fail(error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s: cannot create the folder: %s", store->root, copy, strerror(errno));
             else next = openat(at, rest, AS_FOLDER);
         }
-        if (next < 0 && status == SAMC_OK && (make || errno != ENOENT)) status = no_folder(store, at, rest, copy, error);
+        if (next < 0 && status == SAMC_OK && (make || (errno != ENOENT && !is_refused_name(errno)))) status = no_folder(store, at, rest, copy, error);
         if (made && status == SAMC_OK) status = note(store, path, rest > copy ? (size_t)(rest - copy) - 1 : 0, error);
         close(at);
         at = next;
@@ -366,7 +371,7 @@ samc_status samc__store_publish(samc__store *store, const char *scratch, const c
     samc_status status = open_parent(store, key, suffix, true, &path, &last, &parent, error);
     if (status == SAMC_OK && rename_new(store->tmp, scratch, parent, last) != 0) {
         bool taken = errno == EEXIST;
-        status = samc__fail(error, SAMC_IO, "%s/%s%s: %s%s", store->root, key, suffix, taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
+        status = samc__fail(error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s%s: %s%s", store->root, key, suffix, taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
     }
     if (parent >= 0) close(parent);
     /* All folders up to the output, also those that were there: another shard may have made them and not synced them yet. */

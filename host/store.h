@@ -86,7 +86,7 @@ samc_status samc__store_sync_folder(const samc__store *store, int folder, samc_e
 void samc__store_discard(const samc__store *store, const char *scratch);
 
 /* Renames a synced file or folder to <root>/<key><suffix>, making the folders on the way. One thread at a time. A name that exists is an
- * error: it belongs to somebody else. */
+ * error: it belongs to somebody else. SAMC_UNSUPPORTED: the file system does not take such a name. */
 samc_status samc__store_publish(samc__store *store, const char *scratch, const char *key, const char *suffix, samc_error *error);
 /* The opposite, for a result of that size and time; another one stays. */
 samc_status samc__store_take_back(samc__store *store, const char *scratch, const char *key, const char *suffix, const struct stat *result, samc_error *error);

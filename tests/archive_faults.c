@@ -7,6 +7,7 @@
  *   SAMC_FAULT_ERRNO=E
  *   SAMC_FAULT_ALWAYS=1    every operation from N on fails: a disk that is full or read-only stays so
  *   SAMC_FAULT_FOLD=1      a name that is looked for is also found in other letters, as where the file system folds case
+ *   SAMC_FAULT_REFUSED=T   the file system takes no name below it with T in it (EILSEQ)
  *   SAMC_FAULT_OLD=1       renaming knows no RENAME_NOREPLACE, as on NFS */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -27,6 +28,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* operations happen in the order of the record */
 static char root[4096];
 static size_t root_length;
+static const char *refused_text;
 static int record = -1, fault_errno;
 static long fault_at = -1, operations;
 static int fault_always, folds, old;
@@ -35,6 +37,7 @@ __attribute__((constructor)) static void begin(void) {
     const char *text = getenv("SAMC_FAULT_ROOT"), *file = getenv("SAMC_FAULT_LOG");
     if (text != NULL) snprintf(root, sizeof root, "%s", text);
     root_length = strlen(root);
+    refused_text = getenv("SAMC_FAULT_REFUSED");
     if ((text = getenv("SAMC_FAULT_AT")) != NULL) fault_at = atol(text);
     if ((text = getenv("SAMC_FAULT_ERRNO")) != NULL) fault_errno = atoi(text);
     fault_always = getenv("SAMC_FAULT_ALWAYS") != NULL;
@@ -180,10 +183,13 @@ static int moved(const char *from, const char *to, int code) {
     return code;
 }
 
+static int refused(const char *name) { return refused_text != NULL && strstr(name, refused_text) != NULL; }
+
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
     char a[ROOM], b[ROOM];
     const char *source = at(from_folder, from, a, sizeof a), *target = at(to_folder, to, b, sizeof b);
     if (target == NULL) return REAL(renameat2)(from_folder, from, to_folder, to, flags);
+    if (refused(to)) return errno = EILSEQ, -1;
     if (old && flags != 0) return errno = EINVAL, -1;
     pthread_mutex_lock(&lock);
     int code = strikes() ? -1 : moved(source ? source : from, target, REAL(renameat2)(from_folder, from, to_folder, to, flags));
@@ -211,6 +217,7 @@ int mkdirat(int folder, const char *name, mode_t mode) {
     struct stat information;
     const char *whole = at(folder, name, path, sizeof path);
     if (whole == NULL) return REAL(mkdirat)(folder, name, mode);
+    if (refused(name)) return errno = EILSEQ, -1;
     pthread_mutex_lock(&lock);
     int code = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0 ? (errno = EEXIST, -1) : strikes() ? -1 : REAL(mkdirat)(folder, name, mode);
     if (code == 0) put("mkdir", 0, whole, strlen(whole), NULL, 0);

@@ -373,6 +373,25 @@ class Outages(Archive):
                 self.auto(given, "-o", out, *self.formats, "--resume", cwd=self.folder)
                 self.same_tree(self.at(out), self.at(whole))
 
+    def test_names_that_the_output_does_not_take(self):
+        """As on FAT, for a colon; and one that only the longest of its results has too many characters for."""
+        for name in ("a.ppm", "b:.ppm", "c:d/e.ppm", "f.ppm"):
+            put(self.at("in", name), PICTURES[0])
+        formats = ["--format", "rle,png,overlay,jsonl", "-q"]
+        for number, (refused, names) in enumerate(((":", ["b:.ppm", "c:d/e.ppm"]), ("f.ppm.overlay", ["f.ppm"]))):
+            out = self.at(f"o{number}")
+            environment = {**os.environ, "LD_PRELOAD": FAULTS, "SAMC_FAULT_ROOT": out, "SAMC_FAULT_REFUSED": refused}
+            for _ in range(2):
+                code, _, err = run("auto", self.at("in"), "-o", out, *formats, "--resume", *OPTIONS, env=environment)
+                self.assertEqual(code, 3, err)
+            errors = {entry["name"]: entry["error"] for entry in map(json.loads, read(os.path.join(out, "errors.jsonl")).splitlines())}
+            self.assertEqual(sorted(errors), names)
+            self.assertIn("Invalid or incomplete multibyte", "".join(errors.values()))
+            self.assertEqual(read(os.path.join(out, "masks.jsonl")).count(b"\n"), 4 - len(names))
+            left = [name for name in os.listdir(out) if any(name.startswith(n.split("/")[0]) for n in names)]
+            self.assertEqual(left, [])
+            self.assertEqual(os.listdir(os.path.join(out, ".samc", "tmp")), [])
+
     def test_what_does_not_fit_is_tried_alone(self):
         """Large blocks may hold 36 MB together, of which one image of 2000 x 2000 takes 24 and two take 48; one of 4000 x 3000 takes 72."""
         for i in range(4):
