@@ -85,9 +85,11 @@ static samc__config config_of(int grid, int window, int heads, int head_dim) {
 
 /* ---- Running it -------------------------------------------------------------------------------------------------------- */
 
+enum { POINTS = 25 /* more tokens than projections fold onto */, PROMPTS = 2 };
+
 typedef struct outcome {
-    float *embedding, *logits, iou[3];
-    int64_t embedding_count, logits_count;
+    float *embedding, *logits, *iou; /* of a prompt of one point and one of POINTS */
+    int64_t embedding_count, logits_count, iou_count;
 } outcome;
 
 static const uint8_t *picture(void) {
@@ -112,17 +114,23 @@ static void encode(samc_session *session, float *embedding) {
 
 static outcome run(const samc_model *model, const samc__config *c) {
     samc_session *session = open_session(model);
-    outcome o = {.embedding_count = (int64_t)c->out_chans * c->grid * c->grid, .logits_count = 3 * 16 * (int64_t)c->grid * c->grid};
-    float point[2] = {30, 20};
-    const int32_t label = 1;
-    const samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
-    samc_result *result = NULL;
+    int masks = c->mask_tokens - 1;
+    int64_t logits = masks * 16 * (int64_t)c->grid * c->grid; /* of a prompt */
+    outcome o = {.embedding_count = (int64_t)c->out_chans * c->grid * c->grid, .logits_count = PROMPTS * logits, .iou_count = PROMPTS * masks};
+    float points[2 * POINTS];
+    int32_t labels[POINTS];
     o.embedding = malloc((size_t)o.embedding_count * sizeof(float)), o.logits = malloc((size_t)o.logits_count * sizeof(float));
+    o.iou = malloc((size_t)o.iou_count * sizeof(float));
+    for (int i = 0; i < POINTS; i++) points[2 * i] = (float)(30 - i), points[2 * i + 1] = (float)(i * 7 % 40), labels[i] = i % 3 != 1;
     encode(session, o.embedding);
-    cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK, "%s", samc_last_error(session));
-    memcpy(o.logits, samc_result_logits(result), (size_t)o.logits_count * sizeof(float));
-    memcpy(o.iou, samc_result_iou(result), sizeof o.iou);
-    samc_result_free(result);
+    for (int i = 0; i < PROMPTS; i++) {
+        const samc_prompt prompt = {.points = points, .labels = labels, .point_count = i ? POINTS : 1};
+        samc_result *result = NULL;
+        cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK, "%s", samc_last_error(session));
+        memcpy(o.logits + i * logits, samc_result_logits(result), (size_t)logits * sizeof(float));
+        memcpy(o.iou + i * masks, samc_result_iou(result), (size_t)masks * sizeof(float));
+        samc_result_free(result);
+    }
     samc_session_destroy(session);
     return o;
 }
@@ -130,6 +138,7 @@ static outcome run(const samc_model *model, const samc__config *c) {
 static void free_outcome(outcome *o) {
     free(o->embedding);
     free(o->logits);
+    free(o->iou);
 }
 
 /* Normalised mean squared error; NaN and infinities make it so. */
@@ -142,7 +151,8 @@ static double nmse(const float *a, const float *b, int64_t n) {
 
 static const char *const tables[] = {"none", "avx2", "avx2,avx512"};
 
-/* Against the reference, for each table: the decoder's attentions sharpen what comes before, so the bounds are those of tests/parity. */
+/* Against the reference, for each table. The bounds are those of tests/parity but for the predicted IoU, of which a model may have one
+ * near zero, and for eight channels: the upscaling's LayerNorm2d is then over two, and divides by as little as 1e-3. */
 static void expect_reference(const samc__config *c, uint64_t seed) {
     char path[] = "/tmp/samc_odd_XXXXXX";
     int file = mkstemp(path);
@@ -157,10 +167,12 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
         model = open_at(path, SAMC_BACKEND_CPU, 1 + (int)(seed % 8));
         outcome o = run(model, c);
         double embedding = nmse(o.embedding, expected.embedding, o.embedding_count), logits = nmse(o.logits, expected.logits, o.logits_count);
-        cr_expect(embedding < 1e-10 && logits < 1e-10 && nmse(o.iou, expected.iou, 3) < 1e-10,
-                  "%s, seed %llu, grid %d, window %d, heads %d of %d, decoder %d, %d of %d heads, MLP %d: embedding %.1e, logits %.1e", tables[table],
+        double iou = 0;
+        for (int64_t i = 0; i < o.iou_count; i++) iou += ((double)o.iou[i] - expected.iou[i]) * ((double)o.iou[i] - expected.iou[i]);
+        cr_expect(embedding < 1e-10 && logits < (c->out_chans == 8 ? 1e-8 : 1e-10) && iou < 4e-10,
+                  "%s, seed %llu, grid %d, window %d, heads %d of %d, decoder %d, %d in %d heads, MLP %d: embedding %.1e, logits %.1e, IoU off by %.1e", tables[table],
                   (unsigned long long)seed, c->grid, c->window_size, c->num_heads, c->embed_dim / c->num_heads, c->out_chans, c->decoder_attention_dim,
-                  c->decoder_num_heads, c->mlp_dim, embedding, logits);
+                  c->decoder_num_heads, c->mlp_dim, embedding, logits, sqrt(iou));
         free_outcome(&o);
         samc_model_close(model);
     }
@@ -175,6 +187,24 @@ Test(odd_models, windows_beyond_the_grid) {
         c.qkv_bias = i % 2 == 0;
         c.use_rel_pos = i % 4 != 3;
         expect_reference(&c, (uint64_t)i);
+    }
+}
+
+static int below(uint64_t *state, int n) { return (int)((uniform(state) + 1) * 0.5f * (float)n) % n; }
+
+/* Head widths, channels, grids and windows of no whole vectors; decoder attentions narrower and wider than its channels. */
+Test(odd_models, drawn_shapes) {
+    enum { MODELS = 12 };
+    for (uint64_t seed = 1; seed <= MODELS; seed++) {
+        uint64_t random = seed * 0x9e3779b97f4a7c15u;
+        for (int i = 0; i < 8; i++) below(&random, 2);
+        samc__config c = config_of(4 + below(&random, 9), below(&random, 17), 1 + below(&random, 5), 1 + below(&random, 45));
+        c.mlp_dim = 1 + below(&random, 200), c.decoder_mlp_dim = 1 + below(&random, 100), c.iou_head_hidden_dim = 1 + below(&random, 40);
+        c.decoder_num_heads = 1 + below(&random, 8), c.out_chans = 8 * c.decoder_num_heads * (1 + below(&random, 3));
+        c.decoder_attention_dim = c.decoder_num_heads * (1 + below(&random, 30)), c.mask_in_chans = 4 * (1 + below(&random, 9));
+        c.mask_tokens = 2 + below(&random, 5), c.decoder_depth = 1 + below(&random, 3), c.qkv_bias = below(&random, 3) != 0, c.use_rel_pos = below(&random, 4) != 0;
+        if (c.window_size == c.grid || c.window_size == 0) c.window_size = 0, memset(c.global_attn, 1, sizeof c.global_attn);
+        expect_reference(&c, seed);
     }
 }
 
