@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Every seeded bug still fits the sources: its texts occur in its files (those of parity/mutations.py exactly once, edit after edit).
+"""Every seeded bug still fits the sources: its texts occur in its files (those of parity and checkops exactly once, edit
+after edit).
 
-The bugs themselves are built and run by parity/mutations.py, emu/mutations.py and emu/host_mutations.py, which takes minutes; this
-takes a blink, so an edit that moves a text is noticed where it is made.
+The bugs themselves are built and run by parity/mutations.py, checkops/mutations.py, emu/mutations.py and emu/host_mutations.py, which
+takes minutes; this takes a blink, so an edit that moves a text is noticed where it is made.
 """
 import runpy
 import sys
@@ -27,6 +28,10 @@ class SeededBugs(unittest.TestCase):
 
     def test_parity(self):
         for name, edits in runpy.run_path(str(HERE / "parity" / "mutations.py"))["MUTATIONS"].items():
+            self.fits(name, edits, once=True)
+
+    def test_checkops(self):
+        for name, (*_, edits) in runpy.run_path(str(HERE / "checkops" / "mutations.py"))["BUGS"].items():
             self.fits(name, edits, once=True)
 
     def test_emulation(self):
