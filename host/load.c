@@ -69,5 +69,6 @@ bool samc__load_is_outage(const samc__inputs *inputs, samc__job *job) {
     samc_error why = job->error;
     const samc__root *root = &inputs->roots[inputs->items[job->input].root];
     samc__fail(&job->error, SAMC_IO, "%.300s: the folder of the inputs is gone, or another one is in its place (%.500s)", inputs->text + root->path, why.message);
+    job->code = ESTALE; /* known now */
     return true;
 }

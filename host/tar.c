@@ -124,7 +124,9 @@ void samc__tar_close(samc__tar *tar) {
 /* Whether nothing of the archive is missing behind the last member. */
 static samc_status check_end(samc__tar *tar, samc_error *error) {
     if (archive_format(tar->archive) == ARCHIVE_FORMAT_EMPTY) return damaged(tar, "empty file", error);
-    if (tar->zip) return samc__unpack_has_zip_end(tar->bytes) ? SAMC_OK : damaged(tar, "it ends before its directory", error);
+    if (tar->zip && samc__unpack_has_zip_end(tar->bytes)) return SAMC_OK;
+    if (samc__tar_code(tar) != 0) samc__fail(&tar->reason, SAMC_IO, "%s: cannot read: %s", tar->path, strerror(samc__tar_code(tar)));
+    if (tar->zip) return damaged(tar, "it ends before its directory", error);
     /* The position is where the last member ends; libarchive has gone over the zeros behind it up to the end of the file. */
     int64_t zeros = samc__unpack_position(tar->bytes) - archive_read_header_position(tar->archive);
     return zeros >= TAR_END ? SAMC_OK : damaged(tar, "it ends without the two blocks of zeros, so that members may be missing", error);

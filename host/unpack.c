@@ -215,7 +215,8 @@ bool samc__unpack_has_zip_end(samc__unpack *u) {
     enum { MOST = 65535 + 22 };
     uint8_t *tail = malloc(MOST);
     int64_t from = u->size > MOST ? u->size - MOST : 0;
-    ssize_t got = tail ? pread(u->handle, tail, MOST, from) : -1;
+    ssize_t got = tail ? pread(u->handle, tail, MOST, from) : 0;
+    if (got < 0) u->code = errno;
     bool found = got >= 22 && memmem(tail, (size_t)got, "PK\5\6", 4) != NULL;
     free(tail);
     return found;
