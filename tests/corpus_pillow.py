@@ -8,15 +8,20 @@ gives other pixels than Pillow's without a word is not, not one, and the script 
 
 Pillow's source distribution carries its test images, which is the corpus that samc is held to. It is 13.0 here, because Pillow before that
 misreads three packed BMPs of it; nothing is resized, for which the reference is Pillow below 12.2. --all prints a line for every file, not
-only for those that are not equal.
+only for those that are not equal. --mutate N compares N damaged copies of files that are equal instead (--seed S draws the same again): one to
+three bytes are others, most of them in headers. Refusing is then the right answer, and reading other pixels than Pillow is still none.
 """
 import argparse
 import collections
 import os
+import random
 import re
+import struct
 import subprocess
 import sys
+import tempfile
 import warnings
+import zlib
 
 import numpy as np
 import PIL
@@ -67,15 +72,57 @@ def compare(ours, theirs):
     return "different", f"{(difference.max(2) > 0).mean():.1%} of the pixels, by up to {difference.max()}"
 
 
+def damage(data, dice):
+    """One to three other bytes, and right checksums, if it is a PNG."""
+    data = bytearray(data)
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        at = dice.randrange(min(len(data), dice.choice((30, 64, 160, 4000))))
+        data[at] = dice.choice((0, 1, 2, 4, 8, 16, 127, 128, 255, dice.randrange(256), data[at] ^ 1 << dice.randrange(8)))
+    at = 8
+    while data[:4] == b"\x89PNG" and at + 12 <= len(data):
+        end = at + 8 + struct.unpack_from(">I", data, at)[0]
+        if end + 4 > len(data):
+            break
+        struct.pack_into(">I", data, end, zlib.crc32(data[at + 4:end]))
+        at = end + 4
+    return bytes(data)
+
+
+def mutate(program, files, number, seed):
+    """Ends with the number of damaged copies that give other pixels than Pillow's; those stay in the folder that is named."""
+    dice = random.Random(seed)
+    folder = tempfile.mkdtemp(prefix="samc-corpus-")
+    kinds = collections.Counter()
+    for i in range(number):
+        name = dice.choice(files)
+        with open(name, "rb") as file:
+            data = damage(file.read(), dice)
+        path = os.path.join(folder, f"{i}-{os.path.basename(name)}")
+        with open(path, "wb") as file:
+            file.write(data)
+        kind, text = compare(samc(program, path), expected(path)[1])
+        kinds[kind] += 1
+        if kind == "different":
+            print(f"{kind:20s} {path}: {text}")
+        else:
+            os.remove(path)
+    print(f"\nPillow {PIL.__version__}, {number} damaged copies of {len(files)} files, seed {seed}: "
+          + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
+    return kinds["different"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
     parser.add_argument("--program", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "../build/release/bin/image_pixels"))
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--mutate", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if int(PIL.__version__.split(".")[0]) < 13:
         print(f"note: Pillow {PIL.__version__} misreads packed BMPs, 13.0 does not", file=sys.stderr)
     table = collections.defaultdict(collections.Counter)
+    equal = []
     for folder, folders, names in os.walk(options.folder):
         folders.sort()
         for name in sorted(names):
@@ -83,8 +130,12 @@ def main():
             kind_of, theirs = expected(path)
             kind, text = compare(samc(options.program, path), theirs)
             table[kind_of or os.path.splitext(name)[1].lower() or "no ending"][kind] += 1
-            if options.all or kind not in ("equal", "refused by both"):
+            if kind == "equal":
+                equal.append(path)
+            if options.all or kind not in ("equal", "refused by both") and not options.mutate:
                 print(f"{kind:20s} {os.path.relpath(path, options.folder)}{': ' * bool(text)}{text}")
+    if options.mutate:
+        return mutate(options.program, equal, options.mutate, options.seed) > 0
     kinds = ("equal", "different", "refused", "read by samc alone", "refused by both")
     rows = sorted(((name, counts) for name, counts in table.items() if not name.startswith((".", "no "))), key=lambda row: -sum(row[1].values()))
     total = collections.Counter()
