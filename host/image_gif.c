@@ -112,7 +112,8 @@ static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8
     samc__palette_complete(palette, (size_t)colours); /* without one, indices are greys */
     size_t width = (size_t)extent->width;
     const uint8_t *outside = palette[r->transparent >= 0 ? r->transparent : 0];
-    for (size_t i = 0; i < width * (size_t)extent->height; i++) memcpy(rgb + i * 3, outside, 3);
+    bool covers = frame->Width == extent->width && frame->Height == extent->height; /* then nothing is touched before there are pixels */
+    for (size_t i = 0; i < width * (size_t)extent->height && !covers; i++) memcpy(rgb + i * 3, outside, 3);
     for (int i = 0; i < frame->Height; i++) {
         if (DGifGetLine(r->gif, line, frame->Width) != GIF_OK) return failed(r, r->gif->Error, error);
         size_t y = (size_t)(frame->Top + row_of(i, frame->Height, frame->Interlace));
