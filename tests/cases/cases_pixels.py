@@ -82,5 +82,5 @@ class Endings(Case):
         for name, file in zip(names, files):
             put(self.at("in", name), read(os.path.join(IMAGES, file)))
         _, err = self.good("auto", self.at("in"), "-o", self.at("out"), "--format", "rle", *OPTIONS)
-        made = sorted(name for name in os.listdir(self.at("out")) if name.endswith(".json"))
+        made = sorted(name for name in os.listdir(self.at("out")) if name.endswith(".json") and not name.startswith("."))
         self.assertEqual(made, sorted(name + ".json" for name in names), err)
