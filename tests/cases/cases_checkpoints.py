@@ -224,3 +224,28 @@ class Foreign(Checkpoint):
 
     def test_a_byte_order_mark_before_prompts(self):
         self.good("segment", PHOTO, "--prompts", put(self.at("p.json"), b'\xef\xbb\xbf[{"points": [[3, 4]]}]'), "--format", "rle")
+
+
+class Cost(Checkpoint):
+    def test_a_model_of_minutes_is_said_to_be_one(self):
+        # The golden model's encoder over 512 x 512 tokens: a file of half a megabyte that computes for minutes, whatever the image.
+        state = golden()
+        state.pop("image_encoder.pos_embed")
+        side = max(t.shape[0] for name, t in state.items() if name.endswith("rel_pos_h"))
+        for name, t in state.items():
+            if "rel_pos" in name and t.shape[0] == side:
+                state[name] = Tensor("F32", [1023, t.shape[1]], bytes(4 * 1023 * t.shape[1]))
+        path = put(self.at("large.safetensors"), safetensors(state, {"samc.config": json.dumps({"use_abs_pos": False})}))
+        for threads in (1, 2):
+            model = json.loads(self.good("info", path, "--json", "--device", "cpu", "--threads", str(threads))[0])["model"]
+            minutes = model["encode"]["seconds_about"] / 60
+            self.assertGreater(minutes, 1)
+            self.assertEqual(len(model["notes"]), 1)
+            self.assertRegex(model["notes"][0], rf"TFLOP, about {minutes:.0f}(\.\d)? minutes, to encode any image, however small|about {minutes:.1f} minutes, to encode any image")
+        # Global attention alone: two products of tokens x tokens x width a block.
+        width = state["image_encoder.patch_embed.proj.weight"].shape[0]
+        self.assertGreater(model["encode"]["flops"], 4 * 512 ** 4 * width)
+        self.assertIn("a large model for this machine", self.good("info", path, "--device", "cpu")[0].decode())
+        small = json.loads(self.good("info", "--model", put(self.at("small"), pth(golden())), "--json", "--device", "cpu")[0])["model"]
+        self.assertEqual(small["notes"], [])
+        self.assertLess(small["encode"]["seconds_about"], 1)
