@@ -24,7 +24,8 @@ static const char help[] =
     "                                         archives: .tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst (.tgz, ...), .zip; other members than images\n"
     "                                         are passed over, links give the image that they lead to\n"
     "                                         @FILE or - : a list of any of these, a line each (or ended by zero bytes), - from standard input\n"
-    "      --input PATH                       as INPUT, and the results are amg.py's: --format png, with --convert-to-rle rle\n"
+    "      --input PATH                       an image, or a folder without its folders; the results are amg.py's: --format png, with\n"
+    "                                         --convert-to-rle rle\n"
     "      --checkpoint FILE                  as --model\n"
     "      --model-type NAME                  default, vit_h, vit_l or vit_b: refuses a model of another size\n"
     "      --convert-to-rle                   as --format rle\n"
@@ -307,7 +308,7 @@ static int run_inputs(const request *r, char **arguments, int count) {
     samc__archive_result result = {0};
     samc_error error = {0};
     keep_no_pictures();
-    const samc__inputs_options options = {.globs = r->globs, .exclude = r->output};
+    const samc__inputs_options options = {.globs = r->globs, .exclude = r->output, .flat = r->input};
     if (samc__inputs_collect(&inputs, (const char *const *)arguments, count, &options, &error) != SAMC_OK)
         return error.status == SAMC_INVALID_ARGUMENT ? samc__cli_usage(&r->cli, "%s", error.message) : samc__cli_fail(error.message);
     samc_status status = samc__inputs_check_names(&inputs, r->archive.formats & SAMC__AUTO_PNG, &error);

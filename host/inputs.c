@@ -37,7 +37,7 @@ typedef struct collector {
     int64_t count, room;
     dev_t excluded_device; /* of options->exclude, where it exists */
     ino_t excluded_inode;
-    bool excluding;
+    bool excluding, flat;  /* flat: no folder below this argument is entered */
     char *state;           /* "<output>/.samc", resolved: what begins like that is the output's state; NULL where there is no output yet */
     visits *visited;       /* [visited_room], a hash table */
     size_t visited_room, visited_count;
@@ -226,7 +226,8 @@ static samc_status visit(collector *c, const char *folder, const char *prefix, c
     } else if (link && (status = check_outside(c, path)) != SAMC_OK) {
         /* refused */
     } else if (S_ISDIR(information.st_mode)) {
-        status = walk(c, path, key, self);
+        if (c->flat) c->inputs->skipped++;
+        else status = walk(c, path, key, self);
     } else if (!samc__tar_is(name) && !is_image(c, key)) {
         c->inputs->skipped++;
     } else if (S_ISREG(information.st_mode)) {
@@ -473,7 +474,10 @@ samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments,
         c.excluded_inode = information.st_ino;
     }
     samc_status status = resolve_state(&c);
-    for (int i = 0; i < count && status == SAMC_OK; i++) status = add_argument(&c, arguments[i]);
+    for (int i = 0; i < count && status == SAMC_OK; i++) {
+        c.flat = arguments[i] == options->flat;
+        status = add_argument(&c, arguments[i]);
+    }
     if (status == SAMC_OK && c.count > 0) qsort_r(c.sources, (size_t)c.count, sizeof *c.sources, by_key, in->text);
     for (int64_t i = 0; i < c.count && status == SAMC_OK; i++) {
         const source *s = &c.sources[i];

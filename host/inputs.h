@@ -44,6 +44,7 @@ typedef struct samc__inputs {
 typedef struct samc__inputs_options {
     const char *const *globs; /* what names must match instead of an image's extension; ended by NULL */
     const char *exclude;      /* a folder that is not entered: the output. NULL: none */
+    const char *flat;         /* the one of the arguments, this very pointer, below which no folder is entered. NULL: none */
 } samc__inputs_options;
 
 /* Collects and sorts. `arguments` are files, folders, archives, "@list" and "-" (a list on the standard input). What is named there and

@@ -52,7 +52,7 @@ class Amg(Case):
         out = {}
         for place, _, names in os.walk(self.at(folder)):
             if ".samc" not in place:
-                out.update({os.path.relpath(os.path.join(place, n), self.at(folder)): read(os.path.join(place, n)) for n in names})
+                out.update({os.path.relpath(os.path.join(place, n), self.at(folder)): read(os.path.join(place, n)) for n in names if n[0] != "."})
         return out
 
     def auto(self, out, *arguments):
@@ -71,6 +71,9 @@ class Amg(Case):
         self.assertEqual(self.auto("g", "in", "--model", TINY), self.auto("h", "in", *checkpoint))
         both = self.auto("i", "--input", os.path.join("in", os.listdir(self.at("in"))[0]), os.path.join("in", os.listdir(self.at("in"))[1]), *checkpoint)
         self.assertEqual(len([name for name in both if name.endswith("metadata.csv")]), 2)
+        put(self.at("in", "deeper", "2." + picture(2)[0]), picture(2)[1])  # amg.py enters no folder of a folder
+        self.assertEqual(pictures, self.auto("j", "--input", "in", *checkpoint))
+        self.assertEqual(len([name for name in self.auto("k", "in", *checkpoint, "--convert-to-rle") if name.endswith(".json")]), 3)
 
     def test_the_type_is_that_of_the_model(self):
         for kind, words in (("default", "32 blocks of 1280"), ("vit_h", "32 blocks of 1280"), ("vit_l", "24 blocks of 1024"), ("vit_b", "12 blocks of 768")):
