@@ -1,8 +1,10 @@
-/* Every allocation of opening a model, encoding and predicting fails once: each time a status comes back, nothing crashes or
- * leaks, and the next try with memory works.
+/* Every allocation of opening a model, encoding and predicting fails once, and then all those that would hold more than a limit together, for
+ * limits up to what the work needs: each time a status comes back, nothing crashes or leaks, and the next try with memory works. The second
+ * way is what a machine does; it meets code that tries again with less.
  *
  * samc's own calls are intercepted by the linker (--wrap), OpenSSL's through its hook. The reference backend
  * is used: oneDNN's C++ internals are not under test. A plain program, because Criterion allocates too. */
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 static long allocations; /* since the last reset */
 static long failing;     /* the number of the one that fails; 0: none */
 static long live;        /* blocks of samc that were not freed */
+static size_t held, peak, most = SIZE_MAX; /* bytes in them, the most so far, and the limit */
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -26,20 +29,34 @@ void __real_free(void *block);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
 
 static bool fails(void) { return ++allocations == failing; }
-static void *counted(void *block) { return live += block != NULL, block; }
+static void uncounted(void *block) {
+    live -= block != NULL;
+    held -= block ? malloc_usable_size(block) : 0;
+}
+static void *counted(void *block) {
+    live += block != NULL;
+    held += block ? malloc_usable_size(block) : 0;
+    if (held <= most) {
+        if (held > peak) peak = held;
+        return block;
+    }
+    uncounted(block);
+    __real_free(block);
+    return NULL;
+}
 
 void *__wrap_malloc(size_t size) { return fails() ? NULL : counted(__real_malloc(size)); }
 void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : counted(__real_calloc(count, size)); }
 void *__wrap_realloc(void *block, size_t size) {
-    if (fails()) return NULL;
-    live -= block != NULL;
+    if (fails() || (size > (block ? malloc_usable_size(block) : 0) && held + size > most)) return NULL;
+    uncounted(block);
     return counted(__real_realloc(block, size));
 }
 void *__wrap_aligned_alloc(size_t alignment, size_t size) { return fails() ? NULL : counted(__real_aligned_alloc(alignment, size)); }
 char *__wrap_strdup(const char *text) { return fails() ? NULL : counted(__real_strdup(text)); }
 char *__wrap_strndup(const char *text, size_t size) { return fails() ? NULL : counted(__real_strndup(text, size)); }
 void __wrap_free(void *block) {
-    live -= block != NULL;
+    uncounted(block);
     __real_free(block);
 }
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument) {
@@ -141,28 +158,35 @@ static long fail_each(work_function *work, const char *what, const char *model, 
     /* Twice: libraries keep what they set up on first use. */
     samc_status status = work(model, scratch, message);
     live = allocations = 0;
+    held = peak = 0;
     if (status == SAMC_OK) status = work(model, scratch, message);
-    long total = allocations, failed = 0;
+    enum { LIMITS = 150 };
+    long total = allocations, failed = 0, short_of = 0;
     if (status != SAMC_OK || live != 0) {
         printf("without faults: %s (%s), %ld blocks left\n", samc_status_text(status), message, live);
         return 1;
     }
-    for (long n = 1; n <= total && failed < 10; n++) {
+    size_t needed = peak;
+    for (long n = 1; n <= total + LIMITS && failed < 10; n++) {
         live = allocations = 0;
-        failing = n;
+        failing = n <= total ? n : 0;
+        held = 0;
+        most = n <= total ? SIZE_MAX : needed * (size_t)(n - total) / LIMITS - 1;
         message[0] = 0;
         status = work(model, scratch, message);
         failing = 0;
+        most = SIZE_MAX;
         /* OpenSSL survives some failures of its own allocations; then the work must have been done. */
         if (status != SAMC_OK && message[0] == 0) printf("allocation %ld: status without a message\n", n), failed++;
         if (live != 0) printf("allocation %ld: %ld blocks leaked (%s)\n", n, live, message), failed++;
         if (status != SAMC_OK && status != SAMC_OUT_OF_MEMORY)
             printf("allocation %ld: %s instead of out of memory (%s)\n", n, samc_status_text(status), message), failed++;
+        if (n > total && status != SAMC_OK) short_of++;
     }
     live = allocations = 0;
     if (work(model, scratch, message) != SAMC_OK) printf("after the faults: %s\n", message), failed++;
-    printf("%s: %ld allocations failed in turn, %ld wrong answers\n", what, total, failed);
-    return failed + (total < least);
+    printf("%s: %ld allocations failed in turn, %ld of %d limits were too low, %ld wrong answers\n", what, total, short_of, LIMITS, failed);
+    return failed + (total < least) + (short_of < LIMITS / 5);
 }
 
 int main(void) {
