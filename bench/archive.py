@@ -57,7 +57,7 @@ def thresholds(args, model):
         image.write_bytes(b"P6\n1 1\n255\nabc")
         subprocess.run([args.samc, "auto", str(image), "-o", str(Path(folder) / "out"), "--format", "jsonl", "--model", model, "--points-per-side", "1", "--quiet"],
                        check=True, stdout=subprocess.DEVNULL)
-        stated = json.loads((Path(folder) / "out" / ".samc" / "run.json").read_text())
+        stated = json.loads((Path(folder) / "out" / ".samc-run.json").read_text())
     names = ("pred-iou-thresh", "stability-score-thresh", "stability-score-offset", "box-nms-thresh")
     return {name.replace("-", "_"): stated[name] for name in names}
 

@@ -337,6 +337,7 @@ void samc__store_remove(samc__store *store, bool in_root, const char *name) { un
 samc_status samc__store_move(samc__store *store, const char *name, bool to_root, samc_error *error) {
     struct stat from, to;
     int source = folder_of(store, !to_root), target = folder_of(store, to_root);
+    SAMC__TRY(samc__store_sync_folders(store, error)); /* what was noted before would be synced first, and one of these two could be among it */
     if (rename_new(source, name, target, name) != 0) {
         int reason = errno;
         bool twice = reason == EEXIST && samc__store_stat(store, true, name, &from) && samc__store_stat(store, false, name, &to) &&

@@ -195,11 +195,12 @@ def fault_environment(root, log=None, at=None, error=0, always=False):
 
 
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
-class Faults(Archive):
+class Struck(Archive):
     """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost."""
     points = 12  # of the record that are tried; the full tier tries all
+    arguments, code, before, times = (), 3, None, None  # of the run that is struck; what stood in its folder
 
-    def traced(self, out, *arguments, code=3, **faults):
+    def traced(self, out, *arguments, code=None, **faults):
         log = self.at("log")
         if os.path.exists(log):
             os.remove(log)
@@ -208,31 +209,37 @@ class Faults(Archive):
             self.assertEqual(got, code, err)
         return got, printed, err, power_loss.read_log(log) if os.path.exists(log) else []
 
+    def struck(self, out, **faults):
+        """A run from the beginning."""
+        if self.before is not None:
+            shutil.copytree(self.at("before"), out)
+        return self.traced(out, *self.arguments, **faults)
+
+    def trace_whole(self):
+        self.whole = self.at("whole")
+        self.trace = self.struck(self.whole, code=self.code)[3]
+
     def was_shorter(self, code, log, at):
         """Images that happen to be committed together need fewer operations: this run had ended before the one that was to be struck."""
-        return code == 3 and len(log) <= at
+        return code == self.code and self.operations(log) <= at
 
-    def setUp(self):
-        super().setUp()
-        self.inputs = self.small_inputs(5)
-        self.whole = self.at("whole")
-        self.trace = self.traced(self.whole)[3]
-        self.total = 9
+    def operations(self, log):
+        return sum(entry.name != "unlink" for entry in log)  # which may fail without harm, and is not struck
 
     def chosen(self, count):
         return range(count) if self.points is None else sorted(self.dice.sample(range(count), min(count, self.points)))
 
     def resumed(self, out, done, what):
         """Goes on and compares; `done` images at least are not done again."""
-        code, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *OPTIONS)
-        self.assertEqual(code, 3, f"{what}: {err}")
+        code, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *self.arguments, *OPTIONS)
+        self.assertEqual(code, self.code, f"{what}: {err}")
         self.assertLessEqual(len(printed.splitlines()), self.total - done, what)
         self.assertEqual(tree(out) == tree(self.whole), True, f"{what}, seed {SEED}: {power_loss.difference(tree(out), tree(self.whole))}")
 
     def test_killed_at_any_operation(self):
-        for at in self.chosen(len(self.trace)):
+        for at in self.chosen(self.operations(self.trace)):
             out = self.at(f"k{at}")
-            code, _, err, log = self.traced(out, at=at, code=None)
+            code, _, err, log = self.struck(out, at=at)
             if not self.was_shorter(code, log, at):
                 self.assertEqual(code, -9, f"operation {at}: {err}")
             good = power_loss.journaled(log)
@@ -240,10 +247,10 @@ class Faults(Archive):
             shutil.rmtree(out)
 
     def test_any_operation_fails(self):
-        for at in self.chosen(len(self.trace)):
+        for at in self.chosen(self.operations(self.trace)):
             for error in (28, 5):  # no space left on device, input/output error
                 out = self.at(f"e{at}-{error}")
-                code, _, err, log = self.traced(out, at=at, error=error, code=None)
+                code, _, err, log = self.struck(out, at=at, error=error)
                 if not self.was_shorter(code, log, at):
                     self.assertEqual(code, 1, f"operation {at} fails with {error}: {err}")
                     self.assertEqual(sum(line.startswith("samc: ") for line in err.splitlines()), 1, err)
@@ -254,19 +261,27 @@ class Faults(Archive):
         for at in self.chosen(len(self.trace) + 1):
             for mode in ("nothing unsynced", "names without data", f"seed {self.dice.randrange(1 << 30)}"):
                 out = self.at(f"p{at}")
-                power_loss.crash(self.trace[:at], self.whole, out, mode)
+                power_loss.crash(self.trace[:at], self.whole, out, mode, self.before, self.times)
                 self.resumed(out, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, {mode}")
                 shutil.rmtree(out)
 
     def test_power_lost_twice(self):
         for round in range(3 if self.points is not None else 30):
             at, out = self.dice.randrange(len(self.trace)), self.at(f"t{round}")
-            power_loss.crash(self.trace[:at], self.whole, out, f"seed {round}")
+            power_loss.crash(self.trace[:at], self.whole, out, f"seed {round}", self.before, self.times)
             first, times = tree(out), power_loss.times(out)
-            trace = self.traced(out, "--resume")[3]
+            trace = self.traced(out, "--resume", *self.arguments, code=self.code)[3]
             cut, again = self.dice.randrange(len(trace) + 1), self.at(f"u{round}")
             power_loss.crash(trace[:cut], out, again, f"seed {round + 1000}", first, times)
             self.resumed(again, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, then {cut} of the next run")
+
+
+class Faults(Struck):
+    """A run from nothing."""
+    def setUp(self):
+        super().setUp()
+        self.inputs, self.total = self.small_inputs(5), 9
+        self.trace_whole()
 
     def test_the_replay_sees_missing_syncs(self):
         """A run that did not sync its results, or its folders, would be caught: the same record without these operations."""
@@ -285,7 +300,27 @@ class Faults(Archive):
             self.assertTrue(caught, f"{what} were not synced, and nobody noticed")
 
 
+class Again(Struck):
+    """A run that tries failed images again: files of lines that were complete grow once more."""
+    points, arguments, code = 8, ("--resume", "--retry-failed"), 0
+
+    def setUp(self):
+        super().setUp()
+        self.inputs, self.total = self.small_inputs(3), 3
+        for name in ("part0/1.png", "part1/2.ppm"):
+            put(self.at("in", name), b"no picture")
+        self.auto(self.inputs, "-o", self.at("before"), *FORMATS, code=3)
+        self.before, self.times = tree(self.at("before")), power_loss.times(self.at("before"))
+        for i, name in enumerate(("bad.jpg", "part0/1.png", "part1/2.ppm")):
+            put(self.at("in", name), picture(70 + i)[1])
+        self.trace_whole()
+
+
 class AllFaults(Faults):
+    points = None
+
+
+class AllAgain(Again):
     points = None
 
 

@@ -10,10 +10,10 @@ import sys
 import unittest
 
 from archive_formats import Bad, Formats, Inputs
-from archive_survival import AllFaults, Faults, Few, Memory, Resume, Thousand
+from archive_survival import Again, AllAgain, AllFaults, Faults, Few, Memory, Resume, Thousand
 
-QUICK = (Inputs, Formats, Bad, Resume, Faults, Few)
-FULL = (Thousand, AllFaults, Memory)
+QUICK = (Inputs, Formats, Bad, Resume, Faults, Again, Few)
+FULL = (Thousand, AllFaults, AllAgain, Memory)
 SLOW = ("Formats.test_pycocotools",)  # of the quick ones, which only the full tier runs
 
 

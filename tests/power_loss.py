@@ -91,10 +91,11 @@ class Disk:
 
     def __init__(self, root, before, before_times):
         self.root, self.top, self.inodes, self.operations, self.written = root, Folder(), {}, 0, {}
+        known = {}
         for path, data in sorted((before or {}).items()):
             folder, name = self.parent(os.path.join(root, os.fsdecode(path)))
-            time = (before_times or {}).get(path)
-            folder.set(name, Folder(time) if data is None else File(data, time))
+            time, inode = (before_times or {}).get(path, (None, path))
+            folder.set(name, Folder(time) if data is None else known.setdefault(inode, File(data, time)))
         self.sync_all(self.top)
 
     def parent(self, path):
@@ -162,18 +163,18 @@ class Disk:
                 with open(where, "wb") as file:
                     file.write(thing.left(mode, dice))
                 self.written[id(thing)] = where
-            time = thing.time or times.get(os.fsencode(os.path.relpath(where, self.out)))
+            time = thing.time or times.get(os.fsencode(os.path.relpath(where, self.out)), (None,))[0]
             if time is not None:
                 os.utime(where, ns=(time, time))
 
 
 def times(root):
-    """When each thing below the folder was changed, in nanoseconds."""
+    """When each thing below the folder was changed, in nanoseconds, and its inode: one file may have two names."""
     found = {}
     for where, folders, files in os.walk(os.fsencode(root)):
         for name in folders + files:
             path = os.path.join(where, name)
-            found[os.path.relpath(path, os.fsencode(root))] = os.stat(path).st_mtime_ns
+            found[os.path.relpath(path, os.fsencode(root))] = os.stat(path).st_mtime_ns, os.stat(path).st_ino
     return found
 
 
