@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import unittest
+import zipfile
 
 import power_loss
 from archive_case import FAULTS, HERE, OPTIONS, PHOTOS, SEED, Archive, pack, picture, ppm, put, records, tree
@@ -322,6 +323,199 @@ class AllFaults(Faults):
 
 class AllAgain(Again):
     points = None
+
+
+class Retry(Archive):
+    """--retry-failed: what failed is tried again, behind all others."""
+    def bad_ones(self, *names):
+        for name in names:
+            put(self.at("in", name), b"no picture")
+
+    def errors(self, out):
+        return [json.loads(line) for line in read(os.path.join(out, "errors.jsonl")).splitlines()]
+
+    def test_results_are_appended(self):
+        inputs, out = self.small_inputs(), self.at("o")
+        formats = ["--format", "rle,jsonl,coco,png,overlay", "--lines-per-file", "20"]
+        self.bad_ones("part0/0.ppm", "part1/9.png")
+        self.auto(inputs, "-o", out, *formats, code=3)
+        old = {name: read(os.path.join(out, name)) for name in ("masks.jsonl", "errors.jsonl", "annotations.json")}
+        put(self.at("in", "part1", "9.png"), picture(50)[1])
+        put(self.at("in", "bad.jpg"), read(PHOTOS[1]))
+        lines, err = self.auto(inputs, "-o", out, *formats, "--resume", "--retry-failed", code=3)
+        self.assertEqual([line["image"] for line in lines], [self.at("in", "bad.jpg"), self.at("in", "part1", "9.png")])
+        self.assertIn("1 of 11 images failed", err)
+        self.assertTrue(read(os.path.join(out, "masks.jsonl")).startswith(old["masks.jsonl"]))
+        self.assertTrue(read(os.path.join(out, "errors.jsonl")).startswith(old["errors.jsonl"]))
+        said = self.errors(out)[3:]
+        self.assertEqual([(entry["name"], "resolved" in entry, "error" in entry) for entry in said],
+                         [("bad.jpg", True, False), ("part0/0.ppm", False, True), ("part1/9.png", True, False)])
+        # The same as a run that never failed on them, in another order.
+        self.auto(inputs, "-o", self.at("fresh"), *formats, code=3)
+        for name in ("bad.jpg", "part1/9.png"):
+            for end in (".json", ".overlay.png", "/metadata.csv"):
+                self.assertEqual(read(os.path.join(out, name + end)), read(self.at("fresh", name + end)))
+        self.assertEqual(sorted(read(os.path.join(out, "masks.jsonl")).splitlines()), sorted(read(self.at("fresh", "masks.jsonl")).splitlines()))
+        ours, fresh = (json.loads(read(os.path.join(folder, "annotations.json"))) for folder in (out, self.at("fresh")))
+        self.assertEqual(sorted(map(str, ours["images"])), sorted(map(str, fresh["images"])))
+        self.assertEqual([entry["id"] for entry in ours["annotations"]], list(range(1, len(fresh["annotations"]) + 1)))
+        bare = lambda data: sorted(json.dumps({**entry, "id": 0}, sort_keys=True) for entry in data["annotations"])
+        self.assertEqual(bare(ours), bare(fresh))
+        whole = tree(out)
+        self.assertEqual(self.auto(inputs, "-o", out, *formats, "--resume", code=3)[0], [])  # nothing new without being asked
+        self.assertEqual(tree(out), whole)
+        put(self.at("in", "part0", "0.ppm"), picture(51)[1])
+        self.assertEqual(len(self.auto(inputs, "-o", out, *formats, "--resume", "--retry-failed")[0]), 1)
+        self.assertEqual(self.auto(inputs, "-o", out, *formats, "--resume", "--retry-failed")[0], [])
+        self.assertEqual(len(self.errors(out)), 7)
+
+    def test_files_of_lines(self):
+        """Tried images go on in the last file of lines, then in files behind it."""
+        inputs = self.small_inputs(4)
+        self.bad_ones("part0/2.ppm", "part1/7.png", "x.png", "y.png")
+        total = self.auto(inputs, "-o", self.at("a"), "--format", "jsonl", "--lines-per-file", "5", code=3)[1]
+        self.assertIn("5 of 12 images failed", total)
+        for name in ("part0/2.ppm", "part1/7.png", "x.png", "y.png", "bad.jpg"):
+            put(self.at("in", name), picture(60)[1])
+        self.auto(inputs, "-o", self.at("a"), "--format", "jsonl", "--lines-per-file", "5", "--resume", "--retry-failed")
+        counts = {name: read(self.at("a", name)).count(b"\n") for name in sorted(os.listdir(self.at("a"))) if name.startswith("masks")}
+        self.assertEqual(sum(counts.values()), 12)
+        self.assertEqual(sorted(counts), [f"masks-{part:05}.jsonl" for part in range(4)])  # records 0 to 11, then 12 to 16
+
+    def test_behind_the_images_that_are_left(self):
+        inputs, out = self.small_inputs(6), self.at("o")
+        lines = {}
+        for at in (60, 90, 120, 150):  # until one stops between the bad image, which is the first, and the last
+            if FAULTS and not lines:
+                shutil.rmtree(out, ignore_errors=True)
+                run("auto", inputs, "-o", out, *FORMATS, *OPTIONS, env={**os.environ, **fault_environment(out, at=at)})
+                if 0 < records(out) < 9:
+                    put(self.at("in", "bad.jpg"), read(PHOTOS[1]))
+                    lines = self.auto(inputs, "-o", out, *FORMATS, "--resume", "--retry-failed")[0]
+        if not FAULTS:
+            self.skipTest("SAMC_FAULTS is not set")
+        self.assertEqual(lines[-1]["image"], self.at("in", "bad.jpg"))
+
+    def test_refusals(self):
+        inputs, out = self.small_inputs(), self.at("o")
+        self.usage("--retry-failed goes with --resume", "auto", inputs, "-o", out, "--retry-failed", *OPTIONS)
+        self.auto(inputs, "-o", out, *FORMATS, code=3)
+        put(self.at("in", "bad.jpg"), read(PHOTOS[1]))
+        for name in ("masks-00002.jsonl", "annotations.json", "errors.jsonl"):
+            data = read(self.at("o", name))
+            for change in (lambda path: put(path, data + b"x" if name != "errors.jsonl" else data[:-1]), os.remove, lambda path: (os.remove(path), os.mkfifo(path))):
+                change(self.at("o", name))
+                before = {path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")}
+                self.failure(name + ": ", "auto", inputs, "-o", out, *FORMATS, "--resume", "--retry-failed", *OPTIONS)
+                self.assertEqual({path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")}, before)
+                if os.path.lexists(self.at("o", name)):
+                    os.remove(self.at("o", name))
+                put(self.at("o", name), data)
+        self.assertEqual(len(self.auto(inputs, "-o", out, *FORMATS, "--resume", "--retry-failed")[0]), 1)
+
+
+@unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
+class Mixed(Archive):
+    """A run over all kinds of inputs that meets everything: kills, signals, outages of its inputs and of its folder, and somebody who plants
+    links, pipes and files. Each time it says what is wrong or goes on, and at the end the bytes are those of a run that met nothing."""
+    COUNT, ROUNDS = 250, 40
+
+    def setUp(self):
+        super().setUp()
+        kinds = ([], [], [], [])
+        for i in range(self.COUNT):
+            ending, data = picture(i) if i % 12 else ("jpg", read(PHOTOS[i // 12 % len(PHOTOS)]))
+            kinds[(0, 0, 1, 2, 3)[i % 5]].append((f"{i // 10:02}/{i:03}.{ending}", data[:len(data) // 2] if i % 37 == 4 else data))
+        folder, tar, gz, zipped = kinds
+        for name, data in folder:
+            put(self.at("in", name), data)
+        pack(self.at("in", "03.tar"), tar)
+        pack(self.at("in", "07", "b.tar.gz"), gz)
+        with zipfile.ZipFile(self.at("in", "09.zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in zipped:
+                archive.writestr(name, data)
+        put(self.at("victim", "thesis.txt"), b"precious\n" * 100)
+        self.formats = ["--format", "rle,jsonl,coco,png,overlay", "--lines-per-file", "25"]
+        self.out = self.at("out")
+
+    def start(self, *options, **faults):
+        environment = {**os.environ, **fault_environment(self.out, **faults)} if faults else None
+        return subprocess.Popen([SAMC, "auto", self.at("in"), "-o", self.out, *self.formats, "--resume", "-q", *OPTIONS, *options], env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def end(self, process, codes, what):
+        err = process.communicate()[1].decode()
+        self.assertIn(process.returncode, codes, f"{what}, seed {SEED}: {err}")
+        return err
+
+    def progress(self, process, more):
+        """Waits until the run has done some images."""
+        target = records(self.out) + more
+        while records(self.out) < target and process.poll() is None:
+            time.sleep(0.001)
+
+    def kill(self):
+        process = self.start()
+        self.progress(process, self.dice.randrange(1, 8))
+        process.kill()
+        self.end(process, (-9, 3), "killed")
+
+    def interrupt(self):
+        process, number = self.start(), self.dice.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        self.progress(process, self.dice.randrange(1, 4))
+        process.send_signal(number)
+        self.end(process, (128 + number, -number, 3), "interrupted")
+
+    def folder_fails(self):
+        self.end(self.start(at=self.dice.randrange(200), error=self.dice.choice((5, 28)), always=self.dice.random() < 0.5), (1, 3), "its folder failed")
+
+    def inputs_vanish(self):
+        process = self.start()
+        self.progress(process, self.dice.randrange(1, 4))
+        os.rename(self.at("in"), self.at("away"))
+        self.end(process, (1, 3), "its inputs vanished")
+        before = tree(self.out)
+        self.assertIn("in", self.end(self.start(), (1,), "its inputs are away"))
+        self.assertEqual(tree(self.out), before)
+        os.rename(self.at("away"), self.at("in"))
+
+    def hostile(self):
+        if not os.path.exists(os.path.join(self.out, ".samc", "journal")):
+            return
+        names = [".samc", ".samc/journal", ".samc/inputs", ".samc/tmp", ".samc-run.json"] + [name for name in ("errors.jsonl",) if os.path.exists(os.path.join(self.out, name))]
+        path, kept = os.path.join(self.out, self.dice.choice(names)), self.at("kept")
+        os.rename(path, kept)
+        what = self.dice.choice(("link", "same", "pipe", "dangling"))
+        os.mkfifo(path) if what == "pipe" else os.symlink({"link": self.at("victim", "thesis.txt"), "same": kept, "dangling": self.at("victim", "new")}[what], path)
+        before = self.look()
+        err = self.end(self.start(), (1,), f"{what} at {path}")
+        self.assertEqual((err.count("\n"), self.look()), (1, before), f"{what} at {path}: {err}")
+        os.remove(path)
+        os.rename(kept, path)
+
+    def look(self):
+        found = {}
+        for where in (self.out, self.at("victim"), self.at("kept")):
+            for folder, folders, files in os.walk(where):
+                for name in folders + files:
+                    information = os.lstat(os.path.join(folder, name))
+                    found[os.path.join(folder, name)] = (information.st_mode, information.st_size, information.st_ino, None if name == "tmp" else information.st_mtime_ns)
+        return found
+
+    def test_everything(self):
+        self.auto(self.at("in"), "-o", self.at("whole"), *self.formats, code=3)
+        victim, met, unfinished = tree(self.at("victim")), {}, 0
+        events = (self.kill, self.interrupt, self.folder_fails, self.inputs_vanish, self.hostile)
+        for round in range(self.ROUNDS):
+            event = self.dice.choice(events) if round >= len(events) else events[round]
+            event()
+            met[event.__name__] = met.get(event.__name__, 0) + 1
+            unfinished += not os.path.exists(os.path.join(self.out, "annotations.json"))
+        self.assertGreater(unfinished, self.ROUNDS // 3, "the run was through too early to meet anything")
+        self.end(self.start(), (3,), "the end")
+        self.same_tree(self.out, self.at("whole"))
+        self.assertEqual(tree(self.at("victim")), victim)
+        print(f"{self.COUNT} images, {met}, {unfinished} times before it was through, seed {SEED}", file=sys.stderr)
 
 
 # ---- Many images -----------------------------------------------------------------------------------------------------

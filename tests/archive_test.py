@@ -4,16 +4,17 @@
     SAMC=build/release/bin/samc python3 tests/archive_test.py quick|full|all [-k NAME]
 
 "quick" takes seconds; "full" has the thousand images that are killed ten times, every operation of a run struck in turn, ten thousand
-images within the memory of a few, and pycocotools. SAMC_FAULTS names the layer of archive_faults.c; without it what needs it is skipped.
+images within the memory of a few, a run that meets kills, outages and a hostile folder, and pycocotools. SAMC_FAULTS names the layer of
+archive_faults.c; without it what needs it is skipped.
 """
 import sys
 import unittest
 
 from archive_formats import Bad, Formats, Inputs
-from archive_survival import Again, AllAgain, AllFaults, Faults, Few, Memory, Resume, Thousand
+from archive_survival import Again, AllAgain, AllFaults, Faults, Few, Memory, Mixed, Resume, Retry, Thousand
 
-QUICK = (Inputs, Formats, Bad, Resume, Faults, Again, Few)
-FULL = (Thousand, AllFaults, AllAgain, Memory)
+QUICK = (Inputs, Formats, Bad, Resume, Retry, Faults, Again, Few)
+FULL = (Thousand, AllFaults, AllAgain, Mixed, Memory)
 SLOW = ("Formats.test_pycocotools",)  # of the quick ones, which only the full tier runs
 
 
