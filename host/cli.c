@@ -22,6 +22,7 @@ static const char common_help[] =
     "  --threads N           1 to 256 (default: one for each processor)\n"
     "  --device NAME         cpu, or cuda for a GPU: cuda:N or N which one, from 0 (default: cuda:0 where there is one); samc auto\n"
     "                        also takes a list such as 0,1, or all\n"
+    "      --cudnn           on a GPU: let cuDNN, where it is installed, compute the 3x3 convolution\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
     "  -h, --help            print this and exit\n"
@@ -194,6 +195,9 @@ static bool common_option(samc__cli *cli, int option) {
         if (parse_devices(cli, optarg)) return true;
         cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "cpu, cuda, cuda:N or a list of GPUs (0 to 9999) such as 0,1 without repetition, or all" : "cpu, cuda, cuda:N or the number of one GPU (0 to 9999)", optarg);
         return false;
+    case SAMC__CLI_CUDNN:
+        cli->options.cudnn = true;
+        return true;
     case 'q':
         cli->quiet = true;
         return true;

@@ -27,14 +27,14 @@ typedef struct samc__cli {
 } samc__cli;
 
 /* Values of long options without a letter; subcommands number theirs from SAMC__CLI_OWN. */
-enum { SAMC__CLI_STOP = 1000, SAMC__CLI_MODEL, SAMC__CLI_BACKEND, SAMC__CLI_PRECISION, SAMC__CLI_THREADS, SAMC__CLI_DEVICE, SAMC__CLI_VERSION,
+enum { SAMC__CLI_STOP = 1000, SAMC__CLI_MODEL, SAMC__CLI_BACKEND, SAMC__CLI_PRECISION, SAMC__CLI_THREADS, SAMC__CLI_DEVICE, SAMC__CLI_CUDNN, SAMC__CLI_VERSION,
        SAMC__CLI_OWN };
 
 /* The tail of every subcommand's table of long options. */
 #define SAMC__CLI_COMMON                                                                                              \
     {"model", required_argument, NULL, SAMC__CLI_MODEL}, {"backend", required_argument, NULL, SAMC__CLI_BACKEND},     \
     {"precision", required_argument, NULL, SAMC__CLI_PRECISION}, {"threads", required_argument, NULL, SAMC__CLI_THREADS}, \
-    {"device", required_argument, NULL, SAMC__CLI_DEVICE},                                                            \
+    {"device", required_argument, NULL, SAMC__CLI_DEVICE}, {"cudnn", no_argument, NULL, SAMC__CLI_CUDNN},             \
     {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                             \
     {"help", no_argument, NULL, 'h'}, {0}
 

@@ -73,9 +73,9 @@ static int print_json(const facts *f) {
     json_t *backends = json_pack("[s, s]", "ref", "cpu");
     if (f->machine.has_cuda) json_array_append_new(backends, json_string("cuda"));
     return samc__cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:s, s:{s:b, s:s}, s:[s, s], s:o}", "version", samc_version(), "backends", backends,
+        "{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:[s, s], s:o}", "version", samc_version(), "backends", backends,
         "processors", f->machine.processors, "cpu", f->machine.cpu, "cuda", "available", (int)f->machine.has_cuda,
-        "description", f->machine.cuda, "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
+        "description", f->machine.cuda, "cublaslt", f->machine.cublaslt, "cudnn", f->machine.cudnn, "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -85,6 +85,7 @@ static int print_text(const facts *f, const char *why_no_model) {
     printf("backends        ref, cpu%s\n", f->machine.has_cuda ? ", cuda" : "");
     printf("cpu             %d processors, %s\n", f->machine.processors, f->machine.cpu);
     printf("cuda            %s\n", f->machine.cuda);
+    printf("  cuBLASLt      %s\n  cuDNN         %s\n", f->machine.cublaslt, f->machine.cudnn);
     printf("image decoders  %s; %s\n", samc__image_jpeg_decoder(), samc__image_gif_decoder());
     if (f->path == NULL) {
         printf("model           none (%s)\n", why_no_model);

@@ -16,12 +16,19 @@ typedef struct samc__session_size {
 
 bool samc__cuda_built(void);
 
+/* Folders in which NVIDIA's libraries are looked for beyond the loader's, from the environment (runtime/options.c); or NULL. */
+const char *samc__options_cuda_libraries(void);
+
+/* What of cuBLASLt and cuDNN is there, or why not, in words of `size` bytes at most. */
+void samc__cuda_describe_libraries(char *cublaslt, char *cudnn, size_t size);
+
 /* Describes the first device in words, or why there is none; false: none. */
 bool samc__cuda_describe(char *text, size_t size);
 
 int samc__cuda_count(void); /* devices that this build sees */
 
-/* The GPU of that number. NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator. */
+/* The GPU of that number. NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator or has no code that the GPU
+ * can run. */
 samc_status samc__cuda_open(int number, samc__cuda_device **device, samc_error *error);
 
 /* Makes it the calling thread's current device, which CUDA's calls are about: every public call on a model or a session begins so. */
@@ -31,6 +38,9 @@ void samc__cuda_close(samc__cuda_device *device); /* NULL is allowed; no session
 
 /* Fills the operator table. */
 void samc__cuda_table(samc__ops *ops);
+
+/* What the user may want to know of it: that cuBLASLt is not there; or "". Lives as long as the device. */
+const char *samc__cuda_note(const samc__cuda_device *device);
 
 /* Brings every tensor of the model to the device, matrices in `precision`, and points `weights` there. */
 samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error);

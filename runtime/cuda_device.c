@@ -1,6 +1,8 @@
 /* Opening the GPU and bringing a model's weights there. */
 #include "runtime/cuda_device.h"
 
+#include "kernels/cuda/code.h"
+#include "kernels/cuda/nvidia.h"
 #include "kernels/cuda/ops_cuda.h"
 #include "runtime/machine.h"
 
@@ -30,7 +32,13 @@ static bool probe(int number, struct cudaDeviceProp *properties, char *why, size
     cudaError_t code = cudaGetDeviceCount(&devices);
     if (code != cudaSuccess || devices == 0) {
         cudaGetLastError();
-        if (samc__driver_describe(why, size)) /* a device, and yet the runtime has none: its reason; else the driver's, or its absence */
+        int driver = 0, runtime = 0;
+        cudaDriverGetVersion(&driver);
+        cudaRuntimeGetVersion(&runtime);
+        if (driver != 0 && driver / 1000 < runtime / 1000) /* drivers serve every runtime of their own major version, and older ones */
+            snprintf(why, size, "the driver is made for CUDA %d.%d, this samc for %d.%d: a newer driver is needed", driver / 1000, driver % 1000 / 10,
+                     runtime / 1000, runtime % 1000 / 10);
+        else if (samc__driver_describe(why, size)) /* a device, and yet the runtime has none: its reason; else the driver's, or its absence */
             snprintf(why, size, "%s", code == cudaSuccess ? "the driver reports no device" : cudaGetErrorString(code));
         return false;
     }
@@ -57,6 +65,16 @@ bool samc__cuda_describe(char *text, size_t size) {
     return true;
 }
 
+void samc__cuda_describe_libraries(char *cublaslt, char *cudnn, size_t size) {
+    char text[SAMC__NVIDIA_TEXT];
+    samc__cublaslt lt;
+    samc__cudnn dnn;
+    samc__nvidia_close(samc__cublaslt_open(&lt, samc__options_cuda_libraries(), text));
+    snprintf(cublaslt, size, "%s", text);
+    samc__nvidia_close(samc__cudnn_open(&dnn, samc__options_cuda_libraries(), text));
+    snprintf(cudnn, size, "%s", text);
+}
+
 int samc__cuda_count(void) {
     int devices = 0;
     if (cudaGetDeviceCount(&devices) == cudaSuccess) return devices;
@@ -78,6 +96,9 @@ samc_status samc__cuda_open(int number, samc__cuda_device **out, samc_error *err
     if (!probe(number, &p, why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
     if (samc__ops_cuda_missing()[0] != '\0')
         return samc__fail(error, SAMC_UNSUPPORTED, "this build's CUDA backend lacks the operators%s", samc__ops_cuda_missing());
+    if (!samc__cuda_code_fits(SAMC_CUDA_CODE, capability_of(&p)))
+        return samc__fail(error, SAMC_UNSUPPORTED, "%.150s has compute capability %d.%d, and this build has code for %s only", p.name, p.major, p.minor,
+                          SAMC_CUDA_CODE);
     samc__cuda_device *d = calloc(1, sizeof *d);
     if (d == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open the GPU");
     snprintf(d->name, sizeof d->name, "%s", p.name);
@@ -85,17 +106,26 @@ samc_status samc__cuda_open(int number, samc__cuda_device **out, samc_error *err
     d->capability = capability_of(&p);
     d->number = number;
     *out = d;
-    return samc__cuda_enter(d, error);
+    SAMC__TRY(samc__cuda_enter(d, error));
+    cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync); /* waits sleep; refused where the process has used the device before, which is no harm */
+    cudaGetLastError();
+    samc__cublaslt functions;
+    char text[SAMC__NVIDIA_TEXT];
+    d->cublaslt = samc__cublaslt_open(&functions, samc__options_cuda_libraries(), text);
+    if (d->cublaslt == NULL) snprintf(d->note, sizeof d->note, "%s: samc's own kernels compute what cuBLASLt would", text);
+    return SAMC_OK;
 }
 
 void samc__cuda_close(samc__cuda_device *d) {
     if (d == NULL) return;
     samc__cuda_enter(d, NULL);
     if (d->weights != NULL) cudaFree(d->weights);
+    samc__nvidia_close(d->cublaslt);
     free(d);
 }
 
 void samc__cuda_table(samc__ops *ops) { samc__ops_cuda(ops); }
+const char *samc__cuda_note(const samc__cuda_device *d) { return d->note; }
 size_t samc__cuda_weight_bytes(const samc__cuda_device *d) { return d->weight_bytes; }
 int samc__cuda_capability(const samc__cuda_device *d) { return d == NULL ? 0 : d->capability; }
 

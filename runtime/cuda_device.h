@@ -10,6 +10,8 @@ struct samc__cuda_device {
     int number;
     char name[256];
     int multiprocessors, capability;
+    void *cublaslt; /* kept open, so that sessions need not load it anew; NULL: not there */
+    char note[600]; /* then why, or "" */
     void *weights; /* one block for all tensors of the model */
     size_t weight_bytes;
 };

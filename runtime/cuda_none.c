@@ -3,10 +3,17 @@
 
 #include "runtime/machine.h"
 
+#include <stdio.h>
+
 static const char no_cuda[] = "this build of samc has no CUDA backend (build it with the CUDA toolkit and -DSAMC_CUDA=ON)";
 
 bool samc__cuda_built(void) { return false; }
 bool samc__cuda_describe(char *text, size_t size) { return samc__driver_describe(text, size); }
+
+void samc__cuda_describe_libraries(char *cublaslt, char *cudnn, size_t size) {
+    snprintf(cublaslt, size, "%s", no_cuda);
+    snprintf(cudnn, size, "%s", no_cuda);
+}
 
 int samc__cuda_count(void) { return 0; }
 
@@ -24,6 +31,11 @@ samc_status samc__cuda_enter(const samc__cuda_device *device, samc_error *error)
 }
 
 void samc__cuda_close(samc__cuda_device *device) { (void)device; }
+const char *samc__cuda_note(const samc__cuda_device *device) {
+    (void)device;
+    return "";
+}
+
 void samc__cuda_table(samc__ops *ops) { (void)ops; }
 
 samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error) {

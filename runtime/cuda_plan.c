@@ -30,7 +30,7 @@ samc_status samc__plan_session(const samc_model *model, samc__session_size size,
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__lane_plan *lanes[2] = {&plan->encode, &plan->decode};
     for (int i = 0; i < 2; i++) {
-        planner p = {.cuda = {.error = error, .capability = samc__cuda_capability(model->device), .reserve = reserve}, .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
+        planner p = {.cuda = {.error = error, .capability = samc__cuda_capability(model->device), .cudnn = model->cudnn, .reserve = reserve}, .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
         samc__exec exec = {.ops = &ops, .error = error, .workers = 1, .memory = &p.host, .allocate = samc__memory_allocate,
                            .release = samc__memory_release, .place = &place, .cuda = &p.cuda};
         SAMC__TRY(i == 0 ? samc__rehearse_encode(&exec, model, images, side, side) : samc__rehearse_decode(&exec, model, size.groups * images, size.prompts, 1));

@@ -44,6 +44,7 @@ typedef struct image_buffer {
 struct samc__cuda_session {
     samc_error *error;
     int capability; /* of the device */
+    bool cudnn;     /* asked for */
     lane encode, decode;
     cudaStream_t upload, download;
     slot up[SLOTS], down[SLOTS];
@@ -238,10 +239,11 @@ static const samc__place place_cuda = {false, allocate, release, upload, downloa
 
 static samc_status open_lane(lane *l, samc__cuda_session *s, const samc__lane_plan *plan) {
     l->session = s;
-    l->cuda = (samc__cuda){.error = s->error, .capability = s->capability, .reserve = reserve};
+    l->cuda = (samc__cuda){.error = s->error, .capability = s->capability, .cudnn = s->cudnn && l == &s->encode, .reserve = reserve};
     SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&l->cuda.stream, cudaStreamNonBlocking), "when a stream was made");
     SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&l->reached, cudaEventDisableTiming), "when an event was made");
-    SAMC__TRY(samc__libraries_open(&l->cuda.libraries, s->error));
+    const samc__libraries_wanted wanted = {samc__options_cuda_libraries(), true, l->cuda.cudnn};
+    SAMC__TRY(samc__libraries_open(&l->cuda.libraries, &wanted, s->error));
     SAMC__TRY(reserve(&l->cuda, plan->scratch));
     return add_chunk(l, plan->arena) ? SAMC_OK : samc__fail(s->error, SAMC_OUT_OF_MEMORY, "not enough GPU memory for a session: %zu bytes", plan->arena);
 }
@@ -261,7 +263,7 @@ static samc_status open_slots(samc__cuda_session *s, slot *slots) {
         void *memory;
         SAMC__CUDA_TRY(s->error, cudaHostAlloc(&memory, SLOT_BYTES, cudaHostAllocDefault), "for pinned memory");
         slots[i].memory = memory;
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&slots[i].done, cudaEventDisableTiming), "when an event was made");
+        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&slots[i].done, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
     }
     return SAMC_OK;
 }
@@ -313,6 +315,7 @@ samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model 
         if (s == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
         s->error = exec->error;
         s->capability = samc__cuda_capability(device);
+        s->cudnn = model->cudnn;
         samc_status status = open_all(s, &plan);
         if (status == SAMC_OK) {
             exec->place = encoder->place = &place_cuda;

@@ -17,6 +17,7 @@
 static samc_status choose_device(const samc_options *options, samc_model *model, samc_error *error) {
     bool low = options->precision == SAMC_PRECISION_F16 || options->precision == SAMC_PRECISION_BF16;
     model->backend = options->backend;
+    model->cudnn = options->cudnn;
     if (options->backend == SAMC_BACKEND_AUTO || options->backend == SAMC_BACKEND_CUDA) {
         samc_error why = {0};
         samc_status status = samc__cuda_open(options->device, &model->device, &why);
@@ -24,6 +25,7 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
             model->backend = SAMC_BACKEND_CUDA;
             model->precision = options->precision == SAMC_PRECISION_F32 ? SAMC__F32 : options->precision == SAMC_PRECISION_F16 ? SAMC__F16 : SAMC__BF16;
             samc__cuda_table(&model->ops);
+            snprintf(model->backend_note, sizeof model->backend_note, "%s", samc__cuda_note(model->device));
             return SAMC_OK;
         }
         if (options->backend == SAMC_BACKEND_CUDA) {

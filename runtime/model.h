@@ -17,7 +17,8 @@ struct samc_model {
     double encode_flops; /* of one image */
     samc_backend backend;  /* REF, CPU or CUDA */
     samc__dtype precision; /* of activations and matrices of weights */
-    char backend_note[300]; /* why AUTO did not take the GPU, or "" */
+    bool cudnn;            /* asked for */
+    char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
     int threads;
     unsigned caps; /* kernels/caps.h, of the cpu table; 0 on REF */
     samc__ops ops;

@@ -1,5 +1,6 @@
 /* Default options; the only file that reads the environment. */
 #include "kernels/caps.h"
+#include "runtime/cuda.h"
 #include "runtime/samc.h"
 #include "runtime/status.h"
 #include "runtime/threads.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 samc_options samc_default_options(void) {
-    samc_options options = {SAMC_BACKEND_AUTO, SAMC_PRECISION_AUTO, 0, 0};
+    samc_options options = {SAMC_BACKEND_AUTO, SAMC_PRECISION_AUTO, 0, 0, false};
     const char *backend = getenv("SAMC_BACKEND"), *threads = getenv("SAMC_THREADS");
     if (backend != NULL) {
         if (strcmp(backend, "ref") == 0) options.backend = SAMC_BACKEND_REF;
@@ -22,6 +23,8 @@ samc_options samc_default_options(void) {
     }
     return options;
 }
+
+const char *samc__options_cuda_libraries(void) { return getenv("SAMC_CUDA_LIBRARIES"); }
 
 samc_status samc__options_caps(unsigned *caps, samc_error *error) {
     const char *allowed = getenv("SAMC_CPU_CAPS");

@@ -103,9 +103,11 @@ typedef struct samc_options {
     samc_precision precision; /* AUTO: f32 on a CPU, bf16 on a GPU; f16 and bf16 are for GPUs only */
     int threads;              /* 0: one for each processor this process may use; at most 256 */
     int device;               /* the GPU's number, from 0, where one is used; a model for each where several are */
+    bool cudnn;               /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
 } samc_options;
 
-/* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. */
+/* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. SAMC_CUDA_LIBRARIES names folders, separated by colons, in
+ * which cuBLASLt and cuDNN are looked for where the system's loader does not find them; without cuBLASLt samc's own kernels compute all. */
 SAMC_API samc_options samc_default_options(void);
 
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
@@ -348,6 +350,7 @@ typedef struct samc_machine {
     bool has_cuda;
     bool cuda_built;  /* this build can use one */
     int cuda_devices; /* how many there are for this build to use */
+    char cublaslt[512], cudnn[512]; /* path and version of what was found, or why nothing was */
 } samc_machine;
 SAMC_API void samc_get_machine(samc_machine *machine);
 

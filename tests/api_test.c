@@ -25,9 +25,9 @@ Test(open, refuses_with_a_message) {
     cr_expect_eq(samc_model_open("/nonexistent/model", NULL, &model, &error), SAMC_IO);
     cr_expect_null(model);
     cr_expect_not_null(strstr(error.message, "/nonexistent/model"), "%s", error.message);
-    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_AUTO, -1, 0};
+    samc_options options = {.backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_AUTO, .threads = -1};
     cr_expect_eq(samc_model_open(model_path, &options, &model, &error), SAMC_INVALID_ARGUMENT);
-    options = (samc_options){SAMC_BACKEND_CUDA, SAMC_PRECISION_AUTO, 1, 0};
+    options = (samc_options){.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_AUTO, .threads = 1};
     samc_status status = samc_model_open(model_path, &options, &model, &error);
     cr_expect(status == SAMC_NO_DEVICE || status == SAMC_UNSUPPORTED);
     cr_expect_not_null(strstr(error.message, "CUDA"));

@@ -86,7 +86,7 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     enum { WIDTH = 40, HEIGHT = 30 };
     static uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
     static float mask_input[256 * 256];
-    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_F32, 2, 0};
+    samc_options options = {.backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_F32, .threads = 2};
     samc_error error = {0};
     samc_model *model = NULL;
     samc_session *session = NULL;

@@ -99,7 +99,7 @@ static const uint8_t *picture(void) {
 }
 
 static samc_model *open_at(const char *path, samc_backend backend, int threads) {
-    samc_options options = {backend, SAMC_PRECISION_F32, threads, 0};
+    samc_options options = {.backend = backend, .precision = SAMC_PRECISION_F32, .threads = threads};
     samc_model *model = NULL;
     samc_error error;
     cr_assert_eq(samc_model_open(path, &options, &model, &error), SAMC_OK, "%s", error.message);

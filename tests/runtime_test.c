@@ -159,8 +159,12 @@ Test(linear_choice, cublaslt_only_where_its_epilogue_is_the_layer) {
     a = product(448, 256, 256, SAMC__BF16, SAMC__F32);
     a.x_stride = 257;
     cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "rows that are not aligned");
-    a = product(7, 256, 2048, SAMC__BF16, SAMC__F32);
-    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "few rows");
+    a = product(448, 32, 2048, SAMC__BF16, SAMC__F32);
+    cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "few columns");
+    for (int64_t m = 1; m <= 1 << 20; m *= 2) {
+        a = product(m, 256, 2048, SAMC__BF16, SAMC__F32);
+        cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_CUBLASLT, "%lld rows: their number decides nothing", (long long)m);
+    }
 }
 
 Test(linear_choice, gelu_by_what_the_table_says_of_a_gpu) {
@@ -176,8 +180,8 @@ Test(linear_choice, gelu_by_what_the_table_says_of_a_gpu) {
     a.p.w.n[0] = 5116;
     cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "rows that are not whole vectors");
     a = product(7, 5120, 1280, SAMC__BF16, SAMC__BF16);
-    a.act = SAMC__ACT_GELU, a.residual.data = NULL;
-    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_OWN, "few rows");
+    a.act = SAMC__ACT_GELU, a.residual.data = NULL, a.b_of_y.data = NULL, a.p.b.dtype = SAMC__F32;
+    cr_expect_eq(samc__linear_cuda_choice(&a, 90), SAMC__LINEAR_CUBLASLT_GELU, "the number of rows decides nothing");
 }
 
 /* Two spools share the budget; what is beyond it comes back from the files, also across the border. */

@@ -47,7 +47,7 @@ int main(void) {
     static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
     int bad = 0;
     for (int b = 0; b < 2; b++) {
-        samc_options options = {backends[b], SAMC_PRECISION_F32, 2, 0};
+        samc_options options = {.backend = backends[b], .precision = SAMC_PRECISION_F32, .threads = 2};
         samc_model *model = NULL;
         samc_model_info info;
         samc_error error;

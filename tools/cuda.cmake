@@ -1,13 +1,15 @@
 # The CUDA backend: whether this build has it (SAMC_WITH_CUDA), its sources, and which operators still lack a kernel. The emulation
 # (tests/emu) compiles the same sources against its twins of the runtime, with or without a toolkit.
 
-# Host side, C; includes the headers of the CUDA runtime, cuBLASLt and, with SAMC_WITH_CUDNN, cuDNN.
+# Host side, C; includes the header of the CUDA runtime.
 set(SAMC_CUDA_SOURCES
     ${CMAKE_SOURCE_DIR}/runtime/cuda_device.c
     ${CMAKE_SOURCE_DIR}/runtime/cuda_session.c
     ${CMAKE_SOURCE_DIR}/runtime/cuda_plan.c
     ${CMAKE_SOURCE_DIR}/kernels/cuda/ops_cuda.c
     ${CMAKE_SOURCE_DIR}/kernels/cuda/libraries.c)
+# NVIDIA's libraries opened by name; the emulation has twins of them instead.
+set(SAMC_CUDA_LOADER ${CMAKE_SOURCE_DIR}/kernels/cuda/nvidia.c)
 
 # Kernels: every kernels/x_cuda.cu. Operators of the list without one are named to the compiler and refuse.
 file(GLOB kernel_files RELATIVE ${CMAKE_SOURCE_DIR}/kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*_cuda.cu)
@@ -30,30 +32,38 @@ file(WRITE ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new
     "/* Operators of kernels/ops_list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
 configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h COPYONLY)
 
-# AUTO asks for a GPU's driver too: machine code for three architectures takes minutes to make.
+# AUTO: wherever nvcc is. The program that comes of it runs everywhere: of NVIDIA's libraries only the CUDA runtime is in it, statically, and
+# the driver, cuBLASLt and cuDNN are opened by name when a GPU is used. Sanitizer builds have no CUDA.
 set(SAMC_WITH_CUDA OFF)
-set(SAMC_WITH_CUDNN OFF)
 if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE AND (EXISTS /dev/nvidiactl OR EXISTS /dev/dxg)))
+    find_program(SAMC_NVCC nvcc PATHS /usr/local/cuda/bin ${CMAKE_SOURCE_DIR}/build/cuda/nvidia/cu13/bin) # tools/cuda_toolkit.sh
+    if(SAMC_NVCC AND NOT CUDAToolkit_ROOT)
+        get_filename_component(nvcc_file ${SAMC_NVCC} REALPATH)
+        get_filename_component(nvcc_folder ${nvcc_file} DIRECTORY)
+        get_filename_component(CUDAToolkit_ROOT ${nvcc_folder} DIRECTORY)
+    endif()
     find_package(CUDAToolkit QUIET)
-    if(CUDAToolkit_FOUND AND (TARGET CUDA::cublasLt OR NOT SAMC_CUBLASLT))
+    if(CUDAToolkit_FOUND AND TARGET CUDA::cudart_static)
         set(SAMC_WITH_CUDA ON)
-        # cuDNN, where it is, computes the neck's 3x3 convolution; without it samc's own kernel does.
-        find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR})
-        find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-        if(SAMC_CUDNN AND CUDNN_LIBRARY AND CUDNN_INCLUDE_DIR)
-            set(SAMC_WITH_CUDNN ON)
-        endif()
     elseif(SAMC_CUDA STREQUAL ON)
-        message(FATAL_ERROR "SAMC_CUDA=ON, but the CUDA toolkit with cuBLASLt (or -DSAMC_CUBLASLT=OFF) was not found")
+        message(FATAL_ERROR "SAMC_CUDA=ON, but the CUDA toolkit (nvcc and libcudart_static) was not found")
     endif()
 endif()
 if(SAMC_WITH_CUDA)
-    # Ampere and Hopper as machine code, everything later from PTX.
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual CACHE STRING "GPU architectures")
+    # Ampere with its kin (8.6, 8.9 run code for 8.0) and Hopper; every other GPU is for packages, whose build takes three times as long.
+    if(SAMC_CUDA_PACKAGE)
+        set(architectures 80-real 86-real 89-real 90a-real 100-real 120-real 120-virtual)
+    else()
+        set(architectures 80-real 90a-real)
+    endif()
+    set(CMAKE_CUDA_ARCHITECTURES ${architectures} CACHE STRING "GPU architectures")
     set(CMAKE_CUDA_COMPILER ${CUDAToolkit_NVCC_EXECUTABLE} CACHE FILEPATH "nvcc")
     set(CMAKE_CUDA_STANDARD 17)
     enable_language(CUDA)
     set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG -lineinfo")
     string(APPEND CMAKE_CUDA_FLAGS " -Werror all-warnings -Xcompiler -Wall,-Wextra")
+    string(REPLACE ";" " " SAMC_CUDA_CODE "${CMAKE_CUDA_ARCHITECTURES}")
+    message(STATUS "CUDA backend: for ${SAMC_CUDA_CODE}")
+else()
+    message(STATUS "CUDA backend: none (no nvcc, or not wanted)")
 endif()
-message(STATUS "CUDA backend: ${SAMC_WITH_CUDA}, cuDNN: ${SAMC_WITH_CUDNN}")

@@ -34,7 +34,8 @@ typedef struct samc__cuda {
     size_t scratch_bytes;
     samc_error *error;
     int capability; /* ten times the compute capability: 90 for 9.0 */
-    struct samc__libraries *libraries; /* cuBLASLt and, where the build has it, cuDNN, kernels/cuda/libraries.h */
+    bool cudnn;     /* asked for */
+    struct samc__libraries *libraries; /* cuBLASLt and cuDNN as far as they are there, kernels/cuda/libraries.h; NULL while planning */
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 

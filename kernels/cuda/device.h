@@ -238,6 +238,12 @@ static inline const char *launch(const char *name, void (*kernel)(P...), Grid gr
     return run(args...);
 }
 
+// Whether work that was started earlier has failed: an error that stays, unlike that of a launch with wrong arguments.
+static inline bool device_lost(cudaStream_t stream) {
+    cudaError_t state = cudaStreamQuery(stream);
+    return state != cudaSuccess && state != cudaErrorNotReady;
+}
+
 } // namespace samc
 
 #else
@@ -364,8 +370,7 @@ static inline const char *launch(const char *name, void (*kernel)(P...), Grid gr
     };
     auto put = [&](void **parameters) -> const char * {
         std::tuple<P...> values{next_parameter<P>(parameters)...}; // braces: from left to right
-        emu::on_stream(stream, name, [=] { run(values); });
-        return nullptr;
+        return emu::on_stream(stream, name, [=] { run(values); });
     };
     auto with = [&](P... p) {
         void *list[] = {const_cast<void *>(static_cast<const void *>(&p))...};
@@ -374,6 +379,7 @@ static inline const char *launch(const char *name, void (*kernel)(P...), Grid gr
     };
     return with(args...);
 }
+static inline bool device_lost(cudaStream_t stream) { return emu::stream_lost != nullptr && emu::stream_lost(stream); }
 
 } // namespace samc
 

@@ -1,235 +1,286 @@
-/* cuBLASLt and, where the build has it, cuDNN. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is
- * computed as its transpose, w being the first factor. */
+/* cuBLASLt and cuDNN. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed as its transpose, w
+ * being the first factor.
+ *
+ * Which algorithm computes a layer hangs on the layer alone, never on the number of rows: it is chosen once, for USUAL_ROWS, among those
+ * that do not split k and that serve few and many rows alike. */
 #include "kernels/cuda/libraries.h"
 
-#ifndef SAMC_WITHOUT_CUBLASLT
-#include <cublasLt.h>
-#endif
-#ifdef SAMC_WITH_CUDNN
-#include <cudnn.h>
-#endif
-
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cuda/linear_choice.h"
+#include "kernels/cuda/nvidia.h"
 
-#ifndef SAMC_WITHOUT_CUBLASLT
-/* What a product's algorithm depends on. */
-typedef struct problem {
-    int64_t m, n, k, batch, x_stride, y_stride;
+/* A kind of layer: y [m, n] = act(x [m, k] w [n, k]^T + bias) + residual, for any m. */
+typedef struct layer {
+    int64_t n, k, x_stride, y_stride;
     samc__dtype in, out;
     int epilogue;
     bool residual;
-} problem;
+} layer;
 
-enum { MOST_PLANS = 64 };
+enum {
+    MOST_PLANS = 64,
+    CANDIDATES = 8,
+    USUAL_ROWS = 4096,     /* of one image of SAM */
+    FEW_ROWS = 64,         /* an algorithm has to serve these numbers too */
+    MANY_ROWS = 8 * 4096,
+};
 
 typedef struct plan {
-    problem of;
-    cublasLtMatmulAlgo_t algorithm;
+    layer of;
+    samc__lt_algorithm algorithm[CANDIDATES];
+    int candidates, current; /* refused when current has reached candidates */
 } plan;
-#endif
 
 struct samc__libraries {
-#ifdef SAMC_WITH_CUDNN
-    cudnnHandle_t cudnn; /* NULL before the first convolution */
-    const char *cudnn_refused; /* why, or NULL */
-#endif
-#ifndef SAMC_WITHOUT_CUBLASLT
-    cublasLtHandle_t cublas;
+    void *cublaslt, *cudnn; /* the opened libraries, or NULL */
+    samc__cublaslt lt;
+    samc__cudnn dnn;
+    char cublaslt_text[SAMC__NVIDIA_TEXT], cudnn_text[SAMC__NVIDIA_TEXT];
+    void *lt_handle, *dnn_handle; /* the latter NULL before the first convolution */
+    bool cudnn_refused;
     plan plan[MOST_PLANS];
-#endif
     int plans, next; /* found so far; where the next one goes when there is no room left */
 };
 
-samc_status samc__libraries_open(samc__libraries **out, samc_error *error) {
+samc_status samc__libraries_open(samc__libraries **out, const samc__libraries_wanted *wanted, samc_error *error) {
     samc__libraries *l = *out = calloc(1, sizeof *l);
-    if (l == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the handle of cuBLASLt");
-#ifndef SAMC_WITHOUT_CUBLASLT
-    cublasStatus_t status = cublasLtCreate(&l->cublas);
-    if (status != CUBLAS_STATUS_SUCCESS) {
-        l->cublas = NULL;
-        return samc__fail(error, SAMC_NO_DEVICE, "cuBLASLt did not start (status %d)", (int)status);
-    }
-#endif
+    if (l == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the handles of cuBLASLt and cuDNN");
+    snprintf(l->cublaslt_text, sizeof l->cublaslt_text, "not asked for");
+    snprintf(l->cudnn_text, sizeof l->cudnn_text, "not asked for");
+    if (wanted->cudnn) l->cudnn = samc__cudnn_open(&l->dnn, wanted->folders, l->cudnn_text);
+    if (wanted->cublaslt) l->cublaslt = samc__cublaslt_open(&l->lt, wanted->folders, l->cublaslt_text);
+    if (l->cublaslt == NULL) return SAMC_OK;
+    int status = l->lt.Create(&l->lt_handle);
+    if (status == SAMC__LT_SUCCESS) return SAMC_OK;
+    size_t length = strlen(l->cublaslt_text);
+    snprintf(l->cublaslt_text + length, sizeof l->cublaslt_text - length, ", did not start (status %d)", status);
+    samc__nvidia_close(l->cublaslt);
+    l->cublaslt = l->lt_handle = NULL;
     return SAMC_OK;
 }
 
 void samc__libraries_close(samc__libraries *l) {
     if (l == NULL) return;
-#ifdef SAMC_WITH_CUDNN
-    if (l->cudnn != NULL) cudnnDestroy(l->cudnn);
-#endif
-#ifndef SAMC_WITHOUT_CUBLASLT
-    if (l->cublas != NULL) cublasLtDestroy(l->cublas);
-#endif
+    if (l->dnn_handle != NULL) l->dnn.Destroy(l->dnn_handle);
+    if (l->lt_handle != NULL) l->lt.Destroy(l->lt_handle);
+    samc__nvidia_close(l->cudnn);
+    samc__nvidia_close(l->cublaslt);
     free(l);
 }
 
-#ifndef SAMC_WITHOUT_CUBLASLT
-static cudaDataType_t data_type(samc__dtype type) { return type == SAMC__F32 ? CUDA_R_32F : type == SAMC__F16 ? CUDA_R_16F : CUDA_R_16BF; }
+bool samc__libraries_have_cublaslt(const samc__libraries *l) { return l != NULL && l->cublaslt != NULL; }
+bool samc__libraries_have_cudnn(const samc__libraries *l) { return l != NULL && l->cudnn != NULL && !l->cudnn_refused; }
+const char *samc__libraries_cublaslt_text(const samc__libraries *l) { return l->cublaslt_text; }
+const char *samc__libraries_cudnn_text(const samc__libraries *l) { return l->cudnn_text; }
+
+/* ---- cuBLASLt ---------------------------------------------------------------------------------------------------------- */
+
+static int lt_type(samc__dtype type) { return type == SAMC__F32 ? SAMC__LT_R_32F : type == SAMC__F16 ? SAMC__LT_R_16F : SAMC__LT_R_16BF; }
 
 /* The descriptors of one product; all NULL to begin with. */
 typedef struct descriptors {
-    cublasLtMatmulDesc_t product;
-    cublasLtMatrixLayout_t w, x, residual, y;
+    void *product, *w, *x, *residual, *y;
 } descriptors;
 
-static void destroy(descriptors *d) {
-    if (d->product) cublasLtMatmulDescDestroy(d->product);
-    if (d->w) cublasLtMatrixLayoutDestroy(d->w);
-    if (d->x) cublasLtMatrixLayoutDestroy(d->x);
-    if (d->residual) cublasLtMatrixLayoutDestroy(d->residual);
-    if (d->y) cublasLtMatrixLayoutDestroy(d->y);
+static void destroy(const samc__cublaslt *lt, descriptors *d) {
+    if (d->product) lt->MatmulDescDestroy(d->product);
+    if (d->w) lt->MatrixLayoutDestroy(d->w);
+    if (d->x) lt->MatrixLayoutDestroy(d->x);
+    if (d->residual) lt->MatrixLayoutDestroy(d->residual);
+    if (d->y) lt->MatrixLayoutDestroy(d->y);
+    *d = (descriptors){NULL, NULL, NULL, NULL, NULL};
 }
 
-/* A column-major matrix [rows, columns], `batch` of them `step` elements apart. */
-static cublasStatus_t layout(cublasLtMatrixLayout_t *to, samc__dtype type, int64_t rows, int64_t columns, int64_t stride, int64_t batch, int64_t step) {
-    int32_t count = (int32_t)batch;
-    cublasStatus_t status = cublasLtMatrixLayoutCreate(to, data_type(type), (uint64_t)rows, (uint64_t)columns, stride);
-    if (status != CUBLAS_STATUS_SUCCESS) *to = NULL;
-    if (status == CUBLAS_STATUS_SUCCESS) status = cublasLtMatrixLayoutSetAttribute(*to, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count);
-    if (status == CUBLAS_STATUS_SUCCESS) status = cublasLtMatrixLayoutSetAttribute(*to, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step);
+/* A column-major matrix [rows, columns]. */
+static int layout(const samc__cublaslt *lt, void **to, samc__dtype type, int64_t rows, int64_t columns, int64_t stride) {
+    int status = lt->MatrixLayoutCreate(to, lt_type(type), (uint64_t)rows, (uint64_t)columns, stride);
+    if (status != SAMC__LT_SUCCESS) *to = NULL;
     return status;
 }
 
 #define LT_TRY(call)                                                                                                  \
     do {                                                                                                              \
-        cublasStatus_t status_ = (call);                                                                              \
-        if (status_ != CUBLAS_STATUS_SUCCESS) return status_;                                                         \
+        int status_ = (call);                                                                                         \
+        if (status_ != SAMC__LT_SUCCESS) return status_;                                                              \
     } while (0)
 
-static cublasStatus_t describe(const problem *p, const void *bias, descriptors *d) {
-    const cublasOperation_t transposed = CUBLAS_OP_T;
-    const cublasLtEpilogue_t epilogue = (cublasLtEpilogue_t)p->epilogue;
-    LT_TRY(cublasLtMatmulDescCreate(&d->product, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-    LT_TRY(cublasLtMatmulDescSetAttribute(d->product, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
-    LT_TRY(cublasLtMatmulDescSetAttribute(d->product, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
-    if (bias != NULL) LT_TRY(cublasLtMatmulDescSetAttribute(d->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
-    LT_TRY(layout(&d->w, p->in, p->k, p->n, p->k, p->batch, 0));
-    LT_TRY(layout(&d->x, p->in, p->k, p->m, p->x_stride, p->batch, p->m * p->x_stride));
-    LT_TRY(layout(&d->y, p->out, p->n, p->m, p->y_stride, p->batch, p->m * p->y_stride));
-    /* The same rows of the residual for every member of the batch. */
-    if (p->residual) LT_TRY(layout(&d->residual, p->out, p->n, p->m, p->n, p->batch, 0));
-    return CUBLAS_STATUS_SUCCESS;
+static int describe(const samc__cublaslt *lt, const layer *of, int64_t m, const void *bias, descriptors *d) {
+    const int transposed = SAMC__LT_OP_T;
+    LT_TRY(lt->MatmulDescCreate(&d->product, SAMC__LT_COMPUTE_32F, SAMC__LT_R_32F));
+    LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_EPILOGUE, &of->epilogue, sizeof of->epilogue));
+    if (bias != NULL) LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    LT_TRY(layout(lt, &d->w, of->in, of->k, of->n, of->k));
+    LT_TRY(layout(lt, &d->x, of->in, of->k, m, of->x_stride));
+    LT_TRY(layout(lt, &d->y, of->out, of->n, m, of->y_stride));
+    if (of->residual) LT_TRY(layout(lt, &d->residual, of->out, of->n, m, of->n));
+    return SAMC__LT_SUCCESS;
 }
 
-/* The algorithm that cuBLASLt recommends for the problem; asked for once. */
-static cublasStatus_t find_algorithm(samc__libraries *l, const problem *p, const descriptors *d, size_t workspace, const cublasLtMatmulAlgo_t **found) {
+/* Whether the algorithm computes the layer with m rows within the workspace. */
+static bool serves(const samc__libraries *l, const layer *of, int64_t m, const void *bias, size_t workspace, const samc__lt_algorithm *algorithm) {
+    descriptors d = {NULL, NULL, NULL, NULL, NULL};
+    samc__lt_candidate checked;
+    memset(&checked, 0, sizeof checked);
+    bool good = describe(&l->lt, of, m, bias, &d) == SAMC__LT_SUCCESS &&
+                l->lt.MatmulAlgoCheck(l->lt_handle, d.product, d.w, d.x, of->residual ? d.residual : d.y, d.y, algorithm, &checked) == SAMC__LT_SUCCESS &&
+                checked.workspace <= workspace;
+    destroy(&l->lt, &d);
+    return good;
+}
+
+static bool splits_k(const samc__libraries *l, const samc__lt_algorithm *algorithm) {
+    int32_t parts = 0;
+    size_t written = 0;
+    int status = l->lt.MatmulAlgoConfigGetAttribute(algorithm, SAMC__LT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written);
+    return status == SAMC__LT_SUCCESS && parts > 1;
+}
+
+/* Fills the plan with the candidates that cuBLASLt recommends for so many rows and that are as this file's head says, best first. */
+static int ask(const samc__libraries *l, const layer *of, int64_t rows, const void *bias, size_t workspace, plan *to) {
+    const uint32_t no_reduction = SAMC__LT_REDUCTION_SCHEME_NONE;
+    samc__lt_candidate candidates[CANDIDATES];
+    descriptors d = {NULL, NULL, NULL, NULL, NULL};
+    void *preference = NULL;
+    int found = 0, status = l->lt.MatmulPreferenceCreate(&preference);
+    if (status != SAMC__LT_SUCCESS) return status;
+    status = l->lt.MatmulPreferenceSetAttribute(preference, SAMC__LT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+    if (status == SAMC__LT_SUCCESS)
+        status = l->lt.MatmulPreferenceSetAttribute(preference, SAMC__LT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_reduction, sizeof no_reduction);
+    if (status == SAMC__LT_SUCCESS) status = describe(&l->lt, of, rows, bias, &d);
+    if (status == SAMC__LT_SUCCESS)
+        status = l->lt.MatmulAlgoGetHeuristic(l->lt_handle, d.product, d.w, d.x, of->residual ? d.residual : d.y, d.y, preference, CANDIDATES,
+                                              candidates, &found);
+    destroy(&l->lt, &d);
+    l->lt.MatmulPreferenceDestroy(preference);
+    if (status != SAMC__LT_SUCCESS) return status;
+    for (int i = 0; i < found; i++) {
+        const samc__lt_algorithm *algorithm = &candidates[i].algorithm;
+        if (candidates[i].state != SAMC__LT_SUCCESS || candidates[i].workspace > workspace || splits_k(l, algorithm)) continue;
+        if (serves(l, of, FEW_ROWS, bias, workspace, algorithm) && serves(l, of, MANY_ROWS, bias, workspace, algorithm))
+            to->algorithm[to->candidates++] = *algorithm;
+    }
+    return SAMC__LT_SUCCESS;
+}
+
+/* The plan of a kind of layer; made once. A library that cannot say leaves it without candidates. */
+static plan *plan_of(samc__libraries *l, const layer *of, int64_t rows, const void *bias, size_t workspace) {
     for (int i = 0; i < l->plans; i++)
-        if (memcmp(&l->plan[i].of, p, sizeof *p) == 0) {
-            *found = &l->plan[i].algorithm;
-            return CUBLAS_STATUS_SUCCESS;
-        }
-    cublasLtMatmulPreference_t preference;
-    cublasLtMatmulHeuristicResult_t best;
-    int results = 0;
-    LT_TRY(cublasLtMatmulPreferenceCreate(&preference));
-    cublasStatus_t status = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
-    if (status == CUBLAS_STATUS_SUCCESS)
-        status = cublasLtMatmulAlgoGetHeuristic(l->cublas, d->product, d->w, d->x, p->residual ? d->residual : d->y, d->y, preference, 1, &best, &results);
-    cublasLtMatmulPreferenceDestroy(preference);
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-    if (results == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+        if (memcmp(&l->plan[i].of, of, sizeof *of) == 0) return &l->plan[i];
     plan *to = &l->plan[l->next];
     l->next = (l->next + 1) % MOST_PLANS;
     if (l->plans < MOST_PLANS) l->plans++;
-    *to = (plan){.algorithm = best.algo};
-    memcpy(&to->of, p, sizeof *p); /* padding too: problems are compared byte by byte */
-    *found = &to->algorithm;
-    return CUBLAS_STATUS_SUCCESS;
+    memset(to, 0, sizeof *to);
+    memcpy(&to->of, of, sizeof *of); /* padding too: layers are compared byte by byte */
+    if (ask(l, of, rows, bias, workspace, to) != SAMC__LT_SUCCESS) to->candidates = 0;
+    return to;
 }
 
-static cublasStatus_t multiply(const samc__cuda *cuda, const samc__linear_args *a, const problem *p, const void *bias, descriptors *d) {
-    const float one = 1.0f, beta = p->residual ? 1.0f : 0.0f;
-    const cublasLtMatmulAlgo_t *algorithm = NULL;
-    LT_TRY(describe(p, bias, d));
-    LT_TRY(find_algorithm(cuda->libraries, p, d, cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, &algorithm));
-    return cublasLtMatmul(cuda->libraries->cublas, d->product, &one, a->p.w.data, d->w, a->x.data, d->x, &beta,
-                          p->residual ? a->residual.data : a->y.data, p->residual ? d->residual : d->y, a->y.data, d->y, algorithm,
-                          cuda->scratch, cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, cuda->stream);
-}
-
-samc_status samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args *a) {
-    int64_t rows = a->x.n[0], batch = a->residual.data != NULL ? rows / a->residual.n[0] : 1;
-    const void *bias = a->p.b.data != NULL ? samc__linear_cublas_bias(a).data : NULL;
-    problem p;
-    memset(&p, 0, sizeof p);
-    p.batch = batch, p.m = rows / batch, p.n = a->p.w.n[0], p.k = a->x.n[1];
-    p.x_stride = a->x_stride ? a->x_stride : p.k, p.y_stride = a->y_stride ? a->y_stride : p.n;
-    p.in = a->x.dtype, p.out = a->y.dtype, p.residual = a->residual.data != NULL;
-    p.epilogue = a->act == SAMC__ACT_RELU ? (bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU) : bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+/* m rows by the plan's current algorithm. */
+static int multiply(const samc__cuda *cuda, const samc__linear_args *a, const plan *by, int64_t m, const void *x, const void *bias, void *y) {
+    const samc__libraries *l = cuda->libraries;
+    const float one = 1.0f, beta = by->of.residual ? 1.0f : 0.0f;
     descriptors d = {NULL, NULL, NULL, NULL, NULL};
-    cublasStatus_t status = multiply(cuda, a, &p, bias, &d);
-    destroy(&d);
-    if (status == CUBLAS_STATUS_SUCCESS) return SAMC_OK;
-    return samc__fail(cuda->error, SAMC_INTERNAL, "cuBLASLt refused a product of %lld x %lld x %lld (status %d)", (long long)rows, (long long)p.n,
-                      (long long)p.k, (int)status);
+    int status = describe(&l->lt, &by->of, m, bias, &d);
+    if (status == SAMC__LT_SUCCESS)
+        status = l->lt.Matmul(l->lt_handle, d.product, &one, a->p.w.data, d.w, x, d.x, &beta, by->of.residual ? a->residual.data : y,
+                              by->of.residual ? d.residual : d.y, y, d.y, &by->algorithm[by->current], cuda->scratch,
+                              cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, cuda->stream);
+    destroy(&l->lt, &d);
+    return status;
 }
-#endif
 
-#ifdef SAMC_WITH_CUDNN
+/* All rows. The same rows of a residual for several images: a product for each, since strides of zero are what a library may refuse. */
+static bool multiply_images(const samc__cuda *cuda, const samc__linear_args *a, const plan *by, const void *bias) {
+    int64_t rows = a->x.n[0], m = by->of.residual ? a->residual.n[0] : rows;
+    for (int64_t at = 0; at < rows; at += m) {
+        const char *x = (const char *)a->x.data + (size_t)(at * by->of.x_stride) * samc__dtype_size(by->of.in);
+        char *y = (char *)a->y.data + (size_t)(at * by->of.y_stride) * samc__dtype_size(by->of.out);
+        if (multiply(cuda, a, by, m, x, bias, y) != SAMC__LT_SUCCESS) return false;
+    }
+    return true;
+}
+
+bool samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args *a) {
+    const void *bias = a->p.b.data != NULL ? samc__linear_cublas_bias(a).data : NULL;
+    size_t workspace = cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH;
+    layer of;
+    memset(&of, 0, sizeof of);
+    of.n = a->p.w.n[0], of.k = a->x.n[1];
+    of.x_stride = a->x_stride ? a->x_stride : of.k, of.y_stride = a->y_stride ? a->y_stride : of.n;
+    of.in = a->x.dtype, of.out = a->y.dtype, of.residual = a->residual.data != NULL;
+    of.epilogue = (a->act == SAMC__ACT_RELU ? SAMC__LT_EPILOGUE_RELU : 0) | (bias ? SAMC__LT_EPILOGUE_BIAS : 0);
+    if (of.epilogue == 0) of.epilogue = SAMC__LT_EPILOGUE_DEFAULT;
+    plan *by = plan_of(cuda->libraries, &of, USUAL_ROWS, bias, workspace);
+    for (; by->current < by->candidates; by->current++)
+        if (multiply_images(cuda, a, by, bias)) return true;
+    return false;
+}
+
 /* ---- cuDNN ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct convolution {
-    cudnnTensorDescriptor_t x, y;
-    cudnnFilterDescriptor_t w;
-    cudnnConvolutionDescriptor_t of;
+    void *x, *y, *w, *of;
 } convolution;
 
 #define DNN_TRY(call)                                                                                                 \
     do {                                                                                                              \
-        cudnnStatus_t status_ = (call);                                                                               \
-        if (status_ != CUDNN_STATUS_SUCCESS) return status_;                                                          \
+        int status_ = (call);                                                                                         \
+        if (status_ != SAMC__DNN_SUCCESS) return status_;                                                             \
     } while (0)
 
 /* The handle is made at the first convolution: it takes time and memory, and the streams of prompts have no use for it. */
-static cudnnStatus_t handle_of(const samc__cuda *cuda, cudnnHandle_t *handle) {
-    if (cuda->libraries->cudnn == NULL) {
-        DNN_TRY(cudnnCreate(handle));
-        cuda->libraries->cudnn = *handle;
+static int handle_of(const samc__cuda *cuda, void **handle) {
+    samc__libraries *l = cuda->libraries;
+    if (l->dnn_handle == NULL) {
+        DNN_TRY(l->dnn.Create(handle));
+        l->dnn_handle = *handle;
     }
-    *handle = cuda->libraries->cudnn;
-    return cudnnSetStream(*handle, cuda->stream);
+    *handle = l->dnn_handle;
+    return l->dnn.SetStream(*handle, cuda->stream);
 }
 
-static cudnnStatus_t convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace, convolution *c) {
+static int convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace, convolution *c) {
+    const samc__cudnn *dnn = &cuda->libraries->dnn;
     const float one = 1.0f, zero = 0.0f;
     int images = (int)a->x.n[0], in = (int)a->x.n[2], out = (int)a->y.n[2];
-    cudnnDataType_t type = a->x.dtype == SAMC__F32 ? CUDNN_DATA_FLOAT : a->x.dtype == SAMC__F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
-    cudnnHandle_t handle = NULL;
+    int type = a->x.dtype == SAMC__F32 ? SAMC__DNN_DATA_FLOAT : a->x.dtype == SAMC__F16 ? SAMC__DNN_DATA_HALF : SAMC__DNN_DATA_BFLOAT16;
+    void *handle = NULL;
     DNN_TRY(handle_of(cuda, &handle));
-    DNN_TRY(cudnnCreateTensorDescriptor(&c->x));
-    DNN_TRY(cudnnCreateTensorDescriptor(&c->y));
-    DNN_TRY(cudnnCreateFilterDescriptor(&c->w));
-    DNN_TRY(cudnnCreateConvolutionDescriptor(&c->of));
-    DNN_TRY(cudnnSetTensor4dDescriptor(c->x, CUDNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
-    DNN_TRY(cudnnSetTensor4dDescriptor(c->y, CUDNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
-    DNN_TRY(cudnnSetFilter4dDescriptor(c->w, type, CUDNN_TENSOR_NHWC, out, in, 3, 3));
-    DNN_TRY(cudnnSetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    DNN_TRY(cudnnSetConvolutionMathType(c->of, type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH));
-    cudnnConvolutionFwdAlgo_t algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+    DNN_TRY(dnn->CreateTensorDescriptor(&c->x));
+    DNN_TRY(dnn->CreateTensorDescriptor(&c->y));
+    DNN_TRY(dnn->CreateFilterDescriptor(&c->w));
+    DNN_TRY(dnn->CreateConvolutionDescriptor(&c->of));
+    DNN_TRY(dnn->SetTensor4dDescriptor(c->x, SAMC__DNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
+    DNN_TRY(dnn->SetTensor4dDescriptor(c->y, SAMC__DNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
+    DNN_TRY(dnn->SetFilter4dDescriptor(c->w, type, SAMC__DNN_TENSOR_NHWC, out, in, 3, 3));
+    DNN_TRY(dnn->SetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, SAMC__DNN_CROSS_CORRELATION, SAMC__DNN_DATA_FLOAT));
+    DNN_TRY(dnn->SetConvolutionMathType(c->of, type == SAMC__DNN_DATA_FLOAT ? SAMC__DNN_FMA_MATH : SAMC__DNN_TENSOR_OP_MATH));
+    int algorithm = SAMC__DNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
     size_t bytes = 0;
-    cudnnStatus_t status = cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes);
-    if (status != CUDNN_STATUS_SUCCESS || bytes > SAMC__LIBRARY_SCRATCH) { /* the one that needs none */
-        algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
-        DNN_TRY(cudnnGetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes));
-        if (bytes > SAMC__LIBRARY_SCRATCH) return CUDNN_STATUS_NOT_SUPPORTED;
+    int status = dnn->GetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes);
+    if (status != SAMC__DNN_SUCCESS || bytes > SAMC__LIBRARY_SCRATCH) { /* the one that needs none */
+        algorithm = SAMC__DNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+        DNN_TRY(dnn->GetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes));
+        if (bytes > SAMC__LIBRARY_SCRATCH) return SAMC__DNN_NOT_SUPPORTED;
     }
-    return cudnnConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, workspace, bytes, &zero, c->y, a->y.data);
+    return dnn->ConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, workspace, bytes, &zero, c->y, a->y.data);
 }
-
-const char *samc__cudnn_refused(const samc__libraries *l) { return l->cudnn_refused; }
 
 bool samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace) {
+    samc__libraries *l = cuda->libraries;
     convolution c = {NULL, NULL, NULL, NULL};
-    cudnnStatus_t status = convolve(cuda, a, workspace, &c);
-    if (c.of) cudnnDestroyConvolutionDescriptor(c.of);
-    if (c.w) cudnnDestroyFilterDescriptor(c.w);
-    if (c.y) cudnnDestroyTensorDescriptor(c.y);
-    if (c.x) cudnnDestroyTensorDescriptor(c.x);
-    if (status != CUDNN_STATUS_SUCCESS) cuda->libraries->cudnn_refused = cudnnGetErrorString(status);
-    return status == CUDNN_STATUS_SUCCESS;
+    int status = convolve(cuda, a, workspace, &c);
+    if (c.of) l->dnn.DestroyConvolutionDescriptor(c.of);
+    if (c.w) l->dnn.DestroyFilterDescriptor(c.w);
+    if (c.y) l->dnn.DestroyTensorDescriptor(c.y);
+    if (c.x) l->dnn.DestroyTensorDescriptor(c.x);
+    if (status == SAMC__DNN_SUCCESS) return true;
+    l->cudnn_refused = true;
+    size_t length = strlen(l->cudnn_text);
+    snprintf(l->cudnn_text + length, sizeof l->cudnn_text - length, ", refused (status %d)", status);
+    return false;
 }
-#endif

@@ -1,16 +1,9 @@
 /* The switch between cuBLASLt and samc's kernels. */
 #include "kernels/cuda/linear_choice.h"
 
-#ifdef SAMC_WITHOUT_CUBLASLT
-enum { HAS_CUBLASLT = 0 };
-#else
-enum { HAS_CUBLASLT = 1 };
-#endif
-
 enum {
     ALIGNMENT = 16, /* bytes, of every address and row: what cuBLASLt's fast kernels load at a time */
-    FEWEST_ROWS = 128,
-    FEWEST_COLUMNS = 64, /* below these the launch costs more than the product, and the decoder's token rows are f32 anyway */
+    FEWEST_COLUMNS = 64, /* below these a tile of cuBLASLt's is mostly empty */
 };
 
 /* Who computes act(x w + b) with the erf GELU, which cuBLASLt's epilogues lack, from a capability on: the last row that a GPU reaches.
@@ -51,20 +44,19 @@ static bool gelu_can_follow(const samc__linear_args *a) {
 }
 
 samc__linear_choice samc__linear_cuda_choice(const samc__linear_args *a, int capability) {
-    if (!HAS_CUBLASLT) return SAMC__LINEAR_OWN;
     if (a->act == SAMC__ACT_GELU) {
         if (gelu_by(capability) == SAMC__LINEAR_OWN || !gelu_can_follow(a)) return SAMC__LINEAR_OWN;
         samc__linear_args product = samc__linear_without_gelu(a);
         return samc__linear_cuda_choice(&product, capability) == SAMC__LINEAR_OWN ? SAMC__LINEAR_OWN : gelu_by(capability);
     }
-    int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0];
+    int64_t k = a->x.n[1], n = a->p.w.n[0];
     samc__view bias = samc__linear_cublas_bias(a);
     if (a->act == SAMC__ACT_RELU && a->residual.data != NULL) return SAMC__LINEAR_OWN; /* it would add the residual first */
     if (a->x.dtype != a->p.w.dtype) return SAMC__LINEAR_OWN;
     if (a->y.dtype != a->x.dtype && a->y.dtype != SAMC__F32) return SAMC__LINEAR_OWN;
     if (a->p.b.data != NULL && (bias.data == NULL || bias.dtype != a->y.dtype)) return SAMC__LINEAR_OWN;
     if (a->residual.data != NULL && a->residual.dtype != a->y.dtype) return SAMC__LINEAR_OWN;
-    if (m < FEWEST_ROWS || n < FEWEST_COLUMNS) return SAMC__LINEAR_OWN;
+    if (n < FEWEST_COLUMNS) return SAMC__LINEAR_OWN;
     if (!aligned(a->x, a->x_stride ? a->x_stride : k) || !aligned(a->p.w, k) || !aligned(a->y, a->y_stride ? a->y_stride : n)) return SAMC__LINEAR_OWN;
     if (a->residual.data != NULL && !aligned(a->residual, n)) return SAMC__LINEAR_OWN;
     return SAMC__LINEAR_CUBLASLT;

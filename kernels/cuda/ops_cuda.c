@@ -38,34 +38,33 @@ const char *samc__ops_cuda_missing(void) {
 #include "kernels/ops_list.h"
 #undef SAMC_OP
 
-#ifndef SAMC_WITHOUT_CUBLASLT
+/* Large layers by cuBLASLt, where it is there and does not refuse; samc's own kernel then does what it would have done. */
 static samc_status run_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
     samc__linear_choice choice = samc__linear_cuda_choice(args, exec->cuda->capability);
-    if (choice == SAMC__LINEAR_OWN) return run_linear(exec, args);
     if (choice == SAMC__LINEAR_WGMMA) return samc__linear_wgmma_cuda(exec->cuda, args);
+    if (choice == SAMC__LINEAR_OWN || !samc__libraries_have_cublaslt(exec->cuda->libraries)) return run_linear(exec, args);
     SAMC__TRY(exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH));
-    if (choice == SAMC__LINEAR_CUBLASLT) return samc__linear_cublas(exec->cuda, args);
+    if (choice == SAMC__LINEAR_CUBLASLT) return samc__linear_cublas(exec->cuda, args) ? SAMC_OK : run_linear(exec, args);
     samc__linear_args product = samc__linear_without_gelu(args);
-    SAMC__TRY(samc__linear_cublas(exec->cuda, &product));
+    if (!samc__linear_cublas(exec->cuda, &product)) return run_linear(exec, args);
     return samc__bias_gelu_cuda(exec->cuda, args->y, args->y_stride, args->p.b);
 }
 
+/* Either may be wanted: what is there, and refuses, shows when it runs. */
 static samc_status plan_linear_by_choice(const samc__exec *exec, const samc__linear_args *args) {
     samc__linear_choice choice = samc__linear_cuda_choice(args, exec->cuda->capability);
-    if (choice == SAMC__LINEAR_OWN || choice == SAMC__LINEAR_WGMMA) return plan_linear(exec, args);
-    return exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH);
+    if (choice != SAMC__LINEAR_OWN && choice != SAMC__LINEAR_WGMMA) SAMC__TRY(exec->cuda->reserve(exec->cuda, SAMC__LIBRARY_SCRATCH));
+    return plan_linear(exec, args);
 }
-#endif
 
-#ifdef SAMC_WITH_CUDNN
 /* Scratch: the weight laid out by tap, then cuDNN's workspace, on the next 256 bytes. */
 static size_t by_tap_bytes(const samc__conv3x3_args *a) {
     return ((size_t)(a->w.n[0] * a->w.n[1] * 9) * samc__dtype_size(a->w.dtype) + 255) / 256 * 256;
 }
 
-/* cuDNN may be there and yet refuse to work with this device; samc's own kernel then does what it would have done. */
+/* cuDNN, asked for, may be there and yet refuse to work with this device; samc's own kernel then does what it would have done. */
 static samc_status run_conv3x3_by_choice(const samc__exec *exec, const samc__conv3x3_args *args) {
-    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN || samc__cudnn_refused(exec->cuda->libraries) != NULL) return run_conv3x3(exec, args);
+    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN || !samc__libraries_have_cudnn(exec->cuda->libraries)) return run_conv3x3(exec, args);
     SAMC__TRY(exec->cuda->reserve(exec->cuda, by_tap_bytes(args) + SAMC__LIBRARY_SCRATCH));
     SAMC__TRY(samc__conv3x3_by_tap_cuda(exec->cuda, args->w, exec->cuda->scratch));
     samc__conv3x3_args by_tap = *args;
@@ -75,31 +74,23 @@ static samc_status run_conv3x3_by_choice(const samc__exec *exec, const samc__con
 }
 
 static samc_status plan_conv3x3_by_choice(const samc__exec *exec, const samc__conv3x3_args *args) {
-    if (samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_OWN) return plan_conv3x3(exec, args);
-    return exec->cuda->reserve(exec->cuda, by_tap_bytes(args) + SAMC__LIBRARY_SCRATCH);
+    if (exec->cuda->cudnn && samc__conv3x3_cuda_choice(args) == SAMC__CONV3X3_CUDNN)
+        SAMC__TRY(exec->cuda->reserve(exec->cuda, by_tap_bytes(args) + SAMC__LIBRARY_SCRATCH));
+    return plan_conv3x3(exec, args);
 }
-#endif
 
 void samc__ops_cuda(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = run_##name;
 #include "kernels/ops_list.h"
 #undef SAMC_OP
-#ifndef SAMC_WITHOUT_CUBLASLT
     ops->linear = run_linear_by_choice;
-#endif
-#ifdef SAMC_WITH_CUDNN
     ops->conv3x3 = run_conv3x3_by_choice;
-#endif
 }
 
 void samc__ops_cuda_plan(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = plan_##name;
 #include "kernels/ops_list.h"
 #undef SAMC_OP
-#ifndef SAMC_WITHOUT_CUBLASLT
     ops->linear = plan_linear_by_choice;
-#endif
-#ifdef SAMC_WITH_CUDNN
     ops->conv3x3 = plan_conv3x3_by_choice;
-#endif
 }

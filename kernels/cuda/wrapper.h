@@ -3,6 +3,7 @@
 #define SAMC_KERNELS_CUDA_WRAPPER_H
 
 #include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/device.h"
 
 #define SAMC_REQUIRE(op, condition)                                                                                   \
     do {                                                                                                              \
@@ -11,8 +12,14 @@
 
 namespace samc {
 
+// What came of starting an operator's kernels. A fault of work that was started earlier shows at whatever is called next: that is the
+// device's loss, not this operator's.
 static inline samc_status started(const samc__cuda *cuda, const char *op, const char *problem) {
-    return problem == nullptr ? SAMC_OK : samc__fail(cuda->error, SAMC_INTERNAL, "operator %s on the GPU: %s", op, problem);
+    if (problem == nullptr) return SAMC_OK;
+    if (device_lost(cuda->stream))
+        return samc__fail(cuda->error, SAMC_NO_DEVICE, "the GPU failed while results were computed (%s); what was finished before is kept, the model has to be opened again",
+                          problem);
+    return samc__fail(cuda->error, SAMC_INTERNAL, "operator %s on the GPU: %s", op, problem);
 }
 
 static inline bool aligned16(const void *p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }

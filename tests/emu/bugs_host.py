@@ -42,20 +42,25 @@ BUGS = {
     "nothing is encoded ahead": ("runtime/auto.c", "    start += encode_ahead(g);\n", "", "engine_test"),
     "the image side of an image encoded over stays":
         ("runtime/session.c", "    if (first < s->side_first + s->side_images && s->side_first < first + count) s->side_images = 0; /* of what was there */\n", "", "engine_test"),
-    "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT", "CUBLASLT_EPILOGUE_DEFAULT", "engine_test"),
+    "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "(bias ? SAMC__LT_EPILOGUE_BIAS : 0)", "0", "engine_test"),
     "cuDNN's workspace lies over the weight":
         ("kernels/cuda/ops_cuda.c", "(char *)exec->cuda->scratch + by_tap_bytes(args));", "exec->cuda->scratch);", "engine_test"),
     "cuDNN's weight is not laid out by tap": ("kernels/cuda/ops_cuda.c", "    by_tap.w.data = exec->cuda->scratch;\n", "", "engine_test"),
-    "cuDNN multiplies f32 as TF32": ("kernels/cuda/libraries.c", "type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH", "CUDNN_TENSOR_OP_MATH", "engine_test"),
+    "cuDNN multiplies f32 as TF32": ("kernels/cuda/libraries.c", "type == SAMC__DNN_DATA_FLOAT ? SAMC__DNN_FMA_MATH : SAMC__DNN_TENSOR_OP_MATH", "SAMC__DNN_TENSOR_OP_MATH", "engine_test"),
     "calls do not go to their own GPU":
         ("runtime/session.c", "return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK;", "return s->model ? SAMC_OK : SAMC_INTERNAL;", "engine_test"),
     "a mask is asked of the GPU that was used last":
         ("runtime/predict.c", "    SAMC__TRY(samc__session_enter(s));\n    const samc__geometry *g", "    const samc__geometry *g", "engine_test"),
     "cuDNN's refusal is taken for its result":
         ("kernels/cuda/ops_cuda.c", "    return done ? SAMC_OK : run_conv3x3(exec, args);\n", "    return done ? SAMC_OK : SAMC_OK;\n", "engine_test"),
-    "cuDNN's handle is on no stream": ("kernels/cuda/libraries.c", "    return cudnnSetStream(*handle, cuda->stream);\n", "    return CUDNN_STATUS_SUCCESS;\n", "engine_test"),
+    "cuDNN's handle is on no stream": ("kernels/cuda/libraries.c", "    return l->dnn.SetStream(*handle, cuda->stream);\n", "    return SAMC__DNN_SUCCESS;\n", "engine_test"),
     "cuDNN is given rows of any length": ("kernels/cuda/conv3x3_choice.c", " && (size_t)channels * samc__dtype_size(v.dtype) % ALIGNMENT == 0", " && channels > 0", "session_test"),
     "no pass after the product whose GELU it is":
         ("kernels/cuda/ops_cuda.c", "    return samc__bias_gelu_cuda(exec->cuda, args->y, args->y_stride, args->p.b);\n", "    return SAMC_OK;\n", "engine_test"),
-    "an algorithm of another product is used": ("kernels/cuda/libraries.c", "memcmp(&l->plan[i].of, p, sizeof *p) == 0", "l->plan[i].of.k == p->k", "engine_test"),
+    "an algorithm of another product is used": ("kernels/cuda/libraries.c", "memcmp(&l->plan[i].of, of, sizeof *of) == 0", "l->plan[i].of.k == of->k", "engine_test"),
+    "an algorithm is chosen for the rows at hand":
+        ("kernels/cuda/libraries.c", "&of, USUAL_ROWS, bias", "&of, a->x.n[0], bias", "machine_test"),
+    "an algorithm that splits k is taken": ("kernels/cuda/libraries.c", " || splits_k(l, algorithm)) continue;", ") continue;", "machine_test"),
+    "a refusal of cuBLASLt ends the call":
+        ("kernels/cuda/ops_cuda.c", "return samc__linear_cublas(exec->cuda, args) ? SAMC_OK : run_linear(exec, args);", "return samc__linear_cublas(exec->cuda, args) ? SAMC_OK : SAMC_INTERNAL;", "machine_test"),
 }

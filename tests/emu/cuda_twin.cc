@@ -8,7 +8,9 @@
 //
 //   SAMC_EMU_SEED=N      order of streams and of threads    SAMC_EMU_MEMORY=BYTES   of the device
 //   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
-//   SAMC_EMU_CUDNN=1     cuDNN does not start             SAMC_EMU_CUDNN=2        cuDNN refuses every convolution
+//   SAMC_EMU_CUDNN=1     cuDNN does not start             SAMC_EMU_CUDNN=2        cuDNN refuses every convolution     SAMC_EMU_CUDNN=3 it is not installed
+//   SAMC_EMU_CUBLASLT=1  it does not start, 2 it refuses every product, 3 its first algorithm does when it runs, 4 it is not installed
+//   SAMC_EMU_DRIVER=N    the driver's CUDA version, 13000 for 13.0    SAMC_EMU_CAPABILITY=N  of the device, 86 for 8.6
 //   SAMC_EMU_DEVICES=N   there are N of them, each with that memory, 1 to 8; nobody reads another's
 //   SAMC_EMU_REPORT=FILE what ran, how often, how long
 #include "cuda_twin.h"
@@ -77,7 +79,8 @@ struct Twin {
     std::recursive_mutex mutex;
     samc_emu_settings set = {setting("SAMC_EMU_SEED", 0), setting("SAMC_EMU_MEMORY", uint64_t(8) << 30), setting("SAMC_EMU_REFUSE", 0),
                              setting("SAMC_EMU_LOSE", 0), setting("SAMC_EMU_CUDNN", 0), 0,
-                             setting("SAMC_EMU_DEVICES", 1)};
+                             setting("SAMC_EMU_DEVICES", 1), setting("SAMC_EMU_CUBLASLT", 0), setting("SAMC_EMU_DRIVER", 13000),
+                             setting("SAMC_EMU_CAPABILITY", 0)};
     uint64_t allocations = 0, works = 0;
     struct Device {
         uint64_t used = 0, works = 0;
@@ -107,8 +110,11 @@ thread_local int current = 0; // device, as cudaSetDevice() left it
 Twin &twin() {
     static Twin *t = [] { // never destroyed: the engine may be torn down later
         Twin *made = new Twin;
-        emu::submit = [](void *stream, const char *kernel, std::function<void()> run) {
+        emu::stream_lost = [](void *stream) { return twin().of[static_cast<cudaStream_t>(stream)->device].lost != cudaSuccess; };
+        emu::submit = [](void *stream, const char *kernel, std::function<void()> run) -> const char * {
+            if (emu::stream_lost(stream)) return cudaGetErrorString(cudaErrorLaunchFailure); // an earlier fault shows at the next launch
             emu::enqueue(static_cast<cudaStream_t>(stream), kernel, std::move(run));
+            return nullptr;
         };
         apply(made->set);
         atexit(at_exit);
@@ -313,6 +319,7 @@ void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) 
 }
 
 uint64_t cudnn_setting() { return twin().set.cudnn; }
+uint64_t cublaslt_setting() { return twin().set.cublaslt; }
 
 void check_device(const void *p, size_t bytes, const char *call) {
     Lock lock(twin().mutex);
@@ -360,18 +367,22 @@ const char *cudaGetErrorString(cudaError_t error) {
     case cudaSuccess: return "no error";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
     case cudaErrorLaunchFailure: return "unspecified launch failure";
     default: return "invalid argument";
     }
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
+    *count = 0;
+    if (twin().set.driver && twin().set.driver < 13000) return result(cudaErrorInsufficientDriver);
     *count = devices();
     return result(cudaSuccess);
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     if (device < 0 || device >= devices()) return result(cudaErrorInvalidValue);
-    *p = {"emulated device", size_t(twin().set.memory), twin().set.seed % 2 ? 8 : 9, 0, 108}; // Ampere or Hopper: kernels are chosen by it
+    int capability = twin().set.capability ? int(twin().set.capability) : twin().set.seed % 2 ? 80 : 90; // Ampere or Hopper: kernels are chosen by it
+    *p = {"emulated device", size_t(twin().set.memory), capability / 10, capability % 10, 108};
     return result(cudaSuccess);
 }
 cudaError_t cudaSetDevice(int device) {
@@ -379,8 +390,9 @@ cudaError_t cudaSetDevice(int device) {
     current = device;
     return result(cudaSuccess);
 }
+cudaError_t cudaSetDeviceFlags(unsigned flags) { return result(flags == cudaDeviceScheduleBlockingSync ? cudaSuccess : cudaErrorInvalidValue); }
 cudaError_t cudaDriverGetVersion(int *version) {
-    *version = 13000;
+    *version = int(twin().set.driver ? twin().set.driver : 13000);
     return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int *version) {

@@ -13,8 +13,9 @@ void enqueue(cudaStream_t stream, const char *what, std::function<void()> work);
 // Ends the process unless [p, p + bytes) lies within one piece of device memory that is in use.
 void check_device(const void *p, size_t bytes, const char *call);
 
-// What samc_emu_settings.cudnn says.
+// What samc_emu_settings.cudnn and .cublaslt say.
 uint64_t cudnn_setting();
+uint64_t cublaslt_setting();
 
 } // namespace emu
 

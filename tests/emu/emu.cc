@@ -52,7 +52,8 @@ static Config first_config() {
 Config config = first_config();
 State now;
 std::vector<bool> unpublished;
-void (*submit)(void *stream, const char *kernel, std::function<void()> run);
+const char *(*submit)(void *stream, const char *kernel, std::function<void()> run);
+bool (*stream_lost)(void *stream);
 std::set<std::string> *launches;
 
 namespace {

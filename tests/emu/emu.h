@@ -101,11 +101,13 @@ extern std::set<std::string> *launches;
 
 void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, const std::function<void()> &body);
 
-// Where a launch goes: to a queue of its stream (cuda_twin.cc), or NULL: it runs at once.
-extern void (*submit)(void *stream, const char *kernel, std::function<void()> run);
-inline void on_stream(void *stream, const char *kernel, std::function<void()> run) {
-    if (submit) submit(stream, kernel, std::move(run));
-    else run();
+// Where a launch goes: to a queue of its stream (cuda_twin.cc), or NULL: it runs at once. Returns why it could not start, or NULL.
+extern const char *(*submit)(void *stream, const char *kernel, std::function<void()> run);
+extern bool (*stream_lost)(void *stream); // whether the stream's device has failed; NULL: none ever does
+inline const char *on_stream(void *stream, const char *kernel, std::function<void()> run) {
+    if (submit) return submit(stream, kernel, std::move(run));
+    run();
+    return nullptr;
 }
 
 void barrier(Site site);

@@ -216,7 +216,7 @@ static void convolution_is_chosen(void) {
 
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 10;
-    samc_options options = {SAMC_BACKEND_REF, SAMC_PRECISION_AUTO, 1, 0};
+    samc_options options = {.backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_AUTO, .threads = 1};
     samc_error error;
     if (samc_model_open(SAMC_TEST_DATA "/golden/tiny.safetensors", &options, &model, &error) != SAMC_OK) {
         printf("%s\n", error.message);

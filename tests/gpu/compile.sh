@@ -9,19 +9,17 @@ if [ $rehearse = 1 ]; then
     compile_cuda="$cxx -x c++ -std=c++17 -O1 -ffp-contract=off $include -Itests/gpu/twin $define"
     compile_cxx="$cxx -std=c++17 -O1 -ffp-contract=off $include -Itests/gpu/twin $define"
     compile_c="$cc -std=c11 -O1 $contract $include $define" compile_reference=$compile_c
-    emulation="$build/emu.o $build/tensor_core.o $build/warp.o" check_link="" engine_link="-ldnnl -l:libgomp.so.1"
-    engine_include="-Itests/emu/twins -Itests/gpu/bare -DSAMC_WITH_CUDNN" engine_emulation="$build/cuda_twin.o $build/library_twins.o"
-    has_cublas=1
-    # The twins of the libraries want oneDNN.
-    printf '#include <dnnl.h>\n' | $cc -E -x c - >/dev/null 2>&1 || has_cublas=0
+    emulation="$build/emu.o $build/tensor_core.o $build/warp.o" check_link="" engine_link=""
+    engine_include="-Itests/emu/twins -Itests/gpu/bare -Itests/gpu/bare/onednn" engine_emulation="$build/cuda_twin.o $build/library_twins.o"
+    code="80-real 90a-real"
 else
     compile_cuda="$nvcc $nvcc_flags -std=c++17 -O3 -lineinfo $include $cuda_include $define"
     compile_cxx="$cxx -std=c++17 -O2 -ffp-contract=off $include $cuda_include $define"
     compile_c="$cc -std=c11 -O3 $contract $include $define" compile_reference="$cc -std=c11 -O2 $contract $include $define"
     emulation="" check_link="$cuda_link" engine_link="$cuda_link" engine_emulation=""
     engine_include="$cuda_include -Itests/gpu/bare -Itests/gpu/bare/onednn"
-    [ "$has_cublas" = 1 ] || engine_include="$engine_include -DSAMC_WITHOUT_CUBLASLT"
-    [ "$has_cudnn" = 1 ] && engine_include="$engine_include -DSAMC_WITH_CUDNN"
+    # sm_90a is code for that GPU alone; compute_80 is PTX.
+    case $arch in compute_*) code=${arch#*_}-virtual ;; *) code=${arch#*_}-real ;; esac
 fi
 rungs=0
 [ $rehearse = 0 ] && [ "$(uname -m)" = x86_64 ] && rungs=1 && engine_include="$engine_include -DSAMC_X86_RUNGS"
@@ -34,10 +32,10 @@ for file in kernels/*_cuda.cu; do
     kernels="$kernels $name"
     [ -f "tests/emu/emu_$name.cc" ] && operators="$operators $name"
 done
-[ -z "$only" ] && { [ $rehearse = 0 ] || [ "$has_cublas" = 1 ]; } && engine_wanted=1
+[ -z "$only" ] && engine_wanted=1
 
 engine_sources() {
-    ls kernels/*_ref.c kernels/cuda/*.c runtime/*.c weights/*.c host/roofline.c tests/gpu/random_model.c | grep -v -e cuda_none.c -e ops_cuda.c
+    ls kernels/*_ref.c kernels/cuda/*.c runtime/*.c weights/*.c host/roofline.c tests/gpu/random_model.c | grep -v -e cuda_none.c -e ops_cuda.c -e cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
     ls kernels/{ops,ops_cpu,caps,packed,scratch,linear_onednn}.c
 }
 
@@ -57,14 +55,14 @@ commands() {
         fi
         for file in $(engine_sources); do echo "$compile_c $engine_include -c $file -o $build/engine_$(basename "$(dirname "$file")")_$(basename "$file" .c).o"; done
         for file in tests/gpu/end_to_end.c tests/parity/parity_test.c; do echo "$compile_c $engine_include -c $file -o $build/$(basename "$file" .c).o"; done
-        [ "$has_cublas" = 1 ] && echo "$compile_cxx $engine_include -c tests/gpu/libraries_test.cc -o $build/libraries_test.o"
+        echo "$compile_c $engine_include -DSAMC_CUDA_CODE='\"$code\"' -c runtime/cuda_device.c -o $build/engine_runtime_cuda_device.o"
+        echo "$compile_cxx $engine_include -c tests/gpu/libraries_test.cc -o $build/libraries_test.o"
         if [ $rehearse = 1 ]; then
             for file in tests/emu/cuda_twin.cc tests/emu/library_twins.cc; do
                 echo "${compile_cxx/-Itests\/gpu\/twin/} $engine_include -c $file -o $build/$(basename "$file" .cc).o"
             done
-        else
-            echo "$compile_c -c tests/gpu/bare/omp.c -o $build/engine_omp.o"
         fi
+        echo "$compile_c -c tests/gpu/bare/omp.c -o $build/engine_omp.o"
     fi
     for name in $operators; do echo "$compile_cxx -c tests/emu/emu_$name.cc -o $build/check_$name.o"; done
     for file in tests/emu/emu_test.cc tests/emu/{emu,tensor_core,warp}.cc tests/gpu/around_launch.cc tests/gpu/straight_launch.cc tests/gpu/gpu_test.cc; do
@@ -111,10 +109,9 @@ compile_all() {
     compile_table && ar rcs "$build/libengine.a" "$build"/engine_*.o || return 1
     link_engine end_to_end "$build/end_to_end.o" || missing=1
     link_engine parity_test "$build/parity_test.o" || missing=1
-    [ "$has_cublas" = 1 ] || return $missing
     link_engine libraries_test "$build"/{libraries_test,emu_test}.o $([ $rehearse = 1 ] || echo "$build"/{emu,tensor_core,warp}.o) || missing=1
     return $missing
 }
 export -f compile_all compile_table link_engine commands engine_sources
 export operators kernels compile_cuda compile_cxx compile_c compile_reference cxx build jobs rehearse rungs engine_wanted engine_include engine_link engine_emulation
-export emulation check_link has_cublas
+export emulation check_link code

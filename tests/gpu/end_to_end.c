@@ -81,7 +81,7 @@ static void must(const engine *e, samc_status status, const char *what) {
 
 static engine open_engine(const char *path, samc_backend backend, samc_precision precision) {
     engine e = {NULL, NULL, {0}};
-    samc_options options = {backend, precision, 0};
+    samc_options options = {.backend = backend, .precision = precision, .threads = 0};
     samc_error error;
     if (samc_model_open(path, &options, &e.model, &error) != SAMC_OK || samc_session_create(e.model, &e.session, &error) != SAMC_OK) die("%s", error.message);
     samc_model_get_info(e.model, &e.info);
@@ -515,7 +515,7 @@ int main(int argc, char **argv) {
     static outcome reference;
     request r = parse(argc, argv);
     if (strcmp(r.verb, "weights") == 0) {
-        samc_options options = {r.oracle, SAMC_PRECISION_F32, 0};
+        samc_options options = {.backend = r.oracle, .precision = SAMC_PRECISION_F32, .threads = 0};
         samc_error error;
         if (random_model_write(r.model, (uint64_t)r.seed, r.second, &options, &error) != SAMC_OK) die("%s", error.message);
     } else if (strcmp(r.verb, "oracle") == 0) {

@@ -150,12 +150,11 @@ static void linear(Run &run, const Layer &l) {
     if (samc__linear_cuda_choice(&product, 0) != SAMC__LINEAR_CUBLASLT) return run.finish("linear", name, "", "is not cuBLASLt's");
     if (samc__linear_ref(&emu_test::reference, &host) != SAMC_OK) stop("linear", "the reference failed");
     run("linear", name, l.in, l.k, y, samc__linear_flops(&host), [&] {
-        samc_status status = samc__linear_cublas(&run.cuda, &product);
-        return status == SAMC_OK && gelu ? samc__bias_gelu_cuda(&run.cuda, args.y, 0, args.p.b) : status;
+        if (!samc__linear_cublas(&run.cuda, &product)) return samc__fail(run.cuda.error, SAMC_INTERNAL, "cuBLASLt refused");
+        return gelu ? samc__bias_gelu_cuda(&run.cuda, args.y, 0, args.p.b) : SAMC_OK;
     });
 }
 
-#ifdef SAMC_WITH_CUDNN
 static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype type) {
     Random random = {12};
     size_t tokens = size_t(images) * size_t(grid) * size_t(grid), c = size_t(channels);
@@ -179,10 +178,9 @@ static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype ty
     if (samc__conv3x3_cuda_choice(&args) != SAMC__CONV3X3_CUDNN) return run.finish("conv3x3", name, "", "is not cuDNN's");
     run("conv3x3", name, type, 9.0 * channels, y, samc__conv3x3_flops(&host), [&] {
         if (samc__conv3x3_cudnn(&run.cuda, &args, run.cuda.scratch)) return SAMC_OK;
-        return samc__fail(run.cuda.error, SAMC_INTERNAL, "cuDNN refused: %s", samc__cudnn_refused(run.cuda.libraries));
+        return samc__fail(run.cuda.error, SAMC_INTERNAL, "%s", samc__libraries_cudnn_text(run.cuda.libraries));
     });
 }
-#endif
 
 int main(int argc, char **argv) {
     Run run = {};
@@ -195,30 +193,32 @@ int main(int argc, char **argv) {
     run.cuda.error = &last_error;
     run.cuda.scratch_bytes = SAMC__LIBRARY_SCRATCH;
     require(cudaMalloc(&run.cuda.scratch, run.cuda.scratch_bytes), "device memory");
-    if (samc__libraries_open(&run.cuda.libraries, &last_error) != SAMC_OK) stop("libraries", last_error.message);
+    const samc__libraries_wanted wanted = {std::getenv("SAMC_CUDA_LIBRARIES"), true, true};
+    if (samc__libraries_open(&run.cuda.libraries, &wanted, &last_error) != SAMC_OK) stop("libraries", last_error.message);
+    const bool cublaslt = samc__libraries_have_cublaslt(run.cuda.libraries), cudnn = samc__libraries_have_cudnn(run.cuda.libraries);
+    std::printf("cuBLASLt: %s\ncuDNN: %s\n", samc__libraries_cublaslt_text(run.cuda.libraries), samc__libraries_cudnn_text(run.cuda.libraries));
+    if (!cublaslt && !cudnn) return 77; // neither is installed: nothing to check, and samc computes all itself
     const samc__dtype f32 = SAMC__F32, f16 = SAMC__F16, bf16 = SAMC__BF16;
     const samc__act none = SAMC__ACT_NONE, relu = SAMC__ACT_RELU, gelu = SAMC__ACT_GELU;
     for (samc__dtype type : {f32, f16, bf16}) {
+        if (cudnn) conv3x3(run, 2, 8, 32, type);
+        if (!cublaslt) continue;
         linear(run, {128, 64, 64, type, type, true, 0, none});
         linear(run, {256, 64, 128, type, f32, true, 256, none});
         linear(run, {384, 128, 64, type, f32, true, 128, none}); // the position table of a batch of three
         linear(run, {192, 128, 96, type, type, true, 0, relu});
         linear(run, {128, 64, 64, type, type, false, 0, none});
         if (type != f32) linear(run, {192, 64, 96, type, type, true, 0, gelu});
-#ifdef SAMC_WITH_CUDNN
-        conv3x3(run, 2, 8, 32, type);
-#endif
     }
-    if (!run.small) { // of ViT-B
+    if (cublaslt && !run.small) { // of ViT-B
         linear(run, {4096, 768, 2304, bf16, bf16, true, 0, none});
         linear(run, {4096, 768, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 3072, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 768, 256, bf16, bf16, false, 0, none});
         for (int width : {768, 1024, 1280}) linear(run, {4096, width, 4 * width, bf16, bf16, true, 0, gelu}); // and of its larger kin
-#ifdef SAMC_WITH_CUDNN
-        for (samc__dtype type : {bf16, f16, f32}) conv3x3(run, 1, 64, 256, type);
-#endif
     }
+    if (cudnn && !run.small)
+        for (samc__dtype type : {bf16, f16, f32}) conv3x3(run, 1, 64, 256, type);
     samc__libraries_close(run.cuda.libraries);
     require(cudaFree(run.cuda.scratch), "device memory");
     require(cudaStreamDestroy(run.cuda.stream), "stream");

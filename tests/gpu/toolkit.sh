@@ -3,7 +3,7 @@
 # Toolkits come as installations, as PyPI's packages (tools/cuda_toolkit.sh, or those that PyTorch brings), in several versions, newer
 # than the driver, with libraries that have no plain name, without cuBLASLt or cuDNN, and with a host compiler they do not like. Each
 # candidate is tried by compiling, linking and running; what was found is said, so that results can be read later.
-# Sets nvcc, nvcc_flags, cuda_include, cuda_link, arch, has_cublas, has_cudnn and toolkit_report, or returns 1 with toolkit_report.
+# Sets nvcc, nvcc_flags, cuda_include, cuda_link, arch and toolkit_report, or returns 1 with toolkit_report.
 
 # Folders that may hold NVIDIA's packages from PyPI; find_toolkit keeps what this says.
 ask_pypi_folders() {
@@ -55,20 +55,10 @@ find_library() {
         [ -n "$found" ] && echo "$found" && break
     done
 }
-# works HEADER FOLDER LIBRARY CODE: whether a program with this header and library links with what is set so far and, on a device, ends well.
-works() {
-    [ -n "$2" ] && [ -n "$3" ] || return 1
-    printf '#include <%s>\nint main(void) { %s }\n' "$1" "$4" >"$build/probe.c"
-    # shellcheck disable=SC2086
-    $cc -I"$2" $cuda_include -o "$build/probe" "$build/probe.c" "$3" -Wl,-rpath,"$(dirname "$3")" -Wl,--unresolved-symbols=ignore-in-shared-libs $cuda_link \
-        >"$build/probe.log" 2>&1 || return 1
-    [ -z "$device" ] || LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}${LD_LIBRARY_PATH:+:}$(dirname "$3")" timeout 60 "$build/probe" >"$build/probe.log" 2>&1
-}
-
 # try_toolkit NVCC: 0: compiles, and reaches a device (device holds what it says); 1: does not compile; 2: compiles, no device.
 try_toolkit() {
     local home static extra header library
-    nvcc=$1 device="" toolkit_why="" has_cublas=0 has_cudnn=0
+    nvcc=$1 device="" toolkit_why=""
     home=$(dirname "$(dirname "$nvcc")")
     release=$("$nvcc" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')
     [ -n "$release" ] || { toolkit_why="does not run"; return 1; }
@@ -100,15 +90,6 @@ try_toolkit() {
         done
     done
     [ -n "$nvcc_flags" ] || { toolkit_why="does not compile: $(grep -m 1 -i error "$build/probe.log")"; return 1; }
-    header=$(find_header cublasLt.h "$home") library=$(find_library libcublasLt "$home")
-    if works cublasLt.h "$header" "$library" 'cublasLtHandle_t handle; return cublasLtCreate(&handle) != CUBLAS_STATUS_SUCCESS;'; then
-        has_cublas=1 cuda_include="$cuda_include -I$header" cuda_link="$library -Wl,-rpath,$(dirname "$library") $cuda_link"
-    fi
-    header=$(find_header cudnn.h "$home") library=$(find_library libcudnn "$home")
-    if works cudnn.h "$header" "$library" 'cudnnHandle_t handle; return cudnnCreate(&handle) != CUDNN_STATUS_SUCCESS;'; then # it opens others by name
-        has_cudnn=1 cuda_include="$cuda_include -I$header" cuda_link="$library -Wl,-rpath,$(dirname "$library") $cuda_link"
-        export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}${LD_LIBRARY_PATH:+:}$(dirname "$library")"
-    fi
     [ -n "$device" ] && return 0
     return 2
 }
@@ -127,7 +108,7 @@ find_toolkit() {
     done
     if [ -z "${nvcc:-}" ] && [ -n "$first" ]; then try_toolkit "$first"; fi
     [ -n "${nvcc:-}" ] || { toolkit_report="${toolkit_report}no nvcc that compiles; tools/cuda_toolkit.sh brings one where there is a network"; return 1; }
-    toolkit_report="${toolkit_report}taken: $nvcc for $arch, cuBLASLt $has_cublas, cuDNN $has_cudnn"
+    toolkit_report="${toolkit_report}taken: $nvcc for $arch"
     case $device in
         '') toolkit_report="$toolkit_report; no device is reached. Where there is one, its driver may be older than the toolkit: a toolkit of the driver's own major version, or cuda-compat, helps" ;;
     esac

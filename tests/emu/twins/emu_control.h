@@ -14,9 +14,12 @@ typedef struct samc_emu_settings {
     uint64_t memory; /* bytes of the device */
     uint64_t refuse; /* the number of the allocation that fails; 0: none */
     uint64_t lose;   /* the number of the piece of work at which the device fails; 0: none */
-    uint64_t cudnn;  /* 0: it computes; 1: it does not start; 2: it refuses every convolution */
+    uint64_t cudnn;  /* 0: it computes; 1: it does not start; 2: it refuses every convolution; 3: it is not installed */
     uint64_t prompt; /* not 0: bit n says that stream n is a prompt one, in the order of their making; bit 0 is the default stream's */
     uint64_t devices; /* 0: one */
+    uint64_t cublaslt; /* 0: it computes; 1: it does not start; 2: it refuses every product; 3: its first algorithm does; 4: it is not installed */
+    uint64_t driver;   /* its CUDA version, 13000 for 13.0, which 0 stands for */
+    uint64_t capability; /* of the devices, 90 for 9.0; 0: 8.0 with odd seeds, 9.0 with even ones */
 } samc_emu_settings;
 
 /* A device as new. Ends the process when something of the one before was not given back. */
