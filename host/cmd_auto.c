@@ -55,10 +55,10 @@ static const char help[] =
     "                                         (a quarter of the memory of the machine or of the control group); one picture always passes\n"
     "      --points-per-side N                points along one side of the grid (32)\n"
     "      --points-per-batch N               points decoded together; never changes the result (64)\n"
-    "      --pred-iou-thresh X                least predicted IoU, 0 to 1 (0.88)\n"
-    "      --stability-score-thresh X         least stability score, 0 to 1 (0.95)\n"
+    "      --pred-iou-thresh X                least predicted IoU; 0 or less: any (0.88)\n"
+    "      --stability-score-thresh X         least stability score; 0 or less: any (0.95)\n"
     "      --stability-score-offset X         logits the threshold is moved by to measure stability (1.0)\n"
-    "      --box-nms-thresh X                 IoU of boxes above which the worse mask goes (0.7)\n"
+    "      --box-nms-thresh X                 IoU of boxes above which the worse mask goes; above 1: none (0.7)\n"
     "      --crop-n-layers N                  also run on 4, 16, ... crops of the image (0)\n"
     "      --crop-nms-thresh X                as --box-nms-thresh, between crops (0.7)\n"
     "      --crop-overlap-ratio X             overlap of crops as a part of the shorter side (0.341)\n"
@@ -71,7 +71,8 @@ static const char help[] =
     "Exit codes beside those below: 3 all images are done, but some failed; 128 + N stopped by signal N, go on with --resume.\n"
     "Example: samc auto photos shards/*.tar -o out --format coco,overlay --points-per-side 16\n";
 
-/* Options that set one number, in the order of their values from OPTION_FIRST, with what samc_auto_check() takes. */
+/* Options that set one number, in the order of their values from OPTION_FIRST, with what samc_auto_check() takes. A threshold beyond 0 to 1
+ * turns its filter off, one way or the other, as in amg.py. */
 typedef enum kind { WHOLE, REAL } kind;
 static const struct {
     const char *name;
@@ -81,12 +82,12 @@ static const struct {
 } numbers[] = {
     {"points-per-side", WHOLE, offsetof(samc_auto_options, points_per_side), 1, 1024},
     {"points-per-batch", WHOLE, offsetof(samc_auto_options, points_per_batch), 1, 4096},
-    {"pred-iou-thresh", REAL, offsetof(samc_auto_options, pred_iou_thresh), 0, 1},
-    {"stability-score-thresh", REAL, offsetof(samc_auto_options, stability_score_thresh), 0, 1},
+    {"pred-iou-thresh", REAL, offsetof(samc_auto_options, pred_iou_thresh), -1000, 1000},
+    {"stability-score-thresh", REAL, offsetof(samc_auto_options, stability_score_thresh), -1000, 1000},
     {"stability-score-offset", REAL, offsetof(samc_auto_options, stability_score_offset), 0, 1e6},
-    {"box-nms-thresh", REAL, offsetof(samc_auto_options, box_nms_thresh), 0, 1},
+    {"box-nms-thresh", REAL, offsetof(samc_auto_options, box_nms_thresh), -1000, 1000},
     {"crop-n-layers", WHOLE, offsetof(samc_auto_options, crop_n_layers), 0, 6},
-    {"crop-nms-thresh", REAL, offsetof(samc_auto_options, crop_nms_thresh), 0, 1},
+    {"crop-nms-thresh", REAL, offsetof(samc_auto_options, crop_nms_thresh), -1000, 1000},
     {"crop-overlap-ratio", REAL, offsetof(samc_auto_options, crop_overlap_ratio), 0, 0.999},
     {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor), 1, 1024},
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},

@@ -527,7 +527,7 @@ class Auto(Case):
         self.usage("-o OUTDIR is missing", "auto", PHOTO)
         self.usage("no IMAGE", "auto", *o)
         self.usage("--format", "auto", PHOTO, *o, "--format", "gif")
-        self.usage("--pred-iou-thresh is a number from 0 to 1", "auto", PHOTO, *o, "--pred-iou-thresh", "much")
+        self.usage("--pred-iou-thresh is a number from -1000 to 1000", "auto", PHOTO, *o, "--pred-iou-thresh", "much")
         self.usage("would write the same files", "auto", PHOTO, PHOTO, *o)
         self.usage("--crop-overlap-ratio is a number from 0 to 0.999", "auto", PHOTO, *o, "--crop-overlap-ratio", "2")
         self.failure("none.jpg", "auto", self.at("none.jpg"), *o, "--model", MODEL)

@@ -20,14 +20,22 @@ from cli_test import PHOTO, SAMC, read, run
 
 
 class Numbers(Archive):
+    def test_a_threshold_beyond_0_to_1_turns_its_filter_off(self):
+        off = "--model", TINY, "--points-per-side", "2", "--format", "jsonl", "-q"
+        self.good("auto", PHOTO, "-o", self.at("zero"), *off, "--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--box-nms-thresh", "1")
+        self.good("auto", PHOTO, "-o", self.at("less"), *off, "--pred-iou-thresh", "-1", "--stability-score-thresh", "-1", "--box-nms-thresh", "1.1")
+        masks = read(self.at("zero", "masks.jsonl"))
+        self.assertEqual(masks, read(self.at("less", "masks.jsonl")))
+        self.assertEqual(masks.count(b'"bbox"'), 12)
+
     def test_out_of_range_is_wrong_usage_that_names_the_range(self):
-        ranges = {"points-per-side": "1 to 1024", "points-per-batch": "1 to 4096", "pred-iou-thresh": "0 to 1", "stability-score-thresh": "0 to 1",
-                  "stability-score-offset": "0 to 1000000", "box-nms-thresh": "0 to 1", "crop-n-layers": "0 to 6", "crop-nms-thresh": "0 to 1",
+        ranges = {"points-per-side": "1 to 1024", "points-per-batch": "1 to 4096", "pred-iou-thresh": "-1000 to 1000", "stability-score-thresh": "-1000 to 1000",
+                  "stability-score-offset": "0 to 1000000", "box-nms-thresh": "-1000 to 1000", "crop-n-layers": "0 to 6", "crop-nms-thresh": "-1000 to 1000",
                   "crop-overlap-ratio": "0 to 0.999", "crop-n-points-downscale-factor": "1 to 1024", "min-mask-region-area": "0 to 999999999",
                   "lines-per-file": "1 to 999999999", "max-pixels": "1 to 178956970", "batch-images": "1 to 256", "load-threads": "1 to 64",
                   "write-threads": "1 to 64", "queue": "1 to 10000", "threads": "1 to 256"}
         for name, bounds in ranges.items():
-            for value in ("536870912" if name not in ("lines-per-file", "min-mask-region-area") else "4294967297", "-1", "99999999999999999999", "nan", "1e400", "0x1", "much"):
+            for value in ("536870912" if name not in ("lines-per-file", "min-mask-region-area") else "4294967297", "-1001", "99999999999999999999", "nan", "1e400", "0x1", "much"):
                 self.usage(f"--{name} is a ", "auto", PHOTO, "-o", self.at("o"), f"--{name}={value}")
                 self.usage(bounds, "auto", PHOTO, "-o", self.at("o"), f"--{name}={value}")
         for value in ("536870912", "0", "-1", "x"):
