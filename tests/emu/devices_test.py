@@ -34,7 +34,7 @@ def auto(at, out, *options, devices=2, lose=0):
 
 
 def files(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and ".samc" not in path.parts}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and not any(part.startswith(".samc") for part in path.relative_to(folder).parts)}
 
 
 def expect(condition, what):
