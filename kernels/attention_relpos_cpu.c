@@ -88,7 +88,7 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
                 for (int x = 0; x < t->sp; x += VW) vf_store(row + y * t->s + x, vf_add(scalar, vf_load(rel_x + r * t->sp + x)));
             }
         else memset(row, 0, (size_t)kp * sizeof(float));
-        for (int key = keys; key < kp; key++) row[key] = SAMC__NEGLIGIBLE;
+        for (int key = keys; key < kp; key++) row[key] = -INFINITY;
     }
     SAMC__TILE_ROW(tile_q, rows, kp / VW, q, k, t->hd, score, STRIDE, TILE_ADD);
     for (int r = 0; r < rows; r++) {

@@ -3,6 +3,8 @@
  * The weight is read as nine matrices [c_in, c_out], transposed once a call, so that the inner loop runs along channels. */
 #include "kernels/ops.h"
 
+#include <string.h>
+
 samc_status samc__conv3x3_check(const samc__conv3x3_args *a, samc_error *error) {
     int64_t images = a->x.n[0], tokens = (int64_t)a->grid * a->grid, c_in = a->x.n[2], c_out = a->y.n[2];
     SAMC__REQUIRE(error, "conv3x3", a->grid > 0 && images > 0 && c_in > 0 && c_out > 0);
@@ -18,7 +20,8 @@ double samc__conv3x3_flops(const samc__conv3x3_args *a) {
 
 typedef struct conv_task {
     const samc__conv3x3_args *args;
-    const float *w; /* [9, c_in, c_out] */
+    const float *w;     /* [9, c_in, c_out] */
+    const float *zeros; /* [c_in], what lies beyond the border */
 } conv_task;
 
 static void conv_rows(void *context, int64_t begin, int64_t end, int worker) {
@@ -32,8 +35,8 @@ static void conv_rows(void *context, int64_t begin, int64_t end, int worker) {
         for (int64_t o = 0; o < c_out; o++) out[o] = 0.0f;
         for (int tap = 0; tap < 9; tap++) {
             int64_t dy = tap / 3 - 1, dx = tap % 3 - 1;
-            if (y + dy < 0 || y + dy >= g || x + dx < 0 || x + dx >= g) continue;
-            const float *in = samc__f32(a->x) + (pixel + dy * g + dx) * c_in, *w = t->w + tap * c_in * c_out;
+            bool inside = y + dy >= 0 && y + dy < g && x + dx >= 0 && x + dx < g;
+            const float *in = inside ? samc__f32(a->x) + (pixel + dy * g + dx) * c_in : t->zeros, *w = t->w + tap * c_in * c_out;
             for (int64_t i = 0; i < c_in; i++)
                 for (int64_t o = 0; o < c_out; o++) out[o] += in[i] * w[i * c_out + o];
         }
@@ -42,13 +45,14 @@ static void conv_rows(void *context, int64_t begin, int64_t end, int worker) {
 
 samc_status samc__conv3x3_ref(const samc__exec *exec, const samc__conv3x3_args *a) {
     int64_t c_in = a->x.n[2], c_out = a->y.n[2];
-    float *w = exec->allocate(exec->memory, (size_t)(9 * c_in * c_out) * sizeof(float));
+    float *w = exec->allocate(exec->memory, (size_t)((9 * c_out + 1) * c_in) * sizeof(float));
     if (w == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the neck's convolution");
     for (int64_t o = 0; o < c_out; o++)
         for (int64_t i = 0; i < c_in; i++)
             for (int64_t tap = 0; tap < 9; tap++)
                 w[(tap * c_in + i) * c_out + o] = samc__f32(a->w)[(o * c_in + i) * 9 + tap];
-    conv_task task = {a, w};
+    memset(w + 9 * c_in * c_out, 0, (size_t)c_in * sizeof(float));
+    conv_task task = {a, w, w + 9 * c_in * c_out};
     exec->parallel(exec->pool, a->x.n[0] * a->x.n[1], 16, conv_rows, &task);
     exec->release(exec->memory, w);
     return SAMC_OK;

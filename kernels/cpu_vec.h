@@ -24,6 +24,7 @@ SAMC__INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 SAMC__INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 SAMC__INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 SAMC__INLINE vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+/* Where one of the two is NaN, the second: a limit comes first, the value that must stay NaN last. */
 SAMC__INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 SAMC__INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 SAMC__INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
@@ -99,10 +100,11 @@ SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_
 #error "this file is compiled for AVX2 with FMA, or for AVX-512"
 #endif
 
-/* A score that no softmax notices, for keys that are not there: finite, so that differences with it are. */
+/* Where a running maximum starts: below every score, and finite, so that a score of -infinity has a weight of 0 beside it and keys
+ * that are not there, whose score that is, never have one. Where all scores are that, their sum is 0 and the result NaN, as it should. */
 #define SAMC__NEGLIGIBLE (-1e30f)
 
-/* 2^x for finite x <= 127, to 1 ulp; 0 for everything below the normal numbers' exponents. */
+/* 2^x for x <= 127, to 1 ulp; 0 for everything below the normal numbers' exponents and for -infinity; NaN for NaN. */
 SAMC__INLINE vf vf_exp2(vf x) {
     vf n = vf_round(x), f = vf_sub(x, n);
     /* 2^f on [-1/2, 1/2], minimax relative error 2.0e-9 */
@@ -116,12 +118,12 @@ SAMC__INLINE vf vf_exp2(vf x) {
     return vf_scale2(y, n);
 }
 
-/* GELU with the error function: x Phi(x) = max(x, 0) - |x| Phi(-|x|).
+/* GELU with the error function: x Phi(x) = max(x, 0) - |x| Phi(-|x|). NaN for NaN and both infinities, by the term 0 x.
  *
  * log2 Phi(-u) is fitted on [0, 6] by a polynomial of degree 9, weighted by u Phi(-u): 1.3e-9 from the exact product. No
  * cancellation for negative x, and no branch; beyond 6 the second term is held below 6e-9. */
 SAMC__INLINE vf vf_gelu(vf x) {
-    vf u = vf_min(vf_abs(x), vf_set(6.0f));
+    vf u = vf_min(vf_set(6.0f), vf_abs(x));
     vf q = vf_set(0x1.89f126p-22f);
     q = vf_fma(q, u, vf_set(-0x1.ee860ep-18f));
     q = vf_fma(q, u, vf_set(0x1.0195b4p-14f));
@@ -139,7 +141,7 @@ SAMC__INLINE vf vf_gelu(vf x) {
     y = vf_fma(y, f, vf_set(0x1.ebf9bcp-3f));
     y = vf_fma(y, f, vf_set(0x1.62e42ap-1f));
     y = vf_fma(y, f, vf_set(1.0f));
-    return vf_fnma(u, vf_scale2(y, n), vf_max(x, vf_set(0.0f)));
+    return vf_fnma(u, vf_scale2(y, n), vf_fma(x, vf_set(0.0f), vf_max(vf_set(0.0f), x)));
 }
 
 #endif

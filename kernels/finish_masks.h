@@ -3,7 +3,8 @@
  * `index` picks the masks that are worth it out of all that were decoded, without moving any logits.
  *
  * Both bilinear steps of Sam.postprocess_masks (low_res -> img_size, crop of the padding, -> image size; neither
- * antialiased), then the threshold. Bit x % 64 of word x / 64 of a row is pixel x; bits beyond the width are 0. */
+ * antialiased), then the threshold. NaN is below every threshold, and a mix with a NaN or, where it has a weight of 0, with an infinity is
+ * NaN; `spoilt` tells of it, in the same pass. Bit x % 64 of word x / 64 of a row is pixel x; bits beyond the width are 0. */
 #ifndef SAMC_KERNELS_FINISH_MASKS_H
 #define SAMC_KERNELS_FINISH_MASKS_H
 
@@ -13,6 +14,7 @@ typedef struct samc__mask_stats {
     int64_t area;         /* logit > threshold */
     int64_t above, below; /* logit > threshold + offset, logit > threshold - offset */
     int32_t x0, y0, x1, y1; /* inclusive corners of the box; x1 < x0 when the mask is empty */
+    int64_t spoilt; /* 1: a logit is NaN or infinite, from the first to the last row and column that pixels read; or 0 */
 } samc__mask_stats;
 
 typedef struct samc__finish_masks_args {

@@ -3,7 +3,7 @@
  * Both bilinear steps are convex: a word whose contributing logits all lie beyond threshold +- offset by a margin for rounding
  * is decided without evaluating it, and the decision holds for all rows that read the same logits. The other words run
  * through the reference's arithmetic, operation by operation, so the result is the same to the bit; the samples between the
- * steps are kept for one word only. */
+ * steps are kept for one word only. From a logit on that is NaN or infinite, every word is evaluated. */
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
 
@@ -98,6 +98,16 @@ static const float *full_row(const finish_task *t, const lines *l, const float *
 
 SAMC__INLINE uint64_t first_bits(int count) { return count >= WORD ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1; }
 
+/* Whether a logit of the rows [from, to) that pixels may read is NaN or infinite: these alone times 0 are not 0. */
+static bool spoilt(const finish_task *t, const float *logits, int from, int to) {
+    int columns = t->end[t->words - 1];
+    float zero = 0.0f;
+    for (int row = from; row < to; row++)
+#pragma omp simd reduction(+ : zero)
+        for (int c = 0; c < columns; c++) zero += logits[(int64_t)row * t->low + c] * 0.0f;
+    return zero != 0.0f; /* NaN */
+}
+
 /* Decides the words of the image rows that read the logit rows [from, to]; returns how many stay open. */
 static int decide(const finish_task *t, const lines *l, const float *logits, int from, int to, int64_t *ones) {
     const samc__finish_masks_args *a = t->args;
@@ -129,6 +139,12 @@ static int decide(const finish_task *t, const lines *l, const float *logits, int
     return open;
 }
 
+static int leave_open(const finish_task *t, const lines *l, int64_t *ones) {
+    for (int w = 0; w < t->words; w++) l->open[w] = w, l->row[w] = 0;
+    *ones = 0;
+    return t->words;
+}
+
 static void finish_one(const finish_task *t, const lines *l, int64_t mask) {
     const samc__finish_masks_args *a = t->args;
     const float *logits = samc__f32(a->logits) + (a->index ? a->index[mask] : mask) * t->low * t->low;
@@ -136,13 +152,15 @@ static void finish_one(const finish_task *t, const lines *l, int64_t mask) {
     vf middle = vf_set(a->threshold), high = vf_set(a->threshold + a->offset), low = vf_set(a->threshold - a->offset);
     memset(l->wide_tag, 0, (size_t)t->words * 4 * sizeof(int32_t));
     memset(l->full_tag, 0, (size_t)t->words * 2 * sizeof(int32_t));
-    int open = 0, from = -1, to = -1, x0 = a->width, x1 = -1;
+    int open = 0, from = -1, to = -1, seen = 0, x0 = a->width, x1 = -1;
     int64_t ones = 0;
     for (int y = 0; y < a->height; y++) {
         int r0 = t->image_y.low[y], r1 = t->image_y.high[y];
         if (t->square_y.low[r0] != from || t->square_y.high[r1] != to) {
             from = t->square_y.low[r0], to = t->square_y.high[r1];
-            open = decide(t, l, logits, from, to, &ones);
+            if (seen <= to && spoilt(t, logits, seen, to + 1)) s.spoilt = 1;
+            seen = to + 1;
+            open = s.spoilt ? leave_open(t, l, &ones) : decide(t, l, logits, from, to, &ones);
             x0 = a->width, x1 = -1;
             for (int w = 0; ones > 0 && w < t->words; w++)
                 if (l->row[w]) {

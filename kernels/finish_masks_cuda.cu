@@ -48,6 +48,13 @@ SAMC_DEVICE Range logits_behind(int begin, int end, float to_square, int square_
     return {bilinear_tap(first, to_low, low).low, bilinear_tap(last, to_low, low).high};
 }
 
+// The same from where `begin` pixels before them end, so that the ranges of neighbours leave no logit between them.
+SAMC_DEVICE Range logits_up_to(int begin, int end, float to_square, int square_size, float to_low, int low) {
+    Range r = logits_behind(begin, end, to_square, square_size, to_low, low);
+    int next = begin == 0 ? 0 : logits_behind(begin - 1, begin, to_square, square_size, to_low, low).last + 1;
+    return {min_of(r.first, next), r.last};
+}
+
 // A mix of mixes rounds by less than 1e-6 of each logit in it. NaN and infinity are sure of nothing.
 SAMC_DEVICE bool surely_above(float logit, float bound) { return logit - fmaxf(1e-4f, 1e-6f * fabsf(logit)) > bound; }
 SAMC_DEVICE bool surely_below(float logit, float bound) { return logit + fmaxf(1e-4f, 1e-6f * fabsf(logit)) < bound; }
@@ -108,7 +115,8 @@ SAMC_DEVICE float pixel(Column &c, const float *logits, const Shape &s, int row)
 // Counts of a block; they fit: kRows * kChunk pixels.
 struct Totals {
     int area, above, below, x0, y0, x1, y1;
-    int open; // strips to evaluate
+    int open;   // strips to evaluate
+    int spoilt; // 1: a logit is NaN or infinite
 };
 
 SAMC_CONSTEXPR size_t tile_bytes(int strips) { return static_cast<size_t>(kRows * strips) * sizeof(uint32_t); }
@@ -120,7 +128,7 @@ SAMC_CONSTEXPR size_t shared_bytes(int strips, int low) {
 SAMC_KERNEL(kThreads, 1)
 finish_clear(samc__mask_stats *stats, int masks, int height, int width) {
     int mask = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-    if (mask < masks) stats[mask] = {0, 0, 0, width, height, -1, -1};
+    if (mask < masks) stats[mask] = {0, 0, 0, width, height, -1, -1, 0};
 }
 
 // logits [rows, low, low], index [masks] or NULL, bits [masks, height, words] or NULL, stats [masks]; a block for each mask, group of
@@ -142,20 +150,25 @@ finish_rows(const float *logits, const int32_t *index, Shape s, int groups, int 
     uint32_t *outside = inside + (s.low + 31) / 32;
 
     // Which logit columns are on one side in all rows that this block reads.
-    Range across = logits_behind(x0, x0 + columns, s.to_x, s.new_width, s.to_low, s.low);
-    Range down = logits_behind(y0, y0 + rows, s.to_y, s.new_height, s.to_low, s.low);
-    if (threadIdx.x == 0) *totals = {0, 0, 0, s.width, s.height, -1, -1, 0};
+    Range across = logits_up_to(x0, x0 + columns, s.to_x, s.new_width, s.to_low, s.low);
+    Range down = logits_up_to(y0, y0 + rows, s.to_y, s.new_height, s.to_low, s.low);
+    if (threadIdx.x == 0) *totals = {0, 0, 0, s.width, s.height, -1, -1, 0, 0};
+    bool spoilt = false;
     for (int first = across.first + warp * 32; first <= across.last; first += kThreads) {
         bool in = first + lane <= across.last, out = in;
+        float zero = 0.0f; // NaN where a logit is not finite
         for (int row = down.first; row <= down.last; row++) {
             float logit = logits[static_cast<int64_t>(row) * s.low + min_of(first + lane, across.last)];
+            zero = fmaf(logit, 0.0f, zero);
             in = in && surely_above(logit, s.high);
             out = out && surely_below(logit, s.below);
         }
         uint32_t all_in = ballot(in), all_out = ballot(out);
         if (lane == 0) inside[(first - across.first) / 32] = all_in, outside[(first - across.first) / 32] = all_out;
+        spoilt = spoilt || zero != 0.0f;
     }
     __syncthreads(); // inside, outside, totals
+    if (any(spoilt) && lane == 0) atomic_max(&totals->spoilt, 1);
 
     for (int strip = threadIdx.x; strip < strips; strip += kThreads) {
         int begin = x0 + strip * kStrip, count = min_of(kStrip, s.width - begin);
@@ -214,8 +227,10 @@ finish_rows(const float *logits, const int32_t *index, Shape s, int groups, int 
         atomic_max(&totals->y1, bottom);
     }
     __syncthreads(); // totals
-    if (threadIdx.x != 0 || totals->below == 0) return; // below counts whatever the others count
+    if (threadIdx.x != 0) return;
     samc__mask_stats *out = stats + mask;
+    if (totals->spoilt) atomic_max(reinterpret_cast<uint64_t *>(&out->spoilt), uint64_t{1});
+    if (totals->below == 0) return; // below counts whatever the others count
     atomic_add(&out->area, static_cast<int64_t>(totals->area));
     atomic_add(&out->above, static_cast<int64_t>(totals->above));
     atomic_add(&out->below, static_cast<int64_t>(totals->below));

@@ -4,6 +4,7 @@
  * at 0; the neighbour is clamped at the last sample; rows are mixed after columns. */
 #include "kernels/ops.h"
 
+#include <math.h>
 #include <string.h>
 
 samc_status samc__finish_masks_check(const samc__finish_masks_args *a, samc_error *error) {
@@ -55,6 +56,9 @@ static void finish_one(const samc__finish_masks_args *a, float *square, int64_t 
                 mix(logits + row.low * low, logits + row.high * low, bilinear_tap(x, low, a->img_size), row.t);
     }
     samc__mask_stats s = {.x0 = a->width, .y0 = a->height, .x1 = -1, .y1 = -1};
+    int rows = bilinear_tap(bilinear_tap(a->height - 1, a->new_height, a->height).high, low, a->img_size).high + 1;
+    int columns = bilinear_tap(bilinear_tap(a->width - 1, a->new_width, a->width).high, low, a->img_size).high + 1;
+    for (int i = 0; i < rows * columns; i++) s.spoilt |= !isfinite(logits[(int64_t)(i / columns) * low + i % columns]);
     uint64_t *bits = a->bits ? a->bits + mask * a->height * words : NULL;
     if (bits) memset(bits, 0, (size_t)a->height * (size_t)words * sizeof *bits);
     for (int y = 0; y < a->height; y++) {

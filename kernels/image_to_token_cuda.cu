@@ -104,7 +104,7 @@ image_to_token_attend(const T *f, const T *u, const float *starts, const T *keys
             copy_async16(shared + M::part + i * 16, from_u + i * 16, i < (tokens + 1) / 2 * 2 * token_chunks);
         }
         copy_commit();
-        for (int i = thread; i < slots * 8; i += kKeyThreads) start[i] = i < tokens * 8 ? starts[prompt * tokens * 8 + i] : kNever;
+        for (int i = thread; i < slots * 8; i += kKeyThreads) start[i] = i < tokens * 8 ? starts[prompt * tokens * 8 + i] : -INFINITY;
         for (int i = thread; i < C; i += kKeyThreads) {
             channels[i] = bout == nullptr ? 0.0f : bout[i];
             channels[C + i] = gain[i];
@@ -279,7 +279,7 @@ image_to_token_plain(const float *f, const float *u, const float *starts, const 
     }
     sync_warp(); // the scores were written by one lane
     for (int head = lane; head < heads; head += 32) {
-        float most = kNever, sum = 0.0f;
+        float most = -INFINITY, sum = 0.0f;
         for (int i = 0; i < tokens; i++) most = fmaxf(most, p[i * heads + head]);
         for (int i = 0; i < tokens; i++) {
             p[i * heads + head] = exp2_fast(p[i * heads + head] - most);

@@ -35,7 +35,7 @@ static void gather_block(const samc__gemm *g, int64_t row, int64_t rows, float *
 SAMC__INLINE void finish_vector(const samc__gemm *g, samc__act act, int64_t count, vf sum, vf bias, const float *added, float *y) {
     vf value = vf_add(sum, bias);
     if (act == SAMC__ACT_GELU) value = vf_gelu(value);
-    if (act == SAMC__ACT_RELU) value = vf_max(value, vf_set(0.0f));
+    if (act == SAMC__ACT_RELU) value = vf_max(vf_set(0.0f), value);
     if (count == VW) { /* masked stores are slow: only where a vector is not whole */
         if (g->residual) value = vf_add(value, vf_load(added));
         vf_store(y, value);

@@ -70,7 +70,7 @@ static void linear_block(void *context, int64_t begin, int64_t end, int worker) 
         for (int64_t i = 0; i < n; i++) {
             float value = out[i] + (bias ? bias[i] : 0.0f);
             if (a->act == SAMC__ACT_GELU) value = samc__gelu_ref(value);
-            if (a->act == SAMC__ACT_RELU) value = value > 0.0f ? value : 0.0f;
+            if (a->act == SAMC__ACT_RELU) value = value < 0.0f ? 0.0f : value; /* NaN stays */
             out[i] = value + (in ? in[i] : 0.0f);
         }
     }

@@ -29,7 +29,7 @@ static void linear_rows(void *context, int64_t begin, int64_t end, int worker) {
         for (int64_t i = 0; i < n; i++) {
             float value = samc__dot_ref(x, w + i * k, k) + (bias ? bias[i] : 0.0f);
             if (a->act == SAMC__ACT_GELU) value = samc__gelu_ref(value);
-            if (a->act == SAMC__ACT_RELU) value = value > 0.0f ? value : 0.0f;
+            if (a->act == SAMC__ACT_RELU) value = value < 0.0f ? 0.0f : value; /* NaN stays */
             y[i] = value + (added ? added[i] : 0.0f);
         }
     }

@@ -1,7 +1,7 @@
 /* token_to_image for AVX2 and AVX-512, with the projections of the image side folded onto the tokens.
  *
  * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the place of two
- * with C / 2, and bk cancels in the softmax. Where the prompts of an image share its keys, or tokens are many, keys are projected.
+ * with C / 2, and bk cancels in the softmax, unless it is not finite. Where the prompts of an image share its keys, or tokens are many, keys are projected.
  * Keys go by in tiles with the softmax on the fly; fixed segments of keys, merged in order at the end, keep every core busy
  * on a single prompt without the result depending on how many there are. */
 #include "kernels/cpu_decoder.h"
@@ -38,11 +38,13 @@ typedef struct image_task {
 static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) {
     const image_task *t = context;
     const samc__attention *a = &t->args->attention;
+    const float *bk = t->args->image_k.data ? NULL : samc__f32(a->k.b); /* image_k has it in it */
     float *row = t->scratch + worker * t->scratch_floats, scale = (float)(1.4426950408889634 / sqrt((double)t->hd));
     for (int64_t prompt = begin; prompt < end; prompt++)
         for (int64_t h = 0; h < a->heads; h++)
             for (int64_t token = 0; token < t->t; token++) {
-                const float *q = t->q + (prompt * t->t + token) * t->inner + h * t->hd;
+                float *q = t->q + (prompt * t->t + token) * t->inner + h * t->hd;
+                for (int64_t i = 0; bk && i < t->hd; i++) q[i] += 0.0f * bk[h * t->hd + i]; /* what cancels, but for NaN and infinity */
                 float *left = t->left + prompt * t->left_floats;
                 if (t->projected) {
                     for (int64_t i = 0; i < t->hd; i++) row[i] = q[i] * scale;
@@ -64,7 +66,7 @@ static void attend_tile(int rows, int64_t keys, int64_t k, const float *q, const
     }
     for (int r = 0; r < rows; r++) {
         float *row = score + r * STRIDE;
-        for (int64_t key = keys; key < kp; key++) row[key] = SAMC__NEGLIGIBLE;
+        for (int64_t key = keys; key < kp; key++) row[key] = -INFINITY;
         vf most = vf_load(row);
         for (int64_t key = VW; key < kp; key += VW) most = vf_max(most, vf_load(row + key));
         float before = largest[r], now = vf_largest(most);

@@ -1,6 +1,6 @@
 // token_to_image on the GPU: the tokens of many prompts attend to their image, with the image's projections folded onto the tokens.
 //
-//     scores = (keys + key_pe) . f + 0,  f[token, head] = Wk_h^T q_h      bk cancels in the softmax
+//     scores = (keys + key_pe) . f + 0,  f[token, head] = Wk_h^T q_h      bk cancels in the softmax, unless it is not finite: q takes 0 bk
 //            = keys . f + position_keys_h . q_h,   position_keys = key_pe . Wk^T, once for all prompts of a call
 //     out_h  = ((P . keys) / sum) . Wv_h^T + bv_h
 // Keys are read once and are both K and V. Four launches: fold (16 rows of tokens a block), positions, attend, merge.
@@ -27,18 +27,19 @@ SAMC_DEVICE int64_t fragment_index(int64_t group, int token, int head, int c, in
     return (((group * 4 + head / 2) * (channels / 16) + c / 16) * 32 + token * 4 + c % 8 / 2) * 4 + head % 2 + c % 16 / 8 * 2;
 }
 
-// queries, pe [rows, C]; wq, wk [inner, C]; bq [inner] or NULL. For tensor cores folded is fragment_index's, and q [rows, inner] is
+// queries, pe [rows, C]; wq, wk [inner, C]; bq, bk [inner] or NULL. For tensor cores folded is fragment_index's, and q [rows, inner] is
 // what meets position_keys; otherwise folded is [rows, heads, C] in fp32 and q is not written. Both scaled for powers of two.
 template <class T, bool tensor>
 SAMC_KERNEL(kTokenThreads, 2)
-token_to_image_fold(const float *queries, const float *pe, const T *wq, const float *bq, const T *wk, void *folded, T *q, int64_t rows, int tokens,
-                    int c, int inner, int heads, float scale) {
+token_to_image_fold(const float *queries, const float *pe, const T *wq, const float *bq, const T *wk, const float *bk, void *folded, T *q,
+                    int64_t rows, int tokens, int c, int inner, int heads, float scale) {
     SAMC_SHARED(shared);
     float *x = reinterpret_cast<float *>(shared), *columns = x + kTokenRows * row_floats(c); // [16][C], [inner][16]
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kTokenRows;
     load_rows(x, queries, pe, first, rows, c);
     __syncthreads(); // the rows are there
     project(x, c, wq, bq, inner, [&](int row, int i, float v) {
+        if (bk != nullptr) v += 0.0f * bk[i];
         columns[i * kColumnFloats + row] = v * scale;
         if (tensor && first + row < rows) store(q + (first + row) * inner + i, v * scale);
     });
@@ -130,7 +131,7 @@ token_to_image_attend(const uint32_t *folded, const T *q, const T *keys, const T
                                                                                        (2 * warp + head) * hd + 8 * i + lane % 4 * 2) : 0;
     }
 
-    float out[C / 8][4], sum[2] = {0.0f, 0.0f}, largest[2] = {-INFINITY, -INFINITY};
+    float out[C / 8][4], sum[2] = {0.0f, 0.0f}, largest[2] = {kNever, kNever};
     SAMC_UNROLL
     for (int i = 0; i < C / 8; i++) out[i][0] = out[i][1] = out[i][2] = out[i][3] = 0.0f;
 
@@ -180,7 +181,7 @@ token_to_image_attend(const uint32_t *folded, const T *q, const T *keys, const T
             for (int i = 0; i < tiles; i++) {
                 SAMC_UNROLL
                 for (int e = 0; e < 4; e++)
-                    if (key0 + i * 8 + again % 4 * 2 + e % 2 >= last) s[i][e] = kNever;
+                    if (key0 + i * 8 + again % 4 * 2 + e % 2 >= last) s[i][e] = -INFINITY;
             }
         }
 
@@ -237,7 +238,7 @@ token_to_image_attend(const uint32_t *folded, const T *q, const T *keys, const T
         sum[r] += shuffle_xor(sum[r], 2);
         if (my_token >= tokens) continue;
         const int64_t at = ((static_cast<int64_t>(prompt) * tokens + my_token) * 8 + again / 32 * 2 + r) * gridDim.y + blockIdx.y;
-        const float factor = reciprocal_fast(sum[r]);
+        const float factor = sum[r] == 0.0f ? 1.0f : reciprocal_fast(sum[r]); // all scores -infinity: a part without weight
         SAMC_UNROLL
         for (int i = 0; i < C / 8; i++) store2(part + at * C + 8 * i + 2 * t, {out[i][2 * r] * factor, out[i][2 * r + 1] * factor});
         if (t == 0) store2(level + at * 2, {largest[r], sum[r]});
@@ -270,7 +271,7 @@ token_to_image_plain(const float *folded, const T *keys, const T *key_pe, T *par
         for (int i = lane; i < c; i += 32) out[i] = out[i] * shrink + p * to_float(x[i]);
     }
     const int64_t at = (static_cast<int64_t>(blockIdx.x) * gridDim.y + blockIdx.y) * 4 + warp;
-    for (int i = lane; i < c; i += 32) store(part + at * c + i, sum > 0.0f ? out[i] / sum : 0.0f);
+    for (int i = lane; i < c; i += 32) store(part + at * c + i, sum == 0.0f ? out[i] : out[i] / sum); // as in attend
     if (lane == 0) store2(level + at * 2, {largest, sum});
 }
 
@@ -397,7 +398,7 @@ template <class T> const char *run(const samc__cuda *cuda, const samc__token_to_
     const Grid row_blocks = {static_cast<unsigned>((p.rows + kTokenRows - 1) / kTokenRows), 1, 1};
     const char *problem = launch("token_to_image_fold", p.tensor ? token_to_image_fold<T, sizeof(T) == 2> : token_to_image_fold<T, false>, row_blocks,
                                  kTokenThreads, fold_shared(p), cuda->stream, queries, static_cast<const float *>(a->pe.data), weights(w.q),
-                                 bias(w.q.b), weights(w.k), cuda->scratch, q, p.rows, static_cast<int>(p.tokens), c, inner, heads,
+                                 bias(w.q.b), weights(w.k), bias(w.k.b), cuda->scratch, q, p.rows, static_cast<int>(p.tokens), c, inner, heads,
                                  scale_log2e(inner / heads));
     if (problem != nullptr) return problem;
     if (p.tensor) {

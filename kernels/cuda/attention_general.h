@@ -83,7 +83,7 @@ attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w
     float max[kGeneralWarpQueries], sum[kGeneralWarpQueries]; // sum: over this lane's keys only
     SAMC_UNROLL
     for (int i = 0; i < kGeneralWarpQueries; i++) {
-        max[i] = -INFINITY;
+        max[i] = kNever;
         sum[i] = 0.0f;
     }
     for (int tile = 0; tile < keys; tile += kGeneralKeys) {

@@ -16,7 +16,6 @@ namespace samc {
 
 constexpr int kStepKeys = 32, kStepTiles = kStepKeys / 8; // keys and n8 tiles of one step
 constexpr float kLog2e = 1.44269504088896f;
-constexpr float kNever = -1e30f;  // as rel_w: this key does not exist
 constexpr float kLazyGrowth = 8.0f; // the maximum moves when a score exceeds it by this power of two
 
 // Bytes from one row to the next in shared memory: an odd number of 16-byte chunks, so that the eight rows of a matrix lie in
@@ -24,7 +23,7 @@ constexpr float kLazyGrowth = 8.0f; // the maximum moves when a score exceeds it
 SAMC_CONSTEXPR int row_bytes(int hd) { return 2 * hd + 16; }
 
 // hd: head dim; row_tiles: n8 tiles of one image row of keys (rounded up); pitch: keys from one image row to the next in shared
-// memory, less than 8 * row_tiles where rows overlap (windows of 14: the last 2 columns are the next row's and get kNever).
+// memory, less than 8 * row_tiles where rows overlap (windows of 14: the last 2 columns are the next row's and get -infinity).
 // m_tiles: m16 tiles of queries in a warp. ones: probabilities are summed on the tensor cores, by a product with ones (4 more of 132 at
 // hd 64), instead of by additions.
 template <class T_, int hd_, int row_tiles_, int pitch_, int m_tiles_ = 2, bool ones_ = false> struct Shape {
@@ -54,7 +53,7 @@ SAMC_DEVICE int lane_offset_a(int lane, int stride) { return lane % 16 * stride 
 template <class S> SAMC_DEVICE void rows_start(Rows<S> &w) {
     SAMC_UNROLL
     for (int tile = 0; tile < S::m_tiles; tile++) {
-        w.max[tile][0] = w.max[tile][1] = -INFINITY;
+        w.max[tile][0] = w.max[tile][1] = kNever;
         SAMC_UNROLL
         for (int i = 0; i < 4; i++) w.sum[tile][i] = 0.0f;
         SAMC_UNROLL
@@ -85,7 +84,7 @@ template <class S> SAMC_DEVICE void take_rel_w(Rows<S> &w, int tile, const float
         SAMC_UNROLL
         for (int i = 0; i < 4; i++) {
             int column = n * 8 + lane % 4 * 2 + i % 2;
-            w.rel_w[tile][n][i] = column < valid ? patch[(lane / 4 + i / 2 * 8) * patch_stride + column] : kNever;
+            w.rel_w[tile][n][i] = column < valid ? patch[(lane / 4 + i / 2 * 8) * patch_stride + column] : -INFINITY;
         }
     }
 }

@@ -417,6 +417,10 @@ template <class T> SAMC_DEVICE void store4(T *to, f32x4 v) {
     *reinterpret_cast<u32x2 *>(to) = u32x2{pack2(v.x, v.y, T()), pack2(v.z, v.w, T())};
 }
 
+// Where a running maximum starts: below every score, and finite, so that a score of -infinity has a weight of 0 beside it, and so have keys
+// that do not exist, whose score that is. Where every score is that, the weights' sum is 0 and the result NaN, as it should.
+constexpr float kNever = -1e30f;
+
 SAMC_DEVICE float warp_sum(float x) { // over the 32 lanes, the same in every lane
     SAMC_UNROLL
     for (int lanes = 16; lanes > 0; lanes /= 2) x += shuffle_xor(x, lanes);

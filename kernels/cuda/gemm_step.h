@@ -194,7 +194,7 @@ struct Finish {
 
 template <class Gelu> SAMC_DEVICE float activate(float x, samc__act act, const Gelu &gelu_of) {
     if (act == SAMC__ACT_GELU) return gelu_of(x);
-    return act == SAMC__ACT_RELU ? fmaxf(x, 0.0f) : x;
+    return act == SAMC__ACT_RELU && x < 0.0f ? 0.0f : x; // fmaxf would lose NaN
 }
 
 // Four neighbours of a row. n and y_stride are multiples of 4, every pointer aligned to four elements.

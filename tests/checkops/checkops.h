@@ -16,7 +16,7 @@ typedef enum role { IN, OUT, INOUT } role;
 typedef struct buffer {
     void *data;
     size_t bytes;
-    role role;
+    enum role role;       /* C++ reads this too */
     bool floats;          /* compared with a tolerance; otherwise byte by byte */
     void *initial;        /* copy of the data before any run, for IN and INOUT */
 } buffer;
@@ -26,7 +26,7 @@ typedef enum pattern { PATTERN_MODEL, PATTERN_LARGE_MEAN, PATTERN_LARGE, PATTERN
 
 typedef struct check {
     uint64_t random;
-    pattern pattern;
+    enum pattern pattern;
     guard_place place; /* of every buffer */
     buffer buffers[MAX_BUFFERS];
     int count;
@@ -73,6 +73,13 @@ void *raw_input(check *c, size_t bytes);  /* zeros to be filled by the caller */
 void *raw_output(check *c, size_t bytes); /* compared byte by byte */
 void *raw_in_out(check *c, size_t bytes);
 const void *initial(const check *c, const void *data); /* the input of the buffer at `data` before the run */
+
+void keep_initial(check *c);   /* what the buffers hold now is the input of every run */
+void protect_inputs(check *c, bool on);
+void reset(check *c);          /* inputs as they were, outputs NaN */
+void free_buffers(check *c);
+void snapshot_size(const check *c, size_t *size);
+unsigned char *snapshot(const check *c, size_t *size); /* copies of all outputs, one after the other; the caller frees */
 uint32_t random_bits(check *c);
 float random_uniform(check *c); /* [0, 1) */
 float random_normal(check *c);  /* deviation 1, near enough */

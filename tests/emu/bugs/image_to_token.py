@@ -6,7 +6,7 @@ DEVICE = "kernels/cuda/device.h"
 BUGS = {
     "tokens are not waited for": (KERNEL, "copy_wait<0>();\n        __syncthreads(); // tokens", "__syncthreads(); // tokens"),
     "no barrier after the tokens": (KERNEL, "__syncthreads(); // tokens", "// tokens"),
-    "tokens that do not exist take part": (KERNEL, ": kNever;\n        for (int i = thread; i < C", ": 0.0f;\n        for (int i = thread; i < C"),
+    "tokens that do not exist take part": (KERNEL, ": -INFINITY;\n        for (int i = thread; i < C", ": 0.0f;\n        for (int i = thread; i < C"),
     "half a pair of tokens is not cleared": (KERNEL, "if (i % 4 >= 2) last[i] = T{0};", ""),
     "clearing not waited for": (KERNEL, "__syncthreads(); // it is zeros", "// it is zeros"),
     "bq . k dropped": (KERNEL, "? starts[prompt * tokens * 8 + i]", "? 0.0f"),

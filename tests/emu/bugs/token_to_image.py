@@ -7,7 +7,7 @@ STEP = "kernels/cuda/attention_step.h"
 BUGS = {
     "a tile is not waited for": (KERNEL, "copy_wait<0>();\n        __syncthreads(); // this tile", "copy_wait<1>();\n        __syncthreads(); // this tile"),
     "no barrier before a buffer is refilled": (KERNEL, "__syncthreads(); // this tile", "// this tile"),
-    "keys beyond the last count": (KERNEL, ">= last) s[i][e] = kNever;", "> last) s[i][e] = kNever;"),
+    "keys beyond the last count": (KERNEL, ">= last) s[i][e] = -INFINITY;", "> last) s[i][e] = -INFINITY;"),
     "positions meet the other head": (KERNEL, "a[3] = position_q[1][0];", "a[1] = position_q[1][0];"),
     "positions of one head only": (KERNEL, "a[kk + 2] = position_q[kk][hd / 8 - 1];", "a[kk + 2] = position_q[0][hd / 8 - 1];"),
     "no rescale when the maximum moves": (KERNEL, "sum[r] *= shrink;", ""),
