@@ -205,8 +205,11 @@ static samc_status receive(void *context, int index, const samc_auto_mask *masks
     return samc__queue_push(&b->p->queues[COMPUTED], job) ? SAMC_OK : SAMC_STOPPED;
 }
 
-/* Whether a failure of automatic masks is that of the image: what the device, the disk or the program itself fails with ends the run. */
-static bool is_of_the_image(samc_status status) { return status != SAMC_IO && status != SAMC_NO_DEVICE && status != SAMC_INTERNAL; }
+/* Whether a failure of automatic masks is that of the image: what the device, the disk, the model or the program itself fails with ends the
+ * run. */
+static bool is_of_the_image(samc_status status) {
+    return status != SAMC_IO && status != SAMC_NO_DEVICE && status != SAMC_INTERNAL && status != SAMC_DIVERGED;
+}
 
 /* Batches end where an image fails; the rest is tried one by one, so that the failure is known to be that image's own. */
 static void compute_batch(worker *w, samc__job **jobs, int n) {

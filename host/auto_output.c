@@ -52,20 +52,20 @@ static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc_
 
 /* Without its segmentation, which print() puts where null is. */
 static json_t *record(const samc_auto_mask *m) {
-    return json_pack("{s:n, s:I, s:[i, i, i, i], s:f, s:[[f, f]], s:f, s:[i, i, i, i]}", "segmentation", "area", (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
-                     "predicted_iou", (double)m->predicted_iou, "point_coords", m->point[0], m->point[1],
-                     "stability_score", (double)m->stability_score,
+    return json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area", (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
+                     "predicted_iou", samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]),
+                     "stability_score", samc__text_number((double)m->stability_score),
                      "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
 }
 
 /* COCO's fields first. Its box is that of pycocotools, a pixel wider and higher than the original's. */
 static json_t *annotation(const samc_auto_mask *m, int64_t image_id) {
     int grow = m->area > 0;
-    return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:f, s:f, s:[[f, f]], s:[i, i, i, i]}", "image_id", (json_int_t)image_id,
+    return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:o, s:o, s:[[o, o]], s:[i, i, i, i]}", "image_id", (json_int_t)image_id,
                      "category_id", 1, "segmentation", "area", (json_int_t)m->area,
                      "bbox", m->bbox[0], m->bbox[1], m->bbox[2] + grow, m->bbox[3] + grow, "iscrowd", 0,
-                     "predicted_iou", (double)m->predicted_iou, "stability_score", (double)m->stability_score,
-                     "point_coords", m->point[0], m->point[1],
+                     "predicted_iou", samc__text_number((double)m->predicted_iou), "stability_score", samc__text_number((double)m->stability_score),
+                     "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]),
                      "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
 }
 

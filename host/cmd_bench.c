@@ -8,6 +8,7 @@
 #include "host/image.h"
 #include "host/predict.h"
 #include "host/roofline.h"
+#include "host/text.h"
 #include "runtime/status.h"
 
 static const char help[] =
@@ -79,10 +80,10 @@ static int ascending(const void *a, const void *b) {
 static json_t *stage_json(int stage, double median, double fastest, double busy, double flops, double peak, const samc_profile_row *rows, int count) {
     json_t *operators = json_array();
     for (int i = 0; i < count; i++)
-        json_array_append_new(operators, json_pack("{s:s, s:I, s:f, s:f}", "name", rows[i].name, "calls", (json_int_t)rows[i].calls,
-                                                   "seconds", rows[i].seconds, "gflops", rows[i].flops / rows[i].seconds * 1e-9));
-    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o}", "name", stage_names[stage], "precision", "f32", "median_s", median,
-                     "min_s", fastest, "processor_s", busy, "gflops", flops / median * 1e-9, "share_of_peak", flops / median * 1e-9 / peak, "operators", operators);
+        json_array_append_new(operators, json_pack("{s:s, s:I, s:f, s:o}", "name", rows[i].name, "calls", (json_int_t)rows[i].calls,
+                                                   "seconds", rows[i].seconds, "gflops", samc__text_number(rows[i].flops / rows[i].seconds * 1e-9)));
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:o, s:o, s:o}", "name", stage_names[stage], "precision", "f32", "median_s", median,
+                     "min_s", fastest, "processor_s", busy, "gflops", samc__text_number(flops / median * 1e-9), "share_of_peak", samc__text_number(flops / median * 1e-9 / peak), "operators", operators);
 }
 
 static void print_stage(const json_t *row) {

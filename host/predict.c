@@ -145,7 +145,7 @@ static samc_status compare(const char *path, const samc__gpu *d, json_t **errors
     }
     const char *key;
     json_object_foreach(*errors, key, item)
-        json_object_set_new(item, "error_percent", json_real(100 * (number(item, "predicted_us") / number(item, "measured_us") - 1)));
+        json_object_set_new(item, "error_percent", samc__text_number(100 * (number(item, "predicted_us") / number(item, "measured_us") - 1)));
     json_decref(file);
     return status;
 }

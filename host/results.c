@@ -1,7 +1,6 @@
 /* Files and records of masks. Names are <stem>_<prompt>_<mask> with .png, _overlay.png, _cutout.png or .npy. */
 #include "host/results.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,9 +82,6 @@ static json_t *rle_record(const samc__picture *picture, const uint8_t *mask, sam
     return record;
 }
 
-/* JSON has no NaN. */
-static json_t *number_or_null(float value) { return isfinite(value) ? json_real((double)value) : json_null(); }
-
 samc_status samc__results_add(samc__results *results, const uint8_t *mask, const samc_mask_info *info,
                               const samc_prompt *prompt, int prompt_index, int mask_index, int number,
                               samc_error *error) {
@@ -115,8 +111,8 @@ samc_status samc__results_add(samc__results *results, const uint8_t *mask, const
         return status;
     }
     json_t *record = json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", prompt_index, "mask",
-                               mask_index, "predicted_iou", number_or_null(info->predicted_iou), "stability_score",
-                               number_or_null(info->stability_score), "area", (json_int_t)info->area, "bbox",
+                               mask_index, "predicted_iou", samc__text_number((double)info->predicted_iou), "stability_score",
+                               samc__text_number((double)info->stability_score), "area", (json_int_t)info->area, "bbox",
                                info->bbox[0], info->bbox[1], info->bbox[2], info->bbox[3], "files", files, "rle", rle);
     if (record == NULL || json_array_append_new(results->records, record) != 0)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");

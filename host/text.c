@@ -1,6 +1,7 @@
 /* Lists of names and JSON strings. */
 #include "host/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,3 +41,5 @@ json_t *samc__text_json(const char *text) {
     free(clean);
     return string;
 }
+
+json_t *samc__text_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

@@ -8,5 +8,7 @@
 unsigned samc__text_list(const char *text, const char *const *names, int count);
 /* The text as a JSON string; bytes that are not UTF-8 (file names may hold any) become U+FFFD. NULL without memory. */
 json_t *samc__text_json(const char *text);
+/* The number, or null where it is NaN or infinite: JSON has neither, and Jansson refuses them. NULL without memory. */
+json_t *samc__text_number(double value);
 
 #endif

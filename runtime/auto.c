@@ -6,6 +6,7 @@
 #include "runtime/auto_masks.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
+#include "runtime/numeric.h"
 #include "runtime/place.h"
 
 #include <math.h>
@@ -37,6 +38,13 @@ samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
     if (!(o->stability_score_offset >= 0.0) || !isfinite(o->stability_score_offset) || o->min_mask_region_area < 0 ||
         isnan(o->pred_iou_thresh) || isnan(o->stability_score_thresh) || isnan(o->box_nms_thresh) || isnan(o->crop_nms_thresh))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "an automatic-mask option is negative or not a number");
+    for (int layer = 0; o->point_grids != NULL && layer <= o->crop_n_layers; layer++) {
+        const samc_point_grid *grid = &o->point_grids[layer];
+        if (grid->xy == NULL || grid->count < 1) return samc__fail(e, SAMC_INVALID_ARGUMENT, "point grid %d has no points", layer);
+        for (int64_t i = 0; i < 2 * (int64_t)grid->count; i++)
+            if (!(grid->xy[i] >= 0.0 && grid->xy[i] <= 1.0))
+                return samc__fail(e, SAMC_INVALID_ARGUMENT, "point %lld of grid %d is not within 0 and 1", (long long)i / 2, layer);
+    }
     return SAMC_OK;
 }
 
@@ -135,6 +143,10 @@ static samc_status process_points(samc__generator *g, const samc__crop *c, const
     start += encode_ahead(g);
     const float *iou = samc__read(exec, g->iou, (size_t)(n * g->masks) * sizeof *iou);
     if (iou == NULL) return g->s->error.status;
+    if (samc__numeric_spoilt(iou, (int64_t)n * g->masks)) {
+        samc__read_end(exec, g->iou, iou);
+        return samc__numeric_fail(g->s, image, "a predicted IoU");
+    }
     double decoded = samc__seconds();
     g->total.decode_seconds += decoded - start;
     g->total.prompts += n;
@@ -148,7 +160,7 @@ static samc_status process_points(samc__generator *g, const samc__crop *c, const
     }
     samc__read_end(exec, g->iou, iou);
     g->total.after_iou += kept;
-    samc_status status = samc__auto_masks(g, c, geometry, b->found, b->index, kept);
+    samc_status status = samc__auto_masks(g, c, geometry, b->found, b->index, kept, image);
     g->total.post_seconds += samc__seconds() - decoded;
     return status;
 }
@@ -355,9 +367,8 @@ static samc_status process_images(samc_session *s, const samc_image *images, int
     return SAMC_OK;
 }
 
-samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
-                      samc_auto_callback callback, void *context) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+static samc_status automatic(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
+                             samc_auto_callback callback, void *context) {
     if (images == NULL || count < 1 || callback == NULL)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_auto: no images or no callback");
     samc_auto_options defaults = samc_default_auto_options(s->model);
@@ -368,4 +379,10 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     samc__session_drop_images(s);
     if (status == SAMC_OUT_OF_MEMORY) samc__memory_drop(&s->memory); /* others may need it more */
     return status;
+}
+
+samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
+                      samc_auto_callback callback, void *context) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, automatic(s, images, count, options, callback, context));
 }

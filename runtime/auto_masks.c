@@ -1,6 +1,7 @@
 /* From decoded logits to masks: statistics and bits in the image's size, the filters on them, run lengths, small regions. */
 #include "runtime/auto_masks.h"
 
+#include "runtime/numeric.h"
 #include "runtime/place.h"
 
 #include <math.h>
@@ -148,13 +149,14 @@ static samc_status add_found(samc__generator *g, const samc__crop *c, samc__foun
 }
 
 /* On a host: each mask is finished once, its bits with its statistics, and the bits of those that pass are moved together. */
-static samc_status masks_at_once(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int64_t n) {
+static samc_status masks_at_once(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int64_t n, int image) {
     int64_t words = (int64_t)geometry->height * ((geometry->width + 63) / 64); /* of a mask */
     for (int64_t i = 0, now; i < n; i += now) {
         int64_t kept = 0;
         now = n - i < g->bits_masks ? n - i : g->bits_masks;
         SAMC__TRY(finish(g, geometry, i, now, g->bits));
         for (int64_t j = 0; j < now; j++) {
+            if (g->stats[j].spoilt) return samc__numeric_fail(g->s, image, "mask logits");
             if (!passes(g, c, &g->stats[j], &found[i + j])) continue;
             if (kept < j) memcpy(g->bits + kept * words, g->bits + j * words, (size_t)words * sizeof *g->bits);
             found[i + kept++] = found[i + j];
@@ -166,21 +168,24 @@ static samc_status masks_at_once(samc__generator *g, const samc__crop *c, const 
 
 /* On a device statistics of all, then bits of the few that they let through: logits and bits stay where they are, and the host waits
  * once. */
-samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n) {
+samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n, int image) {
     const samc__exec *exec = &g->s->exec;
     if (n == 0) return SAMC_OK;
     SAMC__TRY(samc__upload(exec, g->index, index, (size_t)n * sizeof *index));
-    if (exec->place->host) return masks_at_once(g, c, geometry, found, n);
+    if (exec->place->host) return masks_at_once(g, c, geometry, found, n, image);
     SAMC__TRY(finish(g, geometry, 0, n, NULL));
     const samc__mask_stats *stats = samc__read(exec, g->stats, (size_t)n * sizeof *stats);
     if (stats == NULL) return g->s->error.status;
     int64_t kept = 0;
+    bool spoilt = false;
     for (int64_t i = 0; i < n; i++) {
+        spoilt = spoilt || stats[i].spoilt;
         if (!passes(g, c, &stats[i], &found[i])) continue;
         found[kept] = found[i];
         index[kept++] = index[i];
     }
     samc__read_end(exec, g->stats, stats);
+    if (spoilt) return samc__numeric_fail(g->s, image, "mask logits");
     if (kept == 0) return SAMC_OK;
     SAMC__TRY(samc__upload(exec, g->index, index, (size_t)kept * sizeof *index));
     for (int64_t i = 0, now; i < kept; i += now) {

@@ -31,9 +31,9 @@ typedef struct samc__generator {
 
 typedef struct samc__crop { int x0, y0, x1, y1, layer; } samc__crop; /* x1, y1 exclusive */
 
-/* Takes `n` masks that passed so far, `found` with their IoU and point and `index` with their places in g->logits, and adds to g->found
+/* Takes `n` masks of the session's image `image` that passed so far, `found` with their IoU and point and `index` with their places in g->logits, and adds to g->found
  * those that pass stability and edge. Both arrays are used up. */
-samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n);
+samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n, int image);
 
 /* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
 samc_status samc__auto_small_regions(samc__generator *g);

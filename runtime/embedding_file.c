@@ -15,8 +15,7 @@ static samc_status embedding_source(void *context, size_t index, int64_t first, 
     return SAMC_OK;
 }
 
-samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+static samc_status save_embedding(samc_session *s, int index, const char *path) {
     if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
     if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     int64_t c = s->model->config.out_chans, g = s->model->config.grid;
@@ -25,7 +24,7 @@ samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
     snprintf(size, sizeof size, "%d,%d", s->images[index].geometry.height, s->images[index].geometry.width);
     float *values = samc__memory_allocate(&s->memory, (size_t)(c * g * g) * sizeof(float));
     if (values == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to save an embedding", path);
-    samc_status status = samc_get_embedding(s, index, values);
+    samc_status status = samc__get_embedding(s, index, values);
     samc__output_tensor tensor = {.name = tensor_name, .dtype = SAMC__F32, .rank = 4, .shape = {1, c, g, g}};
     samc__metadata metadata[] = {
         {"samc.model_hash", hash},
@@ -36,6 +35,11 @@ samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
         status = samc__safetensors_write(path, &tensor, 1, metadata, sizeof metadata / sizeof *metadata, embedding_source, values, &s->error);
     samc__memory_release(&s->memory, values);
     return status;
+}
+
+samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, save_embedding(s, index, path));
 }
 
 static samc_status load_from(samc_session *s, const samc__checkpoint *file, const char *path) {
@@ -59,17 +63,21 @@ static samc_status load_from(samc_session *s, const samc__checkpoint *file, cons
     float *values = samc__memory_allocate(&s->memory, (size_t)(c * g * g) * sizeof(float));
     if (values == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to load an embedding", path);
     samc__tensor_read_f32(tensor, values);
-    samc_status status = samc_set_embedding(s, values, width, height);
+    samc_status status = samc__set_embedding(s, values, width, height);
     samc__memory_release(&s->memory, values);
     return status;
 }
 
-samc_status samc_load_embedding(samc_session *s, const char *path) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+static samc_status load_embedding(samc_session *s, const char *path) {
     if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_load_embedding: no path");
     samc__checkpoint *file = NULL;
     SAMC__TRY(samc__checkpoint_open(path, &file, &s->error));
     samc_status status = load_from(s, file, path);
     samc__checkpoint_close(file);
     return status;
+}
+
+samc_status samc_load_embedding(samc_session *s, const char *path) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, load_embedding(s, path));
 }

@@ -63,6 +63,7 @@ bool samc__driver_describe(char *text, size_t size) {
 }
 
 void samc_get_machine(samc_machine *machine) {
+    if (machine == NULL) return;
     memset(machine, 0, sizeof *machine);
     machine->processors = samc__processors();
     describe_cpu(machine->cpu, sizeof machine->cpu);

@@ -135,6 +135,8 @@ static samc_status stored_type(void *context, const float **slot, const char *na
 }
 
 void samc_model_get_info(const samc_model *model, samc_model_info *info) {
+    if (info != NULL) *info = (samc_model_info){.name = "", .licence = "", .card = "", .dtype = "", .backend_note = ""};
+    if (info == NULL || model == NULL) return;
     const samc__config *c = &model->config;
     struct { const samc__checkpoint *checkpoint; unsigned seen; } types = {model->checkpoint, 0};
     samc__weights ignored;

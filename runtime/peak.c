@@ -57,6 +57,8 @@ static void *worker(void *flops) {
 double samc_measure_peak(int threads) {
     pthread_t thread[SAMC__MAX_THREADS];
     double flops[SAMC__MAX_THREADS], best = 0.0;
+    int most = samc__processors();
+    if (threads > most) threads = most; /* more would only wait for each other */
     if (threads > SAMC__MAX_THREADS) threads = SAMC__MAX_THREADS;
     for (int run = 0; run < 5; run++) {
         double start = samc__seconds(), total = 0.0;

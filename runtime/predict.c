@@ -1,5 +1,6 @@
 /* Prediction: prompts are checked, grouped into batches that decode together, and their masks finished on demand. */
 #include "runtime/decoder.h"
+#include "runtime/numeric.h"
 #include "runtime/place.h"
 #include "runtime/session.h"
 
@@ -8,10 +9,11 @@
 #include <string.h>
 
 enum { MAX_POINTS = 4096 }; /* of one prompt; attention among tokens is quadratic */
+#define MOST 1e15f /* of coordinates and mask inputs: squares of it, and sums of these, are finite */
 
-static bool all_finite(const float *values, int64_t count) {
+static bool all_fit(const float *values, int64_t count) {
     for (int64_t i = 0; i < count; i++)
-        if (!isfinite(values[i])) return false;
+        if (!(fabsf(values[i]) <= MOST)) return false;
     return true;
 }
 
@@ -29,9 +31,8 @@ static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index
     for (int i = 0; i < p->point_count; i++)
         if (p->labels[i] != 0 && p->labels[i] != 1)
             return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d: label %d is %d; it must be 0 or 1", index, i, p->labels[i]);
-    if (!all_finite(p->points, 2 * (int64_t)p->point_count) || (p->box && !all_finite(p->box, 4)) ||
-        (p->mask_input && !all_finite(p->mask_input, low * low)))
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has a value that is not finite", index);
+    if (!all_fit(p->points, 2 * (int64_t)p->point_count) || (p->box && !all_fit(p->box, 4)) || (p->mask_input && !all_fit(p->mask_input, low * low)))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has a value that is not finite, or beyond %g", index, (double)MOST);
     return SAMC_OK;
 }
 
@@ -56,13 +57,13 @@ static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch,
 }
 
 static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result *r) {
-    enum { MOST = 64 };
-    const samc_prompt *batch[MOST];
-    samc__geometry geometry[MOST];
+    enum { BATCH = 64 };
+    const samc_prompt *batch[BATCH];
+    samc__geometry geometry[BATCH];
     int64_t low = r->low_res, mask_floats = low * low * r->masks;
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
-        int most = s->decode_most < MOST ? s->decode_most : MOST;
+        int most = s->decode_most < BATCH ? s->decode_most : BATCH;
         int left = count - begin < most ? count - begin : most, each = alike(first, left, first, first->image), images = 1;
         /* The images after it, as long as they have as many such prompts: their embeddings lie one after another. */
         while ((images + 1) * each <= left && alike(first + images * each, each, first, first->image + images) == each) images++;
@@ -87,16 +88,17 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
         samc_status status = decode_into(s, &args, multimask, n * mask_floats, r->logits + begin * mask_floats, n * r->masks, r->iou + begin * r->masks);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, n)) continue;
         SAMC__TRY(status);
+        for (int i = begin * r->masks; i < (begin + n) * r->masks; i++)
+            if (!isfinite(r->iou[i])) return samc__numeric_fail(s, prompts[i / r->masks].image, "a predicted IoU");
         begin += n;
     }
     return SAMC_OK;
 }
 
-samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+static samc_status predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+    if (out != NULL) *out = NULL;
     if (out == NULL || prompts == NULL || count < 1)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result");
-    *out = NULL;
     if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
@@ -122,6 +124,11 @@ samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count,
     return SAMC_OK;
 }
 
+samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, predict(s, prompts, count, multimask, out));
+}
+
 void samc_result_free(samc_result *r) {
     if (r == NULL) return;
     free(r->logits);
@@ -130,13 +137,14 @@ void samc_result_free(samc_result *r) {
     free(r);
 }
 
-int samc_result_prompts(const samc_result *r) { return r->prompts; }
-int samc_result_masks(const samc_result *r) { return r->masks; }
-const float *samc_result_logits(const samc_result *r) { return r->logits; }
-const float *samc_result_iou(const samc_result *r) { return r->iou; }
+int samc_result_prompts(const samc_result *r) { return r ? r->prompts : 0; }
+int samc_result_masks(const samc_result *r) { return r ? r->masks : 0; }
+const float *samc_result_logits(const samc_result *r) { return r ? r->logits : NULL; }
+const float *samc_result_iou(const samc_result *r) { return r ? r->iou : NULL; }
 
 int samc_result_best(const samc_result *r, int prompt) {
     int best = 0;
+    if (r == NULL || prompt < 0 || prompt >= r->prompts) return -1;
     const float *iou = r->iou + (int64_t)prompt * r->masks;
     for (int i = 1; i < r->masks; i++)
         if (iou[i] > iou[best]) best = i;
@@ -170,8 +178,7 @@ static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t
     return !done ? status : first != SAMC_OK ? first : second;
 }
 
-samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+static samc_status result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index, prompt);
     SAMC__TRY(samc__session_enter(s));
@@ -184,6 +191,7 @@ samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, 
         if (bits == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
     }
     samc_status status = finish_mask(s, g, low, r->logits + index * low * low, bits, &stats);
+    if (status == SAMC_OK && stats.spoilt) status = samc__numeric_fail(s, -1, "mask logits");
     if (status == SAMC_OK && mask != NULL)
         for (int64_t y = 0; y < g->height; y++)
             for (int64_t x = 0; x < g->width; x++)
@@ -202,4 +210,9 @@ samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, 
         info->bbox[3] = stats.y1 - stats.y0;
     }
     return SAMC_OK;
+}
+
+samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, result_mask(s, r, prompt, mask_index, mask, info));
 }

@@ -17,21 +17,22 @@ static void record(void *opaque, const char *name, double flops, double seconds)
 }
 
 samc_status samc_profile_begin(samc_session *session) {
-    if (session == NULL) return SAMC_INVALID_ARGUMENT;
+    SAMC__TRY(samc__session_begin(session));
     session->profile.count = 0;
     session->exec.trace = &session->profile;
     session->exec.record = record;
     session->encoder.trace = &session->profile;
     session->encoder.record = record;
-    return SAMC_OK;
+    return samc__session_end(session, SAMC_OK);
 }
 
 int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity) {
-    if (session == NULL) return 0;
+    if (samc__session_begin(session) != SAMC_OK) return 0;
     session->exec.trace = NULL;
     session->encoder.trace = NULL;
     int count = session->profile.count;
     if (rows != NULL && capacity > 0)
         memcpy(rows, session->profile.rows, (size_t)(count < capacity ? count : capacity) * sizeof *rows);
+    samc__session_end(session, SAMC_OK);
     return count;
 }

@@ -92,12 +92,12 @@ samc_status samc__runs_read(const samc_auto_runs *runs, const samc__run_place *p
 }
 
 samc_status samc_auto_mask_rle(const samc_auto_mask *mask, char *rle, samc_error *error) {
-    if (mask == NULL || rle == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_auto_mask_rle: no mask or no room");
+    if (mask == NULL || mask->runs == NULL || rle == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_auto_mask_rle: no mask or no room");
     rle[mask->rle_length] = '\0';
     return samc__spool_read(&mask->runs->spool, mask->rle_at, rle, mask->rle_length, error);
 }
 
 samc_status samc_auto_mask_counts(const samc_auto_mask *mask, uint32_t *counts, samc_error *error) {
-    if (mask == NULL || counts == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_auto_mask_counts: no mask or no room");
+    if (mask == NULL || mask->runs == NULL || counts == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_auto_mask_counts: no mask or no room");
     return samc__runs_read(mask->runs, &(samc__run_place){mask->rle_at, mask->rle_length, (size_t)mask->count_length}, counts, error);
 }

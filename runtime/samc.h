@@ -37,8 +37,16 @@
  *     }
  *
  * Ownership: a model is read-only after it was opened and may serve any number of sessions on any threads; it must outlive
- * them. A session is one line of work for one thread at a time. Nothing in the library prints, exits or keeps global state. (Calls on
+ * them. A session is one line of work for one thread at a time: a call while another is at work on it, also from samc_auto()'s callback,
+ * fails with SAMC_INVALID_ARGUMENT, "the session is busy" (but samc_session_stop(), samc_last_error(), samc_session_note() and samc_session_memory()
+ * may be called at any time). Nothing in the library prints, exits or keeps global state. (Calls on
  * a GPU's model or session leave that GPU as the thread's current device of the CUDA runtime.)
+ * Arguments: NULL for an object, an array or a place for a result is SAMC_INVALID_ARGUMENT, and for calls without a status 0, NULL or nothing
+ * done; what may be NULL says so. A samc_error may always be NULL. Images have at most 1048576 pixels a side and 2147483647 in all.
+ * Numbers: a result that is NaN or infinite is never given out as a mask, an IoU or an embedding. SAMC_NUMERIC says that an image or prompt
+ * made it so (f16 overflows beyond 65504), SAMC_DIVERGED that the model does so for any image: its file holds such numbers, or a plain
+ * grey image fails too. The low-resolution logits are looked at when a mask is finished. On a GPU, whose work goes on after a call, embeddings are
+ * looked at when something made of them was not finite, or when they are read.
  * Coordinates are pixels of the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as in
  * `SamPredictor` of the original implementation (github.com/facebookresearch/segment-anything).
  */
@@ -75,7 +83,9 @@ extern "C" {
     X(NO_IMAGE, "no image was set")                                                                                   \
     X(NO_DEVICE, "no such device")                                                                                    \
     X(INTERNAL, "internal error")                                                                                     \
-    X(STOPPED, "stopped on request")
+    X(STOPPED, "stopped on request")                                                                                   \
+    X(NUMERIC, "a result is not finite")                                                                              \
+    X(DIVERGED, "the model gives no finite results")
 
 typedef enum samc_status {
 #define SAMC_STATUS_ENUM(name, text) SAMC_##name,
@@ -168,7 +178,7 @@ SAMC_API samc_status samc_convert(const char *input, const char *output, samc_st
 typedef struct samc_session samc_session;
 
 SAMC_API samc_status samc_session_create(const samc_model *model, samc_session **session, samc_error *error);
-SAMC_API void samc_session_destroy(samc_session *session); /* NULL is allowed */
+SAMC_API void samc_session_destroy(samc_session *session); /* NULL is allowed; from its own callback nothing is done */
 
 /* The message of the last call on this session that failed; "" before any did. Valid until the next call. */
 SAMC_API const char *samc_last_error(const samc_session *session);
@@ -222,7 +232,7 @@ SAMC_API samc_status samc_set_embedding(samc_session *session, const float *embe
 /* Writes an embedding as safetensors, with the model's hash and the image's size; loading checks the hash. */
 SAMC_API samc_status samc_save_embedding(samc_session *session, int index, const char *path);
 SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path);
-/* Size in pixels of an image that was set or loaded. */
+/* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */
 SAMC_API samc_status samc_session_image_size(samc_session *session, int index, int *width, int *height);
 
 /* ---- Prediction -------------------------------------------------------------------------------------------------- */
@@ -250,7 +260,7 @@ SAMC_API int samc_result_masks(const samc_result *result); /* for each prompt, i
 SAMC_API const float *samc_result_logits(const samc_result *result);
 /* Predicted IoU [prompts, masks]. */
 SAMC_API const float *samc_result_iou(const samc_result *result);
-/* Index of the mask with the highest predicted IoU. */
+/* Index of the mask with the highest predicted IoU; -1 where there is no such prompt. */
 SAMC_API int samc_result_best(const samc_result *result, int prompt);
 
 typedef struct samc_mask_info {
@@ -266,7 +276,7 @@ SAMC_API samc_status samc_result_mask(samc_session *session, const samc_result *
 
 /* ---- Every mask of an image ---------------------------------------------------------------------------------------- */
 
-/* Points in [0, 1], x then y, that are scaled to each crop. */
+/* Points in [0, 1], x then y, that are scaled to each crop; at least one. */
 typedef struct samc_point_grid {
     const double *xy; /* [count, 2] */
     int count;
@@ -355,7 +365,8 @@ typedef struct samc_machine {
 SAMC_API void samc_get_machine(samc_machine *machine);
 
 /* f32 GFLOP/s of `threads` threads that do nothing but multiply-adds from registers with the widest vectors of this CPU: the
- * ceiling that every other figure is a share of. Takes about half a second; 0 if no thread could be started. */
+ * ceiling that every other figure is a share of; of as many as there are processors at most. Takes about half a second; 0 if no thread
+ * could be started. */
 SAMC_API double samc_measure_peak(int threads);
 
 #ifdef __cplusplus

@@ -3,6 +3,7 @@
 
 #include "runtime/cuda_plan.h"
 #include "runtime/encoder.h"
+#include "runtime/numeric.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -32,6 +33,17 @@ static samc_status embed_grid(samc_session *s) {
         .grid = config->grid,
     };
     return samc__embed_grid(&s->exec, &args);
+}
+
+samc_status samc__session_begin(samc_session *s) {
+    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+    if (atomic_exchange(&s->busy, true)) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the session is busy with another call");
+    return SAMC_OK;
+}
+
+samc_status samc__session_end(samc_session *s, samc_status status) {
+    atomic_store(&s->busy, false);
+    return status;
 }
 
 samc_status samc__session_enter(samc_session *s) { return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK; }
@@ -105,7 +117,7 @@ void samc__session_drop_images(samc_session *s) {
 }
 
 void samc_session_destroy(samc_session *s) {
-    if (s == NULL) return;
+    if (s == NULL || atomic_load(&s->busy)) return;
     samc__session_enter(s);
     samc__session_drop_images(s);
     samc__tensor_release(&s->exec, s->key_pe);
@@ -117,15 +129,20 @@ void samc_session_destroy(samc_session *s) {
 
 const char *samc_last_error(const samc_session *session) { return session ? session->error.message : "no session"; }
 
-void samc_session_stop(samc_session *session) { atomic_store(&session->stop, true); }
+void samc_session_stop(samc_session *session) {
+    if (session != NULL) atomic_store(&session->stop, true);
+}
 
 void samc_session_trim(samc_session *session) {
-    if (session != NULL) samc__memory_drop(&session->memory);
+    if (samc__session_begin(session) != SAMC_OK) return;
+    samc__memory_drop(&session->memory);
+    samc__session_end(session, SAMC_OK);
 }
 
 const char *samc_session_note(const samc_session *session) { return session ? session->note : ""; }
 
 samc_memory samc_session_memory(const samc_session *session) {
+    if (session == NULL) return (samc_memory){0};
     samc_memory memory = {.current = session->memory.current, .peak = session->memory.peak};
     samc__cuda_session_memory(session->cuda, &memory);
     return memory;
@@ -163,9 +180,18 @@ samc_status samc__session_side(samc_session *s, int first, int count, samc__imag
     return SAMC_OK;
 }
 
+bool samc__size_fits(int width, int height) {
+    enum { MOST_SIDE = 1 << 20 };
+    return width > 0 && height > 0 && width <= MOST_SIDE && height <= MOST_SIDE && (int64_t)width * height <= INT32_MAX;
+}
+
 samc_status samc__check_image(samc_error *error, const samc_image *image, int index) {
     bool rows_fit = image->row_bytes >= (ptrdiff_t)3 * image->width;
-    if (image->pixels != NULL && image->width > 0 && image->height > 0 && rows_fit) return SAMC_OK;
+    if (image->pixels != NULL && image->width > 0 && image->height > 0 && rows_fit) {
+        if (samc__size_fits(image->width, image->height) && image->row_bytes <= PTRDIFF_MAX / image->height) return SAMC_OK;
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "image %d has %d x %d pixels, or rows of %td bytes; that is too large", index, image->width,
+                          image->height, image->row_bytes);
+    }
     return samc__fail(error, SAMC_INVALID_ARGUMENT, "image %d is empty or its rows are shorter than its width", index);
 }
 
@@ -190,11 +216,11 @@ samc_status samc__session_meet(samc_session *s) {
 samc_status samc__session_encode(samc_session *s, const samc_image *images, int count, int first) {
     if (first < s->side_first + s->side_images && s->side_first < first + count) s->side_images = 0; /* of what was there */
     for (int i = 0; i < count; i++) s->images[first + i].geometry = samc__geometry_of(s->model->config.img_size, images[i].width, images[i].height);
-    return samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding);
+    SAMC__TRY(samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding));
+    return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
 }
 
-samc_status samc_set_images(samc_session *s, const samc_image *images, int count) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+static samc_status set_images(samc_session *s, const samc_image *images, int count) {
     if (images == NULL || count < 1) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images");
     for (int i = 0; i < count; i++) SAMC__TRY(samc__check_image(&s->error, &images[i], i));
     SAMC__TRY(samc__session_enter(s));
@@ -207,19 +233,23 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     return status;
 }
 
+samc_status samc_set_images(samc_session *s, const samc_image *images, int count) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, set_images(s, images, count));
+}
+
 samc_status samc_set_image(samc_session *session, const samc_image *image) { return samc_set_images(session, image, 1); }
 
 samc_status samc_session_image_size(samc_session *s, int index, int *width, int *height) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
-    if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
-    *width = s->images[index].geometry.width;
-    *height = s->images[index].geometry.height;
-    return SAMC_OK;
+    SAMC__TRY(samc__session_begin(s));
+    if (index < 0 || index >= s->image_count) return samc__session_end(s, samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index));
+    if (width != NULL) *width = s->images[index].geometry.width;
+    if (height != NULL) *height = s->images[index].geometry.height;
+    return samc__session_end(s, SAMC_OK);
 }
 
 /* Inside, embeddings are [N, C]; outside, as in the original, [C, grid, grid]. */
-samc_status samc_get_embedding(samc_session *s, int index, float *embedding) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
+samc_status samc__get_embedding(samc_session *s, int index, float *embedding) {
     if (embedding == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_get_embedding: no room for the embedding");
     if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     SAMC__TRY(samc__session_enter(s));
@@ -229,12 +259,16 @@ samc_status samc_get_embedding(samc_session *s, int index, float *embedding) {
     for (int64_t token = 0; token < n; token++)
         for (int64_t i = 0; i < c; i++) embedding[i * n + token] = samc__load_element(s->model->precision, own, token * c + i);
     samc__read_end(&s->exec, tensor, own);
-    return SAMC_OK;
+    return samc__numeric_spoilt(embedding, n * c) ? samc__numeric_fail(s, index, "embedding") : SAMC_OK;
 }
 
-samc_status samc_set_embedding(samc_session *s, const float *embedding, int width, int height) {
-    if (s == NULL) return SAMC_INVALID_ARGUMENT;
-    if (embedding == NULL || width < 1 || height < 1)
+samc_status samc_get_embedding(samc_session *s, int index, float *embedding) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, samc__get_embedding(s, index, embedding));
+}
+
+samc_status samc__set_embedding(samc_session *s, const float *embedding, int width, int height) {
+    if (embedding == NULL || !samc__size_fits(width, height))
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_embedding: no embedding, or an image of %d x %d pixels", width, height);
     int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
     for (int64_t i = 0; i < n * c; i++)
@@ -253,4 +287,9 @@ samc_status samc_set_embedding(samc_session *s, const float *embedding, int widt
     }
     s->images[0].geometry = samc__geometry_of(s->model->config.img_size, width, height);
     return SAMC_OK;
+}
+
+samc_status samc_set_embedding(samc_session *s, const float *embedding, int width, int height) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, samc__set_embedding(s, embedding, width, height));
 }

@@ -32,6 +32,10 @@ struct samc_session {
     samc__exec encoder;              /* images: on a device a stream of its own */
     samc__profile profile;
     samc_error error;
+    atomic_bool busy;  /* a public call is at work */
+    bool probing;      /* runtime/numeric.c made it to find out who is at fault */
+    bool judged;       /* it has found out: */
+    char fault[260];   /* what is wrong with the model, or "" */
     atomic_bool stop;  /* samc_session_stop() was called; samc_auto() takes it back */
     int encode_most;   /* images encoded together */
     int decode_most;   /* prompts decoded together: less than the model's batch after the device ran out of memory */
@@ -52,11 +56,21 @@ struct samc_result {
     struct samc__geometry *geometry; /* [prompts] of the prompt's image */
 };
 
-/* What every public call on a session begins with. */
+/* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at work on it;
+ * then there is nothing to end. End returns `status`. */
+samc_status samc__session_begin(samc_session *session);
+samc_status samc__session_end(samc_session *session, samc_status status);
+
+/* Makes the model's device the thread's current one. */
 samc_status samc__session_enter(samc_session *session);
 
-/* Refuses an image without pixels, or with rows shorter than its width. */
+/* Refuses an image without pixels, with rows shorter than its width, or larger than anything that counts pixels in 32 bits. */
 samc_status samc__check_image(samc_error *error, const samc_image *image, int index);
+bool samc__size_fits(int width, int height);
+
+/* The public calls of these names, within another. */
+samc_status samc__get_embedding(samc_session *session, int index, float *embedding);
+samc_status samc__set_embedding(samc_session *session, const float *embedding, int width, int height);
 
 /* The image side of images [first, first + count). It is kept until other images are asked for, so that an image that is prompted
  * again and again pays for it once. */

@@ -18,7 +18,7 @@ BUGS = {
     "fold: queries not waited for": (KERNEL, "__syncthreads(); // so are their queries", "// so are their queries"),
     "merge: a chunk over the last one": (KERNEL, "__syncthreads(); // weights are there", "// weights are there"),
     "merge: the chunk not waited for": (KERNEL, "__syncthreads(); // the chunk is there", "// the chunk is there"),
-    "plain: a warp without keys is 0 / 0": (KERNEL, "sum > 0.0f ? out[i] / sum : 0.0f", "out[i] / sum"),
+    "plain: a warp without keys is 0 / 0": (KERNEL, "sum == 0.0f ? out[i] : out[i] / sum", "out[i] / sum"),
     "rows beyond the last are stored": (KERNEL, "if (index >= rows) return;", ""),
     "rows without padding: bank conflicts": (STEP, "return 2 * hd + 16;", "return 2 * hd + 32;"),
     "fragment: k halves of A swapped": (ROWS, "a[0][i + 2] = pack2(low.z, low.w, W());\n                a[1][i] = pack2(high.x, high.y, W());",

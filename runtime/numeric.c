@@ -1,0 +1,111 @@
+/* Who is at fault when a result is not finite: the model's file, the model on any image, or this image.
+ *
+ * Nothing here runs as long as results are finite, but for one pass over each embedding on a host. */
+#include "runtime/numeric.h"
+
+#include "runtime/place.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool samc__numeric_spoilt(const float *values, int64_t count) {
+    float zero = 0.0f; /* these alone times 0 are not 0 */
+#pragma omp simd reduction(+ : zero)
+    for (int64_t i = 0; i < count; i++) zero += values[i] * 0.0f;
+    return zero != 0.0f;
+}
+
+static int64_t embedding_elements(const samc_session *s) {
+    return (int64_t)s->model->config.grid * s->model->config.grid * s->model->config.out_chans;
+}
+
+samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
+    for (int i = first; i < first + count; i++)
+        if (samc__numeric_spoilt(s->images[i].embedding, embedding_elements(s))) return samc__numeric_fail(s, i, "embedding");
+    return SAMC_OK;
+}
+
+/* Whether the embedding of image `image` is not finite; where it cannot be read, it is not known to be. */
+static bool embedding_spoilt(samc_session *s, int image) {
+    int64_t count = embedding_elements(s);
+    samc_error before = s->error;
+    if (image < 0 || image >= s->image_count) return false;
+    const void *tensor = s->images[image].embedding, *own = samc__read(&s->exec, tensor, (size_t)count * samc__dtype_size(s->model->precision));
+    bool spoilt = false;
+    for (int64_t i = 0; own != NULL && i < count && !spoilt; i++) spoilt = !isfinite(samc__load_element(s->model->precision, own, i));
+    if (own != NULL) samc__read_end(&s->exec, tensor, own);
+    s->error = before;
+    return spoilt;
+}
+
+typedef struct search {
+    const samc__checkpoint *checkpoint;
+    char found[200]; /* the name of a tensor with such values; "": none */
+    bool nan;
+} search;
+
+/* samc__manifest_visitor: the file is read again, because weights may have been packed or moved to a device. */
+static samc_status look_at(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+    search *s = context;
+    const samc__tensor *tensor = samc__checkpoint_find(s->checkpoint, name);
+    (void)slot, (void)rank, (void)shape;
+    if (tensor == NULL || *s->found) return SAMC_OK;
+    int64_t count = samc__tensor_elements(tensor);
+    float *values = malloc((size_t)count * sizeof *values);
+    if (values == NULL) return SAMC_OK; /* then it is not found out */
+    samc__tensor_read_f32(tensor, values);
+    if (samc__numeric_spoilt(values, count)) snprintf(s->found, sizeof s->found, "%s", name);
+    for (int64_t i = 0; *s->found && i < count; i++) s->nan = s->nan || isnan(values[i]);
+    free(values);
+    return SAMC_OK;
+}
+
+/* Whether a plain grey image fails too, on a session of its own. */
+static bool grey_fails(const samc_model *model) {
+    enum { SIDE = 64 };
+    samc_session *session;
+    samc_result *result = NULL;
+    uint8_t *pixels = malloc(3 * SIDE * SIDE);
+    if (pixels == NULL || samc_session_create(model, &session, NULL) != SAMC_OK) {
+        free(pixels);
+        return false;
+    }
+    memset(pixels, 127, 3 * SIDE * SIDE);
+    session->probing = true;
+    float point[2] = {SIDE / 2, SIDE / 2};
+    int32_t label = 1;
+    samc_mask_info info;
+    samc_status status = samc_set_image(session, &(samc_image){pixels, SIDE, SIDE, 3 * SIDE});
+    if (status == SAMC_OK) status = samc_predict(session, &(samc_prompt){.points = point, .labels = &label, .point_count = 1}, 1, true, &result);
+    for (int i = 0; status == SAMC_OK && i < samc_result_masks(result); i++) status = samc_result_mask(session, result, 0, i, NULL, &info);
+    samc_result_free(result);
+    samc_session_destroy(session);
+    free(pixels);
+    return status == SAMC_NUMERIC;
+}
+
+/* Finds out once for each session what is to be said of the model: "" where it is not at fault. */
+static const char *fault_of(samc_session *s) {
+    search file = {.checkpoint = s->model->checkpoint};
+    samc__weights ignored;
+    if (s->judged || s->probing) return s->fault;
+    s->judged = true;
+    samc__manifest_visit(&s->model->config, &ignored, look_at, &file);
+    if (*file.found) snprintf(s->fault, sizeof s->fault, "its tensor %s has %s", file.found, file.nan ? "NaN" : "infinite values");
+    else if (grey_fails(s->model)) snprintf(s->fault, sizeof s->fault, "so it does with a plain grey image");
+    samc__session_enter(s);
+    return s->fault;
+}
+
+samc_status samc__numeric_fail(samc_session *s, int image, const char *what) {
+    char of[40] = "";
+    bool encoder = strcmp(what, "embedding") == 0 || embedding_spoilt(s, image);
+    const char *fault = fault_of(s), *path = samc__checkpoint_path(s->model->checkpoint);
+    bool f16 = s->model->precision == SAMC__F16 && strncmp(fault, "its", 3) != 0;
+    if (image >= 0 && s->image_count > 1) snprintf(of, sizeof of, " of image %d", image);
+    return samc__fail(&s->error, *fault ? SAMC_DIVERGED : SAMC_NUMERIC, "model %s: the %s gave %s%s with NaN or infinite values%s%s%s", path,
+                      encoder ? "image encoder" : "mask decoder", encoder ? "an embedding" : what, of, *fault ? "; " : "", fault,
+                      f16 ? "; in f16 numbers beyond 65504 are infinite, bf16 or f32 may help" : "");
+}
