@@ -107,9 +107,13 @@ Test(hostile, numbers_out_of_range) {
     samc_result *result = NULL;
     samc_image image = picture();
     cr_expect_str_eq(samc_status_text((samc_status)99), samc_status_text((samc_status)-1));
-    const samc_options options[] = {{(samc_backend)77, 0, 0, 0}, {(samc_backend)-1, 0, 0, 0}, {SAMC_BACKEND_REF, (samc_precision)-3, 0, 0},
-                                    {SAMC_BACKEND_REF, (samc_precision)44, 0, 0}, {SAMC_BACKEND_REF, 0, -1, 0}, {SAMC_BACKEND_REF, 0, INT_MAX, 0},
-                                    {SAMC_BACKEND_REF, 0, 1, -1}};
+    const samc_options options[] = {{.backend = (samc_backend)77},
+                                    {.backend = (samc_backend)-1},
+                                    {.backend = SAMC_BACKEND_REF, .precision = (samc_precision)-3},
+                                    {.backend = SAMC_BACKEND_REF, .precision = (samc_precision)44},
+                                    {.backend = SAMC_BACKEND_REF, .threads = -1},
+                                    {.backend = SAMC_BACKEND_REF, .threads = INT_MAX},
+                                    {.backend = SAMC_BACKEND_REF, .threads = 1, .device = -1}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         cr_expect_eq(samc_model_open(model_path, &options[i], &other, NULL), SAMC_INVALID_ARGUMENT, "options %zu", i);
     cr_expect_eq(samc_convert(model_path, "/nowhere/x", (samc_storage)9, NULL), SAMC_INVALID_ARGUMENT);
