@@ -1,4 +1,5 @@
-/* The marks: a line each, "<number> <input> <suffix or /> <kind> <size> <seconds> <nanoseconds>". */
+/* The marks: a line each, "<number> <input> <suffix or /> <kind> <size> <seconds> <nanoseconds>", and an empty one, behind which marks of
+ * before may stand. */
 #include "host/marks.h"
 
 #include <errno.h>
@@ -51,10 +52,10 @@ samc_status samc__marks_add_failure(samc__marks *marks, int64_t number, int64_t 
 
 samc_status samc__marks_write(samc__marks *marks, const samc__store *store, samc_error *error) {
     if (marks->used == 0) return SAMC_OK;
-    SAMC__TRY(samc__stream_empty(&marks->stream, store, error));
-    SAMC__TRY(samc__stream_append(&marks->stream, store, marks->text, marks->used, error));
+    marks->text[marks->used++] = '\n'; /* there is room: a line is shorter than LINE */
+    samc_status status = samc__stream_rewrite(&marks->stream, store, marks->text, marks->used, error);
     marks->used = 0;
-    return samc__stream_sync(&marks->stream, store, error);
+    return status;
 }
 
 static bool parse(const char *line, samc__mark *mark) {
@@ -82,7 +83,7 @@ samc_status samc__marks_read(const samc__store *store, const samc__inputs *input
     samc_status status = SAMC_OK;
     while (status == SAMC_OK && fgets(line, sizeof line, file) != NULL) {
         samc__mark mark;
-        if (!parse(line, &mark)) break; /* marks that are not whole were not synced, and nothing got its name by them */
+        if (!parse(line, &mark)) break; /* the end; or they are not whole, were not synced, and nothing got its name by them */
         if (mark.number <= last || mark.input < 0 || mark.input >= inputs->count) continue;
         if (*count == room) {
             room = room ? 2 * room : 64;

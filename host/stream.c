@@ -68,8 +68,6 @@ samc_status samc__stream_open(samc__stream *stream, samc__store *store, bool in_
     return samc__store_note(store, in_root, error);
 }
 
-samc_status samc__stream_empty(samc__stream *stream, const samc__store *store, samc_error *error) { return cut(stream, store, 0, error); }
-
 samc_status samc__stream_append(samc__stream *stream, const samc__store *store, const void *bytes, size_t size, samc_error *error) {
     const char *at = bytes;
     while (size > 0) {
@@ -81,6 +79,15 @@ samc_status samc__stream_append(samc__stream *stream, const samc__store *store, 
         stream->length += written;
         stream->dirty = true;
     }
+    return SAMC_OK;
+}
+
+samc_status samc__stream_rewrite(samc__stream *stream, const samc__store *store, const void *bytes, size_t size, samc_error *error) {
+    if (lseek(stream->handle, 0, SEEK_SET) < 0) return cannot_write(stream, store, error);
+    stream->length = 0;
+    SAMC__TRY(samc__stream_append(stream, store, bytes, size, error));
+    if (store->sync && fdatasync(stream->handle) != 0) return cannot_write(stream, store, error);
+    stream->dirty = false;
     return SAMC_OK;
 }
 

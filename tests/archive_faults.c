@@ -170,6 +170,8 @@ int fsync(int handle) {
     return code;
 }
 
+int fdatasync(int handle) { return fsync(handle); }
+
 int syncfs(int handle) {
     pthread_mutex_lock(&lock);
     int code = strikes() ? -1 : 0;
