@@ -134,7 +134,7 @@ extern "C" samc_status samc__token_attention_cuda(const samc__cuda *cuda, const 
     SAMC_REQUIRE("token_attention", a->queries.dtype == SAMC__F32 && (a->pe.data == nullptr || a->pe.dtype == SAMC__F32));
     SAMC_REQUIRE("token_attention", attention_has(a->attention, type) && norm_is_float(a->norm));
     SAMC_REQUIRE("token_attention", cuda->scratch != nullptr && cuda->scratch_bytes >= samc__token_attention_cuda_scratch(a));
-    SAMC_REQUIRE("token_attention", a->queries.n[0] * a->queries.n[1] <= INT32_MAX && attend_shared(a) <= 160 << 10);
+    SAMC_REQUIRE("token_attention", a->queries.n[0] * a->queries.n[1] <= INT32_MAX && attend_shared(a) <= samc__shared_limit(cuda->capability));
     const char *problem = type == SAMC__F32 ? run<float>(cuda, a) : type == SAMC__F16 ? run<f16>(cuda, a) : run<bf16>(cuda, a);
     return started(cuda, "token_attention", problem);
 }

@@ -444,7 +444,7 @@ extern "C" samc_status samc__token_to_image_cuda(const samc__cuda *cuda, const s
     const ImagePlan p = plan_of(a);
     SAMC_REQUIRE("token_to_image", cuda->scratch != nullptr && cuda->scratch_bytes >= p.bytes);
     SAMC_REQUIRE("token_to_image", p.rows * p.heads <= INT32_MAX && p.prompts * p.groups <= INT32_MAX && p.segments <= 65535 && p.n * p.c <= INT32_MAX);
-    SAMC_REQUIRE("token_to_image", merge_shared(p) <= 160 << 10 && fold_shared(p) <= 160 << 10);
+    SAMC_REQUIRE("token_to_image", merge_shared(p) <= samc__shared_limit(cuda->capability) && fold_shared(p) <= samc__shared_limit(cuda->capability));
     const char *problem = type == SAMC__F32 ? run<float>(cuda, a, p) : type == SAMC__F16 ? run<f16>(cuda, a, p) : run<bf16>(cuda, a, p);
     return started(cuda, "token_to_image", problem);
 }

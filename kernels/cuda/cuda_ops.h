@@ -39,6 +39,13 @@ typedef struct samc__cuda {
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 
+/* Bytes of shared memory that one block may ask for, by compute capability (CUDA programming guide); the least of all from 8.0 on where it is
+ * not known. Beside what asks for more (image_to_token, wgmma) every kernel keeps to that least. */
+static inline size_t samc__shared_limit(int capability) {
+    if (capability == 80 || capability == 87) return 163 << 10;
+    return capability == 90 || capability == 100 || capability == 103 ? 227 << 10 : 99 << 10; /* 86, 89, 120 */
+}
+
 /* x f32 with y and residual each f32 or A, or x, residual and y all A (f16 or bf16); sum as x; gain and bias f32. */
 samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *args);
 
@@ -155,7 +162,7 @@ typedef enum samc__cross_kernel {
     SAMC__CROSS_TENSOR   /* 16-bit, 8 heads: C 256 with inner 128, C 128 with inner 64; image_to_token also needs T <= 16 */
 } samc__cross_kernel;
 samc__cross_kernel samc__token_to_image_cuda_kernel(const samc__token_to_image_args *args);
-samc__cross_kernel samc__image_to_token_cuda_kernel(const samc__image_to_token_args *args);
+samc__cross_kernel samc__image_to_token_cuda_kernel(const samc__image_to_token_args *args, int capability); /* of which the shared memory is */
 
 #ifdef __cplusplus
 }

@@ -381,8 +381,10 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     if (device < 0 || device >= devices()) return result(cudaErrorInvalidValue);
-    int capability = twin().set.capability ? int(twin().set.capability) : twin().set.seed % 2 ? 80 : 90; // Ampere or Hopper: kernels are chosen by it
-    *p = {"emulated device", size_t(twin().set.memory), capability / 10, capability % 10, 108};
+    // Ampere or Hopper, unless a test or the environment names another: kernels are chosen by it, and shared memory is what it has.
+    if (std::getenv("SAMC_EMU_CAPABILITY") == nullptr)
+        emu::capability = twin().set.capability ? int(twin().set.capability) : twin().set.seed % 2 ? 80 : 90;
+    *p = {"emulated device", size_t(twin().set.memory), emu::capability / 10, emu::capability % 10, 108};
     return result(cudaSuccess);
 }
 cudaError_t cudaSetDevice(int device) {

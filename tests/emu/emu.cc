@@ -50,6 +50,7 @@ static Config first_config() {
     return c;
 }
 Config config = first_config();
+int capability = std::getenv("SAMC_EMU_CAPABILITY") == nullptr ? 90 : std::atoi(std::getenv("SAMC_EMU_CAPABILITY"));
 State now;
 std::vector<bool> unpublished;
 const char *(*submit)(void *stream, const char *kernel, std::function<void()> run);
@@ -491,13 +492,22 @@ void publish_copies() {
     now.self->unpublished.clear();
 }
 
+size_t shared_limit() {
+    // The programming guide's "maximum amount of shared memory per thread block"; kernels have it from elsewhere (cuda_ops.h).
+    static const struct { int capability, kilobytes; } limits[] = {{80, 163}, {86, 99}, {87, 163}, {89, 99}, {90, 227}, {100, 227}, {103, 227}, {120, 99}};
+    for (auto &limit : limits)
+        if (limit.capability == capability) return size_t(limit.kilobytes) << 10;
+    fail("nothing is known of a device of compute capability %d.%d", capability / 10, capability % 10);
+}
+
 void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, const std::function<void()> &body) {
-    constexpr size_t kMaxShared = 227 << 10; // of one block on sm_90
     now.kernel = kernel;
     now.grid_size = grid;
     now.block_size = block;
     thread_count = int(block.x * block.y * block.z);
-    if (thread_count < 1 || thread_count > kMaxThreads || shared_bytes > kMaxShared || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
+    if (shared_bytes > shared_limit())
+        fail("%s: bad launch: %zu bytes of shared memory, a block has %zu on %d.%d", kernel, shared_bytes, shared_limit(), capability / 10, capability % 10);
+    if (thread_count < 1 || thread_count > kMaxThreads || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
         fail("%s: bad launch: grid %u x %u x %u, block of %d, %zu bytes", kernel, grid.x, grid.y, grid.z, thread_count, shared_bytes);
     warp_count = (thread_count + 31) / 32;
     kernel_body = &body;

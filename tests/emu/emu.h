@@ -139,6 +139,11 @@ void tensor_tile(float *c, const float *a, const float *b, int m, int n, bool bf
 void tensor_matrix(float *y, const float *x, const float *w, size_t m, size_t n, size_t k, bool bf16);
 int chosen_core(); // what SAMC_EMU_ACCUMULATE says, or nearest; ends the process where it names none
 
+// The device's compute capability, 90 for 9.0: with it comes the shared memory that a block may have, and a launch that asks for more ends the
+// process. 9.0, which has all instructions, unless SAMC_EMU_CAPABILITY or a test says otherwise.
+extern int capability;
+size_t shared_limit(); // ends the process where the capability is none that is known
+
 // What the warp operations compute, for the 32 threads of one warp (warp.cc).
 void compute_mma(Thread *warp, bool bf16);
 void compute_ldmatrix(Thread *warp, bool trans);

@@ -156,6 +156,17 @@ void run_with_scratch(samc_status (*op)(const samc__cuda *, const Args *), size_
     block.check();
 }
 
+// The list, and in tier 1 every number of tokens that prompts lead to, 5 to 64 (p[1]), each with two of `like`: shared memory goes by it.
+inline std::vector<Case> with_every_count(std::vector<Case> list, const std::vector<Case> &like) {
+    for (int t = 5; t <= 64; t++)
+        for (size_t turn = 0; turn < 2; turn++) {
+            Case c = like[(size_t(t) + turn * (like.size() / 2)) % like.size()];
+            c.p[1] = t;
+            list.push_back(c);
+        }
+    return list;
+}
+
 // The prompts whose results are compared: all of them, or of large cases the first, the middle and the last. The others must be numbers.
 inline std::vector<size_t> compared(int prompts, size_t elements) {
     std::vector<size_t> all;

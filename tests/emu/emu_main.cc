@@ -1,7 +1,7 @@
 // emu_test - every CUDA kernel against its reference operator, without a GPU, under many schedules.
 //
 //     emu_test [--full] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
-//              [--accumulate nearest|sm80|sm90]
+//              [--accumulate nearest|sm80|sm90] [--capability 80|86|87|89|90|100|103|120]
 //     emu_test --launches       runs nothing; prints the launches of all cases (PTX route): symbol, threads, bytes of shared memory
 //
 // A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is computed
@@ -43,6 +43,7 @@ int main(int argc, char **argv) {
         if (option == "--full") full = true;
         else if (option == "--seeds" && ++i < argc) seeds = atoi(value.c_str());
         else if (option == "--only" && ++i < argc) only = value;
+        else if (option == "--capability" && ++i < argc) emu::capability = atoi(value.c_str());
         else if (option == "--accumulate" && tensor_core_named(value.c_str()) >= 0) core = tensor_core_named(argv[++i]);
         else if (option == "--order" && ++i < argc) {
             one_schedule = true;
@@ -55,7 +56,7 @@ int main(int argc, char **argv) {
             chosen.seed = strtoull(value.c_str(), nullptr, 10);
         } else {
             fprintf(stderr, "usage: emu_test [--full] [--seeds N] [--only KERNEL] [--order ORDER] [--copies late|early] [--seed N]\n"
-                            "                [--accumulate nearest|sm80|sm90]\n");
+                            "                [--accumulate nearest|sm80|sm90] [--capability N]\n");
             return 2;
         }
     }

@@ -51,16 +51,19 @@ static void store_before_the_start(float *y) {
     if (threadIdx.x == 0) y[-1] = 1.0f;
 }
 
+static void shared_of_a_larger_gpu(float *) { sync_warp(); }
+
 // Runs a kernel in a child; true when its report has both texts.
-static bool refused(const char *name, void (*kernel)(float *), const char *mistake, bool has_line) {
+static bool refused(const char *name, void (*kernel)(float *), const char *mistake, bool has_line, size_t shared = 1024, int capability = 90) {
     int ends[2];
     if (pipe(ends) != 0) return false;
     std::fflush(stdout); // or the child prints it again
     pid_t child = fork();
     if (child == 0) {
         dup2(ends[1], 2);
+        emu::capability = capability;
         emu::Buffer y(64 * sizeof(float));
-        launch(name, kernel, Grid{1, 1, 1}, 64, 1024, nullptr, y.as<float>());
+        launch(name, kernel, Grid{1, 1, 1}, 64, shared, nullptr, y.as<float>());
         y.check();
         _exit(0);
     }
@@ -91,5 +94,7 @@ int main() {
     REFUSED(copy_not_waited_for, "not waited for", true);
     REFUSED(store_past_the_end, "not the kernel's", true);
     REFUSED(store_before_the_start, "outside a buffer", false);
+    good &= refused("shared_of_a_larger_gpu", shared_of_a_larger_gpu, "101377 bytes of shared memory, a block has 101376 on 8.6", false, 101377, 86);
+    good &= refused("shared_of_a_larger_gpu", shared_of_a_larger_gpu, "a block has 166912 on 8.0", false, 200 << 10, 80);
     return !good;
 }

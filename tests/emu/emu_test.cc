@@ -96,12 +96,11 @@ static samc__exec make_reference() {
 }
 const samc__exec reference = make_reference();
 
-int capability = 90; // the emulation has every instruction
 
 samc__cuda device() {
     samc__cuda cuda = {};
     cuda.error = &last_error;
-    cuda.capability = capability;
+    cuda.capability = emu::capability;
     return cuda;
 }
 samc__cuda device(const emu::Buffer &scratch) {

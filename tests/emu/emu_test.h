@@ -86,7 +86,6 @@ inline tensor_sum naive_sum(bool on_tensor_cores) { return tensor_sum_of(on_tens
 inline double last_place(samc__dtype type) { return type == SAMC__F32 ? 0x1p-22 : type == SAMC__F16 ? 0x1p-10 : 0x1p-7; }
 
 extern const samc__exec reference; // runs the reference operators on one thread
-extern int capability;             // of the device, 90 for 9.0: a check leaves out what it does not have
 samc__cuda device();               // default stream, no scratch
 samc__cuda device(const emu::Buffer &scratch);
 

@@ -57,7 +57,7 @@ static void token_attention(const Case &c, uint64_t seed) {
     for (const Tensor *tensor : {&queries, &pe}) tensor->device->check();
 }
 
-static const Check check("token_attention", "prompts T C inner heads positions biases type", {
+static const Check check("token_attention", "prompts T C inner heads positions biases type", with_every_count({
     // One token, prompts that cross blocks of 16 rows, more tokens than a warp has lanes, odd widths; plain and tensor-core products.
     {0, {1, 1, 8, 8, 1, 0, 0, 0}},
     {0, {3, 7, 20, 10, 2, 1, 1, 0}},
@@ -69,6 +69,7 @@ static const Check check("token_attention", "prompts T C inner heads positions b
     {1, {1, 130, 256, 256, 8, 1, 1, 1}},
     {1, {33, 7, 256, 256, 8, 1, 1, 2}},
     {2, {1024, 7, 256, 256, 8, 1, 1, 2}},
-}, token_attention);
+}, {{1, {1, 0, 256, 256, 8, 1, 1, 0}}, {1, {1, 0, 128, 128, 8, 1, 1, 1}}, {1, {1, 0, 256, 256, 8, 1, 1, 2}}, {1, {1, 0, 128, 128, 8, 1, 1, 0}},
+    {1, {1, 0, 256, 256, 8, 1, 1, 1}}, {1, {1, 0, 128, 128, 8, 1, 1, 2}}}), token_attention);
 
 } // namespace emu_test

@@ -70,7 +70,7 @@ static void token_to_image(const Case &c, uint64_t seed) {
     for (const Tensor *tensor : {&queries, &pe, &keys, &key_pe}) tensor->device->check();
 }
 
-static const Check check("token_to_image", "prompts T C inner heads N entries biases type tensor", {
+static const Check check("token_to_image", "prompts T C inner heads N entries biases type tensor", with_every_count({
     // Other shapes: odd heads, channels that are no whole vector, one key, a segment that leaves warps without keys.
     {0, {1, 1, 8, 4, 1, 1, 1, 0, 0, 0}},
     {0, {3, 5, 20, 10, 2, 50, 3, 1, 0, 0}},
@@ -92,6 +92,7 @@ static const Check check("token_to_image", "prompts T C inner heads N entries bi
     {2, {64, 7, 256, 128, 8, 4096, 1, 1, 2, 1}},
     {2, {256, 7, 256, 128, 8, 4096, 256, 1, 2, 1}},
     {2, {256, 7, 128, 64, 8, 1024, 256, 1, 1, 1}},
-}, token_to_image);
+}, {{1, {1, 0, 256, 128, 8, 17, 1, 1, 0, 0}}, {1, {1, 0, 128, 64, 8, 17, 1, 1, 1, 1}}, {1, {1, 0, 256, 128, 8, 17, 1, 1, 2, 1}}, {1, {1, 0, 128, 64, 8, 17, 1, 1, 0, 0}},
+    {1, {1, 0, 256, 128, 8, 17, 1, 1, 1, 1}}, {1, {1, 0, 128, 64, 8, 17, 1, 1, 2, 1}}}), token_to_image);
 
 } // namespace emu_test

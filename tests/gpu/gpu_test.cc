@@ -61,7 +61,7 @@ std::string number(const char *key, double value) {
 
 void run_case(const Options &options, const Item &item) {
     emu::config.what = what(*item.check, *item.c);
-    capability = gpu_check::capability();
+    emu::capability = gpu_check::capability();
     gpu_check::state.exact = options.exact;
     gpu_check::state.rough = options.rough;
     for (int i = 0; i < options.repeat; i++) {
