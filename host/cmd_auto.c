@@ -48,13 +48,14 @@ static const char help[] =
     "      --no-sync                          leave it to the system when results reach the disk: what is done survives a kill of\n"
     "                                         samc, not a loss of power\n"
     "      --stats FILE.json                  seconds and counts for each image; a table of the stages on standard error\n"
-    "      --batch-images N                   images computed together, 1 to 256 (4); never changes the result\n"
+    "      --batch-images N                   images computed together, 1 to 256 (4, on a GPU 16); never changes the result\n"
     "      --load-threads N, --write-threads N  threads that read and decode images (2), and that write results (2)\n"
     "      --queue N                          images that may wait between two stages, 1 to 10000 (4)\n"
     "      --memory BYTES                     what decoded pictures and members of archives may hold at a time, with K, M or G for 2^10, ...\n"
     "                                         (a quarter of the memory of the machine or of the control group); one picture always passes\n"
     "      --points-per-side N                points along one side of the grid (32)\n"
-    "      --points-per-batch N               points decoded together; never changes the result (64)\n"
+    "      --points-per-batch N               most points decoded together; never changes the result (64 on a CPU; on a GPU as\n"
+    "                                         many as its memory holds, up to 1024)\n"
     "      --pred-iou-thresh X                least predicted IoU; 0 or less: any (0.88)\n"
     "      --stability-score-thresh X         least stability score; 0 or less: any (0.95)\n"
     "      --stability-score-offset X         logits the threshold is moved by to measure stability (1.0)\n"
@@ -242,6 +243,9 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
         o.automatic = samc_default_auto_options(models[0]);
         apply_numbers(r, &o.automatic);
         status = samc_auto_check(&o.automatic, error);
+        samc_model_info info;
+        samc_model_get_info(models[0], &info);
+        if (o.batch_images == 0) o.batch_images = info.backend == SAMC_BACKEND_CUDA ? 16 : 4; /* there half of them go through the encoder at once */
     }
     if (status == SAMC_OK) status = run_journaled(r, &o, inputs, models, count, result, error);
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) samc_model_close(models[i]);
@@ -359,7 +363,7 @@ int samc__cmd_auto(int argc, char **argv) {
     memcpy(table + OWN + NUMBERS, common, sizeof common);
     request r = {.cli = samc__cli_begin("auto", help), .model_type = -1,
                  .archive = {.shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
-                             .load_threads = 2, .write_threads = 2, .batch_images = 4, .queue = 4, .memory = samc__budget_default("")}};
+                             .load_threads = 2, .write_threads = 2, .queue = 4, .memory = samc__budget_default("")}};
     int globs = 0;
     r.cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {

@@ -21,6 +21,7 @@ typedef struct samc__finish_masks_args {
     samc__view logits; /* [rows, low, low] */
     const int32_t *index; /* [count] mask i has the logits index[i], below `rows`; NULL: masks are the rows, in order */
     int64_t count;        /* masks, where `index` is given */
+    const int32_t *picked; /* how many of these there are, beside `index`: at most `count`, the rest is left alone; NULL: `count` */
     int img_size;
     int new_height, new_width; /* of the resized image inside the padded square */
     int height, width;         /* of the image */
@@ -29,6 +30,8 @@ typedef struct samc__finish_masks_args {
     samc__mask_stats *stats; /* [masks] */
 } samc__finish_masks_args;
 
+/* At most, and where `picked` is the host's to read. */
 static inline int64_t samc__finish_masks_count(const samc__finish_masks_args *a) { return a->index ? a->count : a->logits.n[0]; }
+static inline int64_t samc__finish_masks_picked(const samc__finish_masks_args *a) { return a->picked ? *a->picked : samc__finish_masks_count(a); }
 
 #endif

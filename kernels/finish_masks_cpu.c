@@ -275,7 +275,7 @@ samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__f
     fill_axis(&t.image_y, a->new_height, a->height, a->height);
     fill_words(&t);
     t.scratch = block + shared;
-    int64_t masks = samc__finish_masks_count(a);
+    int64_t masks = samc__finish_masks_picked(a);
     samc__parallel(exec, (double)masks * a->height * a->width, masks, 1, finish_range, &t);
     exec->release(exec->memory, block);
     return SAMC_OK;

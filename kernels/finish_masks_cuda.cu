@@ -131,13 +131,14 @@ finish_clear(samc__mask_stats *stats, int masks, int height, int width) {
     if (mask < masks) stats[mask] = {0, 0, 0, width, height, -1, -1, 0};
 }
 
-// logits [rows, low, low], index [masks] or NULL, bits [masks, height, words] or NULL, stats [masks]; a block for each mask, group of
+// logits [rows, low, low], index [masks] or NULL, picked: how many of them count, or NULL, bits [masks, height, words] or NULL, stats [masks]; a block for each mask, group of
 // kRows rows and chunk of columns, chunks innermost.
 SAMC_KERNEL(kThreads, 8)
-finish_rows(const float *logits, const int32_t *index, Shape s, int groups, int chunks, uint64_t *bits, samc__mask_stats *stats) {
+finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Shape s, int groups, int chunks, uint64_t *bits, samc__mask_stats *stats) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int block = static_cast<int>(blockIdx.x), mask = block / chunks / groups;
     int x0 = block % chunks * kChunk, columns = min_of(kChunk, s.width - x0);
+    if (picked != nullptr && mask >= *picked) return; // the whole block
     int y0 = block / chunks % groups * kRows, rows = min_of(kRows, s.height - y0);
     int words = (columns + 63) / 64, strips = 2 * words;
     logits += static_cast<int64_t>(index ? index[mask] : mask) * s.low * s.low;
@@ -257,7 +258,7 @@ extern "C" samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const sam
     int strips = ((a->width < kChunk ? a->width : kChunk) + 63) / 64 * 2;
     if (problem == nullptr)
         problem = launch("finish_rows", finish_rows, Grid{static_cast<unsigned>(masks * groups * chunks), 1, 1}, kThreads,
-                         shared_bytes(strips, s.low), cuda->stream, static_cast<const float *>(a->logits.data), a->index, s, groups, chunks, a->bits,
+                         shared_bytes(strips, s.low), cuda->stream, static_cast<const float *>(a->logits.data), a->index, a->picked, s, groups, chunks, a->bits,
                          a->stats);
     return started(cuda, "finish_masks", problem);
 }

@@ -10,7 +10,7 @@
 samc_status samc__finish_masks_check(const samc__finish_masks_args *a, samc_error *error) {
     int64_t rows = a->logits.n[0], low = a->logits.n[1];
     SAMC__REQUIRE(error, "finish_masks", rows > 0 && low > 0 && samc__is3(a->logits, rows, low, low));
-    SAMC__REQUIRE(error, "finish_masks", samc__finish_masks_count(a) > 0);
+    SAMC__REQUIRE(error, "finish_masks", samc__finish_masks_count(a) > 0 && (a->picked == NULL || a->index != NULL));
     SAMC__REQUIRE(error, "finish_masks", a->img_size > 0 && a->height > 0 && a->width > 0 && a->stats != NULL);
     SAMC__REQUIRE(error, "finish_masks", a->new_height > 0 && a->new_height <= a->img_size);
     SAMC__REQUIRE(error, "finish_masks", a->new_width > 0 && a->new_width <= a->img_size);
@@ -90,7 +90,7 @@ samc_status samc__finish_masks_ref(const samc__exec *exec, const samc__finish_ma
     finish_task task = {a, NULL};
     task.square = exec->allocate(exec->memory, (size_t)exec->workers * (size_t)a->new_height * (size_t)a->new_width * sizeof(float));
     if (task.square == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to resize masks to %d x %d pixels", a->width, a->height);
-    exec->parallel(exec->pool, samc__finish_masks_count(a), 1, finish_range, &task);
+    exec->parallel(exec->pool, samc__finish_masks_picked(a), 1, finish_range, &task);
     exec->release(exec->memory, task.square);
     return SAMC_OK;
 }

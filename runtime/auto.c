@@ -2,9 +2,9 @@
  *
  * crops -> encode -> points in batches -> predicted IoU -> full-size statistics of the survivors -> stability -> crop edge -> bits of
  * those that are left -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never
- * exist; bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. */
+ * exist; bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. Points go
+ * through all that in rounds, runtime/auto_rounds.c. */
 #include "runtime/auto_masks.h"
-#include "runtime/decoder.h"
 #include "runtime/encoder.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
@@ -15,8 +15,6 @@ enum {
     MAX_LAYERS = 6,          /* 4^6 crops in the last */
     MAX_POINTS_PER_SIDE = 1024,
     MAX_BATCH = 4096,
-    BITS_BUDGET = 64 << 20,  /* bytes of full-size masks at a time */
-    MOST_TOGETHER = 64,      /* points; more would only cost memory */
 };
 
 samc_auto_options samc_default_auto_options(const samc_model *model) {
@@ -27,8 +25,8 @@ samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
     if (o == NULL) return samc__fail(e, SAMC_INVALID_ARGUMENT, "samc_auto_check: no options");
     if (o->point_grids == NULL && (o->points_per_side < 1 || o->points_per_side > MAX_POINTS_PER_SIDE))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_side must be 1 to %d, not %d", MAX_POINTS_PER_SIDE, o->points_per_side);
-    if (o->points_per_batch < 1 || o->points_per_batch > MAX_BATCH)
-        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_batch must be 1 to %d, not %d", MAX_BATCH, o->points_per_batch);
+    if (o->points_per_batch < 0 || o->points_per_batch > MAX_BATCH)
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_batch must be 0 (automatic) or 1 to %d, not %d", MAX_BATCH, o->points_per_batch);
     if (o->crop_n_layers < 0 || o->crop_n_layers > MAX_LAYERS)
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_layers must be 0 to %d, not %d", MAX_LAYERS, o->crop_n_layers);
     if (o->crop_n_points_downscale_factor < 1)
@@ -90,7 +88,7 @@ static samc_status encode_in_turn(samc_session *s, samc__group *group) {
 
 /* Once points are on their way the host would only wait for their masks: it starts the images after this one. Where that fails it is
  * tried again, and told of, in their turn. Returns the seconds that it took. */
-static double encode_ahead(samc__generator *g) {
+double samc__encode_ahead(samc__generator *g) {
     samc__group *next = g->ahead;
     double start = samc__seconds();
     if (next == NULL) return 0.0;
@@ -101,108 +99,42 @@ static double encode_ahead(samc__generator *g) {
     return samc__seconds() - start;
 }
 
-/* The host's side of a batch of points. */
-typedef struct point_batch {
-    double *xy;                   /* [batch, 2] pixels of the crop */
-    samc__found *found;           /* [batch * masks] masks that passed so far */
-    samc_prompt *prompts;         /* [batch] */
-    const samc_prompt **pointers; /* [batch] */
-    float *points;                /* [batch, 2] */
-    int32_t *index;               /* [batch * masks] of `found` */
-} point_batch;
-
-/* Logits and predicted IoU of `n` points on image `image` of the session. */
-static samc_status decode_points(samc__generator *g, const samc__geometry *geometry, int image, int n, const point_batch *b) {
-    static const int32_t foreground = 1;
-    int64_t mask_floats = (int64_t)g->low * g->low;
-    for (int i = 0; i < n; i++) {
-        b->points[2 * i] = (float)b->xy[2 * i];
-        b->points[2 * i + 1] = (float)b->xy[2 * i + 1];
-        b->prompts[i] = (samc_prompt){.points = b->points + 2 * i, .labels = &foreground, .point_count = 1};
-        b->pointers[i] = &b->prompts[i];
-    }
-    samc__image_side side;
-    SAMC__TRY(samc__session_side(g->s, image, 1, &side));
-    for (int i = 0, now; i < n; i += now) {
-        now = n - i < g->s->decode_most ? n - i : g->s->decode_most;
-        samc__prompt_batch args = {.prompts = b->pointers + i, .count = now, .images = 1, .tokens = 2,
-                                   .geometry = geometry, .side = side, .key_pe = g->s->key_pe};
-        samc_status status = samc__decode(&g->s->exec, g->s->model, &args, true, g->logits + i * g->masks * mask_floats, g->iou + i * g->masks);
-        if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(g->s, now)) now = 0;
-        else SAMC__TRY(status);
-    }
-    return SAMC_OK;
-}
-
-/* One batch of points on a crop, image `image` of the session: decode, filter by predicted IoU, finish the survivors. */
-static samc_status process_points(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, int image, int n, const point_batch *b) {
-    const samc__exec *exec = &g->s->exec;
-    double start = samc__seconds();
-    if (atomic_exchange(&g->s->stop, false)) return samc__fail(&g->s->error, SAMC_STOPPED, "automatic masks were stopped on request");
-    SAMC__TRY(decode_points(g, geometry, image, n, b));
-    start += encode_ahead(g);
-    const float *iou = samc__read(exec, g->iou, (size_t)(n * g->masks) * sizeof *iou);
-    if (iou == NULL) return g->s->error.status;
-    if (samc__numeric_spoilt(iou, (int64_t)n * g->masks)) {
-        samc__read_end(exec, g->iou, iou);
-        return samc__numeric_fail(g->s, image, "a predicted IoU");
-    }
-    double decoded = samc__seconds();
-    g->total.decode_seconds += decoded - start;
-    g->total.prompts += n;
-    g->total.masks += (int64_t)n * g->masks;
-    int64_t kept = 0;
-    for (int32_t i = 0; i < n * g->masks; i++) {
-        if (g->o->pred_iou_thresh > 0.0 && !(iou[i] > (float)g->o->pred_iou_thresh)) continue;
-        const double *point = b->xy + 2 * (i / g->masks);
-        b->found[kept] = (samc__found){.iou = iou[i], .point = {point[0] + c->x0, point[1] + c->y0}, .crop = {c->x0, c->y0, c->x1, c->y1}};
-        b->index[kept++] = i;
-    }
-    samc__read_end(exec, g->iou, iou);
-    g->total.after_iou += kept;
-    samc_status status = samc__auto_masks(g, c, geometry, b->found, b->index, kept, image);
-    g->total.post_seconds += samc__seconds() - decoded;
-    return status;
-}
-
-/* All points of one crop, then suppression within it by predicted IoU. */
-static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
-    const samc__exec *exec = &g->s->exec;
-    samc__geometry geometry = samc__geometry_of(g->s->model->config.img_size, c->x1 - c->x0, c->y1 - c->y0);
-    int64_t first = g->found.count, batch = g->batch;
-    int side = g->o->points_per_side;
-    for (int i = 0; i < c->layer; i++) side /= g->o->crop_n_points_downscale_factor;
-    const samc_point_grid *grid = g->o->point_grids ? &g->o->point_grids[c->layer] : NULL;
-    int64_t points = grid ? grid->count : (int64_t)side * side;
-    size_t masks = (size_t)g->masks, each = 2 * sizeof(double) + masks * sizeof(samc__found) + sizeof(samc_prompt) + sizeof(samc_prompt *) +
-                                            2 * sizeof(float) + masks * sizeof(int32_t);
-    point_batch b = {.xy = exec->allocate(exec->memory, (size_t)batch * each)};
-    if (b.xy == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for %lld points", (long long)batch);
-    b.found = (samc__found *)(b.xy + 2 * batch);
-    b.prompts = (samc_prompt *)(b.found + batch * g->masks);
-    b.pointers = (const samc_prompt **)(b.prompts + batch);
-    b.points = (float *)(b.pointers + batch);
-    b.index = (int32_t *)(b.points + 2 * batch);
-    samc_status status = SAMC_OK;
-    for (int64_t i = 0; i < points && status == SAMC_OK; i += batch) {
-        int n = (int)(points - i < batch ? points - i : batch);
-        for (int j = 0; j < n; j++) { /* build_point_grid: (k + 1/2) / n, rows outermost */
-            double x = grid ? grid->xy[2 * (i + j)] : ((i + j) % side + 0.5) / side;
-            double y = grid ? grid->xy[2 * (i + j) + 1] : ((i + j) / side + 0.5) / side;
-            b.xy[2 * j] = x * geometry.width;
-            b.xy[2 * j + 1] = y * geometry.height;
-        }
-        status = process_points(g, c, &geometry, image, n, &b);
-    }
-    exec->release(exec->memory, b.xy);
-    int64_t n = g->found.count - first;
-    if (status != SAMC_OK || n == 0) return status;
+/* Suppression within a crop by predicted IoU. */
+samc_status samc__crop_end(samc__generator *g) {
+    const samc__exec *exec = &g->s->post;
+    int64_t first = g->crop_first, n = g->found.count - first;
+    if (n == 0) return SAMC_OK;
     float *score = exec->allocate(exec->memory, (size_t)n * sizeof *score);
     if (score == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
     for (int64_t i = 0; i < n; i++) score[i] = g->found.items[first + i].iou;
-    status = samc__found_nms(exec, &g->found, first, score, g->o->box_nms_thresh);
+    samc_status status = samc__found_nms(exec, &g->found, first, score, g->o->box_nms_thresh);
     exec->release(exec->memory, score);
+    g->crop_first = g->found.count;
     return status;
+}
+
+/* All points of one crop, in rounds. */
+static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
+    samc__geometry geometry = samc__geometry_of(g->s->model->config.img_size, c->x1 - c->x0, c->y1 - c->y0);
+    int64_t batch = g->run->batch;
+    int side = g->o->points_per_side;
+    for (int layer = 0; layer < c->layer; layer++) side /= g->o->crop_n_points_downscale_factor;
+    const samc_point_grid *grid = g->o->point_grids ? &g->o->point_grids[c->layer] : NULL;
+    int64_t points = grid ? grid->count : (int64_t)side * side;
+    for (int64_t i = 0; i < points; i += batch) {
+        samc__round *r = samc__round_next(g->run);
+        int n = (int)(points - i < batch ? points - i : batch);
+        r->g = g, r->crop = *c, r->geometry = geometry, r->image = image, r->n = n;
+        r->ends_crop = i + n == points, r->ends_image = false;
+        for (int j = 0; j < n; j++) { /* build_point_grid: (k + 1/2) / n, rows outermost */
+            double x = grid ? grid->xy[2 * (i + j)] : ((i + j) % side + 0.5) / side;
+            double y = grid ? grid->xy[2 * (i + j) + 1] : ((i + j) / side + 0.5) / side;
+            r->xy[2 * j] = x * geometry.width;
+            r->xy[2 * j + 1] = y * geometry.height;
+        }
+        SAMC__TRY(samc__round_push(r));
+    }
+    return SAMC_OK;
 }
 
 /* The crops of one layer, encoded in batches. */
@@ -236,7 +168,7 @@ static samc_status process_layer(samc__generator *g, int layer) {
 
 /* Suppression between crops: smaller crops first, because they see more. */
 static samc_status suppress_across_crops(samc__generator *g) {
-    const samc__exec *exec = &g->s->exec;
+    const samc__exec *exec = &g->s->post;
     if (g->found.count == 0) return SAMC_OK;
     float *score = exec->allocate(exec->memory, (size_t)g->found.count * sizeof *score);
     if (score == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
@@ -249,7 +181,7 @@ static samc_status suppress_across_crops(samc__generator *g) {
     return status;
 }
 
-static samc_status report(samc__generator *g, int index, samc_auto_callback callback, void *context) {
+static samc_status report(samc__generator *g) {
     const samc__exec *exec = &g->s->exec;
     int64_t count = g->found.count;
     samc_auto_mask *masks = exec->allocate(exec->memory, (size_t)(count + 1) * sizeof *masks);
@@ -263,76 +195,40 @@ static samc_status report(samc__generator *g, int index, samc_auto_callback call
             .crop_box = {f->crop[0], f->crop[1], f->crop[2] - f->crop[0], f->crop[3] - f->crop[1]},
         };
     }
-    samc_status status = callback(context, index, masks, (int)count, &g->total);
-    if (status != SAMC_OK) samc__fail(&g->s->error, status, "the callback stopped automatic masks at image %d", index);
+    samc_status status = g->callback(g->context, g->index, masks, (int)count, &g->total);
+    if (status != SAMC_OK) samc__fail(&g->s->error, status, "the callback stopped automatic masks at image %d", g->index);
     exec->release(exec->memory, masks);
     return status;
 }
 
-static samc_status generate(samc__generator *g, int index, samc_auto_callback callback, void *context) {
-    for (int layer = 0; layer <= g->o->crop_n_layers; layer++) SAMC__TRY(process_layer(g, layer));
+static void clear(samc__generator *g) {
+    if (g->s == NULL) return;
+    samc_auto_runs_release(g->runs);
+    samc__found_clear(&g->s->exec, &g->found);
+    *g = (samc__generator){0};
+}
+
+samc_status samc__image_end(samc__generator *g) {
     g->total.after_nms = g->found.count;
     double start = samc__seconds();
     if (g->o->crop_n_layers > 0) SAMC__TRY(suppress_across_crops(g));
     if (g->o->min_mask_region_area > 0) SAMC__TRY(samc__auto_small_regions(g));
     g->total.post_seconds += samc__seconds() - start;
     g->total.kept = g->found.count;
-    return report(g, index, callback, context);
-}
-
-/* False when there is not enough memory; some are NULL then. */
-static bool allocate_buffers(samc__generator *g, size_t bits_bytes) {
-    const samc__exec *exec = &g->s->exec;
-    size_t prompts = (size_t)g->batch * (size_t)g->masks, masks = (size_t)g->bits_masks;
-    g->logits = samc__tensor_allocate(exec, prompts * (size_t)g->low * (size_t)g->low * sizeof(float));
-    g->iou = samc__tensor_allocate(exec, prompts * sizeof(float));
-    g->bits = samc__tensor_allocate(exec, masks * bits_bytes);
-    g->stats = samc__tensor_allocate(exec, prompts * (sizeof *g->stats + sizeof *g->index));
-    g->counts = samc__tensor_allocate(exec, masks * SAMC__RUNS * sizeof *g->counts);
-    g->lengths = samc__tensor_allocate(exec, masks * sizeof *g->lengths);
-    g->index = g->stats ? (int32_t *)(g->stats + prompts) : NULL;
-    return g->logits != NULL && g->iou != NULL && g->bits != NULL && g->stats != NULL && g->counts != NULL && g->lengths != NULL;
-}
-
-static void release_buffers(samc__generator *g) {
-    const samc__exec *exec = &g->s->exec;
-    samc__tensor_release(exec, g->lengths);
-    samc__tensor_release(exec, g->counts);
-    samc__tensor_release(exec, g->stats);
-    samc__tensor_release(exec, g->bits);
-    samc__tensor_release(exec, g->iou);
-    samc__tensor_release(exec, g->logits);
-    g->lengths = NULL; /* they may be allocated again, or not */
-    g->counts = NULL;
-    g->stats = NULL;
-    g->bits = NULL;
-    g->iou = NULL;
-    g->logits = NULL;
+    samc_status status = report(g);
+    clear(g);
+    return status;
 }
 
 /* One image, of which `g` knows what and how; the rest of it is filled in here. */
-static samc_status process_image(samc__generator *g, int index, samc_auto_callback callback, void *context) {
+static samc_status process_image(samc__generator *g) {
     samc_session *s = g->s;
-    const samc_image *image = g->image;
-    g->masks = s->model->config.mask_tokens - 1;
-    g->low = 4 * s->model->config.grid;
-    g->batch = g->o->points_per_batch < MOST_TOGETHER ? g->o->points_per_batch : MOST_TOGETHER;
-    int64_t bits_bytes = (int64_t)image->height * ((image->width + 63) / 64) * 8;
-    g->bits_masks = BITS_BUDGET / bits_bytes;
-    g->bits_masks = g->bits_masks < 1 ? 1 : g->bits_masks > 64 ? 64 : g->bits_masks;
-    samc_status status = SAMC_OK;
-    while (status == SAMC_OK && !allocate_buffers(g, (size_t)bits_bytes)) {
-        release_buffers(g);
-        bool fewer = g->bits_masks > 1;
-        g->bits_masks = (g->bits_masks + 1) / 2; /* on a device, where others may hold the memory, less does too */
-        if (samc__session_fewer_prompts(s, g->batch)) g->batch = s->decode_most;
-        else if (!fewer) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", g->batch, image->width, image->height);
-    }
+    samc__auto_run *run = g->run;
+    samc_status status = samc__run_open(run, g->image, &g->bits_masks);
     if (status == SAMC_OK && (g->runs = samc__runs_create(g->o->temporary_folder)) == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
-    if (status == SAMC_OK) status = generate(g, index, callback, context);
-    samc_auto_runs_release(g->runs);
-    samc__found_clear(&s->exec, &g->found);
-    release_buffers(g);
+    for (int layer = 0; layer <= run->o->crop_n_layers && status == SAMC_OK; layer++) status = process_layer(g, layer);
+    if (status == SAMC_OK) status = samc__rounds_end_image(g);
+    if (s->exec.place->host) samc__run_close(run); /* the next images are encoded in this memory */
     return status;
 }
 
@@ -346,9 +242,9 @@ static samc__group group_at(const samc_image *images, int first, int count, int 
 /* Whole images go through the encoder in groups, and where there is memory for two, one group ahead of their masks: the session's
  * embeddings have two parts then, and the group after next waits until masks of this one are done. Several images are two groups at
  * least, so that there is something to do ahead. An image's crops take the session's places one layer after another. */
-static samc_status process_images(samc_session *s, const samc_image *images, int count, const samc_auto_options *o,
-                                  samc_auto_callback callback, void *context) {
-    bool together = o->crop_n_layers == 0, two = together && s->groups > 1 && count > 1;
+static samc_status process_images(samc__auto_run *run, const samc_image *images, int count, samc_auto_callback callback, void *context) {
+    samc_session *s = run->s;
+    bool together = run->o->crop_n_layers == 0, two = together && s->groups > 1 && count > 1;
     int most = !together ? 1 : two && s->encode_most > (count + 1) / 2 ? (count + 1) / 2 : s->encode_most;
     if (together) SAMC__TRY(samc__session_reserve_images(s, two ? 2 * most : most < count ? most : count));
     samc__group now = group_at(images, 0, count, most), next;
@@ -358,13 +254,25 @@ static samc_status process_images(samc_session *s, const samc_image *images, int
         next.place = two ? most - now.place : 0;
         if (together) SAMC__TRY(encode_in_turn(s, &now));
         for (int i = 0; i < now.count; i++) {
-            samc__group *ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL;
-            samc__generator g = {.s = s, .o = o, .image = &images[first + i], .encoded = together ? now.place + i : -1, .ahead = ahead,
-                                 .total = {.encode_seconds = now.seconds / now.count}};
-            SAMC__TRY(process_image(&g, first + i, callback, context));
+            samc__generator *g = &run->images[(first + i) % 2]; /* the other one's last round may not be finished */
+            *g = (samc__generator){.run = run, .s = s, .o = run->o, .image = &images[first + i], .index = first + i, .callback = callback, .context = context,
+                                   .encoded = together ? now.place + i : -1, .ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL,
+                                   .total = {.encode_seconds = now.seconds / now.count}};
+            SAMC__TRY(process_image(g));
         }
     }
     return SAMC_OK;
+}
+
+/* All images, also the one before an image that failed, whose masks are on their way. */
+static samc_status run_all(samc__auto_run *run, const samc_image *images, int count, samc_auto_callback callback, void *context) {
+    samc_status status = process_images(run, images, count, callback, context);
+    samc_error first = run->s->error;
+    samc_status last = status == SAMC_STOPPED ? SAMC_OK : samc__rounds_finish(run);
+    if (status != SAMC_OK) run->s->error = first;
+    samc__run_close(run);
+    for (int i = 0; i < 2; i++) clear(&run->images[i]);
+    return status != SAMC_OK ? status : last;
 }
 
 static samc_status automatic(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
@@ -375,7 +283,9 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     const samc_auto_options *o = options ? options : &defaults;
     SAMC__TRY(samc_auto_check(o, &s->error));
     SAMC__TRY(samc__session_enter(s));
-    samc_status status = process_images(s, images, count, o, callback, context);
+    samc__generator generators[2] = {0};
+    samc__auto_run run = {.s = s, .o = o, .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid, .images = generators};
+    samc_status status = run_all(&run, images, count, callback, context);
     samc__session_drop_images(s);
     if (status == SAMC_OUT_OF_MEMORY) samc__memory_drop(&s->memory); /* others may need it more */
     return status;

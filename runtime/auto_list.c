@@ -36,10 +36,14 @@ static int by_rank(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index);
 }
 
+enum { FEWEST_ON_DEVICE = 1025 }; /* below: a host compares them in about a millisecond, beside the GPU's work and without waiting for it */
+
 /* The operator on arrays of the host's: boxes [n, 4], order [n], keep [n]. */
 static samc_status suppress(const samc__exec *exec, float *boxes, int32_t *order, int64_t n, double threshold, uint8_t *keep) {
     void *tensors[3] = {NULL, NULL, NULL};
     size_t count = (size_t)n;
+    if (!exec->place->host && n < FEWEST_ON_DEVICE)
+        return samc__nms_ref(exec, &(samc__nms_args){.boxes = boxes, .order = order, .count = n, .threshold = threshold, .keep = keep});
     samc_status status = samc__lend(exec, boxes, 4 * count * sizeof *boxes, true, &tensors[0]);
     if (status == SAMC_OK) status = samc__lend(exec, order, count * sizeof *order, true, &tensors[1]);
     if (status == SAMC_OK) status = samc__lend(exec, keep, count, false, &tensors[2]);

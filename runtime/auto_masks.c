@@ -42,16 +42,17 @@ static int64_t uncrop_counts(const samc__generator *g, const samc__crop *c, cons
     return n;
 }
 
-/* Encodes `n` masks of `bits` [height, words] as run lengths into g->counts; masks with more runs than fit there are only
+/* Encodes `n` masks of `bits` [height, words] as run lengths into the finisher's counts; masks with more runs than fit there are only
  * counted. */
 static samc_status encode_counts(samc__generator *g, const uint64_t *bits, int64_t n, int width, int height) {
-    return samc__mask_rle(&g->s->exec, &(samc__mask_rle_args){.bits = bits, .masks = n, .height = height, .width = width,
-                                                              .counts = g->counts, .capacity = SAMC__RUNS, .lengths = g->lengths});
+    const samc__finisher *f = &g->run->finisher;
+    return samc__mask_rle(&g->s->post, &(samc__mask_rle_args){.bits = bits, .masks = n, .height = height, .width = width,
+                                                              .counts = f->counts, .capacity = f->room.runs, .lengths = f->lengths});
 }
 
 /* Run lengths of the one mask `bits` into the host's `counts`. */
 static samc_status long_counts(samc__generator *g, const uint64_t *bits, int width, int height, uint32_t *counts, int64_t length) {
-    const samc__exec *exec = &g->s->exec;
+    const samc__exec *exec = &g->s->post;
     void *tensors[2] = {NULL, NULL};
     size_t bytes = (size_t)length * sizeof *counts;
     samc_status status = samc__lend(exec, counts, bytes, false, &tensors[0]);
@@ -69,7 +70,7 @@ static samc_status long_counts(samc__generator *g, const uint64_t *bits, int wid
 static samc_status keep_counts(samc__generator *g, const samc__crop *c, const uint64_t *bits, const uint32_t *counts, int64_t length, samc__found *f) {
     const samc__exec *exec = &g->s->exec;
     int width = c->x1 - c->x0, height = c->y1 - c->y0;
-    bool whole = height == g->image->height && width == g->image->width, fits = length <= SAMC__RUNS;
+    bool whole = height == g->image->height && width == g->image->width, fits = length <= g->run->finisher.room.runs;
     size_t moved_most = (size_t)(2 * (length + width) + 2); /* a run is cut once at each column it crosses */
     uint32_t *own = fits ? NULL : exec->allocate(exec->memory, (size_t)length * sizeof *own);
     uint32_t *moved = whole ? NULL : exec->allocate(exec->memory, moved_most * sizeof *moved);
@@ -89,41 +90,70 @@ static samc_status keep_counts(samc__generator *g, const samc__crop *c, const ui
     return status;
 }
 
-/* Encodes the masks of `found`, whose bits lie one after another, and keeps the run lengths of each. */
-static samc_status encode_found(samc__generator *g, const samc__crop *c, const uint64_t *bits, samc__found *found, int64_t n) {
-    const samc__exec *exec = &g->s->exec;
-    int width = c->x1 - c->x0, height = c->y1 - c->y0;
-    int64_t size = (int64_t)height * ((width + 63) / 64);
-    size_t pitch = SAMC__RUNS * sizeof *g->counts, longest = 1;
-    SAMC__TRY(encode_counts(g, bits, n, width, height));
-    const int64_t *lengths = samc__read(exec, g->lengths, (size_t)n * sizeof *lengths);
-    if (lengths == NULL) return g->s->error.status;
+/* The lengths of the first `n` masks of the finisher, and rows of counts, *pitch bytes apart, as long as the longest that fits. On a device
+ * the host waits once, unless a mask has more than the usual number of runs. */
+static samc_status read_counts(samc__generator *g, int64_t n, const int64_t **lengths, const char **counts, size_t *pitch) {
+    enum { LENGTHS = 2, COUNTS };
+    const samc__exec *exec = &g->s->post;
+    const samc__finisher *f = &g->run->finisher;
+    const void *contents[2] = {f->lengths, f->counts};
+    size_t row = (size_t)f->room.runs * sizeof *f->counts, first = SAMC__FIRST_RUNS * sizeof *f->counts;
+    *pitch = row;
+    if (!exec->place->host) {
+        SAMC__TRY(exec->place->fetch(exec, LENGTHS, f->lengths, (size_t)n * sizeof **lengths, (size_t)n * sizeof **lengths, 1));
+        SAMC__TRY(exec->place->fetch(exec, COUNTS, f->counts, row, first, (size_t)n));
+        SAMC__TRY(exec->place->fetched(exec, COUNTS, &contents[1]));
+        SAMC__TRY(exec->place->fetched(exec, LENGTHS, &contents[0]));
+        *pitch = first;
+    }
+    *lengths = contents[0];
+    size_t longest = 0;
     for (int64_t i = 0; i < n; i++)
-        if (lengths[i] <= SAMC__RUNS && (size_t)lengths[i] > longest) longest = (size_t)lengths[i];
-    const char *counts = samc__read_rows(exec, g->counts, &pitch, longest * sizeof *g->counts, (size_t)n);
-    samc_status status = counts ? SAMC_OK : g->s->error.status;
-    for (int64_t i = 0; i < n && status == SAMC_OK; i++)
-        status = keep_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]);
-    if (counts) samc__read_end(exec, g->counts, counts);
-    samc__read_end(exec, g->lengths, lengths);
-    return status;
+        if ((*lengths)[i] <= f->room.runs && (size_t)(*lengths)[i] * sizeof *f->counts > longest) longest = (size_t)(*lengths)[i] * sizeof *f->counts;
+    if (longest > *pitch) {
+        SAMC__TRY(exec->place->fetch(exec, COUNTS, f->counts, row, longest, (size_t)n));
+        SAMC__TRY(exec->place->fetched(exec, COUNTS, &contents[1]));
+        *pitch = longest;
+    }
+    *counts = contents[1];
+    return SAMC_OK;
 }
 
-/* The masks g->index[first .. first + n): their statistics, and their bits where there is room given for these. */
-static samc_status finish(samc__generator *g, const samc__geometry *geometry, int64_t first, int64_t n, uint64_t *bits) {
-    return samc__finish_masks(&g->s->exec, &(samc__finish_masks_args){
-                                               .logits = samc__view3(g->logits, (int64_t)g->batch * g->masks, g->low, g->low),
-                                               .index = g->index + first,
-                                               .count = n,
-                                               .img_size = geometry->img_size,
-                                               .new_height = geometry->new_height, .new_width = geometry->new_width,
-                                               .height = geometry->height, .width = geometry->width,
-                                               .threshold = g->s->model->config.mask_threshold,
-                                               .offset = (float)g->o->stability_score_offset,
-                                               .bits = bits,
-                                               .stats = g->stats,
-                                           });
+/* Encodes the masks of `found`, whose bits lie one after another, and keeps the run lengths of each. */
+static samc_status encode_found(samc__generator *g, const samc__crop *c, const uint64_t *bits, samc__found *found, int64_t n) {
+    int width = c->x1 - c->x0, height = c->y1 - c->y0;
+    int64_t size = (int64_t)height * ((width + 63) / 64);
+    const int64_t *lengths;
+    const char *counts;
+    size_t pitch;
+    SAMC__TRY(encode_counts(g, bits, n, width, height));
+    SAMC__TRY(read_counts(g, n, &lengths, &counts, &pitch));
+    for (int64_t i = 0; i < n; i++)
+        SAMC__TRY(keep_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]));
+    return SAMC_OK;
 }
+
+/* The masks `index` [n] of a round: their statistics, and their bits where there is room given for these. With `picked` there are no more
+ * than it says. */
+static samc_status finish(const samc__round *r, const int32_t *index, int64_t n, const int32_t *picked, uint64_t *bits) {
+    const samc__auto_run *run = r->g->run;
+    const samc__geometry *geometry = &r->geometry;
+    return samc__finish_masks(&run->s->post, &(samc__finish_masks_args){
+                                                 .logits = samc__view3(r->logits, (int64_t)run->batch * run->masks, run->low, run->low),
+                                                 .index = index,
+                                                 .count = n,
+                                                 .picked = picked,
+                                                 .img_size = geometry->img_size,
+                                                 .new_height = geometry->new_height, .new_width = geometry->new_width,
+                                                 .height = geometry->height, .width = geometry->width,
+                                                 .threshold = run->s->model->config.mask_threshold,
+                                                 .offset = (float)run->o->stability_score_offset,
+                                                 .bits = bits,
+                                                 .stats = r->stats,
+                                             });
+}
+
+samc_status samc__round_statistics(const samc__round *r) { return finish(r, r->index, (int64_t)r->n * r->g->run->masks, r->picked, NULL); }
 
 /* The filters on a mask's statistics, which `f` takes over. */
 static bool passes(samc__generator *g, const samc__crop *c, const samc__mask_stats *m, samc__found *f) {
@@ -143,55 +173,52 @@ static bool passes(samc__generator *g, const samc__crop *c, const samc__mask_sta
 
 /* Keeps the run lengths of the `n` masks of `found`, whose bits lie one after another, and adds them to those found. */
 static samc_status add_found(samc__generator *g, const samc__crop *c, samc__found *found, int64_t n) {
-    if (n > 0) SAMC__TRY(encode_found(g, c, g->bits, found, n));
+    if (n > 0) SAMC__TRY(encode_found(g, c, g->run->finisher.bits, found, n));
     for (int64_t i = 0; i < n; i++) SAMC__TRY(samc__found_add(&g->s->exec, &g->found, &found[i]));
     return SAMC_OK;
 }
 
 /* On a host: each mask is finished once, its bits with its statistics, and the bits of those that pass are moved together. */
-static samc_status masks_at_once(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int64_t n, int image) {
-    int64_t words = (int64_t)geometry->height * ((geometry->width + 63) / 64); /* of a mask */
+static samc_status masks_at_once(samc__round *r, int64_t n) {
+    samc__generator *g = r->g;
+    uint64_t *bits = g->run->finisher.bits;
+    int64_t words = (int64_t)r->geometry.height * ((r->geometry.width + 63) / 64); /* of a mask */
     for (int64_t i = 0, now; i < n; i += now) {
         int64_t kept = 0;
         now = n - i < g->bits_masks ? n - i : g->bits_masks;
-        SAMC__TRY(finish(g, geometry, i, now, g->bits));
+        SAMC__TRY(finish(r, r->index + i, now, NULL, bits));
         for (int64_t j = 0; j < now; j++) {
-            if (g->stats[j].spoilt) return samc__numeric_fail(g->s, image, "mask logits");
-            if (!passes(g, c, &g->stats[j], &found[i + j])) continue;
-            if (kept < j) memcpy(g->bits + kept * words, g->bits + j * words, (size_t)words * sizeof *g->bits);
-            found[i + kept++] = found[i + j];
+            if (r->stats[j].spoilt) return samc__numeric_fail(g->s, r->image, "mask logits");
+            if (!passes(g, &r->crop, &r->stats[j], &r->found[i + j])) continue;
+            if (kept < j) memcpy(bits + kept * words, bits + j * words, (size_t)words * sizeof *bits);
+            r->found[i + kept++] = r->found[i + j];
         }
-        SAMC__TRY(add_found(g, c, found + i, kept));
+        SAMC__TRY(add_found(g, &r->crop, r->found + i, kept));
     }
     return SAMC_OK;
 }
 
-/* On a device statistics of all, then bits of the few that they let through: logits and bits stay where they are, and the host waits
- * once. */
-samc_status samc__auto_masks(samc__generator *g, const samc__crop *c, const samc__geometry *geometry, samc__found *found, int32_t *index, int64_t n, int image) {
-    const samc__exec *exec = &g->s->exec;
+/* On a device statistics of all are there, then come bits of the few that they let through: logits and bits stay where they are, and the
+ * host waits once for as many masks as the bits hold. */
+samc_status samc__auto_masks(samc__round *r, int64_t n, const samc__mask_stats *stats) {
+    samc__generator *g = r->g;
     if (n == 0) return SAMC_OK;
-    SAMC__TRY(samc__upload(exec, g->index, index, (size_t)n * sizeof *index));
-    if (exec->place->host) return masks_at_once(g, c, geometry, found, n, image);
-    SAMC__TRY(finish(g, geometry, 0, n, NULL));
-    const samc__mask_stats *stats = samc__read(exec, g->stats, (size_t)n * sizeof *stats);
-    if (stats == NULL) return g->s->error.status;
+    if (g->s->post.place->host) return masks_at_once(r, n);
     int64_t kept = 0;
     bool spoilt = false;
     for (int64_t i = 0; i < n; i++) {
         spoilt = spoilt || stats[i].spoilt;
-        if (!passes(g, c, &stats[i], &found[i])) continue;
-        found[kept] = found[i];
-        index[kept++] = index[i];
+        if (!passes(g, &r->crop, &stats[i], &r->found[i])) continue;
+        r->found[kept] = r->found[i];
+        r->own_index[kept++] = r->own_index[i];
     }
-    samc__read_end(exec, g->stats, stats);
-    if (spoilt) return samc__numeric_fail(g->s, image, "mask logits");
+    if (spoilt) return samc__numeric_fail(g->s, r->image, "mask logits");
     if (kept == 0) return SAMC_OK;
-    SAMC__TRY(samc__upload(exec, g->index, index, (size_t)kept * sizeof *index));
+    SAMC__TRY(samc__upload(&g->s->post, r->index, r->own_index, (size_t)kept * sizeof *r->index));
     for (int64_t i = 0, now; i < kept; i += now) {
         now = kept - i < g->bits_masks ? kept - i : g->bits_masks;
-        SAMC__TRY(finish(g, geometry, i, now, g->bits));
-        SAMC__TRY(add_found(g, c, found + i, now));
+        SAMC__TRY(finish(r, r->index + i, now, NULL, g->run->finisher.bits));
+        SAMC__TRY(add_found(g, &r->crop, r->found + i, now));
     }
     return SAMC_OK;
 }
@@ -231,7 +258,7 @@ static void measure_bits(const uint64_t *bits, int width, int height, samc__foun
 
 /* One mask through the operator; `bits` is the host's room for it. Where something changed, `f` gets its new box and run lengths. */
 static samc_status clean_mask(samc__generator *g, uint64_t *bits, samc__found *f, uint8_t *changed) {
-    const samc__exec *exec = &g->s->exec;
+    const samc__exec *exec = &g->s->post;
     int width = g->image->width, height = g->image->height;
     samc__crop whole = {0, 0, width, height, 0};
     size_t bytes = (size_t)height * (size_t)((width + 63) / 64) * sizeof *bits;
@@ -260,7 +287,7 @@ static samc_status clean_mask(samc__generator *g, uint64_t *bits, samc__found *f
 
 /* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */
 samc_status samc__auto_small_regions(samc__generator *g) {
-    const samc__exec *exec = &g->s->exec;
+    const samc__exec *exec = &g->s->post;
     int64_t count = g->found.count, words = (g->image->width + 63) / 64;
     if (count == 0) return SAMC_OK;
     uint64_t *bits = exec->allocate(exec->memory, (size_t)(words * g->image->height) * sizeof *bits + (size_t)count * sizeof(float));

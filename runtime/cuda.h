@@ -12,6 +12,7 @@ typedef struct samc__cuda_session samc__cuda_session; /* streams, memory and lib
 typedef struct samc__session_size {
     int prompts; /* decoded together */
     int groups;  /* of images that have embeddings: with 2, one is encoded while the masks of the other are made */
+    int images;  /* encoded together, a group */
 } samc__session_size;
 
 bool samc__cuda_built(void);
@@ -46,10 +47,13 @@ const char *samc__cuda_note(const samc__cuda_device *device);
 samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error);
 size_t samc__cuda_weight_bytes(const samc__cuda_device *device);
 
-/* Opens a session: `exec` and `encoder` come as the host's and leave with the device's tensors, table and streams. The memory that
- * `size` takes with the model's usual batch of images is planned, then allocated at once; where it is not there, `size` becomes one
- * group of images, then half as many prompts. */
-samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
+/* The size of a session for the memory that the device has free now. */
+samc__session_size samc__cuda_fitting_size(const samc_model *model);
+
+/* Opens a session: `exec`, `encoder` and `post` come as the host's and leave with the device's tensors, table and streams: for prompts,
+ * for images, and for what follows a decoded batch beside the next. The memory that `size` takes is planned, then allocated at once;
+ * where it is not there after all, `size` becomes the next smaller one. */
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder, samc__exec *post,
                                     samc__session_size *size, samc__cuda_session **session);
 void samc__cuda_session_close(samc__cuda_session *session); /* NULL is allowed */
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory);

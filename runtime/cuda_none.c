@@ -48,9 +48,14 @@ size_t samc__cuda_weight_bytes(const samc__cuda_device *device) {
     return 0;
 }
 
-samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
+samc__session_size samc__cuda_fitting_size(const samc_model *model) {
+    (void)model;
+    return (samc__session_size){0};
+}
+
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder, samc__exec *post,
                                     samc__session_size *size, samc__cuda_session **session) {
-    (void)device, (void)model, (void)encoder, (void)size, (void)session;
+    (void)device, (void)model, (void)encoder, (void)post, (void)size, (void)session;
     return samc__fail(exec->error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/cuda/cuda_ops.h"
 #include "kernels/cuda/ops_cuda.h"
 #include "runtime/arena.h"
+#include "runtime/auto_masks.h"
 #include "runtime/cuda_device.h"
 #include "runtime/memory.h"
 #include "runtime/rehearse.h"
@@ -23,17 +24,49 @@ static samc_status reserve(samc__cuda *cuda, size_t bytes) {
     return SAMC_OK;
 }
 
+enum { FEWEST_FILLING = 256, /* prompts: with 7 tokens each, 112 blocks of 16 rows */ MOST_IMAGES = 8 };
+
+samc__session_size samc__usual_size(const samc_model *model) {
+    return (samc__session_size){.prompts = samc__decode_batch(&model->config, 0), .groups = 2, .images = MOST_IMAGES};
+}
+
+bool samc__smaller_size(samc__session_size *size) {
+    if (size->prompts > FEWEST_FILLING) size->prompts = size->prompts / 2 > FEWEST_FILLING ? size->prompts / 2 : FEWEST_FILLING;
+    else if (size->images > 1) size->images /= 2;
+    else if (size->groups > 1) size->groups = 1;
+    else if (size->prompts > 1) size->prompts /= 2;
+    else return false;
+    return true;
+}
+
+samc__session_size samc__fitting_size(const samc_model *model, size_t free_bytes) {
+    samc__session_size size = samc__usual_size(model);
+    samc__session_plan plan;
+    int width, height;
+    samc__everyday_size(&model->config, &width, &height);
+    size_t picture = 3 * (size_t)width * (size_t)height;
+    while (samc__plan_session(model, size, &plan, NULL) == SAMC_OK && samc__plan_bytes(&plan) + (size_t)size.images * picture > free_bytes && samc__smaller_size(&size)) {}
+    return size;
+}
+
+size_t samc__plan_bytes(const samc__session_plan *plan) {
+    return plan->encode.arena + plan->encode.scratch + plan->decode.arena + plan->decode.scratch + plan->post.arena + plan->post.scratch;
+}
+
 samc_status samc__plan_session(const samc_model *model, samc__session_size size, samc__session_plan *plan, samc_error *error) {
+    enum { ENCODE, DECODE, POST, LANES };
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
-    int images = samc__encode_batch(&model->config), side = model->config.img_size;
+    int side = model->config.img_size;
     const samc__place place = samc__place_nowhere(allocate, release);
-    samc__lane_plan *lanes[2] = {&plan->encode, &plan->decode};
-    for (int i = 0; i < 2; i++) {
+    samc__lane_plan *lanes[LANES] = {&plan->encode, &plan->decode, &plan->post};
+    for (int i = 0; i < LANES; i++) {
         planner p = {.cuda = {.error = error, .capability = samc__cuda_capability(model->device), .cudnn = model->cudnn, .reserve = reserve}, .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
         samc__exec exec = {.ops = &ops, .error = error, .workers = 1, .memory = &p.host, .allocate = samc__memory_allocate,
                            .release = samc__memory_release, .place = &place, .cuda = &p.cuda};
-        SAMC__TRY(i == 0 ? samc__rehearse_encode(&exec, model, images, side, side) : samc__rehearse_decode(&exec, model, size.groups * images, size.prompts, 1));
+        if (i == ENCODE) SAMC__TRY(samc__rehearse_encode(&exec, model, size.images, side, side));
+        if (i == DECODE) SAMC__TRY(samc__rehearse_decode(&exec, model, size.groups * size.images, size.prompts, 1));
+        if (i == POST) SAMC__TRY(samc__rehearse_post(&exec, model, size.prompts));
         *lanes[i] = (samc__lane_plan){p.arena.peak, p.cuda.scratch_bytes};
     }
     return SAMC_OK;

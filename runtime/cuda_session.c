@@ -1,5 +1,5 @@
-/* A session on the GPU: streams for upload, encoding, decoding and download, pinned memory between host and device, and one planned
- * arena for each computing stream.
+/* A session on the GPU: streams for upload, encoding, decoding, what follows decoding, and download, pinned memory between host and
+ * device, and one planned arena for each computing stream.
  *
  * What a stream's operators use comes from that stream's arena, so that memory given back may be taken again at once. Between streams
  * only events order: an upload of an image waits until the one before it in the same buffer has been read, a download until its stream
@@ -16,8 +16,12 @@
 
 enum {
     SLOTS = 4,
-    SLOT_BYTES = 4 << 20, /* large enough that a copy's fixed cost does not matter */
-    IMAGES = 2,           /* one is read while the next arrives */
+    SLOT_BYTES = 4 << 20,   /* large enough that a copy's fixed cost does not matter */
+    NOTES = 32,             /* slots for small uploads, coordinates and indices, so many that none waits for the one before */
+    NOTE_BYTES = 64 << 10,
+    IMAGES = 8,             /* as many as are encoded together: the next ones arrive while these are computed */
+    PINNED_IMAGE = 32 << 20, /* an image up to this size has pinned memory to itself, a larger one goes by slots */
+    GATHER_BYTES = 1 << 20, /* of one thread's part */
     CHUNKS = 16,
 };
 
@@ -31,26 +35,36 @@ typedef struct lane {
 } lane;
 
 typedef struct slot {
-    char *memory;     /* [SLOT_BYTES], pinned */
+    char *memory;     /* [SLOT_BYTES] or [NOTE_BYTES], pinned */
     cudaEvent_t done; /* the latest copy from or to it */
 } slot;
 
 typedef struct image_buffer {
     uint8_t *memory;
     size_t bytes;
+    char *pinned; /* what goes up from here has `arrived` before it is written again */
+    size_t pinned_bytes;
     cudaEvent_t arrived, read;
 } image_buffer;
+
+/* What was asked down without waiting for it. */
+typedef struct box {
+    char *memory; /* pinned */
+    size_t bytes;
+    cudaEvent_t done;
+} box;
 
 struct samc__cuda_session {
     samc_error *error;
     int capability; /* of the device */
     bool cudnn;     /* asked for */
-    lane encode, decode;
+    lane encode, decode, post;
     cudaStream_t upload, download;
-    slot up[SLOTS], down[SLOTS];
-    int next_up;
+    slot up[SLOTS], down[SLOTS], notes[NOTES];
+    int next_up, next_note;
     image_buffer images[IMAGES];
     int image; /* the latest */
+    box boxes[SAMC__BOXES];
     size_t current, peak;
 };
 
@@ -137,13 +151,38 @@ static void gather(char *to, const char *from, size_t pitch, size_t row, size_t 
     }
 }
 
-static samc_status upload_on(samc__cuda_session *s, cudaStream_t stream, char *to, const void *from, size_t pitch, size_t row, size_t rows) {
+typedef struct gathering {
+    char *to;
+    const char *from;
+    size_t pitch, row, begin, bytes;
+} gathering;
+
+static void gather_parts(void *context, int64_t first, int64_t last, int worker) {
+    const gathering *g = context;
+    (void)worker;
+    size_t at = (size_t)first * GATHER_BYTES, end = (size_t)last * GATHER_BYTES;
+    if (end > g->bytes) end = g->bytes;
+    gather(g->to + at, g->from, g->pitch, g->row, g->begin + at, end - at);
+}
+
+/* By all threads of the session: one moves a photograph of 10 MB in a millisecond. */
+static void gather_together(const samc__exec *exec, char *to, const char *from, size_t pitch, size_t row, size_t begin, size_t bytes) {
+    gathering g = {to, from, pitch, row, begin, bytes};
+    int64_t parts = (int64_t)((bytes + GATHER_BYTES - 1) / GATHER_BYTES);
+    if (parts > 1 && exec->workers > 1) exec->parallel(exec->pool, parts, 1, gather_parts, &g);
+    else gather_parts(&g, 0, parts, 0);
+}
+
+static samc_status upload_on(const samc__exec *exec, cudaStream_t stream, char *to, const void *from, size_t pitch, size_t row, size_t rows) {
+    samc__cuda_session *s = lane_of(exec)->session;
     for (size_t at = 0, total = row * rows; at < total;) {
         size_t now = total - at < SLOT_BYTES ? total - at : SLOT_BYTES;
-        slot *slot = &s->up[s->next_up];
-        s->next_up = (s->next_up + 1) % SLOTS;
+        bool small = total <= NOTE_BYTES;
+        slot *slot = small ? &s->notes[s->next_note] : &s->up[s->next_up];
+        if (small) s->next_note = (s->next_note + 1) % NOTES;
+        else s->next_up = (s->next_up + 1) % SLOTS;
         SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), "during an upload"); /* its last copy has been read */
-        gather(slot->memory, from, pitch, row, at, now);
+        gather_together(exec, slot->memory, from, pitch, row, at, now);
         SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(to + at, slot->memory, now, cudaMemcpyHostToDevice, stream), "during an upload");
         SAMC__CUDA_TRY(s->error, cudaEventRecord(slot->done, stream), "during an upload");
         at += now;
@@ -152,8 +191,7 @@ static samc_status upload_on(samc__cuda_session *s, cudaStream_t stream, char *t
 }
 
 static samc_status upload(const samc__exec *exec, void *tensor, const void *from, size_t pitch, size_t bytes, size_t rows) {
-    lane *l = lane_of(exec);
-    return upload_on(l->session, l->cuda.stream, tensor, from, pitch, bytes, rows);
+    return upload_on(exec, lane_of(exec)->cuda.stream, tensor, from, pitch, bytes, rows);
 }
 
 static samc_status download(const samc__exec *exec, void *to, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
@@ -188,6 +226,38 @@ static samc_status download(const samc__exec *exec, void *to, const void *tensor
     return SAMC_OK;
 }
 
+/* Pinned memory of at least that size; nothing may be on its way to or from what was there. */
+static samc_status grow_pinned(samc__cuda_session *s, char **memory, size_t *room, size_t bytes) {
+    if (bytes <= *room) return SAMC_OK;
+    if (*memory != NULL) cudaFreeHost(*memory);
+    *memory = NULL;
+    *room = 0;
+    void *pinned;
+    SAMC__CUDA_TRY(s->error, cudaHostAlloc(&pinned, bytes, cudaHostAllocDefault), "for pinned memory");
+    *memory = pinned;
+    *room = bytes;
+    return SAMC_OK;
+}
+
+static samc_status fetch(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
+    lane *l = lane_of(exec);
+    samc__cuda_session *s = l->session;
+    box *b = &s->boxes[number];
+    const char *doing = "while results were computed or downloaded";
+    SAMC__TRY(grow_pinned(s, &b->memory, &b->bytes, bytes * rows));
+    SAMC__CUDA_TRY(s->error, cudaEventRecord(l->reached, l->cuda.stream), doing);
+    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);
+    SAMC__CUDA_TRY(s->error, pitch == bytes || rows == 1 ? cudaMemcpyAsync(b->memory, tensor, bytes * rows, cudaMemcpyDeviceToHost, s->download)
+                                            : cudaMemcpy2DAsync(b->memory, bytes, tensor, pitch, bytes, rows, cudaMemcpyDeviceToHost, s->download), doing);
+    return samc__cuda_status(s->error, cudaEventRecord(b->done, s->download), doing);
+}
+
+static samc_status fetched(const samc__exec *exec, int number, const void **contents) {
+    samc__cuda_session *s = lane_of(exec)->session;
+    *contents = s->boxes[number].memory;
+    return samc__cuda_status(s->error, cudaEventSynchronize(s->boxes[number].done), "while results were fetched");
+}
+
 static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows) {
     const samc__cuda *cuda = exec->cuda;
     bool dense = rows == 1 || (to_pitch == bytes && from_pitch == bytes);
@@ -196,25 +266,48 @@ static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const
     return samc__cuda_status(cuda->error, code, "while tensors were copied");
 }
 
-/* The image goes up on a stream of its own, into the buffer that was read longest ago. */
-static samc_status image(const samc__exec *exec, const samc_image *picture, const uint8_t **pixels, ptrdiff_t *pitch) {
-    lane *l = lane_of(exec);
-    samc__cuda_session *s = l->session;
-    const char *doing = "while an image was uploaded";
-    size_t row = 3 * (size_t)picture->width, bytes = row * (size_t)picture->height;
-    s->image = (s->image + 1) % IMAGES;
-    image_buffer *b = &s->images[s->image];
+/* Room for `bytes` of an image in buffer `b`. Where there is none, the other buffers give theirs up: images then wait for each other. */
+static samc_status image_room(samc__cuda_session *s, image_buffer *b, size_t bytes) {
     if (bytes > b->bytes) {
         device_free(s, b->memory, b->bytes);
         b->memory = NULL;
         b->bytes = 0;
         void *memory;
-        SAMC__CUDA_TRY(s->error, device_allocate(s, &memory, bytes), "for an image");
+        cudaError_t code = device_allocate(s, &memory, bytes);
+        if (code == cudaErrorMemoryAllocation) {
+            for (image_buffer *other = s->images; other < s->images + IMAGES; other++) {
+                device_free(s, other->memory, other->bytes);
+                other->memory = NULL;
+                other->bytes = 0;
+            }
+            cudaGetLastError();
+            code = device_allocate(s, &memory, bytes);
+        }
+        SAMC__CUDA_TRY(s->error, code, "for an image");
         b->memory = memory;
         b->bytes = bytes;
     }
+    return SAMC_OK;
+}
+
+/* The image goes up on a stream of its own, into the buffer that was read longest ago. */
+static samc_status image(const samc__exec *exec, const samc_image *picture, const uint8_t **pixels, ptrdiff_t *pitch) {
+    lane *l = lane_of(exec);
+    samc__cuda_session *s = l->session;
+    const char *doing = "while an image was uploaded";
+    size_t row = 3 * (size_t)picture->width, bytes = row * (size_t)picture->height, between = (size_t)picture->row_bytes;
+    s->image = (s->image + 1) % IMAGES;
+    image_buffer *b = &s->images[s->image];
+    SAMC__TRY(image_room(s, b, bytes));
     SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->upload, b->read, 0), doing);
-    SAMC__TRY(upload_on(s, s->upload, (char *)b->memory, picture->pixels, (size_t)picture->row_bytes, row, (size_t)picture->height));
+    if (bytes <= PINNED_IMAGE) {
+        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(b->arrived), doing); /* what this memory held went up IMAGES images ago */
+        SAMC__TRY(grow_pinned(s, &b->pinned, &b->pinned_bytes, bytes));
+        gather_together(exec, b->pinned, (const char *)picture->pixels, between, row, 0, bytes);
+        SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(b->memory, b->pinned, bytes, cudaMemcpyHostToDevice, s->upload), doing);
+    } else {
+        SAMC__TRY(upload_on(exec, s->upload, (char *)b->memory, picture->pixels, between, row, (size_t)picture->height));
+    }
     SAMC__CUDA_TRY(s->error, cudaEventRecord(b->arrived, s->upload), doing);
     SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(l->cuda.stream, b->arrived, 0), doing);
     *pixels = b->memory;
@@ -233,7 +326,7 @@ static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
     return samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0), "between two streams");
 }
 
-static const samc__place place_cuda = {false, allocate, release, upload, download, copy, image, image_read, follow};
+static const samc__place place_cuda = {false, allocate, release, upload, download, copy, image, image_read, follow, fetch, fetched};
 
 /* ---- Opening and closing ----------------------------------------------------------------------------------------------- */
 
@@ -258,18 +351,18 @@ static void close_lane(lane *l) {
     if (l->cuda.stream) cudaStreamDestroy(l->cuda.stream);
 }
 
-static samc_status open_slots(samc__cuda_session *s, slot *slots) {
-    for (int i = 0; i < SLOTS; i++) {
+static samc_status open_slots(samc__cuda_session *s, slot *slots, int count, size_t bytes) {
+    for (int i = 0; i < count; i++) {
         void *memory;
-        SAMC__CUDA_TRY(s->error, cudaHostAlloc(&memory, SLOT_BYTES, cudaHostAllocDefault), "for pinned memory");
+        SAMC__CUDA_TRY(s->error, cudaHostAlloc(&memory, bytes, cudaHostAllocDefault), "for pinned memory");
         slots[i].memory = memory;
         SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&slots[i].done, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
     }
     return SAMC_OK;
 }
 
-static void close_slots(slot *slots) {
-    for (int i = 0; i < SLOTS; i++) {
+static void close_slots(slot *slots, int count) {
+    for (int i = 0; i < count; i++) {
         if (slots[i].done) cudaEventDestroy(slots[i].done);
         if (slots[i].memory) cudaFreeHost(slots[i].memory);
     }
@@ -278,14 +371,18 @@ static void close_slots(slot *slots) {
 static samc_status open_all(samc__cuda_session *s, const samc__session_plan *plan) {
     SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&s->upload, cudaStreamNonBlocking), "when a stream was made");
     SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&s->download, cudaStreamNonBlocking), "when a stream was made");
-    SAMC__TRY(open_slots(s, s->up));
-    SAMC__TRY(open_slots(s, s->down));
+    SAMC__TRY(open_slots(s, s->up, SLOTS, SLOT_BYTES));
+    SAMC__TRY(open_slots(s, s->down, SLOTS, SLOT_BYTES));
+    SAMC__TRY(open_slots(s, s->notes, NOTES, NOTE_BYTES));
+    for (int i = 0; i < SAMC__BOXES; i++)
+        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->boxes[i].done, cudaEventDisableTiming), "when an event was made");
     for (int i = 0; i < IMAGES; i++) {
         SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].arrived, cudaEventDisableTiming), "when an event was made");
         SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].read, cudaEventDisableTiming), "when an event was made");
     }
     SAMC__TRY(open_lane(&s->encode, s, &plan->encode));
-    return open_lane(&s->decode, s, &plan->decode);
+    SAMC__TRY(open_lane(&s->decode, s, &plan->decode));
+    return open_lane(&s->post, s, &plan->post);
 }
 
 void samc__cuda_session_close(samc__cuda_session *s) {
@@ -294,19 +391,26 @@ void samc__cuda_session_close(samc__cuda_session *s) {
     if (s->download) cudaStreamSynchronize(s->download);
     close_lane(&s->encode);
     close_lane(&s->decode);
+    close_lane(&s->post);
     for (int i = 0; i < IMAGES; i++) {
         device_free(s, s->images[i].memory, s->images[i].bytes);
+        if (s->images[i].pinned) cudaFreeHost(s->images[i].pinned);
         if (s->images[i].arrived) cudaEventDestroy(s->images[i].arrived);
         if (s->images[i].read) cudaEventDestroy(s->images[i].read);
     }
-    close_slots(s->up);
-    close_slots(s->down);
+    for (int i = 0; i < SAMC__BOXES; i++) {
+        if (s->boxes[i].done) cudaEventDestroy(s->boxes[i].done);
+        if (s->boxes[i].memory) cudaFreeHost(s->boxes[i].memory);
+    }
+    close_slots(s->up, SLOTS);
+    close_slots(s->down, SLOTS);
+    close_slots(s->notes, NOTES);
     if (s->upload) cudaStreamDestroy(s->upload);
     if (s->download) cudaStreamDestroy(s->download);
     free(s);
 }
 
-samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder,
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder, samc__exec *post,
                                     samc__session_size *size, samc__cuda_session **out) {
     for (;;) {
         samc__session_plan plan;
@@ -318,16 +422,15 @@ samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model 
         s->cudnn = model->cudnn;
         samc_status status = open_all(s, &plan);
         if (status == SAMC_OK) {
-            exec->place = encoder->place = &place_cuda;
+            exec->place = encoder->place = post->place = &place_cuda;
             exec->cuda = &s->decode.cuda;
             encoder->cuda = &s->encode.cuda;
+            post->cuda = &s->post.cuda;
             *out = s;
             return SAMC_OK;
         }
         samc__cuda_session_close(s);
-        if (status != SAMC_OUT_OF_MEMORY || (size->groups == 1 && size->prompts == 1)) return status;
-        if (size->groups > 1) size->groups = 1;
-        else size->prompts /= 2;
+        if (status != SAMC_OUT_OF_MEMORY || !samc__smaller_size(size)) return status;
     }
 }
 
@@ -337,8 +440,16 @@ void samc__cuda_session_memory(const samc__cuda_session *s, samc_memory *memory)
     memory->device_peak = s->peak;
 }
 
+/* A sixteenth is left to others, and to what CUDA itself takes. */
+samc__session_size samc__cuda_fitting_size(const samc_model *model) {
+    size_t free_bytes = 0, total = 0;
+    if ((model->device == NULL || samc__cuda_enter(model->device, NULL) == SAMC_OK) && cudaMemGetInfo(&free_bytes, &total) == cudaSuccess) return samc__fitting_size(model, free_bytes - free_bytes / 16);
+    cudaGetLastError();
+    return samc__usual_size(model);
+}
+
 size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size) {
     samc__session_plan plan;
     if (samc__plan_session(model, size, &plan, NULL) != SAMC_OK) return 0;
-    return plan.encode.arena + plan.encode.scratch + plan.decode.arena + plan.decode.scratch;
+    return samc__plan_bytes(&plan);
 }

@@ -21,7 +21,6 @@ typedef struct decoder_buffers {
     float *mlp;                /* 2 x [P, largest MLP width] */
     float *iou;                /* [P, mask_tokens] */
     float *xy;                 /* [P, sparse, 2], and behind it the labels */
-    float *sparse;             /* [P * sparse, C] */
     float *masks;              /* [P, 4 grid, 4 grid] mask prompts, or NULL */
     int32_t *labels;           /* [P, sparse] */
     samc__up_layer layers[SAMC__MAX_DECODER_LAYERS]; /* what each layer does to the keys, where upscale_masks takes that, or absent */
@@ -46,7 +45,6 @@ static size_t place(const samc_model *model, samc__dtype a, int64_t p, int64_t s
     PLACE(mlp, 2 * p * mlp_width(c) * f32);
     PLACE(iou, p * c->mask_tokens * f32);
     PLACE(xy, 3 * p * sparse * f32);
-    PLACE(sparse, p * sparse * channels * f32);
     if (masked) PLACE(masks, 16 * p * n * f32);
     for (int i = 0; i < c->decoder_depth && model->up_fold && !masked && samc__folds(t); i++) {
         int64_t inner = c->decoder_attention_dim, rows = c->decoder_num_heads * t + 1, blocks = samc__update_blocks(n);
@@ -139,8 +137,14 @@ static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batc
 /* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
 static samc_status embed_prompts(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch, const decoder_buffers *b) {
     const samc__weights *w = &model->weights;
-    int64_t c = b->c, sparse = batch->tokens, own = 1 + model->config.mask_tokens;
-    size_t row = (size_t)c * sizeof(float), pitch = (size_t)b->t * row;
+    int64_t c = b->c, sparse = batch->tokens;
+    samc__embed_prompts_args args = {
+        .xy = b->xy, .labels = b->labels, .img_size = model->config.img_size,
+        .gaussian = samc__view2(w->pe_gaussian, 2, c / 2), .not_a_point = samc__view1(w->not_a_point_embed, c),
+        .iou_token = samc__view1(w->iou_token, c), .mask_tokens = samc__view2(w->mask_tokens, model->config.mask_tokens, c),
+        .queries = samc__view3(b->queries, b->p, b->t, c), .pe = samc__view3(b->pe, b->p, b->t, c),
+    };
+    for (int i = 0; i < 4; i++) args.label_embed[i] = samc__view1(w->point_embed[i], c);
     if (sparse > 0) {
         float gathered[3 * 64], *more = NULL; /* room for the usual batch, or a block of its own */
         size_t bytes = (size_t)(3 * sparse * batch->count) * sizeof(float);
@@ -149,22 +153,8 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
         samc_status status = place_prompts(exec, batch, b, more ? more : gathered);
         exec->release(exec->memory, more);
         SAMC__TRY(status);
-        samc__embed_points_args args = {
-            .xy = b->xy, .labels = b->labels, .tokens = batch->count * sparse, .img_size = model->config.img_size,
-            .gaussian = samc__view2(w->pe_gaussian, 2, c / 2), .not_a_point = samc__view1(w->not_a_point_embed, c),
-            .y = samc__view2(b->sparse, batch->count * sparse, c),
-        };
-        for (int i = 0; i < 4; i++) args.label_embed[i] = samc__view1(w->point_embed[i], c);
-        SAMC__TRY(samc__embed_points(exec, &args));
-        SAMC__TRY(samc__copy_rows(exec, b->pe + own * c, pitch, b->sparse, (size_t)sparse * row, (size_t)sparse * row, (size_t)b->p));
     }
-    SAMC__TRY(samc__copy_rows(exec, b->pe, row, w->iou_token, row, row, 1));
-    SAMC__TRY(samc__copy_rows(exec, b->pe + c, row, w->mask_tokens, row, row, (size_t)own - 1));
-    for (int64_t done = 1; done < b->p; done *= 2) { /* from the first prompt to all, twice as many at a time */
-        int64_t more = b->p - done < done ? b->p - done : done;
-        SAMC__TRY(samc__copy_rows(exec, b->pe + done * b->t * c, pitch, b->pe, pitch, (size_t)own * row, (size_t)more));
-    }
-    return samc__copy_rows(exec, b->queries, pitch, b->pe, pitch, pitch, (size_t)b->p);
+    return samc__embed_prompts(exec, &args);
 }
 
 /* The image side of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */

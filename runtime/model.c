@@ -120,10 +120,19 @@ int samc__encode_batch(const samc__config *config) {
     return images < 1 ? 1 : images > 16 ? 16 : images;
 }
 
+/* On a device as many as 2 GB hold of keys and, twice, of logits: decoding goes on while what was decoded before becomes masks. */
+static int device_batch(const samc__config *config) {
+    int64_t tokens = (int64_t)config->grid * config->grid, keys = 2 * tokens * config->out_chans, logits = 64 * tokens * (config->mask_tokens - 1);
+    int prompts = 1024;
+    while (prompts > 64 && prompts * (keys + 2 * logits) > 2000000000) prompts /= 2;
+    return prompts;
+}
+
 int samc__decode_batch(const samc__config *config, int threads) {
     int tokens = config->grid * config->grid, prompts = 16384 / tokens;
+    if (threads == 0) return device_batch(config);
     if (prompts < threads) prompts = threads;
-    return threads == 0 || prompts > 64 ? 64 : prompts < 1 ? 1 : prompts;
+    return prompts > 64 ? 64 : prompts < 1 ? 1 : prompts;
 }
 
 static samc_status stored_type(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
@@ -177,6 +186,6 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .weight_bytes = model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
         .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),
-        .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__usual_size(model)) : 0,
+        .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
     };
 }

@@ -29,7 +29,8 @@ struct samc_model {
 
 /* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a host at least one
  * for each thread, and not many more than the last cache holds (4 MB of keys each in SAM): larger blocks also go back to the system
- * and return as pages to be cleared. On a device (0 threads) always 64: with fewer, launches would take as long as the work. */
+ * and return as pages to be cleared. On a device (0 threads) the most that is ever decoded together, 64 to 1024: launches cost what they
+ * cost, and a block has 16 rows of tokens. runtime/cuda_plan.h fits both numbers to its memory. */
 int samc__encode_batch(const samc__config *config);
 int samc__decode_batch(const samc__config *config, int threads);
 

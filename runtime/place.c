@@ -37,7 +37,7 @@ static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
     return SAMC_OK;
 }
 
-const samc__place samc__place_host = {true, allocate, release, upload, download, copy, image, image_read, follow};
+const samc__place samc__place_host = {true, allocate, release, upload, download, copy, image, image_read, follow, NULL, NULL};
 
 samc_status samc__lend(const samc__exec *exec, void *memory, size_t bytes, bool filled, void **tensor) {
     *tensor = memory;

@@ -23,6 +23,8 @@ samc_status samc_profile_begin(samc_session *session) {
     session->exec.record = record;
     session->encoder.trace = &session->profile;
     session->encoder.record = record;
+    session->post.trace = &session->profile;
+    session->post.record = record;
     return samc__session_end(session, SAMC_OK);
 }
 
@@ -30,6 +32,7 @@ int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity
     if (samc__session_begin(session) != SAMC_OK) return 0;
     session->exec.trace = NULL;
     session->encoder.trace = NULL;
+    session->post.trace = NULL;
     int count = session->profile.count;
     if (rows != NULL && capacity > 0)
         memcpy(rows, session->profile.rows, (size_t)(count < capacity ? count : capacity) * sizeof *rows);

@@ -1,6 +1,7 @@
 /* Running encoder and decoder over addresses that hold nothing. */
 #include "runtime/rehearse.h"
 
+#include "runtime/auto_masks.h"
 #include "runtime/decoder.h"
 #include "runtime/encoder.h"
 
@@ -29,8 +30,18 @@ static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
     return SAMC_OK;
 }
 
+static samc_status fetch(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
+    (void)exec, (void)number, (void)tensor, (void)pitch, (void)bytes, (void)rows;
+    return SAMC_OK;
+}
+static samc_status fetched(const samc__exec *exec, int number, const void **contents) {
+    (void)exec, (void)number;
+    *contents = samc__nowhere;
+    return SAMC_OK;
+}
+
 samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes), void (*release)(const samc__exec *exec, void *tensor)) {
-    return (samc__place){false, allocate, release, move, move, copy, image, image_read, follow};
+    return (samc__place){false, allocate, release, move, move, copy, image, image_read, follow, fetch, fetched};
 }
 
 static samc_status bind_nowhere(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
@@ -53,22 +64,43 @@ samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *mode
 }
 
 samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts, int batches) {
-    enum { MOST = 64 };
+    enum { MOST = 1024 };
     static const float point[2] = {0.0f, 0.0f};
     static const int32_t label = 1;
     const samc__config *c = &model->config;
     size_t embedding = (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->precision);
-    size_t masks = (size_t)c->mask_tokens - 1, of_mask = 16 * (size_t)c->grid * (size_t)c->grid * sizeof(float);
+    samc__round round[2];
     void *key_pe = samc__tensor_allocate(exec, embedding), *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
+    for (int i = 0; i < 2; i++) samc__round_allocate(exec, model, prompts, &round[i]);
     samc__image_side side = samc__image_side_at(model, 1, samc__tensor_allocate(exec, samc__image_side_bytes(model, 1)), 0);
     SAMC__TRY(samc__image_side_make(exec, model, embeddings, key_pe, 1, &side));
-    void *logits = samc__tensor_allocate(exec, (size_t)prompts * masks * of_mask), *iou = samc__tensor_allocate(exec, (size_t)prompts * masks * sizeof(float));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
     samc__geometry geometry = samc__geometry_of(c->img_size, c->img_size, c->img_size);
     samc__prompt_batch args = {.prompts = batch, .count = prompts, .images = 1, .tokens = samc__prompt_tokens(&prompt), .geometry = &geometry,
                                .embeddings = embeddings, .side = side, .key_pe = key_pe};
-    for (int i = 0; i < batches; i++) SAMC__TRY(samc__decode(exec, model, &args, true, logits, iou));
+    for (int i = 0; i < batches; i++) SAMC__TRY(samc__decode(exec, model, &args, true, round[0].logits, round[0].iou));
     return SAMC_OK;
+}
+
+samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model, int prompts) {
+    const samc__config *c = &model->config;
+    samc__finisher f;
+    samc__round round;
+    int width, height;
+    samc__everyday_size(c, &width, &height);
+    samc__finisher_allocate(exec, samc__device_room(c, prompts), &f);
+    samc__round_at(model, prompts, samc__nowhere, samc__nowhere, &round);
+    int64_t low = 4 * (int64_t)c->grid, masks = (int64_t)prompts * (c->mask_tokens - 1), most = f.room.masks;
+    samc__geometry g = samc__geometry_of(c->img_size, width, height);
+    samc__finish_masks_args finish = {.logits = samc__view3(round.logits, masks, low, low), .index = round.index, .count = masks, .picked = round.picked,
+                                      .img_size = c->img_size, .new_height = g.new_height, .new_width = g.new_width, .height = height, .width = width,
+                                      .threshold = c->mask_threshold, .offset = 1.0f, .stats = round.stats};
+    SAMC__TRY(samc__select_masks(exec, &(samc__select_masks_args){.iou = round.iou, .count = masks, .index = round.index, .picked = round.picked}));
+    SAMC__TRY(samc__finish_masks(exec, &finish));
+    finish.bits = f.bits, finish.count = most, finish.picked = NULL;
+    SAMC__TRY(samc__finish_masks(exec, &finish));
+    return samc__mask_rle(exec, &(samc__mask_rle_args){.bits = f.bits, .masks = most, .height = height, .width = width, .counts = f.counts,
+                                                       .capacity = f.room.runs, .lengths = f.lengths});
 }

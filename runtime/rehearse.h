@@ -19,8 +19,11 @@ samc_status samc__rehearse_model(const samc__config *config, samc__dtype precisi
 /* One pass of the encoder over `images` images (at most 64) of that size. */
 samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *model, int images, int width, int height);
 
-/* The image side of one image, then `batches` batches of `prompts` one-point prompts, as runtime/predict.c asks for them, with what a
+/* The image side of one image, with room for two rounds of prompts in automatic masks, then `batches` batches of `prompts` one-point prompts, as runtime/predict.c asks for them, with what a
  * session keeps of `images` images. */
 samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts, int batches);
+
+/* What follows a round of `prompts` prompts in automatic masks, on one photograph of an everyday size. */
+samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model, int prompts);
 
 #endif

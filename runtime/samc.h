@@ -197,7 +197,7 @@ typedef struct samc_memory {
 } samc_memory;
 SAMC_API samc_memory samc_session_memory(const samc_session *session);
 
-/* What the session had to do differently, in one line ("8 prompts at a time instead of 64: ..."), or "". */
+/* What the session had to do differently, in one line ("... memory is not enough for 64 prompts at a time; they go 8 at a time"), or "". */
 SAMC_API const char *samc_session_note(const samc_session *session);
 
 /* What one operator cost since samc_profile_begin(). */
@@ -285,7 +285,8 @@ typedef struct samc_point_grid {
 /* SamAutomaticMaskGenerator's arguments under their own names. A threshold <= 0 turns its filter off, as there. */
 typedef struct samc_auto_options {
     int points_per_side;                   /* 32; points_per_side^2 prompts */
-    int points_per_batch;                  /* 64; prompts decoded together: speed and memory, never the result */
+    int points_per_batch;                  /* 0: as many prompts are decoded together as is good, 64 on a CPU, on a GPU as many as its
+                                            * memory holds, up to 1024; else at most that many. Speed and memory, never the result */
     double pred_iou_thresh;                /* 0.88 */
     double stability_score_thresh;         /* 0.95 */
     double stability_score_offset;         /* 1.0 */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { FEWEST_UNNOTED = 64 }; /* prompts at a time: with fewer, launches take as long as the work */
 enum { SPARE_BYTES = 64 << 20 }; /* a batch of prompts in SAM and its operators' scratch memory: 40 MB on one thread */
 
 static int64_t embedding_elements(const samc_model *model) {
@@ -17,8 +18,7 @@ static int64_t embedding_elements(const samc_model *model) {
 static size_t embedding_bytes(const samc_model *model) { return (size_t)embedding_elements(model) * samc__dtype_size(model->precision); }
 
 static void note_fewer_prompts(samc_session *s) {
-    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", samc__decode_batch(&s->model->config, 0),
-             s->decode_most);
+    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", FEWEST_UNNOTED, s->decode_most);
 }
 
 /* The position encoding of the grid, which all prompts share. */
@@ -50,13 +50,13 @@ samc_status samc__session_enter(samc_session *s) { return s->model->device ? sam
 
 static samc_status open_device_session(samc_session *s) {
     SAMC__TRY(samc__session_enter(s));
-    const samc__session_size wanted = samc__usual_size(s->model);
-    samc__session_size size = wanted;
-    SAMC__TRY(samc__cuda_session_open(s->model->device, s->model, &s->exec, &s->encoder, &size, &s->cuda));
+    samc__session_size size = samc__cuda_fitting_size(s->model);
+    SAMC__TRY(samc__cuda_session_open(s->model->device, s->model, &s->exec, &s->encoder, &s->post, &size, &s->cuda));
     s->decode_most = size.prompts;
+    s->encode_most = size.images;
     s->groups = size.groups;
-    if (size.groups < wanted.groups) samc__session_one_group(s);
-    if (size.prompts < wanted.prompts) note_fewer_prompts(s);
+    if (size.groups == 1) samc__session_one_group(s);
+    if (size.prompts < FEWEST_UNNOTED) note_fewer_prompts(s);
     return SAMC_OK;
 }
 
@@ -81,7 +81,7 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
         .packed = model->packed,
         .place = &samc__place_host,
     };
-    s->encoder = s->exec;
+    s->encoder = s->post = s->exec;
     s->encode_most = samc__encode_batch(&model->config);
     s->decode_most = samc__decode_batch(&model->config, model->device ? 0 : model->threads);
     s->groups = 1;
@@ -198,7 +198,7 @@ samc_status samc__check_image(samc_error *error, const samc_image *image, int in
 bool samc__session_fewer_prompts(samc_session *s, int prompts) {
     if (s->exec.place->host || prompts < 2) return false;
     s->decode_most = prompts / 2;
-    note_fewer_prompts(s);
+    if (s->decode_most < FEWEST_UNNOTED) note_fewer_prompts(s);
     s->error = (samc_error){0};
     return true;
 }

@@ -30,6 +30,7 @@ struct samc_session {
     struct samc__cuda_session *cuda; /* streams and memory on the device, or NULL */
     samc__exec exec;                 /* prompts, masks and everything else */
     samc__exec encoder;              /* images: on a device a stream of its own */
+    samc__exec post;                 /* automatic masks behind the decoder: likewise */
     samc__profile profile;
     samc_error error;
     atomic_bool busy;  /* a public call is at work */

@@ -33,7 +33,9 @@ static double attention_relpos_bytes(const samc__attention_relpos_args *a) { ret
 static double conv3x3_bytes(const samc__conv3x3_args *a) { return of(a->x) + of(a->w) + of(a->y); }
 static double add_rows_bytes(const samc__add_rows_args *a) { return of(a->x) + of(a->b) + of(a->y); }
 static double embed_grid_bytes(const samc__embed_grid_args *a) { return of(a->gaussian) + of(a->y); }
-static double embed_points_bytes(const samc__embed_points_args *a) { return 12.0 * (double)a->tokens + of(a->gaussian) + of(a->y); }
+static double embed_prompts_bytes(const samc__embed_prompts_args *a) {
+    return 12.0 * (double)(a->queries.n[0] * samc__embed_prompts_sparse(a)) + of(a->gaussian) + of(a->queries) + of(a->pe);
+}
 static double embed_mask_bytes(const samc__embed_mask_args *a) {
     return of(a->mask) + of_projection(&a->conv1) + of_projection(&a->conv2) + of_projection(&a->conv3) + of(a->image) + of(a->y);
 }
@@ -49,6 +51,7 @@ static double image_to_token_bytes(const samc__image_to_token_args *a) {
 static double upscale_masks_bytes(const samc__upscale_masks_args *a) {
     return of(a->src) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->hyper) + of(a->y);
 }
+static double select_masks_bytes(const samc__select_masks_args *a) { return 8.0 * (double)a->count; }
 static double finish_masks_bytes(const samc__finish_masks_args *a) {
     int64_t masks = samc__finish_masks_count(a);
     double written = (a->bits ? of_bits(masks, a->height, a->width) : 0.0) + (double)masks * sizeof(samc__mask_stats);
@@ -73,7 +76,8 @@ SIMPLE(preprocess, 3)
 SIMPLE(layernorm, 1)
 SIMPLE(add_rows, 1)
 SIMPLE(embed_grid, 1)
-SIMPLE(embed_points, 1)
+SIMPLE(embed_prompts, 1)
+SIMPLE(select_masks, 1)
 SIMPLE(finish_masks, 2)
 SIMPLE(mask_rle, 3)
 SIMPLE(small_regions, 1)

@@ -219,7 +219,7 @@ Test(automatic, refuses_bad_options_and_stops_when_asked) {
     seen s = {.options = &good};
     static const struct { const char *name; size_t offset; int value; } whole[] = {
         {"points_per_side", offsetof(samc_auto_options, points_per_side), 0},
-        {"points_per_batch", offsetof(samc_auto_options, points_per_batch), 0},
+        {"points_per_batch", offsetof(samc_auto_options, points_per_batch), -1},
         {"crop_n_layers", offsetof(samc_auto_options, crop_n_layers), 99},
         {"crop_n_points_downscale_factor", offsetof(samc_auto_options, crop_n_points_downscale_factor), 0},
     };

@@ -20,7 +20,8 @@ static const char *const recipe[][2] = {
 };
 enum { RECIPE = sizeof recipe / sizeof *recipe };
 
-/* Defaults of SamAutomaticMaskGenerator, and where each lives in samc_auto_options. */
+/* Defaults of SamAutomaticMaskGenerator, and where each lives in samc_auto_options. Not points_per_batch, which files may also hold: it
+ * speaks of a machine's memory. */
 static const struct {
     const char *name;
     double value;
@@ -28,7 +29,6 @@ static const struct {
     size_t offset;
 } automatic[] = {
     {"points_per_side", 32, true, offsetof(samc_auto_options, points_per_side)},
-    {"points_per_batch", 64, true, offsetof(samc_auto_options, points_per_batch)},
     {"pred_iou_thresh", 0.88, false, offsetof(samc_auto_options, pred_iou_thresh)},
     {"stability_score_thresh", 0.95, false, offsetof(samc_auto_options, stability_score_thresh)},
     {"stability_score_offset", 1.0, false, offsetof(samc_auto_options, stability_score_offset)},

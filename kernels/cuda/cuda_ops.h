@@ -14,7 +14,7 @@ extern "C" {
 #include "kernels/conv3x3.h"
 #include "kernels/embed_grid.h"
 #include "kernels/embed_mask.h"
-#include "kernels/embed_points.h"
+#include "kernels/embed_prompts.h"
 #include "kernels/finish_masks.h"
 #include "kernels/image_to_token.h"
 #include "kernels/layernorm.h"
@@ -22,6 +22,7 @@ extern "C" {
 #include "kernels/mask_rle.h"
 #include "kernels/nms.h"
 #include "kernels/preprocess.h"
+#include "kernels/select_masks.h"
 #include "kernels/small_regions.h"
 #include "kernels/token_attention.h"
 #include "kernels/token_to_image.h"
@@ -70,7 +71,11 @@ samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__a
 size_t samc__preprocess_cuda_scratch(const samc__preprocess_args *args);
 samc_status samc__preprocess_cuda(const samc__cuda *cuda, const samc__preprocess_args *args);
 
-/* logits f32. Bits and statistics equal the reference's. `index`, where given, is device memory and is trusted. */
+/* At most 2^31 - 1025 masks. */
+samc_status samc__select_masks_cuda(const samc__cuda *cuda, const samc__select_masks_args *args);
+
+/* logits f32. Bits and statistics equal the reference's. `index` and `picked`, where given, are device memory and trusted; statistics behind
+ * *picked are those of an empty mask. */
 samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *args);
 
 size_t samc__mask_rle_cuda_scratch(const samc__mask_rle_args *args);
@@ -141,7 +146,7 @@ samc_status samc__add_rows_cuda(const samc__cuda *cuda, const samc__add_rows_arg
 samc_status samc__embed_grid_cuda(const samc__cuda *cuda, const samc__embed_grid_args *args);
 
 /* All f32. Labels must be -1 to 3: nothing checks them here. */
-samc_status samc__embed_points_cuda(const samc__cuda *cuda, const samc__embed_points_args *args);
+samc_status samc__embed_prompts_cuda(const samc__cuda *cuda, const samc__embed_prompts_args *args);
 
 /* queries, pe, biases and gains f32; the weights of matrices all f32, all f16 or all bf16; softmax, accumulation and norm fp32. */
 samc_status samc__token_attention_cuda(const samc__cuda *cuda, const samc__token_attention_args *args);

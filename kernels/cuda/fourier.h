@@ -1,4 +1,4 @@
-// fourier.h - random-Fourier position encoding of one point for one frequency, shared by embed_grid and embed_points.
+// fourier.h - random-Fourier position encoding of one point for one frequency, shared by embed_grid and embed_prompts.
 //
 // The angle is 2 pi times u g + v h, where whole turns do not matter: they are taken off exactly before there is any pi, so that the
 // error does not grow with the angle. The polynomials were fitted to sin(pi x) / x and cos(pi x) for |x| <= 1/4, as functions of x^2;

@@ -2,6 +2,8 @@
  * by a second algorithm that shares nothing with it: pixels painted from run lengths, flood fill, suppression the other way round. */
 #include "tests/checkops/checkops.h"
 
+#include <math.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +83,35 @@ static const char *rle_verify(const check *c, const int *p) {
         if (at != width * height) return "runs do not cover the mask";
     }
     return NULL;
+}
+
+/* ---- select_masks: masks, percent that pass, kind (0 random, 1 all pass, 2 NaN among them) -------------------------------- */
+
+static const test_case select_cases[] = {
+    {0, {1, 50, 0}}, {0, {1, 0, 1}}, {0, {7, 100, 0}}, {0, {192, 30, 2}}, {0, {1000, 50, 0}}, {0, {64, 0, 0}}, {1, {3072, 40, 0}},
+};
+
+static void select_build(check *c, const int *p) {
+    int64_t n = p[0];
+    float *iou = raw_input(c, (size_t)n * sizeof *iou);
+    for (int64_t i = 0; i < n; i++) iou[i] = p[2] == 2 && i % 5 == 0 ? NAN : (float)(random_bits(c) % 1000) / 1000.0f;
+    c->args.select_masks = (samc__select_masks_args){.iou = iou, .count = n, .threshold = 1.0f - (float)p[1] / 100.0f, .all = p[2] == 1,
+                                                     .index = raw_output(c, (size_t)n * sizeof(int32_t)), .picked = raw_output(c, sizeof(int32_t))};
+}
+
+static void select_draw(check *c, int *p) { p[0] = random_size(c, 3000), p[1] = random_size(c, 101) - 1, p[2] = random_size(c, 3) - 1; }
+
+/* Every mask is in the list, or does not pass. */
+static const char *select_verify(const check *c, const int *p) {
+    const samc__select_masks_args *a = &c->args.select_masks;
+    int32_t at = 0;
+    (void)p;
+    for (int32_t i = 0; i < a->count; i++) {
+        bool listed = at < *a->picked && a->index[at] == i;
+        if (listed != (a->all || a->iou[i] > a->threshold)) return listed ? "a mask passed that should not" : "a mask is not in its place";
+        at += listed;
+    }
+    return at == *a->picked ? NULL : "more passed than are listed";
 }
 
 /* ---- nms: boxes, threshold in percent, kind (0 anywhere, 1 one cluster, 2 all alike, 3 no area) ------------------------ */
@@ -210,6 +241,7 @@ static const char *region_verify(const check *c, const int *p) {
 
 const row mask_rows[] = {
     {"mask_rle", "masks width height capacity", 0, 0, rle_cases, COUNT(rle_cases), rle_build, NULL, rle_verify, rle_draw},
+    {"select_masks", "masks percent kind", 0, 0, select_cases, COUNT(select_cases), select_build, NULL, select_verify, select_draw},
     {"nms", "boxes percent kind", 0, 0, nms_cases, COUNT(nms_cases), nms_build, NULL, nms_verify, nms_draw},
     {"small_regions", "masks width height min_area", 0, 0, region_cases, COUNT(region_cases), region_build, NULL, region_verify, region_draw},
     {NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL, NULL},

@@ -22,6 +22,12 @@ BUGS = {
     "a stream does not follow":
         (SESSION, "samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0), \"between two streams\")", "SAMC_OK", "session_test"),
     "an image buffer does not grow": (SESSION, "if (bytes > b->bytes) {", "if (b->memory == NULL) {", "session_test"),
+    "an image's pinned memory is filled again before its copy has run":
+        (SESSION, "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(b->arrived), doing); /* what this memory held went up IMAGES images ago */\n", "", "session_test"),
+    "masks are made before their points are decoded": ("runtime/auto_rounds.c", "    SAMC__TRY(s->post.place->follow(&s->post, &s->exec));\n", "", "engine_test"),
+    "numbers are read before they have come down": (SESSION, "samc__cuda_status(s->error, cudaEventSynchronize(s->boxes[number].done), \"while results were fetched\")", "SAMC_OK", "engine_test"),
+    "what is fetched is not yet computed": (SESSION, "    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);\n    SAMC__CUDA_TRY(s->error, pitch == bytes", "    SAMC__CUDA_TRY(s->error, pitch == bytes", "engine_test"),
+    "rounds share their logits": ("runtime/auto_rounds.c", "    run->next = 1 - run->next;\n", "", "engine_test"),
     "rows are copied without their pitch": (SESSION, "bool dense = rows == 1 || (to_pitch == bytes && from_pitch == bytes);", "bool dense = true;", "session_test"),
     "scratch is not freed": (SESSION, "    device_free(l->session, l->cuda.scratch, l->cuda.scratch_bytes);\n    if (l->reached)", "    if (l->reached)", "session_test"),
     "an event is not destroyed": (SESSION, "    if (l->reached) cudaEventDestroy(l->reached);\n", "", "session_test"),
@@ -39,7 +45,7 @@ BUGS = {
     "images that were encoded ahead are not waited for":
         ("runtime/auto.c", "    if (!group->encoded) {\n        SAMC__TRY(samc__session_meet(s));\n        SAMC__TRY(encode_group(s, group));\n    }\n    return samc__session_meet(s);",
          "    if (group->encoded) return SAMC_OK;\n    SAMC__TRY(samc__session_meet(s));\n    SAMC__TRY(encode_group(s, group));\n    return samc__session_meet(s);", "engine_test"),
-    "nothing is encoded ahead": ("runtime/auto.c", "    start += encode_ahead(g);\n", "", "engine_test"),
+    "nothing is encoded ahead": ("runtime/auto_rounds.c", "    began += samc__encode_ahead(g);\n", "", "engine_test"),
     "the image side of an image encoded over stays":
         ("runtime/session.c", "    if (first < s->side_first + s->side_images && s->side_first < first + count) s->side_images = 0; /* of what was there */\n", "", "engine_test"),
     "the bias of a residual's layer is left out": ("kernels/cuda/libraries.c", "(bias ? SAMC__LT_EPILOGUE_BIAS : 0)", "0", "engine_test"),

@@ -82,6 +82,7 @@ struct Twin {
                              setting("SAMC_EMU_DEVICES", 1), setting("SAMC_EMU_CUBLASLT", 0), setting("SAMC_EMU_DRIVER", 13000),
                              setting("SAMC_EMU_CAPABILITY", 0)};
     uint64_t allocations = 0, works = 0;
+    samc_emu_counts counts = {}; // since the program's start
     struct Device {
         uint64_t used = 0, works = 0;
         cudaError_t lost = cudaSuccess;
@@ -113,7 +114,7 @@ Twin &twin() {
         emu::stream_lost = [](void *stream) { return twin().of[static_cast<cudaStream_t>(stream)->device].lost != cudaSuccess; };
         emu::submit = [](void *stream, const char *kernel, std::function<void()> run) -> const char * {
             if (emu::stream_lost(stream)) return cudaGetErrorString(cudaErrorLaunchFailure); // an earlier fault shows at the next launch
-            emu::enqueue(static_cast<cudaStream_t>(stream), kernel, std::move(run));
+            emu::launch_work(static_cast<cudaStream_t>(stream), kernel, std::move(run));
             return nullptr;
         };
         apply(made->set);
@@ -212,6 +213,14 @@ void push(cudaStream_t stream, Work work) {
     if (prompt) run_prompt_streams();
 }
 
+// Whether somebody who waits for the whole stream, or device, has to wait at all.
+bool busy(cudaStream_t stream) { return !stream->queue.empty(); }
+bool busy(int device) {
+    for (auto &s : twin().streams)
+        if (s->device == device && busy(s.get())) return true;
+    return false;
+}
+
 void drain_all(int device) {
     for (size_t i = twin().streams.size(); i-- > 0;)
         if (twin().streams[i]->device == device) drain(twin().streams[i].get());
@@ -270,6 +279,7 @@ cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, 
     else if (find(from)) emu::fail("%s: the source %p is device memory", call, from);
     if (kind == cudaMemcpyDeviceToDevice && source < target + to_bytes && target < source + from_bytes && !(to_pitch == from_pitch && to_pitch > width))
         emu::fail("%s: source and target overlap", call);
+    twin().counts.copies++;
     if (kind == cudaMemcpyHostToDevice && !is_pinned(from, from_bytes)) { // staged before the call returns
         auto staged = std::make_shared<std::vector<char>>(width * height);
         copy_rows(staged->data(), width, source, from_pitch, width, height);
@@ -279,7 +289,7 @@ cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, 
     if (kind == cudaMemcpyDeviceToHost && is_pinned(to, to_bytes))
         for (size_t y = 0; y < height; y++) std::memset(target + y * to_pitch, 0xee, width); // not yet there
     emu::enqueue(stream, call, [=] { copy_rows(target, to_pitch, source, from_pitch, width, height); });
-    if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, to_bytes)) drain(stream); // returns when done
+    if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, to_bytes)) drain(stream), twin().counts.waits++; // returns when done
     return result(cudaSuccess);
 }
 
@@ -318,6 +328,12 @@ void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) 
     push(stream, {what, std::move(work), nullptr, 0, false, nullptr});
 }
 
+void launch_work(cudaStream_t stream, const char *what, std::function<void()> work) {
+    Lock lock(twin().mutex);
+    twin().counts.launches++;
+    enqueue(stream, what, std::move(work));
+}
+
 uint64_t cudnn_setting() { return twin().set.cudnn; }
 uint64_t cublaslt_setting() { return twin().set.cublaslt; }
 
@@ -349,6 +365,7 @@ void samc_emu_begin(const samc_emu_settings *settings) {
 }
 uint64_t samc_emu_allocations(void) { return twin().allocations; }
 uint64_t samc_emu_works(void) { return twin().works; }
+samc_emu_counts samc_emu_counted(void) { return twin().counts; }
 uint64_t samc_emu_ran(const char *what) {
     auto found = twin().ran.find(what);
     return found == twin().ran.end() ? 0 : found->second.times;
@@ -438,6 +455,7 @@ cudaError_t cudaFree(void *memory) {
     auto found = twin().device.find(static_cast<char *>(memory));
     if (found == twin().device.end()) emu::fail("cudaFree: %p is not what cudaMalloc returned", memory);
     Piece &p = found->second;
+    twin().counts.waits += busy(p.device);
     drain_all(p.device); // as the real one waits for the device
     if (p.freed) emu::fail("cudaFree: %p is freed a second time", memory);
     {
@@ -463,7 +481,7 @@ cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned) {
 
 cudaError_t cudaFreeHost(void *memory) {
     Lock lock(twin().mutex);
-    for (int device = 0; device < devices(); device++) drain_all(device);
+    for (int device = 0; device < devices(); device++) twin().counts.waits += busy(device), drain_all(device);
     if (twin().pinned.erase(static_cast<char *>(memory)) == 0) emu::fail("cudaFreeHost: %p is not pinned memory", memory);
     free(memory);
     return result(cudaSuccess);
@@ -488,6 +506,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
 
 cudaError_t cudaDeviceSynchronize(void) {
     Lock lock(twin().mutex);
+    twin().counts.waits += busy(current);
     drain_all(current);
     return result(cudaSuccess);
 }
@@ -521,7 +540,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     Lock lock(twin().mutex);
-    drain(known(stream, "cudaStreamSynchronize"));
+    twin().counts.waits += busy(known(stream, "cudaStreamSynchronize"));
+    drain(stream);
     return result(cudaSuccess);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
@@ -552,6 +572,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     Lock lock(twin().mutex);
     known(event, "cudaEventSynchronize");
+    twin().counts.waits += event->recorded > event->completed;
     if (event->recorded > event->completed) run_until(event->stream, event, event->recorded);
     return result(cudaSuccess);
 }

@@ -10,6 +10,9 @@ namespace emu {
 // Puts work on a stream; `what` must be a literal.
 void enqueue(cudaStream_t stream, const char *what, std::function<void()> work);
 
+// The same for what the hardware would call a launch: kernels, and the libraries' calls.
+void launch_work(cudaStream_t stream, const char *what, std::function<void()> work);
+
 // Ends the process unless [p, p + bytes) lies within one piece of device memory that is in use.
 void check_device(const void *p, size_t bytes, const char *call);
 

@@ -1,5 +1,6 @@
 // The check of finish_masks: masks, low, img_size, width, height, kind (0 noise, 1 shapes, 2 all at the threshold, 3 an ulp
-// beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out), bits, index. Equal to the reference to the bit.
+// beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out), bits, index (2: and
+// only half of them are picked, which alone are written). Equal to the reference to the bit.
 #include "emu_test.h"
 
 #include <cmath>
@@ -41,6 +42,12 @@ static void finish_masks(const Case &c, uint64_t seed) {
     args.logits = samc__view3(device_logits->as<float>(), int64_t(rows), int64_t(low), int64_t(low));
     args.index = c.p[7] ? device_index->as<int32_t>() : nullptr;
     args.count = c.p[7] ? int64_t(masks) : 0;
+    std::vector<int32_t> half = {int32_t(masks / 2)};
+    std::unique_ptr<emu::Buffer> picked = upload(half);
+    size_t written = c.p[7] == 2 ? masks / 2 : masks;
+    args.picked = c.p[7] == 2 ? picked->as<int32_t>() : nullptr;
+    const uint64_t untouched = 0x0123456789abcdef;
+    for (size_t i = 0; i < masks * size_t(height) * words; i++) bits.as<uint64_t>()[i] = untouched;
     args.img_size = img_size;
     args.new_width = std::max(1, int(width * (double(img_size) / longest) + 0.5));
     args.new_height = std::max(1, int(height * (double(img_size) / longest) + 0.5));
@@ -56,10 +63,12 @@ static void finish_masks(const Case &c, uint64_t seed) {
     samc__finish_masks_args host = args;
     host.logits.data = logits.data();
     host.index = c.p[7] ? index.data() : nullptr;
+    host.picked = c.p[7] == 2 ? half.data() : nullptr;
     host.bits = expected_bits.data(), host.stats = expected.data();
+    std::fill(expected_bits.begin(), expected_bits.end(), untouched);
     if (samc__finish_masks_ref(&reference, &host) != SAMC_OK) failed("the reference failed");
     int64_t area = 0, between = 0;
-    for (size_t m = 0; m < masks; m++) {
+    for (size_t m = 0; m < written; m++) {
         samc__mask_stats got = args.stats[m], want = expected[m];
         area += want.area, between += want.below - want.above;
         if (got.area != want.area || got.above != want.above || got.below != want.below)
@@ -72,7 +81,7 @@ static void finish_masks(const Case &c, uint64_t seed) {
         if (bits.as<uint64_t>()[i] != expected_bits[i])
             failed("word %zu of row %zu: %016llx, not %016llx", i % words, i / words, (unsigned long long)bits.as<uint64_t>()[i], (unsigned long long)expected_bits[i]);
     report("%-78s %lld pixels, %lld within the offset\n", emu::config.what.c_str(), (long long)area, (long long)between);
-    for (const emu::Buffer *b : {device_logits.get(), device_index.get(), &bits, &stats}) b->check();
+    for (const emu::Buffer *b : {device_logits.get(), device_index.get(), &bits, &stats, picked.get()}) b->check();
 }
 
 static const Check check("finish_masks", "masks low img width height kind bits index", {
@@ -81,6 +90,8 @@ static const Check check("finish_masks", "masks low img width height kind bits i
     {false, {3, 16, 64, 63, 64, 1, 1, 0}},
     {false, {1, 16, 64, 200, 65, 0, 1, 0}},
     {false, {5, 32, 128, 300, 201, 1, 0, 1}},
+    {false, {5, 32, 128, 150, 101, 1, 1, 2}},
+    {false, {1, 16, 64, 40, 30, 1, 1, 2}},
     {false, {2, 8, 32, 129, 50, 2, 1, 0}},
     {false, {2, 64, 256, 400, 300, 1, 1, 0}},
     {false, {1, 33, 130, 77, 51, 3, 1, 0}},

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "emu_control.h"
-#include "runtime/session.h"
+#include "runtime/auto_masks.h"
+#include "runtime/cuda.h"
 #include "tests/parity/gates.h"
 
 enum { IMAGES = 3, WIDTH = 61, HEIGHT = 43, PROMPTS = 10, MASKS = 3, AUTO_MOST = 160 };
@@ -40,6 +41,7 @@ typedef struct outcome {
     size_t planned;
     samc_model_info model; /* its numbers */
     char note[200];
+    int prompts_together, images_together;
 } outcome;
 
 static uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
@@ -122,6 +124,7 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     automatic.min_mask_region_area = 20;
     automatic.crop_n_layers = 1;
     o->memory = samc_session_memory(session);
+    o->prompts_together = session->decode_most, o->images_together = session->encode_most;
     if (status == SAMC_OK) status = samc_auto(session, images, 2, &automatic, keep_auto, o);
     automatic.crop_n_layers = 0;
     automatic.points_per_batch = 4; /* several batches of an image, so that what is encoded meanwhile could disturb it */
@@ -133,6 +136,21 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     snprintf(o->note, sizeof o->note, "%s", samc_session_note(session));
     samc_session_destroy(session);
     samc_model_close(model);
+}
+
+/* Bytes of a device that has room for such a session beside the weights, and not for the next larger one. */
+static uint64_t memory_for(const samc_emu_settings *settings, samc__session_size size) {
+    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1, 0};
+    samc_model *model;
+    samc_model_info info;
+    samc_emu_begin(settings);
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK);
+    samc_model_get_info(model, &info);
+    uint64_t planned = samc__cuda_planned_bytes(model, size);
+    int width, height;
+    samc__everyday_size(&model->config, &width, &height);
+    samc_model_close(model);
+    return (planned + (uint64_t)(3 * width * height * size.images)) * 16 / 15 + info.weight_bytes + 16;
 }
 
 static void drop(outcome *o) {
@@ -160,8 +178,8 @@ static bool same(const outcome *a, const outcome *b) {
            memcmp(a->auto_area, b->auto_area, sizeof a->auto_area) == 0;
 }
 
-/* On streams that begin what they may, the second image is encoded when the first one's masks are there; where memory is for one group
- * only, it is not. */
+/* On streams that begin what they may, the second image's points are decoded when the first one's masks are there, so that the device is
+ * never out of work, and the third image is encoded; where memory is for one group only, that one is not. */
 static void overlaps(samc_emu_settings *settings) {
     samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
     samc_image images[IMAGES];
@@ -188,7 +206,7 @@ static void overlaps(samc_emu_settings *settings) {
     }
     printf("%llu works encode an image; at its turn the first has %llu alone, %llu of three, %llu of three in turns\n", (unsigned long long)encoding,
            (unsigned long long)works[0], (unsigned long long)works[1], (unsigned long long)works[2]);
-    EXPECT(encoding > 10 && works[1] == works[0] + encoding && works[2] == works[0]);
+    EXPECT(encoding > 10 && works[2] > works[0] + encoding + 20 && works[1] == works[2] + encoding);
     samc_session_destroy(session);
     samc_model_close(model);
 }
@@ -280,10 +298,11 @@ int main(int argc, char **argv) {
     int64_t moved = 0;
     for (int i = 0; i < f32.auto_count; i++) moved += llabs(f32.auto_area[i] - reference.auto_area[i]);
     EXPECT(moved <= 2); /* pixels whose logit fp32 itself leaves at the threshold */
-    /* Beside the plan: two buffers for images, which the first two filled and the third fits. */
+    /* Beside the plan: a buffer for each of the images. */
     printf("device memory: planned %zu, peak %zu bytes\n", f32.planned, f32.memory.device_peak);
-    size_t two_images = 3 * (size_t)(WIDTH * HEIGHT + (WIDTH - 7) * (HEIGHT - 3));
-    EXPECT(f32.planned > 0 && f32.memory.device_peak == f32.planned + two_images);
+    size_t all_images = 0;
+    for (int i = 0; i < IMAGES; i++) all_images += 3 * (size_t)((WIDTH - 7 * i) * (HEIGHT - 3 * i));
+    EXPECT(f32.planned > 0 && f32.memory.device_peak == f32.planned + all_images);
     EXPECT(f32.note[0] == '\0');
 
     phase = "streams";
@@ -302,22 +321,21 @@ int main(int argc, char **argv) {
     overlaps(&settings);
     settings.seed = 0;
 
-    phase = "one group";
-    settings.refuse = 2; /* the first allocation after the weights' */
-    samc_emu_begin(&settings);
-    run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
-    printf("note: %s\n", other.note);
-    EXPECT(same(&f32, &other) && strstr(other.note, "take turns") != NULL && other.memory.device_peak < f32.memory.device_peak);
-    drop(&other);
-    settings.refuse = 0;
-
-    phase = "little memory";
-    settings.memory = f32.planned; /* and the weights, which therefore push the prompts aside */
-    samc_emu_begin(&settings);
-    run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
-    printf("note: %s\n", other.note);
-    EXPECT(same(&f32, &other) && strstr(other.note, "at a time") != NULL);
-    drop(&other);
+    phase = "less memory";
+    const samc__session_size sizes[3] = {{512, 2, 8}, {256, 2, 2}, {8, 1, 1}};
+    const uint64_t memory[3] = {settings.memory, memory_for(&settings, sizes[1]), memory_for(&settings, sizes[2])};
+    for (int i = 0; i < 3; i++) { /* an allocation that fails after all; less memory, and so little that prompts give way */
+        settings.refuse = i == 0 ? 2 : 0; /* the first after the weights' */
+        settings.memory = memory[i];
+        samc_emu_begin(&settings);
+        run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
+        printf("%llu bytes of memory, %d prompts, %d images together, peak %zu, note: %s\n", (unsigned long long)settings.memory, other.prompts_together,
+               other.images_together, other.memory.device_peak, other.note);
+        EXPECT(same(&f32, &other) && other.memory.device_peak < f32.memory.device_peak);
+        EXPECT(other.prompts_together == sizes[i].prompts && other.images_together == sizes[i].images);
+        EXPECT(i < 2 ? other.note[0] == '\0' : strstr(other.note, "at a time") != NULL);
+        drop(&other);
+    }
     settings.memory = (uint64_t)2 << 30;
 
     phase = "two devices";

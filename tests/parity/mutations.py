@@ -74,9 +74,9 @@ MUTATIONS = {
     "epsilon: decoder norm4": decoder_epsilon("w->norm4"),
     "epsilon: decoder, final": decoder_epsilon("model->weights.norm_final"),
     "no half pixel on points": [(
-        "kernels/embed_points_ref.c",
-        "samc__fourier_ref((a->xy[2 * t] + 0.5f) / size, (a->xy[2 * t + 1] + 0.5f) / size,",
-        "samc__fourier_ref(a->xy[2 * t] / size, a->xy[2 * t + 1] / size,")],
+        "kernels/embed_prompts_ref.c",
+        "samc__fourier_ref((xy[0] + 0.5f) / size, (xy[1] + 0.5f) / size,",
+        "samc__fourier_ref(xy[0] / size, xy[1] / size,")],
     "no padding point": [
         ("runtime/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
         ("runtime/decoder.c", "} else if (prompt->point_count > 0) { /* padding", "} else if (0) { /* padding")],
@@ -97,8 +97,8 @@ MUTATIONS = {
     "mask token 0 dropped": [
         ("runtime/decoder.c", "typedef struct decoder_buffers {", "static int dropped;\ntypedef struct decoder_buffers {"),
         ("runtime/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
-        ("runtime/decoder.c", "own = 1 + model->config.mask_tokens;", "own = 1 + model->config.mask_tokens - dropped;"),
-        ("runtime/decoder.c", "b->pe + c, row, w->mask_tokens,", "b->pe + c, row, w->mask_tokens + dropped * c,"),
+        ("runtime/decoder.c", "samc__view2(w->mask_tokens, model->config.mask_tokens, c)",
+         "samc__view2(w->mask_tokens + dropped * c, model->config.mask_tokens - dropped, c)"),
         ("runtime/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
         ("runtime/decoder.c",
          "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",

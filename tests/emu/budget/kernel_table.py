@@ -48,7 +48,7 @@ KERNELS = {
         "add_rows_any": ("any width", "memory"),
     },
     "embed_grid": {"embed_grid": ("positions of the grid", "launch")},
-    "embed_points": {"embed_points": ("positions and labels of points", "launch")},
+    "embed_prompts": {"embed_prompts": ("tokens of prompts: SAM's own, positions and labels of points", "launch")},
     "embed_mask": {"embed_mask_cells": ("the whole chain of a mask prompt", "memory")},
     "token_attention": {
         "token_attention_project": ("q, k, v of 16 token rows", "weights from L2"),
@@ -70,6 +70,7 @@ KERNELS = {
         "upscale_cells": ("both conv-transposes, norm, GELUs, hypernetwork product", "tensor cores and GELU"),
         "upscale_any": ("any shape, f32", "fp32"),
     },
+    "select_masks": {"select_masks": ("indices of masks by predicted IoU, one block", "launch")},
     "finish_masks": {
         "finish_clear": ("statistics to zero", "launch"),
         "finish_rows": ("both resizes, threshold, bits, counts, box", "fp32 on boundaries, memory"),
@@ -111,7 +112,7 @@ def table(budget):
         for i, (kernel, (what, bound)) in enumerate(kernels.items()):
             largest = {arch: max(found[arch][kernel], key=lambda row: (row["registers"], row["shared"])) for arch in found}
             cells = [
-                f"`{operator}`" if i == 0 else "", f"`{kernel}`", what, ", ".join(t for t in TYPES.values() if t in types[kernel]) or ("f32" if operator == "embed_points" else "exact"),
+                f"`{operator}`" if i == 0 else "", f"`{kernel}`", what, ", ".join(t for t in TYPES.values() if t in types[kernel]) or ("f32" if operator == "embed_prompts" else "exact"),
                 " / ".join(str(row["registers"]) for row in largest.values()),
                 f"{largest['sm_90a']['shared'] / 1024:.1f}".removesuffix(".0"),
                 " / ".join(f"{100 * row['warps_per_sm'] / 64:.0f} %" for row in largest.values()),

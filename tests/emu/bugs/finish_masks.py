@@ -18,6 +18,7 @@ BUGS = {
     "flags are not waited for": (KERNEL, "__syncthreads(); // inside", "// inside"),
     "totals are not waited for": (KERNEL, "__syncthreads(); // totals", "// totals"),
     "masks in order although there is an index": (KERNEL, "index ? index[mask] : mask", "mask"),
+    "masks that were not picked are finished": (KERNEL, "mask >= *picked", "mask > *picked"),
     "products and sums are contracted": (DEVICE, "return __fmul_rn(x, y); }\nSAMC_DEVICE float add_exact(float x, float y) { return __fadd_rn(x, y);",
                                          "return x * y; }\nSAMC_DEVICE float add_exact(float x, float y) { return x + y;", "ptx"),
 }

@@ -33,6 +33,12 @@ uint64_t samc_emu_allocations(void);
 uint64_t samc_emu_works(void);
 uint64_t samc_emu_ran(const char *what); /* times that a kernel, or a call by its name, ran; since the program's start */
 
+
+/* Since the program's start: kernels and calls of NVIDIA's libraries put on a stream, copies put on one, and calls in which the host had
+ * to wait for the device, which where every stream is late (seed 0) are all that could. */
+typedef struct samc_emu_counts { uint64_t launches, copies, waits; } samc_emu_counts;
+samc_emu_counts samc_emu_counted(void);
+
 #ifdef __cplusplus
 }
 #endif
