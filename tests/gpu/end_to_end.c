@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPTS = 8, MASKS = 3, MOST_AUTO = 4096, MOST_BATCH = 64, MOST_RUNS = 400, MOST_OPERATORS = 32 };
+enum { PROMPTS = 8, MASKS = 3, MOST_AUTO = 4096, MOST_BATCH = 64, MOST_POINTS = 1024, MOST_RUNS = 400, MOST_OPERATORS = 32 };
 
 typedef struct request {
     const char *verb, *model, *second, *name, *json;
@@ -352,13 +352,13 @@ static void decode(bench *b) {
     static const int32_t label = 1;
     samc_session *s = b->engine.session;
     samc__image_side side;
-    float points[MOST_BATCH][2];
-    samc_prompt prompts[MOST_BATCH];
-    const samc_prompt *pointers[MOST_BATCH];
+    float points[MOST_POINTS][2];
+    samc_prompt prompts[MOST_POINTS];
+    const samc_prompt *pointers[MOST_POINTS];
     int all = b->request->points * b->request->points;
     must(&b->engine, samc__session_side(s, 0, 1, &side), "the image side");
-    for (int i = 0; i < MOST_BATCH; i++) {
-        points[i][0] = (float)(b->request->width * (i % 8 + 1)) / 9, points[i][1] = (float)(b->request->height * (i / 8 + 1)) / 9;
+    for (int i = 0; i < MOST_POINTS; i++) {
+        points[i][0] = (float)(b->request->width * (i % 32 + 1)) / 33, points[i][1] = (float)(b->request->height * (i / 32 + 1)) / 33;
         prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
         pointers[i] = &prompts[i];
     }
@@ -373,13 +373,13 @@ static void time_decoder(bench *b) {
     double fastest;
     int runs, prompts = b->request->points * b->request->points;
     samc_session *s = b->engine.session;
-    size_t masks = (size_t)(MOST_BATCH * b->engine.info.multimask_outputs), low = (size_t)b->engine.info.low_res;
+    size_t masks = (size_t)(s->decode_most * b->engine.info.multimask_outputs), low = (size_t)b->engine.info.low_res;
     row line = begin(b->request, "decoder");
     b->batch = 1;
     encode(b);
     b->logits = samc__tensor_allocate(&s->exec, masks * low * low * sizeof(float));
     b->iou = samc__tensor_allocate(&s->exec, masks * sizeof(float));
-    if (b->logits == NULL || b->iou == NULL) die("no memory for the logits of %d prompts", MOST_BATCH);
+    if (b->logits == NULL || b->iou == NULL) die("no memory for the logits of %d prompts", s->decode_most);
     double seconds = time_of(b, decode, &fastest, &runs);
     samc__tensor_release(&s->exec, b->logits);
     samc__tensor_release(&s->exec, b->iou);
