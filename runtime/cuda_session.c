@@ -375,9 +375,9 @@ static samc_status open_all(samc__cuda_session *s, const samc__session_plan *pla
     SAMC__TRY(open_slots(s, s->down, SLOTS, SLOT_BYTES));
     SAMC__TRY(open_slots(s, s->notes, NOTES, NOTE_BYTES));
     for (int i = 0; i < SAMC__BOXES; i++)
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->boxes[i].done, cudaEventDisableTiming), "when an event was made");
+        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->boxes[i].done, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
     for (int i = 0; i < IMAGES; i++) {
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].arrived, cudaEventDisableTiming), "when an event was made");
+        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].arrived, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
         SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].read, cudaEventDisableTiming), "when an event was made");
     }
     SAMC__TRY(open_lane(&s->encode, s, &plan->encode));

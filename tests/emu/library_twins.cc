@@ -226,7 +226,7 @@ int Matmul(void *handle, void *product, const void *alpha, const void *a, void *
     if (workspace_bytes) emu::check_device(workspace, workspace_bytes, call);
     if (of.epilogue & SAMC__LT_EPILOGUE_BIAS) emu::check_device(of.bias, ld.rows * size_of(lt_type(ld.type)), call);
     if (reinterpret_cast<uintptr_t>(workspace) % 16) return SAMC__LT_INVALID_VALUE;
-    emu::enqueue(stream, is.parts > 1 ? "cublasLtMatmul, k split" : call, [=] {
+    emu::launch_work(stream, is.parts > 1 ? "cublasLtMatmul, k split" : call, [=] {
         if (workspace_bytes) std::memset(workspace, 0xff, workspace_bytes < 4096 ? workspace_bytes : 4096); // what lies there is gone
         ::product(of, la, a, lb, b, more, lc, c, ld, d, is.number % 2 + is.parts);
     });
@@ -330,7 +330,7 @@ int ConvolutionForward(void *handle, const void *alpha, void *x_layout, const vo
     emu::check_device(w, lw.n * 9 * lw.c * size, call);
     emu::check_device(y, ly.n * ly.h * ly.w * ly.c * size, call);
     if (workspace_bytes) emu::check_device(workspace, workspace_bytes, call);
-    emu::enqueue(static_cast<Handle *>(handle)->stream, call, [=] {
+    emu::launch_work(static_cast<Handle *>(handle)->stream, call, [=] {
         if (workspace_bytes) std::memset(workspace, 0xff, workspace_bytes < 4096 ? workspace_bytes : 4096); // what lies there is gone
         convolve(lx, x, w, ly, y);
     });
