@@ -191,15 +191,19 @@ static void embed_grid(book *b, const samc__embed_grid_args *a) {
         encode(((double)(i % a->grid) + 0.5) / a->grid, ((double)(i / a->grid) + 0.5) / a->grid, gaussian, a->y.n[1], y + i * a->y.n[1]);
 }
 
-static void embed_points(book *b, const samc__embed_points_args *a) {
-    int64_t c = a->y.n[1];
-    double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * a->tokens), *y = result(b, a->y);
-    double *added[5] = {values(b, a->not_a_point)};
+static void embed_prompts(book *b, const samc__embed_prompts_args *a) {
+    int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2], sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
+    double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse), *queries = result(b, a->queries), *pe = result(b, a->pe);
+    double *iou = values(b, a->iou_token), *masks = values(b, a->mask_tokens), *added[5] = {values(b, a->not_a_point)};
     for (int i = 0; i < 4; i++) added[i + 1] = values(b, a->label_embed[i]);
-    for (int64_t t = 0; t < a->tokens; t++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
-        encode((xy[2 * t] + 0.5) / a->img_size, (xy[2 * t + 1] + 0.5) / a->img_size, gaussian, c, y + t * c);
-        for (int64_t i = 0; i < c; i++) y[t * c + i] = (a->labels[t] < 0 ? 0 : y[t * c + i]) + added[a->labels[t] + 1][i];
+    for (int64_t row = 0; row < prompts * tokens; row++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
+        int64_t token = row % tokens, t = row / tokens * sparse + token - own;
+        double *y = queries + row * c;
+        if (token >= own) encode((xy[2 * t] + 0.5) / a->img_size, (xy[2 * t + 1] + 0.5) / a->img_size, gaussian, c, y);
+        for (int64_t i = 0; i < c; i++)
+            y[i] = token == 0 ? iou[i] : token < own ? masks[(token - 1) * c + i] : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
     }
+    memcpy(pe, queries, (size_t)(prompts * tokens * c) * sizeof *pe);
 }
 
 static void embed_mask(book *b, const samc__embed_mask_args *a) {
@@ -317,7 +321,7 @@ static void upscale_masks(book *b, const samc__upscale_masks_args *a) {
 }
 
 bool evaluate(const check *c, const char *name, double *expected[MAX_BUFFERS]) {
-    static const struct { const char *name; } by_bytes[] = {{"preprocess"}, {"finish_masks"}, {"mask_rle"}, {"nms"}, {"small_regions"}};
+    static const struct { const char *name; } by_bytes[] = {{"preprocess"}, {"select_masks"}, {"finish_masks"}, {"mask_rle"}, {"nms"}, {"small_regions"}};
     book b = {.c = c, .expected = expected};
     memset(expected, 0, MAX_BUFFERS * sizeof *expected);
     for (size_t i = 0; i < sizeof by_bytes / sizeof *by_bytes; i++)
@@ -337,7 +341,7 @@ bool evaluate(const check *c, const char *name, double *expected[MAX_BUFFERS]) {
     BY_BOOK(conv3x3)
     BY_BOOK(add_rows)
     BY_BOOK(embed_grid)
-    BY_BOOK(embed_points)
+    BY_BOOK(embed_prompts)
     BY_BOOK(embed_mask)
     BY_BOOK(token_attention)
     BY_BOOK(token_to_image)

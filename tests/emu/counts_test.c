@@ -114,7 +114,7 @@ int main(int argc, char **argv) {
     int rounds = plan_vit_h();
     if (argc > 2) rounds = atoi(argv[2]);
     write_model(argv[1]);
-    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_BF16, 1, 0};
+    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_BF16, 1, 0, false};
     samc_model *model;
     samc_session *session;
     samc_error error = {0};

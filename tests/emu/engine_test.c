@@ -140,7 +140,7 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
 
 /* Bytes of a device that has room for such a session beside the weights, and not for the next larger one. */
 static uint64_t memory_for(const samc_emu_settings *settings, samc__session_size size) {
-    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1, 0};
+    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1, 0, true};
     samc_model *model;
     samc_model_info info;
     samc_emu_begin(settings);

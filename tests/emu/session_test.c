@@ -166,7 +166,7 @@ static void allocations_fail(const samc_emu_settings *as_new) {
         EXPECT(open_fixture(&f) == SAMC_OK && f.size.groups == (i == 0 ? 2 : 1) && f.size.prompts == (i == 2 ? 2 : 4));
         samc__cuda_session_close(f.session);
     }
-    small.memory = MEGABYTE;
+    small.memory = MEGABYTE / 16;
     samc_emu_begin(&small);
     EXPECT(open_fixture(&f) == SAMC_OUT_OF_MEMORY && f.session == NULL && strstr(f.error.message, "GPU memory") != NULL);
 }
