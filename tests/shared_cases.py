@@ -306,7 +306,8 @@ def main():
             good, note = (None, "no rule") if rule is None else rule(Scene(source, os.path.join(scratch, "case")))
         state = "ok" if good else "unknown" if rule is None else "skipped" if good is None else "FAIL"
         counts[state] += 1
-        print(f"{state:8} {os.path.relpath(source, sys.argv[1])}: {" ".join(note.split())[:160]}", flush=True)
+        note = " ".join(note.split())[:160]
+        print(f"{state:8} {os.path.relpath(source, sys.argv[1])}: {note}", flush=True)
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
     return counts["FAIL"] != 0 or sum(counts.values()) == 0
 
