@@ -35,7 +35,7 @@ configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GEN
 # AUTO: wherever nvcc is. The program that comes of it runs everywhere: of NVIDIA's libraries only the CUDA runtime is in it, statically, and
 # the driver, cuBLASLt and cuDNN are opened by name when a GPU is used. Sanitizer builds have no CUDA.
 set(SAMC_WITH_CUDA OFF)
-if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE AND (EXISTS /dev/nvidiactl OR EXISTS /dev/dxg)))
+if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE))
     find_program(SAMC_NVCC nvcc PATHS /usr/local/cuda/bin ${CMAKE_SOURCE_DIR}/build/cuda/nvidia/cu13/bin) # tools/cuda_toolkit.sh
     if(SAMC_NVCC AND NOT CUDAToolkit_ROOT)
         get_filename_component(nvcc_file ${SAMC_NVCC} REALPATH)
