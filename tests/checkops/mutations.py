@@ -38,7 +38,7 @@ BUGS = {
         (cpu("attention_relpos"), "int grid = t->args->grid, n = grid * grid", "int grid = t->s, n = grid * grid"),
         (cpu("attention_relpos"), "n = (int64_t)a->grid * a->grid, blocks", "n = (int64_t)t.s * t.s, blocks")]),
     "keys beyond the tile take part": ("attention_relpos", "avx512", False, [
-        (cpu("attention_relpos"), "        for (int key = keys; key < kp; key++) row[key] = SAMC__NEGLIGIBLE;\n", "")]),
+        (cpu("attention_relpos"), "        for (int key = keys; key < kp; key++) row[key] = -INFINITY;\n", "")]),
     "scratch without a window's tiles": ("attention_relpos", "avx2", True, [
         (cpu("attention_relpos"), "round_up(work + (global ? 0 : own), 16)", "round_up(work, 16)")]),
     "a scratch part that another overlaps": ("image_to_token", "avx512", False, [
