@@ -149,6 +149,7 @@ void new_case() {
 }
 
 const char *run(const char *kernel, void **parameters, const size_t *sizes, int count, Start start, const void *context) {
+    if (!state.checking) return start(context, parameters);
     // Any aligned word of the parameters that is an address within a buffer is taken for a pointer, structs of pointers included.
     std::vector<std::vector<uint64_t>> storage;
     std::vector<void *> list;

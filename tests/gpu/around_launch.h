@@ -18,6 +18,7 @@ struct Launch {
 };
 
 struct State {
+    bool checking = false; // else launches go as they are: the engine's
     bool timing = false; // measure each launch
     bool rough = false;  // with few repeats: for rehearsals
     bool exact = false;  // no guards: compute-sanitizer sees where a buffer ends

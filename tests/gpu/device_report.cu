@@ -1,10 +1,11 @@
-// device_report - what the GPU is and what it can do at most, as one JSON object: the ceilings that kernels' times are held against.
+// What the GPU is and what it can do at most, as one JSON object: the ceilings that kernels' times are held against. A verb of samc-gpu.
 //
-//     device_report [ITERATIONS MEBIBYTES]
+//     device [ITERATIONS MEBIBYTES]
 //
 // Copies within device memory count bytes read and written. Products are mma.sync m16n8k16 from registers, which is all that kernels
 // here use; fp32 is multiply-add. Medians of five.
 #include "kernels/cuda/device.h"
+#include "verbs.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -49,7 +50,7 @@ SAMC_KERNEL(256, 2) ceiling_fma(float *y, int iterations) {
 
 static void require(cudaError_t error, const char *what) {
     if (error == cudaSuccess) return;
-    std::fprintf(stderr, "device_report: %s: %s\n", what, cudaGetErrorString(error));
+    std::fprintf(stderr, "samc-gpu device: %s: %s\n", what, cudaGetErrorString(error));
     std::exit(1);
 }
 
@@ -75,7 +76,7 @@ template <class F> static double seconds(const F &f) {
     return times[2];
 }
 
-int main(int argc, char **argv) {
+int device_main(int argc, char **argv) {
     const int iterations = argc > 1 ? std::atoi(argv[1]) : 20000;
     const size_t bytes = size_t(argc > 2 ? std::atoi(argv[2]) : 1024) << 20;
     int device = 0, driver = 0, runtime = 0;
@@ -100,7 +101,7 @@ int main(int argc, char **argv) {
         samc::Grid grid = {static_cast<unsigned>(blocks), 1, 1};
         const char *problem = samc::launch(name, kernel, grid, 256, 0, nullptr, y, iterations);
         if (problem == nullptr) return;
-        std::fprintf(stderr, "device_report: %s: %s\n", name, problem);
+        std::fprintf(stderr, "samc-gpu device: %s: %s\n", name, problem);
         std::exit(1);
     };
     double copy = seconds([&] { require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, nullptr), "copy"); });

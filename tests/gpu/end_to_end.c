@@ -1,66 +1,59 @@
-/* The whole engine on a GPU: the same results as on the CPU, and how fast. tools/gpu_check.sh builds and runs it; needs no file but its own.
+/* The whole engine on a GPU: the same results as on the CPU, and how fast. Verbs of samc-gpu (main.cc), which need no file but their own.
  *
- *     end_to_end weights SHAPES MODEL                     makes a model file from a seed: vit_b, vit_l, vit_h, or the shapes of a file
- *     end_to_end oracle MODEL RESULTS                     what the reference path computes for it
- *     end_to_end parity MODEL RESULTS --precision P       the same on the GPU, against that
- *     end_to_end speed MODEL --precision P                encoder, decoder, automatic masks, and where the time goes
+ *     hello                                       which GPU there is, or why none can be used
+ *     weights SHAPES MODEL                        makes a model file from a seed: vit_b, vit_l, vit_h, or the shapes of a file
+ *     oracle MODEL RESULTS                        what the reference path computes for it
+ *     parity MODEL RESULTS --precision P          the same on the GPU, against that
+ *     bytes MODEL --precision P                   whether company changes a result: 1, 2, 8 images, 64 and 1024 points together
+ *     speed MODEL --precision P                   encoder, decoder, and where the time goes
+ *     auto MODEL --precision P                    automatic masks, and where their time goes
  *
- * Options: --backend ref|cpu for the first two (cpu), --seed N for the first, --name NAME, --size WIDTHxHEIGHT, --points N (a side, of automatic masks), --seconds S
+ * Options: --backend ref|cpu for weights and oracle (cpu), --seed N for the first, --name NAME, --size WIDTHxHEIGHT, --points N (a side, of automatic masks), --seconds S
  * (for each figure), --batches 1,8,32, --json FILE (one line for each figure, as soon as it is known). Exit 1 if something differs. */
+#include "tests/gpu/end_to_end.h"
 #include "tests/gpu/random_model.h"
-#include "tests/parity/gates.h"
+#include "tests/gpu/verbs.h"
 
-#include "host/roofline.h"
+#include "runtime/cuda_device.h"
 #include "runtime/session.h"
 
-#include <cuda_runtime_api.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPTS = 8, MASKS = 3, MOST_AUTO = 4096, MOST_BATCH = 64, MOST_POINTS = 1024, MOST_RUNS = 400, MOST_OPERATORS = 32 };
+enum { PROMPTS = 8, MASKS = 3, MOST_AUTO = 4096 };
 
-typedef struct request {
-    const char *verb, *model, *second, *name, *json;
-    const gates *gate;
-    samc_backend oracle;
-    int width, height, points, seed, batches[8], batch_count;
-    double seconds;
-} request;
-
-static void die(const char *format, ...) {
+void die(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    fputs("end_to_end: ", stderr);
+    fputs("samc-gpu: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
     exit(2);
 }
 
-static void *allocate(size_t bytes) {
+void *allocate(size_t bytes) {
     void *block = calloc(bytes + 1, 1);
     if (block == NULL) die("out of memory");
     return block;
 }
 
-/* One line of JSON, also printed. Rows begin with what was asked for. */
-typedef struct row { char text[2000]; } row;
-static void add(row *r, const char *format, ...) {
+void row_add(row *r, const char *format, ...) {
     va_list arguments;
     size_t used = strlen(r->text);
     va_start(arguments, format);
     vsnprintf(r->text + used, sizeof r->text - used, format, arguments);
     va_end(arguments);
 }
-static row begin(const request *r, const char *what) {
+row row_begin(const request *r, const char *what) {
     row line = {""};
-    add(&line, "{\"what\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"image\":[%d,%d]", what, r->name, r->gate->name, r->height, r->width);
+    row_add(&line, "{\"what\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"image\":[%d,%d]", what, r->name, r->gate->name, r->height, r->width);
     return line;
 }
-static void finish(const request *r, row *line) {
-    add(line, "}");
+void row_finish(const request *r, row *line) {
+    row_add(line, "}");
     puts(line->text);
     fflush(stdout);
     FILE *file = r->json ? fopen(r->json, "a") : NULL;
@@ -69,17 +62,11 @@ static void finish(const request *r, row *line) {
     fclose(file);
 }
 
-typedef struct engine {
-    samc_model *model;
-    samc_session *session;
-    samc_model_info info;
-} engine;
-
-static void must(const engine *e, samc_status status, const char *what) {
+void must(const engine *e, samc_status status, const char *what) {
     if (status != SAMC_OK) die("%s: %s", what, samc_last_error(e->session));
 }
 
-static engine open_engine(const char *path, samc_backend backend, samc_precision precision) {
+engine open_engine(const char *path, samc_backend backend, samc_precision precision) {
     engine e = {NULL, NULL, {0}};
     samc_options options = {.backend = backend, .precision = precision, .threads = 0};
     samc_error error;
@@ -88,12 +75,12 @@ static engine open_engine(const char *path, samc_backend backend, samc_precision
     return e;
 }
 
-static void close_engine(engine *e) {
+void close_engine(engine *e) {
     samc_session_destroy(e->session);
     samc_model_close(e->model);
 }
 
-static samc_image scene(const request *r, uint64_t seed) {
+samc_image scene(const request *r, uint64_t seed) {
     uint8_t *pixels = allocate((size_t)r->width * (size_t)r->height * 3);
     random_scene(pixels, r->width, r->height, seed);
     return (samc_image){pixels, r->width, r->height, (ptrdiff_t)r->width * 3};
@@ -216,7 +203,7 @@ static int check_parity(const request *r) {
         {"embedding", reference.embedding, own.embedding, own.embedding_count},
         {"logits", reference.logits, own.logits, PROMPTS * MASKS * own.low2},
         {"iou", reference.iou, own.iou, PROMPTS * MASKS}};
-    row line = begin(r, "parity");
+    row line = row_begin(r, "parity");
     bool same = true, exact = r->gate->precision == SAMC_PRECISION_F32;
     /* A random model's logits are small differences of large features, and the tails of many values are long: in 16 bits four times the
      * squares of the trained-like golden model are allowed (gates.h: the rounding of activations, and the tensor cores' sums for this depth and
@@ -226,7 +213,7 @@ static int check_parity(const request *r) {
         double nmse, largest;
         errors_of(values[i].expected, values[i].actual, values[i].count, deviation_of(values[i].expected, values[i].count), &nmse, &largest);
         same &= nmse <= most_nmse && largest <= most;
-        add(&line, ",\"%s_nmse\":%.3g,\"%s_max\":%.3g", values[i].what, isfinite(nmse) ? nmse : 1e300, values[i].what, isfinite(largest) ? largest : 1e300);
+        row_add(&line, ",\"%s_nmse\":%.3g,\"%s_max\":%.3g", values[i].what, isfinite(nmse) ? nmse : 1e300, values[i].what, isfinite(largest) ? largest : 1e300);
     }
     double median;
     int64_t pixels = PROMPTS * MASKS * own.width * own.height, different = compare_masks(&reference, &own, &median), found = 0;
@@ -238,237 +225,93 @@ static int check_parity(const request *r) {
                 found++;
                 break;
             }
-    add(&line, ",\"gate_nmse\":%.3g,\"gate_max\":%.3g,\"pixels\":%lld,\"pixels_different\":%lld,\"median_mask_iou\":%.6f", most_nmse, most,
+    row_add(&line, ",\"gate_nmse\":%.3g,\"gate_max\":%.3g,\"pixels\":%lld,\"pixels_different\":%lld,\"median_mask_iou\":%.6f", most_nmse, most,
         (long long)pixels, (long long)different, median);
-    add(&line, ",\"automatic_masks\":%lld,\"of_reference\":%lld,\"the_same\":%lld,\"status\":\"%s\"", (long long)own.autos, (long long)reference.autos,
+    row_add(&line, ",\"automatic_masks\":%lld,\"of_reference\":%lld,\"the_same\":%lld,\"status\":\"%s\"", (long long)own.autos, (long long)reference.autos,
         (long long)found, same ? "ok" : "failed");
-    finish(r, &line);
+    row_finish(r, &line);
     return !same;
 }
 
-/* ---- How fast ------------------------------------------------------------------------------------------------------------- */
+/* ---- The same bytes, whatever the company --------------------------------------------------------------------------------- */
 
-typedef struct bench {
-    const request *request;
-    engine engine;
-    samc_image images[MOST_BATCH];
-    int batch;
-    samc_auto_options automatic;
-    samc_auto_stats stats; /* of the latest automatic masks */
-    float *logits, *iou;   /* tensors of the decoder's figure */
-    const samc__gpu *gpu;  /* NULL: nothing is predicted for this device */
-    samc__shapes *shapes;
-} bench;
+typedef struct bytes { uint64_t hash; long long count; } bytes;
 
-static void wait_for_device(void) {
-    cudaError_t code = cudaDeviceSynchronize();
-    if (code != cudaSuccess) die("%s", cudaGetErrorString(code));
+static void mix(bytes *to, const void *data, size_t size) { /* FNV-1a */
+    const unsigned char *at = data;
+    for (size_t i = 0; i < size; i++) to->hash = (to->hash ^ at[i]) * 1099511628211u;
+    to->count += (long long)size;
 }
 
-static samc_status take_stats(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
-    bench *b = context;
-    (void)image, (void)masks, (void)count;
-    b->stats = *stats;
+static samc_status mix_masks(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+    (void)image, (void)stats;
+    for (int i = 0; i < count; i++) {
+        samc_error error;
+        char *rle = allocate(masks[i].rle_length + 1);
+        if (samc_auto_mask_rle(&masks[i], rle, &error) != SAMC_OK) die("%s", error.message);
+        mix(context, rle, masks[i].rle_length);
+        mix(context, masks[i].bbox, sizeof masks[i].bbox);
+        mix(context, &masks[i].predicted_iou, sizeof masks[i].predicted_iou);
+        mix(context, &masks[i].stability_score, sizeof masks[i].stability_score);
+        free(rle);
+    }
     return SAMC_OK;
 }
 
-static void encode(bench *b) { must(&b->engine, samc_set_images(b->engine.session, b->images, b->batch), "the encoder"); }
-static void automatic(bench *b) { must(&b->engine, samc_auto(b->engine.session, b->images, 1, &b->automatic, take_stats, b), "automatic masks"); }
-static void click(bench *b) { /* `batch` prompts on the image that is set, their logits on the host */
-    static const int32_t label = 1;
-    float points[MOST_BATCH][2];
-    samc_prompt prompts[MOST_BATCH];
-    samc_result *result = NULL;
-    for (int i = 0; i < b->batch; i++) {
-        points[i][0] = (float)(b->request->width * (i % 8 + 1)) / 9, points[i][1] = (float)(b->request->height * (i / 8 + 1)) / 9;
-        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
+/* Embeddings of images alone, in a pair and among eight; automatic masks of all points by 64 and by 1024. */
+static int check_bytes(const request *r) {
+    enum { IMAGES = 8 };
+    static const int companies[] = {2, IMAGES}, together[] = {64, 1024};
+    engine e = open_engine(r->model, SAMC_BACKEND_CUDA, r->gate->precision);
+    const size_t size = (size_t)e.info.embed_channels * (size_t)e.info.grid * (size_t)e.info.grid;
+    samc_image images[IMAGES];
+    float *alone[IMAGES], *now = allocate(size * sizeof *now);
+    int64_t different[2] = {0, 0};
+    bytes masks[2] = {{14695981039346656037u, 0}, {14695981039346656037u, 0}};
+    for (int i = 0; i < IMAGES; i++) {
+        images[i] = scene(r, (uint64_t)i + 1);
+        alone[i] = allocate(size * sizeof *now);
+        must(&e, samc_set_image(e.session, &images[i]), "an image alone");
+        must(&e, samc_get_embedding(e.session, 0, alone[i]), "an image alone");
     }
-    must(&b->engine, samc_predict(b->engine.session, prompts, b->batch, true, &result), "prompts");
-    samc_result_free(result);
-}
-
-/* Median seconds of a run, the device's work included; the first run warms up. */
-static double time_of(bench *b, void (*run)(bench *), double *fastest, int *runs) {
-    double times[MOST_RUNS], begun = samc__seconds();
-    run(b);
-    wait_for_device();
-    int n = 0, least = b->request->seconds < 0.1 ? 1 : 5;
-    while (n < least || (n < MOST_RUNS && samc__seconds() - begun < b->request->seconds)) {
-        double start = samc__seconds();
-        run(b);
-        wait_for_device();
-        times[n++] = samc__seconds() - start;
-        if (samc__seconds() - begun > 10 * b->request->seconds) break; /* slow beyond all expectation: better one figure than none */
+    for (int c = 0; c < 2; c++) {
+        must(&e, samc_set_images(e.session, images, companies[c]), "images together");
+        for (int i = 0; i < companies[c]; i++) {
+            must(&e, samc_get_embedding(e.session, i, now), "images together");
+            for (size_t at = 0; at < size; at++) different[c] += memcmp(&now[at], &alone[i][at], sizeof *now) != 0;
+        }
     }
-    qsort(times, (size_t)n, sizeof *times, ascending);
-    *fastest = times[0], *runs = n;
-    return times[n / 2];
-}
-
-/* Beside what was measured: the aim, and what arithmetic predicts for the device (milliseconds). */
-static void add_prediction(row *line, double measured_ms, double predicted_ms, double aim_ms) {
-    if (aim_ms > 0) add(line, ",\"aim_ms\":%.4g,\"of_aim_percent\":%.1f", aim_ms, 100 * aim_ms / measured_ms);
-    if (predicted_ms > 0) add(line, ",\"predicted_ms\":%.4g,\"prediction_error_percent\":%.1f", predicted_ms, 100 * (predicted_ms / measured_ms - 1));
-}
-
-/* Predicted milliseconds of a pass over `images` images, of all prompts, or of their post-processing; 0 where nothing is predicted. */
-typedef enum part { ENCODE, DECODE, POST } part;
-static double predicted(const bench *b, part what, int count) {
-    static samc__workload load;
-    samc_status status;
-    if (b->gpu == NULL || b->request->gate->precision == SAMC_PRECISION_F32) return 0;
-    load.rows = 0;
-    load.capability = b->gpu->capability;
-    if (what == ENCODE) status = samc__count_encode(b->shapes, count, b->request->width, b->request->height, &load, NULL);
-    else if (what == DECODE) status = samc__count_decode(b->shapes, count, &load, NULL);
-    else status = samc__count_post(b->shapes, count, b->request->width, b->request->height, &load, NULL);
-    return status == SAMC_OK ? 1e3 * samc__roofline_total(b->gpu, &load) : 0;
-}
-
-static void add_memory(const bench *b, row *line) {
-    samc_memory memory = samc_session_memory(b->engine.session);
-    size_t free_bytes = 0, total = 0;
-    if (cudaMemGetInfo(&free_bytes, &total) == cudaSuccess) add(line, ",\"used_of_device_bytes\":%zu", total - free_bytes);
-    add(line, ",\"peak_bytes\":%zu,\"weight_bytes\":%zu,\"planned_bytes\":%zu", memory.device_peak + b->engine.info.weight_bytes, b->engine.info.weight_bytes,
-        b->engine.info.device_bytes);
-}
-
-static void time_encoder(bench *b, double aim_images) {
-    for (int i = 0; i < b->request->batch_count; i++) {
-        double fastest;
-        int runs;
-        row line = begin(b->request, "encoder");
-        b->batch = b->request->batches[i];
-        double seconds = time_of(b, encode, &fastest, &runs), ms = 1e3 * seconds / b->batch;
-        add(&line, ",\"batch\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", b->batch, runs, ms, 1e3 * fastest / b->batch, 1e3 / ms);
-        add_prediction(&line, ms, predicted(b, ENCODE, b->batch) / b->batch, aim_images > 0 ? 1e3 / aim_images : 0);
-        add_memory(b, &line);
-        finish(b->request, &line);
+    for (int c = 0; c < 2; c++) {
+        samc_auto_options automatic = samc_default_auto_options(e.model);
+        automatic.points_per_side = r->points, automatic.points_per_batch = together[c];
+        automatic.pred_iou_thresh = 0.8, automatic.stability_score_thresh = 0.5;
+        must(&e, samc_auto(e.session, images, 1, &automatic, mix_masks, &masks[c]), "automatic masks");
     }
+    const bool points = masks[0].count == masks[1].count && masks[0].hash == masks[1].hash && masks[0].count > 0;
+    const bool same = different[0] == 0 && different[1] == 0 && points;
+    row line = row_begin(r, "bytes");
+    row_add(&line, ",\"values\":%zu,\"different_of_two\":%lld,\"different_of_eight\":%lld,\"points\":%d,\"mask_bytes_by_64\":%lld,\"mask_bytes_by_1024\":%lld", size,
+            (long long)different[0], (long long)different[1], r->points * r->points, masks[0].count, masks[1].count);
+    row_add(&line, ",\"points_equal\":%s,\"status\":\"%s\"", points ? "true" : "false", same ? "equal" : "not equal");
+    row_finish(r, &line);
+    for (int i = 0; i < IMAGES; i++) free(alone[i]), free((void *)images[i].pixels);
+    free(now);
+    close_engine(&e);
+    return !same;
 }
 
-/* All prompts of automatic masks on the image that is set, as many at a time as there, and nothing that leaves the device. */
-static void decode(bench *b) {
-    static const int32_t label = 1;
-    samc_session *s = b->engine.session;
-    samc__image_side side;
-    float points[MOST_POINTS][2];
-    samc_prompt prompts[MOST_POINTS];
-    const samc_prompt *pointers[MOST_POINTS];
-    int all = b->request->points * b->request->points;
-    must(&b->engine, samc__session_side(s, 0, 1, &side), "the image side");
-    for (int i = 0; i < MOST_POINTS; i++) {
-        points[i][0] = (float)(b->request->width * (i % 32 + 1)) / 33, points[i][1] = (float)(b->request->height * (i / 32 + 1)) / 33;
-        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
-        pointers[i] = &prompts[i];
-    }
-    for (int i = 0, now; i < all; i += now) {
-        now = all - i < s->decode_most ? all - i : s->decode_most;
-        samc__prompt_batch batch = {.prompts = pointers, .count = now, .images = 1, .tokens = 2, .geometry = &s->images[0].geometry, .side = side, .key_pe = s->key_pe};
-        must(&b->engine, samc__decode(&s->exec, s->model, &batch, true, b->logits, b->iou), "the decoder");
-    }
-}
-
-static void time_decoder(bench *b) {
-    double fastest;
-    int runs, prompts = b->request->points * b->request->points;
-    samc_session *s = b->engine.session;
-    size_t masks = (size_t)(s->decode_most * b->engine.info.multimask_outputs), low = (size_t)b->engine.info.low_res;
-    row line = begin(b->request, "decoder");
-    b->batch = 1;
-    encode(b);
-    b->logits = samc__tensor_allocate(&s->exec, masks * low * low * sizeof(float));
-    b->iou = samc__tensor_allocate(&s->exec, masks * sizeof(float));
-    if (b->logits == NULL || b->iou == NULL) die("no memory for the logits of %d prompts", s->decode_most);
-    double seconds = time_of(b, decode, &fastest, &runs);
-    samc__tensor_release(&s->exec, b->logits);
-    samc__tensor_release(&s->exec, b->iou);
-    add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"prompts_per_second\":%.5g", prompts, runs, 1e3 * seconds, prompts / seconds);
-    add_prediction(&line, 1e3 * seconds, predicted(b, DECODE, prompts), 0);
-    finish(b->request, &line);
-    for (int count = 1; count <= MOST_BATCH; count *= MOST_BATCH) {
-        row clicks = begin(b->request, "prompts");
-        b->batch = count;
-        double each = time_of(b, click, &fastest, &runs) / count;
-        add(&clicks, ",\"together\":%d,\"runs\":%d,\"ms_each_with_logits_on_the_host\":%.4g", count, runs, 1e3 * each);
-        finish(b->request, &clicks);
-    }
-}
-
-static void time_automatic(bench *b, double aim_ms) {
-    double fastest;
-    int runs, prompts = b->request->points * b->request->points;
-    row line = begin(b->request, "automatic");
-    b->automatic = samc_default_auto_options(b->engine.model);
-    b->automatic.points_per_side = b->request->points;
-    b->automatic.stability_score_thresh = 0.5; /* as above: with fewer survivors than usual the figure would flatter */
-    double ms = 1e3 * time_of(b, automatic, &fastest, &runs);
-    const samc_auto_stats *s = &b->stats;
-    add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", prompts, runs, ms, 1e3 * fastest, 1e3 / ms);
-    add_prediction(&line, ms, predicted(b, ENCODE, 1) + predicted(b, DECODE, prompts) + predicted(b, POST, prompts), aim_ms);
-    /* Where the host waited: it is not told of the encoder's end before the decoder's. */
-    add(&line, ",\"host_encode_ms\":%.4g,\"host_decode_ms\":%.4g,\"host_post_ms\":%.4g,\"masks\":%lld,\"after_iou\":%lld,\"after_stability\":%lld,\"after_nms\":%lld,\"kept\":%lld",
-        1e3 * s->encode_seconds, 1e3 * s->decode_seconds, 1e3 * s->post_seconds, (long long)s->masks, (long long)s->after_iou, (long long)s->after_stability,
-        (long long)s->after_nms, (long long)s->kept);
-    add_memory(b, &line);
-    finish(b->request, &line);
-}
-
-/* ---- Where the time goes: the device is waited for after every operator ------------------------------------------------------ */
-
-typedef struct span { const char *name; long long calls; double seconds, flops; } span;
-static struct { span of[MOST_OPERATORS]; int count; double since; } spans;
-
-static void record(void *trace, const char *name, double flops, double seconds) {
-    int i = 0;
-    (void)trace, (void)seconds; /* the host's */
-    wait_for_device();
-    while (i < spans.count && strcmp(spans.of[i].name, name) != 0) i++;
-    if (i == MOST_OPERATORS) return;
-    if (i == spans.count) spans.of[spans.count++] = (span){.name = name};
-    double now = samc__seconds();
-    spans.of[i].calls++, spans.of[i].seconds += now - spans.since, spans.of[i].flops += flops;
-    spans.since = now;
-}
-
-static void time_operators(bench *b, const char *stage, void (*run)(bench *)) {
-    samc_session *s = b->engine.session;
-    samc_profile_begin(s);
-    s->exec.record = s->encoder.record = record;
-    spans.count = 0;
-    wait_for_device();
-    spans.since = samc__seconds();
-    run(b);
-    samc_profile_end(s, NULL, 0);
-    for (int i = 0; i < spans.count; i++) {
-        const span *p = &spans.of[i];
-        row line = begin(b->request, "operator");
-        add(&line, ",\"stage\":\"%s\",\"operator\":\"%s\",\"calls\":%lld,\"ms\":%.4g,\"tflops\":%.4g", stage, p->name, p->calls, 1e3 * p->seconds,
-            1e-12 * p->flops / p->seconds);
-        finish(b->request, &line);
-    }
-}
-
-static void run_speed(const request *r) {
-    static bench b;
-    struct cudaDeviceProp device;
+static int say_hello(void) {
+    char text[512];
+    samc__cuda_device *device = NULL;
     samc_error error;
-    double aim_images = 0, aim_ms = 0;
-    b = (bench){.request = r, .engine = open_engine(r->model, SAMC_BACKEND_CUDA, r->gate->precision)};
-    if (cudaGetDeviceProperties(&device, 0) == cudaSuccess) b.gpu = samc__gpu_of(device.name);
-    if (samc__shapes_open(r->model, &b.shapes, &error) != SAMC_OK) die("%s", error.message);
-    samc__aims(r->name, &aim_images, &aim_ms);
-    samc_image one = scene(r, 1), other = scene(r, 2);
-    for (int i = 0; i < MOST_BATCH; i++) b.images[i] = i % 2 ? other : one;
-    time_encoder(&b, aim_images);
-    time_decoder(&b);
-    time_automatic(&b, aim_ms);
-    b.batch = 1;
-    time_operators(&b, "encoder", encode);
-    time_operators(&b, "automatic", automatic);
-    samc__shapes_close(b.shapes);
-    free((void *)one.pixels), free((void *)other.pixels);
-    close_engine(&b.engine);
+    if (samc__cuda_open(0, &device, &error) != SAMC_OK) {
+        printf("%s\n", error.message);
+        return 1;
+    }
+    samc__cuda_close(device);
+    samc__cuda_describe(text, sizeof text);
+    printf("%s\n", text);
+    return 0;
 }
 
 /* ---- The program ------------------------------------------------------------------------------------------------------------- */
@@ -505,14 +348,15 @@ static request parse(int argc, char **argv) {
         else if (strcmp(option, "--size") != 0 || sscanf(value, "%dx%d", &r.width, &r.height) != 2) die("option %s %s is unknown", option, value);
     }
     r.verb = words[0], r.model = words[1], r.second = words[2];
-    if (r.model == NULL || r.width < 1 || r.height < 1 || r.points < 1) die("see the head of end_to_end.c for what it takes");
-    if (r.second == NULL && strcmp(r.verb, "speed") != 0) die("%s takes two files", r.verb);
+    if (r.model == NULL || r.width < 1 || r.height < 1 || r.points < 1) die("see the head of tests/gpu/end_to_end.c for what it takes");
+    if (r.second == NULL && strcmp(r.verb, "speed") != 0 && strcmp(r.verb, "auto") != 0 && strcmp(r.verb, "bytes") != 0) die("%s takes two files", r.verb);
     if (r.name == NULL) r.name = r.model;
     return r;
 }
 
-int main(int argc, char **argv) {
+int engine_main(int argc, char **argv) {
     static outcome reference;
+    if (argc > 1 && strcmp(argv[1], "hello") == 0) return say_hello();
     request r = parse(argc, argv);
     if (strcmp(r.verb, "weights") == 0) {
         samc_options options = {.backend = r.oracle, .precision = SAMC_PRECISION_F32, .threads = 0};
@@ -525,9 +369,13 @@ int main(int argc, char **argv) {
     } else if (strcmp(r.verb, "parity") == 0) {
         return check_parity(&r);
     } else if (strcmp(r.verb, "speed") == 0) {
-        run_speed(&r);
+        return run_speed(&r, false);
+    } else if (strcmp(r.verb, "auto") == 0) {
+        return run_speed(&r, true);
+    } else if (strcmp(r.verb, "bytes") == 0) {
+        return check_bytes(&r);
     } else {
-        die("'%s' is not weights, oracle, parity or speed", r.verb);
+        die("'%s' is not a verb of this program", r.verb);
     }
     return 0;
 }

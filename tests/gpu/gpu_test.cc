@@ -1,13 +1,14 @@
-// gpu_test - the checks of tests/emu on a real GPU; tools/gpu_check.sh builds and runs it.
+// The checks of tests/emu on a real GPU: a verb of samc-gpu (main.cc).
 //
-//     gpu_test --list                                     the operators, one a line
-//     gpu_test --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--rough] [--exact] [--direct] [--case-seconds N]
-//              [--json FILE]
+//     check --list                                        the operators, one a line
+//     check --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--most N] [--rough] [--exact] [--direct]
+//           [--case-seconds N] [--json FILE]
 //
 // A child runs the cases, since a failed kernel leaves a process without a usable device: when it ends or hangs, its case has failed
 // and a new child goes on with the next; --direct goes without a child. --json appends one line of JSON for each case. Exit 1 if a case failed, 2 for wrong options.
 #include "around_launch.h"
 #include "emu_test.h"
+#include "verbs.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -25,7 +26,7 @@ constexpr size_t kMostFailures = 8; // of one operator: then the rest would say 
 
 struct Options {
     std::string only, json;
-    int tier = 0, first_tier = 0, repeat = 1, case_seconds = 60;
+    int tier = 0, first_tier = 0, repeat = 1, case_seconds = 60, most = 1 << 30;
     bool time = false, rough = false, exact = false, direct = false;
 };
 
@@ -140,8 +141,9 @@ int run_all(const Options &options, const std::vector<Item> &items) {
 
 } // namespace
 
-int main(int argc, char **argv) {
+int check_main(int argc, char **argv) {
     Options options;
+    gpu_check::state.checking = true;
     bool list = false;
     for (int i = 1; i < argc; i++) {
         std::string option = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
@@ -155,18 +157,22 @@ int main(int argc, char **argv) {
         else if (option == "--tier" && ++i < argc) options.tier = atoi(value.c_str());
         else if (option == "--from-tier" && ++i < argc) options.first_tier = atoi(value.c_str());
         else if (option == "--repeat" && ++i < argc) options.repeat = atoi(value.c_str());
+        else if (option == "--most" && ++i < argc) options.most = atoi(value.c_str());
         else if (option == "--case-seconds" && ++i < argc) options.case_seconds = atoi(value.c_str());
         else {
-            std::fprintf(stderr, "gpu_test: option %s is unknown or lacks its value\n", option.c_str());
+            std::fprintf(stderr, "samc-gpu check: option %s is unknown or lacks its value\n", option.c_str());
             return 2;
         }
     }
     std::vector<Item> items;
     for (const Check *check : checks()) {
         if (list) std::printf("%s\n", check->kernel);
+        int taken = 0; // at most `most` of an operator
         for (const Case &c : check->cases)
-            if (c.tier >= options.first_tier && c.tier <= options.tier && (options.only.empty() || options.only == check->kernel))
+            if (taken < options.most && c.tier >= options.first_tier && c.tier <= options.tier && (options.only.empty() || options.only == check->kernel)) {
                 items.push_back({check, &c});
+                taken++;
+            }
     }
     if (list) return 0;
     if (!options.direct) return run_all(options, items);

@@ -1,11 +1,12 @@
-// libraries_test - cuBLASLt and cuDNN as the engine calls them (kernels/cuda/libraries.c) against the reference operators, with times.
+// cuBLASLt and cuDNN as the engine calls them (kernels/cuda/libraries.c) against the reference operators, with times: a verb of samc-gpu.
 //
-//     libraries_test [--small] [--json FILE]
+//     libraries [--small] [--json FILE]
 //
 // What a library is asked is checked here with the library itself: the twins of tests/emu know only what samc believes of it. A result's
 // error may be at most twice that of products rounded once to the type of y, and what sums of that many products may lose, the library's
 // and the reference's (tests/emu/tensor_core.h).
 #include "emu_test.h"
+#include "verbs.h"
 
 extern "C" {
 #include "kernels/cuda/conv3x3_choice.h"
@@ -25,7 +26,7 @@ using emu_test::Random;
 static samc_error last_error;
 
 [[noreturn]] static void stop(const char *what, const char *why) {
-    std::fprintf(stderr, "libraries_test: %s: %s\n", what, why);
+    std::fprintf(stderr, "samc-gpu libraries: %s: %s\n", what, why);
     std::exit(1);
 }
 static void require(cudaError_t error, const char *what) {
@@ -182,7 +183,7 @@ static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype ty
     });
 }
 
-int main(int argc, char **argv) {
+int libraries_main(int argc, char **argv) {
     Run run = {};
     for (int i = 1; i < argc; i++) {
         if (!std::strcmp(argv[i], "--small")) run.small = true;

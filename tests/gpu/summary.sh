@@ -5,18 +5,43 @@
 # rate of copies. The engine: what was measured beside the aim (which is for an H100) and beside what arithmetic predicts for the device.
 set -uo pipefail
 parts=$1
-field() { sed -n "s/.*\"$1\":\([0-9.e+]*\).*/\1/p" "$parts/device.json" 2>/dev/null | head -n 1; }
+field() { sed -n "s/.*\"$1\":\([0-9.e+]*\).*/\1/p" "$parts/device.jsonl" 2>/dev/null | head -n 1; }
 lines() { cat "$parts/$1.jsonl" 2>/dev/null; }
 
 echo "samc gpu_check: $(lines stages | grep -qE '"status":"(failed|stopped)' && echo FAILED || echo "everything passed"), $2 s"
-sed -n 's/{"name":"\([^"]*\)","capability":"\([^"]*\)".*/device: \1, capability \2/p' "$parts/device.json" 2>/dev/null
+sed -n 's/{"name":"\([^"]*\)","capability":"\([^"]*\)".*/device: \1, capability \2/p' "$parts/device.jsonl" 2>/dev/null
 echo "measured: copies $(field copy_gbs) GB/s, mma.sync bf16 $(field mma_bf16_tflops), f16 $(field mma_f16_tflops), fp32 $(field fma_f32_tflops) TFLOP/s"
-lines stages | grep -v '"status":"ok"' | sed 's/{"stage":"\([^"]*\)","status":"\([^"]*\)".*/  \1: \2/'
-{ lines checks; lines times; } | grep '"status":"failed"' | cut -c 1-400 | sed 's/^/  /'
+{ lines checks; lines times; lines runs; } | grep -E '"status":"(failed|not equal)"' | cut -c 1-400 | sed 's/^/  /'
 
 awk_json='
     function get(key) { return match($0, "\"" key "\":-?[0-9.e+-]+") ? substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) + 0 : 0 }
     function text(key) { return match($0, "\"" key "\":\"[^\"]*\"") ? substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 5) : "" }'
+# Stages, but for those of a single operator, which have the table after this one.
+lines stages | awk "$awk_json"'
+    NR == 1 { printf "\n%-28s %-24s %8s\n", "stage", "", "seconds" }
+    text("stage") !~ /^(checks|times) / || text("status") != "ok" { printf "%-28s %-24s %8d\n", text("stage"), text("status") == "ok" ? "passed" : text("status"), get("seconds") }'
+
+# Each operator: its checks, and of its timed cases the one that takes longest. Forecast: the roofline by what device_report measured.
+{ lines checks | sed 's/^{/{"kind":"check",/'; lines times | sed 's/^{/{"kind":"time",/'; } | awk -v gbs="$(field copy_gbs)" -v tflops="$(field mma_bf16_tflops)" "$awk_json"'
+    { op = text("op"); if (!(op in known)) { known[op] = 1; order[++n] = op } }
+    text("status") != "ok" { bad[op]++; next }
+    text("kind") == "check" { good[op]++; next }
+    {
+        good[op]++
+        cold = get("cold_us")
+        memory = gbs ? get("bytes") / gbs * 1e-3 : 0
+        products = tflops ? get("flops") / tflops * 1e-6 : 0
+        if (cold > longest[op]) { longest[op] = cold; forecast[op] = memory > products ? memory : products }
+    }
+    END {
+        if (n) printf "\n%-20s %-8s %7s %7s %12s %12s %8s\n", "operator", "", "passed", "failed", "longest us", "forecast us", "% roof"
+        for (i = 1; i <= n; i++) {
+            op = order[i]
+            printf "%-20s %-8s %7d %7d", op, bad[op] ? "FAILED" : "passed", good[op], bad[op]
+            if (longest[op]) printf " %12.1f %12.1f %8.1f", longest[op], forecast[op], 100 * forecast[op] / longest[op]
+            print ""
+        }
+    }'
 lines runs | awk "$awk_json"'
     function header(line) { if (!seen[line]++) print "\n" line }
     function beside() {
@@ -30,6 +55,8 @@ lines runs | awk "$awk_json"'
             model, text("status"), get("embedding_nmse"), get("embedding_max"), get("logits_nmse"), get("logits_max"), get("iou_nmse"), get("iou_max"), get("gate_nmse"),
             get("gate_max"), get("pixels_different"), get("pixels"), get("median_mask_iou"), get("automatic_masks"), get("of_reference"), get("the_same")
     }
+    what == "bytes" { header("bytes in company"); printf "  %-16s %s: of %d values of an embedding %d differ in a pair, %d among eight; masks of %d points by 64 and by 1024 together: %d and %d bytes\n", model, text("status"), get("values"), get("different_of_two"), get("different_of_eight"), get("points"), get("mask_bytes_by_64"), get("mask_bytes_by_1024") }
+    what == "failed" { header("figures that failed"); printf "  %-16s %s, batch %d: %s\n", model, text("figure"), get("batch"), text("why") }
     what == "encoder" { header("encoder, host and copies included"); printf "  %-16s batch %-3d %9.4g images/s, %9.4g ms an image%s, peak %.2f GB\n", model, get("batch"), get("images_per_second"), get("ms"), beside(), get("peak_bytes") * 1e-9 }
     what == "decoder" { header("decoder, as automatic masks use it"); printf "  %-16s %d prompts %9.4g ms, %9.4g a second%s\n", model, get("prompts"), get("ms"), get("prompts_per_second"), beside() }
     what == "prompts" { printf "  %-16s %d together %9.4g ms each, logits on the host\n", model, get("together"), get("ms_each_with_logits_on_the_host") }

@@ -5,7 +5,7 @@
 
 Registers, shared memory and occupancy are those of a kernel's largest instantiation, as the checks launch it. What a kernel does and what
 bounds it is said here; a kernel of the budget that is not in this list, or the other way round, is an error. A kernel stays `emulated`
-until a run of tools/gpu_check.sh on hardware is recorded for its operator.
+until a run of tools/gpu_check.sh on hardware is recorded for its operator in bench/results/gpu, every check passed; then it is `measured`.
 """
 import json
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[2] / "README.md"
 BEGIN, END = "<!-- tests/emu/budget/kernel_table.py --update -->\n", "<!-- end -->\n"
-RECORDED = {}  # operator -> the device it ran on
+RECORDED = HERE.parents[2] / "bench/results/gpu"
 
 # Operator -> kernel -> what it does, what bounds it.
 KERNELS = {
@@ -96,7 +96,22 @@ def parts(name):
     return base, types[:1]
 
 
-def table(budget):
+def recorded(runs):
+    """Operator -> the devices on which every check of it passed and a time was taken."""
+    found = {}
+    for run in runs:
+        if run["rehearsal"]:
+            continue
+        device = run["device"]["name"].removeprefix("NVIDIA ")
+        for operator in KERNELS:
+            checks = [c["status"] for c in run["checks"] if c["op"] == operator]
+            timed = any(c["op"] == operator and c["status"] == "ok" for c in run["times"])
+            if checks and set(checks) == {"ok"} and timed and device not in found.setdefault(operator, []):
+                found[operator].append(device)
+    return {operator: devices for operator, devices in found.items() if devices}
+
+
+def table(budget, measured):
     found = {arch: {} for arch in ("sm_80", "sm_90a")}
     types = {}
     for arch, kernels in found.items():
@@ -116,7 +131,7 @@ def table(budget):
                 " / ".join(str(row["registers"]) for row in largest.values()),
                 f"{largest['sm_90a']['shared'] / 1024:.1f}".removesuffix(".0"),
                 " / ".join(f"{100 * row['warps_per_sm'] / 64:.0f} %" for row in largest.values()),
-                bound, RECORDED.get(operator, "emulated"),
+                bound, "measured: " + ", ".join(measured[operator]) if operator in measured else "emulated",
             ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -127,7 +142,7 @@ def main():
     readme = README.read_text()
     before, rest = readme.split(BEGIN)
     now, after = rest.split(END)
-    text = table(budget)
+    text = table(budget, recorded(json.loads(file.read_text()) for file in sorted(RECORDED.glob("*.json"))))
     if "--update" in sys.argv[1:]:
         README.write_text(before + BEGIN + text + END + after)
     elif now != text:
