@@ -49,7 +49,7 @@ if [ -z "$prebuilt" ]; then
     mkdir -p "$tree/golden" || exit 2
     cp "$build/samc-gpu" tests/gpu/run.sh tests/gpu/summary.sh tests/gpu/torch_speed.py "$tree" && cp tests/data/golden/*.safetensors "$tree/golden" || exit 2
     [ $rehearse = 1 ] || cp weights/samc-tiny.safetensors "$tree" || exit 2
-    printf 'rehearsal %s\ncommit %s\narch %s\ntoolkit %s\n' $rehearse "$(git rev-parse HEAD 2>/dev/null || echo unknown)" "${code// /,}" "$toolkit_report" >"$tree/about"
+    printf 'rehearsal %s\ncommit %s\narch %s\ntoolkit %s\n' $rehearse "$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)" "${code// /,}" "$toolkit_report" >"$tree/about"
     prebuilt=${pack:-$build/pack.tar.gz}
     tar -czf "$prebuilt.new" -C "$build/pack" samc-gpu-pack && mv "$prebuilt.new" "$prebuilt" || refuse "$prebuilt cannot be written"
     echo "samc-gpu: $(stat -c %s "$build/samc-gpu") bytes, $(gzip -c "$build/samc-gpu" | wc -c) gzipped; $prebuilt: $(stat -c %s "$prebuilt") bytes"

@@ -212,8 +212,7 @@ bool samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args *a) {
     of.n = a->p.w.n[0], of.k = a->x.n[1];
     of.x_stride = a->x_stride ? a->x_stride : of.k, of.y_stride = a->y_stride ? a->y_stride : of.n;
     of.in = a->x.dtype, of.out = a->y.dtype, of.residual = a->residual.data != NULL;
-    of.epilogue = (a->act == SAMC__ACT_RELU ? SAMC__LT_EPILOGUE_RELU : 0) | (bias ? SAMC__LT_EPILOGUE_BIAS : 0);
-    if (of.epilogue == 0) of.epilogue = SAMC__LT_EPILOGUE_DEFAULT;
+    of.epilogue = bias ? SAMC__LT_EPILOGUE_BIAS : SAMC__LT_EPILOGUE_DEFAULT;
     plan *by = plan_of(cuda->libraries, &of, USUAL_ROWS, bias, workspace);
     for (; by->current < by->candidates; by->current++)
         if (multiply_images(cuda, a, by, bias)) return true;

@@ -90,7 +90,7 @@ std::vector<float> columns(const Layout &l, const void *data) {
 
 void product(const Product &of, const Layout &la, const void *a, const Layout &lb, const void *b, float beta, const Layout &lc, const void *c,
              const Layout &ld, void *d, size_t parts) {
-    bool bias = of.epilogue & SAMC__LT_EPILOGUE_BIAS, relu = of.epilogue & SAMC__LT_EPILOGUE_RELU;
+    bool bias = of.epilogue & SAMC__LT_EPILOGUE_BIAS;
     std::vector<float> w = columns(la, a), x = columns(lb, b), y(ld.rows * ld.columns);
     multiply(lt_type(la.type), ld.columns, ld.rows, lb.rows, x.data(), w.data(), y.data(), parts);
     for (size_t j = 0; j < ld.columns; j++)
@@ -98,7 +98,6 @@ void product(const Product &of, const Layout &la, const void *a, const Layout &l
             float value = y[j * ld.rows + i];
             if (beta != 0.0f) value += beta * load(lt_type(lc.type), c, j * lc.stride + i);
             if (bias) value += load(lt_type(ld.type), of.bias, i);
-            if (relu && value < 0.0f) value = 0.0f;
             store(lt_type(ld.type), d, j * ld.stride + i, value);
         }
 }

@@ -12,6 +12,7 @@ something failed. Pack: it is no larger than promised, needs no NVIDIA library t
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,7 @@ def emulation(source, folder):
     summary = (folder / "whole/summary.txt").read_text()
     expect("everything passed" in summary and all(f"\n{name} " in summary for name in operators), "the summary has a line for every operator", done)
     measured(source, results, operators, done)
+    struck(folder / "build/samc-gpu", source / "tests/data/golden/tiny.safetensors")
 
     broken = tree / "kernels/layernorm_cuda.cu"
     broken.write_text(broken.read_text().replace("    if (row >= m) return;\n", BUG))
@@ -96,6 +98,20 @@ def emulation(source, folder):
     expect("took longer" in why["9 768 0 1 100 -1 0"], "a hang is recorded", done)
     expect("error" in why["7 256 0 2 0 2 2"], "a wrong result is recorded", done)
     expect(sum(not w for w in why.values()) == len(why) - 3, "the other cases pass", done)
+
+
+def struck(program, model):
+    """The process that measures is killed after its first figure: one figure has failed, the others are there."""
+    command = [program, "speed", model, "--size", "61x43", "--points", "2", "--batches", "1,2,1", "--seconds", "0"]
+    with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as parent:
+        lines = [json.loads(parent.stdout.readline())]
+        child = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0]
+        os.kill(int(child), signal.SIGKILL)
+        lines += [json.loads(line) for line in parent.stdout]
+    done = subprocess.CompletedProcess(command, parent.returncode, "\n".join(map(str, lines)))
+    count = {what: sum(line["what"] == what for line in lines) for what in ("failed", "encoder", "decoder", "operator")}
+    expect(done.returncode == 1 and count["failed"] == 1 and count["encoder"] + count["decoder"] == 3 and count["operator"] >= 5,
+           "a figure that is struck down does not end the others", done)
 
 
 def measured(source, results, operators, done):
