@@ -51,8 +51,9 @@ if [ -z "$prebuilt" ]; then
     [ $rehearse = 1 ] || cp weights/samc-tiny.safetensors "$tree" || exit 2
     printf 'rehearsal %s\ncommit %s\narch %s\ntoolkit %s\n' $rehearse "$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)" "${code// /,}" "$toolkit_report" >"$tree/about"
     prebuilt=${pack:-$build/pack.tar.gz}
-    tar -czf "$prebuilt.new" -C "$build/pack" samc-gpu-pack && mv "$prebuilt.new" "$prebuilt" || refuse "$prebuilt cannot be written"
+    tar -czf "$prebuilt.new" -C "$build/pack" samc-gpu-pack 2>/dev/null && mv "$prebuilt.new" "$prebuilt" || refuse "$prebuilt cannot be written"
     echo "samc-gpu: $(stat -c %s "$build/samc-gpu") bytes, $(gzip -c "$build/samc-gpu" | wc -c) gzipped; $prebuilt: $(stat -c %s "$prebuilt") bytes"
+    echo "needs glibc $(objdump -T "$build/samc-gpu" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1 | sed 's/.*_//') or later"
     [ -n "$pack" ] && exit 0
     case " ${run_options[*]-} " in *" --out "*) ;; *) run_options+=(--out build/gpu_check) ;; esac
 fi

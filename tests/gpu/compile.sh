@@ -24,7 +24,7 @@ operators=$(for file in kernels/*_cuda.cu; do basename "$file" _cuda.cu; done)
 
 engine_sources() {
     ls kernels/*_ref.c kernels/cuda/*.c runtime/*.c weights/*.c host/roofline.c tests/gpu/random_model.c kernels/{ops,ops_cpu,caps,packed,scratch,linear_onednn}.c \
-        tests/gpu/bare/omp.c tests/gpu/end_to_end.c tests/gpu/speed.c | grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
+        tests/gpu/bare/{omp,arc4random}.c tests/gpu/end_to_end.c tests/gpu/speed.c | grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 
 # object COMMAND SOURCE [SUFFIX]: a line for it, the object named by its source.

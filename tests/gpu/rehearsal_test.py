@@ -42,7 +42,10 @@ def carry(pack, there, *options):
     there.mkdir(parents=True)
     done = run(["tar", "-xzf", pack], there)
     expect(done.returncode == 0, "the pack unpacks", done)
-    return run(["bash", "samc-gpu-pack/run.sh", "--out", "results", "--minutes", "40", *options], there, NO_COMPILER)
+    packages = there / "python/nvidia/cu13/lib"
+    packages.mkdir(parents=True)
+    environment = {**NO_COMPILER, "PYTHONPATH": str(there / "python")}
+    return run(["bash", "samc-gpu-pack/run.sh", "--out", "results", "--minutes", "40", *options], there, environment)
 
 
 def emulation(source, folder):
@@ -93,6 +96,13 @@ def emulation(source, folder):
     stages = {s["stage"]: s["status"] for s in results["stages"]}
     expect(stages == {"checks add_rows": "ok", "checks layernorm": "failed (1)", "times add_rows": "ok", "times layernorm": stages["times layernorm"]},
            "only these operators, the one's failure not the other's", done)
+    expect("python/nvidia/cu13/lib" in (there / "results/log.txt").read_text() or not shutil.which("python3", path=NO_COMPILER["PATH"]),
+           "Python's packages are searched for cuBLASLt", done)
+    kept = [c for c in results["checks"] if c["op"] == "layernorm"]
+    done = run(["bash", "samc-gpu-pack/run.sh", "--out", "results", "--only", "add_rows"], there, NO_COMPILER)
+    again = json.loads((there / "results/results.json").read_text())
+    expect([c for c in again["checks"] if c["op"] == "layernorm"] == kept and len(again["checks"]) == len(results["checks"]) and
+           len(again["stages"]) == len(results["stages"]), "what is run again replaces its own results alone", done)
     why = {c["case"].split("= ")[1]: c.get("why", "") for c in results["checks"] if c["op"] == "layernorm"}
     expect("outside a buffer" in why["5 4 0 2 0 -1 0"], "a store out of bounds is recorded", done)
     expect("took longer" in why["9 768 0 1 100 -1 0"], "a hang is recorded", done)
@@ -138,7 +148,7 @@ def pack(source, folder):
     expect(needs.returncode == 0 and not any(word in needs.stdout for word in ("cuda", "cublas", "cudnn", "stdc++", "libgcc")), "needs no library but libc's", needs)
     done = carry(file, folder / "there")
     expect(done.returncode == 2 and done.stdout.count("\n") == 1 and "no CUDA device was found" in done.stdout, "one line without a GPU: " + done.stdout.strip(), done)
-    expect(sorted(os.listdir(folder / "there")) == ["samc-gpu-pack"], "and it leaves nothing", done)
+    expect(sorted(os.listdir(folder / "there")) == ["python", "samc-gpu-pack"], "and it leaves nothing", done)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ for word in ${only//,/ }; do
     case " torch sanitizer "$(echo $operators)" " in *" $word "*) ;; *) echo "gpu_check: --only knows torch, sanitizer and" $operators >&2; exit 2 ;; esac
 done
 parts=$out/parts
-mkdir -p "$parts" && : >>"$out/log.txt" || { echo "gpu_check: $out cannot be written" >&2; exit 2; }
+mkdir -p "$parts" 2>/dev/null && : >>"$out/log.txt" || { echo "gpu_check: $out cannot be written" >&2; exit 2; }
 out=$(cd "$out" && pwd) parts=$out/parts log=$out/log.txt
 [ -n "$only" ] || rm -f "$parts"/*.jsonl "$out/results.json" "$out/summary.txt" "$log"
 work=$(mktemp -d "${TMPDIR:-/tmp}/samc_gpu_check.XXXXXX") || exit 2
@@ -55,6 +55,7 @@ for folder in sys.path: print("\n".join(glob.glob(os.path.join(folder, "nvidia",
 }
 SAMC_CUDA_LIBRARIES=${SAMC_CUDA_LIBRARIES:-}$(library_folders | awk 'NF && !seen[$0]++ { printf ":%s", $0 }')
 export SAMC_CUDA_LIBRARIES
+echo "cuBLASLt and cuDNN are looked for where the loader does, then in $SAMC_CUDA_LIBRARIES" >>"$log"
 
 # ---- results: one object, rewritten after every stage from the parts that stages leave ---------------------------------------
 write_results() {
@@ -170,12 +171,19 @@ engine() {
 compare() { engine parity "$1" "$models/$1.oracle" "$2" 120 "$models/$1.oracle" $sizes; }
 
 # ---- what matters most comes first ------------------------------------------------------------------------------------------------
-case ",$only," in # what is run again replaces what was there
-    ,,) ;;
-    *,torch,* | *,sanitizer,*)
-        grep -vE '"stage":"(models|torch|memcheck .*|racecheck .*)"' "$parts/stages.jsonl" >"$work/stages" 2>/dev/null && mv "$work/stages" "$parts/stages.jsonl" ;;
-    *) rm -f "$parts"/{checks,times,stages}.jsonl ;;
-esac
+# What is run again replaces what was there, and nothing else. without KIND PATTERN: drops these lines, but for the libraries' calls.
+without() {
+    [ -e "$parts/$1.jsonl" ] || return 0
+    awk -v pattern="$2" '$0 !~ pattern || /[(]cu(BLASLt|DNN)/' "$parts/$1.jsonl" >"$work/kept" && mv "$work/kept" "$parts/$1.jsonl"
+}
+for word in ${only//,/ }; do
+    case $word in
+        torch) without stages '"stage":"(models|torch)"'; rm -f "$parts/torch.jsonl" ;;
+        sanitizer) without stages '"stage":"(memcheck|racecheck) ' ;;
+        *) without stages "\"stage\":\"(checks|times) $word\""
+            for kind in checks times; do without $kind "\"op\":\"$word\""; done ;;
+    esac
+done
 if [ -z "$only" ]; then
     # shellcheck disable=SC2016,SC2086
     stage device 60 bash -c '"$0" device $2 >"$1/device.new" && cat "$1/device.new" && mv "$1/device.new" "$1/device.jsonl"' "$program" "$parts" $small
