@@ -25,6 +25,7 @@ static const char *precision_name(samc_precision precision) {
 /* All that is printed, gathered first. */
 typedef struct facts {
     samc_machine machine;
+    char cublaslt[512], cudnn[512];
     const char *path; /* NULL where there is no model */
     samc_model_info model;
     char hash[65];
@@ -75,7 +76,7 @@ static int print_json(const facts *f) {
     return samc__cli_print_json(json_pack(
         "{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:[s, s], s:o}", "version", samc_version(), "backends", backends,
         "processors", f->machine.processors, "cpu", f->machine.cpu, "cuda", "available", (int)f->machine.has_cuda,
-        "description", f->machine.cuda, "cublaslt", f->machine.cublaslt, "cudnn", f->machine.cudnn, "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
+        "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn, "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -85,7 +86,7 @@ static int print_text(const facts *f, const char *why_no_model) {
     printf("backends        ref, cpu%s\n", f->machine.has_cuda ? ", cuda" : "");
     printf("cpu             %d processors, %s\n", f->machine.processors, f->machine.cpu);
     printf("cuda            %s\n", f->machine.cuda);
-    printf("  cuBLASLt      %s\n  cuDNN         %s\n", f->machine.cublaslt, f->machine.cudnn);
+    printf("  cuBLASLt      %s\n  cuDNN         %s\n", f->cublaslt, f->cudnn);
     printf("image decoders  %s; %s\n", samc__image_jpeg_decoder(), samc__image_gif_decoder());
     if (f->path == NULL) {
         printf("model           none (%s)\n", why_no_model);
@@ -136,6 +137,7 @@ int samc__cmd_info(int argc, char **argv) {
     samc_model *model = NULL;
     char path[4096];
     samc_get_machine(&gathered.machine);
+    samc_get_cuda_libraries(gathered.cublaslt, gathered.cudnn, sizeof gathered.cublaslt);
     if (samc__cli_find_model(&cli, path, &error)) {
         /* A model that was asked for, or that is installed, has to open. */
         if (samc_model_open(path, &cli.options, &model, &error) != SAMC_OK) return samc__cli_fail(error.message);

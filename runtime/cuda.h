@@ -20,7 +20,7 @@ bool samc__cuda_built(void);
 /* Folders in which NVIDIA's libraries are looked for beyond the loader's, from the environment (runtime/options.c); or NULL. */
 const char *samc__options_cuda_libraries(void);
 
-/* What of cuBLASLt and cuDNN is there, or why not, in words of `size` bytes at most. */
+/* samc_get_cuda_libraries(). */
 void samc__cuda_describe_libraries(char *cublaslt, char *cudnn, size_t size);
 
 /* Describes the first device in words, or why there is none; false: none. */

@@ -69,8 +69,11 @@ void samc__cuda_describe_libraries(char *cublaslt, char *cudnn, size_t size) {
     char text[SAMC__NVIDIA_TEXT];
     samc__cublaslt lt;
     samc__cudnn dnn;
-    samc__nvidia_close(samc__cublaslt_open(&lt, samc__options_cuda_libraries(), text));
-    snprintf(cublaslt, size, "%s", text);
+    if (cublaslt != NULL) {
+        samc__nvidia_close(samc__cublaslt_open(&lt, samc__options_cuda_libraries(), text));
+        snprintf(cublaslt, size, "%s", text);
+    }
+    if (cudnn == NULL) return;
     samc__nvidia_close(samc__cudnn_open(&dnn, samc__options_cuda_libraries(), text));
     snprintf(cudnn, size, "%s", text);
 }

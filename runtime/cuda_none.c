@@ -11,8 +11,8 @@ bool samc__cuda_built(void) { return false; }
 bool samc__cuda_describe(char *text, size_t size) { return samc__driver_describe(text, size); }
 
 void samc__cuda_describe_libraries(char *cublaslt, char *cudnn, size_t size) {
-    snprintf(cublaslt, size, "%s", no_cuda);
-    snprintf(cudnn, size, "%s", no_cuda);
+    if (cublaslt != NULL) snprintf(cublaslt, size, "%s", no_cuda);
+    if (cudnn != NULL) snprintf(cudnn, size, "%s", no_cuda);
 }
 
 int samc__cuda_count(void) { return 0; }

@@ -70,5 +70,6 @@ void samc_get_machine(samc_machine *machine) {
     machine->has_cuda = samc__cuda_describe(machine->cuda, sizeof machine->cuda);
     machine->cuda_built = samc__cuda_built();
     machine->cuda_devices = samc__cuda_count();
-    samc__cuda_describe_libraries(machine->cublaslt, machine->cudnn, sizeof machine->cublaslt);
 }
+
+void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size) { samc__cuda_describe_libraries(cublaslt, cudnn, size); }

@@ -361,9 +361,12 @@ typedef struct samc_machine {
     bool has_cuda;
     bool cuda_built;  /* this build can use one */
     int cuda_devices; /* how many there are for this build to use */
-    char cublaslt[512], cudnn[512]; /* path and version of what was found, or why nothing was */
 } samc_machine;
 SAMC_API void samc_get_machine(samc_machine *machine);
+
+/* Of NVIDIA's optional libraries, path and version of what the loader or SAMC_CUDA_LIBRARIES has, or why there is nothing; `size` bytes each,
+ * 512 are enough; NULL is left out. Opens them, which takes half a gigabyte of address space for as long as the call. */
+SAMC_API void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size);
 
 /* f32 GFLOP/s of `threads` threads that do nothing but multiply-adds from registers with the widest vectors of this CPU: the
  * ceiling that every other figure is a share of; of as many as there are processors at most. Takes about half a second; 0 if no thread

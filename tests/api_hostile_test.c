@@ -97,6 +97,7 @@ Test(hostile, nothing_where_something_belongs) {
     cr_expect_eq(samc_auto(NULL, &image, 1, NULL, NULL, NULL), SAMC_INVALID_ARGUMENT);
     REFUSED(session, samc_auto(session, &image, 1, NULL, NULL, NULL));
     samc_get_machine(NULL);
+    samc_get_cuda_libraries(NULL, NULL, 0);
     samc_session_destroy(session);
     samc_model_close(model);
 }
@@ -222,7 +223,7 @@ Test(hostile, automatic_options) {
     enum { OPTIONS = 20 };
     samc_auto_options bad[OPTIONS];
     for (int i = 0; i < OPTIONS; i++) bad[i] = usual;
-    bad[0].points_per_side = 0, bad[1].points_per_side = INT_MAX, bad[2].points_per_batch = 0, bad[3].points_per_batch = INT_MAX;
+    bad[0].points_per_side = 0, bad[1].points_per_side = INT_MAX, bad[2].points_per_batch = -1, bad[3].points_per_batch = INT_MAX;
     bad[4].crop_n_layers = -1, bad[5].crop_n_layers = INT_MAX, bad[6].crop_overlap_ratio = NAN, bad[7].crop_overlap_ratio = 1.0;
     bad[8].crop_n_points_downscale_factor = 0, bad[9].stability_score_offset = INFINITY, bad[10].stability_score_offset = -1;
     bad[11].min_mask_region_area = INT_MIN, bad[12].pred_iou_thresh = NAN, bad[13].box_nms_thresh = NAN;
