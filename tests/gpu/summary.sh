@@ -1,8 +1,8 @@
 #!/bin/bash
 # The results of tools/gpu_check.sh as a page to read: summary.sh PARTS SECONDS, PARTS being the folder of the stages' lines.
 #
-# Kernels: time in an emptied cache against the larger of their arithmetic at the measured rate of products and their memory at the measured
-# rate of copies. The engine: what was measured beside the aim (which is for an H100) and beside what arithmetic predicts for the device.
+# Every stage: passed, or how it ended. Kernels: time in an emptied cache against the forecast, the larger of their arithmetic at the measured
+# rate of bf16 products and their memory at the measured rate of copies. The engine: what was measured beside the aim (which is for an H100) and beside what arithmetic predicts for the device.
 set -uo pipefail
 parts=$1
 field() { sed -n "s/.*\"$1\":\([0-9.e+]*\).*/\1/p" "$parts/device.jsonl" 2>/dev/null | head -n 1; }
@@ -70,7 +70,7 @@ lines torch | awk "$awk_json"'
     NR == 1 { print "\nPyTorch on the same device" }
     { printf "  %-8s %-5s %-18s batch %-3d %9.4g %s a second, peak %.2f GB\n", text("model"), text("precision"), text("form"), get("batch"), get("per_second"), text("unit"), get("peak_bytes") * 1e-9 }'
 [ -s "$parts/times.jsonl" ] || exit 0
-printf '\n%-86s %10s %10s %7s %8s %s\n' "kernels: case" "warm us" "cold us" "% roof" "TFLOP/s" "bound"
+printf '\n%-86s %10s %10s %11s %7s %8s %s\n' "kernels: case" "warm us" "cold us" "forecast us" "% roof" "TFLOP/s" "bound"
 lines times | awk -v gbs="$(field copy_gbs)" -v tflops="$(field mma_bf16_tflops)" "$awk_json"'
     /"status":"ok"/ {
         name = text("case")
@@ -79,7 +79,7 @@ lines times | awk -v gbs="$(field copy_gbs)" -v tflops="$(field mma_bf16_tflops)
         least = memory > products ? memory : products
         cold = get("cold_us")
         rate = get("warm_us") ? get("flops") / get("warm_us") * 1e-6 : 0
-        printf "%-86s %10.1f %10.1f %7.1f %8.1f %s\n", name, get("warm_us"), cold, cold ? 100 * least / cold : 0, rate, (memory > products ? "memory" : "products")
+        printf "%-86s %10.1f %10.1f %11.1f %7.1f %8.1f %s\n", name, get("warm_us"), cold, least, cold ? 100 * least / cold : 0, rate, (memory > products ? "memory" : "products")
         if (name ~ /^attention_relpos/ && name ~ / 64 64 0 / && rate > fastest) fastest = rate # head dim 64, 4096 keys, global
         if (name ~ / kernel\) = /) { # the last number says which kernel of several
             shape = name
