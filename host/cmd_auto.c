@@ -304,6 +304,7 @@ static int parse_own(request *r, int option, const char *text) {
 static void keep_no_pictures(void) {
 #ifdef M_MMAP_THRESHOLD
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20); /* else 128 KB from then on: small images would come back as page faults */
 #endif
 }
 
