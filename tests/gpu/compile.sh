@@ -5,7 +5,7 @@
 # any header has changed.
 
 include="-I. -Iruntime -Itests/emu -Itests/gpu -I$build/generated" define="-D_GNU_SOURCE -DSAMC_GPU_CHECK -Wall -Wextra"
-contract="-fopenmp-simd -ffp-contract=off" code="80-real 90a-real" rungs=0
+contract="-fopenmp-simd -ffp-contract=off" code="${arch// /-real }-real" rungs=0
 bare="-Itests/gpu/bare -Itests/gpu/bare/onednn"
 if [ $rehearse = 1 ]; then # on the twins of CUDA's runtime: one for what checks do around a launch, one for the engine
     compile_cuda="$cxx -x c++ -std=c++17 -O1 $contract $include -Itests/gpu/twin $define"
