@@ -55,7 +55,9 @@ if [ -z "$prebuilt" ]; then
     echo "samc-gpu: $(stat -c %s "$build/samc-gpu") bytes, $(gzip -c "$build/samc-gpu" | wc -c) gzipped; $prebuilt: $(stat -c %s "$prebuilt") bytes"
     echo "needs glibc $(objdump -T "$build/samc-gpu" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1 | sed 's/.*_//') or later"
     [ -n "$pack" ] && exit 0
-    case " ${run_options[*]-} " in *" --out "*) ;; *) run_options+=(--out build/gpu_check) ;; esac
+    case " ${run_options[*]-} " in *" --out "*) ;; *) run_options+=(--out "$PWD/build/gpu_check") ;; esac
+    prebuilt=$(realpath "$prebuilt")
+    cd "$start" || exit 2 # what the other options name lies there
 fi
 
 [ -r "$prebuilt" ] || refuse "$prebuilt cannot be read"

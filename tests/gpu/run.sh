@@ -29,9 +29,9 @@ if ! hello=$("$program" hello 2>&1); then
     done
     hello=$("$program" hello 2>&1) || { echo "gpu_check: $(echo "$hello" | tail -n 1)" >&2; exit 2; }
 fi
-operators=$("$program" check --list)
+operators=$("$program" check --list | tr '\n' ' ')
 for word in ${only//,/ }; do
-    case " torch sanitizer "$(echo $operators)" " in *" $word "*) ;; *) echo "gpu_check: --only knows torch, sanitizer and" $operators >&2; exit 2 ;; esac
+    case " torch sanitizer $operators" in *" $word "*) ;; *) echo "gpu_check: --only knows torch, sanitizer and $operators" >&2; exit 2 ;; esac
 done
 parts=$out/parts
 mkdir -p "$parts" 2>/dev/null && : >>"$out/log.txt" || { echo "gpu_check: $out cannot be written" >&2; exit 2; }
