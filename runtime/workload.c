@@ -82,6 +82,8 @@ SIMPLE(finish_masks, 2)
 SIMPLE(mask_rle, 3)
 SIMPLE(small_regions, 1)
 
+static double tiles(int64_t rows, int64_t of) { return (double)((rows + of - 1) / of); }
+
 static void linear_kernel(const samc__linear_args *a, samc__work *w) {
     static const char *const forms[] = {[SAMC__LINEAR_OWN] = "own", [SAMC__LINEAR_CUBLASLT] = "cuBLASLt", [SAMC__LINEAR_CUBLASLT_GELU] = "cuBLASLt + GELU",
                                         [SAMC__LINEAR_WGMMA] = "wgmma"};
@@ -89,6 +91,7 @@ static void linear_kernel(const samc__linear_args *a, samc__work *w) {
     w->form = forms[choice];
     w->tensor = w->flops;
     w->gelu_bytes = a->act == SAMC__ACT_GELU ? 2 * of(a->y) : 0.0;
+    if (choice != SAMC__LINEAR_OWN) w->blocks = tiles(a->x.n[0], 128) * tiles(a->p.w.n[0], 256); /* what fills a multiprocessor */
     if (choice == SAMC__LINEAR_CUBLASLT_GELU) w->launches = 2, w->pass_bytes = w->gelu_bytes;
     w->plain = a->act == SAMC__ACT_GELU ? GELU_FLOPS * (double)a->x.n[0] * (double)a->p.w.n[0] : 0.0;
 }
@@ -97,6 +100,7 @@ static void attention_relpos_kernel(const samc__attention_relpos_args *a, samc__
     int side = a->window ? (a->grid + a->window - 1) / a->window * a->window : a->grid;
     w->form = a->window ? "window" : "global";
     w->tensor = w->flops * side * side / ((double)a->grid * a->grid);
+    if (!a->window) w->blocks = (double)a->qkv.n[0] * a->heads * tiles((int64_t)a->grid * a->grid, 128);
 }
 static void conv3x3_kernel(const samc__conv3x3_args *a, samc__work *w) { (void)a, w->tensor = w->flops; }
 static void embed_mask_kernel(const samc__embed_mask_args *a, samc__work *w) { (void)a, w->tensor = w->flops; }
@@ -190,7 +194,7 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
-    enum { GROUP = 64 }; /* masks whose bits runtime/auto.c holds at a time, where they are not larger than 1 MiB */
+    enum { GROUP = 256 }; /* masks whose bits runtime/auto_masks.c holds at a time of a photograph */
     int64_t low = 4 * (int64_t)config->grid, of_prompt = config->mask_tokens - 1, masks = of_prompt * prompts;
     uint64_t *bits = (uint64_t *)(void *)samc__nowhere;
     samc__geometry g = samc__geometry_of(config->img_size, width, height);
@@ -203,14 +207,15 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
         SAMC__TRY(samc__finish_masks(&c.exec, &finish));
     }
     finish.bits = bits;
-    for (int64_t left = masks; left > 0; left -= GROUP) {
+    int64_t kept = masks < SAMC__COUNT_KEPT ? masks : SAMC__COUNT_KEPT;
+    for (int64_t left = kept; left > 0; left -= GROUP) {
         int64_t now = finish.count = left < GROUP ? left : GROUP;
         SAMC__TRY(samc__finish_masks(&c.exec, &finish));
         SAMC__TRY(samc__mask_rle(&c.exec, &(samc__mask_rle_args){.bits = bits, .masks = now, .height = height, .width = width, .capacity = 131072,
                                                                  .counts = (uint32_t *)(void *)samc__nowhere, .lengths = (int64_t *)(void *)samc__nowhere}));
     }
     return samc__nms(&c.exec, &(samc__nms_args){.boxes = (float *)(void *)samc__nowhere, .order = (int32_t *)(void *)samc__nowhere,
-                                                .count = masks, .threshold = 0.7, .keep = (uint8_t *)samc__nowhere});
+                                                .count = kept, .threshold = 0.7, .keep = (uint8_t *)samc__nowhere});
 }
 
 /* ---- Shapes ---------------------------------------------------------------------------------------------------------- */

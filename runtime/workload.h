@@ -16,6 +16,7 @@ typedef struct samc__work {
     double bytes;        /* every argument read or written once; scratch is not counted */
     double gelu_bytes;   /* of a linear layer with a GELU: what a second pass for it would move; else 0 */
     double pass_bytes;   /* moved by a second pass over the result, when the rest is done */
+    double blocks;       /* that share the tensor cores' work evenly, where their number may leave some idle; 0: many */
     int launches, steps; /* kernels, and steps of a walk that one block takes alone */
     int capability;      /* the workload's */
 } samc__work;
@@ -40,7 +41,9 @@ samc_status samc__encode_flops(const struct samc__config *config, double *flops,
 /* Each adds to `load` (begin with {0}, or with a capability); activations are bf16. `images` is 1 to 64, prompts are of one point each. */
 samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load, samc_error *error);
 samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__workload *load, samc_error *error);
-/* Statistics of masks in the image's size, then their bits, run lengths, suppression, as if every mask of every prompt passed every filter. */
+/* Statistics of masks in the image's size as if the predicted IoU let all of them pass, then bits and run lengths of SAMC__COUNT_KEPT at most,
+ * and their suppression. */
+enum { SAMC__COUNT_KEPT = 512 };
 samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width, int height, samc__workload *load, samc_error *error);
 
 #endif

@@ -551,15 +551,19 @@ class Bench(Case):
         out, err = self.good("bench", "--predict", "h100", "--model", "vit_h")
         lines = out.decode().splitlines()
         self.assertTrue(lines[0].startswith("prediction, never measured: vit_h on H100"), lines[0])
-        self.assertTrue(any("images/s   target 75" in line for line in lines) and any("target 30 ms" in line for line in lines), out)
+        self.assertTrue(any("images/s   aim 80" in line for line in lines) and any("aim 25 ms" in line for line in lines), out)
         self.assertEqual(err, "")
         large, base, old, tiny = self.predict("h100"), self.predict("h100", "--model", "vit_b"), self.predict("a100", "--model", "vit_b"), self.predict("h100", "--model", MODEL)
-        self.assertEqual((large["what"], large["model"], base["targets_on_h100"]["images_per_second"]), ("prediction, never measured", "vit_h", 400))
-        self.assertNotIn("targets_on_h100", tiny)
+        self.assertEqual((large["what"], large["model"], base["aims_on_h100"]["images_per_second_together"]), ("prediction, never measured", "vit_h", 500))
+        self.assertNotIn("aims_on_h100", tiny)
+        self.assertEqual([e["batch"] for e in large["encoder"]], [1, 2, 4, 8])
+        speeds = [e["images_per_second"] for e in large["encoder"]]
+        self.assertEqual(speeds, sorted(speeds))
         times = [p["encoder"][0]["ms_per_image"] for p in (large, old, base, tiny)]
         self.assertEqual(times, sorted(times, reverse=True))
         rows = [row for part in large["operators"].values() for row in part]
-        self.assertAlmostEqual(sum(row["predicted_ms"] for row in rows), large["automatic_ms"], places=6)
+        self.assertAlmostEqual(sum(row["predicted_ms"] for row in rows) + large["upload_ms"] + large["waits_ms"], large["automatic_alone_ms"], places=6)
+        self.assertLess(large["automatic_ms"], large["automatic_alone_ms"])
         self.assertTrue(all(row["predicted_ms"] > 0 and row["megabytes"] > 0 for row in rows))
 
     def test_prediction_against_a_recorded_run(self):

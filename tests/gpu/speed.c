@@ -30,7 +30,7 @@ typedef struct bench {
     float *logits, *iou;   /* tensors of the decoder's figure */
     const samc__gpu *gpu;  /* NULL: nothing is predicted for this device */
     samc__shapes *shapes;
-    double aim_images, aim_ms;
+    samc__aim aim;
 } bench;
 
 static void wait_for_device(void) {
@@ -112,7 +112,8 @@ static void time_encoder(bench *b) {
     row line = row_begin(b->request, "encoder");
     double seconds = time_of(b, encode, &fastest, &runs), ms = 1e3 * seconds / b->batch;
     row_add(&line, ",\"batch\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", b->batch, runs, ms, 1e3 * fastest / b->batch, 1e3 / ms);
-    add_prediction(&line, ms, predicted(b, ENCODE, b->batch) / b->batch, b->aim_images > 0 ? 1e3 / b->aim_images : 0);
+    double aim = b->batch == 1 ? b->aim.images_alone : b->batch == 8 ? b->aim.images_together : 0;
+    add_prediction(&line, ms, predicted(b, ENCODE, b->batch) / b->batch, aim > 0 ? 1e3 / aim : 0);
     add_memory(b, &line);
     row_finish(b->request, &line);
 }
@@ -172,7 +173,7 @@ static void time_automatic(bench *b) {
     double ms = 1e3 * time_of(b, automatic, &fastest, &runs);
     const samc_auto_stats *s = &b->stats;
     row_add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", prompts, runs, ms, 1e3 * fastest, 1e3 / ms);
-    add_prediction(&line, ms, predicted(b, ENCODE, 1) + predicted(b, DECODE, prompts) + predicted(b, POST, prompts), b->aim_ms);
+    add_prediction(&line, ms, predicted(b, ENCODE, 1) + predicted(b, DECODE, prompts) + predicted(b, POST, prompts), b->aim.automatic_ms);
     /* Where the host waited: it is not told of the encoder's end before the decoder's. */
     row_add(&line, ",\"host_encode_ms\":%.4g,\"host_decode_ms\":%.4g,\"host_post_ms\":%.4g,\"masks\":%lld,\"after_iou\":%lld,\"after_stability\":%lld,\"after_nms\":%lld,\"kept\":%lld",
         1e3 * s->encode_seconds, 1e3 * s->decode_seconds, 1e3 * s->post_seconds, (long long)s->masks, (long long)s->after_iou, (long long)s->after_stability,
@@ -233,7 +234,7 @@ static void open_bench(const request *r, bench *b) {
     *b = (bench){.request = r, .engine = open_engine(r->model, SAMC_BACKEND_CUDA, r->gate->precision)};
     if (cudaGetDeviceProperties(&device, 0) == cudaSuccess) b->gpu = samc__gpu_of(device.name);
     if (samc__shapes_open(r->model, &b->shapes, &error) != SAMC_OK) die("%s", error.message);
-    samc__aims(r->name, &b->aim_images, &b->aim_ms);
+    samc__aims(r->name, &b->aim);
     samc_image one = scene(r, 1), other = scene(r, 2);
     for (int i = 0; i < MOST_BATCH; i++) b->images[i] = i % 2 ? other : one;
     b->automatic = samc_default_auto_options(b->engine.model);
