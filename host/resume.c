@@ -107,13 +107,15 @@ static bool errors_are_ours(const samc__collector *c, const char *name, const st
     for (int i = 0; i < c->left_count && mark == NULL; i++)
         if (strcmp(c->left[i].suffix, "-") == 0) mark = &c->left[i];
     if (mark == NULL || samc__store_read(c->store, true, name, &file, &ignored) != SAMC_OK) return false;
-    size_t size = fread(begun, 1, sizeof begun, file), zeros = 0;
+    size_t size = fread(begun, 1, sizeof begun, file);
     fclose(file);
-    while (zeros < size && begun[zeros] == '\0') zeros++; /* bytes that a loss of power took */
     json_t *image = samc__text_json(samc__input_source(c->inputs, mark->input));
     char *quoted = image ? json_dumps(image, JSON_ENCODE_ANY) : NULL, *line = NULL;
     int length = quoted ? asprintf(&line, "{\"image\": %s, \"name\": ", quoted) : -1;
-    bool ours = zeros == size || (length > 0 && memcmp(begun, line, size < (size_t)length ? size : (size_t)length) == 0);
+    size_t alike = 0;
+    while (length > 0 && alike < size && alike < (size_t)length && begun[alike] == line[alike]) alike++;
+    bool ours = length > 0 && (alike == size || alike == (size_t)length);
+    while (!ours && alike < size && begun[alike] == '\0') ours = ++alike == size; /* bytes that a loss of power took */
     if (length >= 0) free(line);
     free(quoted);
     json_decref(image);

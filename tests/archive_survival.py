@@ -27,7 +27,7 @@ class Resume(Archive):
         lines, _ = self.auto(inputs, "-o", self.at("o"), "--resume", code=3)
         self.assertEqual(lines, [])
         for difference, arguments in (("points-per-side is 3, the run was begun with 2", ["--points-per-side", "3"]),
-                                      ('format is "rle", the run was begun with "rle,overlay"', ["--format", "rle"]),
+                                      ('format is "jsonl", the run was begun with "rle"', ["--format", "jsonl"]),
                                       ("model is ", ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors")]),
                                       ("backend is ", ["--backend", "ref"]),
                                       ("pred-iou-thresh is 0.5, the run was begun with 0", ["--pred-iou-thresh", "0.5"])):
@@ -283,6 +283,16 @@ class Faults(Struck):
         super().setUp()
         self.inputs, self.total = self.small_inputs(5), 9
         self.trace_whole()
+
+    def test_half_a_line_of_a_failure_lost(self):
+        """The first failure's line on its way to the disk: a part of it and zeros, and nothing in the journal."""
+        at = next(i for i, entry in enumerate(self.trace) if entry.name == "sync" and entry.path.endswith("/errors.jsonl"))
+        line = read(os.path.join(self.whole, "errors.jsonl")).splitlines(True)[0]
+        for kept in (0, 1, 18, len(line) // 2, len(line)):
+            out = self.at(f"h{kept}")
+            power_loss.crash(self.trace[:at], self.whole, out, "names without data", self.before, self.times)
+            put(os.path.join(out, "errors.jsonl"), line[:kept] + bytes(len(line) - kept))
+            self.resumed(out, power_loss.journaled_synced(self.trace[:at]), f"{kept} bytes of the line kept")
 
     def test_the_replay_sees_missing_syncs(self):
         """A run that did not sync its results, or its folders, would be caught: the same record without these operations."""
