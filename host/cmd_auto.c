@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/archive.h"
@@ -30,7 +31,8 @@ static const char help[] =
     "      --model-type NAME                  default, vit_h, vit_l or vit_b: refuses a model of another size\n"
     "      --convert-to-rle                   as --format rle\n"
     "  -o, --output DIR                       where the results go; created if missing. Required\n"
-    "      --format LIST                      any of rle, png, overlay, jsonl, coco; default rle,overlay\n"
+    "      --format LIST                      any of rle, png, overlay, jsonl, coco; default rle, and overlay too\n"
+    "                                         where at most 8 image files are named and no folder, archive or list\n"
     "                                           rle      <name>.json, amg.py's list of records with COCO run lengths\n"
     "                                           png      <name>/0.png, 1.png, ... and metadata.csv, as amg.py\n"
     "                                           overlay  <name>.overlay.png, every mask in its colour\n"
@@ -49,7 +51,8 @@ static const char help[] =
     "                                         samc, not a loss of power\n"
     "      --stats FILE.json                  seconds and counts for each image; a table of the stages on standard error\n"
     "      --batch-images N                   images computed together, 1 to 256 (4, on a GPU 16); never changes the result\n"
-    "      --load-threads N, --write-threads N  threads that read and decode images (2), and that write results (2)\n"
+    "      --load-threads N, --write-threads N  threads that read and decode images, and that write results (2 each on a CPU,\n"
+    "                                         on a GPU 2 to 8 and 2 to 4 for each, by the processors that there are)\n"
     "      --queue N                          images that may wait between two stages, 1 to 10000 (4)\n"
     "      --memory BYTES                     what decoded pictures and members of archives may hold at a time, with K, M or G for 2^10, ...\n"
     "                                         (a quarter of the memory of the machine or of the control group); one picture always passes\n"
@@ -93,7 +96,7 @@ static const struct {
     {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor), 1, 1024},
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
 };
-enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, MOST_SHARDS = 100000 };
+enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, FEW_IMAGES = 8, MOST_SHARDS = 100000 };
 enum { OPTION_INPUT = SAMC__CLI_OWN, OPTION_CHECKPOINT, OPTION_MODEL_TYPE, OPTION_CONVERT, OPTION_FORMAT, OPTION_STATS, OPTION_GLOB, OPTION_RESUME, OPTION_RETRY, OPTION_NO_SYNC, OPTION_MEMORY,
        OPTION_SHARD, OPTION_LINES, OPTION_PIXELS, OPTION_BATCH, OPTION_LOAD, OPTION_WRITE, OPTION_QUEUE, /* parse_own() */
        OPTION_FIRST };
@@ -231,6 +234,21 @@ static samc_status run_journaled(const request *r, samc__archive_options *o, con
     return status;
 }
 
+/* Threads that nobody asked for: on a CPU the computing has all processors anyway; a GPU wants 30 photographs a second decoded, each 30 to
+ * 60 ms of one of them. */
+static void choose_threads(samc__archive_options *o, const samc_model *model, int devices) {
+    samc_model_info info;
+    samc_machine machine;
+    samc_model_get_info(model, &info);
+    samc_get_machine(&machine);
+    bool gpu = info.backend == SAMC_BACKEND_CUDA;
+    int load = gpu ? machine.processors / 2 : 2, write = gpu ? machine.processors / 4 : 2, most = gpu ? devices : 1;
+    if (o->load_threads == 0) o->load_threads = load < 2 ? 2 : load > 8 * most ? 8 * most : load;
+    if (o->write_threads == 0) o->write_threads = write < 2 ? 2 : write > 4 * most ? 4 * most : write;
+    if (o->load_threads > 64) o->load_threads = 64;
+    if (o->write_threads > 64) o->write_threads = 64;
+}
+
 static samc_status run(const request *r, const samc__inputs *inputs, samc__archive_result *result, samc_error *error) {
     char model_path[4096];
     samc_model *models[SAMC__CLI_DEVICES];
@@ -247,6 +265,7 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
         samc_model_get_info(models[0], &info);
         if (o.batch_images == 0) o.batch_images = info.backend == SAMC_BACKEND_CUDA ? 16 : 4; /* there half of them go through the encoder at once */
     }
+    if (status == SAMC_OK) choose_threads(&o, models[0], count);
     if (status == SAMC_OK) status = run_journaled(r, &o, inputs, models, count, result, error);
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) samc_model_close(models[i]);
     return status;
@@ -308,8 +327,18 @@ static void keep_no_pictures(void) {
 #endif
 }
 
+/* Whether somebody named a few pictures to look at, not an archive to work through: an overlay of a photograph takes longer to write than a
+ * GPU needs for its masks. */
+static bool few_images(const samc__inputs *inputs, char **arguments, int count) {
+    struct stat s;
+    if (count > FEW_IMAGES || inputs->tar_count > 0) return false;
+    for (int i = 0; i < count; i++)
+        if (arguments[i][0] == '@' || strcmp(arguments[i], "-") == 0 || (stat(arguments[i], &s) == 0 && S_ISDIR(s.st_mode))) return false;
+    return true;
+}
+
 /* Collects the inputs and runs. Returns the exit code. */
-static int run_inputs(const request *r, char **arguments, int count) {
+static int run_inputs(request *r, char **arguments, int count) {
     samc__inputs inputs;
     samc__archive_result result = {0};
     samc_error error = {0};
@@ -317,6 +346,9 @@ static int run_inputs(const request *r, char **arguments, int count) {
     const samc__inputs_options options = {.globs = r->globs, .exclude = r->output, .flat = r->input};
     if (samc__inputs_collect(&inputs, (const char *const *)arguments, count, &options, &error) != SAMC_OK)
         return error.status == SAMC_INVALID_ARGUMENT ? samc__cli_usage(&r->cli, "%s", error.message) : samc__cli_fail(error.message);
+    if (r->archive.formats == 0 && r->input != NULL) r->archive.formats = r->convert_to_rle ? SAMC__AUTO_RLE : SAMC__AUTO_PNG;
+    if (r->archive.formats == 0)
+        r->archive.formats = !r->convert_to_rle && few_images(&inputs, arguments, count) ? SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY : SAMC__AUTO_RLE;
     samc_status status = samc__inputs_check_names(&inputs, r->archive.formats & SAMC__AUTO_PNG, &error);
     int code = SAMC__EXIT_OK;
     if (status != SAMC_OK) {
@@ -364,7 +396,7 @@ int samc__cmd_auto(int argc, char **argv) {
     memcpy(table + OWN + NUMBERS, common, sizeof common);
     request r = {.cli = samc__cli_begin("auto", help), .model_type = -1,
                  .archive = {.shards = 1, .lines_per_file = 10000, .max_pixels = SAMC__IMAGE_MAX_PIXELS,
-                             .load_threads = 2, .write_threads = 2, .queue = 4, .memory = samc__budget_default("")}};
+                             .queue = 4, .memory = samc__budget_default("")}};
     int globs = 0;
     r.cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
@@ -398,8 +430,6 @@ int samc__cmd_auto(int argc, char **argv) {
     if (r.convert_to_rle && r.archive.formats != 0) return samc__cli_usage(&r.cli, "--convert-to-rle is --format rle; give one of them");
     if (r.checkpoint != NULL && r.cli.model != NULL) return samc__cli_usage(&r.cli, "--checkpoint and --model are the same thing; give one");
     if (r.checkpoint != NULL) r.cli.model = r.checkpoint;
-    if (r.archive.formats == 0)
-        r.archive.formats = r.convert_to_rle ? SAMC__AUTO_RLE : r.input != NULL ? SAMC__AUTO_PNG : SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY;
     if (r.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
     if (r.archive.retry_failed && !r.resume) return samc__cli_usage(&r.cli, "--retry-failed goes with --resume");
     samc_auto_options scratch;

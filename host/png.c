@@ -1,4 +1,4 @@
-/* PNG through stb_image_write: the one unit that holds its implementation. */
+/* PNG through stb_image_write: the one unit that holds its implementation. It filters and frames, zlib compresses. */
 #include "host/png.h"
 
 #include <stdlib.h>
@@ -6,6 +6,21 @@
 #include "host/file.h"
 #include "runtime/status.h"
 
+#include <zlib.h>
+
+/* stb's own deflate takes half a second for the overlay of a photograph; zlib's fastest, on rows that stb has filtered, a tenth of that. */
+static unsigned char *deflate_fast(unsigned char *data, int size, int *packed, int quality) {
+    (void)quality;
+    uLongf room = compressBound((uLong)size);
+    unsigned char *out = malloc(room);
+    if (out != NULL && compress2(out, &room, data, (uLong)size, 1) != Z_OK) {
+        free(out);
+        out = NULL;
+    }
+    *packed = (int)room;
+    return out;
+}
+#define STBIW_ZLIB_COMPRESS deflate_fast
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STBI_WRITE_NO_STDIO

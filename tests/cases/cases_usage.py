@@ -113,3 +113,18 @@ class Device(Case):
         self.assertEqual(backend("--device", "cpu"), "cpu")
         self.assertEqual(backend("--device", "cpu", "--backend", "ref"), "ref")
         self.assertEqual(backend("--device", "cuda", "--backend", "auto", "--device", "cpu"), "cpu")
+
+
+class DefaultFormats(Case):
+    def test_overlays_only_of_a_few_named_images(self):
+        names = []
+        for number in range(9):
+            ending, data = picture(number)
+            names.append(f"in/{number}.{ending}")
+            put(self.at(names[-1]), data)
+        put(self.at("list.txt"), names[0].encode())
+        for out, inputs, overlays in (("few", names[:8], 8), ("many", names, 0), ("folder", ["in"], 0), ("list", ["@list.txt"], 0)):
+            self.good("auto", *inputs, "-o", out, "-q", *OPTIONS, cwd=self.folder)
+            found = [name for _, _, files in os.walk(self.at(out)) for name in files]
+            self.assertEqual(sum(name.endswith(".overlay.png") for name in found), overlays, out)
+            self.assertEqual(sum(name.endswith(".json") and not name.startswith(".") for name in found if "run" not in name), 1 if out == "list" else 8 if out == "few" else 9, out)
