@@ -68,6 +68,9 @@ void samc_get_machine(samc_machine *machine) {
     machine->processors = samc__processors();
     describe_cpu(machine->cpu, sizeof machine->cpu);
     machine->has_cuda = samc__cuda_describe(machine->cuda, sizeof machine->cuda);
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    machine->cuda_driver = driver != NULL;
+    if (driver != NULL) dlclose(driver);
     machine->cuda_built = samc__cuda_built();
     machine->cuda_devices = samc__cuda_count();
 }

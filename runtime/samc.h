@@ -359,6 +359,7 @@ typedef struct samc_machine {
     char cpu[256];
     char cuda[256];
     bool has_cuda;
+    bool cuda_driver; /* the driver's library is installed, though perhaps without a device */
     bool cuda_built;  /* this build can use one */
     int cuda_devices; /* how many there are for this build to use */
 } samc_machine;

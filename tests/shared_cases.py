@@ -95,7 +95,7 @@ def logits(s):
 
 
 def nan_model(s):
-    code, _, said = s.run("segment", "image.png", "--point", "30,12", "--model", "diverged.pth", "--format", "rle")
+    code, _, said = s.run("segment", "image.png", "--point", "30,12", "--model", "diverged.pth", "--format", "rle", "-q")
     return code == 1 and one_line(said) and "diverged.pth" in said, said
 
 
