@@ -97,7 +97,7 @@ def main():
     kernels = set()
     for source in [*ROOT.glob("kernels/*.cu"), *ROOT.glob("kernels/cuda/*.h")]:
         kernels.update(re.findall(r'launch\("([a-z0-9_]+)"', source.read_text()))
-    kernels -= {"conv3x3_any", "conv3x3_tiles"}  # cuDNN's twin computes the layer here; emu_conv3x3.cc runs these
+    kernels -= {"nms_compare", "nms_solve"}  # the host suppresses up to 1024 boxes; emu_nms.cc runs these
     if not kernels <= ran:
         sys.exit(f"FAILED: kernels that did not run: {' '.join(sorted(kernels - ran))}")
     print(f"all {len(kernels)} kernels ran")
