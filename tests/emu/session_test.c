@@ -74,16 +74,16 @@ static void round_trip(fixture *f, size_t bytes, size_t pitch, size_t rows) {
     free(from), free(expected), free(to);
 }
 
-/* Images of several sizes come faster than they are read; each is read into its part of a tensor on the encoder's stream. */
+/* Images of several sizes, more than twice as many as have buffers, come faster than they are read; each is read into its part of a tensor on the encoder's stream. */
 static void images(fixture *f) {
-    enum { IMAGES = 7, ROOM = 200 * 100 * 3 };
+    enum { IMAGES = 20, ROOM = 200 * 100 * 3 };
     unsigned char *all = malloc((size_t)IMAGES * ROOM), *expected = calloc(IMAGES, ROOM), *picture = malloc((size_t)ROOM * 2);
     char *tensor = samc__tensor_allocate(&f->exec, (size_t)IMAGES * ROOM);
     if (all == NULL || expected == NULL || picture == NULL || tensor == NULL) abort();
     EXPECT(samc__upload(&f->exec, tensor, expected, (size_t)IMAGES * ROOM) == SAMC_OK);
     EXPECT(f->encoder.place->follow(&f->encoder, &f->exec) == SAMC_OK);
     for (int i = 0; i < IMAGES; i++) {
-        int width = 20 + 30 * (i % 4), height = 90 - 11 * i, stride = 3 * width + 5;
+        int width = 20 + 30 * (i % 4), height = 90 - 11 * (i % 7), stride = 3 * width + 5;
         fill(picture, (size_t)(stride * height), (unsigned)i);
         for (int y = 0; y < height; y++) memcpy(expected + (size_t)i * ROOM + y * 3 * width, picture + y * stride, (size_t)(3 * width));
         const uint8_t *pixels;

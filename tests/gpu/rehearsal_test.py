@@ -111,7 +111,8 @@ def emulation(source, folder):
 
 
 def struck(program, model):
-    """The process that measures is killed after its first figure: one figure has failed, the others are there."""
+    """The process that measures is killed after its first figure: one figure has failed, the others are there. The signal may come before it
+    has told that the first is through, which then has failed beside its line."""
     command = [program, "speed", model, "--size", "61x43", "--points", "2", "--batches", "1,2,1", "--seconds", "0"]
     with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as parent:
         lines = [json.loads(parent.stdout.readline())]
@@ -120,7 +121,7 @@ def struck(program, model):
         lines += [json.loads(line) for line in parent.stdout]
     done = subprocess.CompletedProcess(command, parent.returncode, "\n".join(map(str, lines)))
     count = {what: sum(line["what"] == what for line in lines) for what in ("failed", "encoder", "decoder", "operator")}
-    expect(done.returncode == 1 and count["failed"] == 1 and count["encoder"] + count["decoder"] == 3 and count["operator"] >= 5,
+    expect(done.returncode == 1 and count["failed"] == 1 and count["encoder"] + count["decoder"] in (3, 4) and count["operator"] >= 5,
            "a figure that is struck down does not end the others", done)
 
 
