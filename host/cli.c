@@ -77,8 +77,10 @@ samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_mo
     char slow[160];
     SAMC__TRY(samc_model_open(path, &cli->options, model, error));
     samc_model_get_info(*model, &info);
-    samc_get_machine(&machine);
-    if (info.backend_note[0] != '\0' && (cli->asked_auto || (machine.cuda_built && machine.cuda_driver))) samc__cli_note(cli, "%s", info.backend_note);
+    if (info.backend_note[0] != '\0') { /* only then is the machine worth a look */
+        samc_get_machine(&machine);
+        if (cli->asked_auto || (machine.cuda_built && machine.cuda_driver)) samc__cli_note(cli, "%s", info.backend_note);
+    }
     if (info.file_note[0] != '\0') samc__cli_note(cli, "%s: %s", path, info.file_note);
     if (samc__cli_slow(&info, slow)) samc__cli_note(cli, "%s: %s", path, slow);
     return SAMC_OK;

@@ -234,14 +234,15 @@ static samc_status run_journaled(const request *r, samc__archive_options *o, con
     return status;
 }
 
-/* Threads that nobody asked for: on a CPU the computing has all processors anyway; a GPU wants 30 photographs a second decoded, each 30 to
- * 60 ms of one of them. */
-static void choose_threads(samc__archive_options *o, const samc_model *model, int devices) {
+/* Threads and batches that nobody asked for: on a CPU the computing has all processors anyway; a GPU wants 30 photographs a second decoded,
+ * each 30 to 60 ms of one of them, and takes half of a batch through the encoder at once. */
+static void choose_sizes(samc__archive_options *o, const samc_model *model, int devices) {
     samc_model_info info;
     samc_machine machine;
     samc_model_get_info(model, &info);
     samc_get_machine(&machine);
     bool gpu = info.backend == SAMC_BACKEND_CUDA;
+    if (o->batch_images == 0) o->batch_images = gpu ? 16 : 4;
     int load = gpu ? machine.processors / 2 : 2, write = gpu ? machine.processors / 4 : 2, most = gpu ? devices : 1;
     if (o->load_threads == 0) o->load_threads = load < 2 ? 2 : load > 8 * most ? 8 * most : load;
     if (o->write_threads == 0) o->write_threads = write < 2 ? 2 : write > 4 * most ? 4 * most : write;
@@ -261,11 +262,8 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
         o.automatic = samc_default_auto_options(models[0]);
         apply_numbers(r, &o.automatic);
         status = samc_auto_check(&o.automatic, error);
-        samc_model_info info;
-        samc_model_get_info(models[0], &info);
-        if (o.batch_images == 0) o.batch_images = info.backend == SAMC_BACKEND_CUDA ? 16 : 4; /* there half of them go through the encoder at once */
     }
-    if (status == SAMC_OK) choose_threads(&o, models[0], count);
+    if (status == SAMC_OK) choose_sizes(&o, models[0], count);
     if (status == SAMC_OK) status = run_journaled(r, &o, inputs, models, count, result, error);
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) samc_model_close(models[i]);
     return status;
