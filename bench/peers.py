@@ -7,6 +7,7 @@ latter mean something, and only with --threads 1, since waiting threads spin.
 
     peers.py --samc build/release/bin/samc [--model vit_b] [--threads 2] [--runs 5] [--stages encoder,decoder,auto]
 """
+
 import argparse
 import json
 import os
@@ -42,8 +43,13 @@ class Decoder(torch.nn.Module):
         prompt, decoder = self.sam.prompt_encoder, self.sam.mask_decoder
         labels = torch.ones(points.shape[:2], dtype=torch.int64)
         sparse, dense = prompt((points, labels), None, None)
-        return decoder(image_embeddings=embedding, image_pe=prompt.get_dense_pe(), sparse_prompt_embeddings=sparse,
-                       dense_prompt_embeddings=dense, multimask_output=True)
+        return decoder(
+            image_embeddings=embedding,
+            image_pe=prompt.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
 
 
 class Torch:
@@ -71,10 +77,24 @@ class Onnx:
         grid, channels = sam.prompt_encoder.image_embedding_size[0], sam.prompt_encoder.embed_dim
         paths = [str(Path(folder) / name) for name in ("encoder.onnx", "decoder.onnx")]
         if not all(map(os.path.exists, paths)):
-            torch.onnx.export(sam.image_encoder, (torch.zeros(1, 3, size, size),), paths[0], opset_version=17, dynamo=False,
-                              input_names=["pixels"], output_names=["embedding"])
-            torch.onnx.export(Decoder(sam), (torch.zeros(1, channels, grid, grid), torch.zeros(BATCH, 1, 2)), paths[1],
-                              opset_version=17, dynamo=False, input_names=["embedding", "points"], output_names=["logits", "iou"])
+            torch.onnx.export(
+                sam.image_encoder,
+                (torch.zeros(1, 3, size, size),),
+                paths[0],
+                opset_version=17,
+                dynamo=False,
+                input_names=["pixels"],
+                output_names=["embedding"],
+            )
+            torch.onnx.export(
+                Decoder(sam),
+                (torch.zeros(1, channels, grid, grid), torch.zeros(BATCH, 1, 2)),
+                paths[1],
+                opset_version=17,
+                dynamo=False,
+                input_names=["embedding", "points"],
+                output_names=["logits", "iou"],
+            )
         return paths
 
 
@@ -83,10 +103,13 @@ class OnnxRuntime(Onnx):
 
     def __init__(self, sam, threads, folder):
         import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self.sessions = [onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-                         for path in self.export(sam, folder)]
+        self.sessions = [
+            onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            for path in self.export(sam, folder)
+        ]
 
     def encoder(self, pixels):
         return self.sessions[0].run(None, {"pixels": pixels.numpy()})[0]
@@ -100,6 +123,7 @@ class OpenVino(Onnx):
 
     def __init__(self, sam, threads, folder):
         import openvino
+
         core = openvino.Core()
         config = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         self.models = [core.compile_model(path, "CPU", config) for path in self.export(sam, folder)]
@@ -113,7 +137,19 @@ class OpenVino(Onnx):
 
 def samc_seconds(args, model, stage):
     """One run of `samc bench`: (wall, processor) seconds. The image is resized inside, which the peers get for free."""
-    command = [args.samc, "bench", "--stage", stage, "--model", model, "--threads", str(args.threads), "--runs", "1", "--json"]
+    command = [
+        args.samc,
+        "bench",
+        "--stage",
+        stage,
+        "--model",
+        model,
+        "--threads",
+        str(args.threads),
+        "--runs",
+        "1",
+        "--json",
+    ]
     row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return (row["stages"][0]["median_s"], row["stages"][0]["processor_s"]), row["peak_gflops"]
 
@@ -131,17 +167,29 @@ def table(title, seconds, peak):
     for name, runs in seconds.items():
         wall, used = zip(*runs)
         ratio, busy = (statistics.median(theirs[i] / mine[i] for theirs, mine in zip(runs, ours)) for i in (0, 1))
-        rows.append({"name": name, "median_ms": 1e3 * statistics.median(wall), "min_ms": 1e3 * min(wall), "ratio": ratio,
-                     "processor_ms": 1e3 * statistics.median(used), "processor_ratio": busy})
-        print(f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is {ratio:6.2f}x as fast; "
-              f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x")
+        rows.append(
+            {
+                "name": name,
+                "median_ms": 1e3 * statistics.median(wall),
+                "min_ms": 1e3 * min(wall),
+                "ratio": ratio,
+                "processor_ms": 1e3 * statistics.median(used),
+                "processor_ratio": busy,
+            }
+        )
+        print(
+            f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is {ratio:6.2f}x as fast; "
+            f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x"
+        )
     return {"title": title, "peak_gflops": peak, "rows": rows}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samc", required=True)
-    parser.add_argument("--model", default="vit_b", help="vit_b, vit_l, vit_h (calibrated random weights) or a model file")
+    parser.add_argument(
+        "--model", default="vit_b", help="vit_b, vit_l, vit_h (calibrated random weights) or a model file"
+    )
     parser.add_argument("--image", default="tools/examples/coffee.jpg")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
@@ -162,7 +210,11 @@ def main():
         size = sam.image_encoder.img_size
         pixels = torch.randn(1, 3, size, size)
         points = (np.random.default_rng(1).random((BATCH, 1, 2)) * size).astype(np.float32)
-        peers = [Torch(sam, args.threads, folder), OnnxRuntime(sam, args.threads, folder), OpenVino(sam, args.threads, folder)]
+        peers = [
+            Torch(sam, args.threads, folder),
+            OnnxRuntime(sam, args.threads, folder),
+            OpenVino(sam, args.threads, folder),
+        ]
         embedding = peers[0].encoder(pixels)
         for stage in ("encoder", "decoder"):
             if stage not in args.stages.split(","):
@@ -178,14 +230,38 @@ def main():
                 seconds["samc"].append(mine)
                 for peer in peers:
                     seconds[peer.name].append([s / unit for s in timed(getattr(peer, stage), *inputs)])
-            results.append(table(f"{stage}, {Path(args.model).stem}, {args.threads} threads" + ("" if unit == 1 else f", one prompt of {unit}"), seconds, peak))
+            results.append(
+                table(
+                    f"{stage}, {Path(args.model).stem}, {args.threads} threads"
+                    + ("" if unit == 1 else f", one prompt of {unit}"),
+                    seconds,
+                    peak,
+                )
+            )
         if args.json:
             earlier = json.loads(args.json.read_text()) if args.json.exists() else []
             titles = {result["title"] for result in results}
-            args.json.write_text(json.dumps([r for r in earlier if r["title"] not in titles] + results, indent=1) + "\n")
+            args.json.write_text(
+                json.dumps([r for r in earlier if r["title"] not in titles] + results, indent=1) + "\n"
+            )
         if "auto" in args.stages.split(","):
-            command = [sys.executable, str(Path(auto_parity.__file__)), "--samc", args.samc, "--model", model, args.image,
-                       "--threads", str(args.threads), "--case", "plain", "--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.5"]
+            command = [
+                sys.executable,
+                str(Path(auto_parity.__file__)),
+                "--samc",
+                args.samc,
+                "--model",
+                model,
+                args.image,
+                "--threads",
+                str(args.threads),
+                "--case",
+                "plain",
+                "--pred-iou-thresh",
+                "0.3",
+                "--stability-score-thresh",
+                "0.5",
+            ]
             print("\nevery mask, survivors of each filter: PyTorch, samc")
             subprocess.run(command, check=False)
 

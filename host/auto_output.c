@@ -28,21 +28,23 @@ static samc_status no_memory(const samc__auto_image *image, samc_error *error) {
 
 /* The run lengths of a record; the caller frees them. */
 static samc_status rle_of(const samc_auto_mask *mask, const samc__picture *picture, samc__rle *rle, samc_error *error) {
-    *rle = (samc__rle){malloc((size_t)mask->count_length * sizeof(uint32_t)), (size_t)mask->count_length, picture->height, picture->width};
+    *rle = (samc__rle){malloc((size_t)mask->count_length * sizeof(uint32_t)), (size_t)mask->count_length,
+                       picture->height, picture->width};
     if (rle->counts == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
     samc_status status = samc_auto_mask_counts(mask, rle->counts, error);
     if (status != SAMC_OK) samc__rle_free(rle);
     return status;
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
-/* {"size": [h, w], "counts": "..."}, written past the library: the counts of a ragged mask are a hundred thousand characters, and
- * of those it would have to look at, only the backslash needs another before it. */
+/* {"size": [h, w], "counts": "..."}, written past the library: the counts of a ragged mask are a hundred thousand
+ * characters, and of those it would have to look at, only the backslash needs another before it. */
 static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
     char *counts = malloc(mask->rle_length + 1), *at, *next;
     if (counts == NULL) return false;
-    bool good = samc_auto_mask_rle(mask, counts, error) == SAMC_OK && fprintf(to, "{\"size\": [%d, %d], \"counts\": \"", picture->height, picture->width) > 0;
+    bool good = samc_auto_mask_rle(mask, counts, error) == SAMC_OK &&
+                fprintf(to, "{\"size\": [%d, %d], \"counts\": \"", picture->height, picture->width) > 0;
     for (at = counts; good && (next = strchr(at, '\\')) != NULL; at = next + 1)
         good = fwrite(at, 1, (size_t)(next + 1 - at), to) == (size_t)(next + 1 - at) && fputc('\\', to) != EOF;
     good = good && fputs(at, to) != EOF && fputs("\"}", to) != EOF;
@@ -52,28 +54,32 @@ static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc_
 
 /* Without its segmentation, which print() puts where null is. */
 static json_t *record(const samc_auto_mask *m) {
-    return json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area", (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
-                     "predicted_iou", samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]),
-                     "stability_score", samc__text_number((double)m->stability_score),
+    return json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area",
+                     (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "predicted_iou",
+                     samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]),
+                     samc__text_number(m->point[1]), "stability_score", samc__text_number((double)m->stability_score),
                      "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
 }
 
 /* COCO's fields first. Its box is that of pycocotools, a pixel wider and higher than the original's. */
 static json_t *annotation(const samc_auto_mask *m, int64_t image_id) {
     int grow = m->area > 0;
-    return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:o, s:o, s:[[o, o]], s:[i, i, i, i]}", "image_id", (json_int_t)image_id,
-                     "category_id", 1, "segmentation", "area", (json_int_t)m->area,
-                     "bbox", m->bbox[0], m->bbox[1], m->bbox[2] + grow, m->bbox[3] + grow, "iscrowd", 0,
-                     "predicted_iou", samc__text_number((double)m->predicted_iou), "stability_score", samc__text_number((double)m->stability_score),
-                     "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]),
-                     "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+    return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:o, s:o, s:[[o, o]], s:[i, i, i, i]}", "image_id",
+                     (json_int_t)image_id, "category_id", 1, "segmentation", "area", (json_int_t)m->area, "bbox",
+                     m->bbox[0], m->bbox[1], m->bbox[2] + grow, m->bbox[3] + grow, "iscrowd", 0, "predicted_iou",
+                     samc__text_number((double)m->predicted_iou), "stability_score",
+                     samc__text_number((double)m->stability_score), "point_coords", samc__text_number(m->point[0]),
+                     samc__text_number(m->point[1]), "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2],
+                     m->crop_box[3]);
 }
 
-/* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the original
- * (point_coords) need all their digits. Takes the reference. */
-static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
+/* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the
+ * original (point_coords) need all their digits. Takes the reference. */
+static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask, const samc__picture *picture,
+                  samc_error *error) {
     static const char key[] = "\"segmentation\": ";
-    char *text = fields ? json_dumps(fields, JSON_REAL_PRECISION(17)) : NULL, *place = text ? strstr(text, key) + strlen(key) : NULL;
+    char *text = fields ? json_dumps(fields, JSON_REAL_PRECISION(17)) : NULL,
+         *place = text ? strstr(text, key) + strlen(key) : NULL;
     bool good = text != NULL && fprintf(to, "%.*s", (int)(place - text) - skip, text + skip) >= 0 &&
                 print_segmentation(to, mask, picture, error) && fputs(place + strlen("null"), to) != EOF;
     free(text);
@@ -85,12 +91,13 @@ static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask
 typedef struct sink {
     samc__writer *writer; /* one of the two */
     samc__spool *spool;
-    samc_error error;     /* of the first that failed */
+    samc_error error; /* of the first that failed */
 } sink;
 
 static ssize_t pour(void *cookie, const char *data, size_t bytes) {
     sink *s = cookie;
-    samc_status status = s->writer ? samc__writer_append(s->writer, data, bytes, &s->error) : samc__spool_append(s->spool, data, bytes, &s->error);
+    samc_status status = s->writer ? samc__writer_append(s->writer, data, bytes, &s->error)
+                                   : samc__spool_append(s->spool, data, bytes, &s->error);
     return status == SAMC_OK ? (ssize_t)bytes : 0;
 }
 
@@ -100,14 +107,16 @@ static FILE *open_sink(sink *s) { return fopencookie(s, "w", (cookie_io_function
 static samc_status close_sink(sink *s, FILE *to, bool good, const samc__auto_image *image, samc_error *error) {
     if (to != NULL && fclose(to) != 0) good = false;
     if (good) return SAMC_OK;
-    return s->error.status != SAMC_OK ? samc__fail(error, s->error.status, "%s: %s", image->source, s->error.message) : no_memory(image, error);
+    return s->error.status != SAMC_OK ? samc__fail(error, s->error.status, "%s: %s", image->source, s->error.message)
+                                      : no_memory(image, error);
 }
 
 /* Records one by one: the tree of one mask at a time is enough. */
 static bool print_records(FILE *to, const samc__auto_image *image, samc_error *error) {
     bool good = fputc('[', to) != EOF;
     for (int i = 0; i < image->count && good; i++)
-        good = (i == 0 || fputs(", ", to) != EOF) && print(to, record(&image->masks[i]), 0, &image->masks[i], image->picture, error);
+        good = (i == 0 || fputs(", ", to) != EOF) &&
+               print(to, record(&image->masks[i]), 0, &image->masks[i], image->picture, error);
     return good && fputc(']', to) != EOF;
 }
 
@@ -123,28 +132,33 @@ static samc_status make_line(const samc__auto_image *image, samc__spool *line, s
     char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
     FILE *to = open_sink(&s);
     bool good = to != NULL && quoted != NULL &&
-                fprintf(to, "{\"image\": %s, \"size\": [%d, %d], \"masks\": ", quoted, image->picture->height, image->picture->width) > 0 &&
+                fprintf(to, "{\"image\": %s, \"size\": [%d, %d], \"masks\": ", quoted, image->picture->height,
+                        image->picture->width) > 0 &&
                 print_records(to, image, &s.error) && fputs("}\n", to) != EOF;
     free(quoted);
     json_decref(name);
     return close_sink(&s, to, good, image, error);
 }
 
-static samc_status make_coco(const samc__auto_image *image, samc__auto_text *text, int64_t image_id, samc_error *error) {
+static samc_status make_coco(const samc__auto_image *image, samc__auto_text *text, int64_t image_id,
+                             samc_error *error) {
     sink s = {.spool = &text->annotations};
     FILE *to = open_sink(&s);
     bool good = to != NULL;
     for (int i = 0; i < image->count && good; i++) /* without their opening braces */
-        good = print(to, annotation(&image->masks[i], image_id), 1, &image->masks[i], image->picture, &s.error) && fputc('\n', to) != EOF;
+        good = print(to, annotation(&image->masks[i], image_id), 1, &image->masks[i], image->picture, &s.error) &&
+               fputc('\n', to) != EOF;
     SAMC__TRY(close_sink(&s, to, good, image, error));
-    json_t *entry = json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name", samc__text_json(image->key),
-                              "width", image->picture->width, "height", image->picture->height);
+    json_t *entry =
+        json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name", samc__text_json(image->key), "width",
+                  image->picture->width, "height", image->picture->height);
     text->image = entry ? json_dumps(entry, 0) : NULL;
     json_decref(entry);
     return text->image ? SAMC_OK : no_memory(image, error);
 }
 
-samc_status samc__auto_text_make(samc__auto_text *text, const samc__auto_image *image, unsigned formats, int64_t image_id, samc_error *error) {
+samc_status samc__auto_text_make(samc__auto_text *text, const samc__auto_image *image, unsigned formats,
+                                 int64_t image_id, samc_error *error) {
     *text = (samc__auto_text){.line.folder = image->scratch, .annotations.folder = image->scratch};
     samc_status status = formats & SAMC__AUTO_JSONL ? make_line(image, &text->line, error) : SAMC_OK;
     if (status == SAMC_OK && formats & SAMC__AUTO_COCO) status = make_coco(image, text, image_id, error);
@@ -159,10 +173,11 @@ void samc__auto_text_free(samc__auto_text *text) {
     *text = (samc__auto_text){0};
 }
 
-/* ---- Pictures ------------------------------------------------------------------------------------------------------ */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 /* A file of the folder that is whole, or goes again. */
-static samc_status write_into(int folder, const char *name, const char *path, bool sync, const void *bytes, size_t size, samc_error *error) {
+static samc_status write_into(int folder, const char *name, const char *path, bool sync, const void *bytes, size_t size,
+                              samc_error *error) {
     samc__writer writer;
     SAMC__TRY(samc__writer_create(&writer, folder, name, path, error));
     writer.sync = sync;
@@ -170,8 +185,8 @@ static samc_status write_into(int folder, const char *name, const char *path, bo
     return samc__writer_commit(&writer, error);
 }
 
-static samc_status write_mask(int folder, const char *path, bool sync, int index, const samc_auto_mask *mask, const samc__auto_image *image, uint8_t *pixels,
-                              samc_error *error) {
+static samc_status write_mask(int folder, const char *path, bool sync, int index, const samc_auto_mask *mask,
+                              const samc__auto_image *image, uint8_t *pixels, samc_error *error) {
     samc__rle rle;
     size_t size = (size_t)image->picture->width * (size_t)image->picture->height;
     char name[24];
@@ -189,7 +204,8 @@ static samc_status write_mask(int folder, const char *path, bool sync, int index
 }
 
 /* amg.py's write_masks_to_folder. */
-samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, const samc__auto_image *image, samc_error *error) {
+samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, const samc__auto_image *image,
+                                      samc_error *error) {
     static const char header[] = "id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,"
                                  "stability_score,crop_box_x0,crop_box_y0,crop_box_w,crop_box_h";
     char *table = NULL;
@@ -201,8 +217,9 @@ samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, c
     for (int i = 0; i < image->count && status == SAMC_OK; i++) {
         const samc_auto_mask *m = &image->masks[i];
         status = write_mask(folder, path, sync, i, m, image, pixels, error);
-        fprintf(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area, m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3],
-                m->point[0], m->point[1], (double)m->predicted_iou, (double)m->stability_score, m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+        fprintf(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area, m->bbox[0],
+                m->bbox[1], m->bbox[2], m->bbox[3], m->point[0], m->point[1], (double)m->predicted_iou,
+                (double)m->stability_score, m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
     }
     if (text != NULL && fclose(text) != 0 && status == SAMC_OK) status = no_memory(image, error);
     if (status == SAMC_OK) status = write_into(folder, "metadata.csv", path, sync, table, table_size, error);
@@ -235,7 +252,8 @@ samc_status samc__auto_write_overlay(samc__writer *writer, const samc__auto_imag
         int64_t position = 0;
         status = rle_of(&image->masks[order[i]], picture, &rle, error);
         for (size_t run = 0; run < rle.count; position += rle.counts[run++])
-            for (int64_t p = position; run % 2 == 1 && p < position + rle.counts[run] && p < size; p++) columns[p] = order[i] + 1;
+            for (int64_t p = position; run % 2 == 1 && p < position + rle.counts[run] && p < size; p++)
+                columns[p] = order[i] + 1;
         samc__rle_free(&rle);
     }
     for (int64_t x0 = 0; x0 < width && status == SAMC_OK; x0 += 16) /* turned a cache line at a time */
@@ -244,7 +262,8 @@ samc_status samc__auto_write_overlay(samc__writer *writer, const samc__auto_imag
     if (status == SAMC_OK) status = samc__overlay_labels(&copy, labels, error);
     uint8_t *png = NULL;
     size_t png_size;
-    if (status == SAMC_OK) status = samc__png_encode(image->source, copy.pixels, copy.width, copy.height, 3, &png, &png_size, error);
+    if (status == SAMC_OK)
+        status = samc__png_encode(image->source, copy.pixels, copy.width, copy.height, 3, &png, &png_size, error);
     if (status == SAMC_OK) status = samc__writer_append(writer, png, png_size, error);
     free(png);
     free(copy.pixels);

@@ -34,9 +34,10 @@ void samc__budget_leave(samc__budget *m) {
 
 bool samc__budget_take(samc__budget *m, samc__held kind, int64_t bytes) {
     pthread_mutex_lock(&m->lock);
-    /* Where none of its kind holds anything it passes: members wait for pictures to leave, but never pictures for members, which only
-     * decoding sets free. */
-    while (!m->closed && m->bytes[kind] > 0 && bytes > m->limit - m->bytes[0] - m->bytes[1]) pthread_cond_wait(&m->freed, &m->lock);
+    /* Where none of its kind holds anything it passes: members wait for pictures to leave, but never pictures for
+     * members, which only decoding sets free. */
+    while (!m->closed && m->bytes[kind] > 0 && bytes > m->limit - m->bytes[0] - m->bytes[1])
+        pthread_cond_wait(&m->freed, &m->lock);
     bool open = !m->closed;
     if (open) m->bytes[kind] += bytes;
     pthread_mutex_unlock(&m->lock);
@@ -72,7 +73,7 @@ void samc__budget_close(samc__budget *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
-/* ---- The default --------------------------------------------------------------------------------------------------- */
+/* ---- The default ----------------------------------------------------------------------------- */
 
 /* The number in a file; `none` where there is no such file or number ("max"). */
 static int64_t number_in(const char *path, int64_t none) {
@@ -85,8 +86,8 @@ static int64_t number_in(const char *path, int64_t none) {
     return read && end != text && value > 0 ? value : none;
 }
 
-/* The least of the limits of a control group and those above it. In a container the group's name may be that outside of it, and
- * only the last one, the mount itself, is there. */
+/* The least of the limits of a control group and those above it. In a container the group's name may be that outside of
+ * it, and only the last one, the mount itself, is there. */
 static int64_t group_limit(const char *root, const char *mount, char *group, const char *file, int64_t least) {
     for (;;) {
         char *path = NULL;
@@ -112,8 +113,10 @@ int64_t samc__budget_default(const char *root) {
         *group++ = '\0';
         group[strcspn(group, "\n")] = '\0';
         if (kinds[1] == '\0') least = group_limit(root, "/sys/fs/cgroup", group, "memory.max", least);
-        for (char *rest = NULL, *kind = strtok_r(kinds + 1, ",", &rest); kind != NULL; kind = strtok_r(NULL, ",", &rest))
-            if (strcmp(kind, "memory") == 0) least = group_limit(root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", least);
+        for (char *rest = NULL, *kind = strtok_r(kinds + 1, ",", &rest); kind != NULL;
+             kind = strtok_r(NULL, ",", &rest))
+            if (strcmp(kind, "memory") == 0)
+                least = group_limit(root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", least);
     }
     if (groups != NULL) fclose(groups);
     free(path);

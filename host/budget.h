@@ -1,5 +1,5 @@
-/* How many bytes decoded pictures and members of archives may hold at a time. Whoever wants to add to them waits until there is room;
- * one picture, and one member, always passes, whatever its size. */
+/* How many bytes decoded pictures and members of archives may hold at a time. Whoever wants to add to them waits until
+ * there is room; one picture, and one member, always passes, whatever its size. */
 #ifndef SAMC_HOST_BUDGET_H
 #define SAMC_HOST_BUDGET_H
 
@@ -21,7 +21,8 @@ typedef struct samc__budget {
 void samc__budget_create(samc__budget *budget, int64_t limit);
 void samc__budget_destroy(samc__budget *budget);
 
-/* An image is going to be read and decoded; it waits where the budget is reserved for another one. False: the work was given up. */
+/* An image is going to be read and decoded; it waits where the budget is reserved for another one. False: the work was
+ * given up. */
 bool samc__budget_enter(samc__budget *budget, bool alone);
 /* All of an image has been given back and is written. */
 void samc__budget_leave(samc__budget *budget);
@@ -36,8 +37,8 @@ void samc__budget_release(samc__budget *budget);
 /* Everybody who waits is sent away. */
 void samc__budget_close(samc__budget *budget);
 
-/* A quarter of what this process may use: of the machine's memory, or of what its control group (version 1 or 2) or one above it allows. `root`
- * is put before the names of the system's files: "" but in tests. */
+/* A quarter of what this process may use: of the machine's memory, or of what its control group (version 1 or 2) or one
+ * above it allows. `root` is put before the names of the system's files: "" but in tests. */
 int64_t samc__budget_default(const char *root);
 
 #endif

@@ -20,7 +20,8 @@ static const char common_help[] =
     "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
     "  --precision NAME      auto, f32, f16 or bf16 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
     "  --threads N           1 to 256 (default: one for each processor)\n"
-    "  --device NAME         cpu, or cuda for a GPU: cuda:N or N which one, from 0 (default: cuda:0 where there is one); samc auto\n"
+    "  --device NAME         cpu, or cuda for a GPU: cuda:N or N which one, from 0 (default: cuda:0 where there is "
+    "one); samc auto\n"
     "                        also takes a list such as 0,1, or all\n"
     "      --cudnn           on a GPU: let cuDNN, where it is installed, compute the 3x3 convolution\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
@@ -79,7 +80,8 @@ samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_mo
     samc_model_get_info(*model, &info);
     if (info.backend_note[0] != '\0') { /* only then is the machine worth a look */
         samc_get_machine(&machine);
-        if (cli->asked_auto || (machine.cuda_built && machine.cuda_driver)) samc__cli_note(cli, "%s", info.backend_note);
+        if (cli->asked_auto || (machine.cuda_built && machine.cuda_driver))
+            samc__cli_note(cli, "%s", info.backend_note);
     }
     if (info.file_note[0] != '\0') samc__cli_note(cli, "%s: %s", path, info.file_note);
     if (samc__cli_slow(&info, slow)) samc__cli_note(cli, "%s: %s", path, slow);
@@ -87,20 +89,25 @@ samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_mo
 }
 
 double samc__cli_encode_seconds(const samc_model_info *info) {
-    /* What the encoder was seen to reach, rounded: f32 on one core of today's CPUs, the plain loops of `ref`, bf16 on a data centre's GPU. */
-    double rate = info->backend == SAMC_BACKEND_CUDA ? 100e12 : info->backend == SAMC_BACKEND_REF ? 1e9 * info->threads : 40e9 * info->threads;
+    /* What the encoder was seen to reach, rounded: f32 on one core of today's CPUs, the plain loops of `ref`, bf16 on a
+     * data centre's GPU. */
+    double rate = info->backend == SAMC_BACKEND_CUDA  ? 100e12
+                  : info->backend == SAMC_BACKEND_REF ? 1e9 * info->threads
+                                                      : 40e9 * info->threads;
     return info->encode_flops / rate;
 }
 
 bool samc__cli_slow(const samc_model_info *info, char text[160]) {
     double seconds = samc__cli_encode_seconds(info);
     if (seconds < 60) return false;
-    snprintf(text, 160, "a large model for this machine: %.1f TFLOP, about %.*f minutes, to encode any image, however small",
+    snprintf(text, 160,
+             "a large model for this machine: %.1f TFLOP, about %.*f minutes, to encode any image, however small",
              info->encode_flops * 1e-12, seconds < 600, seconds / 60);
     return true;
 }
 
-samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count, samc_error *error) {
+samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count,
+                                  samc_error *error) {
     samc_model_info info;
     samc_machine machine;
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) models[i] = NULL;
@@ -109,7 +116,9 @@ samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_m
     SAMC__TRY(samc__cli_open_model(cli, path, &models[0], error));
     samc_model_get_info(models[0], &info);
     if (info.backend != SAMC_BACKEND_CUDA) return SAMC_OK;
-    int wanted = cli->device_count >= 0 ? cli->device_count : machine.cuda_devices < SAMC__CLI_DEVICES ? machine.cuda_devices : SAMC__CLI_DEVICES;
+    int wanted = cli->device_count >= 0                     ? cli->device_count
+                 : machine.cuda_devices < SAMC__CLI_DEVICES ? machine.cuda_devices
+                                                            : SAMC__CLI_DEVICES;
     samc_options options = cli->options;
     options.backend = SAMC_BACKEND_CUDA; /* none of them may turn out to be the CPU */
     for (; *count < wanted; ++*count) {
@@ -144,7 +153,9 @@ static int index_of(const char *name, const char *const *names) {
 /* PyTorch's names "cpu", "cuda", "cuda:1"; "1"; where several may be given also "0,1" or "all". */
 static bool parse_devices(samc__cli *cli, const char *text) {
     cli->device_count = 0;
-    cli->place = strcmp(text, "cpu") == 0 ? SAMC__CLI_ON_CPU : strncmp(text, "cuda", 4) == 0 ? SAMC__CLI_ON_GPU : SAMC__CLI_ANY_DEVICE;
+    cli->place = strcmp(text, "cpu") == 0        ? SAMC__CLI_ON_CPU
+                 : strncmp(text, "cuda", 4) == 0 ? SAMC__CLI_ON_GPU
+                                                 : SAMC__CLI_ANY_DEVICE;
     if (cli->place == SAMC__CLI_ON_CPU || strcmp(text, "cuda") == 0) return true;
     if (cli->place == SAMC__CLI_ON_GPU) {
         cli->device_count = 1;
@@ -169,7 +180,7 @@ static bool parse_devices(samc__cli *cli, const char *text) {
 
 /* Returns false where the program is to stop, with the exit code set. */
 static bool common_option(samc__cli *cli, int option) {
-    static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL};   /* in the order of samc_backend */
     static const char *const precisions[] = {"auto", "f32", "f16", "bf16", NULL}; /* in the order of samc_precision */
     int index;
     cli->exit_code = SAMC__EXIT_OK;
@@ -195,7 +206,11 @@ static bool common_option(samc__cli *cli, int option) {
         return false;
     case SAMC__CLI_DEVICE:
         if (parse_devices(cli, optarg)) return true;
-        cli->exit_code = samc__cli_usage(cli, "--device is %s, not '%s'", cli->many_devices ? "cpu, cuda, cuda:N or a list of GPUs (0 to 9999) such as 0,1 without repetition, or all" : "cpu, cuda, cuda:N or the number of one GPU (0 to 9999)", optarg);
+        cli->exit_code = samc__cli_usage(
+            cli, "--device is %s, not '%s'",
+            cli->many_devices ? "cpu, cuda, cuda:N or a list of GPUs (0 to 9999) such as 0,1 without repetition, or all"
+                              : "cpu, cuda, cuda:N or the number of one GPU (0 to 9999)",
+            optarg);
         return false;
     case SAMC__CLI_CUDNN:
         cli->options.cudnn = true;
@@ -213,7 +228,8 @@ static bool common_option(samc__cli *cli, int option) {
     }
 }
 
-/* --device cpu or cuda says the backend, in whichever order they come. False with the exit code set where --backend says another. */
+/* --device cpu or cuda says the backend, in whichever order they come. False with the exit code set where --backend
+ * says another. */
 static bool settle_device(samc__cli *cli) {
     const samc_backend asked = cli->asked_backend ? cli->options.backend : SAMC_BACKEND_AUTO;
     if (cli->device_count > 0) cli->options.device = cli->devices[0];
@@ -221,8 +237,11 @@ static bool settle_device(samc__cli *cli) {
     if (cli->place == SAMC__CLI_ANY_DEVICE) return true;
     bool on_cpu = cli->place == SAMC__CLI_ON_CPU;
     if (asked != SAMC_BACKEND_AUTO && on_cpu == (asked == SAMC_BACKEND_CUDA)) {
-        cli->exit_code = samc__cli_usage(cli, "--device %s and --backend %s contradict each other", on_cpu ? "cpu" : "cuda",
-                                         asked == SAMC_BACKEND_CUDA ? "cuda" : asked == SAMC_BACKEND_CPU ? "cpu" : "ref");
+        cli->exit_code =
+            samc__cli_usage(cli, "--device %s and --backend %s contradict each other", on_cpu ? "cpu" : "cuda",
+                            asked == SAMC_BACKEND_CUDA  ? "cuda"
+                            : asked == SAMC_BACKEND_CPU ? "cpu"
+                                                        : "ref");
         return false;
     }
     if (asked == SAMC_BACKEND_AUTO) cli->options.backend = on_cpu ? SAMC_BACKEND_CPU : SAMC_BACKEND_CUDA;
@@ -269,7 +288,7 @@ int samc__cli_print_json(json_t *object) {
     return SAMC__EXIT_OK;
 }
 
-/* ---- The default model ---------------------------------------------------------------------------------------------
+/* ---- The default model --------------------------------------------------------------------------
  */
 
 bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error) {

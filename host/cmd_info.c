@@ -50,8 +50,8 @@ static int print_json(const facts *f) {
     const samc_model_info *m = &f->model;
     json_t *model = json_null();
     if (f->path != NULL) {
-        model = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:I}", "path", samc__text_json(f->path), "hash",
-                          f->hash, "name", samc__text_json(m->name), "licence", samc__text_json(m->licence), "card",
+        model = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:I}", "path", samc__text_json(f->path), "hash", f->hash,
+                          "name", samc__text_json(m->name), "licence", samc__text_json(m->licence), "card",
                           samc__text_json(m->card), "dtype", m->dtype, "parameters", (json_int_t)m->parameters,
                           "file_bytes", (json_int_t)m->file_bytes);
         json_t *shape = json_pack(
@@ -66,17 +66,21 @@ static int print_json(const facts *f) {
         json_object_set_new(model, "precision", json_string(precision_name(m->precision)));
         json_object_set_new(model, "threads", json_integer(m->threads));
         json_object_set_new(model, "notes", notes_json(m));
-        json_object_set_new(model, "encode", json_pack("{s:f, s:f}", "flops", m->encode_flops, "seconds_about", samc__cli_encode_seconds(m)));
+        json_object_set_new(
+            model, "encode",
+            json_pack("{s:f, s:f}", "flops", m->encode_flops, "seconds_about", samc__cli_encode_seconds(m)));
         json_object_set_new(model, "memory",
-                            json_pack("{s:I, s:I, s:I, s:I}", "weight_bytes", (json_int_t)m->weight_bytes, "encode_bytes",
-                                      (json_int_t)m->encode_bytes, "predict_bytes", (json_int_t)m->predict_bytes, "device_bytes", (json_int_t)m->device_bytes));
+                            json_pack("{s:I, s:I, s:I, s:I}", "weight_bytes", (json_int_t)m->weight_bytes,
+                                      "encode_bytes", (json_int_t)m->encode_bytes, "predict_bytes",
+                                      (json_int_t)m->predict_bytes, "device_bytes", (json_int_t)m->device_bytes));
     }
     json_t *backends = json_pack("[s, s]", "ref", "cpu");
     if (f->machine.has_cuda) json_array_append_new(backends, json_string("cuda"));
-    return samc__cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:[s, s], s:o}", "version", samc_version(), "backends", backends,
-        "processors", f->machine.processors, "cpu", f->machine.cpu, "cuda", "available", (int)f->machine.has_cuda,
-        "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn, "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
+    return samc__cli_print_json(
+        json_pack("{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:[s, s], s:o}", "version", samc_version(), "backends",
+                  backends, "processors", f->machine.processors, "cpu", f->machine.cpu, "cuda", "available",
+                  (int)f->machine.has_cuda, "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn,
+                  "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -108,12 +112,17 @@ static int print_text(const facts *f, const char *why_no_model) {
         printf("  decoder       %d blocks, %d channels, %d heads, %d masks, low-res %d x %d, threshold %g\n",
                m->decoder_depth, m->embed_channels, m->decoder_heads, m->multimask_outputs, m->low_res, m->low_res,
                (double)m->mask_threshold);
-        printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), precision_name(m->precision), m->threads);
+        printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), precision_name(m->precision),
+               m->threads);
         if (m->backend_note[0] != '\0') printf("                %s\n", m->backend_note);
-        printf("  encode        %.3g GFLOP for one image, about %.2g s here\n", m->encode_flops * 1e-9, samc__cli_encode_seconds(m));
-        if (m->backend == SAMC_BACKEND_CUDA) printf("  GPU memory    weights %.1f MB, a session %.1f MB\n", (double)m->weight_bytes / 1e6, (double)m->device_bytes / 1e6);
-        else printf("  memory        weights %.1f MB, to encode %.1f MB, to predict %.1f MB\n",
-                    (double)m->weight_bytes / 1e6, (double)m->encode_bytes / 1e6, (double)m->predict_bytes / 1e6);
+        printf("  encode        %.3g GFLOP for one image, about %.2g s here\n", m->encode_flops * 1e-9,
+               samc__cli_encode_seconds(m));
+        if (m->backend == SAMC_BACKEND_CUDA)
+            printf("  GPU memory    weights %.1f MB, a session %.1f MB\n", (double)m->weight_bytes / 1e6,
+                   (double)m->device_bytes / 1e6);
+        else
+            printf("  memory        weights %.1f MB, to encode %.1f MB, to predict %.1f MB\n",
+                   (double)m->weight_bytes / 1e6, (double)m->encode_bytes / 1e6, (double)m->predict_bytes / 1e6);
     }
     return fflush(stdout) == 0 ? SAMC__EXIT_OK : samc__cli_fail("cannot write to standard output");
 }

@@ -66,14 +66,18 @@ samc_status samc__file_read(const char *path, size_t limit, uint8_t **bytes, siz
 }
 
 samc_status samc__file_refuse(const char *path, unsigned mode, samc_error *error) {
-    const char *kind = S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+    const char *kind = S_ISDIR(mode)    ? "a folder"
+                       : S_ISFIFO(mode) ? "a pipe"
+                       : S_ISSOCK(mode) ? "a socket"
+                                        : "a device";
     return samc__fail(error, SAMC_IO, "%s: not a regular file but %s", path, kind);
 }
 
 samc_status samc__file_open(const char *path, int *handle, struct stat *information, int *code, samc_error *error) {
     *code = 0;
     *handle = -1;
-    if (stat(path, information) == 0) { /* before opening: that alone moves a tape, and waits for whoever writes to a pipe */
+    if (stat(path, information) ==
+        0) { /* before opening: that alone moves a tape, and waits for whoever writes to a pipe */
         if (!S_ISREG(information->st_mode)) return samc__file_refuse(path, information->st_mode, error);
         *handle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     }
@@ -87,7 +91,8 @@ samc_status samc__file_open(const char *path, int *handle, struct stat *informat
     return samc__file_refuse(path, information->st_mode, error);
 }
 
-samc_status samc__file_read_regular(const char *path, size_t limit, uint8_t **bytes, size_t *size, int *code, samc_error *error) {
+samc_status samc__file_read_regular(const char *path, size_t limit, uint8_t **bytes, size_t *size, int *code,
+                                    samc_error *error) {
     struct stat information;
     int handle;
     *bytes = NULL;
@@ -105,7 +110,9 @@ bool samc__file_is_outage(int code) {
     return true;
 }
 
-size_t samc__file_mark(const uint8_t *bytes, size_t size) { return size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
+size_t samc__file_mark(const uint8_t *bytes, size_t size) {
+    return size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
 
 samc_status samc__file_write(const char *path, const void *bytes, size_t size, samc_error *error) {
     samc__writer writer;

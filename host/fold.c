@@ -1,5 +1,6 @@
-/* Folding of case. File systems differ in what they fold beyond letters that have a pair (composed characters, the German sharp s); what is not
- * seen here meets a name that exists when it is published, which is an error and no loss. */
+/* Folding of case. File systems differ in what they fold beyond letters that have a pair (composed characters, the
+ * German sharp s); what is not seen here meets a name that exists when it is published, which is an error and no loss.
+ */
 #include "host/fold.h"
 
 #include <limits.h>
@@ -20,7 +21,9 @@ char *samc__fold(const char *text) {
     for (size_t at = 0; folded != NULL && at < length;) {
         wchar_t letter;
         size_t read = mbrtowc(&letter, text + at, length - at, &in);
-        size_t written = read == 0 || read > length - at ? (size_t)-1 : wcrtomb(folded + used, (wchar_t)towlower(towupper((wint_t)letter)), &out);
+        size_t written = read == 0 || read > length - at
+                             ? (size_t)-1
+                             : wcrtomb(folded + used, (wchar_t)towlower(towupper((wint_t)letter)), &out);
         if (written == (size_t)-1) { /* no UTF-8: the byte as it is */
             folded[used++] = text[at++];
             in = out = (mbstate_t){0};
@@ -42,7 +45,8 @@ samc_status samc__inputs_check_folded(const samc__inputs *inputs, bool pictures,
     samc_status status = SAMC_OK;
     FILE *memory = open_memstream(&text, &size);
     folded.items = malloc(((size_t)inputs->count + 1) * sizeof *folded.items);
-    if (memory == NULL || folded.items == NULL) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
+    if (memory == NULL || folded.items == NULL)
+        status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
     if (status == SAMC_OK) {
         memcpy(folded.items, inputs->items, (size_t)inputs->count * sizeof *folded.items);
         fwrite(inputs->text, 1, inputs->used, memory);
@@ -50,15 +54,18 @@ samc_status samc__inputs_check_folded(const samc__inputs *inputs, bool pictures,
     for (int64_t i = 0; status == SAMC_OK && i < inputs->count; i++) {
         char *key = samc__fold(samc__input_key(inputs, i));
         folded.items[i].key = (size_t)ftello(memory);
-        if (key == NULL || fwrite(key, strlen(key) + 1, 1, memory) != 1) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
+        if (key == NULL || fwrite(key, strlen(key) + 1, 1, memory) != 1)
+            status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
         free(key);
     }
-    if (memory != NULL && fclose(memory) != 0 && status == SAMC_OK) status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
+    if (memory != NULL && fclose(memory) != 0 && status == SAMC_OK)
+        status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
     folded.text = text;
     folded.used = folded.room = size;
     samc_error why;
     if (status == SAMC_OK && samc__inputs_check_names(&folded, pictures, &why) != SAMC_OK)
-        status = samc__fail(error, why.status, "the output folder does not tell upper and lower case apart: %s", why.message);
+        status = samc__fail(error, why.status, "the output folder does not tell upper and lower case apart: %s",
+                            why.message);
     free(folded.text);
     free(folded.items);
     return status;

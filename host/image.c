@@ -11,9 +11,11 @@
 #include "runtime/status.h"
 
 /* The formats, each a row. TGA has no signature, so that it comes last. */
-#define ROW(name, format) {name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode}
+#define ROW(name, format)                                                                                              \
+    { name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode }
 static const samc__image_format formats[] = {
-    ROW("JPEG", jpeg), ROW("PNG", png), ROW("GIF", gif), ROW("BMP", bmp), ROW("PSD", psd), ROW("PNM", pnm), ROW("TGA", tga),
+    ROW("JPEG", jpeg), ROW("PNG", png), ROW("GIF", gif), ROW("BMP", bmp),
+    ROW("PSD", psd),   ROW("PNM", pnm), ROW("TGA", tga),
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -79,34 +81,36 @@ static samc_status recognise(const samc__image_file *file, const samc__image_for
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", formats[i].name);
     }
-    return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)%s", file->name, kind == NULL ? "" : kind,
-                      kind == NULL ? "" : " is ", names, advice);
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)%s", file->name,
+                      kind == NULL ? "" : kind, kind == NULL ? "" : " is ", names, advice);
 }
 
 /* The header's numbers, sane ones. */
-static samc_status measure(const samc__image_format *format, const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
+static samc_status measure(const samc__image_format *format, const samc__image_file *file, samc__image_extent *extent,
+                           samc_error *error) {
     *extent = (samc__image_extent){0};
     SAMC__TRY(format->header(file, extent, error));
     if (extent->width <= 0 || extent->height <= 0)
-        return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", file->name, (long long)extent->width,
-                          (long long)extent->height);
+        return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", file->name,
+                          (long long)extent->width, (long long)extent->height);
     if (extent->width > INT32_MAX || extent->height > INT32_MAX || extent->width > INT64_MAX / 64 / extent->height)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels", file->name, (long long)extent->width,
-                          (long long)extent->height);
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels", file->name,
+                          (long long)extent->width, (long long)extent->height);
     extent->bytes = extent->width * extent->height * 3;
     extent->peak += extent->bytes;
     return SAMC_OK;
 }
 
-samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent, samc_error *error) {
+samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent,
+                             samc_error *error) {
     samc__image_file file = {bytes, size, name};
     const samc__image_format *format;
     SAMC__TRY(recognise(&file, &format, error));
     return measure(format, &file, extent, error);
 }
 
-samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
-                                      samc_error *error) {
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most,
+                                      samc__picture *picture, samc_error *error) {
     samc__image_file file = {bytes, size, name};
     const samc__image_format *format;
     samc__image_extent extent;
@@ -114,11 +118,14 @@ samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const c
     SAMC__TRY(recognise(&file, &format, error));
     SAMC__TRY(measure(format, &file, &extent, error));
     if (extent.width > most / extent.height)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
                           (long long)extent.width, (long long)extent.height, (long long)most);
-    *picture = (samc__picture){.pixels = malloc((size_t)extent.bytes), .width = (int)extent.width, .height = (int)extent.height};
+    *picture = (samc__picture){
+        .pixels = malloc((size_t)extent.bytes), .width = (int)extent.width, .height = (int)extent.height};
     if (picture->pixels == NULL)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %d x %d pixels", name, picture->width, picture->height);
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %d x %d pixels", name, picture->width,
+                          picture->height);
     int orientation = 1;
     samc_status status = format->decode(&file, &extent, picture->pixels, &orientation, error);
     if (status == SAMC_OK) status = orient(picture, orientation, name, error);

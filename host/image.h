@@ -1,6 +1,6 @@
-/* An image file as 8-bit RGB pixels, upright. The pixels are those that Pillow decodes (below 12.2; and OpenCV where both read the same
- * thing): the model was trained on them, and masks change where they differ. Bytes are hostile: sizes are checked in the header, before
- * anything is decoded. */
+/* An image file as 8-bit RGB pixels, upright. The pixels are those that Pillow decodes (below 12.2; and OpenCV where
+ * both read the same thing): the model was trained on them, and masks change where they differ. Bytes are hostile:
+ * sizes are checked in the header, before anything is decoded. */
 #ifndef SAMC_HOST_IMAGE_H
 #define SAMC_HOST_IMAGE_H
 
@@ -24,20 +24,21 @@ typedef struct samc__image_extent {
     int64_t peak;          /* the most that is allocated while it is decoded, the picture itself included */
 } samc__image_extent;
 
-/* JPEG, PNG (Apple's CgBI too), BMP, DIB, GIF (first frame), PSD, PNM (P1 to P6), and TGA by its file name or its footer. Grey and palette
- * become RGB, alpha is dropped, 16-bit values keep their high byte, CMYK converts as Pillow does. A truncated file is an error, and so
- * is a path that is no regular file. On failure picture->pixels is NULL and the error names the file and the reason. "-" reads
- * standard input. */
+/* JPEG, PNG (Apple's CgBI too), BMP, DIB, GIF (first frame), PSD, PNM (P1 to P6), and TGA by its file name or its
+ * footer. Grey and palette become RGB, alpha is dropped, 16-bit values keep their high byte, CMYK converts as Pillow
+ * does. A truncated file is an error, and so is a path that is no regular file. On failure picture->pixels is NULL and
+ * the error names the file and the reason. "-" reads standard input. */
 samc_status samc__image_load(const char *path, samc__picture *picture, samc_error *error);
 /* The same from memory; `name` stands in error messages. */
 samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
                                samc_error *error);
 /* The same with `most` pixels for the limit of what the header may ask for, SAMC__IMAGE_MAX_PIXELS at most. */
-samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most, samc__picture *picture,
-                                      samc_error *error);
-/* The header alone, of any of these formats: nothing is decoded, and sizes are not held against a limit, but that both are positive
- * and that `bytes` does not overflow. Fails as decoding would where the header cannot be read. */
-samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent, samc_error *error);
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most,
+                                      samc__picture *picture, samc_error *error);
+/* The header alone, of any of these formats: nothing is decoded, and sizes are not held against a limit, but that both
+ * are positive and that `bytes` does not overflow. Fails as decoding would where the header cannot be read. */
+samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent,
+                             samc_error *error);
 void samc__picture_free(samc__picture *picture);
 
 /* "libjpeg-turbo 2.1.5" and "giflib 5.2.1", for `samc info`. */

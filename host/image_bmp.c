@@ -1,5 +1,5 @@
-/* BMP and DIB (a BMP without its file header): headers of 12, 40, 52, 56, 64, 108 and 124 bytes, 1 to 32 bits, colour masks, RLE4 and
- * RLE8, rows from either end. Pixels are Pillow's: n bits become v * 255 / (2^n - 1), rounded down. */
+/* BMP and DIB (a BMP without its file header): headers of 12, 40, 52, 56, 64, 108 and 124 bytes, 1 to 32 bits, colour
+ * masks, RLE4 and RLE8, rows from either end. Pixels are Pillow's: n bits become v * 255 / (2^n - 1), rounded down. */
 #include <string.h>
 
 #include "host/image_format.h"
@@ -11,7 +11,7 @@ typedef struct bitmap {
     int64_t width, height;
     bool top_down;
     uint32_t bits, compression;
-    uint32_t masks[3]; /* red, green, blue; all 0 where a palette says the colour */
+    uint32_t masks[3];              /* red, green, blue; all 0 where a palette says the colour */
     size_t palette, colours, entry; /* where the palette begins, its entries, bytes of one */
     size_t data;                    /* where pixels begin */
 } bitmap;
@@ -26,7 +26,8 @@ bool samc__bmp_recognise(const samc__image_file *file) {
     if (file->size < 16 || !known_header(samc__little32(file->bytes))) return false;
     const uint8_t *planes = file->bytes + (file->bytes[0] == 12 ? 8 : 12);
     uint32_t bits = samc__little16(planes + 2);
-    return samc__little16(planes) == 1 && (bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32);
+    return samc__little16(planes) == 1 &&
+           (bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32);
 }
 
 /* Bits of a mask in one piece: how far up it lies and its largest value. */
@@ -49,7 +50,8 @@ static samc_status read_header(const samc__image_file *file, bitmap *b, samc_err
     if (start > 0) given = samc__little32(bytes + 10);
     const uint8_t *header = bytes + start;
     uint32_t length = samc__little32(header);
-    if (!known_header(length)) return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP with a header of %u bytes", file->name, length);
+    if (!known_header(length))
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP with a header of %u bytes", file->name, length);
     if (length > file->size - start) return samc__fail(error, SAMC_FORMAT, "%s: truncated BMP", file->name);
     size_t at = start + length;
     if (length == 12) {
@@ -70,9 +72,10 @@ static samc_status read_header(const samc__image_file *file, bitmap *b, samc_err
     if (b->bits != 1 && b->bits != 2 && b->bits != 4 && b->bits != 8 && b->bits != 16 && b->bits != 24 && b->bits != 32)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP of %u bits a pixel", file->name, b->bits);
     bool palette = b->bits <= 8, os2 = length == 64; /* whose compression 3 and 4 are others */
-    if (b->compression > (os2 ? RLE4 : MASKS) || (b->compression == RLE8 && b->bits != 8) || (b->compression == RLE4 && b->bits != 4) ||
-        (b->compression == MASKS && palette))
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP of %u bits with compression %u", file->name, b->bits, b->compression);
+    if (b->compression > (os2 ? RLE4 : MASKS) || (b->compression == RLE8 && b->bits != 8) ||
+        (b->compression == RLE4 && b->bits != 4) || (b->compression == MASKS && palette))
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP of %u bits with compression %u", file->name, b->bits,
+                          b->compression);
     if (palette) {
         if (b->colours == 0) b->colours = (size_t)1 << b->bits;
         if (b->colours > 65536) return damaged(file, "more than 65536 colours", error);
@@ -92,8 +95,8 @@ static samc_status read_header(const samc__image_file *file, bitmap *b, samc_err
     uint32_t most;
     for (int c = 0; c < 3 && !palette; c++)
         if (!mask_range(b->masks[c], &shift, &most) || (b->bits < 32 && b->masks[c] >> b->bits != 0))
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP with colour masks %08x %08x %08x", file->name, b->masks[0], b->masks[1],
-                              b->masks[2]);
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: BMP with colour masks %08x %08x %08x", file->name,
+                              b->masks[0], b->masks[1], b->masks[2]);
     b->data = given != 0 ? given : at;
     return SAMC_OK;
 }
@@ -112,7 +115,8 @@ static void read_palette(const samc__image_file *file, const bitmap *b, uint8_t 
     samc__palette_complete(palette, count);
 }
 
-static samc_status read_rows(const samc__image_file *file, const bitmap *b, uint8_t palette[256][3], uint8_t *rgb, samc_error *error) {
+static samc_status read_rows(const samc__image_file *file, const bitmap *b, uint8_t palette[256][3], uint8_t *rgb,
+                             samc_error *error) {
     size_t width = (size_t)b->width, height = (size_t)b->height, bits = b->bits;
     size_t row = (width * bits + 7) / 8, stride = (width * bits + 31) / 32 * 4;
     if (b->data > file->size || (height - 1) * stride + row > file->size - b->data)
@@ -132,14 +136,16 @@ static samc_status read_rows(const samc__image_file *file, const bitmap *b, uint
             uint32_t value = samc__little16(from);
             if (bits > 16) value |= (uint32_t)from[2] << 16;
             if (bits > 24) value |= (uint32_t)from[3] << 24;
-            for (int c = 0; c < 3; c++) *to++ = (uint8_t)((uint64_t)((value & b->masks[c]) >> shift[c]) * 255 / most[c]);
+            for (int c = 0; c < 3; c++)
+                *to++ = (uint8_t)((uint64_t)((value & b->masks[c]) >> shift[c]) * 255 / most[c]);
         }
     }
     return SAMC_OK;
 }
 
 /* RLE4 and RLE8: pairs of a count and a colour, or of 0 and an escape. Pixels that are jumped over have colour 0. */
-static samc_status read_runs(const samc__image_file *file, const bitmap *b, uint8_t palette[256][3], uint8_t *rgb, samc_error *error) {
+static samc_status read_runs(const samc__image_file *file, const bitmap *b, uint8_t palette[256][3], uint8_t *rgb,
+                             samc_error *error) {
     size_t width = (size_t)b->width, height = (size_t)b->height, at = b->data, x = 0, y = 0;
     bool nibbles = b->compression == RLE4;
     for (size_t i = 0; i < width * height; i++) memcpy(rgb + i * 3, palette[0], 3);
@@ -185,8 +191,8 @@ static samc_status read_runs(const samc__image_file *file, const bitmap *b, uint
     }
 }
 
-samc_status samc__bmp_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                             samc_error *error) {
+samc_status samc__bmp_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                             int *orientation, samc_error *error) {
     bitmap b;
     uint8_t palette[256][3];
     (void)extent;

@@ -1,5 +1,6 @@
-/* Where a picture says how it is to be turned: EXIF blocks, XMP packets, and EXIF in the hexadecimal of ImageMagick's raw profiles. Each is
- * read as far as Pillow reads it, and nothing in them is an error: a camera's odd block must not cost the picture. */
+/* Where a picture says how it is to be turned: EXIF blocks, XMP packets, and EXIF in the hexadecimal of ImageMagick's
+ * raw profiles. Each is read as far as Pillow reads it, and nothing in them is an error: a camera's odd block must not
+ * cost the picture. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,9 @@ int samc__xmp_orientation(const uint8_t *packet, size_t size) {
     const uint8_t *end = packet + size;
     for (const uint8_t *at = packet; (at = memmem(at, (size_t)(end - at), name, sizeof name - 1)) != NULL;) {
         at += sizeof name - 1;
-        size_t left = (size_t)(end - at), skip = left >= 3 && memcmp(at, "=\"", 2) == 0 ? 2 : left >= 2 && *at == '>' ? 1 : 0;
+        size_t left = (size_t)(end - at), skip = left >= 3 && memcmp(at, "=\"", 2) == 0 ? 2
+                                                 : left >= 2 && *at == '>'              ? 1
+                                                                                        : 0;
         if (skip == 0 || at[skip] < '0' || at[skip] > '9') continue;
         return at[skip] >= '1' && at[skip] <= '8' ? at[skip] - '0' : 1;
     }

@@ -1,5 +1,5 @@
-/* GIF through giflib: the first frame on its screen. As in Pillow a frame that reaches beyond the screen enlarges it, what the frame does
- * not cover has the transparent colour or else colour 0, and transparency itself is dropped. */
+/* GIF through giflib: the first frame on its screen. As in Pillow a frame that reaches beyond the screen enlarges it,
+ * what the frame does not cover has the transparent colour or else colour 0, and transparency itself is dropped. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,9 @@
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
-const char *samc__image_gif_decoder(void) { return "giflib " TEXT(GIFLIB_MAJOR) "." TEXT(GIFLIB_MINOR) "." TEXT(GIFLIB_RELEASE); }
+const char *samc__image_gif_decoder(void) {
+    return "giflib " TEXT(GIFLIB_MAJOR) "." TEXT(GIFLIB_MINOR) "." TEXT(GIFLIB_RELEASE);
+}
 
 typedef struct reader {
     const samc__image_file *file;
@@ -28,16 +30,19 @@ static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
     memcpy(to, r->file->bytes + r->at, size);
     r->at += size;
     r->ran_out = r->ran_out || size < (size_t)count;
-    /* Files exist that end with their last pixel: the length of a block that is not there is 0, which says that there is none. */
+    /* Files exist that end with their last pixel: the length of a block that is not there is 0, which says that there
+     * is none. */
     if (size == 0 && count == 1 && r->in_frame) return *to = 0, 1;
     return (int)size;
 }
 
 static samc_status failed(const reader *r, int code, samc_error *error) {
-    if (code == D_GIF_ERR_NOT_ENOUGH_MEM) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name);
+    if (code == D_GIF_ERR_NOT_ENOUGH_MEM)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name);
     if (r->ran_out) return samc__fail(error, SAMC_FORMAT, "%s: truncated GIF", r->file->name);
     const char *reason = GifErrorString(code);
-    return samc__fail(error, SAMC_FORMAT, "%s: damaged GIF: %s", r->file->name, reason == NULL ? "unknown error" : reason);
+    return samc__fail(error, SAMC_FORMAT, "%s: damaged GIF: %s", r->file->name,
+                      reason == NULL ? "unknown error" : reason);
 }
 
 /* Up to the description of the first frame; the caller closes r->gif whatever comes back. */
@@ -54,7 +59,8 @@ static samc_status find_frame(reader *r, samc_error *error) {
             r->in_frame = true;
             return SAMC_OK;
         }
-        if (record == TERMINATE_RECORD_TYPE) return samc__fail(error, SAMC_FORMAT, "%s: GIF without a picture", r->file->name);
+        if (record == TERMINATE_RECORD_TYPE)
+            return samc__fail(error, SAMC_FORMAT, "%s: GIF without a picture", r->file->name);
         int kind;
         GifByteType *block; /* its length and its bytes */
         if (DGifGetExtension(r->gif, &kind, &block) != GIF_OK) return failed(r, r->gif->Error, error);
@@ -99,7 +105,8 @@ static int row_of(int line, int height, bool interlaced) {
     return 0;
 }
 
-static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8_t *rgb, uint8_t *line, samc_error *error) {
+static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8_t *rgb, uint8_t *line,
+                              samc_error *error) {
     const GifImageDesc *frame = &r->gif->Image;
     const ColorMapObject *map = frame->ColorMap != NULL ? frame->ColorMap : r->gif->SColorMap;
     uint8_t palette[256][3];
@@ -112,7 +119,8 @@ static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8
     samc__palette_complete(palette, (size_t)colours); /* without one, indices are greys */
     size_t width = (size_t)extent->width;
     const uint8_t *outside = palette[r->transparent >= 0 ? r->transparent : 0];
-    bool covers = frame->Width == extent->width && frame->Height == extent->height; /* then nothing is touched before there are pixels */
+    bool covers = frame->Width == extent->width &&
+                  frame->Height == extent->height; /* then nothing is touched before there are pixels */
     for (size_t i = 0; i < width * (size_t)extent->height && !covers; i++) memcpy(rgb + i * 3, outside, 3);
     for (int i = 0; i < frame->Height; i++) {
         if (DGifGetLine(r->gif, line, frame->Width) != GIF_OK) return failed(r, r->gif->Error, error);
@@ -123,8 +131,8 @@ static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8
     return SAMC_OK;
 }
 
-samc_status samc__gif_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                             samc_error *error) {
+samc_status samc__gif_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                             int *orientation, samc_error *error) {
     reader r = {.file = file};
     uint8_t *line = NULL;
     (void)orientation;

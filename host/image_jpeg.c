@@ -25,9 +25,9 @@ typedef struct jpeg_reader {
     struct jpeg_progress_mgr progress;
     jmp_buf leave;
     char message[JMSG_LENGTH_MAX + 1];
-    uint8_t *row;      /* [width, 4], one row of CMYK */
-    bool ended;        /* the file ended without a marker that says so */
-    unsigned scanned;  /* a bit for each component that a scan has had */
+    uint8_t *row;     /* [width, 4], one row of CMYK */
+    bool ended;       /* the file ended without a marker that says so */
+    unsigned scanned; /* a bit for each component that a scan has had */
 } jpeg_reader;
 
 static void on_error(j_common_ptr common) {
@@ -36,14 +36,14 @@ static void on_error(j_common_ptr common) {
     longjmp(reader->leave, 1);
 }
 
-/* Warnings about lost pixels are errors. The others (bytes between markers, odd headers) leave the picture whole, and whether the end of
- * the file does is seen when all has been read. */
+/* Warnings about lost pixels are errors. The others (bytes between markers, odd headers) leave the picture whole, and
+ * whether the end of the file does is seen when all has been read. */
 static void on_message(j_common_ptr common, int level) {
     jpeg_reader *reader = common->client_data;
     int code = common->err->msg_code;
     if (level < 0 && code == JWRN_JPEG_EOF) reader->ended = true;
-    if (level < 0 && (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE ||
-                      code == JWRN_ARITH_BAD_CODE || code == JWRN_MUST_RESYNC || code == JWRN_BOGUS_PROGRESSION))
+    if (level < 0 && (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_ARITH_BAD_CODE ||
+                      code == JWRN_MUST_RESYNC || code == JWRN_BOGUS_PROGRESSION))
         on_error(common);
 }
 
@@ -55,18 +55,20 @@ static void on_progress(j_common_ptr common) {
         snprintf(reader->message, sizeof reader->message, "more than 500 scans");
         on_error(common);
     }
-    for (int i = 0; i < reader->jpeg.comps_in_scan; i++) reader->scanned |= 1u << reader->jpeg.cur_comp_info[i]->component_index;
+    for (int i = 0; i < reader->jpeg.comps_in_scan; i++)
+        reader->scanned |= 1u << reader->jpeg.cur_comp_info[i]->component_index;
 }
 
-/* Whether the file had all of the picture, where it ended without the marker for that. A scan that breaks off is an error on its own; here
- * it is about scans that are not there. */
+/* Whether the file had all of the picture, where it ended without the marker for that. A scan that breaks off is an
+ * error on its own; here it is about scans that are not there. */
 static bool all_scanned(const jpeg_reader *reader) {
     const struct jpeg_decompress_struct *jpeg = &reader->jpeg;
     if (jpeg->arith_code) return false; /* whose decoder does not tell when its data ends early */
     if (reader->scanned != (1u << jpeg->num_components) - 1) return false;
     for (int c = 0; c < jpeg->num_components && jpeg->progressive_mode; c++)
         for (int k = 0; k < DCTSIZE2; k++)
-            if (jpeg->coef_bits[c][k] != 0) return false; /* bits of it that a later scan would have brought; -1 for all */
+            if (jpeg->coef_bits[c][k] != 0)
+                return false; /* bits of it that a later scan would have brought; -1 for all */
     return true;
 }
 
@@ -76,7 +78,8 @@ static samc_status find_orientation(const jpeg_reader *reader, const char *name,
     size_t size = 0;
     int of_xmp = 0;
     for (jpeg_saved_marker_ptr marker = reader->jpeg.marker_list; marker != NULL; marker = marker->next) {
-        if (marker->data_length >= sizeof exif && memcmp(marker->data, exif, sizeof exif) == 0) size += marker->data_length;
+        if (marker->data_length >= sizeof exif && memcmp(marker->data, exif, sizeof exif) == 0)
+            size += marker->data_length;
         if (marker->data_length >= sizeof xmp && memcmp(marker->data, xmp, sizeof xmp) == 0)
             of_xmp = samc__xmp_orientation(marker->data + sizeof xmp, marker->data_length - sizeof xmp);
     }
@@ -104,26 +107,33 @@ static void read_header(jpeg_reader *reader, const samc__image_file *file) {
     jpeg_read_header(jpeg, TRUE);
 }
 
-static samc_status measure(const jpeg_reader *reader, const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
+static samc_status measure(const jpeg_reader *reader, const samc__image_file *file, samc__image_extent *extent,
+                           samc_error *error) {
     const struct jpeg_decompress_struct *jpeg = &reader->jpeg;
     if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG with %d colour components", file->name, jpeg->num_components);
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG with %d colour components", file->name,
+                          jpeg->num_components);
     *extent = (samc__image_extent){.width = jpeg->image_width, .height = jpeg->image_height};
-    /* Coefficients of the whole picture, where they come in several scans, then the picture once more, when it is turned. */
+    /* Coefficients of the whole picture, where they come in several scans, then the picture once more, when it is
+     * turned. */
     int64_t pixels = extent->width * extent->height, coefficients = 0;
-    for (int c = 0; c < jpeg->num_components && (jpeg->progressive_mode || jpeg->comps_in_scan < jpeg->num_components); c++)
-        coefficients += (int64_t)jpeg->comp_info[c].width_in_blocks * jpeg->comp_info[c].height_in_blocks * DCTSIZE2 * (int64_t)sizeof(JCOEF);
+    for (int c = 0; c < jpeg->num_components && (jpeg->progressive_mode || jpeg->comps_in_scan < jpeg->num_components);
+         c++)
+        coefficients += (int64_t)jpeg->comp_info[c].width_in_blocks * jpeg->comp_info[c].height_in_blocks * DCTSIZE2 *
+                        (int64_t)sizeof(JCOEF);
     extent->peak = coefficients > 3 * pixels ? coefficients : 3 * pixels;
     return SAMC_OK;
 }
 
-static samc_status read_pixels(jpeg_reader *reader, const samc__image_file *file, uint8_t *rgb, int *orientation, samc_error *error) {
+static samc_status read_pixels(jpeg_reader *reader, const samc__image_file *file, uint8_t *rgb, int *orientation,
+                               samc_error *error) {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
     read_header(reader, file);
     SAMC__TRY(find_orientation(reader, file->name, orientation, error));
     size_t width = jpeg->image_width;
     bool cmyk = jpeg->num_components == 4;
-    if (cmyk && (reader->row = malloc(width * 4)) == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
+    if (cmyk && (reader->row = malloc(width * 4)) == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
     jpeg->out_color_space = cmyk ? JCS_CMYK : JCS_RGB; /* grey becomes RGB in the library, YCCK becomes CMYK */
     reader->progress.progress_monitor = on_progress;
     jpeg->progress = &reader->progress;
@@ -142,7 +152,8 @@ static samc_status read_pixels(jpeg_reader *reader, const samc__image_file *file
 }
 
 /* Runs one of the two, which reads the header, or the pixels where there is room for them. */
-static samc_status with_reader(const samc__image_file *file, samc__image_extent *extent, uint8_t *rgb, int *orientation, samc_error *error) {
+static samc_status with_reader(const samc__image_file *file, samc__image_extent *extent, uint8_t *rgb, int *orientation,
+                               samc_error *error) {
     samc_status status;
     jpeg_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
@@ -164,14 +175,16 @@ static samc_status with_reader(const samc__image_file *file, samc__image_extent 
     return status;
 }
 
-bool samc__jpeg_recognise(const samc__image_file *file) { return file->size >= 3 && memcmp(file->bytes, "\xff\xd8\xff", 3) == 0; }
+bool samc__jpeg_recognise(const samc__image_file *file) {
+    return file->size >= 3 && memcmp(file->bytes, "\xff\xd8\xff", 3) == 0;
+}
 
 samc_status samc__jpeg_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
     return with_reader(file, extent, NULL, NULL, error);
 }
 
-samc_status samc__jpeg_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                              samc_error *error) {
+samc_status samc__jpeg_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                              int *orientation, samc_error *error) {
     (void)extent;
     return with_reader(file, NULL, rgb, orientation, error);
 }

@@ -1,6 +1,7 @@
-/* PNG, unpacked row by row with zlib: every colour type and depth, interlaced or not, and Apple's CgBI variant, which has no zlib header
- * and stores blue, green, red, multiplied by alpha. Alpha and transparent colours are dropped, 16 bits keep the high byte. Animations give
- * their default picture. Memory is what the picture needs, whatever its packed data would unpack to. */
+/* PNG, unpacked row by row with zlib: every colour type and depth, interlaced or not, and Apple's CgBI variant, which
+ * has no zlib header and stores blue, green, red, multiplied by alpha. Alpha and transparent colours are dropped, 16
+ * bits keep the high byte. Animations give their default picture. Memory is what the picture needs, whatever its packed
+ * data would unpack to. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,8 @@ enum { GREY = 0, COLOURS = 2, PALETTE = 3, GREY_ALPHA = 4, COLOURS_ALPHA = 6 };
 typedef struct png {
     uint32_t width, height;
     int depth, type, interlaced;
-    bool apple;      /* CgBI */
-    size_t channels; /* of the file */
+    bool apple;              /* CgBI */
+    size_t channels;         /* of the file */
     uint8_t palette[256][3]; /* entries that are not there are black */
 } png;
 
@@ -28,7 +29,9 @@ typedef struct chunk {
 
 static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
-bool samc__png_recognise(const samc__image_file *file) { return file->size >= 8 && memcmp(file->bytes, signature, 8) == 0; }
+bool samc__png_recognise(const samc__image_file *file) {
+    return file->size >= 8 && memcmp(file->bytes, signature, 8) == 0;
+}
 
 static samc_status truncated(const samc__image_file *file, samc_error *error) {
     return samc__fail(error, SAMC_FORMAT, "%s: truncated PNG", file->name);
@@ -38,7 +41,8 @@ static samc_status truncated(const samc__image_file *file, samc_error *error) {
 static samc_status next_chunk(const samc__image_file *file, size_t *at, chunk *c, samc_error *error) {
     size_t left = file->size - *at;
     if (left < 12) return truncated(file, error);
-    *c = (chunk){.length = samc__big32(file->bytes + *at), .type = file->bytes + *at + 4, .data = file->bytes + *at + 8};
+    *c =
+        (chunk){.length = samc__big32(file->bytes + *at), .type = file->bytes + *at + 4, .data = file->bytes + *at + 8};
     if (c->length > left - 12) return truncated(file, error);
     *at += c->length + 12;
     return SAMC_OK;
@@ -56,7 +60,8 @@ static samc_status read_header(const samc__image_file *file, png *p, size_t *at,
         p->apple = true;
         SAMC__TRY(next_chunk(file, at, &c, error));
     }
-    if (!is(&c, "IHDR") || c.length != 13) return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: no header", file->name);
+    if (!is(&c, "IHDR") || c.length != 13)
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: no header", file->name);
     p->width = samc__big32(c.data);
     p->height = samc__big32(c.data + 4);
     p->depth = c.data[8];
@@ -67,8 +72,9 @@ static samc_status read_header(const samc__image_file *file, png *p, size_t *at,
     bool depth = p->depth == 8 || (p->depth == 16 && p->type != PALETTE) ||
                  ((p->depth == 1 || p->depth == 2 || p->depth == 4) && (p->type == GREY || p->type == PALETTE));
     if (p->channels == 0 || !depth || c.data[10] != 0 || c.data[11] != 0 || p->interlaced > 1)
-        return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: colour type %d of %d bits, compression %d, filter %d, interlace %d", file->name,
-                          p->type, p->depth, c.data[10], c.data[11], p->interlaced);
+        return samc__fail(error, SAMC_FORMAT,
+                          "%s: damaged PNG: colour type %d of %d bits, compression %d, filter %d, interlace %d",
+                          file->name, p->type, p->depth, c.data[10], c.data[11], p->interlaced);
     return SAMC_OK;
 }
 
@@ -81,12 +87,13 @@ samc_status samc__png_header(const samc__image_file *file, samc__image_extent *e
     *extent = (samc__image_extent){.width = p.width, .height = p.height};
     /* Two rows and zlib's window, or later the picture once more, when it is turned. */
     int64_t rows = 2 * (int64_t)row_bytes(&p, p.width) + (1 << 16), turned = 0;
-    if (p.width < 1 << 30 && p.height < 1 << 30) turned = (int64_t)p.width * 3 * p.height; /* larger ones are refused all the same */
+    if (p.width < 1 << 30 && p.height < 1 << 30)
+        turned = (int64_t)p.width * 3 * p.height; /* larger ones are refused all the same */
     extent->peak = turned > rows ? turned : rows;
     return SAMC_OK;
 }
 
-/* ---- Orientation ------------------------------------------------------------------------------------------------- */
+/* ---- Orientation ----------------------------------------------------------------------------- */
 
 /* What the chunks say, 0 where they say nothing. The last of several counts. */
 typedef struct metadata {
@@ -127,8 +134,8 @@ static void read_text(const chunk *c, metadata *m) {
         if (is(c, "iTXt")) {
             packed = text[0] != 0;
             if (packed && text[1] != 0) return;
-            text = after_zero(text + 2, end);                  /* language */
-            if (text != NULL) text = after_zero(text, end);    /* translated keyword */
+            text = after_zero(text + 2, end);               /* language */
+            if (text != NULL) text = after_zero(text, end); /* translated keyword */
             if (text == NULL) return;
         }
     }
@@ -142,7 +149,7 @@ static void read_text(const chunk *c, metadata *m) {
     free(unpacked);
 }
 
-/* ---- Chunks ------------------------------------------------------------------------------------------------------ */
+/* ---- Chunks ---------------------------------------------------------------------------------- */
 
 /* For messages: its four letters, or the numbers of what are no letters. */
 static const char *chunk_name(const chunk *c, char text[16]) {
@@ -169,7 +176,8 @@ static samc_status walk(const samc__image_file *file, png *p, int *orientation, 
         intact = true; /* a fuzzer cannot guess sums, and what lies behind them is to be fuzzed */
 #endif
         if (critical && !intact)
-            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG (wrong checksum of a %s chunk)", file->name, chunk_name(&c, text));
+            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG (wrong checksum of a %s chunk)", file->name,
+                              chunk_name(&c, text));
         if (!intact) continue;
         if (is(&c, "PLTE")) {
             palette = true;
@@ -179,16 +187,18 @@ static samc_status walk(const samc__image_file *file, png *p, int *orientation, 
         } else if (is(&c, "tEXt") || is(&c, "zTXt") || is(&c, "iTXt")) {
             read_text(&c, &m);
         } else if (critical && !is(&c, "IHDR") && !is(&c, "IDAT") && !is(&c, "IEND") && !is(&c, "CgBI")) {
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: PNG with an unknown chunk %s that says how it is to be read", file->name,
+            return samc__fail(error, SAMC_UNSUPPORTED,
+                              "%s: PNG with an unknown chunk %s that says how it is to be read", file->name,
                               chunk_name(&c, text));
         }
     }
-    if (p->type == PALETTE && !palette) return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: no palette", file->name);
+    if (p->type == PALETTE && !palette)
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: no palette", file->name);
     *orientation = m.exif != 0 ? m.exif : m.raw != 0 ? m.raw : m.xmp != 0 ? m.xmp : 1;
     return SAMC_OK;
 }
 
-/* ---- Pixels ------------------------------------------------------------------------------------------------------ */
+/* ---- Pixels ---------------------------------------------------------------------------------- */
 
 typedef struct unpacker {
     const samc__image_file *file;
@@ -215,7 +225,8 @@ static samc_status unpack(unpacker *u, uint8_t *to, size_t size, samc_error *err
         if (size > 0 && result == Z_STREAM_END) return truncated(u->file, error);
         if (result == Z_MEM_ERROR) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", u->file->name);
         if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: %s", u->file->name, u->zlib.msg == NULL ? "packed data" : u->zlib.msg);
+            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: %s", u->file->name,
+                              u->zlib.msg == NULL ? "packed data" : u->zlib.msg);
     }
     return SAMC_OK;
 }
@@ -225,10 +236,12 @@ static uint8_t paeth(int left, int up, int corner) {
     return (uint8_t)(a <= b && a <= c ? left : b <= c ? up : corner);
 }
 
-/* Takes the filter out of a row of `size` bytes; `above` is the row before or zeros, `step` the bytes from a pixel to the next. */
+/* Takes the filter out of a row of `size` bytes; `above` is the row before or zeros, `step` the bytes from a pixel to
+ * the next. */
 static bool unfilter(int filter, uint8_t *row, const uint8_t *above, size_t size, size_t step) {
     switch (filter) {
-    case 0: return true;
+    case 0:
+        return true;
     case 1:
         for (size_t i = step; i < size; i++) row[i] = (uint8_t)(row[i] + row[i - step]);
         return true;
@@ -242,7 +255,8 @@ static bool unfilter(int filter, uint8_t *row, const uint8_t *above, size_t size
         for (size_t i = 0; i < size; i++)
             row[i] = (uint8_t)(row[i] + (i < step ? above[i] : paeth(row[i - step], above[i], above[i - step])));
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -277,7 +291,8 @@ static void spread(const png *p, const uint8_t *row, uint8_t *to, size_t count, 
 }
 
 static samc_status read_passes(unpacker *u, const png *p, uint8_t *rgb, uint8_t *rows[2], samc_error *error) {
-    static const uint8_t adam7[7][4] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+    static const uint8_t adam7[7][4] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                                        {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
     static const uint8_t plain[4] = {0, 0, 1, 1}; /* x, y, and the steps of both */
     size_t bits = p->channels * (size_t)p->depth, step = bits < 8 ? 1 : bits / 8, width = p->width, height = p->height;
     for (int i = 0; i < (p->interlaced ? 7 : 1); i++) {
@@ -298,8 +313,8 @@ static samc_status read_passes(unpacker *u, const png *p, uint8_t *rgb, uint8_t 
     return SAMC_OK;
 }
 
-samc_status samc__png_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                             samc_error *error) {
+samc_status samc__png_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                             int *orientation, samc_error *error) {
     png p;
     unpacker u = {.file = file};
     (void)extent;

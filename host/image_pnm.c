@@ -58,20 +58,22 @@ samc_status samc__pnm_header(const samc__image_file *file, samc__image_extent *e
     return SAMC_OK;
 }
 
-/* Full range is taken as it is, 16 bits by their high byte, any other range is stretched to it as Pillow does: greys above 8 bits to 16
- * first. */
+/* Full range is taken as it is, 16 bits by their high byte, any other range is stretched to it as Pillow does: greys
+ * above 8 bits to 16 first. */
 static uint8_t scale(const netpbm *p, int64_t value) {
     if (value > p->maximum) value = p->maximum;
     if (p->maximum == 255) return (uint8_t)value;
     if (p->maximum == 65535) return (uint8_t)(value >> 8);
     double part = (double)value / (double)p->maximum;
-    return p->maximum > 255 && p->kind == 2 ? (uint8_t)((int)nearbyint(part * 65535) >> 8) : (uint8_t)nearbyint(part * 255);
+    return p->maximum > 255 && p->kind == 2 ? (uint8_t)((int)nearbyint(part * 65535) >> 8)
+                                            : (uint8_t)nearbyint(part * 255);
 }
 
 /* Bits are ink: 1 is black. */
 static samc_status read_bits(const samc__image_file *file, const netpbm *p, uint8_t *rgb, samc_error *error) {
     size_t width = (size_t)p->width, height = (size_t)p->height, row = (width + 7) / 8, at = p->data;
-    if (!p->letters && file->size - at < row * height) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", file->name);
+    if (!p->letters && file->size - at < row * height)
+        return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", file->name);
     for (size_t y = 0; y < height; y++)
         for (size_t x = 0; x < width; x++, rgb += 3) {
             bool ink;
@@ -79,7 +81,8 @@ static samc_status read_bits(const samc__image_file *file, const netpbm *p, uint
                 skip(file, &at);
                 if (at >= file->size) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", file->name);
                 uint8_t letter = file->bytes[at++]; /* no blank is needed between two */
-                if (letter != '0' && letter != '1') return samc__fail(error, SAMC_FORMAT, "%s: damaged PNM: neither 0 nor 1", file->name);
+                if (letter != '0' && letter != '1')
+                    return samc__fail(error, SAMC_FORMAT, "%s: damaged PNM: neither 0 nor 1", file->name);
                 ink = letter == '1';
             } else {
                 ink = file->bytes[at + y * row + x / 8] >> (7 - x % 8) & 1;
@@ -89,21 +92,23 @@ static samc_status read_bits(const samc__image_file *file, const netpbm *p, uint
     return SAMC_OK;
 }
 
-static samc_status read_letters(const samc__image_file *file, const netpbm *p, uint8_t *samples, size_t count, size_t copies,
-                                samc_error *error) {
+static samc_status read_letters(const samc__image_file *file, const netpbm *p, uint8_t *samples, size_t count,
+                                size_t copies, samc_error *error) {
     size_t at = p->data;
     for (size_t i = 0; i < count; i++) {
         skip(file, &at);
         if (at >= file->size) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", file->name);
         int64_t value = number(file, &at);
-        if (value < 0 || value > p->maximum) return samc__fail(error, SAMC_FORMAT, "%s: damaged PNM: no number up to %lld", file->name, (long long)p->maximum);
+        if (value < 0 || value > p->maximum)
+            return samc__fail(error, SAMC_FORMAT, "%s: damaged PNM: no number up to %lld", file->name,
+                              (long long)p->maximum);
         memset(samples + i * copies, scale(p, value), copies);
     }
     return SAMC_OK;
 }
 
-samc_status samc__pnm_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                             samc_error *error) {
+samc_status samc__pnm_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                             int *orientation, samc_error *error) {
     netpbm p;
     (void)orientation;
     SAMC__TRY(read_header(file, &p, error));

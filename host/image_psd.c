@@ -1,4 +1,5 @@
-/* PSD: the merged picture of 8 or, in grey and colours, 16 bits, plain or in PackBits. Layers are not looked at, alpha is dropped. */
+/* PSD: the merged picture of 8 or, in grey and colours, 16 bits, plain or in PackBits. Layers are not looked at, alpha
+ * is dropped. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,9 @@ typedef struct photoshop {
     size_t data;          /* the two bytes of the compression */
 } photoshop;
 
-bool samc__psd_recognise(const samc__image_file *file) { return file->size >= 4 && memcmp(file->bytes, "8BPS", 4) == 0; }
+bool samc__psd_recognise(const samc__image_file *file) {
+    return file->size >= 4 && memcmp(file->bytes, "8BPS", 4) == 0;
+}
 
 static samc_status truncated(const samc__image_file *file, samc_error *error) {
     return samc__fail(error, SAMC_FORMAT, "%s: truncated PSD", file->name);
@@ -34,18 +37,21 @@ static samc_status read_header(const samc__image_file *file, photoshop *p, samc_
     p->used = p->mode == COLOURS ? 3 : p->mode == CMYK ? 4 : 1;
     if (samc__big16(bytes + 4) != 1 || !(grey || p->mode == INDEXED || p->mode == COLOURS || p->mode == CMYK) ||
         !(p->depth == 8 || (p->depth == 16 && (p->mode == GREY || p->mode == COLOURS))))
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: PSD of version %u, colour mode %u and %u bits", file->name, samc__big16(bytes + 4),
-                          p->mode, p->depth);
-    if (p->channels < p->used) return samc__fail(error, SAMC_FORMAT, "%s: damaged PSD: %u channels", file->name, p->channels);
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: PSD of version %u, colour mode %u and %u bits", file->name,
+                          samc__big16(bytes + 4), p->mode, p->depth);
+    if (p->channels < p->used)
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged PSD: %u channels", file->name, p->channels);
     if (p->mode == INDEXED && samc__big32(bytes + 26) != 768)
-        return samc__fail(error, SAMC_FORMAT, "%s: damaged PSD: a palette of %u bytes", file->name, samc__big32(bytes + 26));
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged PSD: a palette of %u bytes", file->name,
+                          samc__big32(bytes + 26));
     return SAMC_OK;
 }
 
 samc_status samc__psd_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
     photoshop p = {0};
     SAMC__TRY(read_header(file, &p, error));
-    *extent = (samc__image_extent){.width = p.width, .height = p.height, .peak = p.width * (2 + 4)}; /* a row as stored and one of pixels */
+    *extent = (samc__image_extent){
+        .width = p.width, .height = p.height, .peak = p.width * (2 + 4)}; /* a row as stored and one of pixels */
     return SAMC_OK;
 }
 
@@ -67,12 +73,14 @@ static bool unpack(const uint8_t *from, size_t length, uint8_t *to, size_t size)
 }
 
 /* Channel by channel, all rows of one before the next: where each of the next rows begins is kept for every channel. */
-static samc_status read_rows(const samc__image_file *file, const photoshop *p, uint8_t *rgb, uint8_t *row, uint8_t *pixels, samc_error *error) {
+static samc_status read_rows(const samc__image_file *file, const photoshop *p, uint8_t *rgb, uint8_t *row,
+                             uint8_t *pixels, samc_error *error) {
     size_t width = (size_t)p->width, height = (size_t)p->height, size = width * p->depth / 8, at = p->data + 2;
     size_t begin[4] = {0}; /* of each channel's next row */
     uint32_t compression = samc__big16(file->bytes + p->data);
     const uint8_t *lengths = file->bytes + at; /* [channels, height] of two bytes, where packed */
-    if (compression > 1) return samc__fail(error, SAMC_UNSUPPORTED, "%s: PSD with compression %u", file->name, compression);
+    if (compression > 1)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: PSD with compression %u", file->name, compression);
     if (compression == 1) {
         if ((file->size - at) / 2 / p->channels < height) return truncated(file, error);
         at += 2 * p->channels * height;
@@ -92,18 +100,20 @@ static samc_status read_rows(const samc__image_file *file, const photoshop *p, u
             if (compression == 1 && !unpack(from, length, row, size))
                 return samc__fail(error, SAMC_FORMAT, "%s: damaged PSD: a packed row is no row", file->name);
             if (compression == 1) from = row;
-            for (size_t x = 0; x < width; x++) pixels[x * p->used + c] = from[x * p->depth / 8]; /* the high byte of 16 bits */
+            for (size_t x = 0; x < width; x++)
+                pixels[x * p->used + c] = from[x * p->depth / 8]; /* the high byte of 16 bits */
         }
         if (p->used == 4) samc__cmyk_to_rgb(pixels, rgb, width);
         else if (p->used == 3) memcpy(rgb, pixels, width * 3);
         for (size_t x = 0; x < width && p->used == 1; x++)
-            for (size_t c = 0; c < 3; c++) rgb[x * 3 + c] = p->mode == INDEXED ? file->bytes[p->palette + c * 256 + pixels[x]] : pixels[x];
+            for (size_t c = 0; c < 3; c++)
+                rgb[x * 3 + c] = p->mode == INDEXED ? file->bytes[p->palette + c * 256 + pixels[x]] : pixels[x];
     }
     return SAMC_OK;
 }
 
-samc_status samc__psd_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                             samc_error *error) {
+samc_status samc__psd_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                             int *orientation, samc_error *error) {
     photoshop p = {0};
     (void)orientation;
     SAMC__TRY(read_header(file, &p, error));
@@ -116,8 +126,9 @@ samc_status samc__psd_decode(const samc__image_file *file, const samc__image_ext
     if (file->size - p.data < 2) return truncated(file, error);
     size_t width = (size_t)extent->width;
     uint8_t *row = malloc(width * 2), *pixels = malloc(width * 4); /* [width] samples; [width, used] */
-    samc_status status = row == NULL || pixels == NULL ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name)
-                                                       : read_rows(file, &p, rgb, row, pixels, error);
+    samc_status status = row == NULL || pixels == NULL
+                             ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name)
+                             : read_rows(file, &p, rgb, row, pixels, error);
     free(row);
     free(pixels);
     return status;

@@ -1,5 +1,5 @@
-/* TGA: grey, colours and palettes, raw and in runs, from any of the four corners. Nothing but a footer that is often missing says that a
- * file is one, so that without it the name has to. Pixels are Pillow's. */
+/* TGA: grey, colours and palettes, raw and in runs, from any of the four corners. Nothing but a footer that is often
+ * missing says that a file is one, so that without it the name has to. Pixels are Pillow's. */
 #include <string.h>
 #include <strings.h>
 
@@ -8,10 +8,11 @@
 
 typedef struct targa {
     int64_t width, height;
-    int kind;                  /* 1 palette, 2 colours, 3 grey */
-    bool runs, right, top;     /* packed; the first pixel lies on the right, at the top */
-    size_t depth, data;        /* bits a pixel; where pixels begin */
-    size_t first, colours, entry, palette; /* first entry of the palette in the file, their number, bits of one; where they lie */
+    int kind;              /* 1 palette, 2 colours, 3 grey */
+    bool runs, right, top; /* packed; the first pixel lies on the right, at the top */
+    size_t depth, data;    /* bits a pixel; where pixels begin */
+    size_t first, colours, entry,
+        palette; /* first entry of the palette in the file, their number, bits of one; where they lie */
 } targa;
 
 bool samc__tga_recognise(const samc__image_file *file) {
@@ -38,7 +39,8 @@ static samc_status read_header(const samc__image_file *file, targa *t, samc_erro
                  : t->kind == 2 ? t->depth == 16 || t->depth == 24 || t->depth == 32
                                 : t->kind == 3 && (t->depth == 8 || t->depth == 16 || (t->depth == 1 && !t->runs));
     if (header[1] > 1 || header[2] > 11 || !known)
-        return samc__fail(error, SAMC_FORMAT, "%s: damaged TGA, or none (type %d of %zu bits)", file->name, header[2], t->depth);
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged TGA, or none (type %d of %zu bits)", file->name, header[2],
+                          t->depth);
     if (palette) {
         t->first = samc__little16(header + 3);
         t->colours = samc__little16(header + 5);
@@ -73,8 +75,8 @@ static void pixel(const targa *t, uint8_t palette[256][3], const uint8_t *from, 
     else memset(rgb, *from, 3); /* grey, and with 16 bits alpha behind it */
 }
 
-samc_status samc__tga_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb, int *orientation,
-                             samc_error *error) {
+samc_status samc__tga_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                             int *orientation, samc_error *error) {
     targa t = {0};
     (void)extent;
     (void)orientation;
@@ -83,7 +85,8 @@ samc_status samc__tga_decode(const samc__image_file *file, const samc__image_ext
     if (t.entry == 0) /* a palette's indices without a palette are greys */
         for (int i = 0; i < 256; i++) memset(palette[i], i, 3);
     for (size_t i = 0, bytes = t.entry / 8; i < t.colours && t.first + i < 256; i++) {
-        if (t.palette + (i + 1) * bytes > file->size) return samc__fail(error, SAMC_FORMAT, "%s: truncated TGA", file->name);
+        if (t.palette + (i + 1) * bytes > file->size)
+            return samc__fail(error, SAMC_FORMAT, "%s: truncated TGA", file->name);
         colour(file->bytes + t.palette + i * bytes, t.entry, palette[t.first + i]);
     }
     size_t width = (size_t)t.width, height = (size_t)t.height, bytes = t.depth / 8, at = t.data;
@@ -98,7 +101,8 @@ samc_status samc__tga_decode(const samc__image_file *file, const samc__image_ext
                 same = file->bytes[at] & 0x80;
                 left = (size_t)(file->bytes[at++] & 0x7f) + 1;
             }
-            if (at >= file->size || file->size - at < bytes) return samc__fail(error, SAMC_FORMAT, "%s: truncated TGA", file->name);
+            if (at >= file->size || file->size - at < bytes)
+                return samc__fail(error, SAMC_FORMAT, "%s: truncated TGA", file->name);
             if (t.depth == 1) {
                 memset(to, file->bytes[at] >> (7 - x % 8) & 1 ? 255 : 0, 3);
                 if (x % 8 == 7 || x == width - 1) at++;

@@ -1,5 +1,5 @@
-/* Collecting inputs. The order is that of the keys as bytes, an archive's members in the archive's order: it depends on nothing but
- * names, so that --shard and --resume mean the same images everywhere. */
+/* Collecting inputs. The order is that of the keys as bytes, an archive's members in the archive's order: it depends on
+ * nothing but names, so that --shard and --resume mean the same images everywhere. */
 #include "host/inputs.h"
 
 #include <dirent.h>
@@ -37,16 +37,19 @@ typedef struct collector {
     int64_t count, room;
     dev_t excluded_device; /* of options->exclude, where it exists */
     ino_t excluded_inode;
-    bool excluding, flat;  /* flat: no folder below this argument is entered */
-    char *state;           /* "<output>/.samc", resolved: what begins like that is the output's state; NULL where there is no output yet */
-    visits *visited;       /* [visited_room], a hash table */
+    bool excluding, flat; /* flat: no folder below this argument is entered */
+    char *state;     /* "<output>/.samc", resolved: what begins like that is the output's state; NULL where there is no
+                        output yet */
+    visits *visited; /* [visited_room], a hash table */
     size_t visited_room, visited_count;
     samc_error *error;
 } collector;
 
 enum { LIST_LIMIT = 1 << 30, MOST_VISITS = 1000 };
 
-static samc_status no_memory(samc_error *error) { return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the list of inputs"); }
+static samc_status no_memory(samc_error *error) {
+    return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the list of inputs");
+}
 
 size_t samc__inputs_keep(samc__inputs *in, const char *text) {
     size_t length = strlen(text) + 1;
@@ -72,7 +75,10 @@ static samc_status add_source(collector *c, const char *key, const char *path, c
         c->sources = grown;
         c->room = room;
     }
-    source s = {.key = samc__inputs_keep(c->inputs, key), .path = samc__inputs_keep(c->inputs, path), .root = c->inputs->root_count - 1, .archive = archive};
+    source s = {.key = samc__inputs_keep(c->inputs, key),
+                .path = samc__inputs_keep(c->inputs, path),
+                .root = c->inputs->root_count - 1,
+                .archive = archive};
     if (reason != NULL) s.reason = samc__inputs_keep(c->inputs, reason);
     if (s.key == 0 || s.path == 0 || (reason != NULL && s.reason == 0)) return no_memory(c->error);
     c->sources[c->count++] = s;
@@ -113,18 +119,21 @@ bool samc__input_root_lives(const samc__inputs *in, int64_t i) {
     struct stat information;
     const samc__root *root = &in->roots[in->items[i].root];
     if (root->inode == 0) return true;
-    return stat(in->text + root->path, &information) == 0 && information.st_dev == root->device && information.st_ino == root->inode;
+    return stat(in->text + root->path, &information) == 0 && information.st_dev == root->device &&
+           information.st_ino == root->inode;
 }
 
-/* Refuses what lies in the state of the output, over links too: reading it while it is written would make neither right. */
+/* Refuses what lies in the state of the output, over links too: reading it while it is written would make neither
+ * right. */
 static samc_status check_outside(collector *c, const char *path) {
     char *real = c->state ? realpath(path, NULL) : NULL;
     bool inside = real != NULL && strncmp(real, c->state, strlen(c->state)) == 0;
     free(real);
-    return inside ? samc__fail(c->error, SAMC_INVALID_ARGUMENT, "'%s' lies in the state of the output folder", path) : SAMC_OK;
+    return inside ? samc__fail(c->error, SAMC_INVALID_ARGUMENT, "'%s' lies in the state of the output folder", path)
+                  : SAMC_OK;
 }
 
-/* ---- Visited folders ----------------------------------------------------------------------------------------------- */
+/* ---- Visited folders ------------------------------------------------------------------------- */
 
 static visits *place_of(visits *table, size_t room, dev_t device, ino_t inode) {
     size_t at = (size_t)((inode * 0x9e3779b97f4a7c15ull ^ device) >> 20) % room;
@@ -132,15 +141,16 @@ static visits *place_of(visits *table, size_t room, dev_t device, ino_t inode) {
     return &table[at];
 }
 
-/* Counts a visit. Links that lead to the same folders in many ways multiply with every level: 30 folders with two links each to the
- * next are a billion paths. */
+/* Counts a visit. Links that lead to the same folders in many ways multiply with every level: 30 folders with two links
+ * each to the next are a billion paths. */
 static samc_status count_visit(collector *c, const char *path, const struct stat *information) {
     if (2 * c->visited_count >= c->visited_room) {
         size_t room = c->visited_room ? 2 * c->visited_room : 64;
         visits *grown = calloc(room, sizeof *grown);
         if (grown == NULL) return no_memory(c->error);
         for (size_t i = 0; i < c->visited_room; i++)
-            if (c->visited[i].count > 0) *place_of(grown, room, c->visited[i].device, c->visited[i].inode) = c->visited[i];
+            if (c->visited[i].count > 0)
+                *place_of(grown, room, c->visited[i].device, c->visited[i].inode) = c->visited[i];
         free(c->visited);
         c->visited = grown;
         c->visited_room = room;
@@ -148,11 +158,13 @@ static samc_status count_visit(collector *c, const char *path, const struct stat
     visits *place = place_of(c->visited, c->visited_room, information->st_dev, information->st_ino);
     c->visited_count += place->count == 0;
     *place = (visits){information->st_dev, information->st_ino, place->count + 1};
-    return place->count <= MOST_VISITS ? SAMC_OK : samc__fail(c->error, SAMC_UNSUPPORTED, "%s: symbolic links lead to this folder on more than %d ways",
-                                                              path, MOST_VISITS);
+    return place->count <= MOST_VISITS
+               ? SAMC_OK
+               : samc__fail(c->error, SAMC_UNSUPPORTED, "%s: symbolic links lead to this folder on more than %d ways",
+                            path, MOST_VISITS);
 }
 
-/* ---- Names --------------------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 bool samc__key_of_path(const char *path, char *out) {
     bool inside = true;
@@ -178,11 +190,12 @@ static const char *last_component(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they end in
- * errors.jsonl instead of being lost in silence. */
+/* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they
+ * end in errors.jsonl instead of being lost in silence. */
 static bool is_image(const collector *c, const char *key) {
-    static const char *const endings[] = {"jpg", "jpeg", "jpe",  "jfif", "mpo", "png",  "apng", "bmp",  "dib",  "gif", "psd", "pbm",
-                                          "pgm", "ppm",  "pnm",  "tga",  "webp", "tif", "tiff", "avif", "heic", "heif", "jp2", "jxl"};
+    static const char *const endings[] = {"jpg",  "jpeg", "jpe",  "jfif", "mpo",  "png",  "apng", "bmp",
+                                          "dib",  "gif",  "psd",  "pbm",  "pgm",  "ppm",  "pnm",  "tga",
+                                          "webp", "tif",  "tiff", "avif", "heic", "heif", "jp2",  "jxl"};
     const char *name = last_component(key), *dot = strrchr(name, '.');
     if (name[0] == '.') return false;
     if (c->options->globs != NULL && c->options->globs[0] != NULL) {
@@ -195,7 +208,7 @@ static bool is_image(const collector *c, const char *key) {
     return false;
 }
 
-/* ---- Folders ------------------------------------------------------------------------------------------------------- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 /* The folders above the one being read: where one of them turns up again, a symbolic link leads in a circle. */
 typedef struct ancestor {
@@ -207,7 +220,8 @@ typedef struct ancestor {
 static samc_status walk(collector *c, const char *folder, const char *prefix, const ancestor *parent);
 
 /* One entry of a folder; `link`: it is a symbolic link, or may be one. */
-static samc_status visit(collector *c, const char *folder, const char *prefix, const char *name, bool link, const ancestor *self) {
+static samc_status visit(collector *c, const char *folder, const char *prefix, const char *name, bool link,
+                         const ancestor *self) {
     char *path = NULL, *key = NULL;
     struct stat information;
     samc_status status = SAMC_OK;
@@ -220,7 +234,8 @@ static samc_status visit(collector *c, const char *folder, const char *prefix, c
     } else if (stat(path, &information) != 0) {
         /* A dangling link or a name that is gone: an image's is recorded when it is to be read. */
         bool gone = errno == ENOENT || errno == ELOOP, image = is_image(c, key);
-        if (samc__file_is_outage(errno) || (!gone && !image)) status = cannot_list(c, path, errno); /* it may be a folder */
+        if (samc__file_is_outage(errno) || (!gone && !image))
+            status = cannot_list(c, path, errno); /* it may be a folder */
         else if (image) status = add_source(c, key, path, NULL, false);
         else c->inputs->skipped++;
     } else if (link && (status = check_outside(c, path)) != SAMC_OK) {
@@ -247,7 +262,8 @@ static samc_status walk(collector *c, const char *folder, const char *prefix, co
     ancestor self = {information.st_dev, information.st_ino, parent};
     samc_status status = SAMC_OK;
     bool enter = !(c->excluding && self.device == c->excluded_device && self.inode == c->excluded_inode);
-    for (const ancestor *a = parent; a != NULL && enter; a = a->parent) enter = a->device != self.device || a->inode != self.inode;
+    for (const ancestor *a = parent; a != NULL && enter; a = a->parent)
+        enter = a->device != self.device || a->inode != self.inode;
     if (enter) status = count_visit(c, folder, &information);
     while (enter && status == SAMC_OK) {
         errno = 0;
@@ -256,13 +272,15 @@ static samc_status walk(collector *c, const char *folder, const char *prefix, co
             if (errno != 0) status = cannot_list(c, folder, errno);
             break;
         }
-        if (entry->d_name[0] != '.') status = visit(c, folder, prefix, entry->d_name, entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN, &self);
+        if (entry->d_name[0] != '.')
+            status =
+                visit(c, folder, prefix, entry->d_name, entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN, &self);
     }
     closedir(open);
     return status;
 }
 
-/* ---- Arguments and lists ------------------------------------------------------------------------------------------- */
+/* ---- Arguments and lists --------------------------------------------------------------------- */
 
 /* The folder that a file named by `path` lies in becomes the root. */
 static samc_status add_parent(collector *c, const char *path) {
@@ -300,13 +318,15 @@ static samc_status add_line(void *context, const char *path) {
     char *key = malloc(strlen(path) + 1);
     if (key == NULL) return no_memory(c->error);
     samc__key_of_path(path, key);
-    samc_status status = *key == '\0' ? samc__fail(c->error, SAMC_FORMAT, "a list holds '%s', which names no file", path)
-                                      : add_path(c, path, key, false);
+    samc_status status = *key == '\0'
+                             ? samc__fail(c->error, SAMC_FORMAT, "a list holds '%s', which names no file", path)
+                             : add_path(c, path, key, false);
     free(key);
     return status;
 }
 
-samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *, const char *), void *context, samc_error *error) {
+samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *, const char *),
+                             void *context, samc_error *error) {
     int separator = memchr(bytes, '\0', size) != NULL ? '\0' : '\n';
     for (size_t at = separator == '\n' ? samc__file_mark(bytes, size) : 0; at < size;) {
         const uint8_t *end = memchr(bytes + at, separator, size - at);
@@ -333,13 +353,14 @@ static samc_status add_argument(collector *c, const char *argument) {
     size_t size;
     SAMC__TRY(samc__file_read(argument[0] == '@' ? argument + 1 : argument, LIST_LIMIT, &bytes, &size, c->error));
     bool wide = size >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0);
-    samc_status status = wide ? samc__fail(c->error, SAMC_FORMAT, "%s: a list in UTF-16; it has to be UTF-8, or bytes", argument)
-                              : samc__list_lines(bytes, size, add_line, c, c->error);
+    samc_status status =
+        wide ? samc__fail(c->error, SAMC_FORMAT, "%s: a list in UTF-16; it has to be UTF-8, or bytes", argument)
+             : samc__list_lines(bytes, size, add_line, c, c->error);
     free(bytes);
     return status;
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 static int by_key(const void *a, const void *b, void *context) {
     const char *text = context;
@@ -402,15 +423,22 @@ static samc_status place_member(collector *c, const source *s, samc__members *m,
         in->skipped++;
     } else {
         if (inside) why = follow(m, i, &file, text, sizeof text);
-        if (file == -2 || asprintf(&key, "%s/%s", in->text + s->key, member) < 0 || asprintf(&path, "%s/%s", in->text + s->path, name) < 0 ||
+        if (file == -2 || asprintf(&key, "%s/%s", in->text + s->key, member) < 0 ||
+            asprintf(&path, "%s/%s", in->text + s->path, name) < 0 ||
             (why != NULL && asprintf(&reason, "%.500s: %s", path, why) < 0)) {
             status = no_memory(c->error);
         } else {
             const samc__member *from = &m->items[file >= 0 ? file : i];
-            p->item = (samc__input){.key = samc__inputs_keep(in, key), .source = samc__inputs_keep(in, path), .tar = in->tar_count - 1, .root = s->root, .member = from->number};
+            p->item = (samc__input){.key = samc__inputs_keep(in, key),
+                                    .source = samc__inputs_keep(in, path),
+                                    .tar = in->tar_count - 1,
+                                    .root = s->root,
+                                    .member = from->number};
             if (reason != NULL) p->item.reason = samc__inputs_keep(in, reason);
             if (reason == NULL && file != i) p->item.target = samc__inputs_keep(in, m->text + from->name);
-            if (!p->item.key || !p->item.source || (reason != NULL && !p->item.reason) || (reason == NULL && file != i && !p->item.target)) status = no_memory(c->error);
+            if (!p->item.key || !p->item.source || (reason != NULL && !p->item.reason) ||
+                (reason == NULL && file != i && !p->item.target))
+                status = no_memory(c->error);
         }
     }
     free(member);
@@ -420,8 +448,8 @@ static samc_status place_member(collector *c, const source *s, samc__members *m,
     return status;
 }
 
-/* The images of an archive, each link behind the file that it leads to, so that reading goes forward only. Damage becomes an item of its
- * own behind the members that can be read. */
+/* The images of an archive, each link behind the file that it leads to, so that reading goes forward only. Damage
+ * becomes an item of its own behind the members that can be read. */
 static samc_status add_members(collector *c, const source *s) {
     samc__inputs *in = c->inputs;
     samc__members m;
@@ -444,7 +472,11 @@ static samc_status add_members(collector *c, const source *s) {
     if (status == SAMC_OK && count > 0) qsort(all, (size_t)count, sizeof *all, by_place);
     for (int64_t i = 0; i < count && status == SAMC_OK; i++) status = add_input(in, all[i].item, c->error);
     if (status == SAMC_OK && damage.status != SAMC_OK) {
-        samc__input item = {.key = s->key, .source = s->path, .reason = samc__inputs_keep(in, damage.message), .tar = -1, .root = s->root};
+        samc__input item = {.key = s->key,
+                            .source = s->path,
+                            .reason = samc__inputs_keep(in, damage.message),
+                            .tar = -1,
+                            .root = s->root};
         status = item.reason ? add_input(in, item, c->error) : no_memory(c->error);
     }
     free(all);
@@ -462,8 +494,8 @@ static samc_status resolve_state(collector *c) {
     return no_memory(c->error);
 }
 
-samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments, int count, const samc__inputs_options *options,
-                                 samc_error *error) {
+samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments, int count,
+                                 const samc__inputs_options *options, samc_error *error) {
     collector c = {.inputs = in, .options = options, .error = error};
     struct stat information;
     *in = (samc__inputs){.text = calloc(1, 4096), .used = 1, .room = 4096};
@@ -481,8 +513,12 @@ samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments,
     if (status == SAMC_OK && c.count > 0) qsort_r(c.sources, (size_t)c.count, sizeof *c.sources, by_key, in->text);
     for (int64_t i = 0; i < c.count && status == SAMC_OK; i++) {
         const source *s = &c.sources[i];
-        status = s->archive ? add_members(&c, s)
-                            : add_input(in, (samc__input){.key = s->key, .source = s->path, .reason = s->reason, .tar = -1, .root = s->root}, error);
+        status = s->archive
+                     ? add_members(&c, s)
+                     : add_input(in,
+                                 (samc__input){
+                                     .key = s->key, .source = s->path, .reason = s->reason, .tar = -1, .root = s->root},
+                                 error);
     }
     free(c.sources);
     free(c.visited);

@@ -31,8 +31,10 @@ void samc__job_leave(samc__job *job, samc__budget *budget) {
 static samc_status read_file(const samc__inputs *inputs, samc__job *job) {
     const char *source = samc__input_source(inputs, job->input);
     samc_status status = SAMC_OK;
-    for (int attempt = 0; attempt < 2; attempt++) { /* a folder may have been away for a moment, and be there again when it is asked for */
-        status = samc__file_read_regular(source, SAMC__IMAGE_MAX_FILE, &job->bytes, &job->size, &job->code, &job->error);
+    for (int attempt = 0; attempt < 2;
+         attempt++) { /* a folder may have been away for a moment, and be there again when it is asked for */
+        status =
+            samc__file_read_regular(source, SAMC__IMAGE_MAX_FILE, &job->bytes, &job->size, &job->code, &job->error);
         if (status == SAMC_OK || job->code == 0 || samc__load_is_outage(inputs, job)) break;
     }
     return status;
@@ -52,7 +54,8 @@ static samc_status decode(const samc__archive_options *o, const char *source, sa
     return SAMC_OK;
 }
 
-samc_status samc__load(const samc__archive_options *o, const samc__inputs *inputs, samc__budget *budget, samc__job *job) {
+samc_status samc__load(const samc__archive_options *o, const samc__inputs *inputs, samc__budget *budget,
+                       samc__job *job) {
     if (!samc__budget_enter(budget, job->alone)) return SAMC_STOPPED;
     job->in_flight = true;
     samc_status status = job->bytes == NULL ? read_file(inputs, job) : SAMC_OK;
@@ -68,7 +71,9 @@ bool samc__load_is_outage(const samc__inputs *inputs, samc__job *job) {
     if (samc__input_root_lives(inputs, job->input)) return false;
     samc_error why = job->error;
     const samc__root *root = &inputs->roots[inputs->items[job->input].root];
-    samc__fail(&job->error, SAMC_IO, "%.300s: the folder of the inputs is gone, or another one is in its place (%.500s)", inputs->text + root->path, why.message);
+    samc__fail(&job->error, SAMC_IO,
+               "%.300s: the folder of the inputs is gone, or another one is in its place (%.500s)",
+               inputs->text + root->path, why.message);
     job->code = ESTALE; /* known now */
     return true;
 }

@@ -1,5 +1,5 @@
-/* The marks: a line each, "<number> <input> <suffix or /> <kind> <size> <seconds> <nanoseconds>", and an empty one, behind which marks of
- * before may stand. */
+/* The marks: a line each, "<number> <input> <suffix or /> <kind> <size> <seconds> <nanoseconds>", and an empty one,
+ * behind which marks of before may stand. */
 #include "host/marks.h"
 
 #include <errno.h>
@@ -25,7 +25,8 @@ void samc__marks_close(samc__marks *marks) {
 
 void samc__marks_remove(samc__store *store) { samc__store_remove(store, false, name); }
 
-static samc_status add(samc__marks *marks, int64_t number, int64_t input, const char *suffix, const struct stat *result, samc_error *error) {
+static samc_status add(samc__marks *marks, int64_t number, int64_t input, const char *suffix, const struct stat *result,
+                       samc_error *error) {
     if (marks->room - marks->used < LINE) {
         size_t room = 2 * marks->room + 16 * LINE;
         char *grown = realloc(marks->text, room);
@@ -33,13 +34,15 @@ static samc_status add(samc__marks *marks, int64_t number, int64_t input, const 
         marks->text = grown;
         marks->room = room;
     }
-    marks->used += (size_t)snprintf(marks->text + marks->used, LINE, "%lld %lld %.19s %o %lld %lld %ld\n", (long long)number, (long long)input, *suffix ? suffix : "/",
-                                    (unsigned)result->st_mode & S_IFMT, (long long)result->st_size, (long long)result->st_mtim.tv_sec, result->st_mtim.tv_nsec);
+    marks->used +=
+        (size_t)snprintf(marks->text + marks->used, LINE, "%lld %lld %.19s %o %lld %lld %ld\n", (long long)number,
+                         (long long)input, *suffix ? suffix : "/", (unsigned)result->st_mode & S_IFMT,
+                         (long long)result->st_size, (long long)result->st_mtim.tv_sec, result->st_mtim.tv_nsec);
     return SAMC_OK;
 }
 
-samc_status samc__marks_add(samc__marks *marks, const samc__store *store, int64_t number, int64_t input, const char *suffix, const char *scratch,
-                            samc_error *error) {
+samc_status samc__marks_add(samc__marks *marks, const samc__store *store, int64_t number, int64_t input,
+                            const char *suffix, const char *scratch, samc_error *error) {
     struct stat result;
     if (fstatat(store->tmp, scratch, &result, AT_SYMLINK_NOFOLLOW) != 0)
         return samc__fail(error, SAMC_IO, "%s/%s: cannot open: %s", store->scratch, scratch, strerror(errno));
@@ -63,7 +66,10 @@ static bool parse(const char *line, samc__mark *mark) {
     long nanoseconds;
     unsigned kind;
     char end;
-    if (sscanf(line, "%lld %lld %19s %o %lld %lld %ld%c", &number, &input, mark->suffix, &kind, &size, &seconds, &nanoseconds, &end) != 8 || end != '\n') return false;
+    if (sscanf(line, "%lld %lld %19s %o %lld %lld %ld%c", &number, &input, mark->suffix, &kind, &size, &seconds,
+               &nanoseconds, &end) != 8 ||
+        end != '\n')
+        return false;
     if (strcmp(mark->suffix, "/") == 0) mark->suffix[0] = '\0';
     mark->number = number;
     mark->input = input;
@@ -71,7 +77,8 @@ static bool parse(const char *line, samc__mark *mark) {
     return true;
 }
 
-samc_status samc__marks_read(const samc__store *store, const samc__inputs *inputs, int64_t last, samc__mark **marks, int *count, samc_error *error) {
+samc_status samc__marks_read(const samc__store *store, const samc__inputs *inputs, int64_t last, samc__mark **marks,
+                             int *count, samc_error *error) {
     struct stat information;
     FILE *file;
     char line[LINE + 8];
@@ -83,7 +90,8 @@ samc_status samc__marks_read(const samc__store *store, const samc__inputs *input
     samc_status status = SAMC_OK;
     while (status == SAMC_OK && fgets(line, sizeof line, file) != NULL) {
         samc__mark mark;
-        if (!parse(line, &mark)) break; /* the end; or they are not whole, were not synced, and nothing got its name by them */
+        if (!parse(line, &mark))
+            break; /* the end; or they are not whole, were not synced, and nothing got its name by them */
         if (mark.number <= last || mark.input < 0 || mark.input >= inputs->count) continue;
         if (*count == room) {
             room = room ? 2 * room : 64;

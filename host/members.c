@@ -1,5 +1,5 @@
-/* Listing an archive. Links are resolved as a file system would once the archive is unpacked into an empty folder, over the names in
- * the archive alone: what leads out of that folder leads nowhere. */
+/* Listing an archive. Links are resolved as a file system would once the archive is unpacked into an empty folder, over
+ * the names in the archive alone: what leads out of that folder leads nowhere. */
 #include "host/members.h"
 
 #include <stdlib.h>
@@ -8,16 +8,17 @@
 #include "host/inputs.h"
 #include "runtime/status.h"
 
-/* Linux's own limits, and a bound for archives that are made to keep one busy: a million links five folders deep take a tenth of it. */
+/* Linux's own limits, and a bound for archives that are made to keep one busy: a million links five folders deep take a
+ * tenth of it. */
 enum { MOST_HOPS = 40, MOST_PATH = 4096, MOST_LOOKUPS = 100000000 };
 
 /* A name in the index. */
 typedef struct samc__place {
-    size_t name;  /* in members->clean */
+    size_t name; /* in members->clean */
     int64_t item;
 } samc__place;
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 /* Copies text into the pool; returns its offset, 0 for "" and, with *good false, without memory. */
 static size_t keep(samc__members *m, const char *text, bool *good) {
@@ -67,7 +68,8 @@ samc_status samc__members_list(const char *path, samc__members *m, samc_error *d
         good = add(m, &entry, number += entry.kind == SAMC__TAR_FILE);
     }
     samc__tar_close(tar);
-    if (!good || status == SAMC_OUT_OF_MEMORY) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its list", path);
+    if (!good || status == SAMC_OUT_OF_MEMORY)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its list", path);
     if (status == SAMC_OK || code == 0) return SAMC_OK;
     *error = *damage;
     return status;
@@ -81,7 +83,7 @@ void samc__members_free(samc__members *m) {
     *m = (samc__members){0};
 }
 
-/* ---- Links --------------------------------------------------------------------------------------------------------- */
+/* ---- Links ----------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b, void *context) {
     const samc__place *x = a, *y = b;
@@ -96,7 +98,8 @@ static bool make_index(samc__members *m) {
     m->index = malloc(((size_t)m->count + 1) * sizeof *m->index);
     if (m->clean == NULL || m->index == NULL) return false;
     for (int64_t i = 0; i < m->count; i++) {
-        if (!samc__key_of_path(samc__member_name(m, i), m->clean + used)) continue; /* leads out of the archive: nothing leads to it */
+        if (!samc__key_of_path(samc__member_name(m, i), m->clean + used))
+            continue; /* leads out of the archive: nothing leads to it */
         m->index[m->index_count++] = (samc__place){used, i};
         used += strlen(m->clean + used) + 1;
     }
@@ -104,7 +107,8 @@ static bool make_index(samc__members *m) {
     return true;
 }
 
-/* The last member whose name is the first `length` characters of `path`, as unpacking would leave it; -1 where there is none. */
+/* The last member whose name is the first `length` characters of `path`, as unpacking would leave it; -1 where there is
+ * none. */
 static int64_t find(const samc__members *m, const char *path, size_t length) {
     int64_t low = 0, high = m->index_count; /* the first place behind all that are not greater */
     while (low < high) {
@@ -143,7 +147,8 @@ static bool append(char *to, const char *path) {
     return true;
 }
 
-/* Puts what a link leads to in place of the first `length` characters of `path`, which are its name; there is room for both. */
+/* Puts what a link leads to in place of the first `length` characters of `path`, which are its name; there is room for
+ * both. */
 static bool replace(const samc__members *m, const samc__member *link, char *path, size_t length, char *scratch) {
     const char *target = m->text + link->link;
     strcpy(scratch, path + length); /* "", or "/" and the rest */
@@ -174,10 +179,12 @@ int64_t samc__members_follow(samc__members *m, int64_t i, const char **reason) {
             bool met = false;
             for (length = strcspn(path, "/"), found = -1; !met; length += 1 + strcspn(path + length + 1, "/")) {
                 found = ++m->lookups <= MOST_LOOKUPS ? find(m, path, length) : -1;
-                met = found >= 0 && (m->items[found].kind == SAMC__TAR_SYMBOLIC_LINK || m->items[found].kind == SAMC__TAR_HARD_LINK);
+                met = found >= 0 &&
+                      (m->items[found].kind == SAMC__TAR_SYMBOLIC_LINK || m->items[found].kind == SAMC__TAR_HARD_LINK);
                 if (met || path[length] == '\0') break;
             }
-            *reason = m->lookups <= MOST_LOOKUPS ? "which the archive does not hold" : "and its links are too many to be followed";
+            *reason = m->lookups <= MOST_LOOKUPS ? "which the archive does not hold"
+                                                 : "and its links are too many to be followed";
             if (found < 0) break;
             link = &m->items[found];
             if (link->kind == SAMC__TAR_FILE) break;
@@ -186,7 +193,9 @@ int64_t samc__members_follow(samc__members *m, int64_t i, const char **reason) {
             if (!met) break;
         }
         bool fits = strlen(path) + strlen(m->text + link->link) + 2 <= ROOM;
-        *reason = hops == MOST_HOPS ? "over too many other links" : !fits ? "which is too long a way" : "which is outside the archive";
+        *reason = hops == MOST_HOPS ? "over too many other links"
+                  : !fits           ? "which is too long a way"
+                                    : "which is outside the archive";
         if (hops == MOST_HOPS || !fits || !replace(m, link, path, length, scratch)) found = -1;
     }
     free(path);

@@ -1,4 +1,5 @@
-/* Which names of inputs cannot have results: those that are too long, and those whose results would be in each other's way. */
+/* Which names of inputs cannot have results: those that are too long, and those whose results would be in each other's
+ * way. */
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,7 +9,9 @@
 #include "host/inputs.h"
 #include "runtime/status.h"
 
-static samc_status no_memory(samc_error *error) { return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the list of inputs"); }
+static samc_status no_memory(samc_error *error) {
+    return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the list of inputs");
+}
 
 static const char *last_component(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -48,7 +51,8 @@ static bool ends_with(const char *name, size_t length, const char *end) {
 
 /* Files and folders of the run itself, which no image may have in its way. */
 static bool is_reserved(const char *name) {
-    return fnmatch(".samc*", name, 0) == 0 || fnmatch("masks*.jsonl", name, 0) == 0 || fnmatch("annotations*.json", name, 0) == 0 || fnmatch("errors*.jsonl", name, 0) == 0;
+    return fnmatch(".samc*", name, 0) == 0 || fnmatch("masks*.jsonl", name, 0) == 0 ||
+           fnmatch("annotations*.json", name, 0) == 0 || fnmatch("errors*.jsonl", name, 0) == 0;
 }
 
 /* Whether results would need the first `length` characters of `key` both as a folder and as another image's results. */
@@ -67,10 +71,13 @@ static samc_status check_key(const index_of_keys *index, const char *key, bool p
         name[first] = '\0';
         taken = taken || is_reserved(name);
     }
-    for (size_t at = first; at < length && !taken; at += 1 + strcspn(key + at + 1, "/")) taken = folder_is_taken(index, key, at, pictures);
+    for (size_t at = first; at < length && !taken; at += 1 + strcspn(key + at + 1, "/"))
+        taken = folder_is_taken(index, key, at, pictures);
     if (pictures && !taken) taken = folder_is_taken(index, key, length, pictures);
-    return taken ? samc__fail(error, SAMC_INVALID_ARGUMENT, "the results of '%s' would be in the way of another image's or of the run's own files", key)
-                 : SAMC_OK;
+    return taken
+               ? samc__fail(error, SAMC_INVALID_ARGUMENT,
+                            "the results of '%s' would be in the way of another image's or of the run's own files", key)
+               : SAMC_OK;
 }
 
 /* Whether a component, or all of it with the output folder before it, is longer than a file system takes. */
@@ -89,7 +96,9 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
     for (int64_t i = 0; i < in->count; i++) {
         if (in->items[i].reason == 0 && is_too_long(samc__input_key(in, i))) {
             char *reason = NULL;
-            if (asprintf(&reason, "%.500s: its name is too long for the names of its results", samc__input_source(in, i)) < 0) reason = NULL;
+            if (asprintf(&reason, "%.500s: its name is too long for the names of its results",
+                         samc__input_source(in, i)) < 0)
+                reason = NULL;
             in->items[i].reason = reason ? samc__inputs_keep(in, reason) : 0;
             free(reason);
             if (in->items[i].reason == 0) {
@@ -97,7 +106,8 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
                 return no_memory(error);
             }
         }
-        if (in->items[i].reason == 0) index.keys[index.count++] = in->items[i].key; /* what cannot be read writes nothing */
+        if (in->items[i].reason == 0)
+            index.keys[index.count++] = in->items[i].key; /* what cannot be read writes nothing */
     }
     index.text = in->text;
     if (index.count > 0) qsort_r(index.keys, index.count, sizeof *index.keys, by_text, in->text);
@@ -106,10 +116,12 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
         if (strcmp(in->text + index.keys[i - 1], in->text + index.keys[i]) == 0) {
             const char *a = NULL, *b = NULL; /* the sources of the two */
             for (int64_t j = 0; j < in->count; j++)
-                if (in->items[j].reason == 0 && strcmp(samc__input_key(in, j), in->text + index.keys[i]) == 0) *(a == NULL ? &a : &b) = samc__input_source(in, j);
+                if (in->items[j].reason == 0 && strcmp(samc__input_key(in, j), in->text + index.keys[i]) == 0)
+                    *(a == NULL ? &a : &b) = samc__input_source(in, j);
             status = samc__fail(error, SAMC_INVALID_ARGUMENT, "'%.300s' and '%.300s' would write the same files", a, b);
         }
-    for (size_t i = 0; i < index.count && status == SAMC_OK; i++) status = check_key(&index, in->text + index.keys[i], pictures, error);
+    for (size_t i = 0; i < index.count && status == SAMC_OK; i++)
+        status = check_key(&index, in->text + index.keys[i], pictures, error);
     free(index.keys);
     return status;
 }

@@ -11,11 +11,12 @@ typedef struct colour {
     uint8_t rgb[3];
 } colour;
 
-static const colour white = {{255, 255, 255}}, green = {{30, 160, 60}}, red = {{220, 40, 40}}, frame_colour = {{30, 160, 60}};
+static const colour white = {{255, 255, 255}}, green = {{30, 160, 60}}, red = {{220, 40, 40}},
+                    frame_colour = {{30, 160, 60}};
 
 /* Bright and told apart on photographs; the first is the blue of the original's notebooks. */
 static const colour palette[] = {
-    {{30, 144, 255}}, {{255, 140, 0}},  {{230, 50, 200}}, {{250, 220, 30}}, {{0, 205, 190}}, {{255, 80, 80}},
+    {{30, 144, 255}},  {{255, 140, 0}},  {{230, 50, 200}},  {{250, 220, 30}}, {{0, 205, 190}},  {{255, 80, 80}},
     {{150, 100, 255}}, {{150, 225, 40}}, {{255, 150, 190}}, {{90, 200, 255}}, {{200, 130, 70}}, {{120, 120, 255}},
 };
 
@@ -27,11 +28,12 @@ static float scale_of(const samc__picture *picture) {
 
 /* Mixes a colour into a pixel, `cover` from 0 to 1. */
 static void blend(uint8_t *pixel, colour with, float cover) {
-    for (int c = 0; c < 3; c++) pixel[c] = (uint8_t)((float)pixel[c] + ((float)with.rgb[c] - (float)pixel[c]) * cover + 0.5f);
+    for (int c = 0; c < 3; c++)
+        pixel[c] = (uint8_t)((float)pixel[c] + ((float)with.rgb[c] - (float)pixel[c]) * cover + 0.5f);
 }
 
-/* Distance to the nearest pixel of another label in thirds of a pixel, at most 255, 0 where the label is 0: the 3-4 chamfer in
- * two passes, one from each corner. The picture's border is no edge. */
+/* Distance to the nearest pixel of another label in thirds of a pixel, at most 255, 0 where the label is 0: the 3-4
+ * chamfer in two passes, one from each corner. The picture's border is no edge. */
 static void distance_inside(const int32_t *labels, int width, int height, uint8_t *distance) {
     static const struct { int x, y, cost; } neighbours[4] = {{-1, 0, 3}, {0, -1, 3}, {-1, -1, 4}, {1, -1, 4}};
     size_t count = (size_t)width * (size_t)height;

@@ -8,7 +8,8 @@
 
 #include <zlib.h>
 
-/* stb's own deflate takes half a second for the overlay of a photograph; zlib's fastest, on rows that stb has filtered, a tenth of that. */
+/* stb's own deflate takes half a second for the overlay of a photograph; zlib's fastest, on rows that stb has filtered,
+ * a tenth of that. */
 static unsigned char *deflate_fast(unsigned char *data, int size, int *packed, int quality) {
     (void)quality;
     uLongf room = compressBound((uLong)size);
@@ -27,12 +28,13 @@ static unsigned char *deflate_fast(unsigned char *data, int size, int *packed, i
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <stb/stb_image_write.h>
 
-samc_status samc__png_encode(const char *path, const uint8_t *pixels, int width, int height, int channels, uint8_t **png, size_t *size,
-                             samc_error *error) {
+samc_status samc__png_encode(const char *path, const uint8_t *pixels, int width, int height, int channels,
+                             uint8_t **png, size_t *size, samc_error *error) {
     int length = 0;
     *png = stbi_write_png_to_mem(pixels, width * channels, width, height, channels, &length); /* by malloc() */
     *size = (size_t)length;
-    return *png ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
+    return *png ? SAMC_OK
+                : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
 }
 
 samc_status samc__png_write(const char *path, const uint8_t *pixels, int width, int height, int channels,

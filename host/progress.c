@@ -14,7 +14,12 @@ double samc__now(void) {
 
 samc__progress samc__progress_begin(bool quiet, int64_t total, int64_t before) {
     double now = samc__now();
-    return (samc__progress){.quiet = quiet, .terminal = isatty(STDERR_FILENO), .total = total, .before = before, .begun = now, .printed = now};
+    return (samc__progress){.quiet = quiet,
+                            .terminal = isatty(STDERR_FILENO),
+                            .total = total,
+                            .before = before,
+                            .begun = now,
+                            .printed = now};
 }
 
 /* "1 h 2 min", "3 min 4 s", "5 s" */
@@ -30,8 +35,9 @@ static void print(const samc__progress *p, samc__progress_count c, bool last) {
     char left[64] = "unknown", taken[64];
     if (rate > 0.0) print_time((double)(p->total - c.images) / rate, left, sizeof left);
     print_time(elapsed, taken, sizeof taken);
-    fprintf(stderr, "%lld/%lld images, %.2f images/s, %.1f masks/s, %s%s, %lld failed", (long long)c.images, (long long)p->total, rate,
-            elapsed > 0.0 ? (double)c.masks / elapsed : 0.0, last ? taken : left, last ? "" : " left", (long long)c.failures);
+    fprintf(stderr, "%lld/%lld images, %.2f images/s, %.1f masks/s, %s%s, %lld failed", (long long)c.images,
+            (long long)p->total, rate, elapsed > 0.0 ? (double)c.masks / elapsed : 0.0, last ? taken : left,
+            last ? "" : " left", (long long)c.failures);
 }
 
 void samc__progress_clear(samc__progress *p) {

@@ -13,7 +13,7 @@
 
 static const size_t max_file = (size_t)64 << 20;
 
-/* ---- The list ---------------------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 samc_status samc__prompts_add(samc__prompts *prompts, const float *points, const int32_t *labels, int point_count,
                               const float *box, samc_error *error) {
@@ -85,7 +85,7 @@ static const char *box_fault(const float box[4]) {
     return "box corners are not in the order x0,y0,x1,y1 with x0 <= x1 and y0 <= y1 (is it x,y,width,height?)";
 }
 
-/* ---- Command line ------------------------------------------------------------------------------------------------ */
+/* ---- Command line ---------------------------------------------------------------------------- */
 
 /* Reads up to `most` numbers between commas; returns how many, or -1 where the text is anything else. */
 static int parse_numbers(const char *text, float *numbers, int most) {
@@ -123,7 +123,7 @@ samc_status samc__parse_box(const char *text, float box[4], samc_error *error) {
     return SAMC_OK;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* A JSON array of exactly `count` finite numbers. */
 static bool numbers_of(const json_t *array, size_t count, float *numbers) {

@@ -1,5 +1,5 @@
-/* A bounded queue between the stages of a pipeline. A full queue holds the stage before it back, so that memory is bounded by the
- * queues and not by what goes through them. */
+/* A bounded queue between the stages of a pipeline. A full queue holds the stage before it back, so that memory is
+ * bounded by the queues and not by what goes through them. */
 #ifndef SAMC_HOST_QUEUE_H
 #define SAMC_HOST_QUEUE_H
 

@@ -110,10 +110,11 @@ samc_status samc__results_add(samc__results *results, const uint8_t *mask, const
         json_decref(files);
         return status;
     }
-    json_t *record = json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", prompt_index, "mask",
-                               mask_index, "predicted_iou", samc__text_number((double)info->predicted_iou), "stability_score",
-                               samc__text_number((double)info->stability_score), "area", (json_int_t)info->area, "bbox",
-                               info->bbox[0], info->bbox[1], info->bbox[2], info->bbox[3], "files", files, "rle", rle);
+    json_t *record =
+        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", prompt_index, "mask", mask_index,
+                  "predicted_iou", samc__text_number((double)info->predicted_iou), "stability_score",
+                  samc__text_number((double)info->stability_score), "area", (json_int_t)info->area, "bbox",
+                  info->bbox[0], info->bbox[1], info->bbox[2], info->bbox[3], "files", files, "rle", rle);
     if (record == NULL || json_array_append_new(results->records, record) != 0)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
     return SAMC_OK;

@@ -1,5 +1,5 @@
-/* Beginning a run, or going on with one. A collected file is in the state folder while it grows and in the output folder when it is complete;
- * one that failed images are added to goes back. */
+/* Beginning a run, or going on with one. A collected file is in the state folder while it grows and in the output
+ * folder when it is complete; one that failed images are added to goes back. */
 #include "host/resume.h"
 
 #include <stdio.h>
@@ -12,19 +12,25 @@
 static const char images_name[] = "images.part";
 enum { LOOK_AHEAD = 1000, BEGINNING = 4096, PIECE = 1 << 16 };
 
-/* ---- Names --------------------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
-static void errors_name(const samc__collector *c, char *name) { samc__archive_file_name(c->options, "errors", ".jsonl", -1, name); }
-static void coco_name(const samc__collector *c, char *name) { samc__archive_file_name(c->options, "annotations", ".json", -1, name); }
+static void errors_name(const samc__collector *c, char *name) {
+    samc__archive_file_name(c->options, "errors", ".jsonl", -1, name);
+}
+static void coco_name(const samc__collector *c, char *name) {
+    samc__archive_file_name(c->options, "annotations", ".json", -1, name);
+}
 
 /* The file of JSON lines of a part; one file needs no number. */
 static void lines_name(const samc__collector *c, int64_t part, char *name) {
-    samc__archive_file_name(c->options, "masks", ".jsonl", part > 0 || c->total > c->options->lines_per_file ? part : -1, name);
+    samc__archive_file_name(c->options, "masks", ".jsonl",
+                            part > 0 || c->total > c->options->lines_per_file ? part : -1, name);
 }
 
 /* Where a collected file is. */
 typedef struct place {
-    bool growing, published; /* in the state folder, in the output folder; both: a crash came in the middle of a rename */
+    bool growing,
+        published; /* in the state folder, in the output folder; both: a crash came in the middle of a rename */
     bool same;
     struct stat grown, shown;
 } place;
@@ -39,18 +45,25 @@ static place find(const samc__collector *c, const char *name) {
 
 /* A file or a result of the output folder that is not known: <name><suffix>. */
 static samc_status refuse(const samc__collector *c, const char *name, const char *suffix, samc_error *error) {
-    if (!c->journal->resumed) return samc__fail(error, SAMC_IO, "%s/%s%s: exists already and is not from this run", c->store->root, name, suffix);
-    return samc__fail(error, SAMC_IO, "%s/%s%s: exists already and is not from this run, or %s/journal has lost its record; nothing was touched", c->store->root, name, suffix,
-                      c->store->state);
+    if (!c->journal->resumed)
+        return samc__fail(error, SAMC_IO, "%s/%s%s: exists already and is not from this run", c->store->root, name,
+                          suffix);
+    return samc__fail(
+        error, SAMC_IO,
+        "%s/%s%s: exists already and is not from this run, or %s/journal has lost its record; nothing was touched",
+        c->store->root, name, suffix, c->store->state);
 }
 
-/* ---- Looking ------------------------------------------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 /* A published file that is to grow again has to be what the journal says. */
-static samc_status check_published(const samc__collector *c, const char *name, const place *p, int64_t length, samc_error *error) {
+static samc_status check_published(const samc__collector *c, const char *name, const place *p, int64_t length,
+                                   samc_error *error) {
     SAMC__TRY(samc__stream_check(c->store, true, name, length, error));
     if (p->shown.st_size == length) return SAMC_OK;
-    return samc__store_fail(c->store, true, name, SAMC_FORMAT, error, "%lld bytes, but the journal says %lld: it was changed", (long long)p->shown.st_size, (long long)length);
+    return samc__store_fail(c->store, true, name, SAMC_FORMAT, error,
+                            "%lld bytes, but the journal says %lld: it was changed", (long long)p->shown.st_size,
+                            (long long)length);
 }
 
 static samc_status check_lines(const samc__collector *c, samc_error *error) {
@@ -62,11 +75,13 @@ static samc_status check_lines(const samc__collector *c, samc_error *error) {
         bool whole = next % each == 0, complete = whole || next >= c->total, continues = !whole && next < c->end;
         if (p.growing) SAMC__TRY(samc__stream_check(c->store, false, name, c->last.lines, error));
         if (p.published && (!complete || (p.growing && !p.same))) return refuse(c, name, "", error);
-        if (!p.growing && !p.published && (!complete || continues)) SAMC__TRY(samc__stream_check(c->store, false, name, c->last.lines, error));
+        if (!p.growing && !p.published && (!complete || continues))
+            SAMC__TRY(samc__stream_check(c->store, false, name, c->last.lines, error));
         if (p.published && !p.growing && continues) SAMC__TRY(check_published(c, name, &p, c->last.lines, error));
     }
     /* Files of the records to come; also the empty one of an empty shard. */
-    for (int64_t part = (next + each - 1) / each; part * each < c->end || (c->end == 0 && part == 0 && !c->journal->resumed); part++) {
+    for (int64_t part = (next + each - 1) / each;
+         part * each < c->end || (c->end == 0 && part == 0 && !c->journal->resumed); part++) {
         lines_name(c, part, name);
         if (find(c, name).published) return refuse(c, name, "", error);
         SAMC__TRY(samc__stream_check(c->store, false, name, 0, error));
@@ -75,7 +90,8 @@ static samc_status check_lines(const samc__collector *c, samc_error *error) {
 }
 
 static int64_t coco_length(const samc__collector *c) {
-    return c->last.annotations + (int64_t)strlen(samc__coco_before_images) + c->last.images + (int64_t)strlen(samc__coco_after_images);
+    return c->last.annotations + (int64_t)strlen(samc__coco_before_images) + c->last.images +
+           (int64_t)strlen(samc__coco_after_images);
 }
 
 /* Nothing is to be added, and the file is where its reader wants it. */
@@ -96,7 +112,8 @@ static samc_status check_coco(const samc__collector *c, samc_error *error) {
     return samc__stream_check(c->store, false, images_name, c->last.images, error);
 }
 
-/* Whether errors.jsonl, of which the journal has nothing, holds lines that the run before wrote and did not come to record. */
+/* Whether errors.jsonl, of which the journal has nothing, holds lines that the run before wrote and did not come to
+ * record. */
 static bool errors_are_ours(const samc__collector *c, const char *name, const struct stat *information) {
     char begun[BEGINNING];
     FILE *file;
@@ -133,11 +150,14 @@ static samc_status check_errors(const samc__collector *c, samc_error *error) {
 
 static bool is_marked(const samc__collector *c, int64_t number, const char *suffix, const struct stat *information) {
     for (int i = 0; i < c->left_count; i++)
-        if (c->left[i].number == number && strcmp(c->left[i].suffix, suffix) == 0 && samc__store_same(&c->left[i].result, information)) return true;
+        if (c->left[i].number == number && strcmp(c->left[i].suffix, suffix) == 0 &&
+            samc__store_same(&c->left[i].result, information))
+            return true;
     return false;
 }
 
-/* The names of the results that come next. Those further on are seen when it is their turn: nothing is written over then either. */
+/* The names of the results that come next. Those further on are seen when it is their turn: nothing is written over
+ * then either. */
 static samc_status check_results(const samc__collector *c, samc_error *error) {
     for (int64_t number = c->last.number + 1; number < c->end && number <= c->last.number + LOOK_AHEAD; number++) {
         int64_t input;
@@ -147,7 +167,8 @@ static samc_status check_results(const samc__collector *c, samc_error *error) {
             struct stat information;
             bool there;
             if (!(c->options->formats & file->format)) continue;
-            SAMC__TRY(samc__store_look(c->store, samc__input_key(c->inputs, input), file->suffix, &information, &there, error));
+            SAMC__TRY(samc__store_look(c->store, samc__input_key(c->inputs, input), file->suffix, &information, &there,
+                                       error));
             if (!there || is_marked(c, number, file->suffix, &information)) continue;
             return refuse(c, samc__input_key(c->inputs, input), file->suffix, error);
         }
@@ -156,7 +177,8 @@ static samc_status check_results(const samc__collector *c, samc_error *error) {
 }
 
 samc_status samc__collector_check(samc__collector *c, samc_error *error) {
-    if (c->journal->resumed) SAMC__TRY(samc__marks_read(c->store, c->inputs, c->last.number, &c->left, &c->left_count, error));
+    if (c->journal->resumed)
+        SAMC__TRY(samc__marks_read(c->store, c->inputs, c->last.number, &c->left, &c->left_count, error));
     SAMC__TRY(check_errors(c, error));
     if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(check_lines(c, error));
     if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(check_coco(c, error));
@@ -164,7 +186,7 @@ samc_status samc__collector_check(samc__collector *c, samc_error *error) {
     return check_results(c, error);
 }
 
-/* ---- Making good --------------------------------------------------------------------------------------------------- */
+/* ---- Making good ----------------------------------------------------------------------------- */
 
 samc_status samc__resume_take_back(samc__collector *c, samc_error *error) {
     for (int i = 0; i < c->left_count; i++) {
@@ -172,7 +194,8 @@ samc_status samc__resume_take_back(samc__collector *c, samc_error *error) {
         char scratch[SAMC__STORE_NAME];
         if (strcmp(mark->suffix, "-") == 0) continue;
         samc__store_scratch(mark->number, mark->suffix, scratch);
-        SAMC__TRY(samc__store_take_back(c->store, scratch, samc__input_key(c->inputs, mark->input), mark->suffix, &mark->result, error));
+        SAMC__TRY(samc__store_take_back(c->store, scratch, samc__input_key(c->inputs, mark->input), mark->suffix,
+                                        &mark->result, error));
     }
     return samc__store_sync_folders(c->store, error); /* before the marks go */
 }
@@ -233,7 +256,8 @@ static samc_status take_coco_back(samc__collector *c, const char *name, const pl
     for (int64_t left = c->last.images; status == SAMC_OK && left > 0;) {
         size_t got = fread(piece, 1, left < PIECE ? (size_t)left : PIECE, from);
         left -= (int64_t)got;
-        status = got > 0 ? samc__stream_append(&c->images, c->store, piece, got, error) : samc__store_fail(c->store, true, name, SAMC_IO, error, "cannot read");
+        status = got > 0 ? samc__stream_append(&c->images, c->store, piece, got, error)
+                         : samc__store_fail(c->store, true, name, SAMC_IO, error, "cannot read");
     }
     fclose(from);
     if (status == SAMC_OK) status = samc__stream_sync(&c->images, c->store, error);
@@ -255,8 +279,10 @@ samc_status samc__resume_coco(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__stream_open(&c->annotations, c->store, false, name, c->last.annotations, error));
     SAMC__TRY(samc__stream_open(&c->images, c->store, false, images_name, c->last.images, error));
     if (c->annotations.length > 0) return SAMC_OK;
-    if (asprintf(&header, "{\"info\": {\"description\": \"automatic masks\", \"version\": \"samc %s\"},\n"
-                          "\"categories\": [{\"id\": 1, \"name\": \"object\", \"supercategory\": \"\"}],\n\"annotations\": [", samc_version()) < 0)
+    if (asprintf(&header,
+                 "{\"info\": {\"description\": \"automatic masks\", \"version\": \"samc %s\"},\n"
+                 "\"categories\": [{\"id\": 1, \"name\": \"object\", \"supercategory\": \"\"}],\n\"annotations\": [",
+                 samc_version()) < 0)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
     samc_status status = samc__stream_append(&c->annotations, c->store, header, strlen(header), error);
     free(header);

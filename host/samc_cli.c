@@ -7,36 +7,31 @@
 
 #include "host/cli.h"
 
-static const char help[] =
-    "samc - the Segment Anything Model as an inference engine\n"
-    "\n"
-    "Usage: samc COMMAND [OPTIONS]\n"
-    "\n"
-    "  segment   cut out what points, boxes or masks name in an image\n"
-    "  auto      find every mask of images, folders and archives of them\n"
-    "  embed     encode an image once, to segment it often\n"
-    "  bench     time every stage on this machine\n"
-    "  convert   turn a PyTorch checkpoint into a safetensors model\n"
-    "  info      say what this machine and a model can do\n"
-    "\n"
-    "'samc COMMAND --help' explains a command. 'samc --version' prints the version.\n"
-    "Example: samc segment photo.jpg --point 320,240 -o out\n"
-    "Exit codes: 0 success, 1 failure, 2 wrong usage.\n";
+static const char help[] = "samc - the Segment Anything Model as an inference engine\n"
+                           "\n"
+                           "Usage: samc COMMAND [OPTIONS]\n"
+                           "\n"
+                           "  segment   cut out what points, boxes or masks name in an image\n"
+                           "  auto      find every mask of images, folders and archives of them\n"
+                           "  embed     encode an image once, to segment it often\n"
+                           "  bench     time every stage on this machine\n"
+                           "  convert   turn a PyTorch checkpoint into a safetensors model\n"
+                           "  info      say what this machine and a model can do\n"
+                           "\n"
+                           "'samc COMMAND --help' explains a command. 'samc --version' prints the version.\n"
+                           "Example: samc segment photo.jpg --point 320,240 -o out\n"
+                           "Exit codes: 0 success, 1 failure, 2 wrong usage.\n";
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"segment", samc__cmd_segment},
-    {"auto", samc__cmd_auto},
-    {"embed", samc__cmd_embed},
-    {"bench", samc__cmd_bench},
-    {"convert", samc__cmd_convert},
-    {"info", samc__cmd_info},
+    {"segment", samc__cmd_segment}, {"auto", samc__cmd_auto},       {"embed", samc__cmd_embed},
+    {"bench", samc__cmd_bench},     {"convert", samc__cmd_convert}, {"info", samc__cmd_info},
 };
 
-/* A descriptor from 0 to 2 that came closed is opened before any file can get its number: a progress line must not end up in a journal.
- * Opened the wrong way round, so that reading or writing through it fails as through a closed one. */
+/* A descriptor from 0 to 2 that came closed is opened before any file can get its number: a progress line must not end
+ * up in a journal. Opened the wrong way round, so that reading or writing through it fails as through a closed one. */
 static bool open_standard_descriptors(void) {
     for (int descriptor = 0; descriptor <= STDERR_FILENO; descriptor++) {
         if (fcntl(descriptor, F_GETFD) >= 0) continue;

@@ -1,4 +1,5 @@
-/* One archive at a time is open. Links stand in the list behind the file that they lead to, whose bytes are kept for them. */
+/* One archive at a time is open. Links stand in the list behind the file that they lead to, whose bytes are kept for
+ * them. */
 #include "host/shelf.h"
 
 #include <stdlib.h>
@@ -31,17 +32,19 @@ static void find_member(samc__shelf *s, const samc__inputs *inputs, const samc__
     while (s->broken.status == SAMC_OK && s->member < input->member) {
         samc_status status = samc__tar_next(s->tar, &entry, &s->broken);
         if (status != SAMC_OK) s->code = samc__tar_code(s->tar);
-        else if (entry.name == NULL) samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive is shorter than when it was listed", source);
+        else if (entry.name == NULL)
+            samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive is shorter than when it was listed", source);
         else s->member += entry.kind == SAMC__TAR_FILE;
     }
     if (s->broken.status != SAMC_OK) return;
     size_t length = strlen(source), n = strlen(entry.name);
-    bool same = input->target ? strcmp(inputs->text + input->target, entry.name) == 0 : length >= n && strcmp(source + length - n, entry.name) == 0;
+    bool same = input->target ? strcmp(inputs->text + input->target, entry.name) == 0
+                              : length >= n && strcmp(source + length - n, entry.name) == 0;
     if (!same) samc__fail(&s->broken, SAMC_FORMAT, "%s: the archive has changed since it was listed", source);
 }
 
-samc_status samc__shelf_read(samc__shelf *s, const samc__inputs *inputs, const samc__input *input, bool again, uint8_t **bytes, size_t *size,
-                             int *code, samc_error *error) {
+samc_status samc__shelf_read(samc__shelf *s, const samc__inputs *inputs, const samc__input *input, bool again,
+                             uint8_t **bytes, size_t *size, int *code, samc_error *error) {
     const char *source = inputs->text + input->source;
     find_member(s, inputs, input);
     if (s->broken.status != SAMC_OK) {
@@ -73,7 +76,8 @@ samc_status samc__shelf_read(samc__shelf *s, const samc__inputs *inputs, const s
         return SAMC_OK;
     }
     *bytes = malloc(s->size + 1);
-    if (*bytes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", source, s->size);
+    if (*bytes == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", source, s->size);
     memcpy(*bytes, s->bytes, s->size);
     return SAMC_OK;
 }

@@ -1,5 +1,6 @@
-/* Durable files; the order of fsync is in store.h. Folders below the output are opened by handles from the output's own, never through a
- * link, and synced by name in the same way: they are few, and a group of images touches each once. */
+/* Durable files; the order of fsync is in store.h. Folders below the output are opened by handles from the output's
+ * own, never through a link, and synced by name in the same way: they are few, and a group of images touches each once.
+ */
 #include "host/store.h"
 
 #include <dirent.h>
@@ -29,13 +30,18 @@ static char *join(const char *folder, const char *name) {
 }
 
 const char *samc__store_kind(mode_t mode) {
-    return S_ISREG(mode) ? "a file" : S_ISDIR(mode) ? "a folder" : S_ISLNK(mode) ? "a symbolic link" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+    return S_ISREG(mode)    ? "a file"
+           : S_ISDIR(mode)  ? "a folder"
+           : S_ISLNK(mode)  ? "a symbolic link"
+           : S_ISFIFO(mode) ? "a pipe"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "a device";
 }
 
 /* EINVAL: a file system that cannot sync folders (some network ones) and keeps their order itself. */
 static bool sync_handle(int handle) { return fsync(handle) == 0 || errno == EINVAL; }
 
-/* ---- Folders ------------------------------------------------------------------------------------------------------- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 /* Notes a folder that got a name: its path below the root, `length` characters, "" for the root itself. */
 static samc_status note(samc__store *store, const char *path, size_t length, samc_error *error) {
@@ -58,21 +64,22 @@ samc_status samc__store_note(samc__store *store, bool in_root, samc_error *error
     return note(store, in_root ? "" : store->name, in_root ? 0 : strlen(store->name), error);
 }
 
-/* What keeps <root>/<path> from being a folder that can be entered, `at` being its last component in `above`; errno is that of opening it. */
+/* What keeps <root>/<path> from being a folder that can be entered, `at` being its last component in `above`; errno is
+ * that of opening it. */
 static samc_status no_folder(const samc__store *store, int above, const char *at, const char *path, samc_error *error) {
     struct stat information;
     int reason = errno;
     if (fstatat(above, at, &information, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(information.st_mode))
-        return samc__fail(error, SAMC_IO, "%s/%s: is %s, not a folder; no link is followed below the output folder", store->root, path,
-                          samc__store_kind(information.st_mode));
+        return samc__fail(error, SAMC_IO, "%s/%s: is %s, not a folder; no link is followed below the output folder",
+                          store->root, path, samc__store_kind(information.st_mode));
     return samc__fail(error, SAMC_IO, "%s/%s: cannot open the folder: %s", store->root, path, strerror(reason));
 }
 
 /* Whether a file system refuses a name for what it is: too long, or of characters that it does not take. */
 static bool is_refused_name(int reason) { return reason == ENAMETOOLONG || reason == EILSEQ || reason == EINVAL; }
 
-/* Opens the folder <root>/<path> a component at a time; "" is the root. `make`: the missing ones are made. *handle is -1 and the status
- * SAMC_OK where it does not exist. */
+/* Opens the folder <root>/<path> a component at a time; "" is the root. `make`: the missing ones are made. *handle is
+ * -1 and the status SAMC_OK where it does not exist. */
 static samc_status open_below(samc__store *store, const char *path, bool make, int *handle, samc_error *error) {
     char *copy = strdup(path), *rest = copy;
     samc_status status = copy ? SAMC_OK : no_memory(store->root, error);
@@ -84,13 +91,17 @@ static samc_status open_below(samc__store *store, const char *path, bool make, i
         bool made = false;
         int next = openat(at, rest, AS_FOLDER);
         if (next < 0 && make && is_refused_name(errno)) {
-            status = samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: cannot create the folder: %s", store->root, copy, strerror(errno));
+            status = samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: cannot create the folder: %s", store->root, copy,
+                                strerror(errno));
         } else if (next < 0 && errno == ENOENT && make) {
             made = mkdirat(at, rest, 0777) == 0;
-            if (!made && errno != EEXIST) status = samc__fail(error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s: cannot create the folder: %s", store->root, copy, strerror(errno));
+            if (!made && errno != EEXIST)
+                status = samc__fail(error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO,
+                                    "%s/%s: cannot create the folder: %s", store->root, copy, strerror(errno));
             else next = openat(at, rest, AS_FOLDER);
         }
-        if (next < 0 && status == SAMC_OK && (make || (errno != ENOENT && !is_refused_name(errno)))) status = no_folder(store, at, rest, copy, error);
+        if (next < 0 && status == SAMC_OK && (make || (errno != ENOENT && !is_refused_name(errno))))
+            status = no_folder(store, at, rest, copy, error);
         if (made && status == SAMC_OK) status = note(store, path, rest > copy ? (size_t)(rest - copy) - 1 : 0, error);
         close(at);
         at = next;
@@ -108,7 +119,9 @@ samc_status samc__store_sync_folders(samc__store *store, samc_error *error) {
     for (int i = 0; i < store->folder_count; i++) {
         int handle = -1;
         if (status == SAMC_OK && store->sync) status = open_below(store, store->folders[i], false, &handle, error);
-        if (handle >= 0 && !sync_handle(handle)) status = samc__fail(error, SAMC_IO, "%s/%s: cannot write: %s", store->root, store->folders[i], strerror(errno));
+        if (handle >= 0 && !sync_handle(handle))
+            status =
+                samc__fail(error, SAMC_IO, "%s/%s: cannot write: %s", store->root, store->folders[i], strerror(errno));
         if (handle >= 0) close(handle);
         free(store->folders[i]);
     }
@@ -124,7 +137,8 @@ samc_status samc__store_sync_folder(const samc__store *store, int folder, samc_e
 static samc_status open_root(samc__store *store, samc_error *error) {
     store->top = open(store->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->top >= 0) return SAMC_OK;
-    if (errno != ENOENT) return samc__fail(error, SAMC_IO, "%s: cannot open the folder: %s", store->root, strerror(errno));
+    if (errno != ENOENT)
+        return samc__fail(error, SAMC_IO, "%s: cannot open the folder: %s", store->root, strerror(errno));
     char *path = strdup(store->root);
     samc_status status = path ? SAMC_OK : no_memory(store->root, error);
     for (char *at = path; status == SAMC_OK && *at != '\0'; at++) {
@@ -132,7 +146,8 @@ static samc_status open_root(samc__store *store, samc_error *error) {
         char end = at[1], *slash;
         at[1] = '\0';
         store->made_root = mkdir(path, 0777) == 0;
-        if (!store->made_root && errno != EEXIST) status = samc__fail(error, SAMC_IO, "%s: cannot create the folder: %s", path, strerror(errno));
+        if (!store->made_root && errno != EEXIST)
+            status = samc__fail(error, SAMC_IO, "%s: cannot create the folder: %s", path, strerror(errno));
         if (store->made_root && store->sync) { /* the name is on the disk when the folder above it is */
             int above;
             if ((slash = strrchr(path, '/')) != NULL) *slash = '\0';
@@ -146,19 +161,24 @@ static samc_status open_root(samc__store *store, samc_error *error) {
     free(path);
     SAMC__TRY(status);
     store->top = open(store->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return store->top >= 0 ? SAMC_OK : samc__fail(error, SAMC_IO, "%s: cannot open the folder: %s", store->root, strerror(errno));
+    return store->top >= 0 ? SAMC_OK
+                           : samc__fail(error, SAMC_IO, "%s: cannot open the folder: %s", store->root, strerror(errno));
 }
 
-/* One of the run's own folders: made if it is missing; a real folder, and nobody's but the output's owner's or our own. */
-static samc_status enter(samc__store *store, int above, const char *name, const char *path, int *handle, bool *made, samc_error *error) {
+/* One of the run's own folders: made if it is missing; a real folder, and nobody's but the output's owner's or our own.
+ */
+static samc_status enter(samc__store *store, int above, const char *name, const char *path, int *handle, bool *made,
+                         samc_error *error) {
     struct stat information, output;
     *made = mkdirat(above, name, 0777) == 0;
-    if (!*made && errno != EEXIST) return samc__fail(error, SAMC_IO, "%s: cannot create the folder: %s", path, strerror(errno));
+    if (!*made && errno != EEXIST)
+        return samc__fail(error, SAMC_IO, "%s: cannot create the folder: %s", path, strerror(errno));
     *handle = openat(above, name, AS_FOLDER);
     if (*handle < 0) return no_folder(store, above, name, path + strlen(store->root) + 1, error);
     if (fstat(*handle, &information) != 0 || fstat(store->top, &output) != 0) return cannot_write(path, error);
     if (!*made && information.st_uid != output.st_uid && information.st_uid != geteuid())
-        return samc__fail(error, SAMC_IO, "%s: belongs to user %ld, who is neither the output folder's owner nor you", path, (long)information.st_uid);
+        return samc__fail(error, SAMC_IO, "%s: belongs to user %ld, who is neither the output folder's owner nor you",
+                          path, (long)information.st_uid);
     return SAMC_OK;
 }
 
@@ -174,7 +194,8 @@ samc_status samc__store_open(samc__store *store, const char *root, const char *n
     if (store->made_state) SAMC__TRY(samc__store_note(store, true, error));
     bool busy = flock(store->folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     /* The process that had the lock before may have taken its folder away. */
-    busy = busy || fstat(store->folder, &locked) != 0 || !samc__store_stat(store, true, store->name, &there) || locked.st_ino != there.st_ino;
+    busy = busy || fstat(store->folder, &locked) != 0 || !samc__store_stat(store, true, store->name, &there) ||
+           locked.st_ino != there.st_ino;
     if (busy) store->made_state = false;
     if (busy) return samc__fail(error, SAMC_IO, "%s: another process is writing here", root);
     SAMC__TRY(enter(store, store->folder, "tmp", store->scratch, &store->tmp, &store->made_tmp, error));
@@ -200,11 +221,14 @@ void samc__store_close(samc__store *store) {
 
 samc_status samc__store_check_place(const samc__store *store, samc_error *error) {
     struct stat opened, there;
-    if (fstat(store->top, &opened) == 0 && stat(store->root, &there) == 0 && opened.st_dev == there.st_dev && opened.st_ino == there.st_ino) return SAMC_OK;
-    return samc__fail(error, SAMC_IO, "%s: was moved, removed or replaced while the run was writing to it", store->root);
+    if (fstat(store->top, &opened) == 0 && stat(store->root, &there) == 0 && opened.st_dev == there.st_dev &&
+        opened.st_ino == there.st_ino)
+        return SAMC_OK;
+    return samc__fail(error, SAMC_IO, "%s: was moved, removed or replaced while the run was writing to it",
+                      store->root);
 }
 
-/* ---- The scratch folder -------------------------------------------------------------------------------------------- */
+/* ---- The scratch folder ---------------------------------------------------------------------- */
 
 void samc__store_scratch(int64_t number, const char *suffix, char name[SAMC__STORE_NAME]) {
     snprintf(name, SAMC__STORE_NAME, "%lld%s", (long long)number, suffix);
@@ -218,7 +242,9 @@ samc_status samc__store_create(const samc__store *store, const char *scratch, sa
 
 samc_status samc__store_create_folder(const samc__store *store, const char *scratch, int *folder, samc_error *error) {
     *folder = mkdirat(store->tmp, scratch, 0777) == 0 ? openat(store->tmp, scratch, AS_FOLDER) : -1;
-    return *folder >= 0 ? SAMC_OK : samc__fail(error, SAMC_IO, "%s/%s: cannot create the folder: %s", store->scratch, scratch, strerror(errno));
+    return *folder >= 0 ? SAMC_OK
+                        : samc__fail(error, SAMC_IO, "%s/%s: cannot create the folder: %s", store->scratch, scratch,
+                                     strerror(errno));
 }
 
 /* Calls `act` for every name in an open folder but . and .. */
@@ -269,7 +295,7 @@ samc_status samc__store_folds(const samc__store *store, bool *folds, samc_error 
     return SAMC_OK;
 }
 
-/* ---- Files of the run's own ---------------------------------------------------------------------------------------- */
+/* ---- Files of the run's own ------------------------------------------------------------------ */
 
 static int folder_of(const samc__store *store, bool in_root) { return in_root ? store->top : store->folder; }
 
@@ -278,7 +304,8 @@ bool samc__store_stat(const samc__store *store, bool in_root, const char *name, 
     return fstatat(folder_of(store, in_root), name, information, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-samc_status samc__store_fail(const samc__store *store, bool in_root, const char *name, samc_status status, samc_error *error, const char *format, ...) {
+samc_status samc__store_fail(const samc__store *store, bool in_root, const char *name, samc_status status,
+                             samc_error *error, const char *format, ...) {
     char text[512];
     va_list arguments;
     va_start(arguments, format);
@@ -295,11 +322,13 @@ samc_status samc__store_read(const samc__store *store, bool in_root, const char 
     *file = NULL;
     if (samc__store_stat(store, in_root, name, &information) && !S_ISREG(information.st_mode)) {
         if (handle >= 0) close(handle);
-        return samc__store_fail(store, in_root, name, SAMC_IO, error, "is %s, not a file of samc", samc__store_kind(information.st_mode));
+        return samc__store_fail(store, in_root, name, SAMC_IO, error, "is %s, not a file of samc",
+                                samc__store_kind(information.st_mode));
     }
     if (handle >= 0) *file = fdopen(handle, "rb");
     if (handle >= 0 && *file == NULL) close(handle);
-    return *file != NULL ? SAMC_OK : samc__store_fail(store, in_root, name, SAMC_IO, error, "cannot open: %s", strerror(reason));
+    return *file != NULL ? SAMC_OK
+                         : samc__store_fail(store, in_root, name, SAMC_IO, error, "cannot open: %s", strerror(reason));
 }
 
 /* A rename that fails with EEXIST where the name is taken. */
@@ -307,7 +336,8 @@ static int rename_new(int from_folder, const char *from, int to_folder, const ch
     struct stat information;
     if (renameat2(from_folder, from, to_folder, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return -1;
-    /* This file system cannot. A second name fails where there is one, on those that have links; the rest has to be looked at first. */
+    /* This file system cannot. A second name fails where there is one, on those that have links; the rest has to be
+     * looked at first. */
     if (fstatat(from_folder, from, &information, AT_SYMLINK_NOFOLLOW) != 0) return -1;
     if (!S_ISDIR(information.st_mode)) {
         if (linkat(from_folder, from, to_folder, to, 0) == 0) return unlinkat(from_folder, from, 0);
@@ -317,7 +347,8 @@ static int rename_new(int from_folder, const char *from, int to_folder, const ch
     return errno == ENOENT ? renameat(from_folder, from, to_folder, to) : -1;
 }
 
-samc_status samc__store_write(samc__store *store, bool in_root, const char *name, const void *bytes, size_t size, samc_error *error) {
+samc_status samc__store_write(samc__store *store, bool in_root, const char *name, const void *bytes, size_t size,
+                              samc_error *error) {
     samc__writer writer;
     samc__store_discard(store, name);
     SAMC__TRY(samc__store_create(store, name, &writer, error));
@@ -329,21 +360,26 @@ samc_status samc__store_write(samc__store *store, bool in_root, const char *name
     }
     int reason = errno;
     samc__store_discard(store, name);
-    return samc__store_fail(store, in_root, name, reason == EEXIST ? SAMC_MISMATCH : SAMC_IO, error, "cannot write: %s", strerror(reason));
+    return samc__store_fail(store, in_root, name, reason == EEXIST ? SAMC_MISMATCH : SAMC_IO, error, "cannot write: %s",
+                            strerror(reason));
 }
 
-void samc__store_remove(samc__store *store, bool in_root, const char *name) { unlinkat(folder_of(store, in_root), name, 0); }
+void samc__store_remove(samc__store *store, bool in_root, const char *name) {
+    unlinkat(folder_of(store, in_root), name, 0);
+}
 
 samc_status samc__store_move(samc__store *store, const char *name, bool to_root, samc_error *error) {
     struct stat from, to;
     int source = folder_of(store, !to_root), target = folder_of(store, to_root);
-    SAMC__TRY(samc__store_sync_folders(store, error)); /* what was noted before would be synced first, and one of these two could be among it */
+    SAMC__TRY(samc__store_sync_folders(
+        store, error)); /* what was noted before would be synced first, and one of these two could be among it */
     if (rename_new(source, name, target, name) != 0) {
         int reason = errno;
-        bool twice = reason == EEXIST && samc__store_stat(store, true, name, &from) && samc__store_stat(store, false, name, &to) &&
-                     from.st_dev == to.st_dev && from.st_ino == to.st_ino;
+        bool twice = reason == EEXIST && samc__store_stat(store, true, name, &from) &&
+                     samc__store_stat(store, false, name, &to) && from.st_dev == to.st_dev && from.st_ino == to.st_ino;
         if (twice) unlinkat(source, name, 0);
-        else if (reason == EEXIST) return samc__store_fail(store, to_root, name, SAMC_IO, error, "exists already and is not from this run");
+        else if (reason == EEXIST)
+            return samc__store_fail(store, to_root, name, SAMC_IO, error, "exists already and is not from this run");
         else return samc__store_fail(store, to_root, name, SAMC_IO, error, "cannot write: %s", strerror(reason));
     }
     /* Where it goes first: a name too many is noticed, a name too few would be a loss. */
@@ -352,30 +388,36 @@ samc_status samc__store_move(samc__store *store, const char *name, bool to_root,
     return samc__store_sync_folders(store, error);
 }
 
-/* ---- Results ------------------------------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 /* Opens the folder of <root>/<key><suffix>. *path, the caller's to free, is cut there; *last is what follows. */
-static samc_status open_parent(samc__store *store, const char *key, const char *suffix, bool make, char **path, const char **last, int *parent, samc_error *error) {
+static samc_status open_parent(samc__store *store, const char *key, const char *suffix, bool make, char **path,
+                               const char **last, int *parent, samc_error *error) {
     *parent = -1;
     if (asprintf(path, "%s%s", key, suffix) < 0) return *path = NULL, no_memory(key, error);
-    if (strncmp(*path, ".samc", 5) == 0 && strchr("/-", (*path)[5]) != NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s/%s: is a name of samc's own", store->root, *path);
+    if (strncmp(*path, ".samc", 5) == 0 && strchr("/-", (*path)[5]) != NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s/%s: is a name of samc's own", store->root, *path);
     char *slash = strrchr(*path, '/');
     *last = slash ? slash + 1 : *path;
     if (slash != NULL) *slash = '\0';
     return open_below(store, slash ? *path : "", make, parent, error);
 }
 
-samc_status samc__store_publish(samc__store *store, const char *scratch, const char *key, const char *suffix, samc_error *error) {
+samc_status samc__store_publish(samc__store *store, const char *scratch, const char *key, const char *suffix,
+                                samc_error *error) {
     char *path = NULL;
     const char *last = NULL;
     int parent;
     samc_status status = open_parent(store, key, suffix, true, &path, &last, &parent, error);
     if (status == SAMC_OK && rename_new(store->tmp, scratch, parent, last) != 0) {
         bool taken = errno == EEXIST;
-        status = samc__fail(error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s%s: %s%s", store->root, key, suffix, taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
+        status = samc__fail(
+            error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s%s: %s%s", store->root, key, suffix,
+            taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
     }
     if (parent >= 0) close(parent);
-    /* All folders up to the output, also those that were there: another shard may have made them and not synced them yet. */
+    /* All folders up to the output, also those that were there: another shard may have made them and not synced them
+     * yet. */
     size_t length = path == NULL || last == path ? 0 : strlen(path);
     while (status == SAMC_OK && length > 0) {
         status = note(store, path, length, error);
@@ -387,26 +429,32 @@ samc_status samc__store_publish(samc__store *store, const char *scratch, const c
     return status;
 }
 
-samc_status samc__store_look(samc__store *store, const char *key, const char *suffix, struct stat *information, bool *there, samc_error *error) {
+samc_status samc__store_look(samc__store *store, const char *key, const char *suffix, struct stat *information,
+                             bool *there, samc_error *error) {
     char *path = NULL;
     const char *last = NULL;
     int parent;
     samc_status status = open_parent(store, key, suffix, false, &path, &last, &parent, error);
-    *there = status == SAMC_OK && parent >= 0 && (fstatat(parent, last, information, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT);
+    *there = status == SAMC_OK && parent >= 0 &&
+             (fstatat(parent, last, information, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT);
     if (parent >= 0) close(parent);
     free(path);
     return status;
 }
 
-samc_status samc__store_take_back(samc__store *store, const char *scratch, const char *key, const char *suffix, const struct stat *result, samc_error *error) {
+samc_status samc__store_take_back(samc__store *store, const char *scratch, const char *key, const char *suffix,
+                                  const struct stat *result, samc_error *error) {
     char *path = NULL;
     const char *last = NULL;
     struct stat there;
     int parent;
     samc_status status = open_parent(store, key, suffix, false, &path, &last, &parent, error);
-    if (status == SAMC_OK && parent >= 0 && fstatat(parent, last, &there, AT_SYMLINK_NOFOLLOW) == 0 && samc__store_same(&there, result)) {
+    if (status == SAMC_OK && parent >= 0 && fstatat(parent, last, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+        samc__store_same(&there, result)) {
         samc__store_discard(store, scratch);
-        if (renameat(parent, last, store->tmp, scratch) != 0) status = samc__fail(error, SAMC_IO, "%s/%s%s: cannot take it back: %s", store->root, key, suffix, strerror(errno));
+        if (renameat(parent, last, store->tmp, scratch) != 0)
+            status = samc__fail(error, SAMC_IO, "%s/%s%s: cannot take it back: %s", store->root, key, suffix,
+                                strerror(errno));
         else status = note(store, last == path ? "" : path, last == path ? 0 : strlen(path), error);
     }
     if (parent >= 0) close(parent);

@@ -1,5 +1,5 @@
-/* Archives through libarchive, restricted to tar and zip: nothing else is asked to parse foreign bytes. What it does not check is
- * checked here: that a tar has its end, and the sums of gzip (in unpack.c). */
+/* Archives through libarchive, restricted to tar and zip: nothing else is asked to parse foreign bytes. What it does
+ * not check is checked here: that a tar has its end, and the sums of gzip (in unpack.c). */
 #include "host/tar.h"
 
 #include <errno.h>
@@ -32,7 +32,8 @@ static bool ends_in(const char *path, const char *end) {
 }
 
 bool samc__tar_is(const char *path) {
-    static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz", ".tar.zst", ".tzst", ".zip"};
+    static const char *const ends[] = {".tar",  ".tar.gz", ".tgz",     ".tar.xz", ".txz", ".tar.bz2",
+                                       ".tbz2", ".tbz",    ".tar.zst", ".tzst",   ".zip"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (ends_in(path, ends[i])) return true;
     return false;
@@ -48,11 +49,12 @@ static samc_status damaged(samc__tar *tar, const char *reason, samc_error *error
         if (error != NULL) *error = tar->reason;
         return tar->reason.status;
     }
-    if (archive_errno(tar->archive) == ENOMEM) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", tar->path);
+    if (archive_errno(tar->archive) == ENOMEM)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", tar->path);
     return samc__fail(error, SAMC_FORMAT, "%s: damaged archive: %s", tar->path, reason ? reason : "unknown reason");
 }
 
-/* ---- libarchive's view of the bytes -------------------------------------------------------------------------------- */
+/* ---- libarchive's view of the bytes ---------------------------------------------------------- */
 
 static la_ssize_t give(struct archive *archive, void *context, const void **block) {
     samc__tar *tar = context;
@@ -74,7 +76,7 @@ static la_int64_t seek(struct archive *archive, void *context, la_int64_t offset
     return to < 0 ? ARCHIVE_FATAL : to;
 }
 
-/* ---- Members ------------------------------------------------------------------------------------------------------- */
+/* ---- Members --------------------------------------------------------------------------------- */
 
 static samc_status begin(samc__tar *tar, samc_error *error) {
     struct archive *a = tar->archive;
@@ -125,17 +127,23 @@ void samc__tar_close(samc__tar *tar) {
 static samc_status check_end(samc__tar *tar, samc_error *error) {
     if (archive_format(tar->archive) == ARCHIVE_FORMAT_EMPTY) return damaged(tar, "empty file", error);
     if (tar->zip && samc__unpack_has_zip_end(tar->bytes)) return SAMC_OK;
-    if (samc__tar_code(tar) != 0) samc__fail(&tar->reason, SAMC_IO, "%s: cannot read: %s", tar->path, strerror(samc__tar_code(tar)));
+    if (samc__tar_code(tar) != 0)
+        samc__fail(&tar->reason, SAMC_IO, "%s: cannot read: %s", tar->path, strerror(samc__tar_code(tar)));
     if (tar->zip) return damaged(tar, "it ends before its directory", error);
-    /* The position is where the last member ends; libarchive has gone over the zeros behind it up to the end of the file. */
+    /* The position is where the last member ends; libarchive has gone over the zeros behind it up to the end of the
+     * file. */
     int64_t zeros = samc__unpack_position(tar->bytes) - archive_read_header_position(tar->archive);
-    return zeros >= TAR_END ? SAMC_OK : damaged(tar, "it ends without the two blocks of zeros, so that members may be missing", error);
+    return zeros >= TAR_END
+               ? SAMC_OK
+               : damaged(tar, "it ends without the two blocks of zeros, so that members may be missing", error);
 }
 
 /* What the entry says, as bytes: as stored where the header holds bytes, as UTF-8 where it says so. */
 static samc__tar_kind describe(samc__tar *tar) {
-    static const char *(*const names[])(struct archive_entry *) = {archive_entry_pathname, archive_entry_hardlink, archive_entry_symlink};
-    static const char *(*const in_utf8[])(struct archive_entry *) = {archive_entry_pathname_utf8, archive_entry_hardlink_utf8, archive_entry_symlink_utf8};
+    static const char *(*const names[])(struct archive_entry *) = {archive_entry_pathname, archive_entry_hardlink,
+                                                                   archive_entry_symlink};
+    static const char *(*const in_utf8[])(struct archive_entry *) = {
+        archive_entry_pathname_utf8, archive_entry_hardlink_utf8, archive_entry_symlink_utf8};
     const char *text[3]; /* name, hard link, symbolic link */
     for (int i = 0; i < 3; i++)
         if ((text[i] = names[i](tar->entry)) == NULL) text[i] = in_utf8[i](tar->entry);
@@ -159,26 +167,31 @@ static samc_status next(samc__tar *tar, samc__tar_entry *entry, samc_error *erro
     if (code == ARCHIVE_EOF) return check_end(tar, error);
     if (code < ARCHIVE_WARN) return damaged(tar, archive_error_string(tar->archive), error);
     samc__tar_kind kind = describe(tar);
-    if (tar->name == NULL || tar->link == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", tar->path);
+    if (tar->name == NULL || tar->link == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", tar->path);
     *entry = (samc__tar_entry){tar->name, tar->link, kind};
     return SAMC_OK;
 }
 
 samc_status samc__tar_next(samc__tar *tar, samc__tar_entry *entry, samc_error *error) {
-    locale_t before = tar->utf8 != (locale_t)0 ? uselocale(tar->utf8) : (locale_t)0; /* names are converted here, or while the header is read */
+    locale_t before = tar->utf8 != (locale_t)0
+                          ? uselocale(tar->utf8)
+                          : (locale_t)0; /* names are converted here, or while the header is read */
     samc_status status = next(tar, entry, error);
     if (before != (locale_t)0) uselocale(before);
     return status;
 }
 
 samc_status samc__tar_read(samc__tar *tar, size_t limit, uint8_t **bytes, size_t *size, samc_error *error) {
-    int64_t stated = archive_entry_size_is_set(tar->entry) ? archive_entry_size(tar->entry) : -1; /* a zip may say it behind the data */
+    int64_t stated = archive_entry_size_is_set(tar->entry) ? archive_entry_size(tar->entry)
+                                                           : -1; /* a zip may say it behind the data */
     *bytes = NULL;
     *size = 0;
     if (stated >= 0 && (uint64_t)stated > limit)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: file of %lld bytes is larger than the limit of %zu", tar->path, tar->name,
-                          (long long)stated, limit);
-    size_t room = stated >= 0 ? (size_t)stated + 1 : 1 << 16, used = 0; /* one more, so that the end, with its checks, is seen without growing */
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: file of %lld bytes is larger than the limit of %zu",
+                          tar->path, tar->name, (long long)stated, limit);
+    size_t room = stated >= 0 ? (size_t)stated + 1 : 1 << 16,
+           used = 0; /* one more, so that the end, with its checks, is seen without growing */
     uint8_t *buffer = malloc(room);
     while (buffer != NULL) {
         if (used == room) {
@@ -197,10 +210,13 @@ samc_status samc__tar_read(samc__tar *tar, size_t limit, uint8_t **bytes, size_t
             return SAMC_OK;
         }
         free(buffer);
-        if (got > 0) return samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: larger than the limit of %zu bytes", tar->path, tar->name, limit);
+        if (got > 0)
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s/%s: larger than the limit of %zu bytes", tar->path,
+                              tar->name, limit);
         const char *reason = archive_error_string(tar->archive);
         if (got == ARCHIVE_FAILED || got == ARCHIVE_WARN) /* this member alone */
-            return samc__fail(error, SAMC_FORMAT, "%s/%s: damaged member: %s", tar->path, tar->name, reason ? reason : "unknown reason");
+            return samc__fail(error, SAMC_FORMAT, "%s/%s: damaged member: %s", tar->path, tar->name,
+                              reason ? reason : "unknown reason");
         return damaged(tar, got == 0 ? "a member is shorter than it says" : reason, error);
     }
     return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s/%s: out of memory for %zu bytes", tar->path, tar->name, room);

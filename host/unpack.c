@@ -1,4 +1,5 @@
-/* gzip goes through zlib, because libarchive does not look at its checksum and length; the other kinds go through libarchive. */
+/* gzip goes through zlib, because libarchive does not look at its checksum and length; the other kinds go through
+ * libarchive. */
 #include "host/unpack.h"
 
 #include <errno.h>
@@ -19,14 +20,14 @@ enum { BLOCK = 1 << 18 };
 
 struct samc__unpack {
     char *path;
-    int handle, code;        /* code: errno of a failed read */
-    int64_t size, position;  /* of the file; of what was handed out */
-    uint8_t *in;             /* [BLOCK], bytes of the file */
-    bool gzip, within;       /* within: in the middle of a gzip member */
+    int handle, code;       /* code: errno of a failed read */
+    int64_t size, position; /* of the file; of what was handed out */
+    uint8_t *in;            /* [BLOCK], bytes of the file */
+    bool gzip, within;      /* within: in the middle of a gzip member */
     z_stream zlib;
-    uint8_t *out;            /* [BLOCK], of zlib; NULL where it is not open */
-    struct archive *filter;  /* xz, bzip2, zstd */
-    samc_error failed;       /* what the next read of gzip will fail with: the bytes before it come first */
+    uint8_t *out;           /* [BLOCK], of zlib; NULL where it is not open */
+    struct archive *filter; /* xz, bzip2, zstd */
+    samc_error failed;      /* what the next read of gzip will fail with: the bytes before it come first */
 };
 
 /* The file's own bytes into `to`; -1 with u->code set. */
@@ -44,7 +45,7 @@ static ssize_t fail(const samc__unpack *u, const char *reason, samc_error *error
     return -1;
 }
 
-/* ---- Kinds --------------------------------------------------------------------------------------------------------- */
+/* ---- Kinds ----------------------------------------------------------------------------------- */
 
 static la_ssize_t filter_read(struct archive *archive, void *context, const void **block) {
     samc__unpack *u = context;
@@ -58,13 +59,22 @@ static la_ssize_t filter_read(struct archive *archive, void *context, const void
 static bool open_filter(samc__unpack *u, int (*support)(struct archive *)) {
     struct archive_entry *entry;
     u->filter = archive_read_new();
-    return u->filter != NULL && support(u->filter) == ARCHIVE_OK && archive_read_support_format_raw(u->filter) == ARCHIVE_OK &&
-           archive_read_open(u->filter, u, NULL, filter_read, NULL) == ARCHIVE_OK && archive_read_next_header(u->filter, &entry) == ARCHIVE_OK;
+    return u->filter != NULL && support(u->filter) == ARCHIVE_OK &&
+           archive_read_support_format_raw(u->filter) == ARCHIVE_OK &&
+           archive_read_open(u->filter, u, NULL, filter_read, NULL) == ARCHIVE_OK &&
+           archive_read_next_header(u->filter, &entry) == ARCHIVE_OK;
 }
 
 static samc_status open_kind(samc__unpack *u, samc_error *error) {
-    static const struct { const char *magic; size_t length; int (*support)(struct archive *); } kinds[] = {
-        {"\xfd" "7zXZ\0", 6, archive_read_support_filter_xz}, {"BZh", 3, archive_read_support_filter_bzip2}, {"\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd}};
+    static const struct {
+        const char *magic;
+        size_t length;
+        int (*support)(struct archive *);
+    } kinds[] = {{"\xfd"
+                  "7zXZ\0",
+                  6, archive_read_support_filter_xz},
+                 {"BZh", 3, archive_read_support_filter_bzip2},
+                 {"\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd}};
     uint8_t first[6] = {0};
     ssize_t got = pread(u->handle, first, sizeof first, 0);
     if (got < 0) {
@@ -75,7 +85,8 @@ static samc_status open_kind(samc__unpack *u, samc_error *error) {
     u->gzip = got >= 2 && memcmp(first, "\x1f\x8b", 2) == 0;
     if (u->gzip) {
         u->out = malloc(BLOCK);
-        if (u->out == NULL || inflateInit2(&u->zlib, 15 + 16) != Z_OK) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", u->path);
+        if (u->out == NULL || inflateInit2(&u->zlib, 15 + 16) != Z_OK)
+            return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", u->path);
         return SAMC_OK;
     }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -120,7 +131,7 @@ void samc__unpack_close(samc__unpack *u) {
     free(u);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* Behind a gzip member: another one, nothing, or zeros that a tape was filled up with. True at the end. */
 static bool gzip_ended(samc__unpack *u, bool *garbage) {

@@ -8,8 +8,8 @@ bool samc__attention_fits(const samc__attention *attention, int64_t c) {
     const samc__projection *in[3] = {&attention->q, &attention->k, &attention->v};
     for (int i = 0; i < 3; i++)
         if (!samc__is2(in[i]->w, inner, c) || !samc__absent_or_is1(in[i]->b, inner)) return false;
-    return attention->heads > 0 && inner > 0 && inner % attention->heads == 0 && samc__is2(attention->out.w, c, inner) &&
-           samc__absent_or_is1(attention->out.b, c);
+    return attention->heads > 0 && inner > 0 && inner % attention->heads == 0 &&
+           samc__is2(attention->out.w, c, inner) && samc__absent_or_is1(attention->out.b, c);
 }
 
 samc_status samc__project(const samc__exec *exec, samc__view x, samc__projection p, samc__view residual, samc__view y) {
@@ -56,8 +56,8 @@ static void attend_queries(void *context, int64_t begin, int64_t end, int worker
         int64_t shared = entry / (batch / t->k.n[0]) * tk * inner;
         int64_t query = (entry / (batch / t->q.n[0]) * tq + item % tq) * inner;
         for (int head = 0; head < t->heads; head++) {
-            const float *q = samc__f32(t->q) + query + head * hd;           /* [hd] */
-            const float *k = samc__f32(t->k) + shared + head * hd;          /* [tk], inner apart */
+            const float *q = samc__f32(t->q) + query + head * hd;  /* [hd] */
+            const float *k = samc__f32(t->k) + shared + head * hd; /* [tk], inner apart */
             const float *v = samc__f32(t->v) + shared + head * hd;
             float *out = samc__f32(t->out) + item * inner + head * hd;
             for (int64_t key = 0; key < tk; key++) score[key] = samc__dot_ref(q, k + key * inner, hd) * scale;
@@ -67,7 +67,8 @@ static void attend_queries(void *context, int64_t begin, int64_t end, int worker
     }
 }
 
-samc_status samc__attend_ref(const samc__exec *exec, samc__view q, samc__view k, samc__view v, int heads, samc__view out) {
+samc_status samc__attend_ref(const samc__exec *exec, samc__view q, samc__view k, samc__view v, int heads,
+                             samc__view out) {
     attend_task task = {q, k, v, out, heads, NULL};
     task.scores = exec->allocate(exec->memory, (size_t)(exec->workers * k.n[1]) * sizeof(float));
     if (task.scores == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for attention scores");

@@ -1,9 +1,9 @@
 /* attention_relpos for AVX2 and AVX-512: softmax on the fly over tiles of keys, scores never in memory beyond one tile.
  *
- * Keys come in whole rows of the window (up to 256 keys a tile), laid out once by channel, so that the relative term is a
- * scalar (its row) plus a vector (its columns): the tile's scores start from that sum and q.k is added on top. A window that
- * fits one tile needs no second pass. Windows are read where they lie; tokens beyond the grid come from the qkv bias.
- * Everything is in units of log2, so that the exponential is a bare 2^x. */
+ * Keys come in whole rows of the window (up to 256 keys a tile), laid out once by channel, so that the relative term is
+ * a scalar (its row) plus a vector (its columns): the tile's scores start from that sum and q.k is added on top. A
+ * window that fits one tile needs no second pass. Windows are read where they lie; tokens beyond the grid come from the
+ * qkv bias. Everything is in units of log2, so that the exponential is a bare 2^x. */
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
 
@@ -11,24 +11,24 @@
 #include <string.h>
 
 enum {
-    TILE_KEYS = 256,           /* at most, in a tile */
-    STRIDE = TILE_KEYS + 16,   /* between the score rows of a tile: 17 cache lines, so that rows do not share sets */
-    QUERIES = 48,              /* that pass over a tile while it is in the second-level cache */
+    TILE_KEYS = 256,         /* at most, in a tile */
+    STRIDE = TILE_KEYS + 16, /* between the score rows of a tile: 17 cache lines, so that rows do not share sets */
+    QUERIES = 48,            /* that pass over a tile while it is in the second-level cache */
 };
-SAMC__DEFINE_TILE(tile_q, 1, MR)      /* queries as [hd][MR] */
-SAMC__DEFINE_TILE(tile_p, STRIDE, 1)  /* probabilities as [MR][STRIDE] */
+SAMC__DEFINE_TILE(tile_q, 1, MR)     /* queries as [hd][MR] */
+SAMC__DEFINE_TILE(tile_p, STRIDE, 1) /* probabilities as [MR][STRIDE] */
 
 typedef struct attention_task {
     const samc__attention_relpos_args *args;
-    int s, windows;          /* side of a window in tokens, windows along one axis */
-    int hd, hdp, hdq;        /* head dim, rounded up to whole vectors, and to whole panels */
-    int tile_rows, tiles;    /* window rows of a tile, tiles of a window */
-    int keys, kp;            /* keys of a full tile, and rounded up to whole panels */
-    int sp;                  /* side rounded up: length of a relative term's row */
-    int64_t rel_stride;      /* of a row of the tables below */
-    float *rel_h, *rel_w;    /* [hd][rel_stride] reversed, so that the entries of one query ascend with the key; or NULL */
-    float *shared;           /* one window: [heads][tiles](k, v) of the image at hand */
-    float *scratch;          /* [workers][scratch_floats] */
+    int s, windows;       /* side of a window in tokens, windows along one axis */
+    int hd, hdp, hdq;     /* head dim, rounded up to whole vectors, and to whole panels */
+    int tile_rows, tiles; /* window rows of a tile, tiles of a window */
+    int keys, kp;         /* keys of a full tile, and rounded up to whole panels */
+    int sp;               /* side rounded up: length of a relative term's row */
+    int64_t rel_stride;   /* of a row of the tables below */
+    float *rel_h, *rel_w; /* [hd][rel_stride] reversed, so that the entries of one query ascend with the key; or NULL */
+    float *shared;        /* one window: [heads][tiles](k, v) of the image at hand */
+    float *scratch;       /* [workers][scratch_floats] */
     int64_t scratch_floats, image;
 } attention_task;
 
@@ -42,26 +42,31 @@ static const float *token_part(const samc__attention_relpos_args *a, int64_t ima
     return samc__f32(a->qkv) + ((image * a->grid + y) * a->grid + x) * 3 * d + offset;
 }
 
-/* Keys as panels [kp / PANEL][hd][PANEL] and values as panels [hdq / PANEL][keys][PANEL] of one tile, zeros where there is none.
- * `keys` of the last tile may be fewer than of the others: panels are as long as what they hold. */
-static void pack_tile(const attention_task *t, int64_t image, int head, int top, int left, int tile, float *k, float *v) {
-    int rows = t->s - tile * t->tile_rows < t->tile_rows ? t->s - tile * t->tile_rows : t->tile_rows, keys = rows * t->s;
+/* Keys as panels [kp / PANEL][hd][PANEL] and values as panels [hdq / PANEL][keys][PANEL] of one tile, zeros where there
+ * is none. `keys` of the last tile may be fewer than of the others: panels are as long as what they hold. */
+static void pack_tile(const attention_task *t, int64_t image, int head, int top, int left, int tile, float *k,
+                      float *v) {
+    int rows = t->s - tile * t->tile_rows < t->tile_rows ? t->s - tile * t->tile_rows : t->tile_rows,
+        keys = rows * t->s;
     memset(v, 0, (size_t)(keys * t->hdq) * sizeof(float));
     for (int key = keys; key < t->kp; key++)
         for (int c = 0; c < t->hd; c++) k[(key / PANEL * t->hd + c) * PANEL + key % PANEL] = 0.0f;
     for (int key = 0; key < keys; key++) {
         int y = top + tile * t->tile_rows + key / t->s, x = left + key % t->s;
-        const float *k_in = token_part(t->args, image, y, x, 1, head), *v_in = token_part(t->args, image, y, x, 2, head);
+        const float *k_in = token_part(t->args, image, y, x, 1, head),
+                    *v_in = token_part(t->args, image, y, x, 2, head);
         float *k_out = k + key / PANEL * t->hd * PANEL + key % PANEL;
         for (int c = 0; c < t->hd; c++) k_out[c * PANEL] = k_in ? k_in[c] : 0.0f;
         for (int c = 0; v_in && c < t->hd; c += PANEL)
-            memcpy(v + (c * keys + key * PANEL), v_in + c, (size_t)(t->hd - c < PANEL ? t->hd - c : PANEL) * sizeof(float));
+            memcpy(v + (c * keys + key * PANEL), v_in + c,
+                   (size_t)(t->hd - c < PANEL ? t->hd - c : PANEL) * sizeof(float));
     }
 }
 
-/* out[i][0 .. sp) = q[i] . table[:, offset[i] ..] for four queries: their relative terms with every row, or column, of keys.
- * Four at a time, so that four chains of FMAs hide each other's latency. */
-static void relative_terms(const attention_task *t, const float *const q[4], const float *const table[4], float *const out[4]) {
+/* out[i][0 .. sp) = q[i] . table[:, offset[i] ..] for four queries: their relative terms with every row, or column, of
+ * keys. Four at a time, so that four chains of FMAs hide each other's latency. */
+static void relative_terms(const attention_task *t, const float *const q[4], const float *const table[4],
+                           float *const out[4]) {
     for (int at = 0; at < t->sp; at += VW) {
         vf sum[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
         int64_t in = at;
@@ -83,9 +88,11 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
     for (int r = 0; r < rows; r++) {
         float *row = score + r * STRIDE;
         if (t->rel_h)
-            for (int y = 0; y < key_rows; y++) { /* a row's last vector may reach into the next row, which is written later */
+            for (int y = 0; y < key_rows;
+                 y++) { /* a row's last vector may reach into the next row, which is written later */
                 vf scalar = vf_set(rel_y[r * t->sp + tile * t->tile_rows + y]);
-                for (int x = 0; x < t->sp; x += VW) vf_store(row + y * t->s + x, vf_add(scalar, vf_load(rel_x + r * t->sp + x)));
+                for (int x = 0; x < t->sp; x += VW)
+                    vf_store(row + y * t->s + x, vf_add(scalar, vf_load(rel_x + r * t->sp + x)));
             }
         else memset(row, 0, (size_t)kp * sizeof(float));
         for (int key = keys; key < kp; key++) row[key] = -INFINITY;
@@ -98,7 +105,8 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
         float before = largest[r], now = vf_largest(most);
         if (now > before) {
             vf shrink = vf_exp2(vf_set(before - now));
-            for (int c = 0; c < t->hdp; c += VW) vf_store(out + r * t->hdp + c, vf_mul(vf_load(out + r * t->hdp + c), shrink));
+            for (int c = 0; c < t->hdp; c += VW)
+                vf_store(out + r * t->hdp + c, vf_mul(vf_load(out + r * t->hdp + c), shrink));
             vf scaled = vf_mul(vf_set(sum[r]), shrink);
             vf_store_first(&sum[r], 1, scaled);
             largest[r] = now;
@@ -115,12 +123,13 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
 }
 
 /* Queries [begin, end) of a window whose valid part is `width` tokens wide; tiles (k, v) as packed. */
-static void attend_queries(const attention_task *t, int64_t image, int head, int top, int left, int width, int begin, int end,
-                           const float *tiles, float *work) {
+static void attend_queries(const attention_task *t, int64_t image, int head, int top, int left, int width, int begin,
+                           int end, const float *tiles, float *work) {
     const samc__attention_relpos_args *a = t->args;
     int count = end - begin;
-    float *q = work, *rel_y = q + QUERIES * t->hd, *rel_x = rel_y + QUERIES * t->sp; /* [groups][hd][MR], [QUERIES][sp] twice */
-    float *score = rel_x + QUERIES * t->sp, *out = score + MR * STRIDE;               /* [MR][STRIDE], [QUERIES][hdp] */
+    float *q = work, *rel_y = q + QUERIES * t->hd,
+          *rel_x = rel_y + QUERIES * t->sp;                             /* [groups][hd][MR], [QUERIES][sp] twice */
+    float *score = rel_x + QUERIES * t->sp, *out = score + MR * STRIDE; /* [MR][STRIDE], [QUERIES][hdp] */
     float largest[QUERIES], sum[QUERIES];
     float scale = (float)(1.4426950408889634 / sqrt((double)t->hd));
     for (int i = 0; i < count; i++) {
@@ -145,8 +154,8 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
     for (int tile = 0; tile < t->tiles; tile++) {
         const float *k = tiles + tile * tile_floats(t), *v = k + (int64_t)t->hd * t->kp;
         for (int i = 0; i < count; i += MR)
-            attend_tile(t, count - i < MR ? count - i : MR, tile, k, v, q + i * t->hd, rel_y + i * t->sp, rel_x + i * t->sp, score,
-                        out + i * t->hdp, largest + i, sum + i);
+            attend_tile(t, count - i < MR ? count - i : MR, tile, k, v, q + i * t->hd, rel_y + i * t->sp,
+                        rel_x + i * t->sp, score, out + i * t->hdp, largest + i, sum + i);
     }
     for (int i = 0; i < count; i++) {
         int y = (begin + i) / width, x = (begin + i) % width;
@@ -172,7 +181,8 @@ static void window_items(void *context, int64_t begin, int64_t end, int worker) 
             pack_tile(t, image, head, top, left, tile, k, k + (int64_t)t->hd * t->kp);
         }
         for (int i = 0; i < height * width; i += QUERIES)
-            attend_queries(t, image, head, top, left, width, i, i + QUERIES < height * width ? i + QUERIES : height * width, tiles, work);
+            attend_queries(t, image, head, top, left, width, i,
+                           i + QUERIES < height * width ? i + QUERIES : height * width, tiles, work);
     }
 }
 
@@ -202,7 +212,8 @@ static void query_items(void *context, int64_t begin, int64_t end, int worker) {
 static void reverse_table(const attention_task *t, const float *table, float *out) {
     memset(out, 0, (size_t)(t->hd * t->rel_stride) * sizeof(float));
     for (int i = 0; i < 2 * t->s - 1; i++)
-        for (int c = 0; c < t->hd; c++) out[c * t->rel_stride + i] = table[(int64_t)(2 * t->s - 2 - i) * t->hd + c] * 1.44269504f;
+        for (int c = 0; c < t->hd; c++)
+            out[c * t->rel_stride + i] = table[(int64_t)(2 * t->s - 2 - i) * t->hd + c] * 1.44269504f;
 }
 
 samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const samc__attention_relpos_args *a) {

@@ -1,35 +1,40 @@
 // attention_relpos on the GPU: tensor-core attention with decomposed relative position, global and in windows.
 //
 // Key tiles are whole image rows: within one, rel_h is a number per query and rel_w the same vector for every row
-// (cuda/attention_step.h). Both tables are multiplied on the tensor cores in the prologue, from buffers that the keys use later.
-// Every shared-memory row has row_bytes(hd): ldmatrix without bank conflicts. qkv [images, grid * grid, 3, heads, hd].
-// Other dtypes and shapes: cuda/attention_general.h.
+// (cuda/attention_step.h). Both tables are multiplied on the tensor cores in the prologue, from buffers that the keys
+// use later. Every shared-memory row has row_bytes(hd): ldmatrix without bank conflicts. qkv [images, grid * grid, 3,
+// heads, hd]. Other dtypes and shapes: cuda/attention_general.h.
 #include "kernels/cuda/attention_general.h"
 #include "kernels/cuda/attention_step.h"
 #include "kernels/cuda/wrapper.h"
 
 namespace samc {
 
-// ---- global: one block is 128 queries of one head; keys stream through two buffers of 64 ------------------------------------
+// ---- global: one block is 128 queries of one head; keys stream through two buffers of 64 --------
 
-constexpr int kWarpQueries = 32, kGlobalWarps = 4, kGlobalThreads = kGlobalWarps * 32, kGlobalQueries = kGlobalWarps * kWarpQueries;
+constexpr int kWarpQueries = 32, kGlobalWarps = 4, kGlobalThreads = kGlobalWarps * 32,
+              kGlobalQueries = kGlobalWarps * kWarpQueries;
 constexpr int kTileKeys = 64;
 
 constexpr int largest_of(int a, int b, int c) { return a > b ? (a > c ? a : c) : (b > c ? b : c); }
 
-// Shared memory: K0 K1 V0 V1 [64 rows each], then a part that is Q first, rel_w patches next, and the rel_h table at last.
+// Shared memory: K0 K1 V0 V1 [64 rows each], then a part that is Q first, rel_w patches next, and the rel_h table at
+// last.
 //   prologue: K0 K1 hold rel_h's table, V0 V1 rel_w's (2 grid - 1 <= 128 rows)
 template <int grid, int hd> struct GlobalMemory {
     static constexpr int tile = kTileKeys * row_bytes(hd);
-    static constexpr int patch_stride = grid + 4;           // floats; rel_w: [128 queries][grid]
-    static constexpr int rel_h_stride = kGlobalQueries + 4; // floats; rel_h: [grid][128 queries], rows g and g + 8 side by side
+    static constexpr int patch_stride = grid + 4; // floats; rel_w: [128 queries][grid]
+    static constexpr int rel_h_stride =
+        kGlobalQueries + 4; // floats; rel_h: [grid][128 queries], rows g and g + 8 side by side
     static constexpr int mixed = 4 * tile;
     static constexpr int bytes =
-        mixed + largest_of(kGlobalQueries * row_bytes(hd), kGlobalQueries * patch_stride * 4, grid * rel_h_stride * 4);
-    static_assert(2 * grid - 1 <= 2 * kTileKeys && grid % 16 == 0 && kTileKeys % grid == 0, "tables fit the buffers; tiles are whole rows");
+        mixed + largest_of(kGlobalQueries * row_bytes(hd), kGlobalQueries *patch_stride * 4, grid *rel_h_stride * 4);
+    static_assert(2 * grid - 1 <= 2 * kTileKeys && grid % 16 == 0 && kTileKeys % grid == 0,
+                  "tables fit the buffers; tiles are whole rows");
 };
 
-// grid.x: blocks of 128 queries, grid.y: heads, grid.z: images. scale_log2e: a parameter as it is used costs no register.
+// grid.x: blocks of 128 queries, grid.y: heads, grid.z: images. scale_log2e: a parameter as it is used costs no
+// register.
 template <class T, int grid, int hd, bool ones>
 SAMC_KERNEL(kGlobalThreads, 2)
 attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int heads, float scale_log2e) {
@@ -41,11 +46,14 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
     float *patches = reinterpret_cast<float *>(shared + M::mixed), *rel_h = patches;
     const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
     const int first_query = static_cast<int>(blockIdx.x) * kGlobalQueries, warp_query = warp * kWarpQueries;
-    const unsigned part_bytes = static_cast<unsigned>(heads) * hd * 2, token_bytes = 3 * part_bytes; // from q to k to v; to the next token
-    const char *head = reinterpret_cast<const char *>(qkv) + static_cast<size_t>(blockIdx.z) * tokens * token_bytes + blockIdx.y * (hd * 2);
+    const unsigned part_bytes = static_cast<unsigned>(heads) * hd * 2,
+                   token_bytes = 3 * part_bytes; // from q to k to v; to the next token
+    const char *head = reinterpret_cast<const char *>(qkv) + static_cast<size_t>(blockIdx.z) * tokens * token_bytes +
+                       blockIdx.y * (hd * 2);
 
     for (int i = thread; i < kGlobalQueries * chunks; i += kGlobalThreads)
-        copy_async16(shared + M::mixed + i / chunks * stride + i % chunks * 16, head + (first_query + i / chunks) * token_bytes + i % chunks * 16, true);
+        copy_async16(shared + M::mixed + i / chunks * stride + i % chunks * 16,
+                     head + (first_query + i / chunks) * token_bytes + i % chunks * 16, true);
     for (int i = thread; i < (2 * grid - 1) * chunks; i += kGlobalThreads) {
         copy_async16(k + i / chunks * stride + i % chunks * 16, reinterpret_cast<const char *>(table_h) + i * 16, true);
         copy_async16(v + i / chunks * stride + i % chunks * 16, reinterpret_cast<const char *>(table_w) + i * 16, true);
@@ -60,12 +68,13 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
     for (int tile = 0; tile < 2; tile++) {
         SAMC_UNROLL
         for (int kk = 0; kk < hd / 16; kk++)
-            ldmatrix_x4(w.q[tile][kk], shared + M::mixed + (warp_query + tile * 16) * stride + lane_offset_a(lane, stride) + kk * 32);
+            ldmatrix_x4(w.q[tile][kk],
+                        shared + M::mixed + (warp_query + tile * 16) * stride + lane_offset_a(lane, stride) + kk * 32);
     }
     __syncthreads(); // everyone has its Q: the patches may overwrite it
 
-    // rel_w: an m16 tile lies in one image row, so its 16 queries meet rows qx .. qx + 15 + grid of the table; the product comes out
-    // skewed and is stored straight into a patch [16][grid].
+    // rel_w: an m16 tile lies in one image row, so its 16 queries meet rows qx .. qx + 15 + grid of the table; the
+    // product comes out skewed and is stored straight into a patch [16][grid].
     const int g = lane / 4, t = lane % 4 * 2;
     const float inverse = kLog2e * reciprocal_fast(scale_log2e); // 1 / scale
     SAMC_UNROLL
@@ -88,7 +97,8 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
     SAMC_UNROLL
     for (int tile = 0; tile < 2; tile++) {
         const int row0 = warp_query + tile * 16, qy = (first_query + row0) / grid;
-        for (int n = 0; n < grid; n += 16) { // one image row of queries: rows qy .. qy + grid - 1 of the table, backwards
+        for (int n = 0; n < grid;
+             n += 16) { // one image row of queries: rows qy .. qy + grid - 1 of the table, backwards
             float product[2][4];
             table_product<S>(product, w.q[tile], k + (qy + n) * stride + lane_offset_b(lane, stride));
             SAMC_UNROLL
@@ -100,12 +110,14 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
     }
     __syncthreads(); // the tables have been read: K and V may overwrite them
 
-    // Each copy takes 8 lanes to a row of 8 chunks; rows of 10 chunks take 2 lanes at a time, 32 bytes, a whole sector of L2.
+    // Each copy takes 8 lanes to a row of 8 chunks; rows of 10 chunks take 2 lanes at a time, 32 bytes, a whole sector
+    // of L2.
     constexpr int row_lanes = chunks == 8 ? 8 : 2, rows_per_pass = kGlobalThreads / row_lanes;
     static_assert(chunks % row_lanes == 0 && kTileKeys % rows_per_pass == 0, "whole passes");
     const char *from = head + part_bytes + thread / row_lanes * token_bytes + thread % row_lanes * 16;
     auto load_tile = [&](int buffer) {
-        const int again = thread_again(), to = again / row_lanes * stride + again % row_lanes * 16; // not kept: no register to spare
+        const int again = thread_again(),
+                  to = again / row_lanes * stride + again % row_lanes * 16; // not kept: no register to spare
         SAMC_UNROLL
         for (int row = 0; row < kTileKeys; row += rows_per_pass) {
             SAMC_UNROLL
@@ -122,11 +134,13 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
     SAMC_NO_UNROLL
     for (int tile = 0; tile < tokens / kTileKeys; tile++) {
         copy_wait<0>();
-        __syncthreads(); // this tile has arrived for everyone, and everyone has left the one whose buffer is filled next
+        __syncthreads(); // this tile has arrived for everyone, and everyone has left the one whose buffer is filled
+                         // next
         if (tile + 1 < tokens / kTileKeys) load_tile(buffer ^ M::tile);
         const int again = thread_again();
         const char *my_k = k + buffer + lane_offset_b(again % 32, stride), *my_v = my_k + 2 * M::tile;
-        const float *my_rel_h = rel_h + tile * (kTileKeys / grid * M::rel_h_stride) + again / 32 * kWarpQueries + again % 32 / 4 * 2;
+        const float *my_rel_h =
+            rel_h + tile * (kTileKeys / grid * M::rel_h_stride) + again / 32 * kWarpQueries + again % 32 / 4 * 2;
         attention_step<S, 0>(w, my_k, my_v, my_rel_h, M::rel_h_stride, scale_log2e);
         constexpr int second = kStepTiles % S::row_tiles; // grid 64: the other half of the row; grid 32: the next row
         constexpr int next_row = second ? 0 : S::step_rows;
@@ -142,10 +156,11 @@ attention_global(const T *qkv, const T *table_h, const T *table_w, T *y, int hea
     }
 }
 
-// ---- windows: one block is one window of one head, all its keys in shared memory ---------------------------------------------
+// ---- windows: one block is one window of one head, all its keys in shared memory ----------------
 
-// Shared memory: K, V [side * side rows, and what the last image row reads too far], the tables, and for each warp its rel_w patch,
-// later its rel_h. ldmatrix reads tables by 16 rows: past rel_h's into rel_w's, past rel_w's into rows that exist for that.
+// Shared memory: K, V [side * side rows, and what the last image row reads too far], the tables, and for each warp its
+// rel_w patch, later its rel_h. ldmatrix reads tables by 16 rows: past rel_h's into rel_w's, past rel_w's into rows
+// that exist for that.
 template <int side, int hd, int m_tiles> struct WindowMemory {
     static constexpr int padded = (side + 7) / 8 * 8; // keys of an image row as the products see it
     static constexpr int warps = m_tiles == 1 ? (side + 1) / 2 : side > 8 ? 4 : 2, threads = warps * 32;
@@ -153,7 +168,7 @@ template <int side, int hd, int m_tiles> struct WindowMemory {
     static constexpr int v = rows * row_bytes(hd), table_h = 2 * v, table_w = table_h + (2 * side - 1) * row_bytes(hd);
     static constexpr int own = table_w + (2 * side - 1 + 15) / 16 * 16 * row_bytes(hd);
     static constexpr int patch_stride = padded + 4, rel_h_stride = m_tiles * 16; // floats
-    static constexpr int own_bytes = largest_of(16 * patch_stride * 4, side * rel_h_stride * 4, 0);
+    static constexpr int own_bytes = largest_of(16 * patch_stride * 4, side *rel_h_stride * 4, 0);
     static constexpr int bytes = own + warps * own_bytes;
 };
 
@@ -161,7 +176,8 @@ template <int side, int hd, int m_tiles> struct WindowMemory {
 // ones, m_tiles: see Shape; with m_tiles 1 seven warps of 16 queries share a window of 14 instead of four of 32.
 template <class T, int side, int hd, int m_tiles, bool ones>
 SAMC_KERNEL((WindowMemory<side, hd, m_tiles>::threads), (side == 14 && hd == 80 ? 1 : 2))
-attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w, T *y, int heads, int grid, int full_windows, float scale_log2e) {
+attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w, T *y, int heads, int grid,
+                 int full_windows, float scale_log2e) {
     using M = WindowMemory<side, hd, m_tiles>;
     using S = Shape<T, hd, M::padded / 8, side, m_tiles, ones>;
     constexpr int stride = S::stride, chunks = hd / 8;
@@ -171,25 +187,31 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
     const int wx = edge < 0 ? window % full_windows : edge < full_windows ? full_windows : edge - full_windows;
     const int wy = edge < 0 ? window / full_windows : edge < full_windows ? edge : full_windows;
     const int x0 = wx * side, y0 = wy * side, width = min_of(side, grid - x0), height = min_of(side, grid - y0);
-    const int queries = width * height, query_tiles = (queries + 15) / 16; // only real queries are computed, packed into m16 tiles
-    const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32, g = lane / 4, t = lane % 4 * 2;
+    const int queries = width * height,
+              query_tiles = (queries + 15) / 16; // only real queries are computed, packed into m16 tiles
+    const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32, g = lane / 4,
+              t = lane % 4 * 2;
     const size_t part_bytes = static_cast<size_t>(heads) * hd * 2, token_bytes = 3 * part_bytes;
-    const char *head = reinterpret_cast<const char *>(qkv) + static_cast<size_t>(blockIdx.z) * grid * grid * token_bytes + blockIdx.x * (hd * 2);
+    const char *head = reinterpret_cast<const char *>(qkv) +
+                       static_cast<size_t>(blockIdx.z) * grid * grid * token_bytes + blockIdx.x * (hd * 2);
     const char *pad_head = pad == nullptr ? nullptr : reinterpret_cast<const char *>(pad) + blockIdx.x * (hd * 2);
 
     // Keys beyond the grid's edge are the bias; the rows after the last image row are zeros.
     auto load_part = [&](char *to, int part) {
         for (int i = thread; i < M::rows * chunks; i += M::threads) {
             int row = i / chunks, chunk = i % chunks, ky = y0 + row / side, kx = x0 + row % side;
-            const char *from = ky < grid && kx < grid ? head + (static_cast<size_t>(ky) * grid + kx) * token_bytes : pad_head;
+            const char *from =
+                ky < grid && kx < grid ? head + (static_cast<size_t>(ky) * grid + kx) * token_bytes : pad_head;
             bool real = row < side * side && from != nullptr;
             copy_async16(to + row * stride + chunk * 16, real ? from + part * part_bytes + chunk * 16 : head, real);
         }
     };
     load_part(shared, 1);
     for (int i = thread; i < (2 * side - 1) * chunks; i += M::threads) {
-        copy_async16(shared + M::table_h + i / chunks * stride + i % chunks * 16, reinterpret_cast<const char *>(table_h) + i * 16, true);
-        copy_async16(shared + M::table_w + i / chunks * stride + i % chunks * 16, reinterpret_cast<const char *>(table_w) + i * 16, true);
+        copy_async16(shared + M::table_h + i / chunks * stride + i % chunks * 16,
+                     reinterpret_cast<const char *>(table_h) + i * 16, true);
+        copy_async16(shared + M::table_w + i / chunks * stride + i % chunks * 16,
+                     reinterpret_cast<const char *>(table_w) + i * 16, true);
     }
     copy_commit();
     load_part(shared + M::v, 2);
@@ -206,14 +228,16 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
         Rows<S> w;
         if (tile0 < query_tiles) {
             rows_start(w);
-            int qy[m_tiles][2], qx[m_tiles][2]; // of rows g and g + 8; beyond the last query: the last one again, not stored
+            int qy[m_tiles][2],
+                qx[m_tiles][2]; // of rows g and g + 8; beyond the last query: the last one again, not stored
             SAMC_UNROLL
             for (int row = 0; row < 2 * m_tiles; row++) {
                 int tile = row / 2, i = row % 2, query = min_of((tile0 + tile) * 16 + i * 8 + g, queries - 1);
                 qy[tile][i] = query / width;
                 qx[tile][i] = query % width;
                 // Q's fragments come straight from global memory: the four lanes of a row read 16 bytes side by side.
-                const char *q = head + (static_cast<size_t>(y0 + qy[tile][i]) * grid + x0 + qx[tile][i]) * token_bytes + t * 2;
+                const char *q =
+                    head + (static_cast<size_t>(y0 + qy[tile][i]) * grid + x0 + qx[tile][i]) * token_bytes + t * 2;
                 SAMC_UNROLL
                 for (int kk = 0; kk < hd / 16; kk++) {
                     w.q[tile][kk][i] = *reinterpret_cast<const uint32_t *>(q + kk * 32);
@@ -224,11 +248,13 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
             for (int tile = 0; tile < m_tiles; tile++) {
                 for (int n = 0; n < 2 * side - 1; n += 16) {
                     float product[2][4];
-                    table_product<S>(product, w.q[tile], shared + M::table_w + n * stride + lane_offset_b(lane, stride));
+                    table_product<S>(product, w.q[tile],
+                                     shared + M::table_w + n * stride + lane_offset_b(lane, stride));
                     SAMC_UNROLL
                     for (int e = 0; e < 8; e++) {
                         int x = qx[tile][e % 4 / 2] - (n + e / 4 * 8 + t + e % 2) + side - 1;
-                        if (x >= 0 && x < side) own[(g + e % 4 / 2 * 8) * M::patch_stride + x] = product[e / 4][e % 4] * inverse;
+                        if (x >= 0 && x < side)
+                            own[(g + e % 4 / 2 * 8) * M::patch_stride + x] = product[e / 4][e % 4] * inverse;
                     }
                 }
                 sync_warp(); // the patch was written by the whole warp
@@ -236,15 +262,19 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
                 sync_warp(); // and is overwritten next
             }
             SAMC_UNROLL
-            for (int tile = 0; tile < m_tiles; tile++) { // the tile's image rows, first .. last, need side + last - first rows of the table
-                const int first = min_of((tile0 + tile) * 16, queries - 1) / width, last = min_of((tile0 + tile) * 16 + 15, queries - 1) / width;
+            for (int tile = 0; tile < m_tiles;
+                 tile++) { // the tile's image rows, first .. last, need side + last - first rows of the table
+                const int first = min_of((tile0 + tile) * 16, queries - 1) / width,
+                          last = min_of((tile0 + tile) * 16 + 15, queries - 1) / width;
                 for (int n = 0; n < side + last - first; n += 16) {
                     float product[2][4];
-                    table_product<S>(product, w.q[tile], shared + M::table_h + (first + n) * stride + lane_offset_b(lane, stride));
+                    table_product<S>(product, w.q[tile],
+                                     shared + M::table_h + (first + n) * stride + lane_offset_b(lane, stride));
                     SAMC_UNROLL
                     for (int e = 0; e < 8; e++) {
                         int ky = qy[tile][e % 4 / 2] - (first + n + e / 4 * 8 + t + e % 2) + side - 1;
-                        if (ky >= 0 && ky < side) own[ky * M::rel_h_stride + tile * 16 + g * 2 + e % 4 / 2] = product[e / 4][e % 4] * kLog2e;
+                        if (ky >= 0 && ky < side)
+                            own[ky * M::rel_h_stride + tile * 16 + g * 2 + e % 4 / 2] = product[e / 4][e % 4] * kLog2e;
                     }
                 }
             }
@@ -258,14 +288,15 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
         if (tile0 < query_tiles) {
             SAMC_NO_UNROLL
             for (int row = 0; row < side; row += S::step_rows)
-                attention_step<S, 0>(w, my_k + row * S::pitch * stride, my_v + row * S::pitch * stride, own + g * 2 + row * M::rel_h_stride,
-                                     M::rel_h_stride, scale_log2e);
+                attention_step<S, 0>(w, my_k + row * S::pitch * stride, my_v + row * S::pitch * stride,
+                                     own + g * 2 + row * M::rel_h_stride, M::rel_h_stride, scale_log2e);
             rows_finish(w);
             SAMC_UNROLL
             for (int row = 0; row < 2 * m_tiles; row++) {
                 int query = tile0 * 16 + row * 8 + g;
                 if (query >= queries) continue;
-                size_t token = (static_cast<size_t>(blockIdx.z) * grid + y0 + query / width) * grid + x0 + query % width;
+                size_t token =
+                    (static_cast<size_t>(blockIdx.z) * grid + y0 + query / width) * grid + x0 + query % width;
                 store_row(w, row / 2, row % 2, y + (token * heads + blockIdx.x) * hd, lane);
             }
             sync_warp(); // rel_h has been read before the next tiles' patch overwrites it
@@ -274,12 +305,14 @@ attention_window(const T *qkv, const T *pad, const T *table_h, const T *table_w,
     } while (tile0 < query_tiles);
 }
 
-// ---- host -----------------------------------------------------------------------------------------------------------------
+// ---- host ---------------------------------------------------------------------------------------
 
-template <class T, int grid, int hd, bool ones = false> static const char *run_global(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+template <class T, int grid, int hd, bool ones = false>
+static const char *run_global(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
     Grid blocks = {grid * grid / kGlobalQueries, static_cast<unsigned>(a->heads), static_cast<unsigned>(a->qkv.n[0])};
-    return launch("attention_global", attention_global<T, grid, hd, ones>, blocks, kGlobalThreads, GlobalMemory<grid, hd>::bytes, cuda->stream,
-                  static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
+    return launch("attention_global", attention_global<T, grid, hd, ones>, blocks, kGlobalThreads,
+                  GlobalMemory<grid, hd>::bytes, cuda->stream, static_cast<const T *>(a->qkv.data),
+                  static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
                   static_cast<T *>(a->y.data), a->heads, kLog2e / sqrtf(static_cast<float>(hd)));
 }
 
@@ -288,20 +321,23 @@ static const char *run_window(const samc__cuda *cuda, const samc__attention_relp
     using M = WindowMemory<side, hd, m_tiles>;
     unsigned windows = static_cast<unsigned>((a->grid + side - 1) / side);
     Grid blocks = {static_cast<unsigned>(a->heads), windows * windows, static_cast<unsigned>(a->qkv.n[0])};
-    return launch("attention_window", attention_window<T, side, hd, m_tiles, ones>, blocks, M::threads, M::bytes, cuda->stream,
-                  static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data), static_cast<const T *>(a->rel_h.data),
-                  static_cast<const T *>(a->rel_w.data), static_cast<T *>(a->y.data), a->heads, a->grid, a->grid / side,
+    return launch("attention_window", attention_window<T, side, hd, m_tiles, ones>, blocks, M::threads, M::bytes,
+                  cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data),
+                  static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
+                  static_cast<T *>(a->y.data), a->heads, a->grid, a->grid / side,
                   kLog2e / sqrtf(static_cast<float>(hd)));
 }
 
-template <class T> static const char *run_general(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
+template <class T>
+static const char *run_general(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
     int side = a->window ? a->window : a->grid, windows = (a->grid + side - 1) / side;
     unsigned per_window = static_cast<unsigned>((side * side + kGeneralQueries - 1) / kGeneralQueries);
-    Grid blocks = {static_cast<unsigned>(windows * windows) * per_window, static_cast<unsigned>(a->heads), static_cast<unsigned>(a->qkv.n[0])};
-    return launch("attention_general", attention_general<T>, blocks, kGeneralThreads, general_bytes(hd, side), cuda->stream,
-                  static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data), static_cast<const T *>(a->rel_h.data),
-                  static_cast<const T *>(a->rel_w.data), static_cast<T *>(a->y.data), a->heads, hd, a->grid, side,
-                  1.0f / sqrtf(static_cast<float>(hd)));
+    Grid blocks = {static_cast<unsigned>(windows * windows) * per_window, static_cast<unsigned>(a->heads),
+                   static_cast<unsigned>(a->qkv.n[0])};
+    return launch("attention_general", attention_general<T>, blocks, kGeneralThreads, general_bytes(hd, side),
+                  cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data),
+                  static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
+                  static_cast<T *>(a->y.data), a->heads, hd, a->grid, side, 1.0f / sqrtf(static_cast<float>(hd)));
 }
 
 template <class T> static const char *run_fast(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
@@ -313,7 +349,8 @@ template <class T> static const char *run_fast(const samc__cuda *cuda, const sam
     return hd == 64 ? run_window<T, 14, 64>(cuda, a) : run_window<T, 14, 80>(cuda, a);
 }
 
-// The second best of each by the static model, until a run on hardware decides: bf16 and SAM's own shapes are enough for that.
+// The second best of each by the static model, until a run on hardware decides: bf16 and SAM's own shapes are enough
+// for that.
 static const char *run_second(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
     if (a->window == 0) return run_global<bf16, 64, 80, true>(cuda, a);
     return hd == 64 ? run_window<bf16, 14, 64, 1, true>(cuda, a) : run_window<bf16, 14, 80, 1, true>(cuda, a);
@@ -323,14 +360,20 @@ static const char *run_second(const samc__cuda *cuda, const samc__attention_relp
 static bool serves(samc__attention_kernel kernel, const samc__attention_relpos_args *a) {
     int64_t hd = a->y.n[2] / a->heads;
     bool half = a->qkv.dtype == SAMC__F16 || a->qkv.dtype == SAMC__BF16, sam = hd == 64 || hd == 80;
-    if (kernel == SAMC__ATTENTION_GENERAL) return general_bytes(static_cast<int>(hd), a->window ? a->window : a->grid) <= kMostShared;
+    if (kernel == SAMC__ATTENTION_GENERAL)
+        return general_bytes(static_cast<int>(hd), a->window ? a->window : a->grid) <= kMostShared;
     if (!half || a->rel_h.data == nullptr) return false;
     switch (kernel) {
-    case SAMC__ATTENTION_GLOBAL: return a->window == 0 && ((a->grid == 64 && sam) || (a->grid == 32 && hd == 64));
-    case SAMC__ATTENTION_WINDOW: return (a->window == 14 && sam) || (a->window == 8 && hd == 64);
-    case SAMC__ATTENTION_GLOBAL_ONES: return a->qkv.dtype == SAMC__BF16 && a->window == 0 && a->grid == 64 && hd == 80; // hd 64 spills
-    case SAMC__ATTENTION_WINDOW_16: return a->qkv.dtype == SAMC__BF16 && a->window == 14 && sam;
-    default: return false;
+    case SAMC__ATTENTION_GLOBAL:
+        return a->window == 0 && ((a->grid == 64 && sam) || (a->grid == 32 && hd == 64));
+    case SAMC__ATTENTION_WINDOW:
+        return (a->window == 14 && sam) || (a->window == 8 && hd == 64);
+    case SAMC__ATTENTION_GLOBAL_ONES:
+        return a->qkv.dtype == SAMC__BF16 && a->window == 0 && a->grid == 64 && hd == 80; // hd 64 spills
+    case SAMC__ATTENTION_WINDOW_16:
+        return a->qkv.dtype == SAMC__BF16 && a->window == 14 && sam;
+    default:
+        return false;
     }
 }
 
@@ -341,7 +384,8 @@ extern "C" samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc_
     return samc::serves(fast, a) ? fast : SAMC__ATTENTION_GENERAL;
 }
 
-extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__attention_relpos_args *a, samc__attention_kernel kernel) {
+extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__attention_relpos_args *a,
+                                                      samc__attention_kernel kernel) {
     using namespace samc;
     int hd = static_cast<int>(a->y.n[2] / a->heads);
     SAMC_REQUIRE("attention_relpos", a->heads <= 65535 && a->qkv.n[0] <= 65535);
@@ -351,12 +395,16 @@ extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, co
     SAMC_REQUIRE("attention_relpos", a->rel_h.data == nullptr || (a->rel_h.dtype == type && a->rel_w.dtype == type));
     SAMC_REQUIRE("attention_relpos", serves(kernel, a));
     if (kernel == SAMC__ATTENTION_GENERAL)
-        return started(cuda, "attention_relpos", type == SAMC__F32 ? run_general<float>(cuda, a, hd) :
-                                                 type == SAMC__F16 ? run_general<f16>(cuda, a, hd) : run_general<bf16>(cuda, a, hd));
+        return started(cuda, "attention_relpos",
+                       type == SAMC__F32   ? run_general<float>(cuda, a, hd)
+                       : type == SAMC__F16 ? run_general<f16>(cuda, a, hd)
+                                           : run_general<bf16>(cuda, a, hd));
     SAMC_REQUIRE("attention_relpos", aligned16(a->qkv.data) && aligned16(a->qkv_bias.data) && aligned16(a->rel_h.data));
     SAMC_REQUIRE("attention_relpos", aligned16(a->rel_w.data) && aligned16(a->y.data));
-    if (kernel == SAMC__ATTENTION_GLOBAL_ONES || kernel == SAMC__ATTENTION_WINDOW_16) return started(cuda, "attention_relpos", run_second(cuda, a, hd));
-    return started(cuda, "attention_relpos", type == SAMC__F16 ? run_fast<f16>(cuda, a, hd) : run_fast<bf16>(cuda, a, hd));
+    if (kernel == SAMC__ATTENTION_GLOBAL_ONES || kernel == SAMC__ATTENTION_WINDOW_16)
+        return started(cuda, "attention_relpos", run_second(cuda, a, hd));
+    return started(cuda, "attention_relpos",
+                   type == SAMC__F16 ? run_fast<f16>(cuda, a, hd) : run_fast<bf16>(cuda, a, hd));
 }
 
 extern "C" samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__attention_relpos_args *a) {

@@ -11,7 +11,8 @@ samc_status samc__attention_relpos_check(const samc__attention_relpos_args *a, s
     SAMC__REQUIRE(error, "attention_relpos", samc__is3(a->y, images, tokens, d));
     SAMC__REQUIRE(error, "attention_relpos", samc__absent_or_is1(a->qkv_bias, 3 * d));
     SAMC__REQUIRE(error, "attention_relpos", a->rel_h.data == NULL || samc__is2(a->rel_h, 2 * side - 1, hd));
-    SAMC__REQUIRE(error, "attention_relpos", a->rel_h.data == NULL ? a->rel_w.data == NULL : samc__is2(a->rel_w, 2 * side - 1, hd));
+    SAMC__REQUIRE(error, "attention_relpos",
+                  a->rel_h.data == NULL ? a->rel_w.data == NULL : samc__is2(a->rel_w, 2 * side - 1, hd));
     return SAMC_OK;
 }
 
@@ -40,10 +41,10 @@ static void attention_rows(void *context, int64_t begin, int64_t end, int worker
     const samc__attention_relpos_args *a = t->args;
     int s = t->side, hd = (int)(a->y.n[2] / a->heads), keys = s * s;
     float scale = 1.0f / sqrtf((float)hd);
-    float *kt = t->scratch + worker * t->scratch_floats;  /* [hd, keys] */
-    float *v = kt + (int64_t)hd * keys;                   /* [keys, hd] */
-    float *score = v + (int64_t)keys * hd;                /* [keys] */
-    float *rel_x = score + keys;                          /* [s] */
+    float *kt = t->scratch + worker * t->scratch_floats; /* [hd, keys] */
+    float *v = kt + (int64_t)hd * keys;                  /* [keys, hd] */
+    float *score = v + (int64_t)keys * hd;               /* [keys] */
+    float *rel_x = score + keys;                         /* [s] */
     int64_t loaded = -1;
     for (int64_t item = begin; item < end; item++) {
         int row = (int)(item % s), head = (int)(item / s % a->heads);
@@ -76,7 +77,8 @@ static void attention_rows(void *context, int64_t begin, int64_t end, int worker
                 }
             }
             samc__softmax_ref(score, keys);
-            float *out = samc__f32(a->y) + ((image * a->grid + top + row) * a->grid + left + col) * a->y.n[2] + head * hd;
+            float *out =
+                samc__f32(a->y) + ((image * a->grid + top + row) * a->grid + left + col) * a->y.n[2] + head * hd;
             samc__weighted_rows_ref(score, v, keys, hd, hd, out);
         }
     }

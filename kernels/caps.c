@@ -16,7 +16,10 @@ unsigned samc__caps_detect(void) {
 }
 
 int samc__caps_parse(const char *text) {
-    static const struct { const char *name; int bit; } names[] = {{"none", 0}, {"avx2", SAMC__CAP_AVX2}, {"avx512", SAMC__CAP_AVX512}};
+    static const struct {
+        const char *name;
+        int bit;
+    } names[] = {{"none", 0}, {"avx2", SAMC__CAP_AVX2}, {"avx512", SAMC__CAP_AVX512}};
     int caps = 0;
     while (*text) {
         size_t length = strcspn(text, ","), i = 0;

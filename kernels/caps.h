@@ -15,7 +15,8 @@ unsigned samc__caps_detect(void);
 /* "none", or names joined by commas ("avx2,avx512"); -1 where a name is unknown. */
 int samc__caps_parse(const char *text);
 
-/* What the table is chosen by: detected and, where the environment's SAMC_CPU_CAPS is set, allowed by it (runtime/options.c). */
+/* What the table is chosen by: detected and, where the environment's SAMC_CPU_CAPS is set, allowed by it
+ * (runtime/options.c). */
 samc_status samc__options_caps(unsigned *caps, samc_error *error);
 
 #endif

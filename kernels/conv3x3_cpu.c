@@ -1,4 +1,5 @@
-/* conv3x3 for AVX2 and AVX-512: the linear layer's matrix product on rows gathered from nine neighbours, k = (tap, channel). */
+/* conv3x3 for AVX2 and AVX-512: the linear layer's matrix product on rows gathered from nine neighbours, k = (tap,
+ * channel). */
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
 
@@ -29,7 +30,8 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     for (int64_t panel = begin; panel < end; panel++) /* w [n, c, 9]: each tap is a matrix with rows 9 c apart */
         for (int64_t tap = 0; tap < 9; tap++)
-            samc__pack_panel(samc__f32(t->args->w) + tap, n, c, 9 * c, 9, panel, t->panels + (panel * 9 + tap) * c * SAMC__PANEL);
+            samc__pack_panel(samc__f32(t->args->w) + tap, n, c, 9 * c, 9, panel,
+                             t->panels + (panel * 9 + tap) * c * SAMC__PANEL);
 }
 
 samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x3_args *a) {
@@ -37,9 +39,15 @@ samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x
     float *panels = exec->allocate(exec->memory, samc__packed_floats(n, 9 * c) * sizeof(float));
     if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the neck's convolution");
     samc__parallel(exec, (double)(n * 9 * c) * 16, samc__panels(n), 1, pack_panels, &(conv_task){a, panels});
-    samc_status status = SAMC__RUNG(samc__gemm)(exec, &(samc__gemm){
-        .gather = gather_pixel, .source = a, .m = a->x.n[0] * a->x.n[1], .n = n, .k = 9 * c, .panels = panels,
-        .y = samc__f32(a->y), .y_stride = n, .act = SAMC__ACT_NONE});
+    samc_status status = SAMC__RUNG(samc__gemm)(exec, &(samc__gemm){.gather = gather_pixel,
+                                                                    .source = a,
+                                                                    .m = a->x.n[0] * a->x.n[1],
+                                                                    .n = n,
+                                                                    .k = 9 * c,
+                                                                    .panels = panels,
+                                                                    .y = samc__f32(a->y),
+                                                                    .y_stride = n,
+                                                                    .act = SAMC__ACT_NONE});
     exec->release(exec->memory, panels);
     return status;
 }

@@ -1,8 +1,9 @@
 // conv3x3 on the GPU: the matrix product of cuda/gemm_step.h on rows gathered from nine neighbours, k = (tap, channel).
 //
-// Each stage's columns lie within one tap, so a stage copies rows of the image moved by one pixel, zeros beyond the border. The weight
-// is laid out anew by tap before each call, [c_out, 9, c_in] in scratch: 1.2 MB for SAM's neck, a few microseconds. The neck of one
-// image, 4096 pixels x 256 -> 256: 4.8 GFLOP; each byte once, 5.4 MB: 890 flops a byte; the nine neighbours come from L2.
+// Each stage's columns lie within one tap, so a stage copies rows of the image moved by one pixel, zeros beyond the
+// border. The weight is laid out anew by tap before each call, [c_out, 9, c_in] in scratch: 1.2 MB for SAM's neck, a
+// few microseconds. The neck of one image, 4096 pixels x 256 -> 256: 4.8 GFLOP; each byte once, 5.4 MB: 890 flops a
+// byte; the nine neighbours come from L2.
 #include "kernels/cuda/gemm_plain.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -11,21 +12,21 @@ namespace samc {
 constexpr int kWeightThreads = 256;
 
 // w [c_out, c_in, 9] -> by_tap [c_out, 9, c_in]; one thread for each element of the result.
-template <class T>
-SAMC_KERNEL(kWeightThreads, 4)
-conv3x3_weights(const T *w, T *by_tap, int c_in, int count) {
+template <class T> SAMC_KERNEL(kWeightThreads, 4) conv3x3_weights(const T *w, T *by_tap, int c_in, int count) {
     const int to = static_cast<int>(blockIdx.x * kWeightThreads + threadIdx.x);
     if (to >= count) return;
     const int o = to / (9 * c_in), tap = to / c_in % 9, i = to % c_in;
     by_tap[to] = w[(o * c_in + i) * 9 + tap];
 }
 
-// x [images, grid * grid, c_in], w [c_out, 9, c_in], y [images, grid * grid, c_out] in f; c_in is a multiple of 64, c_out of 4.
+// x [images, grid * grid, c_in], w [c_out, 9, c_in], y [images, grid * grid, c_out] in f; c_in is a multiple of 64,
+// c_out of 4.
 template <class G, int blocks>
 SAMC_KERNEL((G::threads), blocks)
 conv3x3_tiles(const typename G::T *x, const typename G::T *w, int c_in, int grid, int tiles_n, Finish f) {
     SAMC_SHARED(shared);
-    const int row0 = static_cast<int>(blockIdx.x) / tiles_n * G::m, column0 = static_cast<int>(blockIdx.x) % tiles_n * G::n;
+    const int row0 = static_cast<int>(blockIdx.x) / tiles_n * G::m,
+              column0 = static_cast<int>(blockIdx.x) % tiles_n * G::n;
     constexpr int rows_per_pass = G::threads / G::a_chunks, passes = G::m / rows_per_pass;
     int place[passes]; // of this thread's pixels: row * 65536 + column
     SAMC_UNROLL
@@ -39,7 +40,8 @@ conv3x3_tiles(const typename G::T *x, const typename G::T *w, int c_in, int grid
         copy_a<G>(stage, x, [&](int pass, int row, int chunk) -> const void * {
             const int py = (place[pass] >> 16) + dy, px = (place[pass] & 0xffff) + dx;
             const bool inside = row0 + row < f.m && py >= 0 && py < grid && px >= 0 && px < grid;
-            return inside ? x + static_cast<int64_t>(row0 + row + dy * grid + dx) * c_in + channel + chunk * 8 : nullptr;
+            return inside ? x + static_cast<int64_t>(row0 + row + dy * grid + dx) * c_in + channel + chunk * 8
+                          : nullptr;
         });
         copy_b<G>(stage, w, [&](int, int row, int chunk) -> const void * {
             return column0 + row < f.n ? w + (column0 + row) * (9 * c_in) + index * G::k + chunk * 8 : nullptr;
@@ -53,18 +55,20 @@ template <class T>
 SAMC_KERNEL(kPlainThreads, 2)
 conv3x3_any(const T *x, const T *w, int c_in, int grid, int tiles_n, Finish f) {
     SAMC_SHARED(shared);
-    const int row0 = static_cast<int>(blockIdx.x) / tiles_n * kPlainTile, column0 = static_cast<int>(blockIdx.x) % tiles_n * kPlainTile;
+    const int row0 = static_cast<int>(blockIdx.x) / tiles_n * kPlainTile,
+              column0 = static_cast<int>(blockIdx.x) % tiles_n * kPlainTile;
     plain_tile<T>(
         shared, 9 * c_in, row0, column0, f,
         [&](int row, int at) {
-            const int pixel = row0 + row, dy = at % 9 / 3 - 1, dx = at % 3 - 1, py = pixel / grid % grid + dy, px = pixel % grid + dx;
+            const int pixel = row0 + row, dy = at % 9 / 3 - 1, dx = at % 3 - 1, py = pixel / grid % grid + dy,
+                      px = pixel % grid + dx;
             const bool inside = pixel < f.m && py >= 0 && py < grid && px >= 0 && px < grid;
             return inside ? to_float(x[static_cast<int64_t>(pixel + dy * grid + dx) * c_in + at / 9]) : 0.0f;
         },
         [&](int row, int at) { return column0 + row < f.n ? to_float(w[(column0 + row) * (9 * c_in) + at]) : 0.0f; });
 }
 
-// ---- host -----------------------------------------------------------------------------------------------------------------
+// ---- host ---------------------------------------------------------------------------------------
 
 static Finish finish_of(const samc__conv3x3_args *a) {
     Finish f = {};
@@ -80,8 +84,9 @@ static Finish finish_of(const samc__conv3x3_args *a) {
 
 template <class T> static const char *lay_out_by_tap(const samc__cuda *cuda, samc__view w, void *by_tap) {
     const int c_in = static_cast<int>(w.n[1]), count = static_cast<int>(w.n[0]) * 9 * c_in;
-    return launch("conv3x3_weights", conv3x3_weights<T>, Grid{static_cast<unsigned>(tiles_of(count, kWeightThreads)), 1, 1}, kWeightThreads, 0,
-                  cuda->stream, static_cast<const T *>(w.data), static_cast<T *>(by_tap), c_in, count);
+    return launch("conv3x3_weights", conv3x3_weights<T>,
+                  Grid{static_cast<unsigned>(tiles_of(count, kWeightThreads)), 1, 1}, kWeightThreads, 0, cuda->stream,
+                  static_cast<const T *>(w.data), static_cast<T *>(by_tap), c_in, count);
 }
 
 template <class G, int blocks> static const char *run_tiles(const samc__cuda *cuda, const samc__conv3x3_args *a) {
@@ -93,16 +98,17 @@ template <class G, int blocks> static const char *run_tiles(const samc__cuda *cu
     const Finish f = finish_of(a);
     const int tiles_n = static_cast<int>(tiles_of(f.n, G::n));
     Grid grid = {static_cast<unsigned>(tiles_of(f.m, G::m) * tiles_n), 1, 1};
-    return launch("conv3x3_tiles", conv3x3_tiles<G, blocks>, grid, G::threads, G::bytes, cuda->stream, static_cast<const T *>(a->x.data), by_tap, c_in,
-                  a->grid, tiles_n, f);
+    return launch("conv3x3_tiles", conv3x3_tiles<G, blocks>, grid, G::threads, G::bytes, cuda->stream,
+                  static_cast<const T *>(a->x.data), by_tap, c_in, a->grid, tiles_n, f);
 }
 
 template <class T> static const char *run_any(const samc__cuda *cuda, const samc__conv3x3_args *a) {
     const Finish f = finish_of(a);
     const int tiles_n = static_cast<int>(tiles_of(f.n, kPlainTile));
     Grid grid = {static_cast<unsigned>(tiles_of(f.m, kPlainTile) * tiles_n), 1, 1};
-    return launch("conv3x3_any", conv3x3_any<T>, grid, kPlainThreads, kPlainBytes, cuda->stream, static_cast<const T *>(a->x.data),
-                  static_cast<const T *>(a->w.data), static_cast<int>(a->x.n[2]), a->grid, tiles_n, f);
+    return launch("conv3x3_any", conv3x3_any<T>, grid, kPlainThreads, kPlainBytes, cuda->stream,
+                  static_cast<const T *>(a->x.data), static_cast<const T *>(a->w.data), static_cast<int>(a->x.n[2]),
+                  a->grid, tiles_n, f);
 }
 
 static samc__conv3x3_kernel kernel_of(const samc__conv3x3_args *a) {
@@ -110,14 +116,16 @@ static samc__conv3x3_kernel kernel_of(const samc__conv3x3_args *a) {
     return samc__conv3x3_cuda_kernel(a->x.n[0] * a->x.n[1], a->x.n[2], a->y.n[2], a->x.dtype, aligned);
 }
 
-template <class T> static const char *conv3x3_run(const samc__cuda *cuda, const samc__conv3x3_args *a, samc__conv3x3_kernel kernel) {
+template <class T>
+static const char *conv3x3_run(const samc__cuda *cuda, const samc__conv3x3_args *a, samc__conv3x3_kernel kernel) {
     if (kernel == SAMC__CONV3X3_ANY) return run_any<T>(cuda, a);
     return kernel == SAMC__CONV3X3_LARGE ? run_tiles<LargeTile<T>, 2>(cuda, a) : run_tiles<SmallTile<T, T>, 3>(cuda, a);
 }
 
 } // namespace samc
 
-extern "C" samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int64_t c_out, samc__dtype type, bool aligned) {
+extern "C" samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int64_t c_out, samc__dtype type,
+                                                          bool aligned) {
     if (type == SAMC__F32 || !aligned || c_in % 64 != 0 || c_out % 4 != 0) return SAMC__CONV3X3_ANY;
     return samc::tiles_are_large(pixels, c_out) ? SAMC__CONV3X3_LARGE : SAMC__CONV3X3_SMALL;
 }
@@ -141,9 +149,11 @@ extern "C" samc_status samc__conv3x3_cuda(const samc__cuda *cuda, const samc__co
     samc__dtype type = a->x.dtype;
     SAMC_REQUIRE("conv3x3", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
     SAMC_REQUIRE("conv3x3", a->w.dtype == type && (a->y.dtype == type || a->y.dtype == SAMC__F32));
-    SAMC_REQUIRE("conv3x3", a->grid < 32768 && a->x.n[0] * a->x.n[1] <= INT32_MAX - 128 && a->y.n[2] * 9 * a->x.n[2] <= INT32_MAX - 256);
+    SAMC_REQUIRE("conv3x3", a->grid < 32768 && a->x.n[0] * a->x.n[1] <= INT32_MAX - 128 &&
+                                a->y.n[2] * 9 * a->x.n[2] <= INT32_MAX - 256);
     samc__conv3x3_kernel kernel = kernel_of(a);
-    SAMC_REQUIRE("conv3x3", kernel == SAMC__CONV3X3_ANY || (aligned16(cuda->scratch) && cuda->scratch_bytes >= samc__conv3x3_cuda_scratch(a)));
+    SAMC_REQUIRE("conv3x3", kernel == SAMC__CONV3X3_ANY ||
+                                (aligned16(cuda->scratch) && cuda->scratch_bytes >= samc__conv3x3_cuda_scratch(a)));
     SAMC_REQUIRE("conv3x3", tiles_of(a->x.n[0] * a->x.n[1], 64) * tiles_of(a->y.n[2], 64) <= INT32_MAX);
     const char *problem = type == SAMC__F32   ? run_any<float>(cuda, a)
                           : type == SAMC__F16 ? conv3x3_run<f16>(cuda, a, kernel)

@@ -1,6 +1,7 @@
 /* conv3x3, reference: each output pixel sums nine neighbours, zeros beyond the border.
  *
- * The weight is read as nine matrices [c_in, c_out], transposed once a call, so that the inner loop runs along channels. */
+ * The weight is read as nine matrices [c_in, c_out], transposed once a call, so that the inner loop runs along
+ * channels. */
 #include "kernels/ops.h"
 
 #include <string.h>
@@ -36,7 +37,8 @@ static void conv_rows(void *context, int64_t begin, int64_t end, int worker) {
         for (int tap = 0; tap < 9; tap++) {
             int64_t dy = tap / 3 - 1, dx = tap % 3 - 1;
             bool inside = y + dy >= 0 && y + dy < g && x + dx >= 0 && x + dx < g;
-            const float *in = inside ? samc__f32(a->x) + (pixel + dy * g + dx) * c_in : t->zeros, *w = t->w + tap * c_in * c_out;
+            const float *in = inside ? samc__f32(a->x) + (pixel + dy * g + dx) * c_in : t->zeros,
+                        *w = t->w + tap * c_in * c_out;
             for (int64_t i = 0; i < c_in; i++)
                 for (int64_t o = 0; o < c_out; o++) out[o] += in[i] * w[i * c_out + o];
         }

@@ -1,9 +1,10 @@
 /* What the decoder's operators of the cpu table share: image tokens as lanes.
  *
- * A panel holds PANEL image tokens as [channels][PANEL], so that everything that is done to each token alone - norms, softmax
- * over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across lanes.
- * Image tokens that are projected (shared by prompts, or because T is large: kernels/decoder_form.h) are projected for as many
- * entries of keys at a time as make ENTRY_TOKENS, so that memory does not grow with the number of prompts. */
+ * A panel holds PANEL image tokens as [channels][PANEL], so that everything that is done to each token alone - norms,
+ * softmax over the prompt tokens, activations - runs down the channels with one token to a lane and without sums across
+ * lanes. Image tokens that are projected (shared by prompts, or because T is large: kernels/decoder_form.h) are
+ * projected for as many entries of keys at a time as make ENTRY_TOKENS, so that memory does not grow with the number of
+ * prompts. */
 #ifndef SAMC_KERNELS_CPU_DECODER_H
 #define SAMC_KERNELS_CPU_DECODER_H
 
@@ -19,7 +20,8 @@ enum { ENTRY_TOKENS = 4096 };
 SAMC__INLINE void transpose8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
     __m256 r[8], s[8];
     for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(in + i * ld_in);
-    for (int i = 0; i < 8; i += 2) s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    for (int i = 0; i < 8; i += 2)
+        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     for (int i = 0; i < 8; i += 4) {
         r[i] = _mm256_shuffle_ps(s[i], s[i + 2], 0x44), r[i + 1] = _mm256_shuffle_ps(s[i], s[i + 2], 0xee);
         r[i + 2] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0x44), r[i + 3] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0xee);
@@ -52,7 +54,8 @@ __attribute__((unused)) static void from_panel(const float *panel, int64_t token
 
 /* LayerNorm of every token of a panel over its channels, in place; the variance in a second pass. 1 / deviation goes to
  * scales [PANEL], where that is not NULL. */
-__attribute__((unused)) static void norm_panel(float *x, int64_t channels, const float *g, const float *b, float eps, float *scales) {
+__attribute__((unused)) static void norm_panel(float *x, int64_t channels, const float *g, const float *b, float eps,
+                                               float *scales) {
     vf count = vf_set((float)channels);
     for (int v = 0; v < PANEL; v += VW) {
         vf sum[4], mean, scale; /* four sums, so that additions do not wait for each other */
@@ -96,7 +99,8 @@ SAMC__INLINE void fold_row(const float *x, const float *w, int64_t n, int64_t c,
 SAMC__INLINE void add_rows(const float *a, const float *b, int64_t count, float *out) {
     int64_t i = 0;
     for (; i + VW <= count; i += VW) vf_store(out + i, vf_add(vf_load(a + i), vf_load(b + i)));
-    if (i < count) vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));
+    if (i < count)
+        vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));
 }
 
 typedef struct panel_task {
@@ -110,7 +114,8 @@ __attribute__((unused)) static void panel_items(void *context, int64_t begin, in
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         int64_t entry = i / t->panels, token = i % t->panels * PANEL;
-        to_panel(t->in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner, t->out + i * PANEL * t->inner);
+        to_panel(t->in + (entry * t->n + token) * t->inner, t->n - token < PANEL ? t->n - token : PANEL, t->inner,
+                 t->out + i * PANEL * t->inner);
     }
 }
 
@@ -120,12 +125,15 @@ SAMC__INLINE int64_t entries_together(bool projected, int64_t b, int64_t n) {
 }
 
 /* Floats of scratch of project_panels(). */
-SAMC__INLINE int64_t project_floats(int64_t entries, int64_t n, int64_t c, int64_t inner) { return round_to(entries * n * (c + inner), 16); }
+SAMC__INLINE int64_t project_floats(int64_t entries, int64_t n, int64_t c, int64_t inner) {
+    return round_to(entries * n * (c + inner), 16);
+}
 
-/* panels [entries][ceil(N / PANEL)][inner][PANEL] of (x + pe) . w^T + b, or of `made` [entries, N, inner] where that is not NULL.
- * x [entries, N, C], pe [N, C]. */
-__attribute__((unused)) static samc_status project_panels(const samc__exec *exec, const float *x, const float *pe, const samc__projection *p,
-                                                          const float *made, int64_t entries, int64_t n, float *scratch, float *panels) {
+/* panels [entries][ceil(N / PANEL)][inner][PANEL] of (x + pe) . w^T + b, or of `made` [entries, N, inner] where that is
+ * not NULL. x [entries, N, C], pe [N, C]. */
+__attribute__((unused)) static samc_status project_panels(const samc__exec *exec, const float *x, const float *pe,
+                                                          const samc__projection *p, const float *made, int64_t entries,
+                                                          int64_t n, float *scratch, float *panels) {
     int64_t inner = p->w.n[0], c = p->w.n[1], count = (n + PANEL - 1) / PANEL;
     samc__view none = {0};
     if (made == NULL) {
@@ -134,7 +142,8 @@ __attribute__((unused)) static samc_status project_panels(const samc__exec *exec
         SAMC__TRY(samc__project(exec, samc__view3(sums, entries, n, c), *p, none, samc__view3(y, entries, n, inner)));
         made = y;
     }
-    samc__parallel(exec, (double)(entries * n * inner) * 8, entries * count, 8, panel_items, &(panel_task){made, panels, n, count, inner});
+    samc__parallel(exec, (double)(entries * n * inner) * 8, entries * count, 8, panel_items,
+                   &(panel_task){made, panels, n, count, inner});
     return SAMC_OK;
 }
 

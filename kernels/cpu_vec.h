@@ -1,8 +1,8 @@
 /* Vectors of floats for the rung a file is compiled for, so that one source serves AVX2 and AVX-512.
  *
  * The files named *_cpu.c are compiled once for each rung (kernels/CMakeLists.txt); SAMC__RUNG(f) gives a function the
- * rung's suffix. Sums are always taken in the same order for a given shape, and every multiply-add is an explicit FMA, so
- * that a result depends on nothing but its inputs and the rung. */
+ * rung's suffix. Sums are always taken in the same order for a given shape, and every multiply-add is an explicit FMA,
+ * so that a result depends on nothing but its inputs and the rung. */
 #ifndef SAMC_KERNELS_CPU_VEC_H
 #define SAMC_KERNELS_CPU_VEC_H
 
@@ -37,10 +37,16 @@ SAMC__INLINE vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NE
 /* x * 2^n for whole n; 0 where n is below every exponent. */
 SAMC__INLINE vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 /* The first `n` of a vector; the rest of memory is not touched, the rest of the vector is 0. */
-SAMC__INLINE vf vf_load_first(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
-SAMC__INLINE void vf_store_first(float *p, int64_t n, vf x) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x); }
+SAMC__INLINE vf vf_load_first(const float *p, int64_t n) {
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
+}
+SAMC__INLINE void vf_store_first(float *p, int64_t n, vf x) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x);
+}
 /* base[index[i]] for every lane; one bit for every lane where a > b. */
-SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) { return _mm512_i32gather_ps(_mm512_loadu_si512(index), base, 4); }
+SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) {
+    return _mm512_i32gather_ps(_mm512_loadu_si512(index), base, 4);
+}
 /* x[index[i] - first] for every lane, where that is a lane of x; anything where it is not. */
 SAMC__INLINE vf vf_pick(vf x, const int32_t *index, int32_t first) {
     return _mm512_permutexvar_ps(_mm512_sub_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(first)), x);
@@ -92,7 +98,8 @@ SAMC__INLINE vf vf_gather(const float *base, const int32_t *index) {
     return _mm256_i32gather_ps(base, _mm256_loadu_si256((const __m256i *)index), 4);
 }
 SAMC__INLINE vf vf_pick(vf x, const int32_t *index, int32_t first) {
-    return _mm256_permutevar8x32_ps(x, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)index), _mm256_set1_epi32(first)));
+    return _mm256_permutevar8x32_ps(
+        x, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)index), _mm256_set1_epi32(first)));
 }
 SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 
@@ -100,8 +107,9 @@ SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_
 #error "this file is compiled for AVX2 with FMA, or for AVX-512"
 #endif
 
-/* Where a running maximum starts: below every score, and finite, so that a score of -infinity has a weight of 0 beside it and keys
- * that are not there, whose score that is, never have one. Where all scores are that, their sum is 0 and the result NaN, as it should. */
+/* Where a running maximum starts: below every score, and finite, so that a score of -infinity has a weight of 0 beside
+ * it and keys that are not there, whose score that is, never have one. Where all scores are that, their sum is 0 and
+ * the result NaN, as it should. */
 #define SAMC__NEGLIGIBLE (-1e30f)
 
 /* 2^x for x <= 127, to 1 ulp; 0 for everything below the normal numbers' exponents and for -infinity; NaN for NaN. */
@@ -120,8 +128,8 @@ SAMC__INLINE vf vf_exp2(vf x) {
 
 /* GELU with the error function: x Phi(x) = max(x, 0) - |x| Phi(-|x|). NaN for NaN and both infinities, by the term 0 x.
  *
- * log2 Phi(-u) is fitted on [0, 6] by a polynomial of degree 9, weighted by u Phi(-u): 1.3e-9 from the exact product. No
- * cancellation for negative x, and no branch; beyond 6 the second term is held below 6e-9. */
+ * log2 Phi(-u) is fitted on [0, 6] by a polynomial of degree 9, weighted by u Phi(-u): 1.3e-9 from the exact product.
+ * No cancellation for negative x, and no branch; beyond 6 the second term is held below 6e-9. */
 SAMC__INLINE vf vf_gelu(vf x) {
     vf u = vf_min(vf_set(6.0f), vf_abs(x));
     vf q = vf_set(0x1.89f126p-22f);

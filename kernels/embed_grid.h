@@ -8,7 +8,7 @@
 
 typedef struct samc__embed_grid_args {
     samc__view gaussian; /* [2, C / 2] */
-    samc__view y; /* [grid * grid, C] */
+    samc__view y;        /* [grid * grid, C] */
     int grid;
 } samc__embed_grid_args;
 

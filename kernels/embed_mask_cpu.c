@@ -6,8 +6,8 @@ SAMC__DEFINE_TILE(tile_w, 1, MR)
 
 typedef struct mask_task {
     const samc__embed_mask_args *args;
-    float *w2, *w3;      /* [c2 rows][4 c1][MR] and [C rows][c2][MR] in tiles of MR rows */
-    float *scratch;      /* [workers][scratch_floats] */
+    float *w2, *w3; /* [c2 rows][4 c1][MR] and [C rows][c2][MR] in tiles of MR rows */
+    float *scratch; /* [workers][scratch_floats] */
     int64_t scratch_floats, panels;
 } mask_task;
 
@@ -30,9 +30,9 @@ static void embed_panels(void *context, int64_t begin, int64_t end, int worker) 
     int64_t g = a->grid, n = g * g, low = 4 * g, c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
     int64_t each = a->y.n[0] / a->image.n[0];
     const float *w1 = samc__f32(a->conv1.w), *b1 = samc__f32(a->conv1.b);
-    float *in = t->scratch + worker * t->scratch_floats;                       /* [4 pixels][2x2 logits][PANEL] */
-    float *first = in + 16 * PANEL, *second = first + 4 * c1 * PANEL;          /* [4 pixels][c1][PANEL], [c2][PANEL] */
-    float *out = second + c2 * PANEL, *rows = out + c * PANEL;                 /* [C][PANEL], [PANEL][C] */
+    float *in = t->scratch + worker * t->scratch_floats;              /* [4 pixels][2x2 logits][PANEL] */
+    float *first = in + 16 * PANEL, *second = first + 4 * c1 * PANEL; /* [4 pixels][c1][PANEL], [c2][PANEL] */
+    float *out = second + c2 * PANEL, *rows = out + c * PANEL;        /* [C][PANEL], [PANEL][C] */
     for (int64_t item = begin; item < end; item++) {
         int64_t prompt = item / t->panels, cell = item % t->panels * PANEL, cells = n - cell < PANEL ? n - cell : PANEL;
         const float *logits = samc__f32(a->mask) + prompt * low * low;
@@ -47,7 +47,8 @@ static void embed_panels(void *context, int64_t begin, int64_t end, int worker) 
             for (int64_t o = 0; o < c1; o++)
                 for (int v = 0; v < PANEL; v += VW) {
                     vf sum = vf_set(b1[o]);
-                    for (int tap = 0; tap < 4; tap++) sum = vf_fma(vf_load(in + (pixel * 4 + tap) * PANEL + v), vf_set(w1[4 * o + tap]), sum);
+                    for (int tap = 0; tap < 4; tap++)
+                        sum = vf_fma(vf_load(in + (pixel * 4 + tap) * PANEL + v), vf_set(w1[4 * o + tap]), sum);
                     vf_store(first + (pixel * c1 + o) * PANEL + v, sum);
                 }
             norm_gelu(first + pixel * c1 * PANEL, &a->norm1, c1);
@@ -56,13 +57,15 @@ static void embed_panels(void *context, int64_t begin, int64_t end, int worker) 
         norm_gelu(second, &a->norm2, c2);
         product(t->w3, c, c2, second, samc__f32(a->conv3.b), out);
         from_panel(out, cells, c, rows);
-        add_rows(rows, samc__f32(a->image) + (prompt / each * n + cell) * c, cells * c, samc__f32(a->y) + (prompt * n + cell) * c);
+        add_rows(rows, samc__f32(a->image) + (prompt / each * n + cell) * c, cells * c,
+                 samc__f32(a->y) + (prompt * n + cell) * c);
     }
 }
 
 /* Hands out the parts of a block, and returns how many floats they take. base NULL: only counts. */
 static int64_t lay_out(mask_task *t, int workers, float *base) {
-    int64_t c1 = t->args->norm1.g.n[0], c2 = t->args->norm2.g.n[0], c = t->args->y.n[2], n = (int64_t)t->args->grid * t->args->grid;
+    int64_t c1 = t->args->norm1.g.n[0], c2 = t->args->norm2.g.n[0], c = t->args->y.n[2],
+            n = (int64_t)t->args->grid * t->args->grid;
     int64_t w2 = round_to(round_to(c2, MR) * 4 * c1, 16), w3 = round_to(round_to(c, MR) * c2, 16);
     t->panels = (n + PANEL - 1) / PANEL;
     t->scratch_floats = (16 + 4 * c1 + c2 + 2 * c) * PANEL;

@@ -1,4 +1,5 @@
-/* embed_mask, reference: each cell of the grid sees its own 4x4 logits and nothing else, so the whole chain runs per cell. */
+/* embed_mask, reference: each cell of the grid sees its own 4x4 logits and nothing else, so the whole chain runs per
+ * cell. */
 #include "kernels/math_ref.h"
 #include "kernels/ops.h"
 
@@ -14,7 +15,8 @@ samc_status samc__embed_mask_check(const samc__embed_mask_args *a, samc_error *e
     SAMC__REQUIRE(error, "embed_mask", samc__is4(a->conv2.w, c2, c1, 2, 2) && samc__is1(a->conv2.b, c2));
     SAMC__REQUIRE(error, "embed_mask", samc__is1(a->norm2.g, c2) && samc__is1(a->norm2.b, c2));
     SAMC__REQUIRE(error, "embed_mask", samc__is2(a->conv3.w, c, c2) && samc__is1(a->conv3.b, c));
-    SAMC__REQUIRE(error, "embed_mask", samc__is3(a->image, a->image.n[0], tokens, c) && a->image.n[0] > 0 && p % a->image.n[0] == 0);
+    SAMC__REQUIRE(error, "embed_mask",
+                  samc__is3(a->image, a->image.n[0], tokens, c) && a->image.n[0] > 0 && p % a->image.n[0] == 0);
     SAMC__REQUIRE(error, "embed_mask", samc__is3(a->y, p, tokens, c));
     return SAMC_OK;
 }
@@ -32,12 +34,13 @@ static void norm_gelu(float *x, const samc__norm *norm, int64_t c) {
 static void embed_cells(void *context, int64_t begin, int64_t end, int worker) {
     const samc__embed_mask_args *a = context;
     (void)worker;
-    int64_t g = a->grid, low = 4 * g, each = a->y.n[0] / a->image.n[0], c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
+    int64_t g = a->grid, low = 4 * g, each = a->y.n[0] / a->image.n[0], c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0],
+            c = a->y.n[2];
     const float *w1 = samc__f32(a->conv1.w), *w2 = samc__f32(a->conv2.w), *w3 = samc__f32(a->conv3.w);
     for (int64_t cell = begin; cell < end; cell++) { /* over prompts, rows and columns of the grid */
         int64_t prompt = cell / (g * g), y = cell / g % g, x = cell % g;
         const float *logits = samc__f32(a->mask) + prompt * low * low + 4 * y * low + 4 * x; /* 4x4, rows `low` apart */
-        float first[4][MAX_CHANNELS], second[MAX_CHANNELS];                                  /* [2x2 pixels][c1], [c2] */
+        float first[4][MAX_CHANNELS], second[MAX_CHANNELS]; /* [2x2 pixels][c1], [c2] */
         for (int pixel = 0; pixel < 4; pixel++) {
             const float *in = logits + 2 * (pixel / 2) * low + 2 * (pixel % 2);
             for (int64_t i = 0; i < c1; i++)

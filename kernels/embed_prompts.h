@@ -1,5 +1,5 @@
-/* embed_prompts: the tokens of every prompt, as queries and as their position encoding: SAM's own (IoU and masks), then points and box
- * corners (PromptEncoder._embed_points and _embed_boxes, and what MaskDecoder puts before them).
+/* embed_prompts: the tokens of every prompt, as queries and as their position encoding: SAM's own (IoU and masks), then
+ * points and box corners (PromptEncoder._embed_points and _embed_boxes, and what MaskDecoder puts before them).
  *
  * Coordinates are pixels of the resized image; half a pixel is added here. Labels: -1 padding (its position encoding is
  * dropped), 0 background, 1 foreground, 2 and 3 the corners of a box. */
@@ -21,6 +21,8 @@ typedef struct samc__embed_prompts_args {
 } samc__embed_prompts_args;
 
 /* S, tokens of one prompt's points and corners. */
-static inline int64_t samc__embed_prompts_sparse(const samc__embed_prompts_args *a) { return a->queries.n[1] - 1 - a->mask_tokens.n[0]; }
+static inline int64_t samc__embed_prompts_sparse(const samc__embed_prompts_args *a) {
+    return a->queries.n[1] - 1 - a->mask_tokens.n[0];
+}
 
 #endif

@@ -1,9 +1,10 @@
 /* finish_masks for AVX2 and AVX-512: only the words of 64 pixels that the mask's boundary passes through are evaluated.
  *
- * Both bilinear steps are convex: a word whose contributing logits all lie beyond threshold +- offset by a margin for rounding
- * is decided without evaluating it, and the decision holds for all rows that read the same logits. The other words run
- * through the reference's arithmetic, operation by operation, so the result is the same to the bit; the samples between the
- * steps are kept for one word only. From a logit on that is NaN or infinite, every word is evaluated. */
+ * Both bilinear steps are convex: a word whose contributing logits all lie beyond threshold +- offset by a margin for
+ * rounding is decided without evaluating it, and the decision holds for all rows that read the same logits. The other
+ * words run through the reference's arithmetic, operation by operation, so the result is the same to the bit; the
+ * samples between the steps are kept for one word only. From a logit on that is NaN or infinite, every word is
+ * evaluated. */
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
 
@@ -21,27 +22,27 @@ typedef struct axis {
 typedef struct finish_task {
     const samc__finish_masks_args *args;
     int low, words;
-    axis square_x, square_y;     /* low -> new_width, new_height */
-    axis image_x, image_y;       /* new_width, new_height -> width, height; image_x counts from its word's first sample */
-    int span;                    /* square columns that a word reads, at most, in whole vectors */
-    int32_t *first;              /* [words] first square column of a word */
-    int32_t *begin, *end;        /* [words] logit columns of a word */
-    int32_t *wide_from;          /* [words][span / VW] first of the VW logits that hold a vector's samples, or -1: gather them */
-    int32_t *full_from;          /* [words][WORD / VW] the same for square columns */
-    float *scratch;              /* [workers][scratch_floats] */
+    axis square_x, square_y; /* low -> new_width, new_height */
+    axis image_x, image_y;   /* new_width, new_height -> width, height; image_x counts from its word's first sample */
+    int span;                /* square columns that a word reads, at most, in whole vectors */
+    int32_t *first;          /* [words] first square column of a word */
+    int32_t *begin, *end;    /* [words] logit columns of a word */
+    int32_t *wide_from; /* [words][span / VW] first of the VW logits that hold a vector's samples, or -1: gather them */
+    int32_t *full_from; /* [words][WORD / VW] the same for square columns */
+    float *scratch;     /* [workers][scratch_floats] */
     int64_t scratch_floats;
 } finish_task;
 
 /* Working memory of one mask. Row r of a kind lives in slot r % slots; tags say which row a word's samples are of. */
 typedef struct lines {
-    float *wide;       /* [words][4][span] logit rows, resized to the square's columns */
-    float *full;       /* [words][2][WORD] square rows, resized to the image's columns */
-    float *mixed;      /* [span] */
+    float *wide;         /* [words][4][span] logit rows, resized to the square's columns */
+    float *full;         /* [words][2][WORD] square rows, resized to the image's columns */
+    float *mixed;        /* [span] */
     float *least, *most; /* [low] over the logit rows of an image row */
-    int32_t *wide_tag; /* [words][4] */
-    int32_t *full_tag; /* [words][2] */
-    int32_t *open;     /* [words] words to evaluate */
-    uint64_t *row;     /* [words] decided words */
+    int32_t *wide_tag;   /* [words][4] */
+    int32_t *full_tag;   /* [words][2] */
+    int32_t *open;       /* [words] words to evaluate */
+    uint64_t *row;       /* [words] decided words */
 } lines;
 
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -74,7 +75,8 @@ static const float *wide_row(const finish_task *t, const lines *l, const float *
     for (int i = 0; i < t->span; i += VW) {
         int at = t->first[w] + i;
         int32_t from = t->wide_from[(w * t->span + i) / VW];
-        vf_store(out + i, mix(take(in, t->square_x.low + at, from), take(in, t->square_x.high + at, from), vf_load(t->square_x.t + at)));
+        vf_store(out + i, mix(take(in, t->square_x.low + at, from), take(in, t->square_x.high + at, from),
+                              vf_load(t->square_x.t + at)));
     }
     return out;
 }
@@ -85,13 +87,15 @@ static const float *full_row(const finish_task *t, const lines *l, const float *
     int32_t *tag = &l->full_tag[w * 2 + row % 2];
     if (*tag == row + 1) return out;
     *tag = row + 1;
-    const float *upper = wide_row(t, l, logits, w, t->square_y.low[row]), *lower = wide_row(t, l, logits, w, t->square_y.high[row]);
+    const float *upper = wide_row(t, l, logits, w, t->square_y.low[row]),
+                *lower = wide_row(t, l, logits, w, t->square_y.high[row]);
     vf down = vf_set(t->square_y.t[row]);
     for (int i = 0; i < t->span; i += VW) vf_store(l->mixed + i, mix(vf_load(upper + i), vf_load(lower + i), down));
     for (int i = 0; i < WORD; i += VW) {
         int at = w * WORD + i;
         int32_t from = t->full_from[at / VW];
-        vf_store(out + i, mix(take(l->mixed, t->image_x.low + at, from), take(l->mixed, t->image_x.high + at, from), vf_load(t->image_x.t + at)));
+        vf_store(out + i, mix(take(l->mixed, t->image_x.low + at, from), take(l->mixed, t->image_x.high + at, from),
+                              vf_load(t->image_x.t + at)));
     }
     return out;
 }
@@ -128,7 +132,8 @@ static int decide(const finish_task *t, const lines *l, const float *logits, int
             most = l->most[c] > most ? l->most[c] : most;
         }
         float size = fabsf(least) > fabsf(most) ? fabsf(least) : fabsf(most);
-        float margin = size > 100.0f ? 1e-6f * size : 1e-4f; /* a mix of mixes rounds by less than 1e-6 of the largest */
+        float margin =
+            size > 100.0f ? 1e-6f * size : 1e-4f; /* a mix of mixes rounds by less than 1e-6 of the largest */
         l->row[w] = 0;
         if (least > a->threshold + a->offset + margin) {
             int count = a->width - w * WORD < WORD ? a->width - w * WORD : WORD;
@@ -219,7 +224,8 @@ static void finish_range(void *context, int64_t begin, int64_t end, int worker) 
     for (int64_t mask = begin; mask < end; mask++) finish_one(t, &l, mask);
 }
 
-/* Where the samples [at, at + VW) of an axis begin, if they are among VW neighbours of the `size` that can be read; or -1. */
+/* Where the samples [at, at + VW) of an axis begin, if they are among VW neighbours of the `size` that can be read; or
+ * -1. */
 static int32_t window_from(const axis *a, int at, int samples, int size) {
     int last = at + VW < samples ? at + VW - 1 : samples - 1;
     if (at >= samples || size < VW) return size < VW ? -1 : 0; /* none is used */
@@ -235,14 +241,17 @@ static void fill_words(finish_task *t) {
         t->first[w] = t->image_x.low[w * WORD];
         t->begin[w] = t->square_x.low[t->first[w]];
         t->end[w] = t->square_x.high[t->image_x.high[last]] + 1;
-        for (int x = w * WORD; x < (w + 1) * WORD; x++) { /* beyond the width: the word's first sample, masked out later */
+        for (int x = w * WORD; x < (w + 1) * WORD;
+             x++) { /* beyond the width: the word's first sample, masked out later */
             bool inside = x < a->width;
             t->image_x.low[x] = inside ? t->image_x.low[x] - t->first[w] : 0;
             t->image_x.high[x] = inside ? t->image_x.high[x] - t->first[w] : 0;
             if (!inside) t->image_x.t[x] = 0.0f;
         }
-        for (int i = 0; i < t->span; i += VW) t->wide_from[(w * t->span + i) / VW] = window_from(&t->square_x, t->first[w] + i, a->new_width, t->low);
-        for (int x = w * WORD; x < (w + 1) * WORD; x += VW) t->full_from[x / VW] = window_from(&t->image_x, x, a->width, t->span + VW);
+        for (int i = 0; i < t->span; i += VW)
+            t->wide_from[(w * t->span + i) / VW] = window_from(&t->square_x, t->first[w] + i, a->new_width, t->low);
+        for (int x = w * WORD; x < (w + 1) * WORD; x += VW)
+            t->full_from[x / VW] = window_from(&t->image_x, x, a->width, t->span + VW);
     }
 }
 
@@ -257,7 +266,9 @@ samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__f
     t.scratch_floats = round_up(line_floats, 16);
     int64_t shared = round_up(3 * samples + t.words * (3 + (int64_t)(t.span + WORD) / VW), 16);
     float *block = exec->allocate(exec->memory, (size_t)(shared + exec->workers * t.scratch_floats) * sizeof(float));
-    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to finish masks of %d x %d pixels", a->width, a->height);
+    if (block == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to finish masks of %d x %d pixels", a->width,
+                          a->height);
     memset(block, 0, (size_t)shared * sizeof(float));
     int32_t *at = (int32_t *)block;
     axis *axes[4] = {&t.square_x, &t.square_y, &t.image_x, &t.image_y};
@@ -268,7 +279,8 @@ samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__f
     }
     t.first = at, t.begin = at + t.words, t.end = at + 2 * t.words;
     t.wide_from = at + 3 * t.words, t.full_from = t.wide_from + t.words * t.span / VW;
-    /* The square is img_size wide; only its part inside the image is needed. Columns behind it are logit 0, and unused. */
+    /* The square is img_size wide; only its part inside the image is needed. Columns behind it are logit 0, and unused.
+     */
     fill_axis(&t.square_x, t.low, a->img_size, a->new_width);
     fill_axis(&t.square_y, t.low, a->img_size, a->new_height);
     fill_axis(&t.image_x, a->new_width, a->width, a->width);

@@ -1,15 +1,15 @@
-// finish_masks on the GPU: a block takes 16 image rows of one mask, decides strips of 32 pixels from the low-resolution logits, and
-// evaluates only the strips that the boundary passes through. Nothing that is resized ever lies in memory.
+// finish_masks on the GPU: a block takes 16 image rows of one mask, decides strips of 32 pixels from the low-resolution
+// logits, and evaluates only the strips that the boundary passes through. Nothing that is resized ever lies in memory.
 //
-// Both bilinear steps are convex: where every logit that a strip reads lies beyond threshold +- offset by a margin for rounding, so
-// does every pixel. In an open strip a lane owns a pixel column and walks down: the two logit rows and the two square rows that
-// it stands between stay in registers, mixed horizontally, so that a pixel costs 2.6 mixes where 1024 x 683 become 2250 x 1500. The
-// arithmetic is the reference's, operation by operation and without contraction: bits and counts are equal. A block's bits meet in
-// shared memory and leave in whole lines.
+// Both bilinear steps are convex: where every logit that a strip reads lies beyond threshold +- offset by a margin for
+// rounding, so does every pixel. In an open strip a lane owns a pixel column and walks down: the two logit rows and the
+// two square rows that it stands between stay in registers, mixed horizontally, so that a pixel costs 2.6 mixes where
+// 1024 x 683 become 2250 x 1500. The arithmetic is the reference's, operation by operation and without contraction:
+// bits and counts are equal. A block's bits meet in shared memory and leave in whole lines.
 //
-// Estimate for 1000 masks of 2250 x 1500 from 256 x 256 on an H100: 0.26 GB of logits, 2.2 times from L2, and 0.43 GB of bits, 0.2 ms;
-// with 4 % of the strips open 1.4e8 pixels of 40 instructions, 0.2 ms; 94,000 blocks, 8 at a time on a multiprocessor, that wait for
-// about 3 us each, 0.3 ms. These overlap: below 0.5 ms.
+// Estimate for 1000 masks of 2250 x 1500 from 256 x 256 on an H100: 0.26 GB of logits, 2.2 times from L2, and 0.43 GB
+// of bits, 0.2 ms; with 4 % of the strips open 1.4e8 pixels of 40 instructions, 0.2 ms; 94,000 blocks, 8 at a time on a
+// multiprocessor, that wait for about 3 us each, 0.3 ms. These overlap: below 0.5 ms.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -20,8 +20,8 @@ constexpr int kChunk = 4096; // pixel columns of a block, whole words of 64
 
 struct Shape {
     int low, new_height, new_width, height, width;
-    float to_low;           // low / img_size
-    float to_y, to_x;       // new_height / height, new_width / width
+    float to_low;              // low / img_size
+    float to_y, to_x;          // new_height / height, new_width / width
     float middle, high, below; // threshold, threshold + offset, threshold - offset
 };
 
@@ -37,14 +37,17 @@ SAMC_DEVICE Tap bilinear_tap(int out, float ratio, int in_size) {
     return {low, low + (low < in_size - 1), sub_exact(source, static_cast<float>(low))};
 }
 
-SAMC_DEVICE float mix(float low, float high, float t) { return add_exact(mul_exact(low, sub_exact(1.0f, t)), mul_exact(high, t)); }
+SAMC_DEVICE float mix(float low, float high, float t) {
+    return add_exact(mul_exact(low, sub_exact(1.0f, t)), mul_exact(high, t));
+}
 
 // Logit rows or columns first..last that the image rows or columns begin..end - 1 read.
 struct Range {
     int first, last;
 };
 SAMC_DEVICE Range logits_behind(int begin, int end, float to_square, int square_size, float to_low, int low) {
-    int first = bilinear_tap(begin, to_square, square_size).low, last = bilinear_tap(end - 1, to_square, square_size).high;
+    int first = bilinear_tap(begin, to_square, square_size).low,
+        last = bilinear_tap(end - 1, to_square, square_size).high;
     return {bilinear_tap(first, to_low, low).low, bilinear_tap(last, to_low, low).high};
 }
 
@@ -61,7 +64,8 @@ SAMC_DEVICE bool surely_below(float logit, float bound) { return logit + fmaxf(1
 
 SAMC_DEVICE bool all_set(const uint32_t *flags, int first, int last) { // flags [last / 32 + 1]
     for (int word = first / 32; word <= last / 32; word++) {
-        uint32_t from = word == first / 32 ? ~0u << first % 32 : ~0u, to = word == last / 32 ? ~0u >> (31 - last % 32) : ~0u;
+        uint32_t from = word == first / 32 ? ~0u << first % 32 : ~0u,
+                 to = word == last / 32 ? ~0u >> (31 - last % 32) : ~0u;
         if (~flags[word] & from & to) return false;
     }
     return true;
@@ -95,7 +99,8 @@ SAMC_DEVICE Column column_at(const Shape &s, int x) {
 // logits [low, low]
 SAMC_DEVICE LogitRow logit_row(const Column &c, const float *logits, int low, int row) {
     const float *line = logits + static_cast<int64_t>(row) * low;
-    return {row, mix(line[c.left.low], line[c.left.high], c.left.t), mix(line[c.right.low], line[c.right.high], c.right.t)};
+    return {row, mix(line[c.left.low], line[c.left.high], c.left.t),
+            mix(line[c.right.low], line[c.right.high], c.right.t)};
 }
 
 SAMC_DEVICE SquareRow square_row(Column &c, const float *logits, const Shape &s, int row) {
@@ -121,7 +126,8 @@ struct Totals {
 
 SAMC_CONSTEXPR size_t tile_bytes(int strips) { return static_cast<size_t>(kRows * strips) * sizeof(uint32_t); }
 SAMC_CONSTEXPR size_t shared_bytes(int strips, int low) {
-    return tile_bytes(strips) + sizeof(Totals) + static_cast<size_t>(strips) * sizeof(int) + 2 * static_cast<size_t>((low + 31) / 32) * sizeof(uint32_t);
+    return tile_bytes(strips) + sizeof(Totals) + static_cast<size_t>(strips) * sizeof(int) +
+           2 * static_cast<size_t>((low + 31) / 32) * sizeof(uint32_t);
 }
 
 // stats [masks]
@@ -131,10 +137,11 @@ finish_clear(samc__mask_stats *stats, int masks, int height, int width) {
     if (mask < masks) stats[mask] = {0, 0, 0, width, height, -1, -1, 0};
 }
 
-// logits [rows, low, low], index [masks] or NULL, picked: how many of them count, or NULL, bits [masks, height, words] or NULL, stats [masks]; a block for each mask, group of
-// kRows rows and chunk of columns, chunks innermost.
+// logits [rows, low, low], index [masks] or NULL, picked: how many of them count, or NULL, bits [masks, height, words]
+// or NULL, stats [masks]; a block for each mask, group of kRows rows and chunk of columns, chunks innermost.
 SAMC_KERNEL(kThreads, 8)
-finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Shape s, int groups, int chunks, uint64_t *bits, samc__mask_stats *stats) {
+finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Shape s, int groups, int chunks,
+            uint64_t *bits, samc__mask_stats *stats) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int block = static_cast<int>(blockIdx.x), mask = block / chunks / groups;
     int x0 = block % chunks * kChunk, columns = min_of(kChunk, s.width - x0);
@@ -146,8 +153,9 @@ finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Sh
     SAMC_SHARED(shared);
     uint32_t *tile = reinterpret_cast<uint32_t *>(shared); // [kRows, strips]
     Totals *totals = reinterpret_cast<Totals *>(shared + tile_bytes(strips));
-    int *open = reinterpret_cast<int *>(totals + 1);                  // [strips]
-    uint32_t *inside = reinterpret_cast<uint32_t *>(open + strips); // [low / 32], a bit for each logit column of the block
+    int *open = reinterpret_cast<int *>(totals + 1); // [strips]
+    uint32_t *inside =
+        reinterpret_cast<uint32_t *>(open + strips); // [low / 32], a bit for each logit column of the block
     uint32_t *outside = inside + (s.low + 31) / 32;
 
     // Which logit columns are on one side in all rows that this block reads.
@@ -249,16 +257,25 @@ extern "C" samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const sam
     int64_t masks = samc__finish_masks_count(a), low = a->logits.n[1];
     int groups = (a->height + kRows - 1) / kRows, chunks = (a->width + kChunk - 1) / kChunk;
     SAMC_REQUIRE("finish_masks", low <= 8192 && masks * groups * chunks <= INT32_MAX);
-    Shape s = {static_cast<int>(low), a->new_height, a->new_width, a->height, a->width,
+    Shape s = {static_cast<int>(low),
+               a->new_height,
+               a->new_width,
+               a->height,
+               a->width,
                static_cast<float>(low) / static_cast<float>(a->img_size),
-               static_cast<float>(a->new_height) / static_cast<float>(a->height), static_cast<float>(a->new_width) / static_cast<float>(a->width),
-               a->threshold, a->threshold + a->offset, a->threshold - a->offset};
-    const char *problem = launch("finish_clear", finish_clear, Grid{static_cast<unsigned>((masks + kThreads - 1) / kThreads), 1, 1}, kThreads, 0,
-                                 cuda->stream, a->stats, static_cast<int>(masks), a->height, a->width);
+               static_cast<float>(a->new_height) / static_cast<float>(a->height),
+               static_cast<float>(a->new_width) / static_cast<float>(a->width),
+               a->threshold,
+               a->threshold + a->offset,
+               a->threshold - a->offset};
+    const char *problem =
+        launch("finish_clear", finish_clear, Grid{static_cast<unsigned>((masks + kThreads - 1) / kThreads), 1, 1},
+               kThreads, 0, cuda->stream, a->stats, static_cast<int>(masks), a->height, a->width);
     int strips = ((a->width < kChunk ? a->width : kChunk) + 63) / 64 * 2;
     if (problem == nullptr)
-        problem = launch("finish_rows", finish_rows, Grid{static_cast<unsigned>(masks * groups * chunks), 1, 1}, kThreads,
-                         shared_bytes(strips, s.low), cuda->stream, static_cast<const float *>(a->logits.data), a->index, a->picked, s, groups, chunks, a->bits,
-                         a->stats);
+        problem =
+            launch("finish_rows", finish_rows, Grid{static_cast<unsigned>(masks * groups * chunks), 1, 1}, kThreads,
+                   shared_bytes(strips, s.low), cuda->stream, static_cast<const float *>(a->logits.data), a->index,
+                   a->picked, s, groups, chunks, a->bits, a->stats);
     return started(cuda, "finish_masks", problem);
 }

@@ -1,7 +1,7 @@
 /* finish_masks, reference: both bilinear steps written out, one mask at a time.
  *
- * torch.nn.functional.interpolate(mode="bilinear", align_corners=False): source = (out + 0.5) * in / out_size - 0.5, clamped
- * at 0; the neighbour is clamped at the last sample; rows are mixed after columns. */
+ * torch.nn.functional.interpolate(mode="bilinear", align_corners=False): source = (out + 0.5) * in / out_size - 0.5,
+ * clamped at 0; the neighbour is clamped at the last sample; rows are mixed after columns. */
 #include "kernels/ops.h"
 
 #include <math.h>
@@ -19,7 +19,8 @@ samc_status samc__finish_masks_check(const samc__finish_masks_args *a, samc_erro
 }
 
 double samc__finish_masks_flops(const samc__finish_masks_args *a) {
-    return 8.0 * (double)samc__finish_masks_count(a) * ((double)a->height * a->width + (double)a->new_height * a->new_width);
+    return 8.0 * (double)samc__finish_masks_count(a) *
+           ((double)a->height * a->width + (double)a->new_height * a->new_width);
 }
 
 typedef struct tap { /* out = low * (1 - t) + high * t */
@@ -88,8 +89,11 @@ static void finish_range(void *context, int64_t begin, int64_t end, int worker) 
 
 samc_status samc__finish_masks_ref(const samc__exec *exec, const samc__finish_masks_args *a) {
     finish_task task = {a, NULL};
-    task.square = exec->allocate(exec->memory, (size_t)exec->workers * (size_t)a->new_height * (size_t)a->new_width * sizeof(float));
-    if (task.square == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to resize masks to %d x %d pixels", a->width, a->height);
+    task.square = exec->allocate(exec->memory,
+                                 (size_t)exec->workers * (size_t)a->new_height * (size_t)a->new_width * sizeof(float));
+    if (task.square == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to resize masks to %d x %d pixels", a->width,
+                          a->height);
     exec->parallel(exec->pool, samc__finish_masks_picked(a), 1, finish_range, &task);
     exec->release(exec->memory, task.square);
     return SAMC_OK;

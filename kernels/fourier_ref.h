@@ -1,4 +1,5 @@
-/* Random-Fourier position encoding of one point, shared by embed_grid and embed_prompts (PositionEmbeddingRandom._pe_encoding). */
+/* Random-Fourier position encoding of one point, shared by embed_grid and embed_prompts
+ * (PositionEmbeddingRandom._pe_encoding). */
 #ifndef SAMC_KERNELS_FOURIER_REF_H
 #define SAMC_KERNELS_FOURIER_REF_H
 

@@ -1,4 +1,5 @@
-/* layernorm for AVX2 and AVX-512: a row at a time, two passes, four sums so that additions do not wait for each other. */
+/* layernorm for AVX2 and AVX-512: a row at a time, two passes, four sums so that additions do not wait for each other.
+ */
 #include "kernels/cpu_gemm.h"
 #include "kernels/cpu_linear.h"
 

@@ -1,7 +1,9 @@
-// layernorm on the GPU: one warp for each row of t = x + residual [m, c], statistics in fp32, variance in a second pass over the deviations.
+// layernorm on the GPU: one warp for each row of t = x + residual [m, c], statistics in fp32, variance in a second pass
+// over the deviations.
 //
-// A row of up to 1536 channels stays in registers between the passes, so that it is read once; four neighbours per access. Other
-// widths (more channels, or not a multiple of four) take the general kernel, which reads the row three times.
+// A row of up to 1536 channels stays in registers between the passes, so that it is read once; four neighbours per
+// access. Other widths (more channels, or not a multiple of four) take the general kernel, which reads the row three
+// times.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -12,11 +14,12 @@ constexpr int kLaneVectors = 12; // four floats each, in registers: 12 * 4 * 32 
 
 SAMC_DEVICE f32x4 operator+(f32x4 a, f32x4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
 
-// x, residual, y, sum [m, c], g, b [c]; residual and sum may be NULL; y and sum may lie in place of x or residual. c a multiple of 4,
-// at most 1536.
+// x, residual, y, sum [m, c], g, b [c]; residual and sum may be NULL; y and sum may lie in place of x or residual. c a
+// multiple of 4, at most 1536.
 template <class In, class Residual, class Out>
 SAMC_KERNEL(kRowsPerBlock * 32, 4)
-layernorm_registers(const In *x, const Residual *residual, const float *g, const float *b, float eps, Out *y, In *sum, int64_t m, int c) {
+layernorm_registers(const In *x, const Residual *residual, const float *g, const float *b, float eps, Out *y, In *sum,
+                    int64_t m, int c) {
     int lane = threadIdx.x % 32;
     int64_t row = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
     if (row >= m) return;
@@ -44,19 +47,22 @@ layernorm_registers(const In *x, const Residual *residual, const float *g, const
         int at = (i * 32 + lane) * 4;
         if (at >= c) continue;
         f32x4 gain = load4(g + at), bias = load4(b + at);
-        store4(y + row * c + at, {v[i].x * scale * gain.x + bias.x, v[i].y * scale * gain.y + bias.y, v[i].z * scale * gain.z + bias.z,
-                                  v[i].w * scale * gain.w + bias.w});
+        store4(y + row * c + at, {v[i].x * scale * gain.x + bias.x, v[i].y * scale * gain.y + bias.y,
+                                  v[i].z * scale * gain.z + bias.z, v[i].w * scale * gain.w + bias.w});
     }
 }
 
 // The same for any c. Nothing is stored before the last pass: y and sum may lie in place of what is read three times.
 template <class In, class Residual, class Out>
 SAMC_KERNEL(kRowsPerBlock * 32, 4)
-layernorm_any(const In *x, const Residual *residual, const float *g, const float *b, float eps, Out *y, In *sum, int64_t m, int c) {
+layernorm_any(const In *x, const Residual *residual, const float *g, const float *b, float eps, Out *y, In *sum,
+              int64_t m, int c) {
     int lane = threadIdx.x % 32;
     int64_t row = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
     if (row >= m) return;
-    auto t = [&](int i) { return to_float(x[row * c + i]) + (residual == nullptr ? 0.0f : to_float(residual[row * c + i])); };
+    auto t = [&](int i) {
+        return to_float(x[row * c + i]) + (residual == nullptr ? 0.0f : to_float(residual[row * c + i]));
+    };
     float total = 0.0f, squares = 0.0f;
     for (int i = lane; i < c; i += 32) total += t(i);
     float mean = warp_sum(total) / static_cast<float>(c);
@@ -69,7 +75,8 @@ layernorm_any(const In *x, const Residual *residual, const float *g, const float
     }
 }
 
-template <class In, class Residual, class Out> static samc_status layernorm_run(const samc__cuda *cuda, const samc__layernorm_args *a) {
+template <class In, class Residual, class Out>
+static samc_status layernorm_run(const samc__cuda *cuda, const samc__layernorm_args *a) {
     int64_t m = a->x.n[0], c = a->x.n[1], blocks = (m + kRowsPerBlock - 1) / kRowsPerBlock;
     SAMC_REQUIRE("layernorm", blocks <= INT32_MAX && c <= INT32_MAX);
     const In *x = static_cast<const In *>(a->x.data);
@@ -77,16 +84,18 @@ template <class In, class Residual, class Out> static samc_status layernorm_run(
     const float *g = static_cast<const float *>(a->norm.g.data), *b = static_cast<const float *>(a->norm.b.data);
     Out *y = static_cast<Out *>(a->y.data);
     In *sum = static_cast<In *>(a->sum.data);
-    bool vectors = c % 4 == 0 && c <= kLaneVectors * 4 * 32 && aligned16(x) && aligned16(residual) && aligned16(g) && aligned16(b) &&
-                   aligned16(y) && aligned16(sum);
-    const char *problem = launch("layernorm", vectors ? layernorm_registers<In, Residual, Out> : layernorm_any<In, Residual, Out>,
-                                 Grid{static_cast<unsigned>(blocks), 1, 1}, kRowsPerBlock * 32, 0, cuda->stream, x, residual, g, b,
-                                 a->norm.eps, y, sum, m, static_cast<int>(c));
+    bool vectors = c % 4 == 0 && c <= kLaneVectors * 4 * 32 && aligned16(x) && aligned16(residual) && aligned16(g) &&
+                   aligned16(b) && aligned16(y) && aligned16(sum);
+    const char *problem =
+        launch("layernorm", vectors ? layernorm_registers<In, Residual, Out> : layernorm_any<In, Residual, Out>,
+               Grid{static_cast<unsigned>(blocks), 1, 1}, kRowsPerBlock * 32, 0, cuda->stream, x, residual, g, b,
+               a->norm.eps, y, sum, m, static_cast<int>(c));
     return started(cuda, "layernorm", problem);
 }
 
 // x f32, the residual stream or queries, with one 16-bit type A among residual and y.
-template <class A> static samc_status layernorm_beside(const samc__cuda *cuda, const samc__layernorm_args *a, bool residual_is_a) {
+template <class A>
+static samc_status layernorm_beside(const samc__cuda *cuda, const samc__layernorm_args *a, bool residual_is_a) {
     if (a->y.dtype == SAMC__F32) return layernorm_run<float, A, float>(cuda, a);
     return residual_is_a ? layernorm_run<float, A, A>(cuda, a) : layernorm_run<float, float, A>(cuda, a);
 }
@@ -99,12 +108,14 @@ extern "C" samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__
     samc__dtype in = a->x.dtype, out = a->y.dtype, residual = a->residual.data == nullptr ? in : a->residual.dtype;
     SAMC_REQUIRE("layernorm", in == SAMC__F32 || in == SAMC__F16 || in == SAMC__BF16);
     SAMC_REQUIRE("layernorm", out == SAMC__F32 || out == SAMC__F16 || out == SAMC__BF16);
-    SAMC_REQUIRE("layernorm", a->sum.data == nullptr || (a->sum.dtype == in && a->residual.data != nullptr && a->sum.data != a->y.data));
+    SAMC_REQUIRE("layernorm", a->sum.data == nullptr ||
+                                  (a->sum.dtype == in && a->residual.data != nullptr && a->sum.data != a->y.data));
     if (in == SAMC__F32) {
         if (residual == SAMC__F32 && out == SAMC__F32) return layernorm_run<float, float, float>(cuda, a);
         samc__dtype half = residual == SAMC__F32 ? out : residual;
         SAMC_REQUIRE("layernorm", (half == SAMC__F16 || half == SAMC__BF16) && (out == SAMC__F32 || out == half));
-        return half == SAMC__F16 ? layernorm_beside<f16>(cuda, a, residual == half) : layernorm_beside<bf16>(cuda, a, residual == half);
+        return half == SAMC__F16 ? layernorm_beside<f16>(cuda, a, residual == half)
+                                 : layernorm_beside<bf16>(cuda, a, residual == half);
     }
     SAMC_REQUIRE("layernorm", in == out && in == residual);
     return in == SAMC__F16 ? layernorm_run<f16, f16, f16>(cuda, a) : layernorm_run<bf16, bf16, bf16>(cuda, a);

@@ -8,7 +8,9 @@ samc_status samc__layernorm_check(const samc__layernorm_args *a, samc_error *err
     SAMC__REQUIRE(error, "layernorm", samc__is1(a->norm.g, c) && samc__is1(a->norm.b, c) && a->norm.eps > 0.0f);
     SAMC__REQUIRE(error, "layernorm", samc__is2(a->y, m, c));
     SAMC__REQUIRE(error, "layernorm", a->residual.data == NULL || samc__is2(a->residual, m, c));
-    SAMC__REQUIRE(error, "layernorm", a->sum.data == NULL || (samc__is2(a->sum, m, c) && a->residual.data != NULL && a->sum.data != a->y.data));
+    SAMC__REQUIRE(error, "layernorm",
+                  a->sum.data == NULL ||
+                      (samc__is2(a->sum, m, c) && a->residual.data != NULL && a->sum.data != a->y.data));
     return SAMC_OK;
 }
 
@@ -25,7 +27,8 @@ static void layernorm_rows(void *context, int64_t begin, int64_t end, int worker
             for (int64_t i = 0; i < c; i++) sum[i] = t[i] + samc__f32(a->residual)[row * c + i];
             t = sum;
         }
-        samc__layernorm_ref_row(t, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, c, samc__f32(a->y) + row * c);
+        samc__layernorm_ref_row(t, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, c,
+                                samc__f32(a->y) + row * c);
     }
 }
 

@@ -10,11 +10,11 @@
 typedef enum samc__act { SAMC__ACT_NONE, SAMC__ACT_GELU /* erf */, SAMC__ACT_RELU } samc__act;
 
 typedef struct samc__linear_args {
-    samc__view x; /* [m, k] */
+    samc__view x;       /* [m, k] */
     samc__projection p; /* w [n, k], b [n] or absent */
     samc__view b_of_y; /* [n] b again in y's type, or absent: on a GPU the only bias that cuBLASLt adds to a 16-bit y */
-    samc__view residual; /* [r, n] or absent */
-    samc__view y; /* [m, n] */
+    samc__view residual;        /* [r, n] or absent */
+    samc__view y;               /* [m, n] */
     int64_t x_stride, y_stride; /* elements between rows; 0: dense */
     samc__act act;
 } samc__linear_args;

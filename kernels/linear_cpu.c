@@ -1,7 +1,9 @@
-/* linear for AVX2 and AVX-512: packed weights, register tiles, the epilogue applied while a tile is in the nearest cache.
+/* linear for AVX2 and AVX-512: packed weights, register tiles, the epilogue applied while a tile is in the nearest
+ * cache.
  *
- * An item of work is a block of rows times a group of weight panels. The block's rows are copied once into tiles whose rows
- * are 49 cache lines apart: rows of x that are a multiple of 4096 bytes apart would all fall into one set of the cache. */
+ * An item of work is a block of rows times a group of weight panels. The block's rows are copied once into tiles whose
+ * rows are 49 cache lines apart: rows of x that are a multiple of 4096 bytes apart would all fall into one set of the
+ * cache. */
 #include "kernels/cpu_linear.h"
 
 #include "kernels/cpu_gemm.h"
@@ -10,17 +12,17 @@
 #include <string.h>
 
 enum {
-    ROWS = 96,             /* of a block: eight tiles of 12, sixteen of 6 */
-    DEPTH = 768,           /* of k, summed up apart: one chain of 5120 would round twice as much */
-    STRIDE = DEPTH + 16,   /* of a row in a tile */
+    ROWS = 96,           /* of a block: eight tiles of 12, sixteen of 6 */
+    DEPTH = 768,         /* of k, summed up apart: one chain of 5120 would round twice as much */
+    STRIDE = DEPTH + 16, /* of a row in a tile */
 };
 SAMC__DEFINE_TILE(tile, STRIDE, 1)
 
 typedef struct gemm_task {
     const samc__gemm *g;
-    int64_t depths;       /* blocks of k */
+    int64_t depths; /* blocks of k */
     int64_t groups, group_panels;
-    float *scratch;       /* [workers][depths][ROWS][STRIDE], then [ROWS][PANEL] */
+    float *scratch; /* [workers][depths][ROWS][STRIDE], then [ROWS][PANEL] */
     int64_t scratch_floats;
 } gemm_task;
 
@@ -32,7 +34,8 @@ static void gather_block(const samc__gemm *g, int64_t row, int64_t rows, float *
 }
 
 /* Bias, activation, residual of one vector of `count` columns. */
-SAMC__INLINE void finish_vector(const samc__gemm *g, samc__act act, int64_t count, vf sum, vf bias, const float *added, float *y) {
+SAMC__INLINE void finish_vector(const samc__gemm *g, samc__act act, int64_t count, vf sum, vf bias, const float *added,
+                                float *y) {
     vf value = vf_add(sum, bias);
     if (act == SAMC__ACT_GELU) value = vf_gelu(value);
     if (act == SAMC__ACT_RELU) value = vf_max(vf_set(0.0f), value);
@@ -46,12 +49,14 @@ SAMC__INLINE void finish_vector(const samc__gemm *g, samc__act act, int64_t coun
 }
 
 /* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
-SAMC__INLINE void finish(const samc__gemm *g, samc__act act, int64_t row, int64_t rows, int64_t column, const float *sums) {
+SAMC__INLINE void finish(const samc__gemm *g, samc__act act, int64_t row, int64_t rows, int64_t column,
+                         const float *sums) {
     int64_t columns = g->n - column < SAMC__PANEL ? g->n - column : SAMC__PANEL;
     int64_t added_row = g->residual ? row % g->residual_rows : 0;
     vf bias[SAMC__PANEL / VW];
     for (int v = 0; v * VW < columns; v++)
-        bias[v] = g->bias ? vf_load_first(g->bias + column + v * VW, columns - v * VW < VW ? columns - v * VW : VW) : vf_set(0.0f);
+        bias[v] = g->bias ? vf_load_first(g->bias + column + v * VW, columns - v * VW < VW ? columns - v * VW : VW)
+                          : vf_set(0.0f);
     for (int64_t r = 0; r < rows; r++, sums += SAMC__PANEL) {
         const float *added = g->residual ? g->residual + added_row * g->n + column : NULL;
         float *y = g->y + (row + r) * g->y_stride + column;
@@ -79,8 +84,8 @@ static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
                 for (int64_t r = 0; r < rows; r += MR)
                     for (int64_t c = 0; c < SAMC__PANEL; c += 2 * VW)
                         tile_2((int)(rows - r < MR ? rows - r : MR), left + (depth * ROWS + r) * STRIDE,
-                               right + depth * DEPTH * SAMC__PANEL + c, SAMC__PANEL, k, sums + r * SAMC__PANEL + c, SAMC__PANEL,
-                               depth ? TILE_ADD : TILE_ZERO);
+                               right + depth * DEPTH * SAMC__PANEL + c, SAMC__PANEL, k, sums + r * SAMC__PANEL + c,
+                               SAMC__PANEL, depth ? TILE_ADD : TILE_ZERO);
             }
             if (g->act == SAMC__ACT_GELU) finish(g, SAMC__ACT_GELU, row, rows, panel * SAMC__PANEL, sums);
             else if (g->act == SAMC__ACT_RELU) finish(g, SAMC__ACT_RELU, row, rows, panel * SAMC__PANEL, sums);
@@ -105,7 +110,8 @@ samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *g) 
     t.groups = (panels + t.group_panels - 1) / t.group_panels;
     t.scratch_floats = worker_floats(g->k);
     t.scratch = exec->allocate(exec->memory, (size_t)(exec->workers * t.scratch_floats) * sizeof(float));
-    if (t.scratch == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the tiles of a matrix product");
+    if (t.scratch == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the tiles of a matrix product");
     samc__parallel(exec, 2.0 * (double)g->m * (double)g->n * (double)g->k, blocks * t.groups, 1, gemm_items, &t);
     exec->release(exec->memory, t.scratch);
     return SAMC_OK;
@@ -140,15 +146,25 @@ samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_
     float *made = NULL;
     if (panels == NULL) {
         made = exec->allocate(exec->memory, samc__packed_floats(n, k) * sizeof(float));
-        if (made == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to pack a weight of %lld x %lld", (long long)n, (long long)k);
+        if (made == NULL)
+            return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to pack a weight of %lld x %lld",
+                              (long long)n, (long long)k);
         samc__parallel(exec, (double)(n * k) * 16, samc__panels(n), 1, pack_panels, &(pack_task){a, made});
         panels = made;
     }
     rows_source source = {samc__f32(a->x), a->x_stride ? a->x_stride : k};
-    samc_status status = SAMC__RUNG(samc__gemm)(exec, &(samc__gemm){
-        .gather = gather_row, .source = &source, .m = a->x.n[0], .n = n, .k = k, .panels = panels, .bias = samc__f32(a->p.b),
-        .residual = samc__f32(a->residual), .residual_rows = a->residual.n[0], .y = samc__f32(a->y),
-        .y_stride = a->y_stride ? a->y_stride : n, .act = a->act});
+    samc_status status = SAMC__RUNG(samc__gemm)(exec, &(samc__gemm){.gather = gather_row,
+                                                                    .source = &source,
+                                                                    .m = a->x.n[0],
+                                                                    .n = n,
+                                                                    .k = k,
+                                                                    .panels = panels,
+                                                                    .bias = samc__f32(a->p.b),
+                                                                    .residual = samc__f32(a->residual),
+                                                                    .residual_rows = a->residual.n[0],
+                                                                    .y = samc__f32(a->y),
+                                                                    .y_stride = a->y_stride ? a->y_stride : n,
+                                                                    .act = a->act});
     exec->release(exec->memory, made);
     return status;
 }

@@ -1,11 +1,12 @@
 /* linear through oneDNN's sgemm, one block of rows for each worker.
  *
- * oneDNN stays single-threaded: the caller of each block asks OpenMP for one thread, so that its pool is never started and
- * samc's own threads are the only ones.
+ * oneDNN stays single-threaded: the caller of each block asks OpenMP for one thread, so that its pool is never started
+ * and samc's own threads are the only ones.
  *
- * A row's bits must not depend on the rows beside it, or a prompt would give another mask alone than in a batch. oneDNN's kernels
- * sum in another order where rows are left over from their own tiles (seen with 2.6.3: below 16 rows with AVX-512, below a
- * multiple of 6 with AVX2), so it only ever gets multiples of ROW_STEP rows; the last few are filled up with zeros. */
+ * A row's bits must not depend on the rows beside it, or a prompt would give another mask alone than in a batch.
+ * oneDNN's kernels sum in another order where rows are left over from their own tiles (seen with 2.6.3: below 16 rows
+ * with AVX-512, below a multiple of 6 with AVX2), so it only ever gets multiples of ROW_STEP rows; the last few are
+ * filled up with zeros. */
 #include "kernels/cpu.h"
 #include "kernels/math_ref.h"
 #include "kernels/scratch.h"
@@ -26,10 +27,12 @@ typedef struct linear_task {
 } linear_task;
 
 /* y = x . w^T + beta * y, all rows full steps but for the last few. */
-static bool multiply(const linear_task *task, int64_t rows, const float *x, int64_t x_stride, float *y, int64_t y_stride, float beta) {
+static bool multiply(const linear_task *task, int64_t rows, const float *x, int64_t x_stride, float *y,
+                     int64_t y_stride, float beta) {
     const float *w = samc__f32(task->args->p.w);
     int64_t k = task->args->x.n[1], n = task->args->p.w.n[0], full = rows / ROW_STEP * ROW_STEP, rest = rows - full;
-    if (full && dnnl_sgemm('N', 'T', full, n, k, 1.0f, x, x_stride, w, k, beta, y, y_stride) != dnnl_success) return false;
+    if (full && dnnl_sgemm('N', 'T', full, n, k, 1.0f, x, x_stride, w, k, beta, y, y_stride) != dnnl_success)
+        return false;
     if (rest == 0) return true;
     float *rest_x = task->spare, *rest_y = task->spare + ROW_STEP * k;
     memset(task->spare, 0, (size_t)(ROW_STEP * (k + n)) * sizeof(float));
@@ -38,7 +41,8 @@ static bool multiply(const linear_task *task, int64_t rows, const float *x, int6
         if (beta != 0.0f) memcpy(rest_y + row * n, y + (full + row) * y_stride, (size_t)n * sizeof(float));
     }
     if (dnnl_sgemm('N', 'T', ROW_STEP, n, k, 1.0f, rest_x, k, w, k, beta, rest_y, n) != dnnl_success) return false;
-    for (int64_t row = 0; row < rest; row++) memcpy(y + (full + row) * y_stride, rest_y + row * n, (size_t)n * sizeof(float));
+    for (int64_t row = 0; row < rest; row++)
+        memcpy(y + (full + row) * y_stride, rest_y + row * n, (size_t)n * sizeof(float));
     return true;
 }
 
@@ -80,11 +84,14 @@ static size_t spare_bytes(const samc__linear_args *a) {
     return a->x.n[0] % ROW_STEP ? (size_t)(ROW_STEP * (a->x.n[1] + a->p.w.n[0])) * sizeof(float) : 0;
 }
 
-size_t samc__linear_scratch_onednn(const samc__scratch *s, const samc__linear_args *a) { return (void)s, samc__block_bytes(spare_bytes(a)); }
+size_t samc__linear_scratch_onednn(const samc__scratch *s, const samc__linear_args *a) {
+    return (void)s, samc__block_bytes(spare_bytes(a));
+}
 
 samc_status samc__linear_onednn(const samc__exec *exec, const samc__linear_args *a) {
     /* y in place of a residual is only safe where the epilogue reads it before the GEMM overwrites it. */
-    if (a->act != SAMC__ACT_NONE && a->residual.data != NULL && a->residual.data == a->y.data) return samc__linear_ref(exec, a);
+    if (a->act != SAMC__ACT_NONE && a->residual.data != NULL && a->residual.data == a->y.data)
+        return samc__linear_ref(exec, a);
     linear_task task = {.args = a, .failed = 0};
     if (a->x.n[0] % ROW_STEP != 0) {
         task.spare = exec->allocate(exec->memory, spare_bytes(a));

@@ -8,13 +8,17 @@ samc_status samc__linear_check(const samc__linear_args *a, samc_error *error) {
     SAMC__REQUIRE(error, "linear", samc__is2(a->p.w, n, k) && n > 0);
     SAMC__REQUIRE(error, "linear", samc__absent_or_is1(a->p.b, n));
     SAMC__REQUIRE(error, "linear", samc__is2(a->y, m, n));
-    SAMC__REQUIRE(error, "linear", a->residual.data == NULL || (samc__is2(a->residual, a->residual.n[0], n) && m % a->residual.n[0] == 0));
+    SAMC__REQUIRE(error, "linear",
+                  a->residual.data == NULL ||
+                      (samc__is2(a->residual, a->residual.n[0], n) && m % a->residual.n[0] == 0));
     SAMC__REQUIRE(error, "linear", a->x_stride == 0 || a->x_stride >= k);
     SAMC__REQUIRE(error, "linear", a->y_stride == 0 || a->y_stride >= n);
     return SAMC_OK;
 }
 
-double samc__linear_flops(const samc__linear_args *a) { return 2.0 * (double)a->x.n[0] * (double)a->x.n[1] * (double)a->p.w.n[0]; }
+double samc__linear_flops(const samc__linear_args *a) {
+    return 2.0 * (double)a->x.n[0] * (double)a->x.n[1] * (double)a->p.w.n[0];
+}
 
 static void linear_rows(void *context, int64_t begin, int64_t end, int worker) {
     const samc__linear_args *a = context;
@@ -23,8 +27,8 @@ static void linear_rows(void *context, int64_t begin, int64_t end, int worker) {
     int64_t x_stride = a->x_stride ? a->x_stride : k, y_stride = a->y_stride ? a->y_stride : n;
     const float *w = samc__f32(a->p.w), *bias = samc__f32(a->p.b), *residual = samc__f32(a->residual);
     for (int64_t row = begin; row < end; row++) {
-        const float *x = samc__f32(a->x) + row * x_stride;             /* [k] */
-        float *y = samc__f32(a->y) + row * y_stride;                   /* [n] */
+        const float *x = samc__f32(a->x) + row * x_stride; /* [k] */
+        float *y = samc__f32(a->y) + row * y_stride;       /* [n] */
         const float *added = residual ? residual + row % a->residual.n[0] * n : NULL;
         for (int64_t i = 0; i < n; i++) {
             float value = samc__dot_ref(x, w + i * k, k) + (bias ? bias[i] : 0.0f);

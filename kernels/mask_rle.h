@@ -1,7 +1,8 @@
 /* mask_rle: bit-packed masks -> COCO run lengths, column-major, the first run counting background.
  *
- * Runs change where a pixel differs from the one above it (or, at the top of a column, from the foot of the column before):
- * whole words of a row are compared with the row above, so that the work goes with the boundary and not with the area. */
+ * Runs change where a pixel differs from the one above it (or, at the top of a column, from the foot of the column
+ * before): whole words of a row are compared with the row above, so that the work goes with the boundary and not with
+ * the area. */
 #ifndef SAMC_KERNELS_MASK_RLE_H
 #define SAMC_KERNELS_MASK_RLE_H
 

@@ -1,7 +1,8 @@
 /* mask_rle for AVX2 and AVX-512: words of 64 columns through which the boundary passes are turned, 64 rows at a time.
  *
- * Down a turned column the pixels are bits in the order of the runs, so that each transition is written once, where it belongs: no
- * counting by column and no places. One pass over the rows counts all transitions and finds the words that have none. */
+ * Down a turned column the pixels are bits in the order of the runs, so that each transition is written once, where it
+ * belongs: no counting by column and no places. One pass over the rows counts all transitions and finds the words that
+ * have none. */
 #include "kernels/cpu_linear.h"
 #include "kernels/cpu_vec.h"
 
@@ -12,17 +13,20 @@ enum { WORD = 64 };
 typedef struct rle_task {
     const samc__mask_rle_args *args;
     int64_t words, blocks; /* of a row, of a column */
-    uint64_t *scratch;     /* [workers][words + WORD * blocks]: transitions of a word's columns, turned columns [WORD][blocks] */
+    uint64_t
+        *scratch; /* [workers][words + WORD * blocks]: transitions of a word's columns, turned columns [WORD][blocks] */
 } rle_task;
 
-/* Transitions of the mask, and in touched [words] which columns have any. Row 0 differs from the foot of the column to its left. */
+/* Transitions of the mask, and in touched [words] which columns have any. Row 0 differs from the foot of the column to
+ * its left. */
 static int64_t count_changes(const rle_task *t, const uint64_t *mask, uint64_t *touched) {
     const samc__mask_rle_args *a = t->args;
     int64_t words = t->words, total = 0;
     const uint64_t *foot = mask + (a->height - 1) * words;
     uint64_t last = a->width % WORD ? (UINT64_C(1) << a->width % WORD) - 1 : ~UINT64_C(0); /* columns that exist */
     for (int64_t w = 0; w < words; w++) {
-        touched[w] = (mask[w] ^ (foot[w] << 1 | (w > 0 ? foot[w - 1] >> 63 : 0))) & (w == words - 1 ? last : ~UINT64_C(0));
+        touched[w] =
+            (mask[w] ^ (foot[w] << 1 | (w > 0 ? foot[w - 1] >> 63 : 0))) & (w == words - 1 ? last : ~UINT64_C(0));
         total += __builtin_popcountll(touched[w]);
     }
     for (int64_t y = 1; y < a->height; y++, mask += words) {
@@ -67,9 +71,11 @@ static void turn(const uint64_t *rows, int64_t words, int64_t count, uint64_t *c
     }
     for (int y = 0; y < WORD; y += 16) turn_bytes(own + y, bytes + y);
     for (int column = 0; column < 8; column++) {
-        __m256i low = _mm256_loadu_si256((const __m256i *)(bytes + column * WORD)), high = _mm256_loadu_si256((const __m256i *)(bytes + column * WORD + 32));
+        __m256i low = _mm256_loadu_si256((const __m256i *)(bytes + column * WORD)),
+                high = _mm256_loadu_si256((const __m256i *)(bytes + column * WORD + 32));
         for (int bit = 7; bit >= 0; bit--) {
-            columns[(8 * column + bit) * stride] = (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+            columns[(8 * column + bit) * stride] =
+                (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
             low = _mm256_add_epi8(low, low), high = _mm256_add_epi8(high, high);
         }
     }

@@ -1,18 +1,23 @@
-// mask_rle on the GPU: transitions counted by column, two prefix scans over the columns, run lengths written where they belong.
+// mask_rle on the GPU: transitions counted by column, two prefix scans over the columns, run lengths written where they
+// belong.
 //
-// A warp owns 32 columns and walks down in squares of 32 x 32 pixels: a lane loads a row's word and compares it with the row above; most
-// squares hold no transition and end there. The others are transposed in registers, so that a lane has its column's transitions
-// in one word, in order. A run ends where a column's next transition is, or behind the last one of an earlier column: the scan over the
-// columns carries both, how many transitions came before and where the last one was. Placing skips columns without any.
+// A warp owns 32 columns and walks down in squares of 32 x 32 pixels: a lane loads a row's word and compares it with
+// the row above; most squares hold no transition and end there. The others are transposed in registers, so that a lane
+// has its column's transitions in one word, in order. A run ends where a column's next transition is, or behind the
+// last one of an earlier column: the scan over the columns carries both, how many transitions came before and where the
+// last one was. Placing skips columns without any.
 //
-// A mask of 2250 x 1500 is 3340 squares, each a load of 32 sectors: 0.5 us of the load units of an H100, 0.5 to 1 us with placing, and
-// 0.43 to 0.86 MB from L2: an estimated 0.1 ms for the 100 to 200 masks that automatic mode keeps, 1 ms for 1000.
+// A mask of 2250 x 1500 is 3340 squares, each a load of 32 sectors: 0.5 us of the load units of an H100, 0.5 to 1 us
+// with placing, and 0.43 to 0.86 MB from L2: an estimated 0.1 ms for the 100 to 200 masks that automatic mode keeps, 1
+// ms for 1000.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 
 namespace samc {
 
-constexpr int kWarps = 8, kThreads = kWarps * 32; // of counting and placing: a warp for 32 columns, a block for whole sectors of 32 bytes
+constexpr int kWarps = 8,
+              kThreads =
+                  kWarps * 32; // of counting and placing: a warp for 32 columns, a block for whole sectors of 32 bytes
 constexpr int kScanThreads = 256;
 
 // What the transitions of a column are to the columns behind it.
@@ -32,8 +37,8 @@ SAMC_DEVICE uint32_t transpose32(uint32_t x, int lane) {
     return x;
 }
 
-// The transitions of 32 columns in the rows from y on, one word for each lane's column, bit r is row y + r; 0 everywhere when there are
-// none. mask [height, 2 * words] as 32-bit words, `at` the columns' word.
+// The transitions of 32 columns in the rows from y on, one word for each lane's column, bit r is row y + r; 0
+// everywhere when there are none. mask [height, 2 * words] as 32-bit words, `at` the columns' word.
 SAMC_DEVICE uint32_t transitions(const uint32_t *mask, int words, int height, int at, int y, int lane) {
     int row = y + lane, stride = 2 * words;
     const uint32_t *word = mask + static_cast<int64_t>(row) * stride + at;
@@ -105,13 +110,14 @@ rle_scan(Ends *ends, int columns, uint32_t pixels, int64_t capacity, uint32_t *c
     }
     if (threadIdx.x != 0) return;
     lengths[blockIdx.x] = static_cast<int64_t>(before.count) + 1;
-    if (before.count < capacity) counts[static_cast<int64_t>(blockIdx.x) * capacity + before.count] = pixels - before.last;
+    if (before.count < capacity)
+        counts[static_cast<int64_t>(blockIdx.x) * capacity + before.count] = pixels - before.last;
 }
 
 // As rle_count; ends after the scan.
 SAMC_KERNEL(kThreads, 4)
-rle_place(const uint64_t *bits, int64_t warps, int words, int height, int width, const Ends *ends, const int64_t *lengths, int64_t capacity,
-          uint32_t *counts) {
+rle_place(const uint64_t *bits, int64_t warps, int words, int height, int width, const Ends *ends,
+          const int64_t *lengths, int64_t capacity, uint32_t *counts) {
     int lane = threadIdx.x % 32, groups = 2 * words;
     int64_t warp = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
     if (warp >= warps || lengths[warp / groups] > capacity) return;
@@ -145,12 +151,16 @@ extern "C" samc_status samc__mask_rle_cuda(const samc__cuda *cuda, const samc__m
     SAMC_REQUIRE("mask_rle", blocks <= INT32_MAX);
     Ends *ends = static_cast<Ends *>(cuda->scratch);
     Grid grid = {static_cast<unsigned>(blocks), 1, 1};
-    const char *problem = launch("rle_count", rle_count, grid, kThreads, 0, cuda->stream, a->bits, warps, words, a->height, a->width, ends);
+    const char *problem = launch("rle_count", rle_count, grid, kThreads, 0, cuda->stream, a->bits, warps, words,
+                                 a->height, a->width, ends);
     if (problem == nullptr)
-        problem = launch("rle_scan", rle_scan, Grid{static_cast<unsigned>(a->masks), 1, 1}, kScanThreads, kScanThreads / 32 * sizeof(Ends), cuda->stream, ends,
-                         64 * words, static_cast<uint32_t>(a->width) * static_cast<uint32_t>(a->height), a->capacity, a->counts, a->lengths);
+        problem = launch("rle_scan", rle_scan, Grid{static_cast<unsigned>(a->masks), 1, 1}, kScanThreads,
+                         kScanThreads / 32 * sizeof(Ends), cuda->stream, ends, 64 * words,
+                         static_cast<uint32_t>(a->width) * static_cast<uint32_t>(a->height), a->capacity, a->counts,
+                         a->lengths);
     if (problem == nullptr)
-        problem = launch("rle_place", rle_place, grid, kThreads, 0, cuda->stream, a->bits, warps, words, a->height, a->width,
-                         static_cast<const Ends *>(ends), static_cast<const int64_t *>(a->lengths), a->capacity, a->counts);
+        problem =
+            launch("rle_place", rle_place, grid, kThreads, 0, cuda->stream, a->bits, warps, words, a->height, a->width,
+                   static_cast<const Ends *>(ends), static_cast<const int64_t *>(a->lengths), a->capacity, a->counts);
     return started(cuda, "mask_rle", problem);
 }

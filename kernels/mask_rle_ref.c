@@ -10,7 +10,10 @@ samc_status samc__mask_rle_check(const samc__mask_rle_args *a, samc_error *error
     return SAMC_OK;
 }
 
-double samc__mask_rle_flops(const samc__mask_rle_args *a) { (void)a; return 0.0; }
+double samc__mask_rle_flops(const samc__mask_rle_args *a) {
+    (void)a;
+    return 0.0;
+}
 
 typedef struct rle_task {
     const samc__mask_rle_args *args;
@@ -18,7 +21,8 @@ typedef struct rle_task {
     uint32_t *place;  /* [workers, capacity] rows of the transitions, by column */
 } rle_task;
 
-/* Row y of the transitions: bits that differ from the row above; row 0 differs from the foot of the column to its left. */
+/* Row y of the transitions: bits that differ from the row above; row 0 differs from the foot of the column to its left.
+ */
 static uint64_t changes(const uint64_t *mask, int64_t words, int height, int y, int64_t word) {
     uint64_t bits = mask[y * words + word];
     if (y > 0) return bits ^ mask[(y - 1) * words + word];
@@ -36,16 +40,19 @@ static void encode_one(const rle_task *t, int64_t index, int worker) {
     memset(column, 0, ((size_t)a->width + 1) * sizeof *column);
     for (int y = 0; y < a->height; y++)
         for (int64_t word = 0; word < words; word++)
-            for (uint64_t bits = changes(mask, words, a->height, y, word) & (word == words - 1 ? last : ~UINT64_C(0)); bits; bits &= bits - 1) {
+            for (uint64_t bits = changes(mask, words, a->height, y, word) & (word == words - 1 ? last : ~UINT64_C(0));
+                 bits; bits &= bits - 1) {
                 column[word * 64 + __builtin_ctzll(bits) + 1]++;
                 total++;
             }
     a->lengths[index] = total + 1;
     if (total + 1 > a->capacity) return;
     for (int x = 0; x < a->width; x++) column[x + 1] += column[x];
-    for (int y = 0; y < a->height; y++) /* rows ascend within each column because y does; column[x] ends at its next one */
+    for (int y = 0; y < a->height;
+         y++) /* rows ascend within each column because y does; column[x] ends at its next one */
         for (int64_t word = 0; word < words; word++)
-            for (uint64_t bits = changes(mask, words, a->height, y, word) & (word == words - 1 ? last : ~UINT64_C(0)); bits; bits &= bits - 1)
+            for (uint64_t bits = changes(mask, words, a->height, y, word) & (word == words - 1 ? last : ~UINT64_C(0));
+                 bits; bits &= bits - 1)
                 place[column[word * 64 + __builtin_ctzll(bits)]++] = (uint32_t)y;
     uint32_t *counts = a->counts + index * a->capacity, previous = 0;
     int64_t next = 0;
@@ -64,7 +71,8 @@ static void encode_range(void *context, int64_t begin, int64_t end, int worker) 
 
 samc_status samc__mask_rle_ref(const samc__exec *exec, const samc__mask_rle_args *a) {
     rle_task task = {.args = a};
-    size_t columns = (size_t)exec->workers * ((size_t)a->width + 1), places = (size_t)exec->workers * (size_t)a->capacity;
+    size_t columns = (size_t)exec->workers * ((size_t)a->width + 1),
+           places = (size_t)exec->workers * (size_t)a->capacity;
     task.column = exec->allocate(exec->memory, (columns + places) * sizeof *task.column);
     if (task.column == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to encode masks");
     task.place = task.column + columns;

@@ -1,8 +1,10 @@
-// nms on the GPU: a bit matrix of who overlaps whom, all pairs at once, then one block that walks it in the order of priority.
+// nms on the GPU: a bit matrix of who overlaps whom, all pairs at once, then one block that walks it in the order of
+// priority.
 //
-// matrix[word][row], bit i: box 32 word + i comes later than box `row` and overlaps it too much. Boxes are decided 32 at a time: inside
-// a group by one warp in registers, then the kept ones' columns are merged for every later group, 128 bytes a warp. 3000 boxes:
-// 4.5 M pairs of about 30 instructions and 1.1 MB; the walk is 94 steps of a barrier, bound by latency, an estimated 0.15 ms.
+// matrix[word][row], bit i: box 32 word + i comes later than box `row` and overlaps it too much. Boxes are decided 32
+// at a time: inside a group by one warp in registers, then the kept ones' columns are merged for every later group, 128
+// bytes a warp. 3000 boxes: 4.5 M pairs of about 30 instructions and 1.1 MB; the walk is 94 steps of a barrier, bound
+// by latency, an estimated 0.15 ms.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -21,13 +23,15 @@ SAMC_DEVICE float box_overlap(f32x4 a, f32x4 b) {
     return mul_exact(w > 0.0f ? w : 0.0f, h > 0.0f ? h : 0.0f);
 }
 
-SAMC_DEVICE f32x4 load_box(const float *boxes, int64_t i) { return {boxes[4 * i], boxes[4 * i + 1], boxes[4 * i + 2], boxes[4 * i + 3]}; }
+SAMC_DEVICE f32x4 load_box(const float *boxes, int64_t i) {
+    return {boxes[4 * i], boxes[4 * i + 1], boxes[4 * i + 2], boxes[4 * i + 3]};
+}
 
 // boxes [count, 4], order [count], matrix [words, 32 * words]; block (x, y): 32 columns against kCompareRows rows.
 SAMC_KERNEL(kCompareRows, 4)
 nms_compare(const float *boxes, const int32_t *order, int count, int words, float threshold, uint32_t *matrix) {
     SAMC_SHARED(shared);
-    f32x4 *column_box = reinterpret_cast<f32x4 *>(shared);            // [32]
+    f32x4 *column_box = reinterpret_cast<f32x4 *>(shared);           // [32]
     float *column_area = reinterpret_cast<float *>(column_box + 32); // [32]
     int first = static_cast<int>(blockIdx.x) * 32, columns = min_of(32, count - first);
     int row = static_cast<int>(blockIdx.y) * kCompareRows + static_cast<int>(threadIdx.x);
@@ -61,7 +65,8 @@ nms_solve(const uint32_t *matrix, const int32_t *order, int count, int words, ui
     for (int group = 0; group < words; group++) {
         int row = group * 32 + lane;
         if (warp == 0) {
-            uint32_t later = row < count ? matrix[static_cast<int64_t>(group) * words * 32 + row] : 0, gone = dropped[group];
+            uint32_t later = row < count ? matrix[static_cast<int64_t>(group) * words * 32 + row] : 0,
+                     gone = dropped[group];
             for (uint32_t overlapping = ballot(later != 0); overlapping; overlapping &= overlapping - 1) {
                 int i = first_bit(overlapping);
                 uint32_t of_i = shuffle(later, i);
@@ -101,10 +106,11 @@ extern "C" samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_ar
     int count = static_cast<int>(a->count), words = (count + 31) / 32;
     uint32_t *matrix = static_cast<uint32_t *>(cuda->scratch);
     Grid pairs = {static_cast<unsigned>(words), static_cast<unsigned>((count + kCompareRows - 1) / kCompareRows), 1};
-    const char *problem = launch("nms_compare", nms_compare, pairs, kCompareRows, 32 * (sizeof(f32x4) + sizeof(float)), cuda->stream, a->boxes,
-                                 a->order, count, words, threshold, matrix);
+    const char *problem = launch("nms_compare", nms_compare, pairs, kCompareRows, 32 * (sizeof(f32x4) + sizeof(float)),
+                                 cuda->stream, a->boxes, a->order, count, words, threshold, matrix);
     if (problem == nullptr)
-        problem = launch("nms_solve", nms_solve, Grid{1, 1, 1}, kSolveThreads, static_cast<size_t>(words) * sizeof(uint32_t), cuda->stream,
-                         static_cast<const uint32_t *>(matrix), a->order, count, words, a->keep);
+        problem =
+            launch("nms_solve", nms_solve, Grid{1, 1, 1}, kSolveThreads, static_cast<size_t>(words) * sizeof(uint32_t),
+                   cuda->stream, static_cast<const uint32_t *>(matrix), a->order, count, words, a->keep);
     return started(cuda, "nms", problem);
 }

@@ -2,7 +2,8 @@
 #include "kernels/ops.h"
 
 samc_status samc__nms_check(const samc__nms_args *a, samc_error *error) {
-    SAMC__REQUIRE(error, "nms", a->count >= 0 && (a->count == 0 || (a->boxes != NULL && a->order != NULL && a->keep != NULL)));
+    SAMC__REQUIRE(error, "nms",
+                  a->count >= 0 && (a->count == 0 || (a->boxes != NULL && a->order != NULL && a->keep != NULL)));
     return SAMC_OK;
 }
 
@@ -19,7 +20,8 @@ static float overlap(const float *a, const float *b) {
 
 samc_status samc__nms_ref(const samc__exec *exec, const samc__nms_args *a) {
     /* Here and not in the check, whose arguments may be in a GPU's memory. */
-    for (int64_t i = 0; i < a->count; i++) SAMC__REQUIRE(exec->error, "nms", a->order[i] >= 0 && a->order[i] < a->count);
+    for (int64_t i = 0; i < a->count; i++)
+        SAMC__REQUIRE(exec->error, "nms", a->order[i] >= 0 && a->order[i] < a->count);
     for (int64_t i = 0; i < a->count; i++) a->keep[i] = 1;
     for (int64_t i = 0; i < a->count; i++) {
         const float *box = a->boxes + 4 * (int64_t)a->order[i];

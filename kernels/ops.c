@@ -8,7 +8,8 @@ samc_status samc__bad_argument(samc_error *error, const char *op, const char *wh
     (void)what; /* C's own words help nobody who runs the program */
     return samc__fail(error, SAMC_INVALID_ARGUMENT, "internal error: operator %s refuses its arguments", op);
 #else
-    return samc__fail(error, SAMC_INVALID_ARGUMENT, "internal error: operator %s refuses its arguments: %s does not hold", op, what);
+    return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                      "internal error: operator %s refuses its arguments: %s does not hold", op, what);
 #endif
 }
 
@@ -24,14 +25,14 @@ double samc__seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-#define SAMC_OP(name)                                                                                                 \
-    samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args) {                               \
-        SAMC__TRY(samc__##name##_check(args, exec->error));                                                           \
-        if (exec->trace == NULL) return exec->ops->name(exec, args);                                                  \
-        double start = samc__seconds();                                                                                 \
-        samc_status status = exec->ops->name(exec, args);                                                             \
-        exec->record(exec->trace, #name, samc__##name##_flops(args), samc__seconds() - start);                          \
-        return status;                                                                                                \
+#define SAMC_OP(name)                                                                                                  \
+    samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args) {                                \
+        SAMC__TRY(samc__##name##_check(args, exec->error));                                                            \
+        if (exec->trace == NULL) return exec->ops->name(exec, args);                                                   \
+        double start = samc__seconds();                                                                                \
+        samc_status status = exec->ops->name(exec, args);                                                              \
+        exec->record(exec->trace, #name, samc__##name##_flops(args), samc__seconds() - start);                         \
+        return status;                                                                                                 \
     }
 #include "kernels/ops_list.h"
 #undef SAMC_OP

@@ -1,8 +1,8 @@
 /* Operators: fused units of work behind one table of functions for each backend.
  *
- * Every operator has a header with its argument struct, a reference in plain fp32 C (`x_ref.c`, the truth for everything
- * else) that also holds its argument check and FLOP count, and faster versions beside it. Model code calls samc__<op>(),
- * which checks the arguments, runs the table's function and records a span when tracing is on.
+ * Every operator has a header with its argument struct, a reference in plain fp32 C (`x_ref.c`, the truth for
+ * everything else) that also holds its argument check and FLOP count, and faster versions beside it. Model code calls
+ * samc__<op>(), which checks the arguments, runs the table's function and records a span when tracing is on.
  */
 #ifndef SAMC_KERNELS_OPS_H
 #define SAMC_KERNELS_OPS_H
@@ -41,8 +41,8 @@ typedef struct samc__ops {
 /* Work on the items [begin, end); `worker` < exec->workers is unique among the calls that run at the same time. */
 typedef void samc__task(void *context, int64_t begin, int64_t end, int worker);
 
-/* What an operator runs on: the table, threads, scratch memory and where its error goes. All calls of one exec come from one
- * thread at a time. */
+/* What an operator runs on: the table, threads, scratch memory and where its error goes. All calls of one exec come
+ * from one thread at a time. */
 struct samc__exec {
     const samc__ops *ops;
     samc_error *error;
@@ -54,9 +54,9 @@ struct samc__exec {
     void *(*allocate)(void *memory, size_t bytes); /* 64-byte aligned; NULL when there is no more */
     void (*release)(void *memory, void *block);    /* NULL is allowed */
     const samc__place *place;                      /* where the model's tensors live; operators do not need it */
-    struct samc__cuda *cuda;                       /* kernels/cuda/cuda_ops.h: what the cuda table runs on; NULL on a host */
-    const samc__packed *packed;                    /* weights packed when the model was opened; NULL: none */
-    void *trace;                                   /* NULL: off */
+    struct samc__cuda *cuda;    /* kernels/cuda/cuda_ops.h: what the cuda table runs on; NULL on a host */
+    const samc__packed *packed; /* weights packed when the model was opened; NULL: none */
+    void *trace;                /* NULL: off */
     void (*record)(void *trace, const char *name, double flops, double seconds);
 };
 
@@ -83,16 +83,17 @@ struct samc__exec {
 /* Beside kernels/caps.h: oneDNN serves `linear` on processors without AVX2; the rungs replace it. */
 enum { SAMC__CAP_ONEDNN = 1 << 16 };
 
-void samc__ops_ref(samc__ops *ops);               /* fills every slot */
-void samc__ops_cpu(samc__ops *ops, unsigned caps); /* overrides the slots that have a faster version for kernels/caps.h */
+void samc__ops_ref(samc__ops *ops); /* fills every slot */
+void samc__ops_cpu(samc__ops *ops,
+                   unsigned caps); /* overrides the slots that have a faster version for kernels/caps.h */
 
 double samc__seconds(void); /* monotonic clock */
 
 /* Reports a failed argument check; used by the checks. */
 samc_status samc__bad_argument(samc_error *error, const char *op, const char *what);
-#define SAMC__REQUIRE(error, op, condition)                                                                           \
-    do {                                                                                                              \
-        if (!(condition)) return samc__bad_argument(error, op, #condition);                                           \
+#define SAMC__REQUIRE(error, op, condition)                                                                            \
+    do {                                                                                                               \
+        if (!(condition)) return samc__bad_argument(error, op, #condition);                                            \
     } while (0)
 
 #endif

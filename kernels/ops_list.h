@@ -1,5 +1,6 @@
 /* The one list of operators, in the order in which an image meets them. Function tables, argument checks, trace names,
- * operator checks and benchmark rows are generated from it; there is no include guard because it is included many times. */
+ * operator checks and benchmark rows are generated from it; there is no include guard because it is included many
+ * times. */
 SAMC_OP(preprocess)
 SAMC_OP(linear)
 SAMC_OP(layernorm)

@@ -15,7 +15,8 @@ struct samc__packed {
     size_t bytes;
 };
 
-void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel, float *out) {
+void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
+                      float *out) {
     int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
     enum { BLOCK = 16 }; /* of k, so that the rows of w that are read stay in the nearest cache */
     for (int64_t begin = 0; begin < k; begin += BLOCK) {

@@ -1,8 +1,9 @@
 /* preprocess: one 8-bit RGB image -> resized, normalised, padded patches, ready for the patch embedding's GEMM.
  *
- * Mirrors ResizeLongestSide.apply_image and Sam.preprocess: Pillow's antialiased bilinear resize (below 12.2, bit-exact, 22-bit fixed
- * point, horizontal pass first, 8-bit intermediate), (x - mean) / std, zeros below and to the right. Row p of `patches` is
- * patch (p / grid, p % grid) in the order of the convolution weight: channel, row, column. */
+ * Mirrors ResizeLongestSide.apply_image and Sam.preprocess: Pillow's antialiased bilinear resize (below 12.2,
+ * bit-exact, 22-bit fixed point, horizontal pass first, 8-bit intermediate), (x - mean) / std, zeros below and to the
+ * right. Row p of `patches` is patch (p / grid, p % grid) in the order of the convolution weight: channel, row, column.
+ */
 #ifndef SAMC_KERNELS_PREPROCESS_H
 #define SAMC_KERNELS_PREPROCESS_H
 

@@ -1,7 +1,8 @@
-/* preprocess for AVX2 and AVX-512: the reference's fixed-point arithmetic, one pixel's channels or eight bytes at a time.
+/* preprocess for AVX2 and AVX-512: the reference's fixed-point arithmetic, one pixel's channels or eight bytes at a
+ * time.
  *
- * Products and sums are the same 32-bit integers, and a pixel has 256 values, so that normalisation is a table made with the
- * reference's own expression: the result is the same to the bit. */
+ * Products and sums are the same 32-bit integers, and a pixel has 256 values, so that normalisation is a table made
+ * with the reference's own expression: the result is the same to the bit. */
 #include "kernels/cpu_linear.h"
 #include "kernels/cpu_vec.h"
 #include "kernels/resize_axis.h"
@@ -34,7 +35,8 @@ static void resize_row(const samc__resize_axis *x, const uint8_t *in, int out_wi
             even = _mm_add_epi32(even, _mm_mullo_epi32(load_pixel(pixel + 3 * j), _mm_set1_epi32(weight[j])));
             odd = _mm_add_epi32(odd, _mm_mullo_epi32(load_pixel(pixel + 3 * j + 3), _mm_set1_epi32(weight[j + 1])));
         }
-        if (j < count) even = _mm_add_epi32(even, _mm_mullo_epi32(load_pixel(pixel + 3 * j), _mm_set1_epi32(weight[j])));
+        if (j < count)
+            even = _mm_add_epi32(even, _mm_mullo_epi32(load_pixel(pixel + 3 * j), _mm_set1_epi32(weight[j])));
         __m128i sum = _mm_srai_epi32(_mm_add_epi32(even, odd), SAMC__RESIZE_BITS);
         sum = _mm_packus_epi16(_mm_packs_epi32(sum, sum), sum); /* clipped to 0 .. 255 */
         int32_t bytes = _mm_cvtsi128_si32(sum);
@@ -43,7 +45,8 @@ static void resize_row(const samc__resize_axis *x, const uint8_t *in, int out_wi
 }
 
 /* `count` rows `line` bytes apart, starting with slot `first` of `slots` -> one row of `bytes` bytes. */
-static void mix_rows(const uint8_t *ring, size_t line, int slots, int first, int count, const int32_t *weight, size_t bytes, uint8_t *out) {
+static void mix_rows(const uint8_t *ring, size_t line, int slots, int first, int count, const int32_t *weight,
+                     size_t bytes, uint8_t *out) {
     for (size_t i = 0; i < bytes; i += 8) {
         __m256i sum = _mm256_set1_epi32(1 << (SAMC__RESIZE_BITS - 1));
         for (int j = 0, slot = first % slots; j < count; j++) {
@@ -62,7 +65,8 @@ static void store_row(const preprocess_task *t, int y, const uint8_t *rgb) {
     const samc__preprocess_args *a = t->args;
     int64_t p = a->patch;
     for (int left = 0; left < a->new_width; left += a->patch) {
-        float *patch = samc__f32(a->patches) + (y / p * a->grid + left / p) * 3 * p * p + y % p * p; /* [3, p, p] at row y % p */
+        float *patch =
+            samc__f32(a->patches) + (y / p * a->grid + left / p) * 3 * p * p + y % p * p; /* [3, p, p] at row y % p */
         int count = a->new_width - left < a->patch ? a->new_width - left : a->patch;
         const uint8_t *in = rgb + 3 * left;
         for (int x = 0; x < count; x++)
@@ -74,7 +78,8 @@ static void preprocess_rows(void *context, int64_t begin, int64_t end, int worke
     const preprocess_task *t = context;
     const samc__preprocess_args *a = t->args;
     int slots = t->vertical ? t->vertical->taps : 1, next = 0;
-    uint8_t *ring = t->scratch + (size_t)worker * ((size_t)(slots + 1) * t->line + t->input_line); /* row r in slot r % slots */
+    uint8_t *ring =
+        t->scratch + (size_t)worker * ((size_t)(slots + 1) * t->line + t->input_line); /* row r in slot r % slots */
     uint8_t *out = ring + (size_t)slots * t->line, *copy = out + t->line;
     for (int y = (int)begin; y < (int)end; y++) {
         int first = t->vertical ? t->vertical->first[y] : y, count = t->vertical ? t->vertical->count[y] : 1;
@@ -88,7 +93,8 @@ static void preprocess_rows(void *context, int64_t begin, int64_t end, int worke
             else memcpy(slot, in, 3 * (size_t)a->width);
         }
         if (t->vertical)
-            mix_rows(ring, t->line, slots, first, count, t->vertical->weight + (size_t)y * (size_t)t->vertical->taps, 3 * (size_t)a->new_width, out);
+            mix_rows(ring, t->line, slots, first, count, t->vertical->weight + (size_t)y * (size_t)t->vertical->taps,
+                     3 * (size_t)a->new_width, out);
         store_row(t, y, t->vertical ? out : ring);
     }
 }
@@ -100,7 +106,8 @@ samc_status SAMC__RUNG(samc__preprocess)(const samc__exec *exec, const samc__pre
     samc_status status = SAMC_OK;
     if (resize_x) status = samc__resize_axis_init(exec, a->width, a->new_width, &horizontal);
     if (resize_y && status == SAMC_OK) status = samc__resize_axis_init(exec, a->height, a->new_height, &vertical);
-    preprocess_task t = {.args = a, .horizontal = resize_x ? &horizontal : NULL, .vertical = resize_y ? &vertical : NULL};
+    preprocess_task t = {
+        .args = a, .horizontal = resize_x ? &horizontal : NULL, .vertical = resize_y ? &vertical : NULL};
     for (int c = 0; c < 3; c++)
         for (int i = 0; i < 256; i++) t.value[c][i] = ((float)(uint8_t)i - a->mean[c]) / a->std[c];
     if (status == SAMC_OK) {

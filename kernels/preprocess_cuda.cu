@@ -1,12 +1,14 @@
 // preprocess on the GPU: Pillow's two fixed-point passes, the second one straight into normalised patches.
 //
-// Three kernels: the filters of both axes, rows to 8 bits, columns to patches. The filters are computed on the device because
-// nothing waits here: a table from the host would have to outlive its copy, and launch arguments are too small. They use the reference's
-// double arithmetic without contraction, so the weights and with them all bytes are equal. An axis that keeps its size needs no case
-// of its own: its filter is one tap of 2^22, which the fixed point undoes exactly.
+// Three kernels: the filters of both axes, rows to 8 bits, columns to patches. The filters are computed on the device
+// because nothing waits here: a table from the host would have to outlive its copy, and launch arguments are too small.
+// They use the reference's double arithmetic without contraction, so the weights and with them all bytes are equal. An
+// axis that keeps its size needs no case of its own: its filter is one tap of 2^22, which the fixed point undoes
+// exactly.
 //
-// 2250 x 1500 -> 1024 with 7 taps: 10 MB in, 4.6 MB between, 6.3 MB of bf16 out; the byte loads are what counts, 32 and 15 million, about
-// 10 us each on an H100 (an estimate): nothing beside the encoder, so there is no staging in shared memory.
+// 2250 x 1500 -> 1024 with 7 taps: 10 MB in, 4.6 MB between, 6.3 MB of bf16 out; the byte loads are what counts, 32 and
+// 15 million, about 10 us each on an H100 (an estimate): nothing beside the encoder, so there is no staging in shared
+// memory.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 #include "kernels/resize_axis.h"
@@ -39,7 +41,8 @@ SAMC_DEVICE void fill_filter(const Axis &a, int i) {
     for (int at = first; at < last; at++) sum = add_exact(sum, triangle(a, at, center));
     for (int at = first; at < last; at++) {
         double value = triangle(a, at, center), normalised = sum != 0.0 ? div_exact(value, sum) : value;
-        a.weight[static_cast<int64_t>(at - first) * a.out + i] = static_cast<int32_t>(add_exact(0.5, mul_exact(normalised, 1 << SAMC__RESIZE_BITS)));
+        a.weight[static_cast<int64_t>(at - first) * a.out + i] =
+            static_cast<int32_t>(add_exact(0.5, mul_exact(normalised, 1 << SAMC__RESIZE_BITS)));
     }
     a.first[i] = first;
     a.count[i] = last - first;
@@ -56,7 +59,8 @@ SAMC_DEVICE int clip8(int sum) { return max_of(0, min_of(255, sum >> SAMC__RESIZ
 
 constexpr int kHalf = 1 << (SAMC__RESIZE_BITS - 1);
 
-// rgb [height, row_bytes] -> narrow [height, out, 3]; a block for each kThreads columns of kRows rows, columns innermost.
+// rgb [height, row_bytes] -> narrow [height, out, 3]; a block for each kThreads columns of kRows rows, columns
+// innermost.
 SAMC_KERNEL(kThreads, 8)
 resize_rows(const uint8_t *rgb, int64_t row_bytes, int height, Axis a, int column_blocks, uint8_t *narrow) {
     int block = static_cast<int>(blockIdx.x), y = block / column_blocks * kRows;
@@ -110,33 +114,50 @@ resize_columns(const uint8_t *narrow, int new_width, Axis a, int patch, int grid
         }
         SAMC_UNROLL
         for (int c = 0; c < 3; c++)
-            store(patches + c * plane + i, inside ? div_exact(sub_exact(static_cast<float>(clip8(sum[c])), m.mean[c]), m.std[c]) : 0.0f);
+            store(patches + c * plane + i,
+                  inside ? div_exact(sub_exact(static_cast<float>(clip8(sum[c])), m.mean[c]), m.std[c]) : 0.0f);
     }
 }
 
 static double support_of(int in, int out) { return in < out ? 1.0 : static_cast<double>(in) / out; }
 static int taps_of(int in, int out) { return static_cast<int>(ceil(support_of(in, out))) * 2 + 1; }
-static size_t axis_ints(int in, int out) { return static_cast<size_t>(out) * static_cast<size_t>(2 + taps_of(in, out)); }
+static size_t axis_ints(int in, int out) {
+    return static_cast<size_t>(out) * static_cast<size_t>(2 + taps_of(in, out));
+}
 
 static Axis axis_at(int in, int out, int32_t *at) {
     double support = support_of(in, out);
-    return {in, out, taps_of(in, out), static_cast<double>(in) / out, support, 1.0 / support, at, at + out, at + 2 * static_cast<int64_t>(out)};
+    return {in,
+            out,
+            taps_of(in, out),
+            static_cast<double>(in) / out,
+            support,
+            1.0 / support,
+            at,
+            at + out,
+            at + 2 * static_cast<int64_t>(out)};
 }
 
 template <class T> static samc_status preprocess_run(const samc__cuda *cuda, const samc__preprocess_args *a) {
     int32_t *x_filter = static_cast<int32_t *>(cuda->scratch), *y_filter = x_filter + axis_ints(a->width, a->new_width);
     Axis horizontal = axis_at(a->width, a->new_width, x_filter), vertical = axis_at(a->height, a->new_height, y_filter);
-    uint8_t *narrow = reinterpret_cast<uint8_t *>(y_filter + axis_ints(a->height, a->new_height)); // [height, new_width, 3]
+    uint8_t *narrow =
+        reinterpret_cast<uint8_t *>(y_filter + axis_ints(a->height, a->new_height)); // [height, new_width, 3]
     Mean m = {{a->mean[0], a->mean[1], a->mean[2]}, {a->std[0], a->std[1], a->std[2]}};
     int column_blocks = (a->new_width + kThreads - 1) / kThreads, row_blocks = (a->height + kRows - 1) / kRows;
-    const char *problem = launch("resize_filters", resize_filters, Grid{static_cast<unsigned>((a->new_width + a->new_height + kThreads - 1) / kThreads), 1, 1},
-                                 kThreads, 0, cuda->stream, horizontal, vertical);
+    const char *problem =
+        launch("resize_filters", resize_filters,
+               Grid{static_cast<unsigned>((a->new_width + a->new_height + kThreads - 1) / kThreads), 1, 1}, kThreads, 0,
+               cuda->stream, horizontal, vertical);
     if (problem == nullptr)
-        problem = launch("resize_rows", resize_rows, Grid{static_cast<unsigned>(column_blocks) * static_cast<unsigned>(row_blocks), 1, 1}, kThreads, 0,
-                         cuda->stream, a->rgb, static_cast<int64_t>(a->row_bytes), a->height, horizontal, column_blocks, narrow);
+        problem = launch("resize_rows", resize_rows,
+                         Grid{static_cast<unsigned>(column_blocks) * static_cast<unsigned>(row_blocks), 1, 1}, kThreads,
+                         0, cuda->stream, a->rgb, static_cast<int64_t>(a->row_bytes), a->height, horizontal,
+                         column_blocks, narrow);
     if (problem == nullptr)
-        problem = launch("resize_columns", resize_columns<T>, Grid{static_cast<unsigned>(a->grid * a->grid), 1, 1}, kPatchThreads, 0, cuda->stream,
-                         static_cast<const uint8_t *>(narrow), a->new_width, vertical, a->patch, a->grid, m, static_cast<T *>(a->patches.data));
+        problem = launch("resize_columns", resize_columns<T>, Grid{static_cast<unsigned>(a->grid * a->grid), 1, 1},
+                         kPatchThreads, 0, cuda->stream, static_cast<const uint8_t *>(narrow), a->new_width, vertical,
+                         a->patch, a->grid, m, static_cast<T *>(a->patches.data));
     return started(cuda, "preprocess", problem);
 }
 

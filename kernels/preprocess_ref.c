@@ -1,8 +1,10 @@
-/* preprocess, reference: Pillow's antialiased bilinear resize in its fixed-point arithmetic, then normalisation and padding.
+/* preprocess, reference: Pillow's antialiased bilinear resize in its fixed-point arithmetic, then normalisation and
+ * padding.
  *
- * Pillow (src/libImaging/Resample.c) weights a triangle filter whose half-width is the scale factor (at least 1), rounds the
- * normalised weights to 22 bits, and resizes rows first, to 8 bits, then columns. Every rounding matters: a pixel that differs
- * by one changes masks. Output rows are made one at a time, so that the memory needed does not grow with the image's height. */
+ * Pillow (src/libImaging/Resample.c) weights a triangle filter whose half-width is the scale factor (at least 1),
+ * rounds the normalised weights to 22 bits, and resizes rows first, to 8 bits, then columns. Every rounding matters: a
+ * pixel that differs by one changes masks. Output rows are made one at a time, so that the memory needed does not grow
+ * with the image's height. */
 #include "kernels/resize_axis.h"
 
 #include <math.h>
@@ -14,11 +16,15 @@ samc_status samc__preprocess_check(const samc__preprocess_args *a, samc_error *e
     SAMC__REQUIRE(error, "preprocess", a->row_bytes >= (ptrdiff_t)3 * a->width);
     SAMC__REQUIRE(error, "preprocess", a->new_height > 0 && a->new_height <= side);
     SAMC__REQUIRE(error, "preprocess", a->new_width > 0 && a->new_width <= side);
-    SAMC__REQUIRE(error, "preprocess", samc__is2(a->patches, (int64_t)a->grid * a->grid, 3 * (int64_t)a->patch * a->patch));
+    SAMC__REQUIRE(error, "preprocess",
+                  samc__is2(a->patches, (int64_t)a->grid * a->grid, 3 * (int64_t)a->patch * a->patch));
     return SAMC_OK;
 }
 
-double samc__preprocess_flops(const samc__preprocess_args *a) { (void)a; return 0.0; }
+double samc__preprocess_flops(const samc__preprocess_args *a) {
+    (void)a;
+    return 0.0;
+}
 
 samc_status samc__resize_axis_init(const samc__exec *exec, int in, int out, samc__resize_axis *x) {
     double scale = (double)in / out, support = scale < 1.0 ? 1.0 : scale;
@@ -26,7 +32,8 @@ samc_status samc__resize_axis_init(const samc__exec *exec, int in, int out, samc
     size_t outs = (size_t)out, weights_bytes = outs * (size_t)x->taps * sizeof(int32_t);
     size_t doubles = (size_t)x->taps * sizeof(double);
     x->block = exec->allocate(exec->memory, doubles + 2 * outs * sizeof(int32_t) + weights_bytes);
-    if (x->block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to resize an image of %d pixels", in);
+    if (x->block == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to resize an image of %d pixels", in);
     double *value = x->block; /* [taps] */
     x->first = (int32_t *)(value + x->taps);
     x->count = x->first + outs;
@@ -81,7 +88,7 @@ static void store_row(const samc__preprocess_args *a, int y, const uint8_t *rgb)
 typedef struct preprocess_task {
     const samc__preprocess_args *args;
     const samc__resize_axis *horizontal, *vertical; /* NULL: that axis keeps its size, and Pillow skips its pass */
-    uint8_t *scratch;                  /* [workers, taps + 1, new_width, 3] */
+    uint8_t *scratch;                               /* [workers, taps + 1, new_width, 3] */
 } preprocess_task;
 
 static void preprocess_rows(void *context, int64_t begin, int64_t end, int worker) {
@@ -89,7 +96,8 @@ static void preprocess_rows(void *context, int64_t begin, int64_t end, int worke
     const samc__preprocess_args *a = t->args;
     size_t row_size = 3 * (size_t)a->new_width;
     int slots = t->vertical ? t->vertical->taps : 1;
-    uint8_t *ring = t->scratch + (size_t)worker * (size_t)(slots + 1) * row_size; /* input row r lives in slot r % slots */
+    uint8_t *ring =
+        t->scratch + (size_t)worker * (size_t)(slots + 1) * row_size; /* input row r lives in slot r % slots */
     uint8_t *out = ring + (size_t)slots * row_size;
     int next = 0; /* input rows below this one are in the ring, as far as they are needed */
     for (int y = (int)begin; y < (int)end; y++) {

@@ -3,8 +3,10 @@
 
 #include "kernels/caps.h"
 
-#define NONE(name)                                                                                                    \
-    size_t samc__##name##_scratch_ref(const samc__scratch *scratch, const samc__##name##_args *args) { return (void)scratch, (void)args, 0; }
+#define NONE(name)                                                                                                     \
+    size_t samc__##name##_scratch_ref(const samc__scratch *scratch, const samc__##name##_args *args) {                 \
+        return (void)scratch, (void)args, 0;                                                                           \
+    }
 NONE(linear)
 NONE(embed_mask)
 NONE(upscale_masks)
@@ -19,12 +21,16 @@ void samc__scratch_ref(samc__scratch *scratch, int workers) {
 void samc__scratch_cpu(samc__scratch *scratch, unsigned caps) {
     if (caps & SAMC__CAP_ONEDNN) scratch->linear = samc__linear_scratch_onednn;
 #ifdef SAMC_X86_RUNGS
-    /* token_attention has no version of its own: it is the reference over the table's linear. */
+        /* token_attention has no version of its own: it is the reference over the table's linear. */
 #define FAST_OPS(X) X(linear) X(token_to_image) X(image_to_token) X(embed_mask) X(upscale_masks)
 #define AVX2_SLOT(name) scratch->name = samc__##name##_scratch_avx2;
 #define AVX512_SLOT(name) scratch->name = samc__##name##_scratch_avx512;
-    if (caps & SAMC__CAP_AVX2) { FAST_OPS(AVX2_SLOT) }
-    if (caps & SAMC__CAP_AVX512) { FAST_OPS(AVX512_SLOT) }
+    if (caps & SAMC__CAP_AVX2) {
+        FAST_OPS(AVX2_SLOT)
+    }
+    if (caps & SAMC__CAP_AVX512) {
+        FAST_OPS(AVX512_SLOT)
+    }
 #undef AVX2_SLOT
 #undef AVX512_SLOT
 #undef FAST_OPS

@@ -1,4 +1,5 @@
-// select_masks on the GPU: one block counts its votes by warp, 1024 masks at a time, and writes each index behind those before it.
+// select_masks on the GPU: one block counts its votes by warp, 1024 masks at a time, and writes each index behind those
+// before it.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -7,7 +8,8 @@ namespace samc {
 constexpr int kSelectThreads = 1024;
 
 // iou [count], index [count], picked [1]; one block.
-SAMC_KERNEL(kSelectThreads, 1) select_masks(const float *iou, int count, float threshold, int all, int32_t *index, int32_t *picked) {
+SAMC_KERNEL(kSelectThreads, 1)
+select_masks(const float *iou, int count, float threshold, int all, int32_t *index, int32_t *picked) {
     SAMC_SHARED(shared);
     int *of_warp = reinterpret_cast<int *>(shared); // [kSelectThreads / 32]
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
@@ -34,7 +36,8 @@ SAMC_KERNEL(kSelectThreads, 1) select_masks(const float *iou, int count, float t
 extern "C" samc_status samc__select_masks_cuda(const samc__cuda *cuda, const samc__select_masks_args *a) {
     using namespace samc;
     SAMC_REQUIRE("select_masks", a->count <= INT32_MAX - kSelectThreads);
-    const char *problem = launch("select_masks", select_masks, Grid{1, 1, 1}, kSelectThreads, kSelectThreads / 32 * sizeof(int), cuda->stream, a->iou,
-                                 static_cast<int>(a->count), a->threshold, static_cast<int>(a->all), a->index, a->picked);
+    const char *problem = launch("select_masks", select_masks, Grid{1, 1, 1}, kSelectThreads,
+                                 kSelectThreads / 32 * sizeof(int), cuda->stream, a->iou, static_cast<int>(a->count),
+                                 a->threshold, static_cast<int>(a->all), a->index, a->picked);
     return started(cuda, "select_masks", problem);
 }

@@ -7,7 +7,10 @@ samc_status samc__small_regions_check(const samc__small_regions_args *a, samc_er
     return SAMC_OK;
 }
 
-double samc__small_regions_flops(const samc__small_regions_args *a) { (void)a; return 0.0; }
+double samc__small_regions_flops(const samc__small_regions_args *a) {
+    (void)a;
+    return 0.0;
+}
 
 typedef struct run { /* pixels x0 <= x < x1 of row y, all set or all clear */
     int32_t y, x0, x1;

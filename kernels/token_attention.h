@@ -7,10 +7,10 @@
 #include "kernels/view.h"
 
 typedef struct samc__token_attention_args {
-    samc__view queries; /* [prompts, T, C], in and out */
-    samc__view pe; /* [prompts, T, C]; absent in the first layer, which then also has no residual */
+    samc__view queries;        /* [prompts, T, C], in and out */
+    samc__view pe;             /* [prompts, T, C]; absent in the first layer, which then also has no residual */
     samc__attention attention; /* inner width C */
-    samc__norm norm; /* [C] */
+    samc__norm norm;           /* [C] */
 } samc__token_attention_args;
 
 #endif

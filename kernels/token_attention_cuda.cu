@@ -1,18 +1,21 @@
-// token_attention on the GPU: self-attention of every prompt's tokens, residual and norm, in two launches of 16 rows of tokens a block.
+// token_attention on the GPU: self-attention of every prompt's tokens, residual and norm, in two launches of 16 rows of
+// tokens a block.
 //
-// project: q, k and v of each row into scratch, in fp32. attend: a warp for each row and head, then output projection and norm for the
-// block's rows. For C = 256 and 7 tokens a prompt takes 1.9 M multiply-adds; 16 rows share the 512 KiB of weights that come from L2.
+// project: q, k and v of each row into scratch, in fp32. attend: a warp for each row and head, then output projection
+// and norm for the block's rows. For C = 256 and 7 tokens a prompt takes 1.9 M multiply-adds; 16 rows share the 512 KiB
+// of weights that come from L2.
 #include "kernels/cuda/token_rows.h"
 #include "kernels/cuda/wrapper.h"
 
 namespace samc {
 
-// queries, pe [rows, C], pe NULL in the first layer; wq, wk, wv [inner, C]; biases [inner] or NULL. q, k, v [rows, inner]; q is scaled for
-// powers of two.
+// queries, pe [rows, C], pe NULL in the first layer; wq, wk, wv [inner, C]; biases [inner] or NULL. q, k, v [rows,
+// inner]; q is scaled for powers of two.
 template <class T>
 SAMC_KERNEL(kTokenThreads, 2)
-token_attention_project(const float *queries, const float *pe, const T *wq, const float *bq, const T *wk, const float *bk, const T *wv,
-                        const float *bv, float *q, float *k, float *v, int64_t rows, int c, int inner, float scale) {
+token_attention_project(const float *queries, const float *pe, const T *wq, const float *bq, const T *wk,
+                        const float *bk, const T *wv, const float *bv, float *q, float *k, float *v, int64_t rows,
+                        int c, int inner, float scale) {
     SAMC_SHARED(shared);
     float *x = reinterpret_cast<float *>(shared); // [16][C]
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kTokenRows;
@@ -34,11 +37,13 @@ token_attention_project(const float *queries, const float *pe, const T *wq, cons
     });
 }
 
-// q, k, v: of project; wout [C, inner], bout [C] or NULL; queries [rows, C] in and out; residual: whether they are added.
+// q, k, v: of project; wout [C, inner], bout [C] or NULL; queries [rows, C] in and out; residual: whether they are
+// added.
 template <class T>
 SAMC_KERNEL(kTokenThreads, 2)
-token_attention_attend(const float *q, const float *k, const float *v, const T *wout, const float *bout, const float *gain, const float *bias, float eps,
-                       float *queries, bool residual, int64_t rows, int tokens, int c, int inner, int heads) {
+token_attention_attend(const float *q, const float *k, const float *v, const T *wout, const float *bout,
+                       const float *gain, const float *bias, float eps, float *queries, bool residual, int64_t rows,
+                       int tokens, int c, int inner, int heads) {
     SAMC_SHARED(shared);
     float *x = reinterpret_cast<float *>(shared), *y = x + kTokenRows * row_floats(inner); // [16][inner], [16][C]
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32, hd = inner / heads;
@@ -77,7 +82,8 @@ token_attention_attend(const float *q, const float *k, const float *v, const T *
         sync_warp(); // and so were the probabilities
         for (int i = lane; i < hd; i += 32) {
             float value = 0.0f;
-            for (int token = 0; token < tokens; token++) value = fmaf(p[token], v[(keys + token) * inner + head * hd + i], value);
+            for (int token = 0; token < tokens; token++)
+                value = fmaf(p[token], v[(keys + token) * inner + head * hd + i], value);
             out[i] = value * factor;
         }
         sync_warp(); // they have been read before the next item's scores overwrite them
@@ -89,7 +95,8 @@ token_attention_attend(const float *q, const float *k, const float *v, const T *
     __syncthreads(); // so are the sums
     for (int row = warp; row < kTokenRows; row += kTokenThreads / 32)
         if (first + row < rows)
-            normalise_row(y + row * row_floats(c), c, gain, bias, eps, [&](int i, float value) { queries[(first + row) * c + i] = value; });
+            normalise_row(y + row * row_floats(c), c, gain, bias, eps,
+                          [&](int i, float value) { queries[(first + row) * c + i] = value; });
 }
 
 namespace {
@@ -98,26 +105,31 @@ size_t project_shared(const samc__token_attention_args *a) {
     return sizeof(float) * static_cast<size_t>(kTokenRows * row_floats(static_cast<int>(a->queries.n[2])));
 }
 size_t attend_shared(const samc__token_attention_args *a) {
-    return project_shared(a) + sizeof(float) * static_cast<size_t>(kTokenRows * row_floats(static_cast<int>(a->attention.q.w.n[0])) +
-                                                                   kTokenThreads / 32 * a->queries.n[1]);
+    return project_shared(a) +
+           sizeof(float) * static_cast<size_t>(kTokenRows * row_floats(static_cast<int>(a->attention.q.w.n[0])) +
+                                               kTokenThreads / 32 * a->queries.n[1]);
 }
 
 template <class T> const char *run(const samc__cuda *cuda, const samc__token_attention_args *a) {
     const int64_t rows = a->queries.n[0] * a->queries.n[1];
-    const int tokens = static_cast<int>(a->queries.n[1]), c = static_cast<int>(a->queries.n[2]), inner = static_cast<int>(a->attention.q.w.n[0]);
+    const int tokens = static_cast<int>(a->queries.n[1]), c = static_cast<int>(a->queries.n[2]),
+              inner = static_cast<int>(a->attention.q.w.n[0]);
     const int heads = a->attention.heads;
     const samc__attention &w = a->attention;
     auto weights = [](const samc__projection &of) { return static_cast<const T *>(of.w.data); };
     auto floats = [](const samc__view &of) { return static_cast<const float *>(of.data); };
-    float *queries = static_cast<float *>(a->queries.data), *q = static_cast<float *>(cuda->scratch), *k = q + rows * inner, *v = k + rows * inner;
+    float *queries = static_cast<float *>(a->queries.data), *q = static_cast<float *>(cuda->scratch),
+          *k = q + rows * inner, *v = k + rows * inner;
     const Grid blocks = {static_cast<unsigned>((rows + kTokenRows - 1) / kTokenRows), 1, 1};
-    const char *problem = launch("token_attention_project", token_attention_project<T>, blocks, kTokenThreads, project_shared(a), cuda->stream,
-                                 static_cast<const float *>(queries), floats(a->pe), weights(w.q), floats(w.q.b), weights(w.k), floats(w.k.b),
-                                 weights(w.v), floats(w.v.b), q, k, v, rows, c, inner, scale_log2e(inner / heads));
+    const char *problem = launch("token_attention_project", token_attention_project<T>, blocks, kTokenThreads,
+                                 project_shared(a), cuda->stream, static_cast<const float *>(queries), floats(a->pe),
+                                 weights(w.q), floats(w.q.b), weights(w.k), floats(w.k.b), weights(w.v), floats(w.v.b),
+                                 q, k, v, rows, c, inner, scale_log2e(inner / heads));
     if (problem != nullptr) return problem;
-    return launch("token_attention_attend", token_attention_attend<T>, blocks, kTokenThreads, attend_shared(a), cuda->stream,
-                  static_cast<const float *>(q), static_cast<const float *>(k), static_cast<const float *>(v), weights(w.out), floats(w.out.b),
-                  floats(a->norm.g), floats(a->norm.b), a->norm.eps, queries, a->pe.data != nullptr, rows, tokens, c, inner, heads);
+    return launch("token_attention_attend", token_attention_attend<T>, blocks, kTokenThreads, attend_shared(a),
+                  cuda->stream, static_cast<const float *>(q), static_cast<const float *>(k),
+                  static_cast<const float *>(v), weights(w.out), floats(w.out.b), floats(a->norm.g), floats(a->norm.b),
+                  a->norm.eps, queries, a->pe.data != nullptr, rows, tokens, c, inner, heads);
 }
 
 } // namespace
@@ -131,10 +143,15 @@ extern "C" size_t samc__token_attention_cuda_scratch(const samc__token_attention
 extern "C" samc_status samc__token_attention_cuda(const samc__cuda *cuda, const samc__token_attention_args *a) {
     using namespace samc;
     const samc__dtype type = a->attention.q.w.dtype;
-    SAMC_REQUIRE("token_attention", a->queries.dtype == SAMC__F32 && (a->pe.data == nullptr || a->pe.dtype == SAMC__F32));
+    SAMC_REQUIRE("token_attention",
+                 a->queries.dtype == SAMC__F32 && (a->pe.data == nullptr || a->pe.dtype == SAMC__F32));
     SAMC_REQUIRE("token_attention", attention_has(a->attention, type) && norm_is_float(a->norm));
-    SAMC_REQUIRE("token_attention", cuda->scratch != nullptr && cuda->scratch_bytes >= samc__token_attention_cuda_scratch(a));
-    SAMC_REQUIRE("token_attention", a->queries.n[0] * a->queries.n[1] <= INT32_MAX && attend_shared(a) <= samc__shared_limit(cuda->capability));
-    const char *problem = type == SAMC__F32 ? run<float>(cuda, a) : type == SAMC__F16 ? run<f16>(cuda, a) : run<bf16>(cuda, a);
+    SAMC_REQUIRE("token_attention",
+                 cuda->scratch != nullptr && cuda->scratch_bytes >= samc__token_attention_cuda_scratch(a));
+    SAMC_REQUIRE("token_attention", a->queries.n[0] * a->queries.n[1] <= INT32_MAX &&
+                                        attend_shared(a) <= samc__shared_limit(cuda->capability));
+    const char *problem = type == SAMC__F32   ? run<float>(cuda, a)
+                          : type == SAMC__F16 ? run<f16>(cuda, a)
+                                              : run<bf16>(cuda, a);
     return started(cuda, "token_attention", problem);
 }

@@ -1,36 +1,38 @@
 /* token_to_image for AVX2 and AVX-512, with the projections of the image side folded onto the tokens.
  *
- * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the place of two
- * with C / 2, and bk cancels in the softmax, unless it is not finite. Where the prompts of an image share its keys, or tokens are many, keys are projected.
- * Keys go by in tiles with the softmax on the fly; fixed segments of keys, merged in order at the end, keep every core busy
- * on a single prompt without the result depending on how many there are. */
+ * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the
+ * place of two with C / 2, and bk cancels in the softmax, unless it is not finite. Where the prompts of an image share
+ * its keys, or tokens are many, keys are projected. Keys go by in tiles with the softmax on the fly; fixed segments of
+ * keys, merged in order at the end, keep every core busy on a single prompt without the result depending on how many
+ * there are. */
 #include "kernels/cpu_decoder.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { TILE_KEYS = 128, STRIDE = TILE_KEYS + 16, SEGMENT = 1024 };
-SAMC__DEFINE_TILE(tile_q, 1, MR)      /* folded queries as [k][MR] */
-SAMC__DEFINE_TILE(tile_p, STRIDE, 1)  /* probabilities as [MR][STRIDE] */
+SAMC__DEFINE_TILE(tile_q, 1, MR)     /* folded queries as [k][MR] */
+SAMC__DEFINE_TILE(tile_p, STRIDE, 1) /* probabilities as [MR][STRIDE] */
 
 typedef struct image_task {
     const samc__token_to_image_args *args;
     int64_t p, t, c, n, inner, hd;
-    int64_t b, each;        /* entries of keys, and prompts that read one */
+    int64_t b, each;         /* entries of keys, and prompts that read one */
     int64_t first, together; /* first entry of this round, and entries of a round */
     bool projected;
-    int64_t groups, rows;   /* folded: 1 and heads * T; projected: heads and T */
-    int64_t k, wide, widep; /* length of a folded query, of an output row, and rounded up to whole vectors */
+    int64_t groups, rows;     /* folded: 1 and heads * T; projected: heads and T */
+    int64_t k, wide, widep;   /* length of a folded query, of an output row, and rounded up to whole vectors */
     int64_t segments, panels; /* of one entry of keys */
-    float *q;               /* [P, T, inner] */
-    float *left;            /* [P][left_floats]: folded queries, by group in tiles of MR rows */
+    float *q;                 /* [P, T, inner] */
+    float *left;              /* [P][left_floats]: folded queries, by group in tiles of MR rows */
     int64_t left_floats;
-    float *features;        /* projected keys of this round's entries as panels [..][N / PANEL][inner][PANEL]; folded: NULL */
-    const float *values;    /* projected values [.., N, inner], with a vector more where heads are no whole vectors; folded: NULL */
-    float *part;            /* [P][segments][part_floats]: out [groups * rows][widep], largest, sum [groups * rows] */
+    float *features; /* projected keys of this round's entries as panels [..][N / PANEL][inner][PANEL]; folded: NULL */
+    const float *
+        values; /* projected values [.., N, inner], with a vector more where heads are no whole vectors; folded: NULL */
+    float *part; /* [P][segments][part_floats]: out [groups * rows][widep], largest, sum [groups * rows] */
     int64_t part_floats;
-    float *heads_out;       /* [P, T, inner] */
-    float *scratch;         /* [workers][scratch_floats] */
+    float *heads_out; /* [P, T, inner] */
+    float *scratch;   /* [workers][scratch_floats] */
     int64_t scratch_floats;
 } image_task;
 
@@ -44,7 +46,8 @@ static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) 
         for (int64_t h = 0; h < a->heads; h++)
             for (int64_t token = 0; token < t->t; token++) {
                 float *q = t->q + (prompt * t->t + token) * t->inner + h * t->hd;
-                for (int64_t i = 0; bk && i < t->hd; i++) q[i] += 0.0f * bk[h * t->hd + i]; /* what cancels, but for NaN and infinity */
+                for (int64_t i = 0; bk && i < t->hd; i++)
+                    q[i] += 0.0f * bk[h * t->hd + i]; /* what cancels, but for NaN and infinity */
                 float *left = t->left + prompt * t->left_floats;
                 if (t->projected) {
                     for (int64_t i = 0; i < t->hd; i++) row[i] = q[i] * scale;
@@ -58,7 +61,8 @@ static void fold_prompts(void *context, int64_t begin, int64_t end, int worker) 
 
 /* MR rows against one tile of `keys` keys. */
 static void attend_tile(int rows, int64_t keys, int64_t k, const float *q, const float *features, int64_t panel_stride,
-                        const float *values, int64_t ldv, int64_t widep, float *score, float *out, float *largest, float *sum) {
+                        const float *values, int64_t ldv, int64_t widep, float *score, float *out, float *largest,
+                        float *sum) {
     int64_t kp = round_to(keys, VW);
     for (int64_t at = 0; at < kp; at += PANEL, features += panel_stride) {
         if (at + VW < kp) tile_q_2(rows, q, features, PANEL, k, score + at, STRIDE, TILE_ZERO);
@@ -72,7 +76,8 @@ static void attend_tile(int rows, int64_t keys, int64_t k, const float *q, const
         float before = largest[r], now = vf_largest(most);
         if (now > before) {
             vf shrink = vf_exp2(vf_set(before - now));
-            for (int64_t c = 0; c < widep; c += VW) vf_store(out + r * widep + c, vf_mul(vf_load(out + r * widep + c), shrink));
+            for (int64_t c = 0; c < widep; c += VW)
+                vf_store(out + r * widep + c, vf_mul(vf_load(out + r * widep + c), shrink));
             vf_store_first(&sum[r], 1, vf_mul(vf_set(sum[r]), shrink));
             largest[r] = now;
         }
@@ -95,19 +100,23 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
     const samc__token_to_image_args *a = t->args;
     int64_t all = t->groups * t->rows;
     float *score = t->scratch + worker * t->scratch_floats, *sums = score + MR * STRIDE; /* [MR][STRIDE], [PANEL][C] */
-    float *panels = sums + PANEL * t->c, *copy = panels + TILE_KEYS * t->c; /* [TILE_KEYS / PANEL][C][PANEL], [TILE_KEYS][widep] */
+    float *panels = sums + PANEL * t->c,
+          *copy = panels + TILE_KEYS * t->c; /* [TILE_KEYS / PANEL][C][PANEL], [TILE_KEYS][widep] */
     for (int64_t item = begin; item < end; item++) {
-        int64_t prompt = t->first * t->each + item / t->segments, entry = item / t->segments / t->each; /* of this round */
+        int64_t prompt = t->first * t->each + item / t->segments,
+                entry = item / t->segments / t->each; /* of this round */
         int64_t first = item % t->segments * SEGMENT, last = first + SEGMENT < t->n ? first + SEGMENT : t->n;
         const float *keys = samc__f32(a->keys) + (t->first + entry) * t->n * t->c; /* [N, C] */
-        float *out = t->part + (prompt * t->segments + item % t->segments) * t->part_floats, *largest = out + all * t->widep, *sum = largest + all;
+        float *out = t->part + (prompt * t->segments + item % t->segments) * t->part_floats,
+              *largest = out + all * t->widep, *sum = largest + all;
         memset(out, 0, (size_t)t->part_floats * sizeof(float));
         for (int64_t i = 0; i < all; i++) largest[i] = SAMC__NEGLIGIBLE;
         for (int64_t key = first; key < last; key += TILE_KEYS) {
             int64_t count = last - key < TILE_KEYS ? last - key : TILE_KEYS, ldv = t->inner, stride = t->inner * PANEL;
             const float *features, *values;
             if (t->projected) {
-                features = t->features + (entry * t->panels + key / PANEL) * stride, values = t->values + (entry * t->n + key) * t->inner;
+                features = t->features + (entry * t->panels + key / PANEL) * stride,
+                values = t->values + (entry * t->n + key) * t->inner;
             } else {
                 for (int64_t i = 0; i < count; i += PANEL) {
                     int64_t tokens = count - i < PANEL ? count - i : PANEL;
@@ -116,7 +125,8 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
                 }
                 features = panels, stride = t->c * PANEL, values = keys + key * t->c, ldv = t->c;
                 if (t->widep != t->c) { /* whole vectors would read beyond a row: copy to rows that have room */
-                    for (int64_t i = 0; i < count; i++) memcpy(copy + i * t->widep, values + i * t->c, (size_t)t->c * sizeof(float));
+                    for (int64_t i = 0; i < count; i++)
+                        memcpy(copy + i * t->widep, values + i * t->c, (size_t)t->c * sizeof(float));
                     values = copy, ldv = t->widep;
                 }
             }
@@ -125,8 +135,9 @@ static void attend_segments(void *context, int64_t begin, int64_t end, int worke
                     int64_t row = g * t->rows + r;
                     attend_tile((int)(t->rows - r < MR ? t->rows - r : MR), count, t->k,
                                 t->left + prompt * t->left_floats + (g * round_to(t->rows, MR) + r) * t->k,
-                                features + g * t->k * PANEL * (t->groups > 1), stride, values + g * t->wide * (t->groups > 1), ldv,
-                                t->widep, score, out + row * t->widep, largest + row, sum + row);
+                                features + g * t->k * PANEL * (t->groups > 1), stride,
+                                values + g * t->wide * (t->groups > 1), ldv, t->widep, score, out + row * t->widep,
+                                largest + row, sum + row);
                 }
         }
     }
@@ -142,7 +153,8 @@ static void merge_prompts(void *context, int64_t begin, int64_t end, int worker)
         for (int64_t j = 0; j < all; j++) { /* head j / T, token j % T, in either form */
             const float *part = t->part + prompt * t->segments * t->part_floats;
             float largest = SAMC__NEGLIGIBLE;
-            for (int64_t s = 0; s < t->segments; s++) largest = fmaxf(largest, part[s * t->part_floats + all * t->widep + j]);
+            for (int64_t s = 0; s < t->segments; s++)
+                largest = fmaxf(largest, part[s * t->part_floats + all * t->widep + j]);
             vf total = vf_set(0.0f);
             memset(row, 0, (size_t)t->widep * sizeof(float));
             for (int64_t s = 0; s < t->segments; s++, part += t->part_floats) {
@@ -155,7 +167,8 @@ static void merge_prompts(void *context, int64_t begin, int64_t end, int worker)
             for (int64_t c = 0; c < t->widep; c += VW) vf_store(row + c, vf_mul(vf_load(row + c), total));
             int64_t h = j / t->t;
             float *out = t->heads_out + (prompt * t->t + j % t->t) * t->inner + h * t->hd;
-            const float *w = samc__f32(a->v.w) + h * t->hd * t->c, *b = a->v.b.data ? samc__f32(a->v.b) + h * t->hd : NULL;
+            const float *w = samc__f32(a->v.w) + h * t->hd * t->c,
+                        *b = a->v.b.data ? samc__f32(a->v.b) + h * t->hd : NULL;
             for (int64_t i = 0; i < t->hd; i++)
                 out[i] = t->projected ? row[i] : dot(row, w + i * t->c, t->c) + (b ? b[i] : 0.0f);
         }
@@ -174,17 +187,27 @@ static samc_status project_round(const samc__exec *exec, image_task *t, int64_t 
     samc__projection no_bias = {.w = a->attention.k.w};
     samc__view none = {0};
     t->features = b->panels, t->values = b->values;
-    SAMC__TRY(project_panels(exec, keys, samc__f32(a->key_pe), &no_bias, a->image_k.data ? samc__f32(a->image_k) + at : NULL, entries, t->n, b->scratch, b->panels));
+    SAMC__TRY(project_panels(exec, keys, samc__f32(a->key_pe), &no_bias,
+                             a->image_k.data ? samc__f32(a->image_k) + at : NULL, entries, t->n, b->scratch,
+                             b->panels));
     if (a->image_v.data == NULL)
-        return samc__project(exec, samc__view3(keys, entries, t->n, t->c), a->attention.v, none, samc__view3(b->values, entries, t->n, t->inner));
+        return samc__project(exec, samc__view3(keys, entries, t->n, t->c), a->attention.v, none,
+                             samc__view3(b->values, entries, t->n, t->inner));
     if (t->hd % VW == 0) t->values = samc__f32(a->image_v) + at;
-    else memcpy(b->values, samc__f32(a->image_v) + at, (size_t)floats * sizeof(float)); /* the last vector reads beyond its row */
+    else
+        memcpy(b->values, samc__f32(a->image_v) + at,
+               (size_t)floats * sizeof(float)); /* the last vector reads beyond its row */
     return SAMC_OK;
 }
 
 /* Form and sizes for the arguments. */
 static image_task task_of(const samc__token_to_image_args *a) {
-    image_task t = {.args = a, .p = a->queries.n[0], .t = a->queries.n[1], .c = a->queries.n[2], .n = a->keys.n[1], .b = a->keys.n[0]};
+    image_task t = {.args = a,
+                    .p = a->queries.n[0],
+                    .t = a->queries.n[1],
+                    .c = a->queries.n[2],
+                    .n = a->keys.n[1],
+                    .b = a->keys.n[0]};
     int64_t heads = a->attention.heads;
     t.each = t.p / t.b, t.inner = a->attention.q.w.n[0], t.hd = t.inner / heads;
     t.projected = a->shared || a->image_k.data || t.each > 1 || !samc__folds(t.t);
@@ -223,16 +246,22 @@ size_t SAMC__RUNG(samc__token_to_image_scratch)(const samc__scratch *s, const sa
     float *queries_pe;
     round_buffers round;
     size_t block = samc__block_bytes((size_t)lay_out(&t, s->workers, NULL, &queries_pe, &round) * sizeof(float));
-    size_t product = samc__larger(samc__project_scratch(s, t.p * t.t, &a->attention.q), samc__project_scratch(s, t.p * t.t, &a->attention.out));
-    return block + (t.projected && !a->image_k.data ? samc__larger(product, samc__project_scratch(s, t.together * t.n, &a->attention.k)) : product);
+    size_t product = samc__larger(samc__project_scratch(s, t.p * t.t, &a->attention.q),
+                                  samc__project_scratch(s, t.p * t.t, &a->attention.out));
+    return block + (t.projected && !a->image_k.data
+                        ? samc__larger(product, samc__project_scratch(s, t.together * t.n, &a->attention.k))
+                        : product);
 }
 
 samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
     image_task t = task_of(a);
     float *queries_pe;
     round_buffers round = {0};
-    float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL, &queries_pe, &round) * sizeof(float));
-    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts", (long long)t.p);
+    float *block =
+        exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL, &queries_pe, &round) * sizeof(float));
+    if (block == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts",
+                          (long long)t.p);
     lay_out(&t, exec->workers, block, &queries_pe, &round);
     if (t.projected) memset(round.values + t.together * t.n * t.inner, 0, VW * sizeof(float));
     samc__view none = {0}, q = samc__view3(t.q, t.p, t.t, t.inner), out = samc__view3(t.heads_out, t.p, t.t, t.inner);
@@ -243,7 +272,8 @@ samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc_
     for (; t.first < t.b && status == SAMC_OK; t.first += t.together) {
         int64_t entries = t.b - t.first < t.together ? t.b - t.first : t.together, prompts = entries * t.each;
         if (t.projected) status = project_round(exec, &t, entries, &round);
-        if (status == SAMC_OK) samc__parallel(exec, work * (double)prompts, prompts * t.segments, 1, attend_segments, &t);
+        if (status == SAMC_OK)
+            samc__parallel(exec, work * (double)prompts, prompts * t.segments, 1, attend_segments, &t);
     }
     if (status == SAMC_OK) {
         samc__parallel(exec, work / 100 * (double)t.p, t.p, 1, merge_prompts, &t);

@@ -1,9 +1,9 @@
 /* upscale_masks for AVX2 and AVX-512: one panel of image tokens at a time from its channels to its logits.
  *
- * Weights are the broadcast side of every product, tokens the lanes, so that the norm, both activations and the product with
- * the hypernetwork vectors need no sums across lanes; nothing larger than a panel's 4 x C / 4 channels is ever stored. Where the
- * decoder's layers are given, each prompt's tokens go through their folds first, so that a layer is one product with heads x T
- * columns: 2 x 56 in place of 256 for a point in SAM. */
+ * Weights are the broadcast side of every product, tokens the lanes, so that the norm, both activations and the product
+ * with the hypernetwork vectors need no sums across lanes; nothing larger than a panel's 4 x C / 4 channels is ever
+ * stored. Where the decoder's layers are given, each prompt's tokens go through their folds first, so that a layer is
+ * one product with heads x T columns: 2 x 56 in place of 256 for a point in SAM. */
 #include "kernels/cpu_decoder.h"
 
 #include <string.h>
@@ -12,21 +12,24 @@ SAMC__DEFINE_TILE(tile_w, 1, MR) /* weights as [k][MR] */
 
 typedef struct upscale_task {
     const samc__upscale_masks_args *args;
-    float *folded;    /* [prompts][depth][4 C / 4 rows in tiles of MR][heads T][MR] */
+    float *folded;         /* [prompts][depth][4 C / 4 rows in tiles of MR][heads T][MR] */
     int64_t folded_floats; /* of one layer of one prompt */
-    float *w1, *w2;   /* [4 C / 4 rows in tiles of MR][C][MR] and [4 C / 8 rows ...][C / 4][MR]; rows by pixel, then channel */
-    float *scratch;   /* [workers][scratch_floats] */
+    float *w1,
+        *w2; /* [4 C / 4 rows in tiles of MR][C][MR] and [4 C / 8 rows ...][C / 4][MR]; rows by pixel, then channel */
+    float *scratch; /* [workers][scratch_floats] */
     int64_t scratch_floats, c, c4, c8, panels;
 } upscale_task;
 
 /* w [k, out, 2, 2] -> tiles of MR rows, row = pixel * out + channel. */
 static void pack_tiles(const float *w, int64_t k, int64_t out, float *tiles) {
     for (int64_t row = 0; row < 4 * out; row++)
-        for (int64_t i = 0; i < k; i++) tiles[(row / MR * k + i) * MR + row % MR] = w[(i * out + row % out) * 4 + row / out];
+        for (int64_t i = 0; i < k; i++)
+            tiles[(row / MR * k + i) * MR + row % MR] = w[(i * out + row % out) * 4 + row / out];
 }
 
 /* y [rows][PANEL] = w . x [k][PANEL] + bias[row % period]. */
-static void product(const float *tiles, int64_t rows, int64_t k, const float *x, const float *bias, int64_t period, float *y) {
+static void product(const float *tiles, int64_t rows, int64_t k, const float *x, const float *bias, int64_t period,
+                    float *y) {
     for (int64_t r = 0; r < rows; r++)
         for (int v = 0; v < PANEL; v += VW) vf_store(y + r * PANEL + v, vf_set(bias[r % period]));
     for (int64_t r = 0; r < rows; r += MR)
@@ -44,11 +47,13 @@ static void fold_layers(void *context, int64_t begin, int64_t end, int worker) {
     float *row = t->scratch + worker * t->scratch_floats; /* [C] */
     for (int64_t item = begin; item < end; item++) {
         const samc__up_layer *l = &t->args->layers[item % t->args->depth];
-        int64_t prompt = item / t->args->depth, tokens = l->update.values.n[1], inner = l->update.values.n[2], hd = inner / heads;
+        int64_t prompt = item / t->args->depth, tokens = l->update.values.n[1], inner = l->update.values.n[2],
+                hd = inner / heads;
         float *out = t->folded + item * t->folded_floats;
         for (int64_t j = 0; j < heads * tokens; j++) {
             int64_t first = j / tokens * hd;
-            fold_row(samc__f32(l->update.values) + (prompt * tokens + j % tokens) * inner + first, samc__f32(l->fold) + first * c, hd, c, 1.0f, row);
+            fold_row(samc__f32(l->update.values) + (prompt * tokens + j % tokens) * inner + first,
+                     samc__f32(l->fold) + first * c, hd, c, 1.0f, row);
             for (int64_t r = 0; r < c; r++) out[(r / MR * heads * tokens + j) * MR + r % MR] = row[r];
         }
     }
@@ -59,13 +64,16 @@ static void apply_layers(const upscale_task *t, int64_t prompt, int64_t token, f
     for (int layer = 0; layer < t->args->depth; layer++) {
         const samc__up_layer *l = &t->args->layers[layer];
         const float *left = t->folded + (prompt * t->args->depth + layer) * t->folded_floats;
-        const float *weights = samc__f32(l->update.weights) + samc__update_at(&l->update, prompt, token, 0), *add = samc__f32(l->add);
+        const float *weights = samc__f32(l->update.weights) + samc__update_at(&l->update, prompt, token, 0),
+                    *add = samc__f32(l->add);
         int64_t all = l->update.weights.n[2] - 1;
         for (int64_t r = 0; r < t->c; r += MR)
-            tile_w_2((int)(t->c - r < MR ? t->c - r : MR), left + r * all, weights, SAMC__UPDATE_KEYS, all, f + r * PANEL, PANEL, TILE_ADD);
+            tile_w_2((int)(t->c - r < MR ? t->c - r : MR), left + r * all, weights, SAMC__UPDATE_KEYS, all,
+                     f + r * PANEL, PANEL, TILE_ADD);
         for (int v = 0; v < PANEL; v += VW) {
             vf scale = vf_load(weights + all * SAMC__UPDATE_KEYS + v);
-            for (int64_t r = 0; r < t->c; r++) vf_store(f + r * PANEL + v, vf_fma(vf_load(f + r * PANEL + v), scale, vf_set(add[r])));
+            for (int64_t r = 0; r < t->c; r++)
+                vf_store(f + r * PANEL + v, vf_fma(vf_load(f + r * PANEL + v), scale, vf_set(add[r])));
         }
     }
 }
@@ -74,12 +82,13 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
     const upscale_task *t = context;
     const samc__upscale_masks_args *a = t->args;
     int64_t g = a->grid, n = g * g, low = 4 * g, masks = a->hyper.n[1], c4 = t->c4, c8 = t->c8;
-    int64_t each = a->hyper.n[0] / a->src.n[0]; /* prompts of an entry of src */
-    float *x = t->scratch + worker * t->scratch_floats; /* [C][PANEL] */
+    int64_t each = a->hyper.n[0] / a->src.n[0];                        /* prompts of an entry of src */
+    float *x = t->scratch + worker * t->scratch_floats;                /* [C][PANEL] */
     float *first = x + t->c * PANEL, *second = first + 4 * c4 * PANEL; /* [4][C / 4][PANEL], [4][C / 8][PANEL] */
     float *logits = second + 4 * c8 * PANEL;                           /* [masks][4 rows][4 columns][PANEL] */
     for (int64_t item = begin; item < end; item++) {
-        int64_t prompt = item / t->panels, token = item % t->panels * PANEL, tokens = n - token < PANEL ? n - token : PANEL;
+        int64_t prompt = item / t->panels, token = item % t->panels * PANEL,
+                tokens = n - token < PANEL ? n - token : PANEL;
         const float *hyper = samc__f32(a->hyper) + prompt * masks * c8; /* [masks][C / 8] */
         to_panel(samc__f32(a->src) + (prompt / each * n + token) * t->c, tokens, t->c, a->depth ? first : x);
         if (a->depth) apply_layers(t, prompt, token, first);
@@ -124,7 +133,8 @@ static int64_t lay_out(upscale_task *t, int workers, float *base) {
         t->folded_floats = floats > t->folded_floats ? floats : t->folded_floats;
     }
     int64_t folded = round_to(a->hyper.n[0] * a->depth * t->folded_floats, 16);
-    int64_t w1 = a->depth ? 0 : round_to(round_to(4 * t->c4, MR) * t->c, 16), w2 = round_to(round_to(4 * t->c8, MR) * t->c4, 16);
+    int64_t w1 = a->depth ? 0 : round_to(round_to(4 * t->c4, MR) * t->c, 16),
+            w2 = round_to(round_to(4 * t->c8, MR) * t->c4, 16);
     if (base) t->w1 = base, t->w2 = base + w1, t->folded = base + w1 + w2, t->scratch = t->folded + folded;
     return w1 + w2 + folded + workers * t->scratch_floats;
 }
@@ -138,7 +148,8 @@ samc_status SAMC__RUNG(samc__upscale_masks)(const samc__exec *exec, const samc__
     float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to upscale masks");
     lay_out(&t, exec->workers, block);
-    if (a->depth) samc__parallel(exec, samc__upscale_masks_flops(a) / 100, a->hyper.n[0] * a->depth, 1, fold_layers, &t);
+    if (a->depth)
+        samc__parallel(exec, samc__upscale_masks_flops(a) / 100, a->hyper.n[0] * a->depth, 1, fold_layers, &t);
     else pack_tiles(samc__f32(a->up1.w), t.c, t.c4, t.w1);
     pack_tiles(samc__f32(a->up2.w), t.c4, t.c8, t.w2);
     samc__parallel(exec, samc__upscale_masks_flops(a), a->hyper.n[0] * t.panels, 4, upscale_panels, &t);

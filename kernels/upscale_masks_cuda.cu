@@ -1,13 +1,14 @@
-// upscale_masks on the GPU: both conv-transposes, norm, GELUs and the product with the hypernetwork vectors in one kernel.
+// upscale_masks on the GPU: both conv-transposes, norm, GELUs and the product with the hypernetwork vectors in one
+// kernel.
 //
-// A warp keeps 16 tokens in registers from the first product to their logits: no map between exists in memory. For C = 256, 1024
-// prompts of 4096 tokens: 834 GFLOP with three masks; src is read once (2.1 GB), the logits written once (0.8 GB): 290 flops a
-// byte, bound by the tensor cores, and next by the 768 GELUs of a token, about 14 instructions each.
+// A warp keeps 16 tokens in registers from the first product to their logits: no map between exists in memory. For C =
+// 256, 1024 prompts of 4096 tokens: 834 GFLOP with three masks; src is read once (2.1 GB), the logits written once (0.8
+// GB): 290 flops a byte, bound by the tensor cores, and next by the 768 GELUs of a token, about 14 instructions each.
 //
-// The second product's operand is made from the first one's result without shared memory. Columns of the first are (channel o, its
-// 2x2 pixel), so lane t of a row's four holds channels 2 j + t / 2 of pixels 2 (t % 2) and the next; the second wants every lane to
-// hold a part of each pixel's channels. So neighbours t and t ^ 1 exchange half of what they have, and the rows of the second
-// weight are met in the order in which the channels then lie.
+// The second product's operand is made from the first one's result without shared memory. Columns of the first are
+// (channel o, its 2x2 pixel), so lane t of a row's four holds channels 2 j + t / 2 of pixels 2 (t % 2) and the next;
+// the second wants every lane to hold a part of each pixel's channels. So neighbours t and t ^ 1 exchange half of what
+// they have, and the rows of the second weight are met in the order in which the channels then lie.
 #include "kernels/cuda/gemm_step.h"
 #include "kernels/cuda/wrapper.h"
 
@@ -15,33 +16,35 @@ namespace samc {
 
 constexpr int kMasks = 4; // at most, of the tensor-core kernel
 
-// Shared memory: the ring of the first product, then the second weight [c4][4 c8] of 16 bits, swizzled; (bias, gain, shift) of each
-// first channel; four hypernetwork numbers and the bias of each second channel.
+// Shared memory: the ring of the first product, then the second weight [c4][4 c8] of 16 bits, swizzled; (bias, gain,
+// shift) of each first channel; four hypernetwork numbers and the bias of each second channel.
 template <class T_, int c_> struct Upscale {
     using T = T_;
     using G = Gemm<T_, T_, 64, c_, 32, 4, 1, 1, 3, true>;
     static constexpr int c = c_, c4 = c_ / 4, c8 = c_ / 8, w2_row = 4 * c8 * 2;
-    static constexpr int w2 = G::ring, norm = w2 + c4 * w2_row, hyper = norm + c4 * 16, bias = hyper + c8 * 16, bytes = bias + c8 * 4;
+    static constexpr int w2 = G::ring, norm = w2 + c4 * w2_row, hyper = norm + c4 * 16, bias = hyper + c8 * 16,
+                         bytes = bias + c8 * 4;
 };
 
-// src [prompts, tokens, c], w1 [c, c4, 2, 2], w2 [c4, c8, 2, 2], hyper [prompts, masks, c8], y [prompts, masks, 4 grid, 4 grid];
-// tokens = grid * grid, a multiple of 64. One block: 64 tokens; a warp: 16.
+// src [prompts, tokens, c], w1 [c, c4, 2, 2], w2 [c4, c8, 2, 2], hyper [prompts, masks, c8], y [prompts, masks, 4 grid,
+// 4 grid]; tokens = grid * grid, a multiple of 64. One block: 64 tokens; a warp: 16.
 template <class U>
 SAMC_KERNEL((U::G::threads), 2)
-upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1, const float *gain, const float *shift, float eps,
-              const typename U::T *w2, const float *b2, const float *hyper, float *y, int grid, int masks) {
+upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1, const float *gain, const float *shift,
+              float eps, const typename U::T *w2, const float *b2, const float *hyper, float *y, int grid, int masks) {
     using T = typename U::T;
     using G = typename U::G;
     SAMC_SHARED(shared);
-    const int thread = static_cast<int>(threadIdx.x), tokens = grid * grid, prompt = static_cast<int>(blockIdx.x) / (tokens / G::m);
+    const int thread = static_cast<int>(threadIdx.x), tokens = grid * grid,
+              prompt = static_cast<int>(blockIdx.x) / (tokens / G::m);
     src += static_cast<size_t>(blockIdx.x) * (G::m * U::c);
     f32x4 *norm = reinterpret_cast<f32x4 *>(shared + U::norm);
     float *vectors = reinterpret_cast<float *>(shared + U::hyper), *bias = reinterpret_cast<float *>(shared + U::bias);
 
     // These join the first stage's group and are ordered by its barrier.
-    copy_rows<G::threads, U::c4, U::w2_row / 16, U::w2_row>(shared + U::w2, w2, [&](int, int row, int chunk) -> const void * {
-        return w2 + row * (4 * U::c8) + chunk * 8;
-    });
+    copy_rows<G::threads, U::c4, U::w2_row / 16, U::w2_row>(
+        shared + U::w2, w2,
+        [&](int, int row, int chunk) -> const void * { return w2 + row * (4 * U::c8) + chunk * 8; });
     for (int i = thread; i < U::c4; i += G::threads) norm[i] = {b1[i], gain[i], shift[i], 0.0f};
     for (int i = thread; i < U::c8; i += G::threads) bias[i] = b2[i];
     for (int i = thread; i < U::c8 * kMasks; i += G::threads)
@@ -49,8 +52,11 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
 
     float first[1][G::tiles_n][4]; // [n8 tile j]: channel 2 j + u, pixels 2 v, 2 v + 1 of token g, then of token g + 8
     gemm_loop<G>(first, shared, U::c / G::k, [&](char *stage, int index) {
-        copy_a<G>(stage, src, [&](int, int row, int chunk) -> const void * { return src + row * U::c + index * G::k + chunk * 8; });
-        copy_b<G>(stage, w1, [&](int, int row, int chunk) -> const void * { return w1 + (index * G::k + row) * U::c + chunk * 8; });
+        copy_a<G>(stage, src,
+                  [&](int, int row, int chunk) -> const void * { return src + row * U::c + index * G::k + chunk * 8; });
+        copy_b<G>(stage, w1, [&](int, int row, int chunk) -> const void * {
+            return w1 + (index * G::k + row) * U::c + chunk * 8;
+        });
     });
 
     const int lane = thread_again() % 32, u = lane % 4 / 2, v = lane % 2;
@@ -87,7 +93,8 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
                 f32x4 n = norm[2 * (4 * q + i) + u];
                 x[i] = gelu(fmaf(first[0][4 * q + i][e] * scale[e], n.y, n.z));
             }
-            uint32_t low = pack2(x[0], x[1], T()), high = pack2(x[2], x[3], T()); // channels 8 q + u, + 2 and 8 q + 4 + u, + 2
+            uint32_t low = pack2(x[0], x[1], T()),
+                     high = pack2(x[2], x[3], T()); // channels 8 q + u, + 2 and 8 q + 4 + u, + 2
             uint32_t kept = v ? high : low, got = float_bits(shuffle_xor(bits_float(v ? low : high), 1));
             a[e % 2][q / 2][e / 2 + q % 2 * 2] = v ? got : kept; // of the four lanes: channels 8 q + 4 v + u, + 2
             a[2 + e % 2][q / 2][e / 2 + q % 2 * 2] = v ? kept : got;
@@ -100,9 +107,11 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
         const int r = lane % 8, channel = lane / 8 % 2 * 8 + r / 2 % 2 * 4 + r % 2 * 2 + r / 4, low = 4 * grid;
         float logits[kMasks][2][4] = {}; // [mask][token g, g + 8][column], of row 2 up + v of the token's 4x4
         SAMC_UNROLL
-        for (int step = 0; step < 2 * U::c8 / 16; step++) { // 16 channels of the left pixel, then of the right one: few registers
+        for (int step = 0; step < 2 * U::c8 / 16;
+             step++) { // 16 channels of the left pixel, then of the right one: few registers
             const int side = step / (U::c8 / 16), tile0 = step % (U::c8 / 16) * 8;
-            float second[8][4]; // [n8 tile tile0 + j]: channel 2 (tile0 + j) + u, pixels 2 v, 2 v + 1 of token g, then of token g + 8
+            float second[8][4]; // [n8 tile tile0 + j]: channel 2 (tile0 + j) + u, pixels 2 v, 2 v + 1 of token g, then
+                                // of token g + 8
             SAMC_UNROLL
             for (int j = 0; j < 8; j++) {
                 SAMC_UNROLL
@@ -132,12 +141,14 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
                 }
             }
         }
-        // Lanes u = 0 and 1 hold the sums over half of the channels: each adds up two masks and stores them. Four columns of eight
-        // tokens side by side are 128 bytes.
+        // Lanes u = 0 and 1 hold the sums over half of the channels: each adds up two masks and stores them. Four
+        // columns of eight tokens side by side are 128 bytes.
         SAMC_UNROLL
         for (int half = 0; half < 2; half++) {
-            const int token = static_cast<int>(blockIdx.x) * G::m % tokens + thread_again() / 32 * 16 + half * 8 + lane / 4;
-            float *to = y + (static_cast<size_t>(prompt * masks) * low + token / grid * 4 + 2 * up + v) * low + token % grid * 4;
+            const int token =
+                static_cast<int>(blockIdx.x) * G::m % tokens + thread_again() / 32 * 16 + half * 8 + lane / 4;
+            float *to = y + (static_cast<size_t>(prompt * masks) * low + token / grid * 4 + 2 * up + v) * low +
+                        token % grid * 4;
             SAMC_UNROLL
             for (int i = 0; i < 2; i++) {
                 float total[4];
@@ -160,7 +171,7 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
     }
 }
 
-// ---- any shape: eight tokens in a block, all in fp32 ------------------------------------------------------------------------------
+// ---- any shape: eight tokens in a block, all in fp32 --------------------------------------------
 
 constexpr int kAnyTokens = 8, kAnyThreads = 128;
 struct AnyShape {
@@ -168,21 +179,23 @@ struct AnyShape {
     int64_t tokens; // of all prompts
 };
 SAMC_CONSTEXPR size_t any_floats(const AnyShape &s) {
-    return static_cast<size_t>(kAnyTokens) * (static_cast<size_t>(s.c) + 4 * static_cast<size_t>(s.c4) + 16 * static_cast<size_t>(s.c8));
+    return static_cast<size_t>(kAnyTokens) *
+           (static_cast<size_t>(s.c) + 4 * static_cast<size_t>(s.c4) + 16 * static_cast<size_t>(s.c8));
 }
 
 template <class T>
 SAMC_KERNEL(kAnyThreads, 4)
-upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const float *shift, float eps, const T *w2, const float *b2,
-            const float *hyper, float *y, AnyShape s) {
+upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const float *shift, float eps, const T *w2,
+            const float *b2, const float *hyper, float *y, AnyShape s) {
     SAMC_SHARED(shared);
-    float *in = reinterpret_cast<float *>(shared);      // [kAnyTokens][c]
-    float *first = in + kAnyTokens * s.c;               // [kAnyTokens][4 pixels][c4]
-    float *second = first + kAnyTokens * 4 * s.c4;      // [kAnyTokens][16 pixels][c8]
+    float *in = reinterpret_cast<float *>(shared); // [kAnyTokens][c]
+    float *first = in + kAnyTokens * s.c;          // [kAnyTokens][4 pixels][c4]
+    float *second = first + kAnyTokens * 4 * s.c4; // [kAnyTokens][16 pixels][c8]
     const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
     const int64_t token0 = static_cast<int64_t>(blockIdx.x) * kAnyTokens;
     const int count = s.tokens - token0 < kAnyTokens ? static_cast<int>(s.tokens - token0) : kAnyTokens;
-    for (int i = thread; i < kAnyTokens * s.c; i += kAnyThreads) in[i] = i < count * s.c ? to_float(src[token0 * s.c + i]) : 0.0f;
+    for (int i = thread; i < kAnyTokens * s.c; i += kAnyThreads)
+        in[i] = i < count * s.c ? to_float(src[token0 * s.c + i]) : 0.0f;
     __syncthreads(); // the tokens were read by everyone
 
     for (int n = thread; n < 4 * s.c4; n += kAnyThreads) { // channel n / 4, pixel n % 4, of all tokens
@@ -207,7 +220,8 @@ upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const
         for (int i = lane; i < s.c4; i += 32) x[i] = gelu_erf((x[i] - mean) * scale * gain[i] + shift[i]);
     }
     __syncthreads(); // all pixels are normalised
-    for (int item = thread; item < 16 * s.c8; item += kAnyThreads) { // pixel of the first map, channel n / 4 and pixel n % 4 of the second
+    for (int item = thread; item < 16 * s.c8;
+         item += kAnyThreads) { // pixel of the first map, channel n / 4 and pixel n % 4 of the second
         const int pixel = item / (4 * s.c8), n = item % (4 * s.c8);
         float sum[kAnyTokens];
         SAMC_UNROLL
@@ -225,15 +239,17 @@ upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const
     for (int item = thread; item < count * 16 * s.masks; item += kAnyThreads) {
         const int mask = item % s.masks, pixel = item / s.masks % 16, t = item / s.masks / 16;
         const int prompt = static_cast<int>((token0 + t) / tokens), token = static_cast<int>((token0 + t) % tokens);
-        const float *h = hyper + (static_cast<size_t>(prompt) * s.masks + mask) * s.c8, *x = second + (t * 16 + pixel) * s.c8;
+        const float *h = hyper + (static_cast<size_t>(prompt) * s.masks + mask) * s.c8,
+                    *x = second + (t * 16 + pixel) * s.c8;
         float sum = 0.0f;
         for (int i = 0; i < s.c8; i++) sum = fmaf(h[i], x[i], sum);
-        const int row = token / s.grid * 4 + pixel / 8 * 2 + pixel % 4 / 2, column = token % s.grid * 4 + pixel / 4 % 2 * 2 + pixel % 2;
+        const int row = token / s.grid * 4 + pixel / 8 * 2 + pixel % 4 / 2,
+                  column = token % s.grid * 4 + pixel / 4 % 2 * 2 + pixel % 2;
         y[((static_cast<size_t>(prompt) * s.masks + mask) * low + row) * low + column] = sum;
     }
 }
 
-// ---- host -----------------------------------------------------------------------------------------------------------------
+// ---- host ---------------------------------------------------------------------------------------
 
 static const float *floats(samc__view v) { return static_cast<const float *>(v.data); }
 
@@ -241,28 +257,35 @@ template <class T, int c> static const char *run_cells(const samc__cuda *cuda, c
     using U = Upscale<T, c>;
     unsigned blocks = static_cast<unsigned>(a->src.n[0] * a->src.n[1] / U::G::m);
     return launch("upscale_cells", upscale_cells<U>, Grid{blocks, 1, 1}, U::G::threads, U::bytes, cuda->stream,
-                  static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data), floats(a->up1.b), floats(a->norm.g),
-                  floats(a->norm.b), a->norm.eps, static_cast<const T *>(a->up2.w.data), floats(a->up2.b), floats(a->hyper),
-                  static_cast<float *>(a->y.data), a->grid, static_cast<int>(a->hyper.n[1]));
+                  static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data), floats(a->up1.b),
+                  floats(a->norm.g), floats(a->norm.b), a->norm.eps, static_cast<const T *>(a->up2.w.data),
+                  floats(a->up2.b), floats(a->hyper), static_cast<float *>(a->y.data), a->grid,
+                  static_cast<int>(a->hyper.n[1]));
 }
 
-template <class T> static const char *run_any(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
+template <class T>
+static const char *run_any(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
     unsigned blocks = static_cast<unsigned>((s.tokens + kAnyTokens - 1) / kAnyTokens);
-    return launch("upscale_any", upscale_any<T>, Grid{blocks, 1, 1}, kAnyThreads, any_floats(s) * sizeof(float), cuda->stream,
-                  static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data), floats(a->up1.b), floats(a->norm.g),
-                  floats(a->norm.b), a->norm.eps, static_cast<const T *>(a->up2.w.data), floats(a->up2.b), floats(a->hyper),
+    return launch("upscale_any", upscale_any<T>, Grid{blocks, 1, 1}, kAnyThreads, any_floats(s) * sizeof(float),
+                  cuda->stream, static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data),
+                  floats(a->up1.b), floats(a->norm.g), floats(a->norm.b), a->norm.eps,
+                  static_cast<const T *>(a->up2.w.data), floats(a->up2.b), floats(a->hyper),
                   static_cast<float *>(a->y.data), s);
 }
 
-template <class T> static const char *upscale_run(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
-    if (samc__upscale_masks_cuda_kernel(a->src.dtype, s.c, s.c4, s.c8, s.masks, s.grid) == SAMC__UPSCALE_ANY) return run_any<T>(cuda, a, s);
+template <class T>
+static const char *upscale_run(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
+    if (samc__upscale_masks_cuda_kernel(a->src.dtype, s.c, s.c4, s.c8, s.masks, s.grid) == SAMC__UPSCALE_ANY)
+        return run_any<T>(cuda, a, s);
     return s.c == 256 ? run_cells<T, 256>(cuda, a) : run_cells<T, 128>(cuda, a);
 }
 
 } // namespace samc
 
-extern "C" samc__upscale_kernel samc__upscale_masks_cuda_kernel(samc__dtype type, int c, int c4, int c8, int masks, int grid) {
-    bool cells = type != SAMC__F32 && (c == 256 || c == 128) && c4 == c / 4 && c8 == c / 8 && masks <= samc::kMasks && grid % 8 == 0;
+extern "C" samc__upscale_kernel samc__upscale_masks_cuda_kernel(samc__dtype type, int c, int c4, int c8, int masks,
+                                                                int grid) {
+    bool cells = type != SAMC__F32 && (c == 256 || c == 128) && c4 == c / 4 && c8 == c / 8 && masks <= samc::kMasks &&
+                 grid % 8 == 0;
     return cells ? SAMC__UPSCALE_CELLS : SAMC__UPSCALE_ANY;
 }
 
@@ -270,14 +293,23 @@ extern "C" samc_status samc__upscale_masks_cuda(const samc__cuda *cuda, const sa
     using namespace samc;
     samc__dtype type = a->src.dtype;
     SAMC_REQUIRE("upscale_masks", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
-    SAMC_REQUIRE("upscale_masks", a->up1.w.dtype == type && a->up2.w.dtype == type && a->y.dtype == SAMC__F32 && a->hyper.dtype == SAMC__F32);
+    SAMC_REQUIRE("upscale_masks", a->up1.w.dtype == type && a->up2.w.dtype == type && a->y.dtype == SAMC__F32 &&
+                                      a->hyper.dtype == SAMC__F32);
     SAMC_REQUIRE("upscale_masks", a->up1.b.dtype == SAMC__F32 && a->up2.b.dtype == SAMC__F32);
     SAMC_REQUIRE("upscale_masks", a->norm.g.dtype == SAMC__F32 && a->norm.b.dtype == SAMC__F32);
-    SAMC_REQUIRE("upscale_masks", aligned16(a->src.data) && aligned16(a->up1.w.data) && aligned16(a->up2.w.data) && aligned16(a->y.data));
+    SAMC_REQUIRE("upscale_masks", aligned16(a->src.data) && aligned16(a->up1.w.data) && aligned16(a->up2.w.data) &&
+                                      aligned16(a->y.data));
     int64_t tokens = a->src.n[0] * a->src.n[1];
     SAMC_REQUIRE("upscale_masks", tokens <= INT32_MAX && a->src.n[0] * a->hyper.n[1] <= INT32_MAX / 256);
-    AnyShape s = {static_cast<int>(a->src.n[2]), static_cast<int>(a->norm.g.n[0]), static_cast<int>(a->hyper.n[2]), static_cast<int>(a->hyper.n[1]), a->grid, tokens};
+    AnyShape s = {static_cast<int>(a->src.n[2]),
+                  static_cast<int>(a->norm.g.n[0]),
+                  static_cast<int>(a->hyper.n[2]),
+                  static_cast<int>(a->hyper.n[1]),
+                  a->grid,
+                  tokens};
     SAMC_REQUIRE("upscale_masks", any_floats(s) * sizeof(float) <= 96 << 10);
-    const char *problem = type == SAMC__F32 ? run_any<float>(cuda, a, s) : type == SAMC__F16 ? upscale_run<f16>(cuda, a, s) : upscale_run<bf16>(cuda, a, s);
+    const char *problem = type == SAMC__F32   ? run_any<float>(cuda, a, s)
+                          : type == SAMC__F16 ? upscale_run<f16>(cuda, a, s)
+                                              : upscale_run<bf16>(cuda, a, s);
     return started(cuda, "upscale_masks", problem);
 }

@@ -9,14 +9,19 @@ enum { MAX_CHANNELS = 256 }; /* of C / 4; SAM has 64 */
 samc_status samc__upscale_masks_check(const samc__upscale_masks_args *a, samc_error *error) {
     int64_t p = a->hyper.n[0], tokens = (int64_t)a->grid * a->grid, c = a->src.n[2], low = 4 * (int64_t)a->grid;
     int64_t c4 = a->norm.g.n[0], c8 = a->hyper.n[2], masks = a->hyper.n[1];
-    SAMC__REQUIRE(error, "upscale_masks", a->grid > 0 && p > 0 && masks > 0 && samc__is3(a->src, a->depth ? a->src.n[0] : p, tokens, c));
+    SAMC__REQUIRE(error, "upscale_masks",
+                  a->grid > 0 && p > 0 && masks > 0 && samc__is3(a->src, a->depth ? a->src.n[0] : p, tokens, c));
     SAMC__REQUIRE(error, "upscale_masks", c4 > 0 && c4 <= MAX_CHANNELS && c8 > 0 && c8 <= MAX_CHANNELS);
-    SAMC__REQUIRE(error, "upscale_masks", a->depth > 0 || (samc__is4(a->up1.w, c, c4, 2, 2) && samc__is1(a->up1.b, c4)));
-    SAMC__REQUIRE(error, "upscale_masks", a->depth == 0 || (c == 4 * c4 && a->src.n[0] > 0 && p % a->src.n[0] == 0 && a->heads > 0));
+    SAMC__REQUIRE(error, "upscale_masks",
+                  a->depth > 0 || (samc__is4(a->up1.w, c, c4, 2, 2) && samc__is1(a->up1.b, c4)));
+    SAMC__REQUIRE(error, "upscale_masks",
+                  a->depth == 0 || (c == 4 * c4 && a->src.n[0] > 0 && p % a->src.n[0] == 0 && a->heads > 0));
     for (int i = 0; i < a->depth; i++) {
         const samc__up_layer *l = &a->layers[i];
-        SAMC__REQUIRE(error, "upscale_masks", samc__is2(l->fold, l->fold.n[0], c) && l->fold.n[0] % a->heads == 0 && samc__is1(l->add, c));
-        SAMC__REQUIRE(error, "upscale_masks", samc__update_fits(&l->update, p, l->update.values.n[1], tokens, a->heads, l->fold.n[0]));
+        SAMC__REQUIRE(error, "upscale_masks",
+                      samc__is2(l->fold, l->fold.n[0], c) && l->fold.n[0] % a->heads == 0 && samc__is1(l->add, c));
+        SAMC__REQUIRE(error, "upscale_masks",
+                      samc__update_fits(&l->update, p, l->update.values.n[1], tokens, a->heads, l->fold.n[0]));
     }
     SAMC__REQUIRE(error, "upscale_masks", samc__is1(a->norm.g, c4) && samc__is1(a->norm.b, c4));
     SAMC__REQUIRE(error, "upscale_masks", samc__is4(a->up2.w, c4, c8, 2, 2) && samc__is1(a->up2.b, c8));
@@ -26,7 +31,8 @@ samc_status samc__upscale_masks_check(const samc__upscale_masks_args *a, samc_er
 }
 
 double samc__upscale_masks_flops(const samc__upscale_masks_args *a) {
-    double tokens = (double)a->hyper.n[0] * (double)a->src.n[1], c4 = (double)a->norm.g.n[0], c8 = (double)a->hyper.n[2];
+    double tokens = (double)a->hyper.n[0] * (double)a->src.n[1], c4 = (double)a->norm.g.n[0],
+           c8 = (double)a->hyper.n[2];
     double first = a->depth ? 0.0 : (double)a->src.n[2]; /* terms of a sum of the first map */
     for (int i = 0; i < a->depth; i++) first += (double)a->layers[i].update.weights.n[2] - 1.0;
     return 2.0 * tokens * (4.0 * first * c4 + 16.0 * c4 * c8 + 16.0 * c8 * (double)a->hyper.n[1]);
@@ -53,7 +59,8 @@ static void apply_layers(const samc__upscale_masks_args *a, int64_t prompt, int6
         const float *weight = samc__f32(u->weights) + samc__update_at(u, prompt, token, 0), *fold = samc__f32(l->fold);
         for (int64_t i = 0; i < inner; i++, fold += c) {
             float o = 0.0f;
-            for (int64_t j = 0; j < t; j++) o += weight[(i / hd * t + j) * SAMC__UPDATE_KEYS] * samc__f32(u->values)[(prompt * t + j) * inner + i];
+            for (int64_t j = 0; j < t; j++)
+                o += weight[(i / hd * t + j) * SAMC__UPDATE_KEYS] * samc__f32(u->values)[(prompt * t + j) * inner + i];
             for (int64_t r = 0; r < c; r++) f[r] += o * fold[r];
         }
         for (int64_t r = 0; r < c; r++) f[r] = f[r] * weight[a->heads * t * SAMC__UPDATE_KEYS] + samc__f32(l->add)[r];

@@ -1,9 +1,9 @@
 /* Every mask of an image: SamAutomaticMaskGenerator to the letter, with its filters in the order that costs least.
  *
- * crops -> encode -> points in batches -> predicted IoU -> full-size statistics of the survivors -> stability -> crop edge -> bits of
- * those that are left -> run lengths -> suppression within the crop, then between crops -> small regions. Full-size logits never
- * exist; bits live for a few masks at a time, run lengths for all. On a device only IoU, statistics and run lengths leave it. Points go
- * through all that in rounds, runtime/auto_rounds.c. */
+ * crops -> encode -> points in batches -> predicted IoU -> full-size statistics of the survivors -> stability -> crop
+ * edge -> bits of those that are left -> run lengths -> suppression within the crop, then between crops -> small
+ * regions. Full-size logits never exist; bits live for a few masks at a time, run lengths for all. On a device only
+ * IoU, statistics and run lengths leave it. Points go through all that in rounds, runtime/auto_rounds.c. */
 #include "runtime/auto_masks.h"
 #include "runtime/encoder.h"
 #include "runtime/numeric.h"
@@ -12,7 +12,7 @@
 #include <math.h>
 
 enum {
-    MAX_LAYERS = 6,          /* 4^6 crops in the last */
+    MAX_LAYERS = 6, /* 4^6 crops in the last */
     MAX_POINTS_PER_SIDE = 1024,
     MAX_BATCH = 4096,
 };
@@ -24,24 +24,32 @@ samc_auto_options samc_default_auto_options(const samc_model *model) {
 samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
     if (o == NULL) return samc__fail(e, SAMC_INVALID_ARGUMENT, "samc_auto_check: no options");
     if (o->point_grids == NULL && (o->points_per_side < 1 || o->points_per_side > MAX_POINTS_PER_SIDE))
-        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_side must be 1 to %d, not %d", MAX_POINTS_PER_SIDE, o->points_per_side);
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_side must be 1 to %d, not %d", MAX_POINTS_PER_SIDE,
+                          o->points_per_side);
     if (o->points_per_batch < 0 || o->points_per_batch > MAX_BATCH)
-        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_batch must be 0 (automatic) or 1 to %d, not %d", MAX_BATCH, o->points_per_batch);
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_batch must be 0 (automatic) or 1 to %d, not %d",
+                          MAX_BATCH, o->points_per_batch);
     if (o->crop_n_layers < 0 || o->crop_n_layers > MAX_LAYERS)
-        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_layers must be 0 to %d, not %d", MAX_LAYERS, o->crop_n_layers);
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_layers must be 0 to %d, not %d", MAX_LAYERS,
+                          o->crop_n_layers);
     if (o->crop_n_points_downscale_factor < 1)
-        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_points_downscale_factor must be at least 1, not %d", o->crop_n_points_downscale_factor);
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_n_points_downscale_factor must be at least 1, not %d",
+                          o->crop_n_points_downscale_factor);
     if (!(o->crop_overlap_ratio >= 0.0 && o->crop_overlap_ratio < 1.0))
-        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_overlap_ratio must be at least 0 and below 1, not %g", o->crop_overlap_ratio);
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_overlap_ratio must be at least 0 and below 1, not %g",
+                          o->crop_overlap_ratio);
     if (!(o->stability_score_offset >= 0.0) || !isfinite(o->stability_score_offset) || o->min_mask_region_area < 0 ||
-        isnan(o->pred_iou_thresh) || isnan(o->stability_score_thresh) || isnan(o->box_nms_thresh) || isnan(o->crop_nms_thresh))
+        isnan(o->pred_iou_thresh) || isnan(o->stability_score_thresh) || isnan(o->box_nms_thresh) ||
+        isnan(o->crop_nms_thresh))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "an automatic-mask option is negative or not a number");
     for (int layer = 0; o->point_grids != NULL && layer <= o->crop_n_layers; layer++) {
         const samc_point_grid *grid = &o->point_grids[layer];
-        if (grid->xy == NULL || grid->count < 1) return samc__fail(e, SAMC_INVALID_ARGUMENT, "point grid %d has no points", layer);
+        if (grid->xy == NULL || grid->count < 1)
+            return samc__fail(e, SAMC_INVALID_ARGUMENT, "point grid %d has no points", layer);
         for (int64_t i = 0; i < 2 * (int64_t)grid->count; i++)
             if (!(grid->xy[i] >= 0.0 && grid->xy[i] <= 1.0))
-                return samc__fail(e, SAMC_INVALID_ARGUMENT, "point %lld of grid %d is not within 0 and 1", (long long)i / 2, layer);
+                return samc__fail(e, SAMC_INVALID_ARGUMENT, "point %lld of grid %d is not within 0 and 1",
+                                  (long long)i / 2, layer);
     }
     return SAMC_OK;
 }
@@ -51,20 +59,22 @@ static samc__crop crop_box(const samc__generator *g, int layer, int index) {
     int w = g->image->width, h = g->image->height, side = 1 << layer;
     if (layer == 0) return (samc__crop){0, 0, w, h, 0};
     int overlap = (int)(g->o->crop_overlap_ratio * (w < h ? w : h) * (2.0 / side));
-    int crop_w = (int)ceil((double)((int64_t)overlap * (side - 1) + w) / side), crop_h = (int)ceil((double)((int64_t)overlap * (side - 1) + h) / side);
+    int crop_w = (int)ceil((double)((int64_t)overlap * (side - 1) + w) / side),
+        crop_h = (int)ceil((double)((int64_t)overlap * (side - 1) + h) / side);
     int x0 = (crop_w - overlap) * (index / side), y0 = (crop_h - overlap) * (index % side);
     int x1 = x0 + crop_w < w ? x0 + crop_w : w, y1 = y0 + crop_h < h ? y0 + crop_h : h;
     return (samc__crop){x0, y0, x1, y1, layer};
 }
 
-/* Whether no pixel is in it: the last rows and columns of many layers begin beyond the edge of a small or narrow image. */
+/* Whether no pixel is in it: the last rows and columns of many layers begin beyond the edge of a small or narrow image.
+ */
 static bool is_empty(const samc__crop *c) { return c->x0 >= c->x1 || c->y0 >= c->y1; }
 
 /* Images that go through the encoder together. */
 typedef struct samc__group {
     const samc_image *images; /* [count], at most the session's encode_most */
     int count;
-    int place;      /* of the first one's embedding among the session's */
+    int place; /* of the first one's embedding among the session's */
     bool encoded;
     double seconds; /* that encoding took; on a device, that starting it took */
 } samc__group;
@@ -86,8 +96,8 @@ static samc_status encode_in_turn(samc_session *s, samc__group *group) {
     return samc__session_meet(s);
 }
 
-/* Once points are on their way the host would only wait for their masks: it starts the images after this one. Where that fails it is
- * tried again, and told of, in their turn. Returns the seconds that it took. */
+/* Once points are on their way the host would only wait for their masks: it starts the images after this one. Where
+ * that fails it is tried again, and told of, in their turn. Returns the seconds that it took. */
 double samc__encode_ahead(samc__generator *g) {
     samc__group *next = g->ahead;
     double start = samc__seconds();
@@ -154,7 +164,8 @@ static samc_status process_layer(samc__generator *g, int layer) {
         for (; next < crops && n < batch; next++) {
             samc__crop c = boxes[n] = crop_box(g, layer, next);
             if (is_empty(&c)) continue;
-            images[n++] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0, c.y1 - c.y0, g->image->row_bytes};
+            images[n++] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0,
+                                       c.y1 - c.y0, g->image->row_bytes};
         }
         if (n == 0) break;
         samc__group group = {.images = images, .count = n};
@@ -185,18 +196,27 @@ static samc_status report(samc__generator *g) {
     const samc__exec *exec = &g->s->exec;
     int64_t count = g->found.count;
     samc_auto_mask *masks = exec->allocate(exec->memory, (size_t)(count + 1) * sizeof *masks);
-    if (masks == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for the records of %lld masks", (long long)count);
+    if (masks == NULL)
+        return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for the records of %lld masks",
+                          (long long)count);
     for (int64_t i = 0; i < count; i++) {
         const samc__found *f = &g->found.items[i];
         masks[i] = (samc_auto_mask){
-            .runs = g->runs, .rle_at = f->runs.at, .rle_length = f->runs.length, .count_length = (int)f->runs.count, .area = f->area,
+            .runs = g->runs,
+            .rle_at = f->runs.at,
+            .rle_length = f->runs.length,
+            .count_length = (int)f->runs.count,
+            .area = f->area,
             .bbox = {(int)f->x0, (int)f->y0, (int)(f->x1 - f->x0), (int)(f->y1 - f->y0)},
-            .predicted_iou = f->iou, .stability_score = f->stability, .point = {f->point[0], f->point[1]},
+            .predicted_iou = f->iou,
+            .stability_score = f->stability,
+            .point = {f->point[0], f->point[1]},
             .crop_box = {f->crop[0], f->crop[1], f->crop[2] - f->crop[0], f->crop[3] - f->crop[1]},
         };
     }
     samc_status status = g->callback(g->context, g->index, masks, (int)count, &g->total);
-    if (status != SAMC_OK) samc__fail(&g->s->error, status, "the callback stopped automatic masks at image %d", g->index);
+    if (status != SAMC_OK)
+        samc__fail(&g->s->error, status, "the callback stopped automatic masks at image %d", g->index);
     exec->release(exec->memory, masks);
     return status;
 }
@@ -225,24 +245,30 @@ static samc_status process_image(samc__generator *g) {
     samc_session *s = g->s;
     samc__auto_run *run = g->run;
     samc_status status = samc__run_open(run, g->image, &g->bits_masks);
-    if (status == SAMC_OK && (g->runs = samc__runs_create(g->o->temporary_folder)) == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
+    if (status == SAMC_OK && (g->runs = samc__runs_create(g->o->temporary_folder)) == NULL)
+        status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     for (int layer = 0; layer <= run->o->crop_n_layers && status == SAMC_OK; layer++) status = process_layer(g, layer);
     if (status == SAMC_OK) status = samc__rounds_end_image(g);
     if (s->exec.place->host) samc__run_close(run); /* the next images are encoded in this memory */
     return status;
 }
 
-/* The images from `first` on that are encoded together. None, where that one is bad: it fails in its turn, after those before it. */
+/* The images from `first` on that are encoded together. None, where that one is bad: it fails in its turn, after those
+ * before it. */
 static samc__group group_at(const samc_image *images, int first, int count, int most) {
     samc__group group = {.images = images + first};
-    while (group.count < most && first + group.count < count && samc__check_image(NULL, &images[first + group.count], 0) == SAMC_OK) group.count++;
+    while (group.count < most && first + group.count < count &&
+           samc__check_image(NULL, &images[first + group.count], 0) == SAMC_OK)
+        group.count++;
     return group;
 }
 
-/* Whole images go through the encoder in groups, and where there is memory for two, one group ahead of their masks: the session's
- * embeddings have two parts then, and the group after next waits until masks of this one are done. Several images are two groups at
- * least, so that there is something to do ahead. An image's crops take the session's places one layer after another. */
-static samc_status process_images(samc__auto_run *run, const samc_image *images, int count, samc_auto_callback callback, void *context) {
+/* Whole images go through the encoder in groups, and where there is memory for two, one group ahead of their masks: the
+ * session's embeddings have two parts then, and the group after next waits until masks of this one are done. Several
+ * images are two groups at least, so that there is something to do ahead. An image's crops take the session's places
+ * one layer after another. */
+static samc_status process_images(samc__auto_run *run, const samc_image *images, int count, samc_auto_callback callback,
+                                  void *context) {
     samc_session *s = run->s;
     bool together = run->o->crop_n_layers == 0, two = together && s->groups > 1 && count > 1;
     int most = !together ? 1 : two && s->encode_most > (count + 1) / 2 ? (count + 1) / 2 : s->encode_most;
@@ -255,8 +281,15 @@ static samc_status process_images(samc__auto_run *run, const samc_image *images,
         if (together) SAMC__TRY(encode_in_turn(s, &now));
         for (int i = 0; i < now.count; i++) {
             samc__generator *g = &run->images[(first + i) % 2]; /* the other one's last round may not be finished */
-            *g = (samc__generator){.run = run, .s = s, .o = run->o, .image = &images[first + i], .index = first + i, .callback = callback, .context = context,
-                                   .encoded = together ? now.place + i : -1, .ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL,
+            *g = (samc__generator){.run = run,
+                                   .s = s,
+                                   .o = run->o,
+                                   .image = &images[first + i],
+                                   .index = first + i,
+                                   .callback = callback,
+                                   .context = context,
+                                   .encoded = together ? now.place + i : -1,
+                                   .ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL,
                                    .total = {.encode_seconds = now.seconds / now.count}};
             SAMC__TRY(process_image(g));
         }
@@ -265,7 +298,8 @@ static samc_status process_images(samc__auto_run *run, const samc_image *images,
 }
 
 /* All images, also the one before an image that failed, whose masks are on their way. */
-static samc_status run_all(samc__auto_run *run, const samc_image *images, int count, samc_auto_callback callback, void *context) {
+static samc_status run_all(samc__auto_run *run, const samc_image *images, int count, samc_auto_callback callback,
+                           void *context) {
     samc_status status = process_images(run, images, count, callback, context);
     samc_error first = run->s->error;
     samc_status last = status == SAMC_STOPPED ? SAMC_OK : samc__rounds_finish(run);
@@ -284,7 +318,11 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     SAMC__TRY(samc_auto_check(o, &s->error));
     SAMC__TRY(samc__session_enter(s));
     samc__generator generators[2] = {0};
-    samc__auto_run run = {.s = s, .o = o, .masks = s->model->config.mask_tokens - 1, .low = 4 * s->model->config.grid, .images = generators};
+    samc__auto_run run = {.s = s,
+                          .o = o,
+                          .masks = s->model->config.mask_tokens - 1,
+                          .low = 4 * s->model->config.grid,
+                          .images = generators};
     samc_status status = run_all(&run, images, count, callback, context);
     samc__session_drop_images(s);
     if (status == SAMC_OUT_OF_MEMORY) samc__memory_drop(&s->memory); /* others may need it more */

@@ -23,8 +23,9 @@ typedef struct samc__found_list {
 samc_status samc__found_add(const samc__exec *exec, samc__found_list *list, const samc__found *item);
 void samc__found_clear(const samc__exec *exec, samc__found_list *list);
 
-/* Greedy suppression of items [first, count) by box. `score` [count - first] ranks them, ties go to the lower index. What is
- * kept stays in order of rank. */
-samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int64_t first, const float *score, double threshold);
+/* Greedy suppression of items [first, count) by box. `score` [count - first] ranks them, ties go to the lower index.
+ * What is kept stays in order of rank. */
+samc_status samc__found_nms(const samc__exec *exec, samc__found_list *list, int64_t first, const float *score,
+                            double threshold);
 
 #endif

@@ -1,4 +1,5 @@
-/* From decoded logits to masks: statistics and bits in the image's size, the filters on them, run lengths, small regions. */
+/* From decoded logits to masks: statistics and bits in the image's size, the filters on them, run lengths, small
+ * regions. */
 #include "runtime/auto_masks.h"
 
 #include "runtime/numeric.h"
@@ -20,7 +21,8 @@ static bool near_crop_edge(const samc__generator *g, const samc__crop *c, const 
 }
 
 /* Run lengths of a crop -> of the whole image, into `out`; returns how many. */
-static int64_t uncrop_counts(const samc__generator *g, const samc__crop *c, const uint32_t *counts, int64_t length, uint32_t *out) {
+static int64_t uncrop_counts(const samc__generator *g, const samc__crop *c, const uint32_t *counts, int64_t length,
+                             uint32_t *out) {
     int64_t h = c->y1 - c->y0, full = g->image->height, position = 0, end = 0, n = 0;
     for (int64_t i = 0; i < length; position += counts[i++]) {
         if (i % 2 == 0) continue;
@@ -42,32 +44,44 @@ static int64_t uncrop_counts(const samc__generator *g, const samc__crop *c, cons
     return n;
 }
 
-/* Encodes `n` masks of `bits` [height, words] as run lengths into the finisher's counts; masks with more runs than fit there are only
- * counted. */
+/* Encodes `n` masks of `bits` [height, words] as run lengths into the finisher's counts; masks with more runs than fit
+ * there are only counted. */
 static samc_status encode_counts(samc__generator *g, const uint64_t *bits, int64_t n, int width, int height) {
     const samc__finisher *f = &g->run->finisher;
-    return samc__mask_rle(&g->s->post, &(samc__mask_rle_args){.bits = bits, .masks = n, .height = height, .width = width,
-                                                              .counts = f->counts, .capacity = f->room.runs, .lengths = f->lengths});
+    return samc__mask_rle(&g->s->post, &(samc__mask_rle_args){.bits = bits,
+                                                              .masks = n,
+                                                              .height = height,
+                                                              .width = width,
+                                                              .counts = f->counts,
+                                                              .capacity = f->room.runs,
+                                                              .lengths = f->lengths});
 }
 
 /* Run lengths of the one mask `bits` into the host's `counts`. */
-static samc_status long_counts(samc__generator *g, const uint64_t *bits, int width, int height, uint32_t *counts, int64_t length) {
+static samc_status long_counts(samc__generator *g, const uint64_t *bits, int width, int height, uint32_t *counts,
+                               int64_t length) {
     const samc__exec *exec = &g->s->post;
     void *tensors[2] = {NULL, NULL};
     size_t bytes = (size_t)length * sizeof *counts;
     samc_status status = samc__lend(exec, counts, bytes, false, &tensors[0]);
     if (status == SAMC_OK) status = samc__lend(exec, &length, sizeof length, false, &tensors[1]);
     if (status == SAMC_OK)
-        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits, .masks = 1, .height = height, .width = width,
-                                                             .counts = tensors[0], .capacity = length, .lengths = tensors[1]});
+        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits,
+                                                             .masks = 1,
+                                                             .height = height,
+                                                             .width = width,
+                                                             .counts = tensors[0],
+                                                             .capacity = length,
+                                                             .lengths = tensors[1]});
     samc__collect(exec, &length, tensors[1], 0);
     samc_status last = samc__collect(exec, counts, tensors[0], status == SAMC_OK ? bytes : 0);
     return status != SAMC_OK ? status : last;
 }
 
-/* Keeps the run lengths of `f`: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the crop to the
- * whole image. */
-static samc_status keep_counts(samc__generator *g, const samc__crop *c, const uint64_t *bits, const uint32_t *counts, int64_t length, samc__found *f) {
+/* Keeps the run lengths of `f`: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the
+ * crop to the whole image. */
+static samc_status keep_counts(samc__generator *g, const samc__crop *c, const uint64_t *bits, const uint32_t *counts,
+                               int64_t length, samc__found *f) {
     const samc__exec *exec = &g->s->exec;
     int width = c->x1 - c->x0, height = c->y1 - c->y0;
     bool whole = height == g->image->height && width == g->image->width, fits = length <= g->run->finisher.room.runs;
@@ -75,7 +89,8 @@ static samc_status keep_counts(samc__generator *g, const samc__crop *c, const ui
     uint32_t *own = fits ? NULL : exec->allocate(exec->memory, (size_t)length * sizeof *own);
     uint32_t *moved = whole ? NULL : exec->allocate(exec->memory, moved_most * sizeof *moved);
     samc_status status = SAMC_OK;
-    if ((!fits && own == NULL) || (!whole && moved == NULL)) status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
+    if ((!fits && own == NULL) || (!whole && moved == NULL))
+        status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     if (status == SAMC_OK && !fits) {
         status = long_counts(g, bits, width, height, own, length);
         counts = own;
@@ -90,9 +105,10 @@ static samc_status keep_counts(samc__generator *g, const samc__crop *c, const ui
     return status;
 }
 
-/* The lengths of the first `n` masks of the finisher, and rows of counts, *pitch bytes apart, as long as the longest that fits. On a device
- * the host waits once, unless a mask has more than the usual number of runs. */
-static samc_status read_counts(samc__generator *g, int64_t n, const int64_t **lengths, const char **counts, size_t *pitch) {
+/* The lengths of the first `n` masks of the finisher, and rows of counts, *pitch bytes apart, as long as the longest
+ * that fits. On a device the host waits once, unless a mask has more than the usual number of runs. */
+static samc_status read_counts(samc__generator *g, int64_t n, const int64_t **lengths, const char **counts,
+                               size_t *pitch) {
     enum { LENGTHS = 2, COUNTS };
     const samc__exec *exec = &g->s->post;
     const samc__finisher *f = &g->run->finisher;
@@ -100,7 +116,8 @@ static samc_status read_counts(samc__generator *g, int64_t n, const int64_t **le
     size_t row = (size_t)f->room.runs * sizeof *f->counts, first = SAMC__FIRST_RUNS * sizeof *f->counts;
     *pitch = row;
     if (!exec->place->host) {
-        SAMC__TRY(exec->place->fetch(exec, LENGTHS, f->lengths, (size_t)n * sizeof **lengths, (size_t)n * sizeof **lengths, 1));
+        SAMC__TRY(exec->place->fetch(exec, LENGTHS, f->lengths, (size_t)n * sizeof **lengths,
+                                     (size_t)n * sizeof **lengths, 1));
         SAMC__TRY(exec->place->fetch(exec, COUNTS, f->counts, row, first, (size_t)n));
         SAMC__TRY(exec->place->fetched(exec, COUNTS, &contents[1]));
         SAMC__TRY(exec->place->fetched(exec, LENGTHS, &contents[0]));
@@ -109,7 +126,8 @@ static samc_status read_counts(samc__generator *g, int64_t n, const int64_t **le
     *lengths = contents[0];
     size_t longest = 0;
     for (int64_t i = 0; i < n; i++)
-        if ((*lengths)[i] <= f->room.runs && (size_t)(*lengths)[i] * sizeof *f->counts > longest) longest = (size_t)(*lengths)[i] * sizeof *f->counts;
+        if ((*lengths)[i] <= f->room.runs && (size_t)(*lengths)[i] * sizeof *f->counts > longest)
+            longest = (size_t)(*lengths)[i] * sizeof *f->counts;
     if (longest > *pitch) {
         SAMC__TRY(exec->place->fetch(exec, COUNTS, f->counts, row, longest, (size_t)n));
         SAMC__TRY(exec->place->fetched(exec, COUNTS, &contents[1]));
@@ -120,7 +138,8 @@ static samc_status read_counts(samc__generator *g, int64_t n, const int64_t **le
 }
 
 /* Encodes the masks of `found`, whose bits lie one after another, and keeps the run lengths of each. */
-static samc_status encode_found(samc__generator *g, const samc__crop *c, const uint64_t *bits, samc__found *found, int64_t n) {
+static samc_status encode_found(samc__generator *g, const samc__crop *c, const uint64_t *bits, samc__found *found,
+                                int64_t n) {
     int width = c->x1 - c->x0, height = c->y1 - c->y0;
     int64_t size = (int64_t)height * ((width + 63) / 64);
     const int64_t *lengths;
@@ -129,36 +148,44 @@ static samc_status encode_found(samc__generator *g, const samc__crop *c, const u
     SAMC__TRY(encode_counts(g, bits, n, width, height));
     SAMC__TRY(read_counts(g, n, &lengths, &counts, &pitch));
     for (int64_t i = 0; i < n; i++)
-        SAMC__TRY(keep_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch), lengths[i], &found[i]));
+        SAMC__TRY(keep_counts(g, c, bits + i * size, (const uint32_t *)(const void *)(counts + (size_t)i * pitch),
+                              lengths[i], &found[i]));
     return SAMC_OK;
 }
 
-/* The masks `index` [n] of a round: their statistics, and their bits where there is room given for these. With `picked` there are no more
- * than it says. */
-static samc_status finish(const samc__round *r, const int32_t *index, int64_t n, const int32_t *picked, uint64_t *bits) {
+/* The masks `index` [n] of a round: their statistics, and their bits where there is room given for these. With `picked`
+ * there are no more than it says. */
+static samc_status finish(const samc__round *r, const int32_t *index, int64_t n, const int32_t *picked,
+                          uint64_t *bits) {
     const samc__auto_run *run = r->g->run;
     const samc__geometry *geometry = &r->geometry;
-    return samc__finish_masks(&run->s->post, &(samc__finish_masks_args){
-                                                 .logits = samc__view3(r->logits, (int64_t)run->batch * run->masks, run->low, run->low),
-                                                 .index = index,
-                                                 .count = n,
-                                                 .picked = picked,
-                                                 .img_size = geometry->img_size,
-                                                 .new_height = geometry->new_height, .new_width = geometry->new_width,
-                                                 .height = geometry->height, .width = geometry->width,
-                                                 .threshold = run->s->model->config.mask_threshold,
-                                                 .offset = (float)run->o->stability_score_offset,
-                                                 .bits = bits,
-                                                 .stats = r->stats,
-                                             });
+    return samc__finish_masks(
+        &run->s->post, &(samc__finish_masks_args){
+                           .logits = samc__view3(r->logits, (int64_t)run->batch * run->masks, run->low, run->low),
+                           .index = index,
+                           .count = n,
+                           .picked = picked,
+                           .img_size = geometry->img_size,
+                           .new_height = geometry->new_height,
+                           .new_width = geometry->new_width,
+                           .height = geometry->height,
+                           .width = geometry->width,
+                           .threshold = run->s->model->config.mask_threshold,
+                           .offset = (float)run->o->stability_score_offset,
+                           .bits = bits,
+                           .stats = r->stats,
+                       });
 }
 
-samc_status samc__round_statistics(const samc__round *r) { return finish(r, r->index, (int64_t)r->n * r->g->run->masks, r->picked, NULL); }
+samc_status samc__round_statistics(const samc__round *r) {
+    return finish(r, r->index, (int64_t)r->n * r->g->run->masks, r->picked, NULL);
+}
 
 /* The filters on a mask's statistics, which `f` takes over. */
 static bool passes(samc__generator *g, const samc__crop *c, const samc__mask_stats *m, samc__found *f) {
     f->stability = m->below > 0 ? (float)m->above / (float)m->below : 0.0f;
-    if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && f->stability >= (float)g->o->stability_score_thresh)) return false;
+    if (g->o->stability_score_thresh > 0.0 && !(m->below > 0 && f->stability >= (float)g->o->stability_score_thresh))
+        return false;
     g->total.after_stability++;
     bool empty = m->area == 0; /* batched_mask_to_box: zeros, then moved with the crop */
     f->area = m->area;
@@ -178,7 +205,8 @@ static samc_status add_found(samc__generator *g, const samc__crop *c, samc__foun
     return SAMC_OK;
 }
 
-/* On a host: each mask is finished once, its bits with its statistics, and the bits of those that pass are moved together. */
+/* On a host: each mask is finished once, its bits with its statistics, and the bits of those that pass are moved
+ * together. */
 static samc_status masks_at_once(samc__round *r, int64_t n) {
     samc__generator *g = r->g;
     uint64_t *bits = g->run->finisher.bits;
@@ -198,8 +226,8 @@ static samc_status masks_at_once(samc__round *r, int64_t n) {
     return SAMC_OK;
 }
 
-/* On a device statistics of all are there, then come bits of the few that they let through: logits and bits stay where they are, and the
- * host waits once for as many masks as the bits hold. */
+/* On a device statistics of all are there, then come bits of the few that they let through: logits and bits stay where
+ * they are, and the host waits once for as many masks as the bits hold. */
 samc_status samc__auto_masks(samc__round *r, int64_t n, const samc__mask_stats *stats) {
     samc__generator *g = r->g;
     if (n == 0) return SAMC_OK;
@@ -256,7 +284,8 @@ static void measure_bits(const uint64_t *bits, int width, int height, samc__foun
     f->x1 = (float)(area ? x1 : 0), f->y1 = (float)(area ? y1 : 0);
 }
 
-/* One mask through the operator; `bits` is the host's room for it. Where something changed, `f` gets its new box and run lengths. */
+/* One mask through the operator; `bits` is the host's room for it. Where something changed, `f` gets its new box and
+ * run lengths. */
 static samc_status clean_mask(samc__generator *g, uint64_t *bits, samc__found *f, uint8_t *changed) {
     const samc__exec *exec = &g->s->post;
     int width = g->image->width, height = g->image->height;
@@ -267,8 +296,12 @@ static samc_status clean_mask(samc__generator *g, uint64_t *bits, samc__found *f
     samc_status status = samc__lend(exec, bits, bytes, true, &tensors[0]);
     if (status == SAMC_OK) status = samc__lend(exec, changed, 1, false, &tensors[1]);
     if (status == SAMC_OK)
-        status = samc__small_regions(exec, &(samc__small_regions_args){.bits = tensors[0], .masks = 1, .height = height, .width = width,
-                                                                       .min_area = g->o->min_mask_region_area, .changed = tensors[1]});
+        status = samc__small_regions(exec, &(samc__small_regions_args){.bits = tensors[0],
+                                                                       .masks = 1,
+                                                                       .height = height,
+                                                                       .width = width,
+                                                                       .min_area = g->o->min_mask_region_area,
+                                                                       .changed = tensors[1]});
     samc_status last = samc__collect(exec, changed, tensors[1], status == SAMC_OK ? 1 : 0);
     if (status == SAMC_OK) status = last;
     if (status == SAMC_OK && *changed) {
@@ -290,7 +323,8 @@ samc_status samc__auto_small_regions(samc__generator *g) {
     const samc__exec *exec = &g->s->post;
     int64_t count = g->found.count, words = (g->image->width + 63) / 64;
     if (count == 0) return SAMC_OK;
-    uint64_t *bits = exec->allocate(exec->memory, (size_t)(words * g->image->height) * sizeof *bits + (size_t)count * sizeof(float));
+    uint64_t *bits =
+        exec->allocate(exec->memory, (size_t)(words * g->image->height) * sizeof *bits + (size_t)count * sizeof(float));
     if (bits == NULL) return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory to compare masks");
     float *score = (float *)(bits + words * g->image->height);
     samc_status status = SAMC_OK;

@@ -11,9 +11,12 @@ enum {
     SAMC__FIRST_RUNS = 4096,   /* of each mask that are asked down from a GPU before it is known how many there are */
 };
 
-typedef struct samc__crop { int x0, y0, x1, y1, layer; } samc__crop; /* x1, y1 exclusive */
+typedef struct samc__crop {
+    int x0, y0, x1, y1, layer;
+} samc__crop; /* x1, y1 exclusive */
 
-/* Width and height of an everyday photograph for a model, three to two and twice as large as what it sees: 2252 x 1536 for SAM. */
+/* Width and height of an everyday photograph for a model, three to two and twice as large as what it sees: 2252 x 1536
+ * for SAM. */
 void samc__everyday_size(const samc__config *config, int *width, int *height);
 
 /* Room for masks in the image's size on their way to run lengths. */
@@ -38,21 +41,22 @@ typedef struct samc__finisher {
 bool samc__finisher_allocate(const samc__exec *exec, samc__room room, samc__finisher *finisher);
 void samc__finisher_release(const samc__exec *exec, samc__finisher *finisher);
 
-/* Points of one crop that are decoded together. Of tensors, everything but the logits is one block, the head, which comes down at once. */
+/* Points of one crop that are decoded together. Of tensors, everything but the logits is one block, the head, which
+ * comes down at once. */
 typedef struct samc__round {
     struct samc__generator *g; /* of the image */
     samc__crop crop;
-    samc__geometry geometry;   /* of the crop */
-    int image, n;              /* the session's; points */
+    samc__geometry geometry; /* of the crop */
+    int image, n;            /* the session's; points */
     bool ends_crop, ends_image;
-    int box;                   /* that the head comes down in */
+    int box; /* that the head comes down in */
     /* Tensors. */
-    float *logits;             /* [batch, masks, low, low] */
+    float *logits; /* [batch, masks, low, low] */
     char *head;
-    float *iou;                /* [batch, masks] */
-    int32_t *picked;           /* how many passed the predicted IoU */
-    int32_t *index;            /* [batch * masks] which */
-    samc__mask_stats *stats;   /* [batch * masks] theirs */
+    float *iou;              /* [batch, masks] */
+    int32_t *picked;         /* how many passed the predicted IoU */
+    int32_t *index;          /* [batch * masks] which */
+    samc__mask_stats *stats; /* [batch * masks] theirs */
     size_t head_bytes;
     /* The host's. */
     double *xy;                   /* [batch, 2] pixels of the crop */
@@ -69,18 +73,18 @@ void samc__round_release(const samc__exec *exec, samc__round *round);
 /* Points `round` into its two blocks. */
 void samc__round_at(const samc_model *model, int batch, void *logits, void *head, samc__round *round);
 
-/* One call of samc_auto(). On a device a round is started before the one before it is finished, which may be another crop's or the image's
- * before: two of everything that belongs to rounds and images. */
+/* One call of samc_auto(). On a device a round is started before the one before it is finished, which may be another
+ * crop's or the image's before: two of everything that belongs to rounds and images. */
 typedef struct samc__auto_run {
     samc_session *s;
     const samc_auto_options *o;
-    int masks, low;       /* masks of a prompt, side of the low-resolution logits */
-    int batch;            /* points decoded together */
+    int masks, low; /* masks of a prompt, side of the low-resolution logits */
+    int batch;      /* points decoded together */
     samc__finisher finisher;
     samc__round rounds[2], *pending; /* the one started and not finished, or NULL */
-    int next;             /* round to start */
-    bool open;            /* what rounds need is allocated */
-    struct samc__generator *images; /* [2] */
+    int next;                        /* round to start */
+    bool open;                       /* what rounds need is allocated */
+    struct samc__generator *images;  /* [2] */
 } samc__auto_run;
 
 /* What one image needs on its way. */
@@ -89,15 +93,15 @@ typedef struct samc__generator {
     samc_session *s;
     const samc_auto_options *o;
     const samc_image *image;
-    int index;                  /* of the call's images */
+    int index; /* of the call's images */
     samc_auto_callback callback;
     void *context;
-    int64_t bits_masks;         /* masks of this image that the run's bits hold */
-    int encoded;                /* the session's image that holds the whole image's embedding; -1: encode it, as crops do */
-    struct samc__group *ahead;  /* images to encode while masks of this one are made, or NULL */
-    int64_t crop_first;         /* of `found`, the first of the crop that is not suppressed yet */
+    int64_t bits_masks; /* masks of this image that the run's bits hold */
+    int encoded;        /* the session's image that holds the whole image's embedding; -1: encode it, as crops do */
+    struct samc__group *ahead; /* images to encode while masks of this one are made, or NULL */
+    int64_t crop_first;        /* of `found`, the first of the crop that is not suppressed yet */
     samc__found_list found;
-    samc_auto_runs *runs;       /* of those, and of masks that were found and suppressed */
+    samc_auto_runs *runs; /* of those, and of masks that were found and suppressed */
     samc_auto_stats total;
 } samc__generator;
 
@@ -113,17 +117,19 @@ samc_status samc__rounds_end_image(samc__generator *g);
 /* Finishes what was started. */
 samc_status samc__rounds_finish(samc__auto_run *run);
 
-/* What a round's end may be: that of a crop, of which masks are suppressed then, and of an image, which is reported then. */
+/* What a round's end may be: that of a crop, of which masks are suppressed then, and of an image, which is reported
+ * then. */
 samc_status samc__crop_end(samc__generator *g);
 samc_status samc__image_end(samc__generator *g);
 /* Starts the images after this one. Returns the seconds that it took. */
 double samc__encode_ahead(samc__generator *g);
 
-/* Statistics of the masks that passed the predicted IoU, behind the decoding and before the host knows which these are. */
+/* Statistics of the masks that passed the predicted IoU, behind the decoding and before the host knows which these are.
+ */
 samc_status samc__round_statistics(const samc__round *round);
 
-/* Takes the `n` masks that passed so far, the round's `found` with their IoU and point and `own_index` with their places in its logits, and
- * adds to g->found those that pass stability and edge. Both arrays are used up. */
+/* Takes the `n` masks that passed so far, the round's `found` with their IoU and point and `own_index` with their
+ * places in its logits, and adds to g->found those that pass stability and edge. Both arrays are used up. */
 samc_status samc__auto_masks(samc__round *round, int64_t n, const samc__mask_stats *stats);
 
 /* postprocess_small_regions: clean every mask, then suppress again, preferring masks that did not change. */

@@ -1,8 +1,10 @@
-/* Rounds of points in automatic masks: decoded, filtered by predicted IoU, measured, and then finished by runtime/auto_masks.c.
+/* Rounds of points in automatic masks: decoded, filtered by predicted IoU, measured, and then finished by
+ * runtime/auto_masks.c.
  *
- * On a device a round is three streams' work. Decoding goes on with the next round while the host waits for this one's numbers, decides,
- * and has masks made of it: the GPU does both at once and is never out of work in between. Two sets of logits take turns. What follows
- * decoding on a set has been waited for by the host when the set is decoded into again, so that no stream has to wait for that. */
+ * On a device a round is three streams' work. Decoding goes on with the next round while the host waits for this one's
+ * numbers, decides, and has masks made of it: the GPU does both at once and is never out of work in between. Two sets
+ * of logits take turns. What follows decoding on a set has been waited for by the host when the set is decoded into
+ * again, so that no stream has to wait for that. */
 #include "runtime/auto_masks.h"
 #include "runtime/decoder.h"
 #include "runtime/numeric.h"
@@ -11,22 +13,24 @@
 #include <string.h>
 
 enum {
-    HOST_TOGETHER = 64,          /* points; more would only cost memory */
-    HOST_MASKS = 64,             /* whose bits are held at a time */
-    HOST_BITS = 64 << 20,        /* bytes of these */
+    HOST_TOGETHER = 64,   /* points; more would only cost memory */
+    HOST_MASKS = 64,      /* whose bits are held at a time */
+    HOST_BITS = 64 << 20, /* bytes of these */
     DEVICE_MASKS = 512,
     DEVICE_BITS = 128 << 20,
     HEAD_ALIGNMENT = 64,
 };
 
-/* ---- Room ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Room ------------------------------------------------------------------------------------ */
 
 void samc__everyday_size(const samc__config *c, int *width, int *height) {
     *width = c->img_size * 11 / 5;
     *height = c->img_size * 3 / 2;
 }
 
-static size_t mask_bytes(int width, int height) { return (size_t)height * (size_t)((width + 63) / 64) * sizeof(uint64_t); }
+static size_t mask_bytes(int width, int height) {
+    return (size_t)height * (size_t)((width + 63) / 64) * sizeof(uint64_t);
+}
 
 samc__room samc__device_room(const samc__config *c, int prompts) {
     int64_t masks = (int64_t)prompts * (c->mask_tokens - 1);
@@ -61,7 +65,9 @@ void samc__finisher_release(const samc__exec *exec, samc__finisher *f) {
 }
 
 /* Where the parts of a head begin, behind the count. */
-typedef struct head_parts { size_t iou, index, stats, end; } head_parts;
+typedef struct head_parts {
+    size_t iou, index, stats, end;
+} head_parts;
 static head_parts parts_of(size_t masks) {
     head_parts p = {.iou = HEAD_ALIGNMENT};
     p.index = p.iou + masks * sizeof(float);
@@ -83,7 +89,8 @@ void samc__round_at(const samc_model *model, int batch, void *logits, void *head
 
 bool samc__round_allocate(const samc__exec *exec, const samc_model *model, int batch, samc__round *r) {
     size_t masks = (size_t)batch * (size_t)(model->config.mask_tokens - 1), low = 4 * (size_t)model->config.grid;
-    void *logits = samc__tensor_allocate(exec, masks * low * low * sizeof *r->logits), *head = samc__tensor_allocate(exec, parts_of(masks).end);
+    void *logits = samc__tensor_allocate(exec, masks * low * low * sizeof *r->logits),
+         *head = samc__tensor_allocate(exec, parts_of(masks).end);
     if (logits != NULL && head != NULL) {
         samc__round_at(model, batch, logits, head, r);
         return true;
@@ -106,7 +113,8 @@ void samc__round_release(const samc__exec *exec, samc__round *r) {
 static bool allocate_points(const samc__auto_run *run, samc__round *r) {
     const samc__exec *exec = &run->s->exec;
     size_t batch = (size_t)run->batch, masks = (size_t)run->masks;
-    size_t each = 2 * sizeof *r->xy + masks * sizeof *r->found + sizeof *r->prompts + sizeof *r->pointers + 2 * sizeof *r->points + masks * sizeof *r->own_index;
+    size_t each = 2 * sizeof *r->xy + masks * sizeof *r->found + sizeof *r->prompts + sizeof *r->pointers +
+                  2 * sizeof *r->points + masks * sizeof *r->own_index;
     r->xy = exec->allocate(exec->memory, batch * each);
     if (r->xy == NULL) return false;
     r->found = (samc__found *)(r->xy + 2 * batch);
@@ -122,7 +130,9 @@ static bool allocate_all(samc__auto_run *run, samc__room room) {
     bool there = samc__finisher_allocate(&s->post, room, &run->finisher);
     for (int i = 0; i < 2 && there; i++) {
         run->rounds[i].box = i;
-        there = (i > 0 && s->exec.place->host) || (samc__round_allocate(&s->exec, s->model, run->batch, &run->rounds[i]) && allocate_points(run, &run->rounds[i]));
+        there =
+            (i > 0 && s->exec.place->host) || (samc__round_allocate(&s->exec, s->model, run->batch, &run->rounds[i]) &&
+                                               allocate_points(run, &run->rounds[i]));
     }
     run->open = true;
     if (!there) samc__run_close(run);
@@ -133,7 +143,7 @@ void samc__run_close(samc__auto_run *run) {
     samc_session *s = run->s;
     samc__exec exec = s->exec;
     if (!run->open) return;
-    exec.error = NULL; /* a device that was lost has been told of */
+    exec.error = NULL;                   /* a device that was lost has been told of */
     exec.place->follow(&exec, &s->post); /* which may still read the logits */
     for (int i = 0; i < 2; i++) {
         samc__round_release(&s->exec, &run->rounds[i]);
@@ -163,7 +173,8 @@ samc_status samc__run_open(samc__auto_run *run, const samc_image *image, int64_t
             if (fewer) room.bits = room.bits / 2 > bytes ? room.bits / 2 : bytes, room.masks = (room.masks + 1) / 2;
             if (samc__session_fewer_prompts(s, run->batch)) run->batch = s->decode_most;
             else if (!fewer)
-                return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels", run->batch, image->width, image->height);
+                return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d points at a time on %d x %d pixels",
+                                  run->batch, image->width, image->height);
         }
     }
     int64_t hold = (int64_t)(run->finisher.room.bits / bytes);
@@ -171,7 +182,7 @@ samc_status samc__run_open(samc__auto_run *run, const samc_image *image, int64_t
     return SAMC_OK;
 }
 
-/* ---- Rounds -------------------------------------------------------------------------------------------------------------- */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 /* Logits and predicted IoU of a round's points. */
 static samc_status decode_points(samc__round *r) {
@@ -189,9 +200,15 @@ static samc_status decode_points(samc__round *r) {
     SAMC__TRY(samc__session_side(s, r->image, 1, &side));
     for (int i = 0, now; i < r->n; i += now) {
         now = r->n - i < s->decode_most ? r->n - i : s->decode_most;
-        samc__prompt_batch args = {.prompts = r->pointers + i, .count = now, .images = 1, .tokens = 2,
-                                   .geometry = &r->geometry, .side = side, .key_pe = s->key_pe};
-        samc_status status = samc__decode(&s->exec, s->model, &args, true, r->logits + i * run->masks * mask_floats, r->iou + i * run->masks);
+        samc__prompt_batch args = {.prompts = r->pointers + i,
+                                   .count = now,
+                                   .images = 1,
+                                   .tokens = 2,
+                                   .geometry = &r->geometry,
+                                   .side = side,
+                                   .key_pe = s->key_pe};
+        samc_status status = samc__decode(&s->exec, s->model, &args, true, r->logits + i * run->masks * mask_floats,
+                                          r->iou + i * run->masks);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, now)) now = 0;
         else SAMC__TRY(status);
     }
@@ -204,11 +221,16 @@ static samc_status start(samc__round *r) {
     samc_session *s = g->s;
     double began = samc__seconds();
     int64_t count = (int64_t)r->n * g->run->masks;
-    if (atomic_exchange(&s->stop, false)) return samc__fail(&s->error, SAMC_STOPPED, "automatic masks were stopped on request");
+    if (atomic_exchange(&s->stop, false))
+        return samc__fail(&s->error, SAMC_STOPPED, "automatic masks were stopped on request");
     SAMC__TRY(decode_points(r));
     SAMC__TRY(s->post.place->follow(&s->post, &s->exec));
-    SAMC__TRY(samc__select_masks(&s->post, &(samc__select_masks_args){.iou = r->iou, .count = count, .threshold = (float)g->o->pred_iou_thresh,
-                                                                      .all = !(g->o->pred_iou_thresh > 0.0), .index = r->index, .picked = r->picked}));
+    SAMC__TRY(samc__select_masks(&s->post, &(samc__select_masks_args){.iou = r->iou,
+                                                                      .count = count,
+                                                                      .threshold = (float)g->o->pred_iou_thresh,
+                                                                      .all = !(g->o->pred_iou_thresh > 0.0),
+                                                                      .index = r->index,
+                                                                      .picked = r->picked}));
     if (!s->post.place->host) {
         SAMC__TRY(samc__round_statistics(r));
         SAMC__TRY(s->post.place->fetch(&s->post, r->box, r->head, r->head_bytes, r->head_bytes, 1));
@@ -227,7 +249,8 @@ static samc_status finish(samc__round *r) {
     if (!g->s->post.place->host) SAMC__TRY(g->s->post.place->fetched(&g->s->post, r->box, &contents));
     samc__round head;
     samc__round_at(g->s->model, run->batch, NULL, (void *)contents, &head); /* only read */
-    if (samc__numeric_spoilt(head.iou, (int64_t)r->n * run->masks)) return samc__numeric_fail(g->s, r->image, "a predicted IoU");
+    if (samc__numeric_spoilt(head.iou, (int64_t)r->n * run->masks))
+        return samc__numeric_fail(g->s, r->image, "a predicted IoU");
     double there = samc__seconds();
     int64_t kept = *head.picked;
     g->total.decode_seconds += there - began;
@@ -238,7 +261,8 @@ static samc_status finish(samc__round *r) {
         const samc__crop *c = &r->crop;
         int32_t mask = head.index[i];
         const double *point = r->xy + 2 * (mask / run->masks);
-        r->found[i] = (samc__found){.iou = head.iou[mask], .point = {point[0] + c->x0, point[1] + c->y0}, .crop = {c->x0, c->y0, c->x1, c->y1}};
+        r->found[i] = (samc__found){
+            .iou = head.iou[mask], .point = {point[0] + c->x0, point[1] + c->y0}, .crop = {c->x0, c->y0, c->x1, c->y1}};
         r->own_index[i] = mask;
     }
     SAMC__TRY(samc__auto_masks(r, kept, head.stats));

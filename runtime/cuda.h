@@ -17,7 +17,8 @@ typedef struct samc__session_size {
 
 bool samc__cuda_built(void);
 
-/* Folders in which NVIDIA's libraries are looked for beyond the loader's, from the environment (runtime/options.c); or NULL. */
+/* Folders in which NVIDIA's libraries are looked for beyond the loader's, from the environment (runtime/options.c); or
+ * NULL. */
 const char *samc__options_cuda_libraries(void);
 
 /* samc_get_cuda_libraries(). */
@@ -28,11 +29,12 @@ bool samc__cuda_describe(char *text, size_t size);
 
 int samc__cuda_count(void); /* devices that this build sees */
 
-/* The GPU of that number. NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator or has no code that the GPU
- * can run. */
+/* The GPU of that number. NO_DEVICE with one line that says why; UNSUPPORTED where this build lacks an operator or has
+ * no code that the GPU can run. */
 samc_status samc__cuda_open(int number, samc__cuda_device **device, samc_error *error);
 
-/* Makes it the calling thread's current device, which CUDA's calls are about: every public call on a model or a session begins so. */
+/* Makes it the calling thread's current device, which CUDA's calls are about: every public call on a model or a session
+ * begins so. */
 samc_status samc__cuda_enter(const samc__cuda_device *device, samc_error *error);
 
 void samc__cuda_close(samc__cuda_device *device); /* NULL is allowed; no session may be open */
@@ -44,17 +46,19 @@ void samc__cuda_table(samc__ops *ops);
 const char *samc__cuda_note(const samc__cuda_device *device);
 
 /* Brings every tensor of the model to the device, matrices in `precision`, and points `weights` there. */
-samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error);
+samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision,
+                            samc__weights *weights, samc_error *error);
 size_t samc__cuda_weight_bytes(const samc__cuda_device *device);
 
 /* The size of a session for the memory that the device has free now. */
 samc__session_size samc__cuda_fitting_size(const samc_model *model);
 
-/* Opens a session: `exec`, `encoder` and `post` come as the host's and leave with the device's tensors, table and streams: for prompts,
- * for images, and for what follows a decoded batch beside the next. The memory that `size` takes is planned, then allocated at once;
- * where it is not there after all, `size` becomes the next smaller one. */
-samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder, samc__exec *post,
-                                    samc__session_size *size, samc__cuda_session **session);
+/* Opens a session: `exec`, `encoder` and `post` come as the host's and leave with the device's tensors, table and
+ * streams: for prompts, for images, and for what follows a decoded batch beside the next. The memory that `size` takes
+ * is planned, then allocated at once; where it is not there after all, `size` becomes the next smaller one. */
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec,
+                                    samc__exec *encoder, samc__exec *post, samc__session_size *size,
+                                    samc__cuda_session **session);
 void samc__cuda_session_close(samc__cuda_session *session); /* NULL is allowed */
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory);
 

@@ -18,8 +18,9 @@ samc_status samc__cuda_status(samc_error *error, cudaError_t code, const char *d
         cudaGetLastError(); /* not sticky: the next call starts afresh */
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "not enough GPU memory %s", doing);
     }
-    return samc__fail(error, SAMC_NO_DEVICE, "the GPU failed %s (%s); what was finished before is kept, the model has to be opened again", doing,
-                      cudaGetErrorString(code));
+    return samc__fail(error, SAMC_NO_DEVICE,
+                      "the GPU failed %s (%s); what was finished before is kept, the model has to be opened again",
+                      doing, cudaGetErrorString(code));
 }
 
 bool samc__cuda_built(void) { return true; }
@@ -35,10 +36,13 @@ static bool probe(int number, struct cudaDeviceProp *properties, char *why, size
         int driver = 0, runtime = 0;
         cudaDriverGetVersion(&driver);
         cudaRuntimeGetVersion(&runtime);
-        if (driver != 0 && driver / 1000 < runtime / 1000) /* drivers serve every runtime of their own major version, and older ones */
-            snprintf(why, size, "the driver is made for CUDA %d.%d, this samc for %d.%d: a newer driver is needed", driver / 1000, driver % 1000 / 10,
-                     runtime / 1000, runtime % 1000 / 10);
-        else if (samc__driver_describe(why, size)) /* a device, and yet the runtime has none: its reason; else the driver's, or its absence */
+        if (driver != 0 &&
+            driver / 1000 < runtime / 1000) /* drivers serve every runtime of their own major version, and older ones */
+            snprintf(why, size, "the driver is made for CUDA %d.%d, this samc for %d.%d: a newer driver is needed",
+                     driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+        else if (samc__driver_describe(
+                     why,
+                     size)) /* a device, and yet the runtime has none: its reason; else the driver's, or its absence */
             snprintf(why, size, "%s", code == cudaSuccess ? "the driver reports no device" : cudaGetErrorString(code));
         return false;
     }
@@ -49,8 +53,8 @@ static bool probe(int number, struct cudaDeviceProp *properties, char *why, size
         return false;
     }
     if (capability_of(properties) >= LEAST_CAPABILITY) return true;
-    snprintf(why, size, "%.150s has compute capability %d.%d, samc needs %d.%d", properties->name, properties->major, properties->minor,
-             LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
+    snprintf(why, size, "%.150s has compute capability %d.%d, samc needs %d.%d", properties->name, properties->major,
+             properties->minor, LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
     return false;
 }
 
@@ -60,8 +64,9 @@ bool samc__cuda_describe(char *text, size_t size) {
     int driver = 0, runtime = 0;
     cudaDriverGetVersion(&driver);
     cudaRuntimeGetVersion(&runtime);
-    snprintf(text, size, "%s, compute capability %d.%d, %d multiprocessors, %.1f GB, driver %d.%d, runtime %d.%d", p.name, p.major, p.minor,
-             p.multiProcessorCount, (double)p.totalGlobalMem / 1e9, driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    snprintf(text, size, "%s, compute capability %d.%d, %d multiprocessors, %.1f GB, driver %d.%d, runtime %d.%d",
+             p.name, p.major, p.minor, p.multiProcessorCount, (double)p.totalGlobalMem / 1e9, driver / 1000,
+             driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     return true;
 }
 
@@ -95,13 +100,17 @@ samc_status samc__cuda_open(int number, samc__cuda_device **out, samc_error *err
     *out = NULL;
     int devices = samc__cuda_count();
     if (devices > 0 && number >= devices)
-        return samc__fail(error, SAMC_NO_DEVICE, "there is no CUDA device %d: this machine has %d, numbered from 0", number, devices);
-    if (!probe(number, &p, why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
+        return samc__fail(error, SAMC_NO_DEVICE, "there is no CUDA device %d: this machine has %d, numbered from 0",
+                          number, devices);
+    if (!probe(number, &p, why, sizeof why))
+        return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
     if (samc__ops_cuda_missing()[0] != '\0')
-        return samc__fail(error, SAMC_UNSUPPORTED, "this build's CUDA backend lacks the operators%s", samc__ops_cuda_missing());
+        return samc__fail(error, SAMC_UNSUPPORTED, "this build's CUDA backend lacks the operators%s",
+                          samc__ops_cuda_missing());
     if (!samc__cuda_code_fits(SAMC_CUDA_CODE, capability_of(&p)))
-        return samc__fail(error, SAMC_UNSUPPORTED, "%.150s has compute capability %d.%d, and this build has code for %s only", p.name, p.major, p.minor,
-                          SAMC_CUDA_CODE);
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%.150s has compute capability %d.%d, and this build has code for %s only", p.name, p.major,
+                          p.minor, SAMC_CUDA_CODE);
     samc__cuda_device *d = calloc(1, sizeof *d);
     if (d == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open the GPU");
     snprintf(d->name, sizeof d->name, "%s", p.name);
@@ -110,12 +119,14 @@ samc_status samc__cuda_open(int number, samc__cuda_device **out, samc_error *err
     d->number = number;
     *out = d;
     SAMC__TRY(samc__cuda_enter(d, error));
-    cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync); /* waits sleep; refused where the process has used the device before, which is no harm */
+    cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync); /* waits sleep; refused where the process has used the device
+                                                           before, which is no harm */
     cudaGetLastError();
     samc__cublaslt functions;
     char text[SAMC__NVIDIA_TEXT];
     d->cublaslt = samc__cublaslt_open(&functions, samc__options_cuda_libraries(), text);
-    if (d->cublaslt == NULL) snprintf(d->note, sizeof d->note, "%s: samc's own kernels compute what cuBLASLt would", text);
+    if (d->cublaslt == NULL)
+        snprintf(d->note, sizeof d->note, "%s: samc's own kernels compute what cuBLASLt would", text);
     return SAMC_OK;
 }
 
@@ -132,7 +143,7 @@ const char *samc__cuda_note(const samc__cuda_device *d) { return d->note; }
 size_t samc__cuda_weight_bytes(const samc__cuda_device *d) { return d->weight_bytes; }
 int samc__cuda_capability(const samc__cuda_device *d) { return d == NULL ? 0 : d->capability; }
 
-/* ---- Weights ----------------------------------------------------------------------------------------------------------- */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
 enum { ALIGNMENT = 256 };
 
@@ -149,8 +160,9 @@ typedef struct loading {
 
 /* Vectors and the tables of embeddings stay fp32; the rest are matrices. */
 static bool is_matrix(const samc__weights *w, const float *const *slot, int rank) {
-    const float *const *tables[] = {&w->pos_embed, &w->pe_gaussian, &w->point_embed[0], &w->point_embed[1], &w->point_embed[2], &w->point_embed[3],
-                                    &w->not_a_point_embed, &w->no_mask_embed, &w->iou_token, &w->mask_tokens};
+    const float *const *tables[] = {&w->pos_embed,      &w->pe_gaussian,    &w->point_embed[0],    &w->point_embed[1],
+                                    &w->point_embed[2], &w->point_embed[3], &w->not_a_point_embed, &w->no_mask_embed,
+                                    &w->iou_token,      &w->mask_tokens};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (slot == tables[i]) return false;
     return rank >= 2;
@@ -182,17 +194,20 @@ static samc_status walk_tensors(loading *l) {
     SAMC__TRY(samc__manifest_visit(l->config, l->weights, load_tensor, l));
     for (int i = 0; i < l->config->depth; i++) { /* last: until now these are the host's biases */
         samc__block_weights *w = &l->weights->blocks[i];
-        if (w->pad_qkv != NULL) SAMC__TRY(place_tensor(l, &w->pad_qkv, w->pad_qkv, 3 * (int64_t)l->config->embed_dim, l->precision));
+        if (w->pad_qkv != NULL)
+            SAMC__TRY(place_tensor(l, &w->pad_qkv, w->pad_qkv, 3 * (int64_t)l->config->embed_dim, l->precision));
     }
     return SAMC_OK;
 }
 
-samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error) {
+samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, samc__dtype precision,
+                            samc__weights *weights, samc_error *error) {
     loading l = {.config = config, .weights = weights, .precision = precision, .error = error};
     SAMC__TRY(walk_tensors(&l));
     d->weight_bytes = l.at;
     l.staging = malloc(l.largest);
-    if (l.staging == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to upload %zu bytes of weights", d->weight_bytes);
+    if (l.staging == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to upload %zu bytes of weights", d->weight_bytes);
     samc_status status = samc__cuda_status(error, cudaMalloc(&d->weights, d->weight_bytes), "for the model's weights");
     if (status == SAMC_OK) {
         l.base = d->weights;
@@ -203,5 +218,6 @@ samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, sa
     }
     free(l.staging);
     /* The copies have left the host's memory, but may not have arrived; no session's stream waits for them. */
-    return status == SAMC_OK ? samc__cuda_status(error, cudaDeviceSynchronize(), "while weights were uploaded") : status;
+    return status == SAMC_OK ? samc__cuda_status(error, cudaDeviceSynchronize(), "while weights were uploaded")
+                             : status;
 }

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-static const char no_cuda[] = "this build of samc has no CUDA backend (build it with the CUDA toolkit and -DSAMC_CUDA=ON)";
+static const char no_cuda[] =
+    "this build of samc has no CUDA backend (build it with the CUDA toolkit and -DSAMC_CUDA=ON)";
 
 bool samc__cuda_built(void) { return false; }
 bool samc__cuda_describe(char *text, size_t size) { return samc__driver_describe(text, size); }
@@ -21,7 +22,8 @@ samc_status samc__cuda_open(int number, samc__cuda_device **device, samc_error *
     char why[256];
     (void)number;
     *device = NULL;
-    if (!samc__driver_describe(why, sizeof why)) return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
+    if (!samc__driver_describe(why, sizeof why))
+        return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
     return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
 
@@ -38,7 +40,8 @@ const char *samc__cuda_note(const samc__cuda_device *device) {
 
 void samc__cuda_table(samc__ops *ops) { (void)ops; }
 
-samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision, samc__weights *weights, samc_error *error) {
+samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision,
+                            samc__weights *weights, samc_error *error) {
     (void)device, (void)config, (void)precision, (void)weights;
     return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
@@ -53,8 +56,9 @@ samc__session_size samc__cuda_fitting_size(const samc_model *model) {
     return (samc__session_size){0};
 }
 
-samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder, samc__exec *post,
-                                    samc__session_size *size, samc__cuda_session **session) {
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec,
+                                    samc__exec *encoder, samc__exec *post, samc__session_size *size,
+                                    samc__cuda_session **session) {
     (void)device, (void)model, (void)encoder, (void)post, (void)size, (void)session;
     return samc__fail(exec->error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }

@@ -16,7 +16,9 @@ typedef struct planner {
 } planner;
 
 static planner *planner_of(const samc__exec *exec) { return (planner *)(void *)exec->cuda; }
-static void *allocate(const samc__exec *exec, size_t bytes) { return samc__arena_take(&planner_of(exec)->arena, bytes); }
+static void *allocate(const samc__exec *exec, size_t bytes) {
+    return samc__arena_take(&planner_of(exec)->arena, bytes);
+}
 static void release(const samc__exec *exec, void *tensor) { samc__arena_give(&planner_of(exec)->arena, tensor); }
 
 static samc_status reserve(samc__cuda *cuda, size_t bytes) {
@@ -31,7 +33,8 @@ samc__session_size samc__usual_size(const samc_model *model) {
 }
 
 bool samc__smaller_size(samc__session_size *size) {
-    if (size->prompts > FEWEST_FILLING) size->prompts = size->prompts / 2 > FEWEST_FILLING ? size->prompts / 2 : FEWEST_FILLING;
+    if (size->prompts > FEWEST_FILLING)
+        size->prompts = size->prompts / 2 > FEWEST_FILLING ? size->prompts / 2 : FEWEST_FILLING;
     else if (size->images > 1) size->images /= 2;
     else if (size->groups > 1) size->groups = 1;
     else if (size->prompts > 1) size->prompts /= 2;
@@ -45,15 +48,18 @@ samc__session_size samc__fitting_size(const samc_model *model, size_t free_bytes
     int width, height;
     samc__everyday_size(&model->config, &width, &height);
     size_t picture = 3 * (size_t)width * (size_t)height;
-    while (samc__plan_session(model, size, &plan, NULL) == SAMC_OK && samc__plan_bytes(&plan) + (size_t)size.images * picture > free_bytes && samc__smaller_size(&size)) {}
+    while (samc__plan_session(model, size, &plan, NULL) == SAMC_OK &&
+           samc__plan_bytes(&plan) + (size_t)size.images * picture > free_bytes && samc__smaller_size(&size)) {}
     return size;
 }
 
 size_t samc__plan_bytes(const samc__session_plan *plan) {
-    return plan->encode.arena + plan->encode.scratch + plan->decode.arena + plan->decode.scratch + plan->post.arena + plan->post.scratch;
+    return plan->encode.arena + plan->encode.scratch + plan->decode.arena + plan->decode.scratch + plan->post.arena +
+           plan->post.scratch;
 }
 
-samc_status samc__plan_session(const samc_model *model, samc__session_size size, samc__session_plan *plan, samc_error *error) {
+samc_status samc__plan_session(const samc_model *model, samc__session_size size, samc__session_plan *plan,
+                               samc_error *error) {
     enum { ENCODE, DECODE, POST, LANES };
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
@@ -61,9 +67,19 @@ samc_status samc__plan_session(const samc_model *model, samc__session_size size,
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__lane_plan *lanes[LANES] = {&plan->encode, &plan->decode, &plan->post};
     for (int i = 0; i < LANES; i++) {
-        planner p = {.cuda = {.error = error, .capability = samc__cuda_capability(model->device), .cudnn = model->cudnn, .reserve = reserve}, .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
-        samc__exec exec = {.ops = &ops, .error = error, .workers = 1, .memory = &p.host, .allocate = samc__memory_allocate,
-                           .release = samc__memory_release, .place = &place, .cuda = &p.cuda};
+        planner p = {.cuda = {.error = error,
+                              .capability = samc__cuda_capability(model->device),
+                              .cudnn = model->cudnn,
+                              .reserve = reserve},
+                     .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
+        samc__exec exec = {.ops = &ops,
+                           .error = error,
+                           .workers = 1,
+                           .memory = &p.host,
+                           .allocate = samc__memory_allocate,
+                           .release = samc__memory_release,
+                           .place = &place,
+                           .cuda = &p.cuda};
         if (i == ENCODE) SAMC__TRY(samc__rehearse_encode(&exec, model, size.images, side, side));
         if (i == DECODE) SAMC__TRY(samc__rehearse_decode(&exec, model, size.groups * size.images, size.prompts, 1));
         if (i == POST) SAMC__TRY(samc__rehearse_post(&exec, model, size.prompts));

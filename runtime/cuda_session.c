@@ -1,9 +1,9 @@
-/* A session on the GPU: streams for upload, encoding, decoding, what follows decoding, and download, pinned memory between host and
- * device, and one planned arena for each computing stream.
+/* A session on the GPU: streams for upload, encoding, decoding, what follows decoding, and download, pinned memory
+ * between host and device, and one planned arena for each computing stream.
  *
- * What a stream's operators use comes from that stream's arena, so that memory given back may be taken again at once. Between streams
- * only events order: an upload of an image waits until the one before it in the same buffer has been read, a download until its stream
- * has come that far. */
+ * What a stream's operators use comes from that stream's arena, so that memory given back may be taken again at once.
+ * Between streams only events order: an upload of an image waits until the one before it in the same buffer has been
+ * read, a download until its stream has come that far. */
 #include "runtime/cuda_device.h"
 
 #include "kernels/cuda/libraries.h"
@@ -16,12 +16,12 @@
 
 enum {
     SLOTS = 4,
-    SLOT_BYTES = 4 << 20,   /* large enough that a copy's fixed cost does not matter */
-    NOTES = 32,             /* slots for small uploads, coordinates and indices, so many that none waits for the one before */
+    SLOT_BYTES = 4 << 20, /* large enough that a copy's fixed cost does not matter */
+    NOTES = 32, /* slots for small uploads, coordinates and indices, so many that none waits for the one before */
     NOTE_BYTES = 64 << 10,
-    IMAGES = 8,             /* as many as are encoded together: the next ones arrive while these are computed */
+    IMAGES = 8,              /* as many as are encoded together: the next ones arrive while these are computed */
     PINNED_IMAGE = 32 << 20, /* an image up to this size has pinned memory to itself, a larger one goes by slots */
-    GATHER_BYTES = 1 << 20, /* of one thread's part */
+    GATHER_BYTES = 1 << 20,  /* of one thread's part */
     CHUNKS = 16,
 };
 
@@ -70,7 +70,7 @@ struct samc__cuda_session {
 
 static lane *lane_of(const samc__exec *exec) { return (lane *)(void *)exec->cuda; }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 static cudaError_t device_allocate(samc__cuda_session *s, void **memory, size_t bytes) {
     cudaError_t code = cudaMalloc(memory, bytes);
@@ -140,7 +140,7 @@ static samc_status reserve(samc__cuda *cuda, size_t bytes) {
     return SAMC_OK;
 }
 
-/* ---- Copies ------------------------------------------------------------------------------------------------------------ */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
 /* Bytes [begin, begin + bytes) of the dense sequence of rows of `row` bytes that lie `pitch` apart. */
 static void gather(char *to, const char *from, size_t pitch, size_t row, size_t begin, size_t bytes) {
@@ -166,14 +166,16 @@ static void gather_parts(void *context, int64_t first, int64_t last, int worker)
 }
 
 /* By all threads of the session: one moves a photograph of 10 MB in a millisecond. */
-static void gather_together(const samc__exec *exec, char *to, const char *from, size_t pitch, size_t row, size_t begin, size_t bytes) {
+static void gather_together(const samc__exec *exec, char *to, const char *from, size_t pitch, size_t row, size_t begin,
+                            size_t bytes) {
     gathering g = {to, from, pitch, row, begin, bytes};
     int64_t parts = (int64_t)((bytes + GATHER_BYTES - 1) / GATHER_BYTES);
     if (parts > 1 && exec->workers > 1) exec->parallel(exec->pool, parts, 1, gather_parts, &g);
     else gather_parts(&g, 0, parts, 0);
 }
 
-static samc_status upload_on(const samc__exec *exec, cudaStream_t stream, char *to, const void *from, size_t pitch, size_t row, size_t rows) {
+static samc_status upload_on(const samc__exec *exec, cudaStream_t stream, char *to, const void *from, size_t pitch,
+                             size_t row, size_t rows) {
     samc__cuda_session *s = lane_of(exec)->session;
     for (size_t at = 0, total = row * rows; at < total;) {
         size_t now = total - at < SLOT_BYTES ? total - at : SLOT_BYTES;
@@ -181,29 +183,35 @@ static samc_status upload_on(const samc__exec *exec, cudaStream_t stream, char *
         slot *slot = small ? &s->notes[s->next_note] : &s->up[s->next_up];
         if (small) s->next_note = (s->next_note + 1) % NOTES;
         else s->next_up = (s->next_up + 1) % SLOTS;
-        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), "during an upload"); /* its last copy has been read */
+        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done),
+                       "during an upload"); /* its last copy has been read */
         gather_together(exec, slot->memory, from, pitch, row, at, now);
-        SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(to + at, slot->memory, now, cudaMemcpyHostToDevice, stream), "during an upload");
+        SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(to + at, slot->memory, now, cudaMemcpyHostToDevice, stream),
+                       "during an upload");
         SAMC__CUDA_TRY(s->error, cudaEventRecord(slot->done, stream), "during an upload");
         at += now;
     }
     return SAMC_OK;
 }
 
-static samc_status upload(const samc__exec *exec, void *tensor, const void *from, size_t pitch, size_t bytes, size_t rows) {
+static samc_status upload(const samc__exec *exec, void *tensor, const void *from, size_t pitch, size_t bytes,
+                          size_t rows) {
     return upload_on(exec, lane_of(exec)->cuda.stream, tensor, from, pitch, bytes, rows);
 }
 
-static samc_status download(const samc__exec *exec, void *to, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
+static samc_status download(const samc__exec *exec, void *to, const void *tensor, size_t pitch, size_t bytes,
+                            size_t rows) {
     lane *l = lane_of(exec);
     samc__cuda_session *s = l->session;
     const char *doing = "while results were computed or downloaded";
     SAMC__CUDA_TRY(s->error, cudaEventRecord(l->reached, l->cuda.stream), doing);
     SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);
     if (pitch == bytes) bytes *= rows, pitch = bytes, rows = 1;
-    if (rows > 1 && bytes > SLOT_BYTES) return samc__fail(s->error, SAMC_INTERNAL, "rows of %zu bytes are too long to download", bytes);
+    if (rows > 1 && bytes > SLOT_BYTES)
+        return samc__fail(s->error, SAMC_INTERNAL, "rows of %zu bytes are too long to download", bytes);
     /* Pieces of whole rows, or of one long row; up to SLOTS of them are on their way. */
-    size_t together = bytes < SLOT_BYTES ? SLOT_BYTES / bytes : 1, pieces = rows > 1 ? (rows + together - 1) / together : (bytes + SLOT_BYTES - 1) / SLOT_BYTES;
+    size_t together = bytes < SLOT_BYTES ? SLOT_BYTES / bytes : 1,
+           pieces = rows > 1 ? (rows + together - 1) / together : (bytes + SLOT_BYTES - 1) / SLOT_BYTES;
     for (size_t i = 0; i < pieces + SLOTS; i++) {
         slot *slot = &s->down[i % SLOTS];
         if (i >= SLOTS) { /* bring home what was started SLOTS turns ago */
@@ -216,10 +224,16 @@ static samc_status download(const samc__exec *exec, void *to, const void *tensor
         if (i >= pieces) continue;
         if (rows > 1) {
             size_t first = i * together, count = rows - first < together ? rows - first : together;
-            SAMC__CUDA_TRY(s->error, cudaMemcpy2DAsync(slot->memory, bytes, (const char *)tensor + first * pitch, pitch, bytes, count, cudaMemcpyDeviceToHost, s->download), doing);
+            SAMC__CUDA_TRY(s->error,
+                           cudaMemcpy2DAsync(slot->memory, bytes, (const char *)tensor + first * pitch, pitch, bytes,
+                                             count, cudaMemcpyDeviceToHost, s->download),
+                           doing);
         } else {
             size_t begin = i * SLOT_BYTES, size = bytes - begin < SLOT_BYTES ? bytes - begin : SLOT_BYTES;
-            SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(slot->memory, (const char *)tensor + begin, size, cudaMemcpyDeviceToHost, s->download), doing);
+            SAMC__CUDA_TRY(
+                s->error,
+                cudaMemcpyAsync(slot->memory, (const char *)tensor + begin, size, cudaMemcpyDeviceToHost, s->download),
+                doing);
         }
         SAMC__CUDA_TRY(s->error, cudaEventRecord(slot->done, s->download), doing);
     }
@@ -239,7 +253,8 @@ static samc_status grow_pinned(samc__cuda_session *s, char **memory, size_t *roo
     return SAMC_OK;
 }
 
-static samc_status fetch(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
+static samc_status fetch(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes,
+                         size_t rows) {
     lane *l = lane_of(exec);
     samc__cuda_session *s = l->session;
     box *b = &s->boxes[number];
@@ -247,8 +262,12 @@ static samc_status fetch(const samc__exec *exec, int number, const void *tensor,
     SAMC__TRY(grow_pinned(s, &b->memory, &b->bytes, bytes * rows));
     SAMC__CUDA_TRY(s->error, cudaEventRecord(l->reached, l->cuda.stream), doing);
     SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);
-    SAMC__CUDA_TRY(s->error, pitch == bytes || rows == 1 ? cudaMemcpyAsync(b->memory, tensor, bytes * rows, cudaMemcpyDeviceToHost, s->download)
-                                            : cudaMemcpy2DAsync(b->memory, bytes, tensor, pitch, bytes, rows, cudaMemcpyDeviceToHost, s->download), doing);
+    SAMC__CUDA_TRY(
+        s->error,
+        pitch == bytes || rows == 1
+            ? cudaMemcpyAsync(b->memory, tensor, bytes * rows, cudaMemcpyDeviceToHost, s->download)
+            : cudaMemcpy2DAsync(b->memory, bytes, tensor, pitch, bytes, rows, cudaMemcpyDeviceToHost, s->download),
+        doing);
     return samc__cuda_status(s->error, cudaEventRecord(b->done, s->download), doing);
 }
 
@@ -258,15 +277,18 @@ static samc_status fetched(const samc__exec *exec, int number, const void **cont
     return samc__cuda_status(s->error, cudaEventSynchronize(s->boxes[number].done), "while results were fetched");
 }
 
-static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows) {
+static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                        size_t bytes, size_t rows) {
     const samc__cuda *cuda = exec->cuda;
     bool dense = rows == 1 || (to_pitch == bytes && from_pitch == bytes);
-    cudaError_t code = dense ? cudaMemcpyAsync(to, from, bytes * rows, cudaMemcpyDeviceToDevice, cuda->stream)
-                             : cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, bytes, rows, cudaMemcpyDeviceToDevice, cuda->stream);
+    cudaError_t code =
+        dense ? cudaMemcpyAsync(to, from, bytes * rows, cudaMemcpyDeviceToDevice, cuda->stream)
+              : cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, bytes, rows, cudaMemcpyDeviceToDevice, cuda->stream);
     return samc__cuda_status(cuda->error, code, "while tensors were copied");
 }
 
-/* Room for `bytes` of an image in buffer `b`. Where there is none, the other buffers give theirs up: images then wait for each other. */
+/* Room for `bytes` of an image in buffer `b`. Where there is none, the other buffers give theirs up: images then wait
+ * for each other. */
 static samc_status image_room(samc__cuda_session *s, image_buffer *b, size_t bytes) {
     if (bytes > b->bytes) {
         device_free(s, b->memory, b->bytes);
@@ -295,18 +317,22 @@ static samc_status image(const samc__exec *exec, const samc_image *picture, cons
     lane *l = lane_of(exec);
     samc__cuda_session *s = l->session;
     const char *doing = "while an image was uploaded";
-    size_t row = 3 * (size_t)picture->width, bytes = row * (size_t)picture->height, between = (size_t)picture->row_bytes;
+    size_t row = 3 * (size_t)picture->width, bytes = row * (size_t)picture->height,
+           between = (size_t)picture->row_bytes;
     s->image = (s->image + 1) % IMAGES;
     image_buffer *b = &s->images[s->image];
     SAMC__TRY(image_room(s, b, bytes));
     SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->upload, b->read, 0), doing);
     if (bytes <= PINNED_IMAGE) {
-        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(b->arrived), doing); /* what this memory held went up IMAGES images ago */
+        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(b->arrived),
+                       doing); /* what this memory held went up IMAGES images ago */
         SAMC__TRY(grow_pinned(s, &b->pinned, &b->pinned_bytes, bytes));
         gather_together(exec, b->pinned, (const char *)picture->pixels, between, row, 0, bytes);
-        SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(b->memory, b->pinned, bytes, cudaMemcpyHostToDevice, s->upload), doing);
+        SAMC__CUDA_TRY(s->error, cudaMemcpyAsync(b->memory, b->pinned, bytes, cudaMemcpyHostToDevice, s->upload),
+                       doing);
     } else {
-        SAMC__TRY(upload_on(exec, s->upload, (char *)b->memory, picture->pixels, between, row, (size_t)picture->height));
+        SAMC__TRY(
+            upload_on(exec, s->upload, (char *)b->memory, picture->pixels, between, row, (size_t)picture->height));
     }
     SAMC__CUDA_TRY(s->error, cudaEventRecord(b->arrived, s->upload), doing);
     SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(l->cuda.stream, b->arrived, 0), doing);
@@ -317,28 +343,35 @@ static samc_status image(const samc__exec *exec, const samc_image *picture, cons
 
 static samc_status image_read(const samc__exec *exec) {
     samc__cuda_session *s = lane_of(exec)->session;
-    return samc__cuda_status(s->error, cudaEventRecord(s->images[s->image].read, exec->cuda->stream), "while an image was encoded");
+    return samc__cuda_status(s->error, cudaEventRecord(s->images[s->image].read, exec->cuda->stream),
+                             "while an image was encoded");
 }
 
 static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
     lane *before = lane_of(earlier);
     SAMC__CUDA_TRY(exec->error, cudaEventRecord(before->reached, before->cuda.stream), "between two streams");
-    return samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0), "between two streams");
+    return samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0),
+                             "between two streams");
 }
 
-static const samc__place place_cuda = {false, allocate, release, upload, download, copy, image, image_read, follow, fetch, fetched};
+static const samc__place place_cuda = {false, allocate,   release, upload, download, copy,
+                                       image, image_read, follow,  fetch,  fetched};
 
-/* ---- Opening and closing ----------------------------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static samc_status open_lane(lane *l, samc__cuda_session *s, const samc__lane_plan *plan) {
     l->session = s;
-    l->cuda = (samc__cuda){.error = s->error, .capability = s->capability, .cudnn = s->cudnn && l == &s->encode, .reserve = reserve};
-    SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&l->cuda.stream, cudaStreamNonBlocking), "when a stream was made");
+    l->cuda = (samc__cuda){
+        .error = s->error, .capability = s->capability, .cudnn = s->cudnn && l == &s->encode, .reserve = reserve};
+    SAMC__CUDA_TRY(s->error, cudaStreamCreateWithFlags(&l->cuda.stream, cudaStreamNonBlocking),
+                   "when a stream was made");
     SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&l->reached, cudaEventDisableTiming), "when an event was made");
     const samc__libraries_wanted wanted = {samc__options_cuda_libraries(), true, l->cuda.cudnn};
     SAMC__TRY(samc__libraries_open(&l->cuda.libraries, &wanted, s->error));
     SAMC__TRY(reserve(&l->cuda, plan->scratch));
-    return add_chunk(l, plan->arena) ? SAMC_OK : samc__fail(s->error, SAMC_OUT_OF_MEMORY, "not enough GPU memory for a session: %zu bytes", plan->arena);
+    return add_chunk(l, plan->arena) ? SAMC_OK
+                                     : samc__fail(s->error, SAMC_OUT_OF_MEMORY,
+                                                  "not enough GPU memory for a session: %zu bytes", plan->arena);
 }
 
 static void close_lane(lane *l) {
@@ -356,7 +389,9 @@ static samc_status open_slots(samc__cuda_session *s, slot *slots, int count, siz
         void *memory;
         SAMC__CUDA_TRY(s->error, cudaHostAlloc(&memory, bytes, cudaHostAllocDefault), "for pinned memory");
         slots[i].memory = memory;
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&slots[i].done, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
+        SAMC__CUDA_TRY(s->error,
+                       cudaEventCreateWithFlags(&slots[i].done, cudaEventDisableTiming | cudaEventBlockingSync),
+                       "when an event was made");
     }
     return SAMC_OK;
 }
@@ -375,10 +410,15 @@ static samc_status open_all(samc__cuda_session *s, const samc__session_plan *pla
     SAMC__TRY(open_slots(s, s->down, SLOTS, SLOT_BYTES));
     SAMC__TRY(open_slots(s, s->notes, NOTES, NOTE_BYTES));
     for (int i = 0; i < SAMC__BOXES; i++)
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->boxes[i].done, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
+        SAMC__CUDA_TRY(s->error,
+                       cudaEventCreateWithFlags(&s->boxes[i].done, cudaEventDisableTiming | cudaEventBlockingSync),
+                       "when an event was made");
     for (int i = 0; i < IMAGES; i++) {
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].arrived, cudaEventDisableTiming | cudaEventBlockingSync), "when an event was made");
-        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].read, cudaEventDisableTiming), "when an event was made");
+        SAMC__CUDA_TRY(s->error,
+                       cudaEventCreateWithFlags(&s->images[i].arrived, cudaEventDisableTiming | cudaEventBlockingSync),
+                       "when an event was made");
+        SAMC__CUDA_TRY(s->error, cudaEventCreateWithFlags(&s->images[i].read, cudaEventDisableTiming),
+                       "when an event was made");
     }
     SAMC__TRY(open_lane(&s->encode, s, &plan->encode));
     SAMC__TRY(open_lane(&s->decode, s, &plan->decode));
@@ -410,8 +450,9 @@ void samc__cuda_session_close(samc__cuda_session *s) {
     free(s);
 }
 
-samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec, samc__exec *encoder, samc__exec *post,
-                                    samc__session_size *size, samc__cuda_session **out) {
+samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model *model, samc__exec *exec,
+                                    samc__exec *encoder, samc__exec *post, samc__session_size *size,
+                                    samc__cuda_session **out) {
     for (;;) {
         samc__session_plan plan;
         SAMC__TRY(samc__plan_session(model, *size, &plan, exec->error));
@@ -443,7 +484,9 @@ void samc__cuda_session_memory(const samc__cuda_session *s, samc_memory *memory)
 /* A sixteenth is left to others, and to what CUDA itself takes. */
 samc__session_size samc__cuda_fitting_size(const samc_model *model) {
     size_t free_bytes = 0, total = 0;
-    if ((model->device == NULL || samc__cuda_enter(model->device, NULL) == SAMC_OK) && cudaMemGetInfo(&free_bytes, &total) == cudaSuccess) return samc__fitting_size(model, free_bytes - free_bytes / 16);
+    if ((model->device == NULL || samc__cuda_enter(model->device, NULL) == SAMC_OK) &&
+        cudaMemGetInfo(&free_bytes, &total) == cudaSuccess)
+        return samc__fitting_size(model, free_bytes - free_bytes / 16);
     cudaGetLastError();
     return samc__usual_size(model);
 }

@@ -1,4 +1,5 @@
-/* Element types of tensors, and the exact conversions between the 16-bit ones and float. Shared by weights and kernels. */
+/* Element types of tensors, and the exact conversions between the 16-bit ones and float. Shared by weights and kernels.
+ */
 #ifndef SAMC_RUNTIME_DTYPE_H
 #define SAMC_RUNTIME_DTYPE_H
 
@@ -47,7 +48,8 @@ static inline uint16_t samc__float_to_f16(float value) {
     uint32_t bits = samc__float_to_bits(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
     if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
-    if (magnitude >= 0x38800000u) return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
+    if (magnitude >= 0x38800000u)
+        return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
     /* Adding 0.5 leaves the value rounded to a multiple of 2^-24 in the low mantissa bits. */
     float scaled = samc__bits_to_float(magnitude) + 0.5f;
     return (uint16_t)(sign | (samc__float_to_bits(scaled) - 0x3f000000u));

@@ -1,4 +1,5 @@
-/* Saved embeddings: a safetensors file with one tensor, the hash of the model that made it and the size of its image. */
+/* Saved embeddings: a safetensors file with one tensor, the hash of the model that made it and the size of its image.
+ */
 #include "runtime/session.h"
 #include "weights/safetensors.h"
 
@@ -9,7 +10,8 @@
 static const char tensor_name[] = "image_embedding";
 
 /* samc__tensor_source: elements of the [1, C, grid, grid] floats that `context` holds. */
-static samc_status embedding_source(void *context, size_t index, int64_t first, int64_t count, void *bytes, samc_error *error) {
+static samc_status embedding_source(void *context, size_t index, int64_t first, int64_t count, void *bytes,
+                                    samc_error *error) {
     (void)index, (void)error;
     memcpy(bytes, (const float *)context + first, (size_t)count * sizeof(float));
     return SAMC_OK;
@@ -17,7 +19,8 @@ static samc_status embedding_source(void *context, size_t index, int64_t first, 
 
 static samc_status save_embedding(samc_session *s, int index, const char *path) {
     if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
-    if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
+    if (index < 0 || index >= s->image_count)
+        return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     int64_t c = s->model->config.out_chans, g = s->model->config.grid;
     char hash[65], size[32];
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
@@ -32,7 +35,8 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
         {"samc.version", SAMC_VERSION},
     };
     if (status == SAMC_OK)
-        status = samc__safetensors_write(path, &tensor, 1, metadata, sizeof metadata / sizeof *metadata, embedding_source, values, &s->error);
+        status = samc__safetensors_write(path, &tensor, 1, metadata, sizeof metadata / sizeof *metadata,
+                                         embedding_source, values, &s->error);
     samc__memory_release(&s->memory, values);
     return status;
 }
@@ -45,18 +49,23 @@ samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
 static samc_status load_from(samc_session *s, const samc__checkpoint *file, const char *path) {
     int64_t c = s->model->config.out_chans, g = s->model->config.grid;
     const samc__tensor *tensor = samc__checkpoint_find(file, tensor_name);
-    const char *hash = samc__checkpoint_metadata(file, "samc.model_hash"), *size = samc__checkpoint_metadata(file, "samc.image_size");
+    const char *hash = samc__checkpoint_metadata(file, "samc.model_hash"),
+               *size = samc__checkpoint_metadata(file, "samc.image_size");
     if (tensor == NULL || hash == NULL || size == NULL)
         return samc__fail(&s->error, SAMC_FORMAT, "%s: not an embedding file: it lacks %s", path,
-                          tensor == NULL ? "the tensor image_embedding" : hash == NULL ? "samc.model_hash" : "samc.image_size");
+                          tensor == NULL ? "the tensor image_embedding"
+                          : hash == NULL ? "samc.model_hash"
+                                         : "samc.image_size");
     if (tensor->dtype != SAMC__F32 || tensor->rank != 4 || tensor->shape[0] != 1 || tensor->shape[1] != c ||
         tensor->shape[2] != g || tensor->shape[3] != g)
-        return samc__fail(&s->error, SAMC_MISMATCH, "%s: the embedding is not f32 [1, %lld, %lld, %lld] as this model's are", path,
-                          (long long)c, (long long)g, (long long)g);
+        return samc__fail(&s->error, SAMC_MISMATCH,
+                          "%s: the embedding is not f32 [1, %lld, %lld, %lld] as this model's are", path, (long long)c,
+                          (long long)g, (long long)g);
     char own[65];
     SAMC__TRY(samc_model_hash(s->model, own, &s->error));
     if (strcmp(own, hash) != 0)
-        return samc__fail(&s->error, SAMC_MISMATCH, "%s: made by another model (hash %.12s..., this one is %.12s...)", path, hash, own);
+        return samc__fail(&s->error, SAMC_MISMATCH, "%s: made by another model (hash %.12s..., this one is %.12s...)",
+                          path, hash, own);
     int width, height, used = 0;
     if (sscanf(size, "%d,%d%n", &height, &width, &used) != 2 || size[used] != 0 || width < 1 || height < 1)
         return samc__fail(&s->error, SAMC_FORMAT, "%s: samc.image_size is not \"height,width\"", path);

@@ -1,6 +1,7 @@
 /* Every coordinate transform between an image, its resized form and the low-resolution logits, in one place.
  *
- *   image [height, width] -> resized [new_height, new_width], longest side = img_size -> padded square [img_size, img_size]
+ *   image [height, width] -> resized [new_height, new_width], longest side = img_size -> padded square [img_size,
+ * img_size]
  *   -> embedding [grid, grid], patch_size pixels a token -> logits [4 grid, 4 grid].  Mirrors utils/transforms.py. */
 #ifndef SAMC_RUNTIME_GEOMETRY_H
 #define SAMC_RUNTIME_GEOMETRY_H

@@ -11,7 +11,8 @@ static const struct {
     size_t length;
     const char *kind;
 } signatures[] = {
-#define AT(at, bytes, kind) {at, bytes, sizeof bytes - 1, kind}
+#define AT(at, bytes, kind)                                                                                            \
+    { at, bytes, sizeof bytes - 1, kind }
     /* Models of other programs */
     AT(0, "GGUF", "a GGUF model (llama.cpp)"),
     AT(0, "lmgg", "a ggml model"),
@@ -52,12 +53,18 @@ static const struct {
     /* Others */
     AT(0, "%PDF", "a PDF document"),
     AT(0, "\x1f\x8b", "a gzip archive"),
-    AT(0, "\xfd" "7zXZ", "an xz archive"),
+    AT(0,
+       "\xfd"
+       "7zXZ",
+       "an xz archive"),
     AT(0, "BZh", "a bzip2 archive"),
     AT(0, "\x28\xb5\x2f\xfd", "a zstd archive"),
     AT(0, "7z\xbc\xaf\x27\x1c", "a 7z archive"),
     AT(0, "Rar!", "a RAR archive"),
-    AT(0, "\x7f" "ELF", "a program or library"),
+    AT(0,
+       "\x7f"
+       "ELF",
+       "a program or library"),
 #undef AT
 };
 
@@ -73,10 +80,12 @@ static bool is_safetensors(const uint8_t *bytes, size_t size) {
 }
 
 /* A pickle of protocol 2 to 5, as PyTorch wrote before its zip archives. */
-static bool is_pickle(const uint8_t *bytes, size_t size) { return size >= 2 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5; }
+static bool is_pickle(const uint8_t *bytes, size_t size) {
+    return size >= 2 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5;
+}
 
-/* ONNX is a protocol buffer without a signature: field 1 (ir_version, small), then strings (producer and domain, fields 2 to 4 and 6) or
- * the graph (field 7) or operator sets (field 8), each of which ends inside the file. */
+/* ONNX is a protocol buffer without a signature: field 1 (ir_version, small), then strings (producer and domain, fields
+ * 2 to 4 and 6) or the graph (field 7) or operator sets (field 8), each of which ends inside the file. */
 static bool is_onnx(const uint8_t *bytes, size_t size) {
     if (size < 16 || bytes[0] != 0x08 || bytes[1] < 1 || bytes[1] > 20) return false;
     size_t at = 2;
@@ -87,7 +96,8 @@ static bool is_onnx(const uint8_t *bytes, size_t size) {
             at++;
             continue;
         }
-        if (tag != 0x12 && tag != 0x1a && tag != 0x22 && tag != 0x32 && tag != 0x3a && tag != 0x42 && tag != 0x72) return false;
+        if (tag != 0x12 && tag != 0x1a && tag != 0x22 && tag != 0x32 && tag != 0x3a && tag != 0x42 && tag != 0x72)
+            return false;
         uint64_t length = 0;
         for (int shift = 0; at < size && shift < 35; shift += 7) {
             length |= (uint64_t)(bytes[at] & 0x7f) << shift;
@@ -138,10 +148,14 @@ static bool is_checkpoint(const uint8_t *bytes, size_t size) {
 static const char *find_kind(const uint8_t *bytes, size_t size) {
     if (is_checkpoint(bytes, size)) return "a PyTorch checkpoint";
     for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++)
-        if (size >= signatures[i].at + signatures[i].length && memcmp(bytes + signatures[i].at, signatures[i].bytes, signatures[i].length) == 0)
+        if (size >= signatures[i].at + signatures[i].length &&
+            memcmp(bytes + signatures[i].at, signatures[i].bytes, signatures[i].length) == 0)
             return signatures[i].kind;
-    if (size >= 26 && memcmp(bytes, "BM", 2) == 0 && number(bytes + 14, 4) >= 12 && number(bytes + 14, 4) <= 256) return "a BMP image";
-    if (size >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' && strchr("\n\r ", bytes[2]) != NULL && bytes[2] != '\0') return "a PNM image";
+    if (size >= 26 && memcmp(bytes, "BM", 2) == 0 && number(bytes + 14, 4) >= 12 && number(bytes + 14, 4) <= 256)
+        return "a BMP image";
+    if (size >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' && strchr("\n\r ", bytes[2]) != NULL &&
+        bytes[2] != '\0')
+        return "a PNM image";
     if (is_safetensors(bytes, size)) return "a safetensors file";
     if (is_pickle(bytes, size)) return "a Python pickle";
     if (is_wrapped_engine(bytes, size)) return "a TensorRT engine";

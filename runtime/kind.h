@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "an ONNX model", "a PNG image", "an HTML page (of a failed download?)", ... ; NULL where nothing is recognised. What samc can read is named
- * too. *advice: what to do about it, "; unpack it first", or "". */
+/* "an ONNX model", "a PNG image", "an HTML page (of a failed download?)", ... ; NULL where nothing is recognised. What
+ * samc can read is named too. *advice: what to do about it, "; unpack it first", or "". */
 const char *samc__kind_of(const uint8_t *bytes, size_t size, const char **advice);
 
 #endif

@@ -1,4 +1,5 @@
-/* What this machine offers: processor extensions and, through the driver library if it is installed, the first CUDA device.
+/* What this machine offers: processor extensions and, through the driver library if it is installed, the first CUDA
+ * device.
  *
  * The driver is opened at run time, so that one binary works with and without a GPU. */
 #include "runtime/machine.h"
@@ -15,8 +16,8 @@ static void describe_cpu(char *text, size_t size) {
     text[0] = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-#define CAPABILITY(name)                                                                                              \
-    if (__builtin_cpu_supports(name) && used < size)                                                                  \
+#define CAPABILITY(name)                                                                                               \
+    if (__builtin_cpu_supports(name) && used < size)                                                                   \
         used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
     CAPABILITY("sse4.2")
     CAPABILITY("avx")
@@ -48,7 +49,8 @@ bool samc__driver_describe(char *text, size_t size) {
     int devices = 0, device, major = 0, minor = 0;
     char model[128] = "";
     bool found = false;
-    if (!init || !count || !get || !name || !attribute) snprintf(text, size, "libcuda.so.1 lacks the functions samc needs");
+    if (!init || !count || !get || !name || !attribute)
+        snprintf(text, size, "libcuda.so.1 lacks the functions samc needs");
     else if (init(0) != 0 || count(&devices) != 0) snprintf(text, size, "the CUDA driver did not start");
     else if (devices == 0 || get(&device, 0) != 0) snprintf(text, size, "the CUDA driver reports no device");
     else {
@@ -75,4 +77,6 @@ void samc_get_machine(samc_machine *machine) {
     machine->cuda_devices = samc__cuda_count();
 }
 
-void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size) { samc__cuda_describe_libraries(cublaslt, cudnn, size); }
+void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size) {
+    samc__cuda_describe_libraries(cublaslt, cudnn, size);
+}

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Takes the GPU where that was asked for, or is there and was not ruled out; leaves the backend AUTO where it is not. */
+/* Takes the GPU where that was asked for, or is there and was not ruled out; leaves the backend AUTO where it is not.
+ */
 static samc_status choose_device(const samc_options *options, samc_model *model, samc_error *error) {
     bool low = options->precision == SAMC_PRECISION_F16 || options->precision == SAMC_PRECISION_BF16;
     model->backend = options->backend;
@@ -23,7 +24,9 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
         samc_status status = samc__cuda_open(options->device, &model->device, &why);
         if (status == SAMC_OK) {
             model->backend = SAMC_BACKEND_CUDA;
-            model->precision = options->precision == SAMC_PRECISION_F32 ? SAMC__F32 : options->precision == SAMC_PRECISION_F16 ? SAMC__F16 : SAMC__BF16;
+            model->precision = options->precision == SAMC_PRECISION_F32   ? SAMC__F32
+                               : options->precision == SAMC_PRECISION_F16 ? SAMC__F16
+                                                                          : SAMC__BF16;
             samc__cuda_table(&model->ops);
             snprintf(model->backend_note, sizeof model->backend_note, "%s", samc__cuda_note(model->device));
             return SAMC_OK;
@@ -43,10 +46,12 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
 /* Resolves AUTO and refuses what this build does not have. */
 static samc_status choose_backend(const samc_options *options, samc_model *model, samc_error *error) {
     if (options->threads < 0 || options->threads > SAMC__MAX_THREADS)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "threads must be 0 to %d, not %d", SAMC__MAX_THREADS, options->threads);
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "threads must be 0 to %d, not %d", SAMC__MAX_THREADS,
+                          options->threads);
     if (options->precision < SAMC_PRECISION_AUTO || options->precision > SAMC_PRECISION_BF16)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown precision %d", (int)options->precision);
-    if (options->device < 0) return samc__fail(error, SAMC_INVALID_ARGUMENT, "GPUs are numbered from 0; there is no %d", options->device);
+    if (options->device < 0)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "GPUs are numbered from 0; there is no %d", options->device);
     model->threads = options->threads ? options->threads : samc__processors();
     SAMC__TRY(choose_device(options, model, error));
     if (model->backend == SAMC_BACKEND_CUDA) return SAMC_OK;
@@ -61,7 +66,8 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     return SAMC_OK;
 }
 
-static samc_status count_parameters(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+static samc_status count_parameters(void *context, const float **slot, const char *name, int rank,
+                                    const int64_t *shape) {
     (void)slot, (void)name;
     int64_t elements = 1;
     for (int i = 0; i < rank; i++) elements *= shape[i];
@@ -81,10 +87,12 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->config, error);
     if (status == SAMC_OK) status = samc__manifest_check(&model->config, model->checkpoint, error);
     if (status == SAMC_OK)
-        status = samc__weights_load(&model->config, model->checkpoint, &model->weights, &model->owned, &model->owned_bytes, error);
+        status = samc__weights_load(&model->config, model->checkpoint, &model->weights, &model->owned,
+                                    &model->owned_bytes, error);
     if (status == SAMC_OK)
         status = samc__manifest_visit(&model->config, &model->weights, count_parameters, &model->parameters);
-    if (status == SAMC_OK && model->caps != 0) status = samc__up_fold_make(&model->config, &model->weights, &model->up_fold, error);
+    if (status == SAMC_OK && model->caps != 0)
+        status = samc__up_fold_make(&model->config, &model->weights, &model->up_fold, error);
     if (status == SAMC_OK && model->caps != 0) status = samc__pack_weights(model, error);
     if (status == SAMC_OK && model->device != NULL) {
         status = samc__cuda_load(model->device, &model->config, model->precision, &model->weights, error);
@@ -111,7 +119,8 @@ void samc_model_close(samc_model *model) {
 }
 
 samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error) {
-    if (model == NULL || hex == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_hash: no model or no room");
+    if (model == NULL || hex == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_hash: no model or no room");
     return samc__manifest_hash(&model->config, model->checkpoint, hex, error);
 }
 
@@ -120,9 +129,11 @@ int samc__encode_batch(const samc__config *config) {
     return images < 1 ? 1 : images > 16 ? 16 : images;
 }
 
-/* On a device as many as 2 GB hold of keys and, twice, of logits: decoding goes on while what was decoded before becomes masks. */
+/* On a device as many as 2 GB hold of keys and, twice, of logits: decoding goes on while what was decoded before
+ * becomes masks. */
 static int device_batch(const samc__config *config) {
-    int64_t tokens = (int64_t)config->grid * config->grid, keys = 2 * tokens * config->out_chans, logits = 64 * tokens * (config->mask_tokens - 1);
+    int64_t tokens = (int64_t)config->grid * config->grid, keys = 2 * tokens * config->out_chans,
+            logits = 64 * tokens * (config->mask_tokens - 1);
     int prompts = 1024;
     while (prompts > 64 && prompts * (keys + 2 * logits) > 2000000000) prompts /= 2;
     return prompts;
@@ -137,9 +148,13 @@ int samc__decode_batch(const samc__config *config, int threads) {
 
 static samc_status stored_type(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
     (void)slot, (void)rank, (void)shape;
-    struct { const samc__checkpoint *checkpoint; unsigned seen; } *types = context;
+    struct {
+        const samc__checkpoint *checkpoint;
+        unsigned seen;
+    } *types = context;
     const samc__tensor *tensor = samc__checkpoint_find(types->checkpoint, name);
-    if (tensor != NULL) types->seen |= 1u << (tensor->dtype == SAMC__F64 ? SAMC__F32 : tensor->dtype); /* narrowed, and noted */
+    if (tensor != NULL)
+        types->seen |= 1u << (tensor->dtype == SAMC__F64 ? SAMC__F32 : tensor->dtype); /* narrowed, and noted */
     return SAMC_OK;
 }
 
@@ -147,7 +162,10 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
     if (info != NULL) *info = (samc_model_info){.name = "", .licence = "", .card = "", .dtype = "", .backend_note = ""};
     if (info == NULL || model == NULL) return;
     const samc__config *c = &model->config;
-    struct { const samc__checkpoint *checkpoint; unsigned seen; } types = {model->checkpoint, 0};
+    struct {
+        const samc__checkpoint *checkpoint;
+        unsigned seen;
+    } types = {model->checkpoint, 0};
     samc__weights ignored;
     samc__manifest_visit(c, &ignored, stored_type, &types);
     int globals = 0;
@@ -179,13 +197,17 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
                                                   : "mixed",
         .backend = model->backend,
         .threads = model->threads,
-        .precision = model->precision == SAMC__F32 ? SAMC_PRECISION_F32 : model->precision == SAMC__F16 ? SAMC_PRECISION_F16 : SAMC_PRECISION_BF16,
+        .precision = model->precision == SAMC__F32   ? SAMC_PRECISION_F32
+                     : model->precision == SAMC__F16 ? SAMC_PRECISION_F16
+                                                     : SAMC_PRECISION_BF16,
         .backend_note = model->backend_note,
         .file_note = samc__checkpoint_note(model->checkpoint),
         .encode_flops = model->encode_flops,
-        .weight_bytes = model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
+        .weight_bytes =
+            model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
-        .predict_bytes = model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),
+        .predict_bytes =
+            model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
     };
 }

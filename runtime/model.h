@@ -1,4 +1,5 @@
-/* An opened model: configuration, bound weights, and the operator table that was chosen for it. Read-only once opened. */
+/* An opened model: configuration, bound weights, and the operator table that was chosen for it. Read-only once opened.
+ */
 #ifndef SAMC_RUNTIME_MODEL_H
 #define SAMC_RUNTIME_MODEL_H
 
@@ -9,28 +10,29 @@
 struct samc_model {
     samc__config config;
     samc__weights weights;
-    samc__checkpoint *checkpoint; /* mapped file; weights may point into it */
+    samc__checkpoint *checkpoint;     /* mapped file; weights may point into it */
     struct samc__cuda_device *device; /* the GPU, where `weights` then point into its memory; or NULL */
-    void *owned;                  /* converted weights, or NULL */
+    void *owned;                      /* converted weights, or NULL */
     size_t owned_bytes;
     int64_t parameters;
-    double encode_flops; /* of one image */
-    samc_backend backend;  /* REF, CPU or CUDA */
-    samc__dtype precision; /* of activations and matrices of weights */
-    bool cudnn;            /* asked for */
+    double encode_flops;    /* of one image */
+    samc_backend backend;   /* REF, CPU or CUDA */
+    samc__dtype precision;  /* of activations and matrices of weights */
+    bool cudnn;             /* asked for */
     char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
     int threads;
     unsigned caps; /* kernels/caps.h, of the cpu table; 0 on REF */
     samc__ops ops;
-    samc__scratch scratch; /* what the table's functions take */
-    samc__packed *packed;         /* weights in the cpu table's layout, or NULL */
-    samc__up_fold *up_fold;       /* for the rungs of the cpu table; NULL: the upscaling reads the keys */
+    samc__scratch scratch;  /* what the table's functions take */
+    samc__packed *packed;   /* weights in the cpu table's layout, or NULL */
+    samc__up_fold *up_fold; /* for the rungs of the cpu table; NULL: the upscaling reads the keys */
 };
 
-/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a host at least one
- * for each thread, and not many more than the last cache holds (4 MB of keys each in SAM): larger blocks also go back to the system
- * and return as pages to be cleared. On a device (0 threads) the most that is ever decoded together, 64 to 1024: launches cost what they
- * cost, and a block has 16 rows of tokens. runtime/cuda_plan.h fits both numbers to its memory. */
+/* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a
+ * host at least one for each thread, and not many more than the last cache holds (4 MB of keys each in SAM): larger
+ * blocks also go back to the system and return as pages to be cleared. On a device (0 threads) the most that is ever
+ * decoded together, 64 to 1024: launches cost what they cost, and a block has 16 rows of tokens. runtime/cuda_plan.h
+ * fits both numbers to its memory. */
 int samc__encode_batch(const samc__config *config);
 int samc__decode_batch(const samc__config *config, int threads);
 
@@ -41,7 +43,8 @@ static inline samc__projection samc__linear_of(samc__dtype type, samc__linear_we
 static inline samc__norm samc__norm_of(samc__norm_weights w, int64_t c, float eps) {
     return (samc__norm){samc__view1(w.g, c), samc__view1(w.b, c), eps};
 }
-static inline samc__attention samc__attention_of(samc__dtype type, const samc__attention_weights *w, int64_t inner, int64_t c, int heads) {
+static inline samc__attention samc__attention_of(samc__dtype type, const samc__attention_weights *w, int64_t inner,
+                                                 int64_t c, int heads) {
     return (samc__attention){samc__linear_of(type, w->q, inner, c), samc__linear_of(type, w->k, inner, c),
                              samc__linear_of(type, w->v, inner, c), samc__linear_of(type, w->out, c, inner), heads};
 }

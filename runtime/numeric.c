@@ -23,7 +23,8 @@ static int64_t embedding_elements(const samc_session *s) {
 
 samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
     for (int i = first; i < first + count; i++)
-        if (samc__numeric_spoilt(s->images[i].embedding, embedding_elements(s))) return samc__numeric_fail(s, i, "embedding");
+        if (samc__numeric_spoilt(s->images[i].embedding, embedding_elements(s)))
+            return samc__numeric_fail(s, i, "embedding");
     return SAMC_OK;
 }
 
@@ -32,9 +33,11 @@ static bool embedding_spoilt(samc_session *s, int image) {
     int64_t count = embedding_elements(s);
     samc_error before = s->error;
     if (image < 0 || image >= s->image_count) return false;
-    const void *tensor = s->images[image].embedding, *own = samc__read(&s->exec, tensor, (size_t)count * samc__dtype_size(s->model->precision));
+    const void *tensor = s->images[image].embedding,
+               *own = samc__read(&s->exec, tensor, (size_t)count * samc__dtype_size(s->model->precision));
     bool spoilt = false;
-    for (int64_t i = 0; own != NULL && i < count && !spoilt; i++) spoilt = !isfinite(samc__load_element(s->model->precision, own, i));
+    for (int64_t i = 0; own != NULL && i < count && !spoilt; i++)
+        spoilt = !isfinite(samc__load_element(s->model->precision, own, i));
     if (own != NULL) samc__read_end(&s->exec, tensor, own);
     s->error = before;
     return spoilt;
@@ -78,8 +81,11 @@ static bool grey_fails(const samc_model *model) {
     int32_t label = 1;
     samc_mask_info info;
     samc_status status = samc_set_image(session, &(samc_image){pixels, SIDE, SIDE, 3 * SIDE});
-    if (status == SAMC_OK) status = samc_predict(session, &(samc_prompt){.points = point, .labels = &label, .point_count = 1}, 1, true, &result);
-    for (int i = 0; status == SAMC_OK && i < samc_result_masks(result); i++) status = samc_result_mask(session, result, 0, i, NULL, &info);
+    if (status == SAMC_OK)
+        status = samc_predict(session, &(samc_prompt){.points = point, .labels = &label, .point_count = 1}, 1, true,
+                              &result);
+    for (int i = 0; status == SAMC_OK && i < samc_result_masks(result); i++)
+        status = samc_result_mask(session, result, 0, i, NULL, &info);
     samc_result_free(result);
     samc_session_destroy(session);
     free(pixels);
@@ -93,7 +99,8 @@ static const char *fault_of(samc_session *s) {
     if (s->judged || s->probing) return s->fault;
     s->judged = true;
     samc__manifest_visit(&s->model->config, &ignored, look_at, &file);
-    if (*file.found) snprintf(s->fault, sizeof s->fault, "its tensor %s has %s", file.found, file.nan ? "NaN" : "infinite values");
+    if (*file.found)
+        snprintf(s->fault, sizeof s->fault, "its tensor %s has %s", file.found, file.nan ? "NaN" : "infinite values");
     else if (grey_fails(s->model)) snprintf(s->fault, sizeof s->fault, "so it does with a plain grey image");
     samc__session_enter(s);
     return s->fault;
@@ -105,7 +112,9 @@ samc_status samc__numeric_fail(samc_session *s, int image, const char *what) {
     const char *fault = fault_of(s), *path = samc__checkpoint_path(s->model->checkpoint);
     bool f16 = s->model->precision == SAMC__F16 && strncmp(fault, "its", 3) != 0;
     if (image >= 0 && s->image_count > 1) snprintf(of, sizeof of, " of image %d", image);
-    return samc__fail(&s->error, *fault ? SAMC_DIVERGED : SAMC_NUMERIC, "model %s: the %s gave %s%s with NaN or infinite values%s%s%s", path,
-                      encoder ? "image encoder" : "mask decoder", encoder ? "an embedding" : what, of, *fault ? "; " : "", fault,
+    return samc__fail(&s->error, *fault ? SAMC_DIVERGED : SAMC_NUMERIC,
+                      "model %s: the %s gave %s%s with NaN or infinite values%s%s%s", path,
+                      encoder ? "image encoder" : "mask decoder", encoder ? "an embedding" : what, of,
+                      *fault ? "; " : "", fault,
                       f16 ? "; in f16 numbers beyond 65504 are infinite, bf16 or f32 may help" : "");
 }

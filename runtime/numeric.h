@@ -10,9 +10,10 @@ bool samc__numeric_spoilt(const float *values, int64_t count);
 /* Fails where an embedding of the images [first, first + count), in the host's memory, has such a value. */
 samc_status samc__numeric_embeddings(samc_session *session, int first, int count);
 
-/* The error for a result (`what`: "predicted IoU", ...) of the session's image `image` (-1: not known) that is not finite: SAMC_NUMERIC, or
- * SAMC_DIVERGED where the model itself is at fault. Where it has embeddings of that image, they are looked at first: the encoder
- * may have made what the decoder is blamed for. Takes its time, once for each session. */
+/* The error for a result (`what`: "predicted IoU", ...) of the session's image `image` (-1: not known) that is not
+ * finite: SAMC_NUMERIC, or SAMC_DIVERGED where the model itself is at fault. Where it has embeddings of that image,
+ * they are looked at first: the encoder may have made what the decoder is blamed for. Takes its time, once for each
+ * session. */
 samc_status samc__numeric_fail(samc_session *session, int image, const char *what);
 
 #endif

@@ -31,7 +31,9 @@ samc_status samc__options_caps(unsigned *caps, samc_error *error) {
     *caps = samc__caps_detect();
     if (allowed == NULL) return SAMC_OK;
     int mask = samc__caps_parse(allowed);
-    if (mask < 0) return samc__fail(error, SAMC_INVALID_ARGUMENT, "SAMC_CPU_CAPS is \"%s\"; it takes none, avx2, avx512 joined by commas", allowed);
+    if (mask < 0)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "SAMC_CPU_CAPS is \"%s\"; it takes none, avx2, avx512 joined by commas", allowed);
     *caps &= (unsigned)mask;
     return SAMC_OK;
 }

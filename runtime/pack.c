@@ -1,8 +1,9 @@
 /* Packing in a straight line over the linear layers.
  *
- * A packed weight is not read again in its original layout, so it does not stay in memory twice: pages of the mapped file are
- * dropped (a reader would get them back from the disk), and weights that were converted when the file was read are replaced
- * by their panels. The decoder's weights are small and its attentions also read them as they are: those are kept. */
+ * A packed weight is not read again in its original layout, so it does not stay in memory twice: pages of the mapped
+ * file are dropped (a reader would get them back from the disk), and weights that were converted when the file was read
+ * are replaced by their panels. The decoder's weights are small and its attentions also read them as they are: those
+ * are kept. */
 #include "runtime/pack.h"
 
 #include <sys/mman.h>
@@ -20,7 +21,8 @@ static bool is_owned(const samc_model *model, const float *w) {
 
 /* Gives the whole pages of a mapped weight back. */
 static void drop_pages(const float *w, int64_t floats) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)w, end = begin + (uintptr_t)floats * sizeof(float);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)w,
+              end = begin + (uintptr_t)floats * sizeof(float);
     begin = (begin + page - 1) / page * page;
     end = end / page * page;
     if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
@@ -44,7 +46,8 @@ static void pack_attention(packing *p, const samc__attention_weights *w, int64_t
 samc_status samc__pack_weights(samc_model *model, samc_error *error) {
     const samc__config *c = &model->config;
     const samc__weights *w = &model->weights;
-    int64_t d = c->embed_dim, channels = c->out_chans, inner = c->decoder_attention_dim, patch = 3 * (int64_t)c->patch_size * c->patch_size;
+    int64_t d = c->embed_dim, channels = c->out_chans, inner = c->decoder_attention_dim,
+            patch = 3 * (int64_t)c->patch_size * c->patch_size;
     packing p = {model, false};
     model->packed = samc__packed_create();
     if (model->packed == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
@@ -66,11 +69,13 @@ samc_status samc__pack_weights(samc_model *model, samc_error *error) {
         pack(&p, l->lin2.w, channels, c->decoder_mlp_dim, true);
     }
     pack_attention(&p, &w->final_attn, inner, channels);
-    if (!samc__packed_add(model->packed, model->up_fold->image_w, model->up_fold->rows, channels, true)) p.failed = true;
+    if (!samc__packed_add(model->packed, model->up_fold->image_w, model->up_fold->rows, channels, true))
+        p.failed = true;
     for (int i = 0; i < c->mask_tokens; i++)
         for (int j = 0; j < 3; j++) pack(&p, w->hyper[i][j].w, j == 2 ? channels / 8 : channels, channels, false);
     for (int i = 0; i < c->iou_head_depth; i++) {
-        int64_t in = i == 0 ? channels : c->iou_head_hidden_dim, out = i == c->iou_head_depth - 1 ? c->mask_tokens : c->iou_head_hidden_dim;
+        int64_t in = i == 0 ? channels : c->iou_head_hidden_dim,
+                out = i == c->iou_head_depth - 1 ? c->mask_tokens : c->iou_head_hidden_dim;
         pack(&p, w->iou_head[i].w, out, in, false);
     }
     return p.failed ? samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights") : SAMC_OK;

@@ -6,17 +6,21 @@
 static void *allocate(const samc__exec *exec, size_t bytes) { return exec->allocate(exec->memory, bytes); }
 static void release(const samc__exec *exec, void *tensor) { exec->release(exec->memory, tensor); }
 
-static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows) {
+static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                        size_t bytes, size_t rows) {
     (void)exec;
-    for (size_t row = 0; row < rows; row++) memcpy((char *)to + row * to_pitch, (const char *)from + row * from_pitch, bytes);
+    for (size_t row = 0; row < rows; row++)
+        memcpy((char *)to + row * to_pitch, (const char *)from + row * from_pitch, bytes);
     return SAMC_OK;
 }
 
-static samc_status upload(const samc__exec *exec, void *tensor, const void *from, size_t pitch, size_t bytes, size_t rows) {
+static samc_status upload(const samc__exec *exec, void *tensor, const void *from, size_t pitch, size_t bytes,
+                          size_t rows) {
     return copy(exec, tensor, bytes, from, pitch, bytes, rows);
 }
 
-static samc_status download(const samc__exec *exec, void *to, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
+static samc_status download(const samc__exec *exec, void *to, const void *tensor, size_t pitch, size_t bytes,
+                            size_t rows) {
     return copy(exec, to, bytes, tensor, pitch, bytes, rows);
 }
 
@@ -37,7 +41,8 @@ static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
     return SAMC_OK;
 }
 
-const samc__place samc__place_host = {true, allocate, release, upload, download, copy, image, image_read, follow, NULL, NULL};
+const samc__place samc__place_host = {true,  allocate,   release, upload, download, copy,
+                                      image, image_read, follow,  NULL,   NULL};
 
 samc_status samc__lend(const samc__exec *exec, void *memory, size_t bytes, bool filled, void **tensor) {
     *tensor = memory;
@@ -73,7 +78,9 @@ const void *samc__read_rows(const samc__exec *exec, const void *tensor, size_t *
     return NULL;
 }
 
-const void *samc__read(const samc__exec *exec, const void *tensor, size_t bytes) { return samc__read_rows(exec, tensor, &bytes, bytes, 1); }
+const void *samc__read(const samc__exec *exec, const void *tensor, size_t bytes) {
+    return samc__read_rows(exec, tensor, &bytes, bytes, 1);
+}
 
 void samc__read_end(const samc__exec *exec, const void *tensor, const void *contents) {
     if (contents != tensor) exec->release(exec->memory, (void *)contents);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { MAX_POINTS = 4096 }; /* of one prompt; attention among tokens is quadratic */
-#define MOST 1e15f /* of coordinates and mask inputs: squares of it, and sums of these, are finite */
+#define MOST 1e15f          /* of coordinates and mask inputs: squares of it, and sums of these, are finite */
 
 static bool all_fit(const float *values, int64_t count) {
     for (int64_t i = 0; i < count; i++)
@@ -21,31 +21,39 @@ static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index
     samc_error *error = &s->error;
     int64_t low = 4 * (int64_t)s->model->config.grid;
     if (p->image < 0 || p->image >= s->image_count)
-        return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d image(s) were set", index, p->image, s->image_count);
+        return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d image(s) were set", index, p->image,
+                          s->image_count);
     if (p->point_count < 0 || p->point_count > MAX_POINTS)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has %d points; 0 to %d are allowed", index, p->point_count, MAX_POINTS);
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has %d points; 0 to %d are allowed", index,
+                          p->point_count, MAX_POINTS);
     if (p->point_count == 0 && p->box == NULL && p->mask_input == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has no point, no box and no mask", index);
     if (p->point_count > 0 && (p->points == NULL || p->labels == NULL))
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has points without coordinates or labels", index);
     for (int i = 0; i < p->point_count; i++)
         if (p->labels[i] != 0 && p->labels[i] != 1)
-            return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d: label %d is %d; it must be 0 or 1", index, i, p->labels[i]);
-    if (!all_fit(p->points, 2 * (int64_t)p->point_count) || (p->box && !all_fit(p->box, 4)) || (p->mask_input && !all_fit(p->mask_input, low * low)))
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has a value that is not finite, or beyond %g", index, (double)MOST);
+            return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d: label %d is %d; it must be 0 or 1", index, i,
+                              p->labels[i]);
+    if (!all_fit(p->points, 2 * (int64_t)p->point_count) || (p->box && !all_fit(p->box, 4)) ||
+        (p->mask_input && !all_fit(p->mask_input, low * low)))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has a value that is not finite, or beyond %g", index,
+                          (double)MOST);
     return SAMC_OK;
 }
 
-/* How many prompts from the first on are on image `image` and can be decoded in one batch with `like`, at most `most`. */
+/* How many prompts from the first on are on image `image` and can be decoded in one batch with `like`, at most `most`.
+ */
 static int alike(const samc_prompt *prompts, int most, const samc_prompt *like, int image) {
     int n = 0, tokens = samc__prompt_tokens(like);
-    while (n < most && prompts[n].image == image && samc__prompt_tokens(&prompts[n]) == tokens && !prompts[n].mask_input == !like->mask_input) n++;
+    while (n < most && prompts[n].image == image && samc__prompt_tokens(&prompts[n]) == tokens &&
+           !prompts[n].mask_input == !like->mask_input)
+        n++;
     return n;
 }
 
 /* Decodes a batch into the host's memory. */
-static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch, bool multimask, int64_t logits_count, float *logits,
-                               int64_t iou_count, float *iou) {
+static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch, bool multimask, int64_t logits_count,
+                               float *logits, int64_t iou_count, float *iou) {
     void *tensors[2] = {NULL, NULL};
     size_t logits_bytes = (size_t)logits_count * sizeof(float), iou_bytes = (size_t)iou_count * sizeof(float);
     samc_status status = samc__lend(&s->exec, logits, logits_bytes, false, &tensors[0]);
@@ -56,7 +64,8 @@ static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch,
     return status != SAMC_OK ? status : first != SAMC_OK ? first : second;
 }
 
-static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result *r) {
+static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask,
+                                samc_result *r) {
     enum { BATCH = 64 };
     const samc_prompt *batch[BATCH];
     samc__geometry geometry[BATCH];
@@ -64,9 +73,11 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
         int most = s->decode_most < BATCH ? s->decode_most : BATCH;
-        int left = count - begin < most ? count - begin : most, each = alike(first, left, first, first->image), images = 1;
+        int left = count - begin < most ? count - begin : most, each = alike(first, left, first, first->image),
+            images = 1;
         /* The images after it, as long as they have as many such prompts: their embeddings lie one after another. */
-        while ((images + 1) * each <= left && alike(first + images * each, each, first, first->image + images) == each) images++;
+        while ((images + 1) * each <= left && alike(first + images * each, each, first, first->image + images) == each)
+            images++;
         int n = images * each;
         for (int i = 0; i < n; i++) {
             batch[i] = first + i;
@@ -85,7 +96,8 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             .side = side,
             .key_pe = s->key_pe,
         };
-        samc_status status = decode_into(s, &args, multimask, n * mask_floats, r->logits + begin * mask_floats, n * r->masks, r->iou + begin * r->masks);
+        samc_status status = decode_into(s, &args, multimask, n * mask_floats, r->logits + begin * mask_floats,
+                                         n * r->masks, r->iou + begin * r->masks);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, n)) continue;
         SAMC__TRY(status);
         for (int i = begin * r->masks; i < (begin + n) * r->masks; i++)
@@ -114,8 +126,7 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
     samc_status status = SAMC_OK;
     if (r == NULL || r->logits == NULL || r->iou == NULL || r->geometry == NULL)
         status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", count);
-    else
-        status = predict_into(s, prompts, count, multimask, r);
+    else status = predict_into(s, prompts, count, multimask, r);
     if (status != SAMC_OK) {
         samc_result_free(r);
         return status;
@@ -152,7 +163,8 @@ int samc_result_best(const samc_result *r, int prompt) {
 }
 
 /* Statistics of one mask from its low-resolution logits, and its bits if `bits` is not NULL. */
-static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t low, const float *logits, uint64_t *bits, samc__mask_stats *stats) {
+static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t low, const float *logits,
+                               uint64_t *bits, samc__mask_stats *stats) {
     const samc__exec *exec = &s->exec;
     size_t bits_bytes = (size_t)g->height * (size_t)((g->width + 63) / 64) * sizeof *bits;
     void *tensors[3] = {NULL, NULL, NULL}; /* logits, bits, statistics */
@@ -174,13 +186,16 @@ static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t
                                           });
     bool done = status == SAMC_OK;
     samc__collect(exec, NULL, tensors[0], 0);
-    samc_status first = samc__collect(exec, bits, tensors[1], done ? bits_bytes : 0), second = samc__collect(exec, stats, tensors[2], done ? sizeof *stats : 0);
+    samc_status first = samc__collect(exec, bits, tensors[1], done ? bits_bytes : 0),
+                second = samc__collect(exec, stats, tensors[2], done ? sizeof *stats : 0);
     return !done ? status : first != SAMC_OK ? first : second;
 }
 
-static samc_status result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
+static samc_status result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask,
+                               samc_mask_info *info) {
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
-        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index, prompt);
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index,
+                          prompt);
     SAMC__TRY(samc__session_enter(s));
     const samc__geometry *g = &r->geometry[prompt];
     int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index, words = (g->width + 63) / 64;
@@ -188,7 +203,9 @@ static samc_status result_mask(samc_session *s, const samc_result *r, int prompt
     uint64_t *bits = NULL;
     if (mask != NULL) {
         bits = samc__memory_allocate(&s->memory, (size_t)g->height * (size_t)words * sizeof *bits);
-        if (bits == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
+        if (bits == NULL)
+            return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width,
+                              g->height);
     }
     samc_status status = finish_mask(s, g, low, r->logits + index * low * low, bits, &stats);
     if (status == SAMC_OK && stats.spoilt) status = samc__numeric_fail(s, -1, "mask logits");
@@ -212,7 +229,8 @@ static samc_status result_mask(samc_session *s, const samc_result *r, int prompt
     return SAMC_OK;
 }
 
-samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask, samc_mask_info *info) {
+samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask,
+                             samc_mask_info *info) {
     SAMC__TRY(samc__session_begin(s));
     return samc__session_end(s, result_mask(s, r, prompt, mask_index, mask, info));
 }

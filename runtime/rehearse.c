@@ -11,7 +11,8 @@ static samc_status move(const samc__exec *exec, void *to, const void *from, size
     (void)exec, (void)to, (void)from, (void)pitch, (void)bytes, (void)rows;
     return SAMC_OK;
 }
-static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows) {
+static samc_status copy(const samc__exec *exec, void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                        size_t bytes, size_t rows) {
     (void)exec, (void)to, (void)to_pitch, (void)from, (void)from_pitch, (void)bytes, (void)rows;
     return SAMC_OK;
 }
@@ -30,7 +31,8 @@ static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
     return SAMC_OK;
 }
 
-static samc_status fetch(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes, size_t rows) {
+static samc_status fetch(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes,
+                         size_t rows) {
     (void)exec, (void)number, (void)tensor, (void)pitch, (void)bytes, (void)rows;
     return SAMC_OK;
 }
@@ -40,7 +42,8 @@ static samc_status fetched(const samc__exec *exec, int number, const void **cont
     return SAMC_OK;
 }
 
-samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes), void (*release)(const samc__exec *exec, void *tensor)) {
+samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes),
+                                void (*release)(const samc__exec *exec, void *tensor)) {
     return (samc__place){false, allocate, release, move, move, copy, image, image_read, follow, fetch, fetched};
 }
 
@@ -51,7 +54,10 @@ static samc_status bind_nowhere(void *context, const float **slot, const char *n
 }
 
 samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model) {
-    *model = (samc_model){.config = *config, .precision = precision, .backend = SAMC_BACKEND_CUDA, .device = (struct samc__cuda_device *)samc__nowhere};
+    *model = (samc_model){.config = *config,
+                          .precision = precision,
+                          .backend = SAMC_BACKEND_CUDA,
+                          .device = (struct samc__cuda_device *)samc__nowhere};
     SAMC__TRY(samc__manifest_visit(config, &model->weights, bind_nowhere, NULL));
     for (int i = 0; i < config->depth; i++) model->weights.blocks[i].pad_qkv = model->weights.blocks[i].qkv.b;
     return SAMC_OK;
@@ -59,27 +65,37 @@ samc_status samc__rehearse_model(const samc__config *config, samc__dtype precisi
 
 samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *model, int images, int width, int height) {
     samc_image inputs[64];
-    for (int i = 0; i < images; i++) inputs[i] = (samc_image){(const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
+    for (int i = 0; i < images; i++)
+        inputs[i] = (samc_image){(const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
     return samc__encode(exec, model, inputs, images, samc__nowhere);
 }
 
-samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts, int batches) {
+samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts,
+                                  int batches) {
     enum { MOST = 1024 };
     static const float point[2] = {0.0f, 0.0f};
     static const int32_t label = 1;
     const samc__config *c = &model->config;
     size_t embedding = (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->precision);
     samc__round round[2];
-    void *key_pe = samc__tensor_allocate(exec, embedding), *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
+    void *key_pe = samc__tensor_allocate(exec, embedding),
+         *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
     for (int i = 0; i < 2; i++) samc__round_allocate(exec, model, prompts, &round[i]);
-    samc__image_side side = samc__image_side_at(model, 1, samc__tensor_allocate(exec, samc__image_side_bytes(model, 1)), 0);
+    samc__image_side side =
+        samc__image_side_at(model, 1, samc__tensor_allocate(exec, samc__image_side_bytes(model, 1)), 0);
     SAMC__TRY(samc__image_side_make(exec, model, embeddings, key_pe, 1, &side));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
     samc__geometry geometry = samc__geometry_of(c->img_size, c->img_size, c->img_size);
-    samc__prompt_batch args = {.prompts = batch, .count = prompts, .images = 1, .tokens = samc__prompt_tokens(&prompt), .geometry = &geometry,
-                               .embeddings = embeddings, .side = side, .key_pe = key_pe};
+    samc__prompt_batch args = {.prompts = batch,
+                               .count = prompts,
+                               .images = 1,
+                               .tokens = samc__prompt_tokens(&prompt),
+                               .geometry = &geometry,
+                               .embeddings = embeddings,
+                               .side = side,
+                               .key_pe = key_pe};
     for (int i = 0; i < batches; i++) SAMC__TRY(samc__decode(exec, model, &args, true, round[0].logits, round[0].iou));
     return SAMC_OK;
 }
@@ -94,13 +110,29 @@ samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model,
     samc__round_at(model, prompts, samc__nowhere, samc__nowhere, &round);
     int64_t low = 4 * (int64_t)c->grid, masks = (int64_t)prompts * (c->mask_tokens - 1), most = f.room.masks;
     samc__geometry g = samc__geometry_of(c->img_size, width, height);
-    samc__finish_masks_args finish = {.logits = samc__view3(round.logits, masks, low, low), .index = round.index, .count = masks, .picked = round.picked,
-                                      .img_size = c->img_size, .new_height = g.new_height, .new_width = g.new_width, .height = height, .width = width,
-                                      .threshold = c->mask_threshold, .offset = 1.0f, .stats = round.stats};
-    SAMC__TRY(samc__select_masks(exec, &(samc__select_masks_args){.iou = round.iou, .count = masks, .index = round.index, .picked = round.picked}));
+    samc__finish_masks_args finish = {.logits = samc__view3(round.logits, masks, low, low),
+                                      .index = round.index,
+                                      .count = masks,
+                                      .picked = round.picked,
+                                      .img_size = c->img_size,
+                                      .new_height = g.new_height,
+                                      .new_width = g.new_width,
+                                      .height = height,
+                                      .width = width,
+                                      .threshold = c->mask_threshold,
+                                      .offset = 1.0f,
+                                      .stats = round.stats};
+    SAMC__TRY(samc__select_masks(
+        exec,
+        &(samc__select_masks_args){.iou = round.iou, .count = masks, .index = round.index, .picked = round.picked}));
     SAMC__TRY(samc__finish_masks(exec, &finish));
     finish.bits = f.bits, finish.count = most, finish.picked = NULL;
     SAMC__TRY(samc__finish_masks(exec, &finish));
-    return samc__mask_rle(exec, &(samc__mask_rle_args){.bits = f.bits, .masks = most, .height = height, .width = width, .counts = f.counts,
-                                                       .capacity = f.room.runs, .lengths = f.lengths});
+    return samc__mask_rle(exec, &(samc__mask_rle_args){.bits = f.bits,
+                                                       .masks = most,
+                                                       .height = height,
+                                                       .width = width,
+                                                       .counts = f.counts,
+                                                       .capacity = f.room.runs,
+                                                       .lengths = f.lengths});
 }

@@ -1,5 +1,5 @@
-/* Run lengths as COCO's compressed text, and where those of an image's automatic masks are kept: a fifth of the memory that the numbers
- * take, and what nearly everybody wants of them. */
+/* Run lengths as COCO's compressed text, and where those of an image's automatic masks are kept: a fifth of the memory
+ * that the numbers take, and what nearly everybody wants of them. */
 #ifndef SAMC_RUNTIME_RUNS_H
 #define SAMC_RUNTIME_RUNS_H
 
@@ -24,8 +24,10 @@ typedef struct samc__run_place {
     size_t count;
 } samc__run_place;
 
-samc_status samc__runs_add(samc_auto_runs *runs, const uint32_t *counts, size_t count, samc__run_place *place, samc_error *error);
+samc_status samc__runs_add(samc_auto_runs *runs, const uint32_t *counts, size_t count, samc__run_place *place,
+                           samc_error *error);
 /* counts [place->count] */
-samc_status samc__runs_read(const samc_auto_runs *runs, const samc__run_place *place, uint32_t *counts, samc_error *error);
+samc_status samc__runs_read(const samc_auto_runs *runs, const samc__run_place *place, uint32_t *counts,
+                            samc_error *error);
 
 #endif

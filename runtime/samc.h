@@ -36,19 +36,20 @@
  *         samc_model_close(model);
  *     }
  *
- * Ownership: a model is read-only after it was opened and may serve any number of sessions on any threads; it must outlive
- * them. A session is one line of work for one thread at a time: a call while another is at work on it, also from samc_auto()'s callback,
- * fails with SAMC_INVALID_ARGUMENT, "the session is busy" (but samc_session_stop(), samc_last_error(), samc_session_note() and samc_session_memory()
- * may be called at any time). Nothing in the library prints, exits or keeps global state. (Calls on
- * a GPU's model or session leave that GPU as the thread's current device of the CUDA runtime.)
- * Arguments: NULL for an object, an array or a place for a result is SAMC_INVALID_ARGUMENT, and for calls without a status 0, NULL or nothing
- * done; what may be NULL says so. A samc_error may always be NULL. Images have at most 1048576 pixels a side and 2147483647 in all.
- * Numbers: a result that is NaN or infinite is never given out as a mask, an IoU or an embedding. SAMC_NUMERIC says that an image or prompt
- * made it so (f16 overflows beyond 65504), SAMC_DIVERGED that the model does so for any image: its file holds such numbers, or a plain
- * grey image fails too. The low-resolution logits are looked at when a mask is finished. On a GPU, whose work goes on after a call, embeddings are
- * looked at when something made of them was not finite, or when they are read.
- * Coordinates are pixels of the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as in
- * `SamPredictor` of the original implementation (github.com/facebookresearch/segment-anything).
+ * Ownership: a model is read-only after it was opened and may serve any number of sessions on any threads; it must
+ * outlive them. A session is one line of work for one thread at a time: a call while another is at work on it, also
+ * from samc_auto()'s callback, fails with SAMC_INVALID_ARGUMENT, "the session is busy" (but samc_session_stop(),
+ * samc_last_error(), samc_session_note() and samc_session_memory() may be called at any time). Nothing in the library
+ * prints, exits or keeps global state. (Calls on a GPU's model or session leave that GPU as the thread's current device
+ * of the CUDA runtime.) Arguments: NULL for an object, an array or a place for a result is SAMC_INVALID_ARGUMENT, and
+ * for calls without a status 0, NULL or nothing done; what may be NULL says so. A samc_error may always be NULL. Images
+ * have at most 1048576 pixels a side and 2147483647 in all. Numbers: a result that is NaN or infinite is never given
+ * out as a mask, an IoU or an embedding. SAMC_NUMERIC says that an image or prompt made it so (f16 overflows beyond
+ * 65504), SAMC_DIVERGED that the model does so for any image: its file holds such numbers, or a plain grey image fails
+ * too. The low-resolution logits are looked at when a mask is finished. On a GPU, whose work goes on after a call,
+ * embeddings are looked at when something made of them was not finite, or when they are read. Coordinates are pixels of
+ * the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as in `SamPredictor` of the
+ * original implementation (github.com/facebookresearch/segment-anything).
  */
 #ifndef SAMC_H
 #define SAMC_H
@@ -69,22 +70,22 @@ extern "C" {
 #define SAMC_API
 #endif
 
-/* ---- Statuses ---------------------------------------------------------------------------------------------------- */
+/* ---- Statuses -------------------------------------------------------------------------------- */
 
 /* X(name, text): the only list of statuses; the enum and samc_status_text() come from it. */
-#define SAMC_STATUS_LIST(X)                                                                                           \
-    X(OK, "ok")                                                                                                       \
-    X(INVALID_ARGUMENT, "invalid argument")                                                                           \
-    X(OUT_OF_MEMORY, "out of memory")                                                                                 \
-    X(IO, "cannot read or write")                                                                                     \
-    X(FORMAT, "malformed file")                                                                                       \
-    X(UNSUPPORTED, "not supported")                                                                                   \
-    X(MISMATCH, "does not fit the model or the image")                                                                \
-    X(NO_IMAGE, "no image was set")                                                                                   \
-    X(NO_DEVICE, "no such device")                                                                                    \
-    X(INTERNAL, "internal error")                                                                                     \
+#define SAMC_STATUS_LIST(X)                                                                                            \
+    X(OK, "ok")                                                                                                        \
+    X(INVALID_ARGUMENT, "invalid argument")                                                                            \
+    X(OUT_OF_MEMORY, "out of memory")                                                                                  \
+    X(IO, "cannot read or write")                                                                                      \
+    X(FORMAT, "malformed file")                                                                                        \
+    X(UNSUPPORTED, "not supported")                                                                                    \
+    X(MISMATCH, "does not fit the model or the image")                                                                 \
+    X(NO_IMAGE, "no image was set")                                                                                    \
+    X(NO_DEVICE, "no such device")                                                                                     \
+    X(INTERNAL, "internal error")                                                                                      \
     X(STOPPED, "stopped on request")                                                                                   \
-    X(NUMERIC, "a result is not finite")                                                                              \
+    X(NUMERIC, "a result is not finite")                                                                               \
     X(DIVERGED, "the model gives no finite results")
 
 typedef enum samc_status {
@@ -102,10 +103,15 @@ typedef struct samc_error {
 SAMC_API const char *samc_status_text(samc_status status);
 SAMC_API const char *samc_version(void);
 
-/* ---- Options ----------------------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 typedef enum samc_backend { SAMC_BACKEND_AUTO, SAMC_BACKEND_REF, SAMC_BACKEND_CPU, SAMC_BACKEND_CUDA } samc_backend;
-typedef enum samc_precision { SAMC_PRECISION_AUTO, SAMC_PRECISION_F32, SAMC_PRECISION_F16, SAMC_PRECISION_BF16 } samc_precision;
+typedef enum samc_precision {
+    SAMC_PRECISION_AUTO,
+    SAMC_PRECISION_F32,
+    SAMC_PRECISION_F16,
+    SAMC_PRECISION_BF16
+} samc_precision;
 typedef enum samc_storage { SAMC_STORAGE_KEEP, SAMC_STORAGE_F32, SAMC_STORAGE_F16, SAMC_STORAGE_BF16 } samc_storage;
 
 typedef struct samc_options {
@@ -116,21 +122,22 @@ typedef struct samc_options {
     bool cudnn;               /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
 } samc_options;
 
-/* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. SAMC_CUDA_LIBRARIES names folders, separated by colons, in
- * which cuBLASLt and cuDNN are looked for where the system's loader does not find them; without cuBLASLt samc's own kernels compute all. */
+/* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. SAMC_CUDA_LIBRARIES names folders,
+ * separated by colons, in which cuBLASLt and cuDNN are looked for where the system's loader does not find them; without
+ * cuBLASLt samc's own kernels compute all. */
 SAMC_API samc_options samc_default_options(void);
 
-/* ---- Models ------------------------------------------------------------------------------------------------------ */
+/* ---- Models ---------------------------------------------------------------------------------- */
 
 typedef struct samc_model samc_model;
 
 /* What a model is, read from its tensor shapes and metadata. Sizes are in pixels, tokens or channels. */
 typedef struct samc_model_info {
-    int image_size;        /* side of the square the longest image side is resized to, 1024 */
-    int patch_size;        /* 16 */
-    int grid;              /* image_size / patch_size, 64; the embedding is [embed_channels, grid, grid] */
-    int encoder_dim;       /* 768 in ViT-B, 1024 in ViT-L, 1280 in ViT-H */
-    int encoder_depth;     /* blocks */
+    int image_size;    /* side of the square the longest image side is resized to, 1024 */
+    int patch_size;    /* 16 */
+    int grid;          /* image_size / patch_size, 64; the embedding is [embed_channels, grid, grid] */
+    int encoder_dim;   /* 768 in ViT-B, 1024 in ViT-L, 1280 in ViT-H */
+    int encoder_depth; /* blocks */
     int encoder_heads;
     int encoder_mlp_dim;
     int window_size;       /* 14; 0 when every block is global */
@@ -143,37 +150,38 @@ typedef struct samc_model_info {
     float mask_threshold;  /* logit above which a pixel belongs to the mask, 0 */
     int64_t parameters;
     size_t file_bytes;
-    const char *name;      /* from the metadata, "" where unknown; these live as long as the model */
+    const char *name; /* from the metadata, "" where unknown; these live as long as the model */
     const char *licence;
     const char *card;
-    const char *dtype;     /* "f32", "f16", "bf16" or "mixed", as stored */
-    samc_backend backend;  /* the one in use */
+    const char *dtype;    /* "f32", "f16", "bf16" or "mixed", as stored */
+    samc_backend backend; /* the one in use */
     samc_precision precision;
-    const char *backend_note;    /* why AUTO did not take the GPU, or "" */
-    const char *file_note;       /* what of the file was ignored, narrowed or chosen, in one line, or "" */
+    const char *backend_note; /* why AUTO did not take the GPU, or "" */
+    const char *file_note;    /* what of the file was ignored, narrowed or chosen, in one line, or "" */
     int threads;
-    size_t weight_bytes;         /* in memory; on the GPU with --backend cuda */
-    double encode_flops;         /* floating point operations to encode one image, whatever its size; 0 where unknown */
-    size_t encode_bytes;         /* working memory to encode one image, beside the weights */
-    size_t predict_bytes;        /* working memory for one batch of one-point prompts */
-    size_t device_bytes;         /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
+    size_t weight_bytes;  /* in memory; on the GPU with --backend cuda */
+    double encode_flops;  /* floating point operations to encode one image, whatever its size; 0 where unknown */
+    size_t encode_bytes;  /* working memory to encode one image, beside the weights */
+    size_t predict_bytes; /* working memory for one batch of one-point prompts */
+    size_t device_bytes;  /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
 } samc_model_info;
 
-/* Opens a model file: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped in. `options` may be NULL.
- * On failure *model is NULL and `error` (which may be NULL) says why. */
-SAMC_API samc_status samc_model_open(const char *path, const samc_options *options, samc_model **model, samc_error *error);
+/* Opens a model file: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is
+ * wrapped in. `options` may be NULL. On failure *model is NULL and `error` (which may be NULL) says why. */
+SAMC_API samc_status samc_model_open(const char *path, const samc_options *options, samc_model **model,
+                                     samc_error *error);
 SAMC_API void samc_model_close(samc_model *model); /* NULL is allowed */
 SAMC_API void samc_model_get_info(const samc_model *model, samc_model_info *info);
 
-/* SHA-256 over the names, shapes, types and values of the tensors, in hexadecimal: equal for a checkpoint and its converted
- * file of the same type. `hex` has room for 65 characters. */
+/* SHA-256 over the names, shapes, types and values of the tensors, in hexadecimal: equal for a checkpoint and its
+ * converted file of the same type. `hex` has room for 65 characters. */
 SAMC_API samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error);
 
-/* Writes the checkpoint `input` (.pth or safetensors) as safetensors with the metadata described in weights/FORMAT.md. On success
- * error->message says what was ignored, narrowed or chosen, as samc_model_info's file_note, or is "". */
+/* Writes the checkpoint `input` (.pth or safetensors) as safetensors with the metadata described in weights/FORMAT.md.
+ * On success error->message says what was ignored, narrowed or chosen, as samc_model_info's file_note, or is "". */
 SAMC_API samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error);
 
-/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
+/* ---- Sessions -------------------------------------------------------------------------------- */
 
 typedef struct samc_session samc_session;
 
@@ -183,11 +191,12 @@ SAMC_API void samc_session_destroy(samc_session *session); /* NULL is allowed; f
 /* The message of the last call on this session that failed; "" before any did. Valid until the next call. */
 SAMC_API const char *samc_last_error(const samc_session *session);
 
-/* Makes the samc_auto() that runs on this session, or the next one, return SAMC_STOPPED after the points or the encoding it is
- * at. From any thread. */
+/* Makes the samc_auto() that runs on this session, or the next one, return SAMC_STOPPED after the points or the
+ * encoding it is at. From any thread. */
 SAMC_API void samc_session_stop(samc_session *session);
 
-/* Gives back the memory that the session keeps for its next call (at most 64 MB): for whoever is short of it. NULL is allowed. */
+/* Gives back the memory that the session keeps for its next call (at most 64 MB): for whoever is short of it. NULL is
+ * allowed. */
 SAMC_API void samc_session_trim(samc_session *session);
 
 typedef struct samc_memory {
@@ -197,7 +206,8 @@ typedef struct samc_memory {
 } samc_memory;
 SAMC_API samc_memory samc_session_memory(const samc_session *session);
 
-/* What the session had to do differently, in one line ("... memory is not enough for 64 prompts at a time; they go 8 at a time"), or "". */
+/* What the session had to do differently, in one line ("... memory is not enough for 64 prompts at a time; they go 8 at
+ * a time"), or "". */
 SAMC_API const char *samc_session_note(const samc_session *session);
 
 /* What one operator cost since samc_profile_begin(). */
@@ -212,7 +222,7 @@ SAMC_API samc_status samc_profile_begin(samc_session *session);
 /* Ends counting; writes at most `capacity` rows and returns how many operators ran. */
 SAMC_API int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity);
 
-/* ---- Images ------------------------------------------------------------------------------------------------------ */
+/* ---- Images ---------------------------------------------------------------------------------- */
 
 /* Interleaved 8-bit RGB. `row_bytes` is the distance between rows, at least 3 * width. */
 typedef struct samc_image {
@@ -235,12 +245,12 @@ SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path
 /* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */
 SAMC_API samc_status samc_session_image_size(samc_session *session, int index, int *width, int *height);
 
-/* ---- Prediction -------------------------------------------------------------------------------------------------- */
+/* ---- Prediction ------------------------------------------------------------------------------ */
 
 /* One prompt: any number of points, at most one box, at most one mask; at least one of them. */
 typedef struct samc_prompt {
-    const float *points;     /* [point_count, 2], x and y in pixels of the image */
-    const int32_t *labels;   /* [point_count], 1 on the object, 0 on the background */
+    const float *points;   /* [point_count, 2], x and y in pixels of the image */
+    const int32_t *labels; /* [point_count], 1 on the object, 0 on the background */
     int point_count;
     const float *box;        /* [4], x0 y0 x1 y1, or NULL */
     const float *mask_input; /* [low_res, low_res] logits, usually an earlier result's, or NULL */
@@ -267,14 +277,14 @@ typedef struct samc_mask_info {
     float predicted_iou;
     float stability_score; /* |logit > threshold + 1| / |logit > threshold - 1|; 0 for an empty mask */
     int64_t area;          /* pixels */
-    int bbox[4];           /* x, y of the first, x1 - x0 and y1 - y0 of the inclusive corners, as the original; 0 if empty */
+    int bbox[4]; /* x, y of the first, x1 - x0 and y1 - y0 of the inclusive corners, as the original; 0 if empty */
 } samc_mask_info;
 
 /* Writes one mask in the size of its image as [height, width] bytes, 0 or 1. `mask` or `info` may be NULL. */
 SAMC_API samc_status samc_result_mask(samc_session *session, const samc_result *result, int prompt, int mask_index,
                                       uint8_t *mask, samc_mask_info *info);
 
-/* ---- Every mask of an image ---------------------------------------------------------------------------------------- */
+/* ---- Every mask of an image ------------------------------------------------------------------ */
 
 /* Points in [0, 1], x then y, that are scaled to each crop; at least one. */
 typedef struct samc_point_grid {
@@ -284,20 +294,20 @@ typedef struct samc_point_grid {
 
 /* SamAutomaticMaskGenerator's arguments under their own names. A threshold <= 0 turns its filter off, as there. */
 typedef struct samc_auto_options {
-    int points_per_side;                   /* 32; points_per_side^2 prompts */
-    int points_per_batch;                  /* 0: as many prompts are decoded together as is good, 64 on a CPU, on a GPU as many as its
-                                            * memory holds, up to 1024; else at most that many. Speed and memory, never the result */
-    double pred_iou_thresh;                /* 0.88 */
-    double stability_score_thresh;         /* 0.95 */
-    double stability_score_offset;         /* 1.0 */
-    double box_nms_thresh;                 /* 0.7 */
-    int crop_n_layers;                     /* 0; layer i cuts the image into 4^i crops */
-    double crop_nms_thresh;                /* 0.7 */
-    double crop_overlap_ratio;             /* 512 / 1500 of the image's shorter side */
-    int crop_n_points_downscale_factor;    /* 1; layer i has points_per_side / factor^i points a side */
-    const samc_point_grid *point_grids;    /* NULL, or [crop_n_layers + 1] grids that replace points_per_side */
-    int min_mask_region_area;              /* 0; smaller holes and islands are removed, in pixels */
-    const char *temporary_folder;          /* NULL is /var/tmp; for run lengths beyond 256 MB, see samc_auto_runs */
+    int points_per_side;    /* 32; points_per_side^2 prompts */
+    int points_per_batch;   /* 0: as many prompts are decoded together as is good, 64 on a CPU, on a GPU as many as its
+                             * memory holds, up to 1024; else at most that many. Speed and memory, never the result */
+    double pred_iou_thresh; /* 0.88 */
+    double stability_score_thresh;      /* 0.95 */
+    double stability_score_offset;      /* 1.0 */
+    double box_nms_thresh;              /* 0.7 */
+    int crop_n_layers;                  /* 0; layer i cuts the image into 4^i crops */
+    double crop_nms_thresh;             /* 0.7 */
+    double crop_overlap_ratio;          /* 512 / 1500 of the image's shorter side */
+    int crop_n_points_downscale_factor; /* 1; layer i has points_per_side / factor^i points a side */
+    const samc_point_grid *point_grids; /* NULL, or [crop_n_layers + 1] grids that replace points_per_side */
+    int min_mask_region_area;           /* 0; smaller holes and islands are removed, in pixels */
+    const char *temporary_folder;       /* NULL is /var/tmp; for run lengths beyond 256 MB, see samc_auto_runs */
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */
@@ -306,8 +316,8 @@ SAMC_API samc_auto_options samc_default_auto_options(const samc_model *model);
 /* Whether samc_auto() would take these options; the error names what is wrong. */
 SAMC_API samc_status samc_auto_check(const samc_auto_options *options, samc_error *error);
 
-/* The run lengths of all masks of one image. Where those of the process need more than 256 MB, the rest lies in a temporary file that
- * has no name. */
+/* The run lengths of all masks of one image. Where those of the process need more than 256 MB, the rest lies in a
+ * temporary file that has no name. */
 typedef struct samc_auto_runs samc_auto_runs;
 
 typedef struct samc_auto_mask {
@@ -318,8 +328,8 @@ typedef struct samc_auto_mask {
     int64_t area;
     int bbox[4]; /* x, y, x1 - x0, y1 - y0 of the inclusive corners, as the original */
     float predicted_iou, stability_score;
-    double point[2];  /* the prompt, in pixels of the image */
-    int crop_box[4];  /* x, y, width, height of the crop it was found in */
+    double point[2]; /* the prompt, in pixels of the image */
+    int crop_box[4]; /* x, y, width, height of the crop it was found in */
 } samc_auto_mask;
 
 /* How many masks were left after each step, and where the time went. */
@@ -335,25 +345,27 @@ SAMC_API samc_status samc_auto_mask_rle(const samc_auto_mask *mask, char *rle, s
 /* The run lengths as numbers: column-major, background first. `counts` is [mask->count_length]. */
 SAMC_API samc_status samc_auto_mask_counts(const samc_auto_mask *mask, uint32_t *counts, samc_error *error);
 
-/* Keeps the run lengths of an image beyond the callback, until as many releases; with them a copy of a samc_auto_mask stays good, on any
- * thread, also after the session is gone. Returns its argument. Both take NULL. */
+/* Keeps the run lengths of an image beyond the callback, until as many releases; with them a copy of a samc_auto_mask
+ * stays good, on any thread, also after the session is gone. Returns its argument. Both take NULL. */
 SAMC_API samc_auto_runs *samc_auto_runs_keep(samc_auto_runs *runs);
 SAMC_API void samc_auto_runs_release(samc_auto_runs *runs);
 
-/* Called once for each image, in order, with its masks by descending predicted IoU; they are valid during the call, and their run lengths
- * as long as samc_auto_runs_keep() says. What it returns other than SAMC_OK ends samc_auto() with that status. */
+/* Called once for each image, in order, with its masks by descending predicted IoU; they are valid during the call, and
+ * their run lengths as long as samc_auto_runs_keep() says. What it returns other than SAMC_OK ends samc_auto() with
+ * that status. */
 typedef samc_status (*samc_auto_callback)(void *context, int image, const samc_auto_mask *masks, int count,
                                           const samc_auto_stats *stats);
 
-/* Every mask of every image: a grid of points, filtered by predicted IoU, stability, crop edges and overlap. Replaces the
- * images of the session, which has none afterwards; `options` may be NULL. On a GPU images are encoded while the masks of those
- * before them are made. */
-SAMC_API samc_status samc_auto(samc_session *session, const samc_image *images, int count, const samc_auto_options *options,
-                               samc_auto_callback callback, void *context);
+/* Every mask of every image: a grid of points, filtered by predicted IoU, stability, crop edges and overlap. Replaces
+ * the images of the session, which has none afterwards; `options` may be NULL. On a GPU images are encoded while the
+ * masks of those before them are made. */
+SAMC_API samc_status samc_auto(samc_session *session, const samc_image *images, int count,
+                               const samc_auto_options *options, samc_auto_callback callback, void *context);
 
-/* ---- Machine ----------------------------------------------------------------------------------------------------- */
+/* ---- Machine --------------------------------------------------------------------------------- */
 
-/* What samc could use on this machine, in words: "avx2 fma avx512f ...", and the first CUDA device or why there is none. */
+/* What samc could use on this machine, in words: "avx2 fma avx512f ...", and the first CUDA device or why there is
+ * none. */
 typedef struct samc_machine {
     int processors; /* that this process may use */
     char cpu[256];
@@ -365,13 +377,14 @@ typedef struct samc_machine {
 } samc_machine;
 SAMC_API void samc_get_machine(samc_machine *machine);
 
-/* Of NVIDIA's optional libraries, path and version of what the loader or SAMC_CUDA_LIBRARIES has, or why there is nothing; `size` bytes each,
- * 512 are enough; NULL is left out. Opens them, which takes half a gigabyte of address space for as long as the call. */
+/* Of NVIDIA's optional libraries, path and version of what the loader or SAMC_CUDA_LIBRARIES has, or why there is
+ * nothing; `size` bytes each, 512 are enough; NULL is left out. Opens them, which takes half a gigabyte of address
+ * space for as long as the call. */
 SAMC_API void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size);
 
-/* f32 GFLOP/s of `threads` threads that do nothing but multiply-adds from registers with the widest vectors of this CPU: the
- * ceiling that every other figure is a share of; of as many as there are processors at most. Takes about half a second; 0 if no thread
- * could be started. */
+/* f32 GFLOP/s of `threads` threads that do nothing but multiply-adds from registers with the widest vectors of this
+ * CPU: the ceiling that every other figure is a share of; of as many as there are processors at most. Takes about half
+ * a second; 0 if no thread could be started. */
 SAMC_API double samc_measure_peak(int threads);
 
 #ifdef __cplusplus

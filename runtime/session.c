@@ -9,16 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FEWEST_UNNOTED = 64 }; /* prompts at a time: with fewer, launches take as long as the work */
+enum { FEWEST_UNNOTED = 64 };    /* prompts at a time: with fewer, launches take as long as the work */
 enum { SPARE_BYTES = 64 << 20 }; /* a batch of prompts in SAM and its operators' scratch memory: 40 MB on one thread */
 
 static int64_t embedding_elements(const samc_model *model) {
     return (int64_t)model->config.grid * model->config.grid * model->config.out_chans;
 }
-static size_t embedding_bytes(const samc_model *model) { return (size_t)embedding_elements(model) * samc__dtype_size(model->precision); }
+static size_t embedding_bytes(const samc_model *model) {
+    return (size_t)embedding_elements(model) * samc__dtype_size(model->precision);
+}
 
 static void note_fewer_prompts(samc_session *s) {
-    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time", FEWEST_UNNOTED, s->decode_most);
+    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough for %d prompts at a time; they go %d at a time",
+             FEWEST_UNNOTED, s->decode_most);
 }
 
 /* The position encoding of the grid, which all prompts share. */
@@ -37,7 +40,8 @@ static samc_status embed_grid(samc_session *s) {
 
 samc_status samc__session_begin(samc_session *s) {
     if (s == NULL) return SAMC_INVALID_ARGUMENT;
-    if (atomic_exchange(&s->busy, true)) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the session is busy with another call");
+    if (atomic_exchange(&s->busy, true))
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the session is busy with another call");
     return SAMC_OK;
 }
 
@@ -46,7 +50,9 @@ samc_status samc__session_end(samc_session *s, samc_status status) {
     return status;
 }
 
-samc_status samc__session_enter(samc_session *s) { return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK; }
+samc_status samc__session_enter(samc_session *s) {
+    return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK;
+}
 
 static samc_status open_device_session(samc_session *s) {
     SAMC__TRY(samc__session_enter(s));
@@ -86,7 +92,9 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
     s->decode_most = samc__decode_batch(&model->config, model->device ? 0 : model->threads);
     s->groups = 1;
     samc_status status = SAMC_OK;
-    if (s->pool == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads", model->threads);
+    if (s->pool == NULL)
+        status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory or no threads for a session with %d threads",
+                            model->threads);
     else if (model->device != NULL) status = open_device_session(s);
     if (status == SAMC_OK) status = embed_grid(s);
     if (status != SAMC_OK) {
@@ -106,7 +114,7 @@ static void drop_side(samc_session *s) {
 
 void samc__session_drop_images(samc_session *s) {
     samc__exec exec = s->exec;
-    exec.error = NULL; /* a device that was lost has been told of */
+    exec.error = NULL;                         /* a device that was lost has been told of */
     s->exec.place->follow(&exec, &s->encoder); /* it may still write there */
     drop_side(s);
     samc__tensor_release(&s->exec, s->embeddings);
@@ -168,7 +176,8 @@ samc_status samc__session_side(samc_session *s, int first, int count, samc__imag
         if (s->side_room != count) {
             drop_side(s);
             s->side = samc__tensor_allocate(&s->exec, samc__image_side_bytes(s->model, count));
-            if (s->side == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
+            if (s->side == NULL)
+                return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
             s->side_room = count;
         }
         samc__image_side all = samc__image_side_at(s->model, count, s->side, 0);
@@ -188,8 +197,10 @@ bool samc__size_fits(int width, int height) {
 samc_status samc__check_image(samc_error *error, const samc_image *image, int index) {
     bool rows_fit = image->row_bytes >= (ptrdiff_t)3 * image->width;
     if (image->pixels != NULL && image->width > 0 && image->height > 0 && rows_fit) {
-        if (samc__size_fits(image->width, image->height) && image->row_bytes <= PTRDIFF_MAX / image->height) return SAMC_OK;
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "image %d has %d x %d pixels, or rows of %td bytes; that is too large", index, image->width,
+        if (samc__size_fits(image->width, image->height) && image->row_bytes <= PTRDIFF_MAX / image->height)
+            return SAMC_OK;
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "image %d has %d x %d pixels, or rows of %td bytes; that is too large", index, image->width,
                           image->height, image->row_bytes);
     }
     return samc__fail(error, SAMC_INVALID_ARGUMENT, "image %d is empty or its rows are shorter than its width", index);
@@ -205,7 +216,8 @@ bool samc__session_fewer_prompts(samc_session *s, int prompts) {
 
 void samc__session_one_group(samc_session *s) {
     s->groups = 1;
-    snprintf(s->note, sizeof s->note, "the GPU's memory is not enough to encode images while masks of others are made; they take turns");
+    snprintf(s->note, sizeof s->note,
+             "the GPU's memory is not enough to encode images while masks of others are made; they take turns");
 }
 
 samc_status samc__session_meet(samc_session *s) {
@@ -214,8 +226,10 @@ samc_status samc__session_meet(samc_session *s) {
 }
 
 samc_status samc__session_encode(samc_session *s, const samc_image *images, int count, int first) {
-    if (first < s->side_first + s->side_images && s->side_first < first + count) s->side_images = 0; /* of what was there */
-    for (int i = 0; i < count; i++) s->images[first + i].geometry = samc__geometry_of(s->model->config.img_size, images[i].width, images[i].height);
+    if (first < s->side_first + s->side_images && s->side_first < first + count)
+        s->side_images = 0; /* of what was there */
+    for (int i = 0; i < count; i++)
+        s->images[first + i].geometry = samc__geometry_of(s->model->config.img_size, images[i].width, images[i].height);
     SAMC__TRY(samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding));
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
 }
@@ -238,11 +252,14 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     return samc__session_end(s, set_images(s, images, count));
 }
 
-samc_status samc_set_image(samc_session *session, const samc_image *image) { return samc_set_images(session, image, 1); }
+samc_status samc_set_image(samc_session *session, const samc_image *image) {
+    return samc_set_images(session, image, 1);
+}
 
 samc_status samc_session_image_size(samc_session *s, int index, int *width, int *height) {
     SAMC__TRY(samc__session_begin(s));
-    if (index < 0 || index >= s->image_count) return samc__session_end(s, samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index));
+    if (index < 0 || index >= s->image_count)
+        return samc__session_end(s, samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index));
     if (width != NULL) *width = s->images[index].geometry.width;
     if (height != NULL) *height = s->images[index].geometry.height;
     return samc__session_end(s, SAMC_OK);
@@ -250,14 +267,17 @@ samc_status samc_session_image_size(samc_session *s, int index, int *width, int 
 
 /* Inside, embeddings are [N, C]; outside, as in the original, [C, grid, grid]. */
 samc_status samc__get_embedding(samc_session *s, int index, float *embedding) {
-    if (embedding == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_get_embedding: no room for the embedding");
-    if (index < 0 || index >= s->image_count) return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
+    if (embedding == NULL)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_get_embedding: no room for the embedding");
+    if (index < 0 || index >= s->image_count)
+        return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     SAMC__TRY(samc__session_enter(s));
     int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
     const void *tensor = s->images[index].embedding, *own = samc__read(&s->exec, tensor, embedding_bytes(s->model));
     if (own == NULL) return s->error.status;
     for (int64_t token = 0; token < n; token++)
-        for (int64_t i = 0; i < c; i++) embedding[i * n + token] = samc__load_element(s->model->precision, own, token * c + i);
+        for (int64_t i = 0; i < c; i++)
+            embedding[i * n + token] = samc__load_element(s->model->precision, own, token * c + i);
     samc__read_end(&s->exec, tensor, own);
     return samc__numeric_spoilt(embedding, n * c) ? samc__numeric_fail(s, index, "embedding") : SAMC_OK;
 }
@@ -269,16 +289,19 @@ samc_status samc_get_embedding(samc_session *s, int index, float *embedding) {
 
 samc_status samc__set_embedding(samc_session *s, const float *embedding, int width, int height) {
     if (embedding == NULL || !samc__size_fits(width, height))
-        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_embedding: no embedding, or an image of %d x %d pixels", width, height);
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT,
+                          "samc_set_embedding: no embedding, or an image of %d x %d pixels", width, height);
     int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
     for (int64_t i = 0; i < n * c; i++)
-        if (!isfinite(embedding[i])) return samc__fail(&s->error, SAMC_FORMAT, "the embedding has a value that is not finite");
+        if (!isfinite(embedding[i]))
+            return samc__fail(&s->error, SAMC_FORMAT, "the embedding has a value that is not finite");
     SAMC__TRY(samc__session_enter(s));
     SAMC__TRY(samc__session_reserve_images(s, 1));
     void *own = samc__memory_allocate(&s->memory, embedding_bytes(s->model));
     if (own == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory to set an embedding");
     for (int64_t token = 0; token < n; token++)
-        for (int64_t i = 0; i < c; i++) samc__store_element(s->model->precision, own, token * c + i, embedding[i * n + token]);
+        for (int64_t i = 0; i < c; i++)
+            samc__store_element(s->model->precision, own, token * c + i, embedding[i * n + token]);
     samc_status status = samc__upload(&s->exec, s->images[0].embedding, own, embedding_bytes(s->model));
     samc__memory_release(&s->memory, own);
     if (status != SAMC_OK) {

@@ -33,39 +33,42 @@ struct samc_session {
     samc__exec post;                 /* automatic masks behind the decoder: likewise */
     samc__profile profile;
     samc_error error;
-    atomic_bool busy;  /* a public call is at work */
-    bool probing;      /* runtime/numeric.c made it to find out who is at fault */
-    bool judged;       /* it has found out: */
-    char fault[260];   /* what is wrong with the model, or "" */
-    atomic_bool stop;  /* samc_session_stop() was called; samc_auto() takes it back */
-    int encode_most;   /* images encoded together */
-    int decode_most;   /* prompts decoded together: less than the model's batch after the device ran out of memory */
-    int groups;        /* of images in samc_auto(): 2 on a device, where the next is encoded while masks of one are made; 1 where memory is short */
-    char note[160];    /* samc_session_note() */
-    void *key_pe;      /* [N, C], position encoding of the grid; tensors in the model's precision */
-    void *embeddings;  /* [image_count, N, C] */
+    atomic_bool busy; /* a public call is at work */
+    bool probing;     /* runtime/numeric.c made it to find out who is at fault */
+    bool judged;      /* it has found out: */
+    char fault[260];  /* what is wrong with the model, or "" */
+    atomic_bool stop; /* samc_session_stop() was called; samc_auto() takes it back */
+    int encode_most;  /* images encoded together */
+    int decode_most;  /* prompts decoded together: less than the model's batch after the device ran out of memory */
+    int groups;     /* of images in samc_auto(): 2 on a device, where the next is encoded while masks of one are made; 1
+                       where memory is short */
+    char note[160]; /* samc_session_note() */
+    void *key_pe;   /* [N, C], position encoding of the grid; tensors in the model's precision */
+    void *embeddings; /* [image_count, N, C] */
     samc__session_image *images;
     int image_count;
-    void *side; /* room for the image side of `side_room` images; it holds that of [side_first, side_first + side_images) */
+    void *side; /* room for the image side of `side_room` images; it holds that of [side_first, side_first +
+                   side_images) */
     int side_room, side_first, side_images;
 };
 
 struct samc_result {
     int prompts, masks, low_res;
-    float *logits; /* [prompts, masks, low_res, low_res] */
-    float *iou;    /* [prompts, masks] */
+    float *logits;                   /* [prompts, masks, low_res, low_res] */
+    float *iou;                      /* [prompts, masks] */
     struct samc__geometry *geometry; /* [prompts] of the prompt's image */
 };
 
-/* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at work on it;
- * then there is nothing to end. End returns `status`. */
+/* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at
+ * work on it; then there is nothing to end. End returns `status`. */
 samc_status samc__session_begin(samc_session *session);
 samc_status samc__session_end(samc_session *session, samc_status status);
 
 /* Makes the model's device the thread's current one. */
 samc_status samc__session_enter(samc_session *session);
 
-/* Refuses an image without pixels, with rows shorter than its width, or larger than anything that counts pixels in 32 bits. */
+/* Refuses an image without pixels, with rows shorter than its width, or larger than anything that counts pixels in 32
+ * bits. */
 samc_status samc__check_image(samc_error *error, const samc_image *image, int index);
 bool samc__size_fits(int width, int height);
 
@@ -73,24 +76,28 @@ bool samc__size_fits(int width, int height);
 samc_status samc__get_embedding(samc_session *session, int index, float *embedding);
 samc_status samc__set_embedding(samc_session *session, const float *embedding, int width, int height);
 
-/* The image side of images [first, first + count). It is kept until other images are asked for, so that an image that is prompted
- * again and again pays for it once. */
+/* The image side of images [first, first + count). It is kept until other images are asked for, so that an image that
+ * is prompted again and again pays for it once. */
 samc_status samc__session_side(samc_session *session, int first, int count, samc__image_side *side);
 
 /* Makes room for `count` images and drops the ones before; on failure the session has none. */
 samc_status samc__session_reserve_images(samc_session *session, int count);
 void samc__session_drop_images(samc_session *session);
 
-/* After the device had no memory for `prompts` prompts at a time: half as many from now on, with a note. False: give up. */
+/* After the device had no memory for `prompts` prompts at a time: half as many from now on, with a note. False: give
+ * up. */
 bool samc__session_fewer_prompts(samc_session *session, int prompts);
 
-/* Encodes images into the session's embeddings from entry `first` on, beside what is done with prompts between two meetings. */
+/* Encodes images into the session's embeddings from entry `first` on, beside what is done with prompts between two
+ * meetings. */
 samc_status samc__session_encode(samc_session *session, const samc_image *images, int count, int first);
 
-/* What was encoded until now is there for prompts, and embeddings that prompts have read until now may be overwritten. */
+/* What was encoded until now is there for prompts, and embeddings that prompts have read until now may be overwritten.
+ */
 samc_status samc__session_meet(samc_session *session);
 
-/* After the device had no memory to encode one group of images beside another: one after the other from now on, with a note. */
+/* After the device had no memory to encode one group of images beside another: one after the other from now on, with a
+ * note. */
 void samc__session_one_group(samc_session *session);
 
 #endif

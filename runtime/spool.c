@@ -23,7 +23,9 @@ static samc_status hold(samc__spool *spool, const void *bytes, int64_t size, sam
     if (size > spool->room - spool->held) {
         int64_t room = 2 * (spool->held + size) + 4096; /* pages that nobody writes to are not there yet */
         char *more = realloc(spool->bytes, (size_t)room);
-        if (more == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for %lld bytes of results", (long long)(spool->held + size));
+        if (more == NULL)
+            return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for %lld bytes of results",
+                              (long long)(spool->held + size));
         spool->bytes = more;
         spool->room = room;
     }
@@ -55,8 +57,10 @@ samc_status samc__spool_append(samc__spool *spool, const void *bytes, size_t siz
     } else {
         if (spool->file == 0) SAMC__TRY(open_file(spool, error));
         for (size_t done = 0; done < size;) {
-            ssize_t now = pwrite(spool->file - 1, (const char *)bytes + done, size - done, spool->length - spool->held + (int64_t)done);
-            if (now < 0 && errno != EINTR) return samc__fail(error, SAMC_IO, "cannot write a temporary file: %s", strerror(errno));
+            ssize_t now = pwrite(spool->file - 1, (const char *)bytes + done, size - done,
+                                 spool->length - spool->held + (int64_t)done);
+            if (now < 0 && errno != EINTR)
+                return samc__fail(error, SAMC_IO, "cannot write a temporary file: %s", strerror(errno));
             if (now > 0) done += (size_t)now;
         }
     }
@@ -70,7 +74,9 @@ samc_status samc__spool_read(const samc__spool *spool, int64_t at, void *bytes, 
     if (here > 0) memcpy(bytes, spool->bytes + at, here);
     for (size_t done = here; done < size;) {
         ssize_t now = pread(spool->file - 1, (char *)bytes + done, size - done, at - spool->held + (int64_t)done);
-        if (now == 0 || (now < 0 && errno != EINTR)) return samc__fail(error, SAMC_IO, "cannot read a temporary file: %s", now == 0 ? "it is cut off" : strerror(errno));
+        if (now == 0 || (now < 0 && errno != EINTR))
+            return samc__fail(error, SAMC_IO, "cannot read a temporary file: %s",
+                              now == 0 ? "it is cut off" : strerror(errno));
         if (now > 0) done += (size_t)now;
     }
     return SAMC_OK;

@@ -9,10 +9,10 @@ samc_status samc__fail(samc_error *error, samc_status status, const char *format
     __attribute__((format(printf, 3, 4)));
 
 /* Returns from the calling function when `expression` is not SAMC_OK. */
-#define SAMC__TRY(expression)                                                                                         \
-    do {                                                                                                              \
-        samc_status status__ = (expression);                                                                          \
-        if (status__ != SAMC_OK) return status__;                                                                     \
+#define SAMC__TRY(expression)                                                                                          \
+    do {                                                                                                               \
+        samc_status status__ = (expression);                                                                           \
+        if (status__ != SAMC_OK) return status__;                                                                      \
     } while (0)
 
 #endif

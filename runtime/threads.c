@@ -9,10 +9,10 @@
 struct samc__pool {
     pthread_mutex_t lock;
     pthread_cond_t start, done;
-    int workers;           /* with the caller */
-    int started;           /* threads that exist */
-    int busy;              /* threads still at the current job */
-    uint64_t job;          /* number of the current job */
+    int workers;  /* with the caller */
+    int started;  /* threads that exist */
+    int busy;     /* threads still at the current job */
+    uint64_t job; /* number of the current job */
     bool stop;
     /* the current job */
     samc__task *task;
@@ -88,7 +88,8 @@ void samc__pool_destroy(samc__pool *pool) {
 void samc__pool_run(void *opaque, int64_t n, int64_t grain, samc__task *task, void *context) {
     samc__pool *pool = opaque;
     if (n <= grain || pool->workers == 1) { /* not worth waking anyone */
-        for (int64_t begin = 0; begin < n; begin += grain) task(context, begin, begin + grain < n ? begin + grain : n, 0);
+        for (int64_t begin = 0; begin < n; begin += grain)
+            task(context, begin, begin + grain < n ? begin + grain : n, 0);
         return;
     }
     pthread_mutex_lock(&pool->lock);

@@ -12,7 +12,8 @@ typedef struct samc__pool samc__pool;
 samc__pool *samc__pool_create(int threads);
 void samc__pool_destroy(samc__pool *pool); /* NULL is allowed */
 
-/* samc__exec.parallel: calls task(context, begin, end, worker) for ranges of at most `grain` items until [0, n) is done. */
+/* samc__exec.parallel: calls task(context, begin, end, worker) for ranges of at most `grain` items until [0, n) is
+ * done. */
 void samc__pool_run(void *pool, int64_t n, int64_t grain, samc__task *task, void *context);
 
 /* Processors that this process may use. */

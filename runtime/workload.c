@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct samc__shapes { samc_model model; };
+struct samc__shapes {
+    samc_model model;
+};
 
-/* ---- Bytes: every argument once -------------------------------------------------------------------------------------- */
+/* ---- Bytes: every argument once -------------------------------------------------------------- */
 
 static double of(samc__view v) {
     double bytes = v.data ? (double)samc__dtype_size(v.dtype) : 0.0;
@@ -24,29 +26,41 @@ static double of_norm(const samc__norm *n) { return of(n->g) + of(n->b); }
 static double of_attention(const samc__attention *a) {
     return of_projection(&a->q) + of_projection(&a->k) + of_projection(&a->v) + of_projection(&a->out);
 }
-static double of_bits(int64_t masks, int height, int width) { return 8.0 * (double)masks * height * ((width + 63) / 64); }
+static double of_bits(int64_t masks, int height, int width) {
+    return 8.0 * (double)masks * height * ((width + 63) / 64);
+}
 
 static double preprocess_bytes(const samc__preprocess_args *a) { return 3.0 * a->height * a->width + of(a->patches); }
-static double linear_bytes(const samc__linear_args *a) { return of(a->x) + of_projection(&a->p) + of(a->b_of_y) + of(a->residual) + of(a->y); }
-static double layernorm_bytes(const samc__layernorm_args *a) { return of(a->x) + of(a->residual) + of_norm(&a->norm) + of(a->y) + of(a->sum); }
-static double attention_relpos_bytes(const samc__attention_relpos_args *a) { return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->y); }
+static double linear_bytes(const samc__linear_args *a) {
+    return of(a->x) + of_projection(&a->p) + of(a->b_of_y) + of(a->residual) + of(a->y);
+}
+static double layernorm_bytes(const samc__layernorm_args *a) {
+    return of(a->x) + of(a->residual) + of_norm(&a->norm) + of(a->y) + of(a->sum);
+}
+static double attention_relpos_bytes(const samc__attention_relpos_args *a) {
+    return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->y);
+}
 static double conv3x3_bytes(const samc__conv3x3_args *a) { return of(a->x) + of(a->w) + of(a->y); }
 static double add_rows_bytes(const samc__add_rows_args *a) { return of(a->x) + of(a->b) + of(a->y); }
 static double embed_grid_bytes(const samc__embed_grid_args *a) { return of(a->gaussian) + of(a->y); }
 static double embed_prompts_bytes(const samc__embed_prompts_args *a) {
-    return 12.0 * (double)(a->queries.n[0] * samc__embed_prompts_sparse(a)) + of(a->gaussian) + of(a->queries) + of(a->pe);
+    return 12.0 * (double)(a->queries.n[0] * samc__embed_prompts_sparse(a)) + of(a->gaussian) + of(a->queries) +
+           of(a->pe);
 }
 static double embed_mask_bytes(const samc__embed_mask_args *a) {
-    return of(a->mask) + of_projection(&a->conv1) + of_projection(&a->conv2) + of_projection(&a->conv3) + of(a->image) + of(a->y);
+    return of(a->mask) + of_projection(&a->conv1) + of_projection(&a->conv2) + of_projection(&a->conv3) + of(a->image) +
+           of(a->y);
 }
 static double token_attention_bytes(const samc__token_attention_args *a) {
     return 2 * of(a->queries) + of(a->pe) + of_attention(&a->attention) + of_norm(&a->norm);
 }
 static double token_to_image_bytes(const samc__token_to_image_args *a) {
-    return 2 * of(a->queries) + of(a->pe) + of(a->keys) + of(a->key_pe) + of_attention(&a->attention) + of_norm(&a->norm);
+    return 2 * of(a->queries) + of(a->pe) + of(a->keys) + of(a->key_pe) + of_attention(&a->attention) +
+           of_norm(&a->norm);
 }
 static double image_to_token_bytes(const samc__image_to_token_args *a) {
-    return of(a->queries) + of(a->pe) + of(a->keys) + of(a->key_pe) + of_attention(&a->attention) + of_norm(&a->norm) + of(a->y);
+    return of(a->queries) + of(a->pe) + of(a->keys) + of(a->key_pe) + of_attention(&a->attention) + of_norm(&a->norm) +
+           of(a->y);
 }
 static double upscale_masks_bytes(const samc__upscale_masks_args *a) {
     return of(a->src) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->hyper) + of(a->y);
@@ -57,21 +71,28 @@ static double finish_masks_bytes(const samc__finish_masks_args *a) {
     double written = (a->bits ? of_bits(masks, a->height, a->width) : 0.0) + (double)masks * sizeof(samc__mask_stats);
     return 4.0 * (double)masks * (double)a->logits.n[1] * (double)a->logits.n[2] + written;
 }
-static double mask_rle_bytes(const samc__mask_rle_args *a) { return of_bits(a->masks, a->height, a->width) + 8.0 * (double)a->masks; }
+static double mask_rle_bytes(const samc__mask_rle_args *a) {
+    return of_bits(a->masks, a->height, a->width) + 8.0 * (double)a->masks;
+}
 static double nms_bytes(const samc__nms_args *a) { return 21.0 * (double)a->count; }
-static double small_regions_bytes(const samc__small_regions_args *a) { return 2 * of_bits(a->masks, a->height, a->width) + (double)a->masks; }
+static double small_regions_bytes(const samc__small_regions_args *a) {
+    return 2 * of_bits(a->masks, a->height, a->width) + (double)a->masks;
+}
 
-/* ---- Which kernel, and what it does ---------------------------------------------------------------------------------- */
+/* ---- Which kernel, and what it does ---------------------------------------------------------- */
 
 enum { GELU_FLOPS = 20 }; /* of kernels/cuda/gelu.h: eight fused multiply-adds, an exponential, the rest */
 
-/* Scores and sums of folded tokens, which go to the tensor cores eight at a time: heads times tokens columns, C deep, both ways. */
+/* Scores and sums of folded tokens, which go to the tensor cores eight at a time: heads times tokens columns, C deep,
+ * both ways. */
 static double folded(int64_t prompts, int64_t tokens, int64_t keys, int64_t c, int heads) {
     return 4.0 * (double)prompts * (double)keys * (double)((tokens + 7) / 8 * 8) * heads * (double)c;
 }
 
-#define SIMPLE(name, count)                                                                                           \
-    static void name##_kernel(const samc__##name##_args *a, samc__work *w) { (void)a, w->plain = w->flops, w->launches = (count); }
+#define SIMPLE(name, count)                                                                                            \
+    static void name##_kernel(const samc__##name##_args *a, samc__work *w) {                                           \
+        (void)a, w->plain = w->flops, w->launches = (count);                                                           \
+    }
 SIMPLE(preprocess, 3)
 SIMPLE(layernorm, 1)
 SIMPLE(add_rows, 1)
@@ -85,13 +106,16 @@ SIMPLE(small_regions, 1)
 static double tiles(int64_t rows, int64_t of) { return (double)((rows + of - 1) / of); }
 
 static void linear_kernel(const samc__linear_args *a, samc__work *w) {
-    static const char *const forms[] = {[SAMC__LINEAR_OWN] = "own", [SAMC__LINEAR_CUBLASLT] = "cuBLASLt", [SAMC__LINEAR_CUBLASLT_GELU] = "cuBLASLt + GELU",
+    static const char *const forms[] = {[SAMC__LINEAR_OWN] = "own",
+                                        [SAMC__LINEAR_CUBLASLT] = "cuBLASLt",
+                                        [SAMC__LINEAR_CUBLASLT_GELU] = "cuBLASLt + GELU",
                                         [SAMC__LINEAR_WGMMA] = "wgmma"};
     samc__linear_choice choice = samc__linear_cuda_choice(a, w->capability);
     w->form = forms[choice];
     w->tensor = w->flops;
     w->gelu_bytes = a->act == SAMC__ACT_GELU ? 2 * of(a->y) : 0.0;
-    if (choice != SAMC__LINEAR_OWN) w->blocks = tiles(a->x.n[0], 128) * tiles(a->p.w.n[0], 256); /* what fills a multiprocessor */
+    if (choice != SAMC__LINEAR_OWN)
+        w->blocks = tiles(a->x.n[0], 128) * tiles(a->p.w.n[0], 256); /* what fills a multiprocessor */
     if (choice == SAMC__LINEAR_CUBLASLT_GELU) w->launches = 2, w->pass_bytes = w->gelu_bytes;
     w->plain = a->act == SAMC__ACT_GELU ? GELU_FLOPS * (double)a->x.n[0] * (double)a->p.w.n[0] : 0.0;
 }
@@ -104,7 +128,9 @@ static void attention_relpos_kernel(const samc__attention_relpos_args *a, samc__
 }
 static void conv3x3_kernel(const samc__conv3x3_args *a, samc__work *w) { (void)a, w->tensor = w->flops; }
 static void embed_mask_kernel(const samc__embed_mask_args *a, samc__work *w) { (void)a, w->tensor = w->flops; }
-static void token_attention_kernel(const samc__token_attention_args *a, samc__work *w) { (void)a, w->tensor = w->flops, w->launches = 2; }
+static void token_attention_kernel(const samc__token_attention_args *a, samc__work *w) {
+    (void)a, w->tensor = w->flops, w->launches = 2;
+}
 static void token_to_image_kernel(const samc__token_to_image_args *a, samc__work *w) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2];
     w->tensor = samc__folds(t) ? folded(p, t, a->keys.n[1], c, a->attention.heads) : w->flops;
@@ -116,7 +142,8 @@ static void image_to_token_kernel(const samc__image_to_token_args *a, samc__work
     w->launches = 2;
 }
 static void upscale_masks_kernel(const samc__upscale_masks_args *a, samc__work *w) {
-    double values = (double)a->src.n[0] * (double)a->src.n[1] * (4.0 * (double)a->norm.g.n[0] + 16.0 * (double)a->hyper.n[2]);
+    double values =
+        (double)a->src.n[0] * (double)a->src.n[1] * (4.0 * (double)a->norm.g.n[0] + 16.0 * (double)a->hyper.n[2]);
     w->tensor = w->flops;
     w->plain = GELU_FLOPS * values;
 }
@@ -126,7 +153,7 @@ static void nms_kernel(const samc__nms_args *a, samc__work *w) {
     w->steps = (int)((a->count + 31) / 32);
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 typedef struct counter {
     samc__exec exec; /* first: operators find the rest behind it */
@@ -137,22 +164,29 @@ static samc_status note(const samc__exec *exec, const samc__work *work) {
     samc__workload *load = ((const counter *)exec)->load;
     for (int i = 0; i < load->rows; i++) {
         samc__work *w = &load->row[i];
-        if (strcmp(w->op, work->op) != 0 || strcmp(w->form, work->form) != 0 || w->flops != work->flops || w->tensor != work->tensor ||
-            w->plain != work->plain || w->bytes != work->bytes) continue; /* pass_bytes follow from these */
+        if (strcmp(w->op, work->op) != 0 || strcmp(w->form, work->form) != 0 || w->flops != work->flops ||
+            w->tensor != work->tensor || w->plain != work->plain || w->bytes != work->bytes)
+            continue; /* pass_bytes follow from these */
         w->calls++;
         return SAMC_OK;
     }
-    if (load->rows == SAMC__MOST_WORK) return samc__fail(exec->error, SAMC_UNSUPPORTED, "more than %d shapes of operators", SAMC__MOST_WORK);
+    if (load->rows == SAMC__MOST_WORK)
+        return samc__fail(exec->error, SAMC_UNSUPPORTED, "more than %d shapes of operators", SAMC__MOST_WORK);
     load->row[load->rows++] = *work;
     return SAMC_OK;
 }
 
-#define SAMC_OP(name)                                                                                                 \
-    static samc_status count_##name(const samc__exec *exec, const samc__##name##_args *args) {                        \
-        samc__work work = {.op = #name, .form = "", .calls = 1, .flops = samc__##name##_flops(args), .bytes = name##_bytes(args), .launches = 1,                 \
-                           .capability = ((const counter *)exec)->load->capability};                                  \
-        name##_kernel(args, &work);                                                                                   \
-        return note(exec, &work);                                                                                     \
+#define SAMC_OP(name)                                                                                                  \
+    static samc_status count_##name(const samc__exec *exec, const samc__##name##_args *args) {                         \
+        samc__work work = {.op = #name,                                                                                \
+                           .form = "",                                                                                 \
+                           .calls = 1,                                                                                 \
+                           .flops = samc__##name##_flops(args),                                                        \
+                           .bytes = name##_bytes(args),                                                                \
+                           .launches = 1,                                                                              \
+                           .capability = ((const counter *)exec)->load->capability};                                   \
+        name##_kernel(args, &work);                                                                                    \
+        return note(exec, &work);                                                                                      \
     }
 #include "kernels/ops_list.h"
 #undef SAMC_OP
@@ -168,12 +202,18 @@ static void release(const samc__exec *exec, void *tensor) { (void)exec, (void)te
 
 /* What a rehearsal runs on; its pointers are to `place` and `host`. */
 static counter counter_of(samc__workload *load, const samc__place *place, samc__memory *host, samc_error *error) {
-    return (counter){.exec = {.ops = &counting, .error = error, .workers = 1, .memory = host, .allocate = samc__memory_allocate,
-                              .release = samc__memory_release, .place = place},
+    return (counter){.exec = {.ops = &counting,
+                              .error = error,
+                              .workers = 1,
+                              .memory = host,
+                              .allocate = samc__memory_allocate,
+                              .release = samc__memory_release,
+                              .place = place},
                      .load = load};
 }
 
-samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load, samc_error *error) {
+samc_status samc__count_encode(const samc__shapes *shapes, int images, int width, int height, samc__workload *load,
+                               samc_error *error) {
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
@@ -189,7 +229,8 @@ samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__wo
     return rest > 0 ? samc__rehearse_decode(&c.exec, &shapes->model, 1, rest, 1) : SAMC_OK;
 }
 
-samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width, int height, samc__workload *load, samc_error *error) {
+samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width, int height, samc__workload *load,
+                             samc_error *error) {
     const samc__config *config = &shapes->model.config;
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
@@ -198,9 +239,16 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     int64_t low = 4 * (int64_t)config->grid, of_prompt = config->mask_tokens - 1, masks = of_prompt * prompts;
     uint64_t *bits = (uint64_t *)(void *)samc__nowhere;
     samc__geometry g = samc__geometry_of(config->img_size, width, height);
-    samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low), .index = (const int32_t *)(void *)samc__nowhere,
-                                      .img_size = config->img_size, .new_height = g.new_height, .new_width = g.new_width, .height = height, .width = width,
-                                      .threshold = config->mask_threshold, .offset = 1.0f, .stats = (samc__mask_stats *)(void *)samc__nowhere};
+    samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low),
+                                      .index = (const int32_t *)(void *)samc__nowhere,
+                                      .img_size = config->img_size,
+                                      .new_height = g.new_height,
+                                      .new_width = g.new_width,
+                                      .height = height,
+                                      .width = width,
+                                      .threshold = config->mask_threshold,
+                                      .offset = 1.0f,
+                                      .stats = (samc__mask_stats *)(void *)samc__nowhere};
     int64_t batch = of_prompt * samc__decode_batch(config, 0);
     for (int64_t left = masks; left > 0; left -= batch) { /* statistics */
         finish.count = left < batch ? left : batch;
@@ -211,27 +259,54 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     for (int64_t left = kept; left > 0; left -= GROUP) {
         int64_t now = finish.count = left < GROUP ? left : GROUP;
         SAMC__TRY(samc__finish_masks(&c.exec, &finish));
-        SAMC__TRY(samc__mask_rle(&c.exec, &(samc__mask_rle_args){.bits = bits, .masks = now, .height = height, .width = width, .capacity = 131072,
-                                                                 .counts = (uint32_t *)(void *)samc__nowhere, .lengths = (int64_t *)(void *)samc__nowhere}));
+        SAMC__TRY(samc__mask_rle(&c.exec, &(samc__mask_rle_args){.bits = bits,
+                                                                 .masks = now,
+                                                                 .height = height,
+                                                                 .width = width,
+                                                                 .capacity = 131072,
+                                                                 .counts = (uint32_t *)(void *)samc__nowhere,
+                                                                 .lengths = (int64_t *)(void *)samc__nowhere}));
     }
-    return samc__nms(&c.exec, &(samc__nms_args){.boxes = (float *)(void *)samc__nowhere, .order = (int32_t *)(void *)samc__nowhere,
-                                                .count = kept, .threshold = 0.7, .keep = (uint8_t *)samc__nowhere});
+    return samc__nms(&c.exec, &(samc__nms_args){.boxes = (float *)(void *)samc__nowhere,
+                                                .order = (int32_t *)(void *)samc__nowhere,
+                                                .count = kept,
+                                                .threshold = 0.7,
+                                                .keep = (uint8_t *)samc__nowhere});
 }
 
-/* ---- Shapes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------- */
 
 /* The sizes of segment_anything/build_sam.py. */
 static bool official(const char *name, samc__config *config) {
-    static const struct { const char *name; int dim, depth, heads, every; } sizes[] = {
-        {"vit_b", 768, 12, 12, 3}, {"vit_l", 1024, 24, 16, 6}, {"vit_h", 1280, 32, 16, 8}};
+    static const struct {
+        const char *name;
+        int dim, depth, heads, every;
+    } sizes[] = {{"vit_b", 768, 12, 12, 3}, {"vit_l", 1024, 24, 16, 6}, {"vit_h", 1280, 32, 16, 8}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(name, sizes[i].name) != 0) continue;
-        *config = (samc__config){
-            .img_size = 1024, .patch_size = 16, .grid = 64, .embed_dim = sizes[i].dim, .depth = sizes[i].depth, .num_heads = sizes[i].heads,
-            .mlp_dim = 4 * sizes[i].dim, .window_size = 14, .use_rel_pos = true, .use_abs_pos = true, .qkv_bias = true, .out_chans = 256,
-            .mask_in_chans = 16, .decoder_depth = 2, .decoder_num_heads = 8, .decoder_mlp_dim = 2048, .decoder_attention_dim = 128,
-            .mask_tokens = 4, .iou_head_depth = 3, .iou_head_hidden_dim = 256, .automatic = samc__auto_defaults()};
-        for (int block = sizes[i].every - 1; block < sizes[i].depth; block += sizes[i].every) config->global_attn[block] = true;
+        *config = (samc__config){.img_size = 1024,
+                                 .patch_size = 16,
+                                 .grid = 64,
+                                 .embed_dim = sizes[i].dim,
+                                 .depth = sizes[i].depth,
+                                 .num_heads = sizes[i].heads,
+                                 .mlp_dim = 4 * sizes[i].dim,
+                                 .window_size = 14,
+                                 .use_rel_pos = true,
+                                 .use_abs_pos = true,
+                                 .qkv_bias = true,
+                                 .out_chans = 256,
+                                 .mask_in_chans = 16,
+                                 .decoder_depth = 2,
+                                 .decoder_num_heads = 8,
+                                 .decoder_mlp_dim = 2048,
+                                 .decoder_attention_dim = 128,
+                                 .mask_tokens = 4,
+                                 .iou_head_depth = 3,
+                                 .iou_head_hidden_dim = 256,
+                                 .automatic = samc__auto_defaults()};
+        for (int block = sizes[i].every - 1; block < sizes[i].depth; block += sizes[i].every)
+            config->global_attn[block] = true;
         return true;
     }
     return false;

@@ -1,4 +1,5 @@
-/* Atomic files, and writing into what is no file. Names are resolved once, when a writer is opened; from then on it holds the folder. */
+/* Atomic files, and writing into what is no file. Names are resolved once, when a writer is opened; from then on it
+ * holds the folder. */
 #include "runtime/writer.h"
 
 #include <errno.h>
@@ -38,7 +39,9 @@ static samc_status no_memory(samc__writer *writer, samc_error *error) {
     return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", writer->path);
 }
 
-static bool same(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
+static bool same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
 
 /* The standard stream that this is, or -1: replacing the file behind it would lose what else goes there. */
 static int standard_stream(const struct stat *there) {
@@ -48,7 +51,8 @@ static int standard_stream(const struct stat *there) {
     return -1;
 }
 
-/* Where the symbolic links that `path` may end with lead; the last need not exist. NULL without memory, or with errno ELOOP. Owned. */
+/* Where the symbolic links that `path` may end with lead; the last need not exist. NULL without memory, or with errno
+ * ELOOP. Owned. */
 static char *follow(const char *path) {
     char target[LINK_ROOM], *at = strdup(path);
     for (int i = 0; at != NULL; i++) {
@@ -81,8 +85,8 @@ static samc_status find_folder(samc__writer *writer, char *path, samc_error *err
     return writer->folder >= 0 ? SAMC_OK : cannot_write(writer, strerror(errno), error);
 }
 
-/* Made with O_EXCL and mode 0666, not mkstemp(), so that the user's umask decides who may read the result. The names are short and
- * independent of the final one, which may already be as long as the file system allows. */
+/* Made with O_EXCL and mode 0666, not mkstemp(), so that the user's umask decides who may read the result. The names
+ * are short and independent of the final one, which may already be as long as the file system allows. */
 static samc_status make_temporary(samc__writer *writer, samc_error *error) {
     enum { ROOM = 80 };
     if ((writer->temporary = malloc(ROOM)) == NULL) return no_memory(writer, error);
@@ -101,14 +105,18 @@ samc_status samc__writer_open(samc__writer *writer, const char *path, samc_error
     struct stat there, last;
     *writer = (samc__writer){.handle = -1, .folder = -1, .path = path};
     size_t length = strlen(path);
-    if (length == 0 || path[length - 1] == '/') return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: not the name of a file", path);
+    if (length == 0 || path[length - 1] == '/')
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: not the name of a file", path);
     bool exists = stat(path, &there) == 0;
     if (exists) {
         int stream = S_ISCHR(there.st_mode) ? -1 : standard_stream(&there);
         bool straight = stream >= 0 || S_ISCHR(there.st_mode) || S_ISFIFO(there.st_mode);
         if (S_ISDIR(there.st_mode)) return cannot_write(writer, "is a directory", error);
-        if (!straight && !S_ISREG(there.st_mode)) return cannot_write(writer, S_ISSOCK(there.st_mode) ? "is a socket" : "is a block device", error);
-        if (straight) writer->handle = stream >= 0 ? fcntl(stream, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (!straight && !S_ISREG(there.st_mode))
+            return cannot_write(writer, S_ISSOCK(there.st_mode) ? "is a socket" : "is a block device", error);
+        if (straight)
+            writer->handle = stream >= 0 ? fcntl(stream, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+                                         : open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         if (straight) return writer->handle >= 0 ? SAMC_OK : cannot_write(writer, strerror(errno), error);
     }
     char *target = follow(path);
@@ -123,7 +131,8 @@ samc_status samc__writer_open(samc__writer *writer, const char *path, samc_error
     return make_temporary(writer, error);
 }
 
-samc_status samc__writer_create(samc__writer *writer, int folder, const char *name, const char *path, samc_error *error) {
+samc_status samc__writer_create(samc__writer *writer, int folder, const char *name, const char *path,
+                                samc_error *error) {
     *writer = (samc__writer){.handle = -1, .folder = folder, .path = path};
     if ((writer->temporary = strdup(name)) == NULL) return no_memory(writer, error);
     writer->handle = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -157,7 +166,9 @@ samc_status samc__writer_commit(samc__writer *writer, samc_error *error) {
     if (file && writer->sync && fsync(writer->handle) != 0) return cannot_write(writer, strerror(errno), error);
     /* Some file systems (NFS, quotas) report a full disk only here. */
     int handle = writer->handle, reason = 0;
-    if (close(handle) != 0 || (writer->name != NULL && renameat(writer->folder, writer->temporary, writer->folder, writer->name) != 0)) reason = errno;
+    if (close(handle) != 0 ||
+        (writer->name != NULL && renameat(writer->folder, writer->temporary, writer->folder, writer->name) != 0))
+        reason = errno;
     writer->handle = -1;
     if (reason != 0 && file) unlinkat(writer->folder, writer->temporary, 0);
     if (reason == 0 && writer->name != NULL && writer->sync) sync_folder(writer->folder);

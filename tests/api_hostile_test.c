@@ -1,5 +1,5 @@
-/* Every public function with every argument hostile in turn: NULL, out of range, absurd, and at the wrong time. Run under AddressSanitizer
- * too: what is refused must not have been read. */
+/* Every public function with every argument hostile in turn: NULL, out of range, absurd, and at the wrong time. Run
+ * under AddressSanitizer too: what is refused must not have been read. */
 #include <limits.h>
 #include <math.h>
 #include <stddef.h>
@@ -21,9 +21,9 @@ static samc_image picture(void) {
 }
 
 /* Refused, and the session says why. */
-#define REFUSED(session, call)                                                                                        \
-    do {                                                                                                              \
-        samc_status status_ = (call);                                                                                 \
+#define REFUSED(session, call)                                                                                         \
+    do {                                                                                                               \
+        samc_status status_ = (call);                                                                                  \
         cr_expect_eq(status_, SAMC_INVALID_ARGUMENT, "%s: %s", #call, samc_status_text(status_));                      \
         cr_expect(samc_last_error(session)[0] != '\0');                                                                \
     } while (0)
@@ -134,13 +134,15 @@ Test(hostile, numbers_out_of_range) {
     static float embedding[1 << 20];
     samc_model_info info;
     samc_model_get_info(model, &info);
-    cr_assert((size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid <= sizeof embedding / sizeof *embedding);
+    cr_assert((size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid <=
+              sizeof embedding / sizeof *embedding);
     for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
         samc_image two[2] = {image, images[i]};
         REFUSED(session, samc_set_image(session, &images[i]));
         REFUSED(session, samc_set_images(session, two, 2));
         bool fits = images[i].width > 0 && images[i].height > 0 && images[i].width <= 4 && images[i].height <= 4;
-        cr_expect_eq(samc_set_embedding(session, embedding, images[i].width, images[i].height), fits ? SAMC_OK : SAMC_INVALID_ARGUMENT);
+        cr_expect_eq(samc_set_embedding(session, embedding, images[i].width, images[i].height),
+                     fits ? SAMC_OK : SAMC_INVALID_ARGUMENT);
     }
     REFUSED(session, samc_set_images(session, &image, 0));
     REFUSED(session, samc_set_images(session, &image, -5));
@@ -182,9 +184,14 @@ Test(hostile, numbers_out_of_range) {
         prompt.labels = &labels[i];
         REFUSED(session, samc_predict(session, &prompt, 1, true, &result));
     }
-    const samc_prompt prompts[] = {{0}, {.point_count = 1}, {.points = spot, .point_count = 1}, {.labels = &on, .point_count = 1},
-                                   {.points = spot, .labels = &on, .point_count = -1}, {.points = spot, .labels = &on, .point_count = INT_MAX}};
-    for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++) REFUSED(session, samc_predict(session, &prompts[i], 1, true, &result));
+    const samc_prompt prompts[] = {{0},
+                                   {.point_count = 1},
+                                   {.points = spot, .point_count = 1},
+                                   {.labels = &on, .point_count = 1},
+                                   {.points = spot, .labels = &on, .point_count = -1},
+                                   {.points = spot, .labels = &on, .point_count = INT_MAX}};
+    for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
+        REFUSED(session, samc_predict(session, &prompts[i], 1, true, &result));
     cr_expect_null(result);
 
     cr_assert_eq(samc_predict(session, &good, 1, true, &result), SAMC_OK, "%s", samc_last_error(session));
@@ -207,7 +214,8 @@ Test(hostile, numbers_out_of_range) {
     samc_model_close(model);
 }
 
-static samc_status ignore(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status ignore(void *context, int image, const samc_auto_mask *masks, int count,
+                          const samc_auto_stats *stats) {
     (void)context, (void)image, (void)masks, (void)count, (void)stats;
     return SAMC_OK;
 }
@@ -223,9 +231,12 @@ Test(hostile, automatic_options) {
     enum { OPTIONS = 20 };
     samc_auto_options bad[OPTIONS];
     for (int i = 0; i < OPTIONS; i++) bad[i] = usual;
-    bad[0].points_per_side = 0, bad[1].points_per_side = INT_MAX, bad[2].points_per_batch = -1, bad[3].points_per_batch = INT_MAX;
-    bad[4].crop_n_layers = -1, bad[5].crop_n_layers = INT_MAX, bad[6].crop_overlap_ratio = NAN, bad[7].crop_overlap_ratio = 1.0;
-    bad[8].crop_n_points_downscale_factor = 0, bad[9].stability_score_offset = INFINITY, bad[10].stability_score_offset = -1;
+    bad[0].points_per_side = 0, bad[1].points_per_side = INT_MAX, bad[2].points_per_batch = -1,
+    bad[3].points_per_batch = INT_MAX;
+    bad[4].crop_n_layers = -1, bad[5].crop_n_layers = INT_MAX, bad[6].crop_overlap_ratio = NAN,
+    bad[7].crop_overlap_ratio = 1.0;
+    bad[8].crop_n_points_downscale_factor = 0, bad[9].stability_score_offset = INFINITY,
+    bad[10].stability_score_offset = -1;
     bad[11].min_mask_region_area = INT_MIN, bad[12].pred_iou_thresh = NAN, bad[13].box_nms_thresh = NAN;
     for (int i = 0; i < 6; i++) bad[14 + i].point_grids = &grids[i];
     for (int i = 0; i < OPTIONS; i++) REFUSED(session, samc_auto(session, &image, 1, &bad[i], ignore, NULL));
@@ -247,17 +258,25 @@ typedef struct inside {
     int calls, refused;
 } inside;
 
-static samc_status meddle(void *context, int index, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status meddle(void *context, int index, const samc_auto_mask *masks, int count,
+                          const samc_auto_stats *stats) {
     inside *in = context;
     samc_session *s = in->session;
     samc_image image = picture();
     samc_result *result = (samc_result *)(void *)in;
     static float embedding[1 << 20];
     (void)index, (void)masks, (void)count, (void)stats;
-    const samc_status tried[] = {samc_set_image(s, &image), samc_set_images(s, &image, 1), samc_predict(s, &good, 1, true, &result),
-                                 samc_auto(s, &image, 1, NULL, ignore, NULL), samc_get_embedding(s, 0, embedding), samc_set_embedding(s, embedding, 4, 4),
-                                 samc_save_embedding(s, 0, "/nowhere/x"), samc_load_embedding(s, "/nowhere/x"), samc_session_image_size(s, 0, NULL, NULL),
-                                 samc_result_mask(s, NULL, 0, 0, NULL, NULL), samc_profile_begin(s)};
+    const samc_status tried[] = {samc_set_image(s, &image),
+                                 samc_set_images(s, &image, 1),
+                                 samc_predict(s, &good, 1, true, &result),
+                                 samc_auto(s, &image, 1, NULL, ignore, NULL),
+                                 samc_get_embedding(s, 0, embedding),
+                                 samc_set_embedding(s, embedding, 4, 4),
+                                 samc_save_embedding(s, 0, "/nowhere/x"),
+                                 samc_load_embedding(s, "/nowhere/x"),
+                                 samc_session_image_size(s, 0, NULL, NULL),
+                                 samc_result_mask(s, NULL, 0, 0, NULL, NULL),
+                                 samc_profile_begin(s)};
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) in->refused += tried[i] == SAMC_INVALID_ARGUMENT;
     in->refused += strstr(samc_last_error(s), "busy") != NULL;
     in->refused += samc_profile_end(s, NULL, 0) == 0 && samc_session_memory(s).current > 0;

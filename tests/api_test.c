@@ -14,7 +14,8 @@ static samc_image picture(uint8_t *pixels, int seed) {
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++) {
             int dx = x - 20 - seed, dy = y - 20, inside = dx * dx + dy * dy < 150;
-            for (int c = 0; c < 3; c++) pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(inside ? 220 - 40 * c : 40 + x + 2 * y);
+            for (int c = 0; c < 3; c++)
+                pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(inside ? 220 - 40 * c : 40 + x + 2 * y);
         }
     return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
 }
@@ -31,7 +32,8 @@ Test(open, refuses_with_a_message) {
     samc_status status = samc_model_open(model_path, &options, &model, &error);
     cr_expect(status == SAMC_NO_DEVICE || status == SAMC_UNSUPPORTED);
     cr_expect_not_null(strstr(error.message, "CUDA"));
-    cr_expect_eq(samc_model_open(NULL, NULL, &model, NULL), SAMC_INVALID_ARGUMENT, "no path, nowhere to put the message");
+    cr_expect_eq(samc_model_open(NULL, NULL, &model, NULL), SAMC_INVALID_ARGUMENT,
+                 "no path, nowhere to put the message");
 }
 
 Test(predict, refuses_what_it_cannot_mean) {
@@ -148,7 +150,8 @@ Test(predict, same_bits_with_any_threads_and_batch) {
         float *first = logits_of(backends[b], 1, false, &floats);
         for (int threads = 1; threads <= 3; threads++) {
             float *other = logits_of(backends[b], threads, threads != 2, &floats);
-            cr_expect_eq(memcmp(first, other, floats * sizeof(float)), 0, "backend %d, %d threads", (int)backends[b], threads);
+            cr_expect_eq(memcmp(first, other, floats * sizeof(float)), 0, "backend %d, %d threads", (int)backends[b],
+                         threads);
             free(other);
         }
         free(first);
@@ -156,7 +159,8 @@ Test(predict, same_bits_with_any_threads_and_batch) {
 }
 
 /* Prompts of `images` images, `each` on every one, in one call or one by one: the mask prompt too where `masked`. */
-static float *logits_on_images(samc_backend backend, int images, int each, bool masked, bool one_by_one, const float *mask, size_t *floats) {
+static float *logits_on_images(samc_backend backend, int images, int each, bool masked, bool one_by_one,
+                               const float *mask, size_t *floats) {
     enum { IMAGES = 4, MOST = 12 };
     samc_model *model = open_model(backend, 2);
     samc_session *session = open_session(model);
@@ -171,7 +175,11 @@ static float *logits_on_images(samc_backend backend, int images, int each, bool 
     }
     for (int i = 0; i < images * each; i++) {
         points[i][0] = (float)(3 + 11 * i % 50), points[i][1] = (float)(4 + 7 * i % 30);
-        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1, .image = i / each, .mask_input = masked ? mask : NULL};
+        prompts[i] = (samc_prompt){.points = points[i],
+                                   .labels = &label,
+                                   .point_count = 1,
+                                   .image = i / each,
+                                   .mask_input = masked ? mask : NULL};
     }
     cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
     samc_model_info info;
@@ -189,7 +197,8 @@ static float *logits_on_images(samc_backend backend, int images, int each, bool 
     samc_profile_row rows[64];
     int count = samc_profile_end(session, rows, 64), batches = one_by_one ? images * each : 1;
     for (int i = 0; i < count; i++)
-        if (strcmp(rows[i].name, "upscale_masks") == 0) cr_expect_eq(rows[i].calls, batches, "%d batches", (int)rows[i].calls);
+        if (strcmp(rows[i].name, "upscale_masks") == 0)
+            cr_expect_eq(rows[i].calls, batches, "%d batches", (int)rows[i].calls);
     samc_session_destroy(session);
     samc_model_close(model);
     *floats = (size_t)(images * each) * one;
@@ -207,11 +216,13 @@ Test(predict, same_bits_for_prompts_of_several_images) {
                 int images = cases[i][0], each = cases[i][1];
                 float *together = logits_on_images(backends[b], images, each, masked, false, mask, &floats);
                 float *alone = logits_on_images(backends[b], images, each, masked, true, mask, &floats);
-                cr_expect_eq(memcmp(together, alone, floats * sizeof(float)), 0, "backend %d, %d images, %d prompts each, masked %d",
-                             (int)backends[b], images, each, masked);
+                cr_expect_eq(memcmp(together, alone, floats * sizeof(float)), 0,
+                             "backend %d, %d images, %d prompts each, masked %d", (int)backends[b], images, each,
+                             masked);
                 size_t one = floats / (size_t)(images * each);
                 for (int p = 1; p < images * each; p++)
-                    cr_expect_neq(memcmp(together, together + (size_t)p * one, one * sizeof(float)), 0, "prompt %d is prompt 0 again", p);
+                    cr_expect_neq(memcmp(together, together + (size_t)p * one, one * sizeof(float)), 0,
+                                  "prompt %d is prompt 0 again", p);
                 free(alone);
                 if (mask == NULL) mask = together; /* the first mask of the first prompt */
                 else free(together);
@@ -230,7 +241,8 @@ static void logits_of_point(samc_session *session, int index, float *logits, siz
     samc_result_free(result);
 }
 
-/* What a session keeps of an image between predictions is that image's: other images, several at once, one of them, replaced ones. */
+/* What a session keeps of an image between predictions is that image's: other images, several at once, one of them,
+ * replaced ones. */
 Test(session, keeps_no_other_image) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
     samc_session *session = open_session(model);
@@ -259,7 +271,8 @@ Test(session, keeps_no_other_image) {
             samc_result_free(result);
         }
         logits_of_point(session, order[i], seen, floats);
-        cr_expect_eq(memcmp(seen, expected[order[i]], floats * sizeof(float)), 0, "prediction %d, image %d", i, order[i]);
+        cr_expect_eq(memcmp(seen, expected[order[i]], floats * sizeof(float)), 0, "prediction %d, image %d", i,
+                     order[i]);
     }
     for (int i = 0; i < 3; i++) free(expected[i]);
     free(seen);
@@ -278,7 +291,8 @@ Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
     samc_memory memory = samc_session_memory(session);
     cr_expect_leq(memory.current, 2 * embedding + 4096, "the embedding and the grid's position encoding");
-    cr_expect_leq(memory.peak, info.encode_bytes + 2 * embedding + 4096, "peak %zu, planned %zu", memory.peak, info.encode_bytes);
+    cr_expect_leq(memory.peak, info.encode_bytes + 2 * embedding + 4096, "peak %zu, planned %zu", memory.peak,
+                  info.encode_bytes);
     samc_session_trim(NULL);
     samc_session_trim(session);
     cr_expect_eq(samc_session_memory(session).current, memory.current, "what is in use stays");

@@ -1,4 +1,5 @@
 """What the tests of archives share: small models and pictures, packing them, running samc auto, comparing trees."""
+
 import io
 import json
 import os
@@ -12,19 +13,40 @@ from cli_test import Case, read, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TINY = os.path.join(HERE, "data", "golden", "tiny.safetensors")
-PHOTOS = [os.path.join(HERE, "data", "images", name) for name in ("jpeg_420.jpg", "jpeg_422_progressive.jpg", "exif_6.jpg")]
+PHOTOS = [
+    os.path.join(HERE, "data", "images", name) for name in ("jpeg_420.jpg", "jpeg_422_progressive.jpg", "exif_6.jpg")
+]
 FAULTS = os.environ.get("SAMC_FAULTS")
 SEED = int(os.environ.get("SAMC_TEST_SEED", "0")) or random.randrange(1 << 30)
 # A random model of 0.1 M parameters; nothing is filtered but equal boxes.
-OPTIONS = ["--model", TINY, "--points-per-side", "2", "--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--box-nms-thresh", "0.98", "--threads", "2"]
+OPTIONS = [
+    "--model",
+    TINY,
+    "--points-per-side",
+    "2",
+    "--pred-iou-thresh",
+    "0",
+    "--stability-score-thresh",
+    "0",
+    "--box-nms-thresh",
+    "0.98",
+    "--threads",
+    "2",
+]
 
 
 # ---- Making inputs ---------------------------------------------------------------------------------------------------
 
+
 def png(width, height, rgb):
-    rows = b"".join(b"\0" + rgb[y * width * 3:(y + 1) * width * 3] for y in range(height))
+    rows = b"".join(b"\0" + rgb[y * width * 3 : (y + 1) * width * 3] for y in range(height))
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def ppm(width, height, rgb):
@@ -40,7 +62,7 @@ def picture(number):
         colour, x0, y0 = dice.randbytes(3), dice.randrange(width), dice.randrange(height)
         for y in range(y0, min(height, y0 + 15)):
             for x in range(x0, min(width, x0 + 12)):
-                rgb[3 * (y * width + x):3 * (y * width + x) + 3] = colour
+                rgb[3 * (y * width + x) : 3 * (y * width + x) + 3] = colour
     return ("png", png(width, height, bytes(rgb))) if dice.random() < 0.4 else ("ppm", ppm(width, height, bytes(rgb)))
 
 
@@ -119,5 +141,7 @@ class Archive(Case):
             put(self.at("in", f"part{i % 2}", f"{i}.{ending}"), data)
         put(self.at("in", "photo.jpg"), read(PHOTOS[0]))
         put(self.at("in", "bad.jpg"), read(PHOTOS[0])[:300])
-        pack(self.at("in", "shard.tar"), [("a/1.png", picture(100)[1]), ("a/1.json", b"{}"), ("2.ppm", picture(101)[1])])
+        pack(
+            self.at("in", "shard.tar"), [("a/1.png", picture(100)[1]), ("a/1.json", b"{}"), ("2.ppm", picture(101)[1])]
+        )
         return self.at("in")

@@ -1,14 +1,15 @@
-/* A layer between samc and the file system, loaded with LD_PRELOAD: records every change below one folder, and makes chosen ones fail.
- * tests/archive_test.py replays the record as a disk that lost its power, keeping only what was synced.
+/* A layer between samc and the file system, loaded with LD_PRELOAD: records every change below one folder, and makes
+ * chosen ones fail. tests/archive_test.py replays the record as a disk that lost its power, keeping only what was
+ * synced.
  *
  *   SAMC_FAULT_ROOT=DIR    only names below it count (an absolute path)
  *   SAMC_FAULT_LOG=FILE    one line an operation: its name, inode or "-", then paths and data in hexadecimal
  *   SAMC_FAULT_AT=N        operation N (from 0) fails with SAMC_FAULT_ERRNO, or, where that is 0, kills the process
  *   SAMC_FAULT_ERRNO=E
  *   SAMC_FAULT_ALWAYS=1    every operation from N on fails: a disk that is full or read-only stays so
- *   SAMC_FAULT_FOLD=1      a name that is looked for is also found in other letters, as where the file system folds case
- *   SAMC_FAULT_REFUSED=T   the file system takes no name below it with T in it (EILSEQ)
- *   SAMC_FAULT_OLD=1       renaming knows no RENAME_NOREPLACE, as on NFS */
+ *   SAMC_FAULT_FOLD=1      a name that is looked for is also found in other letters, as where the file system folds
+ * case SAMC_FAULT_REFUSED=T   the file system takes no name below it with T in it (EILSEQ) SAMC_FAULT_OLD=1 renaming
+ * knows no RENAME_NOREPLACE, as on NFS */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -50,7 +51,8 @@ __attribute__((constructor)) static void begin(void) {
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static int below(const char *path) {
-    return root_length > 0 && strncmp(path, root, root_length) == 0 && (path[root_length] == '/' || path[root_length] == '\0');
+    return root_length > 0 && strncmp(path, root, root_length) == 0 &&
+           (path[root_length] == '/' || path[root_length] == '\0');
 }
 
 /* The path of a descriptor below the root, or NULL. */
@@ -103,7 +105,8 @@ static ino_t inode_of(int handle) {
 static int open_file(int folder, const char *name, const char *whole, int flags, mode_t mode) {
     pthread_mutex_lock(&lock);
     struct stat information;
-    int existed = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0, handle = strikes() ? -1 : REAL(openat)(folder, name, flags, mode);
+    int existed = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0,
+        handle = strikes() ? -1 : REAL(openat)(folder, name, flags, mode);
     if (handle >= 0) put(existed ? "open" : "create", inode_of(handle), whole, strlen(whole), NULL, 0);
     pthread_mutex_unlock(&lock);
     return handle;
@@ -164,7 +167,8 @@ int ftruncate(int handle, off_t length) {
 int fsync(int handle) {
     char path[4096];
     pthread_mutex_lock(&lock);
-    int code = strikes() ? -1 : 0; /* the replay decides what is on the disk; waiting for the real one would only take time */
+    int code =
+        strikes() ? -1 : 0; /* the replay decides what is on the disk; waiting for the real one would only take time */
     if (code == 0 && of(handle, path, sizeof path) != NULL) put("sync", inode_of(handle), path, strlen(path), NULL, 0);
     pthread_mutex_unlock(&lock);
     return code;
@@ -194,12 +198,16 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
     if (refused(to)) return errno = EILSEQ, -1;
     if (old && flags != 0) return errno = EINVAL, -1;
     pthread_mutex_lock(&lock);
-    int code = strikes() ? -1 : moved(source ? source : from, target, REAL(renameat2)(from_folder, from, to_folder, to, flags));
+    int code = strikes()
+                   ? -1
+                   : moved(source ? source : from, target, REAL(renameat2)(from_folder, from, to_folder, to, flags));
     pthread_mutex_unlock(&lock);
     return code;
 }
 
-int renameat(int from_folder, const char *from, int to_folder, const char *to) { return renameat2(from_folder, from, to_folder, to, 0); }
+int renameat(int from_folder, const char *from, int to_folder, const char *to) {
+    return renameat2(from_folder, from, to_folder, to, 0);
+}
 
 int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
 
@@ -221,7 +229,9 @@ int mkdirat(int folder, const char *name, mode_t mode) {
     if (whole == NULL) return REAL(mkdirat)(folder, name, mode);
     if (refused(name)) return errno = EILSEQ, -1;
     pthread_mutex_lock(&lock);
-    int code = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0 ? (errno = EEXIST, -1) : strikes() ? -1 : REAL(mkdirat)(folder, name, mode);
+    int code = fstatat(folder, name, &information, AT_SYMLINK_NOFOLLOW) == 0 ? (errno = EEXIST, -1)
+               : strikes()                                                   ? -1
+                                                                             : REAL(mkdirat)(folder, name, mode);
     if (code == 0) put("mkdir", 0, whole, strlen(whole), NULL, 0);
     pthread_mutex_unlock(&lock);
     return code;

@@ -1,4 +1,5 @@
 """What goes into samc auto and what comes out: folders, archives, lists, odd names, formats, bad images."""
+
 import json
 import os
 import shutil
@@ -10,8 +11,8 @@ import tarfile
 from archive_case import HERE, OPTIONS, PHOTOS, Archive, pack, picture, png, ppm, put, tree
 from cli_test import decode_rle, read, read_png, run
 
-
 # ---- Inputs ----------------------------------------------------------------------------------------------------------
+
 
 class Inputs(Archive):
     def names(self, *arguments, code=0, **more):
@@ -24,20 +25,47 @@ class Inputs(Archive):
             put(self.at("in", name), data)
         pack(self.at("in", "b", "w.tar"), [("z/9.png", data), ("1.png", data), ("1.cls", b"3"), ("._1.png", b"x")])
         pack(self.at("other.tgz"), [("./q.png", data), ("/r.png", data)])
-        expected = ["a.PNG", "b/10.png", "b/2.png", "b/w.tar/z/9.png", "b/w.tar/1.png", "c.png", "other.tgz/./q.png", "other.tgz//r.png"]
+        expected = [
+            "a.PNG",
+            "b/10.png",
+            "b/2.png",
+            "b/w.tar/z/9.png",
+            "b/w.tar/1.png",
+            "c.png",
+            "other.tgz/./q.png",
+            "other.tgz//r.png",
+        ]
         expected = [self.at("in", name) if not name.startswith("other") else self.at(name) for name in expected]
         self.assertEqual(self.names(self.at("in"), self.at("other.tgz"), "-o", self.at("out")), expected)
         lines, _ = self.auto(self.at("in"), self.at("other.tgz"), "-o", self.at("rle"), "--format", "rle,overlay")
-        found = [os.fsdecode(name) for name, data in tree(self.at("rle")).items() if data is not None and not name.startswith(b".samc")]
-        keys = ["a.PNG", "b/10.png", "b/2.png", "b/w.tar/z/9.png", "b/w.tar/1.png", "c.png", "other.tgz/q.png", "other.tgz/r.png"]
+        found = [
+            os.fsdecode(name)
+            for name, data in tree(self.at("rle")).items()
+            if data is not None and not name.startswith(b".samc")
+        ]
+        keys = [
+            "a.PNG",
+            "b/10.png",
+            "b/2.png",
+            "b/w.tar/z/9.png",
+            "b/w.tar/1.png",
+            "c.png",
+            "other.tgz/q.png",
+            "other.tgz/r.png",
+        ]
         self.assertEqual(sorted(found), sorted([key + end for key in keys for end in (".json", ".overlay.png")]))
 
     def test_glob(self):
         for name in ("a1.png", "a2.ppm", "x/a3.png", "x/deep/b.png"):
             put(self.at("in", name), picture(1)[1])
         pack(self.at("in", "t.tar"), [("a4.png", picture(1)[1]), ("b.png", picture(1)[1])])
-        names = self.names(self.at("in"), "-o", self.at("1"), "--glob", "a*", "--glob", "x/*.png")  # what a file is, its bytes decide: a2.ppm is a PNG
-        self.assertEqual([os.path.relpath(name, self.at("in")) for name in names], ["a1.png", "a2.ppm", "t.tar/a4.png", "x/a3.png", "x/deep/b.png"])
+        names = self.names(
+            self.at("in"), "-o", self.at("1"), "--glob", "a*", "--glob", "x/*.png"
+        )  # what a file is, its bytes decide: a2.ppm is a PNG
+        self.assertEqual(
+            [os.path.relpath(name, self.at("in")) for name in names],
+            ["a1.png", "a2.ppm", "t.tar/a4.png", "x/a3.png", "x/deep/b.png"],
+        )
 
     def test_lists(self):
         put(self.at("p", "a", "1.png"), picture(1)[1])
@@ -46,16 +74,35 @@ class Inputs(Archive):
         listing = put(self.at("list.txt"), f"p/a/1.png\r\n\n./p/b/1.png\n{self.at('q')}\n".encode())
         lines, _ = self.auto("@" + listing, "-o", self.at("1"), "--format", "rle", cwd=self.folder)
         self.assertEqual(len(lines), 3)
-        self.assertTrue(os.path.exists(self.at("1", "p", "a", "1.png.json")) and os.path.exists(self.at("1", "p", "b", "1.png.json")))
+        self.assertTrue(
+            os.path.exists(self.at("1", "p", "a", "1.png.json"))
+            and os.path.exists(self.at("1", "p", "b", "1.png.json"))
+        )
         self.assertTrue(os.path.exists(self.at("1", self.at("q").lstrip("/"), "c.png.json")))
         odd = os.path.join(self.folder, "line\nfeed.png")
         shutil.copy(self.at("q", "c.png"), odd)
-        lines, _ = self.auto("-", "-o", self.at("2"), "--format", "jsonl", stdin=odd.encode() + b"\0" + b"gone.png\0", code=3, cwd=self.folder)
+        lines, _ = self.auto(
+            "-",
+            "-o",
+            self.at("2"),
+            "--format",
+            "jsonl",
+            stdin=odd.encode() + b"\0" + b"gone.png\0",
+            code=3,
+            cwd=self.folder,
+        )
         self.assertEqual([line["image"] for line in lines], [odd])
         self.assertIn("gone.png", json.loads(read(self.at("2", "errors.jsonl")))["image"])
 
     def test_odd_names(self):
-        names = [b"line\nfeed.png", b'quote".png', b"back\\slash.png", "\u00fcml\u00e4ut \u4e2d.png".encode(), b"latin-\xe9.png", b" blank .png"]
+        names = [
+            b"line\nfeed.png",
+            b'quote".png',
+            b"back\\slash.png",
+            "\u00fcml\u00e4ut \u4e2d.png".encode(),
+            b"latin-\xe9.png",
+            b" blank .png",
+        ]
         for i, name in enumerate(names):
             put(os.path.join(os.fsencode(self.at("in")), name), picture(i)[1])
         pack(self.at("in", "t.tar"), [("\u00fc\n\u4e2d.png", picture(9)[1])])
@@ -84,7 +131,11 @@ class Inputs(Archive):
     def test_equal_names_are_refused(self):
         for name in ("x/1.png", "y/1.png"):
             put(self.at(name), picture(1)[1])
-        for arguments in ((self.at("x", "1.png"), self.at("y", "1.png")), (self.at("x"), self.at("y")), (self.at("x"), self.at("x", "1.png"))):
+        for arguments in (
+            (self.at("x", "1.png"), self.at("y", "1.png")),
+            (self.at("x"), self.at("y")),
+            (self.at("x"), self.at("x", "1.png")),
+        ):
             self.usage("would write the same files", "auto", *arguments, "-o", self.at("o"), *OPTIONS)
         pack(self.at("t.tar"), [("1.png", b"x"), ("./1.png", b"y")])
         self.usage("would write the same files", "auto", self.at("t.tar"), "-o", self.at("o"), *OPTIONS)
@@ -92,7 +143,9 @@ class Inputs(Archive):
         put(self.at("z", "a.png.json", "b.png"), b"")
         self.usage("in the way", "auto", self.at("z"), "-o", self.at("o"), *OPTIONS)
         put(self.at("v", "masks.jsonl"), b"")
-        self.usage("in the way", "auto", self.at("v", "masks.jsonl"), "-o", self.at("o"), "--format", "png,jsonl", *OPTIONS)
+        self.usage(
+            "in the way", "auto", self.at("v", "masks.jsonl"), "-o", self.at("o"), "--format", "png,jsonl", *OPTIONS
+        )
         self.usage("output folder", "auto", self.at("x"), "-o", self.at("x"), *OPTIONS)
         self.assertFalse(os.path.exists(self.at("o")))
 
@@ -118,7 +171,10 @@ class Inputs(Archive):
         inputs = self.small_inputs()
         formats = ["--format", "rle,jsonl,coco,png,overlay"]
         self.auto(inputs, "-o", self.at("whole"), *formats, code=3)
-        codes = [run("auto", inputs, "-o", self.at("parts"), *formats, "--shard", f"{i}/3", *OPTIONS, "-q")[0] for i in range(3)]
+        codes = [
+            run("auto", inputs, "-o", self.at("parts"), *formats, "--shard", f"{i}/3", *OPTIONS, "-q")[0]
+            for i in range(3)
+        ]
         self.assertEqual(sorted(codes), [0, 0, 3])
         collected = (b".samc", b"masks", b"annotations", b"errors")
         files = lambda folder: {name: data for name, data in tree(folder).items() if not name.startswith(collected)}
@@ -129,12 +185,31 @@ class Inputs(Archive):
         whole = json.loads(read(self.at("whole", "annotations.json")))
         ids = [a["id"] for part in parts for a in part["annotations"]]
         self.assertEqual(len(ids), len(set(ids)))
-        self.assertEqual(sorted((i["id"], i["file_name"]) for part in parts for i in part["images"]), [(i["id"], i["file_name"]) for i in whole["images"]])
-        self.failure("shards is 1, the run was begun with 3", "auto", inputs, "-o", self.at("parts"), *formats, *OPTIONS)
-        self.failure("points-per-side is 3, the run was begun with 2", "auto", inputs, "-o", self.at("parts"), *formats, "--shard", "1/3", "--resume", *OPTIONS, "--points-per-side", "3")
+        self.assertEqual(
+            sorted((i["id"], i["file_name"]) for part in parts for i in part["images"]),
+            [(i["id"], i["file_name"]) for i in whole["images"]],
+        )
+        self.failure(
+            "shards is 1, the run was begun with 3", "auto", inputs, "-o", self.at("parts"), *formats, *OPTIONS
+        )
+        self.failure(
+            "points-per-side is 3, the run was begun with 2",
+            "auto",
+            inputs,
+            "-o",
+            self.at("parts"),
+            *formats,
+            "--shard",
+            "1/3",
+            "--resume",
+            *OPTIONS,
+            "--points-per-side",
+            "3",
+        )
 
 
 # ---- What comes out --------------------------------------------------------------------------------------------------
+
 
 class Formats(Archive):
     def check_agreement(self, out, lines):
@@ -155,11 +230,17 @@ class Formats(Archive):
             self.assertEqual(len(by_image[image["id"]]), len(line["masks"]))
             for i, (record, annotation) in enumerate(zip(line["masks"], by_image[image["id"]])):
                 self.assertEqual(record["segmentation"], annotation["segmentation"])
-                self.assertEqual((annotation["category_id"], annotation["iscrowd"], annotation["area"]), (1, 0, record["area"]))
+                self.assertEqual(
+                    (annotation["category_id"], annotation["iscrowd"], annotation["area"]), (1, 0, record["area"])
+                )
                 mask = decode_rle(record["segmentation"])
                 columns = [x for row in mask for x, bit in enumerate(row) if bit]
                 rows = [y for y, row in enumerate(mask) if any(row)]
-                box = [min(columns), min(rows), max(columns) - min(columns) + 1, max(rows) - min(rows) + 1] if columns else [0, 0, 0, 0]
+                box = (
+                    [min(columns), min(rows), max(columns) - min(columns) + 1, max(rows) - min(rows) + 1]
+                    if columns
+                    else [0, 0, 0, 0]
+                )
                 self.assertEqual(annotation["bbox"], box)
                 self.assertEqual([[v // 255 for v in row] for row in read_png(os.path.join(base, f"{i}.png"))[3]], mask)
                 masks += 1
@@ -186,8 +267,22 @@ class Formats(Archive):
         inputs = self.small_inputs()
         formats = ["--format", "rle,jsonl,coco,png,overlay"]
         self.auto(inputs, "-o", self.at("a"), *formats, code=3)
-        more = [["--batch-images", "1", "--load-threads", "1", "--write-threads", "1", "--queue", "1"],
-                ["--batch-images", "64", "--load-threads", "7", "--write-threads", "5", "--queue", "50", "--no-sync", "--points-per-batch", "3"]]
+        more = [
+            ["--batch-images", "1", "--load-threads", "1", "--write-threads", "1", "--queue", "1"],
+            [
+                "--batch-images",
+                "64",
+                "--load-threads",
+                "7",
+                "--write-threads",
+                "5",
+                "--queue",
+                "50",
+                "--no-sync",
+                "--points-per-batch",
+                "3",
+            ],
+        ]
         for i, arguments in enumerate(more):
             self.auto(inputs, "-o", self.at(f"b{i}"), *formats, *arguments, code=3)
             self.same_tree(self.at(f"b{i}"), self.at("a"))
@@ -200,13 +295,18 @@ class Formats(Archive):
             if subprocess.run([python, "-c", "import pycocotools"], capture_output=True).returncode != 0:
                 subprocess.run([sys.executable, "-m", "venv", self.at("venv")], check=True, capture_output=True)
                 python = self.at("venv", "bin", "python")
-                got = subprocess.run([python, "-m", "pip", "install", "--quiet", "pycocotools==2.0.11"], capture_output=True)
+                got = subprocess.run(
+                    [python, "-m", "pip", "install", "--quiet", "pycocotools==2.0.11"], capture_output=True
+                )
                 if got.returncode != 0:
                     self.skipTest("pycocotools is not here and cannot be fetched: " + got.stderr.decode()[-200:])
         inputs = self.small_inputs(40)
         shutil.copy(os.path.join(HERE, "..", "tools", "examples", "cat.jpg"), inputs)
         self.auto(inputs, "-o", self.at("out"), "--format", "coco,png", code=3)
-        for arguments in ([], ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors"), "--points-per-side", "6"]):
+        for arguments in (
+            [],
+            ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors"), "--points-per-side", "6"],
+        ):
             out = self.at("out%d" % len(arguments))
             self.auto(inputs, "-o", out, "--format", "coco,png", *arguments, code=3)
             got = subprocess.run([python, os.path.join(HERE, "coco_check.py"), out], capture_output=True)
@@ -232,27 +332,48 @@ class Formats(Archive):
 
 # ---- Bad inputs ------------------------------------------------------------------------------------------------------
 
+
 class Bad(Archive):
     def test_bad_images_are_recorded(self):
         good = read(PHOTOS[0])
-        files = {"truncated.jpg": good[:400], "empty.png": b"", "text.jpg": b"hello, this is no image", "webp.webp": b"RIFF\x10\0\0\0WEBPVP8 ",
-                 "bomb.png": png(1, 1, b"abc").replace(struct.pack(">II", 1, 1), struct.pack(">II", 100000, 100000)), "bomb.ppm": b"P6\n60000 60000\n255\n",
-                 "flat.ppm": ppm(0, 5, b""), "noise.gif": b"GIF89a" + bytes(range(200)), "good.jpg": good}
+        files = {
+            "truncated.jpg": good[:400],
+            "empty.png": b"",
+            "text.jpg": b"hello, this is no image",
+            "webp.webp": b"RIFF\x10\0\0\0WEBPVP8 ",
+            "bomb.png": png(1, 1, b"abc").replace(struct.pack(">II", 1, 1), struct.pack(">II", 100000, 100000)),
+            "bomb.ppm": b"P6\n60000 60000\n255\n",
+            "flat.ppm": ppm(0, 5, b""),
+            "noise.gif": b"GIF89a" + bytes(range(200)),
+            "good.jpg": good,
+        }
         for name, data in files.items():
             put(self.at("in", name), data)
         os.mkfifo(self.at("in", "pipe"))
         os.makedirs(self.at("in", "folder.png"))
         lines, err = self.auto(self.at("in"), "-o", self.at("out"), "--format", "rle,jsonl,coco,png,overlay", code=3)
         self.assertEqual([line["image"] for line in lines], [self.at("in", "good.jpg")])
-        errors = {entry["name"]: entry["error"] for entry in map(json.loads, read(self.at("out", "errors.jsonl")).splitlines())}
+        errors = {
+            entry["name"]: entry["error"]
+            for entry in map(json.loads, read(self.at("out", "errors.jsonl")).splitlines())
+        }
         self.assertEqual(sorted(errors), sorted(set(files) - {"good.jpg"}))
-        for name, word in (("truncated.jpg", "damaged JPEG"), ("empty.png", "empty file"), ("text.jpg", "not a supported image"), ("webp.webp", "WebP"),
-                           ("bomb.png", "larger than the limit"), ("bomb.ppm", "larger than the limit"), ("flat.ppm", "without pixels")):
+        for name, word in (
+            ("truncated.jpg", "damaged JPEG"),
+            ("empty.png", "empty file"),
+            ("text.jpg", "not a supported image"),
+            ("webp.webp", "WebP"),
+            ("bomb.png", "larger than the limit"),
+            ("bomb.ppm", "larger than the limit"),
+            ("flat.ppm", "without pixels"),
+        ):
             self.assertIn(word, errors[name])
             self.assertIn(name, errors[name])
         self.assertIn("8 of 9 images failed", err)
-        self.assertEqual(sorted(name for name in os.listdir(self.at("out")) if "good" not in name and not name.startswith(".")),
-                         ["annotations.json", "errors.jsonl", "masks.jsonl"])
+        self.assertEqual(
+            sorted(name for name in os.listdir(self.at("out")) if "good" not in name and not name.startswith(".")),
+            ["annotations.json", "errors.jsonl", "masks.jsonl"],
+        )
 
     def test_limit_of_pixels(self):
         put(self.at("in", "a.ppm"), ppm(10, 10, bytes(300)))
@@ -265,18 +386,26 @@ class Bad(Archive):
     def test_bad_archives(self):
         members = [(f"{i}.{picture(i)[0]}", picture(i)[1]) for i in range(8)]
         whole = read(pack(self.at("whole.tar"), members))
-        put(self.at("in", "cut.tar"), whole[:len(whole) // 2])
+        put(self.at("in", "cut.tar"), whole[: len(whole) // 2])
         put(self.at("in", "cut.tar.gz"), read(pack(self.at("whole.tar.gz"), members))[:-200])
         put(self.at("in", "text.tar"), b"no archive at all\n" * 40)
         put(self.at("in", "nothing.tar"), b"")
         pack(self.at("in", "climb.tar"), [("../../../evil.png", picture(1)[1]), ("ok.png", picture(2)[1])])
         with tarfile.open(self.at("in", "links.tar"), "w") as tar:
-            for kind, name in ((tarfile.SYMTYPE, "s.png"), (tarfile.LNKTYPE, "h.png"), (tarfile.FIFOTYPE, "p.png"), (tarfile.DIRTYPE, "d.png")):
+            for kind, name in (
+                (tarfile.SYMTYPE, "s.png"),
+                (tarfile.LNKTYPE, "h.png"),
+                (tarfile.FIFOTYPE, "p.png"),
+                (tarfile.DIRTYPE, "d.png"),
+            ):
                 entry = tarfile.TarInfo(name)
                 entry.type, entry.linkname = kind, "/etc/passwd"
                 tar.addfile(entry)
         lines, _ = self.auto(self.at("in"), "-o", self.at("out"), "--format", "rle", code=3)
-        errors = {entry["name"]: entry["error"] for entry in map(json.loads, read(self.at("out", "errors.jsonl")).splitlines())}
+        errors = {
+            entry["name"]: entry["error"]
+            for entry in map(json.loads, read(self.at("out", "errors.jsonl")).splitlines())
+        }
         for name in ("cut.tar", "cut.tar.gz", "text.tar", "nothing.tar"):
             self.assertTrue(any(key.startswith(name) for key in errors), (name, errors))
         self.assertIn("leads out", errors["climb.tar/evil.png"])
@@ -291,7 +420,14 @@ class Bad(Archive):
     def test_refusals(self):
         inputs = self.small_inputs()
         o = ("-o", self.at("o"))
-        for arguments in (("--shard", "3/3"), ("--shard", "1"), ("--shard", "-1/3"), ("--batch-images", "0"), ("--queue", "x"), ("--lines-per-file", "0")):
+        for arguments in (
+            ("--shard", "3/3"),
+            ("--shard", "1"),
+            ("--shard", "-1/3"),
+            ("--batch-images", "0"),
+            ("--queue", "x"),
+            ("--lines-per-file", "0"),
+        ):
             self.usage(f"{arguments[0]} is ", "auto", inputs, *o, *arguments)
         self.failure("none.tar: cannot open", "auto", self.at("none.tar"), *o)
         self.failure("list.txt: cannot open", "auto", "@" + self.at("list.txt"), *o)

@@ -1,4 +1,5 @@
 """Nothing is lost: runs that are killed, refused, out of space, without power; a thousand images, and ten thousand."""
+
 import json
 import os
 import random
@@ -14,7 +15,6 @@ import power_loss
 from archive_case import FAULTS, HERE, OPTIONS, PHOTOS, SEED, Archive, pack, picture, ppm, put, records, tree
 from cli_test import SAMC, read, run
 
-
 FORMATS = ["--format", "rle,jsonl,coco,png,overlay", "--lines-per-file", "4"]
 
 
@@ -26,11 +26,13 @@ class Resume(Archive):
         self.failure("holds a run already; go on with it by --resume", "auto", inputs, "-o", self.at("o"), *OPTIONS)
         lines, _ = self.auto(inputs, "-o", self.at("o"), "--resume", code=3)
         self.assertEqual(lines, [])
-        for difference, arguments in (("points-per-side is 3, the run was begun with 2", ["--points-per-side", "3"]),
-                                      ('format is "jsonl", the run was begun with "rle"', ["--format", "jsonl"]),
-                                      ("model is ", ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors")]),
-                                      ("backend is ", ["--backend", "ref"]),
-                                      ("pred-iou-thresh is 0.5, the run was begun with 0", ["--pred-iou-thresh", "0.5"])):
+        for difference, arguments in (
+            ("points-per-side is 3, the run was begun with 2", ["--points-per-side", "3"]),
+            ('format is "jsonl", the run was begun with "rle"', ["--format", "jsonl"]),
+            ("model is ", ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors")]),
+            ("backend is ", ["--backend", "ref"]),
+            ("pred-iou-thresh is 0.5, the run was begun with 0", ["--pred-iou-thresh", "0.5"]),
+        ):
             self.failure(difference, "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS, *arguments)
         put(self.at("in", "new.png"), picture(5)[1])
         self.failure("new.png", "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS)
@@ -52,8 +54,10 @@ class Resume(Archive):
         self.assertEqual((code, printed, err.count("\n")), (1, b"", 1), err)
         self.assertIn(os.path.join(out, ".samc", "journal"), err)
         self.assertEqual(tree(out), before)
-        self.assertEqual({path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")},
-                         {path: time for path, time in times.items() if not path.endswith(b"tmp")})
+        self.assertEqual(
+            {path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")},
+            {path: time for path, time in times.items() if not path.endswith(b"tmp")},
+        )
 
     def test_damaged_journal(self):
         inputs, out = self.small_inputs(), self.at("o")
@@ -61,10 +65,22 @@ class Resume(Archive):
         path, whole = self.at("o", ".samc", "journal"), tree(out)
         journal = read(path)
         lines = journal.splitlines(keepends=True)
-        damaged = [journal[:-7], b"".join(lines[:-1]), lines[0], b"".join(lines[:4] + lines[5:]), journal + lines[3], journal + b"x\n", journal[:60] + b"\0" + journal[61:],
-                   journal.replace(b"done", b"d0ne", 1), b"something else\n", b""]
+        damaged = [
+            journal[:-7],
+            b"".join(lines[:-1]),
+            lines[0],
+            b"".join(lines[:4] + lines[5:]),
+            journal + lines[3],
+            journal + b"x\n",
+            journal[:60] + b"\0" + journal[61:],
+            journal.replace(b"done", b"d0ne", 1),
+            b"something else\n",
+            b"",
+        ]
         for place in self.dice.sample(range(len(journal)), 8):
-            damaged.append(journal[:place] + bytes([journal[place] ^ 1 << self.dice.randrange(8)]) + journal[place + 1:])
+            damaged.append(
+                journal[:place] + bytes([journal[place] ^ 1 << self.dice.randrange(8)]) + journal[place + 1 :]
+            )
         for text in damaged:
             put(path, text)
             self.refused(inputs, out)
@@ -78,7 +94,13 @@ class Resume(Archive):
         path, whole = self.at("o", ".samc", "journal"), tree(out)
         journal = read(path)
         line = journal.splitlines(keepends=True)[3]
-        for tail in (bytes(300), line[:20], line[:-1], bytes(-len(journal) % 512) + line, line[:9] + bytes(-(len(journal) + 9) % 512) + line):
+        for tail in (
+            bytes(300),
+            line[:20],
+            line[:-1],
+            bytes(-len(journal) % 512) + line,
+            line[:9] + bytes(-(len(journal) + 9) % 512) + line,
+        ):
             put(path, journal + tail)
             self.assertEqual(self.auto(inputs, "-o", out, *FORMATS, "--resume", code=3)[0], [])
             self.assertEqual(tree(out), whole)
@@ -89,10 +111,14 @@ class Resume(Archive):
         journal = read(self.at("o", ".samc", "journal")).splitlines(keepends=True)
         put(self.at("o", ".samc", "journal"), b"".join(journal[:6]))
         put(self.at("o", ".samc", "masks.jsonl"), read(self.at("o", "masks.jsonl"))[:20])
-        self.failure("synced data was lost", "auto", inputs, "-o", self.at("o"), "--format", "jsonl", "--resume", *OPTIONS)
+        self.failure(
+            "synced data was lost", "auto", inputs, "-o", self.at("o"), "--format", "jsonl", "--resume", *OPTIONS
+        )
 
     def start(self, *arguments, **more):
-        return subprocess.Popen([SAMC, "auto", *map(str, arguments), *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+        return subprocess.Popen(
+            [SAMC, "auto", *map(str, arguments), *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
+        )
 
     def wait_for(self, process, folder, count):
         while records(folder) < count and process.poll() is None:
@@ -125,7 +151,9 @@ class Resume(Archive):
 
     def test_ignored_signals_stay_ignored(self):
         inputs = self.small_inputs()
-        process = self.start(inputs, "-o", self.at("o"), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        process = self.start(
+            inputs, "-o", self.at("o"), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        )
         process.send_signal(signal.SIGHUP)
         process.communicate()
         self.assertEqual(process.returncode, 3)
@@ -141,7 +169,9 @@ class Resume(Archive):
     def test_standard_output_gone(self):
         inputs = self.many(40)
         with open("/dev/full", "w") as full:
-            code, _, err = run("auto", inputs, "-o", self.at("o"), *FORMATS, *OPTIONS, "-q", stdout=full, stderr=subprocess.PIPE)
+            code, _, err = run(
+                "auto", inputs, "-o", self.at("o"), *FORMATS, *OPTIONS, "-q", stdout=full, stderr=subprocess.PIPE
+            )
         self.assertEqual(code, 1)
         self.assertIn("cannot write to standard output", err)
         self.auto(inputs, "-o", self.at("o"), *FORMATS, "--resume")
@@ -153,12 +183,20 @@ class Resume(Archive):
         inputs = self.many(120)
         self.auto(inputs, "-o", self.at("whole"), *FORMATS, "--no-sync")
         os.makedirs(self.at("small"))
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,nr_inodes=100k", "none", self.at("small")], capture_output=True).returncode == 0
+        mounted = (
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=600k,nr_inodes=100k", "none", self.at("small")],
+                capture_output=True,
+            ).returncode
+            == 0
+        )
         if mounted:
             self.addCleanup(subprocess.run, ["umount", self.at("small")])
         elif not FAULTS:
             self.skipTest("nothing can be mounted, and SAMC_FAULTS is not set")
-        faults = None if mounted else {**os.environ, **fault_environment(self.at("small"), at=400, error=28, always=True)}
+        faults = (
+            None if mounted else {**os.environ, **fault_environment(self.at("small"), at=400, error=28, always=True)}
+        )
         code, out, err = run("auto", inputs, "-o", self.at("small", "out"), *FORMATS, *OPTIONS, env=faults)
         self.assertEqual(code, 1, err)
         self.assertIn("No space left on device", err)
@@ -174,7 +212,12 @@ class Resume(Archive):
     def test_read_only(self):
         inputs = self.small_inputs()
         os.makedirs(self.at("fixed"))
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", self.at("fixed")], capture_output=True).returncode == 0:
+        if (
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", self.at("fixed")], capture_output=True
+            ).returncode
+            == 0
+        ):
             self.addCleanup(subprocess.run, ["umount", self.at("fixed")])
         elif os.geteuid() == 0:
             self.skipTest("root writes everywhere, and nothing can be mounted")
@@ -198,6 +241,7 @@ def fault_environment(root, log=None, at=None, error=0, always=False):
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
 class Struck(Archive):
     """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost."""
+
     points = 12  # of the record that are tried; the full tier tries all
     arguments, code, before, times = (), 3, None, None  # of the run that is struck; what stood in its folder
 
@@ -205,7 +249,16 @@ class Struck(Archive):
         log = self.at("log")
         if os.path.exists(log):
             os.remove(log)
-        got, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, *OPTIONS, *arguments, env={**os.environ, **fault_environment(out, log, **faults)})
+        got, printed, err = run(
+            "auto",
+            self.inputs,
+            "-o",
+            out,
+            *FORMATS,
+            *OPTIONS,
+            *arguments,
+            env={**os.environ, **fault_environment(out, log, **faults)},
+        )
         if code is not None:
             self.assertEqual(got, code, err)
         return got, printed, err, power_loss.read_log(log) if os.path.exists(log) else []
@@ -235,7 +288,11 @@ class Struck(Archive):
         code, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *self.arguments, *OPTIONS)
         self.assertEqual(code, self.code, f"{what}: {err}")
         self.assertLessEqual(len(printed.splitlines()), self.total - done, what)
-        self.assertEqual(tree(out) == tree(self.whole), True, f"{what}, seed {SEED}: {power_loss.difference(tree(out), tree(self.whole))}")
+        self.assertEqual(
+            tree(out) == tree(self.whole),
+            True,
+            f"{what}, seed {SEED}: {power_loss.difference(tree(out), tree(self.whole))}",
+        )
 
     def test_killed_at_any_operation(self):
         for at in self.chosen(self.operations(self.trace)):
@@ -263,7 +320,9 @@ class Struck(Archive):
             for mode in ("nothing unsynced", "names without data", f"seed {self.dice.randrange(1 << 30)}"):
                 out = self.at(f"p{at}")
                 power_loss.crash(self.trace[:at], self.whole, out, mode, self.before, self.times)
-                self.resumed(out, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, {mode}")
+                self.resumed(
+                    out, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, {mode}"
+                )
                 shutil.rmtree(out)
 
     def test_power_lost_twice(self):
@@ -274,11 +333,16 @@ class Struck(Archive):
             trace = self.traced(out, "--resume", *self.arguments, code=self.code)[3]
             cut, again = self.dice.randrange(len(trace) + 1), self.at(f"u{round}")
             power_loss.crash(trace[:cut], out, again, f"seed {round + 1000}", first, times)
-            self.resumed(again, power_loss.journaled_synced(self.trace[:at]), f"power lost before operation {at}, then {cut} of the next run")
+            self.resumed(
+                again,
+                power_loss.journaled_synced(self.trace[:at]),
+                f"power lost before operation {at}, then {cut} of the next run",
+            )
 
 
 class Faults(Struck):
     """A run from nothing."""
+
     def setUp(self):
         super().setUp()
         self.inputs, self.total = self.small_inputs(5), 9
@@ -286,7 +350,9 @@ class Faults(Struck):
 
     def test_half_a_line_of_a_failure_lost(self):
         """The first failure's line on its way to the disk: a part of it and zeros, and nothing in the journal."""
-        at = next(i for i, entry in enumerate(self.trace) if entry.name == "sync" and entry.path.endswith("/errors.jsonl"))
+        at = next(
+            i for i, entry in enumerate(self.trace) if entry.name == "sync" and entry.path.endswith("/errors.jsonl")
+        )
         line = read(os.path.join(self.whole, "errors.jsonl")).splitlines(True)[0]
         for kept in (0, 1, 18, len(line) // 2, len(line)):
             out = self.at(f"h{kept}")
@@ -297,9 +363,13 @@ class Faults(Struck):
     def test_the_replay_sees_missing_syncs(self):
         """A run that did not sync its results, or its folders, would be caught: the same record without these operations."""
         end = max(i for i, entry in enumerate(self.trace) if entry.name == "sync" and entry.path.endswith("/journal"))
-        for what, drop in (("results", lambda path: "/tmp/" in path), ("folders", lambda path: path.endswith(("/out", "/whole", "/part0"))),
-                           ("lines", lambda path: path.endswith(".jsonl")), ("annotations", lambda path: path.endswith("annotations.json"))):
-            weak = [entry for entry in self.trace[:end + 1] if not (entry.name == "sync" and drop(entry.path))]
+        for what, drop in (
+            ("results", lambda path: "/tmp/" in path),
+            ("folders", lambda path: path.endswith(("/out", "/whole", "/part0"))),
+            ("lines", lambda path: path.endswith(".jsonl")),
+            ("annotations", lambda path: path.endswith("annotations.json")),
+        ):
+            weak = [entry for entry in self.trace[: end + 1] if not (entry.name == "sync" and drop(entry.path))]
             self.assertLess(len(weak), end + 1)
             caught = False
             for mode in ("nothing unsynced", "names without data"):
@@ -313,6 +383,7 @@ class Faults(Struck):
 
 class Again(Struck):
     """A run that tries failed images again: files of lines that were complete grow once more."""
+
     points, arguments, code = 8, ("--resume", "--retry-failed"), 0
 
     def setUp(self):
@@ -337,6 +408,7 @@ class AllAgain(Again):
 
 class Retry(Archive):
     """--retry-failed: what failed is tried again, behind all others."""
+
     def bad_ones(self, *names):
         for name in names:
             put(self.at("in", name), b"no picture")
@@ -358,21 +430,28 @@ class Retry(Archive):
         self.assertTrue(read(os.path.join(out, "masks.jsonl")).startswith(old["masks.jsonl"]))
         self.assertTrue(read(os.path.join(out, "errors.jsonl")).startswith(old["errors.jsonl"]))
         said = self.errors(out)[3:]
-        self.assertEqual([(entry["name"], "resolved" in entry, "error" in entry) for entry in said],
-                         [("bad.jpg", True, False), ("part0/0.ppm", False, True), ("part1/9.png", True, False)])
+        self.assertEqual(
+            [(entry["name"], "resolved" in entry, "error" in entry) for entry in said],
+            [("bad.jpg", True, False), ("part0/0.ppm", False, True), ("part1/9.png", True, False)],
+        )
         # The same as a run that never failed on them, in another order.
         self.auto(inputs, "-o", self.at("fresh"), *formats, code=3)
         for name in ("bad.jpg", "part1/9.png"):
             for end in (".json", ".overlay.png", "/metadata.csv"):
                 self.assertEqual(read(os.path.join(out, name + end)), read(self.at("fresh", name + end)))
-        self.assertEqual(sorted(read(os.path.join(out, "masks.jsonl")).splitlines()), sorted(read(self.at("fresh", "masks.jsonl")).splitlines()))
+        self.assertEqual(
+            sorted(read(os.path.join(out, "masks.jsonl")).splitlines()),
+            sorted(read(self.at("fresh", "masks.jsonl")).splitlines()),
+        )
         ours, fresh = (json.loads(read(os.path.join(folder, "annotations.json"))) for folder in (out, self.at("fresh")))
         self.assertEqual(sorted(map(str, ours["images"])), sorted(map(str, fresh["images"])))
         self.assertEqual([entry["id"] for entry in ours["annotations"]], list(range(1, len(fresh["annotations"]) + 1)))
         bare = lambda data: sorted(json.dumps({**entry, "id": 0}, sort_keys=True) for entry in data["annotations"])
         self.assertEqual(bare(ours), bare(fresh))
         whole = tree(out)
-        self.assertEqual(self.auto(inputs, "-o", out, *formats, "--resume", code=3)[0], [])  # nothing new without being asked
+        self.assertEqual(
+            self.auto(inputs, "-o", out, *formats, "--resume", code=3)[0], []
+        )  # nothing new without being asked
         self.assertEqual(tree(out), whole)
         put(self.at("in", "part0", "0.ppm"), picture(51)[1])
         self.assertEqual(len(self.auto(inputs, "-o", out, *formats, "--resume", "--retry-failed")[0]), 1)
@@ -387,10 +466,18 @@ class Retry(Archive):
         self.assertIn("5 of 12 images failed", total)
         for name in ("part0/2.ppm", "part1/7.png", "x.png", "y.png", "bad.jpg"):
             put(self.at("in", name), picture(60)[1])
-        self.auto(inputs, "-o", self.at("a"), "--format", "jsonl", "--lines-per-file", "5", "--resume", "--retry-failed")
-        counts = {name: read(self.at("a", name)).count(b"\n") for name in sorted(os.listdir(self.at("a"))) if name.startswith("masks")}
+        self.auto(
+            inputs, "-o", self.at("a"), "--format", "jsonl", "--lines-per-file", "5", "--resume", "--retry-failed"
+        )
+        counts = {
+            name: read(self.at("a", name)).count(b"\n")
+            for name in sorted(os.listdir(self.at("a")))
+            if name.startswith("masks")
+        }
         self.assertEqual(sum(counts.values()), 12)
-        self.assertEqual(sorted(counts), [f"masks-{part:05}.jsonl" for part in range(4)])  # records 0 to 11, then 12 to 16
+        self.assertEqual(
+            sorted(counts), [f"masks-{part:05}.jsonl" for part in range(4)]
+        )  # records 0 to 11, then 12 to 16
 
     def test_behind_the_images_that_are_left(self):
         inputs, out = self.small_inputs(6), self.at("o")
@@ -413,11 +500,17 @@ class Retry(Archive):
         put(self.at("in", "bad.jpg"), read(PHOTOS[1]))
         for name in ("masks-00002.jsonl", "annotations.json", "errors.jsonl"):
             data = read(self.at("o", name))
-            for change in (lambda path: put(path, data + b"x" if name != "errors.jsonl" else data[:-1]), os.remove, lambda path: (os.remove(path), os.mkfifo(path))):
+            for change in (
+                lambda path: put(path, data + b"x" if name != "errors.jsonl" else data[:-1]),
+                os.remove,
+                lambda path: (os.remove(path), os.mkfifo(path)),
+            ):
                 change(self.at("o", name))
                 before = {path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")}
                 self.failure(name + ": ", "auto", inputs, "-o", out, *FORMATS, "--resume", "--retry-failed", *OPTIONS)
-                self.assertEqual({path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")}, before)
+                self.assertEqual(
+                    {path: time for path, time in power_loss.times(out).items() if not path.endswith(b"tmp")}, before
+                )
                 if os.path.lexists(self.at("o", name)):
                     os.remove(self.at("o", name))
                 put(self.at("o", name), data)
@@ -427,7 +520,9 @@ class Retry(Archive):
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
 class Mixed(Archive):
     """A run over all kinds of inputs that meets everything: kills, signals, outages of its inputs and of its folder, and somebody who plants
-    links, pipes and files. Each time it says what is wrong or goes on, and at the end the bytes are those of a run that met nothing."""
+    links, pipes and files. Each time it says what is wrong or goes on, and at the end the bytes are those of a run that met nothing.
+    """
+
     COUNT, ROUNDS = 250, 40
 
     def setUp(self):
@@ -435,7 +530,9 @@ class Mixed(Archive):
         kinds = ([], [], [], [])
         for i in range(self.COUNT):
             ending, data = picture(i) if i % 12 else ("jpg", read(PHOTOS[i // 12 % len(PHOTOS)]))
-            kinds[(0, 0, 1, 2, 3)[i % 5]].append((f"{i // 10:02}/{i:03}.{ending}", data[:len(data) // 2] if i % 37 == 4 else data))
+            kinds[(0, 0, 1, 2, 3)[i % 5]].append(
+                (f"{i // 10:02}/{i:03}.{ending}", data[: len(data) // 2] if i % 37 == 4 else data)
+            )
         folder, tar, gz, zipped = kinds
         for name, data in folder:
             put(self.at("in", name), data)
@@ -450,8 +547,12 @@ class Mixed(Archive):
 
     def start(self, *options, **faults):
         environment = {**os.environ, **fault_environment(self.out, **faults)} if faults else None
-        return subprocess.Popen([SAMC, "auto", self.at("in"), "-o", self.out, *self.formats, "--resume", "-q", *OPTIONS, *options], env=environment,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [SAMC, "auto", self.at("in"), "-o", self.out, *self.formats, "--resume", "-q", *OPTIONS, *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def end(self, process, codes, what):
         err = process.communicate()[1].decode()
@@ -477,7 +578,11 @@ class Mixed(Archive):
         self.end(process, (128 + number, -number, 3), "interrupted")
 
     def folder_fails(self):
-        self.end(self.start(at=self.dice.randrange(200), error=self.dice.choice((5, 28)), always=self.dice.random() < 0.5), (1, 3), "its folder failed")
+        self.end(
+            self.start(at=self.dice.randrange(200), error=self.dice.choice((5, 28)), always=self.dice.random() < 0.5),
+            (1, 3),
+            "its folder failed",
+        )
 
     def inputs_vanish(self):
         process = self.start()
@@ -492,11 +597,20 @@ class Mixed(Archive):
     def hostile(self):
         if not os.path.exists(os.path.join(self.out, ".samc", "journal")):
             return
-        names = [".samc", ".samc/journal", ".samc/inputs", ".samc/tmp", ".samc-run.json"] + [name for name in ("errors.jsonl",) if os.path.exists(os.path.join(self.out, name))]
+        names = [".samc", ".samc/journal", ".samc/inputs", ".samc/tmp", ".samc-run.json"] + [
+            name for name in ("errors.jsonl",) if os.path.exists(os.path.join(self.out, name))
+        ]
         path, kept = os.path.join(self.out, self.dice.choice(names)), self.at("kept")
         os.rename(path, kept)
         what = self.dice.choice(("link", "same", "pipe", "dangling"))
-        os.mkfifo(path) if what == "pipe" else os.symlink({"link": self.at("victim", "thesis.txt"), "same": kept, "dangling": self.at("victim", "new")}[what], path)
+        (
+            os.mkfifo(path)
+            if what == "pipe"
+            else os.symlink(
+                {"link": self.at("victim", "thesis.txt"), "same": kept, "dangling": self.at("victim", "new")}[what],
+                path,
+            )
+        )
         before = self.look()
         err = self.end(self.start(), (1,), f"{what} at {path}")
         self.assertEqual((err.count("\n"), self.look()), (1, before), f"{what} at {path}: {err}")
@@ -509,7 +623,12 @@ class Mixed(Archive):
             for folder, folders, files in os.walk(where):
                 for name in folders + files:
                     information = os.lstat(os.path.join(folder, name))
-                    found[os.path.join(folder, name)] = (information.st_mode, information.st_size, information.st_ino, None if name == "tmp" else information.st_mtime_ns)
+                    found[os.path.join(folder, name)] = (
+                        information.st_mode,
+                        information.st_size,
+                        information.st_ino,
+                        None if name == "tmp" else information.st_mtime_ns,
+                    )
         return found
 
     def test_everything(self):
@@ -530,6 +649,7 @@ class Mixed(Archive):
 
 # ---- Many images -----------------------------------------------------------------------------------------------------
 
+
 class Thousand(Archive):
     COUNT, KILLS = 1000, 10
     folders_in = None  # a disk, if the usual place for temporary files is one
@@ -539,7 +659,7 @@ class Thousand(Archive):
         for i in range(count):
             ending, data = picture(i) if i % 10 else ("jpg", read(PHOTOS[i // 10 % len(PHOTOS)]))
             if i % 97 == 5:
-                data = data[:len(data) // 2]
+                data = data[: len(data) // 2]
             (folder if i % 5 < 3 else tar if i % 5 == 3 else zipped).append((f"{i // 100:02}/{i:04}.{ending}", data))
         for name, data in folder:
             put(self.at("in", name), data)
@@ -555,7 +675,9 @@ class Thousand(Archive):
         for where, _, files in os.walk(out):
             if ".samc" not in where:
                 for name in files:
-                    if name.endswith((".json", ".png", ".csv")) and not name.startswith(("annotations", "masks", ".samc")):
+                    if name.endswith((".json", ".png", ".csv")) and not name.startswith(
+                        ("annotations", "masks", ".samc")
+                    ):
                         path = os.path.join(where, name)
                         information = os.stat(path)
                         found[path] = (information.st_ino, information.st_mtime_ns)
@@ -569,7 +691,11 @@ class Thousand(Archive):
         order = [line["image"] for line in lines]
         out, done, seen = self.at("out"), 0, []
         for kill in range(self.KILLS):
-            process = subprocess.Popen([SAMC, "auto", inputs, "-o", out, *formats, "--resume", *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process = subprocess.Popen(
+                [SAMC, "auto", inputs, "-o", out, *formats, "--resume", *OPTIONS],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
             target = done + self.dice.randrange(self.COUNT // 40, self.COUNT // 13)
             while records(out) < target and process.poll() is None:
                 time.sleep(0.001)
@@ -579,14 +705,23 @@ class Thousand(Archive):
             self.assertEqual(process.returncode, -9, f"kill {kill} came too late: {err.decode()}")
             now = records(out)
             self.assertTrue(done < now < total, f"kill {kill} did not hit mid-run: {done}, {now}")
-            seen.append((now, self.result_files(out), [json.loads(line)["image"] for line in printed.splitlines() if line.endswith(b"}")]))
+            seen.append(
+                (
+                    now,
+                    self.result_files(out),
+                    [json.loads(line)["image"] for line in printed.splitlines() if line.endswith(b"}")],
+                )
+            )
             done = now
         lines, _ = self.auto(inputs, "-o", out, *formats, "--resume", code=3)
         seen.append((total, self.result_files(out), [line["image"] for line in lines]))
         self.same_tree(out, self.at("whole"))
         # An image that the journal had was neither printed again nor its files written again.
         place = {image: i for i, image in enumerate(order)}
-        names = {record.split()[0]: record for record in read(os.path.join(out, ".samc", "journal")).decode().splitlines()[1:]}
+        names = {
+            record.split()[0]: record
+            for record in read(os.path.join(out, ".samc", "journal")).decode().splitlines()[1:]
+        }
         self.assertEqual(len(names), total)
         failed_before = [0]
         for record in read(os.path.join(out, ".samc", "journal")).decode().splitlines()[1:]:
@@ -596,7 +731,10 @@ class Thousand(Archive):
             self.assertEqual([place[image] for image in printed if place[image] < first], [], "done again")
             kept = {path: stamp for path, stamp in files.items() if self.number(path, out, order, inputs) < first}
             self.assertEqual([path for path, stamp in kept.items() if later[path] != stamp], [], "written again")
-        print(f"{total} images, {self.KILLS} kills at {[now for now, _, _ in seen[:-1]]}: {time.time() - begun:.1f} s, seed {SEED}", file=sys.stderr)
+        print(
+            f"{total} images, {self.KILLS} kills at {[now for now, _, _ in seen[:-1]]}: {time.time() - begun:.1f} s, seed {SEED}",
+            file=sys.stderr,
+        )
 
     def number(self, path, out, order, inputs):
         """Place in the order of the image that a result belongs to."""
@@ -604,8 +742,8 @@ class Thousand(Archive):
             self.places = {os.path.relpath(image, inputs): i for i, image in enumerate(order)}
         key = os.path.relpath(path, out)
         for end in (".overlay.png", ".json"):
-            if key.endswith(end) and key[:-len(end)] in self.places:
-                return self.places[key[:-len(end)]]
+            if key.endswith(end) and key[: -len(end)] in self.places:
+                return self.places[key[: -len(end)]]
         return self.places[os.path.dirname(key)]
 
 
@@ -621,11 +759,29 @@ class Memory(Archive):
         rgb = random.Random(7).randbytes(300 * 200 * 3)
         data = ppm(300, 200, rgb)
         pack(self.at(f"{count}.tar"), [(f"{i:06}.ppm", data) for i in range(count)])
-        process = subprocess.Popen([SAMC, "auto", self.at(f"{count}.tar"), "-o", self.at(f"out{count}"), "--format", "jsonl,coco", "--no-sync", "-q", *OPTIONS,
-                                    "--points-per-side", "1"], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [
+                SAMC,
+                "auto",
+                self.at(f"{count}.tar"),
+                "-o",
+                self.at(f"out{count}"),
+                "--format",
+                "jsonl,coco",
+                "--no-sync",
+                "-q",
+                *OPTIONS,
+                "--points-per-side",
+                "1",
+            ],
+            stdout=subprocess.DEVNULL,
+        )
         _, status, usage = os.wait4(process.pid, 0)
         self.assertEqual(status, 0)
-        self.assertEqual(read(self.at(f"out{count}", "masks.jsonl" if count <= 10000 else "masks-00000.jsonl")).count(b"\n"), min(count, 10000))
+        self.assertEqual(
+            read(self.at(f"out{count}", "masks.jsonl" if count <= 10000 else "masks-00000.jsonl")).count(b"\n"),
+            min(count, 10000),
+        )
         return usage.ru_maxrss * 1024
 
     def test_memory_is_flat(self):

@@ -7,6 +7,7 @@
 images within the memory of a few, a run that meets kills, outages and a hostile folder, and pycocotools. SAMC_FAULTS names the layer of
 archive_faults.c; without it what needs it is skipped.
 """
+
 import sys
 import unittest
 

@@ -1,5 +1,5 @@
-/* Parts of the archive run by themselves: the queue, the records of the journal, lists and names, the store. The run as a whole is
- * archive_test.py's. */
+/* Parts of the archive run by themselves: the queue, the records of the journal, lists and names, the store. The run as
+ * a whole is archive_test.py's. */
 #include <criterion/criterion.h>
 
 #include <pthread.h>
@@ -17,7 +17,7 @@
 #include "host/store.h"
 #include "host/stream.h"
 
-/* ---- Queue --------------------------------------------------------------------------------------------------------- */
+/* ---- Queue ----------------------------------------------------------------------------------- */
 
 enum { ITEMS = 20000, PRODUCERS = 3, CONSUMERS = 4 };
 static samc__queue queue;
@@ -70,12 +70,14 @@ Test(queue, closing_wakes_who_waits) {
     samc__queue_destroy(&q);
 }
 
-/* ---- Journal ------------------------------------------------------------------------------------------------------- */
+/* ---- Journal --------------------------------------------------------------------------------- */
 
 Test(journal, records_come_back) {
     char line[SAMC__JOURNAL_LINE];
-    samc__record r, records[] = {{.number = 0}, {7, 5, true, 123456789012, 3, 1, 2, 3, 4},
-                                 {INT64_MAX, INT64_MAX, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
+    samc__record r,
+        records[] = {{.number = 0},
+                     {7, 5, true, 123456789012, 3, 1, 2, 3, 4},
+                     {INT64_MAX, INT64_MAX, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
         int n = samc__record_print(&records[i], line);
         cr_assert_eq(line[n - 1], '\n');
@@ -116,7 +118,8 @@ Test(journal, ends_where_a_loss_of_power_cut_it) {
         int whole = 0;
         while (whole < 40 && ends[whole + 1] <= cut) whole++;
         found = scan(text, cut);
-        cr_assert(found.good == (int64_t)ends[whole] && found.last.number == whole - 1 && found.damaged == 0, "%zu", cut);
+        cr_assert(found.good == (int64_t)ends[whole] && found.last.number == whole - 1 && found.damaged == 0, "%zu",
+                  cut);
     }
     cr_assert(ends[12] < sector && size > sector);
     memset(text + ends[12], 0, sector - ends[12]); /* a sector that did not reach the disk, with good ones behind it */
@@ -152,11 +155,16 @@ Test(journal, tells_damage_by_its_line) {
 }
 
 Test(journal, knows_what_failed_and_was_resolved) {
-    static const struct { int64_t image; bool failed; } records[] = {{0, true}, {1, false}, {2, true}, {3, true}, {2, false}, {0, true}, {3, false}};
+    static const struct {
+        int64_t image;
+        bool failed;
+    } records[] = {{0, true}, {1, false}, {2, true}, {3, true}, {2, false}, {0, true}, {3, false}};
     char text[4096] = "samc journal 2\n";
     samc__journal_scan found;
     for (size_t i = 0; i < sizeof records / sizeof *records; i++)
-        samc__record_print(&(samc__record){.number = (int64_t)i, .image = records[i].image, .failed = records[i].failed}, text + strlen(text));
+        samc__record_print(
+            &(samc__record){.number = (int64_t)i, .image = records[i].image, .failed = records[i].failed},
+            text + strlen(text));
     FILE *file = fmemopen(text, strlen(text), "rb");
     cr_assert(samc__journal_read(file, &found));
     fclose(file);
@@ -164,7 +172,7 @@ Test(journal, knows_what_failed_and_was_resolved) {
     free(found.failed);
 }
 
-/* ---- Lists and names ----------------------------------------------------------------------------------------------- */
+/* ---- Lists and names ------------------------------------------------------------------------- */
 
 static samc_status collect(void *context, const char *text) {
     strcat(strcat(context, text), "|");
@@ -172,8 +180,16 @@ static samc_status collect(void *context, const char *text) {
 }
 
 Test(lists, lines_and_zero_bytes) {
-    static const struct { const char *text; size_t size; const char *lines; } cases[] = {
-        {"", 0, ""}, {"a", 1, "a|"}, {"a\nb\n", 4, "a|b|"}, {"\n\na\r\n\r\nb c\r", 11, "a|b c|"}, {"a\nb\0c\0", 6, "a\nb|c|"}, {"\0\0a", 3, "a|"}};
+    static const struct {
+        const char *text;
+        size_t size;
+        const char *lines;
+    } cases[] = {{"", 0, ""},
+                 {"a", 1, "a|"},
+                 {"a\nb\n", 4, "a|b|"},
+                 {"\n\na\r\n\r\nb c\r", 11, "a|b c|"},
+                 {"a\nb\0c\0", 6, "a\nb|c|"},
+                 {"\0\0a", 3, "a|"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char lines[64] = "";
         cr_assert_eq(samc__list_lines((const uint8_t *)cases[i].text, cases[i].size, collect, lines, NULL), SAMC_OK);
@@ -182,9 +198,19 @@ Test(lists, lines_and_zero_bytes) {
 }
 
 Test(lists, keys_stay_below_the_output) {
-    static const struct { const char *path, *key; bool inside; } cases[] = {
-        {"a/b.jpg", "a/b.jpg", true}, {"/a//b.jpg", "a/b.jpg", true}, {"./a/./b.jpg", "a/b.jpg", true}, {"../a.jpg", "a.jpg", false},
-        {"a/../../b.jpg", "a/b.jpg", false}, {"..", "", false}, {"/", "", true}, {"...jpg", "...jpg", true}, {"a/..b", "a/..b", true}, {"", "", true}};
+    static const struct {
+        const char *path, *key;
+        bool inside;
+    } cases[] = {{"a/b.jpg", "a/b.jpg", true},
+                 {"/a//b.jpg", "a/b.jpg", true},
+                 {"./a/./b.jpg", "a/b.jpg", true},
+                 {"../a.jpg", "a.jpg", false},
+                 {"a/../../b.jpg", "a/b.jpg", false},
+                 {"..", "", false},
+                 {"/", "", true},
+                 {"...jpg", "...jpg", true},
+                 {"a/..b", "a/..b", true},
+                 {"", "", true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char key[64];
         cr_expect_eq(samc__key_of_path(cases[i].path, key), cases[i].inside, "%s", cases[i].path);
@@ -192,7 +218,7 @@ Test(lists, keys_stay_below_the_output) {
     }
 }
 
-/* ---- Store --------------------------------------------------------------------------------------------------------- */
+/* ---- Store ----------------------------------------------------------------------------------- */
 
 static char folder[64];
 
@@ -234,7 +260,8 @@ Test(store, publishes_and_refuses_what_is_not_its_own) {
     cr_assert_eq(fstatat(store.tmp, scratch, &result, 0), 0);
     cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_OK);
     cr_assert(there("a/b/c.jpg.json"));
-    cr_assert_eq(store.folder_count, 4, "the output, the state folder, a, b: %d", store.folder_count); /* names that were made and are not synced yet */
+    cr_assert_eq(store.folder_count, 4, "the output, the state folder, a, b: %d",
+                 store.folder_count); /* names that were made and are not synced yet */
     cr_assert_eq(samc__store_sync_folders(&store, &error), SAMC_OK);
     write_scratch(&store, scratch);
     cr_assert_eq(samc__store_publish(&store, scratch, "a/b/c.jpg", ".json", &error), SAMC_IO);
@@ -293,7 +320,8 @@ Test(store, streams_are_cut_to_their_length) {
     cr_assert_eq(samc__stream_check(&store, false, "lines", 9, &error), SAMC_FORMAT);
     cr_assert_eq(samc__stream_open(&stream, &store, false, "lines", 9, &error), SAMC_FORMAT, "bytes are missing");
     samc__stream_close(&stream);
-    cr_assert(samc__store_stat(&store, false, "lines", &information) && information.st_size == 8, "cut before it was known to fit");
+    cr_assert(samc__store_stat(&store, false, "lines", &information) && information.st_size == 8,
+              "cut before it was known to fit");
     cr_assert_eq(samc__stream_open(&stream, &store, false, "lines", 4, &error), SAMC_OK);
     cr_assert_eq(samc__stream_append(&stream, &store, "2\n", 2, &error), SAMC_OK);
     cr_assert(!there("lines") && there(".samc/lines"));
@@ -313,7 +341,7 @@ Test(store, streams_are_cut_to_their_length) {
     samc__store_close(&store);
 }
 
-/* ---- Budget -------------------------------------------------------------------------------------------------------- */
+/* ---- Budget ---------------------------------------------------------------------------------- */
 
 static void put_text(const char *name, const char *text) {
     char path[256], command[400];

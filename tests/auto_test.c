@@ -1,5 +1,5 @@
-/* Automatic masks through the public interface: they obey their own filters, do not depend on threads or batches, and the
- * options are checked. That they are the original's is shown by tests/parity/auto_parity.py. */
+/* Automatic masks through the public interface: they obey their own filters, do not depend on threads or batches, and
+ * the options are checked. That they are the original's is shown by tests/parity/auto_parity.py. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,10 @@ enum { WIDTH = 90, HEIGHT = 70 };
 static samc_image picture(uint8_t *pixels) {
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++) {
-            int a = (x - 25) * (x - 25) + (y - 20) * (y - 20) < 180, b = (x - 65) * (x - 65) + (y - 45) * (y - 45) < 300;
-            for (int c = 0; c < 3; c++) pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(a ? 230 - 60 * c : b ? 60 * c : 50 + x + y / 2);
+            int a = (x - 25) * (x - 25) + (y - 20) * (y - 20) < 180,
+                b = (x - 65) * (x - 65) + (y - 45) * (y - 45) < 300;
+            for (int c = 0; c < 3; c++)
+                pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(a ? 230 - 60 * c : b ? 60 * c : 50 + x + y / 2);
         }
     return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
 }
@@ -45,7 +47,8 @@ static void append(seen *s, const void *data, size_t size) {
     s->size += size;
 }
 
-static samc_status collect(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status collect(void *context, int image, const samc_auto_mask *masks, int count,
+                           const samc_auto_stats *stats) {
     seen *s = context;
     cr_expect_eq(image, s->images);
     s->images++;
@@ -94,7 +97,8 @@ static seen run(samc_backend backend, int threads, const samc_auto_options *opti
     return s;
 }
 
-static samc_status count_only(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status count_only(void *context, int image, const samc_auto_mask *masks, int count,
+                              const samc_auto_stats *stats) {
     seen *s = context;
     (void)image, (void)masks;
     s->images++;
@@ -141,8 +145,8 @@ Test(automatic, same_bytes_with_any_threads_batch_and_neighbours) {
     }
 }
 
-/* Images without crops go through the encoder together, each with its own masks: two different ones and an invalid third, which
- * fails in its turn. */
+/* Images without crops go through the encoder together, each with its own masks: two different ones and an invalid
+ * third, which fails in its turn. */
 Test(automatic, encodes_several_images_in_one_pass) {
     samc_auto_options o = loose();
     uint8_t pixels[WIDTH * HEIGHT * 3], turned[WIDTH * HEIGHT * 3];
@@ -164,7 +168,8 @@ Test(automatic, encodes_several_images_in_one_pass) {
         if (strcmp(rows[i].name, "conv3x3") == 0) passes = (int)rows[i].calls;
     cr_expect_eq(passes, 1, "the neck ran %d times", passes);
     cr_expect_eq(together.images, 2);
-    cr_expect(together.masks > 10 && together.size == apart.size && memcmp(together.bytes, apart.bytes, apart.size) == 0);
+    cr_expect(together.masks > 10 && together.size == apart.size &&
+              memcmp(together.bytes, apart.bytes, apart.size) == 0);
     free(apart.bytes);
     free(together.bytes);
     samc_session_destroy(session);
@@ -185,7 +190,8 @@ Test(automatic, finishes_only_the_masks_that_are_left) {
     cr_assert_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_OK, "%s", samc_last_error(session));
     samc_profile_row rows[64];
     int count = samc_profile_end(session, rows, 64);
-    double new_height = floor((double)info.image_size / WIDTH * HEIGHT + 0.5), each = 8.0 * (WIDTH * HEIGHT + new_height * info.image_size);
+    double new_height = floor((double)info.image_size / WIDTH * HEIGHT + 0.5),
+           each = 8.0 * (WIDTH * HEIGHT + new_height * info.image_size);
     for (int i = 0; i < count; i++) {
         if (strcmp(rows[i].name, "finish_masks") != 0) continue;
         cr_expect_float_eq(rows[i].flops, (double)s.stats.after_iou * each, 1, "%.0f masks", rows[i].flops / each);
@@ -217,7 +223,11 @@ Test(automatic, refuses_bad_options_and_stops_when_asked) {
     samc_session *session = open_session(model);
     samc_auto_options good = loose();
     seen s = {.options = &good};
-    static const struct { const char *name; size_t offset; int value; } whole[] = {
+    static const struct {
+        const char *name;
+        size_t offset;
+        int value;
+    } whole[] = {
         {"points_per_side", offsetof(samc_auto_options, points_per_side), 0},
         {"points_per_batch", offsetof(samc_auto_options, points_per_batch), -1},
         {"crop_n_layers", offsetof(samc_auto_options, crop_n_layers), 99},
@@ -250,7 +260,8 @@ Test(automatic, same_bytes_from_a_temporary_file) {
     for (int64_t budget = 0; budget < 1500; budget += 500) {
         samc__spool_set_budget(budget);
         seen s = run(SAMC_BACKEND_REF, 1, &o, 1);
-        cr_expect(s.size == held.size && memcmp(s.bytes, held.bytes, s.size) == 0, "%lld bytes in memory", (long long)budget);
+        cr_expect(s.size == held.size && memcmp(s.bytes, held.bytes, s.size) == 0, "%lld bytes in memory",
+                  (long long)budget);
         free(s.bytes);
     }
     free(held.bytes);
@@ -262,12 +273,14 @@ Test(automatic, same_bytes_from_a_temporary_file) {
     o.temporary_folder = "/nonexistent";
     samc__spool_set_budget(0);
     cr_expect_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_IO);
-    cr_expect_not_null(strstr(samc_last_error(session), "/nonexistent: cannot create a temporary file"), "%s", samc_last_error(session));
+    cr_expect_not_null(strstr(samc_last_error(session), "/nonexistent: cannot create a temporary file"), "%s",
+                       samc_last_error(session));
     samc_session_destroy(session);
     samc_model_close(model);
 }
 
-static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count,
+                        const samc_auto_stats *stats) {
     (void)image, (void)stats;
     if (count < 1) return SAMC_IO;
     *(samc_auto_mask *)context = masks[0];
@@ -286,7 +299,8 @@ Test(automatic, run_lengths_outlive_the_session) {
     cr_assert_eq(samc_auto(session, &image, 1, &o, keep, &mask), SAMC_OK, "%s", samc_last_error(session));
     samc_session_destroy(session);
     samc_model_close(model);
-    uint32_t *counts = malloc((size_t)mask.count_length * sizeof *counts), *again = malloc((size_t)mask.count_length * sizeof *again);
+    uint32_t *counts = malloc((size_t)mask.count_length * sizeof *counts),
+             *again = malloc((size_t)mask.count_length * sizeof *again);
     char *rle = malloc(mask.rle_length + 1);
     cr_assert(samc_auto_mask_counts(&mask, counts, NULL) == SAMC_OK && samc_auto_mask_rle(&mask, rle, NULL) == SAMC_OK);
     cr_assert(strlen(rle) == mask.rle_length && samc__runs_count(rle, mask.rle_length) == (size_t)mask.count_length);
@@ -322,8 +336,10 @@ Test(automatic, nothing_survives) {
 
 /* Rows and columns of crops that begin beyond the edge of a small or narrow image hold nothing and are left out. */
 Test(automatic, crops_beyond_the_edge_are_left_out) {
-    static const struct { int width, height, layers; int64_t crops; } cases[] = {
-        {40, 30, 4, 1 + 4 + 16 + 64 + 14 * 15}, {1, 1, 2, 1 + 1 + 1}, {90, 2, 3, 0}, {1, 70, 2, 0}};
+    static const struct {
+        int width, height, layers;
+        int64_t crops;
+    } cases[] = {{40, 30, 4, 1 + 4 + 16 + 64 + 14 * 15}, {1, 1, 2, 1 + 1 + 1}, {90, 2, 3, 0}, {1, 70, 2, 0}};
     uint8_t pixels[WIDTH * HEIGHT * 3];
     samc_image whole = picture(pixels);
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
@@ -336,11 +352,14 @@ Test(automatic, crops_beyond_the_edge_are_left_out) {
         samc_auto_options crops = o;
         crops.crop_n_layers = cases[i].layers;
         seen s = {.options = &crops};
-        cr_assert_eq(samc_auto(session, &image, 1, &crops, count_only, &s), SAMC_OK, "case %zu: %s", i, samc_last_error(session));
+        cr_assert_eq(samc_auto(session, &image, 1, &crops, count_only, &s), SAMC_OK, "case %zu: %s", i,
+                     samc_last_error(session));
         int64_t all = 0;
         for (int layer = 0; layer <= crops.crop_n_layers; layer++) all += 1 << 2 * layer;
-        cr_expect(s.images == 1 && s.stats.crops >= 1 && s.stats.crops < all, "case %zu: %lld of %lld crops", i, (long long)s.stats.crops, (long long)all);
-        if (cases[i].crops > 0) cr_expect_eq(s.stats.crops, cases[i].crops, "case %zu: %lld crops", i, (long long)s.stats.crops);
+        cr_expect(s.images == 1 && s.stats.crops >= 1 && s.stats.crops < all, "case %zu: %lld of %lld crops", i,
+                  (long long)s.stats.crops, (long long)all);
+        if (cases[i].crops > 0)
+            cr_expect_eq(s.stats.crops, cases[i].crops, "case %zu: %lld crops", i, (long long)s.stats.crops);
     }
     samc_session_destroy(session);
     samc_model_close(model);

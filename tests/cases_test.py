@@ -5,6 +5,7 @@
 
 Every tests/cases/cases_*.py is a part: its unittest classes are run, and nothing else has to be registered.
 """
+
 import glob
 import importlib
 import os

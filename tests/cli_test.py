@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The command line from outside: exit codes, messages, the JSON, and files that agree with each other. Standard library only.
 
-    SAMC=build/release/bin/samc SAMC_MODEL_FILE=weights/samc-tiny.safetensors python3 tests/cli_test.py [-k NAME]
+SAMC=build/release/bin/samc SAMC_MODEL_FILE=weights/samc-tiny.safetensors python3 tests/cli_test.py [-k NAME]
 """
+
 import json
 import os
 import resource
@@ -37,18 +38,18 @@ def read_png(path):
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     at, packed = 8, b""
     while at < len(data):
-        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
         if kind == b"IHDR":
-            width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", data[at + 8:at + 21])
+            width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", data[at + 8 : at + 21])
         if kind == b"IDAT":
-            packed += data[at + 8:at + 8 + length]
+            packed += data[at + 8 : at + 8 + length]
         at += length + 12
     assert depth == 8 and interlace == 0
     channels = {0: 1, 2: 3, 6: 4}[colour]
     raw, stride = zlib.decompress(packed), width * channels
     rows, above = [], bytes(stride)
     for y in range(height):
-        kind, row = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        kind, row = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1 : (y + 1) * (stride + 1)])
         for i in range(stride):
             a = row[i - channels] if i >= channels else 0
             b = above[i]
@@ -66,16 +67,21 @@ def read_npy(path):
     data = read(path)
     assert data[:6] == b"\x93NUMPY"
     length = struct.unpack("<H", data[8:10])[0]
-    header = eval(data[10:10 + length].decode(), {"__builtins__": {}})
+    header = eval(data[10 : 10 + length].decode(), {"__builtins__": {}})
     assert (10 + length) % 64 == 0 and header["fortran_order"] is False
-    return header["descr"], header["shape"], data[10 + length:]
+    return header["descr"], header["shape"], data[10 + length :]
 
 
 def write_npy(path, shape, values, kind="f"):
     header = f"{{'descr': '<{kind}4', 'fortran_order': False, 'shape': {shape!r}, }}"
     header += " " * (63 - (10 + len(header)) % 64) + "\n"
     with open(path, "wb") as file:
-        file.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + struct.pack(f"<{len(values)}{kind}", *values))
+        file.write(
+            b"\x93NUMPY\1\0"
+            + struct.pack("<H", len(header))
+            + header.encode()
+            + struct.pack(f"<{len(values)}{kind}", *values)
+        )
 
 
 def decode_rle(rle):
@@ -140,11 +146,62 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     def test_help_is_complete(self):
-        common = ["--model", "--backend", "--precision", "--threads", "--quiet", "--version", "--help", "Exit codes", "Example"]
-        own = {"segment": ["--point", "--box", "--prompts", "--mask-input", "--single", "--embedding", "--format", "--logits", "-o",
-                           "png", "overlay", "cutout", "npy", "rle", "default: png,overlay", "predicted_iou"],
-               "auto": ["-o", "rle", "png", "overlay", "jsonl", "--stats", "--points-per-side", "--crop-n-layers", "--min-mask-region-area"],
-               "bench": ["--stage", "encoder", "decoder", "prompt", "--runs", "--json", "--predict", "--recorded", "vit_b"], "embed": ["-o", ".safetensors", ".npy"], "convert": ["-o", "--dtype", "f32", "f16", "bf16"], "info": ["--json", "MODEL"]}
+        common = [
+            "--model",
+            "--backend",
+            "--precision",
+            "--threads",
+            "--quiet",
+            "--version",
+            "--help",
+            "Exit codes",
+            "Example",
+        ]
+        own = {
+            "segment": [
+                "--point",
+                "--box",
+                "--prompts",
+                "--mask-input",
+                "--single",
+                "--embedding",
+                "--format",
+                "--logits",
+                "-o",
+                "png",
+                "overlay",
+                "cutout",
+                "npy",
+                "rle",
+                "default: png,overlay",
+                "predicted_iou",
+            ],
+            "auto": [
+                "-o",
+                "rle",
+                "png",
+                "overlay",
+                "jsonl",
+                "--stats",
+                "--points-per-side",
+                "--crop-n-layers",
+                "--min-mask-region-area",
+            ],
+            "bench": [
+                "--stage",
+                "encoder",
+                "decoder",
+                "prompt",
+                "--runs",
+                "--json",
+                "--predict",
+                "--recorded",
+                "vit_b",
+            ],
+            "embed": ["-o", ".safetensors", ".npy"],
+            "convert": ["-o", "--dtype", "f32", "f16", "bf16"],
+            "info": ["--json", "MODEL"],
+        }
         for command, words in own.items():
             out, err = self.good(command, "--help")
             for word in common + words:
@@ -169,7 +226,9 @@ class Usage(Case):
         self.usage("one IMAGE", "segment", "--point", "1,1", *o)
         self.usage("one IMAGE", "segment", PHOTO, PHOTO, "--point", "1,1", *o)
         self.usage("-o OUTDIR", "segment", PHOTO, "--point", "1,1")
-        self.usage("points with 2 boxes", "segment", PHOTO, "--point", "1,1", "--box", "1,1,2,2", "--box", "2,2,3,3", *o)
+        self.usage(
+            "points with 2 boxes", "segment", PHOTO, "--point", "1,1", "--box", "1,1,2,2", "--box", "2,2,3,3", *o
+        )
         self.usage("--prompts goes without", "segment", PHOTO, "--prompts", "x.json", "--point", "1,1", *o)
         self.usage("--prompts goes without", "segment", PHOTO, "--prompts", "x.json", "--box", "1,1,2,2", *o)
         self.usage("standard input", "segment", "-", "--prompts", "-", *o)
@@ -182,7 +241,9 @@ class Usage(Case):
         self.usage("unknown or misused option '--nosuch'", "segment", PHOTO, "--nosuch", *o)
         self.usage("needs an argument", "segment", PHOTO, "--point")
         self.usage("neither .safetensors nor .npy", "segment", PHOTO, "--point", "1,1", "--embedding", "x.bin", *o)
-        self.usage("point 37,1 is outside the image of 37 x 29", "segment", PHOTO, "--point", "37,1", "--model", MODEL, *o)
+        self.usage(
+            "point 37,1 is outside the image of 37 x 29", "segment", PHOTO, "--point", "37,1", "--model", MODEL, *o
+        )
         self.usage("point 1,-1 is outside the image", "segment", PHOTO, "--point", "1,-1", "--model", MODEL, *o)
         self.usage("box 50,1,60,5 does not touch", "segment", PHOTO, "--box", "50,1,60,5", "--model", MODEL, *o)
         self.assertFalse(os.path.exists(self.at("o")))
@@ -209,18 +270,33 @@ class Usage(Case):
 class Segment(Case):
     def test_json_and_files_agree(self):
         out = self.at("new", "folder")
-        result = self.segment("--point", "20,10", "--point", "2,2,0", "--box", "3,1,30,25", "-o", out, "--format", "png,rle,overlay,cutout,npy")
+        result = self.segment(
+            "--point",
+            "20,10",
+            "--point",
+            "2,2,0",
+            "--box",
+            "3,1,30,25",
+            "-o",
+            out,
+            "--format",
+            "png,rle,overlay,cutout,npy",
+        )
         self.assertEqual(list(result), ["image", "size", "masks"])
         self.assertEqual(result["image"], PHOTO)
         self.assertEqual(result["size"], [HEIGHT, WIDTH])
         self.assertEqual([(m["prompt"], m["mask"]) for m in result["masks"]], [(0, 0), (0, 1), (0, 2)])
-        pixels = read(PHOTO + ".ppm")[-WIDTH * HEIGHT * 3:]
+        pixels = read(PHOTO + ".ppm")[-WIDTH * HEIGHT * 3 :]
         written = set()
         for mask in result["masks"]:
-            self.assertEqual(list(mask), ["prompt", "mask", "predicted_iou", "stability_score", "area", "bbox", "files", "rle"])
+            self.assertEqual(
+                list(mask), ["prompt", "mask", "predicted_iou", "stability_score", "area", "bbox", "files", "rle"]
+            )
             self.assertEqual(list(mask["files"]), ["png", "overlay", "cutout", "npy"])
             stem = os.path.join(out, f"jpeg_420_0_{mask['mask']}")
-            self.assertEqual(list(mask["files"].values()), [stem + end for end in (".png", "_overlay.png", "_cutout.png", ".npy")])
+            self.assertEqual(
+                list(mask["files"].values()), [stem + end for end in (".png", "_overlay.png", "_cutout.png", ".npy")]
+            )
             written.update(os.path.basename(path) for path in mask["files"].values())
             self.assertTrue(0 <= mask["stability_score"] <= 1)
 
@@ -240,7 +316,9 @@ class Segment(Case):
             self.assertEqual((kind, shape, data), ("|b1", (HEIGHT, WIDTH), flat))
             width, height, channels, png = read_png(mask["files"]["cutout"])
             self.assertEqual((width, height, channels), (WIDTH, HEIGHT, 4))
-            expected = b"".join(pixels[3 * i:3 * i + 3] + b"\xff" if flat[i] else bytes(4) for i in range(WIDTH * HEIGHT))
+            expected = b"".join(
+                pixels[3 * i : 3 * i + 3] + b"\xff" if flat[i] else bytes(4) for i in range(WIDTH * HEIGHT)
+            )
             self.assertEqual(b"".join(png), expected)
             width, height, channels, png = read_png(mask["files"]["overlay"])
             self.assertEqual((width, height, channels), (WIDTH, HEIGHT, 3))
@@ -249,7 +327,7 @@ class Segment(Case):
             for y in range(13, 22):
                 for x in range(7, 12):
                     i = y * WIDTH + x
-                    same = overlay[3 * i:3 * i + 3] == pixels[3 * i:3 * i + 3]
+                    same = overlay[3 * i : 3 * i + 3] == pixels[3 * i : 3 * i + 3]
                     self.assertTrue(same or flat[i], f"pixel {x},{y} was painted")
         self.assertEqual(set(os.listdir(out)), written, "other files in the output folder")
 
@@ -257,7 +335,9 @@ class Segment(Case):
         for mask in self.segment("--point", "20,10", "--format", "rle")["masks"]:
             for key in ("predicted_iou", "stability_score"):
                 single = struct.unpack("f", struct.pack("f", mask[key]))[0]
-                self.assertAlmostEqual(single, mask[key], delta=abs(single) * 1e-8 + 1e-12, msg=f"{key} has too few digits")
+                self.assertAlmostEqual(
+                    single, mask[key], delta=abs(single) * 1e-8 + 1e-12, msg=f"{key} has too few digits"
+                )
 
     def test_default_formats(self):
         result = self.segment("--point", "20,10", "-o", self.at("o"))
@@ -272,8 +352,17 @@ class Segment(Case):
         turned = self.segment("--point", "28,36", "--format", "rle", image=os.path.join(IMAGES, "exif_6.jpg"))
         self.assertEqual(turned["size"], [WIDTH, HEIGHT])
         self.assertEqual(turned["masks"][0]["rle"]["size"], [WIDTH, HEIGHT])
-        self.usage("outside the image of 29 x 37", "segment", os.path.join(IMAGES, "exif_6.jpg"), "--point", "36,20", "--format", "rle",
-                   "--model", MODEL)
+        self.usage(
+            "outside the image of 29 x 37",
+            "segment",
+            os.path.join(IMAGES, "exif_6.jpg"),
+            "--point",
+            "36,20",
+            "--format",
+            "rle",
+            "--model",
+            MODEL,
+        )
 
     def test_boxes_are_prompts(self):
         shape, several = self.logits("--box", "2,3,15,12", "--box", "20,18,33,26")
@@ -292,18 +381,27 @@ class Segment(Case):
         self.assertNotEqual(self.logits("--point", "8,8,0")[1], first)
 
     def test_prompts_list(self):
-        prompts = [{"points": [[8, 8], [25, 20]], "labels": [1, 0]}, {"box": [-3, -2, 50, 26.5]}, {"points": [[8, 8]], "box": [2, 3, 15, 12]}]
+        prompts = [
+            {"points": [[8, 8], [25, 20]], "labels": [1, 0]},
+            {"box": [-3, -2, 50, 26.5]},
+            {"points": [[8, 8]], "box": [2, 3, 15, 12]},
+        ]
         with open(self.at("p.json"), "w") as file:
             json.dump(prompts, file)
         shape, data = self.logits("--prompts", self.at("p.json"))
         self.assertEqual(shape[:2], (3, 3))
         self.assertEqual(self.logits("--prompts", "-", stdin=json.dumps(prompts).encode())[1], data)
-        expected = (self.logits("--point", "8,8", "--point", "25,20,0")[1] + self.logits("--box", "-3,-2,50,26.5")[1]
-                    + self.logits("--point", "8,8", "--box", "2,3,15,12")[1])
+        expected = (
+            self.logits("--point", "8,8", "--point", "25,20,0")[1]
+            + self.logits("--box", "-3,-2,50,26.5")[1]
+            + self.logits("--point", "8,8", "--box", "2,3,15,12")[1]
+        )
         self.assertEqual(len(data), len(expected))
         self.assertLess(largest_difference(data, expected), 1e-3)
         result = self.segment("--prompts", self.at("p.json"), "-o", self.at("o"), "--format", "png")
-        self.assertEqual([(m["prompt"], m["mask"]) for m in result["masks"]], [(p, m) for p in range(3) for m in range(3)])
+        self.assertEqual(
+            [(m["prompt"], m["mask"]) for m in result["masks"]], [(p, m) for p in range(3) for m in range(3)]
+        )
         self.assertTrue(os.path.exists(self.at("o", "jpeg_420_2_1.png")))
 
     def test_more_prompts_than_a_batch(self):
@@ -313,7 +411,7 @@ class Segment(Case):
         size = len(data) // 150
         for i in (0, 63, 64, 149):
             alone = self.logits("--prompts", "-", "--single", stdin=json.dumps([prompts[i]]).encode())[1]
-            self.assertLess(largest_difference(data[i * size:(i + 1) * size], alone), 1e-3, f"prompt {i}")
+            self.assertLess(largest_difference(data[i * size : (i + 1) * size], alone), 1e-3, f"prompt {i}")
 
     def test_single(self):
         result = self.segment("--point", "20,10", "--single", "-o", self.at("o"))
@@ -338,9 +436,20 @@ class Segment(Case):
         self.assertEqual(both[0][0], 2)
         alone = self.logits("--mask-input", self.at("two.npy"))
         self.assertEqual(alone[0][0], 2)
-        self.assertNotEqual(alone[1][:len(alone[1]) // 2], alone[1][len(alone[1]) // 2:])
+        self.assertNotEqual(alone[1][: len(alone[1]) // 2], alone[1][len(alone[1]) // 2 :])
 
-        tail = ["segment", PHOTO, "--model", MODEL, "--format", "rle", "--mask-input", self.at("m.npy"), "--point", "20,10"]
+        tail = [
+            "segment",
+            PHOTO,
+            "--model",
+            MODEL,
+            "--format",
+            "rle",
+            "--mask-input",
+            self.at("m.npy"),
+            "--point",
+            "20,10",
+        ]
         for form in ((side, side - 1), (side - 1, side), (2, side, side), (1, 2, side, side), (side * side,)):
             count = 1
             for length in form:
@@ -363,14 +472,19 @@ class Segment(Case):
         kind, shape, _ = read_npy(self.at("e.npy"))
         self.assertEqual((kind, len(shape), shape[0]), ("<f4", 4, 1))
         data = read(self.at("e.safetensors"))
-        header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
+        header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
         self.assertEqual(header["image_embedding"]["shape"], list(shape))
         self.assertEqual(header["__metadata__"]["samc.image_size"].replace(" ", ""), f"{HEIGHT},{WIDTH}")
-        self.assertEqual(header["__metadata__"]["samc.model_hash"], json.loads(self.good("info", MODEL, "--json")[0])["model"]["hash"])
+        self.assertEqual(
+            header["__metadata__"]["samc.model_hash"],
+            json.loads(self.good("info", MODEL, "--json")[0])["model"]["hash"],
+        )
 
         # A wrong image, a wrong model and damaged files are refused.
         tail = ["--model", MODEL, "--point", "1,1", "--format", "rle"]
-        self.failure("37 x 29", "segment", os.path.join(IMAGES, "exif_6.jpg"), "--embedding", self.at("e.safetensors"), *tail)
+        self.failure(
+            "37 x 29", "segment", os.path.join(IMAGES, "exif_6.jpg"), "--embedding", self.at("e.safetensors"), *tail
+        )
         with open(self.at("cut.safetensors"), "wb") as file:
             file.write(data[:-5])
         self.failure("cut.safetensors: ", "segment", PHOTO, "--embedding", self.at("cut.safetensors"), *tail)
@@ -378,10 +492,12 @@ class Segment(Case):
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
         with open(self.at("other.safetensors"), "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text + data[8 + struct.unpack("<Q", data[:8])[0]:])
+            file.write(struct.pack("<Q", len(text)) + text + data[8 + struct.unpack("<Q", data[:8])[0] :])
         self.failure("other.safetensors: ", "segment", PHOTO, "--embedding", self.at("other.safetensors"), *tail)
         write_npy(self.at("small.npy"), (1, 2, 3, 4), [0] * 24)
-        self.failure("small.npy: embedding is not of shape", "segment", PHOTO, "--embedding", self.at("small.npy"), *tail)
+        self.failure(
+            "small.npy: embedding is not of shape", "segment", PHOTO, "--embedding", self.at("small.npy"), *tail
+        )
 
     def test_threads_and_reference_agree(self):
         one = self.logits("--point", "20,10", "--threads", "1")
@@ -417,16 +533,31 @@ class Failures(Case):
         with open(self.at("cut.jpg"), "wb") as file:
             file.write(photo[:-50])
         self.failure(f"samc: {self.at('cut.jpg')}: damaged JPEG: ", "segment", self.at("cut.jpg"), *tail)
-        self.failure("refused.webp: a WebP image is not a supported image format", "segment", os.path.join(IMAGES, "refused.webp"), *tail)
-        self.failure("is not a supported image format", "embed", os.path.join(IMAGES, "refused.tiff"), "-o", self.at("e.npy"), "--model", MODEL)
+        self.failure(
+            "refused.webp: a WebP image is not a supported image format",
+            "segment",
+            os.path.join(IMAGES, "refused.webp"),
+            *tail,
+        )
+        self.failure(
+            "is not a supported image format",
+            "embed",
+            os.path.join(IMAGES, "refused.tiff"),
+            "-o",
+            self.at("e.npy"),
+            "--model",
+            MODEL,
+        )
         self.assertEqual(os.listdir(self.folder), ["cut.jpg"])
 
     def test_models(self):
         model = read(MODEL)
-        for name, data in (("cut.safetensors", model[:len(model) // 2]), ("text.pth", b"hello"), ("empty.pth", b"")):
+        for name, data in (("cut.safetensors", model[: len(model) // 2]), ("text.pth", b"hello"), ("empty.pth", b"")):
             with open(self.at(name), "wb") as file:
                 file.write(data)
-            self.failure(self.at(name), "segment", PHOTO, "--point", "1,1", "-o", self.at("o"), "--model", self.at(name))
+            self.failure(
+                self.at(name), "segment", PHOTO, "--point", "1,1", "-o", self.at("o"), "--model", self.at(name)
+            )
             self.failure(self.at(name), "info", self.at(name))
             self.failure(self.at(name), "convert", self.at(name), "-o", self.at("x.safetensors"))
         self.failure("/no/such.pth", "info", "/no/such.pth")
@@ -444,11 +575,27 @@ class Failures(Case):
         self.assertEqual(json.loads(done.stdout)["model"]["path"], self.at("bin/../share/samc/samc-tiny.safetensors"))
 
     def test_prompts_files(self):
-        for text, reason in (("[", "not JSON"), ("[]", "empty"), ("[{\"box\": [1, 2]}]", "prompt 0: \"box\""),
-                             ("[{\"points\": [[1, 1]]}, {\"points\": [[99, 1]]}]", "prompt 1: point 99,1 is outside"),
-                             ("[{\"box\": [1, 1, 2, 2], \"score\": 1}]", "prompt 0: unknown key \"score\"")):
-            self.failure(reason, "segment", PHOTO, "--prompts", "-", "-o", self.at("o"), "--model", MODEL, stdin=text.encode())
-        self.failure("/no/such.json: cannot open", "segment", PHOTO, "--prompts", "/no/such.json", "-o", self.at("o"), "--model", MODEL)
+        for text, reason in (
+            ("[", "not JSON"),
+            ("[]", "empty"),
+            ("[{\"box\": [1, 2]}]", "prompt 0: \"box\""),
+            ("[{\"points\": [[1, 1]]}, {\"points\": [[99, 1]]}]", "prompt 1: point 99,1 is outside"),
+            ("[{\"box\": [1, 1, 2, 2], \"score\": 1}]", "prompt 0: unknown key \"score\""),
+        ):
+            self.failure(
+                reason, "segment", PHOTO, "--prompts", "-", "-o", self.at("o"), "--model", MODEL, stdin=text.encode()
+            )
+        self.failure(
+            "/no/such.json: cannot open",
+            "segment",
+            PHOTO,
+            "--prompts",
+            "/no/such.json",
+            "-o",
+            self.at("o"),
+            "--model",
+            MODEL,
+        )
 
     def test_output(self):
         with open(self.at("file"), "w"):
@@ -456,19 +603,48 @@ class Failures(Case):
         self.failure("not a folder", "segment", PHOTO, "--point", "1,1", "-o", self.at("file"), "--model", MODEL)
         self.failure("/no/such/e.npy: cannot write", "embed", PHOTO, "-o", "/no/such/e.npy", "--model", MODEL)
         with open("/dev/full", "w") as full:
-            done = subprocess.run([SAMC, "segment", PHOTO, "--point", "1,1", "--format", "rle", "--model", MODEL, "-q"], stdout=full,
-                                  stderr=subprocess.PIPE)
+            done = subprocess.run(
+                [SAMC, "segment", PHOTO, "--point", "1,1", "--format", "rle", "--model", MODEL, "-q"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+            )
         self.assertEqual((done.returncode, done.stderr), (1, b"samc: cannot write to standard output\n"))
 
     def test_full_disk(self):
         """A limit on the size of files stands for the full disk. Nothing half-written stays."""
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         options = {"preexec_fn": limit, "restore_signals": False}  # Python ignores SIGXFSZ, and the child inherits that
-        code, out, err = run("segment", PHOTO, "--point", "20,10", "--model", MODEL, "-o", self.at("o"), "--format", "overlay", "-q", **options)
+        code, out, err = run(
+            "segment",
+            PHOTO,
+            "--point",
+            "20,10",
+            "--model",
+            MODEL,
+            "-o",
+            self.at("o"),
+            "--format",
+            "overlay",
+            "-q",
+            **options,
+        )
         self.assertEqual((code, out), (1, b""), err)
         self.assertIn("_0_0_overlay.png: cannot write: File too large", err)
         self.assertEqual(os.listdir(self.at("o")), [])
-        code, out, err = run("segment", PHOTO, "--point", "20,10", "--model", MODEL, "--format", "rle", "--logits", self.at("l.npy"), "-q", **options)
+        code, out, err = run(
+            "segment",
+            PHOTO,
+            "--point",
+            "20,10",
+            "--model",
+            MODEL,
+            "--format",
+            "rle",
+            "--logits",
+            self.at("l.npy"),
+            "-q",
+            **options,
+        )
         self.assertEqual(code, 1, err)
         for name in ("e.npy", "e.safetensors"):
             self.assertEqual(run("embed", PHOTO, "--model", MODEL, "-o", self.at(name), "-q", **options)[0], 1)
@@ -493,16 +669,18 @@ class Auto(Case):
         return [json.loads(line) for line in out.splitlines()]
 
     def test_every_format_says_the_same(self):
-        result, = self.auto(PHOTO, "-o", self.at("out"), "--format", "rle,png,overlay,jsonl", "--stats", self.at("stats.json"))
+        (result,) = self.auto(
+            PHOTO, "-o", self.at("out"), "--format", "rle,png,overlay,jsonl", "--stats", self.at("stats.json")
+        )
         with open(self.at("out", "jpeg_420.jpg.json")) as file:
             records = json.load(file)
         self.assertEqual((result["size"], result["masks"]), ([HEIGHT, WIDTH], len(records)))
         self.assertGreater(len(records), 0)
         with open(self.at("out", "masks.jsonl")) as file:
-            line, = [json.loads(text) for text in file]
+            (line,) = [json.loads(text) for text in file]
         self.assertEqual((line["image"], line["size"], line["masks"]), (PHOTO, [HEIGHT, WIDTH], records))
         with open(self.at("stats.json")) as file:
-            stats, = json.load(file)
+            (stats,) = json.load(file)
         self.assertEqual((stats["prompts"], stats["masks"], stats["kept"]), (16, 48, len(records)))
         table = read(self.at("out", "jpeg_420.jpg", "metadata.csv")).decode().splitlines()
         self.assertEqual(len(table), len(records) + 1)
@@ -537,7 +715,7 @@ class Bench(Case):
     def test_json(self):
         out, _ = self.good("bench", "--stage", "decoder", "--runs", "1", "--json", "--model", MODEL, "--image", PHOTO)
         result = json.loads(out)
-        stage, = result["stages"]
+        (stage,) = result["stages"]
         self.assertEqual((stage["name"], stage["precision"]), ("decoder", "f32"))
         self.assertGreater(stage["gflops"], 0)
         self.assertGreater(result["peak_gflops"], 0)
@@ -551,10 +729,20 @@ class Bench(Case):
         out, err = self.good("bench", "--predict", "h100", "--model", "vit_h")
         lines = out.decode().splitlines()
         self.assertTrue(lines[0].startswith("prediction, never measured: vit_h on H100"), lines[0])
-        self.assertTrue(any("images/s   aim 80" in line for line in lines) and any("aim 25 ms" in line for line in lines), out)
+        self.assertTrue(
+            any("images/s   aim 80" in line for line in lines) and any("aim 25 ms" in line for line in lines), out
+        )
         self.assertEqual(err, "")
-        large, base, old, tiny = self.predict("h100"), self.predict("h100", "--model", "vit_b"), self.predict("a100", "--model", "vit_b"), self.predict("h100", "--model", MODEL)
-        self.assertEqual((large["what"], large["model"], base["aims_on_h100"]["images_per_second_together"]), ("prediction, never measured", "vit_h", 500))
+        large, base, old, tiny = (
+            self.predict("h100"),
+            self.predict("h100", "--model", "vit_b"),
+            self.predict("a100", "--model", "vit_b"),
+            self.predict("h100", "--model", MODEL),
+        )
+        self.assertEqual(
+            (large["what"], large["model"], base["aims_on_h100"]["images_per_second_together"]),
+            ("prediction, never measured", "vit_h", 500),
+        )
         self.assertNotIn("aims_on_h100", tiny)
         self.assertEqual([e["batch"] for e in large["encoder"]], [1, 2, 4, 8])
         speeds = [e["images_per_second"] for e in large["encoder"]]
@@ -562,19 +750,40 @@ class Bench(Case):
         times = [p["encoder"][0]["ms_per_image"] for p in (large, old, base, tiny)]
         self.assertEqual(times, sorted(times, reverse=True))
         rows = [row for part in large["operators"].values() for row in part]
-        self.assertAlmostEqual(sum(row["predicted_ms"] for row in rows) + large["upload_ms"] + large["waits_ms"], large["automatic_alone_ms"], places=6)
+        self.assertAlmostEqual(
+            sum(row["predicted_ms"] for row in rows) + large["upload_ms"] + large["waits_ms"],
+            large["automatic_alone_ms"],
+            places=6,
+        )
         self.assertLess(large["automatic_ms"], large["automatic_alone_ms"])
         self.assertTrue(all(row["predicted_ms"] > 0 and row["megabytes"] > 0 for row in rows))
 
     def test_prediction_against_a_recorded_run(self):
         def record(**changes):
-            case = {"op": "linear", "case": "linear (cuBLASLt, m k n in out) = 4096 1280 5120 2 2", "status": "ok", "warm_us": 100.0, "bytes": 0, "flops": 69.23e9}
-            window = {"op": "attention_relpos", "case": "attention_relpos (images heads hd grid window bias type) = 1 16 80 64 14 1 2", "status": "ok",
-                      "warm_us": 10.0, "bytes": 2.68e6, "flops": 0, "launches": [{"kernel": "attention_window", "warm_us": 10.0}]}
+            case = {
+                "op": "linear",
+                "case": "linear (cuBLASLt, m k n in out) = 4096 1280 5120 2 2",
+                "status": "ok",
+                "warm_us": 100.0,
+                "bytes": 0,
+                "flops": 69.23e9,
+            }
+            window = {
+                "op": "attention_relpos",
+                "case": "attention_relpos (images heads hd grid window bias type) = 1 16 80 64 14 1 2",
+                "status": "ok",
+                "warm_us": 10.0,
+                "bytes": 2.68e6,
+                "flops": 0,
+                "launches": [{"kernel": "attention_window", "warm_us": 10.0}],
+            }
             failed = {"op": "nms", "case": "nms (count kind) = 9 1", "status": "failed", "warm_us": 1.0}
             with open(self.at("results.json"), "w") as file:
-                json.dump({"samc_gpu_check": 1, "rehearsal": False, "times": [case, case, window, failed], **changes}, file)
+                json.dump(
+                    {"samc_gpu_check": 1, "rehearsal": False, "times": [case, case, window, failed], **changes}, file
+                )
             return self.at("results.json")
+
         rows = self.predict("h100", "--recorded", record())["recorded"]
         self.assertEqual(set(rows), {"linear, cuBLASLt", "attention_relpos, window"})
         self.assertEqual((rows["linear, cuBLASLt"]["cases"], rows["linear, cuBLASLt"]["measured_us"]), (2, 200))
@@ -582,8 +791,17 @@ class Bench(Case):
         self.assertAlmostEqual(rows["attention_relpos, window"]["predicted_us"], 1 + 2.5, places=3)
         out, _ = self.good("bench", "--predict", "h100", "--recorded", record())
         self.assertIn("against the recorded run", out.decode())
-        self.failure("recorded on NVIDIA H200, not on H100", "bench", "--predict", "h100", "--recorded", record(device={"name": "NVIDIA H200"}))
-        self.assertEqual(self.predict("h200", "--recorded", record(device={"name": "NVIDIA H200"}))["recorded"].keys(), rows.keys())
+        self.failure(
+            "recorded on NVIDIA H200, not on H100",
+            "bench",
+            "--predict",
+            "h100",
+            "--recorded",
+            record(device={"name": "NVIDIA H200"}),
+        )
+        self.assertEqual(
+            self.predict("h200", "--recorded", record(device={"name": "NVIDIA H200"}))["recorded"].keys(), rows.keys()
+        )
         self.failure("rehearsal", "bench", "--predict", "h100", "--recorded", record(rehearsal=True))
         self.failure("not a results.json", "bench", "--predict", "h100", "--recorded", record(samc_gpu_check=2))
         self.failure("none.json", "bench", "--predict", "h100", "--recorded", self.at("none.json"))
@@ -625,7 +843,9 @@ class Models(Case):
         self.assertEqual(wide["architecture"], original["architecture"])
         # Widening is exact: the same logits.
         expected = self.logits("--point", "20,10")
-        self.segment("--point", "20,10", "--format", "rle", "--logits", self.at("l.npy"), "--model", self.at("wide.safetensors"))
+        self.segment(
+            "--point", "20,10", "--format", "rle", "--logits", self.at("l.npy"), "--model", self.at("wide.safetensors")
+        )
         self.assertEqual(read_npy(self.at("l.npy"))[1:], expected)
 
 

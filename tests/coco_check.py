@@ -1,7 +1,8 @@
 """The COCO output of a run as pycocotools reads it, against the pictures of the same run.
 
-    coco_check.py OUTDIR        # written by `samc auto --format coco,png`; prints how many masks agree
+coco_check.py OUTDIR        # written by `samc auto --format coco,png`; prints how many masks agree
 """
+
 import os
 import sys
 
@@ -20,8 +21,12 @@ for image in coco.loadImgs(coco.getImgIds()):
         decoded = coco.annToMask(annotation)
         width, height, _, rows = read_png(os.path.join(out, image["file_name"], f"{i}.png"))
         expected = np.frombuffer(b"".join(rows), np.uint8).reshape(height, width) // 255
-        assert decoded.shape == expected.shape and (decoded == expected).all(), f"{image['file_name']}: mask {i} differs"
-        assert list(mask.toBbox(rle)) == annotation["bbox"], f"{image['file_name']}: box {i}: {mask.toBbox(rle)}, {annotation['bbox']}"
+        assert (
+            decoded.shape == expected.shape and (decoded == expected).all()
+        ), f"{image['file_name']}: mask {i} differs"
+        assert (
+            list(mask.toBbox(rle)) == annotation["bbox"]
+        ), f"{image['file_name']}: box {i}: {mask.toBbox(rle)}, {annotation['bbox']}"
         assert int(mask.area(rle)) == annotation["area"], f"{image['file_name']}: area {i}"
         count += 1
 print(count)

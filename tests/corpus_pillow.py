@@ -11,6 +11,7 @@ misreads three packed BMPs of it; nothing is resized, for which the reference is
 only for those that are not equal. --mutate N compares N damaged copies of files that are equal instead (--seed S draws the same again): one to
 three bytes are others, most of them in headers. Refusing is then the right answer, and reading other pixels than Pillow is still none.
 """
+
 import argparse
 import collections
 import os
@@ -65,7 +66,10 @@ def compare(ours, theirs):
     if isinstance(theirs, str):
         return "read by samc alone", theirs
     if ours.shape != theirs.shape:
-        return "different", f"{ours.shape[1]} x {ours.shape[0]} pixels, Pillow has {theirs.shape[1]} x {theirs.shape[0]}"
+        return (
+            "different",
+            f"{ours.shape[1]} x {ours.shape[0]} pixels, Pillow has {theirs.shape[1]} x {theirs.shape[0]}",
+        )
     if np.array_equal(ours, theirs):
         return "equal", ""
     difference = np.abs(ours.astype(int) - theirs)
@@ -77,13 +81,15 @@ def damage(data, dice):
     data = bytearray(data)
     for _ in range(dice.choice((1, 1, 2, 3))):
         at = dice.randrange(min(len(data), dice.choice((30, 64, 160, 4000))))
-        data[at] = dice.choice((0, 1, 2, 4, 8, 16, 127, 128, 255, dice.randrange(256), data[at] ^ 1 << dice.randrange(8)))
+        data[at] = dice.choice(
+            (0, 1, 2, 4, 8, 16, 127, 128, 255, dice.randrange(256), data[at] ^ 1 << dice.randrange(8))
+        )
     at = 8
     while data[:4] == b"\x89PNG" and at + 12 <= len(data):
         end = at + 8 + struct.unpack_from(">I", data, at)[0]
         if end + 4 > len(data):
             break
-        struct.pack_into(">I", data, end, zlib.crc32(data[at + 4:end]))
+        struct.pack_into(">I", data, end, zlib.crc32(data[at + 4 : end]))
         at = end + 4
     return bytes(data)
 
@@ -106,15 +112,20 @@ def mutate(program, files, number, seed):
             print(f"{kind:20s} {path}: {text}")
         else:
             os.remove(path)
-    print(f"\nPillow {PIL.__version__}, {number} damaged copies of {len(files)} files, seed {seed}: "
-          + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
+    print(
+        f"\nPillow {PIL.__version__}, {number} damaged copies of {len(files)} files, seed {seed}: "
+        + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    )
     return kinds["different"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
-    parser.add_argument("--program", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "../build/release/bin/image_pixels"))
+    parser.add_argument(
+        "--program",
+        default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "../build/release/bin/image_pixels"),
+    )
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--mutate", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
@@ -137,7 +148,10 @@ def main():
     if options.mutate:
         return mutate(options.program, equal, options.mutate, options.seed) > 0
     kinds = ("equal", "different", "refused", "read by samc alone", "refused by both")
-    rows = sorted(((name, counts) for name, counts in table.items() if not name.startswith((".", "no "))), key=lambda row: -sum(row[1].values()))
+    rows = sorted(
+        ((name, counts) for name, counts in table.items() if not name.startswith((".", "no "))),
+        key=lambda row: -sum(row[1].values()),
+    )
     total = collections.Counter()
     for counts in table.values():
         total.update(counts)
@@ -145,7 +159,11 @@ def main():
     for name, counts in table.items():
         if name.startswith((".", "no ")):
             others.update(counts)
-    print(f"\nPillow {PIL.__version__}, {sum(total.values())} files\n" + f"{'':18s}" + "".join(f"{kind:>20s}" for kind in kinds))
+    print(
+        f"\nPillow {PIL.__version__}, {sum(total.values())} files\n"
+        + f"{'':18s}"
+        + "".join(f"{kind:>20s}" for kind in kinds)
+    )
     for name, counts in rows + [("not Pillow's", others), ("all", total)]:
         print(f"{name:18s}" + "".join(f"{counts[kind]:20d}" for kind in kinds))
     return total["different"] > 0

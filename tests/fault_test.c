@@ -1,6 +1,6 @@
-/* Every allocation of opening a model, encoding and predicting fails once, and then all those that would hold more than a limit together, for
- * limits up to what the work needs: each time a status comes back, nothing crashes or leaks, and the next try with memory works. The second
- * way is what a machine does; it meets code that tries again with less.
+/* Every allocation of opening a model, encoding and predicting fails once, and then all those that would hold more than
+ * a limit together, for limits up to what the work needs: each time a status comes back, nothing crashes or leaks, and
+ * the next try with memory works. The second way is what a machine does; it meets code that tries again with less.
  *
  * samc's own calls are intercepted by the linker (--wrap), OpenSSL's through its hook. The reference backend
  * is used: oneDNN's C++ internals are not under test. A plain program, because Criterion allocates too. */
@@ -14,9 +14,9 @@
 #include "runtime/samc.h"
 #include "weights/reader.h"
 
-static long allocations; /* since the last reset */
-static long failing;     /* the number of the one that fails; 0: none */
-static long live;        /* blocks of samc that were not freed */
+static long allocations;                   /* since the last reset */
+static long failing;                       /* the number of the one that fails; 0: none */
+static long live;                          /* blocks of samc that were not freed */
 static size_t held, peak, most = SIZE_MAX; /* bytes in them, the most so far, and the limit */
 
 void *__real_malloc(size_t size);
@@ -52,7 +52,9 @@ void *__wrap_realloc(void *block, size_t size) {
     uncounted(block);
     return counted(__real_realloc(block, size));
 }
-void *__wrap_aligned_alloc(size_t alignment, size_t size) { return fails() ? NULL : counted(__real_aligned_alloc(alignment, size)); }
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return fails() ? NULL : counted(__real_aligned_alloc(alignment, size));
+}
 char *__wrap_strdup(const char *text) { return fails() ? NULL : counted(__real_strdup(text)); }
 char *__wrap_strndup(const char *text, size_t size) { return fails() ? NULL : counted(__real_strndup(text, size)); }
 void __wrap_free(void *block) {
@@ -63,13 +65,16 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     return fails() ? 11 /* EAGAIN */ : __real_pthread_create(thread, attributes, start, argument);
 }
 
-static void *crypto_malloc(size_t size, const char *file, int line) { return (void)file, (void)line, fails() ? NULL : __real_malloc(size); }
+static void *crypto_malloc(size_t size, const char *file, int line) {
+    return (void)file, (void)line, fails() ? NULL : __real_malloc(size);
+}
 static void *crypto_realloc(void *block, size_t size, const char *file, int line) {
     return (void)file, (void)line, fails() ? NULL : __real_realloc(block, size);
 }
 static void crypto_free(void *block, const char *file, int line) { (void)file, (void)line, __real_free(block); }
 
-static samc_status take_all(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status take_all(void *context, int image, const samc_auto_mask *masks, int count,
+                            const samc_auto_stats *stats) {
     (void)context, (void)image, (void)stats;
     for (int i = 0; i < count; i++) {
         samc_error error;
@@ -81,7 +86,8 @@ static samc_status take_all(void *context, int image, const samc_auto_mask *mask
     return SAMC_OK;
 }
 
-/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding, makes automatic masks. */
+/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding, makes
+ * automatic masks. */
 static samc_status work(const char *model_path, const char *scratch, char message[1024]) {
     enum { WIDTH = 40, HEIGHT = 30 };
     static uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
@@ -122,28 +128,38 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     samc_session_destroy(session);
     samc_model_close(model);
     return status;
-}/* Opens a file in Hugging Face's layout under a prefix, with an average and tensors beside it: names change, tensors are dropped. */
+} /* Opens a file in Hugging Face's layout under a prefix, with an average and tensors beside it: names change, tensors
+     are dropped. */
 static samc_status open_wrapped(const char *model_path, const char *scratch, char message[1024]) {
-    static const char *const names[] = {
-        "a.vision_encoder.patch_embed.projection.weight", "a.shared_image_embedding.positional_embedding", "a.prompt_encoder.point_embed.0.weight",
-        "a.mask_decoder.mask_tokens.weight", "a.mask_decoder.iou_prediction_head.proj_out.bias", "ema.image_encoder.patch_embed.proj.weight",
-        "ema.prompt_encoder.no_mask_embed.weight", "ema.mask_decoder.mask_tokens.weight", "head.weight"};
+    static const char *const names[] = {"a.vision_encoder.patch_embed.projection.weight",
+                                        "a.shared_image_embedding.positional_embedding",
+                                        "a.prompt_encoder.point_embed.0.weight",
+                                        "a.mask_decoder.mask_tokens.weight",
+                                        "a.mask_decoder.iou_prediction_head.proj_out.bias",
+                                        "ema.image_encoder.patch_embed.proj.weight",
+                                        "ema.prompt_encoder.no_mask_embed.weight",
+                                        "ema.mask_decoder.mask_tokens.weight",
+                                        "head.weight"};
     char file[4096] = "", *at = file + 8;
     samc_error error = {0};
     samc__checkpoint *checkpoint = NULL;
     (void)model_path, (void)scratch;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        at += sprintf(at, "%c\"%s\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[%zu,%zu]}", i ? ',' : '{', names[i], 8 * i, 8 * i + 8);
+        at += sprintf(at, "%c\"%s\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[%zu,%zu]}", i ? ',' : '{',
+                      names[i], 8 * i, 8 * i + 8);
     at += sprintf(at, "}");
     uint64_t length = (uint64_t)(at - file - 8);
     memcpy(file, &length, sizeof length);
     size_t size = (size_t)(at - file) + 8 * sizeof names / sizeof *names;
     samc_status status = samc__checkpoint_open_memory(file, size, "wrapped", &checkpoint, &error);
-    if (status == SAMC_OK && (samc__checkpoint_count(checkpoint) != 5 ||
-                              samc__checkpoint_find(checkpoint, "mask_decoder.iou_prediction_head.layers.1.bias") == NULL ||
-                              strcmp(samc__checkpoint_note(checkpoint), "the model under a is used, not its average under ema; "
-                                     "1 tensor outside the model is ignored: head.weight; 5 tensors of f64 narrowed to f32") != 0))
-        status = samc__fail(&error, SAMC_MISMATCH, "other tensors or another note: %s", samc__checkpoint_note(checkpoint));
+    if (status == SAMC_OK &&
+        (samc__checkpoint_count(checkpoint) != 5 ||
+         samc__checkpoint_find(checkpoint, "mask_decoder.iou_prediction_head.layers.1.bias") == NULL ||
+         strcmp(samc__checkpoint_note(checkpoint),
+                "the model under a is used, not its average under ema; "
+                "1 tensor outside the model is ignored: head.weight; 5 tensors of f64 narrowed to f32") != 0))
+        status =
+            samc__fail(&error, SAMC_MISMATCH, "other tensors or another note: %s", samc__checkpoint_note(checkpoint));
     samc__checkpoint_close(checkpoint);
     snprintf(message, 1024, "%s", error.message);
     return status;
@@ -180,12 +196,14 @@ static long fail_each(work_function *work, const char *what, const char *model, 
         if (status != SAMC_OK && message[0] == 0) printf("allocation %ld: status without a message\n", n), failed++;
         if (live != 0) printf("allocation %ld: %ld blocks leaked (%s)\n", n, live, message), failed++;
         if (status != SAMC_OK && status != SAMC_OUT_OF_MEMORY)
-            printf("allocation %ld: %s instead of out of memory (%s)\n", n, samc_status_text(status), message), failed++;
+            printf("allocation %ld: %s instead of out of memory (%s)\n", n, samc_status_text(status), message),
+                failed++;
         if (n > total && status != SAMC_OK) short_of++;
     }
     live = allocations = 0;
     if (work(model, scratch, message) != SAMC_OK) printf("after the faults: %s\n", message), failed++;
-    printf("%s: %ld allocations failed in turn, %ld of %d limits were too low, %ld wrong answers\n", what, total, short_of, LIMITS, failed);
+    printf("%s: %ld allocations failed in turn, %ld of %d limits were too low, %ld wrong answers\n", what, total,
+           short_of, LIMITS, failed);
     return failed + (total < least) + (short_of < LIMITS / 5);
 }
 
@@ -193,7 +211,8 @@ int main(void) {
     char scratch[] = "fault_test.XXXXXX";
     int file = mkstemp(scratch);
     if (file < 0 || !CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free)) return 1;
-    long wrong = fail_each(work, "a model", SAMC_TEST_DATA "/golden/tiny.safetensors", scratch, 20) + fail_each(open_wrapped, "wrappers", "", scratch, 10);
+    long wrong = fail_each(work, "a model", SAMC_TEST_DATA "/golden/tiny.safetensors", scratch, 20) +
+                 fail_each(open_wrapped, "wrappers", "", scratch, 10);
     remove(scratch);
     return wrong != 0;
 }

@@ -1,6 +1,7 @@
 /* Writes the pixels that samc decodes from an image file as a PPM, for corpus_pillow.py:
  *     image_pixels FILE >pixels.ppm
- * Ends with 1 and the error where the file is refused, with 3 where the header had promised other sizes than the picture has. */
+ * Ends with 1 and the error where the file is refused, with 3 where the header had promised other sizes than the
+ * picture has. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,8 +18,8 @@ int main(int count, char **arguments) {
     samc__image_extent extent;
     int64_t pixels = (int64_t)picture.width * picture.height;
     if (samc__file_read(arguments[1], SAMC__IMAGE_MAX_FILE, &bytes, &size, &error) != SAMC_OK ||
-        samc__image_size(bytes, size, arguments[1], &extent, &error) != SAMC_OK || extent.bytes != pixels * 3 || extent.peak < extent.bytes ||
-        (extent.width != picture.width && extent.width != picture.height))
+        samc__image_size(bytes, size, arguments[1], &extent, &error) != SAMC_OK || extent.bytes != pixels * 3 ||
+        extent.peak < extent.bytes || (extent.width != picture.width && extent.width != picture.height))
         return fprintf(stderr, "%s: the header promised another picture\n", arguments[1]), 3;
     free(bytes);
     printf("P6 %d %d 255\n", picture.width, picture.height);

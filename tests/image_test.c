@@ -61,7 +61,9 @@ Test(image, pixels_of_pillow) {
         samc__picture_free(&picture);
         samc__image_extent extent;
         cr_assert_eq(samc__image_size(bytes, size, name, &extent, &error), SAMC_OK, "%s", error.message);
-        cr_assert((extent.width == width && extent.height == height) || (extent.width == height && extent.height == width), "%s", name);
+        cr_assert((extent.width == width && extent.height == height) ||
+                      (extent.width == height && extent.height == width),
+                  "%s", name);
         cr_assert_eq(extent.bytes, (int64_t)width * height * 3);
         cr_assert_geq(extent.peak, extent.bytes);
         free(bytes);
@@ -161,7 +163,8 @@ Test(image, other_formats_are_named) {
                   "a.webp: a WebP image is not a supported image format (JPEG, PNG, GIF");
     free(bytes);
     bytes = fixture("refused.tiff", &size);
-    check_refused((char *)bytes, size, "a.tiff", SAMC_UNSUPPORTED, "a.tiff: a TIFF image is not a supported image format");
+    check_refused((char *)bytes, size, "a.tiff", SAMC_UNSUPPORTED,
+                  "a.tiff: a TIFF image is not a supported image format");
     free(bytes);
     check_refused("\0\0\0\x18"
                   "ftypheic\0\0\0\0",
@@ -228,7 +231,8 @@ Test(image, missing_and_odd_files) {
     cr_assert(strstr(error.message, "not a regular file but a folder") != NULL, "%s", error.message);
 }
 
-/* Scans of a progressive file, or of one component after the other, that are not there are lost data however whole the others are. */
+/* Scans of a progressive file, or of one component after the other, that are not there are lost data however whole the
+ * others are. */
 Test(image, jpeg_without_its_last_scan) {
     size_t size;
     uint8_t *bytes = fixture("jpeg_420_progressive.jpg", &size);
@@ -237,14 +241,16 @@ Test(image, jpeg_without_its_last_scan) {
         if (bytes[at] != 0xff || bytes[at + 1] != 0xda) continue; /* a scan begins */
         samc__picture picture;
         samc_error error = {0};
-        cr_assert_eq(decode(bytes, at, "x.jpg", &picture, &error), SAMC_FORMAT, "cut before the scan at %zu of %zu", at, size);
+        cr_assert_eq(decode(bytes, at, "x.jpg", &picture, &error), SAMC_FORMAT, "cut before the scan at %zu of %zu", at,
+                     size);
         scans++;
     }
     cr_assert_geq(scans, 8);
     free(bytes);
 }
 
-/* Entries that a palette has not got are black, not what the memory held before: the same bytes decode to the same pixels. */
+/* Entries that a palette has not got are black, not what the memory held before: the same bytes decode to the same
+ * pixels. */
 Test(image, short_palettes_are_filled) {
     static const char *const names[] = {"bmp_short_palette.bmp", "png_short_palette.png", "tga_short_palette.tga"};
     for (int i = 0; i < 3; i++) {
@@ -256,7 +262,8 @@ Test(image, short_palettes_are_filled) {
         volatile uint8_t stack[1 << 14]; /* other bytes where the reader's variables will be */
         for (size_t at = 0; at < sizeof stack; at++) stack[at] = (uint8_t)(at * 7 + 1);
         cr_assert_eq(decode(bytes, size, names[i], &second, &error), SAMC_OK, "%s", error.message);
-        cr_assert_eq(memcmp(first.pixels, second.pixels, (size_t)first.width * (size_t)first.height * 3), 0, "%s", names[i]);
+        cr_assert_eq(memcmp(first.pixels, second.pixels, (size_t)first.width * (size_t)first.height * 3), 0, "%s",
+                     names[i]);
         samc__picture_free(&first);
         samc__picture_free(&second);
         free(bytes);
@@ -265,15 +272,19 @@ Test(image, short_palettes_are_filled) {
 
 /* The header is held against the limit before anything is allocated for the picture. */
 Test(image, limit_of_every_format) {
-    static const char *const names[] = {"jpeg_420.jpg", "png_rgb.png", "gif.gif", "bmp_rgb.bmp", "psd.psd", "pgm.pgm", "tga_rgb.tga"};
+    static const char *const names[] = {"jpeg_420.jpg", "png_rgb.png", "gif.gif",    "bmp_rgb.bmp",
+                                        "psd.psd",      "pgm.pgm",     "tga_rgb.tga"};
     for (int i = 0; i < 7; i++) {
         size_t size;
         uint8_t *bytes = fixture(names[i], &size);
         samc__picture picture;
         samc_error error = {0};
-        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29 - 1, &picture, &error), SAMC_UNSUPPORTED, "%s", names[i]);
-        cr_assert(strstr(error.message, "37 x 29 pixels is larger than the limit of 1072 pixels") != NULL, "%s", error.message);
-        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29, &picture, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29 - 1, &picture, &error), SAMC_UNSUPPORTED,
+                     "%s", names[i]);
+        cr_assert(strstr(error.message, "37 x 29 pixels is larger than the limit of 1072 pixels") != NULL, "%s",
+                  error.message);
+        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29, &picture, &error), SAMC_OK, "%s",
+                     error.message);
         samc__picture_free(&picture);
         free(bytes);
     }

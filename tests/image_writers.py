@@ -1,5 +1,6 @@
 """Writes image files byte by byte, in variants that Pillow does not write: for make_image_fixtures.py and the tests of the command line.
 Needs NumPy arrays where it is given them, but does not import it."""
+
 import struct
 
 
@@ -11,14 +12,29 @@ def bmp(pixels, bits=24, header=40, palette=None, masks=None, top_down=False):
     if header == 12:
         info = struct.pack("<IHHHH", 12, width, height, 1, bits)
     else:
-        info = struct.pack("<IiiHHIIiiII", header, width, -height if top_down else height, 1, bits, compression, 0, 2835, 2835, colours, 0)
+        info = struct.pack(
+            "<IiiHHIIiiII",
+            header,
+            width,
+            -height if top_down else height,
+            1,
+            bits,
+            compression,
+            0,
+            2835,
+            2835,
+            colours,
+            0,
+        )
         if masks and header > 40:
             info += struct.pack("<4I", *(list(masks) + [0] * (4 - len(masks))))
         info = info[:header].ljust(header, b"\0")
     if masks and header == 40:
         info += struct.pack("<3I", *masks[:3])
     full = colours if header != 12 else 1 << bits  # the short header cannot say how many there are
-    entries = b"".join(bytes(int(c) for c in entry[::-1]) + b"\0" * (header != 12) for entry in (palette if colours else []))
+    entries = b"".join(
+        bytes(int(c) for c in entry[::-1]) + b"\0" * (header != 12) for entry in (palette if colours else [])
+    )
     entries += bytes((full - colours) * 3) if header == 12 and colours else b""
     rows = [bmp_row(row, bits, masks) for row in (pixels if top_down else pixels[::-1])]
     data = b"".join(row + b"\0" * (-len(row) % 4) for row in rows)
@@ -37,7 +53,7 @@ def bmp_row(row, bits, masks):
                 shift = (mask & -mask).bit_length() - 1
                 depth = (mask >> shift).bit_length()
                 value |= (sample >> (8 - depth) if depth <= 8 else sample << (depth - 8)) << shift
-            out += struct.pack("<I", value)[:bits // 8]
+            out += struct.pack("<I", value)[: bits // 8]
         elif bits == 16:
             out += struct.pack("<H", red >> 3 << 10 | green >> 3 << 5 | blue >> 3)
         else:
@@ -72,7 +88,7 @@ def bmp_packed(index, bits, palette, top_down, jump=False):
                 x += run
                 continue
             count = min(used - x, 5 if x % 2 else 7)
-            piece = pack_bits(row[x:x + count], bits)
+            piece = pack_bits(row[x : x + count], bits)
             out += bytes([0, count]) + piece + b"\0" * (len(piece) % 2)
             x += count
         following = [int(v) for v in rows[number + 1]] if number + 1 < height else []
@@ -87,7 +103,20 @@ def bmp_packed(index, bits, palette, top_down, jump=False):
         number += 1
     out += b"\0\1"
     entries = b"".join(bytes(int(c) for c in entry[::-1]) + b"\0" for entry in palette)
-    info = struct.pack("<IiiHHIIiiII", 40, width, -height if top_down else height, 1, bits, 2 if bits == 4 else 1, len(out), 0, 0, len(palette), 0)
+    info = struct.pack(
+        "<IiiHHIIiiII",
+        40,
+        width,
+        -height if top_down else height,
+        1,
+        bits,
+        2 if bits == 4 else 1,
+        len(out),
+        0,
+        0,
+        len(palette),
+        0,
+    )
     offset = 54 + len(entries)
     return b"BM" + struct.pack("<IHHI", offset + len(out), 0, 0, offset) + info + entries + out
 
@@ -99,9 +128,17 @@ def gif(index, palette, screen, left=0, top=0, transparent=None, local=False, in
     flags = 0x83 if table else 0
     out = b"GIF89a" + struct.pack("<HHBBB", *screen, 0 if local else flags, 0, 0) + (b"" if local else table)
     if transparent is not None:
-        out += bytes([0x21, 0xf9, 4, 1, 0, 0, transparent, 0])
-    out += b"," + struct.pack("<HHHHB", left, top, width, height, (flags if local else 0) | (0x40 if interlaced else 0)) + (table if local else b"")
-    order = [y for first, step in ((0, 8), (4, 8), (2, 4), (1, 2)) for y in range(first, height, step)] if interlaced else range(height)
+        out += bytes([0x21, 0xF9, 4, 1, 0, 0, transparent, 0])
+    out += (
+        b","
+        + struct.pack("<HHHHB", left, top, width, height, (flags if local else 0) | (0x40 if interlaced else 0))
+        + (table if local else b"")
+    )
+    order = (
+        [y for first, step in ((0, 8), (4, 8), (2, 4), (1, 2)) for y in range(first, height, step)]
+        if interlaced
+        else range(height)
+    )
     codes = []
     for i, value in enumerate(int(v) for y in order for v in index[y]):
         if i % 100 == 0:
@@ -109,8 +146,8 @@ def gif(index, palette, screen, left=0, top=0, transparent=None, local=False, in
         codes.append(value)
     bits = "".join(format(code, "09b")[::-1] for code in codes + [257])
     bits += "0" * (-len(bits) % 8)
-    data = bytes(int(bits[i:i + 8][::-1], 2) for i in range(0, len(bits), 8))
-    out += b"\x08" + b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255] for i in range(0, len(data), 255))
+    data = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
+    out += b"\x08" + b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
     return out + b"\0;"
 
 
@@ -122,7 +159,11 @@ def tga(pixels, bits=None, origin=0, packed=False, palette=None, entry=24, first
 
     def colour(rgb, depth):
         red, green, blue = (int(c) for c in rgb)
-        return struct.pack("<H", red >> 3 << 10 | green >> 3 << 5 | blue >> 3) if depth == 16 else bytes([blue, green, red]) + b"\x44" * (depth == 32)
+        return (
+            struct.pack("<H", red >> 3 << 10 | green >> 3 << 5 | blue >> 3)
+            if depth == 16
+            else bytes([blue, green, red]) + b"\x44" * (depth == 32)
+        )
 
     def cell(pixel):
         return colour(pixel, bits) if kind == 2 else bytes([int(pixel)]) + b"\x33" * (bits == 16)
@@ -139,11 +180,24 @@ def tga(pixels, bits=None, origin=0, packed=False, palette=None, entry=24, first
             data += bytes([0x80 | run - 1]) + cells[at]
         else:
             run = min(row_left, 3)
-            data += bytes([run - 1]) + b"".join(cells[at:at + run])
+            data += bytes([run - 1]) + b"".join(cells[at : at + run])
         at += run
     table = b"".join(colour(rgb, entry) for rgb in palette) if palette is not None else b""
-    header = struct.pack("<BBBHHBHHHHBB", 5, palette is not None, kind | (8 if packed else 0), first, len(palette) if palette is not None else 0,
-                         entry if palette is not None else 0, 0, 0, width, height, bits, origin)
+    header = struct.pack(
+        "<BBBHHBHHHHBB",
+        5,
+        palette is not None,
+        kind | (8 if packed else 0),
+        first,
+        len(palette) if palette is not None else 0,
+        entry if palette is not None else 0,
+        0,
+        0,
+        width,
+        height,
+        bits,
+        origin,
+    )
     return header + b"hello" + table + (data if packed else b"".join(cells))
 
 
@@ -156,7 +210,12 @@ def psd(planes, mode, packed=False, palette=None, depth=8):
     """planes: [channels, height, width]."""
     channels, height, width = planes.shape
     table = b"" if palette is None else bytes(int(palette[i][c]) for c in range(3) for i in range(256))
-    out = b"8BPS" + struct.pack(">H6xHIIHH", 1, channels, height, width, depth, mode) + struct.pack(">I", len(table)) + table
+    out = (
+        b"8BPS"
+        + struct.pack(">H6xHIIHH", 1, channels, height, width, depth, mode)
+        + struct.pack(">I", len(table))
+        + table
+    )
     resource = b"8BIM" + struct.pack(">HHI", 1000, 0, 2) + b"ab"
     out += struct.pack(">I", len(resource)) + resource + struct.pack(">I", 0)
     rows = [row.astype(f">u{depth // 8}").tobytes() for plane in planes for row in plane]
@@ -177,6 +236,6 @@ def pack_row(row):
             out += bytes([257 - run, row[at]])
         else:
             run = min(4, len(row) - at)
-            out += bytes([run - 1]) + row[at:at + run]
+            out += bytes([run - 1]) + row[at : at + run]
         at += run
     return out

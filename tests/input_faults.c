@@ -43,7 +43,7 @@ __attribute__((destructor)) static void end(void) {
     fclose(file);
 }
 
-/* ---- Inputs -------------------------------------------------------------------------------------------------------- */
+/* ---- Inputs ---------------------------------------------------------------------------------- */
 
 int input_strikes(const char *path) {
     size_t length = strlen(root);
@@ -63,13 +63,21 @@ static int handle_strikes(int handle) {
     return input_strikes(path);
 }
 
-ssize_t read(int handle, void *bytes, size_t size) { return handle_strikes(handle) ? -1 : REAL(read)(handle, bytes, size); }
-ssize_t pread(int handle, void *bytes, size_t size, off_t at) { return handle_strikes(handle) ? -1 : REAL(pread)(handle, bytes, size, at); }
+ssize_t read(int handle, void *bytes, size_t size) {
+    return handle_strikes(handle) ? -1 : REAL(read)(handle, bytes, size);
+}
+ssize_t pread(int handle, void *bytes, size_t size, off_t at) {
+    return handle_strikes(handle) ? -1 : REAL(pread)(handle, bytes, size, at);
+}
 DIR *opendir(const char *path) { return input_strikes(path) ? NULL : REAL(opendir)(path); }
-struct dirent *readdir(DIR *folder) { return handle_strikes(dirfd(folder)) ? NULL : REAL(readdir)(folder); }
-int stat(const char *restrict path, struct stat *restrict information) { return input_strikes(path) ? -1 : REAL(stat)(path, information); }
+struct dirent *readdir(DIR *folder) {
+    return handle_strikes(dirfd(folder)) ? NULL : REAL(readdir)(folder);
+}
+int stat(const char *restrict path, struct stat *restrict information) {
+    return input_strikes(path) ? -1 : REAL(stat)(path, information);
+}
 
-/* ---- Memory -------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 enum { LARGE = 256 << 10 };
 extern void *__libc_malloc(size_t size);
@@ -98,7 +106,8 @@ int posix_memalign(void **block, size_t alignment, size_t size) {
 
 void *calloc(size_t count, size_t size) {
     if (size != 0 && count > SIZE_MAX / size) return NULL;
-    void *block = counted(__libc_malloc(count * size)); /* not malloc(): the compiler would make that, with memset(), this very function */
+    void *block = counted(__libc_malloc(
+        count * size)); /* not malloc(): the compiler would make that, with memset(), this very function */
     return block ? memset(block, 0, count * size) : NULL;
 }
 

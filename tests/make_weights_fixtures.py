@@ -7,6 +7,7 @@ needs torch, numpy, safetensors and segment_anything (1.0). Written by the real 
 so that the reader is held to what PyTorch does; the rest are rewritten archives. Values are small multiples of 1/64 or
 i / 2 - 2, exact in every type. The full models are unmodified segment_anything modules in a tiny size.
 """
+
 import argparse
 import collections
 import hashlib
@@ -33,13 +34,28 @@ def tiny_sam():
     """16 pixels, patches of 4: a grid of 4 x 4; one block with windows of 2, one global block."""
     torch.manual_seed(3)
     encoder = ImageEncoderViT(
-        img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=2, mlp_ratio=2, out_chans=16, qkv_bias=True,
-        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), use_abs_pos=True, use_rel_pos=True, window_size=2,
-        global_attn_indexes=(1,))
+        img_size=16,
+        patch_size=4,
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+        mlp_ratio=2,
+        out_chans=16,
+        qkv_bias=True,
+        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+        use_abs_pos=True,
+        use_rel_pos=True,
+        window_size=2,
+        global_attn_indexes=(1,),
+    )
     prompt = PromptEncoder(embed_dim=16, image_embedding_size=(4, 4), input_image_size=(16, 16), mask_in_chans=4)
     decoder = MaskDecoder(
-        num_multimask_outputs=3, transformer=TwoWayTransformer(depth=1, embedding_dim=16, mlp_dim=24, num_heads=8),
-        transformer_dim=16, iou_head_depth=2, iou_head_hidden_dim=12)
+        num_multimask_outputs=3,
+        transformer=TwoWayTransformer(depth=1, embedding_dim=16, mlp_dim=24, num_heads=8),
+        transformer_dim=16,
+        iou_head_depth=2,
+        iou_head_hidden_dim=12,
+    )
     model = Sam(encoder, prompt, decoder)
     state = collections.OrderedDict()
     for name, value in model.state_dict().items():
@@ -54,8 +70,16 @@ def manifest_hash(state):
     for name, value in state.items():
         digest.update(name.encode() + b"\0" + types[value.dtype].encode() + b"\0")
         digest.update(struct.pack("<q", value.dim()) + struct.pack("<%dq" % value.dim(), *value.shape))
-        digest.update(value.contiguous().view(torch.uint8 if value.dtype == torch.uint8 else torch.int32
-                                              if value.dtype == torch.float32 else torch.int16).numpy().tobytes())
+        digest.update(
+            value.contiguous()
+            .view(
+                torch.uint8
+                if value.dtype == torch.uint8
+                else torch.int32 if value.dtype == torch.float32 else torch.int16
+            )
+            .numpy()
+            .tobytes()
+        )
     return digest.hexdigest()
 
 
@@ -82,8 +106,28 @@ def write_zip64(name, content):
         at, text = out.tell(), entry.encode()
         out.write(struct.pack("<IHHHHHIIIHH", 0x04034B50, 45, 0, 0, 0, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(text), 20))
         out.write(text + struct.pack("<HHQQ", 1, 16, len(data), len(data)) + data)
-        directory.write(struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 45, 45, 0, 0, 0, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF,
-                                    len(text), 28, 0, 0, 0, 0, 0xFFFFFFFF))
+        directory.write(
+            struct.pack(
+                "<IHHHHHHIIIHHHHHII",
+                0x02014B50,
+                45,
+                45,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0xFFFFFFFF,
+                0xFFFFFFFF,
+                len(text),
+                28,
+                0,
+                0,
+                0,
+                0,
+                0xFFFFFFFF,
+            )
+        )
         directory.write(text + struct.pack("<HHQQQ", 1, 24, len(data), len(data), at))
     at, size, count = out.tell(), len(directory.getvalue()), len(content)
     out.write(directory.getvalue())
@@ -108,28 +152,62 @@ def main():
     optimizer = torch.optim.AdamW([torch.nn.Parameter(ramp(3, 2))], lr=0.1)
     optimizer.param_groups[0]["params"][0].grad = ramp(3, 2)
     optimizer.step()
-    torch.save({
-        "epoch": np.float64(7.5), "step": np.int64(3), "loss": [0.5, 0.25, float("nan")], "args": argparse.Namespace(
-            lr=0.1, data="x", betas=(0.9, 0.999)), "optimizer": optimizer.state_dict(), "seen": {1, 2, 3},
-        "big": 1 << 200, "blob": b"\0\1\2", "dtype": torch.float16, "device": torch.device("cpu"),
-        "array": np.arange(4), "rng": torch.get_rng_state()[:16].clone(), "model": half,
-    }, path("model_wrapped_f16.pth"))
+    torch.save(
+        {
+            "epoch": np.float64(7.5),
+            "step": np.int64(3),
+            "loss": [0.5, 0.25, float("nan")],
+            "args": argparse.Namespace(lr=0.1, data="x", betas=(0.9, 0.999)),
+            "optimizer": optimizer.state_dict(),
+            "seen": {1, 2, 3},
+            "big": 1 << 200,
+            "blob": b"\0\1\2",
+            "dtype": torch.float16,
+            "device": torch.device("cpu"),
+            "array": np.arange(4),
+            "rng": torch.get_rng_state()[:16].clone(),
+            "model": half,
+        },
+        path("model_wrapped_f16.pth"),
+    )
 
-    torch.save({
-        "f32": ramp(2, 3), "f16": ramp(2, 3, dtype=torch.float16), "bf16": ramp(2, 3, dtype=torch.bfloat16),
-        "f64": ramp(2, 3, dtype=torch.float64), "i64": ramp(2, 3).long(), "i32": ramp(2, 3).int(),
-        "i16": ramp(2, 3).short(), "i8": ramp(2, 3).char(), "u8": ramp(2, 3).abs().byte(), "bool": ramp(2, 3) > 0,
-        "c64": ramp(2, 3, dtype=torch.complex64), "u16": ramp(2, 3).abs().to(torch.uint16),
-        "f8": ramp(2, 3).to(torch.float8_e4m3fn),
-    }, path("dtypes.pth"))
+    torch.save(
+        {
+            "f32": ramp(2, 3),
+            "f16": ramp(2, 3, dtype=torch.float16),
+            "bf16": ramp(2, 3, dtype=torch.bfloat16),
+            "f64": ramp(2, 3, dtype=torch.float64),
+            "i64": ramp(2, 3).long(),
+            "i32": ramp(2, 3).int(),
+            "i16": ramp(2, 3).short(),
+            "i8": ramp(2, 3).char(),
+            "u8": ramp(2, 3).abs().byte(),
+            "bool": ramp(2, 3) > 0,
+            "c64": ramp(2, 3, dtype=torch.complex64),
+            "u16": ramp(2, 3).abs().to(torch.uint16),
+            "f8": ramp(2, 3).to(torch.float8_e4m3fn),
+        },
+        path("dtypes.pth"),
+    )
 
     base = ramp(6, 8)
-    torch.save({
-        "base": base, "transposed": base.t(), "row": base[2], "column": base[:, 3], "steps": base[1::2, 2:7:2],
-        "cube": base.reshape(3, 2, 8).permute(2, 0, 1), "expanded": base[0, :1].expand(5, 1), "scalar": base[1, 1],
-        "empty": base[:0], "parameter": torch.nn.Parameter(base[3:5]), "half": base.half().t(),
-        "bfloat": base.bfloat16()[::3, 1:],
-    }, path("views.pth"))
+    torch.save(
+        {
+            "base": base,
+            "transposed": base.t(),
+            "row": base[2],
+            "column": base[:, 3],
+            "steps": base[1::2, 2:7:2],
+            "cube": base.reshape(3, 2, 8).permute(2, 0, 1),
+            "expanded": base[0, :1].expand(5, 1),
+            "scalar": base[1, 1],
+            "empty": base[:0],
+            "parameter": torch.nn.Parameter(base[3:5]),
+            "half": base.half().t(),
+            "bfloat": base.bfloat16()[::3, 1:],
+        },
+        path("views.pth"),
+    )
 
     small = {"image_encoder.pos_embed": ramp(2, 2), "mask_decoder.iou_token.weight": ramp(1, 4)}
 
@@ -140,12 +218,14 @@ def main():
     torch.save({"state_dict": prefixed("module.")}, path("state_dict.pth"))
     torch.save({"model_state_dict": prefixed("sam.model.")}, path("model_state_dict.pth"))
     torch.save({"model": {"state_dict": prefixed("model.")}, "other": {"weight": ramp(2)}}, path("nested.pth"))
-    torch.save({**prefixed("module."), "module.pixel_mean": ramp(3, 1, 1), "head.weight": ramp(2)},
-               path("prefix_extra.pth"))
+    torch.save(
+        {**prefixed("module."), "module.pixel_mean": ramp(3, 1, 1), "head.weight": ramp(2)}, path("prefix_extra.pth")
+    )
     torch.save({**small, "module.image_encoder.x": ramp(1)}, path("prefix_mixed.pth"))
     for protocol in (3, 4, 5):
-        torch.save({"model": collections.OrderedDict(small)}, path("protocol%d.pth" % protocol),
-                   pickle_protocol=protocol)
+        torch.save(
+            {"model": collections.OrderedDict(small)}, path("protocol%d.pth" % protocol), pickle_protocol=protocol
+        )
     torch.save(small, path("legacy.pth"), _use_new_zipfile_serialization=False)
     torch.save(torch.nn.Linear(2, 2), path("module.pth"))
     torch.save([ramp(2)], path("list.pth"))

@@ -1,7 +1,8 @@
-/* Models of unusual shapes, made here from a seed: the cpu tables against the reference, whole encodings and predictions.
+/* Models of unusual shapes, made here from a seed: the cpu tables against the reference, whole encodings and
+ * predictions.
  *
- * Windows larger than the grid are the hard ones: their pads are keys and must not become queries. Many encodings on more threads
- * than there is work for have the same bits, or two of them wrote to the same place. */
+ * Windows larger than the grid are the hard ones: their pads are keys and must not become queries. Many encodings on
+ * more threads than there is work for have the same bits, or two of them wrote to the same place. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 enum { WIDTH = 61, HEIGHT = 43, MOST_TENSORS = 512 };
 
-/* ---- A model file ---------------------------------------------------------------------------------------------------- */
+/* ---- A model file ---------------------------------------------------------------------------- */
 
 typedef struct tensors {
     samc__output_tensor list[MOST_TENSORS];
@@ -67,23 +68,41 @@ static void write_model(const char *path, const samc__config *config, uint64_t s
     samc__config_write(config, (samc__json){NULL, NULL}, &text);
     cr_assert(!text.failed);
     const samc__metadata metadata = {(char *)"samc.config", text.data};
-    cr_assert_eq(samc__safetensors_write(path, t.list, t.count, &metadata, 1, fill, &t, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(samc__safetensors_write(path, t.list, t.count, &metadata, 1, fill, &t, &error), SAMC_OK, "%s",
+                 error.message);
     free(text.data);
 }
 
 /* Grid and window of `grid` and `window` tokens, the last block global. */
 static samc__config config_of(int grid, int window, int heads, int head_dim) {
     int patch = grid < 4 ? 16 : 4;
-    samc__config c = {.patch_size = patch, .grid = grid, .img_size = patch * grid, .embed_dim = heads * head_dim, .depth = 3, .num_heads = heads,
-                      .mlp_dim = 2 * heads * head_dim, .window_size = window, .use_rel_pos = true, .use_abs_pos = true, .qkv_bias = true,
-                      .out_chans = 32, .mask_in_chans = 8, .decoder_depth = 2, .decoder_num_heads = 4, .decoder_mlp_dim = 48,
-                      .decoder_attention_dim = 16, .mask_tokens = 4, .iou_head_depth = 3, .iou_head_hidden_dim = 24,
-                      .pixel_mean = {120, 115, 100}, .pixel_std = {58, 57, 56}};
+    samc__config c = {.patch_size = patch,
+                      .grid = grid,
+                      .img_size = patch * grid,
+                      .embed_dim = heads * head_dim,
+                      .depth = 3,
+                      .num_heads = heads,
+                      .mlp_dim = 2 * heads * head_dim,
+                      .window_size = window,
+                      .use_rel_pos = true,
+                      .use_abs_pos = true,
+                      .qkv_bias = true,
+                      .out_chans = 32,
+                      .mask_in_chans = 8,
+                      .decoder_depth = 2,
+                      .decoder_num_heads = 4,
+                      .decoder_mlp_dim = 48,
+                      .decoder_attention_dim = 16,
+                      .mask_tokens = 4,
+                      .iou_head_depth = 3,
+                      .iou_head_hidden_dim = 24,
+                      .pixel_mean = {120, 115, 100},
+                      .pixel_std = {58, 57, 56}};
     c.global_attn[2] = true;
     return c;
 }
 
-/* ---- Running it -------------------------------------------------------------------------------------------------------- */
+/* ---- Running it ------------------------------------------------------------------------------ */
 
 enum { POINTS = 25 /* more tokens than projections fold onto */, PROMPTS = 2 };
 
@@ -116,12 +135,16 @@ static outcome run(const samc_model *model, const samc__config *c) {
     samc_session *session = open_session(model);
     int masks = c->mask_tokens - 1;
     int64_t logits = masks * 16 * (int64_t)c->grid * c->grid; /* of a prompt */
-    outcome o = {.embedding_count = (int64_t)c->out_chans * c->grid * c->grid, .logits_count = PROMPTS * logits, .iou_count = PROMPTS * masks};
+    outcome o = {.embedding_count = (int64_t)c->out_chans * c->grid * c->grid,
+                 .logits_count = PROMPTS * logits,
+                 .iou_count = PROMPTS * masks};
     float points[2 * POINTS];
     int32_t labels[POINTS];
-    o.embedding = malloc((size_t)o.embedding_count * sizeof(float)), o.logits = malloc((size_t)o.logits_count * sizeof(float));
+    o.embedding = malloc((size_t)o.embedding_count * sizeof(float)),
+    o.logits = malloc((size_t)o.logits_count * sizeof(float));
     o.iou = malloc((size_t)o.iou_count * sizeof(float));
-    for (int i = 0; i < POINTS; i++) points[2 * i] = (float)(30 - i), points[2 * i + 1] = (float)(i * 7 % 40), labels[i] = i % 3 != 1;
+    for (int i = 0; i < POINTS; i++)
+        points[2 * i] = (float)(30 - i), points[2 * i + 1] = (float)(i * 7 % 40), labels[i] = i % 3 != 1;
     encode(session, o.embedding);
     for (int i = 0; i < PROMPTS; i++) {
         const samc_prompt prompt = {.points = points, .labels = labels, .point_count = i ? POINTS : 1};
@@ -144,15 +167,17 @@ static void free_outcome(outcome *o) {
 /* Normalised mean squared error; NaN and infinities make it so. */
 static double nmse(const float *a, const float *b, int64_t n) {
     double errors = 0, squares = 0;
-    for (int64_t i = 0; i < n; i++) errors += ((double)a[i] - b[i]) * ((double)a[i] - b[i]), squares += (double)b[i] * b[i];
+    for (int64_t i = 0; i < n; i++)
+        errors += ((double)a[i] - b[i]) * ((double)a[i] - b[i]), squares += (double)b[i] * b[i];
     return errors / squares;
 }
-/* ---- Tests ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static const char *const tables[] = {"none", "avx2", "avx2,avx512"};
 
-/* Against the reference, for each table. The bounds are those of tests/parity but for the predicted IoU, of which a model may have one
- * near zero, and for eight channels: the upscaling's LayerNorm2d is then over two, and divides by as little as 1e-3. */
+/* Against the reference, for each table. The bounds are those of tests/parity but for the predicted IoU, of which a
+ * model may have one near zero, and for eight channels: the upscaling's LayerNorm2d is then over two, and divides by as
+ * little as 1e-3. */
 static void expect_reference(const samc__config *c, uint64_t seed) {
     char path[] = "/tmp/samc_odd_XXXXXX";
     int file = mkstemp(path);
@@ -166,13 +191,17 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
         cr_assert_eq(setenv("SAMC_CPU_CAPS", tables[table], 1), 0);
         model = open_at(path, SAMC_BACKEND_CPU, 1 + (int)(seed % 8));
         outcome o = run(model, c);
-        double embedding = nmse(o.embedding, expected.embedding, o.embedding_count), logits = nmse(o.logits, expected.logits, o.logits_count);
+        double embedding = nmse(o.embedding, expected.embedding, o.embedding_count),
+               logits = nmse(o.logits, expected.logits, o.logits_count);
         double iou = 0;
-        for (int64_t i = 0; i < o.iou_count; i++) iou += ((double)o.iou[i] - expected.iou[i]) * ((double)o.iou[i] - expected.iou[i]);
+        for (int64_t i = 0; i < o.iou_count; i++)
+            iou += ((double)o.iou[i] - expected.iou[i]) * ((double)o.iou[i] - expected.iou[i]);
         cr_expect(embedding < 1e-10 && logits < (c->out_chans == 8 ? 1e-8 : 1e-10) && iou < 4e-10,
-                  "%s, seed %llu, grid %d, window %d, heads %d of %d, decoder %d, %d in %d heads, MLP %d: embedding %.1e, logits %.1e, IoU off by %.1e", tables[table],
-                  (unsigned long long)seed, c->grid, c->window_size, c->num_heads, c->embed_dim / c->num_heads, c->out_chans, c->decoder_attention_dim,
-                  c->decoder_num_heads, c->mlp_dim, embedding, logits, sqrt(iou));
+                  "%s, seed %llu, grid %d, window %d, heads %d of %d, decoder %d, %d in %d heads, MLP %d: embedding "
+                  "%.1e, logits %.1e, IoU off by %.1e",
+                  tables[table], (unsigned long long)seed, c->grid, c->window_size, c->num_heads,
+                  c->embed_dim / c->num_heads, c->out_chans, c->decoder_attention_dim, c->decoder_num_heads, c->mlp_dim,
+                  embedding, logits, sqrt(iou));
         free_outcome(&o);
         samc_model_close(model);
     }
@@ -181,7 +210,9 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
 }
 
 Test(odd_models, windows_beyond_the_grid) {
-    static const struct { int grid, window, heads, head_dim; } cases[] = {{8, 14, 3, 64}, {5, 14, 2, 20}, {7, 8, 4, 16}, {1, 14, 1, 8}, {4, 33, 3, 24}, {9, 64, 2, 5}};
+    static const struct {
+        int grid, window, heads, head_dim;
+    } cases[] = {{8, 14, 3, 64}, {5, 14, 2, 20}, {7, 8, 4, 16}, {1, 14, 1, 8}, {4, 33, 3, 24}, {9, 64, 2, 5}};
     for (int i = 0; i < 12; i++) {
         samc__config c = config_of(cases[i / 2].grid, cases[i / 2].window, cases[i / 2].heads, cases[i / 2].head_dim);
         c.qkv_bias = i % 2 == 0;
@@ -192,18 +223,24 @@ Test(odd_models, windows_beyond_the_grid) {
 
 static int below(uint64_t *state, int n) { return (int)((uniform(state) + 1) * 0.5f * (float)n) % n; }
 
-/* Head widths, channels, grids and windows of no whole vectors; decoder attentions narrower and wider than its channels. */
+/* Head widths, channels, grids and windows of no whole vectors; decoder attentions narrower and wider than its
+ * channels. */
 Test(odd_models, drawn_shapes) {
     enum { MODELS = 12 };
     for (uint64_t seed = 1; seed <= MODELS; seed++) {
         uint64_t random = seed * 0x9e3779b97f4a7c15u;
         for (int i = 0; i < 8; i++) below(&random, 2);
-        samc__config c = config_of(4 + below(&random, 9), below(&random, 17), 1 + below(&random, 5), 1 + below(&random, 45));
-        c.mlp_dim = 1 + below(&random, 200), c.decoder_mlp_dim = 1 + below(&random, 100), c.iou_head_hidden_dim = 1 + below(&random, 40);
+        samc__config c =
+            config_of(4 + below(&random, 9), below(&random, 17), 1 + below(&random, 5), 1 + below(&random, 45));
+        c.mlp_dim = 1 + below(&random, 200), c.decoder_mlp_dim = 1 + below(&random, 100),
+        c.iou_head_hidden_dim = 1 + below(&random, 40);
         c.decoder_num_heads = 1 + below(&random, 8), c.out_chans = 8 * c.decoder_num_heads * (1 + below(&random, 3));
-        c.decoder_attention_dim = c.decoder_num_heads * (1 + below(&random, 30)), c.mask_in_chans = 4 * (1 + below(&random, 9));
-        c.mask_tokens = 2 + below(&random, 5), c.decoder_depth = 1 + below(&random, 3), c.qkv_bias = below(&random, 3) != 0, c.use_rel_pos = below(&random, 4) != 0;
-        if (c.window_size == c.grid || c.window_size == 0) c.window_size = 0, memset(c.global_attn, 1, sizeof c.global_attn);
+        c.decoder_attention_dim = c.decoder_num_heads * (1 + below(&random, 30)),
+        c.mask_in_chans = 4 * (1 + below(&random, 9));
+        c.mask_tokens = 2 + below(&random, 5), c.decoder_depth = 1 + below(&random, 3),
+        c.qkv_bias = below(&random, 3) != 0, c.use_rel_pos = below(&random, 4) != 0;
+        if (c.window_size == c.grid || c.window_size == 0)
+            c.window_size = 0, memset(c.global_attn, 1, sizeof c.global_attn);
         expect_reference(&c, seed);
     }
 }
@@ -225,7 +262,8 @@ Test(odd_models, encodings_are_alike) {
         encode(session, first);
         for (int i = 0; i < ENCODINGS; i++) {
             encode(session, other);
-            cr_assert_eq(memcmp(first, other, (size_t)floats * sizeof *first), 0, "%s: encoding %d has other bits than the first", tables[table], i);
+            cr_assert_eq(memcmp(first, other, (size_t)floats * sizeof *first), 0,
+                         "%s: encoding %d has other bits than the first", tables[table], i);
         }
         samc_session_destroy(session);
         samc_model_close(model);

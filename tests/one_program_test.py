@@ -4,6 +4,7 @@ there in one line, and segments on the CPU.
 
     one_program_test.py SAMC SOURCE ON|OFF      the program; the sources; whether it was built with CUDA
 """
+
 import os
 import subprocess
 import sys

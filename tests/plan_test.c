@@ -1,4 +1,5 @@
-/* Planned memory against counted memory: what a prediction takes beside embeddings and results, on every table, to the byte. */
+/* Planned memory against counted memory: what a prediction takes beside embeddings and results, on every table, to the
+ * byte. */
 #include <stdlib.h>
 
 #include "runtime/session.h"
@@ -6,7 +7,8 @@
 
 enum { MOST = 64, POINTS = 40 };
 
-/* Predicts one batch of `prompts` prompts with `points` points each on `images` images; returns peak bytes above those before. */
+/* Predicts one batch of `prompts` prompts with `points` points each on `images` images; returns peak bytes above those
+ * before. */
 static size_t counted(const samc_model *model, int prompts, int images, int points, bool masked) {
     static float xy[2 * POINTS], mask[256 * 256];
     static int32_t labels[POINTS];
@@ -16,7 +18,11 @@ static size_t counted(const samc_model *model, int prompts, int images, int poin
     samc_prompt batch[MOST];
     for (int i = 0; i < images; i++) pictures[i] = (samc_image){pixels, 8, 8, 24};
     for (int i = 0; i < prompts; i++)
-        batch[i] = (samc_prompt){.points = xy, .labels = labels, .point_count = points, .mask_input = masked ? mask : NULL, .image = i / (prompts / images)};
+        batch[i] = (samc_prompt){.points = xy,
+                                 .labels = labels,
+                                 .point_count = points,
+                                 .mask_input = masked ? mask : NULL,
+                                 .image = i / (prompts / images)};
     cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
     size_t before = session->memory.peak = session->memory.current;
     samc_result *result = NULL;
@@ -28,7 +34,9 @@ static size_t counted(const samc_model *model, int prompts, int images, int poin
 }
 
 Test(predict, takes_what_was_planned) {
-    static const struct { int prompts, images, points; } cases[] = {{1, 1, 1}, {16, 1, 1}, {12, 4, 1}, {3, 3, 1}, {5, 1, 13}, {4, 2, 14}, {2, 1, POINTS}};
+    static const struct {
+        int prompts, images, points;
+    } cases[] = {{1, 1, 1}, {16, 1, 1}, {12, 4, 1}, {3, 3, 1}, {5, 1, 13}, {4, 2, 14}, {2, 1, POINTS}};
     static const char *const tables[] = {"ref", "none", "avx2", "avx2,avx512"};
     for (int table = 0; table < 4; table++)
         for (int threads = 1; threads <= 3; threads += 2) {
@@ -37,9 +45,11 @@ Test(predict, takes_what_was_planned) {
             for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 for (int masked = 0; masked < 2; masked++) {
                     int prompts = cases[i].prompts, images = cases[i].images, points = cases[i].points;
-                    size_t planned = samc__predict_bytes(model, prompts, images, points + 1, masked), peak = counted(model, prompts, images, points, masked);
-                    cr_expect_eq(peak, planned, "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu", tables[table],
-                                 threads, prompts, points, images, masked, peak, planned);
+                    size_t planned = samc__predict_bytes(model, prompts, images, points + 1, masked),
+                           peak = counted(model, prompts, images, points, masked);
+                    cr_expect_eq(peak, planned,
+                                 "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu",
+                                 tables[table], threads, prompts, points, images, masked, peak, planned);
                 }
             samc_model_close(model);
         }

@@ -4,6 +4,7 @@ Files have their bytes as of their last fsync; folders have their names as of th
 its names are there and its bytes are not ("names without data"), or some of it is there, torn and out of order ("seed N"). A file that has two
 names then (the middle of a rename) is one file, and what is left has the times that it had.
 """
+
 import os
 import random
 import shutil
@@ -13,10 +14,10 @@ from typing import NamedTuple
 class Entry(NamedTuple):
     name: str
     inode: int
-    path: str    # of the operation, "" where it has none
-    other: str   # the new name of a rename or a link
+    path: str  # of the operation, "" where it has none
+    other: str  # the new name of a rename or a link
     data: bytes
-    at: int      # offset of a write, length of a truncation
+    at: int  # offset of a write, length of a truncation
 
 
 def read_log(log):
@@ -28,8 +29,16 @@ def read_log(log):
             name, inode, first, second = line[:-1].split(" ")
             first, second = bytes.fromhex(first), bytes.fromhex(second)
             binary = name in ("write", "truncate")
-            found.append(Entry(name, int(inode), "" if binary else os.fsdecode(first), os.fsdecode(second) if name in ("rename", "link") else "", second,
-                               int.from_bytes(first, "little") if binary else 0))
+            found.append(
+                Entry(
+                    name,
+                    int(inode),
+                    "" if binary else os.fsdecode(first),
+                    os.fsdecode(second) if name in ("rename", "link") else "",
+                    second,
+                    int.from_bytes(first, "little") if binary else 0,
+                )
+            )
     return found
 
 
@@ -38,7 +47,7 @@ class File:
         self.data, self.synced, self.history, self.time = data, data, [], time
 
     def write(self, at, data):
-        self.data = self.data[:at].ljust(at, b"\0") + data + self.data[at + len(data):]
+        self.data = self.data[:at].ljust(at, b"\0") + data + self.data[at + len(data) :]
         self.history.append(self.data)
 
     def truncate(self, length):
@@ -52,7 +61,9 @@ class File:
         if dice is None or not self.history:
             return self.synced
         data = dice.choice([self.synced, *self.history])
-        if dice.random() < 0.3 and len(data) > len(self.synced):  # the length reached the disk, some of the bytes did not
+        if dice.random() < 0.3 and len(data) > len(
+            self.synced
+        ):  # the length reached the disk, some of the bytes did not
             hole = dice.randrange(len(self.synced), len(data))
             end = min(len(data), (hole // 512 + dice.randrange(1, 8)) * 512)  # of a sector
             data = data[:hole] + bytes(end - hole) + data[end:]
@@ -192,12 +203,17 @@ def crash(trace, root, out, mode, before=None, before_times=None):
 def journaled(trace):
     """Images whose records were written to the journal of a run that began from nothing."""
     journals = {entry.inode for entry in trace if entry.name == "open" and entry.path.endswith("/.samc/journal")}
-    return sum(entry.data.count(b"\n") for entry in trace if entry.name == "write" and entry.inode in journals and entry.at > 0)
+    return sum(
+        entry.data.count(b"\n") for entry in trace if entry.name == "write" and entry.inode in journals and entry.at > 0
+    )
 
 
 def journaled_synced(trace):
     """Those whose records were also synced."""
-    last = max((i for i, entry in enumerate(trace) if entry.name == "sync" and entry.path.endswith("/.samc/journal")), default=0)
+    last = max(
+        (i for i, entry in enumerate(trace) if entry.name == "sync" and entry.path.endswith("/.samc/journal")),
+        default=0,
+    )
     return journaled(trace[:last])
 
 

@@ -16,8 +16,10 @@
 
 /* Values of ResizeLongestSide.get_preprocess_shape(h, w, 1024) of the original. */
 Test(geometry, longest_side) {
-    static const struct { int w, h, new_w, new_h; } cases[] = {
-        {640, 480, 1024, 768}, {480, 640, 768, 1024}, {1024, 1024, 1024, 1024}, {1, 1, 1024, 1024},
+    static const struct {
+        int w, h, new_w, new_h;
+    } cases[] = {
+        {640, 480, 1024, 768}, {480, 640, 768, 1024},   {1024, 1024, 1024, 1024}, {1, 1, 1024, 1024},
         {481, 321, 1024, 683}, {1500, 2250, 683, 1024}, {2000, 1, 1024, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -105,8 +107,10 @@ Test(dtype, halves) {
 /* A click, a box, a few points fold; dozens of points do not: there folding would do several times the work. */
 Test(decoder_form, folds_few_tokens) {
     static const int64_t folded[] = {1, 5, 7, 8, 16, 18}, plain[] = {19, 24, 46, 156, 4102};
-    for (size_t i = 0; i < sizeof folded / sizeof *folded; i++) cr_expect(samc__folds(folded[i]), "%d tokens", (int)folded[i]);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) cr_expect_not(samc__folds(plain[i]), "%d tokens", (int)plain[i]);
+    for (size_t i = 0; i < sizeof folded / sizeof *folded; i++)
+        cr_expect(samc__folds(folded[i]), "%d tokens", (int)folded[i]);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        cr_expect_not(samc__folds(plain[i]), "%d tokens", (int)plain[i]);
 }
 
 Test(ops, tables_have_no_empty_slot) {
@@ -120,11 +124,13 @@ Test(ops, tables_have_no_empty_slot) {
 
 Test(arena, first_fit_without_overlap) {
     samc__arena arena = {.base = (char *)4096, .bytes = 10 * SAMC__ARENA_ALIGNMENT};
-    char *a = samc__arena_take(&arena, 1), *b = samc__arena_take(&arena, 3 * SAMC__ARENA_ALIGNMENT), *c = samc__arena_take(&arena, 2 * SAMC__ARENA_ALIGNMENT - 1);
+    char *a = samc__arena_take(&arena, 1), *b = samc__arena_take(&arena, 3 * SAMC__ARENA_ALIGNMENT),
+         *c = samc__arena_take(&arena, 2 * SAMC__ARENA_ALIGNMENT - 1);
     cr_expect(a == arena.base && b == a + SAMC__ARENA_ALIGNMENT && c == b + 3 * SAMC__ARENA_ALIGNMENT);
     cr_expect_eq(arena.peak, 6 * SAMC__ARENA_ALIGNMENT);
     cr_expect(samc__arena_give(&arena, b) && !samc__arena_give(&arena, b), "given back once");
-    cr_expect_eq(samc__arena_take(&arena, 4 * SAMC__ARENA_ALIGNMENT), c + 2 * SAMC__ARENA_ALIGNMENT, "too large for the gap");
+    cr_expect_eq(samc__arena_take(&arena, 4 * SAMC__ARENA_ALIGNMENT), c + 2 * SAMC__ARENA_ALIGNMENT,
+                 "too large for the gap");
     cr_expect_eq(samc__arena_take(&arena, 3 * SAMC__ARENA_ALIGNMENT), b, "fills the gap");
     cr_expect_null(samc__arena_take(&arena, 1));
     cr_expect_null(samc__arena_take(&arena, SIZE_MAX));
@@ -134,8 +140,10 @@ Test(arena, first_fit_without_overlap) {
 /* x [m, k] and y [m, n] of the types given, with a bias and a residual of y's. */
 static samc__linear_args product(int64_t m, int64_t n, int64_t k, samc__dtype in, samc__dtype out) {
     static _Alignas(16) float data[4];
-    return (samc__linear_args){.x = samc__as(in, samc__view2(data, m, k)), .p = {samc__as(in, samc__view2(data, n, k)), samc__view1(data, n)},
-                               .b_of_y = samc__as(out, samc__view1(data, n)), .residual = samc__as(out, samc__view2(data, m, n)),
+    return (samc__linear_args){.x = samc__as(in, samc__view2(data, m, k)),
+                               .p = {samc__as(in, samc__view2(data, n, k)), samc__view1(data, n)},
+                               .b_of_y = samc__as(out, samc__view1(data, n)),
+                               .residual = samc__as(out, samc__view2(data, m, n)),
                                .y = samc__as(out, samc__view2(data, m, n))};
 }
 
@@ -163,7 +171,8 @@ Test(linear_choice, cublaslt_only_where_its_epilogue_is_the_layer) {
     cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_OWN, "few columns");
     for (int64_t m = 1; m <= 1 << 20; m *= 2) {
         a = product(m, 256, 2048, SAMC__BF16, SAMC__F32);
-        cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_CUBLASLT, "%lld rows: their number decides nothing", (long long)m);
+        cr_expect_eq(samc__linear_cuda_choice(&a, 80), SAMC__LINEAR_CUBLASLT, "%lld rows: their number decides nothing",
+                     (long long)m);
     }
 }
 

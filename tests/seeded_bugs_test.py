@@ -5,6 +5,7 @@ after edit).
 The bugs themselves are built and run by parity/mutations.py, checkops/mutations.py, emu/mutations.py and emu/host_mutations.py, which
 takes minutes; this takes a blink, so an edit that moves a text is noticed where it is made.
 """
+
 import runpy
 import sys
 import unittest

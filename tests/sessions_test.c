@@ -1,5 +1,5 @@
-/* Two sessions of one model on two threads, each with its own pool, give the same bits as one alone. Built with the thread
- * sanitizer it also proves that they share nothing that is written. */
+/* Two sessions of one model on two threads, each with its own pool, give the same bits as one alone. Built with the
+ * thread sanitizer it also proves that they share nothing that is written. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +70,10 @@ int main(void) {
         for (int i = 0; i < 2; i++) {
             bool same = !alone[i].failure && !together[i].failure &&
                         memcmp(alone[i].logits, together[i].logits, floats * sizeof(float)) == 0;
-            printf("%s session %d: %s\n", b ? "cpu" : "ref", i, same ? "same bits" : together[i].failure ? together[i].failure : "differs");
+            printf("%s session %d: %s\n", b ? "cpu" : "ref", i,
+                   same                  ? "same bits"
+                   : together[i].failure ? together[i].failure
+                                         : "differs");
             bad += !same;
             free(alone[i].logits);
             free(together[i].logits);

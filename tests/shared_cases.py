@@ -7,6 +7,7 @@ Runs what it knows and prints a line a case.
 FOLDER holds inputs/ (a file, and expected.png or expected_logits.npy) and attacks/. Exit 1 if a case does not give what it expects; a
 case that this script has no rule for is printed as "unknown" and counted. The tests' own members of these kinds are in tests/cases.
 """
+
 import glob
 import json
 import os
@@ -40,8 +41,15 @@ class Scene:
         command = ["bash", "-c", shell] if shell else [SAMC, *arguments]
         path = os.path.dirname(SAMC) + os.pathsep + os.environ["PATH"]
         try:
-            done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, errors="replace", timeout=timeout,
-                                  env={**os.environ, "PATH": path, **(env or {})})
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                env={**os.environ, "PATH": path, **(env or {})},
+            )
         except subprocess.TimeoutExpired:
             return None, "", "does not end"
         return done.returncode, done.stdout, done.stderr.strip()
@@ -68,10 +76,11 @@ def one_line(said):
 def floats(path):
     data = open(path, "rb").read()
     length = struct.unpack("<H", data[8:10])[0]
-    return struct.unpack(f"<{(len(data) - 10 - length) // 4}f", data[10 + length:])
+    return struct.unpack(f"<{(len(data) - 10 - length) // 4}f", data[10 + length :])
 
 
 # ---- inputs ------------------------------------------------------------------------------------------------------------
+
 
 def pixels(s):
     image = s.only("expected.png")
@@ -84,7 +93,9 @@ def pixels(s):
 
 def logits(s):
     model = s.only("expected_logits.npy", "image.png")
-    code, _, said = s.run("segment", "image.png", "--point", "30,12", "--model", model, "--format", "rle", "--logits", "l.npy", "-o", "o")
+    code, _, said = s.run(
+        "segment", "image.png", "--point", "30,12", "--model", model, "--format", "rle", "--logits", "l.npy", "-o", "o"
+    )
     if code != 0:
         return False, said
     got, wanted = floats(s.at("l.npy")), floats(s.at("expected_logits.npy"))
@@ -95,7 +106,9 @@ def logits(s):
 
 
 def nan_model(s):
-    code, _, said = s.run("segment", "image.png", "--point", "30,12", "--model", "diverged.pth", "--format", "rle", "-q")
+    code, _, said = s.run(
+        "segment", "image.png", "--point", "30,12", "--model", "diverged.pth", "--format", "rle", "-q"
+    )
     return code == 1 and one_line(said) and "diverged.pth" in said, said
 
 
@@ -108,7 +121,9 @@ def device_kept(s):
 
 def logits_to_pipe(s):
     os.mkfifo(s.at("p"))
-    code, out, said = s.run(shell="(timeout 20 cat p | wc -c) & samc segment image.png --point 30,12 --format rle --logits p -q -o o >/dev/null; stat -c %F p; wait")
+    code, out, said = s.run(
+        shell="(timeout 20 cat p | wc -c) & samc segment image.png --point 30,12 --format rle --logits p -q -o o >/dev/null; stat -c %F p; wait"
+    )
     return "196736" in out and "fifo" in out, f"{out.split()} {said}"
 
 
@@ -123,6 +138,7 @@ def counted(images, code=0, options=("--format", "jsonl"), **more):
             good &= got == code and count == images
             notes.append(f"{name}: exit {got}, {count} images {said.splitlines()[-1] if said else ''}")
         return good, "; ".join(notes)
+
     return check
 
 
@@ -142,15 +158,35 @@ def amg_device(s):
 
 
 def crop_layers(s):
-    code, _, said = s.run("auto", "in", "-o", "oo", "--crop-n-layers", "5", "--points-per-side", "2", "-q", timeout=900)  # 1365 crops
+    code, _, said = s.run(
+        "auto", "in", "-o", "oo", "--crop-n-layers", "5", "--points-per-side", "2", "-q", timeout=900
+    )  # 1365 crops
     return code in (0, 3) and "does not hold" not in said, f"exit {code} {said}"
 
 
 # ---- attacks -----------------------------------------------------------------------------------------------------------
 
+
 def big_window(s):
     code, _, said = s.run("segment", "img.png", "--point", "1,1", "--format", "rle", "--model", "win.pth", "-o", "o")
-    again = [s.run("segment", "img.png", "--point", "1,1", "--format", "rle", "--model", "win.pth", "-q", "--backend", b, "-o", f"o{b}")[1] for b in ("cpu", "ref")]
+    again = [
+        s.run(
+            "segment",
+            "img.png",
+            "--point",
+            "1,1",
+            "--format",
+            "rle",
+            "--model",
+            "win.pth",
+            "-q",
+            "--backend",
+            b,
+            "-o",
+            f"o{b}",
+        )[1]
+        for b in ("cpu", "ref")
+    ]
     if code == 1:
         return one_line(said), said
     masks = [[m["rle"] if "rle" in m else m for m in json.loads(text).get("masks", [])] for text in again]
@@ -158,17 +194,41 @@ def big_window(s):
 
 
 def nan_auto(s):
-    code, _, said = s.run("auto", "img.png", "-o", "o", "--format", "coco", "--model", "nan_all.safetensors", "--pred-iou-thresh", "0", "--stability-score-thresh", "0", "-q")
+    code, _, said = s.run(
+        "auto",
+        "img.png",
+        "-o",
+        "o",
+        "--format",
+        "coco",
+        "--model",
+        "nan_all.safetensors",
+        "--pred-iou-thresh",
+        "0",
+        "--stability-score-thresh",
+        "0",
+        "-q",
+    )
     errors = open(s.at("o", "errors.jsonl")).read() if os.path.exists(s.at("o", "errors.jsonl")) else ""
-    return code in (1, 3) and "out of memory" not in said + errors and any(word in said + errors for word in ("NaN", "finite")), f"exit {code} {said} {errors}"
+    return (
+        code in (1, 3)
+        and "out of memory" not in said + errors
+        and any(word in said + errors for word in ("NaN", "finite")),
+        f"exit {code} {said} {errors}",
+    )
 
 
 def palette(s):
-    codes = [s.run("segment", "pal1.bmp", "--point", "0,15", "--single", "-o", f"o{i}", "--format", "overlay") for i in range(2)]
+    codes = [
+        s.run("segment", "pal1.bmp", "--point", "0,15", "--single", "-o", f"o{i}", "--format", "overlay")
+        for i in range(2)
+    ]
     if codes[0][0] == 1:
         return one_line(codes[0][2]), codes[0][2]
     files = [sorted(glob.glob(s.at(f"o{i}", "*.png"))) for i in range(2)]
-    return [open(f, "rb").read() for f in files[0]] == [open(f, "rb").read() for f in files[1]] and bool(files[0]), "two overlays compared"
+    return [open(f, "rb").read() for f in files[0]] == [open(f, "rb").read() for f in files[1]] and bool(
+        files[0]
+    ), "two overlays compared"
 
 
 def untouched(path, holds):
@@ -176,6 +236,7 @@ def untouched(path, holds):
         code, out, said = s.run(shell="bash run.sh")
         now = open(s.at(path)).read() if os.path.exists(s.at(path)) else None
         return now == holds and "samc" in said, f"{said.splitlines()[0] if said else out}"
+
     return check
 
 
@@ -185,20 +246,31 @@ def state_as_input(s):
 
 
 def long_folder(s):
-    first, second = s.auto("long22.tar", options=("--format", "rle")), s.auto("long22.tar", options=("--format", "rle", "--resume"))
+    first, second = s.auto("long22.tar", options=("--format", "rle")), s.auto(
+        "long22.tar", options=("--format", "rle", "--resume")
+    )
     done = len(glob.glob(s.at("o", "**", "*.json"), recursive=True))
-    return first[0] == 3 and second[0] == 3 and s.lines("o/errors.jsonl") == 1 and done == 2, f"exit {first[0]}, {second[0]}; {done} done"
+    return (
+        first[0] == 3 and second[0] == 3 and s.lines("o/errors.jsonl") == 1 and done == 2,
+        f"exit {first[0]}, {second[0]}; {done} done",
+    )
 
 
 def closed_stderr(s):
     s.run(shell="samc auto in -o o --model small.safetensors --format jsonl >&- 2>&-")
-    journal = open(s.at("o", ".samc", "journal"), errors="replace").read() if os.path.exists(s.at("o", ".samc", "journal")) else ""
+    journal = (
+        open(s.at("o", ".samc", "journal"), errors="replace").read()
+        if os.path.exists(s.at("o", ".samc", "journal"))
+        else ""
+    )
     return "images" not in journal, f"journal of {len(journal)} bytes"
 
 
 def fifo(s):
     os.mkfifo(s.at("f.png"))
-    code, _, said = s.run("segment", "f.png", "--point", "1,1", "--format", "rle", "--model", "small.safetensors", "-o", "o", timeout=20)
+    code, _, said = s.run(
+        "segment", "f.png", "--point", "1,1", "--format", "rle", "--model", "small.safetensors", "-o", "o", timeout=20
+    )
     return code == 1 and one_line(said) and "regular" in said, said
 
 
@@ -212,12 +284,26 @@ def listing(s):
     if subprocess.run(["cc", "-shared", "-fPIC", "-w", "-o", library, s.at("eio.c"), "-ldl"]).returncode:
         return None, "needs a C compiler"
     os.makedirs(os.path.join(folder, "in"))
-    subprocess.run(["tar", "-cf", os.path.join(folder, "in", "t.tar"), "-C", os.path.join(HERE, "data", "images"), "jpeg_420.jpg", "exif_6.jpg"], check=True)
+    subprocess.run(
+        [
+            "tar",
+            "-cf",
+            os.path.join(folder, "in", "t.tar"),
+            "-C",
+            os.path.join(HERE, "data", "images"),
+            "jpeg_420.jpg",
+            "exif_6.jpg",
+        ],
+        check=True,
+    )
     shutil.copy(os.path.join(HERE, "data", "images", "jpeg_420.jpg"), os.path.join(folder, "in", "a.jpg"))
     command = f"cd crash; samc auto in -o out --format jsonl --points-per-side 2 --model {ROOT}/tests/data/golden/tiny.safetensors -q"
     first = s.run(shell=command, env={"EIO_CALL": "readin", "EIO_AT": "0", "LD_PRELOAD": library})
     second = s.run(shell=command + " --resume")
-    return first[0] == 1 and one_line(first[2]) and second[0] == 0 and s.lines("crash/out/masks.jsonl") == 3, f"{first[2]}; then {s.lines('crash/out/masks.jsonl')} of 3"
+    return (
+        first[0] == 1 and one_line(first[2]) and second[0] == 0 and s.lines("crash/out/masks.jsonl") == 3,
+        f"{first[2]}; then {s.lines('crash/out/masks.jsonl')} of 3",
+    )
 
 
 def journal_bit(s):
@@ -227,7 +313,17 @@ def journal_bit(s):
 
 
 def small_image(s):
-    options = ("--format", "rle", "--crop-n-layers", "4", "--points-per-side", "16", "--crop-n-points-downscale-factor", "2", "--resume")
+    options = (
+        "--format",
+        "rle",
+        "--crop-n-layers",
+        "4",
+        "--points-per-side",
+        "16",
+        "--crop-n-points-downscale-factor",
+        "2",
+        "--resume",
+    )
     code, _, said = s.auto("t34", options=options)
     return code in (0, 3) and bool(glob.glob(s.at("o", "z.jpg.json"))), f"exit {code} {said}"
 
@@ -246,7 +342,11 @@ def callback(s):
         shutil.copy(os.path.join(ROOT, "tests", "data", "golden", "tiny.safetensors"), s.at("small.safetensors"))
     _, out, _ = s.run(shell="./capi", timeout=600)
     # A session that is destroyed in its own callback, or twice, is freed memory: no library can tell.
-    bad = [line for line in out.splitlines() if "SIGNAL" in line and line.split()[0] not in ("reenter_destroy", "double_destroy", "model_closed_first")]
+    bad = [
+        line
+        for line in out.splitlines()
+        if "SIGNAL" in line and line.split()[0] not in ("reenter_destroy", "double_destroy", "model_closed_first")
+    ]
     return "=> exit" in out and not bad, f"{out.count('=> exit')} calls end, {'; '.join(bad) or 'none by a signal'}"
 
 
@@ -256,7 +356,9 @@ def queue(s):
 
 
 def top_down(s):
-    code, _, said = s.run("segment", "topdown8.bmp", "--point", "1,1", "--format", "rle", "--model", "small.safetensors", "-o", "o")
+    code, _, said = s.run(
+        "segment", "topdown8.bmp", "--point", "1,1", "--format", "rle", "--model", "small.safetensors", "-o", "o"
+    )
     return code == 0, said
 
 
@@ -264,21 +366,47 @@ def small_gifs(s):
     os.mkdir(s.at("b"))
     for i in range(24):
         shutil.copy(s.at("g1.gif"), s.at("b", f"{i}.gif"))
-    _, _, said = s.run(shell="/usr/bin/time -f '%M KB' samc auto b -o o --format jsonl --points-per-side 1 --model small.safetensors -q --memory 600M")
+    _, _, said = s.run(
+        shell="/usr/bin/time -f '%M KB' samc auto b -o o --format jsonl --points-per-side 1 --model small.safetensors -q --memory 600M"
+    )
     kilobytes = int(said.split()[-2]) if said.endswith("KB") else 1 << 40
     return kilobytes < 1 << 20, f"{kilobytes >> 10} MB resident"
 
 
 RULES = {
-    "nan-upscaling": nan_model, "nan-no-mask": nan_model, "stats-to-device": device_kept, "logits-to-pipe": logits_to_pipe,
-    "targz-hard-link": counted(3, options=("--format", "jsonl", "--points-per-side", "3")), "tar-jfif-dib": counted(3, options=("--format", "jsonl", "--points-per-side", "3")),
-    "tar-xz-archive": counted(1, options=("--format", "jsonl", "--points-per-side", "3")), "ppm-ascii": ascii_pnm, "list-bom": list_mark,
-    "amg-device-cpu": amg_device, "auto-five-crop-layers": crop_layers,
-    "window-larger-than-grid": big_window, "nan-iou-reported": nan_auto, "bmp-palette": palette, "device-node-replaced": device_kept,
-    "state-file-symlink": untouched("victim/thesis.txt", "precious\n"), "list-line-samc": state_as_input, "dangling-errors-link": untouched("victim/planted", None),
-    "tar-hard-links": counted(3), "tars-concatenated": counted(2), "gzip-crc": counted(1, code=3), "long-folder": long_folder, "closed-stderr": closed_stderr,
-    "fifo-as-image": fifo, "input-outage": outage, "transient-EIO": listing, "one-bit-in-the-journal": journal_bit, "one-small-image": small_image,
-    "empty-output": empty_output, "callback-calls": callback, "queue-overflows": queue, "top-down-bmp": top_down, "small-gifs": small_gifs,
+    "nan-upscaling": nan_model,
+    "nan-no-mask": nan_model,
+    "stats-to-device": device_kept,
+    "logits-to-pipe": logits_to_pipe,
+    "targz-hard-link": counted(3, options=("--format", "jsonl", "--points-per-side", "3")),
+    "tar-jfif-dib": counted(3, options=("--format", "jsonl", "--points-per-side", "3")),
+    "tar-xz-archive": counted(1, options=("--format", "jsonl", "--points-per-side", "3")),
+    "ppm-ascii": ascii_pnm,
+    "list-bom": list_mark,
+    "amg-device-cpu": amg_device,
+    "auto-five-crop-layers": crop_layers,
+    "window-larger-than-grid": big_window,
+    "nan-iou-reported": nan_auto,
+    "bmp-palette": palette,
+    "device-node-replaced": device_kept,
+    "state-file-symlink": untouched("victim/thesis.txt", "precious\n"),
+    "list-line-samc": state_as_input,
+    "dangling-errors-link": untouched("victim/planted", None),
+    "tar-hard-links": counted(3),
+    "tars-concatenated": counted(2),
+    "gzip-crc": counted(1, code=3),
+    "long-folder": long_folder,
+    "closed-stderr": closed_stderr,
+    "fifo-as-image": fifo,
+    "input-outage": outage,
+    "transient-EIO": listing,
+    "one-bit-in-the-journal": journal_bit,
+    "one-small-image": small_image,
+    "empty-output": empty_output,
+    "callback-calls": callback,
+    "queue-overflows": queue,
+    "top-down-bmp": top_down,
+    "small-gifs": small_gifs,
 }
 
 

@@ -1,4 +1,5 @@
-/* Builds checkpoints byte by byte for the weights' tests: what no honest writer would write must come from somewhere. */
+/* Builds checkpoints byte by byte for the weights' tests: what no honest writer would write must come from somewhere.
+ */
 #ifndef SAMC_TESTS_WEIGHTS_BUILD_H
 #define SAMC_TESTS_WEIGHTS_BUILD_H
 
@@ -25,7 +26,9 @@ static inline void put(bytes *b, const void *data, size_t size) {
     b->size += size;
 }
 static inline void put_text(bytes *b, const char *text) { put(b, text, strlen(text)); }
-static inline void put_number(bytes *b, uint64_t value, int width) { put(b, &value, (size_t)width); } /* little-endian */
+static inline void put_number(bytes *b, uint64_t value, int width) {
+    put(b, &value, (size_t)width);
+} /* little-endian */
 static inline void clear(bytes *b) {
     free(b->data);
     *b = (bytes){0};
@@ -58,7 +61,8 @@ static inline void pickle_tuple(bytes *b, int count, const int64_t *values) {
     for (int i = 0; i < count; i++) pickle_integer(b, values[i]);
     put_text(b, "t");
 }
-/* torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', numel), offset, shape, stride, False, {}) */
+/* torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', numel), offset, shape, stride, False, {})
+ */
 static inline void pickle_tensor(bytes *b, int64_t numel, int64_t offset, int rank, const int64_t *shape,
                                  const int64_t *stride) {
     put_text(b, "ctorch._utils\n_rebuild_tensor_v2\n((");

@@ -1,5 +1,6 @@
-/* Checkpoints that nobody should have: cut off, altered, and made to break the readers. Each ends in a clear error, without a
- * crash and without much memory. Run under sanitizers too; every input lies in a heap block of its exact size. */
+/* Checkpoints that nobody should have: cut off, altered, and made to break the readers. Each ends in a clear error,
+ * without a crash and without much memory. Run under sanitizers too; every input lies in a heap block of its exact
+ * size. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <math.h>
@@ -16,15 +17,15 @@
 #ifndef __has_feature
 #define __has_feature(feature) 0 /* clang's question; GCC answers with macros */
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
     __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
 enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
 #endif
 
-/* Caps the address space of this test's process, so that a large allocation fails and gives the wrong status; sanitizers
- * reserve terabytes and cannot live with that. */
+/* Caps the address space of this test's process, so that a large allocation fails and gives the wrong status;
+ * sanitizers reserve terabytes and cannot live with that. */
 static void cap_memory(void) {
     const struct rlimit limit = {512u << 20, 512u << 20};
     if (!SANITIZED) cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
@@ -83,7 +84,7 @@ static void expect(bytes b, samc_status expected, const char *part) {
     clear(&b);
 }
 
-/* ---- Cut off and altered -------------------------------------------------------------------------------------------- */
+/* ---- Cut off and altered --------------------------------------------------------------------- */
 
 Test(weights_hostile, every_truncation_is_an_error) {
     static const char *const files[] = {DATA "model_f32.pth", DATA "model_bf16.safetensors", DATA "zip64.pth"};
@@ -132,7 +133,7 @@ Test(weights_hostile, bit_flips_never_crash, .timeout = 120) {
     }
 }
 
-/* ---- safetensors ---------------------------------------------------------------------------------------------------- */
+/* ---- safetensors ----------------------------------------------------------------------------- */
 
 static bytes with_length(const char *header, uint64_t length) {
     bytes b = safetensors_of(header, 16);
@@ -147,7 +148,11 @@ Test(weights_hostile, safetensors_lies) {
     expect(with_length("{}", UINT64_MAX - 7), SAMC_FORMAT, "claims");
     expect(with_length("{}", 19), SAMC_FORMAT, "claims 19 bytes");
     expect(with_length("{}", 0), SAMC_FORMAT, "not valid JSON");
-    static const struct { const char *header; samc_status status; const char *part; } cases[] = {
+    static const struct {
+        const char *header;
+        samc_status status;
+        const char *part;
+    } cases[] = {
         {"{}", SAMC_FORMAT, "16 bytes after the last tensor"},
         {"{\"a\":", SAMC_FORMAT, "not valid JSON"},
         {"{} x", SAMC_FORMAT, "not valid JSON"},
@@ -155,28 +160,54 @@ Test(weights_hostile, safetensors_lies) {
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4]}}", SAMC_FORMAT, "tensor a: its entry is not"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16],\"x\":1}}", SAMC_FORMAT, "its entry is not"},
         {"{\"a\":{\"dtype\":\"F33\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_UNSUPPORTED, "unknown dtype F33"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[5],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "16 bytes, but its shape and dtype need 20"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[5],\"data_offsets\":[0,16]}}", SAMC_FORMAT,
+         "16 bytes, but its shape and dtype need 20"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "impossible shape"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4.0],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "impossible shape"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "impossible shape"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "impossible shape"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]}}", SAMC_FORMAT, "impossible shape"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", SAMC_UNSUPPORTED, "more than 8 dimensions"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[5],\"data_offsets\":[0,20]}}", SAMC_FORMAT, "bytes 0 to 20 lie outside the 16"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,16]}}", SAMC_FORMAT,
+         "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,16]}}", SAMC_FORMAT,
+         "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]}}", SAMC_FORMAT,
+         "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", SAMC_UNSUPPORTED,
+         "more than 8 dimensions"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[5],\"data_offsets\":[0,20]}}", SAMC_FORMAT,
+         "bytes 0 to 20 lie outside the 16"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,0]}}", SAMC_FORMAT, "lie outside"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[-16,0]}}", SAMC_FORMAT, "lie outside"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[9223372036854775807,9223372036854775807]}}", SAMC_FORMAT, "lie outside"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}", SAMC_FORMAT, "tensor b overlaps"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "overlaps"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}", SAMC_FORMAT, "tensor b follows a hole"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", SAMC_FORMAT, "8 bytes after the last tensor"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "tensor a overlaps"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "tensor a occurs twice"},
-        {"{\"model.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]}}", SAMC_MISMATCH, "missing"},
-        {"{\"module.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"module.image_encoder.b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]},\"module.image_encoder.b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]}}", SAMC_FORMAT, "tensor image_encoder.b occurs twice"},
-        {"{\"__metadata__\":[],\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "__metadata__ is not an object"},
-        {"{\"__metadata__\":{\"k\":1},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "metadata k is not a string"},
-        {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT, "metadata k occurs twice"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[9223372036854775807,9223372036854775807]}}",
+         SAMC_FORMAT, "lie outside"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],"
+         "\"data_offsets\":[8,16]}}",
+         SAMC_FORMAT, "tensor b overlaps"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"F32\",\"shape\":[4],"
+         "\"data_offsets\":[0,16]}}",
+         SAMC_FORMAT, "overlaps"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],"
+         "\"data_offsets\":[8,16]}}",
+         SAMC_FORMAT, "tensor b follows a hole"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", SAMC_FORMAT,
+         "8 bytes after the last tensor"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],"
+         "\"data_offsets\":[0,16]}}",
+         SAMC_FORMAT, "tensor a overlaps"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],"
+         "\"data_offsets\":[0,16]}}",
+         SAMC_FORMAT, "tensor a occurs twice"},
+        {"{\"model.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"image_encoder.a\":{"
+         "\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]}}",
+         SAMC_MISMATCH, "missing"},
+        {"{\"module.image_encoder.a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"module.image_encoder."
+         "b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[16,16]},\"module.image_encoder.b\":{\"dtype\":\"F32\","
+         "\"shape\":[0],\"data_offsets\":[16,16]}}",
+         SAMC_FORMAT, "tensor image_encoder.b occurs twice"},
+        {"{\"__metadata__\":[],\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT,
+         "__metadata__ is not an object"},
+        {"{\"__metadata__\":{\"k\":1},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", SAMC_FORMAT,
+         "metadata k is not a string"},
+        {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}",
+         SAMC_FORMAT, "metadata k occurs twice"},
         {"{\"\x1b[31m\u00e9\":{}}", SAMC_FORMAT, "not valid JSON"},
         {"{\"\\u001b[31m\\u009b\":{}}", SAMC_FORMAT, "tensor \\u001b[31m\\u009b: its"},
     };
@@ -215,7 +246,7 @@ Test(weights_hostile, safetensors_bombs) {
     expect(safetensors_of(header, 0), SAMC_UNSUPPORTED, "a name of more than 512 bytes");
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Checks a text without a byte behind it, so that AddressSanitizer sees any look ahead. */
 static const char *json_wrong(const char *text, size_t length, samc__json *value) {
@@ -229,14 +260,61 @@ static const char *json_wrong(const char *text, size_t length, samc__json *value
 
 Test(weights_hostile, json_grammar) {
     static const char *const good[] = {
-        "{}", " [ ] ", "[1,-0,0.5,1e9,-1E-9,1.25e+3]", "{\"a\":{\"b\":[true,false,null]},\"c\":\"\"}", "\"\\ud83d\\ude00\\n\\/\"",
-        "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", "12", "null",
+        "{}",
+        " [ ] ",
+        "[1,-0,0.5,1e9,-1E-9,1.25e+3]",
+        "{\"a\":{\"b\":[true,false,null]},\"c\":\"\"}",
+        "\"\\ud83d\\ude00\\n\\/\"",
+        "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"",
+        "12",
+        "null",
     };
     static const char *const bad[] = {
-        "", " ", "{", "[", "[1", "[1,", "[1,]", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}", "[1 2]", "]", "{]", "[}",
-        "01", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "nul", "True", "NaN", "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u0000\"",
-        "\"\\ud83d\"", "\"\\ud83d\\u0041\"", "\"\\ude00\"", "\"\n\"", "\"\x80\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
-        "\"\xe2\x82\"", "1 1", "{} {}", "\"a\"b",
+        "",
+        " ",
+        "{",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "{,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "[1 2]",
+        "]",
+        "{]",
+        "[}",
+        "01",
+        "-",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "1e+",
+        "0x1",
+        "nul",
+        "True",
+        "NaN",
+        "\"",
+        "\"\\",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u0000\"",
+        "\"\\ud83d\"",
+        "\"\\ud83d\\u0041\"",
+        "\"\\ude00\"",
+        "\"\n\"",
+        "\"\x80\"",
+        "\"\xc0\xaf\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xf4\x90\x80\x80\"",
+        "\"\xe2\x82\"",
+        "1 1",
+        "{} {}",
+        "\"a\"b",
     };
     samc__json value;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -261,7 +339,8 @@ Test(weights_hostile, json_grammar) {
 }
 
 Test(weights_hostile, json_values) {
-    static const char text[] = "{\"k\\u00e9\\\\\":[1,[2,{\"]\":\"}\"}],3],\"s\":\"a\\\"\\t\\ud83d\\ude00\",\"n\":-0.125}";
+    static const char text[] =
+        "{\"k\\u00e9\\\\\":[1,[2,{\"]\":\"}\"}],3],\"s\":\"a\\\"\\t\\ud83d\\ude00\",\"n\":-0.125}";
     samc__json root, key, item;
     cr_assert_null(json_wrong(text, strlen(text), &root));
     const char *cursor = NULL;
@@ -273,25 +352,49 @@ Test(weights_hostile, json_values) {
     for (samc__json x; samc__json_next(item, &inner, NULL, &x); items++)
         if (samc__json_integer(x, &integer)) sum += integer;
     cr_assert(items == 3 && sum == 4);
-    cr_assert(samc__json_string(samc__json_get(root, "s"), decoded, 8 + 0) && strcmp(decoded, "a\"\t\xf0\x9f\x98\x80") == 0);
+    cr_assert(samc__json_string(samc__json_get(root, "s"), decoded, 8 + 0) &&
+              strcmp(decoded, "a\"\t\xf0\x9f\x98\x80") == 0);
     cr_assert(!samc__json_string(samc__json_get(root, "s"), decoded, 7), "the NUL needs room as well");
     double number;
     cr_assert(samc__json_number(samc__json_get(root, "n"), &number) && number == -0.125);
     cr_assert_null(samc__json_get(root, "x").begin);
     cr_assert_null(samc__json_get(item, "s").begin);
 
-    static const struct { const char *text; bool whole; int64_t value; } integers[] = {
-        {"0", true, 0}, {"-0", true, 0}, {"9223372036854775807", true, INT64_MAX}, {"-9223372036854775808", true, INT64_MIN},
-        {"9223372036854775808", false, 0}, {"-9223372036854775809", false, 0}, {"1.0", false, 0}, {"1e2", false, 0},
-        {"99999999999999999999999999", false, 0}, {"\"1\"", false, 0}, {"true", false, 0},
+    static const struct {
+        const char *text;
+        bool whole;
+        int64_t value;
+    } integers[] = {
+        {"0", true, 0},
+        {"-0", true, 0},
+        {"9223372036854775807", true, INT64_MAX},
+        {"-9223372036854775808", true, INT64_MIN},
+        {"9223372036854775808", false, 0},
+        {"-9223372036854775809", false, 0},
+        {"1.0", false, 0},
+        {"1e2", false, 0},
+        {"99999999999999999999999999", false, 0},
+        {"\"1\"", false, 0},
+        {"true", false, 0},
     };
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
         cr_assert_null(json_wrong(integers[i].text, strlen(integers[i].text), &root));
         cr_assert_eq(samc__json_integer(root, &integer), integers[i].whole, "%s", integers[i].text);
         if (integers[i].whole) cr_assert_eq(integer, integers[i].value, "%s", integers[i].text);
     }
-    static const char *const numbers[] = {"0", "0.0", "1e400", "-1e99999999", "1e-400", "0e999999", "123.675", "0.341333333333333",
-        "3.4028234663852886e38", "1.17549435e-38", "123456789012345678901234567890", "0.00000000000000000000000001", "1e22"};
+    static const char *const numbers[] = {"0",
+                                          "0.0",
+                                          "1e400",
+                                          "-1e99999999",
+                                          "1e-400",
+                                          "0e999999",
+                                          "123.675",
+                                          "0.341333333333333",
+                                          "3.4028234663852886e38",
+                                          "1.17549435e-38",
+                                          "123456789012345678901234567890",
+                                          "0.00000000000000000000000001",
+                                          "1e22"};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         cr_assert_null(json_wrong(numbers[i], strlen(numbers[i]), &root));
         cr_assert(samc__json_number(root, &number));
@@ -312,7 +415,7 @@ Test(weights_hostile, json_values) {
     free(out.data);
 }
 
-/* ---- pickle --------------------------------------------------------------------------------------------------------- */
+/* ---- pickle ---------------------------------------------------------------------------------- */
 
 /* An archive around these opcodes, with a storage of 64 bytes. */
 static bytes pickle_of(const char *opcodes, size_t size) {
@@ -407,11 +510,24 @@ Test(weights_hostile, pickle_bombs) {
 
 /* Sizes may be numbers of any width, with a sign. */
 Test(weights_hostile, pickle_integers) {
-    static const struct { const char *opcode; size_t size; const char *part; } offsets[] = {
-        {"\x8a\x01\x0f", 3, "missing"}, {"\x8a\x01\xff", 3, "impossible"}, {"\x8a\x02\xff\x00", 4, "beyond"},
-        {"\x8b\x01\0\0\0\x10", 6, "beyond"}, {"\x8a\0", 2, "missing"}, {"J\x0f\0\0\0", 5, "missing"},
-        {"J\xff\xff\xff\xff", 5, "impossible"}, {"K\xff", 2, "beyond"}, {"M\xff\xff", 3, "beyond"}, {"M\x0f\0", 3, "missing"},
-        {"\x8a\x09\1\0\0\0\0\0\0\0\0", 11, "two tuples"}, {"\x88", 1, "missing"}, {"N", 1, "two tuples"},
+    static const struct {
+        const char *opcode;
+        size_t size;
+        const char *part;
+    } offsets[] = {
+        {"\x8a\x01\x0f", 3, "missing"},
+        {"\x8a\x01\xff", 3, "impossible"},
+        {"\x8a\x02\xff\x00", 4, "beyond"},
+        {"\x8b\x01\0\0\0\x10", 6, "beyond"},
+        {"\x8a\0", 2, "missing"},
+        {"J\x0f\0\0\0", 5, "missing"},
+        {"J\xff\xff\xff\xff", 5, "impossible"},
+        {"K\xff", 2, "beyond"},
+        {"M\xff\xff", 3, "beyond"},
+        {"M\x0f\0", 3, "missing"},
+        {"\x8a\x09\1\0\0\0\0\0\0\0\0", 11, "two tuples"},
+        {"\x88", 1, "missing"},
+        {"N", 1, "two tuples"},
     };
     for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
         bytes b = {0};
@@ -443,7 +559,12 @@ Test(weights_hostile, views_outside_their_storage) {
     const int64_t large = INT64_MAX, half = INT64_C(1) << 62;
     static const char inside[] = "missing", beyond[] = "tensor image_encoder.x: reaches beyond its storage",
                       impossible[] = "tensor image_encoder.x: impossible shape, strides or offset";
-    const struct { int64_t numel, offset; int rank; int64_t shape[9], stride[9]; const char *part; } cases[] = {
+    const struct {
+        int64_t numel, offset;
+        int rank;
+        int64_t shape[9], stride[9];
+        const char *part;
+    } cases[] = {
         {16, 0, 1, {16}, {1}, inside},
         {16, 15, 0, {0}, {0}, inside},
         {16, 16, 1, {0}, {1}, inside},
@@ -477,7 +598,8 @@ Test(weights_hostile, views_outside_their_storage) {
 }
 
 /* Every tensor of ViT-H as a view of one single number: right in each shape, and 20 000 times what the file holds. */
-static samc_status add_zero_stride(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
+static samc_status add_zero_stride(void *context, const float **slot, const char *name, int rank,
+                                   const int64_t *shape) {
     static const int64_t strides[4] = {0, 0, 0, 0};
     (void)slot;
     pickle_string(context, name);
@@ -487,11 +609,26 @@ static samc_status add_zero_stride(void *context, const float **slot, const char
 
 Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
     cap_memory();
-    samc__config config = {
-        .img_size = 1024, .patch_size = 16, .grid = 64, .embed_dim = 1280, .depth = 32, .num_heads = 16, .mlp_dim = 5120,
-        .window_size = 14, .use_rel_pos = true, .use_abs_pos = true, .qkv_bias = true, .out_chans = 256,
-        .mask_in_chans = 16, .decoder_depth = 2, .decoder_num_heads = 8, .decoder_mlp_dim = 2048,
-        .decoder_attention_dim = 128, .mask_tokens = 4, .iou_head_depth = 3, .iou_head_hidden_dim = 256};
+    samc__config config = {.img_size = 1024,
+                           .patch_size = 16,
+                           .grid = 64,
+                           .embed_dim = 1280,
+                           .depth = 32,
+                           .num_heads = 16,
+                           .mlp_dim = 5120,
+                           .window_size = 14,
+                           .use_rel_pos = true,
+                           .use_abs_pos = true,
+                           .qkv_bias = true,
+                           .out_chans = 256,
+                           .mask_in_chans = 16,
+                           .decoder_depth = 2,
+                           .decoder_num_heads = 8,
+                           .decoder_mlp_dim = 2048,
+                           .decoder_attention_dim = 128,
+                           .mask_tokens = 4,
+                           .iou_head_depth = 3,
+                           .iou_head_hidden_dim = 256};
     for (int block = 7; block < 32; block += 8) config.global_attn[block] = true;
     samc__weights scratch;
     bytes b = {0};
@@ -501,7 +638,7 @@ Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
     expect(pth_of(&b, 64), SAMC_MISMATCH, "too few for the 641090864 values"); /* ViT-H's parameters and pe_gaussian */
 }
 
-/* ---- zip and files -------------------------------------------------------------------------------------------------- */
+/* ---- zip and files --------------------------------------------------------------------------- */
 
 /* Overwrites `size` bytes at `at` counted from the end record (negative: before it) of plain.pth. */
 static bytes patched(const char *magic, long at, const void *data, size_t size) {
@@ -567,7 +704,7 @@ Test(weights_hostile, files_that_are_no_files) {
     long_path[sizeof long_path - 1] = '\0';
     cr_assert_eq(samc__checkpoint_open(long_path, &c, &e), SAMC_IO);
     cr_assert_not_null(strstr(e.message, "too long"), "%s", e.message); /* the reason, not only a path */
-    cr_assert_eq(samc__checkpoint_open(path, &c, NULL), SAMC_FORMAT); /* no error wanted */
+    cr_assert_eq(samc__checkpoint_open(path, &c, NULL), SAMC_FORMAT);   /* no error wanted */
     snprintf(command, sizeof command, "rm -rf %s", folder);
     cr_assert_eq(system(command), 0);
 }

@@ -1,6 +1,7 @@
 /* Checkpoints that people have, and what becomes of them: readers, names, configuration, loading, hashing, converting.
  *
- * The files come from tests/make_weights_fixtures.py, that is from PyTorch itself. weights_hostile_test.c has the broken ones.
+ * The files come from tests/make_weights_fixtures.py, that is from PyTorch itself. weights_hostile_test.c has the
+ * broken ones.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -54,13 +55,16 @@ static void remove_folder(const char *folder) {
     cr_assert_eq(system(command), 0);
 }
 
-/* ---- Readers -------------------------------------------------------------------------------------------------------- */
+/* ---- Readers --------------------------------------------------------------------------------- */
 
 Test(weights, every_dtype) {
     samc__checkpoint *c = open_ok(DATA "dtypes.pth");
-    static const struct { const char *name; samc__dtype dtype; } types[] = {
-        {"f32", SAMC__F32}, {"f16", SAMC__F16}, {"bf16", SAMC__BF16}, {"f64", SAMC__F64}, {"i64", SAMC__OTHER},
-        {"i32", SAMC__OTHER}, {"i16", SAMC__OTHER}, {"i8", SAMC__OTHER}, {"u8", SAMC__OTHER}, {"bool", SAMC__OTHER},
+    static const struct {
+        const char *name;
+        samc__dtype dtype;
+    } types[] = {
+        {"f32", SAMC__F32},   {"f16", SAMC__F16},   {"bf16", SAMC__BF16}, {"f64", SAMC__F64},  {"i64", SAMC__OTHER},
+        {"i32", SAMC__OTHER}, {"i16", SAMC__OTHER}, {"i8", SAMC__OTHER},  {"u8", SAMC__OTHER}, {"bool", SAMC__OTHER},
         {"c64", SAMC__OTHER}, {"u16", SAMC__OTHER}, {"f8", SAMC__OTHER},
     };
     cr_assert_eq(samc__checkpoint_count(c), sizeof types / sizeof *types);
@@ -138,7 +142,8 @@ Test(weights, unaligned_f32_is_read_but_not_used_in_place) {
         samc_error error;
         samc__checkpoint *c;
         memcpy(block + shift, b.data, b.size);
-        cr_assert_eq(samc__checkpoint_open_memory(block + shift, b.size, "m", &c, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc__checkpoint_open_memory(block + shift, b.size, "m", &c, &error), SAMC_OK, "%s",
+                     error.message);
         bool aligned = (shift + b.size - 8) % 4 == 0;
         cr_assert_eq(samc__tensor_direct_f32(find(c, "a")) != NULL, aligned);
         samc__tensor_read_f32(find(c, "a"), values);
@@ -151,8 +156,9 @@ Test(weights, unaligned_f32_is_read_but_not_used_in_place) {
 
 Test(weights, wrappers_prefixes_and_protocols) {
     static const char *const files[] = {
-        DATA "plain.pth", DATA "state_dict.pth", DATA "model_state_dict.pth", DATA "nested.pth", DATA "prefix_extra.pth",
-        DATA "protocol3.pth", DATA "protocol4.pth", DATA "protocol5.pth", DATA "zip64.pth", DATA "sparse.pth",
+        DATA "plain.pth",        DATA "state_dict.pth", DATA "model_state_dict.pth", DATA "nested.pth",
+        DATA "prefix_extra.pth", DATA "protocol3.pth",  DATA "protocol4.pth",        DATA "protocol5.pth",
+        DATA "zip64.pth",        DATA "sparse.pth",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         float values[4];
@@ -166,7 +172,8 @@ Test(weights, wrappers_prefixes_and_protocols) {
         cr_assert_null(samc__checkpoint_metadata(c, "format"));
         samc__checkpoint_close(c);
     }
-    samc__checkpoint *c = open_ok(DATA "prefix_extra.pth"); /* the buffers are the model's, other tensors beside it are not */
+    samc__checkpoint *c =
+        open_ok(DATA "prefix_extra.pth"); /* the buffers are the model's, other tensors beside it are not */
     find(c, "pixel_mean");
     cr_assert_null(samc__checkpoint_find(c, "head.weight"));
     samc__checkpoint_close(c);
@@ -175,7 +182,8 @@ Test(weights, wrappers_prefixes_and_protocols) {
     cr_assert_eq(samc__checkpoint_count(c), 2);
     samc__checkpoint_close(c);
     bytes b = safetensors_of("{\"module.image_encoder.a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
-                             "\"module.sam.mask_decoder.b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0);
+                             "\"module.sam.mask_decoder.b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+                             0);
     cr_assert_eq(samc__checkpoint_open_memory(b.data, b.size, "m", &c, NULL), SAMC_OK);
     find(c, "module.image_encoder.a"); /* two that have as much: nothing is guessed */
     samc__checkpoint_close(c);
@@ -186,7 +194,11 @@ Test(weights, wrappers_prefixes_and_protocols) {
 }
 
 Test(weights, refusals_say_what_to_do) {
-    static const struct { const char *path; samc_status status; const char *part; } files[] = {
+    static const struct {
+        const char *path;
+        samc_status status;
+        const char *part;
+    } files[] = {
         {DATA "legacy.pth", SAMC_UNSUPPORTED, "torch.save(torch.load(p), q)"},
         {DATA "deflated.pth", SAMC_UNSUPPORTED, "re-save"},
         {DATA "big_endian.pth", SAMC_UNSUPPORTED, "little-endian"},
@@ -209,7 +221,7 @@ Test(weights, refusals_say_what_to_do) {
     }
 }
 
-/* ---- Models --------------------------------------------------------------------------------------------------------- */
+/* ---- Models ---------------------------------------------------------------------------------- */
 
 typedef struct model {
     samc__checkpoint *checkpoint;
@@ -259,10 +271,27 @@ Test(weights, configuration_from_shapes) {
     model m;
     model_open(&m, DATA "model_f32.pth");
     const samc__config *c = &m.config;
-    const int found[] = {c->img_size, c->patch_size, c->grid, c->embed_dim, c->depth, c->num_heads, c->mlp_dim,
-                         c->window_size, c->out_chans, c->mask_in_chans, c->decoder_depth, c->decoder_num_heads,
-                         c->decoder_mlp_dim, c->decoder_attention_dim, c->mask_tokens, c->iou_head_depth,
-                         c->iou_head_hidden_dim, c->global_attn[0], c->global_attn[1], c->use_rel_pos, c->use_abs_pos,
+    const int found[] = {c->img_size,
+                         c->patch_size,
+                         c->grid,
+                         c->embed_dim,
+                         c->depth,
+                         c->num_heads,
+                         c->mlp_dim,
+                         c->window_size,
+                         c->out_chans,
+                         c->mask_in_chans,
+                         c->decoder_depth,
+                         c->decoder_num_heads,
+                         c->decoder_mlp_dim,
+                         c->decoder_attention_dim,
+                         c->mask_tokens,
+                         c->iou_head_depth,
+                         c->iou_head_hidden_dim,
+                         c->global_attn[0],
+                         c->global_attn[1],
+                         c->use_rel_pos,
+                         c->use_abs_pos,
                          c->qkv_bias};
     const int expected[] = {16, 4, 4, 16, 2, 2, 32, 2, 16, 4, 1, 8, 24, 8, 4, 2, 12, 0, 1, 1, 1, 1};
     for (size_t i = 0; i < sizeof found / sizeof *found; i++)
@@ -331,8 +360,7 @@ static void write_changed(const char *path, change c) {
         c.inputs[count++] = NULL;
     }
     const samc__metadata metadata = {(char *)"samc.config", (char *)c.config};
-    samc_status status =
-        samc__safetensors_write(path, outputs, count, &metadata, c.config != NULL, zeros, &c, &error);
+    samc_status status = samc__safetensors_write(path, outputs, count, &metadata, c.config != NULL, zeros, &c, &error);
     cr_assert_eq(status, SAMC_OK, "%s", error.message);
     samc__checkpoint_close(from);
 }
@@ -372,14 +400,19 @@ Test(weights, all_defects_at_once) {
     write_changed(path, (change){.drop = "mask_tokens"}); /* one that the configuration is read from */
     expect_error(examine(path, &config, &e), &e, SAMC_MISMATCH, "missing mask_decoder.mask_tokens.weight");
     write_changed(path, (change){.reshape = "pos_embed"});
-    expect_error(examine(path, &config, &e), &e, SAMC_MISMATCH, "image_encoder.pos_embed [2, 4, 4, 16] instead of [1, 4, 4, 16]");
+    expect_error(examine(path, &config, &e), &e, SAMC_MISMATCH,
+                 "image_encoder.pos_embed [2, 4, 4, 16] instead of [1, 4, 4, 16]");
     write_changed(path, (change){.extra = "pixel_mean"}); /* known to be carried along */
     cr_assert_eq(examine(path, &config, &e), SAMC_OK, "%s", e.message);
     remove_folder(folder);
 }
 
 Test(weights, metadata_and_shapes_must_agree) {
-    static const struct { const char *drop, *config; samc_status status; const char *part; } cases[] = {
+    static const struct {
+        const char *drop, *config;
+        samc_status status;
+        const char *part;
+    } cases[] = {
         {NULL, "{\"depth\":3}", SAMC_MISMATCH, "samc.config says depth 3, the tensors say 2"},
         {NULL, "{\"num_heads\":4}", SAMC_MISMATCH, "num_heads 4, the tensors say 2"},
         {NULL, "{\"img_size\":32}", SAMC_MISMATCH, "img_size 32, the tensors say 16"},
@@ -397,7 +430,8 @@ Test(weights, metadata_and_shapes_must_agree) {
         {NULL, "{\"depth\":2,\"depth\":3}", SAMC_FORMAT, "depth occurs twice"},
         {"rel_pos", NULL, SAMC_MISMATCH, "num_heads is unknown: there are no tensors"},
         {"rel_pos", "{\"num_heads\":2}", SAMC_MISMATCH, "window_size is unknown"},
-        {"rel_pos", "{\"num_heads\":3,\"window_size\":2}", SAMC_MISMATCH, "embed_dim 16 is not a multiple of num_heads 3"},
+        {"rel_pos", "{\"num_heads\":3,\"window_size\":2}", SAMC_MISMATCH,
+         "embed_dim 16 is not a multiple of num_heads 3"},
         {"rel_pos", "{\"num_heads\":0,\"window_size\":2}", SAMC_UNSUPPORTED, "num_heads is 0"},
         {"pos_embed", NULL, SAMC_MISMATCH, "missing image_encoder.pos_embed"},
         {"rel_pos_w", NULL, SAMC_MISMATCH, "missing image_encoder.blocks.0.attn.rel_pos_w, image_encoder.blocks.1"},
@@ -420,16 +454,18 @@ Test(weights, metadata_and_shapes_must_agree) {
         cr_assert_eq(status, cases[i].status, "case %zu: status %d: %s", i, status, e.message);
         cr_assert_not_null(strstr(e.message, cases[i].part), "case %zu: %s", i, e.message);
         if (i == 22)
-            cr_assert(config.num_heads == 4 && config.window_size == 2 && config.global_attn[0] && !config.global_attn[1]);
+            cr_assert(config.num_heads == 4 && config.window_size == 2 && config.global_attn[0] &&
+                      !config.global_attn[1]);
         if (i == 23) cr_assert(config.window_size == 0 && config.global_attn[0] && config.global_attn[1]);
     }
     remove_folder(folder);
 }
 
-/* ---- Converting ----------------------------------------------------------------------------------------------------- */
+/* ---- Converting ------------------------------------------------------------------------------ */
 
 Test(weights, convert_keeps_values_and_hash) {
-    static const char *const inputs[] = {DATA "model_f32.pth", DATA "model_wrapped_f16.pth", DATA "model_bf16.safetensors"};
+    static const char *const inputs[] = {DATA "model_f32.pth", DATA "model_wrapped_f16.pth",
+                                         DATA "model_bf16.safetensors"};
     static const char *const own[] = {"F32", "F16", "BF16"};
     char folder[64], path[96];
     samc_error e;
@@ -505,7 +541,8 @@ Test(weights, convert_carries_metadata_over) {
     samc__checkpoint *c = open_ok(first);
     const samc__tensor *t = samc__checkpoint_at(c, 0);
     samc__metadata metadata[] = {{(char *)"samc.config", (char *)samc__checkpoint_metadata(c, "samc.config")},
-                                 {(char *)"samc.name", (char *)"tiny"}, {(char *)"samc.licence", (char *)"Apache-2.0"},
+                                 {(char *)"samc.name", (char *)"tiny"},
+                                 {(char *)"samc.licence", (char *)"Apache-2.0"},
                                  {(char *)"samc.card", (char *)"a card with \"quotes\" and \u00e9"}};
     change all = {0};
     samc__output_tensor outputs[160];
@@ -515,7 +552,8 @@ Test(weights, convert_carries_metadata_over) {
         memcpy(outputs[i].shape, t->shape, sizeof t->shape);
         all.inputs[i] = t;
     }
-    cr_assert_eq(samc__safetensors_write(second, outputs, samc__checkpoint_count(c), metadata, 4, zeros, &all, &e), SAMC_OK);
+    cr_assert_eq(samc__safetensors_write(second, outputs, samc__checkpoint_count(c), metadata, 4, zeros, &all, &e),
+                 SAMC_OK);
     samc__checkpoint_close(c);
     cr_assert_eq(samc_convert(second, first, SAMC_STORAGE_F16, &e), SAMC_OK, "%s", e.message);
     model m;
@@ -547,9 +585,11 @@ Test(weights, convert_refuses_and_leaves_nothing_behind) {
     expect_error(samc_convert(path, link_path, SAMC_STORAGE_F16, &e), &e, SAMC_INVALID_ARGUMENT, "the same file");
     cr_assert_eq(unlink(link_path), 0);
     /* A folder that is not there, one that is the output, a device, bad arguments, broken input. */
-    expect_error(samc_convert(path, "/nonexistent/x.safetensors", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "/nonexistent/x");
+    expect_error(samc_convert(path, "/nonexistent/x.safetensors", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO,
+                 "/nonexistent/x");
     expect_error(samc_convert(path, folder, SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "is a directory");
-    expect_error(samc_convert(path, "/dev/full", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO, "No space left"); /* written into, not replaced */
+    expect_error(samc_convert(path, "/dev/full", SAMC_STORAGE_KEEP, &e), &e, SAMC_IO,
+                 "No space left"); /* written into, not replaced */
     expect_error(samc_convert(NULL, path, SAMC_STORAGE_KEEP, &e), &e, SAMC_INVALID_ARGUMENT, "no path");
     expect_error(samc_convert(path, link_path, (samc_storage)9, &e), &e, SAMC_INVALID_ARGUMENT, "storage");
     expect_error(samc_convert(DATA "plain.pth", link_path, SAMC_STORAGE_KEEP, &e), &e, SAMC_MISMATCH, "missing");
@@ -581,9 +621,13 @@ Test(weights, convert_reports_overflow) {
     const samc__tensor *t = find(c, "mask_decoder.iou_token.weight");
     size_t at = (size_t)((const uint8_t *)t->data - c->bytes) + 4 * 7;
     samc__checkpoint_close(c);
-    static const struct { float value; samc_storage storage; bool fits; } cases[] = {
+    static const struct {
+        float value;
+        samc_storage storage;
+        bool fits;
+    } cases[] = {
         {65519.0f, SAMC_STORAGE_F16, true}, {65520.0f, SAMC_STORAGE_F16, false}, {-1e6f, SAMC_STORAGE_F16, false},
-        {1e6f, SAMC_STORAGE_BF16, true}, {3.4e38f, SAMC_STORAGE_BF16, false}, {3.4e38f, SAMC_STORAGE_F32, true},
+        {1e6f, SAMC_STORAGE_BF16, true},    {3.4e38f, SAMC_STORAGE_BF16, false}, {3.4e38f, SAMC_STORAGE_F32, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         memcpy(b.data + at, &cases[i].value, 4);

@@ -5,14 +5,20 @@
 #include "runtime/workload.h"
 #include "tests/engine.h"
 
-typedef struct sums { double flops, tensor, bytes; long long calls; } sums;
+typedef struct sums {
+    double flops, tensor, bytes;
+    long long calls;
+} sums;
 
 /* All rows of an operator; NULL: of those with products. */
 static sums sum(const samc__workload *load, const char *op) {
     sums s = {0};
     for (int i = 0; i < load->rows; i++) {
         const samc__work *w = &load->row[i];
-        if (op ? strcmp(w->op, op) != 0 : strcmp(w->op, "linear") != 0 && strcmp(w->op, "attention_relpos") != 0 && strcmp(w->op, "conv3x3") != 0) continue;
+        if (op ? strcmp(w->op, op) != 0
+               : strcmp(w->op, "linear") != 0 && strcmp(w->op, "attention_relpos") != 0 &&
+                     strcmp(w->op, "conv3x3") != 0)
+            continue;
         double n = (double)w->calls;
         s.flops += n * w->flops, s.tensor += n * w->tensor, s.bytes += n * w->bytes, s.calls += w->calls;
     }
@@ -26,7 +32,10 @@ static samc__shapes *open_shapes(const char *name) {
     return shapes;
 }
 
-static const struct { const char *name; double dim, blocks, global; } sizes[] = {{"vit_b", 768, 12, 4}, {"vit_l", 1024, 24, 4}, {"vit_h", 1280, 32, 4}};
+static const struct {
+    const char *name;
+    double dim, blocks, global;
+} sizes[] = {{"vit_b", 768, 12, 4}, {"vit_l", 1024, 24, 4}, {"vit_h", 1280, 32, 4}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 Test(workload, encoder_has_the_architectures_products) {
@@ -37,10 +46,12 @@ Test(workload, encoder_has_the_architectures_products) {
             samc__shapes *shapes = open_shapes(sizes[i].name);
             cr_assert_eq(samc__count_encode(shapes, images, 1500, 1000, &load, &error), SAMC_OK);
             double n = 64 * 64, d = sizes[i].dim, window = 14 * 14, windowed = sizes[i].blocks - sizes[i].global;
-            double macs = n * 3 * 16 * 16 * d + sizes[i].blocks * n * (3 * d * d + d * d + 2 * d * 4 * d) + windowed * 2 * n * window * d +
-                          sizes[i].global * 2 * n * n * d + n * d * 256 + n * 9 * 256 * 256;
+            double macs = n * 3 * 16 * 16 * d + sizes[i].blocks * n * (3 * d * d + d * d + 2 * d * 4 * d) +
+                          windowed * 2 * n * window * d + sizes[i].global * 2 * n * n * d + n * d * 256 +
+                          n * 9 * 256 * 256;
             sums all = sum(&load, NULL);
-            cr_expect_float_eq(all.flops, images * 2 * macs, 1e-12 * all.flops, "%s: %.0f, not %.0f", sizes[i].name, all.flops, images * 2 * macs);
+            cr_expect_float_eq(all.flops, images * 2 * macs, 1e-12 * all.flops, "%s: %.0f, not %.0f", sizes[i].name,
+                               all.flops, images * 2 * macs);
             cr_expect_eq(all.calls, 1 + 5 * (long long)sizes[i].blocks + 2);
             cr_expect_eq(sum(&load, "preprocess").calls, images);
             samc__shapes_close(shapes);
@@ -67,21 +78,24 @@ Test(workload, gelu_is_a_pass_where_the_table_says_so) {
     samc__shapes_close(shapes);
 }
 
-/* The original also multiplies the pads of 25 windows of 14 x 14 on a grid of 64 x 64, and the relative positions as products of their
- * own: with those, ViT-B has the 486.4 G multiply-adds that are reported for it (less the norms, which counters count too). */
+/* The original also multiplies the pads of 25 windows of 14 x 14 on a grid of 64 x 64, and the relative positions as
+ * products of their own: with those, ViT-B has the 486.4 G multiply-adds that are reported for it (less the norms,
+ * which counters count too). */
 Test(workload, vit_b_has_the_known_total) {
     samc__workload load = {0};
     samc_error error;
     samc__shapes *shapes = open_shapes("vit_b");
     cr_assert_eq(samc__count_encode(shapes, 1, 1024, 1024, &load, &error), SAMC_OK);
     double n = 64 * 64, padded = 25 * 14 * 14, d = 768;
-    double pads = 8 * (padded - n) * (4 * d * d + 2 * 14 * 14 * d), positions = 4 * n * 2 * 64 * d + 8 * padded * 2 * 14 * d;
+    double pads = 8 * (padded - n) * (4 * d * d + 2 * 14 * 14 * d),
+           positions = 4 * n * 2 * 64 * d + 8 * padded * 2 * 14 * d;
     double macs = sum(&load, NULL).flops / 2 + pads + positions;
     cr_expect_float_eq(macs, 486.4e9, 0.5e9, "%.2f G", 1e-9 * macs);
     samc__shapes_close(shapes);
 }
 
-/* What a session runs on a CPU: the encoder's operators all, the decoder's but for the image side, which is kept in another form. */
+/* What a session runs on a CPU: the encoder's operators all, the decoder's but for the image side, which is kept in
+ * another form. */
 Test(workload, is_what_a_session_runs) {
     enum { ROWS = 64, PROMPTS = 5 };
     static uint8_t pixels[48 * 40 * 3];
@@ -99,15 +113,22 @@ Test(workload, is_what_a_session_runs) {
         samc__workload load = {0};
         samc_result *result = NULL;
         cr_assert_eq(samc_profile_begin(session), SAMC_OK);
-        cr_assert_eq(stage == 0 ? samc_set_image(session, &image) : samc_predict(session, prompts, PROMPTS, true, &result), SAMC_OK);
+        cr_assert_eq(stage == 0 ? samc_set_image(session, &image)
+                                : samc_predict(session, prompts, PROMPTS, true, &result),
+                     SAMC_OK);
         int count = samc_profile_end(session, rows, ROWS), compared = 0;
-        cr_assert_eq(stage == 0 ? samc__count_encode(shapes, 1, 48, 40, &load, &error) : samc__count_decode(shapes, PROMPTS, &load, &error), SAMC_OK);
+        cr_assert_eq(stage == 0 ? samc__count_encode(shapes, 1, 48, 40, &load, &error)
+                                : samc__count_decode(shapes, PROMPTS, &load, &error),
+                     SAMC_OK);
         for (int i = 0; i < count; i++) {
             const char *op = rows[i].name;
-            if (stage == 1 && (strcmp(op, "linear") == 0 || strcmp(op, "add_rows") == 0 || strcmp(op, "finish_masks") == 0)) continue;
+            if (stage == 1 &&
+                (strcmp(op, "linear") == 0 || strcmp(op, "add_rows") == 0 || strcmp(op, "finish_masks") == 0))
+                continue;
             sums s = sum(&load, op);
             cr_expect_eq(s.calls, rows[i].calls, "%s: %lld calls, not %lld", op, s.calls, (long long)rows[i].calls);
-            cr_expect_float_eq(s.flops, rows[i].flops, 1e-9 * rows[i].flops + 1e-9, "%s: %.0f, not %.0f", op, s.flops, rows[i].flops);
+            cr_expect_float_eq(s.flops, rows[i].flops, 1e-9 * rows[i].flops + 1e-9, "%s: %.0f, not %.0f", op, s.flops,
+                               rows[i].flops);
             compared++;
         }
         cr_expect_geq(compared, stage == 0 ? 5 : 6);
@@ -118,7 +139,8 @@ Test(workload, is_what_a_session_runs) {
     samc_model_close(model);
 }
 
-/* kernels/README.md: one prompt of 7 tokens multiplies 134 M on tensor cores in image_to_token, beside 2 MiB of keys in and of y out. */
+/* kernels/README.md: one prompt of 7 tokens multiplies 134 M on tensor cores in image_to_token, beside 2 MiB of keys in
+ * and of y out. */
 Test(workload, decoder_counts_what_kernels_do) {
     samc__workload load = {0};
     samc_error error;

@@ -60,7 +60,7 @@ TestSuite(npy, .init = enter_folder, .fini = leave_folder);
 TestSuite(files, .init = enter_folder, .fini = leave_folder);
 TestSuite(png, .init = enter_folder, .fini = leave_folder);
 
-/* ---- Files ------------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 Test(files, replaced_whole) {
     samc_error error = {0};
@@ -139,7 +139,7 @@ Test(files, reading_is_bounded) {
     cr_assert_eq(samc__file_read("/dev/zero", 1 << 20, &bytes, &size, &error), SAMC_UNSUPPORTED);
 }
 
-/* ---- .npy -------------------------------------------------------------------------------------------------------- */
+/* ---- .npy ------------------------------------------------------------------------------------ */
 
 Test(npy, round_trip) {
     samc_error error = {0};
@@ -235,7 +235,7 @@ Test(npy, refused) {
     }
 }
 
-/* ---- Run lengths ------------------------------------------------------------------------------------------------- */
+/* ---- Run lengths ----------------------------------------------------------------------------- */
 
 Test(rle, as_pycocotools) {
     FILE *file = fopen(SAMC_TEST_DATA "/images/rle.txt", "r");
@@ -283,7 +283,7 @@ Test(rle, hostile) {
     cr_assert_eq(samc__rle_decode(&(samc__rle){short_of, 2, 2, 3}, mask, &error), SAMC_FORMAT);
 }
 
-/* ---- PNG and pictures -------------------------------------------------------------------------------------------- */
+/* ---- PNG and pictures ------------------------------------------------------------------------ */
 
 Test(png, round_trip) {
     samc_error error = {0};
@@ -348,7 +348,7 @@ Test(overlay, cutout) {
     cr_assert_eq(memcmp(rgba, (uint8_t[]){0, 0, 0, 0, 4, 5, 6, 255}, 8), 0);
 }
 
-/* ---- Prompts ----------------------------------------------------------------------------------------------------- */
+/* ---- Prompts --------------------------------------------------------------------------------- */
 
 static samc_status parse(const char *json, samc__prompts *prompts, samc_error *error) {
     return samc__prompts_parse(json, strlen(json), "p.json", prompts, error);
@@ -462,8 +462,8 @@ static char *read_spool(const samc__spool *spool) {
     return text;
 }
 
-/* Text of automatic masks is the same whether run lengths and lines are in memory or in temporary files, and the file of records is
- * the list in the line. */
+/* Text of automatic masks is the same whether run lengths and lines are in memory or in temporary files, and the file
+ * of records is the list in the line. */
 Test(automatic_text, same_from_temporary_files) {
     enum { MASKS = 40, RUNS = 500 };
     enter_folder();
@@ -475,9 +475,11 @@ Test(automatic_text, same_from_temporary_files) {
         for (int i = 0; i < MASKS; i++) {
             uint32_t counts[RUNS];
             samc__run_place place;
-            for (int j = 0; j < RUNS; j++) counts[j] = (uint32_t)(1 + i * 7 % 60 + j * j % 23); /* with backslashes among the characters */
+            for (int j = 0; j < RUNS; j++)
+                counts[j] = (uint32_t)(1 + i * 7 % 60 + j * j % 23); /* with backslashes among the characters */
             cr_assert_eq(samc__runs_add(runs, counts, RUNS, &place, NULL), SAMC_OK);
-            masks[i] = (samc_auto_mask){.runs = runs, .rle_at = place.at, .rle_length = place.length, .count_length = RUNS, .area = i + 1};
+            masks[i] = (samc_auto_mask){
+                .runs = runs, .rle_at = place.at, .rle_length = place.length, .count_length = RUNS, .area = i + 1};
         }
         samc__picture picture = {NULL, 300, 200};
         samc__auto_image image = {"a.png", "a", &picture, masks, MASKS, folder};

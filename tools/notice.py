@@ -7,6 +7,7 @@
 Sources: the table of weights/MODEL_CARD.md (counts and licences), tools/train/sources.py and coco.py (where each source comes from),
 tools/train/coco_pictures.tsv (every COCO picture), tools/examples/README.md (the example photographs, by author).
 """
+
 import ast
 import os
 import sys
@@ -41,7 +42,7 @@ def table(text, first):
     lines = text.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| " + first))
     rows = []
-    for line in lines[start + 2:]:
+    for line in lines[start + 2 :]:
         if not line.startswith("|"):
             return rows
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
@@ -49,20 +50,32 @@ def table(text, first):
 
 
 def notice():
-    sources, repositories = literal(read("tools", "train", "sources.py"), "SOURCES"), literal(read("tools", "train", "coco.py"), "REPOSITORIES")
+    sources, repositories = literal(read("tools", "train", "sources.py"), "SOURCES"), literal(
+        read("tools", "train", "coco.py"), "REPOSITORIES"
+    )
     out = [HEAD, "\nExample photographs (tools/examples)\n"]
     for file, what, author, licence in table(read("tools", "examples", "README.md"), "file"):
         out.append(f"  {file.strip('`')}: {what}. {author}. {licence}.")
-    out.append("\n\nTraining pictures by source: how many, licence (with the number of files where it is stated for each), address\n")
-    out.append("Authors of single files are named in the debian/copyright file of each Debian package, below the address given.\n")
+    out.append(
+        "\n\nTraining pictures by source: how many, licence (with the number of files where it is stated for each), address\n"
+    )
+    out.append(
+        "Authors of single files are named in the debian/copyright file of each Debian package, below the address given.\n"
+    )
     kinds = {"cut": "cut-outs", "photo": "photographs", "tex": "textures", "cells": "microscope pictures"}
     named = set()
     for name, assets, licence in table(read("weights", "MODEL_CARD.md"), "source | assets"):
         if name not in sources:
             continue
         named.add(name)
-        address = f"https://packages.debian.org/bookworm/{name}" if sources[name][0] == "deb" else f"https://github.com/{name}"
-        assets = " ".join(kinds.get(word.strip(","), word.strip(",")) + "," * word.endswith(",") for word in assets.split())
+        address = (
+            f"https://packages.debian.org/bookworm/{name}"
+            if sources[name][0] == "deb"
+            else f"https://github.com/{name}"
+        )
+        assets = " ".join(
+            kinds.get(word.strip(","), word.strip(",")) + "," * word.endswith(",") for word in assets.split()
+        )
         out.append(f"  {name}: {assets}\n    {licence}\n    {address}")
     missing = sorted(set(sources) - named)
     if missing:

@@ -1,4 +1,5 @@
-/* Opens a checkpoint by its content, indexes its tensors by SAM's own names, and reads values from strided, unaligned views. */
+/* Opens a checkpoint by its content, indexes its tensors by SAM's own names, and reads values from strided, unaligned
+ * views. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -41,7 +42,7 @@ bool samc__shape_elements(int rank, const int64_t *shape, int64_t *elements) {
     return product <= INT64_MAX / 16; /* no element type has more than 16 bytes */
 }
 
-/* ---- Building ------------------------------------------------------------------------------------------------------ */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 /* Makes room for one more element; false when memory is short. */
 static bool grow(void **array, size_t count, size_t *capacity, size_t element) {
@@ -77,8 +78,7 @@ samc_status samc__checkpoint_add(samc__checkpoint *checkpoint, const char *name,
 samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const char *key, const char *value,
                                           samc_error *error) {
     void *array = checkpoint->metadata;
-    bool room =
-        grow(&array, checkpoint->metadata_count, &checkpoint->metadata_capacity, sizeof *checkpoint->metadata);
+    bool room = grow(&array, checkpoint->metadata_count, &checkpoint->metadata_capacity, sizeof *checkpoint->metadata);
     checkpoint->metadata = array;
     samc__metadata added = {room ? strdup(key) : NULL, room ? strdup(value) : NULL};
     if (added.key == NULL || added.value == NULL) {
@@ -116,7 +116,8 @@ static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
     if (checkpoint->count > 1)
         qsort(checkpoint->tensors, checkpoint->count, sizeof *checkpoint->tensors, compare_names);
     for (size_t i = 0; i < checkpoint->count; i++) {
-        const samc__tensor *tensor = &checkpoint->tensors[i], *before = left > 0 ? &checkpoint->tensors[left - 1] : NULL;
+        const samc__tensor *tensor = &checkpoint->tensors[i],
+                           *before = left > 0 ? &checkpoint->tensors[left - 1] : NULL;
         if (before != NULL && strcmp(tensor->name, before->name) == 0) {
             /* Hugging Face's layout has one table under two names. */
             if (!checkpoint->twice || !same_values(tensor, before))
@@ -132,11 +133,12 @@ static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
         checkpoint->tensors[left++] = moved;
     }
     checkpoint->count = left;
-    if (wide > 0) samc__checkpoint_add_note(checkpoint, "%zu tensor%s of f64 narrowed to f32", wide, wide > 1 ? "s" : "");
+    if (wide > 0)
+        samc__checkpoint_add_note(checkpoint, "%zu tensor%s of f64 narrowed to f32", wide, wide > 1 ? "s" : "");
     return SAMC_OK;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static bool starts(const samc__checkpoint *checkpoint, size_t at, const char *magic, size_t length) {
     return checkpoint->size >= at + length && memcmp(checkpoint->bytes + at, magic, length) == 0;
@@ -154,15 +156,18 @@ static bool old_tar(const samc__checkpoint *checkpoint) {
 /* Tells the container by its first bytes; a file's name says nothing about what a download really holds. */
 static samc_status read_any(samc__checkpoint *checkpoint, samc_error *error) {
     const char *label = checkpoint->label, *advice;
-    const bool json = checkpoint->size >= 8 && checkpoint->bytes[0] == '{' && memchr(checkpoint->bytes, 0, 8) == NULL; /* no length */
+    const bool json =
+        checkpoint->size >= 8 && checkpoint->bytes[0] == '{' && memchr(checkpoint->bytes, 0, 8) == NULL; /* no length */
     if (starts(checkpoint, 0, "PK\3\4", 4)) return samc__pth_read(checkpoint, error);
     if (starts(checkpoint, 8, "{", 1) && !json) return samc__safetensors_read(checkpoint, error);
     if (json && memmem(checkpoint->bytes, checkpoint->size, "\"weight_map\"", strlen("\"weight_map\"")) != NULL)
         return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: the index of a checkpoint in several files; samc reads one file, which save_pretrained() with a larger "
-                          "max_shard_size writes", label);
-    bool pickle = checkpoint->size >= 2 && checkpoint->bytes[0] == 0x80 && checkpoint->bytes[1] >= 2 &&
-                  checkpoint->bytes[1] <= 5;
+                          "%s: the index of a checkpoint in several files; samc reads one file, which "
+                          "save_pretrained() with a larger "
+                          "max_shard_size writes",
+                          label);
+    bool pickle =
+        checkpoint->size >= 2 && checkpoint->bytes[0] == 0x80 && checkpoint->bytes[1] >= 2 && checkpoint->bytes[1] <= 5;
     if (pickle || old_tar(checkpoint))
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: a checkpoint in PyTorch's old format (before 1.6); re-save it in Python with "
@@ -170,7 +175,8 @@ static samc_status read_any(samc__checkpoint *checkpoint, samc_error *error) {
                           label);
     const char *kind = samc__kind_of(checkpoint->bytes, checkpoint->size, &advice);
     if (kind != NULL)
-        return samc__fail(error, SAMC_FORMAT, "%s: %s, and neither safetensors nor a PyTorch checkpoint%s", label, kind, advice);
+        return samc__fail(error, SAMC_FORMAT, "%s: %s, and neither safetensors nor a PyTorch checkpoint%s", label, kind,
+                          advice);
     if (checkpoint->size < 9) return samc__fail(error, SAMC_FORMAT, "%s: too short to be a model", label);
     return samc__fail(error, SAMC_FORMAT, "%s: neither safetensors nor a PyTorch checkpoint", label);
 }
@@ -243,8 +249,8 @@ samc_status samc__checkpoint_open(const char *path, samc__checkpoint **checkpoin
     return open_with(path, NULL, 0, checkpoint, error);
 }
 
-samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path, samc__checkpoint **checkpoint,
-                                         samc_error *error) {
+samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path,
+                                         samc__checkpoint **checkpoint, samc_error *error) {
     return open_with(path, bytes, size, checkpoint, error);
 }
 
@@ -262,7 +268,7 @@ void samc__checkpoint_close(samc__checkpoint *checkpoint) {
     free(checkpoint);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 const char *samc__checkpoint_note(const samc__checkpoint *checkpoint) { return checkpoint->note; }
 
@@ -288,7 +294,7 @@ const char *samc__checkpoint_metadata(const samc__checkpoint *checkpoint, const 
     return NULL;
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 int64_t samc__tensor_elements(const samc__tensor *tensor) {
     int64_t elements = 1;

@@ -1,8 +1,8 @@
 /* A checkpoint: named tensors of a file on disk, read-only, whatever its container (safetensors or PyTorch .pth).
  *
- * The file is memory-mapped; a tensor is a view into the mapping with a type, a shape and strides. Readers treat the bytes as
- * hostile: every offset is checked against the file's size before it is used, and nothing is allocated in proportion to a
- * number that the file merely claims.
+ * The file is memory-mapped; a tensor is a view into the mapping with a type, a shape and strides. Readers treat the
+ * bytes as hostile: every offset is checked against the file's size before it is used, and nothing is allocated in
+ * proportion to a number that the file merely claims.
  */
 #ifndef SAMC_WEIGHTS_CHECKPOINT_H
 #define SAMC_WEIGHTS_CHECKPOINT_H
@@ -15,14 +15,14 @@
 enum { SAMC__MAX_RANK = 8 };
 
 typedef struct samc__tensor {
-    const char *name; /* SAM's own, wrappers and prefixes such as "module." already removed */
+    const char *name;  /* SAM's own, wrappers and prefixes such as "module." already removed */
     samc__dtype dtype; /* SAMC__OTHER for types that samc does not compute with */
     int rank;
     int64_t shape[SAMC__MAX_RANK];
     int64_t stride[SAMC__MAX_RANK]; /* in elements */
-    const void *data;               /* first element, inside the mapping; may be unaligned. NULL for what is stored in a way that
-                                       samc cannot read (sparse, quantised; SAMC__OTHER, rank 0): an error only where needed */
-    uint32_t source;                /* the reader's own number for it, while it reads */
+    const void *data; /* first element, inside the mapping; may be unaligned. NULL for what is stored in a way that
+                         samc cannot read (sparse, quantised; SAMC__OTHER, rank 0): an error only where needed */
+    uint32_t source;  /* the reader's own number for it, while it reads */
 } samc__tensor;
 
 typedef struct samc__checkpoint samc__checkpoint;
@@ -41,7 +41,8 @@ const char *samc__checkpoint_note(const samc__checkpoint *checkpoint);
 const char *samc__checkpoint_metadata(const samc__checkpoint *checkpoint, const char *key);
 
 int64_t samc__tensor_elements(const samc__tensor *tensor);
-/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly, f64 is rounded. `values` holds samc__tensor_elements(). */
+/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly, f64 is rounded. `values` holds
+ * samc__tensor_elements(). */
 void samc__tensor_read_f32(const samc__tensor *tensor, float *values);
 /* False if a finite value is too large for a float; only f64 can hold one. */
 bool samc__tensor_fits_f32(const samc__tensor *tensor);

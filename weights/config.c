@@ -1,4 +1,5 @@
-/* The configuration in metadata: reading "samc.config", comparing it with the tensors, defaults, bounds, and writing it. */
+/* The configuration in metadata: reading "samc.config", comparing it with the tensors, defaults, bounds, and writing
+ * it. */
 #include "weights/config.h"
 
 #include <math.h>
@@ -9,19 +10,16 @@
 /* SAM's normalisation (ImageNet's, in units of 8-bit pixels). */
 static const float default_mean[3] = {123.675f, 116.28f, 103.53f}, default_std[3] = {58.395f, 57.12f, 57.375f};
 
-/* How an image becomes the encoder's input. samc does exactly this; a model that asks for anything else is refused, as it would
- * give wrong masks without any sign of it. */
+/* How an image becomes the encoder's input. samc does exactly this; a model that asks for anything else is refused, as
+ * it would give wrong masks without any sign of it. */
 static const char *const recipe[][2] = {
-    {"resize", "longest_side"},
-    {"filter", "bilinear_antialias"}, /* Pillow's, in fixed point */
-    {"order", "resize_normalize_pad"},
-    {"pad", "zero_bottom_right"},
-    {"channels", "rgb"},
+    {"resize", "longest_side"},        {"filter", "bilinear_antialias"}, /* Pillow's, in fixed point */
+    {"order", "resize_normalize_pad"}, {"pad", "zero_bottom_right"},     {"channels", "rgb"},
 };
 enum { RECIPE = sizeof recipe / sizeof *recipe };
 
-/* Defaults of SamAutomaticMaskGenerator, and where each lives in samc_auto_options. Not points_per_batch, which files may also hold: it
- * speaks of a machine's memory. */
+/* Defaults of SamAutomaticMaskGenerator, and where each lives in samc_auto_options. Not points_per_batch, which files
+ * may also hold: it speaks of a machine's memory. */
 static const struct {
     const char *name;
     double value;
@@ -41,7 +39,7 @@ static const struct {
 };
 enum { AUTOMATIC = sizeof automatic / sizeof *automatic };
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 samc_status samc__config_metadata(const samc__checkpoint *checkpoint, samc__json *json, samc_error *error) {
     enum { MAX_FIELDS = 256 };
@@ -88,7 +86,8 @@ static void contradicts(merge *m, const char *key, double says, double tensors) 
 
 static void malformed(merge *m, const char *key, const char *expected) {
     if (m->status == SAMC_OK)
-        m->status = samc__fail(m->error, SAMC_FORMAT, "%s: metadata samc.config: %s is not %s", m->label, key, expected);
+        m->status =
+            samc__fail(m->error, SAMC_FORMAT, "%s: metadata samc.config: %s is not %s", m->label, key, expected);
 }
 
 /* Reads a number from 0 to 2^24, far more than any field may have. False if absent. */
@@ -104,7 +103,8 @@ static bool read_count(merge *m, const char *key, int *value) {
     return false;
 }
 
-/* The tensors win only in being right: where both speak and differ, the file is refused. `known`: the tensors say it. */
+/* The tensors win only in being right: where both speak and differ, the file is refused. `known`: the tensors say it.
+ */
 static void merge_count(merge *m, const char *key, int *value, bool known) {
     int says;
     if (!read_count(m, key, &says)) return;
@@ -154,22 +154,24 @@ static void merge_recipe(merge *m) {
         if (!samc__json_is_string(field)) {
             malformed(m, recipe[i][0], "a string");
         } else if (m->status == SAMC_OK) {
-            m->status = samc__fail(m->error, SAMC_UNSUPPORTED,
-                                   "%s: the model wants its images with %s %s; samc can only do \"%s\"", m->label,
-                                   recipe[i][0], samc__printable(field.begin, (size_t)(field.end - field.begin)).text,
-                                   recipe[i][1]);
+            m->status =
+                samc__fail(m->error, SAMC_UNSUPPORTED,
+                           "%s: the model wants its images with %s %s; samc can only do \"%s\"", m->label, recipe[i][0],
+                           samc__printable(field.begin, (size_t)(field.end - field.begin)).text, recipe[i][1]);
         }
     }
 }
 
-/* window_size and global_attn_indexes. A window as large as the grid is the same as a global block, and is stored so. */
+/* window_size and global_attn_indexes. A window as large as the grid is the same as a global block, and is stored so.
+ */
 static void merge_windows(merge *m, samc__config *config) {
     const samc__json indexes = samc__json_get(m->json, "global_attn_indexes");
     const char *cursor = NULL;
     int window;
     bool global[SAMC__MAX_BLOCKS] = {false};
     if (!read_count(m, "window_size", &window)) return; /* the tables of rel_pos have said it */
-    if (indexes.begin != NULL && !samc__json_is_array(indexes)) malformed(m, "global_attn_indexes", "a list of block numbers");
+    if (indexes.begin != NULL && !samc__json_is_array(indexes))
+        malformed(m, "global_attn_indexes", "a list of block numbers");
     for (samc__json item; samc__json_next(indexes, &cursor, NULL, &item);) {
         int64_t block;
         if (!samc__json_integer(item, &block) || block < 0 || block >= config->depth) {
@@ -188,10 +190,9 @@ static void merge_windows(merge *m, samc__config *config) {
         if (window != config->window_size) contradicts(m, "window_size", window, config->window_size);
         for (int i = 0; i < config->depth && m->status == SAMC_OK; i++)
             if (global[i] != config->global_attn[i])
-                m->status = samc__fail(m->error, SAMC_MISMATCH,
-                                       "%s: metadata samc.config says block %d is %s, the tensors say it is %s",
-                                       m->label, i, global[i] ? "global" : "windowed",
-                                       config->global_attn[i] ? "global" : "windowed");
+                m->status = samc__fail(
+                    m->error, SAMC_MISMATCH, "%s: metadata samc.config says block %d is %s, the tensors say it is %s",
+                    m->label, i, global[i] ? "global" : "windowed", config->global_attn[i] ? "global" : "windowed");
     }
     config->window_size = window;
     memcpy(config->global_attn, global, sizeof global);
@@ -201,7 +202,9 @@ static void merge_windows(merge *m, samc__config *config) {
 static void read_buffer(const samc__checkpoint *checkpoint, const char *name, bool positive, float values[3]) {
     const samc__tensor *tensor = samc__checkpoint_find(checkpoint, name);
     float found[3];
-    if (tensor == NULL || tensor->dtype == SAMC__OTHER || samc__tensor_elements(tensor) != 3 || !samc__tensor_fits_f32(tensor)) return;
+    if (tensor == NULL || tensor->dtype == SAMC__OTHER || samc__tensor_elements(tensor) != 3 ||
+        !samc__tensor_fits_f32(tensor))
+        return;
     samc__tensor_read_f32(tensor, found);
     for (int i = 0; i < 3; i++)
         if (!isfinite(found[i]) || (positive && found[i] <= 0)) return;
@@ -228,7 +231,8 @@ static void merge_automatic(merge *m, samc_auto_options *options) {
         const samc__json own = samc__json_get(given, automatic[i].name);
         double value;
         if (own.begin == NULL) continue;
-        if (!samc__json_number(own, &value) || !isfinite(value) || fabs(value) > 1e9) malformed(m, automatic[i].name, "a number");
+        if (!samc__json_number(own, &value) || !isfinite(value) || fabs(value) > 1e9)
+            malformed(m, automatic[i].name, "a number");
         else set_automatic(options, i, value);
     }
 }
@@ -238,7 +242,8 @@ static void copy_text(char *to, size_t room, const samc__checkpoint *checkpoint,
     snprintf(to, room, "%s", text ? text : "");
 }
 
-samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoint, samc__config *config, samc_error *error) {
+samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoint, samc__config *config,
+                               samc_error *error) {
     merge m = {.json = json, .label = checkpoint->label, .status = SAMC_OK, .error = error};
     merge_count(&m, "patch_size", &config->patch_size, true);
     merge_count(&m, "embed_dim", &config->embed_dim, true);
@@ -282,7 +287,7 @@ samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoi
     return m.status;
 }
 
-/* ---- Bounds -------------------------------------------------------------------------------------------------------- */
+/* ---- Bounds ---------------------------------------------------------------------------------- */
 
 samc_status samc__config_check(const samc__config *config, const char *label, samc_error *error) {
     const struct {
@@ -311,11 +316,12 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
         if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s is %d; samc can do %d to %d", label, ranges[i].name,
                               ranges[i].value, ranges[i].least, ranges[i].most);
-    /* A window that reaches over the grid is padded, as in the original. Beyond SAM's own grid of 64 that is no model's intent:
-     * a few tokens would cost tens of thousands of pads each, and megabytes for each channel. */
+    /* A window that reaches over the grid is padded, as in the original. Beyond SAM's own grid of 64 that is no model's
+     * intent: a few tokens would cost tens of thousands of pads each, and megabytes for each channel. */
     enum { MOST_PADDED = 64 };
     if (config->window_size > MOST_PADDED && config->window_size > config->grid)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: window_size is %d on a grid of %d x %d; samc pads to windows of at most %d", label,
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: window_size is %d on a grid of %d x %d; samc pads to windows of at most %d", label,
                           config->window_size, config->grid, config->grid, MOST_PADDED);
     const struct {
         const char *name;
@@ -337,7 +343,7 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
     return SAMC_OK;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void put_triple(samc__json_text *text, const char *key, const float values[3]) {
     samc__json_put_key(text, key);
@@ -402,9 +408,9 @@ static void put_automatic(samc__json_text *text, samc__json given) {
 
 void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text) {
     static const char *const known[] = {
-        "img_size", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "window_size", "global_attn_indexes",
-        "out_chans", "qkv_bias", "use_abs_pos", "use_rel_pos", "decoder_num_heads", "pixel_mean", "pixel_std",
-        "mask_threshold", "preprocess", "automatic",
+        "img_size",          "patch_size",          "embed_dim", "depth",          "num_heads",   "mlp_ratio",
+        "window_size",       "global_attn_indexes", "out_chans", "qkv_bias",       "use_abs_pos", "use_rel_pos",
+        "decoder_num_heads", "pixel_mean",          "pixel_std", "mask_threshold", "preprocess",  "automatic",
     };
     const struct {
         const char *key;

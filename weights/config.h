@@ -9,9 +9,10 @@
 /* The checkpoint's "samc.config" as an object, a slice of its metadata; absent when it has none. */
 samc_status samc__config_metadata(const samc__checkpoint *checkpoint, samc__json *json, samc_error *error);
 
-/* Takes over what the metadata says, and fails where it contradicts the tensors; `config` holds what the shapes say, 0 where
- * they say nothing. `json` may be absent. Fills defaults, so that the configuration is complete afterwards. */
-samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoint, samc__config *config, samc_error *error);
+/* Takes over what the metadata says, and fails where it contradicts the tensors; `config` holds what the shapes say, 0
+ * where they say nothing. `json` may be absent. Fills defaults, so that the configuration is complete afterwards. */
+samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoint, samc__config *config,
+                               samc_error *error);
 
 /* Writes the configuration as an object, followed by the fields of `json` (may be absent) that samc does not know. */
 void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text);

@@ -1,4 +1,5 @@
-/* samc_convert(): any checkpoint that samc can read becomes safetensors with SAM's names and the metadata of FORMAT.md. */
+/* samc_convert(): any checkpoint that samc can read becomes safetensors with SAM's names and the metadata of FORMAT.md.
+ */
 #include <errno.h>
 #include <math.h>
 #include <openssl/evp.h>
@@ -35,7 +36,8 @@ static samc_status add_output(void *context, const float **slot, const char *nam
     (void)slot;
     const samc__tensor *input = samc__checkpoint_find(c->checkpoint, name);
     if (!samc__tensor_fits_f32(input))
-        return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32", c->checkpoint->label, name);
+        return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
+                          c->checkpoint->label, name);
     samc__output_tensor *output = &c->outputs[c->count];
     c->inputs[c->count++] = input;
     output->name = input->name;
@@ -102,7 +104,8 @@ static samc_status describe(const samc__checkpoint *checkpoint, const samc__conf
     return SAMC_OK;
 }
 
-static samc_status write_output(const conversion *c, const samc__config *config, const char *output, samc_error *error) {
+static samc_status write_output(const conversion *c, const samc__config *config, const char *output,
+                                samc_error *error) {
     static const char *const kept[] = {"samc.name", "samc.licence", "samc.card"};
     char source[65], *text = NULL;
     SAMC__TRY(hash_file(c->checkpoint, source, error));
@@ -119,7 +122,8 @@ static samc_status write_output(const conversion *c, const samc__config *config,
         const char *value = samc__checkpoint_metadata(c->checkpoint, kept[i]);
         if (value != NULL) metadata[count++] = (samc__metadata){(char *)kept[i], (char *)value};
     }
-    samc_status status = samc__safetensors_write(output, c->outputs, c->count, metadata, count, produce, (void *)c, error);
+    samc_status status =
+        samc__safetensors_write(output, c->outputs, c->count, metadata, count, produce, (void *)c, error);
     free(text);
     return status;
 }
@@ -138,7 +142,8 @@ static samc_status convert(const samc__checkpoint *checkpoint, const char *outpu
     samc__weights scratch;
     SAMC__TRY(samc__config_infer(checkpoint, &config, error));
     SAMC__TRY(samc__manifest_check(&config, checkpoint, error));
-    conversion c = {.checkpoint = checkpoint, .storage = storage, .error = error, .capacity = samc__checkpoint_count(checkpoint)};
+    conversion c = {
+        .checkpoint = checkpoint, .storage = storage, .error = error, .capacity = samc__checkpoint_count(checkpoint)};
     c.outputs = calloc(c.capacity, sizeof *c.outputs);
     c.inputs = calloc(c.capacity, sizeof *c.inputs);
     samc_status status;
@@ -161,7 +166,8 @@ samc_status samc_convert(const char *input, const char *output, samc_storage sto
     samc__checkpoint *checkpoint = NULL;
     SAMC__TRY(samc__checkpoint_open(input, &checkpoint, error));
     samc_status status = convert(checkpoint, output, storage, error);
-    if (status == SAMC_OK && error != NULL) snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
+    if (status == SAMC_OK && error != NULL)
+        snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     samc__checkpoint_close(checkpoint);
     return status;
 }

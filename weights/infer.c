@@ -1,6 +1,7 @@
 /* Reads a model's configuration from the shapes of its tensors, as a checkpoint of the original carries nothing else.
  *
- * What shapes cannot say (heads and windows without rel_pos, the decoder's heads) comes from the metadata "samc.config".
+ * What shapes cannot say (heads and windows without rel_pos, the decoder's heads) comes from the metadata
+ * "samc.config".
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,13 +10,14 @@
 
 #include "weights/config.h"
 
-/* ---- Reports ------------------------------------------------------------------------------------------------------- */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 samc__text samc__shape_text(int rank, const int64_t *shape) {
     samc__text text;
     size_t used = (size_t)snprintf(text.text, sizeof text.text, "[");
     for (int i = 0; i < rank && used < sizeof text.text; i++)
-        used += (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+        used +=
+            (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
     if (used < sizeof text.text) snprintf(text.text + used, sizeof text.text - used, "]");
     return text;
 }
@@ -26,8 +28,7 @@ void samc__report_add(samc__report *report, const char *kind, const char *format
     report->count++;
     if (report->kind == NULL || strcmp(report->kind, kind) != 0)
         used = snprintf(item, sizeof item, "%s%s ", report->kind ? "; " : "", kind);
-    else
-        used = snprintf(item, sizeof item, ", ");
+    else used = snprintf(item, sizeof item, ", ");
     va_list arguments;
     va_start(arguments, format);
     int more = vsnprintf(item + used, sizeof item - (size_t)used, format, arguments);
@@ -46,20 +47,24 @@ void samc__report_add(samc__report *report, const char *kind, const char *format
 samc_status samc__report_finish(samc__report *report, const samc__checkpoint *checkpoint, samc_error *error) {
     if (report->count == 0) return SAMC_OK;
     if (checkpoint->architecture != NULL)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: weights of %s (tensor %s); samc runs SAM's own architecture only", checkpoint->label,
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: weights of %s (tensor %s); samc runs SAM's own architecture only", checkpoint->label,
                           checkpoint->architecture, checkpoint->characteristic.text);
     /* "model-00001-of-00002.safetensors" */
     const char *of = strstr(checkpoint->label, "-of-");
     int part, parts;
     if (of != NULL && of - checkpoint->label >= 6 && sscanf(of - 6, "-%5d-of-%5d", &part, &parts) == 2 && parts > 1)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: one of the %d files of a checkpoint; samc reads one file, which save_pretrained() with "
-                          "a larger max_shard_size writes", checkpoint->label, parts);
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: one of the %d files of a checkpoint; samc reads one file, which save_pretrained() with "
+                          "a larger max_shard_size writes",
+                          checkpoint->label, parts);
     char more[48] = "";
     if (report->left_out > 0) snprintf(more, sizeof more, " ... and %zu more", report->left_out);
-    return samc__fail(error, SAMC_MISMATCH, "%s: not a complete SAM model: %s%s", checkpoint->label, report->text, more);
+    return samc__fail(error, SAMC_MISMATCH, "%s: not a complete SAM model: %s%s", checkpoint->label, report->text,
+                      more);
 }
 
-/* ---- Shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------- */
 
 /* One side of a shape as a number to compute with; 0 if it is absurd. */
 static int side(const samc__tensor *tensor, int axis) {
@@ -82,7 +87,8 @@ static const samc__tensor *key_tensor(const samc__checkpoint *checkpoint, const 
     return NULL;
 }
 
-/* The number of layers named PREFIX0., PREFIX1. ...: one more than the highest, so that a gap shows as missing tensors. */
+/* The number of layers named PREFIX0., PREFIX1. ...: one more than the highest, so that a gap shows as missing tensors.
+ */
 static int count_layers(const samc__checkpoint *checkpoint, const char *prefix) {
     size_t length = strlen(prefix);
     int layers = 0;
@@ -103,12 +109,14 @@ static const samc__tensor *block_tensor(const samc__checkpoint *checkpoint, int 
     return samc__checkpoint_find(checkpoint, name);
 }
 
-/* True unless the tensors are absent and the metadata says that they may be: a lost tensor must not pass for a choice. */
+/* True unless the tensors are absent and the metadata says that they may be: a lost tensor must not pass for a choice.
+ */
 static bool expected(samc__json json, const char *key, bool found) {
     return found || samc__json_kind(samc__json_get(json, key)) != 'f';
 }
 
-/* Heads, grid and windows, which the tables of relative positions tell: [2 s - 1, head_dim] with s the window or the grid. */
+/* Heads, grid and windows, which the tables of relative positions tell: [2 s - 1, head_dim] with s the window or the
+ * grid. */
 static samc_status infer_attention(const samc__checkpoint *checkpoint, samc__json json, samc__config *config,
                                    samc_error *error) {
     int lengths[SAMC__MAX_BLOCKS] = {0}, longest = 0, head_dim = 0;
@@ -127,10 +135,11 @@ static samc_status infer_attention(const samc__checkpoint *checkpoint, samc__jso
         for (int i = 0; i < 2 && lacks == NULL; i++)
             if (samc__json_get(json, needed[i]).begin == NULL) lacks = needed[i];
         if (lacks != NULL)
-            return samc__fail(error, SAMC_MISMATCH,
-                              "%s: %s is unknown: there are no tensors image_encoder.blocks.*.attn.rel_pos_h to read it "
-                              "from, and no metadata samc.config that says it",
-                              checkpoint->label, lacks);
+            return samc__fail(
+                error, SAMC_MISMATCH,
+                "%s: %s is unknown: there are no tensors image_encoder.blocks.*.attn.rel_pos_h to read it "
+                "from, and no metadata samc.config that says it",
+                checkpoint->label, lacks);
     } else {
         if (config->embed_dim % head_dim != 0)
             return samc__fail(error, SAMC_MISMATCH,
@@ -151,9 +160,11 @@ static samc_status infer_attention(const samc__checkpoint *checkpoint, samc__jso
     } else {
         return samc__fail(error, SAMC_MISMATCH,
                           "%s: img_size is unknown: there is no tensor image_encoder.pos_embed to read it from, and no "
-                          "metadata samc.config that says it", checkpoint->label);
+                          "metadata samc.config that says it",
+                          checkpoint->label);
     }
-    if (config->grid > (1 << 24) / config->patch_size) config->grid = (1 << 24) / config->patch_size; /* refused later */
+    if (config->grid > (1 << 24) / config->patch_size)
+        config->grid = (1 << 24) / config->patch_size; /* refused later */
     config->img_size = config->grid * config->patch_size;
 
     for (int i = 0; i < config->depth; i++) {
@@ -167,8 +178,7 @@ static samc_status infer_attention(const samc__checkpoint *checkpoint, samc__jso
     return SAMC_OK;
 }
 
-static samc_status infer(const samc__checkpoint *checkpoint, samc__json json, samc__config *config,
-                         samc_error *error) {
+static samc_status infer(const samc__checkpoint *checkpoint, samc__json json, samc__config *config, samc_error *error) {
     samc__report report = {0};
     const samc__checkpoint *c = checkpoint;
     const samc__tensor *patch = key_tensor(c, "image_encoder.patch_embed.proj.weight", 4, &report);

@@ -1,4 +1,5 @@
-/* A JSON checker, a reader of checked text, and a writer; see json.h. The checker is the only part that meets hostile bytes. */
+/* A JSON checker, a reader of checked text, and a writer; see json.h. The checker is the only part that meets hostile
+ * bytes. */
 #include "weights/json.h"
 
 #include <math.h>
@@ -6,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Checking ------------------------------------------------------------------------------------------------------ */
+/* ---- Checking -------------------------------------------------------------------------------- */
 
 typedef struct scanner {
     const char *at, *end;
@@ -37,14 +38,18 @@ static int hex4(const char *at, const char *end) {
     if (end - at < 4) return -1;
     for (int i = 0; i < 4; i++) {
         char c = at[i];
-        int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = is_digit(c)            ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0) return -1;
         value = value * 16 + digit;
     }
     return value;
 }
 
-/* Length of the UTF-8 sequence at `at`, 0 if it is none: overlong forms, surrogates and numbers above U+10FFFF are not. */
+/* Length of the UTF-8 sequence at `at`, 0 if it is none: overlong forms, surrogates and numbers above U+10FFFF are not.
+ */
 static int utf8_length(const char *at, const char *end) {
     const unsigned char *b = (const unsigned char *)at;
     int length = b[0] < 0x80 ? 1 : b[0] < 0xc2 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : b[0] < 0xf5 ? 4 : 0;
@@ -115,13 +120,19 @@ static bool check_word(scanner *s, const char *word) {
 static bool check_value(scanner *s, int depth) {
     if (s->at == s->end) return fail(s, "the text ends too early");
     switch (*s->at) {
-    case '"': return check_string(s);
-    case 't': return check_word(s, "true");
-    case 'f': return check_word(s, "false");
-    case 'n': return check_word(s, "null");
+    case '"':
+        return check_string(s);
+    case 't':
+        return check_word(s, "true");
+    case 'f':
+        return check_word(s, "false");
+    case 'n':
+        return check_word(s, "null");
     case '{':
-    case '[': break;
-    default: return *s->at == '-' || is_digit(*s->at) ? check_number(s) : fail(s, "a value expected");
+    case '[':
+        break;
+    default:
+        return *s->at == '-' || is_digit(*s->at) ? check_number(s) : fail(s, "a value expected");
     }
     const bool object = *s->at++ == '{';
     const char close = object ? '}' : ']';
@@ -156,7 +167,7 @@ const char *samc__json_check(const char *text, size_t length, samc__json *value,
     return s.wrong;
 }
 
-/* ---- Reading checked text ------------------------------------------------------------------------------------------ */
+/* ---- Reading checked text -------------------------------------------------------------------- */
 
 static const char *after_string(const char *at) {
     for (at++; *at != '"'; at++)
@@ -272,7 +283,8 @@ bool samc__json_integer(samc__json value, int64_t *integer) {
     return true;
 }
 
-/* Not strtod(), which asks the process' locale what a decimal point is. Exact for up to 15 digits with moderate exponents. */
+/* Not strtod(), which asks the process' locale what a decimal point is. Exact for up to 15 digits with moderate
+ * exponents. */
 bool samc__json_number(samc__json value, double *number) {
     const char *at = value.begin;
     if (at == NULL || (*at != '-' && !is_digit(*at))) return false;
@@ -305,7 +317,7 @@ bool samc__json_number(samc__json value, double *number) {
     return true;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 void samc__json_put(samc__json_text *text, const char *bytes, size_t length) {
     if (text->failed) return;

@@ -1,8 +1,9 @@
 /* JSON read in place and written to a growing text, for safetensors headers and samc.config.
  *
- * Why not Jansson, which the host uses for prompts and results: when memory is short, version 2.14 drops characters from tokens
- * or fails an assertion (lex_save() and lex_scan_string() in load.c), and a hostile header takes 60 times its size in memory.
- * Reading here allocates nothing: a value is a slice of a text that samc__json_check() has found to be right.
+ * Why not Jansson, which the host uses for prompts and results: when memory is short, version 2.14 drops characters
+ * from tokens or fails an assertion (lex_save() and lex_scan_string() in load.c), and a hostile header takes 60 times
+ * its size in memory. Reading here allocates nothing: a value is a slice of a text that samc__json_check() has found to
+ * be right.
  */
 #ifndef SAMC_WEIGHTS_JSON_H
 #define SAMC_WEIGHTS_JSON_H
@@ -19,8 +20,8 @@ typedef struct samc__json {
 
 enum { SAMC__JSON_DEPTH = 64 };
 
-/* Checks a whole text: grammar of RFC 8259, UTF-8, no "\u0000", at most SAMC__JSON_DEPTH levels. Fills *value; on failure
- * returns what is wrong, and where in *at. */
+/* Checks a whole text: grammar of RFC 8259, UTF-8, no "\u0000", at most SAMC__JSON_DEPTH levels. Fills *value; on
+ * failure returns what is wrong, and where in *at. */
 const char *samc__json_check(const char *text, size_t length, samc__json *value, size_t *at);
 
 /* The first character tells the kind: { [ " t f n, or - and digits for numbers. '\0' if absent. */
@@ -35,8 +36,8 @@ bool samc__json_next(samc__json container, const char **cursor, samc__json *key,
 /* The value under `key`; absent if there is none or this is no object. */
 samc__json samc__json_get(samc__json object, const char *key);
 
-/* Decodes a string with its NUL into `out`, which has `room` >= 1 bytes; false if it does not fit or is no string. A string
- * never gets longer by decoding, so end - begin is room enough. */
+/* Decodes a string with its NUL into `out`, which has `room` >= 1 bytes; false if it does not fit or is no string. A
+ * string never gets longer by decoding, so end - begin is room enough. */
 bool samc__json_string(samc__json value, char *out, size_t room);
 bool samc__json_equals(samc__json value, const char *text); /* texts below 64 characters */
 /* Whole numbers that an int64_t holds, written without point and exponent. */

@@ -1,12 +1,12 @@
-/* Names that other programs give to tensors: Hugging Face's layout of SAM, which becomes SAM's own, and models of other architectures,
- * which are refused by their name. */
+/* Names that other programs give to tensors: Hugging Face's layout of SAM, which becomes SAM's own, and models of other
+ * architectures, which are refused by their name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "weights/reader.h"
 
-/* ---- Hugging Face's SamModel --------------------------------------------------------------------------------------- */
+/* ---- Hugging Face's SamModel ----------------------------------------------------------------- */
 
 /* Beginnings of names, `#` a number that is carried over; what follows stays. The first that fits counts. */
 static const char *const renamed[][2] = {
@@ -20,7 +20,8 @@ static const char *const renamed[][2] = {
     {"vision_encoder.neck.layer_norm2.", "image_encoder.neck.3."},
     {"vision_encoder.", "image_encoder."},
     {"shared_image_embedding.positional_embedding", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"},
-    {"prompt_encoder.shared_embedding.positional_embedding", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"},
+    {"prompt_encoder.shared_embedding.positional_embedding",
+     "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"},
     {"prompt_encoder.point_embed.#.", "prompt_encoder.point_embeddings.#."},
     {"prompt_encoder.mask_embed.conv1.", "prompt_encoder.mask_downscaling.0."},
     {"prompt_encoder.mask_embed.layer_norm1.", "prompt_encoder.mask_downscaling.1."},
@@ -37,8 +38,8 @@ static const char *const renamed[][2] = {
     {"mask_decoder.upscale_conv2.", "mask_decoder.output_upscaling.3."},
 };
 
-/* The MLPs name their first and last layer by words and count from 0 between them; which number the last one has is known only when all
- * names have been seen. */
+/* The MLPs name their first and last layer by words and count from 0 between them; which number the last one has is
+ * known only when all names have been seen. */
 static const char iou_head[] = "mask_decoder.iou_prediction_head.", hyper[] = "mask_decoder.output_hypernetworks_mlps.";
 enum { IOU_HEAD, HYPER };
 
@@ -71,7 +72,8 @@ static void find_last(const samc__checkpoint *c, int last[2]) {
     }
 }
 
-/* Writes SAM's name for Hugging Face's into `to`; a name that is none of theirs stays, and is reported as unexpected later. */
+/* Writes SAM's name for Hugging Face's into `to`; a name that is none of theirs stays, and is reported as unexpected
+ * later. */
 static void translate(const int last[2], const char *name, char to[2 * SAMC__MAX_NAME]) {
     enum { ROOM = 2 * SAMC__MAX_NAME };
     int which, number;
@@ -124,9 +126,10 @@ samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *e
     return SAMC_OK;
 }
 
-/* ---- Other architectures ------------------------------------------------------------------------------------------- */
+/* ---- Other architectures --------------------------------------------------------------------- */
 
-/* Pieces of names that only one family has; the first that occurs counts. A piece begins at a dot or at the start of a name. */
+/* Pieces of names that only one family has; the first that occurs counts. A piece begins at a dot or at the start of a
+ * name. */
 static const struct {
     const char *piece, *architecture;
 } architectures[] = {

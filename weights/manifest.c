@@ -12,7 +12,7 @@
 #include "weights/config.h"
 #include "weights/safetensors.h"
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 typedef struct walk {
     samc__manifest_visitor *visitor;
@@ -162,7 +162,7 @@ samc_status samc__manifest_visit(const samc__config *config, samc__weights *weig
     return w.status;
 }
 
-/* ---- Checking ------------------------------------------------------------------------------------------------------ */
+/* ---- Checking -------------------------------------------------------------------------------- */
 
 typedef struct check {
     const samc__checkpoint *checkpoint;
@@ -193,9 +193,7 @@ static samc_status check_tensor(void *context, const float **slot, const char *n
     return SAMC_OK;
 }
 
-static bool carried(const char *name) {
-    return strcmp(name, "pixel_mean") == 0 || strcmp(name, "pixel_std") == 0;
-}
+static bool carried(const char *name) { return strcmp(name, "pixel_mean") == 0 || strcmp(name, "pixel_std") == 0; }
 
 samc_status samc__manifest_check(const samc__config *config, const samc__checkpoint *checkpoint, samc_error *error) {
     const size_t count = samc__checkpoint_count(checkpoint);
@@ -215,12 +213,13 @@ samc_status samc__manifest_check(const samc__config *config, const samc__checkpo
     SAMC__TRY(samc__report_finish(&report, checkpoint, error));
     /* Views may share bytes (strides of 0, one storage for all): such a file could unfold into any amount of memory. */
     if ((uint64_t)c.elements > checkpoint->size / 2)
-        return samc__fail(error, SAMC_MISMATCH, "%s: the file has %zu bytes, too few for the %lld values of its tensors",
-                          checkpoint->label, checkpoint->size, (long long)c.elements);
+        return samc__fail(error, SAMC_MISMATCH,
+                          "%s: the file has %zu bytes, too few for the %lld values of its tensors", checkpoint->label,
+                          checkpoint->size, (long long)c.elements);
     return SAMC_OK;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------------------------- */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 enum { ALIGNMENT = 64 }; /* of each converted tensor, for the widest vector loads */
 
@@ -228,7 +227,7 @@ typedef struct load {
     const samc__checkpoint *checkpoint;
     float *block; /* NULL in the first pass, which only measures */
     samc_error *error;
-    size_t used;  /* floats */
+    size_t used; /* floats */
 } load;
 
 static samc_status load_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
@@ -239,7 +238,8 @@ static samc_status load_tensor(void *context, const float **slot, const char *na
     *slot = samc__tensor_direct_f32(found);
     if (*slot != NULL) return SAMC_OK;
     if (l->block == NULL && !samc__tensor_fits_f32(found))
-        return samc__fail(l->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32", l->checkpoint->label, name);
+        return samc__fail(l->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
+                          l->checkpoint->label, name);
     if (l->block != NULL) {
         samc__tensor_read_f32(found, l->block + l->used);
         *slot = l->block + l->used;
@@ -266,7 +266,8 @@ samc_status samc__weights_load(const samc__config *config, const samc__checkpoin
     size_t bytes = l.used * sizeof(float);
     l = (load){.checkpoint = checkpoint, .block = aligned_alloc(ALIGNMENT, bytes)};
     if (l.block == NULL)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for %zu bytes of weights", checkpoint->label, bytes);
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for %zu bytes of weights", checkpoint->label,
+                          bytes);
     (void)samc__manifest_visit(config, weights, load_tensor, &l);
     share_biases(config, weights);
     *owned = l.block;
@@ -274,7 +275,7 @@ samc_status samc__weights_load(const samc__config *config, const samc__checkpoin
     return SAMC_OK;
 }
 
-/* ---- Hashing ------------------------------------------------------------------------------------------------------- */
+/* ---- Hashing --------------------------------------------------------------------------------- */
 
 typedef struct hash {
     const samc__checkpoint *checkpoint;
@@ -292,14 +293,15 @@ static samc_status hash_tensor(void *context, const float **slot, const char *na
     const char *type = samc__dtype_name(wide ? SAMC__F32 : found->dtype);
     const int64_t sides = rank, elements = samc__tensor_elements(found);
     /* Each part is delimited, so that no two models have the same bytes: name NUL type NUL rank sides values. */
-    int ok = EVP_DigestUpdate(h->digest, name, strlen(name) + 1) && EVP_DigestUpdate(h->digest, type, strlen(type) + 1) &&
-             EVP_DigestUpdate(h->digest, &sides, sizeof sides) &&
+    int ok = EVP_DigestUpdate(h->digest, name, strlen(name) + 1) &&
+             EVP_DigestUpdate(h->digest, type, strlen(type) + 1) && EVP_DigestUpdate(h->digest, &sides, sizeof sides) &&
              EVP_DigestUpdate(h->digest, shape, (size_t)rank * sizeof *shape);
     for (int64_t first = 0; first < elements && ok; first += CHUNK) {
         int64_t now = elements - first < CHUNK ? elements - first : CHUNK;
         if (wide) samc__tensor_copy_f32(found, first, now, (float *)(void *)h->buffer);
         else samc__tensor_copy_raw(found, first, now, h->buffer);
-        ok = EVP_DigestUpdate(h->digest, h->buffer, (size_t)now * (wide ? sizeof(float) : samc__dtype_size(found->dtype)));
+        ok = EVP_DigestUpdate(h->digest, h->buffer,
+                              (size_t)now * (wide ? sizeof(float) : samc__dtype_size(found->dtype)));
     }
     return ok ? SAMC_OK : SAMC_OUT_OF_MEMORY;
 }

@@ -1,4 +1,5 @@
-/* The pickle machine: every opcode of protocols 2 to 5 that does not need Python itself; see pickle.h for what it refuses. */
+/* The pickle machine: every opcode of protocols 2 to 5 that does not need Python itself; see pickle.h for what it
+ * refuses. */
 #include "weights/pickle.h"
 
 #include <stdlib.h>
@@ -17,11 +18,11 @@ typedef struct index_array {
 typedef struct machine {
     samc__pickle *pickle;
     samc_error *error;
-    size_t at;          /* next byte */
-    size_t opcode_at;   /* for messages */
-    index_array stack;  /* objects */
-    index_array marks;  /* heights of the stack */
-    index_array memo;   /* objects; 0 where nothing was put */
+    size_t at;         /* next byte */
+    size_t opcode_at;  /* for messages */
+    index_array stack; /* objects */
+    index_array marks; /* heights of the stack */
+    index_array memo;  /* objects; 0 where nothing was put */
 } machine;
 
 static samc_status broken(const machine *m, const char *what) {
@@ -114,8 +115,7 @@ static samc_status pop_mark(machine *m, size_t *height) {
 static samc_status append_cell(machine *m, uint32_t container, uint32_t object) {
     samc__pickle *p = m->pickle;
     void *cells = p->cells;
-    samc_status status =
-        reserve(m, &cells, &p->cell_capacity, p->cell_count + 1, sizeof *p->cells, MAX_CELLS);
+    samc_status status = reserve(m, &cells, &p->cell_capacity, p->cell_count + 1, sizeof *p->cells, MAX_CELLS);
     p->cells = cells;
     if (status != SAMC_OK) return status;
     uint32_t cell = (uint32_t)p->cell_count++;
@@ -140,7 +140,8 @@ static samc_status collect(machine *m, samc__pickle_kind kind, size_t height) {
     return push(m, container);
 }
 
-/* Moves stack[height..] into the container below; `dict`: as pairs. Objects of unknown classes swallow what they are given. */
+/* Moves stack[height..] into the container below; `dict`: as pairs. Objects of unknown classes swallow what they are
+ * given. */
 static samc_status extend(machine *m, size_t height, bool dict) {
     if (height == 0) return broken(m, "stack underflow");
     uint32_t container = m->stack.items[height - 1];
@@ -189,8 +190,9 @@ static samc_status take_line(machine *m, uint32_t *string) {
     if (end == NULL) return broken(m, "cut off");
     uint32_t offset = (uint32_t)m->at;
     m->at += (size_t)(end - start) + 1;
-    return add_object(m, (samc__pickle_object){.kind = SAMC__PICKLE_STRING, .offset = offset,
-                                               .length = (uint32_t)(end - start)}, string);
+    return add_object(
+        m, (samc__pickle_object){.kind = SAMC__PICKLE_STRING, .offset = offset, .length = (uint32_t)(end - start)},
+        string);
 }
 
 static samc_status take_long(machine *m, int width) {
@@ -199,7 +201,7 @@ static samc_status take_long(machine *m, int width) {
     SAMC__TRY(take_number(m, width, &length));
     if (length > m->pickle->size) return broken(m, "a number longer than the file");
     SAMC__TRY(take(m, (size_t)length, &bytes));
-    if (length > 8) return push_kind(m, SAMC__PICKLE_OPAQUE); /* no size of a tensor */
+    if (length > 8) return push_kind(m, SAMC__PICKLE_OPAQUE);                 /* no size of a tensor */
     uint64_t value = length > 0 && bytes[length - 1] & 0x80 ? UINT64_MAX : 0; /* two's complement */
     for (size_t i = (size_t)length; i-- > 0;) value = value << 8 | bytes[i];
     return push_integer(m, (int64_t)value);
@@ -212,8 +214,7 @@ static samc_status put(machine *m, uint64_t slot) {
     /* Picklers number their memo from 0, so an index beyond the bytes read so far is none that one wrote. */
     if (slot >= m->at) return broken(m, "an impossible memo index");
     void *items = m->memo.items;
-    samc_status status =
-        reserve(m, &items, &m->memo.capacity, (size_t)slot + 1, sizeof *m->memo.items, MAX_MEMO);
+    samc_status status = reserve(m, &items, &m->memo.capacity, (size_t)slot + 1, sizeof *m->memo.items, MAX_MEMO);
     m->memo.items = items;
     if (status != SAMC_OK) return status;
     while (m->memo.count <= slot) m->memo.items[m->memo.count++] = 0;
@@ -255,13 +256,16 @@ static samc_status step(machine *m, uint8_t opcode, bool *done) {
     case 0x80: /* PROTO */
         SAMC__TRY(take_number(m, 1, &number));
         return number >= 2 && number <= 5 ? SAMC_OK : broken(m, "an unknown protocol");
-    case 0x95: return take(m, 8, &ignored); /* FRAME */
+    case 0x95:
+        return take(m, 8, &ignored); /* FRAME */
     case '.':
         SAMC__TRY(pop(m, &m->pickle->root));
         *done = true;
         return SAMC_OK;
-    case '(': return append(m, &m->marks, (uint32_t)m->stack.count, MAX_STACK);
-    case '0': return pop(m, &object);
+    case '(':
+        return append(m, &m->marks, (uint32_t)m->stack.count, MAX_STACK);
+    case '0':
+        return pop(m, &object);
     case '1':
         SAMC__TRY(pop_mark(m, &height));
         m->stack.count = height;
@@ -269,9 +273,12 @@ static samc_status step(machine *m, uint8_t opcode, bool *done) {
     case '2':
         SAMC__TRY(top(m, &object));
         return push(m, object);
-    case 'N': return push_kind(m, SAMC__PICKLE_NONE);
-    case 0x88: return push_integer(m, 1); /* NEWTRUE */
-    case 0x89: return push_integer(m, 0); /* NEWFALSE */
+    case 'N':
+        return push_kind(m, SAMC__PICKLE_NONE);
+    case 0x88:
+        return push_integer(m, 1); /* NEWTRUE */
+    case 0x89:
+        return push_integer(m, 0); /* NEWFALSE */
     case 'J':
         SAMC__TRY(take_number(m, 4, &number));
         return push_integer(m, (int32_t)(uint32_t)number);
@@ -279,37 +286,62 @@ static samc_status step(machine *m, uint8_t opcode, bool *done) {
     case 'M':
         SAMC__TRY(take_number(m, opcode == 'K' ? 1 : 2, &number));
         return push_integer(m, (int64_t)number);
-    case 0x8a: return take_long(m, 1);
-    case 0x8b: return take_long(m, 4);
+    case 0x8a:
+        return take_long(m, 1);
+    case 0x8b:
+        return take_long(m, 4);
     case 'G':
         SAMC__TRY(take(m, 8, &ignored));
         return push_kind(m, SAMC__PICKLE_OPAQUE);
-    case 'X': return take_string(m, 4, SAMC__PICKLE_STRING);
-    case 0x8c: return take_string(m, 1, SAMC__PICKLE_STRING);
-    case 0x8d: return take_string(m, 8, SAMC__PICKLE_STRING);
-    case 'T': return take_string(m, 4, SAMC__PICKLE_STRING); /* Python 2's str */
-    case 'U': return take_string(m, 1, SAMC__PICKLE_STRING);
-    case 'B': return take_string(m, 4, SAMC__PICKLE_OPAQUE); /* bytes */
-    case 'C': return take_string(m, 1, SAMC__PICKLE_OPAQUE);
-    case 0x8e: case 0x96: return take_string(m, 8, SAMC__PICKLE_OPAQUE);
-    case ')': return push_kind(m, SAMC__PICKLE_TUPLE);
-    case ']': return push_kind(m, SAMC__PICKLE_LIST);
-    case '}': return push_kind(m, SAMC__PICKLE_DICT);
-    case 0x8f: return push_kind(m, SAMC__PICKLE_OPAQUE); /* EMPTY_SET */
-    case 't': case 'l': case 'd': case 0x91: /* TUPLE, LIST, DICT, FROZENSET */
+    case 'X':
+        return take_string(m, 4, SAMC__PICKLE_STRING);
+    case 0x8c:
+        return take_string(m, 1, SAMC__PICKLE_STRING);
+    case 0x8d:
+        return take_string(m, 8, SAMC__PICKLE_STRING);
+    case 'T':
+        return take_string(m, 4, SAMC__PICKLE_STRING); /* Python 2's str */
+    case 'U':
+        return take_string(m, 1, SAMC__PICKLE_STRING);
+    case 'B':
+        return take_string(m, 4, SAMC__PICKLE_OPAQUE); /* bytes */
+    case 'C':
+        return take_string(m, 1, SAMC__PICKLE_OPAQUE);
+    case 0x8e:
+    case 0x96:
+        return take_string(m, 8, SAMC__PICKLE_OPAQUE);
+    case ')':
+        return push_kind(m, SAMC__PICKLE_TUPLE);
+    case ']':
+        return push_kind(m, SAMC__PICKLE_LIST);
+    case '}':
+        return push_kind(m, SAMC__PICKLE_DICT);
+    case 0x8f:
+        return push_kind(m, SAMC__PICKLE_OPAQUE); /* EMPTY_SET */
+    case 't':
+    case 'l':
+    case 'd':
+    case 0x91: /* TUPLE, LIST, DICT, FROZENSET */
         SAMC__TRY(pop_mark(m, &height));
-        return collect(m, opcode == 't'   ? SAMC__PICKLE_TUPLE
-                          : opcode == 'l' ? SAMC__PICKLE_LIST
-                          : opcode == 'd' ? SAMC__PICKLE_DICT
-                                          : SAMC__PICKLE_OPAQUE, height);
-    case 0x85: case 0x86: case 0x87: /* TUPLE1 to TUPLE3 */
+        return collect(m,
+                       opcode == 't'   ? SAMC__PICKLE_TUPLE
+                       : opcode == 'l' ? SAMC__PICKLE_LIST
+                       : opcode == 'd' ? SAMC__PICKLE_DICT
+                                       : SAMC__PICKLE_OPAQUE,
+                       height);
+    case 0x85:
+    case 0x86:
+    case 0x87: /* TUPLE1 to TUPLE3 */
         if (above_mark(m) < opcode - 0x84u) return broken(m, "stack underflow");
         return collect(m, SAMC__PICKLE_TUPLE, m->stack.count - (opcode - 0x84u));
-    case 'a': case 's': /* APPEND, SETITEM */
+    case 'a':
+    case 's': /* APPEND, SETITEM */
         height = opcode == 'a' ? 1 : 2;
         if (above_mark(m) <= height) return broken(m, "stack underflow");
         return extend(m, m->stack.count - height, opcode == 's');
-    case 'e': case 'u': case 0x90: /* APPENDS, SETITEMS, ADDITEMS */
+    case 'e':
+    case 'u':
+    case 0x90: /* APPENDS, SETITEMS, ADDITEMS */
         SAMC__TRY(pop_mark(m, &height));
         return extend(m, height, opcode == 'u');
     case 'c': /* GLOBAL */
@@ -320,22 +352,29 @@ static samc_status step(machine *m, uint8_t opcode, bool *done) {
         SAMC__TRY(pop(m, &other));
         SAMC__TRY(pop(m, &object));
         return push_new(m, (samc__pickle_object){.kind = SAMC__PICKLE_GLOBAL, .a = object, .b = other});
-    case 'R': return reduce(m);
-    case 'b': return pop(m, &object); /* BUILD: the state of an object that stays as it is */
-    case 0x81: return opaque_from(m, 2); /* NEWOBJ: class, arguments */
-    case 0x92: return opaque_from(m, 3); /* NEWOBJ_EX */
-    case 'o': /* OBJ: mark, class, arguments */
+    case 'R':
+        return reduce(m);
+    case 'b':
+        return pop(m, &object); /* BUILD: the state of an object that stays as it is */
+    case 0x81:
+        return opaque_from(m, 2); /* NEWOBJ: class, arguments */
+    case 0x92:
+        return opaque_from(m, 3); /* NEWOBJ_EX */
+    case 'o':                     /* OBJ: mark, class, arguments */
         SAMC__TRY(pop_mark(m, &height));
         m->stack.count = height;
         return push_kind(m, SAMC__PICKLE_OPAQUE);
     case 'Q': /* BINPERSID */
         SAMC__TRY(pop(m, &object));
         return push_new(m, (samc__pickle_object){.kind = SAMC__PICKLE_PERSISTENT, .a = object, .b = 0});
-    case 'q': case 'r': /* BINPUT, LONG_BINPUT */
+    case 'q':
+    case 'r': /* BINPUT, LONG_BINPUT */
         SAMC__TRY(take_number(m, opcode == 'q' ? 1 : 4, &number));
         return put(m, number);
-    case 0x94: return put(m, m->memo.count); /* MEMOIZE */
-    case 'h': case 'j': /* BINGET, LONG_BINGET */
+    case 0x94:
+        return put(m, m->memo.count); /* MEMOIZE */
+    case 'h':
+    case 'j': /* BINGET, LONG_BINGET */
         SAMC__TRY(take_number(m, opcode == 'h' ? 1 : 4, &number));
         return get(m, number);
     default:
@@ -385,7 +424,7 @@ void samc__pickle_free(samc__pickle *pickle) {
     pickle->cells = NULL;
 }
 
-/* ---- Questions ----------------------------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 bool samc__pickle_string_equals(const samc__pickle *pickle, uint32_t object, const char *text) {
     const samc__pickle_object *o = &pickle->objects[object];

@@ -1,8 +1,9 @@
 /* Python pickles as inert data: a stack machine that builds a graph of small objects and never calls anything.
  *
- * A checkpoint may carry anything (optimizers, argparse.Namespace, NumPy scalars, classes that are not installed). Calls and
- * unknown classes become objects that nothing looks into unless a tensor that is needed depends on them. Memory grows with the
- * pickle's own bytes up to a fixed bound, and nothing recurses: objects refer to each other by index.
+ * A checkpoint may carry anything (optimizers, argparse.Namespace, NumPy scalars, classes that are not installed).
+ * Calls and unknown classes become objects that nothing looks into unless a tensor that is needed depends on them.
+ * Memory grows with the pickle's own bytes up to a fixed bound, and nothing recurses: objects refer to each other by
+ * index.
  */
 #ifndef SAMC_WEIGHTS_PICKLE_H
 #define SAMC_WEIGHTS_PICKLE_H
@@ -28,9 +29,15 @@ typedef struct samc__pickle_object {
     samc__pickle_kind kind;
     union {
         int64_t integer;
-        struct { uint32_t offset, length; };
-        struct { uint32_t first, last; }; /* indices of cells, 0 when empty */
-        struct { uint32_t a, b; };        /* indices of objects */
+        struct {
+            uint32_t offset, length;
+        };
+        struct {
+            uint32_t first, last;
+        }; /* indices of cells, 0 when empty */
+        struct {
+            uint32_t a, b;
+        }; /* indices of objects */
     };
 } samc__pickle_object;
 

@@ -1,8 +1,9 @@
-/* Reads PyTorch's zip checkpoints: finds the state dictionary in the pickle and makes each tensor a view into its stored bytes.
+/* Reads PyTorch's zip checkpoints: finds the state dictionary in the pickle and makes each tensor a view into its
+ * stored bytes.
  *
- * Layout of the archive: NAME/data.pkl (the object graph), NAME/byteorder, NAME/data/KEY (one storage each). A tensor in the
- * graph is a call of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), where `storage` is the persistent
- * identifier ('storage', torch.FloatStorage, KEY, device, number of elements).
+ * Layout of the archive: NAME/data.pkl (the object graph), NAME/byteorder, NAME/data/KEY (one storage each). A tensor
+ * in the graph is a call of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), where `storage` is the
+ * persistent identifier ('storage', torch.FloatStorage, KEY, device, number of elements).
  */
 #include <stdio.h>
 #include <string.h>
@@ -29,14 +30,22 @@ typedef struct element_type {
 } element_type;
 
 static const element_type element_types[] = {
-    {"FloatStorage", "float32", 4, SAMC__F32},          {"HalfStorage", "float16", 2, SAMC__F16},
-    {"BFloat16Storage", "bfloat16", 2, SAMC__BF16},     {"DoubleStorage", "float64", 8, SAMC__F64},
-    {"LongStorage", "int64", 8, SAMC__OTHER},           {"IntStorage", "int32", 4, SAMC__OTHER},
-    {"ShortStorage", "int16", 2, SAMC__OTHER},          {"CharStorage", "int8", 1, SAMC__OTHER},
-    {"ByteStorage", "uint8", 1, SAMC__OTHER},           {"BoolStorage", "bool", 1, SAMC__OTHER},
-    {"ComplexFloatStorage", "complex64", 8, SAMC__OTHER}, {"ComplexDoubleStorage", "complex128", 16, SAMC__OTHER},
-    {NULL, "uint16", 2, SAMC__OTHER},                   {NULL, "uint32", 4, SAMC__OTHER},
-    {NULL, "uint64", 8, SAMC__OTHER},                   {NULL, "float8_e4m3fn", 1, SAMC__OTHER},
+    {"FloatStorage", "float32", 4, SAMC__F32},
+    {"HalfStorage", "float16", 2, SAMC__F16},
+    {"BFloat16Storage", "bfloat16", 2, SAMC__BF16},
+    {"DoubleStorage", "float64", 8, SAMC__F64},
+    {"LongStorage", "int64", 8, SAMC__OTHER},
+    {"IntStorage", "int32", 4, SAMC__OTHER},
+    {"ShortStorage", "int16", 2, SAMC__OTHER},
+    {"CharStorage", "int8", 1, SAMC__OTHER},
+    {"ByteStorage", "uint8", 1, SAMC__OTHER},
+    {"BoolStorage", "bool", 1, SAMC__OTHER},
+    {"ComplexFloatStorage", "complex64", 8, SAMC__OTHER},
+    {"ComplexDoubleStorage", "complex128", 16, SAMC__OTHER},
+    {NULL, "uint16", 2, SAMC__OTHER},
+    {NULL, "uint32", 4, SAMC__OTHER},
+    {NULL, "uint64", 8, SAMC__OTHER},
+    {NULL, "float8_e4m3fn", 1, SAMC__OTHER},
     {NULL, "float8_e5m2", 1, SAMC__OTHER},
 };
 
@@ -49,10 +58,11 @@ static bool read_integer(const reader *r, uint32_t object, int64_t *value) {
     return samc__pickle_is(&r->pickle, object) == SAMC__PICKLE_INTEGER;
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
-/* Undoes wrappers around a tensor: Parameter(tensor, ...) and subclasses built by func(*args). Fills the arguments of the
- * rebuild call and returns how many there are; 0 if this is no call that samc knows to make a tensor. *v3: with dtype. */
+/* Undoes wrappers around a tensor: Parameter(tensor, ...) and subclasses built by func(*args). Fills the arguments of
+ * the rebuild call and returns how many there are; 0 if this is no call that samc knows to make a tensor. *v3: with
+ * dtype. */
 enum { REBUILD_ARGUMENTS = 8 };
 static int rebuild_arguments(const reader *r, uint32_t object, uint32_t *arguments, bool *v3) {
     const samc__pickle *p = &r->pickle;
@@ -98,13 +108,14 @@ static samc_status read_storage(const reader *r, const samc__text *name, uint32_
     uint32_t part[5];
     int64_t elements;
     if (samc__pickle_is(p, object) != SAMC__PICKLE_PERSISTENT ||
-        samc__pickle_items(p, p->objects[object].a, part, 5) != 5 || !samc__pickle_string_equals(p, part[0], "storage") ||
-        samc__pickle_is(p, part[1]) != SAMC__PICKLE_GLOBAL || samc__pickle_is(p, part[2]) != SAMC__PICKLE_STRING ||
-        !read_integer(r, part[4], &elements) || elements < 0)
+        samc__pickle_items(p, p->objects[object].a, part, 5) != 5 ||
+        !samc__pickle_string_equals(p, part[0], "storage") || samc__pickle_is(p, part[1]) != SAMC__PICKLE_GLOBAL ||
+        samc__pickle_is(p, part[2]) != SAMC__PICKLE_STRING || !read_integer(r, part[4], &elements) || elements < 0)
         return tensor_error(r, name, "its storage is not described as PyTorch does");
     *type = NULL;
     for (size_t i = 0; i < sizeof element_types / sizeof *element_types; i++)
-        if (element_types[i].storage != NULL && samc__pickle_global_equals(p, part[1], "torch", element_types[i].storage))
+        if (element_types[i].storage != NULL &&
+            samc__pickle_global_equals(p, part[1], "torch", element_types[i].storage))
             *type = &element_types[i];
     bool untyped = samc__pickle_global_equals(p, part[1], "torch", "UntypedStorage") ||
                    samc__pickle_global_equals(p, part[1], "torch.storage", "UntypedStorage");
@@ -120,8 +131,7 @@ static samc_status read_storage(const reader *r, const samc__text *name, uint32_
     if (entry == NULL) return tensor_error(r, name, "its storage is not in the archive");
     SAMC__TRY(samc__zip_data(&r->zip, entry, data, r->error));
     uint64_t size = *type ? (uint64_t)(*type)->size : 1;
-    if ((uint64_t)elements > entry->size / size)
-        return tensor_error(r, name, "its storage is shorter than announced");
+    if ((uint64_t)elements > entry->size / size) return tensor_error(r, name, "its storage is shorter than announced");
     *bytes = (uint64_t)elements * size;
     return SAMC_OK;
 }
@@ -132,7 +142,8 @@ static samc_status read_view(const reader *r, const samc__text *name, const uint
     const samc__pickle *p = &r->pickle;
     uint32_t sides[SAMC__MAX_RANK], strides[SAMC__MAX_RANK];
     int rank = samc__pickle_items(p, arguments[2], sides, SAMC__MAX_RANK);
-    if (samc__pickle_is(p, arguments[2]) != SAMC__PICKLE_TUPLE || samc__pickle_is(p, arguments[3]) != SAMC__PICKLE_TUPLE ||
+    if (samc__pickle_is(p, arguments[2]) != SAMC__PICKLE_TUPLE ||
+        samc__pickle_is(p, arguments[3]) != SAMC__PICKLE_TUPLE ||
         samc__pickle_items(p, arguments[3], strides, SAMC__MAX_RANK) != rank || !read_integer(r, arguments[1], offset))
         return tensor_error(r, name, "its shape and strides are not two tuples");
     if (rank > SAMC__MAX_RANK) return tensor_error(r, name, "too many dimensions");
@@ -176,10 +187,10 @@ static samc_status read_tensor(const reader *r, const samc__text *name, uint32_t
     return SAMC_OK;
 }
 
-/* ---- The dictionaries ---------------------------------------------------------------------------------------------- */
+/* ---- The dictionaries ------------------------------------------------------------------------ */
 
-/* Bounds of the walk through nested dictionaries: far above what training scripts write, and an object of the pickle may be reached
- * over many paths. */
+/* Bounds of the walk through nested dictionaries: far above what training scripts write, and an object of the pickle
+ * may be reached over many paths. */
 enum { MAX_DEPTH = 8, MAX_KEYS = 1 << 20 };
 
 /* A walk from the root down: tensors are added under the keys that lead to them, with dots between. */
@@ -196,11 +207,16 @@ static samc_status add_tensor(reader *r, const walk *w, const char *key, size_t 
     memcpy(name + w->length, key, length);
     const samc__text shown = samc__printable(name, w->length + length);
     if (memchr(key, '\0', length) != NULL) return tensor_error(r, &shown, "a zero byte in its name");
-    /* A call that makes no tensor samc knows stays without data: an error only if the model needs it. What is wrong with a tensor is
-     * asked again once the model is known, and does not matter outside it. */
+    /* A call that makes no tensor samc knows stays without data: an error only if the model needs it. What is wrong
+     * with a tensor is asked again once the model is known, and does not matter outside it. */
     samc__tensor tensor = {.dtype = SAMC__OTHER, .source = value};
-    const reader quiet = {.checkpoint = r->checkpoint, .zip = r->zip, .pickle = r->pickle, .folder = r->folder, .folder_length = r->folder_length};
-    if (is_tensor(r, value) && read_tensor(&quiet, &shown, value, &tensor) != SAMC_OK) tensor = (samc__tensor){.dtype = SAMC__OTHER, .source = value};
+    const reader quiet = {.checkpoint = r->checkpoint,
+                          .zip = r->zip,
+                          .pickle = r->pickle,
+                          .folder = r->folder,
+                          .folder_length = r->folder_length};
+    if (is_tensor(r, value) && read_tensor(&quiet, &shown, value, &tensor) != SAMC_OK)
+        tensor = (samc__tensor){.dtype = SAMC__OTHER, .source = value};
     return samc__checkpoint_add(r->checkpoint, name, w->length + length, &tensor, r->error);
 }
 
@@ -212,14 +228,16 @@ static samc_status walk_dictionary(reader *r, walk *w, uint32_t dictionary, int 
         uint32_t value_cell = p->cells[cell].next, value = p->cells[value_cell].object;
         cell = p->cells[value_cell].next;
         if (++w->keys > MAX_KEYS)
-            return samc__fail(r->error, SAMC_UNSUPPORTED, "%s: more than %d keys in nested dictionaries; save the model's state_dict() alone",
+            return samc__fail(r->error, SAMC_UNSUPPORTED,
+                              "%s: more than %d keys in nested dictionaries; save the model's state_dict() alone",
                               r->checkpoint->label, MAX_KEYS);
-        if (key->kind != SAMC__PICKLE_STRING || key->length > SAMC__MAX_NAME - own) continue; /* no name of the model's */
+        if (key->kind != SAMC__PICKLE_STRING || key->length > SAMC__MAX_NAME - own)
+            continue; /* no name of the model's */
         const char *text = (const char *)p->bytes + key->offset;
         if (samc__pickle_is(p, value) == SAMC__PICKLE_CALL) {
             SAMC__TRY(add_tensor(r, w, text, key->length, value));
-        } else if (samc__pickle_is(p, value) == SAMC__PICKLE_DICT && depth < MAX_DEPTH && key->length < SAMC__MAX_NAME - own &&
-                   memchr(text, '\0', key->length) == NULL) {
+        } else if (samc__pickle_is(p, value) == SAMC__PICKLE_DICT && depth < MAX_DEPTH &&
+                   key->length < SAMC__MAX_NAME - own && memchr(text, '\0', key->length) == NULL) {
             memcpy(w->path + own, text, key->length);
             w->path[own + key->length] = '.';
             w->length = own + key->length + 1;
@@ -253,15 +271,16 @@ static samc_status read_pickle(reader *r, const samc__zip_entry *entry) {
     if (!any) {
         /* What YOLO's and FastSAM's files hold is an object of their own program. */
         bool ultralytics = memmem(bytes, (size_t)entry->size, "ultralytics", strlen("ultralytics")) != NULL;
-        return samc__fail(r->error, SAMC_FORMAT, "%s: holds %s%s; save the model's state_dict(), alone or in a dictionary",
-                          r->checkpoint->label, dictionary ? "no tensors by name" : "a Python object instead of tensors by name",
-                          ultralytics ? " but a model of Ultralytics (YOLO or FastSAM), another architecture" : "");
+        return samc__fail(
+            r->error, SAMC_FORMAT, "%s: holds %s%s; save the model's state_dict(), alone or in a dictionary",
+            r->checkpoint->label, dictionary ? "no tensors by name" : "a Python object instead of tensors by name",
+            ultralytics ? " but a model of Ultralytics (YOLO or FastSAM), another architecture" : "");
     }
     SAMC__TRY(samc__checkpoint_select(r->checkpoint, r->error));
     return require_tensors(r);
 }
 
-/* ---- The archive --------------------------------------------------------------------------------------------------- */
+/* ---- The archive ----------------------------------------------------------------------------- */
 
 static bool ends(const samc__zip_entry *entry, const char *tail) {
     size_t length = strlen(tail);
@@ -270,21 +289,27 @@ static bool ends(const samc__zip_entry *entry, const char *tail) {
 
 /* Says what the archive is instead, by the names in it. */
 static samc_status no_checkpoint(const reader *r) {
-    static const struct { const char *tail, *what; } kinds[] = {
-        {".npy", "a NumPy archive (.npz)"}, {"exported_program.json", "a program of torch.export"}, {"archive_format", "a program of torch.export"},
-        {"model.weights.h5", "a Keras model"}, {"[Content_Types].xml", "an office document"}};
+    static const struct {
+        const char *tail, *what;
+    } kinds[] = {{".npy", "a NumPy archive (.npz)"},
+                 {"exported_program.json", "a program of torch.export"},
+                 {"archive_format", "a program of torch.export"},
+                 {"model.weights.h5", "a Keras model"},
+                 {"[Content_Types].xml", "an office document"}};
     static const char *const models[] = {".pth", ".pt", ".ckpt", ".safetensors", ".bin", ".onnx"};
     for (size_t i = 0; i < r->zip.count; i++) {
         const samc__zip_entry *entry = &r->zip.entries[i];
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
             if (ends(entry, kinds[k].tail))
-                return samc__fail(r->error, SAMC_FORMAT, "%s: %s, and no PyTorch checkpoint (no data.pkl in it)", r->checkpoint->label, kinds[k].what);
+                return samc__fail(r->error, SAMC_FORMAT, "%s: %s, and no PyTorch checkpoint (no data.pkl in it)",
+                                  r->checkpoint->label, kinds[k].what);
         for (size_t k = 0; k < sizeof models / sizeof *models; k++)
             if (ends(entry, models[k]))
-                return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive with %s in it; unpack it first", r->checkpoint->label,
-                                  samc__printable(entry->name, entry->name_length).text);
+                return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive with %s in it; unpack it first",
+                                  r->checkpoint->label, samc__printable(entry->name, entry->name_length).text);
     }
-    return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive, but no PyTorch checkpoint (no data.pkl in it)", r->checkpoint->label);
+    return samc__fail(r->error, SAMC_FORMAT, "%s: a zip archive, but no PyTorch checkpoint (no data.pkl in it)",
+                      r->checkpoint->label);
 }
 
 /* The one entry NAME/data.pkl gives the folder of all others. */
@@ -308,8 +333,7 @@ static samc_status find_pickle(reader *r, const samc__zip_entry **found) {
     if (script)
         return samc__fail(r->error, SAMC_UNSUPPORTED,
                           "%s: a TorchScript program; save the model's state_dict() instead", r->checkpoint->label);
-    if (*found == NULL || r->folder_length > MAX_FOLDER)
-        return no_checkpoint(r);
+    if (*found == NULL || r->folder_length > MAX_FOLDER) return no_checkpoint(r);
     return SAMC_OK;
 }
 

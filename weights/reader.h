@@ -1,7 +1,7 @@
 /* The inside of a checkpoint: what the safetensors and .pth readers fill and checkpoint.c finishes.
  *
- * A reader gets the bytes of the file and adds tensors and metadata; it allocates only in proportion to bytes that are really
- * there. Then it calls samc__checkpoint_select(); afterwards checkpoint.c sorts by name and refuses duplicates.
+ * A reader gets the bytes of the file and adds tensors and metadata; it allocates only in proportion to bytes that are
+ * really there. Then it calls samc__checkpoint_select(); afterwards checkpoint.c sorts by name and refuses duplicates.
  */
 #ifndef SAMC_WEIGHTS_READER_H
 #define SAMC_WEIGHTS_READER_H
@@ -33,15 +33,16 @@ struct samc__checkpoint {
     size_t count, capacity;
     samc__metadata *metadata;
     size_t metadata_count, metadata_capacity;
-    char note[640];             /* what was chosen, ignored or narrowed, in one line; "" where nothing was */
-    const char *architecture;   /* other than SAM's, by its characteristic tensor; NULL where there is none */
-    samc__text characteristic;  /* that tensor's name */
-    bool twice;                 /* one tensor may stand under two names that became the same, as in Hugging Face's layout */
+    char note[640];            /* what was chosen, ignored or narrowed, in one line; "" where nothing was */
+    const char *architecture;  /* other than SAM's, by its characteristic tensor; NULL where there is none */
+    samc__text characteristic; /* that tensor's name */
+    bool twice; /* one tensor may stand under two names that became the same, as in Hugging Face's layout */
 };
 
-/* Opens bytes that the caller keeps alive, for tests and fuzzers: an exact heap block lets AddressSanitizer see one byte too many. */
-samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path, samc__checkpoint **checkpoint,
-                                         samc_error *error);
+/* Opens bytes that the caller keeps alive, for tests and fuzzers: an exact heap block lets AddressSanitizer see one
+ * byte too many. */
+samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path,
+                                         samc__checkpoint **checkpoint, samc_error *error);
 
 samc_status samc__safetensors_read(samc__checkpoint *checkpoint, samc_error *error);
 samc_status samc__pth_read(samc__checkpoint *checkpoint, samc_error *error);
@@ -52,14 +53,16 @@ samc_status samc__checkpoint_add(samc__checkpoint *checkpoint, const char *name,
 samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const char *key, const char *value,
                                           samc_error *error);
 
-/* Finds the model among the tensors: a prefix shared by SAM's three parts. Removes the prefix, drops what lies outside and notes it, gives
- * names of Hugging Face's layout their original form. A file without any of the parts is left as it is. */
+/* Finds the model among the tensors: a prefix shared by SAM's three parts. Removes the prefix, drops what lies outside
+ * and notes it, gives names of Hugging Face's layout their original form. A file without any of the parts is left as it
+ * is. */
 samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *error);
 /* The steps of it that know names: layouts.c. */
 samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error);
 void samc__find_architecture(samc__checkpoint *checkpoint);
 /* Appends to the note, behind a semicolon where there is something already. */
-void samc__checkpoint_add_note(samc__checkpoint *checkpoint, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void samc__checkpoint_add_note(samc__checkpoint *checkpoint, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Multiplies the shape up; false if the product or its size in bytes would not fit an int64_t. */
 bool samc__shape_elements(int rank, const int64_t *shape, int64_t *elements);

@@ -1,7 +1,8 @@
-/* Reads safetensors: eight bytes of header length, a JSON header, then the tensors' bytes. Strict, as its authors specify it.
+/* Reads safetensors: eight bytes of header length, a JSON header, then the tensors' bytes. Strict, as its authors
+ * specify it.
  *
- * https://github.com/huggingface/safetensors: offsets count from the end of the header, tensors are row-major, little-endian,
- * do not overlap, leave no holes and end where the file ends.
+ * https://github.com/huggingface/safetensors: offsets count from the end of the header, tensors are row-major,
+ * little-endian, do not overlap, leave no holes and end where the file ends.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 #include "weights/json.h"
 #include "weights/safetensors.h"
 
-/* SAM's largest header has 70 kB. The format's authors allow 100 MB; what a file of that kind holds is no model of this family. */
+/* SAM's largest header has 70 kB. The format's authors allow 100 MB; what a file of that kind holds is no model of this
+ * family. */
 enum { MAX_HEADER = 16 << 20, MAX_METADATA = 1024 };
 
 typedef struct element_type {
@@ -19,11 +21,13 @@ typedef struct element_type {
 } element_type;
 
 static const element_type element_types[] = {
-    {"F32", 4, SAMC__F32},        {"F16", 2, SAMC__F16},        {"BF16", 2, SAMC__BF16},      {"F64", 8, SAMC__F64},
-    {"I64", 8, SAMC__OTHER},      {"U64", 8, SAMC__OTHER},      {"I32", 4, SAMC__OTHER},      {"U32", 4, SAMC__OTHER},
-    {"I16", 2, SAMC__OTHER},      {"U16", 2, SAMC__OTHER},      {"I8", 1, SAMC__OTHER},       {"U8", 1, SAMC__OTHER},
-    {"BOOL", 1, SAMC__OTHER},     {"F8_E4M3", 1, SAMC__OTHER},  {"F8_E5M2", 1, SAMC__OTHER},  {"F8_E8M0", 1, SAMC__OTHER},
-    {"F8_E4M3FNUZ", 1, SAMC__OTHER}, {"F8_E5M2FNUZ", 1, SAMC__OTHER}, {"C64", 8, SAMC__OTHER},
+    {"F32", 4, SAMC__F32},       {"F16", 2, SAMC__F16},           {"BF16", 2, SAMC__BF16},
+    {"F64", 8, SAMC__F64},       {"I64", 8, SAMC__OTHER},         {"U64", 8, SAMC__OTHER},
+    {"I32", 4, SAMC__OTHER},     {"U32", 4, SAMC__OTHER},         {"I16", 2, SAMC__OTHER},
+    {"U16", 2, SAMC__OTHER},     {"I8", 1, SAMC__OTHER},          {"U8", 1, SAMC__OTHER},
+    {"BOOL", 1, SAMC__OTHER},    {"F8_E4M3", 1, SAMC__OTHER},     {"F8_E5M2", 1, SAMC__OTHER},
+    {"F8_E8M0", 1, SAMC__OTHER}, {"F8_E4M3FNUZ", 1, SAMC__OTHER}, {"F8_E5M2FNUZ", 1, SAMC__OTHER},
+    {"C64", 8, SAMC__OTHER},
 };
 
 const char *samc__dtype_name(samc__dtype dtype) { return dtype == SAMC__OTHER ? "other" : element_types[dtype].name; }
@@ -41,9 +45,7 @@ static int compare_spans(const void *a, const void *b) {
 }
 
 /* The name of a tensor, or the key of a metadata string, for a message: as it is written in the header. */
-static samc__text key_text(samc__json key) {
-    return samc__printable(key.begin + 1, (size_t)(key.end - key.begin) - 2);
-}
+static samc__text key_text(samc__json key) { return samc__printable(key.begin + 1, (size_t)(key.end - key.begin) - 2); }
 
 /* Decodes a string of the header into memory of its own; NULL without memory. */
 static char *decoded(samc__json string) {
@@ -60,15 +62,18 @@ static samc_status read_metadata(samc__checkpoint *checkpoint, samc__json metada
         return samc__fail(error, SAMC_FORMAT, "%s: __metadata__ is not an object", checkpoint->label);
     while (samc__json_next(metadata, &cursor, &key, &value)) {
         if (!samc__json_is_string(value))
-            return samc__fail(error, SAMC_FORMAT, "%s: metadata %s is not a string", checkpoint->label, key_text(key).text);
+            return samc__fail(error, SAMC_FORMAT, "%s: metadata %s is not a string", checkpoint->label,
+                              key_text(key).text);
         if (checkpoint->metadata_count == MAX_METADATA)
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: more than %d metadata strings", checkpoint->label, MAX_METADATA);
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: more than %d metadata strings", checkpoint->label,
+                              MAX_METADATA);
         char *name = decoded(key), *text = decoded(value);
         samc_status status;
         if (name == NULL || text == NULL) {
             status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
         } else if (samc__checkpoint_metadata(checkpoint, name) != NULL) {
-            status = samc__fail(error, SAMC_FORMAT, "%s: metadata %s occurs twice", checkpoint->label, key_text(key).text);
+            status =
+                samc__fail(error, SAMC_FORMAT, "%s: metadata %s occurs twice", checkpoint->label, key_text(key).text);
         } else {
             status = samc__checkpoint_add_metadata(checkpoint, name, text, error);
         }
@@ -99,7 +104,8 @@ static samc_status read_tensor(samc__checkpoint *checkpoint, samc__json key, sam
     const samc__text name = key_text(key);
     char decoded_name[SAMC__MAX_NAME + 1], type_name[16];
     if (!samc__json_string(key, decoded_name, sizeof decoded_name))
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: a name of more than %d bytes", label, name.text, SAMC__MAX_NAME);
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: a name of more than %d bytes", label, name.text,
+                          SAMC__MAX_NAME);
     samc__json dtype = {NULL, NULL}, shape = dtype, offsets = dtype, field, value;
     int fields = 0;
     for (; samc__json_next(entry, &cursor, &field, &value) && fields < 4; fields++) {
@@ -108,7 +114,8 @@ static samc_status read_tensor(samc__checkpoint *checkpoint, samc__json key, sam
         if (samc__json_equals(field, "data_offsets")) offsets = value;
     }
     int64_t range[2];
-    if (!samc__json_is_string(dtype) || !samc__json_is_array(shape) || read_integers(offsets, range, 2) != 2 || fields != 3)
+    if (!samc__json_is_string(dtype) || !samc__json_is_array(shape) || read_integers(offsets, range, 2) != 2 ||
+        fields != 3)
         return samc__fail(error, SAMC_FORMAT, "%s: tensor %s: its entry is not {dtype, shape, data_offsets}", label,
                           name.text);
 
@@ -117,12 +124,14 @@ static samc_status read_tensor(samc__checkpoint *checkpoint, samc__json key, sam
         for (size_t i = 0; i < sizeof element_types / sizeof *element_types; i++)
             if (strcmp(type_name, element_types[i].name) == 0) type = &element_types[i];
     if (type == NULL)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: unknown dtype %s", label, name.text, key_text(dtype).text);
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: unknown dtype %s", label, name.text,
+                          key_text(dtype).text);
 
     samc__tensor tensor = {.dtype = type->dtype};
     tensor.rank = read_integers(shape, tensor.shape, SAMC__MAX_RANK);
     if (tensor.rank > SAMC__MAX_RANK)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: more than %d dimensions", label, name.text, SAMC__MAX_RANK);
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s: more than %d dimensions", label, name.text,
+                          SAMC__MAX_RANK);
     int64_t elements;
     if (tensor.rank < 0 || !samc__shape_elements(tensor.rank, tensor.shape, &elements))
         return samc__fail(error, SAMC_FORMAT, "%s: tensor %s: impossible shape", label, name.text);
@@ -150,8 +159,7 @@ static samc_status check_spans(const samc__checkpoint *checkpoint, span *spans, 
     if (count > 1) qsort(spans, count, sizeof *spans, compare_spans);
     for (size_t i = 0; i < count; i++) {
         if (spans[i].begin != covered)
-            return samc__fail(error, SAMC_FORMAT, "%s: tensor %s %s", checkpoint->label,
-                              key_text(spans[i].name).text,
+            return samc__fail(error, SAMC_FORMAT, "%s: tensor %s %s", checkpoint->label, key_text(spans[i].name).text,
                               spans[i].begin < covered ? "overlaps another tensor" : "follows a hole in the data");
         covered = spans[i].end;
     }

@@ -1,4 +1,5 @@
-/* Writes safetensors in one pass, atomically: readers never meet half a file, and a full disk costs nothing that was there. */
+/* Writes safetensors in one pass, atomically: readers never meet half a file, and a full disk costs nothing that was
+ * there. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@ static bool in_pass(const samc__output_tensor *tensor, int pass) {
     return (samc__dtype_size(tensor->dtype) == 4) == (pass == 0);
 }
 
-/* The JSON header without its length, padded with spaces so that the data begins at a multiple of 64; NULL without memory. */
+/* The JSON header without its length, padded with spaces so that the data begins at a multiple of 64; NULL without
+ * memory. */
 static char *make_header(const samc__output_tensor *tensors, size_t count, const samc__metadata *metadata,
                          size_t metadata_count, size_t *length) {
     samc__json_text text = {0};
@@ -86,7 +88,8 @@ samc_status samc__safetensors_write(const char *path, const samc__output_tensor 
     uint8_t length[8];
     char *header = make_header(tensors, count, metadata, metadata_count, &header_length);
     void *buffer = malloc(CHUNK * sizeof(float));
-    samc_status status = header && buffer ? samc__writer_open(&writer, path, error) : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
+    samc_status status = header && buffer ? samc__writer_open(&writer, path, error)
+                                          : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
     writer.sync = true;
     for (int i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)header_length >> (8 * i));
     if (status == SAMC_OK) status = samc__writer_append(&writer, length, sizeof length, error);

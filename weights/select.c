@@ -1,7 +1,9 @@
 /* Finds the model among the tensors of a checkpoint, whatever it is wrapped in, and gives its tensors SAM's own names.
  *
- * Nested dictionaries have become names with dots, so that one rule serves every container: what stands before the model's parts
- * ("image_encoder." and so on) is a wrapper's prefix, and tensors with the same prefix belong to one model. A file may hold several.
+ * Nested dictionaries have become names with dots, so that one rule serves every container: what stands before the
+ * model's parts
+ * ("image_encoder." and so on) is a wrapper's prefix, and tensors with the same prefix belong to one model. A file may
+ * hold several.
  */
 #include <ctype.h>
 #include <stdarg.h>
@@ -24,7 +26,8 @@ typedef struct member {
 /* The tensors of one prefix: members[first..first + count). */
 typedef struct group {
     size_t first, count;
-    unsigned parts; /* and PATCHES, TOKENS: the tensors that tell a model from what merely has its names, as optimizers have */
+    unsigned parts; /* and PATCHES, TOKENS: the tensors that tell a model from what merely has its names, as optimizers
+                       have */
 } group;
 
 enum { MOST_COMPLETE = 8 };
@@ -42,13 +45,18 @@ void samc__checkpoint_add_note(samc__checkpoint *checkpoint, const char *format,
     va_end(arguments);
 }
 
-/* ---- Groups -------------------------------------------------------------------------------------------------------- */
+/* ---- Groups ---------------------------------------------------------------------------------- */
 
 /* Where the first of the parts begins in a name, always behind a dot or at its start. False if it lies in none. */
 static bool find_part(const char *name, size_t *prefix, unsigned *part) {
-    static const struct { const char *name; unsigned part; } parts[] = {
-        {"image_encoder.", IMAGE}, {"vision_encoder.", VISION}, {"prompt_encoder.", PROMPT}, {"mask_decoder.", DECODER},
-        {"shared_image_embedding.", SHARED}};
+    static const struct {
+        const char *name;
+        unsigned part;
+    } parts[] = {{"image_encoder.", IMAGE},
+                 {"vision_encoder.", VISION},
+                 {"prompt_encoder.", PROMPT},
+                 {"mask_decoder.", DECODER},
+                 {"shared_image_embedding.", SHARED}};
     for (const char *at = name; at != NULL; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
             if (strncmp(at, parts[i].name, strlen(parts[i].name)) == 0) {
@@ -109,19 +117,21 @@ static bool same_tensors(const samc__checkpoint *c, const member *members, const
     for (size_t i = 0; i < a->count; i++) {
         const member *x = &members[a->first + i], *y = &members[b->first + i];
         const samc__tensor *p = &c->tensors[x->tensor], *q = &c->tensors[y->tensor];
-        if (strcmp(x->name + x->prefix, y->name + y->prefix) != 0 || p->data == NULL || p->data != q->data || p->dtype != q->dtype ||
-            p->rank != q->rank || memcmp(p->shape, q->shape, (size_t)p->rank * sizeof *p->shape) != 0 ||
+        if (strcmp(x->name + x->prefix, y->name + y->prefix) != 0 || p->data == NULL || p->data != q->data ||
+            p->dtype != q->dtype || p->rank != q->rank ||
+            memcmp(p->shape, q->shape, (size_t)p->rank * sizeof *p->shape) != 0 ||
             memcmp(p->stride, q->stride, (size_t)p->rank * sizeof *p->stride) != 0)
             return false;
     }
     return true;
 }
 
-/* ---- The choice ---------------------------------------------------------------------------------------------------- */
+/* ---- The choice ------------------------------------------------------------------------------ */
 
-/* One of several complete models: the one that is no average of another's weights; else nobody knows which one is meant. */
-static samc_status choose_complete(samc__checkpoint *c, const member *members, const group *found, int count, const group **chosen,
-                                   samc_error *error) {
+/* One of several complete models: the one that is no average of another's weights; else nobody knows which one is
+ * meant. */
+static samc_status choose_complete(samc__checkpoint *c, const member *members, const group *found, int count,
+                                   const group **chosen, samc_error *error) {
     int plain = 0;
     for (int i = 0; i < count; i++) {
         if (is_average(members, &found[i])) continue;
@@ -132,18 +142,20 @@ static samc_status choose_complete(samc__checkpoint *c, const member *members, c
         *chosen = &found[0];
     } else if (plain == 1) {
         const group *other = *chosen == &found[0] ? &found[1] : &found[0];
-        samc__checkpoint_add_note(c, "the model under %s is used, not its average under %s", group_name(members, *chosen).text,
-                                  group_name(members, other).text);
+        samc__checkpoint_add_note(c, "the model under %s is used, not its average under %s",
+                                  group_name(members, *chosen).text, group_name(members, other).text);
     } else {
-        return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: holds %s%d models, under %s and %s; save the state_dict() of the one that is meant by itself", c->label,
-                          count == MOST_COMPLETE ? "at least " : "", count, group_name(members, &found[0]).text,
-                          group_name(members, &found[1]).text);
+        return samc__fail(
+            error, SAMC_UNSUPPORTED,
+            "%s: holds %s%d models, under %s and %s; save the state_dict() of the one that is meant by itself",
+            c->label, count == MOST_COMPLETE ? "at least " : "", count, group_name(members, &found[0]).text,
+            group_name(members, &found[1]).text);
     }
     return SAMC_OK;
 }
 
-/* *chosen: the model, or where none is complete what comes nearest, so that what it lacks can be said; NULL where nothing does. */
+/* *chosen: the model, or where none is complete what comes nearest, so that what it lacks can be said; NULL where
+ * nothing does. */
 static samc_status choose(samc__checkpoint *c, const member *members, size_t count, group *found, const group **chosen,
                           uint8_t *fate, samc_error *error) {
     group *best = &found[MOST_COMPLETE];
@@ -174,13 +186,15 @@ static samc_status choose(samc__checkpoint *c, const member *members, size_t cou
     return complete_count > 0 ? choose_complete(c, members, found, complete_count, chosen, error) : SAMC_OK;
 }
 
-/* ---- Applying it --------------------------------------------------------------------------------------------------- */
+/* ---- Applying it ----------------------------------------------------------------------------- */
 
 /* Of the buffers beside the parts only these are the model's. */
 static bool is_buffer(const char *own) { return strcmp(own, "pixel_mean") == 0 || strcmp(own, "pixel_std") == 0; }
 
-/* Keeps the tensors of the group under their own names and drops all others; says how many those are. `fate` is [c->count]. */
-static samc_status keep(samc__checkpoint *c, const member *members, const group *chosen, uint8_t *fate, samc_error *error) {
+/* Keeps the tensors of the group under their own names and drops all others; says how many those are. `fate` is
+ * [c->count]. */
+static samc_status keep(samc__checkpoint *c, const member *members, const group *chosen, uint8_t *fate,
+                        samc_error *error) {
     const member *first = &members[chosen->first];
     const size_t prefix = first->prefix;
     const bool renamed = (chosen->parts & (VISION | IMAGE)) == VISION;
@@ -209,9 +223,11 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
     }
     c->count = left;
     free(wrapper);
-    if (outside > NAMED) samc__checkpoint_add_note(c, "%zu tensors outside the model are ignored: %s, ...", outside, ignored);
-    else if (outside > 0) samc__checkpoint_add_note(c, "%zu tensor%s outside the model %s ignored: %s", outside, outside > 1 ? "s" : "",
-                                                    outside > 1 ? "are" : "is", ignored);
+    if (outside > NAMED)
+        samc__checkpoint_add_note(c, "%zu tensors outside the model are ignored: %s, ...", outside, ignored);
+    else if (outside > 0)
+        samc__checkpoint_add_note(c, "%zu tensor%s outside the model %s ignored: %s", outside, outside > 1 ? "s" : "",
+                                  outside > 1 ? "are" : "is", ignored);
     return renamed ? samc__huggingface_rename(c, error) : SAMC_OK;
 }
 

@@ -1,15 +1,16 @@
-/* Reads the central directory of a zip archive, with zip64, against hostile bytes (APPNOTE.TXT 6.3, sections 4.3 and 4.5). */
+/* Reads the central directory of a zip archive, with zip64, against hostile bytes (APPNOTE.TXT 6.3, sections 4.3
+ * and 4.5). */
 #include "weights/zip.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    END_SIZE = 22,       /* end of central directory, without its comment */
-    END64_SIZE = 56,     /* zip64 end of central directory */
-    LOCATOR_SIZE = 20,   /* zip64 locator, right before the end record */
-    CENTRAL_SIZE = 46,   /* directory entry, without name, extra field and comment */
-    LOCAL_SIZE = 30,     /* local header, without name and extra field */
+    END_SIZE = 22,     /* end of central directory, without its comment */
+    END64_SIZE = 56,   /* zip64 end of central directory */
+    LOCATOR_SIZE = 20, /* zip64 locator, right before the end record */
+    CENTRAL_SIZE = 46, /* directory entry, without name, extra field and comment */
+    LOCAL_SIZE = 30,   /* local header, without name and extra field */
     MAX_COMMENT = 65535,
 };
 
@@ -50,13 +51,14 @@ static samc_status find_directory(const samc__zip *zip, directory *found, samc_e
         limit = at - LOCATOR_SIZE;
         if (limit < END64_SIZE || end64 > limit - END64_SIZE || samc__le32(bytes + end64) != 0x06064b50)
             return damaged(zip, "its zip64 record is not where it should be", error);
-        *found = (directory){samc__le64(bytes + end64 + 48), samc__le64(bytes + end64 + 40),
-                             samc__le64(bytes + end64 + 32)};
+        *found =
+            (directory){samc__le64(bytes + end64 + 48), samc__le64(bytes + end64 + 40), samc__le64(bytes + end64 + 32)};
         limit = (size_t)end64;
     }
     if (found->at > limit || found->size > limit - found->at)
         return damaged(zip, "its directory lies outside the file", error);
-    if (found->entries > found->size / CENTRAL_SIZE) return damaged(zip, "more entries than its directory holds", error);
+    if (found->entries > found->size / CENTRAL_SIZE)
+        return damaged(zip, "more entries than its directory holds", error);
     return SAMC_OK;
 }
 
@@ -148,7 +150,8 @@ const samc__zip_entry *samc__zip_find(const samc__zip *zip, const char *name, si
     return NULL;
 }
 
-samc_status samc__zip_data(const samc__zip *zip, const samc__zip_entry *entry, const uint8_t **data, samc_error *error) {
+samc_status samc__zip_data(const samc__zip *zip, const samc__zip_entry *entry, const uint8_t **data,
+                           samc_error *error) {
     const samc__text name = samc__printable(entry->name, entry->name_length);
     if (entry->flags & 1)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: entry %s is encrypted", zip->label, name.text);

@@ -1,7 +1,8 @@
-/* A read-only view of a zip archive in memory, as far as PyTorch's checkpoints use the format: entries stored uncompressed.
+/* A read-only view of a zip archive in memory, as far as PyTorch's checkpoints use the format: entries stored
+ * uncompressed.
  *
- * Why not a library: samc needs the bytes of an entry in place, inside the file's mapping, which libzip and libarchive do not
- * give. Sizes come from the central directory; the local header of an entry is checked when the entry is used.
+ * Why not a library: samc needs the bytes of an entry in place, inside the file's mapping, which libzip and libarchive
+ * do not give. Sizes come from the central directory; the local header of an entry is checked when the entry is used.
  */
 #ifndef SAMC_WEIGHTS_ZIP_H
 #define SAMC_WEIGHTS_ZIP_H
@@ -19,7 +20,7 @@ typedef struct samc__zip_entry {
 typedef struct samc__zip {
     const uint8_t *bytes;
     size_t size;
-    const char *label; /* for messages */
+    const char *label;        /* for messages */
     samc__zip_entry *entries; /* [count], sorted by name */
     size_t count;
 } samc__zip;

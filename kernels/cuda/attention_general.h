@@ -1,8 +1,10 @@
-// attention_general.h - attention with decomposed relative position for any dtype and shape, by plain fp32 multiply-adds.
+// attention_general.h - attention with decomposed relative position for any dtype and shape, by plain fp32
+// multiply-adds.
 //
-// The kernel for f32 (checking) and for shapes that the tensor-core kernels do not know: correct rather than fast. Flash style: a
-// block is 16 queries of one window (or of the grid) and one head, keys pass by in tiles of 32 through shared memory, one key for
-// each lane. Scores, softmax and sums are fp32 with the accurate exp, rounded once, when y is stored.
+// The kernel for f32 (checking) and for shapes that the tensor-core kernels do not know: correct rather than fast.
+// Flash style: a block is 16 queries of one window (or of the grid) and one head, keys pass by in tiles of 32 through
+// shared memory, one key for each lane. Scores, softmax and sums are fp32 with the accurate exp, rounded once, when y
+// is stored.
 #ifndef SAMC_KERNELS_CUDA_ATTENTION_GENERAL_H
 #define SAMC_KERNELS_CUDA_ATTENTION_GENERAL_H
 
@@ -20,43 +22,55 @@ struct GeneralMemory {
 SAMC_CONSTEXPR GeneralMemory general_memory(int hd, int side) {
     GeneralMemory m = {};
     m.key_stride = hd | 1;
-    m.k = kGeneralQueries * hd;                      // after q [queries][hd]
-    m.v = m.k + kGeneralKeys * m.key_stride;         // [keys][hd]
-    m.out = m.v + kGeneralKeys * hd;                 // [queries][hd]
-    m.rel_h = m.out + kGeneralQueries * hd;          // [queries][side]
-    m.rel_w = m.rel_h + kGeneralQueries * side;      // [queries][side]
-    m.p = m.rel_w + kGeneralQueries * side;          // [queries][keys]
+    m.k = kGeneralQueries * hd;                 // after q [queries][hd]
+    m.v = m.k + kGeneralKeys * m.key_stride;    // [keys][hd]
+    m.out = m.v + kGeneralKeys * hd;            // [queries][hd]
+    m.rel_h = m.out + kGeneralQueries * hd;     // [queries][side]
+    m.rel_w = m.rel_h + kGeneralQueries * side; // [queries][side]
+    m.p = m.rel_w + kGeneralQueries * side;     // [queries][keys]
     m.end = m.p + kGeneralQueries * kGeneralKeys;
     return m;
 }
-constexpr size_t general_bytes(int hd, int side) { return static_cast<size_t>(general_memory(hd, side).end) * sizeof(float); }
-constexpr size_t kMostShared = 99 << 10; // of one block, on every architecture from sm_80 on: hd 192 with side 64, hd 80 with side 400
+constexpr size_t general_bytes(int hd, int side) {
+    return static_cast<size_t>(general_memory(hd, side).end) * sizeof(float);
+}
+constexpr size_t kMostShared =
+    99 << 10; // of one block, on every architecture from sm_80 on: hd 192 with side 64, hd 80 with side 400
 
-// qkv [images, grid * grid, 3, heads, hd], pad: the qkv bias [3, heads, hd] or NULL for zeros, tables [2 side - 1, hd] or NULL,
-// y [images, grid * grid, heads, hd]. grid.x: blocks of queries, window by window; grid.y: heads; grid.z: images.
+// qkv [images, grid * grid, 3, heads, hd], pad: the qkv bias [3, heads, hd] or NULL for zeros, tables [2 side - 1, hd]
+// or NULL, y [images, grid * grid, heads, hd]. grid.x: blocks of queries, window by window; grid.y: heads; grid.z:
+// images.
 template <class T>
 SAMC_KERNEL(kGeneralThreads, 2)
-attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w, T *y, int heads, int hd, int grid, int side, float scale) {
+attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w, T *y, int heads, int hd, int grid,
+                  int side, float scale) {
     SAMC_SHARED(shared);
     const GeneralMemory m = general_memory(hd, side);
     float *all = reinterpret_cast<float *>(shared);
-    float *q = all + m.q, *k = all + m.k, *v = all + m.v, *out = all + m.out, *rel_h = all + m.rel_h, *rel_w = all + m.rel_w;
+    float *q = all + m.q, *k = all + m.k, *v = all + m.v, *out = all + m.out, *rel_h = all + m.rel_h,
+          *rel_w = all + m.rel_w;
     const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-    const int blocks_per_window = (side * side + kGeneralQueries - 1) / kGeneralQueries, windows = (grid + side - 1) / side;
+    const int blocks_per_window = (side * side + kGeneralQueries - 1) / kGeneralQueries,
+              windows = (grid + side - 1) / side;
     const int window = static_cast<int>(blockIdx.x) / blocks_per_window;
-    const int x0 = window % windows * side, y0 = window / windows * side, width = min_of(side, grid - x0), height = min_of(side, grid - y0);
-    const int first_query = static_cast<int>(blockIdx.x) % blocks_per_window * kGeneralQueries, queries = width * height;
+    const int x0 = window % windows * side, y0 = window / windows * side, width = min_of(side, grid - x0),
+              height = min_of(side, grid - y0);
+    const int first_query = static_cast<int>(blockIdx.x) % blocks_per_window * kGeneralQueries,
+              queries = width * height;
     if (first_query >= queries) return; // a window of the edge has fewer
     const int keys = side * side;
-    const int64_t row = static_cast<int64_t>(heads) * hd, head = static_cast<int64_t>(blockIdx.y) * hd; // of q, of k, of v, of y
+    const int64_t row = static_cast<int64_t>(heads) * hd,
+                  head = static_cast<int64_t>(blockIdx.y) * hd; // of q, of k, of v, of y
     const int64_t image = static_cast<int64_t>(blockIdx.z) * grid * grid;
 
     // The token's q, k or v (part 0, 1, 2) of this head; beyond the grid's edge the bias.
     auto element = [&](int ty, int tx, int part, int c) {
-        if (ty < grid && tx < grid) return to_float(qkv[((image + static_cast<int64_t>(ty) * grid + tx) * 3 + part) * row + head + c]);
+        if (ty < grid && tx < grid)
+            return to_float(qkv[((image + static_cast<int64_t>(ty) * grid + tx) * 3 + part) * row + head + c]);
         return pad == nullptr ? 0.0f : to_float(pad[part * row + head + c]);
     };
-    for (int i = thread; i < kGeneralQueries * hd; i += kGeneralThreads) { // beyond the last query: the last one again, not stored
+    for (int i = thread; i < kGeneralQueries * hd;
+         i += kGeneralThreads) { // beyond the last query: the last one again, not stored
         int query = min_of(first_query + i / hd, queries - 1);
         q[i] = element(y0 + query / width, x0 + query % width, 0, i % hd);
         out[i] = 0.0f;
@@ -138,7 +152,8 @@ attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w
                 for (int i = 0; i < kGeneralWarpQueries; i++) add[i] = fmaf(p[i * kGeneralKeys + key], value, add[i]);
             }
             SAMC_UNROLL
-            for (int i = 0; i < kGeneralWarpQueries; i++) out[(own + i) * hd + c] = fmaf(out[(own + i) * hd + c], shrink[i], add[i]);
+            for (int i = 0; i < kGeneralWarpQueries; i++)
+                out[(own + i) * hd + c] = fmaf(out[(own + i) * hd + c], shrink[i], add[i]);
         }
     }
     SAMC_UNROLL
@@ -147,7 +162,8 @@ attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w
         float total = warp_sum(sum[i]);
         if (query >= queries) continue;
         int64_t token = image + static_cast<int64_t>(y0 + query / width) * grid + x0 + query % width;
-        for (int c = lane; c < hd; c += 32) store(y + token * row + head + c, out[(own + i) * hd + c] / total); // its own columns
+        for (int c = lane; c < hd; c += 32)
+            store(y + token * row + head + c, out[(own + i) * hd + c] / total); // its own columns
     }
 }
 

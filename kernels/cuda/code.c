@@ -11,7 +11,8 @@ static bool word_fits(const char *word, size_t length, int capability) {
     bool alone = *end == 'a', family = *end == 'f';
     const char *kind = end + (alone || family);
     size_t left = length - (size_t)(kind - word);
-    bool real = left == 0 || (left == 5 && memcmp(kind, "-real", 5) == 0), any = left == 0 || (left == 8 && memcmp(kind, "-virtual", 8) == 0);
+    bool real = left == 0 || (left == 5 && memcmp(kind, "-real", 5) == 0),
+         any = left == 0 || (left == 8 && memcmp(kind, "-virtual", 8) == 0);
     if (alone) return capability == number;
     bool same_major = capability / 10 == number / 10 && capability >= number;
     if (family) return same_major;

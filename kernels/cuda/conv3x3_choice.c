@@ -1,7 +1,9 @@
 /* The switch between cuDNN and samc's kernel. */
 #include "kernels/cuda/conv3x3_choice.h"
 
-enum { ALIGNMENT = 16 }; /* bytes, of addresses and of a pixel's channels: what cuDNN's tensor-core kernels load at a time */
+enum {
+    ALIGNMENT = 16
+}; /* bytes, of addresses and of a pixel's channels: what cuDNN's tensor-core kernels load at a time */
 
 static bool aligned(samc__view v, int64_t channels) {
     return (uintptr_t)v.data % ALIGNMENT == 0 && (size_t)channels * samc__dtype_size(v.dtype) % ALIGNMENT == 0;
@@ -11,6 +13,7 @@ samc__conv3x3_choice samc__conv3x3_cuda_choice(const samc__conv3x3_args *a) {
     int64_t pixels = a->x.n[0] * a->x.n[1], c_in = a->x.n[2], c_out = a->y.n[2];
     if (a->w.dtype != a->x.dtype || a->y.dtype != a->x.dtype) return SAMC__CONV3X3_OWN;
     if (!aligned(a->x, c_in) || !aligned(a->y, c_out)) return SAMC__CONV3X3_OWN;
-    if (pixels * c_in > INT32_MAX || pixels * c_out > INT32_MAX) return SAMC__CONV3X3_OWN; /* cuDNN counts elements in 32 bits */
+    if (pixels * c_in > INT32_MAX || pixels * c_out > INT32_MAX)
+        return SAMC__CONV3X3_OWN; /* cuDNN counts elements in 32 bits */
     return SAMC__CONV3X3_CUDNN;
 }

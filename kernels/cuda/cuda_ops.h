@@ -1,7 +1,7 @@
 /* cuda_ops: the CUDA versions of operators, as C functions. Every pointer in the arguments is device memory.
  *
- * They check types, shapes and scratch, start kernels on the stream and return; they wait for nothing. A version takes the dtypes
- * that its comment names; anything else is SAMC_INVALID_ARGUMENT. */
+ * They check types, shapes and scratch, start kernels on the stream and return; they wait for nothing. A version takes
+ * the dtypes that its comment names; anything else is SAMC_INVALID_ARGUMENT. */
 #ifndef SAMC_KERNELS_CUDA_CUDA_OPS_H
 #define SAMC_KERNELS_CUDA_CUDA_OPS_H
 
@@ -31,17 +31,19 @@ extern "C" {
 
 typedef struct samc__cuda {
     struct CUstream_st *stream; /* a cudaStream_t; NULL: the default stream */
-    void *scratch;              /* device memory for one call, at least what the operator's _scratch() says; 256-byte aligned */
+    void *scratch; /* device memory for one call, at least what the operator's _scratch() says; 256-byte aligned */
     size_t scratch_bytes;
     samc_error *error;
     int capability; /* ten times the compute capability: 90 for 9.0 */
     bool cudnn;     /* asked for */
-    struct samc__libraries *libraries; /* cuBLASLt and cuDNN as far as they are there, kernels/cuda/libraries.h; NULL while planning */
+    struct samc__libraries
+        *libraries; /* cuBLASLt and cuDNN as far as they are there, kernels/cuda/libraries.h; NULL while planning */
     samc_status (*reserve)(struct samc__cuda *cuda, size_t bytes); /* sees to it that there is that much scratch */
 } samc__cuda;
 
-/* Bytes of shared memory that one block may ask for, by compute capability (CUDA programming guide); the least of all from 8.0 on where it is
- * not known. Beside what asks for more (image_to_token, wgmma) every kernel keeps to that least. */
+/* Bytes of shared memory that one block may ask for, by compute capability (CUDA programming guide); the least of all
+ * from 8.0 on where it is not known. Beside what asks for more (image_to_token, wgmma) every kernel keeps to that
+ * least. */
 static inline size_t samc__shared_limit(int capability) {
     if (capability == 80 || capability == 87) return 163 << 10;
     return capability == 90 || capability == 100 || capability == 103 ? 227 << 10 : 99 << 10; /* 86, 89, 120 */
@@ -50,8 +52,8 @@ static inline size_t samc__shared_limit(int capability) {
 /* x f32 with y and residual each f32 or A, or x, residual and y all A (f16 or bf16); sum as x; gain and bias f32. */
 samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *args);
 
-/* qkv, qkv_bias, rel_h, rel_w and y all f32, all f16 or all bf16; softmax and accumulation fp32. Any shape whose tiles fit shared
- * memory (hd 192 with a side of 64 does). */
+/* qkv, qkv_bias, rel_h, rel_w and y all f32, all f16 or all bf16; softmax and accumulation fp32. Any shape whose tiles
+ * fit shared memory (hd 192 with a side of 64 does). */
 samc_status samc__attention_relpos_cuda(const samc__cuda *cuda, const samc__attention_relpos_args *args);
 
 /* Which attention kernel serves the dtypes and shapes of a call; a pure function. */
@@ -59,13 +61,15 @@ typedef enum samc__attention_kernel {
     SAMC__ATTENTION_GENERAL,     /* f32, no tables, or a shape without a tensor-core kernel: plain multiply-adds */
     SAMC__ATTENTION_GLOBAL,      /* 16-bit: grid 64 with hd 64 or 80; grid 32 with hd 64 */
     SAMC__ATTENTION_WINDOW,      /* 16-bit, any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
-    SAMC__ATTENTION_GLOBAL_ONES, /* bf16, grid 64, hd 80: rows are summed on the tensor cores. Never chosen until hardware has been asked */
+    SAMC__ATTENTION_GLOBAL_ONES, /* bf16, grid 64, hd 80: rows are summed on the tensor cores. Never chosen until
+                                    hardware has been asked */
     SAMC__ATTENTION_WINDOW_16    /* bf16, window 14: 16 queries a warp and rows summed so. Likewise */
 } samc__attention_kernel;
 samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
 
 /* The same by a kernel of one's own choice, for comparisons. */
-samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__attention_relpos_args *args, samc__attention_kernel kernel);
+samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, const samc__attention_relpos_args *args,
+                                           samc__attention_kernel kernel);
 
 /* patches f32, f16 or bf16; equal to the reference's, rounded. */
 size_t samc__preprocess_cuda_scratch(const samc__preprocess_args *args);
@@ -74,8 +78,8 @@ samc_status samc__preprocess_cuda(const samc__cuda *cuda, const samc__preprocess
 /* At most 2^31 - 1025 masks. */
 samc_status samc__select_masks_cuda(const samc__cuda *cuda, const samc__select_masks_args *args);
 
-/* logits f32. Bits and statistics equal the reference's. `index` and `picked`, where given, are device memory and trusted; statistics behind
- * *picked are those of an empty mask. */
+/* logits f32. Bits and statistics equal the reference's. `index` and `picked`, where given, are device memory and
+ * trusted; statistics behind *picked are those of an empty mask. */
 samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *args);
 
 size_t samc__mask_rle_cuda_scratch(const samc__mask_rle_args *args);
@@ -92,22 +96,24 @@ samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *args);
 /* w f32, f16 or bf16 (A); x, y and the residual each f32 or A; the bias f32. x f32 meets a 16-bit w rounded to it. */
 samc_status samc__linear_cuda(const samc__cuda *cuda, const samc__linear_args *args);
 
-/* The same by Hopper's wgmma: x and w both f16 or both bf16, everything aligned, capability 9.0. Its sums may differ in their last places
- * from those of the other kernels. */
+/* The same by Hopper's wgmma: x and w both f16 or both bf16, everything aligned, capability 9.0. Its sums may differ in
+ * their last places from those of the other kernels. */
 samc_status samc__linear_wgmma_cuda(const samc__cuda *cuda, const samc__linear_args *args);
 
-/* y = gelu(y + b) in place. y [m, n] f16 or bf16, rows y_stride apart (0: n), n and y_stride multiples of 8; b [n] f32 or absent (data NULL). */
+/* y = gelu(y + b) in place. y [m, n] f16 or bf16, rows y_stride apart (0: n), n and y_stride multiples of 8; b [n] f32
+ * or absent (data NULL). */
 samc_status samc__bias_gelu_cuda(const samc__cuda *cuda, samc__view y, int64_t y_stride, samc__view b);
 
-/* Which kernel serves y [m, n] = x [m, k] . w [n, k]^T with a 16-bit w; a pure function. `aligned`: every pointer to 16 bytes, rows of
- * x and w to 8 elements, of the others to 4. The order of a sum depends on n, k and the type of x, never on m: no result depends on
- * what else is in the batch. */
+/* Which kernel serves y [m, n] = x [m, k] . w [n, k]^T with a 16-bit w; a pure function. `aligned`: every pointer to 16
+ * bytes, rows of x and w to 8 elements, of the others to 4. The order of a sum depends on n, k and the type of x, never
+ * on m: no result depends on what else is in the batch. */
 typedef enum samc__linear_kernel {
     SAMC__LINEAR_ANY,    /* fp32 products; also the one for a f32 w */
     SAMC__LINEAR_LARGE,  /* 128 x 128 tiles */
     SAMC__LINEAR_SMALL,  /* 64 x 64 */
     SAMC__LINEAR_TOKENS, /* 32 x 32, k shared by four warps */
-    SAMC__LINEAR_GROUPS  /* 128 x 256 on wgmma: capability 9.0 alone, and only where samc__linear_wgmma_cuda() is called */
+    SAMC__LINEAR_GROUPS  /* 128 x 256 on wgmma: capability 9.0 alone, and only where samc__linear_wgmma_cuda() is called
+                          */
 } samc__linear_kernel;
 samc__linear_kernel samc__linear_cuda_kernel(int64_t m, int64_t n, int64_t k, bool x_is_float, bool aligned);
 
@@ -134,7 +140,8 @@ typedef enum samc__conv3x3_kernel {
     SAMC__CONV3X3_LARGE, /* 128 x 128 tiles; 16-bit, c_in a multiple of 64, c_out of 4 */
     SAMC__CONV3X3_SMALL  /* 64 x 64 */
 } samc__conv3x3_kernel;
-samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int64_t c_out, samc__dtype type, bool aligned);
+samc__conv3x3_kernel samc__conv3x3_cuda_kernel(int64_t pixels, int64_t c_in, int64_t c_out, samc__dtype type,
+                                               bool aligned);
 
 /* y, image and the three weights all f32, all f16 or all bf16; everything else f32. Everything is computed in fp32. */
 samc_status samc__embed_mask_cuda(const samc__cuda *cuda, const samc__embed_mask_args *args);
@@ -148,14 +155,15 @@ samc_status samc__embed_grid_cuda(const samc__cuda *cuda, const samc__embed_grid
 /* All f32. Labels must be -1 to 3: nothing checks them here. */
 samc_status samc__embed_prompts_cuda(const samc__cuda *cuda, const samc__embed_prompts_args *args);
 
-/* queries, pe, biases and gains f32; the weights of matrices all f32, all f16 or all bf16; softmax, accumulation and norm fp32. */
+/* queries, pe, biases and gains f32; the weights of matrices all f32, all f16 or all bf16; softmax, accumulation and
+ * norm fp32. */
 samc_status samc__token_attention_cuda(const samc__cuda *cuda, const samc__token_attention_args *args);
 size_t samc__token_attention_cuda_scratch(const samc__token_attention_args *args);
 
-/* The decoder's cross attentions. queries, pe, biases, gains f32; keys, key_pe, y and the weights of matrices all f32, all f16 or all
- * bf16; softmax, accumulation and norm fp32. keys [B, N, C], B divides the prompts: prompt p reads entry p / (prompts / B). C is a
- * multiple of 4. y may be keys where B is the number of prompts. `shared`, image_k, image_v and image_q are not read: everything folds onto
- * the tokens, and no result depends on the other prompts. */
+/* The decoder's cross attentions. queries, pe, biases, gains f32; keys, key_pe, y and the weights of matrices all f32,
+ * all f16 or all bf16; softmax, accumulation and norm fp32. keys [B, N, C], B divides the prompts: prompt p reads entry
+ * p / (prompts / B). C is a multiple of 4. y may be keys where B is the number of prompts. `shared`, image_k, image_v
+ * and image_q are not read: everything folds onto the tokens, and no result depends on the other prompts. */
 samc_status samc__token_to_image_cuda(const samc__cuda *cuda, const samc__token_to_image_args *args);
 size_t samc__token_to_image_cuda_scratch(const samc__token_to_image_args *args);
 samc_status samc__image_to_token_cuda(const samc__cuda *cuda, const samc__image_to_token_args *args);
@@ -164,10 +172,12 @@ size_t samc__image_to_token_cuda_scratch(const samc__image_to_token_args *args);
 /* Which kernel serves a cross attention; a pure function of dtypes and shapes. */
 typedef enum samc__cross_kernel {
     SAMC__CROSS_GENERAL, /* f32, or any other shape: plain multiply-adds */
-    SAMC__CROSS_TENSOR   /* 16-bit, 8 heads: C 256 with inner 128, C 128 with inner 64; image_to_token also needs T <= 16 */
+    SAMC__CROSS_TENSOR /* 16-bit, 8 heads: C 256 with inner 128, C 128 with inner 64; image_to_token also needs T <= 16
+                        */
 } samc__cross_kernel;
 samc__cross_kernel samc__token_to_image_cuda_kernel(const samc__token_to_image_args *args);
-samc__cross_kernel samc__image_to_token_cuda_kernel(const samc__image_to_token_args *args, int capability); /* of which the shared memory is */
+samc__cross_kernel samc__image_to_token_cuda_kernel(const samc__image_to_token_args *args,
+                                                    int capability); /* of which the shared memory is */
 
 #ifdef __cplusplus
 }

@@ -8,10 +8,10 @@ namespace samc {
 
 SAMC_DEVICE float gelu_erf(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f)); }
 
-// x Phi(x) = max(x, 0) - |x| Phi(-|x|), where log2 Phi(-u) is a polynomial on [0, 6] fitted with the weight u Phi(-u): 5e-8 from the
-// exact product, 3e-7 with the rounding of fp32 (exact arithmetic rounded to fp32 and erff: 2e-7), at a dozen instructions. Nothing
-// cancels for negative x; beyond 6 the second term is held below 6e-9. NaN for NaN and both infinities, which fminf and fmaxf alone would
-// lose: by the term 0 x.
+// x Phi(x) = max(x, 0) - |x| Phi(-|x|), where log2 Phi(-u) is a polynomial on [0, 6] fitted with the weight u Phi(-u):
+// 5e-8 from the exact product, 3e-7 with the rounding of fp32 (exact arithmetic rounded to fp32 and erff: 2e-7), at a
+// dozen instructions. Nothing cancels for negative x; beyond 6 the second term is held below 6e-9. NaN for NaN and both
+// infinities, which fminf and fmaxf alone would lose: by the term 0 x.
 SAMC_DEVICE float gelu(float x) {
     float u = fminf(fabsf(x), 6.0f);
     float q = fmaf(0x1.159a02p-15f, u, -0x1.934acap-11f);

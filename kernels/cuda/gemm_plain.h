@@ -1,7 +1,8 @@
-// gemm_plain.h - the matrix product in fp32 for any shape and type: what has no tensor-core kernel, and sessions in f32.
+// gemm_plain.h - the matrix product in fp32 for any shape and type: what has no tensor-core kernel, and sessions in
+// f32.
 //
-// A block computes 64 x 64 of y = a . b^T; a caller says what the elements are. Each stage of 16 columns is summed by itself before it
-// joins the rest, so that long sums lose little.
+// A block computes 64 x 64 of y = a . b^T; a caller says what the elements are. Each stage of 16 columns is summed by
+// itself before it joins the rest, so that long sums lose little.
 #ifndef SAMC_KERNELS_CUDA_GEMM_PLAIN_H
 #define SAMC_KERNELS_CUDA_GEMM_PLAIN_H
 
@@ -13,9 +14,12 @@ constexpr int kPlainTile = 64, kPlainColumns = 16, kPlainThreads = 256, kPlainSt
 constexpr int kPlainBytes = 2 * kPlainColumns * kPlainStride * 4;
 
 // a(row, at), b(row, at): elements of the block's rows 0 .. 63 at column `at` < k; beyond the last row they give 0.
-template <class T, class A, class B> SAMC_DEVICE void plain_tile(char *shared, int k, int row0, int column0, const Finish &f, const A &a, const B &b) {
-    float *as = reinterpret_cast<float *>(shared), *bs = as + kPlainColumns * kPlainStride; // [kPlainColumns][kPlainStride] each
-    const int thread = static_cast<int>(threadIdx.x), tx = thread % 16, ty = thread / 16; // of y: rows 4 ty + i, columns tx + 16 j
+template <class T, class A, class B>
+SAMC_DEVICE void plain_tile(char *shared, int k, int row0, int column0, const Finish &f, const A &a, const B &b) {
+    float *as = reinterpret_cast<float *>(shared),
+          *bs = as + kPlainColumns * kPlainStride; // [kPlainColumns][kPlainStride] each
+    const int thread = static_cast<int>(threadIdx.x), tx = thread % 16,
+              ty = thread / 16; // of y: rows 4 ty + i, columns tx + 16 j
     float sum[4][4] = {};
     for (int k0 = 0; k0 < k; k0 += kPlainColumns) {
         SAMC_UNROLL
@@ -50,8 +54,10 @@ template <class T, class A, class B> SAMC_DEVICE void plain_tile(char *shared, i
             if (row >= f.m || column >= f.n) continue;
             float v = activate(sum[i][j] + (f.bias != nullptr ? f.bias[column] : 0.0f), f.act, gelu_erf);
             if (f.residual != nullptr) {
-                const size_t at = static_cast<size_t>(row % f.residual_rows) * static_cast<size_t>(f.n) + static_cast<size_t>(column);
-                v += f.residual_is_float ? static_cast<const float *>(f.residual)[at] : to_float(static_cast<const T *>(f.residual)[at]);
+                const size_t at =
+                    static_cast<size_t>(row % f.residual_rows) * static_cast<size_t>(f.n) + static_cast<size_t>(column);
+                v += f.residual_is_float ? static_cast<const float *>(f.residual)[at]
+                                         : to_float(static_cast<const T *>(f.residual)[at]);
             }
             const size_t at = static_cast<size_t>(row) * static_cast<size_t>(f.y_stride) + static_cast<size_t>(column);
             if (f.y_is_float) static_cast<float *>(f.y)[at] = v;

@@ -1,8 +1,8 @@
-/* cuBLASLt and cuDNN. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed as its transpose, w
- * being the first factor.
+/* cuBLASLt and cuDNN. Matrices here are row-major, cuBLASLt's are column-major: y[m, n] = x[m, k] w[n, k]^T is computed
+ * as its transpose, w being the first factor.
  *
- * Which algorithm computes a layer hangs on the layer alone, never on the number of rows: it is chosen once, for USUAL_ROWS, among those
- * that do not split k and that serve few and many rows alike. */
+ * Which algorithm computes a layer hangs on the layer alone, never on the number of rows: it is chosen once, for
+ * USUAL_ROWS, among those that do not split k and that serve few and many rows alike. */
 #include "kernels/cuda/libraries.h"
 
 #include <stdio.h>
@@ -23,8 +23,8 @@ typedef struct layer {
 enum {
     MOST_PLANS = 64,
     CANDIDATES = 8,
-    USUAL_ROWS = 4096,     /* of one image of SAM */
-    FEW_ROWS = 64,         /* an algorithm has to serve these numbers too */
+    USUAL_ROWS = 4096, /* of one image of SAM */
+    FEW_ROWS = 64,     /* an algorithm has to serve these numbers too */
     MANY_ROWS = 8 * 4096,
 };
 
@@ -76,9 +76,11 @@ bool samc__libraries_have_cudnn(const samc__libraries *l) { return l != NULL && 
 const char *samc__libraries_cublaslt_text(const samc__libraries *l) { return l->cublaslt_text; }
 const char *samc__libraries_cudnn_text(const samc__libraries *l) { return l->cudnn_text; }
 
-/* ---- cuBLASLt ---------------------------------------------------------------------------------------------------------- */
+/* ---- cuBLASLt -------------------------------------------------------------------------------- */
 
-static int lt_type(samc__dtype type) { return type == SAMC__F32 ? SAMC__LT_R_32F : type == SAMC__F16 ? SAMC__LT_R_16F : SAMC__LT_R_16BF; }
+static int lt_type(samc__dtype type) {
+    return type == SAMC__F32 ? SAMC__LT_R_32F : type == SAMC__F16 ? SAMC__LT_R_16F : SAMC__LT_R_16BF;
+}
 
 /* The descriptors of one product; all NULL to begin with. */
 typedef struct descriptors {
@@ -95,16 +97,17 @@ static void destroy(const samc__cublaslt *lt, descriptors *d) {
 }
 
 /* A column-major matrix [rows, columns]. */
-static int layout(const samc__cublaslt *lt, void **to, samc__dtype type, int64_t rows, int64_t columns, int64_t stride) {
+static int layout(const samc__cublaslt *lt, void **to, samc__dtype type, int64_t rows, int64_t columns,
+                  int64_t stride) {
     int status = lt->MatrixLayoutCreate(to, lt_type(type), (uint64_t)rows, (uint64_t)columns, stride);
     if (status != SAMC__LT_SUCCESS) *to = NULL;
     return status;
 }
 
-#define LT_TRY(call)                                                                                                  \
-    do {                                                                                                              \
-        int status_ = (call);                                                                                         \
-        if (status_ != SAMC__LT_SUCCESS) return status_;                                                              \
+#define LT_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        int status_ = (call);                                                                                          \
+        if (status_ != SAMC__LT_SUCCESS) return status_;                                                               \
     } while (0)
 
 static int describe(const samc__cublaslt *lt, const layer *of, int64_t m, const void *bias, descriptors *d) {
@@ -112,7 +115,8 @@ static int describe(const samc__cublaslt *lt, const layer *of, int64_t m, const 
     LT_TRY(lt->MatmulDescCreate(&d->product, SAMC__LT_COMPUTE_32F, SAMC__LT_R_32F));
     LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
     LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_EPILOGUE, &of->epilogue, sizeof of->epilogue));
-    if (bias != NULL) LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    if (bias != NULL)
+        LT_TRY(lt->MatmulDescSetAttribute(d->product, SAMC__LT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
     LT_TRY(layout(lt, &d->w, of->in, of->k, of->n, of->k));
     LT_TRY(layout(lt, &d->x, of->in, of->k, m, of->x_stride));
     LT_TRY(layout(lt, &d->y, of->out, of->n, m, of->y_stride));
@@ -121,12 +125,14 @@ static int describe(const samc__cublaslt *lt, const layer *of, int64_t m, const 
 }
 
 /* Whether the algorithm computes the layer with m rows within the workspace. */
-static bool serves(const samc__libraries *l, const layer *of, int64_t m, const void *bias, size_t workspace, const samc__lt_algorithm *algorithm) {
+static bool serves(const samc__libraries *l, const layer *of, int64_t m, const void *bias, size_t workspace,
+                   const samc__lt_algorithm *algorithm) {
     descriptors d = {NULL, NULL, NULL, NULL, NULL};
     samc__lt_candidate checked;
     memset(&checked, 0, sizeof checked);
     bool good = describe(&l->lt, of, m, bias, &d) == SAMC__LT_SUCCESS &&
-                l->lt.MatmulAlgoCheck(l->lt_handle, d.product, d.w, d.x, of->residual ? d.residual : d.y, d.y, algorithm, &checked) == SAMC__LT_SUCCESS &&
+                l->lt.MatmulAlgoCheck(l->lt_handle, d.product, d.w, d.x, of->residual ? d.residual : d.y, d.y,
+                                      algorithm, &checked) == SAMC__LT_SUCCESS &&
                 checked.workspace <= workspace;
     destroy(&l->lt, &d);
     return good;
@@ -135,11 +141,13 @@ static bool serves(const samc__libraries *l, const layer *of, int64_t m, const v
 static bool splits_k(const samc__libraries *l, const samc__lt_algorithm *algorithm) {
     int32_t parts = 0;
     size_t written = 0;
-    int status = l->lt.MatmulAlgoConfigGetAttribute(algorithm, SAMC__LT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written);
+    int status =
+        l->lt.MatmulAlgoConfigGetAttribute(algorithm, SAMC__LT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written);
     return status == SAMC__LT_SUCCESS && parts > 1;
 }
 
-/* Fills the plan with the candidates that cuBLASLt recommends for so many rows and that are as this file's head says, best first. */
+/* Fills the plan with the candidates that cuBLASLt recommends for so many rows and that are as this file's head says,
+ * best first. */
 static int ask(const samc__libraries *l, const layer *of, int64_t rows, const void *bias, size_t workspace, plan *to) {
     const uint32_t no_reduction = SAMC__LT_REDUCTION_SCHEME_NONE;
     samc__lt_candidate candidates[CANDIDATES];
@@ -147,19 +155,22 @@ static int ask(const samc__libraries *l, const layer *of, int64_t rows, const vo
     void *preference = NULL;
     int found = 0, status = l->lt.MatmulPreferenceCreate(&preference);
     if (status != SAMC__LT_SUCCESS) return status;
-    status = l->lt.MatmulPreferenceSetAttribute(preference, SAMC__LT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+    status = l->lt.MatmulPreferenceSetAttribute(preference, SAMC__LT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                                sizeof workspace);
     if (status == SAMC__LT_SUCCESS)
-        status = l->lt.MatmulPreferenceSetAttribute(preference, SAMC__LT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_reduction, sizeof no_reduction);
+        status = l->lt.MatmulPreferenceSetAttribute(preference, SAMC__LT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                                    &no_reduction, sizeof no_reduction);
     if (status == SAMC__LT_SUCCESS) status = describe(&l->lt, of, rows, bias, &d);
     if (status == SAMC__LT_SUCCESS)
-        status = l->lt.MatmulAlgoGetHeuristic(l->lt_handle, d.product, d.w, d.x, of->residual ? d.residual : d.y, d.y, preference, CANDIDATES,
-                                              candidates, &found);
+        status = l->lt.MatmulAlgoGetHeuristic(l->lt_handle, d.product, d.w, d.x, of->residual ? d.residual : d.y, d.y,
+                                              preference, CANDIDATES, candidates, &found);
     destroy(&l->lt, &d);
     l->lt.MatmulPreferenceDestroy(preference);
     if (status != SAMC__LT_SUCCESS) return status;
     for (int i = 0; i < found; i++) {
         const samc__lt_algorithm *algorithm = &candidates[i].algorithm;
-        if (candidates[i].state != SAMC__LT_SUCCESS || candidates[i].workspace > workspace || splits_k(l, algorithm)) continue;
+        if (candidates[i].state != SAMC__LT_SUCCESS || candidates[i].workspace > workspace || splits_k(l, algorithm))
+            continue;
         if (serves(l, of, FEW_ROWS, bias, workspace, algorithm) && serves(l, of, MANY_ROWS, bias, workspace, algorithm))
             to->algorithm[to->candidates++] = *algorithm;
     }
@@ -180,20 +191,23 @@ static plan *plan_of(samc__libraries *l, const layer *of, int64_t rows, const vo
 }
 
 /* m rows by the plan's current algorithm. */
-static int multiply(const samc__cuda *cuda, const samc__linear_args *a, const plan *by, int64_t m, const void *x, const void *bias, void *y) {
+static int multiply(const samc__cuda *cuda, const samc__linear_args *a, const plan *by, int64_t m, const void *x,
+                    const void *bias, void *y) {
     const samc__libraries *l = cuda->libraries;
     const float one = 1.0f, beta = by->of.residual ? 1.0f : 0.0f;
     descriptors d = {NULL, NULL, NULL, NULL, NULL};
     int status = describe(&l->lt, &by->of, m, bias, &d);
     if (status == SAMC__LT_SUCCESS)
-        status = l->lt.Matmul(l->lt_handle, d.product, &one, a->p.w.data, d.w, x, d.x, &beta, by->of.residual ? a->residual.data : y,
-                              by->of.residual ? d.residual : d.y, y, d.y, &by->algorithm[by->current], cuda->scratch,
-                              cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, cuda->stream);
+        status = l->lt.Matmul(
+            l->lt_handle, d.product, &one, a->p.w.data, d.w, x, d.x, &beta, by->of.residual ? a->residual.data : y,
+            by->of.residual ? d.residual : d.y, y, d.y, &by->algorithm[by->current], cuda->scratch,
+            cuda->scratch_bytes < SAMC__LIBRARY_SCRATCH ? cuda->scratch_bytes : SAMC__LIBRARY_SCRATCH, cuda->stream);
     destroy(&l->lt, &d);
     return status;
 }
 
-/* All rows. The same rows of a residual for several images: a product for each, since strides of zero are what a library may refuse. */
+/* All rows. The same rows of a residual for several images: a product for each, since strides of zero are what a
+ * library may refuse. */
 static bool multiply_images(const samc__cuda *cuda, const samc__linear_args *a, const plan *by, const void *bias) {
     int64_t rows = a->x.n[0], m = by->of.residual ? a->residual.n[0] : rows;
     for (int64_t at = 0; at < rows; at += m) {
@@ -219,19 +233,20 @@ bool samc__linear_cublas(const samc__cuda *cuda, const samc__linear_args *a) {
     return false;
 }
 
-/* ---- cuDNN ------------------------------------------------------------------------------------------------------------- */
+/* ---- cuDNN ----------------------------------------------------------------------------------- */
 
 typedef struct convolution {
     void *x, *y, *w, *of;
 } convolution;
 
-#define DNN_TRY(call)                                                                                                 \
-    do {                                                                                                              \
-        int status_ = (call);                                                                                         \
-        if (status_ != SAMC__DNN_SUCCESS) return status_;                                                             \
+#define DNN_TRY(call)                                                                                                  \
+    do {                                                                                                               \
+        int status_ = (call);                                                                                          \
+        if (status_ != SAMC__DNN_SUCCESS) return status_;                                                              \
     } while (0)
 
-/* The handle is made at the first convolution: it takes time and memory, and the streams of prompts have no use for it. */
+/* The handle is made at the first convolution: it takes time and memory, and the streams of prompts have no use for it.
+ */
 static int handle_of(const samc__cuda *cuda, void **handle) {
     samc__libraries *l = cuda->libraries;
     if (l->dnn_handle == NULL) {
@@ -246,7 +261,9 @@ static int convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *w
     const samc__cudnn *dnn = &cuda->libraries->dnn;
     const float one = 1.0f, zero = 0.0f;
     int images = (int)a->x.n[0], in = (int)a->x.n[2], out = (int)a->y.n[2];
-    int type = a->x.dtype == SAMC__F32 ? SAMC__DNN_DATA_FLOAT : a->x.dtype == SAMC__F16 ? SAMC__DNN_DATA_HALF : SAMC__DNN_DATA_BFLOAT16;
+    int type = a->x.dtype == SAMC__F32   ? SAMC__DNN_DATA_FLOAT
+               : a->x.dtype == SAMC__F16 ? SAMC__DNN_DATA_HALF
+                                         : SAMC__DNN_DATA_BFLOAT16;
     void *handle = NULL;
     DNN_TRY(handle_of(cuda, &handle));
     DNN_TRY(dnn->CreateTensorDescriptor(&c->x));
@@ -256,8 +273,10 @@ static int convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *w
     DNN_TRY(dnn->SetTensor4dDescriptor(c->x, SAMC__DNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
     DNN_TRY(dnn->SetTensor4dDescriptor(c->y, SAMC__DNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
     DNN_TRY(dnn->SetFilter4dDescriptor(c->w, type, SAMC__DNN_TENSOR_NHWC, out, in, 3, 3));
-    DNN_TRY(dnn->SetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, SAMC__DNN_CROSS_CORRELATION, SAMC__DNN_DATA_FLOAT));
-    DNN_TRY(dnn->SetConvolutionMathType(c->of, type == SAMC__DNN_DATA_FLOAT ? SAMC__DNN_FMA_MATH : SAMC__DNN_TENSOR_OP_MATH));
+    DNN_TRY(
+        dnn->SetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, SAMC__DNN_CROSS_CORRELATION, SAMC__DNN_DATA_FLOAT));
+    DNN_TRY(dnn->SetConvolutionMathType(c->of,
+                                        type == SAMC__DNN_DATA_FLOAT ? SAMC__DNN_FMA_MATH : SAMC__DNN_TENSOR_OP_MATH));
     int algorithm = SAMC__DNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
     size_t bytes = 0;
     int status = dnn->GetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes);
@@ -266,7 +285,8 @@ static int convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *w
         DNN_TRY(dnn->GetConvolutionForwardWorkspaceSize(handle, c->x, c->w, c->of, c->y, algorithm, &bytes));
         if (bytes > SAMC__LIBRARY_SCRATCH) return SAMC__DNN_NOT_SUPPORTED;
     }
-    return dnn->ConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, workspace, bytes, &zero, c->y, a->y.data);
+    return dnn->ConvolutionForward(handle, &one, c->x, a->x.data, c->w, a->w.data, c->of, algorithm, workspace, bytes,
+                                   &zero, c->y, a->y.data);
 }
 
 bool samc__conv3x3_cudnn(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace) {

@@ -1,7 +1,8 @@
-/* Which code computes a linear layer on the GPU: cuBLASLt where it has the very epilogue that is wanted, samc's own kernel
- * elsewhere, and for the encoder's GELU what the table in linear_choice.c says of the GPU. A pure function of the GPU's compute
- * capability and of the layer: types, n, k and alignment, never the number of rows, so that a batch of another size has the same bytes. Where
- * cuBLASLt is not there, or refuses, samc's own kernel takes its part (ops_cuda.c). */
+/* Which code computes a linear layer on the GPU: cuBLASLt where it has the very epilogue that is wanted, samc's own
+ * kernel elsewhere, and for the encoder's GELU what the table in linear_choice.c says of the GPU. A pure function of
+ * the GPU's compute capability and of the layer: types, n, k and alignment, never the number of rows, so that a batch
+ * of another size has the same bytes. Where cuBLASLt is not there, or refuses, samc's own kernel takes its part
+ * (ops_cuda.c). */
 #ifndef SAMC_KERNELS_CUDA_LINEAR_CHOICE_H
 #define SAMC_KERNELS_CUDA_LINEAR_CHOICE_H
 
@@ -10,7 +11,8 @@
 typedef enum samc__linear_choice {
     SAMC__LINEAR_OWN,           /* kernels/linear_cuda.cu: any shape, erf GELU, f32 rows times 16-bit weights */
     SAMC__LINEAR_CUBLASLT,      /* large products with a bias, a residual or a ReLU */
-    SAMC__LINEAR_CUBLASLT_GELU, /* large products whose bias and GELU a second pass over y applies: samc__bias_gelu_cuda() */
+    SAMC__LINEAR_CUBLASLT_GELU, /* large products whose bias and GELU a second pass over y applies:
+                                   samc__bias_gelu_cuda() */
     SAMC__LINEAR_WGMMA          /* the same layers in one pass by samc__linear_wgmma_cuda(): capability 9.0 alone */
 } samc__linear_choice;
 

@@ -35,19 +35,27 @@ static void *symbol(void *library, const char *name, char *text) {
 
 /* Path and version: both libraries count major * 10000 + minor * 100 + patch. */
 static void describe(void *library, const char *version_name, char *text) {
-    union { void *object; size_t (*function)(void); } at = {dlsym(library, version_name)};
+    union {
+        void *object;
+        size_t (*function)(void);
+    } at = {dlsym(library, version_name)};
     size_t version = at.object != NULL ? at.function() : 0;
     Dl_info info;
-    const char *path = at.object != NULL && dladdr(at.object, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "?";
-    snprintf(text, SAMC__NVIDIA_TEXT, "%.400s, version %zu.%zu.%zu", path, version / 10000, version % 10000 / 100, version % 100);
+    const char *path =
+        at.object != NULL && dladdr(at.object, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "?";
+    snprintf(text, SAMC__NVIDIA_TEXT, "%.400s, version %zu.%zu.%zu", path, version / 10000, version % 10000 / 100,
+             version % 100);
 }
 
 /* Converted through a union: C has no cast from an object pointer to a function's. */
-#define FIND(name, parameters)                                                                                        \
-    if (library != NULL) {                                                                                            \
-        union { void *object; int(*function) parameters; } at = {symbol(library, PREFIX #name, text)};                \
-        functions->name = at.function;                                                                                \
-        if (at.object == NULL) dlclose(library), library = NULL;                                                      \
+#define FIND(name, parameters)                                                                                         \
+    if (library != NULL) {                                                                                             \
+        union {                                                                                                        \
+            void *object;                                                                                              \
+            int(*function) parameters;                                                                                 \
+        } at = {symbol(library, PREFIX #name, text)};                                                                  \
+        functions->name = at.function;                                                                                 \
+        if (at.object == NULL) dlclose(library), library = NULL;                                                       \
     }
 
 void *samc__cublaslt_open(samc__cublaslt *functions, const char *folders, char *text) {

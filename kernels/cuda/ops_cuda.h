@@ -4,7 +4,8 @@
 
 #include "kernels/ops.h"
 
-/* Fills every slot; an exec's `cuda` must then point to a samc__cuda. Operators named in the build's SAMC_CUDA_MISSING refuse. */
+/* Fills every slot; an exec's `cuda` must then point to a samc__cuda. Operators named in the build's SAMC_CUDA_MISSING
+ * refuse. */
 void samc__ops_cuda(samc__ops *ops);
 
 /* The table of a plan: nothing is computed, every operator only reserves the scratch that it would use. */

@@ -1,8 +1,10 @@
-// token_rows.h - steps on 16 rows of prompt tokens, for the token side of the decoder's attentions: projections, folding, norm.
+// token_rows.h - steps on 16 rows of prompt tokens, for the token side of the decoder's attentions: projections,
+// folding, norm.
 //
-// The tokens of all prompts are rows one after another. A block takes 16 of them, whichever prompts they belong to, and treats every
-// row alone: no result depends on what else is in the batch. Rows stay fp32 in shared memory from the first load to the last store;
-// tensor cores see them rounded, as they load them. Weights come from L2, each once for a block.
+// The tokens of all prompts are rows one after another. A block takes 16 of them, whichever prompts they belong to, and
+// treats every row alone: no result depends on what else is in the batch. Rows stay fp32 in shared memory from the
+// first load to the last store; tensor cores see them rounded, as they load them. Weights come from L2, each once for a
+// block.
 #ifndef SAMC_KERNELS_CUDA_TOKEN_ROWS_H
 #define SAMC_KERNELS_CUDA_TOKEN_ROWS_H
 
@@ -12,12 +14,15 @@ namespace samc {
 
 constexpr int kTokenRows = 16, kTokenThreads = 256;
 
-// Floats from row to row of [16][k]: an odd number of 16-byte chunks for k in whole 32s, so that two rows never share banks.
+// Floats from row to row of [16][k]: an odd number of 16-byte chunks for k in whole 32s, so that two rows never share
+// banks.
 SAMC_CONSTEXPR int row_floats(int k) { return (k + 3) / 4 * 4 + 4; }
-// Floats from column to column of the transposed [k][16]: 16-byte aligned, and stores of neighbouring columns spread over the banks.
+// Floats from column to column of the transposed [k][16]: 16-byte aligned, and stores of neighbouring columns spread
+// over the banks.
 constexpr int kColumnFloats = kTokenRows + 4;
 
-// to [16][row_floats(k)] = rows first .. first + 15 of x [rows, k], plus those of `added` unless NULL; zeros beyond the last.
+// to [16][row_floats(k)] = rows first .. first + 15 of x [rows, k], plus those of `added` unless NULL; zeros beyond the
+// last.
 SAMC_DEVICE void load_rows(float *to, const float *x, const float *added, int64_t first, int64_t rows, int k) {
     for (int i = static_cast<int>(threadIdx.x); i < kTokenRows * k; i += kTokenThreads) {
         int row = i / k, c = i % k;
@@ -30,10 +35,12 @@ SAMC_DEVICE void load_rows(float *to, const float *x, const float *added, int64_
     }
 }
 
-// Sixteen rows times 16 outputs for each warp in turn. Within 32 channels lane t of four takes 8 neighbours, of rows and weights
-// alike: the order of a sum is free, and both are then read 16 bytes at a time.
-template <class W, class Put> SAMC_DEVICE void project_tensor(const float *x, int k, const W *w, const float *b, int n, const Put &put) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32, g = lane / 4, t = lane % 4;
+// Sixteen rows times 16 outputs for each warp in turn. Within 32 channels lane t of four takes 8 neighbours, of rows
+// and weights alike: the order of a sum is free, and both are then read 16 bytes at a time.
+template <class W, class Put>
+SAMC_DEVICE void project_tensor(const float *x, int k, const W *w, const float *b, int n, const Put &put) {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32, g = lane / 4,
+              t = lane % 4;
     for (int n0 = warp * 16; n0 < n; n0 += kTokenThreads / 32 * 16) {
         float sum[2][4] = {{0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
         const float *row = x + g * row_floats(k) + 8 * t;
@@ -65,7 +72,8 @@ template <class W, class Put> SAMC_DEVICE void project_tensor(const float *x, in
 }
 
 // The same with plain products, for f32 weights and for any k and n.
-template <class W, class Put> SAMC_DEVICE void project_plain(const float *x, int k, const W *w, const float *b, int n, const Put &put) {
+template <class W, class Put>
+SAMC_DEVICE void project_plain(const float *x, int k, const W *w, const float *b, int n, const Put &put) {
     for (int item = static_cast<int>(threadIdx.x); item < 2 * n; item += kTokenThreads) { // an output for 8 of the rows
         const int output = item / 2, row0 = item % 2 * 8;
         const W *weights = w + static_cast<int64_t>(output) * k;
@@ -81,7 +89,8 @@ template <class W, class Put> SAMC_DEVICE void project_plain(const float *x, int
 }
 
 // put(row, output, x[row] . w[output] + b[output]) for x [16][row_floats(k)] in shared memory, w [n, k], b [n] or NULL.
-template <class W, class Put> SAMC_DEVICE void project(const float *x, int k, const W *w, const float *b, int n, const Put &put) {
+template <class W, class Put>
+SAMC_DEVICE void project(const float *x, int k, const W *w, const float *b, int n, const Put &put) {
     if constexpr (sizeof(W) == 2) {
         if (k % 32 == 0 && n % 16 == 0) return project_tensor(x, k, w, b, n, put);
     }
@@ -89,7 +98,8 @@ template <class W, class Put> SAMC_DEVICE void project(const float *x, int k, co
 }
 
 // A projection read backwards, onto every row and head: put(head, row, c, y0, y1) with y = sum over i < hd of
-// x[head hd + i][row] * weights(head hd + i, c) for channels c and c + 1. x: [heads hd][kColumnFloats] in shared memory.
+// x[head hd + i][row] * weights(head hd + i, c) for channels c and c + 1. x: [heads hd][kColumnFloats] in shared
+// memory.
 template <class Weights, class Put>
 SAMC_DEVICE void fold_rows(const float *x, int heads, int hd, int channels, const Weights &weights, const Put &put) {
     for (int item = static_cast<int>(threadIdx.x); item < heads * (channels / 2); item += kTokenThreads) {
@@ -116,7 +126,8 @@ SAMC_DEVICE void fold_rows(const float *x, int heads, int hd, int channels, cons
 }
 
 // put(i, LayerNorm of x [c] over its channels), by one warp; variance in a second pass.
-template <class Put> SAMC_DEVICE void normalise_row(const float *x, int c, const float *gain, const float *bias, float eps, const Put &put) {
+template <class Put>
+SAMC_DEVICE void normalise_row(const float *x, int c, const float *gain, const float *bias, float eps, const Put &put) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     float sum = 0.0f, squares = 0.0f;
     for (int i = lane; i < c; i += 32) sum += x[i];

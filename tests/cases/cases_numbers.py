@@ -1,4 +1,5 @@
 """Numbers that are not finite end in an error that names the model and the stage; they never become masks."""
+
 import json
 import os
 import shutil
@@ -9,9 +10,15 @@ from cli_test import IMAGES, Case, read, run
 
 GOLDEN = os.path.join(os.path.dirname(IMAGES), "golden", "tiny.safetensors")
 NAN, INF = struct.pack("<f", float("nan")), struct.pack("<f", float("inf"))
-WEIGHTS = ("image_encoder.blocks.0.mlp.lin1.bias", "prompt_encoder.no_mask_embed.weight", "mask_decoder.transformer.layers.0.mlp.lin1.bias",
-           "mask_decoder.transformer.layers.0.cross_attn_token_to_image.k_proj.bias", "mask_decoder.iou_prediction_head.layers.0.bias",
-           "mask_decoder.output_upscaling.0.bias", "mask_decoder.output_hypernetworks_mlps.1.layers.0.bias")
+WEIGHTS = (
+    "image_encoder.blocks.0.mlp.lin1.bias",
+    "prompt_encoder.no_mask_embed.weight",
+    "mask_decoder.transformer.layers.0.mlp.lin1.bias",
+    "mask_decoder.transformer.layers.0.cross_attn_token_to_image.k_proj.bias",
+    "mask_decoder.iou_prediction_head.layers.0.bias",
+    "mask_decoder.output_upscaling.0.bias",
+    "mask_decoder.output_hypernetworks_mlps.1.layers.0.bias",
+)
 
 
 class Numbers(Case):
@@ -25,16 +32,28 @@ class Numbers(Case):
         path = self.at(name)
         data = bytearray(read(GOLDEN))
         length = struct.unpack("<Q", data[:8])[0]
-        begin, end = json.loads(data[8:8 + length])[tensor]["data_offsets"]
+        begin, end = json.loads(data[8 : 8 + length])[tensor]["data_offsets"]
         for at in range(begin, end if everywhere else begin + 4, 4):
-            data[8 + length + at:8 + length + at + 4] = value
+            data[8 + length + at : 8 + length + at + 4] = value
         with open(path, "wb") as file:
             file.write(data)
         return path
 
     def segment(self, model, backend, caps):
-        return run("segment", self.image, "--point", "5,5", "--format", "rle", "--model", model, "--backend", backend, cwd=self.folder,
-                   env=dict(os.environ, **({"SAMC_CPU_CAPS": caps} if caps else {})))
+        return run(
+            "segment",
+            self.image,
+            "--point",
+            "5,5",
+            "--format",
+            "rle",
+            "--model",
+            model,
+            "--backend",
+            backend,
+            cwd=self.folder,
+            env=dict(os.environ, **({"SAMC_CPU_CAPS": caps} if caps else {})),
+        )
 
     def test_segment_names_model_stage_and_tensor(self):
         for i, tensor in enumerate(WEIGHTS):
@@ -44,7 +63,13 @@ class Numbers(Case):
                     code, out, err = self.segment(model, backend, caps)
                     self.assertEqual((code, out), (1, b""), f"{tensor} on {backend} {caps}: {err}")
                     stage = "image encoder" if tensor.startswith("image") else "mask decoder"
-                    for word in (self.image, "diverged.safetensors", stage, tensor, "NaN" if value == NAN else "infinite"):
+                    for word in (
+                        self.image,
+                        "diverged.safetensors",
+                        stage,
+                        tensor,
+                        "NaN" if value == NAN else "infinite",
+                    ):
                         self.assertIn(word, err)
 
     def test_an_archive_stops_where_the_model_is_at_fault(self):
@@ -54,7 +79,19 @@ class Numbers(Case):
         model = self.diverged("diverged.safetensors", "prompt_encoder.no_mask_embed.weight", NAN)
         for filters in (["--pred-iou-thresh", "0.88"], ["--pred-iou-thresh", "0"]):
             out = self.at("out" + filters[1])
-            code, _, err = run("auto", "in", "-o", out, "--format", "jsonl,coco", *OPTIONS[2:], "--model", model, *filters, cwd=self.folder)
+            code, _, err = run(
+                "auto",
+                "in",
+                "-o",
+                out,
+                "--format",
+                "jsonl,coco",
+                *OPTIONS[2:],
+                "--model",
+                model,
+                *filters,
+                cwd=self.folder,
+            )
             self.assertEqual(code, 1, err)
             self.assertIn("no_mask_embed", err.splitlines()[-1])
             self.assertFalse(os.path.exists(os.path.join(out, "errors.jsonl")), "no image is to blame")
@@ -67,7 +104,9 @@ class Numbers(Case):
         code, _, err = self.segment(model, "cpu", None)
         self.assertEqual(code, 1, err)
         self.assertIn("grey image", err)
-        code, _, err = run("auto", "in", "-o", self.at("out"), "--format", "jsonl", *OPTIONS[2:], "--model", model, cwd=self.folder)
+        code, _, err = run(
+            "auto", "in", "-o", self.at("out"), "--format", "jsonl", *OPTIONS[2:], "--model", model, cwd=self.folder
+        )
         self.assertEqual(code, 1, err)
         self.assertIn("image encoder", err)
 

@@ -1,4 +1,5 @@
 """What an output's name leads to: nothing of somebody else's is replaced, and what is no file is written into or refused."""
+
 import json
 import os
 import random
@@ -17,17 +18,20 @@ SMALL = ["--model", TINY, "--threads", "2"]
 
 class Outputs(Case):
     """--logits, --stats, embed -o, convert -o and the files of segment, each with what its name may lead to."""
+
     def setUp(self):
         super().setUp()
         self.image = put(self.at("a." + picture(1)[0]), picture(1)[1])
 
     def commands(self, output):
         """Everything that writes one file."""
-        return {"logits": ["segment", self.image, "--point", "1,1", "--format", "rle", "--logits", output, *SMALL],
-                "stats": ["auto", self.image, "-o", self.at("out"), "--format", "jsonl", "--stats", output, "-q", *OPTIONS],
-                "npy": ["embed", self.image, "-o", output, *SMALL],
-                "safetensors": ["embed", self.image, "-o", output, *SMALL],
-                "convert": ["convert", TINY, "-o", output, "-q"]}
+        return {
+            "logits": ["segment", self.image, "--point", "1,1", "--format", "rle", "--logits", output, *SMALL],
+            "stats": ["auto", self.image, "-o", self.at("out"), "--format", "jsonl", "--stats", output, "-q", *OPTIONS],
+            "npy": ["embed", self.image, "-o", output, *SMALL],
+            "safetensors": ["embed", self.image, "-o", output, *SMALL],
+            "convert": ["convert", TINY, "-o", output, "-q"],
+        }
 
     def each(self):
         for name in self.commands(""):
@@ -158,9 +162,11 @@ class Outputs(Case):
     def test_a_reader_that_went_away_is_an_error(self):
         for name, output, command in self.each():
             os.mkfifo(output)
+
             def leave():
                 with open(output, "rb"):
                     pass
+
             reader = threading.Thread(target=leave, daemon=True)
             reader.start()
             code, _, err = run(*command)
@@ -172,6 +178,7 @@ class Outputs(Case):
 
 class Hostile(Archive):
     """An output folder in which somebody else has been: every plant is refused by one line, and nothing is written, cut or removed."""
+
     FORMATS = ["--format", "rle,jsonl,coco,png", "--lines-per-file", "3"]
 
     def setUp(self):
@@ -189,13 +196,23 @@ class Hostile(Archive):
             for name in folders + files:
                 path = os.path.join(where, name)
                 information = os.lstat(path)
-                what = os.readlink(path) if os.path.islink(path) else read(path) if stat.S_ISREG(information.st_mode) else None
-                found[os.path.relpath(path, folder)] = (stat.S_IFMT(information.st_mode), what, None if os.path.isdir(path) else information.st_mtime_ns)
+                what = (
+                    os.readlink(path)
+                    if os.path.islink(path)
+                    else read(path) if stat.S_ISREG(information.st_mode) else None
+                )
+                found[os.path.relpath(path, folder)] = (
+                    stat.S_IFMT(information.st_mode),
+                    what,
+                    None if os.path.isdir(path) else information.st_mtime_ns,
+                )
         return found
 
     def refused(self, expected, *arguments, **more):
         before = self.snapshot(self.folder)
-        code, out, err = run("auto", self.at("in"), "-o", self.at("out"), *self.FORMATS, *OPTIONS, "-q", *arguments, **more)
+        code, out, err = run(
+            "auto", self.at("in"), "-o", self.at("out"), *self.FORMATS, *OPTIONS, "-q", *arguments, **more
+        )
         self.assertEqual((code, out, err.count("\n")), (1, b"", 1), err)
         self.assertIn(expected, err)
         after = self.snapshot(self.folder)
@@ -205,9 +222,15 @@ class Hostile(Archive):
     def plants(self, path):
         """Everything that a name may be, one after the other: what the message has to say of it."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        kinds = {"link to a file": lambda: os.symlink(self.at("victim", "thesis.txt"), path), "dangling link": lambda: os.symlink(self.at("victim", "planted"), path),
-                 "link to a folder": lambda: os.symlink(self.at("victim", "empty"), path), "folder": lambda: os.makedirs(os.path.join(path, "inside")),
-                 "pipe": lambda: os.mkfifo(path), "file": lambda: put(path, b"somebody else's\n" * 9), "second name": lambda: os.link(self.at("victim", "thesis.txt"), path)}
+        kinds = {
+            "link to a file": lambda: os.symlink(self.at("victim", "thesis.txt"), path),
+            "dangling link": lambda: os.symlink(self.at("victim", "planted"), path),
+            "link to a folder": lambda: os.symlink(self.at("victim", "empty"), path),
+            "folder": lambda: os.makedirs(os.path.join(path, "inside")),
+            "pipe": lambda: os.mkfifo(path),
+            "file": lambda: put(path, b"somebody else's\n" * 9),
+            "second name": lambda: os.link(self.at("victim", "thesis.txt"), path),
+        }
         for kind, plant in kinds.items():
             plant()
             yield kind
@@ -218,13 +241,31 @@ class Hostile(Archive):
 
     def begun(self):
         """A run that was killed when its last image had names and no record: one file of lines is complete, another grows."""
-        arguments = ["auto", self.at("in"), "-o", self.at("out"), *self.FORMATS, *OPTIONS, "-q", "--batch-images", "1", "--queue", "1", "--load-threads", "1", "--write-threads", "1"]
+        arguments = [
+            "auto",
+            self.at("in"),
+            "-o",
+            self.at("out"),
+            *self.FORMATS,
+            *OPTIONS,
+            "-q",
+            "--batch-images",
+            "1",
+            "--queue",
+            "1",
+            "--load-threads",
+            "1",
+            "--write-threads",
+            "1",
+        ]
         environment = {**os.environ, "LD_PRELOAD": FAULTS, "SAMC_FAULT_ROOT": self.at("out"), "SAMC_FAULT_ERRNO": "0"}
         run(*arguments, env={**environment, "SAMC_FAULT_LOG": self.at("log")})
         operations = sum(not line.startswith(b"unlink ") for line in read(self.at("log")).splitlines())
         os.remove(self.at("log"))
         shutil.rmtree(self.at("out"))
-        for at in sorted(range(20, operations), key=lambda at: abs(at - (operations - 12))):  # it depends on which images are committed together
+        for at in sorted(
+            range(20, operations), key=lambda at: abs(at - (operations - 12))
+        ):  # it depends on which images are committed together
             run(*arguments, env={**environment, "SAMC_FAULT_AT": str(at)})
             if records(self.at("out")) == 4 and os.path.exists(self.at("out", "part", self.key(3) + ".json")):
                 return
@@ -232,7 +273,15 @@ class Hostile(Archive):
         self.fail("no kill hit the last image")
 
     def test_names_of_the_run(self):
-        for name in ("errors.jsonl", "masks-00000.jsonl", "masks-00001.jsonl", "annotations.json", f"part/{self.key(0)}.json", f"part/{self.key(1)}.json", f"part/{self.key(2)}"):
+        for name in (
+            "errors.jsonl",
+            "masks-00000.jsonl",
+            "masks-00001.jsonl",
+            "annotations.json",
+            f"part/{self.key(0)}.json",
+            f"part/{self.key(1)}.json",
+            f"part/{self.key(2)}",
+        ):
             for _ in self.plants(self.at("out", name)):
                 self.refused(os.path.basename(name) + ": exists already and is not from this run")
             shutil.rmtree(self.at("out"))
@@ -248,7 +297,9 @@ class Hostile(Archive):
                 self.refused("holds a run already" if name == "journal" else "/tmp: is ")
         for name in ("masks-00000.jsonl", "annotations.json", "images.part", "marks"):
             for kind in self.plants(self.at("out", ".samc", name)):
-                if kind != "file":  # a file of the state folder is this user's own, left by a run that never had its journal
+                if (
+                    kind != "file"
+                ):  # a file of the state folder is this user's own, left by a run that never had its journal
                     self.refused(f".samc/{name}: " + ("has other names" if kind == "second name" else "is "))
         shutil.rmtree(self.at("out"))
         for kind in self.plants(self.at("out", ".samc-run.json")):
@@ -264,7 +315,9 @@ class Hostile(Archive):
         self.begun()
         whole = self.at("whole")
         self.auto(self.at("in"), "-o", whole, *self.FORMATS, code=3)
-        for name in sorted(os.listdir(self.at("out"))) + [".samc/" + name for name in sorted(os.listdir(self.at("out", ".samc")))]:
+        for name in sorted(os.listdir(self.at("out"))) + [
+            ".samc/" + name for name in sorted(os.listdir(self.at("out", ".samc")))
+        ]:
             path, kept = self.at("out", name), self.at("kept")
             information = os.lstat(path)
             if name in ("part", ".samc"):
@@ -273,7 +326,9 @@ class Hostile(Archive):
                 self.refused("is a symbolic link", "--resume")
                 os.remove(path)
                 os.rename(kept, path)
-            elif stat.S_ISREG(information.st_mode) and not name.endswith("masks-00000.jsonl"):  # which is complete, and nobody's concern any more
+            elif stat.S_ISREG(information.st_mode) and not name.endswith(
+                "masks-00000.jsonl"
+            ):  # which is complete, and nobody's concern any more
                 os.rename(path, kept)
                 for kind in self.plants(path):
                     if kind not in ("file", "second name"):  # of these below
@@ -285,7 +340,10 @@ class Hostile(Archive):
                 os.rename(kept, path)
         for name in ("annotations.json", "masks-00001.jsonl"):
             for _ in self.plants(self.at("out", name)):
-                self.refused(name + ": exists already and is not from this run, or " + self.at("out", ".samc", "journal"), "--resume")
+                self.refused(
+                    name + ": exists already and is not from this run, or " + self.at("out", ".samc", "journal"),
+                    "--resume",
+                )
         path = self.at("out", "part", self.key(3) + ".json")
         os.rename(path, self.at("kept"))
         for _ in self.plants(path):
@@ -325,7 +383,11 @@ class Hostile(Archive):
         rgb = random.Random(3).randbytes(900 * 700 * 3)
         for number in range(30):
             put(self.at("many", f"{number:02}.ppm"), ppm(900, 700, rgb))
-        process = subprocess.Popen([SAMC, "auto", self.at("many"), "-o", self.at("out"), "--format", "rle,jsonl", "-q", *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [SAMC, "auto", self.at("many"), "-o", self.at("out"), "--format", "rle,jsonl", "-q", *OPTIONS],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         while records(self.at("out")) < 2 and process.poll() is None:
             time.sleep(0.002)
         os.rename(self.at("out"), self.at("moved"))
@@ -348,17 +410,40 @@ class Hostile(Archive):
             os.chmod(folder, 0o755)
         samc, model = shutil.copy(SAMC, self.at("samc")), shutil.copy(TINY, self.at("model.safetensors"))
         options = [model if text == TINY else text for text in OPTIONS]
+
         def act(user, *arguments):
-            done = subprocess.run([samc, "auto", self.at("in"), "-o", self.at("out"), "--format", "jsonl,coco", "-q", *options, *arguments], user=user, group=group,
-                                  extra_groups=[], umask=0o002, capture_output=True)
+            done = subprocess.run(
+                [
+                    samc,
+                    "auto",
+                    self.at("in"),
+                    "-o",
+                    self.at("out"),
+                    "--format",
+                    "jsonl,coco",
+                    "-q",
+                    *options,
+                    *arguments,
+                ],
+                user=user,
+                group=group,
+                extra_groups=[],
+                umask=0o002,
+                capture_output=True,
+            )
             return done.returncode, done.stderr.decode()
+
         os.makedirs(self.at("out"))
         os.chown(self.at("out"), alice, group)
         os.chmod(self.at("out"), 0o2775)
         self.assertEqual(sorted(act(user, "--shard", f"{i}/2")[0] for i, user in enumerate((alice, bob))), [0, 3])
         self.assertEqual(act(alice, "--shard", "0/2", "--resume")[0] + act(bob, "--shard", "1/2", "--resume")[0], 3)
         shutil.rmtree(self.at("out"))
-        for owner, user, refused in ((bob, alice, True), (alice, bob, False), (bob, bob, False)):  # the folder is alice's
+        for owner, user, refused in (
+            (bob, alice, True),
+            (alice, bob, False),
+            (bob, bob, False),
+        ):  # the folder is alice's
             os.makedirs(self.at("out", ".samc"))
             for path, who in ((self.at("out"), alice), (self.at("out", ".samc"), owner)):
                 os.chown(path, who, group)
@@ -379,16 +464,32 @@ class Hostile(Archive):
         put(self.at("reserved", "ERRORS.JSONL"), picture(2)[1])
         folding = {**os.environ, "LD_PRELOAD": FAULTS, "SAMC_FAULT_ROOT": self.at("out"), "SAMC_FAULT_FOLD": "1"}
         for folder, names in (("both", ("Img.png", "img.PNG")), ("letters", ("\u00c4\u03a3.png", "\u00e4\u03c3.png"))):
-            code, out, err = run("auto", self.at(folder), "-o", self.at("out"), "--format", "rle", "-q", *OPTIONS, env=folding)
+            code, out, err = run(
+                "auto", self.at(folder), "-o", self.at("out"), "--format", "rle", "-q", *OPTIONS, env=folding
+            )
             self.assertEqual((code, out, err.count("\n")), (1, b"", 1), err)
             for word in names + ("does not tell upper and lower case apart",):
                 self.assertIn(word, err)
             self.assertFalse(os.path.exists(self.at("out")))
             self.auto(self.at(folder), "-o", self.at("apart", folder), "--format", "rle")
-        code, _, err = run("auto", self.at("reserved"), "--glob", "*", "-o", self.at("out"), "--format", "png", "-q", *OPTIONS, env=folding)
+        code, _, err = run(
+            "auto",
+            self.at("reserved"),
+            "--glob",
+            "*",
+            "-o",
+            self.at("out"),
+            "--format",
+            "png",
+            "-q",
+            *OPTIONS,
+            env=folding,
+        )
         self.assertEqual(code, 1)
         self.assertIn("in the way", err)
-        self.auto(self.at("in"), "-o", self.at("out"), *self.FORMATS, code=3, env=folding)  # what does not collide goes on
+        self.auto(
+            self.at("in"), "-o", self.at("out"), *self.FORMATS, code=3, env=folding
+        )  # what does not collide goes on
 
     @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
     def test_without_renaming_that_replaces_nothing(self):
@@ -404,8 +505,25 @@ class Hostile(Archive):
         """With different options, one of them goes on; whoever comes later is told, also where the first did not come to its journal."""
         for attempt in range(3):
             out = self.at(f"race{attempt}")
-            begin = lambda shard, points: subprocess.Popen([SAMC, "auto", self.at("in"), "-o", out, "--format", "jsonl", "-q", "--shard", f"{shard}/2", *OPTIONS, "--points-per-side", points],
-                                                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            begin = lambda shard, points: subprocess.Popen(
+                [
+                    SAMC,
+                    "auto",
+                    self.at("in"),
+                    "-o",
+                    out,
+                    "--format",
+                    "jsonl",
+                    "-q",
+                    "--shard",
+                    f"{shard}/2",
+                    *OPTIONS,
+                    "--points-per-side",
+                    points,
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
             both = [begin(0, "2"), begin(1, "3")]
             said = [process.communicate()[1].decode() for process in both]
             codes = [process.returncode for process in both]
@@ -415,16 +533,46 @@ class Hostile(Archive):
             faults = {"LD_PRELOAD": FAULTS, "SAMC_FAULT_ROOT": self.at("out"), "SAMC_FAULT_ERRNO": "0"}
             for at in range(100):  # until a kill comes between the options and the journal
                 shutil.rmtree(self.at("out"), ignore_errors=True)
-                run("auto", self.at("in"), "-o", self.at("out"), "--format", "jsonl", "--shard", "0/2", "-q", *OPTIONS, env={**os.environ, **faults, "SAMC_FAULT_AT": str(at)})
+                run(
+                    "auto",
+                    self.at("in"),
+                    "-o",
+                    self.at("out"),
+                    "--format",
+                    "jsonl",
+                    "--shard",
+                    "0/2",
+                    "-q",
+                    *OPTIONS,
+                    env={**os.environ, **faults, "SAMC_FAULT_AT": str(at)},
+                )
                 if os.path.exists(self.at("out", ".samc-run.json")):
                     break
             self.assertFalse(os.path.exists(self.at("out", ".samc-0-of-2", "journal")))
-            self.failure("points-per-side is 3, the run was begun with 2", "auto", self.at("in"), "-o", self.at("out"), "--format", "jsonl", "--shard", "1/2", *OPTIONS, "--points-per-side", "3")
+            self.failure(
+                "points-per-side is 3, the run was begun with 2",
+                "auto",
+                self.at("in"),
+                "-o",
+                self.at("out"),
+                "--format",
+                "jsonl",
+                "--shard",
+                "1/2",
+                *OPTIONS,
+                "--points-per-side",
+                "3",
+            )
             self.auto(self.at("in"), "-o", self.at("out"), "--format", "jsonl", "--shard", "1/2", code=3)
 
     def test_read_only(self):
         os.makedirs(self.at("out"))
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", self.at("out")], capture_output=True).returncode != 0:
+        if (
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", self.at("out")], capture_output=True
+            ).returncode
+            != 0
+        ):
             self.skipTest("nothing can be mounted")
         self.addCleanup(subprocess.run, ["umount", self.at("out")])
         self.refused("out/.samc: cannot create the folder: Read-only file system")

@@ -1,4 +1,5 @@
 """Arguments that mean nothing are wrong usage before anything is touched, and closed descriptors are nobody else's."""
+
 import json
 import os
 import shutil
@@ -12,9 +13,16 @@ class Usage(Case):
     def test_an_empty_value_is_wrong_usage(self):
         ending, data = picture(1)
         image = put(self.at("a." + ending), data)
-        for command in (["auto", image, "-o", ""], ["auto", image, "--output="], ["segment", image, "--point", "1,1", "-o", ""],
-                        ["embed", image, "-o", ""], ["convert", image, "-o", ""], ["auto", image, "-o", "out", "--stats", ""],
-                        ["segment", image, "--point", "", "-o", "out"], ["segment", image, "--point=1,1", "--logits="]):
+        for command in (
+            ["auto", image, "-o", ""],
+            ["auto", image, "--output="],
+            ["segment", image, "--point", "1,1", "-o", ""],
+            ["embed", image, "-o", ""],
+            ["convert", image, "-o", ""],
+            ["auto", image, "-o", "out", "--stats", ""],
+            ["segment", image, "--point", "", "-o", "out"],
+            ["segment", image, "--point=1,1", "--logits="],
+        ):
             self.usage("not empty", *command, cwd=self.folder)
             self.assertEqual(os.listdir(self.folder), ["a." + ending])
 
@@ -29,8 +37,24 @@ class Descriptors(Case):
             out = "closed" + "".join(map(str, closed))
             # A shell closes them, so that samc starts with the numbers free.
             redirect = " ".join(f"{n}{'<' if n == 0 else '>'}&-" for n in closed)
-            subprocess.run(["sh", "-c", f'exec "$0" "$@" {redirect}', SAMC, "auto", "in", "-o", out, "--format", "jsonl", *OPTIONS],
-                           cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                [
+                    "sh",
+                    "-c",
+                    f'exec "$0" "$@" {redirect}',
+                    SAMC,
+                    "auto",
+                    "in",
+                    "-o",
+                    out,
+                    "--format",
+                    "jsonl",
+                    *OPTIONS,
+                ],
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             # Without a standard output the run may stop and say so; what it did goes on from there.
             self.good("auto", "in", "-o", out, "--format", "jsonl", *OPTIONS, "--resume", cwd=self.folder)
             for name in ("masks.jsonl", ".samc/journal"):
@@ -52,7 +76,13 @@ class Amg(Case):
         out = {}
         for place, _, names in os.walk(self.at(folder)):
             if ".samc" not in place:
-                out.update({os.path.relpath(os.path.join(place, n), self.at(folder)): read(os.path.join(place, n)) for n in names if n[0] != "."})
+                out.update(
+                    {
+                        os.path.relpath(os.path.join(place, n), self.at(folder)): read(os.path.join(place, n))
+                        for n in names
+                        if n[0] != "."
+                    }
+                )
         return out
 
     def auto(self, out, *arguments):
@@ -69,17 +99,50 @@ class Amg(Case):
         self.assertEqual(records, self.auto("e", "in", *checkpoint, "--convert-to-rle"))
         self.assertEqual(pictures, self.auto("f", "--device", "cpu", "--input", "in", *checkpoint))
         self.assertEqual(self.auto("g", "in", "--model", TINY), self.auto("h", "in", *checkpoint))
-        both = self.auto("i", "--input", os.path.join("in", os.listdir(self.at("in"))[0]), os.path.join("in", os.listdir(self.at("in"))[1]), *checkpoint)
+        both = self.auto(
+            "i",
+            "--input",
+            os.path.join("in", os.listdir(self.at("in"))[0]),
+            os.path.join("in", os.listdir(self.at("in"))[1]),
+            *checkpoint,
+        )
         self.assertEqual(len([name for name in both if name.endswith("metadata.csv")]), 2)
         put(self.at("in", "deeper", "2." + picture(2)[0]), picture(2)[1])  # amg.py enters no folder of a folder
         self.assertEqual(pictures, self.auto("j", "--input", "in", *checkpoint))
-        self.assertEqual(len([name for name in self.auto("k", "in", *checkpoint, "--convert-to-rle") if name.endswith(".json")]), 3)
+        self.assertEqual(
+            len([name for name in self.auto("k", "in", *checkpoint, "--convert-to-rle") if name.endswith(".json")]), 3
+        )
 
     def test_the_type_is_that_of_the_model(self):
-        for kind, words in (("default", "32 blocks of 1280"), ("vit_h", "32 blocks of 1280"), ("vit_l", "24 blocks of 1024"), ("vit_b", "12 blocks of 768")):
+        for kind, words in (
+            ("default", "32 blocks of 1280"),
+            ("vit_h", "32 blocks of 1280"),
+            ("vit_l", "24 blocks of 1024"),
+            ("vit_b", "12 blocks of 768"),
+        ):
             for expected in (f"--model-type {kind} is an encoder of {words} channels", TINY):
-                self.failure(expected, "auto", "--input", "in", "--output", "o", "--checkpoint", TINY, "--model-type", kind, cwd=self.folder)
-        self.usage("--model-type is default, vit_h, vit_l or vit_b, not 'vit_t'", "auto", "in", "-o", "o", "--model-type", "vit_t")
+                self.failure(
+                    expected,
+                    "auto",
+                    "--input",
+                    "in",
+                    "--output",
+                    "o",
+                    "--checkpoint",
+                    TINY,
+                    "--model-type",
+                    kind,
+                    cwd=self.folder,
+                )
+        self.usage(
+            "--model-type is default, vit_h, vit_l or vit_b, not 'vit_t'",
+            "auto",
+            "in",
+            "-o",
+            "o",
+            "--model-type",
+            "vit_t",
+        )
 
     def test_contradictions(self):
         common = ["auto", "in", "-o", "o"]
@@ -90,16 +153,39 @@ class Amg(Case):
 
 class Device(Case):
     def test_names_of_pytorch(self):
-        commands = (["segment", PHOTO, "--point", "1,1", "--format", "rle"], ["embed", PHOTO, "-o", "e.npy"], ["bench", "--stage", "prompt", "--runs", "1"],
-                    ["info"], ["auto", PHOTO, "-o", "o"])
+        commands = (
+            ["segment", PHOTO, "--point", "1,1", "--format", "rle"],
+            ["embed", PHOTO, "-o", "e.npy"],
+            ["bench", "--stage", "prompt", "--runs", "1"],
+            ["info"],
+            ["auto", PHOTO, "-o", "o"],
+        )
         for command in commands:
             command = command + ["--model", TINY] + OPTIONS[2:8] * (command[0] == "auto")
             for device in ("cuda", "cuda:3"):  # there is no GPU here, and another backend is not taken in its place
-                code, _, err = run(*command, "--device", device, cwd=self.folder, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+                code, _, err = run(
+                    *command, "--device", device, cwd=self.folder, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+                )
                 self.assertEqual((code, err.count("\n")), (1, 1), err)
                 self.assertRegex(err, "CUDA")
-            self.usage("--device cpu and --backend cuda contradict", *command, "--device", "cpu", "--backend", "cuda", cwd=self.folder)
-            self.usage("--device cuda and --backend ref contradict", *command, "--backend", "ref", "--device", "cuda:1", cwd=self.folder)
+            self.usage(
+                "--device cpu and --backend cuda contradict",
+                *command,
+                "--device",
+                "cpu",
+                "--backend",
+                "cuda",
+                cwd=self.folder,
+            )
+            self.usage(
+                "--device cuda and --backend ref contradict",
+                *command,
+                "--backend",
+                "ref",
+                "--device",
+                "cuda:1",
+                cwd=self.folder,
+            )
             for wrong in ("gpu", "mps", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "1,1"):
                 self.usage("--device is cpu, cuda, cuda:N or ", *command, "--device", wrong, cwd=self.folder)
             self.assertEqual(os.listdir(self.folder), [])
@@ -110,6 +196,7 @@ class Device(Case):
     def test_the_cpu_backend_is_meant(self):
         def backend(*arguments):
             return json.loads(self.good("info", TINY, "--json", *arguments)[0])["model"]["backend"]
+
         self.assertEqual(backend("--device", "cpu"), "cpu")
         self.assertEqual(backend("--device", "cpu", "--backend", "ref"), "ref")
         self.assertEqual(backend("--device", "cuda", "--backend", "auto", "--device", "cpu"), "cpu")
@@ -123,8 +210,17 @@ class DefaultFormats(Case):
             names.append(f"in/{number}.{ending}")
             put(self.at(names[-1]), data)
         put(self.at("list.txt"), names[0].encode())
-        for out, inputs, overlays in (("few", names[:8], 8), ("many", names, 0), ("folder", ["in"], 0), ("list", ["@list.txt"], 0)):
+        for out, inputs, overlays in (
+            ("few", names[:8], 8),
+            ("many", names, 0),
+            ("folder", ["in"], 0),
+            ("list", ["@list.txt"], 0),
+        ):
             self.good("auto", *inputs, "-o", out, "-q", *OPTIONS, cwd=self.folder)
             found = [name for _, _, files in os.walk(self.at(out)) for name in files]
             self.assertEqual(sum(name.endswith(".overlay.png") for name in found), overlays, out)
-            self.assertEqual(sum(name.endswith(".json") and not name.startswith(".") for name in found if "run" not in name), 1 if out == "list" else 8 if out == "few" else 9, out)
+            self.assertEqual(
+                sum(name.endswith(".json") and not name.startswith(".") for name in found if "run" not in name),
+                1 if out == "list" else 8 if out == "few" else 9,
+                out,
+            )

@@ -1,4 +1,5 @@
 """Checkpoints as people have them, written without PyTorch: a tree of dictionaries with tensors as its leaves, as a .pth or as safetensors."""
+
 import array
 import io
 import json
@@ -32,10 +33,14 @@ def golden():
     with open(GOLDEN, "rb") as file:
         data = file.read()
     length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + length])
+    header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__")
-    return {name: Tensor(t["dtype"], t["shape"], data[8 + length + t["data_offsets"][0]:8 + length + t["data_offsets"][1]])
-            for name, t in header.items()}
+    return {
+        name: Tensor(
+            t["dtype"], t["shape"], data[8 + length + t["data_offsets"][0] : 8 + length + t["data_offsets"][1]]
+        )
+        for name, t in header.items()
+    }
 
 
 # The pickler asks for modules that hold what it names.
@@ -122,11 +127,18 @@ def prefixed(prefix, state):
     return {prefix + name: t for name, t in state.items()}
 
 
-def huggingface(state, tables=("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")):
+def huggingface(
+    state,
+    tables=("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding"),
+):
     """The names of transformers' SamModel, by rules of our own: the inverse of what samc has to do."""
+
     def last(kind):
-        return max(int(n[len(kind):].split(".layers.")[1].split(".")[0]) for n in state if n.startswith(kind))
-    ends = {kind: last(kind) for kind in ("mask_decoder.iou_prediction_head", "mask_decoder.output_hypernetworks_mlps.0")}
+        return max(int(n[len(kind) :].split(".layers.")[1].split(".")[0]) for n in state if n.startswith(kind))
+
+    ends = {
+        kind: last(kind) for kind in ("mask_decoder.iou_prediction_head", "mask_decoder.output_hypernetworks_mlps.0")
+    }
     out = {}
     for name, tensor in state.items():
         if name.endswith("positional_encoding_gaussian_matrix"):
@@ -137,12 +149,23 @@ def huggingface(state, tables=("shared_image_embedding.positional_embedding", "p
         if head == "image_encoder":
             rest = rest.replace("patch_embed.proj.", "patch_embed.projection.").replace("blocks.", "layers.")
             rest = rest.replace(".norm1.", ".layer_norm1.").replace(".norm2.", ".layer_norm2.")
-            for old, new in (("neck.0.", "neck.conv1."), ("neck.1.", "neck.layer_norm1."), ("neck.2.", "neck.conv2."), ("neck.3.", "neck.layer_norm2.")):
+            for old, new in (
+                ("neck.0.", "neck.conv1."),
+                ("neck.1.", "neck.layer_norm1."),
+                ("neck.2.", "neck.conv2."),
+                ("neck.3.", "neck.layer_norm2."),
+            ):
                 rest = rest.replace(old, new)
             out["vision_encoder." + rest] = tensor
         elif head == "prompt_encoder":
             rest = rest.replace("point_embeddings.", "point_embed.")
-            for old, new in (("0", "conv1"), ("1", "layer_norm1"), ("3", "conv2"), ("4", "layer_norm2"), ("6", "conv3")):
+            for old, new in (
+                ("0", "conv1"),
+                ("1", "layer_norm1"),
+                ("3", "conv2"),
+                ("4", "layer_norm2"),
+                ("6", "conv3"),
+            ):
                 rest = rest.replace(f"mask_downscaling.{old}.", f"mask_embed.{new}.")
             out["prompt_encoder." + rest] = tensor
         else:
@@ -152,11 +175,17 @@ def huggingface(state, tables=("shared_image_embedding.positional_embedding", "p
             if rest.startswith("transformer.layers."):
                 for number in "1234":
                     rest = rest.replace(f".norm{number}.", f".layer_norm{number}.")
-            for kind, end in (("iou_prediction_head", ends["mask_decoder.iou_prediction_head"]),
-                              ("output_hypernetworks_mlps", ends["mask_decoder.output_hypernetworks_mlps.0"])):
+            for kind, end in (
+                ("iou_prediction_head", ends["mask_decoder.iou_prediction_head"]),
+                ("output_hypernetworks_mlps", ends["mask_decoder.output_hypernetworks_mlps.0"]),
+            ):
                 if rest.startswith(kind):
                     before, number, leaf = rest.rpartition(".layers.")[0], *rest.rpartition(".layers.")[2].split(".")
-                    word = "proj_in" if number == "0" else "proj_out" if int(number) == end else f"layers.{int(number) - 1}"
+                    word = (
+                        "proj_in"
+                        if number == "0"
+                        else "proj_out" if int(number) == end else f"layers.{int(number) - 1}"
+                    )
                     rest = f"{before}.{word}.{leaf}"
             out["mask_decoder." + rest] = tensor
     return out

@@ -12,7 +12,11 @@ static void *add_buffer(check *c, size_t bytes, role role, bool floats) {
     char name[40];
     snprintf(name, sizeof name, "%s (buffer %d)", roles[role], c->count);
     /* At the end of a page floats are 4-byte aligned and no more, so that a kernel that assumes more is found out. */
-    *b = (buffer){.data = guard_allocate(bytes, floats ? 4 : 1, c->place, name), .bytes = bytes, .role = role, .floats = floats, .initial = malloc(bytes + 1)};
+    *b = (buffer){.data = guard_allocate(bytes, floats ? 4 : 1, c->place, name),
+                  .bytes = bytes,
+                  .role = role,
+                  .floats = floats,
+                  .initial = malloc(bytes + 1)};
     if (b->initial == NULL) abort();
     return memset(b->data, 0, bytes);
 }
@@ -33,7 +37,8 @@ int random_size(check *c, int most) {
     static const int units[] = {1, 8, 16, 32, 64};
     int unit = units[random_below(c, 5)], size = most;
     if (unit == 1) size = 1 + random_below(c, most < 12 ? most : 12);
-    else if (unit < most && random_below(c, 4) != 0) size = unit * (1 + random_below(c, most / unit)) + random_below(c, 3) - 1;
+    else if (unit < most && random_below(c, 4) != 0)
+        size = unit * (1 + random_below(c, most / unit)) + random_below(c, 3) - 1;
     else size = 1 + random_below(c, most);
     return size < most ? size : most;
 }
@@ -42,19 +47,32 @@ static float *fill(check *c, float *data, int64_t count, float scale) {
     for (int64_t i = 0; i < count; i++) {
         float x = random_normal(c) * scale;
         switch (c->pattern) {
-        case PATTERN_LARGE_MEAN: x += 50.0f * scale; break;
-        case PATTERN_LARGE: x *= 12.0f; break;
-        case PATTERN_ZERO: x = 0.0f; break;
-        case PATTERN_DENORMAL: x *= 1e-39f; break;
-        default: break;
+        case PATTERN_LARGE_MEAN:
+            x += 50.0f * scale;
+            break;
+        case PATTERN_LARGE:
+            x *= 12.0f;
+            break;
+        case PATTERN_ZERO:
+            x = 0.0f;
+            break;
+        case PATTERN_DENORMAL:
+            x *= 1e-39f;
+            break;
+        default:
+            break;
         }
         data[i] = x;
     }
     return data;
 }
 
-float *input(check *c, int64_t count, float scale) { return fill(c, add_buffer(c, (size_t)count * 4, IN, true), count, scale); }
-float *in_out(check *c, int64_t count, float scale) { return fill(c, add_buffer(c, (size_t)count * 4, INOUT, true), count, scale); }
+float *input(check *c, int64_t count, float scale) {
+    return fill(c, add_buffer(c, (size_t)count * 4, IN, true), count, scale);
+}
+float *in_out(check *c, int64_t count, float scale) {
+    return fill(c, add_buffer(c, (size_t)count * 4, INOUT, true), count, scale);
+}
 float *output(check *c, int64_t count) { return add_buffer(c, (size_t)count * 4, OUT, true); }
 void *raw_input(check *c, size_t bytes) { return add_buffer(c, bytes, IN, false); }
 void *raw_output(check *c, size_t bytes) { return add_buffer(c, bytes, OUT, false); }

@@ -1,10 +1,11 @@
-/* Runs the cases: reference against the table under test, between guard pages, with NaN-filled outputs and several thread counts.
+/* Runs the cases: reference against the table under test, between guard pages, with NaN-filled outputs and several
+ * thread counts.
  *
  *     checkops [--backend cpu] [--caps none|avx2|avx512|...] [--op NAME] [--full] [--bench] [--seed N] [--threads N]
  *     checkops --random N [--shape I] [--op NAME] [--caps ...] [--seed N]
  *
- * The listed cases, or with --random N shapes drawn for each operator. A failure, a crash included, prints the operator, its
- * parameters, the pattern and a command with the seed that brings it back. */
+ * The listed cases, or with --random N shapes drawn for each operator. A failure, a crash included, prints the
+ * operator, its parameters, the pattern and a command with the seed that brings it back. */
 #include "tests/checkops/checkops.h"
 
 #include "kernels/caps.h"
@@ -26,7 +27,7 @@ enum { BENCH_RUNS = 9 };
 
 static const char *const pattern_names[PATTERNS] = {"model", "large mean", "large", "zero", "denormal"};
 
-/* ---- Buffers ----------------------------------------------------------------------------------------------------- */
+/* ---- Buffers --------------------------------------------------------------------------------- */
 
 /* Inputs changed by at most one unit in the last place: what any fp32 implementation may do to them. */
 static void perturb(check *c) {
@@ -48,7 +49,7 @@ static const char *intact(const check *c) {
     return NULL;
 }
 
-/* ---- Comparison -------------------------------------------------------------------------------------------------- */
+/* ---- Comparison ------------------------------------------------------------------------------ */
 
 typedef struct difference {
     double nmse, deviation; /* the worst of all outputs */
@@ -89,7 +90,7 @@ static difference compare(const check *c, const unsigned char *expected, const u
     return d;
 }
 
-/* ---- Running ----------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 enum {
 #define SAMC_OP(op) OP_##op,
@@ -111,13 +112,16 @@ typedef struct context {
     unsigned caps;
     bool full, bench, done;
     int threads, failures, checks;
-    int random, shape;    /* shapes to draw for each operator; 0: the listed cases. The only one of them, or -1 */
-    int item;             /* what runs, counted from the start; restarts go on behind it */
-    int drawn;            /* which shape it is; -1: a listed case */
-    bool listed_full;     /* of a listed case */
+    int random, shape; /* shapes to draw for each operator; 0: the listed cases. The only one of them, or -1 */
+    int item;          /* what runs, counted from the start; restarts go on behind it */
+    int drawn;         /* which shape it is; -1: a listed case */
+    bool listed_full;  /* of a listed case */
     const row *row;
     char current[400], fault[200]; /* its parameters; where it crashed */
-    struct { int shapes, worst; double nmse, deviation; } tally[OPS]; /* of shapes drawn with the MODEL pattern; the worst by nmse */
+    struct {
+        int shapes, worst;
+        double nmse, deviation;
+    } tally[OPS]; /* of shapes drawn with the MODEL pattern; the worst by nmse */
     samc_error error;
     samc__packed *packed; /* weights packed ahead, as a model does; NULL: none */
 } context;
@@ -142,27 +146,34 @@ static void scratch_release(void *memory, void *block) {
     if (wrong) s->wrong = wrong;
 }
 
-static samc_status run_op(context *x, const char *name, const samc__ops *ops, int threads, check *c, double *flops, size_t *peak) {
+static samc_status run_op(context *x, const char *name, const samc__ops *ops, int threads, check *c, double *flops,
+                          size_t *peak) {
     samc__pool *pool = samc__pool_create(threads);
     samc__memory memory = {0};
     scratch guarded = {.place = c->place};
     if (pool == NULL) abort();
-    samc__exec exec = {.ops = ops, .error = &x->error, .workers = threads, .pool = pool, .parallel = samc__pool_run, .packed = x->packed};
+    samc__exec exec = {.ops = ops,
+                       .error = &x->error,
+                       .workers = threads,
+                       .pool = pool,
+                       .parallel = samc__pool_run,
+                       .packed = x->packed};
     if (x->bench) exec.memory = &memory, exec.allocate = samc__memory_allocate, exec.release = samc__memory_release;
     else exec.memory = &guarded, exec.allocate = scratch_allocate, exec.release = scratch_release;
     samc_status status = SAMC_INTERNAL;
     protect_inputs(c, true);
-#define SAMC_OP(op)                                                                                                   \
-    if (strcmp(name, #op) == 0) {                                                                                     \
-        status = samc__##op(&exec, &c->args.op);                                                                      \
-        if (flops) *flops = samc__##op##_flops(&c->args.op);                                                          \
+#define SAMC_OP(op)                                                                                                    \
+    if (strcmp(name, #op) == 0) {                                                                                      \
+        status = samc__##op(&exec, &c->args.op);                                                                       \
+        if (flops) *flops = samc__##op##_flops(&c->args.op);                                                           \
     }
 #include "kernels/ops_list.h"
 #undef SAMC_OP
     protect_inputs(c, false);
     samc__pool_destroy(pool);
     if (peak) *peak = memory.peak;
-    if (guarded.live != 0) status = samc__fail(&x->error, SAMC_INTERNAL, "%d blocks of scratch were not released", guarded.live);
+    if (guarded.live != 0)
+        status = samc__fail(&x->error, SAMC_INTERNAL, "%d blocks of scratch were not released", guarded.live);
     if (guarded.wrong != NULL) status = samc__fail(&x->error, SAMC_INTERNAL, "scratch: %s", guarded.wrong);
     return status;
 }
@@ -181,7 +192,8 @@ static void print_case(char *text, size_t room, const row *r, const test_case *t
 
 static void report(context *x, const char *what) {
     x->failures++;
-    printf("FAILED %s: %s\n       again: checkops --caps %s --seed %llu --op %s", x->current, what, x->caps_text, (unsigned long long)x->seed, x->row->name);
+    printf("FAILED %s: %s\n       again: checkops --caps %s --seed %llu --op %s", x->current, what, x->caps_text,
+           (unsigned long long)x->seed, x->row->name);
     if (x->drawn >= 0) printf(" --random %d --shape %d", x->random, x->drawn);
     printf("%s\n", x->drawn < 0 && x->listed_full ? " --full" : "");
     fflush(stdout);
@@ -206,7 +218,8 @@ static unsigned char *outputs_of(context *x, const char *name, const samc__ops *
 }
 
 /* Whether the last entry alone, in the same buffers, gives what it gave in its batch. */
-static void check_narrow(context *x, const row *r, const test_case *t, pattern p, check *c, const unsigned char *actual) {
+static void check_narrow(context *x, const row *r, const test_case *t, pattern p, check *c,
+                         const unsigned char *actual) {
     if (r->narrow == NULL || !r->narrow(c, t->p)) return;
     unsigned char *again = outputs_of(x, r->name, &x->tested, 2, c);
     bool same = true, any = false;
@@ -214,7 +227,8 @@ static void check_narrow(context *x, const row *r, const test_case *t, pattern p
     for (int i = 0; i < c->count && again && same; i++) {
         const buffer *b = &c->buffers[i];
         if (b->role == IN) continue;
-        for (size_t j = 0; j + 4 <= b->bytes; j += 4) { /* what this run did not write still holds what reset() put there */
+        for (size_t j = 0; j + 4 <= b->bytes;
+             j += 4) { /* what this run did not write still holds what reset() put there */
             static const unsigned char nan_bytes[4] = {0xff, 0xff, 0xff, 0xff};
             const unsigned char *before = b->role == OUT ? nan_bytes : (unsigned char *)b->initial + j;
             if (memcmp(again + at + j, before, 4) == 0) continue;
@@ -223,12 +237,13 @@ static void check_narrow(context *x, const row *r, const test_case *t, pattern p
         }
         at += b->bytes;
     }
-    if (again && (!same || (!any && p == PATTERN_MODEL && x->drawn < 0))) report(x, "an entry alone gives other bytes than in its batch");
+    if (again && (!same || (!any && p == PATTERN_MODEL && x->drawn < 0)))
+        report(x, "an entry alone gives other bytes than in its batch");
     free(again);
 }
 
-/* The reference, then the tested table: one thread against the reference, `threads` against one, buffers that start at guard pages
- * against those that end there, an entry alone against its batch. */
+/* The reference, then the tested table: one thread against the reference, `threads` against one, buffers that start at
+ * guard pages against those that end there, an entry alone against its batch. */
 static void check_case(context *x, const row *r, const test_case *t, pattern p, int threads) {
     check c, moved;
     size_t size;
@@ -247,14 +262,20 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p, 
                 if (d.deviation > x->tally[i].deviation) x->tally[i].deviation = d.deviation;
             }
     /* How far the reference itself moves, the most of a few times: what is sensitive may be one output of many. */
-    enum { SLACK = 30 /* a sum of k terms rounds k times, a changed input once: about sqrt(k) / 2, k up to 4096 */, TIMES = 8 };
-    for (int i = 0; i < TIMES && (p != PATTERN_MODEL || x->drawn >= 0) && d.finite && (d.nmse > nmse || d.deviation > deviation); i++) {
+    enum {
+        SLACK = 30 /* a sum of k terms rounds k times, a changed input once: about sqrt(k) / 2, k up to 4096 */,
+        TIMES = 8
+    };
+    for (int i = 0;
+         i < TIMES && (p != PATTERN_MODEL || x->drawn >= 0) && d.finite && (d.nmse > nmse || d.deviation > deviation);
+         i++) {
         reset(&c);
         perturb(&c);
         run_op(x, r->name, &x->ref, 2, &c, NULL, NULL);
         again = snapshot(&c, &size);
         difference floor = compare(&c, expected, again);
-        nmse = fmax(nmse, r->nmse + SLACK * SLACK * floor.nmse), deviation = fmax(deviation, r->deviation + SLACK * floor.deviation);
+        nmse = fmax(nmse, r->nmse + SLACK * SLACK * floor.nmse),
+        deviation = fmax(deviation, r->deviation + SLACK * floor.deviation);
         if (p == PATTERN_DENORMAL) nmse += 1, deviation += 1; /* only finite, and no crash: flushing to 0 is allowed */
         free(again);
     }
@@ -262,7 +283,8 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p, 
     else if (!d.finite) report(x, "an output is NaN or infinite, or was not written");
     else if (!(d.nmse <= nmse) || !(d.deviation <= deviation)) {
         char what[256];
-        snprintf(what, sizeof what, "nmse %.2e (at most %.1e), largest error %.2e deviations (at most %.1e)", d.nmse, nmse, d.deviation, deviation);
+        snprintf(what, sizeof what, "nmse %.2e (at most %.1e), largest error %.2e deviations (at most %.1e)", d.nmse,
+                 nmse, d.deviation, deviation);
         report(x, what);
     }
     again = outputs_of(x, r->name, &x->tested, threads, &c);
@@ -271,7 +293,8 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p, 
     free(again);
     build(x, r, t, p, GUARD_START, &moved);
     again = outputs_of(x, r->name, &x->tested, threads, &moved);
-    if (again && memcmp(actual, again, size) != 0) report(x, "other bytes where buffers start at a page than where they end there");
+    if (again && memcmp(actual, again, size) != 0)
+        report(x, "other bytes where buffers start at a page than where they end there");
     free(again);
     free_buffers(&moved);
     check_narrow(x, r, t, p, &c, actual);
@@ -281,7 +304,7 @@ done:
     free_buffers(&c);
 }
 
-/* ---- Benchmark --------------------------------------------------------------------------------------------------- */
+/* ---- Benchmark ------------------------------------------------------------------------------- */
 
 static double clock_seconds(clockid_t clock) {
     struct timespec now;
@@ -295,12 +318,14 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* Over the runs: median wall time, and least processor time divided by the threads (what remains on a busy machine). */
-static void time_op(context *x, const row *r, const samc__ops *ops, check *c, int runs, double *wall, double *busy, double *flops, size_t *peak) {
+static void time_op(context *x, const row *r, const samc__ops *ops, check *c, int runs, double *wall, double *busy,
+                    double *flops, size_t *peak) {
     double walls[BENCH_RUNS], busies[BENCH_RUNS];
     for (int i = 0; i < runs; i++) {
         reset(c);
         double w = clock_seconds(CLOCK_MONOTONIC), b = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
-        if (run_op(x, r->name, ops, x->threads, c, flops, peak) != SAMC_OK) printf("%s: %s\n", r->name, x->error.message);
+        if (run_op(x, r->name, ops, x->threads, c, flops, peak) != SAMC_OK)
+            printf("%s: %s\n", r->name, x->error.message);
         walls[i] = clock_seconds(CLOCK_MONOTONIC) - w;
         busies[i] = (clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - b) / x->threads;
     }
@@ -321,7 +346,8 @@ static void bench_case(context *x, const row *r, const test_case *t) {
         samc__packed_add(x->packed, samc__f32(w), w.n[0], w.n[1], false);
     }
     time_op(x, r, &x->tested, &c, BENCH_RUNS, &wall, &busy, &flops, &peak);
-    printf("%9.3f ms %9.3f ms cpu %7.1f GFLOP/s %7.1f cpu %6.1f MB ", 1e3 * wall, 1e3 * busy, 1e-9 * flops / wall, 1e-9 * flops / busy, 1e-6 * (double)peak);
+    printf("%9.3f ms %9.3f ms cpu %7.1f GFLOP/s %7.1f cpu %6.1f MB ", 1e3 * wall, 1e3 * busy, 1e-9 * flops / wall,
+           1e-9 * flops / busy, 1e-6 * (double)peak);
     fflush(stdout);
     if (x->full) {
         time_op(x, r, &x->ref, &c, 1, &ref_wall, &ref_busy, &flops, NULL);
@@ -334,12 +360,13 @@ static void bench_case(context *x, const row *r, const test_case *t) {
     free_buffers(&c);
 }
 
-/* ---- Everything ----------------------------------------------------------------------------------------------------- */
+/* ---- Everything ------------------------------------------------------------------------------ */
 
 static const row *const groups[] = {encoder_rows, prompt_rows, decoder_rows, image_rows, mask_rows};
 enum { GROUPS = sizeof groups / sizeof *groups };
 
-/* Every operator of the list has a case to check, a shape of a real model and shapes to draw; returns how many do not. */
+/* Every operator of the list has a case to check, a shape of a real model and shapes to draw; returns how many do not.
+ */
 static int without_cases(void) {
     int missing = 0;
     for (int i = 0; i < OPS; i++) {
@@ -351,7 +378,8 @@ static int without_cases(void) {
                 for (int j = 0; j < r->case_count; j++) *(r->cases[j].full ? &full : &quick) += 1;
             }
         if (quick > 0 && full > 0 && drawn > 0) continue;
-        printf("FAILED %s: %d quick and %d full cases, %s shapes to draw\n", op_names[i], quick, full, drawn ? "" : "no");
+        printf("FAILED %s: %d quick and %d full cases, %s shapes to draw\n", op_names[i], quick, full,
+               drawn ? "" : "no");
         missing++;
     }
     return missing;
@@ -380,8 +408,8 @@ static void draw_case(const context *x, const row *r, int number, test_case *t, 
         r->draw(&c, t->p);
         r->build(&built, t->p);
         flops = 0;
-#define SAMC_OP(op)                                                                                                   \
-        if (strcmp(r->name, #op) == 0) flops = samc__##op##_flops(&built.args.op);
+#define SAMC_OP(op)                                                                                                    \
+    if (strcmp(r->name, #op) == 0) flops = samc__##op##_flops(&built.args.op);
 #include "kernels/ops_list.h"
 #undef SAMC_OP
         free_buffers(&built);
@@ -446,7 +474,8 @@ static void run_all(context *x) {
             printf("FAILED the child process ended with status %#x\n", (unsigned)status);
             return;
         }
-        if (x->fault[0] == 0) snprintf(x->fault, sizeof x->fault, "the process ended with status %#x", (unsigned)status);
+        if (x->fault[0] == 0)
+            snprintf(x->fault, sizeof x->fault, "the process ended with status %#x", (unsigned)status);
         report(x, x->fault);
     }
 }
@@ -465,7 +494,8 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--random") == 0 && atoi(value) > 0) x->random = atoi(value), i++;
         else if (strcmp(argv[i], "--shape") == 0) x->shape = atoi(value), i++;
         else if (strcmp(argv[i], "--backend") == 0 && strcmp(value, "cpu") == 0) i++;
-        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0) x->caps &= (unsigned)samc__caps_parse(value), x->caps_text = value, i++;
+        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0)
+            x->caps &= (unsigned)samc__caps_parse(value), x->caps_text = value, i++;
         else {
             fprintf(stderr, "checkops: %s %s?\n", argv[i], value);
             return 2;
@@ -484,8 +514,8 @@ int main(int argc, char **argv) {
     run_all(x);
     for (int i = 0; i < OPS && x->random > 0; i++)
         if (x->tally[i].shapes > 0)
-            printf("%-17s %4d shapes as of a model: nmse at most %.1e (shape %d), error %.1e deviations\n", op_names[i], x->tally[i].shapes,
-                   x->tally[i].nmse, x->tally[i].worst, x->tally[i].deviation);
+            printf("%-17s %4d shapes as of a model: nmse at most %.1e (shape %d), error %.1e deviations\n", op_names[i],
+                   x->tally[i].shapes, x->tally[i].nmse, x->tally[i].worst, x->tally[i].deviation);
     printf("%d checks, %d failed\n", x->checks, x->failures);
     return x->failures != 0 || x->checks == 0;
 }

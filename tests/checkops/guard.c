@@ -34,9 +34,11 @@ void *guard_allocate(size_t bytes, size_t alignment, guard_place place, const ch
         if (++r == regions + MOST) abort();
     *r = (region){.bytes = bytes, .pages = (bytes + PAGE - 1) / PAGE * PAGE};
     snprintf(r->name, sizeof r->name, "%s", name);
-    unsigned char *map = mmap(NULL, r->pages + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    unsigned char *map =
+        mmap(NULL, r->pages + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) abort();
-    unsigned char *first = map + GUARD, *end = first + r->pages; /* a page's start has any alignment: rounding down stays inside */
+    unsigned char *first = map + GUARD,
+                  *end = first + r->pages; /* a page's start has any alignment: rounding down stays inside */
     r->data = place == GUARD_START ? first : (unsigned char *)((uintptr_t)(end - bytes) & ~(uintptr_t)(alignment - 1));
     r->map = map;
     protect(r, PROT_READ | PROT_WRITE);
@@ -75,10 +77,15 @@ void guard_describe(const void *address, char *text, size_t room) {
     for (int i = 0; i < MOST; i++) {
         const region *r = &regions[i];
         if (r->map == NULL || at < r->map || at >= r->map + r->pages + 2 * GUARD) continue;
-        if (at < r->data) snprintf(text, room, "touched memory %zd bytes before the %s of %zu bytes", (ptrdiff_t)(r->data - at), r->name, r->bytes);
+        if (at < r->data)
+            snprintf(text, room, "touched memory %zd bytes before the %s of %zu bytes", (ptrdiff_t)(r->data - at),
+                     r->name, r->bytes);
         else if (at >= r->data + r->bytes)
-            snprintf(text, room, "touched memory %zd bytes behind the %s of %zu bytes", (ptrdiff_t)(at - r->data) - (ptrdiff_t)r->bytes, r->name, r->bytes);
-        else snprintf(text, room, "wrote to byte %zd of the %s of %zu bytes", (ptrdiff_t)(at - r->data), r->name, r->bytes);
+            snprintf(text, room, "touched memory %zd bytes behind the %s of %zu bytes",
+                     (ptrdiff_t)(at - r->data) - (ptrdiff_t)r->bytes, r->name, r->bytes);
+        else
+            snprintf(text, room, "wrote to byte %zd of the %s of %zu bytes", (ptrdiff_t)(at - r->data), r->name,
+                     r->bytes);
         return;
     }
     snprintf(text, room, "touched memory at %p, near no buffer", address);

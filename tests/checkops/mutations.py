@@ -6,6 +6,7 @@
 BUILD is a configured and built tree of samc. Each bug is compiled for one rung and linked before the library; what must be found by
 the guard pages, because no number shows it, is marked. Ends with 77 where the machine has no AVX-512.
 """
+
 import argparse
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNGS = {"avx2": ["-mavx2", "-mfma", "-mf16c"],
-         "avx512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]}
+RUNGS = {
+    "avx2": ["-mavx2", "-mfma", "-mf16c"],
+    "avx512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
+}
 VEC, DECODER = "kernels/cpu_vec.h", "kernels/cpu_decoder.h"
 
 
@@ -24,35 +27,135 @@ def cpu(op):
 
 # name: operator, rung, whether it is the guard pages that must find it, edits (file, text that occurs once, replacement)
 BUGS = {
-    "a masked store one too wide, AVX-512": ("layernorm", "avx512", True, [
-        (VEC, "_mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x)", "_mm512_mask_storeu_ps(p, (__mmask16)((2u << n) - 1u), x)")]),
-    "a masked store one too wide, AVX2": ("layernorm", "avx2", True, [
-        (VEC, "_mm256_maskstore_ps(p, vf_first_mask(n), x)", "_mm256_maskstore_ps(p, vf_first_mask(n + 1), x)")]),
-    "a masked load one too wide": ("layernorm", "avx512", True, [
-        (VEC, "_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p)", "_mm512_maskz_loadu_ps((__mmask16)((2u << n) - 1u), p)")]),
-    "a whole vector for a tail": ("linear", "avx512", True, [(cpu("linear"), "if (count == VW) {", "if (count > 0) {")]),
-    "a missing tail": ("token_to_image", "avx512", False, [
-        (DECODER, "    if (i < count) vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));\n", "")]),
-    "stores that assume an alignment": ("linear", "avx512", True, [(VEC, "_mm512_storeu_ps(p, x)", "_mm512_store_ps(p, x)")]),
-    "pads as queries": ("attention_relpos", "avx512", True, [
-        (cpu("attention_relpos"), "int grid = t->args->grid, n = grid * grid", "int grid = t->s, n = grid * grid"),
-        (cpu("attention_relpos"), "n = (int64_t)a->grid * a->grid, blocks", "n = (int64_t)t.s * t.s, blocks")]),
-    "keys beyond the tile take part": ("attention_relpos", "avx512", False, [
-        (cpu("attention_relpos"), "        for (int key = keys; key < kp; key++) row[key] = -INFINITY;\n", "")]),
-    "scratch without a window's tiles": ("attention_relpos", "avx2", True, [
-        (cpu("attention_relpos"), "round_up(work + (global ? 0 : own), 16)", "round_up(work, 16)")]),
-    "a scratch part that another overlaps": ("image_to_token", "avx512", False, [
-        (cpu("image_to_token"), "*score = with_pe + wider(t->c, t->inner) * PANEL;", "*score = with_pe + t->c * PANEL;")]),
-    "a pixel read beyond the image": ("preprocess", "avx2", True, [
-        (cpu("preprocess"), "if (t->horizontal && next == a->height - 1)", "if (t->horizontal && next == a->height)")]),
-    "a vector read beyond the logits": ("finish_masks", "avx512", True, [
-        (cpu("finish_masks"), "int from = a->low[at] < size - VW ? a->low[at] : size - VW;", "int from = a->low[at];")]),
-    "rows read beyond the mask": ("mask_rle", "avx2", True, [(cpu("mask_rle"), "b < blocks - 1 ? WORD : foot + 1", "WORD")]),
-    "a panel of tokens that are not there": ("upscale_masks", "avx512", True, [
-        (cpu("upscale_masks"), "tokens = n - token < PANEL ? n - token : PANEL;", "tokens = PANEL;")]),
-    "an input is written to": ("layernorm", "avx512", True, [
-        (cpu("layernorm"), "samc__f32(a->sum.data ? a->sum : a->y)", "samc__f32(a->x)")]),
-    "logits beyond the last cell": ("embed_mask", "avx2", True, [(cpu("embed_mask"), "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")]),
+    "a masked store one too wide, AVX-512": (
+        "layernorm",
+        "avx512",
+        True,
+        [
+            (
+                VEC,
+                "_mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x)",
+                "_mm512_mask_storeu_ps(p, (__mmask16)((2u << n) - 1u), x)",
+            )
+        ],
+    ),
+    "a masked store one too wide, AVX2": (
+        "layernorm",
+        "avx2",
+        True,
+        [(VEC, "_mm256_maskstore_ps(p, vf_first_mask(n), x)", "_mm256_maskstore_ps(p, vf_first_mask(n + 1), x)")],
+    ),
+    "a masked load one too wide": (
+        "layernorm",
+        "avx512",
+        True,
+        [
+            (
+                VEC,
+                "_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p)",
+                "_mm512_maskz_loadu_ps((__mmask16)((2u << n) - 1u), p)",
+            )
+        ],
+    ),
+    "a whole vector for a tail": (
+        "linear",
+        "avx512",
+        True,
+        [(cpu("linear"), "if (count == VW) {", "if (count > 0) {")],
+    ),
+    "a missing tail": (
+        "token_to_image",
+        "avx512",
+        False,
+        [
+            (
+                DECODER,
+                "    if (i < count)\n        vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));\n",
+                "",
+            )
+        ],
+    ),
+    "stores that assume an alignment": (
+        "linear",
+        "avx512",
+        True,
+        [(VEC, "_mm512_storeu_ps(p, x)", "_mm512_store_ps(p, x)")],
+    ),
+    "pads as queries": (
+        "attention_relpos",
+        "avx512",
+        True,
+        [
+            (cpu("attention_relpos"), "int grid = t->args->grid, n = grid * grid", "int grid = t->s, n = grid * grid"),
+            (cpu("attention_relpos"), "n = (int64_t)a->grid * a->grid, blocks", "n = (int64_t)t.s * t.s, blocks"),
+        ],
+    ),
+    "keys beyond the tile take part": (
+        "attention_relpos",
+        "avx512",
+        False,
+        [(cpu("attention_relpos"), "        for (int key = keys; key < kp; key++) row[key] = -INFINITY;\n", "")],
+    ),
+    "scratch without a window's tiles": (
+        "attention_relpos",
+        "avx2",
+        True,
+        [(cpu("attention_relpos"), "round_up(work + (global ? 0 : own), 16)", "round_up(work, 16)")],
+    ),
+    "a scratch part that another overlaps": (
+        "image_to_token",
+        "avx512",
+        False,
+        [
+            (
+                cpu("image_to_token"),
+                "*score = with_pe + wider(t->c, t->inner) * PANEL;",
+                "*score = with_pe + t->c * PANEL;",
+            )
+        ],
+    ),
+    "a pixel read beyond the image": (
+        "preprocess",
+        "avx2",
+        True,
+        [(cpu("preprocess"), "if (t->horizontal && next == a->height - 1)", "if (t->horizontal && next == a->height)")],
+    ),
+    "a vector read beyond the logits": (
+        "finish_masks",
+        "avx512",
+        True,
+        [
+            (
+                cpu("finish_masks"),
+                "int from = a->low[at] < size - VW ? a->low[at] : size - VW;",
+                "int from = a->low[at];",
+            )
+        ],
+    ),
+    "rows read beyond the mask": (
+        "mask_rle",
+        "avx2",
+        True,
+        [(cpu("mask_rle"), "b < blocks - 1 ? WORD : foot + 1", "WORD")],
+    ),
+    "a panel of tokens that are not there": (
+        "upscale_masks",
+        "avx512",
+        True,
+        [(cpu("upscale_masks"), "tokens = n - token < PANEL ? n - token : PANEL;", "tokens = PANEL;")],
+    ),
+    "an input is written to": (
+        "layernorm",
+        "avx512",
+        True,
+        [(cpu("layernorm"), "samc__f32(a->sum.data ? a->sum : a->y)", "samc__f32(a->x)")],
+    ),
+    "logits beyond the last cell": (
+        "embed_mask",
+        "avx2",
+        True,
+        [(cpu("embed_mask"), "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")],
+    ),
 }
 
 
@@ -70,8 +173,24 @@ def build(tree, folder, name, op, rung, edits):
             sys.exit(f"{name}: {file} has {text.count(old)} times, instead of once: {old}")
         target.write_text(text.replace(old, new))
     source = folder / cpu(op) if (folder / cpu(op)).exists() else ROOT / cpu(op)
-    done = run(["cc", "-O1", "-std=c11", "-D_GNU_SOURCE", "-fopenmp-simd", "-ffp-contract=off", *RUNGS[rung], f"-I{folder}", f"-I{ROOT}",
-                f"-I{ROOT / 'runtime'}", "-c", source, "-o", folder / "bug.o"])
+    done = run(
+        [
+            "cc",
+            "-O1",
+            "-std=c11",
+            "-D_GNU_SOURCE",
+            "-fopenmp-simd",
+            "-ffp-contract=off",
+            *RUNGS[rung],
+            f"-I{folder}",
+            f"-I{ROOT}",
+            f"-I{ROOT / 'runtime'}",
+            "-c",
+            source,
+            "-o",
+            folder / "bug.o",
+        ]
+    )
     if done.returncode:
         sys.exit(f"{name} does not compile:\n{done.stderr[:2000]}")
     # The library's own object of this rung is then never drawn in.
@@ -79,8 +198,24 @@ def build(tree, folder, name, op, rung, edits):
     libraries = sorted(tree.rglob("libsamc.a"))
     if not objects or not libraries:
         sys.exit(f"no checkops, or no libsamc.a, in {tree}")
-    done = run(["cc", "-o", folder / "checkops", *objects, folder / "bug.o", libraries[0], "-ldnnl", "-ljansson", "-lcrypto", "-l:libgomp.so.1", "-lz",
-                "-lpthread", "-lm", "-ldl"])
+    done = run(
+        [
+            "cc",
+            "-o",
+            folder / "checkops",
+            *objects,
+            folder / "bug.o",
+            libraries[0],
+            "-ldnnl",
+            "-ljansson",
+            "-lcrypto",
+            "-l:libgomp.so.1",
+            "-lz",
+            "-lpthread",
+            "-lm",
+            "-ldl",
+        ]
+    )
     if done.returncode:
         sys.exit(f"{name} does not link:\n{done.stderr[:2000]}")
     return folder / "checkops"
@@ -101,7 +236,9 @@ def main():
             continue
         with tempfile.TemporaryDirectory(prefix="samc-checkops-") as folder:
             program = build(args.build, Path(folder), name, op, rung, edits)
-            done = run([program, "--op", op, "--caps", "avx2" if rung == "avx2" else "avx2,avx512", "--random", args.shapes])
+            done = run(
+                [program, "--op", op, "--caps", "avx2" if rung == "avx2" else "avx2,avx512", "--random", args.shapes]
+            )
         lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
         faults = [line for line in lines if "touched memory" in line or "wrote to" in line]
         if name == "(none)":
@@ -110,7 +247,10 @@ def main():
             good = done.returncode == 1 and bool(faults if guarded else lines)
         survived += not good
         what = (faults or lines or ["nothing"])[0].partition('": ')[2]
-        print(f"{'ok' if good else 'NOT FOUND'}: {name} ({op}, {rung}): {len(lines)} failures, {len(faults)} at guard pages; {what}", flush=True)
+        print(
+            f"{'ok' if good else 'NOT FOUND'}: {name} ({op}, {rung}): {len(lines)} failures, {len(faults)} at guard pages; {what}",
+            flush=True,
+        )
     return 1 if survived else 0
 
 

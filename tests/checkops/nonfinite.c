@@ -1,7 +1,7 @@
 /* Every operator once more, by the book and in double precision: which outputs are finite is all that is taken from it.
  *
- * Sums, softmax and norms are written as their formulas say, with the subtraction of the largest score that every implementation
- * makes; none of the fast versions' folding or tiling. */
+ * Sums, softmax and norms are written as their formulas say, with the subtraction of the largest score that every
+ * implementation makes; none of the fast versions' folding or tiling. */
 #include "tests/checkops/nonfinite.h"
 
 #include <math.h>
@@ -77,17 +77,19 @@ static void softmax(double *score, int64_t n) {
     for (int64_t i = 0; i < n; i++) score[i] /= sum;
 }
 
-/* out [entries, tq, inner]; entry e reads entry e / (entries / sharing) of k and v, and of q where `q_shared`. Where `weights` is
- * not NULL, the softmax of query i of entry e for head h and key t goes to weights[((e tq + i) heads + h) tk + t]. */
-static double *attend(book *b, const double *q, const double *k, const double *v, int64_t entries, int64_t q_entries, int64_t kv_entries,
-                      int64_t tq, int64_t tk, int64_t inner, int64_t heads, double *weights) {
+/* out [entries, tq, inner]; entry e reads entry e / (entries / sharing) of k and v, and of q where `q_shared`. Where
+ * `weights` is not NULL, the softmax of query i of entry e for head h and key t goes to weights[((e tq + i) heads + h)
+ * tk + t]. */
+static double *attend(book *b, const double *q, const double *k, const double *v, int64_t entries, int64_t q_entries,
+                      int64_t kv_entries, int64_t tq, int64_t tk, int64_t inner, int64_t heads, double *weights) {
     double *out = room(b, entries * tq * inner), *score = room(b, tk);
     int64_t hd = inner / heads;
     for (int64_t item = 0; item < entries * tq; item++)
         for (int64_t h = 0; h < heads; h++) {
             int64_t entry = item / tq;
             const double *mine = q + ((entry / (entries / q_entries)) * tq + item % tq) * inner + h * hd;
-            const double *from = k + entry / (entries / kv_entries) * tk * inner + h * hd, *values_from = v + (from - k);
+            const double *from = k + entry / (entries / kv_entries) * tk * inner + h * hd,
+                         *values_from = v + (from - k);
             for (int64_t t = 0; t < tk; t++) {
                 score[t] = 0;
                 for (int64_t i = 0; i < hd; i++) score[t] += mine[i] * from[t * inner + i] / sqrt((double)hd);
@@ -95,7 +97,8 @@ static double *attend(book *b, const double *q, const double *k, const double *v
             softmax(score, tk);
             for (int64_t t = 0; t < tk; t++) {
                 if (weights) weights[(item * heads + h) * tk + t] = score[t];
-                for (int64_t i = 0; i < hd; i++) out[item * inner + h * hd + i] += score[t] * values_from[t * inner + i];
+                for (int64_t i = 0; i < hd; i++)
+                    out[item * inner + h * hd + i] += score[t] * values_from[t * inner + i];
             }
         }
     return out;
@@ -107,11 +110,13 @@ static double *sum_of(book *b, const double *x, const double *y, int64_t count, 
     return sum;
 }
 
-/* ---- The operators ----------------------------------------------------------------------------------------------- */
+/* ---- The operators --------------------------------------------------------------------------- */
 
 static void linear(book *b, const samc__linear_args *a) {
-    int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0], xs = a->x_stride ? a->x_stride : k, ys = a->y_stride ? a->y_stride : n;
-    double *x = values_at(b, a->x.data, (m - 1) * xs + k), *dense = room(b, m * k), *residual = values(b, a->residual), *y = result(b, a->y);
+    int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0], xs = a->x_stride ? a->x_stride : k,
+            ys = a->y_stride ? a->y_stride : n;
+    double *x = values_at(b, a->x.data, (m - 1) * xs + k), *dense = room(b, m * k), *residual = values(b, a->residual),
+           *y = result(b, a->y);
     for (int64_t i = 0; i < m * k; i++) dense[i] = x[i / k * xs + i % k];
     double *product = project(b, dense, m, a->p);
     for (int64_t i = 0; i < m * n; i++) {
@@ -132,11 +137,14 @@ static void layernorm(book *b, const samc__layernorm_args *a) {
 }
 
 static void attention_relpos(book *b, const samc__attention_relpos_args *a) {
-    int64_t d = a->y.n[2], hd = d / a->heads, g = a->grid, side = a->window ? a->window : g, windows = (g + side - 1) / side;
-    double *qkv = values(b, a->qkv), *bias = values_at(b, a->qkv_bias.data, 3 * d), *y = result(b, a->y), *score = room(b, side * side);
+    int64_t d = a->y.n[2], hd = d / a->heads, g = a->grid, side = a->window ? a->window : g,
+            windows = (g + side - 1) / side;
+    double *qkv = values(b, a->qkv), *bias = values_at(b, a->qkv_bias.data, 3 * d), *y = result(b, a->y),
+           *score = room(b, side * side);
     double *rel_h = values(b, a->rel_h), *rel_w = values(b, a->rel_w);
     for (int64_t item = 0; item < count_of(a->y) / hd; item++) {
-        int64_t h = item % a->heads, token = item / a->heads, image = token / (g * g), row = token / g % g, column = token % g;
+        int64_t h = item % a->heads, token = item / a->heads, image = token / (g * g), row = token / g % g,
+                column = token % g;
         int64_t top = row / side % windows * side, left = column / side * side;
         const double *q = qkv + token * 3 * d + h * hd;
         for (int64_t key = 0; key < side * side; key++) {
@@ -145,14 +153,16 @@ static void attention_relpos(book *b, const samc__attention_relpos_args *a) {
             score[key] = 0;
             for (int64_t i = 0; i < hd; i++) score[key] += q[i] * k[i] / sqrt((double)hd);
             for (int64_t i = 0; i < hd && a->rel_h.data; i++)
-                score[key] += q[i] * rel_h[(row - ky + side - 1) * hd + i] + q[i] * rel_w[(column - kx + side - 1) * hd + i];
+                score[key] +=
+                    q[i] * rel_h[(row - ky + side - 1) * hd + i] + q[i] * rel_w[(column - kx + side - 1) * hd + i];
         }
         softmax(score, side * side);
         for (int64_t i = 0; i < hd; i++) {
             double sum = 0;
             for (int64_t key = 0; key < side * side; key++) {
                 int64_t ky = top + key / side, kx = left + key % side;
-                sum += score[key] * (ky < g && kx < g ? qkv + ((image * g + ky) * g + kx) * 3 * d : bias)[2 * d + h * hd + i];
+                sum += score[key] *
+                       (ky < g && kx < g ? qkv + ((image * g + ky) * g + kx) * 3 * d : bias)[2 * d + h * hd + i];
             }
             y[item * hd + i] = sum;
         }
@@ -188,33 +198,41 @@ static void encode(double x, double y, const double *gaussian, int64_t c, double
 static void embed_grid(book *b, const samc__embed_grid_args *a) {
     double *gaussian = values(b, a->gaussian), *y = result(b, a->y);
     for (int64_t i = 0; i < (int64_t)a->grid * a->grid; i++)
-        encode(((double)(i % a->grid) + 0.5) / a->grid, ((double)(i / a->grid) + 0.5) / a->grid, gaussian, a->y.n[1], y + i * a->y.n[1]);
+        encode(((double)(i % a->grid) + 0.5) / a->grid, ((double)(i / a->grid) + 0.5) / a->grid, gaussian, a->y.n[1],
+               y + i * a->y.n[1]);
 }
 
 static void embed_prompts(book *b, const samc__embed_prompts_args *a) {
-    int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2], sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
-    double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse), *queries = result(b, a->queries), *pe = result(b, a->pe);
+    int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2],
+            sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
+    double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse),
+           *queries = result(b, a->queries), *pe = result(b, a->pe);
     double *iou = values(b, a->iou_token), *masks = values(b, a->mask_tokens), *added[5] = {values(b, a->not_a_point)};
     for (int i = 0; i < 4; i++) added[i + 1] = values(b, a->label_embed[i]);
-    for (int64_t row = 0; row < prompts * tokens; row++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
+    for (int64_t row = 0; row < prompts * tokens;
+         row++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
         int64_t token = row % tokens, t = row / tokens * sparse + token - own;
         double *y = queries + row * c;
         if (token >= own) encode((xy[2 * t] + 0.5) / a->img_size, (xy[2 * t + 1] + 0.5) / a->img_size, gaussian, c, y);
         for (int64_t i = 0; i < c; i++)
-            y[i] = token == 0 ? iou[i] : token < own ? masks[(token - 1) * c + i] : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
+            y[i] = token == 0    ? iou[i]
+                   : token < own ? masks[(token - 1) * c + i]
+                                 : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
     }
     memcpy(pe, queries, (size_t)(prompts * tokens * c) * sizeof *pe);
 }
 
 static void embed_mask(book *b, const samc__embed_mask_args *a) {
     int64_t p = a->y.n[0], g = a->grid, c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
-    double *mask = values(b, a->mask), *w1 = values(b, a->conv1.w), *b1 = values(b, a->conv1.b), *w2 = values(b, a->conv2.w), *b2 = values(b, a->conv2.b);
+    double *mask = values(b, a->mask), *w1 = values(b, a->conv1.w), *b1 = values(b, a->conv1.b),
+           *w2 = values(b, a->conv2.w), *b2 = values(b, a->conv2.b);
     double *image = values(b, a->image), *y = result(b, a->y);
     double *first = room(b, p * 4 * g * g * c1), *second = room(b, p * g * g * c2);
     for (int64_t i = 0; i < p * 4 * g * g * c1; i++) { /* pixels of [2 g, 2 g] */
         int64_t pixel = i / c1, row = pixel / (2 * g) % (2 * g), column = pixel % (2 * g), prompt = pixel / (4 * g * g);
         first[i] = b1[i % c1];
-        for (int64_t j = 0; j < 4; j++) first[i] += mask[(prompt * 4 * g + 2 * row + j / 2) * 4 * g + 2 * column + j % 2] * w1[i % c1 * 4 + j];
+        for (int64_t j = 0; j < 4; j++)
+            first[i] += mask[(prompt * 4 * g + 2 * row + j / 2) * 4 * g + 2 * column + j % 2] * w1[i % c1 * 4 + j];
     }
     normalise(b, first, p * 4 * g * g, a->norm1, NULL);
     for (int64_t i = 0; i < p * 4 * g * g * c1; i++) first[i] = gelu(first[i]);
@@ -222,12 +240,14 @@ static void embed_mask(book *b, const samc__embed_mask_args *a) {
         int64_t cell = i / c2, row = cell / g % g, column = cell % g, prompt = cell / (g * g);
         second[i] = b2[i % c2];
         for (int64_t j = 0; j < 4 * c1; j++)
-            second[i] += first[((prompt * 2 * g + 2 * row + j % 4 / 2) * 2 * g + 2 * column + j % 2) * c1 + j / 4] * w2[(i % c2 * c1 + j / 4) * 4 + j % 4];
+            second[i] += first[((prompt * 2 * g + 2 * row + j % 4 / 2) * 2 * g + 2 * column + j % 2) * c1 + j / 4] *
+                         w2[(i % c2 * c1 + j / 4) * 4 + j % 4];
     }
     normalise(b, second, p * g * g, a->norm2, NULL);
     for (int64_t i = 0; i < p * g * g * c2; i++) second[i] = gelu(second[i]);
     double *out = project(b, second, p * g * g, a->conv3);
-    for (int64_t i = 0; i < p * g * g * c; i++) y[i] = out[i] + image[i / (g * g * c) / (p / a->image.n[0]) * g * g * c + i % (g * g * c)];
+    for (int64_t i = 0; i < p * g * g * c; i++)
+        y[i] = out[i] + image[i / (g * g * c) / (p / a->image.n[0]) * g * g * c + i % (g * g * c)];
 }
 
 /* queries = norm(queries + out), or without them. */
@@ -241,28 +261,38 @@ static void finish_queries(book *b, samc__view queries, double *out, samc__norm 
 static void token_attention(book *b, const samc__token_attention_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0];
     double *x = values(b, a->queries), *with_pe = a->pe.data ? sum_of(b, x, values(b, a->pe), count, count) : x;
-    double *q = project(b, with_pe, p * t, a->attention.q), *k = project(b, with_pe, p * t, a->attention.k), *v = project(b, x, p * t, a->attention.v);
+    double *q = project(b, with_pe, p * t, a->attention.q), *k = project(b, with_pe, p * t, a->attention.k),
+           *v = project(b, x, p * t, a->attention.v);
     double *out = attend(b, q, k, v, p, p, p, t, t, inner, a->attention.heads, NULL);
     finish_queries(b, a->queries, project(b, out, p * t, a->attention.out), a->norm, a->pe.data != NULL);
 }
 
 static void token_to_image(book *b, const samc__token_to_image_args *a) {
-    int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0], entries = a->keys.n[0], n = a->keys.n[1];
-    double *keys = values(b, a->keys), *q = project(b, sum_of(b, values(b, a->queries), values(b, a->pe), count, count), p * t, a->attention.q);
-    double *k = a->image_k.data ? values(b, a->image_k)
-                                : project(b, sum_of(b, keys, values(b, a->key_pe), count_of(a->keys), count_of(a->key_pe)), entries * n, a->attention.k);
+    int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0],
+            entries = a->keys.n[0], n = a->keys.n[1];
+    double *keys = values(b, a->keys),
+           *q = project(b, sum_of(b, values(b, a->queries), values(b, a->pe), count, count), p * t, a->attention.q);
+    double *k = a->image_k.data
+                    ? values(b, a->image_k)
+                    : project(b, sum_of(b, keys, values(b, a->key_pe), count_of(a->keys), count_of(a->key_pe)),
+                              entries * n, a->attention.k);
     double *v = a->image_v.data ? values(b, a->image_v) : project(b, keys, entries * n, a->attention.v);
     double *out = attend(b, q, k, v, p, p, entries, t, n, inner, a->attention.heads, NULL);
     finish_queries(b, a->queries, project(b, out, p * t, a->attention.out), a->norm, true);
 }
 
 static void image_to_token(book *b, const samc__image_to_token_args *a) {
-    int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0], heads = a->attention.heads;
+    int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0],
+            heads = a->attention.heads;
     int64_t entries = a->keys.n[0], n = a->keys.n[1], c = a->keys.n[2];
-    double *x = values(b, a->queries), *keys = values(b, a->keys), *weights = room(b, p * n * heads * t), *scales = room(b, p * n);
-    double *k = project(b, sum_of(b, x, values(b, a->pe), count, count), p * t, a->attention.k), *v = project(b, x, p * t, a->attention.v);
-    double *q = a->image_q.data ? values(b, a->image_q)
-                                : project(b, sum_of(b, keys, values(b, a->key_pe), count_of(a->keys), count_of(a->key_pe)), entries * n, a->attention.q);
+    double *x = values(b, a->queries), *keys = values(b, a->keys), *weights = room(b, p * n * heads * t),
+           *scales = room(b, p * n);
+    double *k = project(b, sum_of(b, x, values(b, a->pe), count, count), p * t, a->attention.k),
+           *v = project(b, x, p * t, a->attention.v);
+    double *q = a->image_q.data
+                    ? values(b, a->image_q)
+                    : project(b, sum_of(b, keys, values(b, a->key_pe), count_of(a->keys), count_of(a->key_pe)),
+                              entries * n, a->attention.q);
     double *y = project(b, attend(b, q, k, v, p, entries, p, n, t, inner, heads, weights), p * n, a->attention.out);
     for (int64_t i = 0; i < p * n * c; i++) y[i] += keys[i / (n * c) / (p / entries) * n * c + i % (n * c)];
     normalise(b, y, p * n, a->norm, scales);
@@ -272,15 +302,19 @@ static void image_to_token(book *b, const samc__image_to_token_args *a) {
     memset(noted, 0, (size_t)count_of(a->update.weights) * sizeof *noted);
     memcpy(result(b, a->update.values), v, (size_t)(p * t * inner) * sizeof *v);
     for (int64_t i = 0; i < p * n; i++) {
-        for (int64_t j = 0; j < heads * t; j++) noted[samc__update_at(&a->update, i / n, i % n, j)] = weights[i * heads * t + j];
+        for (int64_t j = 0; j < heads * t; j++)
+            noted[samc__update_at(&a->update, i / n, i % n, j)] = weights[i * heads * t + j];
         noted[samc__update_at(&a->update, i / n, i % n, heads * t)] = scales[i];
     }
 }
 
 static void upscale_masks(book *b, const samc__upscale_masks_args *a) {
-    int64_t p = a->hyper.n[0], masks = a->hyper.n[1], c8 = a->hyper.n[2], c4 = a->norm.g.n[0], c = a->src.n[2], g = a->grid, n = g * g;
-    double *src = values(b, a->src), *w1 = values(b, a->up1.w), *b1 = values(b, a->up1.b), *w2 = values(b, a->up2.w), *b2 = values(b, a->up2.b);
-    double *hyper = values(b, a->hyper), *y = result(b, a->y), *first = room(b, p * n * 4 * c4), *second = room(b, 4 * c8);
+    int64_t p = a->hyper.n[0], masks = a->hyper.n[1], c8 = a->hyper.n[2], c4 = a->norm.g.n[0], c = a->src.n[2],
+            g = a->grid, n = g * g;
+    double *src = values(b, a->src), *w1 = values(b, a->up1.w), *b1 = values(b, a->up1.b), *w2 = values(b, a->up2.w),
+           *b2 = values(b, a->up2.b);
+    double *hyper = values(b, a->hyper), *y = result(b, a->y), *first = room(b, p * n * 4 * c4),
+           *second = room(b, 4 * c8);
     for (int64_t i = 0; i < p * n * 4 * c4; i++) { /* [token][pixel][c4] */
         int64_t token = i / (4 * c4), pixel = i / c4 % 4, o = i % c4;
         if (a->depth) first[i] = src[(token / n / (p / a->src.n[0]) * n + token % n) * c + i % c];
@@ -292,13 +326,16 @@ static void upscale_masks(book *b, const samc__upscale_masks_args *a) {
     for (int layer = 0; layer < a->depth; layer++) {
         const samc__up_layer *l = &a->layers[layer];
         int64_t t = l->update.values.n[1], inner = l->update.values.n[2], hd = inner / a->heads;
-        double *weights = values(b, l->update.weights), *from = values(b, l->update.values), *fold = values(b, l->fold), *add = values(b, l->add);
+        double *weights = values(b, l->update.weights), *from = values(b, l->update.values), *fold = values(b, l->fold),
+               *add = values(b, l->add);
         for (int64_t token = 0; token < p * n; token++) {
-            double *f = first + token * c, scale = weights[samc__update_at(&l->update, token / n, token % n, a->heads * t)];
+            double *f = first + token * c,
+                   scale = weights[samc__update_at(&l->update, token / n, token % n, a->heads * t)];
             for (int64_t i = 0; i < inner; i++) {
                 double o = 0;
                 for (int64_t j = 0; j < t; j++)
-                    o += weights[samc__update_at(&l->update, token / n, token % n, i / hd * t + j)] * from[(token / n * t + j) * inner + i];
+                    o += weights[samc__update_at(&l->update, token / n, token % n, i / hd * t + j)] *
+                         from[(token / n * t + j) * inner + i];
                 for (int64_t r = 0; r < c; r++) f[r] += o * fold[i * c + r];
             }
             for (int64_t r = 0; r < c; r++) f[r] = f[r] * scale + add[r];
@@ -312,16 +349,20 @@ static void upscale_masks(book *b, const samc__upscale_masks_args *a) {
         }
         for (int64_t m = 0; m < masks; m++)
             for (int64_t j = 0; j < 4; j++) {
-                int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + j / 2, column = token % g * 4 + i % 2 * 2 + j % 2;
+                int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + j / 2,
+                        column = token % g * 4 + i % 2 * 2 + j % 2;
                 double sum = 0;
-                for (int64_t o = 0; o < c8; o++) sum += hyper[(token / n * masks + m) * c8 + o] * gelu(second[j * c8 + o]);
+                for (int64_t o = 0; o < c8; o++)
+                    sum += hyper[(token / n * masks + m) * c8 + o] * gelu(second[j * c8 + o]);
                 y[((token / n * masks + m) * 4 * g + row) * 4 * g + column] = sum;
             }
     }
 }
 
 bool evaluate(const check *c, const char *name, double *expected[MAX_BUFFERS]) {
-    static const struct { const char *name; } by_bytes[] = {{"preprocess"}, {"select_masks"}, {"finish_masks"}, {"mask_rle"}, {"nms"}, {"small_regions"}};
+    static const struct {
+        const char *name;
+    } by_bytes[] = {{"preprocess"}, {"select_masks"}, {"finish_masks"}, {"mask_rle"}, {"nms"}, {"small_regions"}};
     book b = {.c = c, .expected = expected};
     memset(expected, 0, MAX_BUFFERS * sizeof *expected);
     for (size_t i = 0; i < sizeof by_bytes / sizeof *by_bytes; i++)
@@ -331,9 +372,10 @@ bool evaluate(const check *c, const char *name, double *expected[MAX_BUFFERS]) {
         if (from->role == IN || !from->floats) continue;
         expected[i] = calloc(from->bytes / 4 + 1, sizeof **expected);
         if (expected[i] == NULL) abort();
-        for (size_t j = 0; from->role == INOUT && j < from->bytes / 4; j++) expected[i][j] = ((const float *)from->initial)[j];
+        for (size_t j = 0; from->role == INOUT && j < from->bytes / 4; j++)
+            expected[i][j] = ((const float *)from->initial)[j];
     }
-#define BY_BOOK(op)                                                                                                   \
+#define BY_BOOK(op)                                                                                                    \
     if (strcmp(name, #op) == 0) op(&b, &c->args.op);
     BY_BOOK(linear)
     BY_BOOK(layernorm)
@@ -370,7 +412,8 @@ bool may_spread(const check *c, const char *name, int planted, float value, int 
     const void *data = c->buffers[index].data, *in = c->buffers[planted].data;
     const samc__key_update *u = &c->args.image_to_token.update;
     if (strcmp(name, "image_to_token") != 0) return false;
-    if (isinf(value) && (in == c->args.image_to_token.queries.data || in == c->args.image_to_token.pe.data)) return true;
+    if (isinf(value) && (in == c->args.image_to_token.queries.data || in == c->args.image_to_token.pe.data))
+        return true;
 #ifdef CHECKOPS_CUDA
     if (data == u->values.data) return true; /* not written there */
 #endif

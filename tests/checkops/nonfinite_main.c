@@ -1,5 +1,5 @@
-/* NaN and infinities planted in every input of every operator: reference, table under test and the book (nonfinite.c) must agree on which
- * outputs are finite.
+/* NaN and infinities planted in every input of every operator: reference, table under test and the book (nonfinite.c)
+ * must agree on which outputs are finite.
  *
  *     nonfinite [--caps none|avx2|avx512|...] [--op NAME] [--full] [--seed N]
  *
@@ -29,10 +29,16 @@ static samc_status run_op(context *x, const char *name, const samc__ops *ops, in
     samc__pool *pool = samc__pool_create(threads);
     samc__memory memory = {0};
     if (pool == NULL) abort();
-    samc__exec exec = {.ops = ops, .error = &x->error, .workers = threads, .pool = pool, .parallel = samc__pool_run, .memory = &memory,
-                       .allocate = samc__memory_allocate, .release = samc__memory_release};
+    samc__exec exec = {.ops = ops,
+                       .error = &x->error,
+                       .workers = threads,
+                       .pool = pool,
+                       .parallel = samc__pool_run,
+                       .memory = &memory,
+                       .allocate = samc__memory_allocate,
+                       .release = samc__memory_release};
     samc_status status = SAMC_INTERNAL;
-#define SAMC_OP(op)                                                                                                   \
+#define SAMC_OP(op)                                                                                                    \
     if (strcmp(name, #op) == 0) status = samc__##op(&exec, &c->args.op);
 #include "kernels/ops_list.h"
 #undef SAMC_OP
@@ -52,11 +58,12 @@ static void report(context *x, const row *r, const test_case *t, const char *wha
     x->failures++;
     printf("FAILED %s (%s =", r->name, r->fields);
     for (int i = 0; i < MAX_PARAMS; i++) printf(" %d", t->p[i]);
-    printf("): %s\n       again: nonfinite --caps %s --seed %llu --op %s%s\n", what, x->caps, (unsigned long long)x->seed, r->name, x->full ? " --full" : "");
+    printf("): %s\n       again: nonfinite --caps %s --seed %llu --op %s%s\n", what, x->caps,
+           (unsigned long long)x->seed, r->name, x->full ? " --full" : "");
 }
 
 static double flops_of(const char *name, const check *c) {
-#define SAMC_OP(op)                                                                                                   \
+#define SAMC_OP(op)                                                                                                    \
     if (strcmp(name, #op) == 0) return samc__##op##_flops(&c->args.op);
 #include "kernels/ops_list.h"
 #undef SAMC_OP
@@ -73,7 +80,8 @@ static samc_status run_tested(context *x, const row *r, check *c, samc__dtype ty
 #endif
 }
 
-/* What is wrong with the outputs of the arguments as they are, or NULL: they must be finite where the book's are, the reference's too. */
+/* What is wrong with the outputs of the arguments as they are, or NULL: they must be finite where the book's are, the
+ * reference's too. */
 static const char *check_finite(context *x, const row *r, check *c, samc__dtype type, int planted, float value) {
     double *expected[MAX_BUFFERS];
     bool floats = evaluate(c, r->name, expected);
@@ -86,17 +94,20 @@ static const char *check_finite(context *x, const row *r, check *c, samc__dtype 
     samc_status status = run_tested(x, r, c, type);
     unsigned char *tested = snapshot(c, &size);
     if (wrong == NULL && status != SAMC_OK && status != SAMC_UNSUPPORTED) wrong = x->error.message;
-    if (wrong == NULL && status == SAMC_OK && !floats && memcmp(ref, tested, size) != 0) wrong = "differs from the reference";
+    if (wrong == NULL && status == SAMC_OK && !floats && memcmp(ref, tested, size) != 0)
+        wrong = "differs from the reference";
     for (int i = 0; i < c->count; i++) {
         const buffer *b = &c->buffers[i];
         for (size_t j = 0; b->role != IN && expected[i] && j < b->bytes / 4 && wrong == NULL; j++) {
             float one, other;
             memcpy(&one, ref + at + 4 * j, 4);
             memcpy(&other, tested + at + 4 * j, 4);
-            if (isfinite(one) != isfinite(expected[i][j])) wrong = isfinite(one) ? "the reference swallows it" : "the reference spreads it";
+            if (isfinite(one) != isfinite(expected[i][j]))
+                wrong = isfinite(one) ? "the reference swallows it" : "the reference spreads it";
             else if (status != SAMC_OK) continue;
             else if (isfinite(other) && !isfinite(one)) wrong = "it is swallowed";
-            else if (isfinite(one) && !isfinite(other) && !may_spread(c, r->name, planted, value, i)) wrong = "it spreads further than the reference's";
+            else if (isfinite(one) && !isfinite(other) && !may_spread(c, r->name, planted, value, i))
+                wrong = "it spreads further than the reference's";
         }
         if (b->role != IN) at += b->bytes;
         free(expected[i]);
@@ -106,8 +117,9 @@ static const char *check_finite(context *x, const row *r, check *c, samc__dtype 
     return wrong;
 }
 
-/* NaN and infinities in every input: at the last place, everywhere, in the middle (of a table of relative positions that is a key's own row,
- * all of whose scores it is in), and at a place of its own; masks are one flat part beside another, so at many there. */
+/* NaN and infinities in every input: at the last place, everywhere, in the middle (of a table of relative positions
+ * that is a key's own row, all of whose scores it is in), and at a place of its own; masks are one flat part beside
+ * another, so at many there. */
 static void check_nonfinite(context *x, const row *r, const test_case *t, samc__dtype type, bool few) {
     static const float planted[] = {NAN, INFINITY, -INFINITY};
     check c;
@@ -121,7 +133,11 @@ static void check_nonfinite(context *x, const row *r, const test_case *t, samc__
             float value = planted[j % 3];
             bool all = j / 3 == 1, last = j / 3 == 0;
             if (few && j / 3 < 2) continue;
-            int64_t from = all ? 0 : last ? count - 1 : j / 3 == 2 ? count / 2 : random_bits(&c) % (uint32_t)count, to = all ? count : from + 1;
+            int64_t from = all          ? 0
+                           : last       ? count - 1
+                           : j / 3 == 2 ? count / 2
+                                        : random_bits(&c) % (uint32_t)count,
+                    to = all ? count : from + 1;
             if (!occurs(&c, r->name, i, value)) continue;
             for (int64_t k = from; k < to; k++) into[k] = value;
             const char *wrong = check_finite(x, r, &c, type, i, value);
@@ -129,7 +145,8 @@ static void check_nonfinite(context *x, const row *r, const test_case *t, samc__
             x->checks++;
             if (wrong == NULL) continue;
             char what[256];
-            snprintf(what, sizeof what, "%g at %lld .. %lld of buffer %d (type %d): %.100s", (double)value, (long long)from, (long long)to - 1, i, (int)type, wrong);
+            snprintf(what, sizeof what, "%g at %lld .. %lld of buffer %d (type %d): %.100s", (double)value,
+                     (long long)from, (long long)to - 1, i, (int)type, wrong);
             report(x, r, t, what);
         }
         free(kept);
@@ -142,10 +159,12 @@ static void check_nonfinite_row(context *x, const row *r) {
     int types = 1;
 #ifdef CHECKOPS_CUDA
     types = 3;
-    for (const shape *s = tensor_shapes; s->name != NULL; s++) { /* one place each: threads that are fibers take their time */
+    for (const shape *s = tensor_shapes; s->name != NULL;
+         s++) { /* one place each: threads that are fibers take their time */
         test_case t = {0};
         memcpy(t.p, s->p, sizeof t.p);
-        if (strcmp(s->name, r->name) == 0) check_nonfinite(x, r, &t, (s - tensor_shapes) % 2 ? SAMC__F16 : SAMC__BF16, true);
+        if (strcmp(s->name, r->name) == 0)
+            check_nonfinite(x, r, &t, (s - tensor_shapes) % 2 ? SAMC__F16 : SAMC__BF16, true);
     }
 #endif
     for (int i = 0; i < r->case_count; i++) {
@@ -154,7 +173,8 @@ static void check_nonfinite_row(context *x, const row *r) {
         build(x, r, &r->cases[i], &c);
         bool small = flops_of(r->name, &c) < (x->full ? 4e7 : types > 1 ? 3e5 : 2e6);
         free_buffers(&c);
-        for (int type = 0; type < types && small; type += 1 + i % 2) check_nonfinite(x, r, &r->cases[i], (samc__dtype)type, false);
+        for (int type = 0; type < types && small; type += 1 + i % 2)
+            check_nonfinite(x, r, &r->cases[i], (samc__dtype)type, false);
     }
 }
 
@@ -174,7 +194,8 @@ int main(int argc, char **argv) {
     }
     samc__ops_ref(&x.ref);
     samc__ops_ref(&x.tested);
-    samc__ops_cpu(&x.tested, (samc__caps_detect() & (unsigned)samc__caps_parse(x.caps)) | SAMC__CAP_ONEDNN); /* as a model does */
+    samc__ops_cpu(&x.tested,
+                  (samc__caps_detect() & (unsigned)samc__caps_parse(x.caps)) | SAMC__CAP_ONEDNN); /* as a model does */
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
         for (const row *r = groups[g]; r->name != NULL; r++)
             if (x.only == NULL || strcmp(x.only, r->name) == 0) check_nonfinite_row(&x, r);

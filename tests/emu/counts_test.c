@@ -1,7 +1,7 @@
-/* What automatic masks cost beside arithmetic: memory as it is planned for ViT-H; kernels started, copies, and times that the host waits
- * for the device, counted by the twin for sixteen images in ViT-H's depth, eight together. The counts hang on depth, on images encoded
- * together and on points decoded together, and on nothing else: the model is narrow, its grid small and its points few, in as many rounds
- * as ViT-H's 1024 points are planned to take.
+/* What automatic masks cost beside arithmetic: memory as it is planned for ViT-H; kernels started, copies, and times
+ * that the host waits for the device, counted by the twin for sixteen images in ViT-H's depth, eight together. The
+ * counts hang on depth, on images encoded together and on points decoded together, and on nothing else: the model is
+ * narrow, its grid small and its points few, in as many rounds as ViT-H's 1024 points are planned to take.
  *
  *     counts_test FILE [ROUNDS]        where a model may be written; other rounds only to look at their counts */
 #include <stdio.h>
@@ -19,13 +19,13 @@
 
 enum { IMAGES = 16, WIDTH = 61, HEIGHT = 43, SIDE = 4, MOST_TENSORS = 1024 };
 
-#define EXPECT(condition)                                                                                             \
-    do {                                                                                                              \
-        if (!(condition)) {                                                                                           \
-            printf("FAILED counts_test.c:%d: %s\n", __LINE__, #condition);                                            \
-            fflush(stdout);                                                                                           \
-            _Exit(1);                                                                                                 \
-        }                                                                                                             \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("FAILED counts_test.c:%d: %s\n", __LINE__, #condition);                                             \
+            fflush(stdout);                                                                                            \
+            _Exit(1);                                                                                                  \
+        }                                                                                                              \
     } while (0)
 
 static uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
@@ -54,9 +54,25 @@ static samc_status fill(void *context, size_t index, int64_t first, int64_t coun
 
 /* ViT-H's depth and global blocks, the decoder's shapes that its tensor-core kernels take. */
 static void write_model(const char *path) {
-    samc__config c = {.img_size = 128, .patch_size = 16, .grid = 8, .embed_dim = 64, .depth = 32, .num_heads = 1, .mlp_dim = 128, .window_size = 7,
-                      .use_rel_pos = true, .use_abs_pos = true, .qkv_bias = true, .out_chans = 128, .mask_in_chans = 16, .decoder_depth = 2,
-                      .decoder_num_heads = 8, .decoder_mlp_dim = 128, .decoder_attention_dim = 64, .mask_tokens = 4, .iou_head_depth = 3,
+    samc__config c = {.img_size = 128,
+                      .patch_size = 16,
+                      .grid = 8,
+                      .embed_dim = 64,
+                      .depth = 32,
+                      .num_heads = 1,
+                      .mlp_dim = 128,
+                      .window_size = 7,
+                      .use_rel_pos = true,
+                      .use_abs_pos = true,
+                      .qkv_bias = true,
+                      .out_chans = 128,
+                      .mask_in_chans = 16,
+                      .decoder_depth = 2,
+                      .decoder_num_heads = 8,
+                      .decoder_mlp_dim = 128,
+                      .decoder_attention_dim = 64,
+                      .mask_tokens = 4,
+                      .iou_head_depth = 3,
                       .iou_head_hidden_dim = 128};
     samc__weights slots;
     samc_error error = {0};
@@ -68,24 +84,30 @@ static void write_model(const char *path) {
     for (size_t i = 0; i < tensor_count; i++) free((char *)tensors[i].name);
 }
 
-typedef struct seen { int images; int64_t masks; } seen;
+typedef struct seen {
+    int images;
+    int64_t masks;
+} seen;
 
-static samc_status take(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status take(void *context, int image, const samc_auto_mask *masks, int count,
+                        const samc_auto_stats *stats) {
     seen *s = context;
     (void)image, (void)masks, (void)stats;
     s->images++, s->masks += count;
     return SAMC_OK;
 }
 
-/* ViT-H in bf16: 8 images together and 512 points where there is memory, 3.5 GB beside the weights with the photographs that are on their
- * way; with less, what is planned fits, and prompts stay many as long as images can give way. Returns the rounds of 1024 points. */
+/* ViT-H in bf16: 8 images together and 512 points where there is memory, 3.5 GB beside the weights with the photographs
+ * that are on their way; with less, what is planned fits, and prompts stay many as long as images can give way. Returns
+ * the rounds of 1024 points. */
 static int plan_vit_h(void) {
     static struct samc__cuda_device device = {.capability = 90};
     static samc_model model;
     samc__shapes *shapes = NULL;
     samc__session_plan plan;
     int width, height;
-    EXPECT(samc__shapes_open("vit_h", &shapes, NULL) == SAMC_OK && samc__rehearse_model(samc__shapes_config(shapes), SAMC__BF16, &model) == SAMC_OK);
+    EXPECT(samc__shapes_open("vit_h", &shapes, NULL) == SAMC_OK &&
+           samc__rehearse_model(samc__shapes_config(shapes), SAMC__BF16, &model) == SAMC_OK);
     model.device = &device;
     samc__everyday_size(&model.config, &width, &height);
     size_t picture = 3 * (size_t)width * (size_t)height, before = SIZE_MAX;
@@ -93,8 +115,10 @@ static int plan_vit_h(void) {
     EXPECT(most.images == 8 && most.groups == 2 && most.prompts == 512);
     EXPECT(samc__plan_session(&model, most, &plan, NULL) == SAMC_OK);
     size_t all = samc__plan_bytes(&plan) + (size_t)most.images * picture;
-    printf("ViT-H, %d points and %d images together: %.2f GB to encode, %.2f GB to decode, %.2f GB behind it, %.2f GB with photographs\n", most.prompts,
-           most.images, 1e-9 * (double)(plan.encode.arena + plan.encode.scratch), 1e-9 * (double)(plan.decode.arena + plan.decode.scratch),
+    printf("ViT-H, %d points and %d images together: %.2f GB to encode, %.2f GB to decode, %.2f GB behind it, %.2f GB "
+           "with photographs\n",
+           most.prompts, most.images, 1e-9 * (double)(plan.encode.arena + plan.encode.scratch),
+           1e-9 * (double)(plan.decode.arena + plan.decode.scratch),
            1e-9 * (double)(plan.post.arena + plan.post.scratch), 1e-9 * (double)all);
     EXPECT(all <= 3500000000u);
     for (size_t room = (size_t)3 << 30; room > (size_t)200 << 20; room = room / 8 * 7) {
@@ -121,7 +145,8 @@ int main(int argc, char **argv) {
     samc_image images[IMAGES];
     samc_emu_settings settings = {.memory = (uint64_t)8 << 30};
     samc_emu_begin(&settings);
-    if (samc_model_open(argv[1], &options, &model, &error) != SAMC_OK || samc_session_create(model, &session, &error) != SAMC_OK) {
+    if (samc_model_open(argv[1], &options, &model, &error) != SAMC_OK ||
+        samc_session_create(model, &session, &error) != SAMC_OK) {
         printf("FAILED: %s\n", error.message);
         return 1;
     }
@@ -141,10 +166,12 @@ int main(int argc, char **argv) {
     if (status != SAMC_OK) printf("%s\n", samc_last_error(session));
     EXPECT(status == SAMC_OK && s.images == IMAGES && s.masks > IMAGES && session->encode_most == 8);
     after = samc_emu_counted();
-    double launches = (double)(after.launches - before.launches) / IMAGES, copies = (double)(after.copies - before.copies) / IMAGES;
+    double launches = (double)(after.launches - before.launches) / IMAGES,
+           copies = (double)(after.copies - before.copies) / IMAGES;
     double waits = (double)(after.waits - before.waits) / IMAGES, masks = (double)s.masks / IMAGES;
-    printf("%d rounds of points, %d images together: an image takes %.1f launches, %.1f copies, %.1f waits; %.1f masks\n", rounds, session->encode_most,
-           launches, copies, waits, masks);
+    printf(
+        "%d rounds of points, %d images together: an image takes %.1f launches, %.1f copies, %.1f waits; %.1f masks\n",
+        rounds, session->encode_most, launches, copies, waits, masks);
     if (argc == 2) EXPECT(launches <= 150 && waits <= 4);
     /* All of it in the memory that was planned, but for the images' buffers. */
     samc_memory memory = samc_session_memory(session);

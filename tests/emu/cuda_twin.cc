@@ -1,18 +1,18 @@
 // cuda_twin.cc - twins of the CUDA runtime calls that the engine uses, as harsh as the manual allows.
 //
-// Streams are either late or prompt, by the seed: a late one does nothing until somebody waits for it, a prompt one runs as soon as the
-// events it waits for have happened. Seed 0 makes all late, seed 1 all prompt, others mix. Device memory is unreadable outside of
-// kernels and copies, starts as NaN, ends at an unreadable page, and its addresses are never used again. A copy from pinned memory
-// reads it when it runs, one to pinned memory scribbles over it at once. Misuse ends the process with the call's name, also what was not
-// given back by the end.
+// Streams are either late or prompt, by the seed: a late one does nothing until somebody waits for it, a prompt one
+// runs as soon as the events it waits for have happened. Seed 0 makes all late, seed 1 all prompt, others mix. Device
+// memory is unreadable outside of kernels and copies, starts as NaN, ends at an unreadable page, and its addresses are
+// never used again. A copy from pinned memory reads it when it runs, one to pinned memory scribbles over it at once.
+// Misuse ends the process with the call's name, also what was not given back by the end.
 //
 //   SAMC_EMU_SEED=N      order of streams and of threads    SAMC_EMU_MEMORY=BYTES   of the device
-//   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
-//   SAMC_EMU_CUDNN=1     cuDNN does not start             SAMC_EMU_CUDNN=2        cuDNN refuses every convolution     SAMC_EMU_CUDNN=3 it is not installed
-//   SAMC_EMU_CUBLASLT=1  it does not start, 2 it refuses every product, 3 its first algorithm does when it runs, 4 it is not installed
-//   SAMC_EMU_DRIVER=N    the driver's CUDA version, 13000 for 13.0    SAMC_EMU_CAPABILITY=N  of the device, 86 for 8.6
-//   SAMC_EMU_DEVICES=N   there are N of them, each with that memory, 1 to 8; nobody reads another's
-//   SAMC_EMU_REPORT=FILE what ran, how often, how long
+//   SAMC_EMU_REFUSE=N    the N-th allocation fails          SAMC_EMU_LOSE=N         the device fails at the N-th piece
+//   of work SAMC_EMU_CUDNN=1     cuDNN does not start             SAMC_EMU_CUDNN=2        cuDNN refuses every
+//   convolution     SAMC_EMU_CUDNN=3 it is not installed SAMC_EMU_CUBLASLT=1  it does not start, 2 it refuses every
+//   product, 3 its first algorithm does when it runs, 4 it is not installed SAMC_EMU_DRIVER=N    the driver's CUDA
+//   version, 13000 for 13.0    SAMC_EMU_CAPABILITY=N  of the device, 86 for 8.6 SAMC_EMU_DEVICES=N   there are N of
+//   them, each with that memory, 1 to 8; nobody reads another's SAMC_EMU_REPORT=FILE what ran, how often, how long
 #include "cuda_twin.h"
 #include "emu_control.h"
 
@@ -37,8 +37,8 @@ namespace {
 
 struct Work {
     const char *what;
-    std::function<void()> run;      // empty: an event
-    cudaEvent_t event;              // recorded or waited for
+    std::function<void()> run; // empty: an event
+    cudaEvent_t event;         // recorded or waited for
     uint64_t version;
     bool waits;
     cudaStream_t by; // of the record that is waited for
@@ -77,10 +77,11 @@ uint64_t setting(const char *name, uint64_t otherwise) {
 
 struct Twin {
     std::recursive_mutex mutex;
-    samc_emu_settings set = {setting("SAMC_EMU_SEED", 0), setting("SAMC_EMU_MEMORY", uint64_t(8) << 30), setting("SAMC_EMU_REFUSE", 0),
-                             setting("SAMC_EMU_LOSE", 0), setting("SAMC_EMU_CUDNN", 0), 0,
-                             setting("SAMC_EMU_DEVICES", 1), setting("SAMC_EMU_CUBLASLT", 0), setting("SAMC_EMU_DRIVER", 13000),
-                             setting("SAMC_EMU_CAPABILITY", 0)};
+    samc_emu_settings set = {setting("SAMC_EMU_SEED", 0),       setting("SAMC_EMU_MEMORY", uint64_t(8) << 30),
+                             setting("SAMC_EMU_REFUSE", 0),     setting("SAMC_EMU_LOSE", 0),
+                             setting("SAMC_EMU_CUDNN", 0),      0,
+                             setting("SAMC_EMU_DEVICES", 1),    setting("SAMC_EMU_CUBLASLT", 0),
+                             setting("SAMC_EMU_DRIVER", 13000), setting("SAMC_EMU_CAPABILITY", 0)};
     uint64_t allocations = 0, works = 0;
     samc_emu_counts counts = {}; // since the program's start
     struct Device {
@@ -89,7 +90,7 @@ struct Twin {
         cudaStream_t by_default = nullptr; // made by the first call that uses it; nobody's to destroy
     } of[kMostDevices];
     cudaError_t latest = cudaSuccess;
-    int open = -1; // the device whose memory is readable now
+    int open = -1;                        // the device whose memory is readable now
     std::map<const char *, Piece> device; // by address; freed ones stay, so that their use is found
     std::map<const char *, size_t> pinned;
     std::vector<std::unique_ptr<CUstream_st>> streams; // also destroyed ones
@@ -100,7 +101,9 @@ struct Twin {
 void at_exit();
 
 void apply(const samc_emu_settings &set) {
-    emu::config.order = set.seed % 3 == 0 ? emu::Order::forward : set.seed % 3 == 1 ? emu::Order::reverse : emu::Order::random;
+    emu::config.order = set.seed % 3 == 0   ? emu::Order::forward
+                        : set.seed % 3 == 1 ? emu::Order::reverse
+                                            : emu::Order::random;
     emu::config.seed = set.seed;
     emu::config.early_copies = set.seed % 2 != 0;
     emu::config.what = "stream seed " + std::to_string(set.seed);
@@ -111,9 +114,12 @@ thread_local int current = 0; // device, as cudaSetDevice() left it
 Twin &twin() {
     static Twin *t = [] { // never destroyed: the engine may be torn down later
         Twin *made = new Twin;
-        emu::stream_lost = [](void *stream) { return twin().of[static_cast<cudaStream_t>(stream)->device].lost != cudaSuccess; };
+        emu::stream_lost = [](void *stream) {
+            return twin().of[static_cast<cudaStream_t>(stream)->device].lost != cudaSuccess;
+        };
         emu::submit = [](void *stream, const char *kernel, std::function<void()> run) -> const char * {
-            if (emu::stream_lost(stream)) return cudaGetErrorString(cudaErrorLaunchFailure); // an earlier fault shows at the next launch
+            if (emu::stream_lost(stream))
+                return cudaGetErrorString(cudaErrorLaunchFailure); // an earlier fault shows at the next launch
             emu::launch_work(static_cast<cudaStream_t>(stream), kernel, std::move(run));
             return nullptr;
         };
@@ -137,7 +143,8 @@ double seconds() {
 void protect(int device, int rights) {
     for (auto &entry : twin().device) {
         Piece &p = entry.second;
-        if (!p.freed && p.device == device && mprotect(p.map + kPage, p.map_bytes - 2 * kPage, rights) != 0) emu::fail("mprotect failed");
+        if (!p.freed && p.device == device && mprotect(p.map + kPage, p.map_bytes - 2 * kPage, rights) != 0)
+            emu::fail("mprotect failed");
     }
 }
 
@@ -266,8 +273,8 @@ void copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, s
 }
 
 // One copy of rows: what of the host's memory may be touched now is settled here.
-cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind,
-                 cudaStream_t stream) {
+cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                 size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
     if (width > to_pitch || width > from_pitch) return result(cudaErrorInvalidValue);
     if (width == 0 || height == 0) return result(cudaSuccess);
     size_t to_bytes = (height - 1) * to_pitch + width, from_bytes = (height - 1) * from_pitch + width;
@@ -277,7 +284,8 @@ cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, 
     else if (find(to)) emu::fail("%s: the target %p is device memory", call, to);
     if (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice) emu::check_device(from, from_bytes, call);
     else if (find(from)) emu::fail("%s: the source %p is device memory", call, from);
-    if (kind == cudaMemcpyDeviceToDevice && source < target + to_bytes && target < source + from_bytes && !(to_pitch == from_pitch && to_pitch > width))
+    if (kind == cudaMemcpyDeviceToDevice && source < target + to_bytes && target < source + from_bytes &&
+        !(to_pitch == from_pitch && to_pitch > width))
         emu::fail("%s: source and target overlap", call);
     twin().counts.copies++;
     if (kind == cudaMemcpyHostToDevice && !is_pinned(from, from_bytes)) { // staged before the call returns
@@ -289,7 +297,8 @@ cudaError_t copy(const char *call, void *to, size_t to_pitch, const void *from, 
     if (kind == cudaMemcpyDeviceToHost && is_pinned(to, to_bytes))
         for (size_t y = 0; y < height; y++) std::memset(target + y * to_pitch, 0xee, width); // not yet there
     emu::enqueue(stream, call, [=] { copy_rows(target, to_pitch, source, from_pitch, width, height); });
-    if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, to_bytes)) drain(stream), twin().counts.waits++; // returns when done
+    if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, to_bytes))
+        drain(stream), twin().counts.waits++; // returns when done
     return result(cudaSuccess);
 }
 
@@ -302,8 +311,10 @@ void check_given_back() {
     for (auto &e : t.events) events += !e->destroyed;
     if (pieces + t.pinned.size() + streams + events == 0) return;
     fflush(nullptr);
-    fprintf(stderr, "emu: ERROR: not given back: %zu pieces of device memory (%zu bytes), %zu of pinned memory, %zu streams, %zu events\n", pieces, bytes,
-            t.pinned.size(), streams, events);
+    fprintf(stderr,
+            "emu: ERROR: not given back: %zu pieces of device memory (%zu bytes), %zu of pinned memory, %zu streams, "
+            "%zu events\n",
+            pieces, bytes, t.pinned.size(), streams, events);
     _exit(2);
 }
 
@@ -311,8 +322,11 @@ void at_exit() {
     if (const char *path = getenv("SAMC_EMU_REPORT")) {
         FILE *file = fopen(path, "w");
         for (auto &entry : twin().ran)
-            if (file) fprintf(file, "%-28s %8llu times %9.3f s\n", entry.first.c_str(), (unsigned long long)entry.second.times, entry.second.seconds);
-        for (int i = 0; file && i < devices(); i++) fprintf(file, "device-%d %30llu times\n", i, (unsigned long long)twin().of[i].works);
+            if (file)
+                fprintf(file, "%-28s %8llu times %9.3f s\n", entry.first.c_str(),
+                        (unsigned long long)entry.second.times, entry.second.seconds);
+        for (int i = 0; file && i < devices(); i++)
+            fprintf(file, "device-%d %30llu times\n", i, (unsigned long long)twin().of[i].works);
         if (file) fclose(file);
     }
     check_given_back();
@@ -324,7 +338,8 @@ namespace emu {
 
 void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) {
     Lock lock(twin().mutex);
-    if (known(stream, what)->device != current) fail("%s: the stream is of device %d, the current one is %d", what, stream->device, current);
+    if (known(stream, what)->device != current)
+        fail("%s: the stream is of device %d, the current one is %d", what, stream->device, current);
     push(stream, {what, std::move(work), nullptr, 0, false, nullptr});
 }
 
@@ -343,7 +358,9 @@ void check_device(const void *p, size_t bytes, const char *call) {
     if (piece == nullptr) fail("%s: %p is not device memory", call, p);
     if (piece->freed) fail("%s: %p was freed", call, p);
     const char *end = piece->map + piece->map_bytes - kPage - piece->slack;
-    if (static_cast<const char *>(p) + bytes > end) fail("%s: %zu bytes at %p reach %zd bytes beyond their memory", call, bytes, p, static_cast<const char *>(p) + bytes - end);
+    if (static_cast<const char *>(p) + bytes > end)
+        fail("%s: %zu bytes at %p reach %zd bytes beyond their memory", call, bytes, p,
+             static_cast<const char *>(p) + bytes - end);
 }
 
 } // namespace emu
@@ -371,7 +388,7 @@ uint64_t samc_emu_ran(const char *what) {
     return found == twin().ran.end() ? 0 : found->second.times;
 }
 
-// ---- The calls ----------------------------------------------------------------------------------------------------------
+// ---- The calls ----------------------------------------------------------------------------------
 
 cudaError_t cudaGetLastError(void) {
     cudaError_t latest = twin().latest;
@@ -381,12 +398,18 @@ cudaError_t cudaGetLastError(void) {
 
 const char *cudaGetErrorString(cudaError_t error) {
     switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
-    case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
-    case cudaErrorLaunchFailure: return "unspecified launch failure";
-    default: return "invalid argument";
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorNoDevice:
+        return "no CUDA-capable device is detected";
+    case cudaErrorInsufficientDriver:
+        return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorLaunchFailure:
+        return "unspecified launch failure";
+    default:
+        return "invalid argument";
     }
 }
 
@@ -398,7 +421,8 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     if (device < 0 || device >= devices()) return result(cudaErrorInvalidValue);
-    // Ampere or Hopper, unless a test or the environment names another: kernels are chosen by it, and shared memory is what it has.
+    // Ampere or Hopper, unless a test or the environment names another: kernels are chosen by it, and shared memory is
+    // what it has.
     if (std::getenv("SAMC_EMU_CAPABILITY") == nullptr)
         emu::capability = twin().set.capability ? int(twin().set.capability) : twin().set.seed % 2 ? 80 : 90;
     *p = {"emulated device", size_t(twin().set.memory), emu::capability / 10, emu::capability % 10, 108};
@@ -409,7 +433,9 @@ cudaError_t cudaSetDevice(int device) {
     current = device;
     return result(cudaSuccess);
 }
-cudaError_t cudaSetDeviceFlags(unsigned flags) { return result(flags == cudaDeviceScheduleBlockingSync ? cudaSuccess : cudaErrorInvalidValue); }
+cudaError_t cudaSetDeviceFlags(unsigned flags) {
+    return result(flags == cudaDeviceScheduleBlockingSync ? cudaSuccess : cudaErrorInvalidValue);
+}
 cudaError_t cudaDriverGetVersion(int *version) {
     *version = int(twin().set.driver ? twin().set.driver : 13000);
     return cudaSuccess;
@@ -462,7 +488,8 @@ cudaError_t cudaFree(void *memory) {
         Opened opened(p.device);
         const unsigned char *slack = static_cast<unsigned char *>(memory) + p.bytes;
         for (size_t i = 0; i < p.slack; i++)
-            if (slack[i] != kSlack) emu::fail("something wrote %zu bytes beyond the %zu bytes at %p", i + 1, p.bytes, memory);
+            if (slack[i] != kSlack)
+                emu::fail("something wrote %zu bytes beyond the %zu bytes at %p", i + 1, p.bytes, memory);
     }
     madvise(p.map, p.map_bytes, MADV_DONTNEED);
     p.freed = true;
@@ -482,14 +509,15 @@ cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned) {
 cudaError_t cudaFreeHost(void *memory) {
     Lock lock(twin().mutex);
     for (int device = 0; device < devices(); device++) twin().counts.waits += busy(device), drain_all(device);
-    if (twin().pinned.erase(static_cast<char *>(memory)) == 0) emu::fail("cudaFreeHost: %p is not pinned memory", memory);
+    if (twin().pinned.erase(static_cast<char *>(memory)) == 0)
+        emu::fail("cudaFreeHost: %p is not pinned memory", memory);
     free(memory);
     return result(cudaSuccess);
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
-    // On the default stream, which the engine's non-blocking ones do not wait for: from pageable memory it returns when the bytes have
-    // been taken, not when they have arrived.
+    // On the default stream, which the engine's non-blocking ones do not wait for: from pageable memory it returns when
+    // the bytes have been taken, not when they have arrived.
     Lock lock(twin().mutex);
     Twin &t = twin();
     if (kind != cudaMemcpyHostToDevice) emu::fail("cudaMemcpy: the engine only uploads with it");
@@ -499,7 +527,8 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
         t.streams.emplace_back(new CUstream_st{current, {}, false, true});
         by_default = t.streams.back().get();
     }
-    auto staged = std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
+    auto staged =
+        std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
     push(by_default, {"cudaMemcpy", [=] { std::memcpy(to, staged->data(), bytes); }, nullptr, 0, false, nullptr});
     return result(cudaSuccess);
 }
@@ -516,8 +545,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     return copy("cudaMemcpyAsync", to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind,
-                              cudaStream_t stream) {
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
     Lock lock(twin().mutex);
     return copy("cudaMemcpy2DAsync", to, to_pitch, from, from_pitch, width, height, kind, stream);
 }
@@ -527,7 +556,10 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     Twin &t = twin();
     if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);
     uint64_t mixed = (t.set.seed * 0x9e3779b97f4a7c15u + t.streams.size()) * 0xbf58476d1ce4e5b9u;
-    bool prompt = t.set.prompt != 0 ? t.set.prompt >> t.streams.size() & 1 : t.set.seed == 0 ? false : t.set.seed == 1 ? true : (mixed >> 40 & 1) != 0;
+    bool prompt = t.set.prompt != 0 ? t.set.prompt >> t.streams.size() & 1
+                  : t.set.seed == 0 ? false
+                  : t.set.seed == 1 ? true
+                                    : (mixed >> 40 & 1) != 0;
     t.streams.emplace_back(new CUstream_st{current, {}, prompt, false});
     *stream = t.streams.back().get();
     return result(cudaSuccess);
@@ -547,7 +579,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     Lock lock(twin().mutex);
     known(event, "cudaStreamWaitEvent");
-    if (event->recorded > 0) push(known(stream, "cudaStreamWaitEvent"), {"wait", nullptr, event, event->recorded, true, event->stream});
+    if (event->recorded > 0)
+        push(known(stream, "cudaStreamWaitEvent"), {"wait", nullptr, event, event->recorded, true, event->stream});
     return result(cudaSuccess);
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
@@ -564,7 +597,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     Lock lock(twin().mutex);
     known(event, "cudaEventRecord")->stream = known(stream, "cudaEventRecord");
-    if (event->device != stream->device) emu::fail("cudaEventRecord: the event is of device %d, the stream of device %d", event->device, stream->device);
+    if (event->device != stream->device)
+        emu::fail("cudaEventRecord: the event is of device %d, the stream of device %d", event->device, stream->device);
     event->recorded++;
     push(stream, {"record", nullptr, event, event->recorded, false, nullptr});
     return result(cudaSuccess);

@@ -1,4 +1,5 @@
-// cuda_twin.h - what the twins of CUDA's runtime, cuBLASLt and cuDNN share: streams that take work, checked device addresses.
+// cuda_twin.h - what the twins of CUDA's runtime, cuBLASLt and cuDNN share: streams that take work, checked device
+// addresses.
 #ifndef SAMC_TESTS_EMU_CUDA_TWIN_H
 #define SAMC_TESTS_EMU_CUDA_TWIN_H
 

@@ -1,12 +1,16 @@
-// cute_check - the emulation's fragments of mma, wgmma and ldmatrix (warp.cc) against the layouts in NVIDIA's CuTe. A developer's test, not built
-// by CMake: both routes of the emulation share those tables, and this is the one look at them from outside.
+// cute_check - the emulation's fragments of mma, wgmma and ldmatrix (warp.cc) against the layouts in NVIDIA's CuTe. A
+// developer's test, not built by CMake: both routes of the emulation share those tables, and this is the one look at
+// them from outside.
 //
 //     python3 -m pip install --no-deps --target build/cutlass nvidia-cutlass==4.2.0.0
-//     g++ -std=c++17 -w -I. -Iruntime -Itests/emu -isystem build/cutlass/cutlass_library/source/include -isystem CUDA/include -isystem CUDA/include/cccl
-//         tests/emu/cute_check.cc tests/emu/emu.cc tests/emu/tensor_core.cc tests/emu/warp.cc -o build/cute_check && build/cute_check
+//     g++ -std=c++17 -w -I. -Iruntime -Itests/emu -isystem build/cutlass/cutlass_library/source/include -isystem
+//     CUDA/include -isystem CUDA/include/cccl
+//         tests/emu/cute_check.cc tests/emu/emu.cc tests/emu/tensor_core.cc tests/emu/warp.cc -o build/cute_check &&
+//         build/cute_check
 //
-// (CUDA: /usr/local/cuda, or build/cuda/nvidia/cu13 of tools/cuda_toolkit.sh.) Random matrices of small integers are laid out as CuTe
-// says, multiplied by the emulation and read back as CuTe says: any swapped register or lane changes the product.
+// (CUDA: /usr/local/cuda, or build/cuda/nvidia/cu13 of tools/cuda_toolkit.sh.) Random matrices of small integers are
+// laid out as CuTe says, multiplied by the emulation and read back as CuTe says: any swapped register or lane changes
+// the product.
 #include "emu.h"
 
 #include <cstdio>
@@ -50,13 +54,15 @@ template <class Operation> static void check_product(bool bf16, const char *what
     expect(same, what);
 }
 
-// A warpgroup's product: operands laid out by CuTe's K-major atom with a swizzle of 128 bytes, the descriptor's fields but for the address
-// from CuTe too, sums read by CuTe's layout of C. Step `kk` of 16 columns starts 32 bytes further along, as CuTe's iterator does.
+// A warpgroup's product: operands laid out by CuTe's K-major atom with a swizzle of 128 bytes, the descriptor's fields
+// but for the address from CuTe too, sums read by CuTe's layout of C. Step `kk` of 16 columns starts 32 bytes further
+// along, as CuTe's iterator does.
 static void check_group() {
     namespace gmma = cute::SM90::GMMA;
     static cute::half_t unused[256 * 64];
     auto layout = cute::tile_to_shape(gmma::Layout_K_SW128_Atom<cute::half_t>{}, cute::Shape<cute::_256, cute::_64>{});
-    auto tensor = cute::local_tile(cute::make_tensor(cute::make_smem_ptr(unused), layout), cute::Shape<cute::_256, cute::_16>{}, cute::make_coord(0, 0));
+    auto tensor = cute::local_tile(cute::make_tensor(cute::make_smem_ptr(unused), layout),
+                                   cute::Shape<cute::_256, cute::_16>{}, cute::make_coord(0, 0));
     auto place = cute::as_position_independent_swizzle_layout(layout);
     const uint64_t fields = gmma::make_gmma_desc<gmma::Major::K>(tensor).desc_ & ~uint64_t(0x3fff);
     alignas(1024) static uint16_t shared[(64 + 256) * 64];
@@ -78,7 +84,11 @@ static void check_group() {
             emu::Thread threads[32] = {};
             emu::Product products[32];
             for (int lane = 0; lane < 32; lane++) {
-                products[lane] = {sums[warp * 32 + lane], fields | uint64_t(2 * kk), fields | uint64_t(64 * 128 / 16 + 2 * kk), 0, {}};
+                products[lane] = {sums[warp * 32 + lane],
+                                  fields | uint64_t(2 * kk),
+                                  fields | uint64_t(64 * 128 / 16 + 2 * kk),
+                                  0,
+                                  {}};
                 threads[lane].lane = lane;
                 threads[lane].warp = warp;
                 threads[lane].in.address = &products[lane];
@@ -96,7 +106,8 @@ static void check_group() {
     expect(same, "wgmma.m64n256k16");
 }
 
-// One ldmatrix of four 8 x 8 matrices. CuTe numbers bits: the source's by (lane, bit of its 16-byte row), the result's by (lane, bit).
+// One ldmatrix of four 8 x 8 matrices. CuTe numbers bits: the source's by (lane, bit of its 16-byte row), the result's
+// by (lane, bit).
 template <class Operation> static void check_ldmatrix(bool trans, const char *what) {
     using Traits = cute::Copy_Traits<Operation>;
     typename Traits::SrcLayout source;

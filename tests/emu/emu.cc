@@ -1,5 +1,5 @@
-// emu.cc - the scheduler: fibers, block barriers, warp operations, asynchronous copies. Never compiled with a sanitizer itself
-// (it switches stacks); SAMC_EMU_ASAN or SAMC_EMU_TSAN say which one the kernels are compiled with.
+// emu.cc - the scheduler: fibers, block barriers, warp operations, asynchronous copies. Never compiled with a sanitizer
+// itself (it switches stacks); SAMC_EMU_ASAN or SAMC_EMU_TSAN say which one the kernels are compiled with.
 #include "emu.h"
 
 #include <algorithm>
@@ -77,13 +77,14 @@ struct Gathering {
 };
 Gathering gathering[kMaxThreads / 32][4];
 
-// Addresses that stand for a barrier's two sides in ThreadSanitizer: [warp] for __syncwarp, the last one for __syncthreads. A
-// thread that leaves acquires the side that was open when it was released.
+// Addresses that stand for a barrier's two sides in ThreadSanitizer: [warp] for __syncwarp, the last one for
+// __syncthreads. A thread that leaves acquires the side that was open when it was released.
 constexpr int kBlockBarrier = kMaxThreads / 32;
 char entered[kBlockBarrier + 1], left[kBlockBarrier + 1][2];
 int epochs[kBlockBarrier + 1];
 
-const char *const kNames[] = {"running", "exited", "__syncthreads", "__syncwarp", "shuffle", "vote", "ldmatrix", "ldmatrix.trans", "mma.f16", "mma.bf16", "wgmma.f16", "wgmma.bf16"};
+const char *const kNames[] = {"running",  "exited",         "__syncthreads", "__syncwarp", "shuffle",   "vote",
+                              "ldmatrix", "ldmatrix.trans", "mma.f16",       "mma.bf16",   "wgmma.f16", "wgmma.bf16"};
 
 uint32_t random_bits() {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
@@ -91,7 +92,9 @@ uint32_t random_bits() {
 }
 
 #ifdef USE_UCONTEXT
-void swap_context(Thread &from, Thread &to) { swapcontext(static_cast<ucontext_t *>(from.context), static_cast<ucontext_t *>(to.context)); }
+void swap_context(Thread &from, Thread &to) {
+    swapcontext(static_cast<ucontext_t *>(from.context), static_cast<ucontext_t *>(to.context));
+}
 #else
 // Saves the callee-saved registers on the stack, stores the stack pointer in *from and continues where `to` was stored.
 extern "C" void samc_emu_switch(void **from, void *to);
@@ -120,7 +123,8 @@ void switch_to(Thread &from, Thread &to) {
 #ifdef SAMC_EMU_ASAN
     void *fake = nullptr;
     bool to_main = &to == &scheduler;
-    __sanitizer_start_switch_fiber(from.op == Op::exited ? nullptr : &fake, to_main ? main_stack : to.stack, to_main ? main_stack_bytes : kStack);
+    __sanitizer_start_switch_fiber(from.op == Op::exited ? nullptr : &fake, to_main ? main_stack : to.stack,
+                                   to_main ? main_stack_bytes : kStack);
     swap_context(from, to);
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 #else
@@ -128,7 +132,8 @@ void switch_to(Thread &from, Thread &to) {
 #endif
 }
 
-// The next runnable thread, this warp first (cheap and the harshest on missing barriers), then the other warps in order.
+// The next runnable thread, this warp first (cheap and the harshest on missing barriers), then the other warps in
+// order.
 Thread *pick(int warp) {
     for (int step = 0; step < warp_count; step++) {
         int w = config.order == Order::reverse ? (warp - step + warp_count) % warp_count : (warp + step) % warp_count;
@@ -198,7 +203,8 @@ void do_copies(std::vector<Copy> &copies) {
 // For the race detector: what one lane stands for of the operands that a warp's product reads.
 void read_operands(const Product &p, const Thread *lane) {
     for (int half = 0; half < 2; half++) {
-        if (lane->lane < 16) __tsan_read16(const_cast<char *>(group_chunk(p.a, lane->warp % 4 * 16 + lane->lane, half)));
+        if (lane->lane < 16)
+            __tsan_read16(const_cast<char *>(group_chunk(p.a, lane->warp % 4 * 16 + lane->lane, half)));
         for (int row = lane->lane; row < 256; row += 32) __tsan_read16(const_cast<char *>(group_chunk(p.b, row, half)));
     }
 }
@@ -208,14 +214,16 @@ void thread_main() {
     const void *bottom;
     size_t bytes;
     __sanitizer_finish_switch_fiber(nullptr, &bottom, &bytes);
-    if (main_stack == nullptr) main_stack = bottom, main_stack_bytes = bytes; // the very first fiber was entered from main
+    if (main_stack == nullptr)
+        main_stack = bottom, main_stack_bytes = bytes; // the very first fiber was entered from main
 #endif
     (*kernel_body)();
     Thread *me = now.self;
     bool outstanding = !me->issued.empty();
     for (const std::vector<Copy> &group : me->groups) outstanding |= !group.empty();
     if (outstanding) fail("thread exits with asynchronous copies it has not waited for");
-    if (!me->products.empty() || !me->product_groups.empty()) fail("thread exits with products of its warpgroup that it has not waited for");
+    if (!me->products.empty() || !me->product_groups.empty())
+        fail("thread exits with products of its warpgroup that it has not waited for");
     me->op = Op::exited;
     runnable[me->warp] &= ~(1u << me->lane);
     __tsan_release(&entered[kBlockBarrier]);
@@ -263,7 +271,8 @@ void guard_page(char *page) {
 
 #if !defined(SAMC_EMU_ASAN) && !defined(SAMC_EMU_TSAN)
 void on_fault(int, siginfo_t *info, void *) {
-    fail("access to memory that is not the kernel's (%p); the line is that of the thread's latest warp operation", info->si_addr);
+    fail("access to memory that is not the kernel's (%p); the line is that of the thread's latest warp operation",
+         info->si_addr);
 }
 
 void report_faults() {
@@ -311,19 +320,21 @@ void fail(const char *format, ...) {
     va_end(args);
     if (now.self) {
         const Thread *me = now.self;
-        std::fprintf(stderr, "\n  kernel %s, block (%u,%u,%u), thread (%u,%u,%u), at %s:%d\n", now.kernel, now.block.x, now.block.y,
-                     now.block.z, me->index.x, me->index.y, me->index.z, me->site.file ? me->site.file : "(before its first operation)", me->site.line);
+        std::fprintf(stderr, "\n  kernel %s, block (%u,%u,%u), thread (%u,%u,%u), at %s:%d\n", now.kernel, now.block.x,
+                     now.block.y, now.block.z, me->index.x, me->index.y, me->index.z,
+                     me->site.file ? me->site.file : "(before its first operation)", me->site.line);
         int shown = 0;
         for (int i = 0; i < thread_count && shown < 8; i++) {
             const Thread &t = threads[size_t(i)];
             if (i && t.op == threads[size_t(i) - 1].op && t.site.line == threads[size_t(i) - 1].site.line) continue;
             shown++;
-            std::fprintf(stderr, "  from thread %d on: %s, mask %08x, %s:%d\n", i, kNames[int(t.op)], t.mask, t.site.file ? t.site.file : "-", t.site.line);
+            std::fprintf(stderr, "  from thread %d on: %s, mask %08x, %s:%d\n", i, kNames[int(t.op)], t.mask,
+                         t.site.file ? t.site.file : "-", t.site.line);
         }
     } else std::fprintf(stderr, "\n");
     const char *orders[] = {"forward", "reverse", "random"};
-    std::fprintf(stderr, "  order %s, seed %llu, %s copies; case: %s\n", orders[int(config.order)], (unsigned long long)config.seed,
-                 config.early_copies ? "early" : "late", config.what.c_str());
+    std::fprintf(stderr, "  order %s, seed %llu, %s copies; case: %s\n", orders[int(config.order)],
+                 (unsigned long long)config.seed, config.early_copies ? "early" : "late", config.what.c_str());
     std::fflush(nullptr);
     _exit(2);
 }
@@ -372,7 +383,9 @@ void warp_op(Op op, uint32_t mask, Site site) {
         }
         if (slot == nullptr) fail("warp operation: more than four divergent groups of lanes");
         for (uint32_t rest = mask; rest; rest &= rest - 1)
-            if (warp[__builtin_ctz(rest)].op == Op::exited) fail("warp operation: mask %08x names lane %d, which has exited or never was", mask, __builtin_ctz(rest));
+            if (warp[__builtin_ctz(rest)].op == Op::exited)
+                fail("warp operation: mask %08x names lane %d, which has exited or never was", mask,
+                     __builtin_ctz(rest));
         *slot = {mask, 0, op, site};
     }
     if (slot->op != op || (!orders_memory && (slot->site.line != site.line || slot->site.id != site.id)))
@@ -404,17 +417,20 @@ void warp_op(Op op, uint32_t mask, Site site) {
         now.counters.shuffles++;
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             Thread &to = warp[__builtin_ctz(rest)];
-            if (!(mask >> to.in.u[1] & 1)) fail("shuffle: lane %d reads lane %u, which is not in mask %08x", to.lane, to.in.u[1], mask);
+            if (!(mask >> to.in.u[1] & 1))
+                fail("shuffle: lane %d reads lane %u, which is not in mask %08x", to.lane, to.in.u[1], mask);
             to.out.u[0] = warp[to.in.u[1]].in.u[0];
         }
         break;
     case Op::ballot: {
         uint32_t votes = 0;
-        for (uint32_t rest = mask; rest; rest &= rest - 1) votes |= (warp[__builtin_ctz(rest)].in.u[0] & 1) << __builtin_ctz(rest);
+        for (uint32_t rest = mask; rest; rest &= rest - 1)
+            votes |= (warp[__builtin_ctz(rest)].in.u[0] & 1) << __builtin_ctz(rest);
         for (uint32_t rest = mask; rest; rest &= rest - 1) warp[__builtin_ctz(rest)].out.u[0] = votes;
         break;
     }
-    default: break;
+    default:
+        break;
     }
     int epoch = epochs[w];
     if (orders_memory) {
@@ -430,13 +446,17 @@ void copy_async(void *to, const void *from, int bytes, Site site) {
     now.self->site = site;
     now.counters.copies++;
     size_t offset = size_t(static_cast<char *>(to) - now.shared);
-    if (offset % 16 || offset + 16 > now.shared_bytes) fail("cp.async: shared offset %zd is misaligned or outside the %zu bytes", ssize_t(offset), now.shared_bytes);
-    if (bytes && reinterpret_cast<uintptr_t>(from) % 16) fail("cp.async: global address %p is not 16-byte aligned", from);
+    if (offset % 16 || offset + 16 > now.shared_bytes)
+        fail("cp.async: shared offset %zd is misaligned or outside the %zu bytes", ssize_t(offset), now.shared_bytes);
+    if (bytes && reinterpret_cast<uintptr_t>(from) % 16)
+        fail("cp.async: global address %p is not 16-byte aligned", from);
     if (bytes < 0 || bytes > 16) fail("cp.async: %d bytes", bytes);
 #ifdef SAMC_EMU_ASAN
-    if (bytes && __asan_region_is_poisoned(const_cast<void *>(from), size_t(bytes))) fail("cp.async reads memory that is not the kernel's (%p)", from);
+    if (bytes && __asan_region_is_poisoned(const_cast<void *>(from), size_t(bytes)))
+        fail("cp.async reads memory that is not the kernel's (%p)", from);
 #endif
-    if (bytes) __tsan_read16(const_cast<void *>(from)); // for the race detector the copy happens at the issue and at the wait
+    if (bytes)
+        __tsan_read16(const_cast<void *>(from)); // for the race detector the copy happens at the issue and at the wait
     __tsan_write16(to);
     now.self->issued.push_back({to, from, bytes});
     if (config.early_copies) do_copies(now.self->issued);
@@ -481,7 +501,8 @@ void group_wait(int groups_left) {
         for (const Product &p : me->product_groups.front()) {
             me->site = p.site;
             read_operands(p, me);
-            if (me->lane == 0 && group_bytes(p, me->warp) != p.bytes) fail("wgmma: an operand was overwritten while the product read it");
+            if (me->lane == 0 && group_bytes(p, me->warp) != p.bytes)
+                fail("wgmma: an operand was overwritten while the product read it");
         }
         me->product_groups.erase(me->product_groups.begin());
     }
@@ -493,8 +514,11 @@ void publish_copies() {
 }
 
 size_t shared_limit() {
-    // The programming guide's "maximum amount of shared memory per thread block"; kernels have it from elsewhere (cuda_ops.h).
-    static const struct { int capability, kilobytes; } limits[] = {{80, 163}, {86, 99}, {87, 163}, {89, 99}, {90, 227}, {100, 227}, {103, 227}, {120, 99}};
+    // The programming guide's "maximum amount of shared memory per thread block"; kernels have it from elsewhere
+    // (cuda_ops.h).
+    static const struct {
+        int capability, kilobytes;
+    } limits[] = {{80, 163}, {86, 99}, {87, 163}, {89, 99}, {90, 227}, {100, 227}, {103, 227}, {120, 99}};
     for (auto &limit : limits)
         if (limit.capability == capability) return size_t(limit.kilobytes) << 10;
     fail("nothing is known of a device of compute capability %d.%d", capability / 10, capability % 10);
@@ -506,9 +530,12 @@ void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, co
     now.block_size = block;
     thread_count = int(block.x * block.y * block.z);
     if (shared_bytes > shared_limit())
-        fail("%s: bad launch: %zu bytes of shared memory, a block has %zu on %d.%d", kernel, shared_bytes, shared_limit(), capability / 10, capability % 10);
-    if (thread_count < 1 || thread_count > kMaxThreads || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
-        fail("%s: bad launch: grid %u x %u x %u, block of %d, %zu bytes", kernel, grid.x, grid.y, grid.z, thread_count, shared_bytes);
+        fail("%s: bad launch: %zu bytes of shared memory, a block has %zu on %d.%d", kernel, shared_bytes,
+             shared_limit(), capability / 10, capability % 10);
+    if (thread_count < 1 || thread_count > kMaxThreads || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
+        grid.z > 65535)
+        fail("%s: bad launch: grid %u x %u x %u, block of %d, %zu bytes", kernel, grid.x, grid.y, grid.z, thread_count,
+             shared_bytes);
     warp_count = (thread_count + 31) / 32;
     kernel_body = &body;
     random_state = config.seed;
@@ -584,7 +611,8 @@ Buffer::~Buffer() {
 void Buffer::check() const {
     const char *begin = as<char>(), *end = begin + bytes_;
     for (const char *p = map_ + kPage; p < map_ + map_bytes_ - kPage; p++)
-        if ((p < begin || p >= end) && *p != char(0xa5)) fail("%s wrote outside a buffer of %zu bytes, at offset %zd", now.kernel, bytes_, p - begin);
+        if ((p < begin || p >= end) && *p != char(0xa5))
+            fail("%s wrote outside a buffer of %zu bytes, at offset %zd", now.kernel, bytes_, p - begin);
 }
 
 } // namespace emu

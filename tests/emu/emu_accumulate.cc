@@ -1,5 +1,6 @@
-// emu_accumulate - how the emulation's tensor cores add (tests/emu/tensor_core.h, tensor_core.cc): what experiments on hardware have shown
-// must be so here, the vectors must give the definition's bits, and the closed form that gates rest on must be that of real sums.
+// emu_accumulate - how the emulation's tensor cores add (tests/emu/tensor_core.h, tensor_core.cc): what experiments on
+// hardware have shown must be so here, the vectors must give the definition's bits, and the closed form that gates rest
+// on must be that of real sums.
 #include "emu_test.h"
 
 #include <cmath>
@@ -30,24 +31,37 @@ static void published(int core) {
     const char *name = tensor_cores[core].name;
     emu::config.core = core;
     const float ulp = 0x1p-23f;
-    expect(one_sum(1, {{0, 0x1p-12f, 0x1p-12f}, {1, 0x1p-12f, 0x1p-12f}}) == 1 + ulp, "two halves of a place are one: a guard bit", name);
+    expect(one_sum(1, {{0, 0x1p-12f, 0x1p-12f}, {1, 0x1p-12f, 0x1p-12f}}) == 1 + ulp,
+           "two halves of a place are one: a guard bit", name);
     std::vector<Pair> quarters;
     for (int k = 0; k < 4; k++) quarters.push_back({k, 0x1p-12f, 0x1p-13f});
-    expect(one_sum(1, quarters) == (sm90 ? 1 + ulp : 1), "four quarters of a place are one with two guard bits, nothing with one", name);
+    expect(one_sum(1, quarters) == (sm90 ? 1 + ulp : 1),
+           "four quarters of a place are one with two guard bits, nothing with one", name);
     std::vector<Pair> eighths;
     for (int k = 0; k < 8; k++) eighths.push_back({k, 0x1p-13f, 0x1p-13f});
     expect(one_sum(1, eighths) == 1, "eighths are lost", name);
-    expect(one_sum(1, {{0, 0x1.8p-12f, 0x1p-12f}}) == 1 && one_sum(-1, {{0, -0x1.8p-12f, 0x1p-12f}}) == -1, "three quarters of a place are cut off, both ways", name);
+    expect(one_sum(1, {{0, 0x1.8p-12f, 0x1p-12f}}) == 1 && one_sum(-1, {{0, -0x1.8p-12f, 0x1p-12f}}) == -1,
+           "three quarters of a place are cut off, both ways", name);
     expect(one_sum(1, {{0, -0x1p-12f, 0x1p-12f}}) == 1 - ulp / 2, "half a place less is an exact result below 1", name);
-    expect(one_sum(1, {{0, -0x1p-13f, 0x1p-12f}}) == (sm90 ? 1 - ulp / 2 : 1), "a quarter less is kept by two guard bits and cut off to a half", name);
-    // Aligned to the largest, which then leaves: what was cut off is gone. In the second block it never met the large one.
-    expect(one_sum(0x1p30f, {{0, -0x1p15f, 0x1p15f}, {1, 1, 1}}) == 0, "1 is lost beside 2^30, though that cancels", name);
-    expect(one_sum(0x1p30f, {{0, -0x1p15f, 0x1p15f}, {8, 1, 1}}) == (sm90 ? 0 : 1), "products 0 to 7 are a block of their own on sm_80, not on sm_90", name);
+    expect(one_sum(1, {{0, -0x1p-13f, 0x1p-12f}}) == (sm90 ? 1 - ulp / 2 : 1),
+           "a quarter less is kept by two guard bits and cut off to a half", name);
+    // Aligned to the largest, which then leaves: what was cut off is gone. In the second block it never met the large
+    // one.
+    expect(one_sum(0x1p30f, {{0, -0x1p15f, 0x1p15f}, {1, 1, 1}}) == 0, "1 is lost beside 2^30, though that cancels",
+           name);
+    expect(one_sum(0x1p30f, {{0, -0x1p15f, 0x1p15f}, {8, 1, 1}}) == (sm90 ? 0 : 1),
+           "products 0 to 7 are a block of their own on sm_80, not on sm_90", name);
     // 1.5 * 1.5 = 2.25 counts as 2^0: nothing is normalised before the alignment.
-    expect(one_sum(0, {{0, 1.5f, 1.5f}, {1, 0x1p-12f, 0x1p-12f}}) == 2.25f && one_sum(0, {{0, 1.5f, 1.5f}, {1, 0x1p-12f, 0x1p-12f}, {2, 0x1p-12f, 0x1p-12f},
-                   {3, 0x1p-12f, 0x1p-12f}, {4, 0x1p-12f, 0x1p-12f}}) == 2.25f + 2 * ulp, "a product's exponent is the sum of its factors'", name);
-    expect(one_sum(INFINITY, {{0, 1, 1}}) == INFINITY && std::isnan(one_sum(0, {{0, INFINITY, 0}})) && std::isnan(one_sum(NAN, {{3, 1, 1}})) &&
-               one_sum(0, {{0, 0x1p100f, 0x1p100f}}) == INFINITY, "what is not finite", name);
+    expect(one_sum(0, {{0, 1.5f, 1.5f}, {1, 0x1p-12f, 0x1p-12f}}) == 2.25f &&
+               one_sum(0, {{0, 1.5f, 1.5f},
+                           {1, 0x1p-12f, 0x1p-12f},
+                           {2, 0x1p-12f, 0x1p-12f},
+                           {3, 0x1p-12f, 0x1p-12f},
+                           {4, 0x1p-12f, 0x1p-12f}}) == 2.25f + 2 * ulp,
+           "a product's exponent is the sum of its factors'", name);
+    expect(one_sum(INFINITY, {{0, 1, 1}}) == INFINITY && std::isnan(one_sum(0, {{0, INFINITY, 0}})) &&
+               std::isnan(one_sum(NAN, {{3, 1, 1}})) && one_sum(0, {{0, 0x1p100f, 0x1p100f}}) == INFINITY,
+           "what is not finite", name);
     expect(one_sum(0, {}) == 0 && one_sum(0x1p-149f, {}) == 0x1p-149f, "zero and the least number", name);
 }
 
@@ -96,8 +110,9 @@ static void vectors(int core) {
     expect(different == 0, "a ragged matrix differs", how.name);
 }
 
-// tensor_core_loss() is twice what sm_80 is expected to lose: neither core may lose more, and sm_80 must come near in long sums (a fifth: bf16
-// products of 16 bits are not cut off, and their short sums often exact). fp32_loss() likewise for sums rounded to nearest.
+// tensor_core_loss() is twice what sm_80 is expected to lose: neither core may lose more, and sm_80 must come near in
+// long sums (a fifth: bf16 products of 16 bits are not cut off, and their short sums often exact). fp32_loss() likewise
+// for sums rounded to nearest.
 static void closed_form(int k, bool bf16) {
     double rms[TENSOR_CORES] = {};
     for (int core = 0; core < TENSOR_CORES; core++) {
@@ -107,7 +122,8 @@ static void closed_form(int k, bool bf16) {
             tensor_sum sum = tensor_sum_of(core);
             double exact = 0;
             for (int i = 0; i < k; i++) {
-                float a = emu_test::rounded(bf16 ? SAMC__BF16 : SAMC__F16, random.normal()), b = emu_test::rounded(bf16 ? SAMC__BF16 : SAMC__F16, random.normal());
+                float a = emu_test::rounded(bf16 ? SAMC__BF16 : SAMC__F16, random.normal()),
+                      b = emu_test::rounded(bf16 ? SAMC__BF16 : SAMC__F16, random.normal());
                 exact += double(a) * double(b);
                 tensor_sum_add(&sum, a, b);
             }
@@ -117,11 +133,14 @@ static void closed_form(int k, bool bf16) {
         rms[core] = std::sqrt(errors / sizes);
     }
     double most = tensor_core_loss(k);
-    std::printf("k %4d %-4s rms error: nearest %.1e (allowed %.1e), sm80 %.1e, sm90 %.1e (allowed %.1e)\n", k, bf16 ? "bf16" : "f16", rms[0],
-                fp32_loss(k), rms[1], rms[2], most);
-    expect(rms[TENSOR_NEAREST] < fp32_loss(k) && rms[TENSOR_NEAREST] > fp32_loss(k) / 10, "sums rounded to nearest", "nearest");
+    std::printf("k %4d %-4s rms error: nearest %.1e (allowed %.1e), sm80 %.1e, sm90 %.1e (allowed %.1e)\n", k,
+                bf16 ? "bf16" : "f16", rms[0], fp32_loss(k), rms[1], rms[2], most);
+    expect(rms[TENSOR_NEAREST] < fp32_loss(k) && rms[TENSOR_NEAREST] > fp32_loss(k) / 10, "sums rounded to nearest",
+           "nearest");
     expect(rms[TENSOR_SM80] < most && rms[TENSOR_SM90] < most, "sums lose more than the closed form says", "all");
-    if (k >= 512) expect(rms[TENSOR_SM80] > most / 5 && rms[TENSOR_SM80] > 2.5 * rms[TENSOR_NEAREST], "the closed form is far from the sums", "sm80");
+    if (k >= 512)
+        expect(rms[TENSOR_SM80] > most / 5 && rms[TENSOR_SM80] > 2.5 * rms[TENSOR_NEAREST],
+               "the closed form is far from the sums", "sm80");
 }
 
 int main() {

@@ -1,4 +1,5 @@
-// The check of add_rows: m, c, type (0 f32, 1 f16, 2 bf16), y in place of x (0, 1). Equal to the bit: one sum, one rounding.
+// The check of add_rows: m, c, type (0 f32, 1 f16, 2 bf16), y in place of x (0, 1). Equal to the bit: one sum, one
+// rounding.
 #include "emu_test.h"
 
 namespace emu_test {
@@ -21,15 +22,17 @@ static void add_rows(const Case &c, uint64_t seed) {
     for (const Tensor *t : {&x, &b, &other}) t->device->check();
 }
 
-static const Check check("add_rows", "m c type in_place", {
-    {0, {1, 1, 0, 0}},
-    {0, {5, 7, 1, 1}},
-    {0, {3, 5, 2, 0}},
-    {0, {3, 132, 2, 0}},
-    {0, {17, 256, 1, 1}},
-    {0, {9, 128, 0, 0}},
-    {1, {1024, 128, 2, 0}},
-    {1, {4096, 256, 2, 1}},
-}, add_rows);
+static const Check check("add_rows", "m c type in_place",
+                         {
+                             {0, {1, 1, 0, 0}},
+                             {0, {5, 7, 1, 1}},
+                             {0, {3, 5, 2, 0}},
+                             {0, {3, 132, 2, 0}},
+                             {0, {17, 256, 1, 1}},
+                             {0, {9, 128, 0, 0}},
+                             {1, {1024, 128, 2, 0}},
+                             {1, {4096, 256, 2, 1}},
+                         },
+                         add_rows);
 
 } // namespace emu_test

@@ -1,5 +1,5 @@
-// emu_attention.h - what the checks of the decoder's attentions share: their weights, and the attention in double or, with every
-// intermediate rounded, as a naive kernel of a precision would do it.
+// emu_attention.h - what the checks of the decoder's attentions share: their weights, and the attention in double or,
+// with every intermediate rounded, as a naive kernel of a precision would do it.
 #ifndef SAMC_TESTS_EMU_EMU_ATTENTION_H
 #define SAMC_TESTS_EMU_EMU_ATTENTION_H
 
@@ -34,7 +34,8 @@ template <class B> double dot(const double *a, const B *b, size_t n, size_t apar
 }
 
 // x [rows, k] -> x . w^T + b [rows, n]; `keep`: the result stays fp32.
-inline Numbers project(const Numbers &x, const Tensor &w, const Tensor *b, int n, const Rounding &round, bool keep = false) {
+inline Numbers project(const Numbers &x, const Tensor &w, const Tensor *b, int n, const Rounding &round,
+                       bool keep = false) {
     size_t k = w.count / size_t(n), rows = x.size() / k;
     const bool tensor = round.on && round.type != SAMC__F32 && k % 32 == 0 && n % 16 == 0;
     Numbers y(rows * size_t(n)), in(k);
@@ -61,14 +62,19 @@ struct Layer {
     bool biases;
     Tensor q, k, v, out, qb, kb, vb, outb, gain, bias;
     Layer(samc__dtype type, int c_, int inner_, int heads_, bool biases_, Random &random)
-        : c(c_), inner(inner_), heads(heads_), biases(biases_), q(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(c))),
-          k(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(c))), v(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(c))),
-          out(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(inner))), qb(SAMC__F32, size_t(inner), random, 0, 0.5f),
-          kb(SAMC__F32, size_t(inner), random, 0, 0.5f), vb(SAMC__F32, size_t(inner), random, 0, 0.5f), outb(SAMC__F32, size_t(c), random, 0, 0.5f),
+        : c(c_), inner(inner_), heads(heads_), biases(biases_),
+          q(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(c))),
+          k(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(c))),
+          v(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(c))),
+          out(type, size_t(c * inner), random, 0, 1 / std::sqrt(float(inner))),
+          qb(SAMC__F32, size_t(inner), random, 0, 0.5f), kb(SAMC__F32, size_t(inner), random, 0, 0.5f),
+          vb(SAMC__F32, size_t(inner), random, 0, 0.5f), outb(SAMC__F32, size_t(c), random, 0, 0.5f),
           gain(SAMC__F32, size_t(c), random, 1.0f, 0.3f), bias(SAMC__F32, size_t(c), random, 0, 0.3f) {}
 
     const Tensor *bias_of(const Tensor &b) const { return biases ? &b : nullptr; }
-    static samc__view shaped(const Tensor &t, samc__view shape, bool host) { return host ? on_host(shape, t) : t.view(shape); }
+    static samc__view shaped(const Tensor &t, samc__view shape, bool host) {
+        return host ? on_host(shape, t) : t.view(shape);
+    }
     samc__attention attention(bool host) const {
         samc__attention a = {};
         const Tensor *w[3] = {&q, &k, &v}, *b[3] = {&qb, &kb, &vb};
@@ -86,16 +92,19 @@ struct Layer {
         return {shaped(gain, samc__view1(nullptr, c), host), shaped(bias, samc__view1(nullptr, c), host), 1e-5f};
     }
 
-    // norm(residual + attention) of `batches` sequences: x_q, x_k, x_v [batches, tq or tk, C] are what q, k and v project;
-    // residual as x_q, or empty.
-    Numbers run(const Numbers &x_q, const Numbers &x_k, const Numbers &x_v, const Numbers &residual, int batches, const Rounding &round) const {
+    // norm(residual + attention) of `batches` sequences: x_q, x_k, x_v [batches, tq or tk, C] are what q, k and v
+    // project; residual as x_q, or empty.
+    Numbers run(const Numbers &x_q, const Numbers &x_k, const Numbers &x_v, const Numbers &residual, int batches,
+                const Rounding &round) const {
         Numbers queries = project(x_q, q, bias_of(qb), inner, round), keys = project(x_k, k, bias_of(kb), inner, round);
         Numbers values = project(x_v, v, bias_of(vb), inner, round), heads_out(queries.size());
-        size_t width = size_t(inner), hd = width / size_t(heads), tq = queries.size() / width / size_t(batches), tk = keys.size() / width / size_t(batches);
+        size_t width = size_t(inner), hd = width / size_t(heads), tq = queries.size() / width / size_t(batches),
+               tk = keys.size() / width / size_t(batches);
         Numbers p(tk);
         for (size_t row = 0; row < tq * size_t(batches); row++)
             for (size_t head = 0; head < size_t(heads); head++) {
-                const double *query = &queries[row * width + head * hd], *first = &keys[row / tq * tk * width + head * hd];
+                const double *query = &queries[row * width + head * hd],
+                             *first = &keys[row / tq * tk * width + head * hd];
                 const double *value = &values[row / tq * tk * width + head * hd];
                 double most = -1e300, sum = 0;
                 for (size_t key = 0; key < tk; key++) {
@@ -105,16 +114,19 @@ struct Layer {
                 }
                 for (double &e : p) sum += e = std::exp(e - most);
                 for (double &e : p) e = round(e / sum);
-                for (size_t i = 0; i < hd; i++) heads_out[row * width + head * hd + i] = dot(p.data(), value + i, tk, width, round.cross);
+                for (size_t i = 0; i < hd; i++)
+                    heads_out[row * width + head * hd + i] = dot(p.data(), value + i, tk, width, round.cross);
             }
         Numbers y = project(heads_out, out, bias_of(outb), c, round, true);
         size_t channels = size_t(c);
         for (size_t row = 0; row < y.size() / channels; row++) {
             double mean = 0, squares = 0, *at = &y[row * channels];
-            for (size_t i = 0; i < channels; i++) at[i] = round.to_float(at[i] + (residual.empty() ? 0.0 : residual[row * channels + i]));
+            for (size_t i = 0; i < channels; i++)
+                at[i] = round.to_float(at[i] + (residual.empty() ? 0.0 : residual[row * channels + i]));
             for (size_t i = 0; i < channels; i++) mean += at[i] / double(c);
             for (size_t i = 0; i < channels; i++) squares += std::pow(at[i] - mean, 2) / double(c);
-            for (size_t i = 0; i < channels; i++) at[i] = (at[i] - mean) / std::sqrt(squares + double(1e-5f)) * gain.host[i] + bias.host[i];
+            for (size_t i = 0; i < channels; i++)
+                at[i] = (at[i] - mean) / std::sqrt(squares + double(1e-5f)) * gain.host[i] + bias.host[i];
         }
         return y;
     }
@@ -133,7 +145,8 @@ inline Numbers sum_of(const Numbers &a, const Numbers &b) { // b may be shorter:
 inline Numbers repeated(const Numbers &from, size_t blocks, size_t each) {
     Numbers y;
     size_t size = from.size() / blocks;
-    for (size_t i = 0; i < blocks * each; i++) y.insert(y.end(), from.begin() + long(i / each * size), from.begin() + long((i / each + 1) * size));
+    for (size_t i = 0; i < blocks * each; i++)
+        y.insert(y.end(), from.begin() + long(i / each * size), from.begin() + long((i / each + 1) * size));
     return y;
 }
 
@@ -149,14 +162,16 @@ struct Reference {
 
 // Runs an operator with the scratch it asks for.
 template <class Args>
-void run_with_scratch(samc_status (*op)(const samc__cuda *, const Args *), size_t (*scratch)(const Args *), const Args &args) {
+void run_with_scratch(samc_status (*op)(const samc__cuda *, const Args *), size_t (*scratch)(const Args *),
+                      const Args &args) {
     emu::Buffer block(std::max<size_t>(scratch(&args), 16));
     samc__cuda cuda = device(block);
     if (op(&cuda, &args) != SAMC_OK) failed("not accepted");
     block.check();
 }
 
-// The list, and in tier 1 every number of tokens that prompts lead to, 5 to 64 (p[1]), each with two of `like`: shared memory goes by it.
+// The list, and in tier 1 every number of tokens that prompts lead to, 5 to 64 (p[1]), each with two of `like`: shared
+// memory goes by it.
 inline std::vector<Case> with_every_count(std::vector<Case> list, const std::vector<Case> &like) {
     for (int t = 5; t <= 64; t++)
         for (size_t turn = 0; turn < 2; turn++) {
@@ -167,11 +182,13 @@ inline std::vector<Case> with_every_count(std::vector<Case> list, const std::vec
     return list;
 }
 
-// The prompts whose results are compared: all of them, or of large cases the first, the middle and the last. The others must be numbers.
+// The prompts whose results are compared: all of them, or of large cases the first, the middle and the last. The others
+// must be numbers.
 inline std::vector<size_t> compared(int prompts, size_t elements) {
     std::vector<size_t> all;
     for (size_t i = 0; i < size_t(prompts); i++)
-        if (prompts <= 3 || elements < 1u << 18 || i == 0 || i == size_t(prompts) / 2 || i + 1 == size_t(prompts)) all.push_back(i);
+        if (prompts <= 3 || elements < 1u << 18 || i == 0 || i == size_t(prompts) / 2 || i + 1 == size_t(prompts))
+            all.push_back(i);
     return all;
 }
 template <class T> T only(const T &from, int prompts, const std::vector<size_t> &which) {

@@ -32,19 +32,23 @@ static void embed_grid(const Case &c, uint64_t seed) {
             exact[size_t(cell * channels + half + i)] = std::cos(angle);
         }
     Error e = compare(y, exact), limit = compare(naive, exact);
-    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest, limit.rms);
+    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e\n", emu::config.what.c_str(), e.largest, e.rms,
+           limit.largest, limit.rms);
     if (e.missing || e.largest > 2 * limit.largest + 0x1p-23 || e.rms > 2 * limit.rms + 0x1p-24)
-        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e; %zu elements not written", e.largest, e.rms, limit.largest, limit.rms, e.missing);
+        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e; %zu elements not written", e.largest, e.rms,
+               limit.largest, limit.rms, e.missing);
     for (const Tensor *t : {&gaussian, &y}) t->device->check();
 }
 
-static const Check check("embed_grid", "grid C type", {
-    {0, {1, 2, 0}},
-    {0, {3, 10, 2}},
-    {0, {5, 258, 1}},
-    {0, {8, 256, 0}},
-    {1, {32, 128, 2}},
-    {1, {64, 256, 2}},
-}, embed_grid);
+static const Check check("embed_grid", "grid C type",
+                         {
+                             {0, {1, 2, 0}},
+                             {0, {3, 10, 2}},
+                             {0, {5, 258, 1}},
+                             {0, {8, 256, 0}},
+                             {1, {32, 128, 2}},
+                             {1, {64, 256, 2}},
+                         },
+                         embed_grid);
 
 } // namespace emu_test

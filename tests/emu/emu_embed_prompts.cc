@@ -1,5 +1,5 @@
-// The check of embed_prompts: prompts, points of each, C, img_size, mask tokens. Labels go round from -1 to 3; some points lie far outside the
-// image.
+// The check of embed_prompts: prompts, points of each, C, img_size, mask tokens. Labels go round from -1 to 3; some
+// points lie far outside the image.
 #include "emu_test.h"
 
 #include <cmath>
@@ -7,10 +7,13 @@
 namespace emu_test {
 
 static void embed_prompts(const Case &c, uint64_t seed) {
-    size_t prompts = size_t(c.p[0]), sparse = size_t(c.p[1]), channels = size_t(c.p[2]), half = channels / 2, own = 1 + size_t(c.p[4]), tokens = own + sparse;
+    size_t prompts = size_t(c.p[0]), sparse = size_t(c.p[1]), channels = size_t(c.p[2]), half = channels / 2,
+           own = 1 + size_t(c.p[4]), tokens = own + sparse;
     Random random = {seed};
-    Tensor xy(SAMC__F32, 2 * prompts * sparse + 1, random, float(c.p[3]) / 2, float(c.p[3])), gaussian(SAMC__F32, channels, random, 0, 1.5f);
-    Tensor y(SAMC__F32, prompts * tokens * channels), pe(SAMC__F32, y.count), first(SAMC__F32, own * channels, random, 0, 1);
+    Tensor xy(SAMC__F32, 2 * prompts * sparse + 1, random, float(c.p[3]) / 2, float(c.p[3])),
+        gaussian(SAMC__F32, channels, random, 0, 1.5f);
+    Tensor y(SAMC__F32, prompts * tokens * channels), pe(SAMC__F32, y.count),
+        first(SAMC__F32, own * channels, random, 0, 1);
     std::vector<Tensor> tables; // of the labels -1 to 3
     for (int i = 0; i < 5; i++) tables.emplace_back(SAMC__F32, channels, random, 0.0f, 0.5f);
     emu::Buffer labels((prompts * sparse + 1) * sizeof(int32_t));
@@ -31,8 +34,10 @@ static void embed_prompts(const Case &c, uint64_t seed) {
         for (size_t i = 0; i < 4; i++) a->label_embed[i] = view(tables[i + 1], samc__view1(nullptr, int64_t(channels)));
         a->iou_token = view(first, samc__view1(nullptr, int64_t(channels)));
         a->mask_tokens = view(first, samc__view2(nullptr, int64_t(own) - 1, int64_t(channels)), channels);
-        a->queries = samc__view3(device ? y.device->as<float>() : naive.data(), int64_t(prompts), int64_t(tokens), int64_t(channels));
-        a->pe = samc__view3(device ? pe.device->as<float>() : naive_pe.data(), int64_t(prompts), int64_t(tokens), int64_t(channels));
+        a->queries = samc__view3(device ? y.device->as<float>() : naive.data(), int64_t(prompts), int64_t(tokens),
+                                 int64_t(channels));
+        a->pe = samc__view3(device ? pe.device->as<float>() : naive_pe.data(), int64_t(prompts), int64_t(tokens),
+                            int64_t(channels));
     }
     samc__cuda cuda = device();
     if (samc__embed_prompts_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
@@ -52,19 +57,23 @@ static void embed_prompts(const Case &c, uint64_t seed) {
     for (size_t i = 0; i < y.count; i++)
         if (y.at(i) != pe.at(i)) failed("element %zu: the query is %g, its position encoding %g", i, y.at(i), pe.at(i));
     Error e = compare(y, exact), limit = compare(naive, exact);
-    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest, limit.rms);
+    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e\n", emu::config.what.c_str(), e.largest, e.rms,
+           limit.largest, limit.rms);
     if (e.missing || e.largest > 2 * limit.largest + 0x1p-22 || e.rms > 2 * limit.rms + 0x1p-24)
-        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e; %zu elements not written", e.largest, e.rms, limit.largest, limit.rms, e.missing);
+        failed("error %.2e rms %.2e, allowed twice %.2e rms %.2e; %zu elements not written", e.largest, e.rms,
+               limit.largest, limit.rms, e.missing);
     for (const Tensor *t : {&xy, &gaussian, &y, &pe, &first}) t->device->check();
     labels.check();
 }
 
-static const Check check("embed_prompts", "prompts points C img masks", {
-    {0, {1, 1, 2, 7, 1}},
-    {0, {3, 4, 258, 512, 4}},
-    {0, {5, 0, 64, 512, 4}},
-    {0, {32, 2, 256, 1024, 4}},
-    {1, {320, 2, 256, 1024, 4}},
-}, embed_prompts);
+static const Check check("embed_prompts", "prompts points C img masks",
+                         {
+                             {0, {1, 1, 2, 7, 1}},
+                             {0, {3, 4, 258, 512, 4}},
+                             {0, {5, 0, 64, 512, 4}},
+                             {0, {32, 2, 256, 1024, 4}},
+                             {1, {320, 2, 256, 1024, 4}},
+                         },
+                         embed_prompts);
 
 } // namespace emu_test

@@ -1,6 +1,6 @@
-// The check of finish_masks: masks, low, img_size, width, height, kind (0 noise, 1 shapes, 2 all at the threshold, 3 an ulp
-// beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out), bits, index (2: and
-// only half of them are picked, which alone are written). Equal to the reference to the bit.
+// The check of finish_masks: masks, low, img_size, width, height, kind (0 noise, 1 shapes, 2 all at the threshold, 3 an
+// ulp beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out), bits, index (2: and only half of them
+// are picked, which alone are written). Equal to the reference to the bit.
 #include "emu_test.h"
 
 #include <cmath>
@@ -10,10 +10,12 @@ namespace emu_test {
 // Logits as the decoder makes them: a blob of one sign with an undulating edge, saturated away from it.
 static void draw(std::vector<float> &logits, size_t low, size_t masks, Random &random) {
     for (size_t m = 0; m < masks; m++) {
-        float cx = random.uniform() * float(low), cy = random.uniform() * float(low), radius = (0.05f + 0.3f * random.uniform()) * float(low);
+        float cx = random.uniform() * float(low), cy = random.uniform() * float(low),
+              radius = (0.05f + 0.3f * random.uniform()) * float(low);
         for (size_t i = 0; i < low * low; i++) {
             float x = float(i % low) - cx, y = float(i / low) - cy, wave = 2 * std::sin(x * 0.3f) * std::cos(y * 0.2f);
-            logits[m * low * low + i] = std::fmin(15.0f, std::fmax(-15.0f, (radius - std::sqrt(x * x + y * y) + wave) * 1.5f));
+            logits[m * low * low + i] =
+                std::fmin(15.0f, std::fmax(-15.0f, (radius - std::sqrt(x * x + y * y) + wave) * 1.5f));
         }
     }
 }
@@ -27,9 +29,15 @@ static void finish_masks(const Case &c, uint64_t seed) {
     for (size_t i = 0; i < logits.size(); i++) {
         float &v = logits[i];
         float sign = random.bits() % 2 ? 1.0f : -1.0f;
-        v = kind == 0 ? 5 * random.normal() : kind == 5 ? 3 + random.uniform() : kind == 6 ? -3 - random.uniform() : threshold;
-        if (kind == 3) v += (i % (low * low) < low * low / 2 ? 1.0f : -1.0f) * (1.0f + 0x1p-23f * float(random.bits() % 8 ? 1 : 2));
-        if (kind == 4) v = sign * (random.bits() % 9 == 0 ? INFINITY : random.bits() % 9 == 0 ? NAN : random.uniform() * 1e37f);
+        v = kind == 0   ? 5 * random.normal()
+            : kind == 5 ? 3 + random.uniform()
+            : kind == 6 ? -3 - random.uniform()
+                        : threshold;
+        if (kind == 3)
+            v +=
+                (i % (low * low) < low * low / 2 ? 1.0f : -1.0f) * (1.0f + 0x1p-23f * float(random.bits() % 8 ? 1 : 2));
+        if (kind == 4)
+            v = sign * (random.bits() % 9 == 0 ? INFINITY : random.bits() % 9 == 0 ? NAN : random.uniform() * 1e37f);
     }
     if (kind == 1) draw(logits, low, rows, random);
     std::vector<int32_t> index(masks);
@@ -72,42 +80,38 @@ static void finish_masks(const Case &c, uint64_t seed) {
         samc__mask_stats got = args.stats[m], want = expected[m];
         area += want.area, between += want.below - want.above;
         if (got.area != want.area || got.above != want.above || got.below != want.below)
-            failed("mask %zu: area %lld above %lld below %lld, not %lld %lld %lld", m, (long long)got.area, (long long)got.above, (long long)got.below,
-                   (long long)want.area, (long long)want.above, (long long)want.below);
+            failed("mask %zu: area %lld above %lld below %lld, not %lld %lld %lld", m, (long long)got.area,
+                   (long long)got.above, (long long)got.below, (long long)want.area, (long long)want.above,
+                   (long long)want.below);
         if (got.x0 != want.x0 || got.y0 != want.y0 || got.x1 != want.x1 || got.y1 != want.y1)
-            failed("mask %zu: box %d %d %d %d, not %d %d %d %d", m, got.x0, got.y0, got.x1, got.y1, want.x0, want.y0, want.x1, want.y1);
+            failed("mask %zu: box %d %d %d %d, not %d %d %d %d", m, got.x0, got.y0, got.x1, got.y1, want.x0, want.y0,
+                   want.x1, want.y1);
     }
     for (size_t i = 0; i < expected_bits.size() && c.p[6]; i++)
         if (bits.as<uint64_t>()[i] != expected_bits[i])
-            failed("word %zu of row %zu: %016llx, not %016llx", i % words, i / words, (unsigned long long)bits.as<uint64_t>()[i], (unsigned long long)expected_bits[i]);
-    report("%-78s %lld pixels, %lld within the offset\n", emu::config.what.c_str(), (long long)area, (long long)between);
+            failed("word %zu of row %zu: %016llx, not %016llx", i % words, i / words,
+                   (unsigned long long)bits.as<uint64_t>()[i], (unsigned long long)expected_bits[i]);
+    report("%-78s %lld pixels, %lld within the offset\n", emu::config.what.c_str(), (long long)area,
+           (long long)between);
     for (const emu::Buffer *b : {device_logits.get(), device_index.get(), &bits, &stats, picked.get()}) b->check();
 }
 
-static const Check check("finish_masks", "masks low img width height kind bits index", {
-    {false, {1, 1, 4, 1, 1, 0, 1, 0}},
-    {false, {2, 4, 16, 16, 9, 0, 1, 1}},
-    {false, {3, 16, 64, 63, 64, 1, 1, 0}},
-    {false, {1, 16, 64, 200, 65, 0, 1, 0}},
-    {false, {5, 32, 128, 300, 201, 1, 0, 1}},
-    {false, {5, 32, 128, 150, 101, 1, 1, 2}},
-    {false, {1, 16, 64, 40, 30, 1, 1, 2}},
-    {false, {2, 8, 32, 129, 50, 2, 1, 0}},
-    {false, {2, 64, 256, 400, 300, 1, 1, 0}},
-    {false, {1, 33, 130, 77, 51, 3, 1, 0}},
-    {false, {2, 16, 64, 150, 100, 3, 1, 0}},
-    {false, {2, 16, 64, 150, 40, 4, 1, 0}},
-    {false, {2, 64, 256, 31, 20, 1, 1, 0}}, // shrinks
-    {false, {1, 16, 64, 4200, 3, 0, 1, 0}}, // two chunks, not whole
-    {false, {1, 16, 64, 4097, 17, 5, 1, 0}},
-    {false, {1, 16, 64, 1, 300, 0, 1, 0}},
-    {false, {2, 16, 64, 96, 70, 5, 1, 0}},
-    {false, {2, 16, 64, 96, 70, 6, 1, 0}},
-    {true, {2, 256, 1024, 2250, 1500, 1, 1, 1}},
-    {true, {2, 256, 1024, 640, 480, 1, 1, 0}},
-    {true, {2, 128, 512, 1200, 1800, 1, 1, 0}},
-    {true, {1, 256, 1024, 65535, 1, 0, 1, 0}},
-    {true, {1, 256, 1024, 1, 65535, 0, 1, 0}},
-}, finish_masks);
+static const Check check("finish_masks", "masks low img width height kind bits index",
+                         {
+                             {false, {1, 1, 4, 1, 1, 0, 1, 0}},           {false, {2, 4, 16, 16, 9, 0, 1, 1}},
+                             {false, {3, 16, 64, 63, 64, 1, 1, 0}},       {false, {1, 16, 64, 200, 65, 0, 1, 0}},
+                             {false, {5, 32, 128, 300, 201, 1, 0, 1}},    {false, {5, 32, 128, 150, 101, 1, 1, 2}},
+                             {false, {1, 16, 64, 40, 30, 1, 1, 2}},       {false, {2, 8, 32, 129, 50, 2, 1, 0}},
+                             {false, {2, 64, 256, 400, 300, 1, 1, 0}},    {false, {1, 33, 130, 77, 51, 3, 1, 0}},
+                             {false, {2, 16, 64, 150, 100, 3, 1, 0}},     {false, {2, 16, 64, 150, 40, 4, 1, 0}},
+                             {false, {2, 64, 256, 31, 20, 1, 1, 0}}, // shrinks
+                             {false, {1, 16, 64, 4200, 3, 0, 1, 0}}, // two chunks, not whole
+                             {false, {1, 16, 64, 4097, 17, 5, 1, 0}},     {false, {1, 16, 64, 1, 300, 0, 1, 0}},
+                             {false, {2, 16, 64, 96, 70, 5, 1, 0}},       {false, {2, 16, 64, 96, 70, 6, 1, 0}},
+                             {true, {2, 256, 1024, 2250, 1500, 1, 1, 1}}, {true, {2, 256, 1024, 640, 480, 1, 1, 0}},
+                             {true, {2, 128, 512, 1200, 1800, 1, 1, 0}},  {true, {1, 256, 1024, 65535, 1, 0, 1, 0}},
+                             {true, {1, 256, 1024, 1, 65535, 0, 1, 0}},
+                         },
+                         finish_masks);
 
 } // namespace emu_test

@@ -2,12 +2,14 @@
 //
 //     emu_test [--full] [--seeds N] [--only KERNEL] [--order forward|reverse|random] [--copies late|early] [--seed N]
 //              [--accumulate nearest|sm80|sm90] [--capability 80|86|87|89|90|100|103|120]
-//     emu_test --launches       runs nothing; prints the launches of all cases (PTX route): symbol, threads, bytes of shared memory
+//     emu_test --launches       runs nothing; prints the launches of all cases (PTX route): symbol, threads, bytes of
+//     shared memory
 //
-// A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is computed
-// here (hold() in emu_test.h); integers must be equal to the bit. The schedules take the ways of tensor cores to add in turn (tests/emu/tensor_core.h)
-// unless one is named; each kernel's worst error is printed as a part of what it may be. Buffers end at unreadable pages, outputs are NaN before the run. A failure prints the
-// case, its parameters and the schedule, and the options that repeat it.
+// A kernel's error against exact arithmetic may be at most twice that of a naive kernel in the same precision, which is
+// computed here (hold() in emu_test.h); integers must be equal to the bit. The schedules take the ways of tensor cores
+// to add in turn (tests/emu/tensor_core.h) unless one is named; each kernel's worst error is printed as a part of what
+// it may be. Buffers end at unreadable pages, outputs are NaN before the run. A failure prints the case, its parameters
+// and the schedule, and the options that repeat it.
 #include "emu_test.h"
 
 #include <cstdio>
@@ -47,7 +49,9 @@ int main(int argc, char **argv) {
         else if (option == "--accumulate" && tensor_core_named(value.c_str()) >= 0) core = tensor_core_named(argv[++i]);
         else if (option == "--order" && ++i < argc) {
             one_schedule = true;
-            chosen.order = value == "reverse" ? emu::Order::reverse : value == "random" ? emu::Order::random : emu::Order::forward;
+            chosen.order = value == "reverse"  ? emu::Order::reverse
+                           : value == "random" ? emu::Order::random
+                                               : emu::Order::forward;
         } else if (option == "--copies" && ++i < argc) {
             one_schedule = true;
             chosen.early_copies = value == "early";
@@ -55,7 +59,8 @@ int main(int argc, char **argv) {
             one_schedule = true;
             chosen.seed = strtoull(value.c_str(), nullptr, 10);
         } else {
-            fprintf(stderr, "usage: emu_test [--full] [--seeds N] [--only KERNEL] [--order ORDER] [--copies late|early] [--seed N]\n"
+            fprintf(stderr, "usage: emu_test [--full] [--seeds N] [--only KERNEL] [--order ORDER] [--copies "
+                            "late|early] [--seed N]\n"
                             "                [--accumulate nearest|sm80|sm90] [--capability N]\n");
             return 2;
         }
@@ -72,7 +77,8 @@ int main(int argc, char **argv) {
             schedules.push_back(s);
         }
     }
-    // Orders and rounding have nothing to do with each other: a schedule for each core is enough, and repeated cases are what costs.
+    // Orders and rounding have nothing to do with each other: a schedule for each core is enough, and repeated cases
+    // are what costs.
     for (size_t i = 0; i < schedules.size(); i++) schedules[i].core = core >= 0 ? core : int(i % TENSOR_CORES);
     int runs = 0;
     for (const Check *check : checks()) {

@@ -1,5 +1,5 @@
-// The check of preprocess: width, height, patch, grid, spare bytes after a row, black and white only, dtype of the patches. Equal to
-// the reference's result rounded to the dtype, to the bit.
+// The check of preprocess: width, height, patch, grid, spare bytes after a row, black and white only, dtype of the
+// patches. Equal to the reference's result rounded to the dtype, to the bit.
 #include "emu_test.h"
 
 namespace emu_test {
@@ -35,28 +35,31 @@ static void preprocess(const Case &c, uint64_t seed) {
     if (samc__preprocess_ref(&reference, &host) != SAMC_OK) failed("the reference failed");
     for (size_t i = 0; i < expected.size(); i++)
         if (!(patches.at(i) == rounded(dtype, expected[i])))
-            failed("element %zu of patch %zu: %.9g, not %.9g", i % size_t(size), i / size_t(size), double(patches.at(i)), double(rounded(dtype, expected[i])));
+            failed("element %zu of patch %zu: %.9g, not %.9g", i % size_t(size), i / size_t(size),
+                   double(patches.at(i)), double(rounded(dtype, expected[i])));
     report("%-66s %zu elements equal\n", emu::config.what.c_str(), expected.size());
     for (const emu::Buffer *b : {device_rgb.get(), patches.device.get(), &scratch}) b->check();
 }
 
-static const Check check("preprocess", "width height patch grid spare extreme dtype", {
-    {false, {1, 1, 4, 4, 0, 0, 0}},
-    {false, {2, 1, 4, 4, 1, 0, 1}},
-    {false, {64, 64, 16, 4, 0, 0, 0}}, // keeps its size
-    {false, {64, 31, 16, 4, 5, 1, 2}},
-    {false, {33, 64, 8, 8, 0, 0, 0}},
-    {false, {300, 7, 8, 8, 3, 0, 1}},
-    {false, {13, 500, 16, 4, 0, 1, 0}},
-    {false, {97, 61, 7, 5, 0, 0, 2}},
-    {false, {21, 30, 16, 4, 2, 0, 0}},
-    {false, {129, 128, 16, 8, 0, 0, 2}},
-    {false, {4000, 3, 16, 4, 1, 1, 0}},
-    {true, {1800, 1200, 16, 64, 0, 0, 2}},
-    {true, {640, 480, 16, 64, 3, 1, 1}},
-    {true, {1024, 683, 16, 64, 0, 0, 0}},
-    {true, {65535, 1, 16, 64, 0, 1, 0}},
-    {true, {1, 65535, 16, 64, 2, 0, 2}},
-}, preprocess);
+static const Check check("preprocess", "width height patch grid spare extreme dtype",
+                         {
+                             {false, {1, 1, 4, 4, 0, 0, 0}},
+                             {false, {2, 1, 4, 4, 1, 0, 1}},
+                             {false, {64, 64, 16, 4, 0, 0, 0}}, // keeps its size
+                             {false, {64, 31, 16, 4, 5, 1, 2}},
+                             {false, {33, 64, 8, 8, 0, 0, 0}},
+                             {false, {300, 7, 8, 8, 3, 0, 1}},
+                             {false, {13, 500, 16, 4, 0, 1, 0}},
+                             {false, {97, 61, 7, 5, 0, 0, 2}},
+                             {false, {21, 30, 16, 4, 2, 0, 0}},
+                             {false, {129, 128, 16, 8, 0, 0, 2}},
+                             {false, {4000, 3, 16, 4, 1, 1, 0}},
+                             {true, {1800, 1200, 16, 64, 0, 0, 2}},
+                             {true, {640, 480, 16, 64, 3, 1, 1}},
+                             {true, {1024, 683, 16, 64, 0, 0, 0}},
+                             {true, {65535, 1, 16, 64, 0, 1, 0}},
+                             {true, {1, 65535, 16, 64, 2, 0, 2}},
+                         },
+                         preprocess);
 
 } // namespace emu_test

@@ -1,5 +1,5 @@
-// emu_reports - what the emulation refuses, each by a small wrong kernel in a process of its own: the run must end with status 2 and
-// a report that names the mistake, the kernel and its line.
+// emu_reports - what the emulation refuses, each by a small wrong kernel in a process of its own: the run must end with
+// status 2 and a report that names the mistake, the kernel and its line.
 #include "kernels/cuda/device.h"
 
 #include <cstdio>
@@ -54,7 +54,8 @@ static void store_before_the_start(float *y) {
 static void shared_of_a_larger_gpu(float *) { sync_warp(); }
 
 // Runs a kernel in a child; true when its report has both texts.
-static bool refused(const char *name, void (*kernel)(float *), const char *mistake, bool has_line, size_t shared = 1024, int capability = 90) {
+static bool refused(const char *name, void (*kernel)(float *), const char *mistake, bool has_line, size_t shared = 1024,
+                    int capability = 90) {
     int ends[2];
     if (pipe(ends) != 0) return false;
     std::fflush(stdout); // or the child prints it again
@@ -74,7 +75,8 @@ static bool refused(const char *name, void (*kernel)(float *), const char *mista
     close(ends[0]);
     int status = 0;
     waitpid(child, &status, 0);
-    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 2 && report.find(mistake) != std::string::npos && report.find(name) != std::string::npos;
+    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 2 && report.find(mistake) != std::string::npos &&
+                report.find(name) != std::string::npos;
     if (has_line) good = good && report.find("emu_reports.cc:") != std::string::npos;
     std::printf("%s %s\n", good ? "ok  " : "FAIL", name);
     if (!good) std::printf("  status %d, report:\n%s\n", status, report.c_str());
@@ -94,7 +96,9 @@ int main() {
     REFUSED(copy_not_waited_for, "not waited for", true);
     REFUSED(store_past_the_end, "not the kernel's", true);
     REFUSED(store_before_the_start, "outside a buffer", false);
-    good &= refused("shared_of_a_larger_gpu", shared_of_a_larger_gpu, "101377 bytes of shared memory, a block has 101376 on 8.6", false, 101377, 86);
-    good &= refused("shared_of_a_larger_gpu", shared_of_a_larger_gpu, "a block has 166912 on 8.0", false, 200 << 10, 80);
+    good &= refused("shared_of_a_larger_gpu", shared_of_a_larger_gpu,
+                    "101377 bytes of shared memory, a block has 101376 on 8.6", false, 101377, 86);
+    good &=
+        refused("shared_of_a_larger_gpu", shared_of_a_larger_gpu, "a block has 166912 on 8.0", false, 200 << 10, 80);
     return !good;
 }

@@ -1,5 +1,5 @@
-// The check of select_masks: masks, of a thousand how many pass, kind (0 random, 1 NaN among them, 2 all pass whatever they are). Equal to
-// the reference, and nothing is written behind what passed.
+// The check of select_masks: masks, of a thousand how many pass, kind (0 random, 1 NaN among them, 2 all pass whatever
+// they are). Equal to the reference, and nothing is written behind what passed.
 #include "emu_test.h"
 
 #include <cmath>
@@ -16,7 +16,9 @@ static void select_masks(const Case &c, uint64_t seed) {
     std::vector<int32_t> untouched(count, -7);
     std::unique_ptr<emu::Buffer> index = upload(untouched);
     emu::Buffer picked(sizeof(int32_t));
-    samc__select_masks_args args = {device_iou->as<float>(), int64_t(count), 1.0f - float(c.p[1]) / 1000, c.p[2] == 2, index->as<int32_t>(), picked.as<int32_t>()};
+    samc__select_masks_args args = {device_iou->as<float>(),     int64_t(count),
+                                    1.0f - float(c.p[1]) / 1000, c.p[2] == 2,
+                                    index->as<int32_t>(),        picked.as<int32_t>()};
     samc__cuda cuda = device();
     if (samc__select_masks_cuda(&cuda, &args) != SAMC_OK) failed("not accepted");
 
@@ -32,16 +34,18 @@ static void select_masks(const Case &c, uint64_t seed) {
     for (const emu::Buffer *b : {device_iou.get(), index.get(), &picked}) b->check();
 }
 
-static const Check check("select_masks", "masks pass kind", {
-    {false, {1, 500, 0}},
-    {false, {1, 0, 2}},
-    {false, {33, 300, 0}},
-    {false, {192, 0, 0}},
-    {false, {1024, 700, 1}},
-    {false, {1025, 999, 0}},
-    {false, {1536, 400, 0}},
-    {false, {3072, 400, 2}},
-    {true, {65536, 100, 1}},
-}, select_masks);
+static const Check check("select_masks", "masks pass kind",
+                         {
+                             {false, {1, 500, 0}},
+                             {false, {1, 0, 2}},
+                             {false, {33, 300, 0}},
+                             {false, {192, 0, 0}},
+                             {false, {1024, 700, 1}},
+                             {false, {1025, 999, 0}},
+                             {false, {1536, 400, 0}},
+                             {false, {3072, 400, 2}},
+                             {true, {65536, 100, 1}},
+                         },
+                         select_masks);
 
 } // namespace emu_test

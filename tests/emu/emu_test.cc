@@ -17,14 +17,19 @@ uint32_t Random::bits() {
 float Random::uniform() { return float(bits() >> 8) * 0x1p-24f; }
 float Random::normal() { return (uniform() + uniform() + uniform() + uniform() - 2.0f) * 1.7320508f; }
 
-static uint16_t encode(samc__dtype dtype, float value) { return dtype == SAMC__F16 ? emu::to_f16(value) : emu::to_bf16(value); }
-static float decode(samc__dtype dtype, uint16_t bits) { return dtype == SAMC__F16 ? emu::from_f16(bits) : emu::from_bf16(bits); }
+static uint16_t encode(samc__dtype dtype, float value) {
+    return dtype == SAMC__F16 ? emu::to_f16(value) : emu::to_bf16(value);
+}
+static float decode(samc__dtype dtype, uint16_t bits) {
+    return dtype == SAMC__F16 ? emu::from_f16(bits) : emu::from_bf16(bits);
+}
 
 float rounded(samc__dtype dtype, double value) {
     return dtype == SAMC__F32 ? float(value) : decode(dtype, encode(dtype, float(value)));
 }
 
-Tensor::Tensor(samc__dtype type, size_t n) : dtype(type), count(n), device(new emu::Buffer(n * samc__dtype_size(type))) {}
+Tensor::Tensor(samc__dtype type, size_t n)
+    : dtype(type), count(n), device(new emu::Buffer(n * samc__dtype_size(type))) {}
 
 Tensor::Tensor(samc__dtype type, size_t n, Random &random, float mean, float deviation) : Tensor(type, n) {
     host.resize(n);
@@ -34,7 +39,9 @@ Tensor::Tensor(samc__dtype type, size_t n, Random &random, float mean, float dev
     }
 }
 
-float Tensor::at(size_t i) const { return dtype == SAMC__F32 ? device->as<float>()[i] : decode(dtype, device->as<uint16_t>()[i]); }
+float Tensor::at(size_t i) const {
+    return dtype == SAMC__F32 ? device->as<float>()[i] : decode(dtype, device->as<uint16_t>()[i]);
+}
 
 void Tensor::set(size_t i, float value) const {
     if (dtype == SAMC__F32) device->as<float>()[i] = value;
@@ -73,12 +80,15 @@ void hold(const std::vector<float> &got, const Expected &is, double last_place) 
     Error e = compare(got, is.exact), limit = compare(is.naive, is.exact);
     const double allowed = 2 * limit.largest + last_place, allowed_rms = 2 * limit.rms + last_place / 8;
     const emu::Counters &count = emu::now.counters;
-    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(), e.largest, e.rms, limit.largest,
-           limit.rms, (unsigned long long)count.mma, (unsigned long long)count.ldmatrix);
-    const double part = std::max(allowed > 0 ? e.largest / allowed : e.largest > 0, allowed_rms > 0 ? e.rms / allowed_rms : e.rms > 0);
+    report("%-66s error %.1e rms %.1e, naive %.1e rms %.1e; mma %llu ldmatrix %llu\n", emu::config.what.c_str(),
+           e.largest, e.rms, limit.largest, limit.rms, (unsigned long long)count.mma,
+           (unsigned long long)count.ldmatrix);
+    const double part =
+        std::max(allowed > 0 ? e.largest / allowed : e.largest > 0, allowed_rms > 0 ? e.rms / allowed_rms : e.rms > 0);
     worst_of_gate = std::max(worst_of_gate, part);
     if (e.missing || !(part <= 1))
-        failed("error %.2e rms %.2e, allowed %.2e rms %.2e: %.3g times the gate; %zu elements not written", e.largest, e.rms, allowed, allowed_rms, part, e.missing);
+        failed("error %.2e rms %.2e, allowed %.2e rms %.2e: %.3g times the gate; %zu elements not written", e.largest,
+               e.rms, allowed, allowed_rms, part, e.missing);
 }
 
 static void run_all(void *, int64_t n, int64_t, samc__task *task, void *context) { task(context, 0, n, 0); }
@@ -95,7 +105,6 @@ static samc__exec make_reference() {
     return exec;
 }
 const samc__exec reference = make_reference();
-
 
 samc__cuda device() {
     samc__cuda cuda = {};
@@ -140,14 +149,16 @@ std::vector<const Check *> &checks() {
     static std::vector<const Check *> list;
     return list;
 }
-Check::Check(const char *name, const char *names, std::vector<Case> list, void (*function)(const Case &c, uint64_t seed))
+Check::Check(const char *name, const char *names, std::vector<Case> list,
+             void (*function)(const Case &c, uint64_t seed))
     : kernel(name), fields(names), cases(std::move(list)), run(function) {
     checks().push_back(this);
 }
 
 std::string what(const Check &check, const Case &c) {
     std::string text = std::string(check.kernel) + " (" + check.fields + ") =";
-    for (long i = 0, n = 1 + std::count(check.fields, std::strchr(check.fields, 0), ' '); i < n; i++) text += " " + std::to_string(c.p[i]);
+    for (long i = 0, n = 1 + std::count(check.fields, std::strchr(check.fields, 0), ' '); i < n; i++)
+        text += " " + std::to_string(c.p[i]);
     return text;
 }
 

@@ -14,15 +14,15 @@ extern "C" {
 
 namespace emu_test {
 
-// A case of a check. Tier 0 (false): quick; 1 (true): SAM's own shapes; 2: whole layers and batches, for hardware alone, where they
-// are timed (tools/gpu_check.sh).
+// A case of a check. Tier 0 (false): quick; 1 (true): SAM's own shapes; 2: whole layers and batches, for hardware
+// alone, where they are timed (tools/gpu_check.sh).
 struct Case {
     int tier;
     int p[10];
 };
 
-// The check of one kernel file, added to the list by its constructor: one in each emu_x.cc. `run` does one case under the current
-// schedule and ends the process through failed() or emu::fail() when something is wrong.
+// The check of one kernel file, added to the list by its constructor: one in each emu_x.cc. `run` does one case under
+// the current schedule and ends the process through failed() or emu::fail() when something is wrong.
 struct Check {
     const char *kernel; // x of kernels/x_cuda.cu
     const char *fields; // names of p[], for the report
@@ -45,11 +45,11 @@ struct Tensor {
     size_t count;
     std::unique_ptr<emu::Buffer> device;
     std::vector<float> host;
-    Tensor(samc__dtype type, size_t n);                                      // an output: NaN everywhere
+    Tensor(samc__dtype type, size_t n);                                              // an output: NaN everywhere
     Tensor(samc__dtype type, size_t n, Random &random, float mean, float deviation); // an input
-    float at(size_t i) const;                                                // of the device's memory
-    void set(size_t i, float value) const;                                   // rounded to the dtype
-    samc__view view(samc__view shape) const;                                 // the shape with the device's pointer and dtype
+    float at(size_t i) const;                                                        // of the device's memory
+    void set(size_t i, float value) const;                                           // rounded to the dtype
+    samc__view view(samc__view shape) const; // the shape with the device's pointer and dtype
 };
 
 // Largest and root-mean-square difference from exact values; `missing` elements are NaN.
@@ -77,13 +77,18 @@ template <class Compute> const Expected &expected(const Case &c, const Compute &
     return kept;
 }
 
-// The gate of every check of numbers: largest and root-mean-square error are at most twice those of the naive kernel, and `last_place`, where
-// its result happens to be exact. The naive kernel rounds its inputs, what it stores in between and its results to the dtypes of the kernel,
-// and adds in order: in fp32 where the kernel multiplies by FMA, and by blocks of 8 as sm_80 does, the coarsest of tensor cores, where it
-// takes these (naive_sum). Twice, because a sum may run in any order. It is the same gate whatever core the emulation or the GPU has.
+// The gate of every check of numbers: largest and root-mean-square error are at most twice those of the naive kernel,
+// and `last_place`, where its result happens to be exact. The naive kernel rounds its inputs, what it stores in between
+// and its results to the dtypes of the kernel, and adds in order: in fp32 where the kernel multiplies by FMA, and by
+// blocks of 8 as sm_80 does, the coarsest of tensor cores, where it takes these (naive_sum). Twice, because a sum may
+// run in any order. It is the same gate whatever core the emulation or the GPU has.
 void hold(const std::vector<float> &got, const Expected &is, double last_place);
-inline tensor_sum naive_sum(bool on_tensor_cores) { return tensor_sum_of(on_tensor_cores ? TENSOR_SM80 : TENSOR_NEAREST); }
-inline double last_place(samc__dtype type) { return type == SAMC__F32 ? 0x1p-22 : type == SAMC__F16 ? 0x1p-10 : 0x1p-7; }
+inline tensor_sum naive_sum(bool on_tensor_cores) {
+    return tensor_sum_of(on_tensor_cores ? TENSOR_SM80 : TENSOR_NEAREST);
+}
+inline double last_place(samc__dtype type) {
+    return type == SAMC__F32 ? 0x1p-22 : type == SAMC__F16 ? 0x1p-10 : 0x1p-7;
+}
 
 extern const samc__exec reference; // runs the reference operators on one thread
 samc__cuda device();               // default stream, no scratch
@@ -99,11 +104,12 @@ template <class T> std::unique_ptr<emu::Buffer> upload(const std::vector<T> &dat
 void work(double flops); // of the call to come, where arithmetic may be its bound: for the times of tools/gpu_check.sh
 
 [[noreturn]] void failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void report(const char *format, ...) __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case
+void report(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); // one line, only on the first schedule of a case
 
 // For the programs that run the checks.
 extern double worst_of_gate; // since it was set to 0: the largest error as a part of what is allowed
-struct Failed {}; // thrown by failed() where launches are only noted
+struct Failed {};            // thrown by failed() where launches are only noted
 extern bool reporting;
 extern double work_flops;
 std::vector<const Check *> &checks();

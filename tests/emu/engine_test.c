@@ -1,7 +1,7 @@
-/* The whole engine on the emulated device, through the public interface, on the tiny calibrated model: embeddings, prompts of every
- * kind, masks and automatic masks equal the reference's within the gates; images are encoded while the masks of others are made; the
- * device's memory is what was planned; too little of it means no such thing, or fewer prompts at a time, and the same results; the order
- * of the streams never shows.
+/* The whole engine on the emulated device, through the public interface, on the tiny calibrated model: embeddings,
+ * prompts of every kind, masks and automatic masks equal the reference's within the gates; images are encoded while the
+ * masks of others are made; the device's memory is what was planned; too little of it means no such thing, or fewer
+ * prompts at a time, and the same results; the order of the streams never shows.
  *
  *     engine_test [SEEDS] */
 #include <math.h>
@@ -18,13 +18,13 @@ enum { IMAGES = 3, WIDTH = 61, HEIGHT = 43, PROMPTS = 10, MASKS = 3, AUTO_MOST =
 static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
 static const char *phase = "";
 
-#define EXPECT(condition)                                                                                             \
-    do {                                                                                                              \
-        if (!(condition)) {                                                                                           \
-            printf("FAILED engine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                 \
-            fflush(stdout);                                                                                           \
-            _Exit(1);                                                                                                 \
-        }                                                                                                             \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("FAILED engine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                  \
+            fflush(stdout);                                                                                            \
+            _Exit(1);                                                                                                  \
+        }                                                                                                              \
     } while (0)
 
 /* Everything that one run yields. */
@@ -57,7 +57,8 @@ static samc_image picture(int index) {
     return (samc_image){pixels[index], width, height, 3 * width};
 }
 
-static samc_status keep_auto(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status keep_auto(void *context, int image, const samc_auto_mask *masks, int count,
+                             const samc_auto_stats *stats) {
     outcome *o = context;
     (void)stats;
     o->works[image] = samc_emu_works();
@@ -69,7 +70,8 @@ static samc_status keep_auto(void *context, int image, const samc_auto_mask *mas
 }
 
 /* Points on all images, then boxes, then a mask of the reference's as prompt; `mask_input` [low, low]. */
-static void make_prompts(samc_prompt *prompts, float (*points)[2], float (*boxes)[4], int32_t *label, const float *mask_input) {
+static void make_prompts(samc_prompt *prompts, float (*points)[2], float (*boxes)[4], int32_t *label,
+                         const float *mask_input) {
     *label = 1;
     for (int i = 0; i < PROMPTS; i++) {
         prompts[i] = (samc_prompt){.image = i % 6 / 2};
@@ -95,7 +97,8 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     for (int i = 0; i < IMAGES; i++) images[i] = picture(i);
     make_prompts(prompts, points, boxes, &label, mask_input);
     memset(o, 0, sizeof *o);
-    if (samc_model_open(model_path, &options, &model, &error) != SAMC_OK || samc_session_create(model, &session, &error) != SAMC_OK) {
+    if (samc_model_open(model_path, &options, &model, &error) != SAMC_OK ||
+        samc_session_create(model, &session, &error) != SAMC_OK) {
         printf("FAILED, %s: %s\n", phase, error.message);
         fflush(stdout);
         _Exit(1);
@@ -108,7 +111,8 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     o->embedding = calloc(o->embedding_count, sizeof(float));
     o->logits = malloc(o->logits_count * sizeof(float));
     uint64_t own = samc_emu_ran("conv3x3_any");
-    samc_status status = samc_set_embedding(session, o->embedding, 8, 8); /* which must not arrive after those of the images */
+    samc_status status =
+        samc_set_embedding(session, o->embedding, 8, 8); /* which must not arrive after those of the images */
     if (status == SAMC_OK) status = samc_set_images(session, images, IMAGES);
     if (status == SAMC_OK) status = samc_get_embedding(session, IMAGES - 1, o->embedding);
     if (status == SAMC_OK) status = samc_predict(session, prompts, PROMPTS, true, &result);
@@ -127,7 +131,8 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     o->prompts_together = session->decode_most, o->images_together = session->encode_most;
     if (status == SAMC_OK) status = samc_auto(session, images, 2, &automatic, keep_auto, o);
     automatic.crop_n_layers = 0;
-    automatic.points_per_batch = 4; /* several batches of an image, so that what is encoded meanwhile could disturb it */
+    automatic.points_per_batch =
+        4;                    /* several batches of an image, so that what is encoded meanwhile could disturb it */
     session->encode_most = 1; /* of three images the last one's embedding takes the place of the first one's */
     if (status == SAMC_OK) status = samc_auto(session, images, IMAGES, &automatic, keep_auto, o);
     if (status != SAMC_OK) printf("%s\n", samc_last_error(session));
@@ -159,7 +164,8 @@ static void drop(outcome *o) {
 }
 
 /* Mean squared difference over the reference's variance, and largest difference over its deviation. */
-static void compare(const char *what, const float *expected, const float *actual, size_t count, const gates *gates, const samc_model_info *info) {
+static void compare(const char *what, const float *expected, const float *actual, size_t count, const gates *gates,
+                    const samc_model_info *info) {
     const double gate = nmse_gate(gates, info), gate_max = gates->max;
     double sum = 0, squares = 0, errors = 0, largest = 0;
     for (size_t i = 0; i < count; i++) {
@@ -167,19 +173,23 @@ static void compare(const char *what, const float *expected, const float *actual
         sum += (double)expected[i], squares += (double)expected[i] * (double)expected[i], errors += e * e;
         largest = e > largest || isnan(e) ? e : largest;
     }
-    double variance = squares / (double)count - sum / (double)count * sum / (double)count, nmse = errors / (double)count / variance;
-    printf("%-12s %-10s nmse %.1e (at most %.0e), largest %.1e deviations (at most %.0e)\n", phase, what, nmse, gate, largest / sqrt(variance), gate_max);
+    double variance = squares / (double)count - sum / (double)count * sum / (double)count,
+           nmse = errors / (double)count / variance;
+    printf("%-12s %-10s nmse %.1e (at most %.0e), largest %.1e deviations (at most %.0e)\n", phase, what, nmse, gate,
+           largest / sqrt(variance), gate_max);
     EXPECT(nmse <= gate && largest / sqrt(variance) <= gate_max);
 }
 
 static bool same(const outcome *a, const outcome *b) {
-    return memcmp(a->embedding, b->embedding, a->embedding_count * sizeof(float)) == 0 && memcmp(a->logits, b->logits, a->logits_count * sizeof(float)) == 0 &&
-           memcmp(a->iou, b->iou, sizeof a->iou) == 0 && memcmp(a->mask, b->mask, sizeof a->mask) == 0 && a->auto_count == b->auto_count &&
-           memcmp(a->auto_area, b->auto_area, sizeof a->auto_area) == 0;
+    return memcmp(a->embedding, b->embedding, a->embedding_count * sizeof(float)) == 0 &&
+           memcmp(a->logits, b->logits, a->logits_count * sizeof(float)) == 0 &&
+           memcmp(a->iou, b->iou, sizeof a->iou) == 0 && memcmp(a->mask, b->mask, sizeof a->mask) == 0 &&
+           a->auto_count == b->auto_count && memcmp(a->auto_area, b->auto_area, sizeof a->auto_area) == 0;
 }
 
-/* On streams that begin what they may, the second image's points are decoded when the first one's masks are there, so that the device is
- * never out of work, and the third image is encoded; where memory is for one group only, that one is not. */
+/* On streams that begin what they may, the second image's points are decoded when the first one's masks are there, so
+ * that the device is never out of work, and the third image is encoded; where memory is for one group only, that one is
+ * not. */
 static void overlaps(samc_emu_settings *settings) {
     samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
     samc_image images[IMAGES];
@@ -189,7 +199,8 @@ static void overlaps(samc_emu_settings *settings) {
     for (int i = 0; i < IMAGES; i++) images[i] = picture(i);
     settings->seed = 1;
     samc_emu_begin(settings);
-    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK && samc_session_create(model, &session, NULL) == SAMC_OK);
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+           samc_session_create(model, &session, NULL) == SAMC_OK);
     samc_auto_options automatic = samc_default_auto_options(model);
     automatic.points_per_side = 1;
     EXPECT(samc_set_image(session, &images[1]) == SAMC_OK); /* and all memory is there */
@@ -204,16 +215,18 @@ static void overlaps(samc_emu_settings *settings) {
         EXPECT(samc_auto(session, images, i == 0 ? 1 : IMAGES, &automatic, keep_auto, &o) == SAMC_OK);
         works[i] = o.works[0] - before;
     }
-    printf("%llu works encode an image; at its turn the first has %llu alone, %llu of three, %llu of three in turns\n", (unsigned long long)encoding,
-           (unsigned long long)works[0], (unsigned long long)works[1], (unsigned long long)works[2]);
+    printf("%llu works encode an image; at its turn the first has %llu alone, %llu of three, %llu of three in turns\n",
+           (unsigned long long)encoding, (unsigned long long)works[0], (unsigned long long)works[1],
+           (unsigned long long)works[2]);
     EXPECT(encoding > 10 && works[2] > works[0] + encoding + 20 && works[1] == works[2] + encoding);
     samc_session_destroy(session);
     samc_model_close(model);
 }
 
-/* Where cuDNN, asked for, does not start, refuses or is not installed, samc's own kernel computes the neck, within the same gates: the last
- * image's embedding. */
-static void without_cudnn(samc_emu_settings *settings, const outcome *reference, samc_precision precision, const char *kernel, const gates *gates) {
+/* Where cuDNN, asked for, does not start, refuses or is not installed, samc's own kernel computes the neck, within the
+ * same gates: the last image's embedding. */
+static void without_cudnn(samc_emu_settings *settings, const outcome *reference, samc_precision precision,
+                          const char *kernel, const gates *gates) {
     samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = precision, .threads = 1, .cudnn = true};
     samc_image images[2] = {picture(0), picture(IMAGES - 1)};
     samc_model *model;
@@ -221,7 +234,8 @@ static void without_cudnn(samc_emu_settings *settings, const outcome *reference,
     float *embedding = calloc(reference->embedding_count, sizeof(float));
     for (settings->cudnn = 1; settings->cudnn <= 3; settings->cudnn++) {
         samc_emu_begin(settings);
-        EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK && samc_session_create(model, &session, NULL) == SAMC_OK);
+        EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+               samc_session_create(model, &session, NULL) == SAMC_OK);
         samc_model_info info;
         samc_model_get_info(model, &info);
         uint64_t before = samc_emu_ran(kernel), cudnn = samc_emu_ran("cudnnConvolutionForward");
@@ -236,7 +250,8 @@ static void without_cudnn(samc_emu_settings *settings, const outcome *reference,
     free(embedding);
 }
 
-/* Two GPUs, a model and a session on each, called in turns from one thread: every call finds its own device, and they agree. */
+/* Two GPUs, a model and a session on each, called in turns from one thread: every call finds its own device, and they
+ * agree. */
 static void two_devices(samc_emu_settings *settings) {
     samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
     samc_image images[2] = {picture(0), picture(1)};
@@ -257,19 +272,23 @@ static void two_devices(samc_emu_settings *settings) {
     }
     options.device = 2;
     samc_model *none = NULL;
-    EXPECT(samc_model_open(model_path, &options, &none, &error) == SAMC_NO_DEVICE && strstr(error.message, "device 2") != NULL);
+    EXPECT(samc_model_open(model_path, &options, &none, &error) == SAMC_NO_DEVICE &&
+           strstr(error.message, "device 2") != NULL);
     for (int d = 0; d < 2; d++) EXPECT(samc_session_create(model[d], &session[d], NULL) == SAMC_OK);
     for (int d = 0; d < 2; d++) EXPECT(samc_set_embedding(session[d], embedding[d], 8, 8) == SAMC_OK);
     for (int d = 0; d < 2; d++) EXPECT(samc_set_image(session[d], images) == SAMC_OK);
     for (int d = 0; d < 2; d++) EXPECT(samc_get_embedding(session[d], 0, embedding[d]) == SAMC_OK);
     for (int d = 0; d < 2; d++) EXPECT(samc_predict(session[d], &prompt, 1, true, &result[d]) == SAMC_OK);
-    for (int d = 0; d < 2; d++) EXPECT(samc_result_mask(session[d], result[d], 0, 0, found[d].mask, &found[d].info) == SAMC_OK);
+    for (int d = 0; d < 2; d++)
+        EXPECT(samc_result_mask(session[d], result[d], 0, 0, found[d].mask, &found[d].info) == SAMC_OK);
     samc_auto_options automatic = samc_default_auto_options(model[0]);
     automatic.points_per_side = 2;
     automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;
     for (int d = 0; d < 2; d++) EXPECT(samc_auto(session[d], images, 2, &automatic, keep_auto, &found[d]) == SAMC_OK);
-    EXPECT(memcmp(embedding[0], embedding[1], sizeof embedding[0]) == 0 && memcmp(found[0].mask, found[1].mask, sizeof found[0].mask) == 0);
-    EXPECT(found[0].auto_count > 0 && found[0].auto_count == found[1].auto_count && memcmp(found[0].auto_area, found[1].auto_area, sizeof found[0].auto_area) == 0);
+    EXPECT(memcmp(embedding[0], embedding[1], sizeof embedding[0]) == 0 &&
+           memcmp(found[0].mask, found[1].mask, sizeof found[0].mask) == 0);
+    EXPECT(found[0].auto_count > 0 && found[0].auto_count == found[1].auto_count &&
+           memcmp(found[0].auto_area, found[1].auto_area, sizeof found[0].auto_area) == 0);
     for (int d = 0; d < 2; d++) samc_result_free(result[d]);
     for (int d = 0; d < 2; d++) samc_session_destroy(session[d]);
     for (int d = 0; d < 2; d++) samc_model_close(model[d]);
@@ -292,7 +311,8 @@ int main(int argc, char **argv) {
     compare("embedding", reference.embedding, f32.embedding, f32.embedding_count, gates_named("f32"), &f32.model);
     compare("logits", reference.logits, f32.logits, f32.logits_count, gates_named("f32"), &f32.model);
     compare("iou", reference.iou, f32.iou, PROMPTS * MASKS, gates_named("f32"), &f32.model);
-    EXPECT(memcmp(reference.mask, f32.mask, sizeof f32.mask) == 0 && memcmp(&reference.info.bbox, &f32.info.bbox, sizeof f32.info.bbox) == 0);
+    EXPECT(memcmp(reference.mask, f32.mask, sizeof f32.mask) == 0 &&
+           memcmp(&reference.info.bbox, &f32.info.bbox, sizeof f32.info.bbox) == 0);
     printf("automatic masks: %d, reference %d\n", f32.auto_count, reference.auto_count);
     EXPECT(f32.auto_count == reference.auto_count && reference.auto_count > 0);
     int64_t moved = 0;
@@ -308,7 +328,12 @@ int main(int argc, char **argv) {
     phase = "streams";
     for (uint64_t i = 1; i < seeds; i++) {
         /* All prompt; images prompt and prompts late; the other way round; then what the seed says. */
-        enum { UPLOAD = 2, DOWNLOAD = 4, ENCODE = 8, DECODE = 16 }; /* in the order of their making, after the weights' */
+        enum {
+            UPLOAD = 2,
+            DOWNLOAD = 4,
+            ENCODE = 8,
+            DECODE = 16
+        }; /* in the order of their making, after the weights' */
         settings.seed = i;
         settings.prompt = i == 2 ? UPLOAD | ENCODE : i == 3 ? DECODE | DOWNLOAD : 0;
         samc_emu_begin(&settings);
@@ -324,13 +349,15 @@ int main(int argc, char **argv) {
     phase = "less memory";
     const samc__session_size sizes[3] = {{512, 2, 8}, {256, 2, 2}, {8, 1, 1}};
     const uint64_t memory[3] = {settings.memory, memory_for(&settings, sizes[1]), memory_for(&settings, sizes[2])};
-    for (int i = 0; i < 3; i++) { /* an allocation that fails after all; less memory, and so little that prompts give way */
+    for (int i = 0; i < 3;
+         i++) { /* an allocation that fails after all; less memory, and so little that prompts give way */
         settings.refuse = i == 0 ? 2 : 0; /* the first after the weights' */
         settings.memory = memory[i];
         samc_emu_begin(&settings);
         run(&other, SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, mask_input);
-        printf("%llu bytes of memory, %d prompts, %d images together, peak %zu, note: %s\n", (unsigned long long)settings.memory, other.prompts_together,
-               other.images_together, other.memory.device_peak, other.note);
+        printf("%llu bytes of memory, %d prompts, %d images together, peak %zu, note: %s\n",
+               (unsigned long long)settings.memory, other.prompts_together, other.images_together,
+               other.memory.device_peak, other.note);
         EXPECT(same(&f32, &other) && other.memory.device_peak < f32.memory.device_peak);
         EXPECT(other.prompts_together == sizes[i].prompts && other.images_together == sizes[i].images);
         EXPECT(i < 2 ? other.note[0] == '\0' : strstr(other.note, "at a time") != NULL);
@@ -342,12 +369,16 @@ int main(int argc, char **argv) {
     two_devices(&settings);
 
     phase = "no cuDNN";
-    /* In 16 bits products meet on tensor cores, of which either kind has its turn (parity_emu has all); the gates and where they come from are in gates.h. */
+    /* In 16 bits products meet on tensor cores, of which either kind has its turn (parity_emu has all); the gates and
+     * where they come from are in gates.h. */
     const gates *f16 = gates_named("f16"), *bf16 = gates_named("bf16");
     without_cudnn(&settings, &reference, SAMC_PRECISION_F32, "conv3x3_any", gates_named("f32"));
     samc_emu_accumulate("sm80");
     without_cudnn(&settings, &reference, SAMC_PRECISION_BF16, "conv3x3_any", bf16);
-    const struct { const gates *gate; const char *phase, *core; } lows[] = {{f16, "f16 sm80", "sm80"}, {bf16, "bf16 sm90", "sm90"}};
+    const struct {
+        const gates *gate;
+        const char *phase, *core;
+    } lows[] = {{f16, "f16 sm80", "sm80"}, {bf16, "bf16 sm90", "sm90"}};
     for (size_t i = 0; i < sizeof lows / sizeof *lows; i++) {
         phase = lows[i].phase;
         samc_emu_accumulate(lows[i].core);

@@ -4,7 +4,9 @@ the streams; the sources as they are pass.
 
     host_mutations.py --build BUILD [--only NAME]
 
-BUILD is a configured and built tree of samc. Only the file with the bug is compiled; the test is linked as BUILD links it."""
+BUILD is a configured and built tree of samc. Only the file with the bug is compiled; the test is linked as BUILD links it.
+"""
+
 import argparse
 import re
 import runpy
@@ -37,7 +39,9 @@ def build_with(build, folder, program, source, text):
     lines = commands(build, program)
     # The file is compiled for the program itself (emu_cuda), or for the library.
     compiles = [c for c in lines if "-c" in c and c[c.index("-c") + 1] == str(ROOT / source)]
-    compile_command = next((c for c in compiles if "emu_cuda" in c[c.index("-o") + 1]), compiles[0] if compiles else None)
+    compile_command = next(
+        (c for c in compiles if "emu_cuda" in c[c.index("-o") + 1]), compiles[0] if compiles else None
+    )
     if compile_command is None:
         sys.exit(f"{source} is not compiled for {program}")
     mutated, target = folder / Path(source).name, folder / "mutated.o"
@@ -49,7 +53,7 @@ def build_with(build, folder, program, source, text):
     for flag in ("-MD", "-MT", "-MF"):
         if flag in words:
             at = words.index(flag)
-            del words[at:at + (1 if flag == "-MD" else 2)]
+            del words[at : at + (1 if flag == "-MD" else 2)]
     done = run([*words, f"-I{(ROOT / source).parent}", "-Wno-error"], cwd=build)
     if done.returncode:
         sys.exit(f"{source} does not compile:\n{done.stderr[:2000]}")
@@ -87,7 +91,10 @@ def main():
                 done = run([program_file], timeout=900)
                 said = (done.stdout + done.stderr).strip().splitlines()
                 found = done.returncode != 0
-                what = next((line for line in said if "FAILED" in line or "ERROR" in line), said[0] if said else f"exit code {done.returncode}")
+                what = next(
+                    (line for line in said if "FAILED" in line or "ERROR" in line),
+                    said[0] if said else f"exit code {done.returncode}",
+                )
             except subprocess.TimeoutExpired:
                 found, what = True, "does not end"
         failures += not found

@@ -1,6 +1,7 @@
-/* What a machine may have or lack, on the emulated device: cuBLASLt that computes, refuses or is absent; a driver that is too old; a GPU
- * that no code of the build fits; a device that fails between two calls. And that cuBLASLt's bytes do not hang on what is computed together:
- * its twin recommends other algorithms, with other sums, for few rows than for many. */
+/* What a machine may have or lack, on the emulated device: cuBLASLt that computes, refuses or is absent; a driver that
+ * is too old; a GPU that no code of the build fits; a device that fails between two calls. And that cuBLASLt's bytes do
+ * not hang on what is computed together: its twin recommends other algorithms, with other sums, for few rows than for
+ * many. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,26 +15,27 @@ enum { IMAGES = 8, DECODED = 2, SIDE = 40, POINTS = 8, MASKS = 3 };
 static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
 static const char *phase = "";
 
-#define EXPECT(condition)                                                                                             \
-    do {                                                                                                              \
-        if (!(condition)) {                                                                                           \
-            printf("FAILED machine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                \
-            fflush(stdout);                                                                                           \
-            _Exit(1);                                                                                                 \
-        }                                                                                                             \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("FAILED machine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                 \
+            fflush(stdout);                                                                                            \
+            _Exit(1);                                                                                                  \
+        }                                                                                                              \
     } while (0)
 
 static uint8_t pixels[IMAGES][SIDE * SIDE * 3];
 
 static void draw(samc_image *images) {
     for (int i = 0; i < IMAGES; i++) {
-        for (int p = 0; p < SIDE * SIDE * 3; p++) pixels[i][p] = (uint8_t)((p / 3 % SIDE) * (3 + i) + (p / 3 / SIDE) * (7 - i) + 60 * (p % 3));
+        for (int p = 0; p < SIDE * SIDE * 3; p++)
+            pixels[i][p] = (uint8_t)((p / 3 % SIDE) * (3 + i) + (p / 3 / SIDE) * (7 - i) + 60 * (p % 3));
         images[i] = (samc_image){pixels[i], SIDE, SIDE - i, 3 * SIDE};
     }
 }
 
 typedef struct outcome {
-    float *embedding, *logits; /* [IMAGES, C, g, g]; of the last images [DECODED, POINTS, MASKS, low, low] */
+    float *embedding, *logits;            /* [IMAGES, C, g, g]; of the last images [DECODED, POINTS, MASKS, low, low] */
     size_t embedding_count, logits_count; /* of one image; of all */
 } outcome;
 
@@ -45,7 +47,8 @@ static void run(outcome *o, samc_precision precision, int together, int prompts)
     samc_session *session;
     samc_model_info info;
     draw(images);
-    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK && samc_session_create(model, &session, NULL) == SAMC_OK);
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+           samc_session_create(model, &session, NULL) == SAMC_OK);
     samc_model_get_info(model, &info);
     session->encode_most = together;
     EXPECT(samc_set_images(session, images, IMAGES) == SAMC_OK);
@@ -54,7 +57,8 @@ static void run(outcome *o, samc_precision precision, int together, int prompts)
     o->logits_count = DECODED * POINTS * MASKS * low;
     o->embedding = calloc(IMAGES * o->embedding_count, sizeof(float));
     o->logits = calloc(o->logits_count, sizeof(float));
-    for (int i = 0; i < IMAGES; i++) EXPECT(samc_get_embedding(session, i, o->embedding + (size_t)i * o->embedding_count) == SAMC_OK);
+    for (int i = 0; i < IMAGES; i++)
+        EXPECT(samc_get_embedding(session, i, o->embedding + (size_t)i * o->embedding_count) == SAMC_OK);
     for (int i = 0; i < DECODED; i++)
         for (int first = 0; first < POINTS; first += prompts) {
             samc_prompt prompt[POINTS];
@@ -63,10 +67,12 @@ static void run(outcome *o, samc_precision precision, int together, int prompts)
             samc_result *result;
             for (int j = 0; j < prompts; j++) {
                 point[j][0] = (float)(first + j) * 4.0f, point[j][1] = (float)(3 * (POINTS - first - j));
-                prompt[j] = (samc_prompt){.image = IMAGES - DECODED + i, .points = point[j], .labels = &label, .point_count = 1};
+                prompt[j] = (samc_prompt){
+                    .image = IMAGES - DECODED + i, .points = point[j], .labels = &label, .point_count = 1};
             }
             EXPECT(samc_predict(session, prompt, prompts, true, &result) == SAMC_OK);
-            memcpy(o->logits + ((size_t)i * POINTS + (size_t)first) * MASKS * low, samc_result_logits(result), (size_t)prompts * MASKS * low * sizeof(float));
+            memcpy(o->logits + ((size_t)i * POINTS + (size_t)first) * MASKS * low, samc_result_logits(result),
+                   (size_t)prompts * MASKS * low * sizeof(float));
             samc_result_free(result);
         }
     samc_session_destroy(session);
@@ -79,13 +85,15 @@ static void drop(outcome *o) {
 }
 
 static bool same(const outcome *a, const outcome *b) {
-    return memcmp(a->embedding, b->embedding, IMAGES * a->embedding_count * sizeof(float)) == 0 && memcmp(a->logits, b->logits, a->logits_count * sizeof(float)) == 0;
+    return memcmp(a->embedding, b->embedding, IMAGES * a->embedding_count * sizeof(float)) == 0 &&
+           memcmp(a->logits, b->logits, a->logits_count * sizeof(float)) == 0;
 }
 
 /* Normalised mean squared error of all logits. */
 static double distance(const outcome *a, const outcome *b) {
     double error = 0, size = 0;
-    for (size_t i = 0; i < a->logits_count; i++) error += pow((double)a->logits[i] - b->logits[i], 2), size += pow((double)a->logits[i], 2);
+    for (size_t i = 0; i < a->logits_count; i++)
+        error += pow((double)a->logits[i] - b->logits[i], 2), size += pow((double)a->logits[i], 2);
     return error / size;
 }
 
@@ -106,7 +114,8 @@ static void batches(samc_emu_settings *settings, samc_precision precision) {
     EXPECT(samc_emu_ran("cublasLtMatmul, k split") == 0);
 }
 
-/* Without cuBLASLt, in whatever way, samc's own kernels compute all: the same bytes in each of these, within the gate of its results. */
+/* Without cuBLASLt, in whatever way, samc's own kernels compute all: the same bytes in each of these, within the gate
+ * of its results. */
 static void lacking(samc_emu_settings *settings, samc_precision precision, double gate) {
     outcome with, own = {0}, other;
     settings->cublaslt = 0;
@@ -123,9 +132,11 @@ static void lacking(samc_emu_settings *settings, samc_precision precision, doubl
         EXPECT(same(&own, &other));
         drop(&other);
     }
-    printf("own kernels against cuBLASLt's twin, precision %d: NMSE %.2g, gate %.2g\n", (int)precision, distance(&with, &own), gate);
+    printf("own kernels against cuBLASLt's twin, precision %d: NMSE %.2g, gate %.2g\n", (int)precision,
+           distance(&with, &own), gate);
     EXPECT(distance(&with, &own) <= gate && distance(&with, &own) > 0);
-    settings->cublaslt = 3; /* the first algorithm is refused when it runs: the next one computes, from then on and for all batches */
+    settings->cublaslt =
+        3; /* the first algorithm is refused when it runs: the next one computes, from then on and for all batches */
     samc_emu_begin(settings);
     uint64_t before = samc_emu_ran("cublasLtMatmul");
     run(&other, precision, 2, 8);
@@ -136,7 +147,8 @@ static void lacking(samc_emu_settings *settings, samc_precision precision, doubl
     drop(&own);
 }
 
-static samc_status opens(samc_emu_settings *settings, samc_backend backend, samc_error *error, char *note, size_t size) {
+static samc_status opens(samc_emu_settings *settings, samc_backend backend, samc_error *error, char *note,
+                         size_t size) {
     samc_options options = {.backend = backend, .threads = 1};
     samc_model *model = NULL;
     samc_model_info info;
@@ -156,22 +168,26 @@ static void refusals(samc_emu_settings *settings) {
     phase = "an old driver";
     settings->driver = 12040;
     EXPECT(opens(settings, SAMC_BACKEND_CUDA, &error, note, sizeof note) == SAMC_NO_DEVICE);
-    EXPECT(strstr(error.message, "12.4") != NULL && strstr(error.message, "13.0") != NULL && strchr(error.message, '\n') == NULL);
-    EXPECT(opens(settings, SAMC_BACKEND_AUTO, &error, note, sizeof note) == SAMC_OK && strstr(note, "12.4") != NULL && strstr(note, "using the CPU") != NULL);
+    EXPECT(strstr(error.message, "12.4") != NULL && strstr(error.message, "13.0") != NULL &&
+           strchr(error.message, '\n') == NULL);
+    EXPECT(opens(settings, SAMC_BACKEND_AUTO, &error, note, sizeof note) == SAMC_OK && strstr(note, "12.4") != NULL &&
+           strstr(note, "using the CPU") != NULL);
     settings->driver = 0;
 
     phase = "a GPU without code"; /* this build has 80-real and 90a-real */
     settings->capability = 120;
     EXPECT(opens(settings, SAMC_BACKEND_CUDA, &error, note, sizeof note) == SAMC_UNSUPPORTED);
     EXPECT(strstr(error.message, "12.0") != NULL && strstr(error.message, "90a-real") != NULL);
-    EXPECT(opens(settings, SAMC_BACKEND_AUTO, &error, note, sizeof note) == SAMC_OK && strstr(note, "using the CPU") != NULL);
+    EXPECT(opens(settings, SAMC_BACKEND_AUTO, &error, note, sizeof note) == SAMC_OK &&
+           strstr(note, "using the CPU") != NULL);
     settings->capability = 86;
     EXPECT(opens(settings, SAMC_BACKEND_CUDA, &error, note, sizeof note) == SAMC_OK && note[0] == '\0');
     settings->capability = 0;
 
     phase = "no cuBLASLt";
     settings->cublaslt = 4;
-    EXPECT(opens(settings, SAMC_BACKEND_CUDA, &error, note, sizeof note) == SAMC_OK && strstr(note, "own kernels") != NULL);
+    EXPECT(opens(settings, SAMC_BACKEND_CUDA, &error, note, sizeof note) == SAMC_OK &&
+           strstr(note, "own kernels") != NULL);
     settings->cublaslt = 0;
 }
 
@@ -185,7 +201,8 @@ static void lost_between_calls(samc_emu_settings *settings) {
     draw(images);
     settings->seed = 1; /* prompt streams: the fault has happened when the call returns */
     samc_emu_begin(settings);
-    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK && samc_session_create(model, &session, NULL) == SAMC_OK);
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+           samc_session_create(model, &session, NULL) == SAMC_OK);
     EXPECT(samc_set_image(session, &images[0]) == SAMC_OK);
     uint64_t works = samc_emu_works();
     samc_session_destroy(session);
@@ -193,11 +210,13 @@ static void lost_between_calls(samc_emu_settings *settings) {
 
     settings->lose = works - 1;
     samc_emu_begin(settings);
-    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK && samc_session_create(model, &session, NULL) == SAMC_OK);
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+           samc_session_create(model, &session, NULL) == SAMC_OK);
     samc_status status = samc_set_image(session, &images[0]);
     if (status == SAMC_OK) status = samc_set_image(session, &images[1]);
     printf("lost: %s\n", samc_last_error(session));
-    EXPECT(status == SAMC_NO_DEVICE && strstr(samc_last_error(session), "operator") == NULL && strstr(samc_last_error(session), "GPU failed") != NULL);
+    EXPECT(status == SAMC_NO_DEVICE && strstr(samc_last_error(session), "operator") == NULL &&
+           strstr(samc_last_error(session), "GPU failed") != NULL);
     samc_session_destroy(session);
     samc_model_close(model);
     settings->lose = settings->seed = 0;
@@ -206,17 +225,22 @@ static void lost_between_calls(samc_emu_settings *settings) {
 int main(void) {
     samc_emu_settings settings = {.memory = (uint64_t)2 << 30};
     phase = "code";
-    EXPECT(samc__cuda_code_fits("80-real 90a-real", 80) && samc__cuda_code_fits("80-real 90a-real", 89) && samc__cuda_code_fits("80-real 90a-real", 90));
-    EXPECT(!samc__cuda_code_fits("80-real 90a-real", 100) && !samc__cuda_code_fits("80-real 90a-real", 75) && !samc__cuda_code_fits("", 80));
-    EXPECT(samc__cuda_code_fits("90-virtual", 120) && !samc__cuda_code_fits("90-virtual", 89) && !samc__cuda_code_fits("86-real", 80));
-    EXPECT(samc__cuda_code_fits("80", 86) && samc__cuda_code_fits("80", 120) && !samc__cuda_code_fits("90a", 91) && samc__cuda_code_fits("100f-real", 103));
+    EXPECT(samc__cuda_code_fits("80-real 90a-real", 80) && samc__cuda_code_fits("80-real 90a-real", 89) &&
+           samc__cuda_code_fits("80-real 90a-real", 90));
+    EXPECT(!samc__cuda_code_fits("80-real 90a-real", 100) && !samc__cuda_code_fits("80-real 90a-real", 75) &&
+           !samc__cuda_code_fits("", 80));
+    EXPECT(samc__cuda_code_fits("90-virtual", 120) && !samc__cuda_code_fits("90-virtual", 89) &&
+           !samc__cuda_code_fits("86-real", 80));
+    EXPECT(samc__cuda_code_fits("80", 86) && samc__cuda_code_fits("80", 120) && !samc__cuda_code_fits("90a", 91) &&
+           samc__cuda_code_fits("100f-real", 103));
     phase = "batches, f32";
     batches(&settings, SAMC_PRECISION_F32);
     phase = "batches, bf16";
     batches(&settings, SAMC_PRECISION_BF16);
     phase = "without cuBLASLt, f32"; /* sums of at most 256 products in other orders: the gate of tests/parity */
     lacking(&settings, SAMC_PRECISION_F32, 1e-10);
-    phase = "without cuBLASLt, bf16"; /* each within 1e-3 of f32 (engine_test), so within four times that of each other */
+    phase =
+        "without cuBLASLt, bf16"; /* each within 1e-3 of f32 (engine_test), so within four times that of each other */
     lacking(&settings, SAMC_PRECISION_BF16, 4e-3);
     refusals(&settings);
     lost_between_calls(&settings);

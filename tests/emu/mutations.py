@@ -12,6 +12,7 @@ beyond the gate where that is what caught it.
 The bugs of kernels/x_cuda.cu are in bugs/x.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
 it: "ptx" (the translated PTX), "full" (SAM's own shapes), "random" (threads in random order), "sanitizer" (ThreadSanitizer).
 """
+
 import argparse
 import os
 import re
@@ -26,7 +27,12 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INCLUDE = [f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}"]
 FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-ffp-contract=off", "-D_GNU_SOURCE"]
-MODES = [("forward", "late", "nearest"), ("reverse", "late", "sm80"), ("forward", "early", "sm90"), ("reverse", "early", "sm80")]
+MODES = [
+    ("forward", "late", "nearest"),
+    ("reverse", "late", "sm80"),
+    ("forward", "early", "sm90"),
+    ("reverse", "early", "sm80"),
+]
 
 
 def run(command, **options):
@@ -49,8 +55,10 @@ class Builder:
         """The parts that are the same for every kernel; compiled once for each sanitizer."""
         if sanitizer not in self.cache:
             define = {"": [], "address": ["-DSAMC_EMU_ASAN"], "thread": ["-DSAMC_EMU_TSAN"]}[sanitizer]
-            self.cache[sanitizer] = [self.compile(HERE / f"{name}.cc", f"runtime_{sanitizer}_{name}", ["-O2", *INCLUDE, *define])
-                                     for name in ("emu", "tensor_core", "warp", "ptx", "emu_test", "emu_main")]
+            self.cache[sanitizer] = [
+                self.compile(HERE / f"{name}.cc", f"runtime_{sanitizer}_{name}", ["-O2", *INCLUDE, *define])
+                for name in ("emu", "tensor_core", "warp", "ptx", "emu_test", "emu_main")
+            ]
         return self.cache[sanitizer]
 
     def check_of(self, kernel):
@@ -64,11 +72,27 @@ class Builder:
         instrument = [f"-fsanitize={sanitizer}", "-g1"] if sanitizer else []
         source = sources / "kernels" / f"{kernel}_cuda.cu"
         define = ["-DSAMC_EMU_PTX"] if ptx else []
-        objects = [*self.runtime(sanitizer), self.check_of(kernel),
-                   self.compile(source, f"kernel_{kernel}", ["-O1", *include, *define, *instrument, "-x", "c++"])]
+        objects = [
+            *self.runtime(sanitizer),
+            self.check_of(kernel),
+            self.compile(source, f"kernel_{kernel}", ["-O1", *include, *define, *instrument, "-x", "c++"]),
+        ]
         if ptx:
             base = self.folder / kernel
-            done = run([self.nvcc, "-std=c++17", "-O3", "-arch=compute_80", "-lineinfo", *include, "-ptx", "-o", f"{base}.ptx", source])
+            done = run(
+                [
+                    self.nvcc,
+                    "-std=c++17",
+                    "-O3",
+                    "-arch=compute_80",
+                    "-lineinfo",
+                    *include,
+                    "-ptx",
+                    "-o",
+                    f"{base}.ptx",
+                    source,
+                ]
+            )
             if done.returncode:
                 sys.exit(f"{kernel}: nvcc failed:\n{done.stderr[:2000]}")
             done = run([sys.executable, HERE / "ptx_to_cpp.py", "--strict", f"{base}.ptx", "-o", f"{base}.cc"])
@@ -79,8 +103,23 @@ class Builder:
         libraries = sorted(self.build.rglob("libsamc.a"))
         if not libraries:
             sys.exit(f"no libsamc.a in {self.build}")
-        done = run([self.compiler, "-o", program, *objects, *([f"-fsanitize={sanitizer}"] if sanitizer else []), libraries[0],
-                    "-ldnnl", "-ljansson", "-lcrypto", "-l:libgomp.so.1", "-lpthread", "-lm", "-ldl"])
+        done = run(
+            [
+                self.compiler,
+                "-o",
+                program,
+                *objects,
+                *([f"-fsanitize={sanitizer}"] if sanitizer else []),
+                libraries[0],
+                "-ldnnl",
+                "-ljansson",
+                "-lcrypto",
+                "-l:libgomp.so.1",
+                "-lpthread",
+                "-lm",
+                "-ldl",
+            ]
+        )
         if done.returncode:
             sys.exit(f"does not link:\n{done.stderr[:2000]}")
         return program
@@ -94,7 +133,10 @@ def caught_by(program, modes, label, full=False, first=False):
             break
         mode = f"{label}{order}/{copies}/{core}"
         try:
-            done = run([program, "--order", order, "--copies", copies, "--accumulate", core, *(["--full"] if full else [])], timeout=600)
+            done = run(
+                [program, "--order", order, "--copies", copies, "--accumulate", core, *(["--full"] if full else [])],
+                timeout=600,
+            )
             beyond = re.search(r"(\S+) times the gate", done.stderr)
             if done.returncode:
                 caught.append(mode + (f" ({beyond[1]} times the gate)" if beyond else ""))
@@ -109,7 +151,10 @@ def try_bug(builder, sources, kernel, only, sanitizers, first, core):
         return None
     modes = [(order, copies, core or turn) for order, copies, turn in MODES]
     if only == "random":
-        done = run([builder.program(sources, kernel, False, ""), "--seeds", "10", *(["--accumulate", core] if core else [])], timeout=600)
+        done = run(
+            [builder.program(sources, kernel, False, ""), "--seeds", "10", *(["--accumulate", core] if core else [])],
+            timeout=600,
+        )
         return ["one of ten random orders"] if done.returncode else []
     if only == "ptx":
         return caught_by(builder.program(sources, kernel, True, ""), modes[:1], "PTX ")
@@ -125,8 +170,14 @@ def main():
     parser.add_argument("--build", required=True, type=Path)
     parser.add_argument("--kernel", help="this kernel's bugs only")
     parser.add_argument("--only", help="a bug whose name contains this; 'clean' for the kernels as they are")
-    parser.add_argument("--few", type=int, help="this many bugs of each kernel, each until the first mode that finds it: for every change")
-    parser.add_argument("--accumulate", choices=("nearest", "sm80", "sm90"), help="how tensor cores add; all of these in turn")
+    parser.add_argument(
+        "--few",
+        type=int,
+        help="this many bugs of each kernel, each until the first mode that finds it: for every change",
+    )
+    parser.add_argument(
+        "--accumulate", choices=("nearest", "sm80", "sm90"), help="how tensor cores add; all of these in turn"
+    )
     parser.add_argument("--sanitizers", action="store_true", help="ThreadSanitizer and AddressSanitizer too (slow)")
     options = parser.parse_args()
     places = (None, "/usr/local/cuda/bin", str(ROOT / "build/cuda/nvidia/cu13/bin"))
@@ -140,7 +191,7 @@ def main():
                 continue
             bugs = runpy.run_path(str(path))["BUGS"]
             # The kernels as they are pass, which emu_test itself says; the first bugs of a list are found by the quick cases.
-            chosen = {"clean": None, **bugs} if options.few is None else dict(list(bugs.items())[:options.few])
+            chosen = {"clean": None, **bugs} if options.few is None else dict(list(bugs.items())[: options.few])
             for name, bug in chosen.items():
                 if options.only and options.only not in name:
                     continue
@@ -156,10 +207,14 @@ def main():
                         failures += 1
                         continue
                     target.write_text(content.replace(bug[1], bug[2]))
-                caught = try_bug(builder, sources, path.stem, only, options.sanitizers, options.few is not None, options.accumulate)
+                caught = try_bug(
+                    builder, sources, path.stem, only, options.sanitizers, options.few is not None, options.accumulate
+                )
                 good = caught is None or (not caught if bug is None else bool(caught))
                 failures += not good
-                said = f"skipped, needs {only}" if caught is None else ", ".join(caught) if caught else "passes everywhere"
+                said = (
+                    f"skipped, needs {only}" if caught is None else ", ".join(caught) if caught else "passes everywhere"
+                )
                 print(f"{'ok  ' if good else 'FAIL'} {path.stem}: {name}: {said}", flush=True)
     print(f"{failures} failures" if failures else "every bug was caught")
     return failures != 0

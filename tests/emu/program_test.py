@@ -4,6 +4,7 @@ gates, and every kernel of the backend has run by the end.
 
     program_test.py SAMC SAMC_EMU ROOT
 """
+
 import json
 import os
 import re
@@ -41,7 +42,7 @@ def read_npy(path):
     data = Path(path).read_bytes()
     length = struct.unpack("<H", data[8:10])[0]
     count = (len(data) - 10 - length) // 4
-    return struct.unpack(f"<{count}f", data[10 + length:])
+    return struct.unpack(f"<{count}f", data[10 + length :])
 
 
 def nmse(expected, actual):
@@ -76,17 +77,44 @@ def main():
         # A mask as a further prompt, and automatic masks with all their steps.
         header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {int(low ** 0.5)}, {int(low ** 0.5)}), }}"
         header = header.ljust(117) + "\n"
-        (at / "mask.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(f"<{low}f", *reference[:low]))
+        (at / "mask.npy").write_bytes(
+            b"\x93NUMPY\x01\x00"
+            + struct.pack("<H", len(header))
+            + header.encode()
+            + struct.pack(f"<{low}f", *reference[:low])
+        )
         for precision in ("f32", "bf16"):
             run(EMU, *segment, "--backend", "cuda", "--precision", precision, "--mask-input", at / "mask.npy")
-        auto = ("auto", PHOTO, "--points-per-side", "3", "--pred-iou-thresh", "0.2", "--stability-score-thresh", "0", "--min-mask-region-area", "300")
+        auto = (
+            "auto",
+            PHOTO,
+            "--points-per-side",
+            "3",
+            "--pred-iou-thresh",
+            "0.2",
+            "--stability-score-thresh",
+            "0",
+            "--min-mask-region-area",
+            "300",
+        )
         run(SAMC, *auto, "--backend", "ref", "-o", at / "ref")
         run(EMU, *auto, "--backend", "cuda", "--precision", "bf16", "-o", at / "emu", seed=2)
         counts = [len(records(at / name)) for name in ("ref", "emu")]
         print(f"auto bf16: {counts[1]} masks, reference {counts[0]}", flush=True)
         if counts[1] == 0 or abs(counts[0] - counts[1]) > 1:
             sys.exit("FAILED: another number of automatic masks")
-        auto = ("auto", PHOTO, "--points-per-side", "3", "--pred-iou-thresh", "0.2", "--stability-score-thresh", "0", "--model", CALIBRATED)
+        auto = (
+            "auto",
+            PHOTO,
+            "--points-per-side",
+            "3",
+            "--pred-iou-thresh",
+            "0.2",
+            "--stability-score-thresh",
+            "0",
+            "--model",
+            CALIBRATED,
+        )
         run(SAMC, *auto, "--backend", "ref", "-o", at / "ref_calibrated")
         run(EMU, *auto, "--backend", "cuda", "--precision", "f32", "-o", at / "emu_calibrated", seed=3)
         areas = [[record["area"] for record in records(at / name)] for name in ("ref_calibrated", "emu_calibrated")]

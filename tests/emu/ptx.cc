@@ -14,15 +14,19 @@ static std::map<const void *, Translation> &table() {
     return entries;
 }
 
-PtxEntry::PtxEntry(const void *host_symbol, PtxKernel *kernel, const char *symbol) { table()[host_symbol] = {kernel, symbol}; }
+PtxEntry::PtxEntry(const void *host_symbol, PtxKernel *kernel, const char *symbol) {
+    table()[host_symbol] = {kernel, symbol};
+}
 
-void launch_ptx(const char *name, const void *host_symbol, Index grid, Index block, size_t shared_bytes, char *const *parameters) {
+void launch_ptx(const char *name, const void *host_symbol, Index grid, Index block, size_t shared_bytes,
+                char *const *parameters) {
     auto entry = table().find(host_symbol);
     if (entry == table().end()) fail("kernel %s has no translated PTX", name);
     PtxKernel *kernel = entry->second.kernel;
     if (launches != nullptr) {
         size_t threads = size_t(block.x) * block.y * block.z;
-        launches->insert(std::string(entry->second.symbol) + " " + std::to_string(threads) + " " + std::to_string(shared_bytes));
+        launches->insert(std::string(entry->second.symbol) + " " + std::to_string(threads) + " " +
+                         std::to_string(shared_bytes));
         return;
     }
     launch(name, grid, block, shared_bytes, [kernel, parameters] { kernel(parameters); });

@@ -1,5 +1,5 @@
-// ptx.h - what translated PTX (ptx_to_cpp.py) is written in: the odd instructions as functions, checked memory accesses, and the
-// table that leads from a kernel's host symbol to its translation.
+// ptx.h - what translated PTX (ptx_to_cpp.py) is written in: the odd instructions as functions, checked memory
+// accesses, and the table that leads from a kernel's host symbol to its translation.
 #ifndef SAMC_TESTS_EMU_PTX_H
 #define SAMC_TESTS_EMU_PTX_H
 
@@ -18,7 +18,8 @@ using PtxKernel = void(char *const *parameters);
 struct PtxEntry {
     PtxEntry(const void *host_symbol, PtxKernel *kernel, const char *symbol);
 };
-void launch_ptx(const char *name, const void *host_symbol, Index grid, Index block, size_t shared_bytes, char *const *parameters);
+void launch_ptx(const char *name, const void *host_symbol, Index grid, Index block, size_t shared_bytes,
+                char *const *parameters);
 
 namespace ptx {
 
@@ -98,14 +99,24 @@ inline uint32_t reverse_bits(uint32_t x) {
 
 // shfl.sync: `c` packs the clamp lane and the segment mask; lanes whose source lies outside keep their own value.
 enum class Shuffle { up, down, bfly, idx };
-inline uint32_t shuffle_sync(Shuffle mode, uint32_t value, uint32_t b, uint32_t c, uint32_t mask, bool &found, Site site) {
-    int lane = now.self->lane, segment = int(c >> 8 & 31), clamp = int(c & 31), limit = (lane & segment) | (clamp & ~segment);
+inline uint32_t shuffle_sync(Shuffle mode, uint32_t value, uint32_t b, uint32_t c, uint32_t mask, bool &found,
+                             Site site) {
+    int lane = now.self->lane, segment = int(c >> 8 & 31), clamp = int(c & 31),
+        limit = (lane & segment) | (clamp & ~segment);
     int step = int(b & 31), from = 0;
     switch (mode) {
-    case Shuffle::up: from = lane - step; break;
-    case Shuffle::down: from = lane + step; break;
-    case Shuffle::bfly: from = lane ^ step; break;
-    case Shuffle::idx: from = (lane & segment) | (step & ~segment); break;
+    case Shuffle::up:
+        from = lane - step;
+        break;
+    case Shuffle::down:
+        from = lane + step;
+        break;
+    case Shuffle::bfly:
+        from = lane ^ step;
+        break;
+    case Shuffle::idx:
+        from = (lane & segment) | (step & ~segment);
+        break;
     }
     found = mode == Shuffle::up ? from >= limit : from <= limit;
     return shuffle(mask, value, found ? from : lane, site);

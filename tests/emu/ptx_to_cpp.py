@@ -9,24 +9,76 @@ variables, branches become gotos, shared memory becomes offsets into the block's
 information (nvcc -lineinfo) makes reports name the kernel's source. An instruction without a translation is listed here and
 ends the process if it is ever executed; --strict makes it an error at once.
 """
+
 import argparse
 import re
 import sys
 
 TYPES = {
-    "u8": "uint8_t", "s8": "int8_t", "b8": "uint8_t", "u16": "uint16_t", "s16": "int16_t", "b16": "uint16_t",
-    "f16": "uint16_t", "bf16": "uint16_t", "u32": "uint32_t", "s32": "int32_t", "b32": "uint32_t", "f32": "float",
-    "u64": "uint64_t", "s64": "int64_t", "b64": "uint64_t", "f64": "double", "pred": "bool", "f16x2": "uint32_t", "bf16x2": "uint32_t",
+    "u8": "uint8_t",
+    "s8": "int8_t",
+    "b8": "uint8_t",
+    "u16": "uint16_t",
+    "s16": "int16_t",
+    "b16": "uint16_t",
+    "f16": "uint16_t",
+    "bf16": "uint16_t",
+    "u32": "uint32_t",
+    "s32": "int32_t",
+    "b32": "uint32_t",
+    "f32": "float",
+    "u64": "uint64_t",
+    "s64": "int64_t",
+    "b64": "uint64_t",
+    "f64": "double",
+    "pred": "bool",
+    "f16x2": "uint32_t",
+    "bf16x2": "uint32_t",
 }
 WIDER = {"uint16_t": "uint32_t", "int16_t": "int32_t", "uint32_t": "uint64_t", "int32_t": "int64_t"}
-SPECIAL = {"tid": "emu::now.self->index", "ctaid": "emu::now.block", "ntid": "emu::now.block_size", "nctaid": "emu::now.grid_size"}
-COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "lo": "<", "ls": "<=", "hi": ">", "hs": ">=",
-           "equ": "==", "neu": "!=", "ltu": "<", "leu": "<=", "gtu": ">", "geu": ">="}
+SPECIAL = {
+    "tid": "emu::now.self->index",
+    "ctaid": "emu::now.block",
+    "ntid": "emu::now.block_size",
+    "nctaid": "emu::now.grid_size",
+}
+COMPARE = {
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "lo": "<",
+    "ls": "<=",
+    "hi": ">",
+    "hs": ">=",
+    "equ": "==",
+    "neu": "!=",
+    "ltu": "<",
+    "leu": "<=",
+    "gtu": ">",
+    "geu": ">=",
+}
 BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%", "and": "&", "or": "|", "xor": "^"}
-FUNCTION = {"ex2": "exp2f({})", "lg2": "log2f({})", "rsqrt": "(1.0f / sqrtf({}))", "rcp": "(1.0f / {})", "sin": "sinf({})",
-            "cos": "cosf({})", "tanh": "tanhf({})"}
-ATOMIC = {"add": "old + operand", "min": "std::min(old, operand)", "max": "std::max(old, operand)", "exch": "operand",
-          "and": "old & operand", "or": "old | operand", "xor": "old ^ operand"}
+FUNCTION = {
+    "ex2": "exp2f({})",
+    "lg2": "log2f({})",
+    "rsqrt": "(1.0f / sqrtf({}))",
+    "rcp": "(1.0f / {})",
+    "sin": "sinf({})",
+    "cos": "cosf({})",
+    "tanh": "tanhf({})",
+}
+ATOMIC = {
+    "add": "old + operand",
+    "min": "std::min(old, operand)",
+    "max": "std::max(old, operand)",
+    "exch": "operand",
+    "and": "old & operand",
+    "or": "old | operand",
+    "xor": "old ^ operand",
+}
 
 
 class Untranslatable(Exception):
@@ -223,15 +275,19 @@ class Kernel:
         if op == "ldmatrix" and "x4" in parts and "m8n8" in parts:
             which = "ldmatrix_trans" if "trans" in parts else "ldmatrix"
             to = [name_of(x) for x in elements(a[0])]
-            return (f"{{ uint32_t v_[4]; emu::ldmatrix(emu::Op::{which}, v_, {self.address(a[1], 'shared', 16)}, {self.site()}); "
-                    f"{' '.join(f'{x} = v_[{i}];' for i, x in enumerate(to))} }}")
+            return (
+                f"{{ uint32_t v_[4]; emu::ldmatrix(emu::Op::{which}, v_, {self.address(a[1], 'shared', 16)}, {self.site()}); "
+                f"{' '.join(f'{x} = v_[{i}];' for i, x in enumerate(to))} }}"
+            )
         if op == "mma" and "m16n8k16" in parts and types[0] == "f32" and types[-1] == "f32" and types[1] == types[2]:
             d, fa, fb, fc = (elements(x) for x in a)
             which = {"f16": "mma_f16", "bf16": "mma_bf16"}[types[1]]
-            return (f"{{ float d_[4], c_[4] = {{{', '.join(self.value(x, 'float') for x in fc)}}}; "
-                    f"uint32_t a_[4] = {{{', '.join(self.value(x, 'uint32_t') for x in fa)}}}; "
-                    f"emu::mma(emu::Op::{which}, d_, a_, {', '.join(self.value(x, 'uint32_t') for x in fb)}, c_, {self.site()}); "
-                    f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}")
+            return (
+                f"{{ float d_[4], c_[4] = {{{', '.join(self.value(x, 'float') for x in fc)}}}; "
+                f"uint32_t a_[4] = {{{', '.join(self.value(x, 'uint32_t') for x in fa)}}}; "
+                f"emu::mma(emu::Op::{which}, d_, a_, {', '.join(self.value(x, 'uint32_t') for x in fb)}, c_, {self.site()}); "
+                f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}"
+            )
         if opcode == "cp.async.commit_group":
             return "emu::copy_commit();"
         if opcode == "cp.async.wait_group":
@@ -260,7 +316,10 @@ class Kernel:
         if op == "clz":
             width = 64 if "64" in kind else 32
             return put(f"(uint32_t)({v(1)} ? __builtin_clzll({v(1)}) - {64 - width} : {width})")
-        if op == "bfind" and kind in ("u32", "u64"):  # highest set bit, or with shiftamt the shift that takes it to the top
+        if op == "bfind" and kind in (
+            "u32",
+            "u64",
+        ):  # highest set bit, or with shiftamt the shift that takes it to the top
             leading = f"__builtin_clzll({v(1)}) - {64 - int(kind[1:])}"
             found = leading if "shiftamt" in parts else f"{int(kind[1:]) - 1} - ({leading})"
             return put(f"({v(1)} ? (uint32_t)({found}) : ~0u)")
@@ -273,14 +332,22 @@ class Kernel:
                 raise Untranslatable(opcode)
             result = f" put({name_of(a[0])}, old);" if op == "atom" else ""
             place = self.address(a[at], space, f"sizeof({ctype})")
-            return (f"{{ {ctype} *p_ = access<{ctype}, 1>({place}, {self.site()}), old = *p_, operand = {v(at + 1)}; "
-                    f"*p_ = ({ctype})({what});{result} }}")
+            return (
+                f"{{ {ctype} *p_ = access<{ctype}, 1>({place}, {self.site()}), old = *p_, operand = {v(at + 1)}; "
+                f"*p_ = ({ctype})({what});{result} }}"
+            )
         if op == "wgmma":
-            if parts[1] == "mma_async" and parts[4:] in (["m64n256k16", "f32", t, t] for t in ("f16", "bf16")) and a[3:] == ["1", "1", "1", "0", "0"]:
+            if (
+                parts[1] == "mma_async"
+                and parts[4:] in (["m64n256k16", "f32", t, t] for t in ("f16", "bf16"))
+                and a[3:] == ["1", "1", "1", "0", "0"]
+            ):
                 d = elements(a[0])
-                return (f"{{ float d_[128] = {{{', '.join(self.value(x, 'float') for x in d)}}}; emu::group_product(emu::Op::group_{parts[-1]}, d_, "
-                        f"{self.value(a[1], 'uint64_t')}, {self.value(a[2], 'uint64_t')}, {self.site()}); "
-                        f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}")
+                return (
+                    f"{{ float d_[128] = {{{', '.join(self.value(x, 'float') for x in d)}}}; emu::group_product(emu::Op::group_{parts[-1]}, d_, "
+                    f"{self.value(a[1], 'uint64_t')}, {self.value(a[2], 'uint64_t')}, {self.site()}); "
+                    f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}"
+                )
             if parts[1:] == ["fence", "sync", "aligned"]:
                 return "emu::group_begin();"
             if parts[1:] == ["commit_group", "sync", "aligned"]:
@@ -300,11 +367,15 @@ class Kernel:
         if a[0].startswith("{"):
             to = elements(a[0])
             width, whole = bits // len(to), self.value(a[1], f"uint{bits}_t")
-            return " ".join(f"put({name_of(x)}, (uint{width}_t)({whole} >> {i * width}));" for i, x in enumerate(to) if x != "_")
+            return " ".join(
+                f"put({name_of(x)}, (uint{width}_t)({whole} >> {i * width}));" for i, x in enumerate(to) if x != "_"
+            )
         if a[1].startswith("{"):
             of = elements(a[1])
             width = bits // len(of)
-            packed = " | ".join(f"((uint{bits}_t){self.value(x, f'uint{width}_t')} << {i * width})" for i, x in enumerate(of))
+            packed = " | ".join(
+                f"((uint{bits}_t){self.value(x, f'uint{width}_t')} << {i * width})" for i, x in enumerate(of)
+            )
             return f"put({name_of(a[0])}, (uint{bits}_t)({packed}));"
         return f"put({name_of(a[0])}, {self.value(a[1], ctype)});"
 
@@ -341,7 +412,7 @@ def statements(body):
             label = re.match(r"^(\$[\w$]+):", text)
             if not pending and (label or (text[0] in "{}" and not re.match(r"^\{[^;}]*\}\s*,", text))):
                 out.append(label[0] if label else text[0])
-                text = text[label.end() if label else 1:].strip()
+                text = text[label.end() if label else 1 :].strip()
                 continue
             if not pending and text.startswith(".loc"):
                 out.append(text)
@@ -351,7 +422,7 @@ def statements(body):
                 pending += text + " "
                 break
             out.append((pending + text[:end]).strip())
-            pending, text = "", text[end + 1:].strip()
+            pending, text = "", text[end + 1 :].strip()
     return out
 
 
@@ -378,7 +449,9 @@ def translate_body(kernel, body, unknown):
         if register:
             for declared in register[2].split(","):
                 many = re.match(r"^\s*(%?[\w$]+)<(\d+)>$", declared)
-                names = [f"{name_of(many[1])}{i}" for i in range(1, int(many[2]))] if many else [name_of(declared.strip())]
+                names = (
+                    [f"{name_of(many[1])}{i}" for i in range(1, int(many[2]))] if many else [name_of(declared.strip())]
+                )
                 if names:
                     out.append(f"{TYPES[register[1]]} {', '.join(names)};")
             continue
@@ -417,7 +490,12 @@ def main():
     source = re.sub(r"/\*.*?\*/", "", re.sub(r"//[^\n]*", "", source), flags=re.S)
     shared = set(re.findall(r"\.extern\s+\.shared\s+\.align \d+ \.b8 ([\w$]+)\[\]", source))
     unknown, count = {}, 0
-    out = ["// Translated from PTX by ptx_to_cpp.py.", '#include "ptx.h"', "using namespace emu::ptx;", "#define UNUSED __attribute__((unused))"]
+    out = [
+        "// Translated from PTX by ptx_to_cpp.py.",
+        '#include "ptx.h"',
+        "using namespace emu::ptx;",
+        "#define UNUSED __attribute__((unused))",
+    ]
     for entry in re.finditer(r"\.entry\s+([\w$]+)\s*\(([^)]*)\)[^{]*\{", source):
         end, depth = entry.end(), 1
         while depth:
@@ -426,8 +504,11 @@ def main():
         kernel = Kernel(entry[1], re.findall(r"\.param [^,\n]*?([\w$]+_param_\d+)", entry[2]), files)
         kernel.shared_symbols = shared
         symbol = f"host_{count}"
-        out += [f'extern "C" const char {symbol}[] __asm__("{entry[1]}");', f"static void kernel_{count}(UNUSED char *const *parameters) {{"]
-        out += translate_body(kernel, source[entry.end():end - 1], unknown)
+        out += [
+            f'extern "C" const char {symbol}[] __asm__("{entry[1]}");',
+            f"static void kernel_{count}(UNUSED char *const *parameters) {{",
+        ]
+        out += translate_body(kernel, source[entry.end() : end - 1], unknown)
         out += ["}", f'static emu::PtxEntry entry_{count}({symbol}, kernel_{count}, "{entry[1]}");']
         count += 1
     if unknown:

@@ -1,5 +1,5 @@
-/* The CUDA session (runtime/cuda_session.c) on the emulated device: copies, images, memory and failures, whatever the order of the
- * streams. Prints what was wrong and ends with 1; misuse of CUDA ends it with the twins' own report.
+/* The CUDA session (runtime/cuda_session.c) on the emulated device: copies, images, memory and failures, whatever the
+ * order of the streams. Prints what was wrong and ends with 1; misuse of CUDA ends it with the twins' own report.
  *
  *     session_test [SEEDS] */
 #include <stdio.h>
@@ -17,13 +17,13 @@ enum { MEGABYTE = 1 << 20 };
 static samc_model *model;
 static uint64_t seed;
 
-#define EXPECT(condition)                                                                                             \
-    do {                                                                                                              \
-        if (!(condition)) {                                                                                           \
-            printf("FAILED session_test.c:%d, seed %llu: %s\n", __LINE__, (unsigned long long)seed, #condition);      \
-            fflush(stdout);                                                                                           \
-            _Exit(1);                                                                                                 \
-        }                                                                                                             \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("FAILED session_test.c:%d, seed %llu: %s\n", __LINE__, (unsigned long long)seed, #condition);       \
+            fflush(stdout);                                                                                            \
+            _Exit(1);                                                                                                  \
+        }                                                                                                              \
     } while (0)
 
 typedef struct fixture {
@@ -36,8 +36,12 @@ typedef struct fixture {
 
 static samc_status open_fixture(fixture *f) {
     *f = (fixture){.size = {.prompts = 4, .groups = 2, .images = 1}};
-    f->exec = (samc__exec){.error = &f->error, .workers = 1, .memory = &f->memory, .allocate = samc__memory_allocate,
-                           .release = samc__memory_release, .place = &samc__place_host};
+    f->exec = (samc__exec){.error = &f->error,
+                           .workers = 1,
+                           .memory = &f->memory,
+                           .allocate = samc__memory_allocate,
+                           .release = samc__memory_release,
+                           .place = &samc__place_host};
     f->encoder = f->post = f->exec;
     return samc__cuda_session_open(NULL, model, &f->exec, &f->encoder, &f->post, &f->size, &f->session);
 }
@@ -53,10 +57,12 @@ static unsigned char *host_bytes(size_t count, unsigned first) {
     return bytes;
 }
 
-/* Up, over to a second tensor, down: `rows` rows of `bytes`, `pitch` apart on the host and in the second tensor. The host's memory is
- * scribbled over as soon as the upload returns, and the first tensor's memory goes to somebody else at once. */
+/* Up, over to a second tensor, down: `rows` rows of `bytes`, `pitch` apart on the host and in the second tensor. The
+ * host's memory is scribbled over as soon as the upload returns, and the first tensor's memory goes to somebody else at
+ * once. */
 static void round_trip(fixture *f, size_t bytes, size_t pitch, size_t rows) {
-    unsigned char *from = host_bytes(pitch * rows, (unsigned)(bytes + rows)), *expected = malloc(bytes * rows), *to = malloc(bytes * rows);
+    unsigned char *from = host_bytes(pitch * rows, (unsigned)(bytes + rows)), *expected = malloc(bytes * rows),
+                  *to = malloc(bytes * rows);
     if (expected == NULL || to == NULL) abort();
     for (size_t row = 0; row < rows; row++) memcpy(expected + row * bytes, from + row * pitch, bytes);
     char *dense = samc__tensor_allocate(&f->exec, bytes * rows), *wide = samc__tensor_allocate(&f->exec, pitch * rows);
@@ -74,10 +80,12 @@ static void round_trip(fixture *f, size_t bytes, size_t pitch, size_t rows) {
     free(from), free(expected), free(to);
 }
 
-/* Images of several sizes, more than twice as many as have buffers, come faster than they are read; each is read into its part of a tensor on the encoder's stream. */
+/* Images of several sizes, more than twice as many as have buffers, come faster than they are read; each is read into
+ * its part of a tensor on the encoder's stream. */
 static void images(fixture *f) {
     enum { IMAGES = 20, ROOM = 200 * 100 * 3 };
-    unsigned char *all = malloc((size_t)IMAGES * ROOM), *expected = calloc(IMAGES, ROOM), *picture = malloc((size_t)ROOM * 2);
+    unsigned char *all = malloc((size_t)IMAGES * ROOM), *expected = calloc(IMAGES, ROOM),
+                  *picture = malloc((size_t)ROOM * 2);
     char *tensor = samc__tensor_allocate(&f->exec, (size_t)IMAGES * ROOM);
     if (all == NULL || expected == NULL || picture == NULL || tensor == NULL) abort();
     EXPECT(samc__upload(&f->exec, tensor, expected, (size_t)IMAGES * ROOM) == SAMC_OK);
@@ -85,12 +93,15 @@ static void images(fixture *f) {
     for (int i = 0; i < IMAGES; i++) {
         int width = 20 + 30 * (i % 4), height = 90 - 11 * (i % 7), stride = 3 * width + 5;
         fill(picture, (size_t)(stride * height), (unsigned)i);
-        for (int y = 0; y < height; y++) memcpy(expected + (size_t)i * ROOM + y * 3 * width, picture + y * stride, (size_t)(3 * width));
+        for (int y = 0; y < height; y++)
+            memcpy(expected + (size_t)i * ROOM + y * 3 * width, picture + y * stride, (size_t)(3 * width));
         const uint8_t *pixels;
         ptrdiff_t pitch;
-        EXPECT(f->encoder.place->image(&f->encoder, &(samc_image){picture, width, height, stride}, &pixels, &pitch) == SAMC_OK);
+        EXPECT(f->encoder.place->image(&f->encoder, &(samc_image){picture, width, height, stride}, &pixels, &pitch) ==
+               SAMC_OK);
         memset(picture, 0x22, (size_t)(stride * height));
-        EXPECT(samc__copy_rows(&f->encoder, tensor + (size_t)i * ROOM, (size_t)(3 * width), pixels, (size_t)pitch, (size_t)(3 * width), (size_t)height) == SAMC_OK);
+        EXPECT(samc__copy_rows(&f->encoder, tensor + (size_t)i * ROOM, (size_t)(3 * width), pixels, (size_t)pitch,
+                               (size_t)(3 * width), (size_t)height) == SAMC_OK);
         EXPECT(f->encoder.place->image_read(&f->encoder) == SAMC_OK);
     }
     EXPECT(f->exec.place->follow(&f->exec, &f->encoder) == SAMC_OK);
@@ -122,7 +133,8 @@ static void streams_follow(fixture *f) {
     samc__tensor_release(&f->exec, shared);
 }
 
-/* A session takes what was planned and not a byte more; what does not fit gets memory of its own, which goes when it is needed. */
+/* A session takes what was planned and not a byte more; what does not fit gets memory of its own, which goes when it is
+ * needed. */
 static void memory_is_planned(fixture *f) {
     samc_memory before = {0}, after = {0};
     samc__session_plan plan;
@@ -142,8 +154,8 @@ static void memory_is_planned(fixture *f) {
     samc__tensor_release(&f->exec, all);
 }
 
-/* Every allocation of opening a session fails in turn: one group of images; then there is less and less memory: fewer prompts, and at
- * last a status; nothing is left behind. */
+/* Every allocation of opening a session fails in turn: one group of images; then there is less and less memory: fewer
+ * prompts, and at last a status; nothing is left behind. */
 static void allocations_fail(const samc_emu_settings *as_new) {
     fixture f;
     samc_emu_begin(as_new);
@@ -158,8 +170,10 @@ static void allocations_fail(const samc_emu_settings *as_new) {
         samc__cuda_session_close(f.session);
     }
     samc_emu_settings small = *as_new;
-    size_t two = samc__cuda_planned_bytes(model, (samc__session_size){4, 2, 1}), one = samc__cuda_planned_bytes(model, (samc__session_size){4, 1, 1});
-    EXPECT(two - one + 256 >= (size_t)(model->config.grid * model->config.grid * model->config.out_chans) * sizeof(float));
+    size_t two = samc__cuda_planned_bytes(model, (samc__session_size){4, 2, 1}),
+           one = samc__cuda_planned_bytes(model, (samc__session_size){4, 1, 1});
+    EXPECT(two - one + 256 >=
+           (size_t)(model->config.grid * model->config.grid * model->config.out_chans) * sizeof(float));
     for (int i = 0; i < 3; i++) {
         small.memory = i == 0 ? two : i == 1 ? two - 1 : one - 1;
         samc_emu_begin(&small);
@@ -168,10 +182,12 @@ static void allocations_fail(const samc_emu_settings *as_new) {
     }
     small.memory = MEGABYTE / 16;
     samc_emu_begin(&small);
-    EXPECT(open_fixture(&f) == SAMC_OUT_OF_MEMORY && f.session == NULL && strstr(f.error.message, "GPU memory") != NULL);
+    EXPECT(open_fixture(&f) == SAMC_OUT_OF_MEMORY && f.session == NULL &&
+           strstr(f.error.message, "GPU memory") != NULL);
 }
 
-/* The device fails at some piece of work: the download that waits for it says so in one line, and closing still works. */
+/* The device fails at some piece of work: the download that waits for it says so in one line, and closing still works.
+ */
 static void device_is_lost(const samc_emu_settings *as_new) {
     fixture f;
     unsigned char bytes[1000] = {0};
@@ -182,11 +198,13 @@ static void device_is_lost(const samc_emu_settings *as_new) {
     char *tensor = samc__tensor_allocate(&f.exec, sizeof bytes);
     samc_status status = samc__upload(&f.exec, tensor, bytes, sizeof bytes);
     for (int i = 0; i < 3 && status == SAMC_OK; i++) status = samc__download(&f.exec, bytes, tensor, sizeof bytes);
-    EXPECT(status == SAMC_NO_DEVICE && strstr(f.error.message, "unspecified launch failure") != NULL && strchr(f.error.message, '\n') == NULL);
+    EXPECT(status == SAMC_NO_DEVICE && strstr(f.error.message, "unspecified launch failure") != NULL &&
+           strchr(f.error.message, '\n') == NULL);
     samc__cuda_session_close(f.session);
 }
 
-static samc__conv3x3_choice choice(samc__dtype x, samc__dtype w, samc__dtype y, int64_t side, int64_t c_in, int64_t c_out, uintptr_t address) {
+static samc__conv3x3_choice choice(samc__dtype x, samc__dtype w, samc__dtype y, int64_t side, int64_t c_in,
+                                   int64_t c_out, uintptr_t address) {
     char *memory = (char *)(uintptr_t)4096; /* nothing reads it */
     samc__conv3x3_args args = {.grid = (int)side};
     args.x = samc__view3(memory + address, 1, side * side, c_in);
@@ -200,7 +218,8 @@ static samc__conv3x3_choice choice(samc__dtype x, samc__dtype w, samc__dtype y, 
 static void convolution_is_chosen(void) {
     for (samc__dtype a = SAMC__F32; a <= SAMC__BF16; a++) {
         EXPECT(choice(a, a, a, 64, 256, 256, 0) == SAMC__CONV3X3_CUDNN); /* SAM */
-        EXPECT(choice(a, a, a, 32, 128, 128, 256) == SAMC__CONV3X3_CUDNN); /* samc-tiny, the second image of a batch or so */
+        EXPECT(choice(a, a, a, 32, 128, 128, 256) ==
+               SAMC__CONV3X3_CUDNN); /* samc-tiny, the second image of a batch or so */
         EXPECT(choice(a, a, a, 64, 256, 256, 8) == SAMC__CONV3X3_OWN);
         EXPECT(choice(a, a, a, 64, 254, 256, 0) == SAMC__CONV3X3_OWN);
         EXPECT(choice(a, a, a, 64, 256, 254, 0) == SAMC__CONV3X3_OWN);
@@ -232,7 +251,8 @@ int main(int argc, char **argv) {
         round_trip(&f, 1, 1, 1);
         round_trip(&f, 1000, 1000, 1);
         round_trip(&f, 700, 1024, 9);
-        round_trip(&f, 23 * MEGABYTE / 10, 23 * MEGABYTE / 10 + 3, 9); /* rows that fill a slot badly, and come round to the first again */
+        round_trip(&f, 23 * MEGABYTE / 10, 23 * MEGABYTE / 10 + 3,
+                   9); /* rows that fill a slot badly, and come round to the first again */
         round_trip(&f, 27 * MEGABYTE + 5, 27 * MEGABYTE + 5, 1);
         images(&f);
         streams_follow(&f);

@@ -1,5 +1,6 @@
-// tensor_core.cc - sums of products as tensor cores make them: tests/emu/tensor_core.h in vectors of 8 columns. What does not fit 32-bit
-// integers and fp32 powers of two (values that are not finite, sums beyond 2^90 or below 2^-90) takes the definition itself.
+// tensor_core.cc - sums of products as tensor cores make them: tests/emu/tensor_core.h in vectors of 8 columns. What
+// does not fit 32-bit integers and fp32 powers of two (values that are not finite, sums beyond 2^90 or below 2^-90)
+// takes the definition itself.
 #include "emu.h"
 #include "twins/emu_control.h"
 
@@ -32,9 +33,11 @@ float power_of(float x, float least) {
     return x == 0.0f ? 0.0f : power < least ? least : power;
 }
 
-// For one row: c[8] += a[k] b[k][8] over `block` products; power_* are those of a and b. False: some column needs the definition, c is as before.
+// For one row: c[8] += a[k] b[k][8] over `block` products; power_* are those of a and b. False: some column needs the
+// definition, c is as before.
 template <int block, int guard>
-inline __attribute__((always_inline)) bool add_block(float *c, const float *a, const float *power_a, const float *b, const float *power_b, int apart) {
+inline __attribute__((always_inline)) bool add_block(float *c, const float *a, const float *power_a, const float *b,
+                                                     const float *power_b, int apart) {
     Floats sum, top, row, power;
     std::memcpy(&sum, c, sizeof sum);
     Words word;
@@ -48,7 +51,8 @@ inline __attribute__((always_inline)) bool add_block(float *c, const float *a, c
         top = power > top ? power : top;
     }
     // A sum whose exponent field is 0 is zero, or below all that is done here.
-    const Words no_sum = sum == 0.0f, zero = (top == 0.0f) & no_sum, fits = (top >= 0x1p-90f) & (top <= 0x1p90f) & ((sum_word != 0) | no_sum);
+    const Words no_sum = sum == 0.0f, zero = (top == 0.0f) & no_sum,
+                fits = (top >= 0x1p-90f) & (top <= 0x1p90f) & ((sum_word != 0) | no_sum);
     int good = 0;
     for (int i = 0; i < 8; i++) good += (zero[i] | fits[i]) != 0;
     if (good != 8) return false;
@@ -76,14 +80,17 @@ inline __attribute__((always_inline)) bool add_block(float *c, const float *a, c
 }
 
 template <int block, int guard>
-inline __attribute__((always_inline)) void tile(const tensor_core *core, float *c, const float *a, const float *power_a, const float *b, const float *power_b, int m, int n,
-                                                bool exact, int least) {
+inline __attribute__((always_inline)) void tile(const tensor_core *core, float *c, const float *a, const float *power_a,
+                                                const float *b, const float *power_b, int m, int n, bool exact,
+                                                int least) {
     for (int row = 0; row < m; row++)
         for (int column = 0; column < n; column += 8)
             for (int k = 0; k < kDepth; k += block) {
                 float *to = c + row * n + column;
                 const float *x = a + row * kDepth + k, *y = b + k * n + column;
-                if (!exact && add_block<block, guard>(to, x, power_a + row * kDepth + k, y, power_b + k * n + column, n)) continue;
+                if (!exact &&
+                    add_block<block, guard>(to, x, power_a + row * kDepth + k, y, power_b + k * n + column, n))
+                    continue;
                 for (int i = 0; i < 8; i++) {
                     float of_column[block];
                     for (int j = 0; j < block; j++) of_column[j] = y[j * n + i];
@@ -106,10 +113,12 @@ BY_PROCESSOR void nearest(float *c, const float *a, const float *b, int m, int n
             std::memcpy(c + row * n + column, &sum, sizeof sum);
         }
 }
-BY_PROCESSOR void blocks_of_8(float *c, const float *a, const float *power_a, const float *b, const float *power_b, int m, int n, bool exact, int least) {
+BY_PROCESSOR void blocks_of_8(float *c, const float *a, const float *power_a, const float *b, const float *power_b,
+                              int m, int n, bool exact, int least) {
     tile<8, 1>(&tensor_cores[TENSOR_SM80], c, a, power_a, b, power_b, m, n, exact, least);
 }
-BY_PROCESSOR void blocks_of_16(float *c, const float *a, const float *power_a, const float *b, const float *power_b, int m, int n, bool exact, int least) {
+BY_PROCESSOR void blocks_of_16(float *c, const float *a, const float *power_a, const float *b, const float *power_b,
+                               int m, int n, bool exact, int least) {
     tile<16, 2>(&tensor_cores[TENSOR_SM90], c, a, power_a, b, power_b, m, n, exact, least);
 }
 
@@ -123,19 +132,23 @@ void tensor_tile(float *c, const float *a, const float *b, int m, int n, bool bf
     bool exact = false; // an infinite or NaN operand, whose zero factors would hide it
     for (int i = 0; i < m * kDepth; i++) exact |= (power_a[i] = power_of(a[i], least)) > 0x1p127f;
     for (int i = 0; i < kDepth * n; i++) exact |= (power_b[i] = power_of(b[i], least)) > 0x1p127f;
-    (config.core == TENSOR_SM80 ? blocks_of_8 : blocks_of_16)(c, a, power_a, b, power_b, m, n, exact, bf16 ? -126 : -14);
+    (config.core == TENSOR_SM80 ? blocks_of_8 : blocks_of_16)(c, a, power_a, b, power_b, m, n, exact,
+                                                              bf16 ? -126 : -14);
 }
 
 void tensor_matrix(float *y, const float *x, const float *w, size_t m, size_t n, size_t k, bool bf16) {
     std::vector<float> of_x(kMostRows * kDepth), of_w(kDepth * kMostColumns), of_y(kMostRows * kMostColumns);
     for (size_t row0 = 0; row0 < m; row0 += kMostRows)
         for (size_t column0 = 0; column0 < n; column0 += kMostColumns) {
-            const size_t rows = std::min<size_t>(kMostRows, m - row0), columns = std::min<size_t>(kMostColumns, n - column0), wide = (columns + 7) / 8 * 8;
+            const size_t rows = std::min<size_t>(kMostRows, m - row0),
+                         columns = std::min<size_t>(kMostColumns, n - column0), wide = (columns + 7) / 8 * 8;
             std::fill(of_y.begin(), of_y.end(), 0.0f);
             for (size_t k0 = 0; k0 < k; k0 += kDepth) {
                 for (size_t kk = 0; kk < kDepth; kk++) {
-                    for (size_t row = 0; row < rows; row++) of_x[row * kDepth + kk] = k0 + kk < k ? x[(row0 + row) * k + k0 + kk] : 0.0f;
-                    for (size_t i = 0; i < wide; i++) of_w[kk * wide + i] = k0 + kk < k && i < columns ? w[(column0 + i) * k + k0 + kk] : 0.0f;
+                    for (size_t row = 0; row < rows; row++)
+                        of_x[row * kDepth + kk] = k0 + kk < k ? x[(row0 + row) * k + k0 + kk] : 0.0f;
+                    for (size_t i = 0; i < wide; i++)
+                        of_w[kk * wide + i] = k0 + kk < k && i < columns ? w[(column0 + i) * k + k0 + kk] : 0.0f;
                 }
                 tensor_tile(of_y.data(), of_x.data(), of_w.data(), int(rows), int(wide), bf16);
             }

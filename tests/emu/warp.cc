@@ -1,6 +1,7 @@
 // warp.cc - what the warp operations compute: tensor-core products, ldmatrix, shuffles and votes.
 //
-// The fragments are those of the PTX manual (mma.m16n8k16, ldmatrix .m8n8.x4). How products are added is in tensor_core.cc.
+// The fragments are those of the PTX manual (mma.m16n8k16, ldmatrix .m8n8.x4). How products are added is in
+// tensor_core.cc.
 #include "emu.h"
 
 #include "runtime/dtype.h"
@@ -55,7 +56,8 @@ void compute_ldmatrix(Thread *warp, bool trans) {
             const Thread &lane = warp[matrix * 8 + r];
             size_t offset = size_t(static_cast<const char *>(lane.in.address) - now.shared);
             if (offset % 16 || offset + 16 > now.shared_bytes)
-                fail("ldmatrix: lane %d reads shared offset %zd, misaligned or outside the %zu bytes", lane.lane, ssize_t(offset), now.shared_bytes);
+                fail("ldmatrix: lane %d reads shared offset %zd, misaligned or outside the %zu bytes", lane.lane,
+                     ssize_t(offset), now.shared_bytes);
             uint32_t bank = 1u << (offset / 16 % 8);
             now.counters.bank_conflicts += (banks & bank) != 0;
             banks |= bank;
@@ -69,11 +71,13 @@ void compute_ldmatrix(Thread *warp, bool trans) {
     }
 }
 
-// The descriptor's fields are those of the PTX manual's "matrix descriptor": address, leading and stride offsets, all in 16 bytes, and the
-// swizzle: here always 128 bytes, which exchanges bits 4 to 6 of an address with their sum with bits 7 to 9.
+// The descriptor's fields are those of the PTX manual's "matrix descriptor": address, leading and stride offsets, all
+// in 16 bytes, and the swizzle: here always 128 bytes, which exchanges bits 4 to 6 of an address with their sum with
+// bits 7 to 9.
 const char *group_chunk(uint64_t operand, int row, int half) {
     size_t start = size_t(operand & 0x3fff) << 4, stride = size_t(operand >> 32 & 0x3fff) << 4;
-    if (operand >> 62 != 1 || (operand >> 49 & 7) != 0 || stride != 1024) fail("wgmma: descriptor %016llx is not of swizzled rows of 128 bytes", (unsigned long long)operand);
+    if (operand >> 62 != 1 || (operand >> 49 & 7) != 0 || stride != 1024)
+        fail("wgmma: descriptor %016llx is not of swizzled rows of 128 bytes", (unsigned long long)operand);
     if (start % 1024 > 96) fail("wgmma: rows start at shared offset %zu, not at a multiple of 1024", start);
     size_t at = start + size_t(row / 8) * stride + size_t(row % 8) * 128 + size_t(half) * 16;
     at ^= (at >> 7 & 7) << 4;
@@ -99,13 +103,15 @@ void compute_group(Thread *warp, bool bf16) {
     static float a[16][16], b[16][256], c[16][256]; // b by columns
     const Product first = *static_cast<const Product *>(warp[0].in.address);
     auto read = [&](float *to, size_t apart, const char *chunk) {
-        if (unpublished[size_t(chunk - now.shared) / 16]) fail("wgmma: reads a copy that no fence.proxy.async has published");
+        if (unpublished[size_t(chunk - now.shared) / 16])
+            fail("wgmma: reads a copy that no fence.proxy.async has published");
         uint16_t half[8];
         std::memcpy(half, chunk, 16);
         for (int i = 0; i < 8; i++) to[size_t(i) * apart] = bf16 ? from_bf16(half[i]) : from_f16(half[i]);
     };
     for (int part = 0; part < 2; part++) {
-        for (int row = 0; row < 16; row++) read(&a[row][part * 8], 1, group_chunk(first.a, warp[0].warp % 4 * 16 + row, part));
+        for (int row = 0; row < 16; row++)
+            read(&a[row][part * 8], 1, group_chunk(first.a, warp[0].warp % 4 * 16 + row, part));
         for (int row = 0; row < 256; row++) read(&b[part * 8][row], 256, group_chunk(first.b, row, part));
     }
     for (int lane = 0; lane < 32; lane++) {

@@ -1,5 +1,5 @@
-/* Fuzzes the reading of archives: the first byte says by which ending, the rest are the file's bytes. Lists it, follows every link, reads
- * every member, twice, and what was listed has to be what is read. */
+/* Fuzzes the reading of archives: the first byte says by which ending, the rest are the file's bytes. Lists it, follows
+ * every link, reads every member, twice, and what was listed has to be what is read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,8 @@ static void follow_links(samc__members *m) {
     for (int64_t i = 0; i < m->count; i++) {
         if (m->items[i].kind != SAMC__TAR_HARD_LINK && m->items[i].kind != SAMC__TAR_SYMBOLIC_LINK) continue;
         int64_t file = samc__members_follow(m, i, &reason);
-        if (file >= m->count || (file >= 0 && m->items[file].kind != SAMC__TAR_FILE) || (file < 0 && reason == NULL)) abort();
+        if (file >= m->count || (file >= 0 && m->items[file].kind != SAMC__TAR_FILE) || (file < 0 && reason == NULL))
+            abort();
     }
 }
 

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status != SAMC_OK) return 0;
     /* The header had promised just this. */
     int64_t bytes = (int64_t)picture.width * picture.height * 3;
-    if (header != SAMC_OK || extent.bytes != bytes || extent.peak < bytes || (extent.width != picture.width && extent.width != picture.height))
+    if (header != SAMC_OK || extent.bytes != bytes || extent.peak < bytes ||
+        (extent.width != picture.width && extent.width != picture.height))
         abort();
     dirty_stack(2);
     if (samc__image_decode(data, size, "fuzz.tga", &again, &error) != SAMC_OK) abort();

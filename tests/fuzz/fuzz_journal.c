@@ -18,9 +18,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FILE *file = fmemopen((void *)data, size, "rb");
     if (file == NULL) return 0; /* no bytes */
     if (samc__journal_read(file, &scan)) {
-        if (scan.good < 0 || (size_t)scan.good > size || scan.last.number < -1 || scan.damaged < 0 || (scan.foreign && scan.good != 0)) abort();
+        if (scan.good < 0 || (size_t)scan.good > size || scan.last.number < -1 || scan.damaged < 0 ||
+            (scan.foreign && scan.good != 0))
+            abort();
         for (int64_t i = 0; i < scan.failed_count; i++)
-            if (scan.failed[i] < 0 || scan.failed[i] > scan.last.number || (i > 0 && scan.failed[i] <= scan.failed[i - 1])) abort();
+            if (scan.failed[i] < 0 || scan.failed[i] > scan.last.number ||
+                (i > 0 && scan.failed[i] <= scan.failed[i - 1]))
+                abort();
     }
     free(scan.failed);
     fclose(file);

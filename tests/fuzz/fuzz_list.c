@@ -11,7 +11,9 @@ static samc_status line(void *context, const char *text) {
     (void)context;
     samc__key_of_path(text, key);
     /* Below the output folder, whatever the line was. */
-    if (key[0] == '/' || strstr(key, "//") != NULL || strcmp(key, "..") == 0 || strncmp(key, "../", 3) == 0 || strstr(key, "/../") != NULL) abort();
+    if (key[0] == '/' || strstr(key, "//") != NULL || strcmp(key, "..") == 0 || strncmp(key, "../", 3) == 0 ||
+        strstr(key, "/../") != NULL)
+        abort();
     size_t length = strlen(key);
     if (length >= 3 && strcmp(key + length - 3, "/..") == 0) abort();
     if (length > 0 && key[length - 1] == '/') abort();

@@ -1,4 +1,5 @@
-/* Fuzzes the .pth reader: inputs that begin like a zip are archives, all others are the pickle of an archive that is right. */
+/* Fuzzes the .pth reader: inputs that begin like a zip are archives, all others are the pickle of an archive that is
+ * right. */
 #include "tests/fuzz/weights_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

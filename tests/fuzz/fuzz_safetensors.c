@@ -1,4 +1,5 @@
-/* Fuzzes the safetensors reader: each input once as a whole file, once as the header of a file that is otherwise right. */
+/* Fuzzes the safetensors reader: each input once as a whole file, once as the header of a file that is otherwise right.
+ */
 #include "tests/fuzz/weights_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -36,7 +36,8 @@ static void use_checkpoint(const uint8_t *data, size_t size) {
         samc__tensor_copy_f32(tensor, 0, shown, values);
         samc__tensor_copy_f32(tensor, elements - shown, shown, values); /* the far end, where a bad view would show */
         for (int64_t j = 0; j < shown; j++) sum += values[j];
-        if (samc__tensor_direct_f32(tensor) != NULL && elements > 0) sum += samc__tensor_direct_f32(tensor)[elements - 1];
+        if (samc__tensor_direct_f32(tensor) != NULL && elements > 0)
+            sum += samc__tensor_direct_f32(tensor)[elements - 1];
     }
     samc__config config;
     samc__weights weights;
@@ -44,8 +45,7 @@ static void use_checkpoint(const uint8_t *data, size_t size) {
     size_t owned_bytes;
     char hex[65];
     samc_status status = samc__config_infer(checkpoint, &config, &error);
-    if (status == SAMC_OK)
-        status = samc__weights_load(&config, checkpoint, &weights, &owned, &owned_bytes, &error);
+    if (status == SAMC_OK) status = samc__weights_load(&config, checkpoint, &weights, &owned, &owned_bytes, &error);
     if (status == SAMC_OK) status = samc__manifest_hash(&config, checkpoint, hex, &error);
     if (status != SAMC_OK) check_message(&error);
     free(owned);

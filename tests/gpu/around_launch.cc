@@ -1,4 +1,5 @@
-// around_launch.cc - copies, guards and times around each launch; see around_launch.h. Against CUDA's runtime, or its twin in a rehearsal.
+// around_launch.cc - copies, guards and times around each launch; see around_launch.h. Against CUDA's runtime, or its
+// twin in a rehearsal.
 #include "around_launch.h"
 
 #include "emu.h"
@@ -32,7 +33,8 @@ void require(cudaError_t error, const char *what) {
 
 size_t guard() { return state.exact ? 0 : kGuard; }
 
-// The copy of the live buffer that `p` points into or just behind (empty buffers, ends of ranges); null for anything else.
+// The copy of the live buffer that `p` points into or just behind (empty buffers, ends of ranges); null for anything
+// else.
 Copy *copy_of(uintptr_t p) {
     for (const emu::Buffer *buffer : emu::buffers()) {
         uintptr_t begin = reinterpret_cast<uintptr_t>(buffer->data());
@@ -40,7 +42,8 @@ Copy *copy_of(uintptr_t p) {
         for (Copy &copy : copies)
             if (copy.buffer == buffer && copy.bytes == buffer->bytes()) return &copy;
         Copy copy = {buffer, nullptr, nullptr, buffer->bytes()};
-        require(cudaMalloc(reinterpret_cast<void **>(&copy.base), copy.bytes + 2 * guard() + (copy.bytes == 0)), "device memory");
+        require(cudaMalloc(reinterpret_cast<void **>(&copy.base), copy.bytes + 2 * guard() + (copy.bytes == 0)),
+                "device memory");
         copy.data = copy.base + guard();
         state.bytes += double(copy.bytes);
         copies.push_back(copy);
@@ -68,7 +71,8 @@ void download(const char *kernel, const std::vector<size_t> &used) {
                 if (around[at] != kGuardByte) {
                     long offset = from == copy.base ? long(at) - long(guard()) : long(copy.bytes + at);
                     char why[120];
-                    std::snprintf(why, sizeof why, "wrote outside a buffer of %zu bytes, at offset %ld", copy.bytes, offset);
+                    std::snprintf(why, sizeof why, "wrote outside a buffer of %zu bytes, at offset %ld", copy.bytes,
+                                  offset);
                     stop(kernel, why);
                 }
         }
@@ -148,9 +152,11 @@ void new_case() {
     state.bytes = 0;
 }
 
-const char *run(const char *kernel, void **parameters, const size_t *sizes, int count, Start start, const void *context) {
+const char *run(const char *kernel, void **parameters, const size_t *sizes, int count, Start start,
+                const void *context) {
     if (!state.checking) return start(context, parameters);
-    // Any aligned word of the parameters that is an address within a buffer is taken for a pointer, structs of pointers included.
+    // Any aligned word of the parameters that is an address within a buffer is taken for a pointer, structs of pointers
+    // included.
     std::vector<std::vector<uint64_t>> storage;
     std::vector<void *> list;
     std::vector<size_t> used;
@@ -161,7 +167,8 @@ const char *run(const char *kernel, void **parameters, const size_t *sizes, int 
         for (size_t word = 0; word < sizes[i] / 8; word++) {
             Copy *copy = copy_of(storage.back()[word]);
             if (copy == nullptr) continue;
-            storage.back()[word] += reinterpret_cast<uintptr_t>(copy->data) - reinterpret_cast<uintptr_t>(copy->buffer->data());
+            storage.back()[word] +=
+                reinterpret_cast<uintptr_t>(copy->data) - reinterpret_cast<uintptr_t>(copy->buffer->data());
             size_t index = size_t(copy - copies.data());
             if (std::find(used.begin(), used.end(), index) == used.end()) used.push_back(index);
         }

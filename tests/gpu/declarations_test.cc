@@ -1,15 +1,16 @@
-// declarations_test.cc - what kernels/cuda/nvidia.h says of cuBLASLt and cuDNN, held against NVIDIA's own headers: each number, the layout of
-// each struct, and of each function the number of parameters with the size and kind of every one. All of it at compile time; built where
-// the headers are.
+// declarations_test.cc - what kernels/cuda/nvidia.h says of cuBLASLt and cuDNN, held against NVIDIA's own headers: each
+// number, the layout of each struct, and of each function the number of parameters with the size and kind of every one.
+// All of it at compile time; built where the headers are.
 #include "kernels/cuda/nvidia.h"
 
 #include <cstddef>
 #include <cstdio>
 #include <type_traits>
 
-// Whether a value of one type is passed as one of the other is: pointers as pointers, integers and enumerations by their size.
+// Whether a value of one type is passed as one of the other is: pointers as pointers, integers and enumerations by
+// their size.
 template <class A, class B> constexpr bool alike() {
-    constexpr bool numbers = (std::is_integral_v<A> || std::is_enum_v<A>) && (std::is_integral_v<B> || std::is_enum_v<B>);
+    constexpr bool numbers = (std::is_integral_v<A> || std::is_enum_v<A>)&&(std::is_integral_v<B> || std::is_enum_v<B>);
     return sizeof(A) == sizeof(B) && ((std::is_pointer_v<A> && std::is_pointer_v<B>) || numbers);
 }
 template <class A, class B> struct same_call : std::false_type {};
@@ -24,7 +25,8 @@ template <class R, class S, class... A, class... B> struct same_call<R (*)(A...)
 
 #if __has_include(<cublasLt.h>)
 #include <cublasLt.h>
-#define CALL(name, parameters) static_assert(same_call<decltype(samc__cublaslt::name), decltype(&cublasLt##name)>::value, "cublasLt" #name);
+#define CALL(name, parameters)                                                                                         \
+    static_assert(same_call<decltype(samc__cublaslt::name), decltype(&cublasLt##name)>::value, "cublasLt" #name);
 SAMC__CUBLASLT_FUNCTIONS(CALL)
 #undef CALL
 SAME(SAMC__LT_SUCCESS, CUBLAS_STATUS_SUCCESS);
@@ -56,7 +58,8 @@ SAME(offsetof(samc__lt_candidate, state), offsetof(cublasLtMatmulHeuristicResult
 
 #if __has_include(<cudnn.h>)
 #include <cudnn.h>
-#define CALL(name, parameters) static_assert(same_call<decltype(samc__cudnn::name), decltype(&cudnn##name)>::value, "cudnn" #name);
+#define CALL(name, parameters)                                                                                         \
+    static_assert(same_call<decltype(samc__cudnn::name), decltype(&cudnn##name)>::value, "cudnn" #name);
 SAMC__CUDNN_FUNCTIONS(CALL)
 #undef CALL
 SAME(SAMC__DNN_SUCCESS, CUDNN_STATUS_SUCCESS);
@@ -84,11 +87,13 @@ int main() {
     char text[SAMC__NVIDIA_TEXT];
     int missing = 0;
     void *library = samc__cublaslt_open(&lt, nullptr, text);
-    std::printf("cuBLASLt: declarations %s; %s\n", CUBLASLT_HELD ? "held against its header" : "not held, there is no header", text);
+    std::printf("cuBLASLt: declarations %s; %s\n",
+                CUBLASLT_HELD ? "held against its header" : "not held, there is no header", text);
     missing += library == nullptr && __builtin_strstr(text, "lacks") != nullptr;
     samc__nvidia_close(library);
     library = samc__cudnn_open(&dnn, nullptr, text);
-    std::printf("cuDNN: declarations %s; %s\n", CUDNN_HELD ? "held against its header" : "not held, there is no header", text);
+    std::printf("cuDNN: declarations %s; %s\n", CUDNN_HELD ? "held against its header" : "not held, there is no header",
+                text);
     missing += library == nullptr && __builtin_strstr(text, "lacks") != nullptr;
     samc__nvidia_close(library);
     return missing;

@@ -1,9 +1,10 @@
-// What the GPU is and what it can do at most, as one JSON object: the ceilings that kernels' times are held against. A verb of samc-gpu.
+// What the GPU is and what it can do at most, as one JSON object: the ceilings that kernels' times are held against. A
+// verb of samc-gpu.
 //
 //     device [ITERATIONS MEBIBYTES]
 //
-// Copies within device memory count bytes read and written. Products are mma.sync m16n8k16 from registers, which is all that kernels
-// here use; fp32 is multiply-add. Medians of five.
+// Copies within device memory count bytes read and written. Products are mma.sync m16n8k16 from registers, which is all
+// that kernels here use; fp32 is multiply-add. Medians of five.
 #include "kernels/cuda/device.h"
 #include "verbs.h"
 
@@ -17,14 +18,13 @@ namespace samc {
 constexpr int kChains = 8; // independent sums, more than a product's latency needs with 16 warps
 
 // y [threads of the grid].
-template <class T>
-SAMC_KERNEL(256, 2)
-ceiling_mma(float *y, int iterations) {
+template <class T> SAMC_KERNEL(256, 2) ceiling_mma(float *y, int iterations) {
     float d[kChains][4] = {};
     uint32_t a[4] = {threadIdx.x, threadIdx.x + 1, threadIdx.x + 2, threadIdx.x + 3};
     for (int i = 0; i < iterations; i++) {
         SAMC_UNROLL
-        for (int chain = 0; chain < kChains; chain++) mma_16816(d[chain], a, threadIdx.x, threadIdx.x + 4, d[chain], T());
+        for (int chain = 0; chain < kChains; chain++)
+            mma_16816(d[chain], a, threadIdx.x, threadIdx.x + 4, d[chain], T());
     }
     float sum = 0.0f;
     SAMC_UNROLL
@@ -35,7 +35,8 @@ ceiling_mma(float *y, int iterations) {
 SAMC_KERNEL(256, 2) ceiling_fma(float *y, int iterations) {
     float d[2 * kChains];
     SAMC_UNROLL
-    for (int chain = 0; chain < 2 * kChains; chain++) d[chain] = static_cast<float>(threadIdx.x) + static_cast<float>(chain);
+    for (int chain = 0; chain < 2 * kChains; chain++)
+        d[chain] = static_cast<float>(threadIdx.x) + static_cast<float>(chain);
     for (int i = 0; i < iterations; i++) {
         SAMC_UNROLL
         for (int chain = 0; chain < 2 * kChains; chain++) d[chain] = fmaf(d[chain], 0.999f, 0.25f);
@@ -104,18 +105,22 @@ int device_main(int argc, char **argv) {
         std::fprintf(stderr, "samc-gpu device: %s: %s\n", name, problem);
         std::exit(1);
     };
-    double copy = seconds([&] { require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, nullptr), "copy"); });
+    double copy =
+        seconds([&] { require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, nullptr), "copy"); });
     double bf16 = seconds([&] { start("ceiling_mma", samc::ceiling_mma<samc::bf16>); });
     double f16 = seconds([&] { start("ceiling_mma", samc::ceiling_mma<samc::f16>); });
     double fma = seconds([&] { start("ceiling_fma", samc::ceiling_fma); });
     double products = double(blocks) * 8 * iterations * samc::kChains * 2 * 16 * 8 * 16; // 8 warps
     double fmas = double(blocks) * 256 * iterations * 2 * samc::kChains * 2;
-    std::printf("{\"name\":\"%s\",\"capability\":\"%d.%d\",\"sms\":%d,\"memory_bytes\":%zu,\"clock_khz\":%d,\"memory_clock_khz\":%d,"
+    std::printf("{\"name\":\"%s\",\"capability\":\"%d.%d\",\"sms\":%d,\"memory_bytes\":%zu,\"clock_khz\":%d,\"memory_"
+                "clock_khz\":%d,"
                 "\"memory_bus_bits\":%d,\"l2_bytes\":%d,\"shared_bytes_per_block\":%d,\"driver\":%d,\"runtime\":%d,"
                 "\"copy_gbs\":%.1f,\"mma_bf16_tflops\":%.4g,\"mma_f16_tflops\":%.4g,\"fma_f32_tflops\":%.4g}\n",
-                properties.name, attribute(cudaDevAttrComputeCapabilityMajor), attribute(cudaDevAttrComputeCapabilityMinor), sms,
-                properties.totalGlobalMem, attribute(cudaDevAttrClockRate), attribute(cudaDevAttrMemoryClockRate),
+                properties.name, attribute(cudaDevAttrComputeCapabilityMajor),
+                attribute(cudaDevAttrComputeCapabilityMinor), sms, properties.totalGlobalMem,
+                attribute(cudaDevAttrClockRate), attribute(cudaDevAttrMemoryClockRate),
                 attribute(cudaDevAttrGlobalMemoryBusWidth), attribute(cudaDevAttrL2CacheSize),
-                attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), driver, runtime, 2e-9 * double(bytes) / copy, 1e-12 * products / bf16, 1e-12 * products / f16, 1e-12 * fmas / fma);
+                attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), driver, runtime, 2e-9 * double(bytes) / copy,
+                1e-12 * products / bf16, 1e-12 * products / f16, 1e-12 * fmas / fma);
     return 0;
 }

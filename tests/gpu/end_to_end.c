@@ -1,15 +1,17 @@
-/* The whole engine on a GPU: the same results as on the CPU, and how fast. Verbs of samc-gpu (main.cc), which need no file but their own.
+/* The whole engine on a GPU: the same results as on the CPU, and how fast. Verbs of samc-gpu (main.cc), which need no
+ * file but their own.
  *
  *     hello                                       which GPU there is, or why none can be used
- *     weights SHAPES MODEL                        makes a model file from a seed: vit_b, vit_l, vit_h, or the shapes of a file
- *     oracle MODEL RESULTS                        what the reference path computes for it
- *     parity MODEL RESULTS --precision P          the same on the GPU, against that
- *     bytes MODEL --precision P                   whether company changes a result: 1, 2, 8 images, 64 and 1024 points together
- *     speed MODEL --precision P                   encoder, decoder, and where the time goes
- *     auto MODEL --precision P                    automatic masks, and where their time goes
+ *     weights SHAPES MODEL                        makes a model file from a seed: vit_b, vit_l, vit_h, or the shapes of
+ * a file oracle MODEL RESULTS                        what the reference path computes for it parity MODEL RESULTS
+ * --precision P          the same on the GPU, against that bytes MODEL --precision P                   whether company
+ * changes a result: 1, 2, 8 images, 64 and 1024 points together speed MODEL --precision P                   encoder,
+ * decoder, and where the time goes auto MODEL --precision P                    automatic masks, and where their time
+ * goes
  *
- * Options: --backend ref|cpu for weights and oracle (cpu), --seed N for the first, --name NAME, --size WIDTHxHEIGHT, --points N (a side, of automatic masks), --seconds S
- * (for each figure), --batches 1,8,32, --json FILE (one line for each figure, as soon as it is known). Exit 1 if something differs. */
+ * Options: --backend ref|cpu for weights and oracle (cpu), --seed N for the first, --name NAME, --size WIDTHxHEIGHT,
+ * --points N (a side, of automatic masks), --seconds S (for each figure), --batches 1,8,32, --json FILE (one line for
+ * each figure, as soon as it is known). Exit 1 if something differs. */
 #include "tests/gpu/end_to_end.h"
 #include "tests/gpu/random_model.h"
 #include "tests/gpu/verbs.h"
@@ -49,7 +51,8 @@ void row_add(row *r, const char *format, ...) {
 }
 row row_begin(const request *r, const char *what) {
     row line = {""};
-    row_add(&line, "{\"what\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"image\":[%d,%d]", what, r->name, r->gate->name, r->height, r->width);
+    row_add(&line, "{\"what\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"image\":[%d,%d]", what, r->name,
+            r->gate->name, r->height, r->width);
     return line;
 }
 void row_finish(const request *r, row *line) {
@@ -70,7 +73,9 @@ engine open_engine(const char *path, samc_backend backend, samc_precision precis
     engine e = {NULL, NULL, {0}};
     samc_options options = {.backend = backend, .precision = precision, .threads = 0};
     samc_error error;
-    if (samc_model_open(path, &options, &e.model, &error) != SAMC_OK || samc_session_create(e.model, &e.session, &error) != SAMC_OK) die("%s", error.message);
+    if (samc_model_open(path, &options, &e.model, &error) != SAMC_OK ||
+        samc_session_create(e.model, &e.session, &error) != SAMC_OK)
+        die("%s", error.message);
     samc_model_get_info(e.model, &e.info);
     return e;
 }
@@ -86,7 +91,7 @@ samc_image scene(const request *r, uint64_t seed) {
     return (samc_image){pixels, r->width, r->height, (ptrdiff_t)r->width * 3};
 }
 
-/* ---- The same results ---------------------------------------------------------------------------------------------------- */
+/* ---- The same results ------------------------------------------------------------------------ */
 
 /* Everything that one run yields; as it is written to a file. */
 typedef struct outcome {
@@ -94,7 +99,9 @@ typedef struct outcome {
     float *embedding, *logits; /* [PROMPTS, MASKS, low, low] */
     float iou[PROMPTS * MASKS];
     uint8_t *masks; /* [PROMPTS, MASKS, height, width] */
-    struct { int64_t area, bbox[4]; } found[MOST_AUTO];
+    struct {
+        int64_t area, bbox[4];
+    } found[MOST_AUTO];
 } outcome;
 
 static void make_room(outcome *o) {
@@ -108,15 +115,20 @@ static void transfer(outcome *o, const char *path, bool write) {
     if (file == NULL) die("%s cannot be opened", path);
     bool ok = (write ? fwrite(o, sizeof *o, 1, file) : fread(o, sizeof *o, 1, file)) == 1;
     if (!write) make_room(o);
-    const struct { void *data; size_t bytes; } parts[] = {{o->embedding, (size_t)o->embedding_count * sizeof(float)},
-                                                          {o->logits, (size_t)(PROMPTS * MASKS * o->low2) * sizeof(float)},
-                                                          {o->masks, (size_t)(PROMPTS * MASKS * o->width * o->height)}};
+    const struct {
+        void *data;
+        size_t bytes;
+    } parts[] = {{o->embedding, (size_t)o->embedding_count * sizeof(float)},
+                 {o->logits, (size_t)(PROMPTS * MASKS * o->low2) * sizeof(float)},
+                 {o->masks, (size_t)(PROMPTS * MASKS * o->width * o->height)}};
     for (size_t i = 0; i < 3 && ok; i++)
-        ok = (write ? fwrite(parts[i].data, 1, parts[i].bytes, file) : fread(parts[i].data, 1, parts[i].bytes, file)) == parts[i].bytes;
+        ok = (write ? fwrite(parts[i].data, 1, parts[i].bytes, file) : fread(parts[i].data, 1, parts[i].bytes, file)) ==
+             parts[i].bytes;
     if (fclose(file) != 0 || !ok) die("%s could not be %s", path, write ? "written" : "read");
 }
 
-static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count,
+                        const samc_auto_stats *stats) {
     outcome *o = context;
     (void)image, (void)stats;
     for (int i = 0; i < count && o->autos < MOST_AUTO; i++, o->autos++) {
@@ -126,7 +138,8 @@ static samc_status keep(void *context, int image, const samc_auto_mask *masks, i
     return SAMC_OK;
 }
 
-/* Points, several of them, boxes, both; the last with a mask of the reference's as further prompt (NULL: its own first). */
+/* Points, several of them, boxes, both; the last with a mask of the reference's as further prompt (NULL: its own
+ * first). */
 static void predict_all(engine *e, const samc_image *image, const float *mask_input, outcome *o) {
     static const int32_t labels[2] = {1, 0};
     float points[PROMPTS][4], boxes[PROMPTS][4];
@@ -143,20 +156,28 @@ static void predict_all(engine *e, const samc_image *image, const float *mask_in
         samc_result *result = NULL;
         if (first > 0) prompts[first].mask_input = mask_input ? mask_input : o->logits;
         must(e, samc_predict(e->session, prompts + first, count, true, &result), "prompts");
-        memcpy(o->logits + first * MASKS * o->low2, samc_result_logits(result), (size_t)(count * MASKS * o->low2) * sizeof(float));
+        memcpy(o->logits + first * MASKS * o->low2, samc_result_logits(result),
+               (size_t)(count * MASKS * o->low2) * sizeof(float));
         memcpy(o->iou + first * MASKS, samc_result_iou(result), (size_t)(count * MASKS) * sizeof(float));
         for (int i = 0; i < count * MASKS; i++)
-            must(e, samc_result_mask(e->session, result, i / MASKS, i % MASKS, o->masks + (first * MASKS + i) * o->width * o->height, NULL), "masks");
+            must(e,
+                 samc_result_mask(e->session, result, i / MASKS, i % MASKS,
+                                  o->masks + (first * MASKS + i) * o->width * o->height, NULL),
+                 "masks");
         samc_result_free(result);
     }
 }
 
 /* Returns the gate of its mean squared errors. */
-static double run_all(const request *r, samc_backend backend, samc_precision precision, const outcome *like, outcome *o) {
+static double run_all(const request *r, samc_backend backend, samc_precision precision, const outcome *like,
+                      outcome *o) {
     engine e = open_engine(r->model, backend, precision);
-    if (e.info.multimask_outputs != MASKS) die("%s: %d masks for a prompt, not %d", r->model, e.info.multimask_outputs, MASKS);
+    if (e.info.multimask_outputs != MASKS)
+        die("%s: %d masks for a prompt, not %d", r->model, e.info.multimask_outputs, MASKS);
     samc_image image = scene(r, 1);
-    *o = (outcome){.width = r->width, .height = r->height, .low2 = (int64_t)e.info.low_res * e.info.low_res,
+    *o = (outcome){.width = r->width,
+                   .height = r->height,
+                   .low2 = (int64_t)e.info.low_res * e.info.low_res,
                    .embedding_count = (int64_t)e.info.embed_channels * e.info.grid * e.info.grid};
     make_room(o);
     must(&e, samc_set_image(e.session, &image), "the image");
@@ -164,7 +185,8 @@ static double run_all(const request *r, samc_backend backend, samc_precision pre
     predict_all(&e, &image, like ? like->logits : NULL, o);
     samc_auto_options automatic = samc_default_auto_options(e.model);
     automatic.points_per_side = r->points;
-    automatic.pred_iou_thresh = 0.8, automatic.stability_score_thresh = 0.5; /* random masks are less stable than trained ones */
+    automatic.pred_iou_thresh = 0.8,
+    automatic.stability_score_thresh = 0.5; /* random masks are less stable than trained ones */
     must(&e, samc_auto(e.session, &image, 1, &automatic, keep, o), "automatic masks");
     free((void *)image.pixels);
     const double gate = nmse_gate(r->gate, &e.info);
@@ -199,25 +221,33 @@ static int check_parity(const request *r) {
     transfer(&reference, r->second, false);
     if (reference.width != r->width || reference.height != r->height) die("%s is of another image", r->second);
     const double gate = run_all(r, SAMC_BACKEND_CUDA, r->gate->precision, &reference, &own);
-    const struct { const char *what; const float *expected, *actual; int64_t count; } values[] = {
-        {"embedding", reference.embedding, own.embedding, own.embedding_count},
-        {"logits", reference.logits, own.logits, PROMPTS * MASKS * own.low2},
-        {"iou", reference.iou, own.iou, PROMPTS * MASKS}};
+    const struct {
+        const char *what;
+        const float *expected, *actual;
+        int64_t count;
+    } values[] = {{"embedding", reference.embedding, own.embedding, own.embedding_count},
+                  {"logits", reference.logits, own.logits, PROMPTS * MASKS * own.low2},
+                  {"iou", reference.iou, own.iou, PROMPTS * MASKS}};
     row line = row_begin(r, "parity");
     bool same = true, exact = r->gate->precision == SAMC_PRECISION_F32;
-    /* A random model's logits are small differences of large features, and the tails of many values are long: in 16 bits four times the
-     * squares of the trained-like golden model are allowed (gates.h: the rounding of activations, and the tensor cores' sums for this depth and
-     * width), and ten deviations of that noise. What counts is the IoU of the masks. */
+    /* A random model's logits are small differences of large features, and the tails of many values are long: in 16
+     * bits four times the squares of the trained-like golden model are allowed (gates.h: the rounding of activations,
+     * and the tensor cores' sums for this depth and width), and ten deviations of that noise. What counts is the IoU of
+     * the masks. */
     double most_nmse = exact ? gate : 4 * gate, most = exact ? r->gate->max : 10 * sqrt(most_nmse);
     for (int i = 0; i < 3; i++) {
         double nmse, largest;
-        errors_of(values[i].expected, values[i].actual, values[i].count, deviation_of(values[i].expected, values[i].count), &nmse, &largest);
+        errors_of(values[i].expected, values[i].actual, values[i].count,
+                  deviation_of(values[i].expected, values[i].count), &nmse, &largest);
         same &= nmse <= most_nmse && largest <= most;
-        row_add(&line, ",\"%s_nmse\":%.3g,\"%s_max\":%.3g", values[i].what, isfinite(nmse) ? nmse : 1e300, values[i].what, isfinite(largest) ? largest : 1e300);
+        row_add(&line, ",\"%s_nmse\":%.3g,\"%s_max\":%.3g", values[i].what, isfinite(nmse) ? nmse : 1e300,
+                values[i].what, isfinite(largest) ? largest : 1e300);
     }
     double median;
-    int64_t pixels = PROMPTS * MASKS * own.width * own.height, different = compare_masks(&reference, &own, &median), found = 0;
-    /* In f32 only pixels whose logit is within the gate of the threshold: 0.4 of a deviation's pixels lie there at most, on either side. */
+    int64_t pixels = PROMPTS * MASKS * own.width * own.height, different = compare_masks(&reference, &own, &median),
+            found = 0;
+    /* In f32 only pixels whose logit is within the gate of the threshold: 0.4 of a deviation's pixels lie there at
+     * most, on either side. */
     same &= median >= least_mask_iou && (!exact || (double)different <= 0.8 * most * (double)pixels);
     for (int64_t i = 0; i < reference.autos; i++) /* the same area and box */
         for (int64_t j = 0; j < own.autos; j++)
@@ -225,17 +255,21 @@ static int check_parity(const request *r) {
                 found++;
                 break;
             }
-    row_add(&line, ",\"gate_nmse\":%.3g,\"gate_max\":%.3g,\"pixels\":%lld,\"pixels_different\":%lld,\"median_mask_iou\":%.6f", most_nmse, most,
-        (long long)pixels, (long long)different, median);
-    row_add(&line, ",\"automatic_masks\":%lld,\"of_reference\":%lld,\"the_same\":%lld,\"status\":\"%s\"", (long long)own.autos, (long long)reference.autos,
-        (long long)found, same ? "ok" : "failed");
+    row_add(&line,
+            ",\"gate_nmse\":%.3g,\"gate_max\":%.3g,\"pixels\":%lld,\"pixels_different\":%lld,\"median_mask_iou\":%.6f",
+            most_nmse, most, (long long)pixels, (long long)different, median);
+    row_add(&line, ",\"automatic_masks\":%lld,\"of_reference\":%lld,\"the_same\":%lld,\"status\":\"%s\"",
+            (long long)own.autos, (long long)reference.autos, (long long)found, same ? "ok" : "failed");
     row_finish(r, &line);
     return !same;
 }
 
-/* ---- The same bytes, whatever the company --------------------------------------------------------------------------------- */
+/* ---- The same bytes, whatever the company ---------------------------------------------------- */
 
-typedef struct bytes { uint64_t hash; long long count; } bytes;
+typedef struct bytes {
+    uint64_t hash;
+    long long count;
+} bytes;
 
 static void mix(bytes *to, const void *data, size_t size) { /* FNV-1a */
     const unsigned char *at = data;
@@ -243,7 +277,8 @@ static void mix(bytes *to, const void *data, size_t size) { /* FNV-1a */
     to->count += (long long)size;
 }
 
-static samc_status mix_masks(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status mix_masks(void *context, int image, const samc_auto_mask *masks, int count,
+                             const samc_auto_stats *stats) {
     (void)image, (void)stats;
     for (int i = 0; i < count; i++) {
         samc_error error;
@@ -290,8 +325,11 @@ static int check_bytes(const request *r) {
     const bool points = masks[0].count == masks[1].count && masks[0].hash == masks[1].hash && masks[0].count > 0;
     const bool same = different[0] == 0 && different[1] == 0 && points;
     row line = row_begin(r, "bytes");
-    row_add(&line, ",\"values\":%zu,\"different_of_two\":%lld,\"different_of_eight\":%lld,\"points\":%d,\"mask_bytes_by_64\":%lld,\"mask_bytes_by_1024\":%lld", size,
-            (long long)different[0], (long long)different[1], r->points * r->points, masks[0].count, masks[1].count);
+    row_add(&line,
+            ",\"values\":%zu,\"different_of_two\":%lld,\"different_of_eight\":%lld,\"points\":%d,\"mask_bytes_by_64\":%"
+            "lld,\"mask_bytes_by_1024\":%lld",
+            size, (long long)different[0], (long long)different[1], r->points * r->points, masks[0].count,
+            masks[1].count);
     row_add(&line, ",\"points_equal\":%s,\"status\":\"%s\"", points ? "true" : "false", same ? "equal" : "not equal");
     row_finish(r, &line);
     for (int i = 0; i < IMAGES; i++) free(alone[i]), free((void *)images[i].pixels);
@@ -314,19 +352,28 @@ static int say_hello(void) {
     return 0;
 }
 
-/* ---- The program ------------------------------------------------------------------------------------------------------------- */
+/* ---- The program ----------------------------------------------------------------------------- */
 
 static void read_batches(request *r, const char *text) {
     r->batch_count = 0;
     for (char *end; *text; text = *end == ',' ? end + 1 : end) {
         long n = strtol(text, &end, 10);
-        if (end == text || n < 1 || n > MOST_BATCH || r->batch_count == 8) die("--batches takes numbers up to %d, not '%s'", MOST_BATCH, text);
+        if (end == text || n < 1 || n > MOST_BATCH || r->batch_count == 8)
+            die("--batches takes numbers up to %d, not '%s'", MOST_BATCH, text);
         r->batches[r->batch_count++] = (int)n;
     }
 }
 
 static request parse(int argc, char **argv) {
-    request r = {.gate = &all_gates[0], .oracle = SAMC_BACKEND_CPU, .width = 1500, .height = 1000, .points = 8, .seed = 1, .batches = {8, 1, 32}, .batch_count = 3, .seconds = 2};
+    request r = {.gate = &all_gates[0],
+                 .oracle = SAMC_BACKEND_CPU,
+                 .width = 1500,
+                 .height = 1000,
+                 .points = 8,
+                 .seed = 1,
+                 .batches = {8, 1, 32},
+                 .batch_count = 3,
+                 .seconds = 2};
     const char *words[3] = {NULL, NULL, NULL};
     int count = 0;
     for (int i = 1; i < argc; i++) {
@@ -343,13 +390,17 @@ static request parse(int argc, char **argv) {
         else if (strcmp(option, "--points") == 0) r.points = atoi(value);
         else if (strcmp(option, "--seed") == 0) r.seed = atoi(value);
         else if (strcmp(option, "--batches") == 0) read_batches(&r, value);
-        else if (strcmp(option, "--backend") == 0) r.oracle = strcmp(value, "ref") == 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU;
+        else if (strcmp(option, "--backend") == 0)
+            r.oracle = strcmp(value, "ref") == 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU;
         else if (strcmp(option, "--precision") == 0 && gates_named(value)) r.gate = gates_named(value);
-        else if (strcmp(option, "--size") != 0 || sscanf(value, "%dx%d", &r.width, &r.height) != 2) die("option %s %s is unknown", option, value);
+        else if (strcmp(option, "--size") != 0 || sscanf(value, "%dx%d", &r.width, &r.height) != 2)
+            die("option %s %s is unknown", option, value);
     }
     r.verb = words[0], r.model = words[1], r.second = words[2];
-    if (r.model == NULL || r.width < 1 || r.height < 1 || r.points < 1) die("see the head of tests/gpu/end_to_end.c for what it takes");
-    if (r.second == NULL && strcmp(r.verb, "speed") != 0 && strcmp(r.verb, "auto") != 0 && strcmp(r.verb, "bytes") != 0) die("%s takes two files", r.verb);
+    if (r.model == NULL || r.width < 1 || r.height < 1 || r.points < 1)
+        die("see the head of tests/gpu/end_to_end.c for what it takes");
+    if (r.second == NULL && strcmp(r.verb, "speed") != 0 && strcmp(r.verb, "auto") != 0 && strcmp(r.verb, "bytes") != 0)
+        die("%s takes two files", r.verb);
     if (r.name == NULL) r.name = r.model;
     return r;
 }
@@ -361,7 +412,8 @@ int engine_main(int argc, char **argv) {
     if (strcmp(r.verb, "weights") == 0) {
         samc_options options = {.backend = r.oracle, .precision = SAMC_PRECISION_F32, .threads = 0};
         samc_error error;
-        if (random_model_write(r.model, (uint64_t)r.seed, r.second, &options, &error) != SAMC_OK) die("%s", error.message);
+        if (random_model_write(r.model, (uint64_t)r.seed, r.second, &options, &error) != SAMC_OK)
+            die("%s", error.message);
     } else if (strcmp(r.verb, "oracle") == 0) {
         run_all(&r, r.oracle, SAMC_PRECISION_F32, NULL, &reference);
         transfer(&reference, r.second, true);

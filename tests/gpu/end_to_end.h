@@ -21,7 +21,9 @@ void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2))
 void *allocate(size_t bytes); /* zeros; never NULL */
 
 /* One line of JSON, also printed. Rows begin with what was asked for. */
-typedef struct row { char text[2000]; } row;
+typedef struct row {
+    char text[2000];
+} row;
 row row_begin(const request *r, const char *what);
 void row_add(row *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void row_finish(const request *r, row *line); /* appends it to r->json */

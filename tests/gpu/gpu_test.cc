@@ -4,8 +4,9 @@
 //     check --only OPERATOR [--from-tier N] [--tier N] [--repeat N] [--time] [--most N] [--rough] [--exact] [--direct]
 //           [--case-seconds N] [--json FILE]
 //
-// A child runs the cases, since a failed kernel leaves a process without a usable device: when it ends or hangs, its case has failed
-// and a new child goes on with the next; --direct goes without a child. --json appends one line of JSON for each case. Exit 1 if a case failed, 2 for wrong options.
+// A child runs the cases, since a failed kernel leaves a process without a usable device: when it ends or hangs, its
+// case has failed and a new child goes on with the next; --direct goes without a child. --json appends one line of JSON
+// for each case. Exit 1 if a case failed, 2 for wrong options.
 #include "around_launch.h"
 #include "emu_test.h"
 #include "verbs.h"
@@ -50,7 +51,8 @@ void append(const Options &options, const Item &item, const std::string &rest) {
     FILE *file = std::fopen(options.json.c_str(), "a");
     if (file == nullptr) return;
     std::string name = what(*item.check, *item.c);
-    std::fprintf(file, "{\"op\":%s,\"case\":%s%s}\n", quoted(item.check->kernel).c_str(), quoted(name).c_str(), rest.c_str());
+    std::fprintf(file, "{\"op\":%s,\"case\":%s%s}\n", quoted(item.check->kernel).c_str(), quoted(name).c_str(),
+                 rest.c_str());
     std::fclose(file);
 }
 
@@ -79,8 +81,8 @@ void run_case(const Options &options, const Item &item) {
             for (const gpu_check::Launch &l : gpu_check::state.launches) {
                 warm += l.warm_us;
                 cold += l.cold_us;
-                launches += (launches.empty() ? "{\"kernel\":" : ",{\"kernel\":") + quoted(l.kernel) + number("warm_us", l.warm_us) +
-                            number("cold_us", l.cold_us) + "}";
+                launches += (launches.empty() ? "{\"kernel\":" : ",{\"kernel\":") + quoted(l.kernel) +
+                            number("warm_us", l.warm_us) + number("cold_us", l.cold_us) + "}";
             }
             rest += number("warm_us", warm) + number("cold_us", cold) + number("bytes", gpu_check::state.bytes) +
                     number("flops", work_flops) + ",\"launches\":[" + launches + "]";
@@ -130,7 +132,8 @@ int run_all(const Options &options, const std::vector<Item> &items) {
         if (pid < 0 || waitpid(pid, &status, 0) != pid) return 2;
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
             failures++;
-            append(options, items[*next], ",\"status\":\"failed\",\"why\":" + quoted(why_of(status, errors, options.case_seconds)));
+            append(options, items[*next],
+                   ",\"status\":\"failed\",\"why\":" + quoted(why_of(status, errors, options.case_seconds)));
             *next = *next + 1;
         }
         std::fclose(errors);
@@ -169,7 +172,8 @@ int check_main(int argc, char **argv) {
         if (list) std::printf("%s\n", check->kernel);
         int taken = 0; // at most `most` of an operator
         for (const Case &c : check->cases)
-            if (taken < options.most && c.tier >= options.first_tier && c.tier <= options.tier && (options.only.empty() || options.only == check->kernel)) {
+            if (taken < options.most && c.tier >= options.first_tier && c.tier <= options.tier &&
+                (options.only.empty() || options.only == check->kernel)) {
                 items.push_back({check, &c});
                 taken++;
             }

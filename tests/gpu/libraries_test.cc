@@ -1,10 +1,11 @@
-// cuBLASLt and cuDNN as the engine calls them (kernels/cuda/libraries.c) against the reference operators, with times: a verb of samc-gpu.
+// cuBLASLt and cuDNN as the engine calls them (kernels/cuda/libraries.c) against the reference operators, with times: a
+// verb of samc-gpu.
 //
 //     libraries [--small] [--json FILE]
 //
-// What a library is asked is checked here with the library itself: the twins of tests/emu know only what samc believes of it. A result's
-// error may be at most twice that of products rounded once to the type of y, and what sums of that many products may lose, the library's
-// and the reference's (tests/emu/tensor_core.h).
+// What a library is asked is checked here with the library itself: the twins of tests/emu know only what samc believes
+// of it. A result's error may be at most twice that of products rounded once to the type of y, and what sums of that
+// many products may lose, the library's and the reference's (tests/emu/tensor_core.h).
 #include "emu_test.h"
 #include "verbs.h"
 
@@ -43,7 +44,8 @@ struct Tensor {
             for (float &v : host) v = emu_test::rounded(type, deviation * random->normal());
         require(cudaMalloc(&device, n * samc__dtype_size(type)), "device memory");
         std::vector<uint16_t> half(n);
-        for (size_t i = 0; i < n; i++) half[i] = type == SAMC__F16 ? samc__float_to_f16(host[i]) : samc__float_to_bf16(host[i]);
+        for (size_t i = 0; i < n; i++)
+            half[i] = type == SAMC__F16 ? samc__float_to_f16(host[i]) : samc__float_to_bf16(host[i]);
         const void *from = type == SAMC__F32 ? static_cast<const void *>(host.data()) : half.data();
         require(cudaMemcpy(device, from, n * samc__dtype_size(type), cudaMemcpyHostToDevice), "copy to the device");
         require(cudaDeviceSynchronize(), "copy to the device"); // a pageable copy may return before its bytes arrive
@@ -54,7 +56,8 @@ struct Tensor {
         std::vector<float> out(host.size());
         std::vector<uint16_t> half(host.size());
         void *to = dtype == SAMC__F32 ? static_cast<void *>(out.data()) : half.data();
-        require(cudaMemcpyAsync(to, device, host.size() * samc__dtype_size(dtype), cudaMemcpyDeviceToHost, stream), "copy from the device");
+        require(cudaMemcpyAsync(to, device, host.size() * samc__dtype_size(dtype), cudaMemcpyDeviceToHost, stream),
+                "copy from the device");
         require(cudaStreamSynchronize(stream), "copy from the device");
         for (size_t i = 0; i < out.size() && dtype != SAMC__F32; i++)
             out[i] = dtype == SAMC__F16 ? samc__f16_to_float(half[i]) : samc__bf16_to_float(half[i]);
@@ -78,7 +81,9 @@ struct Run {
     bool small;
     int failures;
     // `in`: the type of what is multiplied; k: the products of a sum.
-    template <class Call> void operator()(const char *op, const std::string &name, samc__dtype in, double k, Tensor &y, double flops, const Call &call) {
+    template <class Call>
+    void operator()(const char *op, const std::string &name, samc__dtype in, double k, Tensor &y, double flops,
+                    const Call &call) {
         std::vector<float> exact = y.host; // the reference's result
         if (call() != SAMC_OK) return finish(op, name, "", last_error.message);
         require(cudaStreamSynchronize(cuda.stream), name.c_str());
@@ -95,22 +100,26 @@ struct Run {
         auto begin = std::chrono::steady_clock::now();
         for (int i = 0; i < repeats; i++) call();
         require(cudaStreamSynchronize(cuda.stream), name.c_str());
-        double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats;
+        double us =
+            std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats;
         char numbers[200];
-        std::snprintf(numbers, sizeof numbers, ",\"warm_us\":%.6g,\"cold_us\":%.6g,\"bytes\":0,\"flops\":%.6g,\"error\":%.3g,\"rounding\":%.3g",
+        std::snprintf(numbers, sizeof numbers,
+                      ",\"warm_us\":%.6g,\"cold_us\":%.6g,\"bytes\":0,\"flops\":%.6g,\"error\":%.3g,\"rounding\":%.3g",
                       us, us, flops, error, rounding);
-        // 16-bit values meet on tensor cores, f32 by FMA (no TF32 is asked for). An activation takes from the error of a sum what it takes from its
-        // size, bias and residual only add to the latter.
+        // 16-bit values meet on tensor cores, f32 by FMA (no TF32 is asked for). An activation takes from the error of
+        // a sum what it takes from its size, bias and residual only add to the latter.
         const double sums = fp32_loss(k) + (in == SAMC__F32 ? fp32_loss(k) : tensor_core_loss(k));
-        finish(op, name, numbers, error <= 2 * rounding + sums ? "" : "error above twice that of rounding the result, and that of its sums");
+        finish(op, name, numbers,
+               error <= 2 * rounding + sums ? ""
+                                            : "error above twice that of rounding the result, and that of its sums");
     }
     void finish(const char *op, const std::string &name, const char *numbers, const char *why) {
         std::printf("%s %s %s%s %s\n", *why ? "FAIL" : "ok  ", op, name.c_str(), numbers, why);
         failures += *why != 0;
         FILE *file = json.empty() ? nullptr : std::fopen(json.c_str(), "a");
         if (file == nullptr) return;
-        std::fprintf(file, "{\"op\":\"%s\",\"case\":\"%s %s\",\"status\":\"%s\"%s%s%s}\n", op, op, name.c_str(), *why ? "failed" : "ok",
-                     *why ? ",\"why\":\"" : "", why, *why ? "\"" : numbers);
+        std::fprintf(file, "{\"op\":\"%s\",\"case\":\"%s %s\",\"status\":\"%s\"%s%s%s}\n", op, op, name.c_str(),
+                     *why ? "failed" : "ok", *why ? ",\"why\":\"" : "", why, *why ? "\"" : numbers);
         std::fclose(file);
     }
 };
@@ -125,9 +134,11 @@ struct Layer {
 
 static void linear(Run &run, const Layer &l) {
     Random random = {11};
-    Tensor x(l.in, size_t(l.m) * size_t(l.k), &random, 1.0f), w(l.in, size_t(l.n) * size_t(l.k), &random, 1.0f / std::sqrt(float(l.k)));
+    Tensor x(l.in, size_t(l.m) * size_t(l.k), &random, 1.0f),
+        w(l.in, size_t(l.n) * size_t(l.k), &random, 1.0f / std::sqrt(float(l.k)));
     const bool gelu = l.act == SAMC__ACT_GELU; // a second pass, which adds the bias in f32
-    Tensor b(gelu ? SAMC__F32 : l.out, size_t(l.n), &random, 0.5f), residual(l.out, size_t(l.residual ? l.residual : 1) * size_t(l.n), &random, 1.0f);
+    Tensor b(gelu ? SAMC__F32 : l.out, size_t(l.n), &random, 0.5f),
+        residual(l.out, size_t(l.residual ? l.residual : 1) * size_t(l.n), &random, 1.0f);
     Tensor y(l.out, size_t(l.m) * size_t(l.n), nullptr, 0);
     samc__linear_args host = {}, args = {};
     host.x = x.on_host(samc__view2(nullptr, l.m, l.k));
@@ -145,13 +156,17 @@ static void linear(Run &run, const Layer &l) {
         host.residual = residual.on_host(samc__view2(nullptr, l.residual, l.n));
         args.residual = residual.view(host.residual);
     }
-    std::string name = gelu ? "(cuBLASLt + GELU, m k n in out bias residual act) =" : "(cuBLASLt, m k n in out bias residual act) =";
-    for (int v : {l.m, l.k, l.n, int(l.in), int(l.out), int(l.bias), l.residual, int(l.act)}) name += " " + std::to_string(v);
+    std::string name =
+        gelu ? "(cuBLASLt + GELU, m k n in out bias residual act) =" : "(cuBLASLt, m k n in out bias residual act) =";
+    for (int v : {l.m, l.k, l.n, int(l.in), int(l.out), int(l.bias), l.residual, int(l.act)})
+        name += " " + std::to_string(v);
     samc__linear_args product = gelu ? samc__linear_without_gelu(&args) : args;
-    if (samc__linear_cuda_choice(&product, 0) != SAMC__LINEAR_CUBLASLT) return run.finish("linear", name, "", "is not cuBLASLt's");
+    if (samc__linear_cuda_choice(&product, 0) != SAMC__LINEAR_CUBLASLT)
+        return run.finish("linear", name, "", "is not cuBLASLt's");
     if (samc__linear_ref(&emu_test::reference, &host) != SAMC_OK) stop("linear", "the reference failed");
     run("linear", name, l.in, l.k, y, samc__linear_flops(&host), [&] {
-        if (!samc__linear_cublas(&run.cuda, &product)) return samc__fail(run.cuda.error, SAMC_INTERNAL, "cuBLASLt refused");
+        if (!samc__linear_cublas(&run.cuda, &product))
+            return samc__fail(run.cuda.error, SAMC_INTERNAL, "cuBLASLt refused");
         return gelu ? samc__bias_gelu_cuda(&run.cuda, args.y, 0, args.p.b) : SAMC_OK;
     });
 }
@@ -159,7 +174,8 @@ static void linear(Run &run, const Layer &l) {
 static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype type) {
     Random random = {12};
     size_t tokens = size_t(images) * size_t(grid) * size_t(grid), c = size_t(channels);
-    Tensor x(type, tokens * c, &random, 1.0f), w(type, c * c * 9, &random, 1.0f / std::sqrt(9.0f * float(channels))), y(type, tokens * c, nullptr, 0);
+    Tensor x(type, tokens * c, &random, 1.0f), w(type, c * c * 9, &random, 1.0f / std::sqrt(9.0f * float(channels))),
+        y(type, tokens * c, nullptr, 0);
     samc__conv3x3_args host = {}, args = {};
     host.x = x.on_host(samc__view3(nullptr, images, grid * grid, channels));
     host.y = y.on_host(samc__view3(nullptr, images, grid * grid, channels));
@@ -176,7 +192,8 @@ static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype ty
     if (samc__conv3x3_ref(&emu_test::reference, &host) != SAMC_OK) stop("conv3x3", "the reference failed");
     std::string name = "(cuDNN, images grid channels type) =";
     for (int v : {images, grid, channels, int(type)}) name += " " + std::to_string(v);
-    if (samc__conv3x3_cuda_choice(&args) != SAMC__CONV3X3_CUDNN) return run.finish("conv3x3", name, "", "is not cuDNN's");
+    if (samc__conv3x3_cuda_choice(&args) != SAMC__CONV3X3_CUDNN)
+        return run.finish("conv3x3", name, "", "is not cuDNN's");
     run("conv3x3", name, type, 9.0 * channels, y, samc__conv3x3_flops(&host), [&] {
         if (samc__conv3x3_cudnn(&run.cuda, &args, run.cuda.scratch)) return SAMC_OK;
         return samc__fail(run.cuda.error, SAMC_INTERNAL, "%s", samc__libraries_cudnn_text(run.cuda.libraries));
@@ -195,9 +212,12 @@ int libraries_main(int argc, char **argv) {
     run.cuda.scratch_bytes = SAMC__LIBRARY_SCRATCH;
     require(cudaMalloc(&run.cuda.scratch, run.cuda.scratch_bytes), "device memory");
     const samc__libraries_wanted wanted = {std::getenv("SAMC_CUDA_LIBRARIES"), true, true};
-    if (samc__libraries_open(&run.cuda.libraries, &wanted, &last_error) != SAMC_OK) stop("libraries", last_error.message);
-    const bool cublaslt = samc__libraries_have_cublaslt(run.cuda.libraries), cudnn = samc__libraries_have_cudnn(run.cuda.libraries);
-    std::printf("cuBLASLt: %s\ncuDNN: %s\n", samc__libraries_cublaslt_text(run.cuda.libraries), samc__libraries_cudnn_text(run.cuda.libraries));
+    if (samc__libraries_open(&run.cuda.libraries, &wanted, &last_error) != SAMC_OK)
+        stop("libraries", last_error.message);
+    const bool cublaslt = samc__libraries_have_cublaslt(run.cuda.libraries),
+               cudnn = samc__libraries_have_cudnn(run.cuda.libraries);
+    std::printf("cuBLASLt: %s\ncuDNN: %s\n", samc__libraries_cublaslt_text(run.cuda.libraries),
+                samc__libraries_cudnn_text(run.cuda.libraries));
     if (!cublaslt && !cudnn) return 77; // neither is installed: nothing to check, and samc computes all itself
     const samc__dtype f32 = SAMC__F32, f16 = SAMC__F16, bf16 = SAMC__BF16;
     const samc__act none = SAMC__ACT_NONE, gelu = SAMC__ACT_GELU;
@@ -216,7 +236,8 @@ int libraries_main(int argc, char **argv) {
         linear(run, {4096, 768, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 3072, 768, bf16, f32, true, 4096, none});
         linear(run, {4096, 768, 256, bf16, bf16, false, 0, none});
-        for (int width : {768, 1024, 1280}) linear(run, {4096, width, 4 * width, bf16, bf16, true, 0, gelu}); // and of its larger kin
+        for (int width : {768, 1024, 1280})
+            linear(run, {4096, width, 4 * width, bf16, bf16, true, 0, gelu}); // and of its larger kin
     }
     if (cudnn && !run.small)
         for (samc__dtype type : {bf16, f16, f32}) conv3x3(run, 1, 64, 256, type);

@@ -11,12 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As in calibrate.py: of attention scores, of what a branch adds to its stream, of patches and positions, of gains before narrow norms. */
-static const double scores = 2.0, branch = 0.1, input = 0.2, narrow = 0.25, logit_deviation = 5.0, iou_mean = 0.8, iou_deviation = 0.1;
-/* Mean squares: of a LayerNorm's output with gains U(0.5, 1.5) and biases of 0.1; of GELU of a standard normal value. */
+/* As in calibrate.py: of attention scores, of what a branch adds to its stream, of patches and positions, of gains
+ * before narrow norms. */
+static const double scores = 2.0, branch = 0.1, input = 0.2, narrow = 0.25, logit_deviation = 5.0, iou_mean = 0.8,
+                    iou_deviation = 0.1;
+/* Mean squares: of a LayerNorm's output with gains U(0.5, 1.5) and biases of 0.1; of GELU of a standard normal value.
+ */
 static const double normed = 1.09, gelued = 0.43;
 
-/* ---- Random numbers: of any element without those before it ---------------------------------------------------------- */
+/* ---- Random numbers: of any element without those before it ---------------------------------- */
 
 static uint64_t mixed(uint64_t x) { /* splitmix64 */
     x += 0x9e3779b97f4a7c15u;
@@ -32,7 +35,7 @@ static double normal(uint64_t key) {
     return (sum / 65536.0 - 2.0) * 1.7320508;
 }
 
-/* ---- The tensors ------------------------------------------------------------------------------------------------------- */
+/* ---- The tensors ----------------------------------------------------------------------------- */
 
 /* What an element is: normal; a gain; normal with larger rows for queries; a smooth field over the grid; a tap of an
  * upsampling, much like its neighbours, as trained ones are. */
@@ -58,12 +61,14 @@ static recipe recipe_of(const samc__config *c, const char *name, int rank, const
     double in = 1;
     for (int i = 1; i < rank; i++) in *= (double)shape[i];
     bool narrowed = (has(name, "mask_decoder.transformer") && has(name, "norm")) || has(name, "neck.3.");
-    bool table = has(name, "point_embeddings") || has(name, "not_a_point") || has(name, "_token") || has(name, "gaussian");
+    bool table =
+        has(name, "point_embeddings") || has(name, "not_a_point") || has(name, "_token") || has(name, "gaussian");
     recipe r = {NORMAL, 1 / sqrt(in), 0};
     if (has(name, ".bias")) r.deviation = narrowed ? branch * narrow : branch;
     else if (rank == 1) r = (recipe){GAIN, narrowed ? narrow : 1.0, 0};
     else if (table) r.deviation = 1.0;
-    else if (has(name, "no_mask")) r.deviation = narrow; /* more would hide the image, to which it is added everywhere */
+    else if (has(name, "no_mask"))
+        r.deviation = narrow; /* more would hide the image, to which it is added everywhere */
     else if (has(name, "rel_pos")) r.deviation = 0.5 / sqrt(in);
     else if (has(name, "pos_embed")) r = (recipe){FIELD, input, 0};
     else if (has(name, "patch_embed")) r.deviation = input / sqrt(in);
@@ -71,7 +76,8 @@ static recipe recipe_of(const samc__config *c, const char *name, int rank, const
     else if (has(name, "attn.proj")) r.deviation = branch / (0.5 * sqrt(in)); /* a mean of values is half of one */
     else if (has(name, "image_encoder") && has(name, "lin1")) r.deviation = 1 / sqrt(normed * in);
     else if (has(name, "image_encoder") && has(name, "lin2")) r.deviation = branch / sqrt(gelued * in);
-    else if (has(name, "neck.0")) r.deviation = branch / sqrt((2 * input * input + 2 * branch * branch * c->depth) * in);
+    else if (has(name, "neck.0"))
+        r.deviation = branch / sqrt((2 * input * input + 2 * branch * branch * c->depth) * in);
     else if (has(name, "neck.2")) r.deviation = branch / sqrt(normed * in);
     else if (has(name, "q_proj")) r.deviation = scores / sqrt(in);
     else if (has(name, "out_proj")) r.deviation = branch / sqrt(in);
@@ -103,22 +109,28 @@ static samc_status add_tensor(void *context, const float **slot, const char *nam
 /* Two waves across the grid for each channel, and a little noise. */
 static double field(const recipe *r, const int64_t *shape, int64_t i) {
     int64_t channel = i % shape[3];
-    double x = (double)(i / shape[3] % shape[2]) / (double)shape[2], y = (double)(i / shape[3] / shape[2]) / (double)shape[1], sum = 0;
+    double x = (double)(i / shape[3] % shape[2]) / (double)shape[2],
+           y = (double)(i / shape[3] / shape[2]) / (double)shape[1], sum = 0;
     for (uint64_t wave = 0; wave < 2; wave++) {
         uint64_t key = r->key + 8 * (uint64_t)channel + 4 * wave;
-        sum += sin(6.2831853 * (3 * (uniform(key) - 0.5) * 2 * x + 3 * (uniform(key + 1) - 0.5) * 2 * y + uniform(key + 2)));
+        sum += sin(6.2831853 *
+                   (3 * (uniform(key) - 0.5) * 2 * x + 3 * (uniform(key + 1) - 0.5) * 2 * y + uniform(key + 2)));
     }
     return 0.9 * sum + 0.43 * normal(~r->key + (uint64_t)i);
 }
 
 static double element(const recipe *r, const samc__output_tensor *t, int64_t i) {
     switch (r->kind) {
-    case GAIN: return r->deviation * (0.5 + uniform(r->key + (uint64_t)i));
+    case GAIN:
+        return r->deviation * (0.5 + uniform(r->key + (uint64_t)i));
     case QUERY_ROWS: /* scores q k / sqrt(hd), where eight tenths of both vary along the keys */
         return r->deviation * normal(r->key + (uint64_t)i) * (i < t->shape[0] / 3 * t->shape[1] ? scores / 0.64 : 1.0);
-    case FIELD: return r->deviation * field(r, t->shape, i);
-    case TAP: return r->deviation * (0.95 * normal(r->key + (uint64_t)(i / 4)) + 0.31 * normal(~r->key + (uint64_t)i));
-    default: return r->deviation * normal(r->key + (uint64_t)i);
+    case FIELD:
+        return r->deviation * field(r, t->shape, i);
+    case TAP:
+        return r->deviation * (0.95 * normal(r->key + (uint64_t)(i / 4)) + 0.31 * normal(~r->key + (uint64_t)i));
+    default:
+        return r->deviation * normal(r->key + (uint64_t)i);
     }
 }
 
@@ -130,11 +142,12 @@ static samc_status fill(void *context, size_t index, int64_t first, int64_t coun
     return SAMC_OK;
 }
 
-/* ---- The decoder's last layers ------------------------------------------------------------------------------------------ */
+/* ---- The decoder's last layers --------------------------------------------------------------- */
 
 enum { POINTS = 9, WIDTH = 640, HEIGHT = 480 };
 
-/* The last layers of the hypernetworks, of each mask token, which a model that is open is made to use: [channels, width] and [channels]. */
+/* The last layers of the hypernetworks, of each mask token, which a model that is open is made to use: [channels,
+ * width] and [channels]. */
 typedef struct last_layers {
     int tokens, channels, width;
     float *w[SAMC__MAX_MASK_TOKENS], *b[SAMC__MAX_MASK_TOKENS];
@@ -143,12 +156,14 @@ typedef struct last_layers {
 static void statistics(const float *x, int64_t groups, int64_t pitch, int64_t n, double *of /* mean, deviation */) {
     double sum = 0, squares = 0, count = (double)(groups * n);
     for (int64_t g = 0; g < groups; g++)
-        for (int64_t i = 0; i < n; i++) sum += x[g * pitch + i], squares += (double)x[g * pitch + i] * (double)x[g * pitch + i];
+        for (int64_t i = 0; i < n; i++)
+            sum += x[g * pitch + i], squares += (double)x[g * pitch + i] * (double)x[g * pitch + i];
     of[0] = sum / count;
     of[1] = sqrt(squares / count - of[0] * of[0]) + 1e-30;
 }
 
-/* Logits and IoU of every mask token for a grid of points: token 0 from single-mask prediction (left out by `most`), the others together. */
+/* Logits and IoU of every mask token for a grid of points: token 0 from single-mask prediction (left out by `most`),
+ * the others together. */
 static samc_status measure(samc_session *session, bool most, int tokens, double (*logits)[2], double (*iou)[2]) {
     static const int32_t label = 1;
     float points[POINTS][2];
@@ -173,8 +188,8 @@ static samc_status measure(samc_session *session, bool most, int tokens, double 
     return status;
 }
 
-/* The mean of the upscaled embedding, which the hypernetworks' vectors are multiplied with: unit vectors in their place show it, a
- * channel for each of the tokens that are predicted together. */
+/* The mean of the upscaled embedding, which the hypernetworks' vectors are multiplied with: unit vectors in their place
+ * show it, a channel for each of the tokens that are predicted together. */
 static samc_status mean_feature(samc_session *session, const last_layers *l, double *mean) {
     double logits[SAMC__MAX_MASK_TOKENS][2], iou[SAMC__MAX_MASK_TOKENS][2];
     for (int channel = 0; channel < l->channels; channel += l->tokens - 1) {
@@ -186,7 +201,8 @@ static samc_status mean_feature(samc_session *session, const last_layers *l, dou
     return SAMC_OK;
 }
 
-/* Takes the direction of `mean` out of the vectors that a layer yields: logits are then about 0, and masks neither empty nor full. */
+/* Takes the direction of `mean` out of the vectors that a layer yields: logits are then about 0, and masks neither
+ * empty nor full. */
 static void take_out(const last_layers *l, const double *mean, float *w, int width) {
     double length = 1e-30;
     for (int i = 0; i < l->channels; i++) length += mean[i] * mean[i];
@@ -197,7 +213,8 @@ static void take_out(const last_layers *l, const double *mean, float *w, int wid
     }
 }
 
-static bool overwrite(FILE *file, const samc__checkpoint *checkpoint, const char *name, int64_t first, int64_t count, const float *values) {
+static bool overwrite(FILE *file, const samc__checkpoint *checkpoint, const char *name, int64_t first, int64_t count,
+                      const float *values) {
     const samc__tensor *t = samc__checkpoint_find(checkpoint, name);
     if (t == NULL) return false;
     long offset = (long)((const uint8_t *)t->data - checkpoint->bytes) + (long)first * (long)sizeof *values;
@@ -205,7 +222,8 @@ static bool overwrite(FILE *file, const samc__checkpoint *checkpoint, const char
 }
 
 /* Row `token` of the IoU head's last layer; its bias b becomes mean - (measured mean - b) factor. */
-static bool rescale_iou(FILE *file, const samc__checkpoint *checkpoint, const samc__config *c, int token, const double *measured) {
+static bool rescale_iou(FILE *file, const samc__checkpoint *checkpoint, const samc__config *c, int token,
+                        const double *measured) {
     float row[4096], bias;
     double factor = iou_deviation / measured[1];
     char weight[96], offset[96];
@@ -217,10 +235,12 @@ static bool rescale_iou(FILE *file, const samc__checkpoint *checkpoint, const sa
     samc__tensor_copy_f32(b, token, 1, &bias);
     for (int64_t i = 0; i < w->shape[1]; i++) row[i] *= (float)factor;
     bias = (float)(iou_mean - (measured[0] - (double)bias) * factor);
-    return overwrite(file, checkpoint, weight, token * w->shape[1], w->shape[1], row) && overwrite(file, checkpoint, offset, token, 1, &bias);
+    return overwrite(file, checkpoint, weight, token * w->shape[1], w->shape[1], row) &&
+           overwrite(file, checkpoint, offset, token, 1, &bias);
 }
 
-static bool rewrite(const char *path, const samc__config *c, const samc__checkpoint *checkpoint, const last_layers *l, double (*logits)[2], double (*iou)[2]) {
+static bool rewrite(const char *path, const samc__config *c, const samc__checkpoint *checkpoint, const last_layers *l,
+                    double (*logits)[2], double (*iou)[2]) {
     char name[96];
     FILE *file = fopen(path, "r+b");
     bool ok = file != NULL;
@@ -231,7 +251,8 @@ static bool rewrite(const char *path, const samc__config *c, const samc__checkpo
         snprintf(name, sizeof name, "mask_decoder.output_hypernetworks_mlps.%d.layers.2.weight", t);
         ok = overwrite(file, checkpoint, name, 0, (int64_t)l->channels * l->width, l->w[t]);
         snprintf(name, sizeof name, "mask_decoder.output_hypernetworks_mlps.%d.layers.2.bias", t);
-        ok = ok && overwrite(file, checkpoint, name, 0, l->channels, l->b[t]) && rescale_iou(file, checkpoint, c, t, iou[t]);
+        ok = ok && overwrite(file, checkpoint, name, 0, l->channels, l->b[t]) &&
+             rescale_iou(file, checkpoint, c, t, iou[t]);
     }
     return file != NULL && fclose(file) == 0 && ok;
 }
@@ -255,21 +276,26 @@ static samc_status calibrate_session(samc_session *session, samc_model *model, c
     last_layers l = {.tokens = c->mask_tokens, .channels = c->out_chans / 8, .width = c->out_chans};
     samc_status status = SAMC_OK;
     for (int t = 0; t < l.tokens; t++) {
-        l.w[t] = malloc((size_t)(l.channels * l.width) * sizeof(float)), l.b[t] = malloc((size_t)l.channels * sizeof(float));
-        if (l.w[t] == NULL || l.b[t] == NULL) status = samc__fail(&session->error, SAMC_OUT_OF_MEMORY, "no memory to calibrate");
+        l.w[t] = malloc((size_t)(l.channels * l.width) * sizeof(float)),
+        l.b[t] = malloc((size_t)l.channels * sizeof(float));
+        if (l.w[t] == NULL || l.b[t] == NULL)
+            status = samc__fail(&session->error, SAMC_OUT_OF_MEMORY, "no memory to calibrate");
     }
     random_scene(pixels, WIDTH, HEIGHT, 0);
     if (status == SAMC_OK) status = samc_set_image(session, &(samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3});
     if (status == SAMC_OK) use_layers(model, &original, &l, true);
     if (status == SAMC_OK) status = mean_feature(session, &l, mean);
     if (status == SAMC_OK) use_layers(model, &original, &l, false);
-    for (int t = 0; t < l.tokens && status == SAMC_OK; t++) take_out(&l, mean, l.w[t], l.width), take_out(&l, mean, l.b[t], 1);
+    for (int t = 0; t < l.tokens && status == SAMC_OK; t++)
+        take_out(&l, mean, l.w[t], l.width), take_out(&l, mean, l.b[t], 1);
     if (status == SAMC_OK) status = measure(session, false, l.tokens, logits, iou);
     if (status != SAMC_OK) samc__fail(error, status, "%s: %s", path, samc_last_error(session));
-    if (status == SAMC_OK && !rewrite(path, c, model->checkpoint, &l, logits, iou)) status = samc__fail(error, SAMC_IO, "%s: could not be calibrated", path);
+    if (status == SAMC_OK && !rewrite(path, c, model->checkpoint, &l, logits, iou))
+        status = samc__fail(error, SAMC_IO, "%s: could not be calibrated", path);
     for (int t = 0; t < l.tokens; t++) {
         if (status == SAMC_OK)
-            printf("token %d: logits had deviation %.3g (mean %.3g), IoU %.3g (%.3g)\n", t, logits[t][1], logits[t][0], iou[t][1], iou[t][0]);
+            printf("token %d: logits had deviation %.3g (mean %.3g), IoU %.3g (%.3g)\n", t, logits[t][1], logits[t][0],
+                   iou[t][1], iou[t][0]);
         free(l.w[t]), free(l.b[t]);
     }
     return status;
@@ -286,7 +312,8 @@ static samc_status calibrate(const char *path, const samc_options *options, samc
     return status;
 }
 
-samc_status random_model_write(const char *shapes_of, uint64_t seed, const char *path, const samc_options *options, samc_error *error) {
+samc_status random_model_write(const char *shapes_of, uint64_t seed, const char *path, const samc_options *options,
+                               samc_error *error) {
     samc__weights slots;
     samc__shapes *shapes = NULL;
     samc__checkpoint *source = NULL;
@@ -295,10 +322,12 @@ samc_status random_model_write(const char *shapes_of, uint64_t seed, const char 
     SAMC__TRY(samc__shapes_open(shapes_of, &shapes, error));
     p.config = samc__shapes_config(shapes);
     /* What tensors do not tell of a model that is not official. */
-    if (samc__checkpoint_open(shapes_of, &source, NULL) == SAMC_OK) metadata.value = (char *)samc__checkpoint_metadata(source, metadata.key);
+    if (samc__checkpoint_open(shapes_of, &source, NULL) == SAMC_OK)
+        metadata.value = (char *)samc__checkpoint_metadata(source, metadata.key);
     samc_status status = samc__manifest_visit(p.config, &slots, add_tensor, &p);
     if (status != SAMC_OK) samc__fail(error, status, "%s: no memory for its tensors", path);
-    if (status == SAMC_OK) status = samc__safetensors_write(path, p.tensors, p.count, &metadata, metadata.value != NULL, fill, &p, error);
+    if (status == SAMC_OK)
+        status = samc__safetensors_write(path, p.tensors, p.count, &metadata, metadata.value != NULL, fill, &p, error);
     if (status == SAMC_OK) status = calibrate(path, options, error);
     for (size_t i = 0; i < p.count; i++) free((char *)p.tensors[i].name);
     free(p.tensors);
@@ -308,7 +337,7 @@ samc_status random_model_write(const char *shapes_of, uint64_t seed, const char 
     return status;
 }
 
-/* ---- The picture --------------------------------------------------------------------------------------------------------- */
+/* ---- The picture ----------------------------------------------------------------------------- */
 
 enum { SHAPES = 7 };
 
@@ -323,9 +352,11 @@ void random_scene(uint8_t *pixels, int width, int height, uint64_t seed) {
             double colour[3] = {ground[0], ground[1], ground[2]};
             for (int i = 0; i < SHAPES; i++) {
                 const double *s = shape[i];
-                double dx = x / side - s[0] * width / side, dy = y / side - s[1] * height / side, r = 0.08 + 0.27 * s[2];
+                double dx = x / side - s[0] * width / side, dy = y / side - s[1] * height / side,
+                       r = 0.08 + 0.27 * s[2];
                 if (dx * dx + dy * dy > 2 * r * r) continue;
-                double u = dx * cos(3.14159 * s[3]) + dy * sin(3.14159 * s[3]), v = 1.6 * (dy * cos(3.14159 * s[3]) - dx * sin(3.14159 * s[3]));
+                double u = dx * cos(3.14159 * s[3]) + dy * sin(3.14159 * s[3]),
+                       v = 1.6 * (dy * cos(3.14159 * s[3]) - dx * sin(3.14159 * s[3]));
                 if (fabs(u * u * u) + fabs(v * v * v) > r * r * r) continue;
                 for (int c = 0; c < 3; c++) colour[c] = 20 + 215 * s[5 + c] + 40 * sin(u * (20 + 100 * s[4]));
             }

@@ -9,6 +9,7 @@ and timed, the engine gave the reference's results and its figures, the results 
 writes out of bounds in a second and never ends in a third: each is recorded as what it is, the other cases pass, and the exit status says that
 something failed. Pack: it is no larger than promised, needs no NVIDIA library to start, and says in one line that there is no GPU.
 """
+
 import json
 import os
 import shutil
@@ -27,7 +28,14 @@ NO_COMPILER = {"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def run(command, where, environment=None):
-    return subprocess.run([str(c) for c in command], cwd=where, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.run(
+        [str(c) for c in command],
+        cwd=where,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def expect(condition, what, done):
@@ -51,37 +59,89 @@ def carry(pack, there, *options):
 def emulation(source, folder):
     shutil.rmtree(folder, ignore_errors=True)
     tree, pack = folder / "tree", folder / "pack.tar.gz"
-    for part in ("kernels", "runtime", "weights", "host", "tests/emu", "tests/gpu", "tests/parity", "tests/data/golden", "tools"):
+    for part in (
+        "kernels",
+        "runtime",
+        "weights",
+        "host",
+        "tests/emu",
+        "tests/gpu",
+        "tests/parity",
+        "tests/data/golden",
+        "tools",
+    ):
         shutil.copytree(source / part, tree / part, ignore=shutil.ignore_patterns("samc-tiny.safetensors"))
     operators = {p.name.removesuffix("_cuda.cu") for p in (tree / "kernels").glob("*_cuda.cu")}
     build = [tree / "tools/gpu_check.sh", "--pack", pack, "--rehearse", "--build", folder / "build", "--jobs", "2"]
     done = run(build, folder)
     expect(done.returncode == 0 and pack.exists(), "packs", done)
 
-    done = run([tree / "tools/gpu_check.sh", "--prebuilt", pack, "--out", folder / "whole", "--minutes", "40"], folder, NO_COMPILER)
+    done = run(
+        [tree / "tools/gpu_check.sh", "--prebuilt", pack, "--out", folder / "whole", "--minutes", "40"],
+        folder,
+        NO_COMPILER,
+    )
     results = json.loads((folder / "whole/results.json").read_text())
     expect(done.returncode == 0 and not results["failed"], "passes as it is", done)
     stages = {s["stage"]: s["status"] for s in results["stages"]}
     for stage, status in stages.items():
-        expect(status == "ok" or (status == "skipped" and stage.startswith(("memcheck", "racecheck"))), f"{stage}: {status}", done)
-    wanted = ["device", "libraries", "golden bf16", "parity tiny bf16", "bytes tiny bf16", "speed tiny bf16", "auto tiny bf16", "parity tiny f32",
-              "parity tiny f16", "memcheck linear", "racecheck image_to_token"]
+        expect(
+            status == "ok" or (status == "skipped" and stage.startswith(("memcheck", "racecheck"))),
+            f"{stage}: {status}",
+            done,
+        )
+    wanted = [
+        "device",
+        "libraries",
+        "golden bf16",
+        "parity tiny bf16",
+        "bytes tiny bf16",
+        "speed tiny bf16",
+        "auto tiny bf16",
+        "parity tiny f32",
+        "parity tiny f16",
+        "memcheck linear",
+        "racecheck image_to_token",
+    ]
     expect([s for s in stages if s in wanted] == wanted, "all stages, in their order", done)
     for kind in ("checks", "times"):
         expect({c["op"] for c in results[kind]} >= operators, f"{kind} of every operator", done)
         expect(all(c["status"] == "ok" for c in results[kind]), f"all {len(results[kind])} {kind} passed", done)
     for library in ("cuBLASLt", "cuDNN"):
         expect(any(library in c["case"] for c in results["times"]), f"{library}'s calls were checked", done)
-    expect(all(launch["warm_us"] > 0 for c in results["times"] for launch in c.get("launches", [])), "every launch was timed", done)
+    expect(
+        all(launch["warm_us"] > 0 for c in results["times"] for launch in c.get("launches", [])),
+        "every launch was timed",
+        done,
+    )
     runs = {r["what"]: r for r in results["runs"]}
-    expect(runs["parity"]["status"] == "ok" and runs["parity"]["pixels"] > 0, "the engine gives the reference's results", done)
-    expect(runs["bytes"]["status"] == "equal" and runs["bytes"]["mask_bytes_by_64"] > 0, "company changes no byte", done)
-    for what, figure in (("encoder", "images_per_second"), ("decoder", "prompts_per_second"), ("automatic", "ms"), ("operator", "ms")):
+    expect(
+        runs["parity"]["status"] == "ok" and runs["parity"]["pixels"] > 0,
+        "the engine gives the reference's results",
+        done,
+    )
+    expect(
+        runs["bytes"]["status"] == "equal" and runs["bytes"]["mask_bytes_by_64"] > 0, "company changes no byte", done
+    )
+    for what, figure in (
+        ("encoder", "images_per_second"),
+        ("decoder", "prompts_per_second"),
+        ("automatic", "ms"),
+        ("operator", "ms"),
+    ):
         expect(runs[what][figure] > 0, f"{what}: has its figure", done)
     expect(runs["encoder"]["peak_bytes"] > runs["encoder"]["weight_bytes"] > 0, "memory was measured", done)
-    expect(results["rehearsal"] and results["device"]["copy_gbs"] > 0, "it says that it is a rehearsal, with a device report", done)
+    expect(
+        results["rehearsal"] and results["device"]["copy_gbs"] > 0,
+        "it says that it is a rehearsal, with a device report",
+        done,
+    )
     summary = (folder / "whole/summary.txt").read_text()
-    expect("everything passed" in summary and all(f"\n{name} " in summary for name in operators), "the summary has a line for every operator", done)
+    expect(
+        "everything passed" in summary and all(f"\n{name} " in summary for name in operators),
+        "the summary has a line for every operator",
+        done,
+    )
     measured(source, results, operators, done)
     struck(folder / "build/samc-gpu", source / "tests/data/golden/tiny.safetensors")
 
@@ -94,15 +154,33 @@ def emulation(source, folder):
     results = json.loads((there / "results/results.json").read_text())
     expect(done.returncode == 1 and results["failed"], "fails when a kernel is broken", done)
     stages = {s["stage"]: s["status"] for s in results["stages"]}
-    expect(stages == {"checks add_rows": "ok", "checks layernorm": "failed (1)", "times add_rows": "ok", "times layernorm": stages["times layernorm"]},
-           "only these operators, the one's failure not the other's", done)
-    expect("python/nvidia/cu13/lib" in (there / "results/log.txt").read_text() or not shutil.which("python3", path=NO_COMPILER["PATH"]),
-           "Python's packages are searched for cuBLASLt", done)
+    expect(
+        stages
+        == {
+            "checks add_rows": "ok",
+            "checks layernorm": "failed (1)",
+            "times add_rows": "ok",
+            "times layernorm": stages["times layernorm"],
+        },
+        "only these operators, the one's failure not the other's",
+        done,
+    )
+    expect(
+        "python/nvidia/cu13/lib" in (there / "results/log.txt").read_text()
+        or not shutil.which("python3", path=NO_COMPILER["PATH"]),
+        "Python's packages are searched for cuBLASLt",
+        done,
+    )
     kept = [c for c in results["checks"] if c["op"] == "layernorm"]
     done = run(["bash", "samc-gpu-pack/run.sh", "--out", "results", "--only", "add_rows"], there, NO_COMPILER)
     again = json.loads((there / "results/results.json").read_text())
-    expect([c for c in again["checks"] if c["op"] == "layernorm"] == kept and len(again["checks"]) == len(results["checks"]) and
-           len(again["stages"]) == len(results["stages"]), "what is run again replaces its own results alone", done)
+    expect(
+        [c for c in again["checks"] if c["op"] == "layernorm"] == kept
+        and len(again["checks"]) == len(results["checks"])
+        and len(again["stages"]) == len(results["stages"]),
+        "what is run again replaces its own results alone",
+        done,
+    )
     why = {c["case"].split("= ")[1]: c.get("why", "") for c in results["checks"] if c["op"] == "layernorm"}
     expect("outside a buffer" in why["5 4 0 2 0 -1 0"], "a store out of bounds is recorded", done)
     expect("took longer" in why["9 768 0 1 100 -1 0"], "a hang is recorded", done)
@@ -114,23 +192,34 @@ def struck(program, model):
     """The process that measures is killed after its first figure: one figure has failed, the others are there. The signal may come before it
     has told that the first is through, which then has failed beside its line."""
     command = [program, "speed", model, "--size", "61x43", "--points", "2", "--batches", "1,2,1", "--seconds", "0"]
-    with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as parent:
+    with subprocess.Popen(
+        [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as parent:
         lines = [json.loads(parent.stdout.readline())]
         child = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0]
         os.kill(int(child), signal.SIGKILL)
         lines += [json.loads(line) for line in parent.stdout]
     done = subprocess.CompletedProcess(command, parent.returncode, "\n".join(map(str, lines)))
     count = {what: sum(line["what"] == what for line in lines) for what in ("failed", "encoder", "decoder", "operator")}
-    expect(done.returncode == 1 and count["failed"] == 1 and count["encoder"] + count["decoder"] in (3, 4) and count["operator"] >= 5,
-           "a figure that is struck down does not end the others", done)
+    expect(
+        done.returncode == 1
+        and count["failed"] == 1
+        and count["encoder"] + count["decoder"] in (3, 4)
+        and count["operator"] >= 5,
+        "a figure that is struck down does not end the others",
+        done,
+    )
 
 
 def measured(source, results, operators, done):
     """The kernel table's mark comes from a recorded run: not from a rehearsal, and not for an operator with a failed check."""
     sys.path.insert(0, str(source / "tests/emu/budget"))
     import kernel_table
+
     run = {**results, "rehearsal": False, "device": {**results["device"], "name": "NVIDIA X1"}}
-    expect(kernel_table.recorded([run]) == {name: ["X1"] for name in operators}, "a recorded run marks its operators", done)
+    expect(
+        kernel_table.recorded([run]) == {name: ["X1"] for name in operators}, "a recorded run marks its operators", done
+    )
     run["checks"] = [{**c, "status": "failed"} if c["op"] == "linear" else c for c in run["checks"]]
     expect(set(kernel_table.recorded([run])) == operators - {"linear"}, "but none that failed", done)
     expect(kernel_table.recorded([results]) == {}, "and a rehearsal marks none", done)
@@ -146,9 +235,18 @@ def pack(source, folder):
     expect(done.returncode == 0, "packs: " + done.stdout.strip().split("\n")[-1], done)
     expect(int(done.stdout.split(" gzipped")[0].split()[-1]) <= MOST_BYTES, "the program is small", done)
     needs = run(["ldd", folder / "samc-gpu"], folder)
-    expect(needs.returncode == 0 and not any(word in needs.stdout for word in ("cuda", "cublas", "cudnn", "stdc++", "libgcc")), "needs no library but libc's", needs)
+    expect(
+        needs.returncode == 0
+        and not any(word in needs.stdout for word in ("cuda", "cublas", "cudnn", "stdc++", "libgcc")),
+        "needs no library but libc's",
+        needs,
+    )
     done = carry(file, folder / "there")
-    expect(done.returncode == 2 and done.stdout.count("\n") == 1 and "no CUDA device was found" in done.stdout, "one line without a GPU: " + done.stdout.strip(), done)
+    expect(
+        done.returncode == 2 and done.stdout.count("\n") == 1 and "no CUDA device was found" in done.stdout,
+        "one line without a GPU: " + done.stdout.strip(),
+        done,
+    )
     expect(sorted(os.listdir(folder / "there")) == ["python", "samc-gpu-pack"], "and it leaves nothing", done)
 
 

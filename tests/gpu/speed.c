@@ -1,5 +1,5 @@
-/* How fast the whole engine is on a GPU. Each figure is a part of its own: a child computes them one after another, and where it fails or hangs,
- * that figure has failed and a new child goes on with the next. */
+/* How fast the whole engine is on a GPU. Each figure is a part of its own: a child computes them one after another, and
+ * where it fails or hangs, that figure has failed and a new child goes on with the next. */
 #include "tests/gpu/end_to_end.h"
 
 #include "host/roofline.h"
@@ -38,22 +38,28 @@ static void wait_for_device(void) {
     if (code != cudaSuccess) die("%s", cudaGetErrorString(code));
 }
 
-static samc_status take_stats(void *context, int image, const samc_auto_mask *masks, int count, const samc_auto_stats *stats) {
+static samc_status take_stats(void *context, int image, const samc_auto_mask *masks, int count,
+                              const samc_auto_stats *stats) {
     bench *b = context;
     (void)image, (void)masks, (void)count;
     b->stats = *stats;
     return SAMC_OK;
 }
 
-static void encode(bench *b) { must(&b->engine, samc_set_images(b->engine.session, b->images, b->batch), "the encoder"); }
-static void automatic(bench *b) { must(&b->engine, samc_auto(b->engine.session, b->images, 1, &b->automatic, take_stats, b), "automatic masks"); }
+static void encode(bench *b) {
+    must(&b->engine, samc_set_images(b->engine.session, b->images, b->batch), "the encoder");
+}
+static void automatic(bench *b) {
+    must(&b->engine, samc_auto(b->engine.session, b->images, 1, &b->automatic, take_stats, b), "automatic masks");
+}
 static void click(bench *b) { /* `batch` prompts on the image that is set, their logits on the host */
     static const int32_t label = 1;
     float points[MOST_BATCH][2];
     samc_prompt prompts[MOST_BATCH];
     samc_result *result = NULL;
     for (int i = 0; i < b->batch; i++) {
-        points[i][0] = (float)(b->request->width * (i % 8 + 1)) / 9, points[i][1] = (float)(b->request->height * (i / 8 + 1)) / 9;
+        points[i][0] = (float)(b->request->width * (i % 8 + 1)) / 9,
+        points[i][1] = (float)(b->request->height * (i / 8 + 1)) / 9;
         prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
     }
     must(&b->engine, samc_predict(b->engine.session, prompts, b->batch, true, &result), "prompts");
@@ -71,7 +77,8 @@ static double time_of(bench *b, void (*run)(bench *), double *fastest, int *runs
         run(b);
         wait_for_device();
         times[n++] = samc__seconds() - start;
-        if (samc__seconds() - begun > 10 * b->request->seconds) break; /* slow beyond all expectation: better one figure than none */
+        if (samc__seconds() - begun > 10 * b->request->seconds)
+            break; /* slow beyond all expectation: better one figure than none */
     }
     qsort(times, (size_t)n, sizeof *times, ascending);
     *fastest = times[0], *runs = n;
@@ -81,10 +88,13 @@ static double time_of(bench *b, void (*run)(bench *), double *fastest, int *runs
 /* Beside what was measured: the aim, and what arithmetic predicts for the device (milliseconds). */
 static void add_prediction(row *line, double measured_ms, double predicted_ms, double aim_ms) {
     if (aim_ms > 0) row_add(line, ",\"aim_ms\":%.4g,\"of_aim_percent\":%.1f", aim_ms, 100 * aim_ms / measured_ms);
-    if (predicted_ms > 0) row_add(line, ",\"predicted_ms\":%.4g,\"prediction_error_percent\":%.1f", predicted_ms, 100 * (predicted_ms / measured_ms - 1));
+    if (predicted_ms > 0)
+        row_add(line, ",\"predicted_ms\":%.4g,\"prediction_error_percent\":%.1f", predicted_ms,
+                100 * (predicted_ms / measured_ms - 1));
 }
 
-/* Predicted milliseconds of a pass over `images` images, of all prompts, or of their post-processing; 0 where nothing is predicted. */
+/* Predicted milliseconds of a pass over `images` images, of all prompts, or of their post-processing; 0 where nothing
+ * is predicted. */
 typedef enum part { ENCODE, DECODE, POST } part;
 static double predicted(const bench *b, part what, int count) {
     static samc__workload load;
@@ -92,7 +102,8 @@ static double predicted(const bench *b, part what, int count) {
     if (b->gpu == NULL || b->request->gate->precision == SAMC_PRECISION_F32) return 0;
     load.rows = 0;
     load.capability = b->gpu->capability;
-    if (what == ENCODE) status = samc__count_encode(b->shapes, count, b->request->width, b->request->height, &load, NULL);
+    if (what == ENCODE)
+        status = samc__count_encode(b->shapes, count, b->request->width, b->request->height, &load, NULL);
     else if (what == DECODE) status = samc__count_decode(b->shapes, count, &load, NULL);
     else status = samc__count_post(b->shapes, count, b->request->width, b->request->height, &load, NULL);
     return status == SAMC_OK ? 1e3 * samc__roofline_total(b->gpu, &load) : 0;
@@ -101,9 +112,10 @@ static double predicted(const bench *b, part what, int count) {
 static void add_memory(const bench *b, row *line) {
     samc_memory memory = samc_session_memory(b->engine.session);
     size_t free_bytes = 0, total = 0;
-    if (cudaMemGetInfo(&free_bytes, &total) == cudaSuccess) row_add(line, ",\"used_of_device_bytes\":%zu", total - free_bytes);
-    row_add(line, ",\"peak_bytes\":%zu,\"weight_bytes\":%zu,\"planned_bytes\":%zu", memory.device_peak + b->engine.info.weight_bytes, b->engine.info.weight_bytes,
-        b->engine.info.device_bytes);
+    if (cudaMemGetInfo(&free_bytes, &total) == cudaSuccess)
+        row_add(line, ",\"used_of_device_bytes\":%zu", total - free_bytes);
+    row_add(line, ",\"peak_bytes\":%zu,\"weight_bytes\":%zu,\"planned_bytes\":%zu",
+            memory.device_peak + b->engine.info.weight_bytes, b->engine.info.weight_bytes, b->engine.info.device_bytes);
 }
 
 static void time_encoder(bench *b) {
@@ -111,14 +123,16 @@ static void time_encoder(bench *b) {
     int runs;
     row line = row_begin(b->request, "encoder");
     double seconds = time_of(b, encode, &fastest, &runs), ms = 1e3 * seconds / b->batch;
-    row_add(&line, ",\"batch\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", b->batch, runs, ms, 1e3 * fastest / b->batch, 1e3 / ms);
+    row_add(&line, ",\"batch\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", b->batch,
+            runs, ms, 1e3 * fastest / b->batch, 1e3 / ms);
     double aim = b->batch == 1 ? b->aim.images_alone : b->batch == 8 ? b->aim.images_together : 0;
     add_prediction(&line, ms, predicted(b, ENCODE, b->batch) / b->batch, aim > 0 ? 1e3 / aim : 0);
     add_memory(b, &line);
     row_finish(b->request, &line);
 }
 
-/* All prompts of automatic masks on the image that is set, as many at a time as there, and nothing that leaves the device. */
+/* All prompts of automatic masks on the image that is set, as many at a time as there, and nothing that leaves the
+ * device. */
 static void decode(bench *b) {
     static const int32_t label = 1;
     samc_session *s = b->engine.session;
@@ -126,16 +140,24 @@ static void decode(bench *b) {
     static float points[MOST_POINTS][2];
     static samc_prompt prompts[MOST_POINTS];
     static const samc_prompt *pointers[MOST_POINTS];
-    int all = b->request->points * b->request->points, most = s->decode_most < MOST_POINTS ? s->decode_most : MOST_POINTS;
+    int all = b->request->points * b->request->points,
+        most = s->decode_most < MOST_POINTS ? s->decode_most : MOST_POINTS;
     must(&b->engine, samc__session_side(s, 0, 1, &side), "the image side");
     for (int i = 0; i < most; i++) {
-        points[i][0] = (float)(b->request->width * (i % 32 + 1)) / 33, points[i][1] = (float)(b->request->height * (i / 32 + 1)) / 33;
+        points[i][0] = (float)(b->request->width * (i % 32 + 1)) / 33,
+        points[i][1] = (float)(b->request->height * (i / 32 + 1)) / 33;
         prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
         pointers[i] = &prompts[i];
     }
     for (int i = 0, now; i < all; i += now) {
         now = all - i < most ? all - i : most;
-        samc__prompt_batch batch = {.prompts = pointers, .count = now, .images = 1, .tokens = 2, .geometry = &s->images[0].geometry, .side = side, .key_pe = s->key_pe};
+        samc__prompt_batch batch = {.prompts = pointers,
+                                    .count = now,
+                                    .images = 1,
+                                    .tokens = 2,
+                                    .geometry = &s->images[0].geometry,
+                                    .side = side,
+                                    .key_pe = s->key_pe};
         must(&b->engine, samc__decode(&s->exec, s->model, &batch, true, b->logits, b->iou), "the decoder");
     }
 }
@@ -144,7 +166,9 @@ static void time_decoder(bench *b) {
     double fastest;
     int runs, prompts = b->request->points * b->request->points;
     samc_session *s = b->engine.session;
-    size_t masks = (size_t)((s->decode_most < MOST_POINTS ? s->decode_most : MOST_POINTS) * b->engine.info.multimask_outputs), low = (size_t)b->engine.info.low_res;
+    size_t masks = (size_t)((s->decode_most < MOST_POINTS ? s->decode_most : MOST_POINTS) *
+                            b->engine.info.multimask_outputs),
+           low = (size_t)b->engine.info.low_res;
     row line = row_begin(b->request, "decoder");
     b->batch = 1;
     encode(b);
@@ -154,14 +178,16 @@ static void time_decoder(bench *b) {
     double seconds = time_of(b, decode, &fastest, &runs);
     samc__tensor_release(&s->exec, b->logits);
     samc__tensor_release(&s->exec, b->iou);
-    row_add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"prompts_per_second\":%.5g", prompts, runs, 1e3 * seconds, prompts / seconds);
+    row_add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"prompts_per_second\":%.5g", prompts, runs, 1e3 * seconds,
+            prompts / seconds);
     add_prediction(&line, 1e3 * seconds, predicted(b, DECODE, prompts), 0);
     row_finish(b->request, &line);
     for (int count = 1; count <= MOST_BATCH; count *= MOST_BATCH) {
         row clicks = row_begin(b->request, "prompts");
         b->batch = count;
         double each = time_of(b, click, &fastest, &runs) / count;
-        row_add(&clicks, ",\"together\":%d,\"runs\":%d,\"ms_each_with_logits_on_the_host\":%.4g", count, runs, 1e3 * each);
+        row_add(&clicks, ",\"together\":%d,\"runs\":%d,\"ms_each_with_logits_on_the_host\":%.4g", count, runs,
+                1e3 * each);
         row_finish(b->request, &clicks);
     }
 }
@@ -172,20 +198,32 @@ static void time_automatic(bench *b) {
     row line = row_begin(b->request, "automatic");
     double ms = 1e3 * time_of(b, automatic, &fastest, &runs);
     const samc_auto_stats *s = &b->stats;
-    row_add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", prompts, runs, ms, 1e3 * fastest, 1e3 / ms);
-    add_prediction(&line, ms, predicted(b, ENCODE, 1) + predicted(b, DECODE, prompts) + predicted(b, POST, prompts), b->aim.automatic_ms);
+    row_add(&line, ",\"prompts\":%d,\"runs\":%d,\"ms\":%.4g,\"fastest_ms\":%.4g,\"images_per_second\":%.4g", prompts,
+            runs, ms, 1e3 * fastest, 1e3 / ms);
+    add_prediction(&line, ms, predicted(b, ENCODE, 1) + predicted(b, DECODE, prompts) + predicted(b, POST, prompts),
+                   b->aim.automatic_ms);
     /* Where the host waited: it is not told of the encoder's end before the decoder's. */
-    row_add(&line, ",\"host_encode_ms\":%.4g,\"host_decode_ms\":%.4g,\"host_post_ms\":%.4g,\"masks\":%lld,\"after_iou\":%lld,\"after_stability\":%lld,\"after_nms\":%lld,\"kept\":%lld",
-        1e3 * s->encode_seconds, 1e3 * s->decode_seconds, 1e3 * s->post_seconds, (long long)s->masks, (long long)s->after_iou, (long long)s->after_stability,
-        (long long)s->after_nms, (long long)s->kept);
+    row_add(&line,
+            ",\"host_encode_ms\":%.4g,\"host_decode_ms\":%.4g,\"host_post_ms\":%.4g,\"masks\":%lld,\"after_iou\":%lld,"
+            "\"after_stability\":%lld,\"after_nms\":%lld,\"kept\":%lld",
+            1e3 * s->encode_seconds, 1e3 * s->decode_seconds, 1e3 * s->post_seconds, (long long)s->masks,
+            (long long)s->after_iou, (long long)s->after_stability, (long long)s->after_nms, (long long)s->kept);
     add_memory(b, &line);
     row_finish(b->request, &line);
 }
 
-/* ---- Where the time goes: the device is waited for after every operator ------------------------------------------------------ */
+/* ---- Where the time goes: the device is waited for after every operator ---------------------- */
 
-typedef struct span { const char *name; long long calls; double seconds, flops; } span;
-static struct { span of[MOST_OPERATORS]; int count; double since; } spans;
+typedef struct span {
+    const char *name;
+    long long calls;
+    double seconds, flops;
+} span;
+static struct {
+    span of[MOST_OPERATORS];
+    int count;
+    double since;
+} spans;
 
 static void record(void *trace, const char *name, double flops, double seconds) {
     int i = 0;
@@ -211,13 +249,13 @@ static void time_operators(bench *b, const char *stage, void (*run)(bench *)) {
     for (int i = 0; i < spans.count; i++) {
         const span *p = &spans.of[i];
         row line = row_begin(b->request, "operator");
-        row_add(&line, ",\"stage\":\"%s\",\"operator\":\"%s\",\"calls\":%lld,\"ms\":%.4g,\"tflops\":%.4g", stage, p->name, p->calls, 1e3 * p->seconds,
-            1e-12 * p->flops / p->seconds);
+        row_add(&line, ",\"stage\":\"%s\",\"operator\":\"%s\",\"calls\":%lld,\"ms\":%.4g,\"tflops\":%.4g", stage,
+                p->name, p->calls, 1e3 * p->seconds, 1e-12 * p->flops / p->seconds);
         row_finish(b->request, &line);
     }
 }
 
-/* ---- The figures --------------------------------------------------------------------------------------------------------------- */
+/* ---- The figures ----------------------------------------------------------------------------- */
 
 static void encoder_operators(bench *b) { time_operators(b, "encoder", encode); }
 static void automatic_operators(bench *b) { time_operators(b, "automatic", automatic); }
@@ -239,11 +277,14 @@ static void open_bench(const request *r, bench *b) {
     for (int i = 0; i < MOST_BATCH; i++) b->images[i] = i % 2 ? other : one;
     b->automatic = samc_default_auto_options(b->engine.model);
     b->automatic.points_per_side = r->points;
-    b->automatic.stability_score_thresh = 0.5; /* as for parity: with fewer survivors than usual the figure would flatter */
+    b->automatic.stability_score_thresh =
+        0.5; /* as for parity: with fewer survivors than usual the figure would flatter */
 }
 
 /* Written by the child, read by its parent. */
-typedef struct progress { volatile int next, opened; } progress;
+typedef struct progress {
+    volatile int next, opened;
+} progress;
 
 int run_speed(const request *r, bool automatic_masks) {
     figure figures[16];
@@ -280,8 +321,8 @@ int run_speed(const request *r, bool automatic_masks) {
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
         const figure *f = &figures[shared->next];
         row line = row_begin(r, "failed");
-        row_add(&line, ",\"figure\":\"%s\",\"batch\":%d,\"status\":\"failed\",\"why\":\"%s %d\"", f->name, f->batch, WIFSIGNALED(status) ? "signal" : "exit",
-                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        row_add(&line, ",\"figure\":\"%s\",\"batch\":%d,\"status\":\"failed\",\"why\":\"%s %d\"", f->name, f->batch,
+                WIFSIGNALED(status) ? "signal" : "exit", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         row_finish(r, &line);
         failures++;
         if (!shared->opened) break; /* nor would the others get that far */

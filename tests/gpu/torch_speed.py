@@ -7,6 +7,7 @@ The modules are segment_anything's where that can be imported, else transformers
 sees no GPU, it says so and ends with 77. Forms: eager, sdpa (the attention through scaled_dot_product_attention, relative positions as its
 mask) and compiled (torch.compile of that). DIR holds samc's random weights (tests/gpu/random_model.c), which segment_anything's modules load.
 """
+
 import argparse
 import json
 import statistics
@@ -36,10 +37,15 @@ def weights_of(path):
     """The tensors of a safetensors file."""
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + length])
+    header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
-    body = memoryview(bytearray(data[8 + length:]))
-    return {name: torch.frombuffer(body[t["data_offsets"][0]:t["data_offsets"][1]], dtype=torch.float32).reshape(t["shape"]) for name, t in header.items()}
+    body = memoryview(bytearray(data[8 + length :]))
+    return {
+        name: torch.frombuffer(body[t["data_offsets"][0] : t["data_offsets"][1]], dtype=torch.float32).reshape(
+            t["shape"]
+        )
+        for name, t in header.items()
+    }
 
 
 class Original:
@@ -47,6 +53,7 @@ class Original:
 
     def __init__(self, name, form, folder):
         from segment_anything import sam_model_registry
+
         self.source = "segment_anything"
         self.sam = sam_model_registry[name]().eval()
         file = folder and folder / f"{name}.safetensors"
@@ -68,8 +75,13 @@ class Original:
             rel_h = image_encoder.get_rel_pos(h, h, attention.rel_pos_h)
             rel_w = image_encoder.get_rel_pos(w, w, attention.rel_pos_w)
             r_q = q.reshape(b * heads, h, w, -1)
-            bias = torch.einsum("bhwc,hkc->bhwk", r_q, rel_h)[..., None] + torch.einsum("bhwc,wkc->bhwk", r_q, rel_w)[..., None, :]
-            y = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.reshape(b, heads, h * w, h * w))
+            bias = (
+                torch.einsum("bhwc,hkc->bhwk", r_q, rel_h)[..., None]
+                + torch.einsum("bhwc,wkc->bhwk", r_q, rel_w)[..., None, :]
+            )
+            y = torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=bias.reshape(b, heads, h * w, h * w)
+            )
             return attention.proj(y.transpose(1, 2).reshape(b, h, w, c))
 
         for block in self.sam.image_encoder.blocks:
@@ -80,8 +92,13 @@ class Original:
         labels = torch.ones(PROMPTS, 1, device="cuda", dtype=torch.int)
         with torch.autocast("cuda", torch.bfloat16):
             sparse, dense = self.sam.prompt_encoder(points=(points, labels), boxes=None, masks=None)
-            return self.sam.mask_decoder(image_embeddings=self.embedding, image_pe=self.sam.prompt_encoder.get_dense_pe(),
-                                         sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense, multimask_output=True)
+            return self.sam.mask_decoder(
+                image_embeddings=self.embedding,
+                image_pe=self.sam.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=True,
+            )
 
 
 class Transformers:
@@ -89,19 +106,37 @@ class Transformers:
 
     def __init__(self, name, form, _folder):
         from transformers import SamConfig, SamModel
+
         self.source = "transformers"
         dim, depth, heads, indexes = SHAPES[name]
-        config = SamConfig(vision_config={"hidden_size": dim, "num_hidden_layers": depth, "num_attention_heads": heads, "mlp_dim": 4 * dim,
-                                          "global_attn_indexes": list(indexes), "window_size": 14, "use_rel_pos": True})
-        self.sam = SamModel._from_config(config, attn_implementation="eager" if form == "eager" else "sdpa").eval().to("cuda", torch.bfloat16)
+        config = SamConfig(
+            vision_config={
+                "hidden_size": dim,
+                "num_hidden_layers": depth,
+                "num_attention_heads": heads,
+                "mlp_dim": 4 * dim,
+                "global_attn_indexes": list(indexes),
+                "window_size": 14,
+                "use_rel_pos": True,
+            }
+        )
+        self.sam = (
+            SamModel._from_config(config, attn_implementation="eager" if form == "eager" else "sdpa")
+            .eval()
+            .to("cuda", torch.bfloat16)
+        )
         encode = self.sam.get_image_embeddings
         self.encode = torch.compile(encode) if form == "compiled" else encode
         self.embedding = torch.randn(1, 256, 64, 64, device="cuda", dtype=torch.bfloat16)
 
     def decode(self):
         points = torch.rand(1, PROMPTS, 1, 2, device="cuda", dtype=torch.bfloat16) * 1024
-        return self.sam(image_embeddings=self.embedding, input_points=points, input_labels=torch.ones(1, PROMPTS, 1, device="cuda", dtype=torch.long),
-                        multimask_output=True)
+        return self.sam(
+            image_embeddings=self.embedding,
+            input_points=points,
+            input_labels=torch.ones(1, PROMPTS, 1, device="cuda", dtype=torch.long),
+            multimask_output=True,
+        )
 
 
 def seconds_of(run, least=3.0):
@@ -126,10 +161,12 @@ def main():
     end = time.monotonic() + options.seconds
     try:
         import segment_anything  # noqa: F401
+
         modules = Original
     except Exception:  # pylint: disable=broad-except  # packages that do not fit each other raise anything
         try:
             import transformers  # noqa: F401
+
             modules = Transformers
         except Exception as error:  # pylint: disable=broad-except
             skip(f"neither segment_anything nor transformers can be imported ({error})")
@@ -141,10 +178,23 @@ def main():
 
     def measure(model, form, unit, batch, run, count):
         torch.cuda.reset_peak_memory_stats()
-        row = {"model": model, "precision": "bf16", "form": form, "torch": torch.__version__, "unit": unit, "batch": batch}
+        row = {
+            "model": model,
+            "precision": "bf16",
+            "form": form,
+            "torch": torch.__version__,
+            "unit": unit,
+            "batch": batch,
+        }
         try:
             seconds = seconds_of(run)
-            note(**row, status="ok", ms=1e3 * seconds / count, per_second=count / seconds, peak_bytes=torch.cuda.max_memory_allocated())
+            note(
+                **row,
+                status="ok",
+                ms=1e3 * seconds / count,
+                per_second=count / seconds,
+                peak_bytes=torch.cuda.max_memory_allocated(),
+            )
         except RuntimeError as error:  # out of memory, an operator that is not there: the next may do
             note(**row, status="failed", why=str(error).splitlines()[0][:200])
 
@@ -157,7 +207,13 @@ def main():
             try:
                 sam = modules(name, form, options.models)
             except Exception as error:  # pylint: disable=broad-except  # another version of the modules: say so, go on
-                note(model=name, precision="bf16", form=form, status="failed", why=f"{type(error).__name__}: {error}"[:200])
+                note(
+                    model=name,
+                    precision="bf16",
+                    form=form,
+                    status="failed",
+                    why=f"{type(error).__name__}: {error}"[:200],
+                )
                 failed += 1
                 continue
             label = f"{sam.source} {form}"

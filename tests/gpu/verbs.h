@@ -1,4 +1,5 @@
-// verbs.h - the verbs of samc-gpu, the program that tools/gpu_check.sh carries to a GPU (main.cc): each as a program's main would be.
+// verbs.h - the verbs of samc-gpu, the program that tools/gpu_check.sh carries to a GPU (main.cc): each as a program's
+// main would be.
 #ifndef SAMC_TESTS_GPU_VERBS_H
 #define SAMC_TESTS_GPU_VERBS_H
 

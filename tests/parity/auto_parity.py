@@ -10,6 +10,7 @@ Times are of the whole command, files written, and of generate() alone for the o
 on a machine with other work only the latter mean something, and only with --threads 1, since waiting threads spin. --original keeps
 the original's results, which take long, for the next run.
 """
+
 import argparse
 import json
 import pickle
@@ -45,7 +46,7 @@ def load_model(samc, path):
         subprocess.run([samc, "convert", path, "-o", str(converted), "--dtype", "f32", "--quiet"], check=True)
         raw = converted.read_bytes()
     size = int.from_bytes(raw[:8], "little")
-    header = json.loads(raw[8:8 + size])
+    header = json.loads(raw[8 : 8 + size])
     stated = json.loads(header.pop("__metadata__")["samc.config"])
     weights = {}
     for name, entry in header.items():
@@ -125,8 +126,24 @@ def kept_original(keep, model, path, image, options):
 def run_samc(args, path, options):
     with tempfile.TemporaryDirectory() as folder:
         stats = Path(folder) / "stats.json"
-        command = [args.samc, "auto", str(path), "-o", folder, "--format", "rle", "--stats", str(stats),
-                   "--model", args.model, "--backend", args.backend, "--threads", str(args.threads), "--quiet"]
+        command = [
+            args.samc,
+            "auto",
+            str(path),
+            "-o",
+            folder,
+            "--format",
+            "rle",
+            "--stats",
+            str(stats),
+            "--model",
+            args.model,
+            "--backend",
+            args.backend,
+            "--threads",
+            str(args.threads),
+            "--quiet",
+        ]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), repr(value)]
         used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
@@ -157,8 +174,11 @@ def compare(ours, theirs):
         pixels += int((coco.decode(encode(r)) != coco.decode(encode(others[int(iou.argmax())]))).sum())
     keys = ("area", "bbox", "crop_box", "point_coords")
     by_string = {r["segmentation"]["counts"]: r for r in theirs}
-    fields = sum(any(r[k] != by_string[r["segmentation"]["counts"]][k] for k in keys)
-                 for r in ours if r["segmentation"]["counts"] in by_string)
+    fields = sum(
+        any(r[k] != by_string[r["segmentation"]["counts"]][k] for k in keys)
+        for r in ours
+        if r["segmentation"]["counts"] in by_string
+    )
     return equal, worst, pixels, fields
 
 
@@ -182,29 +202,48 @@ def main():
     for path in args.images:
         image = np.asarray(Image.open(path).convert("RGB"))
         for case in args.case or CASES:
-            options = dict(points_per_side=args.points_per_side, pred_iou_thresh=args.pred_iou_thresh,
-                           stability_score_thresh=args.stability_score_thresh, box_nms_thresh=args.box_nms_thresh, **CASES[case])
+            options = dict(
+                points_per_side=args.points_per_side,
+                pred_iou_thresh=args.pred_iou_thresh,
+                stability_score_thresh=args.stability_score_thresh,
+                box_nms_thresh=args.box_nms_thresh,
+                **CASES[case],
+            )
             theirs, their_counts, close, their_seconds = kept_original(args.original, model, path, image, options)
             ours, our_counts, our_seconds = run_samc(args, path, options)
             equal, worst, pixels, fields = compare(ours, theirs)
             close, close_pixels = close
             stages = ("masks", "after_iou", "after_stability", "after_edge", "after_nms", "kept")
-            print(f"{Path(path).name} {case}, {args.threads} thread(s): " + ", ".join(
-                f"{what} {theirs_s:.1f} s PyTorch, {ours_s:.1f} s samc, ratio {theirs_s / ours_s:.1f}"
-                for what, theirs_s, ours_s in zip(("wall", "processor"), their_seconds, our_seconds)))
-            print(f"  PyTorch, processor: encode {their_counts['encode']:.2f} s, the rest {their_seconds[1] - their_counts['encode']:.2f} s")
-            print("  samc, wall: " + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in our_counts["seconds"].items()))
+            print(
+                f"{Path(path).name} {case}, {args.threads} thread(s): "
+                + ", ".join(
+                    f"{what} {theirs_s:.1f} s PyTorch, {ours_s:.1f} s samc, ratio {theirs_s / ours_s:.1f}"
+                    for what, theirs_s, ours_s in zip(("wall", "processor"), their_seconds, our_seconds)
+                )
+            )
+            print(
+                f"  PyTorch, processor: encode {their_counts['encode']:.2f} s, the rest {their_seconds[1] - their_counts['encode']:.2f} s"
+            )
+            print(
+                "  samc, wall: "
+                + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in our_counts["seconds"].items())
+            )
             for stage in stages:
                 print(f"  {stage:16} {their_counts[stage]:6} {our_counts[stage]:6}")
             same = equal >= 0.99 * len(ours) - close or pixels <= close_pixels
             good = abs(len(ours) - len(theirs)) <= close and same and worst >= 0.99 and fields == 0
-            drops = all(their_counts[a] > their_counts[b] for a, b in zip(stages[:3], stages[1:3])) and their_counts["kept"] >= 50
+            drops = (
+                all(their_counts[a] > their_counts[b] for a, b in zip(stages[:3], stages[1:3]))
+                and their_counts["kept"] >= 50
+            )
             counted += drops
             failed += not good
-            print(f"  equal strings {equal} of {len(ours)}, worst IoU of the rest {worst:.6f}, their differing pixels {pixels}, other "
-                  f"fields different {fields}; within {MARGIN:g} of a threshold: {close} stability scores, {close_pixels} pixels: "
-                  f"{'ok' if good else 'FAIL'}"
-                  f"{'' if drops else ' (too few masks to count as a case)'}")
+            print(
+                f"  equal strings {equal} of {len(ours)}, worst IoU of the rest {worst:.6f}, their differing pixels {pixels}, other "
+                f"fields different {fields}; within {MARGIN:g} of a threshold: {close} stability scores, {close_pixels} pixels: "
+                f"{'ok' if good else 'FAIL'}"
+                f"{'' if drops else ' (too few masks to count as a case)'}"
+            )
     print(f"{counted} case(s) that count, {failed} failed")
     return 1 if failed or not counted else 0
 

@@ -19,6 +19,7 @@ Run it to write a checkpoint that segment_anything and samc both load:
 
 Requires torch, torchvision, segment-anything, numpy and pillow below 12.2.
 """
+
 import argparse
 import json
 import math
@@ -63,8 +64,10 @@ class Config:
 
     def metadata(self):
         """The JSON of the safetensors metadata `samc.config`: what tensor shapes alone do not tell."""
-        keys = ("img_size patch_size embed_dim depth num_heads mlp_ratio window_size global_attn_indexes out_chans "
-                "decoder_num_heads")
+        keys = (
+            "img_size patch_size embed_dim depth num_heads mlp_ratio window_size global_attn_indexes out_chans "
+            "decoder_num_heads"
+        )
         config = {key: getattr(self, key) for key in keys.split()}
         config |= {"pixel_mean": [123.675, 116.28, 103.53], "pixel_std": [58.395, 57.12, 57.375]}
         return json.dumps(config)
@@ -76,8 +79,19 @@ CONFIGS = {
     "vit_h": Config(1280, 32, 16, (7, 15, 23, 31)),
     # Everything the large ones have, in 0.5 MB: a grid (9) that windows (4) do not divide, so that five of nine windows are
     # padded, global blocks, two heads of 16, an mlp_ratio and decoder heads that are not the usual ones.
-    "tiny": Config(32, 4, 2, (1, 3), img_size=144, window_size=4, mlp_ratio=3.0, out_chans=32, decoder_num_heads=4,
-                   decoder_mlp_dim=64, iou_head_hidden_dim=32),
+    "tiny": Config(
+        32,
+        4,
+        2,
+        (1, 3),
+        img_size=144,
+        window_size=4,
+        mlp_ratio=3.0,
+        out_chans=32,
+        decoder_num_heads=4,
+        decoder_mlp_dim=64,
+        iou_head_hidden_dim=32,
+    ),
 }
 
 
@@ -131,7 +145,9 @@ def load(name, path):
 
 def initialise(sam):
     """Random values whose scale does not depend on torch's default initialisation."""
-    narrow = {sam.image_encoder.neck[3]} | {m for m in sam.mask_decoder.transformer.modules() if isinstance(m, torch.nn.LayerNorm)}
+    narrow = {sam.image_encoder.neck[3]} | {
+        m for m in sam.mask_decoder.transformer.modules() if isinstance(m, torch.nn.LayerNorm)
+    }
     for module in sam.modules():
         factor = NARROW if module in narrow else 1.0
         is_norm = isinstance(module, (torch.nn.LayerNorm, LayerNorm2d))
@@ -156,7 +172,11 @@ def scale_output(module, deviation):
     """Forward hook that scales a layer's weight until its output, without the bias, has the deviation."""
 
     def hook(module, inputs, output):
-        bias = 0 if module.bias is None else module.bias.reshape([-1] + [1] * (2 if output.ndim == 4 and module.weight.ndim == 4 else 0))
+        bias = (
+            0
+            if module.bias is None
+            else module.bias.reshape([-1] + [1] * (2 if output.ndim == 4 and module.weight.ndim == 4 else 0))
+        )
         module.weight *= deviation / (output - bias).std()
         return module.forward(*inputs)
 
@@ -174,7 +194,11 @@ def scale_encoder_scores(attention):
 
     def hook(attention, inputs):
         x = inputs[0]
-        q, k, _ = attention.qkv(x).reshape(len(x), -1, 3, attention.num_heads, x.shape[-1] // attention.num_heads).permute(2, 0, 3, 1, 4)
+        q, k, _ = (
+            attention.qkv(x)
+            .reshape(len(x), -1, 3, attention.num_heads, x.shape[-1] // attention.num_heads)
+            .permute(2, 0, 3, 1, 4)
+        )
         factor = SCORES / score_deviation(q, k)
         attention.qkv.weight[: x.shape[-1]] *= factor
         attention.qkv.bias[: x.shape[-1]] *= factor
@@ -214,7 +238,9 @@ def calibrate_encoder(predictor, rgb):
                 hooks += [scale_encoder_scores(module), scale_output(module.proj, BRANCH)]
         hooks += [scale_output(block.mlp.lin2, BRANCH) for block in encoder.blocks]
         hooks += [scale_output(encoder.neck[0], BRANCH), scale_output(encoder.neck[2], BRANCH)]
-        predictor.set_image(rgb)  # every hook has its layer compute again, so that this is the calibrated embedding already
+        predictor.set_image(
+            rgb
+        )  # every hook has its layer compute again, so that this is the calibrated embedding already
 
 
 def calibrate_decoder(predictor, rgb):
@@ -228,8 +254,12 @@ def calibrate_decoder(predictor, rgb):
     def predict(masks=None):
         """Logits and IoU of all four mask tokens, for one point per prompt."""
         sparse, dense = sam.prompt_encoder(points=(points, labels), boxes=None, masks=masks)
-        return decoder.predict_masks(image_embeddings=predictor.features, image_pe=sam.prompt_encoder.get_dense_pe(),
-                                     sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense)
+        return decoder.predict_masks(
+            image_embeddings=predictor.features,
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+        )
 
     with Hooks() as hooks:
         for module in decoder.modules():
@@ -268,7 +298,12 @@ def calibrate(sam, rgb, seed=1):
         calibrate_encoder(predictor, rgb)
         logits, iou = calibrate_decoder(predictor, rgb)
     return "embedding deviation %.3f, logits %.2f (mean %.2f), IoU %.2f +- %.3f" % (
-        predictor.features.std(), logits.std(), logits.mean(), iou.mean(), iou.std())
+        predictor.features.std(),
+        logits.std(),
+        logits.mean(),
+        iou.mean(),
+        iou.std(),
+    )
 
 
 def synthetic_image(height, width, seed):

@@ -15,6 +15,7 @@ gates have to see in full shape.
 PyTorch and samc run one after the other, so that ViT-H fits into 12 GiB (fp32) or 20 GiB (--fp64). Requires torch, torchvision,
 segment-anything, numpy and pillow below 12.2 (later ones resize tall images differently).
 """
+
 import argparse
 import contextlib
 import gc
@@ -88,8 +89,18 @@ def predict_run(predictor, run):
     for i in range(len(run.prompts if run.prompts is not None else run.mask_input)):
         p = run.prompts[i] if run.prompts is not None else {}
         as_array = lambda key: np.array([p[key]], np.float32) if key in p else None
-        results.append(predict(predictor, Prompts(as_array("points"), as_array("labels"), as_array("box"),
-                                                  None if run.mask_input is None else run.mask_input[i]), run.multimask))
+        results.append(
+            predict(
+                predictor,
+                Prompts(
+                    as_array("points"),
+                    as_array("labels"),
+                    as_array("box"),
+                    None if run.mask_input is None else run.mask_input[i],
+                ),
+                run.multimask,
+            )
+        )
     return [np.concatenate(parts) for parts in zip(*results)]
 
 
@@ -178,8 +189,12 @@ def wrong_record(record, mask, full):
     above, below = (full > 1).sum(), (full > -1).sum()
     stability = above / below if below else 0.0
     # A logit within rounding of 1 or -1 may move a count: a few pixels are allowed.
-    return ((decode_rle(record["rle"]) != mask).any() + (record["area"] != mask.sum()) + (record["bbox"] != box)
-            + (abs(record["stability_score"] - stability) > 5 / max(below, 1)))
+    return (
+        (decode_rle(record["rle"]) != mask).any()
+        + (record["area"] != mask.sum())
+        + (record["bbox"] != box)
+        + (abs(record["stability_score"] - stability) > 5 / max(below, 1))
+    )
 
 
 # ---- Parity -----------------------------------------------------------------------------------------------------------
@@ -202,8 +217,21 @@ class Table:
         ok = error[0] <= nmse_gate and error[1] <= GATE_MAX
         self.failures += not ok
         floor = ["%.1e" % n for n in noise] if noise else ["-", "-"]
-        print(self.FORMAT % (name, tensor, "%.1e" % error[0], "%.0e" % nmse_gate, floor[0], "%.1e" % error[1], "%.0e" % GATE_MAX,
-                             floor[1], "ok" if ok else "FAIL"), flush=True)
+        print(
+            self.FORMAT
+            % (
+                name,
+                tensor,
+                "%.1e" % error[0],
+                "%.0e" % nmse_gate,
+                floor[0],
+                "%.1e" % error[1],
+                "%.0e" % GATE_MAX,
+                floor[1],
+                "ok" if ok else "FAIL",
+            ),
+            flush=True,
+        )
 
     def count(self, name, what, count, note=""):
         self.failures += count != 0
@@ -232,8 +260,11 @@ def parity(args, work):
         predictor = encode(sam, read_image(path))
         encoded = time.monotonic()
         runs = reference_runs(predictor)
-        print("PyTorch, fp32, %s: encoder %.1f s, %d prompts %.1f s" % (
-            path.name, encoded - started, sum(len(r.iou) for r in runs), time.monotonic() - encoded), flush=True)
+        print(
+            "PyTorch, fp32, %s: encoder %.1f s, %d prompts %.1f s"
+            % (path.name, encoded - started, sum(len(r.iou) for r in runs), time.monotonic() - encoded),
+            flush=True,
+        )
         deviation = np.concatenate([r.iou.ravel() for r in runs]).std()
         references.append([path, predictor, runs, deviation, None])
     if args.fp64:
@@ -255,16 +286,25 @@ def parity(args, work):
         started = time.monotonic()
         samc("embed", path, "--model", pth, "-o", work / "embedding.npy")
         seconds, ious = time.monotonic() - started, []
-        table.values("samc embed, .pth", "embedding", errors(embedding, np.load(work / "embedding.npy").reshape(embedding.shape)), noise)
+        table.values(
+            "samc embed, .pth",
+            "embedding",
+            errors(embedding, np.load(work / "embedding.npy").reshape(embedding.shape)),
+            noise,
+        )
         for i, run in enumerate(runs):
             logits, iou, masks, mistakes = samc.segment(path, pth, run, work / "embedding.npy")
             # A few IoU values have no mean to speak of: their NMSE is gated over all runs together.
             for tensor, error in compare_run(run, logits, iou, deviation).items():
-                table.values(run.name, tensor, error, run.noise.get(tensor), float("inf") if tensor == "iou" else GATE_NMSE)
+                table.values(
+                    run.name, tensor, error, run.noise.get(tensor), float("inf") if tensor == "iou" else GATE_NMSE
+                )
             ious.append((run.iou.ravel(), iou.ravel()))
             union = np.maximum((masks | (run.full > 0)).sum((2, 3)), 1)
             overlap = ((masks & (run.full > 0)).sum((2, 3)) / union).min()
-            table.count(run.name, "mask pixels", differing_pixels(run, masks), f"of {masks.size}; lowest mask IoU {overlap:.7f}")
+            table.count(
+                run.name, "mask pixels", differing_pixels(run, masks), f"of {masks.size}; lowest mask IoU {overlap:.7f}"
+            )
             table.count(run.name, "records", mistakes)
             # The converted file gives the same bits; once with its own run of the encoder, as the first user would call it.
             other = samc.segment(path, converted, run, None if i == 0 else work / "embedding.npy")
@@ -338,9 +378,17 @@ def pad_keys_masked(original):
     """Attention.forward with scores of -inf for the keys that window_partition padded: those whose input is all zeros."""
 
     def forward(self, x):
-        pads = (x == 0).all(-1).reshape(len(x), 1, 1, -1).expand(-1, self.num_heads, -1, -1).reshape(len(x) * self.num_heads, 1, -1)
+        pads = (
+            (x == 0)
+            .all(-1)
+            .reshape(len(x), 1, 1, -1)
+            .expand(-1, self.num_heads, -1, -1)
+            .reshape(len(x) * self.num_heads, 1, -1)
+        )
         softmax = torch.Tensor.softmax
-        with mock.patch.object(torch.Tensor, "softmax", lambda scores, dim: softmax(scores.masked_fill(pads, float("-inf")), dim)):
+        with mock.patch.object(
+            torch.Tensor, "softmax", lambda scores, dim: softmax(scores.masked_fill(pads, float("-inf")), dim)
+        ):
             return original(self, x)
 
     return forward
@@ -354,10 +402,15 @@ def token_0_dropped(original):
 
         def without(src, pos, tokens):
             queries, keys = transformer(src, pos, torch.cat([tokens[:, :1], tokens[:, 2:]], 1))
-            return torch.cat([queries[:, :2], queries[:, 1:]], 1), keys  # a filler where token 0 was: its mask is not used
+            return (
+                torch.cat([queries[:, :2], queries[:, 1:]], 1),
+                keys,
+            )  # a filler where token 0 was: its mask is not used
 
         with mock.patch.object(self.transformer, "forward", without if multimask_output else transformer):
-            return original(self, image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, multimask_output)
+            return original(
+                self, image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, multimask_output
+            )
 
     return forward
 
@@ -391,8 +444,15 @@ MUTATIONS = {
     "epsilon 1e-5 in the upscaling": (epsilon("mask_decoder", LayerNorm2d, 1e-5), False, False),
     "epsilon 1e-6 in the decoder": (epsilon("mask_decoder", torch.nn.LayerNorm, 1e-6), False, False),
     "no half pixel on points": (no_half_pixel, False, False),
-    "no padding point": (replaced(prompt_encoder.PromptEncoder, "_embed_points",
-                                  lambda f: lambda self, p, labels, pad: f(self, p, labels, False)), False, False),
+    "no padding point": (
+        replaced(
+            prompt_encoder.PromptEncoder,
+            "_embed_points",
+            lambda f: lambda self, p, labels, pad: f(self, p, labels, False),
+        ),
+        False,
+        False,
+    ),
     "relative positions swapped": (rel_pos_swapped, True, False),
     "relative positions from scaled q": (replaced(image_encoder, "add_decomposed_rel_pos", scaled_q), True, False),
     "pad keys masked": (replaced(image_encoder.Attention, "forward", pad_keys_masked), True, False),
@@ -406,7 +466,9 @@ def mutations(args):
     """Prints each mutation's error beside the gate; ends with 1 if one stays below every gate."""
     photo = Image.fromarray(read_image(args.image[0]))
     input_size = CONFIGS[args.model].img_size
-    resized = lambda side: np.array(photo.resize([max(1, round(n * side / max(photo.size))) for n in photo.size], Image.BICUBIC))
+    resized = lambda side: np.array(
+        photo.resize([max(1, round(n * side / max(photo.size))) for n in photo.size], Image.BICUBIC)
+    )
     images = {False: resized(min(max(photo.size), input_size // 2)), True: resized(input_size * 3 // 2)}
     if args.pth:
         sam = load(args.model, args.pth)
@@ -448,7 +510,9 @@ def main():
     parser.add_argument("--image", required=True, type=Path, nargs="+", help="photographs, JPEG or PNG")
     parser.add_argument("--pth", type=Path, help="weights (default: calibrated random ones)")
     parser.add_argument("--fp64", action="store_true", help="also measure the noise floor (PyTorch in fp64, slow)")
-    parser.add_argument("--mutations", action="store_true", help="print the error of each mistake made in the original itself")
+    parser.add_argument(
+        "--mutations", action="store_true", help="print the error of each mistake made in the original itself"
+    )
     parser.add_argument("--only", default="", help="with --mutations: those whose name contains this")
     parser.add_argument("--backend", default="cpu", help="of samc (default: cpu)")
     parser.add_argument("--threads", type=int, help="of PyTorch and samc (default: theirs)")
@@ -460,7 +524,9 @@ def main():
     if args.mutations:
         return mutations(args)
     if args.samc is None or args.model == "tiny":
-        parser.error("--samc is needed, and a model of official shape (a .pth does not tell the tiny one's decoder heads)")
+        parser.error(
+            "--samc is needed, and a model of official shape (a .pth does not tell the tiny one's decoder heads)"
+        )
     with tempfile.TemporaryDirectory(prefix="samc-parity-") as temporary:
         work = args.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)

@@ -8,14 +8,20 @@
 #include <math.h>
 #include <string.h>
 
-/* Mean squared error over the reference's variance, and largest error over its deviation. f32: the design's. 16 bits: rounding a value to a
- * mantissa of which half a place is u (f16 2^-11, bf16 2^-8) is off by 0.42 u in the root mean square (u / sqrt(3), times 0.72 in the mean over
- * mantissas), so 0.173 u^2 in squares: 4.1e-8 and 2.6e-6. The tiny model's embedding shows 20 of these one after another (8.4e-7, 4.7e-5: about
- * six in each block, and those of weights), the decoder amplifies them, most in the few predicted IoU. The gates are 384 of them: 24 in series,
- * times 4 in amplitude. The largest error: 7.5 deviations of that. Tensor cores add what nmse_gate() says. */
-typedef struct gates { const char *name; samc_precision precision; double nmse, max; } gates;
-static const gates all_gates[] = {
-    {"f32", SAMC_PRECISION_F32, 1e-10, 1e-4}, {"f16", SAMC_PRECISION_F16, 1.6e-5, 0.03}, {"bf16", SAMC_PRECISION_BF16, 1e-3, 0.24}};
+/* Mean squared error over the reference's variance, and largest error over its deviation. f32: the design's. 16 bits:
+ * rounding a value to a mantissa of which half a place is u (f16 2^-11, bf16 2^-8) is off by 0.42 u in the root mean
+ * square (u / sqrt(3), times 0.72 in the mean over mantissas), so 0.173 u^2 in squares: 4.1e-8 and 2.6e-6. The tiny
+ * model's embedding shows 20 of these one after another (8.4e-7, 4.7e-5: about six in each block, and those of
+ * weights), the decoder amplifies them, most in the few predicted IoU. The gates are 384 of them: 24 in series, times 4
+ * in amplitude. The largest error: 7.5 deviations of that. Tensor cores add what nmse_gate() says. */
+typedef struct gates {
+    const char *name;
+    samc_precision precision;
+    double nmse, max;
+} gates;
+static const gates all_gates[] = {{"f32", SAMC_PRECISION_F32, 1e-10, 1e-4},
+                                  {"f16", SAMC_PRECISION_F16, 1.6e-5, 0.03},
+                                  {"bf16", SAMC_PRECISION_BF16, 1e-3, 0.24}};
 static const double least_mask_iou = 0.98; /* median over all full-size masks */
 
 /* NULL for an unknown name. */
@@ -25,8 +31,9 @@ static inline const gates *gates_named(const char *name) {
     return NULL;
 }
 
-/* The gate of the mean squared error on a GPU, for this model: beside the rounding of activations the sums of its tensor cores, of which the
- * longest are the MLP's. It is little: 2e-10 for the tiny model, 3e-7 for ViT-B, 6e-6 for ViT-H. */
+/* The gate of the mean squared error on a GPU, for this model: beside the rounding of activations the sums of its
+ * tensor cores, of which the longest are the MLP's. It is little: 2e-10 for the tiny model, 3e-7 for ViT-B, 6e-6 for
+ * ViT-H. */
 static inline double nmse_gate(const gates *g, const samc_model_info *info) {
     if (g->precision == SAMC_PRECISION_F32 || info->backend != SAMC_BACKEND_CUDA) return g->nmse;
     return g->nmse + tensor_core_nmse(info->encoder_depth, info->encoder_mlp_dim);
@@ -40,7 +47,8 @@ static inline double deviation_of(const float *x, int64_t n) {
 }
 
 /* Errors in deviations. A NaN or an infinity anywhere makes them infinite. */
-static inline void errors_of(const float *reference, const float *value, int64_t n, double deviation, double *nmse, double *largest) {
+static inline void errors_of(const float *reference, const float *value, int64_t n, double deviation, double *nmse,
+                             double *largest) {
     double squares = 0, most = 0;
     for (int64_t i = 0; i < n; i++) {
         double error = fabs((double)value[i] - (double)reference[i]) / deviation;

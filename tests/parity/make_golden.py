@@ -28,6 +28,7 @@ Metadata: "images" and "cases" list the names; "case.N.image" names its image, "
 
 Requires what calibrate.py requires. Results depend on the machine's float arithmetic in the last bits only.
 """
+
 import argparse
 import datetime
 import json
@@ -63,7 +64,9 @@ def cases():
         yield f"point_{suffix}", "landscape", multimask, Prompts(point((85.0, 59.0)), labels(1))
         yield f"points_{suffix}", "landscape", multimask, Prompts(several, mixed)
         yield f"box_{suffix}", "landscape", multimask, Prompts(boxes=box(20.0, 14.5, 131.0, 99.0))
-        yield f"box_points_{suffix}", "landscape", multimask, Prompts(several[:, :2], mixed[:, :2], box(3.0, 5.0, 150.0, 90.0))
+        yield f"box_points_{suffix}", "landscape", multimask, Prompts(
+            several[:, :2], mixed[:, :2], box(3.0, 5.0, 150.0, 90.0)
+        )
         yield f"mask_{suffix}", "landscape", multimask, Prompts(mask_input="point_three")
         yield f"mask_points_{suffix}", "landscape", multimask, Prompts(several, mixed, mask_input="box_three")
     yield "background_point", "landscape", True, Prompts(point((150.0, 20.0)), labels(0))
@@ -97,8 +100,11 @@ def main():
     print(calibrate(sam, synthetic_image(108, config.img_size, 0)))
     state = {name: t.numpy() for name, t in sam.state_dict().items()}
     license_ = "Apache-2.0 (random weights, made by tests/parity/make_golden.py)"
-    save_safetensors(args.outdir / "tiny.safetensors", state, {
-        "samc.config": config.metadata(), "samc.name": "golden", "samc.licence": license_})
+    save_safetensors(
+        args.outdir / "tiny.safetensors",
+        state,
+        {"samc.config": config.metadata(), "samc.name": "golden", "samc.licence": license_},
+    )
 
     tensors, metadata, images = {}, {"images": " ".join(IMAGES)}, {}
     noise = {"embedding": [], "logits": [], "iou": []}
@@ -128,7 +134,9 @@ def main():
             f"case.{name}.logits": low,
             f"case.{name}.iou": iou,
             f"case.{name}.masks": np.packbits((full > 0).reshape(*iou.shape, -1), axis=-1, bitorder="little"),
-            f"case.{name}.stability": np.stack([(full > 1).sum((2, 3)), (full > -1).sum((2, 3))], -1).astype(np.float32),
+            f"case.{name}.stability": np.stack([(full > 1).sum((2, 3)), (full > -1).sum((2, 3))], -1).astype(
+                np.float32
+            ),
             f"case.{name}.near": np.concatenate([[-1], np.flatnonzero(near)]).astype(np.float32),
         }
         metadata |= {f"case.{name}.image": image, f"case.{name}.multimask": str(int(multimask))}
@@ -148,11 +156,16 @@ def main():
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "machine": platform.machine(),
         "noise_floor_fp32_against_fp64": floor,
-        "mask_pixels": {"compared": compared, "differing_between_fp32_and_fp64": flipped,
-                        "too_near_to_compare": sum(t.size - 1 for n, t in tensors.items() if n.endswith(".near"))},
+        "mask_pixels": {
+            "compared": compared,
+            "differing_between_fp32_and_fp64": flipped,
+            "too_near_to_compare": sum(t.size - 1 for n, t in tensors.items() if n.endswith(".near")),
+        },
         "images": {name: {"height": h, "width": w} for name, (h, w) in IMAGES.items()},
-        "cases": {name: {"image": metadata[f"case.{name}.image"], "prompts": len(r[1]), "masks": r[1].shape[1]}
-                  for name, r in results.items()},
+        "cases": {
+            name: {"image": metadata[f"case.{name}.image"], "prompts": len(r[1]), "masks": r[1].shape[1]}
+            for name, r in results.items()
+        },
     }
     (args.outdir / "golden.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(json.dumps({k: summary[k] for k in ("noise_floor_fp32_against_fp64", "mask_pixels")}, indent=1))

@@ -9,6 +9,7 @@ and ends with 1 if a mutation survives, if the clean tree fails, or if a mutatio
 
 Needs the compiler and libraries of a normal build, and nothing but Python's standard library.
 """
+
 import argparse
 import os
 import re
@@ -56,11 +57,20 @@ static void finish_one("""
 
 MUTATIONS = {
     "tanh GELU everywhere": [
-        ("kernels/math_ref.h", "return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));", f"return {TANH_GELU.format(x='x')};")],
+        (
+            "kernels/math_ref.h",
+            "return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));",
+            f"return {TANH_GELU.format(x='x')};",
+        )
+    ],
     "tanh GELU in the encoder": [("kernels/linear_ref.c", "samc__gelu_ref(value)", TANH_GELU.format(x="value"))],
     "tanh GELU in the mask prompt": [("kernels/embed_mask_ref.c", "samc__gelu_ref(x[i])", TANH_GELU.format(x="x[i]"))],
-    "tanh GELU in the upscaling": [("kernels/upscale_masks_ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))],
-    "GELU for ReLU in the decoder": [("runtime/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")],
+    "tanh GELU in the upscaling": [
+        ("kernels/upscale_masks_ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))
+    ],
+    "GELU for ReLU in the decoder": [
+        ("runtime/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")
+    ],
     "epsilon: encoder norm1": encoder_epsilon("w->norm1", "d"),
     "epsilon: encoder norm2": encoder_epsilon("w->norm2", "d"),
     "epsilon: neck, first": encoder_epsilon("w->neck_norm1", "c"),
@@ -73,57 +83,95 @@ MUTATIONS = {
     "epsilon: decoder norm3": decoder_epsilon("w->norm3"),
     "epsilon: decoder norm4": decoder_epsilon("w->norm4"),
     "epsilon: decoder, final": decoder_epsilon("model->weights.norm_final"),
-    "no half pixel on points": [(
-        "kernels/embed_prompts_ref.c",
-        "samc__fourier_ref((xy[0] + 0.5f) / size, (xy[1] + 0.5f) / size,",
-        "samc__fourier_ref(xy[0] / size, xy[1] / size,")],
+    "no half pixel on points": [
+        (
+            "kernels/embed_prompts_ref.c",
+            "samc__fourier_ref((xy[0] + 0.5f) / size, (xy[1] + 0.5f) / size,",
+            "samc__fourier_ref(xy[0] / size, xy[1] / size,",
+        )
+    ],
     "no padding point": [
         ("runtime/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
-        ("runtime/decoder.c", "} else if (prompt->point_count > 0) { /* padding", "} else if (0) { /* padding")],
+        ("runtime/decoder.c", "} else if (prompt->point_count >\n                   0) { /* padding", "} else if (0) { /* padding"),
+    ],
     "box corners swapped": [("runtime/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
     "relative positions swapped": [
-        ("runtime/encoder.c", ".rel_h = samc__as(a, samc__view2(w->rel_pos_h,", ".rel_h = samc__as(a, samc__view2(w->rel_pos_w,"),
-        ("runtime/encoder.c", ".rel_w = samc__as(a, samc__view2(w->rel_pos_w,", ".rel_w = samc__as(a, samc__view2(w->rel_pos_h,")],
+        (
+            "runtime/encoder.c",
+            ".rel_h = samc__as(a, samc__view2(w->rel_pos_h,",
+            ".rel_h = samc__as(a, samc__view2(w->rel_pos_w,",
+        ),
+        (
+            "runtime/encoder.c",
+            ".rel_w = samc__as(a, samc__view2(w->rel_pos_w,",
+            ".rel_w = samc__as(a, samc__view2(w->rel_pos_h,",
+        ),
+    ],
     "relative positions from scaled q": [
         ("kernels/attention_relpos_ref.c", "rel_x[x] = samc__dot_ref(q,", "rel_x[x] = scale * samc__dot_ref(q,"),
-        ("kernels/attention_relpos_ref.c", "float rel_y = samc__dot_ref(q,", "float rel_y = scale * samc__dot_ref(q,")],
-    "pad keys masked": [(
-        "kernels/attention_relpos_ref.c",
-        "samc__softmax_ref(score, keys);",
-        "for (int key = 0; key < keys; key++)\n"
-        "    if (top + key / s >= a->grid || left + key % s >= a->grid) score[key] = -INFINITY;\n"
-        "samc__softmax_ref(score, keys);")],
+        ("kernels/attention_relpos_ref.c", "float rel_y = samc__dot_ref(q,", "float rel_y = scale * samc__dot_ref(q,"),
+    ],
+    "pad keys masked": [
+        (
+            "kernels/attention_relpos_ref.c",
+            "samc__softmax_ref(score, keys);",
+            "for (int key = 0; key < keys; key++)\n"
+            "    if (top + key / s >= a->grid || left + key % s >= a->grid) score[key] = -INFINITY;\n"
+            "samc__softmax_ref(score, keys);",
+        )
+    ],
     # Where three masks are asked for, token 0 is not needed for the output; the other tokens still attend to it.
     "mask token 0 dropped": [
-        ("runtime/decoder.c", "typedef struct decoder_buffers {", "static int dropped;\ntypedef struct decoder_buffers {"),
+        (
+            "runtime/decoder.c",
+            "typedef struct decoder_buffers {",
+            "static int dropped;\ntypedef struct decoder_buffers {",
+        ),
         ("runtime/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
-        ("runtime/decoder.c", "samc__view2(w->mask_tokens, model->config.mask_tokens, c)",
-         "samc__view2(w->mask_tokens + dropped * c, model->config.mask_tokens - dropped, c)"),
+        (
+            "runtime/decoder.c",
+            "samc__view2(w->mask_tokens, model->config.mask_tokens, c)",
+            "samc__view2(w->mask_tokens + dropped * c, model->config.mask_tokens - dropped, c)",
+        ),
         ("runtime/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
-        ("runtime/decoder.c",
-         "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
-         "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(model, model->precision, batch->count,")],
+        (
+            "runtime/decoder.c",
+            "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
+            "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(model, model->precision, batch->count,",
+        ),
+    ],
     "position encoding in layer 0": [("runtime/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
     "antialiased mask resize": [
         ("kernels/finish_masks_ref.c", "static void finish_one(", ANTIALIASED),
-        ("kernels/finish_masks_ref.c",
-         "float logit = mix(row0, row1, bilinear_tap(x, a->new_width, a->width), row.t);",
-         "float logit = antialiased(a, square, y, x);\n            (void)row0, (void)row1;")],
-    "corner-aligned mask resize": [(
-        "kernels/finish_masks_ref.c",
-        "(float)in_size / (float)out_size * ((float)out + 0.5f) - 0.5f;",
-        "(float)in_size / (float)out_size * (float)out;")],
-    "image resize not antialiased": [(
-        "kernels/preprocess_ref.c",
-        "double scale = (double)in / out, support = scale < 1.0 ? 1.0 : scale;",
-        "double scale = (double)in / out, support = 1.0;")],
+        (
+            "kernels/finish_masks_ref.c",
+            "float logit = mix(row0, row1, bilinear_tap(x, a->new_width, a->width), row.t);",
+            "float logit = antialiased(a, square, y, x);\n            (void)row0, (void)row1;",
+        ),
+    ],
+    "corner-aligned mask resize": [
+        (
+            "kernels/finish_masks_ref.c",
+            "(float)in_size / (float)out_size * ((float)out + 0.5f) - 0.5f;",
+            "(float)in_size / (float)out_size * (float)out;",
+        )
+    ],
+    "image resize not antialiased": [
+        (
+            "kernels/preprocess_ref.c",
+            "double scale = (double)in / out, support = scale < 1.0 ? 1.0 : scale;",
+            "double scale = (double)in / out, support = 1.0;",
+        )
+    ],
 }
 
 
 def run(command, **options):
     """The finished process; stops with its output if it fails and no `check=False` was given."""
     check = options.pop("check", True)
-    process = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    process = subprocess.run(
+        [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )
     if check and process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\n{process.stdout}\nmutations.py: the command above failed")
     return process
@@ -137,8 +185,20 @@ class Tree:
         ignore = shutil.ignore_patterns(".git", "build", "build-*", "__pycache__", "*.pth")
         shutil.copytree(source, self.root, ignore=ignore)
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-        run(["cmake", "-S", self.root, "-B", self.build, *generator, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O2",
-             "-DSAMC_WERROR=OFF", "-DSAMC_TESTS=ON"])
+        run(
+            [
+                "cmake",
+                "-S",
+                self.root,
+                "-B",
+                self.build,
+                *generator,
+                "-DCMAKE_BUILD_TYPE=Release",
+                "-DCMAKE_C_FLAGS_RELEASE=-O2",
+                "-DSAMC_WERROR=OFF",
+                "-DSAMC_TESTS=ON",
+            ]
+        )
 
     def mutate(self, edits):
         """Applies the edits; returns the files to restore."""
@@ -147,7 +207,9 @@ class Tree:
             path = self.root / file
             text = path.read_text()
             if text.count(old) != 1:
-                sys.exit(f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\nUpdate the mutation to the sources.")
+                sys.exit(
+                    f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\nUpdate the mutation to the sources."
+                )
             path.write_text(text.replace(old, new))
             touched.append(file)
         return touched
@@ -162,7 +224,10 @@ class Tree:
         golden = self.root / "tests" / "data" / "golden"
         process = run([self.build / "bin" / "parity_test", golden, "--backend", "ref", "--threads", "1"], check=False)
         summary = process.stdout.partition("\nworst ")[2]
-        rows = {m[1]: [float(x) for x in m[2].split()] for m in re.finditer(r"^(embedding|logits|iou)((?: +\S+){6})$", summary, re.M)}
+        rows = {
+            m[1]: [float(x) for x in m[2].split()]
+            for m in re.finditer(r"^(embedding|logits|iou)((?: +\S+){6})$", summary, re.M)
+        }
         number = lambda pattern: int(m[1]) if (m := re.search(pattern, summary)) else -1
         return rows, number(r"(\d+) mask pixel"), number(r"(\d+) comparison"), process.returncode
 
@@ -174,7 +239,9 @@ def factor(row):
 
 def main():
     parser = argparse.ArgumentParser(description="Applies source mutations that the parity test must notice.")
-    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[2], help="root of the tree (default: this one)")
+    parser.add_argument(
+        "--source", type=Path, default=Path(__file__).resolve().parents[2], help="root of the tree (default: this one)"
+    )
     parser.add_argument("--work", type=Path, help="scratch directory (default: a temporary one, removed at the end)")
     parser.add_argument("--only", default="", help="only the mutations whose name contains this")
     args = parser.parse_args()
@@ -183,7 +250,9 @@ def main():
         tree = Tree(args.source, args.work or Path(temporary))
         clean, pixels, failures, code = tree.test()
         if code != 0 or not clean:
-            sys.exit(f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, exit {code})")
+            sys.exit(
+                f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, exit {code})"
+            )
         columns = "%-34s" + "%11s%9s" * 3 + "%9s%8s  %s"
         print(columns % ("", "embedding", "", "logits", "", "IoU", "", "mask", "beyond", ""))
         print(columns % ("mutation", *["NMSE", "max/dev"] * 3, "pixels", "gates", ""))
@@ -212,8 +281,16 @@ def main():
                 weakest = min(weakest, (beyond, name))
             by = "SURVIVED" if code == 0 else "red, %.3g x gate" % beyond if beyond > 1 else "red, by masks"
             show(name, rows, 0, 1, pixels, failures, by)
-    print("%d mutations, %d survived; weakest by values: %s, %.3g x gate; %.0f s" % (
-        sum(args.only in name for name in MUTATIONS), len(survivors), weakest[1], weakest[0], time.monotonic() - start))
+    print(
+        "%d mutations, %d survived; weakest by values: %s, %.3g x gate; %.0f s"
+        % (
+            sum(args.only in name for name in MUTATIONS),
+            len(survivors),
+            weakest[1],
+            weakest[0],
+            time.monotonic() - start,
+        )
+    )
     return 1 if survivors else 0
 
 

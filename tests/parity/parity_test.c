@@ -1,10 +1,12 @@
-/* Parity with the original implementation: every golden case through the public interface, with gates that can see a mistake.
+/* Parity with the original implementation: every golden case through the public interface, with gates that can see a
+ * mistake.
  *
  *     parity_test GOLDEN_DIR [--backend ref|cpu|cuda] [--precision f32|f16|bf16] [--threads N]
  *
- * GOLDEN_DIR holds tiny.safetensors and cases.safetensors as written by make_golden.py, whose first lines list the tensors. Prints
- * one row for each comparison and exits with 1 if any is beyond its gate, with 2 if it could not run. On a GPU the libraries may sum in
- * another order where more rows come together: what is equal to the bit on a CPU is held to the gate of the largest error there. */
+ * GOLDEN_DIR holds tiny.safetensors and cases.safetensors as written by make_golden.py, whose first lines list the
+ * tensors. Prints one row for each comparison and exits with 1 if any is beyond its gate, with 2 if it could not run.
+ * On a GPU the libraries may sum in another order where more rows come together: what is equal to the bit on a CPU is
+ * held to the gate of the largest error there. */
 #include "tests/parity/gates.h"
 #include "weights/checkpoint.h"
 
@@ -26,17 +28,17 @@ typedef struct golden_image {
 
 typedef struct golden_case {
     const char *name;
-    int image;                  /* index of its image */
+    int image; /* index of its image */
     bool multimask;
-    int prompts, masks;         /* P, M */
-    int points;                 /* of each prompt */
-    int mask_from;              /* case whose first mask is the mask input, or -1 */
+    int prompts, masks;             /* P, M */
+    int points;                     /* of each prompt */
+    int mask_from;                  /* case whose first mask is the mask input, or -1 */
     float *xy, *boxes, *mask_input; /* [P, points, 2], [P, 4], [P, low, low]; NULL if there are none */
-    int32_t *labels;            /* [P, points] */
-    float *logits, *iou;        /* [P, M, low, low], [P, M] */
-    const uint8_t *bits;        /* [P, M, ceil(h * w / 8)] */
-    float *stability;           /* [P, M, 2] */
-    float *near;                /* [near_count] */
+    int32_t *labels;                /* [P, points] */
+    float *logits, *iou;            /* [P, M, low, low], [P, M] */
+    const uint8_t *bits;            /* [P, M, ceil(h * w / 8)] */
+    float *stability;               /* [P, M, 2] */
+    float *near;                    /* [near_count] */
     int64_t near_count;
     float *own_logits, *own_iou; /* samc's, each prompt predicted alone */
 } golden_case;
@@ -60,7 +62,10 @@ typedef struct suite {
 } suite;
 
 /* What was worst over all rows of one tensor, printed at the end beside the noise floor. */
-typedef struct worst { const char *tensor; double nmse, max; } worst;
+typedef struct worst {
+    const char *tensor;
+    double nmse, max;
+} worst;
 static worst worst_rows[] = {{"embedding", 0, 0}, {"logits", 0, 0}, {"iou", 0, 0}};
 
 static void die(const char *format, ...) {
@@ -83,15 +88,16 @@ static void *allocate(int64_t bytes) {
     return block;
 }
 
-/* ---- Comparing --------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 /* The one comparator of values. A NaN anywhere fails. */
-static void compare(suite *s, const char *name, const char *tensor, const float *reference, const float *value, int64_t n,
-                    double deviation, double nmse_gate) {
+static void compare(suite *s, const char *name, const char *tensor, const float *reference, const float *value,
+                    int64_t n, double deviation, double nmse_gate) {
     double nmse, largest;
     errors_of(reference, value, n, deviation, &nmse, &largest);
     bool ok = nmse <= nmse_gate && largest <= s->gate->max;
-    printf("%-22s %-24s %9.1e %9.1e %9.1e %9.1e  %s\n", name, tensor, nmse, nmse_gate, largest, s->gate->max, ok ? "ok" : "FAIL");
+    printf("%-22s %-24s %9.1e %9.1e %9.1e %9.1e  %s\n", name, tensor, nmse, nmse_gate, largest, s->gate->max,
+           ok ? "ok" : "FAIL");
     s->failures += !ok;
     for (size_t i = 0; i < sizeof worst_rows / sizeof *worst_rows; i++)
         if (strncmp(tensor, worst_rows[i].tensor, strlen(worst_rows[i].tensor)) == 0) {
@@ -102,18 +108,20 @@ static void compare(suite *s, const char *name, const char *tensor, const float 
 
 /* For what must be equal to the last bit, or exactly as the reference: a count of differences. */
 static void expect_none(suite *s, const char *name, const char *what, int64_t differences) {
-    printf("%-22s %-24s %9lld %9d %9s %9s  %s\n", name, what, (long long)differences, 0, "", "", differences ? "FAIL" : "ok");
+    printf("%-22s %-24s %9lld %9d %9s %9s  %s\n", name, what, (long long)differences, 0, "", "",
+           differences ? "FAIL" : "ok");
     s->failures += differences != 0;
 }
 
 static int64_t differing(const suite *s, const float *a, const float *b, int64_t n, double deviation) {
     int64_t count = 0;
     double most = s->gate->max * deviation;
-    for (int64_t i = 0; i < n; i++) count += s->to_the_bit ? memcmp(&a[i], &b[i], sizeof *a) != 0 : !(fabs((double)a[i] - (double)b[i]) <= most);
+    for (int64_t i = 0; i < n; i++)
+        count += s->to_the_bit ? memcmp(&a[i], &b[i], sizeof *a) != 0 : !(fabs((double)a[i] - (double)b[i]) <= most);
     return count;
 }
 
-/* ---- Reading the golden data ------------------------------------------------------------------------------------- */
+/* ---- Reading the golden data ----------------------------------------------------------------- */
 
 static const samc__tensor *find(const suite *s, const char *kind, const char *name, const char *part) {
     char key[256];
@@ -131,7 +139,8 @@ static const char *metadata(const suite *s, const char *kind, const char *name, 
 static float *read_optional(const suite *s, const char *kind, const char *name, const char *part, int64_t elements) {
     const samc__tensor *tensor = find(s, kind, name, part);
     if (tensor == NULL) return NULL;
-    if (tensor->dtype != SAMC__F32 || samc__tensor_elements(tensor) != elements) die("%s.%s.%s is misshapen", kind, name, part);
+    if (tensor->dtype != SAMC__F32 || samc__tensor_elements(tensor) != elements)
+        die("%s.%s.%s is misshapen", kind, name, part);
     float *values = allocate(elements * (int64_t)sizeof *values);
     samc__tensor_read_f32(tensor, values);
     return values;
@@ -184,12 +193,18 @@ static void read_case(suite *s, const char *name) {
     const char *image = metadata(s, "case", name, "image"), *multimask = metadata(s, "case", name, "multimask");
     const char *mask_from = metadata(s, "case", name, "mask_from");
     if (image == NULL || multimask == NULL || p < 1) die("case %s is incomplete", name);
-    *c = (golden_case){.name = name, .image = -1, .multimask = multimask[0] == '1', .prompts = (int)p, .masks = (int)m, .mask_from = -1};
+    *c = (golden_case){.name = name,
+                       .image = -1,
+                       .multimask = multimask[0] == '1',
+                       .prompts = (int)p,
+                       .masks = (int)m,
+                       .mask_from = -1};
     for (int i = 0; i < s->images; i++)
         if (strcmp(s->image[i].name, image) == 0) c->image = i;
     for (int i = 0; mask_from && i < s->cases - 1; i++)
         if (strcmp(s->item[i].name, mask_from) == 0) c->mask_from = i;
-    if (c->image < 0 || (mask_from && c->mask_from < 0)) die("case %s names an image or a case that there is not", name);
+    if (c->image < 0 || (mask_from && c->mask_from < 0))
+        die("case %s names an image or a case that there is not", name);
     const samc_image *of = &s->image[c->image].image;
     c->points = (int)side(s, "case", name, "points", 1);
     c->xy = read_optional(s, "case", name, "points", p * c->points * 2);
@@ -222,7 +237,7 @@ static samc_prompt prompt_of(const suite *s, const golden_case *c, int index, in
     };
 }
 
-/* ---- Checks ------------------------------------------------------------------------------------------------------ */
+/* ---- Checks ---------------------------------------------------------------------------------- */
 
 static bool is_near(const golden_case *c, int64_t pixel) {
     for (int64_t i = 0; i < c->near_count; i++)
@@ -230,8 +245,10 @@ static bool is_near(const golden_case *c, int64_t pixel) {
     return false;
 }
 
-/* Area, box and stability of one full-size mask against the mask itself and the original's counts; number of mistakes. */
-static int64_t wrong_info(const suite *s, const golden_case *c, int64_t index, const samc_image *image, const uint8_t *mask, const samc_mask_info *info) {
+/* Area, box and stability of one full-size mask against the mask itself and the original's counts; number of mistakes.
+ */
+static int64_t wrong_info(const suite *s, const golden_case *c, int64_t index, const samc_image *image,
+                          const uint8_t *mask, const samc_mask_info *info) {
     int64_t area = 0;
     int x0 = image->width, y0 = image->height, x1 = -1, y1 = -1;
     for (int y = 0; y < image->height; y++)
@@ -245,10 +262,12 @@ static int64_t wrong_info(const suite *s, const golden_case *c, int64_t index, c
     double above = c->stability[2 * index], below = c->stability[2 * index + 1];
     bool stable = below == 0 ? info->stability_score == 0 : fabs(info->stability_score - above / below) <= 2 / below;
     stable |= s->gate->precision != SAMC_PRECISION_F32; /* 16 bits move many */
-    return (info->area != area) + (memcmp(box, info->bbox, sizeof box) != 0) + !stable + !(info->predicted_iou == c->own_iou[index]);
+    return (info->area != area) + (memcmp(box, info->bbox, sizeof box) != 0) + !stable +
+           !(info->predicted_iou == c->own_iou[index]);
 }
 
-static void check_masks(suite *s, const golden_case *c, const samc_result *result, int prompt, int64_t *pixels, int64_t *facts) {
+static void check_masks(suite *s, const golden_case *c, const samc_result *result, int prompt, int64_t *pixels,
+                        int64_t *facts) {
     const samc_image *image = &s->image[c->image].image;
     int64_t size = (int64_t)image->height * image->width;
     uint8_t *mask = allocate(size);
@@ -277,13 +296,15 @@ static void check_case(suite *s, golden_case *c) {
         samc_prompt prompt = prompt_of(s, c, p, 0);
         samc_result *result = NULL;
         must(s, samc_predict(s->session, &prompt, 1, c->multimask, &result), c->name);
-        if (samc_result_masks(result) != c->masks) die("%s: %d masks instead of %d", c->name, samc_result_masks(result), c->masks);
+        if (samc_result_masks(result) != c->masks)
+            die("%s: %d masks instead of %d", c->name, samc_result_masks(result), c->masks);
         memcpy(c->own_logits + p * logits, samc_result_logits(result), (size_t)logits * sizeof(float));
         memcpy(c->own_iou + p * c->masks, samc_result_iou(result), (size_t)c->masks * sizeof(float));
         check_masks(s, c, result, p, &pixels, &facts);
         samc_result_free(result);
     }
-    compare(s, c->name, "logits", c->logits, c->own_logits, c->prompts * logits, deviation_of(c->logits, c->prompts * logits), s->nmse_gate);
+    compare(s, c->name, "logits", c->logits, c->own_logits, c->prompts * logits,
+            deviation_of(c->logits, c->prompts * logits), s->nmse_gate);
     /* One or three values have no mean to speak of: their NMSE is gated over all cases together. */
     compare(s, c->name, "iou", c->iou, c->own_iou, (int64_t)c->prompts * c->masks, s->iou_deviation, INFINITY);
     if (s->gate->precision == SAMC_PRECISION_F32) expect_none(s, c->name, "mask pixels", pixels);
@@ -305,16 +326,19 @@ static int64_t differing_together(suite *s, int first, int last, bool multimask,
     for (int i = first; i < last; i++) {
         const golden_case *c = &s->item[i];
         if (c->multimask != multimask) continue;
-        differences += differing(s, samc_result_logits(result) + at * masks * s->low2, c->own_logits, c->prompts * masks * s->low2,
-                                 deviation_of(c->own_logits, c->prompts * masks * s->low2));
-        differences += differing(s, samc_result_iou(result) + at * masks, c->own_iou, c->prompts * masks, s->iou_deviation);
+        differences +=
+            differing(s, samc_result_logits(result) + at * masks * s->low2, c->own_logits, c->prompts * masks * s->low2,
+                      deviation_of(c->own_logits, c->prompts * masks * s->low2));
+        differences +=
+            differing(s, samc_result_iou(result) + at * masks, c->own_iou, c->prompts * masks, s->iou_deviation);
         at += c->prompts;
     }
     samc_result_free(result);
     return differences;
 }
 
-/* All cases on one image: one by one, many at once, from its saved embedding, and with earlier results as mask input. */
+/* All cases on one image: one by one, many at once, from its saved embedding, and with earlier results as mask input.
+ */
 static void check_image(suite *s, int index) {
     golden_image *image = &s->image[index];
     must(s, samc_set_image(s->session, &image->image), image->name);
@@ -355,7 +379,8 @@ static void check_batch(suite *s) {
     must(s, samc_set_images(s->session, images, s->images), "several images");
     for (int i = 0; i < s->images; i++) {
         must(s, samc_get_embedding(s->session, i, embedding), "several images");
-        differences += differing(s, embedding, s->image[i].own, s->embedding_size, deviation_of(s->image[i].own, s->embedding_size));
+        differences += differing(s, embedding, s->image[i].own, s->embedding_size,
+                                 deviation_of(s->image[i].own, s->embedding_size));
     }
     free(embedding);
     expect_none(s, "all images", "images at once", differences);
@@ -374,7 +399,7 @@ static int64_t gather_iou(const suite *s, float *reference, float *value) {
     return count;
 }
 
-/* ---- Program ----------------------------------------------------------------------------------------------------- */
+/* ---- Program --------------------------------------------------------------------------------- */
 
 static void usage(void) {
     fputs("usage: parity_test GOLDEN_DIR [--backend ref|cpu|cuda] [--precision f32|f16|bf16] [--threads N]\n", stderr);
@@ -389,7 +414,8 @@ static samc_options parse(suite *s, int argc, char **argv, const char **director
         if (strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
             const char *name = argv[++i];
             options.backend = SAMC_BACKEND_CUDA;
-            while (options.backend != SAMC_BACKEND_AUTO && strcmp(name, backend_names[options.backend]) != 0) options.backend--;
+            while (options.backend != SAMC_BACKEND_AUTO && strcmp(name, backend_names[options.backend]) != 0)
+                options.backend--;
             if (options.backend == SAMC_BACKEND_AUTO) usage();
         } else if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc) {
             s->gate = gates_named(argv[++i]);
@@ -442,8 +468,9 @@ static void check_mask_iou(suite *s) {
     qsort(s->mask_iou, (size_t)s->masks_compared, sizeof *s->mask_iou, ascending);
     double median = s->mask_iou[s->masks_compared / 2];
     s->failures += !(median >= least_mask_iou);
-    printf("%lld mask pixel(s) differ; IoU of %d masks with the original's: median %.5f (at least %.2f), smallest %.5f\n", (long long)s->wrong_pixels,
-           s->masks_compared, median, least_mask_iou, s->mask_iou[0]);
+    printf(
+        "%lld mask pixel(s) differ; IoU of %d masks with the original's: median %.5f (at least %.2f), smallest %.5f\n",
+        (long long)s->wrong_pixels, s->masks_compared, median, least_mask_iou, s->mask_iou[0]);
 }
 
 int main(int argc, char **argv) {
@@ -455,18 +482,20 @@ int main(int argc, char **argv) {
     int64_t ious = gather_iou(&s, iou, own_iou);
     s.iou_deviation = deviation_of(iou, ious);
 
-    printf("backend %s in %s, %d thread(s), %d images, %d cases, %d prompts\n", backend_names[options.backend], s.gate->name, s.info.threads, s.images, s.cases,
-           s.prompts);
+    printf("backend %s in %s, %d thread(s), %d images, %d cases, %d prompts\n", backend_names[options.backend],
+           s.gate->name, s.info.threads, s.images, s.cases, s.prompts);
     printf("%-22s %-24s %9s %9s %9s %9s\n", "case", "tensor", "NMSE", "gate", "max/dev", "gate");
     for (int i = 0; i < s.images; i++) check_image(&s, i);
     check_batch(&s);
     gather_iou(&s, iou, own_iou);
     compare(&s, "all cases", "iou", iou, own_iou, ious, s.iou_deviation, s.nmse_gate);
 
-    printf("\n%-10s %9s %9s %10s %9s %11s %10s\n", "worst", "NMSE", "max/dev", "NMSE gate", "max gate", "NMSE noise", "max noise");
+    printf("\n%-10s %9s %9s %10s %9s %11s %10s\n", "worst", "NMSE", "max/dev", "NMSE gate", "max gate", "NMSE noise",
+           "max noise");
     for (size_t i = 0; i < sizeof worst_rows / sizeof *worst_rows; i++)
-        printf("%-10s %9.1e %9.1e %10.1e %9.1e %11.1e %10.1e\n", worst_rows[i].tensor, worst_rows[i].nmse, worst_rows[i].max, s.nmse_gate,
-               s.gate->max, noise(&s, worst_rows[i].tensor, "nmse"), noise(&s, worst_rows[i].tensor, "max"));
+        printf("%-10s %9.1e %9.1e %10.1e %9.1e %11.1e %10.1e\n", worst_rows[i].tensor, worst_rows[i].nmse,
+               worst_rows[i].max, s.nmse_gate, s.gate->max, noise(&s, worst_rows[i].tensor, "nmse"),
+               noise(&s, worst_rows[i].tensor, "max"));
     check_mask_iou(&s);
     printf("%d comparison(s) beyond their gate\n", s.failures);
     samc_session_destroy(s.session);

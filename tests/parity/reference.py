@@ -3,6 +3,7 @@
 Nothing of segment_anything is changed for the reference values (fp32). The fp64 run only measures how far rounding alone moves
 the fp32 values: the noise floor under every gate.
 """
+
 import copy
 import json
 import struct
@@ -50,7 +51,11 @@ def in_double(sam):
     def forward_with_coords(self, coords, image_size):
         return self._pe_encoding(coords.double() / torch.tensor([image_size[1], image_size[0]]).double())
 
-    for function, name in ((encode, "_pe_encoding"), (forward, "forward"), (forward_with_coords, "forward_with_coords")):
+    for function, name in (
+        (encode, "_pe_encoding"),
+        (forward, "forward"),
+        (forward_with_coords, "forward_with_coords"),
+    ):
         setattr(pe, name, types.MethodType(function, pe))
     return sam
 
@@ -71,7 +76,9 @@ def predict(predictor, prompts, multimask):
     boxes = None if prompts.boxes is None else predictor.transform.apply_boxes(prompts.boxes, size)
     mask_input = None if prompts.mask_input is None else as_tensor(prompts.mask_input)[:, None]
     labels = None if prompts.labels is None else torch.as_tensor(prompts.labels, dtype=torch.int)
-    full, iou, low = predictor.predict_torch(as_tensor(points), labels, as_tensor(boxes), mask_input, multimask, return_logits=True)
+    full, iou, low = predictor.predict_torch(
+        as_tensor(points), labels, as_tensor(boxes), mask_input, multimask, return_logits=True
+    )
     return low.numpy(), iou.numpy(), full.numpy()
 
 
@@ -88,7 +95,9 @@ def errors(reference, value, deviation=None):
 def save_safetensors(path, tensors, metadata):
     """Writes f32 and u8 arrays as safetensors; the u8 ones last, so that every f32 is aligned."""
     header, offset = {"__metadata__": metadata}, 0
-    arrays = {name: np.ascontiguousarray(a, np.uint8 if a.dtype == np.uint8 else np.float32) for name, a in tensors.items()}
+    arrays = {
+        name: np.ascontiguousarray(a, np.uint8 if a.dtype == np.uint8 else np.float32) for name, a in tensors.items()
+    }
     arrays = dict(sorted(arrays.items(), key=lambda item: item[1].dtype == np.uint8))
     for name, a in arrays.items():
         dtype = "U8" if a.dtype == np.uint8 else "F32"

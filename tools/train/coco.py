@@ -4,6 +4,7 @@ The annotations of COCO are CC-BY-4.0; its pictures come from Flickr, each under
 annotation files name. Only pictures whose licence is free in Debian's sense are read (FREE below): the greater
 part of COCO is non-commercial or no-derivatives and stays out.
 """
+
 import json
 import os
 import subprocess
@@ -12,8 +13,12 @@ import cv2
 import numpy as np
 
 # COCO's numbers of the free licences: what their address ends with, how it is called
-FREE = {4: ("/licenses/by/2.0/", "CC-BY-2.0"), 5: ("/licenses/by-sa/2.0/", "CC-BY-SA-2.0"),
-        7: ("/commons/usage/", "no known copyright restrictions"), 8: ("/copyright.shtml", "US government work")}
+FREE = {
+    4: ("/licenses/by/2.0/", "CC-BY-2.0"),
+    5: ("/licenses/by-sa/2.0/", "CC-BY-SA-2.0"),
+    7: ("/commons/usage/", "no known copyright restrictions"),
+    8: ("/copyright.shtml", "US government work"),
+}
 # repository: annotation files; the pictures are found by their names in all of them
 REPOSITORIES = {
     "minto5z/coco_yolo": ("annotations/instances_val2017.json",),
@@ -23,14 +28,21 @@ REPOSITORIES = {
     "enginbozaba/tiny_coco": ("annotations/instances_train2017.json", "annotations/instances_val2017.json"),
     "developer0hye/COCO128": ("annotations/instances_train2017.json",),
     "jiangkx/ATSS": ("data/coco/annotations/instances_train2017.json",),
-    "lizhogn/tiny_coco_dataset": ("tiny_coco/annotations/instances_train2017.json", "tiny_coco/annotations/instances_val2017.json"),
-    "Deci-AI/super-gradients": ("tests/data/tinycoco/annotations/instances_train2017.json",
-                                "tests/data/pose_minicoco/annotations/person_keypoints_train2017.json",
-                                "tests/data/pose_minicoco/annotations/person_keypoints_val2017.json"),
-    "lightly-ai/coco128_yolo": ("panoptic_segmentation/annotations/panoptic_train2017.json",
-                                "panoptic_segmentation/annotations/panoptic_val2017.json"),
+    "lizhogn/tiny_coco_dataset": (
+        "tiny_coco/annotations/instances_train2017.json",
+        "tiny_coco/annotations/instances_val2017.json",
+    ),
+    "Deci-AI/super-gradients": (
+        "tests/data/tinycoco/annotations/instances_train2017.json",
+        "tests/data/pose_minicoco/annotations/person_keypoints_train2017.json",
+        "tests/data/pose_minicoco/annotations/person_keypoints_val2017.json",
+    ),
+    "lightly-ai/coco128_yolo": (
+        "panoptic_segmentation/annotations/panoptic_train2017.json",
+        "panoptic_segmentation/annotations/panoptic_val2017.json",
+    ),
 }
-THING, STUFF, LEAVES = 1., .6, 250
+THING, STUFF, LEAVES = 1.0, 0.6, 250
 
 
 def blob(repo, name):
@@ -51,8 +63,9 @@ def leaves(masks):
     kinds, leaf = np.unique(key, return_inverse=True)
     if len(kinds) > LEAVES:
         return None, None
-    return leaf.reshape(key.shape).astype(np.uint8), [[[j for j, k in enumerate(kinds) if int(k) >> i & 1], w]
-                                                      for i, (_, w) in enumerate(masks)]
+    return leaf.reshape(key.shape).astype(np.uint8), [
+        [[j for j, k in enumerate(kinds) if int(k) >> i & 1], w] for i, (_, w) in enumerate(masks)
+    ]
 
 
 def read_coco(gits):
@@ -62,8 +75,9 @@ def read_coco(gits):
     for name in (n for n in REPOSITORIES if n in gits):
         repo = gits[name]
         tree = {}
-        for row in subprocess.run(["git", "-C", repo, "ls-tree", "-r", "HEAD"], capture_output=True, check=True,
-                                  text=True).stdout.splitlines():
+        for row in subprocess.run(
+            ["git", "-C", repo, "ls-tree", "-r", "HEAD"], capture_output=True, check=True, text=True
+        ).stdout.splitlines():
             meta, path = row.split("\t", 1)
             tree[path] = meta.split()[2]
         for path, sha in tree.items():
@@ -71,7 +85,7 @@ def read_coco(gits):
                 pictures.setdefault(os.path.basename(path), (name, sha))
         for path in REPOSITORIES[name]:
             data = json.loads(blob(repo, tree[path]))
-            for x in data.get("licenses", ()):              # a file with other numbers must not pass
+            for x in data.get("licenses", ()):  # a file with other numbers must not pass
                 if x["id"] in FREE and not x["url"].replace("\\", "").endswith(FREE[x["id"]][0]):
                     raise ValueError(f"{name}: {path}: licence {x['id']} is {x['url']}")
             files = {i["id"]: i for i in data["images"] if i["license"] in FREE}
@@ -84,26 +98,31 @@ def read_coco(gits):
                 if "segments_info" in a:
                     png = f"{os.path.splitext(path)[0]}/{a['file_name']}"
                     if png in tree:
-                        panoptic[i["file_name"]] = (repo, tree[png], {s["id"]: kind[s["category_id"]]
-                                                                      for s in a["segments_info"] if not s.get("iscrowd")})
+                        panoptic[i["file_name"]] = (
+                            repo,
+                            tree[png],
+                            {s["id"]: kind[s["category_id"]] for s in a["segments_info"] if not s.get("iscrowd")},
+                        )
                 elif isinstance(a.get("segmentation"), list) and not a.get("iscrowd"):
                     things.setdefault(i["file_name"], {})[a["id"]] = a["segmentation"]
     for file in sorted(set(info) & set(pictures)):
         name, sha = pictures[file]
         im = cv2.imdecode(np.frombuffer(blob(gits[name], sha), np.uint8), cv2.IMREAD_COLOR)
         h, w = info[file]["height"], info[file]["width"]
-        if im is None or im.shape[:2] != (h, w):            # resized or another picture of that name
+        if im is None or im.shape[:2] != (h, w):  # resized or another picture of that name
             continue
-        if file in panoptic:                                # the whole scene: objects and stuff
+        if file in panoptic:  # the whole scene: objects and stuff
             repo, png, kinds = panoptic[file]
             ids = cv2.imdecode(np.frombuffer(blob(repo, png), np.uint8), cv2.IMREAD_COLOR).astype(np.int32)
             ids = ids[..., 2] + 256 * ids[..., 1] + 65536 * ids[..., 0]
             masks = [(ids == i, THING if thing else STUFF) for i, thing in kinds.items()]
         else:
             masks = [(polygons(s, h, w), THING) for s in things[file].values()]
-        masks = sorted((m for m in masks if m[0].mean() > .001), key=lambda m: -m[0].sum())[:40]
-        if not masks or masks[0][0].mean() < .004:
+        masks = sorted((m for m in masks if m[0].mean() > 0.001), key=lambda m: -m[0].sum())[:40]
+        if not masks or masks[0][0].mean() < 0.004:
             continue
         leaf, rows = leaves(masks)
         if leaf is not None:
-            yield name, FREE[info[file]["license"]][1], file, info[file]["flickr_url"], np.dstack([im[..., ::-1], leaf]), rows
+            yield name, FREE[info[file]["license"]][1], file, info[file]["flickr_url"], np.dstack(
+                [im[..., ::-1], leaf]
+            ), rows

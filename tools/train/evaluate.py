@@ -10,6 +10,7 @@ the best of three, single = the single-mask output), one click at a random pixel
 and selected/oracle of three), and three clicks (two corrections at the centre of the larger error region,
 the previous mask fed back). The mean IoUs, the table by segment area, and how well predicted IoU is calibrated.
 """
+
 import argparse
 import json
 import os
@@ -24,7 +25,7 @@ from PIL import Image
 from model import MEAN, STD, decode, load
 from pool import Pool
 
-BANDS = ((0, .02), (.02, .06), (.06, .15), (.15, 1.01))
+BANDS = ((0, 0.02), (0.02, 0.06), (0.06, 0.15), (0.15, 1.01))
 
 
 def centre(m):
@@ -55,8 +56,8 @@ def held(folder, count, kinds=(0,)):
         r = pool[i]
         if int(r["kind"]) not in kinds or done >= count:
             continue
-        ms = [r["mem"][k][r["leaf"]] for k in np.flatnonzero(r["wt"] >= .5)]
-        ms = [m for m in ms if .01 <= m.mean() <= .6]
+        ms = [r["mem"][k][r["leaf"]] for k in np.flatnonzero(r["wt"] >= 0.5)]
+        ms = [m for m in ms if 0.01 <= m.mean() <= 0.6]
         if ms:
             done += 1
             ms = [ms[j] for j in rng.permutation(len(ms))[:8]]
@@ -75,7 +76,7 @@ class Runner:
     def picture(self, im):
         self.h, self.w = im.shape[:2]
         self.s = self.R / max(self.h, self.w)
-        self.nh, self.nw = int(self.h * self.s + .5), int(self.w * self.s + .5)
+        self.nh, self.nw = int(self.h * self.s + 0.5), int(self.w * self.s + 0.5)
         x = np.array(Image.fromarray(np.ascontiguousarray(im)).resize((self.nw, self.nh), Image.BILINEAR))
         x = (torch.from_numpy(x).float() - torch.tensor(MEAN)) / torch.tensor(STD)
         x = F.pad(x.permute(2, 0, 1), (0, self.R - self.nw, 0, self.R - self.nh))
@@ -87,7 +88,7 @@ class Runner:
         with self.cast():
             lo, q = decode(self.m, self.emb, xy * self.s, lab, mask)
         lo = lo.float()
-        up = F.interpolate(lo, (self.R, self.R), mode="bilinear", align_corners=False)[..., :self.nh, :self.nw]
+        up = F.interpolate(lo, (self.R, self.R), mode="bilinear", align_corners=False)[..., : self.nh, : self.nw]
         return lo, q.float(), F.interpolate(up, (self.h, self.w), mode="bilinear", align_corners=False) > 0
 
 
@@ -123,9 +124,19 @@ def measure(m, tasks, bf16=False, seed=3):
 
         lo, q, p, t = click(points)
         k = 1 + q.argmax(1)
-        add(selected=t[ar, k], oracle=t[:, 1:].max(1), single=t[:, 0], area=gts.mean((1, 2)), pred=q.max(1), pick=k,
-            all_pred=q.ravel(), all_true=t[:, 1:].ravel())
-        rnd = np.array([(lambda i: (i % gts.shape[2], i // gts.shape[2]))(int(rng.choice(np.flatnonzero(x)))) for x in gts])
+        add(
+            selected=t[ar, k],
+            oracle=t[:, 1:].max(1),
+            single=t[:, 0],
+            area=gts.mean((1, 2)),
+            pred=q.max(1),
+            pick=k,
+            all_pred=q.ravel(),
+            all_true=t[:, 1:].ravel(),
+        )
+        rnd = np.array(
+            [(lambda i: (i % gts.shape[2], i // gts.shape[2]))(int(rng.choice(np.flatnonzero(x)))) for x in gts]
+        )
         _, q2, _, t2 = click(rnd)
         add(rnd_selected=t2[ar, 1 + q2.argmax(1)], rnd_oracle=t2[:, 1:].max(1), rnd_single=t2[:, 0])
         bx = []
@@ -147,8 +158,19 @@ def measure(m, tasks, bf16=False, seed=3):
     return {k: np.array(v) for k, v in out.items()}
 
 
-NAMES = ("selected", "oracle", "single", "rnd_selected", "rnd_oracle", "rnd_single", "box", "box_selected", "box_oracle",
-         "clicks2", "clicks3")
+NAMES = (
+    "selected",
+    "oracle",
+    "single",
+    "rnd_selected",
+    "rnd_oracle",
+    "rnd_single",
+    "box",
+    "box_selected",
+    "box_oracle",
+    "clicks2",
+    "clicks3",
+)
 
 
 def summary(r):
@@ -157,16 +179,25 @@ def summary(r):
     for lo, hi in BANDS:
         k = (r["area"] >= lo) & (r["area"] < hi)
         if k.any():
-            s["area"][f"{lo:.2f}-{min(hi, 1):.2f}"] = dict(n=int(k.sum()), **{q: round(float(r[q][k].mean()), 3) for q in (
-                "selected", "oracle", "box", "clicks3")})
+            s["area"][f"{lo:.2f}-{min(hi, 1):.2f}"] = dict(
+                n=int(k.sum()), **{q: round(float(r[q][k].mean()), 3) for q in ("selected", "oracle", "box", "clicks3")}
+            )
     p, t = r["all_pred"], r["all_true"]
     edges = np.quantile(p, np.linspace(0, 1, 11))
     idx = np.clip(np.searchsorted(edges, p, "right") - 1, 0, 9)
-    bins = [(round(float(p[idx == i].mean()), 3), round(float(t[idx == i].mean()), 3)) for i in range(10) if (idx == i).any()]
-    s["calibration"] = dict(correlation=round(float(np.corrcoef(p, t)[0, 1]), 3), bias=round(float((p - t).mean()), 3),
-                            ece=round(float(np.mean([abs(a - b) for a, b in bins])), 3), pred_true_by_decile=bins,
-                            chosen_pred_quantiles=[round(float(x), 3) for x in np.quantile(r["pred"], (.1, .5, .9))],
-                            picks=[round(float((r["pick"] == i).mean()), 3) for i in (1, 2, 3)])
+    bins = [
+        (round(float(p[idx == i].mean()), 3), round(float(t[idx == i].mean()), 3))
+        for i in range(10)
+        if (idx == i).any()
+    ]
+    s["calibration"] = dict(
+        correlation=round(float(np.corrcoef(p, t)[0, 1]), 3),
+        bias=round(float((p - t).mean()), 3),
+        ece=round(float(np.mean([abs(a - b) for a, b in bins])), 3),
+        pred_true_by_decile=bins,
+        chosen_pred_quantiles=[round(float(x), 3) for x in np.quantile(r["pred"], (0.1, 0.5, 0.9))],
+        picks=[round(float((r["pick"] == i).mean()), 3) for i in (1, 2, 3)],
+    )
     return s
 
 
@@ -175,12 +206,20 @@ def show(title, s):
     print(f"{title}: {s['n']} segments")
     print("  1 click   selected {selected:.3f}  oracle {oracle:.3f}  single {single:.3f}".format(**m))
     print("  random px selected {rnd_selected:.3f}  oracle {rnd_oracle:.3f}  single {rnd_single:.3f}".format(**m))
-    print("  box {box:.3f} (selected {box_selected:.3f} oracle {box_oracle:.3f})  2 clicks {clicks2:.3f}  3 clicks {clicks3:.3f}".format(**m))
+    print(
+        "  box {box:.3f} (selected {box_selected:.3f} oracle {box_oracle:.3f})  2 clicks {clicks2:.3f}  3 clicks {clicks3:.3f}".format(
+            **m
+        )
+    )
     for b, v in s["area"].items():
-        print(f"  area {b} n={v['n']:4d} selected {v['selected']:.3f} oracle {v['oracle']:.3f} box {v['box']:.3f} 3 clicks {v['clicks3']:.3f}")
+        print(
+            f"  area {b} n={v['n']:4d} selected {v['selected']:.3f} oracle {v['oracle']:.3f} box {v['box']:.3f} 3 clicks {v['clicks3']:.3f}"
+        )
     c = s["calibration"]
-    print(f"  predicted IoU: correlation {c['correlation']} bias {c['bias']} mean gap by decile {c['ece']} "
-          f"quantiles of the chosen {c['chosen_pred_quantiles']} masks chosen {c['picks']}")
+    print(
+        f"  predicted IoU: correlation {c['correlation']} bias {c['bias']} mean gap by decile {c['ece']} "
+        f"quantiles of the chosen {c['chosen_pred_quantiles']} masks chosen {c['picks']}"
+    )
 
 
 def main():
@@ -211,7 +250,14 @@ def main():
             print(f"  {time.time() - t:.0f} s", flush=True)
             if a.json:
                 with open(a.json, "a") as f:
-                    f.write(json.dumps(dict(file=os.path.basename(path), images_seen=c.get("images"), set=title, every=a.every, **s)) + "\n")
+                    f.write(
+                        json.dumps(
+                            dict(
+                                file=os.path.basename(path), images_seen=c.get("images"), set=title, every=a.every, **s
+                            )
+                        )
+                        + "\n"
+                    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ patch size. Checked here: (1) the training decoder against segment_anything's pr
 network against the trained one, (3) the written file, read back into unmodified segment_anything modules,
 through SamPredictor on a photograph (--image), against the trained weights at 256.
 """
+
 import argparse
 import os
 
@@ -38,8 +39,10 @@ def checks(m, cfg, big):
     a, qa = m.mask_decoder(e, m.prompt_encoder.get_dense_pe(), sparse, dense, True)
     b, qb = decode(m, e, torch.cat([pts, torch.zeros(5, 1, 2)], 1), torch.tensor([[1, -1]]).expand(5, 2))
     d1 = max((a - b[:, 1:]).abs().max().item(), (qa - qb[:, 1:]).abs().max().item())
-    d2 = (e - big.image_encoder(F.interpolate(x, scale_factor=2.))).abs().max().item()
-    print(f"training decoder against segment_anything: {d1:.1e}; patch {2 * cfg['patch']} against {cfg['patch']}: {d2:.1e}")
+    d2 = (e - big.image_encoder(F.interpolate(x, scale_factor=2.0))).abs().max().item()
+    print(
+        f"training decoder against segment_anything: {d1:.1e}; patch {2 * cfg['patch']} against {cfg['patch']}: {d2:.1e}"
+    )
     if d1 > 1e-4 or d2 > 1e-3:
         raise SystemExit("the exported network differs from the trained one")
 
@@ -72,7 +75,7 @@ def main():
     m, c = load(a.checkpoint[0], a.img)
     cfg = dict(c["cfg"], img=a.img)
     if len(a.checkpoint) > 1:
-        w = [float(x) for x in a.weights.split(",")] if a.weights else [1.] * len(a.checkpoint)
+        w = [float(x) for x in a.weights.split(",")] if a.weights else [1.0] * len(a.checkpoint)
         sds = [load(p, a.img)[0].state_dict() for p in a.checkpoint]
         m.load_state_dict({k: sum(x * s[k] for x, s in zip(w, sds)) / sum(w) for k in sds[0]})
     big = widen(m, cfg)
@@ -80,7 +83,9 @@ def main():
     os.makedirs(os.path.dirname(os.path.abspath(a.out)), exist_ok=True)
     torch.save({k: v.half() for k, v in big.state_dict().items()}, a.out + ".tmp")
     os.replace(a.out + ".tmp", a.out)
-    print(f"{a.out}: {os.path.getsize(a.out) / 1e6:.2f} MB, {sum(v.numel() for v in big.state_dict().values()) / 1e6:.2f} M values")
+    print(
+        f"{a.out}: {os.path.getsize(a.out) / 1e6:.2f} MB, {sum(v.numel() for v in big.state_dict().values()) / 1e6:.2f} M values"
+    )
     if a.image:
         read_back(a.out, m, a.image)
 

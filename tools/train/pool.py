@@ -4,6 +4,7 @@ A sample is a picture, a leaf map and a table mask x leaf: mask m covers the pix
 of m. A shard is a flat file of fixed-size records, written under a temporary name and renamed, so a reader
 never sees half a shard. Shard k depends on (seed, k) only.
 """
+
 import glob
 import json
 import math
@@ -16,11 +17,16 @@ SIDE, MASKS, LEAVES, PER_SHARD = 416, 32, 256, 128
 
 def record(side):
     """The record of a sample of side x side pixels."""
-    return np.dtype([("img", "u1", (side, side, 3)),    # RGB
-                     ("leaf", "u1", (side, side)),
-                     ("mem", "?", (MASKS, LEAVES)),     # mask x leaf
-                     ("wt", "f4", (MASKS,)),            # sampling weight, 0 = no mask
-                     ("kind", "u1"), ("pad", "u1", (3,))])
+    return np.dtype(
+        [
+            ("img", "u1", (side, side, 3)),  # RGB
+            ("leaf", "u1", (side, side)),
+            ("mem", "?", (MASKS, LEAVES)),  # mask x leaf
+            ("wt", "f4", (MASKS,)),  # sampling weight, 0 = no mask
+            ("kind", "u1"),
+            ("pad", "u1", (3,)),
+        ]
+    )
 
 
 RECORD = record(SIDE)
@@ -42,17 +48,23 @@ class Assets:
             self.prob[k] = w / w.sum()
         # cut-outs: sources are balanced, or thousands of clip-art pictures would drown the photographic ones
         cuts = self.rows.get("cut", [])
-        share = {"openclipart-png": .36, "tuxpaint-stamps-default": .30, "gcompris-qt-data": .10,
-                 "oxygen-icon-theme": .05, "sweethome3d-furniture": .06, "wesnoth-1.16-data": .07,
-                 "endless-sky-data": .06}
+        share = {
+            "openclipart-png": 0.36,
+            "tuxpaint-stamps-default": 0.30,
+            "gcompris-qt-data": 0.10,
+            "oxygen-icon-theme": 0.05,
+            "sweethome3d-furniture": 0.06,
+            "wesnoth-1.16-data": 0.07,
+            "endless-sky-data": 0.06,
+        }
         n = {}
         for r in cuts:
             n[r["source"]] = n.get(r["source"], 0) + 1
-        w = np.array([share.get(r["source"], .05) / n[r["source"]] for r in cuts])
+        w = np.array([share.get(r["source"], 0.05) / n[r["source"]] for r in cuts])
         self.prob["cut"] = w / max(w.sum(), 1e-9)
 
     def pixels(self, r):
-        return self.data[r["offset"]:r["offset"] + r["h"] * r["w"] * r["c"]].reshape(r["h"], r["w"], r["c"])
+        return self.data[r["offset"] : r["offset"] + r["h"] * r["w"] * r["c"]].reshape(r["h"], r["w"], r["c"])
 
     def draw_row(self, kind, rng):
         return self.rows[kind][rng.choice(len(self.rows[kind]), p=self.prob[kind])]

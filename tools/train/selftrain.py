@@ -8,6 +8,7 @@ of hierarchy.py), so that borders snap to edges of the picture. The result is an
 With --check FOLDER nothing is written: on every n-th even-numbered picture of bsds_val, how well the best of
 these masks, and the best node of the plain hierarchy, cover the human segments.
 """
+
 import argparse
 import os
 import time
@@ -28,7 +29,7 @@ PER_FILE = 32
 def views(run, im, grid):
     """Probabilities [grid^2 * 3, h', w'] and predicted IoU of the picture and of its mirror image, aligned."""
     h, w = im.shape[:2]
-    ys, xs = (np.arange(grid) + .5) / grid * h, (np.arange(grid) + .5) / grid * w
+    ys, xs = (np.arange(grid) + 0.5) / grid * h, (np.arange(grid) + 0.5) / grid * w
     pts = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2).astype(np.float32)
     out = []
     for flip in (False, True):
@@ -40,7 +41,7 @@ def views(run, im, grid):
         with run.cast():
             lo, q = decode(run.m, run.emb, xy, torch.tensor([[1, -1]]).expand(len(p), 2))
         g = lo.shape[-1]
-        lo = lo[:, 1:, :int(round(run.nh / run.R * g)), :int(round(run.nw / run.R * g))].float().sigmoid()
+        lo = lo[:, 1:, : int(round(run.nh / run.R * g)), : int(round(run.nw / run.R * g))].float().sigmoid()
         out.append(((lo.flip(-1) if flip else lo).flatten(0, 1), q[:, 1:].float().flatten()))
     return out
 
@@ -56,16 +57,16 @@ def teach(run, im, grid, most=26):
     """-> leaf map, [(membership, weight, area)], the plain hierarchy's nodes"""
     (a, qa), (b, qb) = views(run, im, grid)
     # the three outputs may come in another order for the mirrored click: match each to its best partner
-    A, B = (a > .5).flatten(1).float(), (b > .5).flatten(1).float()
+    A, B = (a > 0.5).flatten(1).float(), (b > 0.5).flatten(1).float()
     A3, B3 = A.view(-1, 3, A.shape[1]), B.view(-1, 3, B.shape[1])
     inter = torch.einsum("nix,njx->nij", A3, B3)
     iou = inter / (A3.sum(2)[:, :, None] + B3.sum(2)[:, None] - inter).clamp(min=1)
     agree, j = iou.max(2)
     j = (j + torch.arange(len(j))[:, None] * 3).flatten()
     p, score = (a + b[j]) / 2, (qa + qb[j]) / 2 * agree.flatten()
-    area = (p > .5).flatten(1).float().mean(1)
-    score = torch.where((area > .006) & (area < .7) & (agree.flatten() > .7), score, torch.zeros(()))
-    order = [int(i) for i in score.argsort(descending=True)[:220] if score[i] > .25]
+    area = (p > 0.5).flatten(1).float().mean(1)
+    score = torch.where((area > 0.006) & (area < 0.7) & (agree.flatten() > 0.7), score, torch.zeros(()))
+    order = [int(i) for i in score.argsort(descending=True)[:220] if score[i] > 0.25]
     leaf, tree = hierarchy(im)
     if not order:
         return leaf, [], tree
@@ -74,18 +75,18 @@ def teach(run, im, grid, most=26):
     kept, bits = [], []
     for i in order:
         big = cv2.resize(p[i].numpy(), (leaf.shape[1], leaf.shape[0]), interpolation=cv2.INTER_LINEAR)
-        m = np.bincount(flat, big.ravel(), n) / cnt > .5         # per superpixel
+        m = np.bincount(flat, big.ravel(), n) / cnt > 0.5  # per superpixel
         s = cnt[m].sum() / cnt.sum()
-        if not .006 < s < .7:
+        if not 0.006 < s < 0.7:
             continue
         # snapping must not change the mask much
-        snapped, raw = m[leaf], big > .5
-        if (snapped & raw).sum() < .72 * (snapped | raw).sum():
+        snapped, raw = m[leaf], big > 0.5
+        if (snapped & raw).sum() < 0.72 * (snapped | raw).sum():
             continue
-        if any(cnt[m & o].sum() > .75 * cnt[m | o].sum() for o in bits):
+        if any(cnt[m & o].sum() > 0.75 * cnt[m | o].sum() for o in bits):
             continue
         bits.append(m)
-        kept.append((np.pad(m, (0, LEAVES - n)), float(np.clip(score[i] * 2 * (s / .05) ** .2, .1, 1.5)), s))
+        kept.append((np.pad(m, (0, LEAVES - n)), float(np.clip(score[i] * 2 * (s / 0.05) ** 0.2, 0.1, 1.5)), s))
         if len(kept) >= most:
             break
     return leaf, kept, tree
@@ -98,14 +99,17 @@ def check(run, folder, every, grid):
         f = SIDE / max(im.shape[:2])
         im = cv2.resize(im, None, fx=f, fy=f, interpolation=cv2.INTER_AREA)
         leaf, masks, tree = teach(run, im, grid)
-        g = torch.from_numpy(np.stack([cv2.resize(x.astype(np.uint8), leaf.shape[::-1], interpolation=cv2.INTER_NEAREST)
-                                       for x in gts]).reshape(len(gts), -1)).float()
+        g = torch.from_numpy(
+            np.stack(
+                [cv2.resize(x.astype(np.uint8), leaf.shape[::-1], interpolation=cv2.INTER_NEAREST) for x in gts]
+            ).reshape(len(gts), -1)
+        ).float()
         for k, ms in (("selftrain", masks), ("hierarchy", tree)):
             if ms:
                 m = torch.from_numpy(np.stack([m[leaf].ravel() for m, _, _ in ms])).float()
                 best[k] += overlap(g, m).max(1).values.tolist()
             else:
-                best[k] += [0.] * len(g)
+                best[k] += [0.0] * len(g)
         best["masks"].append(len(masks))
     print({k: round(float(np.mean(v)), 4) for k, v in best.items()}, "segments", len(best["selftrain"]))
 
@@ -137,7 +141,7 @@ def main():
         p, out, t = Painter(assets, np.random.default_rng([a.seed, k])), np.zeros(PER_FILE, RECORD), time.time()
         for rec in out:
             while True:
-                im = p.photo(.5)
+                im = p.photo(0.5)
                 if im.std((0, 1)).max() < 20:
                     continue
                 leaf, masks, _ = teach(run, im, a.grid)

@@ -7,6 +7,7 @@
 The tensors go into a safetensors file with the extra metadata, which `samc convert` then completes and writes in its own layout
 (weights/FORMAT.md): what the reader of samc cannot take never ships.
 """
+
 import argparse
 import json
 import subprocess
@@ -29,10 +30,19 @@ def main():
     for name in AUTOMATIC:
         parser.add_argument("--" + name.replace("_", "-"), type=float, help="default of samc auto for this model")
     args = parser.parse_args()
-    tensors = {name: value.contiguous() for name, value in torch.load(args.pth, map_location="cpu", weights_only=True).items()}
+    tensors = {
+        name: value.contiguous() for name, value in torch.load(args.pth, map_location="cpu", weights_only=True).items()
+    }
     automatic = {name: getattr(args, name) for name in AUTOMATIC if getattr(args, name) is not None}
-    header = {"__metadata__": {"format": "pt", "samc.name": args.name, "samc.licence": args.licence, "samc.card": args.card,
-                               "samc.config": json.dumps({"automatic": automatic})}}
+    header = {
+        "__metadata__": {
+            "format": "pt",
+            "samc.name": args.name,
+            "samc.licence": args.licence,
+            "samc.card": args.card,
+            "samc.config": json.dumps({"automatic": automatic}),
+        }
+    }
     types, at = {torch.float16: "F16", torch.float32: "F32", torch.bfloat16: "BF16"}, 0
     for name, value in tensors.items():
         size = value.numel() * value.element_size()
@@ -44,7 +54,11 @@ def main():
         with open(plain, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for value in tensors.values():
-                file.write(value.view(torch.uint8).numpy().tobytes() if value.dim() else value.reshape(1).view(torch.uint8).numpy().tobytes())
+                file.write(
+                    value.view(torch.uint8).numpy().tobytes()
+                    if value.dim()
+                    else value.reshape(1).view(torch.uint8).numpy().tobytes()
+                )
         subprocess.run([args.samc, "convert", str(plain), "-o", args.out], check=True)
     subprocess.run([args.samc, "info", args.out], check=True)
 

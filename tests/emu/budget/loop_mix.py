@@ -9,6 +9,7 @@ this loop can exceed. Blocks that run rarely (the rescale, behind a vote) are le
 and 6.4 on sm_90a, where mma.sync is published to reach 62 % of wgmma's 4; fp32 2 (sm_90a 1); integer and conversions 2; MUFU 8;
 LDSM.x4 and LDGSTS 16, since four quarters share 128 bytes a cycle of shared memory. Nothing here was measured.
 """
+
 import argparse
 import re
 import sys
@@ -19,7 +20,7 @@ import budget
 HERE = Path(__file__).resolve().parent
 KERNELS = ["attention_relpos_cuda"]
 PRODUCT = {"sm_80": 8, "sm_90a": 6.4}  # cycles of one HMMA.16816
-PEAK = {"sm_80": 8, "sm_90a": 4}       # the same at the full rate
+PEAK = {"sm_80": 8, "sm_90a": 4}  # the same at the full rate
 PIPES = ["tensor", "issue", "fp32", "int", "mufu", "shared"]
 
 
@@ -39,8 +40,26 @@ def pipe_of(opcode, arch):
         return "fp32", 2 if arch == "sm_80" else 1
     if opcode.startswith("IMAD"):
         return "fp32", 2
-    if opcode.startswith(("U", "S2", "R2UR", "BAR", "DEPBAR", "LDGDEPBAR", "BRA", "NOP", "WARPSYNC", "BSYNC", "BSSY", "CALL", "EXIT", "CS2R",
-                          "VOTE", "LDC")):
+    if opcode.startswith(
+        (
+            "U",
+            "S2",
+            "R2UR",
+            "BAR",
+            "DEPBAR",
+            "LDGDEPBAR",
+            "BRA",
+            "NOP",
+            "WARPSYNC",
+            "BSYNC",
+            "BSSY",
+            "CALL",
+            "EXIT",
+            "CS2R",
+            "VOTE",
+            "LDC",
+        )
+    ):
         return None, 0  # the uniform pipe and control: never the bound here
     return "int", 2
 
@@ -63,18 +82,28 @@ def hot_loop(listing):
 
     def products(begin, end):
         return sum(code[i][1].startswith("HMMA") for i in range(begin, end + 1))
+
     loops = [(target, i) for i, target in jumps if target <= i]
     if not loops or not max(products(*loop) for loop in loops):
         return None
     most = max(products(*loop) for loop in loops)
     begin, end = min((loop for loop in loops if products(*loop) == most), key=lambda loop: loop[1] - loop[0])
     # Windows: the step's loop lies within the one over query tiles.
-    inner = [loop for loop in loops if products(*loop) >= 0.3 * most and begin <= loop[0] and loop[1] <= end and loop != (begin, end)]
+    inner = [
+        loop
+        for loop in loops
+        if products(*loop) >= 0.3 * most and begin <= loop[0] and loop[1] <= end and loop != (begin, end)
+    ]
     if inner:
         begin, end = max(inner, key=lambda loop: products(*loop))
     rare = set()
     for i, target in jumps:
-        if begin <= i < target <= end and code[i][0] and not products(i, target - 1) and any(code[j][1].startswith("SHFL") for j in range(i, target)):
+        if (
+            begin <= i < target <= end
+            and code[i][0]
+            and not products(i, target - 1)
+            and any(code[j][1].startswith("SHFL") for j in range(i, target))
+        ):
             rare.update(range(i + 1, target))
     return [code[i][1] for i in range(begin, end + 1) if i not in rare]
 
@@ -104,8 +133,14 @@ def main():
         print("skipped: needs nvcc and nvdisasm (tools/cuda_toolkit.sh)")
         return 77
     release = re.search(r"release ([\d.]+)", budget.run([nvcc, "--version"]).stdout)[1]
-    lines = ["# Loop mix of the tensor-core kernels", "", f"By `loop_mix.py` from SASS of nvcc {release}; see there for the rates. A static bound, nothing measured.", "",
-             "| kernel | sm | HMMA | LDSM | LDGSTS | MUFU | " + " | ".join(PIPES) + " | bound | % of peak |", "|" + "---|" * (8 + len(PIPES))]
+    lines = [
+        "# Loop mix of the tensor-core kernels",
+        "",
+        f"By `loop_mix.py` from SASS of nvcc {release}; see there for the rates. A static bound, nothing measured.",
+        "",
+        "| kernel | sm | HMMA | LDSM | LDGSTS | MUFU | " + " | ".join(PIPES) + " | bound | % of peak |",
+        "|" + "---|" * (8 + len(PIPES)),
+    ]
     for arch, kernels in budget.compile_all(nvcc, nvdisasm, KERNELS).items():
         names = budget.readable(sorted(kernels))
         for symbol in sorted(kernels, key=lambda s: names[s]):
@@ -113,8 +148,13 @@ def main():
             if not opcodes or "bf16" not in names[symbol]:  # f16 differs by the conversion alone
                 continue
             counts, cycles, bound, share = row_of(arch, opcodes)
-            lines.append(f"| {names[symbol]} | {arch} | " + " | ".join(str(n) for n in counts) + " | " +
-                         " | ".join(f"{cycles[pipe]:g}" for pipe in PIPES) + f" | {bound} | {share:.0f} |")
+            lines.append(
+                f"| {names[symbol]} | {arch} | "
+                + " | ".join(str(n) for n in counts)
+                + " | "
+                + " | ".join(f"{cycles[pipe]:g}" for pipe in PIPES)
+                + f" | {bound} | {share:.0f} |"
+            )
     text = "\n".join(lines) + "\n"
     print(text)
     path = HERE / "loop_mix.md"

@@ -1,6 +1,8 @@
-// occupancy - warps that one multiprocessor holds, by the toolkit's own calculator (cuda_occupancy.h, which needs no GPU).
+// occupancy - warps that one multiprocessor holds, by the toolkit's own calculator (cuda_occupancy.h, which needs no
+// GPU).
 //
-// Reads lines "capability registers threads static dynamic" (capability 80 or 90, bytes of shared memory) and prints a number for each.
+// Reads lines "capability registers threads static dynamic" (capability 80 or 90, bytes of shared memory) and prints a
+// number for each.
 #include <cstdio>
 #include <cstring>
 #include <cuda_occupancy.h>
@@ -36,7 +38,9 @@ int main() {
         state.carveoutConfig = SHAREDMEM_CARVEOUT_MAX_SHARED;
         cudaOccResult result;
         std::memset(static_cast<void *>(&result), 0, sizeof result);
-        if (cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device, &kernel, &state, threads, dynamic) != CUDA_OCC_SUCCESS) return 1;
+        if (cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device, &kernel, &state, threads, dynamic) !=
+            CUDA_OCC_SUCCESS)
+            return 1;
         std::printf("%d\n", result.activeBlocksPerMultiprocessor * ((threads + 31) / 32));
     }
     return 0;

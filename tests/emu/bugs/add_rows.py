@@ -1,4 +1,5 @@
 """Seeded bugs of add_rows; see mutations.py."""
+
 KERNEL = "kernels/add_rows_cuda.cu"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)

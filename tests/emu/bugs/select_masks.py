@@ -1,4 +1,5 @@
 """Seeded bugs of select_masks; see mutations.py."""
+
 KERNEL = "kernels/select_masks_cuda.cu"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)

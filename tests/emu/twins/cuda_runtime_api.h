@@ -1,5 +1,6 @@
-/* cuda_runtime_api.h, the emulation's: exactly the CUDA runtime functions that the engine calls, answered by cuda_twin.cc. The library
- * itself is compiled with NVIDIA's header where the toolkit is, which checks the same calls against the real declarations. */
+/* cuda_runtime_api.h, the emulation's: exactly the CUDA runtime functions that the engine calls, answered by
+ * cuda_twin.cc. The library itself is compiled with NVIDIA's header where the toolkit is, which checks the same calls
+ * against the real declarations. */
 #ifndef SAMC_TESTS_EMU_TWINS_CUDA_RUNTIME_API_H
 #define SAMC_TESTS_EMU_TWINS_CUDA_RUNTIME_API_H
 
@@ -17,10 +18,21 @@ typedef enum cudaError {
     cudaErrorNoDevice,
     cudaErrorLaunchFailure,
 } cudaError_t;
-typedef enum cudaMemcpyKind { cudaMemcpyHostToHost, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice } cudaMemcpyKind;
+typedef enum cudaMemcpyKind {
+    cudaMemcpyHostToHost,
+    cudaMemcpyHostToDevice,
+    cudaMemcpyDeviceToHost,
+    cudaMemcpyDeviceToDevice
+} cudaMemcpyKind;
 typedef struct CUstream_st *cudaStream_t;
 typedef struct CUevent_st *cudaEvent_t;
-enum { cudaStreamNonBlocking = 1, cudaEventBlockingSync = 1, cudaEventDisableTiming = 2, cudaHostAllocDefault = 0, cudaDeviceScheduleBlockingSync = 4 };
+enum {
+    cudaStreamNonBlocking = 1,
+    cudaEventBlockingSync = 1,
+    cudaEventDisableTiming = 2,
+    cudaHostAllocDefault = 0,
+    cudaDeviceScheduleBlockingSync = 4
+};
 
 struct cudaDeviceProp {
     char name[256];
@@ -46,8 +58,8 @@ cudaError_t cudaFreeHost(void *memory);
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
-                              cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream);
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);

@@ -1,6 +1,8 @@
-// cuda_runtime.h - the twin of CUDA's runtime for rehearsals of tools/gpu_check.sh without a GPU: as much of it as tests/gpu calls.
+// cuda_runtime.h - the twin of CUDA's runtime for rehearsals of tools/gpu_check.sh without a GPU: as much of it as
+// tests/gpu calls.
 //
-// Device memory is the host's, in allocations of their own, NaN at first. Work is done when it is asked for; events read the clock.
+// Device memory is the host's, in allocations of their own, NaN at first. Work is done when it is asked for; events
+// read the clock.
 #ifndef SAMC_TESTS_GPU_TWIN_CUDA_RUNTIME_H
 #define SAMC_TESTS_GPU_TWIN_CUDA_RUNTIME_H
 
@@ -34,7 +36,10 @@ inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaGetDevice(int *device) { return *device = 0, cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int *count) { return *count = 1, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int) { // 9.0: every kernel is rehearsed
-    return *value = which == cudaDevAttrComputeCapabilityMajor ? 9 : which == cudaDevAttrComputeCapabilityMinor ? 0 : 1, cudaSuccess;
+    return *value = which == cudaDevAttrComputeCapabilityMajor   ? 9
+                    : which == cudaDevAttrComputeCapabilityMinor ? 0
+                                                                 : 1,
+           cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
     std::snprintf(properties->name, sizeof properties->name, "emulation, not a GPU");
@@ -50,11 +55,19 @@ inline cudaError_t cudaMalloc(void **to, size_t bytes) {
 }
 inline cudaError_t cudaFree(void *block) { return std::free(block), cudaSuccess; }
 inline cudaError_t cudaMemset(void *to, int value, size_t bytes) { return std::memset(to, value, bytes), cudaSuccess; }
-inline cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind) { return bytes ? (std::memcpy(to, from, bytes), cudaSuccess) : cudaSuccess; }
-inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) { return cudaMemcpy(to, from, bytes, kind); }
-inline cudaError_t cudaEventCreate(cudaEvent_t *event) { return *event = new std::chrono::steady_clock::time_point, cudaSuccess; }
+inline cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind) {
+    return bytes ? (std::memcpy(to, from, bytes), cudaSuccess) : cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+    return cudaMemcpy(to, from, bytes, kind);
+}
+inline cudaError_t cudaEventCreate(cudaEvent_t *event) {
+    return *event = new std::chrono::steady_clock::time_point, cudaSuccess;
+}
 inline cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
-inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) { return *event = std::chrono::steady_clock::now(), cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+    return *event = std::chrono::steady_clock::now(), cudaSuccess;
+}
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end) {
     return *ms = std::chrono::duration<float, std::milli>(*end - *begin).count(), cudaSuccess;
