@@ -3,7 +3,7 @@
  *
  * Two products touch every image token: scores and output. Plain, each costs the projection, inner multiply-adds for
  * every channel of the image token, and then T for every inner channel; folded onto the tokens
- * (kernels/token_to_image_cpu.c), T for every head and channel. By that count folding wins up to 17 tokens with SAM's C
+ * (kernels/token_to_image/cpu.c), T for every head and channel. By that count folding wins up to 17 tokens with SAM's C
  * = 256, inner = 128 and 8 heads; measured, up to 20 there and up to 18 in the default model, whose heads of 8 channels
  * fill half a vector. */
 #ifndef SAMC_KERNELS_DECODER_FORM_H

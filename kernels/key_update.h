@@ -6,7 +6,7 @@
 #ifndef SAMC_KERNELS_KEY_UPDATE_H
 #define SAMC_KERNELS_KEY_UPDATE_H
 
-#include "kernels/view.h"
+#include "runtime/base/view.h"
 
 enum { SAMC__UPDATE_KEYS = 32 }; /* of a block: what the fast versions read in order */
 

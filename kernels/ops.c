@@ -15,7 +15,7 @@ samc_status samc__bad_argument(samc_error *error, const char *op, const char *wh
 
 void samc__ops_ref(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = samc__##name##_ref;
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 }
 
@@ -34,5 +34,5 @@ double samc__seconds(void) {
         exec->record(exec->trace, #name, samc__##name##_flops(args), samc__seconds() - start);                         \
         return status;                                                                                                 \
     }
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP

@@ -1,7 +1,7 @@
 /* The tables of scratch memory, filled as the operators' own (kernels/ops.c); references that take none say so here. */
 #include "kernels/scratch.h"
 
-#include "kernels/caps.h"
+#include "kernels/cpu/caps.h"
 
 #define NONE(name)                                                                                                     \
     size_t samc__##name##_scratch_ref(const samc__scratch *scratch, const samc__##name##_args *args) {                 \

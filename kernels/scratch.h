@@ -2,8 +2,8 @@
  * with.
  *
  * One function for each operator and table, beside the operator and made of the same sums as its allocation; data
- * pointers of the arguments are only asked whether they are there. Weights count as packed (kernels/packed.h), as those
- * of an opened model are. */
+ * pointers of the arguments are only asked whether they are there. Weights count as packed (kernels/cpu/packed.h), as
+ * those of an opened model are. */
 #ifndef SAMC_KERNELS_SCRATCH_H
 #define SAMC_KERNELS_SCRATCH_H
 

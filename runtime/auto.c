@@ -5,7 +5,7 @@
  * regions. Full-size logits never exist; bits live for a few masks at a time, run lengths for all. On a device only
  * IoU, statistics and run lengths leave it. Points go through all that in rounds, runtime/auto_rounds.c. */
 #include "runtime/auto_masks.h"
-#include "runtime/encoder.h"
+#include "runtime/model/vit.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
 

@@ -6,7 +6,7 @@
  * of logits take turns. What follows decoding on a set has been waited for by the host when the set is decoded into
  * again, so that no stream has to wait for that. */
 #include "runtime/auto_masks.h"
-#include "runtime/decoder.h"
+#include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
 

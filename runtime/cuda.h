@@ -3,7 +3,7 @@
 #define SAMC_RUNTIME_CUDA_H
 
 #include "runtime/place.h"
-#include "weights/manifest.h"
+#include "runtime/model/tensors.h"
 
 typedef struct samc__cuda_device samc__cuda_device;   /* a GPU in use, with a model's weights */
 typedef struct samc__cuda_session samc__cuda_session; /* streams, memory and library handles of one session */

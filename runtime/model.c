@@ -1,11 +1,11 @@
 /* Opening a model: file -> configuration -> checked and bound weights -> operator table. */
 #include "runtime/model.h"
 
-#include "kernels/caps.h"
+#include "kernels/cpu/caps.h"
 #include "runtime/cuda_plan.h"
-#include "runtime/decoder.h"
-#include "runtime/encoder.h"
-#include "runtime/pack.h"
+#include "runtime/model/decoder.h"
+#include "runtime/model/vit.h"
+#include "runtime/model/pack.h"
 #include "runtime/threads.h"
 #include "runtime/workload.h"
 

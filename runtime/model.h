@@ -4,8 +4,8 @@
 #define SAMC_RUNTIME_MODEL_H
 
 #include "kernels/scratch.h"
-#include "runtime/up_fold.h"
-#include "weights/manifest.h"
+#include "runtime/model/up_fold.h"
+#include "runtime/model/tensors.h"
 
 struct samc_model {
     samc__config config;
@@ -21,7 +21,7 @@ struct samc_model {
     bool cudnn;             /* asked for */
     char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
     int threads;
-    unsigned caps; /* kernels/caps.h, of the cpu table; 0 on REF */
+    unsigned caps; /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
     samc__ops ops;
     samc__scratch scratch;  /* what the table's functions take */
     samc__packed *packed;   /* weights in the cpu table's layout, or NULL */

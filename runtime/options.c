@@ -1,8 +1,8 @@
 /* Default options; the only file that reads the environment. */
-#include "kernels/caps.h"
+#include "kernels/cpu/caps.h"
 #include "runtime/cuda.h"
 #include "runtime/samc.h"
-#include "runtime/status.h"
+#include "runtime/base/status.h"
 #include "runtime/threads.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Prediction: prompts are checked, grouped into batches that decode together, and their masks finished on demand. */
-#include "runtime/decoder.h"
+#include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
 #include "runtime/session.h"

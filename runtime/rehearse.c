@@ -2,8 +2,8 @@
 #include "runtime/rehearse.h"
 
 #include "runtime/auto_masks.h"
-#include "runtime/decoder.h"
-#include "runtime/encoder.h"
+#include "runtime/model/decoder.h"
+#include "runtime/model/vit.h"
 
 char *const samc__nowhere = (char *)((uintptr_t)1 << 40);
 

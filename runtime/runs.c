@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "runtime/spool.h"
-#include "runtime/status.h"
+#include "runtime/base/spool.h"
+#include "runtime/base/status.h"
 
 struct samc_auto_runs {
     samc__spool spool;

@@ -2,7 +2,7 @@
 #include "runtime/session.h"
 
 #include "runtime/cuda_plan.h"
-#include "runtime/encoder.h"
+#include "runtime/model/vit.h"
 #include "runtime/numeric.h"
 
 #include <math.h>

@@ -2,8 +2,8 @@
 #ifndef SAMC_RUNTIME_SESSION_H
 #define SAMC_RUNTIME_SESSION_H
 
-#include "runtime/decoder.h"
-#include "runtime/geometry.h"
+#include "runtime/model/decoder.h"
+#include "runtime/model/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/model.h"
 #include "runtime/place.h"

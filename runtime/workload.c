@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/linear_choice.h"
 #include "kernels/decoder_form.h"
-#include "runtime/geometry.h"
+#include "runtime/model/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/rehearse.h"
 
@@ -188,12 +188,12 @@ static samc_status note(const samc__exec *exec, const samc__work *work) {
         name##_kernel(args, &work);                                                                                    \
         return note(exec, &work);                                                                                      \
     }
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 
 static const samc__ops counting = {
 #define SAMC_OP(name) .name = count_##name,
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 };
 

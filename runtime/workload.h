@@ -8,7 +8,7 @@
 
 /* Calls of one operator with one shape. Counts are of one call. */
 typedef struct samc__work {
-    const char *op;   /* as in kernels/ops_list.h */
+    const char *op;   /* as in kernels/list.h */
     const char *form; /* which of its kernels: "cuBLASLt", "cuBLASLt + GELU", "own"; "global", "window"; else "" */
     long long calls;
     double flops;      /* the operator's own count, x_flops() */
@@ -34,7 +34,7 @@ typedef struct samc__workload {
 typedef struct samc__shapes samc__shapes;
 samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, samc_error *error);
 void samc__shapes_close(samc__shapes *shapes);
-struct samc__config; /* weights/manifest.h */
+struct samc__config; /* runtime/model/tensors.h */
 const struct samc__config *samc__shapes_config(const samc__shapes *shapes);
 
 /* Operations of the operators to encode one image, which its size has no say in; 0 for a model with more shapes than a

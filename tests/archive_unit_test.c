@@ -10,12 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host/budget.h"
-#include "host/inputs.h"
-#include "host/journal.h"
-#include "host/queue.h"
-#include "host/store.h"
-#include "host/stream.h"
+#include "host/io/budget.h"
+#include "host/io/inputs.h"
+#include "host/io/journal.h"
+#include "host/io/queue.h"
+#include "host/io/store.h"
+#include "host/io/stream.h"
 
 /* ---- Queue ----------------------------------------------------------------------------------- */
 

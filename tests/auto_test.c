@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "runtime/runs.h"
-#include "runtime/spool.h"
+#include "runtime/base/spool.h"
 #include "tests/engine.h"
 
 enum { WIDTH = 90, HEIGHT = 70 };

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host/file.h"
-#include "host/image.h"
+#include "host/io/file.h"
+#include "host/io/image.h"
 
 int main(int count, char **arguments) {
     samc__picture picture;

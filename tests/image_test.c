@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/file.h"
-#include "host/image.h"
-#include "host/image_format.h"
+#include "host/io/file.h"
+#include "host/io/image.h"
+#include "host/io/image_format.h"
 
 #ifndef SAMC_TEST_DATA
 #define SAMC_TEST_DATA "tests/data"

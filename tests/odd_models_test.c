@@ -10,7 +10,7 @@
 
 #include "runtime/session.h"
 #include "tests/engine.h"
-#include "weights/config.h"
+#include "runtime/model/config.h"
 #include "weights/safetensors.h"
 
 enum { WIDTH = 61, HEIGHT = 43, MOST_TENSORS = 512 };

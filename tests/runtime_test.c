@@ -8,10 +8,10 @@
 #include "kernels/decoder_form.h"
 #include "kernels/ops.h"
 #include "runtime/arena.h"
-#include "runtime/dtype.h"
-#include "runtime/geometry.h"
+#include "runtime/base/dtype.h"
+#include "runtime/model/geometry.h"
 #include "runtime/memory.h"
-#include "runtime/spool.h"
+#include "runtime/base/spool.h"
 #include "runtime/threads.h"
 
 /* Values of ResizeLongestSide.get_preprocess_shape(h, w, 1024) of the original. */
@@ -118,7 +118,7 @@ Test(ops, tables_have_no_empty_slot) {
     samc__ops_ref(&ops);
     samc__ops_cpu(&ops, ~0u);
 #define SAMC_OP(name) cr_expect_not_null((void *)ops.name, #name);
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 }
 

@@ -36,11 +36,11 @@ class SeededBugs(unittest.TestCase):
             self.fits(name, edits, once=True)
 
     def test_emulation(self):
-        lists = [HERE / "emu" / "bugs_host.py", *sorted((HERE / "emu" / "bugs").glob("*.py"))]
+        lists = [HERE / "emu" / "bugs_host.py", *sorted((ROOT / "kernels").glob("*/bugs.py"))]
         self.assertGreater(len(lists), 10)
         for path in lists:
             for name, bug in runpy.run_path(str(path))["BUGS"].items():
-                self.fits(f"{path.name}: {name}", [bug[:3]], once=False)
+                self.fits(f"{path.relative_to(ROOT)}: {name}", [bug[:3]], once=False)
 
 
 if __name__ == "__main__":

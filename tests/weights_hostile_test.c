@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "tests/weights_build.h"
-#include "weights/json.h"
-#include "weights/manifest.h"
+#include "runtime/base/json.h"
+#include "runtime/model/tensors.h"
 
 #define DATA SAMC_TEST_DATA "/weights/"
 

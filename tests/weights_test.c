@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "tests/weights_build.h"
-#include "weights/manifest.h"
+#include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
 #define DATA SAMC_TEST_DATA "/weights/"

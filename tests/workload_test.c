@@ -1,7 +1,7 @@
 /* The counted work against formulas of the architecture and against what a session really runs. */
 #include <string.h>
 
-#include "runtime/status.h"
+#include "runtime/base/status.h"
 #include "runtime/workload.h"
 #include "tests/engine.h"
 

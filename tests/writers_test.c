@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/auto_output.h"
-#include "host/npy.h"
-#include "host/overlay.h"
-#include "host/png.h"
-#include "host/prompts.h"
-#include "host/rle.h"
+#include "host/io/auto_output.h"
+#include "host/io/npy.h"
+#include "host/io/overlay.h"
+#include "host/io/png.h"
+#include "host/io/prompts.h"
+#include "host/io/rle.h"
 #include "runtime/runs.h"
 
 #ifndef SAMC_TEST_DATA

@@ -13,8 +13,8 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 for arch in "$@"; do
-    for kernel in kernels/*_cuda.cu; do
-        name=$(basename "$kernel" .cu)
+    for kernel in kernels/*/cuda.cu; do
+        name=$(basename "$(dirname "$kernel")")
         case $arch in
             sm_*) target="-gencode=arch=compute_${arch#sm_},code=$arch -cubin" ;;
             *) target="-arch=$arch -ptx" ;;

@@ -28,17 +28,18 @@ if command -v clang-format >/dev/null; then
 $found"
 fi
 
-# Includes point downwards: host -> runtime/samc.h (and status.h, kind.h, workload.h, runs.h, spool.h, writer.h); runtime -> kernels, weights; kernels and weights -> the base
-# headers runtime/{samc,status,dtype,kind}.h only.
-base='runtime/(samc|status|dtype|kind)\.h'
+# Includes point downwards: base <- {kernels, weights} <- runtime <- host/io <- host/cli. The public header lies below everything.
+base='runtime/(samc|base/[a-z_]+)\.h'
 check_includes() { # folder, allowed pattern
     for file in $(tracked "$1/*.c" "$1/*.h" "$1/*.cu" "$1/*.cuh"); do
         [ -f "$file" ] || continue
         grep -nE '^#include "' "$file" | grep -vE "\"($2)" | while read -r line; do echo "$file: $1 may not include $line"; done
     done
 }
-found=$(check_includes kernels "kernels/|$base"; check_includes weights "weights/|$base|runtime/writer\.h"
-        check_includes runtime "runtime/|kernels/|weights/"; check_includes host "host/|runtime/(samc|status|kind|workload|runs|spool|writer)\.h")
+found=$(check_includes runtime/base "$base"; check_includes kernels "kernels/|$base"
+        check_includes weights "weights/|runtime/model/(tensors|config)\.h|$base"; check_includes runtime "runtime/|kernels/|weights/"
+        check_includes host/io "host/io/|host/cli/(cli|load|progress)\.h|runtime/(workload|runs)\.h|$base"
+        check_includes host/cli "host/(io|cli)/|runtime/(workload|runs)\.h|$base")
 [ -z "$found" ] || report "$found"
 
 found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' | xargs grep -nE '\b(getenv|exit|abort|printf|puts|perror) *\(' |

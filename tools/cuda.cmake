@@ -11,10 +11,10 @@ set(SAMC_CUDA_SOURCES
 # NVIDIA's libraries opened by name; the emulation has twins of them instead.
 set(SAMC_CUDA_LOADER ${CMAKE_SOURCE_DIR}/kernels/cuda/nvidia.c)
 
-# Kernels: every kernels/x_cuda.cu. Operators of the list without one are named to the compiler and refuse.
-file(GLOB kernel_files RELATIVE ${CMAKE_SOURCE_DIR}/kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*_cuda.cu)
-string(REPLACE "_cuda.cu" "" SAMC_CUDA_KERNELS "${kernel_files}")
-file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/ops_list.h operators REGEX "^SAMC_OP")
+# Kernels: every kernels/x/cuda.cu. Operators of the list without one are named to the compiler and refuse.
+file(GLOB kernel_files RELATIVE ${CMAKE_SOURCE_DIR}/kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*/cuda.cu)
+string(REPLACE "/cuda.cu" "" SAMC_CUDA_KERNELS "${kernel_files}")
+file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/list.h operators REGEX "^SAMC_OP")
 set(SAMC_CUDA_MISSING "")
 foreach(line ${operators})
     string(REGEX REPLACE "SAMC_OP\\((.*)\\)" "\\1" operator "${line}")
@@ -29,7 +29,7 @@ list(TRANSFORM SAMC_CUDA_MISSING REPLACE "(.+)" "X(\\1)" OUTPUT_VARIABLE macro)
 string(REPLACE ";" " " macro "${macro}")
 set(SAMC_CUDA_GENERATED ${CMAKE_BINARY_DIR}/generated)
 file(WRITE ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new
-    "/* Operators of kernels/ops_list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
+    "/* Operators of kernels/list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
 configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h COPYONLY)
 
 # AUTO: wherever nvcc is. The program that comes of it runs everywhere: of NVIDIA's libraries only the CUDA runtime is in it, statically, and

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "runtime/kind.h"
+#include "runtime/base/kind.h"
 #include "weights/reader.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-#include "runtime/dtype.h"
-#include "runtime/status.h"
+#include "runtime/base/dtype.h"
+#include "runtime/base/status.h"
 
 enum { SAMC__MAX_RANK = 8 };
 

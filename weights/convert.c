@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "weights/config.h"
+#include "runtime/model/config.h"
 #include "weights/safetensors.h"
 
 enum { CHUNK = 1024 }; /* floats on the stack */

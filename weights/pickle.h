@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "runtime/status.h"
+#include "runtime/base/status.h"
 
 typedef enum samc__pickle_kind {
     SAMC__PICKLE_OPAQUE, /* a value that no tensor needs: a float, bytes, a set, an instance of some class */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/json.h"
+#include "runtime/base/json.h"
 #include "weights/safetensors.h"
 
 /* SAM's largest header has 70 kB. The format's authors allow 100 MB; what a file of that kind holds is no model of this

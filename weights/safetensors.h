@@ -17,8 +17,8 @@ typedef struct samc__output_tensor {
 typedef samc_status samc__tensor_source(void *context, size_t index, int64_t first, int64_t count, void *bytes,
                                         samc_error *error);
 
-/* Streams the tensors through a samc__writer (runtime/writer.h) and waits for the disk: a file at `path` is either left
- * as it was or whole. Four-byte tensors come first, so that all of them are aligned in the mapping. */
+/* Streams the tensors through a samc__writer (runtime/base/writer.h) and waits for the disk: a file at `path` is either
+ * left as it was or whole. Four-byte tensors come first, so that all of them are aligned in the mapping. */
 samc_status samc__safetensors_write(const char *path, const samc__output_tensor *tensors, size_t count,
                                     const samc__metadata *metadata, size_t metadata_count, samc__tensor_source *source,
                                     void *context, samc_error *error);

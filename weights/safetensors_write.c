@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/writer.h"
-#include "weights/json.h"
+#include "runtime/base/writer.h"
+#include "runtime/base/json.h"
 #include "weights/safetensors.h"
 
 enum { ALIGNMENT = 64, CHUNK = 1 << 18 /* elements */ };

@@ -3,10 +3,10 @@
 #ifndef SAMC_KERNELS_CUDA_CONV3X3_CHOICE_H
 #define SAMC_KERNELS_CUDA_CONV3X3_CHOICE_H
 
-#include "kernels/conv3x3.h"
+#include "kernels/conv3x3/conv3x3.h"
 
 typedef enum samc__conv3x3_choice {
-    SAMC__CONV3X3_OWN,  /* kernels/conv3x3_cuda.cu: any shape; the only one in a build without cuDNN */
+    SAMC__CONV3X3_OWN,  /* kernels/conv3x3/cuda.cu: any shape; the only one in a build without cuDNN */
     SAMC__CONV3X3_CUDNN /* x, w and y of one type, every row and address on 16 bytes */
 } samc__conv3x3_choice;
 

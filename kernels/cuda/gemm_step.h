@@ -11,7 +11,7 @@
 
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/gelu.h"
-#include "kernels/linear.h"
+#include "kernels/linear/linear.h"
 
 namespace samc {
 

@@ -4,9 +4,9 @@
 #ifndef SAMC_KERNELS_CUDA_LIBRARIES_H
 #define SAMC_KERNELS_CUDA_LIBRARIES_H
 
-#include "kernels/conv3x3.h"
+#include "kernels/conv3x3/conv3x3.h"
 #include "kernels/cuda/cuda_ops.h"
-#include "kernels/linear.h"
+#include "kernels/linear/linear.h"
 
 /* The open libraries and the algorithms found so far; for one thread at a time. */
 typedef struct samc__libraries samc__libraries;

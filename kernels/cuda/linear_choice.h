@@ -6,10 +6,10 @@
 #ifndef SAMC_KERNELS_CUDA_LINEAR_CHOICE_H
 #define SAMC_KERNELS_CUDA_LINEAR_CHOICE_H
 
-#include "kernels/linear.h"
+#include "kernels/linear/linear.h"
 
 typedef enum samc__linear_choice {
-    SAMC__LINEAR_OWN,           /* kernels/linear_cuda.cu: any shape, erf GELU, f32 rows times 16-bit weights */
+    SAMC__LINEAR_OWN,           /* kernels/linear/cuda.cu: any shape, erf GELU, f32 rows times 16-bit weights */
     SAMC__LINEAR_CUBLASLT,      /* large products with a bias, a residual or a ReLU */
     SAMC__LINEAR_CUBLASLT_GELU, /* large products whose bias and GELU a second pass over y applies:
                                    samc__bias_gelu_cuda() */

@@ -23,7 +23,7 @@ const char *samc__ops_cuda_missing(void) {
 
 /* Not every kernel wants scratch: a weak symbol that nobody defines is NULL. */
 #define SAMC_OP(name) size_t samc__##name##_cuda_scratch(const samc__##name##_args *args) __attribute__((weak));
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 
 #define SAMC_OP(name)                                                                                                  \
@@ -36,7 +36,7 @@ const char *samc__ops_cuda_missing(void) {
         size_t bytes = samc__##name##_cuda_scratch ? samc__##name##_cuda_scratch(args) : 0;                            \
         return exec->cuda->reserve(exec->cuda, bytes);                                                                 \
     }
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 
 /* Large layers by cuBLASLt, where it is there and does not refuse; samc's own kernel then does what it would have done.
@@ -88,7 +88,7 @@ static samc_status plan_conv3x3_by_choice(const samc__exec *exec, const samc__co
 
 void samc__ops_cuda(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = run_##name;
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     ops->linear = run_linear_by_choice;
     ops->conv3x3 = run_conv3x3_by_choice;
@@ -96,7 +96,7 @@ void samc__ops_cuda(samc__ops *ops) {
 
 void samc__ops_cuda_plan(samc__ops *ops) {
 #define SAMC_OP(name) ops->name = plan_##name;
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     ops->linear = plan_linear_by_choice;
     ops->conv3x3 = plan_conv3x3_by_choice;

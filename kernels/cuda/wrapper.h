@@ -1,4 +1,4 @@
-// wrapper.h - what the C functions at the end of each _cuda.cu share.
+// wrapper.h - what the C functions at the end of each cuda.cu share.
 #ifndef SAMC_KERNELS_CUDA_WRAPPER_H
 #define SAMC_KERNELS_CUDA_WRAPPER_H
 

@@ -168,7 +168,7 @@ const row encoder_rows[] = {
      layernorm_narrow, NULL, layernorm_draw},
     /* An average over many keys has a small deviation (1e-12 and 1.7e-5 seen with 4356). Where thousands of keys are
      * alike, as pads are, sums over keys must not round one after another: the reference's are in double
-     * (kernels/math_ref.h); in float they were 1.4e-7 off for a window of 180 on a grid of 4, and it is the fast
+     * (kernels/ref/math.h); in float they were 1.4e-7 off for a window of 180 on a grid of 4, and it is the fast
      * version, adding up by lanes and tiles, that was right. */
     {"attention_relpos", "images heads hd grid window relpos bias", 4e-12, 6e-5, attention_cases,
      COUNT(attention_cases), attention_build, attention_narrow, NULL, attention_draw},

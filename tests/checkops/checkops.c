@@ -8,8 +8,8 @@
  * operator, its parameters, the pattern and a command with the seed that brings it back. */
 #include "tests/checkops/checkops.h"
 
-#include "kernels/caps.h"
-#include "kernels/cpu.h"
+#include "kernels/cpu/caps.h"
+#include "kernels/cpu/cpu.h"
 #include "runtime/memory.h"
 #include "runtime/threads.h"
 
@@ -94,13 +94,13 @@ static difference compare(const check *c, const unsigned char *expected, const u
 
 enum {
 #define SAMC_OP(op) OP_##op,
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     OPS
 };
 static const char *const op_names[OPS] = {
 #define SAMC_OP(op) #op,
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 };
 
@@ -167,7 +167,7 @@ static samc_status run_op(context *x, const char *name, const samc__ops *ops, in
         status = samc__##op(&exec, &c->args.op);                                                                       \
         if (flops) *flops = samc__##op##_flops(&c->args.op);                                                           \
     }
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     protect_inputs(c, false);
     samc__pool_destroy(pool);
@@ -410,7 +410,7 @@ static void draw_case(const context *x, const row *r, int number, test_case *t, 
         flops = 0;
 #define SAMC_OP(op)                                                                                                    \
     if (strcmp(r->name, #op) == 0) flops = samc__##op##_flops(&built.args.op);
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
         free_buffers(&built);
     } while (flops > most);

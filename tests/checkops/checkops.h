@@ -41,7 +41,7 @@ typedef struct check {
     samc__up_layer layers[4]; /* what arguments point to */
     union {
 #define SAMC_OP(name) samc__##name##_args name;
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     } args;
 } check;

@@ -18,11 +18,11 @@ RUNGS = {
     "avx2": ["-mavx2", "-mfma", "-mf16c"],
     "avx512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
 }
-VEC, DECODER = "kernels/cpu_vec.h", "kernels/cpu_decoder.h"
+VEC, DECODER = "kernels/cpu/vec.h", "kernels/cpu/decoder.h"
 
 
 def cpu(op):
-    return f"kernels/{op}_cpu.c"
+    return f"kernels/{op}/cpu.c"
 
 
 # name: operator, rung, whether it is the guard pages that must find it, edits (file, text that occurs once, replacement)

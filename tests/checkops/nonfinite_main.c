@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/caps.h"
-#include "kernels/cpu.h"
+#include "kernels/cpu/caps.h"
+#include "kernels/cpu/cpu.h"
 #include "runtime/memory.h"
 #include "runtime/threads.h"
 
@@ -40,7 +40,7 @@ static samc_status run_op(context *x, const char *name, const samc__ops *ops, in
     samc_status status = SAMC_INTERNAL;
 #define SAMC_OP(op)                                                                                                    \
     if (strcmp(name, #op) == 0) status = samc__##op(&exec, &c->args.op);
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     samc__pool_destroy(pool);
     return status;
@@ -65,7 +65,7 @@ static void report(context *x, const row *r, const test_case *t, const char *wha
 static double flops_of(const char *name, const check *c) {
 #define SAMC_OP(op)                                                                                                    \
     if (strcmp(name, #op) == 0) return samc__##op##_flops(&c->args.op);
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     return 0;
 }

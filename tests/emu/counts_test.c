@@ -14,7 +14,7 @@
 #include "runtime/cuda_plan.h"
 #include "runtime/rehearse.h"
 #include "runtime/workload.h"
-#include "weights/manifest.h"
+#include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
 enum { IMAGES = 16, WIDTH = 61, HEIGHT = 43, SIDE = 4, MOST_TENSORS = 1024 };

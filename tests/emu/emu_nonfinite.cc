@@ -13,7 +13,7 @@ extern "C" {
 #define SAMC_OP(name)                                                                                                  \
     size_t samc__##name##_cuda_scratch(const samc__##name##_args *args) __attribute__((weak));                         \
     samc_status samc__##name##_cuda(const samc__cuda *cuda, const samc__##name##_args *args);
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
 }
 
@@ -106,7 +106,7 @@ extern "C" samc_status run_cuda(const char *name, check *c, samc__dtype type, sa
         status = samc__##op##_cuda(&cuda, &d.args.op);                                                                 \
         scratch.check();                                                                                               \
     }
-#include "kernels/ops_list.h"
+#include "kernels/list.h"
 #undef SAMC_OP
     for (int i = 0; i < c->count; i++) {
         const buffer &b = c->buffers[i];

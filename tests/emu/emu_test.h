@@ -24,7 +24,7 @@ struct Case {
 // The check of one kernel file, added to the list by its constructor: one in each emu_x.cc. `run` does one case under
 // the current schedule and ends the process through failed() or emu::fail() when something is wrong.
 struct Check {
-    const char *kernel; // x of kernels/x_cuda.cu
+    const char *kernel; // x of kernels/x/cuda.cu
     const char *fields; // names of p[], for the report
     std::vector<Case> cases;
     void (*run)(const Case &c, uint64_t seed);

@@ -9,7 +9,7 @@ in one way with --accumulate nearest, sm80 or sm90; the translated PTX (where nv
 show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was caught, and by how much it went
 beyond the gate where that is what caught it.
 
-The bugs of kernels/x_cuda.cu are in bugs/x.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
+The bugs of kernels/x/cuda.cu are in kernels/x/bugs.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
 it: "ptx" (the translated PTX), "full" (SAM's own shapes), "random" (threads in random order), "sanitizer" (ThreadSanitizer).
 """
 
@@ -70,7 +70,7 @@ class Builder:
         """emu_test with one kernel, from the folder `sources`."""
         include = [f"-I{sources}", *INCLUDE]
         instrument = [f"-fsanitize={sanitizer}", "-g1"] if sanitizer else []
-        source = sources / "kernels" / f"{kernel}_cuda.cu"
+        source = sources / "kernels" / kernel / "cuda.cu"
         define = ["-DSAMC_EMU_PTX"] if ptx else []
         objects = [
             *self.runtime(sanitizer),
@@ -186,8 +186,8 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         builder = Builder(options.build.resolve(), folder, os.environ.get("CXX", "g++"), nvcc)
-        for path in sorted((HERE / "bugs").glob("*.py")):
-            if options.kernel and options.kernel != path.stem:
+        for path in sorted((ROOT / "kernels").glob("*/bugs.py")):
+            if options.kernel and options.kernel != path.parent.name:
                 continue
             bugs = runpy.run_path(str(path))["BUGS"]
             # The kernels as they are pass, which emu_test itself says; the first bugs of a list are found by the quick cases.
@@ -203,19 +203,19 @@ def main():
                     target = sources / bug[0]
                     content = target.read_text()
                     if bug[1] not in content:
-                        print(f"FAIL {path.stem}: {name}: its text is no longer in {bug[0]}")
+                        print(f"FAIL {path.parent.name}: {name}: its text is no longer in {bug[0]}")
                         failures += 1
                         continue
                     target.write_text(content.replace(bug[1], bug[2]))
                 caught = try_bug(
-                    builder, sources, path.stem, only, options.sanitizers, options.few is not None, options.accumulate
+                    builder, sources, path.parent.name, only, options.sanitizers, options.few is not None, options.accumulate
                 )
                 good = caught is None or (not caught if bug is None else bool(caught))
                 failures += not good
                 said = (
                     f"skipped, needs {only}" if caught is None else ", ".join(caught) if caught else "passes everywhere"
                 )
-                print(f"{'ok  ' if good else 'FAIL'} {path.stem}: {name}: {said}", flush=True)
+                print(f"{'ok  ' if good else 'FAIL'} {path.parent.name}: {name}: {said}", flush=True)
     print(f"{failures} failures" if failures else "every bug was caught")
     return failures != 0
 

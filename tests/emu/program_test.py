@@ -123,7 +123,7 @@ def main():
         if not areas[0] or len(areas[0]) != len(areas[1]) or any(abs(a - b) > 2 for a, b in zip(*areas)):
             sys.exit("FAILED: other automatic masks with calibrated weights")
     kernels = set()
-    for source in [*ROOT.glob("kernels/*.cu"), *ROOT.glob("kernels/cuda/*.h")]:
+    for source in [*ROOT.glob("kernels/*/cuda.cu"), *ROOT.glob("kernels/cuda/*.h")]:
         kernels.update(re.findall(r'launch\("([a-z0-9_]+)"', source.read_text()))
     kernels -= {"nms_compare", "nms_solve"}  # the host suppresses up to 1024 boxes; emu_nms.cc runs these
     if not kernels <= ran:

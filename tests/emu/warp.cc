@@ -4,7 +4,7 @@
 // tensor_core.cc.
 #include "emu.h"
 
-#include "runtime/dtype.h"
+#include "runtime/base/dtype.h"
 
 namespace emu {
 

@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "host/members.h"
-#include "host/unpack.h"
+#include "host/io/members.h"
+#include "host/io/unpack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

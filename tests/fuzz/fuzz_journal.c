@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/journal.h"
+#include "host/io/journal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

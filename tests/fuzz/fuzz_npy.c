@@ -1,5 +1,5 @@
 /* Fuzzes the .npy reader. */
-#include "host/npy.h"
+#include "host/io/npy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/weights_build.h"
-#include "weights/manifest.h"
+#include "runtime/model/tensors.h"
 
 /* A message must be one line of plain characters: it is shown on terminals. */
 static void check_message(const samc_error *error) {

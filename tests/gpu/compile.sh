@@ -20,10 +20,11 @@ else
     compile_engine_cxx=$compile_cxx link="$cuda_link -static-libstdc++ -static-libgcc -s"
     [ "$(uname -m)" = x86_64 ] && rungs=1 && compile_c="$compile_c -DSAMC_X86_RUNGS"
 fi
-operators=$(for file in kernels/*_cuda.cu; do basename "$file" _cuda.cu; done)
+operators=$(for file in kernels/*/cuda.cu; do basename "$(dirname "$file")"; done)
 
 engine_sources() {
-    ls kernels/*_ref.c kernels/cuda/*.c runtime/*.c weights/*.c host/roofline.c tests/gpu/random_model.c kernels/{ops,ops_cpu,caps,packed,scratch,linear_onednn}.c \
+    ls kernels/*/ref.c kernels/*.c kernels/{ref,cpu,cuda}/*.c kernels/linear/onednn.c runtime/{base,model}/*.c runtime/*.c weights/*.c \
+        host/cli/roofline.c tests/gpu/random_model.c \
         tests/gpu/bare/{omp,arc4random}.c tests/gpu/end_to_end.c tests/gpu/speed.c | grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 
@@ -35,14 +36,13 @@ object() {
 # The commands, the longest first.
 commands() {
     local file rung
-    for file in kernels/*_cuda.cu tests/gpu/device_report.cu; do object "$compile_cuda" "$file"; done
+    for file in kernels/*/cuda.cu tests/gpu/device_report.cu; do object "$compile_cuda" "$file"; done
     for file in tests/emu/{emu_test,emu,tensor_core,warp}.cc tests/gpu/{around_launch,gpu_test,main}.cc; do object "$compile_cxx" "$file"; done
     for file in $operators; do object "$compile_cxx" "tests/emu/emu_$file.cc"; done
     object "$compile_engine_cxx" tests/gpu/libraries_test.cc
     if [ $rehearse = 1 ]; then for file in tests/emu/{cuda_twin,library_twins}.cc; do object "$compile_engine_cxx" "$file"; done; fi
     if [ $rungs = 1 ]; then
-        for file in kernels/*_cpu.c; do
-            [ "$file" = kernels/ops_cpu.c ] && continue
+        for file in kernels/*/cpu.c; do
             object "$compile_c -mavx2 -mfma -mf16c" "$file" _avx2
             object "$compile_c -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512" "$file" _avx512
         done
@@ -68,7 +68,7 @@ make_object() {
 build_program() {
     local list=$build/compile.list missing
     mkdir -p "$build/generated/kernels/cuda"
-    missing=$(for name in $(sed -n 's/^SAMC_OP(\(.*\))$/\1/p' kernels/ops_list.h); do [ -e "kernels/${name}_cuda.cu" ] || printf ' X(%s)' "$name"; done)
+    missing=$(for name in $(sed -n 's/^SAMC_OP(\(.*\))$/\1/p' kernels/list.h); do [ -e "kernels/$name/cuda.cu" ] || printf ' X(%s)' "$name"; done)
     echo "#define SAMC_CUDA_MISSING(X)$missing" >"$build/generated/missing"
     cmp -s "$build/generated/missing" "$build/generated/kernels/cuda/missing.h" || cp "$build/generated/missing" "$build/generated/kernels/cuda/missing.h"
     commands >"$list"

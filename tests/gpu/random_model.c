@@ -3,7 +3,7 @@
 
 #include "runtime/session.h"
 #include "runtime/workload.h"
-#include "weights/manifest.h"
+#include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
 #include <math.h>

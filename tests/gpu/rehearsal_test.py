@@ -71,7 +71,7 @@ def emulation(source, folder):
         "tools",
     ):
         shutil.copytree(source / part, tree / part, ignore=shutil.ignore_patterns("samc-tiny.safetensors"))
-    operators = {p.name.removesuffix("_cuda.cu") for p in (tree / "kernels").glob("*_cuda.cu")}
+    operators = {p.parent.name for p in (tree / "kernels").glob("*/cuda.cu")}
     build = [tree / "tools/gpu_check.sh", "--pack", pack, "--rehearse", "--build", folder / "build", "--jobs", "2"]
     done = run(build, folder)
     expect(done.returncode == 0 and pack.exists(), "packs", done)
@@ -145,7 +145,7 @@ def emulation(source, folder):
     measured(source, results, operators, done)
     struck(folder / "build/samc-gpu", source / "tests/data/golden/tiny.safetensors")
 
-    broken = tree / "kernels/layernorm_cuda.cu"
+    broken = tree / "kernels/layernorm/cuda.cu"
     broken.write_text(broken.read_text().replace("    if (row >= m) return;\n", BUG))
     done = run(build, folder)
     expect(done.returncode == 0, "packs again", done)

@@ -30,11 +30,11 @@ def epsilon(file, norm, channels, right, wrong):
 
 
 def encoder_epsilon(norm, channels):
-    return epsilon("runtime/encoder.c", norm, channels, "1e-6", "1e-5")
+    return epsilon("runtime/model/vit.c", norm, channels, "1e-6", "1e-5")
 
 
 def decoder_epsilon(norm):
-    return epsilon("runtime/decoder.c", norm, "c", "1e-5", "1e-6")
+    return epsilon("runtime/model/decoder.c", norm, "c", "1e-5", "1e-6")
 
 
 ANTIALIASED = """/* torch's interpolate(antialias=True): a triangle as wide as the scale factor. */
@@ -58,26 +58,26 @@ static void finish_one("""
 MUTATIONS = {
     "tanh GELU everywhere": [
         (
-            "kernels/math_ref.h",
+            "kernels/ref/math.h",
             "return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));",
             f"return {TANH_GELU.format(x='x')};",
         )
     ],
-    "tanh GELU in the encoder": [("kernels/linear_ref.c", "samc__gelu_ref(value)", TANH_GELU.format(x="value"))],
-    "tanh GELU in the mask prompt": [("kernels/embed_mask_ref.c", "samc__gelu_ref(x[i])", TANH_GELU.format(x="x[i]"))],
+    "tanh GELU in the encoder": [("kernels/linear/ref.c", "samc__gelu_ref(value)", TANH_GELU.format(x="value"))],
+    "tanh GELU in the mask prompt": [("kernels/embed_mask/ref.c", "samc__gelu_ref(x[i])", TANH_GELU.format(x="x[i]"))],
     "tanh GELU in the upscaling": [
-        ("kernels/upscale_masks_ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))
+        ("kernels/upscale_masks/ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))
     ],
     "GELU for ReLU in the decoder": [
-        ("runtime/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")
+        ("runtime/model/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")
     ],
     "epsilon: encoder norm1": encoder_epsilon("w->norm1", "d"),
     "epsilon: encoder norm2": encoder_epsilon("w->norm2", "d"),
     "epsilon: neck, first": encoder_epsilon("w->neck_norm1", "c"),
     "epsilon: neck, second": encoder_epsilon("w->neck_norm2", "c"),
-    "epsilon: mask prompt, first": epsilon("runtime/decoder.c", "w->mask_norm1", "c1", "1e-6", "1e-5"),
-    "epsilon: mask prompt, second": epsilon("runtime/decoder.c", "w->mask_norm2", "c2", "1e-6", "1e-5"),
-    "epsilon: upscaling": epsilon("runtime/decoder.c", "w->up_norm", "c4", "1e-6", "1e-5"),
+    "epsilon: mask prompt, first": epsilon("runtime/model/decoder.c", "w->mask_norm1", "c1", "1e-6", "1e-5"),
+    "epsilon: mask prompt, second": epsilon("runtime/model/decoder.c", "w->mask_norm2", "c2", "1e-6", "1e-5"),
+    "epsilon: upscaling": epsilon("runtime/model/decoder.c", "w->up_norm", "c4", "1e-6", "1e-5"),
     "epsilon: decoder norm1": decoder_epsilon("w->norm1"),
     "epsilon: decoder norm2": decoder_epsilon("w->norm2"),
     "epsilon: decoder norm3": decoder_epsilon("w->norm3"),
@@ -85,35 +85,35 @@ MUTATIONS = {
     "epsilon: decoder, final": decoder_epsilon("model->weights.norm_final"),
     "no half pixel on points": [
         (
-            "kernels/embed_prompts_ref.c",
+            "kernels/embed_prompts/ref.c",
             "samc__fourier_ref((xy[0] + 0.5f) / size, (xy[1] + 0.5f) / size,",
             "samc__fourier_ref(xy[0] / size, xy[1] / size,",
         )
     ],
     "no padding point": [
-        ("runtime/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
-        ("runtime/decoder.c", "} else if (prompt->point_count >\n                   0) { /* padding", "} else if (0) { /* padding"),
+        ("runtime/model/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
+        ("runtime/model/decoder.c", "} else if (prompt->point_count >\n                   0) { /* padding", "} else if (0) { /* padding"),
     ],
-    "box corners swapped": [("runtime/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
+    "box corners swapped": [("runtime/model/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
     "relative positions swapped": [
         (
-            "runtime/encoder.c",
+            "runtime/model/vit.c",
             ".rel_h = samc__as(a, samc__view2(w->rel_pos_h,",
             ".rel_h = samc__as(a, samc__view2(w->rel_pos_w,",
         ),
         (
-            "runtime/encoder.c",
+            "runtime/model/vit.c",
             ".rel_w = samc__as(a, samc__view2(w->rel_pos_w,",
             ".rel_w = samc__as(a, samc__view2(w->rel_pos_h,",
         ),
     ],
     "relative positions from scaled q": [
-        ("kernels/attention_relpos_ref.c", "rel_x[x] = samc__dot_ref(q,", "rel_x[x] = scale * samc__dot_ref(q,"),
-        ("kernels/attention_relpos_ref.c", "float rel_y = samc__dot_ref(q,", "float rel_y = scale * samc__dot_ref(q,"),
+        ("kernels/attention_relpos/ref.c", "rel_x[x] = samc__dot_ref(q,", "rel_x[x] = scale * samc__dot_ref(q,"),
+        ("kernels/attention_relpos/ref.c", "float rel_y = samc__dot_ref(q,", "float rel_y = scale * samc__dot_ref(q,"),
     ],
     "pad keys masked": [
         (
-            "kernels/attention_relpos_ref.c",
+            "kernels/attention_relpos/ref.c",
             "samc__softmax_ref(score, keys);",
             "for (int key = 0; key < keys; key++)\n"
             "    if (top + key / s >= a->grid || left + key % s >= a->grid) score[key] = -INFINITY;\n"
@@ -123,42 +123,42 @@ MUTATIONS = {
     # Where three masks are asked for, token 0 is not needed for the output; the other tokens still attend to it.
     "mask token 0 dropped": [
         (
-            "runtime/decoder.c",
+            "runtime/model/decoder.c",
             "typedef struct decoder_buffers {",
             "static int dropped;\ntypedef struct decoder_buffers {",
         ),
-        ("runtime/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
+        ("runtime/model/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
         (
-            "runtime/decoder.c",
+            "runtime/model/decoder.c",
             "samc__view2(w->mask_tokens, model->config.mask_tokens, c)",
             "samc__view2(w->mask_tokens + dropped * c, model->config.mask_tokens - dropped, c)",
         ),
-        ("runtime/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
+        ("runtime/model/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
         (
-            "runtime/decoder.c",
+            "runtime/model/decoder.c",
             "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
             "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(model, model->precision, batch->count,",
         ),
     ],
-    "position encoding in layer 0": [("runtime/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
+    "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
     "antialiased mask resize": [
-        ("kernels/finish_masks_ref.c", "static void finish_one(", ANTIALIASED),
+        ("kernels/finish_masks/ref.c", "static void finish_one(", ANTIALIASED),
         (
-            "kernels/finish_masks_ref.c",
+            "kernels/finish_masks/ref.c",
             "float logit = mix(row0, row1, bilinear_tap(x, a->new_width, a->width), row.t);",
             "float logit = antialiased(a, square, y, x);\n            (void)row0, (void)row1;",
         ),
     ],
     "corner-aligned mask resize": [
         (
-            "kernels/finish_masks_ref.c",
+            "kernels/finish_masks/ref.c",
             "(float)in_size / (float)out_size * ((float)out + 0.5f) - 0.5f;",
             "(float)in_size / (float)out_size * (float)out;",
         )
     ],
     "image resize not antialiased": [
         (
-            "kernels/preprocess_ref.c",
+            "kernels/preprocess/ref.c",
             "double scale = (double)in / out, support = scale < 1.0 ? 1.0 : scale;",
             "double scale = (double)in / out, support = 1.0;",
         )

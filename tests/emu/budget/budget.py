@@ -42,7 +42,7 @@ def run(command, **options):
 
 def compile_kernel(nvcc, nvdisasm, source, arch, folder):
     """Symbol -> what ptxas says and its listing."""
-    cubin = Path(folder) / f"{source.stem}.{arch}.cubin"
+    cubin = Path(folder) / f"{source.parent.name}.{arch}.cubin"
     done = run(
         [
             nvcc,
@@ -64,7 +64,7 @@ def compile_kernel(nvcc, nvdisasm, source, arch, folder):
         ]
     )
     if done.returncode:
-        sys.exit(f"nvcc failed for {source.name}, {arch}:\n{done.stderr}")
+        sys.exit(f"nvcc failed for {source.parent.name}, {arch}:\n{done.stderr}")
     kernels = {}
     pattern = (
         r"entry function '(\S+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)"
@@ -84,8 +84,8 @@ def compile_kernel(nvcc, nvdisasm, source, arch, folder):
 
 
 def compile_all(nvcc, nvdisasm, only=None):
-    """Architecture -> symbol -> kernel, for every kernels/*_cuda.cu; on all cores."""
-    sources = [s for s in sorted((ROOT / "kernels").glob("*_cuda.cu")) if only is None or s.stem in only]
+    """Architecture -> symbol -> kernel, for every kernels/*/cuda.cu; on all cores."""
+    sources = [s for s in sorted((ROOT / "kernels").glob("*/cuda.cu")) if only is None or s.parent.name in only]
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = {
             (a, s): pool.submit(compile_kernel, nvcc, nvdisasm, s, a, folder) for s in sources for a in ARCHITECTURES

@@ -18,7 +18,7 @@ from pathlib import Path
 import budget
 
 HERE = Path(__file__).resolve().parent
-KERNELS = ["attention_relpos_cuda"]
+KERNELS = ["attention_relpos"]
 PRODUCT = {"sm_80": 8, "sm_90a": 6.4}  # cycles of one HMMA.16816
 PEAK = {"sm_80": 8, "sm_90a": 4}  # the same at the full rate
 PIPES = ["tensor", "issue", "fp32", "int", "mufu", "shared"]

@@ -1,0 +1,103 @@
+/* What the subcommands of the command line share: common options, strict numbers, messages and exit codes. */
+#ifndef SAMC_HOST_CLI_CLI_H
+#define SAMC_HOST_CLI_CLI_H
+
+#include <getopt.h>
+#include <jansson.h>
+
+#include "runtime/samc.h"
+
+enum {
+    SAMC__EXIT_OK = 0,
+    SAMC__EXIT_FAILURE = 1,
+    SAMC__EXIT_USAGE = 2,
+    SAMC__EXIT_PARTLY = 3 /* samc auto: some images failed */
+};
+
+enum { SAMC__CLI_DEVICES = 16 };
+
+/* The state of one command line. */
+typedef struct samc__cli {
+    const char *command; /* "segment" */
+    const char *help;    /* the text of --help, before the common options */
+    samc_options options;
+    const char *model; /* --model, or NULL */
+    bool quiet;
+    bool asked_backend;                                                      /* --backend was given */
+    enum { SAMC__CLI_ANY_DEVICE, SAMC__CLI_ON_CPU, SAMC__CLI_ON_GPU } place; /* --device cpu, or cuda */
+    bool asked_auto;                              /* --backend auto was given, which the answer to is of interest */
+    bool many_devices;                            /* --device may be a list; set by the subcommand */
+    int devices[SAMC__CLI_DEVICES], device_count; /* of --device; -1: all there are */
+    int exit_code;                                /* where samc__cli_next() returned SAMC__CLI_STOP */
+} samc__cli;
+
+/* Values of long options without a letter; subcommands number theirs from SAMC__CLI_OWN. */
+enum {
+    SAMC__CLI_STOP = 1000,
+    SAMC__CLI_MODEL,
+    SAMC__CLI_BACKEND,
+    SAMC__CLI_PRECISION,
+    SAMC__CLI_THREADS,
+    SAMC__CLI_DEVICE,
+    SAMC__CLI_CUDNN,
+    SAMC__CLI_VERSION,
+    SAMC__CLI_OWN
+};
+
+/* The tail of every subcommand's table of long options. */
+#define SAMC__CLI_COMMON                                                                                               \
+    {"model", required_argument, NULL, SAMC__CLI_MODEL}, {"backend", required_argument, NULL, SAMC__CLI_BACKEND},      \
+        {"precision", required_argument, NULL, SAMC__CLI_PRECISION},                                                   \
+        {"threads", required_argument, NULL, SAMC__CLI_THREADS},                                                       \
+        {"device", required_argument, NULL, SAMC__CLI_DEVICE}, {"cudnn", no_argument, NULL, SAMC__CLI_CUDNN},          \
+        {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                          \
+        {"help", no_argument, NULL, 'h'}, {                                                                            \
+        0                                                                                                              \
+    }
+
+samc__cli samc__cli_begin(const char *command, const char *help);
+/* The next option of the subcommand's own, -1 after the last one, SAMC__CLI_STOP where the program is to end with
+ * cli->exit_code. Common options are taken care of. `letters` are the short options that take an argument, such as
+ * "o:". */
+int samc__cli_next(samc__cli *cli, int argc, char **argv, const char *letters, const struct option *table);
+
+/* Each prints one line on the standard error and returns the exit code. */
+int samc__cli_usage(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int samc__cli_fail(const char *message);
+/* Progress for people: nothing with --quiet. */
+void samc__cli_note(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens the model and notes where a GPU was looked for in vain. */
+samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error);
+/* The model on each GPU that was asked for, once where it runs on the CPU. On failure too `models` [SAMC__CLI_DEVICES]
+ * holds what is open, and NULL. */
+samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count,
+                                  samc_error *error);
+/* Notes what the session had to do differently, if anything. */
+void samc__cli_note_session(const samc__cli *cli, const samc_session *session);
+
+/* Seconds that encoding one image takes about, by an assumed rate of the backend and the threads: an order of
+ * magnitude, before the model has run. */
+double samc__cli_encode_seconds(const samc_model_info *info);
+/* "about 3 minutes ..." where that is more than a minute; false where it is not. */
+bool samc__cli_slow(const samc_model_info *info, char text[160]);
+
+/* A whole number in decimal within the bounds; nothing else. */
+bool samc__cli_integer(const char *text, int least, int most, int *value);
+/* Prints the object on one line of the standard output, floats with the nine digits that bring back the same float.
+ * Takes the reference; NULL counts as out of memory. Returns the exit code. */
+int samc__cli_print_json(json_t *object);
+
+/* The model named by --model, or the default model. `path` has room for 4096 bytes. False with a message where there is
+ * none. */
+bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error);
+
+/* The subcommands; argv[0] is the subcommand's name. */
+int samc__cmd_convert(int argc, char **argv);
+int samc__cmd_info(int argc, char **argv);
+int samc__cmd_embed(int argc, char **argv);
+int samc__cmd_segment(int argc, char **argv);
+int samc__cmd_auto(int argc, char **argv);
+int samc__cmd_bench(int argc, char **argv);
+
+#endif

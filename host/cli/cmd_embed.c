@@ -1,0 +1,63 @@
+/* samc embed: encodes an image and saves the embedding. */
+#include "host/cli/cli.h"
+#include "host/io/embedding.h"
+#include "host/io/image.h"
+
+static const char help[] =
+    "Usage: samc embed IMAGE -o EMB.safetensors|EMB.npy\n"
+    "\n"
+    "Encodes an image and saves its embedding for 'samc segment IMAGE --embedding EMB', which then skips\n"
+    "the encoder.\n"
+    "\n"
+    "  IMAGE                 JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA, or - for standard\n"
+    "                        input; EXIF orientation is applied\n"
+    "  -o, --output FILE     .safetensors: tensor image_embedding [1, C, g, g] f32, with the model's hash\n"
+    "                        and the image's size, which --embedding checks; or .npy: float32\n"
+    "                        [1, C, g, g] alone. Required\n"
+    "\n"
+    "Example: samc embed photo.jpg -o photo.safetensors && samc segment photo.jpg \\\n"
+    "             --embedding photo.safetensors --point 320,240 -o out\n";
+
+static samc_status embed(const samc__cli *cli, const char *path, const char *output, samc_error *error) {
+    char model_path[4096];
+    samc__picture picture = {0};
+    samc_model *model = NULL;
+    samc_session *session = NULL;
+    samc_model_info info;
+    samc_status status = SAMC_IO;
+    if (!samc__cli_find_model(cli, model_path, error)) return status;
+    status = samc__image_load(path, &picture, error);
+    if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
+    if (status == SAMC_OK) status = samc_session_create(model, &session, error);
+    if (status == SAMC_OK) {
+        samc_model_get_info(model, &info);
+        samc_image image = {picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3};
+        samc__cli_note(cli, "encoding %s (%d x %d)", path, picture.width, picture.height);
+        status = samc__session_check(session, samc_set_image(session, &image), path, error);
+    }
+    if (status == SAMC_OK) status = samc__embedding_save(session, &info, output, error);
+    if (status == SAMC_OK)
+        samc__cli_note(cli, "%s: [1, %d, %d, %d]", output, info.embed_channels, info.grid, info.grid);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    samc__picture_free(&picture);
+    return status;
+}
+
+int samc__cmd_embed(int argc, char **argv) {
+    static const struct option table[] = {{"output", required_argument, NULL, 'o'}, SAMC__CLI_COMMON};
+    samc__cli cli = samc__cli_begin("embed", help);
+    const char *output = NULL;
+    bool known;
+    for (int option; (option = samc__cli_next(&cli, argc, argv, "o:", table)) != -1;) {
+        if (option == SAMC__CLI_STOP) return cli.exit_code;
+        if (option == 'o') output = optarg;
+    }
+    if (argc - optind != 1) return samc__cli_usage(&cli, "give one IMAGE, not %d", argc - optind);
+    if (output == NULL) return samc__cli_usage(&cli, "-o EMB.safetensors or EMB.npy is missing");
+    samc__embedding_is_npy(output, &known);
+    if (!known) return samc__cli_usage(&cli, "the output '%s' ends in neither .safetensors nor .npy", output);
+    samc_error error;
+    if (embed(&cli, argv[optind], output, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    return SAMC__EXIT_OK;
+}

@@ -1,0 +1,69 @@
+/* The end of the archive run: results of images, in the order of the inputs, become files that survive. */
+#ifndef SAMC_HOST_IO_COLLECT_H
+#define SAMC_HOST_IO_COLLECT_H
+
+#include "host/io/archive.h"
+#include "host/io/auto_output.h"
+#include "host/io/marks.h"
+
+/* One image on its way. */
+typedef struct samc__job {
+    int64_t number;       /* of its record */
+    int64_t image, input; /* in this run, in the list */
+    uint8_t *bytes;       /* of a member of an archive; owned */
+    size_t size;
+    bool member;    /* `size` is counted as a member in flight */
+    bool in_flight; /* counted as a picture, with `held` bytes, from reading until its results are written */
+    bool alone;     /* it did not fit in memory, and this is the second attempt, with no other picture in flight */
+    int64_t held;
+    samc__picture picture; /* its size stays when its pixels are freed; owned */
+    samc_auto_mask *masks; /* [count]; owned, and so is a reference to their run lengths */
+    int count;
+    samc_auto_stats stats;
+    samc__auto_text text;
+    int code;         /* errno of what kept it from being read, 0 where the system had no part in it */
+    samc_error error; /* status other than SAMC_OK: the image failed */
+    double load_seconds, write_seconds, commit_seconds;
+    int fill[4]; /* images in the queue before load, compute, write and commit when this one left it */
+} samc__job;
+
+struct samc__collector {
+    const samc__archive_options *options;
+    const samc__inputs *inputs;
+    int64_t total,
+        end;         /* images of the run; records when it is through: images, then failed ones that are tried again */
+    int64_t retries; /* of these */
+    samc__store *store;
+    samc__journal *journal;
+    samc__record last; /* added, perhaps not yet committed */
+    samc__stream lines, annotations, images, errors;
+    samc__marks marks;
+    samc__mark *left; /* [left_count], results that the run before did not come to record; owned */
+    int left_count;
+    char *records; /* lines for the journal; owned */
+    size_t records_used, records_room;
+};
+
+/* Plans the run: behind the journal's last record. All arguments outlive it. Nothing is touched. */
+samc__collector samc__collector_plan(const samc__archive_options *options, const samc__inputs *inputs,
+                                     samc__store *store, samc__journal *journal);
+/* Looks at every file that the run will change or make, before anything is changed: what is missing, damaged or
+ * somebody else's is an error. */
+samc_status samc__collector_check(samc__collector *collector, samc_error *error);
+/* Opens at the journal's last record and makes good what a crash left undone. */
+samc_status samc__collector_open(samc__collector *collector, samc_error *error);
+/* The image of a record that is still to be made, and its place in the list of inputs. */
+int64_t samc__collector_image(const samc__collector *collector, int64_t number, int64_t *input);
+/* Before images are added: their files are marked as this run's. */
+samc_status samc__collector_mark(samc__collector *collector, const samc__job *job, samc_error *error);
+samc_status samc__collector_marked(samc__collector *collector, samc_error *error);
+/* The next image: its files get their names, its lines are appended. Not yet safe. An image whose names the file system
+ * of the output does not take has failed. */
+samc_status samc__collector_add(samc__collector *collector, samc__job *job, samc_error *error);
+/* All images added so far are done from now on, whatever happens. */
+samc_status samc__collector_commit(samc__collector *collector, samc_error *error);
+/* All images of the run are committed: the collected files become visible. */
+samc_status samc__collector_finish(samc__collector *collector, samc_error *error);
+void samc__collector_close(samc__collector *collector);
+
+#endif

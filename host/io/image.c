@@ -1,0 +1,152 @@
+/* Recognises an image format, holds its header against the limit, has it read, and turns the picture upright. */
+#include "host/io/image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/io/file.h"
+#include "host/io/image_format.h"
+#include "runtime/base/kind.h"
+#include "runtime/base/status.h"
+
+/* The formats, each a row. TGA has no signature, so that it comes last. */
+#define ROW(name, format)                                                                                              \
+    { name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode }
+static const samc__image_format formats[] = {
+    ROW("JPEG", jpeg), ROW("PNG", png), ROW("GIF", gif), ROW("BMP", bmp),
+    ROW("PSD", psd),   ROW("PNM", pnm), ROW("TGA", tga),
+};
+enum { FORMATS = sizeof formats / sizeof formats[0] };
+
+void samc__picture_free(samc__picture *picture) {
+    free(picture->pixels);
+    *picture = (samc__picture){0};
+}
+
+void samc__palette_complete(uint8_t (*palette)[3], size_t count) {
+    bool ramp = true;
+    for (size_t i = 0; i < count; i++) ramp = ramp && palette[i][0] == i && palette[i][1] == i && palette[i][2] == i;
+    for (size_t i = count; i < 256; i++) memset(palette[i], ramp ? (int)i : 0, 3);
+}
+
+/* Pillow's arithmetic: round(a * b / 255). */
+static int multiply_255(int a, int b) {
+    int product = a * b + 128;
+    return ((product >> 8) + product) >> 8;
+}
+
+void samc__cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width) {
+    for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3)
+        for (int c = 0; c < 3; c++) {
+            int value = cmyk[3] - multiply_255(255 - cmyk[c], cmyk[3]);
+            rgb[c] = (uint8_t)(value < 0 ? 0 : value);
+        }
+}
+
+/* Applies one of the eight orientations. 2 mirrors, 3 turns by 180 degrees, 4 flips upside down, 5 transposes, 6 turns
+ * right, 7 transposes along the other diagonal, 8 turns left. */
+static samc_status orient(samc__picture *picture, int orientation, const char *name, samc_error *error) {
+    if (orientation <= 1) return SAMC_OK;
+    bool swap = orientation >= 5; /* rows become columns */
+    bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    int width = picture->width, height = picture->height;
+    samc__picture turned = {.width = swap ? height : width, .height = swap ? width : height};
+    turned.pixels = malloc((size_t)width * (size_t)height * 3);
+    if (turned.pixels == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
+    uint8_t *to = turned.pixels; /* [turned.height, turned.width, 3] */
+    for (int y = 0; y < turned.height; y++) {
+        for (int x = 0; x < turned.width; x++, to += 3) {
+            int source_x = swap ? y : x, source_y = swap ? x : y;
+            if (from_right) source_x = width - 1 - source_x;
+            if (from_bottom) source_y = height - 1 - source_y;
+            memcpy(to, picture->pixels + ((size_t)source_y * (size_t)width + (size_t)source_x) * 3, 3);
+        }
+    }
+    free(picture->pixels);
+    *picture = turned;
+    return SAMC_OK;
+}
+
+static samc_status recognise(const samc__image_file *file, const samc__image_format **format, samc_error *error) {
+    if (file->size == 0) return samc__fail(error, SAMC_FORMAT, "%s: empty file", file->name);
+    for (int i = 0; i < FORMATS; i++) {
+        *format = &formats[i];
+        if (formats[i].recognise(file)) return SAMC_OK;
+    }
+    const char *advice, *kind = samc__kind_of(file->bytes, file->size, &advice);
+    char names[256] = "";
+    for (int i = 0; i < FORMATS; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", formats[i].name);
+    }
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s%snot a supported image format (%s)%s", file->name,
+                      kind == NULL ? "" : kind, kind == NULL ? "" : " is ", names, advice);
+}
+
+/* The header's numbers, sane ones. */
+static samc_status measure(const samc__image_format *format, const samc__image_file *file, samc__image_extent *extent,
+                           samc_error *error) {
+    *extent = (samc__image_extent){0};
+    SAMC__TRY(format->header(file, extent, error));
+    if (extent->width <= 0 || extent->height <= 0)
+        return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", file->name,
+                          (long long)extent->width, (long long)extent->height);
+    if (extent->width > INT32_MAX || extent->height > INT32_MAX || extent->width > INT64_MAX / 64 / extent->height)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels", file->name,
+                          (long long)extent->width, (long long)extent->height);
+    extent->bytes = extent->width * extent->height * 3;
+    extent->peak += extent->bytes;
+    return SAMC_OK;
+}
+
+samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent,
+                             samc_error *error) {
+    samc__image_file file = {bytes, size, name};
+    const samc__image_format *format;
+    SAMC__TRY(recognise(&file, &format, error));
+    return measure(format, &file, extent, error);
+}
+
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most,
+                                      samc__picture *picture, samc_error *error) {
+    samc__image_file file = {bytes, size, name};
+    const samc__image_format *format;
+    samc__image_extent extent;
+    *picture = (samc__picture){0};
+    SAMC__TRY(recognise(&file, &format, error));
+    SAMC__TRY(measure(format, &file, &extent, error));
+    if (extent.width > most / extent.height)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
+                          (long long)extent.width, (long long)extent.height, (long long)most);
+    *picture = (samc__picture){
+        .pixels = malloc((size_t)extent.bytes), .width = (int)extent.width, .height = (int)extent.height};
+    if (picture->pixels == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %d x %d pixels", name, picture->width,
+                          picture->height);
+    int orientation = 1;
+    samc_status status = format->decode(&file, &extent, picture->pixels, &orientation, error);
+    if (status == SAMC_OK) status = orient(picture, orientation, name, error);
+    if (status != SAMC_OK) samc__picture_free(picture);
+    return status;
+}
+
+samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
+                               samc_error *error) {
+    return samc__image_decode_within(bytes, size, name, SAMC__IMAGE_MAX_PIXELS, picture, error);
+}
+
+samc_status samc__image_load(const char *path, samc__picture *picture, samc_error *error) {
+    uint8_t *bytes;
+    size_t size;
+    *picture = (samc__picture){0};
+    int code;
+    if (strcmp(path, "-") == 0) SAMC__TRY(samc__file_read(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, error));
+    else SAMC__TRY(samc__file_read_regular(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, &code, error));
+    samc_status status =
+        samc__image_decode(bytes, size, strcmp(path, "-") == 0 ? "standard input" : path, picture, error);
+    free(bytes);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* Between the image readers: a format is a row of the table in image.c. Its reader is two functions in a file of its
+ * own: one says from the header how large the picture is, the other writes the pixels. image.c stands between the two:
+ * it holds the size against the limit and only then allocates the picture, and turns it upright at the end. */
+#ifndef SAMC_HOST_IO_IMAGE_FORMAT_H
+#define SAMC_HOST_IO_IMAGE_FORMAT_H
+
+#include "host/io/image.h"
+
+typedef struct samc__image_file {
+    const uint8_t *bytes;
+    size_t size;
+    const char *name; /* in messages */
+} samc__image_file;
+
+typedef struct samc__image_format {
+    const char *name;
+    bool (*recognise)(const samc__image_file *file);
+    /* Fills width and height, and into `peak` what decoding allocates beside the picture. */
+    samc_status (*header)(const samc__image_file *file, samc__image_extent *extent, samc_error *error);
+    /* Fills rgb [extent->height, extent->width, 3], every byte of it, and may set an EXIF orientation, which comes in
+     * as 1. */
+    samc_status (*decode)(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+                          int *orientation, samc_error *error);
+} samc__image_format;
+
+#define SAMC__IMAGE_READER(format)                                                                                     \
+    bool samc__##format##_recognise(const samc__image_file *file);                                                     \
+    samc_status samc__##format##_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error);  \
+    samc_status samc__##format##_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,  \
+                                        int *orientation, samc_error *error)
+SAMC__IMAGE_READER(jpeg);
+SAMC__IMAGE_READER(png);
+SAMC__IMAGE_READER(gif);
+SAMC__IMAGE_READER(bmp);
+SAMC__IMAGE_READER(psd);
+SAMC__IMAGE_READER(pnm);
+SAMC__IMAGE_READER(tga);
+
+/* Unaligned numbers of either byte order. */
+static inline uint32_t samc__little16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
+static inline uint32_t samc__little32(const uint8_t *at) { return samc__little16(at) | samc__little16(at + 2) << 16; }
+static inline uint32_t samc__big16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
+static inline uint32_t samc__big32(const uint8_t *at) { return samc__big16(at) << 16 | samc__big16(at + 2); }
+
+/* Entries that a palette [256, 3] of BMP or GIF has not got: black, as Pillow has them, but where the `count` there are
+ * begin the ramp of greys, which Pillow takes for a grey picture, the ramp goes on. */
+void samc__palette_complete(uint8_t (*palette)[3], size_t count);
+/* Pillow's CMYK, inverted as Adobe writes it, to RGB: `width` pixels. */
+void samc__cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width);
+
+/* ---- Orientation (image_exif.c) ---- */
+
+/* EXIF orientation of a block that may begin with any number of "Exif\0\0": 1 to 8; 0 where the tag is absent, 1 where
+ * its value means nothing. */
+int samc__exif_orientation(const uint8_t *block, size_t size);
+/* The same of an XMP packet, from the attribute or the element tiff:Orientation. */
+int samc__xmp_orientation(const uint8_t *packet, size_t size);
+/* The same of a "Raw profile type exif" text: three lines of heading, then hexadecimal digits. */
+int samc__raw_profile_orientation(const uint8_t *text, size_t size);
+
+#endif

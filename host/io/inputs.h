@@ -1,0 +1,86 @@
+/* The images of an archive run in a fixed order: files, folders, archives and lists become one sorted list of names. */
+#ifndef SAMC_HOST_IO_INPUTS_H
+#define SAMC_HOST_IO_INPUTS_H
+
+#include <sys/types.h>
+
+#include "runtime/samc.h"
+
+/* One image. Offsets point into the list's text. `key` is the name that its results carry:
+ *   a file named on the command line      its last component
+ *   a file in a folder                    its path below the folder
+ *   a line of a list                      the path as written there, without a leading / and without . and ..
+ *   a member of an archive                <key of the archive>/<path in the archive>
+ * `source` is where it came from, for messages and records: the path to open, or <path of the archive>/<member>. */
+typedef struct samc__input {
+    size_t key, source;
+    size_t reason;  /* why it cannot be read (a folder that cannot be opened, a damaged archive), or 0 */
+    size_t target;  /* of a link in an archive: the name there of the file that it leads to; else 0 */
+    int32_t tar;    /* index of its archive, -1 for a file */
+    int32_t root;   /* index of the folder that it was found below */
+    int64_t member; /* number among the regular files of its archive */
+} samc__input;
+
+/* A folder that inputs were found below, as it was then: where it is gone, or another one is in its place, nothing
+ * below it says anything about an image. */
+typedef struct samc__root {
+    size_t path; /* offset */
+    dev_t device;
+    ino_t inode; /* 0: there was no such folder */
+} samc__root;
+
+typedef struct samc__inputs {
+    char *text; /* all names, 0-terminated; offset 0 is "" */
+    size_t used, room;
+    samc__input *items;
+    int64_t count, items_room;
+    size_t *tars; /* paths of the archives, offsets */
+    int32_t tar_count;
+    samc__root *roots;
+    int32_t root_count, roots_room;
+    int64_t skipped; /* files passed over because their names are not those of images */
+} samc__inputs;
+
+typedef struct samc__inputs_options {
+    const char *const *globs; /* what names must match instead of an image's extension; ended by NULL */
+    const char *exclude;      /* a folder that is not entered: the output. NULL: none */
+    const char *flat; /* the one of the arguments, this very pointer, below which no folder is entered. NULL: none */
+} samc__inputs_options;
+
+/* Collects and sorts. `arguments` are files, folders, archives, "@list" and "-" (a list on the standard input). What is
+ * named there and does not exist is an error at once, and so is what cannot be listed (a folder, an archive), because
+ * nobody knows what it holds, and what lies in the output's own state (SAMC_INVALID_ARGUMENT). What turns out to be no
+ * image becomes an item with a reason. */
+samc_status samc__inputs_collect(samc__inputs *inputs, const char *const *arguments, int count,
+                                 const samc__inputs_options *options, samc_error *error);
+/* Refuses two inputs whose results would get the same names, and says which. Gives a reason to images whose names are
+ * too long for those of their results. `pictures`: each image's results are a folder too. */
+samc_status samc__inputs_check_names(samc__inputs *inputs, bool pictures, samc_error *error);
+void samc__inputs_free(samc__inputs *inputs);
+/* Copies text into the list's; returns its offset, 0 without memory or for "". */
+size_t samc__inputs_keep(samc__inputs *inputs, const char *text);
+
+/* Whether the folder that input `i` was found below is still the one that it was. */
+bool samc__input_root_lives(const samc__inputs *inputs, int64_t i);
+
+static inline const char *samc__input_key(const samc__inputs *inputs, int64_t i) {
+    return inputs->text + inputs->items[i].key;
+}
+static inline const char *samc__input_source(const samc__inputs *inputs, int64_t i) {
+    return inputs->text + inputs->items[i].source;
+}
+static inline const char *samc__input_reason(const samc__inputs *inputs, int64_t i) {
+    return inputs->items[i].reason ? inputs->text + inputs->items[i].reason : NULL;
+}
+
+/* Lines of a list: separated by zero bytes if it holds any (find -print0), else by line feeds, with or without a
+ * carriage return. A UTF-8 byte order mark before lines is passed over. Calls `line` for each that is not empty, with a
+ * 0-terminated copy, until it returns other than SAMC_OK. */
+samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *context, const char *text),
+                             void *context, samc_error *error);
+
+/* `path` without a leading /, without empty and "." components, into `out` (room: strlen(path) + 1). ".." components
+ * are left out and make it return false: such a name would leave the output folder. */
+bool samc__key_of_path(const char *path, char *out);
+
+#endif

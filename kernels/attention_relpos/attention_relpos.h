@@ -1,0 +1,22 @@
+/* attention_relpos: the encoder's self-attention with decomposed relative position, global or in windows.
+ *
+ * score[q, k] = scale * q.k + q.rel_h[qy - ky + s - 1] + q.rel_w[qx - kx + s - 1] with scale = hd^-0.5 (the relative
+ * terms use the unscaled q), s = side of the window or of the whole grid. Where windows reach over the grid's edge the
+ * original pads with zeros *after* the norm: such tokens have q, k, v equal to the qkv bias, take part in the softmax
+ * as keys with their own relative position, and are dropped as queries. Mirrors Attention, window_partition and
+ * add_decomposed_rel_pos. */
+#ifndef SAMC_KERNELS_ATTENTION_RELPOS_ATTENTION_RELPOS_H
+#define SAMC_KERNELS_ATTENTION_RELPOS_ATTENTION_RELPOS_H
+
+#include "runtime/base/view.h"
+
+typedef struct samc__attention_relpos_args {
+    samc__view qkv;          /* [images, grid * grid, 3 * D], q then k then v, each [heads, hd] */
+    samc__view qkv_bias;     /* [3 * D] or absent (then pads are zero) */
+    samc__view rel_h, rel_w; /* [2 s - 1, hd], both or neither */
+    samc__view y;            /* [images, grid * grid, D] */
+    int heads, grid;
+    int window; /* 0: global */
+} samc__attention_relpos_args;
+
+#endif

@@ -1,0 +1,32 @@
+/* Detection and names of CPU capabilities. */
+#include "kernels/cpu/caps.h"
+
+#include <string.h>
+
+unsigned samc__caps_detect(void) {
+    unsigned caps = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) caps |= SAMC__CAP_AVX2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        caps |= SAMC__CAP_AVX512;
+#endif
+    return caps;
+}
+
+int samc__caps_parse(const char *text) {
+    static const struct {
+        const char *name;
+        int bit;
+    } names[] = {{"none", 0}, {"avx2", SAMC__CAP_AVX2}, {"avx512", SAMC__CAP_AVX512}};
+    int caps = 0;
+    while (*text) {
+        size_t length = strcspn(text, ","), i = 0;
+        while (i < 3 && (strlen(names[i].name) != length || strncmp(names[i].name, text, length) != 0)) i++;
+        if (i == 3) return -1;
+        caps |= names[i].bit;
+        text += length + (text[length] == ',');
+    }
+    return caps;
+}

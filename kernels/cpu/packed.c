@@ -1,0 +1,97 @@
+/* Packed weights: the layout, and a hash table from the address of a weight to its panels. */
+#include "kernels/cpu/packed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry {
+    const float *w; /* NULL: free */
+    float *panels;
+} entry;
+
+struct samc__packed {
+    size_t slots, used; /* slots is a power of two */
+    entry *entries;
+    size_t bytes;
+};
+
+void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
+                      float *out) {
+    int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+    enum { BLOCK = 16 }; /* of k, so that the rows of w that are read stay in the nearest cache */
+    for (int64_t begin = 0; begin < k; begin += BLOCK) {
+        int64_t end = begin + BLOCK < k ? begin + BLOCK : k;
+        for (int64_t column = 0; column < columns; column++) {
+            const float *row = w + (first + column) * row_stride;
+            for (int64_t i = begin; i < end; i++) out[i * SAMC__PANEL + column] = row[i * stride];
+        }
+        for (int64_t i = begin; i < end; i++)
+            for (int64_t column = columns; column < SAMC__PANEL; column++) out[i * SAMC__PANEL + column] = 0.0f;
+    }
+}
+
+samc__packed *samc__packed_create(void) {
+    samc__packed *packed = calloc(1, sizeof *packed);
+    if (packed == NULL) return NULL;
+    packed->slots = 64;
+    packed->entries = calloc(packed->slots, sizeof *packed->entries);
+    if (packed->entries == NULL) {
+        free(packed);
+        return NULL;
+    }
+    return packed;
+}
+
+void samc__packed_destroy(samc__packed *packed) {
+    if (packed == NULL) return;
+    for (size_t i = 0; i < packed->slots; i++)
+        if (packed->entries[i].panels != packed->entries[i].w) free(packed->entries[i].panels);
+    free(packed->entries);
+    free(packed);
+}
+
+/* The slot of w, or the free one where it would go. */
+static entry *slot_of(const samc__packed *packed, const float *w) {
+    size_t at = (size_t)(((uintptr_t)w >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (packed->slots - 1);
+    while (packed->entries[at].w != NULL && packed->entries[at].w != w) at = (at + 1) & (packed->slots - 1);
+    return &packed->entries[at];
+}
+
+static bool grow(samc__packed *packed) {
+    samc__packed larger = *packed;
+    larger.slots *= 2;
+    larger.entries = calloc(larger.slots, sizeof *larger.entries);
+    if (larger.entries == NULL) return false;
+    for (size_t i = 0; i < packed->slots; i++)
+        if (packed->entries[i].w != NULL) *slot_of(&larger, packed->entries[i].w) = packed->entries[i];
+    free(packed->entries);
+    *packed = larger;
+    return true;
+}
+
+bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace) {
+    if (2 * packed->used >= packed->slots && !grow(packed)) return false;
+    entry *e = slot_of(packed, w);
+    if (e->w != NULL) return true;
+    size_t bytes = samc__packed_floats(n, k) * sizeof(float); /* a multiple of 128 */
+    float *panels = aligned_alloc(64, bytes);
+    if (panels == NULL) return false;
+    for (int64_t panel = 0; panel < samc__panels(n); panel++)
+        samc__pack_panel(w, n, k, k, 1, panel, panels + panel * SAMC__PANEL * k);
+    if (replace && n % SAMC__PANEL == 0) {
+        memcpy((float *)w, panels, bytes);
+        free(panels);
+        panels = (float *)w;
+    } else {
+        packed->bytes += bytes;
+    }
+    *e = (entry){w, panels};
+    packed->used++;
+    return true;
+}
+
+const float *samc__packed_find(const samc__packed *packed, const float *w) {
+    return packed ? slot_of(packed, w)->panels : NULL;
+}
+
+size_t samc__packed_bytes(const samc__packed *packed) { return packed ? packed->bytes : 0; }

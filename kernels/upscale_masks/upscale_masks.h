@@ -1,0 +1,32 @@
+/* upscale_masks: conv-transpose -> LayerNorm2d -> GELU -> conv-transpose -> GELU -> product with the hypernetwork
+ * vectors.
+ *
+ * The 4x larger feature map never exists: each token yields the 4x4 logits of its cell for every mask.
+ *
+ * The first conv-transpose is linear in the keys, and these are the image's but for one update for each layer of the
+ * decoder: where `layers` are given, src is what it makes of the images, once for all prompts, and f = src; for each
+ * layer, f = (f + o . fold) / deviation + add with o and deviation of its update (kernels/key_update.h). */
+#ifndef SAMC_KERNELS_UPSCALE_MASKS_UPSCALE_MASKS_H
+#define SAMC_KERNELS_UPSCALE_MASKS_UPSCALE_MASKS_H
+
+#include "kernels/key_update.h"
+
+typedef struct samc__up_layer {
+    samc__key_update update; /* of this layer */
+    samc__view fold;         /* [inner, C] from heads' outputs to f; f is [2 x 2 pixels, C / 4] */
+    samc__view add;          /* [C] */
+} samc__up_layer;
+
+typedef struct samc__upscale_masks_args {
+    samc__view src;               /* [prompts, grid * grid, C] */
+    samc__projection up1;         /* w [C, C / 4, 2, 2], b [C / 4]; not read where there are layers */
+    const samc__up_layer *layers; /* [depth], and src is [B, grid * grid, 4 (C / 4)], B dividing prompts; on hosts */
+    int depth, heads;             /* of the layers */
+    samc__norm norm;              /* [C / 4] */
+    samc__projection up2;         /* w [C / 4, C / 8, 2, 2], b [C / 8] */
+    samc__view hyper;             /* [prompts, masks, C / 8] */
+    samc__view y;                 /* [prompts, masks, 4 grid, 4 grid] logits */
+    int grid;
+} samc__upscale_masks_args;
+
+#endif

@@ -1,0 +1,441 @@
+/* Prompt encoder and mask decoder in a straight line. Mirrors PromptEncoder, TwoWayTransformer and MaskDecoder.
+ *
+ * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans;
+ * "A" is the model's precision, everything else is f32. */
+#include "runtime/model/decoder.h"
+
+#include "kernels/decoder_form.h"
+#include "runtime/place.h"
+
+int samc__prompt_tokens(const samc_prompt *prompt) {
+    int padding = prompt->point_count > 0 && prompt->box == NULL;
+    return prompt->point_count + padding + (prompt->box ? 2 : 0);
+}
+
+typedef struct decoder_buffers {
+    int64_t p, t, n, c;
+    float *queries, *pe;                             /* [P, T, C] */
+    float *hidden;                                   /* [P * T, decoder_mlp_dim], also MLP intermediates */
+    void *keys;                                      /* [P, N, C] A */
+    float *hyper;                                    /* [P, masks, C / 8] */
+    float *mlp;                                      /* 2 x [P, largest MLP width] */
+    float *iou;                                      /* [P, mask_tokens] */
+    float *xy;                                       /* [P, sparse, 2], and behind it the labels */
+    float *masks;                                    /* [P, 4 grid, 4 grid] mask prompts, or NULL */
+    int32_t *labels;                                 /* [P, sparse] */
+    samc__up_layer layers[SAMC__MAX_DECODER_LAYERS]; /* what each layer does to the keys, where upscale_masks takes
+                                                        that, or absent */
+} decoder_buffers;
+
+static int64_t mlp_width(const samc__config *c) {
+    return c->iou_head_hidden_dim > c->out_chans ? c->iou_head_hidden_dim : c->out_chans;
+}
+
+/* Lays the buffers out from `base` on and returns the bytes needed; with base == NULL it only counts. */
+static size_t place(const samc_model *model, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base,
+                    decoder_buffers *b) {
+    const samc__config *c = &model->config;
+    int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = 1 + c->mask_tokens + sparse,
+            n = (int64_t)c->grid * c->grid, channels = c->out_chans;
+    *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
+#define PLACE_AT(to, bytes) ((to) = base ? (void *)(base + at) : NULL, at += ((bytes) + 63) / 64 * 64)
+#define PLACE(field, bytes) PLACE_AT(b->field, bytes)
+    PLACE(queries, p * t * channels * f32);
+    PLACE(pe, p * t * channels * f32);
+    PLACE(hidden, p * t * c->decoder_mlp_dim * f32);
+    PLACE(keys, p * n * channels * size);
+    PLACE(hyper, p * c->mask_tokens * (channels / 8) * f32);
+    PLACE(mlp, 2 * p * mlp_width(c) * f32);
+    PLACE(iou, p * c->mask_tokens * f32);
+    PLACE(xy, 3 * p * sparse * f32);
+    if (masked) PLACE(masks, 16 * p * n * f32);
+    for (int i = 0; i < c->decoder_depth && model->up_fold && !masked && samc__folds(t); i++) {
+        int64_t inner = c->decoder_attention_dim, rows = c->decoder_num_heads * t + 1, blocks = samc__update_blocks(n);
+        float *weights, *values;
+        PLACE_AT(weights, p * blocks * rows * SAMC__UPDATE_KEYS * f32);
+        PLACE_AT(values, p * t * inner * f32);
+        b->layers[i] = (samc__up_layer){
+            .update = {samc__view4(weights, p, blocks, rows, SAMC__UPDATE_KEYS), samc__view3(values, p, t, inner)},
+            .fold = samc__view2(model->up_fold->fold[i], inner, model->up_fold->rows),
+            .add = samc__view1(model->up_fold->add[i], model->up_fold->rows)};
+    }
+#undef PLACE
+#undef PLACE_AT
+    if (base) b->labels = (int32_t *)(b->xy + 2 * p * sparse);
+    return (size_t)at;
+}
+
+size_t samc__image_side_bytes(const samc_model *model, int images) {
+    const samc__config *c = &model->config;
+    int64_t projections =
+        model->device ? 0 : 3 * (int64_t)c->decoder_attention_dim + (model->up_fold ? model->up_fold->rows : 0);
+    return (size_t)(images * (int64_t)c->grid * c->grid * (c->out_chans + projections)) *
+           samc__dtype_size(model->precision);
+}
+
+samc__image_side samc__image_side_at(const samc_model *model, int images, void *base, int first) {
+    const samc__config *c = &model->config;
+    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim;
+    char *keys = (char *)base + (size_t)(first * n * c->out_chans) * samc__dtype_size(model->precision);
+    if (model->device) return (samc__image_side){.keys = keys};
+    float *k = (float *)base + images * n * c->out_chans + first * n * inner;
+    float *up = model->up_fold
+                    ? (float *)base + images * n * (c->out_chans + 3 * inner) + first * n * model->up_fold->rows
+                    : NULL;
+    return (samc__image_side){
+        .keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
+}
+
+/* Keys and values of the first layer's token_to_image, queries of its image_to_token, and what the upscaling starts
+ * from; on a host. */
+static samc_status project_side(const samc__exec *exec, const samc_model *model, const float *key_pe, int images,
+                                const samc__image_side *side) {
+    const samc__config *config = &model->config;
+    const samc__decoder_layer_weights *w = &model->weights.layers[0];
+    int64_t c = config->out_chans, n = (int64_t)config->grid * config->grid, rows = images * n,
+            inner = config->decoder_attention_dim;
+    float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
+    if (sums == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", images);
+    samc__view keys = samc__view2(side->keys, rows, c), with_pe = samc__view2(sums, rows, c);
+    samc_status status = samc__add_rows(exec, &(samc__add_rows_args){/* an image is one row here */
+                                                                     .x = samc__view2(side->keys, images, n * c),
+                                                                     .b = samc__view1(key_pe, n * c),
+                                                                     .y = samc__view2(sums, images, n * c)});
+    const struct {
+        samc__view x;
+        samc__linear_weights w;
+        float *y;
+    } projections[3] = {{with_pe, w->cross_token_to_image.k, side->k},
+                        {keys, w->cross_token_to_image.v, side->v},
+                        {with_pe, w->cross_image_to_token.q, side->q}};
+    for (int i = 0; i < 3 && status == SAMC_OK; i++)
+        status = samc__linear(exec, &(samc__linear_args){.x = projections[i].x,
+                                                         .p = samc__linear_of(SAMC__F32, projections[i].w, inner, c),
+                                                         .y = samc__view2(projections[i].y, rows, inner)});
+    exec->release(exec->memory, sums);
+    const samc__up_fold *up = model->up_fold;
+    if (status != SAMC_OK || up == NULL) return status;
+    return samc__linear(
+        exec, &(samc__linear_args){.x = keys,
+                                   .p = {samc__view2(up->image_w, up->rows, c), samc__view1(up->image_b, up->rows)},
+                                   .y = samc__view2(side->up, rows, up->rows)});
+}
+
+samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings,
+                                  const void *key_pe, int images, const samc__image_side *side) {
+    const samc__config *config = &model->config;
+    int64_t c = config->out_chans, rows = images * (int64_t)config->grid * config->grid;
+    SAMC__TRY(samc__add_rows(
+        exec, &(samc__add_rows_args){.x = samc__as(model->precision, samc__view2(embeddings, rows, c)),
+                                     .b = samc__view1(model->weights.no_mask_embed, c),
+                                     .y = samc__as(model->precision, samc__view2(side->keys, rows, c))}));
+    return side->k ? project_side(exec, model, key_pe, images, side) : SAMC_OK;
+}
+
+/* Coordinates and labels of every prompt, gathered in `own` (laid out as b->xy) and brought to where the tensors live.
+ */
+static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batch *batch, const decoder_buffers *b,
+                                 float *own) {
+    int64_t sparse = batch->tokens;
+    for (int i = 0; i < batch->count; i++) {
+        const samc_prompt *prompt = batch->prompts[i];
+        const samc__geometry *geometry = &batch->geometry[i / (batch->count / batch->images)];
+        float *xy = own + 2 * sparse * i;
+        int32_t *label = (int32_t *)(own + 2 * sparse * batch->count) + sparse * i;
+        for (int j = 0; j < prompt->point_count; j++, xy += 2) {
+            samc__geometry_apply(geometry, prompt->points + 2 * j, xy);
+            *label++ = prompt->labels[j];
+        }
+        if (prompt->box != NULL) {
+            for (int corner = 0; corner < 2; corner++, xy += 2) {
+                samc__geometry_apply(geometry, prompt->box + 2 * corner, xy);
+                *label++ = 2 + corner;
+            }
+        } else if (prompt->point_count >
+                   0) { /* padding: at (0, 0) minus the half pixel added later; its position is dropped */
+            xy[0] = xy[1] = 0.0f;
+            *label = -1;
+        }
+    }
+    return samc__upload(exec, b->xy, own, (size_t)(3 * sparse * batch->count) * sizeof(float));
+}
+
+/* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
+static samc_status embed_prompts(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                                 const decoder_buffers *b) {
+    const samc__weights *w = &model->weights;
+    int64_t c = b->c, sparse = batch->tokens;
+    samc__embed_prompts_args args = {
+        .xy = b->xy,
+        .labels = b->labels,
+        .img_size = model->config.img_size,
+        .gaussian = samc__view2(w->pe_gaussian, 2, c / 2),
+        .not_a_point = samc__view1(w->not_a_point_embed, c),
+        .iou_token = samc__view1(w->iou_token, c),
+        .mask_tokens = samc__view2(w->mask_tokens, model->config.mask_tokens, c),
+        .queries = samc__view3(b->queries, b->p, b->t, c),
+        .pe = samc__view3(b->pe, b->p, b->t, c),
+    };
+    for (int i = 0; i < 4; i++) args.label_embed[i] = samc__view1(w->point_embed[i], c);
+    if (sparse > 0) {
+        float gathered[3 * 64], *more = NULL; /* room for the usual batch, or a block of its own */
+        size_t bytes = (size_t)(3 * sparse * batch->count) * sizeof(float);
+        if (bytes > sizeof gathered && (more = exec->allocate(exec->memory, bytes)) == NULL)
+            return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %d prompt(s): %zu bytes", batch->count,
+                              bytes);
+        samc_status status = place_prompts(exec, batch, b, more ? more : gathered);
+        exec->release(exec->memory, more);
+        SAMC__TRY(status);
+    }
+    return samc__embed_prompts(exec, &args);
+}
+
+/* The image side of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */
+static samc_status embed_image(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                               const decoder_buffers *b, samc__view *keys) {
+    const samc__weights *w = &model->weights;
+    const samc__config *config = &model->config;
+    const samc__dtype a = model->precision;
+    int64_t c = b->c, c2 = config->mask_in_chans, c1 = c2 / 4, low = 4 * (int64_t)config->grid;
+    if (!batch->masked) {
+        *keys = samc__as(a, samc__view3(batch->side.keys, batch->images, b->n, c));
+        return SAMC_OK;
+    }
+    for (int i = 0; i < batch->count; i++)
+        SAMC__TRY(samc__upload(exec, b->masks + i * low * low, batch->prompts[i]->mask_input,
+                               (size_t)(low * low) * sizeof(float)));
+    *keys = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
+    samc__embed_mask_args args = {
+        .mask = samc__view3(b->masks, b->p, low, low),
+        .conv1 = {samc__as(a, samc__view4(w->mask_conv1.w, c1, 1, 2, 2)), samc__view1(w->mask_conv1.b, c1)},
+        .norm1 = samc__norm_of(w->mask_norm1, c1, 1e-6f),
+        .conv2 = {samc__as(a, samc__view4(w->mask_conv2.w, c2, c1, 2, 2)), samc__view1(w->mask_conv2.b, c2)},
+        .norm2 = samc__norm_of(w->mask_norm2, c2, 1e-6f),
+        .conv3 = samc__linear_of(a, w->mask_conv3, c, c2),
+        .image = samc__as(a, samc__view3(batch->embeddings, batch->images, b->n, c)),
+        .y = *keys,
+        .grid = config->grid,
+    };
+    return samc__embed_mask(exec, &args);
+}
+
+/* The two-way transformer. On return `keys` is [P, N, C] (there is at least one layer). */
+static samc_status transform(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                             const decoder_buffers *b, samc__view *keys) {
+    const samc__config *config = &model->config;
+    int64_t c = b->c, inner = config->decoder_attention_dim, mlp = config->decoder_mlp_dim;
+    int heads = config->decoder_num_heads;
+    const samc__dtype a = model->precision;
+    samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
+    samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
+    samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0};
+    bool projected = batch->side.k != NULL;
+    for (int i = 0; i < config->decoder_depth; i++) {
+        bool shared = i == 0 && !batch->masked;
+        const samc__decoder_layer_weights *w = &model->weights.layers[i];
+        SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
+                                                  .queries = queries,
+                                                  .pe = i == 0 ? absent : pe,
+                                                  .attention = samc__attention_of(a, &w->self_attn, c, c, heads),
+                                                  .norm = samc__norm_of(w->norm1, c, 1e-5f),
+                                              }));
+        SAMC__TRY(samc__token_to_image(
+            exec, &(samc__token_to_image_args){
+                      .queries = queries,
+                      .pe = pe,
+                      .keys = *keys,
+                      .key_pe = key_pe,
+                      .shared = shared,
+                      .image_k = shared && projected ? samc__view3(batch->side.k, batch->images, b->n, inner) : absent,
+                      .image_v = shared && projected ? samc__view3(batch->side.v, batch->images, b->n, inner) : absent,
+                      .attention = samc__attention_of(a, &w->cross_token_to_image, inner, c, heads),
+                      .norm = samc__norm_of(w->norm2, c, 1e-5f),
+                  }));
+        SAMC__TRY(samc__linear(
+            exec, &(samc__linear_args){
+                      .x = rows, .p = samc__linear_of(a, w->lin1, mlp, c), .y = hidden, .act = SAMC__ACT_RELU}));
+        SAMC__TRY(samc__linear(
+            exec,
+            &(samc__linear_args){.x = hidden, .p = samc__linear_of(a, w->lin2, c, mlp), .residual = rows, .y = rows}));
+        SAMC__TRY(samc__layernorm(
+            exec, &(samc__layernorm_args){.x = rows, .norm = samc__norm_of(w->norm3, c, 1e-5f), .y = rows}));
+        samc__view updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
+        SAMC__TRY(samc__image_to_token(
+            exec, &(samc__image_to_token_args){
+                      .queries = queries,
+                      .pe = pe,
+                      .keys = *keys,
+                      .key_pe = key_pe,
+                      .shared = shared,
+                      .image_q = shared && projected ? samc__view3(batch->side.q, batch->images, b->n, inner) : absent,
+                      .attention = samc__attention_of(a, &w->cross_image_to_token, inner, c, heads),
+                      .norm = samc__norm_of(w->norm4, c, 1e-5f),
+                      .y = updated,
+                      .update = b->layers[i].update,
+                  }));
+        *keys = updated;
+    }
+    return samc__token_to_image(exec,
+                                &(samc__token_to_image_args){
+                                    .queries = queries,
+                                    .pe = pe,
+                                    .keys = *keys,
+                                    .key_pe = key_pe,
+                                    .attention = samc__attention_of(a, &model->weights.final_attn, inner, c, heads),
+                                    .norm = samc__norm_of(model->weights.norm_final, c, 1e-5f),
+                                });
+}
+
+/* An MLP with ReLU between its layers on one token of every prompt: x rows are x_stride apart, y rows y_stride. */
+static samc_status run_mlp(const samc__exec *exec, samc__dtype a, const samc__linear_weights *layers, int depth,
+                           int64_t in, int64_t width, int64_t out, const decoder_buffers *b, const float *x,
+                           int64_t x_stride, float *y, int64_t y_stride) {
+    float *buffers[2] = {b->mlp, b->mlp + b->p * width};
+    for (int i = 0; i < depth; i++) {
+        bool last = i == depth - 1;
+        int64_t k = i == 0 ? in : width, n = last ? out : width;
+        samc__linear_args args = {
+            .x = samc__view2(x, b->p, k),
+            .p = samc__linear_of(a, layers[i], n, k),
+            .x_stride = x_stride,
+            .y = samc__view2(last ? y : buffers[i % 2], b->p, n),
+            .y_stride = last ? y_stride : 0,
+            .act = last ? SAMC__ACT_NONE : SAMC__ACT_RELU,
+        };
+        SAMC__TRY(samc__linear(exec, &args));
+        x = buffers[i % 2];
+        x_stride = 0;
+    }
+    return SAMC_OK;
+}
+
+static samc_status decode_with(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                               bool multimask, const decoder_buffers *b, float *logits, float *iou) {
+    const samc__config *config = &model->config;
+    const samc__weights *w = &model->weights;
+    const samc__dtype a = model->precision;
+    int64_t c = b->c, c4 = c / 4, c8 = c / 8, low = 4 * (int64_t)config->grid;
+    samc__view keys;
+    SAMC__TRY(embed_prompts(exec, model, batch, b));
+    SAMC__TRY(embed_image(exec, model, batch, b, &keys));
+    SAMC__TRY(transform(exec, model, batch, b, &keys));
+
+    /* Mask token 0 serves a single mask, the others the ambiguous ones. */
+    int first = multimask ? 1 : 0, masks = multimask ? config->mask_tokens - 1 : 1;
+    for (int i = 0; i < masks; i++)
+        SAMC__TRY(run_mlp(exec, a, w->hyper[first + i], 3, c, c, c8, b, b->queries + (1 + first + i) * c, b->t * c,
+                          b->hyper + i * c8, masks * c8));
+    bool folded = b->layers[0].update.weights.data != NULL;
+    SAMC__TRY(samc__upscale_masks(
+        exec, &(samc__upscale_masks_args){
+                  .src = folded ? samc__view3(batch->side.up, batch->images, b->n, model->up_fold->rows) : keys,
+                  .layers = folded ? b->layers : NULL,
+                  .depth = folded ? config->decoder_depth : 0,
+                  .heads = config->decoder_num_heads,
+                  .up1 = {samc__as(a, samc__view4(w->up1.w, c, c4, 2, 2)), samc__view1(w->up1.b, c4)},
+                  .norm = samc__norm_of(w->up_norm, c4, 1e-6f),
+                  .up2 = {samc__as(a, samc__view4(w->up2.w, c4, c8, 2, 2)), samc__view1(w->up2.b, c8)},
+                  .hyper = samc__view3(b->hyper, b->p, masks, c8),
+                  .y = samc__view4(logits, b->p, masks, low, low),
+                  .grid = config->grid,
+              }));
+    SAMC__TRY(run_mlp(exec, a, w->iou_head, config->iou_head_depth, c, config->iou_head_hidden_dim, config->mask_tokens,
+                      b, b->queries, b->t * c, b->iou, 0));
+    size_t row = (size_t)masks * sizeof(float);
+    return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)config->mask_tokens * sizeof(float), row,
+                           (size_t)b->p);
+}
+
+samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                         bool multimask, float *logits, float *iou) {
+    decoder_buffers b;
+    size_t bytes = place(model, model->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
+    char *base = samc__tensor_allocate(exec, bytes);
+    if (base == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %zu bytes", batch->count,
+                          bytes);
+    place(model, model->precision, batch->count, batch->tokens, batch->masked, base, &b);
+    samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
+    samc__tensor_release(exec, base);
+    return status;
+}
+
+/* ---- Planning -------------------------------------------------------------------------------- */
+
+/* The largest scratch of the operators of samc__decode(). Views have shapes; pointers only say what is there. */
+static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, int images, bool masked) {
+    const samc__config *config = &model->config;
+    const samc__weights *w = &model->weights;
+    const samc__scratch *s = &model->scratch;
+    const float *there = w->iou_token;
+    int64_t c = b->c, inner = config->decoder_attention_dim, c1 = config->mask_in_chans / 4, c2 = config->mask_in_chans;
+    int heads = config->decoder_num_heads;
+    samc__view queries = samc__view3(there, b->p, b->t, c), own = samc__view3(there, b->p, b->n, c), absent = {0};
+    samc__view side = samc__view3(there, images, b->n, inner);
+    size_t most = 0;
+    for (int i = 0; i <= config->decoder_depth; i++) { /* the last is the final attention */
+        const samc__decoder_layer_weights *layer = &w->layers[i < config->decoder_depth ? i : 0];
+        bool shared = i == 0 && !masked;
+        samc__view keys = shared ? samc__view3(there, images, b->n, c) : own;
+        samc__token_to_image_args to_image = {
+            .queries = queries,
+            .keys = keys,
+            .shared = shared,
+            .image_k = shared ? side : absent,
+            .image_v = shared ? side : absent,
+            .attention = samc__attention_of(SAMC__F32, &layer->cross_token_to_image, inner, c, heads)};
+        samc__image_to_token_args to_token = {
+            .queries = queries,
+            .keys = keys,
+            .shared = shared,
+            .image_q = shared ? side : absent,
+            .y = own,
+            .attention = samc__attention_of(SAMC__F32, &layer->cross_image_to_token, inner, c, heads)};
+        samc__token_attention_args self = {.queries = queries,
+                                           .attention = samc__attention_of(SAMC__F32, &layer->self_attn, c, c, heads)};
+        most = samc__larger(most, s->token_to_image(s, &to_image));
+        most = samc__larger(most, s->image_to_token(s, &to_token));
+        most = samc__larger(most, s->token_attention(s, &self));
+        most = samc__larger(
+            most, samc__project_scratch(s, b->p * b->t,
+                                        &(samc__projection){.w = samc__view2(there, config->decoder_mlp_dim, c)}));
+        most = samc__larger(
+            most, samc__project_scratch(s, b->p * b->t,
+                                        &(samc__projection){.w = samc__view2(there, c, config->decoder_mlp_dim)}));
+    }
+    most = samc__larger(
+        most, samc__project_scratch(
+                  s, b->p, &(samc__projection){.w = samc__view2(there, mlp_width(config), mlp_width(config))}));
+    samc__embed_mask_args mask = {.norm1 = samc__norm_of(w->mask_norm1, c1, 0),
+                                  .norm2 = samc__norm_of(w->mask_norm2, c2, 0),
+                                  .y = own,
+                                  .grid = config->grid};
+    if (masked) most = samc__larger(most, s->embed_mask(s, &mask));
+    bool folded = b->layers[0].update.weights.n[0] > 0;
+    samc__upscale_masks_args upscale = {.src = own,
+                                        .layers = b->layers,
+                                        .depth = folded ? config->decoder_depth : 0,
+                                        .norm = samc__norm_of(w->up_norm, c / 4, 0),
+                                        .hyper = samc__view3(there, b->p, config->mask_tokens - 1, c / 8)};
+    return samc__larger(most, s->upscale_masks(s, &upscale));
+}
+
+size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked) {
+    const samc__config *config = &model->config;
+    decoder_buffers b;
+    size_t buffers = samc__block_bytes(place(model, SAMC__F32, prompts, tokens, masked, NULL, &b));
+    size_t decode = buffers + decode_scratch(model, &b, images, masked);
+    if (masked) return decode;
+    int64_t rows = images * b.n;
+    size_t side = samc__block_bytes(samc__image_side_bytes(model, images));
+    size_t making =
+        samc__block_bytes((size_t)(rows * b.c) * sizeof(float)) +
+        samc__project_scratch(&model->scratch, rows,
+                              &(samc__projection){.w = samc__view2(NULL, config->decoder_attention_dim, b.c)});
+    if (model->up_fold)
+        making = samc__larger(
+            making, samc__project_scratch(&model->scratch, rows,
+                                          &(samc__projection){.w = samc__view2(NULL, model->up_fold->rows, b.c)}));
+    return side + samc__larger(decode, making);
+}

@@ -1,0 +1,50 @@
+/* Prompt encoder and mask decoder: prompts that share a token count, on one or several images -> low-resolution logits
+ * and IoU. */
+#ifndef SAMC_RUNTIME_MODEL_DECODER_H
+#define SAMC_RUNTIME_MODEL_DECODER_H
+
+#include "runtime/model/geometry.h"
+#include "runtime/model.h"
+
+/* What the decoder takes from images alone, whatever the prompts without mask inputs ask: its first layer's keys and
+ * their projections, 402 of 1240 million multiply-adds of a one-point prompt, and of its first upscaling 150 of 268. */
+typedef struct samc__image_side {
+    void *keys;       /* [images, N, C] A, embeddings + "no mask" embedding */
+    float *k, *v, *q; /* [images, N, inner]: keys and values of token_to_image, queries of image_to_token; NULL on a
+                       * GPU, whose kernels fold the projections onto the tokens */
+    float *up; /* [images, N, 4 (C / 4)]: src of upscale_masks before the layers; NULL where the model has no up_fold */
+} samc__image_side;
+
+/* Bytes behind the image side of `images` images, and the pointers into them of image `first` and those after it. */
+size_t samc__image_side_bytes(const samc_model *model, int images);
+samc__image_side samc__image_side_at(const samc_model *model, int images, void *base, int first);
+
+/* Fills `side` from embeddings [images, N, C] A and the grid's key_pe [N, C] A. */
+samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings,
+                                  const void *key_pe, int images, const samc__image_side *side);
+
+/* Prompts that are decoded together: all with the same number of tokens, equally many on each image. */
+typedef struct samc__prompt_batch {
+    const samc_prompt *const *prompts; /* [count]: prompt p is on image p / (count / images) of the batch */
+    int count, images;
+    int tokens;                     /* of one prompt, samc__prompt_tokens() */
+    bool masked;                    /* every prompt has a mask input, or none has */
+    const samc__geometry *geometry; /* [images] */
+    const void *embeddings;         /* [images, N, C] A; read where the prompts are masked */
+    samc__image_side side;          /* of the images; read where the prompts are not */
+    const void *key_pe;             /* [N, C] A, samc__embed_grid */
+} samc__prompt_batch;
+
+/* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box. */
+int samc__prompt_tokens(const samc_prompt *prompt);
+
+/* Memory that predicting takes at most at one time beside embeddings and results, for a batch of `prompts` prompts of
+ * `tokens` sparse tokens each on `images` images: samc__decode(), and without mask inputs the image side. */
+size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked);
+
+/* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is multimask_outputs or 1.
+ */
+samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+                         bool multimask, float *logits, float *iou);
+
+#endif

@@ -1,0 +1,154 @@
+/* The image encoder in a straight line: ViT with windowed and global attention, then the neck.
+ *
+ * Mirrors ImageEncoderViT.forward. N = grid * grid tokens an image, D = embed_dim, C = out_chans. Three buffers
+ * suffice: x (the residual stream, f32), y (normed input and attention output) and wide (patches, q k v, hidden layer,
+ * neck), both in the model's precision, "A" below. */
+#include "runtime/model/vit.h"
+
+#include "runtime/model/geometry.h"
+#include "runtime/place.h"
+
+static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Elements for each token in the widest buffer. */
+static int64_t wide_channels(const samc__config *c) {
+    int64_t patch = 3 * (int64_t)c->patch_size * c->patch_size;
+    return largest(largest(3 * (int64_t)c->embed_dim, c->mlp_dim), largest(patch, 2 * (int64_t)c->out_chans));
+}
+
+/* Floats of scratch, at most, of one block's attention: the reference's, or tiles of keys and values with the cpu
+ * table's rounding to vectors (kernels/attention_relpos/cpu.c), which global attention shares between the workers. */
+static int64_t attention_scratch(const samc__config *c, int64_t side, int workers) {
+    int64_t hd = c->embed_dim / c->num_heads, rows = side * side <= 256 ? side : largest(256 / side, 1);
+    int64_t tiles = (side + rows - 1) / rows, keys = rows * side, own = tiles * (hd * (keys + 32) + keys * (hd + 32));
+    int64_t work = 48 * (2 * hd + 32) + 96 * (side + 16) + 12 * 272 + 2 * hd * (2 * side + 32);
+    int64_t shared = side >= c->grid ? c->num_heads * own : 0;
+    return largest(workers * ((2 * hd + 1) * side * side + side), shared + workers * (work + own));
+}
+
+size_t samc__encode_bytes(const samc__config *c, int images, int workers) {
+    int64_t tokens = (int64_t)images * c->grid * c->grid;
+    int64_t buffers = tokens * (2 * (int64_t)c->embed_dim + wide_channels(c)),
+            deepest = largest(c->mlp_dim, 9 * (int64_t)c->out_chans);
+    int64_t scratch = 9 * (int64_t)c->out_chans * (c->out_chans + 32) +
+                      workers * ((deepest / 768 + 1) * 96 * 784 + 96 * 32); /* conv3x3 */
+    for (int i = 0; i < c->depth; i++)
+        scratch = largest(scratch, attention_scratch(c, c->global_attn[i] ? c->grid : c->window_size, workers));
+    return (size_t)(buffers + scratch) * sizeof(float) + 1024;
+}
+
+typedef struct encoder_buffers {
+    int64_t rows; /* images * N */
+    float *x;     /* [rows, D] */
+    void *y;      /* [rows, D] A */
+    void *wide;   /* [rows, wide_channels] A */
+} encoder_buffers;
+
+static samc_status run_block(const samc__exec *exec, const samc_model *model, int index, int images,
+                             const encoder_buffers *b) {
+    const samc__config *c = &model->config;
+    const samc__block_weights *w = &model->weights.blocks[index];
+    int64_t d = c->embed_dim, n = (int64_t)c->grid * c->grid, hd = d / c->num_heads;
+    int64_t side = c->global_attn[index] ? c->grid : c->window_size;
+    const samc__dtype a = model->precision;
+    samc__view x = samc__view2(b->x, b->rows, d), y = samc__as(a, samc__view2(b->y, b->rows, d));
+    samc__view pad_qkv = samc__as(a, samc__view1(w->pad_qkv, 3 * d));
+    samc__view qkv = samc__as(a, samc__view2(b->wide, b->rows, 3 * d)),
+               hidden = samc__as(a, samc__view2(b->wide, b->rows, c->mlp_dim));
+
+    SAMC__TRY(
+        samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = samc__norm_of(w->norm1, d, 1e-6f), .y = y}));
+    SAMC__TRY(samc__linear(
+        exec, &(samc__linear_args){.x = y, .p = samc__linear_of(a, w->qkv, 3 * d, d), .b_of_y = pad_qkv, .y = qkv}));
+    SAMC__TRY(samc__attention_relpos(exec, &(samc__attention_relpos_args){
+                                               .qkv = samc__as(a, samc__view3(b->wide, images, n, 3 * d)),
+                                               .qkv_bias = pad_qkv,
+                                               .rel_h = samc__as(a, samc__view2(w->rel_pos_h, 2 * side - 1, hd)),
+                                               .rel_w = samc__as(a, samc__view2(w->rel_pos_w, 2 * side - 1, hd)),
+                                               .y = samc__as(a, samc__view3(b->y, images, n, d)),
+                                               .heads = c->num_heads,
+                                               .grid = c->grid,
+                                               .window = c->global_attn[index] ? 0 : c->window_size,
+                                           }));
+    SAMC__TRY(samc__linear(
+        exec, &(samc__linear_args){.x = y, .p = samc__linear_of(a, w->proj, d, d), .residual = x, .y = x}));
+    SAMC__TRY(
+        samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = samc__norm_of(w->norm2, d, 1e-6f), .y = y}));
+    SAMC__TRY(samc__linear(
+        exec, &(samc__linear_args){
+                  .x = y, .p = samc__linear_of(a, w->lin1, c->mlp_dim, d), .y = hidden, .act = SAMC__ACT_GELU}));
+    return samc__linear(exec, &(samc__linear_args){
+                                  .x = hidden, .p = samc__linear_of(a, w->lin2, d, c->mlp_dim), .residual = x, .y = x});
+}
+
+/* 1x1 convolution, LayerNorm2d, 3x3 convolution, LayerNorm2d. */
+static samc_status run_neck(const samc__exec *exec, const samc_model *model, int images, const encoder_buffers *b,
+                            void *out) {
+    const samc__config *config = &model->config;
+    const samc__weights *w = &model->weights;
+    int64_t d = config->embed_dim, c = config->out_chans, n = (int64_t)config->grid * config->grid;
+    const samc__dtype a = model->precision;
+    samc__view narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
+               result = samc__as(a, samc__view2(out, b->rows, c));
+    samc__projection conv1 = samc__linear_of(a, (samc__linear_weights){w->neck_conv1, NULL}, c, d);
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = samc__view2(b->x, b->rows, d), .p = conv1, .y = narrow}));
+    SAMC__TRY(samc__layernorm(
+        exec, &(samc__layernorm_args){.x = narrow, .norm = samc__norm_of(w->neck_norm1, c, 1e-6f), .y = narrow}));
+    SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = samc__as(a, samc__view3(b->wide, images, n, c)),
+                                                        .w = samc__as(a, samc__view4(w->neck_conv2, c, c, 3, 3)),
+                                                        .y = samc__as(a, samc__view3(out, images, n, c)),
+                                                        .grid = config->grid}));
+    return samc__layernorm(
+        exec, &(samc__layernorm_args){.x = result, .norm = samc__norm_of(w->neck_norm2, c, 1e-6f), .y = result});
+}
+
+static samc_status encode_with(const samc__exec *exec, const samc_model *model, const samc_image *inputs, int images,
+                               const encoder_buffers *b, void *embeddings) {
+    const samc__config *c = &model->config;
+    const samc__dtype a = model->precision;
+    int64_t n = (int64_t)c->grid * c->grid, d = c->embed_dim, patch = 3 * (int64_t)c->patch_size * c->patch_size;
+    for (int i = 0; i < images; i++) {
+        samc__geometry g = samc__geometry_of(c->img_size, inputs[i].width, inputs[i].height);
+        const uint8_t *rgb;
+        ptrdiff_t row_bytes;
+        SAMC__TRY(exec->place->image(exec, &inputs[i], &rgb, &row_bytes));
+        samc__preprocess_args args = {
+            .rgb = rgb,
+            .row_bytes = row_bytes,
+            .height = g.height,
+            .width = g.width,
+            .new_height = g.new_height,
+            .new_width = g.new_width,
+            .patch = c->patch_size,
+            .grid = c->grid,
+            .mean = {c->pixel_mean[0], c->pixel_mean[1], c->pixel_mean[2]},
+            .std = {c->pixel_std[0], c->pixel_std[1], c->pixel_std[2]},
+            .patches =
+                samc__as(a, samc__view2((char *)b->wide + (size_t)(i * n * patch) * samc__dtype_size(a), n, patch)),
+        };
+        SAMC__TRY(samc__preprocess(exec, &args));
+        SAMC__TRY(exec->place->image_read(exec));
+    }
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = samc__as(a, samc__view2(b->wide, b->rows, patch)),
+                                                      .p = samc__linear_of(a, model->weights.patch, d, patch),
+                                                      .residual = samc__view2(model->weights.pos_embed, n, d),
+                                                      .y = samc__view2(b->x, b->rows, d)}));
+    for (int i = 0; i < c->depth; i++) SAMC__TRY(run_block(exec, model, i, images, b));
+    return run_neck(exec, model, images, b, embeddings);
+}
+
+samc_status samc__encode(const samc__exec *exec, const samc_model *model, const samc_image *inputs, int images,
+                         void *embeddings) {
+    const samc__config *c = &model->config;
+    encoder_buffers b = {.rows = (int64_t)images * c->grid * c->grid};
+    size_t d = (size_t)b.rows * (size_t)c->embed_dim, size = samc__dtype_size(model->precision);
+    size_t bytes = d * (sizeof(float) + size) + (size_t)(b.rows * wide_channels(c)) * size;
+    b.x = samc__tensor_allocate(exec, bytes);
+    if (b.x == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to encode %d image(s): %zu bytes", images, bytes);
+    b.y = b.x + d;
+    b.wide = (char *)b.y + d * size;
+    samc_status status = encode_with(exec, model, inputs, images, &b, embeddings);
+    samc__tensor_release(exec, b.x);
+    return status;
+}
