@@ -125,7 +125,7 @@ samc_status samc__crop_end(samc__generator *g) {
 
 /* All points of one crop, in rounds. */
 static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
-    samc__geometry geometry = samc__geometry_of(g->s->model->config.img_size, c->x1 - c->x0, c->y1 - c->y0);
+    samc__geometry geometry = samc__geometry_of(g->s->model->config.recipe.side, c->x1 - c->x0, c->y1 - c->y0);
     int64_t batch = g->run->batch;
     int side = g->o->points_per_side;
     for (int layer = 0; layer < c->layer; layer++) side /= g->o->crop_n_points_downscale_factor;

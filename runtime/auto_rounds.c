@@ -24,8 +24,8 @@ enum {
 /* ---- Room ------------------------------------------------------------------------------------ */
 
 void samc__everyday_size(const samc__config *c, int *width, int *height) {
-    *width = c->img_size * 11 / 5;
-    *height = c->img_size * 3 / 2;
+    *width = c->recipe.side * 11 / 5;
+    *height = c->recipe.side * 3 / 2;
 }
 
 static size_t mask_bytes(int width, int height) {

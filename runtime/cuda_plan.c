@@ -63,7 +63,7 @@ samc_status samc__plan_session(const samc_model *model, samc__session_size size,
     enum { ENCODE, DECODE, POST, LANES };
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
-    int side = model->config.img_size;
+    int side = model->config.recipe.side;
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__lane_plan *lanes[LANES] = {&plan->encode, &plan->decode, &plan->post};
     for (int i = 0; i < LANES; i++) {

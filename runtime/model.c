@@ -171,7 +171,7 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
     int globals = 0;
     for (int i = 0; i < c->depth; i++) globals += c->global_attn[i];
     *info = (samc_model_info){
-        .image_size = c->img_size,
+        .image_size = c->recipe.side,
         .patch_size = c->patch_size,
         .grid = c->grid,
         .encoder_dim = c->embed_dim,
@@ -185,7 +185,7 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .decoder_heads = c->decoder_num_heads,
         .multimask_outputs = c->mask_tokens - 1,
         .low_res = 4 * c->grid,
-        .mask_threshold = c->mask_threshold,
+        .mask_threshold = c->recipe.threshold,
         .parameters = model->parameters,
         .file_bytes = samc__checkpoint_bytes(model->checkpoint),
         .name = c->name,

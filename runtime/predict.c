@@ -179,7 +179,7 @@ static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t
                                               .new_width = g->new_width,
                                               .height = g->height,
                                               .width = g->width,
-                                              .threshold = s->model->config.mask_threshold,
+                                              .threshold = s->model->config.recipe.threshold,
                                               .offset = 1.0f,
                                               .bits = tensors[1],
                                               .stats = tensors[2],

@@ -87,7 +87,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
-    samc__geometry geometry = samc__geometry_of(c->img_size, c->img_size, c->img_size);
+    samc__geometry geometry = samc__geometry_of(c->recipe.side, c->recipe.side, c->recipe.side);
     samc__prompt_batch args = {.prompts = batch,
                                .count = prompts,
                                .images = 1,
@@ -109,17 +109,17 @@ samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model,
     samc__finisher_allocate(exec, samc__device_room(c, prompts), &f);
     samc__round_at(model, prompts, samc__nowhere, samc__nowhere, &round);
     int64_t low = 4 * (int64_t)c->grid, masks = (int64_t)prompts * (c->mask_tokens - 1), most = f.room.masks;
-    samc__geometry g = samc__geometry_of(c->img_size, width, height);
+    samc__geometry g = samc__geometry_of(c->recipe.side, width, height);
     samc__finish_masks_args finish = {.logits = samc__view3(round.logits, masks, low, low),
                                       .index = round.index,
                                       .count = masks,
                                       .picked = round.picked,
-                                      .img_size = c->img_size,
+                                      .img_size = c->recipe.side,
                                       .new_height = g.new_height,
                                       .new_width = g.new_width,
                                       .height = height,
                                       .width = width,
-                                      .threshold = c->mask_threshold,
+                                      .threshold = c->recipe.threshold,
                                       .offset = 1.0f,
                                       .stats = round.stats};
     SAMC__TRY(samc__select_masks(

@@ -229,7 +229,8 @@ samc_status samc__session_encode(samc_session *s, const samc_image *images, int 
     if (first < s->side_first + s->side_images && s->side_first < first + count)
         s->side_images = 0; /* of what was there */
     for (int i = 0; i < count; i++)
-        s->images[first + i].geometry = samc__geometry_of(s->model->config.img_size, images[i].width, images[i].height);
+        s->images[first + i].geometry =
+            samc__geometry_of(s->model->config.recipe.side, images[i].width, images[i].height);
     SAMC__TRY(samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding));
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
 }
@@ -308,7 +309,7 @@ samc_status samc__set_embedding(samc_session *s, const float *embedding, int wid
         samc__session_drop_images(s);
         return status;
     }
-    s->images[0].geometry = samc__geometry_of(s->model->config.img_size, width, height);
+    s->images[0].geometry = samc__geometry_of(s->model->config.recipe.side, width, height);
     return SAMC_OK;
 }
 

@@ -238,15 +238,15 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     enum { GROUP = 256 }; /* masks whose bits runtime/auto_masks.c holds at a time of a photograph */
     int64_t low = 4 * (int64_t)config->grid, of_prompt = config->mask_tokens - 1, masks = of_prompt * prompts;
     uint64_t *bits = (uint64_t *)(void *)samc__nowhere;
-    samc__geometry g = samc__geometry_of(config->img_size, width, height);
+    samc__geometry g = samc__geometry_of(config->recipe.side, width, height);
     samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low),
                                       .index = (const int32_t *)(void *)samc__nowhere,
-                                      .img_size = config->img_size,
+                                      .img_size = config->recipe.side,
                                       .new_height = g.new_height,
                                       .new_width = g.new_width,
                                       .height = height,
                                       .width = width,
-                                      .threshold = config->mask_threshold,
+                                      .threshold = config->recipe.threshold,
                                       .offset = 1.0f,
                                       .stats = (samc__mask_stats *)(void *)samc__nowhere};
     int64_t batch = of_prompt * samc__decode_batch(config, 0);
@@ -284,7 +284,7 @@ static bool official(const char *name, samc__config *config) {
     } sizes[] = {{"vit_b", 768, 12, 12, 3}, {"vit_l", 1024, 24, 16, 6}, {"vit_h", 1280, 32, 16, 8}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(name, sizes[i].name) != 0) continue;
-        *config = (samc__config){.img_size = 1024,
+        *config = (samc__config){.recipe = {.side = 1024, .frame = 1024},
                                  .patch_size = 16,
                                  .grid = 64,
                                  .embed_dim = sizes[i].dim,
@@ -329,7 +329,7 @@ samc_status samc__encode_flops(const samc__config *config, double *flops, samc_e
     SAMC__TRY(shapes_of(config, "model", &shapes, error));
     samc__workload *load = calloc(1, sizeof *load);
     samc_status status = load ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to count operations");
-    if (load != NULL && samc__count_encode(shapes, 1, config->img_size, config->img_size, load, &full) == SAMC_OK)
+    if (load != NULL && samc__count_encode(shapes, 1, config->recipe.side, config->recipe.side, load, &full) == SAMC_OK)
         for (int i = 0; i < load->rows; i++) *flops += (double)load->row[i].calls * load->row[i].flops;
     free(load);
     samc__shapes_close(shapes);

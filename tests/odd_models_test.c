@@ -76,28 +76,27 @@ static void write_model(const char *path, const samc__config *config, uint64_t s
 /* Grid and window of `grid` and `window` tokens, the last block global. */
 static samc__config config_of(int grid, int window, int heads, int head_dim) {
     int patch = grid < 4 ? 16 : 4;
-    samc__config c = {.patch_size = patch,
-                      .grid = grid,
-                      .img_size = patch * grid,
-                      .embed_dim = heads * head_dim,
-                      .depth = 3,
-                      .num_heads = heads,
-                      .mlp_dim = 2 * heads * head_dim,
-                      .window_size = window,
-                      .use_rel_pos = true,
-                      .use_abs_pos = true,
-                      .qkv_bias = true,
-                      .out_chans = 32,
-                      .mask_in_chans = 8,
-                      .decoder_depth = 2,
-                      .decoder_num_heads = 4,
-                      .decoder_mlp_dim = 48,
-                      .decoder_attention_dim = 16,
-                      .mask_tokens = 4,
-                      .iou_head_depth = 3,
-                      .iou_head_hidden_dim = 24,
-                      .pixel_mean = {120, 115, 100},
-                      .pixel_std = {58, 57, 56}};
+    samc__config c = {
+        .patch_size = patch,
+        .grid = grid,
+        .embed_dim = heads * head_dim,
+        .depth = 3,
+        .num_heads = heads,
+        .mlp_dim = 2 * heads * head_dim,
+        .window_size = window,
+        .use_rel_pos = true,
+        .use_abs_pos = true,
+        .qkv_bias = true,
+        .out_chans = 32,
+        .mask_in_chans = 8,
+        .decoder_depth = 2,
+        .decoder_num_heads = 4,
+        .decoder_mlp_dim = 48,
+        .decoder_attention_dim = 16,
+        .mask_tokens = 4,
+        .iou_head_depth = 3,
+        .iou_head_hidden_dim = 24,
+        .recipe = {.side = patch * grid, .frame = patch * grid, .mean = {120, 115, 100}, .std = {58, 57, 56}}};
     c.global_attn[2] = true;
     return c;
 }

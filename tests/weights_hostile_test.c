@@ -609,7 +609,7 @@ static samc_status add_zero_stride(void *context, const float **slot, const char
 
 Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
     cap_memory();
-    samc__config config = {.img_size = 1024,
+    samc__config config = {.recipe = {.side = 1024, .frame = 1024},
                            .patch_size = 16,
                            .grid = 64,
                            .embed_dim = 1280,

@@ -271,7 +271,7 @@ Test(weights, configuration_from_shapes) {
     model m;
     model_open(&m, DATA "model_f32.pth");
     const samc__config *c = &m.config;
-    const int found[] = {c->img_size,
+    const int found[] = {c->recipe.side,
                          c->patch_size,
                          c->grid,
                          c->embed_dim,
@@ -296,7 +296,8 @@ Test(weights, configuration_from_shapes) {
     const int expected[] = {16, 4, 4, 16, 2, 2, 32, 2, 16, 4, 1, 8, 24, 8, 4, 2, 12, 0, 1, 1, 1, 1};
     for (size_t i = 0; i < sizeof found / sizeof *found; i++)
         cr_assert_eq(found[i], expected[i], "field %zu is %d instead of %d", i, found[i], expected[i]);
-    cr_assert(c->pixel_mean[0] == 123.675f && c->pixel_std[2] == 57.375f && c->mask_threshold == 0 && c->name[0] == 0);
+    cr_assert(c->recipe.mean[0] == 123.675f && c->recipe.std[2] == 57.375f && c->recipe.threshold == 0 &&
+              c->name[0] == 0);
     /* The hash was computed by Python from the same state_dict(). */
     bytes hex = read_file(DATA "model_f32.sha256");
     cr_assert_eq(hex.size, 65);
@@ -486,7 +487,7 @@ Test(weights, convert_keeps_values_and_hash) {
             cr_assert_str_eq(samc__checkpoint_metadata(to.checkpoint, "format"), "pt");
             cr_assert_str_eq(samc__checkpoint_metadata(to.checkpoint, "samc.converter_version"), SAMC_VERSION);
             cr_assert_eq(strlen(samc__checkpoint_metadata(to.checkpoint, "samc.source_sha256")), 64);
-            cr_assert_eq(memcmp(&from.config, &to.config, offsetof(samc__config, mask_threshold) + sizeof(float)), 0);
+            cr_assert_eq(memcmp(&from.config, &to.config, offsetof(samc__config, automatic)), 0);
             model_close(&from);
             model_close(&to);
         }
@@ -561,7 +562,7 @@ Test(weights, convert_carries_metadata_over) {
     cr_assert_str_eq(m.config.name, "tiny");
     cr_assert_str_eq(m.config.licence, "Apache-2.0");
     cr_assert_str_eq(m.config.card, "a card with \"quotes\" and \u00e9");
-    cr_assert(m.config.decoder_num_heads == 4 && m.config.mask_threshold == 0.25f && m.config.pixel_mean[2] == 3.1f);
+    cr_assert(m.config.decoder_num_heads == 4 && m.config.recipe.threshold == 0.25f && m.config.recipe.mean[2] == 3.1f);
     const char *config = samc__checkpoint_metadata(m.checkpoint, "samc.config");
     cr_assert_not_null(strstr(config, "\"mine\":7"), "%s", config);
     cr_assert_not_null(strstr(config, "\"pred_iou_thresh\":0.5,"), "%s", config);

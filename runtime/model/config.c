@@ -250,14 +250,15 @@ samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoi
     merge_count(&m, "depth", &config->depth, true);
     merge_count(&m, "out_chans", &config->out_chans, true);
     merge_count(&m, "num_heads", &config->num_heads, config->num_heads != 0);
-    merge_count(&m, "img_size", &config->img_size, config->img_size != 0);
+    merge_count(&m, "img_size", &config->recipe.side, config->recipe.side != 0);
     config->decoder_num_heads = 8;
     merge_count(&m, "decoder_num_heads", &config->decoder_num_heads, false);
     merge_flag(&m, "use_rel_pos", config->use_rel_pos);
     merge_flag(&m, "use_abs_pos", config->use_abs_pos);
     merge_flag(&m, "qkv_bias", config->qkv_bias);
     if (m.status != SAMC_OK) return m.status;
-    config->grid = config->img_size / config->patch_size;
+    config->grid = config->recipe.side / config->patch_size;
+    config->recipe.frame = config->recipe.side;
     merge_windows(&m, config);
 
     const samc__json ratio = samc__json_get(json, "mlp_ratio");
@@ -270,16 +271,16 @@ samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoi
         if (!equal) contradicts(&m, "mlp_ratio", value, (double)config->mlp_dim / config->embed_dim);
     }
 
-    memcpy(config->pixel_mean, default_mean, sizeof default_mean);
-    memcpy(config->pixel_std, default_std, sizeof default_std);
-    read_buffer(checkpoint, "pixel_mean", false, config->pixel_mean);
-    read_buffer(checkpoint, "pixel_std", true, config->pixel_std);
+    memcpy(config->recipe.mean, default_mean, sizeof default_mean);
+    memcpy(config->recipe.std, default_std, sizeof default_std);
+    read_buffer(checkpoint, "pixel_mean", false, config->recipe.mean);
+    read_buffer(checkpoint, "pixel_std", true, config->recipe.std);
     merge_automatic(&m, &config->automatic);
-    config->mask_threshold = 0;
-    merge_triple(&m, "pixel_mean", config->pixel_mean, false);
-    merge_triple(&m, "pixel_std", config->pixel_std, true);
+    config->recipe.threshold = 0;
+    merge_triple(&m, "pixel_mean", config->recipe.mean, false);
+    merge_triple(&m, "pixel_std", config->recipe.std, true);
     const samc__json threshold = samc__json_get(json, "mask_threshold");
-    if (threshold.begin != NULL) merge_float(&m, "mask_threshold", threshold, &config->mask_threshold, false);
+    if (threshold.begin != NULL) merge_float(&m, "mask_threshold", threshold, &config->recipe.threshold, false);
     merge_recipe(&m);
     copy_text(config->name, sizeof config->name, checkpoint, "samc.name");
     copy_text(config->licence, sizeof config->licence, checkpoint, "samc.licence");
@@ -294,7 +295,7 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
         const char *name;
         int value, least, most;
     } ranges[] = {
-        {"img_size", config->img_size, 16, 8192},
+        {"img_size", config->recipe.side, 16, 8192},
         {"patch_size", config->patch_size, 1, 64},
         {"grid (img_size / patch_size)", config->grid, 1, 512},
         {"embed_dim", config->embed_dim, 1, 8192},
@@ -329,7 +330,7 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
         const char *by_name;
         int by;
     } divisions[] = {
-        {"img_size", config->img_size, "patch_size", config->patch_size},
+        {"img_size", config->recipe.side, "patch_size", config->patch_size},
         {"embed_dim", config->embed_dim, "num_heads", config->num_heads},
         {"out_chans", config->out_chans, "8", 8},
         {"out_chans", config->out_chans, "decoder_num_heads", config->decoder_num_heads},
@@ -416,10 +417,10 @@ void samc__config_write(const samc__config *config, samc__json json, samc__json_
         const char *key;
         int value;
     } counts[] = {
-        {"img_size", config->img_size},   {"patch_size", config->patch_size},
-        {"embed_dim", config->embed_dim}, {"depth", config->depth},
-        {"num_heads", config->num_heads}, {"window_size", config->window_size},
-        {"out_chans", config->out_chans}, {"decoder_num_heads", config->decoder_num_heads},
+        {"img_size", config->recipe.side}, {"patch_size", config->patch_size},
+        {"embed_dim", config->embed_dim},  {"depth", config->depth},
+        {"num_heads", config->num_heads},  {"window_size", config->window_size},
+        {"out_chans", config->out_chans},  {"decoder_num_heads", config->decoder_num_heads},
     };
     samc__json_put(text, "{", 1);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -432,10 +433,10 @@ void samc__config_write(const samc__config *config, samc__json json, samc__json_
     put_flag(text, "qkv_bias", config->qkv_bias);
     put_flag(text, "use_abs_pos", config->use_abs_pos);
     put_flag(text, "use_rel_pos", config->use_rel_pos);
-    put_triple(text, "pixel_mean", config->pixel_mean);
-    put_triple(text, "pixel_std", config->pixel_std);
+    put_triple(text, "pixel_mean", config->recipe.mean);
+    put_triple(text, "pixel_std", config->recipe.std);
     samc__json_put_key(text, "mask_threshold");
-    samc__json_put_float(text, config->mask_threshold);
+    samc__json_put_float(text, config->recipe.threshold);
     samc__json_put_key(text, "preprocess");
     samc__json_put(text, "{", 1);
     for (int i = 0; i < RECIPE; i++) {

@@ -169,7 +169,7 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
     samc__embed_prompts_args args = {
         .xy = b->xy,
         .labels = b->labels,
-        .img_size = model->config.img_size,
+        .img_size = model->config.recipe.side,
         .gaussian = samc__view2(w->pe_gaussian, 2, c / 2),
         .not_a_point = samc__view1(w->not_a_point_embed, c),
         .iou_token = samc__view1(w->iou_token, c),

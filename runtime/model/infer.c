@@ -165,7 +165,7 @@ static samc_status infer_attention(const samc__checkpoint *checkpoint, samc__jso
     }
     if (config->grid > (1 << 24) / config->patch_size)
         config->grid = (1 << 24) / config->patch_size; /* refused later */
-    config->img_size = config->grid * config->patch_size;
+    config->recipe.side = config->grid * config->patch_size;
 
     for (int i = 0; i < config->depth; i++) {
         config->global_attn[i] = lengths[i] == 2 * config->grid - 1;

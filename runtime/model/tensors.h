@@ -8,6 +8,7 @@
 #ifndef SAMC_RUNTIME_MODEL_TENSORS_H
 #define SAMC_RUNTIME_MODEL_TENSORS_H
 
+#include "runtime/model/recipe.h"
 #include "weights/checkpoint.h"
 
 /* Bounds that keep every later size computation far from overflow. */
@@ -15,9 +16,9 @@ enum { SAMC__MAX_BLOCKS = 64, SAMC__MAX_DECODER_LAYERS = 8, SAMC__MAX_MASK_TOKEN
 
 /* Fields carry the argument names of ImageEncoderViT, PromptEncoder and MaskDecoder where those have one. */
 typedef struct samc__config {
-    int img_size;   /* longest side after the resize, 1024 */
+    samc__recipe recipe;
     int patch_size; /* 16 */
-    int grid;       /* img_size / patch_size */
+    int grid;       /* recipe.side / patch_size */
     int embed_dim, depth, num_heads, mlp_dim;
     int window_size; /* 14; 0 if every block is global */
     bool global_attn[SAMC__MAX_BLOCKS];
@@ -28,8 +29,6 @@ typedef struct samc__config {
     int decoder_attention_dim; /* inner width of the cross attentions, out_chans / 2 */
     int mask_tokens;           /* num_multimask_outputs + 1 */
     int iou_head_depth, iou_head_hidden_dim;
-    float pixel_mean[3], pixel_std[3];
-    float mask_threshold;
     samc_auto_options automatic;             /* the model's defaults for automatic masks */
     char name[128], licence[128], card[256]; /* "" where unknown */
 } samc__config;

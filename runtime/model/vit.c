@@ -108,7 +108,7 @@ static samc_status encode_with(const samc__exec *exec, const samc_model *model, 
     const samc__dtype a = model->precision;
     int64_t n = (int64_t)c->grid * c->grid, d = c->embed_dim, patch = 3 * (int64_t)c->patch_size * c->patch_size;
     for (int i = 0; i < images; i++) {
-        samc__geometry g = samc__geometry_of(c->img_size, inputs[i].width, inputs[i].height);
+        samc__geometry g = samc__geometry_of(c->recipe.side, inputs[i].width, inputs[i].height);
         const uint8_t *rgb;
         ptrdiff_t row_bytes;
         SAMC__TRY(exec->place->image(exec, &inputs[i], &rgb, &row_bytes));
@@ -121,8 +121,8 @@ static samc_status encode_with(const samc__exec *exec, const samc_model *model, 
             .new_width = g.new_width,
             .patch = c->patch_size,
             .grid = c->grid,
-            .mean = {c->pixel_mean[0], c->pixel_mean[1], c->pixel_mean[2]},
-            .std = {c->pixel_std[0], c->pixel_std[1], c->pixel_std[2]},
+            .mean = {c->recipe.mean[0], c->recipe.mean[1], c->recipe.mean[2]},
+            .std = {c->recipe.std[0], c->recipe.std[1], c->recipe.std[2]},
             .patches =
                 samc__as(a, samc__view2((char *)b->wide + (size_t)(i * n * patch) * samc__dtype_size(a), n, patch)),
         };

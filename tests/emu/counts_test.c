@@ -54,7 +54,7 @@ static samc_status fill(void *context, size_t index, int64_t first, int64_t coun
 
 /* ViT-H's depth and global blocks, the decoder's shapes that its tensor-core kernels take. */
 static void write_model(const char *path) {
-    samc__config c = {.img_size = 128,
+    samc__config c = {.recipe = {.side = 128, .frame = 128},
                       .patch_size = 16,
                       .grid = 8,
                       .embed_dim = 64,
