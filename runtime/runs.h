@@ -1,18 +1,9 @@
-/* Run lengths as COCO's compressed text, and where those of an image's automatic masks are kept: a fifth of the memory
- * that the numbers take, and what nearly everybody wants of them. */
+/* Where the run lengths of an image's automatic masks are kept, as COCO's compressed text: a fifth of the memory that
+ * the numbers take, and what nearly everybody wants of them. */
 #ifndef SAMC_RUNTIME_RUNS_H
 #define SAMC_RUNTIME_RUNS_H
 
-#include "runtime/samc.h"
-
-enum { SAMC__RUN_CHARACTERS = 7 }; /* of one count at most: 33 bits with the sign, five in each */
-
-/* counts [count] -> text without a NUL; returns its length. */
-size_t samc__runs_pack(const uint32_t *counts, size_t count, char *text);
-/* How many counts text that is well formed holds. */
-size_t samc__runs_count(const char *text, size_t length);
-/* text -> counts [samc__runs_count()]; false where it is malformed. */
-bool samc__runs_unpack(const char *text, size_t length, uint32_t *counts);
+#include "runtime/base/coco.h"
 
 /* With one reference; NULL without memory. `folder` is the spool's, and must last as long as run lengths are added. */
 samc_auto_runs *samc__runs_create(const char *folder);

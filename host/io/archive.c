@@ -16,7 +16,7 @@
 #include "host/io/collect.h"
 #include "host/io/embedding.h"
 #include "host/io/file.h"
-#include "host/cli/load.h"
+#include "host/io/load.h"
 #include "host/cli/progress.h"
 #include "host/io/queue.h"
 #include "host/io/resume.h"

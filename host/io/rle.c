@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/runs.h"
+#include "runtime/base/coco.h"
 #include "runtime/base/status.h"
 
 enum { COLUMNS = 64 }; /* turned at a time: reading a row-major mask down one column misses the cache at every step */

@@ -1,7 +1,7 @@
 /* The first stages of the archive run for one image: reading and decoding it, and telling what is its own fault from an
  * outage. */
-#ifndef SAMC_HOST_CLI_LOAD_H
-#define SAMC_HOST_CLI_LOAD_H
+#ifndef SAMC_HOST_IO_LOAD_H
+#define SAMC_HOST_IO_LOAD_H
 
 #include "host/io/collect.h"
 #include "host/io/budget.h"

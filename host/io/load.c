@@ -1,5 +1,5 @@
 /* Loading one image. */
-#include "host/cli/load.h"
+#include "host/io/load.h"
 
 #include <errno.h>
 #include <stdlib.h>
