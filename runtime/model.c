@@ -3,11 +3,11 @@
 
 #include "kernels/cpu/caps.h"
 #include "runtime/cuda_plan.h"
+#include "runtime/flops.h"
 #include "runtime/model/decoder.h"
 #include "runtime/model/vit.h"
 #include "runtime/model/pack.h"
 #include "runtime/threads.h"
-#include "runtime/workload.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The model's own straight-line code run without data: tensors at addresses that hold nothing, moves that move nothing,
  * a model of shapes alone. What the operators of the exec's table are asked for, in which order and with which shapes,
- * is then the real thing, so that a plan of memory (runtime/cuda_plan.c) or a count of work (runtime/workload.c) cannot
+ * is then the real thing, so that a plan of memory (runtime/cuda_plan.c) or a count of work (runtime/flops.c) cannot
  * fall behind the code that it speaks of. */
 #ifndef SAMC_RUNTIME_REHEARSE_H
 #define SAMC_RUNTIME_REHEARSE_H

@@ -194,9 +194,6 @@ class Usage(Case):
                 "prompt",
                 "--runs",
                 "--json",
-                "--predict",
-                "--recorded",
-                "vit_b",
             ],
             "embed": ["-o", ".safetensors", ".npy"],
             "convert": ["-o", "--dtype", "f32", "f16", "bf16"],
@@ -721,96 +718,6 @@ class Bench(Case):
         self.assertGreater(result["peak_gflops"], 0)
         self.assertAlmostEqual(stage["share_of_peak"], stage["gflops"] / result["peak_gflops"], places=5)
         self.assertIn("upscale_masks", [operator["name"] for operator in stage["operators"]])
-
-    def predict(self, *arguments):
-        return json.loads(self.good("bench", "--predict", *arguments, "--json")[0])
-
-    def test_prediction(self):
-        out, err = self.good("bench", "--predict", "h100", "--model", "vit_h")
-        lines = out.decode().splitlines()
-        self.assertTrue(lines[0].startswith("prediction, never measured: vit_h on H100"), lines[0])
-        self.assertTrue(
-            any("images/s   aim 80" in line for line in lines) and any("aim 25 ms" in line for line in lines), out
-        )
-        self.assertEqual(err, "")
-        large, base, old, tiny = (
-            self.predict("h100"),
-            self.predict("h100", "--model", "vit_b"),
-            self.predict("a100", "--model", "vit_b"),
-            self.predict("h100", "--model", MODEL),
-        )
-        self.assertEqual(
-            (large["what"], large["model"], base["aims_on_h100"]["images_per_second_together"]),
-            ("prediction, never measured", "vit_h", 500),
-        )
-        self.assertNotIn("aims_on_h100", tiny)
-        self.assertEqual([e["batch"] for e in large["encoder"]], [1, 2, 4, 8])
-        speeds = [e["images_per_second"] for e in large["encoder"]]
-        self.assertEqual(speeds, sorted(speeds))
-        times = [p["encoder"][0]["ms_per_image"] for p in (large, old, base, tiny)]
-        self.assertEqual(times, sorted(times, reverse=True))
-        rows = [row for part in large["operators"].values() for row in part]
-        self.assertAlmostEqual(
-            sum(row["predicted_ms"] for row in rows) + large["upload_ms"] + large["waits_ms"],
-            large["automatic_alone_ms"],
-            places=6,
-        )
-        self.assertLess(large["automatic_ms"], large["automatic_alone_ms"])
-        self.assertTrue(all(row["predicted_ms"] > 0 and row["megabytes"] > 0 for row in rows))
-
-    def test_prediction_against_a_recorded_run(self):
-        def record(**changes):
-            case = {
-                "op": "linear",
-                "case": "linear (cuBLASLt, m k n in out) = 4096 1280 5120 2 2",
-                "status": "ok",
-                "warm_us": 100.0,
-                "bytes": 0,
-                "flops": 69.23e9,
-            }
-            window = {
-                "op": "attention_relpos",
-                "case": "attention_relpos (images heads hd grid window bias type) = 1 16 80 64 14 1 2",
-                "status": "ok",
-                "warm_us": 10.0,
-                "bytes": 2.68e6,
-                "flops": 0,
-                "launches": [{"kernel": "attention_window", "warm_us": 10.0}],
-            }
-            failed = {"op": "nms", "case": "nms (count kind) = 9 1", "status": "failed", "warm_us": 1.0}
-            with open(self.at("results.json"), "w") as file:
-                json.dump(
-                    {"samc_gpu_check": 1, "rehearsal": False, "times": [case, case, window, failed], **changes}, file
-                )
-            return self.at("results.json")
-
-        rows = self.predict("h100", "--recorded", record())["recorded"]
-        self.assertEqual(set(rows), {"linear, cuBLASLt", "attention_relpos, window"})
-        self.assertEqual((rows["linear, cuBLASLt"]["cases"], rows["linear, cuBLASLt"]["measured_us"]), (2, 200))
-        self.assertAlmostEqual(rows["linear, cuBLASLt"]["error_percent"], 69.23e3 / (989 * 0.70) + 2.5 - 100, places=3)
-        self.assertAlmostEqual(rows["attention_relpos, window"]["predicted_us"], 1 + 2.5, places=3)
-        out, _ = self.good("bench", "--predict", "h100", "--recorded", record())
-        self.assertIn("against the recorded run", out.decode())
-        self.failure(
-            "recorded on NVIDIA H200, not on H100",
-            "bench",
-            "--predict",
-            "h100",
-            "--recorded",
-            record(device={"name": "NVIDIA H200"}),
-        )
-        self.assertEqual(
-            self.predict("h200", "--recorded", record(device={"name": "NVIDIA H200"}))["recorded"].keys(), rows.keys()
-        )
-        self.failure("rehearsal", "bench", "--predict", "h100", "--recorded", record(rehearsal=True))
-        self.failure("not a results.json", "bench", "--predict", "h100", "--recorded", record(samc_gpu_check=2))
-        self.failure("none.json", "bench", "--predict", "h100", "--recorded", self.at("none.json"))
-
-    def test_prediction_refuses(self):
-        self.usage("a100, a100-40gb, h100 or h200", "bench", "--predict", "v100")
-        self.usage("--recorded goes with --predict", "bench", "--recorded", "x")
-        self.usage("runs no stage", "bench", "--predict", "h100", "--stage", "encoder")
-        self.failure("vit_x", "bench", "--predict", "h100", "--model", "vit_x")
 
 
 class Models(Case):

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "runtime/base/status.h"
-#include "runtime/workload.h"
+#include "bench/forecast/workload.h"
 #include "tests/engine.h"
 
 typedef struct sums {

@@ -6,8 +6,6 @@
 
 #include "host/cli/cli.h"
 #include "host/io/image.h"
-#include "host/cli/predict.h"
-#include "host/cli/roofline.h"
 #include "host/io/text.h"
 #include "runtime/base/status.h"
 
@@ -26,21 +24,14 @@ static const char help[] =
     "                        time whatever it shows, auto does not\n"
     "      --runs N          timed runs after one warm-up (5)\n"
     "      --json            one JSON object on standard output instead of a table\n"
-    "      --predict DEVICE  runs nothing: what a GPU (a100, a100-40gb, h100, h200) should need, a prediction by "
-    "arithmetic; --model\n"
-    "                        may then be vit_b, vit_l or vit_h, shapes without a file (default: vit_h)\n"
-    "      --recorded FILE   with --predict: its error against a results.json of tools/gpu_check.sh\n"
     "\n"
-    "Example: samc bench --stage encoder --threads 2\n"
-    "         samc bench --predict h100 --model vit_b\n";
+    "Example: samc bench --stage encoder --threads 2\n";
 
 enum {
     OPTION_STAGE = SAMC__CLI_OWN,
     OPTION_IMAGE,
     OPTION_RUNS,
     OPTION_JSON,
-    OPTION_PREDICT,
-    OPTION_RECORDED,
     PROMPTS = 64,
     MOST_RUNS = 999,
     MOST_ROWS = 64
@@ -51,7 +42,7 @@ enum { STAGES = sizeof stage_names / sizeof *stage_names };
 
 typedef struct request {
     samc__cli cli;
-    const char *image, *predict, *recorded;
+    const char *image;
     bool stages[STAGES], json;
     int runs;
 } request;
@@ -204,8 +195,6 @@ int samc__cmd_bench(int argc, char **argv) {
                                           {"image", required_argument, NULL, OPTION_IMAGE},
                                           {"runs", required_argument, NULL, OPTION_RUNS},
                                           {"json", no_argument, NULL, OPTION_JSON},
-                                          {"predict", required_argument, NULL, OPTION_PREDICT},
-                                          {"recorded", required_argument, NULL, OPTION_RECORDED},
                                           SAMC__CLI_COMMON};
     request r = {.cli = samc__cli_begin("bench", help), .runs = 5};
     bool known = false;
@@ -213,9 +202,6 @@ int samc__cmd_bench(int argc, char **argv) {
         if (option == SAMC__CLI_STOP) return r.cli.exit_code;
         if (option == OPTION_IMAGE) r.image = optarg;
         if (option == OPTION_JSON) r.json = true;
-        if (option == OPTION_RECORDED) r.recorded = optarg;
-        if (option == OPTION_PREDICT && samc__gpu_named(r.predict = optarg) == NULL)
-            return samc__cli_usage(&r.cli, "--predict is %s, not '%s'", samc__gpu_names(), optarg);
         if (option == OPTION_RUNS && !samc__cli_integer(optarg, 1, MOST_RUNS, &r.runs))
             return samc__cli_usage(&r.cli, "--runs is a whole number from 1 to %d, not '%s'", MOST_RUNS, optarg);
         if (option != OPTION_STAGE) continue;
@@ -230,16 +216,7 @@ int samc__cmd_bench(int argc, char **argv) {
     }
     if (argc != optind) return samc__cli_usage(&r.cli, "no argument is expected, not '%s'", argv[optind]);
     for (int i = 0; i < STAGES; i++) r.stages[i] |= !known;
-    if (r.recorded != NULL && r.predict == NULL) return samc__cli_usage(&r.cli, "--recorded goes with --predict");
-    if (r.predict != NULL && (known || r.image != NULL))
-        return samc__cli_usage(&r.cli, "--predict runs no stage and takes no image");
     samc_error error;
-    if (r.predict != NULL) {
-        const char *model = r.cli.model ? r.cli.model : "vit_h";
-        return samc__predict_gpu(model, r.predict, r.recorded, r.json, &error) == SAMC_OK
-                   ? SAMC__EXIT_OK
-                   : samc__cli_fail(error.message);
-    }
     if (run(&r, &error) != SAMC_OK) return samc__cli_fail(error.message);
     return SAMC__EXIT_OK;
 }

@@ -13,7 +13,7 @@
 #include "runtime/cuda_device.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/rehearse.h"
-#include "runtime/workload.h"
+#include "bench/forecast/workload.h"
 #include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 

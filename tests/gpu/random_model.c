@@ -2,7 +2,7 @@
 #include "tests/gpu/random_model.h"
 
 #include "runtime/session.h"
-#include "runtime/workload.h"
+#include "bench/forecast/workload.h"
 #include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 

@@ -2,7 +2,7 @@
  * where it fails or hangs, that figure has failed and a new child goes on with the next. */
 #include "tests/gpu/end_to_end.h"
 
-#include "host/cli/roofline.h"
+#include "bench/forecast/roofline.h"
 #include "runtime/session.h"
 
 #include <cuda_runtime_api.h>

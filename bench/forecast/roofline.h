@@ -1,11 +1,9 @@
 /* The time that a piece of work should take on a GPU, by arithmetic against its data sheet, and what samc aims at: for
- * `samc bench
- * --predict` (host/cli/predict.c) and for tools/gpu_check.sh, which sets them beside what it measured. Depends on
- * nothing but the library. */
-#ifndef SAMC_HOST_CLI_ROOFLINE_H
-#define SAMC_HOST_CLI_ROOFLINE_H
+ * samc-forecast and for tools/gpu_check.sh, which sets them beside what it measured. */
+#ifndef SAMC_BENCH_FORECAST_ROOFLINE_H
+#define SAMC_BENCH_FORECAST_ROOFLINE_H
 
-#include "runtime/workload.h"
+#include "bench/forecast/workload.h"
 
 /* Data sheets, dense bf16 and fp32 without tensor cores. */
 typedef struct samc__gpu {
@@ -19,9 +17,8 @@ typedef struct samc__gpu {
 } samc__gpu;
 
 const samc__gpu *samc__gpu_named(const char *name); /* "h100"; NULL where it is not known */
-const samc__gpu *
-samc__gpu_of(const char *reported); /* by what the driver calls the device, "NVIDIA H100 80GB HBM3"; likewise */
-const char *samc__gpu_names(void);  /* for messages */
+/* By what the driver calls the device, "NVIDIA H100 80GB HBM3"; likewise. */
+const samc__gpu *samc__gpu_of(const char *reported);
 
 /* What the arithmetic assumes. */
 extern const double samc__memory_share, samc__plain_share, samc__launch_seconds;

@@ -1,5 +1,5 @@
 /* Counting by doing: a table of operators that write down what they are asked for. */
-#include "runtime/workload.h"
+#include "bench/forecast/workload.h"
 
 #include "kernels/cuda/linear_choice.h"
 #include "kernels/decoder_form.h"
@@ -320,20 +320,6 @@ static samc_status shapes_of(const samc__config *config, const char *name, samc_
     samc__shapes_close(*shapes);
     *shapes = NULL;
     return samc__fail(error, status, "%s: its tensors cannot be listed", name);
-}
-
-samc_status samc__encode_flops(const samc__config *config, double *flops, samc_error *error) {
-    samc__shapes *shapes = NULL;
-    samc_error full;
-    *flops = 0.0;
-    SAMC__TRY(shapes_of(config, "model", &shapes, error));
-    samc__workload *load = calloc(1, sizeof *load);
-    samc_status status = load ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to count operations");
-    if (load != NULL && samc__count_encode(shapes, 1, config->recipe.side, config->recipe.side, load, &full) == SAMC_OK)
-        for (int i = 0; i < load->rows; i++) *flops += (double)load->row[i].calls * load->row[i].flops;
-    free(load);
-    samc__shapes_close(shapes);
-    return status;
 }
 
 samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, samc_error *error) {

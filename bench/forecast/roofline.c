@@ -3,7 +3,7 @@
  * plus what its launches cost and, for nms, the walk of one block. Attention goes at the published rate of its class;
  * other kernels of samc's at a share of what mma.sync reaches by the static loop mix (tests/emu/budget/loop_mix.md: 63
  * % of a Hopper's peak). Shares are assumptions, listed below and printed with every forecast. */
-#include "host/cli/roofline.h"
+#include "bench/forecast/roofline.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,8 +50,6 @@ const samc__gpu *samc__gpu_of(const char *reported) {
     }
     return NULL;
 }
-
-const char *samc__gpu_names(void) { return "a100, a100-40gb, h100 or h200"; }
 
 double samc__tensor_share(const samc__gpu *gpu, const char *op, const char *form) {
     for (int i = 0; i < samc__tensor_assumption_count; i++) {

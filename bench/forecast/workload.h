@@ -1,8 +1,8 @@
 /* What the model asks of a GPU: every operator call of encoder, decoder and post-processing with its arithmetic and its
  * bytes, counted by rehearsing the code itself over a table of operators that only look at their arguments. No weights,
  * no device, no time. */
-#ifndef SAMC_RUNTIME_WORKLOAD_H
-#define SAMC_RUNTIME_WORKLOAD_H
+#ifndef SAMC_BENCH_FORECAST_WORKLOAD_H
+#define SAMC_BENCH_FORECAST_WORKLOAD_H
 
 #include "runtime/samc.h"
 
@@ -36,10 +36,6 @@ samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, s
 void samc__shapes_close(samc__shapes *shapes);
 struct samc__config; /* runtime/model/tensors.h */
 const struct samc__config *samc__shapes_config(const samc__shapes *shapes);
-
-/* Operations of the operators to encode one image, which its size has no say in; 0 for a model with more shapes than a
- * workload has rows. */
-samc_status samc__encode_flops(const struct samc__config *config, double *flops, samc_error *error);
 
 /* Each adds to `load` (begin with {0}, or with a capability); activations are bf16. `images` is 1 to 64, prompts are of
  * one point each. */

@@ -1,16 +1,25 @@
-/* samc bench --predict: operator calls of the model (runtime/workload.h) by the arithmetic of host/cli/roofline.c.
- * Never measured. */
-#include "host/cli/predict.h"
+/* samc-forecast: what a GPU should need for a model, by arithmetic alone: operator calls of the model (workload.h) by
+ * the data sheets of roofline.c. Takes no weights, runs on no GPU, is no measurement. */
+#include "bench/forecast/roofline.h"
 
+#include "runtime/base/status.h"
+
+#include <getopt.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/io/file.h"
-#include "host/cli/roofline.h"
-#include "host/io/text.h"
-#include "runtime/base/status.h"
+static const char help[] =
+    "Usage: samc-forecast a100|a100-40gb|h100|h200 [--model vit_b|vit_l|vit_h|FILE] [--recorded FILE] [--json]\n"
+    "\n"
+    "What the GPU should need for encoder, decoder and automatic masks in bf16: a forecast by arithmetic, never "
+    "measured.\n"
+    "\n"
+    "      --model NAME      official shapes without a file, or those of a checkpoint (vit_h)\n"
+    "      --recorded FILE   also the forecast's error against a results.json of tools/gpu_check.sh\n"
+    "      --json            one JSON object instead of tables\n";
 
 /* The layers with a GELU by each of the ways that linear_choice.c knows: what a recorded run would decide. NULL without
  * such layers. */
@@ -23,7 +32,7 @@ static json_t *gelu_ways(const samc__gpu *d, const samc__workload *load) {
             samc__work w = load->row[i];
             const char *bound;
             if (strcmp(w.op, "linear") != 0 || w.gelu_bytes <= 0) continue;
-            if (way == 0) w.blocks = 0; /* as linear_kernel() of runtime/workload.c counts them */
+            if (way == 0) w.blocks = 0; /* as linear_kernel() of bench/forecast/workload.c counts them */
             w.form = ways[way], w.launches = way == 1 ? 2 : 1, w.pass_bytes = way == 1 ? w.gelu_bytes : 0.0;
             seconds += (double)w.calls * samc__roofline(d, &w, &bound);
         }
@@ -126,18 +135,12 @@ static bool recorded_work(const json_t *item, samc__work *w) {
 
 static samc_status compare(const char *path, const samc__gpu *d, json_t **errors, samc_error *error) {
     json_error_t why;
-    uint8_t *bytes;
-    size_t size;
-    SAMC__TRY(samc__file_read(path, (size_t)64 << 20, &bytes, &size, error));
-    size_t mark = samc__file_mark(bytes, size);
-    json_t *file = json_loadb((const char *)bytes + mark, size - mark, 0, &why),
-           *times = json_object_get(file, "times"), *item;
+    json_t *file = json_load_file(path, 0, &why), *times = json_object_get(file, "times"), *item;
     const char *on = text(json_object_get(file, "device"), "name");
     char chip[5]; /* "H100": the first word of what the device is */
     samc_status status = SAMC_OK;
     size_t i;
     snprintf(chip, sizeof chip, "%s", d->what);
-    free(bytes);
     if (file == NULL) return samc__fail(error, SAMC_FORMAT, "%s: %s", path, why.text);
     if (!json_is_array(times) || json_integer_value(json_object_get(file, "samc_gpu_check")) != 1)
         status = samc__fail(error, SAMC_FORMAT, "%s: not a results.json of tools/gpu_check.sh", path);
@@ -160,9 +163,8 @@ static samc_status compare(const char *path, const samc__gpu *d, json_t **errors
                                       number(row, "measured_us") + measured));
     }
     const char *key;
-    json_object_foreach(*errors, key, item)
-        json_object_set_new(item, "error_percent",
-                            samc__text_number(100 * (number(item, "predicted_us") / number(item, "measured_us") - 1)));
+    json_object_foreach(*errors, key, item) json_object_set_new(
+        item, "error_percent", json_real(100 * (number(item, "predicted_us") / number(item, "measured_us") - 1)));
     json_decref(file);
     return status;
 }
@@ -207,12 +209,12 @@ static samc_status report(const samc__shapes *shapes, const char *model, const s
     double decode_ms = 1e3 * samc__roofline_total(d, &decode), post_ms = 1e3 * samc__roofline_total(d, &post);
     double upload_ms = 1e3 * samc__upload_seconds(d, SAMC__AIM_WIDTH, SAMC__AIM_HEIGHT),
            waits_ms = 1e3 * samc__wait_seconds();
-    *out = json_pack("{s:s, s:o, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
-                     "what", "prediction, never measured", "model", samc__text_json(model), "device", d->what,
-                     "image_size", SAMC__AIM_HEIGHT, SAMC__AIM_WIDTH, "prompts", SAMC__AIM_PROMPTS, "operators",
-                     "encode", rows_of(d, &one), "decode", rows_of(d, &decode), "post", rows_of(d, &post), "encoder",
-                     encoder, "gelu_layers_ms", gelu_ways(d, &one), "best_images_per_second", best, "decode_ms",
-                     decode_ms, "post_ms", post_ms, "upload_ms", upload_ms, "waits_ms", waits_ms, "automatic_alone_ms",
+    *out = json_pack("{s:s, s:s, s:s, s:[i, i], s:i, s:{s:o, s:o, s:o}, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+                     "what", "prediction, never measured", "model", model, "device", d->what, "image_size",
+                     SAMC__AIM_HEIGHT, SAMC__AIM_WIDTH, "prompts", SAMC__AIM_PROMPTS, "operators", "encode",
+                     rows_of(d, &one), "decode", rows_of(d, &decode), "post", rows_of(d, &post), "encoder", encoder,
+                     "gelu_layers_ms", gelu_ways(d, &one), "best_images_per_second", best, "decode_ms", decode_ms,
+                     "post_ms", post_ms, "upload_ms", upload_ms, "waits_ms", waits_ms, "automatic_alone_ms",
                      upload_ms + alone + decode_ms + post_ms + waits_ms, "automatic_ms",
                      together + decode_ms + post_ms + waits_ms);
     if (*out == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the prediction");
@@ -276,8 +278,14 @@ static void print_report(const json_t *all, const samc__gpu *d) {
     putchar('\n');
 }
 
-samc_status samc__predict_gpu(const char *model, const char *name, const char *recorded, bool json, samc_error *error) {
-    const samc__gpu *d = samc__gpu_named(name);
+/* ---- The command line ------------------------------------------------------------------------ */
+
+static int usage(const char *why) {
+    fprintf(stderr, "samc-forecast: %s\n%s", why, help);
+    return 2;
+}
+
+static samc_status forecast(const char *model, const samc__gpu *d, const char *recorded, bool json, samc_error *error) {
     samc__shapes *shapes = NULL;
     json_t *all = NULL, *errors = NULL;
     samc_status status = samc__shapes_open(model, &shapes, error);
@@ -285,14 +293,39 @@ samc_status samc__predict_gpu(const char *model, const char *name, const char *r
     if (status == SAMC_OK && recorded != NULL) status = compare(recorded, d, &errors, error);
     if (status == SAMC_OK && json) {
         if (errors != NULL) json_object_set(all, "recorded", errors);
-        if (samc__cli_print_json(json_incref(all)) != SAMC__EXIT_OK)
-            status = samc__fail(error, SAMC_IO, "the prediction could not be printed");
+        json_dumpf(all, stdout, JSON_REAL_PRECISION(9));
+        putchar('\n');
     } else if (status == SAMC_OK) {
         print_report(all, d);
         if (errors != NULL) print_errors(errors, recorded);
     }
+    if (status == SAMC_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = samc__fail(error, SAMC_IO, "the forecast could not be printed");
     json_decref(errors);
     json_decref(all);
     samc__shapes_close(shapes);
     return status;
+}
+
+int main(int argc, char **argv) {
+    static const struct option options[] = {{"model", required_argument, NULL, 'm'},
+                                            {"recorded", required_argument, NULL, 'r'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *model = "vit_h", *recorded = NULL;
+    bool json = false;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'm') model = optarg;
+        else if (option == 'r') recorded = optarg;
+        else if (option == 'j') json = true;
+        else if (option == 'h') return fputs(help, stdout) < 0;
+        else return usage("no such option");
+    }
+    const samc__gpu *gpu = optind + 1 == argc ? samc__gpu_named(argv[optind]) : NULL;
+    if (gpu == NULL) return usage("one GPU is expected");
+    samc_error error;
+    if (forecast(model, gpu, recorded, json, &error) == SAMC_OK) return 0;
+    fprintf(stderr, "samc-forecast: %s\n", error.message);
+    return 1;
 }
