@@ -1,10 +1,12 @@
-"""Archives: what the pipeline of `samc auto` adds to its slowest stage, and PyTorch's automatic masks on the same folder.
+"""Archives: what the pipeline of `samc auto` adds to its slowest stage, and PyTorch's automatic masks on the same
+folder.
 
     archive.py --samc build/release/bin/samc FOLDER [--model FILE] [--points-per-side 16] [--images N] [--rounds N] [--format rle]
 
-The original's scripts/amg.py knows only the official model types, so its loop stands here: SamAutomaticMaskGenerator on one image after
-the other, decoded from the file, one JSON file of COCO run lengths each. Both sides have the same weights, options and threads and run in
-turn. Wall time is what a user waits; processor time is said beside it, because machines are shared. --no-torch leaves the peer out.
+The original's scripts/amg.py knows only the official model types, so its loop stands here: SamAutomaticMaskGenerator on
+one image after the other, decoded from the file, one JSON file of COCO run lengths each. Both sides have the same
+weights, options and threads and run in turn. Wall time is what a user waits; processor time is said beside it, because
+machines are shared. --no-torch leaves the peer out.
 """
 
 import argparse

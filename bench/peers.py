@@ -1,9 +1,10 @@
-"""samc and its peers on the same work: one image through the encoder, one-point prompts through the decoder, every mask.
+"""samc and its peers on the same work: one image through the encoder, one-point prompts through the decoder, every
+mask.
 
-Every peer gets the same weights (calibrated random ones in the official shape, or a model file), the same image, the same number
-of threads, and runs in turn with the others, round after round, so that a machine whose speed drifts treats all alike. Figures
-are medians; ratios are taken round by round, of the time on the wall and of the processor's. On a machine with other work only the
-latter mean something, and only with --threads 1, since waiting threads spin.
+Every peer gets the same weights (calibrated random ones in the official shape, or a model file), the same image, the
+same number of threads, and runs in turn with the others, round after round, so that a machine whose speed drifts treats
+all alike. Figures are medians; ratios are taken round by round, of the time on the wall and of the processor's. On a
+machine with other work only the latter mean something, and only with --threads 1, since waiting threads spin.
 
     peers.py --samc build/release/bin/samc [--model vit_b] [--threads 2] [--runs 5] [--stages encoder,decoder,auto]
 """
@@ -33,7 +34,9 @@ BATCH = 64  # one-point prompts decoded together where the peer can
 
 
 class Decoder(torch.nn.Module):
-    """Prompt encoder and mask decoder for one-point prompts: points [P, 1, 2] -> low-res logits [P, 3, h, w], IoU [P, 3]."""
+    """Prompt encoder and mask decoder for one-point prompts: points [P, 1, 2] -> low-res logits [P, 3, h, w], IoU [P,
+    3].
+    """
 
     def __init__(self, sam):
         super().__init__()

@@ -240,7 +240,8 @@ def fault_environment(root, log=None, at=None, error=0, always=False):
 
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
 class Struck(Archive):
-    """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost."""
+    """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost.
+    """
 
     points = 12  # of the record that are tried; the full tier tries all
     arguments, code, before, times = (), 3, None, None  # of the run that is struck; what stood in its folder
@@ -274,7 +275,9 @@ class Struck(Archive):
         self.trace = self.struck(self.whole, code=self.code)[3]
 
     def was_shorter(self, code, log, at):
-        """Images that happen to be committed together need fewer operations: this run had ended before the one that was to be struck."""
+        """Images that happen to be committed together need fewer operations: this run had ended before the one that was
+        to be struck.
+        """
         return code == self.code and self.operations(log) <= at
 
     def operations(self, log):
@@ -361,7 +364,9 @@ class Faults(Struck):
             self.resumed(out, power_loss.journaled_synced(self.trace[:at]), f"{kept} bytes of the line kept")
 
     def test_the_replay_sees_missing_syncs(self):
-        """A run that did not sync its results, or its folders, would be caught: the same record without these operations."""
+        """A run that did not sync its results, or its folders, would be caught: the same record without these
+        operations.
+        """
         end = max(i for i, entry in enumerate(self.trace) if entry.name == "sync" and entry.path.endswith("/journal"))
         for what, drop in (
             ("results", lambda path: "/tmp/" in path),
@@ -519,8 +524,9 @@ class Retry(Archive):
 
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
 class Mixed(Archive):
-    """A run over all kinds of inputs that meets everything: kills, signals, outages of its inputs and of its folder, and somebody who plants
-    links, pipes and files. Each time it says what is wrong or goes on, and at the end the bytes are those of a run that met nothing.
+    """A run over all kinds of inputs that meets everything: kills, signals, outages of its inputs and of its folder,
+    and somebody who plants links, pipes and files. Each time it says what is wrong or goes on, and at the end the bytes
+    are those of a run that met nothing.
     """
 
     COUNT, ROUNDS = 250, 40

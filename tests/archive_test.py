@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Archives from outside: what goes in, what comes out, and that nothing is lost when a run is killed, refused or out of space.
+"""Archives from outside: what goes in, what comes out, and that nothing is lost when a run is killed, refused or out of
+space.
 
     SAMC=build/release/bin/samc python3 tests/archive_test.py quick|full|all [-k NAME]
 
-"quick" takes seconds; "full" has the thousand images that are killed ten times, every operation of a run struck in turn, ten thousand
-images within the memory of a few, a run that meets kills, outages and a hostile folder, and pycocotools. SAMC_FAULTS names the layer of
-archive_faults.c; without it what needs it is skipped.
+"quick" takes seconds; "full" has the thousand images that are killed ten times, every operation of a run struck in
+turn, ten thousand images within the memory of a few, a run that meets kills, outages and a hostile folder, and
+pycocotools. SAMC_FAULTS names the layer of archive_faults.c; without it what needs it is skipped.
 """
 
 import sys

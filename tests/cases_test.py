@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Faults that were found from outside, each as a kind: files that the tests make themselves, and the right answer to each.
+"""Faults that were found from outside, each as a kind: files that the tests make themselves, and the right answer to
+each.
 
     SAMC=build/release/bin/samc python3 tests/cases_test.py [-k NAME] [-v]
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The command line from outside: exit codes, messages, the JSON, and files that agree with each other. Standard library only.
+"""The command line from outside: exit codes, messages, the JSON, and files that agree with each other. Standard library
+only.
 
 SAMC=build/release/bin/samc SAMC_MODEL_FILE=weights/samc-tiny.safetensors python3 tests/cli_test.py [-k NAME]
 """

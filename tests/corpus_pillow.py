@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Decodes every image below a folder with samc and with Pillow and compares the pixels. Equal and refused are fine; a file that
-gives other pixels than Pillow's without a word is not, not one, and the script ends with 1.
+"""Decodes every image below a folder with samc and with Pillow and compares the pixels. Equal and refused are fine; a
+file that gives other pixels than Pillow's without a word is not, not one, and the script ends with 1.
 
     pip install "pillow==13.0.*" numpy
     pip download --no-binary :all: --no-deps "pillow==13.0.*" && tar xzf pillow-13.0.*.tar.gz
     python3 tests/corpus_pillow.py pillow-13.0.*/Tests/images [--program build/release/bin/image_pixels] [--all]
 
-Pillow's source distribution carries its test images, which is the corpus that samc is held to. It is 13.0 here, because Pillow before that
-misreads three packed BMPs of it; nothing is resized, for which the reference is Pillow below 12.2. --all prints a line for every file, not
-only for those that are not equal. --mutate N compares N damaged copies of files that are equal instead (--seed S draws the same again): one to
-three bytes are others, most of them in headers. Refusing is then the right answer, and reading other pixels than Pillow is still none.
+Pillow's source distribution carries its test images, which is the corpus that samc is held to. It is 13.0 here, because
+Pillow before that misreads three packed BMPs of it; nothing is resized, for which the reference is Pillow below 12.2.
+--all prints a line for every file, not only for those that are not equal. --mutate N compares N damaged copies of files
+that are equal instead (--seed S draws the same again): one to three bytes are others, most of them in headers. Refusing
+is then the right answer, and reading other pixels than Pillow is still none.
 """
 
 import argparse
@@ -39,8 +40,8 @@ def expected(path):
             with Image.open(path) as file:
                 kind = file.format
                 image = ImageOps.exif_transpose(file)
-            # 16 bits of grey: convert("RGB") makes everything above 255 white. The high byte is what Pillow itself takes of 16-bit
-            # colours, and what OpenCV takes of both.
+            # 16 bits of grey: convert("RGB") makes everything above 255 white. The high byte is what Pillow itself
+            # takes of 16-bit colours, and what OpenCV takes of both.
             if image.mode == "I" or image.mode.startswith("I;16"):
                 image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
             return kind, np.asarray(image.convert("RGB"))
@@ -95,7 +96,9 @@ def damage(data, dice):
 
 
 def mutate(program, files, number, seed):
-    """Ends with the number of damaged copies that give other pixels than Pillow's; those stay in the folder that is named."""
+    """Ends with the number of damaged copies that give other pixels than Pillow's; those stay in the folder that is
+    named.
+    """
     dice = random.Random(seed)
     folder = tempfile.mkdtemp(prefix="samc-corpus-")
     kinds = collections.Counter()

@@ -3,8 +3,9 @@
 
     python3 tests/hardening_test.py build/release/bin/samc build/release/libsamc.so build/release/libsamc.a [MORE.a MORE.o ...]
 
-Of a program and a shared library: position independent, RELRO, BIND_NOW, no segment writable and executable, no executable stack, a note of
-the shadow stack, imports of the stack protector and of FORTIFY's checks. Of each object in an archive: notes of IBT and shadow stack.
+Of a program and a shared library: position independent, RELRO, BIND_NOW, no segment writable and executable, no
+executable stack, a note of the shadow stack, imports of the stack protector and of FORTIFY's checks. Of each object in
+an archive: notes of IBT and shadow stack.
 """
 
 import os

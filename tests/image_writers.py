@@ -1,11 +1,13 @@
-"""Writes image files byte by byte, in variants that Pillow does not write: for make_image_fixtures.py and the tests of the command line.
-Needs NumPy arrays where it is given them, but does not import it."""
+"""Writes image files byte by byte, in variants that Pillow does not write: for make_image_fixtures.py and the tests of
+the command line. Needs NumPy arrays where it is given them, but does not import it."""
 
 import struct
 
 
 def bmp(pixels, bits=24, header=40, palette=None, masks=None, top_down=False):
-    """pixels: [height, width] indices or [height, width, 3]; masks: red, green, blue and perhaps alpha, for 16 and 32 bits."""
+    """pixels: [height, width] indices or [height, width, 3]; masks: red, green, blue and perhaps alpha, for 16 and 32
+    bits.
+    """
     height, width = pixels.shape[:2]
     colours = len(palette) if palette is not None else 0
     compression = 3 if masks else 0
@@ -68,7 +70,9 @@ def pack_bits(values, bits):
 
 
 def bmp_packed(index, bits, palette, top_down, jump=False):
-    """RLE4 or RLE8, with runs, literals of odd length, and with `jump` rows that end early, an empty one and a jump over two."""
+    """RLE4 or RLE8, with runs, literals of odd length, and with `jump` rows that end early, an empty one and a jump
+    over two.
+    """
     height, width = index.shape
     rows = list(index if top_down else index[::-1])
     out = b""
@@ -152,7 +156,8 @@ def gif(index, palette, screen, left=0, top=0, transparent=None, local=False, in
 
 
 def tga(pixels, bits=None, origin=0, packed=False, palette=None, entry=24, first=0):
-    """pixels: [height, width] greys or indices, or [height, width, 3]; origin: 0x20 from the top, 0x10 from the right."""
+    """pixels: [height, width] greys or indices, or [height, width, 3]; origin: 0x20 from the top, 0x10 from the right.
+    """
     height, width = pixels.shape[:2]
     kind = 2 if pixels.ndim == 3 else 1 if palette is not None else 3
     bits = bits or (24 if kind == 2 else 8)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the build into a scratch folder and builds the complete program of samc.h against it: through pkg-config (shared and
-# static) and through the CMake package. Usage: install_test.sh BUILD_FOLDER SOURCE_FOLDER
+# Installs the build into a scratch folder and builds the complete program of samc.h against it: through pkg-config
+# (shared and static) and through the CMake package. Usage: install_test.sh BUILD_FOLDER SOURCE_FOLDER
 set -eu
 build=$1 source=$2
 scratch=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/data/images: small image files, each with the pixels that Pillow decodes beside it (NAME.ppm), and masks with
-the run lengths that pycocotools computes (rle.txt). Needs Pillow, NumPy, OpenCV and pycocotools; the tests do not.
+"""Writes tests/data/images: small image files, each with the pixels that Pillow decodes beside it (NAME.ppm), and masks
+with the run lengths that pycocotools computes (rle.txt). Needs Pillow, NumPy, OpenCV and pycocotools; the tests do not.
 
     apt-get install libjpeg-turbo-progs
     pip install "pillow==12.1.*" numpy opencv-python-headless pycocotools
@@ -96,7 +96,8 @@ def raw_png(name, samples, depth, colour, interlace=False, extra=b"", last=b"", 
 
 
 def exif_block(orientation, order, kind=3):
-    """A TIFF directory with another tag before the orientation, in either byte order; of type 1, 3 or 4, 1 to 4 bytes."""
+    """A TIFF directory with another tag before the orientation, in either byte order; of type 1, 3 or 4, 1 to 4 bytes.
+    """
     e = "<" if order == b"II" else ">"
     entries = struct.pack(e + "HHII", 0x010F, 2, 4, 0x41424300) + struct.pack(e + "HHI", 0x0112, kind, 1)
     entries += struct.pack(e + {1: "Bxxx", 3: "Hxx", 4: "I"}[kind], orientation)
@@ -104,7 +105,8 @@ def exif_block(orientation, order, kind=3):
 
 
 def put(name, data, pixels=None, same_in_opencv=True):
-    """Bytes as a fixture. `pixels` where they are known without Pillow, which may read the file wrongly or not at all."""
+    """Bytes as a fixture. `pixels` where they are known without Pillow, which may read the file wrongly or not at all.
+    """
     path = os.path.join(FOLDER, name)
     assert not os.path.exists(path), name
     with open(path, "wb") as file:
@@ -216,7 +218,8 @@ def odd_formats(rgb, wide):
         same_in_opencv=False,
     )
 
-    # Apple's variant. What was multiplied by alpha comes back exactly where that is possible: without any, and where nothing is left.
+    # Apple's variant. What was multiplied by alpha comes back exactly where that is possible: without any, and where
+    # nothing is left.
     alpha = np.where(index % 3 == 0, 0, 255).astype(np.uint8)
     shown = np.where(alpha[:, :, None] > 0, small, 0)
     raw_png("cgbi.png", np.dstack([shown[:, :, ::-1], alpha]), 8, 6, apple=True)

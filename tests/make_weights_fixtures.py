@@ -3,9 +3,9 @@
 
     PYTHON make_weights_fixtures.py [FOLDER]
 
-needs torch, numpy, safetensors and segment_anything (1.0). Written by the real torch.save() wherever that can produce the case,
-so that the reader is held to what PyTorch does; the rest are rewritten archives. Values are small multiples of 1/64 or
-i / 2 - 2, exact in every type. The full models are unmodified segment_anything modules in a tiny size.
+needs torch, numpy, safetensors and segment_anything (1.0). Written by the real torch.save() wherever that can produce
+the case, so that the reader is held to what PyTorch does; the rest are rewritten archives. Values are small multiples
+of 1/64 or i / 2 - 2, exact in every type. The full models are unmodified segment_anything modules in a tiny size.
 """
 
 import argparse
@@ -64,7 +64,8 @@ def tiny_sam():
 
 
 def manifest_hash(state):
-    """The hash of samc_model_hash(), written a second time: name NUL type NUL rank sides bytes, in state_dict() order."""
+    """The hash of samc_model_hash(), written a second time: name NUL type NUL rank sides bytes, in state_dict() order.
+    """
     types = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
     digest = hashlib.sha256()
     for name, value in state.items():

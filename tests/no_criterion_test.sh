@@ -1,6 +1,6 @@
 #!/bin/sh
-# On a machine without Criterion samc configures as it comes, with the program and without tests, and says so; asked for tests, it fails.
-# no_criterion_test.sh SOURCE
+# On a machine without Criterion samc configures as it comes, with the program and without tests, and says so; asked for
+# tests, it fails. no_criterion_test.sh SOURCE
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One program for all machines: with CUDA in it, it needs no NVIDIA library to start, says what of them it found, refuses a GPU that is not
-there in one line, and segments on the CPU.
+"""One program for all machines: with CUDA in it, it needs no NVIDIA library to start, says what of them it found,
+refuses a GPU that is not there in one line, and segments on the CPU.
 
     one_program_test.py SAMC SOURCE ON|OFF      the program; the sources; whether it was built with CUDA
 """

@@ -1,8 +1,10 @@
-"""A disk that loses its power: replays the record of archive_faults.c and keeps what the rules of fsync promise, or less.
+"""A disk that loses its power: replays the record of archive_faults.c and keeps what the rules of fsync promise, or
+less.
 
-Files have their bytes as of their last fsync; folders have their names as of theirs. What was not synced is lost ("nothing unsynced"), or
-its names are there and its bytes are not ("names without data"), or some of it is there, torn and out of order ("seed N"). A file that has two
-names then (the middle of a rename) is one file, and what is left has the times that it had.
+Files have their bytes as of their last fsync; folders have their names as of theirs. What was not synced is lost
+("nothing unsynced"), or its names are there and its bytes are not ("names without data"), or some of it is there, torn
+and out of order ("seed N"). A file that has two names then (the middle of a rename) is one file, and what is left has
+the times that it had.
 """
 
 import os
@@ -91,7 +93,8 @@ class Folder:
             return self.synced
         names = dict(self.synced)
         for name, thing, operation in self.history:
-            # The two sides of a rename reach the disk together, as file systems promise, unless one of the folders is synced.
+            # The two sides of a rename reach the disk together, as file systems promise, unless one of the folders is
+            # synced.
             if random.Random(f"{mode} {operation}").random() < 0.5:
                 names.pop(name, None) if thing is None else names.update({name: thing})
         return names
@@ -190,7 +193,9 @@ def times(root):
 
 
 def crash(trace, root, out, mode, before=None, before_times=None):
-    """Makes `out` what is left of `root` after the operations in `trace`; `before` is the tree that stood there, synced, and its times."""
+    """Makes `out` what is left of `root` after the operations in `trace`; `before` is the tree that stood there,
+    synced, and its times.
+    """
     disk = Disk(root, before, before_times)
     now = times(root)
     for entry in trace:

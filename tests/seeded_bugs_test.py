@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Every seeded bug still fits the sources: its texts occur in its files (those of parity and checkops exactly once, edit
-after edit).
+"""Every seeded bug still fits the sources: its texts occur in its files (those of parity and checkops exactly once,
+edit after edit).
 
-The bugs themselves are built and run by parity/mutations.py, checkops/mutations.py, emu/mutations.py and emu/host_mutations.py, which
-takes minutes; this takes a blink, so an edit that moves a text is noticed where it is made.
+The bugs themselves are built and run by parity/mutations.py, checkops/mutations.py, emu/mutations.py and
+emu/host_mutations.py, which takes minutes; this takes a blink, so an edit that moves a text is noticed where it is
+made.
 """
 
 import runpy

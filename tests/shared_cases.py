@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Cases that others found, from a folder of theirs: each is a folder with its files and a README of command, expectation and what happened.
-Runs what it knows and prints a line a case.
+"""Cases that others found, from a folder of theirs: each is a folder with its files and a README of command,
+expectation and what happened. Runs what it knows and prints a line a case.
 
     SAMC=build/release/bin/samc python3 tests/shared_cases.py FOLDER [-k NAME]
 
-FOLDER holds inputs/ (a file, and expected.png or expected_logits.npy) and attacks/. Exit 1 if a case does not give what it expects; a
-case that this script has no rule for is printed as "unknown" and counted. The tests' own members of these kinds are in tests/cases.
+FOLDER holds inputs/ (a file, and expected.png or expected_logits.npy) and attacks/. Exit 1 if a case does not give what
+it expects; a case that this script has no rule for is printed as "unknown" and counted. The tests' own members of these
+kinds are in tests/cases.
 """
 
 import glob
@@ -79,7 +80,8 @@ def floats(path):
     return struct.unpack(f"<{(len(data) - 10 - length) // 4}f", data[10 + length :])
 
 
-# ---- inputs ------------------------------------------------------------------------------------------------------------
+# ---- inputs
+# ------------------------------------------------------------------------------------------------------------
 
 
 def pixels(s):
@@ -164,7 +166,8 @@ def crop_layers(s):
     return code in (0, 3) and "does not hold" not in said, f"exit {code} {said}"
 
 
-# ---- attacks -----------------------------------------------------------------------------------------------------------
+# ---- attacks
+# -----------------------------------------------------------------------------------------------------------
 
 
 def big_window(s):

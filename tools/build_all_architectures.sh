@@ -1,5 +1,6 @@
 #!/bin/bash
-# Compiles every CUDA kernel for every architecture that samc is meant for, warnings as errors, and as PTX for later ones. Needs no GPU.
+# Compiles every CUDA kernel for every architecture that samc is meant for, warnings as errors, and as PTX for later
+# ones. Needs no GPU.
 #
 #   tools/build_all_architectures.sh [ARCH...]        default: sm_80 sm_86 sm_89 sm_90a sm_100 compute_80
 #

@@ -20,7 +20,6 @@ for file in $(tracked '*.c' '*.h' '*.cc' '*.cpp' '*.cu' '*.cuh'); do
     grep -nP '\t' "$file" >/dev/null && report "$file: tab"
     head -n 1 "$file" | grep -qE '^(/\*|//)' || report "$file: does not open with a comment that says what it is"
     grep -nwE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
-    grep -nP '^.{121,}' "$file" && report "$file: lines above 120 columns"
 done
 if command -v clang-format >/dev/null; then
     found=$(tracked '*.c' '*.h' '*.cc' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run 2>&1 | grep -o '^[^ ]*: warning' || true)
@@ -28,7 +27,8 @@ if command -v clang-format >/dev/null; then
 $found"
 fi
 
-# Includes point downwards: base <- {kernels, weights} <- runtime <- host/io <- host/cli. The public header lies below everything.
+# Includes point downwards: base <- {kernels, weights} <- runtime <- host/io <- host/cli. The public header lies below
+# everything.
 base='runtime/(samc|base/[a-z_]+)\.h'
 check_includes() { # folder, allowed pattern
     for file in $(tracked "$1/*.c" "$1/*.h" "$1/*.cu" "$1/*.cuh"); do
@@ -49,6 +49,15 @@ $found"
 found=$(git grep -nE '(^|[^A-Za-z0-9_])/(work|root|home)/' -- . ':!tools/check_style.sh' || true)
 [ -z "$found" ] || report "absolute paths of a machine:
 $found"
+# Files above 1 MB are listed with the sum of their bytes and the reason; of weights, the reason is what they reach on
+# held-out pictures.
+found=$(tracked | while read -r file; do
+    [ -f "$file" ] && [ "$(stat -c %s "$file")" -gt 1000000 ] || continue
+    sum=$(sha256sum "$file")
+    grep -qF "${sum%% *}  $file  " tools/large_files.txt || echo "$file: above 1 MB, and not with these bytes in tools/large_files.txt"
+done)
+[ -z "$found" ] || report "$found"
+found=$(python3 tools/house.py --check 2>&1) || report "$found"
 found=$(python3 tests/emu/budget/kernel_table.py 2>&1) || report "$found"
 found=$(python3 tools/notice.py --check 2>&1) || report "$found"
 [ "$bad" = 0 ] && echo "style: ok"

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Whether two builds of samc give the same bytes: segment, auto in every format, embed, convert and info on the example photographs.
+"""Whether two builds of samc give the same bytes: segment, auto in every format, embed, convert and info on the example
+photographs.
 
     tools/compare_builds.py OLD/bin/samc NEW/bin/samc [--model FILE] [--backend cpu]
 
-Left out of the comparison: version numbers, and of `info` figures of memory and time, paths and what the build itself says of CUDA.
-Prints every file that differs and ends with 1 if there is one. Standard library only.
+Left out of the comparison: version numbers, and of `info` figures of memory and time, paths and what the build itself
+says of CUDA. Prints every file that differs and ends with 1 if there is one. Standard library only.
 """
 
 import argparse

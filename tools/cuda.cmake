@@ -1,5 +1,5 @@
-# The CUDA backend: whether this build has it (SAMC_WITH_CUDA), its sources, and which operators still lack a kernel. The emulation
-# (tests/emu) compiles the same sources against its twins of the runtime, with or without a toolkit.
+# The CUDA backend: whether this build has it (SAMC_WITH_CUDA), its sources, and which operators still lack a kernel.
+# The emulation (tests/emu) compiles the same sources against its twins of the runtime, with or without a toolkit.
 
 # Host side, C; includes the header of the CUDA runtime.
 set(SAMC_CUDA_SOURCES
@@ -32,11 +32,13 @@ file(WRITE ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new
     "/* Operators of kernels/list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
 configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h COPYONLY)
 
-# AUTO: wherever nvcc is. The program that comes of it runs everywhere: of NVIDIA's libraries only the CUDA runtime is in it, statically, and
-# the driver, cuBLASLt and cuDNN are opened by name when a GPU is used. Sanitizer builds have no CUDA.
+# AUTO: wherever nvcc is. The program that comes of it runs everywhere: of NVIDIA's libraries only the CUDA runtime is
+# in it, statically, and the driver, cuBLASLt and cuDNN are opened by name when a GPU is used. Sanitizer builds have no
+# CUDA.
 set(SAMC_WITH_CUDA OFF)
 if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE))
-    find_program(SAMC_NVCC nvcc PATHS /usr/local/cuda/bin ${CMAKE_SOURCE_DIR}/build/cuda/nvidia/cu13/bin) # tools/cuda_toolkit.sh
+    # tools/cuda_toolkit.sh
+    find_program(SAMC_NVCC nvcc PATHS /usr/local/cuda/bin ${CMAKE_SOURCE_DIR}/build/cuda/nvidia/cu13/bin)
     if(SAMC_NVCC AND NOT CUDAToolkit_ROOT)
         get_filename_component(nvcc_file ${SAMC_NVCC} REALPATH)
         get_filename_component(nvcc_folder ${nvcc_file} DIRECTORY)
@@ -50,7 +52,8 @@ if(SAMC_CUDA STREQUAL ON OR (SAMC_CUDA STREQUAL AUTO AND NOT SAMC_SANITIZE))
     endif()
 endif()
 if(SAMC_WITH_CUDA)
-    # Ampere with its kin (8.6, 8.9 run code for 8.0) and Hopper; every other GPU is for packages, whose build takes three times as long.
+    # Ampere with its kin (8.6, 8.9 run code for 8.0) and Hopper; every other GPU is for packages, whose build takes
+    # three times as long.
     if(SAMC_CUDA_PACKAGE)
         set(architectures 80-real 86-real 89-real 90a-real 100-real 120-real 120-virtual)
     else()

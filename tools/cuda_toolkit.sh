@@ -1,6 +1,7 @@
 #!/bin/sh
-# Brings from PyPI what this machine lacks of CUDA's command-line tools, so that kernels are compiled and their PTX is run in the tests
-# without an installed toolkit: nvcc 13.0 with its headers (100 MB), and nvdisasm, which toolkits come without at times.
+# Brings from PyPI what this machine lacks of CUDA's command-line tools, so that kernels are compiled and their PTX is
+# run in the tests without an installed toolkit: nvcc 13.0 with its headers (100 MB), and nvdisasm, which toolkits come
+# without at times.
 #
 #   tools/cuda_toolkit.sh [--own]        into build/cuda; --own: nvcc too where one is installed
 #

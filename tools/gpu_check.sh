@@ -1,14 +1,16 @@
 #!/bin/bash
-# Everything that is asked of an NVIDIA GPU: whether every kernel and the whole engine give the reference's results, and how fast they are.
+# Everything that is asked of an NVIDIA GPU: whether every kernel and the whole engine give the reference's results, and
+# how fast they are.
 #
 #   tools/gpu_check.sh --pack FILE [--arch "80 90a"] [--jobs N] [--build DIR] [--rehearse]      here: builds it into FILE, a tar.gz
 #   tools/gpu_check.sh --prebuilt FILE [--out DIR] [--minutes N] [--only torch|sanitizer|OPERATOR,...]     there: runs it
 #   tools/gpu_check.sh [options of both]                                                        both, where a GPU and a toolkit are
 #
-# --pack needs nvcc, a C and a C++ compiler and the sources, no GPU. --prebuilt needs the driver, bash and the usual small programs: no compiler,
-# no package, no network; without this script: `tar xzf FILE; bash samc-gpu-pack/run.sh --out DIR`. cuBLASLt, cuDNN, compute-sanitizer and
-# PyTorch are used where they are. Results: DIR/results.json and DIR/summary.txt, rewritten after every stage (default build/gpu_check). Exit 1 if
-# anything failed, 2 where it cannot run. --rehearse packs the same program on the host's emulation, where times mean nothing.
+# --pack needs nvcc, a C and a C++ compiler and the sources, no GPU. --prebuilt needs the driver, bash and the usual
+# small programs: no compiler, no package, no network; without this script: `tar xzf FILE; bash samc-gpu-pack/run.sh
+# --out DIR`. cuBLASLt, cuDNN, compute-sanitizer and PyTorch are used where they are. Results: DIR/results.json and
+# DIR/summary.txt, rewritten after every stage (default build/gpu_check). Exit 1 if anything failed, 2 where it cannot
+# run. --rehearse packs the same program on the host's emulation, where times mean nothing.
 set -uo pipefail
 pack="" prebuilt="" build="" arch="80 90a" jobs=$(nproc) rehearse=0 run_options=()
 refuse() { echo "gpu_check.sh: $*" >&2; exit 2; }

@@ -1,5 +1,5 @@
-# Hardening of release builds on x86-64, as distributions compile their programs; never together with sanitizers, which bring their own
-# checks. tests/hardening_test.py reads in the finished files that it is there.
+# Hardening of release builds on x86-64, as distributions compile their programs; never together with sanitizers, which
+# bring their own checks. tests/hardening_test.py reads in the finished files that it is there.
 #   stack protector  a changed return address ends the program (arrays on the stack)
 #   FORTIFY          copies whose room the compiler knows are checked
 #   stack clash      a large frame cannot step over the guard page
@@ -22,8 +22,8 @@ if((CMAKE_C_COMPILER_ID STREQUAL GNU AND CMAKE_C_COMPILER_VERSION VERSION_GREATE
 endif()
 set(SAMC_HARDENING_COMPILE -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -U_FORTIFY_SOURCE
     -D_FORTIFY_SOURCE=${samc_fortify})
-# The linker notes a shadow stack only where every object does, and Debian's start files do not, though all they do is call and return.
-# Indirect branches (IBT) are noted by itself where the start files are made for them.
+# The linker notes a shadow stack only where every object does, and Debian's start files do not, though all they do is
+# call and return. Indirect branches (IBT) are noted by itself where the start files are made for them.
 set(SAMC_HARDENING_LINK -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,shstk)
 
 function(samc_harden)

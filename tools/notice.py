@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Writes NOTICE: whose work samc's default model was trained on and its example pictures are, from the records in this tree.
+"""Writes NOTICE: whose work samc's default model was trained on and its example pictures are, from the records in this
+tree.
 
     python3 tools/notice.py            writes NOTICE
     python3 tools/notice.py --check    ends with 1 where NOTICE is not what it would write
 
-Sources: the table of weights/MODEL_CARD.md (counts and licences), tools/train/sources.py and coco.py (where each source comes from),
-tools/train/coco_pictures.tsv (every COCO picture), tools/examples/README.md (the example photographs, by author).
+Sources: the table of weights/MODEL_CARD.md (counts and licences), tools/train/sources.py and coco.py (where each source
+comes from), tools/train/coco_pictures.tsv (every COCO picture), tools/examples/README.md (the example photographs, by
+author).
 """
 
 import ast

@@ -1,4 +1,6 @@
-"""Model files as people have them: every wrapping and naming gives the same masks, what is ignored is said, and what is no model is named."""
+"""Model files as people have them: every wrapping and naming gives the same masks, what is ignored is said, and what is
+no model is named.
+"""
 
 import io
 import json
@@ -32,7 +34,9 @@ class Checkpoint(Case):
         )
 
     def same(self, data, *notes):
-        """The file gives what the plain checkpoint gives, bit for bit, with these notes; so does what it converts to, without any."""
+        """The file gives what the plain checkpoint gives, bit for bit, with these notes; so does what it converts to,
+        without any.
+        """
         if Checkpoint.plain is None:
             Checkpoint.plain = self.result(pth(golden()))
             self.assertEqual(Checkpoint.plain[2], [])
@@ -348,7 +352,8 @@ class Foreign(Checkpoint):
 
 class Cost(Checkpoint):
     def test_a_model_of_minutes_is_said_to_be_one(self):
-        # The golden model's encoder over 512 x 512 tokens: a file of half a megabyte that computes for minutes, whatever the image.
+        # The golden model's encoder over 512 x 512 tokens: a file of half a megabyte that computes for minutes,
+        # whatever the image.
         state = golden()
         state.pop("image_encoder.pos_embed")
         side = max(t.shape[0] for name, t in state.items() if name.endswith("rel_pos_h"))

@@ -354,7 +354,9 @@ class Archives(Archive):
 
 class Mixed(Archive):
     def test_killed_over_mixed_archives(self):
-        """Links, kinds of archives, damaged ones and bad images, killed with SIGKILL and resumed: the bytes of an uninterrupted run."""
+        """Links, kinds of archives, damaged ones and bad images, killed with SIGKILL and resumed: the bytes of an
+        uninterrupted run.
+        """
         pictures = [picture(300 + i)[1] for i in range(60)]
         linked = [
             entry
@@ -559,7 +561,8 @@ class Outages(Archive):
             error = self.dice.choice((5, 23, 24, 12, 116))  # EIO, ENFILE, EMFILE, ENOMEM, ESTALE
             out = self.at(f"o{at}")
             code, _, err = self.faulty(out, INPUT=inputs, INPUT_AT=at, INPUT_ERRNO=error)
-            # Queues decide how often roots and files are looked at: a run may have ended before the operation that was to fail.
+            # Queues decide how often roots and files are looked at: a run may have ended before the operation that was
+            # to fail.
             self.assertIn(code, (1, 3), f"operation {at} with {error}: {err}")
             self.assertEqual(err.count("samc: "), 1, err)
             stopped += code == 1
@@ -651,7 +654,9 @@ class Outages(Archive):
             self.assertEqual(os.listdir(os.path.join(out, ".samc", "tmp")), [])
 
     def test_what_does_not_fit_is_tried_alone(self):
-        """Large blocks may hold 36 MB together, of which one image of 2000 x 2000 takes 24 and two take 48; one of 4000 x 3000 takes 72."""
+        """Large blocks may hold 36 MB together, of which one image of 2000 x 2000 takes 24 and two take 48; one of 4000
+        x 3000 takes 72.
+        """
         for i in range(4):
             put(self.at("in", f"{i}.ppm"), ppm(2000, 2000, bytes([20 * i, 100, 50]) * 4000000))
         pack(

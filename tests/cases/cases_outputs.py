@@ -1,4 +1,6 @@
-"""What an output's name leads to: nothing of somebody else's is replaced, and what is no file is written into or refused."""
+"""What an output's name leads to: nothing of somebody else's is replaced, and what is no file is written into or
+refused.
+"""
 
 import json
 import os
@@ -177,7 +179,9 @@ class Outputs(Case):
 
 
 class Hostile(Archive):
-    """An output folder in which somebody else has been: every plant is refused by one line, and nothing is written, cut or removed."""
+    """An output folder in which somebody else has been: every plant is refused by one line, and nothing is written, cut
+    or removed.
+    """
 
     FORMATS = ["--format", "rle,jsonl,coco,png", "--lines-per-file", "3"]
 
@@ -240,7 +244,9 @@ class Hostile(Archive):
         return f"{number}.{picture(number)[0]}"
 
     def begun(self):
-        """A run that was killed when its last image had names and no record: one file of lines is complete, another grows."""
+        """A run that was killed when its last image had names and no record: one file of lines is complete, another
+        grows.
+        """
         arguments = [
             "auto",
             self.at("in"),
@@ -404,7 +410,9 @@ class Hostile(Archive):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root acts as several users")
     def test_owners(self):
-        """The state folder is the output folder's owner's or the user's own; users of a group go on sharing a folder by shards."""
+        """The state folder is the output folder's owner's or the user's own; users of a group go on sharing a folder by
+        shards.
+        """
         alice, bob, group = 4001, 4002, 4000
         for folder in (self.folder, self.at("in"), self.at("in", "part")):
             os.chmod(folder, 0o755)
@@ -502,7 +510,9 @@ class Hostile(Archive):
             self.refused("exists already", env=old)
 
     def test_shards_that_begin_together(self):
-        """With different options, one of them goes on; whoever comes later is told, also where the first did not come to its journal."""
+        """With different options, one of them goes on; whoever comes later is told, also where the first did not come
+        to its journal.
+        """
         for attempt in range(3):
             out = self.at(f"race{attempt}")
             begin = lambda shard, points: subprocess.Popen(

@@ -1,4 +1,6 @@
-"""Pixels that a picture has however it is stored, bytes of nobody else's in none of them, and what is no regular file as an image."""
+"""Pixels that a picture has however it is stored, bytes of nobody else's in none of them, and what is no regular file
+as an image.
+"""
 
 import os
 import resource

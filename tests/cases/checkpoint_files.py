@@ -1,4 +1,6 @@
-"""Checkpoints as people have them, written without PyTorch: a tree of dictionaries with tensors as its leaves, as a .pth or as safetensors."""
+"""Checkpoints as people have them, written without PyTorch: a tree of dictionaries with tensors as its leaves, as a
+.pth or as safetensors.
+"""
 
 import array
 import io

@@ -3,8 +3,8 @@
 
     mutations.py --build BUILD [--only WORD] [--shapes N]
 
-BUILD is a configured and built tree of samc. Each bug is compiled for one rung and linked before the library; what must be found by
-the guard pages, because no number shows it, is marked. Ends with 77 where the machine has no AVX-512.
+BUILD is a configured and built tree of samc. Each bug is compiled for one rung and linked before the library; what must
+be found by the guard pages, because no number shows it, is marked. Ends with 77 where the machine has no AVX-512.
 """
 
 import argparse
@@ -25,7 +25,8 @@ def cpu(op):
     return f"kernels/{op}/cpu.c"
 
 
-# name: operator, rung, whether it is the guard pages that must find it, edits (file, text that occurs once, replacement)
+# name: operator, rung, whether it is the guard pages that must find it, edits (file, text that occurs once,
+# replacement)
 BUGS = {
     "a masked store one too wide, AVX-512": (
         "layernorm",

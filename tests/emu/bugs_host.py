@@ -6,8 +6,8 @@ SESSION = "runtime/cuda_session.c"
 UP = "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done),\n                       \"during an upload\"); /* its last copy has been read */\n"
 DOWN = "            SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), doing);\n"
 
-# Not here: images that are dropped while the encoder still writes there (samc__session_drop_images). The encoder of the emulation has
-# then either done all or does it after everything else, and what it writes over is read between these.
+# Not here: images that are dropped while the encoder still writes there (samc__session_drop_images). The encoder of the
+# emulation has then either done all or does it after everything else, and what it writes over is read between these.
 BUGS = {
     "a pinned slot is filled again before its copy has run": (SESSION, UP, "", "session_test"),
     "a pinned slot is read before its copy has run": (SESSION, DOWN, "", "session_test"),

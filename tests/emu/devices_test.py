@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""samc-emu auto on two emulated GPUs: the bytes of one, in order, with work for both; a GPU that is lost ends the run with one line, and
-what was done before is kept and gone on from.
+"""samc-emu auto on two emulated GPUs: the bytes of one, in order, with work for both; a GPU that is lost ends the run
+with one line, and what was done before is kept and gone on from.
 
     devices_test.py SAMC_EMU ROOT
 """

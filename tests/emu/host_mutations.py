@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Seeded bugs of the CUDA backend's host side (bugs_host.py): each must make its test fail on the emulated device, under some order of
-the streams; the sources as they are pass.
+"""Seeded bugs of the CUDA backend's host side (bugs_host.py): each must make its test fail on the emulated device,
+under some order of the streams; the sources as they are pass.
 
     host_mutations.py --build BUILD [--only NAME]
 
-BUILD is a configured and built tree of samc. Only the file with the bug is compiled; the test is linked as BUILD links it.
+BUILD is a configured and built tree of samc. Only the file with the bug is compiled; the test is linked as BUILD links
+it.
 """
 
 import argparse
@@ -35,7 +36,9 @@ def commands(build, target):
 
 
 def build_with(build, folder, program, source, text):
-    """The program with `source` as `text`; the object comes first, so that an archive's member of the same symbols stays out."""
+    """The program with `source` as `text`; the object comes first, so that an archive's member of the same symbols
+    stays out.
+    """
     lines = commands(build, program)
     # The file is compiled for the program itself (emu_cuda), or for the library.
     compiles = [c for c in lines if "-c" in c and c[c.index("-c") + 1] == str(ROOT / source)]

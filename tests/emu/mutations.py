@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Seeded bugs: each must be caught by at least one mode of the emulation, and the kernels as they are must pass in all of them.
+"""Seeded bugs: each must be caught by at least one mode of the emulation, and the kernels as they are must pass in all
+of them.
 
     mutations.py --build BUILD [--kernel X] [--only NAME] [--few N] [--accumulate CORE] [--sanitizers]
 
-BUILD is a configured and built tree of samc; objects and libraries that a bug does not touch are taken from it. Modes: the host
-route under forward and reverse order with late and early copies, on tensor cores that add in each way of tensor_core.h in turn, or
-in one way with --accumulate nearest, sm80 or sm90; the translated PTX (where nvcc is) for the bug that only it can
-show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was caught, and by how much it went
-beyond the gate where that is what caught it.
+BUILD is a configured and built tree of samc; objects and libraries that a bug does not touch are taken from it. Modes:
+the host route under forward and reverse order with late and early copies, on tensor cores that add in each way of
+tensor_core.h in turn, or in one way with --accumulate nearest, sm80 or sm90; the translated PTX (where nvcc is) for the
+bug that only it can show; ThreadSanitizer and AddressSanitizer with --sanitizers. Prints by which mode each bug was
+caught, and by how much it went beyond the gate where that is what caught it.
 
-The bugs of kernels/x/cuda.cu are in kernels/x/bugs.py: name -> (file, text, replacement[, only]), where `only` names what alone can show
-it: "ptx" (the translated PTX), "full" (SAM's own shapes), "random" (threads in random order), "sanitizer" (ThreadSanitizer).
+The bugs of kernels/x/cuda.cu are in kernels/x/bugs.py: name -> (file, text, replacement[, only]), where `only` names
+what alone can show it: "ptx" (the translated PTX), "full" (SAM's own shapes), "random" (threads in random order),
+"sanitizer" (ThreadSanitizer).
 """
 
 import argparse
@@ -190,7 +192,8 @@ def main():
             if options.kernel and options.kernel != path.parent.name:
                 continue
             bugs = runpy.run_path(str(path))["BUGS"]
-            # The kernels as they are pass, which emu_test itself says; the first bugs of a list are found by the quick cases.
+            # The kernels as they are pass, which emu_test itself says; the first bugs of a list are found by the quick
+            # cases.
             chosen = {"clean": None, **bugs} if options.few is None else dict(list(bugs.items())[: options.few])
             for name, bug in chosen.items():
                 if options.only and options.only not in name:

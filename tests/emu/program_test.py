@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""samc-emu, the whole program on the emulated GPU, with the default model and with calibrated weights: equal to the reference within the
-gates, and every kernel of the backend has run by the end.
+"""samc-emu, the whole program on the emulated GPU, with the default model and with calibrated weights: equal to the
+reference within the gates, and every kernel of the backend has run by the end.
 
     program_test.py SAMC SAMC_EMU ROOT
 """
@@ -16,9 +16,11 @@ from pathlib import Path
 
 SAMC, EMU, ROOT = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 PHOTO = ROOT / "tools" / "examples" / "cat.jpg"
-# Normalised mean squared error of low-resolution logits. f32: the gate of tests/parity. The others: ten times what was seen (1e-7, 4e-6).
+# Normalised mean squared error of low-resolution logits. f32: the gate of tests/parity. The others: ten times what was
+# seen (1e-7, 4e-6).
 GATES = {"f32": 1e-10, "f16": 1e-6, "bf16": 5e-5}
-# Calibrated random weights (tests/parity/calibrate.py) show more of the same rounding; the gates of tests/parity/gates.h.
+# Calibrated random weights (tests/parity/calibrate.py) show more of the same rounding; the gates of
+# tests/parity/gates.h.
 CALIBRATED, CALIBRATED_GATES = ROOT / "tests/data/golden/tiny.safetensors", {"f32": 1e-10, "f16": 1.6e-5, "bf16": 1e-3}
 # Tensor cores add little to either: tests/emu/tensor_core.h has 1e-8 for the default model's depth and widths.
 ran = set()

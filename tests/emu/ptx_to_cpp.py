@@ -3,11 +3,11 @@
 
     ptx_to_cpp.py [--strict] kernels.ptx -o kernels_ptx.cc
 
-What is tested is then what nvcc made of the kernel, inline assembly included, and no second meaning of the source is needed.
-Every .entry becomes a function and an entry of the table that leads from the host's kernel symbol to it. Registers become
-variables, branches become gotos, shared memory becomes offsets into the block's buffer, checked at every access. Line
-information (nvcc -lineinfo) makes reports name the kernel's source. An instruction without a translation is listed here and
-ends the process if it is ever executed; --strict makes it an error at once.
+What is tested is then what nvcc made of the kernel, inline assembly included, and no second meaning of the source is
+needed. Every .entry becomes a function and an entry of the table that leads from the host's kernel symbol to it.
+Registers become variables, branches become gotos, shared memory becomes offsets into the block's buffer, checked at
+every access. Line information (nvcc -lineinfo) makes reports name the kernel's source. An instruction without a
+translation is listed here and ends the process if it is ever executed; --strict makes it an error at once.
 """
 
 import argparse
@@ -404,7 +404,9 @@ class Kernel:
 
 
 def statements(body):
-    """Statements, labels and braces of a body, in order, without their semicolons. Vector operands {a,b} are not braces."""
+    """Statements, labels and braces of a body, in order, without their semicolons. Vector operands {a,b} are not
+    braces.
+    """
     out, pending = [], ""
     for raw in body.split("\n"):
         text = raw.strip()
@@ -427,7 +429,8 @@ def statements(body):
 
 
 def set_line(kernel, text):
-    """.loc file line column[, function_name ..., inlined_at file line column]: the kernel's line, not that of device.h."""
+    """.loc file line column[, function_name ..., inlined_at file line column]: the kernel's line, not that of device.h.
+    """
     places = [tuple(map(int, p)) for p in re.findall(r"(?:\.loc|inlined_at)\s+(\d+)\s+(\d+)\s+\d+", text)]
     own = [p for p in places if not kernel.files.get(p[0], "").endswith("device.h")]
     kernel.file, kernel.line = (own or places)[0]

@@ -1,8 +1,9 @@
-# What tools/gpu_check.sh --pack compiles: one program, $build/samc-gpu, of tests/gpu/main.cc's verbs; sourced there. Defines build_program.
+# What tools/gpu_check.sh --pack compiles: one program, $build/samc-gpu, of tests/gpu/main.cc's verbs; sourced there.
+# Defines build_program.
 #
-# Kernels are compiled and linked once, with a hook around each launch (around_launch.h) that does something for the operators' checks alone.
-# The engine is compiled without oneDNN and OpenSSL, which it needs for nothing here. An object is made again when its command, its source or
-# any header has changed.
+# Kernels are compiled and linked once, with a hook around each launch (around_launch.h) that does something for the
+# operators' checks alone. The engine is compiled without oneDNN and OpenSSL, which it needs for nothing here. An object
+# is made again when its command, its source or any header has changed.
 
 include="-I. -Iruntime -Itests/emu -Itests/gpu -I$build/generated" define="-D_GNU_SOURCE -DSAMC_GPU_CHECK -Wall -Wextra"
 contract="-fopenmp-simd -ffp-contract=off" code="${arch// /-real }-real" rungs=0

@@ -4,10 +4,11 @@
     rehearsal_test.py emulation SOURCE FOLDER       the same program on the emulation
     rehearsal_test.py pack SOURCE FOLDER            the real one, which FOLDER keeps; 77 where no nvcc compiles
 
-Emulation: packed, carried into an empty folder and run in an empty environment, everything passes: every operator with a kernel was checked
-and timed, the engine gave the reference's results and its figures, the results are JSON. Then a kernel that gives a wrong result in one case,
-writes out of bounds in a second and never ends in a third: each is recorded as what it is, the other cases pass, and the exit status says that
-something failed. Pack: it is no larger than promised, needs no NVIDIA library to start, and says in one line that there is no GPU.
+Emulation: packed, carried into an empty folder and run in an empty environment, everything passes: every operator with
+a kernel was checked and timed, the engine gave the reference's results and its figures, the results are JSON. Then a
+kernel that gives a wrong result in one case, writes out of bounds in a second and never ends in a third: each is
+recorded as what it is, the other cases pass, and the exit status says that something failed. Pack: it is no larger than
+promised, needs no NVIDIA library to start, and says in one line that there is no GPU.
 """
 
 import json
@@ -189,8 +190,8 @@ def emulation(source, folder):
 
 
 def struck(program, model):
-    """The process that measures is killed after its first figure: one figure has failed, the others are there. The signal may come before it
-    has told that the first is through, which then has failed beside its line."""
+    """The process that measures is killed after its first figure: one figure has failed, the others are there. The
+    signal may come before it has told that the first is through, which then has failed beside its line."""
     command = [program, "speed", model, "--size", "61x43", "--points", "2", "--batches", "1,2,1", "--seconds", "0"]
     with subprocess.Popen(
         [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -212,7 +213,9 @@ def struck(program, model):
 
 
 def measured(source, results, operators, done):
-    """The kernel table's mark comes from a recorded run: not from a rehearsal, and not for an operator with a failed check."""
+    """The kernel table's mark comes from a recorded run: not from a rehearsal, and not for an operator with a failed
+    check.
+    """
     sys.path.insert(0, str(source / "tests/emu/budget"))
     import kernel_table
 

@@ -3,7 +3,8 @@
 #
 #   bash run.sh [--out DIR] [--minutes N] [--only torch|sanitizer|OPERATOR,...]
 #
-# Every stage is a process of its own under a timeout: what fails or hangs is recorded and the next goes on; what matters most comes first.
+# Every stage is a process of its own under a timeout: what fails or hangs is recorded and the next goes on; what
+# matters most comes first.
 # --only: these alone, added to the results that DIR has; torch is run only when asked for.
 set -uo pipefail
 minutes=10 out=build/gpu_check only=""
@@ -22,7 +23,8 @@ here=$(cd "$(dirname "$0")" && pwd) program=$here/samc-gpu
 about() { sed -n "s/^$1 //p" "$here/about"; }
 rehearse=$(about rehearsal)
 
-# ---- the device, or one line that says why there is none ----------------------------------------------------------------------
+# ---- the device, or one line that says why there is none
+# ----------------------------------------------------------------------
 if ! hello=$("$program" hello 2>&1); then
     for folder in /usr/local/cuda*/compat; do # a newer driver's library for an older driver
         [ -d "$folder" ] && LD_LIBRARY_PATH=$folder:${LD_LIBRARY_PATH:-} "$program" hello >/dev/null 2>&1 && export LD_LIBRARY_PATH=$folder:${LD_LIBRARY_PATH:-} && break
@@ -57,7 +59,8 @@ SAMC_CUDA_LIBRARIES=${SAMC_CUDA_LIBRARIES:-}$(library_folders | awk 'NF && !seen
 export SAMC_CUDA_LIBRARIES
 echo "cuBLASLt and cuDNN are looked for where the loader does, then in $SAMC_CUDA_LIBRARIES" >>"$log"
 
-# ---- results: one object, rewritten after every stage from the parts that stages leave ---------------------------------------
+# ---- results: one object, rewritten after every stage from the parts that stages leave
+# ---------------------------------------
 write_results() {
     local kind new=$out/new.$BASHPID
     {
@@ -77,7 +80,8 @@ write_results() {
 # note NAME STATUS SECONDS END: a line about a stage.
 note() { printf '{"stage":"%s","status":"%s","seconds":%d,"end":%s}\n' "$1" "$2" "$3" "$4" >>"$parts/stages.jsonl"; }
 
-# stage NAME SECONDS COMMAND...: runs it under a timeout of at most what is left; records how it ended and the end of what it said.
+# stage NAME SECONDS COMMAND...: runs it under a timeout of at most what is left; records how it ended and the end of
+# what it said.
 stage() {
     local name=$1 limit=$2 begin=$SECONDS status=0 state=ok output=$work/stage.$BASHPID.log
     shift 2
@@ -96,7 +100,8 @@ stage() {
     [ "$state" = ok ]
 }
 
-# ---- models and the reference's results are made on the processors at once ------------------------------------------------------
+# ---- models and the reference's results are made on the processors at once
+# ------------------------------------------------------
 models=$work golden=$here/golden
 if [ "$rehearse" = 0 ]; then
     # 2.6 GB of ViT-H: in memory where there is much of it.
@@ -143,7 +148,8 @@ ready() {
 export -f ready
 export preparing work
 
-# each KIND SECONDS TOGETHER ARGUMENTS...: the checks of every operator, TOGETHER at a time, their cases' lines into KIND.jsonl.
+# each KIND SECONDS TOGETHER ARGUMENTS...: the checks of every operator, TOGETHER at a time, their cases' lines into
+# KIND.jsonl.
 each() {
     local kind=$1 limit=$2 together=$3 name running=0
     shift 3
@@ -170,8 +176,9 @@ engine() {
 # shellcheck disable=SC2086
 compare() { engine parity "$1" "$models/$1.oracle" "$2" 120 "$models/$1.oracle" $sizes; }
 
-# ---- what matters most comes first ------------------------------------------------------------------------------------------------
-# What is run again replaces what was there, and nothing else. without KIND PATTERN: drops these lines, but for the libraries' calls.
+# ---- what matters most comes first
+# ------------------------------------------------------------------------------------------------ What is run again
+# replaces what was there, and nothing else. without KIND PATTERN: drops these lines, but for the libraries' calls.
 without() {
     [ -e "$parts/$1.jsonl" ] || return 0
     awk -v pattern="$2" '$0 !~ pattern || /[(]cu(BLASLt|DNN)/' "$parts/$1.jsonl" >"$work/kept" && mv "$work/kept" "$parts/$1.jsonl"
@@ -227,8 +234,9 @@ if [ -z "$only" ]; then
     for name in $names; do for precision in f32 f16; do compare "$name" $precision; done; done
 fi
 
-# ---- compute-sanitizer, which may not know the device; PyTorch, when asked for ------------------------------------------------------
-# sanitize TOOL ARGUMENTS...: 77 where the tool refuses to work on this device.
+# ---- compute-sanitizer, which may not know the device; PyTorch, when asked for
+# ------------------------------------------------------ sanitize TOOL ARGUMENTS...: 77 where the tool refuses to work
+# on this device.
 sanitize() {
     local status=0 said=$work/sanitize.$BASHPID.log sanitizer
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)

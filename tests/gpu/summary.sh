@@ -1,8 +1,10 @@
 #!/bin/bash
-# The results of tools/gpu_check.sh as a page to read: summary.sh PARTS SECONDS, PARTS being the folder of the stages' lines.
+# The results of tools/gpu_check.sh as a page to read: summary.sh PARTS SECONDS, PARTS being the folder of the stages'
+# lines.
 #
-# Every stage: passed, or how it ended. Kernels: time in an emptied cache against the forecast, the larger of their arithmetic at the measured
-# rate of bf16 products and their memory at the measured rate of copies. The engine: what was measured beside the aim (which is for an H100) and beside what arithmetic predicts for the device.
+# Every stage: passed, or how it ended. Kernels: time in an emptied cache against the forecast, the larger of their
+# arithmetic at the measured rate of bf16 products and their memory at the measured rate of copies. The engine: what was
+# measured beside the aim (which is for an H100) and beside what arithmetic predicts for the device.
 set -uo pipefail
 parts=$1
 field() { sed -n "s/.*\"$1\":\([0-9.e+]*\).*/\1/p" "$parts/device.jsonl" 2>/dev/null | head -n 1; }
@@ -21,7 +23,8 @@ lines stages | awk "$awk_json"'
     NR == 1 { printf "\n%-28s %-24s %8s\n", "stage", "", "seconds" }
     text("stage") !~ /^(checks|times) / || text("status") != "ok" { printf "%-28s %-24s %8d\n", text("stage"), text("status") == "ok" ? "passed" : text("status"), get("seconds") }'
 
-# Each operator: its checks, and of its timed cases the one that takes longest. Forecast: the roofline by what device_report measured.
+# Each operator: its checks, and of its timed cases the one that takes longest. Forecast: the roofline by what
+# device_report measured.
 { lines checks | sed 's/^{/{"kind":"check",/'; lines times | sed 's/^{/{"kind":"time",/'; } | awk -v gbs="$(field copy_gbs)" -v tflops="$(field mma_bf16_tflops)" "$awk_json"'
     { op = text("op"); if (!(op in known)) { known[op] = 1; order[++n] = op } }
     text("status") != "ok" { bad[op]++; next }
@@ -80,7 +83,8 @@ lines times | awk -v gbs="$(field copy_gbs)" -v tflops="$(field mma_bf16_tflops)
         cold = get("cold_us")
         rate = get("warm_us") ? get("flops") / get("warm_us") * 1e-6 : 0
         printf "%-86s %10.1f %10.1f %11.1f %7.1f %8.1f %s\n", name, get("warm_us"), cold, least, cold ? 100 * least / cold : 0, rate, (memory > products ? "memory" : "products")
-        if (name ~ /^attention_relpos/ && name ~ / 64 64 0 / && rate > fastest) fastest = rate # head dim 64, 4096 keys, global
+        # head dim 64, 4096 keys, global
+        if (name ~ /^attention_relpos/ && name ~ / 64 64 0 / && rate > fastest) fastest = rate
         if (name ~ / kernel\) = /) { # the last number says which kernel of several
             shape = name
             sub(/ [0-9]+$/, "", shape)

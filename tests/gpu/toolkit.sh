@@ -1,8 +1,8 @@
 # Finds a CUDA toolkit that compiles here for the GPUs in `arch` ("80 90a"); sourced by tools/gpu_check.sh.
 #
-# Toolkits come as installations and as PyPI's packages (tools/cuda_toolkit.sh, or those that PyTorch brings), in several versions, and with
-# a host compiler they do not like. Each candidate is tried by compiling and linking; no GPU is needed.
-# Sets nvcc, nvcc_flags, cuda_include, cuda_link and toolkit_report, or returns 1 with toolkit_report.
+# Toolkits come as installations and as PyPI's packages (tools/cuda_toolkit.sh, or those that PyTorch brings), in
+# several versions, and with a host compiler they do not like. Each candidate is tried by compiling and linking; no GPU
+# is needed. Sets nvcc, nvcc_flags, cuda_include, cuda_link and toolkit_report, or returns 1 with toolkit_report.
 
 # Folders that may hold NVIDIA's packages from PyPI.
 pypi_folders() {

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""What PyTorch needs for the same work on the same GPU: encoder at batch 1, 8, 32, prompts, automatic masks; one line of JSON for each.
+"""What PyTorch needs for the same work on the same GPU: encoder at batch 1, 8, 32, prompts, automatic masks; one line
+of JSON for each.
 
     torch_speed.py --json FILE [--models DIR] [--seconds S]
 
-The modules are segment_anything's where that can be imported, else transformers' SamModel in the same shapes; where neither can, or PyTorch
-sees no GPU, it says so and ends with 77. Forms: eager, sdpa (the attention through scaled_dot_product_attention, relative positions as its
-mask) and compiled (torch.compile of that). DIR holds samc's random weights (tests/gpu/random_model.c), which segment_anything's modules load.
+The modules are segment_anything's where that can be imported, else transformers' SamModel in the same shapes; where
+neither can, or PyTorch sees no GPU, it says so and ends with 77. Forms: eager, sdpa (the attention through
+scaled_dot_product_attention, relative positions as its mask) and compiled (torch.compile of that). DIR holds samc's
+random weights (tests/gpu/random_model.c), which segment_anything's modules load.
 """
 
 import argparse

@@ -2,13 +2,14 @@
 
     auto_parity.py --samc build/release/bin/samc --model MODEL.pth|MODEL.safetensors IMAGE... [--case NAME]...
 
-For each case it runs the original in fp32 and the command `samc auto`, prints the masks left after every filter on both sides,
-how many COCO strings are equal, and the IoU of the others. Decisions within 1e-4 of a threshold, of a stability score or of a
-pixel's logit, are counted and exempt: there fp32 itself decides. A case counts only if at least 50 masks are kept and each filter drops some.
+For each case it runs the original in fp32 and the command `samc auto`, prints the masks left after every filter on both
+sides, how many COCO strings are equal, and the IoU of the others. Decisions within 1e-4 of a threshold, of a stability
+score or of a pixel's logit, are counted and exempt: there fp32 itself decides. A case counts only if at least 50 masks
+are kept and each filter drops some.
 
-Times are of the whole command, files written, and of generate() alone for the original, as seconds on the wall and of processor time;
-on a machine with other work only the latter mean something, and only with --threads 1, since waiting threads spin. --original keeps
-the original's results, which take long, for the next run.
+Times are of the whole command, files written, and of generate() alone for the original, as seconds on the wall and of
+processor time; on a machine with other work only the latter mean something, and only with --threads 1, since waiting
+threads spin. --original keeps the original's results, which take long, for the next run.
 """
 
 import argparse
@@ -155,8 +156,8 @@ def run_samc(args, path, options):
 
 
 def compare(ours, theirs):
-    """Equal COCO strings; for the rest the best IoU with a mask of the same prompt on the other side (with any, where there is none: all
-    pairs of thousands of ragged masks take hours) and the pixels that differ from it."""
+    """Equal COCO strings; for the rest the best IoU with a mask of the same prompt on the other side (with any, where
+    there is none: all pairs of thousands of ragged masks take hours) and the pixels that differ from it."""
     strings = {r["segmentation"]["counts"] for r in theirs}
     equal = sum(r["segmentation"]["counts"] in strings for r in ours)
     prompt = lambda r: (*map(tuple, r["point_coords"]), *r["crop_box"])

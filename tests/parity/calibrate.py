@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Calibrated random weights for models of the SAM family.
 
-A freshly initialised SAM is useless for parity: its mask logits have a deviation of 0.07 and its IoU predictions lie near 0, so
-that half a pixel, a wrong GELU or a wrong epsilon hide below any loose gate. The weights made here are random, but scaled
-layer by layer on one image until the activations look like those of a trained model:
+A freshly initialised SAM is useless for parity: its mask logits have a deviation of 0.07 and its IoU predictions lie
+near 0, so that half a pixel, a wrong GELU or a wrong epsilon hide below any loose gate. The weights made here are
+random, but scaled layer by layer on one image until the activations look like those of a trained model:
 
   attention scores        deviation 2 along the keys
   relative positions      deviation 0.5 of the query's length
@@ -77,8 +77,8 @@ CONFIGS = {
     "vit_b": Config(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": Config(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": Config(1280, 32, 16, (7, 15, 23, 31)),
-    # Everything the large ones have, in 0.5 MB: a grid (9) that windows (4) do not divide, so that five of nine windows are
-    # padded, global blocks, two heads of 16, an mlp_ratio and decoder heads that are not the usual ones.
+    # Everything the large ones have, in 0.5 MB: a grid (9) that windows (4) do not divide, so that five of nine windows
+    # are padded, global blocks, two heads of 16, an mlp_ratio and decoder heads that are not the usual ones.
     "tiny": Config(
         32,
         4,
@@ -307,7 +307,8 @@ def calibrate(sam, rgb, seed=1):
 
 
 def synthetic_image(height, width, seed):
-    """A picture with large shapes, fine texture and noise, so that nothing has to be downloaded to calibrate and test."""
+    """A picture with large shapes, fine texture and noise, so that nothing has to be downloaded to calibrate and test.
+    """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     image = np.full((height, width, 3), rng.uniform(60, 190, 3))

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""Parity in full shape: ViT-B, ViT-L or ViT-H, photographs, and the real command line against segment_anything in PyTorch.
+"""Parity in full shape: ViT-B, ViT-L or ViT-H, photographs, and the real command line against segment_anything in
+PyTorch.
 
   python full_shape.py --model vit_b --samc build/release/bin/samc --image PHOTO [PHOTO ...] [--pth WEIGHTS] [--fp64]
   python full_shape.py --model vit_b --image PHOTO --mutations
 
-The first form makes calibrated random weights (or takes the given ones), computes embedding, low-res logits, IoU predictions and
-full-size masks with the unmodified original in fp32, runs `samc convert`, `samc embed` and `samc segment` on the .pth and on the
-converted file, and prints every comparison beside its gate; --fp64 adds the noise floor, PyTorch's fp32 against its fp64. Ends
-with 1 if anything is beyond its gate.
+The first form makes calibrated random weights (or takes the given ones), computes embedding, low-res logits, IoU
+predictions and full-size masks with the unmodified original in fp32, runs `samc convert`, `samc embed` and `samc
+segment` on the .pth and on the converted file, and prints every comparison beside its gate; --fp64 adds the noise
+floor, PyTorch's fp32 against its fp64. Ends with 1 if anything is beyond its gate.
 
-The second form makes the usual mistakes in the original itself, one by one, and prints how large an error each is: what the
-gates have to see in full shape.
+The second form makes the usual mistakes in the original itself, one by one, and prints how large an error each is: what
+the gates have to see in full shape.
 
-PyTorch and samc run one after the other, so that ViT-H fits into 12 GiB (fp32) or 20 GiB (--fp64). Requires torch, torchvision,
-segment-anything, numpy and pillow below 12.2 (later ones resize tall images differently).
+PyTorch and samc run one after the other, so that ViT-H fits into 12 GiB (fp32) or 20 GiB (--fp64). Requires torch,
+torchvision, segment-anything, numpy and pillow below 12.2 (later ones resize tall images differently).
 """
 
 import argparse
@@ -40,7 +41,8 @@ from reference import GATE_MAX, GATE_NMSE, NEAR, Prompts, encode, errors, in_dou
 
 TENSORS = ("embedding", "logits", "iou")
 
-# ---- What is predicted ------------------------------------------------------------------------------------------------
+# ---- What is predicted
+# ------------------------------------------------------------------------------------------------
 
 # Points (x, y, label) and box as fractions of the image's width and height.
 PROMPTS = [
@@ -128,7 +130,8 @@ def differing_pixels(run, masks):
     return int(((masks != (run.full > 0)) & ~near).sum())
 
 
-# ---- samc -------------------------------------------------------------------------------------------------------------
+# ---- samc
+# -------------------------------------------------------------------------------------------------------------
 
 
 class Samc:
@@ -167,7 +170,9 @@ class Samc:
 
 
 def decode_rle(rle):
-    """A mask from COCO's compressed run lengths: 5 bits a character, differences from the run before the last, columns first."""
+    """A mask from COCO's compressed run lengths: 5 bits a character, differences from the run before the last, columns
+    first.
+    """
     counts, value, shift = [], 0, 0
     for character in rle["counts"].encode():
         bits = character - 48
@@ -183,7 +188,8 @@ def decode_rle(rle):
 
 
 def wrong_record(record, mask, full):
-    """Mistakes in one mask's record: RLE, area and box against its picture, stability against the reference's logits."""
+    """Mistakes in one mask's record: RLE, area and box against its picture, stability against the reference's logits.
+    """
     y, x = np.nonzero(mask)
     box = [int(v) for v in (x.min(), y.min(), x.max() - x.min(), y.max() - y.min())] if len(x) else [0, 0, 0, 0]
     above, below = (full > 1).sum(), (full > -1).sum()
@@ -197,7 +203,8 @@ def wrong_record(record, mask, full):
     )
 
 
-# ---- Parity -----------------------------------------------------------------------------------------------------------
+# ---- Parity
+# -----------------------------------------------------------------------------------------------------------
 
 
 def read_image(path):
@@ -306,7 +313,8 @@ def parity(args, work):
                 run.name, "mask pixels", differing_pixels(run, masks), f"of {masks.size}; lowest mask IoU {overlap:.7f}"
             )
             table.count(run.name, "records", mistakes)
-            # The converted file gives the same bits; once with its own run of the encoder, as the first user would call it.
+            # The converted file gives the same bits; once with its own run of the encoder, as the first user would call
+            # it.
             other = samc.segment(path, converted, run, None if i == 0 else work / "embedding.npy")
             same = sum(int((a != b).sum()) for a, b in zip((logits, iou, masks), other))
             table.count(run.name, "converted file", same)
@@ -316,7 +324,8 @@ def parity(args, work):
     return 1 if table.failures else 0
 
 
-# ---- Mutations of the original ----------------------------------------------------------------------------------------
+# ---- Mutations of the original
+# ----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -375,7 +384,8 @@ def rel_pos_swapped(sam):
 
 
 def pad_keys_masked(original):
-    """Attention.forward with scores of -inf for the keys that window_partition padded: those whose input is all zeros."""
+    """Attention.forward with scores of -inf for the keys that window_partition padded: those whose input is all zeros.
+    """
 
     def forward(self, x):
         pads = (
@@ -435,7 +445,8 @@ def scaled_q(original):
     return lambda attn, q, *rest: original(attn, q * q.shape[-1] ** -0.5, *rest)
 
 
-# name: (context manager, whether the encoder has to run again, whether the photograph must be larger than the model's input)
+# name: (context manager, whether the encoder has to run again, whether the photograph must be larger than the model's
+# input)
 MUTATIONS = {
     "tanh GELU": (tanh_gelu, True, False),
     "epsilon 1e-5 in the encoder": (epsilon("image_encoder", torch.nn.LayerNorm, 1e-5), True, False),

@@ -54,7 +54,9 @@ IMAGES = {
 
 
 def cases():
-    """Yields (name, image, multimask, prompts); a mask input may be the name of an earlier case, whose first mask it then is."""
+    """Yields (name, image, multimask, prompts); a mask input may be the name of an earlier case, whose first mask it
+    then is.
+    """
     rng = np.random.default_rng(5)
     point = lambda *xy: np.array([xy], np.float32).reshape(1, -1, 2)
     labels = lambda *values: np.array([values], np.float32)

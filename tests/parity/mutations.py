@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Proves that the parity test can see a mistake: every mutation of the sources must turn its gates red.
 
-Copies the tree, builds the library and parity_test once, then applies one mutation at a time, rebuilds what it touches and runs
-parity_test on the golden data with the reference backend. Prints each mutation's worst error beside the gate and the noise floor,
-and ends with 1 if a mutation survives, if the clean tree fails, or if a mutation no longer fits the sources.
+Copies the tree, builds the library and parity_test once, then applies one mutation at a time, rebuilds what it touches
+and runs parity_test on the golden data with the reference backend. Prints each mutation's worst error beside the gate
+and the noise floor, and ends with 1 if a mutation survives, if the clean tree fails, or if a mutation no longer fits
+the sources.
 
   python mutations.py [--source ROOT] [--work DIR] [--only WORD]
 
@@ -219,7 +220,9 @@ class Tree:
             (self.root / file).write_text((self.source / file).read_text())
 
     def test(self):
-        """Builds and runs parity_test; returns (rows of the summary, wrong mask pixels, comparisons beyond the gate, exit code)."""
+        """Builds and runs parity_test; returns (rows of the summary, wrong mask pixels, comparisons beyond the gate,
+        exit code).
+        """
         run(["cmake", "--build", self.build, "--target", "parity_test", "--parallel", os.cpu_count()])
         golden = self.root / "tests" / "data" / "golden"
         process = run([self.build / "bin" / "parity_test", golden, "--backend", "ref", "--threads", "1"], check=False)

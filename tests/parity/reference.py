@@ -1,7 +1,7 @@
 """The original implementation as reference: segment_anything 1.0 in PyTorch, in single and in double precision.
 
-Nothing of segment_anything is changed for the reference values (fp32). The fp64 run only measures how far rounding alone moves
-the fp32 values: the noise floor under every gate.
+Nothing of segment_anything is changed for the reference values (fp32). The fp64 run only measures how far rounding
+alone moves the fp32 values: the noise floor under every gate.
 """
 
 import copy
@@ -16,7 +16,8 @@ from segment_anything import SamPredictor
 
 # The gates of a comparison: mean squared error over the reference's variance, largest error over its deviation.
 GATE_NMSE, GATE_MAX = 1e-10, 1e-4
-# Full-size masks may differ where the reference's logit is this close to the threshold, in deviations of the low-res logits.
+# Full-size masks may differ where the reference's logit is this close to the threshold, in deviations of the low-res
+# logits.
 NEAR = 1e-4
 
 
@@ -35,8 +36,8 @@ class Prompts:
 
 
 def in_double(sam):
-    """A copy of the model in fp64. The position encoding, which the original computes in fp32 whatever its weights are, is
-    replaced by the same formula in fp64."""
+    """A copy of the model in fp64. The position encoding, which the original computes in fp32 whatever its weights are,
+    is replaced by the same formula in fp64."""
     sam = copy.deepcopy(sam).double()
     pe = sam.prompt_encoder.pe_layer
 
@@ -68,7 +69,9 @@ def encode(sam, rgb):
 
 
 def predict(predictor, prompts, multimask):
-    """Low-res logits [P, M, low, low], IoU [P, M] and full-size logits [P, M, h, w], as SamPredictor.predict() computes them."""
+    """Low-res logits [P, M, low, low], IoU [P, M] and full-size logits [P, M, h, w], as SamPredictor.predict() computes
+    them.
+    """
     dtype = predictor.features.dtype
     as_tensor = lambda a: None if a is None else torch.as_tensor(a, dtype=dtype)
     size = predictor.original_size

@@ -84,7 +84,9 @@ class Runner:
             self.emb = self.m.image_encoder(x[None])
 
     def prompt(self, xy, lab, mask=None):
-        """xy [N, T, 2] in picture pixels -> low-resolution logits [N, 4, h', w'], predicted IoU [N, 4], masks [N, 4, h, w]"""
+        """xy [N, T, 2] in picture pixels -> low-resolution logits [N, 4, h', w'], predicted IoU [N, 4], masks [N, 4, h,
+        w]
+        """
         with self.cast():
             lo, q = decode(self.m, self.emb, xy * self.s, lab, mask)
         lo = lo.float()

@@ -4,8 +4,8 @@
     ship.py samc_tiny.pth weights/samc-tiny.safetensors --samc build/release/bin/samc --points-per-side 16 \\
         --pred-iou-thresh .35 --stability-score-thresh .6 --box-nms-thresh .5
 
-The tensors go into a safetensors file with the extra metadata, which `samc convert` then completes and writes in its own layout
-(weights/FORMAT.md): what the reader of samc cannot take never ships.
+The tensors go into a safetensors file with the extra metadata, which `samc convert` then completes and writes in its
+own layout (weights/FORMAT.md): what the reader of samc cannot take never ships.
 """
 
 import argparse

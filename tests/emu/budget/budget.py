@@ -4,10 +4,11 @@
     budget.py --program EMU_TEST_PTX             compile for sm_80 and sm_90a and compare; exit 1 on a difference, 77 (skipped) without nvcc
     budget.py --program EMU_TEST_PTX --update    write the budget anew; a change is then a diff that somebody accepts
 
-For each kernel: registers, bytes spilled (must be 0), threads and shared memory of a block as the checks launch it (the emulation
-notes them; of several, the one with the most shared memory), the warps that one multiprocessor holds by the toolkit's own calculator
-(occupancy.cc), and from nvdisasm the number of tensor-core (HMMA), ldmatrix (LDSM) and asynchronous copy (LDGSTS) instructions and
-of local loads and stores. A kernel that no check launches fails. tools/cuda_toolkit.sh brings nvcc and nvdisasm where they are missing.
+For each kernel: registers, bytes spilled (must be 0), threads and shared memory of a block as the checks launch it (the
+emulation notes them; of several, the one with the most shared memory), the warps that one multiprocessor holds by the
+toolkit's own calculator (occupancy.cc), and from nvdisasm the number of tensor-core (HMMA), ldmatrix (LDSM) and
+asynchronous copy (LDGSTS) instructions and of local loads and stores. A kernel that no check launches fails.
+tools/cuda_toolkit.sh brings nvcc and nvdisasm where they are missing.
 """
 
 import argparse

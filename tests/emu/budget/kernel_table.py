@@ -3,9 +3,10 @@
 
     kernel_table.py [--update]        compare with the table in README.md, or write it; exit 1 on a difference
 
-Registers, shared memory and occupancy are those of a kernel's largest instantiation, as the checks launch it. What a kernel does and what
-bounds it is said here; a kernel of the budget that is not in this list, or the other way round, is an error. A kernel stays `emulated`
-until a run of tools/gpu_check.sh on hardware is recorded for its operator in bench/results/gpu, every check passed; then it is `measured`.
+Registers, shared memory and occupancy are those of a kernel's largest instantiation, as the checks launch it. What a
+kernel does and what bounds it is said here; a kernel of the budget that is not in this list, or the other way round, is
+an error. A kernel stays `emulated` until a run of tools/gpu_check.sh on hardware is recorded for its operator in
+bench/results/gpu, every check passed; then it is `measured`.
 """
 
 import json
@@ -88,7 +89,8 @@ TYPES = {"float": "f32", "f16": "f16", "bf16": "bf16"}
 
 
 def parts(name):
-    """attention_global<bf16,64,80,true> -> attention_global, {"bf16"}: the first type among the template's arguments."""
+    """attention_global<bf16,64,80,true> -> attention_global, {"bf16"}: the first type among the template's arguments.
+    """
     base, _, rest = name.partition("<")
     types = [TYPES[word] for word in re.split("[<>,]", rest) if word in TYPES]
     return base, types[:1]

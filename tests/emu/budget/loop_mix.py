@@ -3,11 +3,12 @@
 
     loop_mix.py [--update]        compare with loop_mix.md beside this file, or write it; 77 (skipped) without nvcc or nvdisasm
 
-Cycles are those that one iteration of one warp keeps a pipe of its quarter of a multiprocessor busy. The bound is the busiest pipe;
-"% of peak" is the loop's useful products at the full rate of the tensor cores (on sm_90a that of wgmma) over that bound: what no schedule of
-this loop can exceed. Blocks that run rarely (the rescale, behind a vote) are left out. Rates: issue 1 a cycle; HMMA.16816 8 on sm_80,
-and 6.4 on sm_90a, where mma.sync is published to reach 62 % of wgmma's 4; fp32 2 (sm_90a 1); integer and conversions 2; MUFU 8;
-LDSM.x4 and LDGSTS 16, since four quarters share 128 bytes a cycle of shared memory. Nothing here was measured.
+Cycles are those that one iteration of one warp keeps a pipe of its quarter of a multiprocessor busy. The bound is the
+busiest pipe; "% of peak" is the loop's useful products at the full rate of the tensor cores (on sm_90a that of wgmma)
+over that bound: what no schedule of this loop can exceed. Blocks that run rarely (the rescale, behind a vote) are left
+out. Rates: issue 1 a cycle; HMMA.16816 8 on sm_80, and 6.4 on sm_90a, where mma.sync is published to reach 62 % of
+wgmma's 4; fp32 2 (sm_90a 1); integer and conversions 2; MUFU 8; LDSM.x4 and LDGSTS 16, since four quarters share 128
+bytes a cycle of shared memory. Nothing here was measured.
 """
 
 import argparse
@@ -117,7 +118,8 @@ def row_of(arch, opcodes):
             cycles[pipe] += count
     bound = max(PIPES, key=lambda pipe: cycles[pipe])
     products = sum(opcode.startswith("HMMA.16816") for opcode in opcodes)
-    # Every LDSM.x4 brings two fragments of K or V, and each serves all m16 tiles; products beyond that only add up rows.
+    # Every LDSM.x4 brings two fragments of K or V, and each serves all m16 tiles; products beyond that only add up
+    # rows.
     fragments = 2 * sum(opcode.startswith("LDSM") for opcode in opcodes)
     products -= products % fragments if fragments else 0
     counts = [sum(opcode.startswith(kind) for opcode in opcodes) for kind in ("HMMA", "LDSM", "LDGSTS", "MUFU")]
