@@ -104,9 +104,6 @@ samc_status samc__cuda_open(int number, samc__cuda_device **out, samc_error *err
                           number, devices);
     if (!probe(number, &p, why, sizeof why))
         return samc__fail(error, SAMC_NO_DEVICE, "no CUDA device was found: %s", why);
-    if (samc__ops_cuda_missing()[0] != '\0')
-        return samc__fail(error, SAMC_UNSUPPORTED, "this build's CUDA backend lacks the operators%s",
-                          samc__ops_cuda_missing());
     if (!samc__cuda_code_fits(SAMC_CUDA_CODE, capability_of(&p)))
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%.150s has compute capability %d.%d, and this build has code for %s only", p.name, p.major,

@@ -1,5 +1,5 @@
-# The CUDA backend: whether this build has it (SAMC_WITH_CUDA), its sources, and which operators still lack a kernel.
-# The emulation (tests/emu) compiles the same sources against its twins of the runtime, with or without a toolkit.
+# The CUDA backend: whether this build has it (SAMC_WITH_CUDA), and its sources. The emulation (tests/emu) compiles the
+# same sources against its twins of the runtime, with or without a toolkit.
 
 # Host side, C; includes the header of the CUDA runtime.
 set(SAMC_CUDA_SOURCES
@@ -11,26 +11,9 @@ set(SAMC_CUDA_SOURCES
 # NVIDIA's libraries opened by name; the emulation has twins of them instead.
 set(SAMC_CUDA_LOADER ${CMAKE_SOURCE_DIR}/kernels/cuda/nvidia.c)
 
-# Kernels: every kernels/x/cuda.cu. Operators of the list without one are named to the compiler and refuse.
+# Kernels: every kernels/x/cuda.cu. An operator of the list without one does not link.
 file(GLOB kernel_files RELATIVE ${CMAKE_SOURCE_DIR}/kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*/cuda.cu)
 string(REPLACE "/cuda.cu" "" SAMC_CUDA_KERNELS "${kernel_files}")
-file(STRINGS ${CMAKE_SOURCE_DIR}/kernels/list.h operators REGEX "^SAMC_OP")
-set(SAMC_CUDA_MISSING "")
-foreach(line ${operators})
-    string(REGEX REPLACE "SAMC_OP\\((.*)\\)" "\\1" operator "${line}")
-    if(NOT operator IN_LIST SAMC_CUDA_KERNELS)
-        list(APPEND SAMC_CUDA_MISSING ${operator})
-    endif()
-endforeach()
-if(SAMC_CUDA_MISSING)
-    message(STATUS "CUDA: no kernel yet for ${SAMC_CUDA_MISSING}; --backend cuda refuses")
-endif()
-list(TRANSFORM SAMC_CUDA_MISSING REPLACE "(.+)" "X(\\1)" OUTPUT_VARIABLE macro)
-string(REPLACE ";" " " macro "${macro}")
-set(SAMC_CUDA_GENERATED ${CMAKE_BINARY_DIR}/generated)
-file(WRITE ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new
-    "/* Operators of kernels/list.h without a CUDA kernel; made by tools/cuda.cmake. */\n#define SAMC_CUDA_MISSING(X) ${macro}\n")
-configure_file(${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h.new ${SAMC_CUDA_GENERATED}/kernels/cuda/missing.h COPYONLY)
 
 # AUTO: wherever nvcc is. The program that comes of it runs everywhere: of NVIDIA's libraries only the CUDA runtime is
 # in it, statically, and the driver, cuBLASLt and cuDNN are opened by name when a GPU is used. Sanitizer builds have no

@@ -34,9 +34,7 @@ static double preprocess_bytes(const samc__preprocess_args *a) { return 3.0 * a-
 static double linear_bytes(const samc__linear_args *a) {
     return of(a->x) + of_projection(&a->p) + of(a->b_of_y) + of(a->residual) + of(a->y);
 }
-static double layernorm_bytes(const samc__layernorm_args *a) {
-    return of(a->x) + of(a->residual) + of_norm(&a->norm) + of(a->y) + of(a->sum);
-}
+static double layernorm_bytes(const samc__layernorm_args *a) { return of(a->x) + of_norm(&a->norm) + of(a->y); }
 static double attention_relpos_bytes(const samc__attention_relpos_args *a) {
     return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->y);
 }

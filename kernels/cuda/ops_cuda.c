@@ -5,22 +5,6 @@
 #include "kernels/cuda/libraries.h"
 #include "kernels/cuda/linear_choice.h"
 
-/* SAMC_CUDA_MISSING(X): X(name) for each operator without a kernel, by tools/cuda.cmake */
-#include "kernels/cuda/missing.h"
-
-#define MISSING_KERNEL(op)                                                                                             \
-    samc_status samc__##op##_cuda(const samc__cuda *cuda, const samc__##op##_args *args);                              \
-    samc_status samc__##op##_cuda(const samc__cuda *cuda, const samc__##op##_args *args) {                             \
-        (void)args;                                                                                                    \
-        return samc__fail(cuda->error, SAMC_UNSUPPORTED, "operator " #op " has no CUDA kernel in this build");         \
-    }
-SAMC_CUDA_MISSING(MISSING_KERNEL)
-
-const char *samc__ops_cuda_missing(void) {
-#define MISSING_NAME(op) " " #op
-    return "" SAMC_CUDA_MISSING(MISSING_NAME);
-}
-
 /* Not every kernel wants scratch: a weak symbol that nobody defines is NULL. */
 #define SAMC_OP(name) size_t samc__##name##_cuda_scratch(const samc__##name##_args *args) __attribute__((weak));
 #include "kernels/list.h"

@@ -4,14 +4,10 @@
 
 #include "kernels/ops.h"
 
-/* Fills every slot; an exec's `cuda` must then point to a samc__cuda. Operators named in the build's SAMC_CUDA_MISSING
- * refuse. */
+/* Fills every slot; an exec's `cuda` must then point to a samc__cuda. */
 void samc__ops_cuda(samc__ops *ops);
 
 /* The table of a plan: nothing is computed, every operator only reserves the scratch that it would use. */
 void samc__ops_cuda_plan(samc__ops *ops);
-
-/* Names of operators without a kernel in this build, separated by spaces; "" for a complete backend. */
-const char *samc__ops_cuda_missing(void);
 
 #endif

@@ -28,27 +28,13 @@ static void norm_row(const float *x, const float *g, const float *b, float eps, 
     }
 }
 
-/* to = x + residual, of n floats; all three may be the same. */
-static void add_row(const float *x, const float *residual, int64_t n, float *to) {
-    for (int64_t c = 0; c < n; c += VW) {
-        int64_t left = n - c < VW ? n - c : VW;
-        vf_store_first(to + c, left, vf_add(vf_load_first(x + c, left), vf_load_first(residual + c, left)));
-    }
-}
-
 static void norm_rows(void *context, int64_t begin, int64_t end, int worker) {
     const samc__layernorm_args *a = context;
     int64_t n = a->x.n[1];
     (void)worker;
-    for (int64_t row = begin; row < end; row++) {
-        const float *t = samc__f32(a->x) + row * n; /* [n] */
-        if (a->residual.data != NULL) {
-            float *sum = samc__f32(a->sum.data ? a->sum : a->y) + row * n;
-            add_row(t, samc__f32(a->residual) + row * n, n, sum);
-            t = sum;
-        }
-        norm_row(t, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, n, samc__f32(a->y) + row * n);
-    }
+    for (int64_t row = begin; row < end; row++)
+        norm_row(samc__f32(a->x) + row * n, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, n,
+                 samc__f32(a->y) + row * n);
 }
 
 samc_status SAMC__RUNG(samc__layernorm)(const samc__exec *exec, const samc__layernorm_args *a) {

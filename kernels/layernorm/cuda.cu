@@ -1,4 +1,4 @@
-// layernorm on the GPU: one warp for each row of t = x + residual [m, c], statistics in fp32, variance in a second pass
+// layernorm on the GPU: one warp for each row of x [m, c], statistics in fp32, variance in a second pass
 // over the deviations.
 //
 // A row of up to 1536 channels stays in registers between the passes, so that it is read once; four neighbours per
@@ -12,14 +12,10 @@ namespace samc {
 constexpr int kRowsPerBlock = 4; // one warp each
 constexpr int kLaneVectors = 12; // four floats each, in registers: 12 * 4 * 32 = 1536 channels
 
-SAMC_DEVICE f32x4 operator+(f32x4 a, f32x4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
-
-// x, residual, y, sum [m, c], g, b [c]; residual and sum may be NULL; y and sum may lie in place of x or residual. c a
-// multiple of 4, at most 1536.
-template <class In, class Residual, class Out>
+// x, y [m, c], g, b [c]; y may lie in place of x. c a multiple of 4, at most 1536.
+template <class In, class Out>
 SAMC_KERNEL(kRowsPerBlock * 32, 4)
-layernorm_registers(const In *x, const Residual *residual, const float *g, const float *b, float eps, Out *y, In *sum,
-                    int64_t m, int c) {
+layernorm_registers(const In *x, const float *g, const float *b, float eps, Out *y, int64_t m, int c) {
     int lane = threadIdx.x % 32;
     int64_t row = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
     if (row >= m) return;
@@ -30,8 +26,6 @@ layernorm_registers(const In *x, const Residual *residual, const float *g, const
         int at = (i * 32 + lane) * 4;
         if (at >= c) continue;
         v[i] = load4(x + row * c + at);
-        if (residual != nullptr) v[i] = v[i] + load4(residual + row * c + at);
-        if (sum != nullptr) store4(sum + row * c + at, v[i]);
         total += (v[i].x + v[i].y) + (v[i].z + v[i].w);
     }
     float mean = warp_sum(total) / static_cast<float>(c), squares = 0.0f;
@@ -52,52 +46,34 @@ layernorm_registers(const In *x, const Residual *residual, const float *g, const
     }
 }
 
-// The same for any c. Nothing is stored before the last pass: y and sum may lie in place of what is read three times.
-template <class In, class Residual, class Out>
+// The same for any c. Nothing is stored before the last pass: y may lie in place of x, which is read three times.
+template <class In, class Out>
 SAMC_KERNEL(kRowsPerBlock * 32, 4)
-layernorm_any(const In *x, const Residual *residual, const float *g, const float *b, float eps, Out *y, In *sum,
-              int64_t m, int c) {
+layernorm_any(const In *x, const float *g, const float *b, float eps, Out *y, int64_t m, int c) {
     int lane = threadIdx.x % 32;
     int64_t row = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
     if (row >= m) return;
-    auto t = [&](int i) {
-        return to_float(x[row * c + i]) + (residual == nullptr ? 0.0f : to_float(residual[row * c + i]));
-    };
+    auto t = [&](int i) { return to_float(x[row * c + i]); };
     float total = 0.0f, squares = 0.0f;
     for (int i = lane; i < c; i += 32) total += t(i);
     float mean = warp_sum(total) / static_cast<float>(c);
     for (int i = lane; i < c; i += 32) squares += (t(i) - mean) * (t(i) - mean);
     float scale = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(c) + eps);
-    for (int i = lane; i < c; i += 32) {
-        float value = t(i);
-        store(y + row * c + i, (value - mean) * scale * g[i] + b[i]);
-        if (sum != nullptr) store(sum + row * c + i, value);
-    }
+    for (int i = lane; i < c; i += 32) store(y + row * c + i, (t(i) - mean) * scale * g[i] + b[i]);
 }
 
-template <class In, class Residual, class Out>
-static samc_status layernorm_run(const samc__cuda *cuda, const samc__layernorm_args *a) {
+template <class In, class Out> static samc_status layernorm_run(const samc__cuda *cuda, const samc__layernorm_args *a) {
     int64_t m = a->x.n[0], c = a->x.n[1], blocks = (m + kRowsPerBlock - 1) / kRowsPerBlock;
     SAMC_REQUIRE("layernorm", blocks <= INT32_MAX && c <= INT32_MAX);
     const In *x = static_cast<const In *>(a->x.data);
-    const Residual *residual = static_cast<const Residual *>(a->residual.data);
     const float *g = static_cast<const float *>(a->norm.g.data), *b = static_cast<const float *>(a->norm.b.data);
     Out *y = static_cast<Out *>(a->y.data);
-    In *sum = static_cast<In *>(a->sum.data);
-    bool vectors = c % 4 == 0 && c <= kLaneVectors * 4 * 32 && aligned16(x) && aligned16(residual) && aligned16(g) &&
-                   aligned16(b) && aligned16(y) && aligned16(sum);
-    const char *problem =
-        launch("layernorm", vectors ? layernorm_registers<In, Residual, Out> : layernorm_any<In, Residual, Out>,
-               Grid{static_cast<unsigned>(blocks), 1, 1}, kRowsPerBlock * 32, 0, cuda->stream, x, residual, g, b,
-               a->norm.eps, y, sum, m, static_cast<int>(c));
+    bool vectors =
+        c % 4 == 0 && c <= kLaneVectors * 4 * 32 && aligned16(x) && aligned16(g) && aligned16(b) && aligned16(y);
+    const char *problem = launch("layernorm", vectors ? layernorm_registers<In, Out> : layernorm_any<In, Out>,
+                                 Grid{static_cast<unsigned>(blocks), 1, 1}, kRowsPerBlock * 32, 0, cuda->stream, x, g,
+                                 b, a->norm.eps, y, m, static_cast<int>(c));
     return started(cuda, "layernorm", problem);
-}
-
-// x f32, the residual stream or queries, with one 16-bit type A among residual and y.
-template <class A>
-static samc_status layernorm_beside(const samc__cuda *cuda, const samc__layernorm_args *a, bool residual_is_a) {
-    if (a->y.dtype == SAMC__F32) return layernorm_run<float, A, float>(cuda, a);
-    return residual_is_a ? layernorm_run<float, A, A>(cuda, a) : layernorm_run<float, float, A>(cuda, a);
 }
 
 } // namespace samc
@@ -105,18 +81,12 @@ static samc_status layernorm_beside(const samc__cuda *cuda, const samc__layernor
 extern "C" samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *a) {
     using namespace samc;
     SAMC_REQUIRE("layernorm", a->norm.g.dtype == SAMC__F32 && a->norm.b.dtype == SAMC__F32);
-    samc__dtype in = a->x.dtype, out = a->y.dtype, residual = a->residual.data == nullptr ? in : a->residual.dtype;
+    samc__dtype in = a->x.dtype, out = a->y.dtype;
     SAMC_REQUIRE("layernorm", in == SAMC__F32 || in == SAMC__F16 || in == SAMC__BF16);
-    SAMC_REQUIRE("layernorm", out == SAMC__F32 || out == SAMC__F16 || out == SAMC__BF16);
-    SAMC_REQUIRE("layernorm", a->sum.data == nullptr ||
-                                  (a->sum.dtype == in && a->residual.data != nullptr && a->sum.data != a->y.data));
-    if (in == SAMC__F32) {
-        if (residual == SAMC__F32 && out == SAMC__F32) return layernorm_run<float, float, float>(cuda, a);
-        samc__dtype half = residual == SAMC__F32 ? out : residual;
-        SAMC_REQUIRE("layernorm", (half == SAMC__F16 || half == SAMC__BF16) && (out == SAMC__F32 || out == half));
-        return half == SAMC__F16 ? layernorm_beside<f16>(cuda, a, residual == half)
-                                 : layernorm_beside<bf16>(cuda, a, residual == half);
-    }
-    SAMC_REQUIRE("layernorm", in == out && in == residual);
-    return in == SAMC__F16 ? layernorm_run<f16, f16, f16>(cuda, a) : layernorm_run<bf16, bf16, bf16>(cuda, a);
+    SAMC_REQUIRE("layernorm", out == in || (in == SAMC__F32 && (out == SAMC__F16 || out == SAMC__BF16)));
+    if (in == SAMC__F16) return layernorm_run<f16, f16>(cuda, a);
+    if (in == SAMC__BF16) return layernorm_run<bf16, bf16>(cuda, a);
+    if (out == SAMC__F16) return layernorm_run<float, f16>(cuda, a);
+    if (out == SAMC__BF16) return layernorm_run<float, bf16>(cuda, a);
+    return layernorm_run<float, float>(cuda, a);
 }

@@ -32,7 +32,7 @@ Views typed(const char *name, check *c) {
     if (is("linear")) views = {&a.linear.p.w};
     if (is("linear") && a.linear.x.n[0] % 2 == 0)
         views.insert(views.end(), {&a.linear.x, &a.linear.residual, &a.linear.y});
-    if (is("layernorm")) views = {&a.layernorm.x, &a.layernorm.residual, &a.layernorm.y, &a.layernorm.sum};
+    if (is("layernorm")) views = {&a.layernorm.x, &a.layernorm.y};
     if (is("attention_relpos"))
         views = {&a.attention_relpos.qkv, &a.attention_relpos.qkv_bias, &a.attention_relpos.rel_h,
                  &a.attention_relpos.rel_w, &a.attention_relpos.y};

@@ -5,7 +5,7 @@
 # operators' checks alone. The engine is compiled without oneDNN and OpenSSL, which it needs for nothing here. An object
 # is made again when its command, its source or any header has changed.
 
-include="-I. -Iruntime -Itests/emu -Itests/gpu -I$build/generated" define="-D_GNU_SOURCE -DSAMC_GPU_CHECK -Wall -Wextra"
+include="-I. -Iruntime -Itests/emu -Itests/gpu" define="-D_GNU_SOURCE -DSAMC_GPU_CHECK -Wall -Wextra"
 contract="-fopenmp-simd -ffp-contract=off" code="${arch// /-real }-real" rungs=0
 bare="-Itests/gpu/bare -Itests/gpu/bare/onednn"
 if [ $rehearse = 1 ]; then # on the twins of CUDA's runtime: one for what checks do around a launch, one for the engine
@@ -67,11 +67,7 @@ make_object() {
 }
 
 build_program() {
-    local list=$build/compile.list missing
-    mkdir -p "$build/generated/kernels/cuda"
-    missing=$(for name in $(sed -n 's/^SAMC_OP(\(.*\))$/\1/p' kernels/list.h); do [ -e "kernels/$name/cuda.cu" ] || printf ' X(%s)' "$name"; done)
-    echo "#define SAMC_CUDA_MISSING(X)$missing" >"$build/generated/missing"
-    cmp -s "$build/generated/missing" "$build/generated/kernels/cuda/missing.h" || cp "$build/generated/missing" "$build/generated/kernels/cuda/missing.h"
+    local list=$build/compile.list
     commands >"$list"
     export -f make_object
     xargs -a "$list" -d '\n' -P "$jobs" -n 1 bash -c 'make_object "$0"' || return 1
