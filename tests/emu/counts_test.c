@@ -89,8 +89,7 @@ typedef struct seen {
     int64_t masks;
 } seen;
 
-static samc_status take(void *context, int image, const samc_auto_mask *masks, int count,
-                        const samc_auto_stats *stats) {
+static samc_status take(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     seen *s = context;
     (void)image, (void)masks, (void)stats;
     s->images++, s->masks += count;
