@@ -41,7 +41,8 @@ def decoder_epsilon(norm):
 ANTIALIASED = """/* torch's interpolate(antialias=True): a triangle as wide as the scale factor. */
 static float antialiased(const samc__finish_masks_args *a, const float *square, int y, int x) {
     float ry = (float)a->new_height / (float)a->height, rx = (float)a->new_width / (float)a->width;
-    float sy = ry > 1.0f ? ry : 1.0f, sx = rx > 1.0f ? rx : 1.0f, cy = ((float)y + 0.5f) * ry, cx = ((float)x + 0.5f) * rx;
+    float sy = ry > 1.0f ? ry : 1.0f, sx = rx > 1.0f ? rx : 1.0f;
+    float cy = ((float)y + 0.5f) * ry, cx = ((float)x + 0.5f) * rx;
     float sum = 0.0f, weights = 0.0f;
     for (int i = (int)(cy - sy) - 1; i <= (int)(cy + sy) + 1; i++)
         for (int j = (int)(cx - sx) - 1; j <= (int)(cx + sx) + 1; j++) {
@@ -92,8 +93,16 @@ MUTATIONS = {
         )
     ],
     "no padding point": [
-        ("runtime/model/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
-        ("runtime/model/decoder.c", "} else if (prompt->point_count >\n                   0) { /* padding", "} else if (0) { /* padding"),
+        (
+            "runtime/model/decoder.c",
+            "int padding = prompt->point_count > 0 && prompt->box == NULL;",
+            "int padding = 0;",
+        ),
+        (
+            "runtime/model/decoder.c",
+            "} else if (prompt->point_count >\n                   0) { /* padding",
+            "} else if (0) { /* padding",
+        ),
     ],
     "box corners swapped": [("runtime/model/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
     "relative positions swapped": [
@@ -138,7 +147,8 @@ MUTATIONS = {
         (
             "runtime/model/decoder.c",
             "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
-            "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(model, model->precision, batch->count,",
+            "    decoder_buffers b;\n    dropped = multimask;\n"
+            "    size_t bytes = place(model, model->precision, batch->count,",
         ),
     ],
     "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
@@ -209,7 +219,8 @@ class Tree:
             text = path.read_text()
             if text.count(old) != 1:
                 sys.exit(
-                    f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\nUpdate the mutation to the sources."
+                    f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\n"
+                    f"Update the mutation to the sources."
                 )
             path.write_text(text.replace(old, new))
             touched.append(file)
@@ -254,7 +265,8 @@ def main():
         clean, pixels, failures, code = tree.test()
         if code != 0 or not clean:
             sys.exit(
-                f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, exit {code})"
+                f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, "
+                f"exit {code})"
             )
         columns = "%-34s" + "%11s%9s" * 3 + "%9s%8s  %s"
         print(columns % ("", "embedding", "", "logits", "", "IoU", "", "mask", "beyond", ""))
