@@ -11,7 +11,7 @@ BUGS = {
         "static_cast<int32_t>(add_exact(0.5, mul_exact(normalised, 1 << SAMC__RESIZE_BITS)))",
         "static_cast<int32_t>(mul_exact(normalised, 1 << SAMC__RESIZE_BITS))",
     ),
-    "sums are truncated": (KERNEL, "constexpr int kHalf = 1 << (SAMC__RESIZE_BITS - 1);", "constexpr int kHalf = 0;"),
+    "sums are truncated": (KERNEL, "kStart = 1 << (SAMC__RESIZE_BITS - 1);", "kStart = 0;"),
     "rows beyond the last are stored": (KERNEL, "if (y + r >= height) return;", ""),
     "rows beyond the last are read": (KERNEL, "min_of(y + r, height - 1) * row_bytes", "(y + r) * row_bytes"),
     "row_bytes is three times the width": (
@@ -29,6 +29,15 @@ BUGS = {
         "bool inside = y < a.out && x < new_width;",
         "bool inside = y < a.out;",
     ),
+    "bytes are rounded down": (KERNEL, "return sub_exact(add_exact(sum, 0x1.8p23f), 0x1.8p23f);", "return floorf(sum);"),
+    "a cubic is not clipped to the image": (KERNEL, "sum = sum < least ? least : sum > most ? most : sum;", ""),
+    "a mirrored sample counts once": (
+        KERNEL,
+        "*to = add_exact(*to, static_cast<float>(sum));",
+        "*to = static_cast<float>(sum);",
+    ),
+    "the smallest value is taken for 0": (KERNEL, "div_exact(sub_exact(value, low), span", "div_exact(value, span"),
+    "limits outside the image count": (KERNEL, "if (inside) atomic_min(", "atomic_min("),
     "asm: halves of a pack swapped": (
         DEVICE,
         ': "=r"(y) : "f"(high), "f"(low)',

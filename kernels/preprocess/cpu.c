@@ -2,7 +2,8 @@
  * time.
  *
  * Products and sums are the same 32-bit integers, and a pixel has 256 values, so that normalisation is a table made
- * with the reference's own expression: the result is the same to the bit. */
+ * with the reference's own expression: the result is the same to the bit. Filters other than Pillow's are the
+ * reference's alone. */
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/resize_axis.h"
@@ -100,12 +101,14 @@ static void preprocess_rows(void *context, int64_t begin, int64_t end, int worke
 }
 
 samc_status SAMC__RUNG(samc__preprocess)(const samc__exec *exec, const samc__preprocess_args *a) {
+    if (a->filter != SAMC__FILTER_PILLOW_U8 || a->range != SAMC__RANGE_255) return samc__preprocess_ref(exec, a);
     samc__resize_axis horizontal = {0}, vertical = {0};
     bool resize_x = a->new_width != a->width, resize_y = a->new_height != a->height;
     memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
     samc_status status = SAMC_OK;
-    if (resize_x) status = samc__resize_axis_init(exec, a->width, a->new_width, &horizontal);
-    if (resize_y && status == SAMC_OK) status = samc__resize_axis_init(exec, a->height, a->new_height, &vertical);
+    if (resize_x) status = samc__resize_axis_init(exec, a->filter, a->width, a->new_width, &horizontal);
+    if (resize_y && status == SAMC_OK)
+        status = samc__resize_axis_init(exec, a->filter, a->height, a->new_height, &vertical);
     preprocess_task t = {
         .args = a, .horizontal = resize_x ? &horizontal : NULL, .vertical = resize_y ? &vertical : NULL};
     for (int c = 0; c < 3; c++)

@@ -1,5 +1,6 @@
 // The check of preprocess: width, height, patch, grid, spare bytes after a row, black and white only, dtype of the
-// patches. Equal to the reference's result rounded to the dtype, to the bit.
+// patches, filter, range, squashed to the whole square. Equal to the reference's result rounded to the dtype, to the
+// bit.
 #include "emu_test.h"
 
 namespace emu_test {
@@ -20,7 +21,9 @@ static void preprocess(const Case &c, uint64_t seed) {
     args.rgb = device_rgb->as<uint8_t>(), args.row_bytes = ptrdiff_t(row);
     args.width = width, args.height = height;
     args.new_width = std::max(1, int(width * scale + 0.5)), args.new_height = std::max(1, int(height * scale + 0.5));
+    if (c.p[9]) args.new_width = args.new_height = side;
     args.patch = c.p[2], args.grid = c.p[3];
+    args.filter = samc__filter(c.p[7]), args.range = samc__range(c.p[8]);
     const float mean[3] = {123.675f, 116.28f, 103.53f}, deviation[3] = {58.395f, 57.12f, 57.375f};
     for (int i = 0; i < 3; i++) args.mean[i] = mean[i], args.std[i] = deviation[i];
     args.patches = patches.view(samc__view2(nullptr, tokens, size));
@@ -41,7 +44,7 @@ static void preprocess(const Case &c, uint64_t seed) {
     for (const emu::Buffer *b : {device_rgb.get(), patches.device.get(), &scratch}) b->check();
 }
 
-static const Check check("preprocess", "width height patch grid spare extreme dtype",
+static const Check check("preprocess", "width height patch grid spare extreme dtype filter range squash",
                          {
                              {false, {1, 1, 4, 4, 0, 0, 0}},
                              {false, {2, 1, 4, 4, 1, 0, 1}},
@@ -54,6 +57,21 @@ static const Check check("preprocess", "width height patch grid spare extreme dt
                              {false, {21, 30, 16, 4, 2, 0, 0}},
                              {false, {129, 128, 16, 8, 0, 0, 2}},
                              {false, {4000, 3, 16, 4, 1, 1, 0}},
+                             {false, {97, 61, 8, 5, 3, 0, 0, 0, 1, 1}}, // Pillow's, other ranges
+                             {false, {61, 97, 8, 5, 0, 0, 2, 0, 2, 0}},
+                             {false, {30, 41, 8, 5, 1, 0, 1, 0, 1, 1}},
+                             {false, {97, 61, 8, 5, 1, 0, 0, 1, 1, 1}}, // torch antialiased, floats
+                             {false, {5, 700, 8, 5, 0, 1, 0, 1, 0, 0}},
+                             {false, {40, 33, 8, 5, 0, 0, 1, 1, 2, 1}},
+                             {false, {97, 61, 8, 5, 2, 0, 0, 2, 1, 1}}, // bytes
+                             {false, {13, 9, 8, 5, 0, 0, 2, 2, 0, 1}},
+                             {false, {97, 61, 8, 5, 0, 0, 0, 3, 1, 1}}, // bilinear
+                             {false, {1, 30, 8, 5, 0, 0, 0, 3, 1, 1}},
+                             {false, {97, 61, 8, 5, 5, 0, 0, 4, 2, 1}}, // cubic
+                             {false, {200, 7, 8, 5, 0, 1, 0, 4, 0, 1}},
+                             {false, {40, 1, 8, 5, 0, 1, 0, 4, 1, 1}},
+                             {false, {13, 21, 8, 5, 0, 1, 2, 4, 2, 0}},
+                             {true, {1800, 1200, 16, 64, 0, 0, 2, 1, 1, 1}},
                              {true, {1800, 1200, 16, 64, 0, 0, 2}},
                              {true, {640, 480, 16, 64, 3, 1, 1}},
                              {true, {1024, 683, 16, 64, 0, 0, 0}},

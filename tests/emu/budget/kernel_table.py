@@ -25,6 +25,9 @@ KERNELS = {
         "resize_filters": ("Pillow's filter weights", "launch"),
         "resize_rows": ("horizontal pass to 8 bits", "load units"),
         "resize_columns": ("vertical pass, normalised patches", "load units"),
+        "resize_begin": ("a cubic filter's kernel, limits; not SAM's", "launch"),
+        "float_filters": ("weights of the filters of floats; not SAM's", "launch"),
+        "image_limits": ("least and largest byte of the image; not SAM's", "memory"),
     },
     "linear": {
         "linear_tiles": ("product on tensor cores, bias, GELU, ReLU, residual", "tensor cores; few rows: latency"),
@@ -157,8 +160,7 @@ def main():
         README.write_text(before + BEGIN + text + END + after)
     elif now != text:
         print(
-            "README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes "
-            "it"
+            "README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes it"
         )
         return 1
     return 0

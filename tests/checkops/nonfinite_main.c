@@ -1,0 +1,204 @@
+/* NaN and infinities planted in every input of every operator: reference, table under test and the book (nonfinite.c)
+ * must agree on which outputs are finite.
+ *
+ *     nonfinite [--caps none|avx2|avx512|...] [--op NAME] [--full] [--seed N]
+ *
+ * Built with CHECKOPS_CUDA the CUDA kernels are tested instead (tests/emu). */
+#include "tests/checkops/nonfinite.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/caps.h"
+#include "kernels/cpu/cpu.h"
+#include "runtime/memory.h"
+#include "runtime/threads.h"
+
+typedef struct context {
+    samc__ops ref, tested;
+    const char *only, *caps;
+    uint64_t seed;
+    bool full;
+    int failures, checks;
+    samc_error error;
+} context;
+
+static samc_status run_op(context *x, const char *name, const samc__ops *ops, int threads, check *c) {
+    samc__pool *pool = samc__pool_create(threads);
+    samc__memory memory = {0};
+    if (pool == NULL) abort();
+    samc__exec exec = {.ops = ops,
+                       .error = &x->error,
+                       .workers = threads,
+                       .pool = pool,
+                       .parallel = samc__pool_run,
+                       .memory = &memory,
+                       .allocate = samc__memory_allocate,
+                       .release = samc__memory_release};
+    samc_status status = SAMC_INTERNAL;
+#define SAMC_OP(op)                                                                                                    \
+    if (strcmp(name, #op) == 0) status = samc__##op(&exec, &c->args.op);
+#include "kernels/list.h"
+#undef SAMC_OP
+    samc__pool_destroy(pool);
+    return status;
+}
+
+static void build(const context *x, const row *r, const test_case *t, check *c) {
+    *c = (check){.random = x->seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .pattern = PATTERN_MODEL, .place = GUARD_END};
+    for (int i = 0; i < MAX_PARAMS; i++) c->random = (c->random ^ (uint64_t)t->p[i]) * UINT64_C(0xbf58476d1ce4e5b9) + 7;
+    for (int i = 0; i < 8; i++) random_bits(c);
+    r->build(c, t->p);
+    keep_initial(c);
+}
+
+static void report(context *x, const row *r, const test_case *t, const char *what) {
+    x->failures++;
+    printf("FAILED %s (%s =", r->name, r->fields);
+    for (int i = 0; i < MAX_PARAMS; i++) printf(" %d", t->p[i]);
+    printf("): %s\n       again: nonfinite --caps %s --seed %llu --op %s%s\n", what, x->caps,
+           (unsigned long long)x->seed, r->name, x->full ? " --full" : "");
+}
+
+static double flops_of(const char *name, const check *c) {
+#define SAMC_OP(op)                                                                                                    \
+    if (strcmp(name, #op) == 0) return samc__##op##_flops(&c->args.op);
+#include "kernels/list.h"
+#undef SAMC_OP
+    return 0;
+}
+
+/* The operator on the table under test, or on the CUDA kernels in `type`. */
+static samc_status run_tested(context *x, const row *r, check *c, samc__dtype type) {
+    (void)type;
+#ifdef CHECKOPS_CUDA
+    return run_cuda(r->name, c, type, &x->error);
+#else
+    return run_op(x, r->name, &x->tested, 1, c);
+#endif
+}
+
+/* What is wrong with the outputs of the arguments as they are, or NULL: they must be finite where the book's are, the
+ * reference's too. */
+static const char *check_finite(context *x, const row *r, check *c, samc__dtype type, int planted, float value) {
+    double *expected[MAX_BUFFERS];
+    bool floats = evaluate(c, r->name, expected);
+    const char *wrong = NULL;
+    size_t size, at = 0;
+    reset(c);
+    if (run_op(x, r->name, &x->ref, 2, c) != SAMC_OK) wrong = x->error.message;
+    unsigned char *ref = snapshot(c, &size);
+    reset(c);
+    samc_status status = run_tested(x, r, c, type);
+    unsigned char *tested = snapshot(c, &size);
+    if (wrong == NULL && status != SAMC_OK && status != SAMC_UNSUPPORTED) wrong = x->error.message;
+    if (wrong == NULL && status == SAMC_OK && !floats && memcmp(ref, tested, size) != 0)
+        wrong = "differs from the reference";
+    for (int i = 0; i < c->count; i++) {
+        const buffer *b = &c->buffers[i];
+        for (size_t j = 0; b->role != IN && expected[i] && j < b->bytes / 4 && wrong == NULL; j++) {
+            float one, other;
+            memcpy(&one, ref + at + 4 * j, 4);
+            memcpy(&other, tested + at + 4 * j, 4);
+            if (isfinite(one) != isfinite(expected[i][j]))
+                wrong = isfinite(one) ? "the reference swallows it" : "the reference spreads it";
+            else if (status != SAMC_OK) continue;
+            else if (isfinite(other) && !isfinite(one)) wrong = "it is swallowed";
+            else if (isfinite(one) && !isfinite(other) && !may_spread(c, r->name, planted, value, i))
+                wrong = "it spreads further than the reference's";
+        }
+        if (b->role != IN) at += b->bytes;
+        free(expected[i]);
+    }
+    free(ref);
+    free(tested);
+    return wrong;
+}
+
+/* NaN and infinities in every input: at the last place, everywhere, in the middle (of a table of relative positions
+ * that is a key's own row, all of whose scores it is in), and at a place of its own; masks are one flat part beside
+ * another, so at many there. */
+static void check_nonfinite(context *x, const row *r, const test_case *t, samc__dtype type, bool few) {
+    static const float planted[] = {NAN, INFINITY, -INFINITY};
+    check c;
+    build(x, r, t, &c);
+    for (int i = 0; i < c.count; i++) {
+        int64_t count;
+        float *into = plantable(&c, r->name, i, &count), *kept = into ? malloc((size_t)count * sizeof *kept) : NULL;
+        if (kept == NULL) continue;
+        memcpy(kept, into, (size_t)count * sizeof *kept);
+        for (int j = 0; j < (strcmp(r->name, "finish_masks") == 0 ? 90 : 12); j++) {
+            float value = planted[j % 3];
+            bool all = j / 3 == 1, last = j / 3 == 0;
+            if (few && j / 3 < 2) continue;
+            int64_t from = all          ? 0
+                           : last       ? count - 1
+                           : j / 3 == 2 ? count / 2
+                                        : random_bits(&c) % (uint32_t)count,
+                    to = all ? count : from + 1;
+            if (!occurs(&c, r->name, i, value)) continue;
+            for (int64_t k = from; k < to; k++) into[k] = value;
+            const char *wrong = check_finite(x, r, &c, type, i, value);
+            memcpy(into, kept, (size_t)count * sizeof *kept);
+            x->checks++;
+            if (wrong == NULL) continue;
+            char what[256];
+            snprintf(what, sizeof what, "%g at %lld .. %lld of buffer %d (type %d): %.100s", (double)value,
+                     (long long)from, (long long)to - 1, i, (int)type, wrong);
+            report(x, r, t, what);
+        }
+        free(kept);
+    }
+    free_buffers(&c);
+}
+
+/* Every case of a row that is not too large by the book; on the CUDA kernels in every type, and in their own shapes. */
+static void check_nonfinite_row(context *x, const row *r) {
+    int types = 1;
+#ifdef CHECKOPS_CUDA
+    types = 3;
+    for (const shape *s = tensor_shapes; s->name != NULL;
+         s++) { /* one place each: threads that are fibers take their time */
+        test_case t = {0};
+        memcpy(t.p, s->p, sizeof t.p);
+        if (strcmp(s->name, r->name) == 0)
+            check_nonfinite(x, r, &t, (s - tensor_shapes) % 2 ? SAMC__F16 : SAMC__BF16, true);
+    }
+#endif
+    for (int i = 0; i < r->case_count; i++) {
+        check c;
+        if (r->cases[i].full) continue;
+        build(x, r, &r->cases[i], &c);
+        bool small = flops_of(r->name, &c) < (x->full ? 4e7 : types > 1 ? 3e5 : 2e6);
+        free_buffers(&c);
+        for (int type = 0; type < types && small; type += 1 + i % 2)
+            check_nonfinite(x, r, &r->cases[i], (samc__dtype)type, false);
+    }
+}
+
+int main(int argc, char **argv) {
+    static const row *const groups[] = {encoder_rows, prompt_rows, decoder_rows, image_rows, mask_rows};
+    context x = {.seed = 1, .caps = "avx2,avx512"};
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--full") == 0) x.full = true;
+        else if (strcmp(argv[i], "--op") == 0) x.only = value, i++;
+        else if (strcmp(argv[i], "--seed") == 0) x.seed = strtoull(value, NULL, 10), i++;
+        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0) x.caps = value, i++;
+        else {
+            fprintf(stderr, "nonfinite: %s %s?\n", argv[i], value);
+            return 2;
+        }
+    }
+    samc__ops_ref(&x.ref);
+    samc__ops_ref(&x.tested);
+    samc__ops_cpu(&x.tested,
+                  (samc__caps_detect() & (unsigned)samc__caps_parse(x.caps)) | SAMC__CAP_ONEDNN); /* as a model does */
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+        for (const row *r = groups[g]; r->name != NULL; r++)
+            if (x.only == NULL || strcmp(x.only, r->name) == 0) check_nonfinite_row(&x, r);
+    printf("%d checks, %d failed\n", x.checks, x.failures);
+    return x.failures != 0 || x.checks == 0;
+}

@@ -1,0 +1,228 @@
+/* Resizes and mask paths against the libraries that models were trained with: golden data of make_recipe_fixtures.py,
+ * through the references and every rung of the CPU table. */
+#include <criterion/criterion.h>
+
+#include "kernels/cpu/caps.h"
+#include "kernels/ops.h"
+#include "runtime/memory.h"
+#include "runtime/threads.h"
+#include "weights/checkpoint.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Golden data ----------------------------------------------------------------------------- */
+
+static samc__checkpoint *open_data(const char *name) {
+    char path[512];
+    samc_error error;
+    samc__checkpoint *file = NULL;
+    snprintf(path, sizeof path, "%s/recipe/%s.safetensors", SAMC_TEST_DATA, name);
+    cr_assert_eq(samc__checkpoint_open(path, &file, &error), SAMC_OK, "%s", error.message);
+    return file;
+}
+
+static const samc__tensor *find(const samc__checkpoint *file, const char *name, const char *part) {
+    char key[128];
+    snprintf(key, sizeof key, "%s/%s", name, part);
+    return samc__checkpoint_find(file, key);
+}
+
+/* NULL where there is none. */
+static float *floats(const samc__tensor *tensor) {
+    if (tensor == NULL) return NULL;
+    float *values = malloc((size_t)samc__tensor_elements(tensor) * sizeof *values);
+    cr_assert(values != NULL && tensor->dtype == SAMC__F32);
+    samc__tensor_read_f32(tensor, values);
+    return values;
+}
+
+/* ---- Operators on every table ---------------------------------------------------------------- */
+
+typedef struct table {
+    const char *name;
+    samc__ops ops;
+} table;
+enum { TABLES = 3 };
+
+static void fill_tables(table tables[TABLES]) {
+    static const char *const names[TABLES] = {"ref", "avx2", "avx512"};
+    unsigned have = samc__caps_detect(), caps[TABLES] = {0, SAMC__CAP_AVX2, SAMC__CAP_AVX2 | SAMC__CAP_AVX512};
+    for (int i = 0; i < TABLES; i++) {
+        tables[i].name = names[i];
+        samc__ops_ref(&tables[i].ops);
+        if (i > 0) samc__ops_cpu(&tables[i].ops, caps[i] & have);
+    }
+}
+
+static samc__exec exec_on(const samc__ops *ops, samc_error *error, samc__memory *memory, samc__pool *pool) {
+    return (samc__exec){.ops = ops,
+                        .error = error,
+                        .workers = 2,
+                        .pool = pool,
+                        .parallel = samc__pool_run,
+                        .memory = memory,
+                        .allocate = samc__memory_allocate,
+                        .release = samc__memory_release};
+}
+
+/* ---- Resizes --------------------------------------------------------------------------------- */
+
+enum { SIDE = 24, VALUES = 3 * SIDE * SIDE, PATCH = 6, GRID = SIDE / PATCH };
+static const char *const image_names[] = {"photo", "small", "near", "wide", "long", "noise", "even", "dot"};
+enum { IMAGES = sizeof image_names / sizeof *image_names };
+
+typedef struct resize {
+    samc__filter filter;
+    samc__range range;
+    float mean[3], std[3];
+} resize;
+
+/* An image squashed to SIDE x SIDE -> [SIDE, SIDE, 3]; returns the longest filter of an axis. */
+static double resized(const table *t, const samc__tensor *image, const resize *how, float *pixels) {
+    static float patches[VALUES];
+    samc_error error;
+    samc__memory memory = {0};
+    samc__pool *pool = samc__pool_create(2);
+    samc__exec exec = exec_on(&t->ops, &error, &memory, pool);
+    int height = (int)image->shape[0], width = (int)image->shape[1];
+    samc__preprocess_args args = {
+        .rgb = image->data,
+        .row_bytes = 3 * (ptrdiff_t)width,
+        .height = height,
+        .width = width,
+        .new_height = SIDE,
+        .new_width = SIDE,
+        .patch = PATCH,
+        .grid = GRID,
+        .filter = how->filter,
+        .range = how->range,
+        .patches = samc__view2(patches, GRID * GRID, 3 * PATCH * PATCH),
+    };
+    memcpy(args.mean, how->mean, sizeof args.mean);
+    memcpy(args.std, how->std, sizeof args.std);
+    cr_assert_eq(samc__preprocess(&exec, &args), SAMC_OK, "%s", error.message);
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++)
+            for (int c = 0; c < 3; c++)
+                pixels[(y * SIDE + x) * 3 + c] =
+                    patches[((y / PATCH * GRID + x / PATCH) * 3 + c) * PATCH * PATCH + y % PATCH * PATCH + x % PATCH];
+    samc__pool_destroy(pool);
+    double longest = fmax(height, width) / SIDE;
+    return 2 * fmax(longest, 1) + 1;
+}
+
+static resize bytes_of(samc__filter filter) {
+    return (resize){filter, SAMC__RANGE_255, {0.0f, 0.0f, 0.0f}, {1.0f, 1.0f, 1.0f}};
+}
+
+/* In units of the values that are summed, which are at most 1: each of the two passes, here and there, rounds a sum of
+ * `terms` terms that many times (a random walk; six deviations of it), and its products and weights. */
+static double rounding(double terms) { return 2 * 2 * (6 * sqrt(terms / 12) + 3) * 0x1p-24; }
+
+/* Bytes are the library's wherever its own value before rounding is farther than `bound` from where rounding turns
+ * (`turn` above a whole number), and never off by more than one. Returns how many were compared so. */
+static int compare_bytes(const char *what, const float *pixels, const uint8_t *bytes, const float *raw, double turn,
+                         double bound) {
+    int sure = 0;
+    for (int i = 0; i < VALUES; i++) {
+        double at = raw ? raw[i] - turn - floor(raw[i] - turn) : 0.5; /* 0 and 1: where it turns */
+        bool near = at < bound || at > 1 - bound;
+        sure += !near;
+        cr_assert(pixels[i] == (float)bytes[i] || (near && fabsf(pixels[i] - (float)bytes[i]) <= 1),
+                  "%s: value %d is %g, not %d (from %.9g)", what, i, (double)pixels[i], bytes[i],
+                  raw ? (double)raw[i] : 0.0);
+    }
+    return sure;
+}
+
+/* For each table and image. */
+static void each_resize(const char *file, void (*check)(const table *t, const char *what, const samc__tensor *image,
+                                                        const samc__checkpoint *golden, const char *name)) {
+    table tables[TABLES];
+    fill_tables(tables);
+    samc__checkpoint *images = open_data("images"), *golden = open_data(file);
+    for (int t = 0; t < TABLES; t++)
+        for (int i = 0; i < IMAGES; i++) {
+            char what[64];
+            snprintf(what, sizeof what, "%s on %s", image_names[i], tables[t].name);
+            check(&tables[t], what, samc__checkpoint_find(images, image_names[i]), golden, image_names[i]);
+        }
+    samc__checkpoint_close(golden);
+    samc__checkpoint_close(images);
+}
+
+static void check_pillow(const table *t, const char *what, const samc__tensor *image, const samc__checkpoint *golden,
+                         const char *name) {
+    float pixels[VALUES];
+    resize how = bytes_of(SAMC__FILTER_PILLOW_U8);
+    resized(t, image, &how, pixels);
+    cr_expect_eq(compare_bytes(what, pixels, find(golden, name, "u8")->data, NULL, 0.5, 0), VALUES);
+}
+Test(resize, pillow) { each_resize("resize_pillow_u8", check_pillow); }
+
+/* ImageNet's mean and deviation in units of the brightest pixel. */
+static void check_floats(const table *t, const char *what, const samc__tensor *image, const samc__checkpoint *golden,
+                         const char *name, samc__filter filter) {
+    float pixels[VALUES], *raw = floats(find(golden, name, "raw"));
+    resize how = {filter, SAMC__RANGE_1, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+    double bound = rounding(resized(t, image, &how, pixels)) / 0.224 + 2.7 * 3 * 0x1p-24; /* and normalising */
+    for (int i = 0; i < VALUES; i++)
+        cr_assert_float_eq(pixels[i], raw[i], bound, "%s: value %d is %.9g, not %.9g (bound %.1e)", what, i,
+                           (double)pixels[i], (double)raw[i], bound);
+    free(raw);
+}
+static void check_torch_aa(const table *t, const char *what, const samc__tensor *image, const samc__checkpoint *golden,
+                           const char *name) {
+    check_floats(t, what, image, golden, name, SAMC__FILTER_TORCH_AA_F32);
+}
+static void check_bilinear(const table *t, const char *what, const samc__tensor *image, const samc__checkpoint *golden,
+                           const char *name) {
+    check_floats(t, what, image, golden, name, SAMC__FILTER_BILINEAR);
+}
+Test(resize, torch_antialiased_floats) { each_resize("resize_torch_aa_f32", check_torch_aa); }
+Test(resize, torch_bilinear) { each_resize("resize_bilinear", check_bilinear); }
+
+static void check_torch_u8(const table *t, const char *what, const samc__tensor *image, const samc__checkpoint *golden,
+                           const char *name) {
+    float pixels[VALUES], *raw = floats(find(golden, name, "raw"));
+    const uint8_t *native = find(golden, name, "native")->data;
+    resize how = bytes_of(SAMC__FILTER_TORCH_AA_U8);
+    double bound = 255 * rounding(resized(t, image, &how, pixels));
+    cr_expect_gt(compare_bytes(what, pixels, find(golden, name, "u8")->data, raw, 0.5, bound), VALUES * 9 / 10);
+    for (int i = 0; i < VALUES; i++) /* torch's own arithmetic for bytes on CPUs rounds after each pass */
+        cr_assert_leq(fabsf(pixels[i] - (float)native[i]), 1, "%s: value %d, native", what, i);
+    free(raw);
+}
+Test(resize, torch_antialiased_bytes) { each_resize("resize_torch_aa_u8", check_torch_u8); }
+
+static void check_cubic(const table *t, const char *what, const samc__tensor *image, const samc__checkpoint *golden,
+                        const char *name) {
+    float pixels[VALUES], *raw = floats(find(golden, name, "raw")), *out = floats(find(golden, name, "out"));
+    const uint8_t *bytes = find(golden, name, "u8")->data;
+    resize how = bytes_of(SAMC__FILTER_CUBIC_AA);
+    double scale = resized(t, image, &how, pixels);
+    /* The Gaussian reaches 2 scales to both sides, the spline 16; absolute weights of the spline's prefilter add up to
+     * 3 (its gain at the highest frequency) on each axis. */
+    double bound = 255 * 3 * 3 * rounding(4 * scale + 36) + (double)0x1p-10f;
+    int sure = compare_bytes(what, pixels, bytes, raw, 0, bound), turns = 0;
+    for (int i = 0; i < VALUES; i++) turns += raw[i] == floorf(raw[i]); /* clipped or even: any library's chance */
+    cr_expect_geq(sure, (VALUES - turns) * 8 / 10, "%s: %d of %d", what, sure, VALUES - turns);
+    int least = 255, most = 0;
+    for (int i = 0; i < VALUES; i++) {
+        least = bytes[i] < least ? bytes[i] : least;
+        most = bytes[i] > most ? bytes[i] : most;
+    }
+    how.range = SAMC__RANGE_MIN_MAX;
+    if (out) resized(t, image, &how, pixels);
+    for (int i = 0; out && i < VALUES; i++) {
+        double at = raw[i] - floor(raw[i]), step = at < bound || at > 1 - bound ? 1.01 / (most - least) : 0x1p-23;
+        cr_assert_float_eq(pixels[i], out[i], step, "%s: value %d is %.9g, not %.9g", what, i, (double)pixels[i],
+                           (double)out[i]);
+    }
+    free(out);
+    free(raw);
+}
+Test(resize, skimage_cubic) { each_resize("resize_cubic_aa", check_cubic); }
