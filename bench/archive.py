@@ -1,7 +1,8 @@
 """Archives: what the pipeline of `samc auto` adds to its slowest stage, and PyTorch's automatic masks on the same
 folder.
 
-    archive.py --samc build/release/bin/samc FOLDER [--model FILE] [--points-per-side 16] [--images N] [--rounds N] [--format rle]
+    archive.py --samc build/release/bin/samc FOLDER [--model FILE] [--points-per-side 16] [--images N]
+        [--rounds N] [--format rle]
 
 The original's scripts/amg.py knows only the official model types, so its loop stands here: SamAutomaticMaskGenerator on
 one image after the other, decoded from the file, one JSON file of COCO run lengths each. Both sides have the same
@@ -152,18 +153,21 @@ def main():
     middle = lambda runs, key: statistics.median(key(run) for run in runs)
     slowest = max(ours[0]["stages"], key=lambda stage: middle(ours, lambda run: run["stages"][stage]))
     print(
-        f"{len(inputs)} images, {args.points_per_side} x {args.points_per_side} points, {args.threads} threads, {args.format}, median of {args.rounds}"
+        f"{len(inputs)} images, {args.points_per_side} x {args.points_per_side} points, {args.threads} threads, "
+        f"{args.format}, median of {args.rounds}"
     )
     for name, runs in (("samc", ours), ("PyTorch", theirs)):
         if runs:
             wall = middle(runs, lambda run: run["wall"])
             print(
-                f"  {name:8} {wall:8.2f} s   {len(inputs) / wall:7.2f} images/s   {middle(runs, lambda run: run['processor']):8.2f} s of processor   {runs[0]['masks']} masks"
+                f"  {name:8} {wall:8.2f} s   {len(inputs) / wall:7.2f} images/s   "
+                f"{middle(runs, lambda run: run['processor']):8.2f} s of processor   {runs[0]['masks']} masks"
             )
     for stage in ours[0]["stages"]:
         print(f"    {stage:8} {middle(ours, lambda run: run['stages'][stage]):8.2f} s")
     print(
-        f"  the slowest stage, {slowest}, takes {100 * middle(ours, lambda run: run['stages'][slowest] / run['wall']):.1f} % of the run"
+        f"  the slowest stage, {slowest}, takes "
+        f"{100 * middle(ours, lambda run: run['stages'][slowest] / run['wall']):.1f} % of the run"
     )
     if theirs:
         print(

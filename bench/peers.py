@@ -181,7 +181,8 @@ def table(title, seconds, peak):
             }
         )
         print(
-            f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is {ratio:6.2f}x as fast; "
+            f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is "
+            f"{ratio:6.2f}x as fast; "
             f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x"
         )
     return {"title": title, "peak_gflops": peak, "rows": rows}

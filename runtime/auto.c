@@ -195,23 +195,29 @@ static samc_status suppress_across_crops(samc__generator *g) {
 static samc_status report(samc__generator *g) {
     const samc__exec *exec = &g->s->exec;
     int64_t count = g->found.count;
-    samc_auto_mask *masks = exec->allocate(exec->memory, (size_t)(count + 1) * sizeof *masks);
+    samc_mask *masks = exec->allocate(exec->memory, (size_t)(count + 1) * sizeof *masks);
     if (masks == NULL)
         return samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for the records of %lld masks",
                           (long long)count);
     for (int64_t i = 0; i < count; i++) {
         const samc__found *f = &g->found.items[i];
-        masks[i] = (samc_auto_mask){
-            .runs = g->runs,
-            .rle_at = f->runs.at,
-            .rle_length = f->runs.length,
-            .count_length = (int)f->runs.count,
-            .area = f->area,
-            .bbox = {(int)f->x0, (int)f->y0, (int)(f->x1 - f->x0), (int)(f->y1 - f->y0)},
+        masks[i] = (samc_mask){
+            .size = sizeof *masks,
+            .image = g->index,
+            .prompt = -1,
+            .index = (int)i,
             .predicted_iou = f->iou,
             .stability_score = f->stability,
-            .point = {f->point[0], f->point[1]},
+            .area = f->area,
+            .bbox = {(int)f->x0, (int)f->y0, (int)(f->x1 - f->x0), (int)(f->y1 - f->y0)},
             .crop_box = {f->crop[0], f->crop[1], f->crop[2] - f->crop[0], f->crop[3] - f->crop[1]},
+            .point = {f->point[0], f->point[1]},
+            .width = g->image->width,
+            .height = g->image->height,
+            .runs = g->runs,
+            .runs_at = f->runs.at,
+            .rle_length = f->runs.length,
+            .count_length = f->runs.count,
         };
     }
     samc_status status = g->callback(g->context, g->index, masks, (int)count, &g->total);
@@ -223,7 +229,7 @@ static samc_status report(samc__generator *g) {
 
 static void clear(samc__generator *g) {
     if (g->s == NULL) return;
-    samc_auto_runs_release(g->runs);
+    samc_runs_release(g->runs);
     samc__found_clear(&g->s->exec, &g->found);
     *g = (samc__generator){0};
 }

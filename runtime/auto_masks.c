@@ -57,27 +57,6 @@ static samc_status encode_counts(samc__generator *g, const uint64_t *bits, int64
                                                               .lengths = f->lengths});
 }
 
-/* Run lengths of the one mask `bits` into the host's `counts`. */
-static samc_status long_counts(samc__generator *g, const uint64_t *bits, int width, int height, uint32_t *counts,
-                               int64_t length) {
-    const samc__exec *exec = &g->s->post;
-    void *tensors[2] = {NULL, NULL};
-    size_t bytes = (size_t)length * sizeof *counts;
-    samc_status status = samc__lend(exec, counts, bytes, false, &tensors[0]);
-    if (status == SAMC_OK) status = samc__lend(exec, &length, sizeof length, false, &tensors[1]);
-    if (status == SAMC_OK)
-        status = samc__mask_rle(exec, &(samc__mask_rle_args){.bits = bits,
-                                                             .masks = 1,
-                                                             .height = height,
-                                                             .width = width,
-                                                             .counts = tensors[0],
-                                                             .capacity = length,
-                                                             .lengths = tensors[1]});
-    samc__collect(exec, &length, tensors[1], 0);
-    samc_status last = samc__collect(exec, counts, tensors[0], status == SAMC_OK ? bytes : 0);
-    return status != SAMC_OK ? status : last;
-}
-
 /* Keeps the run lengths of `f`: `length` in `counts` if they fit there, else those of mask `bits` anew; moved from the
  * crop to the whole image. */
 static samc_status keep_counts(samc__generator *g, const samc__crop *c, const uint64_t *bits, const uint32_t *counts,
@@ -92,7 +71,7 @@ static samc_status keep_counts(samc__generator *g, const samc__crop *c, const ui
     if ((!fits && own == NULL) || (!whole && moved == NULL))
         status = samc__fail(&g->s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     if (status == SAMC_OK && !fits) {
-        status = long_counts(g, bits, width, height, own, length);
+        status = samc__runs_of_bits(&g->s->post, bits, width, height, own, length, &length);
         counts = own;
     }
     if (status == SAMC_OK && !whole) {

@@ -101,7 +101,7 @@ typedef struct samc__generator {
     struct samc__group *ahead; /* images to encode while masks of this one are made, or NULL */
     int64_t crop_first;        /* of `found`, the first of the crop that is not suppressed yet */
     samc__found_list found;
-    samc_auto_runs *runs; /* of those, and of masks that were found and suppressed */
+    samc_runs *runs; /* of those, and of masks that were found and suppressed */
     samc_auto_stats total;
 } samc__generator;
 

@@ -45,9 +45,10 @@ void samc__cuda_table(samc__ops *ops);
 /* What the user may want to know of it: that cuBLASLt is not there; or "". Lives as long as the device. */
 const char *samc__cuda_note(const samc__cuda_device *device);
 
-/* Brings every tensor of the model to the device, matrices in `precision`, and points `weights` there. */
-samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision,
-                            samc__weights *weights, samc_error *error);
+/* Brings every tensor of the model to the device, those that go with the activations in `precision`, and points the
+ * views there. */
+samc_status samc__cuda_load(samc__cuda_device *device, const samc__tensor_list *tensors, samc__dtype precision,
+                            samc_error *error);
 size_t samc__cuda_weight_bytes(const samc__cuda_device *device);
 
 /* The size of a session for the memory that the device has free now. */

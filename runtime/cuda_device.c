@@ -145,9 +145,6 @@ int samc__cuda_capability(const samc__cuda_device *d) { return d == NULL ? 0 : d
 enum { ALIGNMENT = 256 };
 
 typedef struct loading {
-    const samc__config *config;
-    samc__weights *weights;
-    samc__dtype precision;
     char *base;    /* device memory; NULL while bytes are counted */
     size_t at;     /* bytes placed so far */
     void *staging; /* the host's, as large as the largest tensor */
@@ -155,52 +152,33 @@ typedef struct loading {
     samc_error *error;
 } loading;
 
-/* Vectors and the tables of embeddings stay fp32; the rest are matrices. */
-static bool is_matrix(const samc__weights *w, const float *const *slot, int rank) {
-    const float *const *tables[] = {&w->pos_embed,      &w->pe_gaussian,    &w->point_embed[0],    &w->point_embed[1],
-                                    &w->point_embed[2], &w->point_embed[3], &w->not_a_point_embed, &w->no_mask_embed,
-                                    &w->iou_token,      &w->mask_tokens};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (slot == tables[i]) return false;
-    return rank >= 2;
-}
-
-/* Places `elements` of `from` and points *slot at the device's copy. */
-static samc_status place_tensor(loading *l, const float **slot, const float *from, int64_t elements, samc__dtype type) {
+/* Places a view of the host's floats, of which the device's copy has the type `type`, and points it there. */
+static samc_status place_view(loading *l, samc__view *view, samc__dtype type) {
+    int64_t elements = samc__elements(*view);
     size_t bytes = (size_t)elements * samc__dtype_size(type);
     char *to = l->base + l->at;
     l->at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (bytes > l->largest) l->largest = bytes;
     if (l->base == NULL) return SAMC_OK;
-    for (int64_t i = 0; i < elements; i++) samc__store_element(type, l->staging, i, from[i]);
+    for (int64_t i = 0; i < elements; i++) samc__store_element(type, l->staging, i, samc__f32(*view)[i]);
     SAMC__CUDA_TRY(l->error, cudaMemcpy(to, l->staging, bytes, cudaMemcpyHostToDevice), "while weights were uploaded");
-    *slot = (const float *)(const void *)to;
+    view->data = to;
+    view->dtype = type;
     return SAMC_OK;
 }
 
-static samc_status load_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    loading *l = context;
-    (void)name;
-    int64_t elements = 1;
-    for (int i = 0; i < rank; i++) elements *= shape[i];
-    samc__dtype type = is_matrix(l->weights, slot, rank) ? l->precision : SAMC__F32;
-    return place_tensor(l, slot, *slot, elements, type);
-}
-
-static samc_status walk_tensors(loading *l) {
-    SAMC__TRY(samc__manifest_visit(l->config, l->weights, load_tensor, l));
-    for (int i = 0; i < l->config->depth; i++) { /* last: until now these are the host's biases */
-        samc__block_weights *w = &l->weights->blocks[i];
-        if (w->pad_qkv != NULL)
-            SAMC__TRY(place_tensor(l, &w->pad_qkv, w->pad_qkv, 3 * (int64_t)l->config->embed_dim, l->precision));
-    }
+static samc_status place_all(loading *l, const samc__tensor_list *tensors, samc__dtype precision) {
+    for (size_t i = 0; i < tensors->count; i++)
+        SAMC__TRY(place_view(l, tensors->at[i].view, samc__role_type(tensors->at[i].role, precision)));
+    for (size_t i = 0; i < tensors->copy_count; i++) /* these still point at the host's values */
+        SAMC__TRY(place_view(l, tensors->copies[i].view, precision));
     return SAMC_OK;
 }
 
-samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, samc__dtype precision,
-                            samc__weights *weights, samc_error *error) {
-    loading l = {.config = config, .weights = weights, .precision = precision, .error = error};
-    SAMC__TRY(walk_tensors(&l));
+samc_status samc__cuda_load(samc__cuda_device *d, const samc__tensor_list *tensors, samc__dtype precision,
+                            samc_error *error) {
+    loading l = {.error = error};
+    SAMC__TRY(place_all(&l, tensors, precision));
     d->weight_bytes = l.at;
     l.staging = malloc(l.largest);
     if (l.staging == NULL)
@@ -209,7 +187,7 @@ samc_status samc__cuda_load(samc__cuda_device *d, const samc__config *config, sa
     if (status == SAMC_OK) {
         l.base = d->weights;
         l.at = 0;
-        status = walk_tensors(&l);
+        status = place_all(&l, tensors, precision);
     } else {
         d->weights = NULL;
     }

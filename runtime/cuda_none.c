@@ -40,9 +40,9 @@ const char *samc__cuda_note(const samc__cuda_device *device) {
 
 void samc__cuda_table(samc__ops *ops) { (void)ops; }
 
-samc_status samc__cuda_load(samc__cuda_device *device, const samc__config *config, samc__dtype precision,
-                            samc__weights *weights, samc_error *error) {
-    (void)device, (void)config, (void)precision, (void)weights;
+samc_status samc__cuda_load(samc__cuda_device *device, const samc__tensor_list *tensors, samc__dtype precision,
+                            samc_error *error) {
+    (void)device, (void)tensors, (void)precision, (void)error;
     return samc__fail(error, SAMC_UNSUPPORTED, "%s", no_cuda);
 }
 

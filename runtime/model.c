@@ -66,15 +66,6 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     return SAMC_OK;
 }
 
-static samc_status count_parameters(void *context, const float **slot, const char *name, int rank,
-                                    const int64_t *shape) {
-    (void)slot, (void)name;
-    int64_t elements = 1;
-    for (int i = 0; i < rank; i++) elements *= shape[i];
-    *(int64_t *)context += elements;
-    return SAMC_OK;
-}
-
 samc_status samc_model_open(const char *path, const samc_options *options, samc_model **out, samc_error *error) {
     if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no place for the model");
     *out = NULL;
@@ -85,17 +76,15 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     samc_status status = choose_backend(options ? options : &defaults, model, error);
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->config, error);
-    if (status == SAMC_OK) status = samc__manifest_check(&model->config, model->checkpoint, error);
+    if (status == SAMC_OK) status = samc__tensors_list(&model->config, &model->weights, &model->tensors, error);
     if (status == SAMC_OK)
-        status = samc__weights_load(&model->config, model->checkpoint, &model->weights, &model->owned,
-                                    &model->owned_bytes, error);
-    if (status == SAMC_OK)
-        status = samc__manifest_visit(&model->config, &model->weights, count_parameters, &model->parameters);
+        status = samc__tensors_load(&model->tensors, model->checkpoint, &model->owned, &model->owned_bytes, error);
+    model->parameters = samc__tensors_parameters(&model->tensors);
     if (status == SAMC_OK && model->caps != 0)
         status = samc__up_fold_make(&model->config, &model->weights, &model->up_fold, error);
     if (status == SAMC_OK && model->caps != 0) status = samc__pack_weights(model, error);
     if (status == SAMC_OK && model->device != NULL) {
-        status = samc__cuda_load(model->device, &model->config, model->precision, &model->weights, error);
+        status = samc__cuda_load(model->device, &model->tensors, model->precision, error);
         free(model->owned);
         model->owned = NULL;
     }
@@ -114,6 +103,7 @@ void samc_model_close(samc_model *model) {
     free(model->up_fold);
     samc__cuda_close(model->device);
     free(model->owned);
+    samc__tensors_free(&model->tensors);
     samc__checkpoint_close(model->checkpoint);
     free(model);
 }
@@ -121,7 +111,7 @@ void samc_model_close(samc_model *model) {
 samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error) {
     if (model == NULL || hex == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_hash: no model or no room");
-    return samc__manifest_hash(&model->config, model->checkpoint, hex, error);
+    return samc__tensors_hash(&model->tensors, model->checkpoint, hex, error);
 }
 
 int samc__encode_batch(const samc__config *config) {
@@ -146,28 +136,23 @@ int samc__decode_batch(const samc__config *config, int threads) {
     return prompts > 64 ? 64 : prompts < 1 ? 1 : prompts;
 }
 
-static samc_status stored_type(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    (void)slot, (void)rank, (void)shape;
-    struct {
-        const samc__checkpoint *checkpoint;
-        unsigned seen;
-    } *types = context;
-    const samc__tensor *tensor = samc__checkpoint_find(types->checkpoint, name);
-    if (tensor != NULL)
-        types->seen |= 1u << (tensor->dtype == SAMC__F64 ? SAMC__F32 : tensor->dtype); /* narrowed, and noted */
-    return SAMC_OK;
+/* The type that the file keeps its tensors in, or "mixed". */
+static const char *stored_type(const samc_model *model) {
+    unsigned seen = 0;
+    for (size_t i = 0; i < model->tensors.count; i++) {
+        samc__dtype type = samc__checkpoint_find(model->checkpoint, model->tensors.at[i].name)->dtype;
+        seen |= 1u << (type == SAMC__F64 ? SAMC__F32 : type); /* narrowed, and noted */
+    }
+    return seen == 1u << SAMC__F32    ? "f32"
+           : seen == 1u << SAMC__F16  ? "f16"
+           : seen == 1u << SAMC__BF16 ? "bf16"
+                                      : "mixed";
 }
 
 void samc_model_get_info(const samc_model *model, samc_model_info *info) {
     if (info != NULL) *info = (samc_model_info){.name = "", .licence = "", .card = "", .dtype = "", .backend_note = ""};
     if (info == NULL || model == NULL) return;
     const samc__config *c = &model->config;
-    struct {
-        const samc__checkpoint *checkpoint;
-        unsigned seen;
-    } types = {model->checkpoint, 0};
-    samc__weights ignored;
-    samc__manifest_visit(c, &ignored, stored_type, &types);
     int globals = 0;
     for (int i = 0; i < c->depth; i++) globals += c->global_attn[i];
     *info = (samc_model_info){
@@ -191,10 +176,7 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .name = c->name,
         .licence = c->licence,
         .card = c->card,
-        .dtype = types.seen == 1u << SAMC__F32    ? "f32"
-                 : types.seen == 1u << SAMC__F16  ? "f16"
-                 : types.seen == 1u << SAMC__BF16 ? "bf16"
-                                                  : "mixed",
+        .dtype = stored_type(model),
         .backend = model->backend,
         .threads = model->threads,
         .precision = model->precision == SAMC__F32   ? SAMC_PRECISION_F32

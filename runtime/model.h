@@ -10,6 +10,7 @@
 struct samc_model {
     samc__config config;
     samc__weights weights;
+    samc__tensor_list tensors;        /* bound to `weights` */
     samc__checkpoint *checkpoint;     /* mapped file; weights may point into it */
     struct samc__cuda_device *device; /* the GPU, where `weights` then point into its memory; or NULL */
     void *owned;                      /* converted weights, or NULL */
@@ -35,18 +36,5 @@ struct samc_model {
  * fits both numbers to its memory. */
 int samc__encode_batch(const samc__config *config);
 int samc__decode_batch(const samc__config *config, int threads);
-
-/* Views of a layer's weights for the operators: matrices of the given type, everything else f32. */
-static inline samc__projection samc__linear_of(samc__dtype type, samc__linear_weights w, int64_t out, int64_t in) {
-    return (samc__projection){samc__as(type, samc__view2(w.w, out, in)), samc__view1(w.b, out)};
-}
-static inline samc__norm samc__norm_of(samc__norm_weights w, int64_t c, float eps) {
-    return (samc__norm){samc__view1(w.g, c), samc__view1(w.b, c), eps};
-}
-static inline samc__attention samc__attention_of(samc__dtype type, const samc__attention_weights *w, int64_t inner,
-                                                 int64_t c, int heads) {
-    return (samc__attention){samc__linear_of(type, w->q, inner, c), samc__linear_of(type, w->k, inner, c),
-                             samc__linear_of(type, w->v, inner, c), samc__linear_of(type, w->out, c, inner), heads};
-}
 
 #endif

@@ -43,26 +43,21 @@ static bool embedding_spoilt(samc_session *s, int image) {
     return spoilt;
 }
 
-typedef struct search {
-    const samc__checkpoint *checkpoint;
-    char found[200]; /* the name of a tensor with such values; "": none */
-    bool nan;
-} search;
-
-/* samc__manifest_visitor: the file is read again, because weights may have been packed or moved to a device. */
-static samc_status look_at(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    search *s = context;
-    const samc__tensor *tensor = samc__checkpoint_find(s->checkpoint, name);
-    (void)slot, (void)rank, (void)shape;
-    if (tensor == NULL || *s->found) return SAMC_OK;
-    int64_t count = samc__tensor_elements(tensor);
-    float *values = malloc((size_t)count * sizeof *values);
-    if (values == NULL) return SAMC_OK; /* then it is not found out */
-    samc__tensor_read_f32(tensor, values);
-    if (samc__numeric_spoilt(values, count)) snprintf(s->found, sizeof s->found, "%s", name);
-    for (int64_t i = 0; *s->found && i < count; i++) s->nan = s->nan || isnan(values[i]);
-    free(values);
-    return SAMC_OK;
+/* The first tensor of the file with values that are not finite, NULL: none; *nan: some are no numbers. The file is read
+ * again, because weights may have been packed or moved to a device. */
+static const char *spoilt_tensor(const samc_model *model, bool *nan) {
+    for (size_t i = 0; i < model->tensors.count; i++) {
+        const samc__tensor *tensor = samc__checkpoint_find(model->checkpoint, model->tensors.at[i].name);
+        int64_t count = samc__tensor_elements(tensor);
+        float *values = malloc((size_t)count * sizeof *values);
+        if (values == NULL) continue; /* then it is not found out */
+        samc__tensor_read_f32(tensor, values);
+        bool spoilt = samc__numeric_spoilt(values, count);
+        for (int64_t j = 0; spoilt && j < count; j++) *nan = *nan || isnan(values[j]);
+        free(values);
+        if (spoilt) return model->tensors.at[i].name;
+    }
+    return NULL;
 }
 
 /* Whether a plain grey image fails too, on a session of its own. */
@@ -79,13 +74,13 @@ static bool grey_fails(const samc_model *model) {
     session->probing = true;
     float point[2] = {SIDE / 2, SIDE / 2};
     int32_t label = 1;
-    samc_mask_info info;
+    samc_mask mask = SAMC_INIT(samc_mask);
     samc_status status = samc_set_image(session, &(samc_image){pixels, SIDE, SIDE, 3 * SIDE});
     if (status == SAMC_OK)
         status = samc_predict(session, &(samc_prompt){.points = point, .labels = &label, .point_count = 1}, 1, true,
                               &result);
     for (int i = 0; status == SAMC_OK && i < samc_result_masks(result); i++)
-        status = samc_result_mask(session, result, 0, i, NULL, &info);
+        status = samc_result_mask(session, result, 0, i, &mask);
     samc_result_free(result);
     samc_session_destroy(session);
     free(pixels);
@@ -94,13 +89,12 @@ static bool grey_fails(const samc_model *model) {
 
 /* Finds out once for each session what is to be said of the model: "" where it is not at fault. */
 static const char *fault_of(samc_session *s) {
-    search file = {.checkpoint = s->model->checkpoint};
-    samc__weights ignored;
     if (s->judged || s->probing) return s->fault;
     s->judged = true;
-    samc__manifest_visit(&s->model->config, &ignored, look_at, &file);
-    if (*file.found)
-        snprintf(s->fault, sizeof s->fault, "its tensor %s has %s", file.found, file.nan ? "NaN" : "infinite values");
+    bool nan = false;
+    const char *name = spoilt_tensor(s->model, &nan);
+    if (name != NULL)
+        snprintf(s->fault, sizeof s->fault, "its tensor %s has %s", name, nan ? "NaN" : "infinite values");
     else if (grey_fails(s->model)) snprintf(s->fault, sizeof s->fault, "so it does with a plain grey image");
     samc__session_enter(s);
     return s->fault;

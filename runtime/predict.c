@@ -1,4 +1,5 @@
 /* Prediction: prompts are checked, grouped into batches that decode together, and their masks finished on demand. */
+#include "runtime/base/abi.h"
 #include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
@@ -82,6 +83,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
         for (int i = 0; i < n; i++) {
             batch[i] = first + i;
             geometry[i / each] = r->geometry[begin + i] = s->images[first[i].image].geometry;
+            r->image[begin + i] = first[i].image;
         }
         samc__image_side side = {0};
         if (first->mask_input == NULL) SAMC__TRY(samc__session_side(s, first->image, images, &side));
@@ -122,9 +124,12 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
         r->logits = calloc((size_t)count * masks, low * low * sizeof(float));
         r->iou = calloc((size_t)count * masks, sizeof(float));
         r->geometry = calloc((size_t)count, sizeof *r->geometry);
+        r->image = calloc((size_t)count, sizeof *r->image);
+        r->made = calloc((size_t)count * masks, sizeof *r->made);
+        r->runs = samc__runs_create(NULL);
     }
     samc_status status = SAMC_OK;
-    if (r == NULL || r->logits == NULL || r->iou == NULL || r->geometry == NULL)
+    if (r == NULL || !r->logits || !r->iou || !r->geometry || !r->image || !r->made || !r->runs)
         status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", count);
     else status = predict_into(s, prompts, count, multimask, r);
     if (status != SAMC_OK) {
@@ -145,6 +150,9 @@ void samc_result_free(samc_result *r) {
     free(r->logits);
     free(r->iou);
     free(r->geometry);
+    free(r->image);
+    free(r->made);
+    samc_runs_release(r->runs);
     free(r);
 }
 
@@ -162,15 +170,37 @@ int samc_result_best(const samc_result *r, int prompt) {
     return best;
 }
 
-/* Statistics of one mask from its low-resolution logits, and its bits if `bits` is not NULL. */
-static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t low, const float *logits,
-                               uint64_t *bits, samc__mask_stats *stats) {
+/* The run lengths of a mask of `bits`, a tensor, are added to those of the result. */
+static samc_status add_runs(samc_session *s, const samc__geometry *g, const uint64_t *bits, samc_result *r,
+                            samc__run_place *place) {
+    enum { USUAL = 16384 }; /* run lengths; a mask with more is looked at twice */
+    int64_t capacity = USUAL, length = 0;
+    uint32_t *counts = samc__memory_allocate(&s->memory, (size_t)capacity * sizeof *counts);
+    for (bool again = false; counts != NULL; again = true) {
+        samc_status status = samc__runs_of_bits(&s->exec, bits, g->width, g->height, counts, capacity, &length);
+        bool whole = length <= capacity;
+        if (status == SAMC_OK && whole) status = samc__runs_add(r->runs, counts, (size_t)length, place, &s->error);
+        if (status != SAMC_OK || whole || again) {
+            samc__memory_release(&s->memory, counts);
+            return status;
+        }
+        samc__memory_release(&s->memory, counts);
+        counts = samc__memory_allocate(&s->memory, (size_t)(capacity = length) * sizeof *counts);
+    }
+    return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
+}
+
+/* Statistics and run lengths of a mask from its low-resolution logits [low, low]. */
+static samc_status finish_mask(samc_session *s, samc_result *r, const samc__geometry *g, const float *logits,
+                               samc__made_mask *made) {
     const samc__exec *exec = &s->exec;
-    size_t bits_bytes = (size_t)g->height * (size_t)((g->width + 63) / 64) * sizeof *bits;
-    void *tensors[3] = {NULL, NULL, NULL}; /* logits, bits, statistics */
+    int64_t low = r->low_res;
+    void *tensors[2] = {NULL, NULL}; /* logits, statistics */
+    uint64_t *bits = samc__tensor_allocate(exec, (size_t)g->height * (size_t)((g->width + 63) / 64) * sizeof *bits);
+    if (bits == NULL)
+        return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
     samc_status status = samc__lend(exec, (void *)logits, (size_t)(low * low) * sizeof(float), true, &tensors[0]);
-    if (status == SAMC_OK && bits != NULL) status = samc__lend(exec, bits, bits_bytes, false, &tensors[1]);
-    if (status == SAMC_OK) status = samc__lend(exec, stats, sizeof *stats, false, &tensors[2]);
+    if (status == SAMC_OK) status = samc__lend(exec, &made->stats, sizeof made->stats, false, &tensors[1]);
     if (status == SAMC_OK)
         status = samc__finish_masks(exec, &(samc__finish_masks_args){
                                               .logits = samc__view3(tensors[0], 1, low, low),
@@ -181,56 +211,52 @@ static samc_status finish_mask(samc_session *s, const samc__geometry *g, int64_t
                                               .width = g->width,
                                               .threshold = s->model->config.recipe.threshold,
                                               .offset = 1.0f,
-                                              .bits = tensors[1],
-                                              .stats = tensors[2],
+                                              .bits = bits,
+                                              .stats = tensors[1],
                                           });
-    bool done = status == SAMC_OK;
     samc__collect(exec, NULL, tensors[0], 0);
-    samc_status first = samc__collect(exec, bits, tensors[1], done ? bits_bytes : 0),
-                second = samc__collect(exec, stats, tensors[2], done ? sizeof *stats : 0);
-    return !done ? status : first != SAMC_OK ? first : second;
+    samc_status last = samc__collect(exec, &made->stats, tensors[1], status == SAMC_OK ? sizeof made->stats : 0);
+    if (status == SAMC_OK) status = last;
+    if (status == SAMC_OK && made->stats.spoilt) status = samc__numeric_fail(s, -1, "mask logits");
+    if (status == SAMC_OK) status = add_runs(s, g, bits, r, &made->runs);
+    samc__tensor_release(exec, bits);
+    return status;
 }
 
-static samc_status result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask,
-                               samc_mask_info *info) {
+static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int mask_index, samc_mask *out) {
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index,
                           prompt);
+    SAMC__TRY(samc__abi_check(SAMC__ABI_samc_mask, out, &s->error));
     SAMC__TRY(samc__session_enter(s));
     const samc__geometry *g = &r->geometry[prompt];
-    int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index, words = (g->width + 63) / 64;
-    samc__mask_stats stats;
-    uint64_t *bits = NULL;
-    if (mask != NULL) {
-        bits = samc__memory_allocate(&s->memory, (size_t)g->height * (size_t)words * sizeof *bits);
-        if (bits == NULL)
-            return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width,
-                              g->height);
-    }
-    samc_status status = finish_mask(s, g, low, r->logits + index * low * low, bits, &stats);
-    if (status == SAMC_OK && stats.spoilt) status = samc__numeric_fail(s, -1, "mask logits");
-    if (status == SAMC_OK && mask != NULL)
-        for (int64_t y = 0; y < g->height; y++)
-            for (int64_t x = 0; x < g->width; x++)
-                mask[y * g->width + x] = (uint8_t)(bits[y * words + x / 64] >> (x % 64) & 1);
-    samc__memory_release(&s->memory, bits);
-    if (status != SAMC_OK || info == NULL) return status;
-    *info = (samc_mask_info){
+    int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index;
+    samc__made_mask *made = &r->made[index];
+    if (!made->done) SAMC__TRY(finish_mask(s, r, g, r->logits + index * low * low, made));
+    made->done = true;
+    const samc__mask_stats *stats = &made->stats;
+    bool empty = stats->area == 0;
+    samc_mask mask = {
+        .image = r->image[prompt],
+        .prompt = prompt,
+        .index = mask_index,
         .predicted_iou = r->iou[index],
-        .stability_score = stats.below > 0 ? (float)stats.above / (float)stats.below : 0.0f,
-        .area = stats.area,
+        .stability_score = stats->below > 0 ? (float)stats->above / (float)stats->below : 0.0f,
+        .area = stats->area,
+        .bbox = {empty ? 0 : stats->x0, empty ? 0 : stats->y0, empty ? 0 : stats->x1 - stats->x0,
+                 empty ? 0 : stats->y1 - stats->y0},
+        .crop_box = {0, 0, g->width, g->height},
+        .width = g->width,
+        .height = g->height,
+        .runs = r->runs,
+        .runs_at = made->runs.at,
+        .rle_length = made->runs.length,
+        .count_length = made->runs.count,
     };
-    if (stats.area > 0) {
-        info->bbox[0] = stats.x0;
-        info->bbox[1] = stats.y0;
-        info->bbox[2] = stats.x1 - stats.x0;
-        info->bbox[3] = stats.y1 - stats.y0;
-    }
-    return SAMC_OK;
+    return samc__abi_give(SAMC__ABI_samc_mask, &mask, out, &s->error);
 }
 
-samc_status samc_result_mask(samc_session *s, const samc_result *r, int prompt, int mask_index, uint8_t *mask,
-                             samc_mask_info *info) {
+samc_status samc_result_mask(samc_session *s, samc_result *r, int prompt, int mask_index, samc_mask *mask) {
     SAMC__TRY(samc__session_begin(s));
-    return samc__session_end(s, result_mask(s, r, prompt, mask_index, mask, info));
+    return samc__session_end(s, result_mask(s, r, prompt, mask_index, mask));
 }

@@ -47,19 +47,16 @@ samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t
     return (samc__place){false, allocate, release, move, move, copy, image, image_read, follow, fetch, fetched};
 }
 
-static samc_status bind_nowhere(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    (void)context, (void)name, (void)rank, (void)shape;
-    *slot = (const float *)samc__nowhere;
-    return SAMC_OK;
-}
-
-samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model) {
+samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,
+                                 samc_error *error) {
+    samc__tensor_list tensors;
     *model = (samc_model){.config = *config,
                           .precision = precision,
                           .backend = SAMC_BACKEND_CUDA,
                           .device = (struct samc__cuda_device *)samc__nowhere};
-    SAMC__TRY(samc__manifest_visit(config, &model->weights, bind_nowhere, NULL));
-    for (int i = 0; i < config->depth; i++) model->weights.blocks[i].pad_qkv = model->weights.blocks[i].qkv.b;
+    SAMC__TRY(samc__tensors_list(config, &model->weights, &tensors, error));
+    samc__tensors_point(&tensors, samc__nowhere, precision);
+    samc__tensors_free(&tensors);
     return SAMC_OK;
 }
 

@@ -17,7 +17,8 @@ samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t
 
 /* Every weight at samc__nowhere, for a model of which only the configuration is known; `device` because the GPU's form
  * is asked for. */
-samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model);
+samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,
+                                 samc_error *error);
 
 /* One pass of the encoder over `images` images (at most 64) of that size. */
 samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *model, int images, int width, int height);

@@ -22,34 +22,36 @@
  *         float point[2] = {320, 240};
  *         int32_t label = 1;                                        // 1: on the object, 0: not on it
  *         samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
- *         uint8_t *mask = malloc(480 * 640);                        // one byte a pixel, 0 or 1
- *         samc_mask_info info;
- *         if (mask == NULL || samc_set_image(session, &image) != SAMC_OK ||
+ *         samc_mask mask = SAMC_INIT(samc_mask);
+ *         uint8_t *bytes = malloc(480 * 640);                       // one a pixel, 0 or 1
+ *         if (bytes == NULL || samc_set_image(session, &image) != SAMC_OK ||
  *             samc_predict(session, &prompt, 1, true, &result) != SAMC_OK ||
- *             samc_result_mask(session, result, 0, samc_result_best(result, 0), mask, &info) != SAMC_OK)
+ *             samc_result_mask(session, result, 0, samc_result_best(result, 0), &mask) != SAMC_OK)
  *             fprintf(stderr, "%s\n", samc_last_error(session));
+ *         else if (samc_mask_bytes(&mask, bytes, &error) != SAMC_OK)
+ *             fprintf(stderr, "%s\n", error.message);
  *         else
- *             printf("%lld pixels, predicted IoU %.3f\n", (long long)info.area, info.predicted_iou);
- *         free(mask);
+ *             printf("%lld pixels, predicted IoU %.3f\n", (long long)mask.area, mask.predicted_iou);
+ *         free(bytes);
  *         samc_result_free(result);
  *         samc_session_destroy(session);
  *         samc_model_close(model);
  *     }
  *
  * Ownership: a model is read-only after it was opened and may serve any number of sessions on any threads; it must
- * outlive them. A session is one line of work for one thread at a time: a call while another is at work on it, also
- * from samc_auto()'s callback, fails with SAMC_INVALID_ARGUMENT, "the session is busy" (but samc_session_stop(),
- * samc_last_error(), samc_session_note() and samc_session_memory() may be called at any time). Nothing in the library
- * prints, exits or keeps global state. (Calls on a GPU's model or session leave that GPU as the thread's current device
- * of the CUDA runtime.) Arguments: NULL for an object, an array or a place for a result is SAMC_INVALID_ARGUMENT, and
- * for calls without a status 0, NULL or nothing done; what may be NULL says so. A samc_error may always be NULL. Images
- * have at most 1048576 pixels a side and 2147483647 in all. Numbers: a result that is NaN or infinite is never given
- * out as a mask, an IoU or an embedding. SAMC_NUMERIC says that an image or prompt made it so (f16 overflows beyond
- * 65504), SAMC_DIVERGED that the model does so for any image: its file holds such numbers, or a plain grey image fails
- * too. The low-resolution logits are looked at when a mask is finished. On a GPU, whose work goes on after a call,
- * embeddings are looked at when something made of them was not finite, or when they are read. Coordinates are pixels of
- * the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as in `SamPredictor` of the
- * original implementation (github.com/facebookresearch/segment-anything).
+ * outlive them. A session is one line of work for one thread at a time, and so is a result: a call while another is at
+ * work on it, also from samc_auto()'s callback, fails with SAMC_INVALID_ARGUMENT, "the session is busy" (but
+ * samc_session_stop(), samc_last_error(), samc_session_note() and samc_session_memory() may be called at any time).
+ * Nothing in the library prints, exits or keeps global state. (Calls on a GPU's model or session leave that GPU as the
+ * thread's current device of the CUDA runtime.) Arguments: NULL for an object, an array or a place for a result is
+ * SAMC_INVALID_ARGUMENT, and for calls without a status 0, NULL or nothing done; what may be NULL says so. A samc_error
+ * may always be NULL. Images have at most 1048576 pixels a side and 2147483647 in all. Numbers: a result that is NaN or
+ * infinite is never given out as a mask, an IoU or an embedding. SAMC_NUMERIC says that an image or prompt made it so
+ * (f16 overflows beyond 65504), SAMC_DIVERGED that the model does so for any image: its file holds such numbers, or a
+ * plain grey image fails too. The low-resolution logits are looked at when a mask is finished. On a GPU, whose work
+ * goes on after a call, embeddings are looked at when something made of them was not finite, or when they are read.
+ * Coordinates are pixels of the image as given, x to the right and y down, (0, 0) the centre of the top left pixel, as
+ * in `SamPredictor` of the original implementation (github.com/facebookresearch/segment-anything).
  */
 #ifndef SAMC_H
 #define SAMC_H
@@ -102,6 +104,25 @@ typedef struct samc_error {
 
 SAMC_API const char *samc_status_text(samc_status status);
 SAMC_API const char *samc_version(void);
+
+/* ---- Structs --------------------------------------------------------------------------------- */
+
+/* A struct that begins with `size` is begun with its size and zeros, by the program also where the library fills it in:
+ *     samc_mask mask = SAMC_INIT(samc_mask);
+ * Later versions add fields at its end, never elsewhere, and the size says which of them a program was compiled with. A
+ * shorter struct is as good: the library takes the defaults of the fields that are not there, and does not write them.
+ * A longer one too, where the fields that this library does not know are zero; else that is SAMC_UNSUPPORTED. A size
+ * that no version has, 0 above all, is SAMC_INVALID_ARGUMENT. Of an array the first element's size is that of all. */
+#ifdef __cplusplus
+#define SAMC_INIT(type)                                                                                                \
+    ([] {                                                                                                              \
+        type samc_own_ = {};                                                                                           \
+        samc_own_.size = sizeof(type);                                                                                 \
+        return samc_own_;                                                                                              \
+    }())
+#else
+#define SAMC_INIT(type) ((type){.size = sizeof(type)})
+#endif
 
 /* ---- Options --------------------------------------------------------------------------------- */
 
@@ -273,16 +294,58 @@ SAMC_API const float *samc_result_iou(const samc_result *result);
 /* Index of the mask with the highest predicted IoU; -1 where there is no such prompt. */
 SAMC_API int samc_result_best(const samc_result *result, int prompt);
 
-typedef struct samc_mask_info {
+/* ---- Masks ----------------------------------------------------------------------------------- */
+
+/* Run lengths of masks. Where those of the process need more than 256 MB, the rest lies in a temporary file that has no
+ * name. */
+typedef struct samc_runs samc_runs;
+
+/* A mask in the size of its image, as samc_result_mask() and samc_auto() give it: what is known of it, and where its
+ * run lengths are. A copy is as good as the mask. */
+typedef struct samc_mask {
+    size_t size;
+    int image;  /* index of the image that was set, or of samc_auto()'s images */
+    int prompt; /* index of the prompt; -1 of samc_auto() */
+    int index;  /* among the prompt's masks, in the model's order; among the image's masks of samc_auto() */
     float predicted_iou;
     float stability_score; /* |logit > threshold + 1| / |logit > threshold - 1|; 0 for an empty mask */
+    float object_score;    /* logit of there being an object; 0 of models that have none */
+    const char *label;     /* what it shows, by models that name it; else NULL */
     int64_t area;          /* pixels */
-    int bbox[4]; /* x, y of the first, x1 - x0 and y1 - y0 of the inclusive corners, as the original; 0 if empty */
-} samc_mask_info;
+    int bbox[4];     /* x, y of the first, x1 - x0 and y1 - y0 of the inclusive corners, as the original; 0 if empty */
+    int crop_box[4]; /* x, y, width, height of what the model saw of the image: all of it, or a crop of samc_auto() */
+    double point[2]; /* that samc_auto() tried, in pixels of the image; 0, 0 of samc_predict() */
+    int width, height; /* of the image */
+    samc_runs *runs;
+    int64_t runs_at;     /* where this mask's begin in there */
+    size_t rle_length;   /* characters of its COCO string, without the NUL */
+    size_t count_length; /* run lengths */
+} samc_mask;
 
-/* Writes one mask in the size of its image as [height, width] bytes, 0 or 1. `mask` or `info` may be NULL. */
-SAMC_API samc_status samc_result_mask(samc_session *session, const samc_result *result, int prompt, int mask_index,
-                                      uint8_t *mask, samc_mask_info *info);
+/* One mask of a result. Its run lengths stay with the result: they are made once, and gone with it unless
+ * samc_runs_keep() says otherwise. */
+SAMC_API samc_status samc_result_mask(samc_session *session, samc_result *result, int prompt, int index,
+                                      samc_mask *mask);
+
+/* The mask as [height, width] bytes, 0 or 1. Like the next two it can be called from any thread, as long as there are
+ * its run lengths. Errors: no memory; the temporary file cannot be read. */
+SAMC_API samc_status samc_mask_bytes(const samc_mask *mask, uint8_t *bytes, samc_error *error);
+/* COCO's compressed run lengths, the string that pycocotools reads and writes. `rle` has room for mask->rle_length + 1
+ * characters. */
+SAMC_API samc_status samc_mask_rle(const samc_mask *mask, char *rle, samc_error *error);
+/* The run lengths as numbers: column-major, background first. `counts` is [mask->count_length]. */
+SAMC_API samc_status samc_mask_counts(const samc_mask *mask, uint32_t *counts, samc_error *error);
+
+/* Keeps run lengths beyond the result that they belong to, or the callback of samc_auto(), until as many releases; with
+ * them a copy of a mask stays good, on any thread, also after the session is gone. Returns its argument. Both take
+ * NULL. */
+SAMC_API samc_runs *samc_runs_keep(samc_runs *runs);
+SAMC_API void samc_runs_release(samc_runs *runs);
+
+/* Mask `index` of an array that the library gave: its masks are as far apart as the first one's size says. */
+static inline const samc_mask *samc_mask_at(const samc_mask *masks, int index) {
+    return (const samc_mask *)(const void *)((const char *)masks + (size_t)index * masks->size);
+}
 
 /* ---- Every mask of an image ------------------------------------------------------------------ */
 
@@ -307,7 +370,7 @@ typedef struct samc_auto_options {
     int crop_n_points_downscale_factor; /* 1; layer i has points_per_side / factor^i points a side */
     const samc_point_grid *point_grids; /* NULL, or [crop_n_layers + 1] grids that replace points_per_side */
     int min_mask_region_area;           /* 0; smaller holes and islands are removed, in pixels */
-    const char *temporary_folder;       /* NULL is /var/tmp; for run lengths beyond 256 MB, see samc_auto_runs */
+    const char *temporary_folder;       /* NULL is /var/tmp; for run lengths beyond 256 MB, see samc_runs */
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */
@@ -316,22 +379,6 @@ SAMC_API samc_auto_options samc_default_auto_options(const samc_model *model);
 /* Whether samc_auto() would take these options; the error names what is wrong. */
 SAMC_API samc_status samc_auto_check(const samc_auto_options *options, samc_error *error);
 
-/* The run lengths of all masks of one image. Where those of the process need more than 256 MB, the rest lies in a
- * temporary file that has no name. */
-typedef struct samc_auto_runs samc_auto_runs;
-
-typedef struct samc_auto_mask {
-    samc_auto_runs *runs; /* what samc_auto_mask_rle() and samc_auto_mask_counts() read */
-    int64_t rle_at;       /* where this mask's begin in there */
-    size_t rle_length;    /* characters of its COCO string, without the NUL */
-    int count_length;     /* run lengths */
-    int64_t area;
-    int bbox[4]; /* x, y, x1 - x0, y1 - y0 of the inclusive corners, as the original */
-    float predicted_iou, stability_score;
-    double point[2]; /* the prompt, in pixels of the image */
-    int crop_box[4]; /* x, y, width, height of the crop it was found in */
-} samc_auto_mask;
-
 /* How many masks were left after each step, and where the time went. */
 typedef struct samc_auto_stats {
     int64_t crops, prompts, masks; /* masks = prompts * multimask_outputs */
@@ -339,21 +386,10 @@ typedef struct samc_auto_stats {
     double encode_seconds, decode_seconds, post_seconds;
 } samc_auto_stats;
 
-/* COCO's compressed run lengths of the whole image, the string that pycocotools reads and writes. `rle` has room for
- * mask->rle_length + 1 characters. Errors: the temporary file cannot be read. */
-SAMC_API samc_status samc_auto_mask_rle(const samc_auto_mask *mask, char *rle, samc_error *error);
-/* The run lengths as numbers: column-major, background first. `counts` is [mask->count_length]. */
-SAMC_API samc_status samc_auto_mask_counts(const samc_auto_mask *mask, uint32_t *counts, samc_error *error);
-
-/* Keeps the run lengths of an image beyond the callback, until as many releases; with them a copy of a samc_auto_mask
- * stays good, on any thread, also after the session is gone. Returns its argument. Both take NULL. */
-SAMC_API samc_auto_runs *samc_auto_runs_keep(samc_auto_runs *runs);
-SAMC_API void samc_auto_runs_release(samc_auto_runs *runs);
-
 /* Called once for each image, in order, with its masks by descending predicted IoU; they are valid during the call, and
- * their run lengths as long as samc_auto_runs_keep() says. What it returns other than SAMC_OK ends samc_auto() with
+ * their run lengths as long as samc_runs_keep() says. What it returns other than SAMC_OK ends samc_auto() with
  * that status. */
-typedef samc_status (*samc_auto_callback)(void *context, int image, const samc_auto_mask *masks, int count,
+typedef samc_status (*samc_auto_callback)(void *context, int image, const samc_mask *masks, int count,
                                           const samc_auto_stats *stats);
 
 /* Every mask of every image: a grid of points, filtered by predicted IoU, stability, crop edges and overlap. Replaces

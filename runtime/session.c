@@ -31,7 +31,7 @@ static samc_status embed_grid(samc_session *s) {
     s->key_pe = samc__tensor_allocate(&s->exec, embedding_bytes(s->model));
     if (s->key_pe == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
     samc__embed_grid_args args = {
-        .gaussian = samc__view2(s->model->weights.pe_gaussian, 2, config->out_chans / 2),
+        .gaussian = s->model->weights.pe_gaussian,
         .y = samc__as(s->model->precision, samc__view2(s->key_pe, n, config->out_chans)),
         .grid = config->grid,
     };

@@ -7,6 +7,7 @@
 #include "runtime/memory.h"
 #include "runtime/model.h"
 #include "runtime/place.h"
+#include "runtime/runs.h"
 #include "runtime/threads.h"
 
 #include <stdatomic.h>
@@ -52,11 +53,21 @@ struct samc_session {
     int side_room, side_first, side_images;
 };
 
+/* What is known of a mask of a result once it was asked for. */
+typedef struct samc__made_mask {
+    bool done;
+    samc__mask_stats stats;
+    samc__run_place runs;
+} samc__made_mask;
+
 struct samc_result {
     int prompts, masks, low_res;
     float *logits;                   /* [prompts, masks, low_res, low_res] */
     float *iou;                      /* [prompts, masks] */
     struct samc__geometry *geometry; /* [prompts] of the prompt's image */
+    int *image;                      /* [prompts] which that was */
+    samc__made_mask *made;           /* [prompts, masks] */
+    samc_runs *runs;                 /* of those */
 };
 
 /* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at

@@ -35,7 +35,8 @@ Test(hostile, nothing_where_something_belongs) {
     samc_model_info info;
     samc_image image = picture();
     samc_result *result = NULL;
-    samc_auto_mask mask = {0};
+    samc_mask mask = SAMC_INIT(samc_mask), sizeless = {.runs = NULL};
+    uint8_t bytes[4];
     char hex[65];
     uint32_t counts[4];
     int width;
@@ -83,17 +84,21 @@ Test(hostile, nothing_where_something_belongs) {
     samc_result_free(NULL);
     cr_expect(samc_result_prompts(NULL) == 0 && samc_result_masks(NULL) == 0 && samc_result_best(NULL, 0) == -1);
     cr_expect(samc_result_logits(NULL) == NULL && samc_result_iou(NULL) == NULL);
-    cr_expect_eq(samc_result_mask(NULL, NULL, 0, 0, NULL, NULL), SAMC_INVALID_ARGUMENT);
-    REFUSED(session, samc_result_mask(session, NULL, 0, 0, NULL, NULL));
+    cr_expect_eq(samc_result_mask(NULL, NULL, 0, 0, &mask), SAMC_INVALID_ARGUMENT);
+    REFUSED(session, samc_result_mask(session, NULL, 0, 0, &mask));
     cr_expect_eq(samc_auto_check(NULL, NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_default_auto_options(NULL).points_per_side, 32);
-    cr_expect_eq(samc_auto_mask_rle(NULL, hex, NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_eq(samc_auto_mask_rle(&mask, hex, NULL), SAMC_INVALID_ARGUMENT, "no run lengths");
-    cr_expect_eq(samc_auto_mask_rle(&mask, NULL, NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_eq(samc_auto_mask_counts(NULL, counts, NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_eq(samc_auto_mask_counts(&mask, counts, NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_null(samc_auto_runs_keep(NULL));
-    samc_auto_runs_release(NULL);
+    cr_expect_eq(samc_mask_rle(NULL, hex, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_mask_rle(&mask, hex, NULL), SAMC_INVALID_ARGUMENT, "no run lengths");
+    cr_expect_eq(samc_mask_rle(&mask, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_mask_counts(NULL, counts, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_mask_counts(&mask, counts, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_mask_bytes(NULL, bytes, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_mask_bytes(&mask, bytes, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_mask_bytes(&sizeless, bytes, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect_not_null(strstr(error.message, "samc_mask: its size is 0"), "%s", error.message);
+    cr_expect_null(samc_runs_keep(NULL));
+    samc_runs_release(NULL);
     cr_expect_eq(samc_auto(NULL, &image, 1, NULL, NULL, NULL), SAMC_INVALID_ARGUMENT);
     REFUSED(session, samc_auto(session, &image, 1, NULL, NULL, NULL));
     samc_get_machine(NULL);
@@ -196,13 +201,16 @@ Test(hostile, numbers_out_of_range) {
 
     cr_assert_eq(samc_predict(session, &good, 1, true, &result), SAMC_OK, "%s", samc_last_error(session));
     const int beyond[] = {1, -1, INT_MAX, INT_MIN};
-    uint8_t mask[WIDTH * HEIGHT];
+    samc_mask mask = SAMC_INIT(samc_mask);
     for (size_t i = 0; i < 4; i++) {
         cr_expect_eq(samc_result_best(result, beyond[i]), -1);
-        REFUSED(session, samc_result_mask(session, result, beyond[i], 0, mask, NULL));
-        REFUSED(session, samc_result_mask(session, result, 0, beyond[i] == 1 ? 3 : beyond[i], mask, NULL));
+        REFUSED(session, samc_result_mask(session, result, beyond[i], 0, &mask));
+        REFUSED(session, samc_result_mask(session, result, 0, beyond[i] == 1 ? 3 : beyond[i], &mask));
     }
-    REFUSED(session, samc_result_mask(session, result, 0, samc_result_best(result, 7), mask, NULL));
+    REFUSED(session, samc_result_mask(session, result, 0, samc_result_best(result, 7), &mask));
+    REFUSED(session, samc_result_mask(session, result, 0, 0, NULL));
+    mask.size = 0;
+    REFUSED(session, samc_result_mask(session, result, 0, 0, &mask));
     samc_result_free(result);
     samc_profile_row rows[2];
     cr_expect_eq(samc_profile_begin(session), SAMC_OK);
@@ -214,8 +222,7 @@ Test(hostile, numbers_out_of_range) {
     samc_model_close(model);
 }
 
-static samc_status ignore(void *context, int image, const samc_auto_mask *masks, int count,
-                          const samc_auto_stats *stats) {
+static samc_status ignore(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     (void)context, (void)image, (void)masks, (void)count, (void)stats;
     return SAMC_OK;
 }
@@ -258,12 +265,12 @@ typedef struct inside {
     int calls, refused;
 } inside;
 
-static samc_status meddle(void *context, int index, const samc_auto_mask *masks, int count,
-                          const samc_auto_stats *stats) {
+static samc_status meddle(void *context, int index, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     inside *in = context;
     samc_session *s = in->session;
     samc_image image = picture();
     samc_result *result = (samc_result *)(void *)in;
+    samc_mask mask = SAMC_INIT(samc_mask);
     static float embedding[1 << 20];
     (void)index, (void)masks, (void)count, (void)stats;
     const samc_status tried[] = {samc_set_image(s, &image),
@@ -275,7 +282,7 @@ static samc_status meddle(void *context, int index, const samc_auto_mask *masks,
                                  samc_save_embedding(s, 0, "/nowhere/x"),
                                  samc_load_embedding(s, "/nowhere/x"),
                                  samc_session_image_size(s, 0, NULL, NULL),
-                                 samc_result_mask(s, NULL, 0, 0, NULL, NULL),
+                                 samc_result_mask(s, NULL, 0, 0, &mask),
                                  samc_profile_begin(s)};
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) in->refused += tried[i] == SAMC_INVALID_ARGUMENT;
     in->refused += strstr(samc_last_error(s), "busy") != NULL;

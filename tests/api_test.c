@@ -60,8 +60,9 @@ Test(predict, refuses_what_it_cannot_mean) {
     cr_expect_null(result);
     cr_expect_neq(samc_last_error(session)[0], 0);
     cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
-    cr_expect_eq(samc_result_mask(session, result, 0, 3, NULL, NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_eq(samc_result_mask(session, result, 1, 0, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    samc_mask mask = SAMC_INIT(samc_mask);
+    cr_expect_eq(samc_result_mask(session, result, 0, 3, &mask), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_result_mask(session, result, 1, 0, &mask), SAMC_INVALID_ARGUMENT);
     samc_result_free(result);
     samc_session_destroy(session);
     samc_model_close(model);
@@ -81,11 +82,15 @@ Test(predict, statistics_agree_with_the_mask) {
     cr_assert_eq(samc_result_masks(result), 3);
     int64_t seen = 0;
     for (int m = 0; m < 3; m++) {
-        samc_mask_info info, only;
+        samc_mask info = SAMC_INIT(samc_mask), again = SAMC_INIT(samc_mask);
         memset(mask, 7, sizeof mask);
-        cr_assert_eq(samc_result_mask(session, result, 0, m, mask, &info), SAMC_OK);
-        cr_assert_eq(samc_result_mask(session, result, 0, m, NULL, &only), SAMC_OK);
-        cr_expect_eq(memcmp(&info, &only, sizeof info), 0);
+        cr_assert_eq(samc_result_mask(session, result, 0, m, &info), SAMC_OK);
+        cr_assert_eq(samc_result_mask(session, result, 0, m, &again), SAMC_OK);
+        cr_expect_eq(memcmp(&info, &again, sizeof info), 0, "it is made once");
+        cr_assert_eq(samc_mask_bytes(&info, mask, NULL), SAMC_OK);
+        cr_expect(info.image == 0 && info.prompt == 0 && info.index == m);
+        cr_expect(info.width == WIDTH && info.height == HEIGHT && info.crop_box[2] == WIDTH);
+        cr_expect_eq(info.predicted_iou, samc_result_iou(result)[m]);
         int64_t area = 0;
         int x0 = WIDTH, y0 = HEIGHT, x1 = -1, y1 = -1;
         for (int y = 0; y < HEIGHT; y++)

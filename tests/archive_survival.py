@@ -738,7 +738,8 @@ class Thousand(Archive):
             kept = {path: stamp for path, stamp in files.items() if self.number(path, out, order, inputs) < first}
             self.assertEqual([path for path, stamp in kept.items() if later[path] != stamp], [], "written again")
         print(
-            f"{total} images, {self.KILLS} kills at {[now for now, _, _ in seen[:-1]]}: {time.time() - begun:.1f} s, seed {SEED}",
+            f"{total} images, {self.KILLS} kills at {[now for now, _, _ in seen[:-1]]}: {time.time() - begun:.1f} s, "
+            f"seed {SEED}",
             file=sys.stderr,
         )
 

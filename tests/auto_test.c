@@ -47,20 +47,19 @@ static void append(seen *s, const void *data, size_t size) {
     s->size += size;
 }
 
-static samc_status collect(void *context, int image, const samc_auto_mask *masks, int count,
-                           const samc_auto_stats *stats) {
+static samc_status collect(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     seen *s = context;
     cr_expect_eq(image, s->images);
     s->images++;
     s->masks += count;
     s->stats = *stats;
     for (int i = 0; i < count; i++) {
-        const samc_auto_mask *m = &masks[i];
+        const samc_mask *m = &masks[i];
         int64_t area = 0, total = 0;
         int x0 = WIDTH, y0 = HEIGHT, x1 = -1, y1 = -1;
-        uint32_t *counts = malloc((size_t)m->count_length * sizeof *counts);
-        cr_assert_eq(samc_auto_mask_counts(m, counts, NULL), SAMC_OK);
-        for (int j = 0; j < m->count_length; total += counts[j++])
+        uint32_t *counts = malloc(m->count_length * sizeof *counts);
+        cr_assert_eq(samc_mask_counts(m, counts, NULL), SAMC_OK);
+        for (size_t j = 0; j < m->count_length; total += counts[j++])
             for (int64_t p = total; j % 2 == 1 && p < total + counts[j]; p++, area++) {
                 int x = (int)(p / HEIGHT), y = (int)(p % HEIGHT);
                 x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1, y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
@@ -72,7 +71,7 @@ static samc_status collect(void *context, int image, const samc_auto_mask *masks
         cr_expect_geq(m->stability_score, (float)s->options->stability_score_thresh);
         if (i > 0 && s->options->crop_n_layers == 0 && s->options->min_mask_region_area == 0)
             cr_expect_leq(m->predicted_iou, masks[i - 1].predicted_iou, "by descending predicted IoU");
-        append(s, counts, (size_t)m->count_length * sizeof *counts);
+        append(s, counts, m->count_length * sizeof *counts);
         free(counts);
         append(s, &m->area, sizeof m->area);
         append(s, m->bbox, sizeof m->bbox);
@@ -97,7 +96,7 @@ static seen run(samc_backend backend, int threads, const samc_auto_options *opti
     return s;
 }
 
-static samc_status count_only(void *context, int image, const samc_auto_mask *masks, int count,
+static samc_status count_only(void *context, int image, const samc_mask *masks, int count,
                               const samc_auto_stats *stats) {
     seen *s = context;
     (void)image, (void)masks;
@@ -279,12 +278,11 @@ Test(automatic, same_bytes_from_a_temporary_file) {
     samc_model_close(model);
 }
 
-static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count,
-                        const samc_auto_stats *stats) {
+static samc_status keep(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     (void)image, (void)stats;
     if (count < 1) return SAMC_IO;
-    *(samc_auto_mask *)context = masks[0];
-    samc_auto_runs_keep(masks[0].runs);
+    *(samc_mask *)context = masks[0];
+    samc_runs_keep(masks[0].runs);
     return SAMC_OK;
 }
 
@@ -295,24 +293,23 @@ Test(automatic, run_lengths_outlive_the_session) {
     samc_image image = picture(pixels);
     samc_model *model = open_model(SAMC_BACKEND_REF, 1);
     samc_session *session = open_session(model);
-    samc_auto_mask mask;
+    samc_mask mask;
     cr_assert_eq(samc_auto(session, &image, 1, &o, keep, &mask), SAMC_OK, "%s", samc_last_error(session));
     samc_session_destroy(session);
     samc_model_close(model);
-    uint32_t *counts = malloc((size_t)mask.count_length * sizeof *counts),
-             *again = malloc((size_t)mask.count_length * sizeof *again);
+    uint32_t *counts = malloc(mask.count_length * sizeof *counts), *again = malloc(mask.count_length * sizeof *again);
     char *rle = malloc(mask.rle_length + 1);
-    cr_assert(samc_auto_mask_counts(&mask, counts, NULL) == SAMC_OK && samc_auto_mask_rle(&mask, rle, NULL) == SAMC_OK);
-    cr_assert(strlen(rle) == mask.rle_length && samc__runs_count(rle, mask.rle_length) == (size_t)mask.count_length);
+    cr_assert(samc_mask_counts(&mask, counts, NULL) == SAMC_OK && samc_mask_rle(&mask, rle, NULL) == SAMC_OK);
+    cr_assert(strlen(rle) == mask.rle_length && samc__runs_count(rle, mask.rle_length) == mask.count_length);
     cr_assert(samc__runs_unpack(rle, mask.rle_length, again));
-    cr_expect_arr_eq(counts, again, (size_t)mask.count_length * sizeof *counts);
+    cr_expect_arr_eq(counts, again, mask.count_length * sizeof *counts);
     int64_t area = 0, total = 0;
-    for (int i = 0; i < mask.count_length; total += counts[i++]) area += i % 2 ? counts[i] : 0;
+    for (size_t i = 0; i < mask.count_length; total += counts[i++]) area += i % 2 ? counts[i] : 0;
     cr_expect(area == mask.area && total == WIDTH * HEIGHT);
     free(rle);
     free(again);
     free(counts);
-    samc_auto_runs_release(mask.runs);
+    samc_runs_release(mask.runs);
 }
 
 /* An image in which nothing survives is an empty list, not an error. */

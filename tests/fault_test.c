@@ -73,13 +73,12 @@ static void *crypto_realloc(void *block, size_t size, const char *file, int line
 }
 static void crypto_free(void *block, const char *file, int line) { (void)file, (void)line, __real_free(block); }
 
-static samc_status take_all(void *context, int image, const samc_auto_mask *masks, int count,
-                            const samc_auto_stats *stats) {
+static samc_status take_all(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     (void)context, (void)image, (void)stats;
     for (int i = 0; i < count; i++) {
         samc_error error;
         char *rle = malloc(masks[i].rle_length + 1);
-        samc_status status = rle ? samc_auto_mask_rle(&masks[i], rle, &error) : SAMC_OUT_OF_MEMORY;
+        samc_status status = rle ? samc_mask_rle(&masks[i], rle, &error) : SAMC_OUT_OF_MEMORY;
         free(rle);
         if (status != SAMC_OK) return status;
     }
@@ -113,7 +112,9 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     if (session != NULL) {
         status = samc_set_image(session, &image);
         if (status == SAMC_OK) status = samc_predict(session, prompts, 3, true, &result);
-        if (status == SAMC_OK) status = samc_result_mask(session, result, 2, 1, mask, NULL);
+        samc_mask found = SAMC_INIT(samc_mask);
+        if (status == SAMC_OK) status = samc_result_mask(session, result, 2, 1, &found);
+        if (status == SAMC_OK) status = samc_mask_bytes(&found, mask, &error);
         if (status == SAMC_OK) status = samc_save_embedding(session, 0, scratch);
         if (status == SAMC_OK) status = samc_load_embedding(session, scratch);
         samc_auto_options few = samc_default_auto_options(NULL);
@@ -123,7 +124,8 @@ static samc_status work(const char *model_path, const char *scratch, char messag
         few.pred_iou_thresh = few.stability_score_thresh = 0.0;
         if (status == SAMC_OK) status = samc_auto(session, &image, 1, &few, take_all, NULL);
     }
-    snprintf(message, 1024, "%s", session && status != SAMC_OK ? samc_last_error(session) : error.message);
+    snprintf(message, 1024, "%s",
+             session && status != SAMC_OK && error.status == SAMC_OK ? samc_last_error(session) : error.message);
     samc_result_free(result);
     samc_session_destroy(session);
     samc_model_close(model);

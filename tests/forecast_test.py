@@ -101,7 +101,8 @@ class Forecast(unittest.TestCase):
         self.assertAlmostEqual(rows["attention_relpos, window"]["predicted_us"], 1 + 2.5, places=3)
         out = self.good("h100", "--recorded", record())
         self.assertIn("against the recorded run", out)
-        self.failure("recorded on NVIDIA H200, not on H100", "h100", "--recorded", record(device={"name": "NVIDIA H200"}))
+        other = record(device={"name": "NVIDIA H200"})
+        self.failure("recorded on NVIDIA H200, not on H100", "h100", "--recorded", other)
         self.assertEqual(
             self.forecast("h200", "--recorded", record(device={"name": "NVIDIA H200"}))["recorded"].keys(), rows.keys()
         )

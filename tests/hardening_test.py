@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads ELF files of a release build: are they hardened as tools/hardening.cmake means them to be?
 
-    python3 tests/hardening_test.py build/release/bin/samc build/release/libsamc.so build/release/libsamc.a [MORE.a MORE.o ...]
+    python3 tests/hardening_test.py BUILD/bin/samc BUILD/libsamc.so BUILD/libsamc.a [MORE.a MORE.o ...]
 
 Of a program and a shared library: position independent, RELRO, BIND_NOW, no segment writable and executable, no
 executable stack, a note of the shadow stack, imports of the stack protector and of FORTIFY's checks. Of each object in

@@ -9,7 +9,8 @@ trap 'rm -rf "$scratch"' EXIT
 cmake --install "$build" --prefix "$scratch/usr" >/dev/null
 pc=$(find "$scratch/usr" -name samc.pc)
 libdir=$(dirname "$(dirname "$pc")")
-sed -i "s|^prefix=.*|prefix=$scratch/usr|; s|^libdir=.*|libdir=$libdir|; s|^includedir=.*|includedir=$scratch/usr/include|" "$pc"
+sed -i "s|^prefix=.*|prefix=$scratch/usr|; s|^libdir=.*|libdir=$libdir|; \
+        s|^includedir=.*|includedir=$scratch/usr/include|" "$pc"
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 
 # The program in the header's first comment, as a user would copy it.
@@ -24,7 +25,8 @@ check() { # name, command: prints "N pixels, predicted IoU X"
 }
 cc -Wall -Wextra -Werror program.c $(pkg-config --cflags --libs samc) -o shared
 check "pkg-config, shared" ./shared
-cc -Wall -Wextra -Werror program.c $(pkg-config --cflags samc) "$libdir/libsamc.a" $(pkg-config --static --libs samc | sed 's/-lsamc//') -o static
+libraries=$(pkg-config --static --libs samc | sed 's/-lsamc//')
+cc -Wall -Wextra -Werror program.c $(pkg-config --cflags samc) "$libdir/libsamc.a" $libraries -o static
 check "pkg-config, static" ./static
 cat >CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.22)

@@ -14,8 +14,12 @@ done
 export PKG_CONFIG_LIBDIR="$folder/packages" PKG_CONFIG_PATH=
 
 cmake -G Ninja -S "$1" -B "$folder/build" -DSAMC_CUDA=OFF >"$folder/said" 2>&1 || { cat "$folder/said"; exit 1; }
-grep -q 'Tests: off, Criterion was not found' "$folder/said" || { echo "does not say that tests are off"; cat "$folder/said"; exit 1; }
+grep -q 'Tests: off, Criterion was not found' "$folder/said" ||
+    { echo "does not say that tests are off"; cat "$folder/said"; exit 1; }
 grep -q '^build samc-cli:' "$folder/build/build.ninja" || { echo "has no program"; exit 1; }
 if grep -q api_test "$folder/build/build.ninja"; then echo "has tests without Criterion"; exit 1; fi
-if cmake -S "$1" -B "$folder/build" -DSAMC_TESTS=ON >"$folder/said" 2>&1; then echo "SAMC_TESTS=ON is satisfied without Criterion"; exit 1; fi
+if cmake -S "$1" -B "$folder/build" -DSAMC_TESTS=ON >"$folder/said" 2>&1; then
+    echo "SAMC_TESTS=ON is satisfied without Criterion"
+    exit 1
+fi
 echo "no_criterion_test: passed"

@@ -19,7 +19,6 @@ enum { WIDTH = 61, HEIGHT = 43, MOST_TENSORS = 512 };
 
 typedef struct tensors {
     samc__output_tensor list[MOST_TENSORS];
-    char names[MOST_TENSORS][128];
     size_t count;
     uint64_t random;
 } tensors;
@@ -27,16 +26,6 @@ typedef struct tensors {
 static float uniform(uint64_t *state) { /* (-1, 1) */
     *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;
     return (float)(int32_t)(*state >> 32) * 0x1p-31f;
-}
-
-static samc_status add_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    tensors *t = context;
-    (void)slot;
-    cr_assert_lt(t->count, MOST_TENSORS);
-    strcpy(t->names[t->count], name);
-    t->list[t->count] = (samc__output_tensor){.name = t->names[t->count], .dtype = SAMC__F32, .rank = rank};
-    memcpy(t->list[t->count++].shape, shape, (size_t)rank * sizeof *shape);
-    return SAMC_OK;
 }
 
 /* Gains around 1; tables that attention and prompts live on; products that keep their input's size. */
@@ -59,18 +48,26 @@ static samc_status fill(void *context, size_t index, int64_t first, int64_t coun
 }
 
 static void write_model(const char *path, const samc__config *config, uint64_t seed) {
-    static samc__weights slots;
+    static samc__weights views;
     static tensors t;
+    samc__tensor_list list;
     samc_error error;
     samc__json_text text = {0};
     t = (tensors){.random = seed * 0x9e3779b97f4a7c15u + 1};
-    cr_assert_eq(samc__manifest_visit(config, &slots, add_tensor, &t), SAMC_OK);
+    cr_assert_eq(samc__tensors_list(config, &views, &list, &error), SAMC_OK);
+    cr_assert_leq(list.count, MOST_TENSORS);
+    for (; t.count < list.count; t.count++) {
+        const samc__entry *e = &list.at[t.count];
+        t.list[t.count] = (samc__output_tensor){.name = e->name, .dtype = SAMC__F32, .rank = e->rank};
+        memcpy(t.list[t.count].shape, e->shape, sizeof e->shape);
+    }
     samc__config_write(config, (samc__json){NULL, NULL}, &text);
     cr_assert(!text.failed);
     const samc__metadata metadata = {(char *)"samc.config", text.data};
     cr_assert_eq(samc__safetensors_write(path, t.list, t.count, &metadata, 1, fill, &t, &error), SAMC_OK, "%s",
                  error.message);
     free(text.data);
+    samc__tensors_free(&list);
 }
 
 /* Grid and window of `grid` and `window` tokens, the last block global. */

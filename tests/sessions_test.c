@@ -31,8 +31,10 @@ static void *run(void *argument) {
     for (int i = 0; !j->failure && i < WIDTH * HEIGHT * 3; i++) pixels[i] = (uint8_t)(i * (31 + j->seed));
     for (int round = 0; !j->failure && round < ROUNDS; round++) {
         samc_result *result = NULL;
+        samc_mask found = SAMC_INIT(samc_mask);
         if (samc_set_image(session, &image) != SAMC_OK || samc_predict(session, &prompt, 1, true, &result) != SAMC_OK ||
-            samc_result_mask(session, result, 0, 0, mask, NULL) != SAMC_OK)
+            samc_result_mask(session, result, 0, 0, &found) != SAMC_OK ||
+            samc_mask_bytes(&found, mask, &error) != SAMC_OK)
             j->failure = "prediction failed";
         else memcpy(j->logits, samc_result_logits(result), j->floats * sizeof(float));
         samc_result_free(result);

@@ -80,8 +80,7 @@ def floats(path):
     return struct.unpack(f"<{(len(data) - 10 - length) // 4}f", data[10 + length :])
 
 
-# ---- inputs
-# ------------------------------------------------------------------------------------------------------------
+# ---- inputs ---------------------------------------------------------------------------------------
 
 
 def pixels(s):
@@ -124,7 +123,10 @@ def device_kept(s):
 def logits_to_pipe(s):
     os.mkfifo(s.at("p"))
     code, out, said = s.run(
-        shell="(timeout 20 cat p | wc -c) & samc segment image.png --point 30,12 --format rle --logits p -q -o o >/dev/null; stat -c %F p; wait"
+        shell=(
+            "(timeout 20 cat p | wc -c) & samc segment image.png --point 30,12 --format rle --logits p -q -o o "
+            ">/dev/null; stat -c %F p; wait"
+        )
     )
     return "196736" in out and "fifo" in out, f"{out.split()} {said}"
 
@@ -166,8 +168,7 @@ def crop_layers(s):
     return code in (0, 3) and "does not hold" not in said, f"exit {code} {said}"
 
 
-# ---- attacks
-# -----------------------------------------------------------------------------------------------------------
+# ---- attacks --------------------------------------------------------------------------------------
 
 
 def big_window(s):
@@ -300,7 +301,10 @@ def listing(s):
         check=True,
     )
     shutil.copy(os.path.join(HERE, "data", "images", "jpeg_420.jpg"), os.path.join(folder, "in", "a.jpg"))
-    command = f"cd crash; samc auto in -o out --format jsonl --points-per-side 2 --model {ROOT}/tests/data/golden/tiny.safetensors -q"
+    command = (
+        f"cd crash; samc auto in -o out --format jsonl --points-per-side 2 --model "
+        f"{ROOT}/tests/data/golden/tiny.safetensors -q"
+    )
     first = s.run(shell=command, env={"EIO_CALL": "readin", "EIO_AT": "0", "LD_PRELOAD": library})
     second = s.run(shell=command + " --resume")
     return (
@@ -337,7 +341,10 @@ def empty_output(s):
 
 
 def callback(s):
-    build = f"cc -w -o capi capi.c -I{ROOT}/runtime {ROOT}/build/release/libsamc.so -Wl,-rpath,{ROOT}/build/release -lm -lpthread"
+    build = (
+        f"cc -w -o capi capi.c -I{ROOT}/runtime {ROOT}/build/release/libsamc.so "
+        f"-Wl,-rpath,{ROOT}/build/release -lm -lpthread"
+    )
     if s.run(shell=build)[0]:
         return None, "needs build/release/libsamc.so"
     shutil.copytree(os.path.join(ROOT, "tests", "data", "golden"), s.at("source", "tests", "data", "golden"))
@@ -370,7 +377,10 @@ def small_gifs(s):
     for i in range(24):
         shutil.copy(s.at("g1.gif"), s.at("b", f"{i}.gif"))
     _, _, said = s.run(
-        shell="/usr/bin/time -f '%M KB' samc auto b -o o --format jsonl --points-per-side 1 --model small.safetensors -q --memory 600M"
+        shell=(
+            "/usr/bin/time -f '%M KB' samc auto b -o o --format jsonl --points-per-side 1 --model "
+            "small.safetensors -q --memory 600M"
+        )
     )
     kilobytes = int(said.split()[-2]) if said.endswith("KB") else 1 << 40
     return kilobytes < 1 << 20, f"{kilobytes >> 10} MB resident"

@@ -48,7 +48,8 @@ static void expect_message(const samc_error *error) {
 static samc_status use(const void *data, size_t size, samc_error *error) {
     samc__checkpoint *c = NULL;
     samc__config config;
-    samc__weights weights;
+    static samc__weights weights;
+    samc__tensor_list list = {0};
     void *owned = NULL, *copy = malloc(size ? size : 1);
     size_t owned_bytes;
     char hex[65];
@@ -66,9 +67,11 @@ static samc_status use(const void *data, size_t size, samc_error *error) {
             samc__tensor_copy_f32(t, elements - some, some, values);
         }
         status = samc__config_infer(c, &config, error);
-        if (status == SAMC_OK) status = samc__weights_load(&config, c, &weights, &owned, &owned_bytes, error);
-        if (status == SAMC_OK) status = samc__manifest_hash(&config, c, hex, error);
+        if (status == SAMC_OK) status = samc__tensors_list(&config, &weights, &list, error);
+        if (status == SAMC_OK) status = samc__tensors_load(&list, c, &owned, &owned_bytes, error);
+        if (status == SAMC_OK) status = samc__tensors_hash(&list, c, hex, error);
         free(owned);
+        samc__tensors_free(&list);
         samc__checkpoint_close(c);
     }
     if (status != SAMC_OK) expect_message(error);
@@ -598,13 +601,10 @@ Test(weights_hostile, views_outside_their_storage) {
 }
 
 /* Every tensor of ViT-H as a view of one single number: right in each shape, and 20 000 times what the file holds. */
-static samc_status add_zero_stride(void *context, const float **slot, const char *name, int rank,
-                                   const int64_t *shape) {
+static void put_zero_stride(bytes *b, const samc__entry *e) {
     static const int64_t strides[4] = {0, 0, 0, 0};
-    (void)slot;
-    pickle_string(context, name);
-    pickle_tensor(context, 1, 0, rank, shape, strides);
-    return SAMC_OK;
+    pickle_string(b, e->name);
+    pickle_tensor(b, 1, 0, e->rank, e->shape, strides);
 }
 
 Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
@@ -630,10 +630,14 @@ Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
                            .iou_head_depth = 3,
                            .iou_head_hidden_dim = 256};
     for (int block = 7; block < 32; block += 8) config.global_attn[block] = true;
-    samc__weights scratch;
+    static samc__weights views;
+    samc__tensor_list list;
+    samc_error error;
     bytes b = {0};
     put_text(&b, "}(");
-    cr_assert_eq(samc__manifest_visit(&config, &scratch, add_zero_stride, &b), SAMC_OK);
+    cr_assert_eq(samc__tensors_list(&config, &views, &list, &error), SAMC_OK);
+    for (size_t i = 0; i < list.count; i++) put_zero_stride(&b, &list.at[i]);
+    samc__tensors_free(&list);
     put_text(&b, "u.");
     expect(pth_of(&b, 64), SAMC_MISMATCH, "too few for the 641090864 values"); /* ViT-H's parameters and pe_gaussian */
 }

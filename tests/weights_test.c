@@ -227,6 +227,7 @@ typedef struct model {
     samc__checkpoint *checkpoint;
     samc__config config;
     samc__weights weights;
+    samc__tensor_list list;
     void *owned;
     size_t owned_bytes;
     char hash[65];
@@ -236,34 +237,22 @@ static void model_open(model *m, const char *path) {
     samc_error e;
     m->checkpoint = open_ok(path);
     cr_assert_eq(samc__config_infer(m->checkpoint, &m->config, &e), SAMC_OK, "%s", e.message);
-    cr_assert_eq(samc__manifest_check(&m->config, m->checkpoint, &e), SAMC_OK, "%s", e.message);
-    samc_status status = samc__weights_load(&m->config, m->checkpoint, &m->weights, &m->owned, &m->owned_bytes, &e);
+    cr_assert_eq(samc__tensors_list(&m->config, &m->weights, &m->list, &e), SAMC_OK, "%s", e.message);
+    samc_status status = samc__tensors_load(&m->list, m->checkpoint, &m->owned, &m->owned_bytes, &e);
     cr_assert_eq(status, SAMC_OK, "%s", e.message);
-    cr_assert_eq(samc__manifest_hash(&m->config, m->checkpoint, m->hash, &e), SAMC_OK, "%s", e.message);
+    cr_assert_eq(samc__tensors_hash(&m->list, m->checkpoint, m->hash, &e), SAMC_OK, "%s", e.message);
 }
-static void model_close(model *m) { free(m->owned), samc__checkpoint_close(m->checkpoint); }
+static void model_close(model *m) {
+    free(m->owned), samc__tensors_free(&m->list), samc__checkpoint_close(m->checkpoint);
+}
 
-typedef struct gathered {
-    const float *slots[512];
-    int64_t sizes[512];
-    size_t count;
-} gathered;
-static samc_status gather(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    gathered *g = context;
-    cr_assert_not_null(*slot, "%s", name);
-    g->sizes[g->count] = 1;
-    for (int i = 0; i < rank; i++) g->sizes[g->count] *= shape[i];
-    g->slots[g->count++] = *slot;
-    return SAMC_OK;
-}
 static void expect_same_values(model *a, model *b) {
-    gathered x = {.count = 0}, y = {.count = 0};
-    cr_assert_eq(samc__manifest_visit(&a->config, &a->weights, gather, &x), SAMC_OK);
-    cr_assert_eq(samc__manifest_visit(&b->config, &b->weights, gather, &y), SAMC_OK);
-    cr_assert(x.count == 136 && y.count == x.count, "%zu and %zu tensors", x.count, y.count);
-    for (size_t i = 0; i < x.count; i++) {
-        cr_assert_eq(x.sizes[i], y.sizes[i]);
-        cr_assert_arr_eq(x.slots[i], y.slots[i], (size_t)x.sizes[i] * sizeof(float), "tensor %zu", i);
+    cr_assert(a->list.count == 136 && b->list.count == 136, "%zu and %zu tensors", a->list.count, b->list.count);
+    for (size_t i = 0; i < a->list.count; i++) {
+        const samc__view x = *a->list.at[i].view, y = *b->list.at[i].view;
+        cr_assert(x.data != NULL && y.data != NULL, "%s", a->list.at[i].name);
+        cr_assert_eq(samc__elements(x), samc__elements(y));
+        cr_assert_arr_eq((float *)x.data, (float *)y.data, (size_t)samc__elements(x) * sizeof(float), "tensor %zu", i);
     }
 }
 
@@ -316,7 +305,7 @@ Test(weights, types_load_to_the_same_floats) {
     cr_assert_eq(f32.owned_bytes, 0, "aligned f32 must be used in place");
     cr_assert_null(f32.owned);
     cr_assert_gt(f16.owned_bytes, 50000);
-    cr_assert_eq((uintptr_t)f16.weights.pos_embed % 64, 0);
+    cr_assert_eq((uintptr_t)f16.weights.vit.pos_embed.data % 64, 0);
     cr_assert_str_neq(f32.hash, f16.hash);
     model_close(&f32);
     model_close(&f16);
@@ -368,9 +357,13 @@ static void write_changed(const char *path, change c) {
 
 /* Infers and checks; on failure the error says why. */
 static samc_status examine(const char *path, samc__config *config, samc_error *error) {
+    static samc__weights views;
+    samc__tensor_list list = {0};
     samc__checkpoint *c = open_ok(path);
     samc_status status = samc__config_infer(c, config, error);
-    if (status == SAMC_OK) status = samc__manifest_check(config, c, error);
+    if (status == SAMC_OK) status = samc__tensors_list(config, &views, &list, error);
+    if (status == SAMC_OK) status = samc__tensors_check(&list, c, error);
+    samc__tensors_free(&list);
     samc__checkpoint_close(c);
     return status;
 }

@@ -256,6 +256,22 @@ Test(rle, as_pycocotools) {
         uint8_t *decoded = malloc(count);
         cr_assert_eq(samc__rle_decode(&back, decoded, &error), SAMC_OK, "%s", error.message);
         cr_assert_eq(memcmp(decoded, mask, count), 0);
+        samc_runs *runs = samc__runs_create(NULL);
+        samc__run_place place;
+        cr_assert_eq(samc__runs_add(runs, rle.counts, rle.count, &place, &error), SAMC_OK);
+        samc_mask record = {.size = sizeof record,
+                            .width = width,
+                            .height = height,
+                            .runs = runs,
+                            .runs_at = place.at,
+                            .rle_length = place.length,
+                            .count_length = rle.count};
+        memset(decoded, 7, count);
+        cr_assert_eq(samc_mask_bytes(&record, decoded, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(memcmp(decoded, mask, count), 0);
+        record.height++;
+        cr_assert_eq(samc_mask_bytes(&record, decoded, &error), SAMC_FORMAT, "they do not cover it");
+        samc_runs_release(runs);
         free(decoded);
         free(text);
         free(mask);
@@ -470,16 +486,20 @@ Test(automatic_text, same_from_temporary_files) {
     char *lines[2] = {NULL}, *annotations[2] = {NULL};
     for (int spilled = 0; spilled < 2; spilled++) {
         samc__spool_set_budget(spilled ? 3000 : SAMC__SPOOL_BUDGET);
-        samc_auto_runs *runs = samc__runs_create(folder);
-        samc_auto_mask masks[MASKS] = {{0}};
+        samc_runs *runs = samc__runs_create(folder);
+        samc_mask masks[MASKS] = {{0}};
         for (int i = 0; i < MASKS; i++) {
             uint32_t counts[RUNS];
             samc__run_place place;
             for (int j = 0; j < RUNS; j++)
                 counts[j] = (uint32_t)(1 + i * 7 % 60 + j * j % 23); /* with backslashes among the characters */
             cr_assert_eq(samc__runs_add(runs, counts, RUNS, &place, NULL), SAMC_OK);
-            masks[i] = (samc_auto_mask){
-                .runs = runs, .rle_at = place.at, .rle_length = place.length, .count_length = RUNS, .area = i + 1};
+            masks[i] = (samc_mask){.size = sizeof *masks,
+                                   .area = i + 1,
+                                   .runs = runs,
+                                   .runs_at = place.at,
+                                   .rle_length = place.length,
+                                   .count_length = RUNS};
         }
         samc__picture picture = {NULL, 300, 200};
         samc__auto_image image = {"a.png", "a", &picture, masks, MASKS, folder};
@@ -504,7 +524,7 @@ Test(automatic_text, same_from_temporary_files) {
         free(records);
         remove(path);
         samc__auto_text_free(&text);
-        samc_auto_runs_release(runs);
+        samc_runs_release(runs);
     }
     cr_expect_str_eq(lines[0], lines[1]);
     cr_expect_str_eq(annotations[0], annotations[1]);

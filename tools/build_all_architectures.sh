@@ -20,7 +20,8 @@ for arch in "$@"; do
             sm_*) target="-gencode=arch=compute_${arch#sm_},code=$arch -cubin" ;;
             *) target="-arch=$arch -ptx" ;;
         esac
-        echo "$nvcc $target -std=c++17 -O3 -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror -I. -Iruntime -o $out/$name.$arch $kernel"
+        warnings="-Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror"
+        echo "$nvcc $target -std=c++17 -O3 $warnings -I. -Iruntime -o $out/$name.$arch $kernel"
     done
 done | xargs -d '\n' -P "$(nproc)" -I LINE bash -c 'LINE || { echo "does not compile: LINE" >&2; exit 1; }' || exit 1
 echo "$(ls "$out" | wc -l) files compiled for $*"

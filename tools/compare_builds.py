@@ -42,16 +42,16 @@ def outputs(program, model, backend, folder):
     for image in EXAMPLES:
         name = image.stem
         said[f"{name} point"] = run(
-            program, folder, "segment", image, "--point", "200,150", "--point", "20,20,0", "-o", f"s/{name}", "--logits",
-            f"{name}.npy", "--format", "png,overlay,cutout,npy,rle", *common,
+            program, folder, "segment", image, "--point", "200,150", "--point", "20,20,0", "-o", f"s/{name}",
+            "--logits", f"{name}.npy", "--format", "png,overlay,cutout,npy,rle", *common,
         )  # fmt: skip
         said[f"{name} boxes"] = run(
-            program, folder, "segment", image, "--box", "30,40,220,210", "--box", "100,5,300,250", "--single", "--format",
-            "rle", *common,
+            program, folder, "segment", image, "--box", "30,40,220,210", "--box", "100,5,300,250", "--single",
+            "--format", "rle", *common,
         )  # fmt: skip
         said[f"{name} mask"] = run(
-            program, folder, "segment", image, "--point", "210,160", "--mask-input", f"{name}_low.npy", "--format", "rle",
-            *common,
+            program, folder, "segment", image, "--point", "210,160", "--mask-input", f"{name}_low.npy",
+            "--format", "rle", *common,
         )  # fmt: skip
         for suffix in ("safetensors", "npy"):
             said[f"{name} {suffix}"] = run(program, folder, "embed", image, "-o", f"{name}_embedding.{suffix}", *common)

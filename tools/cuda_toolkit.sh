@@ -18,14 +18,16 @@ esac
 bin=build/cuda/nvidia/cu13/bin
 wanted=""
 if [ $own = 1 ] || ! { command -v nvcc || [ -x /usr/local/cuda/bin/nvcc ]; } >/dev/null; then
-    [ -x $bin/nvcc ] || wanted="nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 nvidia-nvvm==13.0.88"
+    [ -x $bin/nvcc ] || wanted="nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 \
+nvidia-cuda-cccl==13.0.85 nvidia-nvvm==13.0.88"
 fi
 # The disassembler is not there for 13.0; a later one reads the same files.
 if ! { command -v nvdisasm || [ -x /usr/local/cuda/bin/nvdisasm ] || [ -x $bin/nvdisasm ]; } >/dev/null; then
     wanted="$wanted nvidia-cuda-nvdisasm==13.2.51"
 fi
 if [ -n "$wanted" ]; then
-    command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || { echo "cuda_toolkit.sh: needs python3 with pip" >&2; exit 1; }
+    command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 ||
+        { echo "cuda_toolkit.sh: needs python3 with pip" >&2; exit 1; }
     echo "fetching into build/cuda:$wanted" >&2
     mkdir -p build/cuda
     # shellcheck disable=SC2086  # the list is split on purpose

@@ -2,9 +2,12 @@
 # Everything that is asked of an NVIDIA GPU: whether every kernel and the whole engine give the reference's results, and
 # how fast they are.
 #
-#   tools/gpu_check.sh --pack FILE [--arch "80 90a"] [--jobs N] [--build DIR] [--rehearse]      here: builds it into FILE, a tar.gz
-#   tools/gpu_check.sh --prebuilt FILE [--out DIR] [--minutes N] [--only torch|sanitizer|OPERATOR,...]     there: runs it
-#   tools/gpu_check.sh [options of both]                                                        both, where a GPU and a toolkit are
+#   here: builds it into FILE, a tar.gz
+#       tools/gpu_check.sh --pack FILE [--arch "80 90a"] [--jobs N] [--build DIR] [--rehearse]
+#   there: runs it
+#       tools/gpu_check.sh --prebuilt FILE [--out DIR] [--minutes N] [--only torch|sanitizer|OPERATOR,...]
+#   both, where a GPU and a toolkit are
+#       tools/gpu_check.sh [options of both]
 #
 # --pack needs nvcc, a C and a C++ compiler and the sources, no GPU. --prebuilt needs the driver, bash and the usual
 # small programs: no compiler, no package, no network; without this script: `tar xzf FILE; bash samc-gpu-pack/run.sh
@@ -35,7 +38,8 @@ if [ -z "$prebuilt" ]; then
     case $build in '') build=build/gpu$([ $rehearse = 0 ] || echo _rehearsal) ;; /*) ;; *) build=$start/$build ;; esac
     mkdir -p "$build" || exit 2
     first_of() { for name in "$@"; do command -v "$name" && break; done; }
-    cc=${CC:-$(first_of cc gcc clang)} cxx=${CXX:-$(first_of c++ g++ clang++)} toolkit_report="none: a rehearsal on the emulation"
+    cc=${CC:-$(first_of cc gcc clang)} cxx=${CXX:-$(first_of c++ g++ clang++)} \
+        toolkit_report="none: a rehearsal on the emulation"
     [ -n "$cc" ] && [ -n "$cxx" ] || refuse "needs a C and a C++ compiler"
     if [ $rehearse = 0 ]; then
         # shellcheck source=tests/gpu/toolkit.sh
@@ -49,13 +53,19 @@ if [ -z "$prebuilt" ]; then
     tree=$build/pack/samc-gpu-pack
     rm -rf "$build/pack"
     mkdir -p "$tree/golden" || exit 2
-    cp "$build/samc-gpu" tests/gpu/run.sh tests/gpu/summary.sh tests/gpu/torch_speed.py "$tree" && cp tests/data/golden/*.safetensors "$tree/golden" || exit 2
+    cp "$build/samc-gpu" tests/gpu/run.sh tests/gpu/summary.sh tests/gpu/torch_speed.py "$tree" &&
+        cp tests/data/golden/*.safetensors "$tree/golden" || exit 2
     [ $rehearse = 1 ] || cp weights/samc-tiny.safetensors "$tree" || exit 2
-    printf 'rehearsal %s\ncommit %s\narch %s\ntoolkit %s\n' $rehearse "$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)" "${code// /,}" "$toolkit_report" >"$tree/about"
+    commit=$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)
+    printf 'rehearsal %s\ncommit %s\narch %s\ntoolkit %s\n' $rehearse "$commit" "${code// /,}" "$toolkit_report" \
+        >"$tree/about"
     prebuilt=${pack:-$build/pack.tar.gz}
-    tar -czf "$prebuilt.new" -C "$build/pack" samc-gpu-pack 2>/dev/null && mv "$prebuilt.new" "$prebuilt" || refuse "$prebuilt cannot be written"
-    echo "samc-gpu: $(stat -c %s "$build/samc-gpu") bytes, $(gzip -c "$build/samc-gpu" | wc -c) gzipped; $prebuilt: $(stat -c %s "$prebuilt") bytes"
-    echo "needs glibc $(objdump -T "$build/samc-gpu" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1 | sed 's/.*_//') or later"
+    tar -czf "$prebuilt.new" -C "$build/pack" samc-gpu-pack 2>/dev/null && mv "$prebuilt.new" "$prebuilt" ||
+        refuse "$prebuilt cannot be written"
+    bytes=$(stat -c %s "$build/samc-gpu") packed=$(gzip -c "$build/samc-gpu" | wc -c)
+    glibc=$(objdump -T "$build/samc-gpu" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1)
+    echo "samc-gpu: $bytes bytes, $packed gzipped; $prebuilt: $(stat -c %s "$prebuilt") bytes"
+    echo "needs glibc ${glibc#GLIBC_} or later"
     [ -n "$pack" ] && exit 0
     case " ${run_options[*]-} " in *" --out "*) ;; *) run_options+=(--out "$PWD/build/gpu_check") ;; esac
     prebuilt=$(realpath "$prebuilt")
@@ -65,5 +75,6 @@ fi
 [ -r "$prebuilt" ] || refuse "$prebuilt cannot be read"
 place=$(mktemp -d "${TMPDIR:-/tmp}/samc_gpu.XXXXXX") || exit 2
 trap 'rm -rf "$place"' EXIT
-tar -xzf "$prebuilt" -C "$place" 2>/dev/null && [ -x "$place/samc-gpu-pack/samc-gpu" ] || refuse "$prebuilt is not what --pack makes"
+tar -xzf "$prebuilt" -C "$place" 2>/dev/null && [ -x "$place/samc-gpu-pack/samc-gpu" ] ||
+    refuse "$prebuilt is not what --pack makes"
 bash "$place/samc-gpu-pack/run.sh" "${run_options[@]}"

@@ -7,7 +7,8 @@
 #   CET              returns and indirect calls go where they should, on processors that check it
 option(SAMC_HARDEN "Harden release builds on x86-64 (without sanitizers)" ON)
 set(SAMC_HARDENED OFF)
-if(SAMC_HARDEN AND CMAKE_BUILD_TYPE STREQUAL Release AND NOT SAMC_SANITIZE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+if(SAMC_HARDEN AND CMAKE_BUILD_TYPE STREQUAL Release AND NOT SAMC_SANITIZE AND CMAKE_SYSTEM_PROCESSOR MATCHES
+    "x86_64|AMD64")
     set(SAMC_HARDENED ON)
 endif()
 

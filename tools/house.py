@@ -21,7 +21,7 @@ from pathlib import Path
 CODE = (".c", ".h", ".cc", ".cpp", ".cu", ".cuh")
 LIBRARY = ("runtime/", "kernels/", "weights/", "host/")
 MOST_LINES, MOST_PARAMETERS, MOST_COLUMNS = 60, 8, 120
-ALLOWED = {"upward": 7, "circles": 22, "parameters": 17, "wide": 175}
+ALLOWED = {"upward": 7, "circles": 22, "parameters": 17}
 # The floors, lowest first; a file may include what is on its own floor, within its own folder there, or below.
 FLOORS = [
     ("base", 0, r"runtime/(base/.*|samc\.h)"),
@@ -227,7 +227,7 @@ def check(root):
     broken = {
         "upward": tree.upward(),
         "circles": [f"{file} is in a circle with {', '.join(group)}" for group in tree.circles() for file in group],
-        "parameters": [f"{p}: {name}() has {n} parameters" for p, name, _, n in tree.functions() if n > MOST_PARAMETERS],
+        "parameters": [f"{p}: {f}() has {n} parameters" for p, f, _, n in tree.functions() if n > MOST_PARAMETERS],
         "wide": [f"{p}:{n}: above {MOST_COLUMNS} columns" for p, n in tree.wide()],
     }
     bad = 0

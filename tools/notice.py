@@ -21,7 +21,8 @@ HEAD = """samc: the Segment Anything Model as an inference engine in C
 samc is licensed under Apache-2.0 (LICENSE). It is an implementation of its own of the Segment Anything Model of Meta AI
 (https://github.com/facebookresearch/segment-anything, Apache-2.0).
 
-This file is written by tools/notice.py. It names the pictures that weights/samc-tiny.safetensors was trained on, none of which is
+This file is written by tools/notice.py. It names the pictures that weights/samc-tiny.safetensors was trained on, none \
+of which is
 contained in this distribution, and the example photographs, which are.
 """
 
@@ -59,10 +60,12 @@ def notice():
     for file, what, author, licence in table(read("tools", "examples", "README.md"), "file"):
         out.append(f"  {file.strip('`')}: {what}. {author}. {licence}.")
     out.append(
-        "\n\nTraining pictures by source: how many, licence (with the number of files where it is stated for each), address\n"
+        "\n\nTraining pictures by source: how many, licence (with the number of files where it is stated for each), "
+        "address\n"
     )
     out.append(
-        "Authors of single files are named in the debian/copyright file of each Debian package, below the address given.\n"
+        "Authors of single files are named in the debian/copyright file of each Debian package, below the address "
+        "given.\n"
     )
     kinds = {"cut": "cut-outs", "photo": "photographs", "tex": "textures", "cells": "microscope pictures"}
     named = set()
@@ -87,12 +90,15 @@ def notice():
 
 COCO: {len(rows)} photographs, with masks that people drew
 
-Annotations: COCO Consortium (https://cocodataset.org), CC-BY-4.0. Read from parts of the data set in these repositories:
+Annotations: COCO Consortium (https://cocodataset.org), CC-BY-4.0. Read from parts of the data set in these \
+repositories:
 """)
     out += [f"  https://github.com/{name}" for name in repositories]
     out.append("""
-Photographs: by users of Flickr, each under the licence that the data set records for it. The records name no authors; the page of a picture
-does, at https://www.flickr.com/photo.gne?id=N with N the digits between the last slash and the first underscore of its address.
+Photographs: by users of Flickr, each under the licence that the data set records for it. The records name \
+no authors; the page of a picture
+does, at https://www.flickr.com/photo.gne?id=N with N the digits between the last slash and the first underscore \
+of its address.
   CC-BY-2.0: https://creativecommons.org/licenses/by/2.0/
   CC-BY-SA-2.0: https://creativecommons.org/licenses/by-sa/2.0/
   no known copyright restrictions: https://www.flickr.com/commons/usage/

@@ -17,9 +17,9 @@ typedef struct conversion {
     const samc__checkpoint *checkpoint;
     samc_storage storage;
     samc_error *error;
-    samc__output_tensor *outputs; /* [capacity], the first `count` filled */
-    const samc__tensor **inputs;  /* [capacity] */
-    size_t count, capacity;
+    samc__output_tensor *outputs; /* [count] */
+    const samc__tensor **inputs;  /* [count] */
+    size_t count;
 } conversion;
 
 static samc__dtype target_type(samc_storage storage, samc__dtype dtype) {
@@ -30,20 +30,15 @@ static samc__dtype target_type(samc_storage storage, samc__dtype dtype) {
                                           : dtype;
 }
 
-/* The names of the list live in the checkpoint, as the visitor's own do not outlive the visit. */
-static samc_status add_output(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    conversion *c = context;
-    (void)slot;
-    const samc__tensor *input = samc__checkpoint_find(c->checkpoint, name);
+static samc_status add_output(conversion *c, const samc__entry *e) {
+    const samc__tensor *input = samc__checkpoint_find(c->checkpoint, e->name);
     if (!samc__tensor_fits_f32(input))
         return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
-                          c->checkpoint->label, name);
+                          c->checkpoint->label, e->name);
     samc__output_tensor *output = &c->outputs[c->count];
     c->inputs[c->count++] = input;
-    output->name = input->name;
-    output->dtype = target_type(c->storage, input->dtype);
-    output->rank = rank;
-    memcpy(output->shape, shape, (size_t)rank * sizeof *shape);
+    *output = (samc__output_tensor){.name = e->name, .dtype = target_type(c->storage, input->dtype), .rank = e->rank};
+    memcpy(output->shape, e->shape, (size_t)e->rank * sizeof *e->shape);
     return SAMC_OK;
 }
 
@@ -136,25 +131,32 @@ static samc_status refuse_same_file(const char *input, const char *output, samc_
     return SAMC_OK;
 }
 
+static samc_status convert_tensors(const samc__checkpoint *checkpoint, const samc__config *config,
+                                   const samc__tensor_list *tensors, const char *output, samc_storage storage,
+                                   samc_error *error) {
+    conversion c = {.checkpoint = checkpoint, .storage = storage, .error = error};
+    SAMC__TRY(samc__tensors_check(tensors, checkpoint, error));
+    c.outputs = calloc(tensors->count, sizeof *c.outputs);
+    c.inputs = calloc(tensors->count, sizeof *c.inputs);
+    samc_status status = c.outputs != NULL && c.inputs != NULL
+                             ? SAMC_OK
+                             : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
+    for (size_t i = 0; i < tensors->count && status == SAMC_OK; i++) status = add_output(&c, &tensors->at[i]);
+    if (status == SAMC_OK) status = write_output(&c, config, output, error);
+    free(c.outputs);
+    free(c.inputs);
+    return status;
+}
+
 static samc_status convert(const samc__checkpoint *checkpoint, const char *output, samc_storage storage,
                            samc_error *error) {
     samc__config config;
-    samc__weights scratch;
+    samc__weights unbound;
+    samc__tensor_list tensors;
     SAMC__TRY(samc__config_infer(checkpoint, &config, error));
-    SAMC__TRY(samc__manifest_check(&config, checkpoint, error));
-    conversion c = {
-        .checkpoint = checkpoint, .storage = storage, .error = error, .capacity = samc__checkpoint_count(checkpoint)};
-    c.outputs = calloc(c.capacity, sizeof *c.outputs);
-    c.inputs = calloc(c.capacity, sizeof *c.inputs);
-    samc_status status;
-    if (c.outputs == NULL || c.inputs == NULL) {
-        status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
-    } else {
-        status = samc__manifest_visit(&config, &scratch, add_output, &c);
-        if (status == SAMC_OK) status = write_output(&c, &config, output, error);
-    }
-    free(c.outputs);
-    free(c.inputs);
+    SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, error));
+    samc_status status = convert_tensors(checkpoint, &config, &tensors, output, storage, error);
+    samc__tensors_free(&tensors);
     return status;
 }
 

@@ -313,11 +313,11 @@ static bool official(const char *name, samc__config *config) {
 static samc_status shapes_of(const samc__config *config, const char *name, samc__shapes **shapes, samc_error *error) {
     *shapes = malloc(sizeof **shapes);
     if (*shapes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for its shapes", name);
-    samc_status status = samc__rehearse_model(config, SAMC__BF16, &(*shapes)->model);
+    samc_status status = samc__rehearse_model(config, SAMC__BF16, &(*shapes)->model, error);
     if (status == SAMC_OK) return SAMC_OK;
     samc__shapes_close(*shapes);
     *shapes = NULL;
-    return samc__fail(error, status, "%s: its tensors cannot be listed", name);
+    return status;
 }
 
 samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, samc_error *error) {

@@ -61,8 +61,7 @@ static double now(clockid_t clock) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static samc_status ignore(void *context, int image, const samc_auto_mask *masks, int count,
-                          const samc_auto_stats *stats) {
+static samc_status ignore(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     (void)context, (void)image, (void)masks, (void)count, (void)stats;
     return SAMC_OK;
 }

@@ -80,7 +80,7 @@ typedef struct work {
     samc__results results;
     samc__writer logits;
     bool logits_open;
-    uint8_t *mask; /* [height, width] */
+    uint8_t *bytes; /* of one mask, [height, width] */
 } work;
 
 /* --mask-input: one mask for each prompt; alone, each mask becomes a prompt. */
@@ -134,12 +134,14 @@ static samc_status predict_batch(const request *r, work *w, int first, int count
     }
     for (int p = 0; p < count; p++) {
         for (int m = 0; status == SAMC_OK && m < masks; m++) {
-            samc_mask_info info;
-            status = samc__session_check(w->session, samc_result_mask(w->session, result, p, m, w->mask, &info),
-                                         r->image, error);
+            samc_mask mask = SAMC_INIT(samc_mask);
+            status =
+                samc__session_check(w->session, samc_result_mask(w->session, result, p, m, &mask), r->image, error);
+            mask.prompt += first; /* of all prompts, not of these */
+            if (status == SAMC_OK) status = samc_mask_bytes(&mask, w->bytes, error);
             if (status == SAMC_OK)
-                status = samc__results_add(&w->results, w->mask, &info, &r->prompts.items[first + p], first + p, m,
-                                           (first + p) * masks + m, error);
+                status = samc__results_add(&w->results, &mask, w->bytes, &r->prompts.items[first + p],
+                                           mask.prompt * masks + m, error);
         }
     }
     samc_result_free(result);
@@ -163,8 +165,8 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     if (r->mask_input != NULL) SAMC__TRY(attach_masks(r, w, error));
     SAMC__TRY(
         samc__results_begin(&w->results, r->image, &w->picture, r->output == NULL ? "" : r->output, r->formats, error));
-    w->mask = malloc((size_t)w->picture.width * (size_t)w->picture.height);
-    if (w->mask == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a mask", r->image);
+    w->bytes = malloc((size_t)w->picture.width * (size_t)w->picture.height);
+    if (w->bytes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a mask", r->image);
     if (r->output != NULL) SAMC__TRY(samc__folder_create(r->output, error));
     SAMC__TRY(samc_session_create(w->model, &w->session, error));
     SAMC__TRY(set_image(r, w, error));
@@ -196,7 +198,7 @@ static int run(request *r) {
     samc_model_close(w.model);
     samc__array_free(&w.masks);
     samc__picture_free(&w.picture);
-    free(w.mask);
+    free(w.bytes);
     samc__prompts_free(&r->prompts);
     return exit_code;
 }

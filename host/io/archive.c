@@ -92,7 +92,7 @@ static void halt(pipeline *p, const samc_error *error) {
 }
 
 static void drop_masks(samc__job *job) {
-    if (job->masks != NULL && job->count > 0) samc_auto_runs_release(job->masks[0].runs); /* all have the same */
+    if (job->masks != NULL && job->count > 0) samc_runs_release(job->masks[0].runs); /* all have the same */
     free(job->masks);
     job->masks = NULL;
 }
@@ -189,18 +189,15 @@ typedef struct batch {
 } batch;
 
 /* Takes the masks of one image over and sends it on. */
-static samc_status receive(void *context, int index, const samc_auto_mask *masks, int count,
-                           const samc_auto_stats *stats) {
+static samc_status receive(void *context, int index, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     batch *b = context;
     samc__job *job = b->jobs[index];
-    samc_auto_mask *copy = malloc(((size_t)count + 1) * sizeof *copy);
+    samc_mask *copy = malloc(((size_t)count + 1) * sizeof *copy);
     if (copy == NULL)
         return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks",
                           samc__input_source(b->p->inputs, job->input), count);
-    if (count > 0) {
-        memcpy(copy, masks, (size_t)count * sizeof *copy);
-        samc_auto_runs_keep(masks[0].runs);
-    }
+    for (int i = 0; i < count; i++) copy[i] = *samc_mask_at(masks, i), copy[i].size = sizeof *copy;
+    if (count > 0) samc_runs_keep(masks[0].runs);
     job->masks = copy;
     job->count = count;
     job->stats = *stats;

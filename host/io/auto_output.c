@@ -27,11 +27,11 @@ static samc_status no_memory(const samc__auto_image *image, samc_error *error) {
 }
 
 /* The run lengths of a record; the caller frees them. */
-static samc_status rle_of(const samc_auto_mask *mask, const samc__picture *picture, samc__rle *rle, samc_error *error) {
-    *rle = (samc__rle){malloc((size_t)mask->count_length * sizeof(uint32_t)), (size_t)mask->count_length,
-                       picture->height, picture->width};
+static samc_status rle_of(const samc_mask *mask, const samc__picture *picture, samc__rle *rle, samc_error *error) {
+    *rle =
+        (samc__rle){malloc(mask->count_length * sizeof(uint32_t)), mask->count_length, picture->height, picture->width};
     if (rle->counts == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
-    samc_status status = samc_auto_mask_counts(mask, rle->counts, error);
+    samc_status status = samc_mask_counts(mask, rle->counts, error);
     if (status != SAMC_OK) samc__rle_free(rle);
     return status;
 }
@@ -40,10 +40,10 @@ static samc_status rle_of(const samc_auto_mask *mask, const samc__picture *pictu
 
 /* {"size": [h, w], "counts": "..."}, written past the library: the counts of a ragged mask are a hundred thousand
  * characters, and of those it would have to look at, only the backslash needs another before it. */
-static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc__picture *picture, samc_error *error) {
+static bool print_segmentation(FILE *to, const samc_mask *mask, const samc__picture *picture, samc_error *error) {
     char *counts = malloc(mask->rle_length + 1), *at, *next;
     if (counts == NULL) return false;
-    bool good = samc_auto_mask_rle(mask, counts, error) == SAMC_OK &&
+    bool good = samc_mask_rle(mask, counts, error) == SAMC_OK &&
                 fprintf(to, "{\"size\": [%d, %d], \"counts\": \"", picture->height, picture->width) > 0;
     for (at = counts; good && (next = strchr(at, '\\')) != NULL; at = next + 1)
         good = fwrite(at, 1, (size_t)(next + 1 - at), to) == (size_t)(next + 1 - at) && fputc('\\', to) != EOF;
@@ -53,7 +53,7 @@ static bool print_segmentation(FILE *to, const samc_auto_mask *mask, const samc_
 }
 
 /* Without its segmentation, which print() puts where null is. */
-static json_t *record(const samc_auto_mask *m) {
+static json_t *record(const samc_mask *m) {
     return json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area",
                      (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "predicted_iou",
                      samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]),
@@ -62,7 +62,7 @@ static json_t *record(const samc_auto_mask *m) {
 }
 
 /* COCO's fields first. Its box is that of pycocotools, a pixel wider and higher than the original's. */
-static json_t *annotation(const samc_auto_mask *m, int64_t image_id) {
+static json_t *annotation(const samc_mask *m, int64_t image_id) {
     int grow = m->area > 0;
     return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:o, s:o, s:[[o, o]], s:[i, i, i, i]}", "image_id",
                      (json_int_t)image_id, "category_id", 1, "segmentation", "area", (json_int_t)m->area, "bbox",
@@ -75,7 +75,7 @@ static json_t *annotation(const samc_auto_mask *m, int64_t image_id) {
 
 /* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the
  * original (point_coords) need all their digits. Takes the reference. */
-static bool print(FILE *to, json_t *fields, int skip, const samc_auto_mask *mask, const samc__picture *picture,
+static bool print(FILE *to, json_t *fields, int skip, const samc_mask *mask, const samc__picture *picture,
                   samc_error *error) {
     static const char key[] = "\"segmentation\": ";
     char *text = fields ? json_dumps(fields, JSON_REAL_PRECISION(17)) : NULL,
@@ -185,20 +185,16 @@ static samc_status write_into(int folder, const char *name, const char *path, bo
     return samc__writer_commit(&writer, error);
 }
 
-static samc_status write_mask(int folder, const char *path, bool sync, int index, const samc_auto_mask *mask,
+static samc_status write_mask(int folder, const char *path, bool sync, int index, const samc_mask *mask,
                               const samc__auto_image *image, uint8_t *pixels, samc_error *error) {
-    samc__rle rle;
     size_t size = (size_t)image->picture->width * (size_t)image->picture->height;
     char name[24];
     uint8_t *png;
-    SAMC__TRY(rle_of(mask, image->picture, &rle, error));
-    samc_status status = samc__rle_decode(&rle, pixels, error);
-    samc__rle_free(&rle);
-    SAMC__TRY(status);
+    SAMC__TRY(samc_mask_bytes(mask, pixels, error));
     for (size_t j = 0; j < size; j++) pixels[j] = pixels[j] ? 255 : 0;
     snprintf(name, sizeof name, "%d.png", index);
     SAMC__TRY(samc__png_encode(path, pixels, image->picture->width, image->picture->height, 1, &png, &size, error));
-    status = write_into(folder, name, path, sync, png, size, error);
+    samc_status status = write_into(folder, name, path, sync, png, size, error);
     free(png);
     return status;
 }
@@ -215,7 +211,7 @@ samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, c
     samc_status status = text == NULL || pixels == NULL ? no_memory(image, error) : SAMC_OK;
     if (status == SAMC_OK) fputs(header, text);
     for (int i = 0; i < image->count && status == SAMC_OK; i++) {
-        const samc_auto_mask *m = &image->masks[i];
+        const samc_mask *m = &image->masks[i];
         status = write_mask(folder, path, sync, i, m, image, pixels, error);
         fprintf(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area, m->bbox[0],
                 m->bbox[1], m->bbox[2], m->bbox[3], m->point[0], m->point[1], (double)m->predicted_iou,
@@ -229,7 +225,7 @@ samc_status samc__auto_write_pictures(int folder, const char *path, bool sync, c
 }
 
 static int by_area_descending(const void *a, const void *b, void *context) {
-    const samc_auto_mask *masks = context, *x = &masks[*(const int *)a], *y = &masks[*(const int *)b];
+    const samc_mask *masks = context, *x = &masks[*(const int *)a], *y = &masks[*(const int *)b];
     return x->area != y->area ? (x->area < y->area ? 1 : -1) : *(const int *)a - *(const int *)b;
 }
 

@@ -25,7 +25,7 @@ void samc__auto_formats_print(unsigned formats, char *text);
 typedef struct samc__auto_image {
     const char *source, *key;     /* where it came from, what its results are called */
     const samc__picture *picture; /* its pixels may be NULL unless an overlay is wanted */
-    const samc_auto_mask *masks;
+    const samc_mask *masks;
     int count;
     const char *scratch; /* folder for text that is too much for the memory */
 } samc__auto_image;

@@ -17,7 +17,7 @@ typedef struct samc__job {
     bool alone;     /* it did not fit in memory, and this is the second attempt, with no other picture in flight */
     int64_t held;
     samc__picture picture; /* its size stays when its pixels are freed; owned */
-    samc_auto_mask *masks; /* [count]; owned, and so is a reference to their run lengths */
+    samc_mask *masks;      /* [count]; owned, and so is a reference to their run lengths */
     int count;
     samc_auto_stats stats;
     samc__auto_text text;

@@ -8,7 +8,6 @@
 #include "host/io/npy.h"
 #include "host/io/overlay.h"
 #include "host/io/png.h"
-#include "host/io/rle.h"
 #include "host/io/text.h"
 #include "runtime/base/status.h"
 
@@ -69,22 +68,20 @@ static samc_status write_file(samc__results *results, const char *path, samc__fo
 }
 
 /* {"size": [h, w], "counts": "..."}; NULL with an error. */
-static json_t *rle_record(const samc__picture *picture, const uint8_t *mask, samc_error *error) {
-    samc__rle rle;
-    char *text = NULL;
-    if (samc__rle_encode(mask, picture->height, picture->width, &rle, error) != SAMC_OK) return NULL;
-    samc_status status = samc__rle_to_string(&rle, &text, error);
-    samc__rle_free(&rle);
-    if (status != SAMC_OK) return NULL;
-    json_t *record = json_pack("{s:[i, i], s:s}", "size", picture->height, picture->width, "counts", text);
-    if (record == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
+static json_t *rle_record(const samc_mask *mask, samc_error *error) {
+    char *text = malloc(mask->rle_length + 1);
+    json_t *record = NULL;
+    if (text == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
+    else if (samc_mask_rle(mask, text, error) == SAMC_OK) {
+        record = json_pack("{s:[i, i], s:s}", "size", mask->height, mask->width, "counts", text);
+        if (record == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for run lengths");
+    }
     free(text);
     return record;
 }
 
-samc_status samc__results_add(samc__results *results, const uint8_t *mask, const samc_mask_info *info,
-                              const samc_prompt *prompt, int prompt_index, int mask_index, int number,
-                              samc_error *error) {
+samc_status samc__results_add(samc__results *results, const samc_mask *mask, const uint8_t *bytes,
+                              const samc_prompt *prompt, int number, samc_error *error) {
     json_t *files = json_object(), *rle = NULL;
     samc_status status = files == NULL ? samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results") : SAMC_OK;
     for (int i = 0; status == SAMC_OK && i < FORMATS; i++) {
@@ -92,29 +89,29 @@ samc_status samc__results_add(samc__results *results, const uint8_t *mask, const
         char *path;
         size_t length = strlen(results->folder);
         const char *slash = length > 0 && results->folder[length - 1] == '/' ? "" : "/";
-        if (asprintf(&path, "%s%s%s_%d_%d%s", results->folder, slash, results->stem, prompt_index, mask_index,
+        if (asprintf(&path, "%s%s%s_%d_%d%s", results->folder, slash, results->stem, mask->prompt, mask->index,
                      suffixes[i]) < 0) {
             status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
             break;
         }
-        status = write_file(results, path, (samc__format)(1u << i), mask, prompt, number, error);
+        status = write_file(results, path, (samc__format)(1u << i), bytes, prompt, number, error);
         if (status == SAMC_OK && json_object_set_new(files, format_names[i], samc__text_json(path)) != 0)
             status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
         free(path);
     }
     if (status == SAMC_OK && results->formats & SAMC__FORMAT_RLE) {
-        rle = rle_record(results->picture, mask, error);
-        if (rle == NULL) status = SAMC_OUT_OF_MEMORY;
+        rle = rle_record(mask, error);
+        if (rle == NULL) status = error->status;
     }
     if (status != SAMC_OK) {
         json_decref(files);
         return status;
     }
     json_t *record =
-        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", prompt_index, "mask", mask_index,
-                  "predicted_iou", samc__text_number((double)info->predicted_iou), "stability_score",
-                  samc__text_number((double)info->stability_score), "area", (json_int_t)info->area, "bbox",
-                  info->bbox[0], info->bbox[1], info->bbox[2], info->bbox[3], "files", files, "rle", rle);
+        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", mask->prompt, "mask", mask->index,
+                  "predicted_iou", samc__text_number((double)mask->predicted_iou), "stability_score",
+                  samc__text_number((double)mask->stability_score), "area", (json_int_t)mask->area, "bbox",
+                  mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3], "files", files, "rle", rle);
     if (record == NULL || json_array_append_new(results->records, record) != 0)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for results");
     return SAMC_OK;

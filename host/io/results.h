@@ -32,10 +32,9 @@ samc_status samc__results_begin(samc__results *results, const char *image, const
                                 const char *folder, unsigned formats, samc_error *error);
 void samc__results_end(samc__results *results);
 
-/* Writes one mask [height, width] in every format and appends its record. `number` counts masks and chooses the colour.
- */
-samc_status samc__results_add(samc__results *results, const uint8_t *mask, const samc_mask_info *info,
-                              const samc_prompt *prompt, int prompt_index, int mask_index, int number,
-                              samc_error *error);
+/* Writes one mask, whose bytes [height, width] the caller has made, in every format and appends its record. `number`
+ * counts masks and chooses the colour. */
+samc_status samc__results_add(samc__results *results, const samc_mask *mask, const uint8_t *bytes,
+                              const samc_prompt *prompt, int number, samc_error *error);
 
 #endif

@@ -14,7 +14,8 @@ BUGS = {
     "the general kernel stores where it still reads": (
         KERNEL,
         "float mean = warp_sum(total) / static_cast<float>(c);\n",
-        "float mean = warp_sum(total) / static_cast<float>(c);\n    for (int i = lane; i < c; i += 32) store(y + row * c + i, mean);\n",
+        "float mean = warp_sum(total) / static_cast<float>(c);\n"
+        "    for (int i = lane; i < c; i += 32) store(y + row * c + i, mean);\n",
     ),
     "one lane shuffles with itself": (DEVICE, "lanes > 0; lanes /= 2", "lanes > 1; lanes /= 2"),
     "asm: halves of a pack swapped": (

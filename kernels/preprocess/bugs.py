@@ -29,7 +29,11 @@ BUGS = {
         "bool inside = y < a.out && x < new_width;",
         "bool inside = y < a.out;",
     ),
-    "bytes are rounded down": (KERNEL, "return sub_exact(add_exact(sum, 0x1.8p23f), 0x1.8p23f);", "return floorf(sum);"),
+    "bytes are rounded down": (
+        KERNEL,
+        "return sub_exact(add_exact(sum, 0x1.8p23f), 0x1.8p23f);",
+        "return floorf(sum);",
+    ),
     "a cubic is not clipped to the image": (KERNEL, "sum = sum < least ? least : sum > most ? most : sum;", ""),
     "a mirrored sample counts once": (
         KERNEL,

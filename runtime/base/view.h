@@ -10,20 +10,27 @@ typedef struct samc__view {
     void *data; /* NULL: the optional tensor is absent */
     samc__dtype dtype;
     int rank;
-    int64_t n[4]; /* n[0] is the slowest dimension */
+    int64_t n[4];       /* n[0] is the slowest dimension */
+    const float *scale; /* [n[0]] of an 8-bit tensor: what the numbers of a row are multiplied by; else NULL */
 } samc__view;
 
 static inline samc__view samc__view1(const void *data, int64_t n0) {
-    return (samc__view){(void *)data, SAMC__F32, 1, {n0}};
+    return (samc__view){(void *)data, SAMC__F32, 1, {n0}, NULL};
 }
 static inline samc__view samc__view2(const void *data, int64_t n0, int64_t n1) {
-    return (samc__view){(void *)data, SAMC__F32, 2, {n0, n1}};
+    return (samc__view){(void *)data, SAMC__F32, 2, {n0, n1}, NULL};
 }
 static inline samc__view samc__view3(const void *data, int64_t n0, int64_t n1, int64_t n2) {
-    return (samc__view){(void *)data, SAMC__F32, 3, {n0, n1, n2}};
+    return (samc__view){(void *)data, SAMC__F32, 3, {n0, n1, n2}, NULL};
 }
 static inline samc__view samc__view4(const void *data, int64_t n0, int64_t n1, int64_t n2, int64_t n3) {
-    return (samc__view){(void *)data, SAMC__F32, 4, {n0, n1, n2, n3}};
+    return (samc__view){(void *)data, SAMC__F32, 4, {n0, n1, n2, n3}, NULL};
+}
+
+static inline int64_t samc__elements(samc__view view) {
+    int64_t elements = 1;
+    for (int i = 0; i < view.rank; i++) elements *= view.n[i];
+    return elements;
 }
 
 /* The same tensor with elements of another type. */

@@ -91,7 +91,7 @@ samc__image_side samc__image_side_at(const samc_model *model, int images, void *
 static samc_status project_side(const samc__exec *exec, const samc_model *model, const float *key_pe, int images,
                                 const samc__image_side *side) {
     const samc__config *config = &model->config;
-    const samc__decoder_layer_weights *w = &model->weights.layers[0];
+    const samc__decoder_layer *w = &model->weights.layers[0];
     int64_t c = config->out_chans, n = (int64_t)config->grid * config->grid, rows = images * n,
             inner = config->decoder_attention_dim;
     float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
@@ -104,14 +104,14 @@ static samc_status project_side(const samc__exec *exec, const samc_model *model,
                                                                      .y = samc__view2(sums, images, n * c)});
     const struct {
         samc__view x;
-        samc__linear_weights w;
+        samc__projection p;
         float *y;
     } projections[3] = {{with_pe, w->cross_token_to_image.k, side->k},
                         {keys, w->cross_token_to_image.v, side->v},
                         {with_pe, w->cross_image_to_token.q, side->q}};
     for (int i = 0; i < 3 && status == SAMC_OK; i++)
         status = samc__linear(exec, &(samc__linear_args){.x = projections[i].x,
-                                                         .p = samc__linear_of(SAMC__F32, projections[i].w, inner, c),
+                                                         .p = projections[i].p,
                                                          .y = samc__view2(projections[i].y, rows, inner)});
     exec->release(exec->memory, sums);
     const samc__up_fold *up = model->up_fold;
@@ -128,7 +128,7 @@ samc_status samc__image_side_make(const samc__exec *exec, const samc_model *mode
     int64_t c = config->out_chans, rows = images * (int64_t)config->grid * config->grid;
     SAMC__TRY(samc__add_rows(
         exec, &(samc__add_rows_args){.x = samc__as(model->precision, samc__view2(embeddings, rows, c)),
-                                     .b = samc__view1(model->weights.no_mask_embed, c),
+                                     .b = model->weights.no_mask_embed,
                                      .y = samc__as(model->precision, samc__view2(side->keys, rows, c))}));
     return side->k ? project_side(exec, model, key_pe, images, side) : SAMC_OK;
 }
@@ -170,14 +170,14 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
         .xy = b->xy,
         .labels = b->labels,
         .img_size = model->config.recipe.side,
-        .gaussian = samc__view2(w->pe_gaussian, 2, c / 2),
-        .not_a_point = samc__view1(w->not_a_point_embed, c),
-        .iou_token = samc__view1(w->iou_token, c),
-        .mask_tokens = samc__view2(w->mask_tokens, model->config.mask_tokens, c),
+        .gaussian = w->pe_gaussian,
+        .not_a_point = w->not_a_point_embed,
+        .iou_token = w->iou_token,
+        .mask_tokens = w->mask_tokens,
         .queries = samc__view3(b->queries, b->p, b->t, c),
         .pe = samc__view3(b->pe, b->p, b->t, c),
     };
-    for (int i = 0; i < 4; i++) args.label_embed[i] = samc__view1(w->point_embed[i], c);
+    for (int i = 0; i < 4; i++) args.label_embed[i] = w->point_embed[i];
     if (sparse > 0) {
         float gathered[3 * 64], *more = NULL; /* room for the usual batch, or a block of its own */
         size_t bytes = (size_t)(3 * sparse * batch->count) * sizeof(float);
@@ -197,7 +197,7 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
     const samc__weights *w = &model->weights;
     const samc__config *config = &model->config;
     const samc__dtype a = model->precision;
-    int64_t c = b->c, c2 = config->mask_in_chans, c1 = c2 / 4, low = 4 * (int64_t)config->grid;
+    int64_t c = b->c, low = 4 * (int64_t)config->grid;
     if (!batch->masked) {
         *keys = samc__as(a, samc__view3(batch->side.keys, batch->images, b->n, c));
         return SAMC_OK;
@@ -208,11 +208,11 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
     *keys = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
     samc__embed_mask_args args = {
         .mask = samc__view3(b->masks, b->p, low, low),
-        .conv1 = {samc__as(a, samc__view4(w->mask_conv1.w, c1, 1, 2, 2)), samc__view1(w->mask_conv1.b, c1)},
-        .norm1 = samc__norm_of(w->mask_norm1, c1, 1e-6f),
-        .conv2 = {samc__as(a, samc__view4(w->mask_conv2.w, c2, c1, 2, 2)), samc__view1(w->mask_conv2.b, c2)},
-        .norm2 = samc__norm_of(w->mask_norm2, c2, 1e-6f),
-        .conv3 = samc__linear_of(a, w->mask_conv3, c, c2),
+        .conv1 = w->mask_conv1,
+        .norm1 = w->mask_norm1,
+        .conv2 = w->mask_conv2,
+        .norm2 = w->mask_norm2,
+        .conv3 = w->mask_conv3,
         .image = samc__as(a, samc__view3(batch->embeddings, batch->images, b->n, c)),
         .y = *keys,
         .grid = config->grid,
@@ -225,7 +225,6 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                              const decoder_buffers *b, samc__view *keys) {
     const samc__config *config = &model->config;
     int64_t c = b->c, inner = config->decoder_attention_dim, mlp = config->decoder_mlp_dim;
-    int heads = config->decoder_num_heads;
     const samc__dtype a = model->precision;
     samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
     samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
@@ -233,12 +232,12 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
     bool projected = batch->side.k != NULL;
     for (int i = 0; i < config->decoder_depth; i++) {
         bool shared = i == 0 && !batch->masked;
-        const samc__decoder_layer_weights *w = &model->weights.layers[i];
+        const samc__decoder_layer *w = &model->weights.layers[i];
         SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
                                                   .queries = queries,
                                                   .pe = i == 0 ? absent : pe,
-                                                  .attention = samc__attention_of(a, &w->self_attn, c, c, heads),
-                                                  .norm = samc__norm_of(w->norm1, c, 1e-5f),
+                                                  .attention = w->self_attn,
+                                                  .norm = w->norm1,
                                               }));
         SAMC__TRY(samc__token_to_image(
             exec, &(samc__token_to_image_args){
@@ -249,17 +248,13 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                       .shared = shared,
                       .image_k = shared && projected ? samc__view3(batch->side.k, batch->images, b->n, inner) : absent,
                       .image_v = shared && projected ? samc__view3(batch->side.v, batch->images, b->n, inner) : absent,
-                      .attention = samc__attention_of(a, &w->cross_token_to_image, inner, c, heads),
-                      .norm = samc__norm_of(w->norm2, c, 1e-5f),
+                      .attention = w->cross_token_to_image,
+                      .norm = w->norm2,
                   }));
-        SAMC__TRY(samc__linear(
-            exec, &(samc__linear_args){
-                      .x = rows, .p = samc__linear_of(a, w->lin1, mlp, c), .y = hidden, .act = SAMC__ACT_RELU}));
-        SAMC__TRY(samc__linear(
-            exec,
-            &(samc__linear_args){.x = hidden, .p = samc__linear_of(a, w->lin2, c, mlp), .residual = rows, .y = rows}));
-        SAMC__TRY(samc__layernorm(
-            exec, &(samc__layernorm_args){.x = rows, .norm = samc__norm_of(w->norm3, c, 1e-5f), .y = rows}));
+        SAMC__TRY(
+            samc__linear(exec, &(samc__linear_args){.x = rows, .p = w->lin1, .y = hidden, .act = SAMC__ACT_RELU}));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->lin2, .residual = rows, .y = rows}));
+        SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = rows, .norm = w->norm3, .y = rows}));
         samc__view updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
         SAMC__TRY(samc__image_to_token(
             exec, &(samc__image_to_token_args){
@@ -269,37 +264,39 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                       .key_pe = key_pe,
                       .shared = shared,
                       .image_q = shared && projected ? samc__view3(batch->side.q, batch->images, b->n, inner) : absent,
-                      .attention = samc__attention_of(a, &w->cross_image_to_token, inner, c, heads),
-                      .norm = samc__norm_of(w->norm4, c, 1e-5f),
+                      .attention = w->cross_image_to_token,
+                      .norm = w->norm4,
                       .y = updated,
                       .update = b->layers[i].update,
                   }));
         *keys = updated;
     }
-    return samc__token_to_image(exec,
-                                &(samc__token_to_image_args){
-                                    .queries = queries,
-                                    .pe = pe,
-                                    .keys = *keys,
-                                    .key_pe = key_pe,
-                                    .attention = samc__attention_of(a, &model->weights.final_attn, inner, c, heads),
-                                    .norm = samc__norm_of(model->weights.norm_final, c, 1e-5f),
-                                });
+    return samc__token_to_image(exec, &(samc__token_to_image_args){
+                                          .queries = queries,
+                                          .pe = pe,
+                                          .keys = *keys,
+                                          .key_pe = key_pe,
+                                          .attention = model->weights.final_attn,
+                                          .norm = model->weights.norm_final,
+                                      });
 }
 
 /* An MLP with ReLU between its layers on one token of every prompt: x rows are x_stride apart, y rows y_stride. */
-static samc_status run_mlp(const samc__exec *exec, samc__dtype a, const samc__linear_weights *layers, int depth,
-                           int64_t in, int64_t width, int64_t out, const decoder_buffers *b, const float *x,
-                           int64_t x_stride, float *y, int64_t y_stride) {
-    float *buffers[2] = {b->mlp, b->mlp + b->p * width};
-    for (int i = 0; i < depth; i++) {
-        bool last = i == depth - 1;
-        int64_t k = i == 0 ? in : width, n = last ? out : width;
+typedef struct mlp {
+    const samc__projection *layers;
+    int depth;
+} mlp;
+static samc_status run_mlp(const samc__exec *exec, mlp m, const decoder_buffers *b, const float *x, int64_t x_stride,
+                           float *y, int64_t y_stride) {
+    float *buffers[2] = {b->mlp, b->mlp + b->p * m.layers[0].w.n[0]};
+    for (int i = 0; i < m.depth; i++) {
+        const samc__projection *p = &m.layers[i];
+        bool last = i == m.depth - 1;
         samc__linear_args args = {
-            .x = samc__view2(x, b->p, k),
-            .p = samc__linear_of(a, layers[i], n, k),
+            .x = samc__view2(x, b->p, p->w.n[1]),
+            .p = *p,
             .x_stride = x_stride,
-            .y = samc__view2(last ? y : buffers[i % 2], b->p, n),
+            .y = samc__view2(last ? y : buffers[i % 2], b->p, p->w.n[0]),
             .y_stride = last ? y_stride : 0,
             .act = last ? SAMC__ACT_NONE : SAMC__ACT_RELU,
         };
@@ -314,8 +311,7 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
                                bool multimask, const decoder_buffers *b, float *logits, float *iou) {
     const samc__config *config = &model->config;
     const samc__weights *w = &model->weights;
-    const samc__dtype a = model->precision;
-    int64_t c = b->c, c4 = c / 4, c8 = c / 8, low = 4 * (int64_t)config->grid;
+    int64_t c = b->c, c8 = c / 8, low = 4 * (int64_t)config->grid;
     samc__view keys;
     SAMC__TRY(embed_prompts(exec, model, batch, b));
     SAMC__TRY(embed_image(exec, model, batch, b, &keys));
@@ -324,7 +320,7 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
     /* Mask token 0 serves a single mask, the others the ambiguous ones. */
     int first = multimask ? 1 : 0, masks = multimask ? config->mask_tokens - 1 : 1;
     for (int i = 0; i < masks; i++)
-        SAMC__TRY(run_mlp(exec, a, w->hyper[first + i], 3, c, c, c8, b, b->queries + (1 + first + i) * c, b->t * c,
+        SAMC__TRY(run_mlp(exec, (mlp){w->hyper[first + i], 3}, b, b->queries + (1 + first + i) * c, b->t * c,
                           b->hyper + i * c8, masks * c8));
     bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(
@@ -333,15 +329,14 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
                   .layers = folded ? b->layers : NULL,
                   .depth = folded ? config->decoder_depth : 0,
                   .heads = config->decoder_num_heads,
-                  .up1 = {samc__as(a, samc__view4(w->up1.w, c, c4, 2, 2)), samc__view1(w->up1.b, c4)},
-                  .norm = samc__norm_of(w->up_norm, c4, 1e-6f),
-                  .up2 = {samc__as(a, samc__view4(w->up2.w, c4, c8, 2, 2)), samc__view1(w->up2.b, c8)},
+                  .up1 = w->up1,
+                  .norm = w->up_norm,
+                  .up2 = w->up2,
                   .hyper = samc__view3(b->hyper, b->p, masks, c8),
                   .y = samc__view4(logits, b->p, masks, low, low),
                   .grid = config->grid,
               }));
-    SAMC__TRY(run_mlp(exec, a, w->iou_head, config->iou_head_depth, c, config->iou_head_hidden_dim, config->mask_tokens,
-                      b, b->queries, b->t * c, b->iou, 0));
+    SAMC__TRY(run_mlp(exec, (mlp){w->iou_head, config->iou_head_depth}, b, b->queries, b->t * c, b->iou, 0));
     size_t row = (size_t)masks * sizeof(float);
     return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)config->mask_tokens * sizeof(float), row,
                            (size_t)b->p);
@@ -368,32 +363,28 @@ static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, 
     const samc__config *config = &model->config;
     const samc__weights *w = &model->weights;
     const samc__scratch *s = &model->scratch;
-    const float *there = w->iou_token;
-    int64_t c = b->c, inner = config->decoder_attention_dim, c1 = config->mask_in_chans / 4, c2 = config->mask_in_chans;
-    int heads = config->decoder_num_heads;
+    const void *there = w->iou_token.data;
+    int64_t c = b->c, inner = config->decoder_attention_dim;
     samc__view queries = samc__view3(there, b->p, b->t, c), own = samc__view3(there, b->p, b->n, c), absent = {0};
     samc__view side = samc__view3(there, images, b->n, inner);
     size_t most = 0;
     for (int i = 0; i <= config->decoder_depth; i++) { /* the last is the final attention */
-        const samc__decoder_layer_weights *layer = &w->layers[i < config->decoder_depth ? i : 0];
+        const samc__decoder_layer *layer = &w->layers[i < config->decoder_depth ? i : 0];
         bool shared = i == 0 && !masked;
         samc__view keys = shared ? samc__view3(there, images, b->n, c) : own;
-        samc__token_to_image_args to_image = {
-            .queries = queries,
-            .keys = keys,
-            .shared = shared,
-            .image_k = shared ? side : absent,
-            .image_v = shared ? side : absent,
-            .attention = samc__attention_of(SAMC__F32, &layer->cross_token_to_image, inner, c, heads)};
-        samc__image_to_token_args to_token = {
-            .queries = queries,
-            .keys = keys,
-            .shared = shared,
-            .image_q = shared ? side : absent,
-            .y = own,
-            .attention = samc__attention_of(SAMC__F32, &layer->cross_image_to_token, inner, c, heads)};
-        samc__token_attention_args self = {.queries = queries,
-                                           .attention = samc__attention_of(SAMC__F32, &layer->self_attn, c, c, heads)};
+        samc__token_to_image_args to_image = {.queries = queries,
+                                              .keys = keys,
+                                              .shared = shared,
+                                              .image_k = shared ? side : absent,
+                                              .image_v = shared ? side : absent,
+                                              .attention = layer->cross_token_to_image};
+        samc__image_to_token_args to_token = {.queries = queries,
+                                              .keys = keys,
+                                              .shared = shared,
+                                              .image_q = shared ? side : absent,
+                                              .y = own,
+                                              .attention = layer->cross_image_to_token};
+        samc__token_attention_args self = {.queries = queries, .attention = layer->self_attn};
         most = samc__larger(most, s->token_to_image(s, &to_image));
         most = samc__larger(most, s->image_to_token(s, &to_token));
         most = samc__larger(most, s->token_attention(s, &self));
@@ -407,16 +398,13 @@ static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, 
     most = samc__larger(
         most, samc__project_scratch(
                   s, b->p, &(samc__projection){.w = samc__view2(there, mlp_width(config), mlp_width(config))}));
-    samc__embed_mask_args mask = {.norm1 = samc__norm_of(w->mask_norm1, c1, 0),
-                                  .norm2 = samc__norm_of(w->mask_norm2, c2, 0),
-                                  .y = own,
-                                  .grid = config->grid};
+    samc__embed_mask_args mask = {.norm1 = w->mask_norm1, .norm2 = w->mask_norm2, .y = own, .grid = config->grid};
     if (masked) most = samc__larger(most, s->embed_mask(s, &mask));
     bool folded = b->layers[0].update.weights.n[0] > 0;
     samc__upscale_masks_args upscale = {.src = own,
                                         .layers = b->layers,
                                         .depth = folded ? config->decoder_depth : 0,
-                                        .norm = samc__norm_of(w->up_norm, c / 4, 0),
+                                        .norm = w->up_norm,
                                         .hyper = samc__view3(there, b->p, config->mask_tokens - 1, c / 8)};
     return samc__larger(most, s->upscale_masks(s, &upscale));
 }

@@ -20,14 +20,14 @@ static void fold_row(const samc__config *config, const samc__weights *weights, c
                      double *w, double b, samc__up_fold *fold) {
     int64_t c = config->out_chans, inner = config->decoder_attention_dim;
     for (int layer = config->decoder_depth - 1; layer >= 0; layer--) {
-        const samc__decoder_layer_weights *l = &weights->layers[layer];
+        const samc__decoder_layer *l = &weights->layers[layer];
         double mean = 0.0;
-        fold->add[layer][row] = (float)(b + dot(w, l->norm4.b, c));
-        for (int64_t i = 0; i < c; i++) mean += (w[i] *= (double)l->norm4.g[i]) / (double)c;
+        fold->add[layer][row] = (float)(b + dot(w, samc__f32(l->norm4.b), c));
+        for (int64_t i = 0; i < c; i++) mean += (w[i] *= (double)samc__f32(l->norm4.g)[i]) / (double)c;
         for (int64_t i = 0; i < c; i++) w[i] -= mean;
         for (int64_t i = 0; i < inner; i++)
             fold->fold[layer][i * fold->rows + row] = (float)dot(w, outs + (layer * inner + i) * c, c);
-        b = dot(w, l->cross_image_to_token.out.b, c);
+        b = dot(w, samc__f32(l->cross_image_to_token.out.b), c);
     }
     for (int64_t i = 0; i < c; i++) fold->image_w[row * c + i] = (float)w[i];
     fold->image_b[row] = (float)b;
@@ -61,13 +61,15 @@ samc_status samc__up_fold_make(const samc__config *config, const samc__weights *
     *fold = (samc__up_fold){0};
     lay_out(config, fold);
     float *outs = (float *)(w + c);
+    const float *up_w = samc__f32(weights->up1.w), *up_b = samc__f32(weights->up1.b);
     for (int64_t layer = 0; layer < depth; layer++)
         for (int64_t i = 0; i < inner; i++)
             for (int64_t j = 0; j < c; j++)
-                outs[(layer * inner + i) * c + j] = weights->layers[layer].cross_image_to_token.out.w[j * inner + i];
+                outs[(layer * inner + i) * c + j] =
+                    samc__f32(weights->layers[layer].cross_image_to_token.out.w)[j * inner + i];
     for (int64_t row = 0; row < fold->rows; row++) { /* of up1.w [C, C / 4, 2 x 2] */
-        for (int64_t i = 0; i < c; i++) w[i] = (double)weights->up1.w[(i * c4 + row % c4) * 4 + row / c4];
-        fold_row(config, weights, outs, row, w, weights->up1.b ? (double)weights->up1.b[row % c4] : 0.0, fold);
+        for (int64_t i = 0; i < c; i++) w[i] = (double)up_w[(i * c4 + row % c4) * 4 + row / c4];
+        fold_row(config, weights, outs, row, w, up_b ? (double)up_b[row % c4] : 0.0, fold);
     }
     free(w);
     *out = fold;

@@ -47,59 +47,47 @@ typedef struct encoder_buffers {
 static samc_status run_block(const samc__exec *exec, const samc_model *model, int index, int images,
                              const encoder_buffers *b) {
     const samc__config *c = &model->config;
-    const samc__block_weights *w = &model->weights.blocks[index];
-    int64_t d = c->embed_dim, n = (int64_t)c->grid * c->grid, hd = d / c->num_heads;
-    int64_t side = c->global_attn[index] ? c->grid : c->window_size;
+    const samc__vit_block *w = &model->weights.vit.blocks[index];
+    int64_t d = c->embed_dim, n = (int64_t)c->grid * c->grid;
     const samc__dtype a = model->precision;
-    samc__view x = samc__view2(b->x, b->rows, d), y = samc__as(a, samc__view2(b->y, b->rows, d));
-    samc__view pad_qkv = samc__as(a, samc__view1(w->pad_qkv, 3 * d));
-    samc__view qkv = samc__as(a, samc__view2(b->wide, b->rows, 3 * d)),
+    samc__view x = samc__view2(b->x, b->rows, d), y = samc__as(a, samc__view2(b->y, b->rows, d)),
+               qkv = samc__as(a, samc__view2(b->wide, b->rows, 3 * d)),
                hidden = samc__as(a, samc__view2(b->wide, b->rows, c->mlp_dim));
 
-    SAMC__TRY(
-        samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = samc__norm_of(w->norm1, d, 1e-6f), .y = y}));
-    SAMC__TRY(samc__linear(
-        exec, &(samc__linear_args){.x = y, .p = samc__linear_of(a, w->qkv, 3 * d, d), .b_of_y = pad_qkv, .y = qkv}));
+    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm1, .y = y}));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = w->qkv, .b_of_y = w->pad_qkv, .y = qkv}));
     SAMC__TRY(samc__attention_relpos(exec, &(samc__attention_relpos_args){
                                                .qkv = samc__as(a, samc__view3(b->wide, images, n, 3 * d)),
-                                               .qkv_bias = pad_qkv,
-                                               .rel_h = samc__as(a, samc__view2(w->rel_pos_h, 2 * side - 1, hd)),
-                                               .rel_w = samc__as(a, samc__view2(w->rel_pos_w, 2 * side - 1, hd)),
+                                               .qkv_bias = w->pad_qkv,
+                                               .rel_h = w->rel_pos_h,
+                                               .rel_w = w->rel_pos_w,
                                                .y = samc__as(a, samc__view3(b->y, images, n, d)),
                                                .heads = c->num_heads,
                                                .grid = c->grid,
                                                .window = c->global_attn[index] ? 0 : c->window_size,
                                            }));
-    SAMC__TRY(samc__linear(
-        exec, &(samc__linear_args){.x = y, .p = samc__linear_of(a, w->proj, d, d), .residual = x, .y = x}));
-    SAMC__TRY(
-        samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = samc__norm_of(w->norm2, d, 1e-6f), .y = y}));
-    SAMC__TRY(samc__linear(
-        exec, &(samc__linear_args){
-                  .x = y, .p = samc__linear_of(a, w->lin1, c->mlp_dim, d), .y = hidden, .act = SAMC__ACT_GELU}));
-    return samc__linear(exec, &(samc__linear_args){
-                                  .x = hidden, .p = samc__linear_of(a, w->lin2, d, c->mlp_dim), .residual = x, .y = x});
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = w->proj, .residual = x, .y = x}));
+    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm2, .y = y}));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = w->lin1, .y = hidden, .act = SAMC__ACT_GELU}));
+    return samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->lin2, .residual = x, .y = x});
 }
 
 /* 1x1 convolution, LayerNorm2d, 3x3 convolution, LayerNorm2d. */
 static samc_status run_neck(const samc__exec *exec, const samc_model *model, int images, const encoder_buffers *b,
                             void *out) {
     const samc__config *config = &model->config;
-    const samc__weights *w = &model->weights;
+    const samc__vit_weights *w = &model->weights.vit;
     int64_t d = config->embed_dim, c = config->out_chans, n = (int64_t)config->grid * config->grid;
     const samc__dtype a = model->precision;
-    samc__view narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
+    samc__view x = samc__view2(b->x, b->rows, d), narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
                result = samc__as(a, samc__view2(out, b->rows, c));
-    samc__projection conv1 = samc__linear_of(a, (samc__linear_weights){w->neck_conv1, NULL}, c, d);
-    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = samc__view2(b->x, b->rows, d), .p = conv1, .y = narrow}));
-    SAMC__TRY(samc__layernorm(
-        exec, &(samc__layernorm_args){.x = narrow, .norm = samc__norm_of(w->neck_norm1, c, 1e-6f), .y = narrow}));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = x, .p = w->neck_conv1, .y = narrow}));
+    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = narrow, .norm = w->neck_norm1, .y = narrow}));
     SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = samc__as(a, samc__view3(b->wide, images, n, c)),
-                                                        .w = samc__as(a, samc__view4(w->neck_conv2, c, c, 3, 3)),
+                                                        .w = w->neck_conv2,
                                                         .y = samc__as(a, samc__view3(out, images, n, c)),
                                                         .grid = config->grid}));
-    return samc__layernorm(
-        exec, &(samc__layernorm_args){.x = result, .norm = samc__norm_of(w->neck_norm2, c, 1e-6f), .y = result});
+    return samc__layernorm(exec, &(samc__layernorm_args){.x = result, .norm = w->neck_norm2, .y = result});
 }
 
 static samc_status encode_with(const samc__exec *exec, const samc_model *model, const samc_image *inputs, int images,
@@ -130,8 +118,8 @@ static samc_status encode_with(const samc__exec *exec, const samc_model *model, 
         SAMC__TRY(exec->place->image_read(exec));
     }
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = samc__as(a, samc__view2(b->wide, b->rows, patch)),
-                                                      .p = samc__linear_of(a, model->weights.patch, d, patch),
-                                                      .residual = samc__view2(model->weights.pos_embed, n, d),
+                                                      .p = model->weights.vit.patch,
+                                                      .residual = model->weights.vit.pos_embed,
                                                       .y = samc__view2(b->x, b->rows, d)}));
     for (int i = 0; i < c->depth; i++) SAMC__TRY(run_block(exec, model, i, images, b));
     return run_neck(exec, model, images, b, embeddings);

@@ -106,7 +106,8 @@ class Wrappers(Checkpoint):
                 {"model": state, "optimizer": {"state": {name: {"exp_avg": t} for name, t in list(state.items())[:40]}}}
             ),
             "40 tensors outside the model are ignored: optimizer.state.image_encoder.pos_embed.exp_avg, "
-            "optimizer.state.image_encoder.patch_embed.proj.weight.exp_avg, optimizer.state.image_encoder.patch_embed.proj.bias.exp_avg, ...",
+            "optimizer.state.image_encoder.patch_embed.proj.weight.exp_avg, "
+            "optimizer.state.image_encoder.patch_embed.proj.bias.exp_avg, ...",
         )
 
     def test_inside_nothing_is_ignored(self):
@@ -372,7 +373,8 @@ class Cost(Checkpoint):
             self.assertEqual(len(model["notes"]), 1)
             self.assertRegex(
                 model["notes"][0],
-                rf"TFLOP, about {minutes:.0f}(\.\d)? minutes, to encode any image, however small|about {minutes:.1f} minutes, to encode any image",
+                rf"TFLOP, about {minutes:.0f}(\.\d)? minutes, to encode any image, however small|about {minutes:.1f} "
+                rf"minutes, to encode any image",
             )
         # Global attention alone: two products of tokens x tokens x width a block.
         width = state["image_encoder.patch_embed.proj.weight"].shape[0]

@@ -92,18 +92,6 @@ static difference compare(const check *c, const unsigned char *expected, const u
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-enum {
-#define SAMC_OP(op) OP_##op,
-#include "kernels/list.h"
-#undef SAMC_OP
-    OPS
-};
-static const char *const op_names[OPS] = {
-#define SAMC_OP(op) #op,
-#include "kernels/list.h"
-#undef SAMC_OP
-};
-
 /* Shared by this process and its child, in which everything runs, so that a crash is one failure and not the end. */
 typedef struct context {
     samc__ops ref, tested;
@@ -146,7 +134,7 @@ static void scratch_release(void *memory, void *block) {
     if (wrong) s->wrong = wrong;
 }
 
-static samc_status run_op(context *x, const char *name, const samc__ops *ops, int threads, check *c, double *flops,
+static samc_status run_op(context *x, const row *r, const samc__ops *ops, int threads, check *c, double *flops,
                           size_t *peak) {
     samc__pool *pool = samc__pool_create(threads);
     samc__memory memory = {0};
@@ -162,13 +150,8 @@ static samc_status run_op(context *x, const char *name, const samc__ops *ops, in
     else exec.memory = &guarded, exec.allocate = scratch_allocate, exec.release = scratch_release;
     samc_status status = SAMC_INTERNAL;
     protect_inputs(c, true);
-#define SAMC_OP(op)                                                                                                    \
-    if (strcmp(name, #op) == 0) {                                                                                      \
-        status = samc__##op(&exec, &c->args.op);                                                                       \
-        if (flops) *flops = samc__##op##_flops(&c->args.op);                                                           \
-    }
-#include "kernels/list.h"
-#undef SAMC_OP
+    status = call_op(r, &exec, c);
+    if (flops) *flops = flops_of(r, c);
     protect_inputs(c, false);
     samc__pool_destroy(pool);
     if (peak) *peak = memory.peak;
@@ -199,19 +182,11 @@ static void report(context *x, const char *what) {
     fflush(stdout);
 }
 
-static void build(const context *x, const row *r, const test_case *t, pattern p, guard_place place, check *c) {
-    *c = (check){.random = x->seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .pattern = p, .place = place};
-    for (int i = 0; i < MAX_PARAMS; i++) c->random = (c->random ^ (uint64_t)t->p[i]) * UINT64_C(0xbf58476d1ce4e5b9) + 7;
-    for (int i = 0; i < 8; i++) random_bits(c);
-    r->build(c, t->p);
-    keep_initial(c);
-}
-
 /* One run of an operator on inputs as they were: its outputs, or NULL where it failed. */
-static unsigned char *outputs_of(context *x, const char *name, const samc__ops *ops, int threads, check *c) {
+static unsigned char *outputs_of(context *x, const row *r, const samc__ops *ops, int threads, check *c) {
     size_t size;
     reset(c);
-    samc_status status = run_op(x, name, ops, threads, c, NULL, NULL);
+    samc_status status = run_op(x, r, ops, threads, c, NULL, NULL);
     if (status == SAMC_OK && intact(c) == NULL) return snapshot(c, &size);
     report(x, status != SAMC_OK ? x->error.message : intact(c));
     return NULL;
@@ -221,7 +196,7 @@ static unsigned char *outputs_of(context *x, const char *name, const samc__ops *
 static void check_narrow(context *x, const row *r, const test_case *t, pattern p, check *c,
                          const unsigned char *actual) {
     if (r->narrow == NULL || !r->narrow(c, t->p)) return;
-    unsigned char *again = outputs_of(x, r->name, &x->tested, 2, c);
+    unsigned char *again = outputs_of(x, r, &x->tested, 2, c);
     bool same = true, any = false;
     size_t at = 0;
     for (int i = 0; i < c->count && again && same; i++) {
@@ -247,16 +222,16 @@ static void check_narrow(context *x, const row *r, const test_case *t, pattern p
 static void check_case(context *x, const row *r, const test_case *t, pattern p, int threads) {
     check c, moved;
     size_t size;
-    build(x, r, t, p, GUARD_END, &c);
+    build_case(r, t, x->seed, p, GUARD_END, &c);
     x->checks++;
-    unsigned char *expected = outputs_of(x, r->name, &x->ref, 2, &c), *actual = NULL, *again = NULL;
-    if (expected == NULL || (actual = outputs_of(x, r->name, &x->tested, 1, &c)) == NULL) goto done;
+    unsigned char *expected = outputs_of(x, r, &x->ref, 2, &c), *actual = NULL, *again = NULL;
+    if (expected == NULL || (actual = outputs_of(x, r, &x->tested, 1, &c)) == NULL) goto done;
     if (r->verify && r->verify(&c, t->p) != NULL) report(x, r->verify(&c, t->p));
     difference d = compare(&c, expected, actual);
     double nmse = r->nmse, deviation = r->deviation;
     if (x->drawn >= 0 && p == PATTERN_MODEL)
         for (int i = 0; i < OPS; i++)
-            if (strcmp(op_names[i], r->name) == 0) {
+            if (strcmp(all_rows[i]->name, r->name) == 0) {
                 x->tally[i].shapes++;
                 if (d.nmse > x->tally[i].nmse) x->tally[i].nmse = d.nmse, x->tally[i].worst = x->drawn;
                 if (d.deviation > x->tally[i].deviation) x->tally[i].deviation = d.deviation;
@@ -271,7 +246,7 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p, 
          i++) {
         reset(&c);
         perturb(&c);
-        run_op(x, r->name, &x->ref, 2, &c, NULL, NULL);
+        run_op(x, r, &x->ref, 2, &c, NULL, NULL);
         again = snapshot(&c, &size);
         difference floor = compare(&c, expected, again);
         nmse = fmax(nmse, r->nmse + SLACK * SLACK * floor.nmse),
@@ -287,12 +262,12 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p, 
                  nmse, d.deviation, deviation);
         report(x, what);
     }
-    again = outputs_of(x, r->name, &x->tested, threads, &c);
+    again = outputs_of(x, r, &x->tested, threads, &c);
     snapshot_size(&c, &size);
     if (again && memcmp(actual, again, size) != 0) report(x, "several threads give other bytes than one");
     free(again);
-    build(x, r, t, p, GUARD_START, &moved);
-    again = outputs_of(x, r->name, &x->tested, threads, &moved);
+    build_case(r, t, x->seed, p, GUARD_START, &moved);
+    again = outputs_of(x, r, &x->tested, threads, &moved);
     if (again && memcmp(actual, again, size) != 0)
         report(x, "other bytes where buffers start at a page than where they end there");
     free(again);
@@ -324,8 +299,7 @@ static void time_op(context *x, const row *r, const samc__ops *ops, check *c, in
     for (int i = 0; i < runs; i++) {
         reset(c);
         double w = clock_seconds(CLOCK_MONOTONIC), b = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
-        if (run_op(x, r->name, ops, x->threads, c, flops, peak) != SAMC_OK)
-            printf("%s: %s\n", r->name, x->error.message);
+        if (run_op(x, r, ops, x->threads, c, flops, peak) != SAMC_OK) printf("%s: %s\n", r->name, x->error.message);
         walls[i] = clock_seconds(CLOCK_MONOTONIC) - w;
         busies[i] = (clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - b) / x->threads;
     }
@@ -339,7 +313,7 @@ static void bench_case(context *x, const row *r, const test_case *t) {
     double wall, busy, ref_wall, ref_busy, flops;
     size_t peak;
     char text[400];
-    build(x, r, t, PATTERN_MODEL, GUARD_END, &c);
+    build_case(r, t, x->seed, PATTERN_MODEL, GUARD_END, &c);
     x->packed = samc__packed_create();
     if (strcmp(r->name, "linear") == 0) {
         samc__view w = c.args.linear.p.w;
@@ -362,24 +336,16 @@ static void bench_case(context *x, const row *r, const test_case *t) {
 
 /* ---- Everything ------------------------------------------------------------------------------ */
 
-static const row *const groups[] = {encoder_rows, prompt_rows, decoder_rows, image_rows, mask_rows};
-enum { GROUPS = sizeof groups / sizeof *groups };
-
 /* Every operator of the list has a case to check, a shape of a real model and shapes to draw; returns how many do not.
  */
 static int without_cases(void) {
     int missing = 0;
     for (int i = 0; i < OPS; i++) {
-        int quick = 0, full = 0, drawn = 0;
-        for (int g = 0; g < GROUPS; g++)
-            for (const row *r = groups[g]; r->name != NULL; r++) {
-                if (strcmp(r->name, op_names[i]) != 0) continue;
-                drawn += r->draw != NULL;
-                for (int j = 0; j < r->case_count; j++) *(r->cases[j].full ? &full : &quick) += 1;
-            }
-        if (quick > 0 && full > 0 && drawn > 0) continue;
-        printf("FAILED %s: %d quick and %d full cases, %s shapes to draw\n", op_names[i], quick, full,
-               drawn ? "" : "no");
+        const row *r = all_rows[i];
+        int quick = 0, full = 0;
+        for (int j = 0; j < r->case_count; j++) quick += r->cases[j].tier == QUICK, full += r->cases[j].tier == FULL;
+        if (quick > 0 && full > 0 && r->draw != NULL) continue;
+        printf("FAILED %s: %d quick and %d full cases, %s shapes to draw\n", r->name, quick, full, r->draw ? "" : "no");
         missing++;
     }
     return missing;
@@ -388,7 +354,7 @@ static int without_cases(void) {
 /* Whether it is this item's turn; then it is noted as what runs. */
 static bool turn(context *x, int *item, int start, const row *r, const test_case *t, pattern p, int drawn) {
     if ((*item)++ < start) return false;
-    x->item = *item - 1, x->row = r, x->drawn = drawn, x->listed_full = t->full != 0;
+    x->item = *item - 1, x->row = r, x->drawn = drawn, x->listed_full = t->tier == FULL;
     print_case(x->current, sizeof x->current, r, t, p);
     return true;
 }
@@ -407,40 +373,36 @@ static void draw_case(const context *x, const row *r, int number, test_case *t, 
         memset(t, 0, sizeof *t);
         r->draw(&c, t->p);
         r->build(&built, t->p);
-        flops = 0;
-#define SAMC_OP(op)                                                                                                    \
-    if (strcmp(r->name, #op) == 0) flops = samc__##op##_flops(&built.args.op);
-#include "kernels/list.h"
-#undef SAMC_OP
+        flops = flops_of(r, &built);
         free_buffers(&built);
     } while (flops > most);
 }
 
 static void run_from(context *x, int start) {
-    for (int g = 0, item = 0; g < GROUPS; g++)
-        for (const row *r = groups[g]; r->name != NULL; r++) {
-            if (x->only && strcmp(x->only, r->name) != 0) continue;
-            for (int i = 0; i < r->case_count && x->random == 0; i++) {
-                const test_case *t = &r->cases[i];
-                for (int p = 0; p < PATTERNS && !x->bench; p++) {
-                    if (t->full && (!x->full || p != PATTERN_MODEL)) continue;
-                    if (turn(x, &item, start, r, t, (pattern)p, -1)) check_case(x, r, t, (pattern)p, 3);
-                }
-                if (x->bench && t->full) bench_case(x, r, t);
+    for (int op = 0, item = 0; op < OPS; op++) {
+        const row *r = all_rows[op];
+        if (x->only && strcmp(x->only, r->name) != 0) continue;
+        for (int i = 0; i < r->case_count && x->random == 0; i++) {
+            const test_case *t = &r->cases[i];
+            for (int p = 0; p < PATTERNS && !x->bench; p++) {
+                if (t->tier > (x->full ? FULL : QUICK) || (t->tier && p != PATTERN_MODEL)) continue;
+                if (turn(x, &item, start, r, t, (pattern)p, -1)) check_case(x, r, t, (pattern)p, 3);
             }
-            for (int i = 0; i < x->random; i++) {
-                test_case t;
-                pattern p;
-                int threads;
-                if (x->shape >= 0 && i != x->shape) continue;
-                if (item < start) {
-                    item++;
-                    continue;
-                }
-                draw_case(x, r, i, &t, &p, &threads);
-                if (turn(x, &item, start, r, &t, p, i)) check_case(x, r, &t, p, threads);
-            }
+            if (x->bench && t->tier == FULL) bench_case(x, r, t);
         }
+        for (int i = 0; i < x->random; i++) {
+            test_case t;
+            pattern p;
+            int threads;
+            if (x->shape >= 0 && i != x->shape) continue;
+            if (item < start) {
+                item++;
+                continue;
+            }
+            draw_case(x, r, i, &t, &p, &threads);
+            if (turn(x, &item, start, r, &t, p, i)) check_case(x, r, &t, p, threads);
+        }
+    }
     x->done = true;
 }
 
@@ -514,8 +476,8 @@ int main(int argc, char **argv) {
     run_all(x);
     for (int i = 0; i < OPS && x->random > 0; i++)
         if (x->tally[i].shapes > 0)
-            printf("%-17s %4d shapes as of a model: nmse at most %.1e (shape %d), error %.1e deviations\n", op_names[i],
-                   x->tally[i].shapes, x->tally[i].nmse, x->tally[i].worst, x->tally[i].deviation);
+            printf("%-17s %4d shapes as of a model: nmse at most %.1e (shape %d), error %.1e deviations\n",
+                   all_rows[i]->name, x->tally[i].shapes, x->tally[i].nmse, x->tally[i].worst, x->tally[i].deviation);
     printf("%d checks, %d failed\n", x->checks, x->failures);
     return x->failures != 0 || x->checks == 0;
 }

@@ -46,11 +46,17 @@ typedef struct check {
     } args;
 } check;
 
+/* Who runs a case: QUICK: every change, in every pattern; FULL: shapes of real models, for the full run and the
+ * benchmark; CUDA_SHAPE: of tensor cores, for the CUDA kernels alone. */
+enum { QUICK, FULL, CUDA_SHAPE };
 typedef struct test_case {
-    int full; /* 0: quick; 1: shapes of real models, for the full run and the benchmark */
+    int tier;
     int p[MAX_PARAMS];
 } test_case;
 
+struct book; /* tests/checkops/book.h */
+
+/* What is checked of one operator, in kernels/<operator>/cases.c. */
 typedef struct row {
     const char *name;
     const char *fields; /* names of p[], for the report */
@@ -68,10 +74,41 @@ typedef struct row {
     const char *(*verify)(const check *c, const int *p);
     /* Fills p[] with a valid shape, anything an operator promises to do; what would take too long is drawn again. */
     void (*draw)(check *c, int *p);
-} row;
+    /* The results in double precision; NULL: the reference's bytes are the measure. */
+    void (*book)(struct book *b, const check *c);
 
-/* One row for each operator that has cases, ended by a NULL name. */
-extern const row encoder_rows[], prompt_rows[], decoder_rows[], image_rows[], mask_rows[];
+    /* For the CUDA kernels: the views that may be of 16 bits, all of one type (NULL: none; at most MAX_VIEWS), and
+     * whether the arguments are of the hosts' tables alone (NULL: never). */
+    int (*typed)(check *c, samc__view **views);
+    bool (*for_hosts)(const check *c);
+
+    /* For NaN and infinities (nonfinite.c): at how many places, 0: 12; which buffers of bytes are floats all the same
+     * (NULL: none); whether a value can occur in a buffer (NULL: always); whether buffer `data` may be non-finite where
+     * the book's is not, with `value` planted in another (NULL: never). Buffers by their address. */
+    int places;
+    bool (*plants)(const check *c, const void *data);
+    bool (*occurs)(const check *c, const void *data, float value);
+    bool (*may_spread)(const check *c, const void *planted, float value, const void *data, bool cuda);
+} row;
+enum { MAX_VIEWS = 8 };
+#define COUNT(cases) (int)(sizeof(cases) / sizeof(cases)[0])
+
+/* One row for each operator: without its cases an operator does not link. */
+#define SAMC_OP(name) extern const row name##_cases;
+#include "kernels/list.h"
+#undef SAMC_OP
+enum {
+#define SAMC_OP(op) OP_##op,
+#include "kernels/list.h"
+#undef SAMC_OP
+    OPS
+};
+extern const row *const all_rows[OPS]; /* in the list's order */
+
+/* The arguments of a case; the same for the same seed. */
+void build_case(const row *r, const test_case *t, uint64_t seed, pattern p, guard_place place, check *c);
+double flops_of(const row *r, const check *c);
+samc_status call_op(const row *r, const samc__exec *exec, const check *c); /* checked, by exec's table */
 
 /* Buffers of `count` floats or `bytes` bytes. Random data follows the pattern, scaled by `scale`. */
 float *input(check *c, int64_t count, float scale);
@@ -96,5 +133,19 @@ float random_normal(check *c);     /* deviation 1, near enough */
 int random_below(check *c, int n); /* [0, n) */
 /* A size in [1, most] that kernels are afraid of: small, or within one of a multiple of a vector, or any. */
 int random_size(check *c, int most);
+
+/* Arguments that several operators take (arguments.c). */
+samc__projection projection(check *c, int64_t out, int64_t in);
+samc__norm norm(check *c, int64_t n, float eps);
+samc__attention attention(check *c, int64_t inner, int64_t n, int heads,
+                          int unbiased); /* bit i: the i-th has no bias */
+samc__view last_of(samc__view v);        /* the last of its n[0] entries alone */
+samc__key_update key_update(check *c, float *(*made)(check *, int64_t), int64_t prompts, int64_t t, int64_t n,
+                            int64_t heads, int64_t inner);
+samc__key_update last_update(samc__key_update u);
+int64_t words_of(int width); /* of 64 bits, of a row of a packed mask */
+bool pixel(const uint64_t *mask, int width, int64_t x, int64_t y);
+void fill_masks(check *c, uint64_t *bits, int64_t masks, int width, int height);
+bool encoding_fits(double x, double y, const float *gaussian, int64_t c, const float *out, const float *added);
 
 #endif

@@ -71,7 +71,8 @@ BUGS = {
         [
             (
                 DECODER,
-                "    if (i < count)\n        vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - i), vf_load_first(b + i, count - i)));\n",
+                "    if (i < count)\n        vf_store_first(out + i, count - i, vf_add(vf_load_first(a + i, count - "
+                "i), vf_load_first(b + i, count - i)));\n",
                 "",
             )
         ],
@@ -249,7 +250,8 @@ def main():
         survived += not good
         what = (faults or lines or ["nothing"])[0].partition('": ')[2]
         print(
-            f"{'ok' if good else 'NOT FOUND'}: {name} ({op}, {rung}): {len(lines)} failures, {len(faults)} at guard pages; {what}",
+            f"{'ok' if good else 'NOT FOUND'}: {name} ({op}, {rung}): {len(lines)} failures, {len(faults)} at guard "
+            f"pages; {what}",
             flush=True,
         )
     return 1 if survived else 0

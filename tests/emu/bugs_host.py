@@ -3,7 +3,10 @@
 name: (file, text, replacement, program that must find it)"""
 
 SESSION = "runtime/cuda_session.c"
-UP = "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done),\n                       \"during an upload\"); /* its last copy has been read */\n"
+UP = (
+    "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done),\n"
+    "                       \"during an upload\"); /* its last copy has been read */\n"
+)
 DOWN = "            SAMC__CUDA_TRY(s->error, cudaEventSynchronize(slot->done), doing);\n"
 
 # Not here: images that are dropped while the encoder still writes there (samc__session_drop_images). The encoder of the
@@ -43,14 +46,16 @@ BUGS = {
     ),
     "a stream does not follow": (
         SESSION,
-        "samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0),\n                             \"between two streams\")",
+        "samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0),\n"
+        "                             \"between two streams\")",
         "SAMC_OK",
         "session_test",
     ),
     "an image buffer does not grow": (SESSION, "if (bytes > b->bytes) {", "if (b->memory == NULL) {", "session_test"),
     "an image's pinned memory is filled again before its copy has run": (
         SESSION,
-        "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(b->arrived),\n                       doing); /* what this memory held went up IMAGES images ago */\n",
+        "        SAMC__CUDA_TRY(s->error, cudaEventSynchronize(b->arrived),\n"
+        "                       doing); /* what this memory held went up IMAGES images ago */\n",
         "",
         "session_test",
     ),
@@ -68,7 +73,8 @@ BUGS = {
     ),
     "what is fetched is not yet computed": (
         SESSION,
-        "    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);\n    SAMC__CUDA_TRY(\n        s->error,\n        pitch == bytes",
+        "    SAMC__CUDA_TRY(s->error, cudaStreamWaitEvent(s->download, l->reached, 0), doing);\n    SAMC__CUDA_TRY(\n"
+        "        s->error,\n        pitch == bytes",
         "    SAMC__CUDA_TRY(\n        s->error,\n        pitch == bytes",
         "engine_test",
     ),
@@ -96,7 +102,8 @@ BUGS = {
     "the host reads a tensor itself": (
         SESSION,
         "    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");",
-        "    if (rows == 1) memcpy(to, from, bytes);\n    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");",
+        "    if (rows == 1) memcpy(to, from, bytes);\n"
+        "    return samc__cuda_status(cuda->error, code, \"while tensors were copied\");",
         "session_test",
     ),
     "weights are used before they have arrived": (
@@ -125,14 +132,17 @@ BUGS = {
     ),
     "images that were encoded ahead are not waited for": (
         "runtime/auto.c",
-        "    if (!group->encoded) {\n        SAMC__TRY(samc__session_meet(s));\n        SAMC__TRY(encode_group(s, group));\n    }\n    return samc__session_meet(s);",
-        "    if (group->encoded) return SAMC_OK;\n    SAMC__TRY(samc__session_meet(s));\n    SAMC__TRY(encode_group(s, group));\n    return samc__session_meet(s);",
+        "    if (!group->encoded) {\n        SAMC__TRY(samc__session_meet(s));\n"
+        "        SAMC__TRY(encode_group(s, group));\n    }\n    return samc__session_meet(s);",
+        "    if (group->encoded) return SAMC_OK;\n    SAMC__TRY(samc__session_meet(s));\n"
+        "    SAMC__TRY(encode_group(s, group));\n    return samc__session_meet(s);",
         "engine_test",
     ),
     "nothing is encoded ahead": ("runtime/auto_rounds.c", "    began += samc__encode_ahead(g);\n", "", "engine_test"),
     "the image side of an image encoded over stays": (
         "runtime/session.c",
-        "    if (first < s->side_first + s->side_images && s->side_first < first + count)\n        s->side_images = 0; /* of what was there */\n",
+        "    if (first < s->side_first + s->side_images && s->side_first < first + count)\n"
+        "        s->side_images = 0; /* of what was there */\n",
         "",
         "engine_test",
     ),

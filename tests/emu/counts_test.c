@@ -30,15 +30,6 @@ enum { IMAGES = 16, WIDTH = 61, HEIGHT = 43, SIDE = 4, MOST_TENSORS = 1024 };
 
 static uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
 static samc__output_tensor tensors[MOST_TENSORS];
-static size_t tensor_count;
-
-static samc_status add_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    (void)context, (void)slot;
-    EXPECT(tensor_count < MOST_TENSORS);
-    tensors[tensor_count] = (samc__output_tensor){.name = strdup(name), .dtype = SAMC__F32, .rank = rank};
-    memcpy(tensors[tensor_count++].shape, shape, (size_t)rank * sizeof *shape);
-    return SAMC_OK;
-}
 
 /* Anything that is not constant: what the masks look like does not matter. */
 static samc_status fill(void *context, size_t index, int64_t first, int64_t count, void *bytes, samc_error *error) {
@@ -74,14 +65,20 @@ static void write_model(const char *path) {
                       .mask_tokens = 4,
                       .iou_head_depth = 3,
                       .iou_head_hidden_dim = 128};
-    samc__weights slots;
+    static samc__weights views;
+    samc__tensor_list list;
     samc_error error = {0};
     for (int block = 7; block < c.depth; block += 8) c.global_attn[block] = true;
-    EXPECT(samc__manifest_visit(&c, &slots, add_tensor, NULL) == SAMC_OK);
-    samc_status status = samc__safetensors_write(path, tensors, tensor_count, NULL, 0, fill, NULL, &error);
+    EXPECT(samc__tensors_list(&c, &views, &list, &error) == SAMC_OK && list.count <= MOST_TENSORS);
+    for (size_t i = 0; i < list.count; i++) {
+        const samc__entry *e = &list.at[i];
+        tensors[i] = (samc__output_tensor){.name = e->name, .dtype = SAMC__F32, .rank = e->rank};
+        memcpy(tensors[i].shape, e->shape, sizeof e->shape);
+    }
+    samc_status status = samc__safetensors_write(path, tensors, list.count, NULL, 0, fill, NULL, &error);
     if (status != SAMC_OK) printf("%s\n", error.message);
     EXPECT(status == SAMC_OK);
-    for (size_t i = 0; i < tensor_count; i++) free((char *)tensors[i].name);
+    samc__tensors_free(&list);
 }
 
 typedef struct seen {
@@ -89,8 +86,7 @@ typedef struct seen {
     int64_t masks;
 } seen;
 
-static samc_status take(void *context, int image, const samc_auto_mask *masks, int count,
-                        const samc_auto_stats *stats) {
+static samc_status take(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     seen *s = context;
     (void)image, (void)masks, (void)stats;
     s->images++, s->masks += count;
@@ -107,7 +103,7 @@ static int plan_vit_h(void) {
     samc__session_plan plan;
     int width, height;
     EXPECT(samc__shapes_open("vit_h", &shapes, NULL) == SAMC_OK &&
-           samc__rehearse_model(samc__shapes_config(shapes), SAMC__BF16, &model) == SAMC_OK);
+           samc__rehearse_model(samc__shapes_config(shapes), SAMC__BF16, &model, NULL) == SAMC_OK);
     model.device = &device;
     samc__everyday_size(&model.config, &width, &height);
     size_t picture = 3 * (size_t)width * (size_t)height, before = SIZE_MAX;

@@ -32,7 +32,7 @@ typedef struct outcome {
     float *embedding, *logits, iou[PROMPTS * MASKS]; /* of the last image; [PROMPTS, MASKS, low, low] */
     size_t embedding_count, logits_count;
     uint8_t mask[WIDTH * HEIGHT];
-    samc_mask_info info;
+    samc_mask info;
     int auto_count;
     int64_t auto_area[AUTO_MOST];
     float auto_iou[AUTO_MOST];
@@ -57,7 +57,7 @@ static samc_image picture(int index) {
     return (samc_image){pixels[index], width, height, 3 * width};
 }
 
-static samc_status keep_auto(void *context, int image, const samc_auto_mask *masks, int count,
+static samc_status keep_auto(void *context, int image, const samc_mask *masks, int count,
                              const samc_auto_stats *stats) {
     outcome *o = context;
     (void)stats;
@@ -119,7 +119,9 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
     if (status == SAMC_OK) {
         memcpy(o->logits, samc_result_logits(result), o->logits_count * sizeof(float));
         memcpy(o->iou, samc_result_iou(result), sizeof o->iou);
-        status = samc_result_mask(session, result, 0, 0, o->mask, &o->info);
+        o->info = SAMC_INIT(samc_mask);
+        status = samc_result_mask(session, result, 0, 0, &o->info);
+        if (status == SAMC_OK) status = samc_mask_bytes(&o->info, o->mask, &error);
         samc_result_free(result);
     }
     samc_auto_options automatic = samc_default_auto_options(model);
@@ -279,8 +281,11 @@ static void two_devices(samc_emu_settings *settings) {
     for (int d = 0; d < 2; d++) EXPECT(samc_set_image(session[d], images) == SAMC_OK);
     for (int d = 0; d < 2; d++) EXPECT(samc_get_embedding(session[d], 0, embedding[d]) == SAMC_OK);
     for (int d = 0; d < 2; d++) EXPECT(samc_predict(session[d], &prompt, 1, true, &result[d]) == SAMC_OK);
-    for (int d = 0; d < 2; d++)
-        EXPECT(samc_result_mask(session[d], result[d], 0, 0, found[d].mask, &found[d].info) == SAMC_OK);
+    for (int d = 0; d < 2; d++) {
+        found[d].info = SAMC_INIT(samc_mask);
+        EXPECT(samc_result_mask(session[d], result[d], 0, 0, &found[d].info) == SAMC_OK &&
+               samc_mask_bytes(&found[d].info, found[d].mask, NULL) == SAMC_OK);
+    }
     samc_auto_options automatic = samc_default_auto_options(model[0]);
     automatic.points_per_side = 2;
     automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;

@@ -210,8 +210,9 @@ def main():
                         failures += 1
                         continue
                     target.write_text(content.replace(bug[1], bug[2]))
+                few = options.few is not None
                 caught = try_bug(
-                    builder, sources, path.parent.name, only, options.sanitizers, options.few is not None, options.accumulate
+                    builder, sources, path.parent.name, only, options.sanitizers, few, options.accumulate
                 )
                 good = caught is None or (not caught if bug is None else bool(caught))
                 failures += not good

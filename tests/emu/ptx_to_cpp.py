@@ -245,14 +245,20 @@ class Kernel:
             return f"emu::yield(); {self.statement(opcode.replace('.volatile', ''), a)}"
         if op in ("ld", "ldu"):
             to = elements(a[0])
-            read = f"const {ctype} *p_ = access<{ctype}, {len(to)}>({self.address(a[1], space, f'sizeof({ctype}) * {len(to)}')}, {self.site()});"
+            read = (
+                f"const {ctype} *p_ = access<{ctype}, "
+                f"{len(to)}>({self.address(a[1], space, f'sizeof({ctype}) * {len(to)}')}, {self.site()});"
+            )
             if len(to) == 1:
                 return f"{{ {read} put({name_of(to[0])}, p_[0]); }}"
             copies = " ".join(f"{ctype} v{i}_ = p_[{i}];" for i in range(len(to)))
             return f"{{ {read} {copies} {' '.join(f'put({name_of(x)}, v{i}_);' for i, x in enumerate(to))} }}"
         if op == "st":
             of = elements(a[1])
-            write = f"{ctype} *p_ = access<{ctype}, {len(of)}>({self.address(a[0], space, f'sizeof({ctype}) * {len(of)}')}, {self.site()});"
+            write = (
+                f"{ctype} *p_ = access<{ctype}, "
+                f"{len(of)}>({self.address(a[0], space, f'sizeof({ctype}) * {len(of)}')}, {self.site()});"
+            )
             return f"{{ {write} {' '.join(f'p_[{i}] = {self.value(x, ctype)};' for i, x in enumerate(of))} }}"
         if op == "bra":
             return f"goto {name_of(a[0])};"
@@ -266,7 +272,10 @@ class Kernel:
             to, _, found = a[0].partition("|")  # found: whether the source lane was in range
             operands = ", ".join(v(i, "uint32_t") for i in range(1, 5))
             found = f"{name_of(found)} = found_;" if found else "(void)found_;"
-            return f"{{ bool found_; put({name_of(to)}, shuffle_sync(Shuffle::{parts[2]}, {operands}, found_, {self.site()})); {found} }}"
+            return (
+                f"{{ bool found_; put({name_of(to)}, shuffle_sync(Shuffle::{parts[2]}, {operands}, found_, "
+                f"{self.site()})); {found} }}"
+            )
         if op == "vote":
             ballot = f"emu::ballot({v(2, 'uint32_t')}, {v(1, 'bool')}, {self.site()})"
             if parts[2] == "all":
@@ -276,7 +285,8 @@ class Kernel:
             which = "ldmatrix_trans" if "trans" in parts else "ldmatrix"
             to = [name_of(x) for x in elements(a[0])]
             return (
-                f"{{ uint32_t v_[4]; emu::ldmatrix(emu::Op::{which}, v_, {self.address(a[1], 'shared', 16)}, {self.site()}); "
+                f"{{ uint32_t v_[4]; emu::ldmatrix(emu::Op::{which}, v_, {self.address(a[1], 'shared', 16)}, "
+                f"{self.site()}); "
                 f"{' '.join(f'{x} = v_[{i}];' for i, x in enumerate(to))} }}"
             )
         if op == "mma" and "m16n8k16" in parts and types[0] == "f32" and types[-1] == "f32" and types[1] == types[2]:
@@ -285,7 +295,8 @@ class Kernel:
             return (
                 f"{{ float d_[4], c_[4] = {{{', '.join(self.value(x, 'float') for x in fc)}}}; "
                 f"uint32_t a_[4] = {{{', '.join(self.value(x, 'uint32_t') for x in fa)}}}; "
-                f"emu::mma(emu::Op::{which}, d_, a_, {', '.join(self.value(x, 'uint32_t') for x in fb)}, c_, {self.site()}); "
+                f"emu::mma(emu::Op::{which}, d_, a_, {', '.join(self.value(x, 'uint32_t') for x in fb)}, c_, "
+                f"{self.site()}); "
                 f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}"
             )
         if opcode == "cp.async.commit_group":
@@ -296,7 +307,10 @@ class Kernel:
             return "emu::copy_commit(); emu::copy_wait(0);"
         if opcode.startswith("cp.async.cg.shared.global") and a[2] == "16":
             size = self.value(a[3], "int") if len(a) > 3 else "16"
-            return f"emu::copy_async({self.address(a[0], 'shared', 16)}, {self.address(a[1], 'global', 16)}, {size}, {self.site()});"
+            return (
+                f"emu::copy_async({self.address(a[0], 'shared', 16)}, {self.address(a[1], 'global', 16)}, "
+                f"{size}, {self.site()});"
+            )
         if op == "sqrt":
             return put(f"{'sqrtf' if kind == 'f32' else 'sqrt'}({v(1)})")
         if op in FUNCTION and kind == "f32":
@@ -344,7 +358,8 @@ class Kernel:
             ):
                 d = elements(a[0])
                 return (
-                    f"{{ float d_[128] = {{{', '.join(self.value(x, 'float') for x in d)}}}; emu::group_product(emu::Op::group_{parts[-1]}, d_, "
+                    f"{{ float d_[128] = {{{', '.join(self.value(x, 'float') for x in d)}}}; "
+                    f"emu::group_product(emu::Op::group_{parts[-1]}, d_, "
                     f"{self.value(a[1], 'uint64_t')}, {self.value(a[2], 'uint64_t')}, {self.site()}); "
                     f"{' '.join(f'put({name_of(x)}, d_[{i}]);' for i, x in enumerate(d))} }}"
                 )
@@ -384,7 +399,10 @@ class Kernel:
         target = name_of(a[0])
         if to in ("f16x2", "bf16x2") and of == "f32":
             half = f"emu::to_{to[:-2]}"
-            return f"put({target}, (uint32_t){half}({self.value(a[1], 'float')}) << 16 | {half}({self.value(a[2], 'float')}));"
+            return (
+                f"put({target}, (uint32_t){half}({self.value(a[1], 'float')}) << 16 | "
+                f"{half}({self.value(a[2], 'float')}));"
+            )
         if to in ("f16", "bf16") and of == "f32":
             return f"put({target}, emu::to_{to}({self.value(a[1], 'float')}));"
         if of in ("f16", "bf16") and to == "f32":

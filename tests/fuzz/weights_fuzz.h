@@ -40,15 +40,18 @@ static void use_checkpoint(const uint8_t *data, size_t size) {
             sum += samc__tensor_direct_f32(tensor)[elements - 1];
     }
     samc__config config;
-    samc__weights weights;
+    static samc__weights weights;
+    samc__tensor_list list = {0};
     void *owned = NULL;
     size_t owned_bytes;
     char hex[65];
     samc_status status = samc__config_infer(checkpoint, &config, &error);
-    if (status == SAMC_OK) status = samc__weights_load(&config, checkpoint, &weights, &owned, &owned_bytes, &error);
-    if (status == SAMC_OK) status = samc__manifest_hash(&config, checkpoint, hex, &error);
+    if (status == SAMC_OK) status = samc__tensors_list(&config, &weights, &list, &error);
+    if (status == SAMC_OK) status = samc__tensors_load(&list, checkpoint, &owned, &owned_bytes, &error);
+    if (status == SAMC_OK) status = samc__tensors_hash(&list, checkpoint, hex, &error);
     if (status != SAMC_OK) check_message(&error);
     free(owned);
+    samc__tensors_free(&list);
     samc__checkpoint_close(checkpoint);
     free(exact);
     volatile double sink = sum; /* the reads must happen */

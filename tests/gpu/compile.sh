@@ -24,9 +24,11 @@ fi
 operators=$(for file in kernels/*/cuda.cu; do basename "$(dirname "$file")"; done)
 
 engine_sources() {
-    ls kernels/*/ref.c kernels/*.c kernels/{ref,cpu,cuda}/*.c kernels/linear/onednn.c runtime/{base,model}/*.c runtime/*.c weights/*.c \
+    ls kernels/*/ref.c kernels/*.c kernels/{ref,cpu,cuda}/*.c kernels/linear/onednn.c runtime/{base,model}/*.c \
+        runtime/*.c weights/*.c \
         bench/forecast/{roofline,workload}.c tests/gpu/random_model.c \
-        tests/gpu/bare/{omp,arc4random}.c tests/gpu/end_to_end.c tests/gpu/speed.c | grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
+        tests/gpu/bare/{omp,arc4random}.c tests/gpu/end_to_end.c tests/gpu/speed.c |
+        grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 
 # object COMMAND SOURCE [SUFFIX]: a line for it, the object named by its source.
@@ -36,16 +38,21 @@ object() {
 }
 # The commands, the longest first.
 commands() {
-    local file rung
+    local file rung avx512
     for file in kernels/*/cuda.cu tests/gpu/device_report.cu; do object "$compile_cuda" "$file"; done
-    for file in tests/emu/{emu_test,emu,tensor_core,warp}.cc tests/gpu/{around_launch,gpu_test,main}.cc; do object "$compile_cxx" "$file"; done
+    for file in tests/emu/{emu_test,emu,tensor_core,warp}.cc tests/gpu/{around_launch,gpu_test,main}.cc; do
+        object "$compile_cxx" "$file"
+    done
     for file in $operators; do object "$compile_cxx" "tests/emu/emu_$file.cc"; done
     object "$compile_engine_cxx" tests/gpu/libraries_test.cc
-    if [ $rehearse = 1 ]; then for file in tests/emu/{cuda_twin,library_twins}.cc; do object "$compile_engine_cxx" "$file"; done; fi
+    if [ $rehearse = 1 ]; then
+        for file in tests/emu/{cuda_twin,library_twins}.cc; do object "$compile_engine_cxx" "$file"; done
+    fi
     if [ $rungs = 1 ]; then
+        avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
         for file in kernels/*/cpu.c; do
             object "$compile_c -mavx2 -mfma -mf16c" "$file" _avx2
-            object "$compile_c -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512" "$file" _avx512
+            object "$compile_c -mavx2 -mfma -mf16c $avx512" "$file" _avx512
         done
     fi
     for file in $(engine_sources); do object "$compile_c" "$file"; done
@@ -59,7 +66,9 @@ make_object() {
     source=${source%% *}
     [ -e "$object" ] && [ "$(cat "$object.command" 2>/dev/null)" = "$1" ] || current=0
     # shellcheck disable=SC2013
-    for from in $([ $current = 1 ] && sed 's/^[^:]*: *//; s/\\$//' "$object.d" 2>/dev/null || echo /); do [ "$object" -nt "$from" ] || current=0; done
+    for from in $([ $current = 1 ] && sed 's/^[^:]*: *//; s/\\$//' "$object.d" 2>/dev/null || echo /); do
+        [ "$object" -nt "$from" ] || current=0
+    done
     [ $current = 1 ] && return 0
     rm -f "$object"
     eval "$1 -MMD -MF $object.d" || { echo "does not compile: $source" >&2; return 1; }

@@ -127,8 +127,7 @@ static void transfer(outcome *o, const char *path, bool write) {
     if (fclose(file) != 0 || !ok) die("%s could not be %s", path, write ? "written" : "read");
 }
 
-static samc_status keep(void *context, int image, const samc_auto_mask *masks, int count,
-                        const samc_auto_stats *stats) {
+static samc_status keep(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     outcome *o = context;
     (void)image, (void)stats;
     for (int i = 0; i < count && o->autos < MOST_AUTO; i++, o->autos++) {
@@ -159,11 +158,13 @@ static void predict_all(engine *e, const samc_image *image, const float *mask_in
         memcpy(o->logits + first * MASKS * o->low2, samc_result_logits(result),
                (size_t)(count * MASKS * o->low2) * sizeof(float));
         memcpy(o->iou + first * MASKS, samc_result_iou(result), (size_t)(count * MASKS) * sizeof(float));
-        for (int i = 0; i < count * MASKS; i++)
-            must(e,
-                 samc_result_mask(e->session, result, i / MASKS, i % MASKS,
-                                  o->masks + (first * MASKS + i) * o->width * o->height, NULL),
-                 "masks");
+        for (int i = 0; i < count * MASKS; i++) {
+            samc_mask mask = SAMC_INIT(samc_mask);
+            samc_error error;
+            must(e, samc_result_mask(e->session, result, i / MASKS, i % MASKS, &mask), "masks");
+            if (samc_mask_bytes(&mask, o->masks + (first * MASKS + i) * o->width * o->height, &error) != SAMC_OK)
+                die("%s", error.message);
+        }
         samc_result_free(result);
     }
 }
@@ -277,13 +278,13 @@ static void mix(bytes *to, const void *data, size_t size) { /* FNV-1a */
     to->count += (long long)size;
 }
 
-static samc_status mix_masks(void *context, int image, const samc_auto_mask *masks, int count,
+static samc_status mix_masks(void *context, int image, const samc_mask *masks, int count,
                              const samc_auto_stats *stats) {
     (void)image, (void)stats;
     for (int i = 0; i < count; i++) {
         samc_error error;
         char *rle = allocate(masks[i].rle_length + 1);
-        if (samc_auto_mask_rle(&masks[i], rle, &error) != SAMC_OK) die("%s", error.message);
+        if (samc_mask_rle(&masks[i], rle, &error) != SAMC_OK) die("%s", error.message);
         mix(context, rle, masks[i].rle_length);
         mix(context, masks[i].bbox, sizeof masks[i].bbox);
         mix(context, &masks[i].predicted_iou, sizeof masks[i].predicted_iou);

@@ -90,19 +90,18 @@ static recipe recipe_of(const samc__config *c, const char *name, int rank, const
     return r;
 }
 
-static samc_status add_tensor(void *context, const float **slot, const char *name, int rank, const int64_t *shape) {
-    plan *p = context;
-    (void)slot;
-    samc__output_tensor *tensors = realloc(p->tensors, (p->count + 1) * sizeof *tensors);
-    if (tensors != NULL) p->tensors = tensors;
-    recipe *recipes = realloc(p->recipes, (p->count + 1) * sizeof *recipes);
-    if (recipes != NULL) p->recipes = recipes;
-    char *copy = strdup(name);
-    if (tensors == NULL || recipes == NULL || copy == NULL) return free(copy), SAMC_OUT_OF_MEMORY;
-    recipes[p->count] = recipe_of(p->config, name, rank, shape);
-    recipes[p->count].key = mixed(p->seed * 0x1000193 + p->count);
-    tensors[p->count] = (samc__output_tensor){.name = copy, .dtype = SAMC__F32, .rank = rank};
-    memcpy(tensors[p->count++].shape, shape, (size_t)rank * sizeof *shape);
+static samc_status plan_tensors(plan *p, const samc__tensor_list *list, samc_error *error) {
+    p->tensors = calloc(list->count, sizeof *p->tensors);
+    p->recipes = calloc(list->count, sizeof *p->recipes);
+    if (p->tensors == NULL || p->recipes == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the tensors of a model");
+    for (; p->count < list->count; p->count++) {
+        const samc__entry *e = &list->at[p->count];
+        p->recipes[p->count] = recipe_of(p->config, e->name, e->rank, e->shape);
+        p->recipes[p->count].key = mixed(p->seed * 0x1000193 + p->count);
+        p->tensors[p->count] = (samc__output_tensor){.name = e->name, .dtype = SAMC__F32, .rank = e->rank};
+        memcpy(p->tensors[p->count].shape, e->shape, sizeof e->shape);
+    }
     return SAMC_OK;
 }
 
@@ -261,10 +260,10 @@ static bool rewrite(const char *path, const samc__config *c, const samc__checkpo
 static void use_layers(samc_model *model, const samc__weights *original, last_layers *l, bool zeros) {
     for (int t = 0; t < l->tokens; t++) {
         size_t weight = (size_t)(l->channels * l->width) * sizeof(float), bias = (size_t)l->channels * sizeof(float);
-        memcpy(l->w[t], original->hyper[t][2].w, weight);
-        memcpy(l->b[t], original->hyper[t][2].b, bias);
+        memcpy(l->w[t], original->hyper[t][2].w.data, weight);
+        memcpy(l->b[t], original->hyper[t][2].b.data, bias);
         if (zeros) memset(l->w[t], 0, weight);
-        model->weights.hyper[t][2] = (samc__linear_weights){l->w[t], l->b[t]};
+        model->weights.hyper[t][2].w.data = l->w[t], model->weights.hyper[t][2].b.data = l->b[t];
     }
 }
 
@@ -314,7 +313,8 @@ static samc_status calibrate(const char *path, const samc_options *options, samc
 
 samc_status random_model_write(const char *shapes_of, uint64_t seed, const char *path, const samc_options *options,
                                samc_error *error) {
-    samc__weights slots;
+    static samc__weights views;
+    samc__tensor_list list = {0};
     samc__shapes *shapes = NULL;
     samc__checkpoint *source = NULL;
     samc__metadata metadata = {(char *)"samc.config", NULL};
@@ -324,12 +324,12 @@ samc_status random_model_write(const char *shapes_of, uint64_t seed, const char 
     /* What tensors do not tell of a model that is not official. */
     if (samc__checkpoint_open(shapes_of, &source, NULL) == SAMC_OK)
         metadata.value = (char *)samc__checkpoint_metadata(source, metadata.key);
-    samc_status status = samc__manifest_visit(p.config, &slots, add_tensor, &p);
-    if (status != SAMC_OK) samc__fail(error, status, "%s: no memory for its tensors", path);
+    samc_status status = samc__tensors_list(p.config, &views, &list, error);
+    if (status == SAMC_OK) status = plan_tensors(&p, &list, error);
     if (status == SAMC_OK)
         status = samc__safetensors_write(path, p.tensors, p.count, &metadata, metadata.value != NULL, fill, &p, error);
     if (status == SAMC_OK) status = calibrate(path, options, error);
-    for (size_t i = 0; i < p.count; i++) free((char *)p.tensors[i].name);
+    samc__tensors_free(&list);
     free(p.tensors);
     free(p.recipes);
     samc__checkpoint_close(source);

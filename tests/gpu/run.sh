@@ -23,17 +23,20 @@ here=$(cd "$(dirname "$0")" && pwd) program=$here/samc-gpu
 about() { sed -n "s/^$1 //p" "$here/about"; }
 rehearse=$(about rehearsal)
 
-# ---- the device, or one line that says why there is none
-# ----------------------------------------------------------------------
+# ---- the device, or one line that says why there is none ------------------------------------------
 if ! hello=$("$program" hello 2>&1); then
     for folder in /usr/local/cuda*/compat; do # a newer driver's library for an older driver
-        [ -d "$folder" ] && LD_LIBRARY_PATH=$folder:${LD_LIBRARY_PATH:-} "$program" hello >/dev/null 2>&1 && export LD_LIBRARY_PATH=$folder:${LD_LIBRARY_PATH:-} && break
+        [ -d "$folder" ] && LD_LIBRARY_PATH=$folder:${LD_LIBRARY_PATH:-} "$program" hello >/dev/null 2>&1 &&
+            export LD_LIBRARY_PATH=$folder:${LD_LIBRARY_PATH:-} && break
     done
     hello=$("$program" hello 2>&1) || { echo "gpu_check: $(echo "$hello" | tail -n 1)" >&2; exit 2; }
 fi
 operators=$("$program" check --list | tr '\n' ' ')
 for word in ${only//,/ }; do
-    case " torch sanitizer $operators" in *" $word "*) ;; *) echo "gpu_check: --only knows torch, sanitizer and $operators" >&2; exit 2 ;; esac
+    case " torch sanitizer $operators" in
+        *" $word "*) ;;
+        *) echo "gpu_check: --only knows torch, sanitizer and $operators" >&2; exit 2 ;;
+    esac
 done
 parts=$out/parts
 mkdir -p "$parts" 2>/dev/null && : >>"$out/log.txt" || { echo "gpu_check: $out cannot be written" >&2; exit 2; }
@@ -53,19 +56,20 @@ library_folders() {
         command -v $python >/dev/null && timeout 20 $python -c 'import glob, os, sys
 for folder in sys.path: print("\n".join(glob.glob(os.path.join(folder, "nvidia", "*", "lib"))))' 2>/dev/null
     done
-    ls -d /usr/local/lib/python3*/*-packages/nvidia/*/lib /opt/*/lib/python3*/site-packages/nvidia/*/lib /usr/local/cuda*/lib64 2>/dev/null
+    ls -d /usr/local/lib/python3*/*-packages/nvidia/*/lib /opt/*/lib/python3*/site-packages/nvidia/*/lib \
+        /usr/local/cuda*/lib64 2>/dev/null
 }
 SAMC_CUDA_LIBRARIES=${SAMC_CUDA_LIBRARIES:-}$(library_folders | awk 'NF && !seen[$0]++ { printf ":%s", $0 }')
 export SAMC_CUDA_LIBRARIES
 echo "cuBLASLt and cuDNN are looked for where the loader does, then in $SAMC_CUDA_LIBRARIES" >>"$log"
 
-# ---- results: one object, rewritten after every stage from the parts that stages leave
-# ---------------------------------------
+# ---- results: one object, rewritten after every stage from the parts that stages leave ------------
 write_results() {
     local kind new=$out/new.$BASHPID
     {
-        printf '{"samc_gpu_check":1,"commit":"%s","rehearsal":%s,"arch":"%s","toolkit":%s,"seconds":%d,"failed":%s,\n"device":' "$(about commit)" \
-            "$([ "$rehearse" = 1 ] && echo true || echo false)" "$(about arch)" "$(about toolkit | quote)" "$SECONDS" "$(failed && echo true || echo false)"
+        printf '{"samc_gpu_check":1,"commit":"%s","rehearsal":%s,"arch":"%s","toolkit":%s,' "$(about commit)" \
+            "$([ "$rehearse" = 1 ] && echo true || echo false)" "$(about arch)" "$(about toolkit | quote)"
+        printf '"seconds":%d,"failed":%s,\n"device":' "$SECONDS" "$(failed && echo true || echo false)"
         if [ -s "$parts/device.jsonl" ]; then cat "$parts/device.jsonl"; else echo null; fi
         for kind in stages checks runs times torch; do # lines cut short by a kill are left out
             printf ',"%s":[\n' "$kind"
@@ -91,7 +95,12 @@ stage() {
         : >"$output"
     else
         timeout -k 5 "$limit" "$@" >"$output" 2>&1 || status=$?
-        case $status in 0) ;; 77) state=skipped ;; 124 | 137) state="stopped after $limit s" ;; *) state="failed ($status)" ;; esac
+        case $status in
+            0) ;;
+            77) state=skipped ;;
+            124 | 137) state="stopped after $limit s" ;;
+            *) state="failed ($status)" ;;
+        esac
     fi
     { echo "== $name"; cat "$output"; } >>"$log"
     note "$name" "$state" $((SECONDS - begin)) "$(tail -n 3 "$output" | cut -c 1-300 | quote)"
@@ -100,18 +109,20 @@ stage() {
     [ "$state" = ok ]
 }
 
-# ---- models and the reference's results are made on the processors at once
-# ------------------------------------------------------
+# ---- models and the reference's results are made on the processors at once ------------------------
 models=$work golden=$here/golden
 if [ "$rehearse" = 0 ]; then
     # 2.6 GB of ViT-H: in memory where there is much of it.
-    [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 ] 2>/dev/null && models=$(mktemp -d /dev/shm/samc_gpu_check.XXXXXX)
+    [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 ] 2>/dev/null &&
+        models=$(mktemp -d /dev/shm/samc_gpu_check.XXXXXX)
     memory=$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
     names="vit_b" # more where they fit
     [ "${memory:-0}" -ge 16 ] && names="vit_b vit_h"
-    oracle="--backend cpu" sizes="--size 1500x1000 --points 8" photograph="--size 2250x1500 --points 32" tiny="$here/samc-tiny.safetensors" small=""
+    oracle="--backend cpu" sizes="--size 1500x1000 --points 8" photograph="--size 2250x1500 --points 32" \
+        tiny="$here/samc-tiny.safetensors" small=""
 else
-    names=tiny oracle="--backend ref" sizes="--size 61x43 --points 2" photograph="--size 61x43 --points 2 --batches 1,2 --seconds 0" tiny="" small="1 1"
+    names=tiny oracle="--backend ref" sizes="--size 61x43 --points 2" \
+        photograph="--size 61x43 --points 2 --batches 1,2 --seconds 0" tiny="" small="1 1"
 fi
 largest=${names##* } smallest=${names%% *}
 shape_of() { if [ "$1" = tiny ]; then echo "$golden/tiny.safetensors"; else echo "$1"; fi; }
@@ -170,7 +181,8 @@ wait_stages() {
 engine() {
     local verb=$1 name=$2 file=$3 precision=$4 limit=$5
     shift 5
-    stage "$verb $name $precision" "$limit" bash -c 'ready "$@"' ready "$file" "$program" "$verb" "$models/$name.safetensors" "$@" --name "$name" \
+    stage "$verb $name $precision" "$limit" bash -c 'ready "$@"' ready "$file" "$program" "$verb" \
+        "$models/$name.safetensors" "$@" --name "$name" \
         --precision "$precision" --json "$parts/runs.jsonl"
 }
 # shellcheck disable=SC2086
@@ -181,7 +193,8 @@ compare() { engine parity "$1" "$models/$1.oracle" "$2" 120 "$models/$1.oracle" 
 # replaces what was there, and nothing else. without KIND PATTERN: drops these lines, but for the libraries' calls.
 without() {
     [ -e "$parts/$1.jsonl" ] || return 0
-    awk -v pattern="$2" '$0 !~ pattern || /[(]cu(BLASLt|DNN)/' "$parts/$1.jsonl" >"$work/kept" && mv "$work/kept" "$parts/$1.jsonl"
+    awk -v pattern="$2" '$0 !~ pattern || /[(]cu(BLASLt|DNN)/' "$parts/$1.jsonl" >"$work/kept" &&
+        mv "$work/kept" "$parts/$1.jsonl"
 }
 for word in ${only//,/ }; do
     case $word in
@@ -193,16 +206,24 @@ for word in ${only//,/ }; do
 done
 if [ -z "$only" ]; then
     # shellcheck disable=SC2016,SC2086
-    stage device 60 bash -c '"$0" device $2 >"$1/device.new" && cat "$1/device.new" && mv "$1/device.new" "$1/device.jsonl"' "$program" "$parts" $small
+    stage device 60 bash -c '"$0" device $2 >"$1/device.new" && cat "$1/device.new" &&
+        mv "$1/device.new" "$1/device.jsonl"' "$program" "$parts" $small
     if [ "$rehearse" = 0 ] && command -v nvidia-smi >/dev/null; then
-        stage driver 20 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit,memory.total --format=csv
+        stage driver 20 nvidia-smi \
+            --query-gpu=name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit,memory.total --format=csv
     fi
     stage libraries 90 "$program" libraries --json "$parts/times.jsonl" $([ "$rehearse" = 1 ] && echo --small)
     grep -hE '^(cuBLASLt|cuDNN): ' "$log"
 fi
 case "$only" in
     *torch* | *sanitizer*) ;;
-    *) if [ "$rehearse" = 0 ]; then each checks 60 4 --tier 0 --repeat 3 --case-seconds 20; else each checks 300 2 --tier 0 --case-seconds 30; fi ;;
+    *)
+        if [ "$rehearse" = 0 ]; then
+            each checks 60 4 --tier 0 --repeat 3 --case-seconds 20
+        else
+            each checks 300 2 --tier 0 --case-seconds 30
+        fi
+        ;;
 esac
 if [ -z "$only" ]; then
     for precision in bf16 f32 f16; do
@@ -211,7 +232,8 @@ if [ -z "$only" ]; then
     done
     compare "$smallest" bf16
     # shellcheck disable=SC2086
-    engine bytes "$smallest" "$models/$smallest.safetensors" bf16 120 $([ "$rehearse" = 1 ] && echo "--size 61x43 --points 9" || echo "--size 1500x1000 --points 32")
+    engine bytes "$smallest" "$models/$smallest.safetensors" bf16 120 \
+        $([ "$rehearse" = 1 ] && echo "--size 61x43 --points 9" || echo "--size 1500x1000 --points 32")
     # The figures to come want a quiet processor, but not at any price.
     # shellcheck disable=SC2016
     stage models 90 bash -c 'while kill -0 "$0" 2>/dev/null; do sleep 0.2; done' "$preparing"
@@ -228,7 +250,13 @@ if [ -z "$only" ]; then
 fi
 case "$only" in
     *torch* | *sanitizer*) ;;
-    *) if [ "$rehearse" = 0 ]; then each times 90 1 --from-tier 1 --tier 2 --time --case-seconds 40; else each times 300 2 --tier 0 --most 4 --time --rough --case-seconds 30; fi ;;
+    *)
+        if [ "$rehearse" = 0 ]; then
+            each times 90 1 --from-tier 1 --tier 2 --time --case-seconds 40
+        else
+            each times 300 2 --tier 0 --most 4 --time --rough --case-seconds 30
+        fi
+        ;;
 esac
 if [ -z "$only" ]; then
     for name in $names; do for precision in f32 f16; do compare "$name" $precision; done; done
@@ -243,7 +271,8 @@ sanitize() {
     [ -n "$sanitizer" ] || { echo "no compute-sanitizer"; return 77; }
     "$sanitizer" --tool "$1" --error-exitcode 4 "${@:2}" >"$said" 2>&1 || status=$?
     cat "$said"
-    [ $status != 0 ] && ! grep -qE 'ERROR SUMMARY: [1-9]' "$said" && grep -qiE 'not supported|unsupported|no attachable process|internal sanitizer error' "$said" && return 77
+    [ $status != 0 ] && ! grep -qE 'ERROR SUMMARY: [1-9]' "$said" &&
+        grep -qiE 'not supported|unsupported|no attachable process|internal sanitizer error' "$said" && return 77
     return $status
 }
 export -f sanitize
@@ -251,14 +280,16 @@ case ",$only," in
     ,, | *,sanitizer,*)
         for tool in memcheck racecheck; do
             for name in linear attention_relpos image_to_token; do
-                stage "$tool $name" 90 bash -c 'sanitize "$@"' sanitize $tool "$program" check --only $name --direct --exact --tier 0
+                stage "$tool $name" 90 bash -c 'sanitize "$@"' sanitize $tool "$program" check --only $name --direct \
+                    --exact --tier 0
             done
         done ;;
 esac
 case ",$only," in
     *,torch,*)
         stage models 150 bash -c 'while kill -0 "$0" 2>/dev/null; do sleep 0.2; done' "$preparing"
-        stage torch 400 "$(command -v python3 || command -v python || echo python3)" "$here/torch_speed.py" --json "$parts/torch.jsonl" --models "$models" --seconds 380 ;;
+        stage torch 400 "$(command -v python3 || command -v python ||
+            echo python3)" "$here/torch_speed.py" --json "$parts/torch.jsonl" --models "$models" --seconds 380 ;;
 esac
 
 write_results

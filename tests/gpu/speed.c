@@ -38,7 +38,7 @@ static void wait_for_device(void) {
     if (code != cudaSuccess) die("%s", cudaGetErrorString(code));
 }
 
-static samc_status take_stats(void *context, int image, const samc_auto_mask *masks, int count,
+static samc_status take_stats(void *context, int image, const samc_mask *masks, int count,
                               const samc_auto_stats *stats) {
     bench *b = context;
     (void)image, (void)masks, (void)count;

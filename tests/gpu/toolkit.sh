@@ -33,16 +33,23 @@ try_toolkit() {
     home=$(dirname "$(dirname "$nvcc")")
     release=$("$nvcc" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')
     [ -n "$release" ] || { toolkit_why="does not run"; return 1; }
-    for folder in "$home/lib64" "$home/lib" "$home/targets/$machine/lib" "$home/../cuda_runtime/lib"; do [ -e "$folder/libcudart_static.a" ] && static=$folder/libcudart_static.a && break; done
-    for folder in "$home/include" "$home/targets/$machine/include" "$home/../cuda_runtime/include"; do [ -e "$folder/cuda_runtime_api.h" ] && cuda_include=-I$folder && break; done
-    [ -n "$static" ] && [ -n "$cuda_include" ] || { toolkit_why="has no header or no libcudart_static.a of the CUDA runtime"; return 1; }
+    for folder in "$home/lib64" "$home/lib" "$home/targets/$machine/lib" "$home/../cuda_runtime/lib"; do
+        [ -e "$folder/libcudart_static.a" ] && static=$folder/libcudart_static.a && break
+    done
+    for folder in "$home/include" "$home/targets/$machine/include" "$home/../cuda_runtime/include"; do
+        [ -e "$folder/cuda_runtime_api.h" ] && cuda_include=-I$folder && break
+    done
+    [ -n "$static" ] && [ -n "$cuda_include" ] ||
+        { toolkit_why="has no header or no libcudart_static.a of the CUDA runtime"; return 1; }
     cuda_link="$static -lpthread -ldl -lrt"
     for one in $arch; do code="$code -gencode=arch=compute_$one,code=sm_$one"; done
-    printf '#include <cuda_runtime.h>\n__global__ void probe(float *x) { x[threadIdx.x] = __expf(x[0]); }\nint main() { return cudaGetLastError(); }\n' >"$build/probe.cu"
+    printf '%s\n' '#include <cuda_runtime.h>' '__global__ void probe(float *x) { x[threadIdx.x] = __expf(x[0]); }' \
+        'int main() { return cudaGetLastError(); }' >"$build/probe.cu"
     for extra in "" "-ccbin g++-13" "-ccbin g++-12" "-ccbin g++-11" "-allow-unsupported-compiler"; do
         nvcc_flags="$code $extra"
         # shellcheck disable=SC2086
-        "$nvcc" $nvcc_flags $cuda_include -std=c++17 -c -o "$build/probe.o" "$build/probe.cu" >"$build/probe.log" 2>&1 &&
+        "$nvcc" $nvcc_flags $cuda_include -std=c++17 -c -o "$build/probe.o" "$build/probe.cu" \
+            >"$build/probe.log" 2>&1 &&
             $cxx -o "$build/probe" "$build/probe.o" $cuda_link >>"$build/probe.log" 2>&1 && return 0
     done
     toolkit_why="does not compile: $(grep -m 1 -i error "$build/probe.log")"

@@ -223,7 +223,8 @@ def main():
                 )
             )
             print(
-                f"  PyTorch, processor: encode {their_counts['encode']:.2f} s, the rest {their_seconds[1] - their_counts['encode']:.2f} s"
+                f"  PyTorch, processor: encode {their_counts['encode']:.2f} s, the rest "
+                f"{their_seconds[1] - their_counts['encode']:.2f} s"
             )
             print(
                 "  samc, wall: "
@@ -240,8 +241,10 @@ def main():
             counted += drops
             failed += not good
             print(
-                f"  equal strings {equal} of {len(ours)}, worst IoU of the rest {worst:.6f}, their differing pixels {pixels}, other "
-                f"fields different {fields}; within {MARGIN:g} of a threshold: {close} stability scores, {close_pixels} pixels: "
+                f"  equal strings {equal} of {len(ours)}, worst IoU of the rest {worst:.6f}, their differing pixels "
+                f"{pixels}, other "
+                f"fields different {fields}; within {MARGIN:g} of a threshold: {close} stability scores, "
+                f"{close_pixels} pixels: "
                 f"{'ok' if good else 'FAIL'}"
                 f"{'' if drops else ' (too few masks to count as a case)'}"
             )

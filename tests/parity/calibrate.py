@@ -10,8 +10,9 @@ random, but scaled layer by layer on one image until the activations look like t
   biases                  N(0, 0.1); LayerNorm gains U(0.5, 1.5)
   mask logits             deviation 5
   IoU predictions         deviation 0.1 about 0.8
-  residual branches       deviation 0.1 and less than the gains of one LayerNorm in the decoder and the neck, so that the
-                          variances that the LayerNorms see are small enough (0.02 to 0.3) for a wrong epsilon to show
+  residual branches       deviation 0.1 and less than the gains of one LayerNorm in the decoder and the neck, so that
+                          the variances that the LayerNorms see are small enough (0.02 to 0.3) for a wrong epsilon to
+                          show
 
 Run it to write a checkpoint that segment_anything and samc both load:
 

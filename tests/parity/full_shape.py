@@ -41,8 +41,7 @@ from reference import GATE_MAX, GATE_NMSE, NEAR, Prompts, encode, errors, in_dou
 
 TENSORS = ("embedding", "logits", "iou")
 
-# ---- What is predicted
-# ------------------------------------------------------------------------------------------------
+# ---- What is predicted ----------------------------------------------------------------------------
 
 # Points (x, y, label) and box as fractions of the image's width and height.
 PROMPTS = [
@@ -130,8 +129,7 @@ def differing_pixels(run, masks):
     return int(((masks != (run.full > 0)) & ~near).sum())
 
 
-# ---- samc
-# -------------------------------------------------------------------------------------------------------------
+# ---- samc -----------------------------------------------------------------------------------------
 
 
 class Samc:
@@ -203,8 +201,7 @@ def wrong_record(record, mask, full):
     )
 
 
-# ---- Parity
-# -----------------------------------------------------------------------------------------------------------
+# ---- Parity ---------------------------------------------------------------------------------------
 
 
 def read_image(path):
@@ -324,8 +321,7 @@ def parity(args, work):
     return 1 if table.failures else 0
 
 
-# ---- Mutations of the original
-# ----------------------------------------------------------------------------------------
+# ---- Mutations of the original --------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ Tensors of cases.safetensors, P prompts of the same kind and M masks for each:
   case.N.iou          f32 [P, M]
   case.N.masks        u8  [P, M, ceil(h * w / 8)]  full-size masks, bit i % 8 of byte i / 8 is pixel i
   case.N.stability    f32 [P, M, 2]          pixels with a full-size logit above 1 and above -1
-  case.N.near         f32 [K]                indices into [P, M, h, w] of pixels too close to the threshold to compare; a -1 first
+  case.N.near         f32 [K]                indices into [P, M, h, w] of pixels too close to the threshold to compare;
+                                             a -1 first
 
 Metadata: "images" and "cases" list the names; "case.N.image" names its image, "case.N.multimask" is 0 or 1;
 "case.N.mask_from" names the case whose first mask is the mask input; "noise.T.nmse" and

@@ -25,23 +25,23 @@ from pathlib import Path
 TANH_GELU = "(0.5f * ({x}) * (1.0f + tanhf(0.79788456f * (({x}) + 0.044715f * ({x}) * ({x}) * ({x})))))"
 
 
-def epsilon(file, norm, channels, right, wrong):
-    call = f"samc__norm_of({norm}, {channels}, "
-    return [(file, f"{call}{right}f)", f"{call}{wrong}f)")]
+def epsilon(listed, right, wrong):
+    return [("runtime/model/tensors.c", f"{listed}, {right}f)", f"{listed}, {wrong}f)")]
 
 
-def encoder_epsilon(norm, channels):
-    return epsilon("runtime/model/vit.c", norm, channels, "1e-6", "1e-5")
+def encoder_epsilon(listed):
+    return epsilon(listed, "1e-6", "1e-5")
 
 
-def decoder_epsilon(norm):
-    return epsilon("runtime/model/decoder.c", norm, "c", "1e-5", "1e-6")
+def decoder_epsilon(listed):
+    return epsilon(listed, "1e-5", "1e-6")
 
 
 ANTIALIASED = """/* torch's interpolate(antialias=True): a triangle as wide as the scale factor. */
 static float antialiased(const samc__finish_masks_args *a, const float *square, int y, int x) {
     float ry = (float)a->new_height / (float)a->height, rx = (float)a->new_width / (float)a->width;
-    float sy = ry > 1.0f ? ry : 1.0f, sx = rx > 1.0f ? rx : 1.0f, cy = ((float)y + 0.5f) * ry, cx = ((float)x + 0.5f) * rx;
+    float sy = ry > 1.0f ? ry : 1.0f, sx = rx > 1.0f ? rx : 1.0f;
+    float cy = ((float)y + 0.5f) * ry, cx = ((float)x + 0.5f) * rx;
     float sum = 0.0f, weights = 0.0f;
     for (int i = (int)(cy - sy) - 1; i <= (int)(cy + sy) + 1; i++)
         for (int j = (int)(cx - sx) - 1; j <= (int)(cx + sx) + 1; j++) {
@@ -72,18 +72,18 @@ MUTATIONS = {
     "GELU for ReLU in the decoder": [
         ("runtime/model/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")
     ],
-    "epsilon: encoder norm1": encoder_epsilon("w->norm1", "d"),
-    "epsilon: encoder norm2": encoder_epsilon("w->norm2", "d"),
-    "epsilon: neck, first": encoder_epsilon("w->neck_norm1", "c"),
-    "epsilon: neck, second": encoder_epsilon("w->neck_norm2", "c"),
-    "epsilon: mask prompt, first": epsilon("runtime/model/decoder.c", "w->mask_norm1", "c1", "1e-6", "1e-5"),
-    "epsilon: mask prompt, second": epsilon("runtime/model/decoder.c", "w->mask_norm2", "c2", "1e-6", "1e-5"),
-    "epsilon: upscaling": epsilon("runtime/model/decoder.c", "w->up_norm", "c4", "1e-6", "1e-5"),
-    "epsilon: decoder norm1": decoder_epsilon("w->norm1"),
-    "epsilon: decoder norm2": decoder_epsilon("w->norm2"),
-    "epsilon: decoder norm3": decoder_epsilon("w->norm3"),
-    "epsilon: decoder norm4": decoder_epsilon("w->norm4"),
-    "epsilon: decoder, final": decoder_epsilon("model->weights.norm_final"),
+    "epsilon: encoder norm1": encoder_epsilon('norm(list, &to->norm1, base, "norm1", D'),
+    "epsilon: encoder norm2": encoder_epsilon('norm(list, &to->norm2, base, "norm2", D'),
+    "epsilon: neck, first": encoder_epsilon('"image_encoder.neck", "1", C'),
+    "epsilon: neck, second": encoder_epsilon('"image_encoder.neck", "3", C'),
+    "epsilon: mask prompt, first": encoder_epsilon('mask, "1", M / 4'),
+    "epsilon: mask prompt, second": encoder_epsilon('mask, "4", M'),
+    "epsilon: upscaling": encoder_epsilon('up, "1", C / 4'),
+    "epsilon: decoder norm1": decoder_epsilon('base, "norm1", C'),
+    "epsilon: decoder norm2": decoder_epsilon('base, "norm2", C'),
+    "epsilon: decoder norm3": decoder_epsilon('base, "norm3", C'),
+    "epsilon: decoder norm4": decoder_epsilon('base, "norm4", C'),
+    "epsilon: decoder, final": decoder_epsilon('transformer, "norm_final_attn", C'),
     "no half pixel on points": [
         (
             "kernels/embed_prompts/ref.c",
@@ -92,21 +92,21 @@ MUTATIONS = {
         )
     ],
     "no padding point": [
-        ("runtime/model/decoder.c", "int padding = prompt->point_count > 0 && prompt->box == NULL;", "int padding = 0;"),
-        ("runtime/model/decoder.c", "} else if (prompt->point_count >\n                   0) { /* padding", "} else if (0) { /* padding"),
+        (
+            "runtime/model/decoder.c",
+            "int padding = prompt->point_count > 0 && prompt->box == NULL;",
+            "int padding = 0;",
+        ),
+        (
+            "runtime/model/decoder.c",
+            "} else if (prompt->point_count >\n                   0) { /* padding",
+            "} else if (0) { /* padding",
+        ),
     ],
     "box corners swapped": [("runtime/model/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
     "relative positions swapped": [
-        (
-            "runtime/model/vit.c",
-            ".rel_h = samc__as(a, samc__view2(w->rel_pos_h,",
-            ".rel_h = samc__as(a, samc__view2(w->rel_pos_w,",
-        ),
-        (
-            "runtime/model/vit.c",
-            ".rel_w = samc__as(a, samc__view2(w->rel_pos_w,",
-            ".rel_w = samc__as(a, samc__view2(w->rel_pos_h,",
-        ),
+        ("runtime/model/vit.c", ".rel_h = w->rel_pos_h,", ".rel_h = w->rel_pos_w,"),
+        ("runtime/model/vit.c", ".rel_w = w->rel_pos_w,", ".rel_w = w->rel_pos_h,"),
     ],
     "relative positions from scaled q": [
         ("kernels/attention_relpos/ref.c", "rel_x[x] = samc__dot_ref(q,", "rel_x[x] = scale * samc__dot_ref(q,"),
@@ -131,14 +131,15 @@ MUTATIONS = {
         ("runtime/model/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
         (
             "runtime/model/decoder.c",
-            "samc__view2(w->mask_tokens, model->config.mask_tokens, c)",
-            "samc__view2(w->mask_tokens + dropped * c, model->config.mask_tokens - dropped, c)",
+            ".mask_tokens = w->mask_tokens,",
+            ".mask_tokens = samc__view2(samc__f32(w->mask_tokens) + dropped * c, w->mask_tokens.n[0] - dropped, c),",
         ),
         ("runtime/model/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
         (
             "runtime/model/decoder.c",
             "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
-            "    decoder_buffers b;\n    dropped = multimask;\n    size_t bytes = place(model, model->precision, batch->count,",
+            "    decoder_buffers b;\n    dropped = multimask;\n"
+            "    size_t bytes = place(model, model->precision, batch->count,",
         ),
     ],
     "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
@@ -209,7 +210,8 @@ class Tree:
             text = path.read_text()
             if text.count(old) != 1:
                 sys.exit(
-                    f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\nUpdate the mutation to the sources."
+                    f"mutations.py: {file} has {text.count(old)} times, instead of once: {old}\n"
+                    f"Update the mutation to the sources."
                 )
             path.write_text(text.replace(old, new))
             touched.append(file)
@@ -254,7 +256,8 @@ def main():
         clean, pixels, failures, code = tree.test()
         if code != 0 or not clean:
             sys.exit(
-                f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, exit {code})"
+                f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, "
+                f"exit {code})"
             )
         columns = "%-34s" + "%11s%9s" * 3 + "%9s%8s  %s"
         print(columns % ("", "embedding", "", "logits", "", "IoU", "", "mask", "beyond", ""))

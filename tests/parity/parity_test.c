@@ -248,7 +248,7 @@ static bool is_near(const golden_case *c, int64_t pixel) {
 /* Area, box and stability of one full-size mask against the mask itself and the original's counts; number of mistakes.
  */
 static int64_t wrong_info(const suite *s, const golden_case *c, int64_t index, const samc_image *image,
-                          const uint8_t *mask, const samc_mask_info *info) {
+                          const uint8_t *mask, const samc_mask *info) {
     int64_t area = 0;
     int x0 = image->width, y0 = image->height, x1 = -1, y1 = -1;
     for (int y = 0; y < image->height; y++)
@@ -266,7 +266,7 @@ static int64_t wrong_info(const suite *s, const golden_case *c, int64_t index, c
            !(info->predicted_iou == c->own_iou[index]);
 }
 
-static void check_masks(suite *s, const golden_case *c, const samc_result *result, int prompt, int64_t *pixels,
+static void check_masks(suite *s, const golden_case *c, samc_result *result, int prompt, int64_t *pixels,
                         int64_t *facts) {
     const samc_image *image = &s->image[c->image].image;
     int64_t size = (int64_t)image->height * image->width;
@@ -274,8 +274,10 @@ static void check_masks(suite *s, const golden_case *c, const samc_result *resul
     for (int m = 0; m < c->masks; m++) {
         int64_t index = (int64_t)prompt * c->masks + m;
         const uint8_t *bits = c->bits + index * ((size + 7) / 8);
-        samc_mask_info info;
-        must(s, samc_result_mask(s->session, result, 0, m, mask, &info), c->name);
+        samc_mask info = SAMC_INIT(samc_mask);
+        samc_error error;
+        must(s, samc_result_mask(s->session, result, 0, m, &info), c->name);
+        if (samc_mask_bytes(&info, mask, &error) != SAMC_OK) die("%s: %s", c->name, error.message);
         int64_t common = 0, either = 0;
         for (int64_t i = 0; i < size; i++) {
             int wanted = bits[i / 8] >> (i % 8) & 1;

@@ -99,7 +99,8 @@ def main():
     print("iou  stability nms   masks per picture              covered  layers")
     for (t, s, n), v in table.items():
         print(
-            f"{t:.2f} {s:.2f} {n:.2f}   {' '.join(f'{c[0]:3d}' for c in v)}   {np.mean([c[1] for c in v]):.2f} {np.mean([c[2] for c in v]):.2f}"
+            f"{t:.2f} {s:.2f} {n:.2f}   {' '.join(f'{c[0]:3d}' for c in v)}   {np.mean([c[1] for c in v]):.2f} "
+            f"{np.mean([c[2] for c in v]):.2f}"
         )
     if a.draw:
         if len(rows) % 2:

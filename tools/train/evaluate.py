@@ -209,13 +209,15 @@ def show(title, s):
     print("  1 click   selected {selected:.3f}  oracle {oracle:.3f}  single {single:.3f}".format(**m))
     print("  random px selected {rnd_selected:.3f}  oracle {rnd_oracle:.3f}  single {rnd_single:.3f}".format(**m))
     print(
-        "  box {box:.3f} (selected {box_selected:.3f} oracle {box_oracle:.3f})  2 clicks {clicks2:.3f}  3 clicks {clicks3:.3f}".format(
+        "  box {box:.3f} (selected {box_selected:.3f} oracle {box_oracle:.3f})  2 clicks {clicks2:.3f}  3 clicks "
+        "{clicks3:.3f}".format(
             **m
         )
     )
     for b, v in s["area"].items():
         print(
-            f"  area {b} n={v['n']:4d} selected {v['selected']:.3f} oracle {v['oracle']:.3f} box {v['box']:.3f} 3 clicks {v['clicks3']:.3f}"
+            f"  area {b} n={v['n']:4d} selected {v['selected']:.3f} oracle {v['oracle']:.3f} box {v['box']:.3f} 3 "
+            f"clicks {v['clicks3']:.3f}"
         )
     c = s["calibration"]
     print(

@@ -41,7 +41,8 @@ def checks(m, cfg, big):
     d1 = max((a - b[:, 1:]).abs().max().item(), (qa - qb[:, 1:]).abs().max().item())
     d2 = (e - big.image_encoder(F.interpolate(x, scale_factor=2.0))).abs().max().item()
     print(
-        f"training decoder against segment_anything: {d1:.1e}; patch {2 * cfg['patch']} against {cfg['patch']}: {d2:.1e}"
+        f"training decoder against segment_anything: {d1:.1e}; patch {2 * cfg['patch']} against {cfg['patch']}: "
+        f"{d2:.1e}"
     )
     if d1 > 1e-4 or d2 > 1e-3:
         raise SystemExit("the exported network differs from the trained one")
@@ -84,7 +85,8 @@ def main():
     torch.save({k: v.half() for k, v in big.state_dict().items()}, a.out + ".tmp")
     os.replace(a.out + ".tmp", a.out)
     print(
-        f"{a.out}: {os.path.getsize(a.out) / 1e6:.2f} MB, {sum(v.numel() for v in big.state_dict().values()) / 1e6:.2f} M values"
+        f"{a.out}: {os.path.getsize(a.out) / 1e6:.2f} MB, "
+        f"{sum(v.numel() for v in big.state_dict().values()) / 1e6:.2f} M values"
     )
     if a.image:
         read_back(a.out, m, a.image)

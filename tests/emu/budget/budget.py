@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check what the real compiler made of each CUDA kernel against the committed budget (budget.json beside this file).
 
-    budget.py --program EMU_TEST_PTX             compile for sm_80 and sm_90a and compare; exit 1 on a difference, 77 (skipped) without nvcc
+    budget.py --program EMU_TEST_PTX             compile for sm_80 and sm_90a and compare; exit 1 on a difference, 77
+                                                 (skipped) without nvcc
     budget.py --program EMU_TEST_PTX --update    write the budget anew; a change is then a diff that somebody accepts
 
 For each kernel: registers, bytes spilled (must be 0), threads and shared memory of a block as the checks launch it (the

@@ -160,7 +160,8 @@ def main():
         README.write_text(before + BEGIN + text + END + after)
     elif now != text:
         print(
-            "README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes it"
+            "README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes "
+            "it"
         )
         return 1
     return 0

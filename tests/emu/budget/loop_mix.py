@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The inner loops of the tensor-core kernels, counted from SASS: what each asks of every pipe, and which one bounds it.
 
-    loop_mix.py [--update]        compare with loop_mix.md beside this file, or write it; 77 (skipped) without nvcc or nvdisasm
+    loop_mix.py [--update]    compare with loop_mix.md beside this file, or write it; 77 (skipped) without nvcc or
+                              nvdisasm
 
 Cycles are those that one iteration of one warp keeps a pipe of its quarter of a multiprocessor busy. The bound is the
 busiest pipe; "% of peak" is the loop's useful products at the full rate of the tensor cores (on sm_90a that of wgmma)

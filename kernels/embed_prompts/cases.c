@@ -1,0 +1,103 @@
+/* The cases of embed_prompts: prompts, tokens of each, C, img_size, mask tokens. */
+#include "tests/checkops/checkops.h"
+#include "tests/checkops/book.h"
+
+#include <string.h>
+
+static const test_case point_cases[] = {
+    {0, {1, 1, 2, 4, 1}},       {0, {5, 1, 10, 64, 4}},       {0, {3, 11, 64, 1024, 4}},
+    {0, {13, 10, 130, 512, 2}}, {0, {64, 1, 256, 1, 4}},      {0, {6, 0, 64, 512, 4}},
+    {1, {64, 2, 256, 1024, 4}}, {1, {1, 4097, 256, 1024, 4}}, {1, {64, 2, 128, 512, 4}},
+};
+
+static void points_build(check *c, const int *p) {
+    int64_t prompts = p[0], sparse = p[1], n = p[2], masks = p[4], tokens = 1 + masks + sparse;
+    samc__embed_prompts_args *a = &c->args.embed_prompts;
+    int32_t *labels = raw_input(c, (size_t)(prompts * sparse + 1) * sizeof *labels);
+    for (int64_t i = 0; i < prompts * sparse; i++) labels[i] = (int32_t)(random_bits(c) % 5) - 1;
+    *a = (samc__embed_prompts_args){
+        .xy = input_around(c, 2 * prompts * sparse + 1, 0.5f * (float)p[3], 0.6f * (float)p[3]),
+        .labels = labels,
+        .img_size = p[3],
+        .gaussian = samc__view2(input(c, n, 1), 2, n / 2),
+        .not_a_point = samc__view1(input(c, n, 1), n),
+        .iou_token = samc__view1(input(c, n, 1), n),
+        .mask_tokens = samc__view2(input(c, masks * n, 1), masks, n),
+        .queries = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n),
+        .pe = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n)};
+    for (int i = 0; i < 4; i++) a->label_embed[i] = samc__view1(input(c, n, 1), n);
+}
+
+static void points_draw(check *c, int *p) {
+    p[0] = random_size(c, 20), p[1] = random_size(c, 10) - 1, p[2] = 2 * random_size(c, 130),
+    p[3] = random_size(c, 1100), p[4] = random_size(c, 6);
+}
+
+static bool points_narrow(check *c, const int *p) {
+    samc__embed_prompts_args *a = &c->args.embed_prompts;
+    int64_t last = p[0] - 1, tokens = a->queries.n[1], n = p[2];
+    a->xy += 2 * last * p[1], a->labels += last * p[1];
+    a->queries = samc__view3(samc__f32(a->queries) + last * tokens * n, 1, tokens, n);
+    a->pe = samc__view3(samc__f32(a->pe) + last * tokens * n, 1, tokens, n);
+    return p[0] > 1;
+}
+
+static const char *points_verify(const check *c, const int *p) {
+    const samc__embed_prompts_args *a = &c->args.embed_prompts;
+    int64_t n = p[2], tokens = a->queries.n[1], own = 1 + p[4];
+    const float *queries = samc__f32(a->queries), *none = samc__f32(a->not_a_point);
+    if (memcmp(queries, samc__f32(a->pe), (size_t)(p[0] * tokens * n) * sizeof(float)) != 0)
+        return "position encodings are not the queries";
+    for (int64_t row = 0; row < p[0] * tokens; row++) {
+        int64_t token = row % tokens, point = row / tokens * p[1] + token - own;
+        const float *y = queries + row * n,
+                    *table = token == 0 ? samc__f32(a->iou_token) : samc__f32(a->mask_tokens) + (token - 1) * n;
+        if (token < own) {
+            if (memcmp(y, table, (size_t)n * sizeof *y) != 0) return "a token of SAM's own is another";
+            continue;
+        }
+        for (int64_t i = 0; i < n && a->labels[point] < 0; i++)
+            if (y[i] != none[i]) return "padding has a position";
+        if (a->labels[point] < 0) continue;
+        if (!encoding_fits(((double)a->xy[2 * point] + 0.5) / p[3], ((double)a->xy[2 * point + 1] + 0.5) / p[3],
+                           samc__f32(a->gaussian), n, y, samc__f32(a->label_embed[a->labels[point]])))
+            return "a point's token is not its encoding and its label's embedding";
+    }
+    return NULL;
+}
+
+static void points_book(book *b, const check *of) {
+    const samc__embed_prompts_args *a = &of->args.embed_prompts;
+    int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2],
+            sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
+    double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse),
+           *queries = result(b, a->queries), *pe = result(b, a->pe);
+    double *iou = values(b, a->iou_token), *masks = values(b, a->mask_tokens), *added[5] = {values(b, a->not_a_point)};
+    for (int i = 0; i < 4; i++) added[i + 1] = values(b, a->label_embed[i]);
+    for (int64_t row = 0; row < prompts * tokens;
+         row++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
+        int64_t token = row % tokens, t = row / tokens * sparse + token - own;
+        double *y = queries + row * c;
+        if (token >= own) encode((xy[2 * t] + 0.5) / a->img_size, (xy[2 * t + 1] + 0.5) / a->img_size, gaussian, c, y);
+        for (int64_t i = 0; i < c; i++)
+            y[i] = token == 0    ? iou[i]
+                   : token < own ? masks[(token - 1) * c + i]
+                                 : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
+    }
+    memcpy(pe, queries, (size_t)(prompts * tokens * c) * sizeof *pe);
+}
+
+const row embed_prompts_cases = {
+    .name = "embed_prompts",
+    .fields = "prompts tokens C img masks",
+    /* For a fast version's sines; the reference is the only one on a host. */
+    .nmse = 1e-12,
+    .deviation = 1e-5,
+    .cases = point_cases,
+    .case_count = COUNT(point_cases),
+    .build = points_build,
+    .narrow = points_narrow,
+    .verify = points_verify,
+    .draw = points_draw,
+    .book = points_book,
+};

@@ -1,0 +1,66 @@
+/* The cases of mask_rle: masks width height capacity. */
+#include "tests/checkops/checkops.h"
+
+static const test_case rle_cases[] = {
+    {0, {1, 1, 1, 2}},         {0, {2, 1, 70, 200}},   {0, {3, 70, 1, 200}},          {0, {2, 63, 5, 400}},
+    {0, {2, 64, 64, 5000}},    {0, {3, 65, 33, 3000}}, {0, {1, 128, 2, 1}},           {0, {4, 129, 77, 600}},
+    {0, {5, 200, 131, 30000}}, {0, {2, 301, 40, 64}},  {1, {64, 1800, 1200, 131072}}, {1, {16, 3840, 2160, 262144}},
+};
+
+static void rle_build(check *c, const int *p) {
+    int64_t masks = p[0];
+    uint64_t *bits = raw_input(c, (size_t)(masks * p[2] * words_of(p[1])) * sizeof *bits);
+    fill_masks(c, bits, masks, p[1], p[2]);
+    c->args.mask_rle = (samc__mask_rle_args){
+        .bits = bits,
+        .masks = masks,
+        .width = p[1],
+        .height = p[2],
+        .capacity = p[3],
+        .counts = raw_output(c, (size_t)(masks * p[3]) * sizeof(uint32_t)),
+        .lengths = raw_output(c, (size_t)masks * sizeof(int64_t)),
+    };
+}
+
+static void rle_draw(check *c, int *p) {
+    p[0] = 1 + random_below(c, 4), p[1] = random_size(c, 300), p[2] = random_size(c, 200);
+    int all = p[1] * p[2] + 1, kind = random_below(c, 3); /* runs that fit, or nearly */
+    p[3] = kind == 0 ? all : random_size(c, kind == 1 && all > 30 ? all / 10 : all);
+}
+
+/* Paints the runs, column by column, over what the mask says; counts runs where they did not fit. */
+static const char *rle_verify(const check *c, const int *p) {
+    const samc__mask_rle_args *a = &c->args.mask_rle;
+    int64_t width = p[1], height = p[2];
+    for (int64_t m = 0; m < a->masks; m++) {
+        const uint64_t *mask = a->bits + m * height * words_of(p[1]);
+        const uint32_t *counts = a->counts + m * a->capacity;
+        int64_t at = 0, runs = 1;
+        bool before = false;
+        for (int64_t i = 0; i < width * height; i++) {
+            bool set = pixel(mask, p[1], i / height, i % height);
+            runs += set != before, before = set;
+        }
+        if (a->lengths[m] != runs) return "the number of runs is wrong";
+        if (runs > a->capacity) continue;
+        for (int64_t i = 0; i < runs; at += counts[i++]) {
+            if (i > 0 && counts[i] == 0) return "a run after the first is empty";
+            if (at + counts[i] > width * height) return "runs go beyond the mask";
+            for (int64_t j = at; j < at + counts[i]; j++)
+                if (pixel(mask, p[1], j / height, j % height) != (i % 2 == 1))
+                    return "a run covers a pixel that is not its own";
+        }
+        if (at != width * height) return "runs do not cover the mask";
+    }
+    return NULL;
+}
+
+const row mask_rle_cases = {
+    .name = "mask_rle",
+    .fields = "masks width height capacity",
+    .cases = rle_cases,
+    .case_count = COUNT(rle_cases),
+    .build = rle_build,
+    .verify = rle_verify,
+    .draw = rle_draw,
+};

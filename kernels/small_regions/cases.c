@@ -1,0 +1,99 @@
+/* The cases of small_regions: masks width height min_area. */
+#include "tests/checkops/checkops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const test_case region_cases[] = {
+    {0, {1, 1, 1, 1}},      {0, {2, 1, 1, 5}},   {0, {2, 1, 50, 4}},        {0, {2, 50, 1, 4}},
+    {0, {3, 63, 20, 10}},   {0, {2, 64, 64, 3}}, {0, {3, 65, 40, 25}},      {0, {2, 128, 9, 2000}},
+    {0, {4, 130, 67, 100}}, {0, {2, 40, 90, 0}}, {1, {8, 1800, 1200, 100}}, {1, {4, 3840, 2160, 100}},
+};
+
+static void region_build(check *c, const int *p) {
+    int64_t masks = p[0];
+    uint64_t *bits = raw_in_out(c, (size_t)(masks * p[2] * words_of(p[1])) * sizeof *bits);
+    fill_masks(c, bits, masks, p[1], p[2]);
+    c->args.small_regions = (samc__small_regions_args){.bits = bits,
+                                                       .masks = masks,
+                                                       .width = p[1],
+                                                       .height = p[2],
+                                                       .min_area = p[3],
+                                                       .changed = raw_output(c, (size_t)masks)};
+}
+
+static void region_draw(check *c, int *p) {
+    p[0] = 1 + random_below(c, 3), p[1] = random_size(c, 200), p[2] = random_size(c, 150),
+    p[3] = random_below(c, 4) ? random_size(c, 200) : random_below(c, 20000);
+}
+
+/* Fills the 8-connected component of `value` at `start` of map [height, width] with `label`; returns its area. */
+static int64_t flood(const uint8_t *map, int32_t *label, int32_t number, int64_t width, int64_t height, int64_t start,
+                     int32_t *stack) {
+    int64_t depth = 0, area = 0;
+    stack[depth++] = (int32_t)start, label[start] = number;
+    while (depth > 0) {
+        int64_t at = stack[--depth], x = at % width, y = at / width;
+        area++;
+        for (int64_t v = y > 0 ? y - 1 : 0; v <= y + 1 && v < height; v++)
+            for (int64_t u = x > 0 ? x - 1 : 0; u <= x + 1 && u < width; u++)
+                if (map[v * width + u] == map[start] && label[v * width + u] == 0)
+                    label[v * width + u] = number, stack[depth++] = (int32_t)(v * width + u);
+    }
+    return area;
+}
+
+/* utils/amg.remove_small_regions on map [height, width] for holes (value 0) or islands (value 1); whether any was
+ * small. */
+static bool remove_regions(uint8_t *map, uint8_t value, int64_t width, int64_t height, double min_area, int32_t *label,
+                           int32_t *stack, int64_t *areas) {
+    int32_t count = 0, largest = 0;
+    bool small = false, all = true;
+    memset(label, 0, (size_t)(width * height) * sizeof *label);
+    for (int64_t i = 0; i < width * height; i++) {
+        if (map[i] != value || label[i] != 0) continue;
+        count++;
+        areas[count] = flood(map, label, count, width, height, i, stack);
+        if (areas[count] < min_area) small = true;
+        else all = false;
+        if (largest == 0 || areas[count] > areas[largest]) largest = count;
+    }
+    for (int64_t i = 0; i < width * height; i++)
+        if (map[i] == value && areas[label[i]] < min_area && !(value && all && label[i] == largest)) map[i] = !value;
+    return small;
+}
+
+static const char *region_verify(const check *c, const int *p) {
+    const samc__small_regions_args *a = &c->args.small_regions;
+    int64_t width = p[1], height = p[2], pixels = width * height, size = height * words_of(p[1]);
+    const uint64_t *before = initial(c, a->bits);
+    uint8_t *map = malloc((size_t)pixels);
+    int32_t *label = malloc((size_t)pixels * sizeof *label), *stack = malloc((size_t)pixels * sizeof *stack);
+    int64_t *areas = malloc((size_t)(pixels + 1) * sizeof *areas);
+    const char *wrong = NULL;
+    if (map == NULL || label == NULL || stack == NULL || areas == NULL) abort();
+    for (int64_t m = 0; m < a->masks && wrong == NULL; m++) {
+        for (int64_t i = 0; i < pixels; i++) map[i] = pixel(before + m * size, p[1], i % width, i / width);
+        bool holes = remove_regions(map, 0, width, height, a->min_area, label, stack, areas);
+        bool islands = remove_regions(map, 1, width, height, a->min_area, label, stack, areas);
+        if (a->changed[m] != (holes || islands)) wrong = "it says wrongly whether anything was removed";
+        for (int64_t i = 0; i < pixels && wrong == NULL; i++)
+            if (map[i] != pixel(a->bits + m * size, p[1], i % width, i / width))
+                wrong = "a pixel differs from flood fill's";
+    }
+    free(areas);
+    free(stack);
+    free(label);
+    free(map);
+    return wrong;
+}
+
+const row small_regions_cases = {
+    .name = "small_regions",
+    .fields = "masks width height min_area",
+    .cases = region_cases,
+    .case_count = COUNT(region_cases),
+    .build = region_build,
+    .verify = region_verify,
+    .draw = region_draw,
+};

@@ -1,0 +1,86 @@
+/* The cases of token_to_image: prompts T C inner heads N shared B (entries of keys), made (projections given),
+ * unbiased. */
+#include "kernels/cross_cases.h"
+#include "tests/checkops/checkops.h"
+#include "tests/checkops/book.h"
+
+#include <math.h>
+#include <string.h>
+
+static void to_image_build(check *c, const int *p) {
+    int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[7];
+    samc__token_to_image_args *a = &c->args.token_to_image;
+    *a = (samc__token_to_image_args){.queries = samc__view3(in_out(c, prompts * t * n, 1), prompts, t, n)};
+    a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
+    a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
+    a->shared = p[6] != 0;
+    if (p[8]) { /* not those of keys: they are taken, or the result differs */
+        a->image_k = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
+        a->image_v = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
+    }
+    a->key_pe = samc__view2(input(c, tokens * n, 0.7f), tokens, n);
+    a->attention = attention(c, p[3], n, p[4], p[9]);
+    a->norm = norm(c, n, 1e-5f);
+}
+
+static bool to_image_narrow(check *c, const int *p) {
+    samc__token_to_image_args *a = &c->args.token_to_image;
+    a->queries = last_of(a->queries);
+    a->pe = last_of(a->pe);
+    a->keys = last_of(a->keys);
+    if (p[8]) a->image_k = last_of(a->image_k), a->image_v = last_of(a->image_v);
+    return p[0] > 1 && (p[6] || p[7] == p[0]); /* else a prompt alone is folded where the batch is not */
+}
+
+static void to_image_book(book *b, const check *of) {
+    const samc__token_to_image_args *a = &of->args.token_to_image;
+    int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0],
+            entries = a->keys.n[0], n = a->keys.n[1];
+    double *keys = values(b, a->keys),
+           *q = project(b, sum_of(b, values(b, a->queries), values(b, a->pe), count, count), p * t, a->attention.q);
+    double *k = a->image_k.data
+                    ? values(b, a->image_k)
+                    : project(b, sum_of(b, keys, values(b, a->key_pe), count_of(a->keys), count_of(a->key_pe)),
+                              entries * n, a->attention.k);
+    double *v = a->image_v.data ? values(b, a->image_v) : project(b, keys, entries * n, a->attention.v);
+    double *out = attend(b, q, k, v, p, p, entries, t, n, inner, a->attention.heads, NULL);
+    finish_queries(b, a->queries, project(b, out, p * t, a->attention.out), a->norm, true);
+}
+
+static int to_image_typed(check *c, samc__view **views) {
+    samc__token_to_image_args *a = &c->args.token_to_image;
+    samc__view *own[] = {&a->attention.q.w,   &a->attention.k.w, &a->attention.v.w,
+                         &a->attention.out.w, &a->keys,          &a->key_pe};
+    memcpy(views, own, sizeof own);
+    return (int)(sizeof own / sizeof *own);
+}
+
+static bool to_image_for_hosts(const check *c) {
+    const samc__token_to_image_args *a = &c->args.token_to_image;
+    return a->image_k.data != NULL || a->queries.n[2] % 4 != 0;
+}
+
+/* Position encodings are sines and cosines: NaN or at most one. */
+static bool to_image_occurs(const check *c, const void *data, float value) {
+    return data != c->args.token_to_image.key_pe.data || isnan(value);
+}
+
+const row token_to_image_cases = {
+    .name = "token_to_image",
+    .fields = "prompts T C inner heads N shared B made unbiased",
+    /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
+     * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
+     * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the
+     * reference itself moves. */
+    .nmse = 4e-12,
+    .deviation = 2e-5,
+    .cases = cross_cases,
+    .case_count = COUNT(cross_cases),
+    .build = to_image_build,
+    .narrow = to_image_narrow,
+    .draw = cross_draw,
+    .book = to_image_book,
+    .typed = to_image_typed,
+    .for_hosts = to_image_for_hosts,
+    .occurs = to_image_occurs,
+};

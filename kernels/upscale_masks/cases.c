@@ -1,0 +1,154 @@
+/* The cases of upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads hd (0: 4). */
+#include "tests/checkops/checkops.h"
+#include "tests/checkops/book.h"
+
+#include <string.h>
+
+static const test_case upscale_cases[] = {
+    {0, {1, 1, 8, 2, 1, 1}},
+    {0, {2, 3, 16, 4, 2, 3}},
+    {0, {1, 5, 64, 16, 8, 4}},
+    {0, {3, 8, 32, 8, 4, 1}},
+    {0, {1, 17, 128, 32, 16, 3}},
+    {0, {1, 7, 20, 5, 3, 2}},
+    {0, {2, 16, 256, 64, 32, 3}},
+    {0, {1, 1, 8, 2, 1, 1, 1, 1, 1, 1}},
+    {0, {2, 3, 16, 4, 2, 3, 2, 1, 5, 2}},
+    {0, {4, 5, 64, 16, 8, 4, 2, 2, 7, 8}},
+    {0, {3, 8, 32, 8, 4, 1, 3, 3, 18, 4}},
+    {0, {2, 17, 128, 32, 16, 3, 2, 1, 7, 8}},
+    {0, {1, 7, 20, 5, 3, 2, 2, 1, 2, 5}},
+    {1, {16, 64, 256, 64, 32, 3}},
+    {1, {64, 32, 128, 32, 16, 3}},
+    {1, {1, 64, 256, 64, 32, 1}},
+    {1, {16, 64, 256, 64, 32, 3, 2, 1, 7, 8}},
+    {1, {64, 32, 128, 32, 16, 3, 2, 1, 7, 8}},
+    /* Tensor cores, for NaN and infinities. */
+    {CUDA_SHAPE, {1, 8, 128, 32, 16, 3}},
+    {CUDA_SHAPE, {1, 8, 256, 64, 32, 3}},
+};
+
+/* Weights and inverse deviations of both signs, smaller than in use: layer upon layer must not grow. */
+static float *tame(check *c, int64_t count) { return input_around(c, count, 0.1f, 0.3f); }
+
+static void upscale_build(check *c, const int *p) {
+    int64_t prompts = p[0], g = p[1], n = p[2], c4 = p[3], c8 = p[4], masks = p[5];
+    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    int64_t entries = p[6] ? p[7] : prompts, inner = (p[10] ? p[10] : 4) * (int64_t)p[9];
+    *a = (samc__upscale_masks_args){.src = samc__view3(input(c, entries * g * g * n, 1), entries, g * g, n),
+                                    .grid = p[1],
+                                    .depth = p[6],
+                                    .heads = p[9]};
+    for (int i = 0; i < p[6]; i++) {
+        c->layers[i] = (samc__up_layer){
+            .update = key_update(c, tame, prompts, p[8], g * g, p[9], inner),
+            .fold = samc__view2(input_around(c, inner * n, 0, 1.0f / __builtin_sqrtf((float)inner)), inner, n),
+            .add = samc__view1(input_around(c, n, 0, 0.3f), n)};
+        a->layers = c->layers;
+    }
+    a->up1 = (samc__projection){
+        .w = samc__view4(input_around(c, n * c4 * 4, 0, 1.0f / __builtin_sqrtf((float)n)), n, c4, 2, 2),
+        .b = samc__view1(input_around(c, c4, 0, 0.1f), c4)};
+    a->norm = norm(c, c4, 1e-6f);
+    a->up2 = (samc__projection){
+        .w = samc__view4(input_around(c, c4 * c8 * 4, 0, 1.0f / __builtin_sqrtf((float)c4)), c4, c8, 2, 2),
+        .b = samc__view1(input_around(c, c8, 0, 0.1f), c8)};
+    a->hyper = samc__view3(input(c, prompts * masks * c8, 1), prompts, masks, c8);
+    a->y = samc__view4(output(c, prompts * masks * 16 * g * g), prompts, masks, 4 * g, 4 * g);
+}
+
+static void upscale_draw(check *c, int *p) {
+    p[7] = random_size(c, 3), p[0] = p[7] * (1 + random_below(c, 3)), p[1] = random_size(c, 18),
+    p[2] = random_size(c, 150), p[3] = random_size(c, 45);
+    p[4] = random_size(c, 35), p[5] = random_size(c, 6), p[6] = random_below(c, 4);
+    if (p[6]) p[2] = 4 * p[3], p[8] = random_size(c, 20), p[9] = 1 + random_below(c, 8), p[10] = random_size(c, 17);
+}
+
+static bool upscale_narrow(check *c, const int *p) {
+    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    a->src = last_of(a->src);
+    a->hyper = last_of(a->hyper);
+    a->y = last_of(a->y);
+    for (int i = 0; i < p[6]; i++) c->layers[i].update = last_update(c->layers[i].update);
+    return p[0] > 1;
+}
+
+static void upscale_book(book *b, const check *of) {
+    const samc__upscale_masks_args *a = &of->args.upscale_masks;
+    int64_t p = a->hyper.n[0], masks = a->hyper.n[1], c8 = a->hyper.n[2], c4 = a->norm.g.n[0], c = a->src.n[2],
+            g = a->grid, n = g * g;
+    double *src = values(b, a->src), *w1 = values(b, a->up1.w), *b1 = values(b, a->up1.b), *w2 = values(b, a->up2.w),
+           *b2 = values(b, a->up2.b);
+    double *hyper = values(b, a->hyper), *y = result(b, a->y), *first = room(b, p * n * 4 * c4),
+           *second = room(b, 4 * c8);
+    for (int64_t i = 0; i < p * n * 4 * c4; i++) { /* [token][pixel][c4] */
+        int64_t token = i / (4 * c4), pixel = i / c4 % 4, o = i % c4;
+        if (a->depth) first[i] = src[(token / n / (p / a->src.n[0]) * n + token % n) * c + i % c];
+        else {
+            first[i] = b1[o];
+            for (int64_t j = 0; j < c; j++) first[i] += src[token * c + j] * w1[(j * c4 + o) * 4 + pixel];
+        }
+    }
+    for (int layer = 0; layer < a->depth; layer++) {
+        const samc__up_layer *l = &a->layers[layer];
+        int64_t t = l->update.values.n[1], inner = l->update.values.n[2], hd = inner / a->heads;
+        double *weights = values(b, l->update.weights), *from = values(b, l->update.values), *fold = values(b, l->fold),
+               *add = values(b, l->add);
+        for (int64_t token = 0; token < p * n; token++) {
+            double *f = first + token * c,
+                   scale = weights[samc__update_at(&l->update, token / n, token % n, a->heads * t)];
+            for (int64_t i = 0; i < inner; i++) {
+                double o = 0;
+                for (int64_t j = 0; j < t; j++)
+                    o += weights[samc__update_at(&l->update, token / n, token % n, i / hd * t + j)] *
+                         from[(token / n * t + j) * inner + i];
+                for (int64_t r = 0; r < c; r++) f[r] += o * fold[i * c + r];
+            }
+            for (int64_t r = 0; r < c; r++) f[r] = f[r] * scale + add[r];
+        }
+    }
+    normalise(b, first, p * n * 4, a->norm, NULL);
+    for (int64_t i = 0; i < p * n * 4; i++) {
+        for (int64_t o = 0; o < 4 * c8; o++) { /* [pixel][c8] */
+            second[o] = b2[o % c8];
+            for (int64_t j = 0; j < c4; j++) second[o] += gelu(first[i * c4 + j]) * w2[(j * c8 + o % c8) * 4 + o / c8];
+        }
+        for (int64_t m = 0; m < masks; m++)
+            for (int64_t j = 0; j < 4; j++) {
+                int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + j / 2,
+                        column = token % g * 4 + i % 2 * 2 + j % 2;
+                double sum = 0;
+                for (int64_t o = 0; o < c8; o++)
+                    sum += hyper[(token / n * masks + m) * c8 + o] * gelu(second[j * c8 + o]);
+                y[((token / n * masks + m) * 4 * g + row) * 4 * g + column] = sum;
+            }
+    }
+}
+
+static int upscale_typed(check *c, samc__view **views) {
+    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    samc__view *own[] = {&a->src, &a->up1.w, &a->up2.w};
+    memcpy(views, own, sizeof own);
+    return (int)(sizeof own / sizeof *own);
+}
+
+static bool upscale_for_hosts(const check *c) { return c->args.upscale_masks.depth > 0; }
+
+const row upscale_masks_cases = {
+    .name = "upscale_masks",
+    .fields = "prompts grid C C4 C8 masks layers B T heads hd",
+    /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
+     * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
+     * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the
+     * reference itself moves. */
+    .nmse = 4e-12,
+    .deviation = 2e-5,
+    .cases = upscale_cases,
+    .case_count = COUNT(upscale_cases),
+    .build = upscale_build,
+    .narrow = upscale_narrow,
+    .draw = upscale_draw,
+    .book = upscale_book,
+    .typed = upscale_typed,
+    .for_hosts = upscale_for_hosts,
+};

@@ -1,0 +1,133 @@
+/* Arithmetic by the book (book.h). */
+#include "tests/checkops/book.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double *room(book *b, int64_t count) {
+    double *values = calloc((size_t)count + 1, sizeof *values);
+    if (values == NULL || b->owned_count == 64) abort();
+    return b->owned[b->owned_count++] = values;
+}
+
+int64_t count_of(samc__view v) {
+    int64_t n = 1;
+    for (int i = 0; i < v.rank; i++) n *= v.n[i];
+    return n;
+}
+
+/* `count` values of the buffer at `data` before the run; zeros where there is none. */
+double *values_at(book *b, const void *data, int64_t count) {
+    double *values = room(b, count);
+    const float *from = data ? initial(b->c, data) : NULL;
+    for (int64_t i = 0; from && i < count; i++) values[i] = from[i];
+    return values;
+}
+double *values(book *b, samc__view v) { return values_at(b, v.data, v.data ? count_of(v) : 1); }
+
+/* Where the results of the buffer at `data` are expected. */
+double *result(book *b, samc__view v) {
+    for (int i = 0; i < b->c->count; i++)
+        if (b->c->buffers[i].data == v.data) return b->expected[i];
+    abort();
+}
+
+double gelu(double x) { return 0.5 * x * (1.0 + erf(x * sqrt(0.5))); }
+
+/* y [m, n] = x [m, k] . w^T + b */
+double *project(book *b, const double *x, int64_t m, samc__projection p) {
+    int64_t n = p.w.n[0], k = p.w.n[1];
+    double *w = values(b, p.w), *bias = values_at(b, p.b.data, n), *y = room(b, m * n);
+    for (int64_t i = 0; i < m * n; i++) {
+        for (int64_t j = 0; j < k; j++) y[i] += x[i / n * k + j] * w[i % n * k + j];
+        y[i] += bias[i % n];
+    }
+    return y;
+}
+
+/* Rows of c channels, in place; 1 / deviation of each goes to `scales` where that is not NULL. */
+void normalise(book *b, double *x, int64_t rows, samc__norm norm, double *scales) {
+    int64_t c = norm.g.n[0];
+    double *g = values(b, norm.g), *shift = values(b, norm.b);
+    for (int64_t row = 0; row < rows; row++, x += c) {
+        double mean = 0, square = 0;
+        for (int64_t i = 0; i < c; i++) mean += x[i] / (double)c;
+        for (int64_t i = 0; i < c; i++) square += (x[i] - mean) * (x[i] - mean) / (double)c;
+        double scale = 1.0 / sqrt(square + norm.eps);
+        if (scales) scales[row] = scale;
+        for (int64_t i = 0; i < c; i++) x[i] = (x[i] - mean) * scale * g[i] + shift[i];
+    }
+}
+
+void softmax(double *score, int64_t n) {
+    double most = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < n; i++) most = score[i] > most ? score[i] : most;
+    for (int64_t i = 0; i < n; i++) sum += score[i] = exp(score[i] - most);
+    for (int64_t i = 0; i < n; i++) score[i] /= sum;
+}
+
+/* out [entries, tq, inner]; entry e reads entry e / (entries / sharing) of k and v, and of q where `q_shared`. Where
+ * `weights` is not NULL, the softmax of query i of entry e for head h and key t goes to weights[((e tq + i) heads + h)
+ * tk + t]. */
+double *attend(book *b, const double *q, const double *k, const double *v, int64_t entries, int64_t q_entries,
+               int64_t kv_entries, int64_t tq, int64_t tk, int64_t inner, int64_t heads, double *weights) {
+    double *out = room(b, entries * tq * inner), *score = room(b, tk);
+    int64_t hd = inner / heads;
+    for (int64_t item = 0; item < entries * tq; item++)
+        for (int64_t h = 0; h < heads; h++) {
+            int64_t entry = item / tq;
+            const double *mine = q + ((entry / (entries / q_entries)) * tq + item % tq) * inner + h * hd;
+            const double *from = k + entry / (entries / kv_entries) * tk * inner + h * hd,
+                         *values_from = v + (from - k);
+            for (int64_t t = 0; t < tk; t++) {
+                score[t] = 0;
+                for (int64_t i = 0; i < hd; i++) score[t] += mine[i] * from[t * inner + i] / sqrt((double)hd);
+            }
+            softmax(score, tk);
+            for (int64_t t = 0; t < tk; t++) {
+                if (weights) weights[(item * heads + h) * tk + t] = score[t];
+                for (int64_t i = 0; i < hd; i++)
+                    out[item * inner + h * hd + i] += score[t] * values_from[t * inner + i];
+            }
+        }
+    return out;
+}
+
+double *sum_of(book *b, const double *x, const double *y, int64_t count, int64_t y_count) {
+    double *sum = room(b, count);
+    for (int64_t i = 0; i < count; i++) sum[i] = x[i] + y[i % y_count];
+    return sum;
+}
+
+void encode(double x, double y, const double *gaussian, int64_t c, double *out) {
+    for (int64_t i = 0; i < c / 2; i++) {
+        double angle = 6.283185307179586 * ((2 * x - 1) * gaussian[i] + (2 * y - 1) * gaussian[c / 2 + i]);
+        out[i] = sin(angle), out[c / 2 + i] = cos(angle);
+    }
+}
+
+/* queries = norm(queries + out), or without them. */
+void finish_queries(book *b, samc__view queries, double *out, samc__norm norm, bool residual) {
+    int64_t count = count_of(queries);
+    double *sum = residual ? sum_of(b, values(b, queries), out, count, count) : out;
+    normalise(b, sum, count / queries.n[2], norm, NULL);
+    memcpy(result(b, queries), sum, (size_t)count * sizeof *sum);
+}
+
+bool evaluate(const row *r, const check *c, double *expected[MAX_BUFFERS]) {
+    book b = {.c = c, .expected = expected};
+    memset(expected, 0, MAX_BUFFERS * sizeof *expected);
+    if (r->book == NULL) return false;
+    for (int i = 0; i < c->count; i++) {
+        const buffer *from = &c->buffers[i];
+        if (from->role == IN || !from->floats) continue;
+        expected[i] = calloc(from->bytes / 4 + 1, sizeof **expected);
+        if (expected[i] == NULL) abort();
+        for (size_t j = 0; from->role == INOUT && j < from->bytes / 4; j++)
+            expected[i][j] = ((const float *)from->initial)[j];
+    }
+    r->book(&b, c);
+    while (b.owned_count > 0) free(b.owned[--b.owned_count]);
+    return true;
+}
