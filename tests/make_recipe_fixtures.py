@@ -8,8 +8,8 @@ recipe_test.c holds the reference operators to these; it needs none of the libra
   images.safetensors         NAME [height, width, 3] uint8
   resize_FILTER.safetensors  of each image, squashed to SIDE x SIDE. NAME/raw [SIDE, SIDE, 3] f32: before anything is
                              rounded to bytes, of 255, or (torch_aa_f32, bilinear) normalised. NAME/u8: the bytes.
-                             cubic_aa: NAME/out: the bytes between their least and largest, as MedSAM takes them. torch_aa_u8: NAME/native: by
-                             torch's own arithmetic for bytes, which only CPUs have.
+                             cubic_aa: NAME/out: the bytes between their least and largest, as MedSAM takes them.
+                             torch_aa_u8: NAME/native: by torch's own arithmetic for bytes, which only CPUs have.
   masks.safetensors          logits [2, LOW, LOW]; PATH/WIDTHxHEIGHT [2, height, width] f32
 """
 

@@ -1,6 +1,6 @@
 /* Files that survive: results become visible whole, and what the journal calls done is on the disk, whatever happens.
  *
- * The order of fsync, for every group of images (docs: README, "Archives"):
+ * The order of fsync, for every group of images (docs/archives.md):
  *   1. each result is written under <state>/tmp and synced: fsync(file), for a folder of pictures every file, then the
  * folder;
  *   2. what is about to get a name is marked and synced (marks.h), so that it is known again: fsync(marks);

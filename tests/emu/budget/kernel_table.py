@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The kernel table of README.md, made from the budget (budget.json beside this file).
+"""The kernel table of kernels/README.md, made from the budget (budget.json beside this file).
 
-    kernel_table.py [--update]        compare with the table in README.md, or write it; exit 1 on a difference
+    kernel_table.py [--update]        compare with the table in kernels/README.md, or write it; exit 1 on a difference
 
 Registers, shared memory and occupancy are those of a kernel's largest instantiation, as the checks launch it. What a
 kernel does and what bounds it is said here; a kernel of the budget that is not in this list, or the other way round, is
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parents[2] / "README.md"
+README = HERE.parents[2] / "kernels" / "README.md"
 BEGIN, END = "<!-- tests/emu/budget/kernel_table.py --update -->\n", "<!-- end -->\n"
 RECORDED = HERE.parents[2] / "bench/results/gpu"
 
@@ -159,10 +159,7 @@ def main():
     if "--update" in sys.argv[1:]:
         README.write_text(before + BEGIN + text + END + after)
     elif now != text:
-        print(
-            "README.md: the kernel table is not that of budget.json; tests/emu/budget/kernel_table.py --update writes "
-            "it"
-        )
+        print("kernels/README.md: the table is not that of budget.json; kernel_table.py --update writes it")
         return 1
     return 0
 
