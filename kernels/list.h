@@ -1,21 +1,24 @@
-/* The one list of operators, in the order in which an image meets them. Function tables, argument checks, trace names,
- * operator checks and benchmark rows are generated from it; there is no include guard because it is included many
- * times. */
-SAMC_OP(preprocess)
-SAMC_OP(linear)
-SAMC_OP(layernorm)
-SAMC_OP(attention_relpos)
-SAMC_OP(conv3x3)
-SAMC_OP(add_rows)
-SAMC_OP(embed_grid)
-SAMC_OP(embed_prompts)
-SAMC_OP(embed_mask)
-SAMC_OP(token_attention)
-SAMC_OP(token_to_image)
-SAMC_OP(image_to_token)
-SAMC_OP(upscale_masks)
-SAMC_OP(select_masks)
-SAMC_OP(finish_masks)
-SAMC_OP(mask_rle)
-SAMC_OP(nms)
-SAMC_OP(small_regions)
+/* The one list of operators, in the order in which an image meets them: a line here is all that registers the folder
+ * kernels/<name>. Function tables, argument checks, trace names, operator checks and benchmark rows are generated from
+ * it; there is no include guard because it is included many times.
+ *
+ * SAMC_OP(name, CPU | REF, CUDA | LIBRARY): whether its cpu.c serves hosts, once for every rung, or its reference
+ * alone; whether its kernel serves GPUs, or library.c chooses between that and NVIDIA's. */
+SAMC_OP(preprocess, CPU, CUDA)
+SAMC_OP(linear, CPU, LIBRARY)
+SAMC_OP(layernorm, CPU, CUDA)
+SAMC_OP(attention_relpos, CPU, CUDA)
+SAMC_OP(conv3x3, CPU, LIBRARY)
+SAMC_OP(add_rows, REF, CUDA)
+SAMC_OP(embed_grid, REF, CUDA)
+SAMC_OP(embed_prompts, REF, CUDA)
+SAMC_OP(embed_mask, CPU, CUDA)
+SAMC_OP(token_attention, REF, CUDA)
+SAMC_OP(token_to_image, CPU, CUDA)
+SAMC_OP(image_to_token, CPU, CUDA)
+SAMC_OP(upscale_masks, CPU, CUDA)
+SAMC_OP(select_masks, REF, CUDA)
+SAMC_OP(finish_masks, CPU, CUDA)
+SAMC_OP(mask_rle, CPU, CUDA)
+SAMC_OP(nms, REF, CUDA)
+SAMC_OP(small_regions, REF, CUDA)

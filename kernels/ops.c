@@ -14,7 +14,7 @@ samc_status samc__bad_argument(samc_error *error, const char *op, const char *wh
 }
 
 void samc__ops_ref(samc__ops *ops) {
-#define SAMC_OP(name) ops->name = samc__##name##_ref;
+#define SAMC_OP(name, ...) ops->name = samc__##name##_ref;
 #include "kernels/list.h"
 #undef SAMC_OP
 }
@@ -25,7 +25,7 @@ double samc__seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-#define SAMC_OP(name)                                                                                                  \
+#define SAMC_OP(name, ...)                                                                                             \
     samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args) {                                \
         SAMC__TRY(samc__##name##_check(args, exec->error));                                                            \
         if (exec->trace == NULL) return exec->ops->name(exec, args);                                                   \

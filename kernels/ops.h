@@ -1,39 +1,28 @@
 /* Operators: fused units of work behind one table of functions for each backend.
  *
  * Every operator has a header with its argument struct, a reference in plain fp32 C (`ref.c`, the truth for
- * everything else) that also holds its argument check and FLOP count, and faster versions beside it. Model code calls
- * samc__<op>(), which checks the arguments, runs the table's function and records a span when tracing is on.
+ * everything else) that also holds its argument check and FLOP count, and faster versions beside it. Model code
+ * includes the headers of the operators that it calls; samc__<op>() checks the arguments, runs the table's function and
+ * records a span when tracing is on.
  */
 #ifndef SAMC_KERNELS_OPS_H
 #define SAMC_KERNELS_OPS_H
 
-#include "kernels/add_rows/add_rows.h"
-#include "kernels/attention_relpos/attention_relpos.h"
-#include "kernels/conv3x3/conv3x3.h"
-#include "kernels/embed_grid/embed_grid.h"
-#include "kernels/embed_mask/embed_mask.h"
-#include "kernels/embed_prompts/embed_prompts.h"
-#include "kernels/finish_masks/finish_masks.h"
-#include "kernels/image_to_token/image_to_token.h"
-#include "kernels/layernorm/layernorm.h"
-#include "kernels/linear/linear.h"
-#include "kernels/mask_rle/mask_rle.h"
-#include "kernels/nms/nms.h"
 #include "kernels/cpu/packed.h"
-#include "kernels/preprocess/preprocess.h"
-#include "kernels/select_masks/select_masks.h"
-#include "kernels/small_regions/small_regions.h"
-#include "kernels/token_attention/token_attention.h"
-#include "kernels/token_to_image/token_to_image.h"
-#include "kernels/upscale_masks/upscale_masks.h"
 #include "runtime/base/status.h"
+#include "runtime/base/view.h"
 
 typedef struct samc__exec samc__exec;
 typedef struct samc__place samc__place; /* runtime/place.h */
 
+/* The arguments, by the operators' headers. */
+#define SAMC_OP(name, ...) typedef struct samc__##name##_args samc__##name##_args;
+#include "kernels/list.h"
+#undef SAMC_OP
+
 /* One function for each operator; a NULL slot is a build error that a test reports. */
 typedef struct samc__ops {
-#define SAMC_OP(name) samc_status (*name)(const samc__exec *exec, const samc__##name##_args *args);
+#define SAMC_OP(name, ...) samc_status (*name)(const samc__exec *exec, const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
 } samc__ops;
@@ -61,22 +50,22 @@ struct samc__exec {
 };
 
 /* Argument check: SAMC_OK, or INVALID_ARGUMENT with the operator and the argument at fault in `error`. */
-#define SAMC_OP(name) samc_status samc__##name##_check(const samc__##name##_args *args, samc_error *error);
+#define SAMC_OP(name, ...) samc_status samc__##name##_check(const samc__##name##_args *args, samc_error *error);
 #include "kernels/list.h"
 #undef SAMC_OP
 
 /* Floating point operations of one call, a multiply-add counted as two; 0 where memory is what counts. */
-#define SAMC_OP(name) double samc__##name##_flops(const samc__##name##_args *args);
+#define SAMC_OP(name, ...) double samc__##name##_flops(const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
 
 /* The references. */
-#define SAMC_OP(name) samc_status samc__##name##_ref(const samc__exec *exec, const samc__##name##_args *args);
+#define SAMC_OP(name, ...) samc_status samc__##name##_ref(const samc__exec *exec, const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
 
 /* What model code calls: check, run, trace. */
-#define SAMC_OP(name) samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args);
+#define SAMC_OP(name, ...) samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
 

@@ -3,6 +3,7 @@
 #define SAMC_KERNELS_RESIZE_AXIS_H
 
 #include "kernels/ops.h"
+#include "kernels/preprocess/preprocess.h"
 
 enum { SAMC__RESIZE_BITS = 32 - 8 - 2 }; /* of the fixed-point weights */
 

@@ -8,6 +8,7 @@
 #define SAMC_KERNELS_SCRATCH_H
 
 #include "kernels/ops.h"
+#include "kernels/linear/linear.h"
 
 /* X(operator): those that the decoder runs and that take memory. */
 #define SAMC__SCRATCH_OPS(X)                                                                                           \

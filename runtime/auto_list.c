@@ -1,5 +1,6 @@
 /* A growing list of found masks, and box suppression over a part of it. */
 #include "runtime/auto_list.h"
+#include "kernels/nms/nms.h"
 
 #include "runtime/place.h"
 

@@ -1,6 +1,9 @@
 /* From decoded logits to masks: statistics and bits in the image's size, the filters on them, run lengths, small
  * regions. */
 #include "runtime/auto_masks.h"
+#include "kernels/finish_masks/finish_masks.h"
+#include "kernels/mask_rle/mask_rle.h"
+#include "kernels/small_regions/small_regions.h"
 
 #include "runtime/numeric.h"
 #include "runtime/place.h"

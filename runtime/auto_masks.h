@@ -4,6 +4,7 @@
 
 #include "runtime/auto_list.h"
 #include "runtime/session.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 enum {
     SAMC__RUNS = 131072,       /* of a ragged mask of two megapixels; a mask with more is encoded twice */

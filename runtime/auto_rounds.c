@@ -9,6 +9,8 @@
 #include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
+#include "kernels/finish_masks/finish_masks.h"
+#include "kernels/select_masks/select_masks.h"
 
 #include <string.h>
 

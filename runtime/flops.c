@@ -11,7 +11,7 @@ typedef struct counter {
     double *flops;
 } counter;
 
-#define SAMC_OP(name)                                                                                                  \
+#define SAMC_OP(name, ...)                                                                                             \
     static samc_status count_##name(const samc__exec *exec, const samc__##name##_args *args) {                         \
         *((const counter *)exec)->flops += samc__##name##_flops(args);                                                 \
         return SAMC_OK;                                                                                                \
@@ -20,7 +20,7 @@ typedef struct counter {
 #undef SAMC_OP
 
 static const samc__ops counting = {
-#define SAMC_OP(name) .name = count_##name,
+#define SAMC_OP(name, ...) .name = count_##name,
 #include "kernels/list.h"
 #undef SAMC_OP
 };

@@ -4,6 +4,7 @@
 #include "runtime/numeric.h"
 #include "runtime/place.h"
 #include "runtime/session.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,8 @@
 /* Running encoder and decoder over addresses that hold nothing. */
 #include "runtime/rehearse.h"
+#include "kernels/finish_masks/finish_masks.h"
+#include "kernels/mask_rle/mask_rle.h"
+#include "kernels/select_masks/select_masks.h"
 
 #include "runtime/auto_masks.h"
 #include "runtime/model/decoder.h"

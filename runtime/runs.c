@@ -1,5 +1,6 @@
 /* The store of the run lengths of masks. */
 #include "runtime/runs.h"
+#include "kernels/mask_rle/mask_rle.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* Sessions: lifetime, images and their embeddings. */
 #include "runtime/session.h"
+#include "kernels/embed_grid/embed_grid.h"
 
 #include "runtime/cuda_plan.h"
 #include "runtime/model/vit.h"

@@ -9,6 +9,7 @@
 #include "runtime/place.h"
 #include "runtime/runs.h"
 #include "runtime/threads.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 #include <stdatomic.h>
 

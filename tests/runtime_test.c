@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
-#include "kernels/cuda/linear_choice.h"
+#include "kernels/linear/choice.h"
 #include "kernels/decoder_form.h"
 #include "kernels/ops.h"
 #include "runtime/arena.h"
@@ -117,7 +117,7 @@ Test(ops, tables_have_no_empty_slot) {
     samc__ops ops = {0};
     samc__ops_ref(&ops);
     samc__ops_cpu(&ops, ~0u);
-#define SAMC_OP(name) cr_expect_not_null((void *)ops.name, #name);
+#define SAMC_OP(name, ...) cr_expect_not_null((void *)ops.name, #name);
 #include "kernels/list.h"
 #undef SAMC_OP
 }

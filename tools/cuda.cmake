@@ -8,6 +8,8 @@ set(SAMC_CUDA_SOURCES
     ${CMAKE_SOURCE_DIR}/runtime/cuda_plan.c
     ${CMAKE_SOURCE_DIR}/kernels/cuda/ops_cuda.c
     ${CMAKE_SOURCE_DIR}/kernels/cuda/libraries.c)
+file(GLOB library_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*/library.c)
+list(APPEND SAMC_CUDA_SOURCES ${library_files})
 # NVIDIA's libraries opened by name; the emulation has twins of them instead.
 set(SAMC_CUDA_LOADER ${CMAKE_SOURCE_DIR}/kernels/cuda/nvidia.c)
 

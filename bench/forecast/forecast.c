@@ -258,7 +258,7 @@ static void print_report(const json_t *all, const samc__gpu *d) {
     json_object_foreach(json_object_get(all, "gelu_layers_ms"), way, row)
         printf("%s %s %.3f", comma, way, json_real_value(row)),
         comma = ",";
-    puts(" (kernels/cuda/linear_choice.c chooses; wgmma waits for a run on hardware)");
+    puts(" (kernels/linear/choice.c chooses; wgmma waits for a run on hardware)");
     printf("\nforecast, aims on an H100 beside it\n");
     json_array_foreach(json_object_get(all, "encoder"), index, row) {
         printf("  encoder, batch %-2d %24.2f ms an image %10.1f images/s", (int)number(row, "batch"),

@@ -1,7 +1,24 @@
 /* Counting by doing: a table of operators that write down what they are asked for. */
 #include "bench/forecast/workload.h"
+#include "kernels/add_rows/add_rows.h"
+#include "kernels/attention_relpos/attention_relpos.h"
+#include "kernels/conv3x3/conv3x3.h"
+#include "kernels/embed_grid/embed_grid.h"
+#include "kernels/embed_mask/embed_mask.h"
+#include "kernels/embed_prompts/embed_prompts.h"
+#include "kernels/finish_masks/finish_masks.h"
+#include "kernels/image_to_token/image_to_token.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/mask_rle/mask_rle.h"
+#include "kernels/nms/nms.h"
+#include "kernels/preprocess/preprocess.h"
+#include "kernels/select_masks/select_masks.h"
+#include "kernels/small_regions/small_regions.h"
+#include "kernels/token_attention/token_attention.h"
+#include "kernels/token_to_image/token_to_image.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
-#include "kernels/cuda/linear_choice.h"
+#include "kernels/linear/choice.h"
 #include "kernels/decoder_form.h"
 #include "runtime/model/geometry.h"
 #include "runtime/memory.h"
@@ -174,7 +191,7 @@ static samc_status note(const samc__exec *exec, const samc__work *work) {
     return SAMC_OK;
 }
 
-#define SAMC_OP(name)                                                                                                  \
+#define SAMC_OP(name, ...)                                                                                             \
     static samc_status count_##name(const samc__exec *exec, const samc__##name##_args *args) {                         \
         samc__work work = {.op = #name,                                                                                \
                            .form = "",                                                                                 \
@@ -190,7 +207,7 @@ static samc_status note(const samc__exec *exec, const samc__work *work) {
 #undef SAMC_OP
 
 static const samc__ops counting = {
-#define SAMC_OP(name) .name = count_##name,
+#define SAMC_OP(name, ...) .name = count_##name,
 #include "kernels/list.h"
 #undef SAMC_OP
 };

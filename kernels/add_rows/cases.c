@@ -1,6 +1,7 @@
 /* The cases of add_rows: m c in_place. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/add_rows/add_rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static const test_case add_cases[] = {
 
 static void add_build(check *c, const int *p) {
     int64_t m = p[0], n = p[1];
-    samc__add_rows_args *a = &c->args.add_rows;
+    samc__add_rows_args *a = ARGS(c, add_rows);
     a->x = samc__view2(p[2] ? in_out(c, m * n, 1) : input(c, m * n, 1), m, n);
     a->b = samc__view1(input(c, n, 1), n);
     a->y = p[2] ? a->x : samc__view2(output(c, m * n), m, n);
@@ -23,14 +24,14 @@ static void add_draw(check *c, int *p) {
 }
 
 static bool add_narrow(check *c, const int *p) {
-    samc__add_rows_args *a = &c->args.add_rows;
+    samc__add_rows_args *a = ARGS(c, add_rows);
     a->x = samc__view2(samc__f32(a->x) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
     a->y = samc__view2(samc__f32(a->y) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
     return p[0] > 1;
 }
 
 static const char *add_verify(const check *c, const int *p) {
-    const samc__add_rows_args *a = &c->args.add_rows;
+    const samc__add_rows_args *a = ARGS(c, add_rows);
     const float *x = initial(c, samc__f32(a->x)), *b = samc__f32(a->b), *y = samc__f32(a->y);
     for (int64_t i = 0; i < (int64_t)p[0] * p[1]; i++)
         if (!(fabs((double)x[i] + b[i % p[1]] - y[i]) <= 0x1p-24 * fabs((double)y[i]) + 0x1p-149))
@@ -39,19 +40,19 @@ static const char *add_verify(const check *c, const int *p) {
 }
 
 static void add_book(book *b, const check *of) {
-    const samc__add_rows_args *a = &of->args.add_rows;
+    const samc__add_rows_args *a = ARGS(of, add_rows);
     double *sum = sum_of(b, values(b, a->x), values(b, a->b), count_of(a->x), a->b.n[0]);
     memcpy(result(b, a->y), sum, (size_t)count_of(a->x) * sizeof *sum);
 }
 
 static int add_typed(check *c, samc__view **views) {
-    samc__add_rows_args *a = &c->args.add_rows;
+    samc__add_rows_args *a = ARGS(c, add_rows);
     samc__view *own[] = {&a->x, &a->y};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row add_rows_cases = {
+ROW(add_rows) = {
     .name = "add_rows",
     .fields = "m c in_place",
     /* For a fast version; the reference is the only one on a host. */

@@ -1,6 +1,7 @@
 // add_rows on the GPU: four neighbours for each thread where rows are whole fours, else one.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/add_rows/add_rows.h"
 
 namespace samc {
 
@@ -35,6 +36,7 @@ template <class T> static samc_status add_rows_run(const samc__cuda *cuda, const
 
 } // namespace samc
 
+// x and y both f32, both f16 or both bf16; b f32. y may be x.
 extern "C" samc_status samc__add_rows_cuda(const samc__cuda *cuda, const samc__add_rows_args *a) {
     using namespace samc;
     const samc__dtype type = a->x.dtype;

@@ -1,5 +1,6 @@
 /* add_rows, reference. */
 #include "kernels/ops.h"
+#include "kernels/add_rows/add_rows.h"
 
 samc_status samc__add_rows_check(const samc__add_rows_args *a, samc_error *error) {
     int64_t m = a->x.n[0], c = a->x.n[1];

@@ -1,6 +1,7 @@
 /* The cases of attention_relpos: images heads hd grid window, relative position, bias. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/attention_relpos/attention_relpos.h"
 
 #include <math.h>
 #include <string.h>
@@ -39,7 +40,7 @@ static const test_case attention_cases[] = {
 
 static void attention_build(check *c, const int *p) {
     int64_t images = p[0], hd = p[2], d = p[1] * hd, n = (int64_t)p[3] * p[3], s = p[4] ? p[4] : p[3];
-    samc__attention_relpos_args *a = &c->args.attention_relpos;
+    samc__attention_relpos_args *a = ARGS(c, attention_relpos);
     *a = (samc__attention_relpos_args){.qkv = samc__view3(input(c, images * n * 3 * d, 1.4f), images, n, 3 * d),
                                        .y = samc__view3(output(c, images * n * d), images, n, d),
                                        .heads = p[1],
@@ -58,7 +59,7 @@ static void attention_draw(check *c, int *p) {
 }
 
 static bool attention_narrow(check *c, const int *p) {
-    samc__attention_relpos_args *a = &c->args.attention_relpos;
+    samc__attention_relpos_args *a = ARGS(c, attention_relpos);
     int64_t n = (int64_t)p[3] * p[3], d = (int64_t)p[1] * p[2], last = p[0] - 1;
     a->qkv = samc__view3(samc__f32(a->qkv) + last * n * 3 * d, 1, n, 3 * d);
     a->y = samc__view3(samc__f32(a->y) + last * n * d, 1, n, d);
@@ -66,7 +67,7 @@ static bool attention_narrow(check *c, const int *p) {
 }
 
 static void attention_book(book *b, const check *of) {
-    const samc__attention_relpos_args *a = &of->args.attention_relpos;
+    const samc__attention_relpos_args *a = ARGS(of, attention_relpos);
     int64_t d = a->y.n[2], hd = d / a->heads, g = a->grid, side = a->window ? a->window : g,
             windows = (g + side - 1) / side;
     double *qkv = values(b, a->qkv), *bias = values_at(b, a->qkv_bias.data, 3 * d), *y = result(b, a->y),
@@ -100,13 +101,13 @@ static void attention_book(book *b, const check *of) {
 }
 
 static int attention_typed(check *c, samc__view **views) {
-    samc__attention_relpos_args *a = &c->args.attention_relpos;
+    samc__attention_relpos_args *a = ARGS(c, attention_relpos);
     samc__view *own[] = {&a->qkv, &a->qkv_bias, &a->rel_h, &a->rel_w, &a->y};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row attention_relpos_cases = {
+ROW(attention_relpos) = {
     .name = "attention_relpos",
     .fields = "images heads hd grid window relpos bias",
     /* An average over many keys has a small deviation (1e-12 and 1.7e-5 seen with 4356). Where thousands of keys are

@@ -6,6 +6,7 @@
  * qkv bias. Everything is in units of log2, so that the exponential is a bare 2^x. */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/attention_relpos/attention_relpos.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,6 +7,8 @@
 #include "kernels/cuda/attention_general.h"
 #include "kernels/cuda/attention_step.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/attention_relpos/attention_relpos.h"
+#include "kernels/attention_relpos/cuda.h"
 
 namespace samc {
 

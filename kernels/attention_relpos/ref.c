@@ -1,6 +1,7 @@
 /* attention_relpos, reference: for each image, window and head, every query row against all keys of the window. */
 #include "kernels/ref/math.h"
 #include "kernels/ops.h"
+#include "kernels/attention_relpos/attention_relpos.h"
 
 samc_status samc__attention_relpos_check(const samc__attention_relpos_args *a, samc_error *error) {
     int64_t images = a->qkv.n[0], tokens = (int64_t)a->grid * a->grid, d = a->y.n[2];

@@ -1,6 +1,7 @@
 /* The cases of conv3x3: images grid c_in c_out. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/conv3x3/conv3x3.h"
 
 #include <string.h>
 
@@ -18,10 +19,10 @@ static const test_case conv_cases[] = {
 
 static void conv_build(check *c, const int *p) {
     int64_t images = p[0], n = (int64_t)p[1] * p[1], in = p[2], out = p[3];
-    c->args.conv3x3 = (samc__conv3x3_args){.x = samc__view3(input(c, images * n * in, 1), images, n, in),
-                                           .w = samc__view4(input_around(c, out * in * 9, 0, 0.05f), out, in, 3, 3),
-                                           .y = samc__view3(output(c, images * n * out), images, n, out),
-                                           .grid = p[1]};
+    *ARGS(c, conv3x3) = (samc__conv3x3_args){.x = samc__view3(input(c, images * n * in, 1), images, n, in),
+                                             .w = samc__view4(input_around(c, out * in * 9, 0, 0.05f), out, in, 3, 3),
+                                             .y = samc__view3(output(c, images * n * out), images, n, out),
+                                             .grid = p[1]};
 }
 
 static void conv_draw(check *c, int *p) {
@@ -29,7 +30,7 @@ static void conv_draw(check *c, int *p) {
 }
 
 static bool conv_narrow(check *c, const int *p) {
-    samc__conv3x3_args *a = &c->args.conv3x3;
+    samc__conv3x3_args *a = ARGS(c, conv3x3);
     int64_t n = (int64_t)p[1] * p[1], last = p[0] - 1;
     a->x = samc__view3(samc__f32(a->x) + last * n * p[2], 1, n, p[2]);
     a->y = samc__view3(samc__f32(a->y) + last * n * p[3], 1, n, p[3]);
@@ -37,7 +38,7 @@ static bool conv_narrow(check *c, const int *p) {
 }
 
 static void conv_book(book *b, const check *of) {
-    const samc__conv3x3_args *a = &of->args.conv3x3;
+    const samc__conv3x3_args *a = ARGS(of, conv3x3);
     int64_t in = a->x.n[2], out = a->y.n[2], g = a->grid;
     double *x = values(b, a->x), *w = values(b, a->w), *y = result(b, a->y);
     for (int64_t i = 0; i < count_of(a->y); i++) {
@@ -52,13 +53,13 @@ static void conv_book(book *b, const check *of) {
 }
 
 static int conv_typed(check *c, samc__view **views) {
-    samc__conv3x3_args *a = &c->args.conv3x3;
+    samc__conv3x3_args *a = ARGS(c, conv3x3);
     samc__view *own[] = {&a->x, &a->w, &a->y};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row conv3x3_cases = {
+ROW(conv3x3) = {
     .name = "conv3x3",
     .fields = "images grid c_in c_out",
     /* As for linear. */

@@ -2,6 +2,7 @@
  * channel). */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/conv3x3/conv3x3.h"
 
 #include <string.h>
 

@@ -6,6 +6,8 @@
 // byte; the nine neighbours come from L2.
 #include "kernels/cuda/gemm_plain.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/conv3x3/conv3x3.h"
+#include "kernels/conv3x3/cuda.h"
 
 namespace samc {
 

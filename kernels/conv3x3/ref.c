@@ -3,6 +3,7 @@
  * The weight is read as nine matrices [c_in, c_out], transposed once a call, so that the inner loop runs along
  * channels. */
 #include "kernels/ops.h"
+#include "kernels/conv3x3/conv3x3.h"
 
 #include <string.h>
 

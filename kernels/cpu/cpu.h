@@ -4,25 +4,15 @@
 
 #include "kernels/ops.h"
 
-/* X(operator): the operators in kernels/<operator>/cpu.c. */
-#define SAMC__CPU_OPS(X)                                                                                               \
-    X(preprocess)                                                                                                      \
-    X(linear)                                                                                                          \
-    X(layernorm)                                                                                                       \
-    X(attention_relpos)                                                                                                \
-    X(conv3x3)                                                                                                         \
-    X(embed_mask)                                                                                                      \
-    X(token_to_image)                                                                                                  \
-    X(image_to_token)                                                                                                  \
-    X(upscale_masks)                                                                                                   \
-    X(finish_masks)                                                                                                    \
-    X(mask_rle)
+/* What list.h says of an operator as a condition: SAMC__OF_CPU and SAMC__OF_REF. */
+#define SAMC__OF_CPU(...) __VA_ARGS__
+#define SAMC__OF_REF(...)
 
-#define SAMC__CPU_DECLARE(name)                                                                                        \
-    samc_status samc__##name##_avx2(const samc__exec *exec, const samc__##name##_args *args);                          \
-    samc_status samc__##name##_avx512(const samc__exec *exec, const samc__##name##_args *args);
-SAMC__CPU_OPS(SAMC__CPU_DECLARE)
-#undef SAMC__CPU_DECLARE
+#define SAMC_OP(name, cpu, ...)                                                                                        \
+    SAMC__OF_##cpu(samc_status samc__##name##_avx2(const samc__exec *exec, const samc__##name##_args *args);           \
+                   samc_status samc__##name##_avx512(const samc__exec *exec, const samc__##name##_args *args);)
+#include "kernels/list.h"
+#undef SAMC_OP
 
 samc_status samc__linear_onednn(const samc__exec *exec, const samc__linear_args *args);
 

@@ -5,6 +5,7 @@
 #ifndef SAMC_KERNELS_CPU_LINEAR_H
 #define SAMC_KERNELS_CPU_LINEAR_H
 
+#include "kernels/linear/linear.h"
 #include "kernels/ops.h"
 #include "kernels/cpu/packed.h"
 

@@ -6,15 +6,15 @@
 void samc__ops_cpu(samc__ops *ops, unsigned caps) {
     if (caps & SAMC__CAP_ONEDNN) ops->linear = samc__linear_onednn;
 #ifdef SAMC_X86_RUNGS
-#define AVX2_SLOT(name) ops->name = samc__##name##_avx2;
-#define AVX512_SLOT(name) ops->name = samc__##name##_avx512;
     if (caps & SAMC__CAP_AVX2) {
-        SAMC__CPU_OPS(AVX2_SLOT)
+#define SAMC_OP(name, cpu, ...) SAMC__OF_##cpu(ops->name = samc__##name##_avx2;)
+#include "kernels/list.h"
+#undef SAMC_OP
     }
     if (caps & SAMC__CAP_AVX512) {
-        SAMC__CPU_OPS(AVX512_SLOT)
+#define SAMC_OP(name, cpu, ...) SAMC__OF_##cpu(ops->name = samc__##name##_avx512;)
+#include "kernels/list.h"
+#undef SAMC_OP
     }
-#undef AVX2_SLOT
-#undef AVX512_SLOT
 #endif
 }

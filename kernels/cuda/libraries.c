@@ -4,12 +4,13 @@
  * Which algorithm computes a layer hangs on the layer alone, never on the number of rows: it is chosen once, for
  * USUAL_ROWS, among those that do not split k and that serve few and many rows alike. */
 #include "kernels/cuda/libraries.h"
+#include "kernels/conv3x3/conv3x3.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cuda/linear_choice.h"
+#include "kernels/linear/choice.h"
 #include "kernels/cuda/nvidia.h"
 
 /* A kind of layer: y [m, n] = act(x [m, k] w [n, k]^T + bias) + residual, for any m. */

@@ -1,6 +1,7 @@
 /* The cases of embed_grid: grid C. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/embed_grid/embed_grid.h"
 
 #include <string.h>
 
@@ -10,15 +11,15 @@ static const test_case grid_cases[] = {
 
 static void grid_build(check *c, const int *p) {
     int64_t g = p[0], n = p[1];
-    c->args.embed_grid = (samc__embed_grid_args){.gaussian = samc__view2(input(c, n, 1), 2, n / 2),
-                                                 .y = samc__view2(output(c, g * g * n), g * g, n),
-                                                 .grid = p[0]};
+    *ARGS(c, embed_grid) = (samc__embed_grid_args){.gaussian = samc__view2(input(c, n, 1), 2, n / 2),
+                                                   .y = samc__view2(output(c, g * g * n), g * g, n),
+                                                   .grid = p[0]};
 }
 
 static void grid_draw(check *c, int *p) { p[0] = random_size(c, 40), p[1] = 2 * random_size(c, 130); }
 
 static const char *grid_verify(const check *c, const int *p) {
-    const samc__embed_grid_args *a = &c->args.embed_grid;
+    const samc__embed_grid_args *a = ARGS(c, embed_grid);
     int64_t g = p[0], n = p[1];
     for (int64_t i = 0; i < g * g; i++)
         if (!encoding_fits(((double)(i % g) + 0.5) / (double)g, ((double)(i / g) + 0.5) / (double)g,
@@ -28,7 +29,7 @@ static const char *grid_verify(const check *c, const int *p) {
 }
 
 static void grid_book(book *b, const check *of) {
-    const samc__embed_grid_args *a = &of->args.embed_grid;
+    const samc__embed_grid_args *a = ARGS(of, embed_grid);
     double *gaussian = values(b, a->gaussian), *y = result(b, a->y);
     for (int64_t i = 0; i < (int64_t)a->grid * a->grid; i++)
         encode(((double)(i % a->grid) + 0.5) / a->grid, ((double)(i / a->grid) + 0.5) / a->grid, gaussian, a->y.n[1],
@@ -36,13 +37,13 @@ static void grid_book(book *b, const check *of) {
 }
 
 static int grid_typed(check *c, samc__view **views) {
-    samc__embed_grid_args *a = &c->args.embed_grid;
+    samc__embed_grid_args *a = ARGS(c, embed_grid);
     samc__view *own[] = {&a->y};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row embed_grid_cases = {
+ROW(embed_grid) = {
     .name = "embed_grid",
     .fields = "grid C",
     /* For a fast version's sines; the reference is the only one on a host. */

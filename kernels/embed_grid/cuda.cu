@@ -1,6 +1,7 @@
 // embed_grid on the GPU: one thread for a pair of channels, sine and cosine, of one cell of the grid.
 #include "kernels/cuda/fourier.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/embed_grid/embed_grid.h"
 
 namespace samc {
 
@@ -27,6 +28,7 @@ template <class T> static const char *embed_grid_run(const samc__cuda *cuda, con
 
 } // namespace samc
 
+// gaussian f32; y f32, f16 or bf16.
 extern "C" samc_status samc__embed_grid_cuda(const samc__cuda *cuda, const samc__embed_grid_args *a) {
     using namespace samc;
     const samc__dtype type = a->y.dtype;

@@ -1,6 +1,7 @@
 /* embed_grid, reference. */
 #include "kernels/ref/fourier.h"
 #include "kernels/ops.h"
+#include "kernels/embed_grid/embed_grid.h"
 
 samc_status samc__embed_grid_check(const samc__embed_grid_args *a, samc_error *error) {
     int64_t c = a->y.n[1];

@@ -1,6 +1,7 @@
 /* The cases of embed_mask: prompts grid c1 c2 C B (entries of image). */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/embed_mask/embed_mask.h"
 
 #include <string.h>
 
@@ -12,7 +13,7 @@ static const test_case mask_cases[] = {
 
 static void mask_build(check *c, const int *p) {
     int64_t prompts = p[0], g = p[1], c1 = p[2], c2 = p[3], n = p[4];
-    samc__embed_mask_args *a = &c->args.embed_mask;
+    samc__embed_mask_args *a = ARGS(c, embed_mask);
     *a = (samc__embed_mask_args){.mask = samc__view3(input(c, prompts * 16 * g * g, 5), prompts, 4 * g, 4 * g),
                                  .grid = p[1]};
     a->conv1 = (samc__projection){.w = samc__view4(input_around(c, c1 * 4, 0, 0.5f), c1, 1, 2, 2),
@@ -33,7 +34,7 @@ static void mask_draw(check *c, int *p) {
 }
 
 static bool mask_narrow(check *c, const int *p) {
-    samc__embed_mask_args *a = &c->args.embed_mask;
+    samc__embed_mask_args *a = ARGS(c, embed_mask);
     a->mask = last_of(a->mask);
     a->image = last_of(a->image);
     a->y = last_of(a->y);
@@ -41,7 +42,7 @@ static bool mask_narrow(check *c, const int *p) {
 }
 
 static void mask_book(book *b, const check *of) {
-    const samc__embed_mask_args *a = &of->args.embed_mask;
+    const samc__embed_mask_args *a = ARGS(of, embed_mask);
     int64_t p = a->y.n[0], g = a->grid, c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
     double *mask = values(b, a->mask), *w1 = values(b, a->conv1.w), *b1 = values(b, a->conv1.b),
            *w2 = values(b, a->conv2.w), *b2 = values(b, a->conv2.b);
@@ -70,13 +71,13 @@ static void mask_book(book *b, const check *of) {
 }
 
 static int mask_typed(check *c, samc__view **views) {
-    samc__embed_mask_args *a = &c->args.embed_mask;
+    samc__embed_mask_args *a = ARGS(c, embed_mask);
     samc__view *own[] = {&a->conv1.w, &a->conv2.w, &a->conv3.w, &a->image, &a->y};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row embed_mask_cases = {
+ROW(embed_mask) = {
     .name = "embed_mask",
     .fields = "prompts grid c1 c2 C B",
     /* As for linear, a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a

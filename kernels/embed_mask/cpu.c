@@ -1,5 +1,6 @@
 /* embed_mask for AVX2 and AVX-512: a panel of grid cells as lanes through the whole chain. */
 #include "kernels/cpu/decoder.h"
+#include "kernels/embed_mask/embed_mask.h"
 
 enum { MAX_CHANNELS = 256 }; /* of the intermediate maps; SAM has 4 and 16 */
 SAMC__DEFINE_TILE(tile_w, 1, MR)

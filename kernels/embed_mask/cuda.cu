@@ -9,6 +9,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/gelu.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/embed_mask/embed_mask.h"
 
 namespace samc {
 
@@ -136,6 +137,7 @@ static const char *embed_mask_run(const samc__cuda *cuda, const samc__embed_mask
 
 } // namespace samc
 
+// y, image and the three weights all f32, all f16 or all bf16; everything else f32. Everything is computed in fp32.
 extern "C" samc_status samc__embed_mask_cuda(const samc__cuda *cuda, const samc__embed_mask_args *a) {
     using namespace samc;
     samc__dtype type = a->y.dtype;

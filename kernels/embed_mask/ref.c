@@ -2,6 +2,7 @@
  * cell. */
 #include "kernels/ref/math.h"
 #include "kernels/ops.h"
+#include "kernels/embed_mask/embed_mask.h"
 
 enum { MAX_CHANNELS = 256 }; /* of the intermediate maps; SAM has 4 and 16 */
 

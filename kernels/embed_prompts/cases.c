@@ -1,6 +1,7 @@
 /* The cases of embed_prompts: prompts, tokens of each, C, img_size, mask tokens. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/embed_prompts/embed_prompts.h"
 
 #include <string.h>
 
@@ -12,7 +13,7 @@ static const test_case point_cases[] = {
 
 static void points_build(check *c, const int *p) {
     int64_t prompts = p[0], sparse = p[1], n = p[2], masks = p[4], tokens = 1 + masks + sparse;
-    samc__embed_prompts_args *a = &c->args.embed_prompts;
+    samc__embed_prompts_args *a = ARGS(c, embed_prompts);
     int32_t *labels = raw_input(c, (size_t)(prompts * sparse + 1) * sizeof *labels);
     for (int64_t i = 0; i < prompts * sparse; i++) labels[i] = (int32_t)(random_bits(c) % 5) - 1;
     *a = (samc__embed_prompts_args){
@@ -34,7 +35,7 @@ static void points_draw(check *c, int *p) {
 }
 
 static bool points_narrow(check *c, const int *p) {
-    samc__embed_prompts_args *a = &c->args.embed_prompts;
+    samc__embed_prompts_args *a = ARGS(c, embed_prompts);
     int64_t last = p[0] - 1, tokens = a->queries.n[1], n = p[2];
     a->xy += 2 * last * p[1], a->labels += last * p[1];
     a->queries = samc__view3(samc__f32(a->queries) + last * tokens * n, 1, tokens, n);
@@ -43,7 +44,7 @@ static bool points_narrow(check *c, const int *p) {
 }
 
 static const char *points_verify(const check *c, const int *p) {
-    const samc__embed_prompts_args *a = &c->args.embed_prompts;
+    const samc__embed_prompts_args *a = ARGS(c, embed_prompts);
     int64_t n = p[2], tokens = a->queries.n[1], own = 1 + p[4];
     const float *queries = samc__f32(a->queries), *none = samc__f32(a->not_a_point);
     if (memcmp(queries, samc__f32(a->pe), (size_t)(p[0] * tokens * n) * sizeof(float)) != 0)
@@ -67,7 +68,7 @@ static const char *points_verify(const check *c, const int *p) {
 }
 
 static void points_book(book *b, const check *of) {
-    const samc__embed_prompts_args *a = &of->args.embed_prompts;
+    const samc__embed_prompts_args *a = ARGS(of, embed_prompts);
     int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2],
             sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
     double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse),
@@ -87,7 +88,7 @@ static void points_book(book *b, const check *of) {
     memcpy(pe, queries, (size_t)(prompts * tokens * c) * sizeof *pe);
 }
 
-const row embed_prompts_cases = {
+ROW(embed_prompts) = {
     .name = "embed_prompts",
     .fields = "prompts tokens C img masks",
     /* For a fast version's sines; the reference is the only one on a host. */

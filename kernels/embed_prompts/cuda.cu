@@ -2,6 +2,7 @@
 // of its label, or a copy of one of SAM's own.
 #include "kernels/cuda/fourier.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/embed_prompts/embed_prompts.h"
 
 namespace samc {
 
@@ -46,6 +47,7 @@ embed_prompts(const float *xy, const int32_t *labels, float size, PromptTables t
 
 } // namespace samc
 
+// All f32. Labels must be -1 to 3: nothing checks them here.
 extern "C" samc_status samc__embed_prompts_cuda(const samc__cuda *cuda, const samc__embed_prompts_args *a) {
     using namespace samc;
     const samc__view *all[10] = {

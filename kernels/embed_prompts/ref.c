@@ -1,6 +1,7 @@
 /* embed_prompts, reference. */
 #include "kernels/ref/fourier.h"
 #include "kernels/ops.h"
+#include "kernels/embed_prompts/embed_prompts.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* The cases of finish_masks: masks low img width height kind (0 noise, 1 shapes, 2 all at the threshold) bits index
  * threshold, offset above 1 (tenths), new width and height (0: the longest side fits). */
 #include "tests/checkops/checkops.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 #include <math.h>
 
@@ -47,7 +48,7 @@ static void finish_build(check *c, const int *p) {
     }
     int new_width = p[10] ? p[10] : (int)(p[3] * scale + 0.5), new_height = p[11] ? p[11] : (int)(p[4] * scale + 0.5);
     int64_t finished = p[7] ? masks / 2 : masks;
-    c->args.finish_masks = (samc__finish_masks_args){
+    *ARGS(c, finish_masks) = (samc__finish_masks_args){
         .logits = samc__view3(logits, masks, low, low),
         .index = index,
         .count = finished,
@@ -71,7 +72,7 @@ static void finish_draw(check *c, int *p) {
     if (random_below(c, 2)) p[10] = random_size(c, p[2]), p[11] = random_size(c, p[2]);
 }
 
-const row finish_masks_cases = {
+ROW(finish_masks) = {
     .name = "finish_masks",
     .fields = "masks low img width height kind bits index threshold offset new_width new_height",
     .cases = finish_cases,

@@ -7,6 +7,7 @@
  * evaluated. */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 #include <math.h>
 #include <string.h>

@@ -12,6 +12,7 @@
 // multiprocessor, that wait for about 3 us each, 0.3 ms. These overlap: below 0.5 ms.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 namespace samc {
 
@@ -251,6 +252,8 @@ finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Sh
 
 } // namespace samc
 
+// logits f32. Bits and statistics equal the reference's. `index` and `picked`, where given, are device memory and
+// trusted; statistics behind *picked are those of an empty mask.
 extern "C" samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *a) {
     using namespace samc;
     SAMC_REQUIRE("finish_masks", a->logits.dtype == SAMC__F32);

@@ -3,6 +3,7 @@
  * torch.nn.functional.interpolate(mode="bilinear", align_corners=False): source = (out + 0.5) * in / out_size - 0.5,
  * clamped at 0; the neighbour is clamped at the last sample; rows are mixed after columns. */
 #include "kernels/ops.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 #include <math.h>
 #include <string.h>

@@ -4,13 +4,14 @@
 #include "kernels/decoder_form.h"
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/image_to_token/image_to_token.h"
 
 #include <math.h>
 #include <string.h>
 
 static void to_token_build(check *c, const int *p) {
     int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[7];
-    samc__image_to_token_args *a = &c->args.image_to_token;
+    samc__image_to_token_args *a = ARGS(c, image_to_token);
     *a = (samc__image_to_token_args){.queries = samc__view3(input(c, prompts * t * n, 1), prompts, t, n)};
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->shared = p[6] != 0;
@@ -29,7 +30,7 @@ static void to_token_build(check *c, const int *p) {
 }
 
 static bool to_token_narrow(check *c, const int *p) {
-    samc__image_to_token_args *a = &c->args.image_to_token;
+    samc__image_to_token_args *a = ARGS(c, image_to_token);
     a->queries = last_of(a->queries);
     a->pe = last_of(a->pe);
     a->keys = last_of(a->keys);
@@ -40,7 +41,7 @@ static bool to_token_narrow(check *c, const int *p) {
 }
 
 static void to_token_book(book *b, const check *of) {
-    const samc__image_to_token_args *a = &of->args.image_to_token;
+    const samc__image_to_token_args *a = ARGS(of, image_to_token);
     int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0],
             heads = a->attention.heads;
     int64_t entries = a->keys.n[0], n = a->keys.n[1], c = a->keys.n[2];
@@ -68,7 +69,7 @@ static void to_token_book(book *b, const check *of) {
 }
 
 static int to_token_typed(check *c, samc__view **views) {
-    samc__image_to_token_args *a = &c->args.image_to_token;
+    samc__image_to_token_args *a = ARGS(c, image_to_token);
     samc__view *own[] = {
         &a->attention.q.w, &a->attention.k.w, &a->attention.v.w, &a->attention.out.w, &a->keys, &a->key_pe, &a->y};
     memcpy(views, own, sizeof own);
@@ -76,26 +77,26 @@ static int to_token_typed(check *c, samc__view **views) {
 }
 
 static bool to_token_for_hosts(const check *c) {
-    const samc__image_to_token_args *a = &c->args.image_to_token;
+    const samc__image_to_token_args *a = ARGS(c, image_to_token);
     return a->image_q.data != NULL || a->queries.n[2] % 4 != 0;
 }
 
 /* Position encodings are sines and cosines: NaN or at most one. */
 static bool to_token_occurs(const check *c, const void *data, float value) {
-    return data != c->args.image_to_token.key_pe.data || isnan(value);
+    return data != ARGS(c, image_to_token)->key_pe.data || isnan(value);
 }
 
 /* An infinite token makes every term of a score infinite, and whether their sum is -infinity, a weight of 0, or NaN is
  * a matter of their order. What is noted for others also depends on that for infinite keys, whose y is NaN for both;
  * the GPU does not write the noted values. */
 static bool to_token_may_spread(const check *c, const void *planted, float value, const void *data, bool cuda) {
-    const samc__image_to_token_args *a = &c->args.image_to_token;
+    const samc__image_to_token_args *a = ARGS(c, image_to_token);
     if (isinf(value) && (planted == a->queries.data || planted == a->pe.data)) return true;
     if (cuda && data == a->update.values.data) return true;
     return data == a->update.weights.data;
 }
 
-const row image_to_token_cases = {
+ROW(image_to_token) = {
     .name = "image_to_token",
     .fields = "prompts T C inner heads N shared B made unbiased",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a

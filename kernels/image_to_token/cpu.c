@@ -5,6 +5,7 @@
  * share its keys, its queries are projected once instead; where tokens are many, queries and output are projected, head
  * by head. Image tokens are lanes: softmax and norm need no sums across. */
 #include "kernels/cpu/decoder.h"
+#include "kernels/image_to_token/image_to_token.h"
 
 #include <math.h>
 #include <string.h>

@@ -12,6 +12,8 @@
 #include "kernels/cuda/attention_step.h"
 #include "kernels/cuda/token_rows.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/image_to_token/image_to_token.h"
+#include "kernels/token_to_image/cuda.h"
 
 namespace samc {
 

@@ -2,6 +2,8 @@
 #include "kernels/ref/attend.h"
 #include "kernels/decoder_form.h"
 #include "kernels/ref/math.h"
+#include "kernels/image_to_token/image_to_token.h"
+#include "kernels/linear/linear.h"
 
 #include <string.h>
 

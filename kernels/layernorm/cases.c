@@ -1,6 +1,7 @@
 /* The cases of layernorm: m c, y in place of x. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/layernorm/layernorm.h"
 
 #include <string.h>
 
@@ -27,7 +28,7 @@ static const test_case listed[] = {
 
 static void layernorm_build(check *c, const int *p) {
     int64_t m = p[0], n = p[1];
-    samc__layernorm_args *a = &c->args.layernorm;
+    samc__layernorm_args *a = ARGS(c, layernorm);
     *a = (samc__layernorm_args){.x = samc__view2(p[2] ? in_out(c, m * n, 2) : input(c, m * n, 2), m, n)};
     a->norm =
         (samc__norm){samc__view1(input_around(c, n, 1, 0.2f), n), samc__view1(input_around(c, n, 0, 0.2f), n), 1e-6f};
@@ -39,14 +40,14 @@ static void layernorm_draw(check *c, int *p) {
 }
 
 static bool layernorm_narrow(check *c, const int *p) {
-    samc__layernorm_args *a = &c->args.layernorm;
+    samc__layernorm_args *a = ARGS(c, layernorm);
     samc__view *rows[] = {&a->x, &a->y};
     for (int i = 0; i < 2; i++) *rows[i] = samc__view2(samc__f32(*rows[i]) + (p[0] - 1) * (int64_t)p[1], 1, p[1]);
     return p[0] > 1;
 }
 
 static void layernorm_book(book *b, const check *of) {
-    const samc__layernorm_args *a = &of->args.layernorm;
+    const samc__layernorm_args *a = ARGS(of, layernorm);
     int64_t count = count_of(a->x);
     double *t = values(b, a->x);
     normalise(b, t, a->x.n[0], a->norm, NULL);
@@ -54,13 +55,13 @@ static void layernorm_book(book *b, const check *of) {
 }
 
 static int layernorm_typed(check *c, samc__view **views) {
-    samc__layernorm_args *a = &c->args.layernorm;
+    samc__layernorm_args *a = ARGS(c, layernorm);
     samc__view *own[] = {&a->x, &a->y};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row layernorm_cases = {
+ROW(layernorm) = {
     .name = "layernorm",
     .fields = "m c in_place",
     .nmse = 1e-12,

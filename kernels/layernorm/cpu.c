@@ -2,6 +2,7 @@
  */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/layernorm/layernorm.h"
 
 static void norm_row(const float *x, const float *g, const float *b, float eps, int64_t n, float *y) {
     vf sum[4], square[4];

@@ -6,6 +6,7 @@
 // times.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/layernorm/layernorm.h"
 
 namespace samc {
 
@@ -78,6 +79,7 @@ template <class In, class Out> static samc_status layernorm_run(const samc__cuda
 
 } // namespace samc
 
+// x f32 with y f32 or A, or both A (f16 or bf16); gain and bias f32.
 extern "C" samc_status samc__layernorm_cuda(const samc__cuda *cuda, const samc__layernorm_args *a) {
     using namespace samc;
     SAMC_REQUIRE("layernorm", a->norm.g.dtype == SAMC__F32 && a->norm.b.dtype == SAMC__F32);

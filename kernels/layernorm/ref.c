@@ -1,6 +1,7 @@
 /* layernorm, reference. */
 #include "kernels/ref/math.h"
 #include "kernels/ops.h"
+#include "kernels/layernorm/layernorm.h"
 
 samc_status samc__layernorm_check(const samc__layernorm_args *a, samc_error *error) {
     int64_t m = a->x.n[0], c = a->x.n[1];

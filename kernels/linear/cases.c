@@ -1,6 +1,7 @@
 /* The cases of linear: m k n, act, residual (0 none, 1 own rows, 2 shared by halves, 3 in place), strided, bias. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/linear/linear.h"
 
 static const test_case listed[] = {
     {0, {1, 1, 1, 0, 0, 0, 1}},
@@ -35,7 +36,7 @@ static const test_case listed[] = {
 static void linear_build(check *c, const int *p) {
     int64_t m = p[0], k = p[1], n = p[2], xs = p[5] ? k + 3 : k, ys = p[5] ? n + 5 : n;
     int residual = p[4] == 2 && m % 2 ? 1 : p[4] == 3 && p[5] ? 1 : p[4]; /* the residual's rows are dense */
-    samc__linear_args *a = &c->args.linear;
+    samc__linear_args *a = ARGS(c, linear);
     *a = (samc__linear_args){.x = samc__view2(input(c, m * xs, 1), m, k),
                              .x_stride = p[5] ? xs : 0,
                              .y_stride = p[5] ? ys : 0,
@@ -49,7 +50,7 @@ static void linear_build(check *c, const int *p) {
 }
 
 static bool linear_narrow(check *c, const int *p) {
-    samc__linear_args *a = &c->args.linear;
+    samc__linear_args *a = ARGS(c, linear);
     int64_t m = p[0], xs = a->x_stride ? a->x_stride : p[1], ys = a->y_stride ? a->y_stride : p[2];
     if (m < 2) return false;
     if (a->residual.data)
@@ -65,7 +66,7 @@ static void linear_draw(check *c, int *p) {
 }
 
 static void linear_book(book *b, const check *of) {
-    const samc__linear_args *a = &of->args.linear;
+    const samc__linear_args *a = ARGS(of, linear);
     int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0], xs = a->x_stride ? a->x_stride : k,
             ys = a->y_stride ? a->y_stride : n;
     double *x = values_at(b, a->x.data, (m - 1) * xs + k), *dense = room(b, m * k), *residual = values(b, a->residual),
@@ -80,14 +81,16 @@ static void linear_book(book *b, const check *of) {
     }
 }
 
+static samc__view linear_packed(const check *c) { return ARGS(c, linear)->p.w; }
+
 /* Layers on an odd number of rows keep f32 for all but the weight. */
 static int linear_typed(check *c, samc__view **views) {
-    samc__linear_args *a = &c->args.linear;
+    samc__linear_args *a = ARGS(c, linear);
     views[0] = &a->p.w, views[1] = &a->x, views[2] = &a->residual, views[3] = &a->y;
     return a->x.n[0] % 2 == 0 ? 4 : 1;
 }
 
-const row linear_cases = {
+ROW(linear) = {
     .name = "linear",
     .fields = "m k n act residual strided bias",
     /* A sum of k products of unit size, rounded in another order, moves by about sqrt(k) 2^-24 / 2 of its deviation:
@@ -101,5 +104,6 @@ const row linear_cases = {
     .narrow = linear_narrow,
     .draw = linear_draw,
     .book = linear_book,
+    .packed = linear_packed,
     .typed = linear_typed,
 };

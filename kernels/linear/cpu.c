@@ -5,6 +5,7 @@
  * rows are 49 cache lines apart: rows of x that are a multiple of 4096 bytes apart would all fall into one set of the
  * cache. */
 #include "kernels/cpu/linear.h"
+#include "kernels/linear/linear.h"
 
 #include "kernels/cpu/gemm.h"
 #include "kernels/scratch.h"

@@ -6,6 +6,8 @@
 // that a sum over 2048 is 16 stages long. README.md of this folder has the table.
 #include "kernels/cuda/gemm_plain.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/linear/cuda.h"
+#include "kernels/linear/linear.h"
 
 namespace samc {
 

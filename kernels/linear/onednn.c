@@ -10,6 +10,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/ref/math.h"
 #include "kernels/scratch.h"
+#include "kernels/linear/linear.h"
 
 #include <dnnl.h>
 #include <stdatomic.h>

@@ -1,6 +1,7 @@
 /* linear, reference: one dot product for each output, bias, activation, residual. */
 #include "kernels/ref/math.h"
 #include "kernels/ops.h"
+#include "kernels/linear/linear.h"
 
 samc_status samc__linear_check(const samc__linear_args *a, samc_error *error) {
     int64_t m = a->x.n[0], k = a->x.n[1], n = a->p.w.n[0];

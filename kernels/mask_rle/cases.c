@@ -1,5 +1,6 @@
 /* The cases of mask_rle: masks width height capacity. */
 #include "tests/checkops/checkops.h"
+#include "kernels/mask_rle/mask_rle.h"
 
 static const test_case rle_cases[] = {
     {0, {1, 1, 1, 2}},         {0, {2, 1, 70, 200}},   {0, {3, 70, 1, 200}},          {0, {2, 63, 5, 400}},
@@ -11,7 +12,7 @@ static void rle_build(check *c, const int *p) {
     int64_t masks = p[0];
     uint64_t *bits = raw_input(c, (size_t)(masks * p[2] * words_of(p[1])) * sizeof *bits);
     fill_masks(c, bits, masks, p[1], p[2]);
-    c->args.mask_rle = (samc__mask_rle_args){
+    *ARGS(c, mask_rle) = (samc__mask_rle_args){
         .bits = bits,
         .masks = masks,
         .width = p[1],
@@ -30,7 +31,7 @@ static void rle_draw(check *c, int *p) {
 
 /* Paints the runs, column by column, over what the mask says; counts runs where they did not fit. */
 static const char *rle_verify(const check *c, const int *p) {
-    const samc__mask_rle_args *a = &c->args.mask_rle;
+    const samc__mask_rle_args *a = ARGS(c, mask_rle);
     int64_t width = p[1], height = p[2];
     for (int64_t m = 0; m < a->masks; m++) {
         const uint64_t *mask = a->bits + m * height * words_of(p[1]);
@@ -55,7 +56,7 @@ static const char *rle_verify(const check *c, const int *p) {
     return NULL;
 }
 
-const row mask_rle_cases = {
+ROW(mask_rle) = {
     .name = "mask_rle",
     .fields = "masks width height capacity",
     .cases = rle_cases,

@@ -5,6 +5,7 @@
  * have none. */
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/vec.h"
+#include "kernels/mask_rle/mask_rle.h"
 
 #include <string.h>
 

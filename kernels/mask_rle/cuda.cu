@@ -12,6 +12,7 @@
 // ms for 1000.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/mask_rle/mask_rle.h"
 
 namespace samc {
 

@@ -1,5 +1,6 @@
 /* mask_rle, reference: transitions are counted by column, placed, and turned into run lengths. */
 #include "kernels/ops.h"
+#include "kernels/mask_rle/mask_rle.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* The cases of nms: boxes, threshold in percent, kind (0 anywhere, 1 one cluster, 2 all alike, 3 no area). */
 #include "tests/checkops/checkops.h"
+#include "kernels/nms/nms.h"
 
 static const test_case listed[] = {
     {0, {0, 70, 0}},    {0, {1, 70, 0}},    {0, {2, 50, 2}},    {0, {7, 0, 0}},    {0, {33, 50, 1}},
@@ -25,7 +26,7 @@ static void nms_build(check *c, const int *p) {
         int32_t t = order[i];
         order[i] = order[j], order[j] = t;
     }
-    c->args.nms = (samc__nms_args){
+    *ARGS(c, nms) = (samc__nms_args){
         .boxes = boxes, .order = order, .count = n, .threshold = p[1] / 100.0, .keep = raw_output(c, (size_t)n)};
 }
 
@@ -35,7 +36,7 @@ static void nms_draw(check *c, int *p) {
 
 /* Each box asks those kept before it. Corners and areas are whole and exact in float, so only the quotient rounds. */
 static const char *nms_verify(const check *c, const int *p) {
-    const samc__nms_args *a = &c->args.nms;
+    const samc__nms_args *a = ARGS(c, nms);
     (void)p;
     for (int64_t j = 0; j < a->count; j++) {
         const float *b = a->boxes + 4 * a->order[j];
@@ -55,9 +56,9 @@ static const char *nms_verify(const check *c, const int *p) {
 }
 
 /* Boxes are compared byte by byte, yet they are floats. */
-static bool nms_plants(const check *c, const void *data) { return data == c->args.nms.boxes; }
+static bool nms_plants(const check *c, const void *data) { return data == ARGS(c, nms)->boxes; }
 
-const row nms_cases = {
+ROW(nms) = {
     .name = "nms",
     .fields = "boxes percent kind",
     .cases = listed,

@@ -7,6 +7,7 @@
 // by latency, an estimated 0.15 ms.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/nms/nms.h"
 
 namespace samc {
 
@@ -95,6 +96,7 @@ extern "C" size_t samc__nms_cuda_scratch(const samc__nms_args *a) {
     return words * words * 32 * sizeof(uint32_t);
 }
 
+// Indices in `order` must be below `count`; nothing checks them here. At most 2^18 boxes.
 extern "C" samc_status samc__nms_cuda(const samc__cuda *cuda, const samc__nms_args *a) {
     using namespace samc;
     SAMC_REQUIRE("nms", a->count >= 0 && a->count <= 1 << 18); // 8 GiB of scratch

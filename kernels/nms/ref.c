@@ -1,5 +1,6 @@
 /* nms, reference: every kept box against every later one. */
 #include "kernels/ops.h"
+#include "kernels/nms/nms.h"
 
 samc_status samc__nms_check(const samc__nms_args *a, samc_error *error) {
     SAMC__REQUIRE(error, "nms",

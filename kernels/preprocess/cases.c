@@ -1,6 +1,7 @@
 /* The cases of preprocess: width height patch grid spare (bytes between rows), extreme, new width and height (0: the
  * longest side fits), filter, range. */
 #include "tests/checkops/checkops.h"
+#include "kernels/preprocess/preprocess.h"
 
 static const test_case listed[] = {
     {0, {1, 1, 4, 4, 0, 0}},
@@ -37,7 +38,7 @@ static void preprocess_build(check *c, const int *p) {
         rgb[i] = p[5] ? (uint8_t)(random_bits(c) & 1 ? 255 : 0) : (uint8_t)random_bits(c);
     int new_width = p[6] ? p[6] : (int)(p[0] * scale + 0.5), new_height = p[7] ? p[7] : (int)(p[1] * scale + 0.5);
     int64_t tokens = (int64_t)p[3] * p[3], size = 3 * (int64_t)p[2] * p[2];
-    c->args.preprocess = (samc__preprocess_args){
+    *ARGS(c, preprocess) = (samc__preprocess_args){
         .rgb = rgb,
         .row_bytes = row,
         .width = p[0],
@@ -64,7 +65,7 @@ static void preprocess_draw(check *c, int *p) {
     if (random_below(c, 2)) p[8] = random_below(c, SAMC__FILTERS), p[9] = random_below(c, SAMC__RANGES);
 }
 
-const row preprocess_cases = {
+ROW(preprocess) = {
     .name = "preprocess",
     .fields = "width height patch grid spare extreme new_width new_height filter range",
     .cases = listed,

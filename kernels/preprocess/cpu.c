@@ -7,6 +7,7 @@
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/resize_axis.h"
+#include "kernels/preprocess/preprocess.h"
 
 #include <string.h>
 

@@ -4,6 +4,7 @@
  * pixel that differs by one changes masks. The others are sums of floats. Output rows are made one at a time, so that
  * the memory needed does not grow with the image's height. */
 #include "kernels/resize_axis.h"
+#include "kernels/preprocess/preprocess.h"
 
 #include <math.h>
 #include <string.h>

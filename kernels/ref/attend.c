@@ -1,5 +1,7 @@
 /* Steps that the references of the decoder's three attentions share: projection, attention, norm, broadcast sum. */
 #include "kernels/ref/attend.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/linear/linear.h"
 
 #include "kernels/ref/math.h"
 

@@ -1,5 +1,6 @@
 /* The cases of select_masks: masks, percent that pass, kind (0 random, 1 all pass, 2 NaN among them). */
 #include "tests/checkops/checkops.h"
+#include "kernels/select_masks/select_masks.h"
 
 #include <math.h>
 
@@ -12,12 +13,12 @@ static void select_build(check *c, const int *p) {
     int64_t n = p[0];
     float *iou = raw_input(c, (size_t)n * sizeof *iou);
     for (int64_t i = 0; i < n; i++) iou[i] = p[2] == 2 && i % 5 == 0 ? NAN : (float)(random_bits(c) % 1000) / 1000.0f;
-    c->args.select_masks = (samc__select_masks_args){.iou = iou,
-                                                     .count = n,
-                                                     .threshold = 1.0f - (float)p[1] / 100.0f,
-                                                     .all = p[2] == 1,
-                                                     .index = raw_output(c, (size_t)n * sizeof(int32_t)),
-                                                     .picked = raw_output(c, sizeof(int32_t))};
+    *ARGS(c, select_masks) = (samc__select_masks_args){.iou = iou,
+                                                       .count = n,
+                                                       .threshold = 1.0f - (float)p[1] / 100.0f,
+                                                       .all = p[2] == 1,
+                                                       .index = raw_output(c, (size_t)n * sizeof(int32_t)),
+                                                       .picked = raw_output(c, sizeof(int32_t))};
 }
 
 static void select_draw(check *c, int *p) {
@@ -26,7 +27,7 @@ static void select_draw(check *c, int *p) {
 
 /* Every mask is in the list, or does not pass. */
 static const char *select_verify(const check *c, const int *p) {
-    const samc__select_masks_args *a = &c->args.select_masks;
+    const samc__select_masks_args *a = ARGS(c, select_masks);
     int32_t at = 0;
     (void)p;
     for (int32_t i = 0; i < a->count; i++) {
@@ -38,7 +39,7 @@ static const char *select_verify(const check *c, const int *p) {
     return at == *a->picked ? NULL : "more passed than are listed";
 }
 
-const row select_masks_cases = {
+ROW(select_masks) = {
     .name = "select_masks",
     .fields = "masks percent kind",
     .cases = select_cases,

@@ -2,6 +2,7 @@
 // before it.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/select_masks/select_masks.h"
 
 namespace samc {
 
@@ -33,6 +34,7 @@ select_masks(const float *iou, int count, float threshold, int all, int32_t *ind
 
 } // namespace samc
 
+// At most 2^31 - 1025 masks.
 extern "C" samc_status samc__select_masks_cuda(const samc__cuda *cuda, const samc__select_masks_args *a) {
     using namespace samc;
     SAMC_REQUIRE("select_masks", a->count <= INT32_MAX - kSelectThreads);

@@ -1,5 +1,6 @@
 /* select_masks, reference. */
 #include "kernels/ops.h"
+#include "kernels/select_masks/select_masks.h"
 
 samc_status samc__select_masks_check(const samc__select_masks_args *a, samc_error *error) {
     SAMC__REQUIRE(error, "select_masks", a->iou != NULL && a->count > 0 && a->count <= INT32_MAX);

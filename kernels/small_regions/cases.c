@@ -1,5 +1,6 @@
 /* The cases of small_regions: masks width height min_area. */
 #include "tests/checkops/checkops.h"
+#include "kernels/small_regions/small_regions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,12 @@ static void region_build(check *c, const int *p) {
     int64_t masks = p[0];
     uint64_t *bits = raw_in_out(c, (size_t)(masks * p[2] * words_of(p[1])) * sizeof *bits);
     fill_masks(c, bits, masks, p[1], p[2]);
-    c->args.small_regions = (samc__small_regions_args){.bits = bits,
-                                                       .masks = masks,
-                                                       .width = p[1],
-                                                       .height = p[2],
-                                                       .min_area = p[3],
-                                                       .changed = raw_output(c, (size_t)masks)};
+    *ARGS(c, small_regions) = (samc__small_regions_args){.bits = bits,
+                                                         .masks = masks,
+                                                         .width = p[1],
+                                                         .height = p[2],
+                                                         .min_area = p[3],
+                                                         .changed = raw_output(c, (size_t)masks)};
 }
 
 static void region_draw(check *c, int *p) {
@@ -64,7 +65,7 @@ static bool remove_regions(uint8_t *map, uint8_t value, int64_t width, int64_t h
 }
 
 static const char *region_verify(const check *c, const int *p) {
-    const samc__small_regions_args *a = &c->args.small_regions;
+    const samc__small_regions_args *a = ARGS(c, small_regions);
     int64_t width = p[1], height = p[2], pixels = width * height, size = height * words_of(p[1]);
     const uint64_t *before = initial(c, a->bits);
     uint8_t *map = malloc((size_t)pixels);
@@ -88,7 +89,7 @@ static const char *region_verify(const check *c, const int *p) {
     return wrong;
 }
 
-const row small_regions_cases = {
+ROW(small_regions) = {
     .name = "small_regions",
     .fields = "masks width height min_area",
     .cases = region_cases,

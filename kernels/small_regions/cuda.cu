@@ -13,6 +13,7 @@
 // min_mask_region_area is given, on the few masks that are left.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/small_regions/small_regions.h"
 
 namespace samc {
 
@@ -201,6 +202,7 @@ extern "C" size_t samc__small_regions_cuda_scratch(const samc__small_regions_arg
     return samc::blocks_of(a) * samc::scratch_each(a);
 }
 
+// Scratch for as many masks at a time as 256 MiB hold, at least one.
 extern "C" samc_status samc__small_regions_cuda(const samc__cuda *cuda, const samc__small_regions_args *a) {
     using namespace samc;
     SAMC_REQUIRE("small_regions", cuda->scratch_bytes >= samc__small_regions_cuda_scratch(a));

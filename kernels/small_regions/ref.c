@@ -1,5 +1,6 @@
 /* small_regions, reference: connected components by union-find over runs of pixels, row by row, on the whole image. */
 #include "kernels/ops.h"
+#include "kernels/small_regions/small_regions.h"
 
 samc_status samc__small_regions_check(const samc__small_regions_args *a, samc_error *error) {
     SAMC__REQUIRE(error, "small_regions", a->bits != NULL && a->masks > 0 && a->height > 0 && a->width > 0);

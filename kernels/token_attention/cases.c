@@ -1,6 +1,7 @@
 /* The cases of token_attention: prompts T C inner heads pe unbiased. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/token_attention/token_attention.h"
 
 #include <string.h>
 
@@ -11,7 +12,7 @@ static const test_case token_cases[] = {
 
 static void token_build(check *c, const int *p) {
     int64_t prompts = p[0], t = p[1], n = p[2];
-    samc__token_attention_args *a = &c->args.token_attention;
+    samc__token_attention_args *a = ARGS(c, token_attention);
     *a = (samc__token_attention_args){.queries = samc__view3(in_out(c, prompts * t * n, 1), prompts, t, n)};
     if (p[5]) a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->attention = attention(c, p[3], n, p[4], p[6]);
@@ -24,14 +25,14 @@ static void token_draw(check *c, int *p) {
 }
 
 static bool token_narrow(check *c, const int *p) {
-    samc__token_attention_args *a = &c->args.token_attention;
+    samc__token_attention_args *a = ARGS(c, token_attention);
     a->queries = last_of(a->queries);
     if (p[5]) a->pe = last_of(a->pe);
     return p[0] > 1;
 }
 
 static void token_book(book *b, const check *of) {
-    const samc__token_attention_args *a = &of->args.token_attention;
+    const samc__token_attention_args *a = ARGS(of, token_attention);
     int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0];
     double *x = values(b, a->queries), *with_pe = a->pe.data ? sum_of(b, x, values(b, a->pe), count, count) : x;
     double *q = project(b, with_pe, p * t, a->attention.q), *k = project(b, with_pe, p * t, a->attention.k),
@@ -41,13 +42,13 @@ static void token_book(book *b, const check *of) {
 }
 
 static int token_typed(check *c, samc__view **views) {
-    samc__token_attention_args *a = &c->args.token_attention;
+    samc__token_attention_args *a = ARGS(c, token_attention);
     samc__view *own[] = {&a->attention.q.w, &a->attention.k.w, &a->attention.v.w, &a->attention.out.w};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-const row token_attention_cases = {
+ROW(token_attention) = {
     .name = "token_attention",
     .fields = "prompts T C inner heads pe unbiased",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a

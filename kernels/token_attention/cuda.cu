@@ -6,6 +6,7 @@
 // of weights that come from L2.
 #include "kernels/cuda/token_rows.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/token_attention/token_attention.h"
 
 namespace samc {
 
@@ -140,6 +141,8 @@ extern "C" size_t samc__token_attention_cuda_scratch(const samc__token_attention
     return static_cast<size_t>(3 * a->queries.n[0] * a->queries.n[1] * a->attention.q.w.n[0]) * sizeof(float);
 }
 
+// queries, pe, biases and gains f32; the weights of matrices all f32, all f16 or all bf16; softmax, accumulation and
+// norm fp32.
 extern "C" samc_status samc__token_attention_cuda(const samc__cuda *cuda, const samc__token_attention_args *a) {
     using namespace samc;
     const samc__dtype type = a->attention.q.w.dtype;

@@ -1,5 +1,6 @@
 /* token_attention, reference. */
 #include "kernels/ref/attend.h"
+#include "kernels/token_attention/token_attention.h"
 
 samc_status samc__token_attention_check(const samc__token_attention_args *a, samc_error *error) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2];

@@ -3,13 +3,14 @@
 #include "kernels/cross_cases.h"
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/token_to_image/token_to_image.h"
 
 #include <math.h>
 #include <string.h>
 
 static void to_image_build(check *c, const int *p) {
     int64_t prompts = p[0], t = p[1], n = p[2], tokens = p[5], images = p[7];
-    samc__token_to_image_args *a = &c->args.token_to_image;
+    samc__token_to_image_args *a = ARGS(c, token_to_image);
     *a = (samc__token_to_image_args){.queries = samc__view3(in_out(c, prompts * t * n, 1), prompts, t, n)};
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
@@ -24,7 +25,7 @@ static void to_image_build(check *c, const int *p) {
 }
 
 static bool to_image_narrow(check *c, const int *p) {
-    samc__token_to_image_args *a = &c->args.token_to_image;
+    samc__token_to_image_args *a = ARGS(c, token_to_image);
     a->queries = last_of(a->queries);
     a->pe = last_of(a->pe);
     a->keys = last_of(a->keys);
@@ -33,7 +34,7 @@ static bool to_image_narrow(check *c, const int *p) {
 }
 
 static void to_image_book(book *b, const check *of) {
-    const samc__token_to_image_args *a = &of->args.token_to_image;
+    const samc__token_to_image_args *a = ARGS(of, token_to_image);
     int64_t p = a->queries.n[0], t = a->queries.n[1], count = count_of(a->queries), inner = a->attention.q.w.n[0],
             entries = a->keys.n[0], n = a->keys.n[1];
     double *keys = values(b, a->keys),
@@ -48,7 +49,7 @@ static void to_image_book(book *b, const check *of) {
 }
 
 static int to_image_typed(check *c, samc__view **views) {
-    samc__token_to_image_args *a = &c->args.token_to_image;
+    samc__token_to_image_args *a = ARGS(c, token_to_image);
     samc__view *own[] = {&a->attention.q.w,   &a->attention.k.w, &a->attention.v.w,
                          &a->attention.out.w, &a->keys,          &a->key_pe};
     memcpy(views, own, sizeof own);
@@ -56,16 +57,16 @@ static int to_image_typed(check *c, samc__view **views) {
 }
 
 static bool to_image_for_hosts(const check *c) {
-    const samc__token_to_image_args *a = &c->args.token_to_image;
+    const samc__token_to_image_args *a = ARGS(c, token_to_image);
     return a->image_k.data != NULL || a->queries.n[2] % 4 != 0;
 }
 
 /* Position encodings are sines and cosines: NaN or at most one. */
 static bool to_image_occurs(const check *c, const void *data, float value) {
-    return data != c->args.token_to_image.key_pe.data || isnan(value);
+    return data != ARGS(c, token_to_image)->key_pe.data || isnan(value);
 }
 
-const row token_to_image_cases = {
+ROW(token_to_image) = {
     .name = "token_to_image",
     .fields = "prompts T C inner heads N shared B made unbiased",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a

@@ -6,6 +6,7 @@
  * keys, merged in order at the end, keep every core busy on a single prompt without the result depending on how many
  * there are. */
 #include "kernels/cpu/decoder.h"
+#include "kernels/token_to_image/token_to_image.h"
 
 #include <math.h>
 #include <string.h>

@@ -13,6 +13,8 @@
 #include "kernels/cuda/attention_step.h"
 #include "kernels/cuda/token_rows.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/token_to_image/cuda.h"
+#include "kernels/token_to_image/token_to_image.h"
 
 namespace samc {
 

@@ -1,5 +1,6 @@
 /* token_to_image, reference. */
 #include "kernels/ref/attend.h"
+#include "kernels/token_to_image/token_to_image.h"
 
 samc_status samc__token_to_image_check(const samc__token_to_image_args *a, samc_error *error) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], n = a->keys.n[1];

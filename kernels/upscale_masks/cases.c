@@ -1,6 +1,7 @@
 /* The cases of upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads hd (0: 4). */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
 #include <string.h>
 
@@ -32,19 +33,20 @@ static const test_case upscale_cases[] = {
 static float *tame(check *c, int64_t count) { return input_around(c, count, 0.1f, 0.3f); }
 
 static void upscale_build(check *c, const int *p) {
+    samc__up_layer *layers = (void *)c->more;
     int64_t prompts = p[0], g = p[1], n = p[2], c4 = p[3], c8 = p[4], masks = p[5];
-    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    samc__upscale_masks_args *a = ARGS(c, upscale_masks);
     int64_t entries = p[6] ? p[7] : prompts, inner = (p[10] ? p[10] : 4) * (int64_t)p[9];
     *a = (samc__upscale_masks_args){.src = samc__view3(input(c, entries * g * g * n, 1), entries, g * g, n),
                                     .grid = p[1],
                                     .depth = p[6],
                                     .heads = p[9]};
     for (int i = 0; i < p[6]; i++) {
-        c->layers[i] = (samc__up_layer){
+        layers[i] = (samc__up_layer){
             .update = key_update(c, tame, prompts, p[8], g * g, p[9], inner),
             .fold = samc__view2(input_around(c, inner * n, 0, 1.0f / __builtin_sqrtf((float)inner)), inner, n),
             .add = samc__view1(input_around(c, n, 0, 0.3f), n)};
-        a->layers = c->layers;
+        a->layers = layers;
     }
     a->up1 = (samc__projection){
         .w = samc__view4(input_around(c, n * c4 * 4, 0, 1.0f / __builtin_sqrtf((float)n)), n, c4, 2, 2),
@@ -65,16 +67,17 @@ static void upscale_draw(check *c, int *p) {
 }
 
 static bool upscale_narrow(check *c, const int *p) {
-    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    samc__up_layer *layers = (void *)c->more;
+    samc__upscale_masks_args *a = ARGS(c, upscale_masks);
     a->src = last_of(a->src);
     a->hyper = last_of(a->hyper);
     a->y = last_of(a->y);
-    for (int i = 0; i < p[6]; i++) c->layers[i].update = last_update(c->layers[i].update);
+    for (int i = 0; i < p[6]; i++) layers[i].update = last_update(layers[i].update);
     return p[0] > 1;
 }
 
 static void upscale_book(book *b, const check *of) {
-    const samc__upscale_masks_args *a = &of->args.upscale_masks;
+    const samc__upscale_masks_args *a = ARGS(of, upscale_masks);
     int64_t p = a->hyper.n[0], masks = a->hyper.n[1], c8 = a->hyper.n[2], c4 = a->norm.g.n[0], c = a->src.n[2],
             g = a->grid, n = g * g;
     double *src = values(b, a->src), *w1 = values(b, a->up1.w), *b1 = values(b, a->up1.b), *w2 = values(b, a->up2.w),
@@ -126,15 +129,15 @@ static void upscale_book(book *b, const check *of) {
 }
 
 static int upscale_typed(check *c, samc__view **views) {
-    samc__upscale_masks_args *a = &c->args.upscale_masks;
+    samc__upscale_masks_args *a = ARGS(c, upscale_masks);
     samc__view *own[] = {&a->src, &a->up1.w, &a->up2.w};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
-static bool upscale_for_hosts(const check *c) { return c->args.upscale_masks.depth > 0; }
+static bool upscale_for_hosts(const check *c) { return ARGS(c, upscale_masks)->depth > 0; }
 
-const row upscale_masks_cases = {
+ROW(upscale_masks) = {
     .name = "upscale_masks",
     .fields = "prompts grid C C4 C8 masks layers B T heads hd",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a

@@ -5,6 +5,7 @@
  * stored. Where the decoder's layers are given, each prompt's tokens go through their folds first, so that a layer is
  * one product with heads x T columns: 2 x 56 in place of 256 for a point in SAM. */
 #include "kernels/cpu/decoder.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
 #include <string.h>
 

@@ -11,6 +11,8 @@
 // they have, and the rows of the second weight are met in the order in which the channels then lie.
 #include "kernels/cuda/gemm_step.h"
 #include "kernels/cuda/wrapper.h"
+#include "kernels/upscale_masks/cuda.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
 namespace samc {
 

@@ -1,6 +1,7 @@
 /* upscale_masks, reference: both conv-transposes have stride 2 and kernel 2, so a token yields its 4x4 logits alone. */
 #include "kernels/ref/math.h"
 #include "kernels/ops.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
 #include <string.h>
 

@@ -3,6 +3,15 @@
  * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans;
  * "A" is the model's precision, everything else is f32. */
 #include "runtime/model/decoder.h"
+#include "kernels/add_rows/add_rows.h"
+#include "kernels/embed_mask/embed_mask.h"
+#include "kernels/embed_prompts/embed_prompts.h"
+#include "kernels/image_to_token/image_to_token.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/linear/linear.h"
+#include "kernels/token_attention/token_attention.h"
+#include "kernels/token_to_image/token_to_image.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
 #include "kernels/decoder_form.h"
 #include "runtime/place.h"

@@ -4,6 +4,11 @@
  * suffice: x (the residual stream, f32), y (normed input and attention output) and wide (patches, q k v, hidden layer,
  * neck), both in the model's precision, "A" below. */
 #include "runtime/model/vit.h"
+#include "kernels/attention_relpos/attention_relpos.h"
+#include "kernels/conv3x3/conv3x3.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/linear/linear.h"
+#include "kernels/preprocess/preprocess.h"
 
 #include "runtime/model/geometry.h"
 #include "runtime/place.h"

@@ -315,8 +315,8 @@ static void bench_case(context *x, const row *r, const test_case *t) {
     char text[400];
     build_case(r, t, x->seed, PATTERN_MODEL, GUARD_END, &c);
     x->packed = samc__packed_create();
-    if (strcmp(r->name, "linear") == 0) {
-        samc__view w = c.args.linear.p.w;
+    if (r->packed) {
+        samc__view w = r->packed(&c);
         samc__packed_add(x->packed, samc__f32(w), w.n[0], w.n[1], false);
     }
     time_op(x, r, &x->tested, &c, BENCH_RUNS, &wall, &busy, &flops, &peak);

@@ -7,10 +7,11 @@
 #ifndef SAMC_TESTS_CHECKOPS_H
 #define SAMC_TESTS_CHECKOPS_H
 
+#include "kernels/key_update.h"
 #include "kernels/ops.h"
 #include "tests/checkops/guard.h"
 
-enum { MAX_PARAMS = 12, MAX_BUFFERS = 40 };
+enum { MAX_PARAMS = 12, MAX_BUFFERS = 40, ARGS_BYTES = 2048 };
 
 typedef enum role { IN, OUT, INOUT } role;
 
@@ -38,13 +39,10 @@ typedef struct check {
     guard_place place; /* of every buffer */
     buffer buffers[MAX_BUFFERS];
     int count;
-    samc__up_layer layers[4]; /* what arguments point to */
-    union {
-#define SAMC_OP(name) samc__##name##_args name;
-#include "kernels/list.h"
-#undef SAMC_OP
-    } args;
+    uint64_t args[ARGS_BYTES / 8]; /* the operator's, by ARGS() */
+    uint64_t more[ARGS_BYTES / 8]; /* what they point to on the host */
 } check;
+#define ARGS(c, op) ((samc__##op##_args *)(void *)(c)->args) /* the arguments of operator `op` */
 
 /* Who runs a case: QUICK: every change, in every pattern; FULL: shapes of real models, for the full run and the
  * benchmark; CUDA_SHAPE: of tensor cores, for the CUDA kernels alone. */
@@ -77,6 +75,8 @@ typedef struct row {
     /* The results in double precision; NULL: the reference's bytes are the measure. */
     void (*book)(struct book *b, const check *c);
 
+    samc__view (*packed)(const check *c); /* the weight that a model packs ahead, for the benchmark; NULL: none */
+
     /* For the CUDA kernels: the views that may be of 16 bits, all of one type (NULL: none; at most MAX_VIEWS), and
      * whether the arguments are of the hosts' tables alone (NULL: never). */
     int (*typed)(check *c, samc__view **views);
@@ -91,14 +91,18 @@ typedef struct row {
     bool (*may_spread)(const check *c, const void *planted, float value, const void *data, bool cuda);
 } row;
 enum { MAX_VIEWS = 8 };
+/* ROW(operator) = {...}: the one of its cases.c. */
+#define ROW(op)                                                                                                        \
+    _Static_assert(sizeof(samc__##op##_args) <= ARGS_BYTES, "arguments of " #op);                                      \
+    const row op##_cases
 #define COUNT(cases) (int)(sizeof(cases) / sizeof(cases)[0])
 
 /* One row for each operator: without its cases an operator does not link. */
-#define SAMC_OP(name) extern const row name##_cases;
+#define SAMC_OP(name, ...) extern const row name##_cases;
 #include "kernels/list.h"
 #undef SAMC_OP
 enum {
-#define SAMC_OP(op) OP_##op,
+#define SAMC_OP(op, ...) OP_##op,
 #include "kernels/list.h"
 #undef SAMC_OP
     OPS

@@ -2,7 +2,7 @@
 #include "tests/checkops/checkops.h"
 
 const row *const all_rows[OPS] = {
-#define SAMC_OP(name) &name##_cases,
+#define SAMC_OP(name, ...) &name##_cases,
 #include "kernels/list.h"
 #undef SAMC_OP
 };
@@ -16,16 +16,16 @@ void build_case(const row *r, const test_case *t, uint64_t seed, pattern p, guar
 }
 
 double flops_of(const row *r, const check *c) {
-#define SAMC_OP(op)                                                                                                    \
-    if (r == &op##_cases) return samc__##op##_flops(&c->args.op);
+#define SAMC_OP(op, ...)                                                                                               \
+    if (r == &op##_cases) return samc__##op##_flops(ARGS(c, op));
 #include "kernels/list.h"
 #undef SAMC_OP
     return 0;
 }
 
 samc_status call_op(const row *r, const samc__exec *exec, const check *c) {
-#define SAMC_OP(op)                                                                                                    \
-    if (r == &op##_cases) return samc__##op(exec, &c->args.op);
+#define SAMC_OP(op, ...)                                                                                               \
+    if (r == &op##_cases) return samc__##op(exec, ARGS(c, op));
 #include "kernels/list.h"
 #undef SAMC_OP
     return SAMC_INTERNAL;

@@ -153,13 +153,13 @@ BUGS = {
         "engine_test",
     ),
     "cuDNN's workspace lies over the weight": (
-        "kernels/cuda/ops_cuda.c",
+        "kernels/conv3x3/library.c",
         "(char *)exec->cuda->scratch + by_tap_bytes(args));",
         "exec->cuda->scratch);",
         "engine_test",
     ),
     "cuDNN's weight is not laid out by tap": (
-        "kernels/cuda/ops_cuda.c",
+        "kernels/conv3x3/library.c",
         "    by_tap.w.data = exec->cuda->scratch;\n",
         "",
         "engine_test",
@@ -183,8 +183,8 @@ BUGS = {
         "engine_test",
     ),
     "cuDNN's refusal is taken for its result": (
-        "kernels/cuda/ops_cuda.c",
-        "    return done ? SAMC_OK : run_conv3x3(exec, args);\n",
+        "kernels/conv3x3/library.c",
+        "    return done ? SAMC_OK : samc__conv3x3_own(exec, args);\n",
         "    return done ? SAMC_OK : SAMC_OK;\n",
         "engine_test",
     ),
@@ -195,13 +195,13 @@ BUGS = {
         "engine_test",
     ),
     "cuDNN is given rows of any length": (
-        "kernels/cuda/conv3x3_choice.c",
+        "kernels/conv3x3/choice.c",
         " && (size_t)channels * samc__dtype_size(v.dtype) % ALIGNMENT == 0",
         " && channels > 0",
         "session_test",
     ),
     "no pass after the product whose GELU it is": (
-        "kernels/cuda/ops_cuda.c",
+        "kernels/linear/library.c",
         "    return samc__bias_gelu_cuda(exec->cuda, args->y, args->y_stride, args->p.b);\n",
         "    return SAMC_OK;\n",
         "engine_test",
@@ -225,8 +225,8 @@ BUGS = {
         "machine_test",
     ),
     "a refusal of cuBLASLt ends the call": (
-        "kernels/cuda/ops_cuda.c",
-        "return samc__linear_cublas(exec->cuda, args) ? SAMC_OK : run_linear(exec, args);",
+        "kernels/linear/library.c",
+        "return samc__linear_cublas(exec->cuda, args) ? SAMC_OK : samc__linear_own(exec, args);",
         "return samc__linear_cublas(exec->cuda, args) ? SAMC_OK : SAMC_INTERNAL;",
         "machine_test",
     ),

@@ -1,6 +1,7 @@
 // The check of add_rows: m, c, type (0 f32, 1 f16, 2 bf16), y in place of x (0, 1). Equal to the bit: one sum, one
 // rounding.
 #include "emu_test.h"
+#include "kernels/add_rows/add_rows.h"
 
 namespace emu_test {
 

@@ -1,6 +1,8 @@
 // The check of attention_relpos: images, heads, hd, grid, window (0 global), bias (0, 1), type (0 f32, 1 f16, 2 bf16),
 // tables (0, 1), kernel (0: the one that is chosen; else by its number).
 #include "emu_test.h"
+#include "kernels/attention_relpos/attention_relpos.h"
+#include "kernels/attention_relpos/cuda.h"
 
 #include <cmath>
 

@@ -1,6 +1,8 @@
 // The check of conv3x3: images, grid, channels in, out, type (0 f32, 1 f16, 2 bf16), whether y is f32, the kernel that
 // must serve it.
 #include "emu_test.h"
+#include "kernels/conv3x3/conv3x3.h"
+#include "kernels/conv3x3/cuda.h"
 
 #include <cmath>
 

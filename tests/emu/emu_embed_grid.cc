@@ -1,5 +1,6 @@
 // The check of embed_grid: grid, C, type of y (0 f32, 1 f16, 2 bf16).
 #include "emu_test.h"
+#include "kernels/embed_grid/embed_grid.h"
 
 #include <cmath>
 

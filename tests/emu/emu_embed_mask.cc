@@ -1,5 +1,6 @@
 // The check of embed_mask: prompts, images, grid, channels of both maps and of the result, type (0 f32, 1 f16, 2 bf16).
 #include "emu_test.h"
+#include "kernels/embed_mask/embed_mask.h"
 
 #include <cmath>
 

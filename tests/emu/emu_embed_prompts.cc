@@ -1,6 +1,7 @@
 // The check of embed_prompts: prompts, points of each, C, img_size, mask tokens. Labels go round from -1 to 3; some
 // points lie far outside the image.
 #include "emu_test.h"
+#include "kernels/embed_prompts/embed_prompts.h"
 
 #include <cmath>
 

@@ -2,6 +2,7 @@
 // ulp beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out), bits, index (2: and only half of them
 // are picked, which alone are written). Equal to the reference to the bit.
 #include "emu_test.h"
+#include "kernels/finish_masks/finish_masks.h"
 
 #include <cmath>
 

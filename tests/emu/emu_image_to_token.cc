@@ -1,6 +1,8 @@
 // The check of image_to_token: prompts, T, C, inner, heads, N, entries of keys, biases (0, 1), type (0 f32, 1 f16, 2
 // bf16), whether tensor cores serve it. Where every prompt has keys of its own, y takes their place.
 #include "emu_attention.h"
+#include "kernels/image_to_token/image_to_token.h"
+#include "kernels/token_to_image/cuda.h"
 
 namespace emu_test {
 

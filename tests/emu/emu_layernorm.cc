@@ -1,5 +1,6 @@
 // The check of layernorm: m, c, dtypes of x and y (0 f32, 1 f16, 2 bf16), mean of x in deviations, y in place of x.
 #include "emu_test.h"
+#include "kernels/layernorm/layernorm.h"
 
 #include <cmath>
 

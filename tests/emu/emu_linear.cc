@@ -3,6 +3,8 @@
 // rows of x and y, no bias, the kernel that must serve it (PASS: the product alone, as cuBLASLt would, then bias and
 // GELU in a second pass).
 #include "emu_test.h"
+#include "kernels/linear/cuda.h"
+#include "kernels/linear/linear.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,7 @@
 // The check of mask_rle: masks, width, height, kind (0 noise, 1 blobs, 2 empty, 3 full, 4 stripes, 5 checks), capacity.
 // Equal to the reference; masks with more runs than fit are only counted, and nothing is written outside.
 #include "emu_test.h"
+#include "kernels/mask_rle/mask_rle.h"
 
 namespace emu_test {
 

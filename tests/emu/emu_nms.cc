@@ -1,6 +1,7 @@
 // The check of nms: boxes, kind (0 scattered, 1 crowded on a coarse grid: equal boxes and equal overlaps, 2 without
 // area or inside out, 3 NaN and infinity), threshold in thousandths. Equal to the reference to the bit.
 #include "emu_test.h"
+#include "kernels/nms/nms.h"
 
 #include <cmath>
 

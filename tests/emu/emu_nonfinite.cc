@@ -10,7 +10,7 @@ extern "C" {
 #include <memory>
 
 extern "C" {
-#define SAMC_OP(name)                                                                                                  \
+#define SAMC_OP(name, ...)                                                                                             \
     size_t samc__##name##_cuda_scratch(const samc__##name##_args *args) __attribute__((weak));                         \
     samc_status samc__##name##_cuda(const samc__cuda *cuda, const samc__##name##_args *args);
 #include "kernels/list.h"
@@ -41,22 +41,22 @@ extern "C" samc_status run_cuda(const row *r, check *c, samc__dtype type, samc_e
     // Every address in the arguments that is a buffer's becomes the device's.
     for (size_t at = 0; at + sizeof(void *) <= sizeof d.args; at += sizeof(void *)) {
         void *address;
-        memcpy(&address, reinterpret_cast<char *>(&d.args) + at, sizeof address);
+        memcpy(&address, reinterpret_cast<char *>(d.args) + at, sizeof address);
         for (int i = 0; i < c->count; i++) {
             if (address != c->buffers[i].data) continue;
             void *there = device[size_t(i)]->data();
-            memcpy(reinterpret_cast<char *>(&d.args) + at, &there, sizeof there);
+            memcpy(reinterpret_cast<char *>(d.args) + at, &there, sizeof there);
         }
     }
     samc_status status = SAMC_UNSUPPORTED;
     samc__cuda cuda = {};
     cuda.error = error;
     cuda.capability = 80;
-#define SAMC_OP(op)                                                                                                    \
+#define SAMC_OP(op, ...)                                                                                               \
     if (r == &op##_cases) {                                                                                            \
-        emu::Buffer scratch(samc__##op##_cuda_scratch ? samc__##op##_cuda_scratch(&d.args.op) : 0);                    \
+        emu::Buffer scratch(samc__##op##_cuda_scratch ? samc__##op##_cuda_scratch(ARGS(&d, op)) : 0);                  \
         cuda.scratch = scratch.data(), cuda.scratch_bytes = scratch.bytes();                                           \
-        status = samc__##op##_cuda(&cuda, &d.args.op);                                                                 \
+        status = samc__##op##_cuda(&cuda, ARGS(&d, op));                                                               \
         scratch.check();                                                                                               \
     }
 #include "kernels/list.h"

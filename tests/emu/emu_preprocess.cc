@@ -2,6 +2,7 @@
 // patches, filter, range, squashed to the whole square. Equal to the reference's result rounded to the dtype, to the
 // bit.
 #include "emu_test.h"
+#include "kernels/preprocess/preprocess.h"
 
 namespace emu_test {
 

@@ -1,6 +1,7 @@
 // The check of select_masks: masks, of a thousand how many pass, kind (0 random, 1 NaN among them, 2 all pass whatever
 // they are). Equal to the reference, and nothing is written behind what passed.
 #include "emu_test.h"
+#include "kernels/select_masks/select_masks.h"
 
 #include <cmath>
 

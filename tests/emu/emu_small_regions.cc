@@ -1,6 +1,7 @@
 // The check of small_regions: masks, width, height, kind (0 noise, 1 sparse noise, 2 dense noise, 3 empty, 4 full, 5
 // diagonals, 6 spiral, 7 combs), min_area. Equal to the reference.
 #include "emu_test.h"
+#include "kernels/small_regions/small_regions.h"
 
 namespace emu_test {
 

@@ -1,6 +1,7 @@
 // The check of token_attention: prompts, T, C, inner, heads, positions and residual (0, 1), biases (0, 1), type (0 f32,
 // 1 f16, 2 bf16).
 #include "emu_attention.h"
+#include "kernels/token_attention/token_attention.h"
 
 namespace emu_test {
 

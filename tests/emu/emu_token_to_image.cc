@@ -1,6 +1,8 @@
 // The check of token_to_image: prompts, T, C, inner, heads, N, entries of keys, biases (0, 1), type (0 f32, 1 f16, 2
 // bf16), whether tensor cores serve it.
 #include "emu_attention.h"
+#include "kernels/token_to_image/cuda.h"
+#include "kernels/token_to_image/token_to_image.h"
 
 namespace emu_test {
 

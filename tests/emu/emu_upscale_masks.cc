@@ -1,6 +1,8 @@
 // The check of upscale_masks: prompts, grid, channels of src, of both maps, masks, type (0 f32, 1 f16, 2 bf16), the
 // kernel that must serve it.
 #include "emu_test.h"
+#include "kernels/upscale_masks/cuda.h"
+#include "kernels/upscale_masks/upscale_masks.h"
 
 #include <cmath>
 #include <utility>

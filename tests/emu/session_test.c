@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "emu_control.h"
-#include "kernels/cuda/conv3x3_choice.h"
+#include "kernels/conv3x3/choice.h"
 #include "runtime/cuda.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/memory.h"

@@ -24,8 +24,8 @@ fi
 operators=$(for file in kernels/*/cuda.cu; do basename "$(dirname "$file")"; done)
 
 engine_sources() {
-    ls kernels/*/ref.c kernels/*.c kernels/{ref,cpu,cuda}/*.c kernels/linear/onednn.c runtime/{base,model}/*.c \
-        runtime/*.c weights/*.c \
+    ls kernels/*/{ref,choice,library}.c kernels/*.c kernels/{ref,cpu,cuda}/*.c kernels/linear/onednn.c \
+        runtime/{base,model}/*.c runtime/*.c weights/*.c \
         bench/forecast/{roofline,workload}.c tests/gpu/random_model.c \
         tests/gpu/bare/{omp,arc4random}.c tests/gpu/end_to_end.c tests/gpu/speed.c |
         grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")

@@ -8,11 +8,12 @@
 // many products may lose, the library's and the reference's (tests/emu/tensor_core.h).
 #include "emu_test.h"
 #include "verbs.h"
+#include "kernels/linear/cuda.h"
 
 extern "C" {
-#include "kernels/cuda/conv3x3_choice.h"
+#include "kernels/conv3x3/choice.h"
 #include "kernels/cuda/libraries.h"
-#include "kernels/cuda/linear_choice.h"
+#include "kernels/linear/choice.h"
 }
 
 #include <chrono>

@@ -1,5 +1,5 @@
 /* The switch between cuDNN and samc's kernel. */
-#include "kernels/cuda/conv3x3_choice.h"
+#include "kernels/conv3x3/choice.h"
 
 enum {
     ALIGNMENT = 16

@@ -1,5 +1,5 @@
 /* The switch between cuBLASLt and samc's kernels. */
-#include "kernels/cuda/linear_choice.h"
+#include "kernels/linear/choice.h"
 
 enum {
     ALIGNMENT = 16,      /* bytes, of every address and row: what cuBLASLt's fast kernels load at a time */

@@ -1,10 +1,10 @@
 /* Which code computes a linear layer on the GPU: cuBLASLt where it has the very epilogue that is wanted, samc's own
- * kernel elsewhere, and for the encoder's GELU what the table in linear_choice.c says of the GPU. A pure function of
+ * kernel elsewhere, and for the encoder's GELU what the table in choice.c says of the GPU. A pure function of
  * the GPU's compute capability and of the layer: types, n, k and alignment, never the number of rows, so that a batch
  * of another size has the same bytes. Where cuBLASLt is not there, or refuses, samc's own kernel takes its part
- * (ops_cuda.c). */
-#ifndef SAMC_KERNELS_CUDA_LINEAR_CHOICE_H
-#define SAMC_KERNELS_CUDA_LINEAR_CHOICE_H
+ * (library.c). */
+#ifndef SAMC_KERNELS_LINEAR_CHOICE_H
+#define SAMC_KERNELS_LINEAR_CHOICE_H
 
 #include "kernels/linear/linear.h"
 

@@ -1,7 +1,7 @@
 /* Which code computes the neck's 3x3 convolution on the GPU, in builds with cuDNN: cuDNN where rows and sizes suit it,
  * samc's own kernel elsewhere. A pure function of the arguments' types, shapes and addresses. */
-#ifndef SAMC_KERNELS_CUDA_CONV3X3_CHOICE_H
-#define SAMC_KERNELS_CUDA_CONV3X3_CHOICE_H
+#ifndef SAMC_KERNELS_CONV3X3_CHOICE_H
+#define SAMC_KERNELS_CONV3X3_CHOICE_H
 
 #include "kernels/conv3x3/conv3x3.h"
 
