@@ -21,7 +21,7 @@ from pathlib import Path
 CODE = (".c", ".h", ".cc", ".cpp", ".cu", ".cuh")
 LIBRARY = ("runtime/", "kernels/", "weights/", "host/")
 MOST_LINES, MOST_PARAMETERS, MOST_COLUMNS = 60, 8, 120
-ALLOWED = {"upward": 7, "circles": 22, "parameters": 17}
+ALLOWED = {"upward": 7, "circles": 16, "parameters": 12}
 # The floors, lowest first; a file may include what is on its own floor, within its own folder there, or below.
 FLOORS = [
     ("base", 0, r"runtime/(base/.*|samc\.h)"),
@@ -108,11 +108,22 @@ class Tree:
         ]
 
     def circles(self):
-        """Groups of files (a header with its source is one) that include each other around."""
+        """Groups of files that include each other around: a header with its source is one, a header without a source
+        belongs to whoever includes it."""
         unit = lambda path: re.sub(r"\.(c|h|cc|cu|cuh|cpp)$", "", path)
-        edges = {}
+        sources = {unit(path) for path in self.library() if not path.endswith(".h")}
+
+        def reached(path, seen):
+            for at in self.includes(path):
+                if unit(at) in sources:
+                    yield unit(at)
+                elif at not in seen:
+                    yield from reached(at, seen | {at})
+
+        edges = {name: set() for name in sources}
         for path in self.library():
-            edges.setdefault(unit(path), set()).update(unit(a) for a in self.includes(path) if unit(a) != unit(path))
+            if unit(path) in sources:
+                edges[unit(path)] |= set(reached(path, set())) - {unit(path)}
         index, low, stack, on, groups = {}, {}, [], set(), []
 
         def visit(node):  # Tarjan
