@@ -5,6 +5,7 @@
  * regions. Full-size logits never exist; bits live for a few masks at a time, run lengths for all. On a device only
  * IoU, statistics and run lengths leave it. Points go through all that in rounds, runtime/auto_rounds.c. */
 #include "runtime/auto_masks.h"
+#include "runtime/base/abi.h"
 #include "runtime/model/vit.h"
 #include "runtime/numeric.h"
 #include "runtime/place.h"
@@ -17,12 +18,18 @@ enum {
     MAX_BATCH = 4096,
 };
 
-samc_auto_options samc_default_auto_options(const samc_model *model) {
-    return model ? model->config.automatic : samc__auto_defaults();
+static samc_auto_options defaults_of(const samc_model *model) {
+    samc_auto_options options = model ? model->config.automatic : samc__auto_defaults();
+    options.size = sizeof options;
+    return options;
 }
 
-samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
-    if (o == NULL) return samc__fail(e, SAMC_INVALID_ARGUMENT, "samc_auto_check: no options");
+samc_status samc_default_auto_options(const samc_model *model, samc_auto_options *options) {
+    samc_auto_options own = defaults_of(model);
+    return samc__abi_give(SAMC__ABI_samc_auto_options, &own, options, NULL);
+}
+
+static samc_status check_numbers(const samc_auto_options *o, samc_error *e) {
     if (o->point_grids == NULL && (o->points_per_side < 1 || o->points_per_side > MAX_POINTS_PER_SIDE))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "points_per_side must be 1 to %d, not %d", MAX_POINTS_PER_SIDE,
                           o->points_per_side);
@@ -42,7 +49,11 @@ samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
         isnan(o->pred_iou_thresh) || isnan(o->stability_score_thresh) || isnan(o->box_nms_thresh) ||
         isnan(o->crop_nms_thresh))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "an automatic-mask option is negative or not a number");
-    for (int layer = 0; o->point_grids != NULL && layer <= o->crop_n_layers; layer++) {
+    return SAMC_OK;
+}
+
+static samc_status check_grids(const samc_auto_options *o, samc_error *e) {
+    for (int layer = 0; layer <= o->crop_n_layers; layer++) {
         const samc_point_grid *grid = &o->point_grids[layer];
         if (grid->xy == NULL || grid->count < 1)
             return samc__fail(e, SAMC_INVALID_ARGUMENT, "point grid %d has no points", layer);
@@ -52,6 +63,28 @@ samc_status samc_auto_check(const samc_auto_options *o, samc_error *e) {
                                   (long long)i / 2, layer);
     }
     return SAMC_OK;
+}
+
+/* The caller's options and grids, checked, over the defaults that `own` holds. *grids: the caller's, own->point_grids
+ * is given back beside it whatever is returned. */
+static samc_status take_options(const samc_auto_options *given, samc_auto_options *own, const samc_point_grid **grids,
+                                samc_error *e) {
+    const void *array = NULL;
+    SAMC__TRY(samc__abi_take(SAMC__ABI_samc_auto_options, given, own, e));
+    *grids = own->point_grids;
+    samc_status status = check_numbers(own, e);
+    if (status == SAMC_OK && *grids != NULL)
+        status = samc__abi_array(SAMC__ABI_samc_point_grid, *grids, own->crop_n_layers + 1, &array, e);
+    own->point_grids = array;
+    return status == SAMC_OK && array != NULL ? check_grids(own, e) : status;
+}
+
+samc_status samc_auto_check(const samc_auto_options *options, samc_error *e) {
+    samc_auto_options own = defaults_of(NULL);
+    const samc_point_grid *grids = NULL;
+    samc_status status = take_options(options, &own, &grids, e);
+    samc__abi_array_free(grids, own.point_grids);
+    return status;
 }
 
 /* generate_crop_boxes: crop number `index` of `layer` (0: the whole image), columns outermost. */
@@ -164,8 +197,10 @@ static samc_status process_layer(samc__generator *g, int layer) {
         for (; next < crops && n < batch; next++) {
             samc__crop c = boxes[n] = crop_box(g, layer, next);
             if (is_empty(&c)) continue;
-            images[n++] = (samc_image){g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0, c.x1 - c.x0,
-                                       c.y1 - c.y0, g->image->row_bytes};
+            images[n++] = (samc_image){.pixels = g->image->pixels + c.y0 * g->image->row_bytes + 3 * (ptrdiff_t)c.x0,
+                                       .width = c.x1 - c.x0,
+                                       .height = c.y1 - c.y0,
+                                       .row_bytes = g->image->row_bytes};
         }
         if (n == 0) break;
         samc__group group = {.images = images, .count = n};
@@ -287,16 +322,17 @@ static samc_status process_images(samc__auto_run *run, const samc_image *images,
         if (together) SAMC__TRY(encode_in_turn(s, &now));
         for (int i = 0; i < now.count; i++) {
             samc__generator *g = &run->images[(first + i) % 2]; /* the other one's last round may not be finished */
-            *g = (samc__generator){.run = run,
-                                   .s = s,
-                                   .o = run->o,
-                                   .image = &images[first + i],
-                                   .index = first + i,
-                                   .callback = callback,
-                                   .context = context,
-                                   .encoded = together ? now.place + i : -1,
-                                   .ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL,
-                                   .total = {.encode_seconds = now.seconds / now.count}};
+            *g = (samc__generator){
+                .run = run,
+                .s = s,
+                .o = run->o,
+                .image = &images[first + i],
+                .index = first + i,
+                .callback = callback,
+                .context = context,
+                .encoded = together ? now.place + i : -1,
+                .ahead = i == 0 && two && s->groups > 1 && next.count > 0 ? &next : NULL,
+                .total = {.size = sizeof(samc_auto_stats), .encode_seconds = now.seconds / now.count}};
             SAMC__TRY(process_image(g));
         }
     }
@@ -315,13 +351,8 @@ static samc_status run_all(samc__auto_run *run, const samc_image *images, int co
     return status != SAMC_OK ? status : last;
 }
 
-static samc_status automatic(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
+static samc_status automatic(samc_session *s, const samc_image *images, int count, const samc_auto_options *o,
                              samc_auto_callback callback, void *context) {
-    if (images == NULL || count < 1 || callback == NULL)
-        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_auto: no images or no callback");
-    samc_auto_options defaults = samc_default_auto_options(s->model);
-    const samc_auto_options *o = options ? options : &defaults;
-    SAMC__TRY(samc_auto_check(o, &s->error));
     SAMC__TRY(samc__session_enter(s));
     samc__generator generators[2] = {0};
     samc__auto_run run = {.s = s,
@@ -338,5 +369,15 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
 samc_status samc_auto(samc_session *s, const samc_image *images, int count, const samc_auto_options *options,
                       samc_auto_callback callback, void *context) {
     SAMC__TRY(samc__session_begin(s));
-    return samc__session_end(s, automatic(s, images, count, options, callback, context));
+    samc_auto_options own = defaults_of(s->model);
+    const samc_point_grid *grids = NULL;
+    const void *pictures = images;
+    samc_status status = images == NULL || count < 1 || callback == NULL
+                             ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_auto: no images or no callback")
+                             : samc__abi_array(SAMC__ABI_samc_image, images, count, &pictures, &s->error);
+    if (status == SAMC_OK && options != NULL) status = take_options(options, &own, &grids, &s->error);
+    if (status == SAMC_OK) status = automatic(s, pictures, count, &own, callback, context);
+    samc__abi_array_free(grids, own.point_grids);
+    samc__abi_array_free(images, pictures);
+    return samc__session_end(s, status);
 }

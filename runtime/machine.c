@@ -4,12 +4,13 @@
  * The driver is opened at run time, so that one binary works with and without a GPU. */
 #include "runtime/machine.h"
 
+#include "runtime/base/abi.h"
+#include "runtime/base/status.h"
 #include "runtime/cuda.h"
 #include "runtime/threads.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
-#include <string.h>
 
 static void describe_cpu(char *text, size_t size) {
     size_t used = 0;
@@ -64,17 +65,18 @@ bool samc__driver_describe(char *text, size_t size) {
     return found;
 }
 
-void samc_get_machine(samc_machine *machine) {
-    if (machine == NULL) return;
-    memset(machine, 0, sizeof *machine);
-    machine->processors = samc__processors();
-    describe_cpu(machine->cpu, sizeof machine->cpu);
-    machine->has_cuda = samc__cuda_describe(machine->cuda, sizeof machine->cuda);
+samc_status samc_get_machine(samc_machine *out) {
+    samc_machine machine = SAMC_INIT(samc_machine);
+    SAMC__TRY(samc__abi_check_size(SAMC__ABI_samc_machine, out, NULL));
+    machine.processors = samc__processors();
+    describe_cpu(machine.cpu, sizeof machine.cpu);
+    machine.has_cuda = samc__cuda_describe(machine.cuda, sizeof machine.cuda);
     void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    machine->cuda_driver = driver != NULL;
+    machine.cuda_driver = driver != NULL;
     if (driver != NULL) dlclose(driver);
-    machine->cuda_built = samc__cuda_built();
-    machine->cuda_devices = samc__cuda_count();
+    machine.cuda_built = samc__cuda_built();
+    machine.cuda_devices = samc__cuda_count();
+    return samc__abi_give(SAMC__ABI_samc_machine, &machine, out, NULL);
 }
 
 void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size) {

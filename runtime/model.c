@@ -2,11 +2,13 @@
 #include "runtime/model.h"
 
 #include "kernels/cpu/caps.h"
+#include "runtime/base/abi.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/flops.h"
 #include "runtime/model/decoder.h"
 #include "runtime/model/vit.h"
 #include "runtime/model/pack.h"
+#include "runtime/model/settings.h"
 #include "runtime/threads.h"
 
 #include <stdio.h>
@@ -70,12 +72,16 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no place for the model");
     *out = NULL;
     if (path == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no path");
-    samc_options defaults = samc_default_options();
+    samc_options own = SAMC_INIT(samc_options);
+    samc_default_options(&own);
+    if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI_samc_options, options, &own, error));
     samc_model *model = calloc(1, sizeof *model);
     if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to open the model", path);
-    samc_status status = choose_backend(options ? options : &defaults, model, error);
+    samc_status status = choose_backend(&own, model, error);
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->config, error);
+    if (status == SAMC_OK)
+        status = samc__settings_apply(&model->config, own.settings, model->settings, sizeof model->settings, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->config, &model->weights, &model->tensors, error);
     if (status == SAMC_OK)
         status = samc__tensors_load(&model->tensors, model->checkpoint, &model->owned, &model->owned_bytes, error);
@@ -149,13 +155,12 @@ static const char *stored_type(const samc_model *model) {
                                       : "mixed";
 }
 
-void samc_model_get_info(const samc_model *model, samc_model_info *info) {
-    if (info != NULL) *info = (samc_model_info){.name = "", .licence = "", .card = "", .dtype = "", .backend_note = ""};
-    if (info == NULL || model == NULL) return;
+samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
+    if (model == NULL) return SAMC_INVALID_ARGUMENT;
     const samc__config *c = &model->config;
     int globals = 0;
     for (int i = 0; i < c->depth; i++) globals += c->global_attn[i];
-    *info = (samc_model_info){
+    samc_model_info info = {
         .image_size = c->recipe.side,
         .patch_size = c->patch_size,
         .grid = c->grid,
@@ -191,5 +196,7 @@ void samc_model_get_info(const samc_model *model, samc_model_info *info) {
         .predict_bytes =
             model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
+        .settings = model->settings,
     };
+    return samc__abi_give(SAMC__ABI_samc_model_info, &info, out, NULL);
 }

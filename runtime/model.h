@@ -21,6 +21,7 @@ struct samc_model {
     samc__dtype precision;  /* of activations and matrices of weights */
     bool cudnn;             /* asked for */
     char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
+    char settings[200];     /* samc_model_info's */
     int threads;
     unsigned caps; /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
     samc__ops ops;

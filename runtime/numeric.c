@@ -75,10 +75,11 @@ static bool grey_fails(const samc_model *model) {
     float point[2] = {SIDE / 2, SIDE / 2};
     int32_t label = 1;
     samc_mask mask = SAMC_INIT(samc_mask);
-    samc_status status = samc_set_image(session, &(samc_image){pixels, SIDE, SIDE, 3 * SIDE});
+    samc_status status = samc_set_image(session, &(samc_image){sizeof(samc_image), pixels, SIDE, SIDE, 3 * SIDE});
     if (status == SAMC_OK)
-        status = samc_predict(session, &(samc_prompt){.points = point, .labels = &label, .point_count = 1}, 1, true,
-                              &result);
+        status = samc_predict(
+            session, &(samc_prompt){.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1},
+            1, true, &result);
     for (int i = 0; status == SAMC_OK && i < samc_result_masks(result); i++)
         status = samc_result_mask(session, result, 0, i, &mask);
     samc_result_free(result);

@@ -2,14 +2,15 @@
 #include "kernels/cpu/caps.h"
 #include "runtime/cuda.h"
 #include "runtime/samc.h"
+#include "runtime/base/abi.h"
 #include "runtime/base/status.h"
 #include "runtime/threads.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-samc_options samc_default_options(void) {
-    samc_options options = {SAMC_BACKEND_AUTO, SAMC_PRECISION_AUTO, 0, 0, false};
+samc_status samc_default_options(samc_options *out) {
+    samc_options options = SAMC_INIT(samc_options); /* zeros are AUTO */
     const char *backend = getenv("SAMC_BACKEND"), *threads = getenv("SAMC_THREADS");
     if (backend != NULL) {
         if (strcmp(backend, "ref") == 0) options.backend = SAMC_BACKEND_REF;
@@ -21,7 +22,7 @@ samc_options samc_default_options(void) {
         long value = strtol(threads, &end, 10);
         if (end != threads && *end == 0 && value >= 1 && value <= SAMC__MAX_THREADS) options.threads = (int)value;
     }
-    return options;
+    return samc__abi_give(SAMC__ABI_samc_options, &options, out, NULL);
 }
 
 const char *samc__options_cuda_libraries(void) { return getenv("SAMC_CUDA_LIBRARIES"); }

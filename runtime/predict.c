@@ -111,9 +111,6 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
 }
 
 static samc_status predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
-    if (out != NULL) *out = NULL;
-    if (out == NULL || prompts == NULL || count < 1)
-        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result");
     if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
@@ -142,8 +139,16 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
 }
 
 samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+    const void *own = prompts;
     SAMC__TRY(samc__session_begin(s));
-    return samc__session_end(s, predict(s, prompts, count, multimask, out));
+    if (out != NULL) *out = NULL;
+    samc_status status =
+        out == NULL || prompts == NULL || count < 1
+            ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result")
+            : samc__abi_array(SAMC__ABI_samc_prompt, prompts, count, &own, &s->error);
+    if (status == SAMC_OK) status = predict(s, own, count, multimask, out);
+    samc__abi_array_free(prompts, own);
+    return samc__session_end(s, status);
 }
 
 void samc_result_free(samc_result *r) {
@@ -228,7 +233,7 @@ static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int 
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index,
                           prompt);
-    SAMC__TRY(samc__abi_check(SAMC__ABI_samc_mask, out, &s->error));
+    SAMC__TRY(samc__abi_check_size(SAMC__ABI_samc_mask, out, &s->error));
     SAMC__TRY(samc__session_enter(s));
     const samc__geometry *g = &r->geometry[prompt];
     int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index;

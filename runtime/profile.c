@@ -1,7 +1,6 @@
 /* Profiles: one row for each operator that ran. */
+#include "runtime/base/abi.h"
 #include "runtime/session.h"
-
-#include <string.h>
 
 static void record(void *opaque, const char *name, double flops, double seconds) {
     samc__profile *profile = opaque;
@@ -28,14 +27,16 @@ samc_status samc_profile_begin(samc_session *session) {
     return samc__session_end(session, SAMC_OK);
 }
 
-int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity) {
-    if (samc__session_begin(session) != SAMC_OK) return 0;
+samc_status samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity, int *count) {
+    SAMC__TRY(samc__session_begin(session));
     session->exec.trace = NULL;
     session->encoder.trace = NULL;
     session->post.trace = NULL;
-    int count = session->profile.count;
+    int ran = session->profile.count;
+    samc_status status = SAMC_OK;
     if (rows != NULL && capacity > 0)
-        memcpy(rows, session->profile.rows, (size_t)(count < capacity ? count : capacity) * sizeof *rows);
-    samc__session_end(session, SAMC_OK);
-    return count;
+        status = samc__abi_give_array(SAMC__ABI_samc_profile_row, session->profile.rows,
+                                      ran < capacity ? ran : capacity, rows, &session->error);
+    if (count != NULL) *count = ran;
+    return samc__session_end(session, status);
 }

@@ -66,7 +66,8 @@ samc_status samc__rehearse_model(const samc__config *config, samc__dtype precisi
 samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *model, int images, int width, int height) {
     samc_image inputs[64];
     for (int i = 0; i < images; i++)
-        inputs[i] = (samc_image){(const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
+        inputs[i] =
+            (samc_image){sizeof(samc_image), (const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
     return samc__encode(exec, model, inputs, images, samc__nowhere);
 }
 

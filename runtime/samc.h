@@ -12,16 +12,18 @@
  *         samc_model *model = NULL;
  *         samc_session *session = NULL;
  *         samc_result *result = NULL;
- *         samc_options options = samc_default_options();
+ *         samc_options options = SAMC_INIT(samc_options);
+ *         samc_default_options(&options);
  *         if (samc_model_open("samc-tiny.safetensors", &options, &model, &error) != SAMC_OK ||
  *             samc_session_create(model, &session, &error) != SAMC_OK) {
  *             fprintf(stderr, "%s\n", error.message);
  *             return 1;
  *         }
- *         samc_image image = {.pixels = pixels, .width = 640, .height = 480, .row_bytes = 640 * 3};
+ *         samc_image image = {
+ *             .size = sizeof image, .pixels = pixels, .width = 640, .height = 480, .row_bytes = 640 * 3};
  *         float point[2] = {320, 240};
  *         int32_t label = 1;                                        // 1: on the object, 0: not on it
- *         samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+ *         samc_prompt prompt = {.size = sizeof prompt, .points = point, .labels = &label, .point_count = 1};
  *         samc_mask mask = SAMC_INIT(samc_mask);
  *         uint8_t *bytes = malloc(480 * 640);                       // one a pixel, 0 or 1
  *         if (bytes == NULL || samc_set_image(session, &image) != SAMC_OK ||
@@ -64,7 +66,8 @@
 extern "C" {
 #endif
 
-#define SAMC_VERSION "0.1.0"
+#define SAMC_VERSION "0.2.0"
+#define SAMC_ABI 2 /* another number: programs have to be compiled again. The minor version, as long as it is 0.x */
 
 #if defined(__GNUC__)
 #define SAMC_API __attribute__((visibility("default")))
@@ -96,7 +99,7 @@ typedef enum samc_status {
 #undef SAMC_STATUS_ENUM
 } samc_status;
 
-/* One line that says what went wrong and names the file, tensor or argument at fault. */
+/* One line that says what went wrong and names the file, tensor or argument at fault. It stays as it is. */
 typedef struct samc_error {
     samc_status status;
     char message[1024];
@@ -104,6 +107,7 @@ typedef struct samc_error {
 
 SAMC_API const char *samc_status_text(samc_status status);
 SAMC_API const char *samc_version(void);
+SAMC_API int samc_abi(void); /* SAMC_ABI of the library, for who does not link it by its name */
 
 /* ---- Structs --------------------------------------------------------------------------------- */
 
@@ -136,17 +140,20 @@ typedef enum samc_precision {
 typedef enum samc_storage { SAMC_STORAGE_KEEP, SAMC_STORAGE_F32, SAMC_STORAGE_F16, SAMC_STORAGE_BF16 } samc_storage;
 
 typedef struct samc_options {
-    samc_backend backend;     /* AUTO: the fastest that this machine has */
-    samc_precision precision; /* AUTO: f32 on a CPU, bf16 on a GPU; f16 and bf16 are for GPUs only */
-    int threads;              /* 0: one for each processor this process may use; at most 256 */
-    int device;               /* the GPU's number, from 0, where one is used; a model for each where several are */
-    bool cudnn;               /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
+    size_t size;
+    samc_backend backend;        /* AUTO: the fastest that this machine has */
+    samc_precision precision;    /* AUTO: f32 on a CPU, bf16 on a GPU; f16 and bf16 are for GPUs only */
+    int threads;                 /* 0: one for each processor this process may use; at most 256 */
+    int device;                  /* the GPU's number, from 0, where one is used; a model for each where several are */
+    bool cudnn;                  /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
+    const char *const *settings; /* NULL, or "NAME=VALUE" and so on, ended by NULL: samc_model_info's settings; of one
+                                    name the last counts */
 } samc_options;
 
 /* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. SAMC_CUDA_LIBRARIES names folders,
  * separated by colons, in which cuBLASLt and cuDNN are looked for where the system's loader does not find them; without
  * cuBLASLt samc's own kernels compute all. */
-SAMC_API samc_options samc_default_options(void);
+SAMC_API samc_status samc_default_options(samc_options *options);
 
 /* ---- Models ---------------------------------------------------------------------------------- */
 
@@ -154,6 +161,7 @@ typedef struct samc_model samc_model;
 
 /* What a model is, read from its tensor shapes and metadata. Sizes are in pixels, tokens or channels. */
 typedef struct samc_model_info {
+    size_t size;
     int image_size;    /* side of the square the longest image side is resized to, 1024 */
     int patch_size;    /* 16 */
     int grid;          /* image_size / patch_size, 64; the embedding is [embed_channels, grid, grid] */
@@ -185,6 +193,7 @@ typedef struct samc_model_info {
     size_t encode_bytes;  /* working memory to encode one image, beside the weights */
     size_t predict_bytes; /* working memory for one batch of one-point prompts */
     size_t device_bytes;  /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
+    const char *settings; /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
 } samc_model_info;
 
 /* Opens a model file: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is
@@ -192,7 +201,7 @@ typedef struct samc_model_info {
 SAMC_API samc_status samc_model_open(const char *path, const samc_options *options, samc_model **model,
                                      samc_error *error);
 SAMC_API void samc_model_close(samc_model *model); /* NULL is allowed */
-SAMC_API void samc_model_get_info(const samc_model *model, samc_model_info *info);
+SAMC_API samc_status samc_model_get_info(const samc_model *model, samc_model_info *info);
 
 /* SHA-256 over the names, shapes, types and values of the tensors, in hexadecimal: equal for a checkpoint and its
  * converted file of the same type. `hex` has room for 65 characters. */
@@ -221,11 +230,12 @@ SAMC_API void samc_session_stop(samc_session *session);
 SAMC_API void samc_session_trim(samc_session *session);
 
 typedef struct samc_memory {
+    size_t size;
     size_t current; /* bytes held by the session now, beside at most 64 MB that it keeps for its next call */
     size_t peak;    /* the most it ever held */
     size_t device_current, device_peak; /* of the GPU's memory, beside the model's weights; 0 on a CPU */
 } samc_memory;
-SAMC_API samc_memory samc_session_memory(const samc_session *session);
+SAMC_API samc_status samc_session_memory(const samc_session *session, samc_memory *memory);
 
 /* What the session had to do differently, in one line ("... memory is not enough for 64 prompts at a time; they go 8 at
  * a time"), or "". */
@@ -233,6 +243,7 @@ SAMC_API const char *samc_session_note(const samc_session *session);
 
 /* What one operator cost since samc_profile_begin(). */
 typedef struct samc_profile_row {
+    size_t size;
     const char *name; /* of the operator; a literal */
     int64_t calls;
     double seconds, flops; /* a multiply-add counts as two; 0 where bytes are what matters */
@@ -240,13 +251,15 @@ typedef struct samc_profile_row {
 
 /* Counts the operators of this session from now on, from zero. */
 SAMC_API samc_status samc_profile_begin(samc_session *session);
-/* Ends counting; writes at most `capacity` rows and returns how many operators ran. */
-SAMC_API int samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity);
+/* Ends counting. *count: how many operators ran, of which rows are written, at most `capacity`. `rows` and `count` may
+ * be NULL. */
+SAMC_API samc_status samc_profile_end(samc_session *session, samc_profile_row *rows, int capacity, int *count);
 
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 /* Interleaved 8-bit RGB. `row_bytes` is the distance between rows, at least 3 * width. */
 typedef struct samc_image {
+    size_t size;
     const uint8_t *pixels;
     int width, height;
     ptrdiff_t row_bytes;
@@ -270,6 +283,7 @@ SAMC_API samc_status samc_session_image_size(samc_session *session, int index, i
 
 /* One prompt: any number of points, at most one box, at most one mask; at least one of them. */
 typedef struct samc_prompt {
+    size_t size;
     const float *points;   /* [point_count, 2], x and y in pixels of the image */
     const int32_t *labels; /* [point_count], 1 on the object, 0 on the background */
     int point_count;
@@ -351,12 +365,14 @@ static inline const samc_mask *samc_mask_at(const samc_mask *masks, int index) {
 
 /* Points in [0, 1], x then y, that are scaled to each crop; at least one. */
 typedef struct samc_point_grid {
+    size_t size;
     const double *xy; /* [count, 2] */
     int count;
 } samc_point_grid;
 
 /* SamAutomaticMaskGenerator's arguments under their own names. A threshold <= 0 turns its filter off, as there. */
 typedef struct samc_auto_options {
+    size_t size;
     int points_per_side;    /* 32; points_per_side^2 prompts */
     int points_per_batch;   /* 0: as many prompts are decoded together as is good, 64 on a CPU, on a GPU as many as its
                              * memory holds, up to 1024; else at most that many. Speed and memory, never the result */
@@ -374,13 +390,14 @@ typedef struct samc_auto_options {
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */
-SAMC_API samc_auto_options samc_default_auto_options(const samc_model *model);
+SAMC_API samc_status samc_default_auto_options(const samc_model *model, samc_auto_options *options);
 
 /* Whether samc_auto() would take these options; the error names what is wrong. */
 SAMC_API samc_status samc_auto_check(const samc_auto_options *options, samc_error *error);
 
 /* How many masks were left after each step, and where the time went. */
 typedef struct samc_auto_stats {
+    size_t size;
     int64_t crops, prompts, masks; /* masks = prompts * multimask_outputs */
     int64_t after_iou, after_stability, after_edge, after_nms, kept;
     double encode_seconds, decode_seconds, post_seconds;
@@ -403,6 +420,7 @@ SAMC_API samc_status samc_auto(samc_session *session, const samc_image *images, 
 /* What samc could use on this machine, in words: "avx2 fma avx512f ...", and the first CUDA device or why there is
  * none. */
 typedef struct samc_machine {
+    size_t size;
     int processors; /* that this process may use */
     char cpu[256];
     char cuda[256];
@@ -411,7 +429,7 @@ typedef struct samc_machine {
     bool cuda_built;  /* this build can use one */
     int cuda_devices; /* how many there are for this build to use */
 } samc_machine;
-SAMC_API void samc_get_machine(samc_machine *machine);
+SAMC_API samc_status samc_get_machine(samc_machine *machine);
 
 /* Of NVIDIA's optional libraries, path and version of what the loader or SAMC_CUDA_LIBRARIES has, or why there is
  * nothing; `size` bytes each, 512 are enough; NULL is left out. Opens them, which takes half a gigabyte of address

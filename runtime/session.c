@@ -2,6 +2,7 @@
 #include "runtime/session.h"
 #include "kernels/embed_grid/embed_grid.h"
 
+#include "runtime/base/abi.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/model/vit.h"
 #include "runtime/numeric.h"
@@ -150,11 +151,11 @@ void samc_session_trim(samc_session *session) {
 
 const char *samc_session_note(const samc_session *session) { return session ? session->note : ""; }
 
-samc_memory samc_session_memory(const samc_session *session) {
-    if (session == NULL) return (samc_memory){0};
+samc_status samc_session_memory(const samc_session *session, samc_memory *out) {
+    if (session == NULL) return SAMC_INVALID_ARGUMENT;
     samc_memory memory = {.current = session->memory.current, .peak = session->memory.peak};
     samc__cuda_session_memory(session->cuda, &memory);
-    return memory;
+    return samc__abi_give(SAMC__ABI_samc_memory, &memory, out, NULL);
 }
 
 samc_status samc__session_reserve_images(samc_session *s, int count) {
@@ -237,7 +238,6 @@ samc_status samc__session_encode(samc_session *s, const samc_image *images, int 
 }
 
 static samc_status set_images(samc_session *s, const samc_image *images, int count) {
-    if (images == NULL || count < 1) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images");
     for (int i = 0; i < count; i++) SAMC__TRY(samc__check_image(&s->error, &images[i], i));
     SAMC__TRY(samc__session_enter(s));
     SAMC__TRY(samc__session_reserve_images(s, count));
@@ -250,8 +250,14 @@ static samc_status set_images(samc_session *s, const samc_image *images, int cou
 }
 
 samc_status samc_set_images(samc_session *s, const samc_image *images, int count) {
+    const void *own = images;
     SAMC__TRY(samc__session_begin(s));
-    return samc__session_end(s, set_images(s, images, count));
+    samc_status status = images == NULL || count < 1
+                             ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images")
+                             : samc__abi_array(SAMC__ABI_samc_image, images, count, &own, &s->error);
+    if (status == SAMC_OK) status = set_images(s, own, count);
+    samc__abi_array_free(images, own);
+    return samc__session_end(s, status);
 }
 
 samc_status samc_set_image(samc_session *session, const samc_image *image) {

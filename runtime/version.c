@@ -13,3 +13,4 @@ const char *samc_status_text(samc_status status) {
 }
 
 const char *samc_version(void) { return SAMC_VERSION; }
+int samc_abi(void) { return SAMC_ABI; }

@@ -12,12 +12,12 @@ enum { WIDTH = 32, HEIGHT = 24 };
 
 static const int32_t on = 1;
 static const float spot[2] = {9, 9};
-static const samc_prompt good = {.points = spot, .labels = &on, .point_count = 1};
+static const samc_prompt good = {.size = sizeof good, .points = spot, .labels = &on, .point_count = 1};
 
 static samc_image picture(void) {
     static uint8_t pixels[WIDTH * HEIGHT * 3];
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 >> 3);
-    return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
+    return (samc_image){sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
 }
 
 /* Refused, and the session says why. */
@@ -32,7 +32,7 @@ Test(hostile, nothing_where_something_belongs) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2), *other = NULL;
     samc_session *session = open_session(model), *none = NULL;
     samc_error error;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_image image = picture();
     samc_result *result = NULL;
     samc_mask mask = SAMC_INIT(samc_mask), sizeless = {.runs = NULL};
@@ -44,9 +44,10 @@ Test(hostile, nothing_where_something_belongs) {
     cr_expect_eq(samc_model_open(model_path, NULL, NULL, &error), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_model_open("/nowhere", NULL, &other, NULL), SAMC_IO);
     samc_model_close(NULL);
-    samc_model_get_info(model, NULL);
-    samc_model_get_info(NULL, &info);
-    cr_expect(info.grid == 0 && info.name[0] == '\0' && info.backend_note[0] == '\0');
+    cr_expect_eq(samc_model_get_info(model, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_model_get_info(NULL, &info), SAMC_INVALID_ARGUMENT);
+    cr_expect(info.grid == 0 && info.name == NULL, "nothing is written");
+    cr_expect_eq(samc_default_options(NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_model_hash(NULL, hex, NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_model_hash(model, NULL, NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_convert(NULL, "x", SAMC_STORAGE_KEEP, NULL), SAMC_INVALID_ARGUMENT);
@@ -57,11 +58,13 @@ Test(hostile, nothing_where_something_belongs) {
     samc_session_stop(NULL);
     cr_expect_neq(samc_last_error(NULL)[0], '\0');
     cr_expect_eq(samc_session_note(NULL)[0], '\0');
-    cr_expect_eq(samc_session_memory(NULL).peak, 0);
+    samc_memory memory = SAMC_INIT(samc_memory);
+    cr_expect_eq(samc_session_memory(NULL, &memory), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_session_memory(session, NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_profile_begin(NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_eq(samc_profile_end(NULL, NULL, 9), 0);
+    cr_expect_eq(samc_profile_end(NULL, NULL, 9, NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_profile_begin(session), SAMC_OK);
-    cr_expect_eq(samc_profile_end(session, NULL, 9), 0);
+    cr_expect(samc_profile_end(session, NULL, 9, &width) == SAMC_OK && width == 0);
     cr_expect_eq(samc_set_image(NULL, &image), SAMC_INVALID_ARGUMENT);
     REFUSED(session, samc_set_image(session, NULL));
     REFUSED(session, samc_set_images(session, NULL, 2));
@@ -87,7 +90,9 @@ Test(hostile, nothing_where_something_belongs) {
     cr_expect_eq(samc_result_mask(NULL, NULL, 0, 0, &mask), SAMC_INVALID_ARGUMENT);
     REFUSED(session, samc_result_mask(session, NULL, 0, 0, &mask));
     cr_expect_eq(samc_auto_check(NULL, NULL), SAMC_INVALID_ARGUMENT);
-    cr_expect_eq(samc_default_auto_options(NULL).points_per_side, 32);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    cr_expect_eq(samc_default_auto_options(NULL, NULL), SAMC_INVALID_ARGUMENT);
+    cr_expect(samc_default_auto_options(NULL, &automatic) == SAMC_OK && automatic.points_per_side == 32);
     cr_expect_eq(samc_mask_rle(NULL, hex, NULL), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_mask_rle(&mask, hex, NULL), SAMC_INVALID_ARGUMENT, "no run lengths");
     cr_expect_eq(samc_mask_rle(&mask, NULL, NULL), SAMC_INVALID_ARGUMENT);
@@ -101,7 +106,7 @@ Test(hostile, nothing_where_something_belongs) {
     samc_runs_release(NULL);
     cr_expect_eq(samc_auto(NULL, &image, 1, NULL, NULL, NULL), SAMC_INVALID_ARGUMENT);
     REFUSED(session, samc_auto(session, &image, 1, NULL, NULL, NULL));
-    samc_get_machine(NULL);
+    cr_expect_eq(samc_get_machine(NULL), SAMC_INVALID_ARGUMENT);
     samc_get_cuda_libraries(NULL, NULL, 0);
     samc_session_destroy(session);
     samc_model_close(model);
@@ -113,31 +118,31 @@ Test(hostile, numbers_out_of_range) {
     samc_result *result = NULL;
     samc_image image = picture();
     cr_expect_str_eq(samc_status_text((samc_status)99), samc_status_text((samc_status)-1));
-    const samc_options options[] = {{.backend = (samc_backend)77},
-                                    {.backend = (samc_backend)-1},
-                                    {.backend = SAMC_BACKEND_REF, .precision = (samc_precision)-3},
-                                    {.backend = SAMC_BACKEND_REF, .precision = (samc_precision)44},
-                                    {.backend = SAMC_BACKEND_REF, .threads = -1},
-                                    {.backend = SAMC_BACKEND_REF, .threads = INT_MAX},
-                                    {.backend = SAMC_BACKEND_REF, .threads = 1, .device = -1}};
+    const samc_options options[] = {{sizeof *options, .backend = (samc_backend)77},
+                                    {sizeof *options, .backend = (samc_backend)-1},
+                                    {sizeof *options, .backend = SAMC_BACKEND_REF, .precision = (samc_precision)-3},
+                                    {sizeof *options, .backend = SAMC_BACKEND_REF, .precision = (samc_precision)44},
+                                    {sizeof *options, .backend = SAMC_BACKEND_REF, .threads = -1},
+                                    {sizeof *options, .backend = SAMC_BACKEND_REF, .threads = INT_MAX},
+                                    {sizeof *options, .backend = SAMC_BACKEND_REF, .threads = 1, .device = -1}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         cr_expect_eq(samc_model_open(model_path, &options[i], &other, NULL), SAMC_INVALID_ARGUMENT, "options %zu", i);
     cr_expect_eq(samc_convert(model_path, "/nowhere/x", (samc_storage)9, NULL), SAMC_INVALID_ARGUMENT);
 
-    const samc_image images[] = {{NULL, 4, 4, 12},
-                                 {image.pixels, 0, 4, 12},
-                                 {image.pixels, 4, 0, 12},
-                                 {image.pixels, -1, 4, 12},
-                                 {image.pixels, 4, INT_MIN, 12},
-                                 {image.pixels, 4, 4, 11},
-                                 {image.pixels, 4, 4, -12},
-                                 {image.pixels, 4, 4, PTRDIFF_MAX},
-                                 {image.pixels, INT_MAX, 1, PTRDIFF_MAX},
-                                 {image.pixels, 1, INT_MAX, 3},
-                                 {image.pixels, INT_MAX, INT_MAX, PTRDIFF_MAX},
-                                 {image.pixels, 1 << 20, 1 << 20, 3 << 20}};
+    const samc_image images[] = {{sizeof image, NULL, 4, 4, 12},
+                                 {sizeof image, image.pixels, 0, 4, 12},
+                                 {sizeof image, image.pixels, 4, 0, 12},
+                                 {sizeof image, image.pixels, -1, 4, 12},
+                                 {sizeof image, image.pixels, 4, INT_MIN, 12},
+                                 {sizeof image, image.pixels, 4, 4, 11},
+                                 {sizeof image, image.pixels, 4, 4, -12},
+                                 {sizeof image, image.pixels, 4, 4, PTRDIFF_MAX},
+                                 {sizeof image, image.pixels, INT_MAX, 1, PTRDIFF_MAX},
+                                 {sizeof image, image.pixels, 1, INT_MAX, 3},
+                                 {sizeof image, image.pixels, INT_MAX, INT_MAX, PTRDIFF_MAX},
+                                 {sizeof image, image.pixels, 1 << 20, 1 << 20, 3 << 20}};
     static float embedding[1 << 20];
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     cr_assert((size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid <=
               sizeof embedding / sizeof *embedding);
@@ -176,7 +181,8 @@ Test(hostile, numbers_out_of_range) {
     const float values[] = {NAN, INFINITY, -INFINITY, 3e38f, -1e30f};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         float point[2] = {values[i], 1}, box[4] = {1, 1, values[i], 9};
-        samc_prompt points = good, boxed = {.box = box}, masked = {.mask_input = embedding};
+        samc_prompt points = good, boxed = {.size = sizeof boxed, .box = box},
+                    masked = {.size = sizeof masked, .mask_input = embedding};
         points.points = point;
         embedding[0] = values[i];
         REFUSED(session, samc_predict(session, &points, 1, true, &result));
@@ -189,12 +195,12 @@ Test(hostile, numbers_out_of_range) {
         prompt.labels = &labels[i];
         REFUSED(session, samc_predict(session, &prompt, 1, true, &result));
     }
-    const samc_prompt prompts[] = {{0},
-                                   {.point_count = 1},
-                                   {.points = spot, .point_count = 1},
-                                   {.labels = &on, .point_count = 1},
-                                   {.points = spot, .labels = &on, .point_count = -1},
-                                   {.points = spot, .labels = &on, .point_count = INT_MAX}};
+    const samc_prompt prompts[] = {{.size = sizeof *prompts},
+                                   {sizeof *prompts, .point_count = 1},
+                                   {sizeof *prompts, .points = spot, .point_count = 1},
+                                   {sizeof *prompts, .labels = &on, .point_count = 1},
+                                   {sizeof *prompts, .points = spot, .labels = &on, .point_count = -1},
+                                   {sizeof *prompts, .points = spot, .labels = &on, .point_count = INT_MAX}};
     for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
         REFUSED(session, samc_predict(session, &prompts[i], 1, true, &result));
     cr_expect_null(result);
@@ -212,10 +218,11 @@ Test(hostile, numbers_out_of_range) {
     mask.size = 0;
     REFUSED(session, samc_result_mask(session, result, 0, 0, &mask));
     samc_result_free(result);
-    samc_profile_row rows[2];
+    samc_profile_row rows[2] = {{.size = sizeof *rows}};
+    int ran = 0;
     cr_expect_eq(samc_profile_begin(session), SAMC_OK);
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
-    cr_expect_gt(samc_profile_end(session, rows, -5), 2);
+    cr_expect(samc_profile_end(session, rows, -5, &ran) == SAMC_OK && ran > 2);
     cr_expect(samc_measure_peak(0) == 0.0 && samc_measure_peak(INT_MIN) == 0.0);
     cr_expect_gt(samc_measure_peak(INT_MAX), 0.0);
     samc_session_destroy(session);
@@ -230,11 +237,14 @@ static samc_status ignore(void *context, int image, const samc_mask *masks, int 
 Test(hostile, automatic_options) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
     samc_session *session = open_session(model);
-    samc_image image = picture(), none = {0};
-    samc_auto_options usual = samc_default_auto_options(model);
+    samc_image image = picture(), none = SAMC_INIT(samc_image);
+    samc_auto_options usual = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(model, &usual);
     usual.points_per_side = 2;
     const double wild[] = {NAN, 0.5, 0.5, -1e300}, huge[] = {0.5, INFINITY};
-    const samc_point_grid grids[] = {{NULL, 5}, {wild, -5}, {wild, 0}, {wild, 1}, {wild + 2, 1}, {huge, 1}};
+    enum { GRID = sizeof(samc_point_grid) };
+    const samc_point_grid grids[] = {{GRID, NULL, 5}, {GRID, wild, -5},    {GRID, wild, 0},
+                                     {GRID, wild, 1}, {GRID, wild + 2, 1}, {GRID, huge, 1}};
     enum { OPTIONS = 20 };
     samc_auto_options bad[OPTIONS];
     for (int i = 0; i < OPTIONS; i++) bad[i] = usual;
@@ -251,7 +261,7 @@ Test(hostile, automatic_options) {
     REFUSED(session, samc_auto(session, &image, 0, &usual, ignore, NULL));
     REFUSED(session, samc_auto(session, &image, -1, &usual, ignore, NULL));
     REFUSED(session, samc_auto(session, &none, 1, &usual, ignore, NULL));
-    none = (samc_image){image.pixels, INT_MAX, INT_MAX, PTRDIFF_MAX};
+    none = (samc_image){sizeof(samc_image), image.pixels, INT_MAX, INT_MAX, PTRDIFF_MAX};
     REFUSED(session, samc_auto(session, &none, 1, &usual, ignore, NULL));
     usual.stability_score_offset = 1e300, usual.min_mask_region_area = INT_MAX, usual.pred_iou_thresh = 0;
     cr_expect_eq(samc_auto(session, &image, 1, &usual, ignore, NULL), SAMC_OK, "%s", samc_last_error(session));
@@ -286,7 +296,9 @@ static samc_status meddle(void *context, int index, const samc_mask *masks, int 
                                  samc_profile_begin(s)};
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) in->refused += tried[i] == SAMC_INVALID_ARGUMENT;
     in->refused += strstr(samc_last_error(s), "busy") != NULL;
-    in->refused += samc_profile_end(s, NULL, 0) == 0 && samc_session_memory(s).current > 0;
+    samc_memory memory = SAMC_INIT(samc_memory);
+    in->refused += samc_profile_end(s, NULL, 0, NULL) == SAMC_INVALID_ARGUMENT;
+    in->refused += samc_session_memory(s, &memory) == SAMC_OK && memory.current > 0;
     samc_session_destroy(s);
     in->calls++;
     return SAMC_OK;
@@ -296,11 +308,12 @@ Test(hostile, a_session_in_its_own_callback_is_busy) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
     samc_session *session = open_session(model);
     samc_image images[3] = {picture(), picture(), picture()};
-    samc_auto_options options = samc_default_auto_options(model);
+    samc_auto_options options = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(model, &options);
     options.points_per_side = 2, options.pred_iou_thresh = options.stability_score_thresh = 0;
     inside in = {.session = session};
     cr_expect_eq(samc_auto(session, images, 3, &options, meddle, &in), SAMC_OK, "%s", samc_last_error(session));
-    cr_expect(in.calls == 3 && in.refused == 3 * 13, "%d calls, %d refused", in.calls, in.refused);
+    cr_expect(in.calls == 3 && in.refused == 3 * 14, "%d calls, %d refused", in.calls, in.refused);
     cr_expect_eq(samc_set_image(session, &images[0]), SAMC_OK, "it is free again");
     samc_session_destroy(session);
     samc_model_close(model);

@@ -17,7 +17,7 @@ static samc_image picture(uint8_t *pixels, int seed) {
             for (int c = 0; c < 3; c++)
                 pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(inside ? 220 - 40 * c : 40 + x + 2 * y);
         }
-    return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
+    return (samc_image){sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
 }
 
 Test(open, refuses_with_a_message) {
@@ -26,9 +26,11 @@ Test(open, refuses_with_a_message) {
     cr_expect_eq(samc_model_open("/nonexistent/model", NULL, &model, &error), SAMC_IO);
     cr_expect_null(model);
     cr_expect_not_null(strstr(error.message, "/nonexistent/model"), "%s", error.message);
-    samc_options options = {.backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_AUTO, .threads = -1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_AUTO, .threads = -1};
     cr_expect_eq(samc_model_open(model_path, &options, &model, &error), SAMC_INVALID_ARGUMENT);
-    options = (samc_options){.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_AUTO, .threads = 1};
+    options = (samc_options){
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_AUTO, .threads = 1};
     samc_status status = samc_model_open(model_path, &options, &model, &error);
     cr_expect(status == SAMC_NO_DEVICE || status == SAMC_UNSUPPORTED);
     cr_expect_not_null(strstr(error.message, "CUDA"));
@@ -42,14 +44,14 @@ Test(predict, refuses_what_it_cannot_mean) {
     samc_result *result = NULL;
     float point[2] = {5, 5}, bad[2] = {NAN, 5};
     int32_t label = 1, wrong = 2;
-    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    samc_prompt prompt = {.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1};
     cr_expect_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_NO_IMAGE);
     uint8_t pixels[WIDTH * HEIGHT * 3];
     samc_image image = picture(pixels, 0), narrow = image;
     narrow.row_bytes = 10;
     cr_expect_eq(samc_set_image(session, &narrow), SAMC_INVALID_ARGUMENT);
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
-    samc_prompt empty = {0}, nan_point = prompt, bad_label = prompt, other_image = prompt;
+    samc_prompt empty = SAMC_INIT(samc_prompt), nan_point = prompt, bad_label = prompt, other_image = prompt;
     nan_point.points = bad;
     bad_label.labels = &wrong;
     other_image.image = 1;
@@ -76,7 +78,7 @@ Test(predict, statistics_agree_with_the_mask) {
     samc_image image = picture(pixels, 0);
     float point[2] = {20, 20};
     int32_t label = 1;
-    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    samc_prompt prompt = {.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1};
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
     cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
     cr_assert_eq(samc_result_masks(result), 3);
@@ -127,11 +129,15 @@ static float *logits_of(samc_backend backend, int threads, bool one_by_one, size
     samc_prompt prompts[PROMPTS];
     for (int i = 0; i < PROMPTS; i++) {
         for (int j = 0; j < 4; j++) points[i][j] = (float)(3 + (7 * i + 11 * j) % 40);
-        prompts[i] = (samc_prompt){.points = points[i], .labels = labels, .point_count = 1 + i % 2, .image = i / 3};
+        prompts[i] = (samc_prompt){.size = sizeof(samc_prompt),
+                                   .points = points[i],
+                                   .labels = labels,
+                                   .point_count = 1 + i % 2,
+                                   .image = i / 3};
     }
-    prompts[4] = (samc_prompt){.box = box, .image = 1};
+    prompts[4] = (samc_prompt){.size = sizeof(samc_prompt), .box = box, .image = 1};
     cr_assert_eq(samc_set_images(session, images, 2), SAMC_OK);
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     size_t each = (size_t)info.multimask_outputs * (size_t)info.low_res * (size_t)info.low_res;
     float *logits = malloc(PROMPTS * each * sizeof(float));
@@ -180,14 +186,15 @@ static float *logits_on_images(samc_backend backend, int images, int each, bool 
     }
     for (int i = 0; i < images * each; i++) {
         points[i][0] = (float)(3 + 11 * i % 50), points[i][1] = (float)(4 + 7 * i % 30);
-        prompts[i] = (samc_prompt){.points = points[i],
+        prompts[i] = (samc_prompt){.size = sizeof(samc_prompt),
+                                   .points = points[i],
                                    .labels = &label,
                                    .point_count = 1,
                                    .image = i / each,
                                    .mask_input = masked ? mask : NULL};
     }
     cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     size_t one = (size_t)info.multimask_outputs * (size_t)info.low_res * (size_t)info.low_res;
     float *logits = malloc((size_t)(images * each) * one * sizeof(float));
@@ -199,8 +206,9 @@ static float *logits_on_images(samc_backend backend, int images, int each, bool 
         memcpy(logits + (size_t)i * one, samc_result_logits(result), (size_t)n * one * sizeof(float));
         samc_result_free(result);
     }
-    samc_profile_row rows[64];
-    int count = samc_profile_end(session, rows, 64), batches = one_by_one ? images * each : 1;
+    samc_profile_row rows[64] = {{.size = sizeof *rows}};
+    int count, batches = one_by_one ? images * each : 1;
+    cr_assert_eq(samc_profile_end(session, rows, 64, &count), SAMC_OK);
     for (int i = 0; i < count; i++)
         if (strcmp(rows[i].name, "upscale_masks") == 0)
             cr_expect_eq(rows[i].calls, batches, "%d batches", (int)rows[i].calls);
@@ -239,7 +247,8 @@ Test(predict, same_bits_for_prompts_of_several_images) {
 static void logits_of_point(samc_session *session, int index, float *logits, size_t floats) {
     float point[2] = {21, 18};
     int32_t label = 1;
-    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1, .image = index};
+    samc_prompt prompt = {
+        .size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1, .image = index};
     samc_result *result = NULL;
     cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
     memcpy(logits, samc_result_logits(result), floats * sizeof(float));
@@ -251,7 +260,7 @@ static void logits_of_point(samc_session *session, int index, float *logits, siz
 Test(session, keeps_no_other_image) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
     samc_session *session = open_session(model);
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     size_t floats = (size_t)info.multimask_outputs * (size_t)info.low_res * (size_t)info.low_res;
     float *expected[3], *seen = malloc(floats * sizeof(float)), point[6] = {5, 6, 30, 20, 40, 31};
@@ -261,7 +270,8 @@ Test(session, keeps_no_other_image) {
     samc_prompt prompts[3];
     for (int i = 0; i < 3; i++) {
         images[i] = picture(pixels[i], 6 * i);
-        prompts[i] = (samc_prompt){.points = point + 2 * i, .labels = &label, .point_count = 1, .image = i};
+        prompts[i] = (samc_prompt){
+            .size = sizeof(samc_prompt), .points = point + 2 * i, .labels = &label, .point_count = 1, .image = i};
         expected[i] = malloc(floats * sizeof(float));
         cr_assert_eq(samc_set_image(session, &images[i]), SAMC_OK);
         logits_of_point(session, 0, expected[i], floats);
@@ -288,19 +298,22 @@ Test(session, keeps_no_other_image) {
 Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
     samc_model *model = open_model(SAMC_BACKEND_REF, 2);
     samc_session *session = open_session(model);
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     size_t embedding = sizeof(float) * (size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid;
     uint8_t pixels[WIDTH * HEIGHT * 3];
     samc_image image = picture(pixels, 0);
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
-    samc_memory memory = samc_session_memory(session);
+    samc_memory memory = SAMC_INIT(samc_memory);
+    samc_session_memory(session, &memory);
     cr_expect_leq(memory.current, 2 * embedding + 4096, "the embedding and the grid's position encoding");
     cr_expect_leq(memory.peak, info.encode_bytes + 2 * embedding + 4096, "peak %zu, planned %zu", memory.peak,
                   info.encode_bytes);
     samc_session_trim(NULL);
     samc_session_trim(session);
-    cr_expect_eq(samc_session_memory(session).current, memory.current, "what is in use stays");
+    int64_t before = (int64_t)memory.current;
+    samc_session_memory(session, &memory);
+    cr_expect_eq((int64_t)memory.current, before, "what is in use stays");
     cr_expect_eq(samc_set_image(session, &image), SAMC_OK, "%s", samc_last_error(session));
     samc_session_destroy(session);
     samc_model_close(model);
@@ -309,7 +322,7 @@ Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
 Test(session, embedding_round_trip) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
     samc_session *session = open_session(model), *other = open_session(model);
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     size_t floats = (size_t)info.embed_channels * (size_t)info.grid * (size_t)info.grid;
     float *a = malloc(floats * sizeof(float)), *b = malloc(floats * sizeof(float));

@@ -19,11 +19,12 @@ static samc_image picture(uint8_t *pixels) {
             for (int c = 0; c < 3; c++)
                 pixels[(y * WIDTH + x) * 3 + c] = (uint8_t)(a ? 230 - 60 * c : b ? 60 * c : 50 + x + y / 2);
         }
-    return (samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3};
+    return (samc_image){sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
 }
 
 static samc_auto_options loose(void) {
-    samc_auto_options o = samc_default_auto_options(NULL);
+    samc_auto_options o = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(NULL, &o);
     o.points_per_side = 6;
     o.pred_iou_thresh = 0.75;
     o.stability_score_thresh = 0.45;
@@ -149,7 +150,7 @@ Test(automatic, same_bytes_with_any_threads_batch_and_neighbours) {
 Test(automatic, encodes_several_images_in_one_pass) {
     samc_auto_options o = loose();
     uint8_t pixels[WIDTH * HEIGHT * 3], turned[WIDTH * HEIGHT * 3];
-    samc_image image = picture(pixels), images[3] = {image, image, {0}};
+    samc_image image = picture(pixels), images[3] = {image, image, {.size = sizeof image}};
     for (int i = 0; i < WIDTH * HEIGHT * 3; i++) turned[i] = (uint8_t)(255 - pixels[i]);
     images[1].pixels = turned;
     samc_model *model = open_model(SAMC_BACKEND_CPU, 2);
@@ -161,8 +162,9 @@ Test(automatic, encodes_several_images_in_one_pass) {
     }
     cr_assert_eq(samc_profile_begin(session), SAMC_OK);
     cr_expect_eq(samc_auto(session, images, 3, &o, collect, &together), SAMC_INVALID_ARGUMENT);
-    samc_profile_row rows[64];
-    int count = samc_profile_end(session, rows, 64), passes = 0;
+    samc_profile_row rows[64] = {{.size = sizeof *rows}};
+    int count = 0, passes = 0;
+    cr_assert_eq(samc_profile_end(session, rows, 64, &count), SAMC_OK);
     for (int i = 0; i < count; i++)
         if (strcmp(rows[i].name, "conv3x3") == 0) passes = (int)rows[i].calls;
     cr_expect_eq(passes, 1, "the neck ran %d times", passes);
@@ -182,13 +184,14 @@ Test(automatic, finishes_only_the_masks_that_are_left) {
     samc_auto_options o = loose();
     samc_model *model = open_model(SAMC_BACKEND_REF, 1);
     samc_session *session = open_session(model);
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
     seen s = {.options = &o};
     cr_assert_eq(samc_profile_begin(session), SAMC_OK);
     cr_assert_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_OK, "%s", samc_last_error(session));
-    samc_profile_row rows[64];
-    int count = samc_profile_end(session, rows, 64);
+    samc_profile_row rows[64] = {{.size = sizeof *rows}};
+    int count = 0;
+    cr_assert_eq(samc_profile_end(session, rows, 64, &count), SAMC_OK);
     double new_height = floor((double)info.image_size / WIDTH * HEIGHT + 0.5),
            each = 8.0 * (WIDTH * HEIGHT + new_height * info.image_size);
     for (int i = 0; i < count; i++) {
@@ -205,7 +208,7 @@ Test(automatic, own_point_grid_is_the_default_one_in_other_words) {
     enum { SIDE = 6 };
     double xy[SIDE * SIDE][2];
     for (int i = 0; i < SIDE * SIDE; i++) xy[i][0] = (i % SIDE + 0.5) / SIDE, xy[i][1] = (i / SIDE + 0.5) / SIDE;
-    samc_point_grid grid = {xy[0], SIDE * SIDE};
+    samc_point_grid grid = {sizeof grid, xy[0], SIDE * SIDE};
     samc_auto_options o = loose(), own = o;
     own.points_per_side = 1;
     own.point_grids = &grid;
@@ -345,7 +348,7 @@ Test(automatic, crops_beyond_the_edge_are_left_out) {
     o.points_per_side = 2;
     o.pred_iou_thresh = o.stability_score_thresh = 0.0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        samc_image image = {whole.pixels, cases[i].width, cases[i].height, whole.row_bytes};
+        samc_image image = {sizeof(samc_image), whole.pixels, cases[i].width, cases[i].height, whole.row_bytes};
         samc_auto_options crops = o;
         crops.crop_n_layers = cases[i].layers;
         seen s = {.options = &crops};

@@ -9,7 +9,8 @@
 static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
 
 static inline samc_model *open_model(samc_backend backend, int threads) {
-    samc_options options = {.backend = backend, .precision = SAMC_PRECISION_AUTO, .threads = threads};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = backend, .precision = SAMC_PRECISION_AUTO, .threads = threads};
     samc_model *model = NULL;
     samc_error error;
     cr_assert_eq(samc_model_open(model_path, &options, &model, &error), SAMC_OK, "%s", error.message);

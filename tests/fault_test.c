@@ -91,18 +91,19 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     enum { WIDTH = 40, HEIGHT = 30 };
     static uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
     static float mask_input[256 * 256];
-    samc_options options = {.backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_F32, .threads = 2};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_F32, .threads = 2};
     samc_error error = {0};
     samc_model *model = NULL;
     samc_session *session = NULL;
     samc_result *result = NULL;
     char hex[65];
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37);
-    samc_image image = {pixels, WIDTH, HEIGHT, WIDTH * 3};
+    samc_image image = {sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
     float points[4] = {10, 10, 20, 20}, box[4] = {5, 5, 30, 25};
     int32_t labels[2] = {1, 0};
     samc_prompt prompts[3] = {
-        {.points = points, .labels = labels, .point_count = 2},
+        {.size = sizeof *prompts, .points = points, .labels = labels, .point_count = 2},
         {.box = box},
         {.box = box, .mask_input = mask_input},
     };
@@ -117,7 +118,8 @@ static samc_status work(const char *model_path, const char *scratch, char messag
         if (status == SAMC_OK) status = samc_mask_bytes(&found, mask, &error);
         if (status == SAMC_OK) status = samc_save_embedding(session, 0, scratch);
         if (status == SAMC_OK) status = samc_load_embedding(session, scratch);
-        samc_auto_options few = samc_default_auto_options(NULL);
+        samc_auto_options few = SAMC_INIT(samc_auto_options);
+        samc_default_auto_options(NULL, &few);
         few.points_per_side = 1;
         few.crop_n_layers = 1;
         few.min_mask_region_area = 20;

@@ -114,7 +114,8 @@ static const uint8_t *picture(void) {
 }
 
 static samc_model *open_at(const char *path, samc_backend backend, int threads) {
-    samc_options options = {.backend = backend, .precision = SAMC_PRECISION_F32, .threads = threads};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = backend, .precision = SAMC_PRECISION_F32, .threads = threads};
     samc_model *model = NULL;
     samc_error error;
     cr_assert_eq(samc_model_open(path, &options, &model, &error), SAMC_OK, "%s", error.message);
@@ -122,7 +123,7 @@ static samc_model *open_at(const char *path, samc_backend backend, int threads) 
 }
 
 static void encode(samc_session *session, float *embedding) {
-    const samc_image image = {picture(), WIDTH, HEIGHT, 3 * WIDTH};
+    const samc_image image = {sizeof(samc_image), picture(), WIDTH, HEIGHT, 3 * WIDTH};
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK, "%s", samc_last_error(session));
     cr_assert_eq(samc_get_embedding(session, 0, embedding), SAMC_OK);
 }
@@ -143,7 +144,8 @@ static outcome run(const samc_model *model, const samc__config *c) {
         points[2 * i] = (float)(30 - i), points[2 * i + 1] = (float)(i * 7 % 40), labels[i] = i % 3 != 1;
     encode(session, o.embedding);
     for (int i = 0; i < PROMPTS; i++) {
-        const samc_prompt prompt = {.points = points, .labels = labels, .point_count = i ? POINTS : 1};
+        const samc_prompt prompt = {
+            .size = sizeof(samc_prompt), .points = points, .labels = labels, .point_count = i ? POINTS : 1};
         samc_result *result = NULL;
         cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK, "%s", samc_last_error(session));
         memcpy(o.logits + i * logits, samc_result_logits(result), (size_t)logits * sizeof(float));

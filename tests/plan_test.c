@@ -16,9 +16,10 @@ static size_t counted(const samc_model *model, int prompts, int images, int poin
     samc_session *session = open_session(model);
     samc_image pictures[MOST];
     samc_prompt batch[MOST];
-    for (int i = 0; i < images; i++) pictures[i] = (samc_image){pixels, 8, 8, 24};
+    for (int i = 0; i < images; i++) pictures[i] = (samc_image){sizeof(samc_image), pixels, 8, 8, 24};
     for (int i = 0; i < prompts; i++)
-        batch[i] = (samc_prompt){.points = xy,
+        batch[i] = (samc_prompt){.size = sizeof(samc_prompt),
+                                 .points = xy,
                                  .labels = labels,
                                  .point_count = points,
                                  .mask_input = masked ? mask : NULL,

@@ -22,10 +22,10 @@ static void *run(void *argument) {
     samc_session *session = NULL;
     samc_error error;
     uint8_t *pixels = malloc(WIDTH * HEIGHT * 3), *mask = malloc(WIDTH * HEIGHT);
-    samc_image image = {pixels, WIDTH, HEIGHT, WIDTH * 3};
+    samc_image image = {sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
     float point[2] = {(float)(20 + j->seed), 15};
     int32_t label = 1;
-    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    samc_prompt prompt = {.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1};
     j->failure = NULL;
     if (!pixels || !mask || samc_session_create(j->model, &session, &error) != SAMC_OK) j->failure = "no session";
     for (int i = 0; !j->failure && i < WIDTH * HEIGHT * 3; i++) pixels[i] = (uint8_t)(i * (31 + j->seed));
@@ -49,9 +49,10 @@ int main(void) {
     static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
     int bad = 0;
     for (int b = 0; b < 2; b++) {
-        samc_options options = {.backend = backends[b], .precision = SAMC_PRECISION_F32, .threads = 2};
+        samc_options options = {
+            .size = sizeof(samc_options), .backend = backends[b], .precision = SAMC_PRECISION_F32, .threads = 2};
         samc_model *model = NULL;
-        samc_model_info info;
+        samc_model_info info = SAMC_INIT(samc_model_info);
         samc_error error;
         if (samc_model_open(SAMC_TEST_DATA "/golden/tiny.safetensors", &options, &model, &error) != SAMC_OK) {
             printf("%s\n", error.message);

@@ -101,13 +101,14 @@ Test(workload, is_what_a_session_runs) {
     static uint8_t pixels[48 * 40 * 3];
     static const float point[2] = {20, 20};
     static const int32_t label = 1;
-    samc_profile_row rows[ROWS];
+    samc_profile_row rows[ROWS] = {{.size = sizeof *rows}};
     samc_error error;
     samc_model *model = open_model(SAMC_BACKEND_REF, 1);
     samc_session *session = open_session(model);
-    samc_image image = {pixels, 48, 40, 3 * 48};
+    samc_image image = {sizeof(samc_image), pixels, 48, 40, 3 * 48};
     samc_prompt prompts[PROMPTS];
-    for (int i = 0; i < PROMPTS; i++) prompts[i] = (samc_prompt){.points = point, .labels = &label, .point_count = 1};
+    for (int i = 0; i < PROMPTS; i++)
+        prompts[i] = (samc_prompt){.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1};
     samc__shapes *shapes = open_shapes(model_path);
     for (int stage = 0; stage < 2; stage++) {
         samc__workload load = {0};
@@ -116,7 +117,8 @@ Test(workload, is_what_a_session_runs) {
         cr_assert_eq(stage == 0 ? samc_set_image(session, &image)
                                 : samc_predict(session, prompts, PROMPTS, true, &result),
                      SAMC_OK);
-        int count = samc_profile_end(session, rows, ROWS), compared = 0;
+        int count = 0, compared = 0;
+        samc_profile_end(session, rows, ROWS, &count);
         cr_assert_eq(stage == 0 ? samc__count_encode(shapes, 1, 48, 40, &load, &error)
                                 : samc__count_decode(shapes, PROMPTS, &load, &error),
                      SAMC_OK);

@@ -349,7 +349,9 @@ Test(overlay, prompts_are_clipped) {
     samc__picture picture = {pixels, SIZE, SIZE};
     float points[] = {25, 25, 0, 0, 49, 49, 10, 40}, box[] = {-1e9f, 5, 1e9f, 1e30f};
     int32_t labels[] = {1, 1, 1, 0};
-    samc__overlay_prompt(&picture, &(samc_prompt){.points = points, .labels = labels, .point_count = 4, .box = box});
+    samc__overlay_prompt(
+        &picture,
+        &(samc_prompt){.size = sizeof(samc_prompt), .points = points, .labels = labels, .point_count = 4, .box = box});
     const uint8_t *on = pixels + (21 * SIZE + 25 - 3) * 3, *off = pixels + ((40 - 4) * SIZE + 10) * 3,
                   *centre = pixels + (25 * SIZE + 25) * 3;
     cr_assert(on[1] > on[0] && on[1] > on[2], "a point on the object is green");

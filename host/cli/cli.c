@@ -73,8 +73,8 @@ void samc__cli_note(const samc__cli *cli, const char *format, ...) {
 }
 
 samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error) {
-    samc_model_info info;
-    samc_machine machine;
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    samc_machine machine = SAMC_INIT(samc_machine);
     char slow[160];
     SAMC__TRY(samc_model_open(path, &cli->options, model, error));
     samc_model_get_info(*model, &info);
@@ -108,8 +108,8 @@ bool samc__cli_slow(const samc_model_info *info, char text[160]) {
 
 samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_model **models, int *count,
                                   samc_error *error) {
-    samc_model_info info;
-    samc_machine machine;
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    samc_machine machine = SAMC_INIT(samc_machine);
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) models[i] = NULL;
     samc_get_machine(&machine);
     *count = 1;
@@ -140,7 +140,9 @@ bool samc__cli_integer(const char *text, int least, int most, int *value) {
 }
 
 samc__cli samc__cli_begin(const char *command, const char *help) {
-    return (samc__cli){.command = command, .help = help, .options = samc_default_options()};
+    samc__cli cli = {.command = command, .help = help, .options.size = sizeof cli.options};
+    samc_default_options(&cli.options);
+    return cli;
 }
 
 /* Index of `name` in a list that ends with NULL; -1 where it is not in there. */

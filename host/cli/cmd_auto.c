@@ -182,7 +182,7 @@ static const struct {
 enum { MODEL_TYPES = sizeof model_types / sizeof *model_types };
 
 static samc_status check_model_type(const request *r, const char *path, const samc_model *model, samc_error *error) {
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     int is = 0;
     if (r->model_type < 0) return SAMC_OK;
     samc_model_get_info(model, &info);
@@ -204,7 +204,7 @@ static json_t *describe(const samc__archive_options *o, const samc_model *model,
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};   /* in the order of samc_backend */
     static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
     char hash[65], formats[64];
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
     samc_model_get_info(model, &info);
     samc__auto_formats_print(o->formats, formats);
@@ -299,8 +299,8 @@ static samc_status run_journaled(const request *r, samc__archive_options *o, con
  * photographs a second decoded, each 30 to 60 ms of one of them, and takes half of a batch through the encoder at once.
  */
 static void choose_sizes(samc__archive_options *o, const samc_model *model, int devices) {
-    samc_model_info info;
-    samc_machine machine;
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    samc_machine machine = SAMC_INIT(samc_machine);
     samc_model_get_info(model, &info);
     samc_get_machine(&machine);
     bool gpu = info.backend == SAMC_BACKEND_CUDA;
@@ -321,7 +321,8 @@ static samc_status run(const request *r, const samc__inputs *inputs, samc__archi
     samc_status status = samc__cli_open_models(&r->cli, model_path, models, &count, error);
     if (status == SAMC_OK) status = check_model_type(r, model_path, models[0], error);
     if (status == SAMC_OK) {
-        o.automatic = samc_default_auto_options(models[0]);
+        o.automatic.size = sizeof o.automatic;
+        samc_default_auto_options(models[0], &o.automatic);
         apply_numbers(r, &o.automatic);
         status = samc_auto_check(&o.automatic, error);
     }

@@ -113,11 +113,12 @@ static void print_stage(const json_t *row) {
 
 static samc_status time_stage(const request *r, bench *b, int stage, double peak, json_t *stages, samc_error *error) {
     double seconds[MOST_RUNS], busy = 0.0, flops = 0.0; /* busy: processor time of the run that took least */
-    samc_profile_row rows[MOST_ROWS];
+    samc_profile_row rows[MOST_ROWS] = {{.size = sizeof *rows}};
+    int count = 0;
     if (stage != ENCODER) SAMC__TRY(run_stage(b, ENCODER)); /* auto leaves the session without the image */
     samc_profile_begin(b->session);                         /* the warm-up is the run that counts operations */
     samc_status status = run_stage(b, stage);
-    int count = samc_profile_end(b->session, rows, MOST_ROWS);
+    samc_profile_end(b->session, rows, MOST_ROWS, &count);
     for (int i = 0; i < r->runs && status == SAMC_OK; i++) {
         double start = now(CLOCK_MONOTONIC), used = now(CLOCK_PROCESS_CPUTIME_ID);
         status = run_stage(b, stage);
@@ -151,7 +152,7 @@ static samc_status run(const request *r, samc_error *error) {
     char model_path[4096];
     samc__picture picture = {0};
     samc_model *model = NULL;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     bench b = {0};
     json_t *stages = json_array();
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
@@ -161,11 +162,13 @@ static samc_status run(const request *r, samc_error *error) {
     if (status == SAMC_OK) {
         samc_model_get_info(model, &info);
         double peak = samc_measure_peak(info.threads);
-        b.image = (samc_image){picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3};
+        b.image = (samc_image){sizeof(samc_image), picture.pixels, picture.width, picture.height,
+                               (ptrdiff_t)picture.width * 3};
         for (int i = 0; i < PROMPTS; i++) {
             b.points[i][0] = (float)picture.width * ((float)(i % 8) + 0.5f) / 8.0f;
             b.points[i][1] = (float)picture.height * ((float)(i / 8) + 0.5f) / 8.0f;
-            b.prompts[i] = (samc_prompt){.points = b.points[i], .labels = &foreground, .point_count = 1};
+            b.prompts[i] = (samc_prompt){
+                .size = sizeof(samc_prompt), .points = b.points[i], .labels = &foreground, .point_count = 1};
         }
         if (!r->json)
             printf("%s, %d threads, peak %.0f GFLOP/s f32, image %d x %d, %d runs\n",

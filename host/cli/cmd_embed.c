@@ -23,7 +23,7 @@ static samc_status embed(const samc__cli *cli, const char *path, const char *out
     samc__picture picture = {0};
     samc_model *model = NULL;
     samc_session *session = NULL;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_status status = SAMC_IO;
     if (!samc__cli_find_model(cli, model_path, error)) return status;
     status = samc__image_load(path, &picture, error);
@@ -31,7 +31,8 @@ static samc_status embed(const samc__cli *cli, const char *path, const char *out
     if (status == SAMC_OK) status = samc_session_create(model, &session, error);
     if (status == SAMC_OK) {
         samc_model_get_info(model, &info);
-        samc_image image = {picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3};
+        samc_image image = {sizeof(samc_image), picture.pixels, picture.width, picture.height,
+                            (ptrdiff_t)picture.width * 3};
         samc__cli_note(cli, "encoding %s (%d x %d)", path, picture.width, picture.height);
         status = samc__session_check(session, samc_set_image(session, &image), path, error);
     }

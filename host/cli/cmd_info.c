@@ -141,7 +141,7 @@ int samc__cmd_info(int argc, char **argv) {
         return samc__cli_usage(&cli, "MODEL and --model are the same thing; give one");
     if (argc - optind == 1) cli.model = argv[optind];
 
-    facts gathered = {0};
+    facts gathered = {.machine.size = sizeof gathered.machine, .model.size = sizeof gathered.model};
     samc_error error = {0};
     samc_model *model = NULL;
     char path[4096];

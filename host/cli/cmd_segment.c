@@ -112,7 +112,8 @@ static samc_status set_image(const request *r, work *w, samc_error *error) {
     if (r->embedding != NULL)
         return samc__embedding_load(w->session, &w->info, r->embedding, r->image, w->picture.width, w->picture.height,
                                     error);
-    samc_image image = {w->picture.pixels, w->picture.width, w->picture.height, (ptrdiff_t)w->picture.width * 3};
+    samc_image image = {sizeof(samc_image), w->picture.pixels, w->picture.width, w->picture.height,
+                        (ptrdiff_t)w->picture.width * 3};
     samc__cli_note(&r->cli, "encoding %s (%d x %d)", r->image, image.width, image.height);
     return samc__session_check(w->session, samc_set_image(w->session, &image), r->image, error);
 }
@@ -180,7 +181,7 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
 }
 
 static int run(request *r) {
-    work w = {.logits = {.handle = -1}};
+    work w = {.info.size = sizeof w.info, .logits = {.handle = -1}};
     samc_error error;
     int exit_code = SAMC__EXIT_FAILURE;
     if (segment(r, &w, &exit_code, &error) != SAMC_OK) {

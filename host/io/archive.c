@@ -220,7 +220,8 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
     samc_image images[MOST_BATCH];
     for (int i = 0; i < n; i++) {
         const samc__picture *picture = &jobs[i]->picture;
-        images[i] = (samc_image){picture->pixels, picture->width, picture->height, (ptrdiff_t)picture->width * 3};
+        images[i] = (samc_image){sizeof(samc_image), picture->pixels, picture->width, picture->height,
+                                 (ptrdiff_t)picture->width * 3};
         jobs[i]->fill[1] = samc__queue_count(&p->queues[LOADED]);
     }
     bool alone = false;

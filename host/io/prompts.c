@@ -26,7 +26,7 @@ samc_status samc__prompts_add(samc__prompts *prompts, const float *points, const
         prompts->items = grown;
         prompts->room = room;
     }
-    samc_prompt prompt = {.point_count = point_count};
+    samc_prompt prompt = {.size = sizeof prompt, .point_count = point_count};
     size_t count = (size_t)point_count;
     float *point_copy = count == 0 ? NULL : malloc(count * 2 * sizeof(float));
     int32_t *label_copy = count == 0 ? NULL : malloc(count * sizeof(int32_t));

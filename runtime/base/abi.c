@@ -1,6 +1,7 @@
 /* Reading and writing structs of which the caller may know more or less than the library. */
 #include "runtime/base/abi.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/status.h"
@@ -22,7 +23,18 @@ static size_t size_of(const void *given) {
     return size;
 }
 
-static samc_status check_size(samc__abi type, const void *given, samc_error *error) {
+/* Whether fields of an element that this library does not know are zero. */
+static samc_status check_tail(samc__abi type, const unsigned char *given, size_t size, samc_error *error) {
+    size_t now = known[type].now;
+    for (size_t i = now; i < size; i++)
+        if (given[i] != 0)
+            return samc__fail(error, SAMC_UNSUPPORTED,
+                              "%s: a field beyond the %zu bytes that samc %s knows is not zero", known[type].name, now,
+                              SAMC_VERSION);
+    return SAMC_OK;
+}
+
+samc_status samc__abi_check_size(samc__abi type, const void *given, samc_error *error) {
     if (given == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: NULL", known[type].name);
     size_t size = size_of(given);
     if (size >= known[type].first && size <= MOST) return SAMC_OK;
@@ -31,29 +43,60 @@ static samc_status check_size(samc__abi type, const void *given, samc_error *err
 }
 
 samc_status samc__abi_check(samc__abi type, const void *given, samc_error *error) {
-    SAMC__TRY(check_size(type, given, error));
-    size_t size = size_of(given), now = known[type].now;
-    for (size_t i = now; i < size; i++)
-        if (((const unsigned char *)given)[i] != 0)
-            return samc__fail(error, SAMC_UNSUPPORTED,
-                              "%s: a field beyond the %zu bytes that samc %s knows is not zero", known[type].name, now,
-                              SAMC_VERSION);
-    return SAMC_OK;
+    SAMC__TRY(samc__abi_check_size(type, given, error));
+    return check_tail(type, given, size_of(given), error);
+}
+
+static void take(samc__abi type, const void *given, size_t size, void *own) {
+    size_t now = known[type].now;
+    memcpy(own, given, size < now ? size : now);
+    memcpy(own, &now, sizeof now);
 }
 
 samc_status samc__abi_take(samc__abi type, const void *given, void *own, samc_error *error) {
     SAMC__TRY(samc__abi_check(type, given, error));
-    size_t size = size_of(given), now = known[type].now;
-    memcpy(own, given, size < now ? size : now);
-    memcpy(own, &now, sizeof now);
+    take(type, given, size_of(given), own);
     return SAMC_OK;
 }
 
-samc_status samc__abi_give(samc__abi type, const void *own, void *out, samc_error *error) {
-    SAMC__TRY(check_size(type, out, error));
-    size_t size = size_of(out), now = known[type].now;
+samc_status samc__abi_array(samc__abi type, const void *given, int count, const void **own, samc_error *error) {
+    *own = NULL;
+    SAMC__TRY(samc__abi_check_size(type, given, error));
+    size_t size = size_of(given), now = known[type].now;
+    for (int i = 0; i < count; i++)
+        SAMC__TRY(check_tail(type, (const unsigned char *)given + (size_t)i * size, size, error));
+    if (size == now) {
+        *own = given;
+        return SAMC_OK;
+    }
+    char *copy = calloc((size_t)count, now);
+    if (copy == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for %d of %s", count, known[type].name);
+    for (int i = 0; i < count; i++) take(type, (const char *)given + (size_t)i * size, size, copy + (size_t)i * now);
+    *own = copy;
+    return SAMC_OK;
+}
+
+void samc__abi_array_free(const void *given, const void *own) {
+    if (own != given) free((void *)own);
+}
+
+static void give(samc__abi type, const void *own, size_t size, void *out) {
+    size_t now = known[type].now;
     memcpy(out, own, size < now ? size : now);
     if (size > now) memset((char *)out + now, 0, size - now);
     memcpy(out, &size, sizeof size);
+}
+
+samc_status samc__abi_give(samc__abi type, const void *own, void *out, samc_error *error) {
+    SAMC__TRY(samc__abi_check_size(type, out, error));
+    give(type, own, size_of(out), out);
+    return SAMC_OK;
+}
+
+samc_status samc__abi_give_array(samc__abi type, const void *rows, int count, void *out, samc_error *error) {
+    SAMC__TRY(samc__abi_check_size(type, out, error));
+    size_t size = size_of(out), now = known[type].now;
+    for (int i = 0; i < count; i++)
+        give(type, (const char *)rows + (size_t)i * now, size, (char *)out + (size_t)i * size);
     return SAMC_OK;
 }

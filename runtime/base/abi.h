@@ -6,7 +6,18 @@
 #include "runtime/samc.h"
 
 /* X(type, last field of its first version): all of them. A field more goes to the end of its struct, not here. */
-#define SAMC__ABI_LIST(X) X(samc_mask, count_length)
+#define SAMC__ABI_LIST(X)                                                                                              \
+    X(samc_options, cudnn)                                                                                             \
+    X(samc_model_info, device_bytes)                                                                                   \
+    X(samc_memory, device_peak)                                                                                        \
+    X(samc_profile_row, flops)                                                                                         \
+    X(samc_image, row_bytes)                                                                                           \
+    X(samc_prompt, image)                                                                                              \
+    X(samc_mask, count_length)                                                                                         \
+    X(samc_point_grid, count)                                                                                          \
+    X(samc_auto_options, temporary_folder)                                                                             \
+    X(samc_auto_stats, post_seconds)                                                                                   \
+    X(samc_machine, cuda_devices)
 
 typedef enum samc__abi {
 #define SAMC__ABI_ENUM(type, last) SAMC__ABI_##type,
@@ -19,11 +30,22 @@ typedef enum samc__abi {
  * does not know is not zero. */
 samc_status samc__abi_check(samc__abi type, const void *given, samc_error *error);
 
+/* The first of these alone: for a struct that the library fills in, which may hold anything. */
+samc_status samc__abi_check_size(samc__abi type, const void *given, samc_error *error);
+
 /* The caller's struct over `own`, a whole one that holds the defaults. */
 samc_status samc__abi_take(samc__abi type, const void *given, void *own, samc_error *error);
 
 /* `own`, a whole one, into the caller's struct, whose size stays: fields that this library does not know become zero.
  */
 samc_status samc__abi_give(samc__abi type, const void *own, void *out, samc_error *error);
+
+/* An array of the caller's, whose first element's size is that of all: itself where it is as the library knows it, else
+ * a whole copy of `count` > 0 elements, in which fields that the caller does not know are zero. Both are given back. */
+samc_status samc__abi_array(samc__abi type, const void *given, int count, const void **own, samc_error *error);
+void samc__abi_array_free(const void *given, const void *own);
+
+/* Rows [count] of the library's into the caller's array, likewise. */
+samc_status samc__abi_give_array(samc__abi type, const void *rows, int count, void *out, samc_error *error);
 
 #endif

@@ -134,7 +134,8 @@ int main(int argc, char **argv) {
     int rounds = plan_vit_h();
     if (argc > 2) rounds = atoi(argv[2]);
     write_model(argv[1]);
-    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_BF16, 1, 0, false};
+    samc_options options = {
+        .size = sizeof options, .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_BF16, .threads = 1};
     samc_model *model;
     samc_session *session;
     samc_error error = {0};
@@ -148,11 +149,12 @@ int main(int argc, char **argv) {
     }
     for (int i = 0; i < IMAGES; i++) {
         for (int j = 0; j < WIDTH * HEIGHT * 3; j++) pixels[i][j] = (uint8_t)((j * (i + 3) + j / 97) % 251);
-        images[i] = (samc_image){pixels[i], WIDTH, HEIGHT, 3 * WIDTH};
+        images[i] = (samc_image){sizeof(samc_image), pixels[i], WIDTH, HEIGHT, 3 * WIDTH};
     }
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_model_get_info(model, &info);
-    samc_auto_options automatic = samc_default_auto_options(model);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(model, &automatic);
     automatic.points_per_side = SIDE;
     automatic.points_per_batch = SIDE * SIDE / rounds;
     automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;
@@ -170,7 +172,8 @@ int main(int argc, char **argv) {
         rounds, session->encode_most, launches, copies, waits, masks);
     if (argc == 2) EXPECT(launches <= 150 && waits <= 4);
     /* All of it in the memory that was planned, but for the images' buffers. */
-    samc_memory memory = samc_session_memory(session);
+    samc_memory memory = SAMC_INIT(samc_memory);
+    samc_session_memory(session, &memory);
     printf("device memory: planned %zu, peak %zu bytes\n", info.device_bytes, memory.device_peak);
     EXPECT(info.device_bytes > 0 && memory.device_peak <= info.device_bytes + 8 * sizeof pixels[0]);
     samc_session_destroy(session);

@@ -54,7 +54,7 @@ static samc_image picture(int index) {
                 int dx = x - 20 - index, dy = y - 20, inside = dx * dx + dy * dy < 150 + 40 * index;
                 pixels[index][(y * width + x) * 3 + c] = (uint8_t)(inside ? 220 - 40 * c : 40 + x + 2 * y);
             }
-    return (samc_image){pixels[index], width, height, 3 * width};
+    return (samc_image){sizeof(samc_image), pixels[index], width, height, 3 * width};
 }
 
 static samc_status keep_auto(void *context, int image, const samc_mask *masks, int count,
@@ -74,7 +74,7 @@ static void make_prompts(samc_prompt *prompts, float (*points)[2], float (*boxes
                          const float *mask_input) {
     *label = 1;
     for (int i = 0; i < PROMPTS; i++) {
-        prompts[i] = (samc_prompt){.image = i % 6 / 2};
+        prompts[i] = (samc_prompt){.size = sizeof(samc_prompt), .image = i % 6 / 2};
         points[i][0] = (float)(10 + 4 * i), points[i][1] = (float)(35 - 3 * i);
         boxes[i][0] = (float)(2 + i), boxes[i][1] = 4, boxes[i][2] = (float)(30 + i), boxes[i][3] = 33;
         if (i != 8) prompts[i].points = points[i], prompts[i].labels = label, prompts[i].point_count = 1;
@@ -84,11 +84,12 @@ static void make_prompts(samc_prompt *prompts, float (*points)[2], float (*boxes
 }
 
 static void run(outcome *o, samc_backend backend, samc_precision precision, const float *mask_input) {
-    samc_options options = {.backend = backend, .precision = precision, .threads = 2, .cudnn = true};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = backend, .precision = precision, .threads = 2, .cudnn = true};
     samc_model *model;
     samc_session *session;
     samc_result *result;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_error error = {0};
     samc_image images[IMAGES];
     samc_prompt prompts[PROMPTS];
@@ -124,12 +125,14 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
         if (status == SAMC_OK) status = samc_mask_bytes(&o->info, o->mask, &error);
         samc_result_free(result);
     }
-    samc_auto_options automatic = samc_default_auto_options(model);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(model, &automatic);
     automatic.points_per_side = 3;
     automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;
     automatic.min_mask_region_area = 20;
     automatic.crop_n_layers = 1;
-    o->memory = samc_session_memory(session);
+    o->memory.size = sizeof o->memory;
+    samc_session_memory(session, &o->memory);
     o->prompts_together = session->decode_most, o->images_together = session->encode_most;
     if (status == SAMC_OK) status = samc_auto(session, images, 2, &automatic, keep_auto, o);
     automatic.crop_n_layers = 0;
@@ -147,9 +150,13 @@ static void run(outcome *o, samc_backend backend, samc_precision precision, cons
 
 /* Bytes of a device that has room for such a session beside the weights, and not for the next larger one. */
 static uint64_t memory_for(const samc_emu_settings *settings, samc__session_size size) {
-    samc_options options = {SAMC_BACKEND_CUDA, SAMC_PRECISION_F32, 1, 0, true};
+    samc_options options = {.size = sizeof options,
+                            .backend = SAMC_BACKEND_CUDA,
+                            .precision = SAMC_PRECISION_F32,
+                            .threads = 1,
+                            .cudnn = true};
     samc_model *model;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_emu_begin(settings);
     EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK);
     samc_model_get_info(model, &info);
@@ -193,7 +200,8 @@ static bool same(const outcome *a, const outcome *b) {
  * that the device is never out of work, and the third image is encoded; where memory is for one group only, that one is
  * not. */
 static void overlaps(samc_emu_settings *settings) {
-    samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
     samc_image images[IMAGES];
     samc_model *model;
     samc_session *session;
@@ -203,7 +211,8 @@ static void overlaps(samc_emu_settings *settings) {
     samc_emu_begin(settings);
     EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
            samc_session_create(model, &session, NULL) == SAMC_OK);
-    samc_auto_options automatic = samc_default_auto_options(model);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(model, &automatic);
     automatic.points_per_side = 1;
     EXPECT(samc_set_image(session, &images[1]) == SAMC_OK); /* and all memory is there */
     uint64_t before = samc_emu_works();
@@ -229,7 +238,11 @@ static void overlaps(samc_emu_settings *settings) {
  * same gates: the last image's embedding. */
 static void without_cudnn(samc_emu_settings *settings, const outcome *reference, samc_precision precision,
                           const char *kernel, const gates *gates) {
-    samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = precision, .threads = 1, .cudnn = true};
+    samc_options options = {.size = sizeof(samc_options),
+                            .backend = SAMC_BACKEND_CUDA,
+                            .precision = precision,
+                            .threads = 1,
+                            .cudnn = true};
     samc_image images[2] = {picture(0), picture(IMAGES - 1)};
     samc_model *model;
     samc_session *session;
@@ -238,7 +251,7 @@ static void without_cudnn(samc_emu_settings *settings, const outcome *reference,
         samc_emu_begin(settings);
         EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
                samc_session_create(model, &session, NULL) == SAMC_OK);
-        samc_model_info info;
+        samc_model_info info = SAMC_INIT(samc_model_info);
         samc_model_get_info(model, &info);
         uint64_t before = samc_emu_ran(kernel), cudnn = samc_emu_ran("cudnnConvolutionForward");
         for (int i = 0; i < 2; i++) EXPECT(samc_set_image(session, &images[i]) == SAMC_OK);
@@ -255,7 +268,8 @@ static void without_cudnn(samc_emu_settings *settings, const outcome *reference,
 /* Two GPUs, a model and a session on each, called in turns from one thread: every call finds its own device, and they
  * agree. */
 static void two_devices(samc_emu_settings *settings) {
-    samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
     samc_image images[2] = {picture(0), picture(1)};
     samc_model *model[2];
     samc_session *session[2];
@@ -263,7 +277,7 @@ static void two_devices(samc_emu_settings *settings) {
     samc_error error;
     const float point[2] = {20, 20};
     const int32_t label = 1;
-    samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
+    samc_prompt prompt = {.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1};
     static outcome found[2];
     static float embedding[2][1 << 16];
     settings->devices = 2;
@@ -286,7 +300,8 @@ static void two_devices(samc_emu_settings *settings) {
         EXPECT(samc_result_mask(session[d], result[d], 0, 0, &found[d].info) == SAMC_OK &&
                samc_mask_bytes(&found[d].info, found[d].mask, NULL) == SAMC_OK);
     }
-    samc_auto_options automatic = samc_default_auto_options(model[0]);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(model[0], &automatic);
     automatic.points_per_side = 2;
     automatic.pred_iou_thresh = automatic.stability_score_thresh = 0;
     for (int d = 0; d < 2; d++) EXPECT(samc_auto(session[d], images, 2, &automatic, keep_auto, &found[d]) == SAMC_OK);

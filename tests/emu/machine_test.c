@@ -30,7 +30,7 @@ static void draw(samc_image *images) {
     for (int i = 0; i < IMAGES; i++) {
         for (int p = 0; p < SIDE * SIDE * 3; p++)
             pixels[i][p] = (uint8_t)((p / 3 % SIDE) * (3 + i) + (p / 3 / SIDE) * (7 - i) + 60 * (p % 3));
-        images[i] = (samc_image){pixels[i], SIDE, SIDE - i, 3 * SIDE};
+        images[i] = (samc_image){sizeof(samc_image), pixels[i], SIDE, SIDE - i, 3 * SIDE};
     }
 }
 
@@ -41,11 +41,12 @@ typedef struct outcome {
 
 /* Encodes `together` images at a time and decodes POINTS points on each of the last, `prompts` at a time. */
 static void run(outcome *o, samc_precision precision, int together, int prompts) {
-    samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = precision, .threads = 1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = precision, .threads = 1};
     samc_image images[IMAGES];
     samc_model *model;
     samc_session *session;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     draw(images);
     EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
            samc_session_create(model, &session, NULL) == SAMC_OK);
@@ -67,8 +68,11 @@ static void run(outcome *o, samc_precision precision, int together, int prompts)
             samc_result *result;
             for (int j = 0; j < prompts; j++) {
                 point[j][0] = (float)(first + j) * 4.0f, point[j][1] = (float)(3 * (POINTS - first - j));
-                prompt[j] = (samc_prompt){
-                    .image = IMAGES - DECODED + i, .points = point[j], .labels = &label, .point_count = 1};
+                prompt[j] = (samc_prompt){.size = sizeof(samc_prompt),
+                                          .image = IMAGES - DECODED + i,
+                                          .points = point[j],
+                                          .labels = &label,
+                                          .point_count = 1};
             }
             EXPECT(samc_predict(session, prompt, prompts, true, &result) == SAMC_OK);
             memcpy(o->logits + ((size_t)i * POINTS + (size_t)first) * MASKS * low, samc_result_logits(result),
@@ -149,9 +153,9 @@ static void lacking(samc_emu_settings *settings, samc_precision precision, doubl
 
 static samc_status opens(samc_emu_settings *settings, samc_backend backend, samc_error *error, char *note,
                          size_t size) {
-    samc_options options = {.backend = backend, .threads = 1};
+    samc_options options = {.size = sizeof(samc_options), .backend = backend, .threads = 1};
     samc_model *model = NULL;
-    samc_model_info info;
+    samc_model_info info = SAMC_INIT(samc_model_info);
     samc_emu_begin(settings);
     samc_status status = samc_model_open(model_path, &options, &model, error);
     if (status == SAMC_OK) {
@@ -194,7 +198,8 @@ static void refusals(samc_emu_settings *settings) {
 /* A fault of one image's kernels shows at the first call of the next: the device is lost, and no operator is blamed. */
 static void lost_between_calls(samc_emu_settings *settings) {
     phase = "a device lost between two calls";
-    samc_options options = {.backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
     samc_image images[IMAGES];
     samc_model *model;
     samc_session *session;

@@ -97,8 +97,8 @@ static void images(fixture *f) {
             memcpy(expected + (size_t)i * ROOM + y * 3 * width, picture + y * stride, (size_t)(3 * width));
         const uint8_t *pixels;
         ptrdiff_t pitch;
-        EXPECT(f->encoder.place->image(&f->encoder, &(samc_image){picture, width, height, stride}, &pixels, &pitch) ==
-               SAMC_OK);
+        EXPECT(f->encoder.place->image(&f->encoder, &(samc_image){sizeof(samc_image), picture, width, height, stride},
+                                       &pixels, &pitch) == SAMC_OK);
         memset(picture, 0x22, (size_t)(stride * height));
         EXPECT(samc__copy_rows(&f->encoder, tensor + (size_t)i * ROOM, (size_t)(3 * width), pixels, (size_t)pitch,
                                (size_t)(3 * width), (size_t)height) == SAMC_OK);
@@ -235,7 +235,8 @@ static void convolution_is_chosen(void) {
 
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 10;
-    samc_options options = {.backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_AUTO, .threads = 1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_AUTO, .threads = 1};
     samc_error error;
     if (samc_model_open(SAMC_TEST_DATA "/golden/tiny.safetensors", &options, &model, &error) != SAMC_OK) {
         printf("%s\n", error.message);

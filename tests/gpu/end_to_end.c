@@ -71,11 +71,12 @@ void must(const engine *e, samc_status status, const char *what) {
 
 engine open_engine(const char *path, samc_backend backend, samc_precision precision) {
     engine e = {NULL, NULL, {0}};
-    samc_options options = {.backend = backend, .precision = precision, .threads = 0};
+    samc_options options = {.size = sizeof(samc_options), .backend = backend, .precision = precision, .threads = 0};
     samc_error error;
     if (samc_model_open(path, &options, &e.model, &error) != SAMC_OK ||
         samc_session_create(e.model, &e.session, &error) != SAMC_OK)
         die("%s", error.message);
+    e.info.size = sizeof e.info;
     samc_model_get_info(e.model, &e.info);
     return e;
 }
@@ -88,7 +89,7 @@ void close_engine(engine *e) {
 samc_image scene(const request *r, uint64_t seed) {
     uint8_t *pixels = allocate((size_t)r->width * (size_t)r->height * 3);
     random_scene(pixels, r->width, r->height, seed);
-    return (samc_image){pixels, r->width, r->height, (ptrdiff_t)r->width * 3};
+    return (samc_image){sizeof(samc_image), pixels, r->width, r->height, (ptrdiff_t)r->width * 3};
 }
 
 /* ---- The same results ------------------------------------------------------------------------ */
@@ -147,8 +148,9 @@ static void predict_all(engine *e, const samc_image *image, const float *mask_in
         float x = (float)image->width, y = (float)image->height, at = (float)(i + 1) / (PROMPTS + 1);
         points[i][0] = at * x, points[i][1] = (1 - at) * y, points[i][2] = 0.9f * x, points[i][3] = 0.2f * y;
         boxes[i][0] = 0.1f * x, boxes[i][1] = 0.5f * at * y, boxes[i][2] = 0.5f * (1 + at) * x, boxes[i][3] = 0.9f * y;
-        prompts[i] = (samc_prompt){.points = points[i], .labels = labels, .point_count = 1 + (i == 3)};
-        if (i == 4) prompts[i] = (samc_prompt){.box = boxes[i]};
+        prompts[i] = (samc_prompt){
+            .size = sizeof(samc_prompt), .points = points[i], .labels = labels, .point_count = 1 + (i == 3)};
+        if (i == 4) prompts[i] = (samc_prompt){.size = sizeof(samc_prompt), .box = boxes[i]};
         if (i == 5 || i == 6) prompts[i].box = boxes[i];
     }
     for (int first = 0, count = PROMPTS - 1; first < PROMPTS; first += count, count = 1) {
@@ -184,7 +186,8 @@ static double run_all(const request *r, samc_backend backend, samc_precision pre
     must(&e, samc_set_image(e.session, &image), "the image");
     must(&e, samc_get_embedding(e.session, 0, o->embedding), "the embedding");
     predict_all(&e, &image, like ? like->logits : NULL, o);
-    samc_auto_options automatic = samc_default_auto_options(e.model);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(e.model, &automatic);
     automatic.points_per_side = r->points;
     automatic.pred_iou_thresh = 0.8,
     automatic.stability_score_thresh = 0.5; /* random masks are less stable than trained ones */
@@ -318,7 +321,8 @@ static int check_bytes(const request *r) {
         }
     }
     for (int c = 0; c < 2; c++) {
-        samc_auto_options automatic = samc_default_auto_options(e.model);
+        samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+        samc_default_auto_options(e.model, &automatic);
         automatic.points_per_side = r->points, automatic.points_per_batch = together[c];
         automatic.pred_iou_thresh = 0.8, automatic.stability_score_thresh = 0.5;
         must(&e, samc_auto(e.session, images, 1, &automatic, mix_masks, &masks[c]), "automatic masks");
@@ -411,7 +415,8 @@ int engine_main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "hello") == 0) return say_hello();
     request r = parse(argc, argv);
     if (strcmp(r.verb, "weights") == 0) {
-        samc_options options = {.backend = r.oracle, .precision = SAMC_PRECISION_F32, .threads = 0};
+        samc_options options = {
+            .size = sizeof(samc_options), .backend = r.oracle, .precision = SAMC_PRECISION_F32, .threads = 0};
         samc_error error;
         if (random_model_write(r.model, (uint64_t)r.seed, r.second, &options, &error) != SAMC_OK)
             die("%s", error.message);

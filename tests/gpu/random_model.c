@@ -171,7 +171,8 @@ static samc_status measure(samc_session *session, bool most, int tokens, double 
     int64_t size = 16 * (int64_t)session->model->config.grid * session->model->config.grid;
     for (int i = 0; i < POINTS; i++) {
         points[i][0] = (float)(WIDTH * (1 + i % 3)) / 4, points[i][1] = (float)(HEIGHT * (1 + i / 3)) / 4;
-        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
+        prompts[i] =
+            (samc_prompt){.size = sizeof(samc_prompt), .points = points[i], .labels = &label, .point_count = 1};
     }
     for (int multi = most; multi < 2 && status == SAMC_OK; multi++) {
         samc_result *result = NULL;
@@ -281,7 +282,8 @@ static samc_status calibrate_session(samc_session *session, samc_model *model, c
             status = samc__fail(&session->error, SAMC_OUT_OF_MEMORY, "no memory to calibrate");
     }
     random_scene(pixels, WIDTH, HEIGHT, 0);
-    if (status == SAMC_OK) status = samc_set_image(session, &(samc_image){pixels, WIDTH, HEIGHT, WIDTH * 3});
+    if (status == SAMC_OK)
+        status = samc_set_image(session, &(samc_image){sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3});
     if (status == SAMC_OK) use_layers(model, &original, &l, true);
     if (status == SAMC_OK) status = mean_feature(session, &l, mean);
     if (status == SAMC_OK) use_layers(model, &original, &l, false);

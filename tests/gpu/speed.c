@@ -60,7 +60,8 @@ static void click(bench *b) { /* `batch` prompts on the image that is set, their
     for (int i = 0; i < b->batch; i++) {
         points[i][0] = (float)(b->request->width * (i % 8 + 1)) / 9,
         points[i][1] = (float)(b->request->height * (i / 8 + 1)) / 9;
-        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
+        prompts[i] =
+            (samc_prompt){.size = sizeof(samc_prompt), .points = points[i], .labels = &label, .point_count = 1};
     }
     must(&b->engine, samc_predict(b->engine.session, prompts, b->batch, true, &result), "prompts");
     samc_result_free(result);
@@ -110,7 +111,8 @@ static double predicted(const bench *b, part what, int count) {
 }
 
 static void add_memory(const bench *b, row *line) {
-    samc_memory memory = samc_session_memory(b->engine.session);
+    samc_memory memory = SAMC_INIT(samc_memory);
+    samc_session_memory(b->engine.session, &memory);
     size_t free_bytes = 0, total = 0;
     if (cudaMemGetInfo(&free_bytes, &total) == cudaSuccess)
         row_add(line, ",\"used_of_device_bytes\":%zu", total - free_bytes);
@@ -146,7 +148,8 @@ static void decode(bench *b) {
     for (int i = 0; i < most; i++) {
         points[i][0] = (float)(b->request->width * (i % 32 + 1)) / 33,
         points[i][1] = (float)(b->request->height * (i / 32 + 1)) / 33;
-        prompts[i] = (samc_prompt){.points = points[i], .labels = &label, .point_count = 1};
+        prompts[i] =
+            (samc_prompt){.size = sizeof(samc_prompt), .points = points[i], .labels = &label, .point_count = 1};
         pointers[i] = &prompts[i];
     }
     for (int i = 0, now; i < all; i += now) {
@@ -245,7 +248,7 @@ static void time_operators(bench *b, const char *stage, void (*run)(bench *)) {
     wait_for_device();
     spans.since = samc__seconds();
     run(b);
-    samc_profile_end(s, NULL, 0);
+    samc_profile_end(s, NULL, 0, NULL);
     for (int i = 0; i < spans.count; i++) {
         const span *p = &spans.of[i];
         row line = row_begin(b->request, "operator");
@@ -275,7 +278,8 @@ static void open_bench(const request *r, bench *b) {
     samc__aims(r->name, &b->aim);
     samc_image one = scene(r, 1), other = scene(r, 2);
     for (int i = 0; i < MOST_BATCH; i++) b->images[i] = i % 2 ? other : one;
-    b->automatic = samc_default_auto_options(b->engine.model);
+    b->automatic.size = sizeof b->automatic;
+    samc_default_auto_options(b->engine.model, &b->automatic);
     b->automatic.points_per_side = r->points;
     b->automatic.stability_score_thresh =
         0.5; /* as for parity: with fewer survivors than usual the figure would flatter */

@@ -181,7 +181,8 @@ static void read_image(suite *s, const char *name) {
     int64_t h = side(s, "image", name, "pixels", 0), w = side(s, "image", name, "pixels", 1);
     s->image[s->images++] = (golden_image){
         .name = name,
-        .image = {read_bytes(s, "image", name, "pixels", h * w * 3), (int)w, (int)h, (ptrdiff_t)(3 * w)},
+        .image = {sizeof(samc_image), read_bytes(s, "image", name, "pixels", h * w * 3), (int)w, (int)h,
+                  (ptrdiff_t)(3 * w)},
         .embedding = read_values(s, "image", name, "embedding", s->embedding_size),
         .own = allocate(s->embedding_size * (int64_t)sizeof(float)),
     };
@@ -228,6 +229,7 @@ static void read_case(suite *s, const char *name) {
 
 static samc_prompt prompt_of(const suite *s, const golden_case *c, int index, int image) {
     return (samc_prompt){
+        .size = sizeof(samc_prompt),
         .points = c->xy ? c->xy + (int64_t)index * c->points * 2 : NULL,
         .labels = c->xy ? c->labels + (int64_t)index * c->points : NULL,
         .point_count = c->points,
@@ -409,7 +411,8 @@ static void usage(void) {
 }
 
 static samc_options parse(suite *s, int argc, char **argv, const char **directory) {
-    samc_options options = samc_default_options();
+    samc_options options = SAMC_INIT(samc_options);
+    samc_default_options(&options);
     options.backend = SAMC_BACKEND_REF;
     s->gate = &all_gates[0];
     for (int i = 1; i < argc; i++) {
@@ -445,6 +448,7 @@ static void open_suite(suite *s, const char *directory, const samc_options *opti
     if (samc_session_create(s->model, &s->session, &error) != SAMC_OK) die("%s", error.message);
     snprintf(path, sizeof path, "%s/cases.safetensors", directory);
     if (samc__checkpoint_open(path, &s->file, &error) != SAMC_OK) die("%s", error.message);
+    s->info.size = sizeof s->info;
     samc_model_get_info(s->model, &s->info);
     s->nmse_gate = nmse_gate(s->gate, &s->info);
     s->low2 = (int64_t)s->info.low_res * s->info.low_res;
