@@ -1,4 +1,4 @@
-/* The cases of add_rows: m c in_place. */
+/* The cases of add_rows: m c in_place (2: without b). */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/add_rows/add_rows.h"
@@ -7,20 +7,20 @@
 #include <string.h>
 
 static const test_case add_cases[] = {
-    {0, {1, 1, 0}},  {0, {3, 7, 1}},      {0, {65, 15, 0}},    {0, {130, 257, 1}},
-    {0, {2, 64, 0}}, {1, {4096, 256, 0}}, {1, {1024, 128, 1}},
+    {0, {1, 1, 0}},  {0, {3, 7, 1}},  {0, {65, 15, 0}},    {0, {130, 257, 1}},
+    {0, {2, 64, 0}}, {0, {5, 33, 2}}, {1, {4096, 256, 0}}, {1, {1024, 128, 1}},
 };
 
 static void add_build(check *c, const int *p) {
     int64_t m = p[0], n = p[1];
     samc__add_rows_args *a = ARGS(c, add_rows);
-    a->x = samc__view2(p[2] ? in_out(c, m * n, 1) : input(c, m * n, 1), m, n);
-    a->b = samc__view1(input(c, n, 1), n);
-    a->y = p[2] ? a->x : samc__view2(output(c, m * n), m, n);
+    a->x = samc__view2(p[2] == 1 ? in_out(c, m * n, 1) : input(c, m * n, 1), m, n);
+    if (p[2] < 2) a->b = samc__view1(input(c, n, 1), n);
+    a->y = p[2] == 1 ? a->x : samc__view2(output(c, m * n), m, n);
 }
 
 static void add_draw(check *c, int *p) {
-    p[0] = random_size(c, 300), p[1] = random_size(c, 300), p[2] = random_below(c, 2);
+    p[0] = random_size(c, 300), p[1] = random_size(c, 300), p[2] = random_below(c, 3);
 }
 
 static bool add_narrow(check *c, const int *p) {
@@ -34,14 +34,14 @@ static const char *add_verify(const check *c, const int *p) {
     const samc__add_rows_args *a = ARGS(c, add_rows);
     const float *x = initial(c, samc__f32(a->x)), *b = samc__f32(a->b), *y = samc__f32(a->y);
     for (int64_t i = 0; i < (int64_t)p[0] * p[1]; i++)
-        if (!(fabs((double)x[i] + b[i % p[1]] - y[i]) <= 0x1p-24 * fabs((double)y[i]) + 0x1p-149))
+        if (!(fabs((double)x[i] + (p[2] < 2 ? b[i % p[1]] : 0) - y[i]) <= 0x1p-24 * fabs((double)y[i]) + 0x1p-149))
             return "a sum is not the nearest float";
     return NULL;
 }
 
 static void add_book(book *b, const check *of) {
     const samc__add_rows_args *a = ARGS(of, add_rows);
-    double *sum = sum_of(b, values(b, a->x), values(b, a->b), count_of(a->x), a->b.n[0]);
+    double *sum = sum_of(b, values(b, a->x), values(b, a->b), count_of(a->x), a->b.data ? a->b.n[0] : 1);
     memcpy(result(b, a->y), sum, (size_t)count_of(a->x) * sizeof *sum);
 }
 

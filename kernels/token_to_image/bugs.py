@@ -31,6 +31,12 @@ BUGS = {
     "fold: queries not waited for": (KERNEL, "__syncthreads(); // so are their queries", "// so are their queries"),
     "merge: a chunk over the last one": (KERNEL, "__syncthreads(); // weights are there", "// weights are there"),
     "merge: the chunk not waited for": (KERNEL, "__syncthreads(); // the chunk is there", "// the chunk is there"),
+    "merge: the same four channels of every chunk": (KERNEL, "parts * c + c0 + at;", "parts * c + at;"),
+    "merge: segments are a chunk apart": (
+        KERNEL,
+        "static_cast<int64_t>(s) * c);",
+        "static_cast<int64_t>(s) * kMergeChannels);",
+    ),
     "plain: a warp without keys is 0 / 0": (KERNEL, "sum == 0.0f ? out[i] : out[i] / sum", "out[i] / sum"),
     "rows beyond the last are stored": (KERNEL, "if (index >= rows) return;", ""),
     "rows without padding: bank conflicts": (STEP, "return 2 * hd + 16;", "return 2 * hd + 32;"),

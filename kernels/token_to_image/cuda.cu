@@ -318,6 +318,7 @@ token_to_image_merge(const T *part, const float *level, int parts, const T *wv, 
     float *chunk = weight + (kTokenRows * heads * parts + 3) / 4 * 4; // [heads][16][kMergeStride]
     float *x = chunk + heads * kTokenRows * kMergeStride;             // [16][inner]
     float *y = x + kTokenRows * row_floats(inner);                    // [16][C]
+    constexpr int quads = kMergeChannels / 4;                         // of channels, which are whole fours
     const int thread = static_cast<int>(threadIdx.x), hd = inner / heads;
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kTokenRows;
     for (int i = thread; i < kTokenRows * heads; i += kTokenThreads) {
@@ -336,15 +337,19 @@ token_to_image_merge(const T *part, const float *level, int parts, const T *wv, 
         float sum[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
         for (int c0 = 0; c0 < c; c0 += kMergeChannels) {
             __syncthreads(); // weights are there; everyone has left the last chunk
-            for (int i = thread; i < heads * kTokenRows * kMergeChannels; i += kTokenThreads) {
-                const int row = i / (heads * kMergeChannels), head = i / kMergeChannels % heads,
-                          channel = c0 + i % kMergeChannels;
-                float v = 0.0f;
-                if (channel < c && first + row < rows)
-                    for (int s = 0; s < parts; s++)
-                        v = fmaf(weight[(row * heads + head) * parts + s],
-                                 to_float(part[(((first + row) * heads + head) * parts + s) * c + channel]), v);
-                chunk[(head * kTokenRows + row) * kMergeStride + i % kMergeChannels] = v;
+            for (int i = thread; i < heads * kTokenRows * quads; i += kTokenThreads) {
+                const int row = i / (heads * quads), head = i / quads % heads, at = i % quads * 4;
+                f32x4 v = {0.0f, 0.0f, 0.0f, 0.0f};
+                if (c0 + at < c && first + row < rows) {
+                    const T *from = part + ((first + row) * heads + head) * parts * c + c0 + at;
+                    for (int s = 0; s < parts; s++) {
+                        const float factor = weight[(row * heads + head) * parts + s];
+                        const f32x4 u = load4(from + static_cast<int64_t>(s) * c);
+                        v = {fmaf(factor, u.x, v.x), fmaf(factor, u.y, v.y), fmaf(factor, u.z, v.z),
+                             fmaf(factor, u.w, v.w)};
+                    }
+                }
+                store4(chunk + (head * kTokenRows + row) * kMergeStride + at, v);
             }
             __syncthreads(); // the chunk is there
             if (output >= inner) continue;

@@ -86,6 +86,11 @@ static samc_status run_neck(const samc__exec *exec, const samc_model *model, int
     const samc__dtype a = model->precision;
     samc__view x = samc__view2(b->x, b->rows, d), narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
                result = samc__as(a, samc__view2(out, b->rows, c));
+    if (a != SAMC__F32) { /* a product reads x in the type of its weight without a conversion for each of its tiles */
+        samc__view rounded = samc__as(a, samc__view2(b->y, b->rows, d));
+        SAMC__TRY(samc__add_rows(exec, &(samc__add_rows_args){.x = x, .y = rounded}));
+        x = rounded;
+    }
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = x, .p = w->neck_conv1, .y = narrow}));
     SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = narrow, .norm = w->neck_norm1, .y = narrow}));
     SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = samc__as(a, samc__view3(b->wide, images, n, c)),
