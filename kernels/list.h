@@ -2,9 +2,9 @@
  * kernels/<name>. Function tables, argument checks, trace names, operator checks and benchmark rows are generated from
  * it; there is no include guard because it is included many times.
  *
- * SAMC_OP(name, CPU | REF, CUDA | LIBRARY): whether its cpu.c serves hosts, once for every rung, or its reference
- * alone; whether its kernel serves GPUs, or library.c chooses between that and NVIDIA's. */
-SAMC_OP(preprocess, CPU, CUDA)
+ * SAMC_OP(name, CPU | AVX | REF, CUDA | LIBRARY): whether its cpu.c serves hosts, once for every rung or from AVX2 on,
+ * or its reference alone; whether its kernel serves GPUs, or library.c chooses between that and NVIDIA's. */
+SAMC_OP(preprocess, AVX, CUDA)
 SAMC_OP(linear, CPU, LIBRARY)
 SAMC_OP(layernorm, CPU, CUDA)
 SAMC_OP(attention_relpos, CPU, CUDA)
@@ -19,6 +19,6 @@ SAMC_OP(image_to_token, CPU, CUDA)
 SAMC_OP(upscale_masks, CPU, CUDA)
 SAMC_OP(select_masks, REF, CUDA)
 SAMC_OP(finish_masks, CPU, CUDA)
-SAMC_OP(mask_rle, CPU, CUDA)
+SAMC_OP(mask_rle, AVX, CUDA)
 SAMC_OP(nms, REF, CUDA)
 SAMC_OP(small_regions, REF, CUDA)

@@ -69,9 +69,6 @@ struct samc__exec {
 #include "kernels/list.h"
 #undef SAMC_OP
 
-/* Beside kernels/cpu/caps.h: oneDNN serves `linear` on processors without AVX2; the rungs replace it. */
-enum { SAMC__CAP_ONEDNN = 1 << 16 };
-
 void samc__ops_ref(samc__ops *ops); /* fills every slot */
 void samc__ops_cpu(samc__ops *ops,
                    unsigned caps); /* overrides the slots that have a faster version for kernels/cpu/caps.h */

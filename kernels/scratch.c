@@ -19,10 +19,16 @@ void samc__scratch_ref(samc__scratch *scratch, int workers) {
 }
 
 void samc__scratch_cpu(samc__scratch *scratch, unsigned caps) {
-    if (caps & SAMC__CAP_ONEDNN) scratch->linear = samc__linear_scratch_onednn;
-#ifdef SAMC_X86_RUNGS
-        /* token_attention has no version of its own: it is the reference over the table's linear. */
+    (void)scratch, (void)caps;
+#ifdef SAMC_VEC16_RUNG
+    /* token_attention has no version of its own: it is the reference over the table's linear. */
 #define FAST_OPS(X) X(linear) X(token_to_image) X(image_to_token) X(embed_mask) X(upscale_masks)
+#define VEC16_SLOT(name) scratch->name = samc__##name##_scratch_vec16;
+    if (caps & SAMC__CAP_VEC16) {
+        FAST_OPS(VEC16_SLOT)
+    }
+#endif
+#ifdef SAMC_X86_RUNGS
 #define AVX2_SLOT(name) scratch->name = samc__##name##_scratch_avx2;
 #define AVX512_SLOT(name) scratch->name = samc__##name##_scratch_avx512;
     if (caps & SAMC__CAP_AVX2) {
@@ -33,6 +39,5 @@ void samc__scratch_cpu(samc__scratch *scratch, unsigned caps) {
     }
 #undef AVX2_SLOT
 #undef AVX512_SLOT
-#undef FAST_OPS
 #endif
 }

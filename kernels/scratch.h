@@ -24,11 +24,11 @@ struct samc__scratch {
 
 #define SAMC__SCRATCH_DECLARE(name)                                                                                    \
     size_t samc__##name##_scratch_ref(const samc__scratch *scratch, const samc__##name##_args *args);                  \
+    size_t samc__##name##_scratch_vec16(const samc__scratch *scratch, const samc__##name##_args *args);                \
     size_t samc__##name##_scratch_avx2(const samc__scratch *scratch, const samc__##name##_args *args);                 \
     size_t samc__##name##_scratch_avx512(const samc__scratch *scratch, const samc__##name##_args *args);
 SAMC__SCRATCH_OPS(SAMC__SCRATCH_DECLARE)
 #undef SAMC__SCRATCH_DECLARE
-size_t samc__linear_scratch_onednn(const samc__scratch *scratch, const samc__linear_args *args);
 
 /* Of the tables of samc__ops_ref() and samc__ops_cpu(). */
 void samc__scratch_ref(samc__scratch *scratch, int workers);

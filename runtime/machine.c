@@ -20,6 +20,7 @@ static void describe_cpu(char *text, size_t size) {
 #define CAPABILITY(name)                                                                                               \
     if (__builtin_cpu_supports(name) && used < size)                                                                   \
         used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
+    CAPABILITY("sse2")
     CAPABILITY("sse4.2")
     CAPABILITY("avx")
     CAPABILITY("avx2")
@@ -30,6 +31,9 @@ static void describe_cpu(char *text, size_t size) {
     CAPABILITY("avx512vnni")
     CAPABILITY("avx512bf16")
 #undef CAPABILITY
+#elif defined(__aarch64__)
+    snprintf(text, size, "neon");
+    used = strlen(text);
 #endif
     if (used == 0) snprintf(text, size, "no known vector extension");
 }

@@ -63,8 +63,8 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     samc__scratch_ref(&model->scratch, model->threads);
     if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
     SAMC__TRY(samc__options_caps(&model->caps, error));
-    samc__ops_cpu(&model->ops, model->caps | SAMC__CAP_ONEDNN);
-    samc__scratch_cpu(&model->scratch, model->caps | SAMC__CAP_ONEDNN);
+    samc__ops_cpu(&model->ops, model->caps);
+    samc__scratch_cpu(&model->scratch, model->caps);
     return SAMC_OK;
 }
 

@@ -33,8 +33,8 @@ samc_status samc__options_caps(unsigned *caps, samc_error *error) {
     if (allowed == NULL) return SAMC_OK;
     int mask = samc__caps_parse(allowed);
     if (mask < 0)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT,
-                          "SAMC_CPU_CAPS is \"%s\"; it takes none, avx2, avx512 joined by commas", allowed);
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "SAMC_CPU_CAPS is \"%s\"; it takes names of %s", allowed,
+                          samc__caps_names);
     *caps &= (unsigned)mask;
     return SAMC_OK;
 }

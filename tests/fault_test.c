@@ -2,8 +2,8 @@
  * a limit together, for limits up to what the work needs: each time a status comes back, nothing crashes or leaks, and
  * the next try with memory works. The second way is what a machine does; it meets code that tries again with less.
  *
- * samc's own calls are intercepted by the linker (--wrap), OpenSSL's through its hook. The reference backend
- * is used: oneDNN's C++ internals are not under test. A plain program, because Criterion allocates too. */
+ * samc's own calls are intercepted by the linker (--wrap), OpenSSL's through its hook. A plain program, because
+ * Criterion allocates too. */
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <pthread.h>

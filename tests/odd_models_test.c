@@ -10,6 +10,7 @@
 
 #include "runtime/session.h"
 #include "tests/engine.h"
+#include "tests/rungs.h"
 #include "runtime/model/config.h"
 #include "weights/safetensors.h"
 
@@ -171,8 +172,6 @@ static double nmse(const float *a, const float *b, int64_t n) {
 }
 /* ---- Tests ----------------------------------------------------------------------------------- */
 
-static const char *const tables[] = {"none", "avx2", "avx2,avx512"};
-
 /* Against the reference, for each table. The bounds are those of tests/parity but for the predicted IoU, of which a
  * model may have one near zero, and for eight channels: the upscaling's LayerNorm2d is then over two, and divides by as
  * little as 1e-3. */
@@ -185,8 +184,8 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
     samc_model *model = open_at(path, SAMC_BACKEND_REF, 2);
     outcome expected = run(model, c);
     samc_model_close(model);
-    for (int table = 0; table < 3; table++) {
-        cr_assert_eq(setenv("SAMC_CPU_CAPS", tables[table], 1), 0);
+    for (int table = 0; table < RUNGS; table++) {
+        cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
         model = open_at(path, SAMC_BACKEND_CPU, 1 + (int)(seed % 8));
         outcome o = run(model, c);
         double embedding = nmse(o.embedding, expected.embedding, o.embedding_count),
@@ -197,7 +196,7 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
         cr_expect(embedding < 1e-10 && logits < (c->out_chans == 8 ? 1e-8 : 1e-10) && iou < 4e-10,
                   "%s, seed %llu, grid %d, window %d, heads %d of %d, decoder %d, %d in %d heads, MLP %d: embedding "
                   "%.1e, logits %.1e, IoU off by %.1e",
-                  tables[table], (unsigned long long)seed, c->grid, c->window_size, c->num_heads,
+                  rungs[table], (unsigned long long)seed, c->grid, c->window_size, c->num_heads,
                   c->embed_dim / c->num_heads, c->out_chans, c->decoder_attention_dim, c->decoder_num_heads, c->mlp_dim,
                   embedding, logits, sqrt(iou));
         free_outcome(&o);
@@ -253,15 +252,15 @@ Test(odd_models, encodings_are_alike) {
     cr_assert_geq(file, 0);
     close(file);
     write_model(path, &c, 1);
-    for (int table = 1; table < 3; table++) {
-        cr_assert_eq(setenv("SAMC_CPU_CAPS", tables[table], 1), 0);
+    for (int table = 1; table < RUNGS; table++) {
+        cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
         samc_model *model = open_at(path, SAMC_BACKEND_CPU, 8);
         samc_session *session = open_session(model);
         encode(session, first);
         for (int i = 0; i < ENCODINGS; i++) {
             encode(session, other);
             cr_assert_eq(memcmp(first, other, (size_t)floats * sizeof *first), 0,
-                         "%s: encoding %d has other bits than the first", tables[table], i);
+                         "%s: encoding %d has other bits than the first", rungs[table], i);
         }
         samc_session_destroy(session);
         samc_model_close(model);

@@ -4,6 +4,7 @@
 
 #include "runtime/session.h"
 #include "tests/engine.h"
+#include "tests/rungs.h"
 
 enum { MOST = 64, POINTS = 40 };
 
@@ -38,11 +39,10 @@ Test(predict, takes_what_was_planned) {
     static const struct {
         int prompts, images, points;
     } cases[] = {{1, 1, 1}, {16, 1, 1}, {12, 4, 1}, {3, 3, 1}, {5, 1, 13}, {4, 2, 14}, {2, 1, POINTS}};
-    static const char *const tables[] = {"ref", "none", "avx2", "avx2,avx512"};
-    for (int table = 0; table < 4; table++)
+    for (int table = -1; table < RUNGS; table++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            if (table > 0) cr_assert_eq(setenv("SAMC_CPU_CAPS", tables[table], 1), 0);
-            samc_model *model = open_model(table == 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, threads);
+            if (table >= 0) cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
+            samc_model *model = open_model(table < 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, threads);
             for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 for (int masked = 0; masked < 2; masked++) {
                     int prompts = cases[i].prompts, images = cases[i].images, points = cases[i].points;
@@ -50,7 +50,8 @@ Test(predict, takes_what_was_planned) {
                            peak = counted(model, prompts, images, points, masked);
                     cr_expect_eq(peak, planned,
                                  "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu",
-                                 tables[table], threads, prompts, points, images, masked, peak, planned);
+                                 table < 0 ? "ref" : rungs[table], threads, prompts, points, images, masked, peak,
+                                 planned);
                 }
             samc_model_close(model);
         }

@@ -7,13 +7,18 @@
 enum {
     SAMC__CAP_AVX2 = 1,   /* AVX2 with FMA */
     SAMC__CAP_AVX512 = 2, /* AVX-512 F, BW, DQ and VL */
+    SAMC__CAP_VEC16 = 4,  /* vectors of 16 bytes: SSE2 on x86-64, NEON on aarch64; every one of them has it */
     SAMC__CAP_ALL = ~0,
 };
 
 unsigned samc__caps_detect(void);
 
-/* "none", or names joined by commas ("avx2,avx512"); -1 where a name is unknown. */
+/* "none" (the references alone), or names joined by commas ("sse2,avx2,avx512", or "neon"); -1 where a name is unknown
+ * to this architecture. */
 int samc__caps_parse(const char *text);
+
+/* All names that samc__caps_parse() knows here, the rungs from the lowest: "none,sse2,avx2,avx512". */
+extern const char samc__caps_names[];
 
 /* What the table is chosen by: detected and, where the environment's SAMC_CPU_CAPS is set, allowed by it
  * (runtime/options.c). */

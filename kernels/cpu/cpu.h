@@ -4,16 +4,19 @@
 
 #include "kernels/ops.h"
 
-/* What list.h says of an operator as a condition: SAMC__OF_CPU and SAMC__OF_REF. */
+/* What list.h says of an operator as a condition: of the rungs from AVX2 on, and of the vectors of 16 bytes. */
 #define SAMC__OF_CPU(...) __VA_ARGS__
+#define SAMC__OF_AVX(...) __VA_ARGS__
 #define SAMC__OF_REF(...)
+#define SAMC__VEC16_OF_CPU(...) __VA_ARGS__
+#define SAMC__VEC16_OF_AVX(...)
+#define SAMC__VEC16_OF_REF(...)
 
 #define SAMC_OP(name, cpu, ...)                                                                                        \
-    SAMC__OF_##cpu(samc_status samc__##name##_avx2(const samc__exec *exec, const samc__##name##_args *args);           \
+    SAMC__OF_##cpu(samc_status samc__##name##_vec16(const samc__exec *exec, const samc__##name##_args *args);          \
+                   samc_status samc__##name##_avx2(const samc__exec *exec, const samc__##name##_args *args);           \
                    samc_status samc__##name##_avx512(const samc__exec *exec, const samc__##name##_args *args);)
 #include "kernels/list.h"
 #undef SAMC_OP
-
-samc_status samc__linear_onednn(const samc__exec *exec, const samc__linear_args *args);
 
 #endif

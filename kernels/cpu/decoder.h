@@ -18,6 +18,7 @@ enum { ENTRY_TOKENS = 4096 };
 
 /* out [8][ld_out] = in [8][ld_in] transposed. */
 SAMC__INLINE void transpose8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
+#if defined(__AVX2__)
     __m256 r[8], s[8];
     for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(in + i * ld_in);
     for (int i = 0; i < 8; i += 2)
@@ -30,6 +31,15 @@ SAMC__INLINE void transpose8(const float *in, int64_t ld_in, float *out, int64_t
         _mm256_storeu_ps(out + i * ld_out, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
         _mm256_storeu_ps(out + (i + 4) * ld_out, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
     }
+#else
+    for (int block = 0; block < 4; block++) { /* of 4 x 4 */
+        int row = block / 2 * 4, column = block % 2 * 4;
+        vf r[4];
+        for (int i = 0; i < 4; i++) r[i] = vf_load(in + (row + i) * ld_in + column);
+        vf_transpose4(r);
+        for (int i = 0; i < 4; i++) vf_store(out + (column + i) * ld_out + row, r[i]);
+    }
+#endif
 }
 
 /* x [tokens <= PANEL, channels] -> panel [channels][PANEL], zeros in the lanes beyond. */

@@ -25,7 +25,7 @@ SAMC__INLINE void tile_body(int rows, int vectors, const float *a, int64_t ar, i
         for (int v = 0; v < vectors; v++) {
             right[v] = vf_load(b + v * VW);
             /* Sixteen steps ahead: the hardware's prefetch stops at page ends, every 32 steps of a panel. */
-            _mm_prefetch((const char *)(b + 16 * ldb + v * VW), _MM_HINT_T0);
+            if (v * VW % 8 == 0) __builtin_prefetch(b + 16 * ldb + v * VW);
         }
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {

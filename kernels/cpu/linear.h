@@ -23,6 +23,7 @@ typedef struct samc__gemm {
     samc__act act;
 } samc__gemm;
 
+samc_status samc__gemm_vec16(const samc__exec *exec, const samc__gemm *gemm);
 samc_status samc__gemm_avx2(const samc__exec *exec, const samc__gemm *gemm);
 samc_status samc__gemm_avx512(const samc__exec *exec, const samc__gemm *gemm);
 

@@ -1,10 +1,17 @@
-/* Vectors of floats for the rung a file is compiled for, so that one source serves AVX2 and AVX-512.
+/* Vectors of floats for the rung a file is compiled for, so that one source serves AVX-512, AVX2 and the vectors of 16
+ * bytes that every processor has (vec16.h).
  *
  * The cpu.c of operators is compiled once for each rung (kernels/CMakeLists.txt); SAMC__RUNG(f) gives a function the
- * rung's suffix. Sums are always taken in the same order for a given shape, and every multiply-add is an explicit FMA,
- * so that a result depends on nothing but its inputs and the rung. */
+ * rung's suffix. Sums are always taken in the same order for a given shape, and every multiply-add is an explicit
+ * vf_fma(), so that a result depends on nothing but its inputs and the rung. */
 #ifndef SAMC_KERNELS_CPU_VEC_H
 #define SAMC_KERNELS_CPU_VEC_H
+
+#if !defined(__AVX2__)
+
+#include "kernels/cpu/vec16.h"
+
+#else
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -56,7 +63,7 @@ SAMC__INLINE vf vf_pick(vf x, const int32_t *index, int32_t first) {
 }
 SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif defined(__FMA__)
 
 #define SAMC__RUNG(name) name##_avx2
 enum { VW = 8, MR = 6 };
@@ -107,7 +114,9 @@ SAMC__INLINE vf vf_pick(vf x, const int32_t *index, int32_t first) {
 SAMC__INLINE uint64_t vf_greater(vf a, vf b) { return (uint64_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 
 #else
-#error "this file is compiled for AVX2 with FMA, or for AVX-512"
+#error "this file is compiled for AVX2 without FMA"
+#endif
+
 #endif
 
 /* Where a running maximum starts: below every score, and finite, so that a score of -infinity has a weight of 0 beside

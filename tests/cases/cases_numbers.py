@@ -59,7 +59,7 @@ class Numbers(Case):
         for i, tensor in enumerate(WEIGHTS):
             for value in (NAN, INF) if i < 2 else (NAN,):
                 model = self.diverged("diverged.safetensors", tensor, value)
-                for backend, caps in (("ref", None), ("cpu", "none"), ("cpu", "avx2"), ("cpu", None)):
+                for backend, caps in (("ref", None), ("cpu", "none"), ("cpu", "sse2"), ("cpu", "avx2"), ("cpu", None)):
                     code, out, err = self.segment(model, backend, caps)
                     self.assertEqual((code, out), (1, b""), f"{tensor} on {backend} {caps}: {err}")
                     stage = "image encoder" if tensor.startswith("image") else "mask decoder"

@@ -1,8 +1,8 @@
 /* Runs the cases: reference against the table under test, between guard pages, with NaN-filled outputs and several
  * thread counts.
  *
- *     checkops [--backend cpu] [--caps none|avx2|avx512|...] [--op NAME] [--full] [--bench] [--seed N] [--threads N]
- *     checkops --random N [--shape I] [--op NAME] [--caps ...] [--seed N]
+ *     checkops [--backend cpu] [--caps none|sse2|avx2|avx512|neon|...] [--op NAME] [--full] [--bench] [--seed N]
+ * [--threads N] checkops --random N [--shape I] [--op NAME] [--caps ...] [--seed N]
  *
  * The listed cases, or with --random N shapes drawn for each operator. A failure, a crash included, prints the
  * operator, its parameters, the pattern and a command with the seed that brings it back. */
@@ -445,7 +445,7 @@ static void run_all(context *x) {
 int main(int argc, char **argv) {
     context *x = shared = mmap(NULL, sizeof *x, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (x == MAP_FAILED) abort();
-    *x = (context){.seed = 1, .threads = 2, .caps = samc__caps_detect(), .caps_text = "avx2,avx512", .shape = -1};
+    *x = (context){.seed = 1, .threads = 2, .caps = samc__caps_detect(), .caps_text = samc__caps_names, .shape = -1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--full") == 0) x->full = true;
@@ -465,9 +465,10 @@ int main(int argc, char **argv) {
     }
     samc__ops_ref(&x->ref);
     samc__ops_ref(&x->tested);
-    samc__ops_cpu(&x->tested, x->caps | SAMC__CAP_ONEDNN); /* as a model does */
-    printf("seed %llu, capabilities %s%s%s\n", (unsigned long long)x->seed, x->caps & SAMC__CAP_AVX2 ? "avx2 " : "",
-           x->caps & SAMC__CAP_AVX512 ? "avx512" : "", x->caps == 0 ? "none" : "");
+    samc__ops_cpu(&x->tested, x->caps); /* as a model does */
+    printf("seed %llu, capabilities %s%s%s%s\n", (unsigned long long)x->seed, x->caps & SAMC__CAP_VEC16 ? "vec16 " : "",
+           x->caps & SAMC__CAP_AVX2 ? "avx2 " : "", x->caps & SAMC__CAP_AVX512 ? "avx512" : "",
+           x->caps == 0 ? "none" : "");
     x->failures = without_cases();
     if (x->bench) {
         run_from(x, 0);

@@ -2,12 +2,12 @@
 # Defines build_program.
 #
 # Kernels are compiled and linked once, with a hook around each launch (around_launch.h) that does something for the
-# operators' checks alone. The engine is compiled without oneDNN and OpenSSL, which it needs for nothing here. An object
+# operators' checks alone. The engine is compiled without OpenSSL, which it needs for nothing here. An object
 # is made again when its command, its source or any header has changed.
 
 include="-I. -Iruntime -Itests/emu -Itests/gpu" define="-D_GNU_SOURCE -DSAMC_GPU_CHECK -Wall -Wextra"
 contract="-fopenmp-simd -ffp-contract=off" code="${arch// /-real }-real" rungs=0
-bare="-Itests/gpu/bare -Itests/gpu/bare/onednn"
+bare="-Itests/gpu/bare"
 if [ $rehearse = 1 ]; then # on the twins of CUDA's runtime: one for what checks do around a launch, one for the engine
     compile_cuda="$cxx -x c++ -std=c++17 -O1 $contract $include -Itests/gpu/twin $define"
     compile_cxx="$cxx -std=c++17 -O1 $contract $include -Itests/gpu/twin $define"
@@ -21,13 +21,15 @@ else
     compile_engine_cxx=$compile_cxx link="$cuda_link -static-libstdc++ -static-libgcc -s"
     [ "$(uname -m)" = x86_64 ] && rungs=1 && compile_c="$compile_c -DSAMC_X86_RUNGS"
 fi
+case $(uname -m) in x86_64 | aarch64) vec16=-DSAMC_VEC16_RUNG ;; *) vec16= ;; esac
+compile_c="$compile_c $vec16"
 operators=$(for file in kernels/*/cuda.cu; do basename "$(dirname "$file")"; done)
 
 engine_sources() {
-    ls kernels/*/{ref,choice,library}.c kernels/*.c kernels/{ref,cpu,cuda}/*.c kernels/linear/onednn.c \
+    ls kernels/*/{ref,choice,library}.c kernels/*.c kernels/{ref,cpu,cuda}/*.c \
         runtime/{base,model}/*.c runtime/*.c weights/*.c \
         bench/forecast/{roofline,workload}.c tests/gpu/random_model.c \
-        tests/gpu/bare/{omp,arc4random}.c tests/gpu/end_to_end.c tests/gpu/speed.c |
+        tests/gpu/bare/arc4random.c tests/gpu/end_to_end.c tests/gpu/speed.c |
         grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 
@@ -47,6 +49,11 @@ commands() {
     object "$compile_engine_cxx" tests/gpu/libraries_test.cc
     if [ $rehearse = 1 ]; then
         for file in tests/emu/{cuda_twin,library_twins}.cc; do object "$compile_engine_cxx" "$file"; done
+    fi
+    if [ -n "$vec16" ]; then
+        for file in $(sed -n 's/^SAMC_OP(\(.*\), CPU, .*/\1/p' kernels/list.h); do
+            object "$compile_c" "kernels/$file/cpu.c" _vec16
+        done
     fi
     if [ $rungs = 1 ]; then
         avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
