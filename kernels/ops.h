@@ -13,7 +13,7 @@
 #include "runtime/base/view.h"
 
 typedef struct samc__exec samc__exec;
-typedef struct samc__place samc__place; /* runtime/place.h */
+typedef struct samc__place samc__place; /* kernels/place.h */
 
 /* The arguments, by the operators' headers. */
 #define SAMC_OP(name, ...) typedef struct samc__##name##_args samc__##name##_args;
@@ -25,6 +25,9 @@ typedef struct samc__ops {
 #define SAMC_OP(name, ...) samc_status (*name)(const samc__exec *exec, const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
+    /* Of an image's keys the projections that token_to_image and image_to_token take in the first layer are made once
+     * for all prompts; false: the table's functions fold them onto the tokens, and nothing of them is kept. */
+    bool projects_image;
 } samc__ops;
 
 /* Work on the items [begin, end); `worker` < exec->workers is unique among the calls that run at the same time. */

@@ -8,7 +8,7 @@
 #include "runtime/base/abi.h"
 #include "runtime/model/vit.h"
 #include "runtime/numeric.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 #include <math.h>
 
@@ -19,7 +19,7 @@ enum {
 };
 
 static samc_auto_options defaults_of(const samc_model *model) {
-    samc_auto_options options = model ? model->config.automatic : samc__auto_defaults();
+    samc_auto_options options = model ? model->net.config.automatic : samc__auto_defaults();
     options.size = sizeof options;
     return options;
 }
@@ -158,7 +158,7 @@ samc_status samc__crop_end(samc__generator *g) {
 
 /* All points of one crop, in rounds. */
 static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
-    samc__geometry geometry = samc__geometry_of(g->s->model->config.recipe.side, c->x1 - c->x0, c->y1 - c->y0);
+    samc__geometry geometry = samc__geometry_of(g->s->model->net.config.recipe.side, c->x1 - c->x0, c->y1 - c->y0);
     int64_t batch = g->run->batch;
     int side = g->o->points_per_side;
     for (int layer = 0; layer < c->layer; layer++) side /= g->o->crop_n_points_downscale_factor;
@@ -357,8 +357,8 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     samc__generator generators[2] = {0};
     samc__auto_run run = {.s = s,
                           .o = o,
-                          .masks = s->model->config.mask_tokens - 1,
-                          .low = 4 * s->model->config.grid,
+                          .masks = s->model->net.config.mask_tokens - 1,
+                          .low = 4 * s->model->net.config.grid,
                           .images = generators};
     samc_status status = run_all(&run, images, count, callback, context);
     samc__session_drop_images(s);

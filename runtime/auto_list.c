@@ -2,7 +2,7 @@
 #include "runtime/auto_list.h"
 #include "kernels/nms/nms.h"
 
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 #include <stdlib.h>
 #include <string.h>

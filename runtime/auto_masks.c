@@ -6,7 +6,7 @@
 #include "kernels/small_regions/small_regions.h"
 
 #include "runtime/numeric.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 #include <math.h>
 #include <string.h>
@@ -152,7 +152,7 @@ static samc_status finish(const samc__round *r, const int32_t *index, int64_t n,
                            .new_width = geometry->new_width,
                            .height = geometry->height,
                            .width = geometry->width,
-                           .threshold = run->s->model->config.recipe.threshold,
+                           .threshold = run->s->model->net.config.recipe.threshold,
                            .offset = (float)run->o->stability_score_offset,
                            .bits = bits,
                            .stats = r->stats,

@@ -8,8 +8,8 @@
 #include "runtime/auto_masks.h"
 #include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
-#include "runtime/place.h"
 #include "kernels/finish_masks/finish_masks.h"
+#include "kernels/place.h"
 #include "kernels/select_masks/select_masks.h"
 
 #include <string.h>
@@ -79,7 +79,7 @@ static head_parts parts_of(size_t masks) {
 }
 
 void samc__round_at(const samc_model *model, int batch, void *logits, void *head, samc__round *r) {
-    head_parts p = parts_of((size_t)batch * (size_t)(model->config.mask_tokens - 1));
+    head_parts p = parts_of((size_t)batch * (size_t)(model->net.config.mask_tokens - 1));
     r->logits = logits;
     r->head = head;
     r->picked = head;
@@ -90,7 +90,8 @@ void samc__round_at(const samc_model *model, int batch, void *logits, void *head
 }
 
 bool samc__round_allocate(const samc__exec *exec, const samc_model *model, int batch, samc__round *r) {
-    size_t masks = (size_t)batch * (size_t)(model->config.mask_tokens - 1), low = 4 * (size_t)model->config.grid;
+    size_t masks = (size_t)batch * (size_t)(model->net.config.mask_tokens - 1),
+           low = 4 * (size_t)model->net.config.grid;
     void *logits = samc__tensor_allocate(exec, masks * low * low * sizeof *r->logits),
          *head = samc__tensor_allocate(exec, parts_of(masks).end);
     if (logits != NULL && head != NULL) {
@@ -168,7 +169,7 @@ samc_status samc__run_open(samc__auto_run *run, const samc_image *image, int64_t
     if (!run->open) {
         int most = host ? HOST_TOGETHER : s->decode_most;
         run->batch = run->o->points_per_batch > 0 && run->o->points_per_batch < most ? run->o->points_per_batch : most;
-        samc__room room = host ? host_room(image) : samc__device_room(&s->model->config, run->batch);
+        samc__room room = host ? host_room(image) : samc__device_room(&s->model->net.config, run->batch);
         if (room.bits < bytes) room.bits = bytes;
         while (!allocate_all(run, room)) {
             bool fewer = room.bits > bytes; /* on a device, where others may hold the memory, less does too */
@@ -209,8 +210,8 @@ static samc_status decode_points(samc__round *r) {
                                    .geometry = &r->geometry,
                                    .side = side,
                                    .key_pe = s->key_pe};
-        samc_status status = samc__decode(&s->exec, s->model, &args, true, r->logits + i * run->masks * mask_floats,
-                                          r->iou + i * run->masks);
+        samc_status status = samc__decode(&s->exec, &s->model->net, &args, true,
+                                          r->logits + i * run->masks * mask_floats, r->iou + i * run->masks);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, now)) now = 0;
         else SAMC__TRY(status);
     }

@@ -2,7 +2,7 @@
 #ifndef SAMC_RUNTIME_CUDA_H
 #define SAMC_RUNTIME_CUDA_H
 
-#include "runtime/place.h"
+#include "kernels/place.h"
 #include "runtime/model/tensors.h"
 
 typedef struct samc__cuda_device samc__cuda_device;   /* a GPU in use, with a model's weights */

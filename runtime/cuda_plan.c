@@ -29,7 +29,8 @@ static samc_status reserve(samc__cuda *cuda, size_t bytes) {
 enum { FEWEST_FILLING = 256, /* prompts: with 7 tokens each, 112 blocks of 16 rows */ MOST_IMAGES = 8 };
 
 samc__session_size samc__usual_size(const samc_model *model) {
-    return (samc__session_size){.prompts = samc__decode_batch(&model->config, 0), .groups = 2, .images = MOST_IMAGES};
+    return (samc__session_size){
+        .prompts = samc__decode_batch(&model->net.config, 0), .groups = 2, .images = MOST_IMAGES};
 }
 
 bool samc__smaller_size(samc__session_size *size) {
@@ -46,7 +47,7 @@ samc__session_size samc__fitting_size(const samc_model *model, size_t free_bytes
     samc__session_size size = samc__usual_size(model);
     samc__session_plan plan;
     int width, height;
-    samc__everyday_size(&model->config, &width, &height);
+    samc__everyday_size(&model->net.config, &width, &height);
     size_t picture = 3 * (size_t)width * (size_t)height;
     while (samc__plan_session(model, size, &plan, NULL) == SAMC_OK &&
            samc__plan_bytes(&plan) + (size_t)size.images * picture > free_bytes && samc__smaller_size(&size)) {}
@@ -63,7 +64,7 @@ samc_status samc__plan_session(const samc_model *model, samc__session_size size,
     enum { ENCODE, DECODE, POST, LANES };
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
-    int side = model->config.recipe.side;
+    int side = model->net.config.recipe.side;
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__lane_plan *lanes[LANES] = {&plan->encode, &plan->decode, &plan->post};
     for (int i = 0; i < LANES; i++) {

@@ -26,10 +26,10 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
         samc_status status = samc__cuda_open(options->device, &model->device, &why);
         if (status == SAMC_OK) {
             model->backend = SAMC_BACKEND_CUDA;
-            model->precision = options->precision == SAMC_PRECISION_F32   ? SAMC__F32
-                               : options->precision == SAMC_PRECISION_F16 ? SAMC__F16
-                                                                          : SAMC__BF16;
-            samc__cuda_table(&model->ops);
+            model->net.precision = options->precision == SAMC_PRECISION_F32   ? SAMC__F32
+                                   : options->precision == SAMC_PRECISION_F16 ? SAMC__F16
+                                                                              : SAMC__BF16;
+            samc__cuda_table(&model->net.ops);
             snprintf(model->backend_note, sizeof model->backend_note, "%s", samc__cuda_note(model->device));
             return SAMC_OK;
         }
@@ -40,7 +40,7 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
         snprintf(model->backend_note, sizeof model->backend_note, "%.250s; using the CPU", why.message);
         model->backend = SAMC_BACKEND_CPU;
     }
-    model->precision = SAMC__F32;
+    model->net.precision = SAMC__F32;
     if (low) return samc__fail(error, SAMC_UNSUPPORTED, "on a CPU samc computes in f32 only");
     return SAMC_OK;
 }
@@ -59,12 +59,12 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     if (model->backend == SAMC_BACKEND_CUDA) return SAMC_OK;
     if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
-    samc__ops_ref(&model->ops);
-    samc__scratch_ref(&model->scratch, model->threads);
+    samc__ops_ref(&model->net.ops);
+    samc__scratch_ref(&model->net.scratch, model->threads);
     if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
     SAMC__TRY(samc__options_caps(&model->caps, error));
-    samc__ops_cpu(&model->ops, model->caps);
-    samc__scratch_cpu(&model->scratch, model->caps);
+    samc__ops_cpu(&model->net.ops, model->caps);
+    samc__scratch_cpu(&model->net.scratch, model->caps);
     return SAMC_OK;
 }
 
@@ -79,22 +79,24 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to open the model", path);
     samc_status status = choose_backend(&own, model, error);
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
-    if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->config, error);
+    if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->net.config, error);
     if (status == SAMC_OK)
-        status = samc__settings_apply(&model->config, own.settings, model->settings, sizeof model->settings, error);
-    if (status == SAMC_OK) status = samc__tensors_list(&model->config, &model->weights, &model->tensors, error);
+        status = samc__settings_apply(&model->net.config, own.settings, model->settings, sizeof model->settings, error);
+    if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
     if (status == SAMC_OK)
         status = samc__tensors_load(&model->tensors, model->checkpoint, &model->owned, &model->owned_bytes, error);
     model->parameters = samc__tensors_parameters(&model->tensors);
     if (status == SAMC_OK && model->caps != 0)
-        status = samc__up_fold_make(&model->config, &model->weights, &model->up_fold, error);
-    if (status == SAMC_OK && model->caps != 0) status = samc__pack_weights(model, error);
+        status = samc__up_fold_make(&model->net.config, &model->net.weights, &model->net.up_fold, error);
+    if (status == SAMC_OK && model->caps != 0)
+        status =
+            samc__pack_weights(&model->net, &model->tensors, model->owned, model->owned_bytes, &model->packed, error);
     if (status == SAMC_OK && model->device != NULL) {
-        status = samc__cuda_load(model->device, &model->tensors, model->precision, error);
+        status = samc__cuda_load(model->device, &model->tensors, model->net.precision, error);
         free(model->owned);
         model->owned = NULL;
     }
-    if (status == SAMC_OK) status = samc__encode_flops(&model->config, &model->encode_flops, error);
+    if (status == SAMC_OK) status = samc__encode_flops(&model->net.config, &model->encode_flops, error);
     if (status != SAMC_OK) {
         samc_model_close(model);
         return status;
@@ -106,7 +108,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
 void samc_model_close(samc_model *model) {
     if (model == NULL) return;
     samc__packed_destroy(model->packed);
-    free(model->up_fold);
+    free(model->net.up_fold);
     samc__cuda_close(model->device);
     free(model->owned);
     samc__tensors_free(&model->tensors);
@@ -157,7 +159,7 @@ static const char *stored_type(const samc_model *model) {
 
 samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
     if (model == NULL) return SAMC_INVALID_ARGUMENT;
-    const samc__config *c = &model->config;
+    const samc__config *c = &model->net.config;
     int globals = 0;
     for (int i = 0; i < c->depth; i++) globals += c->global_attn[i];
     samc_model_info info = {
@@ -184,9 +186,9 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .dtype = stored_type(model),
         .backend = model->backend,
         .threads = model->threads,
-        .precision = model->precision == SAMC__F32   ? SAMC_PRECISION_F32
-                     : model->precision == SAMC__F16 ? SAMC_PRECISION_F16
-                                                     : SAMC_PRECISION_BF16,
+        .precision = model->net.precision == SAMC__F32   ? SAMC_PRECISION_F32
+                     : model->net.precision == SAMC__F16 ? SAMC_PRECISION_F16
+                                                         : SAMC_PRECISION_BF16,
         .backend_note = model->backend_note,
         .file_note = samc__checkpoint_note(model->checkpoint),
         .encode_flops = model->encode_flops,
@@ -194,7 +196,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
             model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .encode_bytes = samc__encode_bytes(c, 1, model->threads),
         .predict_bytes =
-            model->device ? 0 : samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false),
+            model->device ? 0 : samc__predict_bytes(&model->net, samc__decode_batch(c, model->threads), 1, 2, false),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
         .settings = model->settings,
     };

@@ -3,31 +3,24 @@
 #ifndef SAMC_RUNTIME_MODEL_H
 #define SAMC_RUNTIME_MODEL_H
 
-#include "kernels/scratch.h"
-#include "runtime/model/up_fold.h"
-#include "runtime/model/tensors.h"
+#include "runtime/model/network.h"
 
 struct samc_model {
-    samc__config config;
-    samc__weights weights;
-    samc__tensor_list tensors;        /* bound to `weights` */
+    samc__network net;
+    samc__tensor_list tensors;        /* bound to the weights of `net` */
     samc__checkpoint *checkpoint;     /* mapped file; weights may point into it */
-    struct samc__cuda_device *device; /* the GPU, where `weights` then point into its memory; or NULL */
+    struct samc__cuda_device *device; /* the GPU, where the weights then point into its memory; or NULL */
     void *owned;                      /* converted weights, or NULL */
     size_t owned_bytes;
     int64_t parameters;
     double encode_flops;    /* of one image */
     samc_backend backend;   /* REF, CPU or CUDA */
-    samc__dtype precision;  /* of activations and matrices of weights */
     bool cudnn;             /* asked for */
     char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
     char settings[200];     /* samc_model_info's */
     int threads;
-    unsigned caps; /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
-    samc__ops ops;
-    samc__scratch scratch;  /* what the table's functions take */
-    samc__packed *packed;   /* weights in the cpu table's layout, or NULL */
-    samc__up_fold *up_fold; /* for the rungs of the cpu table; NULL: the upscaling reads the keys */
+    unsigned caps;        /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
+    samc__packed *packed; /* weights in the cpu table's layout, or NULL */
 };
 
 /* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a

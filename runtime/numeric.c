@@ -3,7 +3,7 @@
  * Nothing here runs as long as results are finite, but for one pass over each embedding on a host. */
 #include "runtime/numeric.h"
 
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ bool samc__numeric_spoilt(const float *values, int64_t count) {
 }
 
 static int64_t embedding_elements(const samc_session *s) {
-    return (int64_t)s->model->config.grid * s->model->config.grid * s->model->config.out_chans;
+    return (int64_t)s->model->net.config.grid * s->model->net.config.grid * s->model->net.config.out_chans;
 }
 
 samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
@@ -34,10 +34,10 @@ static bool embedding_spoilt(samc_session *s, int image) {
     samc_error before = s->error;
     if (image < 0 || image >= s->image_count) return false;
     const void *tensor = s->images[image].embedding,
-               *own = samc__read(&s->exec, tensor, (size_t)count * samc__dtype_size(s->model->precision));
+               *own = samc__read(&s->exec, tensor, (size_t)count * samc__dtype_size(s->model->net.precision));
     bool spoilt = false;
     for (int64_t i = 0; own != NULL && i < count && !spoilt; i++)
-        spoilt = !isfinite(samc__load_element(s->model->precision, own, i));
+        spoilt = !isfinite(samc__load_element(s->model->net.precision, own, i));
     if (own != NULL) samc__read_end(&s->exec, tensor, own);
     s->error = before;
     return spoilt;
@@ -105,7 +105,7 @@ samc_status samc__numeric_fail(samc_session *s, int image, const char *what) {
     char of[40] = "";
     bool encoder = strcmp(what, "embedding") == 0 || embedding_spoilt(s, image);
     const char *fault = fault_of(s), *path = samc__checkpoint_path(s->model->checkpoint);
-    bool f16 = s->model->precision == SAMC__F16 && strncmp(fault, "its", 3) != 0;
+    bool f16 = s->model->net.precision == SAMC__F16 && strncmp(fault, "its", 3) != 0;
     if (image >= 0 && s->image_count > 1) snprintf(of, sizeof of, " of image %d", image);
     return samc__fail(&s->error, *fault ? SAMC_DIVERGED : SAMC_NUMERIC,
                       "model %s: the %s gave %s%s with NaN or infinite values%s%s%s", path,

@@ -2,7 +2,7 @@
 #include "runtime/base/abi.h"
 #include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 #include "runtime/session.h"
 #include "kernels/finish_masks/finish_masks.h"
 
@@ -21,7 +21,7 @@ static bool all_fit(const float *values, int64_t count) {
 
 static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index) {
     samc_error *error = &s->error;
-    int64_t low = 4 * (int64_t)s->model->config.grid;
+    int64_t low = 4 * (int64_t)s->model->net.config.grid;
     if (p->image < 0 || p->image >= s->image_count)
         return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d image(s) were set", index, p->image,
                           s->image_count);
@@ -60,7 +60,7 @@ static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch,
     size_t logits_bytes = (size_t)logits_count * sizeof(float), iou_bytes = (size_t)iou_count * sizeof(float);
     samc_status status = samc__lend(&s->exec, logits, logits_bytes, false, &tensors[0]);
     if (status == SAMC_OK) status = samc__lend(&s->exec, iou, iou_bytes, false, &tensors[1]);
-    if (status == SAMC_OK) status = samc__decode(&s->exec, s->model, batch, multimask, tensors[0], tensors[1]);
+    if (status == SAMC_OK) status = samc__decode(&s->exec, &s->model->net, batch, multimask, tensors[0], tensors[1]);
     samc_status first = samc__collect(&s->exec, logits, tensors[0], status == SAMC_OK ? logits_bytes : 0);
     samc_status second = samc__collect(&s->exec, iou, tensors[1], status == SAMC_OK ? iou_bytes : 0);
     return status != SAMC_OK ? status : first != SAMC_OK ? first : second;
@@ -115,7 +115,8 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
 
-    size_t low = 4 * (size_t)s->model->config.grid, masks = multimask ? (size_t)s->model->config.mask_tokens - 1 : 1;
+    size_t low = 4 * (size_t)s->model->net.config.grid,
+           masks = multimask ? (size_t)s->model->net.config.mask_tokens - 1 : 1;
     samc_result *r = calloc(1, sizeof *r);
     if (r != NULL) {
         *r = (samc_result){.prompts = count, .masks = (int)masks, .low_res = (int)low};
@@ -215,7 +216,7 @@ static samc_status finish_mask(samc_session *s, samc_result *r, const samc__geom
                                               .new_width = g->new_width,
                                               .height = g->height,
                                               .width = g->width,
-                                              .threshold = s->model->config.recipe.threshold,
+                                              .threshold = s->model->net.config.recipe.threshold,
                                               .offset = 1.0f,
                                               .bits = bits,
                                               .stats = tensors[1],

@@ -53,11 +53,10 @@ samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t
 samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,
                                  samc_error *error) {
     samc__tensor_list tensors;
-    *model = (samc_model){.config = *config,
-                          .precision = precision,
+    *model = (samc_model){.net = {.config = *config, .precision = precision},
                           .backend = SAMC_BACKEND_CUDA,
                           .device = (struct samc__cuda_device *)samc__nowhere};
-    SAMC__TRY(samc__tensors_list(config, &model->weights, &tensors, error));
+    SAMC__TRY(samc__tensors_list(config, &model->net.weights, &tensors, error));
     samc__tensors_point(&tensors, samc__nowhere, precision);
     samc__tensors_free(&tensors);
     return SAMC_OK;
@@ -68,7 +67,7 @@ samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *mode
     for (int i = 0; i < images; i++)
         inputs[i] =
             (samc_image){sizeof(samc_image), (const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
-    return samc__encode(exec, model, inputs, images, samc__nowhere);
+    return samc__encode(exec, &model->net, inputs, images, samc__nowhere);
 }
 
 samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts,
@@ -76,15 +75,16 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     enum { MOST = 1024 };
     static const float point[2] = {0.0f, 0.0f};
     static const int32_t label = 1;
-    const samc__config *c = &model->config;
-    size_t embedding = (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->precision);
+    const samc__config *c = &model->net.config;
+    size_t embedding =
+        (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->net.precision);
     samc__round round[2];
     void *key_pe = samc__tensor_allocate(exec, embedding),
          *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
     for (int i = 0; i < 2; i++) samc__round_allocate(exec, model, prompts, &round[i]);
     samc__image_side side =
-        samc__image_side_at(model, 1, samc__tensor_allocate(exec, samc__image_side_bytes(model, 1)), 0);
-    SAMC__TRY(samc__image_side_make(exec, model, embeddings, key_pe, 1, &side));
+        samc__image_side_at(&model->net, 1, samc__tensor_allocate(exec, samc__image_side_bytes(&model->net, 1)), 0);
+    SAMC__TRY(samc__image_side_make(exec, &model->net, embeddings, key_pe, 1, &side));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
@@ -97,12 +97,13 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
                                .embeddings = embeddings,
                                .side = side,
                                .key_pe = key_pe};
-    for (int i = 0; i < batches; i++) SAMC__TRY(samc__decode(exec, model, &args, true, round[0].logits, round[0].iou));
+    for (int i = 0; i < batches; i++)
+        SAMC__TRY(samc__decode(exec, &model->net, &args, true, round[0].logits, round[0].iou));
     return SAMC_OK;
 }
 
 samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model, int prompts) {
-    const samc__config *c = &model->config;
+    const samc__config *c = &model->net.config;
     samc__finisher f;
     samc__round round;
     int width, height;

@@ -6,7 +6,7 @@
 #define SAMC_RUNTIME_REHEARSE_H
 
 #include "runtime/model.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 /* An address that nobody reads or writes, aligned as a tensor's. */
 extern char *const samc__nowhere;
@@ -15,8 +15,8 @@ extern char *const samc__nowhere;
 samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes),
                                 void (*release)(const samc__exec *exec, void *tensor));
 
-/* Every weight at samc__nowhere, for a model of which only the configuration is known; `device` because the GPU's form
- * is asked for. */
+/* Every weight at samc__nowhere, for a model of which only the configuration is known, in the form that the GPU's table
+ * asks for. */
 samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,
                                  samc_error *error);
 

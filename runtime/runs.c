@@ -9,7 +9,7 @@
 #include "runtime/base/abi.h"
 #include "runtime/base/spool.h"
 #include "runtime/base/status.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 struct samc_runs {
     samc__spool spool;

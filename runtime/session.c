@@ -15,10 +15,10 @@ enum { FEWEST_UNNOTED = 64 };    /* prompts at a time: with fewer, launches take
 enum { SPARE_BYTES = 64 << 20 }; /* a batch of prompts in SAM and its operators' scratch memory: 40 MB on one thread */
 
 static int64_t embedding_elements(const samc_model *model) {
-    return (int64_t)model->config.grid * model->config.grid * model->config.out_chans;
+    return (int64_t)model->net.config.grid * model->net.config.grid * model->net.config.out_chans;
 }
 static size_t embedding_bytes(const samc_model *model) {
-    return (size_t)embedding_elements(model) * samc__dtype_size(model->precision);
+    return (size_t)embedding_elements(model) * samc__dtype_size(model->net.precision);
 }
 
 static void note_fewer_prompts(samc_session *s) {
@@ -28,13 +28,13 @@ static void note_fewer_prompts(samc_session *s) {
 
 /* The position encoding of the grid, which all prompts share. */
 static samc_status embed_grid(samc_session *s) {
-    const samc__config *config = &s->model->config;
+    const samc__config *config = &s->model->net.config;
     int64_t n = (int64_t)config->grid * config->grid;
     s->key_pe = samc__tensor_allocate(&s->exec, embedding_bytes(s->model));
     if (s->key_pe == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
     samc__embed_grid_args args = {
-        .gaussian = s->model->weights.pe_gaussian,
-        .y = samc__as(s->model->precision, samc__view2(s->key_pe, n, config->out_chans)),
+        .gaussian = s->model->net.weights.pe_gaussian,
+        .y = samc__as(s->model->net.precision, samc__view2(s->key_pe, n, config->out_chans)),
         .grid = config->grid,
     };
     return samc__embed_grid(&s->exec, &args);
@@ -78,7 +78,7 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
     s->memory.keep = SPARE_BYTES;
     s->pool = samc__pool_create(model->threads);
     s->exec = (samc__exec){
-        .ops = &model->ops,
+        .ops = &model->net.ops,
         .error = &s->error,
         .workers = model->threads,
         .pool = s->pool,
@@ -90,8 +90,8 @@ samc_status samc_session_create(const samc_model *model, samc_session **out, sam
         .place = &samc__place_host,
     };
     s->encoder = s->post = s->exec;
-    s->encode_most = samc__encode_batch(&model->config);
-    s->decode_most = samc__decode_batch(&model->config, model->device ? 0 : model->threads);
+    s->encode_most = samc__encode_batch(&model->net.config);
+    s->decode_most = samc__decode_batch(&model->net.config, model->device ? 0 : model->threads);
     s->groups = 1;
     samc_status status = SAMC_OK;
     if (s->pool == NULL)
@@ -177,17 +177,17 @@ samc_status samc__session_side(samc_session *s, int first, int count, samc__imag
         s->side_images = 0;
         if (s->side_room != count) {
             drop_side(s);
-            s->side = samc__tensor_allocate(&s->exec, samc__image_side_bytes(s->model, count));
+            s->side = samc__tensor_allocate(&s->exec, samc__image_side_bytes(&s->model->net, count));
             if (s->side == NULL)
                 return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
             s->side_room = count;
         }
-        samc__image_side all = samc__image_side_at(s->model, count, s->side, 0);
-        SAMC__TRY(samc__image_side_make(&s->exec, s->model, s->images[first].embedding, s->key_pe, count, &all));
+        samc__image_side all = samc__image_side_at(&s->model->net, count, s->side, 0);
+        SAMC__TRY(samc__image_side_make(&s->exec, &s->model->net, s->images[first].embedding, s->key_pe, count, &all));
         s->side_first = first;
         s->side_images = count;
     }
-    *side = samc__image_side_at(s->model, s->side_room, s->side, first - s->side_first);
+    *side = samc__image_side_at(&s->model->net, s->side_room, s->side, first - s->side_first);
     return SAMC_OK;
 }
 
@@ -232,8 +232,8 @@ samc_status samc__session_encode(samc_session *s, const samc_image *images, int 
         s->side_images = 0; /* of what was there */
     for (int i = 0; i < count; i++)
         s->images[first + i].geometry =
-            samc__geometry_of(s->model->config.recipe.side, images[i].width, images[i].height);
-    SAMC__TRY(samc__encode(&s->encoder, s->model, images, count, s->images[first].embedding));
+            samc__geometry_of(s->model->net.config.recipe.side, images[i].width, images[i].height);
+    SAMC__TRY(samc__encode(&s->encoder, &s->model->net, images, count, s->images[first].embedding));
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
 }
 
@@ -280,12 +280,12 @@ samc_status samc__get_embedding(samc_session *s, int index, float *embedding) {
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     SAMC__TRY(samc__session_enter(s));
-    int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
+    int64_t n = (int64_t)s->model->net.config.grid * s->model->net.config.grid, c = s->model->net.config.out_chans;
     const void *tensor = s->images[index].embedding, *own = samc__read(&s->exec, tensor, embedding_bytes(s->model));
     if (own == NULL) return s->error.status;
     for (int64_t token = 0; token < n; token++)
         for (int64_t i = 0; i < c; i++)
-            embedding[i * n + token] = samc__load_element(s->model->precision, own, token * c + i);
+            embedding[i * n + token] = samc__load_element(s->model->net.precision, own, token * c + i);
     samc__read_end(&s->exec, tensor, own);
     return samc__numeric_spoilt(embedding, n * c) ? samc__numeric_fail(s, index, "embedding") : SAMC_OK;
 }
@@ -299,7 +299,7 @@ samc_status samc__set_embedding(samc_session *s, const float *embedding, int wid
     if (embedding == NULL || !samc__size_fits(width, height))
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT,
                           "samc_set_embedding: no embedding, or an image of %d x %d pixels", width, height);
-    int64_t n = (int64_t)s->model->config.grid * s->model->config.grid, c = s->model->config.out_chans;
+    int64_t n = (int64_t)s->model->net.config.grid * s->model->net.config.grid, c = s->model->net.config.out_chans;
     for (int64_t i = 0; i < n * c; i++)
         if (!isfinite(embedding[i]))
             return samc__fail(&s->error, SAMC_FORMAT, "the embedding has a value that is not finite");
@@ -309,14 +309,14 @@ samc_status samc__set_embedding(samc_session *s, const float *embedding, int wid
     if (own == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory to set an embedding");
     for (int64_t token = 0; token < n; token++)
         for (int64_t i = 0; i < c; i++)
-            samc__store_element(s->model->precision, own, token * c + i, embedding[i * n + token]);
+            samc__store_element(s->model->net.precision, own, token * c + i, embedding[i * n + token]);
     samc_status status = samc__upload(&s->exec, s->images[0].embedding, own, embedding_bytes(s->model));
     samc__memory_release(&s->memory, own);
     if (status != SAMC_OK) {
         samc__session_drop_images(s);
         return status;
     }
-    s->images[0].geometry = samc__geometry_of(s->model->config.recipe.side, width, height);
+    s->images[0].geometry = samc__geometry_of(s->model->net.config.recipe.side, width, height);
     return SAMC_OK;
 }
 

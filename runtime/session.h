@@ -6,7 +6,7 @@
 #include "runtime/model/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/model.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 #include "runtime/runs.h"
 #include "runtime/threads.h"
 #include "kernels/finish_masks/finish_masks.h"

@@ -46,7 +46,7 @@ Test(predict, takes_what_was_planned) {
             for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 for (int masked = 0; masked < 2; masked++) {
                     int prompts = cases[i].prompts, images = cases[i].images, points = cases[i].points;
-                    size_t planned = samc__predict_bytes(model, prompts, images, points + 1, masked),
+                    size_t planned = samc__predict_bytes(&model->net, prompts, images, points + 1, masked),
                            peak = counted(model, prompts, images, points, masked);
                     cr_expect_eq(peak, planned,
                                  "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu",

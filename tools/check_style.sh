@@ -29,8 +29,8 @@ if command -v clang-format >/dev/null; then
 $found"
 fi
 
-# Includes point downwards: base <- {kernels, weights} <- runtime <- host/io <- host/cli. The public header lies below
-# everything.
+# Includes point downwards: base <- {kernels, weights} <- runtime/model <- runtime <- host/io <- host/cli. The public
+# header lies below everything.
 base='runtime/(samc|base/[a-z_]+)\.h'
 check_includes() { # folder, allowed pattern
     for file in $(tracked "$1/*.c" "$1/*.h" "$1/*.cu" "$1/*.cuh" | grep -vE '/(cross_)?cases\.[ch]$'); do # tests
@@ -40,7 +40,8 @@ check_includes() { # folder, allowed pattern
     done
 }
 found=$(check_includes runtime/base "$base"; check_includes kernels "kernels/|$base"
-        check_includes weights "weights/|runtime/model/(tensors|config)\.h|$base"
+        check_includes weights "weights/|$base"
+        check_includes runtime/model "runtime/model/|kernels/|weights/|$base"
         check_includes runtime "runtime/|kernels/|weights/"
         check_includes host/io "host/io/|host/cli/progress\.h|$base"
         check_includes host/cli "host/(io|cli)/|runtime/runs\.h|$base")

@@ -239,14 +239,14 @@ samc_status samc__count_decode(const samc__shapes *shapes, int prompts, samc__wo
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
-    int batch = samc__decode_batch(&shapes->model.config, 0), full = prompts / batch, rest = prompts % batch;
+    int batch = samc__decode_batch(&shapes->model.net.config, 0), full = prompts / batch, rest = prompts % batch;
     if (full > 0) SAMC__TRY(samc__rehearse_decode(&c.exec, &shapes->model, 1, batch, full));
     return rest > 0 ? samc__rehearse_decode(&c.exec, &shapes->model, 1, rest, 1) : SAMC_OK;
 }
 
 samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width, int height, samc__workload *load,
                              samc_error *error) {
-    const samc__config *config = &shapes->model.config;
+    const samc__config *config = &shapes->model.net.config;
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
@@ -350,4 +350,4 @@ samc_status samc__shapes_open(const char *name_or_path, samc__shapes **shapes, s
 }
 
 void samc__shapes_close(samc__shapes *shapes) { free(shapes); }
-const samc__config *samc__shapes_config(const samc__shapes *shapes) { return &shapes->model.config; }
+const samc__config *samc__shapes_config(const samc__shapes *shapes) { return &shapes->model.net.config; }

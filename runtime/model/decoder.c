@@ -14,7 +14,7 @@
 #include "kernels/upscale_masks/upscale_masks.h"
 
 #include "kernels/decoder_form.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 int samc__prompt_tokens(const samc_prompt *prompt) {
     int padding = prompt->point_count > 0 && prompt->box == NULL;
@@ -41,9 +41,9 @@ static int64_t mlp_width(const samc__config *c) {
 }
 
 /* Lays the buffers out from `base` on and returns the bytes needed; with base == NULL it only counts. */
-static size_t place(const samc_model *model, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base,
+static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base,
                     decoder_buffers *b) {
-    const samc__config *c = &model->config;
+    const samc__config *c = &net->config;
     int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = 1 + c->mask_tokens + sparse,
             n = (int64_t)c->grid * c->grid, channels = c->out_chans;
     *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
@@ -58,15 +58,15 @@ static size_t place(const samc_model *model, samc__dtype a, int64_t p, int64_t s
     PLACE(iou, p * c->mask_tokens * f32);
     PLACE(xy, 3 * p * sparse * f32);
     if (masked) PLACE(masks, 16 * p * n * f32);
-    for (int i = 0; i < c->decoder_depth && model->up_fold && !masked && samc__folds(t); i++) {
+    for (int i = 0; i < c->decoder_depth && net->up_fold && !masked && samc__folds(t); i++) {
         int64_t inner = c->decoder_attention_dim, rows = c->decoder_num_heads * t + 1, blocks = samc__update_blocks(n);
         float *weights, *values;
         PLACE_AT(weights, p * blocks * rows * SAMC__UPDATE_KEYS * f32);
         PLACE_AT(values, p * t * inner * f32);
         b->layers[i] = (samc__up_layer){
             .update = {samc__view4(weights, p, blocks, rows, SAMC__UPDATE_KEYS), samc__view3(values, p, t, inner)},
-            .fold = samc__view2(model->up_fold->fold[i], inner, model->up_fold->rows),
-            .add = samc__view1(model->up_fold->add[i], model->up_fold->rows)};
+            .fold = samc__view2(net->up_fold->fold[i], inner, net->up_fold->rows),
+            .add = samc__view1(net->up_fold->add[i], net->up_fold->rows)};
     }
 #undef PLACE
 #undef PLACE_AT
@@ -74,33 +74,32 @@ static size_t place(const samc_model *model, samc__dtype a, int64_t p, int64_t s
     return (size_t)at;
 }
 
-size_t samc__image_side_bytes(const samc_model *model, int images) {
-    const samc__config *c = &model->config;
+size_t samc__image_side_bytes(const samc__network *net, int images) {
+    const samc__config *c = &net->config;
     int64_t projections =
-        model->device ? 0 : 3 * (int64_t)c->decoder_attention_dim + (model->up_fold ? model->up_fold->rows : 0);
+        net->ops.projects_image ? 3 * (int64_t)c->decoder_attention_dim + (net->up_fold ? net->up_fold->rows : 0) : 0;
     return (size_t)(images * (int64_t)c->grid * c->grid * (c->out_chans + projections)) *
-           samc__dtype_size(model->precision);
+           samc__dtype_size(net->precision);
 }
 
-samc__image_side samc__image_side_at(const samc_model *model, int images, void *base, int first) {
-    const samc__config *c = &model->config;
+samc__image_side samc__image_side_at(const samc__network *net, int images, void *base, int first) {
+    const samc__config *c = &net->config;
     int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim;
-    char *keys = (char *)base + (size_t)(first * n * c->out_chans) * samc__dtype_size(model->precision);
-    if (model->device) return (samc__image_side){.keys = keys};
+    char *keys = (char *)base + (size_t)(first * n * c->out_chans) * samc__dtype_size(net->precision);
+    if (!net->ops.projects_image) return (samc__image_side){.keys = keys};
     float *k = (float *)base + images * n * c->out_chans + first * n * inner;
-    float *up = model->up_fold
-                    ? (float *)base + images * n * (c->out_chans + 3 * inner) + first * n * model->up_fold->rows
-                    : NULL;
+    float *up =
+        net->up_fold ? (float *)base + images * n * (c->out_chans + 3 * inner) + first * n * net->up_fold->rows : NULL;
     return (samc__image_side){
         .keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
 }
 
 /* Keys and values of the first layer's token_to_image, queries of its image_to_token, and what the upscaling starts
  * from; on a host. */
-static samc_status project_side(const samc__exec *exec, const samc_model *model, const float *key_pe, int images,
+static samc_status project_side(const samc__exec *exec, const samc__network *net, const float *key_pe, int images,
                                 const samc__image_side *side) {
-    const samc__config *config = &model->config;
-    const samc__decoder_layer *w = &model->weights.layers[0];
+    const samc__config *config = &net->config;
+    const samc__decoder_layer *w = &net->weights.layers[0];
     int64_t c = config->out_chans, n = (int64_t)config->grid * config->grid, rows = images * n,
             inner = config->decoder_attention_dim;
     float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
@@ -123,7 +122,7 @@ static samc_status project_side(const samc__exec *exec, const samc_model *model,
                                                          .p = projections[i].p,
                                                          .y = samc__view2(projections[i].y, rows, inner)});
     exec->release(exec->memory, sums);
-    const samc__up_fold *up = model->up_fold;
+    const samc__up_fold *up = net->up_fold;
     if (status != SAMC_OK || up == NULL) return status;
     return samc__linear(
         exec, &(samc__linear_args){.x = keys,
@@ -131,15 +130,15 @@ static samc_status project_side(const samc__exec *exec, const samc_model *model,
                                    .y = samc__view2(side->up, rows, up->rows)});
 }
 
-samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings,
+samc_status samc__image_side_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
                                   const void *key_pe, int images, const samc__image_side *side) {
-    const samc__config *config = &model->config;
+    const samc__config *config = &net->config;
     int64_t c = config->out_chans, rows = images * (int64_t)config->grid * config->grid;
-    SAMC__TRY(samc__add_rows(
-        exec, &(samc__add_rows_args){.x = samc__as(model->precision, samc__view2(embeddings, rows, c)),
-                                     .b = model->weights.no_mask_embed,
-                                     .y = samc__as(model->precision, samc__view2(side->keys, rows, c))}));
-    return side->k ? project_side(exec, model, key_pe, images, side) : SAMC_OK;
+    SAMC__TRY(
+        samc__add_rows(exec, &(samc__add_rows_args){.x = samc__as(net->precision, samc__view2(embeddings, rows, c)),
+                                                    .b = net->weights.no_mask_embed,
+                                                    .y = samc__as(net->precision, samc__view2(side->keys, rows, c))}));
+    return side->k ? project_side(exec, net, key_pe, images, side) : SAMC_OK;
 }
 
 /* Coordinates and labels of every prompt, gathered in `own` (laid out as b->xy) and brought to where the tensors live.
@@ -171,14 +170,14 @@ static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batc
 }
 
 /* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
-static samc_status embed_prompts(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+static samc_status embed_prompts(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                  const decoder_buffers *b) {
-    const samc__weights *w = &model->weights;
+    const samc__weights *w = &net->weights;
     int64_t c = b->c, sparse = batch->tokens;
     samc__embed_prompts_args args = {
         .xy = b->xy,
         .labels = b->labels,
-        .img_size = model->config.recipe.side,
+        .img_size = net->config.recipe.side,
         .gaussian = w->pe_gaussian,
         .not_a_point = w->not_a_point_embed,
         .iou_token = w->iou_token,
@@ -201,11 +200,11 @@ static samc_status embed_prompts(const samc__exec *exec, const samc_model *model
 }
 
 /* The image side of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */
-static samc_status embed_image(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+static samc_status embed_image(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                const decoder_buffers *b, samc__view *keys) {
-    const samc__weights *w = &model->weights;
-    const samc__config *config = &model->config;
-    const samc__dtype a = model->precision;
+    const samc__weights *w = &net->weights;
+    const samc__config *config = &net->config;
+    const samc__dtype a = net->precision;
     int64_t c = b->c, low = 4 * (int64_t)config->grid;
     if (!batch->masked) {
         *keys = samc__as(a, samc__view3(batch->side.keys, batch->images, b->n, c));
@@ -230,18 +229,18 @@ static samc_status embed_image(const samc__exec *exec, const samc_model *model, 
 }
 
 /* The two-way transformer. On return `keys` is [P, N, C] (there is at least one layer). */
-static samc_status transform(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+static samc_status transform(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                              const decoder_buffers *b, samc__view *keys) {
-    const samc__config *config = &model->config;
+    const samc__config *config = &net->config;
     int64_t c = b->c, inner = config->decoder_attention_dim, mlp = config->decoder_mlp_dim;
-    const samc__dtype a = model->precision;
+    const samc__dtype a = net->precision;
     samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
     samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
     samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0};
     bool projected = batch->side.k != NULL;
     for (int i = 0; i < config->decoder_depth; i++) {
         bool shared = i == 0 && !batch->masked;
-        const samc__decoder_layer *w = &model->weights.layers[i];
+        const samc__decoder_layer *w = &net->weights.layers[i];
         SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
                                                   .queries = queries,
                                                   .pe = i == 0 ? absent : pe,
@@ -285,8 +284,8 @@ static samc_status transform(const samc__exec *exec, const samc_model *model, co
                                           .pe = pe,
                                           .keys = *keys,
                                           .key_pe = key_pe,
-                                          .attention = model->weights.final_attn,
-                                          .norm = model->weights.norm_final,
+                                          .attention = net->weights.final_attn,
+                                          .norm = net->weights.norm_final,
                                       });
 }
 
@@ -316,15 +315,15 @@ static samc_status run_mlp(const samc__exec *exec, mlp m, const decoder_buffers 
     return SAMC_OK;
 }
 
-static samc_status decode_with(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+static samc_status decode_with(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                bool multimask, const decoder_buffers *b, float *logits, float *iou) {
-    const samc__config *config = &model->config;
-    const samc__weights *w = &model->weights;
+    const samc__config *config = &net->config;
+    const samc__weights *w = &net->weights;
     int64_t c = b->c, c8 = c / 8, low = 4 * (int64_t)config->grid;
     samc__view keys;
-    SAMC__TRY(embed_prompts(exec, model, batch, b));
-    SAMC__TRY(embed_image(exec, model, batch, b, &keys));
-    SAMC__TRY(transform(exec, model, batch, b, &keys));
+    SAMC__TRY(embed_prompts(exec, net, batch, b));
+    SAMC__TRY(embed_image(exec, net, batch, b, &keys));
+    SAMC__TRY(transform(exec, net, batch, b, &keys));
 
     /* Mask token 0 serves a single mask, the others the ambiguous ones. */
     int first = multimask ? 1 : 0, masks = multimask ? config->mask_tokens - 1 : 1;
@@ -334,7 +333,7 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
     bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(
         exec, &(samc__upscale_masks_args){
-                  .src = folded ? samc__view3(batch->side.up, batch->images, b->n, model->up_fold->rows) : keys,
+                  .src = folded ? samc__view3(batch->side.up, batch->images, b->n, net->up_fold->rows) : keys,
                   .layers = folded ? b->layers : NULL,
                   .depth = folded ? config->decoder_depth : 0,
                   .heads = config->decoder_num_heads,
@@ -351,16 +350,16 @@ static samc_status decode_with(const samc__exec *exec, const samc_model *model, 
                            (size_t)b->p);
 }
 
-samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                          bool multimask, float *logits, float *iou) {
     decoder_buffers b;
-    size_t bytes = place(model, model->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
+    size_t bytes = place(net, net->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
     char *base = samc__tensor_allocate(exec, bytes);
     if (base == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %zu bytes", batch->count,
                           bytes);
-    place(model, model->precision, batch->count, batch->tokens, batch->masked, base, &b);
-    samc_status status = decode_with(exec, model, batch, multimask, &b, logits, iou);
+    place(net, net->precision, batch->count, batch->tokens, batch->masked, base, &b);
+    samc_status status = decode_with(exec, net, batch, multimask, &b, logits, iou);
     samc__tensor_release(exec, base);
     return status;
 }
@@ -368,10 +367,10 @@ samc_status samc__decode(const samc__exec *exec, const samc_model *model, const 
 /* ---- Planning -------------------------------------------------------------------------------- */
 
 /* The largest scratch of the operators of samc__decode(). Views have shapes; pointers only say what is there. */
-static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, int images, bool masked) {
-    const samc__config *config = &model->config;
-    const samc__weights *w = &model->weights;
-    const samc__scratch *s = &model->scratch;
+static size_t decode_scratch(const samc__network *net, const decoder_buffers *b, int images, bool masked) {
+    const samc__config *config = &net->config;
+    const samc__weights *w = &net->weights;
+    const samc__scratch *s = &net->scratch;
     const void *there = w->iou_token.data;
     int64_t c = b->c, inner = config->decoder_attention_dim;
     samc__view queries = samc__view3(there, b->p, b->t, c), own = samc__view3(there, b->p, b->n, c), absent = {0};
@@ -418,21 +417,21 @@ static size_t decode_scratch(const samc_model *model, const decoder_buffers *b, 
     return samc__larger(most, s->upscale_masks(s, &upscale));
 }
 
-size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked) {
-    const samc__config *config = &model->config;
+size_t samc__predict_bytes(const samc__network *net, int prompts, int images, int tokens, bool masked) {
+    const samc__config *config = &net->config;
     decoder_buffers b;
-    size_t buffers = samc__block_bytes(place(model, SAMC__F32, prompts, tokens, masked, NULL, &b));
-    size_t decode = buffers + decode_scratch(model, &b, images, masked);
+    size_t buffers = samc__block_bytes(place(net, SAMC__F32, prompts, tokens, masked, NULL, &b));
+    size_t decode = buffers + decode_scratch(net, &b, images, masked);
     if (masked) return decode;
     int64_t rows = images * b.n;
-    size_t side = samc__block_bytes(samc__image_side_bytes(model, images));
+    size_t side = samc__block_bytes(samc__image_side_bytes(net, images));
     size_t making =
         samc__block_bytes((size_t)(rows * b.c) * sizeof(float)) +
-        samc__project_scratch(&model->scratch, rows,
+        samc__project_scratch(&net->scratch, rows,
                               &(samc__projection){.w = samc__view2(NULL, config->decoder_attention_dim, b.c)});
-    if (model->up_fold)
+    if (net->up_fold)
         making = samc__larger(
-            making, samc__project_scratch(&model->scratch, rows,
-                                          &(samc__projection){.w = samc__view2(NULL, model->up_fold->rows, b.c)}));
+            making, samc__project_scratch(&net->scratch, rows,
+                                          &(samc__projection){.w = samc__view2(NULL, net->up_fold->rows, b.c)}));
     return side + samc__larger(decode, making);
 }

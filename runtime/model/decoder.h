@@ -4,7 +4,7 @@
 #define SAMC_RUNTIME_MODEL_DECODER_H
 
 #include "runtime/model/geometry.h"
-#include "runtime/model.h"
+#include "runtime/model/network.h"
 
 /* What the decoder takes from images alone, whatever the prompts without mask inputs ask: its first layer's keys and
  * their projections, 402 of 1240 million multiply-adds of a one-point prompt, and of its first upscaling 150 of 268. */
@@ -16,11 +16,11 @@ typedef struct samc__image_side {
 } samc__image_side;
 
 /* Bytes behind the image side of `images` images, and the pointers into them of image `first` and those after it. */
-size_t samc__image_side_bytes(const samc_model *model, int images);
-samc__image_side samc__image_side_at(const samc_model *model, int images, void *base, int first);
+size_t samc__image_side_bytes(const samc__network *net, int images);
+samc__image_side samc__image_side_at(const samc__network *net, int images, void *base, int first);
 
 /* Fills `side` from embeddings [images, N, C] A and the grid's key_pe [N, C] A. */
-samc_status samc__image_side_make(const samc__exec *exec, const samc_model *model, const void *embeddings,
+samc_status samc__image_side_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
                                   const void *key_pe, int images, const samc__image_side *side);
 
 /* Prompts that are decoded together: all with the same number of tokens, equally many on each image. */
@@ -40,11 +40,11 @@ int samc__prompt_tokens(const samc_prompt *prompt);
 
 /* Memory that predicting takes at most at one time beside embeddings and results, for a batch of `prompts` prompts of
  * `tokens` sparse tokens each on `images` images: samc__decode(), and without mask inputs the image side. */
-size_t samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked);
+size_t samc__predict_bytes(const samc__network *net, int prompts, int images, int tokens, bool masked);
 
 /* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is multimask_outputs or 1.
  */
-samc_status samc__decode(const samc__exec *exec, const samc_model *model, const samc__prompt_batch *batch,
+samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                          bool multimask, float *logits, float *iou);
 
 #endif

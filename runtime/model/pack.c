@@ -9,11 +9,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static bool is_owned(const samc_model *model, samc__view w) {
-    const char *begin = model->owned, *at = w.data;
-    return begin != NULL && at >= begin && at < begin + model->owned_bytes;
-}
-
 /* Gives the whole pages of a mapped weight back. */
 static void drop_pages(samc__view w) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)w.data,
@@ -23,23 +18,19 @@ static void drop_pages(samc__view w) {
     if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
-/* w [n, k]; `alone`: nothing but `linear` reads it. */
-static bool pack(samc_model *model, samc__view w, bool alone) {
-    bool owned = is_owned(model, w);
-    if (!samc__packed_add(model->packed, samc__f32(w), w.n[0], w.n[1], owned && alone)) return false;
-    if (!owned && alone) drop_pages(w);
-    return true;
-}
-
-samc_status samc__pack_weights(samc_model *model, samc_error *error) {
-    const samc__up_fold *up = model->up_fold;
-    model->packed = samc__packed_create();
-    bool packed =
-        model->packed != NULL && samc__packed_add(model->packed, up->image_w, up->rows, model->config.out_chans, true);
-    for (size_t i = 0; i < model->tensors.count && packed; i++) {
-        const samc__entry *e = &model->tensors.at[i];
-        if (e->role == SAMC__ROLE_MATRIX || e->role == SAMC__ROLE_SHARED)
-            packed = pack(model, *e->view, e->role == SAMC__ROLE_MATRIX);
+samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, void *owned,
+                               size_t owned_bytes, samc__packed **packed, samc_error *error) {
+    const samc__up_fold *up = net->up_fold;
+    const char *begin = owned;
+    bool done = (*packed = samc__packed_create()) != NULL &&
+                samc__packed_add(*packed, up->image_w, up->rows, net->config.out_chans, true);
+    for (size_t i = 0; i < tensors->count && done; i++) {
+        const samc__view w = *tensors->at[i].view;
+        const char *at = w.data;
+        const bool alone = tensors->at[i].role == SAMC__ROLE_MATRIX, ours = at >= begin && at < begin + owned_bytes;
+        if (!alone && tensors->at[i].role != SAMC__ROLE_SHARED) continue;
+        done = samc__packed_add(*packed, samc__f32(w), w.n[0], w.n[1], ours && alone);
+        if (done && alone && !ours) drop_pages(w);
     }
-    return packed ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
+    return done ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
 }

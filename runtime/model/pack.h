@@ -2,9 +2,11 @@
 #ifndef SAMC_RUNTIME_MODEL_PACK_H
 #define SAMC_RUNTIME_MODEL_PACK_H
 
-#include "runtime/model.h"
+#include "runtime/model/network.h"
 
-/* Fills model->packed. Pages of the mapped file whose weights were packed are given back to the system. */
-samc_status samc__pack_weights(samc_model *model, samc_error *error);
+/* Pages of the mapped file whose weights were packed are given back to the system; weights inside the block
+ * `owned`, of `owned_bytes`, may be overwritten by their panels. On failure *packed is to be destroyed too. */
+samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, void *owned,
+                               size_t owned_bytes, samc__packed **packed, samc_error *error);
 
 #endif

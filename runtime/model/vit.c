@@ -4,6 +4,7 @@
  * suffice: x (the residual stream, f32), y (normed input and attention output) and wide (patches, q k v, hidden layer,
  * neck), both in the model's precision, "A" below. */
 #include "runtime/model/vit.h"
+#include "kernels/add_rows/add_rows.h"
 #include "kernels/attention_relpos/attention_relpos.h"
 #include "kernels/conv3x3/conv3x3.h"
 #include "kernels/layernorm/layernorm.h"
@@ -11,7 +12,7 @@
 #include "kernels/preprocess/preprocess.h"
 
 #include "runtime/model/geometry.h"
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -49,12 +50,12 @@ typedef struct encoder_buffers {
     void *wide;   /* [rows, wide_channels] A */
 } encoder_buffers;
 
-static samc_status run_block(const samc__exec *exec, const samc_model *model, int index, int images,
+static samc_status run_block(const samc__exec *exec, const samc__network *net, int index, int images,
                              const encoder_buffers *b) {
-    const samc__config *c = &model->config;
-    const samc__vit_block *w = &model->weights.vit.blocks[index];
+    const samc__config *c = &net->config;
+    const samc__vit_block *w = &net->weights.vit.blocks[index];
     int64_t d = c->embed_dim, n = (int64_t)c->grid * c->grid;
-    const samc__dtype a = model->precision;
+    const samc__dtype a = net->precision;
     samc__view x = samc__view2(b->x, b->rows, d), y = samc__as(a, samc__view2(b->y, b->rows, d)),
                qkv = samc__as(a, samc__view2(b->wide, b->rows, 3 * d)),
                hidden = samc__as(a, samc__view2(b->wide, b->rows, c->mlp_dim));
@@ -78,12 +79,12 @@ static samc_status run_block(const samc__exec *exec, const samc_model *model, in
 }
 
 /* 1x1 convolution, LayerNorm2d, 3x3 convolution, LayerNorm2d. */
-static samc_status run_neck(const samc__exec *exec, const samc_model *model, int images, const encoder_buffers *b,
+static samc_status run_neck(const samc__exec *exec, const samc__network *net, int images, const encoder_buffers *b,
                             void *out) {
-    const samc__config *config = &model->config;
-    const samc__vit_weights *w = &model->weights.vit;
+    const samc__config *config = &net->config;
+    const samc__vit_weights *w = &net->weights.vit;
     int64_t d = config->embed_dim, c = config->out_chans, n = (int64_t)config->grid * config->grid;
-    const samc__dtype a = model->precision;
+    const samc__dtype a = net->precision;
     samc__view x = samc__view2(b->x, b->rows, d), narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
                result = samc__as(a, samc__view2(out, b->rows, c));
     if (a != SAMC__F32) { /* a product reads x in the type of its weight without a conversion for each of its tiles */
@@ -100,10 +101,10 @@ static samc_status run_neck(const samc__exec *exec, const samc_model *model, int
     return samc__layernorm(exec, &(samc__layernorm_args){.x = result, .norm = w->neck_norm2, .y = result});
 }
 
-static samc_status encode_with(const samc__exec *exec, const samc_model *model, const samc_image *inputs, int images,
+static samc_status encode_with(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                                const encoder_buffers *b, void *embeddings) {
-    const samc__config *c = &model->config;
-    const samc__dtype a = model->precision;
+    const samc__config *c = &net->config;
+    const samc__dtype a = net->precision;
     int64_t n = (int64_t)c->grid * c->grid, d = c->embed_dim, patch = 3 * (int64_t)c->patch_size * c->patch_size;
     for (int i = 0; i < images; i++) {
         samc__geometry g = samc__geometry_of(c->recipe.side, inputs[i].width, inputs[i].height);
@@ -128,25 +129,25 @@ static samc_status encode_with(const samc__exec *exec, const samc_model *model, 
         SAMC__TRY(exec->place->image_read(exec));
     }
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = samc__as(a, samc__view2(b->wide, b->rows, patch)),
-                                                      .p = model->weights.vit.patch,
-                                                      .residual = model->weights.vit.pos_embed,
+                                                      .p = net->weights.vit.patch,
+                                                      .residual = net->weights.vit.pos_embed,
                                                       .y = samc__view2(b->x, b->rows, d)}));
-    for (int i = 0; i < c->depth; i++) SAMC__TRY(run_block(exec, model, i, images, b));
-    return run_neck(exec, model, images, b, embeddings);
+    for (int i = 0; i < c->depth; i++) SAMC__TRY(run_block(exec, net, i, images, b));
+    return run_neck(exec, net, images, b, embeddings);
 }
 
-samc_status samc__encode(const samc__exec *exec, const samc_model *model, const samc_image *inputs, int images,
+samc_status samc__encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                          void *embeddings) {
-    const samc__config *c = &model->config;
+    const samc__config *c = &net->config;
     encoder_buffers b = {.rows = (int64_t)images * c->grid * c->grid};
-    size_t d = (size_t)b.rows * (size_t)c->embed_dim, size = samc__dtype_size(model->precision);
+    size_t d = (size_t)b.rows * (size_t)c->embed_dim, size = samc__dtype_size(net->precision);
     size_t bytes = d * (sizeof(float) + size) + (size_t)(b.rows * wide_channels(c)) * size;
     b.x = samc__tensor_allocate(exec, bytes);
     if (b.x == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to encode %d image(s): %zu bytes", images, bytes);
     b.y = b.x + d;
     b.wide = (char *)b.y + d * size;
-    samc_status status = encode_with(exec, model, inputs, images, &b, embeddings);
+    samc_status status = encode_with(exec, net, inputs, images, &b, embeddings);
     samc__tensor_release(exec, b.x);
     return status;
 }

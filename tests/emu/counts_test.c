@@ -105,7 +105,7 @@ static int plan_vit_h(void) {
     EXPECT(samc__shapes_open("vit_h", &shapes, NULL) == SAMC_OK &&
            samc__rehearse_model(samc__shapes_config(shapes), SAMC__BF16, &model, NULL) == SAMC_OK);
     model.device = &device;
-    samc__everyday_size(&model.config, &width, &height);
+    samc__everyday_size(&model.net.config, &width, &height);
     size_t picture = 3 * (size_t)width * (size_t)height, before = SIZE_MAX;
     samc__session_size most = samc__fitting_size(&model, (size_t)80 << 30);
     EXPECT(most.images == 8 && most.groups == 2 && most.prompts == 512);

@@ -162,7 +162,7 @@ static uint64_t memory_for(const samc_emu_settings *settings, samc__session_size
     samc_model_get_info(model, &info);
     uint64_t planned = samc__cuda_planned_bytes(model, size);
     int width, height;
-    samc__everyday_size(&model->config, &width, &height);
+    samc__everyday_size(&model->net.config, &width, &height);
     samc_model_close(model);
     return (planned + (uint64_t)(3 * width * height * size.images)) * 16 / 15 + info.weight_bytes + 16;
 }

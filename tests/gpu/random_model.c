@@ -168,7 +168,7 @@ static samc_status measure(samc_session *session, bool most, int tokens, double 
     float points[POINTS][2];
     samc_prompt prompts[POINTS];
     samc_status status = SAMC_OK;
-    int64_t size = 16 * (int64_t)session->model->config.grid * session->model->config.grid;
+    int64_t size = 16 * (int64_t)session->model->net.config.grid * session->model->net.config.grid;
     for (int i = 0; i < POINTS; i++) {
         points[i][0] = (float)(WIDTH * (1 + i % 3)) / 4, points[i][1] = (float)(HEIGHT * (1 + i / 3)) / 4;
         prompts[i] =
@@ -264,15 +264,15 @@ static void use_layers(samc_model *model, const samc__weights *original, last_la
         memcpy(l->w[t], original->hyper[t][2].w.data, weight);
         memcpy(l->b[t], original->hyper[t][2].b.data, bias);
         if (zeros) memset(l->w[t], 0, weight);
-        model->weights.hyper[t][2].w.data = l->w[t], model->weights.hyper[t][2].b.data = l->b[t];
+        model->net.weights.hyper[t][2].w.data = l->w[t], model->net.weights.hyper[t][2].b.data = l->b[t];
     }
 }
 
 static samc_status calibrate_session(samc_session *session, samc_model *model, const char *path, samc_error *error) {
     static uint8_t pixels[WIDTH * HEIGHT * 3];
     double logits[SAMC__MAX_MASK_TOKENS][2], iou[SAMC__MAX_MASK_TOKENS][2], mean[4096] = {0}; /* mean, deviation */
-    const samc__config *c = &model->config;
-    const samc__weights original = model->weights;
+    const samc__config *c = &model->net.config;
+    const samc__weights original = model->net.weights;
     last_layers l = {.tokens = c->mask_tokens, .channels = c->out_chans / 8, .width = c->out_chans};
     samc_status status = SAMC_OK;
     for (int t = 0; t < l.tokens; t++) {

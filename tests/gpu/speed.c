@@ -161,7 +161,7 @@ static void decode(bench *b) {
                                     .geometry = &s->images[0].geometry,
                                     .side = side,
                                     .key_pe = s->key_pe};
-        must(&b->engine, samc__decode(&s->exec, s->model, &batch, true, b->logits, b->iou), "the decoder");
+        must(&b->engine, samc__decode(&s->exec, &s->model->net, &batch, true, b->logits, b->iou), "the decoder");
     }
 }
 

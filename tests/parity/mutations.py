@@ -137,9 +137,9 @@ MUTATIONS = {
         ("runtime/model/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
         (
             "runtime/model/decoder.c",
-            "    decoder_buffers b;\n    size_t bytes = place(model, model->precision, batch->count,",
+            "    decoder_buffers b;\n    size_t bytes = place(net, net->precision, batch->count,",
             "    decoder_buffers b;\n    dropped = multimask;\n"
-            "    size_t bytes = place(model, model->precision, batch->count,",
+            "    size_t bytes = place(net, net->precision, batch->count,",
         ),
     ],
     "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],

@@ -1,5 +1,5 @@
 /* Tensors in the host's memory: every move is a memcpy, and images are read where the caller keeps them. */
-#include "runtime/place.h"
+#include "kernels/place.h"
 
 #include <string.h>
 

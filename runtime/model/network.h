@@ -1,0 +1,19 @@
+/* A model as its own code sees it: what it consists of, and the operator table that was chosen for it. Which backend
+ * that table is of, model code does not ask: what a backend folds or caches is a field of the table. */
+#ifndef SAMC_RUNTIME_MODEL_NETWORK_H
+#define SAMC_RUNTIME_MODEL_NETWORK_H
+
+#include "kernels/scratch.h"
+#include "runtime/model/tensors.h"
+#include "runtime/model/up_fold.h"
+
+typedef struct samc__network {
+    samc__config config;
+    samc__weights weights;
+    samc__dtype precision; /* of activations and of weights that go with them */
+    samc__ops ops;
+    samc__scratch scratch;  /* what the table's functions take */
+    samc__up_fold *up_fold; /* for tables that fold the upscaling; NULL: it reads the keys */
+} samc__network;
+
+#endif
