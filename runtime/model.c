@@ -81,7 +81,10 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->net.config, error);
     if (status == SAMC_OK)
-        status = samc__settings_apply(&model->net.config, own.settings, model->settings, sizeof model->settings, error);
+        status = samc__settings_apply(samc__vit_settings, own.settings, &model->net.config, path, error);
+    if (status == SAMC_OK)
+        status = samc__settings_print(samc__vit_settings, &model->net.config, model->settings, sizeof model->settings,
+                                      error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
     if (status == SAMC_OK)
         status = samc__tensors_load(&model->tensors, model->checkpoint, &model->owned, &model->owned_bytes, error);

@@ -319,6 +319,48 @@ Test(session, memory_returns_to_the_embeddings_and_stays_within_the_plan) {
     samc_model_close(model);
 }
 
+/* Settings by name: a threshold of 1 and of -1 count what the stability score at 0 is made of. Nothing else is taken.
+ */
+Test(model, settings) {
+    static const char *const given[3][3] = {
+        {NULL}, {"mask_threshold=1", NULL}, {"mask_threshold=7", "mask_threshold=-1"}};
+    static const char *const wrong[][2] = {{"mask=1"}, {"mask_threshold"}, {"=1"}, {""}, {"mask_threshold=1e4"}};
+    samc_options options = {.size = sizeof options, .backend = SAMC_BACKEND_CPU, .threads = 1};
+    samc_error error;
+    samc_model *model;
+    samc_mask masks[3];
+    for (int i = 0; i < 3; i++) {
+        options.settings = given[i];
+        cr_assert_eq(samc_model_open(model_path, &options, &model, &error), SAMC_OK, "%s", error.message);
+        samc_session *session = open_session(model);
+        samc_model_info info = SAMC_INIT(samc_model_info);
+        samc_model_get_info(model, &info);
+        cr_expect_str_eq(info.settings,
+                         ((const char *[]){"mask_threshold=0.0", "mask_threshold=1.0", "mask_threshold=-1.0"})[i]);
+        cr_expect_eq(info.mask_threshold, ((const float[]){0, 1, -1})[i]);
+        uint8_t pixels[WIDTH * HEIGHT * 3];
+        samc_image image = picture(pixels, 0);
+        float point[2] = {20, 20};
+        int32_t label = 1;
+        samc_prompt prompt = {.size = sizeof prompt, .points = point, .labels = &label, .point_count = 1};
+        samc_result *result = NULL;
+        cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+        cr_assert_eq(samc_predict(session, &prompt, 1, false, &result), SAMC_OK);
+        masks[i] = SAMC_INIT(samc_mask);
+        cr_assert_eq(samc_result_mask(session, result, 0, 0, &masks[i]), SAMC_OK);
+        samc_result_free(result);
+        samc_session_destroy(session);
+        samc_model_close(model);
+    }
+    cr_expect(masks[1].area < masks[0].area && masks[0].area < masks[2].area);
+    cr_expect_eq(masks[0].stability_score, (float)masks[1].area / (float)masks[2].area);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        options.settings = wrong[i];
+        cr_expect_eq(samc_model_open(model_path, &options, &model, &error), SAMC_INVALID_ARGUMENT, "'%s'", wrong[i][0]);
+        cr_expect(strstr(error.message, "mask_threshold") != NULL && model == NULL, "%s", error.message);
+    }
+}
+
 Test(session, embedding_round_trip) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
     samc_session *session = open_session(model), *other = open_session(model);

@@ -32,6 +32,7 @@ class Resume(Archive):
             ("model is ", ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors")]),
             ("backend is ", ["--backend", "ref"]),
             ("pred-iou-thresh is 0.5, the run was begun with 0", ["--pred-iou-thresh", "0.5"]),
+            ('set is "mask_threshold=0.5", the run was begun with none', ["--set", "mask_threshold=0.5"]),
         ):
             self.failure(difference, "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS, *arguments)
         put(self.at("in", "new.png"), picture(5)[1])
@@ -40,6 +41,14 @@ class Resume(Archive):
         os.rename(self.at("in", "photo.jpg"), self.at("photo.jpg"))
         self.failure("photo.jpg", "auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS)
         self.assertEqual(tree(self.at("o")), before)
+
+    def test_settings_are_of_the_run(self):
+        inputs, setting = self.small_inputs(), ["--set", "mask_threshold=0.5"]
+        self.auto(inputs, "-o", self.at("o"), *setting, code=3)
+        again = ["auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS]
+        self.failure("set is not known, the run was begun with", *again)
+        lines, _ = self.auto(inputs, "-o", self.at("o"), "--resume", "--set", "mask_threshold=0.50", code=3)
+        self.assertEqual(lines, [])
 
     def test_resume_begins_where_there_is_nothing(self):
         inputs = self.small_inputs()

@@ -152,6 +152,7 @@ class Usage(Case):
             "--backend",
             "--precision",
             "--threads",
+            "--set",
             "--quiet",
             "--version",
             "--help",
@@ -252,6 +253,17 @@ class Usage(Case):
         self.usage("--precision", *tail, "--precision", "f64")
         for text in ("0", "257", "-1", "2x", "", "1e2"):
             self.usage("--threads", *tail, "--threads", text)
+        for text in ("mask_threshold", "=1", ""):
+            self.usage("--set", *tail, "--set", text)
+        self.usage("more than 32 of --set", *tail, *["--set", "mask_threshold=1"] * 33)
+        for text in ("threshold=1", "mask=1", "mask_threshold_=1"):
+            self.failure(f"'{text}' is not NAME=VALUE of a setting it has: mask_threshold", *tail, "--set", text)
+        for text in ("", "x", "nan", "1e9", "0x1", "1,5", " "):
+            self.failure(
+                f"'mask_threshold={text}' is not a number from -1000 to 1000; the settings it has: mask_threshold",
+                *tail, "--set", f"mask_threshold={text}",
+            )  # fmt: skip
+        self.usage("--set has no meaning", "convert", MODEL, "-o", "x.safetensors", "--set", "mask_threshold=1")
 
     def test_others(self):
         self.usage("one IMAGE", "embed", "-o", "x.npy")
@@ -415,6 +427,22 @@ class Segment(Case):
         result = self.segment("--point", "20,10", "--single", "-o", self.at("o"))
         self.assertEqual([(m["prompt"], m["mask"]) for m in result["masks"]], [(0, 0)])
         self.assertEqual(self.logits("--point", "20,10", "--single")[0][:2], (1, 1))
+
+    def test_settings(self):
+        """The stability score is the area at a threshold of 1 by that at -1; the last of equal names counts."""
+        at = [
+            self.segment("--point", "20,10", "--format", "rle", *settings)["masks"]
+            for settings in (
+                [],
+                ["--set", "mask_threshold=1"],
+                ["--set", "mask_threshold=9", "--set", "mask_threshold=-1"],
+            )
+        ]
+        self.assertTrue(any(mask["area"] > 0 for mask in at[1]))
+        for plain, above, below in zip(*at):
+            self.assertTrue(above["area"] <= plain["area"] <= below["area"])
+            score = above["area"] / below["area"] if below["area"] else 0
+            self.assertAlmostEqual(plain["stability_score"], score, places=6)
 
     def test_mask_input(self):
         shape, data = self.logits("--point", "20,10", "--single")
@@ -736,8 +764,12 @@ class Models(Case):
         self.assertEqual(shape["low_res"], 4 * shape["grid"])
         self.assertTrue(model["parameters"] > 0 and model["memory"]["weight_bytes"] > 0)
         text = self.good("info", MODEL)[0].decode()
-        for word in (model["hash"], "parameters", "memory", "backends", "libjpeg-turbo"):
+        for word in (model["hash"], "parameters", "memory", "backends", "libjpeg-turbo", "mask_threshold=0.0"):
             self.assertIn(word, text)
+        self.assertEqual(model["settings"], {"mask_threshold": 0})
+        changed = json.loads(self.good("info", MODEL, "--json", "--set", "mask_threshold=1.5")[0])["model"]
+        self.assertEqual(changed["settings"], {"mask_threshold": 1.5})
+        self.assertEqual(changed["architecture"]["mask_threshold"], 1.5)
 
     def test_convert(self):
         original = json.loads(self.good("info", MODEL, "--json")[0])["model"]

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "tools/examples").glob("*.jpg"))
 FORMATS = "rle,png,overlay,jsonl,coco"
-VARIES = {"version", "cuda", "notes", "path", "memory", "encode", "backends"}  # of `info --json`
+VARIES = {"version", "cuda", "notes", "path", "memory", "encode", "backends", "settings"}  # of `info --json`
 
 
 def run(program, folder, *arguments):

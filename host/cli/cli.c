@@ -24,6 +24,7 @@ static const char common_help[] =
     "one); samc auto\n"
     "                        also takes a list such as 0,1, or all\n"
     "      --cudnn           on a GPU: let cuDNN, where it is installed, compute the 3x3 convolution\n"
+    "      --set NAME=VALUE  something of the model's own, which 'samc info' names; may be given several times\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
     "  -h, --help            print this and exit\n"
@@ -72,11 +73,18 @@ void samc__cli_note(const samc__cli *cli, const char *format, ...) {
     fputc('\n', stderr);
 }
 
+samc_options samc__cli_options(const samc__cli *cli) {
+    samc_options options = cli->options;
+    options.settings = cli->settings;
+    return options;
+}
+
 samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error) {
     samc_model_info info = SAMC_INIT(samc_model_info);
     samc_machine machine = SAMC_INIT(samc_machine);
     char slow[160];
-    SAMC__TRY(samc_model_open(path, &cli->options, model, error));
+    samc_options options = samc__cli_options(cli);
+    SAMC__TRY(samc_model_open(path, &options, model, error));
     samc_model_get_info(*model, &info);
     if (info.backend_note[0] != '\0') { /* only then is the machine worth a look */
         samc_get_machine(&machine);
@@ -119,7 +127,7 @@ samc_status samc__cli_open_models(const samc__cli *cli, const char *path, samc_m
     int wanted = cli->device_count >= 0                     ? cli->device_count
                  : machine.cuda_devices < SAMC__CLI_DEVICES ? machine.cuda_devices
                                                             : SAMC__CLI_DEVICES;
-    samc_options options = cli->options;
+    samc_options options = samc__cli_options(cli);
     options.backend = SAMC_BACKEND_CUDA; /* none of them may turn out to be the CPU */
     for (; *count < wanted; ++*count) {
         options.device = cli->device_count >= 0 ? cli->devices[*count] : *count;
@@ -217,6 +225,13 @@ static bool common_option(samc__cli *cli, int option) {
     case SAMC__CLI_CUDNN:
         cli->options.cudnn = true;
         return true;
+    case SAMC__CLI_SET:
+        if (strchr(optarg, '=') == NULL || *optarg == '=')
+            cli->exit_code = samc__cli_usage(cli, "--set is NAME=VALUE, not '%s'", optarg);
+        else if (cli->setting_count == SAMC__CLI_SETTINGS)
+            cli->exit_code = samc__cli_usage(cli, "more than %d of --set", SAMC__CLI_SETTINGS);
+        else cli->settings[cli->setting_count++] = optarg;
+        return cli->exit_code == SAMC__EXIT_OK;
     case 'q':
         cli->quiet = true;
         return true;

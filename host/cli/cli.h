@@ -14,13 +14,15 @@ enum {
     SAMC__EXIT_PARTLY = 3 /* samc auto: some images failed */
 };
 
-enum { SAMC__CLI_DEVICES = 16 };
+enum { SAMC__CLI_DEVICES = 16, SAMC__CLI_SETTINGS = 32 };
 
 /* The state of one command line. */
 typedef struct samc__cli {
-    const char *command; /* "segment" */
-    const char *help;    /* the text of --help, before the common options */
-    samc_options options;
+    const char *command;                          /* "segment" */
+    const char *help;                             /* the text of --help, before the common options */
+    samc_options options;                         /* but for its settings: samc__cli_options() */
+    const char *settings[SAMC__CLI_SETTINGS + 1]; /* of --set, ended by NULL */
+    int setting_count;
     const char *model; /* --model, or NULL */
     bool quiet;
     bool asked_backend;                                                      /* --backend was given */
@@ -40,6 +42,7 @@ enum {
     SAMC__CLI_THREADS,
     SAMC__CLI_DEVICE,
     SAMC__CLI_CUDNN,
+    SAMC__CLI_SET,
     SAMC__CLI_VERSION,
     SAMC__CLI_OWN
 };
@@ -50,8 +53,8 @@ enum {
         {"precision", required_argument, NULL, SAMC__CLI_PRECISION},                                                   \
         {"threads", required_argument, NULL, SAMC__CLI_THREADS},                                                       \
         {"device", required_argument, NULL, SAMC__CLI_DEVICE}, {"cudnn", no_argument, NULL, SAMC__CLI_CUDNN},          \
-        {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                          \
-        {"help", no_argument, NULL, 'h'}, {                                                                            \
+        {"set", required_argument, NULL, SAMC__CLI_SET}, {"quiet", no_argument, NULL, 'q'},                            \
+        {"version", no_argument, NULL, SAMC__CLI_VERSION}, {"help", no_argument, NULL, 'h'}, {                         \
         0                                                                                                              \
     }
 
@@ -67,6 +70,8 @@ int samc__cli_fail(const char *message);
 /* Progress for people: nothing with --quiet. */
 void samc__cli_note(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What a model is opened with; `cli` has to stay where it is until then. */
+samc_options samc__cli_options(const samc__cli *cli);
 /* Opens the model and notes where a GPU was looked for in vain. */
 samc_status samc__cli_open_model(const samc__cli *cli, const char *path, samc_model **model, samc_error *error);
 /* The model on each GPU that was asked for, once where it runs on the CPU. On failure too `models` [SAMC__CLI_DEVICES]

@@ -45,6 +45,7 @@ int samc__cmd_convert(int argc, char **argv) {
                 return samc__cli_usage(&cli, "--dtype is f32, f16 or bf16, not '%s'", optarg);
         }
     }
+    if (cli.setting_count > 0) return samc__cli_usage(&cli, "--set has no meaning here: it is for who opens a model");
     if (cli.model != NULL) return samc__cli_usage(&cli, "--model has no meaning here: the checkpoint is an argument");
     if (argc - optind != 1) return samc__cli_usage(&cli, "give one CHECKPOINT, not %d", argc - optind);
     if (output == NULL) return samc__cli_usage(&cli, "-o MODEL.safetensors is missing");

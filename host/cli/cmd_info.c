@@ -46,6 +46,19 @@ static json_t *notes_json(const samc_model_info *m) {
     return notes;
 }
 
+/* "a=1,b=2" -> {"a": 1, "b": 2}, as the library writes it. */
+static json_t *settings_json(const samc_model_info *m) {
+    json_t *settings = json_object();
+    char name[64];
+    double value;
+    for (const char *at = m->settings; sscanf(at, "%63[^=]=%lf", name, &value) == 2; at++) {
+        json_object_set_new(settings, name, json_real(value));
+        at += strcspn(at, ",");
+        if (*at == '\0') break;
+    }
+    return settings;
+}
+
 static int print_json(const facts *f) {
     const samc_model_info *m = &f->model;
     json_t *model = json_null();
@@ -65,6 +78,7 @@ static int print_json(const facts *f) {
         json_object_set_new(model, "backend", json_string(backend_name(m->backend)));
         json_object_set_new(model, "precision", json_string(precision_name(m->precision)));
         json_object_set_new(model, "threads", json_integer(m->threads));
+        json_object_set_new(model, "settings", settings_json(m));
         json_object_set_new(model, "notes", notes_json(m));
         json_object_set_new(
             model, "encode",
@@ -115,6 +129,7 @@ static int print_text(const facts *f, const char *why_no_model) {
         printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), precision_name(m->precision),
                m->threads);
         if (m->backend_note[0] != '\0') printf("                %s\n", m->backend_note);
+        printf("  --set         %s\n", m->settings);
         printf("  encode        %.3g GFLOP for one image, about %.2g s here\n", m->encode_flops * 1e-9,
                samc__cli_encode_seconds(m));
         if (m->backend == SAMC_BACKEND_CUDA)
@@ -148,8 +163,9 @@ int samc__cmd_info(int argc, char **argv) {
     samc_get_machine(&gathered.machine);
     samc_get_cuda_libraries(gathered.cublaslt, gathered.cudnn, sizeof gathered.cublaslt);
     if (samc__cli_find_model(&cli, path, &error)) {
+        samc_options options = samc__cli_options(&cli);
         /* A model that was asked for, or that is installed, has to open. */
-        if (samc_model_open(path, &cli.options, &model, &error) != SAMC_OK) return samc__cli_fail(error.message);
+        if (samc_model_open(path, &options, &model, &error) != SAMC_OK) return samc__cli_fail(error.message);
         if (samc_model_hash(model, gathered.hash, &error) != SAMC_OK) {
             samc_model_close(model);
             return samc__cli_fail(error.message);

@@ -4,10 +4,20 @@
 
 #include "runtime/model/tensors.h"
 
-/* Applies "NAME=VALUE" ..., ended by NULL (or NULL: none), in order, and writes what all of the model's settings are
- * then as "NAME=VALUE,..." into text [size]. Errors, in one line with the names that the model knows: another name, a
- * value that is no number or out of bounds. */
-samc_status samc__settings_apply(samc__config *config, const char *const *settings, char *text, size_t size,
+/* A number of the configuration that callers may set. A family's list of them ends with a name of NULL. */
+typedef struct samc__setting {
+    const char *name;
+    double least, most;
+    size_t offset; /* of a float in samc__config */
+} samc__setting;
+
+/* Applies "NAME=VALUE" ..., ended by NULL (or NULL: none), in order. Errors, in one line that begins with `path` and
+ * names all that is known: another name, a value that is no number or out of bounds. */
+samc_status samc__settings_apply(const samc__setting *known, const char *const *given, samc__config *config,
+                                 const char *path, samc_error *error);
+
+/* What they all are, "NAME=VALUE,...", into text [size]. Errors: no memory, no room. */
+samc_status samc__settings_print(const samc__setting *known, const samc__config *config, char *text, size_t size,
                                  samc_error *error);
 
 #endif

@@ -14,6 +14,11 @@
 #include "runtime/model/geometry.h"
 #include "kernels/place.h"
 
+const samc__setting samc__vit_settings[] = {
+    {"mask_threshold", -1000, 1000, offsetof(samc__config, recipe.threshold)},
+    {.name = NULL},
+};
+
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Elements for each token in the widest buffer. */

@@ -3,6 +3,9 @@
 #define SAMC_RUNTIME_MODEL_VIT_H
 
 #include "runtime/model/network.h"
+#include "runtime/model/settings.h"
+
+extern const samc__setting samc__vit_settings[];
 
 /* Working memory of samc__encode() for `images` images, in bytes: its own buffers and the largest operator scratch. */
 size_t samc__encode_bytes(const samc__config *config, int images, int workers);
