@@ -45,7 +45,10 @@ struct samc__exec {
     void *memory;
     void *(*allocate)(void *memory, size_t bytes); /* 64-byte aligned; NULL when there is no more */
     void (*release)(void *memory, void *block);    /* NULL is allowed */
-    const samc__place *place;                      /* where the model's tensors live; operators do not need it */
+    /* Shapes alone (runtime/rehearse.h): tensors and blocks are nowhere and `parallel` runs nothing. Beside its
+     * parallel tasks an operator of encoder or decoder then touches no memory, and takes the blocks that it would. */
+    bool rehearsal;
+    const samc__place *place;   /* where the model's tensors live; operators do not need it */
     struct samc__cuda *cuda;    /* kernels/cuda/cuda_ops.h: what the cuda table runs on; NULL on a host */
     const samc__packed *packed; /* weights packed when the model was opened; NULL: none */
     void *trace;                /* NULL: off */

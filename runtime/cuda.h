@@ -66,4 +66,7 @@ void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *m
 /* Device memory that samc__cuda_session_open() will take. */
 size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size);
 
+/* Device memory that encoding one image takes. */
+size_t samc__cuda_encode_bytes(const samc_model *model);
+
 #endif

@@ -496,3 +496,9 @@ size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size
     if (samc__plan_session(model, size, &plan, NULL) != SAMC_OK) return 0;
     return samc__plan_bytes(&plan);
 }
+
+size_t samc__cuda_encode_bytes(const samc_model *model) {
+    samc__session_plan plan;
+    if (samc__plan_session(model, (samc__session_size){1, 1, 1}, &plan, NULL) != SAMC_OK) return 0;
+    return plan.encode.arena + plan.encode.scratch;
+}

@@ -27,10 +27,12 @@ static header *take_spare(samc__memory *memory, size_t size) {
     return NULL;
 }
 
+size_t samc__memory_counted(size_t bytes) { return (bytes + 2 * HEADER - 1) / HEADER * HEADER; }
+
 void *samc__memory_allocate(void *opaque, size_t bytes) {
     samc__memory *memory = opaque;
     if (bytes > SIZE_MAX / 2) return NULL;
-    size_t size = (bytes + 2 * HEADER - 1) / HEADER * HEADER; /* header included, a multiple of the alignment */
+    size_t size = samc__memory_counted(bytes); /* header included, a multiple of the alignment */
     header *block = take_spare(memory, size);
     if (block == NULL) {
         block = aligned_alloc(HEADER, size);

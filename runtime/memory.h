@@ -20,6 +20,8 @@ typedef struct samc__memory {
 /* samc__exec.allocate and .release; `memory` is a samc__memory. Blocks are 64-byte aligned and not initialised. */
 void *samc__memory_allocate(void *memory, size_t bytes);
 void samc__memory_release(void *memory, void *block);
+/* What a block of `bytes` counts for. */
+size_t samc__memory_counted(size_t bytes);
 void samc__memory_drop(samc__memory *memory); /* what was kept */
 
 #endif

@@ -5,6 +5,8 @@
 #include "runtime/base/abi.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/flops.h"
+#include "runtime/host_plan.h"
+#include "runtime/auto_masks.h"
 #include "runtime/model/decoder.h"
 #include "runtime/model/vit.h"
 #include "runtime/model/pack.h"
@@ -60,11 +62,9 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
     samc__ops_ref(&model->net.ops);
-    samc__scratch_ref(&model->net.scratch, model->threads);
     if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
     SAMC__TRY(samc__options_caps(&model->caps, error));
     samc__ops_cpu(&model->net.ops, model->caps);
-    samc__scratch_cpu(&model->net.scratch, model->caps);
     return SAMC_OK;
 }
 
@@ -197,11 +197,17 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .encode_flops = model->encode_flops,
         .weight_bytes =
             model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
-        .encode_bytes = samc__encode_bytes(c, 1, model->threads),
-        .predict_bytes =
-            model->device ? 0 : samc__predict_bytes(&model->net, samc__decode_batch(c, model->threads), 1, 2, false),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
         .settings = model->settings,
     };
+    if (model->device) {
+        info.encode_bytes = samc__cuda_encode_bytes(model);
+    } else {
+        int width, height;
+        samc__everyday_size(c, &width, &height);
+        SAMC__TRY(samc__encode_bytes(model, 1, width, height, &info.encode_bytes, NULL));
+        SAMC__TRY(
+            samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false, &info.predict_bytes, NULL));
+    }
     return samc__abi_give(SAMC__ABI_samc_model_info, &info, out, NULL);
 }

@@ -102,6 +102,28 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     return SAMC_OK;
 }
 
+samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *model, int prompts, int images, int tokens,
+                                   bool masked) {
+    enum { MOST = 64 };
+    const samc__network *net = &model->net;
+    samc_prompt prompt = {.size = sizeof prompt};
+    const samc_prompt *batch[MOST];
+    samc__prompt_batch args = {.prompts = batch,
+                               .count = prompts,
+                               .images = images,
+                               .tokens = tokens,
+                               .masked = masked,
+                               .embeddings = samc__nowhere,
+                               .key_pe = samc__nowhere};
+    for (int i = 0; i < prompts; i++) batch[i] = &prompt;
+    if (!masked) {
+        void *side = samc__tensor_allocate(exec, samc__image_side_bytes(net, images));
+        args.side = samc__image_side_at(net, images, side, 0);
+        SAMC__TRY(samc__image_side_make(exec, net, samc__nowhere, samc__nowhere, images, &args.side));
+    }
+    return samc__decode(exec, net, &args, true, (float *)(void *)samc__nowhere, (float *)(void *)samc__nowhere);
+}
+
 samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model, int prompts) {
     const samc__config *c = &model->net.config;
     samc__finisher f;

@@ -1,7 +1,7 @@
 /* The model's own straight-line code run without data: tensors at addresses that hold nothing, moves that move nothing,
  * a model of shapes alone. What the operators of the exec's table are asked for, in which order and with which shapes,
- * is then the real thing, so that a plan of memory (runtime/cuda_plan.c) or a count of work (runtime/flops.c) cannot
- * fall behind the code that it speaks of. */
+ * is then the real thing, so that a plan of memory (runtime/cuda_plan.c, runtime/host_plan.c) or a count of work
+ * (runtime/flops.c) cannot fall behind the code that it speaks of. */
 #ifndef SAMC_RUNTIME_REHEARSE_H
 #define SAMC_RUNTIME_REHEARSE_H
 
@@ -27,6 +27,11 @@ samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *mode
  * `prompts` one-point prompts, as runtime/predict.c asks for them, with what a session keeps of `images` images. */
 samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts,
                                   int batches);
+
+/* One batch as samc_predict() makes it (runtime/predict.c): the image side, but for prompts with mask inputs, and
+ * `prompts` prompts (at most 64) of `tokens` sparse tokens on `images` images. */
+samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *model, int prompts, int images, int tokens,
+                                   bool masked);
 
 /* What follows a round of `prompts` prompts in automatic masks, on one photograph of an everyday size. */
 samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model, int prompts);

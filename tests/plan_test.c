@@ -1,7 +1,8 @@
-/* Planned memory against counted memory: what a prediction takes beside embeddings and results, on every table, to the
- * byte. */
+/* Planned memory against counted memory: what an encoding and a prediction take beside embeddings and results, on every
+ * table, to the byte. */
 #include <stdlib.h>
 
+#include "runtime/host_plan.h"
 #include "runtime/session.h"
 #include "tests/engine.h"
 #include "tests/rungs.h"
@@ -46,12 +47,41 @@ Test(predict, takes_what_was_planned) {
             for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 for (int masked = 0; masked < 2; masked++) {
                     int prompts = cases[i].prompts, images = cases[i].images, points = cases[i].points;
-                    size_t planned = samc__predict_bytes(&model->net, prompts, images, points + 1, masked),
-                           peak = counted(model, prompts, images, points, masked);
+                    size_t planned = 0, peak = counted(model, prompts, images, points, masked);
+                    cr_assert_eq(samc__predict_bytes(model, prompts, images, points + 1, masked, &planned, NULL), 0);
                     cr_expect_eq(peak, planned,
                                  "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu",
                                  table < 0 ? "ref" : rungs[table], threads, prompts, points, images, masked, peak,
                                  planned);
+                }
+            samc_model_close(model);
+        }
+}
+
+/* Images of a size that is kept, made smaller and made larger; the second encoding finds its embeddings' room. */
+Test(encode, takes_what_was_planned) {
+    enum { SIDE = 300 };
+    static const int sizes[][2] = {{32, 32}, {8, 8}, {SIDE, 200}, {3, SIDE}};
+    static uint8_t pixels[SIDE * SIDE * 3];
+    for (int table = -1; table < RUNGS; table++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            if (table >= 0) cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
+            samc_model *model = open_model(table < 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, threads);
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+                for (int images = 1; images <= 3; images += 2) {
+                    samc_session *session = open_session(model);
+                    samc_image picture = {sizeof picture, pixels, sizes[i][0], sizes[i][1], 3 * (ptrdiff_t)sizes[i][0]};
+                    samc_image pictures[3] = {picture, picture, picture};
+                    size_t planned = 0;
+                    cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
+                    size_t before = session->memory.peak = session->memory.current;
+                    cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
+                    cr_assert_eq(samc__encode_bytes(model, images, picture.width, picture.height, &planned, NULL), 0);
+                    cr_expect_eq(session->memory.peak - before, planned,
+                                 "%s, %d threads, %d images of %d x %d: %zu, planned %zu",
+                                 table < 0 ? "ref" : rungs[table], threads, images, picture.width, picture.height,
+                                 session->memory.peak - before, planned);
+                    samc_session_destroy(session);
                 }
             samc_model_close(model);
         }

@@ -241,8 +241,8 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     if (tables) {
         t.rel_h = block + exec->workers * t.scratch_floats;
         t.rel_w = t.rel_h + t.hd * t.rel_stride;
-        reverse_table(&t, samc__f32(a->rel_h), t.rel_h);
-        reverse_table(&t, samc__f32(a->rel_w), t.rel_w);
+        if (!exec->rehearsal) reverse_table(&t, samc__f32(a->rel_h), t.rel_h);
+        if (!exec->rehearsal) reverse_table(&t, samc__f32(a->rel_w), t.rel_w);
     }
     t.shared = block + exec->workers * t.scratch_floats + tables;
     double flops = samc__attention_relpos_flops(a);

@@ -50,11 +50,11 @@ samc_status samc__conv3x3_ref(const samc__exec *exec, const samc__conv3x3_args *
     int64_t c_in = a->x.n[2], c_out = a->y.n[2];
     float *w = exec->allocate(exec->memory, (size_t)((9 * c_out + 1) * c_in) * sizeof(float));
     if (w == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the neck's convolution");
-    for (int64_t o = 0; o < c_out; o++)
+    for (int64_t o = 0; o < c_out && !exec->rehearsal; o++)
         for (int64_t i = 0; i < c_in; i++)
             for (int64_t tap = 0; tap < 9; tap++)
                 w[(tap * c_in + i) * c_out + o] = samc__f32(a->w)[(o * c_in + i) * 9 + tap];
-    memset(w + 9 * c_in * c_out, 0, (size_t)c_in * sizeof(float));
+    if (!exec->rehearsal) memset(w + 9 * c_in * c_out, 0, (size_t)c_in * sizeof(float));
     conv_task task = {a, w, w + 9 * c_in * c_out};
     exec->parallel(exec->pool, a->x.n[0] * a->x.n[1], 16, conv_rows, &task);
     exec->release(exec->memory, w);

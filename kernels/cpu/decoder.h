@@ -12,7 +12,6 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/decoder_form.h"
-#include "kernels/scratch.h"
 
 enum { ENTRY_TOKENS = 4096 };
 
@@ -148,7 +147,7 @@ __attribute__((unused)) static samc_status project_panels(const samc__exec *exec
     samc__view none = {0};
     if (made == NULL) {
         float *sums = scratch, *y = scratch + entries * n * c;
-        for (int64_t i = 0; i < entries; i++) add_rows(x + i * n * c, pe, n * c, sums + i * n * c);
+        for (int64_t i = 0; i < entries && !exec->rehearsal; i++) add_rows(x + i * n * c, pe, n * c, sums + i * n * c);
         SAMC__TRY(samc__project(exec, samc__view3(sums, entries, n, c), *p, none, samc__view3(y, entries, n, inner)));
         made = y;
     }

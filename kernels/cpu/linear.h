@@ -30,6 +30,7 @@ samc_status samc__gemm_avx512(const samc__exec *exec, const samc__gemm *gemm);
 /* Runs `task` on the pool, or on the caller alone where waking the pool would cost more than `flops` of work. */
 static inline void samc__parallel(const samc__exec *exec, double flops, int64_t n, int64_t grain, samc__task *task,
                                   void *context) {
+    if (exec->rehearsal) return;
     if (flops < 2e6 || exec->workers == 1) /* about 20 microseconds */
         for (int64_t begin = 0; begin < n; begin += grain)
             task(context, begin, begin + grain < n ? begin + grain : n, 0);

@@ -74,22 +74,18 @@ static int64_t lay_out(mask_task *t, int workers, float *base) {
     return w2 + w3 + workers * t->scratch_floats;
 }
 
-size_t SAMC__RUNG(samc__embed_mask_scratch)(const samc__scratch *s, const samc__embed_mask_args *a) {
-    return samc__block_bytes((size_t)lay_out(&(mask_task){.args = a}, s->workers, NULL) * sizeof(float));
-}
-
 samc_status SAMC__RUNG(samc__embed_mask)(const samc__exec *exec, const samc__embed_mask_args *a) {
     int64_t c1 = a->norm1.g.n[0], c2 = a->norm2.g.n[0], c = a->y.n[2];
     mask_task t = {.args = a};
     float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to embed mask prompts");
     lay_out(&t, exec->workers, block);
-    for (int64_t o = 0; o < c2; o++) { /* w [c2, c1, 2, 2] -> columns by pixel, then channel */
+    for (int64_t o = 0; o < c2 && !exec->rehearsal; o++) { /* w [c2, c1, 2, 2] -> columns by pixel, then channel */
         float row[4 * MAX_CHANNELS];
         for (int64_t i = 0; i < 4 * c1; i++) row[i] = samc__f32(a->conv2.w)[(o * c1 + i % c1) * 4 + i / c1];
         place_row(row, o, 4 * c1, t.w2);
     }
-    for (int64_t o = 0; o < c; o++) place_row(samc__f32(a->conv3.w) + o * c2, o, c2, t.w3);
+    for (int64_t o = 0; o < c && !exec->rehearsal; o++) place_row(samc__f32(a->conv3.w) + o * c2, o, c2, t.w3);
     samc__parallel(exec, samc__embed_mask_flops(a), a->y.n[0] * t.panels, 4, embed_panels, &t);
     exec->release(exec->memory, block);
     return SAMC_OK;

@@ -202,16 +202,6 @@ static int64_t lay_out(token_task *t, int workers, float *base, float **queries_
     return at;
 }
 
-size_t SAMC__RUNG(samc__image_to_token_scratch)(const samc__scratch *s, const samc__image_to_token_args *a) {
-    token_task t = task_of(a);
-    float *queries_pe, *projections;
-    size_t block = samc__block_bytes((size_t)lay_out(&t, s->workers, NULL, &queries_pe, &projections) * sizeof(float));
-    size_t product = samc__project_scratch(s, t.p * t.t, &a->attention.k);
-    return block + (t.projected && !a->image_q.data
-                        ? samc__larger(product, samc__project_scratch(s, t.together * t.n, &a->attention.q))
-                        : product);
-}
-
 samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc__image_to_token_args *a) {
     token_task t = task_of(a);
     float *queries_pe, *projections;
@@ -223,11 +213,13 @@ samc_status SAMC__RUNG(samc__image_to_token)(const samc__exec *exec, const samc_
     lay_out(&t, exec->workers, block, &queries_pe, &projections);
     samc__view none = {0}, k = samc__view3(t.k, t.p, t.t, t.inner), v = samc__view3(t.v, t.p, t.t, t.inner);
     if (a->update.weights.data) {
-        clear_last_blocks(&a->update, t.n);
+        if (!exec->rehearsal) clear_last_blocks(&a->update, t.n);
         t.v = samc__f32(a->update.values), v.data = t.v;
     }
-    place_out(a, &t);
-    add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
+    if (!exec->rehearsal) {
+        place_out(a, &t);
+        add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
+    }
     samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.k, none, k);
     if (status == SAMC_OK) status = samc__project(exec, a->queries, a->attention.v, none, v);
     double work = 4.0 * (double)(t.heads * t.t) * (double)t.c * (double)t.n; /* of one prompt */

@@ -41,14 +41,6 @@ static size_t block_bytes(const samc__image_to_token_args *a) {
            samc__bytes3(p, n, inner);
 }
 
-size_t samc__image_to_token_scratch_ref(const samc__scratch *s, const samc__image_to_token_args *a) {
-    int64_t p = a->queries.n[0], rows = a->image_q.data ? 0 : a->keys.n[0] * a->keys.n[1];
-    size_t product = samc__larger(samc__project_scratch(s, p * a->queries.n[1], &a->attention.k),
-                                  samc__project_scratch(s, p / a->keys.n[0] * a->keys.n[1], &a->attention.out));
-    if (rows > 0) product = samc__larger(product, samc__project_scratch(s, rows, &a->attention.q));
-    return samc__block_bytes(block_bytes(a)) + samc__larger(product, samc__attend_scratch(s, a->queries.n[1]));
-}
-
 typedef struct update_task {
     const samc__image_to_token_args *args;
     const float *q, *k; /* [B, N, inner], [P, T, inner] */
@@ -93,12 +85,12 @@ samc_status samc__image_to_token_ref(const samc__exec *exec, const samc__image_t
     samc__view q = samc__view3(samc__f32(keys_pe) + made * n * c, b, n, inner);
     samc__view out = samc__view3(samc__f32(q) + made * n * inner, p, n, inner);
     samc__view none = {0};
-    samc__add_broadcast_ref(a->queries, a->pe, queries_pe);
+    samc__add_broadcast_ref(exec, a->queries, a->pe, queries_pe);
     samc_status status = samc__project(exec, queries_pe, a->attention.k, none, k);
     if (a->image_q.data) {
         q = a->image_q;
     } else if (status == SAMC_OK) {
-        samc__add_broadcast_ref(a->keys, samc__view3(samc__f32(a->key_pe), 1, n, c), keys_pe);
+        samc__add_broadcast_ref(exec, a->keys, samc__view3(samc__f32(a->key_pe), 1, n, c), keys_pe);
         status = samc__project(exec, keys_pe, a->attention.q, none, q);
     }
     if (status == SAMC_OK) status = samc__project(exec, a->queries, a->attention.v, none, v);
@@ -111,7 +103,7 @@ samc_status samc__image_to_token_ref(const samc__exec *exec, const samc__image_t
                                   .y = samc__view2(samc__f32(a->y) + i * rows * c, rows, c)};
         status = exec->ops->linear(exec, &args);
     }
-    if (status == SAMC_OK && a->update.weights.data) {
+    if (status == SAMC_OK && a->update.weights.data && !exec->rehearsal) {
         memset(a->update.weights.data, 0,
                (size_t)(a->update.weights.n[0] * a->update.weights.n[1] * a->update.weights.n[2]) * SAMC__UPDATE_KEYS *
                    sizeof(float));

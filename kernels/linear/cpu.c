@@ -8,7 +8,6 @@
 #include "kernels/linear/linear.h"
 
 #include "kernels/cpu/gemm.h"
-#include "kernels/scratch.h"
 
 #include <string.h>
 
@@ -97,10 +96,6 @@ static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
 
 /* Floats of one worker's scratch: its rows in tiles, then [ROWS][PANEL]. */
 static int64_t worker_floats(int64_t k) { return (k + DEPTH - 1) / DEPTH * ROWS * STRIDE + ROWS * SAMC__PANEL; }
-
-size_t SAMC__RUNG(samc__linear_scratch)(const samc__scratch *s, const samc__linear_args *a) {
-    return samc__block_bytes((size_t)(s->workers * worker_floats(a->x.n[1])) * sizeof(float));
-}
 
 samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *g) {
     int64_t blocks = (g->m + ROWS - 1) / ROWS, panels = samc__panels(g->n);

@@ -105,7 +105,7 @@ samc_status SAMC__RUNG(samc__preprocess)(const samc__exec *exec, const samc__pre
     if (a->filter != SAMC__FILTER_PILLOW_U8 || a->range != SAMC__RANGE_255) return samc__preprocess_ref(exec, a);
     samc__resize_axis horizontal = {0}, vertical = {0};
     bool resize_x = a->new_width != a->width, resize_y = a->new_height != a->height;
-    memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
+    if (!exec->rehearsal) memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
     samc_status status = SAMC_OK;
     if (resize_x) status = samc__resize_axis_init(exec, a->filter, a->width, a->new_width, &horizontal);
     if (resize_y && status == SAMC_OK)

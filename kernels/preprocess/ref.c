@@ -206,7 +206,7 @@ static void run(const samc__exec *exec, preprocess_task *t) {
 samc_status samc__preprocess_ref(const samc__exec *exec, const samc__preprocess_args *a) {
     samc__resize_axis horizontal = {0}, vertical = {0};
     bool resize_x = a->new_width != a->width, resize_y = a->new_height != a->height;
-    memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
+    if (!exec->rehearsal) memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
     samc_status status = SAMC_OK;
     if (resize_x) status = samc__resize_axis_init(exec, a->filter, a->width, a->new_width, &horizontal);
     if (resize_y && status == SAMC_OK)
@@ -225,7 +225,7 @@ samc_status samc__preprocess_ref(const samc__exec *exec, const samc__preprocess_
         } else {
             if (limits) task.limits = (float *)(void *)block;
             task.scratch = block + limits;
-            run(exec, &task);
+            if (!exec->rehearsal) run(exec, &task);
         }
         exec->release(exec->memory, block);
     }

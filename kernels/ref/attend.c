@@ -32,7 +32,8 @@ samc_status samc__normalise(const samc__exec *exec, samc__view y, samc__norm nor
     return exec->ops->layernorm(exec, &args);
 }
 
-void samc__add_broadcast_ref(samc__view x, samc__view added, samc__view y) {
+void samc__add_broadcast_ref(const samc__exec *exec, samc__view x, samc__view added, samc__view y) {
+    if (exec->rehearsal) return;
     int64_t size = y.n[1] * y.n[2];
     for (int64_t b = 0; b < y.n[0]; b++) {
         const float *in = samc__f32(x) + (x.n[0] == 1 ? 0 : b * size);

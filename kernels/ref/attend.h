@@ -2,7 +2,7 @@
 #ifndef SAMC_KERNELS_REF_ATTEND_H
 #define SAMC_KERNELS_REF_ATTEND_H
 
-#include "kernels/scratch.h"
+#include "kernels/ops.h"
 
 /* Plain multi-head attention: softmax(q k^T / sqrt(hd)) v.
  * out [batch, tq, inner]; q [bq, tq, inner]; k, v [bk, tk, inner], where bq and bk divide batch and entry e of the
@@ -18,15 +18,10 @@ samc_status samc__project(const samc__exec *exec, samc__view x, samc__projection
 samc_status samc__normalise(const samc__exec *exec, samc__view y, samc__norm norm);
 
 /* y [b, n, c] = x [b or 1, n, c] + added [b or 1, n, c]. */
-void samc__add_broadcast_ref(samc__view x, samc__view added, samc__view y);
+void samc__add_broadcast_ref(const samc__exec *exec, samc__view x, samc__view added, samc__view y);
 
 /* Whether the four projections fit inner width `inner` on C = `c` channels. */
 bool samc__attention_fits(const samc__attention *attention, int64_t c);
-
-/* Scratch of samc__attend_ref() over `keys` keys. */
-static inline size_t samc__attend_scratch(const samc__scratch *s, int64_t keys) {
-    return samc__block_bytes((size_t)(s->workers * keys) * sizeof(float));
-}
 
 /* Bytes of an f32 tensor [a, b, c]. */
 static inline size_t samc__bytes3(int64_t a, int64_t b, int64_t c) { return (size_t)(a * b * c) * sizeof(float); }

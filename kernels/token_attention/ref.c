@@ -16,13 +16,6 @@ double samc__token_attention_flops(const samc__token_attention_args *a) {
     return 8.0 * rows * (double)a->queries.n[2] * inner + 4.0 * rows * (double)a->queries.n[1] * inner;
 }
 
-size_t samc__token_attention_scratch_ref(const samc__scratch *s, const samc__token_attention_args *a) {
-    int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], inner = a->attention.q.w.n[0];
-    size_t product = samc__larger(samc__project_scratch(s, p * t, &a->attention.q),
-                                  samc__project_scratch(s, p * t, &a->attention.out));
-    return samc__block_bytes(samc__bytes3(p, t, c + 4 * inner)) + samc__larger(product, samc__attend_scratch(s, t));
-}
-
 samc_status samc__token_attention_ref(const samc__exec *exec, const samc__token_attention_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], inner = a->attention.q.w.n[0];
     float *block = exec->allocate(exec->memory, samc__bytes3(p, t, c + 4 * inner));
@@ -34,7 +27,7 @@ samc_status samc__token_attention_ref(const samc__exec *exec, const samc__token_
     samc__view v = samc__view3(samc__f32(k) + p * t * inner, p, t, inner),
                out = samc__view3(samc__f32(v) + p * t * inner, p, t, inner);
     samc__view none = {0};
-    if (a->pe.data != NULL) samc__add_broadcast_ref(a->queries, a->pe, with_pe);
+    if (a->pe.data != NULL) samc__add_broadcast_ref(exec, a->queries, a->pe, with_pe);
     else with_pe = a->queries;
     samc_status status = samc__project(exec, with_pe, a->attention.q, none, q);
     if (status == SAMC_OK) status = samc__project(exec, with_pe, a->attention.k, none, k);

@@ -195,7 +195,7 @@ static samc_status project_round(const samc__exec *exec, image_task *t, int64_t 
         return samc__project(exec, samc__view3(keys, entries, t->n, t->c), a->attention.v, none,
                              samc__view3(b->values, entries, t->n, t->inner));
     if (t->hd % VW == 0) t->values = samc__f32(a->image_v) + at;
-    else
+    else if (!exec->rehearsal)
         memcpy(b->values, samc__f32(a->image_v) + at,
                (size_t)floats * sizeof(float)); /* the last vector reads beyond its row */
     return SAMC_OK;
@@ -242,18 +242,6 @@ static int64_t lay_out(image_task *t, int workers, float *base, float **queries_
     return at;
 }
 
-size_t SAMC__RUNG(samc__token_to_image_scratch)(const samc__scratch *s, const samc__token_to_image_args *a) {
-    image_task t = task_of(a);
-    float *queries_pe;
-    round_buffers round;
-    size_t block = samc__block_bytes((size_t)lay_out(&t, s->workers, NULL, &queries_pe, &round) * sizeof(float));
-    size_t product = samc__larger(samc__project_scratch(s, t.p * t.t, &a->attention.q),
-                                  samc__project_scratch(s, t.p * t.t, &a->attention.out));
-    return block + (t.projected && !a->image_k.data
-                        ? samc__larger(product, samc__project_scratch(s, t.together * t.n, &a->attention.k))
-                        : product);
-}
-
 samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc__token_to_image_args *a) {
     image_task t = task_of(a);
     float *queries_pe;
@@ -264,10 +252,10 @@ samc_status SAMC__RUNG(samc__token_to_image)(const samc__exec *exec, const samc_
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention of %lld prompts",
                           (long long)t.p);
     lay_out(&t, exec->workers, block, &queries_pe, &round);
-    if (t.projected) memset(round.values + t.together * t.n * t.inner, 0, VW * sizeof(float));
+    if (t.projected && !exec->rehearsal) memset(round.values + t.together * t.n * t.inner, 0, VW * sizeof(float));
     samc__view none = {0}, q = samc__view3(t.q, t.p, t.t, t.inner), out = samc__view3(t.heads_out, t.p, t.t, t.inner);
     double work = 4.0 * (double)(t.groups * t.rows * t.k) * (double)t.n; /* of one prompt */
-    add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
+    if (!exec->rehearsal) add_rows(samc__f32(a->queries), samc__f32(a->pe), t.p * t.t * t.c, queries_pe);
     samc_status status = samc__project(exec, samc__view3(queries_pe, t.p, t.t, t.c), a->attention.q, none, q);
     if (status == SAMC_OK) samc__parallel(exec, work / 100 * (double)t.p, t.p, 1, fold_prompts, &t);
     for (; t.first < t.b && status == SAMC_OK; t.first += t.together) {

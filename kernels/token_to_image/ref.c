@@ -31,14 +31,6 @@ static size_t block_bytes(const samc__token_to_image_args *a) {
     return samc__bytes3(p, t, c + 2 * inner) + samc__bytes3(a->image_k.data ? 0 : a->keys.n[0], n, c + 2 * inner);
 }
 
-size_t samc__token_to_image_scratch_ref(const samc__scratch *s, const samc__token_to_image_args *a) {
-    int64_t tokens = a->queries.n[0] * a->queries.n[1], rows = a->image_k.data ? 0 : a->keys.n[0] * a->keys.n[1];
-    size_t product = samc__larger(samc__project_scratch(s, tokens, &a->attention.q),
-                                  samc__project_scratch(s, tokens, &a->attention.out));
-    if (rows > 0) product = samc__larger(product, samc__project_scratch(s, rows, &a->attention.k));
-    return samc__block_bytes(block_bytes(a)) + samc__larger(product, samc__attend_scratch(s, a->keys.n[1]));
-}
-
 samc_status samc__token_to_image_ref(const samc__exec *exec, const samc__token_to_image_args *a) {
     int64_t p = a->queries.n[0], t = a->queries.n[1], c = a->queries.n[2], b = a->keys.n[0], n = a->keys.n[1];
     int64_t inner = a->attention.q.w.n[0];
@@ -51,12 +43,12 @@ samc_status samc__token_to_image_ref(const samc__exec *exec, const samc__token_t
     samc__view k = samc__view3(samc__f32(keys_pe) + b * n * c, b, n, inner),
                v = samc__view3(samc__f32(k) + b * n * inner, b, n, inner);
     samc__view none = {0};
-    samc__add_broadcast_ref(a->queries, a->pe, queries_pe);
+    samc__add_broadcast_ref(exec, a->queries, a->pe, queries_pe);
     samc_status status = samc__project(exec, queries_pe, a->attention.q, none, q);
     if (a->image_k.data) {
         k = a->image_k, v = a->image_v;
     } else {
-        samc__add_broadcast_ref(a->keys, samc__view3(samc__f32(a->key_pe), 1, n, c), keys_pe);
+        samc__add_broadcast_ref(exec, a->keys, samc__view3(samc__f32(a->key_pe), 1, n, c), keys_pe);
         if (status == SAMC_OK) status = samc__project(exec, keys_pe, a->attention.k, none, k);
         if (status == SAMC_OK) status = samc__project(exec, a->keys, a->attention.v, none, v);
     }

@@ -140,10 +140,6 @@ static int64_t lay_out(upscale_task *t, int workers, float *base) {
     return w1 + w2 + folded + workers * t->scratch_floats;
 }
 
-size_t SAMC__RUNG(samc__upscale_masks_scratch)(const samc__scratch *s, const samc__upscale_masks_args *a) {
-    return samc__block_bytes((size_t)lay_out(&(upscale_task){.args = a}, s->workers, NULL) * sizeof(float));
-}
-
 samc_status SAMC__RUNG(samc__upscale_masks)(const samc__exec *exec, const samc__upscale_masks_args *a) {
     upscale_task t = {.args = a};
     float *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL) * sizeof(float));
@@ -151,8 +147,8 @@ samc_status SAMC__RUNG(samc__upscale_masks)(const samc__exec *exec, const samc__
     lay_out(&t, exec->workers, block);
     if (a->depth)
         samc__parallel(exec, samc__upscale_masks_flops(a) / 100, a->hyper.n[0] * a->depth, 1, fold_layers, &t);
-    else pack_tiles(samc__f32(a->up1.w), t.c, t.c4, t.w1);
-    pack_tiles(samc__f32(a->up2.w), t.c4, t.c8, t.w2);
+    else if (!exec->rehearsal) pack_tiles(samc__f32(a->up1.w), t.c, t.c4, t.w1);
+    if (!exec->rehearsal) pack_tiles(samc__f32(a->up2.w), t.c4, t.c8, t.w2);
     samc__parallel(exec, samc__upscale_masks_flops(a), a->hyper.n[0] * t.panels, 4, upscale_panels, &t);
     exec->release(exec->memory, block);
     return SAMC_OK;

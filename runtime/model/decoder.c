@@ -192,7 +192,7 @@ static samc_status embed_prompts(const samc__exec *exec, const samc__network *ne
         if (bytes > sizeof gathered && (more = exec->allocate(exec->memory, bytes)) == NULL)
             return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %d prompt(s): %zu bytes", batch->count,
                               bytes);
-        samc_status status = place_prompts(exec, batch, b, more ? more : gathered);
+        samc_status status = exec->rehearsal ? SAMC_OK : place_prompts(exec, batch, b, more ? more : gathered);
         exec->release(exec->memory, more);
         SAMC__TRY(status);
     }
@@ -362,76 +362,4 @@ samc_status samc__decode(const samc__exec *exec, const samc__network *net, const
     samc_status status = decode_with(exec, net, batch, multimask, &b, logits, iou);
     samc__tensor_release(exec, base);
     return status;
-}
-
-/* ---- Planning -------------------------------------------------------------------------------- */
-
-/* The largest scratch of the operators of samc__decode(). Views have shapes; pointers only say what is there. */
-static size_t decode_scratch(const samc__network *net, const decoder_buffers *b, int images, bool masked) {
-    const samc__config *config = &net->config;
-    const samc__weights *w = &net->weights;
-    const samc__scratch *s = &net->scratch;
-    const void *there = w->iou_token.data;
-    int64_t c = b->c, inner = config->decoder_attention_dim;
-    samc__view queries = samc__view3(there, b->p, b->t, c), own = samc__view3(there, b->p, b->n, c), absent = {0};
-    samc__view side = samc__view3(there, images, b->n, inner);
-    size_t most = 0;
-    for (int i = 0; i <= config->decoder_depth; i++) { /* the last is the final attention */
-        const samc__decoder_layer *layer = &w->layers[i < config->decoder_depth ? i : 0];
-        bool shared = i == 0 && !masked;
-        samc__view keys = shared ? samc__view3(there, images, b->n, c) : own;
-        samc__token_to_image_args to_image = {.queries = queries,
-                                              .keys = keys,
-                                              .shared = shared,
-                                              .image_k = shared ? side : absent,
-                                              .image_v = shared ? side : absent,
-                                              .attention = layer->cross_token_to_image};
-        samc__image_to_token_args to_token = {.queries = queries,
-                                              .keys = keys,
-                                              .shared = shared,
-                                              .image_q = shared ? side : absent,
-                                              .y = own,
-                                              .attention = layer->cross_image_to_token};
-        samc__token_attention_args self = {.queries = queries, .attention = layer->self_attn};
-        most = samc__larger(most, s->token_to_image(s, &to_image));
-        most = samc__larger(most, s->image_to_token(s, &to_token));
-        most = samc__larger(most, s->token_attention(s, &self));
-        most = samc__larger(
-            most, samc__project_scratch(s, b->p * b->t,
-                                        &(samc__projection){.w = samc__view2(there, config->decoder_mlp_dim, c)}));
-        most = samc__larger(
-            most, samc__project_scratch(s, b->p * b->t,
-                                        &(samc__projection){.w = samc__view2(there, c, config->decoder_mlp_dim)}));
-    }
-    most = samc__larger(
-        most, samc__project_scratch(
-                  s, b->p, &(samc__projection){.w = samc__view2(there, mlp_width(config), mlp_width(config))}));
-    samc__embed_mask_args mask = {.norm1 = w->mask_norm1, .norm2 = w->mask_norm2, .y = own, .grid = config->grid};
-    if (masked) most = samc__larger(most, s->embed_mask(s, &mask));
-    bool folded = b->layers[0].update.weights.n[0] > 0;
-    samc__upscale_masks_args upscale = {.src = own,
-                                        .layers = b->layers,
-                                        .depth = folded ? config->decoder_depth : 0,
-                                        .norm = w->up_norm,
-                                        .hyper = samc__view3(there, b->p, config->mask_tokens - 1, c / 8)};
-    return samc__larger(most, s->upscale_masks(s, &upscale));
-}
-
-size_t samc__predict_bytes(const samc__network *net, int prompts, int images, int tokens, bool masked) {
-    const samc__config *config = &net->config;
-    decoder_buffers b;
-    size_t buffers = samc__block_bytes(place(net, SAMC__F32, prompts, tokens, masked, NULL, &b));
-    size_t decode = buffers + decode_scratch(net, &b, images, masked);
-    if (masked) return decode;
-    int64_t rows = images * b.n;
-    size_t side = samc__block_bytes(samc__image_side_bytes(net, images));
-    size_t making =
-        samc__block_bytes((size_t)(rows * b.c) * sizeof(float)) +
-        samc__project_scratch(&net->scratch, rows,
-                              &(samc__projection){.w = samc__view2(NULL, config->decoder_attention_dim, b.c)});
-    if (net->up_fold)
-        making = samc__larger(
-            making, samc__project_scratch(&net->scratch, rows,
-                                          &(samc__projection){.w = samc__view2(NULL, net->up_fold->rows, b.c)}));
-    return side + samc__larger(decode, making);
 }

@@ -38,10 +38,6 @@ typedef struct samc__prompt_batch {
 /* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box. */
 int samc__prompt_tokens(const samc_prompt *prompt);
 
-/* Memory that predicting takes at most at one time beside embeddings and results, for a batch of `prompts` prompts of
- * `tokens` sparse tokens each on `images` images: samc__decode(), and without mask inputs the image side. */
-size_t samc__predict_bytes(const samc__network *net, int prompts, int images, int tokens, bool masked);
-
 /* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is multimask_outputs or 1.
  */
 samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,

@@ -3,7 +3,7 @@
 #ifndef SAMC_RUNTIME_MODEL_NETWORK_H
 #define SAMC_RUNTIME_MODEL_NETWORK_H
 
-#include "kernels/scratch.h"
+#include "kernels/ops.h"
 #include "runtime/model/tensors.h"
 #include "runtime/model/up_fold.h"
 
@@ -12,7 +12,6 @@ typedef struct samc__network {
     samc__weights weights;
     samc__dtype precision; /* of activations and of weights that go with them */
     samc__ops ops;
-    samc__scratch scratch;  /* what the table's functions take */
     samc__up_fold *up_fold; /* for tables that fold the upscaling; NULL: it reads the keys */
 } samc__network;
 

@@ -27,27 +27,6 @@ static int64_t wide_channels(const samc__config *c) {
     return largest(largest(3 * (int64_t)c->embed_dim, c->mlp_dim), largest(patch, 2 * (int64_t)c->out_chans));
 }
 
-/* Floats of scratch, at most, of one block's attention: the reference's, or tiles of keys and values with the cpu
- * table's rounding to vectors (kernels/attention_relpos/cpu.c), which global attention shares between the workers. */
-static int64_t attention_scratch(const samc__config *c, int64_t side, int workers) {
-    int64_t hd = c->embed_dim / c->num_heads, rows = side * side <= 256 ? side : largest(256 / side, 1);
-    int64_t tiles = (side + rows - 1) / rows, keys = rows * side, own = tiles * (hd * (keys + 32) + keys * (hd + 32));
-    int64_t work = 48 * (2 * hd + 32) + 96 * (side + 16) + 12 * 272 + 2 * hd * (2 * side + 32);
-    int64_t shared = side >= c->grid ? c->num_heads * own : 0;
-    return largest(workers * ((2 * hd + 1) * side * side + side), shared + workers * (work + own));
-}
-
-size_t samc__encode_bytes(const samc__config *c, int images, int workers) {
-    int64_t tokens = (int64_t)images * c->grid * c->grid;
-    int64_t buffers = tokens * (2 * (int64_t)c->embed_dim + wide_channels(c)),
-            deepest = largest(c->mlp_dim, 9 * (int64_t)c->out_chans);
-    int64_t scratch = 9 * (int64_t)c->out_chans * (c->out_chans + 32) +
-                      workers * ((deepest / 768 + 1) * 96 * 784 + 96 * 32); /* conv3x3 */
-    for (int i = 0; i < c->depth; i++)
-        scratch = largest(scratch, attention_scratch(c, c->global_attn[i] ? c->grid : c->window_size, workers));
-    return (size_t)(buffers + scratch) * sizeof(float) + 1024;
-}
-
 typedef struct encoder_buffers {
     int64_t rows; /* images * N */
     float *x;     /* [rows, D] */

@@ -7,9 +7,6 @@
 
 extern const samc__setting samc__vit_settings[];
 
-/* Working memory of samc__encode() for `images` images, in bytes: its own buffers and the largest operator scratch. */
-size_t samc__encode_bytes(const samc__config *config, int images, int workers);
-
 /* Encodes `images` images; embeddings [images, grid * grid, out_chans] in the model's precision. */
 samc_status samc__encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                          void *embeddings);
