@@ -68,6 +68,13 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     return SAMC_OK;
 }
 
+static samc_status apply_settings(samc_model *model, const char *const *given, const char *path, samc_error *error) {
+    samc__config *config = &model->net.config, file = *config;
+    SAMC__TRY(samc__settings_apply(samc__vit_settings, given, config, path, error));
+    SAMC__TRY(samc__settings_print(samc__vit_settings, config, NULL, model->settings, sizeof model->settings, error));
+    return samc__settings_print(samc__vit_settings, config, &file, model->changed, sizeof model->changed, error);
+}
+
 samc_status samc_model_open(const char *path, const samc_options *options, samc_model **out, samc_error *error) {
     if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no place for the model");
     *out = NULL;
@@ -80,11 +87,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     samc_status status = choose_backend(&own, model, error);
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->net.config, error);
-    if (status == SAMC_OK)
-        status = samc__settings_apply(samc__vit_settings, own.settings, &model->net.config, path, error);
-    if (status == SAMC_OK)
-        status = samc__settings_print(samc__vit_settings, &model->net.config, model->settings, sizeof model->settings,
-                                      error);
+    if (status == SAMC_OK) status = apply_settings(model, own.settings, path, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
     if (status == SAMC_OK)
         status = samc__tensors_load(&model->tensors, model->checkpoint, &model->owned, &model->owned_bytes, error);
@@ -199,6 +202,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
             model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
         .settings = model->settings,
+        .changed = model->changed,
     };
     if (model->device) {
         info.encode_bytes = samc__cuda_encode_bytes(model);

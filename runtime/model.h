@@ -13,11 +13,11 @@ struct samc_model {
     void *owned;                      /* converted weights, or NULL */
     size_t owned_bytes;
     int64_t parameters;
-    double encode_flops;    /* of one image */
-    samc_backend backend;   /* REF, CPU or CUDA */
-    bool cudnn;             /* asked for */
-    char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
-    char settings[200];     /* samc_model_info's */
+    double encode_flops;              /* of one image */
+    samc_backend backend;             /* REF, CPU or CUDA */
+    bool cudnn;                       /* asked for */
+    char backend_note[600];           /* why AUTO did not take the GPU, what a GPU does without, or "" */
+    char settings[200], changed[200]; /* samc_model_info's */
     int threads;
     unsigned caps;        /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
     samc__packed *packed; /* weights in the cpu table's layout, or NULL */

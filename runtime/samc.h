@@ -194,6 +194,7 @@ typedef struct samc_model_info {
     size_t predict_bytes; /* working memory for one batch of one-point prompts */
     size_t device_bytes;  /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
     const char *settings; /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
+    const char *changed;  /* of these the ones that the file says otherwise, "" for none: results depend on them */
 } samc_model_info;
 
 /* Opens a model file: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is

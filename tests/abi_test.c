@@ -33,7 +33,7 @@ static const row rows[] = {
     FIELD(samc_options, device, 20),
     FIELD(samc_options, cudnn, 24),
     FIELD(samc_options, settings, 32),
-    STRUCT(samc_model_info, 200),
+    STRUCT(samc_model_info, 208),
     FIELD(samc_model_info, size, 0),
     FIELD(samc_model_info, image_size, 8),
     FIELD(samc_model_info, patch_size, 12),
@@ -67,6 +67,7 @@ static const row rows[] = {
     FIELD(samc_model_info, predict_bytes, 176),
     FIELD(samc_model_info, device_bytes, 184),
     FIELD(samc_model_info, settings, 192),
+    FIELD(samc_model_info, changed, 200),
     STRUCT(samc_memory, 40),
     FIELD(samc_memory, size, 0),
     FIELD(samc_memory, current, 8),
@@ -232,7 +233,7 @@ Test(abi, an_older_program) {
     cr_assert_eq(samc_model_get_info(model, &whole), SAMC_OK);
     cr_expect(info.size == OLD_INFO && strcmp(info.settings, "untouched") == 0);
     cr_expect(info.grid == whole.grid && info.device_bytes == whole.device_bytes && info.backend == SAMC_BACKEND_REF);
-    cr_expect_not_null(strstr(whole.settings, "mask_threshold="));
+    cr_expect(strstr(whole.settings, "mask_threshold=") != NULL && whole.changed[0] == '\0');
     samc_model_close(model);
 }
 

@@ -337,6 +337,7 @@ Test(model, settings) {
         samc_model_get_info(model, &info);
         cr_expect_str_eq(info.settings,
                          ((const char *[]){"mask_threshold=0.0", "mask_threshold=1.0", "mask_threshold=-1.0"})[i]);
+        cr_expect_str_eq(info.changed, i ? info.settings : "");
         cr_expect_eq(info.mask_threshold, ((const float[]){0, 1, -1})[i]);
         uint8_t pixels[WIDTH * HEIGHT * 3];
         samc_image image = picture(pixels, 0);

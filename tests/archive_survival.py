@@ -49,6 +49,9 @@ class Resume(Archive):
         self.failure("set is not known, the run was begun with", *again)
         lines, _ = self.auto(inputs, "-o", self.at("o"), "--resume", "--set", "mask_threshold=0.50", code=3)
         self.assertEqual(lines, [])
+        self.auto(inputs, "-o", self.at("plain"), code=3)
+        lines, _ = self.auto(inputs, "-o", self.at("plain"), "--resume", "--set", "mask_threshold=0", code=3)
+        self.assertEqual(lines, [], "what the model's file says itself")
 
     def test_resume_begins_where_there_is_nothing(self):
         inputs = self.small_inputs()

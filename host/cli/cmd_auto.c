@@ -200,7 +200,7 @@ static samc_status check_model_type(const request *r, const char *path, const sa
 /* ---- The run --------------------------------------------------------------------------------- */
 
 /* What another run must share to go on with this one: all that the results depend on. */
-static json_t *describe(const request *r, const samc__archive_options *o, const samc_model *model, samc_error *error) {
+static json_t *describe(const samc__archive_options *o, const samc_model *model, samc_error *error) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};   /* in the order of samc_backend */
     static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
     char hash[65], formats[64];
@@ -219,7 +219,7 @@ static json_t *describe(const request *r, const samc__archive_options *o, const 
                             numbers[i].kind == WHOLE ? json_integer(*(const int *)field)
                                                      : json_real(*(const double *)field));
     }
-    if (json != NULL && r->cli.setting_count > 0) json_object_set_new(json, "set", json_string(info.settings));
+    if (json != NULL && *info.changed) json_object_set_new(json, "set", json_string(info.changed));
     if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     return json;
 }
@@ -263,7 +263,7 @@ static samc_status run_journaled(const request *r, samc__archive_options *o, con
                                  .marks.stream.handle = -1};
     samc__store store = {.sync = !r->no_sync};
     samc__writer stats = {.handle = -1, .folder = -1};
-    json_t *description = describe(r, o, models[0], error);
+    json_t *description = describe(o, models[0], error);
     if (description == NULL) return error->status;
     samc__archive_state_name(o, name);
     samc_status status = samc__store_open(&store, r->output, name, error);

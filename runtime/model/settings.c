@@ -46,14 +46,19 @@ samc_status samc__settings_apply(const samc__setting *known, const char *const *
     return SAMC_OK;
 }
 
-samc_status samc__settings_print(const samc__setting *known, const samc__config *config, char *text, size_t size,
-                                 samc_error *error) {
+static float value_of(const samc__setting *setting, const samc__config *config) {
+    return *(const float *)(const void *)((const char *)config + setting->offset);
+}
+
+samc_status samc__settings_print(const samc__setting *known, const samc__config *config, const samc__config *file,
+                                 char *text, size_t size, samc_error *error) {
     samc__json_text all = {0};
     for (const samc__setting *s = known; s->name != NULL; s++) {
-        if (s != known) samc__json_put(&all, ",", 1);
+        if (file != NULL && value_of(s, config) == value_of(s, file)) continue;
+        if (all.used > 0) samc__json_put(&all, ",", 1);
         samc__json_put(&all, s->name, strlen(s->name));
         samc__json_put(&all, "=", 1);
-        samc__json_put_float(&all, *(const float *)(const void *)((const char *)config + s->offset));
+        samc__json_put_float(&all, value_of(s, config));
     }
     bool good = !all.failed && all.used < size;
     snprintf(text, size, "%s", good && all.data != NULL ? all.data : "");

@@ -16,8 +16,9 @@ typedef struct samc__setting {
 samc_status samc__settings_apply(const samc__setting *known, const char *const *given, samc__config *config,
                                  const char *path, samc_error *error);
 
-/* What they all are, "NAME=VALUE,...", into text [size]. Errors: no memory, no room. */
-samc_status samc__settings_print(const samc__setting *known, const samc__config *config, char *text, size_t size,
-                                 samc_error *error);
+/* What they are, "NAME=VALUE,...", into text [size]; all, or with `file` those that are otherwise there. Errors: no
+ * memory, no room. */
+samc_status samc__settings_print(const samc__setting *known, const samc__config *config, const samc__config *file,
+                                 char *text, size_t size, samc_error *error);
 
 #endif
