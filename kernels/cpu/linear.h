@@ -8,6 +8,7 @@
 #include "kernels/linear/linear.h"
 #include "kernels/ops.h"
 #include "kernels/cpu/packed.h"
+#include "kernels/cpu/vec.h"
 
 typedef struct samc__gemm {
     /* Copies elements [begin, end) of row `row` of the left side to `out`. */
@@ -23,9 +24,7 @@ typedef struct samc__gemm {
     samc__act act;
 } samc__gemm;
 
-samc_status samc__gemm_vec16(const samc__exec *exec, const samc__gemm *gemm);
-samc_status samc__gemm_avx2(const samc__exec *exec, const samc__gemm *gemm);
-samc_status samc__gemm_avx512(const samc__exec *exec, const samc__gemm *gemm);
+samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *gemm);
 
 /* Runs `task` on the pool, or on the caller alone where waking the pool would cost more than `flops` of work. */
 static inline void samc__parallel(const samc__exec *exec, double flops, int64_t n, int64_t grain, samc__task *task,
