@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 
 #include "kernels/cpu/caps.h"
+#include "kernels/finish_masks/finish_masks.h"
 #include "kernels/ops.h"
+#include "kernels/preprocess/preprocess.h"
 #include "runtime/memory.h"
 #include "runtime/threads.h"
 #include "weights/checkpoint.h"
@@ -226,3 +228,70 @@ static void check_cubic(const table *t, const char *what, const samc__tensor *im
     free(raw);
 }
 Test(resize, skimage_cubic) { each_resize("resize_cubic_aa", check_cubic); }
+
+/* ---- Masks ----------------------------------------------------------------------------------- */
+
+enum { LOW = 16, SQUARE = 64, MASKS = 2 };
+
+/* A pixel is in the mask where the library's logit is above the threshold, for many thresholds, which pins every value.
+ * Where the two are closer than `bound`, either is right. Returns how many pixels were sure. */
+static int64_t compare_masks(const table *t, const samc__finish_masks_args *shape, const float *golden) {
+    /* A sum of 16 products, whose absolute weights add up to at most 1.5 * 1.5, of logits up to 20, here and there. */
+    const double bound = 2 * 2.25 * 20 * (16 + 6) * 0x1p-24;
+    samc__finish_masks_args args = *shape;
+    int64_t pixels = (int64_t)args.height * args.width, words = (args.width + 63) / 64, sure = 0;
+    uint64_t *bits = calloc((size_t)(MASKS * args.height * words), sizeof *bits);
+    samc__mask_stats stats[MASKS];
+    cr_assert_not_null(bits);
+    args.bits = bits, args.stats = stats;
+    for (float threshold = -12.0f; threshold <= 12.0f; threshold += 0.171f) {
+        samc_error error;
+        samc__memory memory = {0};
+        samc__pool *pool = samc__pool_create(2);
+        samc__exec exec = exec_on(&t->ops, &error, &memory, pool);
+        args.threshold = threshold;
+        cr_assert_eq(samc__finish_masks(&exec, &args), SAMC_OK, "%s", error.message);
+        samc__pool_destroy(pool);
+        for (int64_t i = 0; i < MASKS * pixels; i++) {
+            int64_t x = i % args.width, row = i / args.width;
+            bool in = bits[row * words + x / 64] >> (x % 64) & 1;
+            if (fabs((double)golden[i] - (double)threshold) <= bound) continue;
+            sure++;
+            cr_assert_eq(in, golden[i] > threshold, "%s, path %d to %d x %d: pixel %d is %d at %g, the logit is %.9g",
+                         t->name, args.path, args.width, args.height, (int)i, in, (double)threshold, (double)golden[i]);
+        }
+    }
+    free(bits);
+    return sure;
+}
+
+Test(masks, paths) {
+    static const char *const paths[SAMC__MASK_PATHS] = {"via_square", "direct", "bicubic"};
+    static const int sizes[][2] = {{45, 30}, {9, 7}, {40, 47}, {1, 5}};
+    table tables[TABLES];
+    fill_tables(tables);
+    samc__checkpoint *file = open_data("masks");
+    float *logits = floats(samc__checkpoint_find(file, "logits"));
+    for (int path = 0; path < SAMC__MASK_PATHS; path++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            int width = sizes[i][0], height = sizes[i][1];
+            double scale = (double)SQUARE / (width > height ? width : height);
+            char part[32];
+            snprintf(part, sizeof part, "%dx%d", width, height);
+            float *golden = floats(find(file, paths[path], part));
+            samc__finish_masks_args args = {.logits = samc__view3(logits, MASKS, LOW, LOW),
+                                            .path = (samc__mask_path)path,
+                                            .height = height,
+                                            .width = width};
+            if (path == SAMC__MASKS_VIA_SQUARE)
+                args.img_size = SQUARE, args.new_width = (int)(width * scale + 0.5),
+                args.new_height = (int)(height * scale + 0.5);
+            for (int t = 0; t < TABLES; t++) {
+                int64_t sure = compare_masks(&tables[t], &args, golden);
+                cr_expect_gt(sure, (int64_t)140 * MASKS * width * height * 99 / 100);
+            }
+            free(golden);
+        }
+    free(logits);
+    samc__checkpoint_close(file);
+}

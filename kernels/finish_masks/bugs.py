@@ -31,6 +31,21 @@ BUGS = {
     "totals are not waited for": (KERNEL, "__syncthreads(); // totals", "// totals"),
     "masks in order although there is an index": (KERNEL, "index ? index[mask] : mask", "mask"),
     "masks that were not picked are finished": (KERNEL, "mask >= *picked", "mask > *picked"),
+    "bicubic with Catmull and Rom's kernel": (
+        KERNEL,
+        "mul_exact(add_exact(mul_exact(-0.75f, x), 3.75f), x), 6.0f), x), 3.0f)",
+        "mul_exact(add_exact(mul_exact(-0.5f, x), 2.5f), x), 4.0f), x), 2.0f)",
+    ),
+    "bicubic reads before the first sample": (
+        KERNEL,
+        "max_of(0, min_of(static_cast<int>(from) - 1 + k, in_size - 1))",
+        "min_of(static_cast<int>(from) - 1 + k, in_size - 1)",
+    ),
+    "strips are decided although bicubic overshoots": (
+        KERNEL,
+        "bool in = first + lane <= across.last && !kCubic, out = in;",
+        "bool in = first + lane <= across.last, out = in;",
+    ),
     "products and sums are contracted": (
         DEVICE,
         "return __fmul_rn(x, y); }\nSAMC_DEVICE float add_exact(float x, float y) { return __fadd_rn(x, y);",

@@ -1,5 +1,5 @@
 /* The cases of finish_masks: masks low img width height kind (0 noise, 1 shapes, 2 all at the threshold) bits index
- * threshold, offset above 1 (tenths), new width and height (0: the longest side fits). */
+ * threshold, offset above 1 (tenths), new width and height (0: the longest side fits), path. */
 #include "tests/checkops/checkops.h"
 #include "kernels/finish_masks/finish_masks.h"
 
@@ -20,7 +20,12 @@ static const test_case finish_cases[] = {
     {0, {2, 32, 128, 133, 90, 0, 1}},
     {0, {1, 32, 128, 129, 140, 0, 1}},
     {0, {1, 250, 256, 270, 200, 0, 1}}, /* a vector's samples just fit a vector, or not */
+    {0, {3, 16, 64, 150, 100, 1, 1, 0, 0, 0, 0, 0, 1}},
+    {0, {2, 33, 64, 31, 70, 0, 1, 0, 0, 0, 0, 0, 1}},
+    {0, {3, 16, 64, 150, 100, 1, 1, 0, 0, 0, 0, 0, 2}},
     {1, {64, 256, 1024, 1800, 1200, 1, 1}},
+    {1, {64, 256, 1024, 1800, 1200, 1, 1, 0, 0, 0, 0, 0, 1}},
+    {1, {16, 256, 1024, 1800, 1200, 1, 1, 0, 0, 0, 0, 0, 2}},
     {1, {64, 256, 1024, 640, 480, 1, 1}},
     {1, {16, 256, 1024, 3840, 2160, 1, 1}},
     {1, {4, 256, 1024, 1800, 1200, 0, 1}},
@@ -52,6 +57,7 @@ static void finish_build(check *c, const int *p) {
         .logits = samc__view3(logits, masks, low, low),
         .index = index,
         .count = finished,
+        .path = (samc__mask_path)p[12],
         .img_size = p[2],
         .new_width = new_width > 0 ? new_width : 1,
         .new_height = new_height > 0 ? new_height : 1,
@@ -70,11 +76,12 @@ static void finish_draw(check *c, int *p) {
     p[5] = random_below(c, 3), p[6] = random_below(c, 4) != 0, p[7] = p[0] > 1 && random_below(c, 2);
     if (random_below(c, 2)) p[8] = random_below(c, 40) - 20, p[9] = random_below(c, 40) - 10;
     if (random_below(c, 2)) p[10] = random_size(c, p[2]), p[11] = random_size(c, p[2]);
+    if (random_below(c, 3) == 0) p[12] = random_below(c, SAMC__MASK_PATHS);
 }
 
 ROW(finish_masks) = {
     .name = "finish_masks",
-    .fields = "masks low img width height kind bits index threshold offset new_width new_height",
+    .fields = "masks low img width height kind bits index threshold offset new_width new_height path",
     .cases = finish_cases,
     .case_count = COUNT(finish_cases),
     .build = finish_build,

@@ -4,7 +4,7 @@
  * rounding is decided without evaluating it, and the decision holds for all rows that read the same logits. The other
  * words run through the reference's arithmetic, operation by operation, so the result is the same to the bit; the
  * samples between the steps are kept for one word only. From a logit on that is NaN or infinite, every word is
- * evaluated. */
+ * evaluated. Bicubic is not convex, and the reference's alone. */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/finish_masks/finish_masks.h"
@@ -256,7 +256,9 @@ static void fill_words(finish_task *t) {
     }
 }
 
-samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__finish_masks_args *a) {
+samc_status SAMC__RUNG(samc__finish_masks)(const samc__exec *exec, const samc__finish_masks_args *args) {
+    if (args->path == SAMC__MASKS_BICUBIC) return samc__finish_masks_ref(exec, args);
+    const samc__finish_masks_args steps = samc__finish_masks_steps(args), *a = &steps;
     finish_task t = {.args = a, .low = (int)a->logits.n[1], .words = (a->width + WORD - 1) / WORD};
     int64_t columns = t.words * WORD, span = 0;
     /* A word reads at most this many square columns: 64 steps of new_width / width, and two samples around them. */

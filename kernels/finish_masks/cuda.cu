@@ -10,6 +10,8 @@
 // Estimate for 1000 masks of 2250 x 1500 from 256 x 256 on an H100: 0.26 GB of logits, 2.2 times from L2, and 0.43 GB
 // of bits, 0.2 ms; with 4 % of the strips open 1.4e8 pixels of 40 instructions, 0.2 ms; 94,000 blocks, 8 at a time on a
 // multiprocessor, that wait for about 3 us each, 0.3 ms. These overlap: below 0.5 ms.
+//
+// Bicubic is not convex: every strip is open, and a pixel is 16 logits, which are read from L1.
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/wrapper.h"
 #include "kernels/finish_masks/finish_masks.h"
@@ -42,20 +44,64 @@ SAMC_DEVICE float mix(float low, float high, float t) {
     return add_exact(mul_exact(low, sub_exact(1.0f, t)), mul_exact(high, t));
 }
 
+struct CubicTap { // out = sum of weight[k] * in[at[k]]
+    int at[4];
+    float weight[4];
+};
+
+SAMC_DEVICE float cubic_near(float x) {
+    return add_exact(mul_exact(mul_exact(sub_exact(mul_exact(1.25f, x), 2.25f), x), x), 1.0f);
+}
+SAMC_DEVICE float cubic_far(float x) {
+    return add_exact(mul_exact(sub_exact(mul_exact(add_exact(mul_exact(-0.75f, x), 3.75f), x), 6.0f), x), 3.0f);
+}
+SAMC_DEVICE float cubic_source(int out, float ratio) {
+    return sub_exact(mul_exact(ratio, add_exact(static_cast<float>(out), 0.5f)), 0.5f);
+}
+SAMC_DEVICE CubicTap cubic_tap(int out, float ratio, int in_size) {
+    float source = cubic_source(out, ratio), from = floorf(source), t = sub_exact(source, from);
+    float rest = sub_exact(1.0f, t);
+    CubicTap tap = {{},
+                    {cubic_far(add_exact(t, 1.0f)), cubic_near(t), cubic_near(rest), cubic_far(add_exact(rest, 1.0f))}};
+    SAMC_UNROLL
+    for (int k = 0; k < 4; k++) tap.at[k] = max_of(0, min_of(static_cast<int>(from) - 1 + k, in_size - 1));
+    return tap;
+}
+
+// logits [low, low]
+SAMC_DEVICE float cubic_pixel(const CubicTap &x, const CubicTap &y, const float *logits, int low) {
+    float pixel = 0.0f;
+    SAMC_UNROLL
+    for (int j = 0; j < 4; j++) {
+        const float *row = logits + static_cast<int64_t>(y.at[j]) * low;
+        float sum = mul_exact(row[x.at[0]], x.weight[0]);
+        SAMC_UNROLL
+        for (int k = 1; k < 4; k++) sum = add_exact(sum, mul_exact(row[x.at[k]], x.weight[k]));
+        sum = mul_exact(sum, y.weight[j]);
+        pixel = j == 0 ? sum : add_exact(pixel, sum);
+    }
+    return pixel;
+}
+
 // Logit rows or columns first..last that the image rows or columns begin..end - 1 read.
 struct Range {
     int first, last;
 };
+template <bool kCubic>
 SAMC_DEVICE Range logits_behind(int begin, int end, float to_square, int square_size, float to_low, int low) {
+    if (kCubic)
+        return {max_of(0, static_cast<int>(floorf(cubic_source(begin, to_square))) - 1),
+                min_of(low - 1, static_cast<int>(floorf(cubic_source(end - 1, to_square))) + 2)};
     int first = bilinear_tap(begin, to_square, square_size).low,
         last = bilinear_tap(end - 1, to_square, square_size).high;
     return {bilinear_tap(first, to_low, low).low, bilinear_tap(last, to_low, low).high};
 }
 
 // The same from where `begin` pixels before them end, so that the ranges of neighbours leave no logit between them.
+template <bool kCubic>
 SAMC_DEVICE Range logits_up_to(int begin, int end, float to_square, int square_size, float to_low, int low) {
-    Range r = logits_behind(begin, end, to_square, square_size, to_low, low);
-    int next = begin == 0 ? 0 : logits_behind(begin - 1, begin, to_square, square_size, to_low, low).last + 1;
+    Range r = logits_behind<kCubic>(begin, end, to_square, square_size, to_low, low);
+    int next = begin == 0 ? 0 : logits_behind<kCubic>(begin - 1, begin, to_square, square_size, to_low, low).last + 1;
     return {min_of(r.first, next), r.last};
 }
 
@@ -140,6 +186,7 @@ finish_clear(samc__mask_stats *stats, int masks, int height, int width) {
 
 // logits [rows, low, low], index [masks] or NULL, picked: how many of them count, or NULL, bits [masks, height, words]
 // or NULL, stats [masks]; a block for each mask, group of kRows rows and chunk of columns, chunks innermost.
+template <bool kCubic>
 SAMC_KERNEL(kThreads, 8)
 finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Shape s, int groups, int chunks,
             uint64_t *bits, samc__mask_stats *stats) {
@@ -160,12 +207,12 @@ finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Sh
     uint32_t *outside = inside + (s.low + 31) / 32;
 
     // Which logit columns are on one side in all rows that this block reads.
-    Range across = logits_up_to(x0, x0 + columns, s.to_x, s.new_width, s.to_low, s.low);
-    Range down = logits_up_to(y0, y0 + rows, s.to_y, s.new_height, s.to_low, s.low);
+    Range across = logits_up_to<kCubic>(x0, x0 + columns, s.to_x, s.new_width, s.to_low, s.low);
+    Range down = logits_up_to<kCubic>(y0, y0 + rows, s.to_y, s.new_height, s.to_low, s.low);
     if (threadIdx.x == 0) *totals = {0, 0, 0, s.width, s.height, -1, -1, 0, 0};
     bool spoilt = false;
     for (int first = across.first + warp * 32; first <= across.last; first += kThreads) {
-        bool in = first + lane <= across.last, out = in;
+        bool in = first + lane <= across.last && !kCubic, out = in;
         float zero = 0.0f; // NaN where a logit is not finite
         for (int row = down.first; row <= down.last; row++) {
             float logit = logits[static_cast<int64_t>(row) * s.low + min_of(first + lane, across.last)];
@@ -184,7 +231,7 @@ finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Sh
         int begin = x0 + strip * kStrip, count = min_of(kStrip, s.width - begin);
         uint32_t word = 0;
         if (count > 0) {
-            Range r = logits_behind(begin, begin + count, s.to_x, s.new_width, s.to_low, s.low);
+            Range r = logits_behind<kCubic>(begin, begin + count, s.to_x, s.new_width, s.to_low, s.low);
             if (all_set(inside, r.first - across.first, r.last - across.first)) {
                 word = ~0u >> (32 - count);
                 atomic_add(&totals->above, count * rows);
@@ -202,8 +249,10 @@ finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Sh
         int strip = open[i], x = x0 + strip * kStrip + lane, above = 0, below = 0;
         bool real = x < s.width;
         Column c = column_at(s, min_of(x, s.width - 1));
+        CubicTap wide = cubic_tap(min_of(x, s.width - 1), s.to_x, s.low);
         for (int row = 0; row < rows; row++) {
-            float logit = pixel(c, logits, s, y0 + row);
+            float logit = kCubic ? cubic_pixel(wide, cubic_tap(y0 + row, s.to_y, s.low), logits, s.low)
+                                 : pixel(c, logits, s, y0 + row);
             uint32_t word = ballot(real && logit > s.middle);
             above += count_bits(ballot(real && logit > s.high));
             below += count_bits(ballot(real && logit > s.below));
@@ -254,8 +303,10 @@ finish_rows(const float *logits, const int32_t *index, const int32_t *picked, Sh
 
 // logits f32. Bits and statistics equal the reference's. `index` and `picked`, where given, are device memory and
 // trusted; statistics behind *picked are those of an empty mask.
-extern "C" samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *a) {
+extern "C" samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const samc__finish_masks_args *args) {
     using namespace samc;
+    const samc__finish_masks_args steps = samc__finish_masks_steps(args), *a = &steps;
+    auto rows = a->path == SAMC__MASKS_BICUBIC ? finish_rows<true> : finish_rows<false>;
     SAMC_REQUIRE("finish_masks", a->logits.dtype == SAMC__F32);
     int64_t masks = samc__finish_masks_count(a), low = a->logits.n[1];
     int groups = (a->height + kRows - 1) / kRows, chunks = (a->width + kChunk - 1) / kChunk;
@@ -276,9 +327,8 @@ extern "C" samc_status samc__finish_masks_cuda(const samc__cuda *cuda, const sam
                kThreads, 0, cuda->stream, a->stats, static_cast<int>(masks), a->height, a->width);
     int strips = ((a->width < kChunk ? a->width : kChunk) + 63) / 64 * 2;
     if (problem == nullptr)
-        problem =
-            launch("finish_rows", finish_rows, Grid{static_cast<unsigned>(masks * groups * chunks), 1, 1}, kThreads,
-                   shared_bytes(strips, s.low), cuda->stream, static_cast<const float *>(a->logits.data), a->index,
-                   a->picked, s, groups, chunks, a->bits, a->stats);
+        problem = launch("finish_rows", rows, Grid{static_cast<unsigned>(masks * groups * chunks), 1, 1}, kThreads,
+                         shared_bytes(strips, s.low), cuda->stream, static_cast<const float *>(a->logits.data),
+                         a->index, a->picked, s, groups, chunks, a->bits, a->stats);
     return started(cuda, "finish_masks", problem);
 }

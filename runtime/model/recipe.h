@@ -3,18 +3,13 @@
 #ifndef SAMC_RUNTIME_MODEL_RECIPE_H
 #define SAMC_RUNTIME_MODEL_RECIPE_H
 
+#include "kernels/finish_masks/finish_masks.h"
 #include "kernels/preprocess/preprocess.h"
 
 typedef enum samc__resize {
     SAMC__RESIZE_LONGEST_SIDE, /* the longest side becomes `side`; zeros at the right and below after normalising */
     SAMC__RESIZE_SQUASH        /* both sides become `side` */
 } samc__resize;
-
-typedef enum samc__mask_path {
-    SAMC__MASKS_VIA_SQUARE, /* bilinear to the input's square, cut to the image's part, bilinear to the image */
-    SAMC__MASKS_DIRECT,     /* bilinear to the image in one step */
-    SAMC__MASKS_BICUBIC     /* bicubic to the image in one step */
-} samc__mask_path;
 
 typedef struct samc__recipe {
     samc__resize resize;

@@ -11,7 +11,7 @@
 #include "kernels/ops.h"
 #include "tests/checkops/guard.h"
 
-enum { MAX_PARAMS = 12, MAX_BUFFERS = 40, ARGS_BYTES = 2048 };
+enum { MAX_PARAMS = 13, MAX_BUFFERS = 40, ARGS_BYTES = 2048 };
 
 typedef enum role { IN, OUT, INOUT } role;
 

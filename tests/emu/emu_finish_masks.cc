@@ -1,6 +1,7 @@
 // The check of finish_masks: masks, low, img_size, width, height, kind (0 noise, 1 shapes, 2 all at the threshold, 3 an
-// ulp beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out), bits, index (2: and only half of them
-// are picked, which alone are written). Equal to the reference to the bit.
+// ulp beyond threshold +- offset, 4 NaN, infinite and huge, 5 all in, 6 all out, 7 all in, by
+// little or by much), bits, index (2: and only half of them are picked, which alone are written), path. Equal to the
+// reference to the bit.
 #include "emu_test.h"
 #include "kernels/finish_masks/finish_masks.h"
 
@@ -33,6 +34,7 @@ static void finish_masks(const Case &c, uint64_t seed) {
         v = kind == 0   ? 5 * random.normal()
             : kind == 5 ? 3 + random.uniform()
             : kind == 6 ? -3 - random.uniform()
+            : kind == 7 ? (random.bits() % 2 ? 1.01f : 30.0f)
                         : threshold;
         if (kind == 3)
             v +=
@@ -57,6 +59,7 @@ static void finish_masks(const Case &c, uint64_t seed) {
     args.picked = c.p[7] == 2 ? picked->as<int32_t>() : nullptr;
     const uint64_t untouched = 0x0123456789abcdef;
     for (size_t i = 0; i < masks * size_t(height) * words; i++) bits.as<uint64_t>()[i] = untouched;
+    args.path = samc__mask_path(c.p[8]);
     args.img_size = img_size;
     args.new_width = std::max(1, int(width * (double(img_size) / longest) + 0.5));
     args.new_height = std::max(1, int(height * (double(img_size) / longest) + 0.5));
@@ -97,22 +100,28 @@ static void finish_masks(const Case &c, uint64_t seed) {
     for (const emu::Buffer *b : {device_logits.get(), device_index.get(), &bits, &stats, picked.get()}) b->check();
 }
 
-static const Check check("finish_masks", "masks low img width height kind bits index",
-                         {
-                             {false, {1, 1, 4, 1, 1, 0, 1, 0}},           {false, {2, 4, 16, 16, 9, 0, 1, 1}},
-                             {false, {3, 16, 64, 63, 64, 1, 1, 0}},       {false, {1, 16, 64, 200, 65, 0, 1, 0}},
-                             {false, {5, 32, 128, 300, 201, 1, 0, 1}},    {false, {5, 32, 128, 150, 101, 1, 1, 2}},
-                             {false, {1, 16, 64, 40, 30, 1, 1, 2}},       {false, {2, 8, 32, 129, 50, 2, 1, 0}},
-                             {false, {2, 64, 256, 400, 300, 1, 1, 0}},    {false, {1, 33, 130, 77, 51, 3, 1, 0}},
-                             {false, {2, 16, 64, 150, 100, 3, 1, 0}},     {false, {2, 16, 64, 150, 40, 4, 1, 0}},
-                             {false, {2, 64, 256, 31, 20, 1, 1, 0}}, // shrinks
-                             {false, {1, 16, 64, 4200, 3, 0, 1, 0}}, // two chunks, not whole
-                             {false, {1, 16, 64, 4097, 17, 5, 1, 0}},     {false, {1, 16, 64, 1, 300, 0, 1, 0}},
-                             {false, {2, 16, 64, 96, 70, 5, 1, 0}},       {false, {2, 16, 64, 96, 70, 6, 1, 0}},
-                             {true, {2, 256, 1024, 2250, 1500, 1, 1, 1}}, {true, {2, 256, 1024, 640, 480, 1, 1, 0}},
-                             {true, {2, 128, 512, 1200, 1800, 1, 1, 0}},  {true, {1, 256, 1024, 65535, 1, 0, 1, 0}},
-                             {true, {1, 256, 1024, 1, 65535, 0, 1, 0}},
-                         },
-                         finish_masks);
+static const Check
+    check("finish_masks", "masks low img width height kind bits index path",
+          {
+              {false, {1, 1, 4, 1, 1, 0, 1, 0}},           {false, {2, 4, 16, 16, 9, 0, 1, 1}},
+              {false, {3, 16, 64, 63, 64, 1, 1, 0}},       {false, {1, 16, 64, 200, 65, 0, 1, 0}},
+              {false, {5, 32, 128, 300, 201, 1, 0, 1}},    {false, {5, 32, 128, 150, 101, 1, 1, 2}},
+              {false, {1, 16, 64, 40, 30, 1, 1, 2}},       {false, {2, 8, 32, 129, 50, 2, 1, 0}},
+              {false, {2, 64, 256, 400, 300, 1, 1, 0}},    {false, {1, 33, 130, 77, 51, 3, 1, 0}},
+              {false, {2, 16, 64, 150, 100, 3, 1, 0}},     {false, {2, 16, 64, 150, 40, 4, 1, 0}},
+              {false, {2, 64, 256, 31, 20, 1, 1, 0}}, // shrinks
+              {false, {1, 16, 64, 4200, 3, 0, 1, 0}}, // two chunks, not whole
+              {false, {1, 16, 64, 4097, 17, 5, 1, 0}},     {false, {1, 16, 64, 1, 300, 0, 1, 0}},
+              {false, {2, 16, 64, 96, 70, 5, 1, 0}},       {false, {2, 16, 64, 96, 70, 6, 1, 0}},
+              {false, {2, 16, 0, 150, 100, 1, 1, 0, 1}}, // one bilinear step
+              {false, {2, 33, 0, 31, 70, 4, 1, 1, 1}},     {false, {2, 16, 0, 150, 100, 1, 1, 0, 2}}, // bicubic
+              {false, {2, 16, 0, 150, 100, 7, 1, 0, 2}},   {false, {3, 33, 0, 31, 70, 0, 0, 1, 2}},
+              {false, {2, 16, 0, 150, 40, 4, 1, 0, 2}},    {false, {2, 64, 0, 20, 15, 4, 1, 2, 2}},
+              {false, {1, 4, 0, 1, 1, 0, 1, 0, 2}},        {false, {1, 16, 0, 4097, 17, 5, 1, 0, 2}},
+              {true, {2, 256, 1024, 2250, 1500, 1, 1, 1}}, {true, {2, 256, 1024, 640, 480, 1, 1, 0}},
+              {true, {2, 128, 512, 1200, 1800, 1, 1, 0}},  {true, {1, 256, 1024, 65535, 1, 0, 1, 0}},
+              {true, {1, 256, 1024, 1, 65535, 0, 1, 0}},
+          },
+          finish_masks);
 
 } // namespace emu_test

@@ -147,8 +147,8 @@ MUTATIONS = {
         ("kernels/finish_masks/ref.c", "static void finish_one(", ANTIALIASED),
         (
             "kernels/finish_masks/ref.c",
-            "float logit = mix(row0, row1, bilinear_tap(x, a->new_width, a->width), row.t);",
-            "float logit = antialiased(a, square, y, x);\n            (void)row0, (void)row1;",
+            ": mix(row0, row1, bilinear_tap(x, a->new_width, a->width), row.t);",
+            ": antialiased(a, between, y, x);\n            (void)row0, (void)row1;",
         ),
     ],
     "corner-aligned mask resize": [
