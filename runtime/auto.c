@@ -26,7 +26,7 @@ static samc_auto_options defaults_of(const samc_model *model) {
 
 samc_status samc_default_auto_options(const samc_model *model, samc_auto_options *options) {
     samc_auto_options own = defaults_of(model);
-    return samc__abi_give(SAMC__ABI_samc_auto_options, &own, options, NULL);
+    return samc__abi_give(SAMC__ABI(samc_auto_options), &own, options, NULL);
 }
 
 static samc_status check_numbers(const samc_auto_options *o, samc_error *e) {
@@ -70,11 +70,11 @@ static samc_status check_grids(const samc_auto_options *o, samc_error *e) {
 static samc_status take_options(const samc_auto_options *given, samc_auto_options *own, const samc_point_grid **grids,
                                 samc_error *e) {
     const void *array = NULL;
-    SAMC__TRY(samc__abi_take(SAMC__ABI_samc_auto_options, given, own, e));
+    SAMC__TRY(samc__abi_take(SAMC__ABI(samc_auto_options), given, own, e));
     *grids = own->point_grids;
     samc_status status = check_numbers(own, e);
     if (status == SAMC_OK && *grids != NULL)
-        status = samc__abi_array(SAMC__ABI_samc_point_grid, *grids, own->crop_n_layers + 1, &array, e);
+        status = samc__abi_array(SAMC__ABI(samc_point_grid), *grids, own->crop_n_layers + 1, &array, e);
     own->point_grids = array;
     return status == SAMC_OK && array != NULL ? check_grids(own, e) : status;
 }
@@ -374,7 +374,7 @@ samc_status samc_auto(samc_session *s, const samc_image *images, int count, cons
     const void *pictures = images;
     samc_status status = images == NULL || count < 1 || callback == NULL
                              ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_auto: no images or no callback")
-                             : samc__abi_array(SAMC__ABI_samc_image, images, count, &pictures, &s->error);
+                             : samc__abi_array(SAMC__ABI(samc_image), images, count, &pictures, &s->error);
     if (status == SAMC_OK && options != NULL) status = take_options(options, &own, &grids, &s->error);
     if (status == SAMC_OK) status = automatic(s, pictures, count, &own, callback, context);
     samc__abi_array_free(grids, own.point_grids);

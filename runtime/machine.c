@@ -71,7 +71,7 @@ bool samc__driver_describe(char *text, size_t size) {
 
 samc_status samc_get_machine(samc_machine *out) {
     samc_machine machine = SAMC_INIT(samc_machine);
-    SAMC__TRY(samc__abi_check_size(SAMC__ABI_samc_machine, out, NULL));
+    SAMC__TRY(samc__abi_check_size(SAMC__ABI(samc_machine), out, NULL));
     machine.processors = samc__processors();
     describe_cpu(machine.cpu, sizeof machine.cpu);
     machine.has_cuda = samc__cuda_describe(machine.cuda, sizeof machine.cuda);
@@ -80,7 +80,7 @@ samc_status samc_get_machine(samc_machine *out) {
     if (driver != NULL) dlclose(driver);
     machine.cuda_built = samc__cuda_built();
     machine.cuda_devices = samc__cuda_count();
-    return samc__abi_give(SAMC__ABI_samc_machine, &machine, out, NULL);
+    return samc__abi_give(SAMC__ABI(samc_machine), &machine, out, NULL);
 }
 
 void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size) {

@@ -81,7 +81,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (path == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no path");
     samc_options own = SAMC_INIT(samc_options);
     samc_default_options(&own);
-    if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI_samc_options, options, &own, error));
+    if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_options), options, &own, error));
     samc_model *model = calloc(1, sizeof *model);
     if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to open the model", path);
     samc_status status = choose_backend(&own, model, error);
@@ -213,5 +213,5 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         SAMC__TRY(
             samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false, &info.predict_bytes, NULL));
     }
-    return samc__abi_give(SAMC__ABI_samc_model_info, &info, out, NULL);
+    return samc__abi_give(SAMC__ABI(samc_model_info), &info, out, NULL);
 }

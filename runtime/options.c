@@ -22,7 +22,7 @@ samc_status samc_default_options(samc_options *out) {
         long value = strtol(threads, &end, 10);
         if (end != threads && *end == 0 && value >= 1 && value <= SAMC__MAX_THREADS) options.threads = (int)value;
     }
-    return samc__abi_give(SAMC__ABI_samc_options, &options, out, NULL);
+    return samc__abi_give(SAMC__ABI(samc_options), &options, out, NULL);
 }
 
 const char *samc__options_cuda_libraries(void) { return getenv("SAMC_CUDA_LIBRARIES"); }

@@ -146,7 +146,7 @@ samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count,
     samc_status status =
         out == NULL || prompts == NULL || count < 1
             ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result")
-            : samc__abi_array(SAMC__ABI_samc_prompt, prompts, count, &own, &s->error);
+            : samc__abi_array(SAMC__ABI(samc_prompt), prompts, count, &own, &s->error);
     if (status == SAMC_OK) status = predict(s, own, count, multimask, out);
     samc__abi_array_free(prompts, own);
     return samc__session_end(s, status);
@@ -234,7 +234,7 @@ static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int 
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index,
                           prompt);
-    SAMC__TRY(samc__abi_check_size(SAMC__ABI_samc_mask, out, &s->error));
+    SAMC__TRY(samc__abi_check_size(SAMC__ABI(samc_mask), out, &s->error));
     SAMC__TRY(samc__session_enter(s));
     const samc__geometry *g = &r->geometry[prompt];
     int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index;
@@ -260,7 +260,7 @@ static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int 
         .rle_length = made->runs.length,
         .count_length = made->runs.count,
     };
-    return samc__abi_give(SAMC__ABI_samc_mask, &mask, out, &s->error);
+    return samc__abi_give(SAMC__ABI(samc_mask), &mask, out, &s->error);
 }
 
 samc_status samc_result_mask(samc_session *s, samc_result *r, int prompt, int mask_index, samc_mask *mask) {

@@ -35,7 +35,7 @@ samc_status samc_profile_end(samc_session *session, samc_profile_row *rows, int 
     int ran = session->profile.count;
     samc_status status = SAMC_OK;
     if (rows != NULL && capacity > 0)
-        status = samc__abi_give_array(SAMC__ABI_samc_profile_row, session->profile.rows,
+        status = samc__abi_give_array(SAMC__ABI(samc_profile_row), session->profile.rows,
                                       ran < capacity ? ran : capacity, rows, &session->error);
     if (count != NULL) *count = ran;
     return samc__session_end(session, status);

@@ -76,7 +76,7 @@ samc_status samc__runs_of_bits(const samc__exec *exec, const uint64_t *bits, int
 }
 
 static samc_status check(const samc_mask *mask, const void *room, samc_error *error) {
-    SAMC__TRY(samc__abi_check(SAMC__ABI_samc_mask, mask, error));
+    SAMC__TRY(samc__abi_check(SAMC__ABI(samc_mask), mask, error));
     return mask->runs != NULL && room != NULL
                ? SAMC_OK
                : samc__fail(error, SAMC_INVALID_ARGUMENT, "the mask has no run lengths, or there is no room for them");

@@ -155,7 +155,7 @@ samc_status samc_session_memory(const samc_session *session, samc_memory *out) {
     if (session == NULL) return SAMC_INVALID_ARGUMENT;
     samc_memory memory = {.current = session->memory.current, .peak = session->memory.peak};
     samc__cuda_session_memory(session->cuda, &memory);
-    return samc__abi_give(SAMC__ABI_samc_memory, &memory, out, NULL);
+    return samc__abi_give(SAMC__ABI(samc_memory), &memory, out, NULL);
 }
 
 samc_status samc__session_reserve_images(samc_session *s, int count) {
@@ -254,7 +254,7 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     SAMC__TRY(samc__session_begin(s));
     samc_status status = images == NULL || count < 1
                              ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images")
-                             : samc__abi_array(SAMC__ABI_samc_image, images, count, &own, &s->error);
+                             : samc__abi_array(SAMC__ABI(samc_image), images, count, &own, &s->error);
     if (status == SAMC_OK) status = set_images(s, own, count);
     samc__abi_array_free(images, own);
     return samc__session_end(s, status);

@@ -358,7 +358,8 @@ Test(abi, sizes_of_no_version) {
                          samc_status_text(refused[j]));
         cr_expect_eq(memcmp(&room, &before, sizeof room), 0, "nothing is written");
     }
-    for (samc__abi type = 0; type < SAMC__ABI_COUNT; type++) {
+    for (int i = 0; i < SAMC__ABI_COUNT; i++) {
+        const samc__abi *type = &samc__abi_rows[i];
         unsigned char bytes[4096] = {0};
         size_t least = 0, most = 0;
         for (size_t size = 1; size <= sizeof bytes; size++) {
@@ -368,7 +369,7 @@ Test(abi, sizes_of_no_version) {
             if (known && least == 0) least = size;
             if (known) most = size;
         }
-        cr_expect(least > sizeof(size_t) && most == sizeof bytes, "struct %d: from %zu to %zu", (int)type, least, most);
+        cr_expect(least > sizeof(size_t) && most == sizeof bytes, "%s: from %zu to %zu", type->name, least, most);
     }
     samc_result_free(result);
     samc_session_destroy(session);

@@ -9,10 +9,10 @@
 #include "host/io/image.h"
 
 int main(int count, char **arguments) {
-    samc__picture picture;
+    samc_image picture = SAMC_INIT(samc_image);
     samc_error error;
     if (count != 2) return fprintf(stderr, "usage: image_pixels FILE\n"), 2;
-    if (samc__image_load(arguments[1], &picture, &error) != SAMC_OK) return fprintf(stderr, "%s\n", error.message), 1;
+    if (samc_image_load(arguments[1], 0, &picture, &error) != SAMC_OK) return fprintf(stderr, "%s\n", error.message), 1;
     uint8_t *bytes;
     size_t size;
     samc__image_extent extent;
@@ -24,6 +24,6 @@ int main(int count, char **arguments) {
     free(bytes);
     printf("P6 %d %d 255\n", picture.width, picture.height);
     fwrite(picture.pixels, 3, (size_t)picture.width * (size_t)picture.height, stdout);
-    samc__picture_free(&picture);
+    samc_image_free(&picture);
     return fflush(stdout) == 0 ? 0 : 2;
 }

@@ -25,12 +25,11 @@ static uint8_t *fixture(const char *name, size_t *size) {
     return bytes;
 }
 
-static samc_status decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
-                          samc_error *error) {
+static samc_status decode(const uint8_t *bytes, size_t size, const char *name, samc_image *picture, samc_error *error) {
     /* A copy of exactly this size, so that AddressSanitizer sees a read past the end. */
     uint8_t *copy = malloc(size > 0 ? size : 1);
     memcpy(copy, bytes, size);
-    samc_status status = samc__image_decode(copy, size, name, picture, error);
+    samc_status status = samc_image_decode(copy, size, name, 0, picture, error);
     free(copy);
     return status;
 }
@@ -49,7 +48,7 @@ Test(image, pixels_of_pillow) {
         int width, height, header;
         cr_assert_eq(sscanf((char *)expected, "P6 %d %d 255%n", &width, &height, &header), 2);
         header++;
-        samc__picture picture;
+        samc_image picture = SAMC_INIT(samc_image);
         samc_error error = {0};
         cr_assert_eq(decode(bytes, size, name, &picture, &error), SAMC_OK, "%s", error.message);
         cr_assert_eq(picture.width, width, "%s: width %d, not %d", name, picture.width, width);
@@ -58,7 +57,7 @@ Test(image, pixels_of_pillow) {
         for (int i = 0; i < width * height * 3; i++)
             cr_assert_eq(picture.pixels[i], expected[header + i], "%s: pixel %d,%d channel %d is %d, not %d", name,
                          i / 3 % width, i / 3 / width, i % 3, picture.pixels[i], expected[header + i]);
-        samc__picture_free(&picture);
+        samc_image_free(&picture);
         samc__image_extent extent;
         cr_assert_eq(samc__image_size(bytes, size, name, &extent, &error), SAMC_OK, "%s", error.message);
         cr_assert((extent.width == width && extent.height == height) ||
@@ -79,7 +78,7 @@ static void check_truncated(const char *name, size_t spare) {
     size_t size;
     uint8_t *bytes = fixture(name, &size);
     for (size_t cut = 0; cut + spare < size; cut++) {
-        samc__picture picture;
+        samc_image picture = SAMC_INIT(samc_image);
         samc_error error = {0};
         cr_assert_neq(decode(bytes, cut, name, &picture, &error), SAMC_OK, "%s cut to %zu of %zu bytes was accepted",
                       name, cut, size);
@@ -124,7 +123,7 @@ Test(image, damaged_png) {
     size_t size;
     uint8_t *bytes = fixture("png_rgb.png", &size);
     for (size_t at = 8; at < size; at++) {
-        samc__picture picture;
+        samc_image picture = SAMC_INIT(samc_image);
         samc_error error = {0};
         bytes[at] ^= 0x10;
         cr_assert_neq(decode(bytes, size, "damaged.png", &picture, &error), SAMC_OK,
@@ -137,7 +136,7 @@ Test(image, damaged_png) {
 Test(image, damaged_jpeg_scan_is_reported) {
     size_t size;
     uint8_t *bytes = fixture("jpeg_444.jpg", &size);
-    samc__picture picture;
+    samc_image picture = SAMC_INIT(samc_image);
     samc_error error = {0};
     /* A marker in the middle of the entropy-coded data ends it early. */
     bytes[size - 100] = 0xff;
@@ -148,7 +147,7 @@ Test(image, damaged_jpeg_scan_is_reported) {
 }
 
 static void check_refused(const char *bytes, size_t size, const char *name, samc_status status, const char *message) {
-    samc__picture picture;
+    samc_image picture = SAMC_INIT(samc_image);
     samc_error error = {0};
     samc_status got = decode((const uint8_t *)bytes, size, name, &picture, &error);
     cr_assert_eq(got, status, "%s: status '%s'", name, samc_status_text(got));
@@ -178,10 +177,10 @@ Test(image, other_formats_are_named) {
 Test(image, tga_by_its_footer) {
     size_t size;
     uint8_t *bytes = fixture("tga_rgb.tga", &size); /* Pillow writes the footer */
-    samc__picture picture;
+    samc_image picture = SAMC_INIT(samc_image);
     samc_error error = {0};
     cr_assert_eq(decode(bytes, size, "picture", &picture, &error), SAMC_OK, "%s", error.message);
-    samc__picture_free(&picture);
+    samc_image_free(&picture);
     check_refused((char *)bytes, size - 26, "picture", SAMC_UNSUPPORTED, "picture: not a supported image format");
     free(bytes);
 }
@@ -212,22 +211,22 @@ Test(image, absurd_sizes) {
 }
 
 Test(image, pnm_range_is_stretched) {
-    samc__picture picture;
+    samc_image picture = SAMC_INIT(samc_image);
     samc_error error = {0};
     static const char pgm[] = "P5\n3 1\n100\n\x00\x32\x64";
     cr_assert_eq(decode((const uint8_t *)pgm, sizeof pgm - 1, "a.pgm", &picture, &error), SAMC_OK, "%s", error.message);
     cr_assert_eq(picture.pixels[0], 0);
     cr_assert_eq(picture.pixels[3], 128);
     cr_assert_eq(picture.pixels[8], 255);
-    samc__picture_free(&picture);
+    samc_image_free(&picture);
 }
 
 Test(image, missing_and_odd_files) {
-    samc__picture picture;
+    samc_image picture = SAMC_INIT(samc_image);
     samc_error error = {0};
-    cr_assert_eq(samc__image_load("/no/such/file.jpg", &picture, &error), SAMC_IO);
+    cr_assert_eq(samc_image_load("/no/such/file.jpg", 0, &picture, &error), SAMC_IO);
     cr_assert_str_eq(error.message, "/no/such/file.jpg: cannot open: No such file or directory");
-    cr_assert_eq(samc__image_load("/", &picture, &error), SAMC_IO);
+    cr_assert_eq(samc_image_load("/", 0, &picture, &error), SAMC_IO);
     cr_assert(strstr(error.message, "not a regular file but a folder") != NULL, "%s", error.message);
 }
 
@@ -239,7 +238,7 @@ Test(image, jpeg_without_its_last_scan) {
     int scans = 0;
     for (size_t at = size - 2; at > 0; at--) {
         if (bytes[at] != 0xff || bytes[at + 1] != 0xda) continue; /* a scan begins */
-        samc__picture picture;
+        samc_image picture = SAMC_INIT(samc_image);
         samc_error error = {0};
         cr_assert_eq(decode(bytes, at, "x.jpg", &picture, &error), SAMC_FORMAT, "cut before the scan at %zu of %zu", at,
                      size);
@@ -256,7 +255,7 @@ Test(image, short_palettes_are_filled) {
     for (int i = 0; i < 3; i++) {
         size_t size;
         uint8_t *bytes = fixture(names[i], &size);
-        samc__picture first, second;
+        samc_image first = SAMC_INIT(samc_image), second = SAMC_INIT(samc_image);
         samc_error error = {0};
         cr_assert_eq(decode(bytes, size, names[i], &first, &error), SAMC_OK, "%s", error.message);
         volatile uint8_t stack[1 << 14]; /* other bytes where the reader's variables will be */
@@ -264,8 +263,8 @@ Test(image, short_palettes_are_filled) {
         cr_assert_eq(decode(bytes, size, names[i], &second, &error), SAMC_OK, "%s", error.message);
         cr_assert_eq(memcmp(first.pixels, second.pixels, (size_t)first.width * (size_t)first.height * 3), 0, "%s",
                      names[i]);
-        samc__picture_free(&first);
-        samc__picture_free(&second);
+        samc_image_free(&first);
+        samc_image_free(&second);
         free(bytes);
     }
 }
@@ -277,15 +276,14 @@ Test(image, limit_of_every_format) {
     for (int i = 0; i < 7; i++) {
         size_t size;
         uint8_t *bytes = fixture(names[i], &size);
-        samc__picture picture;
+        samc_image picture = SAMC_INIT(samc_image);
         samc_error error = {0};
-        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29 - 1, &picture, &error), SAMC_UNSUPPORTED,
-                     "%s", names[i]);
+        cr_assert_eq(samc_image_decode(bytes, size, names[i], 37 * 29 - 1, &picture, &error), SAMC_UNSUPPORTED, "%s",
+                     names[i]);
         cr_assert(strstr(error.message, "37 x 29 pixels is larger than the limit of 1072 pixels") != NULL, "%s",
                   error.message);
-        cr_assert_eq(samc__image_decode_within(bytes, size, names[i], 37 * 29, &picture, &error), SAMC_OK, "%s",
-                     error.message);
-        samc__picture_free(&picture);
+        cr_assert_eq(samc_image_decode(bytes, size, names[i], 37 * 29, &picture, &error), SAMC_OK, "%s", error.message);
+        samc_image_free(&picture);
         free(bytes);
     }
 }

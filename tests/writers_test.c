@@ -13,12 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/io/auto_output.h"
-#include "host/io/npy.h"
+#include "host/io/masks.h"
+#include "host/io/file.h"
 #include "host/io/overlay.h"
-#include "host/io/png.h"
-#include "host/io/prompts.h"
-#include "host/io/rle.h"
+#include "host/io/samc_io.h"
 #include "runtime/runs.h"
 
 #ifndef SAMC_TEST_DATA
@@ -122,12 +120,12 @@ Test(files, abandoned_and_impossible) {
 
 Test(files, folders) {
     samc_error error = {0};
-    cr_assert_eq(samc__folder_create(in_folder("a/b//c/"), &error), SAMC_OK, "%s", error.message);
-    cr_assert_eq(samc__folder_create(in_folder("a/b/c"), &error), SAMC_OK, "existing ones are fine");
+    cr_assert_eq(samc_folder_create(in_folder("a/b//c/"), &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(samc_folder_create(in_folder("a/b/c"), &error), SAMC_OK, "existing ones are fine");
     cr_assert_eq(samc__file_write(in_folder("a/b/c/x"), "x", 1, &error), SAMC_OK);
-    cr_assert_eq(samc__folder_create(in_folder("a/b/c/x"), &error), SAMC_IO);
-    cr_assert_eq(samc__folder_create(in_folder("a/b/c/x/y"), &error), SAMC_IO);
-    cr_assert_eq(samc__folder_create("/", &error), SAMC_OK);
+    cr_assert_eq(samc_folder_create(in_folder("a/b/c/x"), &error), SAMC_IO);
+    cr_assert_eq(samc_folder_create(in_folder("a/b/c/x/y"), &error), SAMC_IO);
+    cr_assert_eq(samc_folder_create("/", &error), SAMC_OK);
 }
 
 Test(files, reading_is_bounded) {
@@ -147,14 +145,13 @@ Test(npy, round_trip) {
     for (int i = 0; i < 24; i++) values[i] = 0.1f * (float)i - 1;
     for (int rank = 1; rank <= 4; rank++) {
         static const size_t shapes[4][4] = {{24}, {4, 6}, {2, 3, 4}, {2, 3, 1, 4}};
-        samc__array array;
-        cr_assert_eq(samc__npy_write(in_folder("a.npy"), SAMC__NPY_F32, rank, shapes[rank - 1], values, &error),
-                     SAMC_OK);
-        cr_assert_eq(samc__npy_read(in_folder("a.npy"), &array, &error), SAMC_OK, "%s", error.message);
+        samc_array array = {.size = sizeof array};
+        cr_assert_eq(samc_npy_write(in_folder("a.npy"), SAMC_NPY_F32, rank, shapes[rank - 1], values, &error), SAMC_OK);
+        cr_assert_eq(samc_npy_read(in_folder("a.npy"), &array, &error), SAMC_OK, "%s", error.message);
         cr_assert_eq(array.rank, rank);
         cr_assert_eq(memcmp(array.shape, shapes[rank - 1], (size_t)rank * sizeof(size_t)), 0);
         cr_assert_eq(memcmp(array.values, values, sizeof values), 0);
-        samc__array_free(&array);
+        samc_array_free(&array);
     }
 }
 
@@ -165,7 +162,7 @@ Test(npy, bytes_of_numpy) {
     samc_error error = {0};
     size_t size, shape[1] = {3};
     uint8_t *bytes;
-    cr_assert_eq(samc__npy_write(in_folder("a.npy"), SAMC__NPY_BOOL, 1, shape, "\1\0\1", &error), SAMC_OK);
+    cr_assert_eq(samc_npy_write(in_folder("a.npy"), SAMC_NPY_BOOL, 1, shape, "\1\0\1", &error), SAMC_OK);
     cr_assert_eq(samc__file_read(in_folder("a.npy"), 1000, &bytes, &size, &error), SAMC_OK);
     cr_assert_eq(size, sizeof expected - 1);
     cr_assert_eq(memcmp(bytes, expected, size), 0);
@@ -173,7 +170,7 @@ Test(npy, bytes_of_numpy) {
 }
 
 /* A file of the given version-1 header text and data. */
-static samc_status read_npy(const char *header, const void *data, size_t size, samc__array *array, samc_error *error) {
+static samc_status read_npy(const char *header, const void *data, size_t size, samc_array *array, samc_error *error) {
     size_t length = strlen(header);
     uint8_t *bytes = malloc(10 + length + size);
     memcpy(bytes, "\x93NUMPY\1\0", 8);
@@ -181,7 +178,7 @@ static samc_status read_npy(const char *header, const void *data, size_t size, s
     bytes[9] = 0;
     memcpy(bytes + 10, header, length);
     memcpy(bytes + 10 + length, data, size);
-    samc_status status = samc__npy_decode(bytes, 10 + length + size, "x.npy", array, error);
+    samc_status status = samc_npy_decode(bytes, 10 + length + size, "x.npy", array, error);
     free(bytes);
     return status;
 }
@@ -189,16 +186,16 @@ static samc_status read_npy(const char *header, const void *data, size_t size, s
 Test(npy, other_types) {
     static const uint16_t halves[3] = {0x3c00, 0xc100, 0x0001};
     static const double doubles[3] = {1, -2.5, 1e-3};
-    samc__array array;
+    samc_array array = {.size = sizeof array};
     samc_error error = {0};
     cr_assert_eq(read_npy("{\"shape\": (3,), 'descr':'<f2', 'fortran_order':False}\n", halves, 6, &array, &error),
                  SAMC_OK, "%s", error.message);
     cr_assert(array.values[0] == 1 && array.values[1] == -2.5f && array.values[2] == 0x1p-24f);
-    samc__array_free(&array);
+    samc_array_free(&array);
     cr_assert_eq(read_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 1), }\n", doubles, 24, &array, &error),
                  SAMC_OK);
     cr_assert(array.rank == 2 && array.values[0] == 1 && array.values[1] == -2.5f && array.values[2] == 1e-3f);
-    samc__array_free(&array);
+    samc_array_free(&array);
 }
 
 Test(npy, refused) {
@@ -225,7 +222,7 @@ Test(npy, refused) {
         {"", "malformed header"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        samc__array array;
+        samc_array array = {.size = sizeof array};
         samc_error error = {0};
         cr_assert_eq(read_npy(cases[i].header, "12345678", 8, &array, &error), SAMC_FORMAT, "accepted: %s",
                      cases[i].header);
@@ -246,15 +243,15 @@ Test(rle, as_pycocotools) {
         size_t count = (size_t)height * (size_t)width;
         cr_assert_eq(strlen(mask), count);
         for (size_t i = 0; i < count; i++) mask[i] = (char)(mask[i] - '0');
-        samc__rle rle, back;
+        samc_rle rle = {.size = sizeof rle}, back = {.size = sizeof back};
         samc_error error = {0};
-        cr_assert_eq(samc__rle_encode((uint8_t *)mask, height, width, &rle, &error), SAMC_OK, "%s", error.message);
-        cr_assert_eq(samc__rle_to_string(&rle, &text, &error), SAMC_OK);
+        cr_assert_eq(samc_rle_from_bytes((uint8_t *)mask, width, height, &rle, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc_rle_to_string(&rle, &text, &error), SAMC_OK);
         cr_assert_str_eq(text, expected);
-        cr_assert_eq(samc__rle_from_string(text, height, width, &back, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc_rle_from_string(text, width, height, &back, &error), SAMC_OK, "%s", error.message);
         cr_assert(back.count == rle.count && memcmp(back.counts, rle.counts, rle.count * sizeof *rle.counts) == 0);
         uint8_t *decoded = malloc(count);
-        cr_assert_eq(samc__rle_decode(&back, decoded, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc_rle_to_bytes(&back, decoded, &error), SAMC_OK, "%s", error.message);
         cr_assert_eq(memcmp(decoded, mask, count), 0);
         samc_runs *runs = samc__runs_create(NULL);
         samc__run_place place;
@@ -276,27 +273,27 @@ Test(rle, as_pycocotools) {
         free(text);
         free(mask);
         free(expected);
-        samc__rle_free(&rle);
-        samc__rle_free(&back);
+        samc_rle_free(&rle);
+        samc_rle_free(&back);
     }
     fclose(file);
     cr_assert_eq(cases, 11);
 }
 
 Test(rle, hostile) {
-    samc__rle rle;
+    samc_rle rle = {.size = sizeof rle};
     samc_error error = {0};
     uint8_t mask[6];
     static const char *const strings[] = {"o", "oooooooooooo", "\x7f", " ", "P", "@"};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        samc_status status = samc__rle_from_string(strings[i], 2, 3, &rle, &error);
-        if (status == SAMC_OK) status = samc__rle_decode(&rle, mask, &error);
+        samc_status status = samc_rle_from_string(strings[i], 3, 2, &rle, &error);
+        if (status == SAMC_OK) status = samc_rle_to_bytes(&rle, mask, &error);
         cr_assert_neq(status, SAMC_OK, "'%s' was accepted", strings[i]);
-        samc__rle_free(&rle);
+        samc_rle_free(&rle);
     }
     uint32_t beyond[] = {2, UINT32_MAX, 3}, short_of[] = {2, 3};
-    cr_assert_eq(samc__rle_decode(&(samc__rle){beyond, 3, 2, 3}, mask, &error), SAMC_FORMAT);
-    cr_assert_eq(samc__rle_decode(&(samc__rle){short_of, 2, 2, 3}, mask, &error), SAMC_FORMAT);
+    cr_assert_eq(samc_rle_to_bytes(&(samc_rle){sizeof rle, 3, 2, 3, beyond}, mask, &error), SAMC_FORMAT);
+    cr_assert_eq(samc_rle_to_bytes(&(samc_rle){sizeof rle, 3, 2, 2, short_of}, mask, &error), SAMC_FORMAT);
 }
 
 /* ---- PNG and pictures ------------------------------------------------------------------------ */
@@ -307,15 +304,15 @@ Test(png, round_trip) {
     uint8_t pixels[WIDTH * HEIGHT * 4];
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 7 + i / 67 * 13);
     for (int channels = 1; channels <= 4; channels += channels == 1 ? 2 : 1) {
-        samc__picture picture;
-        cr_assert_eq(samc__png_write(in_folder("a.png"), pixels, WIDTH, HEIGHT, channels, &error), SAMC_OK, "%s",
+        samc_image picture = SAMC_INIT(samc_image);
+        cr_assert_eq(samc_png_write(in_folder("a.png"), pixels, WIDTH, HEIGHT, channels, &error), SAMC_OK, "%s",
                      error.message);
-        cr_assert_eq(samc__image_load(in_folder("a.png"), &picture, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc_image_load(in_folder("a.png"), 0, &picture, &error), SAMC_OK, "%s", error.message);
         cr_assert(picture.width == WIDTH && picture.height == HEIGHT);
         for (int i = 0; i < WIDTH * HEIGHT * 3; i++)
             cr_assert_eq(picture.pixels[i], pixels[channels == 1 ? i / 3 : i / 3 * channels + i % 3],
                          "channels %d, byte %d", channels, i);
-        samc__picture_free(&picture);
+        samc_image_free(&picture);
     }
     cr_assert_eq(files_in_folder(), 1);
 }
@@ -362,40 +359,40 @@ Test(overlay, prompts_are_clipped) {
 
 Test(overlay, cutout) {
     uint8_t pixels[] = {1, 2, 3, 4, 5, 6}, rgba[8];
-    samc__cutout(&(samc__picture){pixels, 2, 1}, (uint8_t[]){0, 1}, rgba);
+    samc__cutout(&(samc_image){sizeof(samc_image), pixels, 2, 1, 6}, (uint8_t[]){0, 1}, rgba);
     cr_assert_eq(memcmp(rgba, (uint8_t[]){0, 0, 0, 0, 4, 5, 6, 255}, 8), 0);
 }
 
 /* ---- Prompts --------------------------------------------------------------------------------- */
 
-static samc_status parse(const char *json, samc__prompts *prompts, samc_error *error) {
-    return samc__prompts_parse(json, strlen(json), "p.json", prompts, error);
+static samc_status parse(const char *json, samc_prompts **prompts, samc_error *error) {
+    return samc_prompts_parse(json, strlen(json), "p.json", prompts, error);
 }
 
 Test(prompts, complete) {
-    samc__prompts prompts;
+    samc_prompts *prompts;
     samc_error error = {0};
     cr_assert_eq(parse("[{\"points\": [[1, 2.5], [3e1, 4]], \"labels\": [0, 1], \"box\": [-1, 0, 700, 10]},"
                        " {\"points\": [[7, 8]]}, {\"box\": [1, 2, 3, 4]}]",
                        &prompts, &error),
                  SAMC_OK, "%s", error.message);
-    cr_assert_eq(prompts.count, 3);
-    const samc_prompt *p = prompts.items;
+    cr_assert_eq(samc_prompts_count(prompts), 3);
+    const samc_prompt *p = samc_prompts_at(prompts, 0);
     cr_assert(p[0].point_count == 2 && p[0].points[0] == 1 && p[0].points[1] == 2.5f && p[0].points[2] == 30 &&
               p[0].points[3] == 4);
     cr_assert(p[0].labels[0] == 0 && p[0].labels[1] == 1 && p[0].box[0] == -1 && p[0].box[2] == 700);
     cr_assert(p[1].point_count == 1 && p[1].labels[0] == 1 && p[1].box == NULL);
     cr_assert(p[2].point_count == 0 && p[2].points == NULL && p[2].box[3] == 4);
-    cr_assert_eq(samc__prompts_check(&prompts, "p.json", 640, 480, &error), SAMC_OK, "boxes may exceed the image: %s",
+    cr_assert_eq(samc_prompts_check(prompts, "p.json", 640, 480, &error), SAMC_OK, "boxes may exceed the image: %s",
                  error.message);
-    cr_assert_eq(samc__prompts_check(&prompts, "p.json", 640, 8, &error), SAMC_INVALID_ARGUMENT);
+    cr_assert_eq(samc_prompts_check(prompts, "p.json", 640, 8, &error), SAMC_INVALID_ARGUMENT);
     cr_assert_str_eq(error.message, "p.json: prompt 1: point 7,8 is outside the image of 640 x 8 pixels");
-    cr_assert_eq(samc__prompts_check(&prompts, "p.json", 31, 9, &error), SAMC_OK);
-    cr_assert_eq(samc__prompts_check(&prompts, "p.json", 30, 9, &error), SAMC_INVALID_ARGUMENT);
-    samc__prompts_free(&prompts);
+    cr_assert_eq(samc_prompts_check(prompts, "p.json", 31, 9, &error), SAMC_OK);
+    cr_assert_eq(samc_prompts_check(prompts, "p.json", 30, 9, &error), SAMC_INVALID_ARGUMENT);
+    samc_prompts_free(prompts);
     cr_assert_eq(parse("[{\"box\": [700, 2, 703, 4]}]", &prompts, &error), SAMC_OK);
-    cr_assert_eq(samc__prompts_check(&prompts, "p.json", 640, 480, &error), SAMC_INVALID_ARGUMENT);
-    samc__prompts_free(&prompts);
+    cr_assert_eq(samc_prompts_check(prompts, "p.json", 640, 480, &error), SAMC_INVALID_ARGUMENT);
+    samc_prompts_free(prompts);
 }
 
 Test(prompts, refused) {
@@ -431,19 +428,19 @@ Test(prompts, refused) {
         {"[{\"box\": [1,2,3,4]}] x", "not JSON"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        samc__prompts prompts;
+        samc_prompts *prompts;
         samc_error error = {0};
         cr_assert_eq(parse(cases[i].json, &prompts, &error), SAMC_FORMAT, "accepted: %s", cases[i].json);
         cr_assert(strncmp(error.message, "p.json: ", 8) == 0 && strstr(error.message, cases[i].reason) != NULL,
                   "%s: '%s'", cases[i].json, error.message);
-        cr_assert(prompts.items == NULL && prompts.count == 0);
+        cr_assert(prompts == NULL);
     }
 }
 
 Test(prompts, bounded) {
-    size_t count = SAMC__MAX_PROMPTS + 1;
+    size_t count = SAMC_MOST_PROMPTS + 1;
     char *json = malloc(count * 20 + 10), *at = json;
-    samc__prompts prompts;
+    samc_prompts *prompts;
     samc_error error = {0};
     for (size_t i = 0; i < count; i++) at += sprintf(at, "%s{\"box\":[1,2,3,4]}", i == 0 ? "[" : ",");
     strcpy(at, "]");
@@ -456,21 +453,21 @@ Test(prompts, command_line) {
     float numbers[4];
     int32_t label;
     samc_error error = {0};
-    cr_assert_eq(samc__parse_point("3.5,-4e0", numbers, &label, &error), SAMC_OK);
+    cr_assert_eq(samc_parse_point("3.5,-4e0", numbers, &label, &error), SAMC_OK);
     cr_assert(numbers[0] == 3.5f && numbers[1] == -4 && label == 1);
-    cr_assert_eq(samc__parse_point("3,4,0", numbers, &label, &error), SAMC_OK);
+    cr_assert_eq(samc_parse_point("3,4,0", numbers, &label, &error), SAMC_OK);
     cr_assert_eq(label, 0);
-    cr_assert_eq(samc__parse_box("1,2,3.25,4", numbers, &error), SAMC_OK);
+    cr_assert_eq(samc_parse_box("1,2,3.25,4", numbers, &error), SAMC_OK);
     cr_assert_eq(numbers[2], 3.25f);
     static const char *const bad_points[] = {"",     "1",      "1,",     "1,2,",  "1,2,3", "1,2,0.5", "1,2,1,1",
                                              "1,2x", "1 ,2",   " 1,2",   "1,nan", "inf,1", "0x10,2",  "1,,2",
                                              "1;2",  "1,2,-1", "1,1e99", "1,2 ",  "1,--2", "1,1e"};
     for (size_t i = 0; i < sizeof bad_points / sizeof *bad_points; i++)
-        cr_assert_eq(samc__parse_point(bad_points[i], numbers, &label, &error), SAMC_INVALID_ARGUMENT, "accepted '%s'",
+        cr_assert_eq(samc_parse_point(bad_points[i], numbers, &label, &error), SAMC_INVALID_ARGUMENT, "accepted '%s'",
                      bad_points[i]);
     static const char *const bad_boxes[] = {"", "1,2,3", "1,2,3,4,5", "3,2,1,4", "1,4,3,2", "1,2,3,nan", "1,2,3,4,"};
     for (size_t i = 0; i < sizeof bad_boxes / sizeof *bad_boxes; i++)
-        cr_assert_eq(samc__parse_box(bad_boxes[i], numbers, &error), SAMC_INVALID_ARGUMENT, "accepted '%s'",
+        cr_assert_eq(samc_parse_box(bad_boxes[i], numbers, &error), SAMC_INVALID_ARGUMENT, "accepted '%s'",
                      bad_boxes[i]);
 }
 
@@ -498,15 +495,17 @@ Test(automatic_text, same_from_temporary_files) {
             cr_assert_eq(samc__runs_add(runs, counts, RUNS, &place, NULL), SAMC_OK);
             masks[i] = (samc_mask){.size = sizeof *masks,
                                    .area = i + 1,
+                                   .width = 300,
+                                   .height = 200,
                                    .runs = runs,
                                    .runs_at = place.at,
                                    .rle_length = place.length,
                                    .count_length = RUNS};
         }
-        samc__picture picture = {NULL, 300, 200};
-        samc__auto_image image = {"a.png", "a", &picture, masks, MASKS, folder};
-        samc__auto_text text;
-        cr_assert_eq(samc__auto_text_make(&text, &image, SAMC__AUTO_JSONL | SAMC__AUTO_COCO, 1, NULL), SAMC_OK);
+        samc_masks image = {sizeof image, "a.png", "a", 300, 200, NULL, masks, MASKS};
+        samc__masks_text text;
+        cr_assert_eq(samc__masks_text_make(&text, &image, SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO, 1, folder, NULL),
+                     SAMC_OK);
         cr_expect_eq(text.line.file > 0, spilled);
         lines[spilled] = read_spool(&text.line);
         annotations[spilled] = read_spool(&text.annotations);
@@ -517,7 +516,7 @@ Test(automatic_text, same_from_temporary_files) {
         snprintf(path, sizeof path, "%s/a.json", folder);
         samc__writer writer;
         cr_assert_eq(samc__writer_open(&writer, path, &error), SAMC_OK);
-        cr_assert_eq(samc__auto_write_records(&writer, &image, &error), SAMC_OK);
+        cr_assert_eq(samc__masks_write_records(&writer, &image, &error), SAMC_OK);
         cr_assert_eq(samc__writer_commit(&writer, &error), SAMC_OK);
         cr_assert_eq(samc__file_read(path, 1 << 24, &records, &size, &error), SAMC_OK);
         const char *list = strstr(lines[spilled], "\"masks\": ") + 9;
@@ -525,7 +524,7 @@ Test(automatic_text, same_from_temporary_files) {
         cr_expect_not_null(strstr(lines[spilled], "\\\\"), "a backslash, escaped");
         free(records);
         remove(path);
-        samc__auto_text_free(&text);
+        samc__masks_text_free(&text);
         samc_runs_release(runs);
     }
     cr_expect_str_eq(lines[0], lines[1]);

@@ -1,13 +1,12 @@
 /* Shared parts of the command line: options that every subcommand has, messages, the default model. */
 #include "host/cli/cli.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "runtime/base/status.h"
 
 #define DEFAULT_MODEL "samc-tiny.safetensors"
 enum { PATH_ROOM = 4096 };
@@ -305,13 +304,32 @@ int samc__cli_print_json(json_t *object) {
     return SAMC__EXIT_OK;
 }
 
+json_t *samc__cli_text(const char *text) {
+    char *clean = samc_text_utf8(text);
+    json_t *json = clean ? json_string(clean) : NULL;
+    samc_io_free(clean);
+    return json;
+}
+
+json_t *samc__cli_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+samc_status samc__cli_error(samc_error *error, samc_status status, const char *format, ...) {
+    if (error == NULL) return status;
+    va_list arguments;
+    va_start(arguments, format);
+    error->status = status;
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
 /* ---- The default model --------------------------------------------------------------------------
  */
 
 bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error) {
     if (cli->model != NULL) {
         if (snprintf(path, PATH_ROOM, "%s", cli->model) < PATH_ROOM) return true;
-        samc__fail(error, SAMC_INVALID_ARGUMENT, "the name of the model is too long");
+        samc__cli_error(error, SAMC_INVALID_ARGUMENT, "the name of the model is too long");
         return false;
     }
     char program[PATH_ROOM], installed[PATH_ROOM + 64] = "";
@@ -327,6 +345,6 @@ bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error) {
     }
     snprintf(path, PATH_ROOM, "%s", SAMC_DEFAULT_MODEL_DIR "/" DEFAULT_MODEL);
     if (access(path, R_OK) == 0) return true;
-    samc__fail(error, SAMC_IO, "no --model given, and no default model at %s or %s", installed, path);
+    samc__cli_error(error, SAMC_IO, "no --model given, and no default model at %s or %s", installed, path);
     return false;
 }

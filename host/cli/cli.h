@@ -5,7 +5,7 @@
 #include <getopt.h>
 #include <jansson.h>
 
-#include "runtime/samc.h"
+#include "host/io/samc_io.h"
 
 enum {
     SAMC__EXIT_OK = 0,
@@ -92,6 +92,21 @@ bool samc__cli_integer(const char *text, int least, int most, int *value);
 /* Prints the object on one line of the standard output, floats with the nine digits that bring back the same float.
  * Takes the reference; NULL counts as out of memory. Returns the exit code. */
 int samc__cli_print_json(json_t *object);
+
+/* Strings and numbers for JSON: text that is no UTF-8 is mended, NaN and infinity become null. NULL without memory. */
+json_t *samc__cli_text(const char *text);
+json_t *samc__cli_number(double value);
+
+/* Fills `error` (may be NULL) and returns `status`. */
+samc_status samc__cli_error(samc_error *error, samc_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Returns from the calling function when `expression` is not SAMC_OK. */
+#define SAMC__TRY(expression)                                                                                          \
+    do {                                                                                                               \
+        samc_status status__ = (expression);                                                                           \
+        if (status__ != SAMC_OK) return status__;                                                                      \
+    } while (0)
 
 /* The model named by --model, or the default model. `path` has room for 4096 bytes. False with a message where there is
  * none. */

@@ -1,18 +1,14 @@
 /* samc auto: every mask of images and archives of them, as SamAutomaticMaskGenerator and scripts/amg.py make them. */
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "host/io/archive.h"
-#include "host/io/auto_output.h"
-#include "host/io/budget.h"
 #include "host/cli/cli.h"
-#include "host/io/collect.h"
-#include "host/io/fold.h"
-#include "runtime/base/status.h"
+#include "host/cli/progress.h"
 
 static const char help[] =
     "Usage: samc auto INPUT... -o OUTDIR [OPTIONS]\n"
@@ -97,28 +93,7 @@ static const char help[] =
     "--resume.\n"
     "Example: samc auto photos shards/*.tar -o out --format coco,overlay --points-per-side 16\n";
 
-/* Options that set one number, in the order of their values from OPTION_FIRST, with what samc_auto_check() takes. A
- * threshold beyond 0 to 1 turns its filter off, one way or the other, as in amg.py. */
-typedef enum kind { WHOLE, REAL } kind;
-static const struct {
-    const char *name;
-    kind kind;
-    size_t offset; /* in samc_auto_options */
-    double least, most;
-} numbers[] = {
-    {"points-per-side", WHOLE, offsetof(samc_auto_options, points_per_side), 1, 1024},
-    {"points-per-batch", WHOLE, offsetof(samc_auto_options, points_per_batch), 1, 4096},
-    {"pred-iou-thresh", REAL, offsetof(samc_auto_options, pred_iou_thresh), -1000, 1000},
-    {"stability-score-thresh", REAL, offsetof(samc_auto_options, stability_score_thresh), -1000, 1000},
-    {"stability-score-offset", REAL, offsetof(samc_auto_options, stability_score_offset), 0, 1e6},
-    {"box-nms-thresh", REAL, offsetof(samc_auto_options, box_nms_thresh), -1000, 1000},
-    {"crop-n-layers", WHOLE, offsetof(samc_auto_options, crop_n_layers), 0, 6},
-    {"crop-nms-thresh", REAL, offsetof(samc_auto_options, crop_nms_thresh), -1000, 1000},
-    {"crop-overlap-ratio", REAL, offsetof(samc_auto_options, crop_overlap_ratio), 0, 0.999},
-    {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor), 1, 1024},
-    {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
-};
-enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_GLOBS = 64, FEW_IMAGES = 8, MOST_SHARDS = 100000 };
+enum { MOST_GLOBS = 64, MOST_SHARDS = 100000, MOST_NUMBERS = 32 };
 enum {
     OPTION_INPUT = SAMC__CLI_OWN,
     OPTION_CHECKPOINT,
@@ -138,40 +113,25 @@ enum {
     OPTION_LOAD,
     OPTION_WRITE,
     OPTION_QUEUE, /* parse_own() */
-    OPTION_FIRST
+    OPTION_FIRST  /* of samc_auto_option() */
 };
 
 /* What the command line said. */
 typedef struct request {
     samc__cli cli;
-    const char *output, *stats;        /* stats may be NULL */
-    const char *input, *checkpoint;    /* amg.py's --input and --checkpoint, or NULL */
-    int model_type;                    /* of model_types, -1: any */
-    const char *given[NUMBERS];        /* text of each number, NULL: the default */
-    const char *globs[MOST_GLOBS + 1]; /* ended by NULL */
-    bool resume, no_sync, convert_to_rle;
-    samc__archive_options archive;
+    const char *input, *checkpoint;  /* amg.py's --input and --checkpoint, or NULL */
+    int model_type;                  /* of model_types, -1: any */
+    const char *given[MOST_NUMBERS]; /* text of each number, NULL: the default */
+    const char *globs[MOST_GLOBS];
+    bool convert_to_rle;
+    samc_archive_options archive;
 } request;
 
-/* A decimal number within the bounds and nothing else. */
-static bool parse_real(const char *text, double least, double most, double *value) {
-    char *end;
-    if (*text == '\0' || strspn(text, "0123456789.eE+-") != strlen(text)) return false;
-    *value = strtod(text, &end);
-    return *end == '\0' && end != text && *value >= least && *value <= most;
-}
-
-/* Applies the given numbers over `options`; returns which one is wrong, or -1. */
-static int apply_numbers(const request *r, samc_auto_options *options) {
-    for (int i = 0; i < NUMBERS; i++) {
-        if (r->given[i] == NULL) continue;
-        void *field = (char *)options + numbers[i].offset;
-        double least = numbers[i].least, most = numbers[i].most;
-        bool good = numbers[i].kind == WHOLE ? samc__cli_integer(r->given[i], (int)least, (int)most, field)
-                                             : parse_real(r->given[i], least, most, field);
-        if (!good) return i;
-    }
-    return -1;
+/* Applies the given numbers over `options`. */
+static samc_status apply_numbers(const request *r, samc_auto_options *options, samc_error *error) {
+    for (int i = 0; samc_auto_option(i) != NULL; i++)
+        if (r->given[i] != NULL) SAMC__TRY(samc_auto_set(options, samc_auto_option(i), r->given[i], error));
+    return SAMC_OK;
 }
 
 /* amg.py's --model-type: the sizes of the original's build_sam.py. */
@@ -191,150 +151,148 @@ static samc_status check_model_type(const request *r, const char *path, const sa
     const char *wanted = model_types[r->model_type].name;
     int dim = model_types[r->model_type].dim, depth = model_types[r->model_type].depth;
     if (info.encoder_dim == dim && info.encoder_depth == depth) return SAMC_OK;
-    return samc__fail(error, SAMC_MISMATCH,
-                      "%s: --model-type %s is an encoder of %d blocks of %d channels, this one%s%s has %d of %d", path,
-                      wanted, depth, dim, is < MODEL_TYPES ? ", a " : "", is < MODEL_TYPES ? model_types[is].name : "",
-                      info.encoder_depth, info.encoder_dim);
+    return samc__cli_error(error, SAMC_MISMATCH,
+                           "%s: --model-type %s is an encoder of %d blocks of %d channels, this one%s%s has %d of %d",
+                           path, wanted, depth, dim, is < MODEL_TYPES ? ", a " : "",
+                           is < MODEL_TYPES ? model_types[is].name : "", info.encoder_depth, info.encoder_dim);
 }
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
-/* What another run must share to go on with this one: all that the results depend on. */
-static json_t *describe(const samc__archive_options *o, const samc_model *model, samc_error *error) {
-    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};   /* in the order of samc_backend */
-    static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
-    char hash[65], formats[64];
-    samc_model_info info = SAMC_INIT(samc_model_info);
-    if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
-    samc_model_get_info(model, &info);
-    samc__auto_formats_print(o->formats, formats);
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I}", "samc", samc_version(), "model", hash, "backend",
-                  backends[info.backend], "precision", precisions[info.precision], "format", formats, "shards",
-                  o->shards, "lines-per-file", (json_int_t)o->lines_per_file, "max-pixels", (json_int_t)o->max_pixels);
-    for (int i = 0; i < NUMBERS && json != NULL; i++) {
-        const char *field = (const char *)&o->automatic + numbers[i].offset;
-        if (numbers[i].offset == offsetof(samc_auto_options, points_per_batch)) continue; /* never changes the result */
-        json_object_set_new(json, numbers[i].name,
-                            numbers[i].kind == WHOLE ? json_integer(*(const int *)field)
-                                                     : json_real(*(const double *)field));
+/* What is told of a run while it goes on. */
+typedef struct watch {
+    const request *r;
+    samc_archive *archive;
+    samc__progress progress;
+    bool erase;      /* both outputs are terminals: a line takes the place of the progress */
+    int signals;     /* signalfd of SIGINT, SIGTERM and SIGHUP, unless the parent had them ignored (nohup) */
+    sigset_t before; /* what was blocked when it was opened */
+    int received;    /* the signal that stops the run, or 0 */
+    bool ran;        /* images may have been done */
+} watch;
+
+/* Before any thread is started, also those of sessions: signals are blocked and read from a file. */
+static void open_signals(watch *w) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&blocked, numbers[i]);
     }
-    if (json != NULL && *info.changed) json_object_set_new(json, "set", json_string(info.changed));
-    if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-    return json;
+    pthread_sigmask(SIG_BLOCK, &blocked, &w->before);
+    w->signals = signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Everything is looked at before anything is changed: the run before, files of the same names, names that the folder
- * holds for the same. */
-static samc_status look(const request *r, samc__store *store, samc__journal *journal, samc__collector *collector,
-                        const json_t *description, const samc__archive_options *o, const samc__inputs *inputs,
-                        samc_error *error) {
-    bool folds;
-    if (samc__journal_exists(store) && !r->resume)
-        return samc__fail(error, SAMC_MISMATCH,
-                          "%s: holds a run already; go on with it by --resume, or choose another folder", r->output);
-    SAMC__TRY(samc__journal_exists(store) ? samc__journal_check(journal, store, description, inputs, error)
-                                          : samc__journal_agree(store, description, error));
-    *collector = samc__collector_plan(o, inputs, store, journal);
-    SAMC__TRY(samc__collector_check(collector, error));
-    SAMC__TRY(samc__store_folds(store, &folds, error));
-    return folds ? samc__inputs_check_folded(inputs, o->formats & SAMC__AUTO_PNG, error) : SAMC_OK;
+static void close_signals(watch *w) {
+    if (w->signals >= 0) close(w->signals);
+    pthread_sigmask(SIG_SETMASK, &w->before, NULL);
 }
 
-static samc_status begin(samc__store *store, samc__journal *journal, samc__collector *collector,
-                         const json_t *description, const samc__inputs *inputs, samc_error *error) {
-    SAMC__TRY(samc__store_recover(store, error));
-    if (!journal->resumed) SAMC__TRY(samc__journal_claim(store, description, error));
-    SAMC__TRY(journal->resumed ? samc__journal_resume(journal, store, error)
-                               : samc__journal_create(journal, store, inputs, error));
-    return samc__collector_open(collector, error);
+static samc__progress_count count(const watch *w, samc_archive_counts *counts) {
+    *counts = SAMC_INIT(samc_archive_counts);
+    samc_archive_get_counts(w->archive, counts, NULL);
+    return (samc__progress_count){counts->done, counts->masks, counts->failures};
 }
 
-/* Begins or goes on: the journal, then the pipeline. */
-static samc_status run_journaled(const request *r, samc__archive_options *o, const samc__inputs *inputs,
-                                 samc_model *const *models, int count, samc__archive_result *result,
-                                 samc_error *error) {
-    char name[128];
-    samc__journal journal = {.stream.handle = -1, .last.number = -1};
-    samc__collector collector = {.lines.handle = -1,
-                                 .annotations.handle = -1,
-                                 .images.handle = -1,
-                                 .errors.handle = -1,
-                                 .marks.stream.handle = -1};
-    samc__store store = {.sync = !r->no_sync};
-    samc__writer stats = {.handle = -1, .folder = -1};
-    json_t *description = describe(o, models[0], error);
-    if (description == NULL) return error->status;
-    samc__archive_state_name(o, name);
-    samc_status status = samc__store_open(&store, r->output, name, error);
-    if (status == SAMC_OK) status = look(r, &store, &journal, &collector, description, o, inputs, error);
-    if (status == SAMC_OK && r->stats != NULL)
-        status = samc__writer_open(&stats, r->stats, error); /* a pipe waits here, and can be interrupted */
-    if (status == SAMC_OK) status = begin(&store, &journal, &collector, description, inputs, error);
-    if (status == SAMC_OK && journal.last.number >= 0)
-        samc__cli_note(&r->cli, "going on after %lld images", (long long)journal.last.number + 1);
-    o->stats = r->stats != NULL ? &stats : NULL;
+/* A first signal stops the run, a second one kills it as usual. */
+static void tick(void *context) {
+    watch *w = context;
+    samc_archive_counts counts;
+    struct signalfd_siginfo information;
+    samc__progress_tick(&w->progress, count(w, &counts));
+    if (w->received || read(w->signals, &information, sizeof information) != sizeof information) return;
+    w->received = (int)information.ssi_signo;
+    samc__progress_clear(&w->progress);
+    samc__cli_note(&w->r->cli, "%s: stopping; what is computed is still written", strsignal(w->received));
+    samc_archive_stop(w->archive);
+    pthread_sigmask(SIG_SETMASK, &w->before, NULL);
+}
+
+/* One JSON object a line for each image that is done. */
+static samc_status announce(void *context, const samc_archive_image *image, samc_error *error) {
+    const watch *w = context;
+    if (image->error != NULL) return SAMC_OK;
+    json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__cli_text(image->source), "size", image->height,
+                             image->width, "masks", image->masks);
+    if (w->erase) fputs("\r\033[K", stdout);
+    int printed = line ? json_dumpf(line, stdout, JSON_REAL_PRECISION(9)) : -1;
+    json_decref(line);
+    if (printed == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0) return SAMC_OK;
+    return samc__cli_error(error, SAMC_IO, "cannot write to standard output");
+}
+
+/* Where the time went and how full the queues were: a stage behind a full queue and before an empty one is the slowest.
+ */
+static void print_stages(const samc_archive *archive, double wall) {
+    samc_archive_stage stage = SAMC_INIT(samc_archive_stage);
+    fprintf(stderr, "%-8s %8s %9s %6s  %s\n", "stage", "threads", "seconds", "busy",
+            "images waiting for it (mean, room)");
+    for (int i = 0; samc_archive_get_stage(archive, i, &stage, NULL) == SAMC_OK; i++)
+        if (stage.room > 0)
+            fprintf(stderr, "%-8s %8d %9.2f %5.1f%%  %.1f of %d\n", stage.name, stage.threads, stage.seconds,
+                    100.0 * stage.seconds / (wall * stage.threads), stage.waiting, stage.room);
+        else
+            fprintf(stderr, "%s%s %.2f%s", strcmp(stage.name, "encode") == 0 ? "compute: " : "", stage.name,
+                    stage.seconds, strcmp(stage.name, "post") == 0 ? " s\n" : ", ");
+}
+
+/* The sessions, one for each device, and the run. */
+static samc_status run_sessions(watch *w, samc_model *const *models, int model_count, samc_error *error) {
+    const request *r = w->r;
+    samc_session *sessions[SAMC__CLI_DEVICES] = {NULL};
+    samc_status status = SAMC_OK;
+    samc_archive_counts counts;
+    open_signals(w);
+    const samc_archive_events events = {
+        .size = sizeof events, .context = w, .image = announce, .tick = tick, .wake = w->signals};
+    for (int i = 0; i < model_count && status == SAMC_OK; i++)
+        status = samc_session_create(models[i], &sessions[i], error);
     if (status == SAMC_OK) {
-        samc__signals signals = samc__signals_open();
-        samc_session *sessions[SAMC__CLI_DEVICES + 1] = {NULL}; /* one for each device, ended by NULL */
-        for (int i = 0; i < count && status == SAMC_OK; i++)
-            status = samc_session_create(models[i], &sessions[i], error);
-        if (status == SAMC_OK) status = samc__archive_run(o, sessions, count, &signals, &collector, result, error);
-        for (int i = 0; i < count; i++) {
-            samc__cli_note_session(&r->cli, sessions[i]);
-            samc_session_destroy(sessions[i]);
-        }
-        samc__signals_close(&signals);
+        count(w, &counts);
+        w->progress = samc__progress_begin(r->cli.quiet, counts.total, counts.before);
+        w->erase = !r->cli.quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+        w->ran = true;
+        status = samc_archive_run(w->archive, sessions, model_count, &events, error);
+        samc__progress_clear(&w->progress);
+        samc__progress_count end = count(w, &counts);
+        if (r->archive.stats != NULL && !r->cli.quiet) print_stages(w->archive, counts.seconds);
+        samc__progress_end(&w->progress, end);
     }
-    samc_error ignored; /* what is left there goes with the next run, too */
-    if (store.begun) samc__store_clear(&store, &ignored);
-    samc__writer_abandon(&stats);
-    samc__collector_close(&collector);
-    samc__journal_close(&journal);
-    samc__store_close(&store);
-    json_decref(description);
+    for (int i = 0; i < model_count; i++) {
+        samc__cli_note_session(&r->cli, sessions[i]);
+        samc_session_destroy(sessions[i]);
+    }
+    close_signals(w);
     return status;
 }
 
-/* Threads and batches that nobody asked for: on a CPU the computing has all processors anyway; a GPU wants 30
- * photographs a second decoded, each 30 to 60 ms of one of them, and takes half of a batch through the encoder at once.
- */
-static void choose_sizes(samc__archive_options *o, const samc_model *model, int devices) {
-    samc_model_info info = SAMC_INIT(samc_model_info);
-    samc_machine machine = SAMC_INIT(samc_machine);
-    samc_model_get_info(model, &info);
-    samc_get_machine(&machine);
-    bool gpu = info.backend == SAMC_BACKEND_CUDA;
-    if (o->batch_images == 0) o->batch_images = gpu ? 16 : 4;
-    int load = gpu ? machine.processors / 2 : 2, write = gpu ? machine.processors / 4 : 2, most = gpu ? devices : 1;
-    if (o->load_threads == 0) o->load_threads = load < 2 ? 2 : load > 8 * most ? 8 * most : load;
-    if (o->write_threads == 0) o->write_threads = write < 2 ? 2 : write > 4 * most ? 4 * most : write;
-    if (o->load_threads > 64) o->load_threads = 64;
-    if (o->write_threads > 64) o->write_threads = 64;
-}
-
-static samc_status run(const request *r, const samc__inputs *inputs, samc__archive_result *result, samc_error *error) {
+static samc_status run(watch *w, samc_error *error) {
     char model_path[4096];
+    const request *r = w->r;
     samc_model *models[SAMC__CLI_DEVICES];
-    int count = 0;
-    samc__archive_options o = r->archive;
+    int model_count = 0;
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_archive_counts counts;
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    samc_status status = samc__cli_open_models(&r->cli, model_path, models, &count, error);
+    samc_status status = samc__cli_open_models(&r->cli, model_path, models, &model_count, error);
     if (status == SAMC_OK) status = check_model_type(r, model_path, models[0], error);
     if (status == SAMC_OK) {
-        o.automatic.size = sizeof o.automatic;
-        samc_default_auto_options(models[0], &o.automatic);
-        apply_numbers(r, &o.automatic);
-        status = samc_auto_check(&o.automatic, error);
+        samc_default_auto_options(models[0], &automatic);
+        status = apply_numbers(r, &automatic, error);
     }
-    if (status == SAMC_OK) choose_sizes(&o, models[0], count);
-    if (status == SAMC_OK) status = run_journaled(r, &o, inputs, models, count, result, error);
+    if (status == SAMC_OK) status = samc_archive_begin(w->archive, models[0], &automatic, error);
+    if (status == SAMC_OK) {
+        count(w, &counts);
+        if (counts.before > 0) samc__cli_note(&r->cli, "going on after %lld images", (long long)counts.before);
+        status = run_sessions(w, models, model_count, error);
+    }
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) samc_model_close(models[i]);
     return status;
 }
 
 /* "2/8" */
-static bool parse_shard(const char *text, samc__archive_options *o) {
+static bool parse_shard(const char *text, samc_archive_options *o) {
     char first[12];
     const char *slash = strchr(text, '/');
     if (slash == NULL || slash - text > 9) return false;
@@ -362,14 +320,14 @@ static bool parse_memory(const char *text, int64_t *bytes) {
 static const struct {
     const char *name;
     int most;
-} own_numbers[] = {{"shard", 0},          {"lines-per-file", 999999999}, {"max-pixels", SAMC__IMAGE_MAX_PIXELS},
+} own_numbers[] = {{"shard", 0},          {"lines-per-file", 999999999}, {"max-pixels", SAMC_IMAGE_MOST_PIXELS},
                    {"batch-images", 256}, {"load-threads", 64},          {"write-threads", 64},
                    {"queue", 10000}};
 
 /* SAMC__EXIT_OK, or wrong usage with a message. */
 static int parse_own(request *r, int option, const char *text) {
     int value = 0;
-    samc__archive_options *o = &r->archive;
+    samc_archive_options *o = &r->archive;
     const char *name = own_numbers[option - OPTION_SHARD].name;
     int most = own_numbers[option - OPTION_SHARD].most;
     if (option == OPTION_SHARD)
@@ -397,64 +355,57 @@ static void keep_no_pictures(void) {
 #endif
 }
 
-/* Whether somebody named a few pictures to look at, not an archive to work through: an overlay of a photograph takes
- * longer to write than a GPU needs for its masks. */
-static bool few_images(const samc__inputs *inputs, char **arguments, int count) {
-    struct stat s;
-    if (count > FEW_IMAGES || inputs->tar_count > 0) return false;
-    for (int i = 0; i < count; i++)
-        if (arguments[i][0] == '@' || strcmp(arguments[i], "-") == 0 ||
-            (stat(arguments[i], &s) == 0 && S_ISDIR(s.st_mode)))
-            return false;
-    return true;
+/* What the run has come to, as a message and an exit code. */
+static int conclude(const watch *w, samc_status status, const samc_error *error) {
+    samc_archive_counts counts;
+    char message[1400];
+    count(w, &counts);
+    long long total = (long long)counts.images;
+    long long done = counts.done < counts.images ? (long long)counts.done : total;
+    if (status == SAMC_STOPPED && w->received != 0) {
+        snprintf(message, sizeof message,
+                 "stopped by signal %d; %lld of %lld images are done and kept; --resume goes on", w->received, done,
+                 total);
+        samc__cli_fail(message);
+        return 128 + w->received;
+    }
+    if (status != SAMC_OK && counts.done > 0 && w->ran) {
+        snprintf(message, sizeof message, "%s (%lld of %lld images are done and kept; --resume goes on)",
+                 error->message, done, total);
+        return samc__cli_fail(message);
+    }
+    if (status != SAMC_OK) return samc__cli_fail(error->message);
+    if (counts.failures == 0) return SAMC__EXIT_OK;
+    snprintf(message, sizeof message, "%lld of %lld images failed; the reasons are in errors.jsonl in %s",
+             (long long)counts.failures, total, w->r->archive.output);
+    samc__cli_fail(message);
+    return SAMC__EXIT_PARTLY;
 }
 
 /* Collects the inputs and runs. Returns the exit code. */
-static int run_inputs(request *r, char **arguments, int count) {
-    samc__inputs inputs;
-    samc__archive_result result = {0};
+static int run_inputs(request *r, char **arguments, int argument_count) {
+    samc_archive_counts counts;
     samc_error error = {0};
+    watch w = {.r = r};
+    int code;
     keep_no_pictures();
-    const samc__inputs_options options = {.globs = r->globs, .exclude = r->output, .flat = r->input};
-    if (samc__inputs_collect(&inputs, (const char *const *)arguments, count, &options, &error) != SAMC_OK)
+    r->archive.inputs = (const char *const *)arguments;
+    r->archive.input_count = argument_count;
+    r->archive.flat = r->input;
+    if (r->archive.formats == 0 && (r->convert_to_rle || r->input != NULL))
+        r->archive.formats = r->convert_to_rle ? SAMC_OUTPUT_RLE : SAMC_OUTPUT_PNG;
+    if (samc_archive_open(&r->archive, &w.archive, &error) != SAMC_OK)
         return error.status == SAMC_INVALID_ARGUMENT ? samc__cli_usage(&r->cli, "%s", error.message)
                                                      : samc__cli_fail(error.message);
-    if (r->archive.formats == 0 && r->input != NULL)
-        r->archive.formats = r->convert_to_rle ? SAMC__AUTO_RLE : SAMC__AUTO_PNG;
-    if (r->archive.formats == 0)
-        r->archive.formats = !r->convert_to_rle && few_images(&inputs, arguments, count)
-                                 ? SAMC__AUTO_RLE | SAMC__AUTO_OVERLAY
-                                 : SAMC__AUTO_RLE;
-    samc_status status = samc__inputs_check_names(&inputs, r->archive.formats & SAMC__AUTO_PNG, &error);
-    int code = SAMC__EXIT_OK;
-    if (status != SAMC_OK) {
-        code = samc__cli_usage(&r->cli, "%s", error.message);
-    } else if (inputs.count == 0) {
+    count(&w, &counts);
+    if (counts.inputs == 0) {
         code = samc__cli_fail("the inputs hold no image");
     } else {
-        if (inputs.skipped > 0) samc__cli_note(&r->cli, "%lld other files passed over", (long long)inputs.skipped);
-        status = run(r, &inputs, &result, &error);
-        char message[1400];
-        if (status != SAMC_OK && result.done > 0) {
-            snprintf(message, sizeof message, "%s (%lld of %lld images are done and kept; --resume goes on)",
-                     error.message, (long long)result.done, (long long)result.total);
-            code = samc__cli_fail(message);
-        } else if (status != SAMC_OK) {
-            code = samc__cli_fail(error.message);
-        } else if (result.signal != 0) {
-            snprintf(message, sizeof message,
-                     "stopped by signal %d; %lld of %lld images are done and kept; --resume goes on", result.signal,
-                     (long long)result.done, (long long)result.total);
-            samc__cli_fail(message);
-            code = 128 + result.signal;
-        } else if (result.failures > 0) {
-            snprintf(message, sizeof message, "%lld of %lld images failed; the reasons are in errors.jsonl in %s",
-                     (long long)result.failures, (long long)result.total, r->output);
-            samc__cli_fail(message);
-            code = SAMC__EXIT_PARTLY;
-        }
+        if (counts.skipped > 0) samc__cli_note(&r->cli, "%lld other files passed over", (long long)counts.skipped);
+        samc_status status = run(&w, &error);
+        code = conclude(&w, status, &error);
     }
-    samc__inputs_free(&inputs);
+    samc_archive_close(w.archive);
     return code;
 }
 
@@ -480,24 +431,21 @@ int samc__cmd_auto(int argc, char **argv) {
                                         {"memory", required_argument, NULL, OPTION_MEMORY}};
     static const struct option common[] = {SAMC__CLI_COMMON};
     enum { OWN = sizeof own / sizeof *own };
-    struct option table[OWN + NUMBERS + sizeof common / sizeof *common];
+    struct option table[OWN + MOST_NUMBERS + sizeof common / sizeof *common];
+    int numbers = 0;
     memcpy(table, own, sizeof own);
-    for (int i = 0; i < NUMBERS; i++)
-        table[OWN + i] = (struct option){numbers[i].name, required_argument, NULL, OPTION_FIRST + i};
-    memcpy(table + OWN + NUMBERS, common, sizeof common);
-    request r = {.cli = samc__cli_begin("auto", help),
-                 .model_type = -1,
-                 .archive = {.shards = 1,
-                             .lines_per_file = 10000,
-                             .max_pixels = SAMC__IMAGE_MAX_PIXELS,
-                             .queue = 4,
-                             .memory = samc__budget_default("")}};
-    int globs = 0;
+    for (const char *name; numbers < MOST_NUMBERS && (name = samc_auto_option(numbers)) != NULL; numbers++)
+        table[OWN + numbers] = (struct option){name, required_argument, NULL, OPTION_FIRST + numbers};
+    memcpy(table + OWN + numbers, common, sizeof common);
+    request r = {
+        .cli = samc__cli_begin("auto", help), .model_type = -1, .archive = {.size = sizeof(samc_archive_options)}};
+    samc_error error;
+    if (samc_archive_default_options(&r.archive, &error) != SAMC_OK) return samc__cli_fail(error.message);
     r.cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r.cli.exit_code;
-        if (option == 'o') r.output = optarg;
-        if (option == OPTION_STATS) r.stats = optarg;
+        if (option == 'o') r.archive.output = optarg;
+        if (option == OPTION_STATS) r.archive.stats = optarg;
         if (option == OPTION_CHECKPOINT) r.checkpoint = optarg;
         if (option == OPTION_CONVERT) r.convert_to_rle = true;
         if (option == OPTION_INPUT && r.input != NULL)
@@ -513,19 +461,19 @@ int samc__cmd_auto(int argc, char **argv) {
             return samc__cli_usage(
                 &r.cli, "--memory is a whole number from 1 to 999999999, with or without K, M or G behind it, not '%s'",
                 optarg);
-        if (option == OPTION_RESUME) r.resume = true;
+        if (option == OPTION_RESUME) r.archive.resume = true;
         if (option == OPTION_RETRY) r.archive.retry_failed = true;
-        if (option == OPTION_NO_SYNC) r.no_sync = true;
+        if (option == OPTION_NO_SYNC) r.archive.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
-        if (option == OPTION_FORMAT && (r.archive.formats = samc__auto_formats_parse(optarg)) == 0)
+        if (option == OPTION_FORMAT && (r.archive.formats = samc_outputs_parse(optarg, SAMC_OUTPUT_ARCHIVE)) == 0)
             return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay, jsonl and coco, not '%s'", optarg);
-        if (option == OPTION_GLOB && globs == MOST_GLOBS)
+        if (option == OPTION_GLOB && r.archive.glob_count == MOST_GLOBS)
             return samc__cli_usage(&r.cli, "more than %d times --glob", MOST_GLOBS);
-        if (option == OPTION_GLOB) r.globs[globs++] = optarg;
+        if (option == OPTION_GLOB) r.globs[r.archive.glob_count++] = optarg;
         if (option >= OPTION_SHARD && option < OPTION_FIRST && parse_own(&r, option, optarg) != SAMC__EXIT_OK)
             return SAMC__EXIT_USAGE;
     }
-    r.archive.quiet = r.cli.quiet;
+    r.archive.globs = r.globs;
     int inputs = argc - optind;
     if (r.input != NULL)
         argv[optind + inputs++] = (char *)r.input; /* over the NULL at the end, which nothing needs any more */
@@ -535,13 +483,11 @@ int samc__cmd_auto(int argc, char **argv) {
     if (r.checkpoint != NULL && r.cli.model != NULL)
         return samc__cli_usage(&r.cli, "--checkpoint and --model are the same thing; give one");
     if (r.checkpoint != NULL) r.cli.model = r.checkpoint;
-    if (r.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
-    if (r.archive.retry_failed && !r.resume) return samc__cli_usage(&r.cli, "--retry-failed goes with --resume");
-    samc_auto_options scratch;
-    int wrong = apply_numbers(&r, &scratch);
-    if (wrong >= 0)
-        return samc__cli_usage(&r.cli, "--%s is a %snumber from %.9g to %.9g, not '%s'", numbers[wrong].name,
-                               numbers[wrong].kind == WHOLE ? "whole " : "", numbers[wrong].least, numbers[wrong].most,
-                               r.given[wrong]);
+    if (r.archive.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
+    if (r.archive.retry_failed && !r.archive.resume)
+        return samc__cli_usage(&r.cli, "--retry-failed goes with --resume");
+    samc_auto_options scratch = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(NULL, &scratch);
+    if (apply_numbers(&r, &scratch, &error) != SAMC_OK) return samc__cli_usage(&r.cli, "--%s", error.message);
     return run_inputs(&r, argv + optind, inputs);
 }

@@ -5,9 +5,6 @@
 #include <time.h>
 
 #include "host/cli/cli.h"
-#include "host/io/image.h"
-#include "host/io/text.h"
-#include "runtime/base/status.h"
 
 static const char help[] =
     "Usage: samc bench [--stage encoder|decoder|prompt|auto|all] [--model FILE] [--image FILE] [OPTIONS]\n"
@@ -87,11 +84,11 @@ static json_t *stage_json(int stage, double median, double fastest, double busy,
     for (int i = 0; i < count; i++)
         json_array_append_new(operators, json_pack("{s:s, s:I, s:f, s:o}", "name", rows[i].name, "calls",
                                                    (json_int_t)rows[i].calls, "seconds", rows[i].seconds, "gflops",
-                                                   samc__text_number(rows[i].flops / rows[i].seconds * 1e-9)));
+                                                   samc__cli_number(rows[i].flops / rows[i].seconds * 1e-9)));
     return json_pack("{s:s, s:s, s:f, s:f, s:f, s:o, s:o, s:o}", "name", stage_names[stage], "precision", "f32",
                      "median_s", median, "min_s", fastest, "processor_s", busy, "gflops",
-                     samc__text_number(flops / median * 1e-9), "share_of_peak",
-                     samc__text_number(flops / median * 1e-9 / peak), "operators", operators);
+                     samc__cli_number(flops / median * 1e-9), "share_of_peak",
+                     samc__cli_number(flops / median * 1e-9 / peak), "operators", operators);
 }
 
 static void print_stage(const json_t *row) {
@@ -126,7 +123,7 @@ static samc_status time_stage(const request *r, bench *b, int stage, double peak
         used = now(CLOCK_PROCESS_CPUTIME_ID) - used;
         busy = i == 0 || used < busy ? used : busy;
     }
-    if (status != SAMC_OK) return samc__fail(error, status, "%s", samc_last_error(b->session));
+    if (status != SAMC_OK) return samc__cli_error(error, status, "%s", samc_last_error(b->session));
     double units = stage == DECODER ? PROMPTS : 1;
     for (int i = 0; i < count; i++) flops += rows[i].flops / units;
     for (int i = 0; i < r->runs; i++) seconds[i] /= units;
@@ -134,45 +131,45 @@ static samc_status time_stage(const request *r, bench *b, int stage, double peak
     json_t *row = stage_json(stage, seconds[r->runs / 2], seconds[0], busy / units, flops, peak, rows, count);
     if (row != NULL && !r->json) print_stage(row);
     if (json_array_append_new(stages, row) != 0)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the results");
+        return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory for the results");
     return SAMC_OK;
 }
 
 /* 1500 x 1000 pixels of gradients; samc's time does not depend on them. */
-static samc_status synthetic(samc__picture *picture, samc_error *error) {
-    *picture = (samc__picture){malloc((size_t)1500 * 1000 * 3), 1500, 1000};
-    if (picture->pixels == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the image");
-    for (int i = 0; i < 1500 * 1000 * 3; i++)
-        picture->pixels[i] = (uint8_t)(i / 3 % 1500 / 6 + i / 4500 / 8 + i % 3 * 20);
+static samc_status synthetic(samc_image *image, samc_error *error) {
+    enum { WIDTH = 1500, HEIGHT = 1000 };
+    uint8_t *pixels = malloc(WIDTH * HEIGHT * 3);
+    if (pixels == NULL) return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory for the image");
+    for (int i = 0; i < WIDTH * HEIGHT * 3; i++)
+        pixels[i] = (uint8_t)(i / 3 % WIDTH / 6 + i / (3 * WIDTH) / 8 + i % 3 * 20);
+    *image =
+        (samc_image){.size = sizeof *image, .pixels = pixels, .width = WIDTH, .height = HEIGHT, .row_bytes = WIDTH * 3};
     return SAMC_OK;
 }
 
 static samc_status run(const request *r, samc_error *error) {
     static const int32_t foreground = 1;
     char model_path[4096];
-    samc__picture picture = {0};
     samc_model *model = NULL;
     samc_model_info info = SAMC_INIT(samc_model_info);
-    bench b = {0};
+    bench b = {.image.size = sizeof b.image};
     json_t *stages = json_array();
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    samc_status status = r->image ? samc__image_load(r->image, &picture, error) : synthetic(&picture, error);
+    samc_status status = r->image ? samc_image_load(r->image, 0, &b.image, error) : synthetic(&b.image, error);
     if (status == SAMC_OK) status = samc__cli_open_model(&r->cli, model_path, &model, error);
     if (status == SAMC_OK) status = samc_session_create(model, &b.session, error);
     if (status == SAMC_OK) {
         samc_model_get_info(model, &info);
         double peak = samc_measure_peak(info.threads);
-        b.image = (samc_image){sizeof(samc_image), picture.pixels, picture.width, picture.height,
-                               (ptrdiff_t)picture.width * 3};
         for (int i = 0; i < PROMPTS; i++) {
-            b.points[i][0] = (float)picture.width * ((float)(i % 8) + 0.5f) / 8.0f;
-            b.points[i][1] = (float)picture.height * ((float)(i / 8) + 0.5f) / 8.0f;
+            b.points[i][0] = (float)b.image.width * ((float)(i % 8) + 0.5f) / 8.0f;
+            b.points[i][1] = (float)b.image.height * ((float)(i / 8) + 0.5f) / 8.0f;
             b.prompts[i] = (samc_prompt){
                 .size = sizeof(samc_prompt), .points = b.points[i], .labels = &foreground, .point_count = 1};
         }
         if (!r->json)
             printf("%s, %d threads, peak %.0f GFLOP/s f32, image %d x %d, %d runs\n",
-                   info.backend == SAMC_BACKEND_REF ? "ref" : "cpu", info.threads, peak, picture.width, picture.height,
+                   info.backend == SAMC_BACKEND_REF ? "ref" : "cpu", info.threads, peak, b.image.width, b.image.height,
                    r->runs);
         for (int stage = 0; stage < STAGES && status == SAMC_OK; stage++)
             if (r->stages[stage]) status = time_stage(r, &b, stage, peak, stages, error);
@@ -180,15 +177,16 @@ static samc_status run(const request *r, samc_error *error) {
             json_t *all =
                 json_pack("{s:s, s:s, s:i, s:f, s:[i, i], s:i, s:O}", "model", model_path, "backend",
                           info.backend == SAMC_BACKEND_REF ? "ref" : "cpu", "threads", info.threads, "peak_gflops",
-                          peak, "image_size", picture.height, picture.width, "runs", r->runs, "stages", stages);
+                          peak, "image_size", b.image.height, b.image.width, "runs", r->runs, "stages", stages);
             if (samc__cli_print_json(all) != SAMC__EXIT_OK)
-                status = samc__fail(error, SAMC_IO, "the results could not be printed");
+                status = samc__cli_error(error, SAMC_IO, "the results could not be printed");
         }
     }
     json_decref(stages);
     samc_session_destroy(b.session);
     samc_model_close(model);
-    samc__picture_free(&picture);
+    if (r->image) samc_image_free(&b.image);
+    else free((void *)b.image.pixels);
     return status;
 }
 

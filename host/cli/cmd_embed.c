@@ -1,7 +1,5 @@
 /* samc embed: encodes an image and saves the embedding. */
 #include "host/cli/cli.h"
-#include "host/io/embedding.h"
-#include "host/io/image.h"
 
 static const char help[] =
     "Usage: samc embed IMAGE -o EMB.safetensors|EMB.npy\n"
@@ -20,28 +18,26 @@ static const char help[] =
 
 static samc_status embed(const samc__cli *cli, const char *path, const char *output, samc_error *error) {
     char model_path[4096];
-    samc__picture picture = {0};
+    samc_image image = SAMC_INIT(samc_image);
     samc_model *model = NULL;
     samc_session *session = NULL;
     samc_model_info info = SAMC_INIT(samc_model_info);
     samc_status status = SAMC_IO;
     if (!samc__cli_find_model(cli, model_path, error)) return status;
-    status = samc__image_load(path, &picture, error);
+    status = samc_image_load(path, 0, &image, error);
     if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
     if (status == SAMC_OK) status = samc_session_create(model, &session, error);
     if (status == SAMC_OK) {
         samc_model_get_info(model, &info);
-        samc_image image = {sizeof(samc_image), picture.pixels, picture.width, picture.height,
-                            (ptrdiff_t)picture.width * 3};
-        samc__cli_note(cli, "encoding %s (%d x %d)", path, picture.width, picture.height);
-        status = samc__session_check(session, samc_set_image(session, &image), path, error);
+        samc__cli_note(cli, "encoding %s (%d x %d)", path, image.width, image.height);
+        status = samc_session_check(session, samc_set_image(session, &image), path, error);
     }
-    if (status == SAMC_OK) status = samc__embedding_save(session, &info, output, error);
+    if (status == SAMC_OK) status = samc_embedding_save(session, model, output, error);
     if (status == SAMC_OK)
         samc__cli_note(cli, "%s: [1, %d, %d, %d]", output, info.embed_channels, info.grid, info.grid);
     samc_session_destroy(session);
     samc_model_close(model);
-    samc__picture_free(&picture);
+    samc_image_free(&image);
     return status;
 }
 
@@ -49,15 +45,14 @@ int samc__cmd_embed(int argc, char **argv) {
     static const struct option table[] = {{"output", required_argument, NULL, 'o'}, SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("embed", help);
     const char *output = NULL;
-    bool known;
     for (int option; (option = samc__cli_next(&cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return cli.exit_code;
         if (option == 'o') output = optarg;
     }
     if (argc - optind != 1) return samc__cli_usage(&cli, "give one IMAGE, not %d", argc - optind);
     if (output == NULL) return samc__cli_usage(&cli, "-o EMB.safetensors or EMB.npy is missing");
-    samc__embedding_is_npy(output, &known);
-    if (!known) return samc__cli_usage(&cli, "the output '%s' ends in neither .safetensors nor .npy", output);
+    if (samc_embedding_format_of(output) == SAMC_EMBEDDING_UNKNOWN)
+        return samc__cli_usage(&cli, "the output '%s' ends in neither .safetensors nor .npy", output);
     samc_error error;
     if (embed(&cli, argv[optind], output, &error) != SAMC_OK) return samc__cli_fail(error.message);
     return SAMC__EXIT_OK;

@@ -3,8 +3,6 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
-#include "host/io/image.h"
-#include "host/io/text.h"
 
 static const char help[] =
     "Usage: samc info [MODEL] [--json]\n"
@@ -40,8 +38,8 @@ static const char *backend_name(samc_backend backend) {
 static json_t *notes_json(const samc_model_info *m) {
     json_t *notes = json_array();
     char slow[160];
-    if (m->file_note[0] != '\0') json_array_append_new(notes, samc__text_json(m->file_note));
-    if (m->backend_note[0] != '\0') json_array_append_new(notes, samc__text_json(m->backend_note));
+    if (m->file_note[0] != '\0') json_array_append_new(notes, samc__cli_text(m->file_note));
+    if (m->backend_note[0] != '\0') json_array_append_new(notes, samc__cli_text(m->backend_note));
     if (samc__cli_slow(m, slow)) json_array_append_new(notes, json_string(slow));
     return notes;
 }
@@ -63,9 +61,9 @@ static int print_json(const facts *f) {
     const samc_model_info *m = &f->model;
     json_t *model = json_null();
     if (f->path != NULL) {
-        model = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:I}", "path", samc__text_json(f->path), "hash", f->hash,
-                          "name", samc__text_json(m->name), "licence", samc__text_json(m->licence), "card",
-                          samc__text_json(m->card), "dtype", m->dtype, "parameters", (json_int_t)m->parameters,
+        model = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:I}", "path", samc__cli_text(f->path), "hash", f->hash,
+                          "name", samc__cli_text(m->name), "licence", samc__cli_text(m->licence), "card",
+                          samc__cli_text(m->card), "dtype", m->dtype, "parameters", (json_int_t)m->parameters,
                           "file_bytes", (json_int_t)m->file_bytes);
         json_t *shape = json_pack(
             "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f}", "image_size", m->image_size,
@@ -90,11 +88,14 @@ static int print_json(const facts *f) {
     }
     json_t *backends = json_pack("[s, s]", "ref", "cpu");
     if (f->machine.has_cuda) json_array_append_new(backends, json_string("cuda"));
-    return samc__cli_print_json(
-        json_pack("{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:[s, s], s:o}", "version", samc_version(), "backends",
-                  backends, "processors", f->machine.processors, "cpu", f->machine.cpu, "cuda", "available",
-                  (int)f->machine.has_cuda, "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn,
-                  "image_decoders", samc__image_jpeg_decoder(), samc__image_gif_decoder(), "model", model));
+    json_t *decoders = json_array();
+    for (int i = 0; samc_image_decoder(i) != NULL; i++)
+        if (samc_image_decoder(i)[0] != '\0') json_array_append_new(decoders, json_string(samc_image_decoder(i)));
+    return samc__cli_print_json(json_pack("{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o}", "version",
+                                          samc_version(), "backends", backends, "processors", f->machine.processors,
+                                          "cpu", f->machine.cpu, "cuda", "available", (int)f->machine.has_cuda,
+                                          "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn,
+                                          "image_decoders", decoders, "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -105,7 +106,10 @@ static int print_text(const facts *f, const char *why_no_model) {
     printf("cpu             %d processors, %s\n", f->machine.processors, f->machine.cpu);
     printf("cuda            %s\n", f->machine.cuda);
     printf("  cuBLASLt      %s\n  cuDNN         %s\n", f->cublaslt, f->cudnn);
-    printf("image decoders  %s; %s\n", samc__image_jpeg_decoder(), samc__image_gif_decoder());
+    printf("image decoders");
+    for (int i = 0, told = 0; samc_image_decoder(i) != NULL; i++)
+        if (samc_image_decoder(i)[0] != '\0') printf("%s%s", told++ == 0 ? "  " : "; ", samc_image_decoder(i));
+    printf("\n");
     if (f->path == NULL) {
         printf("model           none (%s)\n", why_no_model);
     } else {

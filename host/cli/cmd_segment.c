@@ -1,17 +1,10 @@
 /* samc segment: masks for prompts in one image. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
-#include "host/io/embedding.h"
-#include "host/io/file.h"
-#include "host/io/image.h"
-#include "host/io/npy.h"
-#include "host/io/prompts.h"
-#include "host/io/results.h"
-#include "host/io/text.h"
-#include "runtime/base/status.h"
 
 static const char help[] =
     "Usage: samc segment IMAGE PROMPT... -o OUTDIR [OPTIONS]\n"
@@ -59,7 +52,8 @@ static const char help[] =
     "          detector photo.jpg | samc segment photo.jpg --prompts - --single --format rle\n";
 
 /* Prompts that the library is given at a time: bounds the memory for logits, whatever the length of the list. */
-enum { BATCH = 64, MAX_ARGUMENTS = SAMC__MAX_POINTS };
+enum { BATCH = 64, MAX_ARGUMENTS = SAMC_MOST_POINTS };
+enum { FORMATS = SAMC_OUTPUT_PNG | SAMC_OUTPUT_RLE | SAMC_OUTPUT_OVERLAY | SAMC_OUTPUT_CUTOUT | SAMC_OUTPUT_NPY };
 
 /* The command line, parsed. */
 typedef struct request {
@@ -67,84 +61,135 @@ typedef struct request {
     const char *image, *output, *prompts_file, *mask_input, *logits, *embedding;
     unsigned formats;
     bool single;
-    samc__prompts prompts;
+    samc_prompts *prompts;
 } request;
 
 /* Everything that has to be released, whatever happened. */
 typedef struct work {
-    samc__picture picture;
-    samc__array masks; /* --mask-input, [P, low_res, low_res] */
+    samc_image image;
+    samc_array masks; /* --mask-input, [P, low_res, low_res] */
     samc_model *model;
     samc_session *session;
     samc_model_info info;
-    samc__results results;
-    samc__writer logits;
-    bool logits_open;
-    uint8_t *bytes; /* of one mask, [height, width] */
+    samc_writer *logits;
+    char *stem;      /* the image's name without folder and extension, owned */
+    json_t *records; /* list of the masks so far; owned */
 } work;
 
 /* --mask-input: one mask for each prompt; alone, each mask becomes a prompt. */
 static samc_status attach_masks(request *r, work *w, samc_error *error) {
     size_t side = (size_t)w->info.low_res, count = 1;
-    SAMC__TRY(samc__npy_read(r->mask_input, &w->masks, error));
-    const samc__array *masks = &w->masks;
+    SAMC__TRY(samc_npy_read(r->mask_input, &w->masks, error));
+    const samc_array *masks = &w->masks;
     const size_t *plane = masks->shape + masks->rank - 2;
     bool fits = masks->rank >= 2 && plane[0] == side && plane[1] == side &&
                 (masks->rank == 2 || masks->shape[masks->rank - 3] == 1);
     if (!fits)
-        return samc__fail(error, SAMC_MISMATCH,
-                          "%s: mask input is not of shape [h, w], [1, h, w] or [P, 1, h, w] with h = w = %zu",
-                          r->mask_input, side);
+        return samc__cli_error(error, SAMC_MISMATCH,
+                               "%s: mask input is not of shape [h, w], [1, h, w] or [P, 1, h, w] with h = w = %zu",
+                               r->mask_input, side);
     if (masks->rank == 4) count = masks->shape[0];
     for (size_t i = 0; i < count * side * side; i++)
         if (!isfinite(masks->values[i]))
-            return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: mask input holds NaN or infinity", r->mask_input);
-    if (r->prompts.count == 0)
-        for (size_t i = 0; i < count; i++) SAMC__TRY(samc__prompts_add(&r->prompts, NULL, NULL, 0, NULL, error));
-    if (count != (size_t)r->prompts.count)
-        return samc__fail(error, SAMC_MISMATCH, "%s: mask input holds %zu masks, but there are %d prompts",
-                          r->mask_input, count, r->prompts.count);
-    for (size_t i = 0; i < count; i++) r->prompts.items[i].mask_input = masks->values + i * side * side;
+            return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s: mask input holds NaN or infinity", r->mask_input);
+    if (samc_prompts_count(r->prompts) == 0)
+        for (size_t i = 0; i < count; i++) SAMC__TRY(samc_prompts_add(r->prompts, &SAMC_INIT(samc_prompt), error));
+    if (count != (size_t)samc_prompts_count(r->prompts))
+        return samc__cli_error(error, SAMC_MISMATCH, "%s: mask input holds %zu masks, but there are %d prompts",
+                               r->mask_input, count, samc_prompts_count(r->prompts));
+    for (size_t i = 0; i < count; i++)
+        SAMC__TRY(samc_prompts_set_mask(r->prompts, (int)i, masks->values + i * side * side, error));
     return SAMC_OK;
 }
 
 static samc_status set_image(const request *r, work *w, samc_error *error) {
     if (r->embedding != NULL)
-        return samc__embedding_load(w->session, &w->info, r->embedding, r->image, w->picture.width, w->picture.height,
-                                    error);
-    samc_image image = {sizeof(samc_image), w->picture.pixels, w->picture.width, w->picture.height,
-                        (ptrdiff_t)w->picture.width * 3};
-    samc__cli_note(&r->cli, "encoding %s (%d x %d)", r->image, image.width, image.height);
-    return samc__session_check(w->session, samc_set_image(w->session, &image), r->image, error);
+        return samc_embedding_load(w->session, w->model, r->embedding, r->image, w->image.width, w->image.height,
+                                   error);
+    samc__cli_note(&r->cli, "encoding %s (%d x %d)", r->image, w->image.width, w->image.height);
+    return samc_session_check(w->session, samc_set_image(w->session, &w->image), r->image, error);
+}
+
+static samc_status no_memory(const request *r, samc_error *error) {
+    return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its results", r->image);
+}
+
+/* Files are called <stem>_<prompt>_<mask> and one of these. In the order of samc_output's bits. */
+static const struct {
+    samc_output output;
+    const char *name, *suffix;
+} files[] = {{SAMC_OUTPUT_PNG, "png", ".png"},
+             {SAMC_OUTPUT_OVERLAY, "overlay", "_overlay.png"},
+             {SAMC_OUTPUT_CUTOUT, "cutout", "_cutout.png"},
+             {SAMC_OUTPUT_NPY, "npy", ".npy"}};
+
+/* Writes a mask in every format that is a file; `number` counts masks and chooses the colour. */
+static samc_status write_files(const request *r, const work *w, const samc_mask *mask, int number, json_t *written,
+                               samc_error *error) {
+    samc_status status = SAMC_OK;
+    for (size_t i = 0; status == SAMC_OK && i < sizeof files / sizeof *files; i++) {
+        char *path;
+        size_t length = r->output == NULL ? 0 : strlen(r->output);
+        const char *slash = length > 0 && r->output[length - 1] == '/' ? "" : "/";
+        if (!(r->formats & files[i].output)) continue;
+        if (asprintf(&path, "%s%s%s_%d_%d%s", r->output, slash, w->stem, mask->prompt, mask->index, files[i].suffix) <
+            0)
+            return no_memory(r, error);
+        status = samc_mask_write(mask, files[i].output, &w->image, samc_prompts_at(r->prompts, mask->prompt), number,
+                                 path, error);
+        if (status == SAMC_OK && json_object_set_new(written, files[i].name, samc__cli_text(path)) != 0)
+            status = no_memory(r, error);
+        free(path);
+    }
+    return status;
+}
+
+/* Writes a mask in every format and appends its record. */
+static samc_status add_mask(const request *r, work *w, const samc_mask *mask, int number, samc_error *error) {
+    json_t *written = json_object(), *rle = NULL;
+    samc_status status = written ? write_files(r, w, mask, number, written, error) : no_memory(r, error);
+    if (status == SAMC_OK && r->formats & SAMC_OUTPUT_RLE) {
+        char *text = malloc(mask->rle_length + 1);
+        status = text ? samc_mask_rle(mask, text, error) : no_memory(r, error);
+        if (status == SAMC_OK) rle = json_pack("{s:[i, i], s:s}", "size", mask->height, mask->width, "counts", text);
+        if (status == SAMC_OK && rle == NULL) status = no_memory(r, error);
+        free(text);
+    }
+    if (status != SAMC_OK) {
+        json_decref(written);
+        return status;
+    }
+    json_t *record =
+        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", mask->prompt, "mask", mask->index,
+                  "predicted_iou", samc__cli_number((double)mask->predicted_iou), "stability_score",
+                  samc__cli_number((double)mask->stability_score), "area", (json_int_t)mask->area, "bbox",
+                  mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3], "files", written, "rle", rle);
+    return record && json_array_append_new(w->records, record) == 0 ? SAMC_OK : no_memory(r, error);
 }
 
 /* Predicts prompts [first, first + count) and writes their masks and logits. */
 static samc_status predict_batch(const request *r, work *w, int first, int count, samc_error *error) {
     samc_result *result = NULL;
-    SAMC__TRY(samc__session_check(
-        w->session, samc_predict(w->session, r->prompts.items + first, count, !r->single, &result), r->image, error));
+    SAMC__TRY(samc_session_check(
+        w->session, samc_predict(w->session, samc_prompts_at(r->prompts, first), count, !r->single, &result), r->image,
+        error));
     int masks = samc_result_masks(result);
-    size_t low_res = (size_t)w->info.low_res, shape[4] = {(size_t)r->prompts.count, (size_t)masks, low_res, low_res};
+    size_t low_res = (size_t)w->info.low_res,
+           shape[4] = {(size_t)samc_prompts_count(r->prompts), (size_t)masks, low_res, low_res};
     samc_status status = SAMC_OK;
     if (r->logits != NULL) {
-        if (!w->logits_open) status = samc__npy_begin(&w->logits, r->logits, SAMC__NPY_F32, 4, shape, error);
-        w->logits_open = true;
+        if (w->logits == NULL) status = samc_npy_begin(r->logits, SAMC_NPY_F32, 4, shape, &w->logits, error);
         if (status == SAMC_OK)
-            status = samc__writer_append(&w->logits, samc_result_logits(result),
-                                         (size_t)count * (size_t)masks * low_res * low_res * sizeof(float), error);
+            status = samc_writer_append(w->logits, samc_result_logits(result),
+                                        (size_t)count * (size_t)masks * low_res * low_res * sizeof(float), error);
     }
-    for (int p = 0; p < count; p++) {
+    for (int p = 0; p < count; p++)
         for (int m = 0; status == SAMC_OK && m < masks; m++) {
             samc_mask mask = SAMC_INIT(samc_mask);
-            status =
-                samc__session_check(w->session, samc_result_mask(w->session, result, p, m, &mask), r->image, error);
+            status = samc_session_check(w->session, samc_result_mask(w->session, result, p, m, &mask), r->image, error);
             mask.prompt += first; /* of all prompts, not of these */
-            if (status == SAMC_OK) status = samc_mask_bytes(&mask, w->bytes, error);
-            if (status == SAMC_OK)
-                status = samc__results_add(&w->results, &mask, w->bytes, &r->prompts.items[first + p],
-                                           mask.prompt * masks + m, error);
+            if (status == SAMC_OK) status = add_mask(r, w, &mask, mask.prompt * masks + m, error);
         }
-    }
     samc_result_free(result);
     return status;
 }
@@ -153,10 +198,10 @@ static samc_status predict_batch(const request *r, work *w, int first, int count
 static samc_status segment(request *r, work *w, int *exit_code, samc_error *error) {
     char model_path[4096];
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    if (r->prompts_file != NULL) SAMC__TRY(samc__prompts_read(r->prompts_file, &r->prompts, error));
-    SAMC__TRY(samc__image_load(r->image, &w->picture, error));
+    if (r->prompts_file != NULL) SAMC__TRY(samc_prompts_read(r->prompts_file, &r->prompts, error));
+    SAMC__TRY(samc_image_load(r->image, 0, &w->image, error));
     const char *origin = r->prompts_file == NULL ? r->image : r->prompts_file;
-    samc_status status = samc__prompts_check(&r->prompts, origin, w->picture.width, w->picture.height, error);
+    samc_status status = samc_prompts_check(r->prompts, origin, w->image.width, w->image.height, error);
     if (status != SAMC_OK) {
         if (r->prompts_file == NULL) *exit_code = SAMC__EXIT_USAGE;
         return status;
@@ -164,43 +209,45 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     SAMC__TRY(samc__cli_open_model(&r->cli, model_path, &w->model, error));
     samc_model_get_info(w->model, &w->info);
     if (r->mask_input != NULL) SAMC__TRY(attach_masks(r, w, error));
-    SAMC__TRY(
-        samc__results_begin(&w->results, r->image, &w->picture, r->output == NULL ? "" : r->output, r->formats, error));
-    w->bytes = malloc((size_t)w->picture.width * (size_t)w->picture.height);
-    if (w->bytes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a mask", r->image);
-    if (r->output != NULL) SAMC__TRY(samc__folder_create(r->output, error));
+    const char *slash = strrchr(r->image, '/');
+    const char *name = strcmp(r->image, "-") == 0 ? "stdin" : slash ? slash + 1 : r->image, *dot = strrchr(name, '.');
+    w->stem = dot == NULL || dot == name ? strdup(name) : strndup(name, (size_t)(dot - name));
+    w->records = json_array();
+    if (w->stem == NULL || w->records == NULL) return no_memory(r, error);
+    if (r->output != NULL) SAMC__TRY(samc_folder_create(r->output, error));
     SAMC__TRY(samc_session_create(w->model, &w->session, error));
     SAMC__TRY(set_image(r, w, error));
-    for (int first = 0; first < r->prompts.count; first += BATCH) {
-        int count = r->prompts.count - first < BATCH ? r->prompts.count - first : BATCH;
+    const int prompts = samc_prompts_count(r->prompts);
+    for (int first = 0; first < prompts; first += BATCH) {
+        int count = prompts - first < BATCH ? prompts - first : BATCH;
         SAMC__TRY(predict_batch(r, w, first, count, error));
-        if (r->prompts.count > BATCH) samc__cli_note(&r->cli, "%d of %d prompts", first + count, r->prompts.count);
+        if (prompts > BATCH) samc__cli_note(&r->cli, "%d of %d prompts", first + count, prompts);
     }
-    if (r->logits != NULL) SAMC__TRY(samc__writer_commit(&w->logits, error));
-    return SAMC_OK;
+    samc_writer *logits = w->logits;
+    w->logits = NULL;
+    return logits != NULL ? samc_writer_commit(logits, error) : SAMC_OK;
 }
 
 static int run(request *r) {
-    work w = {.info.size = sizeof w.info, .logits = {.handle = -1}};
+    work w = {.image.size = sizeof w.image, .masks.size = sizeof w.masks, .info.size = sizeof w.info};
     samc_error error;
     int exit_code = SAMC__EXIT_FAILURE;
     if (segment(r, &w, &exit_code, &error) != SAMC_OK) {
         if (exit_code == SAMC__EXIT_USAGE) samc__cli_usage(&r->cli, "%s", error.message);
         else samc__cli_fail(error.message);
     } else {
-        samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.results.records), r->prompts.count);
-        exit_code = samc__cli_print_json(json_pack("{s:o, s:[i, i], s:O}", "image", samc__text_json(r->image), "size",
-                                                   w.picture.height, w.picture.width, "masks", w.results.records));
+        samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.records), samc_prompts_count(r->prompts));
+        exit_code = samc__cli_print_json(json_pack("{s:o, s:[i, i], s:O}", "image", samc__cli_text(r->image), "size",
+                                                   w.image.height, w.image.width, "masks", w.records));
     }
-    samc__writer_abandon(&w.logits);
-    samc__results_end(&w.results);
+    samc_writer_abandon(w.logits);
+    free(w.stem);
+    json_decref(w.records);
     samc__cli_note_session(&r->cli, w.session);
     samc_session_destroy(w.session);
     samc_model_close(w.model);
-    samc__array_free(&w.masks);
-    samc__picture_free(&w.picture);
-    free(w.bytes);
-    samc__prompts_free(&r->prompts);
+    samc_array_free(&w.masks);
+    samc_image_free(&w.image);
     return exit_code;
 }
 
@@ -223,12 +270,15 @@ static int build_prompts(request *r, const arguments *a) {
         return samc__cli_usage(&r->cli, "points with %d boxes: give one box, or use --prompts", a->box_count);
     if (a->point_count + a->box_count == 0 && r->mask_input == NULL)
         return samc__cli_usage(&r->cli, "no prompt: give --point, --box, --prompts or --mask-input");
-    samc_status status = SAMC_OK;
-    if (a->point_count > 0)
-        status = samc__prompts_add(&r->prompts, a->points, a->labels, a->point_count,
-                                   a->box_count > 0 ? a->boxes : NULL, &error);
+    samc_status status = samc_prompts_create(&r->prompts, &error);
+    const samc_prompt points = {.size = sizeof points,
+                                .points = a->points,
+                                .labels = a->labels,
+                                .point_count = a->point_count,
+                                .box = a->box_count > 0 ? a->boxes : NULL};
+    if (status == SAMC_OK && a->point_count > 0) status = samc_prompts_add(r->prompts, &points, &error);
     for (int i = 0; a->point_count == 0 && status == SAMC_OK && i < a->box_count; i++)
-        status = samc__prompts_add(&r->prompts, NULL, NULL, 0, a->boxes + 4 * i, &error);
+        status = samc_prompts_add(r->prompts, &(samc_prompt){.size = sizeof points, .box = a->boxes + 4 * i}, &error);
     return status == SAMC_OK ? SAMC__EXIT_OK : samc__cli_fail(error.message);
 }
 
@@ -242,20 +292,18 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
         {"format", required_argument, NULL, FORMAT},   {"logits", required_argument, NULL, LOGITS},
         {"output", required_argument, NULL, 'o'},      SAMC__CLI_COMMON};
     samc_error error;
-    bool known;
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
         switch (option) {
         case POINT:
             if (a->point_count == MAX_ARGUMENTS) return samc__cli_usage(&r->cli, "more than %d points", MAX_ARGUMENTS);
-            if (samc__parse_point(optarg, a->points + 2 * a->point_count, a->labels + a->point_count, &error) !=
-                SAMC_OK)
+            if (samc_parse_point(optarg, a->points + 2 * a->point_count, a->labels + a->point_count, &error) != SAMC_OK)
                 return samc__cli_usage(&r->cli, "%s", error.message);
             a->point_count++;
             break;
         case BOX:
             if (a->box_count == MAX_ARGUMENTS)
                 return samc__cli_usage(&r->cli, "more than %d boxes; use --prompts", MAX_ARGUMENTS);
-            if (samc__parse_box(optarg, a->boxes + 4 * a->box_count, &error) != SAMC_OK)
+            if (samc_parse_box(optarg, a->boxes + 4 * a->box_count, &error) != SAMC_OK)
                 return samc__cli_usage(&r->cli, "%s", error.message);
             a->box_count++;
             break;
@@ -278,7 +326,7 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
             r->output = optarg;
             break;
         case FORMAT:
-            r->formats = samc__formats_parse(optarg);
+            r->formats = samc_outputs_parse(optarg, FORMATS);
             if (r->formats == 0)
                 return samc__cli_usage(&r->cli, "--format is a list of png, rle, overlay, cutout and npy, not '%s'",
                                        optarg);
@@ -289,24 +337,21 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
     }
     if (argc - optind != 1) return samc__cli_usage(&r->cli, "give one IMAGE, not %d", argc - optind);
     r->image = argv[optind];
-    if (r->output == NULL && r->formats != SAMC__FORMAT_RLE) return samc__cli_usage(&r->cli, "-o OUTDIR is missing");
+    if (r->output == NULL && r->formats != SAMC_OUTPUT_RLE) return samc__cli_usage(&r->cli, "-o OUTDIR is missing");
     if (r->prompts_file != NULL && strcmp(r->prompts_file, "-") == 0 && strcmp(r->image, "-") == 0)
         return samc__cli_usage(&r->cli, "image and prompts cannot both come from standard input");
-    if (r->embedding != NULL) {
-        samc__embedding_is_npy(r->embedding, &known);
-        if (!known)
-            return samc__cli_usage(&r->cli, "the embedding '%s' ends in neither .safetensors nor .npy", r->embedding);
-    }
+    if (r->embedding != NULL && samc_embedding_format_of(r->embedding) == SAMC_EMBEDDING_UNKNOWN)
+        return samc__cli_usage(&r->cli, "the embedding '%s' ends in neither .safetensors nor .npy", r->embedding);
     int exit_code = build_prompts(r, a);
     return exit_code == SAMC__EXIT_OK ? run(r) : exit_code;
 }
 
 int samc__cmd_segment(int argc, char **argv) {
-    request r = {.cli = samc__cli_begin("segment", help), .formats = SAMC__FORMAT_PNG | SAMC__FORMAT_OVERLAY};
+    request r = {.cli = samc__cli_begin("segment", help), .formats = SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY};
     arguments *a = calloc(1, sizeof *a);
     if (a == NULL) return samc__cli_fail("out of memory");
     int exit_code = parse(&r, a, argc, argv);
-    samc__prompts_free(&r.prompts);
+    samc_prompts_free(r.prompts);
     free(a);
     return exit_code;
 }

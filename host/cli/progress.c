@@ -6,14 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
-double samc__now(void) {
+static double seconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 samc__progress samc__progress_begin(bool quiet, int64_t total, int64_t before) {
-    double now = samc__now();
+    double now = seconds_now();
     return (samc__progress){.quiet = quiet,
                             .terminal = isatty(STDERR_FILENO),
                             .total = total,
@@ -31,7 +31,7 @@ static void print_time(double seconds, char *text, size_t room) {
 }
 
 static void print(const samc__progress *p, samc__progress_count c, bool last) {
-    double elapsed = samc__now() - p->begun, rate = elapsed > 0.0 ? (double)(c.images - p->before) / elapsed : 0.0;
+    double elapsed = seconds_now() - p->begun, rate = elapsed > 0.0 ? (double)(c.images - p->before) / elapsed : 0.0;
     char left[64] = "unknown", taken[64];
     if (rate > 0.0) print_time((double)(p->total - c.images) / rate, left, sizeof left);
     print_time(elapsed, taken, sizeof taken);
@@ -46,7 +46,7 @@ void samc__progress_clear(samc__progress *p) {
 }
 
 void samc__progress_tick(samc__progress *p, samc__progress_count count) {
-    double now = samc__now();
+    double now = seconds_now();
     if (p->quiet || now - p->printed < (p->terminal ? 0.2 : 10.0)) return;
     p->printed = now;
     samc__progress_clear(p);

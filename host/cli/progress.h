@@ -25,6 +25,4 @@ void samc__progress_clear(samc__progress *progress);
 /* The last line, with the time that it took. */
 void samc__progress_end(samc__progress *progress, samc__progress_count count);
 
-double samc__now(void); /* seconds of the monotonic clock */
-
 #endif

@@ -1,631 +1,332 @@
-/* The stages of the archive run and the threads that carry them. */
-#include "host/io/archive.h"
-
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
+/* The archive job as samc_io.h has it: from a list of inputs to a journal, a pipeline and its counts. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "host/io/abi.h"
+#include "host/io/auto_options.h"
+#include "host/io/budget.h"
 #include "host/io/collect.h"
-#include "host/io/embedding.h"
-#include "host/io/file.h"
-#include "host/io/load.h"
-#include "host/cli/progress.h"
-#include "host/io/queue.h"
-#include "host/io/resume.h"
-#include "host/io/shelf.h"
+#include "host/io/fold.h"
+#include "host/io/inputs.h"
+#include "host/io/pipeline.h"
+#include "host/io/stats.h"
 #include "host/io/text.h"
+#include "runtime/base/abi.h"
 #include "runtime/base/status.h"
 
-enum { MOST_THREADS = 64, MOST_BATCH = 256 };
+enum { FEW_IMAGES = 8, MOST_SHARDS = 100000, MOST_LINES = 999999999, MOST_QUEUE = 10000 };
 
-/* Queues in the order of the stages; `idle` brings jobs back to the reader. */
-enum { IDLE, READ, LOADED, COMPUTED, WRITTEN, QUEUES };
+typedef enum step { OPENED, BEGUN, RUNNING, OVER } step;
 
-typedef struct pipeline {
-    const samc__archive_options *o;
-    samc_auto_options automatic; /* o's, with a folder for what is too much for the memory */
-    const samc__inputs *inputs;
-    samc_session *const *sessions;
-    samc__store *store;
-    samc__collector *collector;
-    samc__budget budget; /* of pictures and members in flight */
-    samc__queue queues[QUEUES];
-    samc__job *jobs; /* [job_count], all there are */
-    int job_count;
-    samc__job **pending; /* [job_count], written but not in turn yet; number % job_count */
-    bool complete;       /* the committer's: there is nothing left to try again */
-    bool stats_begun;    /* o->stats has its first entry */
-    bool erase;          /* both outputs are terminals: a line takes the place of the progress */
-    double seconds[6];   /* of all images so far: load, encode, decode, post, write, commit. The committer's, until the
-                            end */
-    atomic_bool stopping;
-    atomic_llong done, masks, failures;
-    pthread_mutex_t lock; /* of `error` */
-    samc_error error;     /* the first that ends the run */
-    int ended;            /* eventfd: the committer is through */
-} pipeline;
+struct samc_archive {
+    samc_archive_options options; /* its texts are owned, its lists are gone */
+    step step;
+    samc__inputs inputs;
+    samc_auto_options automatic;
+    bool gpu;
+    samc__store store;
+    samc__journal journal;
+    samc__collector collector;
+    samc__stats stats;
+    _Atomic int64_t images, total, before; /* what samc_archive_get_counts() says of the plan */
+    samc__progress_counts counts;
+    _Atomic double seconds;
+    samc_archive_stage stages[SAMC__STAGES];
+    pthread_mutex_t lock;     /* of the next two */
+    samc__pipeline *pipeline; /* while it runs */
+    bool stopped;
+};
 
-/* One compute thread and its session. */
-typedef struct worker {
-    pipeline *p;
-    samc_session *session;
-} worker;
+/* ---- Options --------------------------------------------------------------------------------- */
 
-/* ---- Stopping -------------------------------------------------------------------------------- */
-
-/* No new work. What is computed already is still written, unless writing is what failed. */
-static void stop(pipeline *p, bool writing_too, int sessions) {
-    atomic_store(&p->stopping, true);
-    samc__budget_close(&p->budget);
-    for (int i = IDLE; i <= (writing_too ? WRITTEN : LOADED); i++) samc__queue_close(&p->queues[i]);
-    for (int i = 0; i < sessions; i++) samc_session_stop(p->sessions[i]);
-}
-
-static int session_count(const pipeline *p) {
-    int n = 0;
-    while (p->sessions[n] != NULL) n++;
-    return n;
-}
-
-/* The run cannot go on. */
-static void fail(pipeline *p, const samc_error *error) {
-    pthread_mutex_lock(&p->lock);
-    if (p->error.status == SAMC_OK) p->error = *error;
-    pthread_mutex_unlock(&p->lock);
-    stop(p, true, session_count(p));
-}
-
-/* The inputs cannot be read any more; what is computed is still written. */
-static void halt(pipeline *p, const samc_error *error) {
-    pthread_mutex_lock(&p->lock);
-    if (p->error.status == SAMC_OK) p->error = *error;
-    pthread_mutex_unlock(&p->lock);
-    stop(p, false, session_count(p));
-}
-
-static void drop_masks(samc__job *job) {
-    if (job->masks != NULL && job->count > 0) samc_runs_release(job->masks[0].runs); /* all have the same */
-    free(job->masks);
-    job->masks = NULL;
-}
-
-static void empty_job(pipeline *p, samc__job *job) {
-    samc__job_drop_bytes(job, &p->budget);
-    drop_masks(job);
-    samc__job_leave(job, &p->budget);
-    samc__auto_text_free(&job->text);
-    *job = (samc__job){0};
-}
-
-/* ---- Reader ---------------------------------------------------------------------------------- */
-
-/* Whether the input that this run has next, passing over what cannot be read, is a link to the same member. */
-static bool is_wanted_again(const pipeline *p, const samc__job *job) {
-    const samc__input *input = &p->inputs->items[job->input], *next;
-    for (int64_t number = job->number + 1, place; number < p->collector->end; number++) {
-        samc__collector_image(p->collector, number, &place);
-        next = &p->inputs->items[place];
-        if (next->tar != input->tar || next->member != input->member) return false;
-        if (next->reason == 0) return true;
-    }
-    return false;
-}
-
-/* Goes to its member of an archive. False: the run is given up. */
-static bool read_member(pipeline *p, samc__shelf *shelf, samc__job *job) {
-    const samc__input *input = &p->inputs->items[job->input];
-    samc_status status = samc__shelf_read(shelf, p->inputs, input, !job->alone && is_wanted_again(p, job), &job->bytes,
-                                          &job->size, &job->code, &job->error);
-    if (samc__load_is_outage(p->inputs, job)) {
-        halt(p, &job->error);
-        return false;
-    }
-    if (job->alone) return true; /* nobody else could make room: they wait for it */
-    job->member = status == SAMC_OK && samc__budget_take(&p->budget, SAMC__MEMBERS, (int64_t)job->size);
-    return status != SAMC_OK || job->member;
-}
-
-static void *read_main(void *argument) {
-    pipeline *p = argument;
-    samc__shelf shelf = {.archive = -1};
-    for (int64_t number = p->collector->last.number + 1; number < p->collector->end; number++) {
-        samc__job *job = samc__queue_pop(&p->queues[IDLE]);
-        if (job == NULL) break;
-        job->number = number;
-        job->image = samc__collector_image(p->collector, number, &job->input);
-        const char *reason = samc__input_reason(p->inputs, job->input);
-        double start = samc__now();
-        if (reason != NULL) samc__fail(&job->error, SAMC_IO, "%s", reason);
-        else if (p->inputs->items[job->input].tar >= 0 && !read_member(p, &shelf, job)) break;
-        job->load_seconds = samc__now() - start;
-        if (!samc__queue_push(&p->queues[READ], job)) break;
-    }
-    samc__shelf_close(&shelf);
-    samc__queue_finish(&p->queues[READ]);
-    return NULL;
-}
-
-/* ---- Load ------------------------------------------------------------------------------------ */
-
-/* Reads and decodes; what is wrong with the image itself is in job->error. False: the run is given up. */
-static bool load(pipeline *p, samc__job *job) {
-    if (job->error.status != SAMC_OK) return true;
-    if (samc__load(p->o, p->inputs, &p->budget, job) == SAMC_STOPPED) return false;
-    if (!samc__load_is_outage(p->inputs, job)) return true;
-    halt(p, &job->error);
-    return false;
-}
-
-static void *load_main(void *argument) {
-    pipeline *p = argument;
-    for (samc__job *job; (job = samc__queue_pop(&p->queues[READ])) != NULL;) {
-        double start = samc__now();
-        job->fill[0] = samc__queue_count(&p->queues[READ]);
-        bool loaded = load(p, job);
-        job->load_seconds += samc__now() - start;
-        if (!loaded) break;
-        if (!samc__queue_push(&p->queues[job->error.status == SAMC_OK ? LOADED : WRITTEN], job)) break;
-    }
-    samc__queue_finish(&p->queues[LOADED]);
-    samc__queue_finish(&p->queues[WRITTEN]);
-    return NULL;
-}
-
-/* ---- Compute --------------------------------------------------------------------------------- */
-
-typedef struct batch {
-    pipeline *p;
-    samc__job **jobs;
-    int delivered;
-    samc_error error; /* of the callback */
-} batch;
-
-/* Takes the masks of one image over and sends it on. */
-static samc_status receive(void *context, int index, const samc_mask *masks, int count, const samc_auto_stats *stats) {
-    batch *b = context;
-    samc__job *job = b->jobs[index];
-    samc_mask *copy = malloc(((size_t)count + 1) * sizeof *copy);
-    if (copy == NULL)
-        return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks",
-                          samc__input_source(b->p->inputs, job->input), count);
-    for (int i = 0; i < count; i++) copy[i] = *samc_mask_at(masks, i), copy[i].size = sizeof *copy;
-    if (count > 0) samc_runs_keep(masks[0].runs);
-    job->masks = copy;
-    job->count = count;
-    job->stats = *stats;
-    if (!(b->p->o->formats & SAMC__AUTO_OVERLAY))
-        samc__job_drop_pixels(job, &b->p->budget); /* nobody needs them any more */
-    b->delivered++;
-    return samc__queue_push(&b->p->queues[COMPUTED], job) ? SAMC_OK : SAMC_STOPPED;
-}
-
-/* Whether a failure of automatic masks is that of the image: what the device, the disk, the model or the program itself
- * fails with ends the run. */
-static bool is_of_the_image(samc_status status) {
-    return status != SAMC_IO && status != SAMC_NO_DEVICE && status != SAMC_INTERNAL && status != SAMC_DIVERGED;
-}
-
-/* Batches end where an image fails; the rest is tried one by one, so that the failure is known to be that image's own.
- */
-static void compute_batch(worker *w, samc__job **jobs, int n) {
-    pipeline *p = w->p;
-    samc_image images[MOST_BATCH];
-    for (int i = 0; i < n; i++) {
-        const samc__picture *picture = &jobs[i]->picture;
-        images[i] = (samc_image){sizeof(samc_image), picture->pixels, picture->width, picture->height,
-                                 (ptrdiff_t)picture->width * 3};
-        jobs[i]->fill[1] = samc__queue_count(&p->queues[LOADED]);
-    }
-    bool alone = false;
-    for (int begin = 0; begin < n && !atomic_load(&p->stopping);) {
-        int count = alone ? 1 : n - begin;
-        batch b = {.p = p, .jobs = jobs + begin};
-        samc_status status = samc_auto(w->session, images + begin, count, &p->automatic, receive, &b);
-        begin += b.delivered;
-        if (status == SAMC_OK) continue;
-        if (status == SAMC_STOPPED) return;
-        if (count > 1) {
-            alone = true;
-            continue;
-        }
-        samc__job *job = jobs[begin++];
-        job->error = b.error;
-        if (job->error.status == SAMC_OK)
-            samc__session_check(w->session, status, samc__input_source(p->inputs, job->input), &job->error);
-        if (!is_of_the_image(status)) fail(p, &job->error);
-        else if (!samc__queue_push(&p->queues[COMPUTED], job)) return;
-    }
-}
-
-/* An image that is tried again: what the session keeps could be what was missing. False: there is nothing to compute.
- */
-static bool load_alone(worker *w, samc__job *job) {
-    pipeline *p = w->p;
-    samc__shelf shelf = {.archive = -1};
-    double start = samc__now();
-    samc_session_trim(w->session);
-    bool going = (p->inputs->items[job->input].tar < 0 || read_member(p, &shelf, job)) && load(p, job);
-    samc__shelf_close(&shelf);
-    job->load_seconds = samc__now() - start;
-    if (going && job->error.status != SAMC_OK) samc__queue_push(&p->queues[COMPUTED], job);
-    return going && job->error.status == SAMC_OK;
-}
-
-static void *compute_main(void *argument) {
-    worker *w = argument;
-    samc__job *jobs[MOST_BATCH];
-    for (int n; (n = samc__queue_pop_some(&w->p->queues[LOADED], (void **)jobs, w->p->o->batch_images)) > 0;)
-        if (!jobs[0]->alone || load_alone(w, jobs[0])) compute_batch(w, jobs, n);
-    samc__queue_finish(&w->p->queues[COMPUTED]);
-    return NULL;
-}
-
-/* ---- Write ----------------------------------------------------------------------------------- */
-
-/* A folder of pictures, every file in it synced, then the folder itself. */
-static samc_status write_pictures(const pipeline *p, const char *scratch, const samc__auto_image *image,
-                                  samc_error *error) {
-    int folder;
-    SAMC__TRY(samc__store_create_folder(p->store, scratch, &folder, error));
-    samc_status status = samc__auto_write_pictures(folder, p->store->scratch, p->store->sync, image, error);
-    if (status == SAMC_OK) status = samc__store_sync_folder(p->store, folder, error);
-    close(folder);
-    return status;
-}
-
-/* One format of one image, into the scratch folder. */
-static samc_status write_format(const pipeline *p, const samc__job *job, const samc__auto_image *image,
-                                const samc__result_file *file, samc_error *error) {
-    char scratch[SAMC__STORE_NAME];
-    samc__writer writer;
-    if (!(p->o->formats & file->format)) return SAMC_OK;
-    samc__store_scratch(job->number, file->suffix, scratch);
-    if (file->format == SAMC__AUTO_PNG) return write_pictures(p, scratch, image, error);
-    SAMC__TRY(samc__store_create(p->store, scratch, &writer, error));
-    samc_status status = file->format == SAMC__AUTO_OVERLAY ? samc__auto_write_overlay(&writer, image, error)
-                                                            : samc__auto_write_records(&writer, image, error);
-    if (status == SAMC_OK) return samc__writer_commit(&writer, error);
-    samc__writer_abandon(&writer);
-    return status;
-}
-
-static samc_status write_results(const pipeline *p, samc__job *job, samc_error *error) {
-    samc__auto_image image = {samc__input_source(p->inputs, job->input),
-                              samc__input_key(p->inputs, job->input),
-                              &job->picture,
-                              job->masks,
-                              job->count,
-                              p->store->spill};
-    SAMC__TRY(samc__auto_text_make(&job->text, &image, p->o->formats, job->input + 1, error));
-    for (int i = 0; i < SAMC__RESULT_FILES; i++) SAMC__TRY(write_format(p, job, &image, &samc__result_files[i], error));
+samc_status samc_archive_default_options(samc_archive_options *options, samc_error *error) {
+    const samc_archive_options own = {.shards = 1,
+                                      .lines_per_file = 10000,
+                                      .max_pixels = SAMC_IMAGE_MOST_PIXELS,
+                                      .memory = samc__budget_default(""),
+                                      .queue = 4};
+    SAMC__TRY(samc__abi_give(SAMC__IO(samc_archive_options), &own, options, error));
     return SAMC_OK;
 }
 
-/* Takes back what was written of an image that failed. */
-static void discard(const pipeline *p, const samc__job *job) {
-    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
-        char scratch[SAMC__STORE_NAME];
-        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
-        samc__store_discard(p->store, scratch);
-    }
+static samc_status check_number(const char *name, int64_t value, int64_t least, int64_t most, samc_error *error) {
+    if (value >= least && value <= most) return SAMC_OK;
+    return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.%s is %lld, not from %lld to %lld", name,
+                      (long long)value, (long long)least, (long long)most);
 }
 
-static void *write_main(void *argument) {
-    pipeline *p = argument;
-    for (samc__job *job; (job = samc__queue_pop(&p->queues[COMPUTED])) != NULL;) {
-        samc_error error;
-        double start = samc__now();
-        job->fill[2] = samc__queue_count(&p->queues[COMPUTED]);
-        samc_status status = job->error.status == SAMC_OK ? write_results(p, job, &error) : SAMC_OK;
-        if (status != SAMC_OK) discard(p, job);
-        if (status == SAMC_OUT_OF_MEMORY) job->error = error; /* this image's own; others may fit */
-        else if (status != SAMC_OK) fail(p, &error);
-        drop_masks(job);
-        samc__job_leave(job, &p->budget);
-        job->write_seconds = samc__now() - start;
-        if (!samc__queue_push(&p->queues[WRITTEN], job)) break;
-    }
-    samc__queue_finish(&p->queues[WRITTEN]);
-    return NULL;
+static samc_status check_options(const samc_archive_options *o, samc_error *error) {
+    SAMC__TRY(check_number("input_count", o->input_count, 1, INT_MAX, error));
+    SAMC__TRY(check_number("glob_count", o->glob_count, 0, INT_MAX, error));
+    SAMC__TRY(check_number("shards", o->shards, 1, MOST_SHARDS, error));
+    SAMC__TRY(check_number("shard", o->shard, 0, o->shards - 1, error));
+    SAMC__TRY(check_number("lines_per_file", o->lines_per_file, 1, MOST_LINES, error));
+    SAMC__TRY(check_number("max_pixels", o->max_pixels, 1, SAMC_IMAGE_MOST_PIXELS, error));
+    SAMC__TRY(check_number("memory", o->memory, 1, INT64_MAX, error));
+    SAMC__TRY(check_number("batch_images", o->batch_images, 0, SAMC__MOST_BATCH, error));
+    SAMC__TRY(check_number("load_threads", o->load_threads, 0, SAMC__MOST_THREADS, error));
+    SAMC__TRY(check_number("write_threads", o->write_threads, 0, SAMC__MOST_THREADS, error));
+    SAMC__TRY(check_number("queue", o->queue, 1, MOST_QUEUE, error));
+    if (o->formats & ~(unsigned)SAMC_OUTPUT_ARCHIVE)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.formats has bits that no archive has");
+    if (o->retry_failed && !o->resume)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.retry_failed goes with resume");
+    bool complete = o->inputs != NULL && (o->glob_count == 0 || o->globs != NULL) && o->output != NULL;
+    for (int i = 0; i < o->input_count && complete; i++) complete = o->inputs[i] != NULL;
+    for (int i = 0; i < o->glob_count && complete; i++) complete = o->globs[i] != NULL;
+    return complete && o->output[0] != '\0' ? SAMC_OK
+                                            : samc__fail(error, SAMC_INVALID_ARGUMENT,
+                                                         "samc_archive_options: an input, a pattern or the output is "
+                                                         "missing");
 }
 
-/* ---- Commit ---------------------------------------------------------------------------------- */
-
-static samc_status write_stats(pipeline *p, const samc__job *job, const char *source, samc_error *error) {
-    const samc_auto_stats *t = &job->stats;
-    json_t *json = json_pack(
-        "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:{s:i, s:i, s:i, s:i}}",
-        "image", samc__text_json(source), "crops", (json_int_t)t->crops, "prompts", (json_int_t)t->prompts, "masks",
-        (json_int_t)t->masks, "after_iou", (json_int_t)t->after_iou, "after_stability", (json_int_t)t->after_stability,
-        "after_edge", (json_int_t)t->after_edge, "after_nms", (json_int_t)t->after_nms, "kept", (json_int_t)t->kept,
-        "seconds", "load", job->load_seconds, "encode", t->encode_seconds, "decode", t->decode_seconds, "post",
-        t->post_seconds, "write", job->write_seconds, "commit", job->commit_seconds, "waiting", "load", job->fill[0],
-        "compute", job->fill[1], "write", job->fill[2], "commit", job->fill[3]);
-    char *text = json ? json_dumps(json, JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(json);
-    fflush(stdout); /* which may be the same file */
-    samc_status status = text ? samc__writer_append(p->o->stats, p->stats_begun ? ",\n" : "[\n", 2, error)
-                              : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", p->o->stats->path);
-    p->stats_begun = true;
-    if (status == SAMC_OK) status = samc__writer_append(p->o->stats, text, strlen(text), error);
-    free(text);
-    return status;
+/* Whether somebody named a few pictures to look at, not an archive to work through: an overlay of a photograph takes
+ * longer to write than a GPU needs for its masks. */
+static bool few_images(const samc_archive_options *o, const samc__inputs *inputs) {
+    struct stat s;
+    if (o->input_count > FEW_IMAGES || inputs->tar_count > 0) return false;
+    for (int i = 0; i < o->input_count; i++)
+        if (o->inputs[i][0] == '@' || strcmp(o->inputs[i], "-") == 0 ||
+            (stat(o->inputs[i], &s) == 0 && S_ISDIR(s.st_mode)))
+            return false;
+    return true;
 }
 
-/* Tells of an image that is done. */
-static samc_status announce(pipeline *p, const samc__job *job, samc_error *error) {
-    const char *source = samc__input_source(p->inputs, job->input);
-    bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
-    atomic_fetch_add(&p->failures, again ? failed - 1 : failed);
-    atomic_fetch_add(&p->masks, failed ? 0 : job->count);
-    atomic_fetch_add(&p->done, 1);
-    const double seconds[] = {job->load_seconds,       job->stats.encode_seconds, job->stats.decode_seconds,
-                              job->stats.post_seconds, job->write_seconds,        job->commit_seconds};
-    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) p->seconds[i] += seconds[i];
-    if (failed) return SAMC_OK;
-    json_t *line = json_pack("{s:o, s:[i, i], s:i}", "image", samc__text_json(source), "size", job->picture.height,
-                             job->picture.width, "masks", job->count);
-    if (p->erase) fputs("\r\033[K", stdout);
-    int printed = line ? json_dumpf(line, stdout, JSON_REAL_PRECISION(9)) : -1;
-    json_decref(line);
-    if (printed != 0 || fputc('\n', stdout) == EOF)
-        return samc__fail(error, SAMC_IO, "cannot write to standard output");
-    return p->o->stats != NULL ? write_stats(p, job, source, error) : SAMC_OK;
-}
-
-static bool does_not_fit(const samc__job *job) { return job->error.status == SAMC_OUT_OF_MEMORY && !job->alone; }
-
-/* Commits the images that are in turn, up to one that is to be tried again, and tells of those that are safe, also
- * where a later one of them failed to be written. */
-static samc_status commit_ready(pipeline *p, samc_error *error) {
-    int64_t first = p->collector->last.number + 1, next = first;
-    double start = samc__now();
-    samc_status status = SAMC_OK;
-    for (samc__job *job; status == SAMC_OK && (job = p->pending[next % p->job_count]) != NULL && job->number == next &&
-                         !does_not_fit(job);
-         next++)
-        status = samc__collector_mark(p->collector, job, error);
-    if (status == SAMC_OK) status = samc__collector_marked(p->collector, error);
-    for (int64_t number = first; status == SAMC_OK && number < next; number++)
-        status = samc__collector_add(p->collector, p->pending[number % p->job_count], error);
-    if (status == SAMC_OK) status = samc__collector_commit(p->collector, error);
-    for (int64_t number = first; number <= p->collector->journal->last.number; number++) {
-        samc__job **place = &p->pending[number % p->job_count], *job = *place;
-        samc_error why;
-        *place = NULL;
-        job->commit_seconds = (samc__now() - start) / (double)(next - first);
-        samc_status told = announce(p, job, &why);
-        if (told != SAMC_OK && status == SAMC_OK) status = told, *error = why;
-        if (job->alone) samc__budget_release(&p->budget);
-        empty_job(p, job);
-        samc__queue_push(&p->queues[IDLE], job);
-    }
-    if (fflush(stdout) != 0 && status == SAMC_OK)
-        status = samc__fail(error, SAMC_IO, "cannot write to standard output");
-    return status;
-}
-
-/* The next image did not fit in memory while others were there: when they have left it goes through the stages again,
- * from its file on, which the compute thread reads, so that nothing else happens meanwhile. */
-static void try_alone(pipeline *p) {
-    samc__job **place = &p->pending[(p->collector->last.number + 1) % p->job_count], *job = *place;
-    if (job == NULL || job->number != p->collector->last.number + 1 || !does_not_fit(job) ||
-        !samc__budget_reserve(&p->budget))
-        return;
-    int64_t number = job->number, image = job->image, input = job->input;
-    empty_job(p, job);
-    *job = (samc__job){.number = number, .image = image, .input = input, .alone = true};
-    *place = NULL;
-    samc__queue_push(&p->queues[LOADED], job);
-}
-
-/* Nothing will be tried again: the committer brings no more images to be computed. */
-static void finish_if_complete(pipeline *p) {
-    if (p->complete || p->collector->last.number + 1 < p->collector->end) return;
-    p->complete = true;
-    samc__queue_finish(&p->queues[LOADED]);
-}
-
-static void *commit_main(void *argument) {
-    pipeline *p = argument;
-    samc_error error = {0};
-    samc_status status = SAMC_OK;
-    samc__job **arrived = calloc((size_t)p->job_count, sizeof *arrived);
-    if (arrived == NULL) status = samc__fail(&error, SAMC_OUT_OF_MEMORY, "out of memory");
-    finish_if_complete(p);
-    for (int n;
-         status == SAMC_OK && (n = samc__queue_pop_some(&p->queues[WRITTEN], (void **)arrived, p->job_count)) > 0;) {
-        for (int i = 0; i < n; i++) {
-            arrived[i]->fill[3] = n;
-            p->pending[arrived[i]->number % p->job_count] = arrived[i];
-        }
-        status = commit_ready(p, &error);
-        if (status == SAMC_OK) try_alone(p);
-        finish_if_complete(p);
-    }
-    if (status == SAMC_OK && p->collector->last.number + 1 == p->collector->end)
-        status = samc__collector_finish(p->collector, &error);
-    if (status != SAMC_OK) fail(p, &error);
-    free(arrived);
-    uint64_t one = 1;
-    if (write(p->ended, &one, sizeof one) < 0) return NULL; /* an eventfd takes it */
-    return NULL;
-}
-
-/* ---- The run --------------------------------------------------------------------------------- */
-
-samc__signals samc__signals_open(void) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    samc__signals signals;
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction action;
-        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&blocked, numbers[i]);
-    }
-    pthread_sigmask(SIG_BLOCK, &blocked, &signals.before);
-    signals.handle = signalfd(-1, &blocked, SFD_CLOEXEC);
-    return signals;
-}
-
-void samc__signals_close(samc__signals *signals) {
-    if (signals->handle >= 0) close(signals->handle);
-    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
-}
-
-/* Shows progress until the committer is through; a first signal stops the run, a second one kills it as usual. */
-static int watch(pipeline *p, samc__progress *progress, const samc__signals *signals) {
-    int received = 0;
-    for (;;) {
-        struct pollfd files[] = {{.fd = p->ended, .events = POLLIN},
-                                 {.fd = received ? -1 : signals->handle, .events = POLLIN}};
-        struct signalfd_siginfo information;
-        poll(files, 2, 200);
-        samc__progress_tick(
-            progress, (samc__progress_count){atomic_load(&p->done), atomic_load(&p->masks), atomic_load(&p->failures)});
-        if (files[0].revents) return received;
-        if (files[1].revents && read(signals->handle, &information, sizeof information) == sizeof information) {
-            received = (int)information.ssi_signo;
-            samc__progress_clear(progress);
-            if (!p->o->quiet) fprintf(stderr, "%s: stopping; what is computed is still written\n", strsignal(received));
-            stop(p, false, session_count(p));
-            pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
-        }
-    }
-}
-
-typedef struct crew {
-    pthread_t threads[2 + 3 * MOST_THREADS];
-    worker workers[MOST_THREADS];
-    int count;
-} crew;
-
-static bool start(pipeline *p, crew *crew, void *(*body)(void *), void *argument) {
-    samc_error error;
-    int code = pthread_create(&crew->threads[crew->count], NULL, body, argument);
-    if (code == 0) {
-        crew->count++;
-        return true;
-    }
-    samc__fail(&error, SAMC_OUT_OF_MEMORY, "cannot start a thread: %s", strerror(code));
-    fail(p, &error);
-    return false;
-}
-
-/* Starts all threads, the committer last, waits for it and for the others. Returns the signal that stopped it, or 0. */
-static int run_threads(pipeline *p, samc__progress *progress, const samc__signals *signals) {
-    int received = 0;
-    crew *crew = calloc(1, sizeof *crew);
-    bool good = crew != NULL && start(p, crew, read_main, p);
-    for (int i = 0; i < p->o->load_threads && good; i++) good = start(p, crew, load_main, p);
-    for (int i = 0; p->sessions[i] != NULL && good; i++) {
-        crew->workers[i] = (worker){p, p->sessions[i]};
-        good = start(p, crew, compute_main, &crew->workers[i]);
-    }
-    for (int i = 0; i < p->o->write_threads && good; i++) good = start(p, crew, write_main, p);
-    good = good && start(p, crew, commit_main, p);
-    if (good) received = watch(p, progress, signals);
-    else stop(p, true, session_count(p));
-    for (int i = 0; crew != NULL && i < crew->count; i++) pthread_join(crew->threads[i], NULL);
-    free(crew);
-    return received;
-}
-
-/* Where the time went and how full the queues were: a stage behind a full queue and before an empty one is the slowest.
+/* Threads and batches that nobody asked for: on a CPU the computing has all processors anyway; a GPU wants 30
+ * photographs a second decoded, each 30 to 60 ms of one of them, and takes half of a batch through the encoder at once.
  */
-static void print_stages(pipeline *p, double wall, int sessions) {
-    const struct {
-        const char *name;
-        double seconds;
-        int threads, queue;
-    } stages[] = {{"load", p->seconds[0], p->o->load_threads, READ},
-                  {"compute", p->seconds[1] + p->seconds[2] + p->seconds[3], sessions, LOADED},
-                  {"write", p->seconds[4], p->o->write_threads, COMPUTED},
-                  {"commit", p->seconds[5], 1, WRITTEN}};
-    fprintf(stderr, "%-8s %8s %9s %6s  %s\n", "stage", "threads", "seconds", "busy",
-            "images waiting for it (mean, room)");
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
-        fprintf(stderr, "%-8s %8d %9.2f %5.1f%%  %.1f of %d\n", stages[i].name, stages[i].threads, stages[i].seconds,
-                100.0 * stages[i].seconds / (wall * stages[i].threads),
-                samc__queue_mean_fill(&p->queues[stages[i].queue]), p->queues[stages[i].queue].room);
-    fprintf(stderr, "compute: encode %.2f, decode %.2f, post %.2f s\n", p->seconds[1], p->seconds[2], p->seconds[3]);
+static void choose_sizes(samc_archive_options *o, bool gpu, int devices) {
+    samc_machine machine = SAMC_INIT(samc_machine);
+    samc_get_machine(&machine);
+    if (o->batch_images == 0) o->batch_images = gpu ? 16 : 4;
+    int load = gpu ? machine.processors / 2 : 2, write = gpu ? machine.processors / 4 : 2, most = gpu ? devices : 1;
+    if (o->load_threads == 0) o->load_threads = load < 2 ? 2 : load > 8 * most ? 8 * most : load;
+    if (o->write_threads == 0) o->write_threads = write < 2 ? 2 : write > 4 * most ? 4 * most : write;
+    if (o->load_threads > SAMC__MOST_THREADS) o->load_threads = SAMC__MOST_THREADS;
+    if (o->write_threads > SAMC__MOST_THREADS) o->write_threads = SAMC__MOST_THREADS;
 }
 
-static samc_status create(pipeline *p, int sessions, samc_error *error) {
-    const samc__archive_options *o = p->o;
-    const int rooms[QUEUES] = {[IDLE] = p->job_count,
-                               [READ] = o->queue,
-                               [LOADED] = o->queue + o->batch_images,
-                               [COMPUTED] = o->queue,
-                               [WRITTEN] = p->job_count};
-    const int producers[QUEUES] = {[IDLE] = 1,
-                                   [READ] = 1,
-                                   [LOADED] = o->load_threads + 1,
-                                   [COMPUTED] = sessions,
-                                   [WRITTEN] = o->load_threads + o->write_threads};
-    bool good = true;
-    samc__budget_create(&p->budget, o->memory);
-    p->jobs = calloc((size_t)p->job_count, sizeof *p->jobs);
-    p->pending = calloc((size_t)p->job_count, sizeof *p->pending);
-    for (int i = 0; i < QUEUES; i++) good = samc__queue_create(&p->queues[i], rooms[i], producers[i]) && good;
-    p->ended = eventfd(0, EFD_CLOEXEC);
-    if (!good || p->jobs == NULL || p->pending == NULL || p->ended < 0)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for %d images at a time", p->job_count);
-    for (int i = 0; i < p->job_count; i++) samc__queue_push(&p->queues[IDLE], &p->jobs[i]);
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static samc_status collect(samc_archive *a, const samc_archive_options *o, samc_error *error) {
+    const char **globs = calloc((size_t)o->glob_count + 1, sizeof *globs); /* ended by NULL */
+    if (globs == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    for (int i = 0; i < o->glob_count; i++) globs[i] = o->globs[i];
+    const samc__inputs_options options = {.globs = globs, .exclude = o->output, .flat = o->flat};
+    samc_status status = samc__inputs_collect(&a->inputs, o->inputs, o->input_count, &options, error);
+    free(globs);
+    SAMC__TRY(status);
+    if (a->options.formats == 0)
+        a->options.formats = few_images(o, &a->inputs) ? SAMC_OUTPUT_RLE | SAMC_OUTPUT_OVERLAY : SAMC_OUTPUT_RLE;
+    return samc__inputs_check_names(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error);
+}
+
+samc_status samc_archive_open(const samc_archive_options *options, samc_archive **archive, samc_error *error) {
+    samc_archive_options own = {0};
+    if (archive == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_open: no place for the archive");
+    *archive = NULL;
+    SAMC__TRY(samc__abi_take(SAMC__IO(samc_archive_options), options, &own, error));
+    SAMC__TRY(check_options(&own, error));
+    samc_archive *a = calloc(1, sizeof *a);
+    if (a == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    pthread_mutex_init(&a->lock, NULL);
+    a->options = own;
+    a->options.inputs = a->options.globs = NULL;
+    a->options.flat = NULL;
+    a->options.output = strdup(own.output);
+    a->options.stats = own.stats ? strdup(own.stats) : NULL;
+    a->stats.writer = (samc__writer){.handle = -1, .folder = -1};
+    a->journal = (samc__journal){.stream.handle = -1, .last.number = -1};
+    a->collector = samc__collector_none();
+    samc_status status = SAMC_OK;
+    if (a->options.output == NULL || (own.stats != NULL && a->options.stats == NULL))
+        status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    if (status == SAMC_OK) status = collect(a, &own, error);
+    if (status == SAMC_OK) {
+        a->images = a->total = samc__collector_plan(&a->options, &a->inputs, &a->store, &a->journal).total;
+        *archive = a;
+    } else {
+        samc_archive_close(a);
+    }
+    return status;
+}
+
+void samc_archive_close(samc_archive *a) {
+    samc_error ignored; /* what is left there goes with the next run, too */
+    if (a == NULL) return;
+    if (a->store.begun) samc__store_clear(&a->store, &ignored);
+    samc__stats_abandon(&a->stats);
+    samc__collector_close(&a->collector);
+    samc__journal_close(&a->journal);
+    if (a->step != OPENED) samc__store_close(&a->store);
+    samc__inputs_free(&a->inputs);
+    pthread_mutex_destroy(&a->lock);
+    free((void *)a->options.output);
+    free((void *)a->options.stats);
+    free(a);
+}
+
+/* ---- Beginning ------------------------------------------------------------------------------- */
+
+/* What another run must share to go on with this one: all that the results depend on. NULL with an error. */
+static json_t *describe(const samc_archive *a, const samc_model *model, const samc_model_info *info,
+                        samc_error *error) {
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};   /* in the order of samc_backend */
+    static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
+    const samc_archive_options *o = &a->options;
+    char hash[65], formats[64];
+    if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
+    samc__outputs_print(o->formats, formats);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I}", "samc", samc_version(), "model", hash, "backend",
+                  backends[info->backend], "precision", precisions[info->precision], "format", formats, "shards",
+                  o->shards, "lines-per-file", (json_int_t)o->lines_per_file, "max-pixels", (json_int_t)o->max_pixels);
+    if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    else samc__auto_options_describe(&a->automatic, json);
+    if (json != NULL && *info->changed) json_object_set_new(json, "set", samc__text_json(info->changed));
+    return json;
+}
+
+/* Everything is looked at before anything is changed: the run before, files of the same names, names that the folder
+ * holds for the same. */
+static samc_status look(samc_archive *a, const json_t *description, samc_error *error) {
+    bool folds, there = samc__journal_exists(&a->store);
+    if (there && !a->options.resume)
+        return samc__fail(error, SAMC_MISMATCH,
+                          "%s: holds a run already; go on with it by --resume, or choose another folder",
+                          a->options.output);
+    SAMC__TRY(there ? samc__journal_check(&a->journal, &a->store, description, &a->inputs, error)
+                    : samc__journal_agree(&a->store, description, error));
+    a->collector = samc__collector_plan(&a->options, &a->inputs, &a->store, &a->journal);
+    SAMC__TRY(samc__collector_check(&a->collector, error));
+    SAMC__TRY(samc__store_folds(&a->store, &folds, error));
+    return folds ? samc__inputs_check_folded(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error) : SAMC_OK;
+}
+
+static samc_status begin(samc_archive *a, const json_t *description, samc_error *error) {
+    if (a->options.stats != NULL) /* a pipe waits here */
+        SAMC__TRY(samc__stats_open(&a->stats, a->options.stats, error));
+    SAMC__TRY(samc__store_recover(&a->store, error));
+    if (!a->journal.resumed) SAMC__TRY(samc__journal_claim(&a->store, description, error));
+    SAMC__TRY(a->journal.resumed ? samc__journal_resume(&a->journal, &a->store, error)
+                                 : samc__journal_create(&a->journal, &a->store, &a->inputs, error));
+    return samc__collector_open(&a->collector, error);
+}
+
+samc_status samc_archive_begin(samc_archive *a, const samc_model *model, const samc_auto_options *automatic,
+                               samc_error *error) {
+    char name[128];
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    if (a == NULL || model == NULL || a->step != OPENED)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "samc_archive_begin: no archive that is not begun, or no model");
+    a->automatic = SAMC_INIT(samc_auto_options);
+    SAMC__TRY(samc_default_auto_options(model, &a->automatic));
+    if (automatic != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_auto_options), automatic, &a->automatic, error));
+    SAMC__TRY(samc_auto_check(&a->automatic, error));
+    if (a->automatic.point_grids != NULL)
+        return samc__fail(error, SAMC_UNSUPPORTED, "samc_archive_begin: an archive takes no point grids");
+    samc_model_get_info(model, &info);
+    a->gpu = info.backend == SAMC_BACKEND_CUDA;
+    json_t *description = describe(a, model, &info, error);
+    if (description == NULL) return error != NULL ? error->status : SAMC_OUT_OF_MEMORY;
+    samc__archive_state_name(&a->options, name);
+    a->store.sync = !a->options.no_sync;
+    a->step = OVER; /* where this fails */
+    samc_status status = samc__store_open(&a->store, a->options.output, name, error);
+    if (status == SAMC_OK) status = look(a, description, error);
+    if (status == SAMC_OK) status = begin(a, description, error);
+    json_decref(description);
+    SAMC__TRY(status);
+    a->step = BEGUN;
+    a->total = a->collector.end;
+    a->before = a->collector.last.number + 1;
+    atomic_store(&a->counts.done, a->before);
+    atomic_store(&a->counts.failures, a->collector.last.failures);
     return SAMC_OK;
 }
 
-static void destroy(pipeline *p) {
-    for (int i = 0; p->jobs != NULL && i < p->job_count; i++) empty_job(p, &p->jobs[i]);
-    for (int i = 0; i < QUEUES; i++) samc__queue_destroy(&p->queues[i]);
-    if (p->ended >= 0) close(p->ended);
-    samc__budget_destroy(&p->budget);
-    free(p->jobs);
-    free(p->pending);
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static void set_pipeline(samc_archive *a, samc__pipeline *pipeline) {
+    pthread_mutex_lock(&a->lock);
+    a->pipeline = pipeline;
+    if (pipeline != NULL && a->stopped) samc__pipeline_stop(pipeline);
+    pthread_mutex_unlock(&a->lock);
 }
 
-samc_status samc__archive_run(const samc__archive_options *o, samc_session *const *sessions, int session_count,
-                              const samc__signals *signals, samc__collector *collector, samc__archive_result *result,
-                              samc_error *error) {
-    pipeline p = {.o = o,
-                  .automatic = o->automatic,
-                  .inputs = collector->inputs,
-                  .sessions = sessions,
-                  .store = collector->store,
-                  .collector = collector,
-                  .lock = PTHREAD_MUTEX_INITIALIZER};
-    p.automatic.temporary_folder = p.store->spill;
-    p.erase = !o->quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
-    p.job_count = o->load_threads + o->write_threads + session_count * o->batch_images + 4 * o->queue;
-    int64_t before = collector->last.number + 1;
-    atomic_store(&p.done, before);
-    atomic_store(&p.failures, collector->last.failures);
-    samc__progress progress = samc__progress_begin(o->quiet, collector->end, before);
-    samc_status status = create(&p, session_count, error);
-    if (status == SAMC_OK) result->signal = run_threads(&p, &progress, signals);
-    if (status == SAMC_OK && p.error.status != SAMC_OK) status = p.error.status, *error = p.error;
-    samc__progress_clear(&progress);
-    if (o->stats != NULL && !o->quiet) print_stages(&p, samc__now() - progress.begun, session_count);
-    destroy(&p);
-    int64_t done = atomic_load(&p.done);
-    *result = (samc__archive_result){.total = collector->total,
-                                     .done = done < collector->total ? done : collector->total,
-                                     .failures = atomic_load(&p.failures),
-                                     .signal = done < collector->end ? result->signal : 0};
-    samc__progress_end(&progress, (samc__progress_count){done, atomic_load(&p.masks), result->failures});
-    if (o->stats != NULL && o->stats->handle >= 0) {
-        samc_error why;
-        samc_status written = samc__writer_append(o->stats, p.stats_begun ? "\n]\n" : "[]\n", 3, &why);
-        if (written == SAMC_OK) written = samc__writer_commit(o->stats, &why);
-        if (status == SAMC_OK && written != SAMC_OK) status = written, *error = why;
+void samc_archive_stop(samc_archive *a) {
+    if (a == NULL) return;
+    pthread_mutex_lock(&a->lock);
+    a->stopped = true;
+    if (a->pipeline != NULL) samc__pipeline_stop(a->pipeline);
+    pthread_mutex_unlock(&a->lock);
+}
+
+samc_status samc_archive_run(samc_archive *a, samc_session *const *sessions, int session_count,
+                             const samc_archive_events *events, samc_error *error) {
+    samc_archive_events own = {0};
+    if (a == NULL || sessions == NULL || session_count < 1 || session_count > SAMC__MOST_THREADS)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_run: no archive, or not 1 to %d sessions",
+                          SAMC__MOST_THREADS);
+    for (int i = 0; i < session_count; i++)
+        if (sessions[i] == NULL)
+            return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_run: session %d: NULL", i);
+    if (a->step != BEGUN)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_run: the archive is not begun, or has run");
+    if (events != NULL) SAMC__TRY(samc__abi_take(SAMC__IO(samc_archive_events), events, &own, error));
+    choose_sizes(&a->options, a->gpu, session_count);
+    const samc__run run = {&a->options, &a->automatic, &a->collector, &a->stats,
+                           sessions,    session_count, &own,          &a->counts};
+    double start = samc__now();
+    samc__pipeline *pipeline;
+    a->step = RUNNING;
+    samc_status status = samc__pipeline_create(&run, &pipeline, error);
+    if (status == SAMC_OK) {
+        set_pipeline(a, pipeline);
+        status = samc__pipeline_run(pipeline, error);
+        set_pipeline(a, NULL);
+        samc__pipeline_stages(pipeline, a->stages);
+        samc__pipeline_destroy(pipeline);
     }
+    samc_error why;
+    samc_status written = samc__stats_finish(&a->stats, &why);
+    if (status == SAMC_OK && written != SAMC_OK) {
+        status = written;
+        if (error != NULL) *error = why;
+    }
+    a->seconds = samc__now() - start;
+    a->step = OVER;
+    int64_t done = atomic_load(&a->counts.done);
+    if (status == SAMC_OK && done < a->total)
+        status = samc__fail(error, SAMC_STOPPED, "%s: stopped; %lld of %lld images are done and kept",
+                            a->options.output, (long long)done, (long long)a->total);
     return status;
+}
+
+/* ---- Counts ---------------------------------------------------------------------------------- */
+
+samc_status samc_archive_get_counts(const samc_archive *a, samc_archive_counts *counts, samc_error *error) {
+    SAMC__TRY(samc__abi_check_size(SAMC__IO(samc_archive_counts), counts, error));
+    if (a == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_get_counts: no archive");
+    samc_archive *from = (samc_archive *)a; /* C11 loads from const atomics are a defect that compilers differ on */
+    const samc_archive_counts own = {.inputs = a->inputs.count,
+                                     .skipped = a->inputs.skipped,
+                                     .images = from->images,
+                                     .total = from->total,
+                                     .done = atomic_load(&from->counts.done),
+                                     .before = from->before,
+                                     .failures = atomic_load(&from->counts.failures),
+                                     .masks = atomic_load(&from->counts.masks),
+                                     .seconds = from->seconds};
+    return samc__abi_give(SAMC__IO(samc_archive_counts), &own, counts, error);
+}
+
+samc_status samc_archive_get_stage(const samc_archive *a, int index, samc_archive_stage *stage, samc_error *error) {
+    SAMC__TRY(samc__abi_check_size(SAMC__IO(samc_archive_stage), stage, error));
+    if (a == NULL || index < 0 || index >= SAMC__STAGES || a->step != OVER || a->stages[index].name == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "there is no stage %d of a run that is over", index);
+    return samc__abi_give(SAMC__IO(samc_archive_stage), &a->stages[index], stage, error);
 }

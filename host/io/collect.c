@@ -13,12 +13,12 @@
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-void samc__archive_state_name(const samc__archive_options *o, char *name) {
+void samc__archive_state_name(const samc_archive_options *o, char *name) {
     if (o->shards == 1) strcpy(name, ".samc");
     else snprintf(name, 128, ".samc-%d-of-%d", o->shard, o->shards);
 }
 
-void samc__archive_file_name(const samc__archive_options *o, const char *stem, const char *ending, int64_t part,
+void samc__archive_file_name(const samc_archive_options *o, const char *stem, const char *ending, int64_t part,
                              char *name) {
     char shard[40] = "", piece[32] = "";
     if (o->shards > 1) snprintf(shard, sizeof shard, ".%d-of-%d", o->shard, o->shards);
@@ -28,24 +28,30 @@ void samc__archive_file_name(const samc__archive_options *o, const char *stem, c
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
 
-samc__collector samc__collector_plan(const samc__archive_options *o, const samc__inputs *inputs, samc__store *store,
-                                     samc__journal *journal) {
-    int64_t total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0,
-            next = journal->last.number + 1;
-    int64_t retries = o->retry_failed ? journal->scan.failed_count : 0;
-    return (samc__collector){.options = o,
-                             .inputs = inputs,
-                             .total = total,
-                             .end = (next > total ? next : total) + retries,
-                             .retries = retries,
-                             .store = store,
-                             .journal = journal,
-                             .last = journal->last,
+samc__collector samc__collector_none(void) {
+    return (samc__collector){.last.number = -1,
                              .lines.handle = -1,
                              .annotations.handle = -1,
                              .images.handle = -1,
                              .errors.handle = -1,
                              .marks.stream.handle = -1};
+}
+
+samc__collector samc__collector_plan(const samc_archive_options *o, const samc__inputs *inputs, samc__store *store,
+                                     samc__journal *journal) {
+    int64_t total = inputs->count > o->shard ? (inputs->count - o->shard - 1) / o->shards + 1 : 0,
+            next = journal->last.number + 1;
+    int64_t retries = o->retry_failed ? journal->scan.failed_count : 0;
+    samc__collector c = samc__collector_none();
+    c.options = o;
+    c.inputs = inputs;
+    c.total = total;
+    c.end = (next > total ? next : total) + retries;
+    c.retries = retries;
+    c.store = store;
+    c.journal = journal;
+    c.last = journal->last;
+    return c;
 }
 
 int64_t samc__collector_image(const samc__collector *c, int64_t number, int64_t *input) {
@@ -59,8 +65,8 @@ samc_status samc__collector_open(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__resume_take_back(c, error));
     SAMC__TRY(samc__store_clear(c->store, error));
     SAMC__TRY(samc__resume_errors(c, error));
-    if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(samc__resume_lines(c, error));
-    if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(samc__resume_coco(c, error));
+    if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(samc__resume_lines(c, error));
+    if (c->options->formats & SAMC_OUTPUT_COCO) SAMC__TRY(samc__resume_coco(c, error));
     if (c->last.number + 1 < c->end) SAMC__TRY(samc__marks_open(&c->marks, c->store, error));
     return samc__store_sync_folders(c->store, error);
 }
@@ -68,7 +74,7 @@ samc_status samc__collector_open(samc__collector *c, samc_error *error) {
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 const samc__result_file samc__result_files[SAMC__RESULT_FILES] = {
-    {SAMC__AUTO_RLE, ".json"}, {SAMC__AUTO_PNG, ""}, {SAMC__AUTO_OVERLAY, ".overlay.png"}};
+    {SAMC_OUTPUT_RLE, ".json"}, {SAMC_OUTPUT_PNG, ""}, {SAMC_OUTPUT_OVERLAY, ".overlay.png"}};
 
 samc_status samc__collector_mark(samc__collector *c, const samc__job *job, samc_error *error) {
     if (job->error.status != SAMC_OK)
@@ -189,14 +195,15 @@ static samc_status add_files(samc__collector *c, samc__job *job, samc_error *err
 samc_status samc__collector_add(samc__collector *c, samc__job *job, samc_error *error) {
     if (job->number % c->options->lines_per_file == 0) {
         SAMC__TRY(samc__collector_commit(c, error));
-        if (c->options->formats & SAMC__AUTO_JSONL && c->lines.handle < 0) SAMC__TRY(samc__resume_next_lines(c, error));
+        if (c->options->formats & SAMC_OUTPUT_JSONL && c->lines.handle < 0)
+            SAMC__TRY(samc__resume_next_lines(c, error));
     }
     if (job->error.status == SAMC_OK) SAMC__TRY(add_files(c, job, error));
     bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
     if (failed || again) SAMC__TRY(add_error(c, job, error));
     if (!failed) {
-        if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(add_line(c, job, error));
-        if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(add_coco(c, job, error));
+        if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(add_line(c, job, error));
+        if (c->options->formats & SAMC_OUTPUT_COCO) SAMC__TRY(add_coco(c, job, error));
     }
     c->last = (samc__record){.number = job->number,
                              .image = job->image,
@@ -229,12 +236,10 @@ samc_status samc__collector_commit(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__stream_sync(&c->journal->stream, c->store, error));
     c->journal->last = c->last;
     c->records_used = 0;
-    return c->options->formats & SAMC__AUTO_JSONL ? samc__resume_publish_lines(c, error) : SAMC_OK;
+    return c->options->formats & SAMC_OUTPUT_JSONL ? samc__resume_publish_lines(c, error) : SAMC_OK;
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
-
-const char samc__coco_before_images[] = "\n],\n\"images\": [", samc__coco_after_images[] = "\n]}\n";
 
 /* Images stand behind the annotations in the file, because only these are many. */
 static samc_status append_images(samc__collector *c, samc_error *error) {

@@ -2,9 +2,17 @@
 #ifndef SAMC_HOST_IO_COLLECT_H
 #define SAMC_HOST_IO_COLLECT_H
 
-#include "host/io/archive.h"
-#include "host/io/auto_output.h"
+#include "host/io/image.h"
+#include "host/io/inputs.h"
+#include "host/io/journal.h"
 #include "host/io/marks.h"
+#include "host/io/masks.h"
+
+/* Names of the state folder, and of a collected file of the output: ".samc" and "masks.jsonl", or ".samc-2-of-8" and
+ * "masks.2-of-8.jsonl". `name` has room for 128 characters; `part` >= 0 numbers a file of several. */
+void samc__archive_state_name(const samc_archive_options *options, char *name);
+void samc__archive_file_name(const samc_archive_options *options, const char *stem, const char *ending, int64_t part,
+                             char *name);
 
 /* One image on its way. */
 typedef struct samc__job {
@@ -20,15 +28,15 @@ typedef struct samc__job {
     samc_mask *masks;      /* [count]; owned, and so is a reference to their run lengths */
     int count;
     samc_auto_stats stats;
-    samc__auto_text text;
+    samc__masks_text text;
     int code;         /* errno of what kept it from being read, 0 where the system had no part in it */
     samc_error error; /* status other than SAMC_OK: the image failed */
     double load_seconds, write_seconds, commit_seconds;
     int fill[4]; /* images in the queue before load, compute, write and commit when this one left it */
 } samc__job;
 
-struct samc__collector {
-    const samc__archive_options *options;
+typedef struct samc__collector {
+    const samc_archive_options *options;
     const samc__inputs *inputs;
     int64_t total,
         end;         /* images of the run; records when it is through: images, then failed ones that are tried again */
@@ -42,10 +50,12 @@ struct samc__collector {
     int left_count;
     char *records; /* lines for the journal; owned */
     size_t records_used, records_room;
-};
+} samc__collector;
 
+/* One with nothing open, which can be closed. */
+samc__collector samc__collector_none(void);
 /* Plans the run: behind the journal's last record. All arguments outlive it. Nothing is touched. */
-samc__collector samc__collector_plan(const samc__archive_options *options, const samc__inputs *inputs,
+samc__collector samc__collector_plan(const samc_archive_options *options, const samc__inputs *inputs,
                                      samc__store *store, samc__journal *journal);
 /* Looks at every file that the run will change or make, before anything is changed: what is missing, damaged or
  * somebody else's is an error. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/io/samc_io.h"
 #include "runtime/base/status.h"
 
 static samc_status read_all(int handle, const char *path, size_t limit, uint8_t **bytes, size_t *size, int *code,
@@ -51,6 +52,14 @@ static samc_status read_all(int handle, const char *path, size_t limit, uint8_t 
     *bytes = buffer;
     *size = used;
     return SAMC_OK;
+}
+
+samc_status samc__file_read_open(int handle, const char *name, size_t limit, uint8_t **bytes, size_t *size,
+                                 samc_error *error) {
+    int code;
+    *bytes = NULL;
+    *size = 0;
+    return read_all(handle, name, limit, bytes, size, &code, error);
 }
 
 samc_status samc__file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, samc_error *error) {
@@ -121,7 +130,8 @@ samc_status samc__file_write(const char *path, const void *bytes, size_t size, s
     return samc__writer_commit(&writer, error);
 }
 
-samc_status samc__folder_create(const char *path, samc_error *error) {
+samc_status samc_folder_create(const char *path, samc_error *error) {
+    if (path == NULL || *path == '\0') return samc__fail(error, SAMC_INVALID_ARGUMENT, "a folder without a name");
     char *copy = strdup(path);
     if (copy == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
     /* Every parent first: cut the path at each slash that ends a name, the last name ends with the string. */
@@ -146,3 +156,50 @@ samc_status samc__folder_create(const char *path, samc_error *error) {
     if (!S_ISDIR(information.st_mode)) return samc__fail(error, SAMC_IO, "%s: not a folder", path);
     return SAMC_OK;
 }
+
+/* ---- The public writer ----------------------------------------------------------------------- */
+
+struct samc_writer {
+    samc__writer file;
+    char *path; /* for messages; owned */
+};
+
+static void forget(samc_writer *writer) {
+    free(writer->path);
+    free(writer);
+}
+
+samc_status samc_writer_open(const char *path, samc_writer **writer, samc_error *error) {
+    if (path == NULL || writer == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_writer_open: no path or no place for the writer");
+    *writer = NULL;
+    samc_writer *made = calloc(1, sizeof *made);
+    if (made != NULL) made->path = strdup(path);
+    samc_status status = made == NULL || made->path == NULL
+                             ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path)
+                             : samc__writer_open(&made->file, made->path, error);
+    if (status == SAMC_OK) *writer = made;
+    else if (made != NULL) forget(made);
+    return status;
+}
+
+samc_status samc_writer_append(samc_writer *writer, const void *bytes, size_t size, samc_error *error) {
+    if (writer == NULL || (bytes == NULL && size > 0))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_writer_append: no writer or no bytes");
+    return samc__writer_append(&writer->file, bytes, size, error);
+}
+
+samc_status samc_writer_commit(samc_writer *writer, samc_error *error) {
+    if (writer == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_writer_commit: no writer");
+    samc_status status = samc__writer_commit(&writer->file, error);
+    forget(writer);
+    return status;
+}
+
+void samc_writer_abandon(samc_writer *writer) {
+    if (writer == NULL) return;
+    samc__writer_abandon(&writer->file);
+    forget(writer);
+}
+
+void samc_io_free(void *memory) { free(memory); }

@@ -8,6 +8,10 @@
  * success). */
 samc_status samc__file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, samc_error *error);
 
+/* The same of what is open, from where it stands. */
+samc_status samc__file_read_open(int handle, const char *name, size_t limit, uint8_t **bytes, size_t *size,
+                                 samc_error *error);
+
 /* Opens a regular file for reading: a pipe, a device or a folder is an error at once, and is not opened. *code is the
  * system's reason (errno) for a failure, 0 where it is the file's own. */
 struct stat;
@@ -24,8 +28,5 @@ size_t samc__file_mark(const uint8_t *bytes, size_t size);
 
 /* Writes bytes that are all there, as samc__writer_open() and so on do in steps. */
 samc_status samc__file_write(const char *path, const void *bytes, size_t size, samc_error *error);
-
-/* Creates the folder and its parents; existing ones are fine. */
-samc_status samc__folder_create(const char *path, samc_error *error);
 
 #endif

@@ -5,17 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/io/abi.h"
 #include "host/io/file.h"
 #include "host/io/image_format.h"
+#include "runtime/base/abi.h"
 #include "runtime/base/kind.h"
 #include "runtime/base/status.h"
 
 /* The formats, each a row. TGA has no signature, so that it comes last. */
-#define ROW(name, format)                                                                                              \
-    { name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode }
+#define ROW(name, format, library)                                                                                     \
+    { name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode, library }
 static const samc__image_format formats[] = {
-    ROW("JPEG", jpeg), ROW("PNG", png), ROW("GIF", gif), ROW("BMP", bmp),
-    ROW("PSD", psd),   ROW("PNM", pnm), ROW("TGA", tga),
+    ROW("JPEG", jpeg, samc__image_jpeg_decoder),
+    ROW("PNG", png, NULL),
+    ROW("GIF", gif, samc__image_gif_decoder),
+    ROW("BMP", bmp, NULL),
+    ROW("PSD", psd, NULL),
+    ROW("PNM", pnm, NULL),
+    ROW("TGA", tga, NULL),
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -133,20 +140,87 @@ samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const c
     return status;
 }
 
-samc_status samc__image_decode(const uint8_t *bytes, size_t size, const char *name, samc__picture *picture,
-                               samc_error *error) {
-    return samc__image_decode_within(bytes, size, name, SAMC__IMAGE_MAX_PIXELS, picture, error);
+/* The file's bytes by their path; `name` is what messages call it. */
+static samc_status read_path(const char *path, uint8_t **bytes, size_t *size, const char **name, samc_error *error) {
+    int code;
+    *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    return strcmp(path, "-") == 0 ? samc__file_read(path, SAMC__IMAGE_MAX_FILE, bytes, size, error)
+                                  : samc__file_read_regular(path, SAMC__IMAGE_MAX_FILE, bytes, size, &code, error);
 }
 
-samc_status samc__image_load(const char *path, samc__picture *picture, samc_error *error) {
+/* ---- Public ---------------------------------------------------------------------------------- */
+
+static samc_status decode(const void *bytes, size_t size, const char *name, int64_t most, samc_image *image,
+                          samc_error *error) {
+    samc__picture picture;
+    int64_t limit = most <= 0 || most > SAMC__IMAGE_MAX_PIXELS ? SAMC__IMAGE_MAX_PIXELS : most;
+    SAMC__TRY(samc__image_decode_within(bytes, size, name, limit, &picture, error));
+    return samc__abi_give(
+        SAMC__ABI(samc_image),
+        &(samc_image){sizeof(samc_image), picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3},
+        image, error);
+}
+
+/* Empties *image. */
+static samc_status begin(const void *from, const char *name, int64_t most, samc_image *image, samc_error *error) {
+    SAMC__TRY(samc__abi_give(SAMC__ABI(samc_image), &(samc_image){0}, image, error));
+    if (from == NULL || name == NULL || most < 0 || most > SAMC_IMAGE_MOST_PIXELS)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "an image from nowhere, or a limit above %lld pixels",
+                          (long long)SAMC_IMAGE_MOST_PIXELS);
+    return SAMC_OK;
+}
+
+samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most, samc_image *image,
+                              samc_error *error) {
+    SAMC__TRY(begin(bytes, name, most, image, error));
+    return decode(bytes, size, name, most, image, error);
+}
+
+samc_status samc_image_load(const char *path, int64_t most, samc_image *image, samc_error *error) {
     uint8_t *bytes;
     size_t size;
-    *picture = (samc__picture){0};
-    int code;
-    if (strcmp(path, "-") == 0) SAMC__TRY(samc__file_read(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, error));
-    else SAMC__TRY(samc__file_read_regular(path, SAMC__IMAGE_MAX_FILE, &bytes, &size, &code, error));
-    samc_status status =
-        samc__image_decode(bytes, size, strcmp(path, "-") == 0 ? "standard input" : path, picture, error);
+    const char *name;
+    SAMC__TRY(begin(path, path, most, image, error));
+    SAMC__TRY(read_path(path, &bytes, &size, &name, error));
+    samc_status status = decode(bytes, size, name, most, image, error);
     free(bytes);
     return status;
+}
+
+samc_status samc_image_read(int descriptor, const char *name, int64_t most, samc_image *image, samc_error *error) {
+    uint8_t *bytes;
+    size_t size;
+    SAMC__TRY(begin(name, name, most, image, error));
+    SAMC__TRY(samc__file_read_open(descriptor, name, SAMC__IMAGE_MAX_FILE, &bytes, &size, error));
+    samc_status status = decode(bytes, size, name, most, image, error);
+    free(bytes);
+    return status;
+}
+
+void samc_image_free(samc_image *image) {
+    if (samc__abi_check_size(SAMC__ABI(samc_image), image, NULL) != SAMC_OK) return;
+    free((void *)image->pixels);
+    samc__abi_give(SAMC__ABI(samc_image), &(samc_image){0}, image, NULL);
+}
+
+samc_status samc_image_read_header(const void *bytes, size_t size, const char *name, samc_image_header *header,
+                                   samc_error *error) {
+    const samc__image_format *format;
+    samc__image_extent extent;
+    samc_image_header own = {0};
+    SAMC__TRY(samc__abi_give(SAMC__IO(samc_image_header), &own, header, error));
+    if (bytes == NULL || name == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_image_read_header: no bytes or no name");
+    samc__image_file file = {bytes, size, name};
+    SAMC__TRY(recognise(&file, &format, error));
+    SAMC__TRY(measure(format, &file, &extent, error));
+    own = (samc_image_header){sizeof own, extent.width, extent.height, extent.peak, format->name};
+    return samc__abi_give(SAMC__IO(samc_image_header), &own, header, error);
+}
+
+const char *samc_image_format(int index) { return index >= 0 && index < FORMATS ? formats[index].name : NULL; }
+
+const char *samc_image_decoder(int index) {
+    if (index < 0 || index >= FORMATS) return NULL;
+    return formats[index].library ? formats[index].library() : "";
 }

@@ -21,6 +21,7 @@ typedef struct samc__image_format {
      * as 1. */
     samc_status (*decode)(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
                           int *orientation, samc_error *error);
+    const char *(*library)(void); /* its name and version; NULL: samc's own code */
 } samc__image_format;
 
 #define SAMC__IMAGE_READER(format)                                                                                     \
@@ -35,6 +36,9 @@ SAMC__IMAGE_READER(bmp);
 SAMC__IMAGE_READER(psd);
 SAMC__IMAGE_READER(pnm);
 SAMC__IMAGE_READER(tga);
+/* "libjpeg-turbo 2.1.5" and "giflib 5.2.1" */
+const char *samc__image_jpeg_decoder(void);
+const char *samc__image_gif_decoder(void);
 
 /* Unaligned numbers of either byte order. */
 static inline uint32_t samc__little16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }

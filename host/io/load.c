@@ -41,7 +41,7 @@ static samc_status read_file(const samc__inputs *inputs, samc__job *job) {
 }
 
 /* Takes memory as the header says, decodes, and keeps what the picture needs. */
-static samc_status decode(const samc__archive_options *o, const char *source, samc__budget *budget, samc__job *job) {
+static samc_status decode(const samc_archive_options *o, const char *source, samc__budget *budget, samc__job *job) {
     samc__image_extent extent;
     SAMC__TRY(samc__image_size(job->bytes, job->size, source, &extent, &job->error));
     if (extent.width > o->max_pixels / extent.height) extent.peak = 0; /* refused below, before anything is allocated */
@@ -54,7 +54,7 @@ static samc_status decode(const samc__archive_options *o, const char *source, sa
     return SAMC_OK;
 }
 
-samc_status samc__load(const samc__archive_options *o, const samc__inputs *inputs, samc__budget *budget,
+samc_status samc__load(const samc_archive_options *o, const samc__inputs *inputs, samc__budget *budget,
                        samc__job *job) {
     if (!samc__budget_enter(budget, job->alone)) return SAMC_STOPPED;
     job->in_flight = true;

@@ -8,7 +8,7 @@
 
 /* Reads the image's file, unless its bytes are there already, and decodes it, with job->held bytes of the budget taken.
  * SAMC_STOPPED: the run is given up. Other failures are in job->error, with nothing held. */
-samc_status samc__load(const samc__archive_options *options, const samc__inputs *inputs, samc__budget *budget,
+samc_status samc__load(const samc_archive_options *options, const samc__inputs *inputs, samc__budget *budget,
                        samc__job *job);
 /* Whether a failure says nothing about the image: a disk or a network that does not answer, no descriptors left, or a
  * root of the inputs that is gone. Then the run has to stop, and job->error says why. */

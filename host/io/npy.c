@@ -1,12 +1,12 @@
 /* .npy reading and writing. The header is a Python dictionary literal; the three keys that NumPy writes are parsed
  * strictly, in any order, and nothing else is accepted. */
-#include "host/io/npy.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/io/abi.h"
+#include "host/io/file.h"
 #include "runtime/base/status.h"
 
 /* Exact: a half has fewer digits and a smaller range than a float. */
@@ -18,6 +18,7 @@ static float half_to_float(uint16_t half) {
     return half & 0x8000 ? -magnitude : magnitude;
 }
 
+enum { MOST_RANK = 4 };
 static const size_t max_file = (size_t)1 << 30;
 
 /* The header text while it is parsed. */
@@ -66,7 +67,7 @@ typedef struct header {
 } header;
 
 /* Returns NULL, or what is wrong. */
-static const char *parse_header(cursor *text, header *found, samc__array *array) {
+static const char *parse_header(cursor *text, header *found, samc_array *array) {
     if (!accept(text, "{")) return "malformed header";
     while (!accept(text, "}")) {
         if (accept_string(text, "descr")) {
@@ -84,7 +85,7 @@ static const char *parse_header(cursor *text, header *found, samc__array *array)
             if (!accept(text, ":") || found->shape_seen || !accept(text, "(")) return "malformed header";
             found->shape_seen = true;
             while (!accept(text, ")")) {
-                if (array->rank == SAMC__NPY_MAX_RANK) return "more than 4 dimensions";
+                if (array->rank == MOST_RANK) return "more than 4 dimensions";
                 if (!accept_side(text, &array->shape[array->rank++])) return "malformed shape, or a side of zero";
                 if (accept(text, ",")) continue;
                 if (!accept(text, ")")) return "malformed shape";
@@ -105,9 +106,8 @@ static const char *parse_header(cursor *text, header *found, samc__array *array)
     return NULL;
 }
 
-samc_status samc__npy_decode(const uint8_t *bytes, size_t size, const char *name, samc__array *array,
-                             samc_error *error) {
-    *array = (samc__array){0};
+static samc_status decode(const uint8_t *bytes, size_t size, const char *name, samc_array *array, samc_error *error) {
+    *array = (samc_array){0};
     /* "\x93NUMPY", version, length of the header in 2 bytes (version 1) or 4 bytes. */
     if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0)
         return samc__fail(error, SAMC_FORMAT, "%s: not a .npy file", name);
@@ -153,26 +153,58 @@ samc_status samc__npy_decode(const uint8_t *bytes, size_t size, const char *name
     return SAMC_OK;
 }
 
-samc_status samc__npy_read(const char *path, samc__array *array, samc_error *error) {
+samc_status samc_npy_decode(const void *bytes, size_t size, const char *name, samc_array *array, samc_error *error) {
+    samc_array own = {0};
+    SAMC__TRY(samc__abi_give(SAMC__IO(samc_array), &own, array, error));
+    if (bytes == NULL || name == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_npy_decode: no bytes or no name");
+    samc_status status = decode(bytes, size, name, &own, error);
+    if (status == SAMC_OK) samc__abi_give(SAMC__IO(samc_array), &own, array, NULL);
+    return status;
+}
+
+samc_status samc_npy_read(const char *path, samc_array *array, samc_error *error) {
     uint8_t *bytes;
     size_t size;
-    *array = (samc__array){0};
+    SAMC__TRY(samc__abi_give(SAMC__IO(samc_array), &(samc_array){0}, array, error));
+    if (path == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_npy_read: no path");
     SAMC__TRY(samc__file_read(path, max_file, &bytes, &size, error));
-    samc_status status = samc__npy_decode(bytes, size, path, array, error);
+    samc_status status = samc_npy_decode(bytes, size, path, array, error);
     free(bytes);
     return status;
 }
 
-void samc__array_free(samc__array *array) {
+void samc_array_free(samc_array *array) {
+    if (samc__abi_check_size(SAMC__IO(samc_array), array, NULL) != SAMC_OK) return;
     free(array->values);
-    *array = (samc__array){0};
+    samc__abi_give(SAMC__IO(samc_array), &(samc_array){0}, array, NULL);
 }
 
-samc_status samc__npy_begin(samc__writer *writer, const char *path, samc__npy_type type, int rank, const size_t *shape,
-                            samc_error *error) {
+/* Whether a file can be of that shape; *count is that of its values. */
+static samc_status check_shape(const char *path, samc_npy_type type, int rank, const size_t *shape, size_t *count,
+                               samc_error *error) {
+    *count = 1;
+    if (path == NULL || shape == NULL || rank < 1 || rank > MOST_RANK ||
+        (type != SAMC_NPY_F32 && type != SAMC_NPY_BOOL))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "a .npy file without a name, or of %d dimensions", rank);
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] > SIZE_MAX / sizeof(float) / *count)
+            return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: an array that no memory holds", path);
+        *count *= shape[i] > 0 ? shape[i] : 1;
+    }
+    for (int i = 0; i < rank; i++) *count = shape[i] > 0 ? *count : 0;
+    return SAMC_OK;
+}
+
+samc_status samc_npy_begin(const char *path, samc_npy_type type, int rank, const size_t *shape, samc_writer **writer,
+                           samc_error *error) {
     char text[256];
+    size_t count;
+    if (writer == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_npy_begin: no place for the writer");
+    *writer = NULL;
+    SAMC__TRY(check_shape(path, type, rank, shape, &count, error));
     int length = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                          type == SAMC__NPY_F32 ? "<f4" : "|b1");
+                          type == SAMC_NPY_F32 ? "<f4" : "|b1");
     for (int i = 0; i < rank; i++)
         length += snprintf(text + length, sizeof text - (size_t)length,
                            i + 1 < rank ? "%zu, "
@@ -184,17 +216,24 @@ samc_status samc__npy_begin(samc__writer *writer, const char *path, samc__npy_ty
     while ((10 + length + 1) % 64 != 0) text[length++] = ' ';
     text[length++] = '\n';
     const uint8_t magic[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (uint8_t)(length & 255), (uint8_t)(length >> 8)};
-    SAMC__TRY(samc__writer_open(writer, path, error));
-    SAMC__TRY(samc__writer_append(writer, magic, sizeof magic, error));
-    return samc__writer_append(writer, text, (size_t)length, error);
+    SAMC__TRY(samc_writer_open(path, writer, error));
+    samc_status status = samc_writer_append(*writer, magic, sizeof magic, error);
+    if (status == SAMC_OK) status = samc_writer_append(*writer, text, (size_t)length, error);
+    if (status == SAMC_OK) return SAMC_OK;
+    samc_writer_abandon(*writer);
+    *writer = NULL;
+    return status;
 }
 
-samc_status samc__npy_write(const char *path, samc__npy_type type, int rank, const size_t *shape, const void *values,
-                            samc_error *error) {
-    samc__writer writer;
-    size_t bytes = type == SAMC__NPY_F32 ? sizeof(float) : 1;
-    for (int i = 0; i < rank; i++) bytes *= shape[i];
-    SAMC__TRY(samc__npy_begin(&writer, path, type, rank, shape, error));
-    SAMC__TRY(samc__writer_append(&writer, values, bytes, error));
-    return samc__writer_commit(&writer, error);
+samc_status samc_npy_write(const char *path, samc_npy_type type, int rank, const size_t *shape, const void *values,
+                           samc_error *error) {
+    samc_writer *writer;
+    size_t count;
+    SAMC__TRY(check_shape(path, type, rank, shape, &count, error));
+    if (values == NULL && count > 0) return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: no values", path);
+    SAMC__TRY(samc_npy_begin(path, type, rank, shape, &writer, error));
+    samc_status status = samc_writer_append(writer, values, count * (type == SAMC_NPY_F32 ? sizeof(float) : 1), error);
+    if (status == SAMC_OK) return samc_writer_commit(writer, error);
+    samc_writer_abandon(writer);
+    return status;
 }

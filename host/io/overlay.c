@@ -133,11 +133,13 @@ void samc__overlay_prompt(samc__picture *picture, const samc_prompt *prompt) {
     }
 }
 
-void samc__cutout(const samc__picture *picture, const uint8_t *mask, uint8_t *rgba) {
-    size_t count = (size_t)picture->width * (size_t)picture->height;
-    for (size_t i = 0; i < count; i++, rgba += 4) {
-        if (mask[i]) memcpy(rgba, picture->pixels + 3 * i, 3);
-        else memset(rgba, 0, 3);
-        rgba[3] = mask[i] ? 255 : 0;
+void samc__cutout(const samc_image *image, const uint8_t *mask, uint8_t *rgba) {
+    for (int y = 0; y < image->height; y++) {
+        const uint8_t *row = image->pixels + y * image->row_bytes;
+        for (int x = 0; x < image->width; x++, mask++, rgba += 4) {
+            if (*mask) memcpy(rgba, row + 3 * x, 3);
+            else memset(rgba, 0, 3);
+            rgba[3] = *mask ? 255 : 0;
+        }
     }
 }

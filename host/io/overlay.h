@@ -15,7 +15,7 @@ samc_status samc__overlay_labels(samc__picture *picture, const int32_t *labels, 
  * both rimmed white; the box as a white-rimmed frame. What lies outside the picture is clipped. */
 void samc__overlay_prompt(samc__picture *picture, const samc_prompt *prompt);
 
-/* rgba: [height, width, 4]; the picture where the mask is set, transparent black elsewhere. */
-void samc__cutout(const samc__picture *picture, const uint8_t *mask, uint8_t *rgba);
+/* rgba: [height, width, 4]; the image where the mask is set, transparent black elsewhere. */
+void samc__cutout(const samc_image *image, const uint8_t *mask, uint8_t *rgba);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "host/io/file.h"
+#include "host/io/samc_io.h"
 #include "runtime/base/status.h"
 
 #include <zlib.h>
@@ -37,10 +38,29 @@ samc_status samc__png_encode(const char *path, const uint8_t *pixels, int width,
                 : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
 }
 
-samc_status samc__png_write(const char *path, const uint8_t *pixels, int width, int height, int channels,
+static samc_status check(const uint8_t *pixels, int width, int height, int channels, samc_error *error) {
+    bool good = pixels != NULL && width > 0 && height > 0 && (channels == 1 || channels == 3 || channels == 4) &&
+                (int64_t)width * height < INT32_MAX / channels - height; /* stb counts in int, filter bytes included */
+    return good ? SAMC_OK
+                : samc__fail(error, SAMC_INVALID_ARGUMENT, "no PNG can be made of %d x %d pixels of %d channels", width,
+                             height, channels);
+}
+
+samc_status samc_png_encode(const uint8_t *pixels, int width, int height, int channels, uint8_t **png, size_t *size,
                             samc_error *error) {
+    if (png == NULL || size == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_png_encode: no place");
+    *png = NULL;
+    *size = 0;
+    SAMC__TRY(check(pixels, width, height, channels, error));
+    return samc__png_encode("memory", pixels, width, height, channels, png, size, error);
+}
+
+samc_status samc_png_write(const char *path, const uint8_t *pixels, int width, int height, int channels,
+                           samc_error *error) {
     size_t size;
     uint8_t *png;
+    if (path == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_png_write: no path");
+    SAMC__TRY(check(pixels, width, height, channels, error));
     SAMC__TRY(samc__png_encode(path, pixels, width, height, channels, &png, &size, error));
     samc_status status = samc__file_write(path, png, size, error);
     free(png);

@@ -8,8 +8,5 @@
  * *png [*size]; `path` is for messages. */
 samc_status samc__png_encode(const char *path, const uint8_t *pixels, int width, int height, int channels,
                              uint8_t **png, size_t *size, samc_error *error);
-/* The same to a file, whole or not at all. */
-samc_status samc__png_write(const char *path, const uint8_t *pixels, int width, int height, int channels,
-                            samc_error *error);
 
 #endif

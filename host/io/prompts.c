@@ -1,7 +1,5 @@
 /* Strict parsing of prompts. Detectors pipe their boxes in here: a wrong key or a swapped coordinate must not pass
  * silently. */
-#include "host/io/prompts.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,58 +7,94 @@
 #include <jansson.h>
 
 #include "host/io/file.h"
+#include "host/io/samc_io.h"
+#include "runtime/base/abi.h"
 #include "runtime/base/status.h"
 
 static const size_t max_file = (size_t)64 << 20;
 
 /* ---- The list -------------------------------------------------------------------------------- */
 
-samc_status samc__prompts_add(samc__prompts *prompts, const float *points, const int32_t *labels, int point_count,
-                              const float *box, samc_error *error) {
-    if (prompts->count == SAMC__MAX_PROMPTS)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "more than %d prompts", SAMC__MAX_PROMPTS);
-    if (prompts->count == prompts->room) {
-        int room = prompts->room == 0 ? 16 : prompts->room * 2;
-        samc_prompt *grown = realloc(prompts->items, (size_t)room * sizeof *grown);
-        if (grown == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for prompts");
-        prompts->items = grown;
-        prompts->room = room;
-    }
-    samc_prompt prompt = {.size = sizeof prompt, .point_count = point_count};
-    size_t count = (size_t)point_count;
-    float *point_copy = count == 0 ? NULL : malloc(count * 2 * sizeof(float));
-    int32_t *label_copy = count == 0 ? NULL : malloc(count * sizeof(int32_t));
-    float *box_copy = box == NULL ? NULL : malloc(4 * sizeof(float));
-    if ((count > 0 && (point_copy == NULL || label_copy == NULL)) || (box != NULL && box_copy == NULL)) {
-        free(point_copy);
-        free(label_copy);
-        free(box_copy);
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for prompts");
-    }
-    if (count > 0) {
-        memcpy(point_copy, points, count * 2 * sizeof(float));
-        memcpy(label_copy, labels, count * sizeof(int32_t));
-    }
-    if (box != NULL) memcpy(box_copy, box, 4 * sizeof(float));
-    prompt.points = point_copy;
-    prompt.labels = label_copy;
-    prompt.box = box_copy;
-    prompts->items[prompts->count++] = prompt;
-    return SAMC_OK;
+struct samc_prompts {
+    samc_prompt *items; /* [count]; what they point to but the masks is owned */
+    int count, room;
+};
+
+samc_status samc_prompts_create(samc_prompts **prompts, samc_error *error) {
+    if (prompts == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "no place for a list of prompts");
+    *prompts = calloc(1, sizeof **prompts);
+    return *prompts ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for prompts");
 }
 
-void samc__prompts_free(samc__prompts *prompts) {
+void samc_prompts_free(samc_prompts *prompts) {
+    if (prompts == NULL) return;
     for (int i = 0; i < prompts->count; i++) {
         free((void *)prompts->items[i].points);
         free((void *)prompts->items[i].labels);
         free((void *)prompts->items[i].box);
     }
     free(prompts->items);
-    *prompts = (samc__prompts){0};
+    free(prompts);
 }
 
-samc_status samc__prompts_check(const samc__prompts *prompts, const char *name, int width, int height,
-                                samc_error *error) {
+static bool grow(samc_prompts *prompts) {
+    if (prompts->count < prompts->room) return true;
+    int room = prompts->room == 0 ? 16 : prompts->room * 2;
+    samc_prompt *grown = realloc(prompts->items, (size_t)room * sizeof *grown);
+    if (grown == NULL) return false;
+    prompts->items = grown;
+    prompts->room = room;
+    return true;
+}
+
+samc_status samc_prompts_add(samc_prompts *prompts, const samc_prompt *given, samc_error *error) {
+    samc_prompt own = SAMC_INIT(samc_prompt);
+    SAMC__TRY(samc__abi_take(SAMC__ABI(samc_prompt), given, &own, error));
+    given = &own;
+    if (prompts == NULL || own.point_count < 0 || (own.point_count > 0 && own.points == NULL))
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_prompts_add: no list, no prompt or no points");
+    if (prompts->count == SAMC_MOST_PROMPTS)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "more than %d prompts", SAMC_MOST_PROMPTS);
+    if (given->point_count > SAMC_MOST_POINTS)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "more than %d points", SAMC_MOST_POINTS);
+    size_t count = (size_t)given->point_count;
+    float *points = count == 0 ? NULL : malloc(count * 2 * sizeof *points);
+    int32_t *labels = count == 0 ? NULL : malloc(count * sizeof *labels);
+    float *box = given->box == NULL ? NULL : malloc(4 * sizeof *box);
+    if (!grow(prompts) || (count > 0 && (points == NULL || labels == NULL)) || (given->box != NULL && box == NULL)) {
+        free(points);
+        free(labels);
+        free(box);
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for prompts");
+    }
+    if (count > 0) memcpy(points, given->points, count * 2 * sizeof *points);
+    for (size_t i = 0; i < count; i++) labels[i] = given->labels == NULL ? 1 : given->labels[i];
+    if (box != NULL) memcpy(box, given->box, 4 * sizeof *box);
+    samc_prompt *prompt = &prompts->items[prompts->count++];
+    *prompt = *given;
+    prompt->points = points;
+    prompt->labels = labels;
+    prompt->box = box;
+    return SAMC_OK;
+}
+
+samc_status samc_prompts_set_mask(samc_prompts *prompts, int index, const float *mask_input, samc_error *error) {
+    if (prompts == NULL || index < 0 || index >= prompts->count)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "there is no prompt %d", index);
+    prompts->items[index].mask_input = mask_input;
+    return SAMC_OK;
+}
+
+int samc_prompts_count(const samc_prompts *prompts) { return prompts == NULL ? 0 : prompts->count; }
+
+const samc_prompt *samc_prompts_at(const samc_prompts *prompts, int index) {
+    return prompts == NULL || index < 0 || index >= prompts->count ? NULL : &prompts->items[index];
+}
+
+samc_status samc_prompts_check(const samc_prompts *prompts, const char *name, int width, int height,
+                               samc_error *error) {
+    if (prompts == NULL || name == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_prompts_check: no list or no name");
     for (int p = 0; p < prompts->count; p++) {
         const samc_prompt *prompt = &prompts->items[p];
         for (int i = 0; i < prompt->point_count; i++) {
@@ -102,7 +136,9 @@ static int parse_numbers(const char *text, float *numbers, int most) {
     }
 }
 
-samc_status samc__parse_point(const char *text, float point[2], int32_t *label, samc_error *error) {
+samc_status samc_parse_point(const char *text, float point[2], int32_t *label, samc_error *error) {
+    if (text == NULL || point == NULL || label == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_parse_point: no text or no place for the point");
     float numbers[3] = {0, 0, 1};
     int count = parse_numbers(text, numbers, 3);
     if (count < 2) return samc__fail(error, SAMC_INVALID_ARGUMENT, "--point takes X,Y or X,Y,LABEL, not '%s'", text);
@@ -115,7 +151,9 @@ samc_status samc__parse_point(const char *text, float point[2], int32_t *label, 
     return SAMC_OK;
 }
 
-samc_status samc__parse_box(const char *text, float box[4], samc_error *error) {
+samc_status samc_parse_box(const char *text, float box[4], samc_error *error) {
+    if (text == NULL || box == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_parse_box: no text or no place for the box");
     if (parse_numbers(text, box, 4) != 4)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "--box takes X0,Y0,X1,Y1, not '%s'", text);
     const char *fault = box_fault(box);
@@ -153,7 +191,7 @@ static const char *parse_points(const json_t *list, const json_t *marks, size_t 
     return NULL;
 }
 
-static samc_status parse_entry(json_t *entry, const char *name, size_t index, samc__prompts *prompts,
+static samc_status parse_entry(json_t *entry, const char *name, size_t index, samc_prompts *prompts,
                                samc_error *error) {
     const char *key, *fault = NULL;
     json_t *value;
@@ -176,7 +214,7 @@ static samc_status parse_entry(json_t *entry, const char *name, size_t index, sa
     int32_t *labels = NULL;
     if (list != NULL && !json_is_array(list)) fault = "\"points\" is not a list of [x, y] numbers";
     else if (list != NULL && count == 0) fault = "\"points\" is empty";
-    else if (count > SAMC__MAX_POINTS) fault = "more than 4096 points";
+    else if (count > SAMC_MOST_POINTS) fault = "more than 4096 points";
     else if (list == NULL && marks != NULL) fault = "\"labels\" without \"points\"";
     else if (list == NULL && corners == NULL) fault = "neither \"points\" nor \"box\"";
     else if (corners != NULL && !numbers_of(corners, 4, box))
@@ -187,43 +225,57 @@ static samc_status parse_entry(json_t *entry, const char *name, size_t index, sa
         labels = malloc(count * sizeof *labels);
         fault = points == NULL || labels == NULL ? "out of memory" : parse_points(list, marks, count, points, labels);
     }
-    samc_status status =
-        fault != NULL ? samc__fail(error, SAMC_FORMAT, "%s: prompt %zu: %s", name, index, fault)
-                      : samc__prompts_add(prompts, points, labels, (int)count, corners == NULL ? NULL : box, error);
+    samc_status status = fault != NULL ? samc__fail(error, SAMC_FORMAT, "%s: prompt %zu: %s", name, index, fault)
+                                       : samc_prompts_add(prompts,
+                                                          &(samc_prompt){.size = sizeof(samc_prompt),
+                                                                         .points = points,
+                                                                         .labels = labels,
+                                                                         .point_count = (int)count,
+                                                                         .box = corners == NULL ? NULL : box},
+                                                          error);
     free(points);
     free(labels);
     return status;
 }
 
-samc_status samc__prompts_parse(const char *json, size_t size, const char *name, samc__prompts *prompts,
-                                samc_error *error) {
+samc_status samc_prompts_parse(const void *json, size_t size, const char *name, samc_prompts **prompts,
+                               samc_error *error) {
     json_error_t where;
-    *prompts = (samc__prompts){0};
-    size_t mark = samc__file_mark((const uint8_t *)json, size);
-    json_t *root = json_loadb(json + mark, size - mark, JSON_REJECT_DUPLICATES, &where);
-    if (root == NULL)
-        return samc__fail(error, SAMC_FORMAT, "%s: not JSON: line %d, column %d: %s", name, where.line, where.column,
-                          where.text);
+    SAMC__TRY(samc_prompts_create(prompts, error));
+    samc_prompts *list = *prompts;
+    *prompts = NULL;
+    if (json == NULL || name == NULL) {
+        samc_prompts_free(list);
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_prompts_parse: no text or no name");
+    }
+    size_t mark = samc__file_mark(json, size);
+    json_t *root = json_loadb((const char *)json + mark, size - mark, JSON_REJECT_DUPLICATES, &where);
     size_t count = json_array_size(root);
     samc_status status = SAMC_OK;
-    if (!json_is_array(root)) status = samc__fail(error, SAMC_FORMAT, "%s: not a JSON list of prompts", name);
+    if (root == NULL)
+        status = samc__fail(error, SAMC_FORMAT, "%s: not JSON: line %d, column %d: %s", name, where.line, where.column,
+                            where.text);
+    else if (!json_is_array(root)) status = samc__fail(error, SAMC_FORMAT, "%s: not a JSON list of prompts", name);
     else if (count == 0) status = samc__fail(error, SAMC_FORMAT, "%s: the list of prompts is empty", name);
-    else if (count > SAMC__MAX_PROMPTS)
-        status = samc__fail(error, SAMC_FORMAT, "%s: more than %d prompts", name, SAMC__MAX_PROMPTS);
+    else if (count > SAMC_MOST_PROMPTS)
+        status = samc__fail(error, SAMC_FORMAT, "%s: more than %d prompts", name, SAMC_MOST_PROMPTS);
     for (size_t i = 0; status == SAMC_OK && i < count; i++)
-        status = parse_entry(json_array_get(root, i), name, i, prompts, error);
+        status = parse_entry(json_array_get(root, i), name, i, list, error);
     json_decref(root);
-    if (status != SAMC_OK) samc__prompts_free(prompts);
+    if (status == SAMC_OK) *prompts = list;
+    else samc_prompts_free(list);
     return status;
 }
 
-samc_status samc__prompts_read(const char *path, samc__prompts *prompts, samc_error *error) {
+samc_status samc_prompts_read(const char *path, samc_prompts **prompts, samc_error *error) {
     uint8_t *bytes;
     size_t size;
-    *prompts = (samc__prompts){0};
+    if (path == NULL || prompts == NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_prompts_read: no path or no place for the list");
+    *prompts = NULL;
     SAMC__TRY(samc__file_read(path, max_file, &bytes, &size, error));
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    samc_status status = samc__prompts_parse((const char *)bytes, size, name, prompts, error);
+    samc_status status = samc_prompts_parse(bytes, size, name, prompts, error);
     free(bytes);
     return status;
 }

@@ -180,8 +180,8 @@ samc_status samc__collector_check(samc__collector *c, samc_error *error) {
     if (c->journal->resumed)
         SAMC__TRY(samc__marks_read(c->store, c->inputs, c->last.number, &c->left, &c->left_count, error));
     SAMC__TRY(check_errors(c, error));
-    if (c->options->formats & SAMC__AUTO_JSONL) SAMC__TRY(check_lines(c, error));
-    if (c->options->formats & SAMC__AUTO_COCO) SAMC__TRY(check_coco(c, error));
+    if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(check_lines(c, error));
+    if (c->options->formats & SAMC_OUTPUT_COCO) SAMC__TRY(check_coco(c, error));
     SAMC__TRY(samc__stream_check(c->store, false, "marks", 0, error));
     return check_results(c, error);
 }
@@ -267,7 +267,7 @@ static samc_status take_coco_back(samc__collector *c, const char *name, const pl
 }
 
 samc_status samc__resume_coco(samc__collector *c, samc_error *error) {
-    char name[SAMC__STORE_NAME], *header = NULL;
+    char name[SAMC__STORE_NAME], *header;
     coco_name(c, name);
     place p = find(c, name);
     if (coco_is_through(c, &p)) {
@@ -279,11 +279,8 @@ samc_status samc__resume_coco(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__stream_open(&c->annotations, c->store, false, name, c->last.annotations, error));
     SAMC__TRY(samc__stream_open(&c->images, c->store, false, images_name, c->last.images, error));
     if (c->annotations.length > 0) return SAMC_OK;
-    if (asprintf(&header,
-                 "{\"info\": {\"description\": \"automatic masks\", \"version\": \"samc %s\"},\n"
-                 "\"categories\": [{\"id\": 1, \"name\": \"object\", \"supercategory\": \"\"}],\n\"annotations\": [",
-                 samc_version()) < 0)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
+    header = samc__coco_header();
+    if (header == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
     samc_status status = samc__stream_append(&c->annotations, c->store, header, strlen(header), error);
     free(header);
     return status;

@@ -12,9 +12,6 @@ typedef struct samc__result_file {
 enum { SAMC__RESULT_FILES = 3 };
 extern const samc__result_file samc__result_files[SAMC__RESULT_FILES];
 
-/* annotations.json is a header and annotations, this, the images, that. */
-extern const char samc__coco_before_images[], samc__coco_after_images[];
-
 /* Takes results back that have names and no record. */
 samc_status samc__resume_take_back(samc__collector *collector, samc_error *error);
 /* Each opens its streams at the last record, and publishes what is complete. */

@@ -1,27 +1,38 @@
-/* Lists of names and JSON strings. */
+/* Names of what masks are written as, and JSON strings. */
 #include "host/io/text.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-unsigned samc__text_list(const char *text, const char *const *names, int count) {
+static const char *const outputs[] = {"rle", "png", "overlay", "jsonl", "coco", "cutout", "npy"}; /* by their bits */
+enum { OUTPUTS = sizeof outputs / sizeof *outputs };
+
+unsigned samc_outputs_parse(const char *list, unsigned allowed) {
     unsigned bits = 0;
+    if (list == NULL) return 0;
     for (;;) {
-        size_t length = strcspn(text, ",");
+        size_t length = strcspn(list, ",");
         unsigned bit = 0;
-        for (int i = 0; i < count; i++)
-            if (strlen(names[i]) == length && memcmp(names[i], text, length) == 0) bit = 1u << i;
+        for (int i = 0; i < OUTPUTS; i++)
+            if (strlen(outputs[i]) == length && memcmp(outputs[i], list, length) == 0) bit = 1u << i & allowed;
         if (bit == 0) return 0;
         bits |= bit;
-        text += length;
-        if (*text++ == '\0') return bits;
+        list += length;
+        if (*list++ == '\0') return bits;
     }
 }
 
-json_t *samc__text_json(const char *text) {
-    json_t *string = json_string(text);
-    if (string != NULL) return string;
+const char *samc__output_name(int index) { return outputs[index]; }
+
+void samc__outputs_print(unsigned bits, char *text) {
+    *text = '\0';
+    for (int i = 0; i < OUTPUTS; i++)
+        if (bits & 1u << i) strcat(strcat(text, *text ? "," : ""), outputs[i]);
+}
+
+char *samc_text_utf8(const char *text) {
+    if (text == NULL) return NULL;
     size_t length = strlen(text);
     char *clean = malloc(length * 3 + 1), *to = clean;
     if (clean == NULL) return NULL;
@@ -37,7 +48,15 @@ json_t *samc__text_json(const char *text) {
         to += piece == 0 ? 3 : piece;
         i += piece == 0 ? 1 : piece;
     }
-    string = json_stringn(clean, (size_t)(to - clean));
+    *to = '\0';
+    return clean;
+}
+
+json_t *samc__text_json(const char *text) {
+    json_t *string = json_string(text);
+    if (string != NULL) return string;
+    char *clean = samc_text_utf8(text);
+    string = clean ? json_string(clean) : NULL;
     free(clean);
     return string;
 }

@@ -19,33 +19,42 @@
     X(samc_auto_stats, post_seconds)                                                                                   \
     X(samc_machine, cuda_devices)
 
-typedef enum samc__abi {
-#define SAMC__ABI_ENUM(type, last) SAMC__ABI_##type,
+/* A struct as this library has it: its bytes up to the end of its first version's last field, and all of them. */
+typedef struct samc__abi {
+    const char *name;
+    size_t first, now;
+} samc__abi;
+#define SAMC__ABI_ROW(type, last) {#type, offsetof(type, last) + sizeof(((type *)0)->last), sizeof(type)},
+
+enum {
+#define SAMC__ABI_ENUM(type, last) SAMC__ABI_NUMBER_##type,
     SAMC__ABI_LIST(SAMC__ABI_ENUM)
 #undef SAMC__ABI_ENUM
         SAMC__ABI_COUNT
-} samc__abi;
+};
+extern const samc__abi samc__abi_rows[SAMC__ABI_COUNT];
+#define SAMC__ABI(type) (&samc__abi_rows[SAMC__ABI_NUMBER_##type])
 
 /* SAMC_INVALID_ARGUMENT: NULL, or a size that no version of the struct has. SAMC_UNSUPPORTED: a field that this library
  * does not know is not zero. */
-samc_status samc__abi_check(samc__abi type, const void *given, samc_error *error);
+samc_status samc__abi_check(const samc__abi *type, const void *given, samc_error *error);
 
 /* The first of these alone: for a struct that the library fills in, which may hold anything. */
-samc_status samc__abi_check_size(samc__abi type, const void *given, samc_error *error);
+samc_status samc__abi_check_size(const samc__abi *type, const void *given, samc_error *error);
 
 /* The caller's struct over `own`, a whole one that holds the defaults. */
-samc_status samc__abi_take(samc__abi type, const void *given, void *own, samc_error *error);
+samc_status samc__abi_take(const samc__abi *type, const void *given, void *own, samc_error *error);
 
 /* `own`, a whole one, into the caller's struct, whose size stays: fields that this library does not know become zero.
  */
-samc_status samc__abi_give(samc__abi type, const void *own, void *out, samc_error *error);
+samc_status samc__abi_give(const samc__abi *type, const void *own, void *out, samc_error *error);
 
 /* An array of the caller's, whose first element's size is that of all: itself where it is as the library knows it, else
  * a whole copy of `count` > 0 elements, in which fields that the caller does not know are zero. Both are given back. */
-samc_status samc__abi_array(samc__abi type, const void *given, int count, const void **own, samc_error *error);
+samc_status samc__abi_array(const samc__abi *type, const void *given, int count, const void **own, samc_error *error);
 void samc__abi_array_free(const void *given, const void *own);
 
 /* Rows [count] of the library's into the caller's array, likewise. */
-samc_status samc__abi_give_array(samc__abi type, const void *rows, int count, void *out, samc_error *error);
+samc_status samc__abi_give_array(const samc__abi *type, const void *rows, int count, void *out, samc_error *error);
 
 #endif

@@ -16,12 +16,12 @@ static void __attribute__((noinline)) dirty_stack(int with) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     /* The name decides only whether bytes without a signature are taken as TGA. */
-    samc__picture picture, again;
+    samc_image picture = SAMC_INIT(samc_image), again = SAMC_INIT(samc_image);
     samc__image_extent extent;
     samc_error error;
     samc_status header = samc__image_size(data, size, "fuzz.tga", &extent, &error);
     dirty_stack(1);
-    samc_status status = samc__image_decode(data, size, "fuzz.tga", &picture, &error);
+    samc_status status = samc_image_decode(data, size, "fuzz.tga", 0, &picture, &error);
     if (status != SAMC_OK) return 0;
     /* The header had promised just this. */
     int64_t bytes = (int64_t)picture.width * picture.height * 3;
@@ -29,9 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (extent.width != picture.width && extent.width != picture.height))
         abort();
     dirty_stack(2);
-    if (samc__image_decode(data, size, "fuzz.tga", &again, &error) != SAMC_OK) abort();
+    if (samc_image_decode(data, size, "fuzz.tga", 0, &again, &error) != SAMC_OK) abort();
     if (picture.width != again.width || memcmp(picture.pixels, again.pixels, (size_t)bytes) != 0) abort();
-    samc__picture_free(&picture);
-    samc__picture_free(&again);
+    samc_image_free(&picture);
+    samc_image_free(&again);
     return 0;
 }
