@@ -6,7 +6,7 @@
  * IoU, statistics and run lengths leave it. Points go through all that in rounds, runtime/auto_rounds.c. */
 #include "runtime/auto_masks.h"
 #include "runtime/base/abi.h"
-#include "runtime/model/vit.h"
+#include "runtime/model/automatic.h"
 #include "runtime/numeric.h"
 #include "kernels/place.h"
 
@@ -357,7 +357,7 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     samc__generator generators[2] = {0};
     samc__auto_run run = {.s = s,
                           .o = o,
-                          .masks = s->model->net.config.mask_tokens - 1,
+                          .masks = s->model->net.config.decoder.masks - 1,
                           .low = 4 * s->model->net.config.grid,
                           .images = generators};
     samc_status status = run_all(&run, images, count, callback, context);

@@ -35,7 +35,7 @@ static size_t mask_bytes(int width, int height) {
 }
 
 samc__room samc__device_room(const samc__config *c, int prompts) {
-    int64_t masks = (int64_t)prompts * (c->mask_tokens - 1);
+    int64_t masks = (int64_t)prompts * (c->decoder.masks - 1);
     int width, height;
     if (masks > DEVICE_MASKS) masks = DEVICE_MASKS;
     samc__everyday_size(c, &width, &height);
@@ -79,7 +79,7 @@ static head_parts parts_of(size_t masks) {
 }
 
 void samc__round_at(const samc_model *model, int batch, void *logits, void *head, samc__round *r) {
-    head_parts p = parts_of((size_t)batch * (size_t)(model->net.config.mask_tokens - 1));
+    head_parts p = parts_of((size_t)batch * (size_t)(model->net.config.decoder.masks - 1));
     r->logits = logits;
     r->head = head;
     r->picked = head;
@@ -90,7 +90,7 @@ void samc__round_at(const samc_model *model, int batch, void *logits, void *head
 }
 
 bool samc__round_allocate(const samc__exec *exec, const samc_model *model, int batch, samc__round *r) {
-    size_t masks = (size_t)batch * (size_t)(model->net.config.mask_tokens - 1),
+    size_t masks = (size_t)batch * (size_t)(model->net.config.decoder.masks - 1),
            low = 4 * (size_t)model->net.config.grid;
     void *logits = samc__tensor_allocate(exec, masks * low * low * sizeof *r->logits),
          *head = samc__tensor_allocate(exec, parts_of(masks).end);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "runtime/model/config.h"
+#include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
 enum { CHUNK = 1024 }; /* floats on the stack */
@@ -89,7 +89,7 @@ static samc_status describe(const samc__checkpoint *checkpoint, const samc__conf
                             samc_error *error) {
     samc__json json;
     samc__json_text written = {0};
-    SAMC__TRY(samc__config_metadata(checkpoint, &json, error));
+    SAMC__TRY(samc__read_metadata(checkpoint, &json, error));
     samc__config_write(config, json, &written);
     if (written.failed) {
         free(written.data);

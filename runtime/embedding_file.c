@@ -21,7 +21,7 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
     if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
-    int64_t c = s->model->net.config.out_chans, g = s->model->net.config.grid;
+    int64_t c = s->model->net.config.decoder.channels, g = s->model->net.config.grid;
     char hash[65], size[32];
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
     snprintf(size, sizeof size, "%d,%d", s->images[index].geometry.height, s->images[index].geometry.width);
@@ -47,7 +47,7 @@ samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
 }
 
 static samc_status load_from(samc_session *s, const samc__checkpoint *file, const char *path) {
-    int64_t c = s->model->net.config.out_chans, g = s->model->net.config.grid;
+    int64_t c = s->model->net.config.decoder.channels, g = s->model->net.config.grid;
     const samc__tensor *tensor = samc__checkpoint_find(file, tensor_name);
     const char *hash = samc__checkpoint_metadata(file, "samc.model_hash"),
                *size = samc__checkpoint_metadata(file, "samc.image_size");

@@ -8,7 +8,6 @@
 #include "runtime/host_plan.h"
 #include "runtime/auto_masks.h"
 #include "runtime/model/decoder.h"
-#include "runtime/model/vit.h"
 #include "runtime/model/pack.h"
 #include "runtime/model/settings.h"
 #include "runtime/threads.h"
@@ -69,10 +68,11 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
 }
 
 static samc_status apply_settings(samc_model *model, const char *const *given, const char *path, samc_error *error) {
+    const samc__setting *settings = samc__encoder_of(&model->net.config)->settings;
     samc__config *config = &model->net.config, file = *config;
-    SAMC__TRY(samc__settings_apply(samc__vit_settings, given, config, path, error));
-    SAMC__TRY(samc__settings_print(samc__vit_settings, config, NULL, model->settings, sizeof model->settings, error));
-    return samc__settings_print(samc__vit_settings, config, &file, model->changed, sizeof model->changed, error);
+    SAMC__TRY(samc__settings_apply(settings, given, config, path, error));
+    SAMC__TRY(samc__settings_print(settings, config, NULL, model->settings, sizeof model->settings, error));
+    return samc__settings_print(settings, config, &file, model->changed, sizeof model->changed, error);
 }
 
 samc_status samc_model_open(const char *path, const samc_options *options, samc_model **out, samc_error *error) {
@@ -136,8 +136,8 @@ int samc__encode_batch(const samc__config *config) {
 /* On a device as many as 2 GB hold of keys and, twice, of logits: decoding goes on while what was decoded before
  * becomes masks. */
 static int device_batch(const samc__config *config) {
-    int64_t tokens = (int64_t)config->grid * config->grid, keys = 2 * tokens * config->out_chans,
-            logits = 64 * tokens * (config->mask_tokens - 1);
+    int64_t tokens = (int64_t)config->grid * config->grid, keys = 2 * tokens * config->decoder.channels,
+            logits = 64 * tokens * (config->decoder.masks - 1);
     int prompts = 1024;
     while (prompts > 64 && prompts * (keys + 2 * logits) > 2000000000) prompts /= 2;
     return prompts;
@@ -166,22 +166,13 @@ static const char *stored_type(const samc_model *model) {
 samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
     if (model == NULL) return SAMC_INVALID_ARGUMENT;
     const samc__config *c = &model->net.config;
-    int globals = 0;
-    for (int i = 0; i < c->depth; i++) globals += c->global_attn[i];
     samc_model_info info = {
         .image_size = c->recipe.side,
-        .patch_size = c->patch_size,
         .grid = c->grid,
-        .encoder_dim = c->embed_dim,
-        .encoder_depth = c->depth,
-        .encoder_heads = c->num_heads,
-        .encoder_mlp_dim = c->mlp_dim,
-        .window_size = c->window_size,
-        .global_blocks = globals,
-        .embed_channels = c->out_chans,
-        .decoder_depth = c->decoder_depth,
-        .decoder_heads = c->decoder_num_heads,
-        .multimask_outputs = c->mask_tokens - 1,
+        .embed_channels = c->decoder.channels,
+        .decoder_depth = c->decoder.depth,
+        .decoder_heads = c->decoder.heads,
+        .multimask_outputs = c->decoder.masks - 1,
         .low_res = 4 * c->grid,
         .mask_threshold = c->recipe.threshold,
         .parameters = model->parameters,
@@ -213,5 +204,6 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         SAMC__TRY(
             samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false, &info.predict_bytes, NULL));
     }
+    samc__encoder_of(c)->describe(c, &info);
     return samc__abi_give(SAMC__ABI(samc_model_info), &info, out, NULL);
 }

@@ -18,7 +18,7 @@ bool samc__numeric_spoilt(const float *values, int64_t count) {
 }
 
 static int64_t embedding_elements(const samc_session *s) {
-    return (int64_t)s->model->net.config.grid * s->model->net.config.grid * s->model->net.config.out_chans;
+    return (int64_t)s->model->net.config.grid * s->model->net.config.grid * s->model->net.config.decoder.channels;
 }
 
 samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {

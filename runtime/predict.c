@@ -116,7 +116,7 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
 
     size_t low = 4 * (size_t)s->model->net.config.grid,
-           masks = multimask ? (size_t)s->model->net.config.mask_tokens - 1 : 1;
+           masks = multimask ? (size_t)s->model->net.config.decoder.masks - 1 : 1;
     samc_result *r = calloc(1, sizeof *r);
     if (r != NULL) {
         *r = (samc_result){.prompts = count, .masks = (int)masks, .low_res = (int)low};

@@ -6,7 +6,6 @@
 
 #include "runtime/auto_masks.h"
 #include "runtime/model/decoder.h"
-#include "runtime/model/vit.h"
 
 char *const samc__nowhere = (char *)((uintptr_t)1 << 40);
 
@@ -67,7 +66,8 @@ samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *mode
     for (int i = 0; i < images; i++)
         inputs[i] =
             (samc_image){sizeof(samc_image), (const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
-    return samc__encode(exec, &model->net, inputs, images, samc__nowhere);
+    samc__features features = samc__features_at(&model->net, samc__nowhere, images);
+    return samc__encode(exec, &model->net, inputs, images, &features);
 }
 
 samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts,
@@ -77,7 +77,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     static const int32_t label = 1;
     const samc__config *c = &model->net.config;
     size_t embedding =
-        (size_t)c->grid * (size_t)c->grid * (size_t)c->out_chans * samc__dtype_size(model->net.precision);
+        (size_t)c->grid * (size_t)c->grid * (size_t)c->decoder.channels * samc__dtype_size(model->net.precision);
     samc__round round[2];
     void *key_pe = samc__tensor_allocate(exec, embedding),
          *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
@@ -132,7 +132,7 @@ samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model,
     samc__everyday_size(c, &width, &height);
     samc__finisher_allocate(exec, samc__device_room(c, prompts), &f);
     samc__round_at(model, prompts, samc__nowhere, samc__nowhere, &round);
-    int64_t low = 4 * (int64_t)c->grid, masks = (int64_t)prompts * (c->mask_tokens - 1), most = f.room.masks;
+    int64_t low = 4 * (int64_t)c->grid, masks = (int64_t)prompts * (c->decoder.masks - 1), most = f.room.masks;
     samc__geometry g = samc__geometry_of(c->recipe.side, width, height);
     samc__finish_masks_args finish = {.logits = samc__view3(round.logits, masks, low, low),
                                       .index = round.index,

@@ -4,7 +4,6 @@
 
 #include "runtime/base/abi.h"
 #include "runtime/cuda_plan.h"
-#include "runtime/model/vit.h"
 #include "runtime/numeric.h"
 
 #include <math.h>
@@ -15,7 +14,7 @@ enum { FEWEST_UNNOTED = 64 };    /* prompts at a time: with fewer, launches take
 enum { SPARE_BYTES = 64 << 20 }; /* a batch of prompts in SAM and its operators' scratch memory: 40 MB on one thread */
 
 static int64_t embedding_elements(const samc_model *model) {
-    return (int64_t)model->net.config.grid * model->net.config.grid * model->net.config.out_chans;
+    return (int64_t)model->net.config.grid * model->net.config.grid * model->net.config.decoder.channels;
 }
 static size_t embedding_bytes(const samc_model *model) {
     return (size_t)embedding_elements(model) * samc__dtype_size(model->net.precision);
@@ -34,7 +33,7 @@ static samc_status embed_grid(samc_session *s) {
     if (s->key_pe == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
     samc__embed_grid_args args = {
         .gaussian = s->model->net.weights.pe_gaussian,
-        .y = samc__as(s->model->net.precision, samc__view2(s->key_pe, n, config->out_chans)),
+        .y = samc__as(s->model->net.precision, samc__view2(s->key_pe, n, config->decoder.channels)),
         .grid = config->grid,
     };
     return samc__embed_grid(&s->exec, &args);
@@ -233,7 +232,8 @@ samc_status samc__session_encode(samc_session *s, const samc_image *images, int 
     for (int i = 0; i < count; i++)
         s->images[first + i].geometry =
             samc__geometry_of(s->model->net.config.recipe.side, images[i].width, images[i].height);
-    SAMC__TRY(samc__encode(&s->encoder, &s->model->net, images, count, s->images[first].embedding));
+    samc__features features = samc__features_at(&s->model->net, s->images[first].embedding, count);
+    SAMC__TRY(samc__encode(&s->encoder, &s->model->net, images, count, &features));
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
 }
 
@@ -280,7 +280,8 @@ samc_status samc__get_embedding(samc_session *s, int index, float *embedding) {
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     SAMC__TRY(samc__session_enter(s));
-    int64_t n = (int64_t)s->model->net.config.grid * s->model->net.config.grid, c = s->model->net.config.out_chans;
+    int64_t n = (int64_t)s->model->net.config.grid * s->model->net.config.grid,
+            c = s->model->net.config.decoder.channels;
     const void *tensor = s->images[index].embedding, *own = samc__read(&s->exec, tensor, embedding_bytes(s->model));
     if (own == NULL) return s->error.status;
     for (int64_t token = 0; token < n; token++)
@@ -299,7 +300,8 @@ samc_status samc__set_embedding(samc_session *s, const float *embedding, int wid
     if (embedding == NULL || !samc__size_fits(width, height))
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT,
                           "samc_set_embedding: no embedding, or an image of %d x %d pixels", width, height);
-    int64_t n = (int64_t)s->model->net.config.grid * s->model->net.config.grid, c = s->model->net.config.out_chans;
+    int64_t n = (int64_t)s->model->net.config.grid * s->model->net.config.grid,
+            c = s->model->net.config.decoder.channels;
     for (int64_t i = 0; i < n * c; i++)
         if (!isfinite(embedding[i]))
             return samc__fail(&s->error, SAMC_FORMAT, "the embedding has a value that is not finite");

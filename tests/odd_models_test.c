@@ -11,7 +11,7 @@
 #include "runtime/session.h"
 #include "tests/engine.h"
 #include "tests/rungs.h"
-#include "runtime/model/config.h"
+#include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
 enum { WIDTH = 61, HEIGHT = 43, MOST_TENSORS = 512 };
@@ -75,27 +75,30 @@ static void write_model(const char *path, const samc__config *config, uint64_t s
 static samc__config config_of(int grid, int window, int heads, int head_dim) {
     int patch = grid < 4 ? 16 : 4;
     samc__config c = {
-        .patch_size = patch,
         .grid = grid,
-        .embed_dim = heads * head_dim,
-        .depth = 3,
-        .num_heads = heads,
-        .mlp_dim = 2 * heads * head_dim,
-        .window_size = window,
-        .use_rel_pos = true,
-        .use_abs_pos = true,
-        .qkv_bias = true,
-        .out_chans = 32,
-        .mask_in_chans = 8,
-        .decoder_depth = 2,
-        .decoder_num_heads = 4,
-        .decoder_mlp_dim = 48,
-        .decoder_attention_dim = 16,
-        .mask_tokens = 4,
-        .iou_head_depth = 3,
-        .iou_head_hidden_dim = 24,
-        .recipe = {.side = patch * grid, .frame = patch * grid, .mean = {120, 115, 100}, .std = {58, 57, 56}}};
-    c.global_attn[2] = true;
+        .recipe = {.side = patch * grid, .frame = patch * grid, .mean = {120, 115, 100}, .std = {58, 57, 56}},
+        .encoder = {.vit = {.patch_size = patch,
+                            .embed_dim = heads * head_dim,
+                            .depth = 3,
+                            .num_heads = heads,
+                            .mlp_dim = 2 * heads * head_dim,
+                            .window_size = window,
+                            .use_rel_pos = true,
+                            .use_abs_pos = true,
+                            .qkv_bias = true}},
+        .decoder = {.channels = 32,
+                    .mask_in_chans = 8,
+                    .depth = 2,
+                    .heads = 4,
+                    .mlp_dim = 48,
+                    .inner = 16,
+                    .mask_at = 1,
+                    .hq_at = -1,
+                    .object_at = -1,
+                    .masks = 4,
+                    .iou_depth = 3,
+                    .iou_dim = 24}};
+    c.encoder.vit.global_attn[2] = true;
     return c;
 }
 
@@ -131,9 +134,9 @@ static void encode(samc_session *session, float *embedding) {
 
 static outcome run(const samc_model *model, const samc__config *c) {
     samc_session *session = open_session(model);
-    int masks = c->mask_tokens - 1;
+    int masks = c->decoder.masks - 1;
     int64_t logits = masks * 16 * (int64_t)c->grid * c->grid; /* of a prompt */
-    outcome o = {.embedding_count = (int64_t)c->out_chans * c->grid * c->grid,
+    outcome o = {.embedding_count = (int64_t)c->decoder.channels * c->grid * c->grid,
                  .logits_count = PROMPTS * logits,
                  .iou_count = PROMPTS * masks};
     float points[2 * POINTS];
@@ -193,12 +196,12 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
         double iou = 0;
         for (int64_t i = 0; i < o.iou_count; i++)
             iou += ((double)o.iou[i] - expected.iou[i]) * ((double)o.iou[i] - expected.iou[i]);
-        cr_expect(embedding < 1e-10 && logits < (c->out_chans == 8 ? 1e-8 : 1e-10) && iou < 4e-10,
+        cr_expect(embedding < 1e-10 && logits < (c->decoder.channels == 8 ? 1e-8 : 1e-10) && iou < 4e-10,
                   "%s, seed %llu, grid %d, window %d, heads %d of %d, decoder %d, %d in %d heads, MLP %d: embedding "
                   "%.1e, logits %.1e, IoU off by %.1e",
-                  rungs[table], (unsigned long long)seed, c->grid, c->window_size, c->num_heads,
-                  c->embed_dim / c->num_heads, c->out_chans, c->decoder_attention_dim, c->decoder_num_heads, c->mlp_dim,
-                  embedding, logits, sqrt(iou));
+                  rungs[table], (unsigned long long)seed, c->grid, c->encoder.vit.window_size, c->encoder.vit.num_heads,
+                  c->encoder.vit.embed_dim / c->encoder.vit.num_heads, c->decoder.channels, c->decoder.inner,
+                  c->decoder.heads, c->encoder.vit.mlp_dim, embedding, logits, sqrt(iou));
         free_outcome(&o);
         samc_model_close(model);
     }
@@ -212,8 +215,8 @@ Test(odd_models, windows_beyond_the_grid) {
     } cases[] = {{8, 14, 3, 64}, {5, 14, 2, 20}, {7, 8, 4, 16}, {1, 14, 1, 8}, {4, 33, 3, 24}, {9, 64, 2, 5}};
     for (int i = 0; i < 12; i++) {
         samc__config c = config_of(cases[i / 2].grid, cases[i / 2].window, cases[i / 2].heads, cases[i / 2].head_dim);
-        c.qkv_bias = i % 2 == 0;
-        c.use_rel_pos = i % 4 != 3;
+        c.encoder.vit.qkv_bias = i % 2 == 0;
+        c.encoder.vit.use_rel_pos = i % 4 != 3;
         expect_reference(&c, (uint64_t)i);
     }
 }
@@ -229,15 +232,15 @@ Test(odd_models, drawn_shapes) {
         for (int i = 0; i < 8; i++) below(&random, 2);
         samc__config c =
             config_of(4 + below(&random, 9), below(&random, 17), 1 + below(&random, 5), 1 + below(&random, 45));
-        c.mlp_dim = 1 + below(&random, 200), c.decoder_mlp_dim = 1 + below(&random, 100),
-        c.iou_head_hidden_dim = 1 + below(&random, 40);
-        c.decoder_num_heads = 1 + below(&random, 8), c.out_chans = 8 * c.decoder_num_heads * (1 + below(&random, 3));
-        c.decoder_attention_dim = c.decoder_num_heads * (1 + below(&random, 30)),
-        c.mask_in_chans = 4 * (1 + below(&random, 9));
-        c.mask_tokens = 2 + below(&random, 5), c.decoder_depth = 1 + below(&random, 3),
-        c.qkv_bias = below(&random, 3) != 0, c.use_rel_pos = below(&random, 4) != 0;
-        if (c.window_size == c.grid || c.window_size == 0)
-            c.window_size = 0, memset(c.global_attn, 1, sizeof c.global_attn);
+        c.encoder.vit.mlp_dim = 1 + below(&random, 200), c.decoder.mlp_dim = 1 + below(&random, 100),
+        c.decoder.iou_dim = 1 + below(&random, 40);
+        c.decoder.heads = 1 + below(&random, 8), c.decoder.channels = 8 * c.decoder.heads * (1 + below(&random, 3));
+        c.decoder.inner = c.decoder.heads * (1 + below(&random, 30)),
+        c.decoder.mask_in_chans = 4 * (1 + below(&random, 9));
+        c.decoder.masks = 2 + below(&random, 5), c.decoder.depth = 1 + below(&random, 3),
+        c.encoder.vit.qkv_bias = below(&random, 3) != 0, c.encoder.vit.use_rel_pos = below(&random, 4) != 0;
+        if (c.encoder.vit.window_size == c.grid || c.encoder.vit.window_size == 0)
+            c.encoder.vit.window_size = 0, memset(c.encoder.vit.global_attn, 1, sizeof c.encoder.vit.global_attn);
         expect_reference(&c, seed);
     }
 }
@@ -245,7 +248,7 @@ Test(odd_models, drawn_shapes) {
 Test(odd_models, encodings_are_alike) {
     enum { ENCODINGS = 40 };
     const samc__config c = config_of(8, 14, 3, 64);
-    int64_t floats = (int64_t)c.out_chans * c.grid * c.grid;
+    int64_t floats = (int64_t)c.decoder.channels * c.grid * c.grid;
     float *first = malloc((size_t)floats * sizeof *first), *other = malloc((size_t)floats * sizeof *other);
     char path[] = "/tmp/samc_odd_XXXXXX";
     int file = mkstemp(path);

@@ -610,26 +610,29 @@ static void put_zero_stride(bytes *b, const samc__entry *e) {
 Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
     cap_memory();
     samc__config config = {.recipe = {.side = 1024, .frame = 1024},
-                           .patch_size = 16,
                            .grid = 64,
-                           .embed_dim = 1280,
-                           .depth = 32,
-                           .num_heads = 16,
-                           .mlp_dim = 5120,
-                           .window_size = 14,
-                           .use_rel_pos = true,
-                           .use_abs_pos = true,
-                           .qkv_bias = true,
-                           .out_chans = 256,
-                           .mask_in_chans = 16,
-                           .decoder_depth = 2,
-                           .decoder_num_heads = 8,
-                           .decoder_mlp_dim = 2048,
-                           .decoder_attention_dim = 128,
-                           .mask_tokens = 4,
-                           .iou_head_depth = 3,
-                           .iou_head_hidden_dim = 256};
-    for (int block = 7; block < 32; block += 8) config.global_attn[block] = true;
+                           .encoder = {.vit = {.patch_size = 16,
+                                               .embed_dim = 1280,
+                                               .depth = 32,
+                                               .num_heads = 16,
+                                               .mlp_dim = 5120,
+                                               .window_size = 14,
+                                               .use_rel_pos = true,
+                                               .use_abs_pos = true,
+                                               .qkv_bias = true}},
+                           .decoder = {.channels = 256,
+                                       .mask_in_chans = 16,
+                                       .depth = 2,
+                                       .heads = 8,
+                                       .mlp_dim = 2048,
+                                       .inner = 128,
+                                       .mask_at = 1,
+                                       .hq_at = -1,
+                                       .object_at = -1,
+                                       .masks = 4,
+                                       .iou_depth = 3,
+                                       .iou_dim = 256}};
+    for (int block = 7; block < 32; block += 8) config.encoder.vit.global_attn[block] = true;
     static samc__weights views;
     samc__tensor_list list;
     samc_error error;

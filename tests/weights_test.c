@@ -261,27 +261,27 @@ Test(weights, configuration_from_shapes) {
     model_open(&m, DATA "model_f32.pth");
     const samc__config *c = &m.config;
     const int found[] = {c->recipe.side,
-                         c->patch_size,
+                         c->encoder.vit.patch_size,
                          c->grid,
-                         c->embed_dim,
-                         c->depth,
-                         c->num_heads,
-                         c->mlp_dim,
-                         c->window_size,
-                         c->out_chans,
-                         c->mask_in_chans,
-                         c->decoder_depth,
-                         c->decoder_num_heads,
-                         c->decoder_mlp_dim,
-                         c->decoder_attention_dim,
-                         c->mask_tokens,
-                         c->iou_head_depth,
-                         c->iou_head_hidden_dim,
-                         c->global_attn[0],
-                         c->global_attn[1],
-                         c->use_rel_pos,
-                         c->use_abs_pos,
-                         c->qkv_bias};
+                         c->encoder.vit.embed_dim,
+                         c->encoder.vit.depth,
+                         c->encoder.vit.num_heads,
+                         c->encoder.vit.mlp_dim,
+                         c->encoder.vit.window_size,
+                         c->decoder.channels,
+                         c->decoder.mask_in_chans,
+                         c->decoder.depth,
+                         c->decoder.heads,
+                         c->decoder.mlp_dim,
+                         c->decoder.inner,
+                         c->decoder.masks,
+                         c->decoder.iou_depth,
+                         c->decoder.iou_dim,
+                         c->encoder.vit.global_attn[0],
+                         c->encoder.vit.global_attn[1],
+                         c->encoder.vit.use_rel_pos,
+                         c->encoder.vit.use_abs_pos,
+                         c->encoder.vit.qkv_bias};
     const int expected[] = {16, 4, 4, 16, 2, 2, 32, 2, 16, 4, 1, 8, 24, 8, 4, 2, 12, 0, 1, 1, 1, 1};
     for (size_t i = 0; i < sizeof found / sizeof *found; i++)
         cr_assert_eq(found[i], expected[i], "field %zu is %d instead of %d", i, found[i], expected[i]);
@@ -305,7 +305,7 @@ Test(weights, types_load_to_the_same_floats) {
     cr_assert_eq(f32.owned_bytes, 0, "aligned f32 must be used in place");
     cr_assert_null(f32.owned);
     cr_assert_gt(f16.owned_bytes, 50000);
-    cr_assert_eq((uintptr_t)f16.weights.vit.pos_embed.data % 64, 0);
+    cr_assert_eq((uintptr_t)f16.weights.encoder.vit.pos_embed.data % 64, 0);
     cr_assert_str_neq(f32.hash, f16.hash);
     model_close(&f32);
     model_close(&f16);
@@ -448,9 +448,11 @@ Test(weights, metadata_and_shapes_must_agree) {
         cr_assert_eq(status, cases[i].status, "case %zu: status %d: %s", i, status, e.message);
         cr_assert_not_null(strstr(e.message, cases[i].part), "case %zu: %s", i, e.message);
         if (i == 22)
-            cr_assert(config.num_heads == 4 && config.window_size == 2 && config.global_attn[0] &&
-                      !config.global_attn[1]);
-        if (i == 23) cr_assert(config.window_size == 0 && config.global_attn[0] && config.global_attn[1]);
+            cr_assert(config.encoder.vit.num_heads == 4 && config.encoder.vit.window_size == 2 &&
+                      config.encoder.vit.global_attn[0] && !config.encoder.vit.global_attn[1]);
+        if (i == 23)
+            cr_assert(config.encoder.vit.window_size == 0 && config.encoder.vit.global_attn[0] &&
+                      config.encoder.vit.global_attn[1]);
     }
     remove_folder(folder);
 }
@@ -555,7 +557,7 @@ Test(weights, convert_carries_metadata_over) {
     cr_assert_str_eq(m.config.name, "tiny");
     cr_assert_str_eq(m.config.licence, "Apache-2.0");
     cr_assert_str_eq(m.config.card, "a card with \"quotes\" and \u00e9");
-    cr_assert(m.config.decoder_num_heads == 4 && m.config.recipe.threshold == 0.25f && m.config.recipe.mean[2] == 3.1f);
+    cr_assert(m.config.decoder.heads == 4 && m.config.recipe.threshold == 0.25f && m.config.recipe.mean[2] == 3.1f);
     const char *config = samc__checkpoint_metadata(m.checkpoint, "samc.config");
     cr_assert_not_null(strstr(config, "\"mine\":7"), "%s", config);
     cr_assert_not_null(strstr(config, "\"pred_iou_thresh\":0.5,"), "%s", config);

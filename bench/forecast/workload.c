@@ -20,6 +20,7 @@
 
 #include "kernels/linear/choice.h"
 #include "kernels/decoder_form.h"
+#include "runtime/model/automatic.h"
 #include "runtime/model/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/rehearse.h"
@@ -251,7 +252,7 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
     enum { GROUP = 256 }; /* masks whose bits runtime/auto_masks.c holds at a time of a photograph */
-    int64_t low = 4 * (int64_t)config->grid, of_prompt = config->mask_tokens - 1, masks = of_prompt * prompts;
+    int64_t low = 4 * (int64_t)config->grid, of_prompt = config->decoder.masks - 1, masks = of_prompt * prompts;
     uint64_t *bits = (uint64_t *)(void *)samc__nowhere;
     samc__geometry g = samc__geometry_of(config->recipe.side, width, height);
     samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low),
@@ -300,28 +301,31 @@ static bool official(const char *name, samc__config *config) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(name, sizes[i].name) != 0) continue;
         *config = (samc__config){.recipe = {.side = 1024, .frame = 1024},
-                                 .patch_size = 16,
                                  .grid = 64,
-                                 .embed_dim = sizes[i].dim,
-                                 .depth = sizes[i].depth,
-                                 .num_heads = sizes[i].heads,
-                                 .mlp_dim = 4 * sizes[i].dim,
-                                 .window_size = 14,
-                                 .use_rel_pos = true,
-                                 .use_abs_pos = true,
-                                 .qkv_bias = true,
-                                 .out_chans = 256,
-                                 .mask_in_chans = 16,
-                                 .decoder_depth = 2,
-                                 .decoder_num_heads = 8,
-                                 .decoder_mlp_dim = 2048,
-                                 .decoder_attention_dim = 128,
-                                 .mask_tokens = 4,
-                                 .iou_head_depth = 3,
-                                 .iou_head_hidden_dim = 256,
+                                 .encoder = {.vit = {.patch_size = 16,
+                                                     .embed_dim = sizes[i].dim,
+                                                     .depth = sizes[i].depth,
+                                                     .num_heads = sizes[i].heads,
+                                                     .mlp_dim = 4 * sizes[i].dim,
+                                                     .window_size = 14,
+                                                     .use_rel_pos = true,
+                                                     .use_abs_pos = true,
+                                                     .qkv_bias = true}},
+                                 .decoder = {.channels = 256,
+                                             .mask_in_chans = 16,
+                                             .depth = 2,
+                                             .heads = 8,
+                                             .mlp_dim = 2048,
+                                             .inner = 128,
+                                             .mask_at = 1,
+                                             .hq_at = -1,
+                                             .object_at = -1,
+                                             .masks = 4,
+                                             .iou_depth = 3,
+                                             .iou_dim = 256},
                                  .automatic = samc__auto_defaults()};
         for (int block = sizes[i].every - 1; block < sizes[i].depth; block += sizes[i].every)
-            config->global_attn[block] = true;
+            config->encoder.vit.global_attn[block] = true;
         return true;
     }
     return false;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/model/config.h"
+#include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
 /* ---- Checking -------------------------------------------------------------------------------- */

@@ -1,37 +1,59 @@
-/* The configuration as JSON: the metadata "samc.config" of a model file (see FORMAT.md). */
+/* The configuration of a model: what its file says, in its tensors' shapes and in the metadata "samc.config" (see
+ * FORMAT.md). */
 #ifndef SAMC_RUNTIME_MODEL_CONFIG_H
 #define SAMC_RUNTIME_MODEL_CONFIG_H
 
 #include "runtime/base/json.h"
-#include "runtime/model/tensors.h"
-#include "weights/reader.h"
+#include "runtime/model/recipe.h"
+#include "runtime/model/encoders.h"
+#include "weights/checkpoint.h"
 
-/* The checkpoint's "samc.config" as an object, a slice of its metadata; absent when it has none. */
-samc_status samc__config_metadata(const samc__checkpoint *checkpoint, samc__json *json, samc_error *error);
+/* Bounds that keep every later size computation far from overflow. */
+enum { SAMC__MAX_DECODER_LAYERS = 8, SAMC__MAX_MASK_TOKENS = 16, SAMC__MAX_MLP_LAYERS = 8 };
 
-/* Takes over what the metadata says, and fails where it contradicts the tensors; `config` holds what the shapes say, 0
- * where they say nothing. `json` may be absent. Fills defaults, so that the configuration is complete afterwards. */
-samc_status samc__config_merge(samc__json json, const samc__checkpoint *checkpoint, samc__config *config,
-                               samc_error *error);
+typedef enum samc__encoder_kind { SAMC__ENCODER_VIT, SAMC__ENCODERS } samc__encoder_kind;
 
-/* Writes the configuration as an object, followed by the fields of `json` (may be absent) that samc does not know. */
-void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text);
+/* Prompt encoder and mask decoder. */
+typedef struct samc__decoder_spec {
+    int channels;           /* C, of the embedding and of tokens: out_chans and transformer_dim */
+    int depth, heads;       /* layers, and heads of every attention */
+    int inner;              /* width of the cross attentions, C / 2 */
+    int mlp_dim;            /* of a layer's hidden tokens */
+    int mask_in_chans;      /* of the mask prompt's convolutions, 16 */
+    int iou_at, mask_at;    /* rows of the IoU token and of the first mask token in the sequence */
+    int masks;              /* mask tokens: num_multimask_outputs + 1 */
+    int hq_at, object_at;   /* rows of further tokens; -1: absent */
+    int iou_depth, iou_dim; /* layers of the IoU head and their width */
+    bool high_res;          /* takes further levels of the encoder's features */
+    bool gelu;              /* in the MLPs of layers and heads, instead of ReLU */
+} samc__decoder_spec;
+
+typedef struct samc__config {
+    samc__recipe recipe;
+    int grid; /* side of the embedding, of whose [grid * grid, channels] numbers the logits have 4 grid on a side */
+    struct {
+        samc__encoder_kind kind;
+        union {
+            samc__vit vit;
+        };
+    } encoder;
+    samc__decoder_spec decoder;
+    samc_auto_options automatic;             /* the model's defaults for automatic masks */
+    char name[128], licence[128], card[256]; /* "" where unknown */
+} samc__config;
+
+/* Rows of a prompt's sequence that are the model's own; its points and corners follow. */
+static inline int samc__own_tokens(const samc__decoder_spec *d) {
+    return (d->iou_at >= 0) + d->masks + (d->hq_at >= 0) + (d->object_at >= 0);
+}
+
+/* Reads the configuration from shapes and, where present, the metadata "samc.config"; checks that it is consistent. */
+samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config, samc_error *error);
 
 /* Checks ranges and divisibility, so that no later size computation can overflow. */
 samc_status samc__config_check(const samc__config *config, const char *label, samc_error *error);
 
-/* A list of defects for one message: as many as fit, then how many more there are. */
-typedef struct samc__report {
-    char text[760]; /* leaves room for the file's name in samc_error.message */
-    size_t used, count, left_out;
-    const char *kind; /* of the last item, to write each heading once */
-} samc__report;
-void samc__report_add(samc__report *report, const char *kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* SAMC_OK for an empty report. A checkpoint of another architecture is named as that instead. */
-samc_status samc__report_finish(samc__report *report, const samc__checkpoint *checkpoint, samc_error *error);
-
-/* "[192, 3, 16, 16]" */
-samc__text samc__shape_text(int rank, const int64_t *shape);
+/* Writes the configuration as an object, followed by the fields of `json` (may be absent) that samc does not know. */
+void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text);
 
 #endif

@@ -1,6 +1,6 @@
 /* Prompt encoder and mask decoder in a straight line. Mirrors PromptEncoder, TwoWayTransformer and MaskDecoder.
  *
- * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = out_chans;
+ * P prompts on B images, T tokens each (IoU token, mask tokens, then the sparse ones), N = grid * grid, C = channels;
  * "A" is the model's precision, everything else is f32. */
 #include "runtime/model/decoder.h"
 #include "kernels/add_rows/add_rows.h"
@@ -24,11 +24,11 @@ int samc__prompt_tokens(const samc_prompt *prompt) {
 typedef struct decoder_buffers {
     int64_t p, t, n, c;
     float *queries, *pe;                             /* [P, T, C] */
-    float *hidden;                                   /* [P * T, decoder_mlp_dim], also MLP intermediates */
+    float *hidden;                                   /* [P * T, mlp_dim] */
     void *keys;                                      /* [P, N, C] A */
     float *hyper;                                    /* [P, masks, C / 8] */
     float *mlp;                                      /* 2 x [P, largest MLP width] */
-    float *iou;                                      /* [P, mask_tokens] */
+    float *iou;                                      /* [P, masks] */
     float *xy;                                       /* [P, sparse, 2], and behind it the labels */
     float *masks;                                    /* [P, 4 grid, 4 grid] mask prompts, or NULL */
     int32_t *labels;                                 /* [P, sparse] */
@@ -37,29 +37,29 @@ typedef struct decoder_buffers {
 } decoder_buffers;
 
 static int64_t mlp_width(const samc__config *c) {
-    return c->iou_head_hidden_dim > c->out_chans ? c->iou_head_hidden_dim : c->out_chans;
+    return c->decoder.iou_dim > c->decoder.channels ? c->decoder.iou_dim : c->decoder.channels;
 }
 
 /* Lays the buffers out from `base` on and returns the bytes needed; with base == NULL it only counts. */
 static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base,
                     decoder_buffers *b) {
     const samc__config *c = &net->config;
-    int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = 1 + c->mask_tokens + sparse,
-            n = (int64_t)c->grid * c->grid, channels = c->out_chans;
+    int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = samc__own_tokens(&c->decoder) + sparse,
+            n = (int64_t)c->grid * c->grid, channels = c->decoder.channels;
     *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
 #define PLACE_AT(to, bytes) ((to) = base ? (void *)(base + at) : NULL, at += ((bytes) + 63) / 64 * 64)
 #define PLACE(field, bytes) PLACE_AT(b->field, bytes)
     PLACE(queries, p * t * channels * f32);
     PLACE(pe, p * t * channels * f32);
-    PLACE(hidden, p * t * c->decoder_mlp_dim * f32);
+    PLACE(hidden, p * t * c->decoder.mlp_dim * f32);
     PLACE(keys, p * n * channels * size);
-    PLACE(hyper, p * c->mask_tokens * (channels / 8) * f32);
+    PLACE(hyper, p * c->decoder.masks * (channels / 8) * f32);
     PLACE(mlp, 2 * p * mlp_width(c) * f32);
-    PLACE(iou, p * c->mask_tokens * f32);
+    PLACE(iou, p * c->decoder.masks * f32);
     PLACE(xy, 3 * p * sparse * f32);
     if (masked) PLACE(masks, 16 * p * n * f32);
-    for (int i = 0; i < c->decoder_depth && net->up_fold && !masked && samc__folds(t); i++) {
-        int64_t inner = c->decoder_attention_dim, rows = c->decoder_num_heads * t + 1, blocks = samc__update_blocks(n);
+    for (int i = 0; i < c->decoder.depth && net->up_fold && !masked && samc__folds(t); i++) {
+        int64_t inner = c->decoder.inner, rows = c->decoder.heads * t + 1, blocks = samc__update_blocks(n);
         float *weights, *values;
         PLACE_AT(weights, p * blocks * rows * SAMC__UPDATE_KEYS * f32);
         PLACE_AT(values, p * t * inner * f32);
@@ -77,19 +77,20 @@ static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t 
 size_t samc__image_side_bytes(const samc__network *net, int images) {
     const samc__config *c = &net->config;
     int64_t projections =
-        net->ops.projects_image ? 3 * (int64_t)c->decoder_attention_dim + (net->up_fold ? net->up_fold->rows : 0) : 0;
-    return (size_t)(images * (int64_t)c->grid * c->grid * (c->out_chans + projections)) *
+        net->ops.projects_image ? 3 * (int64_t)c->decoder.inner + (net->up_fold ? net->up_fold->rows : 0) : 0;
+    return (size_t)(images * (int64_t)c->grid * c->grid * (c->decoder.channels + projections)) *
            samc__dtype_size(net->precision);
 }
 
 samc__image_side samc__image_side_at(const samc__network *net, int images, void *base, int first) {
     const samc__config *c = &net->config;
-    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder_attention_dim;
-    char *keys = (char *)base + (size_t)(first * n * c->out_chans) * samc__dtype_size(net->precision);
+    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder.inner;
+    char *keys = (char *)base + (size_t)(first * n * c->decoder.channels) * samc__dtype_size(net->precision);
     if (!net->ops.projects_image) return (samc__image_side){.keys = keys};
-    float *k = (float *)base + images * n * c->out_chans + first * n * inner;
-    float *up =
-        net->up_fold ? (float *)base + images * n * (c->out_chans + 3 * inner) + first * n * net->up_fold->rows : NULL;
+    float *k = (float *)base + images * n * c->decoder.channels + first * n * inner;
+    float *up = net->up_fold
+                    ? (float *)base + images * n * (c->decoder.channels + 3 * inner) + first * n * net->up_fold->rows
+                    : NULL;
     return (samc__image_side){
         .keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
 }
@@ -100,8 +101,8 @@ static samc_status project_side(const samc__exec *exec, const samc__network *net
                                 const samc__image_side *side) {
     const samc__config *config = &net->config;
     const samc__decoder_layer *w = &net->weights.layers[0];
-    int64_t c = config->out_chans, n = (int64_t)config->grid * config->grid, rows = images * n,
-            inner = config->decoder_attention_dim;
+    int64_t c = config->decoder.channels, n = (int64_t)config->grid * config->grid, rows = images * n,
+            inner = config->decoder.inner;
     float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
     if (sums == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", images);
@@ -133,7 +134,7 @@ static samc_status project_side(const samc__exec *exec, const samc__network *net
 samc_status samc__image_side_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
                                   const void *key_pe, int images, const samc__image_side *side) {
     const samc__config *config = &net->config;
-    int64_t c = config->out_chans, rows = images * (int64_t)config->grid * config->grid;
+    int64_t c = config->decoder.channels, rows = images * (int64_t)config->grid * config->grid;
     SAMC__TRY(
         samc__add_rows(exec, &(samc__add_rows_args){.x = samc__as(net->precision, samc__view2(embeddings, rows, c)),
                                                     .b = net->weights.no_mask_embed,
@@ -228,71 +229,70 @@ static samc_status embed_image(const samc__exec *exec, const samc__network *net,
     return samc__embed_mask(exec, &args);
 }
 
+static samc__act hidden_act(const samc__decoder_spec *d) { return d->gelu ? SAMC__ACT_GELU : SAMC__ACT_RELU; }
+
+/* One layer of the two-way transformer; `keys` becomes [P, N, C]. */
+static samc_status run_layer(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
+                             const decoder_buffers *b, int index, samc__view *keys) {
+    const samc__decoder_spec *d = &net->config.decoder;
+    const samc__decoder_layer *w = &net->weights.layers[index];
+    const samc__dtype a = net->precision;
+    int64_t c = b->c;
+    samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
+    samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, d->mlp_dim);
+    samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0},
+               updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
+    bool shared = index == 0 && !batch->masked, projected = shared && batch->side.k != NULL;
+    samc__view k = projected ? samc__view3(batch->side.k, batch->images, b->n, d->inner) : absent,
+               v = projected ? samc__view3(batch->side.v, batch->images, b->n, d->inner) : absent,
+               q = projected ? samc__view3(batch->side.q, batch->images, b->n, d->inner) : absent;
+    SAMC__TRY(samc__token_attention(
+        exec, &(samc__token_attention_args){
+                  .queries = queries, .pe = index == 0 ? absent : pe, .attention = w->self_attn, .norm = w->norm1}));
+    SAMC__TRY(samc__token_to_image(exec, &(samc__token_to_image_args){.queries = queries,
+                                                                      .pe = pe,
+                                                                      .keys = *keys,
+                                                                      .key_pe = key_pe,
+                                                                      .shared = shared,
+                                                                      .image_k = k,
+                                                                      .image_v = v,
+                                                                      .attention = w->cross_token_to_image,
+                                                                      .norm = w->norm2}));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = rows, .p = w->lin1, .y = hidden, .act = hidden_act(d)}));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->lin2, .residual = rows, .y = rows}));
+    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = rows, .norm = w->norm3, .y = rows}));
+    SAMC__TRY(samc__image_to_token(exec, &(samc__image_to_token_args){.queries = queries,
+                                                                      .pe = pe,
+                                                                      .keys = *keys,
+                                                                      .key_pe = key_pe,
+                                                                      .shared = shared,
+                                                                      .image_q = q,
+                                                                      .attention = w->cross_image_to_token,
+                                                                      .norm = w->norm4,
+                                                                      .y = updated,
+                                                                      .update = b->layers[index].update}));
+    *keys = updated;
+    return SAMC_OK;
+}
+
 /* The two-way transformer. On return `keys` is [P, N, C] (there is at least one layer). */
 static samc_status transform(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                              const decoder_buffers *b, samc__view *keys) {
-    const samc__config *config = &net->config;
-    int64_t c = b->c, inner = config->decoder_attention_dim, mlp = config->decoder_mlp_dim;
-    const samc__dtype a = net->precision;
-    samc__view queries = samc__view3(b->queries, b->p, b->t, c), pe = samc__view3(b->pe, b->p, b->t, c);
-    samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, mlp);
-    samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0};
-    bool projected = batch->side.k != NULL;
-    for (int i = 0; i < config->decoder_depth; i++) {
-        bool shared = i == 0 && !batch->masked;
-        const samc__decoder_layer *w = &net->weights.layers[i];
-        SAMC__TRY(samc__token_attention(exec, &(samc__token_attention_args){
-                                                  .queries = queries,
-                                                  .pe = i == 0 ? absent : pe,
-                                                  .attention = w->self_attn,
-                                                  .norm = w->norm1,
-                                              }));
-        SAMC__TRY(samc__token_to_image(
-            exec, &(samc__token_to_image_args){
-                      .queries = queries,
-                      .pe = pe,
-                      .keys = *keys,
-                      .key_pe = key_pe,
-                      .shared = shared,
-                      .image_k = shared && projected ? samc__view3(batch->side.k, batch->images, b->n, inner) : absent,
-                      .image_v = shared && projected ? samc__view3(batch->side.v, batch->images, b->n, inner) : absent,
-                      .attention = w->cross_token_to_image,
-                      .norm = w->norm2,
-                  }));
-        SAMC__TRY(
-            samc__linear(exec, &(samc__linear_args){.x = rows, .p = w->lin1, .y = hidden, .act = SAMC__ACT_RELU}));
-        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->lin2, .residual = rows, .y = rows}));
-        SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = rows, .norm = w->norm3, .y = rows}));
-        samc__view updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
-        SAMC__TRY(samc__image_to_token(
-            exec, &(samc__image_to_token_args){
-                      .queries = queries,
-                      .pe = pe,
-                      .keys = *keys,
-                      .key_pe = key_pe,
-                      .shared = shared,
-                      .image_q = shared && projected ? samc__view3(batch->side.q, batch->images, b->n, inner) : absent,
-                      .attention = w->cross_image_to_token,
-                      .norm = w->norm4,
-                      .y = updated,
-                      .update = b->layers[i].update,
-                  }));
-        *keys = updated;
-    }
-    return samc__token_to_image(exec, &(samc__token_to_image_args){
-                                          .queries = queries,
-                                          .pe = pe,
-                                          .keys = *keys,
-                                          .key_pe = key_pe,
-                                          .attention = net->weights.final_attn,
-                                          .norm = net->weights.norm_final,
-                                      });
+    for (int i = 0; i < net->config.decoder.depth; i++) SAMC__TRY(run_layer(exec, net, batch, b, i, keys));
+    return samc__token_to_image(
+        exec, &(samc__token_to_image_args){.queries = samc__view3(b->queries, b->p, b->t, b->c),
+                                           .pe = samc__view3(b->pe, b->p, b->t, b->c),
+                                           .keys = *keys,
+                                           .key_pe = samc__as(net->precision, samc__view2(batch->key_pe, b->n, b->c)),
+                                           .attention = net->weights.final_attn,
+                                           .norm = net->weights.norm_final});
 }
 
-/* An MLP with ReLU between its layers on one token of every prompt: x rows are x_stride apart, y rows y_stride. */
+/* An MLP on one token of every prompt: x rows are x_stride apart, y rows y_stride. */
 typedef struct mlp {
     const samc__projection *layers;
     int depth;
+    samc__act act; /* between its layers */
 } mlp;
 static samc_status run_mlp(const samc__exec *exec, mlp m, const decoder_buffers *b, const float *x, int64_t x_stride,
                            float *y, int64_t y_stride) {
@@ -306,7 +306,7 @@ static samc_status run_mlp(const samc__exec *exec, mlp m, const decoder_buffers 
             .x_stride = x_stride,
             .y = samc__view2(last ? y : buffers[i % 2], b->p, p->w.n[0]),
             .y_stride = last ? y_stride : 0,
-            .act = last ? SAMC__ACT_NONE : SAMC__ACT_RELU,
+            .act = last ? SAMC__ACT_NONE : m.act,
         };
         SAMC__TRY(samc__linear(exec, &args));
         x = buffers[i % 2];
@@ -318,6 +318,7 @@ static samc_status run_mlp(const samc__exec *exec, mlp m, const decoder_buffers 
 static samc_status decode_with(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                bool multimask, const decoder_buffers *b, float *logits, float *iou) {
     const samc__config *config = &net->config;
+    const samc__decoder_spec *d = &config->decoder;
     const samc__weights *w = &net->weights;
     int64_t c = b->c, c8 = c / 8, low = 4 * (int64_t)config->grid;
     samc__view keys;
@@ -326,17 +327,17 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
     SAMC__TRY(transform(exec, net, batch, b, &keys));
 
     /* Mask token 0 serves a single mask, the others the ambiguous ones. */
-    int first = multimask ? 1 : 0, masks = multimask ? config->mask_tokens - 1 : 1;
+    int first = multimask ? 1 : 0, masks = multimask ? d->masks - 1 : 1;
     for (int i = 0; i < masks; i++)
-        SAMC__TRY(run_mlp(exec, (mlp){w->hyper[first + i], 3}, b, b->queries + (1 + first + i) * c, b->t * c,
-                          b->hyper + i * c8, masks * c8));
+        SAMC__TRY(run_mlp(exec, (mlp){w->hyper[first + i], 3, hidden_act(d)}, b,
+                          b->queries + (d->mask_at + first + i) * c, b->t * c, b->hyper + i * c8, masks * c8));
     bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(
         exec, &(samc__upscale_masks_args){
                   .src = folded ? samc__view3(batch->side.up, batch->images, b->n, net->up_fold->rows) : keys,
                   .layers = folded ? b->layers : NULL,
-                  .depth = folded ? config->decoder_depth : 0,
-                  .heads = config->decoder_num_heads,
+                  .depth = folded ? d->depth : 0,
+                  .heads = d->heads,
                   .up1 = w->up1,
                   .norm = w->up_norm,
                   .up2 = w->up2,
@@ -344,10 +345,10 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
                   .y = samc__view4(logits, b->p, masks, low, low),
                   .grid = config->grid,
               }));
-    SAMC__TRY(run_mlp(exec, (mlp){w->iou_head, config->iou_head_depth}, b, b->queries, b->t * c, b->iou, 0));
+    SAMC__TRY(run_mlp(exec, (mlp){w->iou_head, d->iou_depth, hidden_act(d)}, b, b->queries + d->iou_at * c, b->t * c,
+                      b->iou, 0));
     size_t row = (size_t)masks * sizeof(float);
-    return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)config->mask_tokens * sizeof(float), row,
-                           (size_t)b->p);
+    return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)d->masks * sizeof(float), row, (size_t)b->p);
 }
 
 samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,

@@ -1,223 +1,172 @@
-/* Reads a model's configuration from the shapes of its tensors, as a checkpoint of the original carries nothing else.
- *
- * What shapes cannot say (heads and windows without rel_pos, the decoder's heads) comes from the metadata
- * "samc.config".
- */
-#include <stdarg.h>
+/* A model's configuration from its file, as a checkpoint of the original carries nothing else than tensors: their
+ * shapes, and what these cannot say (heads and windows without rel_pos, the decoder's heads) from the metadata
+ * "samc.config". */
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "runtime/model/config.h"
+#include "runtime/model/automatic.h"
+#include "runtime/model/families.h"
 
-/* ---- Reports --------------------------------------------------------------------------------- */
+/* ---- Recipe ---------------------------------------------------------------------------------- */
 
-samc__text samc__shape_text(int rank, const int64_t *shape) {
-    samc__text text;
-    size_t used = (size_t)snprintf(text.text, sizeof text.text, "[");
-    for (int i = 0; i < rank && used < sizeof text.text; i++)
-        used +=
-            (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
-    if (used < sizeof text.text) snprintf(text.text + used, sizeof text.text - used, "]");
-    return text;
-}
+/* SAM's normalisation (ImageNet's, in units of 8-bit pixels). */
+static const float default_mean[3] = {123.675f, 116.28f, 103.53f}, default_std[3] = {58.395f, 57.12f, 57.375f};
 
-void samc__report_add(samc__report *report, const char *kind, const char *format, ...) {
-    char item[320];
-    int used = 0;
-    report->count++;
-    if (report->kind == NULL || strcmp(report->kind, kind) != 0)
-        used = snprintf(item, sizeof item, "%s%s ", report->kind ? "; " : "", kind);
-    else used = snprintf(item, sizeof item, ", ");
-    va_list arguments;
-    va_start(arguments, format);
-    int more = vsnprintf(item + used, sizeof item - (size_t)used, format, arguments);
-    va_end(arguments);
-    size_t length = (size_t)used + (size_t)(more < 0 ? 0 : more);
-    /* Once one was left out, so are all later ones: "and N more" stands at the end. */
-    if (length >= sizeof item || report->used + length >= sizeof report->text || report->left_out > 0) {
-        report->left_out++;
-        return;
+/* How an image becomes the encoder's input. samc does exactly this; a model that asks for anything else is refused, as
+ * it would give wrong masks without any sign of it. */
+static const char *const ways[][2] = {
+    {"resize", "longest_side"},        {"filter", "bilinear_antialias"}, /* Pillow's, in fixed point */
+    {"order", "resize_normalize_pad"}, {"pad", "zero_bottom_right"},     {"channels", "rgb"},
+};
+enum { WAYS = sizeof ways / sizeof *ways };
+
+static void read_ways(samc__reading *r) {
+    const samc__json given = samc__json_get(r->json, "preprocess");
+    if (given.begin == NULL) return;
+    if (!samc__json_is_object(given)) samc__read_malformed(r, "preprocess", "an object");
+    for (int i = 0; i < WAYS; i++) {
+        const samc__json field = samc__json_get(given, ways[i][0]);
+        if (field.begin == NULL || samc__json_equals(field, ways[i][1])) continue;
+        if (!samc__json_is_string(field)) {
+            samc__read_malformed(r, ways[i][0], "a string");
+        } else {
+            samc__read_fail(r, SAMC_UNSUPPORTED, "the model wants its images with %s %s; samc can only do \"%s\"",
+                            ways[i][0], samc__printable(field.begin, (size_t)(field.end - field.begin)).text,
+                            ways[i][1]);
+        }
     }
-    memcpy(report->text + report->used, item, length + 1);
-    report->used += length;
-    report->kind = kind;
 }
 
-samc_status samc__report_finish(samc__report *report, const samc__checkpoint *checkpoint, samc_error *error) {
-    if (report->count == 0) return SAMC_OK;
-    if (checkpoint->architecture != NULL)
-        return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: weights of %s (tensor %s); samc runs SAM's own architecture only", checkpoint->label,
-                          checkpoint->architecture, checkpoint->characteristic.text);
-    /* "model-00001-of-00002.safetensors" */
-    const char *of = strstr(checkpoint->label, "-of-");
-    int part, parts;
-    if (of != NULL && of - checkpoint->label >= 6 && sscanf(of - 6, "-%5d-of-%5d", &part, &parts) == 2 && parts > 1)
-        return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: one of the %d files of a checkpoint; samc reads one file, which save_pretrained() with "
-                          "a larger max_shard_size writes",
-                          checkpoint->label, parts);
-    char more[48] = "";
-    if (report->left_out > 0) snprintf(more, sizeof more, " ... and %zu more", report->left_out);
-    return samc__fail(error, SAMC_MISMATCH, "%s: not a complete SAM model: %s%s", checkpoint->label, report->text,
-                      more);
-}
-
-/* ---- Shapes ---------------------------------------------------------------------------------- */
-
-/* One side of a shape as a number to compute with; 0 if it is absurd. */
-static int side(const samc__tensor *tensor, int axis) {
-    int64_t value = tensor != NULL && axis < tensor->rank ? tensor->shape[axis] : 0;
-    return value > 0 && value <= 1 << 24 ? (int)value : 0;
-}
-
-/* Finds a tensor that the configuration is read from, and reports it if it is missing or of another rank. */
-static const samc__tensor *key_tensor(const samc__checkpoint *checkpoint, const char *name, int rank,
-                                      samc__report *report) {
+/* Buffers that some fine-tuned checkpoints carry beside the parameters: [3, 1, 1] in SAM. */
+static void read_buffer(const samc__checkpoint *checkpoint, const char *name, bool positive, float values[3]) {
     const samc__tensor *tensor = samc__checkpoint_find(checkpoint, name);
-    if (tensor == NULL) {
-        samc__report_add(report, "missing", "%s", name);
-        return NULL;
-    }
-    bool sane = tensor->rank == rank;
-    for (int i = 0; i < rank && sane; i++) sane = side(tensor, i) > 0;
-    if (sane) return tensor;
-    samc__report_add(report, "misshapen", "%s %s", name, samc__shape_text(tensor->rank, tensor->shape).text);
-    return NULL;
+    float found[3];
+    if (tensor == NULL || tensor->dtype == SAMC__OTHER || samc__tensor_elements(tensor) != 3 ||
+        !samc__tensor_fits_f32(tensor))
+        return;
+    samc__tensor_read_f32(tensor, found);
+    for (int i = 0; i < 3; i++)
+        if (!isfinite(found[i]) || (positive && found[i] <= 0)) return;
+    memcpy(values, found, sizeof found);
 }
 
-/* The number of layers named PREFIX0., PREFIX1. ...: one more than the highest, so that a gap shows as missing tensors.
- */
-static int count_layers(const samc__checkpoint *checkpoint, const char *prefix) {
-    size_t length = strlen(prefix);
-    int layers = 0;
-    for (size_t i = 0; i < samc__checkpoint_count(checkpoint); i++) {
-        const char *name = samc__checkpoint_at(checkpoint, i)->name;
-        if (strncmp(name, prefix, length) != 0) continue;
-        int index = 0;
-        const char *at = name + length;
-        for (; *at >= '0' && *at <= '9' && index < 100000; at++) index = index * 10 + (*at - '0');
-        if (at > name + length && *at == '.' && index >= layers) layers = index + 1;
-    }
-    return layers;
+static void infer_recipe(samc__reading *r, samc__recipe *recipe) {
+    memcpy(recipe->mean, default_mean, sizeof default_mean);
+    memcpy(recipe->std, default_std, sizeof default_std);
+    read_buffer(r->checkpoint, "pixel_mean", false, recipe->mean);
+    read_buffer(r->checkpoint, "pixel_std", true, recipe->std);
+    recipe->frame = recipe->side;
+    samc__merge_triple(r, "pixel_mean", recipe->mean, false);
+    samc__merge_triple(r, "pixel_std", recipe->std, true);
+    const samc__json threshold = samc__json_get(r->json, "mask_threshold");
+    if (threshold.begin != NULL) samc__merge_float(r, "mask_threshold", threshold, &recipe->threshold, false);
+    read_ways(r);
 }
 
-static const samc__tensor *block_tensor(const samc__checkpoint *checkpoint, int block, const char *leaf) {
-    char name[96];
-    snprintf(name, sizeof name, "image_encoder.blocks.%d.%s", block, leaf);
-    return samc__checkpoint_find(checkpoint, name);
+/* ---- Decoder --------------------------------------------------------------------------------- */
+
+static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
+    const samc__tensor *mask_in = samc__read_tensor(r, "prompt_encoder.mask_downscaling.3.weight", 4);
+    const samc__tensor *tokens = samc__read_tensor(r, "mask_decoder.mask_tokens.weight", 2);
+    const samc__tensor *mlp = samc__read_tensor(r, "mask_decoder.transformer.layers.0.mlp.lin1.weight", 2);
+    const samc__tensor *cross =
+        samc__read_tensor(r, "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight", 2);
+    const samc__tensor *iou = samc__read_tensor(r, "mask_decoder.iou_prediction_head.layers.0.weight", 2);
+    d->mask_in_chans = samc__read_side(mask_in, 0);
+    d->masks = samc__read_side(tokens, 0);
+    d->mlp_dim = samc__read_side(mlp, 0);
+    d->inner = samc__read_side(cross, 0);
+    d->iou_dim = samc__read_side(iou, 0);
+    d->depth = samc__read_layers(r, "mask_decoder.transformer.layers.");
+    d->iou_depth = samc__read_layers(r, "mask_decoder.iou_prediction_head.layers.");
+    d->heads = 8;
+    samc__merge_count(r, "decoder_num_heads", &d->heads, false);
+    d->iou_at = 0;
+    d->mask_at = 1;
+    d->hq_at = d->object_at = -1;
 }
 
-/* True unless the tensors are absent and the metadata says that they may be: a lost tensor must not pass for a choice.
- */
-static bool expected(samc__json json, const char *key, bool found) {
-    return found || samc__json_kind(samc__json_get(json, key)) != 'f';
-}
-
-/* Heads, grid and windows, which the tables of relative positions tell: [2 s - 1, head_dim] with s the window or the
- * grid. */
-static samc_status infer_attention(const samc__checkpoint *checkpoint, samc__json json, samc__config *config,
-                                   samc_error *error) {
-    int lengths[SAMC__MAX_BLOCKS] = {0}, longest = 0, head_dim = 0;
-    for (int i = 0; i < config->depth; i++) {
-        const samc__tensor *table = block_tensor(checkpoint, i, "attn.rel_pos_h");
-        if (table == NULL) table = block_tensor(checkpoint, i, "attn.rel_pos_w");
-        if (table == NULL || table->rank != 2) continue;
-        lengths[i] = side(table, 0);
-        if (lengths[i] > longest) longest = lengths[i];
-        if (head_dim == 0) head_dim = side(table, 1);
-    }
-    const char *lacks = NULL;
-    config->use_rel_pos = head_dim > 0;
-    if (!config->use_rel_pos) {
-        static const char *const needed[] = {"num_heads", "window_size"};
-        for (int i = 0; i < 2 && lacks == NULL; i++)
-            if (samc__json_get(json, needed[i]).begin == NULL) lacks = needed[i];
-        if (lacks != NULL)
-            return samc__fail(
-                error, SAMC_MISMATCH,
-                "%s: %s is unknown: there are no tensors image_encoder.blocks.*.attn.rel_pos_h to read it "
-                "from, and no metadata samc.config that says it",
-                checkpoint->label, lacks);
-    } else {
-        if (config->embed_dim % head_dim != 0)
-            return samc__fail(error, SAMC_MISMATCH,
-                              "%s: embed_dim %d is not a multiple of the head width %d of attn.rel_pos_h",
-                              checkpoint->label, config->embed_dim, head_dim);
-        config->num_heads = config->embed_dim / head_dim;
-    }
-
-    const samc__tensor *position = samc__checkpoint_find(checkpoint, "image_encoder.pos_embed");
-    int64_t image;
-    config->use_abs_pos = expected(json, "use_abs_pos", position != NULL);
-    if (position != NULL && position->rank == 4 && side(position, 1) > 0) {
-        config->grid = side(position, 1);
-    } else if (samc__json_integer(samc__json_get(json, "img_size"), &image) && image > 0 && image <= 1 << 24) {
-        config->grid = (int)image / config->patch_size;
-    } else if (longest > 0) {
-        config->grid = (longest + 1) / 2;
-    } else {
-        return samc__fail(error, SAMC_MISMATCH,
-                          "%s: img_size is unknown: there is no tensor image_encoder.pos_embed to read it from, and no "
-                          "metadata samc.config that says it",
-                          checkpoint->label);
-    }
-    if (config->grid > (1 << 24) / config->patch_size)
-        config->grid = (1 << 24) / config->patch_size; /* refused later */
-    config->recipe.side = config->grid * config->patch_size;
-
-    for (int i = 0; i < config->depth; i++) {
-        config->global_attn[i] = lengths[i] == 2 * config->grid - 1;
-        if (!config->global_attn[i] && config->window_size == 0 && lengths[i] > 0)
-            config->window_size = (lengths[i] + 1) / 2;
-    }
-    /* A block without its tables is windowed like the others, or global where no block is windowed. */
-    for (int i = 0; i < config->depth; i++)
-        if (config->window_size == 0) config->global_attn[i] = true;
+static samc_status check_decoder(const samc__decoder_spec *d, const char *label, samc_error *error) {
+    const samc__bounds bounds[] = {
+        {"out_chans", d->channels, 8, 1024},
+        {"mask_in_chans", d->mask_in_chans, 4, 256},
+        {"decoder depth", d->depth, 1, SAMC__MAX_DECODER_LAYERS},
+        {"decoder_num_heads", d->heads, 1, 256},
+        {"decoder MLP width", d->mlp_dim, 1, 65536},
+        {"decoder attention width", d->inner, 1, 8192},
+        {"number of mask tokens", d->masks, 2, SAMC__MAX_MASK_TOKENS},
+        {"IoU head depth", d->iou_depth, 1, SAMC__MAX_MLP_LAYERS},
+        {"IoU head width", d->iou_dim, 1, 65536},
+    };
+    const samc__multiple multiples[] = {
+        {"out_chans", d->channels, "8", 8},
+        {"out_chans", d->channels, "decoder_num_heads", d->heads},
+        {"mask_in_chans", d->mask_in_chans, "4", 4},
+        {"decoder attention width", d->inner, "decoder_num_heads", d->heads},
+    };
+    SAMC__TRY(samc__check_bounds(label, bounds, sizeof bounds / sizeof *bounds, error));
+    SAMC__TRY(samc__check_multiples(label, multiples, sizeof multiples / sizeof *multiples, error));
+    /* The order in which embed_prompts lays the tokens out, and what upscale_masks takes. */
+    if (d->iou_at != 0 || d->mask_at != 1 || d->hq_at >= 0 || d->object_at >= 0 || d->high_res)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: a mask decoder with other tokens or levels than SAM's", label);
     return SAMC_OK;
 }
 
-static samc_status infer(const samc__checkpoint *checkpoint, samc__json json, samc__config *config, samc_error *error) {
-    samc__report report = {0};
-    const samc__checkpoint *c = checkpoint;
-    const samc__tensor *patch = key_tensor(c, "image_encoder.patch_embed.proj.weight", 4, &report);
-    const samc__tensor *mlp = key_tensor(c, "image_encoder.blocks.0.mlp.lin1.weight", 2, &report);
-    const samc__tensor *neck = key_tensor(c, "image_encoder.neck.0.weight", 4, &report);
-    const samc__tensor *mask_in = key_tensor(c, "prompt_encoder.mask_downscaling.3.weight", 4, &report);
-    const samc__tensor *tokens = key_tensor(c, "mask_decoder.mask_tokens.weight", 2, &report);
-    const samc__tensor *decoder_mlp = key_tensor(c, "mask_decoder.transformer.layers.0.mlp.lin1.weight", 2, &report);
-    const samc__tensor *cross =
-        key_tensor(c, "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight", 2, &report);
-    const samc__tensor *iou = key_tensor(c, "mask_decoder.iou_prediction_head.layers.0.weight", 2, &report);
-    SAMC__TRY(samc__report_finish(&report, checkpoint, error));
+/* ---- All of it ------------------------------------------------------------------------------- */
 
-    config->embed_dim = side(patch, 0);
-    config->patch_size = side(patch, 2);
-    config->mlp_dim = side(mlp, 0);
-    config->out_chans = side(neck, 0);
-    config->mask_in_chans = side(mask_in, 0);
-    config->mask_tokens = side(tokens, 0);
-    config->decoder_mlp_dim = side(decoder_mlp, 0);
-    config->decoder_attention_dim = side(cross, 0);
-    config->iou_head_hidden_dim = side(iou, 0);
-    config->depth = count_layers(checkpoint, "image_encoder.blocks.");
-    config->decoder_depth = count_layers(checkpoint, "mask_decoder.transformer.layers.");
-    config->iou_head_depth = count_layers(checkpoint, "mask_decoder.iou_prediction_head.layers.");
-    if (config->depth > SAMC__MAX_BLOCKS)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: depth is %d; samc can do 1 to %d", checkpoint->label,
-                          config->depth, SAMC__MAX_BLOCKS);
-    bool bias = false;
-    for (int i = 0; i < config->depth; i++) bias = bias || block_tensor(checkpoint, i, "attn.qkv.bias") != NULL;
-    config->qkv_bias = expected(json, "qkv_bias", bias);
-    SAMC__TRY(infer_attention(checkpoint, json, config, error));
-    SAMC__TRY(samc__config_merge(json, checkpoint, config, error));
-    return samc__config_check(config, checkpoint->label, error);
+samc_status samc__config_check(const samc__config *config, const char *label, samc_error *error) {
+    const samc__bounds bounds[] = {{"img_size", config->recipe.side, 16, 8192}};
+    SAMC__TRY(samc__check_bounds(label, bounds, 1, error));
+    SAMC__TRY(samc__encoder_of(config)->check(config, label, error));
+    return check_decoder(&config->decoder, label, error);
+}
+
+static void copy_text(char *to, size_t room, const samc__checkpoint *checkpoint, const char *key) {
+    const char *text = samc__checkpoint_metadata(checkpoint, key);
+    snprintf(to, room, "%s", text ? text : "");
 }
 
 samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config, samc_error *error) {
-    samc__json json;
+    samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error};
     memset(config, 0, sizeof *config);
-    SAMC__TRY(samc__config_metadata(checkpoint, &json, error));
-    return infer(checkpoint, json, config, error);
+    SAMC__TRY(samc__read_metadata(checkpoint, &r.json, error));
+    config->encoder.kind = samc__encoder_recognise(checkpoint);
+    samc__encoder_of(config)->infer(&r, config);
+    infer_decoder(&r, &config->decoder);
+    infer_recipe(&r, &config->recipe);
+    samc__automatic_read(&r, &config->automatic);
+    SAMC__TRY(samc__report_finish(&r.report, checkpoint, error));
+    if (r.status != SAMC_OK) return r.status;
+    copy_text(config->name, sizeof config->name, checkpoint, "samc.name");
+    copy_text(config->licence, sizeof config->licence, checkpoint, "samc.licence");
+    copy_text(config->card, sizeof config->card, checkpoint, "samc.card");
+    return samc__config_check(config, checkpoint->label, error);
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text) {
+    static const char *const known[] = {
+        "img_size",          "patch_size",          "embed_dim", "depth",          "num_heads",   "mlp_ratio",
+        "window_size",       "global_attn_indexes", "out_chans", "qkv_bias",       "use_abs_pos", "use_rel_pos",
+        "decoder_num_heads", "pixel_mean",          "pixel_std", "mask_threshold", "preprocess",  "automatic",
+    };
+    samc__json_put(text, "{", 1);
+    samc__write_count(text, "img_size", config->recipe.side);
+    samc__encoder_of(config)->write(config, text);
+    samc__write_triple(text, "pixel_mean", config->recipe.mean);
+    samc__write_triple(text, "pixel_std", config->recipe.std);
+    samc__json_put_key(text, "mask_threshold");
+    samc__json_put_float(text, config->recipe.threshold);
+    samc__json_put_key(text, "preprocess");
+    samc__json_put(text, "{", 1);
+    for (int i = 0; i < WAYS; i++) {
+        samc__json_put_key(text, ways[i][0]);
+        samc__json_put_string(text, ways[i][1]);
+    }
+    samc__json_put(text, "}", 1);
+    samc__automatic_write(text, samc__json_get(json, "automatic"));
+    samc__write_others(text, json, known, sizeof known / sizeof *known);
+    samc__json_put(text, "}", 1);
 }

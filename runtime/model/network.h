@@ -7,12 +7,24 @@
 #include "runtime/model/tensors.h"
 #include "runtime/model/up_fold.h"
 
-typedef struct samc__network {
+struct samc__network {
     samc__config config;
     samc__weights weights;
     samc__dtype precision; /* of activations and of weights that go with them */
     samc__ops ops;
     samc__up_fold *up_fold; /* for tables that fold the upscaling; NULL: it reads the keys */
-} samc__network;
+};
+
+/* The embeddings of `images` images at `data`, [images, N, C], as what an encoder is to fill. */
+static inline samc__features samc__features_at(const samc__network *net, void *data, int images) {
+    const samc__config *c = &net->config;
+    samc__view embeddings = samc__view3(data, images, (int64_t)c->grid * c->grid, c->decoder.channels);
+    return (samc__features){.level = {samc__as(net->precision, embeddings)}};
+}
+
+static inline samc_status samc__encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs,
+                                       int images, const samc__features *features) {
+    return samc__encoder_of(&net->config)->encode(exec, net, inputs, images, features);
+}
 
 #endif

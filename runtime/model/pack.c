@@ -23,7 +23,7 @@ samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list
     const samc__up_fold *up = net->up_fold;
     const char *begin = owned;
     bool done = (*packed = samc__packed_create()) != NULL &&
-                samc__packed_add(*packed, up->image_w, up->rows, net->config.out_chans, true);
+                samc__packed_add(*packed, up->image_w, up->rows, net->config.decoder.channels, true);
     for (size_t i = 0; i < tensors->count && done; i++) {
         const samc__view w = *tensors->at[i].view;
         const char *at = w.data;

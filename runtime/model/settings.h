@@ -2,7 +2,7 @@
 #ifndef SAMC_RUNTIME_MODEL_SETTINGS_H
 #define SAMC_RUNTIME_MODEL_SETTINGS_H
 
-#include "runtime/model/tensors.h"
+#include "runtime/model/config.h"
 
 /* A number of the configuration that callers may set. A family's list of them ends with a name of NULL. */
 typedef struct samc__setting {

@@ -18,8 +18,8 @@ static double dot(const double *row, const float *x, int64_t c) {
  * C]. */
 static void fold_row(const samc__config *config, const samc__weights *weights, const float *outs, int64_t row,
                      double *w, double b, samc__up_fold *fold) {
-    int64_t c = config->out_chans, inner = config->decoder_attention_dim;
-    for (int layer = config->decoder_depth - 1; layer >= 0; layer--) {
+    int64_t c = config->decoder.channels, inner = config->decoder.inner;
+    for (int layer = config->decoder.depth - 1; layer >= 0; layer--) {
         const samc__decoder_layer *l = &weights->layers[layer];
         double mean = 0.0;
         fold->add[layer][row] = (float)(b + dot(w, samc__f32(l->norm4.b), c));
@@ -35,13 +35,13 @@ static void fold_row(const samc__config *config, const samc__weights *weights, c
 
 /* Hands out the parts behind the struct, and returns how many floats they take; NULL: only counts. */
 static int64_t lay_out(const samc__config *config, samc__up_fold *fold) {
-    int64_t c = config->out_chans, rows = c / 4 * 4, at = 0;
+    int64_t c = config->decoder.channels, rows = c / 4 * 4, at = 0;
     float *base = fold ? (float *)(fold + 1) : NULL;
 #define PART(floats) (at += (floats), base ? base + at - (floats) : NULL)
     float *image_w = PART(rows * c), *image_b = PART(rows);
     if (fold) fold->rows = rows, fold->image_w = image_w, fold->image_b = image_b;
-    for (int layer = 0; layer < config->decoder_depth; layer++) {
-        float *to = PART(config->decoder_attention_dim * rows), *add = PART(rows);
+    for (int layer = 0; layer < config->decoder.depth; layer++) {
+        float *to = PART(config->decoder.inner * rows), *add = PART(rows);
         if (fold) fold->fold[layer] = to, fold->add[layer] = add;
     }
 #undef PART
@@ -50,7 +50,7 @@ static int64_t lay_out(const samc__config *config, samc__up_fold *fold) {
 
 samc_status samc__up_fold_make(const samc__config *config, const samc__weights *weights, samc__up_fold **out,
                                samc_error *error) {
-    int64_t c = config->out_chans, c4 = c / 4, inner = config->decoder_attention_dim, depth = config->decoder_depth;
+    int64_t c = config->decoder.channels, c4 = c / 4, inner = config->decoder.inner, depth = config->decoder.depth;
     samc__up_fold *fold = malloc(sizeof *fold + (size_t)lay_out(config, NULL) * sizeof(float));
     double *w = malloc((size_t)c * sizeof *w +
                        (size_t)(depth * inner * c) * sizeof(float)); /* [C], and the layers' Wout as [inner, C] */

@@ -46,29 +46,32 @@ static samc_status fill(void *context, size_t index, int64_t first, int64_t coun
 /* ViT-H's depth and global blocks, the decoder's shapes that its tensor-core kernels take. */
 static void write_model(const char *path) {
     samc__config c = {.recipe = {.side = 128, .frame = 128},
-                      .patch_size = 16,
                       .grid = 8,
-                      .embed_dim = 64,
-                      .depth = 32,
-                      .num_heads = 1,
-                      .mlp_dim = 128,
-                      .window_size = 7,
-                      .use_rel_pos = true,
-                      .use_abs_pos = true,
-                      .qkv_bias = true,
-                      .out_chans = 128,
-                      .mask_in_chans = 16,
-                      .decoder_depth = 2,
-                      .decoder_num_heads = 8,
-                      .decoder_mlp_dim = 128,
-                      .decoder_attention_dim = 64,
-                      .mask_tokens = 4,
-                      .iou_head_depth = 3,
-                      .iou_head_hidden_dim = 128};
+                      .encoder = {.vit = {.patch_size = 16,
+                                          .embed_dim = 64,
+                                          .depth = 32,
+                                          .num_heads = 1,
+                                          .mlp_dim = 128,
+                                          .window_size = 7,
+                                          .use_rel_pos = true,
+                                          .use_abs_pos = true,
+                                          .qkv_bias = true}},
+                      .decoder = {.channels = 128,
+                                  .mask_in_chans = 16,
+                                  .depth = 2,
+                                  .heads = 8,
+                                  .mlp_dim = 128,
+                                  .inner = 64,
+                                  .mask_at = 1,
+                                  .hq_at = -1,
+                                  .object_at = -1,
+                                  .masks = 4,
+                                  .iou_depth = 3,
+                                  .iou_dim = 128}};
     static samc__weights views;
     samc__tensor_list list;
     samc_error error = {0};
-    for (int block = 7; block < c.depth; block += 8) c.global_attn[block] = true;
+    for (int block = 7; block < c.encoder.vit.depth; block += 8) c.encoder.vit.global_attn[block] = true;
     EXPECT(samc__tensors_list(&c, &views, &list, &error) == SAMC_OK && list.count <= MOST_TENSORS);
     for (size_t i = 0; i < list.count; i++) {
         const samc__entry *e = &list.at[i];

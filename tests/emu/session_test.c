@@ -173,7 +173,8 @@ static void allocations_fail(const samc_emu_settings *as_new) {
     size_t two = samc__cuda_planned_bytes(model, (samc__session_size){4, 2, 1}),
            one = samc__cuda_planned_bytes(model, (samc__session_size){4, 1, 1});
     EXPECT(two - one + 256 >=
-           (size_t)(model->net.config.grid * model->net.config.grid * model->net.config.out_chans) * sizeof(float));
+           (size_t)(model->net.config.grid * model->net.config.grid * model->net.config.decoder.channels) *
+               sizeof(float));
     for (int i = 0; i < 3; i++) {
         small.memory = i == 0 ? two : i == 1 ? two - 1 : one - 1;
         samc_emu_begin(&small);

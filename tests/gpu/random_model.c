@@ -77,7 +77,7 @@ static recipe recipe_of(const samc__config *c, const char *name, int rank, const
     else if (has(name, "image_encoder") && has(name, "lin1")) r.deviation = 1 / sqrt(normed * in);
     else if (has(name, "image_encoder") && has(name, "lin2")) r.deviation = branch / sqrt(gelued * in);
     else if (has(name, "neck.0"))
-        r.deviation = branch / sqrt((2 * input * input + 2 * branch * branch * c->depth) * in);
+        r.deviation = branch / sqrt((2 * input * input + 2 * branch * branch * c->encoder.vit.depth) * in);
     else if (has(name, "neck.2")) r.deviation = branch / sqrt(normed * in);
     else if (has(name, "q_proj")) r.deviation = scores / sqrt(in);
     else if (has(name, "out_proj")) r.deviation = branch / sqrt(in);
@@ -227,8 +227,8 @@ static bool rescale_iou(FILE *file, const samc__checkpoint *checkpoint, const sa
     float row[4096], bias;
     double factor = iou_deviation / measured[1];
     char weight[96], offset[96];
-    snprintf(weight, sizeof weight, "mask_decoder.iou_prediction_head.layers.%d.weight", c->iou_head_depth - 1);
-    snprintf(offset, sizeof offset, "mask_decoder.iou_prediction_head.layers.%d.bias", c->iou_head_depth - 1);
+    snprintf(weight, sizeof weight, "mask_decoder.iou_prediction_head.layers.%d.weight", c->decoder.iou_depth - 1);
+    snprintf(offset, sizeof offset, "mask_decoder.iou_prediction_head.layers.%d.bias", c->decoder.iou_depth - 1);
     const samc__tensor *w = samc__checkpoint_find(checkpoint, weight), *b = samc__checkpoint_find(checkpoint, offset);
     if (w == NULL || b == NULL || w->shape[1] > 4096) return false;
     samc__tensor_copy_f32(w, token * w->shape[1], w->shape[1], row);
@@ -273,7 +273,7 @@ static samc_status calibrate_session(samc_session *session, samc_model *model, c
     double logits[SAMC__MAX_MASK_TOKENS][2], iou[SAMC__MAX_MASK_TOKENS][2], mean[4096] = {0}; /* mean, deviation */
     const samc__config *c = &model->net.config;
     const samc__weights original = model->net.weights;
-    last_layers l = {.tokens = c->mask_tokens, .channels = c->out_chans / 8, .width = c->out_chans};
+    last_layers l = {.tokens = c->decoder.masks, .channels = c->decoder.channels / 8, .width = c->decoder.channels};
     samc_status status = SAMC_OK;
     for (int t = 0; t < l.tokens; t++) {
         l.w[t] = malloc((size_t)(l.channels * l.width) * sizeof(float)),

@@ -25,16 +25,20 @@ from pathlib import Path
 TANH_GELU = "(0.5f * ({x}) * (1.0f + tanhf(0.79788456f * (({x}) + 0.044715f * ({x}) * ({x}) * ({x})))))"
 
 
-def epsilon(listed, right, wrong):
-    return [("runtime/model/tensors.c", f"{listed}, {right}f)", f"{listed}, {wrong}f)")]
+def epsilon(file, listed, right, wrong):
+    return [(file, f"{listed}, {right}f)", f"{listed}, {wrong}f)")]
 
 
 def encoder_epsilon(listed):
-    return epsilon(listed, "1e-6", "1e-5")
+    return epsilon("runtime/model/vit.c", listed, "1e-6", "1e-5")
+
+
+def map_epsilon(listed):
+    return epsilon("runtime/model/tensors.c", listed, "1e-6", "1e-5")
 
 
 def decoder_epsilon(listed):
-    return epsilon(listed, "1e-5", "1e-6")
+    return epsilon("runtime/model/tensors.c", listed, "1e-5", "1e-6")
 
 
 ANTIALIASED = """/* torch's interpolate(antialias=True): a triangle as wide as the scale factor. */
@@ -70,15 +74,19 @@ MUTATIONS = {
         ("kernels/upscale_masks/ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))
     ],
     "GELU for ReLU in the decoder": [
-        ("runtime/model/decoder.c", ".y = hidden, .act = SAMC__ACT_RELU", ".y = hidden, .act = SAMC__ACT_GELU")
+        (
+            "runtime/model/decoder.c",
+            "return d->gelu ? SAMC__ACT_GELU : SAMC__ACT_RELU;",
+            "return (void)d, SAMC__ACT_GELU;",
+        )
     ],
     "epsilon: encoder norm1": encoder_epsilon('norm(list, &to->norm1, base, "norm1", D'),
     "epsilon: encoder norm2": encoder_epsilon('norm(list, &to->norm2, base, "norm2", D'),
     "epsilon: neck, first": encoder_epsilon('"image_encoder.neck", "1", C'),
     "epsilon: neck, second": encoder_epsilon('"image_encoder.neck", "3", C'),
-    "epsilon: mask prompt, first": encoder_epsilon('mask, "1", M / 4'),
-    "epsilon: mask prompt, second": encoder_epsilon('mask, "4", M'),
-    "epsilon: upscaling": encoder_epsilon('up, "1", C / 4'),
+    "epsilon: mask prompt, first": map_epsilon('mask, "1", M / 4'),
+    "epsilon: mask prompt, second": map_epsilon('mask, "4", M'),
+    "epsilon: upscaling": map_epsilon('up, "1", C / 4'),
     "epsilon: decoder norm1": decoder_epsilon('base, "norm1", C'),
     "epsilon: decoder norm2": decoder_epsilon('base, "norm2", C'),
     "epsilon: decoder norm3": decoder_epsilon('base, "norm3", C'),
@@ -128,13 +136,21 @@ MUTATIONS = {
             "typedef struct decoder_buffers {",
             "static int dropped;\ntypedef struct decoder_buffers {",
         ),
-        ("runtime/model/decoder.c", "t = 1 + c->mask_tokens + sparse,", "t = 1 + c->mask_tokens - dropped + sparse,"),
+        (
+            "runtime/model/decoder.c",
+            "t = samc__own_tokens(&c->decoder) + sparse,",
+            "t = samc__own_tokens(&c->decoder) - dropped + sparse,",
+        ),
         (
             "runtime/model/decoder.c",
             ".mask_tokens = w->mask_tokens,",
             ".mask_tokens = samc__view2(samc__f32(w->mask_tokens) + dropped * c, w->mask_tokens.n[0] - dropped, c),",
         ),
-        ("runtime/model/decoder.c", "b->queries + (1 + first + i) * c", "b->queries + (1 + first - dropped + i) * c"),
+        (
+            "runtime/model/decoder.c",
+            "b->queries + (d->mask_at + first + i) * c",
+            "b->queries + (d->mask_at + first - dropped + i) * c",
+        ),
         (
             "runtime/model/decoder.c",
             "    decoder_buffers b;\n    size_t bytes = place(net, net->precision, batch->count,",
@@ -142,7 +158,7 @@ MUTATIONS = {
             "    size_t bytes = place(net, net->precision, batch->count,",
         ),
     ],
-    "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = i == 0 ? absent : pe,", ".pe = pe,")],
+    "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = index == 0 ? absent : pe,", ".pe = pe,")],
     "antialiased mask resize": [
         ("kernels/finish_masks/ref.c", "static void finish_one(", ANTIALIASED),
         (

@@ -1,0 +1,12 @@
+/* The table of encoders. */
+#include "runtime/model/families.h"
+
+static const samc__encoder *const encoders[SAMC__ENCODERS] = {[SAMC__ENCODER_VIT] = &samc__encoder_vit};
+
+const samc__encoder *samc__encoder_of(const samc__config *config) { return encoders[config->encoder.kind]; }
+
+samc__encoder_kind samc__encoder_recognise(const samc__checkpoint *checkpoint) {
+    for (int kind = 0; kind < SAMC__ENCODERS; kind++)
+        if (encoders[kind]->recognise(checkpoint)) return (samc__encoder_kind)kind;
+    return (samc__encoder_kind)0;
+}
