@@ -158,7 +158,7 @@ samc_status samc__crop_end(samc__generator *g) {
 
 /* All points of one crop, in rounds. */
 static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
-    samc__geometry geometry = samc__geometry_of(g->s->model->net.config.recipe.side, c->x1 - c->x0, c->y1 - c->y0);
+    samc__frame frame = samc__frame_of(&g->s->model->net.config.recipe, c->x1 - c->x0, c->y1 - c->y0);
     int64_t batch = g->run->batch;
     int side = g->o->points_per_side;
     for (int layer = 0; layer < c->layer; layer++) side /= g->o->crop_n_points_downscale_factor;
@@ -167,13 +167,13 @@ static samc_status process_crop(samc__generator *g, const samc__crop *c, int ima
     for (int64_t i = 0; i < points; i += batch) {
         samc__round *r = samc__round_next(g->run);
         int n = (int)(points - i < batch ? points - i : batch);
-        r->g = g, r->crop = *c, r->geometry = geometry, r->image = image, r->n = n;
+        r->g = g, r->crop = *c, r->frame = frame, r->image = image, r->n = n;
         r->ends_crop = i + n == points, r->ends_image = false;
         for (int j = 0; j < n; j++) { /* build_point_grid: (k + 1/2) / n, rows outermost */
             double x = grid ? grid->xy[2 * (i + j)] : ((i + j) % side + 0.5) / side;
             double y = grid ? grid->xy[2 * (i + j) + 1] : ((i + j) / side + 0.5) / side;
-            r->xy[2 * j] = x * geometry.width;
-            r->xy[2 * j + 1] = y * geometry.height;
+            r->xy[2 * j] = x * frame.width;
+            r->xy[2 * j + 1] = y * frame.height;
         }
         SAMC__TRY(samc__round_push(r));
     }
@@ -358,7 +358,7 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     samc__auto_run run = {.s = s,
                           .o = o,
                           .masks = s->model->net.config.decoder.masks - 1,
-                          .low = 4 * s->model->net.config.grid,
+                          .low = samc__low_res(&s->model->net.config),
                           .images = generators};
     samc_status status = run_all(&run, images, count, callback, context);
     samc__session_drop_images(s);

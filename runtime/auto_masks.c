@@ -140,23 +140,12 @@ static samc_status encode_found(samc__generator *g, const samc__crop *c, const u
 static samc_status finish(const samc__round *r, const int32_t *index, int64_t n, const int32_t *picked,
                           uint64_t *bits) {
     const samc__auto_run *run = r->g->run;
-    const samc__geometry *geometry = &r->geometry;
-    return samc__finish_masks(
-        &run->s->post, &(samc__finish_masks_args){
-                           .logits = samc__view3(r->logits, (int64_t)run->batch * run->masks, run->low, run->low),
-                           .index = index,
-                           .count = n,
-                           .picked = picked,
-                           .img_size = geometry->img_size,
-                           .new_height = geometry->new_height,
-                           .new_width = geometry->new_width,
-                           .height = geometry->height,
-                           .width = geometry->width,
-                           .threshold = run->s->model->net.config.recipe.threshold,
-                           .offset = (float)run->o->stability_score_offset,
-                           .bits = bits,
-                           .stats = r->stats,
-                       });
+    samc__finish_masks_args args = samc__frame_masks(&run->s->model->net.config.recipe, &r->frame);
+    args.logits = samc__view3(r->logits, (int64_t)run->batch * run->masks, run->low, run->low);
+    args.index = index, args.count = n, args.picked = picked;
+    args.offset = (float)run->o->stability_score_offset;
+    args.bits = bits, args.stats = r->stats;
+    return samc__finish_masks(&run->s->post, &args);
 }
 
 samc_status samc__round_statistics(const samc__round *r) {
@@ -192,7 +181,7 @@ static samc_status add_found(samc__generator *g, const samc__crop *c, samc__foun
 static samc_status masks_at_once(samc__round *r, int64_t n) {
     samc__generator *g = r->g;
     uint64_t *bits = g->run->finisher.bits;
-    int64_t words = (int64_t)r->geometry.height * ((r->geometry.width + 63) / 64); /* of a mask */
+    int64_t words = (int64_t)r->frame.height * ((r->frame.width + 63) / 64); /* of a mask */
     for (int64_t i = 0, now; i < n; i += now) {
         int64_t kept = 0;
         now = n - i < g->bits_masks ? n - i : g->bits_masks;

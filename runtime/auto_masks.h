@@ -47,8 +47,8 @@ void samc__finisher_release(const samc__exec *exec, samc__finisher *finisher);
 typedef struct samc__round {
     struct samc__generator *g; /* of the image */
     samc__crop crop;
-    samc__geometry geometry; /* of the crop */
-    int image, n;            /* the session's; points */
+    samc__frame frame; /* of the crop */
+    int image, n;      /* the session's; points */
     bool ends_crop, ends_image;
     int box; /* that the head comes down in */
     /* Tensors. */

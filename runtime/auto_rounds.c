@@ -91,7 +91,7 @@ void samc__round_at(const samc_model *model, int batch, void *logits, void *head
 
 bool samc__round_allocate(const samc__exec *exec, const samc_model *model, int batch, samc__round *r) {
     size_t masks = (size_t)batch * (size_t)(model->net.config.decoder.masks - 1),
-           low = 4 * (size_t)model->net.config.grid;
+           low = samc__low_res(&model->net.config);
     void *logits = samc__tensor_allocate(exec, masks * low * low * sizeof *r->logits),
          *head = samc__tensor_allocate(exec, parts_of(masks).end);
     if (logits != NULL && head != NULL) {
@@ -207,7 +207,7 @@ static samc_status decode_points(samc__round *r) {
                                    .count = now,
                                    .images = 1,
                                    .tokens = 2,
-                                   .geometry = &r->geometry,
+                                   .frame = &r->frame,
                                    .side = side,
                                    .key_pe = s->key_pe};
         samc_status status = samc__decode(&s->exec, &s->model->net, &args, true,

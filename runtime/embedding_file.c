@@ -24,7 +24,7 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
     int64_t c = s->model->net.config.decoder.channels, g = s->model->net.config.grid;
     char hash[65], size[32];
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
-    snprintf(size, sizeof size, "%d,%d", s->images[index].geometry.height, s->images[index].geometry.width);
+    snprintf(size, sizeof size, "%d,%d", s->images[index].frame.height, s->images[index].frame.width);
     float *values = samc__memory_allocate(&s->memory, (size_t)(c * g * g) * sizeof(float));
     if (values == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to save an embedding", path);
     samc_status status = samc__get_embedding(s, index, values);

@@ -173,7 +173,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .decoder_depth = c->decoder.depth,
         .decoder_heads = c->decoder.heads,
         .multimask_outputs = c->decoder.masks - 1,
-        .low_res = 4 * c->grid,
+        .low_res = samc__low_res(c),
         .mask_threshold = c->recipe.threshold,
         .parameters = model->parameters,
         .file_bytes = samc__checkpoint_bytes(model->checkpoint),

@@ -21,7 +21,7 @@ static bool all_fit(const float *values, int64_t count) {
 
 static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index) {
     samc_error *error = &s->error;
-    int64_t low = 4 * (int64_t)s->model->net.config.grid;
+    int64_t low = samc__low_res(&s->model->net.config);
     if (p->image < 0 || p->image >= s->image_count)
         return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d image(s) were set", index, p->image,
                           s->image_count);
@@ -70,7 +70,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
                                 samc_result *r) {
     enum { BATCH = 64 };
     const samc_prompt *batch[BATCH];
-    samc__geometry geometry[BATCH];
+    samc__frame frame[BATCH];
     int64_t low = r->low_res, mask_floats = low * low * r->masks;
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
@@ -83,7 +83,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
         int n = images * each;
         for (int i = 0; i < n; i++) {
             batch[i] = first + i;
-            geometry[i / each] = r->geometry[begin + i] = s->images[first[i].image].geometry;
+            frame[i / each] = r->frame[begin + i] = s->images[first[i].image].frame;
             r->image[begin + i] = first[i].image;
         }
         samc__image_side side = {0};
@@ -94,7 +94,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             .images = images,
             .tokens = samc__prompt_tokens(first),
             .masked = first->mask_input != NULL,
-            .geometry = geometry,
+            .frame = frame,
             .embeddings = s->images[first->image].embedding,
             .side = side,
             .key_pe = s->key_pe,
@@ -110,27 +110,43 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
     return SAMC_OK;
 }
 
+/* The logits as they are given, where the recipe bounds them. */
+static samc_status clamp_logits(samc_session *s, samc_result *r) {
+    const float most = s->model->net.config.recipe.clamp;
+    size_t count = (size_t)r->prompts * (size_t)r->masks * (size_t)r->low_res * (size_t)r->low_res;
+    if (most == 0) return SAMC_OK;
+    r->clamped = malloc(count * sizeof *r->clamped);
+    if (r->clamped == NULL)
+        return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", r->prompts);
+    for (size_t i = 0; i < count; i++) {
+        float logit = r->logits[i];
+        r->clamped[i] = logit > most ? most : logit < -most ? -most : logit;
+    }
+    return SAMC_OK;
+}
+
 static samc_status predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
     if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
 
-    size_t low = 4 * (size_t)s->model->net.config.grid,
+    size_t low = samc__low_res(&s->model->net.config),
            masks = multimask ? (size_t)s->model->net.config.decoder.masks - 1 : 1;
     samc_result *r = calloc(1, sizeof *r);
     if (r != NULL) {
         *r = (samc_result){.prompts = count, .masks = (int)masks, .low_res = (int)low};
         r->logits = calloc((size_t)count * masks, low * low * sizeof(float));
         r->iou = calloc((size_t)count * masks, sizeof(float));
-        r->geometry = calloc((size_t)count, sizeof *r->geometry);
+        r->frame = calloc((size_t)count, sizeof *r->frame);
         r->image = calloc((size_t)count, sizeof *r->image);
         r->made = calloc((size_t)count * masks, sizeof *r->made);
         r->runs = samc__runs_create(NULL);
     }
     samc_status status = SAMC_OK;
-    if (r == NULL || !r->logits || !r->iou || !r->geometry || !r->image || !r->made || !r->runs)
+    if (r == NULL || !r->logits || !r->iou || !r->frame || !r->image || !r->made || !r->runs)
         status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", count);
     else status = predict_into(s, prompts, count, multimask, r);
+    if (status == SAMC_OK) status = clamp_logits(s, r);
     if (status != SAMC_OK) {
         samc_result_free(r);
         return status;
@@ -155,8 +171,9 @@ samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count,
 void samc_result_free(samc_result *r) {
     if (r == NULL) return;
     free(r->logits);
+    free(r->clamped);
     free(r->iou);
-    free(r->geometry);
+    free(r->frame);
     free(r->image);
     free(r->made);
     samc_runs_release(r->runs);
@@ -165,7 +182,7 @@ void samc_result_free(samc_result *r) {
 
 int samc_result_prompts(const samc_result *r) { return r ? r->prompts : 0; }
 int samc_result_masks(const samc_result *r) { return r ? r->masks : 0; }
-const float *samc_result_logits(const samc_result *r) { return r ? r->logits : NULL; }
+const float *samc_result_logits(const samc_result *r) { return r == NULL ? NULL : r->clamped ? r->clamped : r->logits; }
 const float *samc_result_iou(const samc_result *r) { return r ? r->iou : NULL; }
 
 int samc_result_best(const samc_result *r, int prompt) {
@@ -178,7 +195,7 @@ int samc_result_best(const samc_result *r, int prompt) {
 }
 
 /* The run lengths of a mask of `bits`, a tensor, are added to those of the result. */
-static samc_status add_runs(samc_session *s, const samc__geometry *g, const uint64_t *bits, samc_result *r,
+static samc_status add_runs(samc_session *s, const samc__frame *g, const uint64_t *bits, samc_result *r,
                             samc__run_place *place) {
     enum { USUAL = 16384 }; /* run lengths; a mask with more is looked at twice */
     int64_t capacity = USUAL, length = 0;
@@ -198,7 +215,7 @@ static samc_status add_runs(samc_session *s, const samc__geometry *g, const uint
 }
 
 /* Statistics and run lengths of a mask from its low-resolution logits [low, low]. */
-static samc_status finish_mask(samc_session *s, samc_result *r, const samc__geometry *g, const float *logits,
+static samc_status finish_mask(samc_session *s, samc_result *r, const samc__frame *g, const float *logits,
                                samc__made_mask *made) {
     const samc__exec *exec = &s->exec;
     int64_t low = r->low_res;
@@ -208,19 +225,10 @@ static samc_status finish_mask(samc_session *s, samc_result *r, const samc__geom
         return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
     samc_status status = samc__lend(exec, (void *)logits, (size_t)(low * low) * sizeof(float), true, &tensors[0]);
     if (status == SAMC_OK) status = samc__lend(exec, &made->stats, sizeof made->stats, false, &tensors[1]);
-    if (status == SAMC_OK)
-        status = samc__finish_masks(exec, &(samc__finish_masks_args){
-                                              .logits = samc__view3(tensors[0], 1, low, low),
-                                              .img_size = g->img_size,
-                                              .new_height = g->new_height,
-                                              .new_width = g->new_width,
-                                              .height = g->height,
-                                              .width = g->width,
-                                              .threshold = s->model->net.config.recipe.threshold,
-                                              .offset = 1.0f,
-                                              .bits = bits,
-                                              .stats = tensors[1],
-                                          });
+    samc__finish_masks_args args = samc__frame_masks(&s->model->net.config.recipe, g);
+    args.logits = samc__view3(tensors[0], 1, low, low);
+    args.offset = 1.0f, args.bits = bits, args.stats = tensors[1];
+    if (status == SAMC_OK) status = samc__finish_masks(exec, &args);
     samc__collect(exec, NULL, tensors[0], 0);
     samc_status last = samc__collect(exec, &made->stats, tensors[1], status == SAMC_OK ? sizeof made->stats : 0);
     if (status == SAMC_OK) status = last;
@@ -236,7 +244,7 @@ static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int 
                           prompt);
     SAMC__TRY(samc__abi_check_size(SAMC__ABI(samc_mask), out, &s->error));
     SAMC__TRY(samc__session_enter(s));
-    const samc__geometry *g = &r->geometry[prompt];
+    const samc__frame *g = &r->frame[prompt];
     int64_t low = r->low_res, index = (int64_t)prompt * r->masks + mask_index;
     samc__made_mask *made = &r->made[index];
     if (!made->done) SAMC__TRY(finish_mask(s, r, g, r->logits + index * low * low, made));

@@ -88,12 +88,12 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
-    samc__geometry geometry = samc__geometry_of(c->recipe.side, c->recipe.side, c->recipe.side);
+    samc__frame frame = samc__frame_of(&c->recipe, c->recipe.side, c->recipe.side);
     samc__prompt_batch args = {.prompts = batch,
                                .count = prompts,
                                .images = 1,
                                .tokens = samc__prompt_tokens(&prompt),
-                               .geometry = &geometry,
+                               .frame = &frame,
                                .embeddings = embeddings,
                                .side = side,
                                .key_pe = key_pe};
@@ -132,20 +132,12 @@ samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model,
     samc__everyday_size(c, &width, &height);
     samc__finisher_allocate(exec, samc__device_room(c, prompts), &f);
     samc__round_at(model, prompts, samc__nowhere, samc__nowhere, &round);
-    int64_t low = 4 * (int64_t)c->grid, masks = (int64_t)prompts * (c->decoder.masks - 1), most = f.room.masks;
-    samc__geometry g = samc__geometry_of(c->recipe.side, width, height);
-    samc__finish_masks_args finish = {.logits = samc__view3(round.logits, masks, low, low),
-                                      .index = round.index,
-                                      .count = masks,
-                                      .picked = round.picked,
-                                      .img_size = c->recipe.side,
-                                      .new_height = g.new_height,
-                                      .new_width = g.new_width,
-                                      .height = height,
-                                      .width = width,
-                                      .threshold = c->recipe.threshold,
-                                      .offset = 1.0f,
-                                      .stats = round.stats};
+    int64_t low = samc__low_res(c), masks = (int64_t)prompts * (c->decoder.masks - 1), most = f.room.masks;
+    const samc__frame frame = samc__frame_of(&c->recipe, width, height);
+    samc__finish_masks_args finish = samc__frame_masks(&c->recipe, &frame);
+    finish.logits = samc__view3(round.logits, masks, low, low);
+    finish.index = round.index, finish.count = masks, finish.picked = round.picked;
+    finish.offset = 1.0f, finish.stats = round.stats;
     SAMC__TRY(samc__select_masks(
         exec,
         &(samc__select_masks_args){.iou = round.iou, .count = masks, .index = round.index, .picked = round.picked}));

@@ -230,8 +230,7 @@ samc_status samc__session_encode(samc_session *s, const samc_image *images, int 
     if (first < s->side_first + s->side_images && s->side_first < first + count)
         s->side_images = 0; /* of what was there */
     for (int i = 0; i < count; i++)
-        s->images[first + i].geometry =
-            samc__geometry_of(s->model->net.config.recipe.side, images[i].width, images[i].height);
+        s->images[first + i].frame = samc__frame_of(&s->model->net.config.recipe, images[i].width, images[i].height);
     samc__features features = samc__features_at(&s->model->net, s->images[first].embedding, count);
     SAMC__TRY(samc__encode(&s->encoder, &s->model->net, images, count, &features));
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
@@ -268,8 +267,8 @@ samc_status samc_session_image_size(samc_session *s, int index, int *width, int 
     SAMC__TRY(samc__session_begin(s));
     if (index < 0 || index >= s->image_count)
         return samc__session_end(s, samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index));
-    if (width != NULL) *width = s->images[index].geometry.width;
-    if (height != NULL) *height = s->images[index].geometry.height;
+    if (width != NULL) *width = s->images[index].frame.width;
+    if (height != NULL) *height = s->images[index].frame.height;
     return samc__session_end(s, SAMC_OK);
 }
 
@@ -318,7 +317,7 @@ samc_status samc__set_embedding(samc_session *s, const float *embedding, int wid
         samc__session_drop_images(s);
         return status;
     }
-    s->images[0].geometry = samc__geometry_of(s->model->net.config.recipe.side, width, height);
+    s->images[0].frame = samc__frame_of(&s->model->net.config.recipe, width, height);
     return SAMC_OK;
 }
 

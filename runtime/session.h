@@ -3,7 +3,7 @@
 #define SAMC_RUNTIME_SESSION_H
 
 #include "runtime/model/decoder.h"
-#include "runtime/model/geometry.h"
+#include "runtime/model/frame.h"
 #include "runtime/memory.h"
 #include "runtime/model.h"
 #include "kernels/place.h"
@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 typedef struct samc__session_image {
-    samc__geometry geometry;
+    samc__frame frame;
     void *embedding; /* [N, C] */
 } samc__session_image;
 
@@ -63,12 +63,13 @@ typedef struct samc__made_mask {
 
 struct samc_result {
     int prompts, masks, low_res;
-    float *logits;                   /* [prompts, masks, low_res, low_res] */
-    float *iou;                      /* [prompts, masks] */
-    struct samc__geometry *geometry; /* [prompts] of the prompt's image */
-    int *image;                      /* [prompts] which that was */
-    samc__made_mask *made;           /* [prompts, masks] */
-    samc_runs *runs;                 /* of those */
+    float *logits;             /* [prompts, masks, low_res, low_res] */
+    float *clamped;            /* these as they are given, where the recipe bounds them; or NULL */
+    float *iou;                /* [prompts, masks] */
+    struct samc__frame *frame; /* [prompts] of the prompt's image */
+    int *image;                /* [prompts] which that was */
+    samc__made_mask *made;     /* [prompts, masks] */
+    samc_runs *runs;           /* of those */
 };
 
 /* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at

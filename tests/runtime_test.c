@@ -1,4 +1,4 @@
-/* Units of the runtime: geometry, thread pool, counted memory, statuses, 16-bit conversions, operator tables, the GPU's
+/* Units of the runtime: thread pool, counted memory, statuses, 16-bit conversions, operator tables, the GPU's
  * arena and its choice of matrix products. */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -9,34 +9,9 @@
 #include "kernels/ops.h"
 #include "runtime/arena.h"
 #include "runtime/base/dtype.h"
-#include "runtime/model/geometry.h"
 #include "runtime/memory.h"
 #include "runtime/base/spool.h"
 #include "runtime/threads.h"
-
-/* Values of ResizeLongestSide.get_preprocess_shape(h, w, 1024) of the original. */
-Test(geometry, longest_side) {
-    static const struct {
-        int w, h, new_w, new_h;
-    } cases[] = {
-        {640, 480, 1024, 768}, {480, 640, 768, 1024},   {1024, 1024, 1024, 1024}, {1, 1, 1024, 1024},
-        {481, 321, 1024, 683}, {1500, 2250, 683, 1024}, {2000, 1, 1024, 1},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        samc__geometry g = samc__geometry_of(1024, cases[i].w, cases[i].h);
-        cr_expect_eq(g.new_width, cases[i].new_w, "%d x %d", cases[i].w, cases[i].h);
-        cr_expect_eq(g.new_height, cases[i].new_h, "%d x %d", cases[i].w, cases[i].h);
-    }
-    cr_expect_eq(samc__geometry_of(1024, 10000, 1).new_height, 1, "a side that rounds to 0 is 1");
-}
-
-Test(geometry, points_scale_with_the_rounded_size) {
-    samc__geometry g = samc__geometry_of(1024, 481, 321);
-    float in[2] = {480, 320}, out[2];
-    samc__geometry_apply(&g, in, out);
-    cr_expect_float_eq(out[0], 480.0 * 1024 / 481, 1e-4);
-    cr_expect_float_eq(out[1], 320.0 * 683 / 321, 1e-4);
-}
 
 typedef struct count_context {
     atomic_int hits[1000];

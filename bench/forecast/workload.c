@@ -21,7 +21,7 @@
 #include "kernels/linear/choice.h"
 #include "kernels/decoder_form.h"
 #include "runtime/model/automatic.h"
-#include "runtime/model/geometry.h"
+#include "runtime/model/frame.h"
 #include "runtime/memory.h"
 #include "runtime/rehearse.h"
 
@@ -252,19 +252,13 @@ samc_status samc__count_post(const samc__shapes *shapes, int prompts, int width,
     samc__memory host = {0};
     counter c = counter_of(load, &place, &host, error);
     enum { GROUP = 256 }; /* masks whose bits runtime/auto_masks.c holds at a time of a photograph */
-    int64_t low = 4 * (int64_t)config->grid, of_prompt = config->decoder.masks - 1, masks = of_prompt * prompts;
+    int64_t low = samc__low_res(config), of_prompt = config->decoder.masks - 1, masks = of_prompt * prompts;
     uint64_t *bits = (uint64_t *)(void *)samc__nowhere;
-    samc__geometry g = samc__geometry_of(config->recipe.side, width, height);
-    samc__finish_masks_args finish = {.logits = samc__view3(samc__nowhere, masks, low, low),
-                                      .index = (const int32_t *)(void *)samc__nowhere,
-                                      .img_size = config->recipe.side,
-                                      .new_height = g.new_height,
-                                      .new_width = g.new_width,
-                                      .height = height,
-                                      .width = width,
-                                      .threshold = config->recipe.threshold,
-                                      .offset = 1.0f,
-                                      .stats = (samc__mask_stats *)(void *)samc__nowhere};
+    const samc__frame frame = samc__frame_of(&config->recipe, width, height);
+    samc__finish_masks_args finish = samc__frame_masks(&config->recipe, &frame);
+    finish.logits = samc__view3(samc__nowhere, masks, low, low);
+    finish.index = (const int32_t *)(void *)samc__nowhere, finish.offset = 1.0f;
+    finish.stats = (samc__mask_stats *)(void *)samc__nowhere;
     int64_t batch = of_prompt * samc__decode_batch(config, 0);
     for (int64_t left = masks; left > 0; left -= batch) { /* statistics */
         finish.count = left < batch ? left : batch;

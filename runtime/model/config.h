@@ -30,7 +30,7 @@ typedef struct samc__decoder_spec {
 
 typedef struct samc__config {
     samc__recipe recipe;
-    int grid; /* side of the embedding, of whose [grid * grid, channels] numbers the logits have 4 grid on a side */
+    int grid; /* side of the embedding [grid * grid, channels] */
     struct {
         samc__encoder_kind kind;
         union {
@@ -41,6 +41,9 @@ typedef struct samc__config {
     samc_auto_options automatic;             /* the model's defaults for automatic masks */
     char name[128], licence[128], card[256]; /* "" where unknown */
 } samc__config;
+
+/* Side of the low-resolution logits: the decoder makes 4 x 4 of each cell. */
+static inline int samc__low_res(const samc__config *config) { return 4 * config->grid; }
 
 /* Rows of a prompt's sequence that are the model's own; its points and corners follow. */
 static inline int samc__own_tokens(const samc__decoder_spec *d) {

@@ -149,16 +149,16 @@ static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batc
     int64_t sparse = batch->tokens;
     for (int i = 0; i < batch->count; i++) {
         const samc_prompt *prompt = batch->prompts[i];
-        const samc__geometry *geometry = &batch->geometry[i / (batch->count / batch->images)];
+        const samc__frame *frame = &batch->frame[i / (batch->count / batch->images)];
         float *xy = own + 2 * sparse * i;
         int32_t *label = (int32_t *)(own + 2 * sparse * batch->count) + sparse * i;
         for (int j = 0; j < prompt->point_count; j++, xy += 2) {
-            samc__geometry_apply(geometry, prompt->points + 2 * j, xy);
+            samc__frame_point(frame, prompt->points + 2 * j, xy);
             *label++ = prompt->labels[j];
         }
         if (prompt->box != NULL) {
             for (int corner = 0; corner < 2; corner++, xy += 2) {
-                samc__geometry_apply(geometry, prompt->box + 2 * corner, xy);
+                samc__frame_point(frame, prompt->box + 2 * corner, xy);
                 *label++ = 2 + corner;
             }
         } else if (prompt->point_count >
@@ -178,7 +178,7 @@ static samc_status embed_prompts(const samc__exec *exec, const samc__network *ne
     samc__embed_prompts_args args = {
         .xy = b->xy,
         .labels = b->labels,
-        .img_size = net->config.recipe.side,
+        .img_size = net->config.recipe.frame,
         .gaussian = w->pe_gaussian,
         .not_a_point = w->not_a_point_embed,
         .iou_token = w->iou_token,
@@ -206,7 +206,7 @@ static samc_status embed_image(const samc__exec *exec, const samc__network *net,
     const samc__weights *w = &net->weights;
     const samc__config *config = &net->config;
     const samc__dtype a = net->precision;
-    int64_t c = b->c, low = 4 * (int64_t)config->grid;
+    int64_t c = b->c, low = samc__low_res(config);
     if (!batch->masked) {
         *keys = samc__as(a, samc__view3(batch->side.keys, batch->images, b->n, c));
         return SAMC_OK;
@@ -320,7 +320,7 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
     const samc__config *config = &net->config;
     const samc__decoder_spec *d = &config->decoder;
     const samc__weights *w = &net->weights;
-    int64_t c = b->c, c8 = c / 8, low = 4 * (int64_t)config->grid;
+    int64_t c = b->c, c8 = c / 8, low = samc__low_res(config);
     samc__view keys;
     SAMC__TRY(embed_prompts(exec, net, batch, b));
     SAMC__TRY(embed_image(exec, net, batch, b, &keys));

@@ -3,7 +3,7 @@
 #ifndef SAMC_RUNTIME_MODEL_DECODER_H
 #define SAMC_RUNTIME_MODEL_DECODER_H
 
-#include "runtime/model/geometry.h"
+#include "runtime/model/frame.h"
 #include "runtime/model/network.h"
 
 /* What the decoder takes from images alone, whatever the prompts without mask inputs ask: its first layer's keys and
@@ -27,12 +27,12 @@ samc_status samc__image_side_make(const samc__exec *exec, const samc__network *n
 typedef struct samc__prompt_batch {
     const samc_prompt *const *prompts; /* [count]: prompt p is on image p / (count / images) of the batch */
     int count, images;
-    int tokens;                     /* of one prompt, samc__prompt_tokens() */
-    bool masked;                    /* every prompt has a mask input, or none has */
-    const samc__geometry *geometry; /* [images] */
-    const void *embeddings;         /* [images, N, C] A; read where the prompts are masked */
-    samc__image_side side;          /* of the images; read where the prompts are not */
-    const void *key_pe;             /* [N, C] A, samc__embed_grid */
+    int tokens;               /* of one prompt, samc__prompt_tokens() */
+    bool masked;              /* every prompt has a mask input, or none has */
+    const samc__frame *frame; /* [images] */
+    const void *embeddings;   /* [images, N, C] A; read where the prompts are masked */
+    samc__image_side side;    /* of the images; read where the prompts are not */
+    const void *key_pe;       /* [N, C] A, samc__embed_grid */
 } samc__prompt_batch;
 
 /* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box. */

@@ -15,12 +15,12 @@ typedef struct samc__recipe {
     samc__resize resize;
     samc__filter filter;
     int side;  /* of the encoder's input, 1024 */
-    int frame; /* side of the square that prompts are scaled to */
+    int frame; /* of the square that prompts are scaled to and that masks may pass through, 1024 */
     samc__range range;
     float mean[3], std[3];
     samc__mask_path masks;
     float threshold; /* logit above which a pixel belongs to the mask, 0 */
-    float clamp;     /* logits are returned within [-clamp, clamp]; 0: as they are */
+    float clamp;     /* logits are returned within [-clamp, clamp], after masks are made of them; 0: as they are */
 } samc__recipe;
 
 #endif

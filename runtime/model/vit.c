@@ -2,7 +2,7 @@
  *
  * Mirrors ImageEncoderViT. N = grid * grid tokens an image, D = embed_dim, C = channels of the embedding. */
 #include "runtime/model/families.h"
-#include "runtime/model/geometry.h"
+#include "runtime/model/frame.h"
 #include "runtime/model/network.h"
 
 #include "kernels/add_rows/add_rows.h"
@@ -137,24 +137,12 @@ static samc_status make_patches(const samc__exec *exec, const samc__network *net
     const int side = c->encoder.vit.patch_size;
     int64_t n = b->rows / images, patch = 3 * (int64_t)side * side;
     for (int i = 0; i < images; i++) {
-        samc__geometry g = samc__geometry_of(c->recipe.side, inputs[i].width, inputs[i].height);
-        const uint8_t *rgb;
-        ptrdiff_t row_bytes;
-        SAMC__TRY(exec->place->image(exec, &inputs[i], &rgb, &row_bytes));
-        samc__preprocess_args args = {
-            .rgb = rgb,
-            .row_bytes = row_bytes,
-            .height = g.height,
-            .width = g.width,
-            .new_height = g.new_height,
-            .new_width = g.new_width,
-            .patch = side,
-            .grid = c->grid,
-            .mean = {c->recipe.mean[0], c->recipe.mean[1], c->recipe.mean[2]},
-            .std = {c->recipe.std[0], c->recipe.std[1], c->recipe.std[2]},
-            .patches =
-                samc__as(a, samc__view2((char *)b->wide + (size_t)(i * n * patch) * samc__dtype_size(a), n, patch)),
-        };
+        const samc__frame frame = samc__frame_of(&c->recipe, inputs[i].width, inputs[i].height);
+        samc__preprocess_args args = samc__frame_input(&c->recipe, &frame);
+        SAMC__TRY(exec->place->image(exec, &inputs[i], &args.rgb, &args.row_bytes));
+        args.patch = side, args.grid = c->grid;
+        args.patches =
+            samc__as(a, samc__view2((char *)b->wide + (size_t)(i * n * patch) * samc__dtype_size(a), n, patch));
         SAMC__TRY(samc__preprocess(exec, &args));
         SAMC__TRY(exec->place->image_read(exec));
     }

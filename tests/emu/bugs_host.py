@@ -178,8 +178,8 @@ BUGS = {
     ),
     "a mask is asked of the GPU that was used last": (
         "runtime/predict.c",
-        "    SAMC__TRY(samc__session_enter(s));\n    const samc__geometry *g",
-        "    const samc__geometry *g",
+        "    SAMC__TRY(samc__session_enter(s));\n    const samc__frame *g",
+        "    const samc__frame *g",
         "engine_test",
     ),
     "cuDNN's refusal is taken for its result": (

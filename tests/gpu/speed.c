@@ -158,7 +158,7 @@ static void decode(bench *b) {
                                     .count = now,
                                     .images = 1,
                                     .tokens = 2,
-                                    .geometry = &s->images[0].geometry,
+                                    .frame = &s->images[0].frame,
                                     .side = side,
                                     .key_pe = s->key_pe};
         must(&b->engine, samc__decode(&s->exec, &s->model->net, &batch, true, b->logits, b->iou), "the decoder");
