@@ -5,9 +5,10 @@
     house.py --check [TREE]         the rules alone: prints what breaks them and ends with 1 if something does
     house.py --functions [TREE]     the functions above 60 lines or 8 parameters, by name
 
-The rules: includes run down the floors below, files include each other in no circle, functions have at most 8
-parameters, lines at most 120 columns. What broke a rule when it was made is counted in ALLOWED: that may become less,
-not more. Older trees, whose operators had no folders, can be counted too. Needs git, and for BUILD ldd.
+The rules: includes run down the floors below, files include each other in no circle, families of models are named in
+runtime/model/ and weights/ alone, functions have at most 8 parameters, lines at most 120 columns. What broke a rule
+when it was made is counted in ALLOWED: that may become less, not more. Older trees, whose operators had no folders,
+can be counted too. Needs git, and for BUILD ldd.
 """
 
 import argparse
@@ -94,6 +95,22 @@ class Tree:
                 other = floor(at)
                 if mine and other and (other[1] > mine[1] or (other[1] == mine[1] and other[0] != mine[0])):
                     found.append(f"{path} ({mine[0]}) includes {at} ({other[0]})")
+        return found
+
+    def families(self):
+        """Code of the library that names a family of models where none may stand; vit_b, vit_l and vit_h are names that
+        users type."""
+        names = r"vit(?!_[blh]\b)|tiny_?vit|hiera|efficient_?(vit|sam)|repvit|mobile_?sam|edge_?(sam|tam)|sam_?hq"
+        word = re.compile(rf"(?<![a-z])({names})(?![a-z])", re.I)
+        found = []
+        for path in self.library():
+            if path.startswith(("runtime/model/", "weights/")):
+                continue
+            found += [
+                f"{path}:{number}: names a family: {line.strip()}"
+                for number, line in enumerate(self.code[path].split("\n"), 1)
+                if word.search(line.replace("sam_vit_", ""))
+            ]
         return found
 
     def internal(self):
@@ -239,6 +256,7 @@ def check(root):
         "upward": tree.upward(),
         "circles": [f"{file} is in a circle with {', '.join(group)}" for group in tree.circles() for file in group],
         "parameters": [f"{p}: {f}() has {n} parameters" for p, f, _, n in tree.functions() if n > MOST_PARAMETERS],
+        "families": tree.families(),
         "wide": [f"{p}:{n}: above {MOST_COLUMNS} columns" for p, n in tree.wide()],
     }
     bad = 0
