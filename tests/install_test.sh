@@ -25,6 +25,16 @@ check() { # name, command: prints "N pixels, predicted IoU X"
 }
 cc -Wall -Wextra -Werror program.c $(pkg-config --cflags --libs samc) -o shared
 check "pkg-config, shared" ./shared
+version=$(pkg-config --modversion samc)
+soname=libsamc.so.${version%.*}
+readelf -d "$libdir/libsamc.so" | grep -q "SONAME.*\[$soname\]" || { echo "its SONAME is not $soname"; exit 1; }
+# A program compiled with an older header, whose structs end before fields that came later.
+mkdir old
+later='/const char \*const \*settings;/,/\*\//d; /const char \*settings;/d; /const char \*changed;/d'
+sed "$later" usr/include/samc.h >old/samc.h
+(cat program.c && echo '_Static_assert(sizeof(samc_options) < 40 && sizeof(samc_model_info) < 208, "older");') >older.c
+cc -Wall -Wextra -Werror older.c -Iold $(pkg-config --libs samc) -o older
+check "an older header" ./older
 libraries=$(pkg-config --static --libs samc | sed 's/-lsamc//')
 cc -Wall -Wextra -Werror program.c $(pkg-config --cflags samc) "$libdir/libsamc.a" $libraries -o static
 check "pkg-config, static" ./static
