@@ -249,6 +249,7 @@ Test(automatic, refuses_bad_options_and_stops_when_asked) {
     cr_expect_eq(s.images, 0);
     s.answer = SAMC_IO;
     cr_expect_eq(samc_auto(session, &image, 1, &good, collect, &s), SAMC_IO, "what the callback returns ends the run");
+    free(s.bytes);
     samc_session_destroy(session);
     samc_model_close(model);
 }
