@@ -1,10 +1,10 @@
-/* The interface between binaries: sizes and offsets of every public struct, and programs that were compiled with an
- * older or a newer header than the library. */
+/* The interface between binaries: sizes and offsets of every public struct of samc.h and samc_io.h, and programs that
+ * were compiled with an older or a newer header than the library. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/base/abi.h"
+#include "host/io/abi.h"
 #include "tests/engine.h"
 
 /* ---- Golden layout (64 bits) ----------------------------------------------------------------- */
@@ -154,6 +154,86 @@ static const row rows[] = {
     FIELD(samc_machine, cuda_driver, 525),
     FIELD(samc_machine, cuda_built, 526),
     FIELD(samc_machine, cuda_devices, 528),
+    STRUCT(samc_image_header, 40),
+    FIELD(samc_image_header, size, 0),
+    FIELD(samc_image_header, width, 8),
+    FIELD(samc_image_header, height, 16),
+    FIELD(samc_image_header, peak_bytes, 24),
+    FIELD(samc_image_header, format, 32),
+    STRUCT(samc_rle, 32),
+    FIELD(samc_rle, size, 0),
+    FIELD(samc_rle, width, 8),
+    FIELD(samc_rle, height, 12),
+    FIELD(samc_rle, count, 16),
+    FIELD(samc_rle, counts, 24),
+    STRUCT(samc_array, 56),
+    FIELD(samc_array, size, 0),
+    FIELD(samc_array, rank, 8),
+    FIELD(samc_array, shape, 16),
+    FIELD(samc_array, values, 48),
+    STRUCT(samc_masks, 56),
+    FIELD(samc_masks, size, 0),
+    FIELD(samc_masks, source, 8),
+    FIELD(samc_masks, name, 16),
+    FIELD(samc_masks, width, 24),
+    FIELD(samc_masks, height, 28),
+    FIELD(samc_masks, image, 32),
+    FIELD(samc_masks, masks, 40),
+    FIELD(samc_masks, count, 48),
+    STRUCT(samc_archive_options, 128),
+    FIELD(samc_archive_options, size, 0),
+    FIELD(samc_archive_options, inputs, 8),
+    FIELD(samc_archive_options, input_count, 16),
+    FIELD(samc_archive_options, globs, 24),
+    FIELD(samc_archive_options, glob_count, 32),
+    FIELD(samc_archive_options, flat, 40),
+    FIELD(samc_archive_options, output, 48),
+    FIELD(samc_archive_options, formats, 56),
+    FIELD(samc_archive_options, shard, 60),
+    FIELD(samc_archive_options, shards, 64),
+    FIELD(samc_archive_options, lines_per_file, 72),
+    FIELD(samc_archive_options, max_pixels, 80),
+    FIELD(samc_archive_options, memory, 88),
+    FIELD(samc_archive_options, batch_images, 96),
+    FIELD(samc_archive_options, load_threads, 100),
+    FIELD(samc_archive_options, write_threads, 104),
+    FIELD(samc_archive_options, queue, 108),
+    FIELD(samc_archive_options, resume, 112),
+    FIELD(samc_archive_options, retry_failed, 113),
+    FIELD(samc_archive_options, no_sync, 114),
+    FIELD(samc_archive_options, stats, 120),
+    STRUCT(samc_archive_image, 48),
+    FIELD(samc_archive_image, size, 0),
+    FIELD(samc_archive_image, source, 8),
+    FIELD(samc_archive_image, name, 16),
+    FIELD(samc_archive_image, error, 24),
+    FIELD(samc_archive_image, width, 32),
+    FIELD(samc_archive_image, height, 36),
+    FIELD(samc_archive_image, masks, 40),
+    STRUCT(samc_archive_events, 40),
+    FIELD(samc_archive_events, size, 0),
+    FIELD(samc_archive_events, context, 8),
+    FIELD(samc_archive_events, image, 16),
+    FIELD(samc_archive_events, tick, 24),
+    FIELD(samc_archive_events, wake, 32),
+    STRUCT(samc_archive_counts, 80),
+    FIELD(samc_archive_counts, size, 0),
+    FIELD(samc_archive_counts, inputs, 8),
+    FIELD(samc_archive_counts, skipped, 16),
+    FIELD(samc_archive_counts, images, 24),
+    FIELD(samc_archive_counts, total, 32),
+    FIELD(samc_archive_counts, done, 40),
+    FIELD(samc_archive_counts, before, 48),
+    FIELD(samc_archive_counts, failures, 56),
+    FIELD(samc_archive_counts, masks, 64),
+    FIELD(samc_archive_counts, seconds, 72),
+    STRUCT(samc_archive_stage, 48),
+    FIELD(samc_archive_stage, size, 0),
+    FIELD(samc_archive_stage, name, 8),
+    FIELD(samc_archive_stage, threads, 16),
+    FIELD(samc_archive_stage, seconds, 24),
+    FIELD(samc_archive_stage, waiting, 32),
+    FIELD(samc_archive_stage, room, 40),
 };
 
 /* No field is missing above: what lies between two of them is less than the second one's alignment. */
@@ -169,7 +249,7 @@ Test(abi, layout) {
         cr_expect(r->now >= end && r->now - end < r->aligned, "a field before %s is not in the list", r->name);
         end = r->now + r->bytes;
     }
-    cr_expect_eq(structs, SAMC__ABI_COUNT + 1, "all structs and samc_error");
+    cr_expect_eq(structs, SAMC__ABI_COUNT + SAMC__IO_COUNT + 1, "all structs and samc_error");
 }
 
 Test(abi, versions) {
@@ -358,8 +438,8 @@ Test(abi, sizes_of_no_version) {
                          samc_status_text(refused[j]));
         cr_expect_eq(memcmp(&room, &before, sizeof room), 0, "nothing is written");
     }
-    for (int i = 0; i < SAMC__ABI_COUNT; i++) {
-        const samc__abi *type = &samc__abi_rows[i];
+    for (int i = 0; i < SAMC__ABI_COUNT + SAMC__IO_COUNT; i++) {
+        const samc__abi *type = i < SAMC__ABI_COUNT ? &samc__abi_rows[i] : &samc__io_rows[i - SAMC__ABI_COUNT];
         unsigned char bytes[4096] = {0};
         size_t least = 0, most = 0;
         for (size_t size = 1; size <= sizeof bytes; size++) {
