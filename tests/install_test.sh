@@ -45,6 +45,8 @@ header="$scratch/usr/include/samc_io.h"
 sed -n '/^ \*     #include <samc_io.h>/,/^ \*     }$/s/^ \*     //p' "$header" >archive.c
 grep -q 'samc_archive_run' archive.c
 cp "$source/tests/install_io.c" .
+sed -n '/^```c$/,/^```$/{/^```/d;/^$/d;p}' "$source/docs/c-api.md" | cmp - archive.c ||
+    { echo "docs/c-api.md: another program than the header's"; exit 1; }
 io() { # name, command: both programs write the same data set
     rm -rf out
     LD_LIBRARY_PATH="$libdir" "$2" "$source/tools/examples/cat.jpg" || { echo "$1: failed"; exit 1; }
