@@ -17,20 +17,16 @@ bool samc__numeric_spoilt(const float *values, int64_t count) {
     return zero != 0.0f;
 }
 
-static int64_t embedding_elements(const samc_session *s) {
-    return (int64_t)s->model->net.config.grid * s->model->net.config.grid * s->model->net.config.decoder.channels;
-}
-
 samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
     for (int i = first; i < first + count; i++)
-        if (samc__numeric_spoilt(s->images[i].embedding, embedding_elements(s)))
+        if (samc__numeric_spoilt(s->images[i].embedding, samc__embedding_elements(s->model)))
             return samc__numeric_fail(s, i, "embedding");
     return SAMC_OK;
 }
 
 /* Whether the embedding of image `image` is not finite; where it cannot be read, it is not known to be. */
 static bool embedding_spoilt(samc_session *s, int image) {
-    int64_t count = embedding_elements(s);
+    int64_t count = samc__embedding_elements(s->model);
     samc_error before = s->error;
     if (image < 0 || image >= s->image_count) return false;
     const void *tensor = s->images[image].embedding,

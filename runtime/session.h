@@ -72,6 +72,14 @@ struct samc_result {
     samc_runs *runs;           /* of those */
 };
 
+/* Of one image's embedding, [N, C]. */
+static inline int64_t samc__embedding_elements(const samc_model *model) {
+    return (int64_t)model->net.config.grid * model->net.config.grid * model->net.config.decoder.channels;
+}
+static inline size_t samc__embedding_bytes(const samc_model *model) {
+    return (size_t)samc__embedding_elements(model) * samc__dtype_size(model->net.precision);
+}
+
 /* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at
  * work on it; then there is nothing to end. End returns `status`. */
 samc_status samc__session_begin(samc_session *session);

@@ -113,13 +113,13 @@ BUGS = {
         "engine_test",
     ),
     "prompts do not wait for the encoder": (
-        "runtime/session.c",
+        "runtime/lifetime.c",
         "    SAMC__TRY(s->exec.place->follow(&s->exec, &s->encoder));\n",
         "",
         "engine_test",
     ),
     "the encoder does not wait for prompts": (
-        "runtime/session.c",
+        "runtime/lifetime.c",
         "    return s->encoder.place->follow(&s->encoder, &s->exec);\n",
         "    return SAMC_OK;\n",
         "engine_test",
@@ -140,7 +140,7 @@ BUGS = {
     ),
     "nothing is encoded ahead": ("runtime/auto_rounds.c", "    began += samc__encode_ahead(g);\n", "", "engine_test"),
     "the image side of an image encoded over stays": (
-        "runtime/session.c",
+        "runtime/images.c",
         "    if (first < s->side_first + s->side_images && s->side_first < first + count)\n"
         "        s->side_images = 0; /* of what was there */\n",
         "",
@@ -171,7 +171,7 @@ BUGS = {
         "engine_test",
     ),
     "calls do not go to their own GPU": (
-        "runtime/session.c",
+        "runtime/lifetime.c",
         "return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK;",
         "return s->model ? SAMC_OK : SAMC_INTERNAL;",
         "engine_test",

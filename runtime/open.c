@@ -5,9 +5,6 @@
 #include "runtime/base/abi.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/flops.h"
-#include "runtime/host_plan.h"
-#include "runtime/auto_masks.h"
-#include "runtime/model/decoder.h"
 #include "runtime/model/pack.h"
 #include "runtime/model/settings.h"
 #include "runtime/threads.h"
@@ -148,62 +145,4 @@ int samc__decode_batch(const samc__config *config, int threads) {
     if (threads == 0) return device_batch(config);
     if (prompts < threads) prompts = threads;
     return prompts > 64 ? 64 : prompts < 1 ? 1 : prompts;
-}
-
-/* The type that the file keeps its tensors in, or "mixed". */
-static const char *stored_type(const samc_model *model) {
-    unsigned seen = 0;
-    for (size_t i = 0; i < model->tensors.count; i++) {
-        samc__dtype type = samc__checkpoint_find(model->checkpoint, model->tensors.at[i].name)->dtype;
-        seen |= 1u << (type == SAMC__F64 ? SAMC__F32 : type); /* narrowed, and noted */
-    }
-    return seen == 1u << SAMC__F32    ? "f32"
-           : seen == 1u << SAMC__F16  ? "f16"
-           : seen == 1u << SAMC__BF16 ? "bf16"
-                                      : "mixed";
-}
-
-samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
-    if (model == NULL) return SAMC_INVALID_ARGUMENT;
-    const samc__config *c = &model->net.config;
-    samc_model_info info = {
-        .image_size = c->recipe.side,
-        .grid = c->grid,
-        .embed_channels = c->decoder.channels,
-        .decoder_depth = c->decoder.depth,
-        .decoder_heads = c->decoder.heads,
-        .multimask_outputs = c->decoder.masks - 1,
-        .low_res = samc__low_res(c),
-        .mask_threshold = c->recipe.threshold,
-        .parameters = model->parameters,
-        .file_bytes = samc__checkpoint_bytes(model->checkpoint),
-        .name = c->name,
-        .licence = c->licence,
-        .card = c->card,
-        .dtype = stored_type(model),
-        .backend = model->backend,
-        .threads = model->threads,
-        .precision = model->net.precision == SAMC__F32   ? SAMC_PRECISION_F32
-                     : model->net.precision == SAMC__F16 ? SAMC_PRECISION_F16
-                                                         : SAMC_PRECISION_BF16,
-        .backend_note = model->backend_note,
-        .file_note = samc__checkpoint_note(model->checkpoint),
-        .encode_flops = model->encode_flops,
-        .weight_bytes =
-            model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
-        .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
-        .settings = model->settings,
-        .changed = model->changed,
-    };
-    if (model->device) {
-        info.encode_bytes = samc__cuda_encode_bytes(model);
-    } else {
-        int width, height;
-        samc__everyday_size(c, &width, &height);
-        SAMC__TRY(samc__encode_bytes(model, 1, width, height, &info.encode_bytes, NULL));
-        SAMC__TRY(
-            samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false, &info.predict_bytes, NULL));
-    }
-    samc__encoder_of(c)->describe(c, &info);
-    return samc__abi_give(SAMC__ABI(samc_model_info), &info, out, NULL);
 }
