@@ -1,5 +1,5 @@
-/* Resizes and mask paths against the libraries that models were trained with: golden data of make_recipe_fixtures.py,
- * through the references and every rung of the CPU table. */
+/* Recipes. Resizes and mask paths against the libraries that models were trained with: golden data of
+ * make_recipe_fixtures.py, through the references and every rung of the CPU table. Then the metadata. */
 #include <criterion/criterion.h>
 
 #include "kernels/cpu/caps.h"
@@ -7,6 +7,7 @@
 #include "kernels/ops.h"
 #include "kernels/preprocess/preprocess.h"
 #include "runtime/memory.h"
+#include "runtime/model/reading.h"
 #include "runtime/threads.h"
 #include "weights/checkpoint.h"
 
@@ -293,5 +294,57 @@ Test(masks, paths) {
             free(golden);
         }
     free(logits);
+    samc__checkpoint_close(file);
+}
+
+/* ---- Metadata -------------------------------------------------------------------------------- */
+
+/* What a file says that was written with this recipe. */
+static samc_status read_back(const samc__checkpoint *file, const samc__recipe *own, const samc__recipe *written,
+                             samc__recipe *found, samc_error *error) {
+    samc__json_text text = {0};
+    samc__json json;
+    size_t at;
+    samc__json_put(&text, "{", 1);
+    samc__recipe_write(written, &text);
+    samc__json_put(&text, "}", 1);
+    cr_assert(!text.failed && samc__json_check(text.data, text.used, &json, &at) == NULL, "%s", text.data);
+    samc__reading r = {.checkpoint = file, .json = json, .status = SAMC_OK, .error = error};
+    *found = (samc__recipe){.side = written->side};
+    samc__recipe_read(&r, own, found);
+    free(text.data);
+    return r.status;
+}
+
+/* Every recipe is read as it was written; the encoder's own alone may be used. */
+Test(metadata, every_recipe) {
+    static const samc__recipe sam = {.mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}};
+    samc__checkpoint *file = open_data("masks");
+    int count = 0, used = 0;
+    for (int i = 0; i < SAMC__RESIZES * SAMC__FILTERS * SAMC__RANGES * SAMC__MASK_PATHS * 4; i++) {
+        int rest = i;
+        samc__recipe recipe = sam, found;
+        samc_error error;
+        recipe.side = 512, recipe.frame = 512 << (rest % 2), rest /= 2;
+        recipe.clamp = rest % 2 ? 32.0f : 0.0f, rest /= 2;
+        recipe.resize = (samc__resize)(rest % SAMC__RESIZES), rest /= SAMC__RESIZES;
+        recipe.filter = (samc__filter)(rest % SAMC__FILTERS), rest /= SAMC__FILTERS;
+        recipe.range = (samc__range)(rest % SAMC__RANGES), rest /= SAMC__RANGES;
+        recipe.masks = (samc__mask_path)rest;
+        recipe.mean[1] = 0.25f, recipe.threshold = 0.5f;
+        cr_assert_eq(read_back(file, &sam, &recipe, &found, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(memcmp(&found, &recipe, sizeof recipe), 0, "recipe %d", i);
+        samc_status status = samc__recipe_check(&recipe, &sam, 1, "model.file", &error);
+        bool own = recipe.frame == 512 && recipe.clamp == 0 && recipe.resize == SAMC__RESIZE_LONGEST_SIDE &&
+                   recipe.filter == SAMC__FILTER_PILLOW_U8 && recipe.range == SAMC__RANGE_255 &&
+                   recipe.masks == SAMC__MASKS_VIA_SQUARE;
+        cr_assert_eq(status, own ? SAMC_OK : SAMC_UNSUPPORTED);
+        used += own, count++;
+        if (own) continue;
+        cr_assert_not_null(strstr(error.message, "model.file: no encoder of samc is used with the model's recipe"));
+        cr_assert(strchr(error.message, '\n') == NULL && strstr(error.message, ")") != NULL, "%s", error.message);
+        cr_assert_eq(samc__recipe_check(&recipe, &recipe, 1, "model.file", &error), SAMC_OK);
+    }
+    cr_expect(count == 360 && used == 1);
     samc__checkpoint_close(file);
 }

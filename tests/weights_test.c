@@ -297,7 +297,8 @@ Test(weights, metadata_and_shapes_must_agree) {
         {NULL, "{\"pixel_std\":[1,0,1]}", SAMC_FORMAT, "pixel_std"},
         {NULL, "{\"pixel_mean\":[1,2]}", SAMC_FORMAT, "pixel_mean"},
         {NULL, "{\"decoder_num_heads\":3}", SAMC_MISMATCH, "out_chans 16 is not a multiple of decoder_num_heads 3"},
-        {NULL, "{\"preprocess\":{\"resize\":\"stretch\"}}", SAMC_UNSUPPORTED, "resize \"stretch\""},
+        {NULL, "{\"preprocess\":{\"resize\":\"stretch\"}}", SAMC_UNSUPPORTED,
+         "resize \"stretch\"; samc can only do \"longest_side\", \"squash\""},
         {NULL, "[1]", SAMC_FORMAT, "not a JSON object"},
         {NULL, "{\"depth\":2,\"depth\":3}", SAMC_FORMAT, "depth occurs twice"},
         {"rel_pos", NULL, SAMC_MISMATCH, "num_heads is unknown: there are no tensors"},
@@ -314,6 +315,18 @@ Test(weights, metadata_and_shapes_must_agree) {
         {"pos_embed", "{\"use_abs_pos\":false}", SAMC_OK, ""},
         {"qkv.bias", "{\"qkv_bias\":false}", SAMC_OK, ""},
         {"qkv.bias", "{}", SAMC_MISMATCH, "missing image_encoder.blocks.0.attn.qkv.bias"},
+        {NULL, "{\"preprocess\":{\"resize\":\"squash\"}}", SAMC_UNSUPPORTED,
+         "no encoder of samc is used with the model's recipe (resize squash to 16, filter bilinear_antialias,"},
+        {NULL, "{\"preprocess\":{\"filter\":\"torch_antialias\"}}", SAMC_UNSUPPORTED, "filter torch_antialias,"},
+        {NULL, "{\"preprocess\":{\"range\":\"min_max\"}}", SAMC_UNSUPPORTED, "range min_max,"},
+        {NULL, "{\"preprocess\":{\"masks\":\"bicubic\"}}", SAMC_UNSUPPORTED, "masks bicubic)"},
+        {NULL, "{\"preprocess\":{\"frame\":32}}", SAMC_UNSUPPORTED, "prompts in 32,"},
+        {NULL, "{\"preprocess\":{\"logit_clamp\":32}}", SAMC_UNSUPPORTED, "logits within 32)"},
+        {NULL, "{\"preprocess\":{\"pad\":\"none\"}}", SAMC_UNSUPPORTED, "pad \"none\""},
+        {NULL, "{\"preprocess\":{\"frame\":0}}", SAMC_FORMAT, "frame is not a whole number from 1"},
+        {NULL, "{\"preprocess\":{\"masks\":1}}", SAMC_FORMAT, "masks is not a string"},
+        {NULL, "{\"preprocess\":{\"logit_clamp\":-1}}", SAMC_FORMAT, "logit_clamp"},
+        {NULL, "{\"preprocess\":{\"frame\":16,\"range\":\"bytes\",\"masks\":\"via_square\"}}", SAMC_OK, ""},
     };
     char folder[64], path[96];
     samc__config config = {0};

@@ -37,6 +37,10 @@ typedef struct samc__encoder {
     samc_status (*encode)(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                           const samc__features *features);
     const samc__setting *settings; /* what a caller may set */
+    /* What its models were trained with; a file that says anything else is refused, as it would silently give wrong
+     * masks. The first is what a file has that says nothing. */
+    const samc__recipe *recipes;
+    int recipe_count;
 } samc__encoder;
 
 extern const samc__encoder samc__encoder_vit;

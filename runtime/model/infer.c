@@ -1,68 +1,11 @@
 /* A model's configuration from its file, as a checkpoint of the original carries nothing else than tensors: their
  * shapes, and what these cannot say (heads and windows without rel_pos, the decoder's heads) from the metadata
  * "samc.config". */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/model/automatic.h"
 #include "runtime/model/families.h"
-
-/* ---- Recipe ---------------------------------------------------------------------------------- */
-
-/* SAM's normalisation (ImageNet's, in units of 8-bit pixels). */
-static const float default_mean[3] = {123.675f, 116.28f, 103.53f}, default_std[3] = {58.395f, 57.12f, 57.375f};
-
-/* How an image becomes the encoder's input. samc does exactly this; a model that asks for anything else is refused, as
- * it would give wrong masks without any sign of it. */
-static const char *const ways[][2] = {
-    {"resize", "longest_side"},        {"filter", "bilinear_antialias"}, /* Pillow's, in fixed point */
-    {"order", "resize_normalize_pad"}, {"pad", "zero_bottom_right"},     {"channels", "rgb"},
-};
-enum { WAYS = sizeof ways / sizeof *ways };
-
-static void read_ways(samc__reading *r) {
-    const samc__json given = samc__json_get(r->json, "preprocess");
-    if (given.begin == NULL) return;
-    if (!samc__json_is_object(given)) samc__read_malformed(r, "preprocess", "an object");
-    for (int i = 0; i < WAYS; i++) {
-        const samc__json field = samc__json_get(given, ways[i][0]);
-        if (field.begin == NULL || samc__json_equals(field, ways[i][1])) continue;
-        if (!samc__json_is_string(field)) {
-            samc__read_malformed(r, ways[i][0], "a string");
-        } else {
-            samc__read_fail(r, SAMC_UNSUPPORTED, "the model wants its images with %s %s; samc can only do \"%s\"",
-                            ways[i][0], samc__printable(field.begin, (size_t)(field.end - field.begin)).text,
-                            ways[i][1]);
-        }
-    }
-}
-
-/* Buffers that some fine-tuned checkpoints carry beside the parameters: [3, 1, 1] in SAM. */
-static void read_buffer(const samc__checkpoint *checkpoint, const char *name, bool positive, float values[3]) {
-    const samc__tensor *tensor = samc__checkpoint_find(checkpoint, name);
-    float found[3];
-    if (tensor == NULL || tensor->dtype == SAMC__OTHER || samc__tensor_elements(tensor) != 3 ||
-        !samc__tensor_fits_f32(tensor))
-        return;
-    samc__tensor_read_f32(tensor, found);
-    for (int i = 0; i < 3; i++)
-        if (!isfinite(found[i]) || (positive && found[i] <= 0)) return;
-    memcpy(values, found, sizeof found);
-}
-
-static void infer_recipe(samc__reading *r, samc__recipe *recipe) {
-    memcpy(recipe->mean, default_mean, sizeof default_mean);
-    memcpy(recipe->std, default_std, sizeof default_std);
-    read_buffer(r->checkpoint, "pixel_mean", false, recipe->mean);
-    read_buffer(r->checkpoint, "pixel_std", true, recipe->std);
-    recipe->frame = recipe->side;
-    samc__merge_triple(r, "pixel_mean", recipe->mean, false);
-    samc__merge_triple(r, "pixel_std", recipe->std, true);
-    const samc__json threshold = samc__json_get(r->json, "mask_threshold");
-    if (threshold.begin != NULL) samc__merge_float(r, "mask_threshold", threshold, &recipe->threshold, false);
-    read_ways(r);
-}
 
 /* ---- Decoder --------------------------------------------------------------------------------- */
 
@@ -118,7 +61,9 @@ static samc_status check_decoder(const samc__decoder_spec *d, const char *label,
 samc_status samc__config_check(const samc__config *config, const char *label, samc_error *error) {
     const samc__bounds bounds[] = {{"img_size", config->recipe.side, 16, 8192}};
     SAMC__TRY(samc__check_bounds(label, bounds, 1, error));
-    SAMC__TRY(samc__encoder_of(config)->check(config, label, error));
+    const samc__encoder *encoder = samc__encoder_of(config);
+    SAMC__TRY(samc__recipe_check(&config->recipe, encoder->recipes, encoder->recipe_count, label, error));
+    SAMC__TRY(encoder->check(config, label, error));
     return check_decoder(&config->decoder, label, error);
 }
 
@@ -134,7 +79,7 @@ samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config 
     config->encoder.kind = samc__encoder_recognise(checkpoint);
     samc__encoder_of(config)->infer(&r, config);
     infer_decoder(&r, &config->decoder);
-    infer_recipe(&r, &config->recipe);
+    samc__recipe_read(&r, samc__encoder_of(config)->recipes, &config->recipe);
     samc__automatic_read(&r, &config->automatic);
     SAMC__TRY(samc__report_finish(&r.report, checkpoint, error));
     if (r.status != SAMC_OK) return r.status;
@@ -155,17 +100,7 @@ void samc__config_write(const samc__config *config, samc__json json, samc__json_
     samc__json_put(text, "{", 1);
     samc__write_count(text, "img_size", config->recipe.side);
     samc__encoder_of(config)->write(config, text);
-    samc__write_triple(text, "pixel_mean", config->recipe.mean);
-    samc__write_triple(text, "pixel_std", config->recipe.std);
-    samc__json_put_key(text, "mask_threshold");
-    samc__json_put_float(text, config->recipe.threshold);
-    samc__json_put_key(text, "preprocess");
-    samc__json_put(text, "{", 1);
-    for (int i = 0; i < WAYS; i++) {
-        samc__json_put_key(text, ways[i][0]);
-        samc__json_put_string(text, ways[i][1]);
-    }
-    samc__json_put(text, "}", 1);
+    samc__recipe_write(&config->recipe, text);
     samc__automatic_write(text, samc__json_get(json, "automatic"));
     samc__write_others(text, json, known, sizeof known / sizeof *known);
     samc__json_put(text, "}", 1);
