@@ -102,17 +102,18 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     samc_image image = {sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
     float points[4] = {10, 10, 20, 20}, box[4] = {5, 5, 30, 25};
     int32_t labels[2] = {1, 0};
-    samc_prompt prompts[3] = {
-        {.size = sizeof *prompts, .points = points, .labels = labels, .point_count = 2},
-        {.box = box},
-        {.box = box, .mask_input = mask_input},
-    };
+    struct {
+        samc_prompt own;
+        int64_t later; /* as of a newer header: the library makes an array of its own of them */
+    } prompts[3] = {{{.size = sizeof *prompts, .points = points, .labels = labels, .point_count = 2}, 0},
+                    {{.box = box}, 0},
+                    {{.box = box, .mask_input = mask_input}, 0}};
     samc_status status = samc_model_open(model_path, &options, &model, &error);
     if (status == SAMC_OK) status = samc_model_hash(model, hex, &error);
     if (status == SAMC_OK) status = samc_session_create(model, &session, &error);
     if (session != NULL) {
         status = samc_set_image(session, &image);
-        if (status == SAMC_OK) status = samc_predict(session, prompts, 3, true, &result);
+        if (status == SAMC_OK) status = samc_predict(session, &prompts[0].own, 3, true, &result);
         samc_mask found = SAMC_INIT(samc_mask);
         if (status == SAMC_OK) status = samc_result_mask(session, result, 2, 1, &found);
         if (status == SAMC_OK) status = samc_mask_bytes(&found, mask, &error);
