@@ -5,7 +5,7 @@
 #ifndef SAMC_RUNTIME_MODEL_READING_H
 #define SAMC_RUNTIME_MODEL_READING_H
 
-#include "runtime/model/config.h"
+#include "runtime/base/json.h"
 #include "weights/reader.h"
 
 /* A list of defects for one message: as many as fit, then how many more there are. */
