@@ -247,32 +247,56 @@ static samc_status opaque_from(machine *m, int count) {
     return push_kind(m, SAMC__PICKLE_OPAQUE);
 }
 
-static samc_status step(machine *m, uint8_t opcode, bool *done) {
+/* Tuples, lists, dictionaries and sets, what goes into them, and names. */
+static samc_status step_container(machine *m, uint8_t opcode) {
     uint32_t object = 0, other = 0;
-    uint64_t number = 0;
     size_t height = 0;
+    switch (opcode) {
+    case 't':
+    case 'l':
+    case 'd':
+    case 0x91: /* TUPLE, LIST, DICT, FROZENSET */
+        SAMC__TRY(pop_mark(m, &height));
+        return collect(m,
+                       opcode == 't'   ? SAMC__PICKLE_TUPLE
+                       : opcode == 'l' ? SAMC__PICKLE_LIST
+                       : opcode == 'd' ? SAMC__PICKLE_DICT
+                                       : SAMC__PICKLE_OPAQUE,
+                       height);
+    case 0x85:
+    case 0x86:
+    case 0x87: /* TUPLE1 to TUPLE3 */
+        if (above_mark(m) < opcode - 0x84u) return broken(m, "stack underflow");
+        return collect(m, SAMC__PICKLE_TUPLE, m->stack.count - (opcode - 0x84u));
+    case 'a':
+    case 's': /* APPEND, SETITEM */
+        height = opcode == 'a' ? 1 : 2;
+        if (above_mark(m) <= height) return broken(m, "stack underflow");
+        return extend(m, m->stack.count - height, opcode == 's');
+    case 'e':
+    case 'u':
+    case 0x90: /* APPENDS, SETITEMS, ADDITEMS */
+        SAMC__TRY(pop_mark(m, &height));
+        return extend(m, height, opcode == 'u');
+    case 'c': /* GLOBAL */
+        SAMC__TRY(take_line(m, &object));
+        SAMC__TRY(take_line(m, &other));
+        return push_new(m, (samc__pickle_object){.kind = SAMC__PICKLE_GLOBAL, .a = object, .b = other});
+    case 0x93: /* STACK_GLOBAL */
+        SAMC__TRY(pop(m, &other));
+        SAMC__TRY(pop(m, &object));
+        return push_new(m, (samc__pickle_object){.kind = SAMC__PICKLE_GLOBAL, .a = object, .b = other});
+    default:
+        return samc__fail(m->error, SAMC_UNSUPPORTED, "%s: data.pkl: unknown pickle opcode 0x%02x at byte %zu",
+                          m->pickle->label, opcode, m->opcode_at);
+    }
+}
+
+/* Numbers, strings and what is empty. */
+static samc_status step_value(machine *m, uint8_t opcode) {
+    uint64_t number = 0;
     const uint8_t *ignored;
     switch (opcode) {
-    case 0x80: /* PROTO */
-        SAMC__TRY(take_number(m, 1, &number));
-        return number >= 2 && number <= 5 ? SAMC_OK : broken(m, "an unknown protocol");
-    case 0x95:
-        return take(m, 8, &ignored); /* FRAME */
-    case '.':
-        SAMC__TRY(pop(m, &m->pickle->root));
-        *done = true;
-        return SAMC_OK;
-    case '(':
-        return append(m, &m->marks, (uint32_t)m->stack.count, MAX_STACK);
-    case '0':
-        return pop(m, &object);
-    case '1':
-        SAMC__TRY(pop_mark(m, &height));
-        m->stack.count = height;
-        return SAMC_OK;
-    case '2':
-        SAMC__TRY(top(m, &object));
-        return push(m, object);
     case 'N':
         return push_kind(m, SAMC__PICKLE_NONE);
     case 0x88:
@@ -318,40 +342,37 @@ static samc_status step(machine *m, uint8_t opcode, bool *done) {
         return push_kind(m, SAMC__PICKLE_DICT);
     case 0x8f:
         return push_kind(m, SAMC__PICKLE_OPAQUE); /* EMPTY_SET */
-    case 't':
-    case 'l':
-    case 'd':
-    case 0x91: /* TUPLE, LIST, DICT, FROZENSET */
+    default:
+        return step_container(m, opcode);
+    }
+}
+
+static samc_status step(machine *m, uint8_t opcode, bool *done) {
+    uint32_t object = 0;
+    uint64_t number = 0;
+    size_t height = 0;
+    const uint8_t *ignored;
+    switch (opcode) {
+    case 0x80: /* PROTO */
+        SAMC__TRY(take_number(m, 1, &number));
+        return number >= 2 && number <= 5 ? SAMC_OK : broken(m, "an unknown protocol");
+    case 0x95:
+        return take(m, 8, &ignored); /* FRAME */
+    case '.':
+        SAMC__TRY(pop(m, &m->pickle->root));
+        *done = true;
+        return SAMC_OK;
+    case '(':
+        return append(m, &m->marks, (uint32_t)m->stack.count, MAX_STACK);
+    case '0':
+        return pop(m, &object);
+    case '1':
         SAMC__TRY(pop_mark(m, &height));
-        return collect(m,
-                       opcode == 't'   ? SAMC__PICKLE_TUPLE
-                       : opcode == 'l' ? SAMC__PICKLE_LIST
-                       : opcode == 'd' ? SAMC__PICKLE_DICT
-                                       : SAMC__PICKLE_OPAQUE,
-                       height);
-    case 0x85:
-    case 0x86:
-    case 0x87: /* TUPLE1 to TUPLE3 */
-        if (above_mark(m) < opcode - 0x84u) return broken(m, "stack underflow");
-        return collect(m, SAMC__PICKLE_TUPLE, m->stack.count - (opcode - 0x84u));
-    case 'a':
-    case 's': /* APPEND, SETITEM */
-        height = opcode == 'a' ? 1 : 2;
-        if (above_mark(m) <= height) return broken(m, "stack underflow");
-        return extend(m, m->stack.count - height, opcode == 's');
-    case 'e':
-    case 'u':
-    case 0x90: /* APPENDS, SETITEMS, ADDITEMS */
-        SAMC__TRY(pop_mark(m, &height));
-        return extend(m, height, opcode == 'u');
-    case 'c': /* GLOBAL */
-        SAMC__TRY(take_line(m, &object));
-        SAMC__TRY(take_line(m, &other));
-        return push_new(m, (samc__pickle_object){.kind = SAMC__PICKLE_GLOBAL, .a = object, .b = other});
-    case 0x93: /* STACK_GLOBAL */
-        SAMC__TRY(pop(m, &other));
-        SAMC__TRY(pop(m, &object));
-        return push_new(m, (samc__pickle_object){.kind = SAMC__PICKLE_GLOBAL, .a = object, .b = other});
+        m->stack.count = height;
+        return SAMC_OK;
+    case '2':
+        SAMC__TRY(top(m, &object));
+        return push(m, object);
     case 'R':
         return reduce(m);
     case 'b':
@@ -378,8 +399,7 @@ static samc_status step(machine *m, uint8_t opcode, bool *done) {
         SAMC__TRY(take_number(m, opcode == 'h' ? 1 : 4, &number));
         return get(m, number);
     default:
-        return samc__fail(m->error, SAMC_UNSUPPORTED, "%s: data.pkl: unknown pickle opcode 0x%02x at byte %zu",
-                          m->pickle->label, opcode, m->opcode_at);
+        return step_value(m, opcode);
     }
 }
 

@@ -65,8 +65,8 @@ static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t 
         PLACE_AT(values, p * t * inner * f32);
         b->layers[i] = (samc__up_layer){
             .update = {samc__view4(weights, p, blocks, rows, SAMC__UPDATE_KEYS), samc__view3(values, p, t, inner)},
-            .fold = samc__view2(net->up_fold->fold[i], inner, net->up_fold->rows),
-            .add = samc__view1(net->up_fold->add[i], net->up_fold->rows)};
+            .fold = net->up_fold->fold[i],
+            .add = net->up_fold->add[i]};
     }
 #undef PLACE
 #undef PLACE_AT
@@ -125,10 +125,8 @@ static samc_status project_side(const samc__exec *exec, const samc__network *net
     exec->release(exec->memory, sums);
     const samc__up_fold *up = net->up_fold;
     if (status != SAMC_OK || up == NULL) return status;
-    return samc__linear(
-        exec, &(samc__linear_args){.x = keys,
-                                   .p = {samc__view2(up->image_w, up->rows, c), samc__view1(up->image_b, up->rows)},
-                                   .y = samc__view2(side->up, rows, up->rows)});
+    return samc__linear(exec,
+                        &(samc__linear_args){.x = keys, .p = up->image, .y = samc__view2(side->up, rows, up->rows)});
 }
 
 samc_status samc__image_side_make(const samc__exec *exec, const samc__network *net, const void *embeddings,

@@ -20,10 +20,10 @@ static void drop_pages(samc__view w) {
 
 samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, void *owned,
                                size_t owned_bytes, samc__packed **packed, samc_error *error) {
-    const samc__up_fold *up = net->up_fold;
+    const samc__projection *up = &net->up_fold->image;
     const char *begin = owned;
     bool done = (*packed = samc__packed_create()) != NULL &&
-                samc__packed_add(*packed, up->image_w, up->rows, net->config.decoder.channels, true);
+                samc__packed_add(*packed, samc__f32(up->w), up->w.n[0], up->w.n[1], true);
     for (size_t i = 0; i < tensors->count && done; i++) {
         const samc__view w = *tensors->at[i].view;
         const char *at = w.data;

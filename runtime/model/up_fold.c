@@ -22,15 +22,15 @@ static void fold_row(const samc__config *config, const samc__weights *weights, c
     for (int layer = config->decoder.depth - 1; layer >= 0; layer--) {
         const samc__decoder_layer *l = &weights->layers[layer];
         double mean = 0.0;
-        fold->add[layer][row] = (float)(b + dot(w, samc__f32(l->norm4.b), c));
+        samc__f32(fold->add[layer])[row] = (float)(b + dot(w, samc__f32(l->norm4.b), c));
         for (int64_t i = 0; i < c; i++) mean += (w[i] *= (double)samc__f32(l->norm4.g)[i]) / (double)c;
         for (int64_t i = 0; i < c; i++) w[i] -= mean;
         for (int64_t i = 0; i < inner; i++)
-            fold->fold[layer][i * fold->rows + row] = (float)dot(w, outs + (layer * inner + i) * c, c);
+            samc__f32(fold->fold[layer])[i * fold->rows + row] = (float)dot(w, outs + (layer * inner + i) * c, c);
         b = dot(w, samc__f32(l->cross_image_to_token.out.b), c);
     }
-    for (int64_t i = 0; i < c; i++) fold->image_w[row * c + i] = (float)w[i];
-    fold->image_b[row] = (float)b;
+    for (int64_t i = 0; i < c; i++) samc__f32(fold->image.w)[row * c + i] = (float)w[i];
+    samc__f32(fold->image.b)[row] = (float)b;
 }
 
 /* Hands out the parts behind the struct, and returns how many floats they take; NULL: only counts. */
@@ -38,10 +38,11 @@ static int64_t lay_out(const samc__config *config, samc__up_fold *fold) {
     int64_t c = config->decoder.channels, rows = c / 4 * 4, at = 0;
     float *base = fold ? (float *)(fold + 1) : NULL;
 #define PART(floats) (at += (floats), base ? base + at - (floats) : NULL)
-    float *image_w = PART(rows * c), *image_b = PART(rows);
-    if (fold) fold->rows = rows, fold->image_w = image_w, fold->image_b = image_b;
+    samc__projection image = {samc__view2(PART(rows * c), rows, c), samc__view1(PART(rows), rows)};
+    if (fold) fold->rows = rows, fold->image = image;
     for (int layer = 0; layer < config->decoder.depth; layer++) {
-        float *to = PART(config->decoder.inner * rows), *add = PART(rows);
+        samc__view to = samc__view2(PART(config->decoder.inner * rows), config->decoder.inner, rows),
+                   add = samc__view1(PART(rows), rows);
         if (fold) fold->fold[layer] = to, fold->add[layer] = add;
     }
 #undef PART

@@ -7,10 +7,10 @@
 #include "runtime/model/tensors.h"
 
 typedef struct samc__up_fold {
-    int64_t rows;                          /* 4 (C / 4): 2 x 2 pixels, then channel */
-    float *image_w, *image_b;              /* [rows, C], [rows]: from the image's keys before the first layer */
-    float *fold[SAMC__MAX_DECODER_LAYERS]; /* [inner, rows]: from the heads' outputs of a layer's image_to_token */
-    float *add[SAMC__MAX_DECODER_LAYERS];  /* [rows] */
+    int64_t rows;                              /* 4 (C / 4): 2 x 2 pixels, then channel */
+    samc__projection image;                    /* [rows, C], [rows]: from the image's keys before the first layer */
+    samc__view fold[SAMC__MAX_DECODER_LAYERS]; /* [inner, rows]: from the heads' outputs of a layer's image_to_token */
+    samc__view add[SAMC__MAX_DECODER_LAYERS];  /* [rows] */
 } samc__up_fold;
 
 /* One block, for free(). */
