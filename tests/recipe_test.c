@@ -48,11 +48,12 @@ typedef struct table {
     const char *name;
     samc__ops ops;
 } table;
-enum { TABLES = 3 };
+enum { TABLES = 4 };
 
 static void fill_tables(table tables[TABLES]) {
-    static const char *const names[TABLES] = {"ref", "avx2", "avx512"};
-    unsigned have = samc__caps_detect(), caps[TABLES] = {0, SAMC__CAP_AVX2, SAMC__CAP_AVX2 | SAMC__CAP_AVX512};
+    static const char *const names[TABLES] = {"ref", "sse2 or neon", "avx2", "avx512"};
+    unsigned have = samc__caps_detect(),
+             caps[TABLES] = {0, SAMC__CAP_VEC16, SAMC__CAP_AVX2, SAMC__CAP_AVX2 | SAMC__CAP_AVX512};
     for (int i = 0; i < TABLES; i++) {
         tables[i].name = names[i];
         samc__ops_ref(&tables[i].ops);
