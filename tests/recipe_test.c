@@ -8,6 +8,7 @@
 #include "kernels/preprocess/preprocess.h"
 #include "runtime/memory.h"
 #include "runtime/model/reading.h"
+#include "runtime/model/recipe.h"
 #include "runtime/threads.h"
 #include "weights/checkpoint.h"
 
