@@ -14,9 +14,9 @@ can be counted too. Needs git, and for BUILD ldd.
 import argparse
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 CODE = (".c", ".h", ".cc", ".cpp", ".cu", ".cuh")
@@ -210,19 +210,20 @@ class Tree:
 
 
 def build_figures(build):
-    """Bytes of the shared libraries, of all that the program needs with them, and its start-up time."""
+    """Bytes of the shared libraries, of all that the program needs with them, and its start-up in processor time."""
     shared = {os.path.realpath(p) for p in Path(build).glob("lib*.so")} | {
         os.path.realpath(p) for p in Path(build).glob("*/libsamc*.so")
     }
     program = Path(build) / "bin" / "samc"
     needed = re.findall(r"=> (/\S+)", subprocess.run(["ldd", program], capture_output=True, text=True).stdout)
-    wall = []
+    used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    seconds = []
     for _ in range(41):
-        start = time.perf_counter()
+        start = used()
         subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)
-        wall.append(time.perf_counter() - start)
+        seconds.append(used() - start)
     size = lambda paths: sum(os.path.getsize(os.path.realpath(p)) for p in paths)
-    return f"{size(shared):,}", f"{size(needed):,} in {len(needed)}", f"{1e3 * sorted(wall)[20]:.1f} ms"
+    return f"{size(shared):,}", f"{size(needed):,} in {len(needed)}", f"{1e3 * sorted(seconds)[20]:.1f} ms"
 
 
 def column(spec):
@@ -246,7 +247,7 @@ def column(spec):
         "README lines": readme,
         "bytes of the installed libraries": shared,
         "bytes of the libraries that samc needs": needed,
-        "start-up, `samc --version`, median of 41": start,
+        "start-up, `samc --version`, processor time, median of 41": start,
     }
 
 
