@@ -216,6 +216,56 @@ Test(weights, configuration_from_shapes) {
     model_close(&m);
 }
 
+/* What operators get of a tensor's shape, and the type that a device gives it. */
+Test(weights, roles_make_views) {
+    static model m;
+    model_open(&m, DATA "model_f32.pth");
+    const samc__vit_weights *v = &m.weights.encoder.vit;
+    const samc__weights *w = &m.weights;
+    cr_expect(samc__is2(v->patch.w, 16, 3 * 4 * 4) && samc__is1(v->patch.b, 16)); /* [16, 3, 4, 4] */
+    cr_expect(samc__is2(v->pos_embed, 16, 16));                                   /* [1, 4, 4, 16] */
+    cr_expect(samc__is2(v->neck_conv1.w, 16, 16) && samc__is4(v->neck_conv2, 16, 16, 3, 3));
+    cr_expect(samc__is1(w->point_embed[3], 16) && samc__is1(w->iou_token, 16) && samc__is2(w->mask_tokens, 4, 16));
+    cr_expect(samc__is2(w->mask_conv3.w, 16, 4) && samc__is4(w->mask_conv2.w, 4, 1, 2, 2)); /* 1 x 1: a matrix */
+    cr_expect(samc__is4(w->up1.w, 16, 4, 2, 2) && samc__is2(w->hyper[3][2].w, 2, 16));
+    cr_expect_eq(v->blocks[1].pad_qkv.data, v->blocks[1].qkv.b.data);
+    cr_expect(w->layers[0].norm1.eps == 1e-5f && v->blocks[0].norm1.eps == 1e-6f && w->final_attn.heads == 8);
+    for (size_t i = 0; i < m.list.count; i++) {
+        const samc__entry *e = &m.list.at[i];
+        int64_t elements = 1;
+        for (int side = 0; side < e->rank; side++) elements *= e->shape[side];
+        cr_expect_eq(samc__elements(*e->view), elements, "%s", e->name);
+        bool matrix = e->role == SAMC__ROLE_MATRIX || e->role == SAMC__ROLE_SHARED;
+        cr_expect(!matrix || e->view->rank == 2, "%s", e->name);
+    }
+    static char there;
+    samc__tensors_point(&m.list, &there, SAMC__BF16);
+    cr_expect(v->patch.w.dtype == SAMC__BF16 && v->patch.b.dtype == SAMC__F32 && v->pos_embed.dtype == SAMC__F32);
+    cr_expect(v->blocks[0].rel_pos_h.dtype == SAMC__BF16 && v->blocks[0].pad_qkv.dtype == SAMC__BF16);
+    cr_expect(w->up1.w.dtype == SAMC__BF16 && w->mask_tokens.dtype == SAMC__F32 && w->pe_gaussian.dtype == SAMC__F32);
+    model_close(&m);
+}
+
+/* Tokens and levels that no operator lays out yet are refused, whoever fills the configuration. */
+Test(weights, decoders_that_are_not_run_are_refused) {
+    static model m;
+    model_open(&m, DATA "model_f32.pth");
+    samc_error e;
+    for (int i = 0; i < 6; i++) {
+        samc__config c = m.config;
+        samc__decoder_spec *d = &c.decoder;
+        cr_assert_eq(samc__config_check(&c, "m", &e), SAMC_OK);
+        if (i == 0) d->iou_at = -1;
+        if (i == 1) d->mask_at = 2;
+        if (i == 2) d->hq_at = 5;
+        if (i == 3) d->object_at = 0;
+        if (i == 4) d->high_res = true;
+        if (i == 5) d->masks = 17;
+        expect_error(samc__config_check(&c, "m", &e), &e, SAMC_UNSUPPORTED, "m: ");
+    }
+    model_close(&m);
+}
+
 Test(weights, types_load_to_the_same_floats) {
     model f32, f16, bf16;
     model_open(&f32, DATA "model_f32.pth");
