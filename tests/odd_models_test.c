@@ -185,11 +185,13 @@ static void expect_reference(const samc__config *c, uint64_t seed) {
     close(file);
     write_model(path, c, seed);
     samc_model *model = open_at(path, SAMC_BACKEND_REF, 2);
+    model->net.config.decoder.gelu = c->decoder.gelu; /* no file says it yet */
     outcome expected = run(model, c);
     samc_model_close(model);
     for (int table = 0; table < RUNGS; table++) {
         cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
         model = open_at(path, SAMC_BACKEND_CPU, 1 + (int)(seed % 8));
+        model->net.config.decoder.gelu = c->decoder.gelu;
         outcome o = run(model, c);
         double embedding = nmse(o.embedding, expected.embedding, o.embedding_count),
                logits = nmse(o.logits, expected.logits, o.logits_count);
@@ -219,6 +221,29 @@ Test(odd_models, windows_beyond_the_grid) {
         c.encoder.vit.use_rel_pos = i % 4 != 3;
         expect_reference(&c, (uint64_t)i);
     }
+}
+
+/* With GELU in its MLPs the decoder gives something else, and the same on every table. */
+Test(odd_models, decoder_with_gelu) {
+    samc__config c = config_of(6, 0, 2, 16);
+    memset(c.encoder.vit.global_attn, 1, sizeof c.encoder.vit.global_attn);
+    c.decoder.gelu = true;
+    expect_reference(&c, 1);
+    char path[] = "/tmp/samc_odd_XXXXXX";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    close(file);
+    write_model(path, &c, 1);
+    samc_model *model = open_at(path, SAMC_BACKEND_REF, 2);
+    outcome relu = run(model, &c);
+    model->net.config.decoder.gelu = true;
+    outcome gelu = run(model, &c);
+    cr_expect_gt(nmse(gelu.iou, relu.iou, relu.iou_count), 1e-6, "the heads");
+    cr_expect_gt(nmse(gelu.logits, relu.logits, relu.logits_count), 1e-6, "the layers");
+    free_outcome(&relu);
+    free_outcome(&gelu);
+    samc_model_close(model);
+    unlink(path);
 }
 
 static int below(uint64_t *state, int n) { return (int)((uniform(state) + 1) * 0.5f * (float)n) % n; }
