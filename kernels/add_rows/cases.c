@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const test_case add_cases[] = {
-    {0, {1, 1, 0}},  {0, {3, 7, 1}},  {0, {65, 15, 0}},    {0, {130, 257, 1}},
-    {0, {2, 64, 0}}, {0, {5, 33, 2}}, {1, {4096, 256, 0}}, {1, {1024, 128, 1}},
+    {HOSTS, {1, 1, 0}},  {HOSTS, {3, 7, 1}},  {HOSTS, {65, 15, 0}},    {HOSTS, {130, 257, 1}},
+    {HOSTS, {2, 64, 0}}, {HOSTS, {5, 33, 2}}, {MODEL, {4096, 256, 0}}, {MODEL, {1024, 128, 1}},
 };
 
 static void add_build(check *c, const int *p) {
@@ -60,6 +60,7 @@ ROW(add_rows) = {
     .deviation = 1e-6,
     .cases = add_cases,
     .case_count = COUNT(add_cases),
+    .check_apart = true,
     .build = add_build,
     .narrow = add_narrow,
     .verify = add_verify,

@@ -6,13 +6,13 @@
 #include <string.h>
 
 static const test_case conv_cases[] = {
-    {0, {1, 1, 1, 1}},
-    {0, {2, 2, 3, 5}},
-    {0, {1, 7, 16, 33}},
-    {0, {1, 9, 130, 8}},
-    {0, {2, 8, 32, 64}},
-    {1, {1, 64, 256, 256}},
-    {1, {1, 32, 128, 128}},
+    {HOSTS, {1, 1, 1, 1}},
+    {HOSTS, {2, 2, 3, 5}},
+    {HOSTS, {1, 7, 16, 33}},
+    {HOSTS, {1, 9, 130, 8}},
+    {HOSTS, {2, 8, 32, 64}},
+    {MODEL, {1, 64, 256, 256}},
+    {MODEL, {1, 32, 128, 128}},
     /* Tensor cores, for NaN and infinities. */
     {CUDA_SHAPE, {1, 8, 64, 64}},
 };
@@ -67,6 +67,7 @@ ROW(conv3x3) = {
     .deviation = 2.5e-5,
     .cases = conv_cases,
     .case_count = COUNT(conv_cases),
+    .check_apart = true,
     .build = conv_build,
     .narrow = conv_narrow,
     .draw = conv_draw,

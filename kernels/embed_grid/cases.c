@@ -1,4 +1,4 @@
-/* The cases of embed_grid: grid C. */
+/* The cases of embed_grid: grid C, type of y. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/embed_grid/embed_grid.h"
@@ -6,12 +6,15 @@
 #include <string.h>
 
 static const test_case grid_cases[] = {
-    {0, {1, 2}}, {0, {3, 10}}, {0, {7, 64}}, {0, {33, 130}}, {0, {16, 256}}, {1, {64, 256}}, {1, {32, 128}},
+    {ALL, {1, 2}},           {ALL, {3, 10}},         {ALL, {7, 64}},         {ALL, {33, 130}},
+    {ALL, {16, 256}},        {MODEL, {64, 256}},     {MODEL, {32, 128}},     {QUICK, {1, 2, F32}},
+    {QUICK, {3, 10, BF16}},  {QUICK, {5, 258, F16}}, {QUICK, {8, 256, F32}}, {FULL, {32, 128, BF16}},
+    {FULL, {64, 256, BF16}},
 };
 
 static void grid_build(check *c, const int *p) {
     int64_t g = p[0], n = p[1];
-    *ARGS(c, embed_grid) = (samc__embed_grid_args){.gaussian = samc__view2(input(c, n, 1), 2, n / 2),
+    *ARGS(c, embed_grid) = (samc__embed_grid_args){.gaussian = samc__view2(input(c, n, 3), 2, n / 2),
                                                    .y = samc__view2(output(c, g * g * n), g * g, n),
                                                    .grid = p[0]};
 }
@@ -36,6 +39,8 @@ static void grid_book(book *b, const check *of) {
                y + i * a->y.n[1]);
 }
 
+static void grid_types(const int *p, samc__dtype *of_views) { of_views[0] = (samc__dtype)p[2]; }
+
 static int grid_typed(check *c, samc__view **views) {
     samc__embed_grid_args *a = ARGS(c, embed_grid);
     samc__view *own[] = {&a->y};
@@ -45,7 +50,7 @@ static int grid_typed(check *c, samc__view **views) {
 
 ROW(embed_grid) = {
     .name = "embed_grid",
-    .fields = "grid C",
+    .fields = "grid C type",
     /* For a fast version's sines; the reference is the only one on a host. */
     .nmse = 1e-12,
     .deviation = 1e-5,
@@ -56,4 +61,6 @@ ROW(embed_grid) = {
     .draw = grid_draw,
     .book = grid_book,
     .typed = grid_typed,
+    .types = grid_types,
+    .last_place = 0x1p-23,
 };

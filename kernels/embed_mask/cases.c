@@ -6,9 +6,9 @@
 #include <string.h>
 
 static const test_case mask_cases[] = {
-    {0, {1, 1, 1, 2, 3, 1}},     {0, {2, 3, 4, 16, 32, 1}},   {0, {1, 9, 3, 7, 20, 1}},
-    {0, {3, 16, 4, 16, 128, 1}}, {0, {6, 5, 4, 16, 32, 2}},   {0, {6, 3, 3, 7, 20, 3}},
-    {0, {4, 7, 4, 16, 32, 4}},   {1, {4, 64, 4, 16, 256, 1}}, {1, {4, 32, 4, 16, 128, 2}},
+    {HOSTS, {1, 1, 1, 2, 3, 1}},     {HOSTS, {2, 3, 4, 16, 32, 1}},   {HOSTS, {1, 9, 3, 7, 20, 1}},
+    {HOSTS, {3, 16, 4, 16, 128, 1}}, {HOSTS, {6, 5, 4, 16, 32, 2}},   {HOSTS, {6, 3, 3, 7, 20, 3}},
+    {HOSTS, {4, 7, 4, 16, 32, 4}},   {MODEL, {4, 64, 4, 16, 256, 1}}, {MODEL, {4, 32, 4, 16, 128, 2}},
 };
 
 static void mask_build(check *c, const int *p) {
@@ -88,6 +88,7 @@ ROW(embed_mask) = {
     .deviation = 6e-5,
     .cases = mask_cases,
     .case_count = COUNT(mask_cases),
+    .check_apart = true,
     .build = mask_build,
     .narrow = mask_narrow,
     .draw = mask_draw,

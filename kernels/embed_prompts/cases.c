@@ -1,4 +1,5 @@
-/* The cases of embed_prompts: prompts, tokens of each, C, img_size, mask tokens. */
+/* The cases of embed_prompts: prompts, tokens of each, C, img_size, mask tokens. Labels go round from -1 to 3; some
+ * points lie far outside the image. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/embed_prompts/embed_prompts.h"
@@ -6,26 +7,27 @@
 #include <string.h>
 
 static const test_case point_cases[] = {
-    {0, {1, 1, 2, 4, 1}},       {0, {5, 1, 10, 64, 4}},       {0, {3, 11, 64, 1024, 4}},
-    {0, {13, 10, 130, 512, 2}}, {0, {64, 1, 256, 1, 4}},      {0, {6, 0, 64, 512, 4}},
-    {1, {64, 2, 256, 1024, 4}}, {1, {1, 4097, 256, 1024, 4}}, {1, {64, 2, 128, 512, 4}},
+    {ALL, {1, 1, 2, 4, 1}},         {ALL, {5, 1, 10, 64, 4}},         {ALL, {3, 11, 64, 1024, 4}},
+    {ALL, {13, 10, 130, 512, 2}},   {ALL, {64, 1, 256, 1, 4}},        {ALL, {6, 0, 64, 512, 4}},
+    {MODEL, {64, 2, 256, 1024, 4}}, {MODEL, {1, 4097, 256, 1024, 4}}, {MODEL, {64, 2, 128, 512, 4}},
+    {QUICK, {1, 1, 2, 7, 1}},       {QUICK, {3, 4, 258, 512, 4}},     {QUICK, {5, 0, 64, 512, 4}},
+    {QUICK, {32, 2, 256, 1024, 4}}, {FULL, {320, 2, 256, 1024, 4}},
 };
 
 static void points_build(check *c, const int *p) {
     int64_t prompts = p[0], sparse = p[1], n = p[2], masks = p[4], tokens = 1 + masks + sparse;
     samc__embed_prompts_args *a = ARGS(c, embed_prompts);
     int32_t *labels = raw_input(c, (size_t)(prompts * sparse + 1) * sizeof *labels);
-    for (int64_t i = 0; i < prompts * sparse; i++) labels[i] = (int32_t)(random_bits(c) % 5) - 1;
-    *a = (samc__embed_prompts_args){
-        .xy = input_around(c, 2 * prompts * sparse + 1, 0.5f * (float)p[3], 0.6f * (float)p[3]),
-        .labels = labels,
-        .img_size = p[3],
-        .gaussian = samc__view2(input(c, n, 1), 2, n / 2),
-        .not_a_point = samc__view1(input(c, n, 1), n),
-        .iou_token = samc__view1(input(c, n, 1), n),
-        .mask_tokens = samc__view2(input(c, masks * n, 1), masks, n),
-        .queries = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n),
-        .pe = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n)};
+    for (int64_t i = 0; i < prompts * sparse; i++) labels[i] = (int32_t)((i + prompts) % 5) - 1;
+    *a = (samc__embed_prompts_args){.xy = input_around(c, 2 * prompts * sparse + 1, 0.5f * (float)p[3], (float)p[3]),
+                                    .labels = labels,
+                                    .img_size = p[3],
+                                    .gaussian = samc__view2(input(c, n, 1.5f), 2, n / 2),
+                                    .not_a_point = samc__view1(input(c, n, 1), n),
+                                    .iou_token = samc__view1(input(c, n, 1), n),
+                                    .mask_tokens = samc__view2(input(c, masks * n, 1), masks, n),
+                                    .queries = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n),
+                                    .pe = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n)};
     for (int i = 0; i < 4; i++) a->label_embed[i] = samc__view1(input(c, n, 1), n);
 }
 

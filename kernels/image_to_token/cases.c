@@ -107,6 +107,7 @@ ROW(image_to_token) = {
     .deviation = 2e-5,
     .cases = cross_cases,
     .case_count = COUNT(cross_cases),
+    .check_apart = true,
     .build = to_token_build,
     .narrow = to_token_narrow,
     .draw = cross_draw,

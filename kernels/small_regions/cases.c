@@ -1,31 +1,97 @@
-/* The cases of small_regions: masks width height min_area. */
+/* The cases of small_regions: masks width height, tenths of min_area, kind. */
 #include "tests/checkops/checkops.h"
 #include "kernels/small_regions/small_regions.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* Discs: by the pattern, as fill_masks() has them. */
+enum kind { DISCS, NOISE, SPARSE, DENSE, EMPTY, SET, DIAGONALS, SPIRAL, COMBS };
+
 static const test_case region_cases[] = {
-    {0, {1, 1, 1, 1}},      {0, {2, 1, 1, 5}},   {0, {2, 1, 50, 4}},        {0, {2, 50, 1, 4}},
-    {0, {3, 63, 20, 10}},   {0, {2, 64, 64, 3}}, {0, {3, 65, 40, 25}},      {0, {2, 128, 9, 2000}},
-    {0, {4, 130, 67, 100}}, {0, {2, 40, 90, 0}}, {1, {8, 1800, 1200, 100}}, {1, {4, 3840, 2160, 100}},
+    {ALL, {1, 1, 1, 10}},
+    {ALL, {2, 1, 1, 50}},
+    {ALL, {2, 1, 50, 40}},
+    {ALL, {2, 50, 1, 40}},
+    {ALL, {3, 63, 20, 100}},
+    {ALL, {2, 64, 64, 30}},
+    {ALL, {3, 65, 40, 250}},
+    {ALL, {2, 128, 9, 20000}},
+    {ALL, {4, 130, 67, 1000}},
+    {ALL, {2, 40, 90, 0}},
+    {MODEL, {8, 1800, 1200, 1000}},
+    {MODEL, {4, 3840, 2160, 1000}},
+    {QUICK, {1, 1, 1, 20, EMPTY}},
+    {QUICK, {1, 1, 1, 20, SET}},
+    {QUICK, {3, 64, 33, 45, NOISE}},
+    {QUICK, {2, 65, 40, 30, SPARSE}},
+    {QUICK, {2, 130, 37, 50, DENSE}},
+    {QUICK, {2, 63, 50, 2000, SPARSE}}, /* every island is small: the largest stays, the first of equals */
+    {QUICK, {1, 200, 60, 0, NOISE}},
+    {QUICK, {1, 70, 70, 100, EMPTY}},
+    {QUICK, {1, 70, 70, 100000, SET}},
+    {QUICK, {1, 129, 60, 400, DIAGONALS}},
+    {QUICK, {1, 67, 61, 15000, SPIRAL}},
+    {QUICK, {1, 150, 64, 900, COMBS}},
+    {QUICK, {2, 700, 1, 25, NOISE}},
+    {QUICK, {2, 1, 700, 25, NOISE}},
+    {FULL, {1, 2250, 1500, 1000, DENSE}},
+    {FULL, {2, 1800, 1200, 500, DIAGONALS}},
+    {FULL, {1, 65535, 1, 30, NOISE}},
+    {FULL, {1, 1, 65535, 30, NOISE}},
+    {CUDA_FULL, {45, 2250, 1500, 1000, EMPTY}}, /* more masks than the scratch holds at a time */
 };
+
+static int least(int a, int b) { return a < b ? a : b; }
+
+/* A spiral one pixel wide: the longest component that there is. */
+static bool spiral(int x, int y, int width, int height) {
+    int ring = least(least(x, y), least(width - 1 - x, height - 1 - y));
+    if (x == ring && y == ring + 1 && ring % 2 == 0) return false;
+    return ring % 2 == 0 || (x == ring && y == ring + 1);
+}
+
+static bool pixel_of(check *c, enum kind kind, int x, int y, int width, int height) {
+    switch (kind) {
+    case NOISE:
+        return random_bits(c) % 2;
+    case SPARSE:
+        return random_bits(c) % 6 == 0;
+    case DENSE:
+        return random_bits(c) % 6 != 0;
+    case SET:
+        return true;
+    case DIAGONALS:
+        return (x + y) % 4 == 0 || (x - y + 4 * height) % 9 == 0;
+    case SPIRAL:
+        return spiral(x, y, width, height);
+    case COMBS:
+        return y % 8 == 0 || (x % 2 == 0 && y % 8 < 6 && (x / 2) % 5 != 0);
+    default:
+        return false;
+    }
+}
 
 static void region_build(check *c, const int *p) {
     int64_t masks = p[0];
     uint64_t *bits = raw_in_out(c, (size_t)(masks * p[2] * words_of(p[1])) * sizeof *bits);
-    fill_masks(c, bits, masks, p[1], p[2]);
+    enum kind kind = (enum kind)p[4];
+    if (kind == DISCS) fill_masks(c, bits, masks, p[1], p[2]);
+    for (int64_t m = 0; m < masks && kind != DISCS; m++)
+        for (int y = 0; y < p[2]; y++)
+            for (int x = 0; x < p[1]; x++)
+                if (pixel_of(c, kind, x, y, p[1], p[2])) set_pixel(bits, p[1], x, m * p[2] + y);
     *ARGS(c, small_regions) = (samc__small_regions_args){.bits = bits,
                                                          .masks = masks,
                                                          .width = p[1],
                                                          .height = p[2],
-                                                         .min_area = p[3],
+                                                         .min_area = p[3] / 10.0,
                                                          .changed = raw_output(c, (size_t)masks)};
 }
 
 static void region_draw(check *c, int *p) {
     p[0] = 1 + random_below(c, 3), p[1] = random_size(c, 200), p[2] = random_size(c, 150),
-    p[3] = random_below(c, 4) ? random_size(c, 200) : random_below(c, 20000);
+    p[3] = 10 * (random_below(c, 4) ? random_size(c, 200) : random_below(c, 20000));
 }
 
 /* Fills the 8-connected component of `value` at `start` of map [height, width] with `label`; returns its area. */
@@ -91,7 +157,7 @@ static const char *region_verify(const check *c, const int *p) {
 
 ROW(small_regions) = {
     .name = "small_regions",
-    .fields = "masks width height min_area",
+    .fields = "masks width height tenths kind",
     .cases = region_cases,
     .case_count = COUNT(region_cases),
     .build = region_build,

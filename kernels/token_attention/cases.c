@@ -6,8 +6,9 @@
 #include <string.h>
 
 static const test_case token_cases[] = {
-    {0, {1, 1, 8, 8, 2, 0}},   {0, {2, 5, 24, 24, 3, 1}},    {0, {3, 7, 64, 64, 8, 1}},    {0, {1, 40, 32, 16, 4, 0}},
-    {0, {5, 9, 36, 12, 1, 1}}, {1, {64, 7, 256, 256, 8, 1}}, {1, {64, 7, 128, 128, 8, 1}}, {1, {1, 7, 256, 256, 8, 1}},
+    {HOSTS, {1, 1, 8, 8, 2, 0}},      {HOSTS, {2, 5, 24, 24, 3, 1}},   {HOSTS, {3, 7, 64, 64, 8, 1}},
+    {HOSTS, {1, 40, 32, 16, 4, 0}},   {HOSTS, {5, 9, 36, 12, 1, 1}},   {MODEL, {64, 7, 256, 256, 8, 1}},
+    {MODEL, {64, 7, 128, 128, 8, 1}}, {MODEL, {1, 7, 256, 256, 8, 1}},
 };
 
 static void token_build(check *c, const int *p) {
@@ -59,6 +60,7 @@ ROW(token_attention) = {
     .deviation = 2e-5,
     .cases = token_cases,
     .case_count = COUNT(token_cases),
+    .check_apart = true,
     .build = token_build,
     .narrow = token_narrow,
     .draw = token_draw,

@@ -77,6 +77,7 @@ ROW(token_to_image) = {
     .deviation = 2e-5,
     .cases = cross_cases,
     .case_count = COUNT(cross_cases),
+    .check_apart = true,
     .build = to_image_build,
     .narrow = to_image_narrow,
     .draw = cross_draw,

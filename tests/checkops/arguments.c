@@ -50,6 +50,10 @@ bool pixel(const uint64_t *mask, int width, int64_t x, int64_t y) {
     return mask[y * words_of(width) + x / 64] >> (x % 64) & 1;
 }
 
+void set_pixel(uint64_t *bits, int width, int64_t x, int64_t y) {
+    bits[y * words_of(width) + x / 64] |= UINT64_C(1) << (x % 64);
+}
+
 /* Random masks; every pattern is another kind: discs with speckles, mostly set, half set, empty, single pixels and full
  * columns. */
 void fill_masks(check *c, uint64_t *bits, int64_t masks, int width, int height) {
@@ -76,7 +80,7 @@ void fill_masks(check *c, uint64_t *bits, int64_t masks, int width, int height) 
                 default:
                     break;
                 }
-                if (set) bits[(m * height + y) * words_of(width) + x / 64] |= UINT64_C(1) << (x % 64);
+                if (set) set_pixel(bits, width, x, m * height + y);
             }
     }
 }

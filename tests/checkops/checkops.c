@@ -343,7 +343,8 @@ static int without_cases(void) {
     for (int i = 0; i < OPS; i++) {
         const row *r = all_rows[i];
         int quick = 0, full = 0;
-        for (int j = 0; j < r->case_count; j++) quick += r->cases[j].tier == QUICK, full += r->cases[j].tier == FULL;
+        for (int j = 0; j < r->case_count; j++)
+            quick += r->cases[j].tier & HOST_QUICK, full += r->cases[j].tier & BENCH;
         if (quick > 0 && full > 0 && r->draw != NULL) continue;
         printf("FAILED %s: %d quick and %d full cases, %s shapes to draw\n", r->name, quick, full, r->draw ? "" : "no");
         missing++;
@@ -354,7 +355,7 @@ static int without_cases(void) {
 /* Whether it is this item's turn; then it is noted as what runs. */
 static bool turn(context *x, int *item, int start, const row *r, const test_case *t, pattern p, int drawn) {
     if ((*item)++ < start) return false;
-    x->item = *item - 1, x->row = r, x->drawn = drawn, x->listed_full = t->tier == FULL;
+    x->item = *item - 1, x->row = r, x->drawn = drawn, x->listed_full = !(t->tier & HOST_QUICK);
     print_case(x->current, sizeof x->current, r, t, p);
     return true;
 }
@@ -385,10 +386,11 @@ static void run_from(context *x, int start) {
         for (int i = 0; i < r->case_count && x->random == 0; i++) {
             const test_case *t = &r->cases[i];
             for (int p = 0; p < PATTERNS && !x->bench; p++) {
-                if (t->tier > (x->full ? FULL : QUICK) || (t->tier && p != PATTERN_MODEL)) continue;
+                if (!(t->tier & (x->full ? HOST_QUICK | HOST_FULL : HOST_QUICK))) continue;
+                if (!(t->tier & HOST_QUICK) && p != PATTERN_MODEL) continue;
                 if (turn(x, &item, start, r, t, (pattern)p, -1)) check_case(x, r, t, (pattern)p, 3);
             }
-            if (x->bench && t->tier == FULL) bench_case(x, r, t);
+            if (x->bench && t->tier & BENCH) bench_case(x, r, t);
         }
         for (int i = 0; i < x->random; i++) {
             test_case t;

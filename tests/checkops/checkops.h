@@ -11,7 +11,7 @@
 #include "kernels/ops.h"
 #include "tests/checkops/guard.h"
 
-enum { MAX_PARAMS = 13, MAX_BUFFERS = 40, ARGS_BYTES = 2048 };
+enum { MAX_PARAMS = 16, MAX_BUFFERS = 40, ARGS_BYTES = 2048 };
 
 typedef enum role { IN, OUT, INOUT } role;
 
@@ -44,9 +44,25 @@ typedef struct check {
 } check;
 #define ARGS(c, op) ((samc__##op##_args *)(void *)(c)->args) /* the arguments of operator `op` */
 
-/* Who runs a case: QUICK: every change, in every pattern; FULL: shapes of real models, for the full run and the
- * benchmark; CUDA_SHAPE: of tensor cores, for the CUDA kernels alone. */
-enum { QUICK, FULL, CUDA_SHAPE };
+/* Who runs a case. Hosts: quick, every change and in every pattern, or with --full; with --bench. The CUDA kernels,
+ * emulated and on hardware: quick, or with --full; on hardware alone. NaN and infinities are planted on both, or in the
+ * kernels' own shapes, one place each. */
+enum {
+    HOST_QUICK = 1,
+    HOST_FULL = 2,
+    BENCH = 4,
+    CUDA_QUICK = 8,
+    CUDA_FULL = 16,
+    HARDWARE = 32,
+    PLANTED = 64,
+    CUDA_SHAPE = 128,
+    ALL = HOST_QUICK | CUDA_QUICK | PLANTED,
+    HOSTS = HOST_QUICK | PLANTED, /* too large for threads that are fibers, or nothing of theirs */
+    QUICK = HOST_QUICK | CUDA_QUICK,
+    FULL = HOST_FULL | CUDA_FULL,
+    MODEL = HOST_FULL | BENCH /* the shapes of a model */
+};
+enum { F32 = SAMC__F32, F16 = SAMC__F16, BF16 = SAMC__BF16 };
 typedef struct test_case {
     int tier;
     int p[MAX_PARAMS];
@@ -77,9 +93,14 @@ typedef struct row {
 
     samc__view (*packed)(const check *c); /* the weight that a model packs ahead, for the benchmark; NULL: none */
 
-    /* For the CUDA kernels: the views that may be of 16 bits, all of one type (NULL: none; at most MAX_VIEWS), and
-     * whether the arguments are of the hosts' tables alone (NULL: never). */
+    /* For the CUDA kernels: the views that may be of 16 bits, at least all of one type (NULL: none; at most MAX_VIEWS);
+     * which types a case gives them (NULL: f32); what a result may be off where the reference's happens to be exact
+     * (0: a last place of its type); whether each must be the reference's, rounded once; whether the arguments are of
+     * the hosts' tables alone (NULL: never). `check_apart`: they have a check with cases of its own, emu_<name>.cc. */
     int (*typed)(check *c, samc__view **views);
+    void (*types)(const int *p, samc__dtype *of_views);
+    double last_place;
+    bool nearest, check_apart;
     bool (*for_hosts)(const check *c);
 
     /* For NaN and infinities (nonfinite.c): at how many places, 0: 12; which buffers of bytes are floats all the same
@@ -149,6 +170,7 @@ samc__key_update key_update(check *c, float *(*made)(check *, int64_t), int64_t 
 samc__key_update last_update(samc__key_update u);
 int64_t words_of(int width); /* of 64 bits, of a row of a packed mask */
 bool pixel(const uint64_t *mask, int width, int64_t x, int64_t y);
+void set_pixel(uint64_t *bits, int width, int64_t x, int64_t y); /* of masks below each other */
 void fill_masks(check *c, uint64_t *bits, int64_t masks, int width, int height);
 bool encoding_fits(double x, double y, const float *gaussian, int64_t c, const float *out, const float *added);
 

@@ -158,12 +158,12 @@ static void check_nonfinite_row(context *x, const row *r) {
 #ifdef CHECKOPS_CUDA
     types = 3;
     for (int i = 0, seen = 0; i < r->case_count; i++) /* one place each: threads that are fibers take their time */
-        if (r->cases[i].tier == CUDA_SHAPE)
+        if (r->cases[i].tier & CUDA_SHAPE)
             check_nonfinite(x, r, &r->cases[i], seen++ % 2 ? SAMC__F16 : SAMC__BF16, true);
 #endif
     for (int i = 0; i < r->case_count; i++) {
         check c;
-        if (r->cases[i].tier != QUICK) continue;
+        if (!(r->cases[i].tier & PLANTED)) continue;
         build_case(r, &r->cases[i], x->seed, PATTERN_MODEL, GUARD_END, &c);
         bool small = flops_of(r, &c) < (x->full ? 4e7 : types > 1 ? 3e5 : 2e6);
         free_buffers(&c);

@@ -150,8 +150,8 @@ std::vector<const Check *> &checks() {
     return list;
 }
 Check::Check(const char *name, const char *names, std::vector<Case> list,
-             void (*function)(const Case &c, uint64_t seed))
-    : kernel(name), fields(names), cases(std::move(list)), run(function) {
+             std::function<void(const Case &c, uint64_t seed)> function)
+    : kernel(name), fields(names), cases(std::move(list)), run(std::move(function)) {
     checks().push_back(this);
 }
 

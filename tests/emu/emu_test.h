@@ -18,17 +18,19 @@ namespace emu_test {
 // alone, where they are timed (tools/gpu_check.sh).
 struct Case {
     int tier;
-    int p[10];
+    int p[16];
 };
 
-// The check of one kernel file, added to the list by its constructor: one in each emu_x.cc. `run` does one case under
+// The check of one kernel file, added to the list by its constructor: of its operator's cases in emu_cases.cc, or one
+// that an emu_x.cc has apart. `run` does one case under
 // the current schedule and ends the process through failed() or emu::fail() when something is wrong.
 struct Check {
     const char *kernel; // x of kernels/x/cuda.cu
     const char *fields; // names of p[], for the report
     std::vector<Case> cases;
-    void (*run)(const Case &c, uint64_t seed);
-    Check(const char *kernel, const char *fields, std::vector<Case> cases, void (*run)(const Case &c, uint64_t seed));
+    std::function<void(const Case &c, uint64_t seed)> run;
+    Check(const char *kernel, const char *fields, std::vector<Case> cases,
+          std::function<void(const Case &c, uint64_t seed)> run);
 };
 
 // Random numbers of the case; the same for every schedule.
