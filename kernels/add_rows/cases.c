@@ -1,4 +1,4 @@
-/* The cases of add_rows: m c in_place (2: without b). */
+/* The cases of add_rows: m c, in_place (2: without b, x f32), type. One sum, one rounding. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/add_rows/add_rows.h"
@@ -7,8 +7,27 @@
 #include <string.h>
 
 static const test_case add_cases[] = {
-    {HOSTS, {1, 1, 0}},  {HOSTS, {3, 7, 1}},  {HOSTS, {65, 15, 0}},    {HOSTS, {130, 257, 1}},
-    {HOSTS, {2, 64, 0}}, {HOSTS, {5, 33, 2}}, {MODEL, {4096, 256, 0}}, {MODEL, {1024, 128, 1}},
+    {ALL, {1, 1, 0}},
+    {ALL, {3, 7, 1}},
+    {ALL, {65, 15, 0}},
+    {ALL, {130, 257, 1}},
+    {ALL, {2, 64, 0}},
+    {ALL, {5, 33, 2}},
+    {MODEL, {4096, 256, 0}},
+    {MODEL, {1024, 128, 1}},
+    {QUICK, {1, 1, 0, F32}},
+    {QUICK, {5, 7, 1, F16}},
+    {QUICK, {3, 5, 0, BF16}},
+    {QUICK, {3, 132, 0, BF16}},
+    {QUICK, {17, 256, 1, F16}},
+    {QUICK, {9, 128, 0, F32}},
+    {QUICK, {33, 64, 2, BF16}},
+    {QUICK, {3, 64, 2, F16}},
+    {QUICK, {5, 7, 2, F16}},
+    {QUICK, {1, 5, 2, BF16}},
+    {QUICK, {2, 12, 2, F32}},
+    {FULL, {1024, 128, 0, BF16}},
+    {FULL, {4096, 256, 1, BF16}},
 };
 
 static void add_build(check *c, const int *p) {
@@ -45,6 +64,10 @@ static void add_book(book *b, const check *of) {
     memcpy(result(b, a->y), sum, (size_t)count_of(a->x) * sizeof *sum);
 }
 
+static void add_types(const int *p, samc__dtype *of_views) {
+    of_views[0] = p[2] == 2 ? SAMC__F32 : (samc__dtype)p[3], of_views[1] = (samc__dtype)p[3];
+}
+
 static int add_typed(check *c, samc__view **views) {
     samc__add_rows_args *a = ARGS(c, add_rows);
     samc__view *own[] = {&a->x, &a->y};
@@ -54,17 +77,18 @@ static int add_typed(check *c, samc__view **views) {
 
 ROW(add_rows) = {
     .name = "add_rows",
-    .fields = "m c in_place",
+    .fields = "m c in_place type",
     /* For a fast version; the reference is the only one on a host. */
     .nmse = 1e-14,
     .deviation = 1e-6,
     .cases = add_cases,
     .case_count = COUNT(add_cases),
-    .check_apart = true,
     .build = add_build,
     .narrow = add_narrow,
     .verify = add_verify,
     .draw = add_draw,
     .book = add_book,
     .typed = add_typed,
+    .types = add_types,
+    .nearest = true,
 };

@@ -1,31 +1,62 @@
 /* The cases of preprocess: width height patch grid spare (bytes between rows), extreme, new width and height (0: the
- * longest side fits), filter, range. */
+ * longest side fits), filter, range, type of the patches. */
 #include "tests/checkops/checkops.h"
 #include "kernels/preprocess/preprocess.h"
 
 static const test_case listed[] = {
-    {HOSTS, {1, 1, 4, 4, 0, 0}},
-    {HOSTS, {2, 1, 4, 4, 1, 0}},
-    {HOSTS, {64, 64, 16, 4, 0, 0}},
-    {HOSTS, {64, 31, 16, 4, 5, 1}},
-    {HOSTS, {33, 64, 8, 8, 0, 0}},
-    {HOSTS, {300, 7, 8, 8, 3, 0}},
-    {HOSTS, {13, 500, 16, 4, 0, 1}},
-    {HOSTS, {97, 61, 7, 5, 0, 0}},
-    {HOSTS, {21, 30, 16, 4, 2, 0}},
-    {HOSTS, {129, 128, 16, 8, 0, 0}},
+    {ALL, {1, 1, 4, 4, 0, 0}},
+    {ALL, {2, 1, 4, 4, 1, 0}},
+    {ALL, {64, 64, 16, 4, 0, 0}},
+    {ALL, {64, 31, 16, 4, 5, 1}},
+    {ALL, {33, 64, 8, 8, 0, 0}},
+    {ALL, {300, 7, 8, 8, 3, 0}},
+    {ALL, {13, 500, 16, 4, 0, 1}},
+    {ALL, {97, 61, 7, 5, 0, 0}},
+    {ALL, {21, 30, 16, 4, 2, 0}},
+    {ALL, {129, 128, 16, 8, 0, 0}},
     {MODEL, {1800, 1200, 16, 64, 0, 0}},
     {MODEL, {3840, 2160, 16, 64, 0, 0}},
     {MODEL, {640, 480, 16, 64, 0, 0}},
     {MODEL, {1024, 683, 16, 64, 0, 0}},
-    {HOSTS, {97, 61, 8, 5, 3, 0, 40, 40, 0, 1}},
-    {HOSTS, {61, 97, 8, 5, 0, 0, 0, 0, 0, 2}},
-    {HOSTS, {97, 61, 8, 5, 1, 0, 40, 40, 1, 1}},
-    {HOSTS, {13, 9, 8, 5, 0, 1, 40, 40, 2, 0}},
-    {HOSTS, {97, 61, 8, 5, 2, 0, 40, 40, 3, 1}},
-    {HOSTS, {97, 61, 8, 5, 5, 0, 40, 40, 4, 2}},
+    {ALL, {97, 61, 8, 5, 3, 0, 40, 40, 0, 1}},
+    {ALL, {61, 97, 8, 5, 0, 0, 0, 0, 0, 2}},
+    {ALL, {97, 61, 8, 5, 1, 0, 40, 40, 1, 1}},
+    {ALL, {13, 9, 8, 5, 0, 1, 40, 40, 2, 0}},
+    {ALL, {97, 61, 8, 5, 2, 0, 40, 40, 3, 1}},
+    {ALL, {97, 61, 8, 5, 5, 0, 40, 40, 4, 2}},
     {MODEL, {1800, 1200, 16, 64, 0, 0, 1024, 1024, 1, 1}},
     {MODEL, {1800, 1200, 16, 64, 0, 0, 1024, 1024, 4, 2}},
+    {QUICK, {1, 1, 4, 4, 0, 0, 0, 0, 0, 0, F32}},
+    {QUICK, {2, 1, 4, 4, 1, 0, 0, 0, 0, 0, F16}},
+    {QUICK, {64, 64, 16, 4, 0, 0, 0, 0, 0, 0, F32}}, /* keeps its size */
+    {QUICK, {64, 31, 16, 4, 5, 1, 0, 0, 0, 0, BF16}},
+    {QUICK, {33, 64, 8, 8, 0, 0, 0, 0, 0, 0, F32}},
+    {QUICK, {300, 7, 8, 8, 3, 0, 0, 0, 0, 0, F16}},
+    {QUICK, {13, 500, 16, 4, 0, 1, 0, 0, 0, 0, F32}},
+    {QUICK, {97, 61, 7, 5, 0, 0, 0, 0, 0, 0, BF16}},
+    {QUICK, {21, 30, 16, 4, 2, 0, 0, 0, 0, 0, F32}},
+    {QUICK, {129, 128, 16, 8, 0, 0, 0, 0, 0, 0, BF16}},
+    {QUICK, {4000, 3, 16, 4, 1, 1, 0, 0, 0, 0, F32}},
+    {QUICK, {97, 61, 8, 5, 3, 0, 40, 40, 0, 1, F32}}, /* Pillow's, other ranges */
+    {QUICK, {61, 97, 8, 5, 0, 0, 0, 0, 0, 2, BF16}},
+    {QUICK, {30, 41, 8, 5, 1, 0, 40, 40, 0, 1, F16}},
+    {QUICK, {97, 61, 8, 5, 1, 0, 40, 40, 1, 1, F32}}, /* torch antialiased, floats */
+    {QUICK, {5, 700, 8, 5, 0, 1, 0, 0, 1, 0, F32}},
+    {QUICK, {40, 33, 8, 5, 0, 0, 40, 40, 1, 2, F16}},
+    {QUICK, {97, 61, 8, 5, 2, 0, 40, 40, 2, 1, F32}}, /* bytes */
+    {QUICK, {13, 9, 8, 5, 0, 0, 40, 40, 2, 0, BF16}},
+    {QUICK, {97, 61, 8, 5, 0, 0, 40, 40, 3, 1, F32}}, /* bilinear */
+    {QUICK, {1, 30, 8, 5, 0, 0, 40, 40, 3, 1, F32}},
+    {QUICK, {97, 61, 8, 5, 5, 0, 40, 40, 4, 2, F32}}, /* cubic */
+    {QUICK, {200, 7, 8, 5, 0, 1, 40, 40, 4, 0, F32}},
+    {QUICK, {40, 1, 8, 5, 0, 1, 40, 40, 4, 1, F32}},
+    {QUICK, {13, 21, 8, 5, 0, 1, 0, 0, 4, 2, BF16}},
+    {FULL, {1800, 1200, 16, 64, 0, 0, 1024, 1024, 1, 1, BF16}},
+    {FULL, {1800, 1200, 16, 64, 0, 0, 0, 0, 0, 0, BF16}},
+    {FULL, {640, 480, 16, 64, 3, 1, 0, 0, 0, 0, F16}},
+    {FULL, {1024, 683, 16, 64, 0, 0, 0, 0, 0, 0, F32}},
+    {FULL, {65535, 1, 16, 64, 0, 1, 0, 0, 0, 0, F32}},
+    {FULL, {1, 65535, 16, 64, 2, 0, 0, 0, 0, 0, BF16}},
 };
 
 static void preprocess_build(check *c, const int *p) {
@@ -65,12 +96,20 @@ static void preprocess_draw(check *c, int *p) {
     if (random_below(c, 2)) p[8] = random_below(c, SAMC__FILTERS), p[9] = random_below(c, SAMC__RANGES);
 }
 
+static int preprocess_typed(check *c, samc__view **views) {
+    views[0] = &ARGS(c, preprocess)->patches;
+    return 1;
+}
+
+static void preprocess_types(const int *p, samc__dtype *of_views) { of_views[0] = (samc__dtype)p[10]; }
+
 ROW(preprocess) = {
     .name = "preprocess",
-    .fields = "width height patch grid spare extreme new_width new_height filter range",
+    .fields = "width height patch grid spare extreme new_width new_height filter range type",
     .cases = listed,
     .case_count = COUNT(listed),
-    .check_apart = true,
     .build = preprocess_build,
     .draw = preprocess_draw,
+    .typed = preprocess_typed,
+    .types = preprocess_types,
 };

@@ -8,7 +8,7 @@ extern "C" {
 
 extern "C" samc_status run_cuda(const row *r, check *c, samc__dtype type, samc_error *error) {
     if (r->for_hosts && r->for_hosts(c)) return SAMC_UNSUPPORTED;
-    if (!r->typed && type != SAMC__F32) return SAMC_UNSUPPORTED;
+    if ((!r->typed || !r->book) && type != SAMC__F32) return SAMC_UNSUPPORTED;
     const std::vector<samc__dtype> types(MAX_VIEWS, type);
     DeviceCase device(r, c, types.data());
     samc__cuda cuda = {};
