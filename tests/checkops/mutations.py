@@ -8,17 +8,15 @@ be found by the guard pages, because no number shows it, is marked. Ends with 77
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNGS = {
-    "vec16": [],
-    "avx2": ["-mavx2", "-mfma", "-mf16c"],
-    "avx512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
-}
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent))
+from seeded import Build, run
+
 VEC, VEC16, DECODER = "kernels/cpu/vec.h", "kernels/cpu/vec16.h", "kernels/cpu/decoder.h"
 CAPS = {"vec16": "sse2", "avx2": "avx2", "avx512": "avx2,avx512"}
 
@@ -193,11 +191,7 @@ BUGS = {
 }
 
 
-def run(command):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True)
-
-
-def build(tree, folder, name, op, rung, edits):
+def checkops_with(build, folder, name, op, rung, edits):
     """checkops with the edits in its operator; they are made in a tree of their own."""
     for file, old, new in edits:
         target = folder / file
@@ -206,51 +200,12 @@ def build(tree, folder, name, op, rung, edits):
         if text.count(old) != 1:
             sys.exit(f"{name}: {file} has {text.count(old)} times, instead of once: {old}")
         target.write_text(text.replace(old, new))
-    source = folder / cpu(op) if (folder / cpu(op)).exists() else ROOT / cpu(op)
-    done = run(
-        [
-            "cc",
-            "-O1",
-            "-std=c11",
-            "-D_GNU_SOURCE",
-            "-fopenmp-simd",
-            "-ffp-contract=off",
-            *RUNGS[rung],
-            f"-I{folder}",
-            f"-I{ROOT}",
-            f"-I{ROOT / 'runtime'}",
-            "-c",
-            source,
-            "-o",
-            folder / "bug.o",
-        ]
+    source = ROOT / cpu(op)
+    changed = folder / cpu(op) if (folder / cpu(op)).exists() else source
+    original = build.compile(
+        "checkops", source, folder / "bug.o", changed, [f"-I{folder}"], ["-O1"], f"samc_cpu_{rung}.dir"
     )
-    if done.returncode:
-        sys.exit(f"{name} does not compile:\n{done.stderr[:2000]}")
-    # The library's own object of this rung is then never drawn in.
-    objects = sorted((tree / "tests/checkops/CMakeFiles/checkops.dir").rglob("*.o"))
-    libraries = sorted(tree.rglob("libsamc.a"))
-    if not objects or not libraries:
-        sys.exit(f"no checkops, or no libsamc.a, in {tree}")
-    done = run(
-        [
-            "cc",
-            "-o",
-            folder / "checkops",
-            *objects,
-            folder / "bug.o",
-            libraries[0],
-            "-ljansson",
-            "-lcrypto",
-            "-lz",
-            "-lpthread",
-            "-lm",
-            "-ldl",
-        ]
-    )
-    if done.returncode:
-        sys.exit(f"{name} does not link:\n{done.stderr[:2000]}")
-    return folder / "checkops"
+    return build.link("checkops", folder / "checkops", {original: folder / "bug.o"})
 
 
 def main():
@@ -262,15 +217,17 @@ def main():
     if "avx512dq" not in Path("/proc/cpuinfo").read_text():
         print("no AVX-512 here")
         return 77
+    build = Build(args.build)
+    if not build.usable:
+        print("skipped: needs a build by ninja")
+        return 77
     survived = 0
     for name, (op, rung, guarded, edits) in {"(none)": ("layernorm", "avx512", False, []), **BUGS}.items():
         if args.only not in name:
             continue
         with tempfile.TemporaryDirectory(prefix="samc-checkops-") as folder:
-            program = build(args.build, Path(folder), name, op, rung, edits)
-            done = run(
-                [program, "--op", op, "--caps", CAPS[rung], "--random", args.shapes]
-            )
+            program = checkops_with(build, Path(folder), name, op, rung, edits)
+            done = run([program, "--op", op, "--caps", CAPS[rung], "--random", args.shapes])
         lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
         faults = [line for line in lines if "touched memory" in line or "wrote to" in line]
         if name == "(none)":

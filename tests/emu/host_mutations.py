@@ -9,10 +9,7 @@ it.
 """
 
 import argparse
-import re
 import runpy
-import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,54 +17,17 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-
-
-def run(command, **options):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
-
-
-def commands(build, target):
-    """The compile and link commands that lead to a target, as lists of words."""
-    done = run(["ninja", "-C", build, "-t", "commands", target])
-    if done.returncode:
-        sys.exit(f"{target}: {done.stderr}")
-    # Linking is wrapped as ": && COMMAND && :".
-    return [shlex.split(re.sub(r"^: && | && :$", "", line)) for line in done.stdout.splitlines() if " -o " in line]
+sys.path.insert(0, str(HERE.parent))
+from seeded import Build, run
 
 
 def build_with(build, folder, program, source, text):
-    """The program with `source` as `text`; the object comes first, so that an archive's member of the same symbols
-    stays out.
-    """
-    lines = commands(build, program)
-    # The file is compiled for the program itself (emu_cuda), or for the library.
-    compiles = [c for c in lines if "-c" in c and c[c.index("-c") + 1] == str(ROOT / source)]
-    compile_command = next(
-        (c for c in compiles if "emu_cuda" in c[c.index("-o") + 1]), compiles[0] if compiles else None
-    )
-    if compile_command is None:
-        sys.exit(f"{source} is not compiled for {program}")
     mutated, target = folder / Path(source).name, folder / "mutated.o"
     mutated.write_text(text)
-    original = compile_command[compile_command.index("-o") + 1]
-    words = list(compile_command)
-    words[words.index("-c") + 1] = mutated
-    words[words.index("-o") + 1] = target
-    for flag in ("-MD", "-MT", "-MF"):
-        if flag in words:
-            at = words.index(flag)
-            del words[at : at + (1 if flag == "-MD" else 2)]
-    done = run([*words, f"-I{(ROOT / source).parent}", "-Wno-error"], cwd=build)
-    if done.returncode:
-        sys.exit(f"{source} does not compile:\n{done.stderr[:2000]}")
-    link = [target if word == original else word for word in lines[-1]]
-    if target not in link:
-        link.insert(1, target)
-    link[link.index("-o") + 1] = folder / "program"
-    done = run(link, cwd=build)
-    if done.returncode:
-        sys.exit(f"{program} does not link:\n{done.stderr[:2000]}")
-    return folder / "program"
+    beside = [f"-I{(ROOT / source).parent}"]
+    # The file is compiled for the program itself (emu_cuda), or for the library.
+    original = build.compile(program, ROOT / source, target, mutated, last=beside, for_object="emu_cuda")
+    return build.link(program, folder / "program", {original: target})
 
 
 def main():
@@ -75,8 +35,8 @@ def main():
     parser.add_argument("--build", required=True, type=Path)
     parser.add_argument("--only", help="bugs whose name contains this")
     options = parser.parse_args()
-    build = options.build.resolve()
-    if not shutil.which("ninja") or not (build / "build.ninja").exists():
+    build = Build(options.build)
+    if not build.usable:
         print("skipped: needs a build by ninja")
         return 77
     failures = 0

@@ -16,7 +16,6 @@ what alone can show it: "ptx" (the translated PTX), "full" (SAM's own shapes), "
 """
 
 import argparse
-import os
 import re
 import runpy
 import shutil
@@ -27,8 +26,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-INCLUDE = [f"-I{ROOT}", f"-I{ROOT / 'runtime'}", f"-I{HERE}"]
-FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-ffp-contract=off", "-D_GNU_SOURCE"]
+sys.path.insert(0, str(HERE.parent))
+from seeded import Build, run
+
 MODES = [
     ("forward", "late", "nearest"),
     ("reverse", "late", "sm80"),
@@ -37,95 +37,52 @@ MODES = [
 ]
 
 
-def run(command, **options):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+class Programs:
+    """emu_test with one kernel from the folder of changed sources; everything else is the build's."""
 
-
-class Builder:
-    def __init__(self, build, folder, compiler, nvcc):
-        self.build, self.folder, self.compiler, self.nvcc = build, folder, compiler, nvcc
-        self.cache = {}
-
-    def compile(self, source, key, flags):
-        target = self.folder / f"{key}.o"
-        done = run([self.compiler, *FLAGS, *flags, "-c", source, "-o", target])
-        if done.returncode:
-            sys.exit(f"{key} does not compile:\n{done.stderr[:2000]}")
-        return target
+    def __init__(self, build, folder, nvcc):
+        self.build, self.folder, self.nvcc = build, folder, nvcc
+        self.runtimes = {}
 
     def runtime(self, sanitizer):
-        """The parts that are the same for every kernel; compiled once for each sanitizer."""
-        if sanitizer not in self.cache:
-            define = {"": [], "address": ["-DSAMC_EMU_ASAN"], "thread": ["-DSAMC_EMU_TSAN"]}[sanitizer]
-            self.cache[sanitizer] = [
-                self.compile(HERE / f"{name}.cc", f"runtime_{sanitizer}_{name}", ["-O2", *INCLUDE, *define])
-                for name in ("emu", "tensor_core", "warp", "ptx", "emu_test", "emu_main")
-            ]
-        return self.cache[sanitizer]
-
-    def check_of(self, kernel):
-        if kernel not in self.cache:
-            self.cache[kernel] = self.compile(HERE / f"emu_{kernel}.cc", f"check_{kernel}", ["-O2", *INCLUDE])
-        return self.cache[kernel]
+        """The emulation, which tells a sanitizer of its stacks; compiled once for each: the build's object -> this."""
+        if sanitizer not in self.runtimes:
+            define = {"address": "-DSAMC_EMU_ASAN", "thread": "-DSAMC_EMU_TSAN"}[sanitizer]
+            made = {}
+            for source in sorted(HERE.glob("*.cc")):
+                if source.stem not in ("emu", "emu_scheduler", "emu_memory", "tensor_core", "warp", "ptx"):
+                    continue
+                target = self.folder / f"runtime_{sanitizer}_{source.stem}.o"
+                made[self.build.compile("emu_test_host", source, target, last=[define])] = target
+            self.runtimes[sanitizer] = made
+        return self.runtimes[sanitizer]
 
     def program(self, sources, kernel, ptx, sanitizer):
-        """emu_test with one kernel, from the folder `sources`."""
-        include = [f"-I{sources}", *INCLUDE]
-        instrument = [f"-fsanitize={sanitizer}", "-g1"] if sanitizer else []
-        source = sources / "kernels" / kernel / "cuda.cu"
-        define = ["-DSAMC_EMU_PTX"] if ptx else []
-        objects = [
-            *self.runtime(sanitizer),
-            self.check_of(kernel),
-            self.compile(source, f"kernel_{kernel}", ["-O1", *include, *define, *instrument, "-x", "c++"]),
-        ]
+        route = "ptx" if ptx else "host"
+        target, emu = f"emu_test_{route}", self.build.folder / "tests/emu"
+        instrument = [f"-fsanitize={sanitizer}"] if sanitizer else []
+        made, extra = self.folder / "kernel.o", ["-O1", *instrument, *(["-g1"] if sanitizer else [])]
+        source = emu / f"{route}_{kernel}_cuda.cc"
+        replaced = {self.build.compile(target, source, made, first=[f"-I{sources}"], last=extra): made}
+        if sanitizer:
+            replaced.update(self.runtime(sanitizer))
         if ptx:
             base = self.folder / kernel
-            done = run(
-                [
-                    self.nvcc,
-                    "-std=c++17",
-                    "-O3",
-                    "-arch=compute_80",
-                    "-lineinfo",
-                    *include,
-                    "-ptx",
-                    "-o",
-                    f"{base}.ptx",
-                    source,
-                ]
-            )
+            include = [f"-I{sources}", f"-I{ROOT}", f"-I{ROOT / 'runtime'}"]
+            flags = ["-std=c++17", "-O3", "-arch=compute_80", "-lineinfo", *include]
+            done = run([self.nvcc, *flags, "-ptx", "-o", f"{base}.ptx", sources / "kernels" / kernel / "cuda.cu"])
             if done.returncode:
                 sys.exit(f"{kernel}: nvcc failed:\n{done.stderr[:2000]}")
             done = run([sys.executable, HERE / "ptx_to_cpp.py", "--strict", f"{base}.ptx", "-o", f"{base}.cc"])
             if done.returncode:
                 sys.exit(done.stderr)
-            objects.append(self.compile(f"{base}.cc", f"ptx_{kernel}", ["-O0", "-w", *include]))
-        program = self.folder / "emu_test"
-        libraries = sorted(self.build.rglob("libsamc.a"))
-        if not libraries:
-            sys.exit(f"no libsamc.a in {self.build}")
-        done = run(
-            [
-                self.compiler,
-                "-o",
-                program,
-                *objects,
-                *([f"-fsanitize={sanitizer}"] if sanitizer else []),
-                libraries[0],
-                "-ljansson",
-                "-lcrypto",
-                "-lpthread",
-                "-lm",
-                "-ldl",
-            ]
-        )
-        if done.returncode:
-            sys.exit(f"does not link:\n{done.stderr[:2000]}")
-        return program
+            translated = self.folder / "ptx.o"
+            original = self.build.compile(target, emu / f"{kernel}_cuda.ptx.cc", translated, f"{base}.cc")
+            replaced[original] = translated
+        return self.build.link(target, self.folder / "emu_test", replaced, last=instrument)
 
 
-def caught_by(program, modes, label, full=False, first=False):
+def caught_by(program, kernel, modes, label, full=False, first=False):
     """The modes that find the program wrong, or with `first` the first of them."""
     caught = []
     for order, copies, core in modes:
@@ -133,10 +90,8 @@ def caught_by(program, modes, label, full=False, first=False):
             break
         mode = f"{label}{order}/{copies}/{core}"
         try:
-            done = run(
-                [program, "--order", order, "--copies", copies, "--accumulate", core, *(["--full"] if full else [])],
-                timeout=600,
-            )
+            schedule = ["--order", order, "--copies", copies, "--accumulate", core, *(["--full"] if full else [])]
+            done = run([program, "--only", kernel, *schedule], timeout=600)
             beyond = re.search(r"(\S+) times the gate", done.stderr)
             if done.returncode:
                 caught.append(mode + (f" ({beyond[1]} times the gate)" if beyond else ""))
@@ -147,21 +102,22 @@ def caught_by(program, modes, label, full=False, first=False):
 
 def try_bug(builder, sources, kernel, only, sanitizers, first, core):
     """By which modes the sources are found wrong; None where no mode that could show it is at hand."""
-    if only == "sanitizer" and not sanitizers or only == "ptx" and not builder.nvcc:
+    if only == "sanitizer" and not sanitizers or only == "ptx" and not (builder.nvcc and builder.build.has("emu_test_ptx")):
         return None
     modes = [(order, copies, core or turn) for order, copies, turn in MODES]
     if only == "random":
-        done = run(
-            [builder.program(sources, kernel, False, ""), "--seeds", "10", *(["--accumulate", core] if core else [])],
-            timeout=600,
-        )
+        program = builder.program(sources, kernel, False, "")
+        options = ["--seeds", "10", *(["--accumulate", core] if core else [])]
+        done = run([program, "--only", kernel, *options], timeout=600)
         return ["one of ten random orders"] if done.returncode else []
     if only == "ptx":
-        return caught_by(builder.program(sources, kernel, True, ""), modes[:1], "PTX ")
+        return caught_by(builder.program(sources, kernel, True, ""), kernel, modes[:1], "PTX ")
     full = only == "full"
-    caught = caught_by(builder.program(sources, kernel, False, ""), modes[:1] if full else modes, "", full, first)
+    program = builder.program(sources, kernel, False, "")
+    caught = caught_by(program, kernel, modes[:1] if full else modes, "", full, first)
     for sanitizer in ("thread", "address") if sanitizers else ():
-        caught += caught_by(builder.program(sources, kernel, False, sanitizer), modes[:1], f"{sanitizer} sanitizer ")
+        program = builder.program(sources, kernel, False, sanitizer)
+        caught += caught_by(program, kernel, modes[:1], f"{sanitizer} sanitizer ")
     return caught
 
 
@@ -182,10 +138,14 @@ def main():
     options = parser.parse_args()
     places = (None, "/usr/local/cuda/bin", str(ROOT / "build/cuda/nvidia/cu13/bin"))
     nvcc = next(filter(None, (shutil.which("nvcc", path=p) for p in places)), None)
+    build = Build(options.build)
+    if not build.usable:
+        print("skipped: needs a build by ninja")
+        return 77
     failures = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        builder = Builder(options.build.resolve(), folder, os.environ.get("CXX", "g++"), nvcc)
+        builder = Programs(build, folder, nvcc)
         for path in sorted((ROOT / "kernels").glob("*/bugs.py")):
             if options.kernel and options.kernel != path.parent.name:
                 continue
