@@ -38,9 +38,9 @@ class Build:
         return run(["ninja", "-C", self.folder, "-t", "query", target]).returncode == 0
 
     def compile(self, target, source, to, text_from=None, first=(), last=(), for_object=""):
-        """Compiles `source`, or the file `text_from` as it, into the file `to`, with words before all folders of headers
-        and at the end. Returns the object that the build makes of it; of several, the one with `for_object` in its
-        name."""
+        """Compiles `source`, or the file `text_from` as it, into the file `to`, with words before all folders of
+        headers and at the end. Returns the object that the build makes of it; of several, the one with `for_object`
+        in its name."""
         compiles = [c for c in self.commands(target) if "-c" in c and c[c.index("-c") + 1] == str(source)]
         command = next((c for c in compiles if for_object in c[c.index("-o") + 1]), compiles[0] if compiles else None)
         if command is None:

@@ -102,7 +102,8 @@ def caught_by(program, kernel, modes, label, full=False, first=False):
 
 def try_bug(builder, sources, kernel, only, sanitizers, first, core):
     """By which modes the sources are found wrong; None where no mode that could show it is at hand."""
-    if only == "sanitizer" and not sanitizers or only == "ptx" and not (builder.nvcc and builder.build.has("emu_test_ptx")):
+    ptx = builder.nvcc and builder.build.has("emu_test_ptx")
+    if only == "sanitizer" and not sanitizers or only == "ptx" and not ptx:
         return None
     modes = [(order, copies, core or turn) for order, copies, turn in MODES]
     if only == "random":

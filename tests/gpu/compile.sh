@@ -42,10 +42,16 @@ object() {
 commands() {
     local file rung avx512
     for file in kernels/*/cuda.cu tests/gpu/device_report.cu; do object "$compile_cuda" "$file"; done
-    for file in tests/emu/{emu_test,emu,tensor_core,warp}.cc tests/gpu/{around_launch,gpu_test,main}.cc; do
+    for file in tests/emu/{emu_test,emu_cases,device_case,emu,tensor_core,warp}.cc \
+        tests/gpu/{around_launch,gpu_test,main}.cc; do
         object "$compile_cxx" "$file"
     done
-    for file in $operators; do object "$compile_cxx" "tests/emu/emu_$file.cc"; done
+    for file in $operators; do
+        [ ! -e "tests/emu/emu_$file.cc" ] || object "$compile_cxx" "tests/emu/emu_$file.cc"
+    done
+    for file in kernels/*/cases.c tests/checkops/{rows,buffers,guard,arguments,book}.c; do
+        object "$compile_c" "$file"
+    done
     object "$compile_engine_cxx" tests/gpu/libraries_test.cc
     if [ $rehearse = 1 ]; then
         for file in tests/emu/{cuda_twin,library_twins}.cc; do object "$compile_engine_cxx" "$file"; done
