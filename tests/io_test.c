@@ -37,20 +37,7 @@ static uint8_t *slurp(const char *path, size_t *size) {
 
 static bool exists(const char *path) { return access(path, F_OK) == 0; }
 
-/* ---- Layout ---------------------------------------------------------------------------------- */
-
-/* What programs are compiled with: these numbers stay, and fields are added behind them. */
-#define GOLDEN(type, bytes, member, at)                                                                                \
-    _Static_assert(sizeof(type) == (bytes) && offsetof(type, member) == (at), #type " has moved")
-GOLDEN(samc_image_header, 40, format, 32);
-GOLDEN(samc_rle, 32, counts, 24);
-GOLDEN(samc_array, 56, values, 48);
-GOLDEN(samc_masks, 56, count, 48);
-GOLDEN(samc_archive_options, 128, stats, 120);
-GOLDEN(samc_archive_image, 48, masks, 40);
-GOLDEN(samc_archive_events, 40, wake, 32);
-GOLDEN(samc_archive_counts, 80, seconds, 72);
-GOLDEN(samc_archive_stage, 48, room, 40);
+/* ---- Structs ---------------------------------------------------------------------------------- */
 
 /* Structs whose size was never set, or is that of no version, are refused and not written. */
 Test(io, structs_without_a_size) {

@@ -34,8 +34,9 @@
  * program with its size and zeros, also where the library fills it in. Errors name the file and the reason. Calls can
  * be made from any thread, on one object from one thread at a time, but where it says otherwise. Memory that a call
  * gives to be freed goes back by samc_io_free(), or by free(). Bytes from outside are taken for hostile: whatever they
- * are, the answer is a result or an error. Libraries and files: libsamc_io needs libsamc, libjpeg, giflib, zlib,
- * jansson and libarchive; text and run lengths beyond 256 MB of the process go to temporary files without names. */
+ * are, the answer is a result or an error. libsamc_io needs libsamc, libjpeg, giflib, zlib, jansson and libarchive.
+ * Text beyond 256 MB of the process goes to temporary files without names, as run lengths do in libsamc; where the
+ * libraries are shared ones, each counts its own. */
 #ifndef SAMC_IO_H
 #define SAMC_IO_H
 
