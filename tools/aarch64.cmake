@@ -1,0 +1,15 @@
+# Toolchain for aarch64 with Debian's cross compiler and the libraries of SAMC_SYSROOT; tools/cross_aarch64.sh brings
+# both.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES SAMC_SYSROOT)
+set(CMAKE_SYSROOT ${SAMC_SYSROOT})
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${SAMC_SYSROOT})
+set(ENV{PKG_CONFIG_LIBDIR} ${SAMC_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${SAMC_SYSROOT}/usr/share/pkgconfig)
