@@ -27,7 +27,7 @@ struct samc__place {
     samc_status (*image)(const samc__exec *exec, const samc_image *image, const uint8_t **pixels, ptrdiff_t *pitch);
     samc_status (*image_read)(const samc__exec *exec);
     /* What `exec` does from now on happens after all that `earlier` was told so far. */
-    samc_status (*follow)(const samc__exec *exec, const samc__exec *earlier);
+    samc_status (*wait)(const samc__exec *exec, const samc__exec *earlier);
     /* On a device alone: asks rows `pitch` apart down without waiting, into box `number`, whose contents before are
      * gone; and waits until they are there, dense, to be read until the box is used again. */
     samc_status (*fetch)(const samc__exec *exec, int number, const void *tensor, size_t pitch, size_t bytes,

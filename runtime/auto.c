@@ -123,10 +123,10 @@ static samc_status encode_group(samc_session *s, samc__group *group) {
 /* Encodes a group in its turn, unless that was done ahead, and lets prompts have it. */
 static samc_status encode_in_turn(samc_session *s, samc__group *group) {
     if (!group->encoded) {
-        SAMC__TRY(samc__session_meet(s));
+        SAMC__TRY(samc__session_synchronize(s));
         SAMC__TRY(encode_group(s, group));
     }
-    return samc__session_meet(s);
+    return samc__session_synchronize(s);
 }
 
 /* Once points are on their way the host would only wait for their masks: it starts the images after this one. Where

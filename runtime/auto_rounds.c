@@ -146,8 +146,8 @@ void samc__run_close(samc__auto_run *run) {
     samc_session *s = run->s;
     samc__exec exec = s->exec;
     if (!run->open) return;
-    exec.error = NULL;                   /* a device that was lost has been told of */
-    exec.place->follow(&exec, &s->post); /* which may still read the logits */
+    exec.error = NULL;                 /* a device that was lost has been told of */
+    exec.place->wait(&exec, &s->post); /* which may still read the logits */
     for (int i = 0; i < 2; i++) {
         samc__round_release(&s->exec, &run->rounds[i]);
         s->exec.release(s->exec.memory, run->rounds[i].xy);
@@ -199,8 +199,8 @@ static samc_status decode_points(samc__round *r) {
         r->prompts[i] = (samc_prompt){.points = r->points + 2 * i, .labels = &foreground, .point_count = 1};
         r->pointers[i] = &r->prompts[i];
     }
-    samc__image_side side;
-    SAMC__TRY(samc__session_side(s, r->image, 1, &side));
+    samc__image_cache cache;
+    SAMC__TRY(samc__session_cache(s, r->image, 1, &cache));
     for (int i = 0, now; i < r->n; i += now) {
         now = r->n - i < s->decode_most ? r->n - i : s->decode_most;
         samc__prompt_batch args = {.prompts = r->pointers + i,
@@ -208,7 +208,7 @@ static samc_status decode_points(samc__round *r) {
                                    .images = 1,
                                    .tokens = 2,
                                    .frame = &r->frame,
-                                   .side = side,
+                                   .cache = cache,
                                    .key_pe = s->key_pe};
         samc_status status = samc__decode(&s->exec, &s->model->net, &args, true,
                                           r->logits + i * run->masks * mask_floats, r->iou + i * run->masks);
@@ -227,7 +227,7 @@ static samc_status start(samc__round *r) {
     if (atomic_exchange(&s->stop, false))
         return samc__fail(&s->error, SAMC_STOPPED, "automatic masks were stopped on request");
     SAMC__TRY(decode_points(r));
-    SAMC__TRY(s->post.place->follow(&s->post, &s->exec));
+    SAMC__TRY(s->post.place->wait(&s->post, &s->exec));
     SAMC__TRY(samc__select_masks(&s->post, &(samc__select_masks_args){.iou = r->iou,
                                                                       .count = count,
                                                                       .threshold = (float)g->o->pred_iou_thresh,

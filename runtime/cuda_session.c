@@ -347,15 +347,15 @@ static samc_status image_read(const samc__exec *exec) {
                              "while an image was encoded");
 }
 
-static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
+static samc_status wait_for(const samc__exec *exec, const samc__exec *earlier) {
     lane *before = lane_of(earlier);
     SAMC__CUDA_TRY(exec->error, cudaEventRecord(before->reached, before->cuda.stream), "between two streams");
     return samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0),
                              "between two streams");
 }
 
-static const samc__place place_cuda = {false, allocate,   release, upload, download, copy,
-                                       image, image_read, follow,  fetch,  fetched};
+static const samc__place place_cuda = {false, allocate,   release,  upload, download, copy,
+                                       image, image_read, wait_for, fetch,  fetched};
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 

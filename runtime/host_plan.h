@@ -10,7 +10,7 @@ samc_status samc__encode_bytes(const samc_model *model, int images, int width, i
                                samc_error *error);
 
 /* Of predicting, at most at one time beside embeddings and results, a batch of `prompts` prompts (at most 64) of
- * `tokens` sparse tokens each on `images` images; without mask inputs their image side is made for it. */
+ * `tokens` sparse tokens each on `images` images; without mask inputs their image cache is made for it. */
 samc_status samc__predict_bytes(const samc_model *model, int prompts, int images, int tokens, bool masked,
                                 size_t *bytes, samc_error *error);
 

@@ -7,15 +7,15 @@
 #include <math.h>
 
 static void drop_side(samc_session *s) {
-    samc__tensor_release(&s->exec, s->side);
-    s->side = NULL;
-    s->side_room = s->side_images = 0;
+    samc__tensor_release(&s->exec, s->cache);
+    s->cache = NULL;
+    s->cache_room = s->cached_images = 0;
 }
 
 void samc__session_drop_images(samc_session *s) {
     samc__exec exec = s->exec;
-    exec.error = NULL;                         /* a device that was lost has been told of */
-    s->exec.place->follow(&exec, &s->encoder); /* it may still write there */
+    exec.error = NULL;                       /* a device that was lost has been told of */
+    s->exec.place->wait(&exec, &s->encoder); /* it may still write there */
     drop_side(s);
     samc__tensor_release(&s->exec, s->embeddings);
     samc__memory_release(&s->memory, s->images);
@@ -38,22 +38,22 @@ samc_status samc__session_reserve_images(samc_session *s, int count) {
     return SAMC_OK;
 }
 
-samc_status samc__session_side(samc_session *s, int first, int count, samc__image_side *side) {
-    if (first < s->side_first || first + count > s->side_first + s->side_images) {
-        s->side_images = 0;
-        if (s->side_room != count) {
+samc_status samc__session_cache(samc_session *s, int first, int count, samc__image_cache *cache) {
+    if (first < s->cached_first || first + count > s->cached_first + s->cached_images) {
+        s->cached_images = 0;
+        if (s->cache_room != count) {
             drop_side(s);
-            s->side = samc__tensor_allocate(&s->exec, samc__image_side_bytes(&s->model->net, count));
-            if (s->side == NULL)
-                return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", count);
-            s->side_room = count;
+            s->cache = samc__tensor_allocate(&s->exec, samc__image_cache_bytes(&s->model->net, count));
+            if (s->cache == NULL)
+                return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image cache of %d image(s)", count);
+            s->cache_room = count;
         }
-        samc__image_side all = samc__image_side_at(&s->model->net, count, s->side, 0);
-        SAMC__TRY(samc__image_side_make(&s->exec, &s->model->net, s->images[first].embedding, s->key_pe, count, &all));
-        s->side_first = first;
-        s->side_images = count;
+        samc__image_cache all = samc__image_cache_at(&s->model->net, count, s->cache, 0);
+        SAMC__TRY(samc__image_cache_make(&s->exec, &s->model->net, s->images[first].embedding, s->key_pe, count, &all));
+        s->cached_first = first;
+        s->cached_images = count;
     }
-    *side = samc__image_side_at(&s->model->net, s->side_room, s->side, first - s->side_first);
+    *cache = samc__image_cache_at(&s->model->net, s->cache_room, s->cache, first - s->cached_first);
     return SAMC_OK;
 }
 
@@ -75,8 +75,8 @@ samc_status samc__check_image(samc_error *error, const samc_image *image, int in
 }
 
 samc_status samc__session_encode(samc_session *s, const samc_image *images, int count, int first) {
-    if (first < s->side_first + s->side_images && s->side_first < first + count)
-        s->side_images = 0; /* of what was there */
+    if (first < s->cached_first + s->cached_images && s->cached_first < first + count)
+        s->cached_images = 0; /* of what was there */
     for (int i = 0; i < count; i++)
         s->images[first + i].frame = samc__frame_of(&s->model->net.config.recipe, images[i].width, images[i].height);
     samc__features features = samc__features_at(&s->model->net, s->images[first].embedding, count);
@@ -88,10 +88,10 @@ static samc_status set_images(samc_session *s, const samc_image *images, int cou
     for (int i = 0; i < count; i++) SAMC__TRY(samc__check_image(&s->error, &images[i], i));
     SAMC__TRY(samc__session_enter(s));
     SAMC__TRY(samc__session_reserve_images(s, count));
-    samc_status status = samc__session_meet(s);
+    samc_status status = samc__session_synchronize(s);
     for (int i = 0; i < count && status == SAMC_OK; i += s->encode_most)
         status = samc__session_encode(s, images + i, count - i < s->encode_most ? count - i : s->encode_most, i);
-    if (status == SAMC_OK) status = samc__session_meet(s);
+    if (status == SAMC_OK) status = samc__session_synchronize(s);
     if (status != SAMC_OK) samc__session_drop_images(s);
     return status;
 }

@@ -144,7 +144,7 @@ void samc__session_one_group(samc_session *s) {
              "the GPU's memory is not enough to encode images while masks of others are made; they take turns");
 }
 
-samc_status samc__session_meet(samc_session *s) {
-    SAMC__TRY(s->exec.place->follow(&s->exec, &s->encoder));
-    return s->encoder.place->follow(&s->encoder, &s->exec);
+samc_status samc__session_synchronize(samc_session *s) {
+    SAMC__TRY(s->exec.place->wait(&s->exec, &s->encoder));
+    return s->encoder.place->wait(&s->encoder, &s->exec);
 }

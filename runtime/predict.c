@@ -86,8 +86,8 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             frame[i / each] = r->frame[begin + i] = s->images[first[i].image].frame;
             r->image[begin + i] = first[i].image;
         }
-        samc__image_side side = {0};
-        if (first->mask_input == NULL) SAMC__TRY(samc__session_side(s, first->image, images, &side));
+        samc__image_cache cache = {0};
+        if (first->mask_input == NULL) SAMC__TRY(samc__session_cache(s, first->image, images, &cache));
         samc__prompt_batch args = {
             .prompts = batch,
             .count = n,
@@ -96,7 +96,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
             .masked = first->mask_input != NULL,
             .frame = frame,
             .embeddings = s->images[first->image].embedding,
-            .side = side,
+            .cache = cache,
             .key_pe = s->key_pe,
         };
         samc_status status = decode_into(s, &args, multimask, n * mask_floats, r->logits + begin * mask_floats,

@@ -28,7 +28,7 @@ static samc_status image_read(const samc__exec *exec) {
     (void)exec;
     return SAMC_OK;
 }
-static samc_status follow(const samc__exec *exec, const samc__exec *earlier) {
+static samc_status wait_for(const samc__exec *exec, const samc__exec *earlier) {
     (void)exec, (void)earlier;
     return SAMC_OK;
 }
@@ -46,7 +46,7 @@ static samc_status fetched(const samc__exec *exec, int number, const void **cont
 
 samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes),
                                 void (*release)(const samc__exec *exec, void *tensor)) {
-    return (samc__place){false, allocate, release, move, move, copy, image, image_read, follow, fetch, fetched};
+    return (samc__place){false, allocate, release, move, move, copy, image, image_read, wait_for, fetch, fetched};
 }
 
 samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,
@@ -82,9 +82,9 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     void *key_pe = samc__tensor_allocate(exec, embedding),
          *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
     for (int i = 0; i < 2; i++) samc__round_allocate(exec, model, prompts, &round[i]);
-    samc__image_side side =
-        samc__image_side_at(&model->net, 1, samc__tensor_allocate(exec, samc__image_side_bytes(&model->net, 1)), 0);
-    SAMC__TRY(samc__image_side_make(exec, &model->net, embeddings, key_pe, 1, &side));
+    samc__image_cache cache =
+        samc__image_cache_at(&model->net, 1, samc__tensor_allocate(exec, samc__image_cache_bytes(&model->net, 1)), 0);
+    SAMC__TRY(samc__image_cache_make(exec, &model->net, embeddings, key_pe, 1, &cache));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
@@ -95,7 +95,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
                                .tokens = samc__prompt_tokens(&prompt),
                                .frame = &frame,
                                .embeddings = embeddings,
-                               .side = side,
+                               .cache = cache,
                                .key_pe = key_pe};
     for (int i = 0; i < batches; i++)
         SAMC__TRY(samc__decode(exec, &model->net, &args, true, round[0].logits, round[0].iou));
@@ -117,9 +117,9 @@ samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *mod
                                .key_pe = samc__nowhere};
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
     if (!masked) {
-        void *side = samc__tensor_allocate(exec, samc__image_side_bytes(net, images));
-        args.side = samc__image_side_at(net, images, side, 0);
-        SAMC__TRY(samc__image_side_make(exec, net, samc__nowhere, samc__nowhere, images, &args.side));
+        void *cache = samc__tensor_allocate(exec, samc__image_cache_bytes(net, images));
+        args.cache = samc__image_cache_at(net, images, cache, 0);
+        SAMC__TRY(samc__image_cache_make(exec, net, samc__nowhere, samc__nowhere, images, &args.cache));
     }
     return samc__decode(exec, net, &args, true, (float *)(void *)samc__nowhere, (float *)(void *)samc__nowhere);
 }

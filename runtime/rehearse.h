@@ -23,12 +23,12 @@ samc_status samc__rehearse_model(const samc__config *config, samc__dtype precisi
 /* One pass of the encoder over `images` images (at most 64) of that size. */
 samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *model, int images, int width, int height);
 
-/* The image side of one image, with room for two rounds of prompts in automatic masks, then `batches` batches of
+/* The image cache of one image, with room for two rounds of prompts in automatic masks, then `batches` batches of
  * `prompts` one-point prompts, as runtime/predict.c asks for them, with what a session keeps of `images` images. */
 samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *model, int images, int prompts,
                                   int batches);
 
-/* One batch as samc_predict() makes it (runtime/predict.c): the image side, but for prompts with mask inputs, and
+/* One batch as samc_predict() makes it (runtime/predict.c): the image cache, but for prompts with mask inputs, and
  * `prompts` prompts (at most 64) of `tokens` sparse tokens on `images` images. */
 samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *model, int prompts, int images, int tokens,
                                    bool masked);

@@ -49,9 +49,9 @@ struct samc_session {
     void *embeddings; /* [image_count, N, C] */
     samc__session_image *images;
     int image_count;
-    void *side; /* room for the image side of `side_room` images; it holds that of [side_first, side_first +
-                   side_images) */
-    int side_room, side_first, side_images;
+    void *cache; /* room for the image cache of `cache_room` images; it holds that of [cached_first, cached_first +
+                   cached_images) */
+    int cache_room, cached_first, cached_images;
 };
 
 /* What is known of a mask of a result once it was asked for. */
@@ -97,9 +97,9 @@ bool samc__size_fits(int width, int height);
 samc_status samc__get_embedding(samc_session *session, int index, float *embedding);
 samc_status samc__set_embedding(samc_session *session, const float *embedding, int width, int height);
 
-/* The image side of images [first, first + count). It is kept until other images are asked for, so that an image that
+/* The image cache of images [first, first + count). It is kept until other images are asked for, so that an image that
  * is prompted again and again pays for it once. */
-samc_status samc__session_side(samc_session *session, int first, int count, samc__image_side *side);
+samc_status samc__session_cache(samc_session *session, int first, int count, samc__image_cache *cache);
 
 /* Makes room for `count` images and drops the ones before; on failure the session has none. */
 samc_status samc__session_reserve_images(samc_session *session, int count);
@@ -115,7 +115,7 @@ samc_status samc__session_encode(samc_session *session, const samc_image *images
 
 /* What was encoded until now is there for prompts, and embeddings that prompts have read until now may be overwritten.
  */
-samc_status samc__session_meet(samc_session *session);
+samc_status samc__session_synchronize(samc_session *session);
 
 /* After the device had no memory to encode one group of images beside another: one after the other from now on, with a
  * note. */

@@ -94,7 +94,7 @@ Test(workload, vit_b_has_the_known_total) {
     samc__shapes_close(shapes);
 }
 
-/* What a session runs on a CPU: the encoder's operators all, the decoder's but for the image side, which is kept in
+/* What a session runs on a CPU: the encoder's operators all, the decoder's but for the image cache, which is kept in
  * another form. */
 Test(workload, is_what_a_session_runs) {
     enum { ROWS = 64, PROMPTS = 5 };
@@ -152,7 +152,7 @@ Test(workload, decoder_counts_what_kernels_do) {
     cr_expect_float_eq(s.tensor / 2, 2 * 1024 * 134.2e6, 1e-3 * s.tensor);
     cr_expect_gt(s.bytes, 3 * 1024 * 2097152.0); /* keys are shared in the first layer alone */
     cr_expect_eq(sum(&load, "token_to_image").calls, 3 * sum(&load, "upscale_masks").calls);
-    cr_expect_eq(sum(&load, "add_rows").calls, 1, "the image side is made once");
+    cr_expect_eq(sum(&load, "add_rows").calls, 1, "the image cache is made once");
     samc__workload post = {0};
     cr_assert_eq(samc__count_post(shapes, 1024, 2250, 1500, &post, &error), SAMC_OK);
     cr_expect_float_eq(sum(&post, "mask_rle").bytes, (double)SAMC__COUNT_KEPT * (1500 * 36 * 8 + 8), 1);

@@ -74,7 +74,7 @@ static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t 
     return (size_t)at;
 }
 
-size_t samc__image_side_bytes(const samc__network *net, int images) {
+size_t samc__image_cache_bytes(const samc__network *net, int images) {
     const samc__config *c = &net->config;
     int64_t projections =
         net->ops.projects_image ? 3 * (int64_t)c->decoder.inner + (net->up_fold ? net->up_fold->rows : 0) : 0;
@@ -82,42 +82,42 @@ size_t samc__image_side_bytes(const samc__network *net, int images) {
            samc__dtype_size(net->precision);
 }
 
-samc__image_side samc__image_side_at(const samc__network *net, int images, void *base, int first) {
+samc__image_cache samc__image_cache_at(const samc__network *net, int images, void *base, int first) {
     const samc__config *c = &net->config;
     int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder.inner;
     char *keys = (char *)base + (size_t)(first * n * c->decoder.channels) * samc__dtype_size(net->precision);
-    if (!net->ops.projects_image) return (samc__image_side){.keys = keys};
+    if (!net->ops.projects_image) return (samc__image_cache){.keys = keys};
     float *k = (float *)base + images * n * c->decoder.channels + first * n * inner;
     float *up = net->up_fold
                     ? (float *)base + images * n * (c->decoder.channels + 3 * inner) + first * n * net->up_fold->rows
                     : NULL;
-    return (samc__image_side){
+    return (samc__image_cache){
         .keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
 }
 
 /* Keys and values of the first layer's token_to_image, queries of its image_to_token, and what the upscaling starts
  * from; on a host. */
-static samc_status project_side(const samc__exec *exec, const samc__network *net, const float *key_pe, int images,
-                                const samc__image_side *side) {
+static samc_status project_cache(const samc__exec *exec, const samc__network *net, const float *key_pe, int images,
+                                 const samc__image_cache *cache) {
     const samc__config *config = &net->config;
     const samc__decoder_layer *w = &net->weights.layers[0];
     int64_t c = config->decoder.channels, n = (int64_t)config->grid * config->grid, rows = images * n,
             inner = config->decoder.inner;
     float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
     if (sums == NULL)
-        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image side of %d image(s)", images);
-    samc__view keys = samc__view2(side->keys, rows, c), with_pe = samc__view2(sums, rows, c);
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image cache of %d image(s)", images);
+    samc__view keys = samc__view2(cache->keys, rows, c), with_pe = samc__view2(sums, rows, c);
     samc_status status = samc__add_rows(exec, &(samc__add_rows_args){/* an image is one row here */
-                                                                     .x = samc__view2(side->keys, images, n * c),
+                                                                     .x = samc__view2(cache->keys, images, n * c),
                                                                      .b = samc__view1(key_pe, n * c),
                                                                      .y = samc__view2(sums, images, n * c)});
     const struct {
         samc__view x;
         samc__projection p;
         float *y;
-    } projections[3] = {{with_pe, w->cross_token_to_image.k, side->k},
-                        {keys, w->cross_token_to_image.v, side->v},
-                        {with_pe, w->cross_image_to_token.q, side->q}};
+    } projections[3] = {{with_pe, w->cross_token_to_image.k, cache->k},
+                        {keys, w->cross_token_to_image.v, cache->v},
+                        {with_pe, w->cross_image_to_token.q, cache->q}};
     for (int i = 0; i < 3 && status == SAMC_OK; i++)
         status = samc__linear(exec, &(samc__linear_args){.x = projections[i].x,
                                                          .p = projections[i].p,
@@ -126,18 +126,18 @@ static samc_status project_side(const samc__exec *exec, const samc__network *net
     const samc__up_fold *up = net->up_fold;
     if (status != SAMC_OK || up == NULL) return status;
     return samc__linear(exec,
-                        &(samc__linear_args){.x = keys, .p = up->image, .y = samc__view2(side->up, rows, up->rows)});
+                        &(samc__linear_args){.x = keys, .p = up->image, .y = samc__view2(cache->up, rows, up->rows)});
 }
 
-samc_status samc__image_side_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
-                                  const void *key_pe, int images, const samc__image_side *side) {
+samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
+                                   const void *key_pe, int images, const samc__image_cache *cache) {
     const samc__config *config = &net->config;
     int64_t c = config->decoder.channels, rows = images * (int64_t)config->grid * config->grid;
     SAMC__TRY(
         samc__add_rows(exec, &(samc__add_rows_args){.x = samc__as(net->precision, samc__view2(embeddings, rows, c)),
                                                     .b = net->weights.no_mask_embed,
-                                                    .y = samc__as(net->precision, samc__view2(side->keys, rows, c))}));
-    return side->k ? project_side(exec, net, key_pe, images, side) : SAMC_OK;
+                                                    .y = samc__as(net->precision, samc__view2(cache->keys, rows, c))}));
+    return cache->k ? project_cache(exec, net, key_pe, images, cache) : SAMC_OK;
 }
 
 /* Coordinates and labels of every prompt, gathered in `own` (laid out as b->xy) and brought to where the tensors live.
@@ -198,7 +198,7 @@ static samc_status embed_prompts(const samc__exec *exec, const samc__network *ne
     return samc__embed_prompts(exec, &args);
 }
 
-/* The image side of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */
+/* The image cache of the first layer: [B, N, C], one for the prompts of an image, or with mask inputs [P, N, C]. */
 static samc_status embed_image(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                const decoder_buffers *b, samc__view *keys) {
     const samc__weights *w = &net->weights;
@@ -206,7 +206,7 @@ static samc_status embed_image(const samc__exec *exec, const samc__network *net,
     const samc__dtype a = net->precision;
     int64_t c = b->c, low = samc__low_res(config);
     if (!batch->masked) {
-        *keys = samc__as(a, samc__view3(batch->side.keys, batch->images, b->n, c));
+        *keys = samc__as(a, samc__view3(batch->cache.keys, batch->images, b->n, c));
         return SAMC_OK;
     }
     for (int i = 0; i < batch->count; i++)
@@ -240,10 +240,10 @@ static samc_status run_layer(const samc__exec *exec, const samc__network *net, c
     samc__view rows = samc__view2(b->queries, b->p * b->t, c), hidden = samc__view2(b->hidden, b->p * b->t, d->mlp_dim);
     samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0},
                updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
-    bool shared = index == 0 && !batch->masked, projected = shared && batch->side.k != NULL;
-    samc__view k = projected ? samc__view3(batch->side.k, batch->images, b->n, d->inner) : absent,
-               v = projected ? samc__view3(batch->side.v, batch->images, b->n, d->inner) : absent,
-               q = projected ? samc__view3(batch->side.q, batch->images, b->n, d->inner) : absent;
+    bool shared = index == 0 && !batch->masked, projected = shared && batch->cache.k != NULL;
+    samc__view k = projected ? samc__view3(batch->cache.k, batch->images, b->n, d->inner) : absent,
+               v = projected ? samc__view3(batch->cache.v, batch->images, b->n, d->inner) : absent,
+               q = projected ? samc__view3(batch->cache.q, batch->images, b->n, d->inner) : absent;
     SAMC__TRY(samc__token_attention(
         exec, &(samc__token_attention_args){
                   .queries = queries, .pe = index == 0 ? absent : pe, .attention = w->self_attn, .norm = w->norm1}));
@@ -332,7 +332,7 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
     bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(
         exec, &(samc__upscale_masks_args){
-                  .src = folded ? samc__view3(batch->side.up, batch->images, b->n, net->up_fold->rows) : keys,
+                  .src = folded ? samc__view3(batch->cache.up, batch->images, b->n, net->up_fold->rows) : keys,
                   .layers = folded ? b->layers : NULL,
                   .depth = folded ? d->depth : 0,
                   .heads = d->heads,

@@ -8,20 +8,20 @@
 
 /* What the decoder takes from images alone, whatever the prompts without mask inputs ask: its first layer's keys and
  * their projections, 402 of 1240 million multiply-adds of a one-point prompt, and of its first upscaling 150 of 268. */
-typedef struct samc__image_side {
+typedef struct samc__image_cache {
     void *keys;       /* [images, N, C] A, embeddings + "no mask" embedding */
     float *k, *v, *q; /* [images, N, inner]: keys and values of token_to_image, queries of image_to_token; NULL on a
                        * GPU, whose kernels fold the projections onto the tokens */
     float *up; /* [images, N, 4 (C / 4)]: src of upscale_masks before the layers; NULL where the model has no up_fold */
-} samc__image_side;
+} samc__image_cache;
 
-/* Bytes behind the image side of `images` images, and the pointers into them of image `first` and those after it. */
-size_t samc__image_side_bytes(const samc__network *net, int images);
-samc__image_side samc__image_side_at(const samc__network *net, int images, void *base, int first);
+/* Bytes behind the image cache of `images` images, and the pointers into them of image `first` and those after it. */
+size_t samc__image_cache_bytes(const samc__network *net, int images);
+samc__image_cache samc__image_cache_at(const samc__network *net, int images, void *base, int first);
 
-/* Fills `side` from embeddings [images, N, C] A and the grid's key_pe [N, C] A. */
-samc_status samc__image_side_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
-                                  const void *key_pe, int images, const samc__image_side *side);
+/* Fills `cache` from embeddings [images, N, C] A and the grid's key_pe [N, C] A. */
+samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
+                                   const void *key_pe, int images, const samc__image_cache *cache);
 
 /* Prompts that are decoded together: all with the same number of tokens, equally many on each image. */
 typedef struct samc__prompt_batch {
@@ -31,7 +31,7 @@ typedef struct samc__prompt_batch {
     bool masked;              /* every prompt has a mask input, or none has */
     const samc__frame *frame; /* [images] */
     const void *embeddings;   /* [images, N, C] A; read where the prompts are masked */
-    samc__image_side side;    /* of the images; read where the prompts are not */
+    samc__image_cache cache;  /* of the images; read where the prompts are not */
     const void *key_pe;       /* [N, C] A, samc__embed_grid */
 } samc__prompt_batch;
 

@@ -44,7 +44,7 @@ BUGS = {
         "cudaEventRecord(before->reached, exec->cuda->stream)",
         "session_test",
     ),
-    "a stream does not follow": (
+    "a stream does not wait": (
         SESSION,
         "samc__cuda_status(exec->error, cudaStreamWaitEvent(exec->cuda->stream, before->reached, 0),\n"
         "                             \"between two streams\")",
@@ -61,7 +61,7 @@ BUGS = {
     ),
     "masks are made before their points are decoded": (
         "runtime/auto_rounds.c",
-        "    SAMC__TRY(s->post.place->follow(&s->post, &s->exec));\n",
+        "    SAMC__TRY(s->post.place->wait(&s->post, &s->exec));\n",
         "",
         "engine_test",
     ),
@@ -114,13 +114,13 @@ BUGS = {
     ),
     "prompts do not wait for the encoder": (
         "runtime/lifetime.c",
-        "    SAMC__TRY(s->exec.place->follow(&s->exec, &s->encoder));\n",
+        "    SAMC__TRY(s->exec.place->wait(&s->exec, &s->encoder));\n",
         "",
         "engine_test",
     ),
     "the encoder does not wait for prompts": (
         "runtime/lifetime.c",
-        "    return s->encoder.place->follow(&s->encoder, &s->exec);\n",
+        "    return s->encoder.place->wait(&s->encoder, &s->exec);\n",
         "    return SAMC_OK;\n",
         "engine_test",
     ),
@@ -132,17 +132,17 @@ BUGS = {
     ),
     "images that were encoded ahead are not waited for": (
         "runtime/auto.c",
-        "    if (!group->encoded) {\n        SAMC__TRY(samc__session_meet(s));\n"
-        "        SAMC__TRY(encode_group(s, group));\n    }\n    return samc__session_meet(s);",
-        "    if (group->encoded) return SAMC_OK;\n    SAMC__TRY(samc__session_meet(s));\n"
-        "    SAMC__TRY(encode_group(s, group));\n    return samc__session_meet(s);",
+        "    if (!group->encoded) {\n        SAMC__TRY(samc__session_synchronize(s));\n"
+        "        SAMC__TRY(encode_group(s, group));\n    }\n    return samc__session_synchronize(s);",
+        "    if (group->encoded) return SAMC_OK;\n    SAMC__TRY(samc__session_synchronize(s));\n"
+        "    SAMC__TRY(encode_group(s, group));\n    return samc__session_synchronize(s);",
         "engine_test",
     ),
     "nothing is encoded ahead": ("runtime/auto_rounds.c", "    began += samc__encode_ahead(g);\n", "", "engine_test"),
-    "the image side of an image encoded over stays": (
+    "the image cache of an image encoded over stays": (
         "runtime/images.c",
-        "    if (first < s->side_first + s->side_images && s->side_first < first + count)\n"
-        "        s->side_images = 0; /* of what was there */\n",
+        "    if (first < s->cached_first + s->cached_images && s->cached_first < first + count)\n"
+        "        s->cached_images = 0; /* of what was there */\n",
         "",
         "engine_test",
     ),

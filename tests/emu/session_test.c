@@ -89,7 +89,7 @@ static void images(fixture *f) {
     char *tensor = samc__tensor_allocate(&f->exec, (size_t)IMAGES * ROOM);
     if (all == NULL || expected == NULL || picture == NULL || tensor == NULL) abort();
     EXPECT(samc__upload(&f->exec, tensor, expected, (size_t)IMAGES * ROOM) == SAMC_OK);
-    EXPECT(f->encoder.place->follow(&f->encoder, &f->exec) == SAMC_OK);
+    EXPECT(f->encoder.place->wait(&f->encoder, &f->exec) == SAMC_OK);
     for (int i = 0; i < IMAGES; i++) {
         int width = 20 + 30 * (i % 4), height = 90 - 11 * (i % 7), stride = 3 * width + 5;
         fill(picture, (size_t)(stride * height), (unsigned)i);
@@ -104,7 +104,7 @@ static void images(fixture *f) {
                                (size_t)(3 * width), (size_t)height) == SAMC_OK);
         EXPECT(f->encoder.place->image_read(&f->encoder) == SAMC_OK);
     }
-    EXPECT(f->exec.place->follow(&f->exec, &f->encoder) == SAMC_OK);
+    EXPECT(f->exec.place->wait(&f->exec, &f->encoder) == SAMC_OK);
     EXPECT(samc__download(&f->exec, all, tensor, (size_t)IMAGES * ROOM) == SAMC_OK);
     EXPECT(memcmp(all, expected, (size_t)IMAGES * ROOM) == 0);
     samc__tensor_release(&f->exec, tensor);
@@ -119,9 +119,9 @@ static void streams_follow(fixture *f) {
     EXPECT(shared != NULL && own != NULL);
     for (unsigned i = 0; i < 5; i++) {
         fill(now, BYTES, i);
-        EXPECT(f->encoder.place->follow(&f->encoder, &f->exec) == SAMC_OK);
+        EXPECT(f->encoder.place->wait(&f->encoder, &f->exec) == SAMC_OK);
         EXPECT(samc__upload(&f->encoder, shared, now, BYTES) == SAMC_OK);
-        EXPECT(f->exec.place->follow(&f->exec, &f->encoder) == SAMC_OK);
+        EXPECT(f->exec.place->wait(&f->exec, &f->encoder) == SAMC_OK);
         EXPECT(samc__copy_rows(&f->exec, own + i * BYTES, BYTES, shared, BYTES, BYTES, 1) == SAMC_OK);
     }
     for (unsigned i = 0; i < 5; i++) {

@@ -138,13 +138,13 @@ static void time_encoder(bench *b) {
 static void decode(bench *b) {
     static const int32_t label = 1;
     samc_session *s = b->engine.session;
-    samc__image_side side;
+    samc__image_cache cache;
     static float points[MOST_POINTS][2];
     static samc_prompt prompts[MOST_POINTS];
     static const samc_prompt *pointers[MOST_POINTS];
     int all = b->request->points * b->request->points,
         most = s->decode_most < MOST_POINTS ? s->decode_most : MOST_POINTS;
-    must(&b->engine, samc__session_side(s, 0, 1, &side), "the image side");
+    must(&b->engine, samc__session_cache(s, 0, 1, &cache), "the image cache");
     for (int i = 0; i < most; i++) {
         points[i][0] = (float)(b->request->width * (i % 32 + 1)) / 33,
         points[i][1] = (float)(b->request->height * (i / 32 + 1)) / 33;
@@ -159,7 +159,7 @@ static void decode(bench *b) {
                                     .images = 1,
                                     .tokens = 2,
                                     .frame = &s->images[0].frame,
-                                    .side = side,
+                                    .cache = cache,
                                     .key_pe = s->key_pe};
         must(&b->engine, samc__decode(&s->exec, &s->model->net, &batch, true, b->logits, b->iou), "the decoder");
     }
