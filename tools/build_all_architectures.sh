@@ -2,14 +2,14 @@
 # Compiles every CUDA kernel for every architecture that samc is meant for, warnings as errors, and as PTX for later
 # ones. Needs no GPU.
 #
-#   tools/build_all_architectures.sh [ARCH...]        default: sm_80 sm_86 sm_89 sm_90a sm_100 compute_80
+#   tools/build_all_architectures.sh [ARCH...]        default: sm_80 sm_86 sm_89 sm_90a sm_100 sm_120 compute_80
 #
 # CI compiles sm_80 and sm_90a with the kernels' budget (tests/emu/budget); this is for the others.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 nvcc=${NVCC:-$(command -v nvcc || ls /usr/local/cuda/bin/nvcc build/cuda/nvidia/cu13/bin/nvcc 2>/dev/null | head -n 1)}
 [ -n "$nvcc" ] || { echo "build_all_architectures.sh: no nvcc; tools/cuda_toolkit.sh brings one" >&2; exit 2; }
-[ $# -gt 0 ] || set -- sm_80 sm_86 sm_89 sm_90a sm_100 compute_80
+[ $# -gt 0 ] || set -- sm_80 sm_86 sm_89 sm_90a sm_100 sm_120 compute_80
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
