@@ -63,6 +63,11 @@ samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model 
 void samc__cuda_session_close(samc__cuda_session *session); /* NULL is allowed */
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory);
 
+/* How many prompts of `tokens` tokens on `images` images, `most` at most and that down to what a GPU is not idle with,
+ * go together in the memory that was planned for the session, which keeps `kept` embeddings. */
+int samc__cuda_session_prompts(const samc__cuda_session *session, const samc_model *model, int most, int images,
+                               int tokens, bool masked, int kept);
+
 /* Device memory that samc__cuda_session_open() will take. */
 size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size);
 

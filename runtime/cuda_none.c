@@ -66,6 +66,12 @@ samc_status samc__cuda_session_open(samc__cuda_device *device, const samc_model 
 void samc__cuda_session_close(samc__cuda_session *session) { (void)session; }
 void samc__cuda_session_memory(const samc__cuda_session *session, samc_memory *memory) { (void)session, (void)memory; }
 
+int samc__cuda_session_prompts(const samc__cuda_session *session, const samc_model *model, int most, int images,
+                               int tokens, bool masked, int kept) {
+    (void)session, (void)model, (void)images, (void)tokens, (void)masked, (void)kept;
+    return most;
+}
+
 size_t samc__cuda_planned_bytes(const samc_model *model, samc__session_size size) {
     (void)model, (void)size;
     return 0;

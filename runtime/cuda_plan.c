@@ -59,6 +59,47 @@ size_t samc__plan_bytes(const samc__session_plan *plan) {
            plan->post.scratch;
 }
 
+/* An exec on the planner's arena; the planner, the table and the place outlive it. */
+static samc__exec planning(planner *p, const samc_model *model, const samc__ops *ops, const samc__place *place,
+                           samc_error *error) {
+    *p = (planner){.cuda = {.error = error,
+                            .capability = samc__cuda_capability(model->device),
+                            .cudnn = model->cudnn,
+                            .reserve = reserve},
+                   .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
+    return (samc__exec){.ops = ops,
+                        .error = error,
+                        .workers = 1,
+                        .memory = &p->host,
+                        .allocate = samc__memory_allocate,
+                        .release = samc__memory_release,
+                        .place = place,
+                        .cuda = &p->cuda};
+}
+
+int samc__plan_prompts(const samc_model *model, const samc__lane_plan *lane, int most, int images, int tokens,
+                       bool masked, int kept) {
+    enum { FEWEST = 64 };
+    const samc__config *c = &model->net.config;
+    const samc__place place = samc__place_nowhere(allocate, release);
+    size_t cells = (size_t)c->grid * (size_t)c->grid, low = (size_t)samc__low_res(c),
+           masks = (size_t)c->decoder.masks - 1;
+    size_t embedding = cells * (size_t)c->decoder.channels * samc__dtype_size(model->net.precision);
+    samc__ops ops;
+    samc__ops_cuda_plan(&ops);
+    for (; most > FEWEST; most = most / 2 > FEWEST ? most / 2 : FEWEST) {
+        planner p;
+        samc_error error;
+        samc__exec exec = planning(&p, model, &ops, &place, &error);
+        samc__tensor_allocate(&exec, (1 + (size_t)kept) * embedding);
+        samc__tensor_allocate(&exec, (size_t)most * masks * low * low * sizeof(float)); /* results on their way */
+        samc__tensor_allocate(&exec, (size_t)most * masks * sizeof(float));
+        samc_status status = samc__rehearse_predict(&exec, model, most, images < most ? images : most, tokens, masked);
+        if (status == SAMC_OK && p.arena.peak <= lane->arena && p.cuda.scratch_bytes <= lane->scratch) break;
+    }
+    return most;
+}
+
 samc_status samc__plan_session(const samc_model *model, samc__session_size size, samc__session_plan *plan,
                                samc_error *error) {
     enum { ENCODE, DECODE, POST, LANES };
@@ -68,19 +109,8 @@ samc_status samc__plan_session(const samc_model *model, samc__session_size size,
     const samc__place place = samc__place_nowhere(allocate, release);
     samc__lane_plan *lanes[LANES] = {&plan->encode, &plan->decode, &plan->post};
     for (int i = 0; i < LANES; i++) {
-        planner p = {.cuda = {.error = error,
-                              .capability = samc__cuda_capability(model->device),
-                              .cudnn = model->cudnn,
-                              .reserve = reserve},
-                     .arena = {.base = samc__nowhere, .bytes = SIZE_MAX / 4}};
-        samc__exec exec = {.ops = &ops,
-                           .error = error,
-                           .workers = 1,
-                           .memory = &p.host,
-                           .allocate = samc__memory_allocate,
-                           .release = samc__memory_release,
-                           .place = &place,
-                           .cuda = &p.cuda};
+        planner p;
+        samc__exec exec = planning(&p, model, &ops, &place, error);
         if (i == ENCODE) SAMC__TRY(samc__rehearse_encode(&exec, model, size.images, side, side));
         if (i == DECODE) SAMC__TRY(samc__rehearse_decode(&exec, model, size.groups * size.images, size.prompts, 1));
         if (i == POST) SAMC__TRY(samc__rehearse_post(&exec, model, size.prompts));

@@ -29,4 +29,9 @@ samc_status samc__plan_session(const samc_model *model, samc__session_size size,
                                samc_error *error);
 size_t samc__plan_bytes(const samc__session_plan *plan);
 
+/* The most prompts whose decoding, with all that lies beside it, a lane of that size holds: `most`, or halves of it
+ * down to 64. */
+int samc__plan_prompts(const samc_model *model, const samc__lane_plan *lane, int most, int images, int tokens,
+                       bool masked, int kept);
+
 #endif

@@ -481,6 +481,12 @@ void samc__cuda_session_memory(const samc__cuda_session *s, samc_memory *memory)
     memory->device_peak = s->peak;
 }
 
+int samc__cuda_session_prompts(const samc__cuda_session *s, const samc_model *model, int most, int images, int tokens,
+                               bool masked, int kept) {
+    const samc__lane_plan lane = {s->decode.chunks[0].bytes, s->decode.cuda.scratch_bytes};
+    return samc__plan_prompts(model, &lane, most, images, tokens, masked, kept);
+}
+
 /* A sixteenth is left to others, and to what CUDA itself takes. */
 samc__session_size samc__cuda_fitting_size(const samc_model *model) {
     size_t free_bytes = 0, total = 0;

@@ -1,5 +1,6 @@
 /* Prediction: prompts are checked, grouped into batches that decode together, and their masks finished on demand. */
 #include "runtime/base/abi.h"
+#include "runtime/cuda.h"
 #include "runtime/model/decoder.h"
 #include "runtime/numeric.h"
 #include "kernels/place.h"
@@ -10,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_POINTS = 4096 }; /* of one prompt; attention among tokens is quadratic */
-#define MOST 1e15f          /* of coordinates and mask inputs: squares of it, and sums of these, are finite */
+enum { FEWEST_PLANNED = 64 }; /* prompts on a device: as few fit in what was planned, or in what is free beside it */
+enum { MAX_POINTS = 4096 };   /* of one prompt; attention among tokens is quadratic */
+#define MOST 1e15f            /* of coordinates and mask inputs: squares of it, and sums of these, are finite */
 
 static bool all_fit(const float *values, int64_t count) {
     for (int64_t i = 0; i < count; i++)
@@ -66,35 +68,50 @@ static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch,
     return status != SAMC_OK ? status : first != SAMC_OK ? first : second;
 }
 
-static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask,
-                                samc_result *r) {
-    enum { BATCH = 64 };
-    const samc_prompt *batch[BATCH];
-    samc__frame frame[BATCH];
+/* How many of the `left` prompts from the first on go together, on *images images: those on the first's, and on the
+ * images after it, as long as they have as many such prompts: their embeddings lie one after another. */
+static int together(const samc_prompt *first, int left, int *images) {
+    int each = alike(first, left, first, first->image), n = 1;
+    while ((n + 1) * each <= left && alike(first + n * each, each, first, first->image + n) == each) n++;
+    *images = n;
+    return n * each;
+}
+
+/* The same for a session: on a device also no more than its memory was planned for, which automatic masks decide. */
+static int batch_of(const samc_session *s, const samc_prompt *first, int left, int *images) {
+    int n = together(first, left < s->decode_most ? left : s->decode_most, images);
+    if (s->cuda == NULL || n <= FEWEST_PLANNED) return n;
+    int most = samc__cuda_session_prompts(s->cuda, s->model, n, *images, samc__prompt_tokens(first),
+                                          first->mask_input != NULL, s->image_count);
+    return most < n ? together(first, most, images) : n;
+}
+
+/* Room for a batch of the session. */
+typedef struct batch_room {
+    const samc_prompt **prompts;
+    samc__frame *frame;
+} batch_room;
+
+static samc_status predict_batches(samc_session *s, const samc_prompt *prompts, int count, bool multimask,
+                                   const batch_room *room, samc_result *r) {
     int64_t low = r->low_res, mask_floats = low * low * r->masks;
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
-        int most = s->decode_most < BATCH ? s->decode_most : BATCH;
-        int left = count - begin < most ? count - begin : most, each = alike(first, left, first, first->image),
-            images = 1;
-        /* The images after it, as long as they have as many such prompts: their embeddings lie one after another. */
-        while ((images + 1) * each <= left && alike(first + images * each, each, first, first->image + images) == each)
-            images++;
-        int n = images * each;
+        int images, n = batch_of(s, first, count - begin, &images);
         for (int i = 0; i < n; i++) {
-            batch[i] = first + i;
-            frame[i / each] = r->frame[begin + i] = s->images[first[i].image].frame;
+            room->prompts[i] = first + i;
+            room->frame[i / (n / images)] = r->frame[begin + i] = s->images[first[i].image].frame;
             r->image[begin + i] = first[i].image;
         }
         samc__image_cache cache = {0};
         if (first->mask_input == NULL) SAMC__TRY(samc__session_cache(s, first->image, images, &cache));
         samc__prompt_batch args = {
-            .prompts = batch,
+            .prompts = room->prompts,
             .count = n,
             .images = images,
             .tokens = samc__prompt_tokens(first),
             .masked = first->mask_input != NULL,
-            .frame = frame,
+            .frame = room->frame,
             .embeddings = s->images[first->image].embedding,
             .cache = cache,
             .key_pe = s->key_pe,
@@ -123,6 +140,18 @@ static samc_status clamp_logits(samc_session *s, samc_result *r) {
         r->clamped[i] = logit > most ? most : logit < -most ? -most : logit;
     }
     return SAMC_OK;
+}
+
+static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask,
+                                samc_result *r) {
+    size_t most = (size_t)(count < s->decode_most ? count : s->decode_most);
+    batch_room room = {malloc(most * sizeof *room.prompts), malloc(most * sizeof *room.frame)};
+    samc_status status = room.prompts && room.frame
+                             ? predict_batches(s, prompts, count, multimask, &room, r)
+                             : samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d prompt(s)", count);
+    free(room.prompts);
+    free(room.frame);
+    return status;
 }
 
 static samc_status predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {

@@ -104,7 +104,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
 
 samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *model, int prompts, int images, int tokens,
                                    bool masked) {
-    enum { MOST = 64 };
+    enum { MOST = 1024 };
     const samc__network *net = &model->net;
     samc_prompt prompt = {.size = sizeof prompt};
     const samc_prompt *batch[MOST];

@@ -29,7 +29,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
                                   int batches);
 
 /* One batch as samc_predict() makes it (runtime/predict.c): the image cache, but for prompts with mask inputs, and
- * `prompts` prompts (at most 64) of `tokens` sparse tokens on `images` images. */
+ * `prompts` prompts (at most 1024) of `tokens` sparse tokens on `images` images. */
 samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *model, int prompts, int images, int tokens,
                                    bool masked);
 

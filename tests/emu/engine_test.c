@@ -315,6 +315,58 @@ static void two_devices(samc_emu_settings *settings) {
     settings->devices = 1;
 }
 
+/* Many prompts go together, as many as the memory holds that was planned: one batch, several or one by one give the
+ * same bytes, and prompts of many points do not make the session larger. */
+static void many_prompts(void) {
+    enum { MANY = 130 };
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_F32, .threads = 1};
+    samc_image image = picture(0);
+    samc_model *model;
+    samc_session *session;
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    static samc_prompt prompts[MANY];
+    static float points[MANY][2];
+    const int32_t label = 1;
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+           samc_session_create(model, &session, NULL) == SAMC_OK && samc_set_image(session, &image) == SAMC_OK);
+    samc_model_get_info(model, &info);
+    for (int i = 0; i < MANY; i++) points[i][0] = (float)(i % 41), points[i][1] = (float)(i % 37);
+    for (int i = 0; i < MANY; i++)
+        prompts[i] = (samc_prompt){.size = sizeof *prompts, .points = points[i], .labels = &label, .point_count = 1};
+    const int together[] = {session->decode_most, 64};
+    samc_memory before = SAMC_INIT(samc_memory), after = SAMC_INIT(samc_memory);
+    samc_session_memory(session, &before);
+    samc_result *first = NULL, *result;
+    for (int i = 0; i < 2; i++) {
+        uint64_t batches = samc_emu_ran("embed_prompts");
+        session->decode_most = together[i];
+        EXPECT(samc_predict(session, prompts, MANY, true, &result) == SAMC_OK);
+        batches = samc_emu_ran("embed_prompts") - batches;
+        printf("%d prompts, %d at most together: %d batches\n", MANY, together[i], (int)batches);
+        EXPECT((int)batches == (MANY + together[i] - 1) / together[i]);
+        if (first == NULL) first = result;
+        size_t logits = (size_t)(MANY * MASKS * info.low_res * info.low_res) * sizeof(float);
+        EXPECT(memcmp(samc_result_logits(first), samc_result_logits(result), logits) == 0 &&
+               memcmp(samc_result_iou(first), samc_result_iou(result), MANY * MASKS * sizeof(float)) == 0);
+        if (result != first) samc_result_free(result);
+    }
+    samc_result_free(first);
+    samc_session_memory(session, &after);
+    EXPECT(after.device_peak == before.device_peak);
+
+    int least = together[0];
+    for (int n = 1; n <= 4096; n *= 8) {
+        int most = samc__cuda_session_prompts(session->cuda, model, together[0], 1, n + 1, false, 1);
+        printf("of %d points: %d together\n", n, most);
+        EXPECT(n > 1 ? most <= least && most >= 64 : most == together[0]);
+        least = most;
+    }
+    EXPECT(least == 64);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 4;
     static outcome reference, f32, other, low;
@@ -384,6 +436,10 @@ int main(int argc, char **argv) {
         drop(&other);
     }
     settings.memory = (uint64_t)2 << 30;
+
+    phase = "many prompts";
+    samc_emu_begin(&settings);
+    many_prompts();
 
     phase = "two devices";
     two_devices(&settings);
