@@ -1,9 +1,10 @@
 /* NaN and infinities planted in every input of every operator: reference, table under test and the book (book.h)
  * must agree on which outputs are finite.
  *
- *     nonfinite [--caps none|sse2|avx2|avx512|neon|...] [--op NAME] [--full] [--seed N]
+ *     nonfinite [--caps none|sse2|avx2|avx512|neon|...] [--op NAME] [--full] [--one-type] [--seed N]
  *
- * Built with CHECKOPS_CUDA the CUDA kernels are tested instead (tests/emu). */
+ * Built with CHECKOPS_CUDA the CUDA kernels are tested instead (tests/emu), each case in two or three types, or in one
+ * with --one-type. */
 #include "tests/checkops/nonfinite.h"
 #include "tests/checkops/book.h"
 
@@ -21,7 +22,7 @@ typedef struct context {
     samc__ops ref, tested;
     const char *only, *caps;
     uint64_t seed;
-    bool full;
+    bool full, one_type;
     int failures, checks;
     samc_error error;
 } context;
@@ -167,7 +168,7 @@ static void check_nonfinite_row(context *x, const row *r) {
         build_case(r, &r->cases[i], x->seed, PATTERN_MODEL, GUARD_END, &c);
         bool small = flops_of(r, &c) < (x->full ? 4e7 : types > 1 ? 3e5 : 2e6);
         free_buffers(&c);
-        for (int type = 0; type < types && small; type += 1 + i % 2)
+        for (int type = x->one_type ? i % types : 0; type < types && small; type += x->one_type ? types : 1 + i % 2)
             check_nonfinite(x, r, &r->cases[i], (samc__dtype)type, false);
     }
 }
@@ -177,6 +178,7 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--full") == 0) x.full = true;
+        else if (strcmp(argv[i], "--one-type") == 0) x.one_type = true;
         else if (strcmp(argv[i], "--op") == 0) x.only = value, i++;
         else if (strcmp(argv[i], "--seed") == 0) x.seed = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0) x.caps = value, i++;

@@ -1,6 +1,6 @@
 """Seeded bugs of the CUDA backend's host side; see host_mutations.py.
 
-name: (file, text, replacement, program that must find it)"""
+name: (file, text, replacement, program that must find it, its arguments where a part of it is enough)"""
 
 SESSION = "runtime/cuda_session.c"
 UP = (
@@ -78,7 +78,9 @@ BUGS = {
         "    SAMC__CUDA_TRY(\n        s->error,\n        pitch == bytes",
         "engine_test",
     ),
-    "rounds share their logits": ("runtime/auto_rounds.c", "    run->next = 1 - run->next;\n", "", "engine_test"),
+    "rounds share their logits": ("runtime/auto_rounds.c", "    run->next = 1 - run->next;\n", "", "engine_test",
+        "1",
+        "overlap"),
     "rows are copied without their pitch": (
         SESSION,
         "bool dense = rows == 1 || (to_pitch == bytes && from_pitch == bytes);",
@@ -138,13 +140,17 @@ BUGS = {
         "    SAMC__TRY(encode_group(s, group));\n    return samc__session_synchronize(s);",
         "engine_test",
     ),
-    "nothing is encoded ahead": ("runtime/auto_rounds.c", "    began += samc__encode_ahead(g);\n", "", "engine_test"),
+    "nothing is encoded ahead": ("runtime/auto_rounds.c", "    began += samc__encode_ahead(g);\n", "", "engine_test",
+        "1",
+        "overlap"),
     "the image cache of an image encoded over stays": (
         "runtime/images.c",
         "    if (first < s->cached_first + s->cached_images && s->cached_first < first + count)\n"
         "        s->cached_images = 0; /* of what was there */\n",
         "",
         "engine_test",
+        "1",
+        "overlap",
     ),
     "the bias of a residual's layer is left out": (
         "kernels/cuda/libraries.c",
@@ -175,12 +181,16 @@ BUGS = {
         "return s->model->device ? samc__cuda_enter(s->model->device, &s->error) : SAMC_OK;",
         "return s->model ? SAMC_OK : SAMC_INTERNAL;",
         "engine_test",
+        "1",
+        "two devices",
     ),
     "a mask is asked of the GPU that was used last": (
         "runtime/predict.c",
         "    SAMC__TRY(samc__session_enter(s));\n    const samc__frame *g",
         "    const samc__frame *g",
         "engine_test",
+        "1",
+        "two devices",
     ),
     "cuDNN's refusal is taken for its result": (
         "kernels/conv3x3/library.c",

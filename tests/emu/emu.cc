@@ -1,13 +1,13 @@
 // emu.cc - the scheduler: fibers, block barriers, warp operations, asynchronous copies. Never compiled with a sanitizer
 // itself (it switches stacks); SAMC_EMU_ASAN or SAMC_EMU_TSAN say which one the kernels are compiled with.
 #include "emu.h"
+#include "emu_memory.h"
 
 #include <algorithm>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #if !defined(__x86_64__) || defined(SAMC_EMU_UCONTEXT)
@@ -37,8 +37,6 @@ extern "C" {
 void __sanitizer_start_switch_fiber(void **, const void *, size_t);
 void __sanitizer_finish_switch_fiber(void *, const void **, size_t *);
 void *__asan_region_is_poisoned(void *, size_t);
-void __asan_poison_memory_region(const void *, size_t);
-void __asan_unpoison_memory_region(const void *, size_t);
 }
 #endif
 
@@ -59,7 +57,7 @@ std::set<std::string> *launches;
 
 namespace {
 
-constexpr size_t kStack = 256 << 10, kPage = 4096;
+constexpr size_t kStack = 256 << 10;
 constexpr int kMaxThreads = 1024;
 
 std::vector<Thread> threads; // grown once, then reused by every block
@@ -257,16 +255,6 @@ void start_fiber(Thread &t) {
     if (t.race_state) __tsan_destroy_fiber(t.race_state);
     t.race_state = __tsan_create_fiber(0);
 #endif
-}
-
-char *map_pages(size_t bytes) {
-    void *p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) fail("no memory");
-    return static_cast<char *>(p);
-}
-
-void guard_page(char *page) {
-    if (mprotect(page, kPage, PROT_NONE) != 0) fail("mprotect failed");
 }
 
 #if !defined(SAMC_EMU_ASAN) && !defined(SAMC_EMU_TSAN)
@@ -580,39 +568,6 @@ void launch(const char *kernel, Index grid, Index block, size_t shared_bytes, co
         __tsan_acquire(&entered[kBlockBarrier]);
     }
     shared.check();
-}
-
-static std::vector<const Buffer *> live_buffers;
-const std::vector<const Buffer *> &buffers() { return live_buffers; }
-
-Buffer::Buffer(size_t bytes, int fill) : bytes_(bytes) {
-    live_buffers.push_back(this);
-    size_t inner = (bytes + kPage - 1) / kPage * kPage + kPage;
-    map_bytes_ = inner + 2 * kPage; // unreadable page, filled page and data, unreadable page
-    map_ = map_pages(map_bytes_);
-    guard_page(map_);
-    guard_page(map_ + map_bytes_ - kPage);
-    std::memset(map_ + kPage, 0xa5, inner);
-    data_ = map_ + map_bytes_ - kPage - ((bytes + 15) & ~size_t(15));
-    std::memset(data_, fill, bytes);
-#ifdef SAMC_EMU_ASAN
-    __asan_poison_memory_region(map_ + kPage, size_t(as<char>() - map_) - kPage);
-#endif
-}
-
-Buffer::~Buffer() {
-    live_buffers.erase(std::find(live_buffers.begin(), live_buffers.end(), this));
-#ifdef SAMC_EMU_ASAN
-    __asan_unpoison_memory_region(map_ + kPage, map_bytes_ - 2 * kPage);
-#endif
-    munmap(map_, map_bytes_);
-}
-
-void Buffer::check() const {
-    const char *begin = as<char>(), *end = begin + bytes_;
-    for (const char *p = map_ + kPage; p < map_ + map_bytes_ - kPage; p++)
-        if ((p < begin || p >= end) && *p != char(0xa5))
-            fail("%s wrote outside a buffer of %zu bytes, at offset %zd", now.kernel, bytes_, p - begin);
 }
 
 } // namespace emu

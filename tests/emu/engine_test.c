@@ -3,29 +3,21 @@
  * masks of others are made; the device's memory is what was planned; too little of it means no such thing, or fewer
  * prompts at a time, and the same results; the order of the streams never shows.
  *
- *     engine_test [SEEDS] */
+ *     engine_test [SEEDS]
+ *     engine_test 1 PART           "overlap" or "two devices" alone */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "emu_control.h"
+#include "expect.h"
 #include "runtime/auto_masks.h"
 #include "runtime/cuda.h"
 #include "tests/parity/gates.h"
 
 enum { IMAGES = 3, WIDTH = 61, HEIGHT = 43, PROMPTS = 10, MASKS = 3, AUTO_MOST = 160 };
 static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
-static const char *phase = "";
-
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("FAILED engine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                  \
-            fflush(stdout);                                                                                            \
-            _Exit(1);                                                                                                  \
-        }                                                                                                              \
-    } while (0)
 
 /* Everything that one run yields. */
 typedef struct outcome {
@@ -373,6 +365,14 @@ int main(int argc, char **argv) {
     samc_emu_settings settings = {.memory = (uint64_t)2 << 30};
     float *mask_input = calloc(36 * 36, sizeof *mask_input);
     for (int i = 0; i < 36 * 36; i++) mask_input[i] = (float)(i % 36 - 18) / 3.0f;
+
+    if (argc > 2) {
+        phase = argv[2];
+        if (strcmp(phase, "overlap") == 0) overlaps(&settings);
+        else if (strcmp(phase, "two devices") == 0) two_devices(&settings);
+        else EXPECT(!"a part of this test");
+        return 0;
+    }
 
     phase = "reference";
     run(&reference, SAMC_BACKEND_REF, SAMC_PRECISION_F32, mask_input);

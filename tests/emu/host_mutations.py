@@ -40,7 +40,8 @@ def main():
         print("skipped: needs a build by ninja")
         return 77
     failures = 0
-    for name, (source, text, replacement, program) in runpy.run_path(str(HERE / "bugs_host.py"))["BUGS"].items():
+    bugs = runpy.run_path(str(HERE / "bugs_host.py"))["BUGS"]
+    for name, (source, text, replacement, program, *arguments) in bugs.items():
         if options.only and options.only not in name:
             continue
         content = (ROOT / source).read_text()
@@ -51,7 +52,7 @@ def main():
         with tempfile.TemporaryDirectory() as temporary:
             program_file = build_with(build, Path(temporary), program, source, content.replace(text, replacement))
             try:
-                done = run([program_file], timeout=900)
+                done = run([program_file, *arguments], timeout=900)
                 said = (done.stdout + done.stderr).strip().splitlines()
                 found = done.returncode != 0
                 what = next(

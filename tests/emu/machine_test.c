@@ -8,21 +8,12 @@
 #include <string.h>
 
 #include "emu_control.h"
+#include "expect.h"
 #include "kernels/cuda/code.h"
 #include "runtime/session.h"
 
 enum { IMAGES = 8, DECODED = 2, SIDE = 40, POINTS = 8, MASKS = 3 };
 static const char model_path[] = SAMC_TEST_DATA "/golden/tiny.safetensors";
-static const char *phase = "";
-
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("FAILED machine_test.c:%d, %s: %s\n", __LINE__, phase, #condition);                                 \
-            fflush(stdout);                                                                                            \
-            _Exit(1);                                                                                                  \
-        }                                                                                                              \
-    } while (0)
 
 static uint8_t pixels[IMAGES][SIDE * SIDE * 3];
 

@@ -50,7 +50,7 @@ class Programs:
             define = {"address": "-DSAMC_EMU_ASAN", "thread": "-DSAMC_EMU_TSAN"}[sanitizer]
             made = {}
             for source in sorted(HERE.glob("*.cc")):
-                if source.stem not in ("emu", "emu_scheduler", "emu_memory", "tensor_core", "warp", "ptx"):
+                if source.stem not in ("emu", "emu_memory", "tensor_core", "warp", "ptx"):
                     continue
                 target = self.folder / f"runtime_{sanitizer}_{source.stem}.o"
                 made[self.build.compile("emu_test_host", source, target, last=[define])] = target

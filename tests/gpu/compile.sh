@@ -42,7 +42,7 @@ object() {
 commands() {
     local file rung avx512
     for file in kernels/*/cuda.cu tests/gpu/device_report.cu; do object "$compile_cuda" "$file"; done
-    for file in tests/emu/{emu_test,emu_cases,device_case,emu,tensor_core,warp}.cc \
+    for file in tests/emu/{emu_test,emu_cases,device_case,emu,emu_memory,tensor_core,warp}.cc \
         tests/gpu/{around_launch,gpu_test,main}.cc; do
         object "$compile_cxx" "$file"
     done
