@@ -42,7 +42,7 @@ samc_status samc__encode_flops(const samc__config *config, double *flops, samc_e
     samc_model *model = malloc(sizeof *model);
     if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to count operations");
     *flops = 0.0;
-    samc_status status = samc__rehearse_model(config, SAMC__BF16, model, error);
+    samc_status status = samc__rehearse_model(config, SAMC__F32, model, error);
     if (status == SAMC_OK) status = samc__rehearse_encode(&c.exec, model, 1, config->recipe.side, config->recipe.side);
     free(model);
     return status;
