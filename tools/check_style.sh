@@ -17,7 +17,7 @@ done
 for file in $(tracked '*.c' '*.h' '*.cc' '*.cpp' '*.cu' '*.cuh'); do
     [ -f "$file" ] || continue
     lines=$(wc -l <"$file")
-    [ "$lines" -le 720 ] || report "$file: $lines lines, at most 720"
+    [ "$lines" -le 600 ] || report "$file: $lines lines, at most 600"
     grep -nP '\t' "$file" >/dev/null && report "$file: tab"
     head -n 1 "$file" | grep -qE '^(/\*|//)' || report "$file: does not open with a comment that says what it is"
     grep -nwE 'TODO|FIXME|XXX' "$file" >/dev/null && report "$file: unfinished"
