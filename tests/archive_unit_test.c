@@ -12,6 +12,7 @@
 
 #include "host/io/budget.h"
 #include "host/io/inputs.h"
+#include "host/io/key.h"
 #include "host/io/journal.h"
 #include "host/io/queue.h"
 #include "host/io/store.h"

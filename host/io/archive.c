@@ -8,6 +8,7 @@
 #include "host/io/auto_options.h"
 #include "host/io/budget.h"
 #include "host/io/collect.h"
+#include "host/io/resume.h"
 #include "host/io/fold.h"
 #include "host/io/inputs.h"
 #include "host/io/pipeline.h"

@@ -1,6 +1,7 @@
 /* Collecting inputs. The order is that of the keys as bytes, an archive's members in the archive's order: it depends on
  * nothing but names, so that --shard and --resume mean the same images everywhere. */
 #include "host/io/inputs.h"
+#include "host/io/key.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -165,25 +166,6 @@ static samc_status count_visit(collector *c, const char *path, const struct stat
 }
 
 /* ---- Names ----------------------------------------------------------------------------------- */
-
-bool samc__key_of_path(const char *path, char *out) {
-    bool inside = true;
-    char *to = out;
-    for (const char *at = path; *at != '\0';) {
-        size_t n = strcspn(at, "/");
-        bool parent = n == 2 && memcmp(at, "..", 2) == 0;
-        if (parent) inside = false;
-        if (n > 0 && !parent && !(n == 1 && *at == '.')) {
-            if (to != out) *to++ = '/';
-            memcpy(to, at, n);
-            to += n;
-        }
-        at += n;
-        while (*at == '/') at++;
-    }
-    *to = '\0';
-    return inside;
-}
 
 static const char *last_component(const char *path) {
     const char *slash = strrchr(path, '/');

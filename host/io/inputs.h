@@ -79,8 +79,4 @@ static inline const char *samc__input_reason(const samc__inputs *inputs, int64_t
 samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *context, const char *text),
                              void *context, samc_error *error);
 
-/* `path` without a leading /, without empty and "." components, into `out` (room: strlen(path) + 1). ".." components
- * are left out and make it return false: such a name would leave the output folder. */
-bool samc__key_of_path(const char *path, char *out);
-
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/io/inputs.h"
+#include "host/io/key.h"
 #include "runtime/base/status.h"
 
 /* Linux's own limits, and a bound for archives that are made to keep one busy: a million links five folders deep take a

@@ -1,8 +1,8 @@
-/* What a run finds in its folder: everything is looked at first, then made good. Parts of collect.c. */
+/* What a run finds in its folder: everything is looked at first, then made good. */
 #ifndef SAMC_HOST_IO_RESUME_H
 #define SAMC_HOST_IO_RESUME_H
 
-#include "host/io/collect.h"
+#include "host/io/collector.h"
 
 /* Results that are files of their own: <key><suffix>. */
 typedef struct samc__result_file {
@@ -22,5 +22,8 @@ samc_status samc__resume_coco(samc__collector *collector, samc_error *error);
 samc_status samc__resume_next_lines(samc__collector *collector, samc_error *error);
 /* The file of lines that ends with the last record committed becomes visible. */
 samc_status samc__resume_publish_lines(samc__collector *collector, samc_error *error);
+/* Looks at every file that the run will change or make, before anything is changed: what is missing, damaged or
+ * somebody else's is an error. */
+samc_status samc__collector_check(samc__collector *collector, samc_error *error);
 
 #endif

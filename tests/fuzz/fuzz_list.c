@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/io/inputs.h"
+#include "host/io/key.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
