@@ -53,7 +53,9 @@ SAMC__INLINE vf vf_scale2(vf x, vf n) {
     vf power = _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(e, _mm_set1_epi32(127)), 23));
     return _mm_andnot_ps(small, _mm_mul_ps(x, power));
 }
-SAMC__INLINE vf vf_load_two(const float *p) { return _mm_castpd_ps(_mm_load_sd((const double *)(const void *)p)); }
+SAMC__INLINE vf vf_load_two(const float *p) {
+    return _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
 SAMC__INLINE void vf_store_two(float *p, vf x) { _mm_storel_pi((__m64 *)(void *)p, x); }
 SAMC__INLINE vf vf_load_one(const float *p) { return _mm_load_ss(p); }
 SAMC__INLINE void vf_store_one(float *p, vf x) { _mm_store_ss(p, x); }
