@@ -1,4 +1,4 @@
-/* The cases of embed_mask: prompts grid c1 c2 C B (entries of image). */
+/* The cases of embed_mask: prompts grid c1 c2 C B (entries of image), type of the image, the result and the weights. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/embed_mask/embed_mask.h"
@@ -6,9 +6,24 @@
 #include <string.h>
 
 static const test_case mask_cases[] = {
-    {HOSTS, {1, 1, 1, 2, 3, 1}},     {HOSTS, {2, 3, 4, 16, 32, 1}},   {HOSTS, {1, 9, 3, 7, 20, 1}},
-    {HOSTS, {3, 16, 4, 16, 128, 1}}, {HOSTS, {6, 5, 4, 16, 32, 2}},   {HOSTS, {6, 3, 3, 7, 20, 3}},
-    {HOSTS, {4, 7, 4, 16, 32, 4}},   {MODEL, {4, 64, 4, 16, 256, 1}}, {MODEL, {4, 32, 4, 16, 128, 2}},
+    {ALL, {1, 1, 1, 2, 3, 1}},
+    {ALL, {2, 3, 4, 16, 32, 1}},
+    {ALL, {1, 9, 3, 7, 20, 1}},
+    {ALL, {3, 16, 4, 16, 128, 1}},
+    {ALL, {6, 5, 4, 16, 32, 2}},
+    {ALL, {6, 3, 3, 7, 20, 3}},
+    {ALL, {4, 7, 4, 16, 32, 4}},
+    {MODEL, {4, 64, 4, 16, 256, 1}},
+    {MODEL, {4, 32, 4, 16, 128, 2}},
+    /* One cell, blocks that are not full, channels that are not vectors; prompts of one and of several images. */
+    {QUICK, {1, 1, 1, 1, 1, 1, F32}},
+    {QUICK, {2, 3, 3, 5, 6, 1, F32}},
+    {QUICK, {2, 9, 4, 16, 132, 2, BF16}},
+    {QUICK, {1, 5, 2, 7, 13, 1, F16}},
+    {QUICK, {4, 4, 4, 16, 256, 2, F16}},
+    {QUICK, {1, 9, 4, 16, 256, 1, F32}},
+    {FULL, {3, 32, 4, 16, 128, 1, F16}},
+    {FULL, {2, 64, 4, 16, 256, 2, BF16}},
 };
 
 static void mask_build(check *c, const int *p) {
@@ -77,9 +92,13 @@ static int mask_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+static void mask_types(const int *p, samc__dtype *of_views) {
+    for (int i = 0; i < 5; i++) of_views[i] = (samc__dtype)p[6];
+}
+
 ROW(embed_mask) = {
     .name = "embed_mask",
-    .fields = "prompts grid c1 c2 C B",
+    .fields = "prompts grid c1 c2 C B type",
     /* As for linear, a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
      * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
      * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the
@@ -88,10 +107,10 @@ ROW(embed_mask) = {
     .deviation = 6e-5,
     .cases = mask_cases,
     .case_count = COUNT(mask_cases),
-    .check_apart = true,
     .build = mask_build,
     .narrow = mask_narrow,
     .draw = mask_draw,
     .book = mask_book,
     .typed = mask_typed,
+    .types = mask_types,
 };
