@@ -4,23 +4,27 @@
 
 #include <math.h>
 
-samc__projection projection(check *c, int64_t out, int64_t in) {
-    float scale = 1.2f / __builtin_sqrtf((float)in);
+static samc__projection draw_projection(check *c, int64_t out, int64_t in, float scale, float bias) {
+    scale /= __builtin_sqrtf((float)in);
     return (samc__projection){.w = samc__view2(input_around(c, out * in, 0, scale), out, in),
-                              .b = samc__view1(input_around(c, out, 0, 0.1f), out)};
+                              .b = samc__view1(input_around(c, out, 0, bias), out)};
 }
+
+samc__projection projection(check *c, int64_t out, int64_t in) { return draw_projection(c, out, in, 1.2f, 0.1f); }
 
 samc__norm norm(check *c, int64_t n, float eps) {
     return (samc__norm){samc__view1(input_around(c, n, 1, 0.2f), n), samc__view1(input_around(c, n, 0, 0.2f), n), eps};
 }
 
-/* The projections of q, k, v and the output; bit i of `unbiased`: the i-th has no bias. */
+/* The projections of q, k, v and the output; bit i of `unbiased`: the i-th has no bias. Larger weights make scores
+ * whose softmax magnifies every rounding before it; biases are such that one left out is seen in 16 bits. */
 samc__attention attention(check *c, int64_t inner, int64_t n, int heads, int unbiased) {
-    samc__attention a = {projection(c, inner, n), projection(c, inner, n), projection(c, inner, n),
-                         projection(c, n, inner), heads};
+    samc__attention a = {.heads = heads};
     samc__projection *all[] = {&a.q, &a.k, &a.v, &a.out};
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
+        *all[i] = i < 3 ? draw_projection(c, inner, n, 1.0f, 0.5f) : draw_projection(c, n, inner, 1.0f, 0.5f);
         if (unbiased >> i & 1) all[i]->b = (samc__view){0};
+    }
     return a;
 }
 
@@ -40,6 +44,12 @@ samc__key_update key_update(check *c, float *(*made)(check *, int64_t), int64_t 
     return (samc__key_update){
         samc__view4(made(c, prompts * blocks * rows * SAMC__UPDATE_KEYS), prompts, blocks, rows, SAMC__UPDATE_KEYS),
         samc__view3(made(c, prompts * t * inner), prompts, t, inner)};
+}
+
+samc__view entry_of(const check *c, samc__view v, int64_t entries) {
+    const int64_t behind = c->behind / (entries / v.n[0]);
+    v.n[0] -= behind;
+    return last_of(v);
 }
 
 samc__key_update last_update(samc__key_update u) { return (samc__key_update){last_of(u.weights), last_of(u.values)}; }

@@ -1,5 +1,6 @@
 /* Arithmetic by the book (book.h). */
 #include "tests/checkops/book.h"
+#include "tests/emu/tensor_core.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,11 +27,36 @@ double *values_at(book *b, const void *data, int64_t count) {
 }
 double *values(book *b, samc__view v) { return values_at(b, v.data, v.data ? count_of(v) : 1); }
 
-/* Where the results of the buffer at `data` are expected. */
+/* Where the results of the buffer that v lies in are expected. */
 double *result(book *b, samc__view v) {
-    for (int i = 0; i < b->c->count; i++)
-        if (b->c->buffers[i].data == v.data) return b->expected[i];
-    abort();
+    size_t at;
+    const int i = buffer_of(b->c, v.data, &at);
+    return b->expected[i] + at / 4;
+}
+
+static double lower(const book *b, double x) {
+    uint16_t low;
+    if (b->low == SAMC__F32) return x;
+    samc__store_element(b->low, &low, 0, (float)x);
+    return samc__load_element(b->low, &low, 0);
+}
+
+/* `count` values as they are read in 16 bits. */
+static const double *lowered(book *b, const double *x, int64_t count) {
+    if (b->low == SAMC__F32) return x;
+    double *y = room(b, count);
+    for (int64_t i = 0; i < count; i++) y[i] = lower(b, x[i]);
+    return y;
+}
+
+/* x . y of n elements each, those of y `apart`. */
+static double dot(const double *x, const double *y, int64_t n, int64_t apart, bool tensor) {
+    double sum = 0;
+    for (int64_t i = 0; i < n && !tensor; i++) sum += x[i] * y[i * apart];
+    if (!tensor) return sum;
+    tensor_sum low = tensor_sum_of(TENSOR_SM80);
+    for (int64_t i = 0; i < n; i++) tensor_sum_add(&low, (float)x[i], (float)y[i * apart]);
+    return tensor_sum_end(&low);
 }
 
 double gelu(double x) { return 0.5 * x * (1.0 + erf(x * sqrt(0.5))); }
@@ -39,10 +65,9 @@ double gelu(double x) { return 0.5 * x * (1.0 + erf(x * sqrt(0.5))); }
 double *project(book *b, const double *x, int64_t m, samc__projection p) {
     int64_t n = p.w.n[0], k = p.w.n[1];
     double *w = values(b, p.w), *bias = values_at(b, p.b.data, n), *y = room(b, m * n);
-    for (int64_t i = 0; i < m * n; i++) {
-        for (int64_t j = 0; j < k; j++) y[i] += x[i / n * k + j] * w[i % n * k + j];
-        y[i] += bias[i % n];
-    }
+    const bool tensor = b->low != SAMC__F32 && k % 32 == 0 && n % 16 == 0;
+    x = lowered(b, x, m * k);
+    for (int64_t i = 0; i < m * n; i++) y[i] = dot(x + i / n * k, w + i % n * k, k, 1, tensor) + bias[i % n];
     return y;
 }
 
@@ -52,6 +77,7 @@ void normalise(book *b, double *x, int64_t rows, samc__norm norm, double *scales
     double *g = values(b, norm.g), *shift = values(b, norm.b);
     for (int64_t row = 0; row < rows; row++, x += c) {
         double mean = 0, square = 0;
+        for (int64_t i = 0; i < c && b->low != SAMC__F32; i++) x[i] = (float)x[i];
         for (int64_t i = 0; i < c; i++) mean += x[i] / (double)c;
         for (int64_t i = 0; i < c; i++) square += (x[i] - mean) * (x[i] - mean) / (double)c;
         double scale = 1.0 / sqrt(square + norm.eps);
@@ -74,6 +100,10 @@ double *attend(book *b, const double *q, const double *k, const double *v, int64
                int64_t kv_entries, int64_t tq, int64_t tk, int64_t inner, int64_t heads, double *weights) {
     double *out = room(b, entries * tq * inner), *score = room(b, tk);
     int64_t hd = inner / heads;
+    const bool low = b->low != SAMC__F32, tensor = low && b->tensor;
+    q = lowered(b, q, q_entries * tq * inner);
+    k = lowered(b, k, kv_entries * tk * inner);
+    v = lowered(b, v, kv_entries * tk * inner);
     for (int64_t item = 0; item < entries * tq; item++)
         for (int64_t h = 0; h < heads; h++) {
             int64_t entry = item / tq;
@@ -81,15 +111,16 @@ double *attend(book *b, const double *q, const double *k, const double *v, int64
             const double *from = k + entry / (entries / kv_entries) * tk * inner + h * hd,
                          *values_from = v + (from - k);
             for (int64_t t = 0; t < tk; t++) {
-                score[t] = 0;
-                for (int64_t i = 0; i < hd; i++) score[t] += mine[i] * from[t * inner + i] / sqrt((double)hd);
+                score[t] = dot(mine, from + t * inner, hd, 1, tensor) / sqrt((double)hd);
+                if (low) score[t] = (float)score[t];
             }
             softmax(score, tk);
             for (int64_t t = 0; t < tk; t++) {
+                score[t] = lower(b, score[t]);
                 if (weights) weights[(item * heads + h) * tk + t] = score[t];
-                for (int64_t i = 0; i < hd; i++)
-                    out[item * inner + h * hd + i] += score[t] * values_from[t * inner + i];
             }
+            for (int64_t i = 0; i < hd; i++)
+                out[item * inner + h * hd + i] = dot(score, values_from + i, tk, inner, tensor);
         }
     return out;
 }
@@ -116,7 +147,11 @@ void finish_queries(book *b, samc__view queries, double *out, samc__norm norm, b
 }
 
 bool evaluate(const row *r, const check *c, double *expected[MAX_BUFFERS]) {
-    book b = {.c = c, .expected = expected};
+    return evaluate_low(r, c, SAMC__F32, false, expected);
+}
+
+bool evaluate_low(const row *r, const check *c, samc__dtype low, bool tensor, double *expected[MAX_BUFFERS]) {
+    book b = {.c = c, .expected = expected, .low = low, .tensor = tensor};
     memset(expected, 0, MAX_BUFFERS * sizeof *expected);
     if (r->book == NULL) return false;
     for (int i = 0; i < c->count; i++) {

@@ -12,11 +12,16 @@ typedef struct book {
     double **expected;
     double *owned[64]; /* freed at the end */
     int owned_count;
+    samc__dtype low; /* what every step is rounded to; SAMC__F32: nothing is */
+    bool tensor;     /* attend() multiplies as tensor cores do then; project() does so by its shape */
 } book;
 
 /* What straightforward IEEE arithmetic makes of the arguments: for each buffer of floats that the operator writes, as
  * many doubles, NULL for the others. The caller frees them. False: the operator has no floats to look at. */
 bool evaluate(const row *r, const check *c, double *expected[MAX_BUFFERS]);
+/* The same as a naive kernel in 16 bits has it: what projections and attention read, and weights of a softmax, are
+ * rounded to `low`; scores, sums and what norms read are fp32. Tensor cores add as sm_80's, the coarsest. */
+bool evaluate_low(const row *r, const check *c, samc__dtype low, bool tensor, double *expected[MAX_BUFFERS]);
 
 double *room(book *b, int64_t count); /* zeros */
 int64_t count_of(samc__view v);

@@ -77,10 +77,18 @@ float *output(check *c, int64_t count) { return add_buffer(c, (size_t)count * 4,
 void *raw_input(check *c, size_t bytes) { return add_buffer(c, bytes, IN, false); }
 void *raw_output(check *c, size_t bytes) { return add_buffer(c, bytes, OUT, false); }
 void *raw_in_out(check *c, size_t bytes) { return add_buffer(c, bytes, INOUT, false); }
-const void *initial(const check *c, const void *data) {
-    for (int i = 0; i < c->count; i++)
-        if (c->buffers[i].data == data) return c->buffers[i].initial;
+int buffer_of(const check *c, const void *data, size_t *at) {
+    for (int i = 0; i < c->count; i++) {
+        *at = (size_t)((uintptr_t)data - (uintptr_t)c->buffers[i].data);
+        if ((uintptr_t)data >= (uintptr_t)c->buffers[i].data && *at < c->buffers[i].bytes + !c->buffers[i].bytes)
+            return i;
+    }
     abort();
+}
+const void *initial(const check *c, const void *data) {
+    size_t at;
+    const int i = buffer_of(c, data, &at);
+    return (const char *)c->buffers[i].initial + at;
 }
 float *input_around(check *c, int64_t count, float mean, float scale) {
     float *data = add_buffer(c, (size_t)count * 4, IN, true);

@@ -39,6 +39,7 @@ typedef struct check {
     guard_place place; /* of every buffer */
     buffer buffers[MAX_BUFFERS];
     int count;
+    int64_t behind;                /* how many entries of the batch lie behind the one that narrow() leaves */
     uint64_t args[ARGS_BYTES / 8]; /* the operator's, by ARGS() */
     uint64_t more[ARGS_BYTES / 8]; /* what they point to on the host */
 } check;
@@ -82,8 +83,9 @@ typedef struct row {
     int case_count;
     void (*build)(check *c, const int *p);
     /* Narrows the arguments to the last entry of a batch (same buffers); false where the case has only one. NULL: none.
-     */
+     * `by_entry`: p[0] says how many entries it has, and narrow() takes check.behind. */
     bool (*narrow)(check *c, const int *p);
+    bool by_entry;
     /* NULL, or what is wrong with a result by another algorithm than the reference's. NULL: the reference is enough. */
     const char *(*verify)(const check *c, const int *p);
     /* Fills p[] with a valid shape, anything an operator promises to do; what would take too long is drawn again. */
@@ -96,11 +98,18 @@ typedef struct row {
     /* For the CUDA kernels: the views that may be of 16 bits, at least all of one type (NULL: none; at most MAX_VIEWS);
      * which types a case gives them (NULL: f32); what a result may be off where the reference's happens to be exact
      * (0: a last place of its type); whether each must be the reference's, rounded once; whether the arguments are of
-     * the hosts' tables alone (NULL: never). `check_apart`: they have a check with cases of its own, emu_<name>.cc. */
+     * the hosts' tables alone (NULL: never). `check_apart`: they have a check with cases of its own, emu_<name>.cc.
+     * `tensor`: whether a case's attention meets tensor cores in 16 bits; where a row has it, the naive kernel in 16
+     * bits is the book with every step rounded, all views having one type, and last_place is of f32 results alone; it
+     * is the reference on rounded inputs everywhere else. `takes_tensor`: what the kernel's own choice says of that
+     * (NULL: it has none). `folded`: its FLOPs where they are not the operator's. */
     int (*typed)(check *c, samc__view **views);
     void (*types)(const int *p, samc__dtype *of_views);
     double last_place;
     bool nearest, check_apart;
+    bool (*tensor)(const int *p, int capability);
+    bool (*takes_tensor)(const check *on_device, int capability);
+    double (*folded)(const int *p);
     bool (*for_hosts)(const check *c);
 
     /* For NaN and infinities (nonfinite.c): at how many places, 0: 12; which buffers of bytes are floats all the same
@@ -143,7 +152,8 @@ float *in_out(check *c, int64_t count, float scale);
 void *raw_input(check *c, size_t bytes);  /* zeros to be filled by the caller */
 void *raw_output(check *c, size_t bytes); /* compared byte by byte */
 void *raw_in_out(check *c, size_t bytes);
-const void *initial(const check *c, const void *data); /* the input of the buffer at `data` before the run */
+int buffer_of(const check *c, const void *data, size_t *at); /* the one that `data` lies in, and where */
+const void *initial(const check *c, const void *data);       /* the input at `data` before the run */
 
 void keep_initial(check *c); /* what the buffers hold now is the input of every run */
 void protect_inputs(check *c, bool on);
@@ -165,6 +175,8 @@ samc__norm norm(check *c, int64_t n, float eps);
 samc__attention attention(check *c, int64_t inner, int64_t n, int heads,
                           int unbiased); /* bit i: the i-th has no bias */
 samc__view last_of(samc__view v);        /* the last of its n[0] entries alone */
+/* The entry of v alone that belongs to the batch's with check.behind behind it, of `entries` that share v's. */
+samc__view entry_of(const check *c, samc__view v, int64_t entries);
 samc__key_update key_update(check *c, float *(*made)(check *, int64_t), int64_t prompts, int64_t t, int64_t n,
                             int64_t heads, int64_t inner);
 samc__key_update last_update(samc__key_update u);

@@ -23,7 +23,9 @@ class DeviceCase {
     void check_guards() const;
     void refill(const check *host); // what is not an input is again as it was before any run
     float at(int buffer, size_t i) const;
+    const check *arguments() const { return &args_; }
     samc__dtype type(int buffer) const { return types_[size_t(buffer)]; }
+    samc__dtype view_type() const { return of_views_[0]; } // where a case gives all its views one type
     const emu::Buffer &memory(int buffer) const { return *memory_[size_t(buffer)]; }
 
     static bool linked(const row *r); // whether the program has the operator's kernel
