@@ -59,6 +59,12 @@ static double dot(const double *x, const double *y, int64_t n, int64_t apart, bo
     return tensor_sum_end(&low);
 }
 
+float rounded_to(int type, float value) {
+    uint32_t element; /* of either size */
+    samc__store_element((samc__dtype)type, &element, 0, value);
+    return samc__load_element((samc__dtype)type, &element, 0);
+}
+
 double gelu(double x) { return 0.5 * x * (1.0 + erf(x * sqrt(0.5))); }
 
 /* y [m, n] = x [m, k] . w^T + b */
@@ -146,23 +152,48 @@ void finish_queries(book *b, samc__view queries, double *out, samc__norm norm, b
     memcpy(result(b, queries), sum, (size_t)count * sizeof *sum);
 }
 
-bool evaluate(const row *r, const check *c, double *expected[MAX_BUFFERS]) {
-    return evaluate_low(r, c, SAMC__F32, false, expected);
+/* Room for the results: as they were before the run, or NaN. */
+static void open_book(book *b, bool as_before) {
+    memset(b->expected, 0, MAX_BUFFERS * sizeof *b->expected);
+    for (int i = 0; i < b->c->count; i++) {
+        const buffer *from = &b->c->buffers[i];
+        if (from->role == IN || !from->floats) continue;
+        double *room = b->expected[i] = calloc(from->bytes / 4 + 1, sizeof *room);
+        if (room == NULL) abort();
+        for (size_t j = 0; j < from->bytes / 4; j++)
+            if (!as_before) room[j] = NAN;
+            else if (from->role == INOUT) room[j] = ((const float *)from->initial)[j];
+    }
 }
 
-bool evaluate_low(const row *r, const check *c, samc__dtype low, bool tensor, double *expected[MAX_BUFFERS]) {
-    book b = {.c = c, .expected = expected, .low = low, .tensor = tensor};
-    memset(expected, 0, MAX_BUFFERS * sizeof *expected);
-    if (r->book == NULL) return false;
-    for (int i = 0; i < c->count; i++) {
-        const buffer *from = &c->buffers[i];
-        if (from->role == IN || !from->floats) continue;
-        expected[i] = calloc(from->bytes / 4 + 1, sizeof **expected);
-        if (expected[i] == NULL) abort();
-        for (size_t j = 0; from->role == INOUT && j < from->bytes / 4; j++)
-            expected[i][j] = ((const float *)from->initial)[j];
-    }
-    r->book(&b, c);
-    while (b.owned_count > 0) free(b.owned[--b.owned_count]);
+static bool close_book(book *b) {
+    while (b->owned_count > 0) free(b->owned[--b->owned_count]);
     return true;
+}
+
+static bool by_the_book(const row *r, book b) {
+    memset(b.expected, 0, MAX_BUFFERS * sizeof *b.expected);
+    if (r->book == NULL) return false;
+    open_book(&b, true);
+    r->book(&b, b.c);
+    return close_book(&b);
+}
+
+bool evaluate(const row *r, const check *c, double *expected[MAX_BUFFERS]) { return evaluate_every(r, c, 1, expected); }
+
+bool evaluate_low(const row *r, const check *c, samc__dtype low, bool tensor, double *expected[MAX_BUFFERS]) {
+    return by_the_book(r, (book){.c = c, .expected = expected, .low = low, .tensor = tensor, .every = 1});
+}
+
+bool evaluate_every(const row *r, const check *c, int every, double *expected[MAX_BUFFERS]) {
+    return by_the_book(r, (book){.c = c, .expected = expected, .low = SAMC__F32, .every = every});
+}
+
+bool evaluate_naive(const row *r, const check *c, const int *p, int every, double *expected[MAX_BUFFERS]) {
+    book b = {.c = c, .expected = expected, .low = SAMC__F32, .every = every};
+    memset(expected, 0, MAX_BUFFERS * sizeof *expected);
+    if (r->naive == NULL) return false;
+    open_book(&b, false);
+    r->naive(&b, c, p);
+    return close_book(&b);
 }

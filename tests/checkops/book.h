@@ -14,6 +14,7 @@ typedef struct book {
     int owned_count;
     samc__dtype low; /* what every step is rounded to; SAMC__F32: nothing is */
     bool tensor;     /* attend() multiplies as tensor cores do then; project() does so by its shape */
+    int every; /* every how many-th row, pixel or query is asked for, where the operator's cases have such an `every` */
 } book;
 
 /* What straightforward IEEE arithmetic makes of the arguments: for each buffer of floats that the operator writes, as
@@ -22,6 +23,10 @@ bool evaluate(const row *r, const check *c, double *expected[MAX_BUFFERS]);
 /* The same as a naive kernel in 16 bits has it: what projections and attention read, and weights of a softmax, are
  * rounded to `low`; scores, sums and what norms read are fp32. Tensor cores add as sm_80's, the coarsest. */
 bool evaluate_low(const row *r, const check *c, samc__dtype low, bool tensor, double *expected[MAX_BUFFERS]);
+/* Of large cases every how many-th row, pixel or query (row.every). */
+bool evaluate_every(const row *r, const check *c, int every, double *expected[MAX_BUFFERS]);
+/* What the operator's own naive kernel makes of case p, likewise; NaN where it says nothing. False: there is none. */
+bool evaluate_naive(const row *r, const check *c, const int *p, int every, double *expected[MAX_BUFFERS]);
 
 double *room(book *b, int64_t count); /* zeros */
 int64_t count_of(samc__view v);
@@ -30,6 +35,7 @@ double *values_at(book *b, const void *data, int64_t count);
 double *values(book *b, samc__view v);
 double *result(book *b, samc__view v); /* where the results of the buffer at `data` are expected */
 
+float rounded_to(int type, float value); /* F32, F16 or BF16, and back */
 double gelu(double x);
 double *sum_of(book *b, const double *x, const double *y, int64_t count, int64_t y_count); /* y repeats */
 double *project(book *b, const double *x, int64_t m, samc__projection p);                  /* x [m, k] . w^T + b */

@@ -70,6 +70,7 @@ typedef struct test_case {
 } test_case;
 
 struct book; /* tests/checkops/book.h */
+struct samc__cuda;
 
 /* What is checked of one operator, in kernels/<operator>/cases.c. */
 typedef struct row {
@@ -111,11 +112,21 @@ typedef struct row {
     bool (*takes_tensor)(const check *on_device, int capability);
     double (*folded)(const int *p);
     bool (*for_hosts)(const check *c);
+    /* What the naive kernel of their gate makes of the arguments, before its last rounding (NULL: the reference's
+     * results); where it says nothing, nothing may be written. Of cases too large for that, every how many-th row,
+     * pixel or query (a prime) `book` and it compute (NULL: all). */
+    void (*naive)(struct book *b, const check *c, const int *p);
+    int (*every)(const int *p);
+    /* Runs a case by the kernel that it names (NULL: the operator). Whether a GPU has no such kernel (NULL: never). */
+    samc_status (*by_kernel)(const struct samc__cuda *cuda, const check *c, const int *p);
+    bool (*not_on)(const int *p, int capability);
+    size_t (*more_scratch)(const check *c); /* for that, where it is more than the operator asks for (NULL: none) */
 
     /* For NaN and infinities (nonfinite.c): at how many places, 0: 12; which buffers of bytes are floats all the same
      * (NULL: none); whether a value can occur in a buffer (NULL: always); whether buffer `data` may be non-finite where
      * the book's is not, with `value` planted in another (NULL: never). Buffers by their address. */
     int places;
+    void (*planted_types)(const check *c, samc__dtype type, samc__dtype *of_views); /* NULL: all `type` */
     bool (*plants)(const check *c, const void *data);
     bool (*occurs)(const check *c, const void *data, float value);
     bool (*may_spread)(const check *c, const void *planted, float value, const void *data, bool cuda);

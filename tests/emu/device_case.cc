@@ -68,13 +68,16 @@ void DeviceCase::point_at(const check *host) {
     }
 }
 
-samc_status DeviceCase::run(samc__cuda cuda) {
+samc_status DeviceCase::run(samc__cuda cuda, const int *p) {
     samc_status status = SAMC_UNSUPPORTED;
+    const bool named = p != nullptr && row_->by_kernel != nullptr;
+    const size_t more = named && row_->more_scratch != nullptr ? row_->more_scratch(&args_) : 0;
 #define SAMC_OP(op, ...)                                                                                               \
     if (row_ == &op##_cases) {                                                                                         \
-        emu::Buffer scratch(samc__##op##_cuda_scratch ? samc__##op##_cuda_scratch(ARGS(&args_, op)) : 0);              \
+        const size_t own = samc__##op##_cuda_scratch ? samc__##op##_cuda_scratch(ARGS(&args_, op)) : 0;                \
+        emu::Buffer scratch(std::max(own, more));                                                                      \
         cuda.scratch = scratch.data(), cuda.scratch_bytes = scratch.bytes();                                           \
-        status = samc__##op##_cuda(&cuda, ARGS(&args_, op));                                                           \
+        status = named ? row_->by_kernel(&cuda, &args_, p) : samc__##op##_cuda(&cuda, ARGS(&args_, op));               \
         scratch.check();                                                                                               \
     }
 #include "kernels/list.h"

@@ -18,8 +18,8 @@ class DeviceCase {
     DeviceCase(const row *r, const check *host, const samc__dtype *of_views);
     // The arguments that follow are host's: the same, or narrowed to a part of the same buffers.
     void point_at(const check *host);
-    // The operator with the scratch that it asks for. `cuda` is all but that.
-    samc_status run(samc__cuda cuda);
+    // The operator with the scratch that it asks for. `cuda` is all but that. p: by the kernel that this case names.
+    samc_status run(samc__cuda cuda, const int *p = nullptr);
     void check_guards() const;
     void refill(const check *host); // what is not an input is again as it was before any run
     float at(int buffer, size_t i) const;

@@ -3,8 +3,8 @@
 //
 // The naive kernel of the gate is the reference operator on the rounded inputs, its results rounded to theirs; bytes
 // must be the reference's. Where attention meets 16 bits the naive kernel is the book once more with every step rounded
-// (row.tensor). An entry alone must have the bytes that it has in its batch. Of what would take the host too long,
-// which hardware alone runs, the first, the middle and the last entry are compared.
+// (row.tensor); products on tensor cores have one of their operator's own (row.naive). An entry alone must have the
+// bytes that it has in its batch. Of what would take the host too long some entries or rows are compared.
 #include "device_case.h"
 #include "emu_test.h"
 
@@ -64,6 +64,23 @@ void add_outcome_low(const row *r, const Case &c, const check *host, const Devic
     }
 }
 
+int every_of(const row *r, const Case &c) { return r->every == nullptr ? 1 : r->every(c.p); }
+
+// By the operator's own naive kernel.
+void add_outcome_naive(const row *r, const Case &c, const check *host, const DeviceCase &device, Outcome *is) {
+    double *exact[MAX_BUFFERS], *naive[MAX_BUFFERS];
+    evaluate_every(r, host, every_of(r, c), exact);
+    evaluate_naive(r, host, c.p, every_of(r, c), naive);
+    for (int i = 0; i < host->count; i++) {
+        const size_t count = exact[i] == nullptr ? 0 : host->buffers[i].bytes / 4;
+        Expected &of = is->numbers[size_t(i)];
+        of.exact.assign(exact[i], exact[i] + count);
+        for (size_t j = 0; j < count; j++) of.naive.push_back(rounded(device.type(i), naive[i][j]));
+        free(exact[i]);
+        free(naive[i]);
+    }
+}
+
 Outcome outcome_of(const row *r, const Case &c, check *host, const DeviceCase &device) {
     Outcome is = {
         {}, std::vector<Expected>(size_t(host->count)), std::vector<std::vector<unsigned char>>(size_t(host->count))};
@@ -77,6 +94,10 @@ Outcome outcome_of(const row *r, const Case &c, check *host, const DeviceCase &d
             r->narrow(&alone, c.p);
             add_outcome_low(r, c, &alone, device, entry, entries, &is);
         }
+        return is;
+    }
+    if (r->naive != nullptr) {
+        add_outcome_naive(r, c, host, device, &is);
         return is;
     }
     double *exact[MAX_BUFFERS];
@@ -105,6 +126,24 @@ Outcome outcome_of(const row *r, const Case &c, check *host, const DeviceCase &d
     return is;
 }
 
+// Against the operator's own naive kernel, where that says something. Nothing else is written, but that of every
+// how-many-th row alone it is known what.
+void compare_naive(const row *r, const Case &c, const DeviceCase &device, const Expected &of, int i) {
+    Expected is;
+    std::vector<float> got;
+    for (size_t j = 0; j < of.naive.size(); j++) {
+        const float value = device.at(i, j);
+        if (std::isnan(value)) failed("element %zu of buffer %d not written or NaN", j, i);
+        if (!std::isnan(of.naive[j])) {
+            got.push_back(value);
+            is.exact.push_back(of.exact[j]);
+            is.naive.push_back(of.naive[j]);
+        } else if (every_of(r, c) == 1 && double(value) != of.exact[j])
+            failed("element %zu of buffer %d is written", j, i);
+    }
+    hold(got, is, r->last_place > 0 ? r->last_place : last_place(device.type(i)));
+}
+
 void compare_buffer(const row *r, const Case &c, const check *host, const DeviceCase &device, const Outcome &is,
                     int i) {
     const buffer &b = host->buffers[i];
@@ -115,6 +154,7 @@ void compare_buffer(const row *r, const Case &c, const check *host, const Device
             failed("byte %zu of buffer %d is %d, not the reference's %d", j, i, device.memory(i).as<unsigned char>()[j],
                    bytes[j]);
     if (of.naive.empty()) return;
+    if (r->naive != nullptr) return compare_naive(r, c, device, of, i);
     std::vector<float> got(b.bytes / 4);
     for (size_t j = 0; j < got.size(); j++) got[j] = device.at(i, j);
     if (of.exact.empty() || r->nearest) { // the reference's numbers, rounded
@@ -148,7 +188,7 @@ void check_narrow(const row *r, const Case &c, check *host, DeviceCase &device) 
         before.emplace_back(bytes, bytes + device.memory(i).bytes());
     }
     device.point_at(host);
-    if (device.run(emu_test::device()) != SAMC_OK) failed("an entry alone: not accepted");
+    if (device.run(emu_test::device(), c.p) != SAMC_OK) failed("an entry alone: not accepted");
     bool any = false;
     for (int i = 0; i < host->count; i++)
         for (size_t j = 0; j < before[size_t(i)].size() && host->buffers[i].role != IN; j++) {
@@ -177,6 +217,8 @@ void check_verify(const row *r, const Case &c, check *host, const DeviceCase &de
 void run_case(const row *r, const Case &c, uint64_t seed) {
     static const Case *of; // what a case must give is computed on its first schedule and kept
     static Outcome kept;
+    if (r->not_on != nullptr && r->not_on(c.p, emu::capability))
+        return report("%-66s not on this GPU\n", emu::config.what.c_str());
     test_case listed = {c.tier, {}};
     std::copy(c.p, c.p + MAX_PARAMS, listed.p);
     check host;
@@ -190,7 +232,7 @@ void run_case(const row *r, const Case &c, uint64_t seed) {
     if (r->takes_tensor != nullptr &&
         r->takes_tensor(device.arguments(), emu::capability) != r->tensor(c.p, emu::capability))
         failed("another kernel");
-    if (device.run(emu_test::device()) != SAMC_OK) failed("not accepted");
+    if (device.run(emu_test::device(), c.p) != SAMC_OK) failed("not accepted");
     device.check_guards();
     if (emu::launches != nullptr) { // only noted: there are no results
         free_buffers(&host);
@@ -206,8 +248,8 @@ void run_case(const row *r, const Case &c, uint64_t seed) {
     for (int i = 0; i < host.count; i++)
         if (host.buffers[i].role != IN) compare_buffer(r, c, &host, device, kept, i);
     if (kept.numbers.empty() || r->book == nullptr || r->nearest) report("%-66s equal\n", emu::config.what.c_str());
-    if (c.tier == 0 && first) {
-        check_verify(r, c, &host, device);
+    if (first && (c.tier == 0 || (c.tier == 1 && r->naive != nullptr))) { // a few rows may have a kernel of their own
+        if (c.tier == 0) check_verify(r, c, &host, device);
         reset(&host);
         check_narrow(r, c, &host, device);
     }

@@ -9,7 +9,8 @@ extern "C" {
 extern "C" samc_status run_cuda(const row *r, check *c, samc__dtype type, samc_error *error) {
     if (r->for_hosts && r->for_hosts(c)) return SAMC_UNSUPPORTED;
     if ((!r->typed || !r->book) && type != SAMC__F32) return SAMC_UNSUPPORTED;
-    const std::vector<samc__dtype> types(MAX_VIEWS, type);
+    std::vector<samc__dtype> types(MAX_VIEWS, type);
+    if (r->planted_types != nullptr) r->planted_types(c, type, types.data());
     DeviceCase device(r, c, types.data());
     samc__cuda cuda = {};
     cuda.error = error;
