@@ -1,9 +1,13 @@
 /* The cases that the decoder's two cross attentions share. Parameters: prompts T C inner heads N shared B (entries of
- * keys), made (projections given), unbiased. */
+ * keys), made (projections given), unbiased, type (of keys and of the weights), device (0: of hosts alone; 1: other
+ * shapes, 2: those of tensor cores). */
 #ifndef SAMC_KERNELS_CROSS_CASES_H
 #define SAMC_KERNELS_CROSS_CASES_H
 
+#include "kernels/token_counts.h"
 #include "tests/checkops/checkops.h"
+
+enum { GENERAL = 1, TENSOR = 2 };
 
 static const test_case cross_cases[] = {
     {HOSTS, {1, 1, 8, 4, 1, 1, 0, 1, 0}},
@@ -46,7 +50,57 @@ static const test_case cross_cases[] = {
     {CUDA_SHAPE, {1, 9, 256, 128, 8, 40, 1, 1, 0}},
     {CUDA_SHAPE, {1, 9, 256, 128, 8, 33, 1, 1, 0}},
     {CUDA_SHAPE, {1, 1, 128, 64, 8, 17, 1, 1, 0}}, /* a token alone */
+    /* Other shapes: odd heads, channels that are no whole vector, one key, segments that leave warps without keys,
+     * blocks with idle warps. */
+    {QUICK, {1, 1, 8, 4, 1, 1, 0, 1, 0, 15, F32, GENERAL}},
+    {QUICK, {3, 5, 20, 10, 2, 50, 0, 3, 0, 0, F32, GENERAL}},
+    {QUICK, {4, 7, 40, 24, 3, 65, 1, 2, 0, 0, F32, GENERAL}},
+    {QUICK, {2, 3, 36, 12, 3, 35, 1, 1, 0, 0, BF16, GENERAL}},
+    {QUICK, {3, 4, 40, 16, 2, 36, 1, 1, 0, 0, F16, GENERAL}},
+    {QUICK, {1, 7, 256, 128, 8, 33, 0, 1, 0, 0, F32, GENERAL}},
+    /* Tensor cores: one key, ragged tiles, a second segment, tokens even and odd, below, at and beyond a group of 8,
+     * more of them than image_to_token's take, rows beyond a block of 16. */
+    {QUICK, {1, 1, 128, 64, 8, 1, 0, 1, 0, 0, F16, TENSOR}},
+    {QUICK, {2, 7, 256, 128, 8, 31, 1, 1, 0, 0, BF16, TENSOR}},
+    {QUICK, {3, 5, 128, 64, 8, 100, 0, 3, 0, 15, BF16, TENSOR}},
+    {QUICK, {4, 8, 128, 64, 8, 33, 1, 2, 0, 0, F16, TENSOR}},
+    {QUICK, {4, 8, 128, 64, 8, 65, 1, 2, 0, 0, F16, TENSOR}},
+    {QUICK, {2, 9, 256, 128, 8, 48, 0, 2, 0, 0, F16, TENSOR}},
+    {QUICK, {2, 9, 256, 128, 8, 64, 0, 2, 0, 0, F16, TENSOR}},
+    {QUICK, {1, 16, 128, 64, 8, 130, 0, 1, 0, 0, BF16, TENSOR}},
+    {QUICK, {2, 17, 128, 64, 8, 9, 0, 2, 0, 0, F16, TENSOR}},
+    {QUICK, {2, 7, 128, 64, 8, 1056, 1, 1, 0, 0, BF16, TENSOR}},
+    {CUDA_FULL, {2, 10, 128, 64, 8, 200, 1, 1, 0, 0, F16, TENSOR}},
+    {CUDA_FULL, {2, 12, 128, 64, 8, 1024, 0, 2, 0, 0, BF16, TENSOR}},
+    {CUDA_FULL, {1, 13, 256, 128, 8, 150, 0, 1, 0, 0, BF16, TENSOR}},
+    {CUDA_FULL, {2, 19, 128, 64, 8, 1024, 0, 2, 0, 0, BF16, TENSOR}},
+    {CUDA_FULL, {66, 7, 128, 64, 8, 192, 1, 1, 0, 0, F16, TENSOR}},
+    {CUDA_FULL, {9, 7, 128, 64, 8, 1024, 1, 1, 0, 0, F16, TENSOR}},
+    {CUDA_FULL, {1, 5, 256, 128, 8, 4096, 0, 1, 0, 0, F16, TENSOR}},
+    {CUDA_FULL, {2, 5, 256, 128, 8, 4096, 0, 2, 0, 0, F16, TENSOR}},
+    {CUDA_FULL, {2, 7, 256, 128, 8, 4096, 1, 1, 0, 0, BF16, TENSOR}},
+    {HARDWARE, {64, 7, 256, 128, 8, 4096, 1, 1, 0, 0, BF16, TENSOR}},
+    {HARDWARE, {256, 7, 256, 128, 8, 4096, 0, 256, 0, 0, BF16, TENSOR}},
+    {HARDWARE, {256, 7, 128, 64, 8, 1024, 0, 256, 0, 0, F16, TENSOR}},
+#define OF_COUNT(t)                                                                                                    \
+    {CUDA_FULL, {1, t, 256, 128, 8, 17, 0, 1, 0, 0, (t) % 3, (t) % 3 == F32 ? GENERAL : TENSOR}}, {                    \
+        CUDA_FULL, { 1, t, 128, 64, 8, 17, 0, 1, 0, 0, (t) % 3, (t) % 3 == F32 ? GENERAL : TENSOR }                    \
+    }
+#define OF_MORE_KEYS(t)                                                                                                \
+    {CUDA_FULL, {1, t, 256, 128, 8, 40, 0, 1, 0, 0, F32, GENERAL}}, {                                                  \
+        CUDA_FULL, { 1, t, 128, 64, 8, 40, 0, 1, 0, 0, F32, GENERAL }                                                  \
+    }
+    EVERY_TOKEN_COUNT(OF_COUNT),
+    EVERY_THIRD_TOKEN_COUNT(OF_MORE_KEYS),
 };
+
+/* All views of a kernel have one type. */
+static inline void cross_types(const int *p, samc__dtype *of_views) {
+    for (int i = 0; i < MAX_VIEWS; i++) of_views[i] = (samc__dtype)p[10];
+}
+
+/* With all projections of the image folded onto the tokens. */
+static inline double cross_folded(const int *p) { return 4.0 * p[0] * p[1] * p[4] * p[5] * p[2]; }
 
 static inline void cross_draw(check *c, int *p) {
     p[7] = random_size(c, 5), p[0] = p[7] * (1 + random_below(c, 4)),

@@ -1,5 +1,5 @@
-/* The cases of image_to_token: those of token_to_image, with what is noted of y where N is no multiple of 3, and y in
- * place of keys where each prompt has its own. */
+/* The cases of image_to_token: those of kernels/cross_cases.h, with what is noted of y where N is no multiple of 3 and
+ * hosts alone run them (a GPU notes nothing), and y in place of keys where each prompt has its own. */
 #include "kernels/cross_cases.h"
 #include "kernels/decoder_form.h"
 #include "tests/checkops/checkops.h"
@@ -16,7 +16,7 @@ static void to_token_build(check *c, const int *p) {
     a->pe = samc__view3(input(c, prompts * t * n, 1), prompts, t, n);
     a->shared = p[6] != 0;
     if (p[8]) a->image_q = samc__view3(input(c, images * tokens * p[3], 1), images, tokens, p[3]);
-    if (samc__folds(t) && tokens % 3 != 0) a->update = key_update(c, output, prompts, t, tokens, p[4], p[3]);
+    if (samc__folds(t) && tokens % 3 != 0 && !p[11]) a->update = key_update(c, output, prompts, t, tokens, p[4], p[3]);
     if (images < prompts) {
         a->keys = samc__view3(input(c, images * tokens * n, 1), images, tokens, n);
         a->y = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n);
@@ -98,7 +98,7 @@ static bool to_token_may_spread(const check *c, const void *planted, float value
 
 ROW(image_to_token) = {
     .name = "image_to_token",
-    .fields = "prompts T C inner heads N shared B made unbiased",
+    .fields = "prompts T C inner heads N shared B made unbiased type device",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
      * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
      * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the

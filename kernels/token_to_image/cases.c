@@ -1,8 +1,8 @@
-/* The cases of token_to_image: prompts T C inner heads N shared B (entries of keys), made (projections given),
- * unbiased. */
+/* The cases of token_to_image: those of kernels/cross_cases.h. */
 #include "kernels/cross_cases.h"
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
+#include "kernels/token_to_image/cuda.h"
 #include "kernels/token_to_image/token_to_image.h"
 
 #include <math.h>
@@ -26,10 +26,10 @@ static void to_image_build(check *c, const int *p) {
 
 static bool to_image_narrow(check *c, const int *p) {
     samc__token_to_image_args *a = ARGS(c, token_to_image);
-    a->queries = last_of(a->queries);
-    a->pe = last_of(a->pe);
-    a->keys = last_of(a->keys);
-    if (p[8]) a->image_k = last_of(a->image_k), a->image_v = last_of(a->image_v);
+    a->queries = entry_of(c, a->queries, p[0]);
+    a->pe = entry_of(c, a->pe, p[0]);
+    a->keys = entry_of(c, a->keys, p[0]);
+    if (p[8]) a->image_k = entry_of(c, a->image_k, p[0]), a->image_v = entry_of(c, a->image_v, p[0]);
     return p[0] > 1 && (p[6] || p[7] == p[0]); /* else a prompt alone is folded where the batch is not */
 }
 
@@ -56,6 +56,18 @@ static int to_image_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+static bool to_image_tensor(const int *p, int capability) {
+    (void)capability;
+    return p[11] == TENSOR;
+}
+
+samc__cross_kernel samc__token_to_image_cuda_kernel(const samc__token_to_image_args *args) __attribute__((weak));
+
+static bool to_image_takes_tensor(const check *on_device, int capability) {
+    (void)capability; /* the same on each */
+    return samc__token_to_image_cuda_kernel(ARGS(on_device, token_to_image)) == SAMC__CROSS_TENSOR;
+}
+
 static bool to_image_for_hosts(const check *c) {
     const samc__token_to_image_args *a = ARGS(c, token_to_image);
     return a->image_k.data != NULL || a->queries.n[2] % 4 != 0;
@@ -68,7 +80,7 @@ static bool to_image_occurs(const check *c, const void *data, float value) {
 
 ROW(token_to_image) = {
     .name = "token_to_image",
-    .fields = "prompts T C inner heads N shared B made unbiased",
+    .fields = "prompts T C inner heads N shared B made unbiased type device",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
      * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
      * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the
@@ -77,12 +89,17 @@ ROW(token_to_image) = {
     .deviation = 2e-5,
     .cases = cross_cases,
     .case_count = COUNT(cross_cases),
-    .check_apart = true,
     .build = to_image_build,
     .narrow = to_image_narrow,
+    .by_entry = true,
     .draw = cross_draw,
     .book = to_image_book,
     .typed = to_image_typed,
+    .types = cross_types,
+    .last_place = 0x1p-21, /* a few elements of the reference's may be exact by chance */
+    .tensor = to_image_tensor,
+    .takes_tensor = to_image_takes_tensor,
+    .folded = cross_folded,
     .for_hosts = to_image_for_hosts,
     .occurs = to_image_occurs,
 };
