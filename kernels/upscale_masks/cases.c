@@ -1,18 +1,28 @@
-/* The cases of upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads hd (0: 4). */
-#include "tests/checkops/checkops.h"
-#include "tests/checkops/book.h"
+/* The cases of upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads hd (0: 4),
+ * type of src and both weights, the kernel that must serve it on a GPU. */
+#include "kernels/upscale_masks/cuda.h"
 #include "kernels/upscale_masks/upscale_masks.h"
+#include "tests/checkops/book.h"
+#include "tests/checkops/checkops.h"
+#include "tests/emu/tensor_core.h"
 
+#include <math.h>
 #include <string.h>
 
+/* Not where hosts alone are checked. */
+#pragma weak samc__upscale_masks_cuda_kernel
+
+enum { TYPE = 11, KERNEL }; /* places in p[] */
+enum { ANY = SAMC__UPSCALE_ANY, CELLS = SAMC__UPSCALE_CELLS };
+
 static const test_case upscale_cases[] = {
-    {HOSTS, {1, 1, 8, 2, 1, 1}},
-    {HOSTS, {2, 3, 16, 4, 2, 3}},
-    {HOSTS, {1, 5, 64, 16, 8, 4}},
-    {HOSTS, {3, 8, 32, 8, 4, 1}},
-    {HOSTS, {1, 17, 128, 32, 16, 3}},
-    {HOSTS, {1, 7, 20, 5, 3, 2}},
-    {HOSTS, {2, 16, 256, 64, 32, 3}},
+    {ALL, {1, 1, 8, 2, 1, 1}},
+    {ALL, {2, 3, 16, 4, 2, 3}},
+    {ALL, {1, 5, 64, 16, 8, 4}},
+    {ALL, {3, 8, 32, 8, 4, 1}},
+    {ALL, {1, 17, 128, 32, 16, 3}},
+    {ALL, {1, 7, 20, 5, 3, 2}},
+    {ALL, {2, 16, 256, 64, 32, 3}},
     {HOSTS, {1, 1, 8, 2, 1, 1, 1, 1, 1, 1}},
     {HOSTS, {2, 3, 16, 4, 2, 3, 2, 1, 5, 2}},
     {HOSTS, {4, 5, 64, 16, 8, 4, 2, 2, 7, 8}},
@@ -27,6 +37,21 @@ static const test_case upscale_cases[] = {
     /* Tensor cores, for NaN and infinities. */
     {CUDA_SHAPE, {1, 8, 128, 32, 16, 3}},
     {CUDA_SHAPE, {1, 8, 256, 64, 32, 3}},
+    /* The general kernel: tokens that do not fill a block, odd channels, many masks. */
+    {QUICK, {1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, F32, ANY}},
+    {QUICK, {2, 3, 20, 7, 3, 5, 0, 0, 0, 0, 0, F32, ANY}},
+    {QUICK, {1, 3, 256, 64, 32, 3, 0, 0, 0, 0, 0, F32, ANY}},
+    {QUICK, {3, 3, 36, 9, 5, 2, 0, 0, 0, 0, 0, BF16, ANY}},
+    {QUICK, {1, 4, 128, 32, 16, 4, 0, 0, 0, 0, 0, F16, ANY}},
+    {QUICK, {1, 8, 128, 32, 16, 5, 0, 0, 0, 0, 0, BF16, ANY}},
+    /* One warp's tokens in one image row, in two; every number of masks. */
+    {QUICK, {1, 8, 256, 64, 32, 3, 0, 0, 0, 0, 0, BF16, CELLS}},
+    {QUICK, {2, 8, 256, 64, 32, 1, 0, 0, 0, 0, 0, F16, CELLS}},
+    {QUICK, {1, 16, 128, 32, 16, 4, 0, 0, 0, 0, 0, F16, CELLS}},
+    {QUICK, {3, 8, 128, 32, 16, 2, 0, 0, 0, 0, 0, BF16, CELLS}},
+    {FULL, {2, 32, 128, 32, 16, 3, 0, 0, 0, 0, 0, BF16, CELLS}},
+    {FULL, {2, 64, 256, 64, 32, 4, 0, 0, 0, 0, 0, F16, CELLS}},
+    {FULL, {1, 64, 256, 64, 32, 3, 0, 0, 0, 0, 0, BF16, CELLS}},
 };
 
 /* Weights and inverse deviations of both signs, smaller than in use: layer upon layer must not grow. */
@@ -76,6 +101,18 @@ static bool upscale_narrow(check *c, const int *p) {
     return p[0] > 1;
 }
 
+/* n products of x and every `step`-th of w: exactly, or as the naive kernel adds them. */
+static double products(const book *b, bool tensor, const double *x, const double *w, int64_t n, int64_t step) {
+    double exact = 0;
+    tensor_sum sum = tensor_sum_of(tensor ? TENSOR_SM80 : TENSOR_NEAREST);
+    for (int64_t i = 0; i < n; i++)
+        if (b->low == SAMC__F32) exact += x[i] * w[i * step];
+        else tensor_sum_add(&sum, (float)x[i], (float)w[i * step]);
+    return b->low == SAMC__F32 ? exact : (double)tensor_sum_end(&sum);
+}
+
+/* By the book; or as a naive kernel that computes in fp32, but rounds what meets the second product on tensor cores.
+ * The product with the hypernetwork never takes these. */
 static void upscale_book(book *b, const check *of) {
     const samc__upscale_masks_args *a = ARGS(of, upscale_masks);
     int64_t p = a->hyper.n[0], masks = a->hyper.n[1], c8 = a->hyper.n[2], c4 = a->norm.g.n[0], c = a->src.n[2],
@@ -87,10 +124,7 @@ static void upscale_book(book *b, const check *of) {
     for (int64_t i = 0; i < p * n * 4 * c4; i++) { /* [token][pixel][c4] */
         int64_t token = i / (4 * c4), pixel = i / c4 % 4, o = i % c4;
         if (a->depth) first[i] = src[(token / n / (p / a->src.n[0]) * n + token % n) * c + i % c];
-        else {
-            first[i] = b1[o];
-            for (int64_t j = 0; j < c; j++) first[i] += src[token * c + j] * w1[(j * c4 + o) * 4 + pixel];
-        }
+        else first[i] = products(b, b->tensor, src + token * c, w1 + o * 4 + pixel, c, c4 * 4) + b1[o];
     }
     for (int layer = 0; layer < a->depth; layer++) {
         const samc__up_layer *l = &a->layers[layer];
@@ -112,18 +146,19 @@ static void upscale_book(book *b, const check *of) {
     }
     normalise(b, first, p * n * 4, a->norm, NULL);
     for (int64_t i = 0; i < p * n * 4; i++) {
-        for (int64_t o = 0; o < 4 * c8; o++) { /* [pixel][c8] */
-            second[o] = b2[o % c8];
-            for (int64_t j = 0; j < c4; j++) second[o] += gelu(first[i * c4 + j]) * w2[(j * c8 + o % c8) * 4 + o / c8];
+        for (int64_t o = 0; o < c4; o++) {
+            double *x = first + i * c4 + o;
+            *x = gelu(*x);
+            if (b->low != SAMC__F32) *x = b->tensor ? lower(b, *x) : (double)(float)*x;
         }
+        for (int64_t o = 0; o < 4 * c8; o++) /* [pixel][c8] */
+            second[o] = gelu(products(b, b->tensor, first + i * c4, w2 + o % c8 * 4 + o / c8, c4, c8 * 4) + b2[o % c8]);
         for (int64_t m = 0; m < masks; m++)
             for (int64_t j = 0; j < 4; j++) {
                 int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + j / 2,
                         column = token % g * 4 + i % 2 * 2 + j % 2;
-                double sum = 0;
-                for (int64_t o = 0; o < c8; o++)
-                    sum += hyper[(token / n * masks + m) * c8 + o] * gelu(second[j * c8 + o]);
-                y[((token / n * masks + m) * 4 * g + row) * 4 * g + column] = sum;
+                y[((token / n * masks + m) * 4 * g + row) * 4 * g + column] =
+                    products(b, false, hyper + (token / n * masks + m) * c8, second + j * c8, c8, 1);
             }
     }
 }
@@ -135,11 +170,27 @@ static int upscale_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+static void upscale_types(const int *p, samc__dtype *of_views) {
+    for (int i = 0; i < 3; i++) of_views[i] = (samc__dtype)p[TYPE];
+}
+
+static bool upscale_tensor(const int *p, int capability) {
+    (void)capability;
+    return p[KERNEL] == CELLS;
+}
+
+static bool upscale_takes_tensor(const check *c, int capability) {
+    const samc__upscale_masks_args *a = ARGS(c, upscale_masks);
+    (void)capability;
+    return samc__upscale_masks_cuda_kernel(a->src.dtype, (int)a->src.n[2], (int)a->norm.g.n[0], (int)a->hyper.n[2],
+                                           (int)a->hyper.n[1], a->grid) == SAMC__UPSCALE_CELLS;
+}
+
 static bool upscale_for_hosts(const check *c) { return ARGS(c, upscale_masks)->depth > 0; }
 
 ROW(upscale_masks) = {
     .name = "upscale_masks",
-    .fields = "prompts grid C C4 C8 masks layers B T heads hd",
+    .fields = "prompts grid C C4 C8 masks layers B T heads hd type kernel",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
      * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
      * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the
@@ -148,11 +199,13 @@ ROW(upscale_masks) = {
     .deviation = 2e-5,
     .cases = upscale_cases,
     .case_count = COUNT(upscale_cases),
-    .check_apart = true,
     .build = upscale_build,
     .narrow = upscale_narrow,
     .draw = upscale_draw,
     .book = upscale_book,
     .typed = upscale_typed,
+    .types = upscale_types,
+    .tensor = upscale_tensor,
+    .takes_tensor = upscale_takes_tensor,
     .for_hosts = upscale_for_hosts,
 };

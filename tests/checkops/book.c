@@ -34,7 +34,7 @@ double *result(book *b, samc__view v) {
     return b->expected[i] + at / 4;
 }
 
-static double lower(const book *b, double x) {
+double lower(const book *b, double x) {
     uint16_t low;
     if (b->low == SAMC__F32) return x;
     samc__store_element(b->low, &low, 0, (float)x);

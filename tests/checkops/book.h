@@ -36,6 +36,7 @@ double *values(book *b, samc__view v);
 double *result(book *b, samc__view v); /* where the results of the buffer at `data` are expected */
 
 float rounded_to(int type, float value); /* F32, F16 or BF16, and back */
+double lower(const book *b, double x);   /* rounded to b->low */
 double gelu(double x);
 double *sum_of(book *b, const double *x, const double *y, int64_t count, int64_t y_count); /* y repeats */
 double *project(book *b, const double *x, int64_t m, samc__projection p);                  /* x [m, k] . w^T + b */
