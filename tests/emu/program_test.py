@@ -127,6 +127,8 @@ def main():
     kernels = set()
     for source in [*ROOT.glob("kernels/*/cuda.cu"), *ROOT.glob("kernels/cuda/*.h")]:
         kernels.update(re.findall(r'launch\("([a-z0-9_]+)"', source.read_text()))
+    # Filters and ranges that SAM's recipe does not ask for; the cases of preprocess run them.
+    kernels -= {"resize_begin", "float_filters", "image_limits"}
     kernels -= {"nms_compare", "nms_solve"}  # the host suppresses up to 1024 boxes; emu_nms.cc runs these
     if not kernels <= ran:
         sys.exit(f"FAILED: kernels that did not run: {' '.join(sorted(kernels - ran))}")
