@@ -141,7 +141,7 @@ void compare_naive(const row *r, const Case &c, const DeviceCase &device, const 
         } else if (every_of(r, c) == 1 && double(value) != of.exact[j])
             failed("element %zu of buffer %d is written", j, i);
     }
-    hold(got, is, r->last_place > 0 ? r->last_place : last_place(device.type(i)));
+    hold(got, is, r->last_place != 0 ? std::max(r->last_place, 0.0) : last_place(device.type(i)));
 }
 
 void compare_buffer(const row *r, const Case &c, const check *host, const DeviceCase &device, const Outcome &is,
