@@ -1,6 +1,7 @@
 /* The cases that the decoder's two cross attentions share. Parameters: prompts T C inner heads N shared B (entries of
  * keys), made (projections given), unbiased, type (of keys and of the weights), device (0: of hosts alone; 1: other
- * shapes, 2: those of tensor cores). */
+ * shapes, 2: those of tensor cores). Who includes this says how many keys (F32_KEYS) f32 meets every number of tokens
+ * with. */
 #ifndef SAMC_KERNELS_CROSS_CASES_H
 #define SAMC_KERNELS_CROSS_CASES_H
 
@@ -82,16 +83,17 @@ static const test_case cross_cases[] = {
     {HARDWARE, {64, 7, 256, 128, 8, 4096, 1, 1, 0, 0, BF16, TENSOR}},
     {HARDWARE, {256, 7, 256, 128, 8, 4096, 0, 256, 0, 0, BF16, TENSOR}},
     {HARDWARE, {256, 7, 128, 64, 8, 1024, 0, 256, 0, 0, F16, TENSOR}},
-#define OF_COUNT(t)                                                                                                    \
-    {CUDA_FULL, {1, t, 256, 128, 8, 17, 0, 1, 0, 0, (t) % 3, (t) % 3 == F32 ? GENERAL : TENSOR}}, {                    \
-        CUDA_FULL, { 1, t, 128, 64, 8, 17, 0, 1, 0, 0, (t) % 3, (t) % 3 == F32 ? GENERAL : TENSOR }                    \
+#define OF_WIDE(t)                                                                                                     \
+    {                                                                                                                  \
+        CUDA_FULL, { 1, t, 256, 128, 8, OF_TYPE((t) % 3) }                                                             \
     }
-#define OF_MORE_KEYS(t)                                                                                                \
-    {CUDA_FULL, {1, t, 256, 128, 8, 40, 0, 1, 0, 0, F32, GENERAL}}, {                                                  \
-        CUDA_FULL, { 1, t, 128, 64, 8, 40, 0, 1, 0, 0, F32, GENERAL }                                                  \
+#define OF_NARROW(t)                                                                                                   \
+    {                                                                                                                  \
+        CUDA_FULL, { 1, t, 128, 64, 8, OF_TYPE((t) % 3) }                                                              \
     }
-    EVERY_TOKEN_COUNT(OF_COUNT),
-    EVERY_THIRD_TOKEN_COUNT(OF_MORE_KEYS),
+#define OF_TYPE(type) (type) == F32 ? F32_KEYS : 17, 0, 1, 0, 0, (type), (type) == F32 ? GENERAL : TENSOR
+    EVERY_TOKEN_COUNT(OF_WIDE),
+    EVERY_TOKEN_COUNT(OF_NARROW),
 };
 
 /* All views of a kernel have one type. */

@@ -8,8 +8,5 @@
 #define EVERY_TOKEN_COUNT(OF)                                                                                          \
     TEN_TOKEN_COUNTS(OF, 5), TEN_TOKEN_COUNTS(OF, 15), TEN_TOKEN_COUNTS(OF, 25), TEN_TOKEN_COUNTS(OF, 35),             \
         TEN_TOKEN_COUNTS(OF, 45), TEN_TOKEN_COUNTS(OF, 55)
-#define EVERY_THIRD_TOKEN_COUNT(OF)                                                                                    \
-    OF(6), OF(9), OF(12), OF(15), OF(18), OF(21), OF(24), OF(27), OF(30), OF(33), OF(36), OF(39), OF(42), OF(45),      \
-        OF(48), OF(51), OF(54), OF(57), OF(60), OF(63)
 
 #endif

@@ -1,10 +1,12 @@
 /* The cases of image_to_token: those of kernels/cross_cases.h, with what is noted of y where N is no multiple of 3 and
  * hosts alone run them (a GPU notes nothing), and y in place of keys where each prompt has its own. */
+#define F32_KEYS 40 /* fewer have too few results for the largest error to be told from chance */
 #include "kernels/cross_cases.h"
 #include "kernels/decoder_form.h"
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/image_to_token/image_to_token.h"
+#include "kernels/token_to_image/cuda.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,12 +33,13 @@ static void to_token_build(check *c, const int *p) {
 
 static bool to_token_narrow(check *c, const int *p) {
     samc__image_to_token_args *a = ARGS(c, image_to_token);
-    a->queries = last_of(a->queries);
-    a->pe = last_of(a->pe);
-    a->keys = last_of(a->keys);
-    if (p[8]) a->image_q = last_of(a->image_q);
-    a->y = last_of(a->y);
+    a->queries = entry_of(c, a->queries, p[0]);
+    a->pe = entry_of(c, a->pe, p[0]);
+    a->keys = entry_of(c, a->keys, p[0]);
+    if (p[8]) a->image_q = entry_of(c, a->image_q, p[0]);
+    a->y = entry_of(c, a->y, p[0]);
     if (a->update.weights.data) a->update = last_update(a->update);
+    if (p[10] != F32 && (int64_t)p[2] * p[5] % 8 != 0) return false; /* a GPU's y begins at 16 bytes */
     return p[0] > 1 && (p[6] || p[7] == p[0]);
 }
 
@@ -76,6 +79,19 @@ static int to_token_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+/* What 9 to 16 tokens fold to fills 131 KB with 256 channels: more than 8.6, 8.9 and 12.0 have. */
+static bool to_token_tensor(const int *p, int capability) {
+    const bool large = p[2] == 256 && p[1] > 8 && samc__shared_limit(capability) < 128 << 10;
+    return p[11] == TENSOR && p[1] <= 16 && !large;
+}
+
+samc__cross_kernel samc__image_to_token_cuda_kernel(const samc__image_to_token_args *args, int capability)
+    __attribute__((weak));
+
+static bool to_token_takes_tensor(const check *on_device, int capability) {
+    return samc__image_to_token_cuda_kernel(ARGS(on_device, image_to_token), capability) == SAMC__CROSS_TENSOR;
+}
+
 static bool to_token_for_hosts(const check *c) {
     const samc__image_to_token_args *a = ARGS(c, image_to_token);
     return a->image_q.data != NULL || a->queries.n[2] % 4 != 0;
@@ -107,12 +123,17 @@ ROW(image_to_token) = {
     .deviation = 2e-5,
     .cases = cross_cases,
     .case_count = COUNT(cross_cases),
-    .check_apart = true,
     .build = to_token_build,
     .narrow = to_token_narrow,
+    .by_entry = true,
     .draw = cross_draw,
     .book = to_token_book,
     .typed = to_token_typed,
+    .types = cross_types,
+    .last_place = 0x1p-21, /* a few elements of the reference's may be exact by chance */
+    .tensor = to_token_tensor,
+    .takes_tensor = to_token_takes_tensor,
+    .folded = cross_folded,
     .for_hosts = to_token_for_hosts,
     .occurs = to_token_occurs,
     .may_spread = to_token_may_spread,

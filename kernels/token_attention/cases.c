@@ -27,11 +27,16 @@ static const test_case token_cases[] = {
     {FULL, {1, 130, 256, 256, 8, 1, 0, F16}},
     {FULL, {33, 7, 256, 256, 8, 1, 0, BF16}},
     {HARDWARE, {1024, 7, 256, 256, 8, 1, 0, BF16}},
-#define OF_COUNT(t)                                                                                                    \
-    {CUDA_FULL, {1, t, 256, 256, 8, 1, 0, (t) % 3}}, {                                                                 \
+#define OF_WIDE(t)                                                                                                     \
+    {                                                                                                                  \
+        CUDA_FULL, { 1, t, 256, 256, 8, 1, 0, (t) % 3 }                                                                \
+    }
+#define OF_NARROW(t)                                                                                                   \
+    {                                                                                                                  \
         CUDA_FULL, { 1, t, 128, 128, 8, 1, 0, (t) % 3 }                                                                \
     }
-    EVERY_TOKEN_COUNT(OF_COUNT),
+    EVERY_TOKEN_COUNT(OF_WIDE),
+    EVERY_TOKEN_COUNT(OF_NARROW),
 };
 
 static void token_build(check *c, const int *p) {

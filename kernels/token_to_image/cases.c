@@ -1,4 +1,5 @@
 /* The cases of token_to_image: those of kernels/cross_cases.h. */
+#define F32_KEYS 17
 #include "kernels/cross_cases.h"
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
