@@ -99,15 +99,15 @@ typedef struct row {
     /* For the CUDA kernels: the views that may be of 16 bits, at least all of one type (NULL: none; at most MAX_VIEWS);
      * which types a case gives them (NULL: f32); what a result may be off where the reference's happens to be exact
      * (0: a last place of its type; less: nothing); whether each must be the reference's, rounded once; whether the
-     * arguments are of the hosts' tables alone (NULL: never). `check_apart`: they have a check with cases of its own,
-     * emu_<name>.cc. `tensor`: whether a case's products meet tensor cores in 16 bits; where a row has it, the naive
-     * kernel in 16 bits is the book with every step rounded, all views having one type, and last_place is of f32
-     * results alone; it is the reference on rounded inputs everywhere else. `takes_tensor`: what the kernel's own
-     * choice says of that (NULL: it has none). `folded`: its FLOPs where they are not the operator's. */
+     * arguments are of the hosts' tables alone (NULL: never). `tensor`: whether a case's products meet tensor cores in
+     * 16 bits; where a row has it, the naive kernel in 16 bits is the book with every step rounded, all views having
+     * one type, and last_place is of f32 results alone; it is the reference on rounded inputs everywhere else.
+     * `takes_tensor`: what the kernel's own choice says of that (NULL: it has none). `folded`: its FLOPs where they are
+     * not the operator's. */
     int (*typed)(check *c, samc__view **views);
     void (*types)(const int *p, samc__dtype *of_views);
     double last_place;
-    bool nearest, check_apart;
+    bool nearest;
     bool (*tensor)(const int *p, int capability);
     bool (*takes_tensor)(const check *on_device, int capability);
     double (*folded)(const int *p);

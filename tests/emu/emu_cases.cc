@@ -260,7 +260,7 @@ void run_case(const row *r, const Case &c, uint64_t seed) {
 std::vector<std::unique_ptr<Check>> make_checks() {
     std::vector<std::unique_ptr<Check>> made;
     for (const row *r : all_rows) {
-        if (r->check_apart || !DeviceCase::linked(r)) continue;
+        if (!DeviceCase::linked(r)) continue;
         std::vector<Case> cases;
         for (int i = 0; i < r->case_count; i++) {
             const test_case &t = r->cases[i];

@@ -21,9 +21,9 @@ struct Case {
     int p[16];
 };
 
-// The check of one kernel file, added to the list by its constructor: of its operator's cases in emu_cases.cc, or one
-// that an emu_x.cc has apart. `run` does one case under
-// the current schedule and ends the process through failed() or emu::fail() when something is wrong.
+// The check of one kernel file, added to the list by its constructor: of its operator's cases, in emu_cases.cc.
+// `run` does one case under the current schedule and ends the process through failed() or emu::fail() when something is
+// wrong.
 struct Check {
     const char *kernel; // x of kernels/x/cuda.cu
     const char *fields; // names of p[], for the report

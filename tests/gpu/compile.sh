@@ -23,7 +23,6 @@ else
 fi
 case $(uname -m) in x86_64 | aarch64) vec16=-DSAMC_VEC16_RUNG ;; *) vec16= ;; esac
 compile_c="$compile_c $vec16"
-operators=$(for file in kernels/*/cuda.cu; do basename "$(dirname "$file")"; done)
 
 engine_sources() {
     ls kernels/*/{ref,choice,library}.c kernels/*.c kernels/{ref,cpu,cuda}/*.c \
@@ -45,9 +44,6 @@ commands() {
     for file in tests/emu/{emu_test,emu_cases,device_case,emu,emu_memory,tensor_core,warp}.cc \
         tests/gpu/{around_launch,gpu_test,main}.cc; do
         object "$compile_cxx" "$file"
-    done
-    for file in $operators; do
-        [ ! -e "tests/emu/emu_$file.cc" ] || object "$compile_cxx" "tests/emu/emu_$file.cc"
     done
     for file in kernels/*/cases.c tests/checkops/{rows,buffers,guard,arguments,book}.c; do
         object "$compile_c" "$file"
