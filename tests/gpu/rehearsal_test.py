@@ -65,6 +65,8 @@ def emulation(source, folder):
         "runtime",
         "weights",
         "host",
+        "bench/forecast",
+        "tests/checkops",
         "tests/emu",
         "tests/gpu",
         "tests/parity",
