@@ -35,7 +35,7 @@ double *result(book *b, samc__view v) {
 }
 
 double lower(const book *b, double x) {
-    uint16_t low;
+    float low; /* room for any type */
     if (b->low == SAMC__F32) return x;
     samc__store_element(b->low, &low, 0, (float)x);
     return samc__load_element(b->low, &low, 0);
