@@ -4,8 +4,8 @@ photographs.
 
     tools/compare_builds.py OLD/bin/samc NEW/bin/samc [--model FILE] [--backend cpu]
 
-Left out of the comparison: version numbers, and of `info` figures of memory and time, paths and what the build itself
-says of CUDA. Prints every file that differs and ends with 1 if there is one. Standard library only.
+Left out of the comparison: version numbers, and of `info` figures of memory and time, paths, and what the build says of
+the machine and of `--set`. Prints every file that differs and ends with 1 if there is one. Standard library only.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "tools/examples").glob("*.jpg"))
 FORMATS = "rle,png,overlay,jsonl,coco"
-VARIES = {"version", "cuda", "notes", "path", "memory", "encode", "backends", "settings"}  # of `info --json`
+VARIES = {"version", "cpu", "cuda", "notes", "path", "memory", "encode", "backends", "settings"}  # of `info --json`
 
 
 def run(program, folder, *arguments):
