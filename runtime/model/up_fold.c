@@ -38,8 +38,8 @@ static int64_t lay_out(const samc__config *config, samc__up_fold *fold) {
     int64_t c = config->decoder.channels, rows = c / 4 * 4, at = 0;
     float *base = fold ? (float *)(fold + 1) : NULL;
 #define PART(floats) (at += (floats), base ? base + at - (floats) : NULL)
-    samc__projection image = {samc__view2(PART(rows * c), rows, c), samc__view1(PART(rows), rows)};
-    if (fold) fold->rows = rows, fold->image = image;
+    samc__view w = samc__view2(PART(rows * c), rows, c), b = samc__view1(PART(rows), rows); /* in this order */
+    if (fold) fold->rows = rows, fold->image = (samc__projection){w, b};
     for (int layer = 0; layer < config->decoder.depth; layer++) {
         samc__view to = samc__view2(PART(config->decoder.inner * rows), config->decoder.inner, rows),
                    add = samc__view1(PART(rows), rows);
