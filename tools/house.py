@@ -22,7 +22,7 @@ from pathlib import Path
 CODE = (".c", ".h", ".cc", ".cpp", ".cu", ".cuh")
 LIBRARY = ("runtime/", "kernels/", "weights/", "host/")
 MOST_LINES, MOST_PARAMETERS, MOST_COLUMNS = 60, 8, 120
-ALLOWED = {"upward": 0, "circles": 0, "parameters": 12}
+ALLOWED = {"upward": 0, "circles": 0, "parameters": 11}
 # The floors, lowest first; a file may include what is on its own floor, within its own folder there, or below.
 FLOORS = [
     ("base", 0, r"runtime/(base/.*|samc\.h)"),
