@@ -81,26 +81,13 @@ static bool to_image_occurs(const check *c, const void *data, float value) {
 
 ROW(token_to_image) = {
     .name = "token_to_image",
-    .fields = "prompts T C inner heads N shared B made unbiased type device",
-    /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
-     * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
-     * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the
-     * reference itself moves. */
-    .nmse = 4e-12,
-    .deviation = 2e-5,
-    .cases = cross_cases,
-    .case_count = COUNT(cross_cases),
+    CROSS_ROW,
     .build = to_image_build,
     .narrow = to_image_narrow,
-    .by_entry = true,
-    .draw = cross_draw,
     .book = to_image_book,
     .typed = to_image_typed,
-    .types = cross_types,
-    .last_place = 0x1p-21, /* a few elements of the reference's may be exact by chance */
     .tensor = to_image_tensor,
     .takes_tensor = to_image_takes_tensor,
-    .folded = cross_folded,
     .for_hosts = to_image_for_hosts,
     .occurs = to_image_occurs,
 };
