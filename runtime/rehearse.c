@@ -44,9 +44,22 @@ static samc_status fetched(const samc__exec *exec, int number, const void **cont
     return SAMC_OK;
 }
 
-samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes),
-                                void (*release)(const samc__exec *exec, void *tensor)) {
-    return (samc__place){false, allocate, release, move, move, copy, image, image_read, wait_for, fetch, fetched};
+static void *allocate(const samc__exec *exec, size_t bytes) { return (void)exec, (void)bytes, samc__nowhere; }
+static void release(const samc__exec *exec, void *tensor) { (void)exec, (void)tensor; }
+
+samc__place samc__place_nowhere(void *(*own_allocate)(const samc__exec *exec, size_t bytes),
+                                void (*own_release)(const samc__exec *exec, void *tensor)) {
+    return (samc__place){false,
+                         own_allocate ? own_allocate : allocate,
+                         own_release ? own_release : release,
+                         move,
+                         move,
+                         copy,
+                         image,
+                         image_read,
+                         wait_for,
+                         fetch,
+                         fetched};
 }
 
 samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,

@@ -11,7 +11,7 @@
 /* An address that nobody reads or writes, aligned as a tensor's. */
 extern char *const samc__nowhere;
 
-/* A place for such tensors; `allocate` and `release` as in samc__place. */
+/* A place for such tensors; `allocate` and `release` as in samc__place, NULL where nobody counts them. */
 samc__place samc__place_nowhere(void *(*allocate)(const samc__exec *exec, size_t bytes),
                                 void (*release)(const samc__exec *exec, void *tensor));
 
