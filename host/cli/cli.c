@@ -323,8 +323,7 @@ samc_status samc__cli_error(samc_error *error, samc_status status, const char *f
     return status;
 }
 
-/* ---- The default model --------------------------------------------------------------------------
- */
+/* ---- The default model ----------------------------------------------------------------------- */
 
 bool samc__cli_find_model(const samc__cli *cli, char *path, samc_error *error) {
     if (cli->model != NULL) {

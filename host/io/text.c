@@ -23,8 +23,6 @@ unsigned samc_outputs_parse(const char *list, unsigned allowed) {
     }
 }
 
-const char *samc__output_name(int index) { return outputs[index]; }
-
 void samc__outputs_print(unsigned bits, char *text) {
     *text = '\0';
     for (int i = 0; i < OUTPUTS; i++)

@@ -6,8 +6,6 @@
 
 #include "host/io/samc_io.h"
 
-/* The name of bit `index` of samc_output. */
-const char *samc__output_name(int index);
 /* Bits to "rle,overlay". `text` has room for 64 characters. */
 void samc__outputs_print(unsigned bits, char *text);
 /* The text as a JSON string; bytes that are not UTF-8 (file names may hold any) become U+FFFD. NULL without memory. */

@@ -1,4 +1,4 @@
-/* attention_relpos for AVX2 and AVX-512: softmax on the fly over tiles of keys, scores never in memory beyond one tile.
+/* attention_relpos in vectors: softmax on the fly over tiles of keys, scores never in memory beyond one tile.
  *
  * Keys come in whole rows of the window (up to 256 keys a tile), laid out once by channel, so that the relative term is
  * a scalar (its row) plus a vector (its columns): the tile's scores start from that sum and q.k is added on top. A

@@ -1,4 +1,4 @@
-/* conv3x3 for AVX2 and AVX-512: the linear layer's matrix product on rows gathered from nine neighbours, k = (tap,
+/* conv3x3 in vectors: the linear layer's matrix product on rows gathered from nine neighbours, k = (tap,
  * channel). */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"

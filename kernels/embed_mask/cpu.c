@@ -1,4 +1,4 @@
-/* embed_mask for AVX2 and AVX-512: a panel of grid cells as lanes through the whole chain. */
+/* embed_mask in vectors: a panel of grid cells as lanes through the whole chain. */
 #include "kernels/cpu/decoder.h"
 #include "kernels/embed_mask/embed_mask.h"
 

@@ -1,4 +1,4 @@
-/* finish_masks for AVX2 and AVX-512: only the words of 64 pixels that the mask's boundary passes through are evaluated.
+/* finish_masks in vectors: only the words of 64 pixels that the mask's boundary passes through are evaluated.
  *
  * Both bilinear steps are convex: a word whose contributing logits all lie beyond threshold +- offset by a margin for
  * rounding is decided without evaluating it, and the decision holds for all rows that read the same logits. The other

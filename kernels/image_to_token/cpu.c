@@ -1,4 +1,4 @@
-/* image_to_token for AVX2 and AVX-512: one panel of image tokens from its keys to the normed sum, in one go.
+/* image_to_token in vectors: one panel of image tokens from its keys to the normed sum, in one go.
  *
  * Wq folds onto the prompt tokens for the scores, (keys + key_pe) . (Wq^T k_h) + bq . k_h, and Wv and Wout into one row
  * for each head and prompt token for the output: 2 x 8 T columns in place of 2 x C / 2. Where the prompts of an image

@@ -1,4 +1,4 @@
-/* layernorm for AVX2 and AVX-512: a row at a time, two passes, four sums so that additions do not wait for each other.
+/* layernorm in vectors: a row at a time, two passes, four sums so that additions do not wait for each other.
  */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"

@@ -1,4 +1,4 @@
-/* linear for AVX2 and AVX-512: packed weights, register tiles, the epilogue applied while a tile is in the nearest
+/* linear in vectors: packed weights, register tiles, the epilogue applied while a tile is in the nearest
  * cache.
  *
  * An item of work is a block of rows times a group of weight panels. The block's rows are copied once into tiles whose

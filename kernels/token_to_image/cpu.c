@@ -1,4 +1,4 @@
-/* token_to_image for AVX2 and AVX-512, with the projections of the image side folded onto the tokens.
+/* token_to_image in vectors, with the projections of the image side folded onto the tokens.
  *
  * scores = (keys + key_pe) . (Wk^T q_h), and the output Wv (P . keys) + bv: two products with 8 T columns take the
  * place of two with C / 2, and bk cancels in the softmax, unless it is not finite. Where the prompts of an image share

@@ -1,4 +1,4 @@
-/* upscale_masks for AVX2 and AVX-512: one panel of image tokens at a time from its channels to its logits.
+/* upscale_masks in vectors: one panel of image tokens at a time from its channels to its logits.
  *
  * Weights are the broadcast side of every product, tokens the lanes, so that the norm, both activations and the product
  * with the hypernetwork vectors need no sums across lanes; nothing larger than a panel's 4 x C / 4 channels is ever
