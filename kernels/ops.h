@@ -79,6 +79,10 @@ void samc__ops_ref(samc__ops *ops); /* fills every slot */
 void samc__ops_cpu(samc__ops *ops,
                    unsigned caps); /* overrides the slots that have a faster version for kernels/cpu/caps.h */
 
+/* Overrides those that have a version for bf16 activations, and tells whether these capabilities have a rung of 16
+ * bits: without one activations stay f32. On top of samc__ops_cpu(). */
+bool samc__ops_low(samc__ops *ops, unsigned caps);
+
 double samc__seconds(void); /* monotonic clock */
 
 /* Reports a failed argument check; used by the checks. */

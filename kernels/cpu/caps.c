@@ -2,15 +2,43 @@
 #include "kernels/cpu/caps.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #if defined(__x86_64__)
 #define VEC16 "sse2"
-#define OTHERS ",avx2,avx512"
+#define OTHERS ",avx2,avx512,avxvnni,avx512vnni,avx512bf16,amx,avx512bf16-soft,amx-soft"
 #else
 #define VEC16 "neon"
-#define OTHERS ""
+#define OTHERS ",avx512bf16-soft,amx-soft"
 #endif
 const char samc__caps_names[] = "none," VEC16 OTHERS;
+
+#if defined(__x86_64__)
+/* Whether the kernel lets this process use tiles: Linux saves their 8 KB from the first asking on. Without that the
+ * first tile instruction ends the process. */
+static bool tiles_granted(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+/* What gcc 12's __builtin_cpu_supports() does not name. */
+static unsigned detect_low(void) {
+    unsigned a, b, c, d, leaf1, caps = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    const bool vnni = c >> 11 & 1, tile = d >> 24 & 1 && d >> 22 & 1 && d >> 25 & 1; /* AMX: tile, bf16, int8 */
+    leaf1 = a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) ? a : 0;
+    const bool bf16 = leaf1 >> 5 & 1, avx_vnni = leaf1 >> 4 & 1;
+    if (avx_vnni) caps |= SAMC__CAP_AVXVNNI;
+    if (vnni) caps |= SAMC__CAP_AVX512VNNI;
+    if (bf16) caps |= SAMC__CAP_AVX512BF16;
+    if (bf16 && vnni && tile && tiles_granted()) caps |= SAMC__CAP_AMX;
+    return caps;
+}
+#endif
 
 unsigned samc__caps_detect(void) {
     unsigned caps = 0;
@@ -19,10 +47,13 @@ unsigned samc__caps_detect(void) {
 #endif
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    unsigned low = detect_low();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) caps |= SAMC__CAP_AVX2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         caps |= SAMC__CAP_AVX512;
+    if (!(caps & SAMC__CAP_AVX512)) low &= SAMC__CAP_AVXVNNI; /* the system may keep its state from us */
+    if (caps & SAMC__CAP_AVX2) caps |= low;
 #endif
     return caps;
 }
@@ -36,8 +67,14 @@ int samc__caps_parse(const char *text) {
         {VEC16, SAMC__CAP_VEC16},
 #if defined(__x86_64__)
         {"avx2", SAMC__CAP_AVX2},
-        {"avx512", SAMC__CAP_AVX512}
+        {"avx512", SAMC__CAP_AVX512},
+        {"avxvnni", SAMC__CAP_AVXVNNI},
+        {"avx512vnni", SAMC__CAP_AVX512VNNI},
+        {"avx512bf16", SAMC__CAP_AVX512BF16},
+        {"amx", SAMC__CAP_AMX},
 #endif
+        {"avx512bf16-soft", SAMC__CAP_BF16_SOFT},
+        {"amx-soft", SAMC__CAP_AMX_SOFT},
     };
     enum { COUNT = sizeof names / sizeof *names };
     int caps = 0;

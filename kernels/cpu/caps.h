@@ -8,6 +8,15 @@ enum {
     SAMC__CAP_AVX2 = 1,   /* AVX2 with FMA */
     SAMC__CAP_AVX512 = 2, /* AVX-512 F, BW, DQ and VL */
     SAMC__CAP_VEC16 = 4,  /* vectors of 16 bytes: SSE2 on x86-64, NEON on aarch64; every one of them has it */
+    /* Products of 16 and 8 bits, for models opened in such a precision. */
+    SAMC__CAP_AVX512BF16 = 8,
+    SAMC__CAP_AMX = 16, /* tiles of bf16 and of 8 bits, which the kernel has granted this process */
+    SAMC__CAP_AVX512VNNI = 32,
+    SAMC__CAP_AVXVNNI = 64,
+    /* The same instructions in software, on any machine and only by name: the same bits, slowly. */
+    SAMC__CAP_BF16_SOFT = 128,
+    SAMC__CAP_AMX_SOFT = 256,
+    SAMC__CAP_SOFT = SAMC__CAP_BF16_SOFT | SAMC__CAP_AMX_SOFT,
     SAMC__CAP_ALL = ~0,
 };
 

@@ -25,3 +25,38 @@ void samc__ops_cpu(samc__ops *ops, unsigned caps) {
     }
 #endif
 }
+
+bool samc__ops_low(samc__ops *ops, unsigned caps) {
+    bool found = false;
+    (void)ops, (void)caps;
+#ifdef SAMC_SOFT_RUNGS
+    if (caps & SAMC__CAP_BF16_SOFT) {
+#define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_bf16_soft;)
+#include "kernels/list.h"
+#undef SAMC_OP
+        found = true;
+    }
+    if (caps & SAMC__CAP_AMX_SOFT) {
+#define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_amx_soft;)
+#include "kernels/list.h"
+#undef SAMC_OP
+        found = true;
+    }
+#endif
+#ifdef SAMC_X86_RUNGS
+    const unsigned bf16 = SAMC__CAP_AVX512 | SAMC__CAP_AVX512BF16, amx = bf16 | SAMC__CAP_AMX;
+    if ((caps & bf16) == bf16) {
+#define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_bf16;)
+#include "kernels/list.h"
+#undef SAMC_OP
+        found = true;
+    }
+    if ((caps & amx) == amx) {
+#define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_amx;)
+#include "kernels/list.h"
+#undef SAMC_OP
+        found = true;
+    }
+#endif
+    return found;
+}

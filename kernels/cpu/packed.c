@@ -5,8 +5,9 @@
 #include <string.h>
 
 typedef struct entry {
-    const float *w; /* NULL: free */
-    float *panels;
+    const void *w; /* NULL: free */
+    samc__dtype dtype;
+    void *panels;
 } entry;
 
 struct samc__packed {
@@ -27,6 +28,17 @@ void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, 
         }
         for (int64_t i = begin; i < end; i++)
             for (int64_t column = columns; column < SAMC__PANEL; column++) out[i * SAMC__PANEL + column] = 0.0f;
+    }
+}
+
+void samc__pack_panel_bf16(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
+                           uint16_t *out) {
+    const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+    memset(out, 0, (size_t)(SAMC__PANEL * samc__packed_k(k)) * sizeof *out);
+    for (int64_t column = 0; column < columns; column++) {
+        const float *row = w + (first + column) * row_stride;
+        for (int64_t i = 0; i < k; i++)
+            out[(i / 2 * SAMC__PANEL + column) * 2 + i % 2] = samc__float_to_bf16(row[i * stride]);
     }
 }
 
@@ -51,7 +63,7 @@ void samc__packed_destroy(samc__packed *packed) {
 }
 
 /* The slot of w, or the free one where it would go. */
-static entry *slot_of(const samc__packed *packed, const float *w) {
+static entry *slot_of(const samc__packed *packed, const void *w) {
     size_t at = (size_t)(((uintptr_t)w >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (packed->slots - 1);
     while (packed->entries[at].w != NULL && packed->entries[at].w != w) at = (at + 1) & (packed->slots - 1);
     return &packed->entries[at];
@@ -69,10 +81,18 @@ static bool grow(samc__packed *packed) {
     return true;
 }
 
-bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace) {
-    if (2 * packed->used >= packed->slots && !grow(packed)) return false;
+/* The slot for w; *known: it is packed already. NULL: no memory. */
+static entry *slot_for(samc__packed *packed, const void *w, bool *known) {
+    if (2 * packed->used >= packed->slots && !grow(packed)) return NULL;
     entry *e = slot_of(packed, w);
-    if (e->w != NULL) return true;
+    *known = e->w != NULL;
+    return e;
+}
+
+bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace) {
+    bool known;
+    entry *e = slot_for(packed, w, &known);
+    if (e == NULL || known) return e != NULL;
     size_t bytes = samc__packed_floats(n, k) * sizeof(float); /* a multiple of 128 */
     float *panels = aligned_alloc(64, bytes);
     if (panels == NULL) return false;
@@ -85,13 +105,33 @@ bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k
     } else {
         packed->bytes += bytes;
     }
-    *e = (entry){w, panels};
+    *e = (entry){w, SAMC__F32, panels};
     packed->used++;
     return true;
 }
 
-const float *samc__packed_find(const samc__packed *packed, const float *w) {
-    return packed ? slot_of(packed, w)->panels : NULL;
+bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int64_t k) {
+    bool known;
+    entry *e = slot_for(packed, w, &known);
+    if (e == NULL || known) return e != NULL;
+    const size_t bytes = samc__packed_halves(n, k) * sizeof(uint16_t); /* a multiple of 2048 */
+    uint16_t *panels = aligned_alloc(64, bytes);
+    if (panels == NULL) return false;
+    for (int64_t panel = 0; panel < samc__panels(n); panel++)
+        samc__pack_panel_bf16(w, n, k, k, 1, panel, panels + panel * SAMC__PANEL * samc__packed_k(k));
+    packed->bytes += bytes;
+    *e = (entry){w, SAMC__BF16, panels};
+    packed->used++;
+    return true;
+}
+
+static const void *find(const samc__packed *packed, const void *w, samc__dtype dtype) {
+    const entry *e = packed ? slot_of(packed, w) : NULL;
+    return e && e->dtype == dtype ? e->panels : NULL;
+}
+const float *samc__packed_find(const samc__packed *packed, const void *w) { return find(packed, w, SAMC__F32); }
+const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w) {
+    return find(packed, w, SAMC__BF16);
 }
 
 size_t samc__packed_bytes(const samc__packed *packed) { return packed ? packed->bytes : 0; }

@@ -1,22 +1,31 @@
 /* Weights in the layout of the cpu table's matrix product, made once when a model is opened.
  *
  * w [n, k] becomes panels [ceil(n / 32)][k][32], the columns beyond n being 0: a panel is what one register tile reads
- * in order. The layout is the same for every rung. */
+ * in order. In bf16 they are [ceil(n / 32)][kp / 2][32][2], kp being k rounded up to 32: pairs of k beside each other,
+ * as vdpbf16ps and the tiles of AMX take them, zeros beyond k. The layouts are the same for every rung. */
 #ifndef SAMC_KERNELS_CPU_PACKED_H
 #define SAMC_KERNELS_CPU_PACKED_H
+
+#include "runtime/base/dtype.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SAMC__PANEL = 32 };
+enum { SAMC__PANEL = 32, SAMC__PACKED_K = 32 };
 
 static inline int64_t samc__panels(int64_t n) { return (n + SAMC__PANEL - 1) / SAMC__PANEL; }
 static inline size_t samc__packed_floats(int64_t n, int64_t k) { return (size_t)(samc__panels(n) * SAMC__PANEL * k); }
+/* k as bf16 panels have it, and how many elements these are of. */
+static inline int64_t samc__packed_k(int64_t k) { return (k + SAMC__PACKED_K - 1) / SAMC__PACKED_K * SAMC__PACKED_K; }
+static inline size_t samc__packed_halves(int64_t n, int64_t k) { return samc__packed_floats(n, samc__packed_k(k)); }
 
 /* One panel [k][32] of w [n, k]; element (row, i) of w is w[row * row_stride + i * stride]. */
 void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
                       float *out);
+/* One panel [samc__packed_k(k) / 2][32][2] of the same, each element rounded to nearest even. */
+void samc__pack_panel_bf16(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
+                           uint16_t *out);
 
 /* Which weights are packed: looked up by the address of w. Read-only once built. */
 typedef struct samc__packed samc__packed;
@@ -25,7 +34,11 @@ void samc__packed_destroy(samc__packed *packed); /* NULL is allowed */
 /* Packs w [n, k]; packing the same w again is nothing. False: no memory. With `replace` the memory of w, which must be
  * writable and read by nothing but `linear`, takes the panels where they are no larger. */
 bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace);
-const float *samc__packed_find(const samc__packed *packed, const float *w); /* NULL: not packed, or `packed` is NULL */
-size_t samc__packed_bytes(const samc__packed *packed);                      /* beside the weights themselves */
+/* Packs w [n, k] as bf16 panels, found by the address of w; its own memory is left alone. False: no memory. */
+bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int64_t k);
+/* The panels of the weight at w; NULL: not packed in that type, or `packed` is NULL. */
+const float *samc__packed_find(const samc__packed *packed, const void *w);
+const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w);
+size_t samc__packed_bytes(const samc__packed *packed); /* beside the weights themselves */
 
 #endif

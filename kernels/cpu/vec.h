@@ -7,7 +7,11 @@
 #ifndef SAMC_KERNELS_CPU_VEC_H
 #define SAMC_KERNELS_CPU_VEC_H
 
-#if !defined(__AVX2__)
+#if defined(SAMC_LOW_SOFT)
+
+#include "kernels/cpu/vec_soft.h"
+
+#elif !defined(__AVX2__)
 
 #include "kernels/cpu/vec16.h"
 
@@ -20,7 +24,13 @@
 
 #if defined(__AVX512F__)
 
+#if defined(SAMC_LOW_AMX)
+#define SAMC__RUNG(name) name##_amx
+#elif defined(SAMC_LOW_BF16)
+#define SAMC__RUNG(name) name##_bf16
+#else
 #define SAMC__RUNG(name) name##_avx512
+#endif
 enum {
     VW = 16 /* floats of a vector */,
     MR = 12 /* rows of a register tile, two vectors wide */

@@ -27,14 +27,14 @@
 #define PLAN_LIBRARY(name) samc__##name##_library_plan
 
 void samc__ops_cuda(samc__ops *ops) {
-#define SAMC_OP(name, cpu, cuda) ops->name = SLOT_##cuda(name);
+#define SAMC_OP(name, cpu, cuda, ...) ops->name = SLOT_##cuda(name);
 #include "kernels/list.h"
 #undef SAMC_OP
     ops->projects_image = false;
 }
 
 void samc__ops_cuda_plan(samc__ops *ops) {
-#define SAMC_OP(name, cpu, cuda) ops->name = PLAN_##cuda(name);
+#define SAMC_OP(name, cpu, cuda, ...) ops->name = PLAN_##cuda(name);
 #include "kernels/list.h"
 #undef SAMC_OP
     ops->projects_image = false;

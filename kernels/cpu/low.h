@@ -1,0 +1,250 @@
+/* bf16 on hosts: vectors of pairs and the block product that every 16-bit operator (low.c) runs on.
+ *
+ * low.c files are compiled once for each 16-bit rung (kernels/CMakeLists.txt): AVX512-BF16, AMX, and both again with
+ * the instructions in software, bit for bit, on any machine. Vectors have 16 floats on all of them. Layouts are those
+ * of the instructions: b is a panel [k / 2][32][2], pairs of k beside each other (samc__pack_panel_bf16), k a multiple
+ * of LOW_K with zeros behind its end in both sides.
+ *
+ * vdpbf16ps adds the product of the odd elements, then that of the even ones, by FMA. tdpbf16ps sums 16 even and 16 odd
+ * products in one chain of FMAs each, adds the chains, and that to the tile. Both take denormals for zeros. */
+#ifndef SAMC_KERNELS_CPU_LOW_H
+#define SAMC_KERNELS_CPU_LOW_H
+
+#include "kernels/cpu/packed.h"
+#include "kernels/cpu/vec.h"
+#include "runtime/base/view.h"
+
+enum {
+    LOW_K = SAMC__PACKED_K, /* 32 elements of k: a row of a tile */
+    LOW_COLUMNS = SAMC__PANEL,
+    LOW_ROWS = 16, /* a and c of a block have room for their rows rounded up to that */
+};
+
+static inline int64_t low_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* ---- Vectors --------------------------------------------------------------------------------- */
+
+#if defined(SAMC_LOW_SOFT)
+
+typedef struct vb {
+    uint16_t at[32];
+} vb;
+
+SAMC__INLINE float low_flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0.0f, x) : x; }
+SAMC__INLINE vb vb_load(const uint16_t *p) {
+    vb x;
+    memcpy(x.at, p, sizeof x.at);
+    return x;
+}
+SAMC__INLINE void vb_store(uint16_t *p, vb x) { memcpy(p, x.at, sizeof x.at); }
+SAMC__INLINE vb vb_pair(const uint16_t *p) {
+    vb x;
+    for (int i = 0; i < 32; i++) x.at[i] = p[i & 1];
+    return x;
+}
+SAMC__INLINE vf vb_dot(vf sum, vb a, vb b) {
+    for (int i = 0; i < VW; i++) {
+        float odd = low_flush(fmaf(low_flush(samc__bf16_to_float(a.at[2 * i + 1])),
+                                   low_flush(samc__bf16_to_float(b.at[2 * i + 1])), low_flush(sum[i])));
+        sum[i] = low_flush(
+            fmaf(low_flush(samc__bf16_to_float(a.at[2 * i])), low_flush(samc__bf16_to_float(b.at[2 * i])), odd));
+    }
+    return sum;
+}
+SAMC__INLINE vb vb_round(vf low, vf high) {
+    vb x;
+    for (int i = 0; i < 32; i++) x.at[i] = samc__float_to_bf16(low_flush(i < VW ? low[i] : high[i - VW]));
+    return x;
+}
+SAMC__INLINE vf vf_load_bf16_first(const uint16_t *p, int64_t n) {
+    vf x = {0};
+    for (int i = 0; i < n; i++) x[i] = samc__bf16_to_float(p[i]);
+    return x;
+}
+SAMC__INLINE vf vf_load_bf16(const uint16_t *p) { return vf_load_bf16_first(p, VW); }
+SAMC__INLINE void vf_store_bf16_first(uint16_t *p, int64_t n, vf x) {
+    for (int i = 0; i < n; i++) p[i] = samc__float_to_bf16(low_flush(x[i]));
+}
+SAMC__INLINE void vf_store_bf16(uint16_t *p, vf x) { vf_store_bf16_first(p, VW, x); }
+
+#else
+
+typedef __m512i vb; /* 32 elements, or 16 pairs */
+
+SAMC__INLINE vb vb_load(const uint16_t *p) { return _mm512_loadu_si512(p); }
+SAMC__INLINE void vb_store(uint16_t *p, vb x) { _mm512_storeu_si512(p, x); }
+/* p[0], p[1] in every pair. */
+SAMC__INLINE vb vb_pair(const uint16_t *p) {
+    int32_t pair;
+    __builtin_memcpy(&pair, p, sizeof pair);
+    return _mm512_set1_epi32(pair);
+}
+SAMC__INLINE vf vb_dot(vf sum, vb a, vb b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+/* 16 and 16 floats, rounded to nearest even. */
+SAMC__INLINE vb vb_round(vf low, vf high) { return (vb)_mm512_cvtne2ps_pbh(high, low); }
+SAMC__INLINE vf vf_load_bf16_first(const uint16_t *p, int64_t n) {
+    const __m256i halves = _mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1u), p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+SAMC__INLINE vf vf_load_bf16(const uint16_t *p) {
+    const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+SAMC__INLINE void vf_store_bf16_first(uint16_t *p, int64_t n, vf x) {
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1u), (__m256i)_mm512_cvtneps_pbh(x));
+}
+SAMC__INLINE void vf_store_bf16(uint16_t *p, vf x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh(x));
+}
+
+#endif
+
+/* Elements [at, at + n), n <= VW, of an array of floats or of bf16, as its view says. */
+SAMC__INLINE vf vf_load_first_of(samc__view v, int64_t at, int64_t n) {
+    return v.dtype == SAMC__F32 ? vf_load_first((const float *)v.data + at, n)
+                                : vf_load_bf16_first((const uint16_t *)v.data + at, n);
+}
+SAMC__INLINE void vf_store_first_of(samc__view v, int64_t at, int64_t n, vf x) {
+    if (v.dtype == SAMC__F32) vf_store_first((float *)v.data + at, n, x);
+    else vf_store_bf16_first((uint16_t *)v.data + at, n, x);
+}
+
+/* ---- Tiles ----------------------------------------------------------------------------------- */
+
+#if defined(SAMC_LOW_AMX)
+
+#if defined(SAMC_LOW_SOFT)
+
+typedef struct low_tile {
+    uint8_t row[16][64];
+} low_tile;
+static _Thread_local low_tile low_tiles[8];
+
+SAMC__INLINE void low_tile_zero(int t) { memset(&low_tiles[t], 0, sizeof low_tiles[t]); }
+SAMC__INLINE void low_tile_load(int t, const void *p, int64_t bytes) {
+    for (int r = 0; r < 16; r++) memcpy(low_tiles[t].row[r], (const char *)p + r * bytes, 64);
+}
+SAMC__INLINE void low_tile_store(int t, void *p, int64_t bytes) {
+    for (int r = 0; r < 16; r++) memcpy((char *)p + r * bytes, low_tiles[t].row[r], 64);
+}
+SAMC__INLINE void low_tile_dot(int c, int a, int b) {
+    for (int r = 0; r < 16; r++) {
+        uint16_t left[32], right[32];
+        float sum[16], even[16] = {0}, odd[16] = {0};
+        memcpy(left, low_tiles[a].row[r], sizeof left);
+        memcpy(sum, low_tiles[c].row[r], sizeof sum);
+        for (int k = 0; k < 16; k++) {
+            float x = low_flush(samc__bf16_to_float(left[2 * k])), y = low_flush(samc__bf16_to_float(left[2 * k + 1]));
+            memcpy(right, low_tiles[b].row[k], sizeof right);
+            for (int i = 0; i < 16; i++) {
+                even[i] = low_flush(fmaf(x, low_flush(samc__bf16_to_float(right[2 * i])), even[i]));
+                odd[i] = low_flush(fmaf(y, low_flush(samc__bf16_to_float(right[2 * i + 1])), odd[i]));
+            }
+        }
+        for (int i = 0; i < 16; i++) sum[i] = low_flush(low_flush(sum[i]) + low_flush(even[i] + odd[i]));
+        memcpy(low_tiles[c].row[r], sum, sizeof sum);
+    }
+}
+#define LOW_TILE_ZERO(t) low_tile_zero(t)
+#define LOW_TILE_LOAD(t, p, bytes) low_tile_load(t, p, bytes)
+#define LOW_TILE_STORE(t, p, bytes) low_tile_store(t, p, bytes)
+#define LOW_TILE_DOT(c, a, b) low_tile_dot(c, a, b)
+SAMC__INLINE void low_begin(void) {}
+SAMC__INLINE void low_end(void) {}
+
+#else
+
+/* Tiles are named by constants. */
+#define LOW_TILE_ZERO(t) _tile_zero(t)
+#define LOW_TILE_LOAD(t, p, bytes) _tile_loadd(t, p, bytes)
+#define LOW_TILE_STORE(t, p, bytes) _tile_stored(t, p, bytes)
+#define LOW_TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
+/* Every task begins by giving its thread eight tiles of 16 x 64 bytes, and gives them back: their state makes changes
+ * of context slow. */
+SAMC__INLINE void low_begin(void) {
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } config __attribute__((aligned(64))) = {.palette = 1};
+    for (int t = 0; t < 8; t++) config.bytes[t] = 64, config.rows[t] = 16;
+    _tile_loadconfig(&config);
+}
+SAMC__INLINE void low_end(void) { _tile_release(); }
+
+#endif
+
+/* c [rows, 32] (+)= a [rows, k] . b, any number of rows: a in rows `lda` elements apart, b one panel, c in rows `ldc`
+ * floats apart. k is a multiple of LOW_K; a and c have room for the rows rounded up to LOW_ROWS (whatever is there is
+ * read, and overwritten). Between low_begin() and low_end(). */
+__attribute__((noinline, unused)) static void low_block(int64_t rows, const uint16_t *a, int64_t lda, const uint16_t *b,
+                                                        int64_t k, float *c, int64_t ldc, bool add) {
+    for (; rows > 0; rows -= 32, a += 32 * lda, c += 32 * ldc) {
+        const bool both = rows > 16;
+        if (add) {
+            LOW_TILE_LOAD(0, c, ldc * 4);
+            LOW_TILE_LOAD(1, c + 16, ldc * 4);
+            if (both) LOW_TILE_LOAD(2, c + 16 * ldc, ldc * 4);
+            if (both) LOW_TILE_LOAD(3, c + 16 * ldc + 16, ldc * 4);
+        } else {
+            LOW_TILE_ZERO(0);
+            LOW_TILE_ZERO(1);
+            LOW_TILE_ZERO(2);
+            LOW_TILE_ZERO(3);
+        }
+        for (int64_t i = 0; i < k; i += LOW_K) {
+            LOW_TILE_LOAD(4, a + i, lda * 2);
+            LOW_TILE_LOAD(6, b + i * LOW_COLUMNS, 128);
+            LOW_TILE_LOAD(7, b + i * LOW_COLUMNS + 32, 128);
+            LOW_TILE_DOT(0, 4, 6);
+            LOW_TILE_DOT(1, 4, 7);
+            if (both) {
+                LOW_TILE_LOAD(5, a + 16 * lda + i, lda * 2);
+                LOW_TILE_DOT(2, 5, 6);
+                LOW_TILE_DOT(3, 5, 7);
+            }
+        }
+        LOW_TILE_STORE(0, c, ldc * 4);
+        LOW_TILE_STORE(1, c + 16, ldc * 4);
+        if (both) LOW_TILE_STORE(2, c + 16 * ldc, ldc * 4);
+        if (both) LOW_TILE_STORE(3, c + 16 * ldc + 16, ldc * 4);
+    }
+}
+
+#else
+
+SAMC__INLINE void low_begin(void) {}
+SAMC__INLINE void low_end(void) {}
+
+/* The register tile: `rows` <= MR is a constant wherever this is inlined. */
+SAMC__INLINE void low_tile(int rows, const uint16_t *a, int64_t lda, const uint16_t *b, int64_t k, float *c,
+                           int64_t ldc, bool add) {
+    vf sum[MR][2];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++) sum[r][v] = add ? vf_load(c + r * ldc + v * VW) : vf_set(0.0f);
+    for (int64_t i = 0; i < k; i += 2, b += 2 * LOW_COLUMNS) {
+        const vb left = vb_load(b), right = vb_load(b + 2 * VW);
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; r++) {
+            const vb x = vb_pair(a + r * lda + i);
+            sum[r][0] = vb_dot(sum[r][0], x, left);
+            sum[r][1] = vb_dot(sum[r][1], x, right);
+        }
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < 2; v++) vf_store(c + r * ldc + v * VW, sum[r][v]);
+}
+
+__attribute__((noinline, unused)) static void low_block(int64_t rows, const uint16_t *a, int64_t lda, const uint16_t *b,
+                                                        int64_t k, float *c, int64_t ldc, bool add) {
+    for (; rows >= MR; rows -= MR, a += MR * lda, c += MR * ldc) low_tile(MR, a, lda, b, k, c, ldc, add);
+    if (rows >= 8) low_tile(8, a, lda, b, k, c, ldc, add), rows -= 8, a += 8 * lda, c += 8 * ldc;
+    if (rows >= 4) low_tile(4, a, lda, b, k, c, ldc, add), rows -= 4, a += 4 * lda, c += 4 * ldc;
+    for (; rows > 0; rows--, a += lda, c += ldc) low_tile(1, a, lda, b, k, c, ldc, add);
+}
+
+#endif
+
+#endif

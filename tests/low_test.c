@@ -1,0 +1,115 @@
+/* The 16-bit instructions against their software versions, bit for bit, where this machine has them; and the software
+ * against sums in double precision everywhere. */
+#include "tests/low_run.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/caps.h"
+#include "runtime/base/dtype.h"
+
+enum { ROWS = LOW_TEST_ROWS, ROOM = ROWS + 19, K = LOW_TEST_K };
+
+/* As a network has them; of every exponent; with denormals, zeros, infinities and NaN. */
+enum { MODEL, WIDE, ODD, KINDS };
+
+static uint64_t state;
+static uint32_t bits(void) {
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return (uint32_t)(state >> 16);
+}
+static float number(int kind) {
+    static const float odd[] = {0.0f, -0.0f, 0x1p-140f, -0x1.8p-130f, 0x1p-126f, INFINITY, -INFINITY, NAN, 0x1.fep127f};
+    const float unit = (float)(int32_t)bits() * 0x1p-31f;
+    if (kind == ODD && bits() % 8 == 0) return odd[bits() % 9];
+    return kind == MODEL ? 4 * unit : ldexpf(unit, (int)(bits() % 150) - 120);
+}
+
+typedef struct numbers {
+    uint16_t a[ROOM * K], b[K * 32];
+    float f[64];
+} numbers;
+static void draw(numbers *n, int kind, int seed) {
+    state = 0x9e3779b97f4a7c15u * (uint64_t)(3 * seed + kind + 1);
+    for (int i = 0; i < ROOM * K; i++) n->a[i] = samc__float_to_bf16(number(kind));
+    for (int i = 0; i < K * 32; i++) n->b[i] = samc__float_to_bf16(number(kind));
+    for (int i = 0; i < 64; i++) n->f[i] = number(kind);
+}
+
+/* The first word of two results that differs: NaN is NaN, whatever its payload. -1: none. The rows of a block beyond
+ * its own may hold anything. */
+static int difference(const low_results *x, const low_results *y) {
+    const float *p = (const float *)x, *q = (const float *)y;
+    const int block = (int)(offsetof(low_results, block) / 4), halves = (int)(offsetof(low_results, rounded) / 4);
+    for (int i = 0; i < halves; i++) {
+        if (i >= block + ROWS * 32) break;
+        if (memcmp(p + i, q + i, 4) != 0 && !(p[i] != p[i] && q[i] != q[i])) return i;
+    }
+    const uint16_t *r = x->rounded, *s = y->rounded;
+    for (int i = 0; i < 32 + 16 + 16; i++) {
+        const float u = samc__bf16_to_float(r[i]), v = samc__bf16_to_float(s[i]);
+        if (r[i] != s[i] && !(u != u && v != v)) return halves + i;
+    }
+    return -1;
+}
+
+static void same_bits(unsigned needed, low_run *hard, low_run *soft) {
+    static numbers n;
+    static low_results x, y;
+    if ((samc__caps_detect() & needed) != needed) cr_skip_test("this machine has no such instruction");
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int seed = 0; seed < 100; seed++) {
+            draw(&n, kind, seed);
+            memset(&x, 0, sizeof x), memset(&y, 0, sizeof y);
+            hard(n.a, n.b, n.f, &x);
+            soft(n.a, n.b, n.f, &y);
+            const int at = difference(&x, &y);
+            cr_assert_eq(at, -1, "kind %d seed %d: word %d is %a by instruction, %a by software", kind, seed, at,
+                         (double)((float *)&x)[at], (double)((float *)&y)[at]);
+        }
+}
+
+#ifdef __x86_64__
+Test(low, avx512bf16) { same_bits(SAMC__CAP_AVX512 | SAMC__CAP_AVX512BF16, low_run_bf16, low_run_bf16_soft); }
+Test(low, amx) { same_bits(SAMC__CAP_AVX512 | SAMC__CAP_AMX, low_run_amx, low_run_amx_soft); }
+#endif
+
+/* The block is a matrix product, its sums in f32: at most K roundings of half a last place of what is summed up. */
+static void multiplies(low_run *run) {
+    static numbers n;
+    static low_results x;
+    draw(&n, MODEL, 7);
+    memset(&x, 0, sizeof x);
+    run(n.a, n.b, n.f, &x);
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < 32; c++) {
+            double sum = 0, size = 0;
+            for (int k = 0; k < K; k++) {
+                double t = (double)samc__bf16_to_float(n.a[r * K + k]) *
+                           samc__bf16_to_float(n.b[(k / 2 * 32 + c) * 2 + k % 2]);
+                sum += t, size += fabs(t);
+            }
+            const double times = r < 16 ? 2 : 1; /* added to itself */
+            cr_assert_leq(fabs(x.block[r][c] - times * sum), times * K * 0x1p-24 * size, "row %d column %d", r, c);
+        }
+}
+Test(low, block_bf16) { multiplies(low_run_bf16_soft); }
+Test(low, block_amx) { multiplies(low_run_amx_soft); }
+
+/* What tells the two orders of sums apart: an even element between two large odd ones that cancel is lost in one chain,
+ * and kept in two. */
+Test(low, orders_differ) {
+    static numbers n;
+    static low_results x, y;
+    enum { ROW = 20 }; /* one that is not added to itself */
+    memset(&n, 0, sizeof n);
+    n.a[ROW * K] = samc__float_to_bf16(1);
+    n.a[ROW * K + 1] = samc__float_to_bf16(0x1p30f), n.a[ROW * K + 3] = samc__float_to_bf16(-0x1p30f);
+    for (int i = 0; i < K * 32; i++) n.b[i] = samc__float_to_bf16(1);
+    low_run_bf16_soft(n.a, n.b, n.f, &x);
+    low_run_amx_soft(n.a, n.b, n.f, &y);
+    cr_expect_eq(x.block[ROW][0], 0);
+    cr_expect_eq(y.block[ROW][0], 1);
+}
