@@ -156,7 +156,8 @@ SAMC__INLINE void low_end(void) {}
 
 /* Tiles are named by constants. */
 #define LOW_TILE_ZERO(t) _tile_zero(t)
-#define LOW_TILE_LOAD(t, p, bytes) _tile_loadd(t, p, bytes)
+#define LOW_TILE_LOAD(t, p, bytes) _tile_loadd(t, p, bytes) /* to gcc no reading: write what it loads in another call  \
+                                                             */
 #define LOW_TILE_STORE(t, p, bytes) _tile_stored(t, p, bytes)
 #define LOW_TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
 /* Every task begins by giving its thread eight tiles of 16 x 64 bytes, and gives them back: their state makes changes
@@ -168,7 +169,7 @@ SAMC__INLINE void low_begin(void) {
         uint8_t rows[16];
     } config __attribute__((aligned(64))) = {.palette = 1};
     for (int t = 0; t < 8; t++) config.bytes[t] = 64, config.rows[t] = 16;
-    _tile_loadconfig(&config);
+    __asm__ volatile("ldtilecfg %0" : : "m"(config)); /* gcc 12's _tile_loadconfig() lets it drop all but 8 bytes */
 }
 SAMC__INLINE void low_end(void) { _tile_release(); }
 
