@@ -75,6 +75,12 @@ static int add_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+static int add_low(check *c, samc__view **views) {
+    samc__add_rows_args *a = ARGS(c, add_rows);
+    views[0] = &a->y, views[1] = &a->x;
+    return a->b.data ? 2 : 1; /* without b x is the f32 that is to be rounded */
+}
+
 ROW(add_rows) = {
     .name = "add_rows",
     .fields = "m c in_place type",
@@ -91,4 +97,5 @@ ROW(add_rows) = {
     .typed = add_typed,
     .types = add_types,
     .nearest = true,
+    .low = add_low,
 };

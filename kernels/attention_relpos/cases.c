@@ -314,6 +314,12 @@ static samc_status attention_by_kernel(const samc__cuda *cuda, const check *c, c
     return samc__attention_relpos_cuda(cuda, a);
 }
 
+static int attention_low(check *c, samc__view **views) {
+    samc__attention_relpos_args *a = ARGS(c, attention_relpos);
+    views[0] = &a->qkv, views[1] = &a->qkv_bias, views[2] = &a->y;
+    return 3;
+}
+
 ROW(attention_relpos) = {
     .name = "attention_relpos",
     .fields = "images heads hd grid window relpos bias type kernel",
@@ -335,4 +341,5 @@ ROW(attention_relpos) = {
     .naive = attention_naive,
     .every = attention_every,
     .by_kernel = attention_by_kernel,
+    .low = attention_low,
 };

@@ -148,6 +148,14 @@ static samc_status conv_by_kernel(const samc__cuda *cuda, const check *c, const 
     return status == SAMC_OK && whole ? check_by_tap(cuda, a->w) : status;
 }
 
+static int conv_low(check *c, samc__view **views) {
+    samc__conv3x3_args *a = ARGS(c, conv3x3);
+    views[0] = &a->x, views[1] = &a->y;
+    return 2;
+}
+
+static samc__view *conv_low_packed(check *c) { return &ARGS(c, conv3x3)->w; }
+
 ROW(conv3x3) = {
     .name = "conv3x3",
     .fields = "images grid c_in c_out type y_f32 kernel",
@@ -166,4 +174,6 @@ ROW(conv3x3) = {
     .every = conv_every,
     .by_kernel = conv_by_kernel,
     .more_scratch = weight_bytes,
+    .low = conv_low,
+    .low_packed = conv_low_packed,
 };

@@ -48,6 +48,11 @@ static int grid_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+static int grid_low(check *c, samc__view **views) {
+    views[0] = &ARGS(c, embed_grid)->y;
+    return 1;
+}
+
 ROW(embed_grid) = {
     .name = "embed_grid",
     .fields = "grid C type",
@@ -63,4 +68,5 @@ ROW(embed_grid) = {
     .typed = grid_typed,
     .types = grid_types,
     .last_place = 0x1p-23,
+    .low = grid_low,
 };

@@ -96,6 +96,12 @@ static void mask_types(const int *p, samc__dtype *of_views) {
     for (int i = 0; i < 5; i++) of_views[i] = (samc__dtype)p[6];
 }
 
+static int mask_low(check *c, samc__view **views) {
+    samc__embed_mask_args *a = ARGS(c, embed_mask);
+    views[0] = &a->image, views[1] = &a->y;
+    return 2;
+}
+
 ROW(embed_mask) = {
     .name = "embed_mask",
     .fields = "prompts grid c1 c2 C B type",
@@ -113,4 +119,5 @@ ROW(embed_mask) = {
     .book = mask_book,
     .typed = mask_typed,
     .types = mask_types,
+    .low = mask_low,
 };

@@ -112,6 +112,12 @@ static bool to_token_may_spread(const check *c, const void *planted, float value
     return data == a->update.weights.data;
 }
 
+static int to_token_low(check *c, samc__view **views) {
+    samc__image_to_token_args *a = ARGS(c, image_to_token);
+    views[0] = &a->keys, views[1] = &a->key_pe, views[2] = &a->y;
+    return 3;
+}
+
 ROW(image_to_token) = {
     .name = "image_to_token",
     CROSS_ROW,
@@ -124,4 +130,5 @@ ROW(image_to_token) = {
     .for_hosts = to_token_for_hosts,
     .occurs = to_token_occurs,
     .may_spread = to_token_may_spread,
+    .low = to_token_low,
 };

@@ -98,6 +98,13 @@ static int layernorm_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+/* The residual stream is f32, what is normed in place bf16. */
+static int layernorm_low(check *c, samc__view **views) {
+    samc__layernorm_args *a = ARGS(c, layernorm);
+    views[0] = &a->y, views[1] = &a->x;
+    return a->x.data == a->y.data ? 2 : 1;
+}
+
 ROW(layernorm) = {
     .name = "layernorm",
     .fields = "m c in_place in out mean",
@@ -111,4 +118,5 @@ ROW(layernorm) = {
     .book = layernorm_book,
     .typed = layernorm_typed,
     .types = layernorm_types,
+    .low = layernorm_low,
 };

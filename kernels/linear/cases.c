@@ -238,6 +238,17 @@ static samc_status linear_by_kernel(const samc__cuda *cuda, const check *c, cons
     return samc__linear_cuda(cuda, a);
 }
 
+/* Activations: x, and y where it is not the residual stream; an odd number of rows has x in f32. */
+static int linear_low(check *c, samc__view **views) {
+    samc__linear_args *a = ARGS(c, linear);
+    int count = 0;
+    if (a->x.n[0] % 2 == 0 || a->x.n[0] == 1) views[count++] = &a->x;
+    if (a->residual.data == NULL) views[count++] = &a->y;
+    return count;
+}
+
+static samc__view *linear_low_packed(check *c) { return &ARGS(c, linear)->p.w; }
+
 ROW(linear) = {
     .name = "linear",
     .fields = "m k n act residual x_gap y_gap bias type f32 kernel",
@@ -260,4 +271,6 @@ ROW(linear) = {
     .by_kernel = linear_by_kernel,
     .not_on = linear_not_on,
     .planted_types = linear_planted_types,
+    .low = linear_low,
+    .low_packed = linear_low_packed,
 };

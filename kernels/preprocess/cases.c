@@ -103,6 +103,11 @@ static int preprocess_typed(check *c, samc__view **views) {
 
 static void preprocess_types(const int *p, samc__dtype *of_views) { of_views[0] = (samc__dtype)p[10]; }
 
+static int preprocess_low(check *c, samc__view **views) {
+    views[0] = &ARGS(c, preprocess)->patches;
+    return 1;
+}
+
 ROW(preprocess) = {
     .name = "preprocess",
     .fields = "width height patch grid spare extreme new_width new_height filter range type",
@@ -112,4 +117,5 @@ ROW(preprocess) = {
     .draw = preprocess_draw,
     .typed = preprocess_typed,
     .types = preprocess_types,
+    .low = preprocess_low,
 };

@@ -79,6 +79,12 @@ static bool to_image_occurs(const check *c, const void *data, float value) {
     return data != ARGS(c, token_to_image)->key_pe.data || isnan(value);
 }
 
+static int to_image_low(check *c, samc__view **views) {
+    samc__token_to_image_args *a = ARGS(c, token_to_image);
+    views[0] = &a->keys, views[1] = &a->key_pe;
+    return 2;
+}
+
 ROW(token_to_image) = {
     .name = "token_to_image",
     CROSS_ROW,
@@ -90,4 +96,5 @@ ROW(token_to_image) = {
     .takes_tensor = to_image_takes_tensor,
     .for_hosts = to_image_for_hosts,
     .occurs = to_image_occurs,
+    .low = to_image_low,
 };

@@ -188,6 +188,11 @@ static bool upscale_takes_tensor(const check *c, int capability) {
 
 static bool upscale_for_hosts(const check *c) { return ARGS(c, upscale_masks)->depth > 0; }
 
+static int upscale_low(check *c, samc__view **views) {
+    views[0] = &ARGS(c, upscale_masks)->src;
+    return 1;
+}
+
 ROW(upscale_masks) = {
     .name = "upscale_masks",
     .fields = "prompts grid C C4 C8 masks layers B T heads hd type kernel",
@@ -208,4 +213,5 @@ ROW(upscale_masks) = {
     .tensor = upscale_tensor,
     .takes_tensor = upscale_takes_tensor,
     .for_hosts = upscale_for_hosts,
+    .low = upscale_low,
 };

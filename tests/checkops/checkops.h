@@ -96,6 +96,11 @@ typedef struct row {
 
     samc__view (*packed)(const check *c); /* the weight that a model packs ahead, for the benchmark; NULL: none */
 
+    /* For hosts' rungs of 16 bits (checkops_low.c): the views that are bf16 there, activations all; and the weight that
+     * a model packs ahead, which is then read by its panels alone (NULL: none). */
+    int (*low)(check *c, samc__view **views);
+    samc__view *(*low_packed)(check *c);
+
     /* For the CUDA kernels: the views that may be of 16 bits, at least all of one type (NULL: none; at most MAX_VIEWS);
      * which types a case gives them (NULL: f32); what a result may be off where the reference's happens to be exact
      * (0: a last place of its type; less: nothing); whether each must be the reference's, rounded once; whether the
