@@ -154,10 +154,10 @@ SAMC__INLINE void low_end(void) {}
 
 #else
 
-/* Tiles are named by constants. */
+/* Tiles are named by constants. gcc does not know that loading a tile reads memory: what it holds is written by another
+ * function that is not inlined. */
 #define LOW_TILE_ZERO(t) _tile_zero(t)
-#define LOW_TILE_LOAD(t, p, bytes) _tile_loadd(t, p, bytes) /* to gcc no reading: write what it loads in another call  \
-                                                             */
+#define LOW_TILE_LOAD(t, p, bytes) _tile_loadd(t, p, bytes)
 #define LOW_TILE_STORE(t, p, bytes) _tile_stored(t, p, bytes)
 #define LOW_TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
 /* Every task begins by giving its thread eight tiles of 16 x 64 bytes, and gives them back: their state makes changes
