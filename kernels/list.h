@@ -5,15 +5,15 @@
  * SAMC_OP(name, CPU | AVX | REF, CUDA | LIBRARY, F32 | LOW): whether its cpu.c serves hosts, once for every rung or
  * from AVX2 on, or its reference alone; whether its kernel serves GPUs, or library.c chooses between that and NVIDIA's;
  * whether hosts with products of 16 bits have low.c for bf16 activations, or take the f32 version there too. */
-SAMC_OP(preprocess, AVX, CUDA, F32)
+SAMC_OP(preprocess, AVX, CUDA, LOW)
 SAMC_OP(linear, CPU, LIBRARY, F32)
 SAMC_OP(layernorm, CPU, CUDA, F32)
 SAMC_OP(attention_relpos, CPU, CUDA, F32)
 SAMC_OP(conv3x3, CPU, LIBRARY, F32)
 SAMC_OP(add_rows, REF, CUDA, LOW)
-SAMC_OP(embed_grid, REF, CUDA, F32)
+SAMC_OP(embed_grid, REF, CUDA, LOW)
 SAMC_OP(embed_prompts, REF, CUDA, F32)
-SAMC_OP(embed_mask, CPU, CUDA, F32)
+SAMC_OP(embed_mask, CPU, CUDA, LOW)
 SAMC_OP(token_attention, REF, CUDA, F32)
 SAMC_OP(token_to_image, CPU, CUDA, F32)
 SAMC_OP(image_to_token, CPU, CUDA, F32)

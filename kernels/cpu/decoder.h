@@ -17,7 +17,9 @@ enum { ENTRY_TOKENS = 4096 };
 
 /* out [8][ld_out] = in [8][ld_in] transposed. */
 SAMC__INLINE void transpose8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
-#if defined(__AVX2__)
+#if defined(SAMC_LOW_SOFT)
+    for (int i = 0; i < 64; i++) out[i % 8 * ld_out + i / 8] = in[i / 8 * ld_in + i % 8];
+#elif defined(__AVX2__)
     __m256 r[8], s[8];
     for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(in + i * ld_in);
     for (int i = 0; i < 8; i += 2)

@@ -15,6 +15,7 @@ typedef struct preprocess_task {
     const samc__preprocess_args *args;
     const samc__resize_axis *horizontal, *vertical; /* NULL: that axis keeps its size, and Pillow skips its pass */
     float value[3][256];                            /* normalised, by channel */
+    uint16_t half[3][256];                          /* the same in bf16 */
     uint8_t *scratch;                               /* [workers]([slots + 1][line], [input_line]) */
     size_t line, input_line;                        /* bytes, with room for reading and writing beyond the end */
 } preprocess_task;
@@ -67,10 +68,16 @@ static void store_row(const preprocess_task *t, int y, const uint8_t *rgb) {
     const samc__preprocess_args *a = t->args;
     int64_t p = a->patch;
     for (int left = 0; left < a->new_width; left += a->patch) {
-        float *patch =
-            samc__f32(a->patches) + (y / p * a->grid + left / p) * 3 * p * p + y % p * p; /* [3, p, p] at row y % p */
+        const int64_t at = (y / p * a->grid + left / p) * 3 * p * p + y % p * p; /* [3, p, p] at row y % p */
         int count = a->new_width - left < a->patch ? a->new_width - left : a->patch;
         const uint8_t *in = rgb + 3 * left;
+        if (a->patches.dtype == SAMC__BF16) {
+            uint16_t *patch = (uint16_t *)a->patches.data + at;
+            for (int x = 0; x < count; x++)
+                for (int c = 0; c < 3; c++) patch[c * p * p + x] = t->half[c][in[3 * x + c]];
+            continue;
+        }
+        float *patch = samc__f32(a->patches) + at;
         for (int x = 0; x < count; x++)
             for (int c = 0; c < 3; c++) patch[c * p * p + x] = t->value[c][in[3 * x + c]];
     }
@@ -105,7 +112,8 @@ samc_status SAMC__RUNG(samc__preprocess)(const samc__exec *exec, const samc__pre
     if (a->filter != SAMC__FILTER_PILLOW_U8 || a->range != SAMC__RANGE_255) return samc__preprocess_ref(exec, a);
     samc__resize_axis horizontal = {0}, vertical = {0};
     bool resize_x = a->new_width != a->width, resize_y = a->new_height != a->height;
-    if (!exec->rehearsal) memset(a->patches.data, 0, (size_t)(a->patches.n[0] * a->patches.n[1]) * sizeof(float));
+    if (!exec->rehearsal)
+        memset(a->patches.data, 0, (size_t)samc__elements(a->patches) * samc__dtype_size(a->patches.dtype));
     samc_status status = SAMC_OK;
     if (resize_x) status = samc__resize_axis_init(exec, a->filter, a->width, a->new_width, &horizontal);
     if (resize_y && status == SAMC_OK)
@@ -113,7 +121,10 @@ samc_status SAMC__RUNG(samc__preprocess)(const samc__exec *exec, const samc__pre
     preprocess_task t = {
         .args = a, .horizontal = resize_x ? &horizontal : NULL, .vertical = resize_y ? &vertical : NULL};
     for (int c = 0; c < 3; c++)
-        for (int i = 0; i < 256; i++) t.value[c][i] = ((float)(uint8_t)i - a->mean[c]) / a->std[c];
+        for (int i = 0; i < 256; i++) {
+            t.value[c][i] = ((float)(uint8_t)i - a->mean[c]) / a->std[c];
+            t.half[c][i] = samc__float_to_bf16(t.value[c][i]);
+        }
     if (status == SAMC_OK) {
         size_t slots = resize_y ? (size_t)vertical.taps : 1;
         t.line = (3 * (size_t)a->new_width + 31) / 16 * 16, t.input_line = (3 * (size_t)a->width + 31) / 16 * 16;

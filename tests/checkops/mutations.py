@@ -186,7 +186,7 @@ BUGS = {
         "embed_mask",
         "avx2",
         True,
-        [(cpu("embed_mask"), "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")],
+        [("kernels/embed_mask/cells.h", "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")],
     ),
 }
 

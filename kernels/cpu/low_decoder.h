@@ -1,0 +1,128 @@
+/* What the decoder's 16-bit operators share beside decoder.h: how its rows become sides of low_block().
+ *
+ * A block has PANEL image tokens. As columns they are pairs of channels, [kp / 2][PANEL][2], kp being the channels
+ * rounded up to LOW_K; what a product leaves is then [rows][PANEL] floats, one token to a lane, as in decoder.h. As
+ * rows they are [PANEL][kp]. transpose16() leads from one to the other, a pair being as wide as a float. */
+#ifndef SAMC_KERNELS_CPU_LOW_DECODER_H
+#define SAMC_KERNELS_CPU_LOW_DECODER_H
+
+#include "kernels/cpu/decoder.h"
+#include "kernels/cpu/low.h"
+
+_Static_assert((int)PANEL == (int)LOW_COLUMNS, "a panel of tokens is what low_block() takes as columns");
+
+/* out [16][16] = in transposed, of floats or pairs; rows `from` and `to` bytes apart. */
+SAMC__INLINE void transpose16(const void *in, int64_t from, void *out, int64_t to) {
+#if defined(SAMC_LOW_SOFT)
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++) memcpy((char *)out + j * to + 4 * i, (const char *)in + i * from + 4 * j, 4);
+#else
+    __m512i r[16], s[16];
+    for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512((const char *)in + i * from);
+    for (int i = 0; i < 16; i += 2)
+        s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]), s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm512_unpacklo_epi64(s[i + j], s[i + j + 2]);
+            r[i + 2 * j + 1] = _mm512_unpackhi_epi64(s[i + j], s[i + j + 2]);
+        }
+    for (int i = 0; i < 16; i += 8) /* r[i + j]: columns j, j + 4, j + 8, j + 12 of four rows */
+        for (int j = 0; j < 4; j++) {
+            s[i + j] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0x88);
+            s[i + j + 4] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0xdd);
+        }
+    for (int j = 0; j < 4; j++) {
+        _mm512_storeu_si512((char *)out + j * to, _mm512_shuffle_i32x4(s[j], s[j + 8], 0x88));
+        _mm512_storeu_si512((char *)out + (j + 4) * to, _mm512_shuffle_i32x4(s[j + 4], s[j + 12], 0x88));
+        _mm512_storeu_si512((char *)out + (j + 8) * to, _mm512_shuffle_i32x4(s[j], s[j + 8], 0xdd));
+        _mm512_storeu_si512((char *)out + (j + 12) * to, _mm512_shuffle_i32x4(s[j + 4], s[j + 12], 0xdd));
+    }
+#endif
+}
+
+/* Pairs of `even` and `odd`, rounded. */
+SAMC__INLINE vb vb_pairs(vf even, vf odd) {
+#if defined(SAMC_LOW_SOFT)
+    const vb x = vb_round(even, odd);
+    vb y;
+    for (int i = 0; i < 32; i++) y.at[i] = x.at[i % 2 * 16 + i / 2];
+    return y;
+#else
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, vb_round(even, odd));
+#endif
+}
+
+/* out [32][2] = pairs of two rows of 32. */
+SAMC__INLINE void interleave_rows(vb even, vb odd, uint16_t *out) {
+#if defined(SAMC_LOW_SOFT)
+    for (int i = 0; i < 32; i++) out[2 * i] = even.at[i], out[2 * i + 1] = odd.at[i];
+#else
+    const __m512i low = _mm512_unpacklo_epi16(even, odd), high = _mm512_unpackhi_epi16(even, odd);
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
+                  second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    vb_store(out, _mm512_permutex2var_epi64(low, first, high));
+    vb_store(out + 32, _mm512_permutex2var_epi64(low, second, high));
+#endif
+}
+
+/* Elements [at, at + 16) of a row of `left` more, which may be none: zeros behind them. */
+SAMC__INLINE vf load_some(samc__view v, int64_t at, int64_t left) {
+    return left <= 0 ? vf_set(0.0f) : vf_load_first_of(v, at, left < VW ? left : VW);
+}
+
+/* out [rows rounded up to PANEL][kp] = x + added, rounded; x [.., c] from row `first` on, added [.., c] from row
+ * `first_added` on or absent. Zeros behind c, and in the rows beyond. */
+__attribute__((unused)) static void sum_rows(samc__view x, int64_t first, samc__view added, int64_t first_added,
+                                             int64_t rows, int64_t c, uint16_t *out) {
+    const int64_t kp = low_round_up(c, LOW_K);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < kp; i += 2 * VW) {
+            const int64_t at = (first + r) * c + i, more = (first_added + r) * c + i;
+            vf low = load_some(x, at, c - i), high = load_some(x, at + VW, c - i - VW);
+            if (added.data) {
+                low = vf_add(low, load_some(added, more, c - i));
+                high = vf_add(high, load_some(added, more + VW, c - i - VW));
+            }
+            vb_store(out + r * kp + i, vb_round(low, high));
+        }
+    const int64_t all = low_round_up(rows, PANEL);
+    memset(out + rows * kp, 0, (size_t)((all - rows) * kp) * sizeof *out);
+}
+
+/* rows [PANEL][..], `ld` apart -> panel [kp / 2][PANEL][2]. */
+__attribute__((unused)) static void rows_to_pairs(const uint16_t *rows, int64_t ld, int64_t kp, uint16_t *panel) {
+    for (int64_t i = 0; i < kp; i += LOW_K)
+        for (int64_t r = 0; r < PANEL; r += 16)
+            transpose16(rows + r * ld + i, ld * 2, panel + i * PANEL + 2 * r, 4 * PANEL);
+}
+
+/* The reverse. */
+__attribute__((unused)) static void pairs_to_rows(const uint16_t *panel, int64_t kp, uint16_t *rows, int64_t ld) {
+    for (int64_t i = 0; i < kp; i += LOW_K)
+        for (int64_t r = 0; r < PANEL; r += 16)
+            transpose16(panel + i * PANEL + 2 * r, 4 * PANEL, rows + r * ld + i, ld * 2);
+}
+
+/* x [n][PANEL] -> panel [low_round_up(n, LOW_K) / 2][PANEL][2], zeros behind n. */
+__attribute__((unused)) static void floats_to_pairs(const float *x, int64_t n, uint16_t *panel) {
+    for (int64_t i = 0; i < low_round_up(n, LOW_K); i += 2)
+        for (int v = 0; v < PANEL; v += VW) {
+            const vf even = i < n ? vf_load(x + i * PANEL + v) : vf_set(0.0f);
+            const vf odd = i + 1 < n ? vf_load(x + (i + 1) * PANEL + v) : vf_set(0.0f);
+            vb_store(panel + i * PANEL + 2 * v, vb_pairs(even, odd));
+        }
+}
+
+/* The weight w [n, k] as panels of low_block(): those packed when the model was opened, or made in `own`. */
+__attribute__((unused)) static const uint16_t *weight_panels(const samc__exec *exec, samc__view w, int64_t n, int64_t k,
+                                                             uint16_t *own) {
+    const uint16_t *packed = samc__packed_find_bf16(exec->packed, w.data);
+    if (packed || exec->rehearsal) return packed;
+    for (int64_t i = 0; i < samc__panels(n); i++)
+        samc__pack_panel_bf16(samc__f32(w), n, k, k, 1, i, own + i * PANEL * samc__packed_k(k));
+    return own;
+}
+
+#endif
