@@ -2,12 +2,12 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/model/published.h"
 #include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
@@ -76,14 +76,6 @@ static samc_status produce(void *context, size_t index, int64_t first, int64_t c
     return SAMC_OK;
 }
 
-static samc_status hash_file(const samc__checkpoint *checkpoint, char hex[65], samc_error *error) {
-    unsigned char digest[32];
-    if (!EVP_Digest(checkpoint->bytes, checkpoint->size, digest, NULL, EVP_sha256(), NULL))
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: SHA-256 failed", checkpoint->label);
-    for (int i = 0; i < 32; i++) sprintf(hex + 2 * i, "%02x", digest[i]);
-    return SAMC_OK;
-}
-
 /* The configuration as text, over what the input's own metadata said; free() it. */
 static samc_status describe(const samc__checkpoint *checkpoint, const samc__config *config, char **text,
                             samc_error *error) {
@@ -103,7 +95,7 @@ static samc_status write_output(const conversion *c, const samc__config *config,
                                 samc_error *error) {
     static const char *const kept[] = {"samc.name", "samc.licence", "samc.card"};
     char source[65], *text = NULL;
-    SAMC__TRY(hash_file(c->checkpoint, source, error));
+    SAMC__TRY(samc__files_hash(c->checkpoint, source, error));
     SAMC__TRY(describe(c->checkpoint, config, &text, error));
     /* The writer only reads these strings; samc__metadata owns its own elsewhere. */
     samc__metadata metadata[8] = {

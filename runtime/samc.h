@@ -197,8 +197,9 @@ typedef struct samc_model_info {
     const char *changed;  /* of these the ones that the file says otherwise, "" for none: results depend on them */
 } samc_model_info;
 
-/* Opens a model file: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is
- * wrapped in. `options` may be NULL. On failure *model is NULL and `error` (which may be NULL) says why. */
+/* Opens a model: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped
+ * in; also the index of one in several files, or the folder that Hugging Face's programs wrote it to. `options` may be
+ * NULL. On failure *model is NULL and `error` (which may be NULL) says why. */
 SAMC_API samc_status samc_model_open(const char *path, const samc_options *options, samc_model **model,
                                      samc_error *error);
 SAMC_API void samc_model_close(samc_model *model); /* NULL is allowed */
@@ -208,8 +209,9 @@ SAMC_API samc_status samc_model_get_info(const samc_model *model, samc_model_inf
  * converted file of the same type. `hex` has room for 65 characters. */
 SAMC_API samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error);
 
-/* Writes the checkpoint `input` (.pth or safetensors) as safetensors with the metadata described in weights/FORMAT.md.
- * On success error->message says what was ignored, narrowed or chosen, as samc_model_info's file_note, or is "". */
+/* Writes the checkpoint `input`, anything that samc_model_open() takes, as safetensors with the metadata described in
+ * weights/FORMAT.md. On success error->message says what was ignored, narrowed or chosen, as samc_model_info's
+ * file_note, or is "". */
 SAMC_API samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error);
 
 /* ---- Sessions -------------------------------------------------------------------------------- */

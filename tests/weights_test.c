@@ -147,6 +147,43 @@ Test(weights, wrappers_prefixes_and_protocols) {
     samc__checkpoint_close(c);
 }
 
+/* SamHQModel's own tensors become what segment_anything_hq calls them. */
+Test(weights, names_of_sam_hq) {
+    static const char *const names[][2] = {
+        {"mask_decoder.hq_token.weight", "mask_decoder.hf_token.weight"},
+        {"mask_decoder.hq_mask_mlp.proj_in.weight", "mask_decoder.hf_mlp.layers.0.weight"},
+        {"mask_decoder.hq_mask_mlp.layers.0.bias", "mask_decoder.hf_mlp.layers.1.bias"},
+        {"mask_decoder.hq_mask_mlp.proj_out.weight", "mask_decoder.hf_mlp.layers.2.weight"},
+        {"mask_decoder.compress_vit_conv1.weight", "mask_decoder.compress_vit_feat.0.weight"},
+        {"mask_decoder.compress_vit_norm.bias", "mask_decoder.compress_vit_feat.1.bias"},
+        {"mask_decoder.compress_vit_conv2.bias", "mask_decoder.compress_vit_feat.3.bias"},
+        {"mask_decoder.encoder_conv1.weight", "mask_decoder.embedding_encoder.0.weight"},
+        {"mask_decoder.encoder_norm.weight", "mask_decoder.embedding_encoder.1.weight"},
+        {"mask_decoder.encoder_conv2.weight", "mask_decoder.embedding_encoder.3.weight"},
+        {"mask_decoder.mask_conv1.bias", "mask_decoder.embedding_maskfeature.0.bias"},
+        {"mask_decoder.mask_norm.weight", "mask_decoder.embedding_maskfeature.1.weight"},
+        {"mask_decoder.mask_conv2.weight", "mask_decoder.embedding_maskfeature.3.weight"},
+        {"mask_decoder.output_hypernetworks_mlps.2.proj_out.bias",
+         "mask_decoder.output_hypernetworks_mlps.2.layers.1.bias"},
+        {"vision_encoder.layers.3.layer_norm2.weight", "image_encoder.blocks.3.norm2.weight"},
+    };
+    enum { NAMES = sizeof names / sizeof *names };
+    char header[8192] = "{";
+    for (size_t i = 0; i < NAMES; i++)
+        snprintf(header + strlen(header), sizeof header - strlen(header),
+                 "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", i ? "," : "", names[i][0]);
+    strcat(header, "}");
+    bytes file = safetensors_of(header, 0);
+    samc_error error;
+    samc__checkpoint *c = NULL;
+    cr_assert_eq(samc__checkpoint_open_memory(file.data, file.size, "hq", &c, &error), SAMC_OK, "%s", error.message);
+    cr_expect_eq(samc__checkpoint_count(c), (size_t)NAMES);
+    for (size_t i = 0; i < NAMES; i++)
+        cr_expect_not_null(samc__checkpoint_find(c, names[i][1]), "%s did not become %s", names[i][0], names[i][1]);
+    samc__checkpoint_close(c);
+    clear(&file);
+}
+
 Test(weights, refusals_say_what_to_do) {
     static const struct {
         const char *path;
@@ -162,7 +199,7 @@ Test(weights, refusals_say_what_to_do) {
         {DATA "not_torch.zip", SAMC_FORMAT, "no data.pkl"},
         {DATA "model_f32.sha256", SAMC_FORMAT, "neither safetensors nor"},
         {DATA "absent.pth", SAMC_IO, "No such file"},
-        {SAMC_TEST_DATA, SAMC_IO, "not a regular file"},
+        {SAMC_TEST_DATA, SAMC_IO, "a folder with neither model.safetensors nor"},
         {"/dev/null", SAMC_IO, "not a regular file"},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

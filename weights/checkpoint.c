@@ -120,7 +120,7 @@ static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
                            *before = left > 0 ? &checkpoint->tensors[left - 1] : NULL;
         if (before != NULL && strcmp(tensor->name, before->name) == 0) {
             /* Hugging Face's layout has one table under two names. */
-            if (!checkpoint->twice || !same_values(tensor, before))
+            if (!checkpoint->huggingface || !same_values(tensor, before))
                 return samc__fail(error, SAMC_FORMAT, "%s: tensor %s occurs twice", checkpoint->label,
                                   samc__printable(tensor->name, strlen(tensor->name)).text);
             free((char *)tensor->name);
@@ -161,11 +161,7 @@ static samc_status read_any(samc__checkpoint *checkpoint, samc_error *error) {
     if (starts(checkpoint, 0, "PK\3\4", 4)) return samc__pth_read(checkpoint, error);
     if (starts(checkpoint, 8, "{", 1) && !json) return samc__safetensors_read(checkpoint, error);
     if (json && memmem(checkpoint->bytes, checkpoint->size, "\"weight_map\"", strlen("\"weight_map\"")) != NULL)
-        return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: the index of a checkpoint in several files; samc reads one file, which "
-                          "save_pretrained() with a larger "
-                          "max_shard_size writes",
-                          label);
+        return samc__index_read(checkpoint, error);
     bool pickle =
         checkpoint->size >= 2 && checkpoint->bytes[0] == 0x80 && checkpoint->bytes[1] >= 2 && checkpoint->bytes[1] <= 5;
     if (pickle || old_tar(checkpoint))
@@ -223,12 +219,13 @@ static samc_status map_file(samc__checkpoint *checkpoint, samc_error *error) {
     return status;
 }
 
-static samc_status open_with(const char *path, const void *bytes, size_t size, samc__checkpoint **checkpoint,
+static samc_status open_with(const char *path, const void *bytes, size_t size, bool part, samc__checkpoint **checkpoint,
                              samc_error *error) {
     *checkpoint = NULL;
     samc__checkpoint *opened = NULL;
     SAMC__TRY(new_checkpoint(path, &opened, error));
     samc_status status = SAMC_OK;
+    opened->part = part;
     if (bytes != NULL) {
         opened->bytes = bytes;
         opened->size = size;
@@ -237,6 +234,7 @@ static samc_status open_with(const char *path, const void *bytes, size_t size, s
     }
     if (status == SAMC_OK) status = read_any(opened, error);
     if (status == SAMC_OK) status = finish(opened, error);
+    if (status == SAMC_OK && bytes == NULL && opened->alone) status = samc__beside_read(opened, error);
     if (status == SAMC_OK) {
         *checkpoint = opened;
     } else {
@@ -246,12 +244,31 @@ static samc_status open_with(const char *path, const void *bytes, size_t size, s
 }
 
 samc_status samc__checkpoint_open(const char *path, samc__checkpoint **checkpoint, samc_error *error) {
-    return open_with(path, NULL, 0, checkpoint, error);
+    char inside[4096];
+    struct stat about;
+    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode)) return open_with(path, NULL, 0, false, checkpoint, error);
+    samc__checkpoint *named = NULL; /* for its label */
+    *checkpoint = NULL;
+    SAMC__TRY(new_checkpoint(path, &named, error));
+    samc_status status = samc__folder_find(path, named->label, inside, sizeof inside, error);
+    samc__checkpoint_close(named);
+    return status == SAMC_OK ? open_with(inside, NULL, 0, false, checkpoint, error) : status;
+}
+
+samc_status samc__checkpoint_open_part(const char *path, samc__checkpoint **part, samc_error *error) {
+    return open_with(path, NULL, 0, true, part, error);
 }
 
 samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path,
                                          samc__checkpoint **checkpoint, samc_error *error) {
-    return open_with(path, bytes, size, checkpoint, error);
+    return open_with(path, bytes, size, false, checkpoint, error);
+}
+
+void samc__checkpoint_forget_bytes(samc__checkpoint *checkpoint) {
+    if (checkpoint->mapped) munmap((void *)checkpoint->bytes, checkpoint->size);
+    checkpoint->bytes = NULL;
+    checkpoint->size = 0;
+    checkpoint->mapped = false;
 }
 
 void samc__checkpoint_close(samc__checkpoint *checkpoint) {
@@ -263,7 +280,10 @@ void samc__checkpoint_close(samc__checkpoint *checkpoint) {
     }
     free(checkpoint->tensors);
     free(checkpoint->metadata);
-    if (checkpoint->mapped) munmap((void *)checkpoint->bytes, checkpoint->size);
+    samc__checkpoint_forget_bytes(checkpoint);
+    for (size_t i = 0; i < checkpoint->part_count; i++) samc__checkpoint_close(checkpoint->parts[i]);
+    for (int i = 0; i < SAMC__BESIDE; i++) free(checkpoint->beside[i]);
+    free(checkpoint->parts);
     free(checkpoint->path);
     free(checkpoint);
 }
@@ -275,6 +295,16 @@ const char *samc__checkpoint_note(const samc__checkpoint *checkpoint) { return c
 const char *samc__checkpoint_path(const samc__checkpoint *checkpoint) { return checkpoint->path; }
 
 size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint) { return checkpoint->size; }
+
+size_t samc__checkpoint_files(const samc__checkpoint *checkpoint) {
+    return checkpoint->part_count > 0 ? checkpoint->part_count : 1;
+}
+
+const void *samc__checkpoint_file(const samc__checkpoint *checkpoint, size_t index, size_t *size) {
+    const samc__checkpoint *file = checkpoint->part_count > 0 ? checkpoint->parts[index] : checkpoint;
+    *size = file->size;
+    return file->bytes;
+}
 
 size_t samc__checkpoint_count(const samc__checkpoint *checkpoint) { return checkpoint->count; }
 

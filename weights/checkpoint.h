@@ -27,11 +27,25 @@ typedef struct samc__tensor {
 
 typedef struct samc__checkpoint samc__checkpoint;
 
+/* Files beside a model in Hugging Face's layout. */
+typedef enum samc__beside {
+    SAMC__BESIDE_CONFIG,       /* config.json */
+    SAMC__BESIDE_PREPROCESSOR, /* preprocessor_config.json, or what newer versions call processor_config.json */
+    SAMC__BESIDE
+} samc__beside;
+
+/* A file, a folder with one, or the index of one in several files. */
 samc_status samc__checkpoint_open(const char *path, samc__checkpoint **checkpoint, samc_error *error);
 void samc__checkpoint_close(samc__checkpoint *checkpoint); /* NULL is allowed */
 
 const char *samc__checkpoint_path(const samc__checkpoint *checkpoint);
-size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint); /* size of the file */
+size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint); /* size of the file, or of all of them */
+/* Its files, of which an index has several and counts for none: their bytes, in the order of their names. */
+size_t samc__checkpoint_files(const samc__checkpoint *checkpoint);
+const void *samc__checkpoint_file(const samc__checkpoint *checkpoint, size_t index, size_t *size);
+/* The text of a file that lies beside the model's, where the model is in Hugging Face's layout and there is one; or
+ * NULL. `name`: of the file. */
+const char *samc__checkpoint_beside(const samc__checkpoint *checkpoint, samc__beside which, const char **name);
 size_t samc__checkpoint_count(const samc__checkpoint *checkpoint);
 const samc__tensor *samc__checkpoint_at(const samc__checkpoint *checkpoint, size_t index);
 const samc__tensor *samc__checkpoint_find(const samc__checkpoint *checkpoint, const char *name); /* NULL if absent */

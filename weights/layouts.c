@@ -36,12 +36,30 @@ static const char *const renamed[][2] = {
     {"mask_decoder.upscale_conv1.", "mask_decoder.output_upscaling.0."},
     {"mask_decoder.upscale_layer_norm.", "mask_decoder.output_upscaling.1."},
     {"mask_decoder.upscale_conv2.", "mask_decoder.output_upscaling.3."},
+    /* SamHQModel's */
+    {"mask_decoder.hq_token.", "mask_decoder.hf_token."},
+    {"mask_decoder.compress_vit_conv1.", "mask_decoder.compress_vit_feat.0."},
+    {"mask_decoder.compress_vit_norm.", "mask_decoder.compress_vit_feat.1."},
+    {"mask_decoder.compress_vit_conv2.", "mask_decoder.compress_vit_feat.3."},
+    {"mask_decoder.encoder_conv1.", "mask_decoder.embedding_encoder.0."},
+    {"mask_decoder.encoder_norm.", "mask_decoder.embedding_encoder.1."},
+    {"mask_decoder.encoder_conv2.", "mask_decoder.embedding_encoder.3."},
+    {"mask_decoder.mask_conv1.", "mask_decoder.embedding_maskfeature.0."},
+    {"mask_decoder.mask_norm.", "mask_decoder.embedding_maskfeature.1."},
+    {"mask_decoder.mask_conv2.", "mask_decoder.embedding_maskfeature.3."},
 };
 
 /* The MLPs name their first and last layer by words and count from 0 between them; which number the last one has is
  * known only when all names have been seen. */
-static const char iou_head[] = "mask_decoder.iou_prediction_head.", hyper[] = "mask_decoder.output_hypernetworks_mlps.";
-enum { IOU_HEAD, HYPER };
+enum { IOU_HEAD, HYPER, HQ, MLPS };
+static const struct {
+    const char *name, *into;
+    bool numbered;
+} mlps[MLPS] = {
+    [IOU_HEAD] = {"mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", false},
+    [HYPER] = {"mask_decoder.output_hypernetworks_mlps.", "mask_decoder.output_hypernetworks_mlps.", true},
+    [HQ] = {"mask_decoder.hq_mask_mlp.", "mask_decoder.hf_mlp.", false},
+};
 
 /* The digits at `at`, behind which a dot stands; 0 if there are none, or too many for a number of layers. */
 static size_t number_at(const char *at, int *value) {
@@ -53,17 +71,20 @@ static size_t number_at(const char *at, int *value) {
 
 /* What follows the name of an MLP, "proj_in.weight", and which MLP it is; NULL for other names. */
 static const char *mlp_layer(const char *name, int *which) {
-    int number;
-    *which = strncmp(name, iou_head, strlen(iou_head)) == 0 ? IOU_HEAD : HYPER;
-    if (*which == IOU_HEAD) return name + strlen(iou_head);
-    if (strncmp(name, hyper, strlen(hyper)) != 0) return NULL;
-    size_t digits = number_at(name + strlen(hyper), &number);
-    return digits > 0 ? name + strlen(hyper) + digits + 1 : NULL;
+    for (*which = 0; *which < MLPS; ++*which) {
+        int number;
+        size_t length = strlen(mlps[*which].name);
+        if (strncmp(name, mlps[*which].name, length) != 0) continue;
+        if (!mlps[*which].numbered) return name + length;
+        size_t digits = number_at(name + length, &number);
+        return digits > 0 ? name + length + digits + 1 : NULL;
+    }
+    return NULL;
 }
 
 /* The number of the last layer of each kind of MLP: one more than of those between the first and it, 1 without any. */
-static void find_last(const samc__checkpoint *c, int last[2]) {
-    last[IOU_HEAD] = last[HYPER] = 1;
+static void find_last(const samc__checkpoint *c, int last[MLPS]) {
+    for (int i = 0; i < MLPS; i++) last[i] = 1;
     for (size_t i = 0; i < c->count; i++) {
         int which, number;
         const char *layer = mlp_layer(c->tensors[i].name, &which);
@@ -74,19 +95,21 @@ static void find_last(const samc__checkpoint *c, int last[2]) {
 
 /* Writes SAM's name for Hugging Face's into `to`; a name that is none of theirs stays, and is reported as unexpected
  * later. */
-static void translate(const int last[2], const char *name, char to[2 * SAMC__MAX_NAME]) {
+static void translate(const int last[MLPS], const char *name, char to[2 * SAMC__MAX_NAME]) {
     enum { ROOM = 2 * SAMC__MAX_NAME };
     int which, number;
     const char *layer = mlp_layer(name, &which);
     if (layer != NULL) {
         static const char in[] = "proj_in.", out[] = "proj_out.";
-        int base = (int)(layer - name);
+        const char *own = name + strlen(mlps[which].name); /* the number of one of several */
+        char base[SAMC__MAX_NAME + 64];
+        snprintf(base, sizeof base, "%s%.*s", mlps[which].into, (int)(layer - own), own);
         if (strncmp(layer, in, strlen(in)) == 0) {
-            snprintf(to, ROOM, "%.*slayers.0.%s", base, name, layer + strlen(in));
+            snprintf(to, ROOM, "%slayers.0.%s", base, layer + strlen(in));
         } else if (strncmp(layer, out, strlen(out)) == 0) {
-            snprintf(to, ROOM, "%.*slayers.%d.%s", base, name, last[which], layer + strlen(out));
+            snprintf(to, ROOM, "%slayers.%d.%s", base, last[which], layer + strlen(out));
         } else if (strncmp(layer, "layers.", 7) == 0 && number_at(layer + 7, &number) > 0) {
-            snprintf(to, ROOM, "%.*slayers.%d%s", base, name, number + 1, strchr(layer + 7, '.'));
+            snprintf(to, ROOM, "%slayers.%d%s", base, number + 1, strchr(layer + 7, '.'));
         } else {
             snprintf(to, ROOM, "%s", name);
         }
@@ -112,9 +135,9 @@ static void translate(const int last[2], const char *name, char to[2 * SAMC__MAX
 }
 
 samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error) {
-    int last[2];
+    int last[MLPS];
     find_last(checkpoint, last);
-    checkpoint->twice = true;
+    checkpoint->huggingface = true;
     for (size_t i = 0; i < checkpoint->count; i++) {
         char name[2 * SAMC__MAX_NAME];
         translate(last, checkpoint->tensors[i].name, name);
@@ -147,13 +170,18 @@ static const struct {
     {"prompt_encoder.invalid_points.", "EfficientSAM"},
     {"image_encoder.backbone.input_stem.", "EfficientViT-SAM"},
     {"image_encoder.backbone.stages.", "EfficientViT-SAM"},
-    {"image_encoder.features.", "RepViT-SAM or EdgeSAM"},
+    {"image_encoder.fuse_stage2.", "EdgeSAM"},
+    {"image_encoder.features.", "RepViT-SAM"},
     {"MLP_Adapter.", "SAM with adapters"},
     {"Space_Adapter.", "SAM with adapters"},
     {"Depth_Adapter.", "SAM with adapters"},
     {"Adapter.", "SAM with adapters"},
+    {"prompt_generator.", "SAM with adapters"},
     {"linear_a_q.", "SAM with LoRA layers that are not merged"},
+    {"w_a_000", "SAM with LoRA layers that are not merged"},
     {"lora_A.", "SAM with LoRA layers that are not merged"},
+    {"lora_down.", "SAM with LoRA layers that are not merged"},
+    {"lora_moe_experts.", "SAM with LoRA layers that are not merged"},
 };
 
 void samc__find_architecture(samc__checkpoint *checkpoint) {

@@ -276,6 +276,7 @@ static samc_status read_pickle(reader *r, const samc__zip_entry *entry) {
             r->checkpoint->label, dictionary ? "no tensors by name" : "a Python object instead of tensors by name",
             ultralytics ? " but a model of Ultralytics (YOLO or FastSAM), another architecture" : "");
     }
+    if (r->checkpoint->part) return SAMC_OK;
     SAMC__TRY(samc__checkpoint_select(r->checkpoint, r->error));
     return require_tensors(r);
 }

@@ -36,7 +36,13 @@ struct samc__checkpoint {
     char note[640];            /* what was chosen, ignored or narrowed, in one line; "" where nothing was */
     const char *architecture;  /* other than SAM's, by its characteristic tensor; NULL where there is none */
     samc__text characteristic; /* that tensor's name */
-    bool twice; /* one tensor may stand under two names that became the same, as in Hugging Face's layout */
+    bool huggingface; /* names were those of transformers; one tensor may then stand under two that became the same */
+    bool alone;       /* and no wrapper's: what lies beside the file is the model's */
+    bool part;        /* one file of several: its tensors are chosen from, and its names changed, with the others' */
+    struct samc__checkpoint **parts; /* [part_count] files that the tensors lie in; `bytes` is then NULL */
+    size_t part_count;
+    char *beside[SAMC__BESIDE]; /* texts of the files that lie beside a model of Hugging Face's, or NULL */
+    const char *beside_name[SAMC__BESIDE];
 };
 
 /* Opens bytes that the caller keeps alive, for tests and fuzzers: an exact heap block lets AddressSanitizer see one
@@ -44,8 +50,20 @@ struct samc__checkpoint {
 samc_status samc__checkpoint_open_memory(const void *bytes, size_t size, const char *path,
                                          samc__checkpoint **checkpoint, samc_error *error);
 
+/* Opens a file as a part of another checkpoint. */
+samc_status samc__checkpoint_open_part(const char *path, samc__checkpoint **part, samc_error *error);
+
 samc_status samc__safetensors_read(samc__checkpoint *checkpoint, samc_error *error);
 samc_status samc__pth_read(samc__checkpoint *checkpoint, samc_error *error);
+/* Reads an index, and the files that it names. */
+samc_status samc__index_read(samc__checkpoint *index, samc_error *error);
+/* Lets go of the file's bytes, of which nothing is needed any more; `size` becomes 0. */
+void samc__checkpoint_forget_bytes(samc__checkpoint *checkpoint);
+
+/* The model's file in a folder, by the names that Hugging Face's programs give it; `path` has room for `room` bytes. */
+samc_status samc__folder_find(const char *folder, const char *label, char *path, size_t room, samc_error *error);
+/* Reads what lies beside the checkpoint's file into `beside`; what is not there stays NULL. */
+samc_status samc__beside_read(samc__checkpoint *checkpoint, samc_error *error);
 
 /* Takes a copy of the name (need not be NUL-terminated); the other fields of `tensor` are copied as they are. */
 samc_status samc__checkpoint_add(samc__checkpoint *checkpoint, const char *name, size_t name_length,

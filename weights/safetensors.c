@@ -194,7 +194,7 @@ static samc_status read_header(samc__checkpoint *checkpoint, samc__json header, 
     }
     if (status == SAMC_OK) status = check_spans(checkpoint, spans, count, data_size, error);
     free(spans);
-    return status == SAMC_OK ? samc__checkpoint_select(checkpoint, error) : status;
+    return status == SAMC_OK && !checkpoint->part ? samc__checkpoint_select(checkpoint, error) : status;
 }
 
 samc_status samc__safetensors_read(samc__checkpoint *checkpoint, samc_error *error) {

@@ -228,6 +228,7 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
     else if (outside > 0)
         samc__checkpoint_add_note(c, "%zu tensor%s outside the model %s ignored: %s", outside, outside > 1 ? "s" : "",
                                   outside > 1 ? "are" : "is", ignored);
+    c->alone = renamed && prefix == 0;
     return renamed ? samc__huggingface_rename(c, error) : SAMC_OK;
 }
 

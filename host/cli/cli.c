@@ -14,8 +14,9 @@ enum { PATH_ROOM = 4096 };
 static const char common_help[] =
     "\n"
     "Common options:\n"
-    "  --model FILE          safetensors written by 'samc convert', or a PyTorch .pth checkpoint\n"
-    "                        (default: the installed " DEFAULT_MODEL ")\n"
+    "  --model FILE          safetensors written by 'samc convert', a PyTorch .pth checkpoint, or Hugging\n"
+    "                        Face's model.safetensors, its index or its folder (default: the installed\n"
+    "                        " DEFAULT_MODEL ")\n"
     "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
     "  --precision NAME      auto, f32, f16 or bf16 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
     "  --threads N           1 to 256 (default: one for each processor)\n"

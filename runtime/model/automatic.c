@@ -38,7 +38,7 @@ samc_auto_options samc__auto_defaults(void) {
 }
 
 void samc__automatic_read(samc__reading *r, samc_auto_options *options) {
-    const samc__json given = samc__json_get(r->json, "automatic");
+    const samc__json given = samc__read_field(r, "automatic");
     *options = samc__auto_defaults();
     for (size_t i = 0; i < AUTOMATIC; i++) {
         const samc__json own = samc__json_get(given, automatic[i].name);

@@ -6,8 +6,23 @@
 
 #include "runtime/model/automatic.h"
 #include "runtime/model/families.h"
+#include "runtime/model/huggingface.h"
 
 /* ---- Decoder --------------------------------------------------------------------------------- */
+
+/* What only other programs' configurations say. */
+static void merge_decoder(samc__reading *r, samc__decoder_spec *d) {
+    int outputs = d->masks - 1, rate = d->inner > 0 ? d->channels / d->inner : 0;
+    samc__merge_count(r, "decoder_channels", &d->channels, true);
+    samc__merge_count(r, "prompt_channels", &d->channels, true);
+    samc__merge_count(r, "decoder_depth", &d->depth, true);
+    samc__merge_count(r, "decoder_mlp_dim", &d->mlp_dim, true);
+    samc__merge_count(r, "num_multimask_outputs", &outputs, true);
+    samc__merge_count(r, "attention_downsample_rate", &rate, true);
+    samc__merge_count(r, "iou_head_depth", &d->iou_depth, true);
+    samc__merge_count(r, "iou_head_hidden_dim", &d->iou_dim, true);
+    samc__merge_count(r, "mask_in_chans", &d->mask_in_chans, true);
+}
 
 static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
     const samc__tensor *mask_in = samc__read_tensor(r, "prompt_encoder.mask_downscaling.3.weight", 4);
@@ -25,6 +40,7 @@ static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
     d->iou_depth = samc__read_layers(r, "mask_decoder.iou_prediction_head.layers.");
     d->heads = 8;
     samc__merge_count(r, "decoder_num_heads", &d->heads, false);
+    if (r->names != NULL && r->report.count == 0) merge_decoder(r, d);
     d->iou_at = 0;
     d->mask_at = 1;
     d->hq_at = d->object_at = -1;
@@ -76,6 +92,7 @@ samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config 
     samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error};
     memset(config, 0, sizeof *config);
     SAMC__TRY(samc__read_metadata(checkpoint, &r.json, error));
+    if (r.json.begin == NULL) SAMC__TRY(samc__huggingface_config(&r));
     config->encoder.kind = samc__encoder_recognise(checkpoint);
     samc__encoder_of(config)->infer(&r, config);
     infer_decoder(&r, &config->decoder);

@@ -51,8 +51,7 @@ samc_status samc__report_finish(samc__report *report, const samc__checkpoint *ch
     int part, parts;
     if (of != NULL && of - checkpoint->label >= 6 && sscanf(of - 6, "-%5d-of-%5d", &part, &parts) == 2 && parts > 1)
         return samc__fail(error, SAMC_UNSUPPORTED,
-                          "%s: one of the %d files of a checkpoint; samc reads one file, which save_pretrained() with "
-                          "a larger max_shard_size writes",
+                          "%s: one of the %d files of a checkpoint; give the folder, or its index (.index.json)",
                           checkpoint->label, parts);
     char more[48] = "";
     if (report->left_out > 0) snprintf(more, sizeof more, " ... and %zu more", report->left_out);
@@ -95,38 +94,69 @@ int samc__read_layers(const samc__reading *r, const char *prefix) {
 }
 
 bool samc__read_expected(const samc__reading *r, const char *key, bool found) {
-    return found || samc__json_kind(samc__json_get(r->json, key)) != 'f';
+    return found || samc__json_kind(samc__read_field(r, key)) != 'f';
 }
 
 /* ---- Metadata -------------------------------------------------------------------------------- */
 
-samc_status samc__read_metadata(const samc__checkpoint *checkpoint, samc__json *json, samc_error *error) {
+static const char own_config[] = "metadata samc.config";
+
+samc_status samc__read_object(const char *text, const char *label, const char *where, samc__json *json,
+                              samc_error *error) {
     enum { MAX_FIELDS = 256 };
-    const char *text = samc__checkpoint_metadata(checkpoint, "samc.config"), *cursor = NULL, *other;
+    const char *cursor = NULL, *other;
     size_t at;
     int fields = 0;
-    *json = (samc__json){NULL, NULL};
-    if (text == NULL) return SAMC_OK;
     const char *wrong = samc__json_check(text, strlen(text), json, &at);
     if (wrong != NULL)
-        return samc__fail(error, SAMC_FORMAT, "%s: metadata samc.config is not valid JSON: %s (byte %zu)",
-                          checkpoint->label, wrong, at);
+        return samc__fail(error, SAMC_FORMAT, "%s: %s is not valid JSON: %s (byte %zu)", label, where, wrong, at);
     if (!samc__json_is_object(*json))
-        return samc__fail(error, SAMC_FORMAT, "%s: metadata samc.config is not a JSON object", checkpoint->label);
+        return samc__fail(error, SAMC_FORMAT, "%s: %s is not a JSON object", label, where);
     /* A field that occurs twice says two things. */
     for (samc__json key, item, before; samc__json_next(*json, &cursor, &key, &item);) {
         if (++fields > MAX_FIELDS)
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: metadata samc.config has more than %d fields",
-                              checkpoint->label, MAX_FIELDS);
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: %s has more than %d fields", label, where, MAX_FIELDS);
         char name[64];
         other = NULL;
         if (!samc__json_string(key, name, sizeof name)) continue; /* none of samc's */
         while (samc__json_next(*json, &other, &before, &item) && before.begin < key.begin)
             if (samc__json_equals(before, name))
-                return samc__fail(error, SAMC_FORMAT, "%s: metadata samc.config: %s occurs twice", checkpoint->label,
+                return samc__fail(error, SAMC_FORMAT, "%s: %s: %s occurs twice", label, where,
                                   samc__printable(name, strlen(name)).text);
     }
     return SAMC_OK;
+}
+
+samc_status samc__read_metadata(const samc__checkpoint *checkpoint, samc__json *json, samc_error *error) {
+    const char *text = samc__checkpoint_metadata(checkpoint, "samc.config");
+    *json = (samc__json){NULL, NULL};
+    return text ? samc__read_object(text, checkpoint->label, own_config, json, error) : SAMC_OK;
+}
+
+static const samc__foreign_name *foreign_name(const samc__reading *r, const char *key) {
+    const samc__foreign_name *name = r->names;
+    while (name->key != NULL && strcmp(name->key, key) != 0) name++;
+    return name->key ? name : NULL;
+}
+
+samc__json samc__read_field(const samc__reading *r, const char *key) {
+    if (r->names == NULL) return samc__json_get(r->json, key);
+    const samc__foreign_name *name = foreign_name(r, key);
+    if (name == NULL) return (samc__json){NULL, NULL};
+    const samc__json field = samc__json_get(name->object ? samc__json_get(r->json, name->object) : r->json, name->name);
+    return samc__json_kind(field) == 'n' ? (samc__json){NULL, NULL} : field; /* None: not said */
+}
+
+const char *samc__read_where(const samc__reading *r) { return r->where ? r->where : own_config; }
+
+samc__text samc__read_name(const samc__reading *r, const char *key) {
+    const samc__foreign_name *name = r->names ? foreign_name(r, key) : NULL;
+    samc__text text;
+    if (name == NULL) snprintf(text.text, sizeof text.text, "%s", key);
+    else
+        snprintf(text.text, sizeof text.text, "%s%s%s", name->object ? name->object : "", name->object ? "." : "",
+                 name->name);
+    return text;
 }
 
 void samc__read_fail(samc__reading *r, samc_status status, const char *format, ...) {
@@ -140,15 +170,16 @@ void samc__read_fail(samc__reading *r, samc_status status, const char *format, .
 }
 
 void samc__read_contradicts(samc__reading *r, const char *key, double says, double tensors) {
-    samc__read_fail(r, SAMC_MISMATCH, "metadata samc.config says %s %g, the tensors say %g", key, says, tensors);
+    samc__read_fail(r, SAMC_MISMATCH, "%s says %s %g, the tensors say %g", samc__read_where(r),
+                    samc__read_name(r, key).text, says, tensors);
 }
 
 void samc__read_malformed(samc__reading *r, const char *key, const char *expected) {
-    samc__read_fail(r, SAMC_FORMAT, "metadata samc.config: %s is not %s", key, expected);
+    samc__read_fail(r, SAMC_FORMAT, "%s: %s is not %s", samc__read_where(r), samc__read_name(r, key).text, expected);
 }
 
 bool samc__read_count(samc__reading *r, const char *key, int *value) {
-    samc__json field = samc__json_get(r->json, key);
+    samc__json field = samc__read_field(r, key);
     int64_t count;
     if (field.begin == NULL) return false;
     if (samc__json_integer(field, &count) && count >= 0 && count <= 1 << 24) {
@@ -167,7 +198,7 @@ void samc__merge_count(samc__reading *r, const char *key, int *value, bool known
 }
 
 void samc__merge_flag(samc__reading *r, const char *key, bool value) {
-    const char kind = samc__json_kind(samc__json_get(r->json, key));
+    const char kind = samc__json_kind(samc__read_field(r, key));
     if (kind == '\0') return;
     if (kind != 't' && kind != 'f') {
         samc__read_malformed(r, key, "true or false");
@@ -186,7 +217,7 @@ void samc__merge_float(samc__reading *r, const char *key, samc__json field, floa
 }
 
 void samc__merge_triple(samc__reading *r, const char *key, float values[3], bool positive) {
-    const samc__json field = samc__json_get(r->json, key);
+    const samc__json field = samc__read_field(r, key);
     const char *cursor = NULL;
     samc__json item;
     int count = 0;

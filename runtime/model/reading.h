@@ -22,16 +22,31 @@ samc_status samc__report_finish(samc__report *report, const samc__checkpoint *ch
 /* "[192, 3, 16, 16]" */
 samc__text samc__shape_text(int rank, const int64_t *shape);
 
+/* What another program's configuration calls a field of "samc.config": an object in it, or NULL, and a key there. */
+typedef struct samc__foreign_name {
+    const char *key, *object, *name;
+} samc__foreign_name;
+
 typedef struct samc__reading {
     const samc__checkpoint *checkpoint;
-    samc__json json; /* "samc.config", a slice of the checkpoint's metadata; may be absent */
+    samc__json json; /* "samc.config", a slice of the checkpoint's metadata, or another's text; may be absent */
     samc__report report;
     samc_status status; /* the first failure's, whose message is in `error` */
     samc_error *error;
+    const char *where;               /* what `json` is, for messages; NULL: metadata samc.config */
+    const samc__foreign_name *names; /* of its fields, to a NULL; NULL: their own */
 } samc__reading;
 
 /* The checkpoint's "samc.config" as an object; absent when it has none. */
 samc_status samc__read_metadata(const samc__checkpoint *checkpoint, samc__json *json, samc_error *error);
+/* Checks a text and that it is an object in which no key occurs twice. `where`: what it is, for messages. */
+samc_status samc__read_object(const char *text, const char *label, const char *where, samc__json *json,
+                              samc_error *error);
+/* A field by samc's name for it; absent where it is not there. */
+samc__json samc__read_field(const samc__reading *r, const char *key);
+/* Where the configuration is, and what it calls a field, for messages. */
+const char *samc__read_where(const samc__reading *r);
+samc__text samc__read_name(const samc__reading *r, const char *key);
 
 /* ---- Shapes ---- */
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/model/reading.h"
+#include "runtime/model/huggingface.h"
 
 static const char *const resizes[SAMC__RESIZES] = {"longest_side", "squash"};
 static const char *const filters[SAMC__FILTERS] = {"bilinear_antialias" /* Pillow's, in fixed point */,
@@ -54,12 +54,12 @@ static void read_buffer(const samc__checkpoint *checkpoint, const char *name, bo
 
 void samc__recipe_read(samc__reading *r, const samc__recipe *own, samc__recipe *recipe) {
     const int side = recipe->side;
-    const samc__json given = samc__json_get(r->json, "preprocess"),
-                     threshold = samc__json_get(r->json, "mask_threshold"), frame = samc__json_get(given, "frame"),
-                     clamp = samc__json_get(given, "logit_clamp");
+    const samc__json given = samc__read_field(r, "preprocess"), threshold = samc__read_field(r, "mask_threshold"),
+                     frame = samc__json_get(given, "frame"), clamp = samc__json_get(given, "logit_clamp");
     *recipe = *own;
     recipe->side = side;
     if (own->frame == 0) recipe->frame = side;
+    samc__huggingface_recipe(r, recipe);
     read_buffer(r->checkpoint, "pixel_mean", false, recipe->mean);
     read_buffer(r->checkpoint, "pixel_std", true, recipe->std);
     samc__merge_triple(r, "pixel_mean", recipe->mean, false);

@@ -194,7 +194,6 @@ static const samc__tensor *block_tensor(const samc__checkpoint *checkpoint, int 
  * grid. */
 static void infer_attention(samc__reading *r, samc__config *config) {
     const samc__checkpoint *checkpoint = r->checkpoint;
-    const samc__json json = r->json;
     samc__vit *v = &config->encoder.vit;
     int lengths[SAMC__MAX_BLOCKS] = {0}, longest = 0, head_dim = 0;
     for (int i = 0; i < v->depth; i++) {
@@ -210,7 +209,7 @@ static void infer_attention(samc__reading *r, samc__config *config) {
     if (!v->use_rel_pos) {
         static const char *const needed[] = {"num_heads", "window_size"};
         for (int i = 0; i < 2 && lacks == NULL; i++)
-            if (samc__json_get(json, needed[i]).begin == NULL) lacks = needed[i];
+            if (samc__read_field(r, needed[i]).begin == NULL) lacks = needed[i];
         if (lacks != NULL)
             return samc__read_fail(
                 r, SAMC_MISMATCH,
@@ -230,7 +229,7 @@ static void infer_attention(samc__reading *r, samc__config *config) {
     v->use_abs_pos = samc__read_expected(r, "use_abs_pos", position != NULL);
     if (position != NULL && position->rank == 4 && samc__read_side(position, 1) > 0) {
         config->grid = samc__read_side(position, 1);
-    } else if (samc__json_integer(samc__json_get(json, "img_size"), &image) && image > 0 && image <= 1 << 24) {
+    } else if (samc__json_integer(samc__read_field(r, "img_size"), &image) && image > 0 && image <= 1 << 24) {
         config->grid = (int)image / v->patch_size;
     } else if (longest > 0) {
         config->grid = (longest + 1) / 2;
@@ -255,7 +254,7 @@ static void infer_attention(samc__reading *r, samc__config *config) {
 /* window_size and global_attn_indexes. A window as large as the grid is the same as a global block, and is stored so.
  */
 static void merge_windows(samc__reading *r, int grid, samc__vit *v) {
-    const samc__json indexes = samc__json_get(r->json, "global_attn_indexes");
+    const samc__json indexes = samc__read_field(r, "global_attn_indexes");
     const char *cursor = NULL;
     int window;
     bool global[SAMC__MAX_BLOCKS] = {false};
@@ -280,8 +279,9 @@ static void merge_windows(samc__reading *r, int grid, samc__vit *v) {
         if (window != v->window_size) samc__read_contradicts(r, "window_size", window, v->window_size);
         for (int i = 0; i < v->depth && r->status == SAMC_OK; i++)
             if (global[i] != v->global_attn[i])
-                samc__read_fail(r, SAMC_MISMATCH, "metadata samc.config says block %d is %s, the tensors say it is %s",
-                                i, global[i] ? "global" : "windowed", v->global_attn[i] ? "global" : "windowed");
+                samc__read_fail(r, SAMC_MISMATCH, "%s says block %d is %s, the tensors say it is %s",
+                                samc__read_where(r), i, global[i] ? "global" : "windowed",
+                                v->global_attn[i] ? "global" : "windowed");
     }
     v->window_size = window;
     memcpy(v->global_attn, global, sizeof global);
@@ -301,8 +301,9 @@ static void merge(samc__reading *r, samc__config *config) {
     if (r->status != SAMC_OK) return;
     config->grid = config->recipe.side / v->patch_size;
     merge_windows(r, config->grid, v);
-    const samc__json ratio = samc__json_get(r->json, "mlp_ratio");
-    if (ratio.begin != NULL) {
+    samc__merge_count(r, "mlp_dim", &v->mlp_dim, true);
+    const samc__json ratio = samc__read_field(r, "mlp_ratio");
+    if (ratio.begin != NULL && samc__read_field(r, "mlp_dim").begin == NULL) { /* the ratio is what it follows from */
         double value = 0;
         if (!samc__json_number(ratio, &value)) samc__read_malformed(r, "mlp_ratio", "a number");
         /* int(embed_dim * mlp_ratio) in Python; the margin forgives a ratio written in decimals. */

@@ -8,7 +8,7 @@ import os
 import struct
 import zipfile
 
-from checkpoint_files import Tensor, floats, golden, huggingface, prefixed, pth, safetensors
+from checkpoint_files import GOLDEN, Tensor, config_json, floats, golden, huggingface, prefixed, pth, safetensors
 from cli_test import PHOTO, Case, read, run
 
 
@@ -23,7 +23,9 @@ class Checkpoint(Case):
 
     def result(self, data, name="model"):
         """Logits, JSON and messages of a file with these bytes."""
-        path = put(self.at(name), data)
+        return self.result_of(put(self.at(name), data))
+
+    def result_of(self, path):
         out, err = self.good(
             "segment", PHOTO, "--model", path, "--point", "12,9", "--format", "rle", "--logits", self.at("l.npy")
         )
@@ -192,6 +194,208 @@ class HuggingFace(Checkpoint):
         self.refused("missing mask_decoder.iou_prediction_head.layers.0.bias", pth(state))
 
 
+class Folders(Checkpoint):
+    """Hugging Face's folders: one file or several with an index, and what lies beside them."""
+
+    def hub(self, files, name="hub"):
+        folder = self.at(name)
+        os.makedirs(folder, exist_ok=True)
+        for old in os.listdir(folder):
+            os.remove(os.path.join(folder, old))
+        for file, data in files.items():
+            put(os.path.join(folder, file), data if isinstance(data, bytes) else json.dumps(data).encode())
+        return folder
+
+    def parts(self, write=safetensors, ending="safetensors", stem="model"):
+        state, names = huggingface(golden()), [f"{stem}-0000{i}-of-00003.{ending}" for i in (1, 2, 3)]
+        state.pop("prompt_encoder.shared_embedding.positional_embedding")
+        files, index = {name: {} for name in names}, {}
+        for i, (key, tensor) in enumerate(state.items()):
+            files[names[i % 3]][key] = tensor
+            index[key] = names[i % 3]
+        out = {name: write(part) for name, part in files.items()}
+        return out, {"metadata": {"total_size": 1}, "weight_map": index}
+
+    def own(self):
+        """What the model gives whose metadata says what config.json says."""
+        logits, out, said = self.result_of(GOLDEN)
+        self.assertEqual(said, [])
+        return logits, out
+
+    def refuse(self, expected, path):
+        for command in (("segment", PHOTO, "--model", path, "--point", "12,9", "--format", "rle"), ("info", path)):
+            self.failure(expected, *command)
+        self.failure(expected, "convert", path, "-o", self.at("c.safetensors"))
+        self.assertFalse(os.path.exists(self.at("c.safetensors")))
+
+    def test_one_file_and_several(self):
+        state = huggingface(golden())
+        for files in (
+            {"model.safetensors": safetensors(state), "pytorch_model.bin": b"not looked at"},
+            {"pytorch_model.bin": pth(state)},
+            {**self.parts()[0], "model.safetensors.index.json": self.parts()[1]},
+            {
+                **self.parts(pth, "bin", "pytorch_model")[0],
+                "pytorch_model.bin.index.json": self.parts(pth, "bin", "pytorch_model")[1],
+            },
+        ):
+            folder = self.hub({**files, "config.json": config_json()})
+            first = next(name for name in (*sorted(files, key=lambda n: not n.endswith("json")),))
+            for path in (folder, folder + "/", os.path.join(folder, first)):
+                self.assertTrue(self.result_of(path)[:2] == self.own(), f"other masks of {path}")
+            self.good("convert", folder, "-o", self.at("c.safetensors"))
+            self.assertTrue(self.result_of(self.at("c.safetensors"))[:2] == self.own(), "other masks when converted")
+            hashes = {
+                json.loads(self.good("info", path, "--json", "--device", "cpu")[0])["model"]["hash"]
+                for path in (folder, GOLDEN, self.at("c.safetensors"))
+            }
+            self.assertEqual(len(hashes), 1)
+
+    def test_links_of_a_cache(self):
+        # Hugging Face's cache: a folder of links to files named by their hashes, beside which nothing lies.
+        os.makedirs(self.at("blobs"), exist_ok=True)
+        put(self.at("blobs", "3f2a"), safetensors(huggingface(golden())))
+        put(self.at("blobs", "99cd"), json.dumps(config_json()).encode())
+        folder = self.hub({}, "snapshot")
+        os.symlink("../blobs/3f2a", os.path.join(folder, "model.safetensors"))
+        os.symlink("../blobs/99cd", os.path.join(folder, "config.json"))
+        self.assertTrue(self.result_of(folder)[:2] == self.own())
+
+    def test_broken_folders(self):
+        files, index = self.parts()
+        name = "model-00002-of-00003.safetensors"
+        beyond = {**index, "weight_map": {**index["weight_map"], "mask_decoder.more.weight": name}}
+        key = next(key for key, file in index["weight_map"].items() if file == name)
+        elsewhere = {**index, "weight_map": {**index["weight_map"], key: "model-00001-of-00003.safetensors"}}
+        for expected, own in (
+            (f"model.safetensors.index.json: names the file {name}, which cannot be read: No such file", {name: None}),
+            (f"index.json: names the tensor mask_decoder.more.weight, which {name} does not hold", {"index": beyond}),
+            (f"index.json: names the tensor {key}, which model-00001-of-00003.safetensors", {"index": elsewhere}),
+            (f"{name}: tensor ", {name: files[name][:-400]}),
+            (f"{name}: a Git LFS pointer", {name: b"version https://git-lfs.github.com/spec/v1\noid sha256:01\n"}),
+            ("not valid JSON", {"index": json.dumps(index).encode()[:-2]}),
+            ("weight_map is not an object", {"index": {"weight_map": ["a"]}}),
+            ("weight_map names no file", {"index": {"weight_map": {}}}),
+            ('names "../etc/passwd", which is no file beside it', {"index": {"weight_map": {"a": "../etc/passwd"}}}),
+            ('names "/etc/passwd", which is no file beside it', {"index": {"weight_map": {"a": "/etc/passwd"}}}),
+            ("names 7, which is no file beside it", {"index": {"weight_map": {"a": 7}}}),
+            ("the index of a checkpoint in several files", {"index": {"weight_map": {"a": "more.json"}},
+                                                            "more.json": {"weight_map": {"a": "b"}}}),
+        ):
+            parts = {**files, "model.safetensors.index.json": own.pop("index", index), **own}
+            folder = self.hub({file: data for file, data in parts.items() if data is not None})
+            self.refuse(expected, folder)
+            self.refuse(expected, os.path.join(folder, "model.safetensors.index.json"))
+        self.refuse("a folder with neither model.safetensors nor pytorch_model.bin", self.hub({"a.txt": b"x"}))
+        self.refuse("3 files of a checkpoint; give the folder, or its index", os.path.join(self.hub(files), name))
+
+    def test_a_configuration_that_contradicts_the_shapes(self):
+        state = safetensors(huggingface(golden()))
+        for part, field, says, tensors in (
+            ("vision_config", "image_size", 1024, 144),
+            ("vision_config", "patch_size", 8, 16),
+            ("vision_config", "hidden_size", 768, 32),
+            ("vision_config", "num_hidden_layers", 12, 4),
+            ("vision_config", "num_attention_heads", 12, 2),
+            ("vision_config", "mlp_dim", 128, 96),
+            ("vision_config", "window_size", 14, 4),
+            ("vision_config", "output_channels", 256, 32),
+            ("vision_config", "qkv_bias", False, True),
+            ("vision_config", "use_rel_pos", False, True),
+            ("vision_config", "use_abs_pos", False, True),
+            ("prompt_encoder_config", "hidden_size", 256, 32),
+            ("prompt_encoder_config", "mask_input_channels", 4, 16),
+            ("mask_decoder_config", "hidden_size", 256, 32),
+            ("mask_decoder_config", "num_hidden_layers", 3, 2),
+            ("mask_decoder_config", "mlp_dim", 2048, 64),
+            ("mask_decoder_config", "num_multimask_outputs", 1, 3),
+            ("mask_decoder_config", "attention_downsample_rate", 1, 2),
+            ("mask_decoder_config", "iou_head_depth", 2, 3),
+            ("mask_decoder_config", "iou_head_hidden_dim", 256, 32),
+        ):
+            config = config_json()
+            config[part][field] = says
+            folder = self.hub({"model.safetensors": state, "config.json": config})
+            expected = f"model.safetensors: config.json says {part}.{field} {int(says)}, the tensors say {int(tensors)}"
+            self.failure(expected, "info", folder)
+        for change, expected in (
+            ({"global_attn_indexes": [2]}, "config.json says block 1 is windowed, the tensors say it is global"),
+            ({"hidden_act": "quick_gelu"}, 'config.json says vision_config.hidden_act "quick_gelu"; samc computes wi'),
+            ({"layer_norm_eps": 1e-5}, "config.json says vision_config.layer_norm_eps 1e-05; samc computes with 1e-06"),
+            ({"hidden_size": "big"}, "config.json: vision_config.hidden_size is not a whole number"),
+        ):
+            config = config_json()
+            config["vision_config"].update(change)
+            self.refuse(expected, self.hub({"model.safetensors": state, "config.json": config}))
+        for data, expected in (
+            (b"{", "config.json is not valid JSON"),
+            (b"[]", "config.json is not a JSON object"),
+            (b" " * (1 << 20), "config.json beside it cannot be read"),
+            ({"model_type": "clip"}, 'config.json says model_type "clip", but the tensors are those of SAM'),
+        ):
+            self.refuse(expected, self.hub({"model.safetensors": state, "config.json": data}))
+        folder = self.hub({"model.safetensors": state})
+        os.mkdir(os.path.join(folder, "config.json"))
+        self.refuse("config.json beside it cannot be read", folder)
+        os.rmdir(os.path.join(folder, "config.json"))
+
+    def test_what_lies_beside_others_is_not_theirs(self):
+        # config.json of another program, beside a model of segment_anything's names and one inside something else.
+        for data in (pth(golden()), pth({"model": prefixed("sam.", huggingface(golden()))})):
+            folder = self.hub({"a.pth": data, "config.json": b"{", "preprocessor_config.json": b"{"})
+            self.good("info", os.path.join(folder, "a.pth"), "--device", "cpu")
+        # A file that says itself what it is.
+        folder = self.hub({"model.safetensors": read(GOLDEN), "config.json": b"{"})
+        self.assertTrue(self.result_of(folder)[:2] == self.own())
+
+    def test_the_preprocessor(self):
+        usual = {
+            "do_normalize": True,
+            "do_rescale": True,
+            "do_resize": True,
+            "image_mean": [0.485, 0.456, 0.406],
+            "image_std": [0.229, 0.224, 0.225],
+            "image_processor_type": "SamImageProcessor",
+            "pad_size": {"height": 144, "width": 144},
+            "resample": 2,
+            "rescale_factor": 1 / 255,
+            "size": {"longest_edge": 144},
+        }
+        state = safetensors(huggingface(golden()))
+
+        def of(beside, name="preprocessor_config.json"):
+            return self.hub({"model.safetensors": state, "config.json": config_json(), name: beside})
+
+        for beside in (usual, {"image_processor": usual, "processor_class": "SamProcessor"}):
+            name = "processor_config.json" if "image_processor" in beside else "preprocessor_config.json"
+            self.assertTrue(self.result_of(of(beside, name))[:2] == self.own(), name)
+        # Other numbers are heeded: as the same numbers in samc's own metadata.
+        config = json.loads(json.dumps({"decoder_num_heads": 4}))
+        for change, mean, std in (
+            ({"image_mean": [0.5, 0.25, 0.125], "image_std": [0.5] * 3}, [127.5, 63.75, 31.875], [127.5] * 3),
+            ({"do_normalize": False}, [0] * 3, [255] * 3),
+            ({"do_rescale": False, "image_mean": [100, 90, 80], "image_std": [50] * 3}, [100, 90, 80], [50] * 3),
+        ):
+            own = {**config, "pixel_mean": mean, "pixel_std": std}
+            theirs = self.result_of(of({**usual, **change}))[:2]
+            self.assertTrue(theirs == self.result(safetensors(golden(), {"samc.config": json.dumps(own)}))[:2], change)
+            self.assertFalse(theirs == self.own(), change)
+        for change, expected in (
+            ({"size": {"longest_edge": 1024}}, "says size.longest_edge 1024, the tensors say 144"),
+            ({"size": {"height": 144, "width": 144}}, "says size without longest_edge"),
+            ({"pad_size": {"height": 144, "width": 96}}, "says pad_size.width 96, the tensors say 144"),
+            ({"resample": 3}, "says resample 3, samc knows Pillow's BILINEAR, 2"),
+            ({"do_resize": False}, "says do_resize false"),
+            ({"image_mean": [1, 2]}, "image_mean is not a list of three numbers"),
+            ({"image_std": [1, 0, 1]}, "image_std is not a list of three numbers"),
+            ({"rescale_factor": 0}, "rescale_factor is not a positive number"),
+            ({"image_processor_type": "Sam2ImageProcessorFast"}, 'says image_processor_type "Sam2ImageProcessorFast"'),
+        ):
+            self.refuse(f"model.safetensors: preprocessor_config.json", of({**usual, **change}))
+            self.failure(expected, "info", self.at("hub"))
+        self.refuse("preprocessor_config.json is not valid JSON", of(b"{"))
+
+
 def varint(value):
     out = b""
     while value > 127:
@@ -249,8 +453,8 @@ FOREIGN = {
     "a DICOM image": [bytes(128) + b"DICM" + bytes(60)],
     "a text file": [b"Not Found\n"],
     "a JSON text": [b'{"error": "Repository not found", "more": [1, 2, 3]}'],
-    "the index of a checkpoint in several files": [
-        json.dumps({"metadata": {"total_size": 1}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}).encode()
+    "names the file model-00001-of-00002.safetensors, which cannot be read": [
+        json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}).encode()
     ],
     "a checkpoint in PyTorch's old format": [b"\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19." + bytes(60)],
     "neither safetensors nor a PyTorch checkpoint": [bytes(range(128, 256)) * 4, bytes(400)],
@@ -260,23 +464,44 @@ FOREIGN = {
 # Other architectures, by tensors that only they have.
 ARCHITECTURES = {
     "SAM 2": [
-        "memory_attention.layers.0.norm1.weight",
-        "image_encoder.trunk.pos_embed",
-        "sam_mask_decoder.iou_token.weight",
-        "maskmem_tpos_enc",
+        [
+            "memory_attention.layers.0.norm1.weight",
+            "image_encoder.trunk.pos_embed",
+            "sam_mask_decoder.iou_token.weight",
+            "maskmem_tpos_enc",
+        ],
+        ["vision_encoder.backbone.blocks.0.attn.qkv.weight", "mask_decoder.iou_token.weight"],  # transformers'
     ],
-    "SAM 3": ["detector.backbone.vision_backbone.trunk.pos_embed"],
-    "SAM-HQ": ["mask_decoder.hf_token.weight"],
+    "SAM 3": [
+        ["detector.backbone.vision_backbone.trunk.pos_embed"],
+        ["geometry_encoder.layers.0.norm1.weight"],
+        ["detr_encoder.layers.0.norm1.weight"],
+    ],
+    "SAM-HQ": [
+        ["mask_decoder.hf_token.weight"],
+        ["mask_decoder.hq_token.weight", "vision_encoder.patch_embed.projection.weight"],  # transformers'
+    ],
     "MobileSAM or TinySAM (TinyViT)": [
-        "image_encoder.patch_embed.seq.0.c.weight",
-        "prompt_encoder.x.weight",
-        "mask_decoder.y.weight",
+        ["image_encoder.patch_embed.seq.0.c.weight", "prompt_encoder.x.weight", "mask_decoder.y.weight"]
     ],
-    "EfficientSAM": ["prompt_encoder.invalid_points.weight", "image_encoder.pos_embed"],
-    "EfficientViT-SAM": ["image_encoder.backbone.stages.0.x"],
-    "RepViT-SAM or EdgeSAM": ["image_encoder.features.0.0.c.weight"],
-    "SAM with adapters": ["image_encoder.blocks.0.MLP_Adapter.D_fc1.weight"],
-    "SAM with LoRA layers that are not merged": ["base_model.image_encoder.blocks.0.attn.qkv.lora_A.weight"],
+    "EfficientSAM": [["prompt_encoder.invalid_points.weight", "image_encoder.pos_embed"]],
+    "EfficientViT-SAM": [["image_encoder.backbone.stages.0.x"], ["image_encoder.backbone.input_stem.op_list.0.x"]],
+    "RepViT-SAM": [["image_encoder.features.0.0.c.weight"]],
+    "EdgeSAM": [["image_encoder.fuse_stage2.weight", "image_encoder.features.0.0.c.weight"]],
+    "SAM with adapters": [
+        ["image_encoder.blocks.0.MLP_Adapter.D_fc1.weight"],
+        ["image_encoder.blocks.0.Space_Adapter.D_fc1.weight"],
+        ["image_encoder.blocks.0.Adapter.channel.0.weight"],  # SAM-Med2D
+        ["image_encoder.prompt_generator.shared_mlp.weight"],  # SAM-Adapter
+    ],
+    "SAM with LoRA layers that are not merged": [
+        ["base_model.image_encoder.blocks.0.attn.qkv.lora_A.weight"],
+        ["base_model.model.vision_encoder.layers.0.attn.qkv.lora_A.default.weight"],  # PEFT's adapter_model.safetensors
+        ["image_encoder.blocks.0.attn.qkv.linear_a_q.weight"],
+        ["w_a_000", "mask_decoder.iou_token.weight"],  # SAMed
+        ["image_encoder.blocks.0.attn.qkv.lora_moe_experts.0.weight"],  # Conv-LoRA
+        ["image_encoder.blocks.0.attn.qkv.lora_down.weight"],
+    ],
 }
 
 
@@ -293,7 +518,7 @@ class Foreign(Checkpoint):
                 self.refused("omplete?)", data[:size])
 
     def test_other_architectures(self):
-        for name, tensors in ARCHITECTURES.items():
+        for name, tensors in ((name, tensors) for name, several in ARCHITECTURES.items() for tensors in several):
             self.refused(f"weights of {name} (tensor {tensors[0]})", safetensors({t: floats(1) for t in tensors}))
             self.refused(
                 f"weights of {name} (tensor ",

@@ -129,6 +129,50 @@ def prefixed(prefix, state):
     return {prefix + name: t for name, t in state.items()}
 
 
+def config_json():
+    """config.json of the golden model, as transformers writes it."""
+    return {
+        "architectures": ["SamModel"],
+        "model_type": "sam",
+        "vision_config": {
+            "hidden_act": "gelu",
+            "hidden_size": 32,
+            "global_attn_indexes": [1, 3],
+            "image_size": 144,
+            "layer_norm_eps": 1e-06,
+            "mlp_dim": 96,
+            "mlp_ratio": 4.0,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 4,
+            "output_channels": 32,
+            "patch_size": 16,
+            "qkv_bias": True,
+            "use_abs_pos": True,
+            "use_rel_pos": True,
+            "window_size": 4,
+        },
+        "prompt_encoder_config": {
+            "hidden_act": "gelu",
+            "hidden_size": 32,
+            "image_size": 144,
+            "layer_norm_eps": 1e-06,
+            "mask_input_channels": 16,
+        },
+        "mask_decoder_config": {
+            "attention_downsample_rate": 2,
+            "hidden_act": "relu",
+            "hidden_size": 32,
+            "iou_head_depth": 3,
+            "iou_head_hidden_dim": 32,
+            "layer_norm_eps": 1e-06,
+            "mlp_dim": 64,
+            "num_attention_heads": 4,
+            "num_hidden_layers": 2,
+            "num_multimask_outputs": 3,
+        },
+    }
+
+
 def huggingface(
     state,
     tables=("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding"),

@@ -1,0 +1,160 @@
+/* What Hugging Face's files beside a model say of it: config.json, whose numbers are held against the tensors', and
+ * preprocessor_config.json, which becomes the recipe.
+ *
+ * Published files repeat the defaults of transformers' classes, and of these one is not the original's: the decoder's
+ * layer_norm_eps of 1e-6, where the weights were trained with 1e-5. It is not heeded. */
+#include "runtime/model/huggingface.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- config.json ----------------------------------------------------------------------------- */
+
+#define VISION "vision_config"
+#define PROMPT "prompt_encoder_config"
+#define DECODER "mask_decoder_config"
+
+static const samc__foreign_name names[] = {
+    {"img_size", VISION, "image_size"},
+    {"patch_size", VISION, "patch_size"},
+    {"embed_dim", VISION, "hidden_size"},
+    {"depth", VISION, "num_hidden_layers"},
+    {"num_heads", VISION, "num_attention_heads"},
+    {"mlp_dim", VISION, "mlp_dim"},
+    {"mlp_ratio", VISION, "mlp_ratio"},
+    {"window_size", VISION, "window_size"},
+    {"global_attn_indexes", VISION, "global_attn_indexes"},
+    {"out_chans", VISION, "output_channels"},
+    {"qkv_bias", VISION, "qkv_bias"},
+    {"use_abs_pos", VISION, "use_abs_pos"},
+    {"use_rel_pos", VISION, "use_rel_pos"},
+    {"encoder_act", VISION, "hidden_act"},
+    {"encoder_eps", VISION, "layer_norm_eps"},
+    {"prompt_channels", PROMPT, "hidden_size"},
+    {"mask_in_chans", PROMPT, "mask_input_channels"},
+    {"prompt_act", PROMPT, "hidden_act"},
+    {"prompt_eps", PROMPT, "layer_norm_eps"},
+    {"decoder_channels", DECODER, "hidden_size"},
+    {"decoder_num_heads", DECODER, "num_attention_heads"},
+    {"decoder_depth", DECODER, "num_hidden_layers"},
+    {"decoder_mlp_dim", DECODER, "mlp_dim"},
+    {"attention_downsample_rate", DECODER, "attention_downsample_rate"},
+    {"num_multimask_outputs", DECODER, "num_multimask_outputs"},
+    {"iou_head_depth", DECODER, "iou_head_depth"},
+    {"iou_head_hidden_dim", DECODER, "iou_head_hidden_dim"},
+    {"decoder_act", DECODER, "hidden_act"},
+    {NULL, NULL, NULL},
+};
+
+/* A string that has to be this one, or a number, where the file says anything. */
+static void expect_text(samc__reading *r, const char *key, const char *expected) {
+    const samc__json field = samc__read_field(r, key);
+    if (field.begin == NULL || samc__json_equals(field, expected)) return;
+    samc__read_fail(r, SAMC_UNSUPPORTED, "%s says %s %s; samc computes with \"%s\"", samc__read_where(r),
+                    samc__read_name(r, key).text, samc__printable(field.begin, (size_t)(field.end - field.begin)).text,
+                    expected);
+}
+
+static void expect_number(samc__reading *r, const char *key, double expected) {
+    const samc__json field = samc__read_field(r, key);
+    double number = 0;
+    if (field.begin == NULL || (samc__json_number(field, &number) && fabs(number / expected - 1) < 1e-6)) return;
+    samc__read_fail(r, SAMC_UNSUPPORTED, "%s says %s %s; samc computes with %g", samc__read_where(r),
+                    samc__read_name(r, key).text, samc__printable(field.begin, (size_t)(field.end - field.begin)).text,
+                    expected);
+}
+
+samc_status samc__huggingface_config(samc__reading *r) {
+    const char *file, *text = samc__checkpoint_beside(r->checkpoint, SAMC__BESIDE_CONFIG, &file);
+    if (text == NULL) return SAMC_OK;
+    samc__json json;
+    SAMC__TRY(samc__read_object(text, r->checkpoint->label, file, &json, r->error));
+    r->json = json, r->where = file, r->names = names;
+    const samc__json type = samc__json_get(json, "model_type");
+    if (type.begin != NULL && !samc__json_equals(type, "sam") && !samc__json_equals(type, "sam_hq"))
+        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s, but the tensors are those of SAM", file,
+                        samc__printable(type.begin, (size_t)(type.end - type.begin)).text);
+    expect_text(r, "encoder_act", "gelu");
+    expect_text(r, "prompt_act", "gelu");
+    expect_text(r, "decoder_act", "relu");
+    expect_number(r, "encoder_eps", 1e-6);
+    expect_number(r, "prompt_eps", 1e-6);
+    return r->status;
+}
+
+/* ---- preprocessor_config.json ---------------------------------------------------------------- */
+
+static bool says(samc__json json, const char *key, char kind) {
+    return samc__json_kind(samc__json_get(json, key)) == kind;
+}
+
+/* A whole number that the file may have under object.key and that has to be `expected`. */
+static void expect_count(samc__reading *r, const char *file, const char *path, samc__json field, int expected,
+                         const char *by) {
+    int64_t number = 0;
+    if (field.begin == NULL || (samc__json_integer(field, &number) && number == expected)) return;
+    samc__read_fail(r, SAMC_MISMATCH, "%s says %s %s, %s %d", file, path,
+                    samc__printable(field.begin, (size_t)(field.end - field.begin)).text, by, expected);
+}
+
+/* mean and std of the file are in units of pixels times `factor`. */
+static void read_triple(samc__reading *r, const char *file, samc__json json, const char *key, double factor,
+                        float values[3]) {
+    const samc__json field = samc__json_get(json, key);
+    const char *cursor = NULL;
+    samc__json item;
+    int count = 0;
+    if (field.begin == NULL) return;
+    for (double number; samc__json_next(field, &cursor, NULL, &item); count++) {
+        bool good = count < 3 && samc__json_number(item, &number) && isfinite((float)(number / factor)) &&
+                    (strcmp(key, "image_std") != 0 || (float)(number / factor) > 0);
+        if (!good) count = 3;
+        else values[count] = (float)(number / factor);
+    }
+    if (count != 3) samc__read_fail(r, SAMC_FORMAT, "%s: %s is not a list of three numbers", file, key);
+}
+
+static void read_recipe(samc__reading *r, const char *file, samc__json json, samc__recipe *recipe) {
+    static const char *const kinds[] = {"image_processor_type", "feature_extractor_type"};
+    for (int i = 0; i < 2; i++) {
+        char kind[64];
+        const samc__json type = samc__json_get(json, kinds[i]);
+        if (type.begin == NULL || samc__json_kind(type) == 'n') continue;
+        if (!samc__json_string(type, kind, sizeof kind) || strncmp(kind, "SamImageProcessor", 17) != 0)
+            samc__read_fail(r, SAMC_UNSUPPORTED, "%s says %s %s; samc prepares images as SamImageProcessor does", file,
+                            kinds[i], samc__printable(type.begin, (size_t)(type.end - type.begin)).text);
+    }
+    const samc__json size = samc__json_get(json, "size"), pad = samc__json_get(json, "pad_size");
+    if (says(json, "do_resize", 'f'))
+        samc__read_fail(r, SAMC_UNSUPPORTED, "%s says do_resize false; samc resizes images", file);
+    if (size.begin != NULL && samc__json_get(size, "longest_edge").begin == NULL)
+        samc__read_fail(r, SAMC_UNSUPPORTED, "%s says size without longest_edge; give the recipe by --recipe", file);
+    expect_count(r, file, "size.longest_edge", samc__json_get(size, "longest_edge"), recipe->side, "the tensors say");
+    expect_count(r, file, "pad_size.height", samc__json_get(pad, "height"), recipe->side, "the tensors say");
+    expect_count(r, file, "pad_size.width", samc__json_get(pad, "width"), recipe->side, "the tensors say");
+    expect_count(r, file, "resample", samc__json_get(json, "resample"), 2, "samc knows Pillow's BILINEAR,");
+    double factor = 1.0 / 255;
+    const samc__json rescale = samc__json_get(json, "rescale_factor");
+    if (says(json, "do_rescale", 'f')) factor = 1;
+    else if (rescale.begin != NULL && (!samc__json_number(rescale, &factor) || !(factor > 0) || !isfinite(factor)))
+        samc__read_fail(r, SAMC_FORMAT, "%s: rescale_factor is not a positive number", file);
+    if (r->status != SAMC_OK) return;
+    if (says(json, "do_normalize", 'f')) {
+        for (int i = 0; i < 3; i++) recipe->mean[i] = 0, recipe->std[i] = (float)(1 / factor);
+        return;
+    }
+    read_triple(r, file, json, "image_mean", factor, recipe->mean);
+    read_triple(r, file, json, "image_std", factor, recipe->std);
+}
+
+bool samc__huggingface_recipe(samc__reading *r, samc__recipe *recipe) {
+    const char *file, *text = samc__checkpoint_beside(r->checkpoint, SAMC__BESIDE_PREPROCESSOR, &file);
+    samc__json json;
+    if (text == NULL || r->status != SAMC_OK || recipe->side == 0) return false;
+    r->status = samc__read_object(text, r->checkpoint->label, file, &json, r->error);
+    if (r->status != SAMC_OK) return false;
+    const samc__json inner = samc__json_get(json, "image_processor"); /* of processor_config.json */
+    read_recipe(r, file, samc__json_is_object(inner) ? inner : json, recipe);
+    return true;
+}
