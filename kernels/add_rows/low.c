@@ -1,4 +1,4 @@
-/* add_rows of bf16 activations: x and y in f32 or bf16 each, summed up in f32. */
+/* add_rows of bf16 activations: x, b and y in f32 or bf16 each, summed up in f32. */
 #include "kernels/add_rows/add_rows.h"
 
 #include "kernels/cpu/low.h"
@@ -7,13 +7,12 @@
 static void add_rows(void *context, int64_t begin, int64_t end, int worker) {
     const samc__add_rows_args *a = context;
     const int64_t c = a->x.n[1];
-    const float *b = samc__f32(a->b);
     (void)worker;
     for (int64_t i = begin * c; i < end * c; i += c)
         for (int64_t at = 0; at < c; at += VW) {
             const int64_t n = c - at < VW ? c - at : VW;
             vf x = vf_load_first_of(a->x, i + at, n);
-            if (b != NULL) x = vf_add(x, vf_load_first(b + at, n));
+            if (a->b.data != NULL) x = vf_add(x, vf_load_first_of(a->b, at, n));
             vf_store_first_of(a->y, i + at, n, x);
         }
 }

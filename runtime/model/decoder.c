@@ -84,49 +84,51 @@ size_t samc__image_cache_bytes(const samc__network *net, int images) {
 
 samc__image_cache samc__image_cache_at(const samc__network *net, int images, void *base, int first) {
     const samc__config *c = &net->config;
-    int64_t n = (int64_t)c->grid * c->grid, inner = c->decoder.inner;
-    char *keys = (char *)base + (size_t)(first * n * c->decoder.channels) * samc__dtype_size(net->precision);
+    int64_t size = (int64_t)samc__dtype_size(net->precision), n = (int64_t)c->grid * c->grid * size,
+            inner = c->decoder.inner, channels = c->decoder.channels;
+    char *keys = (char *)base + first * n * channels;
     if (!net->ops.projects_image) return (samc__image_cache){.keys = keys};
-    float *k = (float *)base + images * n * c->decoder.channels + first * n * inner;
-    float *up = net->up_fold
-                    ? (float *)base + images * n * (c->decoder.channels + 3 * inner) + first * n * net->up_fold->rows
-                    : NULL;
+    char *k = (char *)base + images * n * channels + first * n * inner, *up = NULL;
+    if (net->up_fold) up = (char *)base + images * n * (channels + 3 * inner) + first * n * net->up_fold->rows;
     return (samc__image_cache){
         .keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
 }
 
 /* Keys and values of the first layer's token_to_image, queries of its image_to_token, and what the upscaling starts
  * from; on a host. */
-static samc_status project_cache(const samc__exec *exec, const samc__network *net, const float *key_pe, int images,
+static samc_status project_cache(const samc__exec *exec, const samc__network *net, const void *key_pe, int images,
                                  const samc__image_cache *cache) {
     const samc__config *config = &net->config;
     const samc__decoder_layer *w = &net->weights.layers[0];
+    const samc__dtype a = net->precision;
     int64_t c = config->decoder.channels, n = (int64_t)config->grid * config->grid, rows = images * n,
             inner = config->decoder.inner;
-    float *sums = exec->allocate(exec->memory, (size_t)(rows * c) * sizeof(float)); /* [images, N, C] keys + key_pe */
+    void *sums =
+        exec->allocate(exec->memory, (size_t)(rows * c) * samc__dtype_size(a)); /* [images, N, C] A keys + key_pe */
     if (sums == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the image cache of %d image(s)", images);
-    samc__view keys = samc__view2(cache->keys, rows, c), with_pe = samc__view2(sums, rows, c);
-    samc_status status = samc__add_rows(exec, &(samc__add_rows_args){/* an image is one row here */
-                                                                     .x = samc__view2(cache->keys, images, n * c),
-                                                                     .b = samc__view1(key_pe, n * c),
-                                                                     .y = samc__view2(sums, images, n * c)});
+    samc__view keys = samc__as(a, samc__view2(cache->keys, rows, c)), with_pe = samc__as(a, samc__view2(sums, rows, c));
+    samc_status status =
+        samc__add_rows(exec, &(samc__add_rows_args){/* an image is one row here */
+                                                    .x = samc__as(a, samc__view2(cache->keys, images, n * c)),
+                                                    .b = samc__as(a, samc__view1(key_pe, n * c)),
+                                                    .y = samc__as(a, samc__view2(sums, images, n * c))});
     const struct {
         samc__view x;
         samc__projection p;
-        float *y;
+        void *y;
     } projections[3] = {{with_pe, w->cross_token_to_image.k, cache->k},
                         {keys, w->cross_token_to_image.v, cache->v},
                         {with_pe, w->cross_image_to_token.q, cache->q}};
     for (int i = 0; i < 3 && status == SAMC_OK; i++)
         status = samc__linear(exec, &(samc__linear_args){.x = projections[i].x,
                                                          .p = projections[i].p,
-                                                         .y = samc__view2(projections[i].y, rows, inner)});
+                                                         .y = samc__as(a, samc__view2(projections[i].y, rows, inner))});
     exec->release(exec->memory, sums);
     const samc__up_fold *up = net->up_fold;
     if (status != SAMC_OK || up == NULL) return status;
-    return samc__linear(exec,
-                        &(samc__linear_args){.x = keys, .p = up->image, .y = samc__view2(cache->up, rows, up->rows)});
+    return samc__linear(exec, &(samc__linear_args){
+                                  .x = keys, .p = up->image, .y = samc__as(a, samc__view2(cache->up, rows, up->rows))});
 }
 
 samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
@@ -241,9 +243,8 @@ static samc_status run_layer(const samc__exec *exec, const samc__network *net, c
     samc__view key_pe = samc__as(a, samc__view2(batch->key_pe, b->n, c)), absent = {0},
                updated = samc__as(a, samc__view3(b->keys, b->p, b->n, c));
     bool shared = index == 0 && !batch->masked, projected = shared && batch->cache.k != NULL;
-    samc__view k = projected ? samc__view3(batch->cache.k, batch->images, b->n, d->inner) : absent,
-               v = projected ? samc__view3(batch->cache.v, batch->images, b->n, d->inner) : absent,
-               q = projected ? samc__view3(batch->cache.q, batch->images, b->n, d->inner) : absent;
+    samc__view made = samc__as(a, samc__view3(NULL, batch->images, b->n, d->inner)), k = made, v = made, q = made;
+    if (projected) k.data = batch->cache.k, v.data = batch->cache.v, q.data = batch->cache.q;
     SAMC__TRY(samc__token_attention(
         exec, &(samc__token_attention_args){
                   .queries = queries, .pe = index == 0 ? absent : pe, .attention = w->self_attn, .norm = w->norm1}));
@@ -332,7 +333,9 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
     bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(
         exec, &(samc__upscale_masks_args){
-                  .src = folded ? samc__view3(batch->cache.up, batch->images, b->n, net->up_fold->rows) : keys,
+                  .src = folded ? samc__as(net->precision,
+                                           samc__view3(batch->cache.up, batch->images, b->n, net->up_fold->rows))
+                                : keys,
                   .layers = folded ? b->layers : NULL,
                   .depth = folded ? d->depth : 0,
                   .heads = d->heads,

@@ -9,10 +9,10 @@
 /* What the decoder takes from images alone, whatever the prompts without mask inputs ask: its first layer's keys and
  * their projections, 402 of 1240 million multiply-adds of a one-point prompt, and of its first upscaling 150 of 268. */
 typedef struct samc__image_cache {
-    void *keys;       /* [images, N, C] A, embeddings + "no mask" embedding */
-    float *k, *v, *q; /* [images, N, inner]: keys and values of token_to_image, queries of image_to_token; NULL on a
-                       * GPU, whose kernels fold the projections onto the tokens */
-    float *up; /* [images, N, 4 (C / 4)]: src of upscale_masks before the layers; NULL where the model has no up_fold */
+    void *keys;      /* [images, N, C] A, embeddings + "no mask" embedding */
+    void *k, *v, *q; /* [images, N, inner] A: keys and values of token_to_image, queries of image_to_token; NULL on a
+                      * GPU, whose kernels fold the projections onto the tokens */
+    void *up; /* [images, N, 4 (C / 4)] A: src of upscale_masks before the layers; NULL where there is no up_fold */
 } samc__image_cache;
 
 /* Bytes behind the image cache of `images` images, and the pointers into them of image `first` and those after it. */
