@@ -225,6 +225,16 @@ Test(hostile, numbers_out_of_range) {
     cr_expect(samc_profile_end(session, rows, -5, &ran) == SAMC_OK && ran > 2);
     cr_expect(samc_measure_peak(0) == 0.0 && samc_measure_peak(INT_MIN) == 0.0);
     cr_expect_gt(samc_measure_peak(INT_MAX), 0.0);
+    samc_peaks peaks = {.size = 3};
+    cr_expect_eq(samc_measure_peaks(1, &peaks), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_measure_peaks(1, NULL), SAMC_INVALID_ARGUMENT);
+    peaks.size = sizeof peaks;
+    cr_assert_eq(samc_measure_peaks(1, &peaks), SAMC_OK);
+    cr_expect(peaks.f32 > 0.0 && peaks.f32_by[0] != '\0');
+    cr_expect(isfinite(peaks.bf16) && (peaks.bf16 > 0.0) == (peaks.bf16_by[0] != '\0'));
+    cr_expect(isfinite(peaks.int8) && (peaks.int8 > 0.0) == (peaks.int8_by[0] != '\0'));
+    cr_assert_eq(samc_measure_peaks(0, &peaks), SAMC_OK);
+    cr_expect(peaks.f32 == 0.0 && peaks.bf16 == 0.0 && peaks.int8 == 0.0);
     samc_session_destroy(session);
     samc_model_close(model);
 }

@@ -17,7 +17,8 @@
     X(samc_point_grid, count)                                                                                          \
     X(samc_auto_options, temporary_folder)                                                                             \
     X(samc_auto_stats, post_seconds)                                                                                   \
-    X(samc_machine, cuda_devices)
+    X(samc_machine, cuda_devices)                                                                                      \
+    X(samc_peaks, int8_by)
 
 /* A struct as this library has it: its bytes up to the end of its first version's last field, and all of them. */
 typedef struct samc__abi {
