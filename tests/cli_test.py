@@ -21,6 +21,8 @@ MODEL = os.path.abspath(os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.saf
 IMAGES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "images")
 PHOTO = os.path.join(IMAGES, "jpeg_420.jpg")  # 37 x 29
 WIDTH, HEIGHT = 37, 29
+LARGER = os.path.join(os.path.dirname(os.path.dirname(IMAGES)), "..", "tools", "examples", "coffee.jpg")
+TINY = os.path.join(os.path.dirname(IMAGES), "golden", "tiny.safetensors")
 
 
 def run(*arguments, stdin=None, **options):
@@ -195,6 +197,8 @@ class Usage(Case):
                 "decoder",
                 "prompt",
                 "--runs",
+                "--reference",
+                "--reference-model FILE",
                 "--json",
             ],
             "embed": ["-o", ".safetensors", ".npy"],
@@ -747,6 +751,88 @@ class Bench(Case):
         self.assertGreater(result["peak_gflops"], 0)
         self.assertAlmostEqual(stage["share_of_peak"], stage["gflops"] / result["peak_gflops"], places=5)
         self.assertIn("upscale_masks", [operator["name"] for operator in stage["operators"]])
+        self.assertEqual((result["backend"], result["precision"]), ("cpu", "f32"))
+        self.assertTrue(result["machine"])
+        self.assertNotIn("reference", result)
+
+    def bench(self, *arguments):
+        common = ("--json", "--model", MODEL, "--image", PHOTO, "--threads", "1")
+        return json.loads(self.good("bench", *common, *arguments)[0])
+
+    def test_percentiles_and_rates(self):
+        result = self.bench("--stage", "prompt", "--runs", "20")
+        (stage,) = result["stages"]
+        times = [stage[key] for key in ("min_s", "p50_s", "p90_s", "p95_s", "p99_s")]
+        self.assertEqual(times, sorted(times))
+        self.assertGreater(times[0], 0)
+        self.assertEqual(stage["median_s"], stage["p50_s"])
+        self.assertAlmostEqual(stage["masks_per_s"] * stage["median_s"], 3, places=5)
+        self.assertIsNone(stage["images_per_s"])
+        (stage,) = self.bench("--stage", "encoder", "--runs", "2")["stages"]
+        self.assertAlmostEqual(stage["images_per_s"] * stage["median_s"], 1, places=5)
+        self.assertIsNone(stage["masks_per_s"])
+        self.assertEqual(stage["median_s"], stage["min_s"])  # nearest rank: of two runs the first
+        self.assertEqual(stage["p90_s"], stage["p99_s"])
+
+    def test_masks_per_second_of_auto_are_those_that_it_gives(self):
+        (stage,) = self.bench("--stage", "auto", "--runs", "1")["stages"]
+        kept = json.loads(self.good("auto", PHOTO, "--model", MODEL, "-o", self.at("o"), "--quiet")[0])
+        self.assertAlmostEqual(stage["masks_per_s"] * stage["median_s"], kept["masks"], places=4)
+        self.assertAlmostEqual(stage["images_per_s"] * stage["median_s"], 1, places=5)
+
+    def test_peaks_cold_start_and_memory(self):
+        result = self.bench("--stage", "prompt", "--runs", "1")
+        peaks = result["peaks"]
+        self.assertEqual(set(peaks), {"f32", "bf16", "int8"})
+        self.assertEqual(peaks["f32"]["gflops"], result["peak_gflops"])
+        for peak in peaks.values():
+            self.assertTrue(peak is None or (peak["gflops"] > 0 and peak["instruction"]))
+        (stage,) = result["stages"]
+        self.assertEqual(stage["peak_type"], "f32")
+        for operator in stage["operators"]:
+            self.assertAlmostEqual(operator["share_of_peak"], operator["gflops"] / result["peak_gflops"], places=5)
+        cold = result["cold_start"]
+        parts = [cold[key] for key in ("open_s", "session_s", "first_image_s", "first_prompt_s")]
+        self.assertGreater(min(parts), 0)
+        self.assertAlmostEqual(cold["total_s"], sum(parts), places=6)
+        memory = result["memory"]
+        order = [memory[key] for key in ("before_bytes", "opened_bytes", "opening_peak_bytes", "peak_bytes")]
+        self.assertEqual(order, sorted(order))
+        self.assertGreater(order[0], 0)
+        self.assertGreater(memory["weight_bytes"], 0)
+        self.assertGreater(memory["peak_bytes"], memory["session_peak_bytes"])
+
+    def test_without_an_instruction_there_is_no_peak(self):
+        environment = dict(os.environ, SAMC_CPU_CAPS="none")
+        arguments = ("--stage", "prompt", "--runs", "1", "--json", "--model", TINY, "--image", PHOTO)
+        result = json.loads(self.good("bench", *arguments, env=environment)[0])
+        self.assertEqual((result["peaks"]["bf16"], result["peaks"]["int8"]), (None, None))
+        self.assertEqual(result["peaks"]["f32"]["instruction"], "plain C")
+
+    def test_reference(self):
+        result = self.bench("--stage", "prompt", "--runs", "1", "--reference")
+        reference = result["reference"]
+        self.assertEqual((reference["precision"], reference["prompts"], reference["masks"]), ("f32", 64, 192))
+        self.assertEqual(reference["same_choice"], 64)
+        one = {"median": 1, "p5": 1, "mean": 1, "min": 1}
+        self.assertEqual((reference["iou"], reference["chosen_iou"]), (one, one))
+        # Rounded weights make other masks.
+        rounded, arguments = self.at("bf16.safetensors"), ("--image", LARGER, "--stage", "prompt", "--runs", "1")
+        self.good("convert", MODEL, "-o", rounded, "--dtype", "bf16", "--quiet")
+        other = self.bench("--reference-model", rounded, *arguments)["reference"]
+        for iou in other["iou"], other["chosen_iou"]:
+            self.assertEqual(sorted((iou["min"], iou["p5"], iou["median"])), [iou["min"], iou["p5"], iou["median"]])
+            self.assertTrue(0 <= iou["min"] <= iou["mean"] < 1)
+        self.assertGreater(other["iou"]["median"], 0.9)
+        self.failure("none.safetensors", "bench", "--reference-model", self.at("none.safetensors"), "--stage", "prompt")
+
+    def test_text(self):
+        out, _ = self.good(
+            "bench", "--stage", "prompt", "--runs", "1", "--model", MODEL, "--image", PHOTO, "--reference"
+        )
+        words = "peak f32", "cold start: open", "p50", "p99", "masks/s", "of f32 peak", "memory:", "IoU median 1.0000"
+        for word in words:
+            self.assertIn(word, out.decode())
 
 
 class Models(Case):

@@ -153,6 +153,10 @@ samc__cli samc__cli_begin(const char *command, const char *help) {
     return cli;
 }
 
+static const char *const precisions[] = {"auto", "f32", "f16", "bf16", NULL}; /* in the order of samc_precision */
+
+const char *samc__cli_precision(samc_precision precision) { return precisions[precision]; }
+
 /* Index of `name` in a list that ends with NULL; -1 where it is not in there. */
 static int index_of(const char *name, const char *const *names) {
     for (int i = 0; names[i] != NULL; i++)
@@ -190,8 +194,7 @@ static bool parse_devices(samc__cli *cli, const char *text) {
 
 /* Returns false where the program is to stop, with the exit code set. */
 static bool common_option(samc__cli *cli, int option) {
-    static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL};   /* in the order of samc_backend */
-    static const char *const precisions[] = {"auto", "f32", "f16", "bf16", NULL}; /* in the order of samc_precision */
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
     int index;
     cli->exit_code = SAMC__EXIT_OK;
     switch (option) {

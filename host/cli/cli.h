@@ -70,6 +70,9 @@ int samc__cli_fail(const char *message);
 /* Progress for people: nothing with --quiet. */
 void samc__cli_note(const samc__cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The name that --precision takes. */
+const char *samc__cli_precision(samc_precision precision);
+
 /* What a model is opened with; `cli` has to stay where it is until then. */
 samc_options samc__cli_options(const samc__cli *cli);
 /* Opens the model and notes where a GPU was looked for in vain. */

@@ -15,11 +15,6 @@ static const char help[] =
     "\n"
     "Example: samc info sam_vit_b.safetensors --json\n";
 
-static const char *precision_name(samc_precision precision) {
-    static const char *const names[] = {"auto", "f32", "f16", "bf16"};
-    return names[precision];
-}
-
 /* All that is printed, gathered first. */
 typedef struct facts {
     samc_machine machine;
@@ -74,7 +69,7 @@ static int print_json(const facts *f) {
             m->low_res, "mask_threshold", (double)m->mask_threshold);
         json_object_set_new(model, "architecture", shape);
         json_object_set_new(model, "backend", json_string(backend_name(m->backend)));
-        json_object_set_new(model, "precision", json_string(precision_name(m->precision)));
+        json_object_set_new(model, "precision", json_string(samc__cli_precision(m->precision)));
         json_object_set_new(model, "threads", json_integer(m->threads));
         json_object_set_new(model, "settings", settings_json(m));
         json_object_set_new(model, "notes", notes_json(m));
@@ -130,7 +125,7 @@ static int print_text(const facts *f, const char *why_no_model) {
         printf("  decoder       %d blocks, %d channels, %d heads, %d masks, low-res %d x %d, threshold %g\n",
                m->decoder_depth, m->embed_channels, m->decoder_heads, m->multimask_outputs, m->low_res, m->low_res,
                (double)m->mask_threshold);
-        printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), precision_name(m->precision),
+        printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), samc__cli_precision(m->precision),
                m->threads);
         if (m->backend_note[0] != '\0') printf("                %s\n", m->backend_note);
         printf("  --set         %s\n", m->settings);
