@@ -1,5 +1,6 @@
-/* The cases of embed_prompts: prompts, tokens of each, C, img_size, mask tokens. Labels go round from -1 to 3; some
- * points lie far outside the image. */
+/* The cases of embed_prompts: prompts, tokens of each, C, img_size, mask tokens, single tokens behind these (1) or
+ * before everything (2), as later decoders have them. Labels go round from -1 to 3; some points lie far outside the
+ * image. */
 #include "tests/checkops/checkops.h"
 #include "tests/checkops/book.h"
 #include "kernels/embed_prompts/embed_prompts.h"
@@ -11,11 +12,15 @@ static const test_case point_cases[] = {
     {ALL, {13, 10, 130, 512, 2}},   {ALL, {64, 1, 256, 1, 4}},        {ALL, {6, 0, 64, 512, 4}},
     {MODEL, {64, 2, 256, 1024, 4}}, {MODEL, {1, 4097, 256, 1024, 4}}, {MODEL, {64, 2, 128, 512, 4}},
     {QUICK, {1, 1, 2, 7, 1}},       {QUICK, {3, 4, 258, 512, 4}},     {QUICK, {5, 0, 64, 512, 4}},
-    {QUICK, {32, 2, 256, 1024, 4}}, {FULL, {320, 2, 256, 1024, 4}},
+    {QUICK, {32, 2, 256, 1024, 4}}, {FULL, {320, 2, 256, 1024, 4}},   {ALL, {3, 2, 34, 64, 4, 1}},
+    {ALL, {4, 3, 66, 64, 3, 2}},    {QUICK, {5, 0, 64, 512, 2, 2}},
 };
 
+enum { SINGLE = 5 };
+static int64_t own_of(const int *p) { return 1 + p[4] + (p[SINGLE] > 0); }
+
 static void points_build(check *c, const int *p) {
-    int64_t prompts = p[0], sparse = p[1], n = p[2], masks = p[4], tokens = 1 + masks + sparse;
+    int64_t prompts = p[0], sparse = p[1], n = p[2], masks = p[4], tokens = own_of(p) + sparse;
     samc__embed_prompts_args *a = ARGS(c, embed_prompts);
     int32_t *labels = raw_input(c, (size_t)(prompts * sparse + 1) * sizeof *labels);
     for (int64_t i = 0; i < prompts * sparse; i++) labels[i] = (int32_t)((i + prompts) % 5) - 1;
@@ -24,16 +29,18 @@ static void points_build(check *c, const int *p) {
                                     .img_size = p[3],
                                     .gaussian = samc__view2(input(c, n, 1.5f), 2, n / 2),
                                     .not_a_point = samc__view1(input(c, n, 1), n),
-                                    .iou_token = samc__view1(input(c, n, 1), n),
-                                    .mask_tokens = samc__view2(input(c, masks * n, 1), masks, n),
                                     .queries = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n),
                                     .pe = samc__view3(output(c, prompts * tokens * n), prompts, tokens, n)};
     for (int i = 0; i < 4; i++) a->label_embed[i] = samc__view1(input(c, n, 1), n);
+    const samc__view iou = samc__view2(input(c, n, 1), 1, n), of_masks = samc__view2(input(c, masks * n, 1), masks, n),
+                     single = p[SINGLE] ? samc__view2(input(c, n, 1), 1, n) : (samc__view){0};
+    const samc__view usual[] = {iou, of_masks, single}, first[] = {single, iou, of_masks};
+    memcpy(a->own, p[SINGLE] == 2 ? first : usual, sizeof usual);
 }
 
 static void points_draw(check *c, int *p) {
     p[0] = random_size(c, 20), p[1] = random_size(c, 10) - 1, p[2] = 2 * random_size(c, 130),
-    p[3] = random_size(c, 1100), p[4] = random_size(c, 6);
+    p[3] = random_size(c, 1100), p[4] = random_size(c, 6), p[SINGLE] = random_below(c, 3);
 }
 
 static bool points_narrow(check *c, const int *p) {
@@ -45,18 +52,24 @@ static bool points_narrow(check *c, const int *p) {
     return p[0] > 1;
 }
 
+static const float *own_token(const samc__embed_prompts_args *a, int64_t token) {
+    int kind = 0;
+    for (; token >= a->own[kind].n[0]; kind++) token -= a->own[kind].n[0];
+    return samc__f32(a->own[kind]) + token * a->own[kind].n[1];
+}
+
 static const char *points_verify(const check *c, const int *p) {
     const samc__embed_prompts_args *a = ARGS(c, embed_prompts);
-    int64_t n = p[2], tokens = a->queries.n[1], own = 1 + p[4];
+    int64_t n = p[2], tokens = a->queries.n[1], own = own_of(p);
     const float *queries = samc__f32(a->queries), *none = samc__f32(a->not_a_point);
     if (memcmp(queries, samc__f32(a->pe), (size_t)(p[0] * tokens * n) * sizeof(float)) != 0)
         return "position encodings are not the queries";
     for (int64_t row = 0; row < p[0] * tokens; row++) {
         int64_t token = row % tokens, point = row / tokens * p[1] + token - own;
-        const float *y = queries + row * n,
-                    *table = token == 0 ? samc__f32(a->iou_token) : samc__f32(a->mask_tokens) + (token - 1) * n;
+        const float *y = queries + row * n;
         if (token < own) {
-            if (memcmp(y, table, (size_t)n * sizeof *y) != 0) return "a token of SAM's own is another";
+            if (memcmp(y, own_token(a, token), (size_t)n * sizeof *y) != 0)
+                return "a token of the model's own is another";
             continue;
         }
         for (int64_t i = 0; i < n && a->labels[point] < 0; i++)
@@ -75,7 +88,7 @@ static void points_book(book *b, const check *of) {
             sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
     double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse),
            *queries = result(b, a->queries), *pe = result(b, a->pe);
-    double *iou = values(b, a->iou_token), *masks = values(b, a->mask_tokens), *added[5] = {values(b, a->not_a_point)};
+    double *added[5] = {values(b, a->not_a_point)};
     for (int i = 0; i < 4; i++) added[i + 1] = values(b, a->label_embed[i]);
     for (int64_t row = 0; row < prompts * tokens;
          row++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
@@ -83,16 +96,15 @@ static void points_book(book *b, const check *of) {
         double *y = queries + row * c;
         if (token >= own) encode((xy[2 * t] + 0.5) / a->img_size, (xy[2 * t + 1] + 0.5) / a->img_size, gaussian, c, y);
         for (int64_t i = 0; i < c; i++)
-            y[i] = token == 0    ? iou[i]
-                   : token < own ? masks[(token - 1) * c + i]
-                                 : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
+            y[i] = token < own ? (double)own_token(a, token)[i]
+                               : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
     }
     memcpy(pe, queries, (size_t)(prompts * tokens * c) * sizeof *pe);
 }
 
 ROW(embed_prompts) = {
     .name = "embed_prompts",
-    .fields = "prompts tokens C img masks",
+    .fields = "prompts tokens C img masks single",
     /* For a fast version's sines; the reference is the only one on a host. */
     .nmse = 1e-12,
     .deviation = 1e-5,

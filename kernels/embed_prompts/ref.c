@@ -12,8 +12,10 @@ samc_status samc__embed_prompts_check(const samc__embed_prompts_args *a, samc_er
     SAMC__REQUIRE(error, "embed_prompts", sparse == 0 || (a->xy != NULL && a->labels != NULL));
     SAMC__REQUIRE(error, "embed_prompts", c > 0 && c % 2 == 0 && samc__is2(a->gaussian, 2, c / 2));
     for (int i = 0; i < 4; i++) SAMC__REQUIRE(error, "embed_prompts", samc__is1(a->label_embed[i], c));
-    SAMC__REQUIRE(error, "embed_prompts", samc__is1(a->not_a_point, c) && samc__is1(a->iou_token, c));
-    SAMC__REQUIRE(error, "embed_prompts", samc__is2(a->mask_tokens, a->mask_tokens.n[0], c));
+    SAMC__REQUIRE(error, "embed_prompts", samc__is1(a->not_a_point, c));
+    for (int i = 0; i < SAMC__OWN_TOKENS; i++)
+        SAMC__REQUIRE(error, "embed_prompts",
+                      !a->own[i].data || (samc__is2(a->own[i], a->own[i].n[0], c) && (i == 0 || a->own[i - 1].data)));
     SAMC__REQUIRE(error, "embed_prompts",
                   samc__is3(a->queries, prompts, tokens, c) && samc__is3(a->pe, prompts, tokens, c));
     return SAMC_OK;
@@ -24,18 +26,18 @@ double samc__embed_prompts_flops(const samc__embed_prompts_args *a) {
 }
 
 samc_status samc__embed_prompts_ref(const samc__exec *exec, const samc__embed_prompts_args *a) {
-    int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2], masks = a->mask_tokens.n[0],
+    int64_t prompts = a->queries.n[0], tokens = a->queries.n[1], c = a->queries.n[2], own = samc__embed_prompts_own(a),
             sparse = samc__embed_prompts_sparse(a);
     if (exec->rehearsal) return SAMC_OK;
     for (int64_t t = 0; t < prompts * sparse; t++)
         SAMC__REQUIRE(exec->error, "embed_prompts", a->labels[t] >= -1 && a->labels[t] <= 3);
     float size = (float)a->img_size;
     for (int64_t p = 0; p < prompts; p++) {
-        float *out = samc__f32(a->queries) + p * tokens * c;
-        memcpy(out, samc__f32(a->iou_token), (size_t)c * sizeof *out);
-        memcpy(out + c, samc__f32(a->mask_tokens), (size_t)(masks * c) * sizeof *out);
+        float *out = samc__f32(a->queries) + p * tokens * c, *at = out;
+        for (int i = 0; i < SAMC__OWN_TOKENS && a->own[i].data; at += samc__elements(a->own[i++]))
+            memcpy(at, a->own[i].data, (size_t)samc__elements(a->own[i]) * sizeof *at);
         for (int64_t s = 0; s < sparse; s++) {
-            float *y = out + (1 + masks + s) * c;
+            float *y = out + (own + s) * c;
             const float *xy = a->xy + 2 * (p * sparse + s);
             int label = a->labels[p * sparse + s];
             const float *added = samc__f32(label < 0 ? a->not_a_point : a->label_embed[label]);

@@ -170,7 +170,21 @@ static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batc
     return samc__upload(exec, b->xy, own, (size_t)(3 * sparse * batch->count) * sizeof(float));
 }
 
-/* Fills queries and pe with the tokens of every prompt: SAM's own, then points, padding and box corners. */
+/* The model's own tokens in the order of the sequence. */
+static void order_own(const samc__decoder_spec *d, const samc__weights *w, samc__view own[SAMC__OWN_TOKENS]) {
+    const struct {
+        int at;
+        samc__view rows;
+    } kinds[] = {{d->iou_at, samc__view2(w->iou_token.data, 1, d->channels)}, {d->mask_at, w->mask_tokens}};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    for (int i = 0; i < KINDS; i++) {
+        int before = 0;
+        for (int j = 0; j < KINDS; j++) before += kinds[j].at >= 0 && kinds[j].at < kinds[i].at;
+        if (kinds[i].at >= 0) own[before] = kinds[i].rows;
+    }
+}
+
+/* Fills queries and pe with the tokens of every prompt: the model's own, then points, padding and box corners. */
 static samc_status embed_prompts(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                  const decoder_buffers *b) {
     const samc__weights *w = &net->weights;
@@ -181,12 +195,11 @@ static samc_status embed_prompts(const samc__exec *exec, const samc__network *ne
         .img_size = net->config.recipe.frame,
         .gaussian = w->pe_gaussian,
         .not_a_point = w->not_a_point_embed,
-        .iou_token = w->iou_token,
-        .mask_tokens = w->mask_tokens,
         .queries = samc__view3(b->queries, b->p, b->t, c),
         .pe = samc__view3(b->pe, b->p, b->t, c),
     };
     for (int i = 0; i < 4; i++) args.label_embed[i] = w->point_embed[i];
+    order_own(&net->config.decoder, w, args.own);
     if (sparse > 0) {
         float gathered[3 * 64], *more = NULL; /* room for the usual batch, or a block of its own */
         size_t bytes = (size_t)(3 * sparse * batch->count) * sizeof(float);
