@@ -6,7 +6,7 @@
  * from AVX2 on, or its reference alone; whether its kernel serves GPUs, or library.c chooses between that and NVIDIA's;
  * whether hosts with products of 16 bits have low.c for bf16 activations, or take the f32 version there too. */
 SAMC_OP(preprocess, AVX, CUDA, LOW)
-SAMC_OP(linear, CPU, LIBRARY, F32)
+SAMC_OP(linear, CPU, LIBRARY, LOW)
 SAMC_OP(layernorm, CPU, CUDA, F32)
 SAMC_OP(attention_relpos, CPU, CUDA, F32)
 SAMC_OP(conv3x3, CPU, LIBRARY, F32)

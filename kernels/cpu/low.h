@@ -17,7 +17,8 @@
 enum {
     LOW_K = SAMC__PACKED_K, /* 32 elements of k: a row of a tile */
     LOW_COLUMNS = SAMC__PANEL,
-    LOW_ROWS = 16, /* a and c of a block have room for their rows rounded up to that */
+    LOW_DEPTH = 256, /* of k, a multiple of LOW_K: 16 KB of a panel */
+    LOW_ROWS = 16,   /* a and c of a block have room for their rows rounded up to that */
 };
 
 static inline int64_t low_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -217,33 +218,78 @@ __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint
 SAMC__INLINE void low_begin(void) {}
 SAMC__INLINE void low_end(void) {}
 
+#if defined(SAMC_LOW_SOFT)
+#define LOW_UNROLL
+#define LOW_LAST rows /* no constants: nothing to unroll */
+#else
+#define LOW_UNROLL _Pragma("GCC unroll 12")
+#define LOW_LAST 1
+#endif
+
 /* The register tile: `rows` <= MR is a constant wherever this is inlined. */
 SAMC__INLINE void low_tile(int rows, const uint16_t *a, int64_t lda, const uint16_t *b, int64_t k, float *c,
                            int64_t ldc, bool add) {
     vf sum[MR][2];
-#pragma GCC unroll 12
+    LOW_UNROLL
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < 2; v++) sum[r][v] = add ? vf_load(c + r * ldc + v * VW) : vf_set(0.0f);
     for (int64_t i = 0; i < k; i += 2, b += 2 * LOW_COLUMNS) {
         const vb left = vb_load(b), right = vb_load(b + 2 * VW);
-#pragma GCC unroll 12
+        __builtin_prefetch(b + 32 * LOW_COLUMNS); /* 16 steps ahead: the hardware's prefetch stops at page ends */
+        __builtin_prefetch(b + 32 * LOW_COLUMNS + 2 * VW);
+        LOW_UNROLL
         for (int r = 0; r < rows; r++) {
             const vb x = vb_pair(a + r * lda + i);
             sum[r][0] = vb_dot(sum[r][0], x, left);
             sum[r][1] = vb_dot(sum[r][1], x, right);
         }
     }
-#pragma GCC unroll 12
+    LOW_UNROLL
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < 2; v++) vf_store(c + r * ldc + v * VW, sum[r][v]);
 }
 
+/* One tile of any number of rows up to MR. */
+__attribute__((noinline, unused)) static void low_rows(int rows, const uint16_t *a, int64_t lda, const uint16_t *b,
+                                                       int64_t k, float *c, int64_t ldc, bool add) {
+#if !defined(SAMC_LOW_SOFT)
+#define LOW_CASE(n)                                                                                                    \
+    case n:                                                                                                            \
+        low_tile(n, a, lda, b, k, c, ldc, add);                                                                        \
+        return
+    switch (rows) {
+        LOW_CASE(12);
+        LOW_CASE(11);
+        LOW_CASE(10);
+        LOW_CASE(9);
+        LOW_CASE(8);
+        LOW_CASE(7);
+        LOW_CASE(6);
+        LOW_CASE(5);
+        LOW_CASE(4);
+        LOW_CASE(3);
+        LOW_CASE(2);
+    }
+#undef LOW_CASE
+#endif
+    low_tile(LOW_LAST, a, lda, b, k, c, ldc, add);
+}
+
+/* Sums are one chain in the order of k wherever they are cut, so blocks of k are as long as the nearest cache has room
+ * for a panel's share, and rows that do not fill the last tile are spread over all of them. */
 __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint16_t *a, int64_t lda, const uint16_t *b,
                                                         int64_t k, float *c, int64_t ldc, bool add) {
-    for (; rows >= MR; rows -= MR, a += MR * lda, c += MR * ldc) low_tile(MR, a, lda, b, k, c, ldc, add);
-    if (rows >= 8) low_tile(8, a, lda, b, k, c, ldc, add), rows -= 8, a += 8 * lda, c += 8 * ldc;
-    if (rows >= 4) low_tile(4, a, lda, b, k, c, ldc, add), rows -= 4, a += 4 * lda, c += 4 * ldc;
-    for (; rows > 0; rows--, a += lda, c += ldc) low_tile(1, a, lda, b, k, c, ldc, add);
+    const int64_t tiles = (rows + MR - 1) / MR;
+    int64_t at = 0;
+    do {
+        const int64_t depth = k - at < LOW_DEPTH ? k - at : LOW_DEPTH;
+        for (int64_t tile = 0; tile < tiles; tile++) {
+            const int64_t row = rows * tile / tiles, end = rows * (tile + 1) / tiles;
+            low_rows((int)(end - row), a + row * lda + at, lda, b + at * LOW_COLUMNS, depth, c + row * ldc, ldc,
+                     add || at > 0);
+        }
+        at += LOW_DEPTH;
+    } while (at < k);
 }
 
 #endif

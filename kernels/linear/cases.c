@@ -238,11 +238,11 @@ static samc_status linear_by_kernel(const samc__cuda *cuda, const check *c, cons
     return samc__linear_cuda(cuda, a);
 }
 
-/* Activations: x, and y where it is not the residual stream; an odd number of rows has x in f32. */
+/* Activations: x, and y where it is not the residual stream; an odd number of columns has x in f32. */
 static int linear_low(check *c, samc__view **views) {
     samc__linear_args *a = ARGS(c, linear);
     int count = 0;
-    if (a->x.n[0] % 2 == 0 || a->x.n[0] == 1) views[count++] = &a->x;
+    if (a->p.w.n[0] % 2 == 0) views[count++] = &a->x;
     if (a->residual.data == NULL) views[count++] = &a->y;
     return count;
 }

@@ -1,0 +1,156 @@
+/* linear in products of 16 bits: packed weights, x in bf16 or rounded to it, the epilogue in f32 while the sums are in
+ * the nearest cache.
+ *
+ * An item of work is a block of rows times a group of weight panels. Rows of bf16 are read where they lie if they fill
+ * whole tiles, else they are copied once a block, with zeros behind k. */
+#include "kernels/linear/linear.h"
+
+#include "kernels/cpu/low_linear.h"
+
+enum {
+    ROWS = 96,     /* of a block: eight tiles of 12, three of 32 */
+    STRIDE_K = 32, /* elements that keep rows of a copy from falling into the same sets of a cache */
+};
+
+typedef struct gemm_task {
+    const samc__low_gemm *g;
+    int64_t kp, stride; /* k rounded up; elements from row to row of a copy */
+    int64_t groups, group_panels;
+    uint16_t *scratch; /* [workers][ROWS][stride], then [ROWS][32] of floats */
+    int64_t scratch_halves;
+} gemm_task;
+
+/* Bias, activation and residual of one vector of `count` columns: sum -> its value. `at` is its place in a row. */
+SAMC__INLINE vf value_of(const samc__low_gemm *g, samc__act act, vf sum, vf bias, int64_t added, int64_t count) {
+    vf value = vf_add(sum, bias);
+    if (act == SAMC__ACT_GELU) value = vf_gelu(value);
+    if (act == SAMC__ACT_RELU) value = vf_max(vf_set(0.0f), value);
+    if (g->residual.data) value = vf_add(value, vf_load_first_of(g->residual, added, count));
+    return value;
+}
+
+/* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
+SAMC__INLINE void finish_as(const samc__low_gemm *g, samc__act act, int64_t row, int64_t rows, int64_t column,
+                            const float *sums) {
+    const int64_t n = g->n - column, count[2] = {n < VW ? n : VW, n < VW ? 0 : n < 2 * VW ? n - VW : VW};
+    int64_t added_row = g->residual.data ? row % g->residual.n[0] : 0;
+    vf bias[2];
+    for (int v = 0; v < 2; v++) bias[v] = g->bias ? vf_load_first(g->bias + column + v * VW, count[v]) : vf_set(0.0f);
+    for (int64_t r = 0; r < rows; r++, sums += LOW_COLUMNS) {
+        const int64_t at = (row + r) * g->y_stride + column, added = added_row * g->n + column;
+        const vf low = value_of(g, act, vf_load(sums), bias[0], added, count[0]);
+        const vf high = value_of(g, act, vf_load(sums + VW), bias[1], added + VW, count[1]);
+        if (n >= 2 * VW && g->y.dtype != SAMC__F32) {
+            vb_store((uint16_t *)g->y.data + at, vb_round(low, high));
+        } else {
+            vf_store_first_of(g->y, at, count[0], low);
+            vf_store_first_of(g->y, at + VW, count[1], high);
+        }
+        if (++added_row == g->residual.n[0]) added_row = 0;
+    }
+}
+
+static void finish(const samc__low_gemm *g, int64_t row, int64_t rows, int64_t column, const float *sums) {
+    if (g->act == SAMC__ACT_GELU) finish_as(g, SAMC__ACT_GELU, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_RELU) finish_as(g, SAMC__ACT_RELU, row, rows, column, sums);
+    else finish_as(g, SAMC__ACT_NONE, row, rows, column, sums);
+}
+
+static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
+    const gemm_task *t = context;
+    const samc__low_gemm *g = t->g;
+    uint16_t *copy = t->scratch + worker * t->scratch_halves;
+    float *sums = (float *)(void *)(copy + ROWS * t->stride);
+    const int64_t panels = samc__panels(g->n);
+    low_begin();
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t row = item / t->groups * ROWS, rows = g->m - row < ROWS ? g->m - row : ROWS;
+        const bool direct = g->x && t->kp == g->k && rows % LOW_ROWS == 0;
+        const uint16_t *a = direct ? g->x + row * g->x_stride : copy;
+        for (int64_t r = 0; r < rows && !direct; r++) {
+            g->gather(g->source, row + r, copy + r * t->stride);
+            memset(copy + r * t->stride + g->k, 0, (size_t)(t->kp - g->k) * sizeof *copy);
+        }
+        int64_t panel = item % t->groups * t->group_panels;
+        const int64_t last = panel + t->group_panels < panels ? panel + t->group_panels : panels;
+        for (; panel < last; panel++) {
+            low_block(rows, a, direct ? g->x_stride : t->stride, g->panels + panel * LOW_COLUMNS * t->kp, t->kp, sums,
+                      LOW_COLUMNS, false);
+            finish(g, row, rows, panel * LOW_COLUMNS, sums);
+        }
+    }
+    low_end();
+}
+
+samc_status SAMC__RUNG(samc__low_gemm)(const samc__exec *exec, const samc__low_gemm *g) {
+    const int64_t blocks = (g->m + ROWS - 1) / ROWS, panels = samc__panels(g->n);
+    int64_t wanted = (4 * (int64_t)exec->workers + blocks - 1) / blocks; /* groups that keep every worker busy */
+    gemm_task t = {.g = g, .kp = samc__packed_k(g->k)};
+    if (exec->workers == 1 || wanted < 1) wanted = 1;
+    t.group_panels = (panels + wanted - 1) / wanted;
+    t.groups = (panels + t.group_panels - 1) / t.group_panels;
+    t.stride = t.kp + STRIDE_K;
+    t.scratch_halves = ROWS * (t.stride + 2 * LOW_COLUMNS);
+    t.scratch = exec->allocate(exec->memory, (size_t)(exec->workers * t.scratch_halves) * sizeof *t.scratch);
+    if (t.scratch == NULL)
+        return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the tiles of a matrix product");
+    samc__parallel(exec, 2.0 * (double)g->m * (double)g->n * (double)g->k, blocks * t.groups, 1, gemm_items, &t);
+    exec->release(exec->memory, t.scratch);
+    return SAMC_OK;
+}
+
+typedef struct rows_source {
+    samc__view x;
+    int64_t stride;
+} rows_source;
+
+static void gather_row(const void *source, int64_t row, uint16_t *out) {
+    const rows_source *s = source;
+    const int64_t k = s->x.n[1];
+    if (s->x.dtype == SAMC__F32) low_round(samc__f32(s->x) + row * s->stride, k, out);
+    else memcpy(out, (const uint16_t *)s->x.data + row * s->stride, (size_t)k * sizeof *out);
+}
+
+typedef struct pack_task {
+    samc__view w;
+    uint16_t *panels;
+} pack_task;
+
+static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
+    const pack_task *t = context;
+    const int64_t n = t->w.n[0], k = t->w.n[1], kp = samc__packed_k(k);
+    (void)worker;
+    for (int64_t panel = begin; panel < end; panel++)
+        samc__pack_panel_bf16(samc__f32(t->w), n, k, k, 1, panel, t->panels + panel * SAMC__PANEL * kp);
+}
+
+samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_args *a) {
+    const int64_t n = a->p.w.n[0], k = a->x.n[1];
+    const uint16_t *panels = samc__packed_find_bf16(exec->packed, a->p.w.data);
+    uint16_t *made = NULL;
+    if (panels == NULL) {
+        made = exec->allocate(exec->memory, samc__packed_halves(n, k) * sizeof *made);
+        if (made == NULL)
+            return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to pack a weight of %lld x %lld",
+                              (long long)n, (long long)k);
+        samc__parallel(exec, (double)(n * k) * 16, samc__panels(n), 1, pack_panels, &(pack_task){a->p.w, made});
+        panels = made;
+    }
+    const rows_source source = {a->x, a->x_stride ? a->x_stride : k};
+    const samc_status status =
+        SAMC__RUNG(samc__low_gemm)(exec, &(samc__low_gemm){.gather = gather_row,
+                                                           .source = &source,
+                                                           .x = a->x.dtype == SAMC__BF16 ? a->x.data : NULL,
+                                                           .x_stride = source.stride,
+                                                           .m = a->x.n[0],
+                                                           .n = n,
+                                                           .k = k,
+                                                           .panels = panels,
+                                                           .bias = samc__f32(a->p.b),
+                                                           .residual = a->residual,
+                                                           .y = a->y,
+                                                           .y_stride = a->y_stride ? a->y_stride : n,
+                                                           .act = a->act});
+    exec->release(exec->memory, made);
+    return status;
+}
