@@ -143,8 +143,9 @@ MUTATIONS = {
         ),
         (
             "runtime/model/decoder.c",
-            ".mask_tokens = w->mask_tokens,",
-            ".mask_tokens = samc__view2(samc__f32(w->mask_tokens) + dropped * c, w->mask_tokens.n[0] - dropped, c),",
+            "{d->mask_at, w->mask_tokens}",
+            "{d->mask_at, samc__view2(samc__f32(w->mask_tokens) + dropped * d->channels,\n"
+            "                         w->mask_tokens.n[0] - dropped, d->channels)}",
         ),
         (
             "runtime/model/decoder.c",
