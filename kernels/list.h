@@ -7,9 +7,9 @@
  * whether hosts with products of 16 bits have low.c for bf16 activations, or take the f32 version there too. */
 SAMC_OP(preprocess, AVX, CUDA, LOW)
 SAMC_OP(linear, CPU, LIBRARY, LOW)
-SAMC_OP(layernorm, CPU, CUDA, F32)
+SAMC_OP(layernorm, CPU, CUDA, LOW)
 SAMC_OP(attention_relpos, CPU, CUDA, F32)
-SAMC_OP(conv3x3, CPU, LIBRARY, F32)
+SAMC_OP(conv3x3, CPU, LIBRARY, LOW)
 SAMC_OP(add_rows, REF, CUDA, LOW)
 SAMC_OP(embed_grid, REF, CUDA, LOW)
 SAMC_OP(embed_prompts, REF, CUDA, F32)

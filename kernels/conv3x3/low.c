@@ -1,0 +1,68 @@
+/* conv3x3 in products of 16 bits: the linear layer's matrix product on rows gathered from nine neighbours, k = (tap,
+ * channel). */
+#include "kernels/conv3x3/conv3x3.h"
+
+#include "kernels/cpu/low_linear.h"
+
+typedef struct conv_task {
+    const samc__conv3x3_args *args;
+    const uint16_t *packed; /* w as panels of [n, c * 9]; NULL: as it is */
+    uint16_t *panels;       /* of [n, 9 * c], what is to be made */
+} conv_task;
+
+/* The nine neighbours of one pixel; zeros beyond the border. */
+static void gather_pixel(const void *source, int64_t pixel, uint16_t *out) {
+    const samc__conv3x3_args *a = source;
+    const int64_t c = a->x.n[2], g = a->grid, x = pixel % g, y = pixel / g % g;
+    for (int tap = 0; tap < 9; tap++, out += c) {
+        const int64_t dy = tap / 3 - 1, dx = tap % 3 - 1, at = (pixel + dy * g + dx) * c;
+        const bool inside = y + dy >= 0 && y + dy < g && x + dx >= 0 && x + dx < g;
+        if (!inside) memset(out, 0, (size_t)c * sizeof *out);
+        else if (a->x.dtype == SAMC__F32) low_round(samc__f32(a->x) + at, c, out);
+        else memcpy(out, (const uint16_t *)a->x.data + at, (size_t)c * sizeof *out);
+    }
+}
+
+/* Each tap of w [n, c, 9] becomes c places of k. */
+static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
+    const conv_task *t = context;
+    const samc__view w = t->args->w;
+    const int64_t n = w.n[0], c = w.n[1], kp = samc__packed_k(9 * c);
+    (void)worker;
+    for (int64_t panel = begin; panel < end; panel++) {
+        const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+        uint16_t *out = t->panels + panel * SAMC__PANEL * kp;
+        memset(out, 0, (size_t)(SAMC__PANEL * kp) * sizeof *out);
+        for (int64_t tap = 0; tap < 9; tap++)
+            for (int64_t i = 0; i < c; i++) {
+                const int64_t from = i * 9 + tap, to = tap * c + i;
+                uint16_t *at = out + to / 2 * 2 * SAMC__PANEL + to % 2;
+                if (t->packed) {
+                    const uint16_t *in = t->packed + panel * SAMC__PANEL * kp + from / 2 * 2 * SAMC__PANEL + from % 2;
+                    for (int64_t column = 0; column < SAMC__PANEL; column++) at[2 * column] = in[2 * column];
+                } else {
+                    const float *in = samc__f32(w) + first * 9 * c + from;
+                    for (int64_t column = 0; column < columns; column++)
+                        at[2 * column] = samc__float_to_bf16(in[column * 9 * c]);
+                }
+            }
+    }
+}
+
+samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x3_args *a) {
+    const int64_t c = a->x.n[2], n = a->y.n[2], k = 9 * c;
+    uint16_t *panels = exec->allocate(exec->memory, samc__packed_halves(n, k) * sizeof *panels);
+    if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the neck's convolution");
+    const conv_task pack = {a, samc__packed_find_bf16(exec->packed, a->w.data), panels};
+    samc__parallel(exec, (double)(n * k) * 16, samc__panels(n), 1, pack_panels, (void *)&pack);
+    const samc_status status = SAMC__RUNG(samc__low_gemm)(exec, &(samc__low_gemm){.gather = gather_pixel,
+                                                                                  .source = a,
+                                                                                  .m = a->x.n[0] * a->x.n[1],
+                                                                                  .n = n,
+                                                                                  .k = k,
+                                                                                  .panels = panels,
+                                                                                  .y = a->y,
+                                                                                  .y_stride = n});
+    exec->release(exec->memory, panels);
+    return status;
+}
