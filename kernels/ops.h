@@ -76,8 +76,9 @@ struct samc__exec {
 #undef SAMC_OP
 
 void samc__ops_ref(samc__ops *ops); /* fills every slot */
-void samc__ops_cpu(samc__ops *ops,
-                   unsigned caps); /* overrides the slots that have a faster version for kernels/cpu/caps.h */
+/* Overrides the slots that have a faster version for kernels/cpu/caps.h, and tells whether there was a rung: without
+ * one weights are not packed. */
+bool samc__ops_cpu(samc__ops *ops, unsigned caps);
 
 /* Overrides those that have a version for bf16 activations, and tells whether these capabilities have a rung of 16
  * bits: without one activations stay f32. On top of samc__ops_cpu(). */

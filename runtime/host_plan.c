@@ -83,3 +83,38 @@ samc_status samc__predict_bytes(const samc_model *model, int prompts, int images
     *bytes = p.peak;
     return SAMC_OK;
 }
+
+/* Operators that stand in for the table's where these are to be looked at alone: one that would read 16 bits as floats
+ * (kernels/list.h) fails. */
+static samc_status lacks(const samc__exec *exec, const char *name) {
+    return samc__fail(exec->error, SAMC_UNSUPPORTED,
+                      "on this CPU samc does not compute such a model in bf16 yet (%s); f32 is --precision f32", name);
+}
+#define SERVES_F32(name) return SAMC_OK
+#define SERVES_LOW(name) return SAMC_OK
+#define SERVES_WIDE(name) return lacks(exec, name)
+#define SAMC_OP(name, cpu, cuda, low)                                                                                  \
+    static samc_status serve_##name(const samc__exec *exec, const samc__##name##_args *args) {                         \
+        (void)exec, (void)args;                                                                                        \
+        SERVES_##low(#name);                                                                                           \
+    }
+#include "kernels/list.h"
+#undef SAMC_OP
+
+static const samc__ops serving = {
+#define SAMC_OP(name, ...) .name = serve_##name,
+#include "kernels/list.h"
+#undef SAMC_OP
+};
+
+samc_status samc__host_serves(const samc_model *model, samc_error *error) {
+    const int side = model->net.config.recipe.side;
+    planner p = {0};
+    samc__place place = host_nowhere();
+    samc__exec exec = rehearsing(model, &p, &place, error);
+    exec.ops = &serving;
+    if (model->net.precision == SAMC__F32) return SAMC_OK;
+    SAMC__TRY(samc__rehearse_encode(&exec, model, 1, side, side));
+    SAMC__TRY(samc__rehearse_predict(&exec, model, 1, 1, 2, true));
+    return samc__rehearse_predict(&exec, model, 1, 1, 2, false);
+}

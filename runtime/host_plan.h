@@ -5,6 +5,10 @@
 
 #include "runtime/model.h"
 
+/* Whether the table has every operator that this model needs for activations of 16 bits; the error names one that it
+ * lacks. */
+samc_status samc__host_serves(const samc_model *model, samc_error *error);
+
 /* Of encoding `images` images of that size together, beside their embeddings. */
 samc_status samc__encode_bytes(const samc_model *model, int images, int width, int height, size_t *bytes,
                                samc_error *error);

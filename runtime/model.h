@@ -20,7 +20,7 @@ struct samc_model {
     char settings[200], changed[200]; /* samc_model_info's */
     int threads;
     unsigned caps;        /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
-    samc__packed *packed; /* weights in the cpu table's layout, or NULL */
+    samc__packed *packed; /* weights in the cpu table's layout; NULL where the references alone compute */
 };
 
 /* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a

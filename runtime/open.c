@@ -5,6 +5,7 @@
 #include "runtime/base/abi.h"
 #include "runtime/cuda_plan.h"
 #include "runtime/flops.h"
+#include "runtime/host_plan.h"
 #include "runtime/model/pack.h"
 #include "runtime/model/settings.h"
 #include "runtime/threads.h"
@@ -16,10 +17,13 @@
 /* Takes the GPU where that was asked for, or is there and was not ruled out; leaves the backend AUTO where it is not.
  */
 static samc_status choose_device(const samc_options *options, samc_model *model, samc_error *error) {
-    bool low = options->precision == SAMC_PRECISION_F16 || options->precision == SAMC_PRECISION_BF16;
     model->backend = options->backend;
     model->cudnn = options->cudnn;
-    if (options->backend == SAMC_BACKEND_AUTO || options->backend == SAMC_BACKEND_CUDA) {
+    if (options->precision == SAMC_PRECISION_INT8 && options->backend == SAMC_BACKEND_CUDA)
+        return samc__fail(error, SAMC_UNSUPPORTED, "on a GPU samc computes in f32, f16 or bf16, not in int8");
+    if (options->precision == SAMC_PRECISION_INT8 && options->backend == SAMC_BACKEND_AUTO)
+        model->backend = SAMC_BACKEND_CPU;
+    if (model->backend == SAMC_BACKEND_AUTO || model->backend == SAMC_BACKEND_CUDA) {
         samc_error why = {0};
         samc_status status = samc__cuda_open(options->device, &model->device, &why);
         if (status == SAMC_OK) {
@@ -27,6 +31,7 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
             model->net.precision = options->precision == SAMC_PRECISION_F32   ? SAMC__F32
                                    : options->precision == SAMC_PRECISION_F16 ? SAMC__F16
                                                                               : SAMC__BF16;
+            model->net.weight_type = model->net.precision;
             samc__cuda_table(&model->net.ops);
             snprintf(model->backend_note, sizeof model->backend_note, "%s", samc__cuda_note(model->device));
             return SAMC_OK;
@@ -38,8 +43,26 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
         snprintf(model->backend_note, sizeof model->backend_note, "%.250s; using the CPU", why.message);
         model->backend = SAMC_BACKEND_CPU;
     }
-    model->net.precision = SAMC__F32;
-    if (low) return samc__fail(error, SAMC_UNSUPPORTED, "on a CPU samc computes in f32 only");
+    return SAMC_OK;
+}
+
+/* The table of a host, and the types that its models are kept and computed in. */
+static samc_status choose_host(const samc_options *options, samc_model *model, samc_error *error) {
+    samc__network *net = &model->net;
+    if (options->precision == SAMC_PRECISION_F16)
+        return samc__fail(error, SAMC_UNSUPPORTED, "on a CPU samc computes in f32 or bf16, not in f16");
+    if (options->precision == SAMC_PRECISION_INT8)
+        return samc__fail(error, SAMC_UNSUPPORTED, "samc does not compute in int8 yet");
+    net->precision = SAMC__F32;
+    net->weight_type = options->precision == SAMC_PRECISION_BF16 ? SAMC__BF16 : SAMC__F32;
+    samc__ops_ref(&net->ops);
+    if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
+    SAMC__TRY(samc__options_caps(&model->caps, error));
+    bool rung = samc__ops_cpu(&net->ops, model->caps);
+    if (net->weight_type != SAMC__F32 && samc__ops_low(&net->ops, model->caps))
+        net->precision = SAMC__BF16, rung = true;
+    if (rung && (model->packed = samc__packed_create()) == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open a model");
     return SAMC_OK;
 }
 
@@ -48,7 +71,7 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     if (options->threads < 0 || options->threads > SAMC__MAX_THREADS)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "threads must be 0 to %d, not %d", SAMC__MAX_THREADS,
                           options->threads);
-    if (options->precision < SAMC_PRECISION_AUTO || options->precision > SAMC_PRECISION_BF16)
+    if (options->precision < SAMC_PRECISION_AUTO || options->precision > SAMC_PRECISION_INT8)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown precision %d", (int)options->precision);
     if (options->device < 0)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "GPUs are numbered from 0; there is no %d", options->device);
@@ -57,11 +80,18 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     if (model->backend == SAMC_BACKEND_CUDA) return SAMC_OK;
     if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
-    samc__ops_ref(&model->net.ops);
-    if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
-    SAMC__TRY(samc__options_caps(&model->caps, error));
-    samc__ops_cpu(&model->net.ops, model->caps);
-    return SAMC_OK;
+    return choose_host(options, model, error);
+}
+
+static samc_status load_weights(samc_model *model, samc_error *error) {
+    samc__network *net = &model->net;
+    const samc__narrowing narrow = {net->weight_type, model->packed},
+                          *on_host = model->device || net->weight_type == SAMC__F32 ? NULL : &narrow;
+    SAMC__TRY(
+        samc__tensors_load(&model->tensors, model->checkpoint, on_host, &model->owned, &model->owned_bytes, error));
+    if (model->packed == NULL) return SAMC_OK;
+    SAMC__TRY(samc__up_fold_make(&net->config, &net->weights, &net->up_fold, error));
+    return samc__pack_weights(net, &model->tensors, model->owned, model->owned_bytes, model->packed, error);
 }
 
 static samc_status apply_settings(samc_model *model, const char *const *given, const char *path, samc_error *error) {
@@ -86,14 +116,9 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->net.config, error);
     if (status == SAMC_OK) status = apply_settings(model, own.settings, path, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
-    if (status == SAMC_OK)
-        status = samc__tensors_load(&model->tensors, model->checkpoint, &model->owned, &model->owned_bytes, error);
+    if (status == SAMC_OK) status = load_weights(model, error);
     model->parameters = samc__tensors_parameters(&model->tensors);
-    if (status == SAMC_OK && model->caps != 0)
-        status = samc__up_fold_make(&model->net.config, &model->net.weights, &model->net.up_fold, error);
-    if (status == SAMC_OK && model->caps != 0)
-        status =
-            samc__pack_weights(&model->net, &model->tensors, model->owned, model->owned_bytes, &model->packed, error);
+    if (status == SAMC_OK && model->device == NULL) status = samc__host_serves(model, error);
     if (status == SAMC_OK && model->device != NULL) {
         status = samc__cuda_load(model->device, &model->tensors, model->net.precision, error);
         free(model->owned);

@@ -65,7 +65,7 @@ samc__place samc__place_nowhere(void *(*own_allocate)(const samc__exec *exec, si
 samc_status samc__rehearse_model(const samc__config *config, samc__dtype precision, samc_model *model,
                                  samc_error *error) {
     samc__tensor_list tensors;
-    *model = (samc_model){.net = {.config = *config, .precision = precision},
+    *model = (samc_model){.net = {.config = *config, .precision = precision, .weight_type = precision},
                           .backend = SAMC_BACKEND_CUDA,
                           .device = (struct samc__cuda_device *)samc__nowhere};
     SAMC__TRY(samc__tensors_list(config, &model->net.weights, &tensors, error));

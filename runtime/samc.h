@@ -135,17 +135,19 @@ typedef enum samc_precision {
     SAMC_PRECISION_AUTO,
     SAMC_PRECISION_F32,
     SAMC_PRECISION_F16,
-    SAMC_PRECISION_BF16
+    SAMC_PRECISION_BF16,
+    SAMC_PRECISION_INT8
 } samc_precision;
 typedef enum samc_storage { SAMC_STORAGE_KEEP, SAMC_STORAGE_F32, SAMC_STORAGE_F16, SAMC_STORAGE_BF16 } samc_storage;
 
 typedef struct samc_options {
     size_t size;
-    samc_backend backend;        /* AUTO: the fastest that this machine has */
-    samc_precision precision;    /* AUTO: f32 on a CPU, bf16 on a GPU; f16 and bf16 are for GPUs only */
-    int threads;                 /* 0: one for each processor this process may use; at most 256 */
-    int device;                  /* the GPU's number, from 0, where one is used; a model for each where several are */
-    bool cudnn;                  /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
+    samc_backend backend;     /* AUTO: the fastest that this machine has */
+    samc_precision precision; /* AUTO: f32 on a CPU, bf16 on a GPU; f16 is for GPUs only. bf16 on a CPU: weights in half
+                                 the memory, and activations too where the CPU multiplies bf16 */
+    int threads;              /* 0: one for each processor this process may use; at most 256 */
+    int device;               /* the GPU's number, from 0, where one is used; a model for each where several are */
+    bool cudnn;               /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
     const char *const *settings; /* NULL, or "NAME=VALUE" and so on, ended by NULL: samc_model_info's settings; of one
                                     name the last counts */
 } samc_options;

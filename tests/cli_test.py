@@ -687,7 +687,7 @@ class Failures(Case):
             common = ("segment", PHOTO, "--point", "1,1", "-o", self.at("o"), "--model", MODEL)
             self.failure("no CUDA device was found", *common, "--backend", "cuda")
             self.assertIn("no CUDA device was found", self.good(*common, "--backend", "auto")[1])
-            self.failure("f32 only", *common, "--backend", "cpu", "--precision", "bf16")
+            self.failure("f32 or bf16, not in f16", *common, "--backend", "cpu", "--precision", "f16")
 
 
 class Auto(Case):

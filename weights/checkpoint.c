@@ -332,6 +332,17 @@ int64_t samc__tensor_elements(const samc__tensor *tensor) {
     return elements;
 }
 
+void samc__tensor_drop(const samc__checkpoint *checkpoint, const samc__tensor *tensor) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    int64_t last = 0; /* strides are not negative */
+    for (int i = 0; i < tensor->rank; i++) last += (tensor->shape[i] - 1) * tensor->stride[i];
+    if ((!checkpoint->mapped && checkpoint->part_count == 0) || samc__tensor_elements(tensor) == 0) return;
+    uintptr_t begin = (uintptr_t)tensor->data, end = begin + (uintptr_t)(last + 1) * samc__dtype_size(tensor->dtype);
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 static bool row_major(const samc__tensor *tensor) {
     int64_t expected = 1;
     for (int i = tensor->rank; i-- > 0;) {

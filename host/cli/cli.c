@@ -18,7 +18,7 @@ static const char common_help[] =
     "                        Face's model.safetensors, its index or its folder (default: the installed\n"
     "                        " DEFAULT_MODEL ")\n"
     "  --backend NAME        auto, ref, cpu or cuda (default: auto, the fastest one here)\n"
-    "  --precision NAME      auto, f32, f16 or bf16 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
+    "  --precision NAME      auto, f32, f16, bf16 or int8 (default: auto, f32 on a CPU, bf16 on a GPU)\n"
     "  --threads N           1 to 256 (default: one for each processor)\n"
     "  --device NAME         cpu, or cuda for a GPU: cuda:N or N which one, from 0 (default: cuda:0 where there is "
     "one); samc auto\n"
@@ -153,7 +153,8 @@ samc__cli samc__cli_begin(const char *command, const char *help) {
     return cli;
 }
 
-static const char *const precisions[] = {"auto", "f32", "f16", "bf16", NULL}; /* in the order of samc_precision */
+static const char *const precisions[] = {"auto", "f32",  "f16",
+                                         "bf16", "int8", NULL}; /* in the order of samc_precision */
 
 const char *samc__cli_precision(samc_precision precision) { return precisions[precision]; }
 
@@ -211,7 +212,8 @@ static bool common_option(samc__cli *cli, int option) {
     case SAMC__CLI_PRECISION:
         index = index_of(optarg, precisions);
         cli->options.precision = (samc_precision)index;
-        if (index < 0) cli->exit_code = samc__cli_usage(cli, "--precision is auto, f32, f16 or bf16, not '%s'", optarg);
+        if (index < 0)
+            cli->exit_code = samc__cli_usage(cli, "--precision is auto, f32, f16, bf16 or int8, not '%s'", optarg);
         return index >= 0;
     case SAMC__CLI_THREADS:
         if (samc__cli_integer(optarg, 1, 256, &cli->options.threads)) return true;

@@ -174,8 +174,8 @@ void samc_archive_close(samc_archive *a) {
 /* What another run must share to go on with this one: all that the results depend on. NULL with an error. */
 static json_t *describe(const samc_archive *a, const samc_model *model, const samc_model_info *info,
                         samc_error *error) {
-    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};   /* in the order of samc_backend */
-    static const char *const precisions[] = {"auto", "f32", "f16", "bf16"}; /* in the order of samc_precision */
+    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};           /* in the order of samc_backend */
+    static const char *const precisions[] = {"auto", "f32", "f16", "bf16", "int8"}; /* in the order of samc_precision */
     const samc_archive_options *o = &a->options;
     char hash[65], formats[64];
     if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;

@@ -15,6 +15,7 @@
 /* Of the 16-bit rungs. */
 #define SAMC__WHERE_LOW(...) __VA_ARGS__
 #define SAMC__WHERE_F32(...)
+#define SAMC__WHERE_WIDE(...)
 
 #define SAMC_OP(name, cpu, ...)                                                                                        \
     SAMC__OF_##cpu(samc_status samc__##name##_vec16(const samc__exec *exec, const samc__##name##_args *args);          \

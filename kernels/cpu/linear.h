@@ -15,7 +15,8 @@ typedef struct samc__gemm {
     void (*gather)(const void *source, int64_t row, int64_t begin, int64_t end, float *out);
     const void *source;
     int64_t m, n, k;
-    const float *panels;   /* [ceil(n / 32)][k][32], samc__pack_panel */
+    const float *panels;   /* [ceil(n / 32)][k][32], samc__pack_panel; or NULL, and: */
+    const uint16_t *low;   /* [ceil(n / 32)][kp / 2][32][2], samc__pack_panel_bf16; widened where they are needed */
     const float *bias;     /* [n] or NULL */
     const float *residual; /* [residual_rows, n] or NULL; may be y */
     int64_t residual_rows;

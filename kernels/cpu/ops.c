@@ -3,13 +3,15 @@
 #include "kernels/cpu/caps.h"
 #include "kernels/cpu/cpu.h"
 
-void samc__ops_cpu(samc__ops *ops, unsigned caps) {
+bool samc__ops_cpu(samc__ops *ops, unsigned caps) {
+    bool found = false;
     (void)ops, (void)caps; /* of an architecture without rungs */
 #ifdef SAMC_VEC16_RUNG
     if (caps & SAMC__CAP_VEC16) {
 #define SAMC_OP(name, cpu, ...) SAMC__VEC16_OF_##cpu(ops->name = samc__##name##_vec16;)
 #include "kernels/list.h"
 #undef SAMC_OP
+        found = true;
     }
 #endif
 #ifdef SAMC_X86_RUNGS
@@ -17,13 +19,16 @@ void samc__ops_cpu(samc__ops *ops, unsigned caps) {
 #define SAMC_OP(name, cpu, ...) SAMC__OF_##cpu(ops->name = samc__##name##_avx2;)
 #include "kernels/list.h"
 #undef SAMC_OP
+        found = true;
     }
     if (caps & SAMC__CAP_AVX512) {
 #define SAMC_OP(name, cpu, ...) SAMC__OF_##cpu(ops->name = samc__##name##_avx512;)
 #include "kernels/list.h"
 #undef SAMC_OP
+        found = true;
     }
 #endif
+    return found;
 }
 
 bool samc__ops_low(samc__ops *ops, unsigned caps) {

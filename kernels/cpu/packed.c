@@ -7,6 +7,7 @@
 typedef struct entry {
     const void *w; /* NULL: free */
     samc__dtype dtype;
+    bool lent; /* the panels lie in memory of the weight's */
     void *panels;
 } entry;
 
@@ -57,7 +58,7 @@ samc__packed *samc__packed_create(void) {
 void samc__packed_destroy(samc__packed *packed) {
     if (packed == NULL) return;
     for (size_t i = 0; i < packed->slots; i++)
-        if (packed->entries[i].panels != packed->entries[i].w) free(packed->entries[i].panels);
+        if (!packed->entries[i].lent) free(packed->entries[i].panels);
     free(packed->entries);
     free(packed);
 }
@@ -98,14 +99,15 @@ bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k
     if (panels == NULL) return false;
     for (int64_t panel = 0; panel < samc__panels(n); panel++)
         samc__pack_panel(w, n, k, k, 1, panel, panels + panel * SAMC__PANEL * k);
-    if (replace && n % SAMC__PANEL == 0) {
+    const bool lent = replace && n % SAMC__PANEL == 0;
+    if (lent) {
         memcpy((float *)w, panels, bytes);
         free(panels);
         panels = (float *)w;
     } else {
         packed->bytes += bytes;
     }
-    *e = (entry){w, SAMC__F32, panels};
+    *e = (entry){w, SAMC__F32, lent, panels};
     packed->used++;
     return true;
 }
@@ -120,9 +122,24 @@ bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int6
     for (int64_t panel = 0; panel < samc__panels(n); panel++)
         samc__pack_panel_bf16(w, n, k, k, 1, panel, panels + panel * SAMC__PANEL * samc__packed_k(k));
     packed->bytes += bytes;
-    *e = (entry){w, SAMC__BF16, panels};
+    *e = (entry){w, SAMC__BF16, false, panels};
     packed->used++;
     return true;
+}
+
+uint16_t *samc__packed_room_bf16(samc__packed *packed, int64_t n, int64_t k) {
+    bool known;
+    const size_t bytes = samc__packed_halves(n, k) * sizeof(uint16_t); /* a multiple of 2048 */
+    uint16_t *panels = aligned_alloc(64, bytes);
+    entry *e = panels ? slot_for(packed, panels, &known) : NULL;
+    if (e == NULL) {
+        free(panels);
+        return NULL;
+    }
+    packed->bytes += bytes;
+    *e = (entry){panels, SAMC__BF16, false, panels};
+    packed->used++;
+    return panels;
 }
 
 static const void *find(const samc__packed *packed, const void *w, samc__dtype dtype) {

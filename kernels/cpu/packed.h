@@ -36,6 +36,9 @@ void samc__packed_destroy(samc__packed *packed); /* NULL is allowed */
 bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace);
 /* Packs w [n, k] as bf16 panels, found by the address of w; its own memory is left alone. False: no memory. */
 bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int64_t k);
+/* Room for the bf16 panels of a weight [n, k] that has no other memory: found by their own address, filled by the
+ * caller with samc__pack_panel_bf16(). NULL: no memory. */
+uint16_t *samc__packed_room_bf16(samc__packed *packed, int64_t n, int64_t k);
 /* The panels of the weight at w; NULL: not packed in that type, or `packed` is NULL. */
 const float *samc__packed_find(const samc__packed *packed, const void *w);
 const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w);

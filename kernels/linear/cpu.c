@@ -22,7 +22,7 @@ typedef struct gemm_task {
     const samc__gemm *g;
     int64_t depths; /* blocks of k */
     int64_t groups, group_panels;
-    float *scratch; /* [workers][depths][ROWS][STRIDE], then [ROWS][PANEL] */
+    float *scratch; /* [workers][depths][ROWS][STRIDE], [ROWS][PANEL], for bf16 panels [DEPTH][PANEL] */
     int64_t scratch_floats;
 } gemm_task;
 
@@ -67,10 +67,21 @@ SAMC__INLINE void finish(const samc__gemm *g, samc__act act, int64_t row, int64_
     }
 }
 
+/* k rows of a bf16 panel [k / 2][32][2] -> out [k][32]; a pair is one word, the even k in its lower half. An odd k
+ * takes one row more, of zeros. */
+static void widen(const uint16_t *panel, int64_t k, float *out) {
+    typedef uint32_t __attribute__((may_alias)) word;
+    const word *pairs = (const word *)(const void *)panel;
+    word *to = (word *)(void *)out;
+    for (int64_t i = 0; i < k; i += 2, pairs += SAMC__PANEL, to += 2 * SAMC__PANEL)
+        for (int c = 0; c < SAMC__PANEL; c++) to[c] = pairs[c] << 16, to[SAMC__PANEL + c] = pairs[c] & 0xffff0000u;
+}
+
 static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
     const gemm_task *t = context;
     const samc__gemm *g = t->g;
-    float *left = t->scratch + worker * t->scratch_floats, *sums = left + t->depths * ROWS * STRIDE;
+    float *left = t->scratch + worker * t->scratch_floats, *sums = left + t->depths * ROWS * STRIDE,
+          *wide = sums + ROWS * SAMC__PANEL;
     int64_t panels = samc__panels(g->n);
     for (int64_t item = begin; item < end; item++) {
         int64_t row = item / t->groups * ROWS, rows = g->m - row < ROWS ? g->m - row : ROWS;
@@ -78,14 +89,15 @@ static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
         int64_t last = panel + t->group_panels < panels ? panel + t->group_panels : panels;
         gather_block(g, row, rows, left);
         for (; panel < last; panel++) {
-            const float *right = g->panels + panel * SAMC__PANEL * g->k;
             for (int64_t depth = 0; depth < t->depths; depth++) {
                 int64_t k = g->k - depth * DEPTH < DEPTH ? g->k - depth * DEPTH : DEPTH;
+                const float *right = wide;
+                if (g->panels) right = g->panels + (panel * g->k + depth * DEPTH) * SAMC__PANEL;
+                else widen(g->low + (panel * samc__packed_k(g->k) + depth * DEPTH) * SAMC__PANEL, k, wide);
                 for (int64_t r = 0; r < rows; r += MR)
                     for (int64_t c = 0; c < SAMC__PANEL; c += 2 * VW)
-                        tile_2((int)(rows - r < MR ? rows - r : MR), left + (depth * ROWS + r) * STRIDE,
-                               right + depth * DEPTH * SAMC__PANEL + c, SAMC__PANEL, k, sums + r * SAMC__PANEL + c,
-                               SAMC__PANEL, depth ? TILE_ADD : TILE_ZERO);
+                        tile_2((int)(rows - r < MR ? rows - r : MR), left + (depth * ROWS + r) * STRIDE, right + c,
+                               SAMC__PANEL, k, sums + r * SAMC__PANEL + c, SAMC__PANEL, depth ? TILE_ADD : TILE_ZERO);
             }
             if (g->act == SAMC__ACT_GELU) finish(g, SAMC__ACT_GELU, row, rows, panel * SAMC__PANEL, sums);
             else if (g->act == SAMC__ACT_RELU) finish(g, SAMC__ACT_RELU, row, rows, panel * SAMC__PANEL, sums);
@@ -94,8 +106,10 @@ static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* Floats of one worker's scratch: its rows in tiles, then [ROWS][PANEL]. */
-static int64_t worker_floats(int64_t k) { return (k + DEPTH - 1) / DEPTH * ROWS * STRIDE + ROWS * SAMC__PANEL; }
+/* Floats of one worker's scratch: its rows in tiles, then [ROWS][PANEL], then a widened panel. */
+static int64_t worker_floats(const samc__gemm *g) {
+    return (g->k + DEPTH - 1) / DEPTH * ROWS * STRIDE + ROWS * SAMC__PANEL + (g->panels ? 0 : DEPTH * SAMC__PANEL);
+}
 
 samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *g) {
     int64_t blocks = (g->m + ROWS - 1) / ROWS, panels = samc__panels(g->n);
@@ -104,7 +118,7 @@ samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *g) 
     if (exec->workers == 1 || wanted < 1) wanted = 1;
     t.group_panels = (panels + wanted - 1) / wanted;
     t.groups = (panels + t.group_panels - 1) / t.group_panels;
-    t.scratch_floats = worker_floats(g->k);
+    t.scratch_floats = worker_floats(g);
     t.scratch = exec->allocate(exec->memory, (size_t)(exec->workers * t.scratch_floats) * sizeof(float));
     if (t.scratch == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the tiles of a matrix product");
@@ -138,9 +152,10 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
 
 samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_args *a) {
     int64_t n = a->p.w.n[0], k = a->p.w.n[1];
-    const float *panels = samc__packed_find(exec->packed, samc__f32(a->p.w));
+    const float *panels = samc__packed_find(exec->packed, a->p.w.data);
+    const uint16_t *low = panels ? NULL : samc__packed_find_bf16(exec->packed, a->p.w.data);
     float *made = NULL;
-    if (panels == NULL) {
+    if (panels == NULL && low == NULL) {
         made = exec->allocate(exec->memory, samc__packed_floats(n, k) * sizeof(float));
         if (made == NULL)
             return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to pack a weight of %lld x %lld",
@@ -155,6 +170,7 @@ samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_
                                                                     .n = n,
                                                                     .k = k,
                                                                     .panels = panels,
+                                                                    .low = low,
                                                                     .bias = samc__f32(a->p.b),
                                                                     .residual = samc__f32(a->residual),
                                                                     .residual_rows = a->residual.n[0],

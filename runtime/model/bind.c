@@ -67,46 +67,96 @@ samc_status samc__tensors_check(const samc__tensor_list *list, const samc__check
 
 enum { ALIGNMENT = 64 }; /* of each converted tensor, for the widest vector loads */
 
-/* Binds what can be used where it is, and converts the rest into `block`; *floats: how many that takes. Without a block
- * it only counts, and refuses values that no float holds. */
-static samc_status bind(const samc__tensor_list *list, const samc__checkpoint *checkpoint, float *block, size_t *floats,
-                        samc_error *error) {
-    const size_t step = ALIGNMENT / sizeof(float);
-    *floats = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        const samc__entry *e = &list->at[i];
-        const samc__tensor *found = samc__checkpoint_find(checkpoint, e->name);
-        e->view->data = (void *)samc__tensor_direct_f32(found);
-        if (e->view->data != NULL) continue;
-        if (block == NULL && !samc__tensor_fits_f32(found))
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
-                              checkpoint->label, e->name);
-        if (block != NULL) {
-            samc__tensor_read_f32(found, block + *floats);
-            e->view->data = block + *floats;
-        }
-        *floats += ((size_t)samc__tensor_elements(found) + step - 1) / step * step;
+typedef struct binding {
+    const samc__tensor_list *list;
+    const samc__checkpoint *checkpoint;
+    samc__dtype weights;
+    samc__packed *packed;
+    bool counts;   /* only counts, and refuses values that no float holds */
+    float *block;  /* takes what is not used where it is */
+    size_t floats; /* of it */
+    samc_error *error;
+} binding;
+
+static samc_status no_memory(const binding *b, const samc__entry *e) {
+    return samc__fail(b->error, SAMC_OUT_OF_MEMORY, "%s: no memory for the weight %s", b->checkpoint->label, e->name);
+}
+
+/* Straight from the file into panels, whose columns are the rows that are read at a time; they are their own key. */
+static samc_status pack(const binding *b, const samc__entry *e, const samc__tensor *found) {
+    const int64_t n = e->view->n[0], k = e->view->n[1];
+    uint16_t *panels = samc__packed_room_bf16(b->packed, n, k);
+    float *rows = malloc((size_t)(SAMC__PANEL * k) * sizeof *rows);
+    for (int64_t panel = 0; panel < samc__panels(n) && panels && rows; panel++) {
+        const int64_t first = panel * SAMC__PANEL, count = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+        samc__tensor_copy_f32(found, first * k, count * k, rows);
+        samc__pack_panel_bf16(rows, count, k, k, 1, 0, panels + first * samc__packed_k(k));
     }
-    for (size_t i = 0; i < list->copy_count; i++) list->copies[i].view->data = list->copies[i].of->data;
+    free(rows);
+    if (panels == NULL || rows == NULL) return no_memory(b, e);
+    e->view->data = panels;
+    e->view->dtype = SAMC__BF16;
     return SAMC_OK;
 }
 
-samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkpoint *checkpoint, void **owned,
-                               size_t *owned_bytes, samc_error *error) {
-    size_t floats;
+static void round_to(samc__dtype type, float *values, int64_t count) {
+    for (int64_t i = 0; type == SAMC__BF16 && i < count; i++)
+        values[i] = samc__bf16_to_float(samc__float_to_bf16(values[i]));
+}
+
+static samc_status bind(binding *b, const samc__entry *e) {
+    const size_t step = ALIGNMENT / sizeof(float);
+    const samc__tensor *found = samc__checkpoint_find(b->checkpoint, e->name);
+    const samc__dtype type = samc__weight_type(e, b->weights);
+    const bool packs = type != SAMC__F32 && b->packed != NULL && e->role == SAMC__ROLE_MATRIX,
+               shares = type != SAMC__F32 && b->packed != NULL && e->role == SAMC__ROLE_SHARED;
+    const int64_t elements = samc__tensor_elements(found);
+    float *to = b->counts ? NULL : b->block + b->floats;
+    e->view->data = type == SAMC__F32 ? (void *)samc__tensor_direct_f32(found) : NULL;
+    if (e->view->data != NULL) return SAMC_OK;
+    if (!packs) b->floats += ((size_t)elements + step - 1) / step * step;
+    if (b->counts)
+        return samc__tensor_fits_f32(found)
+                   ? SAMC_OK
+                   : samc__fail(b->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
+                                b->checkpoint->label, e->name);
+    if (packs) {
+        SAMC__TRY(pack(b, e, found));
+    } else {
+        samc__tensor_read_f32(found, to);
+        round_to(type, to, elements);
+        e->view->data = to;
+        if (shares && !samc__packed_add_bf16(b->packed, to, e->view->n[0], e->view->n[1])) return no_memory(b, e);
+    }
+    samc__tensor_drop(b->checkpoint, found);
+    return SAMC_OK;
+}
+
+static samc_status bind_all(binding *b, bool counts) {
+    b->counts = counts;
+    b->floats = 0;
+    for (size_t i = 0; i < b->list->count; i++) SAMC__TRY(bind(b, &b->list->at[i]));
+    for (size_t i = 0; i < b->list->copy_count; i++) b->list->copies[i].view->data = b->list->copies[i].of->data;
+    return SAMC_OK;
+}
+
+samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkpoint *checkpoint,
+                               const samc__narrowing *narrow, void **owned, size_t *owned_bytes, samc_error *error) {
+    binding b = {.list = list, .checkpoint = checkpoint, .error = error};
+    if (narrow != NULL) b.weights = narrow->weights, b.packed = narrow->packed;
     *owned = NULL;
     *owned_bytes = 0;
     SAMC__TRY(samc__tensors_check(list, checkpoint, error));
-    SAMC__TRY(bind(list, checkpoint, NULL, &floats, error));
-    if (floats == 0) return SAMC_OK;
-    size_t bytes = floats * sizeof(float);
-    float *block = aligned_alloc(ALIGNMENT, bytes);
-    if (block == NULL)
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for %zu bytes of weights", checkpoint->label,
-                          bytes);
-    *owned = block;
-    *owned_bytes = bytes;
-    return bind(list, checkpoint, block, &floats, error);
+    SAMC__TRY(bind_all(&b, true));
+    if (b.floats > 0) {
+        const size_t bytes = b.floats * sizeof(float);
+        *owned = b.block = aligned_alloc(ALIGNMENT, bytes);
+        if (b.block == NULL)
+            return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for %zu bytes of weights", checkpoint->label,
+                              bytes);
+        *owned_bytes = bytes;
+    }
+    return bind_all(&b, false);
 }
 
 /* ---- Hashing --------------------------------------------------------------------------------- */

@@ -35,6 +35,13 @@ typedef struct samc__entry {
     samc__view *view; /* f32, its shape as the role says; without data until it is bound */
 } samc__entry;
 
+/* What a host rounds the values of a tensor to where the model's weights are of the type `weights`: the one place that
+ * says which are narrowed. A matrix is then kept as panels of that type (kernels/cpu/packed.h); what operators also
+ * read as it is, and everything on tables that pack nothing, stays an array of floats that such a type holds. */
+static inline samc__dtype samc__weight_type(const samc__entry *e, samc__dtype weights) {
+    return samc__role_type(e->role, weights);
+}
+
 enum { SAMC__MAX_COPIES = 64 };
 
 typedef struct samc__tensor_list {

@@ -10,7 +10,8 @@
 struct samc__network {
     samc__config config;
     samc__weights weights;
-    samc__dtype precision; /* of activations and of weights that go with them */
+    samc__dtype precision;   /* of activations, and on a GPU of the weights that go with them */
+    samc__dtype weight_type; /* what a host rounds its weights to (samc__weight_type()) */
     samc__ops ops;
     samc__up_fold *up_fold; /* for tables that fold the upscaling; NULL: it reads the keys */
 };

@@ -18,18 +18,24 @@ static void drop_pages(samc__view w) {
     if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+/* The upscaling that was folded from weights of any type is computed, and goes with the activations: rounded where
+ * these are, and else as exact as the layers that it stands for. */
+static bool pack_fold(const samc__network *net, samc__packed *packed) {
+    const samc__view w = net->up_fold->image.w;
+    if (net->precision == SAMC__F32) return samc__packed_add(packed, samc__f32(w), w.n[0], w.n[1], true);
+    return samc__packed_add_bf16(packed, samc__f32(w), w.n[0], w.n[1]);
+}
+
 samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, void *owned,
-                               size_t owned_bytes, samc__packed **packed, samc_error *error) {
-    const samc__projection *up = &net->up_fold->image;
+                               size_t owned_bytes, samc__packed *packed, samc_error *error) {
     const char *begin = owned;
-    bool done = (*packed = samc__packed_create()) != NULL &&
-                samc__packed_add(*packed, samc__f32(up->w), up->w.n[0], up->w.n[1], true);
-    for (size_t i = 0; i < tensors->count && done; i++) {
+    bool done = pack_fold(net, packed);
+    for (size_t i = 0; i < tensors->count && done && net->weight_type == SAMC__F32; i++) {
         const samc__view w = *tensors->at[i].view;
         const char *at = w.data;
         const bool alone = tensors->at[i].role == SAMC__ROLE_MATRIX, ours = at >= begin && at < begin + owned_bytes;
         if (!alone && tensors->at[i].role != SAMC__ROLE_SHARED) continue;
-        done = samc__packed_add(*packed, samc__f32(w), w.n[0], w.n[1], ours && alone);
+        done = samc__packed_add(packed, samc__f32(w), w.n[0], w.n[1], ours && alone);
         if (done && alone && !ours) drop_pages(w);
     }
     return done ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");

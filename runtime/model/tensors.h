@@ -4,6 +4,7 @@
 #ifndef SAMC_RUNTIME_MODEL_TENSORS_H
 #define SAMC_RUNTIME_MODEL_TENSORS_H
 
+#include "kernels/cpu/packed.h"
 #include "runtime/model/families.h"
 
 /* C = channels. */
@@ -48,11 +49,19 @@ samc_status samc__tensors_list(const samc__config *config, samc__weights *weight
  * being part of the model (pixel_mean, pixel_std) are not unexpected. */
 samc_status samc__tensors_check(const samc__tensor_list *list, const samc__checkpoint *checkpoint, samc_error *error);
 
+/* What a host keeps weights in, where not in f32. */
+typedef struct samc__narrowing {
+    samc__dtype weights;  /* samc__weight_type() says which that concerns */
+    samc__packed *packed; /* takes their panels; NULL: they stay arrays of floats, of rounded values */
+} samc__narrowing;
+
 /* Checks, then binds every tensor as f32: in place where the file has aligned f32, else converted into one block that
  * the caller frees with free(*owned). The checkpoint must stay open as long as the weights are used. *owned_bytes: size
- * of that block. */
-samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkpoint *checkpoint, void **owned,
-                               size_t *owned_bytes, samc_error *error);
+ * of that block. With `narrow` (or NULL) matrices go to panels one after another, and their views point there; others
+ * that are narrowed are converted, the shared ones being packed too. Pages of the file that were converted are given
+ * back to the system (a reader would get them back from the disk). */
+samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkpoint *checkpoint,
+                               const samc__narrowing *narrow, void **owned, size_t *owned_bytes, samc_error *error);
 
 /* SHA-256 over name, shape, type and row-major bytes of each tensor, in the list's order; 64 hexadecimal digits and a
  * NUL. The checkpoint has been checked. */

@@ -47,7 +47,7 @@ static void use_checkpoint(const uint8_t *data, size_t size) {
     char hex[65];
     samc_status status = samc__config_infer(checkpoint, &config, &error);
     if (status == SAMC_OK) status = samc__tensors_list(&config, &weights, &list, &error);
-    if (status == SAMC_OK) status = samc__tensors_load(&list, checkpoint, &owned, &owned_bytes, &error);
+    if (status == SAMC_OK) status = samc__tensors_load(&list, checkpoint, NULL, &owned, &owned_bytes, &error);
     if (status == SAMC_OK) status = samc__tensors_hash(&list, checkpoint, hex, &error);
     if (status != SAMC_OK) check_message(&error);
     free(owned);
