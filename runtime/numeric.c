@@ -17,9 +17,18 @@ bool samc__numeric_spoilt(const float *values, int64_t count) {
     return zero != 0.0f;
 }
 
+/* The same of values of the type that activations have on a host. */
+static bool any_spoilt(samc__dtype type, const void *values, int64_t count) {
+    const uint16_t *halves = values;
+    int found = 0;
+    if (type == SAMC__F32) return samc__numeric_spoilt(values, count);
+    for (int64_t i = 0; i < count; i++) found |= (halves[i] & 0x7f80) == 0x7f80; /* bf16: NaN or infinite */
+    return found;
+}
+
 samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
     for (int i = first; i < first + count; i++)
-        if (samc__numeric_spoilt(s->images[i].embedding, samc__embedding_elements(s->model)))
+        if (any_spoilt(s->model->net.precision, s->images[i].embedding, samc__embedding_elements(s->model)))
             return samc__numeric_fail(s, i, "embedding");
     return SAMC_OK;
 }

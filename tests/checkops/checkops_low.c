@@ -39,6 +39,7 @@ static const bool is_low[OPS] = {
 #define SAMC_OP(op, cpu, gpu, low) [OP_##op] = IS_##low,
 #define IS_LOW true
 #define IS_F32 false
+#define IS_WIDE false
 #include "kernels/list.h"
 #undef SAMC_OP
 };
