@@ -6,10 +6,18 @@ same number of threads, and runs in turn with the others, round after round, so 
 all alike. Figures are medians; ratios are taken round by round, of the time on the wall and of the processor's. On a
 machine with other work only the latter mean something, and only with --threads 1, since waiting threads spin.
 
-    peers.py --samc build/release/bin/samc [--model vit_b] [--threads 2] [--runs 5] [--stages encoder,decoder,auto]
+    peers.py --samc build/release/bin/samc [--model vit_b] [--precision f32] [--threads 2] [--runs 5]
+             [--stages encoder,decoder,auto] [--peers NAME,NAME] [--no-tiles] [--keep FOLDER]
+
+With --precision bf16 or int8 samc runs in it, in f32 too, and beside the peers in f32 stands OpenVINO in bf16, and for
+int8 OpenVINO with its encoder quantised by NNCF (weights and activations, ModelType.TRANSFORMER; the decoder and what
+NNCF leaves run in bf16 where the machine has it). Beside each time is the share of the machine's measured peak of its
+type, of the operations that samc needs. --no-tiles takes AMX away from everyone. --keep keeps weights, exported and
+quantised graphs for the next run.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -56,11 +64,15 @@ class Decoder(torch.nn.Module):
 
 
 class Torch:
-    name = "PyTorch"
+    name, type = "PyTorch", "f32"
 
     def __init__(self, sam, threads, folder):
         torch.set_num_threads(threads)
         self.sam, self.decode = sam, Decoder(sam)
+
+    @staticmethod
+    def version():
+        return torch.__version__
 
     @torch.no_grad()
     def encoder(self, pixels):
@@ -102,7 +114,13 @@ class Onnx:
 
 
 class OnnxRuntime(Onnx):
-    name = "ONNX Runtime"
+    name, type = "ONNX Runtime", "f32"
+
+    @staticmethod
+    def version():
+        import onnxruntime
+
+        return onnxruntime.__version__
 
     def __init__(self, sam, threads, folder):
         import onnxruntime
@@ -122,14 +140,27 @@ class OnnxRuntime(Onnx):
 
 
 class OpenVino(Onnx):
-    name = "OpenVINO f32"
+    name, type = "OpenVINO f32", "f32"
+
+    @staticmethod
+    def version():
+        import openvino
+
+        return openvino.__version__
 
     def __init__(self, sam, threads, folder):
         import openvino
 
         core = openvino.Core()
-        config = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        self.models = [core.compile_model(path, "CPU", config) for path in self.export(sam, folder)]
+        config = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+        config["INFERENCE_PRECISION_HINT"] = self.hint(core)
+        self.models = [core.compile_model(path, "CPU", config) for path in self.graphs(core, sam, folder)]
+
+    def hint(self, core):
+        return "f32"
+
+    def graphs(self, core, sam, folder):
+        return self.export(sam, folder)
 
     def encoder(self, pixels):
         return self.models[0]([pixels.numpy()])[0]
@@ -138,23 +169,59 @@ class OpenVino(Onnx):
         return self.models[1]([embedding, points])[0]
 
 
-def samc_seconds(args, model, stage):
-    """One run of `samc bench`: (wall, processor) seconds. The image is resized inside, which the peers get for free."""
-    command = [
-        args.samc,
-        "bench",
-        "--stage",
-        stage,
-        "--model",
-        model,
-        "--threads",
-        str(args.threads),
-        "--runs",
-        "1",
-        "--json",
-    ]
-    row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return (row["stages"][0]["median_s"], row["stages"][0]["processor_s"]), row["peak_gflops"]
+class OpenVinoBf16(OpenVino):
+    name, type = "OpenVINO bf16", "bf16"
+
+    def hint(self, core):
+        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise RuntimeError("OpenVINO says that this machine has no bf16")
+        return "bf16"
+
+
+class OpenVinoInt8(OpenVino):
+    name, type = "OpenVINO int8", "int8"
+
+    @staticmethod
+    def version():
+        import nncf
+
+        return f"{OpenVino.version()}, NNCF {nncf.__version__}"
+
+    def hint(self, core):
+        return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+    def graphs(self, core, sam, folder):
+        import nncf
+        import openvino
+
+        encoder, decoder = self.export(sam, folder)
+        quantised = str(Path(folder) / "encoder_int8.xml")
+        if not os.path.exists(quantised):  # the values, which it is calibrated with, do not change its speed
+            size = sam.image_encoder.img_size
+            images = [np.random.default_rng(i).standard_normal((1, 3, size, size), np.float32) for i in range(2)]
+            model = nncf.quantize(
+                core.read_model(encoder), nncf.Dataset(images), model_type=nncf.ModelType.TRANSFORMER, subset_size=2
+            )
+            openvino.save_model(model, quantised, compress_to_fp16=False)
+        return quantised, decoder
+
+
+PEERS = {
+    "f32": (Torch, OnnxRuntime, OpenVino),
+    "bf16": (Torch, OnnxRuntime, OpenVino, OpenVinoBf16),
+    "int8": (Torch, OnnxRuntime, OpenVino, OpenVinoBf16, OpenVinoInt8),
+}
+TILES_OFF = {  # names of SAMC_CPU_CAPS, and of oneDNN in whoever has it
+    "SAMC_CPU_CAPS": "sse2,avx2,avx512,avxvnni,avx512vnni,avx512bf16",
+    "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
+}
+
+
+def samc_bench(args, model, stage, precision):
+    """One run of `samc bench`: its report. The image is resized inside, which the peers get for free."""
+    command = [args.samc, "bench", "--stage", stage, "--model", model, "--precision", precision]
+    command += ["--threads", str(args.threads), "--runs", "1", "--json", "--quiet"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def timed(function, *arguments):
@@ -163,29 +230,41 @@ def timed(function, *arguments):
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def table(title, seconds, peak):
-    """Prints one stage; returns it for --json."""
-    ours, rows = seconds["samc"], []
-    print(f"\n{title} (peak {peak:.0f} GFLOP/s f32)")
+def table(title, seconds, types, report):
+    """Prints one stage; returns it for --json. `seconds` and `types` are by name, `report` is samc's of the last round."""
+    ours, rows, peaks = seconds["samc"], [], report["peaks"]
+    flops = report["stages"][0]["gflops"] * report["stages"][0]["median_s"]
+    print(f"\n{title}, on {report['machine']}")
+    print("peak " + ", ".join(f"{t} {p['gflops']:.0f} GFLOP/s ({p['instruction']})" for t, p in peaks.items() if p))
     for name, runs in seconds.items():
         wall, used = zip(*runs)
         ratio, busy = (statistics.median(theirs[i] / mine[i] for theirs, mine in zip(runs, ours)) for i in (0, 1))
+        kind = types[name] if peaks[types[name]] else "f32"  # rounded weights, f32's instructions
         rows.append(
             {
                 "name": name,
+                "type": types[name],
                 "median_ms": 1e3 * statistics.median(wall),
                 "min_ms": 1e3 * min(wall),
                 "ratio": ratio,
                 "processor_ms": 1e3 * statistics.median(used),
                 "processor_ratio": busy,
+                "share_of_peak": flops / statistics.median(wall) / peaks[kind]["gflops"],
             }
         )
         print(
             f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is "
             f"{ratio:6.2f}x as fast; "
-            f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x"
+            f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x; "
+            f"{100 * rows[-1]['share_of_peak']:5.1f} % of {kind} peak"
         )
-    return {"title": title, "peak_gflops": peak, "rows": rows}
+    return {
+        "title": title,
+        "machine": report["machine"],
+        "peak_gflops": report["peak_gflops"],
+        "peaks": peaks,
+        "rows": rows,
+    }
 
 
 def main():
@@ -194,31 +273,47 @@ def main():
     parser.add_argument(
         "--model", default="vit_b", help="vit_b, vit_l, vit_h (calibrated random weights) or a model file"
     )
+    parser.add_argument("--precision", choices=PEERS, default="f32", help="samc's")
+    parser.add_argument("--peers", help="some of them by name, such as 'OpenVINO f32,OpenVINO bf16'; default: all")
+    parser.add_argument("--no-tiles", action="store_true", help="without AMX, for everyone")
+    parser.add_argument("--keep", type=Path, help="folder of weights and graphs, made once")
     parser.add_argument("--image", default="tools/examples/coffee.jpg")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--stages", default="encoder,decoder,auto")
     parser.add_argument("--json", type=Path, help="add the figures of encoder and decoder to this file")
     args = parser.parse_args()
+    if args.no_tiles and any(os.environ.get(name) != value for name, value in TILES_OFF.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **TILES_OFF})  # before oneDNN looks
     results = []
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = args.keep / Path(args.model).stem if args.keep else stack.enter_context(tempfile.TemporaryDirectory())
+        Path(folder).mkdir(parents=True, exist_ok=True)
         model = args.model
         if model in calibrate.CONFIGS:
             sam = calibrate.build(calibrate.CONFIGS[model])
-            image = calibrate.synthetic_image(1000, 1500, 1)
-            calibrate.calibrate(sam, image)
-            model = str(Path(folder) / "model.pth")
-            torch.save(sam.state_dict(), model)
+            model = str(Path(folder) / f"{args.model}.pth")
+            if Path(model).exists():
+                sam.load_state_dict(torch.load(model))
+            else:
+                calibrate.calibrate(sam, calibrate.synthetic_image(1000, 1500, 1))
+                torch.save(sam.state_dict(), model)
         else:
             sam = auto_parity.load_model(args.samc, model)
         size = sam.image_encoder.img_size
         pixels = torch.randn(1, 3, size, size)
         points = (np.random.default_rng(1).random((BATCH, 1, 2)) * size).astype(np.float32)
-        peers = [
-            Torch(sam, args.threads, folder),
-            OnnxRuntime(sam, args.threads, folder),
-            OpenVino(sam, args.threads, folder),
-        ]
+        peers = [Torch(sam, args.threads, folder)]  # whom the others have to agree with
+        for kind in PEERS[args.precision][1:]:
+            if args.peers and kind.name not in args.peers.split(","):
+                continue
+            try:
+                peers.append(kind(sam, args.threads, folder))
+            except (ImportError, RuntimeError) as error:
+                print(f"{kind.name} is left out: {error}")
+        print("\n".join(f"{peer.name}: {peer.version()}" for peer in peers))
+        ours = {"samc": args.precision} | ({"samc f32": "f32"} if args.precision != "f32" else {})
+        types = ours | {peer.name: peer.type for peer in peers}
         embedding = peers[0].encoder(pixels)
         for stage in ("encoder", "decoder"):
             if stage not in args.stages.split(","):
@@ -228,20 +323,20 @@ def main():
             for peer in peers[1:]:  # the warm-up is also the check that everyone does the same work
                 error = np.abs(getattr(peer, stage)(*inputs) - reference).max() / reference.std()
                 print(f"{stage}: {peer.name} differs from PyTorch by at most {error:.1e} deviations")
-            seconds = {"samc": [], **{peer.name: [] for peer in peers}}
+            running = [peer for peer in peers if not args.peers or peer.name in args.peers.split(",")]
+            seconds = {name: [] for name in [*ours, *(peer.name for peer in running)]}
             for _ in range(args.runs):
-                mine, peak = samc_seconds(args, model, stage)
-                seconds["samc"].append(mine)
-                for peer in peers:
+                for name, precision in ours.items():
+                    report = samc_bench(args, model, stage, precision)
+                    seconds[name].append([report["stages"][0][key] for key in ("median_s", "processor_s")])
+                for peer in running:
                     seconds[peer.name].append([s / unit for s in timed(getattr(peer, stage), *inputs)])
-            results.append(
-                table(
-                    f"{stage}, {Path(args.model).stem}, {args.threads} threads"
-                    + ("" if unit == 1 else f", one prompt of {unit}"),
-                    seconds,
-                    peak,
-                )
-            )
+            title = f"{stage}, {Path(args.model).stem}, {args.threads} threads"
+            title += "" if unit == 1 else f", one prompt of {unit}"
+            title += "" if args.precision == "f32" else f", {args.precision}"
+            title += ", without AMX" if args.no_tiles else ""
+            results.append(table(title, seconds, types, report))
+            results[-1]["versions"] = {peer.name: peer.version() for peer in running}
         if args.json:
             earlier = json.loads(args.json.read_text()) if args.json.exists() else []
             titles = {result["title"] for result in results}

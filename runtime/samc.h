@@ -442,8 +442,8 @@ SAMC_API samc_status samc_get_machine(samc_machine *machine);
 SAMC_API void samc_get_cuda_libraries(char *cublaslt, char *cudnn, size_t size);
 
 /* f32 GFLOP/s of `threads` threads that do nothing but multiply-adds from registers with the widest vectors of this
- * CPU: the ceiling that every other figure is a share of; of as many as there are processors at most. Takes about half
- * a second; 0 if no thread could be started. */
+ * CPU, by their processor time: the ceiling that every other figure is a share of; of as many as there are processors
+ * at most. Takes about half a second; 0 if no thread could be started. */
 SAMC_API double samc_measure_peak(int threads);
 
 /* The same for each type of factors that a model can be opened in, with the fastest instruction that this CPU has, the
