@@ -10,8 +10,8 @@ machine with other work only the latter mean something, and only with --threads 
              [--stages encoder,decoder,auto] [--peers NAME,NAME] [--no-tiles] [--keep FOLDER]
 
 With --precision bf16 or int8 samc runs in it, in f32 too, and beside the peers in f32 stands OpenVINO in bf16, and for
-int8 OpenVINO with its encoder quantised by NNCF (weights and activations, ModelType.TRANSFORMER; the decoder and what
-NNCF leaves run in bf16 where the machine has it). Beside each time is the share of the machine's measured peak of its
+int8 OpenVINO with its encoder quantised by NNCF (weights and activations, ModelType.TRANSFORMER; its decoder and
+what NNCF leaves run in bf16 where the machine has it). Beside each time is the share of the machine's measured peak of its
 type, of the operations that samc needs. --no-tiles takes AMX away from everyone. --keep keeps weights, exported and
 quantised graphs for the next run.
 """
@@ -221,7 +221,10 @@ def samc_bench(args, model, stage, precision):
     """One run of `samc bench`: its report. The image is resized inside, which the peers get for free."""
     command = [args.samc, "bench", "--stage", stage, "--model", model, "--precision", precision]
     command += ["--threads", str(args.threads), "--runs", "1", "--json", "--quiet"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr.strip())
+    return json.loads(done.stdout)
 
 
 def timed(function, *arguments):
