@@ -10,9 +10,9 @@ machine with other work only the latter mean something, and only with --threads 
              [--stages encoder,decoder,auto] [--peers NAME,NAME] [--no-tiles] [--keep FOLDER]
 
 With --precision bf16 or int8 samc runs in it, in f32 too, and beside the peers in f32 stands OpenVINO in bf16, and for
-int8 OpenVINO with its encoder quantised by NNCF (weights and activations, ModelType.TRANSFORMER; its decoder and
-what NNCF leaves run in bf16 where the machine has it). Beside each time is the share of the machine's measured peak of its
-type, of the operations that samc needs. --no-tiles takes AMX away from everyone. --keep keeps weights, exported and
+int8 OpenVINO with its encoder quantised by NNCF (weights and activations, ModelType.TRANSFORMER; its decoder and what
+NNCF leaves run in bf16 where the machine has it). Beside each time is the share of the machine's measured peak of its
+type, by the operations that samc needs. --no-tiles takes AMX away from everyone. --keep keeps weights, exported and
 quantised graphs for the next run.
 """
 
@@ -234,7 +234,7 @@ def timed(function, *arguments):
 
 
 def table(title, seconds, types, report):
-    """Prints one stage; returns it for --json. `seconds` and `types` are by name, `report` is samc's of the last round."""
+    """Prints one stage; returns it for --json. `seconds` and `types` are by name, `report` is samc's last one."""
     ours, rows, peaks = seconds["samc"], [], report["peaks"]
     flops = report["stages"][0]["gflops"] * report["stages"][0]["median_s"]
     print(f"\n{title}, on {report['machine']}")
