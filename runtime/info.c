@@ -37,9 +37,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .dtype = stored_type(model),
         .backend = model->backend,
         .threads = model->threads,
-        .precision = model->net.weight_type == SAMC__F32   ? SAMC_PRECISION_F32
-                     : model->net.weight_type == SAMC__F16 ? SAMC_PRECISION_F16
-                                                           : SAMC_PRECISION_BF16,
+        .precision = samc__precision_of(model->net.weight_type),
         .backend_note = model->backend_note,
         .file_note = samc__checkpoint_note(model->checkpoint),
         .encode_flops = model->encode_flops,

@@ -23,6 +23,11 @@ struct samc_model {
     samc__packed *packed; /* weights in the cpu table's layout; NULL where the references alone compute */
 };
 
+/* The precision by the public name of its type. */
+static inline samc_precision samc__precision_of(samc__dtype type) {
+    return type == SAMC__F32 ? SAMC_PRECISION_F32 : type == SAMC__F16 ? SAMC_PRECISION_F16 : SAMC_PRECISION_BF16;
+}
+
 /* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a
  * host at least one for each thread, and not many more than the last cache holds (4 MB of keys each in SAM): larger
  * blocks also go back to the system and return as pages to be cleared. On a device (0 threads) the most that is ever

@@ -2,6 +2,20 @@
 #include "runtime/base/abi.h"
 #include "runtime/session.h"
 
+#include <string.h>
+
+/* What an operator computes with in a model whose activations are of this type. */
+static samc_precision precision_of(const char *name, samc__dtype activations) {
+    static const char *const list[][2] = {
+#define SAMC_OP(name, cpu, gpu, low) {#name, #low},
+#include "kernels/list.h"
+#undef SAMC_OP
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (strcmp(list[i][0], name) == 0 && strcmp(list[i][1], "F32") == 0) return SAMC_PRECISION_F32;
+    return samc__precision_of(activations);
+}
+
 static void record(void *opaque, const char *name, double flops, double seconds) {
     samc__profile *profile = opaque;
     int i = 0;
@@ -33,6 +47,10 @@ samc_status samc_profile_end(samc_session *session, samc_profile_row *rows, int 
     session->encoder.trace = NULL;
     session->post.trace = NULL;
     int ran = session->profile.count;
+    for (int i = 0; i < ran; i++) {
+        samc_profile_row *row = &session->profile.rows[i];
+        row->precision = precision_of(row->name, session->model->net.precision);
+    }
     samc_status status = SAMC_OK;
     if (rows != NULL && capacity > 0)
         status = samc__abi_give_array(SAMC__ABI(samc_profile_row), session->profile.rows,

@@ -251,7 +251,8 @@ typedef struct samc_profile_row {
     size_t size;
     const char *name; /* of the operator; a literal */
     int64_t calls;
-    double seconds, flops; /* a multiply-add counts as two; 0 where bytes are what matters */
+    double seconds, flops;    /* a multiply-add counts as two; 0 where bytes are what matters */
+    samc_precision precision; /* the model's, or f32 of operators that stay in it */
 } samc_profile_row;
 
 /* Counts the operators of this session from now on, from zero. */

@@ -790,6 +790,7 @@ class Bench(Case):
         (stage,) = result["stages"]
         self.assertEqual(stage["peak_type"], "f32")
         for operator in stage["operators"]:
+            self.assertEqual(operator["peak_type"], "f32")
             self.assertAlmostEqual(operator["share_of_peak"], operator["gflops"] / result["peak_gflops"], places=5)
         cold = result["cold_start"]
         parts = [cold[key] for key in ("open_s", "session_s", "first_image_s", "first_prompt_s")]
@@ -805,9 +806,11 @@ class Bench(Case):
     def test_without_an_instruction_there_is_no_peak(self):
         environment = dict(os.environ, SAMC_CPU_CAPS="none")
         arguments = ("--stage", "prompt", "--runs", "1", "--json", "--model", TINY, "--image", PHOTO)
-        result = json.loads(self.good("bench", *arguments, env=environment)[0])
+        result = json.loads(self.good("bench", *arguments, "--precision", "bf16", env=environment)[0])
         self.assertEqual((result["peaks"]["bf16"], result["peaks"]["int8"]), (None, None))
         self.assertEqual(result["peaks"]["f32"]["instruction"], "plain C")
+        (stage,) = result["stages"]  # rounded weights, f32's arithmetic
+        self.assertEqual((result["precision"], stage["precision"], stage["peak_type"]), ("bf16", "bf16", "f32"))
 
     def test_reference(self):
         result = self.bench("--stage", "prompt", "--runs", "1", "--reference")

@@ -62,11 +62,11 @@ double samc__bench_percentile(const double *sorted, int count, int percent) {
     return sorted[(count * percent + 99) / 100 - 1];
 }
 
-/* What a model of this precision runs against; *type is whose peak it is. On a GPU the CPU's says nothing. */
-static double peak_of(const samc_peaks *peaks, const samc_model_info *info, const char **type) {
+/* What products of this precision run against; *type is whose peak it is. On a GPU the CPU's says nothing. */
+static double peak_of(const samc_peaks *peaks, samc_backend backend, samc_precision precision, const char **type) {
     *type = "f32";
-    if (info->backend == SAMC_BACKEND_CUDA) return 0.0;
-    if (info->precision != SAMC_PRECISION_BF16 || peaks->bf16 == 0.0) return peaks->f32;
+    if (backend == SAMC_BACKEND_CUDA) return 0.0;
+    if (precision != SAMC_PRECISION_BF16 || peaks->bf16 == 0.0) return peaks->f32;
     *type = "bf16";
     return peaks->bf16;
 }
@@ -87,16 +87,19 @@ json_t *samc__bench_peaks_json(const samc_peaks *peaks) {
 }
 
 json_t *samc__bench_stage_json(const samc__bench_stage *s, const samc_model_info *info, const samc_peaks *peaks) {
-    const char *type;
-    double peak = peak_of(peaks, info, &type), median = samc__bench_percentile(s->seconds, s->runs, 50);
+    const char *type, *own_type;
+    double peak = peak_of(peaks, info->backend, info->precision, &type);
+    double median = samc__bench_percentile(s->seconds, s->runs, 50);
     double gflops = s->flops / median * 1e-9;
     json_t *operators = json_array();
     for (int i = 0; i < s->row_count; i++) {
         const samc_profile_row *row = &s->rows[i];
         double own = row->flops / row->seconds * 1e-9;
-        json_array_append_new(operators, json_pack("{s:s, s:I, s:f, s:o, s:o}", "name", row->name, "calls",
+        double own_peak = peak_of(peaks, info->backend, row->precision, &own_type);
+        json_array_append_new(operators, json_pack("{s:s, s:I, s:f, s:o, s:o, s:s}", "name", row->name, "calls",
                                                    (json_int_t)row->calls, "seconds", row->seconds, "gflops",
-                                                   samc__cli_number(own), "share_of_peak", share(own, peak)));
+                                                   samc__cli_number(own), "share_of_peak", share(own, own_peak),
+                                                   "peak_type", own_type));
     }
     json_t *stage = json_pack("{s:s, s:s, s:f, s:f, s:f, s:o, s:o, s:o}", "name", s->name, "precision",
                               samc__cli_precision(info->precision), "median_s", median, "min_s", s->seconds[0],
@@ -141,9 +144,9 @@ static const char *string(const json_t *object, const char *name) {
 }
 
 /* "  43.6 % of f32 peak", or nothing where there is none. */
-static void print_share(const json_t *object, const char *type) {
+static void print_share(const json_t *object) {
     if (json_is_number(json_object_get(object, "share_of_peak")))
-        printf("   %4.1f %% of %s peak", 100 * number(object, "share_of_peak"), type);
+        printf("   %4.1f %% of %s peak", 100 * number(object, "share_of_peak"), string(object, "peak_type"));
     putchar('\n');
 }
 
@@ -154,11 +157,10 @@ static void print_rate(const json_t *object, const char *name, const char *unit)
 void samc__bench_print_stage(const json_t *stage) {
     size_t index;
     json_t *operator;
-    const char *type = string(stage, "peak_type");
     printf("%-8s %s  median %10.2f ms   fastest %10.2f ms   processor %10.2f ms   %7.1f GFLOP/s", string(stage, "name"),
            string(stage, "precision"), 1e3 * number(stage, "median_s"), 1e3 * number(stage, "min_s"),
            1e3 * number(stage, "processor_s"), number(stage, "gflops"));
-    print_share(stage, type);
+    print_share(stage);
     printf("    p50 %.2f   p90 %.2f   p95 %.2f   p99 %.2f ms", 1e3 * number(stage, "p50_s"),
            1e3 * number(stage, "p90_s"), 1e3 * number(stage, "p95_s"), 1e3 * number(stage, "p99_s"));
     print_rate(stage, "images_per_s", "images");
@@ -168,7 +170,7 @@ void samc__bench_print_stage(const json_t *stage) {
         printf("    %-18s %6lld calls %10.2f ms %8.1f GFLOP/s", string(operator, "name"),
                (long long)json_integer_value(json_object_get(operator, "calls")), 1e3 * number(operator, "seconds"),
                number(operator, "gflops"));
-        if (number(operator, "gflops") > 0.0) print_share(operator, type);
+        if (number(operator, "gflops") > 0.0) print_share(operator);
         else putchar('\n'); /* bytes are what matters */
     }
 }
