@@ -17,8 +17,7 @@
 enum {
     LOW_K = SAMC__PACKED_K, /* 32 elements of k: a row of a tile */
     LOW_COLUMNS = SAMC__PANEL,
-    LOW_DEPTH = 256, /* of k, a multiple of LOW_K: 16 KB of a panel */
-    LOW_ROWS = 16,   /* a and c of a block have room for their rows rounded up to that */
+    LOW_ROWS = 16, /* a and c of a block have room for their rows rounded up to that */
 };
 
 static inline int64_t low_round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -155,10 +154,13 @@ SAMC__INLINE void low_end(void) {}
 
 #else
 
-/* Tiles are named by constants. gcc does not know that loading a tile reads memory: what it holds is written by another
- * function that is not inlined. */
+/* Tiles are named by constants. gcc 12 does not know that loading a tile reads memory, and is told. */
 #define LOW_TILE_ZERO(t) _tile_zero(t)
-#define LOW_TILE_LOAD(t, p, bytes) _tile_loadd(t, p, bytes)
+#define LOW_TILE_LOAD(t, p, bytes)                                                                                     \
+    do {                                                                                                               \
+        __asm__ volatile("" : : : "memory");                                                                           \
+        _tile_loadd(t, p, bytes);                                                                                      \
+    } while (0)
 #define LOW_TILE_STORE(t, p, bytes) _tile_stored(t, p, bytes)
 #define LOW_TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
 /* Every task begins by giving its thread eight tiles of 16 x 64 bytes, and gives them back: their state makes changes
@@ -176,6 +178,40 @@ SAMC__INLINE void low_end(void) { _tile_release(); }
 
 #endif
 
+/* The tiles of a block: c [32, 32] in tiles 0 to 3, or its first 16 rows in 0 and 1; a in 4 and 5, b in 6 and 7. */
+SAMC__INLINE void low_tiles_begin(const float *c, int64_t ldc, bool both, bool add) {
+    if (add) {
+        LOW_TILE_LOAD(0, c, ldc * 4);
+        LOW_TILE_LOAD(1, c + 16, ldc * 4);
+        if (both) LOW_TILE_LOAD(2, c + 16 * ldc, ldc * 4);
+        if (both) LOW_TILE_LOAD(3, c + 16 * ldc + 16, ldc * 4);
+    } else {
+        LOW_TILE_ZERO(0);
+        LOW_TILE_ZERO(1);
+        LOW_TILE_ZERO(2);
+        LOW_TILE_ZERO(3);
+    }
+}
+/* LOW_K of k. */
+SAMC__INLINE void low_tiles_step(const uint16_t *a, int64_t lda, const uint16_t *b, bool both) {
+    LOW_TILE_LOAD(4, a, lda * 2);
+    LOW_TILE_LOAD(6, b, 128);
+    LOW_TILE_LOAD(7, b + 32, 128);
+    LOW_TILE_DOT(0, 4, 6);
+    LOW_TILE_DOT(1, 4, 7);
+    if (both) {
+        LOW_TILE_LOAD(5, a + 16 * lda, lda * 2);
+        LOW_TILE_DOT(2, 5, 6);
+        LOW_TILE_DOT(3, 5, 7);
+    }
+}
+SAMC__INLINE void low_tiles_end(float *c, int64_t ldc, bool both) {
+    LOW_TILE_STORE(0, c, ldc * 4);
+    LOW_TILE_STORE(1, c + 16, ldc * 4);
+    if (both) LOW_TILE_STORE(2, c + 16 * ldc, ldc * 4);
+    if (both) LOW_TILE_STORE(3, c + 16 * ldc + 16, ldc * 4);
+}
+
 /* c [rows, 32] (+)= a [rows, k] . b, any number of rows: a in rows `lda` elements apart, b one panel, c in rows `ldc`
  * floats apart. k is a multiple of LOW_K; a and c have room for the rows rounded up to LOW_ROWS (whatever is there is
  * read, and overwritten). Between low_begin() and low_end(). */
@@ -183,33 +219,9 @@ __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint
                                                         int64_t k, float *c, int64_t ldc, bool add) {
     for (; rows > 0; rows -= 32, a += 32 * lda, c += 32 * ldc) {
         const bool both = rows > 16;
-        if (add) {
-            LOW_TILE_LOAD(0, c, ldc * 4);
-            LOW_TILE_LOAD(1, c + 16, ldc * 4);
-            if (both) LOW_TILE_LOAD(2, c + 16 * ldc, ldc * 4);
-            if (both) LOW_TILE_LOAD(3, c + 16 * ldc + 16, ldc * 4);
-        } else {
-            LOW_TILE_ZERO(0);
-            LOW_TILE_ZERO(1);
-            LOW_TILE_ZERO(2);
-            LOW_TILE_ZERO(3);
-        }
-        for (int64_t i = 0; i < k; i += LOW_K) {
-            LOW_TILE_LOAD(4, a + i, lda * 2);
-            LOW_TILE_LOAD(6, b + i * LOW_COLUMNS, 128);
-            LOW_TILE_LOAD(7, b + i * LOW_COLUMNS + 32, 128);
-            LOW_TILE_DOT(0, 4, 6);
-            LOW_TILE_DOT(1, 4, 7);
-            if (both) {
-                LOW_TILE_LOAD(5, a + 16 * lda + i, lda * 2);
-                LOW_TILE_DOT(2, 5, 6);
-                LOW_TILE_DOT(3, 5, 7);
-            }
-        }
-        LOW_TILE_STORE(0, c, ldc * 4);
-        LOW_TILE_STORE(1, c + 16, ldc * 4);
-        if (both) LOW_TILE_STORE(2, c + 16 * ldc, ldc * 4);
-        if (both) LOW_TILE_STORE(3, c + 16 * ldc + 16, ldc * 4);
+        low_tiles_begin(c, ldc, both, add);
+        for (int64_t i = 0; i < k; i += LOW_K) low_tiles_step(a + i, lda, b + i * LOW_COLUMNS, both);
+        low_tiles_end(c, ldc, both);
     }
 }
 
@@ -235,8 +247,8 @@ SAMC__INLINE void low_tile(int rows, const uint16_t *a, int64_t lda, const uint1
         for (int v = 0; v < 2; v++) sum[r][v] = add ? vf_load(c + r * ldc + v * VW) : vf_set(0.0f);
     for (int64_t i = 0; i < k; i += 2, b += 2 * LOW_COLUMNS) {
         const vb left = vb_load(b), right = vb_load(b + 2 * VW);
-        __builtin_prefetch(b + 32 * LOW_COLUMNS); /* 16 steps ahead: the hardware's prefetch stops at page ends */
-        __builtin_prefetch(b + 32 * LOW_COLUMNS + 2 * VW);
+        __builtin_prefetch(b + 128 * LOW_COLUMNS); /* 64 steps ahead: the hardware's stops at ends of pages */
+        __builtin_prefetch(b + 128 * LOW_COLUMNS + 2 * VW);
         LOW_UNROLL
         for (int r = 0; r < rows; r++) {
             const vb x = vb_pair(a + r * lda + i);
@@ -275,8 +287,10 @@ __attribute__((noinline, unused)) static void low_rows(int rows, const uint16_t 
     low_tile(LOW_LAST, a, lda, b, k, c, ldc, add);
 }
 
-/* Sums are one chain in the order of k wherever they are cut, so blocks of k are as long as the nearest cache has room
- * for a panel's share, and rows that do not fill the last tile are spread over all of them. */
+enum { LOW_DEPTH = 768 /* of k, a multiple of LOW_K: what of a panel fits the nearest cache */ };
+
+/* Sums are one chain in the order of k, so that it may be cut anywhere. Rows that do not fill the last tile are spread
+ * over all of them. */
 __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint16_t *a, int64_t lda, const uint16_t *b,
                                                         int64_t k, float *c, int64_t ldc, bool add) {
     const int64_t tiles = (rows + MR - 1) / MR;

@@ -2,22 +2,33 @@
  * the nearest cache.
  *
  * An item of work is a block of rows times a group of weight panels. Rows of bf16 are read where they lie if they fill
- * whole tiles, else they are copied once a block, with zeros behind k. */
+ * whole tiles, else they are copied once an item, with zeros behind k. */
 #include "kernels/linear/linear.h"
 
 #include "kernels/cpu/low_linear.h"
 
 enum {
-    ROWS = 96,     /* of a block: eight tiles of 12, three of 32 */
-    STRIDE_K = 32, /* elements that keep rows of a copy from falling into the same sets of a cache */
+#if defined(SAMC_LOW_AMX)
+    TILE = 32,      /* rows of a block are a multiple of this */
+    MOST = 256,     /* and at most so many: a panel is read from afar once for all of them */
+    NEAR = 1 << 20, /* bytes of a block that the second cache keeps beside panels and results */
+    DEPTH = 256,    /* of k: a panel's share stays in the nearest cache while all rows pass */
+    AHEAD = 8,      /* rows that are finished meanwhile are asked for so many rows before */
+#else
+    TILE = 96, /* eight register tiles of 12 */
+    MOST = 96,
+    NEAR = 1 << 19,
+#endif
+    PAD = 32, /* elements that keep rows of a copy from falling into the same sets of a cache */
 };
 
 typedef struct gemm_task {
     const samc__low_gemm *g;
+    int64_t rows;       /* of a block */
     int64_t kp, stride; /* k rounded up; elements from row to row of a copy */
     int64_t groups, group_panels;
-    uint16_t *scratch; /* [workers][ROWS][stride], then [ROWS][32] of floats */
-    int64_t scratch_halves;
+    char *scratch; /* [workers]: two times [rows][32] of floats, then [rows][stride] */
+    int64_t scratch_bytes;
 } gemm_task;
 
 /* Bias, activation and residual of one vector of `count` columns: sum -> its value. `at` is its place in a row. */
@@ -56,42 +67,113 @@ static void finish(const samc__low_gemm *g, int64_t row, int64_t rows, int64_t c
     else finish_as(g, SAMC__ACT_NONE, row, rows, column, sums);
 }
 
+/* A block of rows, on its way through the panels. */
+typedef struct block {
+    const samc__low_gemm *g;
+    int64_t row, rows, kp;
+    const uint16_t *a; /* [rows up to LOW_ROWS][kp], lda elements apart */
+    int64_t lda;
+    float *sums, *before; /* [rows up to TILE][32]: of this panel, and of the one before it */
+    int64_t column;       /* of `before`; below 0: there was none */
+} block;
+
+/* Asks for what the epilogue will meet: pieces of a line or two of each row, which no hardware foresees. */
+static void prefetch(const samc__low_gemm *g, int64_t row, int64_t rows, int64_t column) {
+    const size_t size = samc__dtype_size(g->y.dtype);
+    for (int64_t r = row; r < row + rows; r++) {
+        const char *y = (const char *)g->y.data + (size_t)(r * g->y_stride + column) * size;
+        __builtin_prefetch(y, 1);
+        if (size == sizeof(float)) __builtin_prefetch(y + 64, 1);
+    }
+}
+
+#if defined(SAMC_LOW_AMX)
+
+/* Products of one panel. The tiles work by themselves: rows of the panel before it are finished meanwhile, a share with
+ * every step, and the next share of the panels is fetched into the second cache. */
+static void run_panel(const block *x, const uint16_t *b) {
+    const int64_t steps = x->kp / LOW_K * ((x->rows + 31) / 32), rows = x->column < 0 ? 0 : x->rows;
+    int64_t due = 0, done = 0; /* due / steps: rows that should be finished */
+    for (int64_t at = 0; at < x->kp; at += DEPTH) {
+        const int64_t end = x->kp - at < DEPTH ? x->kp : at + DEPTH;
+        const char *next = (const char *)(b + end * LOW_COLUMNS), *stop = next + DEPTH * LOW_COLUMNS * sizeof *b;
+        for (int64_t r = 0; r < x->rows; r += 32) {
+            const bool both = x->rows - r > 16;
+            low_tiles_begin(x->sums + r * LOW_COLUMNS, LOW_COLUMNS, both, at > 0);
+            for (int64_t i = at; i < end; i += LOW_K) {
+                low_tiles_step(x->a + r * x->lda + i, x->lda, b + i * LOW_COLUMNS, both);
+                for (int line = 0; line < 8 && next < stop; line++, next += 64) __builtin_prefetch(next, 0, 2);
+                due += rows;
+                if (due >= 2 * steps) {
+                    const int64_t count = due / steps;
+                    if (done + AHEAD + count <= rows) prefetch(x->g, x->row + done + AHEAD, count, x->column);
+                    finish(x->g, x->row + done, count, x->column, x->before + done * LOW_COLUMNS);
+                    done += count, due -= count * steps;
+                }
+            }
+            low_tiles_end(x->sums + r * LOW_COLUMNS, LOW_COLUMNS, both);
+        }
+    }
+    if (done < rows) finish(x->g, x->row + done, rows - done, x->column, x->before + done * LOW_COLUMNS);
+}
+
+static void next_panel(block *x, int64_t panel) {
+    run_panel(x, x->g->panels + panel * LOW_COLUMNS * x->kp);
+    float *sums = x->sums;
+    x->sums = x->before, x->before = sums, x->column = panel * LOW_COLUMNS;
+}
+static void last_panel(const block *x) { finish(x->g, x->row, x->rows, x->column, x->before); }
+
+#else
+
+static void next_panel(block *x, int64_t panel) {
+    prefetch(x->g, x->row, x->rows, panel * LOW_COLUMNS);
+    low_block(x->rows, x->a, x->lda, x->g->panels + panel * LOW_COLUMNS * x->kp, x->kp, x->sums, LOW_COLUMNS, false);
+    finish(x->g, x->row, x->rows, panel * LOW_COLUMNS, x->sums);
+}
+static void last_panel(const block *x) { (void)x; }
+
+#endif
+
 static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
     const gemm_task *t = context;
     const samc__low_gemm *g = t->g;
-    uint16_t *copy = t->scratch + worker * t->scratch_halves;
-    float *sums = (float *)(void *)(copy + ROWS * t->stride);
+    float *sums = (float *)(void *)(t->scratch + worker * t->scratch_bytes);
+    uint16_t *copy = (uint16_t *)(sums + 2 * t->rows * LOW_COLUMNS);
     const int64_t panels = samc__panels(g->n);
     low_begin();
     for (int64_t item = begin; item < end; item++) {
-        const int64_t row = item / t->groups * ROWS, rows = g->m - row < ROWS ? g->m - row : ROWS;
-        const bool direct = g->x && t->kp == g->k && rows % LOW_ROWS == 0;
-        const uint16_t *a = direct ? g->x + row * g->x_stride : copy;
-        for (int64_t r = 0; r < rows && !direct; r++) {
+        const int64_t row = item / t->groups * t->rows, rows = g->m - row < t->rows ? g->m - row : t->rows;
+        const bool lies = g->x && t->kp == g->k && rows % LOW_ROWS == 0;
+        for (int64_t r = 0; r < rows && !lies; r++) {
             g->gather(g->source, row + r, copy + r * t->stride);
             memset(copy + r * t->stride + g->k, 0, (size_t)(t->kp - g->k) * sizeof *copy);
         }
-        int64_t panel = item % t->groups * t->group_panels;
+        block x = {.g = g, .row = row, .rows = rows, .kp = t->kp, .sums = sums, .column = -1};
+        x.a = lies ? g->x + row * g->x_stride : copy, x.lda = lies ? g->x_stride : t->stride;
+        x.before = sums + t->rows * LOW_COLUMNS;
+        const int64_t panel = item % t->groups * t->group_panels;
         const int64_t last = panel + t->group_panels < panels ? panel + t->group_panels : panels;
-        for (; panel < last; panel++) {
-            low_block(rows, a, direct ? g->x_stride : t->stride, g->panels + panel * LOW_COLUMNS * t->kp, t->kp, sums,
-                      LOW_COLUMNS, false);
-            finish(g, row, rows, panel * LOW_COLUMNS, sums);
-        }
+        for (int64_t p = panel; p < last; p++) next_panel(&x, p);
+        last_panel(&x);
     }
     low_end();
 }
 
 samc_status SAMC__RUNG(samc__low_gemm)(const samc__exec *exec, const samc__low_gemm *g) {
-    const int64_t blocks = (g->m + ROWS - 1) / ROWS, panels = samc__panels(g->n);
-    int64_t wanted = (4 * (int64_t)exec->workers + blocks - 1) / blocks; /* groups that keep every worker busy */
+    const int64_t panels = samc__panels(g->n), workers = exec->workers;
     gemm_task t = {.g = g, .kp = samc__packed_k(g->k)};
-    if (exec->workers == 1 || wanted < 1) wanted = 1;
+    t.stride = t.kp + PAD;
+    t.rows = NEAR / (int64_t)sizeof(uint16_t) / t.kp / TILE * TILE;
+    t.rows = t.rows > MOST ? MOST : t.rows < TILE ? TILE : t.rows;
+    int64_t blocks = (g->m + t.rows - 1) / t.rows;
+    t.rows = low_round_up((g->m + blocks - 1) / blocks, TILE); /* the last one as full as the others */
+    blocks = (g->m + t.rows - 1) / t.rows;
+    const int64_t wanted = workers == 1 ? 1 : (8 * workers + blocks - 1) / blocks; /* groups that keep all busy */
     t.group_panels = (panels + wanted - 1) / wanted;
     t.groups = (panels + t.group_panels - 1) / t.group_panels;
-    t.stride = t.kp + STRIDE_K;
-    t.scratch_halves = ROWS * (t.stride + 2 * LOW_COLUMNS);
-    t.scratch = exec->allocate(exec->memory, (size_t)(exec->workers * t.scratch_halves) * sizeof *t.scratch);
+    t.scratch_bytes = t.rows * (2 * LOW_COLUMNS * (int64_t)sizeof(float) + t.stride * (int64_t)sizeof(uint16_t));
+    t.scratch = exec->allocate(exec->memory, (size_t)(workers * t.scratch_bytes));
     if (t.scratch == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the tiles of a matrix product");
     samc__parallel(exec, 2.0 * (double)g->m * (double)g->n * (double)g->k, blocks * t.groups, 1, gemm_items, &t);
