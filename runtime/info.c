@@ -17,6 +17,11 @@ static const char *stored_type(const samc_model *model) {
                                       : "mixed";
 }
 
+static size_t weight_bytes(const samc_model *model) {
+    if (model->device != NULL) return samc__cuda_weight_bytes(model->device);
+    return samc__tensors_bytes(&model->tensors, &(samc__narrowing){model->net.weight_type, model->packed});
+}
+
 samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
     if (model == NULL) return SAMC_INVALID_ARGUMENT;
     const samc__config *c = &model->net.config;
@@ -41,8 +46,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .backend_note = model->backend_note,
         .file_note = samc__checkpoint_note(model->checkpoint),
         .encode_flops = model->encode_flops,
-        .weight_bytes =
-            model->device ? samc__cuda_weight_bytes(model->device) : (size_t)model->parameters * sizeof(float),
+        .weight_bytes = weight_bytes(model),
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
         .settings = model->settings,
         .changed = model->changed,

@@ -343,6 +343,11 @@ void samc__tensor_drop(const samc__checkpoint *checkpoint, const samc__tensor *t
     if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+void samc__checkpoint_drop(const samc__checkpoint *checkpoint) {
+    if (checkpoint->mapped) madvise((void *)checkpoint->bytes, checkpoint->size, MADV_DONTNEED);
+    for (size_t i = 0; i < checkpoint->part_count; i++) samc__checkpoint_drop(checkpoint->parts[i]);
+}
+
 static bool row_major(const samc__tensor *tensor) {
     int64_t expected = 1;
     for (int i = tensor->rank; i-- > 0;) {

@@ -58,6 +58,7 @@ int64_t samc__tensor_elements(const samc__tensor *tensor);
 /* Gives the pages of a mapped file that hold nothing but this tensor back to the system: who reads it again gets them
  * from the disk. */
 void samc__tensor_drop(const samc__checkpoint *checkpoint, const samc__tensor *tensor);
+void samc__checkpoint_drop(const samc__checkpoint *checkpoint); /* all of them */
 /* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly, f64 is rounded. `values` holds
  * samc__tensor_elements(). */
 void samc__tensor_read_f32(const samc__tensor *tensor, float *values);

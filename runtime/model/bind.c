@@ -70,13 +70,28 @@ enum { ALIGNMENT = 64 }; /* of each converted tensor, for the widest vector load
 typedef struct binding {
     const samc__tensor_list *list;
     const samc__checkpoint *checkpoint;
-    samc__dtype weights;
-    samc__packed *packed;
+    samc__narrowing narrow;
     bool counts;   /* only counts, and refuses values that no float holds */
     float *block;  /* takes what is not used where it is */
     size_t floats; /* of it */
     samc_error *error;
 } binding;
+
+/* Whether a tensor is kept as panels alone, or as panels too. */
+static bool is_packed(const samc__entry *e, const samc__narrowing *narrow, samc__role role) {
+    return e->role == role && narrow->packed != NULL && samc__weight_type(e, narrow->weights) != SAMC__F32;
+}
+
+size_t samc__tensors_bytes(const samc__tensor_list *list, const samc__narrowing *narrow) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const samc__entry *e = &list->at[i];
+        const bool packs = is_packed(e, narrow, SAMC__ROLE_MATRIX), shares = is_packed(e, narrow, SAMC__ROLE_SHARED);
+        if (!packs) bytes += (size_t)samc__elements(*e->view) * sizeof(float);
+        if (packs || shares) bytes += samc__packed_halves(e->view->n[0], e->view->n[1]) * sizeof(uint16_t);
+    }
+    return bytes;
+}
 
 static samc_status no_memory(const binding *b, const samc__entry *e) {
     return samc__fail(b->error, SAMC_OUT_OF_MEMORY, "%s: no memory for the weight %s", b->checkpoint->label, e->name);
@@ -85,7 +100,7 @@ static samc_status no_memory(const binding *b, const samc__entry *e) {
 /* Straight from the file into panels, whose columns are the rows that are read at a time; they are their own key. */
 static samc_status pack(const binding *b, const samc__entry *e, const samc__tensor *found) {
     const int64_t n = e->view->n[0], k = e->view->n[1];
-    uint16_t *panels = samc__packed_room_bf16(b->packed, n, k);
+    uint16_t *panels = samc__packed_room_bf16(b->narrow.packed, n, k);
     float *rows = malloc((size_t)(SAMC__PANEL * k) * sizeof *rows);
     for (int64_t panel = 0; panel < samc__panels(n) && panels && rows; panel++) {
         const int64_t first = panel * SAMC__PANEL, count = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
@@ -107,9 +122,9 @@ static void round_to(samc__dtype type, float *values, int64_t count) {
 static samc_status bind(binding *b, const samc__entry *e) {
     const size_t step = ALIGNMENT / sizeof(float);
     const samc__tensor *found = samc__checkpoint_find(b->checkpoint, e->name);
-    const samc__dtype type = samc__weight_type(e, b->weights);
-    const bool packs = type != SAMC__F32 && b->packed != NULL && e->role == SAMC__ROLE_MATRIX,
-               shares = type != SAMC__F32 && b->packed != NULL && e->role == SAMC__ROLE_SHARED;
+    const samc__dtype type = samc__weight_type(e, b->narrow.weights);
+    const bool packs = is_packed(e, &b->narrow, SAMC__ROLE_MATRIX),
+               shares = is_packed(e, &b->narrow, SAMC__ROLE_SHARED);
     const int64_t elements = samc__tensor_elements(found);
     float *to = b->counts ? NULL : b->block + b->floats;
     e->view->data = type == SAMC__F32 ? (void *)samc__tensor_direct_f32(found) : NULL;
@@ -126,7 +141,8 @@ static samc_status bind(binding *b, const samc__entry *e) {
         samc__tensor_read_f32(found, to);
         round_to(type, to, elements);
         e->view->data = to;
-        if (shares && !samc__packed_add_bf16(b->packed, to, e->view->n[0], e->view->n[1])) return no_memory(b, e);
+        if (shares && !samc__packed_add_bf16(b->narrow.packed, to, e->view->n[0], e->view->n[1]))
+            return no_memory(b, e);
     }
     samc__tensor_drop(b->checkpoint, found);
     return SAMC_OK;
@@ -143,7 +159,7 @@ static samc_status bind_all(binding *b, bool counts) {
 samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkpoint *checkpoint,
                                const samc__narrowing *narrow, void **owned, size_t *owned_bytes, samc_error *error) {
     binding b = {.list = list, .checkpoint = checkpoint, .error = error};
-    if (narrow != NULL) b.weights = narrow->weights, b.packed = narrow->packed;
+    if (narrow != NULL) b.narrow = *narrow;
     *owned = NULL;
     *owned_bytes = 0;
     SAMC__TRY(samc__tensors_check(list, checkpoint, error));
@@ -156,7 +172,9 @@ samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkp
                               bytes);
         *owned_bytes = bytes;
     }
-    return bind_all(&b, false);
+    SAMC__TRY(bind_all(&b, false));
+    if (narrow != NULL) samc__checkpoint_drop(checkpoint);
+    return SAMC_OK;
 }
 
 /* ---- Hashing --------------------------------------------------------------------------------- */

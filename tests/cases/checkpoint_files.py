@@ -32,7 +32,12 @@ def floats(*values, dtype="F32"):
 
 def golden():
     """The golden model as a state_dict, in its own order."""
-    with open(GOLDEN, "rb") as file:
+    return state_of(GOLDEN)
+
+
+def state_of(path):
+    """A safetensors file as a state_dict, in its own order."""
+    with open(path, "rb") as file:
         data = file.read()
     length = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + length])
