@@ -64,11 +64,12 @@ double samc__bench_percentile(const double *sorted, int count, int percent) {
 
 /* What products of this precision run against; *type is whose peak it is. On a GPU the CPU's says nothing. */
 static double peak_of(const samc_peaks *peaks, samc_backend backend, samc_precision precision, const char **type) {
-    *type = "f32";
+    *type = samc__cli_precision(precision);
     if (backend == SAMC_BACKEND_CUDA) return 0.0;
-    if (precision != SAMC_PRECISION_BF16 || peaks->bf16 == 0.0) return peaks->f32;
-    *type = "bf16";
-    return peaks->bf16;
+    if (strcmp(*type, "bf16") == 0 && peaks->bf16 > 0.0) return peaks->bf16;
+    if (strcmp(*type, "int8") == 0 && peaks->int8 > 0.0) return peaks->int8;
+    *type = "f32";
+    return peaks->f32;
 }
 
 static json_t *share(double gflops, double peak) { return samc__cli_number(gflops / peak); } /* null without a peak */
