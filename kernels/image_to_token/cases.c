@@ -114,8 +114,8 @@ static bool to_token_may_spread(const check *c, const void *planted, float value
 
 static int to_token_low(check *c, samc__view **views) {
     samc__image_to_token_args *a = ARGS(c, image_to_token);
-    views[0] = &a->keys, views[1] = &a->key_pe, views[2] = &a->y;
-    return 3;
+    views[0] = &a->keys, views[1] = &a->key_pe, views[2] = &a->y, views[3] = &a->image_q;
+    return 4;
 }
 
 ROW(image_to_token) = {

@@ -81,8 +81,8 @@ static bool to_image_occurs(const check *c, const void *data, float value) {
 
 static int to_image_low(check *c, samc__view **views) {
     samc__token_to_image_args *a = ARGS(c, token_to_image);
-    views[0] = &a->keys, views[1] = &a->key_pe;
-    return 2;
+    views[0] = &a->keys, views[1] = &a->key_pe, views[2] = &a->image_k, views[3] = &a->image_v;
+    return 4;
 }
 
 ROW(token_to_image) = {
