@@ -32,14 +32,34 @@ void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, 
     }
 }
 
+enum { PAIRS = 32 }; /* of k, packed at a time: 256 bytes of a row */
+
+/* Up to 2 PAIRS elements of a row, `stride` apart, rounded as samc__float_to_bf16() does; zeros behind them. */
+static inline void round_pairs(const float *row, int64_t count, int64_t stride, uint32_t *pairs) {
+    uint32_t bits[2 * PAIRS];
+    if (count == 2 * PAIRS && stride == 1) memcpy(bits, row, sizeof bits);
+    else
+        for (int64_t i = 0; i < 2 * PAIRS; i++) bits[i] = i < count ? samc__float_to_bits(row[i * stride]) : 0;
+    for (int i = 0; i < 2 * PAIRS; i++) { /* without branches, for vectors */
+        const uint32_t x = bits[i], rounded = x + 0x7fffu + (x >> 16 & 1u), quiet = x | 0x400000u;
+        bits[i] = ((x & 0x7fffffffu) > 0x7f800000u ? quiet : rounded) >> 16;
+    }
+    for (int i = 0; i < PAIRS; i++) pairs[i] = bits[2 * i] | bits[2 * i + 1] << 16;
+}
+
 void samc__pack_panel_bf16(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
                            uint16_t *out) {
     const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
-    memset(out, 0, (size_t)(SAMC__PANEL * samc__packed_k(k)) * sizeof *out);
-    for (int64_t column = 0; column < columns; column++) {
-        const float *row = w + (first + column) * row_stride;
-        for (int64_t i = 0; i < k; i++)
-            out[(i / 2 * SAMC__PANEL + column) * 2 + i % 2] = samc__float_to_bf16(row[i * stride]);
+    uint32_t pairs[SAMC__PANEL][PAIRS] = {0};
+    for (int64_t i = 0; i < k; i += 2 * PAIRS, out += 2 * PAIRS * SAMC__PANEL) {
+        for (int64_t column = 0; column < columns; column++)
+            round_pairs(w + (first + column) * row_stride + i * stride, k - i < 2 * PAIRS ? k - i : 2 * PAIRS, stride,
+                        pairs[column]);
+        for (int64_t pair = 0; pair < PAIRS && i + 2 * pair < samc__packed_k(k); pair++)
+            for (int64_t column = 0; column < SAMC__PANEL; column++) {
+                const uint16_t both[2] = {(uint16_t)pairs[column][pair], (uint16_t)(pairs[column][pair] >> 16)};
+                memcpy(out + 2 * (pair * SAMC__PANEL + column), both, sizeof both);
+            }
     }
 }
 
