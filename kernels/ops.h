@@ -25,6 +25,8 @@ typedef struct samc__ops {
 #define SAMC_OP(name, ...) samc_status (*name)(const samc__exec *exec, const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
+    /* linear with 8-bit weights (linear/int8.h), for every version of linear; NULL: this backend has none. */
+    samc_status (*linear8)(const samc__exec *exec, const samc__linear_args *args);
     /* Of an image's keys the projections that token_to_image and image_to_token take in the first layer are made once
      * for all prompts; false: the table's functions fold them onto the tokens, and nothing of them is kept. */
     bool projects_image;
@@ -69,6 +71,8 @@ struct samc__exec {
 #define SAMC_OP(name, ...) samc_status samc__##name##_ref(const samc__exec *exec, const samc__##name##_args *args);
 #include "kernels/list.h"
 #undef SAMC_OP
+
+samc_status samc__linear8_ref(const samc__exec *exec, const samc__linear_args *args); /* for ops.linear8 */
 
 /* What model code calls: check, run, trace. */
 #define SAMC_OP(name, ...) samc_status samc__##name(const samc__exec *exec, const samc__##name##_args *args);

@@ -33,7 +33,8 @@ class SeededBugs(unittest.TestCase):
             self.fits(name, edits, once=True)
 
     def test_checkops(self):
-        for name, (*_, edits) in runpy.run_path(str(HERE / "checkops" / "mutations.py"))["BUGS"].items():
+        lists = runpy.run_path(str(HERE / "checkops" / "mutations.py"))
+        for name, (*_, edits) in [*lists["BUGS"].items(), *lists["INT8_BUGS"].items()]:
             self.fits(name, edits, once=True)
 
     def test_emulation(self):

@@ -21,12 +21,24 @@ typedef struct element_type {
 } element_type;
 
 static const element_type element_types[] = {
-    {"F32", 4, SAMC__F32},       {"F16", 2, SAMC__F16},           {"BF16", 2, SAMC__BF16},
-    {"F64", 8, SAMC__F64},       {"I64", 8, SAMC__OTHER},         {"U64", 8, SAMC__OTHER},
-    {"I32", 4, SAMC__OTHER},     {"U32", 4, SAMC__OTHER},         {"I16", 2, SAMC__OTHER},
-    {"U16", 2, SAMC__OTHER},     {"I8", 1, SAMC__OTHER},          {"U8", 1, SAMC__OTHER},
-    {"BOOL", 1, SAMC__OTHER},    {"F8_E4M3", 1, SAMC__OTHER},     {"F8_E5M2", 1, SAMC__OTHER},
-    {"F8_E8M0", 1, SAMC__OTHER}, {"F8_E4M3FNUZ", 1, SAMC__OTHER}, {"F8_E5M2FNUZ", 1, SAMC__OTHER},
+    {"F32", 4, SAMC__F32},
+    {"F16", 2, SAMC__F16},
+    {"BF16", 2, SAMC__BF16},
+    {"F64", 8, SAMC__F64},
+    {"I8", 1, SAMC__I8},
+    {"I64", 8, SAMC__OTHER},
+    {"U64", 8, SAMC__OTHER},
+    {"I32", 4, SAMC__OTHER},
+    {"U32", 4, SAMC__OTHER},
+    {"I16", 2, SAMC__OTHER},
+    {"U16", 2, SAMC__OTHER},
+    {"U8", 1, SAMC__OTHER},
+    {"BOOL", 1, SAMC__OTHER},
+    {"F8_E4M3", 1, SAMC__OTHER},
+    {"F8_E5M2", 1, SAMC__OTHER},
+    {"F8_E8M0", 1, SAMC__OTHER},
+    {"F8_E4M3FNUZ", 1, SAMC__OTHER},
+    {"F8_E5M2FNUZ", 1, SAMC__OTHER},
     {"C64", 8, SAMC__OTHER},
 };
 

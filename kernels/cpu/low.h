@@ -145,10 +145,22 @@ SAMC__INLINE void low_tile_dot(int c, int a, int b) {
         memcpy(low_tiles[c].row[r], sum, sizeof sum);
     }
 }
+/* Whole numbers: u8 rows, s8 in fours of k. */
+SAMC__INLINE void low_tile_dot8(int c, int a, int b) {
+    for (int r = 0; r < 16; r++) {
+        int32_t sum[16];
+        memcpy(sum, low_tiles[c].row[r], sizeof sum);
+        for (int k = 0; k < 64; k++)
+            for (int i = 0; i < 16; i++)
+                sum[i] += low_tiles[a].row[r][k] * (int8_t)low_tiles[b].row[k / 4][4 * i + k % 4];
+        memcpy(low_tiles[c].row[r], sum, sizeof sum);
+    }
+}
 #define LOW_TILE_ZERO(t) low_tile_zero(t)
 #define LOW_TILE_LOAD(t, p, bytes) low_tile_load(t, p, bytes)
 #define LOW_TILE_STORE(t, p, bytes) low_tile_store(t, p, bytes)
 #define LOW_TILE_DOT(c, a, b) low_tile_dot(c, a, b)
+#define LOW_TILE_DOT8(c, a, b) low_tile_dot8(c, a, b)
 SAMC__INLINE void low_begin(void) {}
 SAMC__INLINE void low_end(void) {}
 
@@ -163,6 +175,7 @@ SAMC__INLINE void low_end(void) {}
     } while (0)
 #define LOW_TILE_STORE(t, p, bytes) _tile_stored(t, p, bytes)
 #define LOW_TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
+#define LOW_TILE_DOT8(c, a, b) _tile_dpbusd(c, a, b)
 /* Every task begins by giving its thread eight tiles of 16 x 64 bytes, and gives them back: their state makes changes
  * of context slow. */
 SAMC__INLINE void low_begin(void) {

@@ -2,6 +2,25 @@
  * versions. */
 #include "kernels/cpu/caps.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/linear/int8.h"
+
+/* The products of 8 bits: all give the same bytes. */
+static void choose_linear8(samc__ops *ops, unsigned caps) {
+    (void)ops, (void)caps;
+#ifdef SAMC_INT8_RUNGS
+    if (caps != 0) ops->linear8 = samc__linear8_plain;
+#ifdef SAMC_X86_RUNGS
+    const unsigned vnni = SAMC__CAP_AVX512 | SAMC__CAP_AVX512VNNI,
+                   amx = vnni | SAMC__CAP_AVX512BF16 | SAMC__CAP_AMX; /* what its file is compiled for */
+    if (caps & SAMC__CAP_AVX2) ops->linear8 = samc__linear8_avx2;
+    if (caps & SAMC__CAP_AVXVNNI && caps & SAMC__CAP_AVX2) ops->linear8 = samc__linear8_avxvnni;
+    if (caps & SAMC__CAP_AVX512 && !(caps & SAMC__CAP_AVXVNNI)) ops->linear8 = samc__linear8_avx512;
+    if ((caps & vnni) == vnni) ops->linear8 = samc__linear8_avx512vnni;
+    if ((caps & amx) == amx) ops->linear8 = samc__linear8_amx;
+#endif
+    if (caps & SAMC__CAP_AMX_SOFT) ops->linear8 = samc__linear8_amx_soft;
+#endif
+}
 
 bool samc__ops_cpu(samc__ops *ops, unsigned caps) {
     bool found = false;
@@ -28,6 +47,7 @@ bool samc__ops_cpu(samc__ops *ops, unsigned caps) {
         found = true;
     }
 #endif
+    choose_linear8(ops, caps);
     return found;
 }
 

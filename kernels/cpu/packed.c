@@ -63,6 +63,31 @@ void samc__pack_panel_bf16(const float *w, int64_t n, int64_t k, int64_t row_str
     }
 }
 
+samc__panels8 samc__panels8_of(const void *block, int64_t n, int64_t k) {
+    const int64_t columns = samc__panels(n) * SAMC__PANEL;
+    const char *sums = (const char *)block + columns * samc__packed_k8(k);
+    return (samc__panels8){block, (const void *)sums, (const void *)(sums + columns * (int64_t)sizeof(int32_t))};
+}
+
+void samc__pack_panel_int8(const int8_t *rows, const float *scales, int64_t n, int64_t k, int64_t panel, void *block) {
+    const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+    const samc__panels8 at = samc__panels8_of(block, n, k);
+    int8_t *out = (int8_t *)at.panels + first * samc__packed_k8(k);
+    int32_t *sums = (int32_t *)at.sums + first;
+    float *own = (float *)at.scales + first;
+    memset(out, 0, (size_t)(SAMC__PANEL * samc__packed_k8(k)));
+    memset(sums, 0, SAMC__PANEL * sizeof *sums);
+    memset(own, 0, SAMC__PANEL * sizeof *own);
+    for (int64_t column = 0; column < columns; column++) {
+        const int8_t *row = rows + column * k;
+        for (int64_t i = 0; i < k; i++) {
+            out[(i / 4 * SAMC__PANEL + column) * 4 + i % 4] = row[i];
+            sums[column] += row[i];
+        }
+        own[column] = scales[column];
+    }
+}
+
 samc__packed *samc__packed_create(void) {
     samc__packed *packed = calloc(1, sizeof *packed);
     if (packed == NULL) return NULL;
@@ -147,19 +172,25 @@ bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int6
     return true;
 }
 
-uint16_t *samc__packed_room_bf16(samc__packed *packed, int64_t n, int64_t k) {
+/* `bytes`, a multiple of 64, as panels that are their own key. */
+static void *room_for(samc__packed *packed, size_t bytes, samc__dtype dtype) {
     bool known;
-    const size_t bytes = samc__packed_halves(n, k) * sizeof(uint16_t); /* a multiple of 2048 */
-    uint16_t *panels = aligned_alloc(64, bytes);
+    void *panels = aligned_alloc(64, bytes);
     entry *e = panels ? slot_for(packed, panels, &known) : NULL;
     if (e == NULL) {
         free(panels);
         return NULL;
     }
     packed->bytes += bytes;
-    *e = (entry){panels, SAMC__BF16, false, panels};
+    *e = (entry){panels, dtype, false, panels};
     packed->used++;
     return panels;
+}
+uint16_t *samc__packed_room_bf16(samc__packed *packed, int64_t n, int64_t k) {
+    return room_for(packed, samc__packed_halves(n, k) * sizeof(uint16_t), SAMC__BF16);
+}
+void *samc__packed_room_int8(samc__packed *packed, int64_t n, int64_t k) {
+    return room_for(packed, samc__packed_bytes8(n, k), SAMC__I8);
 }
 
 static const void *find(const samc__packed *packed, const void *w, samc__dtype dtype) {
@@ -170,5 +201,6 @@ const float *samc__packed_find(const samc__packed *packed, const void *w) { retu
 const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w) {
     return find(packed, w, SAMC__BF16);
 }
+const void *samc__packed_find_int8(const samc__packed *packed, const void *w) { return find(packed, w, SAMC__I8); }
 
 size_t samc__packed_bytes(const samc__packed *packed) { return packed ? packed->bytes : 0; }

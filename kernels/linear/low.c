@@ -207,6 +207,7 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
 }
 
 samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_args *a) {
+    if (a->p.w.dtype == SAMC__I8) return exec->ops->linear8(exec, a);
     const int64_t n = a->p.w.n[0], k = a->x.n[1];
     const uint16_t *panels = samc__packed_find_bf16(exec->packed, a->p.w.data);
     uint16_t *made = NULL;

@@ -7,10 +7,18 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum samc__dtype { SAMC__F32, SAMC__F16, SAMC__BF16, SAMC__F64 /* in files only */, SAMC__OTHER } samc__dtype;
+typedef enum samc__dtype {
+    SAMC__F32,
+    SAMC__F16,
+    SAMC__BF16,
+    SAMC__F64, /* in files only */
+    SAMC__I8,  /* weights alone: times their row's scale */
+    SAMC__OTHER
+} samc__dtype;
 
 static inline size_t samc__dtype_size(samc__dtype dtype) {
-    return dtype == SAMC__F32 ? 4 : dtype == SAMC__F64 ? 8 : dtype == SAMC__OTHER ? 0 : 2;
+    static const size_t sizes[] = {4, 2, 2, 8, 1, 0};
+    return sizes[dtype];
 }
 
 static inline float samc__bits_to_float(uint32_t bits) {

@@ -191,21 +191,81 @@ BUGS = {
 }
 
 
-def checkops_with(build, folder, name, op, rung, edits):
-    """checkops with the edits in its operator; they are made in a tree of their own."""
+INT8, EIGHT, PACKED = "kernels/linear/int8.c", "runtime/base/eight_bits.h", "kernels/cpu/packed.c"
+# Of linear with 8-bit weights, which int8_test must find. name: the source to compile, in which object, edits
+INT8_BUGS = {
+    "zero point added": (
+        INT8,
+        "avx2",
+        [(INT8, "_mm256_sub_epi32(_mm256_loadu_si256", "_mm256_add_epi32(_mm256_loadu_si256")],
+    ),
+    "column sums of another panel": (INT8, "plain", [(INT8, "t->panels.sums + column + v", "t->panels.sums + v")]),
+    "scales of another panel": (INT8, "plain", [(INT8, "t->panels.scales + column + v", "t->panels.scales + v")]),
+    "column sums of u8": (PACKED, "", [(PACKED, "sums[column] += row[i];", "sums[column] += (uint8_t)row[i];")]),
+    "no limit of what is stored": (
+        INT8,
+        "plain",
+        [
+            (
+                INT8,
+                "value = vf_min(vf_max(value, vf_set(0.0f)), vf_set(255.0f)); /* NaN becomes 0 */",
+                "value = vf_max(value, vf_set(0.0f));",
+            ),
+            (EIGHT, "(x * range.inverse) + (float)range.zero", "(x * range.inverse) + (float)range.zero + 1.0f"),
+        ],
+    ),
+    "a zero point that is no step": (
+        INT8,
+        "avx2",
+        [(EIGHT, "zero = nearbyintf(-least * inverse)", "zero = floorf(-least * inverse)")],
+    ),
+    "infinities pass": (INT8, "avx2", [(INT8, "if (any[0] == 0.0f) range", "range")]),
+    "the last tile's rows": (INT8, "avx512", [(INT8, "left -= 4, x += 4 * lda, y", "left -= 4, x += lda, y")]),
+    "tiles: the second half of the rows": (
+        INT8,
+        "amx_soft",
+        [(INT8, "LOW_TILE_LOAD(5, a + 16 * lda + i, lda);", "LOW_TILE_LOAD(5, a + 15 * lda + i, lda);")],
+    ),
+    "bytes of k in another order": (
+        INT8,
+        "avx2",
+        [(INT8, "(int32_t)(bytes >> 8 & 0x00ff00ffu)", "(int32_t)(bytes >> 16 & 0x00ff00ffu)")],
+    ),
+}
+
+
+def program_with(build, folder, name, target, source, edits, part):
+    """`target` with the edits in `source` or what it includes; they are made in a tree of their own."""
     for file, old, new in edits:
-        target = folder / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = (target if target.exists() else ROOT / file).read_text()
+        target_file = folder / file
+        target_file.parent.mkdir(parents=True, exist_ok=True)
+        text = (target_file if target_file.exists() else ROOT / file).read_text()
         if text.count(old) != 1:
             sys.exit(f"{name}: {file} has {text.count(old)} times, instead of once: {old}")
-        target.write_text(text.replace(old, new))
-    source = ROOT / cpu(op)
-    changed = folder / cpu(op) if (folder / cpu(op)).exists() else source
-    original = build.compile(
-        "checkops", source, folder / "bug.o", changed, [f"-I{folder}"], ["-O1"], f"samc_cpu_{rung}.dir"
-    )
-    return build.link("checkops", folder / "checkops", {original: folder / "bug.o"})
+        target_file.write_text(text.replace(old, new))
+    changed = folder / source if (folder / source).exists() else ROOT / source
+    original = build.compile(target, ROOT / source, folder / "bug.o", changed, [f"-I{folder}"], ["-O1"], part)
+    return build.link(target, folder / target, {original: folder / "bug.o"})
+
+
+def int8_bugs(build, only):
+    """How many of those int8_test does not find."""
+    survived = 0
+    for name, (source, rung, edits) in INT8_BUGS.items():
+        if only not in name:
+            continue
+        with tempfile.TemporaryDirectory(prefix="samc-int8-") as folder:
+            part = f"samc_int8_{rung}.dir" if rung else ""
+            program = program_with(build, Path(folder), name, "int8_test", source, edits, part)
+            done = run([program, "-j1"])
+        survived += done.returncode == 0
+        print(f"{'NOT FOUND' if done.returncode == 0 else 'ok'}: {name} (int8, {rung or source})", flush=True)
+    return survived
+
+
+def checkops_with(build, folder, name, op, rung, edits):
+    """checkops with the edits in its operator."""
+    return program_with(build, folder, name, "checkops", cpu(op), edits, f"samc_cpu_{rung}.dir")
 
 
 def main():
@@ -241,6 +301,7 @@ def main():
             f"pages; {what}",
             flush=True,
         )
+    survived += int8_bugs(build, args.only)
     return 1 if survived else 0
 
 
