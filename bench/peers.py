@@ -270,6 +270,56 @@ def table(title, seconds, types, report):
     }
 
 
+def weights(args, folder):
+    """(original with the weights, file of them for samc)"""
+    if args.model not in calibrate.CONFIGS:
+        return auto_parity.load_model(args.samc, args.model), args.model
+    sam, path = calibrate.build(calibrate.CONFIGS[args.model]), Path(folder) / f"{args.model}.pth"
+    if path.exists():
+        sam.load_state_dict(torch.load(path))
+    else:
+        calibrate.calibrate(sam, calibrate.synthetic_image(1000, 1500, 1))
+        torch.save(sam.state_dict(), path)
+    return sam, str(path)
+
+
+def open_peers(args, sam, folder):
+    """PyTorch first, whom the others have to agree with; then those that were asked for and can run."""
+    peers = [Torch(sam, args.threads, folder)]
+    for kind in PEERS[args.precision][1:]:
+        if not args.peers or kind.name in args.peers.split(","):
+            try:
+                peers.append(kind(sam, args.threads, folder))
+            except (ImportError, RuntimeError) as error:
+                print(f"{kind.name} is left out: {error}")
+    for peer in peers:
+        print(f"{peer.name}: {peer.version()}")
+    return peers
+
+
+def race(args, model, peers, stage, inputs, unit):
+    """One stage, everyone in turn; `unit` prompts or images are one run of a peer."""
+    reference = getattr(peers[0], stage)(*inputs)
+    for peer in peers[1:]:  # the warm-up is also the check that everyone does the same work
+        error = np.abs(getattr(peer, stage)(*inputs) - reference).max() / reference.std()
+        print(f"{stage}: {peer.name} differs from PyTorch by at most {error:.1e} deviations")
+    peers = [peer for peer in peers if not args.peers or peer.name in args.peers.split(",")]
+    ours = {"samc": args.precision} | ({"samc f32": "f32"} if args.precision != "f32" else {})
+    seconds = {name: [] for name in [*ours, *(peer.name for peer in peers)]}
+    for _ in range(args.runs):
+        for name, precision in ours.items():
+            report = samc_bench(args, model, stage, precision)
+            seconds[name].append([report["stages"][0][key] for key in ("median_s", "processor_s")])
+        for peer in peers:
+            seconds[peer.name].append([s / unit for s in timed(getattr(peer, stage), *inputs)])
+    title = f"{stage}, {Path(args.model).stem}, {args.threads} threads"
+    title += "" if unit == 1 else f", one prompt of {unit}"
+    title += "" if args.precision == "f32" else f", {args.precision}"
+    title += ", without AMX" if args.no_tiles else ""
+    result = table(title, seconds, ours | {peer.name: peer.type for peer in peers}, report)
+    return result | {"versions": {peer.name: peer.version() for peer in peers}}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samc", required=True)
@@ -288,83 +338,30 @@ def main():
     args = parser.parse_args()
     if args.no_tiles and any(os.environ.get(name) != value for name, value in TILES_OFF.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **TILES_OFF})  # before oneDNN looks
-    results = []
     with contextlib.ExitStack() as stack:
         folder = args.keep / Path(args.model).stem if args.keep else stack.enter_context(tempfile.TemporaryDirectory())
         Path(folder).mkdir(parents=True, exist_ok=True)
-        model = args.model
-        if model in calibrate.CONFIGS:
-            sam = calibrate.build(calibrate.CONFIGS[model])
-            model = str(Path(folder) / f"{args.model}.pth")
-            if Path(model).exists():
-                sam.load_state_dict(torch.load(model))
-            else:
-                calibrate.calibrate(sam, calibrate.synthetic_image(1000, 1500, 1))
-                torch.save(sam.state_dict(), model)
-        else:
-            sam = auto_parity.load_model(args.samc, model)
+        sam, model = weights(args, folder)
         size = sam.image_encoder.img_size
         pixels = torch.randn(1, 3, size, size)
         points = (np.random.default_rng(1).random((BATCH, 1, 2)) * size).astype(np.float32)
-        peers = [Torch(sam, args.threads, folder)]  # whom the others have to agree with
-        for kind in PEERS[args.precision][1:]:
-            if args.peers and kind.name not in args.peers.split(","):
-                continue
-            try:
-                peers.append(kind(sam, args.threads, folder))
-            except (ImportError, RuntimeError) as error:
-                print(f"{kind.name} is left out: {error}")
-        print("\n".join(f"{peer.name}: {peer.version()}" for peer in peers))
-        ours = {"samc": args.precision} | ({"samc f32": "f32"} if args.precision != "f32" else {})
-        types = ours | {peer.name: peer.type for peer in peers}
-        embedding = peers[0].encoder(pixels)
-        for stage in ("encoder", "decoder"):
-            if stage not in args.stages.split(","):
-                continue
-            inputs, unit = ((pixels,), 1) if stage == "encoder" else ((embedding, points), BATCH)
-            reference = getattr(peers[0], stage)(*inputs)
-            for peer in peers[1:]:  # the warm-up is also the check that everyone does the same work
-                error = np.abs(getattr(peer, stage)(*inputs) - reference).max() / reference.std()
-                print(f"{stage}: {peer.name} differs from PyTorch by at most {error:.1e} deviations")
-            running = [peer for peer in peers if not args.peers or peer.name in args.peers.split(",")]
-            seconds = {name: [] for name in [*ours, *(peer.name for peer in running)]}
-            for _ in range(args.runs):
-                for name, precision in ours.items():
-                    report = samc_bench(args, model, stage, precision)
-                    seconds[name].append([report["stages"][0][key] for key in ("median_s", "processor_s")])
-                for peer in running:
-                    seconds[peer.name].append([s / unit for s in timed(getattr(peer, stage), *inputs)])
-            title = f"{stage}, {Path(args.model).stem}, {args.threads} threads"
-            title += "" if unit == 1 else f", one prompt of {unit}"
-            title += "" if args.precision == "f32" else f", {args.precision}"
-            title += ", without AMX" if args.no_tiles else ""
-            results.append(table(title, seconds, types, report))
-            results[-1]["versions"] = {peer.name: peer.version() for peer in running}
+        peers = open_peers(args, sam, folder)
+        stages, results = args.stages.split(","), []
+        if "encoder" in stages:
+            results.append(race(args, model, peers, "encoder", (pixels,), 1))
+        if "decoder" in stages:
+            results.append(race(args, model, peers, "decoder", (peers[0].encoder(pixels), points), BATCH))
         if args.json:
             earlier = json.loads(args.json.read_text()) if args.json.exists() else []
             titles = {result["title"] for result in results}
             args.json.write_text(
                 json.dumps([r for r in earlier if r["title"] not in titles] + results, indent=1) + "\n"
             )
-        if "auto" in args.stages.split(","):
-            command = [
-                sys.executable,
-                str(Path(auto_parity.__file__)),
-                "--samc",
-                args.samc,
-                "--model",
-                model,
-                args.image,
-                "--threads",
-                str(args.threads),
-                "--case",
-                "plain",
-                "--pred-iou-thresh",
-                "0.3",
-                "--stability-score-thresh",
-                "0.5",
-            ]
-            print("\nevery mask, survivors of each filter: PyTorch, samc")
+        if "auto" in stages:
+            command = [sys.executable, str(Path(auto_parity.__file__)), "--samc", args.samc, "--model", model]
+            command += [args.image, "--threads", str(args.threads), "--case", "plain"]
+            command += ["--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.5"]
+            print("\nevery mask, survivors of each filter: PyTorch, samc", flush=True)
             subprocess.run(command, check=False)
 
 
