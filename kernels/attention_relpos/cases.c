@@ -272,7 +272,8 @@ static void attend_plain(const problem *p, const query *of, double *out) {
     }
 }
 
-/* Every query that is asked for, of every head: exactly, or where `p` is the case as a naive kernel. */
+/* Every query that is asked for, of every head: exactly, in the type of the book, or where `p` is the case as a naive
+ * kernel. */
 static void attend_queries(book *b, const check *of, const int *p, bool tensor) {
     const problem all = problem_of(b, of);
     double *y = result(b, ARGS(of, attention_relpos)->y);
@@ -283,7 +284,7 @@ static void attend_queries(book *b, const check *of, const int *p, bool tensor) 
                 const query one = query_of(&all, image, head, i);
                 double *out = y + (image * queries + i) * all.d + head * all.hd;
                 if (p && p[TYPE] == F32) attend_plain(&all, &one, out);
-                else attend_query(&all, &one, p ? p[TYPE] : F32, tensor, out);
+                else attend_query(&all, &one, p ? p[TYPE] : (int)b->low, tensor, out);
             }
 }
 
