@@ -80,13 +80,13 @@ samc_status samc__linear8_ref(const samc__exec *exec, const samc__linear_args *a
 #undef SAMC_OP
 
 void samc__ops_ref(samc__ops *ops); /* fills every slot */
-/* Overrides the slots that have a faster version for kernels/cpu/caps.h, and tells whether there was a rung: without
- * one weights are not packed. */
-bool samc__ops_cpu(samc__ops *ops, unsigned caps);
+/* Overrides the slots that have a faster version for kernels/cpu/caps.h; the name of the rung, NULL where there is
+ * none: then weights are not packed. */
+const char *samc__ops_cpu(samc__ops *ops, unsigned caps);
 
-/* Overrides those that have a version for bf16 activations, and tells whether these capabilities have a rung of 16
- * bits: without one activations stay f32. On top of samc__ops_cpu(). */
-bool samc__ops_low(samc__ops *ops, unsigned caps);
+/* Overrides those that have a version for bf16 activations; the name of the rung of 16 bits, NULL where these
+ * capabilities have none: then activations stay f32. On top of samc__ops_cpu(). */
+const char *samc__ops_low(samc__ops *ops, unsigned caps);
 
 double samc__seconds(void); /* monotonic clock */
 

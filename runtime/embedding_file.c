@@ -1,6 +1,7 @@
 /* Saved embeddings: a safetensors file with one tensor, the hash of the model that made it and the size of its image.
  */
 #include "runtime/session.h"
+#include "weights/reader.h"
 #include "weights/safetensors.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
     samc__metadata metadata[] = {
         {"samc.model_hash", hash},
         {"samc.image_size", size},
+        {"samc.precision", (char *)samc__precision_name(samc__precision_of(s->model->net.weight_type))},
         {"samc.version", SAMC_VERSION},
     };
     if (status == SAMC_OK)
@@ -44,6 +46,15 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
 samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
     SAMC__TRY(samc__session_begin(s));
     return samc__session_end(s, save_embedding(s, index, path));
+}
+
+/* One of another precision is as good, and noted; files of older versions do not say theirs. */
+static void note_precision(samc_session *s, const char *precision) {
+    const char *own = samc__precision_name(samc__precision_of(s->model->net.weight_type));
+    const size_t used = strlen(s->note);
+    if (precision == NULL || strcmp(precision, own) == 0 || strstr(s->note, "embedding") != NULL) return;
+    snprintf(s->note + used, sizeof s->note - used, "%san embedding was made in %.8s, the model is open in %s",
+             used ? "; " : "", samc__printable(precision, strlen(precision)).text, own);
 }
 
 static samc_status load_from(samc_session *s, const samc__checkpoint *file, const char *path) {
@@ -73,6 +84,7 @@ static samc_status load_from(samc_session *s, const samc__checkpoint *file, cons
     if (values == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to load an embedding", path);
     samc__tensor_read_f32(tensor, values);
     samc_status status = samc__set_embedding(s, values, width, height);
+    if (status == SAMC_OK) note_precision(s, samc__checkpoint_metadata(file, "samc.precision"));
     samc__memory_release(&s->memory, values);
     return status;
 }

@@ -17,6 +17,11 @@ static const char *stored_type(const samc_model *model) {
                                       : "mixed";
 }
 
+const char *samc__precision_name(samc_precision precision) {
+    static const char *const names[] = {"auto", "f32", "f16", "bf16", "int8"}; /* in the order of samc_precision */
+    return names[precision];
+}
+
 static size_t weight_bytes(const samc_model *model) {
     if (model->device != NULL) return samc__cuda_weight_bytes(model->device);
     return samc__tensors_bytes(&model->tensors, &(samc__narrowing){model->net.weight_type, model->packed});
@@ -50,6 +55,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .device_bytes = model->device ? samc__cuda_planned_bytes(model, samc__cuda_fitting_size(model)) : 0,
         .settings = model->settings,
         .changed = model->changed,
+        .arithmetic = model->arithmetic,
     };
     if (model->device) {
         info.encode_bytes = samc__cuda_encode_bytes(model);

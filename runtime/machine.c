@@ -4,6 +4,7 @@
  * The driver is opened at run time, so that one binary works with and without a GPU. */
 #include "runtime/machine.h"
 
+#include "kernels/cpu/caps.h"
 #include "runtime/base/abi.h"
 #include "runtime/base/status.h"
 #include "runtime/cuda.h"
@@ -74,6 +75,8 @@ samc_status samc_get_machine(samc_machine *out) {
     SAMC__TRY(samc__abi_check_size(SAMC__ABI(samc_machine), out, NULL));
     machine.processors = samc__processors();
     describe_cpu(machine.cpu, sizeof machine.cpu);
+    machine.bf16 = samc__caps_bf16(samc__caps_detect(), samc__caps_tiles());
+    machine.int8 = samc__caps_int8(samc__caps_detect(), samc__caps_tiles());
     machine.has_cuda = samc__cuda_describe(machine.cuda, sizeof machine.cuda);
     void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     machine.cuda_driver = driver != NULL;

@@ -13,11 +13,11 @@ struct samc_model {
     void *owned;                      /* converted weights, or NULL */
     size_t owned_bytes;
     int64_t parameters;
-    double encode_flops;              /* of one image */
-    samc_backend backend;             /* REF, CPU or CUDA */
-    bool cudnn;                       /* asked for */
-    char backend_note[600];           /* why AUTO did not take the GPU, what a GPU does without, or "" */
-    char settings[200], changed[200]; /* samc_model_info's */
+    double encode_flops;    /* of one image */
+    samc_backend backend;   /* REF, CPU or CUDA */
+    bool cudnn;             /* asked for */
+    char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
+    char settings[200], changed[200], arithmetic[80]; /* samc_model_info's */
     int threads;
     unsigned caps;        /* kernels/cpu/caps.h, of the cpu table; 0 on REF */
     samc__packed *packed; /* weights in the cpu table's layout; NULL where the references alone compute */
@@ -27,6 +27,8 @@ struct samc_model {
 static inline samc_precision samc__precision_of(samc__dtype type) {
     return type == SAMC__F32 ? SAMC_PRECISION_F32 : type == SAMC__F16 ? SAMC_PRECISION_F16 : SAMC_PRECISION_BF16;
 }
+
+const char *samc__precision_name(samc_precision precision);
 
 /* Images encoded in one pass, and one-point prompts decoded in one: enough rows for the GEMMs, bounded memory. On a
  * host at least one for each thread, and not many more than the last cache holds (4 MB of keys each in SAM): larger

@@ -55,13 +55,17 @@ static samc_status choose_host(const samc_options *options, samc_model *model, s
         return samc__fail(error, SAMC_UNSUPPORTED, "samc does not compute in int8 yet");
     net->precision = SAMC__F32;
     net->weight_type = options->precision == SAMC_PRECISION_BF16 ? SAMC__BF16 : SAMC__F32;
+    const char *rung = NULL, *low = NULL, *weights = net->weight_type == SAMC__F32 ? "" : " on weights of bf16";
     samc__ops_ref(&net->ops);
-    if (model->backend != SAMC_BACKEND_CPU) return SAMC_OK;
-    SAMC__TRY(samc__options_caps(&model->caps, error));
-    bool rung = samc__ops_cpu(&net->ops, model->caps);
-    if (net->weight_type != SAMC__F32 && samc__ops_low(&net->ops, model->caps))
-        net->precision = SAMC__BF16, rung = true;
-    if (rung && (model->packed = samc__packed_create()) == NULL)
+    if (model->backend == SAMC_BACKEND_CPU) {
+        SAMC__TRY(samc__options_caps(&model->caps, error));
+        rung = samc__ops_cpu(&net->ops, model->caps);
+        if (net->weight_type != SAMC__F32) low = samc__ops_low(&net->ops, model->caps);
+    }
+    if (low) net->precision = SAMC__BF16;
+    if (low) snprintf(model->arithmetic, sizeof model->arithmetic, "bf16 by %s", low);
+    else snprintf(model->arithmetic, sizeof model->arithmetic, "f32%s by %s", weights, rung ? rung : "plain C");
+    if ((rung || low) && (model->packed = samc__packed_create()) == NULL)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open a model");
     return SAMC_OK;
 }

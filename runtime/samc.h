@@ -190,13 +190,14 @@ typedef struct samc_model_info {
     const char *backend_note; /* why AUTO did not take the GPU, or "" */
     const char *file_note;    /* what of the file was ignored, narrowed or chosen, in one line, or "" */
     int threads;
-    size_t weight_bytes;  /* in memory; on the GPU with --backend cuda */
-    double encode_flops;  /* floating point operations to encode one image, whatever its size; 0 where unknown */
-    size_t encode_bytes;  /* working memory to encode one image, beside the weights */
-    size_t predict_bytes; /* working memory for one batch of one-point prompts */
-    size_t device_bytes;  /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
-    const char *settings; /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
-    const char *changed;  /* of these the ones that the file says otherwise, "" for none: results depend on them */
+    size_t weight_bytes;    /* in memory; on the GPU with --backend cuda */
+    double encode_flops;    /* floating point operations to encode one image, whatever its size; 0 where unknown */
+    size_t encode_bytes;    /* working memory to encode one image, beside the weights */
+    size_t predict_bytes;   /* working memory for one batch of one-point prompts */
+    size_t device_bytes;    /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
+    const char *settings;   /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
+    const char *changed;    /* of these the ones that the file says otherwise, "" for none: results depend on them */
+    const char *arithmetic; /* "f32 by AVX-512", "bf16 by AMX", "f32 on weights of bf16 by AVX2", ...; "" on a GPU */
 } samc_model_info;
 
 /* Opens a model: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped
@@ -279,7 +280,8 @@ SAMC_API samc_status samc_set_images(samc_session *session, const samc_image *im
 SAMC_API samc_status samc_get_embedding(samc_session *session, int index, float *embedding);
 /* Sets one image by its saved embedding and its size in pixels. */
 SAMC_API samc_status samc_set_embedding(samc_session *session, const float *embedding, int width, int height);
-/* Writes an embedding as safetensors, with the model's hash and the image's size; loading checks the hash. */
+/* Writes an embedding as safetensors, with the model's hash and precision and the image's size; loading checks the
+ * hash, and takes one of another precision with a samc_session_note(). */
 SAMC_API samc_status samc_save_embedding(samc_session *session, int index, const char *path);
 SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path);
 /* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */
@@ -431,9 +433,10 @@ typedef struct samc_machine {
     char cpu[256];
     char cuda[256];
     bool has_cuda;
-    bool cuda_driver; /* the driver's library is installed, though perhaps without a device */
-    bool cuda_built;  /* this build can use one */
-    int cuda_devices; /* how many there are for this build to use */
+    bool cuda_driver;        /* the driver's library is installed, though perhaps without a device */
+    bool cuda_built;         /* this build can use one */
+    int cuda_devices;        /* how many there are for this build to use */
+    const char *bf16, *int8; /* what the CPU multiplies these with, for models opened in such a precision */
 } samc_machine;
 SAMC_API samc_status samc_get_machine(samc_machine *machine);
 

@@ -44,7 +44,7 @@ struct samc_session {
     int decode_most;  /* prompts decoded together: less than the model's batch after the device ran out of memory */
     int groups;     /* of images in samc_auto(): 2 on a device, where the next is encoded while masks of one are made; 1
                        where memory is short */
-    char note[160]; /* samc_session_note() */
+    char note[260]; /* samc_session_note() */
     void *key_pe;   /* [N, C], position encoding of the grid; tensors in the model's precision */
     void *embeddings; /* [image_count, N, C] */
     samc__session_image *images;

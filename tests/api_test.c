@@ -384,6 +384,18 @@ Test(session, embedding_round_trip) {
     cr_assert_eq(samc_get_embedding(session, 0, a), SAMC_OK);
     cr_assert_eq(samc_get_embedding(other, 0, b), SAMC_OK);
     cr_expect_eq(memcmp(a, b, floats * sizeof(float)), 0);
+    cr_expect_eq(strlen(samc_session_note(other)), 0, "%s", samc_session_note(other));
+    /* One of another precision is taken, rounded where activations are, with a note. */
+    samc_options options = {.size = sizeof options, .backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_BF16};
+    samc_model *low = NULL;
+    cr_assert_eq(samc_model_open(model_path, &options, &low, NULL), SAMC_OK);
+    samc_session *narrow = open_session(low);
+    cr_assert_eq(samc_load_embedding(narrow, path), SAMC_OK, "%s", samc_last_error(narrow));
+    cr_expect_str_eq(samc_session_note(narrow), "an embedding was made in f32, the model is open in bf16");
+    cr_assert_eq(samc_get_embedding(narrow, 0, b), SAMC_OK);
+    cr_expect_eq(memcmp(a, b, floats * sizeof(float)), 0, "the reference computes in f32");
+    samc_session_destroy(narrow);
+    samc_model_close(low);
     a[0] = NAN;
     cr_expect_eq(samc_set_embedding(other, a, WIDTH, HEIGHT), SAMC_FORMAT);
     cr_expect_eq(samc_load_embedding(other, model_path), SAMC_FORMAT, "a model is not an embedding");

@@ -70,6 +70,7 @@ static int print_json(const facts *f) {
         json_object_set_new(model, "architecture", shape);
         json_object_set_new(model, "backend", json_string(backend_name(m->backend)));
         json_object_set_new(model, "precision", json_string(samc__cli_precision(m->precision)));
+        json_object_set_new(model, "arithmetic", json_string(m->arithmetic));
         json_object_set_new(model, "threads", json_integer(m->threads));
         json_object_set_new(model, "settings", settings_json(m));
         json_object_set_new(model, "notes", notes_json(m));
@@ -86,11 +87,11 @@ static int print_json(const facts *f) {
     json_t *decoders = json_array();
     for (int i = 0; samc_image_decoder(i) != NULL; i++)
         if (samc_image_decoder(i)[0] != '\0') json_array_append_new(decoders, json_string(samc_image_decoder(i)));
-    return samc__cli_print_json(json_pack("{s:s, s:o, s:i, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o}", "version",
-                                          samc_version(), "backends", backends, "processors", f->machine.processors,
-                                          "cpu", f->machine.cpu, "cuda", "available", (int)f->machine.has_cuda,
-                                          "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn,
-                                          "image_decoders", decoders, "model", model));
+    return samc__cli_print_json(json_pack(
+        "{s:s, s:o, s:i, s:s, s:s, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o}", "version", samc_version(), "backends",
+        backends, "processors", f->machine.processors, "cpu", f->machine.cpu, "bf16", f->machine.bf16, "int8",
+        f->machine.int8, "cuda", "available", (int)f->machine.has_cuda, "description", f->machine.cuda, "cublaslt",
+        f->cublaslt, "cudnn", f->cudnn, "image_decoders", decoders, "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -99,6 +100,7 @@ static int print_text(const facts *f, const char *why_no_model) {
     printf("samc %s\n", samc_version());
     printf("backends        ref, cpu%s\n", f->machine.has_cuda ? ", cuda" : "");
     printf("cpu             %d processors, %s\n", f->machine.processors, f->machine.cpu);
+    printf("  bf16          %s\n  int8          %s\n", f->machine.bf16, f->machine.int8);
     printf("cuda            %s\n", f->machine.cuda);
     printf("  cuBLASLt      %s\n  cuDNN         %s\n", f->cublaslt, f->cudnn);
     printf("image decoders");
@@ -127,6 +129,7 @@ static int print_text(const facts *f, const char *why_no_model) {
                (double)m->mask_threshold);
         printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), samc__cli_precision(m->precision),
                m->threads);
+        if (m->arithmetic[0] != '\0') printf("                %s\n", m->arithmetic);
         if (m->backend_note[0] != '\0') printf("                %s\n", m->backend_note);
         printf("  --set         %s\n", m->settings);
         printf("  encode        %.3g GFLOP for one image, about %.2g s here\n", m->encode_flops * 1e-9,

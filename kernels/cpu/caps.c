@@ -17,6 +17,16 @@
 #endif
 const char samc__caps_names[] = "none," VEC16 OTHERS;
 
+bool samc__caps_tiles(void) {
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 22 & 1) &&
+           (d >> 25 & 1); /* tiles, bf16, int8 */
+#else
+    return false;
+#endif
+}
+
 #if defined(__x86_64__)
 /* Whether the kernel lets this process use tiles: Linux saves their 8 KB from the first asking on. Without that the
  * first tile instruction ends the process. */
@@ -29,7 +39,7 @@ static bool tiles_granted(void) {
 static unsigned detect_low(void) {
     unsigned a, b, c, d, leaf1, caps = 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    const bool vnni = c >> 11 & 1, tile = d >> 24 & 1 && d >> 22 & 1 && d >> 25 & 1; /* AMX: tile, bf16, int8 */
+    const bool vnni = c >> 11 & 1, tile = samc__caps_tiles();
     leaf1 = a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) ? a : 0;
     const bool bf16 = leaf1 >> 5 & 1, avx_vnni = leaf1 >> 4 & 1;
     if (avx_vnni) caps |= SAMC__CAP_AVXVNNI;
@@ -56,6 +66,20 @@ unsigned samc__caps_detect(void) {
     if (caps & SAMC__CAP_AVX2) caps |= low;
 #endif
     return caps;
+}
+
+#define DENIED " (AMX is there, but the kernel does not grant its tiles)"
+
+const char *samc__caps_bf16(unsigned caps, bool tiles) {
+    if (caps & SAMC__CAP_AMX) return "AMX";
+    if (caps & SAMC__CAP_AVX512BF16) return tiles ? "AVX512-BF16" DENIED : "AVX512-BF16";
+    return "nothing; models take half the memory and compute in f32";
+}
+
+const char *samc__caps_int8(unsigned caps, bool tiles) {
+    if (caps & SAMC__CAP_AMX) return "AMX";
+    if (caps & SAMC__CAP_AVX512VNNI) return tiles ? "AVX512-VNNI" DENIED : "AVX512-VNNI";
+    return caps & SAMC__CAP_AVXVNNI ? "AVX-VNNI" : "nothing";
 }
 
 int samc__caps_parse(const char *text) {

@@ -4,6 +4,8 @@
 
 #include "runtime/base/status.h"
 
+#include <stdbool.h>
+
 enum {
     SAMC__CAP_AVX2 = 1,   /* AVX2 with FMA */
     SAMC__CAP_AVX512 = 2, /* AVX-512 F, BW, DQ and VL */
@@ -21,6 +23,13 @@ enum {
 };
 
 unsigned samc__caps_detect(void);
+
+/* Whether the processor has AMX: to be used the kernel has to grant it, and then it is among the capabilities. */
+bool samc__caps_tiles(void);
+
+/* What products of 16 and 8 bits run on with these capabilities, in words; `tiles`: the processor has AMX. */
+const char *samc__caps_bf16(unsigned caps, bool tiles);
+const char *samc__caps_int8(unsigned caps, bool tiles);
 
 /* "none" (the references alone), or names joined by commas ("sse2,avx2,avx512", or "neon"); -1 where a name is unknown
  * to this architecture. */

@@ -4,6 +4,12 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/linear/int8.h"
 
+#if defined(__x86_64__)
+#define VEC16 "SSE2"
+#else
+#define VEC16 "NEON"
+#endif
+
 /* The products of 8 bits: all give the same bytes. */
 static void choose_linear8(samc__ops *ops, unsigned caps) {
     (void)ops, (void)caps;
@@ -22,15 +28,15 @@ static void choose_linear8(samc__ops *ops, unsigned caps) {
 #endif
 }
 
-bool samc__ops_cpu(samc__ops *ops, unsigned caps) {
-    bool found = false;
+const char *samc__ops_cpu(samc__ops *ops, unsigned caps) {
+    const char *rung = NULL;
     (void)ops, (void)caps; /* of an architecture without rungs */
 #ifdef SAMC_VEC16_RUNG
     if (caps & SAMC__CAP_VEC16) {
 #define SAMC_OP(name, cpu, ...) SAMC__VEC16_OF_##cpu(ops->name = samc__##name##_vec16;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = VEC16;
     }
 #endif
 #ifdef SAMC_X86_RUNGS
@@ -38,34 +44,34 @@ bool samc__ops_cpu(samc__ops *ops, unsigned caps) {
 #define SAMC_OP(name, cpu, ...) SAMC__OF_##cpu(ops->name = samc__##name##_avx2;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = "AVX2";
     }
     if (caps & SAMC__CAP_AVX512) {
 #define SAMC_OP(name, cpu, ...) SAMC__OF_##cpu(ops->name = samc__##name##_avx512;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = "AVX-512";
     }
 #endif
     choose_linear8(ops, caps);
-    return found;
+    return rung;
 }
 
-bool samc__ops_low(samc__ops *ops, unsigned caps) {
-    bool found = false;
+const char *samc__ops_low(samc__ops *ops, unsigned caps) {
+    const char *rung = NULL;
     (void)ops, (void)caps;
 #ifdef SAMC_SOFT_RUNGS
     if (caps & SAMC__CAP_BF16_SOFT) {
 #define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_bf16_soft;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = "AVX512-BF16 in software";
     }
     if (caps & SAMC__CAP_AMX_SOFT) {
 #define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_amx_soft;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = "AMX in software";
     }
 #endif
 #ifdef SAMC_X86_RUNGS
@@ -74,14 +80,14 @@ bool samc__ops_low(samc__ops *ops, unsigned caps) {
 #define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_bf16;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = "AVX512-BF16";
     }
     if ((caps & amx) == amx) {
 #define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_amx;)
 #include "kernels/list.h"
 #undef SAMC_OP
-        found = true;
+        rung = "AMX";
     }
 #endif
-    return found;
+    return rung;
 }
