@@ -8,6 +8,7 @@ be found by the guard pages, because no number shows it, is marked. Ends with 77
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,10 +20,16 @@ from seeded import Build, run
 
 VEC, VEC16, DECODER = "kernels/cpu/vec.h", "kernels/cpu/vec16.h", "kernels/cpu/decoder.h"
 CAPS = {"vec16": "sse2", "avx2": "avx2", "avx512": "avx2,avx512"}
+LOW_CAPS = {"bf16_soft": "avx512bf16-soft", "amx_soft": "amx-soft"}  # of checkops_low
+BLOCK = "kernels/cpu/low.h"
 
 
 def cpu(op):
     return f"kernels/{op}/cpu.c"
+
+
+def low(op):
+    return f"kernels/{op}/low.c"
 
 
 # name: operator, rung, whether it is the guard pages that must find it, edits (file, text that occurs once,
@@ -188,6 +195,42 @@ BUGS = {
         True,
         [("kernels/embed_mask/cells.h", "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")],
     ),
+    "16 bits: nothing behind k": (
+        "linear",
+        "bf16_soft",
+        False,
+        [(low("linear"), "(size_t)(t->kp - g->k) * sizeof *copy", "0")],
+    ),
+    "16 bits: rows that do not fill a tile are read where they lie": (
+        "linear",
+        "amx_soft",
+        True,
+        [(low("linear"), "t->kp == g->k && rows % LOW_ROWS == 0", "t->kp == g->k")],
+    ),
+    "16 bits: the last rows of the panel before are not finished": (
+        "linear",
+        "amx_soft",
+        False,
+        [(low("linear"), "if (done < rows) finish(", "if (false) finish(")],
+    ),
+    "16 bits: a long sum begins again with every block of k": (
+        "linear",
+        "bf16_soft",
+        False,
+        [(BLOCK, "add || at > 0);", "add);")],
+    ),
+    "16 bits: taps and channels exchanged": (
+        "conv3x3",
+        "bf16_soft",
+        False,
+        [(low("conv3x3"), "from = i * 9 + tap", "from = tap * c + i")],
+    ),
+    "16 bits: lanes behind the end have a variance": (
+        "layernorm",
+        "amx_soft",
+        False,
+        [(low("layernorm"), "count), vf_load_first(means, count))", "count), middle)")],
+    ),
 }
 
 
@@ -264,8 +307,9 @@ def int8_bugs(build, only):
 
 
 def checkops_with(build, folder, name, op, rung, edits):
-    """checkops with the edits in its operator."""
-    return program_with(build, folder, name, "checkops", cpu(op), edits, f"samc_cpu_{rung}.dir")
+    """checkops, or checkops_low, with the edits in its operator."""
+    target, source = ("checkops_low", low(op)) if rung in LOW_CAPS else ("checkops", cpu(op))
+    return program_with(build, folder, name, target, source, edits, f"samc_cpu_{rung}.dir")
 
 
 def main():
@@ -287,13 +331,16 @@ def main():
             continue
         with tempfile.TemporaryDirectory(prefix="samc-checkops-") as folder:
             program = checkops_with(build, Path(folder), name, op, rung, edits)
-            done = run([program, "--op", op, "--caps", CAPS[rung], "--random", args.shapes])
+            shapes = [] if rung in LOW_CAPS else ["--random", args.shapes]  # the listed ones are quick
+            done = run([program, "--op", op, "--caps", {**CAPS, **LOW_CAPS}[rung], *shapes])
         lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
         faults = [line for line in lines if "touched memory" in line or "wrote to" in line]
         if name == "(none)":
             good = done.returncode == 0
         else:
             good = done.returncode == 1 and bool(faults if guarded else lines)
+        if guarded and rung in LOW_CAPS:  # which has no handler: a guard page ends it
+            good = done.returncode == -signal.SIGSEGV
         survived += not good
         what = (faults or lines or ["nothing"])[0].partition('": ')[2]
         print(
