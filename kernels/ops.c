@@ -17,7 +17,7 @@ void samc__ops_ref(samc__ops *ops) {
 #define SAMC_OP(name, ...) ops->name = samc__##name##_ref;
 #include "kernels/list.h"
 #undef SAMC_OP
-    ops->linear8 = samc__linear8_ref;
+    ops->linear8 = samc__linear8_ref, ops->linear8_by = "plain C";
     ops->projects_image = true;
 }
 

@@ -27,6 +27,7 @@ typedef struct samc__ops {
 #undef SAMC_OP
     /* linear with 8-bit weights (linear/int8.h), for every version of linear; NULL: this backend has none. */
     samc_status (*linear8)(const samc__exec *exec, const samc__linear_args *args);
+    const char *linear8_by; /* its instructions' name */
     /* Of an image's keys the projections that token_to_image and image_to_token take in the first layer are made once
      * for all prompts; false: the table's functions fold them onto the tokens, and nothing of them is kept. */
     bool projects_image;

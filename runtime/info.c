@@ -11,6 +11,7 @@ static const char *stored_type(const samc_model *model) {
         samc__dtype type = samc__checkpoint_find(model->checkpoint, model->tensors.at[i].name)->dtype;
         seen |= 1u << (type == SAMC__F64 ? SAMC__F32 : type); /* narrowed, and noted */
     }
+    if (seen & 1u << SAMC__I8) return "int8"; /* and what is never in 8 bits beside it */
     return seen == 1u << SAMC__F32    ? "f32"
            : seen == 1u << SAMC__F16  ? "f16"
            : seen == 1u << SAMC__BF16 ? "bf16"

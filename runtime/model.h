@@ -25,7 +25,10 @@ struct samc_model {
 
 /* The precision by the public name of its type. */
 static inline samc_precision samc__precision_of(samc__dtype type) {
-    return type == SAMC__F32 ? SAMC_PRECISION_F32 : type == SAMC__F16 ? SAMC_PRECISION_F16 : SAMC_PRECISION_BF16;
+    return type == SAMC__F32   ? SAMC_PRECISION_F32
+           : type == SAMC__F16 ? SAMC_PRECISION_F16
+           : type == SAMC__I8  ? SAMC_PRECISION_INT8
+                               : SAMC_PRECISION_BF16;
 }
 
 const char *samc__precision_name(samc_precision precision);

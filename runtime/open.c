@@ -6,6 +6,7 @@
 #include "runtime/cuda_plan.h"
 #include "runtime/flops.h"
 #include "runtime/host_plan.h"
+#include "runtime/model/eight.h"
 #include "runtime/model/pack.h"
 #include "runtime/model/settings.h"
 #include "runtime/threads.h"
@@ -51,11 +52,11 @@ static samc_status choose_host(const samc_options *options, samc_model *model, s
     samc__network *net = &model->net;
     if (options->precision == SAMC_PRECISION_F16)
         return samc__fail(error, SAMC_UNSUPPORTED, "on a CPU samc computes in f32 or bf16, not in f16");
-    if (options->precision == SAMC_PRECISION_INT8)
-        return samc__fail(error, SAMC_UNSUPPORTED, "samc does not compute in int8 yet");
     net->precision = SAMC__F32;
-    net->weight_type = options->precision == SAMC_PRECISION_BF16 ? SAMC__BF16 : SAMC__F32;
-    const char *rung = NULL, *low = NULL, *weights = net->weight_type == SAMC__F32 ? "" : " on weights of bf16";
+    net->weight_type = options->precision == SAMC_PRECISION_BF16   ? SAMC__BF16
+                       : options->precision == SAMC_PRECISION_INT8 ? SAMC__I8
+                                                                   : SAMC__F32;
+    const char *rung = NULL, *low = NULL, *eight = NULL;
     samc__ops_ref(&net->ops);
     if (model->backend == SAMC_BACKEND_CPU) {
         SAMC__TRY(samc__options_caps(&model->caps, error));
@@ -63,8 +64,16 @@ static samc_status choose_host(const samc_options *options, samc_model *model, s
         if (net->weight_type != SAMC__F32) low = samc__ops_low(&net->ops, model->caps);
     }
     if (low) net->precision = SAMC__BF16;
-    if (low) snprintf(model->arithmetic, sizeof model->arithmetic, "bf16 by %s", low);
-    else snprintf(model->arithmetic, sizeof model->arithmetic, "f32%s by %s", weights, rung ? rung : "plain C");
+    if (rung && net->weight_type == SAMC__I8) eight = net->ops.linear8_by;
+    snprintf(model->arithmetic, sizeof model->arithmetic, "%s%s%s%s by %s", eight ? "int8 by " : "", eight ? eight : "",
+             eight ? " and " : "",
+             low                                       ? "bf16"
+             : net->weight_type == SAMC__F32           ? "f32"
+             : eight || net->weight_type == SAMC__BF16 ? "f32 on weights of bf16"
+                                                       : "f32 on weights of int8",
+             low    ? low
+             : rung ? rung
+                    : "plain C");
     if ((rung || low) && (model->packed = samc__packed_create()) == NULL)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to open a model");
     return SAMC_OK;
@@ -84,11 +93,31 @@ static samc_status choose_backend(const samc_options *options, samc_model *model
     if (model->backend == SAMC_BACKEND_CUDA) return SAMC_OK;
     if (model->backend != SAMC_BACKEND_REF && model->backend != SAMC_BACKEND_CPU)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "unknown backend %d", (int)options->backend);
-    return choose_host(options, model, error);
+    return SAMC_OK;
+}
+
+/* Files of 8 bits have a home on hosts alone; models opened in int8 must have something to keep so. */
+static samc_status check_int8(samc_model *model, samc_error *error) {
+    const char *label = model->checkpoint->label;
+    const bool stored = samc__eight_stored(&model->tensors, model->checkpoint);
+    if (stored && model->device != NULL)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: a model of 8-bit weights, which samc does not compute with on a GPU; take the file that "
+                          "it was made from, or --backend cpu",
+                          label);
+    if (model->net.weight_type != SAMC__I8) return SAMC_OK;
+    if (!samc__eight_possible(&model->tensors))
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: this model has no layers that samc keeps in 8 bits", label);
+    if (!stored)
+        samc__checkpoint_add_note(model->checkpoint,
+                                  "weights are rounded to 8 bits as they are; 'samc convert --dtype int8 --calibrate "
+                                  "DIR' makes them more exact");
+    return SAMC_OK;
 }
 
 static samc_status load_weights(samc_model *model, samc_error *error) {
     samc__network *net = &model->net;
+    SAMC__TRY(check_int8(model, error));
     const samc__narrowing narrow = {net->weight_type, model->packed},
                           *on_host = model->device || net->weight_type == SAMC__F32 ? NULL : &narrow;
     SAMC__TRY(
@@ -120,6 +149,13 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->net.config, error);
     if (status == SAMC_OK) status = apply_settings(model, own.settings, path, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
+    if (status == SAMC_OK && model->device == NULL) {
+        /* What was converted to 8 bits is meant to be computed so. */
+        if (own.precision == SAMC_PRECISION_AUTO && model->backend == SAMC_BACKEND_CPU &&
+            samc__eight_stored(&model->tensors, model->checkpoint))
+            own.precision = SAMC_PRECISION_INT8;
+        status = choose_host(&own, model, error);
+    }
     if (status == SAMC_OK) status = load_weights(model, error);
     model->parameters = samc__tensors_parameters(&model->tensors);
     if (status == SAMC_OK && model->device == NULL) status = samc__host_serves(model, error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/model/eight.h"
 #include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
@@ -31,6 +32,10 @@ static int64_t report_misshapen(const samc__tensor_list *list, const samc__check
             samc__report_add(report, "misshapen", "%s %s instead of %s", e->name,
                              samc__shape_text(found->rank, found->shape).text,
                              samc__shape_text(e->rank, e->shape).text);
+        } else if (found->dtype == SAMC__I8) {
+            const samc__tensor *scales = samc__eight_check(checkpoint, e, report);
+            if (scales != NULL) used[scales - samc__checkpoint_at(checkpoint, 0)] = true;
+            elements += samc__tensor_elements(found) / 2; /* as many bytes as so many of others */
         } else {
             elements += samc__tensor_elements(found);
         }
@@ -88,7 +93,9 @@ size_t samc__tensors_bytes(const samc__tensor_list *list, const samc__narrowing 
         const samc__entry *e = &list->at[i];
         const bool packs = is_packed(e, narrow, SAMC__ROLE_MATRIX), shares = is_packed(e, narrow, SAMC__ROLE_SHARED);
         if (!packs) bytes += (size_t)samc__elements(*e->view) * sizeof(float);
-        if (packs || shares) bytes += samc__packed_halves(e->view->n[0], e->view->n[1]) * sizeof(uint16_t);
+        if (packs && samc__weight_type(e, narrow->weights) == SAMC__I8)
+            bytes += samc__packed_bytes8(e->view->n[0], e->view->n[1]);
+        else if (packs || shares) bytes += samc__packed_halves(e->view->n[0], e->view->n[1]) * sizeof(uint16_t);
     }
     return bytes;
 }
@@ -98,13 +105,13 @@ static samc_status no_memory(const binding *b, const samc__entry *e) {
 }
 
 /* Straight from the file into panels, whose columns are the rows that are read at a time; they are their own key. */
-static samc_status pack(const binding *b, const samc__entry *e, const samc__tensor *found) {
+static samc_status pack_bf16(const binding *b, const samc__entry *e) {
     const int64_t n = e->view->n[0], k = e->view->n[1];
     uint16_t *panels = samc__packed_room_bf16(b->narrow.packed, n, k);
     float *rows = malloc((size_t)(SAMC__PANEL * k) * sizeof *rows);
     for (int64_t panel = 0; panel < samc__panels(n) && panels && rows; panel++) {
         const int64_t first = panel * SAMC__PANEL, count = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
-        samc__tensor_copy_f32(found, first * k, count * k, rows);
+        samc__eight_floats(b->checkpoint, e, first, count, rows);
         samc__pack_panel_bf16(rows, count, k, k, 1, 0, panels + first * samc__packed_k(k));
     }
     free(rows);
@@ -112,6 +119,41 @@ static samc_status pack(const binding *b, const samc__entry *e, const samc__tens
     e->view->data = panels;
     e->view->dtype = SAMC__BF16;
     return SAMC_OK;
+}
+
+/* The same in 8 bits. */
+static samc_status pack_int8(const binding *b, const samc__entry *e) {
+    const int64_t n = e->view->n[0], k = e->view->n[1];
+    void *block = samc__packed_room_int8(b->narrow.packed, n, k);
+    float *rows = malloc((size_t)(SAMC__PANEL * k) * sizeof *rows), scales[SAMC__PANEL];
+    int8_t *q = malloc((size_t)(SAMC__PANEL * k));
+    samc_status status = block && rows && q ? SAMC_OK : no_memory(b, e);
+    for (int64_t panel = 0; panel < samc__panels(n) && status == SAMC_OK; panel++) {
+        const int64_t first = panel * SAMC__PANEL, count = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+        status = samc__eight_rows(b->checkpoint, e, first, count, rows, q, scales, b->error);
+        if (status == SAMC_OK) samc__pack_panel_int8(q, scales, n, k, panel, block);
+    }
+    free(rows);
+    free(q);
+    if (status != SAMC_OK) return status;
+    e->view->data = block;
+    e->view->dtype = SAMC__I8;
+    e->view->scale = samc__panels8_of(block, n, k).scales;
+    return SAMC_OK;
+}
+
+/* As floats, for tables that pack nothing: what 8 bits would hold of it. */
+static samc_status round_to_int8(const binding *b, const samc__entry *e, float *to) {
+    const int64_t n = e->view->n[0], k = e->view->n[1];
+    int8_t *q = malloc((size_t)k);
+    samc_status status = q ? SAMC_OK : no_memory(b, e);
+    for (int64_t row = 0; row < n && status == SAMC_OK; row++, to += k) {
+        float scale;
+        status = samc__eight_rows(b->checkpoint, e, row, 1, to, q, &scale, b->error);
+        for (int64_t i = 0; i < k && status == SAMC_OK; i++) to[i] = scale * q[i];
+    }
+    free(q);
+    return status;
 }
 
 static void round_to(samc__dtype type, float *values, int64_t count) {
@@ -135,10 +177,14 @@ static samc_status bind(binding *b, const samc__entry *e) {
                    ? SAMC_OK
                    : samc__fail(b->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
                                 b->checkpoint->label, e->name);
-    if (packs) {
-        SAMC__TRY(pack(b, e, found));
+    if (packs && type == SAMC__I8) {
+        SAMC__TRY(pack_int8(b, e));
+    } else if (packs) {
+        SAMC__TRY(pack_bf16(b, e));
     } else {
-        samc__tensor_read_f32(found, to);
+        if (type == SAMC__I8) SAMC__TRY(round_to_int8(b, e, to));
+        else if (found->dtype == SAMC__I8) samc__eight_floats(b->checkpoint, e, 0, e->view->n[0], to);
+        else samc__tensor_read_f32(found, to);
         round_to(type, to, elements);
         e->view->data = to;
         if (shares && !samc__packed_add_bf16(b->narrow.packed, to, e->view->n[0], e->view->n[1]))
@@ -181,14 +227,14 @@ samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkp
 
 enum { CHUNK = 1 << 11 }; /* elements */
 
-static bool hash_entry(EVP_MD_CTX *digest, const samc__entry *e, const samc__tensor *found, uint8_t *buffer) {
+static bool hash_tensor(EVP_MD_CTX *digest, const char *name, const samc__tensor *found, uint8_t *buffer) {
     const bool wide = found->dtype == SAMC__F64; /* counts as the f32 that it becomes */
     const char *type = samc__dtype_name(wide ? SAMC__F32 : found->dtype);
-    const int64_t sides = e->rank, elements = samc__tensor_elements(found);
+    const int64_t sides = found->rank, elements = samc__tensor_elements(found);
     /* Each part is delimited, so that no two models have the same bytes: name NUL type NUL rank sides values. */
-    int ok = EVP_DigestUpdate(digest, e->name, strlen(e->name) + 1) &&
-             EVP_DigestUpdate(digest, type, strlen(type) + 1) && EVP_DigestUpdate(digest, &sides, sizeof sides) &&
-             EVP_DigestUpdate(digest, e->shape, (size_t)e->rank * sizeof *e->shape);
+    int ok = EVP_DigestUpdate(digest, name, strlen(name) + 1) && EVP_DigestUpdate(digest, type, strlen(type) + 1) &&
+             EVP_DigestUpdate(digest, &sides, sizeof sides) &&
+             EVP_DigestUpdate(digest, found->shape, (size_t)found->rank * sizeof *found->shape);
     for (int64_t first = 0; first < elements && ok; first += CHUNK) {
         int64_t now = elements - first < CHUNK ? elements - first : CHUNK;
         if (wide) samc__tensor_copy_f32(found, first, now, (float *)(void *)buffer);
@@ -204,8 +250,13 @@ samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkp
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     uint8_t *buffer = malloc(CHUNK * sizeof(float));
     bool ok = digest != NULL && buffer != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
-    for (size_t i = 0; i < list->count && ok; i++)
-        ok = hash_entry(digest, &list->at[i], samc__checkpoint_find(checkpoint, list->at[i].name), buffer);
+    for (size_t i = 0; i < list->count && ok; i++) {
+        const samc__entry *e = &list->at[i];
+        const samc__tensor *found = samc__checkpoint_find(checkpoint, e->name), *scales = NULL;
+        ok = hash_tensor(digest, e->name, found, buffer);
+        if (found->dtype == SAMC__I8) scales = samc__eight_scales(checkpoint, e);
+        if (scales != NULL) ok = ok && hash_tensor(digest, scales->name, scales, buffer);
+    }
     ok = ok && EVP_DigestFinal_ex(digest, bytes, NULL);
     EVP_MD_CTX_free(digest);
     free(buffer);

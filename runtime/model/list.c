@@ -50,6 +50,13 @@ void samc__list_linear(samc__tensor_list *list, samc__projection *to, samc__role
     samc__list_tensor(list, &to->b, SAMC__ROLE_VECTOR, full, "bias", SAMC__SHAPE1(out));
 }
 
+void samc__list_eight(samc__tensor_list *list, size_t back, const samc__norm *norm) {
+    if (list->failed) return;
+    samc__entry *e = &list->at[list->count - 1 - back];
+    e->eight = true;
+    e->norm = norm;
+}
+
 void samc__list_convolution(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,
                             samc__shape s, int64_t bias) {
     samc__list_tensor(list, &to->w, role, base, "weight", s);

@@ -6,6 +6,7 @@
 #ifndef SAMC_RUNTIME_MODEL_LIST_H
 #define SAMC_RUNTIME_MODEL_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "runtime/base/view.h"
@@ -33,12 +34,17 @@ typedef struct samc__entry {
     int rank;
     int64_t shape[4];
     samc__view *view; /* f32, its shape as the role says; without data until it is bound */
+    /* A matrix that models of int8 keep in 8 bits: most of the encoder's work. Where its input is what a norm gives,
+     * and nothing else reads that, the norm: columns may be scaled there and back here (runtime/calibrate.h). */
+    bool eight;
+    const samc__norm *norm;
 } samc__entry;
 
 /* What a host rounds the values of a tensor to where the model's weights are of the type `weights`: the one place that
  * says which are narrowed. A matrix is then kept as panels of that type (kernels/cpu/packed.h); what operators also
  * read as it is, and everything on tables that pack nothing, stays an array of floats that such a type holds. */
 static inline samc__dtype samc__weight_type(const samc__entry *e, samc__dtype weights) {
+    if (weights == SAMC__I8) return e->eight ? SAMC__I8 : samc__role_type(e->role, SAMC__BF16);
     return samc__role_type(e->role, weights);
 }
 
@@ -73,6 +79,8 @@ void samc__list_copy(samc__tensor_list *list, samc__view *view, const samc__view
 /* A weight [out, in] and a bias [out] under BASE.LEAF. */
 void samc__list_linear(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,
                        const char *leaf, int64_t out, int64_t in);
+/* The tensor that was listed last but `back` is one of 8 bits, behind `norm` or NULL. */
+void samc__list_eight(samc__tensor_list *list, size_t back, const samc__norm *norm);
 /* A convolution's weight under BASE, and its bias [bias]. */
 void samc__list_convolution(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,
                             samc__shape shape, int64_t bias);

@@ -20,6 +20,8 @@
 
 static void list_block(samc__tensor_list *list, const samc__vit *v, int grid, int index, samc__vit_block *to) {
     const int64_t D = v->embed_dim, table = 2 * (int64_t)(v->global_attn[index] ? grid : v->window_size) - 1;
+    /* What the first block makes of patches, and the last of what the decoder sees, is worth more than the time. */
+    const bool eight = index > 0 && index < v->depth - 1;
     char base[48];
     snprintf(base, sizeof base, "image_encoder.blocks.%d", index);
     samc__list_norm(list, &to->norm1, base, "norm1", D, 1e-6f);
@@ -30,6 +32,7 @@ static void list_block(samc__tensor_list *list, const samc__vit *v, int grid, in
                           SAMC__SHAPE2(table, D / v->num_heads));
     }
     samc__list_tensor(list, &to->qkv.w, SAMC__ROLE_MATRIX, base, "attn.qkv.weight", SAMC__SHAPE2(3 * D, D));
+    if (eight) samc__list_eight(list, 0, &to->norm1);
     if (v->qkv_bias) {
         samc__list_tensor(list, &to->qkv.b, SAMC__ROLE_VECTOR, base, "attn.qkv.bias", SAMC__SHAPE1(3 * D));
         samc__list_copy(list, &to->pad_qkv, &to->qkv.b);
@@ -37,7 +40,9 @@ static void list_block(samc__tensor_list *list, const samc__vit *v, int grid, in
     samc__list_linear(list, &to->proj, SAMC__ROLE_MATRIX, base, "attn.proj", D, D);
     samc__list_norm(list, &to->norm2, base, "norm2", D, 1e-6f);
     samc__list_linear(list, &to->lin1, SAMC__ROLE_MATRIX, base, "mlp.lin1", v->mlp_dim, D);
+    if (eight) samc__list_eight(list, 1, &to->norm2); /* the weight, before its bias */
     samc__list_linear(list, &to->lin2, SAMC__ROLE_MATRIX, base, "mlp.lin2", D, v->mlp_dim);
+    if (eight) samc__list_eight(list, 1, NULL);
 }
 
 static void list_tensors(samc__tensor_list *list, const samc__config *config, samc__encoder_weights *weights) {
