@@ -86,7 +86,7 @@ samc_status samc__predict_bytes(const samc_model *model, int prompts, int images
 
 /* Operators that stand in for the table's where these are to be looked at alone: one that would read 16 bits as floats
  * (kernels/list.h) fails. */
-static samc_status lacks(const samc__exec *exec, const char *name) {
+__attribute__((unused)) static samc_status lacks(const samc__exec *exec, const char *name) {
     return samc__fail(exec->error, SAMC_UNSUPPORTED,
                       "on this CPU samc does not compute such a model in bf16 yet (%s); f32 is --precision f32", name);
 }

@@ -111,7 +111,10 @@ static double products(const book *b, bool tensor, const double *x, const double
     return b->low == SAMC__F32 ? exact : (double)tensor_sum_end(&sum);
 }
 
-/* By the book; or as a naive kernel that computes in fp32, but rounds what meets the second product on tensor cores.
+/* As the naive kernel's tensor cores meet it. */
+static double half(const book *b, double x) { return b->low != SAMC__F32 && b->tensor ? lower(b, x) : x; }
+
+/* By the book; or as a naive kernel that computes in fp32, but rounds what meets a product on tensor cores.
  * The product with the hypernetwork never takes these. */
 static void upscale_book(book *b, const check *of) {
     const samc__upscale_masks_args *a = ARGS(of, upscale_masks);
@@ -137,8 +140,9 @@ static void upscale_book(book *b, const check *of) {
             for (int64_t i = 0; i < inner; i++) {
                 double o = 0;
                 for (int64_t j = 0; j < t; j++)
-                    o += weights[samc__update_at(&l->update, token / n, token % n, i / hd * t + j)] *
+                    o += half(b, weights[samc__update_at(&l->update, token / n, token % n, i / hd * t + j)]) *
                          from[(token / n * t + j) * inner + i];
+                o = half(b, o);
                 for (int64_t r = 0; r < c; r++) f[r] += o * fold[i * c + r];
             }
             for (int64_t r = 0; r < c; r++) f[r] = f[r] * scale + add[r];
@@ -149,7 +153,7 @@ static void upscale_book(book *b, const check *of) {
         for (int64_t o = 0; o < c4; o++) {
             double *x = first + i * c4 + o;
             *x = gelu(*x);
-            if (b->low != SAMC__F32) *x = b->tensor ? lower(b, *x) : (double)(float)*x;
+            if (b->low != SAMC__F32) *x = b->tensor ? half(b, *x) : (double)(float)*x;
         }
         for (int64_t o = 0; o < 4 * c8; o++) /* [pixel][c8] */
             second[o] = gelu(products(b, b->tensor, first + i * c4, w2 + o % c8 * 4 + o / c8, c4, c8 * 4) + b2[o % c8]);

@@ -1,0 +1,205 @@
+/* upscale_masks of bf16: as the f32 version (cpu.c), a panel of image tokens from its channels to its logits with
+ * tokens as lanes, weights as the rows and channels as the k of each product on blocks of 16 bits. */
+#include "kernels/cpu/low_decoder.h"
+#include "kernels/upscale_masks/upscale_masks.h"
+
+typedef struct upscale_task {
+    const samc__upscale_masks_args *args;
+    int64_t c, c4, c8, panels;
+    int64_t cp, c4p;       /* C and C / 4 rounded up to LOW_K */
+    int64_t tp;            /* heads T of the layer with most, rounded up to LOW_K */
+    int64_t first, second; /* rows of both maps, rounded up to LOW_ROWS */
+    uint16_t *w1, *w2;     /* [first][cp] and [second][c4p]; rows by pixel, then channel */
+    uint16_t *folded;      /* [prompts][depth][first][tp] */
+    char *scratch;         /* [workers][scratch_bytes] */
+    int64_t scratch_bytes;
+} upscale_task;
+
+typedef struct worker_buffers {
+    float *map, *second, *logits; /* [first][PANEL], [second][PANEL], [masks][4 rows][4 columns][PANEL] */
+    uint16_t *rows, *pairs;       /* [PANEL][cp], [longest k / 2][PANEL][2] */
+    float *fold;                  /* [tp][C rounded up to PANEL] of fold_layers(), in place of all these */
+} worker_buffers;
+
+static int64_t longer(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static int64_t lay_worker(const upscale_task *t, char *base, worker_buffers *b) {
+    int64_t at = 0;
+#define PART(type, count)                                                                                              \
+    (at += round_to((count) * (int64_t)sizeof(type), 64),                                                              \
+     base ? (type *)(void *)(base + at - round_to((count) * (int64_t)sizeof(type), 64)) : NULL)
+    b->map = PART(float, t->first *PANEL);
+    b->second = PART(float, t->second *PANEL);
+    b->logits = PART(float, 16 * t->args->hyper.n[1] * PANEL);
+    b->rows = PART(uint16_t, t->cp * PANEL);
+    b->pairs = PART(uint16_t, longer(longer(t->cp, t->c4p), t->tp) * PANEL);
+    b->fold = (float *)(void *)base;
+#undef PART
+    return longer(at, t->tp * (t->cp + t->cp / 2) * 4);
+}
+
+/* w [k, out, 2, 2] -> [4 out rows by pixel, then channel][kp], zeros behind k and 4 out. */
+static void place_rows(samc__view w, int64_t rows, uint16_t *to) {
+    const int64_t k = w.n[0], out = w.n[1], kp = low_round_up(k, LOW_K);
+    memset(to, 0, (size_t)(rows * kp) * sizeof *to);
+    for (int64_t row = 0; row < 4 * out; row++)
+        for (int64_t i = 0; i < k; i++)
+            to[row * kp + i] = samc__float_to_bf16(samc__f32(w)[(i * out + row % out) * 4 + row / out]);
+}
+
+/* One item: the folded tokens of one layer of one prompt, [first][tp]. */
+static void fold_layers(void *context, int64_t begin, int64_t end, int worker) {
+    const upscale_task *t = context;
+    const int64_t heads = t->args->heads, c = t->c, cp = t->cp, tp = t->tp;
+    worker_buffers b;
+    lay_worker(t, t->scratch + worker * t->scratch_bytes, &b);
+    uint16_t *pairs = (uint16_t *)(b.fold + tp * cp); /* [tp / 2][cp][2] */
+    for (int64_t item = begin; item < end; item++) {
+        const samc__up_layer *l = &t->args->layers[item % t->args->depth];
+        const int64_t prompt = item / t->args->depth, tokens = l->update.values.n[1], inner = l->update.values.n[2],
+                      hd = inner / heads;
+        uint16_t *out = t->folded + item * t->first * tp;
+        memset(b.fold, 0, (size_t)(tp * cp) * sizeof(float));
+        for (int64_t j = 0; j < heads * tokens; j++) {
+            const int64_t at = j / tokens * hd;
+            fold_row(samc__f32(l->update.values) + (prompt * tokens + j % tokens) * inner + at,
+                     samc__f32(l->fold) + at * c, hd, c, 1.0f, b.fold + j * cp);
+        }
+        for (int64_t j = 0; j < tp; j += 2)
+            for (int64_t i = 0; i < cp; i += VW)
+                vb_store(pairs + j * cp + 2 * i,
+                         vb_pairs(vf_load(b.fold + j * cp + i), vf_load(b.fold + (j + 1) * cp + i)));
+        for (int64_t j = 0; j < tp; j += LOW_K)
+            for (int64_t i = 0; i < t->first; i += 16)
+                transpose16(pairs + j * cp + 2 * i, cp * 4, out + i * tp + j, tp * 2);
+    }
+}
+
+/* The first map of a panel from the images', through the layers. f [first][PANEL], in place. */
+static void apply_layers(const upscale_task *t, const worker_buffers *b, int64_t prompt, int64_t token) {
+    for (int layer = 0; layer < t->args->depth; layer++) {
+        const samc__up_layer *l = &t->args->layers[layer];
+        const uint16_t *left = t->folded + (prompt * t->args->depth + layer) * t->first * t->tp;
+        const float *weights = samc__f32(l->update.weights) + samc__update_at(&l->update, prompt, token, 0),
+                    *add = samc__f32(l->add);
+        const int64_t all = l->update.weights.n[2] - 1;
+        floats_to_pairs(weights, all, b->pairs);
+        low_block(t->c, left, t->tp, b->pairs, low_round_up(all, LOW_K), b->map, PANEL, true);
+        for (int v = 0; v < PANEL; v += VW) {
+            const vf scale = vf_load(weights + all * SAMC__UPDATE_KEYS + v);
+            for (int64_t r = 0; r < t->c; r++)
+                vf_store(b->map + r * PANEL + v, vf_fma(vf_load(b->map + r * PANEL + v), scale, vf_set(add[r])));
+        }
+    }
+}
+
+/* x [c][PANEL], normed over its channels and through GELU, as pairs. */
+static void norm_gelu(float *x, const samc__norm *norm, int64_t c, uint16_t *pairs) {
+    norm_panel(x, c, samc__f32(norm->g), samc__f32(norm->b), norm->eps, NULL);
+    for (int64_t i = 0; i < c * PANEL; i += VW) vf_store(x + i, vf_gelu(vf_load(x + i)));
+    floats_to_pairs(x, c, pairs);
+}
+
+/* One of the four pixels of the second map under a pixel of the first: x [C / 8][PANEL] before its bias -> logits, for
+ * each mask `stride` apart. */
+static void finish_pixel(const samc__upscale_masks_args *a, const float *hyper, float *x, float *logits) {
+    const int64_t masks = a->hyper.n[1], c8 = a->hyper.n[2];
+    const float *bias = samc__f32(a->up2.b);
+    for (int64_t o = 0; o < c8; o++)
+        for (int v = 0; v < PANEL; v += VW)
+            vf_store(x + o * PANEL + v, vf_gelu(vf_add(vf_load(x + o * PANEL + v), vf_set(bias[o]))));
+    for (int64_t m = 0; m < masks; m++)
+        for (int v = 0; v < PANEL; v += VW) {
+            vf sum = vf_set(0.0f);
+            for (int64_t o = 0; o < c8; o++) sum = vf_fma(vf_set(hyper[m * c8 + o]), vf_load(x + o * PANEL + v), sum);
+            vf_store(logits + m * 16 * PANEL + v, sum);
+        }
+}
+
+static void store_logits(const samc__upscale_masks_args *a, int64_t prompt, int64_t token, int64_t tokens,
+                         const float *logits) {
+    const int64_t g = a->grid, low = 4 * g, masks = a->hyper.n[1];
+    for (int64_t m = 0; m < masks; m++)
+        for (int64_t row = 0; row < 4; row++) {
+            const float *in = logits + (m * 4 + row) * 4 * PANEL; /* [4][PANEL] */
+            for (int64_t i = 0; i < tokens; i++) {
+                const int64_t y = (token + i) / g, column = (token + i) % g;
+                float *out = samc__f32(a->y) + ((prompt * masks + m) * low + 4 * y + row) * low + 4 * column;
+                for (int64_t d = 0; d < 4; d++) out[d] = in[d * PANEL + i];
+            }
+        }
+}
+
+static void upscale_panels(void *context, int64_t begin, int64_t end, int worker) {
+    const upscale_task *t = context;
+    const samc__upscale_masks_args *a = t->args;
+    const int64_t n = (int64_t)a->grid * a->grid, c4 = t->c4, c8 = t->c8;
+    const int64_t each = a->hyper.n[0] / a->src.n[0]; /* prompts of an entry of src */
+    worker_buffers b;
+    lay_worker(t, t->scratch + worker * t->scratch_bytes, &b);
+    low_begin();
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t prompt = item / t->panels, token = item % t->panels * PANEL;
+        const int64_t tokens = n - token < PANEL ? n - token : PANEL;
+        const float *hyper = samc__f32(a->hyper) + prompt * a->hyper.n[1] * c8; /* [masks][C / 8] */
+        sum_rows((tensor_rows){a->src, (prompt / each * n + token) * t->c, t->c}, (tensor_rows){0}, tokens, t->c,
+                 b.rows);
+        rows_to_pairs(b.rows, t->cp, t->cp, b.pairs);
+        if (a->depth) {
+            pairs_to_floats(b.pairs, t->c, b.map);
+            apply_layers(t, &b, prompt, token);
+        } else {
+            low_block(4 * c4, t->w1, t->cp, b.pairs, t->cp, b.map, PANEL, false);
+            for (int64_t r = 0; r < 4 * c4; r++)
+                for (int v = 0; v < PANEL; v += VW)
+                    vf_store(b.map + r * PANEL + v,
+                             vf_add(vf_load(b.map + r * PANEL + v), vf_set(samc__f32(a->up1.b)[r % c4])));
+        }
+        for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
+            norm_gelu(b.map + i * c4 * PANEL, &a->norm, c4, b.pairs);
+            low_block(4 * c8, t->w2, t->c4p, b.pairs, t->c4p, b.second, PANEL, false);
+            for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
+                const int64_t row = 2 * (i / 2) + j / 2, column = 2 * (i % 2) + j % 2;
+                finish_pixel(a, hyper, b.second + j * c8 * PANEL, b.logits + (row * 4 + column) * PANEL);
+            }
+        }
+        store_logits(a, prompt, token, tokens, b.logits);
+    }
+    low_end();
+}
+
+/* Hands out the parts of a block, and returns how many bytes they take. base NULL: only counts. */
+static int64_t lay_out(upscale_task *t, int workers, char *base) {
+    const samc__upscale_masks_args *a = t->args;
+    int64_t at = 0;
+    worker_buffers none;
+    t->c = a->src.n[2], t->c4 = a->norm.g.n[0], t->c8 = a->hyper.n[2];
+    t->panels = (a->src.n[1] + PANEL - 1) / PANEL;
+    t->cp = low_round_up(t->c, LOW_K), t->c4p = low_round_up(t->c4, LOW_K);
+    t->first = low_round_up(4 * t->c4, LOW_ROWS), t->second = low_round_up(4 * t->c8, LOW_ROWS);
+    for (int i = 0; i < a->depth; i++) t->tp = longer(t->tp, low_round_up(a->layers[i].update.weights.n[2] - 1, LOW_K));
+    t->scratch_bytes = round_to(lay_worker(t, NULL, &none), 64);
+#define PART(type, count)                                                                                              \
+    (at += round_to((count) * (int64_t)sizeof(type), 64),                                                              \
+     base ? (type *)(void *)(base + at - round_to((count) * (int64_t)sizeof(type), 64)) : NULL)
+    t->w1 = PART(uint16_t, a->depth ? 0 : t->first * t->cp);
+    t->w2 = PART(uint16_t, t->second * t->c4p);
+    t->folded = PART(uint16_t, a->hyper.n[0] * a->depth * t->first * t->tp);
+    t->scratch = PART(char, workers * t->scratch_bytes);
+#undef PART
+    return at;
+}
+
+samc_status SAMC__RUNG(samc__upscale_masks)(const samc__exec *exec, const samc__upscale_masks_args *a) {
+    upscale_task t = {.args = a};
+    char *block = exec->allocate(exec->memory, (size_t)lay_out(&t, exec->workers, NULL));
+    if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to upscale masks");
+    lay_out(&t, exec->workers, block);
+    if (a->depth)
+        samc__parallel(exec, samc__upscale_masks_flops(a) / 100, a->hyper.n[0] * a->depth, 1, fold_layers, &t);
+    else if (!exec->rehearsal) place_rows(a->up1.w, t.first, t.w1);
+    if (!exec->rehearsal) place_rows(a->up2.w, t.second, t.w2);
+    samc__parallel(exec, samc__upscale_masks_flops(a), a->hyper.n[0] * t.panels, 4, upscale_panels, &t);
+    exec->release(exec->memory, block);
+    return SAMC_OK;
+}
