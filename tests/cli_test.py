@@ -811,6 +811,7 @@ class Bench(Case):
         self.assertEqual(result["peaks"]["f32"]["instruction"], "plain C")
         (stage,) = result["stages"]  # rounded weights, f32's arithmetic
         self.assertEqual((result["precision"], stage["precision"], stage["peak_type"]), ("bf16", "bf16", "f32"))
+        self.assertIn("f32", result["arithmetic"])
 
     def test_reference(self):
         result = self.bench("--stage", "prompt", "--runs", "1", "--reference")

@@ -174,8 +174,9 @@ static const char *backend_name(samc_backend backend) {
 }
 
 static void print_head(const request *r, const bench *b) {
-    printf("%s\n%s in %s, %d threads, image %d x %d, %d runs\npeak", b->machine, backend_name(b->info.backend),
-           samc__cli_precision(b->info.precision), b->info.threads, b->work.image.width, b->work.image.height, r->runs);
+    printf("%s\n%s in %s%s%s, %d threads, image %d x %d, %d runs\npeak", b->machine, backend_name(b->info.backend),
+           samc__cli_precision(b->info.precision), b->info.arithmetic[0] ? ": " : "", b->info.arithmetic,
+           b->info.threads, b->work.image.width, b->work.image.height, r->runs);
     const double peaks[] = {b->peaks.f32, b->peaks.bf16, b->peaks.int8};
     const char *const names[] = {"f32", "bf16", "int8"}, *const by[] = {b->peaks.f32_by, b->peaks.bf16_by,
                                                                         b->peaks.int8_by};
@@ -232,6 +233,7 @@ static samc_status run(const request *r, samc_error *error) {
                         "image_size", b->work.image.height, b->work.image.width, "runs", r->runs, "stages");
         json_object_set_new(all, "machine", samc__cli_text(b->machine));
         json_object_set_new(all, "precision", json_string(samc__cli_precision(b->info.precision)));
+        json_object_set_new(all, "arithmetic", json_string(b->info.arithmetic));
         json_object_set_new(all, "peaks", samc__bench_peaks_json(&b->peaks));
         if (!r->json) print_head(r, b);
         status = measure(r, b, all, error);
