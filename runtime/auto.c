@@ -107,14 +107,16 @@ static bool is_empty(const samc__crop *c) { return c->x0 >= c->x1 || c->y0 >= c-
 typedef struct samc__group {
     const samc_image *images; /* [count], at most the session's encode_most */
     int count;
-    int place; /* of the first one's embedding among the session's */
+    int place;  /* of the first one's embedding among the session's */
+    bool crops; /* of one image, whose levels are as the recipe wants them */
     bool encoded;
     double seconds; /* that encoding took; on a device, that starting it took */
 } samc__group;
 
 static samc_status encode_group(samc_session *s, samc__group *group) {
     double start = samc__seconds();
-    SAMC__TRY(samc__session_encode(s, group->images, group->count, group->place));
+    SAMC__TRY(group->crops ? samc__session_encode(s, group->images, group->count, group->place)
+                           : samc__session_encode_levelled(s, group->images, group->count, group->place));
     group->encoded = true;
     group->seconds = samc__seconds() - start;
     return SAMC_OK;
@@ -203,7 +205,7 @@ static samc_status process_layer(samc__generator *g, int layer) {
                                        .row_bytes = g->image->row_bytes};
         }
         if (n == 0) break;
-        samc__group group = {.images = images, .count = n};
+        samc__group group = {.images = images, .count = n, .crops = true};
         SAMC__TRY(encode_in_turn(s, &group));
         g->total.encode_seconds += group.seconds;
         g->total.crops += n;
@@ -285,11 +287,17 @@ samc_status samc__image_end(samc__generator *g) {
 static samc_status process_image(samc__generator *g) {
     samc_session *s = g->s;
     samc__auto_run *run = g->run;
+    samc_image levelled = *g->image;
+    const samc_image *given = g->image;
     samc_status status = samc__run_open(run, g->image, &g->bits_masks);
+    if (status == SAMC_OK && g->encoded < 0) status = samc__levels_make(s, given, &levelled);
+    g->image = &levelled; /* of which only the size is asked for later */
     if (status == SAMC_OK && (g->runs = samc__runs_create(g->o->temporary_folder)) == NULL)
         status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     for (int layer = 0; layer <= run->o->crop_n_layers && status == SAMC_OK; layer++) status = process_layer(g, layer);
     if (status == SAMC_OK) status = samc__rounds_end_image(g);
+    if (g->s != NULL) g->image = given; /* its last round may not be finished */
+    samc__prepared_free(s, given, &levelled);
     if (s->exec.place->host) samc__run_close(run); /* the next images are encoded in this memory */
     return status;
 }
@@ -353,6 +361,11 @@ static samc_status run_all(samc__auto_run *run, const samc_image *images, int co
 
 static samc_status automatic(samc_session *s, const samc_image *images, int count, const samc_auto_options *o,
                              samc_auto_callback callback, void *context) {
+    const samc__recipe *recipe = &s->model->net.config.recipe;
+    if (recipe->asked == SAMC__ASKED_BOX || recipe->sigmoid)
+        return samc__fail(&s->error, SAMC_UNSUPPORTED,
+                          "automatic masks ask with points and are made of logits, not so the model's recipe, %s",
+                          recipe->name);
     SAMC__TRY(samc__session_enter(s));
     samc__generator generators[2] = {0};
     samc__auto_run run = {.s = s,

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/base/abi.h"
 #include "runtime/model/published.h"
+#include "runtime/model/recipe_choice.h"
 #include "runtime/model/tensors.h"
 #include "weights/safetensors.h"
 
@@ -140,26 +142,35 @@ static samc_status convert_tensors(const samc__checkpoint *checkpoint, const sam
     return status;
 }
 
-static samc_status convert(const samc__checkpoint *checkpoint, const char *output, samc_storage storage,
+static samc_status convert(samc__checkpoint *checkpoint, const char *output, const samc_convert_options *o,
                            samc_error *error) {
     samc__config config;
     samc__weights unbound;
     samc__tensor_list tensors;
-    SAMC__TRY(samc__config_infer(checkpoint, &config, error));
+    SAMC__TRY(samc__config_read(checkpoint, o->recipe, &config, error));
     SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, error));
-    samc_status status = convert_tensors(checkpoint, &config, &tensors, output, storage, error);
+    samc_status status = convert_tensors(checkpoint, &config, &tensors, output, o->storage, error);
     samc__tensors_free(&tensors);
+    if (status == SAMC_OK) samc__recipe_note(checkpoint, &config);
     return status;
 }
 
 samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error) {
+    return samc_convert_with(input, output, &(samc_convert_options){sizeof(samc_convert_options), storage, NULL},
+                             error);
+}
+
+samc_status samc_convert_with(const char *input, const char *output, const samc_convert_options *options,
+                              samc_error *error) {
+    samc_convert_options own = SAMC_INIT(samc_convert_options);
     if (error != NULL) *error = (samc_error){.status = SAMC_OK};
-    if (input == NULL || output == NULL || *output == '\0' || (unsigned)storage > SAMC_STORAGE_BF16)
+    if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_convert_options), options, &own, error));
+    if (input == NULL || output == NULL || *output == '\0' || (unsigned)own.storage > SAMC_STORAGE_BF16)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_convert: no path, or an unknown storage type");
     SAMC__TRY(refuse_same_file(input, output, error));
     samc__checkpoint *checkpoint = NULL;
     SAMC__TRY(samc__checkpoint_open(input, &checkpoint, error));
-    samc_status status = convert(checkpoint, output, storage, error);
+    samc_status status = convert(checkpoint, output, &own, error);
     if (status == SAMC_OK && error != NULL)
         snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     samc__checkpoint_close(checkpoint);

@@ -18,28 +18,49 @@ static samc_status embedding_source(void *context, size_t index, int64_t first, 
     return SAMC_OK;
 }
 
+/* What the embedding depends on beside the tensors: NULL where that is what the encoder is mostly used with, as in
+ * every file before there was anything else. free() it. */
+static samc_status recipe_of(samc_session *s, char **text) {
+    const samc__recipe *own = &s->model->net.config.recipe;
+    samc__recipe usual = *samc__encoder_of(&s->model->net.config)->recipes;
+    usual.side = own->side;
+    *text = samc__recipe_input_text(own);
+    char *other = samc__recipe_input_text(&usual);
+    bool good = *text != NULL && other != NULL;
+    if (!good || strcmp(*text, other) == 0) {
+        free(*text);
+        *text = NULL;
+    }
+    free(other);
+    return good ? SAMC_OK : samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a recipe");
+}
+
 static samc_status save_embedding(samc_session *s, int index, const char *path) {
     if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     int64_t c = s->model->net.config.decoder.channels, g = s->model->net.config.grid;
-    char hash[65], size[32];
+    char hash[65], size[32], *recipe;
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
+    SAMC__TRY(recipe_of(s, &recipe));
     snprintf(size, sizeof size, "%d,%d", s->images[index].frame.height, s->images[index].frame.width);
     float *values = samc__memory_allocate(&s->memory, (size_t)(c * g * g) * sizeof(float));
-    if (values == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to save an embedding", path);
-    samc_status status = samc__get_embedding(s, index, values);
+    samc_status status = values == NULL
+                             ? samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to save an embedding", path)
+                             : samc__get_embedding(s, index, values);
     samc__output_tensor tensor = {.name = tensor_name, .dtype = SAMC__F32, .rank = 4, .shape = {1, c, g, g}};
     samc__metadata metadata[] = {
         {"samc.model_hash", hash},
         {"samc.image_size", size},
         {"samc.precision", (char *)samc__precision_name(samc__precision_of(s->model->net.weight_type))},
         {"samc.version", SAMC_VERSION},
+        {"samc.recipe", recipe},
     };
     if (status == SAMC_OK)
-        status = samc__safetensors_write(path, &tensor, 1, metadata, sizeof metadata / sizeof *metadata,
-                                         embedding_source, values, &s->error);
+        status =
+            samc__safetensors_write(path, &tensor, 1, metadata, recipe ? 5 : 4, embedding_source, values, &s->error);
     samc__memory_release(&s->memory, values);
+    free(recipe);
     return status;
 }
 
@@ -55,6 +76,18 @@ static void note_precision(samc_session *s, const char *precision) {
     if (precision == NULL || strcmp(precision, own) == 0 || strstr(s->note, "embedding") != NULL) return;
     snprintf(s->note + used, sizeof s->note - used, "%san embedding was made in %.8s, the model is open in %s",
              used ? "; " : "", samc__printable(precision, strlen(precision)).text, own);
+}
+
+/* Refuses an embedding that was made with another recipe. */
+static samc_status check_recipe(samc_session *s, const samc__checkpoint *file, const char *path) {
+    const char *says = samc__checkpoint_metadata(file, "samc.recipe");
+    char *own;
+    SAMC__TRY(recipe_of(s, &own));
+    bool same = (says == NULL) == (own == NULL) && (says == NULL || strcmp(says, own) == 0);
+    free(own);
+    if (same) return SAMC_OK;
+    return samc__fail(&s->error, SAMC_MISMATCH, "%s: made with another recipe than this model's, which is %s", path,
+                      s->model->net.config.recipe.name);
 }
 
 static samc_status load_from(samc_session *s, const samc__checkpoint *file, const char *path) {
@@ -77,6 +110,7 @@ static samc_status load_from(samc_session *s, const samc__checkpoint *file, cons
     if (strcmp(own, hash) != 0)
         return samc__fail(&s->error, SAMC_MISMATCH, "%s: made by another model (hash %.12s..., this one is %.12s...)",
                           path, hash, own);
+    SAMC__TRY(check_recipe(s, file, path));
     int width, height, used = 0;
     if (sscanf(size, "%d,%d%n", &height, &width, &used) != 2 || size[used] != 0 || width < 1 || height < 1)
         return samc__fail(&s->error, SAMC_FORMAT, "%s: samc.image_size is not \"height,width\"", path);

@@ -4,6 +4,7 @@
 #include "kernels/place.h"
 #include "runtime/memory.h"
 #include "runtime/rehearse.h"
+#include "runtime/session.h"
 
 enum { MOST_BLOCKS = 32 }; /* at one time; an operator and what it calls take two or three */
 
@@ -70,7 +71,7 @@ samc_status samc__encode_bytes(const samc_model *model, int images, int width, i
     samc__place place = host_nowhere();
     samc__exec exec = rehearsing(model, &p, &place, error);
     SAMC__TRY(samc__rehearse_encode(&exec, model, images, width, height));
-    *bytes = p.peak;
+    *bytes = samc__prepare_bytes(&model->net.config.recipe, images, width, height, p.peak);
     return SAMC_OK;
 }
 

@@ -74,11 +74,9 @@ samc_status samc__check_image(samc_error *error, const samc_image *image, int in
     return samc__fail(error, SAMC_INVALID_ARGUMENT, "image %d is empty or its rows are shorter than its width", index);
 }
 
-samc_status samc__session_encode(samc_session *s, const samc_image *images, int count, int first) {
+samc_status samc__session_encode_resized(samc_session *s, const samc_image *images, int count, int first) {
     if (first < s->cached_first + s->cached_images && s->cached_first < first + count)
         s->cached_images = 0; /* of what was there */
-    for (int i = 0; i < count; i++)
-        s->images[first + i].frame = samc__frame_of(&s->model->net.config.recipe, images[i].width, images[i].height);
     samc__features features = samc__features_at(&s->model->net, s->images[first].embedding, count);
     SAMC__TRY(samc__encode(&s->encoder, &s->model->net, images, count, &features));
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
@@ -90,7 +88,8 @@ static samc_status set_images(samc_session *s, const samc_image *images, int cou
     SAMC__TRY(samc__session_reserve_images(s, count));
     samc_status status = samc__session_synchronize(s);
     for (int i = 0; i < count && status == SAMC_OK; i += s->encode_most)
-        status = samc__session_encode(s, images + i, count - i < s->encode_most ? count - i : s->encode_most, i);
+        status =
+            samc__session_encode_levelled(s, images + i, count - i < s->encode_most ? count - i : s->encode_most, i);
     if (status == SAMC_OK) status = samc__session_synchronize(s);
     if (status != SAMC_OK) samc__session_drop_images(s);
     return status;

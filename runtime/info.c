@@ -37,7 +37,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .embed_channels = c->decoder.channels,
         .decoder_depth = c->decoder.depth,
         .decoder_heads = c->decoder.heads,
-        .multimask_outputs = c->decoder.masks - 1,
+        .multimask_outputs = c->recipe.asked == SAMC__ASKED_BOX ? 1 : c->decoder.masks - 1,
         .low_res = samc__low_res(c),
         .mask_threshold = c->recipe.threshold,
         .parameters = model->parameters,
@@ -57,6 +57,10 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .settings = model->settings,
         .changed = model->changed,
         .arithmetic = model->arithmetic,
+        .recipe = c->recipe.name[0] != '\0' ? c->recipe.name : samc__encoder_of(c)->name,
+        .recipe_from = c->recipe_from,
+        .recipe_fields = model->recipe_fields,
+        .boxes_only = c->recipe.asked == SAMC__ASKED_BOX,
     };
     if (model->device) {
         info.encode_bytes = samc__cuda_encode_bytes(model);

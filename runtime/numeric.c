@@ -77,14 +77,13 @@ static bool grey_fails(const samc_model *model) {
     }
     memset(pixels, 127, 3 * SIDE * SIDE);
     session->probing = true;
-    float point[2] = {SIDE / 2, SIDE / 2};
+    float point[2] = {SIDE / 2, SIDE / 2}, box[4] = {SIDE / 4, SIDE / 4, 3 * SIDE / 4, 3 * SIDE / 4};
     int32_t label = 1;
+    samc_prompt prompt = {.size = sizeof prompt, .points = point, .labels = &label, .point_count = 1};
+    if (model->net.config.recipe.asked == SAMC__ASKED_BOX) prompt = (samc_prompt){.size = sizeof prompt, .box = box};
     samc_mask mask = SAMC_INIT(samc_mask);
     samc_status status = samc_set_image(session, &(samc_image){sizeof(samc_image), pixels, SIDE, SIDE, 3 * SIDE});
-    if (status == SAMC_OK)
-        status = samc_predict(
-            session, &(samc_prompt){.size = sizeof(samc_prompt), .points = point, .labels = &label, .point_count = 1},
-            1, true, &result);
+    if (status == SAMC_OK) status = samc_predict(session, &prompt, 1, true, &result);
     for (int i = 0; status == SAMC_OK && i < samc_result_masks(result); i++)
         status = samc_result_mask(session, result, 0, i, &mask);
     samc_result_free(result);

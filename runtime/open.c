@@ -8,6 +8,7 @@
 #include "runtime/host_plan.h"
 #include "runtime/model/eight.h"
 #include "runtime/model/pack.h"
+#include "runtime/model/recipe_choice.h"
 #include "runtime/model/settings.h"
 #include "runtime/threads.h"
 
@@ -135,6 +136,14 @@ static samc_status apply_settings(samc_model *model, const char *const *given, c
     return samc__settings_print(settings, config, &file, model->changed, sizeof model->changed, error);
 }
 
+/* What is told of the recipe: the file's own, before settings change it. */
+static samc_status keep_recipe(samc_model *model, samc_error *error) {
+    samc__recipe_note(model->checkpoint, &model->net.config);
+    model->recipe_fields = samc__recipe_text(&model->net.config.recipe);
+    return model->recipe_fields != NULL ? SAMC_OK
+                                        : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the model's recipe");
+}
+
 samc_status samc_model_open(const char *path, const samc_options *options, samc_model **out, samc_error *error) {
     if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_open: no place for the model");
     *out = NULL;
@@ -146,7 +155,8 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to open the model", path);
     samc_status status = choose_backend(&own, model, error);
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
-    if (status == SAMC_OK) status = samc__config_infer(model->checkpoint, &model->net.config, error);
+    if (status == SAMC_OK) status = samc__config_read(model->checkpoint, own.recipe, &model->net.config, error);
+    if (status == SAMC_OK) status = keep_recipe(model, error);
     if (status == SAMC_OK) status = apply_settings(model, own.settings, path, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
     if (status == SAMC_OK && model->device == NULL) {
@@ -177,6 +187,7 @@ void samc_model_close(samc_model *model) {
     if (model == NULL) return;
     samc__packed_destroy(model->packed);
     free(model->net.up_fold);
+    free(model->recipe_fields);
     samc__cuda_close(model->device);
     free(model->owned);
     samc__tensors_free(&model->tensors);

@@ -32,6 +32,11 @@ static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index
                           p->point_count, MAX_POINTS);
     if (p->point_count == 0 && p->box == NULL && p->mask_input == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has no point, no box and no mask", index);
+    const samc__recipe *recipe = &s->model->net.config.recipe;
+    if (recipe->asked == SAMC__ASKED_BOX && (p->point_count > 0 || p->mask_input != NULL))
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "prompt %d has %s, but the model's recipe, %s, is for a box and nothing else", index,
+                          p->point_count > 0 ? "points" : "a mask", recipe->name);
     if (p->point_count > 0 && (p->points == NULL || p->labels == NULL))
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has points without coordinates or labels", index);
     for (int i = 0; i < p->point_count; i++)
@@ -158,6 +163,7 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
     if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
+    if (s->model->net.config.recipe.asked == SAMC__ASKED_BOX) multimask = false;
 
     size_t low = samc__low_res(&s->model->net.config),
            masks = multimask ? (size_t)s->model->net.config.decoder.masks - 1 : 1;
@@ -243,6 +249,16 @@ static samc_status add_runs(samc_session *s, const samc__frame *g, const uint64_
     return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
 }
 
+static float sigmoid(float logit) { return 1.0f / (1.0f + expf(-logit)); }
+
+/* Probabilities for logits; what is not finite stays so, to be told of. The threshold becomes a probability too, and
+ * the stability's offset what it is about one half. */
+static void make_probabilities(const float *logits, int64_t count, float *to, samc__finish_masks_args *args) {
+    for (int64_t i = 0; i < count; i++) to[i] = isfinite(logits[i]) ? sigmoid(logits[i]) : NAN;
+    args->threshold = sigmoid(args->threshold);
+    args->offset = sigmoid(args->offset) - 0.5f;
+}
+
 /* Statistics and run lengths of a mask from its low-resolution logits [low, low]. */
 static samc_status finish_mask(samc_session *s, samc_result *r, const samc__frame *g, const float *logits,
                                samc__made_mask *made) {
@@ -252,14 +268,24 @@ static samc_status finish_mask(samc_session *s, samc_result *r, const samc__fram
     uint64_t *bits = samc__tensor_allocate(exec, (size_t)g->height * (size_t)((g->width + 63) / 64) * sizeof *bits);
     if (bits == NULL)
         return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask of %d x %d pixels", g->width, g->height);
-    samc_status status = samc__lend(exec, (void *)logits, (size_t)(low * low) * sizeof(float), true, &tensors[0]);
-    if (status == SAMC_OK) status = samc__lend(exec, &made->stats, sizeof made->stats, false, &tensors[1]);
     samc__finish_masks_args args = samc__frame_masks(&s->model->net.config.recipe, g);
+    args.offset = 1.0f;
+    float *own = NULL;
+    if (s->model->net.config.recipe.sigmoid) {
+        own = samc__memory_allocate(&s->memory, (size_t)(low * low) * sizeof *own);
+        if (own != NULL) make_probabilities(logits, low * low, own, &args);
+        logits = own;
+    }
+    samc_status status = logits == NULL
+                             ? samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a mask's probabilities")
+                             : samc__lend(exec, (void *)logits, (size_t)(low * low) * sizeof(float), true, &tensors[0]);
+    if (status == SAMC_OK) status = samc__lend(exec, &made->stats, sizeof made->stats, false, &tensors[1]);
     args.logits = samc__view3(tensors[0], 1, low, low);
-    args.offset = 1.0f, args.bits = bits, args.stats = tensors[1];
+    args.bits = bits, args.stats = tensors[1];
     if (status == SAMC_OK) status = samc__finish_masks(exec, &args);
     samc__collect(exec, NULL, tensors[0], 0);
     samc_status last = samc__collect(exec, &made->stats, tensors[1], status == SAMC_OK ? sizeof made->stats : 0);
+    samc__memory_release(&s->memory, own);
     if (status == SAMC_OK) status = last;
     if (status == SAMC_OK && made->stats.spoilt) status = samc__numeric_fail(s, -1, "mask logits");
     if (status == SAMC_OK) status = add_runs(s, g, bits, r, &made->runs);

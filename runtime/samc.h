@@ -150,6 +150,8 @@ typedef struct samc_options {
     bool cudnn;               /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
     const char *const *settings; /* NULL, or "NAME=VALUE" and so on, ended by NULL: samc_model_info's settings; of one
                                     name the last counts */
+    const char *recipe; /* NULL: what the file says; "sam", "medsam", "micro-sam", or a file (FILE.json, or a path):
+                           what lies between an image's pixels and the encoder, and between logits and a mask */
 } samc_options;
 
 /* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. SAMC_CUDA_LIBRARIES names folders,
@@ -176,7 +178,7 @@ typedef struct samc_model_info {
     int embed_channels;    /* channels of the embedding and of the decoder, 256 */
     int decoder_depth;     /* 2 */
     int decoder_heads;     /* 8 */
-    int multimask_outputs; /* masks for an ambiguous prompt, 3 */
+    int multimask_outputs; /* masks for an ambiguous prompt, 3; 1 where boxes_only */
     int low_res;           /* side of the low-resolution logits, 4 * grid */
     float mask_threshold;  /* logit above which a pixel belongs to the mask, 0 */
     int64_t parameters;
@@ -190,14 +192,18 @@ typedef struct samc_model_info {
     const char *backend_note; /* why AUTO did not take the GPU, or "" */
     const char *file_note;    /* what of the file was ignored, narrowed or chosen, in one line, or "" */
     int threads;
-    size_t weight_bytes;    /* in memory; on the GPU with --backend cuda */
-    double encode_flops;    /* floating point operations to encode one image, whatever its size; 0 where unknown */
-    size_t encode_bytes;    /* working memory to encode one image, beside the weights */
-    size_t predict_bytes;   /* working memory for one batch of one-point prompts */
-    size_t device_bytes;    /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
-    const char *settings;   /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
-    const char *changed;    /* of these the ones that the file says otherwise, "" for none: results depend on them */
-    const char *arithmetic; /* "f32 by AVX-512", "bf16 by AMX", "f32 on weights of bf16 by AVX2", ...; "" on a GPU */
+    size_t weight_bytes;       /* in memory; on the GPU with --backend cuda */
+    double encode_flops;       /* floating point operations to encode one image, whatever its size; 0 where unknown */
+    size_t encode_bytes;       /* working memory to encode one image, beside the weights */
+    size_t predict_bytes;      /* working memory for one batch of one-point prompts */
+    size_t device_bytes;       /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
+    const char *settings;      /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
+    const char *changed;       /* of these the ones that the file says otherwise, "" for none: results depend on them */
+    const char *arithmetic;    /* "f32 by AVX-512", "bf16 by AMX", "f32 on weights of bf16 by AVX2", ...; "" on a GPU */
+    const char *recipe;        /* the name of the recipe in use, "custom" for one without */
+    const char *recipe_from;   /* where it is known from, in words */
+    const char *recipe_fields; /* all of it, as JSON: results depend on it */
+    bool boxes_only;           /* the model takes a box and nothing else, and gives one mask for it */
 } samc_model_info;
 
 /* Opens a model: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped
@@ -216,6 +222,16 @@ SAMC_API samc_status samc_model_hash(const samc_model *model, char hex[65], samc
  * weights/FORMAT.md. On success error->message says what was ignored, narrowed or chosen, as samc_model_info's
  * file_note, or is "". */
 SAMC_API samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error);
+
+typedef struct samc_convert_options {
+    size_t size;
+    samc_storage storage;
+    const char *recipe; /* that of samc_options, for the metadata; NULL: what the input says */
+} samc_convert_options;
+
+/* The same with more to say; `options` may be NULL. */
+SAMC_API samc_status samc_convert_with(const char *input, const char *output, const samc_convert_options *options,
+                                       samc_error *error);
 
 /* ---- Sessions -------------------------------------------------------------------------------- */
 
@@ -302,7 +318,8 @@ typedef struct samc_prompt {
 
 typedef struct samc_result samc_result;
 
-/* Predicts masks for `count` prompts: three for each (multimask) or the one of the single-mask output. */
+/* Predicts masks for `count` prompts: three for each (multimask) or the one of the single-mask output. A model that
+ * takes boxes only (samc_model_info) refuses other prompts, and always gives the one. */
 SAMC_API samc_status samc_predict(samc_session *session, const samc_prompt *prompts, int count, bool multimask,
                                   samc_result **result);
 SAMC_API void samc_result_free(samc_result *result); /* NULL is allowed */

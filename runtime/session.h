@@ -110,8 +110,19 @@ void samc__session_drop_images(samc_session *session);
 bool samc__session_fewer_prompts(samc_session *session, int prompts);
 
 /* Encodes images into the session's embeddings from entry `first` on, beside what is done with prompts between two
- * meetings. */
+ * meetings. Levelled: images whose levels are not yet as the recipe wants them. Resized: those that nothing is to be
+ * done to before operators see them. */
 samc_status samc__session_encode(samc_session *session, const samc_image *images, int count, int first);
+samc_status samc__session_encode_levelled(samc_session *session, const samc_image *images, int count, int first);
+samc_status samc__session_encode_resized(samc_session *session, const samc_image *images, int count, int first);
+
+/* An image with the levels that the recipe wants, and in the size where operators do not have its filter: itself, or a
+ * copy. Both are given back beside it, also after a failure. */
+samc_status samc__levels_make(samc_session *session, const samc_image *image, samc_image *levelled);
+samc_status samc__resize_make(samc_session *session, const samc_image *image, samc_image *resized);
+void samc__prepared_free(samc_session *session, const samc_image *image, samc_image *prepared);
+/* Memory of all that and encoding, which takes `encode` by itself. */
+size_t samc__prepare_bytes(const samc__recipe *recipe, int images, int width, int height, size_t encode);
 
 /* What was encoded until now is there for prompts, and embeddings that prompts have read until now may be overwritten.
  */

@@ -7,8 +7,10 @@
 #include "kernels/ops.h"
 #include "kernels/preprocess/preprocess.h"
 #include "runtime/memory.h"
+#include "runtime/model/published.h"
 #include "runtime/model/reading.h"
 #include "runtime/model/recipe.h"
+#include "runtime/model/skimage.h"
 #include "runtime/threads.h"
 #include "weights/checkpoint.h"
 
@@ -323,7 +325,8 @@ Test(metadata, every_recipe) {
     static const samc__recipe sam = {.mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}};
     samc__checkpoint *file = open_data("masks");
     int count = 0, used = 0;
-    for (int i = 0; i < SAMC__RESIZES * SAMC__FILTERS * SAMC__RANGES * SAMC__MASK_PATHS * 4; i++) {
+    enum { FORMS = SAMC__LEVELS * SAMC__ASKED * 2 };
+    for (int i = 0; i < SAMC__RESIZES * SAMC__FILTERS * SAMC__RANGES * SAMC__MASK_PATHS * 4 * FORMS; i++) {
         int rest = i;
         samc__recipe recipe = sam, found;
         samc_error error;
@@ -332,14 +335,18 @@ Test(metadata, every_recipe) {
         recipe.resize = (samc__resize)(rest % SAMC__RESIZES), rest /= SAMC__RESIZES;
         recipe.filter = (samc__filter)(rest % SAMC__FILTERS), rest /= SAMC__FILTERS;
         recipe.range = (samc__range)(rest % SAMC__RANGES), rest /= SAMC__RANGES;
-        recipe.masks = (samc__mask_path)rest;
+        recipe.masks = (samc__mask_path)(rest % SAMC__MASK_PATHS), rest /= SAMC__MASK_PATHS;
+        recipe.levels = (samc__levels)(rest % SAMC__LEVELS), rest /= SAMC__LEVELS;
+        recipe.asked = (samc__asked)(rest % SAMC__ASKED), rest /= SAMC__ASKED;
+        recipe.sigmoid = rest % 2;
         recipe.mean[1] = 0.25f, recipe.threshold = 0.5f;
         cr_assert_eq(read_back(file, &sam, &recipe, &found, &error), SAMC_OK, "%s", error.message);
         cr_assert_eq(memcmp(&found, &recipe, sizeof recipe), 0, "recipe %d", i);
         samc_status status = samc__recipe_check(&recipe, &sam, 1, "model.file", &error);
         bool own = recipe.frame == 512 && recipe.clamp == 0 && recipe.resize == SAMC__RESIZE_LONGEST_SIDE &&
                    recipe.filter == SAMC__FILTER_PILLOW_U8 && recipe.range == SAMC__RANGE_255 &&
-                   recipe.masks == SAMC__MASKS_VIA_SQUARE;
+                   recipe.masks == SAMC__MASKS_VIA_SQUARE && recipe.levels == SAMC__LEVELS_AS_THEY_ARE &&
+                   recipe.asked == SAMC__ASKED_ANY && !recipe.sigmoid;
         cr_assert_eq(status, own ? SAMC_OK : SAMC_UNSUPPORTED);
         used += own, count++;
         if (own) continue;
@@ -347,6 +354,64 @@ Test(metadata, every_recipe) {
         cr_assert(strchr(error.message, '\n') == NULL && strstr(error.message, ")") != NULL, "%s", error.message);
         cr_assert_eq(samc__recipe_check(&recipe, &recipe, 1, "model.file", &error), SAMC_OK);
     }
-    cr_expect(count == 360 && used == 1);
+    cr_expect(count == 360 * FORMS && used == 1);
     samc__checkpoint_close(file);
+}
+
+/* A published file is known by its size and then its hash; of another size it is not even read. */
+Test(published, by_size_then_by_hash) {
+    samc__checkpoint *file = open_data("images");
+    char hex[65];
+    cr_assert_eq(samc__files_hash(file, hex, NULL), SAMC_OK);
+    samc__published rows[] = {
+        {"a", samc__checkpoint_bytes(file) + 1, hex, "medsam", NULL}, /* another size */
+        {"b", samc__checkpoint_bytes(file), "00", "sam", NULL},       /* another hash */
+        {"c", 0, hex, "sam", "another kind"},
+        {"d", samc__checkpoint_bytes(file), hex, "medsam", NULL},
+        {.name = NULL},
+    };
+    const samc__published *found = samc__published_find(rows, file, "vit");
+    cr_assert_not_null(found);
+    cr_expect_str_eq(found->name, "d");
+    cr_expect_str_eq(samc__published_find(rows, file, "another kind")->name, "c");
+    rows[3] = rows[4];
+    cr_expect_null(samc__published_find(rows, file, "vit"));
+    for (const samc__published *row = samc__published_files; row->name != NULL; row++) {
+        cr_expect(strlen(row->sha256) == 64 && strspn(row->sha256, "0123456789abcdef") == 64, "%s", row->name);
+        cr_expect((row->size > 0) == (row->encoder == NULL), "%s", row->name);
+    }
+    samc__checkpoint_close(file);
+}
+
+/* scikit-image's bytes, on one thread and on several, whatever lies between the rows. */
+Test(resize, scikit_image_to_the_byte) {
+    samc__checkpoint *images = open_data("images"), *golden = open_data("resize_cubic_aa");
+    for (int threads = 1; threads <= 3; threads += 2)
+        for (int i = 0; i < IMAGES; i++) {
+            const samc__tensor *image = samc__checkpoint_find(images, image_names[i]);
+            const int height = (int)image->shape[0], width = (int)image->shape[1], row = 3 * width + 5;
+            uint8_t out[VALUES], *rgb = calloc((size_t)height, (size_t)row);
+            cr_assert_not_null(rgb);
+            for (int y = 0; y < height; y++)
+                memcpy(rgb + (size_t)y * (size_t)row, (const uint8_t *)image->data + (size_t)y * 3 * (size_t)width,
+                       3 * (size_t)width);
+            samc_error error;
+            samc__memory memory = {0};
+            samc__pool *pool = samc__pool_create(threads);
+            samc__ops ops;
+            samc__ops_ref(&ops);
+            samc__exec exec = exec_on(&ops, &error, &memory, pool);
+            exec.workers = threads;
+            const samc_image picture = {sizeof picture, rgb, width, height, row};
+            cr_assert_eq(samc__skimage_resize(&exec, &picture, SIDE, SIDE, out), SAMC_OK);
+            const uint8_t *expected = find(golden, image_names[i], "u8")->data;
+            int off = 0;
+            for (int k = 0; k < VALUES; k++) off += out[k] != expected[k];
+            cr_expect_eq(off, 0, "%s on %d threads: %d bytes", image_names[i], threads, off);
+            cr_expect_eq(memory.current, 0);
+            samc__pool_destroy(pool);
+            free(rgb);
+        }
+    samc__checkpoint_close(golden);
+    samc__checkpoint_close(images);
 }

@@ -43,6 +43,8 @@ size_t samc__checkpoint_bytes(const samc__checkpoint *checkpoint); /* size of th
 /* Its files, of which an index has several and counts for none: their bytes, in the order of their names. */
 size_t samc__checkpoint_files(const samc__checkpoint *checkpoint);
 const void *samc__checkpoint_file(const samc__checkpoint *checkpoint, size_t index, size_t *size);
+/* A file of less than a megabyte with a NUL behind it, to free(); NULL where it cannot be read, with the reason. */
+char *samc__text_of_file(const char *path, bool *absent, const char **wrong);
 /* The text of a file that lies beside the model's, where the model is in Hugging Face's layout and there is one; or
  * NULL. `name`: of the file. */
 const char *samc__checkpoint_beside(const samc__checkpoint *checkpoint, samc__beside which, const char **name);

@@ -155,33 +155,38 @@ samc_status samc__index_read(samc__checkpoint *index, samc_error *error) {
 static const char *const beside_names[SAMC__BESIDE][2] = {{"config.json"},
                                                           {"preprocessor_config.json", "processor_config.json"}};
 
-/* *text: the file's, or NULL where there is none. */
-static samc_status read_text(const char *path, const char *label, const char *name, char **text, samc_error *error) {
-    *text = NULL;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0 && errno == ENOENT) return SAMC_OK;
+char *samc__text_of_file(const char *path, bool *absent, const char **wrong) {
     struct stat about;
-    bool usable = file >= 0 && fstat(file, &about) == 0 && S_ISREG(about.st_mode) && about.st_size < MOST_TEXT;
-    char *own = usable ? malloc((size_t)about.st_size + 1) : NULL;
-    ssize_t got = own ? read(file, own, (size_t)about.st_size) : -1;
-    if (file >= 0) close(file);
-    if (got < 0 || got != about.st_size) {
-        free(own);
-        return samc__fail(error, SAMC_IO, "%s: %s beside it cannot be read%s", label, name,
-                          file >= 0 && !usable ? ": no file of less than a megabyte" : "");
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *absent = file < 0 && errno == ENOENT;
+    *wrong = strerror(errno);
+    if (file < 0) return NULL;
+    bool usable = fstat(file, &about) == 0 && S_ISREG(about.st_mode) && about.st_size < MOST_TEXT;
+    *wrong = usable ? "out of memory" : "no file of less than a megabyte";
+    char *text = usable ? malloc((size_t)about.st_size + 1) : NULL;
+    ssize_t got = text ? read(file, text, (size_t)about.st_size) : -1;
+    if (text != NULL && got != about.st_size) {
+        *wrong = got < 0 ? strerror(errno) : "it is shorter than it was";
+        free(text);
+        text = NULL;
     }
-    own[got] = '\0';
-    *text = own;
-    return SAMC_OK;
+    close(file);
+    if (text != NULL) text[got] = '\0';
+    return text;
 }
 
 samc_status samc__beside_read(samc__checkpoint *checkpoint, samc_error *error) {
     for (int i = 0; i < SAMC__BESIDE; i++)
         for (int k = 0; k < 2 && beside_names[i][k] != NULL && checkpoint->beside[i] == NULL; k++) {
             char path[PATH_ROOM];
+            const char *wrong;
+            bool absent;
             SAMC__TRY(beside(checkpoint, beside_names[i][k], path, error));
-            SAMC__TRY(read_text(path, checkpoint->label, beside_names[i][k], &checkpoint->beside[i], error));
+            checkpoint->beside[i] = samc__text_of_file(path, &absent, &wrong);
             checkpoint->beside_name[i] = beside_names[i][k];
+            if (checkpoint->beside[i] == NULL && !absent)
+                return samc__fail(error, SAMC_IO, "%s: %s beside it cannot be read: %s", checkpoint->label,
+                                  beside_names[i][k], wrong);
         }
     return SAMC_OK;
 }

@@ -6,11 +6,12 @@
 
 enum { SAMC__BENCH_PROMPTS = 64, SAMC__BENCH_RUNS = 999, SAMC__BENCH_ROWS = 64 };
 
-/* One image and a grid of one-point prompts on it, in pixels. */
+/* One image and a grid of one-point prompts on it, in pixels; of boxes around these for a model that takes them alone.
+ */
 typedef struct samc__bench_work {
     samc_image image;
     samc_prompt prompts[SAMC__BENCH_PROMPTS];
-    float points[SAMC__BENCH_PROMPTS][2];
+    float points[SAMC__BENCH_PROMPTS][2], boxes[SAMC__BENCH_PROMPTS][4];
 } samc__bench_work;
 
 /* A stage that ran. Of the decoder everything is of one prompt, but for the operators. */

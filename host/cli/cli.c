@@ -25,6 +25,8 @@ static const char common_help[] =
     "                        also takes a list such as 0,1, or all\n"
     "      --cudnn           on a GPU: let cuDNN, where it is installed, compute the 3x3 convolution\n"
     "      --set NAME=VALUE  something of the model's own, which 'samc info' names; may be given several times\n"
+    "      --recipe NAME     what lies between pixels and encoder and between logits and masks, where the\n"
+    "                        file does not say it: sam, medsam, micro-sam, or FILE.json\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
     "  -h, --help            print this and exit\n"
@@ -237,6 +239,9 @@ static bool common_option(samc__cli *cli, int option) {
             cli->exit_code = samc__cli_usage(cli, "more than %d of --set", SAMC__CLI_SETTINGS);
         else cli->settings[cli->setting_count++] = optarg;
         return cli->exit_code == SAMC__EXIT_OK;
+    case SAMC__CLI_RECIPE:
+        cli->options.recipe = optarg;
+        return true;
     case 'q':
         cli->quiet = true;
         return true;

@@ -43,6 +43,7 @@ enum {
     SAMC__CLI_DEVICE,
     SAMC__CLI_CUDNN,
     SAMC__CLI_SET,
+    SAMC__CLI_RECIPE,
     SAMC__CLI_VERSION,
     SAMC__CLI_OWN
 };
@@ -53,8 +54,9 @@ enum {
         {"precision", required_argument, NULL, SAMC__CLI_PRECISION},                                                   \
         {"threads", required_argument, NULL, SAMC__CLI_THREADS},                                                       \
         {"device", required_argument, NULL, SAMC__CLI_DEVICE}, {"cudnn", no_argument, NULL, SAMC__CLI_CUDNN},          \
-        {"set", required_argument, NULL, SAMC__CLI_SET}, {"quiet", no_argument, NULL, 'q'},                            \
-        {"version", no_argument, NULL, SAMC__CLI_VERSION}, {"help", no_argument, NULL, 'h'}, {                         \
+        {"set", required_argument, NULL, SAMC__CLI_SET}, {"recipe", required_argument, NULL, SAMC__CLI_RECIPE},        \
+        {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                          \
+        {"help", no_argument, NULL, 'h'}, {                                                                            \
         0                                                                                                              \
     }
 

@@ -133,12 +133,23 @@ static samc_status make_work(const request *r, samc__bench_work *work, samc_erro
     return SAMC_OK;
 }
 
+static void ask_with_boxes(samc__bench_work *work) {
+    for (int i = 0; i < PROMPTS; i++) {
+        for (int k = 0; k < 4; k++)
+            work->boxes[i][k] = work->points[i][k % 2] + (k < 2 ? -1.0f : 1.0f) / 16.0f *
+                                                             (float)(k % 2 ? work->image.height : work->image.width);
+        work->prompts[i] = (samc_prompt){.size = sizeof(samc_prompt), .box = work->boxes[i]};
+    }
+}
+
 /* From nothing to the first mask; what the model turns out to be; what the machine can do. */
 static samc_status start(const request *r, bench *b, samc_error *error) {
     double begin = now(CLOCK_MONOTONIC), end;
     b->memory.before = samc__bench_bytes("VmRSS:");
     SAMC__TRY(samc__cli_open_model(&r->cli, b->path, &b->model, error));
     b->cold.open = (end = now(CLOCK_MONOTONIC)) - begin;
+    samc_model_get_info(b->model, &b->info);
+    if (b->info.boxes_only) ask_with_boxes(&b->work);
     b->memory.opened = samc__bench_bytes("VmRSS:"), b->memory.opening = samc__bench_bytes("VmHWM:");
     begin = now(CLOCK_MONOTONIC);
     SAMC__TRY(samc_session_create(b->model, &b->session, error));
@@ -149,7 +160,6 @@ static samc_status start(const request *r, bench *b, samc_error *error) {
     if (status == SAMC_OK) status = run_stage(b, PROMPT);
     b->cold.prompt = now(CLOCK_MONOTONIC) - end;
     if (status != SAMC_OK) return samc__cli_error(error, status, "%s", samc_last_error(b->session));
-    samc_model_get_info(b->model, &b->info);
     samc__bench_machine(&b->info, b->machine, sizeof b->machine);
     status = samc_measure_peaks(b->info.threads, &b->peaks);
     return status == SAMC_OK ? SAMC_OK : samc__cli_error(error, status, "the machine's peak could not be measured");
@@ -199,7 +209,7 @@ static samc_status measure(const request *r, bench *b, json_t *all, samc_error *
     samc_status status = report(r, all, "cold_start", samc__bench_cold_json(&b->cold), samc__bench_print_cold, error);
     if (stage == NULL) status = samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory for the results");
     for (int i = 0; i < STAGES && status == SAMC_OK; i++) {
-        if (!r->stages[i]) continue;
+        if (!r->stages[i] || (i == AUTO && b->info.boxes_only)) continue; /* which auto has none of */
         status = time_stage(b, i, r->runs, stage);
         if (status != SAMC_OK) samc__cli_error(error, status, "%s", samc_last_error(b->session));
         else

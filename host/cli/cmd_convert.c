@@ -6,7 +6,7 @@
 #include "host/cli/cli.h"
 
 static const char help[] =
-    "Usage: samc convert CHECKPOINT -o MODEL.safetensors [--dtype f32|f16|bf16]\n"
+    "Usage: samc convert CHECKPOINT -o MODEL.safetensors [--dtype f32|f16|bf16] [--recipe NAME|FILE.json]\n"
     "\n"
     "Writes a SAM checkpoint as safetensors: the original tensor names, with the architecture and the\n"
     "preprocessing recipe in the metadata. Nothing in the checkpoint is executed. The output appears only\n"
@@ -54,7 +54,8 @@ int samc__cmd_convert(int argc, char **argv) {
     if (same_file(input, output)) return samc__cli_usage(&cli, "%s would overwrite the checkpoint itself", output);
 
     samc_error error;
-    if (samc_convert(input, output, storage, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    samc_convert_options options = {sizeof options, storage, cli.options.recipe};
+    if (samc_convert_with(input, output, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
     if (error.message[0] != '\0') samc__cli_note(&cli, "%s: %s", input, error.message);
     struct stat information;
     if (stat(output, &information) == 0) samc__cli_note(&cli, "%s: %.1f MB", output, (double)information.st_size / 1e6);

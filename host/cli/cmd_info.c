@@ -52,6 +52,13 @@ static json_t *settings_json(const samc_model_info *m) {
     return settings;
 }
 
+static json_t *recipe_json(const samc_model_info *m) {
+    json_t *recipe = json_loads(m->recipe_fields, 0, NULL);
+    json_object_set_new(recipe, "name", samc__cli_text(m->recipe));
+    json_object_set_new(recipe, "from", samc__cli_text(m->recipe_from));
+    return recipe;
+}
+
 static int print_json(const facts *f) {
     const samc_model_info *m = &f->model;
     json_t *model = json_null();
@@ -73,6 +80,7 @@ static int print_json(const facts *f) {
         json_object_set_new(model, "arithmetic", json_string(m->arithmetic));
         json_object_set_new(model, "threads", json_integer(m->threads));
         json_object_set_new(model, "settings", settings_json(m));
+        json_object_set_new(model, "recipe", recipe_json(m));
         json_object_set_new(model, "notes", notes_json(m));
         json_object_set_new(
             model, "encode",
@@ -124,6 +132,7 @@ static int print_text(const facts *f, const char *why_no_model) {
         printf("  encoder       %d blocks (%d global, windows of %d), %d channels, %d heads, MLP %d\n",
                m->encoder_depth, m->global_blocks, m->window_size, m->encoder_dim, m->encoder_heads,
                m->encoder_mlp_dim);
+        printf("  recipe        %s (%s)\n", m->recipe, m->recipe_from);
         printf("  decoder       %d blocks, %d channels, %d heads, %d masks, low-res %d x %d, threshold %g\n",
                m->decoder_depth, m->embed_channels, m->decoder_heads, m->multimask_outputs, m->low_res, m->low_res,
                (double)m->mask_threshold);

@@ -102,6 +102,17 @@ static samc_status attach_masks(request *r, work *w, samc_error *error) {
     return SAMC_OK;
 }
 
+/* What the library would say too, after the image was encoded. */
+static samc_status check_boxes(const request *r, const work *w, samc_error *error) {
+    bool others = r->mask_input != NULL;
+    for (int i = 0; i < samc_prompts_count(r->prompts); i++)
+        others = others || samc_prompts_at(r->prompts, i)->point_count > 0;
+    if (!others) return SAMC_OK;
+    return samc__cli_error(error, SAMC_UNSUPPORTED,
+                           "%s: its recipe, %s, is for boxes alone; points and masks mean nothing to it",
+                           r->cli.model ? r->cli.model : "the default model", w->info.recipe);
+}
+
 static samc_status set_image(const request *r, work *w, samc_error *error) {
     if (r->embedding != NULL)
         return samc_embedding_load(w->session, w->model, r->embedding, r->image, w->image.width, w->image.height,
@@ -208,6 +219,7 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     }
     SAMC__TRY(samc__cli_open_model(&r->cli, model_path, &w->model, error));
     samc_model_get_info(w->model, &w->info);
+    if (w->info.boxes_only) SAMC__TRY(check_boxes(r, w, error));
     if (r->mask_input != NULL) SAMC__TRY(attach_masks(r, w, error));
     const char *slash = strrchr(r->image, '/');
     const char *name = strcmp(r->image, "-") == 0 ? "stdin" : slash ? slash + 1 : r->image, *dot = strrchr(name, '.');

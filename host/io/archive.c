@@ -186,6 +186,7 @@ static json_t *describe(const samc_archive *a, const samc_model *model, const sa
                   o->shards, "lines-per-file", (json_int_t)o->lines_per_file, "max-pixels", (json_int_t)o->max_pixels);
     if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     else samc__auto_options_describe(&a->automatic, json);
+    if (json != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
     if (json != NULL && *info->changed) json_object_set_new(json, "set", samc__text_json(info->changed));
     return json;
 }
@@ -230,6 +231,10 @@ samc_status samc_archive_begin(samc_archive *a, const samc_model *model, const s
     if (a->automatic.point_grids != NULL)
         return samc__fail(error, SAMC_UNSUPPORTED, "samc_archive_begin: an archive takes no point grids");
     samc_model_get_info(model, &info);
+    if (info.boxes_only)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "automatic masks ask with points, and the model's recipe, %s, is for boxes alone",
+                          info.recipe);
     a->gpu = info.backend == SAMC_BACKEND_CUDA;
     json_t *description = describe(a, model, &info, error);
     if (description == NULL) return error != NULL ? error->status : SAMC_OUT_OF_MEMORY;

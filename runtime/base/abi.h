@@ -9,6 +9,7 @@
 #define SAMC__ABI_LIST(X)                                                                                              \
     X(samc_options, cudnn)                                                                                             \
     X(samc_model_info, device_bytes)                                                                                   \
+    X(samc_convert_options, recipe)                                                                                    \
     X(samc_memory, device_peak)                                                                                        \
     X(samc_profile_row, flops)                                                                                         \
     X(samc_image, row_bytes)                                                                                           \

@@ -30,7 +30,11 @@ typedef struct samc__decoder_spec {
 
 typedef struct samc__config {
     samc__recipe recipe;
-    int grid; /* side of the embedding [grid * grid, channels] */
+    char recipe_from[96]; /* where it is known from, in words */
+    bool recipe_assumed;  /* it is not: the encoder's first of several */
+    bool recipe_said;     /* by the caller, or by its name in the file: files made of this one say it too */
+    bool recipe_free;     /* somebody said it who knows; it need not be one that the encoder is used with */
+    int grid;             /* side of the embedding [grid * grid, channels] */
     struct {
         samc__encoder_kind kind;
         union {
@@ -50,8 +54,14 @@ static inline int samc__own_tokens(const samc__decoder_spec *d) {
     return (d->iou_at >= 0) + d->masks + (d->hq_at >= 0) + (d->object_at >= 0);
 }
 
-/* Reads the configuration from shapes and, where present, the metadata "samc.config"; checks that it is consistent. */
-samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config, samc_error *error);
+/* Reads the configuration from shapes and, where present, the metadata "samc.config"; checks that it is consistent.
+ * `recipe`: a name or a file that says it, or NULL. */
+samc_status samc__config_read(const samc__checkpoint *checkpoint, const char *recipe, samc__config *config,
+                              samc_error *error);
+static inline samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config,
+                                             samc_error *error) {
+    return samc__config_read(checkpoint, NULL, config, error);
+}
 
 /* Checks ranges and divisibility, so that no later size computation can overflow. */
 samc_status samc__config_check(const samc__config *config, const char *label, samc_error *error);

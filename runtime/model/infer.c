@@ -7,6 +7,7 @@
 #include "runtime/model/automatic.h"
 #include "runtime/model/families.h"
 #include "runtime/model/huggingface.h"
+#include "runtime/model/recipe_choice.h"
 
 /* ---- Decoder --------------------------------------------------------------------------------- */
 
@@ -78,7 +79,8 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
     const samc__bounds bounds[] = {{"img_size", config->recipe.side, 16, 8192}};
     SAMC__TRY(samc__check_bounds(label, bounds, 1, error));
     const samc__encoder *encoder = samc__encoder_of(config);
-    SAMC__TRY(samc__recipe_check(&config->recipe, encoder->recipes, encoder->recipe_count, label, error));
+    if (!config->recipe_free)
+        SAMC__TRY(samc__recipe_check(&config->recipe, encoder->recipes, encoder->recipe_count, label, error));
     SAMC__TRY(encoder->check(config, label, error));
     return check_decoder(&config->decoder, label, error);
 }
@@ -88,7 +90,8 @@ static void copy_text(char *to, size_t room, const samc__checkpoint *checkpoint,
     snprintf(to, room, "%s", text ? text : "");
 }
 
-samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config, samc_error *error) {
+samc_status samc__config_read(const samc__checkpoint *checkpoint, const char *recipe, samc__config *config,
+                              samc_error *error) {
     samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error};
     memset(config, 0, sizeof *config);
     SAMC__TRY(samc__read_metadata(checkpoint, &r.json, error));
@@ -96,7 +99,7 @@ samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config 
     config->encoder.kind = samc__encoder_recognise(checkpoint);
     samc__encoder_of(config)->infer(&r, config);
     infer_decoder(&r, &config->decoder);
-    samc__recipe_read(&r, samc__encoder_of(config)->recipes, &config->recipe);
+    samc__recipe_choose(&r, samc__encoder_of(config), recipe, config);
     samc__automatic_read(&r, &config->automatic);
     SAMC__TRY(samc__report_finish(&r.report, checkpoint, error));
     if (r.status != SAMC_OK) return r.status;
@@ -110,13 +113,18 @@ samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config 
 
 void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text) {
     static const char *const known[] = {
-        "img_size",          "patch_size",          "embed_dim", "depth",          "num_heads",   "mlp_ratio",
-        "window_size",       "global_attn_indexes", "out_chans", "qkv_bias",       "use_abs_pos", "use_rel_pos",
-        "decoder_num_heads", "pixel_mean",          "pixel_std", "mask_threshold", "preprocess",  "automatic",
+        "img_size",       "patch_size",  "embed_dim",           "depth",      "num_heads",
+        "mlp_ratio",      "window_size", "global_attn_indexes", "out_chans",  "qkv_bias",
+        "use_abs_pos",    "use_rel_pos", "decoder_num_heads",   "pixel_mean", "pixel_std",
+        "mask_threshold", "preprocess",  "automatic",           "recipe",
     };
     samc__json_put(text, "{", 1);
     samc__write_count(text, "img_size", config->recipe.side);
     samc__encoder_of(config)->write(config, text);
+    if (config->recipe_said || strcmp(config->recipe.name, samc__encoder_of(config)->recipes->name) != 0) {
+        samc__json_put_key(text, "recipe");
+        samc__json_put_string(text, config->recipe.name);
+    }
     samc__recipe_write(&config->recipe, text);
     samc__automatic_write(text, samc__json_get(json, "automatic"));
     samc__write_others(text, json, known, sizeof known / sizeof *known);

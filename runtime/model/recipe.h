@@ -14,6 +14,22 @@ typedef enum samc__resize {
     SAMC__RESIZES
 } samc__resize;
 
+/* What happens to an image before all else. */
+typedef enum samc__levels {
+    SAMC__LEVELS_AS_THEY_ARE,
+    SAMC__LEVELS_CHANNELS, /* the least value of each channel becomes 0 and its largest 255, in f32, cut to bytes */
+    SAMC__LEVELS
+} samc__levels;
+
+/* What the model was trained to be asked with. */
+typedef enum samc__asked {
+    SAMC__ASKED_ANY,
+    SAMC__ASKED_BOX, /* a box alone, which has one answer */
+    SAMC__ASKED
+} samc__asked;
+
+enum { SAMC__RECIPE_NAME = 32 };
+
 typedef struct samc__recipe {
     samc__resize resize;
     samc__filter filter;
@@ -24,7 +40,27 @@ typedef struct samc__recipe {
     samc__mask_path masks;
     float threshold; /* logit above which a pixel belongs to the mask, 0 */
     float clamp;     /* logits are returned within [-clamp, clamp], after masks are made of them; 0: as they are */
+    samc__levels levels;
+    samc__asked asked;
+    bool sigmoid; /* masks are made of probabilities, not of logits: sigmoid before the resize, then its threshold */
+    char name[SAMC__RECIPE_NAME]; /* "sam"; "" where an encoder has but one */
 } samc__recipe;
+
+/* SAM's, whose normalisation is ImageNet's in units of 8-bit pixels. */
+#define SAMC__RECIPE_OF_SAM                                                                                            \
+    .resize = SAMC__RESIZE_LONGEST_SIDE, .filter = SAMC__FILTER_PILLOW_U8, .range = SAMC__RANGE_255,                   \
+    .mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}, .masks = SAMC__MASKS_VIA_SQUARE
+#define SAMC__RECIPE_SAM                                                                                               \
+    { SAMC__RECIPE_OF_SAM, .name = "sam" }
+/* micro-sam's (util._to_image): the same of images whose channels were stretched. */
+#define SAMC__RECIPE_MICRO_SAM                                                                                         \
+    { SAMC__RECIPE_OF_SAM, .levels = SAMC__LEVELS_CHANNELS, .name = "micro-sam" }
+/* MedSAM's (MedSAM_Inference.py). */
+#define SAMC__RECIPE_MEDSAM                                                                                            \
+    {                                                                                                                  \
+        .resize = SAMC__RESIZE_SQUASH, .filter = SAMC__FILTER_CUBIC_AA, .range = SAMC__RANGE_MIN_MAX,                  \
+        .std = {1, 1, 1}, .masks = SAMC__MASKS_DIRECT, .asked = SAMC__ASKED_BOX, .sigmoid = true, .name = "medsam"     \
+    }
 
 typedef struct samc__reading samc__reading; /* runtime/model/reading.h */
 
@@ -32,12 +68,18 @@ typedef struct samc__reading samc__reading; /* runtime/model/reading.h */
  * `recipe` has its side. What samc does not know is refused. */
 void samc__recipe_read(samc__reading *reading, const samc__recipe *own, samc__recipe *recipe);
 
-/* Fails where none of the `count` recipes that the encoder is used with is this one: in all but side, mean, std and
- * threshold, which are numbers of the model. `uses[i].frame`: 0 for the side's. */
+/* Whether the recipe is the one of an encoder: in all but side, mean, std, threshold and name, which are the model's.
+ * `use->frame`: 0 for the side's. */
+bool samc__recipe_is(const samc__recipe *recipe, const samc__recipe *use);
+/* Fails where none of the `count` recipes that the encoder is used with is this one. */
 samc_status samc__recipe_check(const samc__recipe *recipe, const samc__recipe *uses, int count, const char *label,
                                samc_error *error);
 
-/* Writes its fields of "samc.config" but the side: pixel_mean, pixel_std, mask_threshold, preprocess. */
+/* Writes its fields of "samc.config" but the side and the name: pixel_mean, pixel_std, mask_threshold, preprocess. */
 void samc__recipe_write(const samc__recipe *recipe, samc__json_text *text);
+
+/* All of it as an object, and what an embedding depends on; free() it. NULL without memory. */
+char *samc__recipe_text(const samc__recipe *recipe);
+char *samc__recipe_input_text(const samc__recipe *recipe);
 
 #endif

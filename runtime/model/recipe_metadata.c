@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/model/huggingface.h"
@@ -13,6 +14,8 @@ static const char *const filters[SAMC__FILTERS] = {"bilinear_antialias" /* Pillo
                                                    "cubic_antialias"};
 static const char *const ranges[SAMC__RANGES] = {"bytes", "unit", "min_max"};
 static const char *const paths[SAMC__MASK_PATHS] = {"via_square", "direct", "bicubic"};
+static const char *const levels[SAMC__LEVELS] = {"as_they_are", "channel_min_max"};
+static const char *const asked[SAMC__ASKED] = {"any", "box"};
 /* What follows from the resize; files say it for whoever reads them. */
 static const char *const orders[SAMC__RESIZES] = {"resize_normalize_pad", "resize_normalize"};
 static const char *const pads[SAMC__RESIZES] = {"zero_bottom_right", "none"};
@@ -34,7 +37,8 @@ static int read_name(samc__reading *r, samc__json given, const char *key, const 
     char known[160] = "";
     for (int i = 0, used = 0; i < count; i++)
         used += snprintf(known + used, sizeof known - (size_t)used, "%s\"%s\"", i ? ", " : "", names[i]);
-    samc__read_fail(r, SAMC_UNSUPPORTED, "the model wants its images with %s %s; samc can only do %s", key,
+    samc__read_fail(r, SAMC_UNSUPPORTED, "%s%sthe model wants its images with %s %s; samc can only do %s",
+                    r->where ? r->where : "", r->where ? ": " : "", key,
                     samc__printable(field.begin, (size_t)(field.end - field.begin)).text, known);
     return otherwise;
 }
@@ -60,8 +64,10 @@ void samc__recipe_read(samc__reading *r, const samc__recipe *own, samc__recipe *
     recipe->side = side;
     if (own->frame == 0) recipe->frame = side;
     samc__huggingface_recipe(r, recipe);
-    read_buffer(r->checkpoint, "pixel_mean", false, recipe->mean);
-    read_buffer(r->checkpoint, "pixel_std", true, recipe->std);
+    if (own->range == SAMC__RANGE_255) { /* what they are in units of */
+        read_buffer(r->checkpoint, "pixel_mean", false, recipe->mean);
+        read_buffer(r->checkpoint, "pixel_std", true, recipe->std);
+    }
     samc__merge_triple(r, "pixel_mean", recipe->mean, false);
     samc__merge_triple(r, "pixel_std", recipe->std, true);
     if (threshold.begin != NULL) samc__merge_float(r, "mask_threshold", threshold, &recipe->threshold, false);
@@ -80,26 +86,40 @@ void samc__recipe_read(samc__reading *r, const samc__recipe *own, samc__recipe *
         samc__read_malformed(r, "frame", "a whole number from 1 to 8192");
     else recipe->frame = (int)number;
     if (clamp.begin != NULL) samc__merge_float(r, "logit_clamp", clamp, &recipe->clamp, true);
+    recipe->levels = (samc__levels)read_name(r, given, "levels", levels, SAMC__LEVELS, (int)own->levels);
+    recipe->asked = (samc__asked)read_name(r, given, "prompts", asked, SAMC__ASKED, (int)own->asked);
+    const char sigmoid = samc__json_kind(samc__json_get(given, "sigmoid"));
+    if (sigmoid == 't' || sigmoid == 'f') recipe->sigmoid = sigmoid == 't';
+    else if (sigmoid != '\0') samc__read_malformed(r, "sigmoid", "true or false");
 }
 
 /* ---- Held against encoders ------------------------------------------------------------------- */
 
+bool samc__recipe_is(const samc__recipe *recipe, const samc__recipe *use) {
+    return recipe->resize == use->resize && recipe->filter == use->filter && recipe->range == use->range &&
+           recipe->masks == use->masks && recipe->frame == (use->frame ? use->frame : recipe->side) &&
+           recipe->clamp == use->clamp && recipe->levels == use->levels && recipe->asked == use->asked &&
+           recipe->sigmoid == use->sigmoid;
+}
+
 samc_status samc__recipe_check(const samc__recipe *recipe, const samc__recipe *uses, int count, const char *label,
                                samc_error *error) {
-    for (int i = 0; i < count; i++) {
-        const samc__recipe *use = &uses[i];
-        if (recipe->resize == use->resize && recipe->filter == use->filter && recipe->range == use->range &&
-            recipe->masks == use->masks && recipe->frame == (use->frame ? use->frame : recipe->side) &&
-            recipe->clamp == use->clamp)
-            return SAMC_OK;
-    }
-    char clamp[40] = "";
-    if (recipe->clamp > 0) snprintf(clamp, sizeof clamp, ", logits within %g", (double)recipe->clamp);
+    for (int i = 0; i < count; i++)
+        if (samc__recipe_is(recipe, &uses[i])) return SAMC_OK;
+    char more[120] = "";
+    size_t used = 0;
+    if (recipe->clamp > 0)
+        used += (size_t)snprintf(more + used, sizeof more - used, ", logits within %g", (double)recipe->clamp);
+    if (recipe->levels != 0)
+        used += (size_t)snprintf(more + used, sizeof more - used, ", levels %s", levels[recipe->levels]);
+    if (recipe->asked != 0)
+        used += (size_t)snprintf(more + used, sizeof more - used, ", asked by %s", asked[recipe->asked]);
+    if (recipe->sigmoid) snprintf(more + used, sizeof more - used, ", sigmoid");
     return samc__fail(error, SAMC_UNSUPPORTED,
                       "%s: no encoder of samc is used with the model's recipe (resize %s to %d, filter %s, range %s, "
                       "prompts in %d, masks %s%s)",
                       label, resizes[recipe->resize], recipe->side, filters[recipe->filter], ranges[recipe->range],
-                      recipe->frame, paths[recipe->masks], clamp);
+                      recipe->frame, paths[recipe->masks], more);
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
@@ -109,11 +129,14 @@ static void put_name(samc__json_text *text, const char *key, const char *name) {
     samc__json_put_string(text, name);
 }
 
-void samc__recipe_write(const samc__recipe *recipe, samc__json_text *text) {
+/* What comes before the encoder; `preprocess` is left open. */
+static void write_input(const samc__recipe *recipe, bool whole, samc__json_text *text) {
     samc__write_triple(text, "pixel_mean", recipe->mean);
     samc__write_triple(text, "pixel_std", recipe->std);
-    samc__json_put_key(text, "mask_threshold");
-    samc__json_put_float(text, recipe->threshold);
+    if (whole) {
+        samc__json_put_key(text, "mask_threshold");
+        samc__json_put_float(text, recipe->threshold);
+    }
     samc__json_put_key(text, "preprocess");
     samc__json_put(text, "{", 1);
     put_name(text, "resize", resizes[recipe->resize]);
@@ -123,11 +146,39 @@ void samc__recipe_write(const samc__recipe *recipe, samc__json_text *text) {
     put_name(text, "channels", channels[0]);
     /* What SAM has is not said, as in every file before there was anything else. */
     if (recipe->range != SAMC__RANGE_255) put_name(text, "range", ranges[recipe->range]);
+    if (recipe->levels != SAMC__LEVELS_AS_THEY_ARE) put_name(text, "levels", levels[recipe->levels]);
+}
+
+void samc__recipe_write(const samc__recipe *recipe, samc__json_text *text) {
+    write_input(recipe, true, text);
     if (recipe->masks != SAMC__MASKS_VIA_SQUARE) put_name(text, "masks", paths[recipe->masks]);
     if (recipe->frame != recipe->side) samc__write_count(text, "frame", recipe->frame);
     if (recipe->clamp > 0) {
         samc__json_put_key(text, "logit_clamp");
         samc__json_put_float(text, recipe->clamp);
     }
+    if (recipe->asked != SAMC__ASKED_ANY) put_name(text, "prompts", asked[recipe->asked]);
+    if (recipe->sigmoid) samc__write_flag(text, "sigmoid", true);
     samc__json_put(text, "}", 1);
+}
+
+static char *whole_text(samc__json_text *text, const char *end) {
+    samc__json_put(text, end, strlen(end));
+    if (!text->failed) return text->data;
+    free(text->data);
+    return NULL;
+}
+
+char *samc__recipe_text(const samc__recipe *recipe) {
+    samc__json_text text = {0};
+    samc__json_put(&text, "{", 1);
+    samc__recipe_write(recipe, &text);
+    return whole_text(&text, "}");
+}
+
+char *samc__recipe_input_text(const samc__recipe *recipe) {
+    samc__json_text text = {0};
+    samc__json_put(&text, "{", 1);
+    write_input(recipe, false, &text);
+    return whole_text(&text, "}}");
 }

@@ -408,13 +408,7 @@ static const samc__setting settings[] = {
     {.name = NULL},
 };
 
-/* SAM's normalisation is ImageNet's, in units of 8-bit pixels. */
-static const samc__recipe recipes[] = {{.resize = SAMC__RESIZE_LONGEST_SIDE,
-                                        .filter = SAMC__FILTER_PILLOW_U8,
-                                        .range = SAMC__RANGE_255,
-                                        .mean = {123.675f, 116.28f, 103.53f},
-                                        .std = {58.395f, 57.12f, 57.375f},
-                                        .masks = SAMC__MASKS_VIA_SQUARE}};
+static const samc__recipe recipes[] = {SAMC__RECIPE_SAM, SAMC__RECIPE_MEDSAM, SAMC__RECIPE_MICRO_SAM};
 
 const samc__encoder samc__encoder_vit = {.name = "vit",
                                          .recognise = recognise,
