@@ -39,6 +39,7 @@ typedef struct attention_task {
     int pitch;          /* s rounded up: from one row of keys to the next */
     int wide, together; /* vectors of a line; rows of keys that a line of one vector holds (1: one row) */
     int lines, tiles;   /* of a tile; of a window */
+    float scale;        /* of q k to units */
     int64_t kp;         /* keys of a tile, rounded up to whole panels */
     int64_t ups;        /* floats of a query's row terms: of every line one, or where rows share a line a vector */
     int64_t ld_terms;   /* of the products with the tables */
@@ -135,9 +136,6 @@ SAMC__INLINE vi weigh_any(const row *r, int wide, int lines, vf scale) {
     return most;
 }
 
-/* Scores are q k by so much, in units. */
-static vf scale_of(const attention_task *t) { return vf_set((float)(LOG2E * LOW_UNIT / sqrt((double)t->hd))); }
-
 /* One vector of scores without shift. */
 static vf plain_scores(const attention_task *t, const row *r, vf scale, int line, int v) {
     const vf x = vf_fma(vf_load(r->scores + ((int64_t)line * t->wide + v) * VW), scale, vf_load(r->across + v * VW));
@@ -147,7 +145,7 @@ static vf plain_scores(const attention_task *t, const row *r, vf scale, int line
 /* A usual step: the largest score of the tile first, then weights of at most 1. Sum and results shrink where that grew.
  * The row is NaN for good once a score is NaN or +infinity. */
 __attribute__((noinline)) static void attend_row_exactly(const attention_task *t, const row *r) {
-    const vf scale = scale_of(t);
+    const vf scale = vf_set(t->scale);
     const float before = *r->shift;
     float lanes[VW], largest = LOW_BIAS - before;
     vi most = vi_zero();
@@ -180,7 +178,7 @@ __attribute__((noinline)) static void attend_row_exactly(const attention_task *t
 
 /* Every row's weights, and what is the largest of them: [16] each. Inlined for the layouts that models have. */
 SAMC__INLINE void weigh_rows(const attention_task *t, group *g, int wide, bool together, vi *most) {
-    const vf scale = scale_of(t);
+    const vf scale = vf_set(t->scale);
     for (int i = 0; i < g->rows; i++) {
         const row r = row_of(g, i);
         most[i] = wide ? weigh_lines(&r, wide, together, t->lines, scale) : weigh_any(&r, t->wide, t->lines, scale);
@@ -190,7 +188,7 @@ SAMC__INLINE void weigh_rows(const attention_task *t, group *g, int wide, bool t
 /* A group against a tile; `first`: the window's first. */
 static void weigh_group(const attention_task *t, group *g, bool first) {
     const uint32_t limit = (uint32_t)(127 + LIMIT) << 23, least = 126u << 23;
-    const vf scale = scale_of(t);
+    const vf scale = vf_set(t->scale);
     vf before[GROUP];
     vi most[GROUP];
     for (int i = 0; i < g->rows && first; i++) {
@@ -355,12 +353,20 @@ static void place_terms(const attention_task *t, const float *h, const float *w,
     }
 }
 
+/* The next head of the same token is what this thread is about to pack. */
+static void ask_for_next(const attention_task *t, const uint16_t *q) {
+    const int64_t d = t->args->y.n[2];
+    for (int part = 0; part < 3; part++)
+        for (int64_t c = t->hd; c < 2 * t->hd; c += 32) __builtin_prefetch(q + part * d + c, 0, 2);
+}
+
 /* A group's queries and their terms; `first` is the first one's number in the window's part of the grid. */
 static void prepare_group(const attention_task *t, const place *w, int width, int first, int rows, const room *r) {
     for (int i = 0; i < rows; i++) {
         const int y = (first + i) / width, x = (first + i) % width;
-        memcpy(r->q + i * t->hdk, token_part(t, w->image, w->top + y, w->left + x, w->head * t->hd),
-               (size_t)t->hd * sizeof *r->q);
+        const uint16_t *q = token_part(t, w->image, w->top + y, w->left + x, w->head * t->hd);
+        memcpy(r->q + i * t->hdk, q, (size_t)t->hd * sizeof *r->q);
+        if (t->windows > 1 && w->head + 1 < t->args->heads) ask_for_next(t, q);
         memset(r->q + i * t->hdk + t->hd, 0, (size_t)(t->hdk - t->hd) * sizeof *r->q);
     }
     float *const h = r->terms, *const v = h + ROOM * t->ld_terms;
@@ -523,6 +529,7 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
     t.windows = (a->grid + t.s - 1) / t.s;
     t.hdk = (int)low_round_up(t.hd, LOW_K);
+    t.scale = (float)(LOG2E * LOW_UNIT / sqrt((double)t.hd));
     lay_out(&t);
     t.terms = low_round_up(2 * t.s - 1, 32);
     t.ld_terms = t.terms + VW;          /* what is read of it ends with the table's columns */
@@ -547,7 +554,9 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     t.bias = (uint16_t *)at;
     if (!exec->rehearsal) fill_constants(&t, pads);
     const double flops = samc__attention_relpos_flops(a);
-    if (!global) samc__parallel(exec, flops, images * t.windows * t.windows * a->heads, 1, window_items, &t);
+    const int64_t items = images * t.windows * t.windows * a->heads, each = items / (8 * exec->workers);
+    /* A few heads in turn (ask_for_next), as long as there is enough for everyone. */
+    if (!global) samc__parallel(exec, flops, items, each < 1 ? 1 : each < 4 ? each : 4, window_items, &t);
     for (t.image = 0; global && t.image < images; t.image++) {
         samc__parallel(exec, flops / (double)images, (int64_t)a->heads * t.tiles, 1, pack_items, &t);
         samc__parallel(exec, flops / (double)images, a->heads * blocks, 1, query_items, &t);
