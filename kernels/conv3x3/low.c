@@ -33,8 +33,8 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
         const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
         uint16_t *out = t->panels + panel * SAMC__PANEL * kp;
         memset(out, 0, (size_t)(SAMC__PANEL * kp) * sizeof *out);
-        for (int64_t tap = 0; tap < 9; tap++)
-            for (int64_t i = 0; i < c; i++) {
+        for (int64_t i = 0; i < c; i++) /* in the order of w, whose lines are read once then */
+            for (int64_t tap = 0; tap < 9; tap++) {
                 const int64_t from = i * 9 + tap, to = tap * c + i;
                 uint16_t *at = out + to / 2 * 2 * SAMC__PANEL + to % 2;
                 if (t->packed) {
