@@ -31,6 +31,7 @@ class Resume(Archive):
             ('format is "jsonl", the run was begun with "rle"', ["--format", "jsonl"]),
             ("model is ", ["--model", os.environ.get("SAMC_MODEL_FILE", "weights/samc-tiny.safetensors")]),
             ("backend is ", ["--backend", "ref"]),
+            ('precision is "bf16", the run was begun with "f32"', ["--precision", "bf16"]),
             ("pred-iou-thresh is 0.5, the run was begun with 0", ["--pred-iou-thresh", "0.5"]),
             ('set is "mask_threshold=0.5", the run was begun with none', ["--set", "mask_threshold=0.5"]),
         ):

@@ -7,6 +7,7 @@
 #include "runtime/runs.h"
 #include "runtime/base/spool.h"
 #include "tests/engine.h"
+#include "tests/rungs.h"
 
 enum { WIDTH = 90, HEIGHT = 70 };
 
@@ -84,10 +85,11 @@ static samc_status collect(void *context, int image, const samc_mask *masks, int
     return s->answer;
 }
 
-static seen run(samc_backend backend, int threads, const samc_auto_options *options, int images) {
+static seen run_in(const table *t, int threads, const samc_auto_options *options, int images) {
     uint8_t pixels[WIDTH * HEIGHT * 3];
     samc_image image = picture(pixels), both[2] = {image, image};
-    samc_model *model = open_model(backend, threads);
+    cr_assert(t->caps == NULL || allow(t));
+    samc_model *model = open_model_in(t->backend, t->precision, threads);
     samc_session *session = open_session(model);
     seen s = {.options = options};
     cr_assert_eq(samc_auto(session, both, images, options, collect, &s), SAMC_OK, "%s", samc_last_error(session));
@@ -95,6 +97,10 @@ static seen run(samc_backend backend, int threads, const samc_auto_options *opti
     samc_session_destroy(session);
     samc_model_close(model);
     return s;
+}
+
+static seen run(samc_backend backend, int threads, const samc_auto_options *options, int images) {
+    return run_in(&(table){.backend = backend}, threads, options, images);
 }
 
 static samc_status count_only(void *context, int image, const samc_mask *masks, int count,
@@ -129,16 +135,21 @@ Test(automatic, same_bytes_with_any_threads_batch_and_neighbours) {
     o.crop_n_layers = 1;
     o.crop_n_points_downscale_factor = 2;
     o.min_mask_region_area = 12;
-    static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
-    for (int b = 0; b < 2; b++) {
-        seen first = run(backends[b], 1, &o, 1);
+    for (int b = 0; b < 3 + LOW_RUNGS; b++) {
+        table t = {.backend = b == 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU};
+        if (b >= 2) t.precision = SAMC_PRECISION_BF16, t.caps = b == 2 ? rungs[RUNGS - 1] : low_rungs[b - 3];
+        seen first = run_in(&t, 1, &o, 1);
         cr_expect_gt(first.masks, 1);
         for (int variant = 0; variant < 3; variant++) {
             samc_auto_options other = o;
             other.points_per_batch = variant == 0 ? 1 : variant == 1 ? 7 : 1000;
-            seen s = run(backends[b], variant + 1, &other, variant == 2 ? 2 : 1);
+            seen s = run_in(&t, variant + 1, &other, variant == 2 ? 2 : 1);
             cr_expect(s.size == first.size * (variant == 2 ? 2 : 1) && memcmp(s.bytes, first.bytes, first.size) == 0,
-                      "backend %d, variant %d", b, variant);
+                      "%s, variant %d",
+                      t.caps ? t.caps
+                      : b    ? "cpu"
+                             : "ref",
+                      variant);
             free(s.bytes);
         }
         free(first.bytes);

@@ -113,3 +113,17 @@ Test(low, orders_differ) {
     cr_expect_eq(x.block[ROW][0], 0);
     cr_expect_eq(y.block[ROW][0], 1);
 }
+
+/* What `samc info` says of a processor whose tiles the kernel withholds, and of one that has them. */
+Test(caps, names_what_multiplies_16_and_8_bits) {
+    const unsigned bf16 = SAMC__CAP_AVX2 | SAMC__CAP_AVX512 | SAMC__CAP_AVX512BF16 | SAMC__CAP_AVX512VNNI;
+    cr_expect_str_eq(samc__caps_bf16(bf16 | SAMC__CAP_AMX, true), "AMX");
+    cr_expect_str_eq(samc__caps_int8(bf16 | SAMC__CAP_AMX, true), "AMX");
+    cr_expect_str_eq(samc__caps_bf16(bf16, false), "AVX512-BF16");
+    cr_expect_str_eq(samc__caps_int8(bf16, false), "AVX512-VNNI");
+    cr_expect_not_null(strstr(samc__caps_bf16(bf16, true), "the kernel does not grant its tiles"));
+    cr_expect_not_null(strstr(samc__caps_int8(bf16, true), "the kernel does not grant its tiles"));
+    cr_expect_str_eq(samc__caps_int8(SAMC__CAP_AVX2 | SAMC__CAP_AVXVNNI, false), "AVX-VNNI");
+    cr_expect_str_eq(samc__caps_bf16(SAMC__CAP_AVX2, false), "nothing; models take half the memory and compute in f32");
+    if (samc__caps_detect() & SAMC__CAP_AMX) cr_expect(samc__caps_tiles(), "granted, so it is there");
+}

@@ -31,29 +31,30 @@ static samc_status fill(void *context, size_t index, int64_t first, int64_t coun
 static void make(const char *path) {
     static samc__weights views;
     static samc__output_tensor out[MOST_TENSORS];
-    samc__config c = {.grid = 45,
-                      .recipe = {.side = 720, .frame = 720, .mean = {120, 115, 100}, .std = {58, 57, 56}},
-                      .encoder = {.vit = {.patch_size = 16,
-                                          .embed_dim = 384,
-                                          .depth = 12,
-                                          .num_heads = 6,
-                                          .mlp_dim = 1536,
-                                          .window_size = 14,
-                                          .use_rel_pos = true,
-                                          .use_abs_pos = true,
-                                          .qkv_bias = true}},
-                      .decoder = {.channels = 128,
-                                  .mask_in_chans = 16,
-                                  .depth = 2,
-                                  .heads = 8,
-                                  .mlp_dim = 1024,
-                                  .inner = 64,
-                                  .mask_at = 1,
-                                  .hq_at = -1,
-                                  .object_at = -1,
-                                  .masks = 4,
-                                  .iou_depth = 3,
-                                  .iou_dim = 128}};
+    samc__config c = {
+        .grid = 45,
+        .recipe = {.name = "sam", .side = 720, .frame = 720, .mean = {120, 115, 100}, .std = {58, 57, 56}},
+        .encoder = {.vit = {.patch_size = 16,
+                            .embed_dim = 384,
+                            .depth = 12,
+                            .num_heads = 6,
+                            .mlp_dim = 1536,
+                            .window_size = 14,
+                            .use_rel_pos = true,
+                            .use_abs_pos = true,
+                            .qkv_bias = true}},
+        .decoder = {.channels = 128,
+                    .mask_in_chans = 16,
+                    .depth = 2,
+                    .heads = 8,
+                    .mlp_dim = 1024,
+                    .inner = 64,
+                    .mask_at = 1,
+                    .hq_at = -1,
+                    .object_at = -1,
+                    .masks = 4,
+                    .iou_depth = 3,
+                    .iou_dim = 128}};
     samc__tensor_list list;
     samc__json_text text = {0};
     samc_error error;

@@ -40,19 +40,20 @@ Test(predict, takes_what_was_planned) {
     static const struct {
         int prompts, images, points;
     } cases[] = {{1, 1, 1}, {16, 1, 1}, {12, 4, 1}, {3, 3, 1}, {5, 1, 13}, {4, 2, 14}, {2, 1, POINTS}};
-    for (int table = -1; table < RUNGS; table++)
+    for (int index = 0; index < TABLES; index++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            if (table >= 0) cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
-            samc_model *model = open_model(table < 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, threads);
+            const table t = table_of(index);
+            cr_assert(allow(&t));
+            samc_model *model = open_model_in(t.backend, t.precision, threads);
             for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 for (int masked = 0; masked < 2; masked++) {
                     int prompts = cases[i].prompts, images = cases[i].images, points = cases[i].points;
                     size_t planned = 0, peak = counted(model, prompts, images, points, masked);
                     cr_assert_eq(samc__predict_bytes(model, prompts, images, points + 1, masked, &planned, NULL), 0);
-                    cr_expect_eq(peak, planned,
-                                 "%s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu",
-                                 table < 0 ? "ref" : rungs[table], threads, prompts, points, images, masked, peak,
-                                 planned);
+                    cr_expect_eq(
+                        peak, planned,
+                        "%s, %s, %d threads, %d prompts of %d points on %d images, masked %d: %zu, planned %zu", t.caps,
+                        t.name, threads, prompts, points, images, masked, peak, planned);
                 }
             samc_model_close(model);
         }
@@ -63,10 +64,11 @@ Test(encode, takes_what_was_planned) {
     enum { SIDE = 300 };
     static const int sizes[][2] = {{32, 32}, {8, 8}, {SIDE, 200}, {3, SIDE}};
     static uint8_t pixels[SIDE * SIDE * 3];
-    for (int table = -1; table < RUNGS; table++)
+    for (int index = 0; index < TABLES; index++)
         for (int threads = 1; threads <= 3; threads += 2) {
-            if (table >= 0) cr_assert_eq(setenv("SAMC_CPU_CAPS", rungs[table], 1), 0);
-            samc_model *model = open_model(table < 0 ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, threads);
+            const table t = table_of(index);
+            cr_assert(allow(&t));
+            samc_model *model = open_model_in(t.backend, t.precision, threads);
             for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
                 for (int images = 1; images <= 3; images += 2) {
                     samc_session *session = open_session(model);
@@ -78,9 +80,8 @@ Test(encode, takes_what_was_planned) {
                     cr_assert_eq(samc_set_images(session, pictures, images), SAMC_OK);
                     cr_assert_eq(samc__encode_bytes(model, images, picture.width, picture.height, &planned, NULL), 0);
                     cr_expect_eq(session->memory.peak - before, planned,
-                                 "%s, %d threads, %d images of %d x %d: %zu, planned %zu",
-                                 table < 0 ? "ref" : rungs[table], threads, images, picture.width, picture.height,
-                                 session->memory.peak - before, planned);
+                                 "%s, %s, %d threads, %d images of %d x %d: %zu, planned %zu", t.caps, t.name, threads,
+                                 images, picture.width, picture.height, session->memory.peak - before, planned);
                     samc_session_destroy(session);
                 }
             samc_model_close(model);

@@ -46,11 +46,17 @@ static void *run(void *argument) {
 }
 
 int main(void) {
-    static const samc_backend backends[] = {SAMC_BACKEND_REF, SAMC_BACKEND_CPU};
+    static const struct {
+        const char *name;
+        samc_backend backend;
+        samc_precision precision;
+    } tables[] = {{"ref", SAMC_BACKEND_REF, SAMC_PRECISION_F32},
+                  {"cpu", SAMC_BACKEND_CPU, SAMC_PRECISION_F32},
+                  {"cpu in bf16", SAMC_BACKEND_CPU, SAMC_PRECISION_BF16}};
     int bad = 0;
-    for (int b = 0; b < 2; b++) {
+    for (int b = 0; b < 3; b++) {
         samc_options options = {
-            .size = sizeof(samc_options), .backend = backends[b], .precision = SAMC_PRECISION_F32, .threads = 2};
+            .size = sizeof(samc_options), .backend = tables[b].backend, .precision = tables[b].precision, .threads = 2};
         samc_model *model = NULL;
         samc_model_info info = SAMC_INIT(samc_model_info);
         samc_error error;
@@ -73,7 +79,7 @@ int main(void) {
         for (int i = 0; i < 2; i++) {
             bool same = !alone[i].failure && !together[i].failure &&
                         memcmp(alone[i].logits, together[i].logits, floats * sizeof(float)) == 0;
-            printf("%s session %d: %s\n", b ? "cpu" : "ref", i,
+            printf("%s session %d: %s\n", tables[b].name, i,
                    same                  ? "same bits"
                    : together[i].failure ? together[i].failure
                                          : "differs");

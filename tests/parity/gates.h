@@ -13,7 +13,9 @@
  * square (u / sqrt(3), times 0.72 in the mean over mantissas), so 0.173 u^2 in squares: 4.1e-8 and 2.6e-6. The tiny
  * model's embedding shows 20 of these one after another (8.4e-7, 4.7e-5: about six in each block, and those of
  * weights), the decoder amplifies them, most in the few predicted IoU. The gates are 384 of them: 24 in series, times 4
- * in amplitude. The largest error: 7.5 deviations of that. Tensor cores add what nmse_gate() says. */
+ * in amplitude. The largest error: 7.5 deviations of that. Tensor cores add what nmse_gate() says. Hosts round in the
+ * same places: 5.5e-5 of the embedding, 2.7e-4 of the logits, 7.6e-4 of the predicted IoU on either rung of 16 bits, of
+ * which weights alone, on the rungs of f32, are 2.1e-5, 8.4e-5 and 4.5e-4. */
 typedef struct gates {
     const char *name;
     samc_precision precision;
