@@ -690,6 +690,29 @@ class Failures(Case):
             self.failure("f32 or bf16, not in f16", *common, "--backend", "cpu", "--precision", "f16")
 
 
+    def test_bf16_on_a_cpu(self):
+        """On any machine: what is bf16 of it depends on the processor, and is said."""
+        cpu, low = ("--model", MODEL, "--backend", "cpu"), ("--precision", "bf16")
+        info, wide = (json.loads(self.good("info", "--json", *cpu, *o)[0]) for o in (low, ()))
+        self.assertRegex(info["model"]["arithmetic"], "^(bf16|f32 on weights of bf16) by ")
+        self.assertRegex(wide["model"]["arithmetic"], "^f32 by ")
+        self.assertTrue(info["bf16"] and info["int8"])
+        self.assertEqual((info["model"]["precision"], wide["model"]["precision"]), ("bf16", "f32"))
+        self.assertLess(
+            info["model"]["memory"]["weight_bytes"],
+            0.65 * wide["model"]["memory"]["weight_bytes"],  # a small encoder: much is the decoder's and stays f32 too
+        )
+        common = ("segment", PHOTO, "--point", "20,10", "-o", self.at("o"), *cpu)
+        plain, rounded = (json.loads(self.good(*common, *o)[0]) for o in ((), low))
+        for a, b in zip(plain["masks"], rounded["masks"]):
+            self.assertAlmostEqual(a["predicted_iou"], b["predicted_iou"], delta=0.05)
+        # An embedding says its precision: none is refused, and another one is noted.
+        self.good("embed", PHOTO, "-o", self.at("e.safetensors"), *cpu, *low)
+        said = "an embedding was made in bf16, the model is open in f32"
+        self.assertIn(said, self.good(*common, "--embedding", self.at("e.safetensors"))[1])
+        self.assertNotIn("embedding", self.good(*common, *low, "--embedding", self.at("e.safetensors"))[1])
+
+
 class Auto(Case):
     LOOSE = ("--points-per-side", "4", "--pred-iou-thresh", "0.1", "--stability-score-thresh", "0.2")
     KEYS = ["segmentation", "area", "bbox", "predicted_iou", "point_coords", "stability_score", "crop_box"]

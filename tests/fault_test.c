@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "runtime/samc.h"
+#include "tests/rungs.h"
 #include "weights/reader.h"
 
 static long allocations;                   /* since the last reset */
@@ -133,7 +134,33 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     samc_session_destroy(session);
     samc_model_close(model);
     return status;
-} /* Opens a file in Hugging Face's layout under a prefix, with an average and tensors beside it: names change, tensors
+}
+
+/* Opens the model in bf16 on a rung of 16 bits, encodes and predicts. */
+static samc_status work_low(const char *model_path, const char *scratch, char message[1024]) {
+    static uint8_t pixels[8 * 8 * 3];
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CPU, .precision = SAMC_PRECISION_BF16, .threads = 1};
+    samc_error error = {0};
+    samc_model *model = NULL;
+    samc_session *session = NULL;
+    samc_result *result = NULL;
+    const samc_image image = {sizeof(samc_image), pixels, 8, 8, 24};
+    float box[4] = {1, 1, 6, 7};
+    const samc_prompt prompt = {.size = sizeof prompt, .box = box};
+    (void)scratch;
+    samc_status status = samc_model_open(model_path, &options, &model, &error);
+    if (status == SAMC_OK) status = samc_session_create(model, &session, &error);
+    if (status == SAMC_OK) status = samc_set_image(session, &image);
+    if (status == SAMC_OK) status = samc_predict(session, &prompt, 1, true, &result);
+    snprintf(message, 1024, "%s", session && status != SAMC_OK ? samc_last_error(session) : error.message);
+    samc_result_free(result);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    return status;
+}
+
+/* Opens a file in Hugging Face's layout under a prefix, with an average and tensors beside it: names change, tensors
      are dropped. */
 static samc_status open_wrapped(const char *model_path, const char *scratch, char message[1024]) {
     static const char *const names[] = {"a.vision_encoder.patch_embed.projection.weight",
@@ -216,7 +243,9 @@ int main(void) {
     char scratch[] = "fault_test.XXXXXX";
     int file = mkstemp(scratch);
     if (file < 0 || !CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free)) return 1;
+    if (setenv("SAMC_CPU_CAPS", low_rungs[0], 1) != 0) return 1;
     long wrong = fail_each(work, "a model", SAMC_TEST_DATA "/golden/tiny.safetensors", scratch, 20) +
+                 fail_each(work_low, "a model in bf16", SAMC_TEST_DATA "/golden/tiny.safetensors", scratch, 20) +
                  fail_each(open_wrapped, "wrappers", "", scratch, 10);
     remove(scratch);
     return wrong != 0;
