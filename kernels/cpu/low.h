@@ -109,6 +109,23 @@ SAMC__INLINE void vf_store_first_of(samc__view v, int64_t at, int64_t n, vf x) {
     else vf_store_bf16_first((uint16_t *)v.data + at, n, x);
 }
 
+/* GELU for what is rounded to bf16 next: within 1.5e-5 everywhere, at three fifths of vf_gelu()'s instructions.
+ * max(x, 0) - u q(u - 9/4) with u = |x|, at most 9/2, and q fitted to Phi(-u); NaN for NaN and both infinities. */
+SAMC__INLINE vf vf_gelu_low(vf x) {
+    const vf u = vf_min(vf_set(4.5f), vf_abs(x)), v = vf_sub(u, vf_set(2.25f));
+    vf q = vf_set(-0x1.b0a430p-17f);
+    q = vf_fma(q, v, vf_set(0x1.7050e8p-15f));
+    q = vf_fma(q, v, vf_set(0x1.65c808p-13f));
+    q = vf_fma(q, v, vf_set(-0x1.03576cp-10f));
+    q = vf_fma(q, v, vf_set(0x1.518624p-11f));
+    q = vf_fma(q, v, vf_set(0x1.8f7f02p-8f));
+    q = vf_fma(q, v, vf_set(-0x1.6268f0p-6f));
+    q = vf_fma(q, v, vf_set(0x1.24cb78p-5f));
+    q = vf_fma(q, v, vf_set(-0x1.03c56ap-5f));
+    q = vf_fma(q, v, vf_set(0x1.90750ap-7f));
+    return vf_fnma(u, q, vf_fma(x, vf_set(0.0f), vf_max(vf_set(0.0f), x)));
+}
+
 /* ---- Tiles ----------------------------------------------------------------------------------- */
 
 #if defined(SAMC_LOW_AMX)

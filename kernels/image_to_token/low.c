@@ -184,11 +184,43 @@ static float finish_row(const samc__image_to_token_args *a, float *x, int64_t c,
     return scale;
 }
 
+/* The same for whole vectors of bf16: x [c] holds the sum then, c is a multiple of LOW_K. */
+static float finish_whole(const samc__image_to_token_args *a, float *x, int64_t c, const uint16_t *keys, uint16_t *y) {
+    const float *bias = samc__f32(a->attention.out.b), *g = samc__f32(a->norm.g), *b = samc__f32(a->norm.b);
+    vf sum[2] = {vf_set(0.0f), vf_set(0.0f)}, square[2] = {sum[0], sum[0]};
+    for (int64_t i = 0; i < c; i += 2 * VW)
+        for (int v = 0; v < 2; v++) {
+            const int64_t at = i + v * VW;
+            vf value = vf_add(vf_load(x + at), vf_load_bf16(keys + at));
+            if (bias) value = vf_add(value, vf_load(bias + at));
+            vf_store(x + at, value);
+            sum[v] = vf_add(sum[v], value);
+        }
+    const vf mean = vf_set(vf_sum(vf_add(sum[0], sum[1])) / (float)c);
+    for (int64_t i = 0; i < c; i += 2 * VW)
+        for (int v = 0; v < 2; v++) {
+            const vf d = vf_sub(vf_load(x + i + v * VW), mean);
+            square[v] = vf_fma(d, d, square[v]);
+        }
+    const float scale = 1.0f / sqrtf(vf_sum(vf_add(square[0], square[1])) / (float)c + a->norm.eps);
+    for (int64_t i = 0; i < c; i += 2 * VW) {
+        vf out[2];
+        for (int v = 0; v < 2; v++) {
+            const int64_t at = i + v * VW;
+            const vf d = vf_mul(vf_sub(vf_load(x + at), mean), vf_set(scale));
+            out[v] = vf_fma(d, vf_load(g + at), vf_load(b + at));
+        }
+        vb_store(y + i, vb_round(out[0], out[1]));
+    }
+    return scale;
+}
+
 /* One item: one panel of image tokens of one prompt of this round. */
 static void attend_panels(void *context, int64_t begin, int64_t end, int worker) {
     const token_task *t = context;
     const samc__image_to_token_args *a = t->args;
     const int64_t all = t->heads * t->t;
+    const bool whole = t->c % LOW_K == 0 && a->keys.dtype == SAMC__BF16 && a->y.dtype == SAMC__BF16;
     worker_buffers b;
     lay_worker(t, t->scratch + worker * t->scratch_bytes, &b);
     low_begin();
@@ -220,7 +252,11 @@ static void attend_panels(void *context, int64_t begin, int64_t end, int worker)
         for (int64_t j = 0; j < all && noted; j++)
             memcpy(noted + j * SAMC__UPDATE_KEYS, b.score + j * PANEL, (size_t)tokens * sizeof(float));
         for (int64_t i = 0; i < tokens; i++) {
-            const float scale = finish_row(a, b.x + i * t->wide, t->c, keys + i * t->c, y + i * t->c);
+            float *x = b.x + i * t->wide;
+            const int64_t key = keys + i * t->c, at = y + i * t->c;
+            const float scale =
+                whole ? finish_whole(a, x, t->c, (const uint16_t *)a->keys.data + key, (uint16_t *)a->y.data + at)
+                      : finish_row(a, x, t->c, key, at);
             if (noted) noted[all * SAMC__UPDATE_KEYS + i] = scale;
         }
     }

@@ -75,7 +75,8 @@ static void fold_layers(void *context, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* The first map of a panel from the images', through the layers. f [first][PANEL], in place. */
+/* The first map of a panel from the images', through the layers, but for the last one's scale and sum. f
+ * [first][PANEL], in place. */
 static void apply_layers(const upscale_task *t, const worker_buffers *b, int64_t prompt, int64_t token) {
     for (int layer = 0; layer < t->args->depth; layer++) {
         const samc__up_layer *l = &t->args->layers[layer];
@@ -85,7 +86,7 @@ static void apply_layers(const upscale_task *t, const worker_buffers *b, int64_t
         const int64_t all = l->update.weights.n[2] - 1;
         floats_to_pairs(weights, all, b->pairs);
         low_block(t->c, left, t->tp, b->pairs, low_round_up(all, LOW_K), b->map, PANEL, true);
-        for (int v = 0; v < PANEL; v += VW) {
+        for (int v = 0; v < PANEL && layer < t->args->depth - 1; v += VW) {
             const vf scale = vf_load(weights + all * SAMC__UPDATE_KEYS + v);
             for (int64_t r = 0; r < t->c; r++)
                 vf_store(b->map + r * PANEL + v, vf_fma(vf_load(b->map + r * PANEL + v), scale, vf_set(add[r])));
@@ -93,27 +94,65 @@ static void apply_layers(const upscale_task *t, const worker_buffers *b, int64_t
     }
 }
 
-/* x [c][PANEL], normed over its channels and through GELU, as pairs. */
-static void norm_gelu(float *x, const samc__norm *norm, int64_t c, uint16_t *pairs) {
-    norm_panel(x, c, samc__f32(norm->g), samc__f32(norm->b), norm->eps, NULL);
-    for (int64_t i = 0; i < c * PANEL; i += VW) vf_store(x + i, vf_gelu(vf_load(x + i)));
-    floats_to_pairs(x, c, pairs);
+/* pairs = GELU of the norm of x scale + add over its c channels. x [c][PANEL], scale [PANEL] or NULL: 1; add [c]. The
+ * variance in a second pass. */
+static void norm_gelu(float *x, const float *scale, const float *add, const samc__norm *norm, int64_t c,
+                      uint16_t *pairs) {
+    const float *g = samc__f32(norm->g), *b = samc__f32(norm->b);
+    for (int v = 0; v < PANEL; v += VW) {
+        const vf by = scale ? vf_load(scale + v) : vf_set(1.0f), count = vf_set((float)c);
+        vf sum[4], mean, unit; /* four sums, so that additions do not wait for each other */
+        for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
+        for (int64_t o = 0; o < c; o++) {
+            const vf value = vf_fma(vf_load(x + o * PANEL + v), by, vf_set(add[o]));
+            vf_store(x + o * PANEL + v, value);
+            sum[o % 4] = vf_add(sum[o % 4], value);
+        }
+        mean = vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count);
+        for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
+        for (int64_t o = 0; o < c; o++) {
+            const vf d = vf_sub(vf_load(x + o * PANEL + v), mean);
+            sum[o % 4] = vf_fma(d, d, sum[o % 4]);
+        }
+        unit = vf_add(vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count), vf_set(norm->eps));
+        unit = vf_div(vf_set(1.0f), vf_sqrt(unit));
+        for (int64_t o = 0; o < low_round_up(c, LOW_K); o += 2) {
+            vf pair[2] = {vf_set(0.0f), vf_set(0.0f)};
+            for (int i = 0; i < 2 && o + i < c; i++) {
+                pair[i] = vf_mul(vf_sub(vf_load(x + (o + i) * PANEL + v), mean), unit);
+                pair[i] = vf_gelu_low(vf_fma(pair[i], vf_set(g[o + i]), vf_set(b[o + i])));
+            }
+            vb_store(pairs + o * PANEL + 2 * v, vb_pairs(pair[0], pair[1]));
+        }
+    }
 }
 
-/* One of the four pixels of the second map under a pixel of the first: x [C / 8][PANEL] before its bias -> logits, for
- * each mask `stride` apart. */
-static void finish_pixel(const samc__upscale_masks_args *a, const float *hyper, float *x, float *logits) {
-    const int64_t masks = a->hyper.n[1], c8 = a->hyper.n[2];
-    const float *bias = samc__f32(a->up2.b);
-    for (int64_t o = 0; o < c8; o++)
-        for (int v = 0; v < PANEL; v += VW)
-            vf_store(x + o * PANEL + v, vf_gelu(vf_add(vf_load(x + o * PANEL + v), vf_set(bias[o]))));
-    for (int64_t m = 0; m < masks; m++)
-        for (int v = 0; v < PANEL; v += VW) {
-            vf sum = vf_set(0.0f);
-            for (int64_t o = 0; o < c8; o++) sum = vf_fma(vf_set(hyper[m * c8 + o]), vf_load(x + o * PANEL + v), sum);
-            vf_store(logits + m * 16 * PANEL + v, sum);
+/* Of `masks` masks, a constant wherever this is inlined, the logits of one of the four pixels of the second map under a
+ * pixel of the first: x [C / 8][PANEL] before bias and GELU, hyper [masks][C / 8] -> logits, for each mask 16 PANEL
+ * apart. */
+SAMC__INLINE void masks_of_pixel(int masks, const float *hyper, const float *bias, const float *x, int64_t c8,
+                                 float *logits) {
+    vf sum[4][2];
+    for (int m = 0; m < masks; m++) sum[m][0] = sum[m][1] = vf_set(0.0f);
+    for (int64_t o = 0; o < c8; o++) {
+        const vf b = vf_set(bias[o]), low = vf_gelu_low(vf_add(vf_load(x + o * PANEL), b)),
+                 high = vf_gelu_low(vf_add(vf_load(x + o * PANEL + VW), b));
+        for (int m = 0; m < masks; m++) {
+            const vf h = vf_set(hyper[m * c8 + o]);
+            sum[m][0] = vf_fma(h, low, sum[m][0]), sum[m][1] = vf_fma(h, high, sum[m][1]);
         }
+    }
+    for (int m = 0; m < masks; m++)
+        for (int v = 0; v < 2; v++) vf_store(logits + m * 16 * PANEL + v * VW, sum[m][v]);
+}
+
+static void finish_pixel(const samc__upscale_masks_args *a, const float *hyper, const float *x, float *logits) {
+    const float *bias = samc__f32(a->up2.b);
+    const int64_t c8 = a->hyper.n[2];
+    int64_t masks = a->hyper.n[1];
+    for (; masks >= 3; masks -= 3, hyper += 3 * c8, logits += 3 * 16 * PANEL)
+        masks_of_pixel(3, hyper, bias, x, c8, logits);
+    for (; masks > 0; masks--, hyper += c8, logits += 16 * PANEL) masks_of_pixel(1, hyper, bias, x, c8, logits);
 }
 
 static void store_logits(const samc__upscale_masks_args *a, int64_t prompt, int64_t token, int64_t tokens,
@@ -142,21 +181,24 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
         const int64_t prompt = item / t->panels, token = item % t->panels * PANEL;
         const int64_t tokens = n - token < PANEL ? n - token : PANEL;
         const float *hyper = samc__f32(a->hyper) + prompt * a->hyper.n[1] * c8; /* [masks][C / 8] */
-        sum_rows((tensor_rows){a->src, (prompt / each * n + token) * t->c, t->c}, (tensor_rows){0}, tokens, t->c,
-                 b.rows);
-        rows_to_pairs(b.rows, t->cp, t->cp, b.pairs);
+        const int64_t at = (prompt / each * n + token) * t->c;
+        const uint16_t *rows = b.rows;
+        if (a->src.dtype == SAMC__BF16 && t->c == t->cp && tokens == PANEL) rows = (const uint16_t *)a->src.data + at;
+        else sum_rows((tensor_rows){a->src, at, t->c}, (tensor_rows){0}, tokens, t->c, b.rows);
+        rows_to_pairs(rows, t->cp, t->cp, b.pairs);
+        const float *scale = NULL, *add = samc__f32(a->up1.b); /* [PANEL] or none, [C / 4] or for each pixel */
         if (a->depth) {
+            const samc__up_layer *last = &a->layers[a->depth - 1];
             pairs_to_floats(b.pairs, t->c, b.map);
             apply_layers(t, &b, prompt, token);
+            add = samc__f32(last->add), scale = samc__f32(last->update.weights) +
+                                                samc__update_at(&last->update, prompt, token, 0) +
+                                                (last->update.weights.n[2] - 1) * SAMC__UPDATE_KEYS;
         } else {
             low_block(4 * c4, t->w1, t->cp, b.pairs, t->cp, b.map, PANEL, false);
-            for (int64_t r = 0; r < 4 * c4; r++)
-                for (int v = 0; v < PANEL; v += VW)
-                    vf_store(b.map + r * PANEL + v,
-                             vf_add(vf_load(b.map + r * PANEL + v), vf_set(samc__f32(a->up1.b)[r % c4])));
         }
         for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
-            norm_gelu(b.map + i * c4 * PANEL, &a->norm, c4, b.pairs);
+            norm_gelu(b.map + i * c4 * PANEL, scale, a->depth ? add + i * c4 : add, &a->norm, c4, b.pairs);
             low_block(4 * c8, t->w2, t->c4p, b.pairs, t->c4p, b.second, PANEL, false);
             for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
                 const int64_t row = 2 * (i / 2) + j / 2, column = 2 * (i % 2) + j % 2;
