@@ -24,8 +24,8 @@ static const unsigned hard_caps[] = {SAMC__CAP_AVX512BF16, SAMC__CAP_AMX};
 enum { RUNGS = sizeof rungs / sizeof *rungs, LOW_RUNGS = sizeof low_rungs / sizeof *low_rungs };
 
 /* Everything that a model can be opened in on a host: the reference and all rungs in f32, then in bf16, then the rungs
- * of 16 bits. */
-enum { TABLES = 2 * (1 + RUNGS) + LOW_RUNGS };
+ * of 16 bits in bf16 and int8, and the highest of f32 in int8. */
+enum { TABLES = 2 * (1 + RUNGS) + 2 * LOW_RUNGS + 1 };
 
 typedef struct table {
     samc_backend backend;
@@ -35,14 +35,15 @@ typedef struct table {
 } table;
 
 static inline table table_of(int index) {
-    const int wide = 1 + RUNGS, at = index % wide;
-    const bool low = index >= 2 * wide, bf16 = index >= wide, ref = !low && at == 0;
-    return (table){.backend = ref ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU,
-                   .precision = bf16 ? SAMC_PRECISION_BF16 : SAMC_PRECISION_F32,
-                   .caps = ref   ? "ref"
-                           : low ? low_rungs[index - 2 * wide]
-                                 : rungs[at - 1],
-                   .name = bf16 ? "bf16" : "f32"};
+    const int wide = 1 + RUNGS, at = index % wide, low = index - 2 * wide;
+    if (low >= 0) {
+        const bool eight = low >= LOW_RUNGS;
+        return (table){SAMC_BACKEND_CPU, eight ? SAMC_PRECISION_INT8 : SAMC_PRECISION_BF16,
+                       low == 2 * LOW_RUNGS ? rungs[RUNGS - 1] : low_rungs[low % LOW_RUNGS], eight ? "int8" : "bf16"};
+    }
+    const bool bf16 = index >= wide, ref = at == 0;
+    return (table){ref ? SAMC_BACKEND_REF : SAMC_BACKEND_CPU, bf16 ? SAMC_PRECISION_BF16 : SAMC_PRECISION_F32,
+                   ref ? "ref" : rungs[at - 1], bf16 ? "bf16" : "f32"};
 }
 
 /* Allows what a table needs; false where that was not possible. */
