@@ -19,14 +19,17 @@
 #include <string.h>
 
 enum {
+/* Queries whose scores with a tile exist at a time, keys of a tile (about: it has whole rows of them). What lies
+ * between the two products then fits the nearest cache, but for what streams through it. */
 #if defined(SAMC_LOW_AMX)
-    GROUP = 32, /* queries whose scores with a tile exist at a time: two rows of tiles */
+    GROUP = 32,
+    TILE_KEYS = 256,
 #else
     GROUP = MR,
+    TILE_KEYS = 512,
 #endif
     ROOM = (GROUP + LOW_ROWS - 1) / LOW_ROWS * LOW_ROWS,
-    TILE_KEYS = 512, /* about: a tile has whole rows of keys */
-    QUERIES = 96,    /* that pass over a tile while it is in a cache */
+    QUERIES = 96, /* that pass over a tile while it is in a cache */
     GROUPS = QUERIES / GROUP,
     LIMIT = 64, /* of log2 that a score may lie above its row's shift */
 };
@@ -36,6 +39,7 @@ typedef struct attention_task {
     const samc__attention_relpos_args *args;
     int s, windows;     /* side of a window in tokens, windows along one axis */
     int hd, hdk;        /* head dim, and rounded up to whole panels */
+    int64_t depth;      /* and to what a block multiplies at a time */
     int pitch;          /* s rounded up: from one row of keys to the next */
     int wide, together; /* vectors of a line; rows of keys that a line of one vector holds (1: one row) */
     int lines, tiles;   /* of a tile; of a window */
@@ -371,8 +375,8 @@ static void prepare_group(const attention_task *t, const place *w, int width, in
     }
     float *const h = r->terms, *const v = h + ROOM * t->ld_terms;
     for (int64_t c = 0; t->tables && c < t->terms; c += 32) {
-        low_block(rows, r->q, t->hdk, t->tables + c * t->hdk, t->hdk, h + c, t->ld_terms, false);
-        low_block(rows, r->q, t->hdk, t->tables + (t->terms + c) * t->hdk, t->hdk, v + c, t->ld_terms, false);
+        low_block(rows, r->q, t->hdk, t->tables + c * t->hdk, t->depth, h + c, t->ld_terms, false);
+        low_block(rows, r->q, t->hdk, t->tables + (t->terms + c) * t->hdk, t->depth, v + c, t->ld_terms, false);
     }
     for (int i = 0; i < rows; i++) {
         const int y = (first + i) / width, x = (first + i) % width;
@@ -400,7 +404,7 @@ static void attend_tile(const attention_task *t, const room *of, group *g, int t
                      .weights = of->weights,
                      .out = of->out};
     for (int64_t c = 0; c < t->kp; c += 32)
-        low_block(g->rows, of->q, t->hdk, k + c * t->hdk, t->hdk, of->scores + c, g->scores, false);
+        low_block(g->rows, of->q, t->hdk, k + c * t->hdk, t->depth, of->scores + c, g->scores, false);
     weigh_group(t, g, tile == 0);
     for (int64_t c = 0; c < t->hdk; c += 32)
         low_block(g->rows, of->weights, g->weights, v + c * t->kp, t->kp, of->out + c, g->out, tile > 0);
@@ -529,6 +533,7 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
     t.windows = (a->grid + t.s - 1) / t.s;
     t.hdk = (int)low_round_up(t.hd, LOW_K);
+    t.depth = low_round_up(t.hd, LOW_STEP);
     t.scale = (float)(LOG2E * LOW_UNIT / sqrt((double)t.hd));
     lay_out(&t);
     t.terms = low_round_up(2 * t.s - 1, 32);

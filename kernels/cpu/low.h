@@ -16,6 +16,11 @@
 
 enum {
     LOW_K = SAMC__PACKED_K, /* 32 elements of k: a row of a tile */
+#if defined(SAMC_LOW_AMX)
+    LOW_STEP = LOW_K, /* what k of a block is a multiple of */
+#else
+    LOW_STEP = 2, /* a pair: zeros behind need not be multiplied */
+#endif
     LOW_COLUMNS = SAMC__PANEL,
     LOW_ROWS = 16, /* a and c of a block have room for their rows rounded up to that */
 };
@@ -243,8 +248,8 @@ SAMC__INLINE void low_tiles_end(float *c, int64_t ldc, bool both) {
 }
 
 /* c [rows, 32] (+)= a [rows, k] . b, any number of rows: a in rows `lda` elements apart, b one panel, c in rows `ldc`
- * floats apart. k is a multiple of LOW_K; a and c have room for the rows rounded up to LOW_ROWS (whatever is there is
- * read, and overwritten). Between low_begin() and low_end(). */
+ * floats apart. k is a multiple of LOW_STEP; a and c have room for the rows rounded up to LOW_ROWS (whatever is there
+ * is read, and overwritten). Between low_begin() and low_end(). */
 __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint16_t *a, int64_t lda, const uint16_t *b,
                                                         int64_t k, float *c, int64_t ldc, bool add) {
     for (; rows > 0; rows -= 32, a += 32 * lda, c += 32 * ldc) {
