@@ -5,7 +5,7 @@
  * SAMC_OP(name, CPU | AVX | REF, CUDA | LIBRARY, F32 | LOW | WIDE): whether its cpu.c serves hosts, once for every rung
  * or from AVX2 on, or its reference alone; whether its kernel serves GPUs, or library.c chooses between that and
  * NVIDIA's; on hosts with products of 16 bits: it never sees an activation and serves as it is, it has low.c for bf16
- * ones, or it lacks that, and a model that needs it does not open in 16 bits there. */
+ * ones, or it lacks that, and a model that needs it has f32 activations there. */
 SAMC_OP(preprocess, AVX, CUDA, LOW)
 SAMC_OP(linear, CPU, LIBRARY, LOW)
 SAMC_OP(layernorm, CPU, CUDA, LOW)

@@ -88,8 +88,8 @@ samc_status samc__predict_bytes(const samc_model *model, int prompts, int images
 /* Operators that stand in for the table's where these are to be looked at alone: one that would read 16 bits as floats
  * (kernels/list.h) fails. */
 __attribute__((unused)) static samc_status lacks(const samc__exec *exec, const char *name) {
-    return samc__fail(exec->error, SAMC_UNSUPPORTED,
-                      "on this CPU samc does not compute such a model in bf16 yet (%s); f32 is --precision f32", name);
+    return samc__fail(exec->error, SAMC_UNSUPPORTED, "%s has no version for activations of 16 bits yet: they are f32",
+                      name);
 }
 #define SERVES_F32(name) return SAMC_OK
 #define SERVES_LOW(name) return SAMC_OK
@@ -114,7 +114,7 @@ samc_status samc__host_serves(const samc_model *model, samc_error *error) {
     samc__place place = host_nowhere();
     samc__exec exec = rehearsing(model, &p, &place, error);
     exec.ops = &serving;
-    if (model->net.precision == SAMC__F32) return SAMC_OK;
+    samc__tensors_point(&model->tensors, samc__nowhere, SAMC__F32);
     SAMC__TRY(samc__rehearse_encode(&exec, model, 1, side, side));
     SAMC__TRY(samc__rehearse_predict(&exec, model, 1, 1, 2, true));
     return samc__rehearse_predict(&exec, model, 1, 1, 2, false);

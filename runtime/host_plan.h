@@ -5,8 +5,8 @@
 
 #include "runtime/model.h"
 
-/* Whether the table has every operator that this model needs for activations of 16 bits; the error names one that it
- * lacks. */
+/* Whether the rungs of 16 bits have every operator that this model, whose tensors are listed and not yet loaded, needs
+ * for its activations; the error names one that they lack. */
 samc_status samc__host_serves(const samc_model *model, samc_error *error);
 
 /* Of encoding `images` images of that size together, beside their embeddings. */

@@ -48,6 +48,26 @@ static samc_status choose_device(const samc_options *options, samc_model *model,
     return SAMC_OK;
 }
 
+/* The rung of 16 bits where there is one and it has all that this model needs; else the table is left alone, and what
+ * is lacking noted: activations are then f32, as on machines without one. */
+static const char *choose_low(samc_model *model) {
+    samc__network *net = &model->net;
+    samc__ops low = net->ops;
+    const char *rung = samc__ops_low(&low, model->caps);
+    samc_error lacking;
+    const size_t used = strlen(model->backend_note);
+    if (rung == NULL) return NULL;
+    net->precision = SAMC__BF16;
+    if (samc__host_serves(model, &lacking) == SAMC_OK) {
+        net->ops = low;
+        return rung;
+    }
+    net->precision = SAMC__F32;
+    snprintf(model->backend_note + used, sizeof model->backend_note - used, "%s%.250s", used ? "; " : "",
+             lacking.message);
+    return NULL;
+}
+
 /* The table of a host, and the types that its models are kept and computed in. */
 static samc_status choose_host(const samc_options *options, samc_model *model, samc_error *error) {
     samc__network *net = &model->net;
@@ -62,9 +82,8 @@ static samc_status choose_host(const samc_options *options, samc_model *model, s
     if (model->backend == SAMC_BACKEND_CPU) {
         SAMC__TRY(samc__options_caps(&model->caps, error));
         rung = samc__ops_cpu(&net->ops, model->caps);
-        if (net->weight_type != SAMC__F32) low = samc__ops_low(&net->ops, model->caps);
+        if (net->weight_type != SAMC__F32) low = choose_low(model);
     }
-    if (low) net->precision = SAMC__BF16;
     if (rung && net->weight_type == SAMC__I8) eight = net->ops.linear8_by;
     snprintf(model->arithmetic, sizeof model->arithmetic, "%s%s%s%s by %s", eight ? "int8 by " : "", eight ? eight : "",
              eight ? " and " : "",
@@ -168,7 +187,6 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     }
     if (status == SAMC_OK) status = load_weights(model, error);
     model->parameters = samc__tensors_parameters(&model->tensors);
-    if (status == SAMC_OK && model->device == NULL) status = samc__host_serves(model, error);
     if (status == SAMC_OK && model->device != NULL) {
         status = samc__cuda_load(model->device, &model->tensors, model->net.precision, error);
         free(model->owned);

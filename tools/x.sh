@@ -1,0 +1,86 @@
+#!/bin/bash
+# aarch64 without such a machine: `tools/cross_aarch64.sh` builds samc with Debian's cross compiler in build/aarch64 and
+# runs it under qemu-user: operator checks of the NEON rung, parity on the golden data, and one segmented photograph
+# against what SAMC (build/release/bin/samc) says. Installs compiler and emulator where they are missing; the libraries
+# for arm64 are downloaded (26 MB, by package lists of their own) and unpacked into build/aarch64/sysroot, so that the
+# machine's own packages stay as they are. Two minutes on two cores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=$PWD/build/aarch64 sysroot=$PWD/build/aarch64/sysroot native=${SAMC:-build/release/bin/samc}
+programs="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user"
+libraries="libc6-dev libarchive-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev"
+[ -x "$native" ] || { echo "cross_aarch64.sh: no $native to compare with (SAMC names another)" >&2; exit 2; }
+
+if ! command -v aarch64-linux-gnu-g++ >/dev/null || ! command -v qemu-aarch64 >/dev/null; then
+    root=""
+    [ "$(id -u)" -eq 0 ] || root=sudo
+    $root apt-get update -q
+    # shellcheck disable=SC2086  # the list is split on purpose
+    DEBIAN_FRONTEND=noninteractive $root apt-get install -y -q --no-install-recommends $programs
+fi
+
+if [ "$(cat "$sysroot/libraries" 2>/dev/null)" != "$libraries" ]; then
+    rm -rf "$sysroot" "$build/apt"
+    mkdir -p "$sysroot" "$build/apt/lists/partial" "$build/apt/archives/partial"
+    key="signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
+    # shellcheck disable=SC1091
+    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    printf "deb [arch=arm64 $key] http://deb.debian.org/%s main\n" \
+        "debian $release" "debian-security $release-security" >"$build/apt/sources.list"
+    : >"$build/apt/status"
+    get="apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=$(id -un)
+        -o Dir::State=$build/apt -o Dir::State::lists=$build/apt/lists -o Dir::State::status=$build/apt/status
+        -o Dir::Cache=$build/apt -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist=$build/apt/sources.list
+        -o Debug::NoLocking=1"
+    $get update
+    # shellcheck disable=SC2086  # the list is split on purpose
+    $get install -y --no-install-recommends --download-only $libraries
+    for package in "$build"/apt/archives/*.deb; do dpkg-deb -x "$package" "$sysroot"; done
+    rm -rf "$build/apt"
+    echo "$libraries" >"$sysroot/libraries"
+fi
+
+cmake -S . -B "$build" -DCMAKE_TOOLCHAIN_FILE="$PWD/tools/aarch64.cmake" -DSAMC_SYSROOT="$sysroot" -DSAMC_CUDA=OFF \
+    -DSAMC_TESTS=PLAIN -G Ninja >/dev/null
+cmake --build "$build" --target samc-cli checkops parity_test
+emulated() { qemu-aarch64 -L "$sysroot" "$build/bin/$1" "${@:2}"; }
+checked() { # PROGRAM ARGUMENTS...: its last line, or all of them where it fails
+    emulated "$@" >"$build/log" || { cat "$build/log" && exit 1; }
+    tail -n 1 "$build/log"
+}
+
+# Every operator of the rung: its listed cases, but where these are millions of exponentials as many shapes at random.
+# shellcheck disable=SC2013  # words
+for operator in linear; do
+    shapes=""
+    [ "$operator" != attention_relpos ] || shapes="--random 40"
+    printf '%s: ' "$operator"
+    # shellcheck disable=SC2086  # two words, or none
+    checked checkops --caps neon --op "$operator" $shapes
+done
+printf 'parity: '
+checked parity_test tests/data/golden --backend cpu
+for caps in neon neon,avx512bf16-soft neon,amx-soft; do # weights of bf16 alone, and both rungs of 16 bits in software
+    printf 'parity in bf16, %s: ' "$caps"
+    SAMC_CPU_CAPS=$caps checked parity_test tests/data/golden --backend cpu --precision bf16
+done
+
+segment="segment tools/examples/cat.jpg --point 200,150 --format rle --model weights/samc-tiny.safetensors -q"
+# shellcheck disable=SC2086  # words
+emulated samc $segment >"$build/neon.json"
+# shellcheck disable=SC2086  # words
+"$native" $segment >"$build/native.json"
+python3 - "$build/neon.json" "$build/native.json" <<'PYTHON'
+import json
+import sys
+
+one, other = ([m for m in json.load(open(name))["masks"]] for name in sys.argv[1:])
+assert len(one) == len(other) > 0, (len(one), len(other))
+for a, b in zip(one, other):
+    for score in ("predicted_iou", "stability_score"):
+        assert abs(a[score] - b[score]) < 1e-4, (score, a[score], b[score])
+    assert abs(a["area"] - b["area"]) <= 2 + b["area"] / 10000, (a["area"], b["area"])
+    assert all(abs(x - y) <= 1 for x, y in zip(a["bbox"], b["bbox"])), (a["bbox"], b["bbox"])
+same = sum(a["rle"] == b["rle"] for a, b in zip(one, other))
+print(f"segment: {len(one)} masks, {same} of them to the pixel those of the native program")
+PYTHON
