@@ -39,7 +39,7 @@ object() {
 }
 # The commands, the longest first.
 commands() {
-    local file rung avx512
+    local file rung avx512 low
     for file in kernels/*/cuda.cu tests/gpu/device_report.cu; do object "$compile_cuda" "$file"; done
     for file in tests/emu/{emu_test,emu_cases,device_case,emu,emu_memory,tensor_core,warp}.cc \
         tests/gpu/{around_launch,gpu_test,main}.cc; do
@@ -62,6 +62,11 @@ commands() {
         for file in kernels/*/cpu.c; do
             object "$compile_c -mavx2 -mfma -mf16c" "$file" _avx2
             object "$compile_c -mavx2 -mfma -mf16c $avx512" "$file" _avx512
+        done
+        low="-mavx2 -mfma -mf16c $avx512 -mavx512bf16 -mavx512vnni"
+        for file in kernels/*/low.c; do
+            object "$compile_c $low -DSAMC_LOW_BF16" "$file" _bf16
+            object "$compile_c $low -mamx-tile -mamx-bf16 -mamx-int8 -DSAMC_LOW_AMX" "$file" _amx
         done
     fi
     for file in $(engine_sources); do object "$compile_c" "$file"; done
