@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 
 #include "runtime/base/abi.h"
+#include "runtime/base/eight_bits.h"
+#include "runtime/calibrate.h"
+#include "runtime/model/eight.h"
 #include "runtime/model/published.h"
 #include "runtime/model/recipe_choice.h"
 #include "runtime/model/tensors.h"
@@ -15,32 +18,63 @@
 
 enum { CHUNK = 1024 }; /* floats on the stack */
 
+/* Where an output comes from. */
+typedef struct source {
+    const samc__tensor *input;
+    const samc__eight *eight; /* of a weight in 8 bits, or of the norm before one; NULL: as the input is */
+    enum { VALUES, WEIGHT, SCALES, NORM } part; /* of that */
+} source;
+
 typedef struct conversion {
     const samc__checkpoint *checkpoint;
     samc_storage storage;
     samc_error *error;
     samc__output_tensor *outputs; /* [count] */
-    const samc__tensor **inputs;  /* [count] */
+    source *sources;              /* [count] */
     size_t count;
+    samc__eight *eights; /* one for each entry of the list; NULL: nothing becomes 8 bits */
+    int images;          /* that they were calibrated with */
 } conversion;
 
-static samc__dtype target_type(samc_storage storage, samc__dtype dtype) {
+static samc__dtype target_type(samc_storage storage, const samc__entry *e, samc__dtype dtype) {
     if (dtype == SAMC__F64) dtype = SAMC__F32; /* as it is used */
     return storage == SAMC_STORAGE_F32    ? SAMC__F32
            : storage == SAMC_STORAGE_F16  ? SAMC__F16
            : storage == SAMC_STORAGE_BF16 ? SAMC__BF16
+           : storage == SAMC_STORAGE_INT8 ? samc__weight_type(e, SAMC__I8)
                                           : dtype;
 }
 
-static samc_status add_output(conversion *c, const samc__entry *e) {
+static void add_output(conversion *c, samc__output_tensor output, source from) {
+    c->outputs[c->count] = output;
+    c->sources[c->count++] = from;
+}
+
+static samc_status add_entry(conversion *c, const samc__tensor_list *list, size_t index) {
+    const samc__entry *e = &list->at[index];
     const samc__tensor *input = samc__checkpoint_find(c->checkpoint, e->name);
     if (!samc__tensor_fits_f32(input))
         return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32",
                           c->checkpoint->label, e->name);
-    samc__output_tensor *output = &c->outputs[c->count];
-    c->inputs[c->count++] = input;
-    *output = (samc__output_tensor){.name = e->name, .dtype = target_type(c->storage, input->dtype), .rank = e->rank};
-    memcpy(output->shape, e->shape, (size_t)e->rank * sizeof *e->shape);
+    if (input->dtype == SAMC__I8)
+        return samc__fail(c->error, SAMC_UNSUPPORTED,
+                          "%s: tensor %s is in 8 bits already; convert the file that it was made from",
+                          c->checkpoint->label, e->name);
+    samc__output_tensor output = {.name = e->name, .dtype = target_type(c->storage, e, input->dtype), .rank = e->rank};
+    source from = {input, NULL, VALUES};
+    memcpy(output.shape, e->shape, (size_t)e->rank * sizeof *e->shape);
+    for (size_t i = 0; i < list->count && c->eights; i++) {
+        const samc__norm *norm = list->at[i].norm;
+        if (norm != NULL && c->eights[i].factors != NULL && (e->view == &norm->g || e->view == &norm->b))
+            from = (source){input, &c->eights[i], NORM};
+    }
+    if (output.dtype == SAMC__I8) from = (source){input, &c->eights[index], WEIGHT};
+    add_output(c, output, from);
+    if (output.dtype == SAMC__I8)
+        add_output(c,
+                   (samc__output_tensor){
+                       .name = from.eight->scale_name, .dtype = SAMC__F32, .rank = 1, .shape = {e->shape[0]}},
+                   (source){input, from.eight, SCALES});
     return SAMC_OK;
 }
 
@@ -56,12 +90,35 @@ static bool narrow(const float *values, int64_t count, samc__dtype dtype, uint16
     return fits;
 }
 
+/* Values [first, first + count) of a tensor that becomes 8 bits, or of the norm before one. */
+static void make_eight(const source *from, int64_t first, int64_t count, float *values, int8_t *q) {
+    const samc__eight *eight = from->eight;
+    const int64_t k = samc__tensor_elements(from->input) / from->input->shape[0];
+    samc__tensor_copy_f32(from->input, first, count, values);
+    for (int64_t i = 0; i < count; i++) {
+        if (from->part == NORM) {
+            values[i] /= eight->factors[first + i];
+        } else {
+            if (eight->factors != NULL) values[i] *= eight->factors[(first + i) % k];
+            q[i] = samc__int8_steps(values[i], eight->scales[(first + i) / k]);
+        }
+    }
+}
+
 static samc_status produce(void *context, size_t index, int64_t first, int64_t count, void *bytes, samc_error *error) {
     const conversion *c = context;
-    const samc__tensor *input = c->inputs[index];
+    const source *from = &c->sources[index];
+    const samc__tensor *input = from->input;
     const samc__dtype dtype = c->outputs[index].dtype;
     float values[CHUNK];
-    if (dtype == input->dtype) {
+    if (from->part == SCALES) {
+        memcpy(bytes, from->eight->scales + first, (size_t)count * sizeof(float));
+    } else if (from->part == NORM) {
+        make_eight(from, first, count, bytes, NULL);
+    } else if (from->part == WEIGHT) {
+        for (int64_t done = 0; done < count; done += CHUNK)
+            make_eight(from, first + done, count - done < CHUNK ? count - done : CHUNK, values, (int8_t *)bytes + done);
+    } else if (dtype == input->dtype) {
         samc__tensor_copy_raw(input, first, count, bytes);
     } else if (dtype == SAMC__F32) {
         samc__tensor_copy_f32(input, first, count, bytes);
@@ -100,7 +157,7 @@ static samc_status write_output(const conversion *c, const samc__config *config,
     SAMC__TRY(samc__files_hash(c->checkpoint, source, error));
     SAMC__TRY(describe(c->checkpoint, config, &text, error));
     /* The writer only reads these strings; samc__metadata owns its own elsewhere. */
-    samc__metadata metadata[8] = {
+    samc__metadata metadata[9] = {
         {(char *)"format", (char *)"pt"}, /* what Python's loaders of PyTorch models ask for */
         {(char *)"samc.config", text},
         {(char *)"samc.source_sha256", source},
@@ -110,6 +167,11 @@ static samc_status write_output(const conversion *c, const samc__config *config,
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         const char *value = samc__checkpoint_metadata(c->checkpoint, kept[i]);
         if (value != NULL) metadata[count++] = (samc__metadata){(char *)kept[i], (char *)value};
+    }
+    char calibration[64];
+    if (c->images > 0) {
+        snprintf(calibration, sizeof calibration, "{\"images\":%d,\"alpha\":0.5}", c->images);
+        metadata[count++] = (samc__metadata){(char *)"samc.calibration", calibration};
     }
     samc_status status =
         samc__safetensors_write(output, c->outputs, c->count, metadata, count, produce, (void *)c, error);
@@ -125,31 +187,49 @@ static samc_status refuse_same_file(const char *input, const char *output, samc_
     return SAMC_OK;
 }
 
-static samc_status convert_tensors(const samc__checkpoint *checkpoint, const samc__config *config,
-                                   const samc__tensor_list *tensors, const char *output, samc_storage storage,
-                                   samc_error *error) {
-    conversion c = {.checkpoint = checkpoint, .storage = storage, .error = error};
-    SAMC__TRY(samc__tensors_check(tensors, checkpoint, error));
-    c.outputs = calloc(tensors->count, sizeof *c.outputs);
-    c.inputs = calloc(tensors->count, sizeof *c.inputs);
-    samc_status status = c.outputs != NULL && c.inputs != NULL
-                             ? SAMC_OK
-                             : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
-    for (size_t i = 0; i < tensors->count && status == SAMC_OK; i++) status = add_output(&c, &tensors->at[i]);
-    if (status == SAMC_OK) status = write_output(&c, config, output, error);
-    free(c.outputs);
-    free(c.inputs);
+static samc_status make_eights(conversion *c, const samc__tensor_list *tensors, const samc__maxima *maxima) {
+    if (!samc__eight_possible(tensors))
+        return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: this model has no layers that samc keeps in 8 bits",
+                          c->checkpoint->label);
+    c->eights = calloc(tensors->count, sizeof *c->eights);
+    if (c->eights == NULL) return samc__fail(c->error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->checkpoint->label);
+    for (size_t i = 0; i < tensors->count; i++) {
+        const samc__entry *e = &tensors->at[i];
+        if (!e->eight || samc__checkpoint_find(c->checkpoint, e->name)->dtype == SAMC__I8) continue; /* refused later */
+        SAMC__TRY(samc__eight_make(&c->eights[i], c->checkpoint, e, maxima ? maxima->of[i] : NULL, c->error));
+    }
+    c->images = maxima ? maxima->images : 0;
+    return SAMC_OK;
+}
+
+static samc_status convert_tensors(conversion *c, const samc__config *config, const samc__tensor_list *tensors,
+                                   const samc__maxima *maxima, const char *output) {
+    samc_status status = SAMC_OK;
+    SAMC__TRY(samc__tensors_check(tensors, c->checkpoint, c->error));
+    c->outputs = calloc(2 * tensors->count, sizeof *c->outputs); /* scales beside each at most */
+    c->sources = calloc(2 * tensors->count, sizeof *c->sources);
+    if (c->outputs == NULL || c->sources == NULL)
+        status = samc__fail(c->error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->checkpoint->label);
+    if (status == SAMC_OK && c->storage == SAMC_STORAGE_INT8) status = make_eights(c, tensors, maxima);
+    for (size_t i = 0; i < tensors->count && status == SAMC_OK; i++) status = add_entry(c, tensors, i);
+    if (status == SAMC_OK) status = write_output(c, config, output, c->error);
+    for (size_t i = 0; c->eights != NULL && i < tensors->count; i++) samc__eight_free(&c->eights[i]);
+    free(c->eights);
+    free(c->outputs);
+    free(c->sources);
     return status;
 }
 
-static samc_status convert(samc__checkpoint *checkpoint, const char *output, const samc_convert_options *o,
-                           samc_error *error) {
+samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, const samc_convert_options *o,
+                          const samc__maxima *maxima, samc_error *error) {
+    conversion c = {.checkpoint = checkpoint, .storage = o->storage, .error = error};
     samc__config config;
     samc__weights unbound;
     samc__tensor_list tensors;
+    SAMC__TRY(refuse_same_file(samc__checkpoint_path(checkpoint), output, error));
     SAMC__TRY(samc__config_read(checkpoint, o->recipe, &config, error));
     SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, error));
-    samc_status status = convert_tensors(checkpoint, &config, &tensors, output, o->storage, error);
+    samc_status status = convert_tensors(&c, &config, &tensors, maxima, output);
     samc__tensors_free(&tensors);
     if (status == SAMC_OK) samc__recipe_note(checkpoint, &config);
     return status;
@@ -165,12 +245,11 @@ samc_status samc_convert_with(const char *input, const char *output, const samc_
     samc_convert_options own = SAMC_INIT(samc_convert_options);
     if (error != NULL) *error = (samc_error){.status = SAMC_OK};
     if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_convert_options), options, &own, error));
-    if (input == NULL || output == NULL || *output == '\0' || (unsigned)own.storage > SAMC_STORAGE_BF16)
+    if (input == NULL || output == NULL || *output == '\0' || (unsigned)own.storage > SAMC_STORAGE_INT8)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_convert: no path, or an unknown storage type");
-    SAMC__TRY(refuse_same_file(input, output, error));
     samc__checkpoint *checkpoint = NULL;
     SAMC__TRY(samc__checkpoint_open(input, &checkpoint, error));
-    samc_status status = convert(checkpoint, output, &own, error);
+    samc_status status = samc__convert(checkpoint, output, &own, NULL, error);
     if (status == SAMC_OK && error != NULL)
         snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     samc__checkpoint_close(checkpoint);

@@ -138,7 +138,13 @@ typedef enum samc_precision {
     SAMC_PRECISION_BF16,
     SAMC_PRECISION_INT8
 } samc_precision;
-typedef enum samc_storage { SAMC_STORAGE_KEEP, SAMC_STORAGE_F32, SAMC_STORAGE_F16, SAMC_STORAGE_BF16 } samc_storage;
+typedef enum samc_storage {
+    SAMC_STORAGE_KEEP,
+    SAMC_STORAGE_F32,
+    SAMC_STORAGE_F16,
+    SAMC_STORAGE_BF16,
+    SAMC_STORAGE_INT8 /* the encoder's large layers; other matrices bf16, the rest f32 */
+} samc_storage;
 
 typedef struct samc_options {
     size_t size;
@@ -302,6 +308,21 @@ SAMC_API samc_status samc_save_embedding(samc_session *session, int index, const
 SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path);
 /* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */
 SAMC_API samc_status samc_session_image_size(samc_session *session, int index, int *width, int *height);
+
+/* ---- Calibration ----------------------------------------------------------------------------- */
+
+/* samc_convert() in 8 bits with the help of images such as the model will see: how large activations become is weighed
+ * against the weights that they meet, so that both keep more of their values. Opens `input` on the CPU in f32, with the
+ * threads and the recipe of `options` (which may be NULL); 20 to 50 images are enough. Each call's error may be NULL;
+ * after a failed image one may go on with others. */
+typedef struct samc_calibration samc_calibration;
+SAMC_API samc_status samc_calibration_create(const char *input, const samc_options *options,
+                                             samc_calibration **calibration, samc_error *error);
+SAMC_API samc_status samc_calibration_add(samc_calibration *calibration, const samc_image *image, samc_error *error);
+/* Writes what samc_convert() would as SAMC_STORAGE_INT8; without any image added it fails. */
+SAMC_API samc_status samc_calibration_convert(const samc_calibration *calibration, const char *output,
+                                              samc_error *error);
+SAMC_API void samc_calibration_destroy(samc_calibration *calibration); /* NULL is allowed */
 
 /* ---- Prediction ------------------------------------------------------------------------------ */
 

@@ -202,7 +202,7 @@ class Usage(Case):
                 "--json",
             ],
             "embed": ["-o", ".safetensors", ".npy"],
-            "convert": ["-o", "--dtype", "f32", "f16", "bf16"],
+            "convert": ["-o", "--dtype", "f32", "f16", "bf16", "int8", "--calibrate"],
             "info": ["--json", "MODEL"],
         }
         for command, words in own.items():
@@ -275,10 +275,34 @@ class Usage(Case):
         self.usage("neither .safetensors nor .npy", "embed", PHOTO, "-o", "x.bin")
         self.usage("one CHECKPOINT", "convert", "-o", "x.safetensors")
         self.usage("is missing", "convert", MODEL)
-        self.usage("--dtype", "convert", MODEL, "-o", "x.safetensors", "--dtype", "int8")
+        self.usage("--dtype", "convert", MODEL, "-o", "x.safetensors", "--dtype", "int4")
+        self.usage("is for --dtype int8", "convert", MODEL, "-o", "x.safetensors", "--calibrate", ".")
         self.usage("overwrite the checkpoint itself", "convert", MODEL, "-o", MODEL)
         self.usage("one MODEL", "info", MODEL, MODEL)
         self.usage("same thing", "info", MODEL, "--model", MODEL)
+
+
+class Calibrate(Case):
+    def test_folders(self):
+        folder, out = self.at("images"), self.at("m.safetensors")
+        arguments = ["convert", MODEL, "-o", out, "--dtype", "int8", "--calibrate", folder]
+        self.failure("cannot be read", *arguments)
+        os.mkdir(folder)
+        self.failure("no images in it", *arguments)
+        with open(os.path.join(folder, "a.txt"), "w") as file:
+            file.write("no image")
+        self.failure("none of its 1 file is an image", *arguments)
+        self.assertFalse(os.path.exists(out))
+        shutil.copy(PHOTO, folder)
+        _, err = self.good(*arguments)
+        self.assertIn("skipped: " + os.path.join(folder, "a.txt"), err)
+        self.assertIn("calibrated with 1 image, 1 file skipped", err)
+        info = json.loads(self.good("info", "--json", out)[0])["model"]
+        self.assertEqual((info["dtype"], info["precision"]), ("int8", "int8"))
+        self.assertFalse([note for note in info["notes"] if "8 bits" in note])
+        masks = json.loads(self.good("segment", PHOTO, "--model", out, "--point", "20,10")[0])["masks"]
+        self.assertGreater(len(masks), 0)
+        self.failure("in 8 bits already", "convert", out, "-o", self.at("n.safetensors"))
 
 
 class Segment(Case):

@@ -7,7 +7,7 @@
 
 typedef struct samc__output_tensor {
     const char *name;
-    samc__dtype dtype; /* F32, F16 or BF16 */
+    samc__dtype dtype; /* F32, F16, BF16 or I8 */
     int rank;
     int64_t shape[SAMC__MAX_RANK];
 } samc__output_tensor;
@@ -23,7 +23,7 @@ samc_status samc__safetensors_write(const char *path, const samc__output_tensor 
                                     const samc__metadata *metadata, size_t metadata_count, samc__tensor_source *source,
                                     void *context, samc_error *error);
 
-/* "F32", "F16", "BF16": the names that safetensors and the model hash use. */
+/* "F32", "F16", "BF16", "I8": the names that safetensors and the model hash use. */
 const char *samc__dtype_name(samc__dtype dtype);
 
 #endif

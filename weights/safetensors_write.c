@@ -9,9 +9,10 @@
 
 enum { ALIGNMENT = 64, CHUNK = 1 << 18 /* elements */ };
 
-/* Visits four-byte tensors before two-byte ones; pass 0 or 1. */
+/* Visits four-byte tensors before two-byte ones, and bytes last. */
+enum { PASSES = 3 };
 static bool in_pass(const samc__output_tensor *tensor, int pass) {
-    return (samc__dtype_size(tensor->dtype) == 4) == (pass == 0);
+    return samc__dtype_size(tensor->dtype) == (size_t)4 >> pass;
 }
 
 /* The JSON header without its length, padded with spaces so that the data begins at a multiple of 64; NULL without
@@ -28,7 +29,7 @@ static char *make_header(const samc__output_tensor *tensors, size_t count, const
         samc__json_put_string(&text, metadata[i].value);
     }
     samc__json_put(&text, "}", 1);
-    for (int pass = 0; pass < 2; pass++) {
+    for (int pass = 0; pass < PASSES; pass++) {
         for (size_t i = 0; i < count; i++) {
             const samc__output_tensor *tensor = &tensors[i];
             if (!in_pass(tensor, pass)) continue;
@@ -65,7 +66,7 @@ static char *make_header(const samc__output_tensor *tensors, size_t count, const
 
 static samc_status write_tensors(samc__writer *writer, const samc__output_tensor *tensors, size_t count,
                                  samc__tensor_source *source, void *context, void *buffer, samc_error *error) {
-    for (int pass = 0; pass < 2; pass++) {
+    for (int pass = 0; pass < PASSES; pass++) {
         for (size_t i = 0; i < count; i++) {
             if (!in_pass(&tensors[i], pass)) continue;
             int64_t elements = 1;

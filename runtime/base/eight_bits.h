@@ -9,6 +9,12 @@
 /* A product's sums are exact in 32 bits: 255 * 128 * 65536 < 2^31. */
 enum { SAMC__INT8_MOST_K = 1 << 16 };
 
+/* A value in steps of `scale`, at most 127. */
+static inline int8_t samc__int8_steps(float value, float scale) {
+    const float steps = nearbyintf(value / scale);
+    return (int8_t)(steps > 127.0f ? 127.0f : steps < -127.0f ? -127.0f : steps);
+}
+
 /* values [n] -> q [n] and the scale that it returns: values[i] is q[i] * scale, to half a scale. NaN where a value is
  * not finite, with q unspecified. Of zeros, or of values too small for a scale that is no denormal, q is 0. */
 static inline float samc__int8_row(const float *values, int64_t n, int8_t *q) {
@@ -20,10 +26,7 @@ static inline float samc__int8_row(const float *values, int64_t n, int8_t *q) {
     }
     if (!(wrong == 0.0f)) return NAN;
     const float scale = largest / 127.0f;
-    for (int64_t i = 0; i < n; i++) {
-        const float value = scale >= 0x1p-126f ? nearbyintf(values[i] / scale) : 0.0f;
-        q[i] = (int8_t)(value > 127.0f ? 127.0f : value < -127.0f ? -127.0f : value);
-    }
+    for (int64_t i = 0; i < n; i++) q[i] = scale >= 0x1p-126f ? samc__int8_steps(values[i], scale) : 0;
     return scale >= 0x1p-126f ? scale : 1.0f;
 }
 
