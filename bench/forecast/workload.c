@@ -3,6 +3,7 @@
 #include "kernels/add_rows/add_rows.h"
 #include "kernels/attention_relpos/attention_relpos.h"
 #include "kernels/conv3x3/conv3x3.h"
+#include "kernels/depthwise/depthwise.h"
 #include "kernels/embed_grid/embed_grid.h"
 #include "kernels/embed_mask/embed_mask.h"
 #include "kernels/embed_prompts/embed_prompts.h"
@@ -54,9 +55,12 @@ static double linear_bytes(const samc__linear_args *a) {
 }
 static double layernorm_bytes(const samc__layernorm_args *a) { return of(a->x) + of_norm(&a->norm) + of(a->y); }
 static double attention_relpos_bytes(const samc__attention_relpos_args *a) {
-    return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->y);
+    return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->table) + of(a->y);
 }
-static double conv3x3_bytes(const samc__conv3x3_args *a) { return of(a->x) + of(a->w) + of(a->y); }
+static double conv3x3_bytes(const samc__conv3x3_args *a) {
+    return of(a->x) + of(a->w) + of(a->b) + of(a->residual) + of(a->y);
+}
+static double depthwise_bytes(const samc__depthwise_args *a) { return of(a->x) + of(a->w) + of(a->b) + of(a->y); }
 static double add_rows_bytes(const samc__add_rows_args *a) { return of(a->x) + of(a->b) + of(a->y); }
 static double embed_grid_bytes(const samc__embed_grid_args *a) { return of(a->gaussian) + of(a->y); }
 static double embed_prompts_bytes(const samc__embed_prompts_args *a) {
@@ -111,6 +115,7 @@ static double folded(int64_t prompts, int64_t tokens, int64_t keys, int64_t c, i
     }
 SIMPLE(preprocess, 3)
 SIMPLE(layernorm, 1)
+SIMPLE(depthwise, 1)
 SIMPLE(add_rows, 1)
 SIMPLE(embed_grid, 1)
 SIMPLE(embed_prompts, 1)

@@ -4,7 +4,10 @@
  * terms use the unscaled q), s = side of the window or of the whole grid. Where windows reach over the grid's edge the
  * original pads with zeros *after* the norm: such tokens have q, k, v equal to the qkv bias, take part in the softmax
  * as keys with their own relative position, and are dropped as queries. Mirrors Attention, window_partition and
- * add_decomposed_rel_pos. */
+ * add_decomposed_rel_pos.
+ *
+ * TinyViT's has `table` in place of both relative terms, pads before the norm, so that what stands for the bias is
+ * another vector, and lays q, k and v of a head side by side. */
 #ifndef SAMC_KERNELS_ATTENTION_RELPOS_ATTENTION_RELPOS_H
 #define SAMC_KERNELS_ATTENTION_RELPOS_ATTENTION_RELPOS_H
 
@@ -12,11 +15,13 @@
 
 typedef struct samc__attention_relpos_args {
     samc__view qkv;          /* [images, grid * grid, 3 * D], q then k then v, each [heads, hd] */
-    samc__view qkv_bias;     /* [3 * D] or absent (then pads are zero) */
+    samc__view qkv_bias;     /* [3 * D] in qkv's order, or absent (then pads are zero) */
     samc__view rel_h, rel_w; /* [2 s - 1, hd], both or neither */
+    samc__view table;        /* f32 [heads, s * s] added to a score at |qy - ky| * s + |qx - kx|, or absent */
     samc__view y;            /* [images, grid * grid, D] */
     int heads, grid;
-    int window; /* 0: global */
+    int window;   /* 0: global */
+    bool by_head; /* qkv as [heads, 3, hd] */
 } samc__attention_relpos_args;
 
 #endif

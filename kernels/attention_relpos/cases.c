@@ -1,4 +1,5 @@
-/* The cases of attention_relpos: images heads hd grid window, relative position, bias; type, the kernel that must serve
+/* The cases of attention_relpos: images heads hd grid window, relative position (TABLE: a table's, q k v of a head side
+ * by side), bias; type, the kernel that must serve
  * it on a GPU (0: whichever does; ONES, W16: the second ones, asked for by name). */
 #include "kernels/attention_relpos/attention_relpos.h"
 #include "kernels/attention_relpos/cuda.h"
@@ -7,6 +8,7 @@
 #include "tests/emu/tensor_core.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Not where hosts alone are checked. */
@@ -14,7 +16,7 @@
 #pragma weak samc__attention_relpos_cuda_kernel
 #pragma weak samc__attention_relpos_cuda_by
 
-enum { TYPE = 7, KERNEL }; /* places in p[] */
+enum { TYPE = 7, KERNEL, TABLE = 2 }; /* places in p[], and a value of p[5] */
 enum {
     GENERAL = 1 + SAMC__ATTENTION_GENERAL,
     GLOBAL = 1 + SAMC__ATTENTION_GLOBAL,
@@ -43,6 +45,12 @@ static const test_case attention_cases[] = {
     {HOSTS, {1, 2, 20, 1, 9, 1, 0}},
     {HOSTS, {1, 1, 33, 7, 18, 0, 0}},
     {HOSTS, {2, 2, 16, 4, 40, 1, 1}}, /* windows beyond the grid */
+    {HOSTS, {2, 3, 32, 9, 7, TABLE, 1}},
+    {HOSTS, {1, 2, 32, 16, 14, TABLE, 1}},
+    {HOSTS, {1, 2, 19, 6, 0, TABLE, 0}},
+    {HOSTS, {1, 1, 8, 19, 18, TABLE, 1}},
+    {MODEL, {1, 4, 32, 128, 7, TABLE, 1}},
+    {MODEL, {1, 5, 32, 64, 14, TABLE, 1}},
     {MODEL, {1, 12, 64, 64, 0, 1, 1}},
     {MODEL, {1, 12, 64, 64, 14, 1, 1}},
     {MODEL, {1, 3, 64, 32, 0, 1, 1}},
@@ -73,6 +81,9 @@ static const test_case attention_cases[] = {
     {QUICK, {1, 2, 33, 5, 11, 1, 0, F32, GENERAL}},
     {QUICK, {1, 1, 64, 8, 14, 0, 0, F32, GENERAL}},
     {QUICK, {1, 1, 80, 9, 7, 1, 0, F32, GENERAL}},
+    {QUICK, {2, 3, 32, 9, 7, TABLE, 1, F32, GENERAL}},
+    {QUICK, {1, 2, 32, 15, 14, TABLE, 1, BF16, GENERAL}},
+    {QUICK, {1, 2, 33, 5, 3, TABLE, 0, F16, GENERAL}},
     {QUICK, {1, 2, 64, 15, 14, 1, 1, F32, GENERAL}},
     {QUICK, {1, 1, 16, 6, 4, 0, 1, F32, GENERAL}},
     {QUICK, {1, 2, 40, 9, 0, 1, 1, F16, GENERAL}},
@@ -133,7 +144,10 @@ static void attention_build(check *c, const int *p) {
         .grid = p[3],
         .window = p[4]};
     if (p[6]) a->qkv_bias = samc__view1(input(c, 3 * d, wide ? 1.0f : 0.5f), 3 * d);
-    if (p[5]) {
+    if (p[5] == TABLE) {
+        a->by_head = true;
+        a->table = samc__view2(input_around(c, p[1] * s * s, 0, 1.0f), p[1], s * s);
+    } else if (p[5]) {
         a->rel_h = samc__view2(input_around(c, (2 * s - 1) * hd, 0, table), 2 * s - 1, hd);
         a->rel_w = samc__view2(input_around(c, (2 * s - 1) * hd, 0, table), 2 * s - 1, hd);
     }
@@ -141,7 +155,7 @@ static void attention_build(check *c, const int *p) {
 
 static void attention_draw(check *c, int *p) {
     p[0] = 1 + random_below(c, 2), p[1] = random_size(c, 8), p[2] = random_size(c, 100), p[3] = random_size(c, 40);
-    p[4] = random_below(c, 3) ? random_size(c, 40) : 0, p[5] = random_below(c, 4) != 0, p[6] = random_below(c, 3) != 0;
+    p[4] = random_below(c, 3) ? random_size(c, 40) : 0, p[5] = random_below(c, 4) % 3, p[6] = random_below(c, 3) != 0;
 }
 
 static bool attention_narrow(check *c, const int *p) {
@@ -160,7 +174,8 @@ static int attention_every(const int *p) {
 
 /* The values of a case and room for the scores of one query. */
 typedef struct problem {
-    const float *qkv, *bias, *rel_h, *rel_w;
+    const float *qkv, *bias, *rel_h, *rel_w, *table;
+    bool by_head;
     double *score, *up, *across; /* [side, side], [side], [side] */
     int64_t images, heads, hd, d, grid, side;
 } problem;
@@ -173,6 +188,8 @@ static problem problem_of(book *b, const check *of) {
                      .bias = a->qkv_bias.data ? initial(of, a->qkv_bias.data) : (float *)room(b, 3 * d),
                      .rel_h = tables ? initial(of, a->rel_h.data) : NULL,
                      .rel_w = tables ? initial(of, a->rel_w.data) : NULL,
+                     .table = a->table.data ? initial(of, a->table.data) : NULL,
+                     .by_head = a->by_head,
                      .score = room(b, side * side),
                      .up = room(b, side),
                      .across = room(b, side),
@@ -188,12 +205,15 @@ static problem problem_of(book *b, const check *of) {
 typedef struct query {
     const float *q, *rel_h, *rel_w;
     int64_t image, head, top, left; /* of its window */
+    const float *table;             /* of its head, or NULL */
+    int64_t row, column;            /* in its window */
 } query;
 
 static query query_of(const problem *p, int64_t image, int64_t head, int64_t index) {
     const int64_t row = index / p->grid, column = index % p->grid, s = p->side;
     query of = {.image = image, .head = head, .top = row / s * s, .left = column / s * s};
-    of.q = p->qkv + (image * p->grid * p->grid + index) * 3 * p->d + head * p->hd;
+    of.q = p->qkv + (image * p->grid * p->grid + index) * 3 * p->d + head * (p->by_head ? 3 : 1) * p->hd;
+    if (p->table) of.table = p->table + head * s * s, of.row = row - of.top, of.column = column - of.left;
     if (p->rel_h)
         of.rel_h = p->rel_h + (row - of.top + s - 1) * p->hd, of.rel_w = p->rel_w + (column - of.left + s - 1) * p->hd;
     return of;
@@ -204,7 +224,13 @@ static const float *part(const problem *p, const query *of, int64_t key, int whi
     const int64_t y = of->top + key / p->side, x = of->left + key % p->side;
     const bool inside = y < p->grid && x < p->grid;
     const float *token = inside ? p->qkv + ((of->image * p->grid + y) * p->grid + x) * 3 * p->d : p->bias;
-    return token + which * p->d + of->head * p->hd;
+    return token + (p->by_head ? (3 * of->head + which) * p->hd : which * p->d + of->head * p->hd);
+}
+
+/* What the table adds to its score with a key. */
+static float from_table(const problem *p, const query *of, int64_t key) {
+    if (of->table == NULL) return 0;
+    return of->table[llabs(of->row - key / p->side) * p->side + llabs(of->column - key % p->side)];
 }
 
 static double dot(const float *x, const float *y, int64_t n, bool tensor) {
@@ -227,7 +253,7 @@ static void attend_query(const problem *p, const query *of, int type, bool tenso
     }
     for (int64_t key = 0; key < keys; key++) {
         p->score[key] = dot(of->q, part(p, of, key, 1), p->hd, tensor) / sqrt((double)p->hd) + p->up[key / p->side] +
-                        p->across[key % p->side];
+                        p->across[key % p->side] + (double)from_table(p, of, key);
         most = p->score[key] > most ? p->score[key] : most;
     }
     for (int64_t key = 0; key < keys; key++) {
@@ -258,7 +284,7 @@ static void attend_plain(const problem *p, const query *of, double *out) {
         float dots[3] = {0, 0, 0};
         for (int64_t i = 0; i < hd; i++) dots[0] += of->q[i] * k[i];
         for (int64_t i = 0; i < hd && rel_h; i++) dots[1] += of->q[i] * rel_h[i], dots[2] += of->q[i] * rel_w[i];
-        const float s = dots[0] / sqrtf((float)hd) + (dots[1] + dots[2]);
+        const float s = dots[0] / sqrtf((float)hd) + (dots[1] + dots[2]) + from_table(p, of, key);
         p->score[key] = s, most = fmaxf(most, s);
     }
     for (int64_t key = 0; key < keys; key++) {
@@ -318,7 +344,7 @@ static samc_status attention_by_kernel(const samc__cuda *cuda, const check *c, c
 static int attention_low(check *c, samc__view **views) {
     samc__attention_relpos_args *a = ARGS(c, attention_relpos);
     views[0] = &a->qkv, views[1] = &a->qkv_bias, views[2] = &a->y;
-    return 3;
+    return a->table.data || a->by_head ? 0 : 3;
 }
 
 ROW(attention_relpos) = {

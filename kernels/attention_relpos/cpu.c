@@ -9,6 +9,7 @@
 #include "kernels/attention_relpos/attention_relpos.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -28,6 +29,7 @@ typedef struct attention_task {
     int sp;               /* side rounded up: length of a relative term's row */
     int64_t rel_stride;   /* of a row of the tables below */
     float *rel_h, *rel_w; /* [hd][rel_stride] reversed, so that the entries of one query ascend with the key; or NULL */
+    float *table;         /* [heads][s][rel_stride] rows of the bias for a distance, mirrored about s - 1; or NULL */
     float *shared;        /* one window: [heads][tiles](k, v) of the image at hand */
     float *scratch;       /* [workers][scratch_floats] */
     int64_t scratch_floats, image;
@@ -38,7 +40,7 @@ static int64_t tile_floats(const attention_task *t) { return (int64_t)t->hd * t-
 
 /* Pointer to the q, k or v (part 0, 1, 2) of one head at (y, x); the bias beyond the grid's edge. NULL: zeros. */
 static const float *token_part(const samc__attention_relpos_args *a, int64_t image, int y, int x, int part, int head) {
-    int64_t d = a->y.n[2], offset = part * d + head * (d / a->heads);
+    int64_t d = a->y.n[2], hd = d / a->heads, offset = a->by_head ? (3 * head + part) * hd : part * d + head * hd;
     if (y >= a->grid || x >= a->grid) return a->qkv_bias.data ? samc__f32(a->qkv_bias) + offset : NULL;
     return samc__f32(a->qkv) + ((image * a->grid + y) * a->grid + x) * 3 * d + offset;
 }
@@ -81,19 +83,31 @@ static void relative_terms(const attention_task *t, const float *const q[4], con
     }
 }
 
+/* What a query adds to its scores. */
+typedef struct query_terms {
+    const float *rel_y, *rel_x; /* [sp] each */
+    const float *table;         /* of its head, from the place of key column 0 on */
+    int y;                      /* its row in the window */
+} query_terms;
+
 /* One group of at most MR queries against one tile: scores, softmax step, values. */
 static void attend_tile(const attention_task *t, int rows, int tile, const float *k, const float *v, const float *q,
-                        const float *rel_y, const float *rel_x, float *score, float *out, float *largest, float *sum) {
+                        const query_terms *terms, float *score, float *out, float *largest, float *sum) {
     int key_rows = t->s - tile * t->tile_rows < t->tile_rows ? t->s - tile * t->tile_rows : t->tile_rows;
     int keys = key_rows * t->s, kp = (keys + VW - 1) / VW * VW;
     for (int r = 0; r < rows; r++) {
         float *row = score + r * STRIDE;
+        /* A row's last vector may reach into the next row, which is written later. */
         if (t->rel_h)
-            for (int y = 0; y < key_rows;
-                 y++) { /* a row's last vector may reach into the next row, which is written later */
-                vf scalar = vf_set(rel_y[r * t->sp + tile * t->tile_rows + y]);
+            for (int y = 0; y < key_rows; y++) {
+                vf scalar = vf_set(terms[r].rel_y[tile * t->tile_rows + y]);
                 for (int x = 0; x < t->sp; x += VW)
-                    vf_store(row + y * t->s + x, vf_add(scalar, vf_load(rel_x + r * t->sp + x)));
+                    vf_store(row + y * t->s + x, vf_add(scalar, vf_load(terms[r].rel_x + x)));
+            }
+        else if (t->table)
+            for (int y = 0; y < key_rows; y++) {
+                const float *from = terms[r].table + abs(terms[r].y - tile * t->tile_rows - y) * t->rel_stride;
+                for (int x = 0; x < t->sp; x += VW) vf_store(row + y * t->s + x, vf_load(from + x));
             }
         else memset(row, 0, (size_t)kp * sizeof(float));
         for (int key = keys; key < kp; key++) row[key] = -INFINITY;
@@ -132,6 +146,7 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
           *rel_x = rel_y + QUERIES * t->sp;                             /* [groups][hd][MR], [QUERIES][sp] twice */
     float *score = rel_x + QUERIES * t->sp, *out = score + MR * STRIDE; /* [MR][STRIDE], [QUERIES][hdp] */
     float largest[QUERIES], sum[QUERIES];
+    query_terms terms[QUERIES];
     float scale = (float)(1.4426950408889634 / sqrt((double)t->hd));
     for (int i = 0; i < count; i++) {
         int y = (begin + i) / width, x = (begin + i) % width;
@@ -139,6 +154,8 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
         float *packed = q + i / MR * MR * t->hd + i % MR;
         for (int c = 0; c < t->hd; c++) packed[c * MR] = in[c] * scale;
         largest[i] = SAMC__NEGLIGIBLE, sum[i] = 0.0f;
+        terms[i] = (query_terms){.rel_y = rel_y + i * t->sp, .rel_x = rel_x + i * t->sp, .y = y};
+        if (t->table) terms[i].table = t->table + head * t->s * t->rel_stride + (t->s - 1 - x);
     }
     for (int i = 0; t->rel_h && i < count; i += 2) { /* two queries, rows and columns; an odd last one twice */
         const float *in[4], *table[4];
@@ -155,8 +172,8 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
     for (int tile = 0; tile < t->tiles; tile++) {
         const float *k = tiles + tile * tile_floats(t), *v = k + (int64_t)t->hd * t->kp;
         for (int i = 0; i < count; i += MR)
-            attend_tile(t, count - i < MR ? count - i : MR, tile, k, v, q + i * t->hd, rel_y + i * t->sp,
-                        rel_x + i * t->sp, score, out + i * t->hdp, largest + i, sum + i);
+            attend_tile(t, count - i < MR ? count - i : MR, tile, k, v, q + i * t->hd, terms + i, score,
+                        out + i * t->hdp, largest + i, sum + i);
     }
     for (int i = 0; i < count; i++) {
         int y = (begin + i) / width, x = (begin + i) % width;
@@ -217,6 +234,16 @@ static void reverse_table(const attention_task *t, const float *table, float *ou
             out[c * t->rel_stride + i] = table[(int64_t)(2 * t->s - 2 - i) * t->hd + c] * 1.44269504f;
 }
 
+/* table [heads, s, s] -> [heads][s][rel_stride]: column s - 1 + j and s - 1 - j are what distance j has, in units of
+ * log2; zeros behind. */
+static void mirror_table(const attention_task *t, const float *table, float *out) {
+    const int s = t->s;
+    memset(out, 0, (size_t)(t->args->heads * s * t->rel_stride) * sizeof(float));
+    for (int row = 0; row < t->args->heads * s; row++)
+        for (int i = 0; i < 2 * s - 1; i++)
+            out[row * t->rel_stride + i] = table[row * s + abs(i - (s - 1))] * 1.44269504f;
+}
+
 samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const samc__attention_relpos_args *a) {
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
     if (t.s > TILE_KEYS) return samc__attention_relpos_ref(exec, a); /* one row of keys has to fit a tile */
@@ -231,14 +258,19 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     t.rel_stride = round_up(2 * t.s - 1 + VW, VW);
     bool global = t.windows == 1; /* or a single window that reaches over the grid's edge */
     int64_t images = a->qkv.n[0], n = (int64_t)a->grid * a->grid, blocks = (n + QUERIES - 1) / QUERIES;
-    int64_t own = t.tiles * tile_floats(&t), tables = a->rel_h.data ? 2 * t.hd * t.rel_stride : 0;
+    int64_t own = t.tiles * tile_floats(&t), tables = a->rel_h.data   ? 2 * t.hd * t.rel_stride
+                                                      : a->table.data ? a->heads * t.s * t.rel_stride
+                                                                      : 0;
     int64_t work = QUERIES * (t.hd + MR) + 2 * QUERIES * t.sp + MR * STRIDE + QUERIES * t.hdp;
     t.scratch_floats = round_up(work + (global ? 0 : own), 16);
     int64_t floats = exec->workers * t.scratch_floats + tables + (global ? a->heads * own : 0);
     float *block = exec->allocate(exec->memory, (size_t)floats * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention's scratch");
     t.scratch = block;
-    if (tables) {
+    if (a->table.data) {
+        t.table = block + exec->workers * t.scratch_floats;
+        if (!exec->rehearsal) mirror_table(&t, samc__f32(a->table), t.table);
+    } else if (tables) {
         t.rel_h = block + exec->workers * t.scratch_floats;
         t.rel_w = t.rel_h + t.hd * t.rel_stride;
         if (!exec->rehearsal) reverse_table(&t, samc__f32(a->rel_h), t.rel_h);

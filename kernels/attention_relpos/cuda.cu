@@ -338,8 +338,10 @@ static const char *run_general(const samc__cuda *cuda, const samc__attention_rel
                    static_cast<unsigned>(a->qkv.n[0])};
     return launch("attention_general", attention_general<T>, blocks, kGeneralThreads, general_bytes(hd, side),
                   cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data),
+                  a->by_head ? GeneralLayout{hd, 3 * hd} : GeneralLayout{a->heads * hd, hd},
                   static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
-                  static_cast<T *>(a->y.data), a->heads, hd, a->grid, side, 1.0f / sqrtf(static_cast<float>(hd)));
+                  static_cast<const float *>(a->table.data), static_cast<T *>(a->y.data), a->heads, hd, a->grid, side,
+                  1.0f / sqrtf(static_cast<float>(hd)));
 }
 
 template <class T> static const char *run_fast(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
@@ -364,7 +366,7 @@ static bool serves(samc__attention_kernel kernel, const samc__attention_relpos_a
     bool half = a->qkv.dtype == SAMC__F16 || a->qkv.dtype == SAMC__BF16, sam = hd == 64 || hd == 80;
     if (kernel == SAMC__ATTENTION_GENERAL)
         return general_bytes(static_cast<int>(hd), a->window ? a->window : a->grid) <= kMostShared;
-    if (!half || a->rel_h.data == nullptr) return false;
+    if (!half || a->rel_h.data == nullptr || a->by_head) return false;
     switch (kernel) {
     case SAMC__ATTENTION_GLOBAL:
         return a->window == 0 && ((a->grid == 64 && sam) || (a->grid == 32 && hd == 64));
@@ -395,6 +397,7 @@ extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, co
     SAMC_REQUIRE("attention_relpos", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
     SAMC_REQUIRE("attention_relpos", a->y.dtype == type && (a->qkv_bias.data == nullptr || a->qkv_bias.dtype == type));
     SAMC_REQUIRE("attention_relpos", a->rel_h.data == nullptr || (a->rel_h.dtype == type && a->rel_w.dtype == type));
+    SAMC_REQUIRE("attention_relpos", a->table.data == nullptr || a->table.dtype == SAMC__F32);
     SAMC_REQUIRE("attention_relpos", serves(kernel, a));
     if (kernel == SAMC__ATTENTION_GENERAL)
         return started(cuda, "attention_relpos",

@@ -531,6 +531,9 @@ static void lay_out(attention_task *t) {
 
 samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const samc__attention_relpos_args *a) {
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
+    if (a->table.data || a->by_head) /* TinyViT's, which lacks depthwise convolutions here too */
+        return samc__fail(exec->error, SAMC_UNSUPPORTED,
+                          "attention with a table of biases has no version in bf16 here");
     t.windows = (a->grid + t.s - 1) / t.s;
     t.hdk = (int)low_round_up(t.hd, LOW_K);
     t.depth = low_round_up(t.hd, LOW_STEP);

@@ -3,6 +3,8 @@
 #include "kernels/ops.h"
 #include "kernels/attention_relpos/attention_relpos.h"
 
+#include <stdlib.h>
+
 samc_status samc__attention_relpos_check(const samc__attention_relpos_args *a, samc_error *error) {
     int64_t images = a->qkv.n[0], tokens = (int64_t)a->grid * a->grid, d = a->y.n[2];
     int64_t side = a->window ? a->window : a->grid, hd = a->heads > 0 ? d / a->heads : 0;
@@ -14,6 +16,8 @@ samc_status samc__attention_relpos_check(const samc__attention_relpos_args *a, s
     SAMC__REQUIRE(error, "attention_relpos", a->rel_h.data == NULL || samc__is2(a->rel_h, 2 * side - 1, hd));
     SAMC__REQUIRE(error, "attention_relpos",
                   a->rel_h.data == NULL ? a->rel_w.data == NULL : samc__is2(a->rel_w, 2 * side - 1, hd));
+    SAMC__REQUIRE(error, "attention_relpos",
+                  a->table.data == NULL || (a->rel_h.data == NULL && samc__is2(a->table, a->heads, side * side)));
     return SAMC_OK;
 }
 
@@ -31,7 +35,7 @@ typedef struct attention_task {
 
 /* Pointer to the q, k or v (part 0, 1, 2) of one head at (y, x); the bias beyond the grid's edge. NULL: zeros. */
 static const float *token_part(const samc__attention_relpos_args *a, int64_t image, int y, int x, int part, int head) {
-    int64_t d = a->y.n[2], offset = part * d + head * (d / a->heads);
+    int64_t d = a->y.n[2], hd = d / a->heads, offset = a->by_head ? (3 * head + part) * hd : part * d + head * hd;
     if (y >= a->grid || x >= a->grid) return a->qkv_bias.data ? samc__f32(a->qkv_bias) + offset : NULL;
     return samc__f32(a->qkv) + ((image * a->grid + y) * a->grid + x) * 3 * d + offset;
 }
@@ -76,6 +80,10 @@ static void attention_rows(void *context, int64_t begin, int64_t end, int worker
                     float rel_y = samc__dot_ref(q, samc__f32(a->rel_h) + (int64_t)(row - y + s - 1) * hd, hd);
                     for (int x = 0; x < s; x++) score[y * s + x] += rel_y + rel_x[x];
                 }
+            }
+            if (a->table.data != NULL) {
+                const float *table = samc__f32(a->table) + (int64_t)head * keys; /* [s, s] */
+                for (int key = 0; key < keys; key++) score[key] += table[abs(row - key / s) * s + abs(col - key % s)];
             }
             samc__softmax_ref(score, keys);
             float *out =

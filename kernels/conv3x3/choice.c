@@ -10,7 +10,9 @@ static bool aligned(samc__view v, int64_t channels) {
 }
 
 samc__conv3x3_choice samc__conv3x3_cuda_choice(const samc__conv3x3_args *a) {
-    int64_t pixels = a->x.n[0] * a->x.n[1], c_in = a->x.n[2], c_out = a->y.n[2];
+    int64_t pixels = a->x.n[0] * a->x.n[1] * a->x.n[2], c_in = a->x.n[3], c_out = a->y.n[3];
+    if (a->stride != 1 || a->b.data != NULL || a->residual.data != NULL || a->act != SAMC__ACT_NONE)
+        return SAMC__CONV3X3_OWN;
     if (a->w.dtype != a->x.dtype || a->y.dtype != a->x.dtype) return SAMC__CONV3X3_OWN;
     if (!aligned(a->x, c_in) || !aligned(a->y, c_out)) return SAMC__CONV3X3_OWN;
     if (pixels * c_in > INT32_MAX || pixels * c_out > INT32_MAX)

@@ -11,15 +11,20 @@ typedef struct conv_task {
     float *panels;
 } conv_task;
 
-/* Elements [begin, end) of the nine neighbours of one pixel; zeros beyond the border. */
+/* Elements [begin, end) of the nine neighbours of one pixel of y; zeros beyond the border. The three of a row lie side
+ * by side. */
 static void gather_pixel(const void *source, int64_t pixel, int64_t begin, int64_t end, float *out) {
     const samc__conv3x3_args *a = source;
-    int64_t c = a->x.n[2], g = a->grid, x = pixel % g, y = pixel / g % g;
+    const int64_t c = a->x.n[3], h = a->x.n[1], w = a->x.n[2];
+    const int64_t x = pixel % a->y.n[2] * a->stride, y = pixel / a->y.n[2] % a->y.n[1] * a->stride,
+                  image = pixel / (a->y.n[1] * a->y.n[2]);
+    const bool within = x > 0 && x + 1 < w;
+    const int64_t step = within ? 3 * c : c; /* what one copy may hold */
     while (begin < end) {
-        int64_t tap = begin / c, at = begin % c, count = c - at < end - begin ? c - at : end - begin;
-        int64_t dy = tap / 3 - 1, dx = tap % 3 - 1;
-        bool inside = y + dy >= 0 && y + dy < g && x + dx >= 0 && x + dx < g;
-        if (inside) memcpy(out, samc__f32(a->x) + (pixel + dy * g + dx) * c + at, (size_t)count * sizeof(float));
+        int64_t part = begin / step, at = begin % step, count = step - at < end - begin ? step - at : end - begin;
+        int64_t py = y + (within ? part : part / 3) - 1, px = x + (within ? 0 : part % 3) - 1;
+        if (py >= 0 && py < h && px >= 0 && px < w)
+            memcpy(out, samc__f32(a->x) + ((image * h + py) * w + px) * c + at, (size_t)count * sizeof(float));
         else memset(out, 0, (size_t)count * sizeof(float));
         out += count, begin += count;
     }
@@ -36,19 +41,23 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
 }
 
 samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x3_args *a) {
-    int64_t c = a->x.n[2], n = a->y.n[2];
+    int64_t c = a->x.n[3], n = a->y.n[3];
     float *panels = exec->allocate(exec->memory, samc__packed_floats(n, 9 * c) * sizeof(float));
-    if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the neck's convolution");
+    if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a convolution's weight");
     samc__parallel(exec, (double)(n * 9 * c) * 16, samc__panels(n), 1, pack_panels, &(conv_task){a, panels});
     samc_status status = SAMC__RUNG(samc__gemm)(exec, &(samc__gemm){.gather = gather_pixel,
                                                                     .source = a,
-                                                                    .m = a->x.n[0] * a->x.n[1],
+                                                                    .m = a->y.n[0] * a->y.n[1] * a->y.n[2],
                                                                     .n = n,
                                                                     .k = 9 * c,
                                                                     .panels = panels,
+                                                                    .bias = samc__f32(a->b),
+                                                                    .residual = samc__f32(a->residual),
+                                                                    .residual_rows = a->y.n[0] * a->y.n[1] * a->y.n[2],
                                                                     .y = samc__f32(a->y),
                                                                     .y_stride = n,
-                                                                    .act = SAMC__ACT_NONE});
+                                                                    .act = a->act,
+                                                                    .act_last = a->act_last});
     exec->release(exec->memory, panels);
     return status;
 }

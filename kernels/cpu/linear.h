@@ -1,5 +1,5 @@
-/* The matrix product of the cpu table: y = act(x . w^T + b) + residual with packed weights, rows of x gathered by a
- * callback.
+/* The matrix product of the cpu table: y = act(x . w^T + b) + residual, or act of all of it, with packed weights, rows
+ * of x gathered by a callback.
  *
  * linear and conv3x3 share it: a convolution is a linear layer whose rows are gathered from nine neighbours. */
 #ifndef SAMC_KERNELS_CPU_LINEAR_H
@@ -23,6 +23,7 @@ typedef struct samc__gemm {
     float *y; /* [m, n], rows y_stride apart */
     int64_t y_stride;
     samc__act act;
+    bool act_last; /* behind the residual */
 } samc__gemm;
 
 samc_status SAMC__RUNG(samc__gemm)(const samc__exec *exec, const samc__gemm *gemm);

@@ -21,6 +21,7 @@ typedef struct samc__low_gemm {
     samc__view y;           /* [m, n], f32 or bf16, rows y_stride apart */
     int64_t y_stride;
     samc__act act;
+    bool act_last; /* behind the residual */
 } samc__low_gemm;
 
 samc_status SAMC__RUNG(samc__low_gemm)(const samc__exec *exec, const samc__low_gemm *gemm);

@@ -7,6 +7,8 @@
 #ifndef SAMC_KERNELS_CPU_VEC_H
 #define SAMC_KERNELS_CPU_VEC_H
 
+#include "kernels/linear/linear.h"
+
 #if defined(SAMC_LOW_SOFT)
 
 #include "kernels/cpu/vec_soft.h"
@@ -172,6 +174,30 @@ SAMC__INLINE vf vf_gelu(vf x) {
     y = vf_fma(y, f, vf_set(0x1.62e42ap-1f));
     y = vf_fma(y, f, vf_set(1.0f));
     return vf_fnma(u, vf_scale2(y, n), vf_fma(x, vf_set(0.0f), vf_max(vf_set(0.0f), x)));
+}
+
+/* GELU by tanh: x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3))), the exponential held below 2^126. NaN for NaN and both
+ * infinities likewise. */
+SAMC__INLINE vf vf_gelu_tanh(vf x) {
+    vf cubic = vf_mul(x, vf_fma(vf_mul(x, x), vf_set(-0x1.a5a7d0p-4f), vf_set(-0x1.26aec2p+1f)));
+    vf e = vf_exp2(vf_min(vf_set(126.0f), cubic));
+    return vf_fma(x, vf_set(0.0f), vf_div(x, vf_add(vf_set(1.0f), e)));
+}
+
+SAMC__INLINE vf vf_activate(vf x, samc__act act) {
+    if (act == SAMC__ACT_GELU) return vf_gelu(x);
+    if (act == SAMC__ACT_RELU) return vf_max(vf_set(0.0f), x);
+    if (act == SAMC__ACT_GELU_TANH) return vf_gelu_tanh(x);
+    if (act == SAMC__ACT_HARDSWISH)
+        return vf_mul(x, vf_div(vf_min(vf_set(6.0f), vf_max(vf_set(0.0f), vf_add(x, vf_set(3.0f)))), vf_set(6.0f)));
+    return x;
+}
+
+/* act(sum) + added, or act(sum + added) where `last`. */
+SAMC__INLINE vf vf_finish(vf sum, samc__act act, bool last, bool residual, vf added) {
+    if (residual && last) sum = vf_add(sum, added);
+    sum = vf_activate(sum, act);
+    return residual && !last ? vf_add(sum, added) : sum;
 }
 
 #endif

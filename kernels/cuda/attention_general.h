@@ -37,13 +37,18 @@ constexpr size_t general_bytes(int hd, int side) {
 constexpr size_t kMostShared =
     99 << 10; // of one block, on every architecture from sm_80 on: hd 192 with side 64, hd 80 with side 400
 
-// qkv [images, grid * grid, 3, heads, hd], pad: the qkv bias [3, heads, hd] or NULL for zeros, tables [2 side - 1, hd]
-// or NULL, y [images, grid * grid, heads, hd]. grid.x: blocks of queries, window by window; grid.y: heads; grid.z:
-// images.
+// Where q, k and v lie in a token's row: part p of head h at p * part + h * head.
+struct GeneralLayout {
+    int part, head;
+};
+
+// qkv [images, grid * grid, 3 * heads * hd], pad: [3 * heads * hd] or NULL for zeros, table_h and table_w [2 side - 1,
+// hd] or NULL, table [heads, side, side] or NULL, y [images, grid * grid, heads, hd]. grid.x: blocks of queries, window
+// by window; grid.y: heads; grid.z: images.
 template <class T>
 SAMC_KERNEL(kGeneralThreads, 2)
-attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w, T *y, int heads, int hd, int grid,
-                  int side, float scale) {
+attention_general(const T *qkv, const T *pad, GeneralLayout layout, const T *table_h, const T *table_w,
+                  const float *table, T *y, int heads, int hd, int grid, int side, float scale) {
     SAMC_SHARED(shared);
     const GeneralMemory m = general_memory(hd, side);
     float *all = reinterpret_cast<float *>(shared);
@@ -59,15 +64,16 @@ attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w
               queries = width * height;
     if (first_query >= queries) return; // a window of the edge has fewer
     const int keys = side * side;
-    const int64_t row = static_cast<int64_t>(heads) * hd,
-                  head = static_cast<int64_t>(blockIdx.y) * hd; // of q, of k, of v, of y
+    const int64_t row = static_cast<int64_t>(heads) * hd, head = static_cast<int64_t>(blockIdx.y) * hd; // of y
+    const int mine = static_cast<int>(blockIdx.y) * layout.head;                                        // of q, k and v
     const int64_t image = static_cast<int64_t>(blockIdx.z) * grid * grid;
 
     // The token's q, k or v (part 0, 1, 2) of this head; beyond the grid's edge the bias.
     auto element = [&](int ty, int tx, int part, int c) {
         if (ty < grid && tx < grid)
-            return to_float(qkv[((image + static_cast<int64_t>(ty) * grid + tx) * 3 + part) * row + head + c]);
-        return pad == nullptr ? 0.0f : to_float(pad[part * row + head + c]);
+            return to_float(
+                qkv[(image + static_cast<int64_t>(ty) * grid + tx) * 3 * row + part * layout.part + mine + c]);
+        return pad == nullptr ? 0.0f : to_float(pad[part * layout.part + mine + c]);
     };
     for (int i = thread; i < kGeneralQueries * hd;
          i += kGeneralThreads) { // beyond the last query: the last one again, not stored
@@ -93,6 +99,7 @@ attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w
     }
 
     const int own = warp * kGeneralWarpQueries; // this warp's first query
+    if (table != nullptr) table += static_cast<int64_t>(blockIdx.y) * side * side;
     float *p = all + m.p + own * kGeneralKeys;
     float max[kGeneralWarpQueries], sum[kGeneralWarpQueries]; // sum: over this lane's keys only
     SAMC_UNROLL
@@ -128,6 +135,11 @@ attention_general(const T *qkv, const T *pad, const T *table_h, const T *table_w
         for (int i = 0; i < kGeneralWarpQueries; i++) {
             const int at = (own + i) * side;
             s[i] = my_key < keys ? fmaf(s[i], scale, rel_h[at + my_key / side] + rel_w[at + my_key % side]) : -INFINITY;
+            if (table != nullptr && my_key < keys) {
+                const int query = min_of(first_query + own + i, queries - 1), dy = query / width - my_key / side,
+                          dx = query % width - my_key % side;
+                s[i] += table[(dy < 0 ? -dy : dy) * side + (dx < 0 ? -dx : dx)];
+            }
             shrink[i] = 1.0f;
             if (any(s[i] > max[i])) { // the same answer in every lane
                 float most = fmaxf(max[i], s[i]);

@@ -23,6 +23,14 @@ SAMC_DEVICE float gelu(float x) {
     return fmaf(-u, exp2_fast(q), fmaf(x, 0.0f, fmaxf(x, 0.0f)));
 }
 
+// GELU by tanh, torch's approximation: x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3))).
+SAMC_DEVICE float gelu_tanh(float x) {
+    const float cubic = x * fmaf(x * x, -0x1.a5a7d0p-4f, -0x1.26aec2p+1f); // in units of log2
+    return fmaf(x, 0.0f, x / (1.0f + exp2_fast(fminf(cubic, 126.0f))));
+}
+
+SAMC_DEVICE float hardswish(float x) { return x * (fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) / 6.0f); }
+
 } // namespace samc
 
 #endif

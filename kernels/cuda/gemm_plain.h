@@ -52,13 +52,16 @@ SAMC_DEVICE void plain_tile(char *shared, int k, int row0, int column0, const Fi
         for (int j = 0; j < 4; j++) {
             const int row = row0 + ty * 4 + i, column = column0 + tx + 16 * j;
             if (row >= f.m || column >= f.n) continue;
-            float v = activate(sum[i][j] + (f.bias != nullptr ? f.bias[column] : 0.0f), f.act, gelu_erf);
+            float v = sum[i][j] + (f.bias != nullptr ? f.bias[column] : 0.0f), r = 0.0f;
             if (f.residual != nullptr) {
                 const size_t at =
                     static_cast<size_t>(row % f.residual_rows) * static_cast<size_t>(f.n) + static_cast<size_t>(column);
-                v += f.residual_is_float ? static_cast<const float *>(f.residual)[at]
-                                         : to_float(static_cast<const T *>(f.residual)[at]);
+                r = f.residual_is_float ? static_cast<const float *>(f.residual)[at]
+                                        : to_float(static_cast<const T *>(f.residual)[at]);
+                if (f.act_last) v += r;
             }
+            v = activate(v, f.act, gelu_erf);
+            if (f.residual != nullptr && !f.act_last) v += r;
             const size_t at = static_cast<size_t>(row) * static_cast<size_t>(f.y_stride) + static_cast<size_t>(column);
             if (f.y_is_float) static_cast<float *>(f.y)[at] = v;
             else store(static_cast<T *>(f.y) + at, v);

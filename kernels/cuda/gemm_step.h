@@ -207,7 +207,7 @@ SAMC_DEVICE void group_loop(float (&sum)[1][32][4], char *shared, int count, con
     __syncthreads(); // nobody's products read the last stages
 }
 
-// What happens to a product before it is stored: act(product + bias) + residual, in fp32.
+// What happens to a product before it is stored: act(product + bias) + residual, or act of all of it, in fp32.
 struct Finish {
     const float *bias;    // [n] or NULL
     const void *residual; // [residual_rows, n] or NULL; row i of y takes row i % residual_rows
@@ -216,11 +216,14 @@ struct Finish {
     int m, n, residual_rows;
     bool residual_is_float, y_is_float; // otherwise T
     samc__act act;
+    bool act_last; // behind the residual
 };
 
 template <class Gelu> SAMC_DEVICE float activate(float x, samc__act act, const Gelu &gelu_of) {
     if (act == SAMC__ACT_GELU) return gelu_of(x);
-    return act == SAMC__ACT_RELU && x < 0.0f ? 0.0f : x; // fmaxf would lose NaN
+    if (act == SAMC__ACT_RELU) return x < 0.0f ? 0.0f : x; // fmaxf would lose NaN
+    if (act == SAMC__ACT_GELU_TANH) return gelu_tanh(x);
+    return act == SAMC__ACT_HARDSWISH ? hardswish(x) : x;
 }
 
 // Four neighbours of a row. n and y_stride are multiples of 4, every pointer aligned to four elements.
@@ -229,15 +232,17 @@ template <class T> SAMC_DEVICE void finish4(const Finish &f, int row, int column
         f32x4 bias = load4(f.bias + column);
         v = {v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w};
     }
-    v = {activate(v.x, f.act, gelu), activate(v.y, f.act, gelu), activate(v.z, f.act, gelu),
-         activate(v.w, f.act, gelu)};
+    f32x4 r = {0.0f, 0.0f, 0.0f, 0.0f};
     if (f.residual != nullptr) {
         const size_t at =
             static_cast<size_t>(row % f.residual_rows) * static_cast<size_t>(f.n) + static_cast<size_t>(column);
-        f32x4 r = f.residual_is_float ? load4(static_cast<const float *>(f.residual) + at)
-                                      : load4(static_cast<const T *>(f.residual) + at);
-        v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};
+        r = f.residual_is_float ? load4(static_cast<const float *>(f.residual) + at)
+                                : load4(static_cast<const T *>(f.residual) + at);
+        if (f.act_last) v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};
     }
+    v = {activate(v.x, f.act, gelu), activate(v.y, f.act, gelu), activate(v.z, f.act, gelu),
+         activate(v.w, f.act, gelu)};
+    if (f.residual != nullptr && !f.act_last) v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};
     const size_t at = static_cast<size_t>(row) * static_cast<size_t>(f.y_stride) + static_cast<size_t>(column);
     if (f.y_is_float) store4(static_cast<float *>(f.y) + at, v);
     else store4(static_cast<T *>(f.y) + at, v);

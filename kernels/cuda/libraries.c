@@ -261,7 +261,8 @@ static int handle_of(const samc__cuda *cuda, void **handle) {
 static int convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *workspace, convolution *c) {
     const samc__cudnn *dnn = &cuda->libraries->dnn;
     const float one = 1.0f, zero = 0.0f;
-    int images = (int)a->x.n[0], in = (int)a->x.n[2], out = (int)a->y.n[2];
+    int images = (int)a->x.n[0], in = (int)a->x.n[3], out = (int)a->y.n[3];
+    int height = (int)a->x.n[1], width = (int)a->x.n[2];
     int type = a->x.dtype == SAMC__F32   ? SAMC__DNN_DATA_FLOAT
                : a->x.dtype == SAMC__F16 ? SAMC__DNN_DATA_HALF
                                          : SAMC__DNN_DATA_BFLOAT16;
@@ -271,8 +272,8 @@ static int convolve(const samc__cuda *cuda, const samc__conv3x3_args *a, void *w
     DNN_TRY(dnn->CreateTensorDescriptor(&c->y));
     DNN_TRY(dnn->CreateFilterDescriptor(&c->w));
     DNN_TRY(dnn->CreateConvolutionDescriptor(&c->of));
-    DNN_TRY(dnn->SetTensor4dDescriptor(c->x, SAMC__DNN_TENSOR_NHWC, type, images, in, a->grid, a->grid));
-    DNN_TRY(dnn->SetTensor4dDescriptor(c->y, SAMC__DNN_TENSOR_NHWC, type, images, out, a->grid, a->grid));
+    DNN_TRY(dnn->SetTensor4dDescriptor(c->x, SAMC__DNN_TENSOR_NHWC, type, images, in, height, width));
+    DNN_TRY(dnn->SetTensor4dDescriptor(c->y, SAMC__DNN_TENSOR_NHWC, type, images, out, height, width));
     DNN_TRY(dnn->SetFilter4dDescriptor(c->w, type, SAMC__DNN_TENSOR_NHWC, out, in, 3, 3));
     DNN_TRY(
         dnn->SetConvolution2dDescriptor(c->of, 1, 1, 1, 1, 1, 1, SAMC__DNN_CROSS_CORRELATION, SAMC__DNN_DATA_FLOAT));

@@ -32,8 +32,18 @@ BUGS = {
     "residual's rows do not repeat": (STEP, "static_cast<size_t>(row % f.residual_rows)", "static_cast<size_t>(row)"),
     "activation after the residual": (
         STEP,
-        "v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};",
-        "v = {v.x + r.x, activate(v.y + r.y, f.act, gelu), v.z + r.z, v.w + r.w};",
+        "!f.act_last) v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};",
+        "!f.act_last) v = {v.x + r.x, activate(v.y + r.y, f.act, gelu), v.z + r.z, v.w + r.w};",
+    ),
+    "activation before the residual": (
+        STEP,
+        "if (f.act_last) v = {v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w};",
+        "if (f.act_last) v = {v.x + r.x, v.y + r.y, v.z, v.w + r.w};",
+    ),
+    "general kernel: activation before the residual": (
+        PLAIN,
+        "if (f.residual != nullptr && !f.act_last) v += r;",
+        "if (f.residual != nullptr) v += r;",
     ),
     "warpgroups: no fence between copies and products": (STEP, "        publish_copies(); // this", "        // this"),
     "warpgroups: published before the copies have finished": (

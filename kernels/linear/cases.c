@@ -1,8 +1,10 @@
 /* The cases of linear: m k n, act, rows of the residual (0 none, SELF: y is the residual), gaps between the rows of x
  * and y, bias; type of w, which of x, y and the residual are f32 (otherwise as w), the kernel that must serve it on a
- * GPU (0: whichever does). PASS: the product alone, as cuBLASLt would, then bias and GELU in a second pass. */
+ * GPU (0: whichever does). PASS: the product alone, as cuBLASLt would, then bias and GELU in a second pass. act + LAST:
+ * behind the residual. */
 #include "kernels/linear/cuda.h"
 #include "kernels/linear/linear.h"
+#include "kernels/ref/math.h"
 #include "tests/checkops/book.h"
 #include "tests/checkops/checkops.h"
 #include "tests/emu/tensor_core.h"
@@ -16,7 +18,14 @@
 #pragma weak samc__linear_cuda_kernel
 
 enum { RESIDUAL = 4, X_GAP, Y_GAP, BIAS, TYPE, FLOATS, KERNEL }; /* places in p[] */
-enum { GELU = SAMC__ACT_GELU, RELU = SAMC__ACT_RELU, SELF = -1, X = 1, Y = 2, R = 4 };
+enum {
+    GELU = SAMC__ACT_GELU,
+    RELU = SAMC__ACT_RELU,
+    TANH = SAMC__ACT_GELU_TANH,
+    SWISH = SAMC__ACT_HARDSWISH,
+    LAST = 8
+};
+enum { SELF = -1, X = 1, Y = 2, R = 4 };
 enum {
     ANY = 1 + SAMC__LINEAR_ANY,
     LARGE = 1 + SAMC__LINEAR_LARGE,
@@ -42,6 +51,14 @@ static const test_case listed[] = {
     {HOSTS, {1, 96, 130, GELU, 0, 0, 0, 1}},
     {HOSTS, {70, 64, 66, 0, 35, 0, 0, 1}},
     {HOSTS, {5, 128, 64, RELU, 0, 8, 8, 1}},
+    {HOSTS, {13, 40, 65, GELU + LAST, 13, 0, 0, 1}},
+    {HOSTS, {9, 33, 34, RELU + LAST, SELF, 0, 0, 1}},
+    {HOSTS, {7, 20, 19, TANH, 7, 3, 5, 1}},
+    {HOSTS, {5, 70, 40, SWISH, 0, 0, 0, 1}},
+    {HOSTS, {6, 31, 70, SWISH + LAST, 3, 0, 0, 0}},
+    {HOSTS, {6, 31, 70, TANH + LAST, SELF, 0, 0, 1}},
+    {MODEL, {65536, 64, 256, GELU, 0, 0, 0, 1}},
+    {MODEL, {65536, 256, 64, GELU + LAST, SELF, 0, 0, 1}},
     {MODEL, {4096, 768, 2304, 0, 0, 0, 0, 1}},
     {MODEL, {4096, 768, 768, 0, SELF, 0, 0, 1}},
     {MODEL, {4096, 768, 3072, GELU, 0, 0, 0, 1}},
@@ -65,6 +82,12 @@ static const test_case listed[] = {
     {QUICK, {5, 19, 6, 0, 0, 0, 0, 1, F16, 0, ANY}},
     {QUICK, {66, 24, 10, 0, 33, 0, 0, 1, BF16, R, ANY}},
     {QUICK, {7, 16, 8, RELU, SELF, 4, 4, 1, BF16, Y, ANY}},
+    {QUICK, {9, 40, 64, GELU + LAST, SELF, 0, 0, 1, F32, 0, ANY}},
+    {QUICK, {5, 19, 6, TANH, 5, 0, 0, 1, F32, 0, ANY}},
+    {QUICK, {4, 24, 10, SWISH + LAST, 4, 0, 0, 1, BF16, R, ANY}},
+    {QUICK, {65, 64, 68, GELU + LAST, SELF, 0, 0, 1, BF16, R | Y, SMALL}},
+    {QUICK, {35, 72, 60, TANH, 0, 0, 0, 1, F16, 0, SMALL}},
+    {QUICK, {40, 40, 68, SWISH + LAST, 20, 0, 0, 1, F16, R, SMALL}},
     /* 64 x 64 tiles: one ragged tile, several, a k that ends within a stage; x f32 only with many columns. */
     {QUICK, {1, 8, 4, 0, 0, 0, 0, 1, F16, 0, SMALL}},
     {QUICK, {65, 200, 68, GELU, 13, 8, 8, 1, BF16, R | Y, SMALL}},
@@ -120,7 +143,8 @@ static void linear_build(check *c, const int *p) {
     *a = (samc__linear_args){.x = samc__view2(input(c, (m - 1) * xs + k, 1), m, k),
                              .x_stride = gaps ? xs : 0,
                              .y_stride = gaps ? ys : 0,
-                             .act = (samc__act)p[3]};
+                             .act = (samc__act)(p[3] % LAST),
+                             .act_last = p[3] >= LAST};
     /* Where a kernel is named results are of unit size, whatever k is: its gate has a last place of them. */
     a->p.w = samc__view2(input_around(c, n * k, 0, p[KERNEL] ? 1 / sqrtf((float)k) : 0.05f), n, k);
     if (p[BIAS]) a->p.b = samc__view1(input(c, n, p[KERNEL] ? 0.5f : 0.1f), n);
@@ -149,7 +173,7 @@ static bool linear_narrow(check *c, const int *p) {
 
 static void linear_draw(check *c, int *p) {
     p[0] = random_size(c, 200), p[1] = random_size(c, random_below(c, 3) ? 200 : 1700), p[2] = random_size(c, 200);
-    p[3] = random_below(c, 3);
+    p[3] = random_below(c, SAMC__ACTS) + random_below(c, 2) * LAST;
     const int residual = random_below(c, 4); /* none, own rows, shared by halves, in place: those rows are dense */
     if (random_below(c, 2)) p[X_GAP] = 3, p[Y_GAP] = 5;
     p[RESIDUAL] = residual == 0 ? 0 : residual == 2 && p[0] % 2 == 0 ? p[0] / 2 : p[0];
@@ -171,10 +195,8 @@ static void linear_book(book *b, const check *of) {
         for (int64_t i = 0; i < n; i++) {
             double value = 0;
             for (int64_t j = 0; j < k; j++) value += x[row * xs + j] * w[i * k + j];
-            value += bias[i];
-            if (a->act == SAMC__ACT_GELU) value = gelu(value);
-            if (a->act == SAMC__ACT_RELU && value < 0) value = 0;
-            y[row * ys + i] = value + (a->residual.data ? residual[row % a->residual.n[0] * n + i] : 0);
+            y[row * ys + i] = finished(value + bias[i], a->act, a->act_last,
+                                       a->residual.data ? residual + row % a->residual.n[0] * n + i : NULL);
         }
 }
 
@@ -193,10 +215,8 @@ static void linear_naive(book *b, const check *of, const int *p) {
             tensor_sum products = tensor_sum_of(cores ? TENSOR_SM80 : TENSOR_NEAREST);
             for (int64_t j = 0; j < k; j++)
                 tensor_sum_add(&products, rounded_to(p[TYPE], x[row * xs + j]), w[i * k + j]);
-            float low = tensor_sum_end(&products) + (bias ? bias[i] : 0.0f);
-            if (a->act == SAMC__ACT_GELU) low *= 0.5f * (1 + erff(low * 0.70710678f));
-            if (a->act == SAMC__ACT_RELU) low = fmaxf(low, 0.0f);
-            y[row * ys + i] = low + (residual ? residual[row % a->residual.n[0] * n + i] : 0.0f);
+            y[row * ys + i] = samc__finish_ref(tensor_sum_end(&products) + (bias ? bias[i] : 0.0f), a->act, a->act_last,
+                                               residual ? residual + row % a->residual.n[0] * n + i : NULL);
         }
 }
 

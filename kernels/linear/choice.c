@@ -54,10 +54,10 @@ samc__linear_choice samc__linear_cuda_choice(const samc__linear_args *a, int cap
         return samc__linear_cuda_choice(&product, capability) == SAMC__LINEAR_OWN ? SAMC__LINEAR_OWN
                                                                                   : gelu_by(capability);
     }
+    if (a->act != SAMC__ACT_NONE) /* of a ReLU, what its epilogue makes of NaN is not documented; token rows are few */
+        return SAMC__LINEAR_OWN;
     int64_t k = a->x.n[1], n = a->p.w.n[0];
     samc__view bias = samc__linear_cublas_bias(a);
-    if (a->act == SAMC__ACT_RELU)
-        return SAMC__LINEAR_OWN; /* what its epilogue makes of NaN is not documented; the MLPs' token rows are few */
     if (a->x.dtype != a->p.w.dtype) return SAMC__LINEAR_OWN;
     if (a->y.dtype != a->x.dtype && a->y.dtype != SAMC__F32) return SAMC__LINEAR_OWN;
     if (a->p.b.data != NULL && (bias.data == NULL || bias.dtype != a->y.dtype)) return SAMC__LINEAR_OWN;

@@ -34,22 +34,17 @@ static void gather_block(const samc__gemm *g, int64_t row, int64_t rows, float *
 }
 
 /* Bias, activation, residual of one vector of `count` columns. */
-SAMC__INLINE void finish_vector(const samc__gemm *g, samc__act act, int64_t count, vf sum, vf bias, const float *added,
-                                float *y) {
-    vf value = vf_add(sum, bias);
-    if (act == SAMC__ACT_GELU) value = vf_gelu(value);
-    if (act == SAMC__ACT_RELU) value = vf_max(vf_set(0.0f), value);
+SAMC__INLINE void finish_vector(samc__act act, bool last, int64_t count, vf value, const float *added, float *y) {
     if (count == VW) { /* masked stores are slow: only where a vector is not whole */
-        if (g->residual) value = vf_add(value, vf_load(added));
-        vf_store(y, value);
+        vf_store(y, vf_finish(value, act, last, added != NULL, added ? vf_load(added) : value));
     } else {
-        if (g->residual) value = vf_add(value, vf_load_first(added, count));
-        vf_store_first(y, count, value);
+        vf_store_first(y, count,
+                       vf_finish(value, act, last, added != NULL, added ? vf_load_first(added, count) : value));
     }
 }
 
 /* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
-SAMC__INLINE void finish(const samc__gemm *g, samc__act act, int64_t row, int64_t rows, int64_t column,
+SAMC__INLINE void finish(const samc__gemm *g, samc__act act, bool last, int64_t row, int64_t rows, int64_t column,
                          const float *sums) {
     int64_t columns = g->n - column < SAMC__PANEL ? g->n - column : SAMC__PANEL;
     int64_t added_row = g->residual ? row % g->residual_rows : 0;
@@ -61,8 +56,8 @@ SAMC__INLINE void finish(const samc__gemm *g, samc__act act, int64_t row, int64_
         const float *added = g->residual ? g->residual + added_row * g->n + column : NULL;
         float *y = g->y + (row + r) * g->y_stride + column;
         for (int v = 0; v * VW < columns; v++)
-            finish_vector(g, act, columns - v * VW < VW ? columns - v * VW : VW, vf_load(sums + v * VW), bias[v],
-                          added ? added + v * VW : NULL, y + v * VW);
+            finish_vector(act, last, columns - v * VW < VW ? columns - v * VW : VW,
+                          vf_add(vf_load(sums + v * VW), bias[v]), added ? added + v * VW : NULL, y + v * VW);
         if (++added_row == g->residual_rows) added_row = 0;
     }
 }
@@ -75,6 +70,16 @@ static void widen(const uint16_t *panel, int64_t k, float *out) {
     word *to = (word *)(void *)out;
     for (int64_t i = 0; i < k; i += 2, pairs += SAMC__PANEL, to += 2 * SAMC__PANEL)
         for (int c = 0; c < SAMC__PANEL; c++) to[c] = pairs[c] << 16, to[SAMC__PANEL + c] = pairs[c] & 0xffff0000u;
+}
+
+/* Code for what models have; act_last without a residual is nothing else. */
+static void finish_any(const samc__gemm *g, int64_t row, int64_t rows, int64_t column, const float *sums) {
+    const bool last = g->act_last && g->residual != NULL;
+    if (g->act == SAMC__ACT_GELU && !last) finish(g, SAMC__ACT_GELU, false, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_RELU && !last) finish(g, SAMC__ACT_RELU, false, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_NONE) finish(g, SAMC__ACT_NONE, false, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_GELU) finish(g, SAMC__ACT_GELU, true, row, rows, column, sums);
+    else finish(g, g->act, last, row, rows, column, sums);
 }
 
 static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
@@ -99,9 +104,7 @@ static void gemm_items(void *context, int64_t begin, int64_t end, int worker) {
                         tile_2((int)(rows - r < MR ? rows - r : MR), left + (depth * ROWS + r) * STRIDE, right + c,
                                SAMC__PANEL, k, sums + r * SAMC__PANEL + c, SAMC__PANEL, depth ? TILE_ADD : TILE_ZERO);
             }
-            if (g->act == SAMC__ACT_GELU) finish(g, SAMC__ACT_GELU, row, rows, panel * SAMC__PANEL, sums);
-            else if (g->act == SAMC__ACT_RELU) finish(g, SAMC__ACT_RELU, row, rows, panel * SAMC__PANEL, sums);
-            else finish(g, SAMC__ACT_NONE, row, rows, panel * SAMC__PANEL, sums);
+            finish_any(g, row, rows, panel * SAMC__PANEL, sums);
         }
     }
 }
@@ -177,7 +180,8 @@ samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_
                                                                     .residual_rows = a->residual.n[0],
                                                                     .y = samc__f32(a->y),
                                                                     .y_stride = a->y_stride ? a->y_stride : n,
-                                                                    .act = a->act});
+                                                                    .act = a->act,
+                                                                    .act_last = a->act_last});
     exec->release(exec->memory, made);
     return status;
 }

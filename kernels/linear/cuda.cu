@@ -110,6 +110,7 @@ static Finish finish_of(const samc__linear_args *a) {
     f.residual_is_float = a->residual.dtype == SAMC__F32;
     f.y_is_float = a->y.dtype == SAMC__F32;
     f.act = a->act;
+    f.act_last = a->act_last;
     return f;
 }
 

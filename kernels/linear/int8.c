@@ -346,10 +346,8 @@ SAMC__INLINE void finish_of(const linear8_task *t, samc__act act, int64_t row, i
         for (int64_t r = 0; r < rows; r++) {
             vf value = sums_load(sums + r * SAMC__PANEL + v, t->panels.sums + column + v, ranges[r].zero);
             value = vf_add(vf_mul(value, vf_mul(scales, vf_set(ranges[r].scale))), offset);
-            if (act == SAMC__ACT_GELU) value = vf_gelu(value);
-            if (act == SAMC__ACT_RELU) value = vf_max(vf_set(0.0f), value);
-            if (added)
-                value = vf_add(value, load_of(a->residual, (row + r) % a->residual.n[0] * t->n + column + v, count));
+            const int64_t of = added ? (row + r) % a->residual.n[0] * t->n + column + v : 0;
+            value = vf_finish(value, act, a->act_last, added, added ? load_of(a->residual, of, count) : value);
             store_of(a->y, (row + r) * t->y_stride + column + v, count, value);
         }
     }
@@ -358,7 +356,8 @@ static void finish(const linear8_task *t, int64_t row, int64_t rows, int64_t col
                    const samc__int8_range *ranges) {
     if (t->args->act == SAMC__ACT_GELU) finish_of(t, SAMC__ACT_GELU, row, rows, column, sums, ranges);
     else if (t->args->act == SAMC__ACT_RELU) finish_of(t, SAMC__ACT_RELU, row, rows, column, sums, ranges);
-    else finish_of(t, SAMC__ACT_NONE, row, rows, column, sums, ranges);
+    else if (t->args->act == SAMC__ACT_NONE) finish_of(t, SAMC__ACT_NONE, row, rows, column, sums, ranges);
+    else finish_of(t, t->args->act, row, rows, column, sums, ranges);
 }
 
 static void linear8_items(void *context, int64_t begin, int64_t end, int worker) {

@@ -7,7 +7,14 @@
 
 #include "runtime/base/view.h"
 
-typedef enum samc__act { SAMC__ACT_NONE, SAMC__ACT_GELU /* erf */, SAMC__ACT_RELU } samc__act;
+typedef enum samc__act {
+    SAMC__ACT_NONE,
+    SAMC__ACT_GELU, /* erf */
+    SAMC__ACT_RELU,
+    SAMC__ACT_GELU_TANH, /* torch's approximation "tanh" */
+    SAMC__ACT_HARDSWISH,
+    SAMC__ACTS
+} samc__act;
 
 typedef struct samc__linear_args {
     samc__view x;       /* [m, k] */
@@ -17,6 +24,7 @@ typedef struct samc__linear_args {
     samc__view y;               /* [m, n] */
     int64_t x_stride, y_stride; /* elements between rows; 0: dense */
     samc__act act;
+    bool act_last; /* act(x . w^T + b + residual) */
 } samc__linear_args;
 
 #endif

@@ -33,11 +33,9 @@ typedef struct gemm_task {
 
 /* Bias, activation and residual of one vector of `count` columns: sum -> its value. `at` is its place in a row. */
 SAMC__INLINE vf value_of(const samc__low_gemm *g, samc__act act, vf sum, vf bias, int64_t added, int64_t count) {
-    vf value = vf_add(sum, bias);
-    if (act == SAMC__ACT_GELU) value = vf_gelu(value);
-    if (act == SAMC__ACT_RELU) value = vf_max(vf_set(0.0f), value);
-    if (g->residual.data) value = vf_add(value, vf_load_first_of(g->residual, added, count));
-    return value;
+    const vf value = vf_add(sum, bias);
+    if (g->residual.data == NULL) return vf_activate(value, act);
+    return vf_finish(value, act, g->act_last, true, vf_load_first_of(g->residual, added, count));
 }
 
 /* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
@@ -64,7 +62,8 @@ SAMC__INLINE void finish_as(const samc__low_gemm *g, samc__act act, int64_t row,
 static void finish(const samc__low_gemm *g, int64_t row, int64_t rows, int64_t column, const float *sums) {
     if (g->act == SAMC__ACT_GELU) finish_as(g, SAMC__ACT_GELU, row, rows, column, sums);
     else if (g->act == SAMC__ACT_RELU) finish_as(g, SAMC__ACT_RELU, row, rows, column, sums);
-    else finish_as(g, SAMC__ACT_NONE, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_NONE) finish_as(g, SAMC__ACT_NONE, row, rows, column, sums);
+    else finish_as(g, g->act, row, rows, column, sums);
 }
 
 /* A block of rows, on its way through the panels. */
@@ -233,7 +232,8 @@ samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_
                                                            .residual = a->residual,
                                                            .y = a->y,
                                                            .y_stride = a->y_stride ? a->y_stride : n,
-                                                           .act = a->act});
+                                                           .act = a->act,
+                                                           .act_last = a->act_last});
     exec->release(exec->memory, made);
     return status;
 }

@@ -15,6 +15,7 @@ samc_status samc__linear_check(const samc__linear_args *a, samc_error *error) {
                   a->residual.data == NULL ||
                       (samc__is2(a->residual, a->residual.n[0], n) && m % a->residual.n[0] == 0));
     SAMC__REQUIRE(error, "linear", a->p.w.dtype != SAMC__I8 || (a->p.w.scale != NULL && k <= SAMC__INT8_MOST_K));
+    SAMC__REQUIRE(error, "linear", (unsigned)a->act < SAMC__ACTS);
     SAMC__REQUIRE(error, "linear", a->x_stride == 0 || a->x_stride >= k);
     SAMC__REQUIRE(error, "linear", a->y_stride == 0 || a->y_stride >= n);
     return SAMC_OK;
@@ -24,25 +25,20 @@ double samc__linear_flops(const samc__linear_args *a) {
     return 2.0 * (double)a->x.n[0] * (double)a->x.n[1] * (double)a->p.w.n[0];
 }
 
-static float activate(float value, samc__act act) {
-    if (act == SAMC__ACT_GELU) value = samc__gelu_ref(value);
-    if (act == SAMC__ACT_RELU) value = value < 0.0f ? 0.0f : value; /* NaN stays */
-    return value;
-}
-
 static void linear_rows(void *context, int64_t begin, int64_t end, int worker) {
     const samc__linear_args *a = context;
     (void)worker;
     int64_t k = a->x.n[1], n = a->p.w.n[0];
     int64_t x_stride = a->x_stride ? a->x_stride : k, y_stride = a->y_stride ? a->y_stride : n;
     const float *w = samc__f32(a->p.w), *bias = samc__f32(a->p.b), *residual = samc__f32(a->residual);
+    static const float nothing = 0.0f;
     for (int64_t row = begin; row < end; row++) {
         const float *x = samc__f32(a->x) + row * x_stride; /* [k] */
         float *y = samc__f32(a->y) + row * y_stride;       /* [n] */
         const float *added = residual ? residual + row % a->residual.n[0] * n : NULL;
         for (int64_t i = 0; i < n; i++) {
-            float value = activate(samc__dot_ref(x, w + i * k, k) + (bias ? bias[i] : 0.0f), a->act);
-            y[i] = value + (added ? added[i] : 0.0f);
+            float value = samc__dot_ref(x, w + i * k, k) + (bias ? bias[i] : 0.0f);
+            y[i] = samc__finish_ref(value, a->act, a->act_last, added ? added + i : &nothing);
         }
     }
 }
@@ -79,10 +75,12 @@ static void linear8_rows(void *context, int64_t begin, int64_t end, int worker) 
             const int8_t *w = (const int8_t *)a->p.w.data + i * k;
             int32_t sum = 0;
             for (int64_t j = 0; j < k; j++) sum += q[j] * w[j];
-            float value = activate((float)sum * (a->p.w.scale[i] * scale) + (bias ? bias[i] : 0.0f), a->act);
+            const float value = (float)sum * (a->p.w.scale[i] * scale) + (bias ? bias[i] : 0.0f);
+            float added = 0.0f;
             if (a->residual.data)
-                value += samc__load_element(a->residual.dtype, a->residual.data, row % a->residual.n[0] * n + i);
-            samc__store_element(a->y.dtype, a->y.data, row * (a->y_stride ? a->y_stride : n) + i, value);
+                added = samc__load_element(a->residual.dtype, a->residual.data, row % a->residual.n[0] * n + i);
+            samc__store_element(a->y.dtype, a->y.data, row * (a->y_stride ? a->y_stride : n) + i,
+                                samc__finish_ref(value, a->act, a->act_last, a->residual.data ? &added : NULL));
         }
     }
 }

@@ -2,6 +2,8 @@
 #ifndef SAMC_KERNELS_REF_MATH_H
 #define SAMC_KERNELS_REF_MATH_H
 
+#include "kernels/linear/linear.h"
+
 #include <math.h>
 #include <stdint.h>
 
@@ -15,6 +17,23 @@ static inline float samc__dot_ref(const float *x, const float *y, int64_t n) {
 
 /* GELU with the error function, torch.nn.GELU's default. */
 static inline float samc__gelu_ref(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f)); }
+
+static inline float samc__activate_ref(float x, samc__act act) {
+    if (act == SAMC__ACT_GELU) return samc__gelu_ref(x);
+    if (act == SAMC__ACT_RELU) return x < 0.0f ? 0.0f : x; /* NaN stays */
+    if (act == SAMC__ACT_GELU_TANH)
+        return 0.5f * x * (1.0f + tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x)));
+    if (act == SAMC__ACT_HARDSWISH) return x * (x < -3.0f ? 0.0f : x > 3.0f ? 6.0f : x + 3.0f) / 6.0f;
+    return x;
+}
+
+/* What linear layers and convolutions do to a sum: act(sum) + added, or act(sum + added) where `last`; `added` NULL: no
+ * residual. */
+static inline float samc__finish_ref(float sum, samc__act act, bool last, const float *added) {
+    if (added != NULL && last) sum += *added;
+    sum = samc__activate_ref(sum, act);
+    return added != NULL && !last ? sum + *added : sum;
+}
 
 /* y = (x - mean) / sqrt(var + eps) * g + b over c elements; the variance in a second pass, so that a large mean does
  * not cancel it. y may be x. */

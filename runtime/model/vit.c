@@ -116,7 +116,7 @@ static samc_status run_neck(const samc__exec *exec, const samc__network *net, in
                             void *out) {
     const samc__config *config = &net->config;
     const samc__vit_weights *w = &net->weights.encoder.vit;
-    int64_t d = config->encoder.vit.embed_dim, c = config->decoder.channels, n = b->rows / images;
+    int64_t d = config->encoder.vit.embed_dim, c = config->decoder.channels, g = config->grid;
     const samc__dtype a = net->precision;
     samc__view x = samc__view2(b->x, b->rows, d), narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
                result = samc__as(a, samc__view2(out, b->rows, c));
@@ -127,10 +127,10 @@ static samc_status run_neck(const samc__exec *exec, const samc__network *net, in
     }
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = x, .p = w->neck_conv1, .y = narrow}));
     SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = narrow, .norm = w->neck_norm1, .y = narrow}));
-    SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = samc__as(a, samc__view3(b->wide, images, n, c)),
+    SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = samc__as(a, samc__view4(b->wide, images, g, g, c)),
                                                         .w = w->neck_conv2,
-                                                        .y = samc__as(a, samc__view3(out, images, n, c)),
-                                                        .grid = config->grid}));
+                                                        .y = samc__as(a, samc__view4(out, images, g, g, c)),
+                                                        .stride = 1}));
     return samc__layernorm(exec, &(samc__layernorm_args){.x = result, .norm = w->neck_norm2, .y = result});
 }
 

@@ -67,6 +67,27 @@ float rounded_to(int type, float value) {
 
 double gelu(double x) { return 0.5 * x * (1.0 + erf(x * sqrt(0.5))); }
 
+double finished(double sum, samc__act act, bool last, const double *added) {
+    double x = added != NULL && last ? sum + *added : sum;
+    switch (act) {
+    case SAMC__ACT_GELU:
+        x = gelu(x);
+        break;
+    case SAMC__ACT_RELU:
+        x = x < 0 ? 0 : x;
+        break;
+    case SAMC__ACT_GELU_TANH:
+        x = 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+        break;
+    case SAMC__ACT_HARDSWISH:
+        x = x * (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+        break;
+    default:
+        break;
+    }
+    return added != NULL && !last ? x + *added : x;
+}
+
 /* y [m, n] = x [m, k] . w^T + b */
 double *project(book *b, const double *x, int64_t m, samc__projection p) {
     int64_t n = p.w.n[0], k = p.w.n[1];

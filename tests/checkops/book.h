@@ -5,6 +5,7 @@
 #ifndef SAMC_TESTS_CHECKOPS_BOOK_H
 #define SAMC_TESTS_CHECKOPS_BOOK_H
 
+#include "kernels/linear/linear.h"
 #include "tests/checkops/checkops.h"
 
 typedef struct book {
@@ -38,6 +39,9 @@ double *result(book *b, samc__view v); /* where the results of the buffer at `da
 float rounded_to(int type, float value); /* F32, F16 or BF16, and back */
 double lower(const book *b, double x);   /* rounded to b->low */
 double gelu(double x);
+/* What linear layers and convolutions do to a sum: act(sum) + *added, or act(sum + *added) where `last`; NULL: nothing
+ * is added. */
+double finished(double sum, samc__act act, bool last, const double *added);
 double *sum_of(book *b, const double *x, const double *y, int64_t count, int64_t y_count); /* y repeats */
 double *project(book *b, const double *x, int64_t m, samc__projection p);                  /* x [m, k] . w^T + b */
 /* Rows of c channels, in place; 1 / deviation of each goes to `scales` where that is not NULL. */

@@ -97,7 +97,7 @@ typedef struct row {
     samc__view (*packed)(const check *c); /* the weight that a model packs ahead, for the benchmark; NULL: none */
 
     /* For hosts' rungs of 16 bits (checkops_low.c): the views that are bf16 there, activations all; and the weight that
-     * a model packs ahead, which is then read by its panels alone (NULL: none). */
+     * a model packs ahead, which is then read by its panels alone (NULL: none). No views: a case that they refuse. */
     int (*low)(check *c, samc__view **views);
     samc__view *(*low_packed)(check *c);
 

@@ -207,10 +207,10 @@ static void device_is_lost(const samc_emu_settings *as_new) {
 static samc__conv3x3_choice choice(samc__dtype x, samc__dtype w, samc__dtype y, int64_t side, int64_t c_in,
                                    int64_t c_out, uintptr_t address) {
     char *memory = (char *)(uintptr_t)4096; /* nothing reads it */
-    samc__conv3x3_args args = {.grid = (int)side};
-    args.x = samc__view3(memory + address, 1, side * side, c_in);
+    samc__conv3x3_args args = {.stride = 1};
+    args.x = samc__view4(memory + address, 1, side, side, c_in);
     args.w = samc__view4(memory, c_out, c_in, 3, 3);
-    args.y = samc__view3(memory, 1, side * side, c_out);
+    args.y = samc__view4(memory, 1, side, side, c_out);
     args.x.dtype = x, args.w.dtype = w, args.y.dtype = y;
     return samc__conv3x3_cuda_choice(&args);
 }
@@ -228,6 +228,15 @@ static void convolution_is_chosen(void) {
         EXPECT(choice(a, a, a, 4096, 64, 128, 0) == SAMC__CONV3X3_OWN); /* and of y */
         EXPECT(choice(a, a, a, 4096, 64, 64, 0) == SAMC__CONV3X3_CUDNN);
     }
+    samc__conv3x3_args more = {.x = samc__view4((void *)(uintptr_t)4096, 1, 64, 64, 256), .stride = 1};
+    more.w = samc__view4(more.x.data, 256, 256, 3, 3), more.y = more.x;
+    EXPECT(samc__conv3x3_cuda_choice(&more) == SAMC__CONV3X3_CUDNN);
+    more.act = SAMC__ACT_GELU;
+    EXPECT(samc__conv3x3_cuda_choice(&more) == SAMC__CONV3X3_OWN);
+    more.act = SAMC__ACT_NONE, more.b = samc__view1(more.x.data, 256);
+    EXPECT(samc__conv3x3_cuda_choice(&more) == SAMC__CONV3X3_OWN);
+    more.b.data = NULL, more.stride = 2, more.y.n[1] = more.y.n[2] = 32;
+    EXPECT(samc__conv3x3_cuda_choice(&more) == SAMC__CONV3X3_OWN);
     EXPECT(choice(SAMC__BF16, SAMC__BF16, SAMC__F32, 64, 256, 256, 0) == SAMC__CONV3X3_OWN);
     EXPECT(choice(SAMC__F32, SAMC__BF16, SAMC__F32, 64, 256, 256, 0) == SAMC__CONV3X3_OWN);
     EXPECT(choice(SAMC__F32, SAMC__F32, SAMC__F32, 64, 252, 260, 0) == SAMC__CONV3X3_CUDNN);

@@ -178,9 +178,9 @@ static void conv3x3(Run &run, int images, int grid, int channels, samc__dtype ty
     Tensor x(type, tokens * c, &random, 1.0f), w(type, c * c * 9, &random, 1.0f / std::sqrt(9.0f * float(channels))),
         y(type, tokens * c, nullptr, 0);
     samc__conv3x3_args host = {}, args = {};
-    host.x = x.on_host(samc__view3(nullptr, images, grid * grid, channels));
-    host.y = y.on_host(samc__view3(nullptr, images, grid * grid, channels));
-    host.grid = args.grid = grid;
+    host.x = x.on_host(samc__view4(nullptr, images, grid, grid, channels));
+    host.y = y.on_host(samc__view4(nullptr, images, grid, grid, channels));
+    host.stride = args.stride = 1;
     // cuDNN's weight is [c_out, 3, 3, c_in]; the reference's [c_out, c_in, 3, 3].
     std::vector<float> turned(w.host.size());
     for (size_t o = 0; o < c; o++)

@@ -68,7 +68,13 @@ MUTATIONS = {
             f"return {TANH_GELU.format(x='x')};",
         )
     ],
-    "tanh GELU in the encoder": [("kernels/linear/ref.c", "samc__gelu_ref(value)", TANH_GELU.format(x="value"))],
+    "tanh GELU in the encoder": [
+        (
+            "kernels/ref/math.h",
+            "if (act == SAMC__ACT_GELU) return samc__gelu_ref(x);",
+            f"if (act == SAMC__ACT_GELU) return {TANH_GELU.format(x='x')};",
+        )
+    ],
     "tanh GELU in the mask prompt": [("kernels/embed_mask/ref.c", "samc__gelu_ref(x[i])", TANH_GELU.format(x="x[i]"))],
     "tanh GELU in the upscaling": [
         ("kernels/upscale_masks/ref.c", "samc__gelu_ref(pixel[o])", TANH_GELU.format(x="pixel[o]"))

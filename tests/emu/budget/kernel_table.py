@@ -45,9 +45,10 @@ KERNELS = {
     },
     "conv3x3": {
         "conv3x3_weights": ("weight laid out by tap", "memory"),
-        "conv3x3_tiles": ("product over nine neighbours", "tensor cores"),
+        "conv3x3_tiles": ("product over nine neighbours, bias, activation, residual", "tensor cores"),
         "conv3x3_any": ("any shape, f32", "fp32"),
     },
+    "depthwise": {"depthwise": ("each channel by itself, weights in shared memory, bias, activation", "memory")},
     "add_rows": {"add_rows_vectors": ("four channels a thread", "memory"), "add_rows_any": ("any width", "memory")},
     "embed_grid": {"embed_grid": ("positions of the grid", "launch")},
     "embed_prompts": {"embed_prompts": ("tokens of prompts: SAM's own, positions and labels of points", "launch")},
