@@ -144,7 +144,8 @@ static samc_status load_weights(samc_model *model, samc_error *error) {
         samc__tensors_load(&model->tensors, model->checkpoint, on_host, &model->owned, &model->owned_bytes, error));
     if (model->packed == NULL) return SAMC_OK;
     SAMC__TRY(samc__up_fold_make(&net->config, &net->weights, &net->up_fold, error));
-    return samc__pack_weights(net, &model->tensors, model->owned, model->owned_bytes, model->packed, error);
+    return samc__pack_weights(net, &model->tensors, model->checkpoint, model->owned, model->owned_bytes, model->packed,
+                              error);
 }
 
 static samc_status apply_settings(samc_model *model, const char *const *given, const char *path, samc_error *error) {

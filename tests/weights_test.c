@@ -261,7 +261,7 @@ Test(weights, roles_make_views) {
     const samc__weights *w = &m.weights;
     cr_expect(samc__is2(v->patch.w, 16, 3 * 4 * 4) && samc__is1(v->patch.b, 16)); /* [16, 3, 4, 4] */
     cr_expect(samc__is2(v->pos_embed, 16, 16));                                   /* [1, 4, 4, 16] */
-    cr_expect(samc__is2(v->neck_conv1.w, 16, 16) && samc__is4(v->neck_conv2, 16, 16, 3, 3));
+    cr_expect(samc__is2(v->neck.conv1.w, 16, 16) && samc__is4(v->neck.conv2, 16, 16, 3, 3));
     cr_expect(samc__is1(w->point_embed[3], 16) && samc__is1(w->iou_token, 16) && samc__is2(w->mask_tokens, 4, 16));
     cr_expect(samc__is2(w->mask_conv3.w, 16, 4) && samc__is4(w->mask_conv2.w, 4, 1, 2, 2)); /* 1 x 1: a matrix */
     cr_expect(samc__is4(w->up1.w, 16, 4, 2, 2) && samc__is2(w->hyper[3][2].w, 2, 16));

@@ -111,8 +111,9 @@ static bool same_values(const samc__tensor *a, const samc__tensor *b) {
     return true;
 }
 
-static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
-    size_t left = 0, wide = 0;
+/* Sorts by name; no name may occur twice. */
+static samc_status order(samc__checkpoint *checkpoint, samc_error *error) {
+    size_t left = 0;
     if (checkpoint->count > 1)
         qsort(checkpoint->tensors, checkpoint->count, sizeof *checkpoint->tensors, compare_names);
     for (size_t i = 0; i < checkpoint->count; i++) {
@@ -127,12 +128,21 @@ static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
             checkpoint->tensors[i].name = NULL;
             continue;
         }
-        wide += tensor->dtype == SAMC__F64;
         samc__tensor moved = *tensor;
         if (left != i) checkpoint->tensors[i].name = NULL; /* owned once, should this end early */
         checkpoint->tensors[left++] = moved;
     }
     checkpoint->count = left;
+    return SAMC_OK;
+}
+
+static samc_status finish(samc__checkpoint *checkpoint, samc_error *error) {
+    size_t wide = 0;
+    SAMC__TRY(order(checkpoint, error));
+    if (checkpoint->part) return SAMC_OK;
+    SAMC__TRY(samc__checkpoint_fold(checkpoint, error));
+    if (checkpoint->folded != NULL) SAMC__TRY(order(checkpoint, error));
+    for (size_t i = 0; i < checkpoint->count; i++) wide += checkpoint->tensors[i].dtype == SAMC__F64;
     if (wide > 0)
         samc__checkpoint_add_note(checkpoint, "%zu tensor%s of f64 narrowed to f32", wide, wide > 1 ? "s" : "");
     return SAMC_OK;
@@ -279,6 +289,7 @@ void samc__checkpoint_close(samc__checkpoint *checkpoint) {
         free(checkpoint->metadata[i].value);
     }
     free(checkpoint->tensors);
+    free(checkpoint->folded);
     free(checkpoint->metadata);
     samc__checkpoint_forget_bytes(checkpoint);
     for (size_t i = 0; i < checkpoint->part_count; i++) samc__checkpoint_close(checkpoint->parts[i]);
@@ -291,6 +302,11 @@ void samc__checkpoint_close(samc__checkpoint *checkpoint) {
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
 const char *samc__checkpoint_note(const samc__checkpoint *checkpoint) { return checkpoint->note; }
+
+bool samc__checkpoint_owns(const samc__checkpoint *checkpoint, const void *at) {
+    const float *value = at, *folded = checkpoint->folded;
+    return folded != NULL && value >= folded && value < folded + checkpoint->folded_count;
+}
 
 const char *samc__checkpoint_path(const samc__checkpoint *checkpoint) { return checkpoint->path; }
 
@@ -337,6 +353,7 @@ void samc__tensor_drop(const samc__checkpoint *checkpoint, const samc__tensor *t
     int64_t last = 0; /* strides are not negative */
     for (int i = 0; i < tensor->rank; i++) last += (tensor->shape[i] - 1) * tensor->stride[i];
     if ((!checkpoint->mapped && checkpoint->part_count == 0) || samc__tensor_elements(tensor) == 0) return;
+    if (samc__checkpoint_owns(checkpoint, tensor->data)) return;
     uintptr_t begin = (uintptr_t)tensor->data, end = begin + (uintptr_t)(last + 1) * samc__dtype_size(tensor->dtype);
     begin = (begin + page - 1) / page * page;
     end = end / page * page;

@@ -48,6 +48,8 @@ char *samc__text_of_file(const char *path, bool *absent, const char **wrong);
 /* The text of a file that lies beside the model's, where the model is in Hugging Face's layout and there is one; or
  * NULL. `name`: of the file. */
 const char *samc__checkpoint_beside(const samc__checkpoint *checkpoint, samc__beside which, const char **name);
+/* Whether it lies in memory of the checkpoint's own, not in its file's pages. */
+bool samc__checkpoint_owns(const samc__checkpoint *checkpoint, const void *at);
 size_t samc__checkpoint_count(const samc__checkpoint *checkpoint);
 const samc__tensor *samc__checkpoint_at(const samc__checkpoint *checkpoint, size_t index);
 const samc__tensor *samc__checkpoint_find(const samc__checkpoint *checkpoint, const char *name); /* NULL if absent */

@@ -166,7 +166,6 @@ static const struct {
     {"vision_encoder.backbone.", "SAM 2"},
     {"mask_decoder.hf_token.", "SAM-HQ"},
     {"mask_decoder.hq_token.", "SAM-HQ"},
-    {"image_encoder.patch_embed.seq.", "MobileSAM or TinySAM (TinyViT)"},
     {"prompt_encoder.invalid_points.", "EfficientSAM"},
     {"image_encoder.backbone.input_stem.", "EfficientViT-SAM"},
     {"image_encoder.backbone.stages.", "EfficientViT-SAM"},
@@ -183,6 +182,13 @@ static const struct {
     {"lora_down.", "SAM with LoRA layers that are not merged"},
     {"lora_moe_experts.", "SAM with LoRA layers that are not merged"},
 };
+
+bool samc__is_unused(const char *name) {
+    static const char *const unused[] = {"image_encoder.norm_head.", "image_encoder.head."}; /* TinyViT's classifier */
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+        if (strncmp(name, unused[i], strlen(unused[i])) == 0) return true;
+    return false;
+}
 
 void samc__find_architecture(samc__checkpoint *checkpoint) {
     const size_t kinds = sizeof architectures / sizeof *architectures;

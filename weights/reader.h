@@ -43,6 +43,8 @@ struct samc__checkpoint {
     size_t part_count;
     char *beside[SAMC__BESIDE]; /* texts of the files that lie beside a model of Hugging Face's, or NULL */
     const char *beside_name[SAMC__BESIDE];
+    float *folded; /* [folded_count] what weights/fold.c computed; tensors point into it */
+    size_t folded_count;
 };
 
 /* Opens bytes that the caller keeps alive, for tests and fuzzers: an exact heap block lets AddressSanitizer see one
@@ -78,6 +80,11 @@ samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *er
 /* The steps of it that know names: layouts.c. */
 samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error);
 void samc__find_architecture(samc__checkpoint *checkpoint);
+/* Tensors that checkpoints carry among the model's and no model uses, under SAM's names. */
+bool samc__is_unused(const char *name);
+/* Folds batch norms into the convolutions before them. The tensors are sorted by name, and are no longer afterwards; of
+ * all that this replaces nothing is left. */
+samc_status samc__checkpoint_fold(samc__checkpoint *checkpoint, samc_error *error);
 /* Appends to the note, behind a semicolon where there is something already. */
 void samc__checkpoint_add_note(samc__checkpoint *checkpoint, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -169,6 +169,8 @@ static samc_status choose(samc__checkpoint *c, const member *members, size_t cou
             g.parts |= members[first].part;
             if (strcmp(own, "image_encoder.patch_embed.proj.weight") == 0) g.parts |= PATCHES;
             if (strcmp(own, "vision_encoder.patch_embed.projection.weight") == 0) g.parts |= PATCHES;
+            if (strcmp(own, "image_encoder.patch_embed.seq.0.c.weight") == 0) g.parts |= PATCHES;
+            if (strcmp(own, "image_encoder.patch_embed.seq.0.weight") == 0) g.parts |= PATCHES; /* folded */
             if (strcmp(own, "mask_decoder.mask_tokens.weight") == 0) g.parts |= TOKENS;
         }
         bool known = !complete(&g);
@@ -203,7 +205,10 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
     size_t outside = 0, left = 0, used = 0;
     enum { NAMED = 3 };
     if (wrapper == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->label);
-    for (size_t i = 0; i < chosen->count; i++) fate[members[chosen->first + i].tensor] = KEPT;
+    for (size_t i = 0; i < chosen->count; i++) {
+        const member *m = &members[chosen->first + i];
+        fate[m->tensor] = samc__is_unused(m->name + prefix) ? OUTSIDE : KEPT;
+    }
     for (size_t i = 0; i < c->count; i++)
         if (strncmp(c->tensors[i].name, wrapper, prefix) == 0 && is_buffer(c->tensors[i].name + prefix)) fate[i] = KEPT;
     for (size_t i = 0; i < c->count; i++) {

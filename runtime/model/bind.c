@@ -194,11 +194,41 @@ static samc_status bind(binding *b, const samc__entry *e) {
     return SAMC_OK;
 }
 
+/* y = w x + b, w as the file has it: what it is bound to may be panels. */
+static samc_status multiply(const binding *b, const samc__projection *p, const float *x, float *y) {
+    const samc__entry *e = b->list->at;
+    while (e->view != &p->w) e++;
+    const samc__tensor *w = samc__checkpoint_find(b->checkpoint, e->name);
+    const int64_t n = p->w.n[0], k = p->w.n[1];
+    float *row = malloc((size_t)k * sizeof *row);
+    if (row == NULL) return no_memory(b, e);
+    for (int64_t i = 0; i < n; i++) {
+        double sum = (double)samc__f32(p->b)[i];
+        samc__tensor_copy_f32(w, i * k, k, row);
+        for (int64_t j = 0; j < k; j++) sum += (double)row[j] * (double)x[j];
+        y[i] = (float)sum;
+    }
+    free(row);
+    return SAMC_OK;
+}
+
 static samc_status bind_all(binding *b, bool counts) {
+    const size_t step = ALIGNMENT / sizeof(float);
     b->counts = counts;
     b->floats = 0;
     for (size_t i = 0; i < b->list->count; i++) SAMC__TRY(bind(b, &b->list->at[i]));
-    for (size_t i = 0; i < b->list->copy_count; i++) b->list->copies[i].view->data = b->list->copies[i].of->data;
+    for (size_t i = 0; i < b->list->copy_count; i++) {
+        samc__view *view = b->list->copies[i].view;
+        if (b->list->copies[i].p == NULL) {
+            view->data = b->list->copies[i].of->data;
+            continue;
+        }
+        if (!counts) {
+            view->data = b->block + b->floats;
+            SAMC__TRY(multiply(b, b->list->copies[i].p, samc__f32(*b->list->copies[i].of), view->data));
+        }
+        b->floats += ((size_t)samc__elements(*view) + step - 1) / step * step;
+    }
     return SAMC_OK;
 }
 

@@ -11,7 +11,7 @@
 /* Bounds that keep every later size computation far from overflow. */
 enum { SAMC__MAX_DECODER_LAYERS = 8, SAMC__MAX_MASK_TOKENS = 16, SAMC__MAX_MLP_LAYERS = 8 };
 
-typedef enum samc__encoder_kind { SAMC__ENCODER_VIT, SAMC__ENCODERS } samc__encoder_kind;
+typedef enum samc__encoder_kind { SAMC__ENCODER_VIT, SAMC__ENCODER_TINYVIT, SAMC__ENCODERS } samc__encoder_kind;
 
 /* Prompt encoder and mask decoder. */
 typedef struct samc__decoder_spec {
@@ -39,6 +39,7 @@ typedef struct samc__config {
         samc__encoder_kind kind;
         union {
             samc__vit vit;
+            samc__tinyvit tinyvit;
         };
     } encoder;
     samc__decoder_spec decoder;

@@ -1,7 +1,8 @@
 /* The table of encoders. */
 #include "runtime/model/families.h"
 
-static const samc__encoder *const encoders[SAMC__ENCODERS] = {[SAMC__ENCODER_VIT] = &samc__encoder_vit};
+static const samc__encoder *const encoders[SAMC__ENCODERS] = {
+    [SAMC__ENCODER_VIT] = &samc__encoder_vit, [SAMC__ENCODER_TINYVIT] = &samc__encoder_tinyvit};
 
 const samc__encoder *samc__encoder_of(const samc__config *config) { return encoders[config->encoder.kind]; }
 

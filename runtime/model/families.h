@@ -13,6 +13,7 @@ typedef struct samc__network samc__network; /* runtime/model/network.h */
 
 typedef union samc__encoder_weights {
     samc__vit_weights vit;
+    samc__tinyvit_weights tinyvit;
 } samc__encoder_weights;
 
 /* [images, N, C] each, in the model's precision; [0] is the embedding, other levels may be absent. */
@@ -43,7 +44,10 @@ typedef struct samc__encoder {
     int recipe_count;
 } samc__encoder;
 
-extern const samc__encoder samc__encoder_vit;
+extern const samc__encoder samc__encoder_vit, samc__encoder_tinyvit;
+
+/* SAM's own, which others' encoders have too. */
+extern const samc__setting samc__sam_settings[];
 
 const samc__encoder *samc__encoder_of(const samc__config *config);
 

@@ -39,7 +39,14 @@ void samc__list_tensor(samc__tensor_list *list, samc__view *view, samc__role rol
 void samc__list_copy(samc__tensor_list *list, samc__view *view, const samc__view *of) {
     *view = *of;
     list->copies[list->copy_count].view = view;
+    list->copies[list->copy_count].p = NULL;
     list->copies[list->copy_count++].of = of;
+}
+
+void samc__list_product(samc__tensor_list *list, samc__view *view, const samc__projection *p, const samc__view *x) {
+    samc__list_copy(list, view, x);
+    list->copies[list->copy_count - 1].p = p;
+    *view = p->b;
 }
 
 void samc__list_linear(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,

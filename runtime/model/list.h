@@ -53,10 +53,11 @@ enum { SAMC__MAX_COPIES = 64 };
 typedef struct samc__tensor_list {
     samc__entry *at; /* [count], in the order of the original's state_dict() */
     size_t count, capacity;
-    /* Views of others' values in the type of activations, in no file: */
+    /* Values of others in the type of activations, in no file: `of` again, or `p`'s product with it. */
     struct {
         samc__view *view;
         const samc__view *of;
+        const samc__projection *p; /* NULL: `of` itself */
     } copies[SAMC__MAX_COPIES];
     size_t copy_count;
     bool failed; /* there was no memory */
@@ -76,6 +77,8 @@ void samc__list_tensor(samc__tensor_list *list, samc__view *view, samc__role rol
                        samc__shape shape);
 /* A view of the values of `of`, in the type of activations. */
 void samc__list_copy(samc__tensor_list *list, samc__view *view, const samc__view *of);
+/* w x + b of a linear layer and a vector, computed in double when the tensors are loaded. */
+void samc__list_product(samc__tensor_list *list, samc__view *view, const samc__projection *p, const samc__view *x);
 /* A weight [out, in] and a bias [out] under BASE.LEAF. */
 void samc__list_linear(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,
                        const char *leaf, int64_t out, int64_t in);

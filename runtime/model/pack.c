@@ -26,8 +26,8 @@ static bool pack_fold(const samc__network *net, samc__packed *packed) {
     return samc__packed_add_bf16(packed, samc__f32(w), w.n[0], w.n[1]);
 }
 
-samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, void *owned,
-                               size_t owned_bytes, samc__packed *packed, samc_error *error) {
+samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, const samc__checkpoint *file,
+                               void *owned, size_t owned_bytes, samc__packed *packed, samc_error *error) {
     const char *begin = owned;
     bool done = pack_fold(net, packed);
     for (size_t i = 0; i < tensors->count && done && net->weight_type == SAMC__F32; i++) {
@@ -36,7 +36,7 @@ samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list
         const bool alone = tensors->at[i].role == SAMC__ROLE_MATRIX, ours = at >= begin && at < begin + owned_bytes;
         if (!alone && tensors->at[i].role != SAMC__ROLE_SHARED) continue;
         done = samc__packed_add(packed, samc__f32(w), w.n[0], w.n[1], ours && alone);
-        if (done && alone && !ours) drop_pages(w);
+        if (done && alone && !ours && !samc__checkpoint_owns(file, at)) drop_pages(w);
     }
     return done ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
 }

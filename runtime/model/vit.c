@@ -1,17 +1,12 @@
 /* SAM's image encoder: ViT with windowed and global attention, then the neck.
  *
  * Mirrors ImageEncoderViT. N = grid * grid tokens an image, D = embed_dim, C = channels of the embedding. */
-#include "runtime/model/families.h"
-#include "runtime/model/frame.h"
-#include "runtime/model/network.h"
+#include "runtime/model/steps.h"
 
-#include "kernels/add_rows/add_rows.h"
 #include "kernels/attention_relpos/attention_relpos.h"
-#include "kernels/conv3x3/conv3x3.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/linear/linear.h"
 #include "kernels/place.h"
-#include "kernels/preprocess/preprocess.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,12 +50,7 @@ static void list_tensors(samc__tensor_list *list, const samc__config *config, sa
     samc__list_convolution(list, &to->patch, SAMC__ROLE_MATRIX, "image_encoder.patch_embed.proj",
                            SAMC__SHAPE4(D, 3, patch, patch), D);
     for (int i = 0; i < v->depth; i++) list_block(list, v, config->grid, i, &to->blocks[i]);
-    samc__list_tensor(list, &to->neck_conv1.w, SAMC__ROLE_MATRIX, "image_encoder.neck.0", "weight",
-                      SAMC__SHAPE4(C, D, 1, 1));
-    samc__list_norm(list, &to->neck_norm1, "image_encoder.neck", "1", C, 1e-6f);
-    samc__list_tensor(list, &to->neck_conv2, SAMC__ROLE_OPERAND, "image_encoder.neck.2", "weight",
-                      SAMC__SHAPE4(C, C, 3, 3));
-    samc__list_norm(list, &to->neck_norm2, "image_encoder.neck", "3", C, 1e-6f);
+    samc__list_neck(list, &to->neck, D, C);
 }
 
 /* ---- Running it ------------------------------------------------------------------------------ */
@@ -111,58 +101,15 @@ static samc_status run_block(const samc__exec *exec, const samc__network *net, i
     return samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->lin2, .residual = x, .y = x});
 }
 
-/* 1x1 convolution, LayerNorm2d, 3x3 convolution, LayerNorm2d. */
-static samc_status run_neck(const samc__exec *exec, const samc__network *net, int images, const encoder_buffers *b,
-                            void *out) {
-    const samc__config *config = &net->config;
-    const samc__vit_weights *w = &net->weights.encoder.vit;
-    int64_t d = config->encoder.vit.embed_dim, c = config->decoder.channels, g = config->grid;
-    const samc__dtype a = net->precision;
-    samc__view x = samc__view2(b->x, b->rows, d), narrow = samc__as(a, samc__view2(b->wide, b->rows, c)),
-               result = samc__as(a, samc__view2(out, b->rows, c));
-    if (a != SAMC__F32) { /* a product reads x in the type of its weight without a conversion for each of its tiles */
-        samc__view rounded = samc__as(a, samc__view2(b->y, b->rows, d));
-        SAMC__TRY(samc__add_rows(exec, &(samc__add_rows_args){.x = x, .y = rounded}));
-        x = rounded;
-    }
-    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = x, .p = w->neck_conv1, .y = narrow}));
-    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = narrow, .norm = w->neck_norm1, .y = narrow}));
-    SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = samc__as(a, samc__view4(b->wide, images, g, g, c)),
-                                                        .w = w->neck_conv2,
-                                                        .y = samc__as(a, samc__view4(out, images, g, g, c)),
-                                                        .stride = 1}));
-    return samc__layernorm(exec, &(samc__layernorm_args){.x = result, .norm = w->neck_norm2, .y = result});
-}
-
-/* Patches of the resized and normalised images, [images * N, 3 * patch_size * patch_size] in b->wide. */
-static samc_status make_patches(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
-                                const encoder_buffers *b) {
-    const samc__config *c = &net->config;
-    const samc__dtype a = net->precision;
-    const int side = c->encoder.vit.patch_size;
-    int64_t n = b->rows / images, patch = 3 * (int64_t)side * side;
-    for (int i = 0; i < images; i++) {
-        const samc__frame frame = samc__frame_of(&c->recipe, inputs[i].width, inputs[i].height);
-        samc__preprocess_args args = samc__frame_input(&c->recipe, &frame);
-        SAMC__TRY(exec->place->image(exec, &inputs[i], &args.rgb, &args.row_bytes));
-        args.patch = side, args.grid = c->grid;
-        args.patches =
-            samc__as(a, samc__view2((char *)b->wide + (size_t)(i * n * patch) * samc__dtype_size(a), n, patch));
-        SAMC__TRY(samc__preprocess(exec, &args));
-        SAMC__TRY(exec->place->image_read(exec));
-    }
-    return SAMC_OK;
-}
-
 static samc_status encode_with(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                                const encoder_buffers *b, void *embeddings) {
     const samc__vit_weights *w = &net->weights.encoder.vit;
-    SAMC__TRY(make_patches(exec, net, inputs, images, b));
+    SAMC__TRY(samc__make_patches(exec, net, inputs, images, net->config.encoder.vit.patch_size, b->wide));
     samc__view patches = samc__as(net->precision, samc__view2(b->wide, b->rows, w->patch.w.n[1]));
     samc__view x = samc__view2(b->x, b->rows, w->patch.w.n[0]);
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = patches, .p = w->patch, .residual = w->pos_embed, .y = x}));
     for (int i = 0; i < net->config.encoder.vit.depth; i++) SAMC__TRY(run_block(exec, net, i, images, b));
-    return run_neck(exec, net, images, b, embeddings);
+    return samc__run_neck(exec, net, &w->neck, x, b->y, b->wide, images, embeddings);
 }
 
 static samc_status encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
@@ -403,7 +350,7 @@ static void describe(const samc__config *config, samc_model_info *info) {
     for (int i = 0; i < v->depth; i++) info->global_blocks += v->global_attn[i];
 }
 
-static const samc__setting settings[] = {
+const samc__setting samc__sam_settings[] = {
     {"mask_threshold", -1000, 1000, offsetof(samc__config, recipe.threshold)},
     {.name = NULL},
 };
@@ -418,6 +365,6 @@ const samc__encoder samc__encoder_vit = {.name = "vit",
                                          .tensors = list_tensors,
                                          .describe = describe,
                                          .encode = encode,
-                                         .settings = settings,
+                                         .settings = samc__sam_settings,
                                          .recipes = recipes,
                                          .recipe_count = sizeof recipes / sizeof *recipes};

@@ -488,9 +488,6 @@ ARCHITECTURES = {
         ["mask_decoder.hf_token.weight"],
         ["mask_decoder.hq_token.weight", "vision_encoder.patch_embed.projection.weight"],  # transformers'
     ],
-    "MobileSAM or TinySAM (TinyViT)": [
-        ["image_encoder.patch_embed.seq.0.c.weight", "prompt_encoder.x.weight", "mask_decoder.y.weight"]
-    ],
     "EfficientSAM": [["prompt_encoder.invalid_points.weight", "image_encoder.pos_embed"]],
     "EfficientViT-SAM": [["image_encoder.backbone.stages.0.x"], ["image_encoder.backbone.input_stem.op_list.0.x"]],
     "RepViT-SAM": [["image_encoder.features.0.0.c.weight"]],

@@ -16,25 +16,26 @@ random, but scaled layer by layer on one image until the activations look like t
 
 Run it to write a checkpoint that segment_anything and samc both load:
 
-  python calibrate.py vit_b|vit_l|vit_h|tiny OUT.pth [--image PHOTO] [--seed N]
+  python calibrate.py vit_b|vit_l|vit_h|tiny|mobile|tiny_mobile OUT.pth [--image PHOTO] [--seed N]
 
-Requires torch, torchvision, segment-anything, numpy and pillow below 12.2.
+Batch norms get means N(0, 0.5) and variances U(0.5, 2), before convolutions are scaled to what these expect.
+
+Requires torch, torchvision, segment-anything, numpy and pillow below 12.2; for MobileSAM mobilesam-mirror 1.0.0 and timm.
 """
 
 import argparse
+import importlib
 import json
 import math
+import types
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
-from segment_anything import SamPredictor
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
-from segment_anything.modeling.image_encoder import Attention as EncoderAttention
-from segment_anything.modeling.transformer import Attention as DecoderAttention
 
 SCORES = 2.0  # deviation of attention scores along the keys
 BRANCH = 0.1  # deviation of what a block adds to its residual stream, and of inputs to LayerNorm2d
@@ -74,7 +75,70 @@ class Config:
         return json.dumps(config)
 
 
+@dataclass(frozen=True)
+class TinyVit:
+    """MobileSAM's. The arguments are TinyViT's; the last stage has the size of the one before."""
+
+    embed_dims: tuple = (64, 128, 160, 320)
+    depths: tuple = (2, 2, 6, 2)
+    num_heads: tuple = (2, 4, 5, 10)
+    window_sizes: tuple = (7, 7, 14, 7)
+    mlp_ratio: float = 4.0
+    num_classes: int = 1000
+    img_size: int = 1024
+    out_chans: int = 256
+    decoder_depth: int = 2
+    decoder_num_heads: int = 8
+    decoder_mlp_dim: int = 2048
+    mask_in_chans: int = 16
+    iou_head_hidden_dim: int = 256
+    patch_size: int = 16
+
+    def metadata(self):
+        return json.dumps({"img_size": self.img_size, "decoder_num_heads": self.decoder_num_heads})
+
+    def encoder(self):
+        """mobile_sam's TinyViT. In other shapes than MobileSAM's own, three constants of it are replaced: the stride of
+        the last merge, which it takes from the width, the neck's channels and the embedding's side."""
+        from mobile_sam.modeling.tiny_vit_sam import TinyViT
+
+        keys = "img_size num_classes embed_dims depths num_heads window_sizes mlp_ratio"
+        encoder = TinyViT(**{key: getattr(self, key) for key in keys.split()}, drop_path_rate=0.0)
+        if self == TinyVit():
+            return encoder
+        encoder.layers[2].downsample.conv2.c.stride = (1, 1)
+        c = self.out_chans
+        encoder.neck[0] = torch.nn.Conv2d(self.embed_dims[-1], c, 1, bias=False)
+        encoder.neck[1], encoder.neck[3] = LayerNorm2d(c), LayerNorm2d(c)
+        encoder.neck[2] = torch.nn.Conv2d(c, c, 3, padding=1, bias=False)
+        side = self.img_size // self.patch_size
+
+        def forward(self, x):
+            x = self.patch_embed(x)
+            for layer in self.layers:
+                x = layer(x)
+            return self.neck(x.view(len(x), side, side, -1).permute(0, 3, 1, 2))
+
+        encoder.forward = types.MethodType(forward, encoder)
+        return encoder
+
+
 CONFIGS = {
+    "mobile": TinyVit(),
+    # Sides of 36, 18, 9 and 9, none a multiple of its windows; 0.6 MB.
+    "tiny_mobile": TinyVit(
+        embed_dims=(16, 32, 48, 64),
+        depths=(1, 1, 2, 1),
+        num_heads=(1, 2, 3, 2),
+        window_sizes=(7, 7, 5, 4),
+        mlp_ratio=2.0,
+        num_classes=6,
+        img_size=144,
+        out_chans=32,
+        decoder_num_heads=4,
+        decoder_mlp_dim=64,
+        iou_head_hidden_dim=32,
+    ),
     "vit_b": Config(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": Config(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": Config(1280, 32, 16, (7, 15, 23, 31)),
@@ -98,9 +162,13 @@ CONFIGS = {
 
 def build(config):
     """The original's modules in the given shape, as segment_anything.build_sam puts them together."""
+    if config == TinyVit():
+        return importlib.import_module("mobile_sam").sam_model_registry["vit_t"]().eval()
     grid = config.img_size // config.patch_size
     return Sam(
-        image_encoder=ImageEncoderViT(
+        image_encoder=config.encoder()
+        if isinstance(config, TinyVit)
+        else ImageEncoderViT(
             depth=config.depth,
             embed_dim=config.embed_dim,
             img_size=config.img_size,
@@ -144,6 +212,16 @@ def load(name, path):
     return sam
 
 
+def is_a(module, *names):
+    """Packages have copies of each other's classes."""
+    return type(module).__name__ in names
+
+
+def predictor_of(sam):
+    """The SamPredictor of the package that the model's class is from."""
+    return importlib.import_module(type(sam).__module__.split(".")[0]).SamPredictor(sam)
+
+
 def initialise(sam):
     """Random values whose scale does not depend on torch's default initialisation."""
     narrow = {sam.image_encoder.neck[3]} | {
@@ -151,12 +229,17 @@ def initialise(sam):
     }
     for module in sam.modules():
         factor = NARROW if module in narrow else 1.0
-        is_norm = isinstance(module, (torch.nn.LayerNorm, LayerNorm2d))
+        is_norm = is_a(module, "LayerNorm", "LayerNorm2d", "BatchNorm2d")
+        if is_a(module, "BatchNorm2d"):
+            module.running_mean.normal_(0, 0.5)
+            module.running_var.uniform_(0.5, 2)
         for name, p in module.named_parameters(recurse=False):
             if is_norm and name == "weight":
                 p.uniform_(0.5, 1.5).mul_(factor)
             elif name.startswith("rel_pos"):
                 p.normal_(0, 0.5 * p.shape[1] ** -0.5)
+            elif name == "attention_biases":
+                p.normal_(0, 0.5)
             elif name == "pos_embed":
                 p.normal_(0, INPUT)
             elif name == "bias":
@@ -207,6 +290,45 @@ def scale_encoder_scores(attention):
     return attention.register_forward_pre_hook(hook)
 
 
+def scale_tinyvit_scores(attention):
+    """The same for a block of TinyViT, which norms within its attention and has q, k and v of a head side by side."""
+
+    def hook(attention, inputs):
+        x = attention.norm(inputs[0])
+        qkv = attention.qkv(x).view(*x.shape[:2], attention.num_heads, 3, attention.key_dim).permute(3, 0, 2, 1, 4)
+        factor = SCORES / score_deviation(qkv[0], qkv[1])
+        for p in (attention.qkv.weight, attention.qkv.bias):
+            p.view(attention.num_heads, 3, -1)[:, 0] *= factor
+
+    return attention.register_forward_pre_hook(hook)
+
+
+def scale_folded(module, deviation):
+    """Scales a convolution to deviation 1, as its batch norm expects, and that norm to the deviation."""
+
+    def hook(module, inputs, output):
+        module.c.weight /= module.c(*inputs).std()
+        factor = deviation / module.bn(module.c(*inputs)).std()
+        module.bn.weight *= factor
+        module.bn.bias *= factor
+        return module.bn(module.c(*inputs))
+
+    return module.register_forward_hook(hook)
+
+
+def tinyvit_hooks(encoder):
+    """Streams of deviation INPUT, to which blocks add BRANCH; what is activated has deviation 1."""
+    ends = [encoder.patch_embed.seq[2]] + [layer.downsample.conv3 for layer in encoder.layers[:-1]]
+    for module in encoder.modules():
+        if is_a(module, "Conv2d_BN"):
+            yield scale_folded(module, INPUT if module in ends else 1.0)
+        elif is_a(module, "Attention"):
+            yield scale_tinyvit_scores(module)
+            yield scale_output(module.proj, BRANCH)
+        elif is_a(module, "Mlp"):
+            yield scale_output(module.fc2, BRANCH)
+
+
 def scale_decoder_scores(attention):
     """The same for an attention of the mask decoder."""
 
@@ -233,11 +355,15 @@ class Hooks(list):
 
 def calibrate_encoder(predictor, rgb):
     encoder = predictor.model.image_encoder
-    with Hooks([scale_output(encoder.patch_embed.proj, INPUT)]) as hooks:
-        for module in encoder.modules():
-            if isinstance(module, EncoderAttention):
-                hooks += [scale_encoder_scores(module), scale_output(module.proj, BRANCH)]
-        hooks += [scale_output(block.mlp.lin2, BRANCH) for block in encoder.blocks]
+    with Hooks() as hooks:
+        if is_a(encoder, "TinyViT"):
+            hooks += tinyvit_hooks(encoder)
+        else:
+            hooks += [scale_output(encoder.patch_embed.proj, INPUT)]
+            for module in encoder.modules():
+                if is_a(module, "Attention"):
+                    hooks += [scale_encoder_scores(module), scale_output(module.proj, BRANCH)]
+            hooks += [scale_output(block.mlp.lin2, BRANCH) for block in encoder.blocks]
         hooks += [scale_output(encoder.neck[0], BRANCH), scale_output(encoder.neck[2], BRANCH)]
         predictor.set_image(
             rgb
@@ -264,7 +390,7 @@ def calibrate_decoder(predictor, rgb):
 
     with Hooks() as hooks:
         for module in decoder.modules():
-            if isinstance(module, DecoderAttention):
+            if is_a(module, "Attention"):
                 hooks += [scale_decoder_scores(module), scale_output(module.out_proj, BRANCH)]
         hooks += [scale_output(layer.mlp.lin2, BRANCH) for layer in decoder.transformer.layers]
         hooks += [scale_output(decoder.output_upscaling[0], BRANCH), scale_output(decoder.output_upscaling[3], 1.0)]
@@ -295,7 +421,8 @@ def calibrate(sam, rgb, seed=1):
     torch.manual_seed(seed)
     with torch.no_grad():
         initialise(sam)
-        predictor = SamPredictor(sam)
+        sam.eval()  # TinyViT gathers its table of biases here
+        predictor = predictor_of(sam)
         calibrate_encoder(predictor, rgb)
         logits, iou = calibrate_decoder(predictor, rgb)
     return "embedding deviation %.3f, logits %.2f (mean %.2f), IoU %.2f +- %.3f" % (

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden data: a tiny calibrated model, and what the original implementation computes with it.
 
-Writes into OUTDIR (the committed data lie in tests/data/golden):
+Writes into OUTDIR (the committed data lie in tests/data/golden, and of other encoders beside it):
 
   tiny.safetensors    the model, by SAM's tensor names
   cases.safetensors   images, prompts and the original's results, read by parity_test.c
@@ -25,7 +25,9 @@ Metadata: "images" and "cases" list the names; "case.N.image" names its image, "
 "case.N.mask_from" names the case whose first mask is the mask input; "noise.T.nmse" and
 "noise.T.max" are the noise floor for T = embedding, logits, iou.
 
-  python make_golden.py OUTDIR
+  python make_golden.py OUTDIR [--model tiny|tiny_mobile]
+
+Other encoders than SAM's have fewer cases: their decoder is the same.
 
 Requires what calibrate.py requires. Results depend on the machine's float arithmetic in the last bits only.
 """
@@ -52,6 +54,19 @@ IMAGES = {
     "upscaled": (37, 52),
     "square": (144, 144),  # is not resized
 }
+
+
+# of other encoders
+FEW_IMAGES = "landscape portrait upscaled".split()
+FEW_CASES = "point_three box_points_one mask_points_three portrait_box_point upscaled_points".split()
+FROM = "box_three"  # whose mask is an input
+
+
+def chosen(model):
+    """Those of the model's cases."""
+    for case in cases():
+        if model == "tiny" or case[0] in FEW_CASES or case[0] == FROM:
+            yield case
 
 
 def cases():
@@ -93,12 +108,14 @@ def cases():
 def main():
     parser = argparse.ArgumentParser(description="Makes the golden data of the tiny calibrated model.")
     parser.add_argument("outdir", type=Path)
+    parser.add_argument("--model", default="tiny", choices=[name for name in CONFIGS if name.startswith("tiny")])
     args = parser.parse_args()
+    shown = {name: size for name, size in IMAGES.items() if args.model == "tiny" or name in FEW_IMAGES}
     args.outdir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     torch.set_num_threads(1)
 
-    config = CONFIGS["tiny"]
+    config = CONFIGS[args.model]
     sam = build(config)
     print(calibrate(sam, synthetic_image(108, config.img_size, 0)))
     state = {name: t.numpy() for name, t in sam.state_dict().items()}
@@ -109,9 +126,9 @@ def main():
         {"samc.config": config.metadata(), "samc.name": "golden", "samc.licence": license_},
     )
 
-    tensors, metadata, images = {}, {"images": " ".join(IMAGES)}, {}
+    tensors, metadata, images = {}, {"images": " ".join(shown)}, {}
     noise = {"embedding": [], "logits": [], "iou": []}
-    for seed, (name, (height, width)) in enumerate(IMAGES.items(), 1):
+    for seed, (name, (height, width)) in enumerate(shown.items(), 1):
         rgb = synthetic_image(height, width, seed)
         images[name] = encode(sam, rgb), encode(in_double(sam), rgb)
         tensors[f"image.{name}.pixels"] = rgb
@@ -119,7 +136,7 @@ def main():
         noise["embedding"].append(errors(images[name][1].features, images[name][0].features))
 
     results, flipped, compared = {}, 0, 0
-    for name, image, multimask, prompts in cases():
+    for name, image, multimask, prompts in chosen(args.model):
         if prompts.mask_input is not None:
             metadata[f"case.{name}.mask_from"] = prompts.mask_input
             prompts.mask_input = results[prompts.mask_input][0][:, 0]
@@ -153,8 +170,9 @@ def main():
     save_safetensors(args.outdir / "cases.safetensors", tensors, metadata)
 
     packages = "torch torchvision segment-anything numpy pillow".split()
+    packages += ["mobilesam-mirror", "timm"] if args.model == "tiny_mobile" else []
     summary = {
-        "command": "python tests/parity/make_golden.py tests/data/golden",
+        "command": f"python tests/parity/make_golden.py tests/data/{args.outdir.name} --model {args.model}",
         "date": datetime.date.today().isoformat(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "machine": platform.machine(),
@@ -164,7 +182,7 @@ def main():
             "differing_between_fp32_and_fp64": flipped,
             "too_near_to_compare": sum(t.size - 1 for n, t in tensors.items() if n.endswith(".near")),
         },
-        "images": {name: {"height": h, "width": w} for name, (h, w) in IMAGES.items()},
+        "images": {name: {"height": h, "width": w} for name, (h, w) in shown.items()},
         "cases": {
             name: {"image": metadata[f"case.{name}.image"], "prompts": len(r[1]), "masks": r[1].shape[1]}
             for name, r in results.items()

@@ -1,6 +1,7 @@
-"""The original implementation as reference: segment_anything 1.0 in PyTorch, in single and in double precision.
+"""The original implementation as reference, segment_anything 1.0 or mobilesam-mirror 1.0.0 in PyTorch, in single and in
+double precision.
 
-Nothing of segment_anything is changed for the reference values (fp32). The fp64 run only measures how far rounding
+Nothing of either is changed for the reference values (fp32). The fp64 run only measures how far rounding
 alone moves the fp32 values: the noise floor under every gate.
 """
 
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from segment_anything import SamPredictor
+
+from calibrate import predictor_of
 
 # The gates of a comparison: mean squared error over the reference's variance, largest error over its deviation.
 GATE_NMSE, GATE_MAX = 1e-10, 1e-4
@@ -63,7 +65,7 @@ def in_double(sam):
 
 def encode(sam, rgb):
     """A predictor with its image set."""
-    predictor = SamPredictor(sam)
+    predictor = predictor_of(sam)
     predictor.set_image(rgb)
     return predictor
 

@@ -1,0 +1,20 @@
+/* Steps that encoders share: an image's patches, and SAM's neck. */
+#ifndef SAMC_RUNTIME_MODEL_STEPS_H
+#define SAMC_RUNTIME_MODEL_STEPS_H
+
+#include "runtime/model/network.h"
+
+/* Patches of the resized and normalised images in the model's precision: [images * grid * grid, 3 * side * side]. With
+ * a side of 1 they are the image's pixels, [height, width, 3]. */
+samc_status samc__make_patches(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
+                               int side, void *patches);
+
+/* image_encoder.neck for an encoder of `in` channels. */
+void samc__list_neck(samc__tensor_list *list, samc__neck *neck, int64_t in, int64_t channels);
+
+/* 1x1 convolution, LayerNorm2d, 3x3 convolution, LayerNorm2d: x f32 [images * N, in] -> out [images * N, channels]. In
+ * 16 bits `rounded` has room for as much as x holds, `narrow` always for as much as `out`. */
+samc_status samc__run_neck(const samc__exec *exec, const samc__network *net, const samc__neck *neck, samc__view x,
+                           void *rounded, void *narrow, int images, void *out);
+
+#endif
