@@ -56,7 +56,11 @@ BUGS = {
         "table[(dy < 0 ? -dy : dy) * side + (dx < 0 ? -dx : dx)]",
         "table[(dx < 0 ? -dx : dx) * side + (dy < 0 ? -dy : dy)]",
     ),
-    "general: every head has the first one's table": (GENERAL, "table += static_cast<int64_t>(blockIdx.y)", "table += 0"),
+    "general: every head has the first one's table": (
+        GENERAL,
+        "table += static_cast<int64_t>(blockIdx.y)",
+        "table += 0",
+    ),
     "general: p read before it is written": (GENERAL, "sync_warp(); // p was", "// p was"),
     "general: no rescale when the maximum moves": (
         GENERAL,

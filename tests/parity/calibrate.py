@@ -20,7 +20,8 @@ Run it to write a checkpoint that segment_anything and samc both load:
 
 Batch norms get means N(0, 0.5) and variances U(0.5, 2), before convolutions are scaled to what these expect.
 
-Requires torch, torchvision, segment-anything, numpy and pillow below 12.2; for MobileSAM mobilesam-mirror 1.0.0 and timm.
+Requires torch, torchvision, segment-anything, numpy and pillow below 12.2; for MobileSAM mobilesam-mirror 1.0.0 and
+timm.
 """
 
 import argparse

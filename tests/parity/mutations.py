@@ -88,8 +88,8 @@ MUTATIONS = {
     ],
     "epsilon: encoder norm1": encoder_epsilon('norm(list, &to->norm1, base, "norm1", D'),
     "epsilon: encoder norm2": encoder_epsilon('norm(list, &to->norm2, base, "norm2", D'),
-    "epsilon: neck, first": encoder_epsilon('"image_encoder.neck", "1", C'),
-    "epsilon: neck, second": encoder_epsilon('"image_encoder.neck", "3", C'),
+    "epsilon: neck, first": epsilon("runtime/model/steps.c", '"image_encoder.neck", "1", C', "1e-6", "1e-5"),
+    "epsilon: neck, second": epsilon("runtime/model/steps.c", '"image_encoder.neck", "3", C', "1e-6", "1e-5"),
     "epsilon: mask prompt, first": map_epsilon('mask, "1", M / 4'),
     "epsilon: mask prompt, second": map_epsilon('mask, "4", M'),
     "epsilon: upscaling": map_epsilon('up, "1", C / 4'),
@@ -190,6 +190,44 @@ MUTATIONS = {
     ],
 }
 
+TINYVIT = "runtime/model/tinyvit.c"
+# On golden data of their own: family -> its folder and its mutations, whose names begin with the family's.
+FAMILIES = {
+    "TinyViT": (
+        "golden_mobile",
+        {
+            "TinyViT: epsilon before attention": epsilon(TINYVIT, 'base, "attn.norm", D', "1e-5", "1e-6"),
+            "TinyViT: epsilon before the MLP": epsilon(TINYVIT, 'base, "mlp.norm", D', "1e-5", "1e-6"),
+            "TinyViT: epsilon of batch norms": [("weights/fold.c", '"bn", "", 1e-5}', '"bn", "", 1e-3}')],
+            "TinyViT: GELU before the residual": [(TINYVIT, "last.act_last = true;", "last.act_last = false;")],
+            "TinyViT: padded after the norm": [(TINYVIT, ".qkv_bias = w->pad_qkv,", ".qkv_bias = w->qkv_b,")],
+            "TinyViT: biases by column": [
+                (
+                    "kernels/attention_relpos/ref.c",
+                    "table[abs(row - key / s) * s + abs(col - key % s)]",
+                    "table[abs(col - key % s) * s + abs(row - key / s)]",
+                )
+            ],
+            "TinyViT: heads of q, k, v apart": [(TINYVIT, ".by_head = true,", ".by_head = false,")],
+            "TinyViT: last merge of stride 2": [(TINYVIT, "stage < STAGES - 2 ? 2 : 1", "2")],
+            "TinyViT: no GELU in merges": [
+                (
+                    TINYVIT,
+                    ".stride = stride,\n                                      .act = SAMC__ACT_GELU",
+                    ".stride = stride",
+                )
+            ],
+        },
+    )
+}
+for _, more in FAMILIES.values():
+    MUTATIONS |= more
+
+
+def folder_of(name):
+    """The golden data that a mutation is shown on."""
+    return next((folder for family, (folder, _) in FAMILIES.items() if name.startswith(family)), "golden")
+
 
 def run(command, **options):
     """The finished process; stops with its output if it fails and no `check=False` was given."""
@@ -244,12 +282,12 @@ class Tree:
         for file in files:
             (self.root / file).write_text((self.source / file).read_text())
 
-    def test(self):
+    def test(self, folder="golden"):
         """Builds and runs parity_test; returns (rows of the summary, wrong mask pixels, comparisons beyond the gate,
         exit code).
         """
         run(["cmake", "--build", self.build, "--target", "parity_test", "--parallel", os.cpu_count()])
-        golden = self.root / "tests" / "data" / "golden"
+        golden = self.root / "tests" / "data" / folder
         process = run([self.build / "bin" / "parity_test", golden, "--backend", "ref", "--threads", "1"], check=False)
         summary = process.stdout.partition("\nworst ")[2]
         rows = {
@@ -282,6 +320,9 @@ def main():
                 f"mutations.py: the clean tree does not pass parity_test ({failures} comparisons beyond their gates, "
                 f"exit {code})"
             )
+        for folder, _ in FAMILIES.values():
+            if tree.test(folder)[3] != 0:
+                sys.exit(f"mutations.py: the clean tree does not pass parity_test on {folder}")
         columns = "%-34s" + "%11s%9s" * 3 + "%9s%8s  %s"
         print(columns % ("", "embedding", "", "logits", "", "IoU", "", "mask", "beyond", ""))
         print(columns % ("mutation", *["NMSE", "max/dev"] * 3, "pixels", "gates", ""))
@@ -299,7 +340,7 @@ def main():
                 continue
             tree.restore(touched)
             touched = tree.mutate(edits)
-            rows, pixels, failures, code = tree.test()
+            rows, pixels, failures, code = tree.test(folder_of(name))
             if not rows:  # it did not get through, which is as red as can be
                 print("%-34s stopped with exit code %d" % (name, code))
                 continue
