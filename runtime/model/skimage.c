@@ -53,7 +53,7 @@ static void blur(const lines *l, const double *in, double *out, int lanes) {
 /* apply_filter with the one pole of a cubic: causal, then anticausal, in place. */
 static void prefilter(const lines *l, double *c, int lanes) {
     const double z = POLE, gain = GAIN;
-    const double z_last = pow(z, l->n - 1);
+    const double z_last = (double)powl(z, l->n - 1);
     const int n = l->n;
     double *last = c + (int64_t)(n - 1) * LANES, z_i = z;
     for (int i = 0; i < n; i++)
@@ -158,11 +158,12 @@ static double pairwise_sum(const double *x, int n) {
 static double deviation(int in, int out) { return ((double)in / out - 1.0) / 2.0; }
 static int radius_of(int in, int out) { return in > out ? (int)(4.0 * deviation(in, out) + 0.5) : 0; }
 
-/* bell [2 radius + 1], of which the second half is left. */
+/* bell [2 radius + 1], of which the second half is left. The C library's exp() has versions that differ in a last bit
+ * by the processor; that of a long double, rounded, is what each of them is meant to give. */
 static const double *fill_bell(double *bell, int in, int out) {
     const double sigma = deviation(in, out), factor = -0.5 / (sigma * sigma);
     const int radius = radius_of(in, out);
-    for (int i = -radius; i <= radius; i++) bell[i + radius] = exp(factor * ((double)i * i));
+    for (int i = -radius; i <= radius; i++) bell[i + radius] = (double)expl((long double)(factor * ((double)i * i)));
     const double sum = pairwise_sum(bell, 2 * radius + 1);
     for (int i = 0; i <= radius; i++) bell[i + radius] /= sum;
     return bell + radius;

@@ -8,7 +8,8 @@ with the golden model's weights (tests/data/golden/tiny.safetensors).
 
 Writes into OUTDIR (committed: tests/data/recipes) photo.png and golden.safetensors: NAME.boxes or NAME.points [P, ..],
 NAME.logits [P, M, low, low] f32, NAME.masks [P, M, ceil(h * w / 8)] u8 (bit i % 8 of byte i / 8 is pixel i), NAME.near
-f32: indices into [P, M, h, w] of pixels within 1e-4 deviations of the threshold, a -1 first.
+f32: indices into [P, M, h, w] of pixels within 1e-4 deviations of the threshold, a -1 first. plateau.pixels and
+plateau.u8: a picture with even parts, where the last bit of a sum decides a byte, and scikit-image's of it at 24 x 24.
 
   HF_HUB_OFFLINE=1 python make_recipe_golden.py OUTDIR
 
@@ -43,6 +44,14 @@ def picture():
     rgb[:20, :30] = [180, 170, 160]
     rgb[70:, 100:] = [40, 90, 10]
     return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+def plateau():
+    rng = np.random.default_rng(0)
+    rgb = np.full((40, 53, 3), (200, 255, 131), np.uint8)
+    rgb[:13, :26] = rng.integers(0, 256, (13, 26, 3))
+    rgb[-3:] = 77
+    return rgb
 
 
 def medsam(sam, path, size):
@@ -98,9 +107,29 @@ def hf_model(sam, config):
         name: torch.frombuffer(bytearray(t.data), dtype=torch.float32).reshape(t.shape)
         for name, t in huggingface(state).items()
     }
-    parts = {key: {k: v for k, v in part.items()} for key, part in config_json().items() if isinstance(part, dict)}
-    parts["vision_config"]["num_pos_feats"] = config.out_chans // 2
-    parts["prompt_encoder_config"]["patch_size"] = config.patch_size
+    parts = config_json()
+    parts["vision_config"] |= {
+        "hidden_size": config.embed_dim,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.num_heads,
+        "global_attn_indexes": list(config.global_attn_indexes),
+        "image_size": config.img_size,
+        "patch_size": config.patch_size,
+        "window_size": config.window_size,
+        "mlp_dim": int(config.embed_dim * config.mlp_ratio),
+        "output_channels": config.out_chans,
+        "num_pos_feats": config.out_chans // 2,
+    }
+    prompt = {"hidden_size": config.out_chans, "image_size": config.img_size, "patch_size": config.patch_size}
+    parts["prompt_encoder_config"] |= prompt | {"mask_input_channels": config.mask_in_chans}
+    parts["mask_decoder_config"] |= {
+        "hidden_size": config.out_chans,
+        "num_attention_heads": config.decoder_num_heads,
+        "num_hidden_layers": config.decoder_depth,
+        "mlp_dim": config.decoder_mlp_dim,
+        "iou_head_hidden_dim": config.iou_head_hidden_dim,
+    }
+    parts = {key: part for key, part in parts.items() if isinstance(part, dict)}
     model = SamModel(SamConfig(**parts)).eval()
     missing, unexpected = model.load_state_dict(named, strict=False)
     assert not missing and not unexpected, (missing, unexpected)
@@ -144,6 +173,9 @@ def main():
         "micro-sam.points": np.array(POINTS, np.float32),
         "hf.points": np.array(POINTS, np.float32),
     }
+    even = plateau()
+    small = transform.resize(even, (24, 24), order=3, preserve_range=True, anti_aliasing=True)
+    tensors |= {"plateau.pixels": even, "plateau.u8": small.astype(np.uint8)}
     for name, (logits, masks, near) in made.items():
         tensors[f"{name}.logits"] = logits.astype(np.float32)
         tensors[f"{name}.masks"] = np.packbits(masks.reshape(*masks.shape[:2], -1), axis=-1, bitorder="little")
