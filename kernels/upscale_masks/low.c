@@ -103,17 +103,23 @@ static void norm_gelu(float *x, const float *scale, const float *add, const samc
         const vf by = scale ? vf_load(scale + v) : vf_set(1.0f), count = vf_set((float)c);
         vf sum[4], mean, unit; /* four sums, so that additions do not wait for each other */
         for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
-        for (int64_t o = 0; o < c; o++) {
-            const vf value = vf_fma(vf_load(x + o * PANEL + v), by, vf_set(add[o]));
-            vf_store(x + o * PANEL + v, value);
-            sum[o % 4] = vf_add(sum[o % 4], value);
-        }
+        for (int64_t o = 0; o < c; o += 4)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                if (o + i >= c) break;
+                const vf value = vf_fma(vf_load(x + (o + i) * PANEL + v), by, vf_set(add[o + i]));
+                vf_store(x + (o + i) * PANEL + v, value);
+                sum[i] = vf_add(sum[i], value);
+            }
         mean = vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count);
         for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
-        for (int64_t o = 0; o < c; o++) {
-            const vf d = vf_sub(vf_load(x + o * PANEL + v), mean);
-            sum[o % 4] = vf_fma(d, d, sum[o % 4]);
-        }
+        for (int64_t o = 0; o < c; o += 4)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                if (o + i >= c) break;
+                const vf d = vf_sub(vf_load(x + (o + i) * PANEL + v), mean);
+                sum[i] = vf_fma(d, d, sum[i]);
+            }
         unit = vf_add(vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count), vf_set(norm->eps));
         unit = vf_div(vf_set(1.0f), vf_sqrt(unit));
         for (int64_t o = 0; o < low_round_up(c, LOW_K); o += 2) {
@@ -155,16 +161,48 @@ static void finish_pixel(const samc__upscale_masks_args *a, const float *hyper, 
     for (; masks > 0; masks--, hyper += c8, logits += 16 * PANEL) masks_of_pixel(1, hyper, bias, x, c8, logits);
 }
 
+/* out [16][4] = in [4][PANEL], of 16 tokens. */
+SAMC__INLINE void interleave4(const float *in, float *out) {
+#if defined(SAMC_LOW_SOFT)
+    for (int i = 0; i < 64; i++) out[i] = in[i % 4 * PANEL + i / 4];
+#else
+    __m512 r[4], s[4];
+    for (int i = 0; i < 2; i++) {
+        const vf a = vf_load(in + 2 * i * PANEL), b = vf_load(in + (2 * i + 1) * PANEL);
+        r[i] = _mm512_unpacklo_ps(a, b), r[i + 2] = _mm512_unpackhi_ps(a, b);
+    }
+    for (int i = 0; i < 4; i += 2) { /* s[i]: tokens i, i + 4, i + 8, i + 12 */
+        s[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(r[i]), _mm512_castps_pd(r[i + 1])));
+        s[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(r[i]), _mm512_castps_pd(r[i + 1])));
+    }
+    for (int i = 0; i < 2; i++) {
+        r[2 * i] = _mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0x44);
+        r[2 * i + 1] = _mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0xee);
+    }
+    for (int i = 0; i < 2; i++) {
+        vf_store(out + 32 * i, _mm512_shuffle_f32x4(r[i], r[i + 2], 0x88));
+        vf_store(out + 32 * i + 16, _mm512_shuffle_f32x4(r[i], r[i + 2], 0xdd));
+    }
+#endif
+}
+
 static void store_logits(const samc__upscale_masks_args *a, int64_t prompt, int64_t token, int64_t tokens,
                          const float *logits) {
     const int64_t g = a->grid, low = 4 * g, masks = a->hyper.n[1];
     for (int64_t m = 0; m < masks; m++)
         for (int64_t row = 0; row < 4; row++) {
             const float *in = logits + (m * 4 + row) * 4 * PANEL; /* [4][PANEL] */
-            for (int64_t i = 0; i < tokens; i++) {
+            float *image = samc__f32(a->y) + ((prompt * masks + m) * low + row) * low;
+            for (int64_t i = 0; i < tokens;) {
                 const int64_t y = (token + i) / g, column = (token + i) % g;
-                float *out = samc__f32(a->y) + ((prompt * masks + m) * low + 4 * y + row) * low + 4 * column;
+                float *out = image + 4 * y * low + 4 * column;
+                if (i % 16 == 0 && tokens - i >= 16 && g - column >= 16) {
+                    interleave4(in + i, out);
+                    i += 16;
+                    continue;
+                }
                 for (int64_t d = 0; d < 4; d++) out[d] = in[d * PANEL + i];
+                i++;
             }
         }
 }
