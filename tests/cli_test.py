@@ -300,7 +300,8 @@ class Calibrate(Case):
         info = json.loads(self.good("info", "--json", out)[0])["model"]
         self.assertEqual((info["dtype"], info["precision"]), ("int8", "int8"))
         self.assertFalse([note for note in info["notes"] if "8 bits" in note])
-        masks = json.loads(self.good("segment", PHOTO, "--model", out, "--point", "20,10")[0])["masks"]
+        text, _ = self.good("segment", PHOTO, "--model", out, "--point", "20,10", "-o", self.at("masks"))
+        masks = json.loads(text)["masks"]
         self.assertGreater(len(masks), 0)
         self.failure("in 8 bits already", "convert", out, "-o", self.at("n.safetensors"))
 
