@@ -406,3 +406,40 @@ Test(session, embedding_round_trip) {
     samc_session_destroy(session);
     samc_model_close(model);
 }
+
+/* An operator's precision in a model that was opened in `precision` on the rung `caps`, by its name. */
+static samc_precision computed_in(samc_precision precision, const char *caps, const char *name) {
+    uint8_t pixels[20 * 30 * 3] = {0};
+    samc_image image = {sizeof image, pixels, 30, 20, 30 * 3};
+    float point[2] = {5, 5};
+    int32_t label = 1;
+    samc_prompt prompt = {.size = sizeof prompt, .points = point, .labels = &label, .point_count = 1};
+    samc_result *result = NULL;
+    samc_profile_row rows[64] = {{.size = sizeof *rows}};
+    int count;
+    cr_assert_eq(setenv("SAMC_CPU_CAPS", caps, 1), 0);
+    samc_model *model = open_model_in(SAMC_BACKEND_CPU, precision, 1);
+    samc_session *session = open_session(model);
+    cr_assert_eq(samc_profile_begin(session), SAMC_OK);
+    cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+    cr_assert_eq(samc_predict(session, &prompt, 1, true, &result), SAMC_OK);
+    cr_assert_eq(samc_profile_end(session, rows, 64, &count), SAMC_OK);
+    samc_precision found = SAMC_PRECISION_AUTO;
+    for (int i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0) found = rows[i].precision;
+    samc_result_free(result);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    return found;
+}
+
+/* Instructions in software serve as well as the machine's own. */
+Test(profile, says_what_operators_compute_with) {
+    cr_expect_eq(computed_in(SAMC_PRECISION_F32, "none", "linear"), SAMC_PRECISION_F32);
+    cr_expect_eq(computed_in(SAMC_PRECISION_BF16, "none", "linear"), SAMC_PRECISION_F32, "rounded weights alone");
+    cr_expect_eq(computed_in(SAMC_PRECISION_BF16, "avx512bf16-soft", "linear"), SAMC_PRECISION_BF16);
+    cr_expect_eq(computed_in(SAMC_PRECISION_BF16, "avx512bf16-soft", "attention_relpos"), SAMC_PRECISION_BF16);
+    cr_expect_eq(computed_in(SAMC_PRECISION_BF16, "avx512bf16-soft", "embed_prompts"), SAMC_PRECISION_F32);
+    cr_expect_eq(computed_in(SAMC_PRECISION_INT8, "avx512bf16-soft", "linear"), SAMC_PRECISION_INT8);
+    cr_expect_eq(computed_in(SAMC_PRECISION_INT8, "avx512bf16-soft", "conv3x3"), SAMC_PRECISION_BF16);
+}
