@@ -195,6 +195,30 @@ BUGS = {
         True,
         [("kernels/embed_mask/cells.h", "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")],
     ),
+    "16 bits: keys that are not there weigh something": (
+        "token_to_image",
+        "bf16_soft",
+        False,
+        [(low("token_to_image"), "for (int64_t key = keys; key < all; key++) score[key] = -INFINITY;", "")],
+    ),
+    "16 bits: a new largest score leaves what was summed up": (
+        "token_to_image",
+        "amx_soft",
+        False,
+        [(low("token_to_image"), "vf_mul(vf_load(out + c), shrink)", "vf_load(out + c)")],
+    ),
+    "16 bits: channels beyond the last in a variance": (
+        "image_to_token",
+        "bf16_soft",
+        False,
+        [(low("image_to_token"), "if (left < VW) d = vf_load_first(x + i, left);", "")],
+    ),
+    "16 bits: 16 tokens across the end of a row": (
+        "upscale_masks",
+        "bf16_soft",
+        False,
+        [(low("upscale_masks"), "tokens - i >= 16 && g - column >= 16", "tokens - i >= 16")],
+    ),
     "16 bits: nothing behind k": (
         "linear",
         "bf16_soft",
