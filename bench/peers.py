@@ -233,10 +233,10 @@ def timed(function, *arguments):
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def table(title, seconds, types, report):
+def table(title, seconds, types, report, threads):
     """Prints one stage; returns it for --json. `seconds` and `types` are by name, `report` is samc's last one."""
     ours, rows, peaks = seconds["samc"], [], report["peaks"]
-    flops = report["stages"][0]["gflops"] * report["stages"][0]["median_s"]
+    flops = 1e9 * report["stages"][0]["gflops"] * report["stages"][0]["median_s"]
     print(f"\n{title}, on {report['machine']}")
     print("peak " + ", ".join(f"{t} {p['gflops']:.0f} GFLOP/s ({p['instruction']})" for t, p in peaks.items() if p))
     for name, runs in seconds.items():
@@ -252,14 +252,16 @@ def table(title, seconds, types, report):
                 "ratio": ratio,
                 "processor_ms": 1e3 * statistics.median(used),
                 "processor_ratio": busy,
-                "share_of_peak": flops / statistics.median(wall) / peaks[kind]["gflops"],
+                "share_of_peak": 1e-9 * flops / statistics.median(wall) / peaks[kind]["gflops"],
+                "processor_share": 1e-9 * flops / statistics.median(used) / peaks[kind]["gflops"] * threads,
             }
         )
         print(
             f"  {name:14} wall: median {rows[-1]['median_ms']:10.2f} ms, min {rows[-1]['min_ms']:10.2f}, samc is "
             f"{ratio:6.2f}x as fast; "
             f"processor: {rows[-1]['processor_ms']:10.2f} ms, {busy:6.2f}x; "
-            f"{100 * rows[-1]['share_of_peak']:5.1f} % of {kind} peak"
+            f"of the {kind} peak {100 * rows[-1]['share_of_peak']:.1f} % by the wall, "
+            f"{100 * rows[-1]['processor_share']:.1f} % by the processor"
         )
     return {
         "title": title,
@@ -316,7 +318,7 @@ def race(args, model, peers, stage, inputs, unit):
     title += "" if unit == 1 else f", one prompt of {unit}"
     title += "" if args.precision == "f32" else f", {args.precision}"
     title += ", without AMX" if args.no_tiles else ""
-    result = table(title, seconds, ours | {peer.name: peer.type for peer in peers}, report)
+    result = table(title, seconds, ours | {peer.name: peer.type for peer in peers}, report, args.threads)
     return result | {"versions": {peer.name: peer.version() for peer in peers}}
 
 
