@@ -64,7 +64,7 @@ static void block(int64_t rows, const uint8_t *a, int64_t lda, const int8_t *b, 
 static inline void low_begin(void) {}
 static inline void low_end(void) {}
 
-#if defined(__AVX512BW__) || defined(__AVX2__) || defined(__ARM_FEATURE_DOTPROD)
+#if defined(__AVX512BW__) || defined(__AVX2__)
 
 /* A vector of sums, one of each column's four bytes, and four bytes of a row for all columns. */
 #if defined(__AVX512BW__)
@@ -89,21 +89,7 @@ SAMC__INLINE vi vi_zero(void) { return _mm256_setzero_si256(); }
 #define vi_and _mm256_and_si256
 #endif
 
-#if defined(__ARM_FEATURE_DOTPROD)
-enum { WIDE = 4, HIGH = 8 };
-typedef int32x4_t vi;
-typedef int8x16_t vi_right, vi_left;
-SAMC__INLINE vi_right vi_columns(const int8_t *p) { return vld1q_s8(p); }
-SAMC__INLINE void vi_store(int32_t *p, vi x) { vst1q_s32(p, x); }
-SAMC__INLINE vi vi_zero(void) { return vdupq_n_s32(0); }
-/* Both sides are signed here: bytes of x are taken 128 lower, which the zero point then is too (zero_of()). */
-SAMC__INLINE vi_left vi_row(const uint8_t *p) {
-    uint32_t bytes;
-    memcpy(&bytes, p, sizeof bytes);
-    return vreinterpretq_s8_u32(vdupq_n_u32(bytes ^ 0x80808080u));
-}
-SAMC__INLINE vi vi_dot(vi sum, vi_left a, vi_right b) { return vdotq_s32(sum, a, b); }
-#elif defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 typedef vi vi_right, vi_left;
 SAMC__INLINE vi_right vi_columns(const int8_t *p) { return vi_load(p); }
 SAMC__INLINE vi_left vi_row(const uint8_t *p) {
@@ -374,9 +360,6 @@ static void linear8_items(void *context, int64_t begin, int64_t end, int worker)
         const int64_t last = first + t->group_panels < panels ? first + t->group_panels : panels;
         for (int64_t r = 0; r < rows; r++)
             ranges[r] = gather_row(a->x, (row + r) * t->x_stride, t->kp, left + r * t->stride);
-#if defined(__ARM_FEATURE_DOTPROD) && !defined(SAMC_LOW_AMX)
-        for (int64_t r = 0; r < rows; r++) ranges[r].zero -= 128; /* as vi_row() takes the bytes */
-#endif
         for (int64_t panel = first; panel < last; panel++) {
             block(rows, left, t->stride, t->panels.panels + panel * SAMC__PANEL * t->kp, t->kp, sums);
             finish(t, row, rows, panel * SAMC__PANEL, sums, ranges);

@@ -17,6 +17,5 @@ typedef samc_status samc__linear8_function(const samc__exec *exec, const samc__l
 samc__linear8_function samc__linear8_plain, samc__linear8_amx_soft;
 samc__linear8_function samc__linear8_avx2, samc__linear8_avxvnni, samc__linear8_avx512, samc__linear8_avx512vnni,
     samc__linear8_amx;
-samc__linear8_function samc__linear8_dotprod;
 
 #endif
