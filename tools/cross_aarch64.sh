@@ -60,6 +60,10 @@ for operator in $(sed -n 's/^SAMC_OP(\(.*\), CPU, .*/\1/p' kernels/list.h); do
 done
 printf 'parity: '
 checked parity_test tests/data/golden --backend cpu
+for caps in neon neon,amx-soft; do # weights of bf16 alone, and a rung of 16 bits in software
+    printf 'parity in bf16, %s: ' "$caps"
+    SAMC_CPU_CAPS=$caps checked parity_test tests/data/golden --backend cpu --precision bf16
+done
 
 segment="segment tools/examples/cat.jpg --point 200,150 --format rle --model weights/samc-tiny.safetensors -q"
 # shellcheck disable=SC2086  # words
