@@ -320,6 +320,7 @@ def scale_folded(module, deviation):
 def tinyvit_hooks(encoder):
     """Streams of deviation INPUT, to which blocks add BRANCH; what is activated has deviation 1."""
     ends = [encoder.patch_embed.seq[2]] + [layer.downsample.conv3 for layer in encoder.layers[:-1]]
+    ends += [block.local_conv for layer in encoder.layers[1:] for block in layer.blocks]
     for module in encoder.modules():
         if is_a(module, "Conv2d_BN"):
             yield scale_folded(module, INPUT if module in ends else 1.0)
