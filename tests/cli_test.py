@@ -890,7 +890,8 @@ class Bench(Case):
 class Models(Case):
     def test_info(self):
         info = json.loads(self.good("info", MODEL, "--json")[0])
-        self.assertEqual(list(info), ["version", "backends", "processors", "cpu", "cuda", "image_decoders", "model"])
+        keys = ["version", "backends", "processors", "cpu", "bf16", "int8", "cuda", "image_decoders", "model"]
+        self.assertEqual(list(info), keys)
         self.assertIn("ref", info["backends"])
         self.assertTrue(any("libjpeg-turbo" in decoder for decoder in info["image_decoders"]))
         model = info["model"]
