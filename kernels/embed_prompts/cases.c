@@ -88,16 +88,17 @@ static void points_book(book *b, const check *of) {
             sparse = samc__embed_prompts_sparse(a), own = tokens - sparse;
     double *gaussian = values(b, a->gaussian), *xy = values_at(b, a->xy, 2 * prompts * sparse),
            *queries = result(b, a->queries), *pe = result(b, a->pe);
-    double *added[5] = {values(b, a->not_a_point)};
+    double *added[5] = {values(b, a->not_a_point)}, *owned = room(b, own * c), *at = owned;
     for (int i = 0; i < 4; i++) added[i + 1] = values(b, a->label_embed[i]);
+    for (int i = 0; i < SAMC__OWN_TOKENS && a->own[i].data; at += count_of(a->own[i++]))
+        memcpy(at, values(b, a->own[i]), (size_t)count_of(a->own[i]) * sizeof *at);
     for (int64_t row = 0; row < prompts * tokens;
          row++) { /* padding has no position: point_embedding[labels == -1] = 0.0 */
         int64_t token = row % tokens, t = row / tokens * sparse + token - own;
         double *y = queries + row * c;
         if (token >= own) encode((xy[2 * t] + 0.5) / a->img_size, (xy[2 * t + 1] + 0.5) / a->img_size, gaussian, c, y);
         for (int64_t i = 0; i < c; i++)
-            y[i] = token < own ? (double)own_token(a, token)[i]
-                               : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
+            y[i] = token < own ? owned[token * c + i] : (a->labels[t] < 0 ? 0 : y[i]) + added[a->labels[t] + 1][i];
     }
     memcpy(pe, queries, (size_t)(prompts * tokens * c) * sizeof *pe);
 }
