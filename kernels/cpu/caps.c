@@ -6,6 +6,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #if defined(__x86_64__)
@@ -13,7 +16,7 @@
 #define OTHERS ",avx2,avx512,avxvnni,avx512vnni,avx512bf16,amx,avx512bf16-soft,amx-soft"
 #else
 #define VEC16 "neon"
-#define OTHERS ",avx512bf16-soft,amx-soft"
+#define OTHERS ",dotprod,i8mm,bf16,avx512bf16-soft,amx-soft"
 #endif
 const char samc__caps_names[] = "none," VEC16 OTHERS;
 
@@ -64,6 +67,11 @@ unsigned samc__caps_detect(void) {
         caps |= SAMC__CAP_AVX512;
     if (!(caps & SAMC__CAP_AVX512)) low &= SAMC__CAP_AVXVNNI; /* the system may keep its state from us */
     if (caps & SAMC__CAP_AVX2) caps |= low;
+#elif defined(__aarch64__)
+    const unsigned long has = getauxval(AT_HWCAP), has2 = getauxval(AT_HWCAP2);
+    if (has & HWCAP_ASIMDDP) caps |= SAMC__CAP_NEON_DOTPROD;
+    if (has2 & HWCAP2_I8MM) caps |= SAMC__CAP_NEON_I8MM;
+    if (has2 & HWCAP2_BF16) caps |= SAMC__CAP_NEON_BF16;
 #endif
     return caps;
 }
@@ -73,12 +81,15 @@ unsigned samc__caps_detect(void) {
 const char *samc__caps_bf16(unsigned caps, bool tiles) {
     if (caps & SAMC__CAP_AMX) return "AMX";
     if (caps & SAMC__CAP_AVX512BF16) return tiles ? "AVX512-BF16" DENIED : "AVX512-BF16";
+    if (caps & SAMC__CAP_NEON_BF16) return "NEON with BF16";
     return "nothing; models take half the memory and compute in f32";
 }
 
 const char *samc__caps_int8(unsigned caps, bool tiles) {
     if (caps & SAMC__CAP_AMX) return "AMX";
     if (caps & SAMC__CAP_AVX512VNNI) return tiles ? "AVX512-VNNI" DENIED : "AVX512-VNNI";
+    if (caps & SAMC__CAP_NEON_I8MM) return "NEON with I8MM";
+    if (caps & SAMC__CAP_NEON_DOTPROD) return "NEON with dot products";
     return caps & SAMC__CAP_AVXVNNI ? "AVX-VNNI" : "nothing";
 }
 
@@ -96,6 +107,10 @@ int samc__caps_parse(const char *text) {
         {"avx512vnni", SAMC__CAP_AVX512VNNI},
         {"avx512bf16", SAMC__CAP_AVX512BF16},
         {"amx", SAMC__CAP_AMX},
+#else
+        {"dotprod", SAMC__CAP_NEON_DOTPROD},
+        {"i8mm", SAMC__CAP_NEON_I8MM},
+        {"bf16", SAMC__CAP_NEON_BF16},
 #endif
         {"avx512bf16-soft", SAMC__CAP_BF16_SOFT},
         {"amx-soft", SAMC__CAP_AMX_SOFT},

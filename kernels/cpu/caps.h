@@ -15,6 +15,9 @@ enum {
     SAMC__CAP_AMX = 16, /* tiles of bf16 and of 8 bits, which the kernel has granted this process */
     SAMC__CAP_AVX512VNNI = 32,
     SAMC__CAP_AVXVNNI = 64,
+    SAMC__CAP_NEON_BF16 = 512,     /* bfmmla and bfdot */
+    SAMC__CAP_NEON_DOTPROD = 1024, /* sdot */
+    SAMC__CAP_NEON_I8MM = 2048,    /* usmmla */
     /* The same instructions in software, on any machine and only by name: the same bits, slowly. */
     SAMC__CAP_BF16_SOFT = 128,
     SAMC__CAP_AMX_SOFT = 256,

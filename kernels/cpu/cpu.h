@@ -26,6 +26,7 @@
 #define SAMC_OP(name, cpu, gpu, low)                                                                                   \
     SAMC__WHERE_##low(samc_status samc__##name##_bf16(const samc__exec *exec, const samc__##name##_args *args);        \
                       samc_status samc__##name##_amx(const samc__exec *exec, const samc__##name##_args *args);         \
+                      samc_status samc__##name##_neon_bf16(const samc__exec *exec, const samc__##name##_args *args);   \
                       samc_status samc__##name##_bf16_soft(const samc__exec *exec, const samc__##name##_args *args);   \
                       samc_status samc__##name##_amx_soft(const samc__exec *exec, const samc__##name##_args *args);)
 #include "kernels/list.h"

@@ -1,9 +1,9 @@
 /* bf16 on hosts: vectors of pairs and the block product that every 16-bit operator (low.c) runs on.
  *
- * low.c files are compiled once for each 16-bit rung (kernels/CMakeLists.txt): AVX512-BF16, AMX, and both again with
- * the instructions in software, bit for bit, on any machine. Vectors have 16 floats on all of them. Layouts are those
- * of the instructions: b is a panel [k / 2][32][2], pairs of k beside each other (samc__pack_panel_bf16), k a multiple
- * of LOW_K with zeros behind its end in both sides.
+ * low.c files are compiled once for each 16-bit rung (kernels/CMakeLists.txt): AVX512-BF16, AMX, both again with the
+ * instructions in software, bit for bit, on any machine, and on aarch64 BF16 (low_neon.h). Vectors have 16 floats on
+ * all of them. Layouts are those of the instructions: b is a panel [k / 2][32][2], pairs of k beside each other
+ * (samc__pack_panel_bf16), k a multiple of LOW_K with zeros behind its end in both sides.
  *
  * vdpbf16ps adds the product of the odd elements, then that of the even ones, by FMA. tdpbf16ps sums 16 even and 16 odd
  * products in one chain of FMAs each, adds the chains, and that to the tile. Both take denormals for zeros. */
@@ -47,6 +47,7 @@ SAMC__INLINE vb vb_pair(const uint16_t *p) {
     for (int i = 0; i < 32; i++) x.at[i] = p[i & 1];
     return x;
 }
+#if !defined(SAMC_LOW_NEON)
 SAMC__INLINE vf vb_dot(vf sum, vb a, vb b) {
     for (int i = 0; i < VW; i++) {
         float odd = low_flush(fmaf(low_flush(samc__bf16_to_float(a.at[2 * i + 1])),
@@ -56,6 +57,7 @@ SAMC__INLINE vf vb_dot(vf sum, vb a, vb b) {
     }
     return sum;
 }
+#endif
 SAMC__INLINE vb vb_round(vf low, vf high) {
     vb x;
     for (int i = 0; i < 32; i++) x.at[i] = samc__float_to_bf16(low_flush(i < VW ? low[i] : high[i - VW]));
@@ -259,6 +261,12 @@ __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint
         low_tiles_end(c, ldc, both);
     }
 }
+
+#elif defined(SAMC_LOW_NEON)
+
+SAMC__INLINE void low_begin(void) {}
+SAMC__INLINE void low_end(void) {}
+#include "kernels/cpu/low_neon.h"
 
 #else
 

@@ -26,6 +26,10 @@ static void choose_linear8(samc__ops *ops, unsigned caps) {
     if ((caps & vnni) == vnni) ops->linear8 = samc__linear8_avx512vnni, ops->linear8_by = "AVX512-VNNI";
     if ((caps & amx) == amx) ops->linear8 = samc__linear8_amx, ops->linear8_by = "AMX";
 #endif
+#ifdef SAMC_NEON_RUNGS
+    if (caps & SAMC__CAP_NEON_DOTPROD) ops->linear8 = samc__linear8_dotprod, ops->linear8_by = "NEON with dot products";
+    if (caps & SAMC__CAP_NEON_I8MM) ops->linear8 = samc__linear8_i8mm, ops->linear8_by = "NEON with I8MM";
+#endif
     if (caps & SAMC__CAP_AMX_SOFT) ops->linear8 = samc__linear8_amx_soft, ops->linear8_by = "AMX in software";
 #endif
 }
@@ -89,6 +93,14 @@ const char *samc__ops_low(samc__ops *ops, unsigned caps) {
 #include "kernels/list.h"
 #undef SAMC_OP
         rung = "AMX";
+    }
+#endif
+#ifdef SAMC_NEON_RUNGS
+    if (caps & SAMC__CAP_NEON_BF16) {
+#define SAMC_OP(name, cpu, gpu, low) SAMC__WHERE_##low(ops->name = samc__##name##_neon_bf16;)
+#include "kernels/list.h"
+#undef SAMC_OP
+        rung = "NEON with BF16";
     }
 #endif
     return rung;

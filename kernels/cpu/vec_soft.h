@@ -10,7 +10,9 @@
 #include <string.h>
 
 #define SAMC__INLINE static inline __attribute__((always_inline, unused))
-#if defined(SAMC_LOW_AMX)
+#if defined(SAMC_LOW_NEON)
+#define SAMC__RUNG(name) name##_neon_bf16
+#elif defined(SAMC_LOW_AMX)
 #define SAMC__RUNG(name) name##_amx_soft
 #else
 #define SAMC__RUNG(name) name##_bf16_soft

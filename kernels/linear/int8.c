@@ -1,6 +1,6 @@
 /* linear with 8-bit weights, compiled once for each kind of products (kernels/CMakeLists.txt): vpdpbusd in vectors of
- * 64 and of 32 bytes, tiles of AMX, and for machines without any of them widened products or plain C. All give the same
- * bytes (int8.h).
+ * 64 and of 32 bytes, tiles of AMX, usmmla and sdot, and for machines without any of them widened products or plain C.
+ * All give the same bytes (int8.h).
  *
  * An item of work is a block of rows times a group of weight panels. As the block's rows are gathered they become u8;
  * nothing of them passes through memory a second time. */
@@ -11,6 +11,9 @@
 #endif
 #include "kernels/cpu/linear.h"
 #include "runtime/base/eight_bits.h"
+#if defined(__ARM_FEATURE_DOTPROD) || defined(__ARM_FEATURE_MATMUL_INT8)
+#include <arm_neon.h>
+#endif
 
 #include <string.h>
 
@@ -155,6 +158,95 @@ static void block(int64_t rows, const uint8_t *a, int64_t lda, const int8_t *b, 
             tile(HIGH, x, lda, b + 4 * column, kp, y);
         if (left >= 4) tile(4, x, lda, b + 4 * column, kp, y), left -= 4, x += 4 * lda, y += 4 * SAMC__PANEL;
         for (; left > 0; left--, x += lda, y += SAMC__PANEL) tile(1, x, lda, b + 4 * column, kp, y);
+    }
+}
+
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+
+enum { TWOS = 4 }; /* pairs of rows, and of columns, of a register tile: 16 accumulators of 2 x 2 */
+
+/* sums [rows, 8], rows <= 8, `twos` pairs of them, a constant where this is inlined; an odd last row is there twice.
+ * usmmla takes eight of k: two rows of a panel, their columns beside each other. */
+SAMC__INLINE void tile(int twos, int64_t rows, const uint8_t *a, int64_t lda, const int8_t *b, int64_t kp, int32_t *c) {
+    int32x4_t sum[TWOS][TWOS];
+#pragma GCC unroll 4
+    for (int i = 0; i < twos; i++)
+        for (int j = 0; j < TWOS; j++) sum[i][j] = vdupq_n_s32(0);
+    for (int64_t k = 0; k < kp; k += 8, b += 2 * K4) {
+        int8x16_t right[TWOS];
+        for (int j = 0; j < TWOS; j += 2) {
+            const int32x4_t one = vreinterpretq_s32_s8(vld1q_s8(b + 8 * j)),
+                            two = vreinterpretq_s32_s8(vld1q_s8(b + 8 * j + K4));
+            right[j] = vreinterpretq_s8_s32(vzip1q_s32(one, two));
+            right[j + 1] = vreinterpretq_s8_s32(vzip2q_s32(one, two));
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < twos; i++) {
+            const uint8_t *x = a + 2 * i * lda + k;
+            const uint8x16_t left = vcombine_u8(vld1_u8(x), vld1_u8(2 * i + 1 < rows ? x + lda : x));
+            for (int j = 0; j < TWOS; j++) sum[i][j] = vusmmlaq_s32(sum[i][j], left, right[j]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < twos; i++)
+        for (int j = 0; j < TWOS; j++) {
+            vst1_s32(c + 2 * i * SAMC__PANEL + 2 * j, vget_low_s32(sum[i][j]));
+            if (2 * i + 1 < rows) vst1_s32(c + (2 * i + 1) * SAMC__PANEL + 2 * j, vget_high_s32(sum[i][j]));
+        }
+}
+
+static void block(int64_t rows, const uint8_t *a, int64_t lda, const int8_t *b, int64_t kp, int32_t *c) {
+    for (int64_t row = 0; row < rows; row += 2 * TWOS)
+        for (int64_t column = 0; column < SAMC__PANEL; column += 8) {
+            const int64_t some = rows - row < 2 * TWOS ? rows - row : 2 * TWOS;
+            const uint8_t *left = a + row * lda;
+            int32_t *to = c + row * SAMC__PANEL + column;
+            if (some > 6) tile(4, some, left, lda, b + 4 * column, kp, to);
+            else if (some > 4) tile(3, some, left, lda, b + 4 * column, kp, to);
+            else if (some > 2) tile(2, some, left, lda, b + 4 * column, kp, to);
+            else tile(1, some, left, lda, b + 4 * column, kp, to);
+        }
+}
+
+#elif defined(__ARM_FEATURE_DOTPROD)
+
+enum { HIGH = 4, QUADS = 4 }; /* rows, and fours of columns, of a register tile */
+
+/* sums [rows, 16], `rows` <= HIGH a constant where this is inlined. sdot multiplies s8 alone: a row less 128, which the
+ * columns' sums, made beside, put back. */
+SAMC__INLINE void tile(int rows, const uint8_t *a, int64_t lda, const int8_t *b, int64_t kp, int32_t *c) {
+    int32x4_t sum[HIGH][QUADS], columns[QUADS];
+    for (int j = 0; j < QUADS; j++) {
+        columns[j] = vdupq_n_s32(0);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) sum[r][j] = vdupq_n_s32(0);
+    }
+    for (int64_t k = 0; k < kp; k += 4, b += K4) {
+        int8x16_t right[QUADS];
+        for (int j = 0; j < QUADS; j++) {
+            right[j] = vld1q_s8(b + 16 * j);
+            columns[j] = vdotq_s32(columns[j], right[j], vdupq_n_s8(1));
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            uint32_t bytes;
+            memcpy(&bytes, a + r * lda + k, sizeof bytes);
+            const int8x16_t left = vreinterpretq_s8_u32(vdupq_n_u32(bytes ^ 0x80808080u));
+            for (int j = 0; j < QUADS; j++) sum[r][j] = vdotq_s32(sum[r][j], right[j], left);
+        }
+    }
+    for (int j = 0; j < QUADS; j++)
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++)
+            vst1q_s32(c + r * SAMC__PANEL + 4 * j, vaddq_s32(sum[r][j], vshlq_n_s32(columns[j], 7)));
+}
+
+static void block(int64_t rows, const uint8_t *a, int64_t lda, const int8_t *b, int64_t kp, int32_t *c) {
+    for (int64_t column = 0; column < SAMC__PANEL; column += 4 * QUADS) {
+        int64_t row = 0;
+        for (; row + HIGH <= rows; row += HIGH)
+            tile(HIGH, a + row * lda, lda, b + 4 * column, kp, c + row * SAMC__PANEL + column);
+        for (; row < rows; row++) tile(1, a + row * lda, lda, b + 4 * column, kp, c + row * SAMC__PANEL + column);
     }
 }
 

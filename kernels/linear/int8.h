@@ -14,7 +14,7 @@
 typedef samc_status samc__linear8_function(const samc__exec *exec, const samc__linear_args *args);
 
 /* The truth is samc__linear8_ref() (ops.h), whose GELU is the reference's. */
-samc__linear8_function samc__linear8_plain, samc__linear8_amx_soft;
+samc__linear8_function samc__linear8_plain, samc__linear8_amx_soft, samc__linear8_dotprod, samc__linear8_i8mm;
 samc__linear8_function samc__linear8_avx2, samc__linear8_avxvnni, samc__linear8_avx512, samc__linear8_avx512vnni,
     samc__linear8_amx;
 
