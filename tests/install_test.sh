@@ -30,8 +30,8 @@ soname=libsamc.so.${version%.*}
 readelf -d "$libdir/libsamc.so" | grep -q "SONAME.*\[$soname\]" || { echo "its SONAME is not $soname"; exit 1; }
 # A program compiled with an older header, whose structs end before fields that came later.
 mkdir old
-later='/const char \*const \*settings;/,/\*\//d; /const char \*settings;/d; /const char \*changed;/d'
-sed "$later" usr/include/samc.h >old/samc.h
+cut() { echo "/const char $1settings;/,/^} $2;/{/^} $2;/!d};"; } # the fields from `settings` on
+sed "$(cut '\*const \*' samc_options) $(cut '\*' samc_model_info)" usr/include/samc.h >old/samc.h
 (cat program.c && echo '_Static_assert(sizeof(samc_options) < 40 && sizeof(samc_model_info) < 208, "older");') >older.c
 cc -Wall -Wextra -Werror older.c -Iold $(pkg-config --libs samc) -o older
 check "an older header" ./older

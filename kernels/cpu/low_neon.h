@@ -42,14 +42,24 @@ SAMC__INLINE void low_four_columns(const uint16_t *b, bool four, bfloat16x8_t ou
     out[1] = vreinterpretq_bf16_u32(vzip2q_u32(one, two));
 }
 
-/* c [rows, 8] (+)= a [rows, k] . b, rows <= 8; `twos` of them, a constant where this is inlined. An odd last row is
- * there twice. */
-SAMC__INLINE void low_tile(int twos, int rows, const uint16_t *a, int64_t lda, const uint16_t *b, int64_t k, float *c,
-                           int64_t ldc, bool add) {
+/* The rows of a register tile of a and c, `count` <= 8; an odd last one is there twice. */
+typedef struct low_rows {
+    int count;
+    const uint16_t *a;
+    int64_t lda;
+    float *c;
+    int64_t ldc;
+} low_rows;
+
+/* c [rows, 8] (+)= a [rows, k] . b, rows in `twos`, a constant where this is inlined. */
+SAMC__INLINE void low_tile(int twos, low_rows of, const uint16_t *b, int64_t k, bool add) {
+    const int rows = of.count;
+    const int64_t ldc = of.ldc;
+    float *c = of.c;
     float32x4_t sum[LOW_TWOS][LOW_TWOS];
     const uint16_t *left[2 * LOW_TWOS];
 #pragma GCC unroll 8
-    for (int r = 0; r < 2 * twos; r++) left[r] = a + (r < rows ? r : rows - 1) * lda;
+    for (int r = 0; r < 2 * twos; r++) left[r] = of.a + (r < rows ? r : rows - 1) * of.lda;
 #pragma GCC unroll 4
     for (int i = 0; i < twos; i++)
 #pragma GCC unroll 4
@@ -84,12 +94,12 @@ __attribute__((noinline, unused)) static void low_block(int64_t rows, const uint
     for (int64_t row = 0; row < rows; row += 2 * LOW_TWOS)
         for (int64_t column = 0; column < LOW_COLUMNS; column += 8) {
             const int some = rows - row < 2 * LOW_TWOS ? (int)(rows - row) : 2 * LOW_TWOS;
-            const uint16_t *left = a + row * lda, *right = b + 2 * column;
-            float *to = c + row * ldc + column;
-            if (some > 6) low_tile(4, some, left, lda, right, k, to, ldc, add);
-            else if (some > 4) low_tile(3, some, left, lda, right, k, to, ldc, add);
-            else if (some > 2) low_tile(2, some, left, lda, right, k, to, ldc, add);
-            else low_tile(1, some, left, lda, right, k, to, ldc, add);
+            const low_rows of = {some, a + row * lda, lda, c + row * ldc + column, ldc};
+            const uint16_t *right = b + 2 * column;
+            if (some > 6) low_tile(4, of, right, k, add);
+            else if (some > 4) low_tile(3, of, right, k, add);
+            else if (some > 2) low_tile(2, of, right, k, add);
+            else low_tile(1, of, right, k, add);
         }
 }
 

@@ -450,7 +450,7 @@ int main(int argc, char **argv) {
     const gates *f16 = gates_named("f16"), *bf16 = gates_named("bf16");
     without_cudnn(&settings, &reference, SAMC_PRECISION_F32, "conv3x3_any", gates_named("f32"));
     samc_emu_accumulate("sm80");
-    without_cudnn(&settings, &reference, SAMC_PRECISION_BF16, "conv3x3_any", bf16);
+    without_cudnn(&settings, &reference, SAMC_PRECISION_BF16, "conv3x3_tiles", bf16);
     const struct {
         const gates *gate;
         const char *phase, *core;

@@ -22,6 +22,7 @@ GATES = {"f32": 1e-10, "f16": 1e-6, "bf16": 5e-5}
 # Calibrated random weights (tests/parity/calibrate.py) show more of the same rounding; the gates of
 # tests/parity/gates.h.
 CALIBRATED, CALIBRATED_GATES = ROOT / "tests/data/golden/tiny.safetensors", {"f32": 1e-10, "f16": 1.6e-5, "bf16": 1e-3}
+MOBILE = ROOT / "tests/data/golden_mobile/tiny.safetensors"
 # Tensor cores add little to either: tests/emu/tensor_core.h has 1e-8 for the default model's depth and widths.
 ran = set()
 
@@ -76,6 +77,10 @@ def main():
         calibrated = (*segment, "--model", CALIBRATED)
         run(SAMC, *calibrated, "--backend", "ref", "--logits", at / "calibrated.npy")
         check_segment(calibrated, read_npy(at / "calibrated.npy"), CALIBRATED_GATES, "calibrated weights", at)
+        # An encoder with local convolutions.
+        mobile = (*segment, "--model", MOBILE)
+        run(SAMC, *mobile, "--backend", "ref", "--logits", at / "mobile.npy")
+        check_segment(mobile, read_npy(at / "mobile.npy"), CALIBRATED_GATES, "MobileSAM's layers", at)
         # A mask as a further prompt, and automatic masks with all their steps.
         header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {int(low ** 0.5)}, {int(low ** 0.5)}), }}"
         header = header.ljust(117) + "\n"
