@@ -475,6 +475,24 @@ Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
     expect(pth_of(&b, 64), SAMC_MISMATCH, "too few for the 641090864 values"); /* ViT-H's parameters and pe_gaussian */
 }
 
+/* Batch norms of so many shared values that the sum of all begins again at nothing. */
+Test(weights_hostile, norms_that_fold_to_more_than_a_number_counts) {
+    cap_memory();
+    static const char *const parts[] = {"c.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"};
+    const int64_t shape[4] = {INT64_C(1) << 58, 1, 1, 1}, strides[4] = {0};
+    bytes b = {0};
+    put_text(&b, "}(");
+    for (int i = 0; i < 32; i++)
+        for (int part = 0; part < 5; part++) {
+            char name[64];
+            snprintf(name, sizeof name, "image_encoder.%d.%s", i, parts[part]);
+            pickle_string(&b, name);
+            pickle_tensor(&b, 1, 0, part == 0 ? 4 : 1, shape, strides);
+        }
+    put_text(&b, "u.");
+    expect(pth_of(&b, 64), SAMC_MISMATCH, "too few for the values of its tensors");
+}
+
 /* ---- zip and files --------------------------------------------------------------------------- */
 
 /* Overwrites `size` bytes at `at` counted from the end record (negative: before it) of plain.pth. */
