@@ -493,6 +493,26 @@ Test(weights_hostile, norms_that_fold_to_more_than_a_number_counts) {
     expect(pth_of(&b, 64), SAMC_MISMATCH, "too few for the values of its tensors");
 }
 
+/* Without their scales they are no weights of a convolution, and nothing that a norm could be folded into. */
+Test(weights_hostile, numbers_of_8_bits) {
+    bytes b = safetensors_of("{\"a.c.weight\":{\"dtype\":\"I8\",\"shape\":[3,1,1,1],\"data_offsets\":[48,51]},"
+                             "\"a.bn.weight\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},"
+                             "\"a.bn.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[12,24]},"
+                             "\"a.bn.running_mean\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[24,36]},"
+                             "\"a.bn.running_var\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[36,48]}}",
+                             51);
+    samc__checkpoint *c;
+    samc_error error;
+    float values[3];
+    memcpy(b.data + b.size - 3, "\x80\xff\x7f", 3); /* as bf16 a NaN, and one byte that is not there */
+    cr_assert_eq(samc__checkpoint_open_memory(b.data, b.size, "file", &c, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(samc__checkpoint_count(c), 5);
+    samc__tensor_read_f32(samc__checkpoint_find(c, "a.c.weight"), values);
+    cr_expect(values[0] == -128 && values[1] == -1 && values[2] == 127);
+    samc__checkpoint_close(c);
+    clear(&b);
+}
+
 /* ---- zip and files --------------------------------------------------------------------------- */
 
 /* Overwrites `size` bytes at `at` counted from the end record (negative: before it) of plain.pth. */

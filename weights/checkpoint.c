@@ -412,7 +412,9 @@ void samc__tensor_copy_f32(const samc__tensor *tensor, int64_t first, int64_t co
     while (count > 0) {
         int64_t now = count < CHUNK ? count : CHUNK;
         samc__tensor_copy_raw(tensor, first, now, tensor->dtype == SAMC__F64 ? (void *)doubles : halves);
-        if (tensor->dtype == SAMC__F64) {
+        if (tensor->dtype == SAMC__I8) {
+            for (int64_t i = 0; i < now; i++) out[i] = ((const int8_t *)halves)[i];
+        } else if (tensor->dtype == SAMC__F64) {
             for (int64_t i = 0; i < now; i++) out[i] = (float)doubles[i];
         } else if (tensor->dtype == SAMC__F16) {
             for (int64_t i = 0; i < now; i++) out[i] = samc__f16_to_float(halves[i]);

@@ -63,8 +63,8 @@ int64_t samc__tensor_elements(const samc__tensor *tensor);
  * from the disk. */
 void samc__tensor_drop(const samc__checkpoint *checkpoint, const samc__tensor *tensor);
 void samc__checkpoint_drop(const samc__checkpoint *checkpoint); /* all of them */
-/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly, f64 is rounded. `values` holds
- * samc__tensor_elements(). */
+/* Copies the tensor in row-major order as floats; f16 and bf16 widen exactly, f64 is rounded, 8 bits are whole numbers
+ * without their scale. `values` holds samc__tensor_elements(). */
 void samc__tensor_read_f32(const samc__tensor *tensor, float *values);
 /* False if a finite value is too large for a float; only f64 can hold one. */
 bool samc__tensor_fits_f32(const samc__tensor *tensor);

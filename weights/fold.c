@@ -31,8 +31,11 @@ static const samc__tensor *find(const samc__checkpoint *c, const char *prefix, s
     return samc__checkpoint_find(c, name);
 }
 
+/* Weights of 8 bits are nothing without their scales. */
+static bool is_float(const samc__tensor *t) { return t->dtype != SAMC__OTHER && t->dtype != SAMC__I8; }
+
 static bool is_vector(const samc__tensor *t, int64_t length) {
-    return t != NULL && t->dtype != SAMC__OTHER && t->rank == 1 && t->shape[0] == length;
+    return t != NULL && is_float(t) && t->rank == 1 && t->shape[0] == length;
 }
 
 /* Whether the tensor is the variance of a norm that can be folded; *f: into what. */
@@ -55,7 +58,7 @@ static bool foldable(const samc__checkpoint *c, const samc__tensor *variance, fo
                     .mean = find(c, prefix, before, pairs[i].norm, "running_mean"),
                     .variance = variance,
                     .batches = find(c, prefix, before, pairs[i].norm, "num_batches_tracked")};
-        if (f->w == NULL || f->w->dtype == SAMC__OTHER || f->w->rank != 4) return false;
+        if (f->w == NULL || !is_float(f->w) || f->w->rank != 4) return false;
         const int64_t out = f->w->shape[0];
         return is_vector(f->gain, out) && is_vector(f->beta, out) && is_vector(f->mean, out) &&
                is_vector(variance, out) && (f->b == NULL || is_vector(f->b, out));
