@@ -179,12 +179,17 @@ static samc_status write_output(const conversion *c, const samc__config *config,
     return status;
 }
 
-/* The input is mapped while the output is written; and a mistyped command must not cost the only copy. */
-static samc_status refuse_same_file(const char *input, const char *output, samc_error *error) {
+static bool same_file(const char *input, const char *output) {
     struct stat a, b;
-    if (stat(input, &a) == 0 && stat(output, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: input and output are the same file", output);
-    return SAMC_OK;
+    return stat(input, &a) == 0 && stat(output, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* The input is mapped while the output is written; and a mistyped command must not cost the only copy. */
+static samc_status refuse_same_file(const samc__checkpoint *input, const char *output, samc_error *error) {
+    bool same = same_file(samc__checkpoint_path(input), output);
+    for (size_t i = 0; i < input->part_count; i++) same = same || same_file(input->parts[i]->path, output);
+    if (!same) return SAMC_OK;
+    return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: input and output are the same file", output);
 }
 
 static samc_status make_eights(conversion *c, const samc__tensor_list *tensors, const samc__maxima *maxima) {
@@ -226,7 +231,7 @@ samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, cons
     samc__config config;
     samc__weights unbound;
     samc__tensor_list tensors;
-    SAMC__TRY(refuse_same_file(samc__checkpoint_path(checkpoint), output, error));
+    SAMC__TRY(refuse_same_file(checkpoint, output, error));
     SAMC__TRY(samc__config_read(checkpoint, o->recipe, &config, error));
     SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, error));
     samc_status status = convert_tensors(&c, &config, &tensors, maxima, output);

@@ -296,6 +296,15 @@ class Folders(Checkpoint):
         self.refuse("a folder with neither model.safetensors nor pytorch_model.bin", self.hub({"a.txt": b"x"}))
         self.refuse("3 files of a checkpoint; give the folder, or its index", os.path.join(self.hub(files), name))
 
+    def test_no_part_is_overwritten(self):
+        files, index = self.parts()
+        folder = self.hub({**files, "model.safetensors.index.json": index, "config.json": config_json()})
+        for name in os.listdir(folder):
+            if name != "config.json":
+                path = os.path.join(folder, name)
+                self.failure(f"{name}: input and output are the same file", "convert", folder, "-o", path)
+        self.assertTrue(self.result_of(folder)[:2] == self.own())
+
     def test_a_configuration_that_contradicts_the_shapes(self):
         state = safetensors(huggingface(golden()))
         for part, field, says, tensors in (
