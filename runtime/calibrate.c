@@ -9,6 +9,7 @@
 #include "kernels/linear/linear.h"
 #include "runtime/base/abi.h"
 #include "runtime/base/eight_bits.h"
+#include "runtime/model/eight.h"
 #include "runtime/session.h"
 
 /* The model's table with another `linear` in it, found by the table's address. */
@@ -50,6 +51,10 @@ static samc_status begin(samc_calibration *c, const char *input, const samc_opti
     if (c->input == NULL || (options.recipe != NULL && c->recipe == NULL))
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to calibrate", input);
     SAMC__TRY(samc_model_open(input, &options, &c->model, error));
+    /* What converting would refuse, before all images are encoded for it. */
+    SAMC__TRY(samc__eight_possible(&c->model->tensors, c->model->checkpoint, error));
+    if (samc__eight_stored(&c->model->tensors, c->model->checkpoint))
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: in 8 bits already; take the file that it was made from", input);
     SAMC__TRY(samc_session_create(c->model, &c->session, error));
     const samc__tensor_list *list = &c->model->tensors;
     c->watch = (watch){.ops = c->model->net.ops, .own = &c->model->net.ops, .list = list};

@@ -193,9 +193,7 @@ static samc_status refuse_same_file(const samc__checkpoint *input, const char *o
 }
 
 static samc_status make_eights(conversion *c, const samc__tensor_list *tensors, const samc__maxima *maxima) {
-    if (!samc__eight_possible(tensors))
-        return samc__fail(c->error, SAMC_UNSUPPORTED, "%s: this model has no layers that samc keeps in 8 bits",
-                          c->checkpoint->label);
+    SAMC__TRY(samc__eight_possible(tensors, c->checkpoint, c->error));
     c->eights = calloc(tensors->count, sizeof *c->eights);
     if (c->eights == NULL) return samc__fail(c->error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->checkpoint->label);
     for (size_t i = 0; i < tensors->count; i++) {

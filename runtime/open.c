@@ -126,8 +126,7 @@ static samc_status check_int8(samc_model *model, samc_error *error) {
                           "it was made from, or --backend cpu",
                           label);
     if (model->net.weight_type != SAMC__I8) return SAMC_OK;
-    if (!samc__eight_possible(&model->tensors))
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: this model has no layers that samc keeps in 8 bits", label);
+    SAMC__TRY(samc__eight_possible(&model->tensors, model->checkpoint, error));
     if (!stored)
         samc__checkpoint_add_note(model->checkpoint,
                                   "weights are rounded to 8 bits as they are; 'samc convert --dtype int8 --calibrate "

@@ -304,6 +304,10 @@ class Calibrate(Case):
         masks = json.loads(text)["masks"]
         self.assertGreater(len(masks), 0)
         self.failure("in 8 bits already", "convert", out, "-o", self.at("n.safetensors"))
+        mobile = os.path.join(os.path.dirname(os.path.dirname(TINY)), "golden_mobile", "tiny.safetensors")
+        for model, expected in ((out, "in 8 bits already"), (mobile, "no layers that samc keeps in 8 bits")):
+            arguments[1], arguments[-1] = model, self.at("none")  # known before any image is looked for
+            self.failure(expected, *arguments[:3], self.at("n.safetensors"), *arguments[4:])
 
 
 class Segment(Case):

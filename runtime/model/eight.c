@@ -90,8 +90,9 @@ bool samc__eight_stored(const samc__tensor_list *list, const samc__checkpoint *c
     return false;
 }
 
-bool samc__eight_possible(const samc__tensor_list *list) {
+samc_status samc__eight_possible(const samc__tensor_list *list, const samc__checkpoint *checkpoint, samc_error *error) {
     for (size_t i = 0; i < list->count; i++)
-        if (list->at[i].eight) return true;
-    return false;
+        if (list->at[i].eight) return SAMC_OK;
+    return samc__fail(error, SAMC_UNSUPPORTED, "%s: this model has no layers that samc keeps in 8 bits",
+                      checkpoint->label);
 }

@@ -19,8 +19,8 @@ void samc__eight_floats(const samc__checkpoint *checkpoint, const samc__entry *e
 samc_status samc__eight_rows(const samc__checkpoint *checkpoint, const samc__entry *e, int64_t first, int64_t count,
                              float *values, int8_t *q, float *scales, samc_error *error);
 
-/* Whether the file keeps any of the list's tensors so; whether the list has any that may be. */
+/* Whether the file keeps any of the list's tensors so. Fails where the list has none that may be. */
 bool samc__eight_stored(const samc__tensor_list *list, const samc__checkpoint *checkpoint);
-bool samc__eight_possible(const samc__tensor_list *list);
+samc_status samc__eight_possible(const samc__tensor_list *list, const samc__checkpoint *checkpoint, samc_error *error);
 
 #endif
