@@ -24,7 +24,7 @@ samc_status samc__eight_make(samc__eight *eight, const samc__checkpoint *checkpo
                              const float *maxima, samc_error *error);
 void samc__eight_free(samc__eight *eight);
 
-/* samc_convert_with() of an opened checkpoint; `maxima` or NULL. */
+/* samc_convert_with() of an opened checkpoint, notes included; `maxima` or NULL. */
 samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, const samc_convert_options *options,
                           const samc__maxima *maxima, samc_error *error);
 

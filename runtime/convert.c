@@ -234,8 +234,10 @@ samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, cons
     SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, error));
     samc_status status = convert_tensors(&c, &config, &tensors, maxima, output);
     samc__tensors_free(&tensors);
-    if (status == SAMC_OK) samc__recipe_note(checkpoint, &config);
-    return status;
+    if (status != SAMC_OK) return status;
+    if (maxima == NULL) samc__recipe_note(checkpoint, &config); /* else it was noted as the model was opened */
+    if (error != NULL) snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
+    return SAMC_OK;
 }
 
 samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error) {
@@ -253,8 +255,6 @@ samc_status samc_convert_with(const char *input, const char *output, const samc_
     samc__checkpoint *checkpoint = NULL;
     SAMC__TRY(samc__checkpoint_open(input, &checkpoint, error));
     samc_status status = samc__convert(checkpoint, output, &own, NULL, error);
-    if (status == SAMC_OK && error != NULL)
-        snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     samc__checkpoint_close(checkpoint);
     return status;
 }

@@ -77,7 +77,6 @@ static samc_status convert_calibrated(const samc__cli *cli, const char *input, c
     samc_status status = samc_calibration_create(input, &cli->options, &calibration, error);
     if (status == SAMC_OK && add_folder(cli, calibration, folder, error) < 0) status = SAMC_IO;
     if (status == SAMC_OK) status = samc_calibration_convert(calibration, output, error);
-    if (status == SAMC_OK) error->message[0] = '\0';
     samc_calibration_destroy(calibration);
     return status;
 }

@@ -181,6 +181,7 @@ class Told(Recipes):
             ("segment", PHOTO, "--model", bare, "--point", "5,5", "--format", "rle", "--quiet"),
             ("segment", PHOTO, "--model", bare, "--point", "5,5", "--format", "rle"),
             ("convert", bare, "-o", self.at("c.safetensors")),
+            ("convert", bare, "-o", self.at("c.safetensors"), "--dtype", "int8", "--calibrate", FOLDER),
             ("embed", PHOTO, "--model", bare, "-o", self.at("e.npy")),
         ):
             err = self.good(*command)[1]
