@@ -3,11 +3,14 @@
 
 #include "runtime/model/skimage.h"
 
+#include <string.h>
+
 /* micro-sam's _to_image: each channel in f32 less its least value, by what its largest then is and 1e-7, times 255, cut
  * to bytes. A byte has 256 values, so that this is a table. */
 static void make_table(uint8_t least, uint8_t most, uint8_t table[256]) {
     const float span = (float)(most - least) + 1e-7f;
-    for (int i = 0; i < 256; i++) table[i] = i <= least ? 0 : (uint8_t)((float)(i - least) / span * 255.0f);
+    memset(table, 0, 256); /* what no pixel has, too: beyond the largest there is no byte for it */
+    for (int i = least; i <= most; i++) table[i] = (uint8_t)((float)(i - least) / span * 255.0f);
 }
 
 samc_status samc__levels_make(samc_session *s, const samc_image *image, samc_image *levelled) {
