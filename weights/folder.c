@@ -170,6 +170,11 @@ char *samc__text_of_file(const char *path, bool *absent, const char **wrong) {
         free(text);
         text = NULL;
     }
+    if (text != NULL && memchr(text, '\0', (size_t)got) != NULL) { /* behind which nobody would look */
+        *wrong = "it holds a zero byte and is no text";
+        free(text);
+        text = NULL;
+    }
     close(file);
     if (text != NULL) text[got] = '\0';
     return text;

@@ -346,6 +346,7 @@ class Folders(Checkpoint):
         for data, expected in (
             (b"{", "config.json is not valid JSON"),
             (b"[]", "config.json is not a JSON object"),
+            (b"{}\0{", "config.json beside it cannot be read: it holds a zero byte"),
             (b" " * (1 << 20), "config.json beside it cannot be read"),
             ({"model_type": "clip"}, 'config.json says model_type "clip", but the tensors are those of SAM'),
         ):
