@@ -137,8 +137,9 @@ static void read_recipe(samc__reading *r, const char *file, samc__json json, sam
     double factor = 1.0 / 255;
     const samc__json rescale = samc__json_get(json, "rescale_factor");
     if (says(json, "do_rescale", 'f')) factor = 1;
-    else if (rescale.begin != NULL && (!samc__json_number(rescale, &factor) || !(factor > 0) || !isfinite(factor)))
-        samc__read_fail(r, SAMC_FORMAT, "%s: rescale_factor is not a positive number", file);
+    else if (rescale.begin != NULL && (!samc__json_number(rescale, &factor) || !(factor > 1e-30 && factor < 1e30)))
+        samc__read_fail(r, SAMC_FORMAT, "%s: rescale_factor is not a positive number that pixels can be scaled by",
+                        file);
     if (r->status != SAMC_OK) return;
     if (says(json, "do_normalize", 'f')) {
         for (int i = 0; i < 3; i++) recipe->mean[i] = 0, recipe->std[i] = (float)(1 / factor);

@@ -406,6 +406,8 @@ class Folders(Checkpoint):
             ({"image_mean": [1, 2]}, "image_mean is not a list of three numbers"),
             ({"image_std": [1, 0, 1]}, "image_std is not a list of three numbers"),
             ({"rescale_factor": 0}, "rescale_factor is not a positive number"),
+            ({"rescale_factor": 1e-300, "do_normalize": False}, "rescale_factor is not a positive number"),
+            ({"rescale_factor": 1e300, "do_normalize": False}, "rescale_factor is not a positive number"),
             ({"image_processor_type": "Sam2ImageProcessorFast"}, 'says image_processor_type "Sam2ImageProcessorFast"'),
         ):
             self.refuse(f"model.safetensors: preprocessor_config.json", of({**usual, **change}))
