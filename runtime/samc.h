@@ -148,12 +148,13 @@ typedef enum samc_storage {
 
 typedef struct samc_options {
     size_t size;
-    samc_backend backend;     /* AUTO: the fastest that this machine has */
-    samc_precision precision; /* AUTO: f32 on a CPU, bf16 on a GPU; f16 is for GPUs only. bf16 on a CPU: weights in half
-                                 the memory, and activations too where the CPU multiplies bf16 */
-    int threads;              /* 0: one for each processor this process may use; at most 256 */
-    int device;               /* the GPU's number, from 0, where one is used; a model for each where several are */
-    bool cudnn;               /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
+    samc_backend backend;        /* AUTO: the fastest that this machine has */
+    samc_precision precision;    /* AUTO: f32 on a CPU, int8 there for a file of 8 bits, bf16 on a GPU; f16 is for GPUs
+                                    only, int8 for CPUs. bf16 on a CPU: weights in half the memory, and activations too
+                                    where the CPU multiplies bf16 */
+    int threads;                 /* 0: one for each processor this process may use; at most 256 */
+    int device;                  /* the GPU's number, from 0, where one is used; a model for each where several are */
+    bool cudnn;                  /* on a GPU: let cuDNN, where it is installed, compute the neck's 3x3 convolution */
     const char *const *settings; /* NULL, or "NAME=VALUE" and so on, ended by NULL: samc_model_info's settings; of one
                                     name the last counts */
     const char *recipe; /* NULL: what the file says; "sam", "medsam", "micro-sam", or a file (FILE.json, or a path):
@@ -192,7 +193,7 @@ typedef struct samc_model_info {
     const char *name; /* from the metadata, "" where unknown; these live as long as the model */
     const char *licence;
     const char *card;
-    const char *dtype;    /* "f32", "f16", "bf16" or "mixed", as stored */
+    const char *dtype;    /* "f32", "f16", "bf16", "int8" or "mixed", as stored */
     samc_backend backend; /* the one in use */
     samc_precision precision;
     const char *backend_note; /* why AUTO did not take the GPU, or "" */
