@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "kernels/cpu/packed.h"
 #include "kernels/linear/choice.h"
 #include "kernels/decoder_form.h"
 #include "kernels/ops.h"
@@ -77,6 +78,18 @@ Test(dtype, halves) {
     cr_expect_eq(samc__float_to_f16(0x1.8p-25f), 0x0001);
     cr_expect_eq(samc__float_to_bf16(1.0f + 0x1p-8f), 0x3f80);
     cr_expect_eq(samc__float_to_bf16(1.0f + 0x3p-8f), 0x3f82);
+}
+
+/* Views of a checkpoint may begin at one address: panels of a smaller weight are none of a larger one. */
+Test(packed, panels_have_a_shape) {
+    static float w[96 * 32];
+    samc__packed *packed = samc__packed_create();
+    cr_assert(samc__packed_add(packed, w, 32, 32, false));
+    cr_assert(samc__packed_add(packed, w, 96, 32, false));
+    cr_expect_not_null(samc__packed_find(packed, w, 32, 32));
+    cr_expect_null(samc__packed_find(packed, w, 96, 32));
+    cr_expect_null(samc__packed_find(packed, w, 32, 64));
+    samc__packed_destroy(packed);
 }
 
 /* A click, a box, a few points fold; dozens of points do not: there folding would do several times the work. */

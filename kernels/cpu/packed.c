@@ -6,6 +6,7 @@
 
 typedef struct entry {
     const void *w; /* NULL: free */
+    int64_t n, k;  /* of a weight of f32: views of a file may begin at one address and have other shapes */
     samc__dtype dtype;
     bool lent; /* the panels lie in memory of the weight's */
     void *panels;
@@ -152,7 +153,7 @@ bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k
     } else {
         packed->bytes += bytes;
     }
-    *e = (entry){w, SAMC__F32, lent, panels};
+    *e = (entry){w, n, k, SAMC__F32, lent, panels};
     packed->used++;
     return true;
 }
@@ -167,7 +168,7 @@ bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int6
     for (int64_t panel = 0; panel < samc__panels(n); panel++)
         samc__pack_panel_bf16(w, n, k, k, 1, panel, panels + panel * SAMC__PANEL * samc__packed_k(k));
     packed->bytes += bytes;
-    *e = (entry){w, SAMC__BF16, false, panels};
+    *e = (entry){w, n, k, SAMC__BF16, false, panels};
     packed->used++;
     return true;
 }
@@ -182,7 +183,7 @@ static void *room_for(samc__packed *packed, size_t bytes, samc__dtype dtype) {
         return NULL;
     }
     packed->bytes += bytes;
-    *e = (entry){panels, dtype, false, panels};
+    *e = (entry){panels, 0, 0, dtype, false, panels};
     packed->used++;
     return panels;
 }
@@ -197,7 +198,11 @@ static const void *find(const samc__packed *packed, const void *w, samc__dtype d
     const entry *e = packed ? slot_of(packed, w) : NULL;
     return e && e->dtype == dtype ? e->panels : NULL;
 }
-const float *samc__packed_find(const samc__packed *packed, const void *w) { return find(packed, w, SAMC__F32); }
+const float *samc__packed_find(const samc__packed *packed, const void *w, int64_t n, int64_t k) {
+    const float *panels = find(packed, w, SAMC__F32);
+    const entry *e = panels ? slot_of(packed, w) : NULL;
+    return e && e->n == n && e->k == k ? panels : NULL;
+}
 const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w) {
     return find(packed, w, SAMC__BF16);
 }

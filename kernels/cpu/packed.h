@@ -52,8 +52,8 @@ samc__panels8 samc__panels8_of(const void *block, int64_t n, int64_t k);
 typedef struct samc__packed samc__packed;
 samc__packed *samc__packed_create(void);         /* NULL: no memory */
 void samc__packed_destroy(samc__packed *packed); /* NULL is allowed */
-/* Packs w [n, k]; packing the same w again is nothing. False: no memory. With `replace` the memory of w, which must be
- * writable and read by nothing but `linear`, takes the panels where they are no larger. */
+/* Packs w [n, k]; packing the same w again is nothing, in another shape too. False: no memory. With `replace` the
+ * memory of w, which must be writable and read by nothing but `linear`, takes the panels where they are no larger. */
 bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace);
 /* Packs w [n, k] as bf16 panels, found by the address of w; its own memory is left alone. False: no memory. */
 bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int64_t k);
@@ -62,8 +62,8 @@ bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int6
 uint16_t *samc__packed_room_bf16(samc__packed *packed, int64_t n, int64_t k);
 /* The same of 8 bits, of samc__packed_bytes8(), to be filled with samc__pack_panel_int8(). */
 void *samc__packed_room_int8(samc__packed *packed, int64_t n, int64_t k);
-/* The panels of the weight at w; NULL: not packed in that type, or `packed` is NULL. */
-const float *samc__packed_find(const samc__packed *packed, const void *w);
+/* The panels of the weight at w; NULL: not packed in that type, or shape, or `packed` is NULL. */
+const float *samc__packed_find(const samc__packed *packed, const void *w, int64_t n, int64_t k);
 const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w);
 const void *samc__packed_find_int8(const samc__packed *packed, const void *w); /* by samc__panels8_of() */
 size_t samc__packed_bytes(const samc__packed *packed);                         /* beside the weights themselves */

@@ -156,7 +156,7 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
 samc_status SAMC__RUNG(samc__linear)(const samc__exec *exec, const samc__linear_args *a) {
     if (a->p.w.dtype == SAMC__I8) return exec->ops->linear8(exec, a);
     int64_t n = a->p.w.n[0], k = a->p.w.n[1];
-    const float *panels = samc__packed_find(exec->packed, a->p.w.data);
+    const float *panels = samc__packed_find(exec->packed, a->p.w.data, n, k);
     const uint16_t *low = panels ? NULL : samc__packed_find_bf16(exec->packed, a->p.w.data);
     float *made = NULL;
     if (panels == NULL && low == NULL) {
