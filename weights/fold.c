@@ -101,6 +101,11 @@ static void replace(samc__tensor *t, char *name, const float *values, int rank, 
  * which. */
 static samc_status apply(samc__checkpoint *c, const fold *f, float *values, bool *dropped, samc_error *error) {
     const int64_t elements = samc__tensor_elements(f->w), out = f->w->shape[0];
+    const samc__tensor *read[] = {f->w, f->b, f->gain, f->beta, f->mean, f->variance};
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        if (read[i] != NULL && !samc__tensor_fits_f32(read[i])) /* as of every tensor that is used */
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32", c->label,
+                              samc__printable(read[i]->name, strlen(read[i]->name)).text);
     char *names[2] = {malloc(2 * SAMC__MAX_NAME), malloc(2 * SAMC__MAX_NAME)};
     if (names[0] == NULL || names[1] == NULL) {
         free(names[0]);

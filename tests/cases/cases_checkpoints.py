@@ -8,7 +8,18 @@ import os
 import struct
 import zipfile
 
-from checkpoint_files import GOLDEN, Tensor, config_json, floats, golden, huggingface, prefixed, pth, safetensors
+from checkpoint_files import (
+    GOLDEN,
+    Tensor,
+    config_json,
+    floats,
+    golden,
+    huggingface,
+    prefixed,
+    pth,
+    safetensors,
+    state_of,
+)
 from cli_test import PHOTO, Case, read, run
 
 
@@ -163,6 +174,11 @@ class Numbers(Checkpoint):
         self.refused("tensor mask_decoder.iou_token.weight has values beyond the range of f32", safetensors(state))
         self.failure("beyond the range of f32", "convert", self.at("model"), "-o", self.at("c.safetensors"))
         self.assertFalse(os.path.exists(self.at("c.safetensors")))
+        mobile = state_of(os.path.join(os.path.dirname(os.path.dirname(GOLDEN)), "golden_mobile", "tiny.safetensors"))
+        name = "image_encoder.layers.0.blocks.0.conv1.bn.weight"
+        mobile[name] = mobile[name].wide()
+        mobile[name].data = struct.pack("<d", 1e300) + mobile[name].data[8:]
+        self.refused(f"tensor {name} has values beyond the range of f32", safetensors(mobile))
 
 
 class HuggingFace(Checkpoint):
