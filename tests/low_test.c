@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/cpu/caps.h"
+#include "kernels/ops.h"
 #include "runtime/base/dtype.h"
 
 enum { ROWS = LOW_TEST_ROWS, ROOM = ROWS + 19, K = LOW_TEST_K };
@@ -141,3 +142,46 @@ Test(caps, names_what_multiplies_16_and_8_bits) {
     cr_expect_str_eq(samc__caps_bf16(SAMC__CAP_AVX2, false), "nothing; models take half the memory and compute in f32");
     if (samc__caps_detect() & SAMC__CAP_AMX) cr_expect(samc__caps_tiles(), "granted, so it is there");
 }
+
+#ifdef __x86_64__
+/* Every combination that processors, hypervisors and SAMC_CPU_CAPS leave has the rung whose instructions are all there:
+ * nothing runs here. */
+Test(caps, choose_the_rungs_that_they_have_all_of) {
+    enum {
+        AVX2 = SAMC__CAP_VEC16 | SAMC__CAP_AVX2,
+        AVX512 = AVX2 | SAMC__CAP_AVX512,
+        VNNI = SAMC__CAP_AVX512VNNI,
+        BF16 = SAMC__CAP_AVX512BF16,
+        AMX = SAMC__CAP_AMX
+    };
+    static const struct {
+        unsigned caps;
+        const char *eight, *sixteen; /* NULL: none of 16 bits */
+    } of[] = {
+        {0, "plain C", NULL},
+        {SAMC__CAP_VEC16, "plain C", NULL},
+        {AVX2, "AVX2", NULL},
+        {AVX2 | SAMC__CAP_AVXVNNI, "AVX-VNNI", NULL},
+        {SAMC__CAP_AVXVNNI, "plain C", NULL},
+        {AVX512, "AVX-512", NULL},
+        {AVX512 | SAMC__CAP_AVXVNNI, "AVX-VNNI", NULL},
+        {SAMC__CAP_AVX512 | SAMC__CAP_AVXVNNI, "AVX-512", NULL},
+        {AVX512 | VNNI, "AVX512-VNNI", NULL},
+        {AVX512 | BF16, "AVX-512", "AVX512-BF16"},
+        {AVX512 | VNNI | BF16, "AVX512-VNNI", "AVX512-BF16"},
+        {AVX512 | VNNI | BF16 | SAMC__CAP_AVXVNNI, "AVX512-VNNI", "AVX512-BF16"},
+        {AVX512 | VNNI | BF16 | AMX, "AMX", "AMX"},
+        {AVX512 | VNNI | AMX, "AVX512-VNNI", NULL},
+        {AVX2 | VNNI | BF16 | AMX, "AVX2", NULL}, /* states of 512 bits withheld */
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        samc__ops ops;
+        samc__ops_ref(&ops);
+        (void)samc__ops_cpu(&ops, of[i].caps);
+        cr_expect_str_eq(ops.linear8_by, of[i].eight, "capabilities %x: %s", of[i].caps, ops.linear8_by);
+        const char *low = samc__ops_low(&ops, of[i].caps);
+        cr_expect(low == of[i].sixteen || (low && of[i].sixteen && strcmp(low, of[i].sixteen) == 0),
+                  "capabilities %x: %s", of[i].caps, low ? low : "none");
+    }
+}
+#endif

@@ -19,10 +19,9 @@ static void choose_linear8(samc__ops *ops, unsigned caps) {
     const unsigned vnni = SAMC__CAP_AVX512 | SAMC__CAP_AVX512VNNI,
                    amx = vnni | SAMC__CAP_AVX512BF16 | SAMC__CAP_AMX; /* what its file is compiled for */
     if (caps & SAMC__CAP_AVX2) ops->linear8 = samc__linear8_avx2, ops->linear8_by = "AVX2";
+    if (caps & SAMC__CAP_AVX512) ops->linear8 = samc__linear8_avx512, ops->linear8_by = "AVX-512";
     if (caps & SAMC__CAP_AVXVNNI && caps & SAMC__CAP_AVX2)
-        ops->linear8 = samc__linear8_avxvnni, ops->linear8_by = "AVX-VNNI";
-    if (caps & SAMC__CAP_AVX512 && !(caps & SAMC__CAP_AVXVNNI))
-        ops->linear8 = samc__linear8_avx512, ops->linear8_by = "AVX-512";
+        ops->linear8 = samc__linear8_avxvnni, ops->linear8_by = "AVX-VNNI"; /* one instruction for four */
     if ((caps & vnni) == vnni) ops->linear8 = samc__linear8_avx512vnni, ops->linear8_by = "AVX512-VNNI";
     if ((caps & amx) == amx) ops->linear8 = samc__linear8_amx, ops->linear8_by = "AMX";
 #endif
