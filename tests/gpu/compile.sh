@@ -63,7 +63,7 @@ commands() {
             object "$compile_c -mavx2 -mfma -mf16c" "$file" _avx2
             object "$compile_c -mavx2 -mfma -mf16c $avx512" "$file" _avx512
         done
-        low="-mavx2 -mfma -mf16c $avx512 -mavx512bf16 -mavx512vnni"
+        low="-mavx2 -mfma -mf16c $avx512 -mavx512bf16"
         for file in kernels/*/low.c; do
             object "$compile_c $low -DSAMC_LOW_BF16" "$file" _bf16
             object "$compile_c $low -mamx-tile -mamx-bf16 -mamx-int8 -DSAMC_LOW_AMX" "$file" _amx
