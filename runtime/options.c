@@ -35,6 +35,6 @@ samc_status samc__options_caps(unsigned *caps, samc_error *error) {
     if (mask < 0)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "SAMC_CPU_CAPS is \"%s\"; it takes names of %s", allowed,
                           samc__caps_names);
-    *caps = (*caps | SAMC__CAP_SOFT) & (unsigned)mask;
+    *caps = (*caps | samc__caps_soft(*caps)) & (unsigned)mask;
     return SAMC_OK;
 }

@@ -20,7 +20,7 @@ typedef struct version {
 } version;
 static const version versions[] = {
     {"plain", 0, samc__linear8_plain},
-    {"amx-soft", 0, samc__linear8_amx_soft},
+    {"amx-soft", SAMC__CAP_AMX_SOFT, samc__linear8_amx_soft},
 #ifdef __x86_64__
     {"avx2", SAMC__CAP_AVX2, samc__linear8_avx2},
     {"avxvnni", SAMC__CAP_AVX2 | SAMC__CAP_AVXVNNI, samc__linear8_avxvnni},
@@ -30,7 +30,8 @@ static const version versions[] = {
 #endif
 };
 enum { VERSIONS = sizeof versions / sizeof *versions };
-static bool there(const version *v) { return (samc__caps_detect() & v->needed) == v->needed; }
+static unsigned here(void) { return samc__caps_detect() | samc__caps_soft(samc__caps_detect()); }
+static bool there(const version *v) { return (here() & v->needed) == v->needed; }
 
 typedef enum values { NORMAL, SKEWED /* as behind a GELU */, POSITIVE, EXTREME, ZEROS, TINY, HUGE_ONES } values;
 
@@ -342,8 +343,8 @@ Test(int8, every_table_takes_it) {
         samc__ops ops;
         const unsigned caps = (unsigned)samc__caps_parse(tables[i]);
         samc__ops_ref(&ops);
-        samc__ops_cpu(&ops, caps & (samc__caps_detect() | SAMC__CAP_SOFT));
-        (void)samc__ops_low(&ops, caps & (samc__caps_detect() | SAMC__CAP_SOFT));
+        samc__ops_cpu(&ops, caps & here());
+        (void)samc__ops_low(&ops, caps & here());
         samc__pool *pool = samc__pool_create(2);
         samc__memory memory = {0};
         samc_error error = {0};

@@ -143,6 +143,16 @@ Test(caps, names_what_multiplies_16_and_8_bits) {
     if (samc__caps_detect() & SAMC__CAP_AMX) cr_expect(samc__caps_tiles(), "granted, so it is there");
 }
 
+/* The software's files are compiled for AVX2 on x86-64; elsewhere for any machine. */
+Test(caps, software_runs_where_its_files_do) {
+    cr_expect_eq(samc__caps_soft(SAMC__CAP_VEC16 | SAMC__CAP_AVX2), SAMC__CAP_SOFT);
+#ifdef __x86_64__
+    cr_expect_eq(samc__caps_soft(SAMC__CAP_VEC16), 0);
+#else
+    cr_expect_eq(samc__caps_soft(SAMC__CAP_VEC16), SAMC__CAP_SOFT);
+#endif
+}
+
 #ifdef __x86_64__
 /* Every combination that processors, hypervisors and SAMC_CPU_CAPS leave has the rung whose instructions are all there:
  * nothing runs here. */

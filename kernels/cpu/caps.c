@@ -76,6 +76,13 @@ unsigned samc__caps_detect(void) {
     return caps;
 }
 
+unsigned samc__caps_soft(unsigned detected) {
+#if defined(__x86_64__)
+    if (!(detected & SAMC__CAP_AVX2)) return 0;
+#endif
+    return (void)detected, SAMC__CAP_SOFT;
+}
+
 #define DENIED " (AMX is there, but the kernel does not grant its tiles)"
 
 const char *samc__caps_bf16(unsigned caps, bool tiles) {

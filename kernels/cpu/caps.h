@@ -18,7 +18,7 @@ enum {
     SAMC__CAP_NEON_BF16 = 512,     /* bfmmla and bfdot */
     SAMC__CAP_NEON_DOTPROD = 1024, /* sdot */
     SAMC__CAP_NEON_I8MM = 2048,    /* usmmla */
-    /* The same instructions in software, on any machine and only by name: the same bits, slowly. */
+    /* The same instructions in software, only by name and where samc__caps_soft() has them: the same bits, slowly. */
     SAMC__CAP_BF16_SOFT = 128,
     SAMC__CAP_AMX_SOFT = 256,
     SAMC__CAP_SOFT = SAMC__CAP_BF16_SOFT | SAMC__CAP_AMX_SOFT,
@@ -26,6 +26,10 @@ enum {
 };
 
 unsigned samc__caps_detect(void);
+
+/* Those of SAMC__CAP_SOFT that run beside these capabilities: both, but on an x86-64 without AVX2, which their files
+ * are compiled for as they need its FMA. */
+unsigned samc__caps_soft(unsigned detected);
 
 /* Whether the processor has AMX: to be used the kernel has to grant it, and then it is among the capabilities. */
 bool samc__caps_tiles(void);

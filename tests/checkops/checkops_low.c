@@ -416,7 +416,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--caps") == 0) caps = samc__caps_parse(value), x.caps_text = value, i++;
         else caps = -1, i = argc;
     }
-    const unsigned machine = samc__caps_detect(), allowed = (machine | SAMC__CAP_SOFT) & (unsigned)caps;
+    const unsigned machine = samc__caps_detect(), allowed = (machine | samc__caps_soft(machine)) & (unsigned)caps;
     samc__ops_ref(&x.soft);
     if (caps < 0 || !samc__ops_low(&x.soft, allowed)) {
         fprintf(stderr, "usage: checkops_low --caps CAPS with a rung of 16 bits, of %s\n", samc__caps_names);
