@@ -35,9 +35,10 @@ static bool there(const version *v) { return (here() & v->needed) == v->needed; 
 
 typedef enum values { NORMAL, SKEWED /* as behind a GELU */, POSITIVE, EXTREME, ZEROS, TINY, HUGE_ONES } values;
 
+enum { LAST = 8 };
 typedef struct shape {
     int m, k, n, residual_rows; /* -1: y is the residual */
-    samc__act act;
+    int act;                    /* + LAST: behind the residual */
     values values;
     int x_gap, y_gap;
     bool bias, x_low, y_low;
@@ -58,6 +59,10 @@ static const shape shapes[] = {
     {6, 70, 9, 0, SAMC__ACT_GELU, ZEROS, 0, 0, true, false, false},
     {6, 70, 9, 0, SAMC__ACT_NONE, TINY, 0, 0, true, false, false},
     {6, 70, 9, 0, SAMC__ACT_NONE, HUGE_ONES, 0, 0, false, false, false},
+    {11, 64, 40, -1, SAMC__ACT_GELU + LAST, NORMAL, 0, 0, true, true, true},
+    {9, 33, 34, 3, SAMC__ACT_RELU + LAST, NORMAL, 0, 0, true, false, false},
+    {14, 70, 37, 14, SAMC__ACT_GELU_TANH, NORMAL, 0, 0, true, false, false},
+    {7, 96, 33, -1, SAMC__ACT_HARDSWISH + LAST, NORMAL, 0, 0, true, false, true},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -113,7 +118,7 @@ static void make(problem *p, const shape *s, guard_place place) {
     *p = (problem){0};
     state = 0x9e3779b97f4a7c15u + (uint64_t)(s - shapes);
     samc__linear_args *a = &p->args;
-    a->act = s->act;
+    a->act = (samc__act)(s->act % LAST), a->act_last = s->act >= LAST;
     a->x = of2(view_of(p, (s->m - 1) * xs + s->k, s->x_low, s->values, place), s->m, s->k);
     a->x_stride = s->x_gap ? xs : 0, a->y_stride = s->y_gap ? ys : 0;
     int8_t *w = block_of(p, (size_t)(s->n * s->k), place);
@@ -185,6 +190,15 @@ static float steps_of_row(samc__view x, int64_t at, int64_t k, int *steps) {
     return step;
 }
 
+static float activated(float x, samc__act act) {
+    const double cubic = 0.79788456080286536 * (x + 0.044715 * x * x * x);
+    if (act == SAMC__ACT_RELU) return x > 0 ? x : 0;
+    if (act == SAMC__ACT_GELU) return (float)(x * 0.5 * (1 + erf(x * 0.70710678118654752)));
+    if (act == SAMC__ACT_GELU_TANH) return (float)(x * 0.5 * (1 + tanh(cubic)));
+    if (act == SAMC__ACT_HARDSWISH) return (float)(x * fmin(fmax(x + 3.0, 0), 6) / 6);
+    return x;
+}
+
 static void compare(const problem *p, const shape *s, const void *before, const char *name) {
     const samc__linear_args *a = &p->args;
     const int64_t xs = a->x_stride ? a->x_stride : s->k, ys = a->y_stride ? a->y_stride : s->n;
@@ -198,12 +212,12 @@ static void compare(const problem *p, const shape *s, const void *before, const 
             for (int64_t j = 0; j < s->k; j++) sum += steps[j] * ((const int8_t *)a->p.w.data)[i * s->k + j];
             cr_assert_eq(sum, (int32_t)sum);
             float value = (float)(int32_t)sum * (a->p.w.scale[i] * step) + (s->bias ? samc__f32(a->p.b)[i] : 0.0f);
-            if (s->act == SAMC__ACT_RELU) value = value > 0 ? value : 0;
-            if (s->act == SAMC__ACT_GELU) value = (float)(value * 0.5 * (1 + erf(value * 0.70710678118654752)));
-            if (s->residual_rows > 0) value += element(a->residual, row % s->residual_rows * s->n + i);
-            if (s->residual_rows < 0) value += element(was, row * ys + i);
+            float added = 0;
+            if (s->residual_rows > 0) added = element(a->residual, row % s->residual_rows * s->n + i);
+            if (s->residual_rows < 0) added = element(was, row * ys + i);
+            value = a->act_last ? activated(value + added, a->act) : activated(value, a->act) + added;
             const float found = element(a->y, row * ys + i);
-            if (s->act != SAMC__ACT_GELU) {
+            if (a->act == SAMC__ACT_NONE || a->act == SAMC__ACT_RELU) {
                 if (s->y_low) value = samc__bf16_to_float(samc__float_to_bf16(value));
                 cr_assert(found == value, "%s, shape %d, row %d, column %d: %a is not %a", name, (int)(s - shapes),
                           (int)row, (int)i, (double)found, (double)value);
