@@ -42,7 +42,7 @@ const char *samc__caps_int8(unsigned caps, bool tiles);
  * to this architecture. */
 int samc__caps_parse(const char *text);
 
-/* All names that samc__caps_parse() knows here, the rungs from the lowest: "none,sse2,avx2,avx512". */
+/* All names that samc__caps_parse() knows here, the rungs from the lowest: "none,sse2,avx2,avx512,...". */
 extern const char samc__caps_names[];
 
 /* What the table is chosen by: detected and, where the environment's SAMC_CPU_CAPS is set, allowed by it

@@ -234,9 +234,11 @@ static void compare_buffer(context *x, const row *r, const check *host, const lo
     }
     /* Results are of unit size: half a last place of a number between 1 and 2, and for what is rounded once more. */
     const double place = r->last_place > 0 ? r->last_place : type == SAMC__BF16 ? 0x1p-8 : 0x1p-21;
-    /* The largest of few errors is luck, the more so behind a softmax over few rows: up to 2.2 times the naive kernel's
-     * was seen at 1.3 times its rms; so is the rms of a handful. */
-    const double luck = n < 4096 ? 3 : 2, allowed = luck * limit.largest + place,
+    /* The largest of few errors is luck, the more so behind a softmax over few rows: of 64 to 320 results up to 2.2
+     * times the naive kernel's was seen at 1.3 times its rms; so is the rms of a handful. Of the many results of a norm
+     * over two or three channels, whose deviation may be next to nothing, the largest is luck too: shapes of other
+     * seeds that fail by it alone are no finding. */
+    const double luck = n < 512 ? 3 : 2, allowed = luck * limit.largest + place,
                  allowed_rms = (n < 100 ? 3 : 2) * sqrt(limit.rms / (double)n) + place / 8;
     is.rms = sqrt(is.rms / (double)n);
     if (is.missing == 0 && is.largest <= allowed && is.rms <= allowed_rms) return;
