@@ -4,8 +4,10 @@
 
 #include <string.h>
 
-/* What an operator computes with. Of a model with weights of 8 bits only its matrices are, and some of them. */
-static samc_precision precision_of(const char *name, const samc__network *net) {
+/* What an operator computes with. Of a model with weights of 8 bits only its matrices are, and some of them, where they
+ * are packed: without a rung they are floats. */
+static samc_precision precision_of(const char *name, const samc_model *model) {
+    const samc__network *net = &model->net;
     static const char *const list[][2] = {
 #define SAMC_OP(name, cpu, gpu, low) {#name, #low},
 #include "kernels/list.h"
@@ -13,7 +15,8 @@ static samc_precision precision_of(const char *name, const samc__network *net) {
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (strcmp(list[i][0], name) == 0 && strcmp(list[i][1], "F32") == 0) return SAMC_PRECISION_F32;
-    if (net->weight_type == SAMC__I8 && strcmp(name, "linear") == 0) return SAMC_PRECISION_INT8;
+    if (net->weight_type == SAMC__I8 && model->packed != NULL && strcmp(name, "linear") == 0)
+        return SAMC_PRECISION_INT8;
     return samc__precision_of(net->precision);
 }
 
@@ -50,7 +53,7 @@ samc_status samc_profile_end(samc_session *session, samc_profile_row *rows, int 
     int ran = session->profile.count;
     for (int i = 0; i < ran; i++) {
         samc_profile_row *row = &session->profile.rows[i];
-        row->precision = precision_of(row->name, &session->model->net);
+        row->precision = precision_of(row->name, session->model);
     }
     samc_status status = SAMC_OK;
     if (rows != NULL && capacity > 0)

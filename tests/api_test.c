@@ -442,4 +442,5 @@ Test(profile, says_what_operators_compute_with) {
     cr_expect_eq(computed_in(SAMC_PRECISION_BF16, "avx512bf16-soft", "embed_prompts"), SAMC_PRECISION_F32);
     cr_expect_eq(computed_in(SAMC_PRECISION_INT8, "avx512bf16-soft", "linear"), SAMC_PRECISION_INT8);
     cr_expect_eq(computed_in(SAMC_PRECISION_INT8, "avx512bf16-soft", "conv3x3"), SAMC_PRECISION_BF16);
+    cr_expect_eq(computed_in(SAMC_PRECISION_INT8, "none", "linear"), SAMC_PRECISION_F32, "rounded weights alone");
 }
