@@ -84,7 +84,7 @@ static samc_status choose_host(const samc_options *options, samc_model *model, s
         rung = samc__ops_cpu(&net->ops, model->caps);
         if (net->weight_type != SAMC__F32) low = choose_low(model);
     }
-    if (rung && net->weight_type == SAMC__I8) eight = net->ops.linear8_by;
+    if ((rung || low) && net->weight_type == SAMC__I8) eight = net->ops.linear8_by;
     snprintf(model->arithmetic, sizeof model->arithmetic, "%s%s%s%s by %s", eight ? "int8 by " : "", eight ? eight : "",
              eight ? " and " : "",
              low                                       ? "bf16"

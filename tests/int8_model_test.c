@@ -7,6 +7,7 @@
 #include "tests/engine.h"
 #include "tests/weights_model.h"
 
+#include "kernels/cpu/caps.h"
 #include "runtime/model.h"
 #include "runtime/model/eight.h"
 
@@ -115,6 +116,13 @@ Test(int8_model, a_file_is_what_opening_makes) {
     cr_assert_eq(samc_model_get_info(model, &info), SAMC_OK);
     cr_assert_not_null(strstr(info.file_note, "--calibrate"), "%s", info.file_note);
     samc_model_close(model);
+    if (samc__caps_soft(samc__caps_detect())) { /* a rung of 16 bits alone packs them too */
+        only("amx-soft");
+        cr_assert_eq(try_open(path, SAMC_BACKEND_CPU, SAMC_PRECISION_AUTO, 1, &model, &error), SAMC_OK);
+        cr_assert_eq(samc_model_get_info(model, &info), SAMC_OK);
+        cr_assert_str_eq(info.arithmetic, "int8 by AMX in software and bf16 by AMX in software");
+        samc_model_close(model);
+    }
     remove_folder(folder);
 }
 
