@@ -168,7 +168,7 @@ static samc_status bind(binding *b, const samc__entry *e) {
     const bool packs = is_packed(e, &b->narrow, SAMC__ROLE_MATRIX),
                shares = is_packed(e, &b->narrow, SAMC__ROLE_SHARED);
     const int64_t elements = samc__tensor_elements(found);
-    float *to = b->counts ? NULL : b->block + b->floats;
+    float *to = b->block ? b->block + b->floats : NULL; /* none: counted, or all are panels or read where they lie */
     e->view->data = type == SAMC__F32 ? (void *)samc__tensor_direct_f32(found) : NULL;
     if (e->view->data != NULL) return SAMC_OK;
     if (!packs) b->floats += ((size_t)elements + step - 1) / step * step;
