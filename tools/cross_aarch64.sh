@@ -80,7 +80,8 @@ done
 cmp "$build/neon.json" "$build/dotprod.json" && cmp "$build/neon.json" "$build/i8mm.json"
 for cpu in cortex-a57 cortex-a76 max; do
     printf '%s: ' "$cpu"
-    qemu-aarch64 -cpu "$cpu" -L "$sysroot" "$build/bin/samc" info --json --precision int8 |
+    qemu-aarch64 -cpu "$cpu" -L "$sysroot" "$build/bin/samc" info --json --precision int8 \
+        --model weights/samc-tiny.safetensors |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["model"]["arithmetic"])'
 done
 
