@@ -226,34 +226,6 @@ static const uint16_t *token_part(const attention_task *t, int64_t image, int y,
     return (const uint16_t *)a->qkv.data + ((image * a->grid + y) * a->grid + x) * a->qkv.n[2] + at;
 }
 
-/* in [16][ld_in] pairs -> out [16][ld_out] pairs, transposed. */
-static void transpose_pairs(const uint16_t *in, int64_t ld_in, uint16_t *out, int64_t ld_out) {
-#if defined(SAMC_LOW_SOFT)
-    for (int r = 0; r < 16; r++)
-        for (int c = 0; c < 16; c++) memcpy(out + 2 * (c * ld_out + r), in + 2 * (r * ld_in + c), 4);
-#else
-    __m512i r[16], s[16];
-    for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(in + 2 * i * ld_in);
-    for (int i = 0; i < 16; i += 2)
-        s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]), s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; j++) {
-            r[i + 2 * j] = _mm512_unpacklo_epi64(s[i + j], s[i + j + 2]);
-            r[i + 2 * j + 1] = _mm512_unpackhi_epi64(s[i + j], s[i + j + 2]);
-        }
-    /* r[4 g + j]: columns j, 4 + j, 8 + j, 12 + j of rows 4 g .. */
-    for (int j = 0; j < 4; j++) {
-        const __m512i a = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88), b = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
-        const __m512i c = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88),
-                      d = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
-        _mm512_storeu_si512(out + 2 * j * ld_out, _mm512_shuffle_i32x4(a, c, 0x88));
-        _mm512_storeu_si512(out + 2 * (4 + j) * ld_out, _mm512_shuffle_i32x4(b, d, 0x88));
-        _mm512_storeu_si512(out + 2 * (8 + j) * ld_out, _mm512_shuffle_i32x4(a, c, 0xdd));
-        _mm512_storeu_si512(out + 2 * (12 + j) * ld_out, _mm512_shuffle_i32x4(b, d, 0xdd));
-    }
-#endif
-}
-
 /* A head of a window. */
 typedef struct place {
     int64_t image, head;
@@ -278,7 +250,7 @@ static void pack_tile(const attention_task *t, const place *w, int tile, uint16_
             if (part == 1) {
                 for (int64_t c = 0; c < ld; c += 32)
                     for (int i = 0; i < 32; i += 16)
-                        transpose_pairs(rows + i * ld + c, ld / 2, k + (panel * ld + c) * 32 + 2 * i, 32);
+                        transpose16(rows + i * ld + c, 2 * ld, k + (panel * ld + c) * 32 + 2 * i, 128);
                 continue;
             }
             for (int64_t c = 0; c < ld; c += 32)

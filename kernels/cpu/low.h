@@ -116,6 +116,35 @@ SAMC__INLINE void vf_store_first_of(samc__view v, int64_t at, int64_t n, vf x) {
     else vf_store_bf16_first((uint16_t *)v.data + at, n, x);
 }
 
+/* out [16][16] = in transposed, of floats or pairs; rows `from` and `to` bytes apart. */
+SAMC__INLINE void transpose16(const void *in, int64_t from, void *out, int64_t to) {
+#if defined(SAMC_LOW_SOFT)
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++) memcpy((char *)out + j * to + 4 * i, (const char *)in + i * from + 4 * j, 4);
+#else
+    __m512i r[16], s[16];
+    for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512((const char *)in + i * from);
+    for (int i = 0; i < 16; i += 2)
+        s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]), s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm512_unpacklo_epi64(s[i + j], s[i + j + 2]);
+            r[i + 2 * j + 1] = _mm512_unpackhi_epi64(s[i + j], s[i + j + 2]);
+        }
+    for (int i = 0; i < 16; i += 8) /* r[i + j]: columns j, j + 4, j + 8, j + 12 of four rows */
+        for (int j = 0; j < 4; j++) {
+            s[i + j] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0x88);
+            s[i + j + 4] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0xdd);
+        }
+    for (int j = 0; j < 4; j++) {
+        _mm512_storeu_si512((char *)out + j * to, _mm512_shuffle_i32x4(s[j], s[j + 8], 0x88));
+        _mm512_storeu_si512((char *)out + (j + 4) * to, _mm512_shuffle_i32x4(s[j + 4], s[j + 12], 0x88));
+        _mm512_storeu_si512((char *)out + (j + 8) * to, _mm512_shuffle_i32x4(s[j], s[j + 8], 0xdd));
+        _mm512_storeu_si512((char *)out + (j + 12) * to, _mm512_shuffle_i32x4(s[j + 4], s[j + 12], 0xdd));
+    }
+#endif
+}
+
 /* GELU for what is rounded to bf16 next: within 1.5e-5 everywhere, at three fifths of vf_gelu()'s instructions.
  * max(x, 0) - u q(u - 9/4) with u = |x|, at most 9/2, and q fitted to Phi(-u); NaN for NaN and both infinities. */
 SAMC__INLINE vf vf_gelu_low(vf x) {
