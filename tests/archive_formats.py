@@ -253,6 +253,35 @@ class Formats(Archive):
         lines = [json.loads(line) for line in read(self.at("out", "masks.jsonl")).splitlines()]
         self.assertGreater(self.check_agreement(self.at("out"), lines), 20)
 
+    def test_sa1b(self):
+        """SA-1B's files beside amg.py's: the same masks, under names without extensions."""
+        inputs = self.small_inputs()
+        put(self.at("in", "sa_00123.png"), picture(7)[1])
+        self.auto(inputs, "-o", self.at("out"), "--format", "rle,sa1b", code=3)
+        seen = 0
+        for name, data in tree(self.at("out")).items():
+            key = os.fsdecode(name)
+            if data is None or not key.endswith((".png.json", ".ppm.json", ".jpg.json")):
+                continue
+            records, ours = json.loads(data), json.loads(read(self.at("out", os.path.splitext(key[:-5])[0] + ".json")))
+            self.assertEqual(list(ours), ["image", "annotations"])
+            self.assertEqual(list(ours["image"]), ["image_id", "width", "height", "file_name"])
+            self.assertEqual(ours["image"]["file_name"], os.path.basename(key[:-5]))
+            keys = ["id", "segmentation", "bbox", "area", "predicted_iou", "stability_score", "crop_box"]
+            for i, (record, annotation) in enumerate(zip(records, ours["annotations"], strict=True)):
+                self.assertEqual(list(annotation), keys + ["point_coords"])
+                self.assertEqual(annotation, {**record, "id": i + 1})
+                self.assertEqual(annotation["segmentation"]["size"], [ours["image"]["height"], ours["image"]["width"]])
+                seen += 1
+            if "sa_" in key:
+                self.assertEqual(ours["image"]["image_id"], 123)
+        self.assertGreater(seen, 10)
+        put(self.at("twins", "a.png"), picture(1)[1])
+        put(self.at("twins", "a.ppm"), picture(2)[1])
+        twins = ("auto", self.at("twins"), "-o", self.at("o"))
+        self.usage("would write the same files", *twins, "--format", "sa1b", *OPTIONS)
+        self.assertEqual(len(self.auto(*twins[1:], "--format", "rle")[0]), 2)
+
     def test_lines_in_several_files(self):
         inputs = self.small_inputs()
         self.auto(inputs, "-o", self.at("one"), "--format", "jsonl", code=3)

@@ -15,7 +15,7 @@ import power_loss
 from archive_case import FAULTS, HERE, OPTIONS, PHOTOS, SEED, Archive, pack, picture, ppm, put, records, tree
 from cli_test import SAMC, read, run
 
-FORMATS = ["--format", "rle,jsonl,coco,png,overlay", "--lines-per-file", "4"]
+FORMATS = ["--format", "rle,jsonl,coco,png,overlay,sa1b", "--lines-per-file", "4"]
 
 
 class Resume(Archive):

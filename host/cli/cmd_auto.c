@@ -33,13 +33,15 @@ static const char help[] =
     "      --model-type NAME                  default, vit_h, vit_l or vit_b: refuses a model of another size\n"
     "      --convert-to-rle                   as --format rle\n"
     "  -o, --output DIR                       where the results go; created if missing. Required\n"
-    "      --format LIST                      any of rle, png, overlay, jsonl, coco; default rle, and overlay too\n"
+    "      --format LIST                      any of rle, png, overlay, jsonl, coco, sa1b; default rle, and overlay "
+    "too\n"
     "                                         where at most 8 image files are named and no folder, archive or list\n"
     "                                           rle      <name>.json, amg.py's list of records with COCO run lengths\n"
     "                                           png      <name>/0.png, 1.png, ... and metadata.csv, as amg.py\n"
     "                                           overlay  <name>.overlay.png, every mask in its colour\n"
     "                                           jsonl    masks.jsonl, one line an image\n"
     "                                           coco     annotations.json, a COCO data set\n"
+    "                                           sa1b     <name without its extension>.json, as SA-1B has them\n"
     "                                         <name> is the image's name with its extension: its path below the folder "
     "that was given,\n"
     "                                         the line of the list, <archive>/<member>. Equal names are refused\n"
@@ -466,7 +468,8 @@ int samc__cmd_auto(int argc, char **argv) {
         if (option == OPTION_NO_SYNC) r.archive.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
         if (option == OPTION_FORMAT && (r.archive.formats = samc_outputs_parse(optarg, SAMC_OUTPUT_ARCHIVE)) == 0)
-            return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay, jsonl and coco, not '%s'", optarg);
+            return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay, jsonl, coco and sa1b, not '%s'",
+                                   optarg);
         if (option == OPTION_GLOB && r.archive.glob_count == MOST_GLOBS)
             return samc__cli_usage(&r.cli, "more than %d times --glob", MOST_GLOBS);
         if (option == OPTION_GLOB) r.globs[r.archive.glob_count++] = optarg;

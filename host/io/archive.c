@@ -121,7 +121,8 @@ static samc_status collect(samc_archive *a, const samc_archive_options *o, samc_
     SAMC__TRY(status);
     if (a->options.formats == 0)
         a->options.formats = few_images(o, &a->inputs) ? SAMC_OUTPUT_RLE | SAMC_OUTPUT_OVERLAY : SAMC_OUTPUT_RLE;
-    return samc__inputs_check_names(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error);
+    SAMC__TRY(samc__inputs_check_names(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error));
+    return a->options.formats & SAMC_OUTPUT_SA1B ? samc__inputs_check_stems(&a->inputs, error) : SAMC_OK;
 }
 
 samc_status samc_archive_open(const samc_archive_options *options, samc_archive **archive, samc_error *error) {

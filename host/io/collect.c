@@ -53,7 +53,14 @@ samc_status samc__collector_open(samc__collector *c, samc_error *error) {
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 const samc__result_file samc__result_files[SAMC__RESULT_FILES] = {
-    {SAMC_OUTPUT_RLE, ".json"}, {SAMC_OUTPUT_PNG, ""}, {SAMC_OUTPUT_OVERLAY, ".overlay.png"}};
+    {SAMC_OUTPUT_RLE, ".json", ".json", false},
+    {SAMC_OUTPUT_PNG, "", "", false},
+    {SAMC_OUTPUT_OVERLAY, ".overlay.png", ".overlay.png", false},
+    {SAMC_OUTPUT_SA1B, ".sa1b", ".json", true}};
+
+void samc__result_key(const samc__result_file *file, const char *key, char out[SAMC__KEY_ROOM]) {
+    snprintf(out, SAMC__KEY_ROOM, "%.*s", (int)(file->stem ? samc__name_stem(key) : strlen(key)), key);
+}
 
 samc_status samc__collector_mark(samc__collector *c, const samc__job *job, samc_error *error) {
     if (job->error.status != SAMC_OK)
@@ -61,9 +68,9 @@ samc_status samc__collector_mark(samc__collector *c, const samc__job *job, samc_
     for (int i = 0; i < SAMC__RESULT_FILES; i++) {
         char scratch[SAMC__STORE_NAME];
         if (!(c->options->formats & samc__result_files[i].format)) continue;
-        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
-        SAMC__TRY(samc__marks_add(&c->marks, c->store, job->number, job->input, samc__result_files[i].suffix, scratch,
-                                  error));
+        samc__store_scratch(job->number, samc__result_files[i].mark, scratch);
+        SAMC__TRY(
+            samc__marks_add(&c->marks, c->store, job->number, job->input, samc__result_files[i].mark, scratch, error));
     }
     return SAMC_OK;
 }
@@ -140,27 +147,28 @@ static samc_status add_coco(samc__collector *c, const samc__job *job, samc_error
 
 /* Takes back the first `count` kinds of files. */
 static samc_status remove_files(samc__collector *c, const samc__job *job, int count, samc_error *error) {
-    const char *key = samc__input_key(c->inputs, job->input);
     for (int i = 0; i < count; i++) {
-        char scratch[SAMC__STORE_NAME];
+        const samc__result_file *file = &samc__result_files[i];
+        char scratch[SAMC__STORE_NAME], key[SAMC__KEY_ROOM];
         struct stat result;
         bool there;
-        if (!(c->options->formats & samc__result_files[i].format)) continue;
-        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
-        SAMC__TRY(samc__store_look(c->store, key, samc__result_files[i].suffix, &result, &there, error));
-        if (there)
-            SAMC__TRY(samc__store_take_back(c->store, scratch, key, samc__result_files[i].suffix, &result, error));
+        if (!(c->options->formats & file->format)) continue;
+        samc__result_key(file, samc__input_key(c->inputs, job->input), key);
+        samc__store_scratch(job->number, file->mark, scratch);
+        SAMC__TRY(samc__store_look(c->store, key, file->suffix, &result, &there, error));
+        if (there) SAMC__TRY(samc__store_take_back(c->store, scratch, key, file->suffix, &result, error));
     }
     return SAMC_OK;
 }
 
 static samc_status add_files(samc__collector *c, samc__job *job, samc_error *error) {
     for (int i = 0; i < SAMC__RESULT_FILES; i++) {
-        char scratch[SAMC__STORE_NAME];
-        if (!(c->options->formats & samc__result_files[i].format)) continue;
-        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
-        samc_status status = samc__store_publish(c->store, scratch, samc__input_key(c->inputs, job->input),
-                                                 samc__result_files[i].suffix, &job->error);
+        const samc__result_file *file = &samc__result_files[i];
+        char scratch[SAMC__STORE_NAME], key[SAMC__KEY_ROOM];
+        if (!(c->options->formats & file->format)) continue;
+        samc__result_key(file, samc__input_key(c->inputs, job->input), key);
+        samc__store_scratch(job->number, file->mark, scratch);
+        samc_status status = samc__store_publish(c->store, scratch, key, file->suffix, &job->error);
         if (status == SAMC_UNSUPPORTED)
             return remove_files(c, job, i,
                                 error); /* this image's own: its name is none there, and that of others may be */

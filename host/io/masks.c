@@ -103,6 +103,55 @@ samc_status samc__masks_write_records(samc__writer *writer, const samc_masks *im
     return close_sink(&s, to, to != NULL && print_records(to, image, &s.error), image, error);
 }
 
+size_t samc__name_stem(const char *name) {
+    const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name, *dot = strrchr(last, '.');
+    return dot != NULL && dot > last ? (size_t)(dot - name) : strlen(name);
+}
+
+/* SA-1B numbers its images sa_1.jpg, WebDataset 000001.jpg: these numbers; else one that the name alone makes, so that
+ * it is the same in every run and shard, below 2^53, which is what a double holds. */
+static json_int_t image_number(const char *name) {
+    const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
+    const char *digits = strncmp(last, "sa_", 3) == 0 ? last + 3 : last;
+    size_t length = strspn(digits, "0123456789");
+    if (length > 0 && length <= 15 && digits + length == name + samc__name_stem(name)) return strtoll(digits, NULL, 10);
+    uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a */
+    for (; *name != '\0'; name++) hash = (hash ^ (uint8_t)*name) * 0x100000001b3ull;
+    return (json_int_t)(hash >> 11);
+}
+
+/* {"id": 1, ...} of mask `i`, numbered from 1 in its image. */
+static json_t *sa1b_annotation(const samc_mask *m, int i) {
+    return json_pack("{s:i, s:n, s:[i, i, i, i], s:I, s:o, s:o, s:[i, i, i, i], s:[[o, o]]}", "id", i + 1,
+                     "segmentation", "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "area",
+                     (json_int_t)m->area, "predicted_iou", samc__text_number((double)m->predicted_iou),
+                     "stability_score", samc__text_number((double)m->stability_score), "crop_box", m->crop_box[0],
+                     m->crop_box[1], m->crop_box[2], m->crop_box[3], "point_coords", samc__text_number(m->point[0]),
+                     samc__text_number(m->point[1]));
+}
+
+/* {"image": {"image_id", "width", "height", "file_name"}, "annotations": [...]} */
+static bool print_sa1b(FILE *to, const samc_masks *image, samc_error *error) {
+    const char *slash = strrchr(image->name, '/');
+    json_t *entry = json_pack("{s:I, s:i, s:i, s:o}", "image_id", image_number(image->name), "width", image->width,
+                              "height", image->height, "file_name", samc__text_json(slash ? slash + 1 : image->name));
+    char *text = entry ? json_dumps(entry, 0) : NULL;
+    bool good = text != NULL && fprintf(to, "{\"image\": %s, \"annotations\": [", text) > 0;
+    for (int i = 0; i < image->count && good; i++) {
+        const samc_mask *mask = samc_mask_at(image->masks, i);
+        good = (i == 0 || fputs(", ", to) != EOF) && print(to, sa1b_annotation(mask, i), 0, mask, error);
+    }
+    free(text);
+    json_decref(entry);
+    return good && fputs("]}", to) != EOF;
+}
+
+samc_status samc__masks_write_sa1b(samc__writer *writer, const samc_masks *image, samc_error *error) {
+    sink s = {.writer = writer};
+    FILE *to = open_sink(&s);
+    return close_sink(&s, to, to != NULL && print_sa1b(to, image, &s.error), image, error);
+}
+
 /* {"image": ..., "size": [h, w], "masks": [...]} and a line feed. */
 static bool print_line(FILE *to, const samc_masks *image, samc_error *error) {
     json_t *name = samc__text_json(image->source);
@@ -198,6 +247,7 @@ static bool print_coco(FILE *to, const samc_masks *images, int count, samc_error
 
 static bool print_text(FILE *to, samc_output output, const samc_masks *images, int count, samc_error *error) {
     if (output == SAMC_OUTPUT_COCO) return print_coco(to, images, count, error);
+    if (output == SAMC_OUTPUT_SA1B) return print_sa1b(to, images, error);
     bool good = true;
     for (int i = 0; i < count && good; i++)
         good = output == SAMC_OUTPUT_RLE ? print_records(to, &images[i], error) : print_line(to, &images[i], error);
@@ -242,7 +292,8 @@ static samc_status take_image(const samc_masks *given, bool shown, samc_masks *o
 }
 
 static samc_status take(const samc_masks *given, int count, samc_output output, taken *t, samc_error *error) {
-    bool one = output == SAMC_OUTPUT_RLE || output == SAMC_OUTPUT_PNG || output == SAMC_OUTPUT_OVERLAY;
+    bool one = output == SAMC_OUTPUT_RLE || output == SAMC_OUTPUT_PNG || output == SAMC_OUTPUT_OVERLAY ||
+               output == SAMC_OUTPUT_SA1B;
     *t = (taken){.given = given};
     if ((given == NULL && count > 0) || count < 0 || (one && count != 1) ||
         (!one && output != SAMC_OUTPUT_JSONL && output != SAMC_OUTPUT_COCO))

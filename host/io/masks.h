@@ -26,6 +26,10 @@ extern const char samc__coco_before_images[], samc__coco_after_images[];
 
 /* Appends amg.py's bare list of records to a writer that is open. */
 samc_status samc__masks_write_records(samc__writer *writer, const samc_masks *image, samc_error *error);
+/* Appends SA-1B's object of the image. */
+samc_status samc__masks_write_sa1b(samc__writer *writer, const samc_masks *image, samc_error *error);
+/* The name without its last extension: *length of it. "a/b.jpg" gives "a/b"; a name that is all extension stays. */
+size_t samc__name_stem(const char *name);
 /* Writes 0.png, 1.png, ... and metadata.csv into a new folder, which is open; `path` is for messages. `sync`: they are
  * on the disk, their names are when the folder is synced. */
 samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, const samc_masks *image,

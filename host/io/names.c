@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/io/inputs.h"
+#include "host/io/masks.h"
 #include "runtime/base/status.h"
 
 static samc_status no_memory(samc_error *error) {
@@ -123,5 +124,24 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
     for (size_t i = 0; i < index.count && status == SAMC_OK; i++)
         status = check_key(&index, in->text + index.keys[i], pictures, error);
     free(index.keys);
+    return status;
+}
+
+samc_status samc__inputs_check_stems(const samc__inputs *inputs, samc_error *error) {
+    samc__inputs stems = *inputs; /* the same sources under shorter keys */
+    stems.items = malloc(((size_t)inputs->count + 1) * sizeof *stems.items);
+    stems.text = malloc(stems.room = inputs->used);
+    samc_status status = stems.items != NULL && stems.text != NULL ? SAMC_OK : no_memory(error);
+    if (status == SAMC_OK) {
+        memcpy(stems.items, inputs->items, (size_t)inputs->count * sizeof *stems.items);
+        memcpy(stems.text, inputs->text, inputs->used);
+        for (int64_t i = 0; i < inputs->count; i++) { /* keys that differ have texts of their own */
+            char *key = stems.text + stems.items[i].key;
+            if (stems.items[i].tar >= 0 || stems.items[i].reason == 0) key[samc__name_stem(key)] = '\0';
+        }
+        status = samc__inputs_check_names(&stems, false, error);
+    }
+    free(stems.text);
+    free(stems.items);
     return status;
 }

@@ -268,10 +268,11 @@ static samc_status write_format(const pipeline *p, const samc__job *job, const s
     char scratch[SAMC__STORE_NAME];
     samc__writer writer;
     if (!(p->o->formats & file->format)) return SAMC_OK;
-    samc__store_scratch(job->number, file->suffix, scratch);
+    samc__store_scratch(job->number, file->mark, scratch);
     if (file->format == SAMC_OUTPUT_PNG) return write_pictures(p, scratch, image, error);
     SAMC__TRY(samc__store_create(p->store, scratch, &writer, error));
     samc_status status = file->format == SAMC_OUTPUT_OVERLAY ? samc__masks_write_overlay(&writer, image, error)
+                         : file->format == SAMC_OUTPUT_SA1B  ? samc__masks_write_sa1b(&writer, image, error)
                                                              : samc__masks_write_records(&writer, image, error);
     if (status == SAMC_OK) return samc__writer_commit(&writer, error);
     samc__writer_abandon(&writer);
@@ -299,7 +300,7 @@ static samc_status write_results(const pipeline *p, samc__job *job, samc_error *
 static void discard(const pipeline *p, const samc__job *job) {
     for (int i = 0; i < SAMC__RESULT_FILES; i++) {
         char scratch[SAMC__STORE_NAME];
-        samc__store_scratch(job->number, samc__result_files[i].suffix, scratch);
+        samc__store_scratch(job->number, samc__result_files[i].mark, scratch);
         samc__store_discard(p->store, scratch);
     }
 }

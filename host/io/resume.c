@@ -165,12 +165,12 @@ static samc_status check_results(const samc__collector *c, samc_error *error) {
         for (int i = 0; i < SAMC__RESULT_FILES && samc__input_reason(c->inputs, input) == NULL; i++) {
             const samc__result_file *file = &samc__result_files[i];
             struct stat information;
+            char key[SAMC__KEY_ROOM];
             bool there;
             if (!(c->options->formats & file->format)) continue;
-            SAMC__TRY(samc__store_look(c->store, samc__input_key(c->inputs, input), file->suffix, &information, &there,
-                                       error));
-            if (!there || is_marked(c, number, file->suffix, &information)) continue;
-            return refuse(c, samc__input_key(c->inputs, input), file->suffix, error);
+            samc__result_key(file, samc__input_key(c->inputs, input), key);
+            SAMC__TRY(samc__store_look(c->store, key, file->suffix, &information, &there, error));
+            if (there && !is_marked(c, number, file->mark, &information)) return refuse(c, key, file->suffix, error);
         }
     }
     return SAMC_OK;
@@ -191,11 +191,13 @@ samc_status samc__collector_check(samc__collector *c, samc_error *error) {
 samc_status samc__resume_take_back(samc__collector *c, samc_error *error) {
     for (int i = 0; i < c->left_count; i++) {
         const samc__mark *mark = &c->left[i];
-        char scratch[SAMC__STORE_NAME];
-        if (strcmp(mark->suffix, "-") == 0) continue;
+        char scratch[SAMC__STORE_NAME], key[SAMC__KEY_ROOM];
+        const samc__result_file *file = samc__result_files, *end = file + SAMC__RESULT_FILES;
+        while (file < end && strcmp(file->mark, mark->suffix) != 0) file++;
+        if (file == end) continue; /* "-", a failure */
+        samc__result_key(file, samc__input_key(c->inputs, mark->input), key);
         samc__store_scratch(mark->number, mark->suffix, scratch);
-        SAMC__TRY(samc__store_take_back(c->store, scratch, samc__input_key(c->inputs, mark->input), mark->suffix,
-                                        &mark->result, error));
+        SAMC__TRY(samc__store_take_back(c->store, scratch, key, file->suffix, &mark->result, error));
     }
     return samc__store_sync_folders(c->store, error); /* before the marks go */
 }

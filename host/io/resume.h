@@ -2,15 +2,21 @@
 #ifndef SAMC_HOST_IO_RESUME_H
 #define SAMC_HOST_IO_RESUME_H
 
+#include <limits.h>
+
 #include "host/io/collector.h"
 
-/* Results that are files of their own: <key><suffix>. */
+/* Results that are files of their own: <key><suffix>, or <key without its extension><suffix>. */
 typedef struct samc__result_file {
     unsigned format;
+    const char *mark; /* the end of their names in the scratch folder and in marks, which no two have the same */
     const char *suffix;
+    bool stem;
 } samc__result_file;
-enum { SAMC__RESULT_FILES = 3 };
+enum { SAMC__RESULT_FILES = 4, SAMC__KEY_ROOM = PATH_MAX / 2 + 1 /* of a key that is not too long: names.c */ };
 extern const samc__result_file samc__result_files[SAMC__RESULT_FILES];
+/* What the suffix is put behind. */
+void samc__result_key(const samc__result_file *file, const char *key, char out[SAMC__KEY_ROOM]);
 
 /* Takes results back that have names and no record. */
 samc_status samc__resume_take_back(samc__collector *collector, samc_error *error);

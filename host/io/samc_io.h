@@ -240,9 +240,10 @@ typedef enum samc_output {
     SAMC_OUTPUT_JSONL = 8,   /* masks.jsonl, a line an image: {"image", "size", "masks"} */
     SAMC_OUTPUT_COCO = 16,   /* annotations.json, a COCO data set */
     SAMC_OUTPUT_CUTOUT = 32, /* RGBA, the background removed; not of archives */
-    SAMC_OUTPUT_NPY = 64     /* NumPy bool [height, width]; not of archives */
+    SAMC_OUTPUT_NPY = 64,    /* NumPy bool [height, width]; not of archives */
+    SAMC_OUTPUT_SA1B = 128   /* SA-1B's JSON of an image, {"image", "annotations"}: <name without its extension>.json */
 } samc_output;
-enum { SAMC_OUTPUT_ARCHIVE = 31 }; /* those of archives */
+enum { SAMC_OUTPUT_ARCHIVE = 31 | SAMC_OUTPUT_SA1B }; /* those of archives */
 
 /* A list such as "rle,overlay" as bits; 0 where it is empty or names what is unknown or not `allowed`. */
 SAMC_API unsigned samc_outputs_parse(const char *list, unsigned allowed);
@@ -260,12 +261,12 @@ typedef struct samc_masks {
 
 /* Writes them to a file, whole or not at all, with the bytes that an archive has of the same images:
  *   SAMC_OUTPUT_JSONL, SAMC_OUTPUT_COCO   `count` images
- *   SAMC_OUTPUT_RLE, SAMC_OUTPUT_OVERLAY  one image
+ *   SAMC_OUTPUT_RLE, SAMC_OUTPUT_OVERLAY, SAMC_OUTPUT_SA1B  one image
  *   SAMC_OUTPUT_PNG                       one image; `path` is a folder, which is made, and none of its files may exist
  */
 SAMC_API samc_status samc_masks_write(const samc_masks *images, int count, samc_output output, const char *path,
                                       samc_error *error);
-/* The text of RLE, JSONL or COCO: *text is 0-terminated and to be freed, *size its length. */
+/* The text of RLE, JSONL, COCO or SA1B: *text is 0-terminated and to be freed, *size its length. */
 SAMC_API samc_status samc_masks_text(const samc_masks *images, int count, samc_output output, char **text, size_t *size,
                                      samc_error *error);
 /* One mask as one file: SAMC_OUTPUT_PNG (8 bits, 0 and 255), SAMC_OUTPUT_NPY, and with `image` (else NULL is as good)
