@@ -82,16 +82,15 @@ int samc__plan_prompts(const samc_model *model, const samc__lane_plan *lane, int
     enum { FEWEST = 64 };
     const samc__config *c = &model->net.config;
     const samc__place place = samc__place_nowhere(allocate, release);
-    size_t cells = (size_t)c->grid * (size_t)c->grid, low = (size_t)samc__low_res(c),
-           masks = (size_t)c->decoder.masks - 1;
-    size_t embedding = cells * (size_t)c->decoder.channels * samc__dtype_size(model->net.precision);
+    size_t low = (size_t)samc__low_res(c), masks = (size_t)c->decoder.masks - 1;
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
     for (; most > FEWEST; most = most / 2 > FEWEST ? most / 2 : FEWEST) {
         planner p;
         samc_error error;
         samc__exec exec = planning(&p, model, &ops, &place, &error);
-        samc__tensor_allocate(&exec, (1 + (size_t)kept) * embedding);
+        samc__tensor_allocate(&exec, samc__grid_bytes(model));
+        samc__tensor_allocate(&exec, samc__features_bytes(c, model->net.precision, kept));
         samc__tensor_allocate(&exec, (size_t)most * masks * low * low * sizeof(float)); /* results on their way */
         samc__tensor_allocate(&exec, (size_t)most * masks * sizeof(float));
         samc_status status = samc__rehearse_predict(&exec, model, most, images < most ? images : most, tokens, masked);

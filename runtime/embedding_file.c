@@ -1,5 +1,5 @@
-/* Saved embeddings: a safetensors file with one tensor, the hash of the model that made it and the size of its image.
- */
+/* Saved embeddings: a safetensors file with a tensor for each level, the hash of the model that made it and the size of
+ * its image. */
 #include "runtime/session.h"
 #include "weights/reader.h"
 #include "weights/safetensors.h"
@@ -8,13 +8,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char tensor_name[] = "image_embedding";
+/* The levels of one image outside, [1, channels, side, side] each. */
+typedef struct levels {
+    int count;
+    float *values[SAMC__MOST_LEVELS];
+    samc__output_tensor tensor[SAMC__MOST_LEVELS];
+} levels;
 
-/* samc__tensor_source: elements of the [1, C, grid, grid] floats that `context` holds. */
-static samc_status embedding_source(void *context, size_t index, int64_t first, int64_t count, void *bytes,
-                                    samc_error *error) {
-    (void)index, (void)error;
-    memcpy(bytes, (const float *)context + first, (size_t)count * sizeof(float));
+static void release_levels(samc_session *s, levels *l) {
+    for (int i = 0; i < l->count; i++) samc__memory_release(&s->memory, l->values[i]);
+}
+
+/* Room for those of the model. */
+static samc_status make_levels(samc_session *s, const char *path, const char *what, levels *l) {
+    *l = (levels){0};
+    for (int i = 0; i < SAMC__MOST_LEVELS; i++) {
+        const samc__level level = samc__level_of(&s->model->net.config, i);
+        if (level.name == NULL) break;
+        l->tensor[i] = (samc__output_tensor){
+            .name = level.name, .dtype = SAMC__F32, .rank = 4, .shape = {1, level.channels, level.side, level.side}};
+        l->values[i] = samc__memory_allocate(&s->memory, (size_t)samc__level_elements(&level) * sizeof(float));
+        if (l->values[i] != NULL) {
+            l->count++;
+            continue;
+        }
+        release_levels(s, l);
+        l->count = 0;
+        return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to %s an embedding", path, what);
+    }
+    return SAMC_OK;
+}
+
+/* samc__tensor_source of `levels`. */
+static samc_status level_source(void *context, size_t index, int64_t first, int64_t count, void *bytes,
+                                samc_error *error) {
+    (void)error;
+    memcpy(bytes, ((const levels *)context)->values[index] + first, (size_t)count * sizeof(float));
     return SAMC_OK;
 }
 
@@ -39,16 +68,13 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
     if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
-    int64_t c = s->model->net.config.decoder.channels, g = s->model->net.config.grid;
+    levels all;
     char hash[65], size[32], *recipe;
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
     SAMC__TRY(recipe_of(s, &recipe));
     snprintf(size, sizeof size, "%d,%d", s->images[index].frame.height, s->images[index].frame.width);
-    float *values = samc__memory_allocate(&s->memory, (size_t)(c * g * g) * sizeof(float));
-    samc_status status = values == NULL
-                             ? samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to save an embedding", path)
-                             : samc__get_embedding(s, index, values);
-    samc__output_tensor tensor = {.name = tensor_name, .dtype = SAMC__F32, .rank = 4, .shape = {1, c, g, g}};
+    samc_status status = make_levels(s, path, "save", &all);
+    for (int i = 0; i < all.count && status == SAMC_OK; i++) status = samc__get_level(s, index, i, all.values[i]);
     samc__metadata metadata[] = {
         {"samc.model_hash", hash},
         {"samc.image_size", size},
@@ -57,9 +83,9 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
         {"samc.recipe", recipe},
     };
     if (status == SAMC_OK)
-        status =
-            samc__safetensors_write(path, &tensor, 1, metadata, recipe ? 5 : 4, embedding_source, values, &s->error);
-    samc__memory_release(&s->memory, values);
+        status = samc__safetensors_write(path, all.tensor, (size_t)all.count, metadata, recipe ? 5 : 4, level_source,
+                                         &all, &s->error);
+    release_levels(s, &all);
     free(recipe);
     return status;
 }
@@ -90,21 +116,32 @@ static samc_status check_recipe(samc_session *s, const samc__checkpoint *file, c
                       s->model->net.config.recipe.name);
 }
 
+/* The file's tensors of the model's levels, in their shapes. */
+static samc_status find_levels(samc_session *s, const samc__checkpoint *file, const char *path,
+                               const samc__tensor *found[SAMC__MOST_LEVELS]) {
+    for (int i = 0; i < SAMC__MOST_LEVELS; i++) {
+        const samc__level level = samc__level_of(&s->model->net.config, i);
+        found[i] = level.name ? samc__checkpoint_find(file, level.name) : NULL;
+        if (level.name == NULL) continue;
+        if (found[i] == NULL)
+            return samc__fail(&s->error, SAMC_FORMAT, "%s: not an embedding file%s: it lacks the tensor %s", path,
+                              i > 0 ? " of this model" : "", level.name);
+        const int64_t shape[4] = {1, level.channels, level.side, level.side};
+        if (found[i]->dtype != SAMC__F32 || found[i]->rank != 4 || memcmp(found[i]->shape, shape, sizeof shape) != 0)
+            return samc__fail(&s->error, SAMC_MISMATCH, "%s: the %s is not f32 [1, %d, %d, %d] as this model's are",
+                              path, i > 0 ? level.name : "embedding", level.channels, level.side, level.side);
+    }
+    return SAMC_OK;
+}
+
 static samc_status load_from(samc_session *s, const samc__checkpoint *file, const char *path) {
-    int64_t c = s->model->net.config.decoder.channels, g = s->model->net.config.grid;
-    const samc__tensor *tensor = samc__checkpoint_find(file, tensor_name);
+    const samc__tensor *found[SAMC__MOST_LEVELS];
     const char *hash = samc__checkpoint_metadata(file, "samc.model_hash"),
                *size = samc__checkpoint_metadata(file, "samc.image_size");
-    if (tensor == NULL || hash == NULL || size == NULL)
+    SAMC__TRY(find_levels(s, file, path, found));
+    if (hash == NULL || size == NULL)
         return samc__fail(&s->error, SAMC_FORMAT, "%s: not an embedding file: it lacks %s", path,
-                          tensor == NULL ? "the tensor image_embedding"
-                          : hash == NULL ? "samc.model_hash"
-                                         : "samc.image_size");
-    if (tensor->dtype != SAMC__F32 || tensor->rank != 4 || tensor->shape[0] != 1 || tensor->shape[1] != c ||
-        tensor->shape[2] != g || tensor->shape[3] != g)
-        return samc__fail(&s->error, SAMC_MISMATCH,
-                          "%s: the embedding is not f32 [1, %lld, %lld, %lld] as this model's are", path, (long long)c,
-                          (long long)g, (long long)g);
+                          hash == NULL ? "samc.model_hash" : "samc.image_size");
     char own[65];
     SAMC__TRY(samc_model_hash(s->model, own, &s->error));
     if (strcmp(own, hash) != 0)
@@ -114,12 +151,12 @@ static samc_status load_from(samc_session *s, const samc__checkpoint *file, cons
     int width, height, used = 0;
     if (sscanf(size, "%d,%d%n", &height, &width, &used) != 2 || size[used] != 0 || width < 1 || height < 1)
         return samc__fail(&s->error, SAMC_FORMAT, "%s: samc.image_size is not \"height,width\"", path);
-    float *values = samc__memory_allocate(&s->memory, (size_t)(c * g * g) * sizeof(float));
-    if (values == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "%s: no memory to load an embedding", path);
-    samc__tensor_read_f32(tensor, values);
-    samc_status status = samc__set_embedding(s, values, width, height);
+    levels all;
+    SAMC__TRY(make_levels(s, path, "load", &all));
+    for (int i = 0; i < all.count; i++) samc__tensor_read_f32(found[i], all.values[i]);
+    samc_status status = samc__set_levels(s, (const float *const *)all.values, all.count, width, height);
     if (status == SAMC_OK) note_precision(s, samc__checkpoint_metadata(file, "samc.precision"));
-    samc__memory_release(&s->memory, values);
+    release_levels(s, &all);
     return status;
 }
 

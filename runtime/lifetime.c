@@ -20,7 +20,7 @@ static void note_fewer_prompts(samc_session *s) {
 static samc_status embed_grid(samc_session *s) {
     const samc__config *config = &s->model->net.config;
     int64_t n = (int64_t)config->grid * config->grid;
-    s->key_pe = samc__tensor_allocate(&s->exec, samc__embedding_bytes(s->model));
+    s->key_pe = samc__tensor_allocate(&s->exec, samc__grid_bytes(s->model));
     if (s->key_pe == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a session");
     samc__embed_grid_args args = {
         .gaussian = s->model->net.weights.pe_gaussian,

@@ -27,23 +27,33 @@ static bool any_spoilt(samc__dtype type, const void *values, int64_t count) {
 }
 
 samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
-    for (int i = first; i < first + count; i++)
-        if (any_spoilt(s->model->net.precision, s->images[i].embedding, samc__embedding_elements(s->model)))
-            return samc__numeric_fail(s, i, "embedding");
+    for (int i = first; i < first + count; i++) {
+        const samc__features features = samc__session_features(s, i, 1);
+        for (int level = 0; level < SAMC__MOST_LEVELS && features.level[level].data != NULL; level++)
+            if (any_spoilt(s->model->net.precision, features.level[level].data, samc__elements(features.level[level])))
+                return samc__numeric_fail(s, i, "embedding");
+    }
     return SAMC_OK;
 }
 
-/* Whether the embedding of image `image` is not finite; where it cannot be read, it is not known to be. */
-static bool embedding_spoilt(samc_session *s, int image) {
-    int64_t count = samc__embedding_elements(s->model);
-    samc_error before = s->error;
-    if (image < 0 || image >= s->image_count) return false;
-    const void *tensor = s->images[image].embedding,
-               *own = samc__read(&s->exec, tensor, (size_t)count * samc__dtype_size(s->model->net.precision));
+/* Whether a level of an image is not finite; where it cannot be read, it is not known to be. */
+static bool level_spoilt(samc_session *s, const samc__view *level) {
+    const int64_t count = samc__elements(*level);
+    const void *own = samc__read(&s->exec, level->data, (size_t)count * samc__dtype_size(level->dtype));
     bool spoilt = false;
     for (int64_t i = 0; own != NULL && i < count && !spoilt; i++)
-        spoilt = !isfinite(samc__load_element(s->model->net.precision, own, i));
-    if (own != NULL) samc__read_end(&s->exec, tensor, own);
+        spoilt = !isfinite(samc__load_element(level->dtype, own, i));
+    if (own != NULL) samc__read_end(&s->exec, level->data, own);
+    return spoilt;
+}
+
+static bool embedding_spoilt(samc_session *s, int image) {
+    const samc_error before = s->error;
+    bool spoilt = false;
+    if (image < 0 || image >= s->image_count) return false;
+    const samc__features features = samc__session_features(s, image, 1);
+    for (int level = 0; level < SAMC__MOST_LEVELS && features.level[level].data != NULL && !spoilt; level++)
+        spoilt = level_spoilt(s, &features.level[level]);
     s->error = before;
     return spoilt;
 }

@@ -117,7 +117,7 @@ static samc_status predict_batches(samc_session *s, const samc_prompt *prompts, 
             .tokens = samc__prompt_tokens(first),
             .masked = first->mask_input != NULL,
             .frame = room->frame,
-            .embeddings = s->images[first->image].embedding,
+            .features = samc__session_features(s, first->image, images),
             .cache = cache,
             .key_pe = s->key_pe,
         };

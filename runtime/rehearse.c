@@ -79,7 +79,8 @@ samc_status samc__rehearse_encode(const samc__exec *exec, const samc_model *mode
     for (int i = 0; i < images; i++)
         inputs[i] =
             (samc_image){sizeof(samc_image), (const uint8_t *)samc__nowhere, width, height, 3 * (ptrdiff_t)width};
-    samc__features features = samc__features_at(&model->net, samc__nowhere, images);
+    samc__features features =
+        samc__features_at(&model->net.config, model->net.precision, samc__nowhere, images, 0, images);
     return samc__encode(exec, &model->net, inputs, images, &features);
 }
 
@@ -89,15 +90,15 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     static const float point[2] = {0.0f, 0.0f};
     static const int32_t label = 1;
     const samc__config *c = &model->net.config;
-    size_t embedding =
-        (size_t)c->grid * (size_t)c->grid * (size_t)c->decoder.channels * samc__dtype_size(model->net.precision);
+    const samc__dtype a = model->net.precision;
     samc__round round[2];
-    void *key_pe = samc__tensor_allocate(exec, embedding),
-         *embeddings = samc__tensor_allocate(exec, (size_t)images * embedding);
+    void *key_pe = samc__tensor_allocate(exec, samc__grid_bytes(model)),
+         *block = samc__tensor_allocate(exec, samc__features_bytes(c, a, images));
+    const samc__features features = samc__features_at(c, a, block, images, 0, 1);
     for (int i = 0; i < 2; i++) samc__round_allocate(exec, model, prompts, &round[i]);
     samc__image_cache cache =
         samc__image_cache_at(&model->net, 1, samc__tensor_allocate(exec, samc__image_cache_bytes(&model->net, 1)), 0);
-    SAMC__TRY(samc__image_cache_make(exec, &model->net, embeddings, key_pe, 1, &cache));
+    SAMC__TRY(samc__image_cache_make(exec, &model->net, features.level[0].data, key_pe, 1, &cache));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
@@ -107,7 +108,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
                                .images = 1,
                                .tokens = samc__prompt_tokens(&prompt),
                                .frame = &frame,
-                               .embeddings = embeddings,
+                               .features = features,
                                .cache = cache,
                                .key_pe = key_pe};
     for (int i = 0; i < batches; i++)
@@ -126,7 +127,8 @@ samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *mod
                                .images = images,
                                .tokens = tokens,
                                .masked = masked,
-                               .embeddings = samc__nowhere,
+                               .features =
+                                   samc__features_at(&net->config, net->precision, samc__nowhere, images, 0, images),
                                .key_pe = samc__nowhere};
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
     if (!masked) {

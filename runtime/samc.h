@@ -303,8 +303,16 @@ SAMC_API samc_status samc_set_images(samc_session *session, const samc_image *im
 SAMC_API samc_status samc_get_embedding(samc_session *session, int index, float *embedding);
 /* Sets one image by its saved embedding and its size in pixels. */
 SAMC_API samc_status samc_set_embedding(samc_session *session, const float *embedding, int width, int height);
-/* Writes an embedding as safetensors, with the model's hash and precision and the image's size; loading checks the
- * hash, and takes one of another precision with a samc_session_note(). */
+/* Some models also look at finer features of an image, as SAM-HQ does: further levels, [channels, side, side] floats
+ * each; level 0 is the embedding. What level `level` of a model is, and how it is called in files; each of the three
+ * may be NULL; SAMC_INVALID_ARGUMENT: there is none, nor any after it. */
+SAMC_API samc_status samc_model_level(const samc_model *model, int level, const char **name, int *channels, int *side);
+SAMC_API samc_status samc_get_level(samc_session *session, int index, int level, float *values);
+/* As samc_set_embedding(), of all `count` levels that the model has. */
+SAMC_API samc_status samc_set_levels(samc_session *session, const float *const *levels, int count, int width,
+                                     int height);
+/* Writes an embedding, all its levels, as safetensors, with the model's hash and precision and the image's size;
+ * loading checks the hash, and takes one of another precision with a samc_session_note(). */
 SAMC_API samc_status samc_save_embedding(samc_session *session, int index, const char *path);
 SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path);
 /* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */

@@ -15,7 +15,6 @@
 
 typedef struct samc__session_image {
     samc__frame frame;
-    void *embedding; /* [N, C] */
 } samc__session_image;
 
 enum { SAMC__PROFILE_ROWS = 64 }; /* more than there are operators */
@@ -46,7 +45,7 @@ struct samc_session {
                        where memory is short */
     char note[260]; /* samc_session_note() */
     void *key_pe;   /* [N, C], position encoding of the grid; tensors in the model's precision */
-    void *embeddings; /* [image_count, N, C] */
+    void *features; /* of image_count images, samc__session_features() */
     samc__session_image *images;
     int image_count;
     void *cache; /* room for the image cache of `cache_room` images; it holds that of [cached_first, cached_first +
@@ -72,12 +71,16 @@ struct samc_result {
     samc_runs *runs;           /* of those */
 };
 
-/* Of one image's embedding, [N, C]. */
-static inline int64_t samc__embedding_elements(const samc_model *model) {
-    return (int64_t)model->net.config.grid * model->net.config.grid * model->net.config.decoder.channels;
+/* Those of images [first, first + count) of the session. */
+static inline samc__features samc__session_features(const samc_session *s, int first, int count) {
+    const samc__network *net = &s->model->net;
+    return samc__features_at(&net->config, net->precision, s->features, s->image_count, first, count);
 }
-static inline size_t samc__embedding_bytes(const samc_model *model) {
-    return (size_t)samc__embedding_elements(model) * samc__dtype_size(model->net.precision);
+
+/* Of what is given of each cell of the embedding, [N, C]: the grid's position encoding. */
+static inline size_t samc__grid_bytes(const samc_model *model) {
+    const samc__level l = samc__level_of(&model->net.config, 0);
+    return (size_t)samc__level_elements(&l) * samc__dtype_size(model->net.precision);
 }
 
 /* What every public call on a session begins and ends with. Begin fails where there is no session or another call is at
@@ -94,8 +97,8 @@ samc_status samc__check_image(samc_error *error, const samc_image *image, int in
 bool samc__size_fits(int width, int height);
 
 /* The public calls of these names, within another. */
-samc_status samc__get_embedding(samc_session *session, int index, float *embedding);
-samc_status samc__set_embedding(samc_session *session, const float *embedding, int width, int height);
+samc_status samc__get_level(samc_session *session, int index, int level, float *values);
+samc_status samc__set_levels(samc_session *session, const float *const *levels, int count, int width, int height);
 
 /* The image cache of images [first, first + count). It is kept until other images are asked for, so that an image that
  * is prompted again and again pays for it once. */

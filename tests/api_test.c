@@ -385,6 +385,18 @@ Test(session, embedding_round_trip) {
     cr_assert_eq(samc_get_embedding(other, 0, b), SAMC_OK);
     cr_expect_eq(memcmp(a, b, floats * sizeof(float)), 0);
     cr_expect_eq(strlen(samc_session_note(other)), 0, "%s", samc_session_note(other));
+    /* The embedding is the first of a model's levels, and of this one the only. */
+    const char *name = NULL;
+    int channels = 0, side = 0;
+    cr_assert_eq(samc_model_level(model, 0, &name, &channels, &side), SAMC_OK);
+    cr_expect(strcmp(name, "image_embedding") == 0 && (size_t)channels * (size_t)side * (size_t)side == floats);
+    cr_expect_eq(samc_model_level(model, 1, NULL, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    cr_assert_eq(samc_get_level(session, 0, 0, b), SAMC_OK);
+    cr_expect_eq(memcmp(a, b, floats * sizeof(float)), 0);
+    cr_expect_eq(samc_get_level(session, 0, 1, b), SAMC_INVALID_ARGUMENT);
+    const float *levels[2] = {a, a};
+    cr_expect_eq(samc_set_levels(other, levels, 2, WIDTH, HEIGHT), SAMC_INVALID_ARGUMENT);
+    cr_assert_eq(samc_set_levels(other, levels, 1, WIDTH, HEIGHT), SAMC_OK);
     /* One of another precision is taken, rounded where activations are, with a note. */
     samc_options options = {.size = sizeof options, .backend = SAMC_BACKEND_REF, .precision = SAMC_PRECISION_BF16};
     samc_model *low = NULL;

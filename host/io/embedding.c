@@ -39,6 +39,10 @@ samc_status samc_embedding_save(samc_session *session, const samc_model *model, 
     SAMC__TRY(begin(session, model, path, &info, error));
     if (samc_embedding_format_of(path) == SAMC_EMBEDDING_SAFETENSORS)
         return samc_session_check(session, samc_save_embedding(session, 0, path), path, error);
+    if (samc_model_level(model, 1, NULL, NULL, NULL) == SAMC_OK)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: .npy holds the embedding alone, this model's have further levels: save .safetensors",
+                          path);
     size_t side = (size_t)info.grid, shape[4] = {1, (size_t)info.embed_channels, side, side};
     float *values = malloc(shape[1] * side * side * sizeof *values); /* [channels, grid, grid] */
     if (values == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);

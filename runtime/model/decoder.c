@@ -235,7 +235,7 @@ static samc_status embed_image(const samc__exec *exec, const samc__network *net,
         .conv2 = w->mask_conv2,
         .norm2 = w->mask_norm2,
         .conv3 = w->mask_conv3,
-        .image = samc__as(a, samc__view3(batch->embeddings, batch->images, b->n, c)),
+        .image = batch->features.level[0],
         .y = *keys,
         .grid = config->grid,
     };

@@ -30,7 +30,7 @@ typedef struct samc__prompt_batch {
     int tokens;               /* of one prompt, samc__prompt_tokens() */
     bool masked;              /* every prompt has a mask input, or none has */
     const samc__frame *frame; /* [images] */
-    const void *embeddings;   /* [images, N, C] A; read where the prompts are masked */
+    samc__features features;  /* of the images; the embeddings are read where the prompts are masked */
     samc__image_cache cache;  /* of the images; read where the prompts are not */
     const void *key_pe;       /* [N, C] A, samc__embed_grid */
 } samc__prompt_batch;

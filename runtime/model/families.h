@@ -5,6 +5,7 @@
 #define SAMC_RUNTIME_MODEL_FAMILIES_H
 
 #include "kernels/ops.h"
+#include "runtime/model/features.h"
 #include "runtime/model/list.h"
 #include "runtime/model/reading.h"
 #include "runtime/model/settings.h"
@@ -15,11 +16,6 @@ typedef union samc__encoder_weights {
     samc__vit_weights vit;
     samc__tinyvit_weights tinyvit;
 } samc__encoder_weights;
-
-/* [images, N, C] each, in the model's precision; [0] is the embedding, other levels may be absent. */
-typedef struct samc__features {
-    samc__view level[3];
-} samc__features;
 
 typedef struct samc__encoder {
     const char *name;

@@ -16,13 +16,6 @@ struct samc__network {
     samc__up_fold *up_fold; /* for tables that fold the upscaling; NULL: it reads the keys */
 };
 
-/* The embeddings of `images` images at `data`, [images, N, C], as what an encoder is to fill. */
-static inline samc__features samc__features_at(const samc__network *net, void *data, int images) {
-    const samc__config *c = &net->config;
-    samc__view embeddings = samc__view3(data, images, (int64_t)c->grid * c->grid, c->decoder.channels);
-    return (samc__features){.level = {samc__as(net->precision, embeddings)}};
-}
-
 static inline samc_status samc__encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs,
                                        int images, const samc__features *features) {
     return samc__encoder_of(&net->config)->encode(exec, net, inputs, images, features);
