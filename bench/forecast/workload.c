@@ -17,6 +17,8 @@
 #include "kernels/small_regions/small_regions.h"
 #include "kernels/token_attention/token_attention.h"
 #include "kernels/token_to_image/token_to_image.h"
+#include "kernels/refine_masks/refine_masks.h"
+#include "kernels/upscale_map/upscale_map.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 
 #include "kernels/linear/choice.h"
@@ -85,6 +87,13 @@ static double image_to_token_bytes(const samc__image_to_token_args *a) {
 static double upscale_masks_bytes(const samc__upscale_masks_args *a) {
     return of(a->src) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->hyper) + of(a->y);
 }
+static double upscale_map_bytes(const samc__upscale_map_args *a) {
+    return of(a->x) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->add) + of(a->y);
+}
+static double refine_masks_bytes(const samc__refine_masks_args *a) {
+    return of(a->map) + of_projection(&a->conv1) + of_norm(&a->norm) + of_projection(&a->conv2) + of(a->image) +
+           of(a->refiner) + of(a->hyper) + of(a->iou) + of(a->y) + of(a->y_iou);
+}
 static double select_masks_bytes(const samc__select_masks_args *a) { return 8.0 * (double)a->count; }
 static double finish_masks_bytes(const samc__finish_masks_args *a) {
     int64_t masks = samc__finish_masks_count(a);
@@ -119,6 +128,8 @@ SIMPLE(depthwise, 1)
 SIMPLE(add_rows, 1)
 SIMPLE(embed_grid, 1)
 SIMPLE(embed_prompts, 1)
+SIMPLE(upscale_map, 1)
+SIMPLE(refine_masks, 2)
 SIMPLE(select_masks, 1)
 SIMPLE(finish_masks, 2)
 SIMPLE(mask_rle, 3)

@@ -4,12 +4,10 @@
  * with the hypernetwork vectors need no sums across lanes; nothing larger than a panel's 4 x C / 4 channels is ever
  * stored. Where the decoder's layers are given, each prompt's tokens go through their folds first, so that a layer is
  * one product with heads x T columns: 2 x 56 in place of 256 for a point in SAM. */
-#include "kernels/cpu/decoder.h"
+#include "kernels/cpu/upscale.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 
 #include <string.h>
-
-SAMC__DEFINE_TILE(tile_w, 1, MR) /* weights as [k][MR] */
 
 typedef struct upscale_task {
     const samc__upscale_masks_args *args;
@@ -20,26 +18,6 @@ typedef struct upscale_task {
     float *scratch; /* [workers][scratch_floats] */
     int64_t scratch_floats, c, c4, c8, panels;
 } upscale_task;
-
-/* w [k, out, 2, 2] -> tiles of MR rows, row = pixel * out + channel. */
-static void pack_tiles(const float *w, int64_t k, int64_t out, float *tiles) {
-    for (int64_t row = 0; row < 4 * out; row++)
-        for (int64_t i = 0; i < k; i++)
-            tiles[(row / MR * k + i) * MR + row % MR] = w[(i * out + row % out) * 4 + row / out];
-}
-
-/* y [rows][PANEL] = w . x [k][PANEL] + bias[row % period]. */
-static void product(const float *tiles, int64_t rows, int64_t k, const float *x, const float *bias, int64_t period,
-                    float *y) {
-    for (int64_t r = 0; r < rows; r++)
-        for (int v = 0; v < PANEL; v += VW) vf_store(y + r * PANEL + v, vf_set(bias[r % period]));
-    for (int64_t r = 0; r < rows; r += MR)
-        tile_w_2((int)(rows - r < MR ? rows - r : MR), tiles + r * k, x, PANEL, k, y + r * PANEL, PANEL, TILE_ADD);
-}
-
-static void gelu_all(float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i += VW) vf_store(x + i, vf_gelu(vf_load(x + i)));
-}
 
 /* One item: the folded tokens of one layer of one prompt. */
 static void fold_layers(void *context, int64_t begin, int64_t end, int worker) {

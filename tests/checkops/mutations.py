@@ -183,6 +183,18 @@ BUGS = {
         True,
         [(cpu("upscale_masks"), "tokens = n - token < PANEL ? n - token : PANEL;", "tokens = PANEL;")],
     ),
+    "a panel of cells that are not there": (
+        "upscale_map",
+        "avx2",
+        True,
+        [(cpu("upscale_map"), "tokens = n - token < PANEL ? n - token : PANEL;", "tokens = PANEL;")],
+    ),
+    "pixels beyond the right border are no zeros": (
+        "refine_masks",
+        "avx512",
+        False,
+        [(cpu("refine_masks"), "left = t->side - x < PANEL ? t->side - x : PANEL;", "left = PANEL;")],
+    ),
     "an input is written to": (
         "layernorm",
         "avx512",
