@@ -370,7 +370,7 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     samc__generator generators[2] = {0};
     samc__auto_run run = {.s = s,
                           .o = o,
-                          .masks = s->model->net.config.decoder.masks - 1,
+                          .masks = samc__given_masks(&s->model->net.config.decoder, true),
                           .low = samc__low_res(&s->model->net.config),
                           .images = generators};
     samc_status status = run_all(&run, images, count, callback, context);

@@ -35,7 +35,7 @@ static size_t mask_bytes(int width, int height) {
 }
 
 samc__room samc__device_room(const samc__config *c, int prompts) {
-    int64_t masks = (int64_t)prompts * (c->decoder.masks - 1);
+    int64_t masks = (int64_t)prompts * samc__given_masks(&c->decoder, true);
     int width, height;
     if (masks > DEVICE_MASKS) masks = DEVICE_MASKS;
     samc__everyday_size(c, &width, &height);
@@ -79,7 +79,7 @@ static head_parts parts_of(size_t masks) {
 }
 
 void samc__round_at(const samc_model *model, int batch, void *logits, void *head, samc__round *r) {
-    head_parts p = parts_of((size_t)batch * (size_t)(model->net.config.decoder.masks - 1));
+    head_parts p = parts_of((size_t)batch * (size_t)samc__given_masks(&model->net.config.decoder, true));
     r->logits = logits;
     r->head = head;
     r->picked = head;
@@ -90,7 +90,7 @@ void samc__round_at(const samc_model *model, int batch, void *logits, void *head
 }
 
 bool samc__round_allocate(const samc__exec *exec, const samc_model *model, int batch, samc__round *r) {
-    size_t masks = (size_t)batch * (size_t)(model->net.config.decoder.masks - 1),
+    size_t masks = (size_t)batch * (size_t)samc__given_masks(&model->net.config.decoder, true),
            low = samc__low_res(&model->net.config);
     void *logits = samc__tensor_allocate(exec, masks * low * low * sizeof *r->logits),
          *head = samc__tensor_allocate(exec, parts_of(masks).end);
@@ -208,6 +208,7 @@ static samc_status decode_points(samc__round *r) {
                                    .images = 1,
                                    .tokens = 2,
                                    .frame = &r->frame,
+                                   .features = samc__session_features(s, r->image, 1),
                                    .cache = cache,
                                    .key_pe = s->key_pe};
         samc_status status = samc__decode(&s->exec, &s->model->net, &args, true,

@@ -82,7 +82,7 @@ int samc__plan_prompts(const samc_model *model, const samc__lane_plan *lane, int
     enum { FEWEST = 64 };
     const samc__config *c = &model->net.config;
     const samc__place place = samc__place_nowhere(allocate, release);
-    size_t low = (size_t)samc__low_res(c), masks = (size_t)c->decoder.masks - 1;
+    size_t low = (size_t)samc__low_res(c), masks = (size_t)samc__given_masks(&c->decoder, true);
     samc__ops ops;
     samc__ops_cuda_plan(&ops);
     for (; most > FEWEST; most = most / 2 > FEWEST ? most / 2 : FEWEST) {

@@ -2,6 +2,7 @@
 #include "runtime/session.h"
 
 #include "runtime/base/abi.h"
+#include "runtime/model/encode.h"
 #include "runtime/numeric.h"
 
 #include <math.h>

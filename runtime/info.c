@@ -37,7 +37,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .embed_channels = c->decoder.channels,
         .decoder_depth = c->decoder.depth,
         .decoder_heads = c->decoder.heads,
-        .multimask_outputs = c->recipe.asked == SAMC__ASKED_BOX ? 1 : c->decoder.masks - 1,
+        .multimask_outputs = c->recipe.asked == SAMC__ASKED_BOX ? 1 : samc__given_masks(&c->decoder, true),
         .low_res = samc__low_res(c),
         .mask_threshold = c->recipe.threshold,
         .parameters = model->parameters,

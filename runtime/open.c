@@ -142,13 +142,15 @@ static samc_status load_weights(samc_model *model, samc_error *error) {
     SAMC__TRY(
         samc__tensors_load(&model->tensors, model->checkpoint, on_host, &model->owned, &model->owned_bytes, error));
     if (model->packed == NULL) return SAMC_OK;
-    SAMC__TRY(samc__up_fold_make(&net->config, &net->weights, &net->up_fold, error));
+    if (!samc__has_hq(&net->config)) /* its maps are made of the keys */
+        SAMC__TRY(samc__up_fold_make(&net->config, &net->weights, &net->up_fold, error));
     return samc__pack_weights(net, &model->tensors, model->checkpoint, model->owned, model->owned_bytes, model->packed,
                               error);
 }
 
 static samc_status apply_settings(samc_model *model, const char *const *given, const char *path, samc_error *error) {
-    const samc__setting *settings = samc__encoder_of(&model->net.config)->settings;
+    const samc__setting *settings =
+        samc__has_hq(&model->net.config) ? samc__hq_settings : samc__encoder_of(&model->net.config)->settings;
     samc__config *config = &model->net.config, file = *config;
     SAMC__TRY(samc__settings_apply(settings, given, config, path, error));
     SAMC__TRY(samc__settings_print(settings, config, NULL, model->settings, sizeof model->settings, error));
@@ -228,7 +230,8 @@ int samc__encode_batch(const samc__config *config) {
  * becomes masks. */
 static int device_batch(const samc__config *config) {
     int64_t tokens = (int64_t)config->grid * config->grid, keys = 2 * tokens * config->decoder.channels,
-            logits = 64 * tokens * (config->decoder.masks - 1);
+            logits = 64 * tokens * samc__given_masks(&config->decoder, true);
+    if (samc__has_hq(config)) keys *= 3; /* and the map: 16 times the cells, an eighth of the channels */
     int prompts = 1024;
     while (prompts > 64 && prompts * (keys + 2 * logits) > 2000000000) prompts /= 2;
     return prompts;

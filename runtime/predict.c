@@ -166,7 +166,7 @@ static samc_status predict(samc_session *s, const samc_prompt *prompts, int coun
     if (s->model->net.config.recipe.asked == SAMC__ASKED_BOX) multimask = false;
 
     size_t low = samc__low_res(&s->model->net.config),
-           masks = multimask ? (size_t)s->model->net.config.decoder.masks - 1 : 1;
+           masks = (size_t)samc__given_masks(&s->model->net.config.decoder, multimask);
     samc_result *r = calloc(1, sizeof *r);
     if (r != NULL) {
         *r = (samc_result){.prompts = count, .masks = (int)masks, .low_res = (int)low};

@@ -6,6 +6,7 @@
 
 #include "runtime/auto_masks.h"
 #include "runtime/model/decoder.h"
+#include "runtime/model/encode.h"
 
 char *const samc__nowhere = (char *)((uintptr_t)1 << 40);
 
@@ -147,7 +148,8 @@ samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model,
     samc__everyday_size(c, &width, &height);
     samc__finisher_allocate(exec, samc__device_room(c, prompts), &f);
     samc__round_at(model, prompts, samc__nowhere, samc__nowhere, &round);
-    int64_t low = samc__low_res(c), masks = (int64_t)prompts * (c->decoder.masks - 1), most = f.room.masks;
+    int64_t low = samc__low_res(c), masks = (int64_t)prompts * samc__given_masks(&c->decoder, true),
+            most = f.room.masks;
     const samc__frame frame = samc__frame_of(&c->recipe, width, height);
     samc__finish_masks_args finish = samc__frame_masks(&c->recipe, &frame);
     finish.logits = samc__view3(round.logits, masks, low, low);

@@ -294,7 +294,7 @@ Test(weights, decoders_that_are_not_run_are_refused) {
         cr_assert_eq(samc__config_check(&c, "m", &e), SAMC_OK);
         if (i == 0) d->iou_at = -1;
         if (i == 1) d->mask_at = 2;
-        if (i == 2) d->hq_at = 5;
+        if (i == 2) d->hq_at = 4; /* not behind the mask tokens */
         if (i == 3) d->object_at = 0;
         if (i == 4) d->high_res = true;
         if (i == 5) d->masks = 17;

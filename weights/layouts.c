@@ -164,8 +164,6 @@ static const struct {
     {"image_encoder.trunk.", "SAM 2"},
     {"sam_mask_decoder.", "SAM 2"},
     {"vision_encoder.backbone.", "SAM 2"},
-    {"mask_decoder.hf_token.", "SAM-HQ"},
-    {"mask_decoder.hq_token.", "SAM-HQ"},
     {"prompt_encoder.invalid_points.", "EfficientSAM"},
     {"image_encoder.backbone.input_stem.", "EfficientViT-SAM"},
     {"image_encoder.backbone.stages.", "EfficientViT-SAM"},

@@ -43,12 +43,18 @@ typedef struct samc__config {
         };
     } encoder;
     samc__decoder_spec decoder;
+    float hq_token_only;                     /* not 0: the mask of the token at hq_at alone */
     samc_auto_options automatic;             /* the model's defaults for automatic masks */
     char name[128], licence[128], card[256]; /* "" where unknown */
 } samc__config;
 
 /* Side of the low-resolution logits: the decoder makes 4 x 4 of each cell. */
 static inline int samc__low_res(const samc__config *config) { return 4 * config->grid; }
+
+/* Masks that a prompt is given: of those that its tokens have, one that is made of finer features takes the best. */
+static inline int samc__given_masks(const samc__decoder_spec *d, bool multimask) {
+    return multimask && d->hq_at < 0 ? d->masks - 1 : 1;
+}
 
 /* Rows of a prompt's sequence that are the model's own; its points and corners follow. */
 static inline int samc__own_tokens(const samc__decoder_spec *d) {

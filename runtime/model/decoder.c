@@ -9,8 +9,10 @@
 #include "kernels/image_to_token/image_to_token.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/linear/linear.h"
+#include "kernels/refine_masks/refine_masks.h"
 #include "kernels/token_attention/token_attention.h"
 #include "kernels/token_to_image/token_to_image.h"
+#include "kernels/upscale_map/upscale_map.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 
 #include "kernels/decoder_form.h"
@@ -32,6 +34,8 @@ typedef struct decoder_buffers {
     float *xy;                                       /* [P, sparse, 2], and behind it the labels */
     float *masks;                                    /* [P, 4 grid, 4 grid] mask prompts, or NULL */
     int32_t *labels;                                 /* [P, sparse] */
+    void *map;                                       /* [P, 16 N, C / 8] A of the keys, or NULL: it has no use for it */
+    float *refiner, *choice;                         /* [P, C / 8], [P, masks]: the IoU of those to choose from */
     samc__up_layer layers[SAMC__MAX_DECODER_LAYERS]; /* what each layer does to the keys, where upscale_masks takes
                                                         that, or absent */
 } decoder_buffers;
@@ -58,6 +62,11 @@ static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t 
     PLACE(iou, p * c->decoder.masks * f32);
     PLACE(xy, 3 * p * sparse * f32);
     if (masked) PLACE(masks, 16 * p * n * f32);
+    if (samc__has_hq(c)) {
+        PLACE(map, 16 * p * n * (channels / 8) * size);
+        PLACE(refiner, p * (channels / 8) * f32);
+        PLACE(choice, p * c->decoder.masks * f32);
+    }
     for (int i = 0; i < c->decoder.depth && net->up_fold && !masked && samc__folds(t); i++) {
         int64_t inner = c->decoder.inner, rows = c->decoder.heads * t + 1, blocks = samc__update_blocks(n);
         float *weights, *values;
@@ -175,7 +184,9 @@ static void order_own(const samc__decoder_spec *d, const samc__weights *w, samc_
     const struct {
         int at;
         samc__view rows;
-    } kinds[] = {{d->iou_at, samc__view2(w->iou_token.data, 1, d->channels)}, {d->mask_at, w->mask_tokens}};
+    } kinds[] = {{d->iou_at, samc__view2(w->iou_token.data, 1, d->channels)},
+                 {d->mask_at, w->mask_tokens},
+                 {d->hq_at, samc__view2(w->hq.token.data, 1, d->channels)}};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     for (int i = 0; i < KINDS; i++) {
         int before = 0;
@@ -327,6 +338,42 @@ static samc_status run_mlp(const samc__exec *exec, mlp m, const decoder_buffers 
     return SAMC_OK;
 }
 
+/* The mask of the token at hq_at, with the best of `masks` others: the mask tokens from `first` on, whose vectors and
+ * IoU are there. */
+static samc_status refine(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
+                          const decoder_buffers *b, bool multimask, samc__view keys, float *logits, float *iou) {
+    const samc__decoder_spec *d = &net->config.decoder;
+    const samc__weights *w = &net->weights;
+    const samc__dtype a = net->precision;
+    const int first = multimask ? 1 : 0, masks = multimask ? d->masks - 1 : 1;
+    const int64_t c8 = b->c / 8, low = samc__low_res(&net->config);
+    const size_t row = (size_t)masks * sizeof(float);
+    samc__view map = samc__as(a, samc__view3(b->map, b->p, 16 * b->n, c8));
+    SAMC__TRY(
+        run_mlp(exec, (mlp){w->hq.mlp, 3, hidden_act(d)}, b, b->queries + d->hq_at * b->c, b->t * b->c, b->refiner, 0));
+    SAMC__TRY(
+        samc__copy_rows(exec, b->choice, row, b->iou + first, (size_t)d->masks * sizeof(float), row, (size_t)b->p));
+    SAMC__TRY(samc__upscale_map(exec, &(samc__upscale_map_args){.x = keys,
+                                                                .up1 = w->up1,
+                                                                .norm = w->up_norm,
+                                                                .up2 = w->up2,
+                                                                .y = map,
+                                                                .grid = net->config.grid,
+                                                                .gelu = true}));
+    return samc__refine_masks(exec, &(samc__refine_masks_args){.map = map,
+                                                               .conv1 = w->hq.conv1,
+                                                               .norm = w->hq.norm,
+                                                               .conv2 = w->hq.conv2,
+                                                               .image = batch->features.level[1],
+                                                               .refiner = samc__view2(b->refiner, b->p, c8),
+                                                               .hyper = samc__view3(b->hyper, b->p, masks, c8),
+                                                               .iou = samc__view2(b->choice, b->p, masks),
+                                                               .y = samc__view3(logits, b->p, low, low),
+                                                               .y_iou = samc__view1(iou, b->p),
+                                                               .grid = net->config.grid,
+                                                               .alone = net->config.hq_token_only != 0.0f});
+}
+
 static samc_status decode_with(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                                bool multimask, const decoder_buffers *b, float *logits, float *iou) {
     const samc__config *config = &net->config;
@@ -343,6 +390,9 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
     for (int i = 0; i < masks; i++)
         SAMC__TRY(run_mlp(exec, (mlp){w->hyper[first + i], 3, hidden_act(d)}, b,
                           b->queries + (d->mask_at + first + i) * c, b->t * c, b->hyper + i * c8, masks * c8));
+    SAMC__TRY(run_mlp(exec, (mlp){w->iou_head, d->iou_depth, hidden_act(d)}, b, b->queries + d->iou_at * c, b->t * c,
+                      b->iou, 0));
+    if (samc__has_hq(config)) return refine(exec, net, batch, b, multimask, keys, logits, iou);
     bool folded = b->layers[0].update.weights.data != NULL;
     SAMC__TRY(samc__upscale_masks(
         exec, &(samc__upscale_masks_args){
@@ -359,8 +409,6 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
                   .y = samc__view4(logits, b->p, masks, low, low),
                   .grid = config->grid,
               }));
-    SAMC__TRY(run_mlp(exec, (mlp){w->iou_head, d->iou_depth, hidden_act(d)}, b, b->queries + d->iou_at * c, b->t * c,
-                      b->iou, 0));
     size_t row = (size_t)masks * sizeof(float);
     return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)d->masks * sizeof(float), row, (size_t)b->p);
 }

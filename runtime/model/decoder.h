@@ -30,7 +30,7 @@ typedef struct samc__prompt_batch {
     int tokens;               /* of one prompt, samc__prompt_tokens() */
     bool masked;              /* every prompt has a mask input, or none has */
     const samc__frame *frame; /* [images] */
-    samc__features features;  /* of the images; the embeddings are read where the prompts are masked */
+    samc__features features;  /* of the images; the embeddings are read where the prompts are masked, others always */
     samc__image_cache cache;  /* of the images; read where the prompts are not */
     const void *key_pe;       /* [N, C] A, samc__embed_grid */
 } samc__prompt_batch;
@@ -38,8 +38,7 @@ typedef struct samc__prompt_batch {
 /* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box. */
 int samc__prompt_tokens(const samc_prompt *prompt);
 
-/* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is multimask_outputs or 1.
- */
+/* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is samc__given_masks(). */
 samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
                          bool multimask, float *logits, float *iou);
 

@@ -30,7 +30,9 @@ typedef struct samc__encoder {
     void (*tensors)(samc__tensor_list *list, const samc__config *config, samc__encoder_weights *weights);
     /* Its part of what samc_model_get_info() tells. */
     void (*describe)(const samc__config *config, samc_model_info *info);
-    /* Encodes `images` images into `features`. */
+    /* Width of the feature that it has early on, for each cell of the embedding; 0: none. */
+    int (*early_channels)(const samc__config *config);
+    /* Encodes `images` images into `features`, the embedding and the early feature. */
     samc_status (*encode)(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                           const samc__features *features);
     const samc__setting *settings; /* what a caller may set */

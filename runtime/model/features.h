@@ -12,6 +12,9 @@ enum { SAMC__MOST_LEVELS = 3 };
  * that the configuration has. */
 typedef struct samc__features {
     samc__view level[SAMC__MOST_LEVELS];
+    /* f32 [images, grid * grid, early_channels()] of the encoder, filled on the way where it has data; kept by nobody.
+     */
+    samc__view early;
 } samc__features;
 
 typedef struct samc__level {
@@ -21,6 +24,8 @@ typedef struct samc__level {
 
 static inline samc__level samc__level_of(const samc__config *config, int level) {
     if (level == 0) return (samc__level){"image_embedding", config->grid, config->decoder.channels};
+    if (level == 1 && config->decoder.hq_at >= 0)
+        return (samc__level){"hq_features", 4 * config->grid, config->decoder.channels / 8};
     return (samc__level){0};
 }
 

@@ -6,6 +6,7 @@
 
 #include "runtime/model/automatic.h"
 #include "runtime/model/families.h"
+#include "runtime/model/hq.h"
 #include "runtime/model/huggingface.h"
 #include "runtime/model/recipe_choice.h"
 
@@ -44,7 +45,8 @@ static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
     if (r->names != NULL && r->report.count == 0) merge_decoder(r, d);
     d->iou_at = 0;
     d->mask_at = 1;
-    d->hq_at = d->object_at = -1;
+    d->object_at = -1;
+    d->hq_at = samc__checkpoint_find(r->checkpoint, "mask_decoder.hf_token.weight") ? d->mask_at + d->masks : -1;
 }
 
 static samc_status check_decoder(const samc__decoder_spec *d, const char *label, samc_error *error) {
@@ -68,7 +70,8 @@ static samc_status check_decoder(const samc__decoder_spec *d, const char *label,
     SAMC__TRY(samc__check_bounds(label, bounds, sizeof bounds / sizeof *bounds, error));
     SAMC__TRY(samc__check_multiples(label, multiples, sizeof multiples / sizeof *multiples, error));
     /* The order in which embed_prompts lays the tokens out, and what upscale_masks takes. */
-    if (d->iou_at != 0 || d->mask_at != 1 || d->hq_at >= 0 || d->object_at >= 0 || d->high_res)
+    if (d->iou_at != 0 || d->mask_at != 1 || (d->hq_at >= 0 && d->hq_at != 1 + d->masks) || d->object_at >= 0 ||
+        d->high_res)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: a mask decoder with other tokens or levels than SAM's", label);
     return SAMC_OK;
 }
@@ -82,7 +85,12 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
     if (!config->recipe_free)
         SAMC__TRY(samc__recipe_check(&config->recipe, encoder->recipes, encoder->recipe_count, label, error));
     SAMC__TRY(encoder->check(config, label, error));
-    return check_decoder(&config->decoder, label, error);
+    SAMC__TRY(check_decoder(&config->decoder, label, error));
+    if (samc__has_hq(config) && encoder->early_channels(config) == 0)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: a mask decoder that looks at an early feature, but the encoder has no global block",
+                          label);
+    return SAMC_OK;
 }
 
 static void copy_text(char *to, size_t room, const samc__checkpoint *checkpoint, const char *key) {

@@ -16,9 +16,4 @@ struct samc__network {
     samc__up_fold *up_fold; /* for tables that fold the upscaling; NULL: it reads the keys */
 };
 
-static inline samc_status samc__encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs,
-                                       int images, const samc__features *features) {
-    return samc__encoder_of(&net->config)->encode(exec, net, inputs, images, features);
-}
-
 #endif

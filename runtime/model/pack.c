@@ -21,6 +21,7 @@ static void drop_pages(samc__view w) {
 /* The upscaling that was folded from weights of any type is computed, and goes with the activations: rounded where
  * these are, and else as exact as the layers that it stands for. */
 static bool pack_fold(const samc__network *net, samc__packed *packed) {
+    if (net->up_fold == NULL) return true;
     const samc__view w = net->up_fold->image.w;
     if (net->precision == SAMC__F32) return samc__packed_add(packed, samc__f32(w), w.n[0], w.n[1], true);
     return samc__packed_add_bf16(packed, samc__f32(w), w.n[0], w.n[1]);

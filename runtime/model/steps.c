@@ -38,6 +38,11 @@ void samc__list_neck(samc__tensor_list *list, samc__neck *neck, int64_t in, int6
     samc__list_norm(list, &neck->norm2, "image_encoder.neck", "3", C, 1e-6f);
 }
 
+samc_status samc__keep_early(const samc__exec *exec, samc__view x, const samc__features *to) {
+    const size_t row = (size_t)x.n[1] * sizeof(float);
+    return samc__copy_rows(exec, to->early.data, row, x.data, row, row, (size_t)x.n[0]);
+}
+
 samc_status samc__run_neck(const samc__exec *exec, const samc__network *net, const samc__neck *neck, samc__view x,
                            void *rounded, void *narrow, int images, void *out) {
     const samc__config *config = &net->config;

@@ -9,6 +9,9 @@
 samc_status samc__make_patches(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                                int side, void *patches);
 
+/* Keeps x f32 [images * N, early channels] as the early feature. */
+samc_status samc__keep_early(const samc__exec *exec, samc__view x, const samc__features *to);
+
 /* image_encoder.neck for an encoder of `in` channels. */
 void samc__list_neck(samc__tensor_list *list, samc__neck *neck, int64_t in, int64_t channels);
 

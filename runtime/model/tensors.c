@@ -93,6 +93,7 @@ samc_status samc__tensors_list(const samc__config *config, samc__weights *weight
     samc__encoder_of(config)->tensors(list, config, &weights->encoder);
     prompt_encoder(list, &config->decoder, weights);
     mask_decoder(list, &config->decoder, weights);
+    if (samc__has_hq(config)) samc__hq_tensors(list, config, &weights->hq);
     if (!list->failed) return SAMC_OK;
     samc__tensors_free(list);
     return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to list the model's tensors");

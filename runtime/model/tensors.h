@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/packed.h"
 #include "runtime/model/families.h"
+#include "runtime/model/hq.h"
 
 /* C = channels. */
 typedef struct samc__decoder_layer {
@@ -39,6 +40,7 @@ typedef struct samc__weights {
     samc__projection up2;                             /* conv-transpose [C / 4, C / 8, 2, 2] */
     samc__projection hyper[SAMC__MAX_MASK_TOKENS][3]; /* C -> C -> C -> C / 8 */
     samc__projection iou_head[SAMC__MAX_MLP_LAYERS];  /* C -> hidden ... -> masks */
+    samc__hq_weights hq;                              /* absent without its token */
 } samc__weights;
 
 /* Lists the model's tensors and gives the views in `weights` their shapes; checking, loading, packing, uploading,

@@ -199,13 +199,21 @@ static samc_status run_stem(const samc__exec *exec, const samc__network *net, co
                          &(samc__conv3x3_args){.x = between, .w = stem[1].w, .b = stem[1].b, .y = x, .stride = 2});
 }
 
+/* What the third stage is given is the early feature: of the embedding's grid. */
+enum { EARLY = 2 };
+
+static int early_channels(const samc__config *config) { return config->encoder.tinyvit.dim[EARLY]; }
+
 static samc_status encode_with(const samc__exec *exec, const samc__network *net, const samc_image *inputs,
-                               encoder_buffers *b, void *embeddings) {
+                               encoder_buffers *b, const samc__features *to) {
     const samc__tinyvit *v = &net->config.encoder.tinyvit;
     const samc__tinyvit_weights *w = &net->weights.encoder.tinyvit;
     const samc__tinyvit_block *block = w->blocks;
     SAMC__TRY(run_stem(exec, net, inputs, b));
     for (int stage = 0; stage < STAGES; stage++) {
+        if (stage == EARLY && to->early.data != NULL)
+            SAMC__TRY(
+                samc__keep_early(exec, samc__view2(b->x, (int64_t)b->images * b->side * b->side, v->dim[EARLY]), to));
         for (int i = 0; i < v->depth[stage]; i++)
             if (stage == MBCONVS) SAMC__TRY(run_inverted(exec, net, &w->mbconv[i], 1, true, b));
             else SAMC__TRY(run_block(exec, net, stage, block++, b));
@@ -213,7 +221,7 @@ static samc_status encode_with(const samc__exec *exec, const samc__network *net,
             SAMC__TRY(run_inverted(exec, net, &w->merge[stage], stage < STAGES - 2 ? 2 : 1, false, b));
     }
     samc__view x = samc__view2(b->x, (int64_t)b->images * b->side * b->side, v->dim[STAGES - 1]);
-    return samc__run_neck(exec, net, &w->neck, x, b->narrow, b->wide, b->images, embeddings);
+    return samc__run_neck(exec, net, &w->neck, x, b->narrow, b->wide, b->images, to->level[0].data);
 }
 
 static samc_status encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
@@ -229,7 +237,7 @@ static samc_status encode(const samc__exec *exec, const samc__network *net, cons
     b.other = b.x + x;
     b.narrow = b.other + x;
     b.wide = (char *)b.narrow + narrow * size;
-    samc_status status = encode_with(exec, net, inputs, &b, features->level[0].data);
+    samc_status status = encode_with(exec, net, inputs, &b, features);
     samc__tensor_release(exec, block);
     return status;
 }
@@ -337,6 +345,7 @@ const samc__encoder samc__encoder_tinyvit = {.name = "tinyvit",
                                              .write = write_config,
                                              .tensors = list_tensors,
                                              .describe = describe,
+                                             .early_channels = early_channels,
                                              .encode = encode,
                                              .settings = samc__sam_settings,
                                              .recipes = recipes,

@@ -101,15 +101,31 @@ static samc_status run_block(const samc__exec *exec, const samc__network *net, i
     return samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->lin2, .residual = x, .y = x});
 }
 
+/* The block whose output is the early feature: the first that is global. */
+static int early_block(const samc__vit *v) {
+    int block = 0;
+    while (block < v->depth && !v->global_attn[block]) block++;
+    return block;
+}
+
+static int early_channels(const samc__config *config) {
+    const samc__vit *v = &config->encoder.vit;
+    return early_block(v) < v->depth ? v->embed_dim : 0;
+}
+
 static samc_status encode_with(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
-                               const encoder_buffers *b, void *embeddings) {
+                               const encoder_buffers *b, const samc__features *to) {
+    const int early = to->early.data ? early_block(&net->config.encoder.vit) : -1;
     const samc__vit_weights *w = &net->weights.encoder.vit;
     SAMC__TRY(samc__make_patches(exec, net, inputs, images, net->config.encoder.vit.patch_size, b->wide));
     samc__view patches = samc__as(net->precision, samc__view2(b->wide, b->rows, w->patch.w.n[1]));
     samc__view x = samc__view2(b->x, b->rows, w->patch.w.n[0]);
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = patches, .p = w->patch, .residual = w->pos_embed, .y = x}));
-    for (int i = 0; i < net->config.encoder.vit.depth; i++) SAMC__TRY(run_block(exec, net, i, images, b));
-    return samc__run_neck(exec, net, &w->neck, x, b->y, b->wide, images, embeddings);
+    for (int i = 0; i < net->config.encoder.vit.depth; i++) {
+        SAMC__TRY(run_block(exec, net, i, images, b));
+        if (i == early) SAMC__TRY(samc__keep_early(exec, x, to));
+    }
+    return samc__run_neck(exec, net, &w->neck, x, b->y, b->wide, images, to->level[0].data);
 }
 
 static samc_status encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
@@ -123,7 +139,7 @@ static samc_status encode(const samc__exec *exec, const samc__network *net, cons
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to encode %d image(s): %zu bytes", images, bytes);
     b.y = b.x + d;
     b.wide = (char *)b.y + d * size;
-    samc_status status = encode_with(exec, net, inputs, images, &b, features->level[0].data);
+    samc_status status = encode_with(exec, net, inputs, images, &b, features);
     samc__tensor_release(exec, b.x);
     return status;
 }
@@ -364,6 +380,7 @@ const samc__encoder samc__encoder_vit = {.name = "vit",
                                          .write = write_config,
                                          .tensors = list_tensors,
                                          .describe = describe,
+                                         .early_channels = early_channels,
                                          .encode = encode,
                                          .settings = samc__sam_settings,
                                          .recipes = recipes,

@@ -512,10 +512,6 @@ ARCHITECTURES = {
         ["geometry_encoder.layers.0.norm1.weight"],
         ["detr_encoder.layers.0.norm1.weight"],
     ],
-    "SAM-HQ": [
-        ["mask_decoder.hf_token.weight"],
-        ["mask_decoder.hq_token.weight", "vision_encoder.patch_embed.projection.weight"],  # transformers'
-    ],
     "EfficientSAM": [["prompt_encoder.invalid_points.weight", "image_encoder.pos_embed"]],
     "EfficientViT-SAM": [["image_encoder.backbone.stages.0.x"], ["image_encoder.backbone.input_stem.op_list.0.x"]],
     "RepViT-SAM": [["image_encoder.features.0.0.c.weight"]],

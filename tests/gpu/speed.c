@@ -160,6 +160,7 @@ static void decode(bench *b) {
                                     .images = 1,
                                     .tokens = 2,
                                     .frame = &s->images[0].frame,
+                                    .features = samc__session_features(s, 0, 1),
                                     .cache = cache,
                                     .key_pe = s->key_pe};
         must(&b->engine, samc__decode(&s->exec, &s->model->net, &batch, true, b->logits, b->iou), "the decoder");

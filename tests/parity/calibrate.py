@@ -16,12 +16,14 @@ random, but scaled layer by layer on one image until the activations look like t
 
 Run it to write a checkpoint that segment_anything and samc both load:
 
-  python calibrate.py vit_b|vit_l|vit_h|tiny|mobile|tiny_mobile OUT.pth [--image PHOTO] [--seed N]
+  python calibrate.py MODEL OUT.pth [--image PHOTO] [--seed N]
+
+MODEL is vit_b, vit_l, vit_h, mobile, hq_tiny, hq_b, hq_l or hq_h, or tiny, tiny_mobile or tiny_hq.
 
 Batch norms get means N(0, 0.5) and variances U(0.5, 2), before convolutions are scaled to what these expect.
 
 Requires torch, torchvision, segment-anything, numpy and pillow below 12.2; for MobileSAM mobilesam-mirror 1.0.0 and
-timm.
+timm; for SAM-HQ segment-anything-hq 0.3 and timm.
 """
 
 import argparse
@@ -29,13 +31,12 @@ import importlib
 import json
 import math
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 
 SCORES = 2.0  # deviation of attention scores along the keys
@@ -64,6 +65,7 @@ class Config:
     decoder_mlp_dim: int = 2048
     mask_in_chans: int = 16
     iou_head_hidden_dim: int = 256
+    hq: bool = False  # SAM-HQ's decoder
 
     def metadata(self):
         """The JSON of the safetensors metadata `samc.config`: what tensor shapes alone do not tell."""
@@ -94,6 +96,7 @@ class TinyVit:
     mask_in_chans: int = 16
     iou_head_hidden_dim: int = 256
     patch_size: int = 16
+    hq: bool = False
 
     def metadata(self):
         return json.dumps({"img_size": self.img_size, "decoder_num_heads": self.decoder_num_heads})
@@ -140,6 +143,10 @@ CONFIGS = {
         decoder_mlp_dim=64,
         iou_head_hidden_dim=32,
     ),
+    "hq_tiny": TinyVit(hq=True),
+    "hq_b": Config(768, 12, 12, (2, 5, 8, 11), hq=True),
+    "hq_l": Config(1024, 24, 16, (5, 11, 17, 23), hq=True),
+    "hq_h": Config(1280, 32, 16, (7, 15, 23, 31), hq=True),
     "vit_b": Config(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": Config(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": Config(1280, 32, 16, (7, 15, 23, 31)),
@@ -159,17 +166,23 @@ CONFIGS = {
         iou_head_hidden_dim=32,
     ),
 }
+CONFIGS["tiny_hq"] = replace(CONFIGS["tiny"], hq=True)
+HQ = {"hq_tiny": "vit_tiny", "hq_b": "vit_b", "hq_l": "vit_l", "hq_h": "vit_h"}  # names of segment_anything_hq
 
 
 def build(config):
     """The original's modules in the given shape, as segment_anything.build_sam puts them together."""
+    for name, own in HQ.items():
+        if config == CONFIGS[name]:
+            return importlib.import_module("segment_anything_hq").sam_model_registry[own]().eval()
     if config == TinyVit():
         return importlib.import_module("mobile_sam").sam_model_registry["vit_t"]().eval()
     grid = config.img_size // config.patch_size
-    return Sam(
+    of = importlib.import_module("segment_anything_hq.modeling" if config.hq else "segment_anything.modeling")
+    return of.Sam(
         image_encoder=config.encoder()
         if isinstance(config, TinyVit)
-        else ImageEncoderViT(
+        else of.ImageEncoderViT(
             depth=config.depth,
             embed_dim=config.embed_dim,
             img_size=config.img_size,
@@ -183,15 +196,15 @@ def build(config):
             window_size=config.window_size,
             out_chans=config.out_chans,
         ),
-        prompt_encoder=PromptEncoder(
+        prompt_encoder=of.PromptEncoder(
             embed_dim=config.out_chans,
             image_embedding_size=(grid, grid),
             input_image_size=(config.img_size, config.img_size),
             mask_in_chans=config.mask_in_chans,
         ),
-        mask_decoder=MaskDecoder(
+        mask_decoder=(partial(of.MaskDecoderHQ, vit_dim=config.embed_dim) if config.hq else of.MaskDecoder)(
             num_multimask_outputs=3,
-            transformer=TwoWayTransformer(
+            transformer=of.TwoWayTransformer(
                 depth=config.decoder_depth,
                 embedding_dim=config.out_chans,
                 mlp_dim=config.decoder_mlp_dim,
@@ -372,18 +385,28 @@ def calibrate_encoder(predictor, rgb):
         )  # every hook has its layer compute again, so that this is the calibrated embedding already
 
 
+def hq_features(predictor):
+    """SAM-HQ's features of the image that is set, as MaskDecoderHQ.forward() makes them."""
+    decoder = predictor.model.mask_decoder
+    early = predictor.interm_features[0].permute(0, 3, 1, 2)
+    return decoder.embedding_encoder(predictor.features) + decoder.compress_vit_feat(early)
+
+
 def calibrate_decoder(predictor, rgb):
     sam, decoder = predictor.model, predictor.model.mask_decoder
     steps = np.linspace(0.15, 0.85, 3)
     points = np.stack(np.meshgrid(steps * rgb.shape[1], steps * rgb.shape[0]), -1).reshape(-1, 1, 2)
     points = torch.as_tensor(predictor.transform.apply_coords(points, rgb.shape[:2]), dtype=torch.float)
     labels = torch.ones(len(points), 1)
-    features = []  # of the upscaled embedding, which the hypernetworks' vectors are multiplied with
+    features, refined = [], []  # of the upscaled embedding, which vectors of tokens are multiplied with; SAM-HQ's
+    hq = hasattr(decoder, "hf_mlp")
 
     def predict(masks=None):
-        """Logits and IoU of all four mask tokens, for one point per prompt."""
+        """Logits and IoU of all mask tokens, for one point per prompt."""
         sparse, dense = sam.prompt_encoder(points=(points, labels), boxes=None, masks=masks)
+        finer = {"hq_features": hq_features(predictor)} if hq else {}
         return decoder.predict_masks(
+            **finer,
             image_embeddings=predictor.features,
             image_pe=sam.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
@@ -397,14 +420,23 @@ def calibrate_decoder(predictor, rgb):
         hooks += [scale_output(layer.mlp.lin2, BRANCH) for layer in decoder.transformer.layers]
         hooks += [scale_output(decoder.output_upscaling[0], BRANCH), scale_output(decoder.output_upscaling[3], 1.0)]
         hooks += [decoder.output_upscaling.register_forward_hook(lambda m, i, output: features.append(output))]
+        if hq:
+            for chain in (decoder.embedding_encoder, decoder.compress_vit_feat, decoder.embedding_maskfeature):
+                hooks += [scale_output(chain[0], BRANCH), scale_output(chain[3], 1.0)]
+            hooks += [
+                decoder.embedding_maskfeature.register_forward_hook(lambda m, i, output: refined.append(output))
+            ]
         predict()
     # Vectors orthogonal to the mean feature give logits about 0, so that masks are neither empty nor full.
-    mean = torch.nn.functional.normalize(features[0].mean((0, 2, 3)), dim=0)
-    for mlp in decoder.output_hypernetworks_mlps:
+    vectors = [(mlp, features[0]) for mlp in decoder.output_hypernetworks_mlps]
+    if hq:
+        vectors += [(decoder.hf_mlp, refined[0] + hq_features(predictor))]
+    for mlp, of in vectors:
+        mean = torch.nn.functional.normalize(of.mean((0, 2, 3)), dim=0)
         for p in mlp.layers[-1].parameters():
             p -= (mean @ p) * mean if p.ndim == 1 else torch.outer(mean, mean @ p)
     logits, iou = predict()
-    for i, mlp in enumerate(decoder.output_hypernetworks_mlps):
+    for i, (mlp, _) in enumerate(vectors):
         for p in mlp.layers[-1].parameters():
             p *= LOGITS / logits[:, i].std()
     last = decoder.iou_prediction_head.layers[-1]

@@ -5,6 +5,7 @@ Writes into OUTDIR (the committed data lie in tests/data/golden, and of other en
 
   tiny.safetensors    the model, by SAM's tensor names
   cases.safetensors   images, prompts and the original's results, read by parity_test.c
+  token_only.safetensors  the same of tiny_hq with hq_token_only
   golden.json         the command, the versions, the cases and the noise floor (fp32 against fp64)
 
 Tensors of cases.safetensors, P prompts of the same kind and M masks for each:
@@ -25,7 +26,7 @@ Metadata: "images" and "cases" list the names; "case.N.image" names its image, "
 "case.N.mask_from" names the case whose first mask is the mask input; "noise.T.nmse" and
 "noise.T.max" are the noise floor for T = embedding, logits, iou.
 
-  python make_golden.py OUTDIR [--model tiny|tiny_mobile]
+  python make_golden.py OUTDIR [--model tiny|tiny_mobile|tiny_hq]
 
 Other encoders than SAM's have fewer cases: their decoder is the same.
 
@@ -64,6 +65,10 @@ FROM = "box_three"  # whose mask is an input
 
 def chosen(model):
     """Those of the model's cases."""
+    if model == "tiny_hq":  # of three masks the best, and not always the same
+        rng = np.random.default_rng(6)
+        batch = (rng.uniform(0, 1, (9, 1, 2)) * (169, 117)).astype(np.float32)
+        yield "batch_three", "landscape", True, Prompts(batch, np.ones((9, 1), np.float32))
     for case in cases():
         if model == "tiny" or case[0] in FEW_CASES or case[0] == FROM:
             yield case
@@ -105,27 +110,8 @@ def cases():
     yield "square_box", "square", False, Prompts(boxes=box(0.0, 0.0, 143.0, 143.0))
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Makes the golden data of the tiny calibrated model.")
-    parser.add_argument("outdir", type=Path)
-    parser.add_argument("--model", default="tiny", choices=[name for name in CONFIGS if name.startswith("tiny")])
-    args = parser.parse_args()
-    shown = {name: size for name, size in IMAGES.items() if args.model == "tiny" or name in FEW_IMAGES}
-    args.outdir.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-
-    config = CONFIGS[args.model]
-    sam = build(config)
-    print(calibrate(sam, synthetic_image(108, config.img_size, 0)))
-    state = {name: t.numpy() for name, t in sam.state_dict().items()}
-    license_ = "Apache-2.0 (random weights, made by tests/parity/make_golden.py)"
-    save_safetensors(
-        args.outdir / "tiny.safetensors",
-        state,
-        {"samc.config": config.metadata(), "samc.name": "golden", "samc.licence": license_},
-    )
-
+def make(sam, args, shown, name_of_file, **options):
+    """Writes the cases; what the original made of them, its metadata, and what rounding did to it."""
     tensors, metadata, images = {}, {"images": " ".join(shown)}, {}
     noise = {"embedding": [], "logits": [], "iou": []}
     for seed, (name, (height, width)) in enumerate(shown.items(), 1):
@@ -140,7 +126,7 @@ def main():
         if prompts.mask_input is not None:
             metadata[f"case.{name}.mask_from"] = prompts.mask_input
             prompts.mask_input = results[prompts.mask_input][0][:, 0]
-        single, double = (predict(p, prompts, multimask) for p in images[image])
+        single, double = (predict(p, prompts, multimask, **options) for p in images[image])
         results[name] = low, iou, full = single
         near = np.abs(full) < NEAR * low.std()
         noise["logits"].append(errors(double[0], low))
@@ -167,21 +153,55 @@ def main():
     floor = {key: {"nmse": max(e[0] for e in rows), "max": max(e[1] for e in rows)} for key, rows in noise.items()}
     for key, row in floor.items():
         metadata |= {f"noise.{key}.nmse": "%.2e" % row["nmse"], f"noise.{key}.max": "%.2e" % row["max"]}
-    save_safetensors(args.outdir / "cases.safetensors", tensors, metadata)
+    save_safetensors(args.outdir / name_of_file, tensors, metadata)
+    return (
+        results,
+        metadata,
+        {
+            "noise_floor_fp32_against_fp64": floor,
+            "mask_pixels": {
+                "compared": compared,
+                "differing_between_fp32_and_fp64": flipped,
+                "too_near_to_compare": sum(t.size - 1 for n, t in tensors.items() if n.endswith(".near")),
+            },
+        },
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Makes the golden data of the tiny calibrated model.")
+    parser.add_argument("outdir", type=Path)
+    parser.add_argument("--model", default="tiny", choices=[name for name in CONFIGS if name.startswith("tiny")])
+    args = parser.parse_args()
+    shown = {name: size for name, size in IMAGES.items() if args.model == "tiny" or name in FEW_IMAGES}
+    args.outdir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+    config = CONFIGS[args.model]
+    sam = build(config)
+    print(calibrate(sam, synthetic_image(108, config.img_size, 0)))
+    state = {name: t.numpy() for name, t in sam.state_dict().items()}
+    license_ = "Apache-2.0 (random weights, made by tests/parity/make_golden.py)"
+    save_safetensors(
+        args.outdir / "tiny.safetensors",
+        state,
+        {"samc.config": config.metadata(), "samc.name": "golden", "samc.licence": license_},
+    )
+
+    results, metadata, measured = make(sam, args, shown, "cases.safetensors")
+    if args.model == "tiny_hq":
+        make(sam, args, shown, "token_only.safetensors", hq_token_only=True)
 
     packages = "torch torchvision segment-anything numpy pillow".split()
-    packages += ["mobilesam-mirror", "timm"] if args.model == "tiny_mobile" else []
+    of = {"tiny_mobile": ["mobilesam-mirror", "timm"], "tiny_hq": ["segment-anything-hq", "timm"]}
+    packages += of.get(args.model, [])
     summary = {
         "command": f"python tests/parity/make_golden.py tests/data/{args.outdir.name} --model {args.model}",
         "date": datetime.date.today().isoformat(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "machine": platform.machine(),
-        "noise_floor_fp32_against_fp64": floor,
-        "mask_pixels": {
-            "compared": compared,
-            "differing_between_fp32_and_fp64": flipped,
-            "too_near_to_compare": sum(t.size - 1 for n, t in tensors.items() if n.endswith(".near")),
-        },
+        **measured,
         "images": {name: {"height": h, "width": w} for name, (h, w) in shown.items()},
         "cases": {
             name: {"image": metadata[f"case.{name}.image"], "prompts": len(r[1]), "masks": r[1].shape[1]}

@@ -48,7 +48,8 @@ typedef struct suite {
     samc_model *model;
     samc_model_info info;
     samc_session *session;
-    int64_t low2, embedding_size; /* low * low, C * grid * grid */
+    const char *cases_name, *settings[2]; /* --cases, or NULL; --set, ended by NULL */
+    int64_t low2, embedding_size;         /* low * low, C * grid * grid */
     int images, cases, prompts;
     golden_image image[MAX_IMAGES];
     golden_case item[MAX_CASES];
@@ -341,6 +342,19 @@ static int64_t differing_together(suite *s, int first, int last, bool multimask,
     return differences;
 }
 
+/* Sets the image by what was made of it: its embedding, and the finer levels of models that have some. */
+static void restore_image(suite *s, const golden_image *image) {
+    float *levels[8] = {image->own};
+    int count = 1, channels, side;
+    for (; samc_model_level(s->model, count, NULL, &channels, &side) == SAMC_OK; count++) {
+        levels[count] = allocate((int64_t)channels * side * side * (int64_t)sizeof(float));
+        must(s, samc_get_level(s->session, 0, count, levels[count]), image->name);
+    }
+    must(s, samc_set_levels(s->session, (const float *const *)levels, count, image->image.width, image->image.height),
+         image->name);
+    for (int i = 1; i < count; i++) free(levels[i]);
+}
+
 /* All cases on one image: one by one, many at once, from its saved embedding, and with earlier results as mask input.
  */
 static void check_image(suite *s, int index) {
@@ -356,7 +370,7 @@ static void check_image(suite *s, int index) {
         if (s->item[i].image == index) together += differing_together(s, i, i + 1, s->item[i].multimask, false);
     expect_none(s, image->name, "prompts at once", together);
 
-    must(s, samc_set_embedding(s->session, image->own, image->image.width, image->image.height), image->name);
+    restore_image(s, image);
     for (int i = 0; i < s->cases; i++)
         if (s->item[i].image == index) restored += differing_together(s, i, i + 1, s->item[i].multimask, false);
     expect_none(s, image->name, "saved embedding", restored);
@@ -406,7 +420,10 @@ static int64_t gather_iou(const suite *s, float *reference, float *value) {
 /* ---- Program --------------------------------------------------------------------------------- */
 
 static void usage(void) {
-    fputs("usage: parity_test GOLDEN_DIR [--backend ref|cpu|cuda] [--precision f32|f16|bf16] [--threads N]\n", stderr);
+    fputs("usage: parity_test GOLDEN_DIR [--backend ref|cpu|cuda] [--precision f32|f16|bf16] [--threads N] [--set "
+          "NAME=VALUE]\n"
+          "       [--cases FILE]\n",
+          stderr);
     exit(2);
 }
 
@@ -427,6 +444,11 @@ static samc_options parse(suite *s, int argc, char **argv, const char **director
             if (s->gate == NULL) usage();
         } else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc) {
             options.threads = atoi(argv[++i]);
+        } else if (strcmp(argv[i], "--set") == 0 && i + 1 < argc) {
+            s->settings[0] = argv[++i];
+            options.settings = s->settings;
+        } else if (strcmp(argv[i], "--cases") == 0 && i + 1 < argc) {
+            s->cases_name = argv[++i];
         } else if (argv[i][0] != '-' && *directory == NULL) {
             *directory = argv[i];
         } else {
@@ -446,7 +468,7 @@ static void open_suite(suite *s, const char *directory, const samc_options *opti
     snprintf(path, sizeof path, "%s/tiny.safetensors", directory);
     if (samc_model_open(path, options, &s->model, &error) != SAMC_OK) die("%s", error.message);
     if (samc_session_create(s->model, &s->session, &error) != SAMC_OK) die("%s", error.message);
-    snprintf(path, sizeof path, "%s/cases.safetensors", directory);
+    snprintf(path, sizeof path, "%s/%s", directory, s->cases_name ? s->cases_name : "cases.safetensors");
     if (samc__checkpoint_open(path, &s->file, &error) != SAMC_OK) die("%s", error.message);
     s->info.size = sizeof s->info;
     samc_model_get_info(s->model, &s->info);

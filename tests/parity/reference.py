@@ -70,7 +70,7 @@ def encode(sam, rgb):
     return predictor
 
 
-def predict(predictor, prompts, multimask):
+def predict(predictor, prompts, multimask, **options):
     """Low-res logits [P, M, low, low], IoU [P, M] and full-size logits [P, M, h, w], as SamPredictor.predict() computes
     them.
     """
@@ -82,7 +82,7 @@ def predict(predictor, prompts, multimask):
     mask_input = None if prompts.mask_input is None else as_tensor(prompts.mask_input)[:, None]
     labels = None if prompts.labels is None else torch.as_tensor(prompts.labels, dtype=torch.int)
     full, iou, low = predictor.predict_torch(
-        as_tensor(points), labels, as_tensor(boxes), mask_input, multimask, return_logits=True
+        as_tensor(points), labels, as_tensor(boxes), mask_input, multimask, return_logits=True, **options
     )
     return low.numpy(), iou.numpy(), full.numpy()
 
