@@ -167,6 +167,16 @@ class Samc:
         return np.load(self.work / "logits.npy"), iou, np.stack(pictures).reshape(run.full.shape), mistakes
 
 
+def read_embedding(path):
+    """The first level of what samc embed wrote."""
+    if path.suffix == ".npy":
+        return np.load(path)
+    data = path.read_bytes()
+    behind = 8 + int.from_bytes(data[:8], "little")
+    begin, end = json.loads(data[8:behind])["image_embedding"]["data_offsets"]
+    return np.frombuffer(data[behind + begin : behind + end], np.float32)
+
+
 def decode_rle(rle):
     """A mask from COCO's compressed run lengths: 5 bits a character, differences from the run before the last, columns
     first.
@@ -288,16 +298,17 @@ def parity(args, work):
     for path, embedding, runs, deviation, noise in references:
         print(f"-- {path.name}")
         started = time.monotonic()
-        samc("embed", path, "--model", pth, "-o", work / "embedding.npy")
+        saved = work / ("embedding.safetensors" if CONFIGS[args.model].hq else "embedding.npy")  # SAM-HQ's has levels
+        samc("embed", path, "--model", pth, "-o", saved)
         seconds, ious = time.monotonic() - started, []
         table.values(
             "samc embed, .pth",
             "embedding",
-            errors(embedding, np.load(work / "embedding.npy").reshape(embedding.shape)),
+            errors(embedding, read_embedding(saved).reshape(embedding.shape)),
             noise,
         )
         for i, run in enumerate(runs):
-            logits, iou, masks, mistakes = samc.segment(path, pth, run, work / "embedding.npy")
+            logits, iou, masks, mistakes = samc.segment(path, pth, run, saved)
             # A few IoU values have no mean to speak of: their NMSE is gated over all runs together.
             for tensor, error in compare_run(run, logits, iou, deviation).items():
                 table.values(
@@ -312,7 +323,7 @@ def parity(args, work):
             table.count(run.name, "records", mistakes)
             # The converted file gives the same bits; once with its own run of the encoder, as the first user would call
             # it.
-            other = samc.segment(path, converted, run, None if i == 0 else work / "embedding.npy")
+            other = samc.segment(path, converted, run, None if i == 0 else saved)
             same = sum(int((a != b).sum()) for a, b in zip((logits, iou, masks), other))
             table.count(run.name, "converted file", same)
         table.values("all runs", "iou", errors(*(np.concatenate([pair[i] for pair in ious]) for i in (0, 1))), None)

@@ -190,7 +190,7 @@ MUTATIONS = {
     ],
 }
 
-TINYVIT = "runtime/model/tinyvit.c"
+TINYVIT, HQ, DECODER = (f"runtime/model/{name}.c" for name in ("tinyvit", "hq", "decoder"))
 # On golden data of their own: family -> its folder and its mutations, whose names begin with the family's.
 FAMILIES = {
     "TinyViT": (
@@ -218,7 +218,33 @@ FAMILIES = {
                 )
             ],
         },
-    )
+    ),
+    "SAM-HQ": (
+        "golden_hq",
+        {
+            "SAM-HQ: epsilon of chains": epsilon(HQ, 'base, "1", middle', "1e-6", "1e-5"),
+            "SAM-HQ: epsilon of refinement": epsilon(HQ, 'refine, "1", C / 4', "1e-6", "1e-5"),
+            "SAM-HQ: the last global block": [
+                (
+                    "runtime/model/vit.c",
+                    "    int block = 0;\n    while (block < v->depth && !v->global_attn[block]) block++;",
+                    "    int block = v->depth - 1;\n    while (block > 0 && !v->global_attn[block]) block--;",
+                )
+            ],
+            "SAM-HQ: a mask token for its own": [
+                (DECODER, "b->queries + d->hq_at * b->c", "b->queries + (d->hq_at - 1) * b->c")
+            ],
+            "SAM-HQ: another's token": [
+                (DECODER, "{d->hq_at, samc__view2(w->hq.token.data", "{d->hq_at, samc__view2(w->iou_token.data")
+            ],
+            "SAM-HQ: the worst of three": [
+                ("kernels/refine_masks/refine_masks.h", "if (iou[i] > iou[best] ||", "if (iou[i] < iou[best] ||")
+            ],
+            "SAM-HQ: GELU behind chains": [
+                ("runtime/model/encode.c", ".grid = net->config.grid};", ".grid = net->config.grid, .gelu = true};")
+            ],
+        },
+    ),
 }
 for _, more in FAMILIES.values():
     MUTATIONS |= more
