@@ -13,6 +13,7 @@ threads spin. --original keeps the original's results, which take long, for the 
 """
 
 import argparse
+import importlib
 import json
 import pickle
 import resource
@@ -26,8 +27,6 @@ import numpy as np
 import torch
 from PIL import Image
 from pycocotools import mask as coco
-from segment_anything import SamAutomaticMaskGenerator
-from segment_anything import automatic_mask_generator as amg
 
 import calibrate
 
@@ -57,21 +56,21 @@ def load_model(samc, path):
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items() if key in names}
     config["decoder_mlp_dim"] = len(weights["mask_decoder.transformer.layers.0.mlp.lin1.bias"])
     config["iou_head_hidden_dim"] = len(weights["mask_decoder.iou_prediction_head.layers.0.bias"])
-    model = calibrate.build(calibrate.Config(**config))
+    model = calibrate.build(calibrate.Config(**config, hq="mask_decoder.hf_token.weight" in weights))
     model.load_state_dict(weights)
     return model
 
 
-class Counted(SamAutomaticMaskGenerator):
-    """The original, counting what every filter leaves and collecting decisions that are too close to call."""
+class Counting:
+    """Before the original's class: counting what every filter leaves and collecting decisions that are too close to call."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.counts = dict(masks=0, after_iou=0, after_stability=0, after_edge=0, after_nms=0)
         self.close = self.close_pixels = 0
 
-    def _process_batch(self, points, im_size, crop_box, orig_size):
-        counts = self.counts
+    def _process_batch(self, points, *args):
+        counts, amg = self.counts, self.amg
         score = amg.calculate_stability_score
 
         def stability(masks, threshold, offset):
@@ -83,8 +82,8 @@ class Counted(SamAutomaticMaskGenerator):
             return result
 
         amg.calculate_stability_score = stability
-        counts["masks"] += 3 * len(points)
-        data = super()._process_batch(points, im_size, crop_box, orig_size)
+        counts["masks"] += (1 if hasattr(self.predictor.model.mask_decoder, "hf_token") else 3) * len(points)
+        data = super()._process_batch(points, *args)
         amg.calculate_stability_score = score
         counts["after_edge"] += len(data["rles"])
         return data
@@ -96,7 +95,10 @@ class Counted(SamAutomaticMaskGenerator):
 
 
 def run_original(model, image, options):
-    generator = Counted(model, output_mode="coco_rle", **options)
+    """By the package that the model is of."""
+    amg = importlib.import_module(type(model).__module__.split(".")[0] + ".automatic_mask_generator")
+    counted = type("Counted", (Counting, amg.SamAutomaticMaskGenerator), {"amg": amg})
+    generator = counted(model, output_mode="coco_rle", **options)
     set_image = generator.predictor.set_image
 
     def timed_set_image(*args):
