@@ -62,7 +62,7 @@ def load_model(samc, path):
 
 
 class Counting:
-    """Before the original's class: counting what every filter leaves and collecting decisions that are too close to call."""
+    """Before the original's class: counts what every filter leaves, collects decisions that are too close to call."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -82,7 +82,8 @@ class Counting:
             return result
 
         amg.calculate_stability_score = stability
-        counts["masks"] += (1 if hasattr(self.predictor.model.mask_decoder, "hf_token") else 3) * len(points)
+        each = 1 if hasattr(self.predictor.model.mask_decoder, "hf_token") else 3
+        counts["masks"] += each * len(points)
         data = super()._process_batch(points, *args)
         amg.calculate_stability_score = score
         counts["after_edge"] += len(data["rles"])
