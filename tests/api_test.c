@@ -362,6 +362,50 @@ Test(model, settings) {
     }
 }
 
+/* A model that looks at finer features keeps, saves and takes all of its levels; the embedding alone is not enough. */
+Test(session, levels_round_trip) {
+    samc_options options = {.size = sizeof options, .backend = SAMC_BACKEND_CPU};
+    samc_model *model = NULL;
+    samc_error error;
+    cr_assert_eq(samc_model_open(SAMC_TEST_DATA "/golden_hq/tiny.safetensors", &options, &model, &error), SAMC_OK, "%s",
+                 error.message);
+    samc_session *session = open_session(model), *other = open_session(model);
+    uint8_t pixels[2][WIDTH * HEIGHT * 3];
+    samc_image images[2] = {picture(pixels[0], 0), picture(pixels[1], 9)};
+    const char *name[2];
+    float *values[2], *again[2];
+    size_t bytes[2];
+    cr_assert_eq(samc_set_images(session, images, 2), SAMC_OK);
+    for (int level = 0; level < 2; level++) {
+        int channels, side;
+        cr_assert_eq(samc_model_level(model, level, &name[level], &channels, &side), SAMC_OK);
+        bytes[level] = (size_t)channels * (size_t)side * (size_t)side * sizeof(float);
+        values[level] = malloc(bytes[level]), again[level] = malloc(bytes[level]);
+        cr_assert_eq(samc_get_level(session, 1, level, values[level]), SAMC_OK);
+        cr_assert_eq(samc_get_level(session, 0, level, again[level]), SAMC_OK);
+        cr_expect_neq(memcmp(values[level], again[level], bytes[level]), 0, "each image has its own");
+    }
+    cr_expect_str_eq(name[1], "hq_features");
+    cr_expect_eq(samc_model_level(model, 2, NULL, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    char path[] = "api_test.XXXXXX";
+    close(mkstemp(path));
+    cr_assert_eq(samc_save_embedding(session, 1, path), SAMC_OK, "%s", samc_last_error(session));
+    cr_assert_eq(samc_load_embedding(other, path), SAMC_OK, "%s", samc_last_error(other));
+    remove(path);
+    for (int level = 0; level < 2; level++) {
+        cr_assert_eq(samc_get_level(other, 0, level, again[level]), SAMC_OK);
+        cr_expect_eq(memcmp(values[level], again[level], bytes[level]), 0, "level %d", level);
+    }
+    cr_expect_eq(samc_set_embedding(other, values[0], WIDTH, HEIGHT), SAMC_MISMATCH);
+    cr_expect_not_null(strstr(samc_last_error(other), "hq_features"), "%s", samc_last_error(other));
+    values[1][7] = NAN;
+    cr_expect_eq(samc_set_levels(other, (const float *const *)values, 2, WIDTH, HEIGHT), SAMC_FORMAT);
+    for (int level = 0; level < 2; level++) free(values[level]), free(again[level]);
+    samc_session_destroy(session);
+    samc_session_destroy(other);
+    samc_model_close(model);
+}
+
 Test(session, embedding_round_trip) {
     samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
     samc_session *session = open_session(model), *other = open_session(model);

@@ -11,7 +11,8 @@ static const char help[] =
     "                        input; EXIF orientation is applied\n"
     "  -o, --output FILE     .safetensors: tensor image_embedding [1, C, g, g] f32, with the model's hash\n"
     "                        and the image's size, which --embedding checks; or .npy: float32\n"
-    "                        [1, C, g, g] alone. Required\n"
+    "                        [1, C, g, g] alone. Models that look at finer features have a tensor for\n"
+    "                        each in .safetensors, and no .npy. Required\n"
     "\n"
     "Example: samc embed photo.jpg -o photo.safetensors && samc segment photo.jpg \\\n"
     "             --embedding photo.safetensors --point 320,240 -o out\n";
