@@ -73,6 +73,11 @@ KERNELS = {
         "upscale_cells": ("both conv-transposes, norm, GELUs, hypernetwork product", "tensor cores and GELU"),
         "upscale_any": ("any shape, f32", "fp32"),
     },
+    "upscale_map": {"upscale_map": ("both conv-transposes, norm, GELUs, a map added, any shape", "fp32")},
+    "refine_masks": {
+        "refine_fold": ("a prompt's vector into the second convolution, the mask of the best IoU", "launch"),
+        "refine_masks": ("8 x 8 pixels from the map to logits, any shape", "fp32"),
+    },
     "select_masks": {"select_masks": ("indices of masks by predicted IoU, one block", "launch")},
     "finish_masks": {
         "finish_clear": ("statistics to zero", "launch"),
