@@ -68,7 +68,8 @@ def chosen(model):
     if model == "tiny_hq":  # of three masks the best, and not always the same
         rng = np.random.default_rng(6)
         batch = (rng.uniform(0, 1, (9, 1, 2)) * (169, 117)).astype(np.float32)
-        yield "batch_three", "landscape", True, Prompts(batch, np.ones((9, 1), np.float32))
+        batch = batch[[2, 3, 4, 5, 6, 8]]  # whose best is ahead by 0.01 at least, so that 16 bits choose it too
+        yield "batch_three", "landscape", True, Prompts(batch, np.ones((6, 1), np.float32))
     for case in cases():
         if model == "tiny" or case[0] in FEW_CASES or case[0] == FROM:
             yield case
