@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$PWD/build/aarch64 sysroot=$PWD/build/aarch64/sysroot native=${SAMC:-build/release/bin/samc}
 programs="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user"
-libraries="libc6-dev libarchive-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev"
+libraries="libc6-dev libarchive-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev
+libutf8proc-dev"
 [ -x "$native" ] || { echo "cross_aarch64.sh: no $native to compare with (SAMC names another)" >&2; exit 2; }
 
 if ! command -v aarch64-linux-gnu-g++ >/dev/null || ! command -v qemu-aarch64 >/dev/null; then

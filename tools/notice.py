@@ -26,6 +26,35 @@ of which is
 contained in this distribution, and the example photographs, which are.
 """
 
+VOCABULARY = """
+Vocabulary of phrases (runtime/model/tokenizer_merges.inc)
+
+  The byte pairs of bpe_simple_vocab_16e6.txt.gz of CLIP (https://github.com/openai/CLIP), as the PyPI package \
+open-clip-torch ships it.
+
+  MIT License. Copyright (c) 2021 OpenAI
+
+  Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated \
+documentation files (the
+  "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, \
+modify, merge, publish,
+  distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished \
+to do so, subject to
+  the following conditions:
+
+  The above copyright notice and this permission notice shall be included in all copies or substantial portions of the \
+Software.
+
+  THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE \
+WARRANTIES OF
+  MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT \
+HOLDERS BE LIABLE
+  FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF \
+OR IN CONNECTION
+  WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+"""
+
 
 def read(*names):
     with open(os.path.join(TREE, *names), encoding="utf-8") as file:
@@ -56,7 +85,7 @@ def notice():
     sources, repositories = literal(read("tools", "train", "sources.py"), "SOURCES"), literal(
         read("tools", "train", "coco.py"), "REPOSITORIES"
     )
-    out = [HEAD, "\nExample photographs (tools/examples)\n"]
+    out = [HEAD, VOCABULARY, "\nExample photographs (tools/examples)\n"]
     for file, what, author, licence in table(read("tools", "examples", "README.md"), "file"):
         out.append(f"  {file.strip('`')}: {what}. {author}. {licence}.")
     out.append(

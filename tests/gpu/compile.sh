@@ -2,8 +2,8 @@
 # Defines build_program.
 #
 # Kernels are compiled and linked once, with a hook around each launch (around_launch.h) that does something for the
-# operators' checks alone. The engine is compiled without OpenSSL, which it needs for nothing here. An object
-# is made again when its command, its source or any header has changed.
+# operators' checks alone. The engine is compiled without OpenSSL and without phrases, which it needs for nothing here.
+# An object is made again when its command, its source or any header has changed.
 
 include="-I. -Iruntime -Itests/emu -Itests/gpu" define="-D_GNU_SOURCE -DSAMC_GPU_CHECK -Wall -Wextra"
 contract="-fopenmp-simd -ffp-contract=off" code="${arch// /-real }-real" rungs=0
@@ -29,7 +29,8 @@ engine_sources() {
         runtime/{base,model}/*.c runtime/*.c weights/*.c \
         bench/forecast/{roofline,workload}.c tests/gpu/random_model.c \
         tests/gpu/bare/arc4random.c tests/gpu/end_to_end.c tests/gpu/speed.c |
-        grep -v -e cuda_none.c -e runtime/cuda_device.c $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
+        grep -v -e cuda_none.c -e runtime/cuda_device.c -e model/tokenizer.c \
+            $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 
 # object COMMAND SOURCE [SUFFIX]: a line for it, the object named by its source.
