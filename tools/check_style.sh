@@ -66,6 +66,7 @@ done)
 [ -z "$found" ] || report "$found"
 found=$(python3 tools/house.py --check 2>&1) || report "$found"
 found=$(python3 tests/emu/budget/kernel_table.py 2>&1) || report "$found"
+found=$(python3 tools/python_abi.py --check 2>&1) || report "$found"
 found=$(python3 tools/notice.py --check 2>&1) || report "$found"
 [ "$bad" = 0 ] && echo "style: ok"
 exit $bad
