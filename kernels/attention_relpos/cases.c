@@ -344,7 +344,7 @@ static samc_status attention_by_kernel(const samc__cuda *cuda, const check *c, c
 static int attention_low(check *c, samc__view **views) {
     samc__attention_relpos_args *a = ARGS(c, attention_relpos);
     views[0] = &a->qkv, views[1] = &a->qkv_bias, views[2] = &a->y;
-    return a->table.data || a->by_head ? 0 : 3;
+    return 3;
 }
 
 ROW(attention_relpos) = {

@@ -3,7 +3,8 @@
  * Keys come in whole rows of the window, each row padded to whole vectors (rows of 8 and fewer share one), so that a
  * vector of scores has one row's term, a scalar, and its columns' term, which stays in a register for the whole tile.
  * Pads have a term of -infinity. The terms are q times the whole tables, reversed: what a query needs of that lies
- * consecutively in its row of the product, at an offset of its own. They stay f32.
+ * consecutively in its row of the product, at an offset of its own. They stay f32. A table of biases is what scores
+ * start from: products are added to the rows of it that lie behind each other as the query's keys do.
  *
  * Scores are taken to units of 2^-23 of log2, with the exponent's bias and a shift of the row added: rounded to an
  * integer such a score is nearly the float 2^score, only its mantissa still has to be bent. The shift is the largest
@@ -16,6 +17,7 @@
 #include "kernels/attention_relpos/attention_relpos.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -51,6 +53,8 @@ typedef struct attention_task {
     uint16_t *tables;   /* rel_h and rel_w reversed, each [terms / 32][hdk / 2][32][2]; NULL: none */
     uint16_t *bias;     /* [3 D], zeros where there is none */
     uint16_t *shared;   /* one window: [heads][tiles](k, v) of the image at hand */
+    float *biases;      /* table [heads][s][ld_biases], each row mirrored, in units of q k; NULL: none */
+    int64_t ld_biases;  /* a row is read a vector beyond its end */
     float *pads;        /* 0 for each of the s columns or rows, -infinity behind */
     int32_t *columns;   /* rows that share a line: column of a lane [16], row of a lane [lines][16] */
     float *scratch;     /* [workers][scratch_floats] */
@@ -78,6 +82,8 @@ typedef struct group {
     int rows;
     float sum[GROUP][VW], shift[GROUP];
     bool exact[GROUP];
+    const float *bias[GROUP]; /* of a query's head, from the place of key column 0 on */
+    int y[GROUP];             /* its row in the window */
 } group;
 
 static row row_of(group *g, int i) {
@@ -220,8 +226,9 @@ static void weigh_group(const attention_task *t, group *g, bool first) {
 /* ---- Packing --------------------------------------------------------------------------------- */
 
 /* q, k or v (part 0, 1, 2) [hd] of one head at (y, x); beyond the grid's edge that is the bias. */
-static const uint16_t *token_part(const attention_task *t, int64_t image, int y, int x, int64_t at) {
+static const uint16_t *token_part(const attention_task *t, int64_t image, int y, int x, int part, int64_t head) {
     const samc__attention_relpos_args *a = t->args;
+    const int64_t at = a->by_head ? (3 * head + part) * t->hd : part * a->y.n[2] + head * t->hd;
     if (y >= a->grid || x >= a->grid) return t->bias + at;
     return (const uint16_t *)a->qkv.data + ((image * a->grid + y) * a->grid + x) * a->qkv.n[2] + at;
 }
@@ -235,7 +242,7 @@ typedef struct place {
 /* Keys as panels [kp / 32][hdk / 2][32][2] and values as panels [hdk / 32][kp / 2][32][2] of one tile, zeros where
  * there is none. `rows` [32][hdk] is room for tokens on their way. */
 static void pack_tile(const attention_task *t, const place *w, int tile, uint16_t *k, uint16_t *rows) {
-    const int64_t d = t->args->y.n[2], ld = t->hdk;
+    const int64_t ld = t->hdk;
     uint16_t *v = k + t->kp * ld;
     const int first = tile * t->lines * t->together, end = first + t->lines * t->together;
     for (int64_t panel = 0; panel < t->kp / 32; panel++)
@@ -244,7 +251,7 @@ static void pack_tile(const attention_task *t, const place *w, int tile, uint16_
             for (int i = 0; i < 32; i++) {
                 const int key = (int)panel * 32 + i, y = first + key / t->pitch, x = key % t->pitch;
                 if (x < t->s && y < t->s && y < end)
-                    memcpy(rows + i * ld, token_part(t, w->image, w->top + y, w->left + x, part * d + w->head * t->hd),
+                    memcpy(rows + i * ld, token_part(t, w->image, w->top + y, w->left + x, part, w->head),
                            (size_t)t->hd * sizeof *rows);
             }
             if (part == 1) {
@@ -340,9 +347,9 @@ static void ask_for_next(const attention_task *t, const uint16_t *q) {
 static void prepare_group(const attention_task *t, const place *w, int width, int first, int rows, const room *r) {
     for (int i = 0; i < rows; i++) {
         const int y = (first + i) / width, x = (first + i) % width;
-        const uint16_t *q = token_part(t, w->image, w->top + y, w->left + x, w->head * t->hd);
+        const uint16_t *q = token_part(t, w->image, w->top + y, w->left + x, 0, w->head);
         memcpy(r->q + i * t->hdk, q, (size_t)t->hd * sizeof *r->q);
-        if (t->windows > 1 && w->head + 1 < t->args->heads) ask_for_next(t, q);
+        if (t->windows > 1 && w->head + 1 < t->args->heads && !t->args->by_head) ask_for_next(t, q);
         memset(r->q + i * t->hdk + t->hd, 0, (size_t)(t->hdk - t->hd) * sizeof *r->q);
     }
     float *const h = r->terms, *const v = h + ROOM * t->ld_terms;
@@ -366,6 +373,19 @@ static room group_of(const attention_task *t, const room *r, int group) {
     return part;
 }
 
+/* What the scores of a group with a tile start from: of every row of keys its columns' biases. A vector of them may
+ * reach into the next row, which is written later. */
+static void place_biases(const attention_task *t, const room *of, const group *g, int tile) {
+    const int first = tile * t->lines * t->together, end = first + t->lines * t->together;
+    for (int i = 0; i < g->rows; i++) {
+        float *row = of->scores + i * g->scores;
+        for (int y = first; y < end; y++, row += t->pitch) {
+            const float *from = g->bias[i] + (int64_t)abs(g->y[i] - y) * t->ld_biases;
+            for (int v = 0; v < t->wide; v++) vf_store(row + v * VW, y < t->s ? vf_load(from + v * VW) : vf_set(0.0f));
+        }
+    }
+}
+
 /* A group of queries against one tile (k, v). */
 static void attend_tile(const attention_task *t, const room *of, group *g, int tile, const uint16_t *k) {
     const uint16_t *v = k + t->kp * t->hdk;
@@ -375,8 +395,9 @@ static void attend_tile(const attention_task *t, const room *of, group *g, int t
                      .across = of->across,
                      .weights = of->weights,
                      .out = of->out};
+    if (t->biases) place_biases(t, of, g, tile);
     for (int64_t c = 0; c < t->kp; c += 32)
-        low_block(g->rows, of->q, t->hdk, k + c * t->hdk, t->depth, of->scores + c, g->scores, false);
+        low_block(g->rows, of->q, t->hdk, k + c * t->hdk, t->depth, of->scores + c, g->scores, t->biases != NULL);
     weigh_group(t, g, tile == 0);
     for (int64_t c = 0; c < t->hdk; c += 32)
         low_block(g->rows, of->weights, g->weights, v + c * t->kp, t->kp, of->out + c, g->out, tile > 0);
@@ -396,6 +417,10 @@ static void attend_queries(const attention_task *t, const place *w, int width, i
                             .out = t->hdk,
                             .rows = end - at < GROUP ? end - at : GROUP};
         prepare_group(t, w, width, at, groups[i].rows, &part);
+        for (int j = 0; t->biases && j < groups[i].rows; j++) {
+            groups[i].bias[j] = t->biases + w->head * t->s * t->ld_biases + (t->s - 1 - (at + j) % width);
+            groups[i].y[j] = (at + j) / width;
+        }
     }
     for (int tile = 0; tile < t->tiles; tile++)
         for (int i = 0; begin + i * GROUP < end; i++) {
@@ -466,6 +491,15 @@ static void query_items(void *context, int64_t begin, int64_t end, int worker) {
 
 /* ---- The operator ---------------------------------------------------------------------------- */
 
+/* table [heads, s * s] -> biases; zeros behind each row. */
+static void mirror_table(const attention_task *t, const float *table) {
+    const float unit = sqrtf((float)t->hd);
+    for (int64_t row = 0; row < (int64_t)t->args->heads * t->s; row++)
+        for (int i = 0; i < t->ld_biases; i++)
+            t->biases[row * t->ld_biases + i] =
+                i < 2 * t->s - 1 ? unit * table[row * t->s + abs(i - (t->s - 1))] : 0.0f;
+}
+
 /* What every item reads: tables and bias in bf16, pads, lanes. */
 static void fill_constants(const attention_task *t, int64_t pads) {
     const samc__attention_relpos_args *a = t->args;
@@ -478,6 +512,7 @@ static void fill_constants(const attention_task *t, int64_t pads) {
         t->bias[i] = a->qkv_bias.data == NULL
                          ? 0
                          : samc__float_to_bf16(samc__load_element(a->qkv_bias.dtype, a->qkv_bias.data, i));
+    if (t->biases) mirror_table(t, samc__f32(a->table));
     for (int64_t i = 0; i < pads; i++) t->pads[i] = i < t->s ? 0.0f : -INFINITY;
     for (int i = 0; i < VW; i++) {
         t->columns[i] = i % t->pitch;
@@ -503,9 +538,6 @@ static void lay_out(attention_task *t) {
 
 samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const samc__attention_relpos_args *a) {
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
-    if (a->table.data || a->by_head) /* TinyViT's, which lacks depthwise convolutions here too */
-        return samc__fail(exec->error, SAMC_UNSUPPORTED,
-                          "attention with a table of biases has no version in bf16 here");
     t.windows = (a->grid + t.s - 1) / t.s;
     t.hdk = (int)low_round_up(t.hd, LOW_K);
     t.depth = low_round_up(t.hd, LOW_STEP);
@@ -520,15 +552,17 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     const int64_t tables = a->rel_h.data ? t.terms * t.hdk : 0; /* both, of halves */
     const int64_t pads = t.ups > (int64_t)t.wide * VW ? t.ups : (int64_t)t.wide * VW, lanes = (t.lines + 1) * VW;
     const int64_t shared = global ? low_round_up(a->heads * t.tiles * tile_halves(&t) / 2, 16) : 0;
-    const int64_t bias = low_round_up(a->qkv.n[2], 32) / 2;
-    float *block = exec->allocate(exec->memory,
-                                  (size_t)(exec->workers * t.scratch_floats + tables + pads + lanes + shared + bias) *
-                                      sizeof(float));
+    t.ld_biases = low_round_up(2 * t.s - 1 + t.wide * VW, VW);
+    const int64_t bias = low_round_up(a->qkv.n[2], 32) / 2, biases = a->table.data ? a->heads * t.s * t.ld_biases : 0;
+    float *block = exec->allocate(
+        exec->memory,
+        (size_t)(exec->workers * t.scratch_floats + tables + pads + lanes + shared + bias + biases) * sizeof(float));
     if (block == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the attention's scratch");
     float *at = t.scratch = block;
     at += exec->workers * t.scratch_floats;
     t.shared = (uint16_t *)at, at += shared;
     if (tables) t.tables = (uint16_t *)at, at += tables;
+    if (biases) t.biases = at, at += biases;
     t.pads = at, at += pads;
     t.columns = (int32_t *)at, at += lanes;
     t.bias = (uint16_t *)at;

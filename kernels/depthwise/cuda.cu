@@ -84,12 +84,13 @@ template <class T> static const char *depthwise_run(const samc__cuda *cuda, cons
 
 } // namespace samc
 
-// x and y both f32, both f16 or both bf16; weight and bias f32.
+// x and y both f32, both f16 or both bf16, whole images; weight and bias f32.
 extern "C" samc_status samc__depthwise_cuda(const samc__cuda *cuda, const samc__depthwise_args *a) {
     using namespace samc;
     const samc__dtype type = a->x.dtype;
     SAMC_REQUIRE("depthwise", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
     SAMC_REQUIRE("depthwise", a->y.dtype == type && a->w.dtype == SAMC__F32);
+    SAMC_REQUIRE("depthwise", !a->above && !a->below);
     SAMC_REQUIRE("depthwise", a->b.data == nullptr || a->b.dtype == SAMC__F32);
     SAMC_REQUIRE("depthwise", a->x.n[0] * a->x.n[1] * a->x.n[2] <= INT32_MAX - kDepthPixels &&
                                   a->x.n[3] * SAMC__DEPTHWISE_MOST * SAMC__DEPTHWISE_MOST <= INT32_MAX &&

@@ -11,7 +11,8 @@ samc_status samc__depthwise_check(const samc__depthwise_args *a, samc_error *err
     SAMC__REQUIRE(error, "depthwise", x[0] > 0 && x[1] > 0 && x[2] > 0 && x[3] > 0);
     SAMC__REQUIRE(error, "depthwise", samc__is4(a->x, x[0], x[1], x[2], x[3]));
     SAMC__REQUIRE(error, "depthwise", samc__is2(a->w, x[3] * side, side) && samc__absent_or_is1(a->b, x[3]));
-    SAMC__REQUIRE(error, "depthwise", samc__is4(a->y, x[0], (x[1] - 1) / s + 1, (x[2] - 1) / s + 1, x[3]));
+    SAMC__REQUIRE(error, "depthwise", x[1] >= (a->above ? side / 2 : 0) + (a->below ? side / 2 : 0) + 1);
+    SAMC__REQUIRE(error, "depthwise", samc__is4(a->y, x[0], samc__depthwise_rows(a), (x[2] - 1) / s + 1, x[3]));
     SAMC__REQUIRE(error, "depthwise", (unsigned)a->act < SAMC__ACTS);
     return SAMC_OK;
 }
@@ -26,7 +27,7 @@ static void depthwise_pixels(void *context, int64_t begin, int64_t end, int work
     (void)worker;
     for (int64_t pixel = begin; pixel < end; pixel++) { /* over images, rows and columns of y */
         const int64_t left = pixel % a->y.n[2] * a->stride - side / 2,
-                      top = pixel / a->y.n[2] % a->y.n[1] * a->stride - side / 2,
+                      top = pixel / a->y.n[2] % a->y.n[1] * a->stride - samc__depthwise_top(a),
                       image = pixel / (a->y.n[1] * a->y.n[2]);
         for (int64_t c = 0; c < channels; c++) {
             const float *weight = samc__f32(a->w) + c * taps;
