@@ -31,6 +31,9 @@ typedef struct samc__ops {
     /* Of an image's keys the projections that token_to_image and image_to_token take in the first layer are made once
      * for all prompts; false: the table's functions fold them onto the tokens, and nothing of them is kept. */
     bool projects_image;
+    /* What one operator leaves for the next is read from a cache where it is small: activations that would not fit pass
+     * through several operators in bands. False: a call of an operator is best as large as it can be. */
+    bool in_bands;
 } samc__ops;
 
 /* Work on the items [begin, end); `worker` < exec->workers is unique among the calls that run at the same time. */

@@ -106,6 +106,21 @@ static samc__config config_of(int grid, int window, int heads, int head_dim) {
     return c;
 }
 
+/* TinyViT in stages of 32, 16, 8 and 8: wide enough between its convolutions and in its MLPs that one worker computes
+ * these in bands, whose last ones are smaller. Windows that divide no side. */
+static samc__config tinyvit_config(void) {
+    samc__config c = config_of(8, 0, 1, 8);
+    c.recipe.side = c.recipe.frame = 128;
+    c.encoder.kind = SAMC__ENCODER_TINYVIT;
+    c.encoder.tinyvit = (samc__tinyvit){.stem_dim = 4,
+                                        .dim = {8, 12, 20, 24},
+                                        .mlp_dim = {1100, 1400, 40, 48},
+                                        .depth = {2, 1, 1, 1},
+                                        .heads = {0, 1, 2, 3},
+                                        .window = {0, 7, 5, 3}};
+    return c;
+}
+
 /* ---- Running it ------------------------------------------------------------------------------ */
 
 enum { POINTS = 25 /* more tokens than projections fold onto */, PROMPTS = 2 };
@@ -282,6 +297,12 @@ Test(odd_models, windows_beyond_the_grid) {
         c.encoder.vit.use_rel_pos = i % 4 != 3;
         expect_reference(&c, (uint64_t)i);
     }
+}
+
+/* In bands on one worker, whole on others and in the reference: the same. */
+Test(odd_models, tinyvit_in_bands) {
+    const samc__config c = tinyvit_config();
+    expect_reference(&c, 8); /* one thread, and several in 16 bits */
 }
 
 /* With GELU in its MLPs the decoder gives something else, and the same on every table. */

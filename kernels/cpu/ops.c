@@ -59,6 +59,7 @@ const char *samc__ops_cpu(samc__ops *ops, unsigned caps) {
     }
 #endif
     choose_linear8(ops, caps);
+    ops->in_bands = rung != NULL;
     return rung;
 }
 

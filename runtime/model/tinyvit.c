@@ -93,57 +93,162 @@ static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Side of a stage's activations. */
 static int side_of(const samc__config *c, int stage) { return c->recipe.side / (stage == 0 ? 4 : stage == 1 ? 8 : 16); }
 
-/* Two residual streams, between which a block's convolution leads, and two buffers of A: normed input and attention
- * output, or the first half of an MBConv; and the wide one: pixels, q k v, hidden layers. */
+/* Two residual streams, between which convolutions lead: the first one is a stage's until a merge, or a block's
+ * convolution, has written the other. Two buffers of A, one behind the other: normed input and attention output, or the
+ * first half of an MBConv; and the wide one: q k v, hidden layers. The stem's convolutions lie in both. */
 typedef struct encoder_buffers {
     int images, side; /* of the stage at hand */
     float *x, *other; /* [images * side * side, D] */
     void *narrow, *wide;
 } encoder_buffers;
 
-/* Elements of each buffer for one image. */
+/* Elements of each buffer. */
 typedef struct sizes {
-    int64_t x, narrow, wide;
+    int64_t x, other, narrow, wide;
 } sizes;
 
-static sizes sizes_of(const samc__config *c) {
+/* Where caches are what counts, activations that would not fit pass from one operator to the next in bands: how many of
+ * `all` rows at a time whose hidden layer has `elements` elements each, in whole multiples of `unit`. */
+static int64_t band_of(const samc__exec *exec, int64_t all, int64_t elements, int64_t unit) {
+    enum { NEAR = 1 << 18 }; /* elements of a worker, 1 MiB of floats: a part of the second and the third cache */
+    if (!exec->ops->in_bands) return all;
+    const int64_t rows = (NEAR * exec->workers / elements + unit - 1) / unit * unit;
+    return rows < unit ? unit : rows > all ? all : rows;
+}
+
+/* An MBConv's or a merge's rows of y at a time: [rows, after], of one image or of all. */
+static int64_t inverted_band(const samc__exec *exec, int64_t after, int64_t hidden) {
+    return band_of(exec, after, after * hidden, 4);
+}
+/* An MLP's pixels at a time: a multiple of the blocks that linear computes. */
+static int64_t mlp_band(const samc__exec *exec, int64_t rows, int64_t hidden) {
+    return band_of(exec, rows, hidden, 192);
+}
+
+/* What lies behind is aligned as the block is. */
+static int64_t aligned(int64_t elements) { return (elements + 31) / 32 * 32; }
+
+static sizes sizes_of(const samc__exec *exec, const samc__config *c, int images) {
     const samc__tinyvit *v = &c->encoder.tinyvit;
-    const int64_t input = (int64_t)c->recipe.side * c->recipe.side;
-    sizes s = {.narrow = input / 4 * v->stem_dim, .wide = 3 * input};
+    const int64_t input = (int64_t)c->recipe.side * c->recipe.side, count = exec->ops->in_bands ? 1 : images;
+    sizes s = {.x = 3 * images * input};
     for (int stage = 0; stage < STAGES; stage++) {
-        const int64_t n = (int64_t)side_of(c, stage) * side_of(c, stage), d = v->dim[stage];
-        const int64_t merged = stage < STAGES - 1 ? n * v->dim[stage + 1] : 0; /* before its stride */
+        const int64_t side = side_of(c, stage), n = images * side * side, d = v->dim[stage];
         s.x = largest(s.x, n * d);
-        s.narrow = largest(largest(s.narrow, n * (stage == MBCONVS ? v->mlp_dim[stage] : d)), merged);
-        s.wide = largest(largest(s.wide, n * largest(v->mlp_dim[stage], 3 * d)), merged);
+        if (stage != MBCONVS) {
+            s.other = largest(s.other, n * d);
+            s.narrow = largest(s.narrow, n * d);
+            s.wide = largest(s.wide, largest(n * 3 * d, mlp_band(exec, n, v->mlp_dim[stage]) * v->mlp_dim[stage]));
+        }
+        for (int merge = 0; merge < 2; merge++) { /* an MBConv, or what follows the stage */
+            if (merge ? stage == STAGES - 1 : stage != MBCONVS) continue;
+            const int64_t hidden = merge ? v->dim[stage + 1] : v->mlp_dim[stage],
+                          after = merge ? side_of(c, stage + 1) : side, stride = side / after,
+                          band = inverted_band(exec, after, hidden);
+            s.narrow = largest(s.narrow, count * hidden * side * (band < after ? (band - 1) * stride + 3 : side));
+            s.wide = largest(s.wide, count * hidden * after * band);
+        }
     }
-    s.wide = largest(s.wide, (int64_t)c->grid * c->grid * c->decoder.channels);
+    s.wide = largest(s.wide, images * (int64_t)c->grid * c->grid * c->decoder.channels);
+    s.wide = largest(s.wide, images * input / 4 * v->stem_dim - s.narrow);
+    s.x = aligned(s.x), s.other = aligned(s.other), s.narrow = aligned(s.narrow);
     return s;
 }
 
+/* A merge's, or an MBConv's. */
+typedef struct inverted {
+    const samc__inverted *w;
+    int64_t images, side, after, stride; /* of the images it is given at a time */
+    bool mbconv;
+    samc__view x, y; /* [images * side * side, in], [images * after * after, out] */
+} inverted;
+
+/* Rows [begin, end) of a view. */
+static samc__view rows_of(samc__view v, int64_t begin, int64_t end) {
+    v.data = (char *)v.data + (size_t)(begin * v.n[1]) * samc__dtype_size(v.dtype);
+    v.n[0] = end - begin;
+    return v;
+}
+
+/* Three convolutions, in bands of rows of y. What two bands of the first one's results have in common stays: it moves
+ * to the beginning of its buffer. */
+static samc_status run_bands(const samc__exec *exec, const samc__network *net, const inverted *c,
+                             const encoder_buffers *b) {
+    const samc__dtype a = net->precision;
+    const int64_t hidden = c->w->conv1.w.n[0], all = c->images * c->side, band = inverted_band(exec, c->after, hidden),
+                  rows = band < c->after ? c->after : c->images * c->after;
+    const size_t row = (size_t)(c->side * hidden) * samc__dtype_size(a);
+    int64_t first = 0, end = 0; /* which rows of x the first convolution's buffer has */
+    for (int64_t at = 0; at < rows; at += band < c->after ? band : rows) {
+        const int64_t last = band < c->after && at + band < rows ? at + band : rows; /* [at, last) of y */
+        const int64_t from = at == 0 ? 0 : at * c->stride - 1, to = last == rows ? all : (last - 1) * c->stride + 2;
+        if (from > first && !exec->rehearsal)
+            memmove(b->narrow, (char *)b->narrow + (size_t)(from - first) * row, (size_t)(end - from) * row);
+        first = from;
+        samc__view between = samc__as(a, samc__view2(b->narrow, (to - from) * c->side, hidden));
+        SAMC__TRY(samc__linear(
+            exec, &(samc__linear_args){.x = rows_of(c->x, end * c->side, to * c->side),
+                                       .p = c->w->conv1,
+                                       .y = rows_of(between, (end - from) * c->side, (to - from) * c->side),
+                                       .act = SAMC__ACT_GELU}));
+        end = to;
+        const int64_t images = last - at == rows ? c->images : 1;
+        SAMC__TRY(samc__depthwise(
+            exec, &(samc__depthwise_args){
+                      .x = samc__as(a, samc__view4(b->narrow, images, (to - from) / images, c->side, hidden)),
+                      .w = c->w->conv2.w,
+                      .b = c->w->conv2.b,
+                      .y = samc__as(a, samc__view4(b->wide, images, (last - at) / images, c->after, hidden)),
+                      .stride = (int)c->stride,
+                      .act = SAMC__ACT_GELU,
+                      .above = at > 0,
+                      .below = last < rows}));
+        samc__linear_args third = {.x = samc__as(a, samc__view2(b->wide, (last - at) * c->after, hidden)),
+                                   .p = c->w->conv3,
+                                   .y = rows_of(c->y, at * c->after, last * c->after)};
+        if (c->mbconv) third.residual = rows_of(c->x, at * c->after, last * c->after);
+        if (c->mbconv) third.act = SAMC__ACT_GELU, third.act_last = true;
+        SAMC__TRY(samc__linear(exec, &third));
+    }
+    return SAMC_OK;
+}
+
 /* What three convolutions do: 1x1, 3x3 of each channel with the stride, 1x1; x [images, side, side, in] -> b->x. An
- * MBConv adds its input before its last GELU, a merge has none of either. */
+ * MBConv adds its input before its last GELU, and overwrites it; a merge has none of either. */
 static samc_status run_inverted(const samc__exec *exec, const samc__network *net, const samc__inverted *w, int stride,
                                 bool mbconv, encoder_buffers *b) {
-    const samc__dtype a = net->precision;
-    const int64_t in = w->conv1.w.n[1], hidden = w->conv1.w.n[0], side = b->side, after = (side - 1) / stride + 1;
-    const int64_t rows = b->images * side * side, rows_after = b->images * after * after;
-    samc__view x = samc__view2(b->x, rows, in), y = samc__view2(b->x, rows_after, w->conv3.w.n[0]);
-    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = x,
-                                                      .p = w->conv1,
-                                                      .y = samc__as(a, samc__view2(b->narrow, rows, hidden)),
-                                                      .act = SAMC__ACT_GELU}));
-    SAMC__TRY(samc__depthwise(
-        exec, &(samc__depthwise_args){.x = samc__as(a, samc__view4(b->narrow, b->images, side, side, hidden)),
-                                      .w = w->conv2.w,
-                                      .b = w->conv2.b,
-                                      .y = samc__as(a, samc__view4(b->wide, b->images, after, after, hidden)),
-                                      .stride = stride,
-                                      .act = SAMC__ACT_GELU}));
+    const int64_t in = w->conv1.w.n[1], out = w->conv3.w.n[0], side = b->side, after = (side - 1) / stride + 1;
+    const int64_t count = exec->ops->in_bands ? 1 : b->images; /* images at a time */
+    float *x = b->x, *y = mbconv ? b->x : b->other;
+    for (int64_t image = 0; image < b->images; image += count) {
+        const inverted c = {.w = w,
+                            .images = count,
+                            .side = side,
+                            .after = after,
+                            .stride = stride,
+                            .mbconv = mbconv,
+                            .x = samc__view2(x + image * side * side * in, count * side * side, in),
+                            .y = samc__view2(y + image * after * after * out, count * after * after, out)};
+        SAMC__TRY(run_bands(exec, net, &c, b));
+    }
+    if (!mbconv) b->x = y, b->other = x;
     b->side = (int)after;
-    samc__linear_args last = {.x = samc__as(a, samc__view2(b->wide, rows_after, hidden)), .p = w->conv3, .y = y};
-    if (mbconv) last.residual = x, last.act = SAMC__ACT_GELU, last.act_last = true;
-    return samc__linear(exec, &last);
+    return SAMC_OK;
+}
+
+/* Norm and MLP, with their residual, in bands of pixels. */
+static samc_status run_mlp(const samc__exec *exec, const samc__network *net, const samc__tinyvit_block *w,
+                           samc__view all, const encoder_buffers *b) {
+    const int64_t d = all.n[1], hidden = w->fc1.w.n[0], band = mlp_band(exec, all.n[0], hidden);
+    for (int64_t at = 0; at < all.n[0]; at += band) {
+        samc__view x = rows_of(all, at, at + band < all.n[0] ? at + band : all.n[0]),
+                   y = samc__as(net->precision, samc__view2(b->narrow, x.n[0], d)),
+                   between = samc__as(net->precision, samc__view2(b->wide, x.n[0], hidden));
+        SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm2, .y = y}));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = w->fc1, .y = between, .act = SAMC__ACT_GELU}));
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = between, .p = w->fc2, .residual = x, .y = x}));
+    }
+    return SAMC_OK;
 }
 
 static samc_status run_block(const samc__exec *exec, const samc__network *net, int stage, const samc__tinyvit_block *w,
@@ -152,8 +257,7 @@ static samc_status run_block(const samc__exec *exec, const samc__network *net, i
     const samc__dtype a = net->precision;
     const int64_t d = v->dim[stage], n = (int64_t)b->side * b->side, rows = b->images * n;
     samc__view x = samc__view2(b->x, rows, d), y = samc__as(a, samc__view2(b->narrow, rows, d)),
-               qkv = samc__as(a, samc__view2(b->wide, rows, 3 * d)),
-               hidden = samc__as(a, samc__view2(b->wide, rows, v->mlp_dim[stage]));
+               qkv = samc__as(a, samc__view2(b->wide, rows, 3 * d));
     SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm1, .y = y}));
     SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = w->qkv, .b_of_y = w->qkv_b, .y = qkv}));
     SAMC__TRY(samc__attention_relpos(exec, &(samc__attention_relpos_args){
@@ -175,20 +279,18 @@ static samc_status run_block(const samc__exec *exec, const samc__network *net, i
     float *before = b->x;
     b->x = b->other, b->other = before;
     x.data = b->x;
-    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm2, .y = y}));
-    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = w->fc1, .y = hidden, .act = SAMC__ACT_GELU}));
-    return samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->fc2, .residual = x, .y = x});
+    return run_mlp(exec, net, w, x, b);
 }
 
-/* Two convolutions of stride 2, a GELU between them: pixels -> [images, side / 4, side / 4, D]. */
+/* Two convolutions of stride 2, a GELU between them: pixels, where x will be, -> [images, side / 4, side / 4, D]. */
 static samc_status run_stem(const samc__exec *exec, const samc__network *net, const samc_image *inputs,
                             encoder_buffers *b) {
     const samc__tinyvit *v = &net->config.encoder.tinyvit;
     const samc__projection *stem = net->weights.encoder.tinyvit.stem;
     const samc__dtype a = net->precision;
     const int64_t side = net->config.recipe.side, half = side / 2, images = b->images;
-    SAMC__TRY(samc__make_patches(exec, net, inputs, b->images, 1, b->wide));
-    samc__view pixels = samc__as(a, samc__view4(b->wide, images, side, side, 3)),
+    SAMC__TRY(samc__make_patches(exec, net, inputs, b->images, 1, b->x));
+    samc__view pixels = samc__as(a, samc__view4(b->x, images, side, side, 3)),
                between = samc__as(a, samc__view4(b->narrow, images, half, half, v->stem_dim)),
                x = samc__view4(b->x, images, half / 2, half / 2, v->dim[0]);
     SAMC__TRY(samc__conv3x3(
@@ -226,16 +328,16 @@ static samc_status encode_with(const samc__exec *exec, const samc__network *net,
 
 static samc_status encode(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                           const samc__features *features) {
-    const sizes s = sizes_of(&net->config);
-    const size_t x = (size_t)(images * s.x), narrow = (size_t)(images * s.narrow), wide = (size_t)(images * s.wide),
+    const sizes s = sizes_of(exec, &net->config, images);
+    const size_t x = (size_t)s.x, other = (size_t)s.other, narrow = (size_t)s.narrow, wide = (size_t)s.wide,
                  size = samc__dtype_size(net->precision);
-    const size_t bytes = 2 * x * sizeof(float) + (narrow + wide) * size;
+    const size_t bytes = (x + other) * sizeof(float) + (narrow + wide) * size;
     encoder_buffers b = {.images = images, .x = samc__tensor_allocate(exec, bytes)};
     float *block = b.x;
     if (b.x == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to encode %d image(s): %zu bytes", images, bytes);
     b.other = b.x + x;
-    b.narrow = b.other + x;
+    b.narrow = b.other + other;
     b.wide = (char *)b.narrow + narrow * size;
     samc_status status = encode_with(exec, net, inputs, &b, features);
     samc__tensor_release(exec, block);

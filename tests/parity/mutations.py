@@ -199,7 +199,7 @@ FAMILIES = {
             "TinyViT: epsilon before attention": epsilon(TINYVIT, 'base, "attn.norm", D', "1e-5", "1e-6"),
             "TinyViT: epsilon before the MLP": epsilon(TINYVIT, 'base, "mlp.norm", D', "1e-5", "1e-6"),
             "TinyViT: epsilon of batch norms": [("weights/fold.c", '"bn", "", 1e-5}', '"bn", "", 1e-3}')],
-            "TinyViT: GELU before the residual": [(TINYVIT, "last.act_last = true;", "last.act_last = false;")],
+            "TinyViT: GELU before the residual": [(TINYVIT, "third.act_last = true;", "third.act_last = false;")],
             "TinyViT: padded after the norm": [(TINYVIT, ".qkv_bias = w->pad_qkv,", ".qkv_bias = w->qkv_b,")],
             "TinyViT: biases by column": [
                 (
@@ -213,8 +213,8 @@ FAMILIES = {
             "TinyViT: no GELU in merges": [
                 (
                     TINYVIT,
-                    ".stride = stride,\n                                      .act = SAMC__ACT_GELU",
-                    ".stride = stride",
+                    ".stride = (int)c->stride,\n                      .act = SAMC__ACT_GELU",
+                    ".stride = (int)c->stride",
                 )
             ],
         },

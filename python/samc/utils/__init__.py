@@ -1,1 +1,0 @@
-"""segment_anything.utils, what of it programs import."""
