@@ -83,7 +83,7 @@ samc_status samc__session_encode_resized(samc_session *s, const samc_image *imag
     return s->exec.place->host ? samc__numeric_embeddings(s, first, count) : SAMC_OK;
 }
 
-static samc_status set_images(samc_session *s, const samc_image *images, int count) {
+samc_status samc__set_images(samc_session *s, const samc_image *images, int count) {
     for (int i = 0; i < count; i++) SAMC__TRY(samc__check_image(&s->error, &images[i], i));
     SAMC__TRY(samc__session_enter(s));
     SAMC__TRY(samc__session_reserve_images(s, count));
@@ -102,7 +102,7 @@ samc_status samc_set_images(samc_session *s, const samc_image *images, int count
     samc_status status = images == NULL || count < 1
                              ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_set_images: no images")
                              : samc__abi_array(SAMC__ABI(samc_image), images, count, &own, &s->error);
-    if (status == SAMC_OK) status = set_images(s, own, count);
+    if (status == SAMC_OK) status = samc__set_images(s, own, count);
     samc__abi_array_free(images, own);
     return samc__session_end(s, status);
 }

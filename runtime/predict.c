@@ -159,7 +159,7 @@ static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int
     return status;
 }
 
-static samc_status predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+samc_status samc__predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
     if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
@@ -198,7 +198,7 @@ samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count,
         out == NULL || prompts == NULL || count < 1
             ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result")
             : samc__abi_array(SAMC__ABI(samc_prompt), prompts, count, &own, &s->error);
-    if (status == SAMC_OK) status = predict(s, own, count, multimask, out);
+    if (status == SAMC_OK) status = samc__predict(s, own, count, multimask, out);
     samc__abi_array_free(prompts, own);
     return samc__session_end(s, status);
 }
@@ -293,7 +293,7 @@ static samc_status finish_mask(samc_session *s, samc_result *r, const samc__fram
     return status;
 }
 
-static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int mask_index, samc_mask *out) {
+samc_status samc__result_mask(samc_session *s, samc_result *r, int prompt, int mask_index, samc_mask *out) {
     if (r == NULL || prompt < 0 || prompt >= r->prompts || mask_index < 0 || mask_index >= r->masks)
         return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "the result has no mask %d of prompt %d", mask_index,
                           prompt);
@@ -328,5 +328,5 @@ static samc_status result_mask(samc_session *s, samc_result *r, int prompt, int 
 
 samc_status samc_result_mask(samc_session *s, samc_result *r, int prompt, int mask_index, samc_mask *mask) {
     SAMC__TRY(samc__session_begin(s));
-    return samc__session_end(s, result_mask(s, r, prompt, mask_index, mask));
+    return samc__session_end(s, samc__result_mask(s, r, prompt, mask_index, mask));
 }

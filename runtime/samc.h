@@ -1,4 +1,5 @@
-/* samc: the Segment Anything Model as an inference engine. This header is the whole public interface.
+/* samc: the Segment Anything Model as an inference engine. This header is the whole public interface; of phrases as
+ * prompts it is samc_text.h, which this one includes.
  *
  * A complete program: cut out what lies under one pixel of an image.
  *
@@ -389,6 +390,10 @@ typedef struct samc_mask {
     int64_t runs_at;     /* where this mask's begin in there */
     size_t rle_length;   /* characters of its COCO string, without the NUL */
     size_t count_length; /* run lengths */
+    int phrase;          /* index of `label` among the phrases; of no meaning where there is no label */
+    float score;         /* of the label, 0 to 1 */
+    float box[4]; /* x0 y0 x1 y1 in pixels, that a phrase was found in and the mask asked for with; 0 where there is
+                     none */
 } samc_mask;
 
 /* One mask of a result. Its run lengths stay with the result: they are made once, and gone with it unless
@@ -510,4 +515,6 @@ SAMC_API samc_status samc_measure_peaks(int threads, samc_peaks *peaks);
 #ifdef __cplusplus
 }
 #endif
+
+#include "samc_text.h"
 #endif

@@ -99,6 +99,10 @@ bool samc__size_fits(int width, int height);
 /* The public calls of these names, within another. */
 samc_status samc__get_level(samc_session *session, int index, int level, float *values);
 samc_status samc__set_levels(samc_session *session, const float *const *levels, int count, int width, int height);
+samc_status samc__set_images(samc_session *session, const samc_image *images, int count);
+samc_status samc__predict(samc_session *session, const samc_prompt *prompts, int count, bool multimask,
+                          samc_result **result);
+samc_status samc__result_mask(samc_session *session, samc_result *result, int prompt, int index, samc_mask *mask);
 
 /* The image cache of images [first, first + count). It is kept until other images are asked for, so that an image that
  * is prompted again and again pays for it once. */

@@ -42,7 +42,7 @@ check_includes() { # folder, allowed pattern
 found=$(check_includes runtime/base "$base"; check_includes kernels "kernels/|$base"
         check_includes weights "weights/|$base"
         check_includes runtime/model "runtime/model/|kernels/|weights/|$base"
-        check_includes runtime "runtime/|kernels/|weights/"
+        check_includes runtime "runtime/|kernels/|weights/|samc(_text)?\.h"
         check_includes host/io "host/io/|$base"
         check_includes host/cli "host/cli/|host/io/samc_io\.h")
 [ -z "$found" ] || report "$found"
@@ -66,6 +66,7 @@ done)
 [ -z "$found" ] || report "$found"
 found=$(python3 tools/house.py --check 2>&1) || report "$found"
 found=$(python3 tests/emu/budget/kernel_table.py 2>&1) || report "$found"
+found=$(python3 tools/python_abi.py --check 2>&1) || report "$found"
 found=$(python3 tools/notice.py --check 2>&1) || report "$found"
 [ "$bad" = 0 ] && echo "style: ok"
 exit $bad

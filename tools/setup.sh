@@ -14,12 +14,16 @@ esac
 
 # tools/cuda_toolkit.sh brings CUDA's compiler by pip.
 [ -z "${1:-}" ] || python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
+[ -z "${1:-}" ] || python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
+
+# What the tests of the Python package need.
+python_packages() { [ -z "${1:-}" ] || "$(dirname "$0")/python_packages.sh" >/dev/null; }
 
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || { python_packages "$@"; exit 0; }
 
 echo "installing:$missing"
 root=""
@@ -30,3 +34,4 @@ fi
 $root apt-get update -q
 # shellcheck disable=SC2086  # the list is split on purpose
 DEBIAN_FRONTEND=noninteractive $root apt-get install -y -q --no-install-recommends $missing
+python_packages "$@"

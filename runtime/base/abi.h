@@ -19,7 +19,11 @@
     X(samc_auto_options, temporary_folder)                                                                             \
     X(samc_auto_stats, post_seconds)                                                                                   \
     X(samc_machine, cuda_devices)                                                                                      \
-    X(samc_peaks, int8_by)
+    X(samc_peaks, int8_by)                                                                                             \
+    X(samc_detector_info, file_note)                                                                                   \
+    X(samc_phrase_options, background)                                                                                 \
+    X(samc_text_options, boxes_only)                                                                                   \
+    X(samc_detection, point)
 
 /* A struct as this library has it: its bytes up to the end of its first version's last field, and all of them. */
 typedef struct samc__abi {

@@ -48,9 +48,7 @@ static int hex4(const char *at, const char *end) {
     return value;
 }
 
-/* Length of the UTF-8 sequence at `at`, 0 if it is none: overlong forms, surrogates and numbers above U+10FFFF are not.
- */
-static int utf8_length(const char *at, const char *end) {
+int samc__utf8_length(const char *at, const char *end) {
     const unsigned char *b = (const unsigned char *)at;
     int length = b[0] < 0x80 ? 1 : b[0] < 0xc2 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : b[0] < 0xf5 ? 4 : 0;
     if (length == 0 || end - at < length) return 0;
@@ -85,7 +83,7 @@ static bool check_string(scanner *s) {
             if (!check_escape(s)) return false;
             continue;
         }
-        int length = utf8_length(s->at, s->end);
+        int length = samc__utf8_length(s->at, s->end);
         if (length == 0) return fail(s, "bytes that are not UTF-8");
         s->at += length;
     }

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Length of the UTF-8 sequence at `at` < `end`, 0 if it is none: overlong forms, surrogates and numbers above U+10FFFF
+ * are not. */
+int samc__utf8_length(const char *at, const char *end);
+
 /* ---- Reading ---- */
 
 typedef struct samc__json {

@@ -1,0 +1,715 @@
+"""Structs, enumerations and calls of samc.h and samc_io.h for ctypes. Made by tools/python_abi.py."""
+
+# fmt: off
+import ctypes as C
+
+VERSION = "0.2.0"
+ABI = 2
+STATUSES = (
+    "OK",
+    "INVALID_ARGUMENT",
+    "OUT_OF_MEMORY",
+    "IO",
+    "FORMAT",
+    "UNSUPPORTED",
+    "MISMATCH",
+    "NO_IMAGE",
+    "NO_DEVICE",
+    "INTERNAL",
+    "STOPPED",
+    "NUMERIC",
+    "DIVERGED",
+)
+
+# samc_backend
+SAMC_BACKEND_AUTO = 0
+SAMC_BACKEND_REF = 1
+SAMC_BACKEND_CPU = 2
+SAMC_BACKEND_CUDA = 3
+
+# samc_precision
+SAMC_PRECISION_AUTO = 0
+SAMC_PRECISION_F32 = 1
+SAMC_PRECISION_F16 = 2
+SAMC_PRECISION_BF16 = 3
+SAMC_PRECISION_INT8 = 4
+
+# samc_storage
+SAMC_STORAGE_KEEP = 0
+SAMC_STORAGE_F32 = 1
+SAMC_STORAGE_F16 = 2
+SAMC_STORAGE_BF16 = 3
+SAMC_STORAGE_INT8 = 4
+
+# constants
+SAMC_MOST_PROMPTS = 65536
+SAMC_MOST_POINTS = 4096
+
+# samc_npy_type
+SAMC_NPY_F32 = 0
+SAMC_NPY_BOOL = 1
+
+# samc_embedding_format
+SAMC_EMBEDDING_UNKNOWN = 0
+SAMC_EMBEDDING_SAFETENSORS = 1
+SAMC_EMBEDDING_NPY = 2
+
+# samc_output
+SAMC_OUTPUT_RLE = 1
+SAMC_OUTPUT_PNG = 2
+SAMC_OUTPUT_OVERLAY = 4
+SAMC_OUTPUT_JSONL = 8
+SAMC_OUTPUT_COCO = 16
+SAMC_OUTPUT_CUTOUT = 32
+SAMC_OUTPUT_NPY = 64
+SAMC_OUTPUT_SA1B = 128
+
+# constants
+SAMC_OUTPUT_ARCHIVE = 159
+
+
+class samc_error(C.Structure):
+    _fields_ = [
+        ("status", C.c_int),
+        ("message", C.c_char * 1024),
+    ]
+
+
+class samc_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("backend", C.c_int),
+        ("precision", C.c_int),
+        ("threads", C.c_int),
+        ("device", C.c_int),
+        ("cudnn", C.c_bool),
+        ("settings", C.POINTER(C.c_char_p)),
+        ("recipe", C.c_char_p),
+    ]
+
+
+class samc_model_info(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("image_size", C.c_int),
+        ("patch_size", C.c_int),
+        ("grid", C.c_int),
+        ("encoder_dim", C.c_int),
+        ("encoder_depth", C.c_int),
+        ("encoder_heads", C.c_int),
+        ("encoder_mlp_dim", C.c_int),
+        ("window_size", C.c_int),
+        ("global_blocks", C.c_int),
+        ("embed_channels", C.c_int),
+        ("decoder_depth", C.c_int),
+        ("decoder_heads", C.c_int),
+        ("multimask_outputs", C.c_int),
+        ("low_res", C.c_int),
+        ("mask_threshold", C.c_float),
+        ("parameters", C.c_int64),
+        ("file_bytes", C.c_size_t),
+        ("name", C.c_char_p),
+        ("licence", C.c_char_p),
+        ("card", C.c_char_p),
+        ("dtype", C.c_char_p),
+        ("backend", C.c_int),
+        ("precision", C.c_int),
+        ("backend_note", C.c_char_p),
+        ("file_note", C.c_char_p),
+        ("threads", C.c_int),
+        ("weight_bytes", C.c_size_t),
+        ("encode_flops", C.c_double),
+        ("encode_bytes", C.c_size_t),
+        ("predict_bytes", C.c_size_t),
+        ("device_bytes", C.c_size_t),
+        ("settings", C.c_char_p),
+        ("changed", C.c_char_p),
+        ("arithmetic", C.c_char_p),
+        ("recipe", C.c_char_p),
+        ("recipe_from", C.c_char_p),
+        ("recipe_fields", C.c_char_p),
+        ("boxes_only", C.c_bool),
+    ]
+
+
+class samc_convert_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("storage", C.c_int),
+        ("recipe", C.c_char_p),
+    ]
+
+
+class samc_memory(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("current", C.c_size_t),
+        ("peak", C.c_size_t),
+        ("device_current", C.c_size_t),
+        ("device_peak", C.c_size_t),
+    ]
+
+
+class samc_profile_row(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("name", C.c_char_p),
+        ("calls", C.c_int64),
+        ("seconds", C.c_double),
+        ("flops", C.c_double),
+        ("precision", C.c_int),
+    ]
+
+
+class samc_image(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("pixels", C.c_void_p),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("row_bytes", C.c_ssize_t),
+    ]
+
+
+class samc_prompt(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("points", C.c_void_p),
+        ("labels", C.c_void_p),
+        ("point_count", C.c_int),
+        ("box", C.c_void_p),
+        ("mask_input", C.c_void_p),
+        ("image", C.c_int),
+    ]
+
+
+class samc_mask(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("image", C.c_int),
+        ("prompt", C.c_int),
+        ("index", C.c_int),
+        ("predicted_iou", C.c_float),
+        ("stability_score", C.c_float),
+        ("object_score", C.c_float),
+        ("label", C.c_char_p),
+        ("area", C.c_int64),
+        ("bbox", C.c_int * 4),
+        ("crop_box", C.c_int * 4),
+        ("point", C.c_double * 2),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("runs", C.c_void_p),
+        ("runs_at", C.c_int64),
+        ("rle_length", C.c_size_t),
+        ("count_length", C.c_size_t),
+        ("phrase", C.c_int),
+        ("score", C.c_float),
+        ("box", C.c_float * 4),
+    ]
+
+
+class samc_point_grid(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("xy", C.c_void_p),
+        ("count", C.c_int),
+    ]
+
+
+class samc_auto_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("points_per_side", C.c_int),
+        ("points_per_batch", C.c_int),
+        ("pred_iou_thresh", C.c_double),
+        ("stability_score_thresh", C.c_double),
+        ("stability_score_offset", C.c_double),
+        ("box_nms_thresh", C.c_double),
+        ("crop_n_layers", C.c_int),
+        ("crop_nms_thresh", C.c_double),
+        ("crop_overlap_ratio", C.c_double),
+        ("crop_n_points_downscale_factor", C.c_int),
+        ("point_grids", C.POINTER(samc_point_grid)),
+        ("min_mask_region_area", C.c_int),
+        ("temporary_folder", C.c_char_p),
+    ]
+
+
+class samc_auto_stats(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("crops", C.c_int64),
+        ("prompts", C.c_int64),
+        ("masks", C.c_int64),
+        ("after_iou", C.c_int64),
+        ("after_stability", C.c_int64),
+        ("after_edge", C.c_int64),
+        ("after_nms", C.c_int64),
+        ("kept", C.c_int64),
+        ("encode_seconds", C.c_double),
+        ("decode_seconds", C.c_double),
+        ("post_seconds", C.c_double),
+    ]
+
+
+class samc_machine(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("processors", C.c_int),
+        ("cpu", C.c_char * 256),
+        ("cuda", C.c_char * 256),
+        ("has_cuda", C.c_bool),
+        ("cuda_driver", C.c_bool),
+        ("cuda_built", C.c_bool),
+        ("cuda_devices", C.c_int),
+        ("bf16", C.c_char_p),
+        ("int8", C.c_char_p),
+    ]
+
+
+class samc_peaks(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("f32", C.c_double),
+        ("bf16", C.c_double),
+        ("int8", C.c_double),
+        ("f32_by", C.c_char_p),
+        ("bf16_by", C.c_char_p),
+        ("int8_by", C.c_char_p),
+    ]
+
+
+class samc_image_header(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("width", C.c_int64),
+        ("height", C.c_int64),
+        ("peak_bytes", C.c_int64),
+        ("format", C.c_char_p),
+    ]
+
+
+class samc_rle(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("count", C.c_size_t),
+        ("counts", C.c_void_p),
+    ]
+
+
+class samc_array(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("rank", C.c_int),
+        ("shape", C.c_size_t * 4),
+        ("values", C.c_void_p),
+    ]
+
+
+class samc_masks(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("source", C.c_char_p),
+        ("name", C.c_char_p),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("image", C.POINTER(samc_image)),
+        ("masks", C.POINTER(samc_mask)),
+        ("count", C.c_int),
+    ]
+
+
+class samc_archive_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("inputs", C.POINTER(C.c_char_p)),
+        ("input_count", C.c_int),
+        ("globs", C.POINTER(C.c_char_p)),
+        ("glob_count", C.c_int),
+        ("flat", C.c_char_p),
+        ("output", C.c_char_p),
+        ("formats", C.c_uint),
+        ("shard", C.c_int),
+        ("shards", C.c_int),
+        ("lines_per_file", C.c_int64),
+        ("max_pixels", C.c_int64),
+        ("memory", C.c_int64),
+        ("batch_images", C.c_int),
+        ("load_threads", C.c_int),
+        ("write_threads", C.c_int),
+        ("queue", C.c_int),
+        ("resume", C.c_bool),
+        ("retry_failed", C.c_bool),
+        ("no_sync", C.c_bool),
+        ("stats", C.c_char_p),
+    ]
+
+
+class samc_archive_image(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("source", C.c_char_p),
+        ("name", C.c_char_p),
+        ("error", C.c_char_p),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("masks", C.c_int),
+    ]
+
+
+class samc_archive_events(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("context", C.c_void_p),
+        ("image", C.CFUNCTYPE(C.c_int, C.c_void_p, C.POINTER(samc_archive_image), C.POINTER(samc_error))),
+        ("tick", C.CFUNCTYPE(None, C.c_void_p)),
+        ("wake", C.c_int),
+    ]
+
+
+class samc_archive_counts(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("inputs", C.c_int64),
+        ("skipped", C.c_int64),
+        ("images", C.c_int64),
+        ("total", C.c_int64),
+        ("done", C.c_int64),
+        ("before", C.c_int64),
+        ("failures", C.c_int64),
+        ("masks", C.c_int64),
+        ("seconds", C.c_double),
+    ]
+
+
+class samc_archive_stage(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("name", C.c_char_p),
+        ("threads", C.c_int),
+        ("seconds", C.c_double),
+        ("waiting", C.c_double),
+        ("room", C.c_int),
+    ]
+
+
+samc_auto_callback = C.CFUNCTYPE(
+    C.c_int, C.c_void_p, C.c_int, C.POINTER(samc_mask), C.c_int, C.POINTER(samc_auto_stats)
+)
+
+
+STRUCTS = (
+    samc_error,
+    samc_options,
+    samc_model_info,
+    samc_convert_options,
+    samc_memory,
+    samc_profile_row,
+    samc_image,
+    samc_prompt,
+    samc_mask,
+    samc_point_grid,
+    samc_auto_options,
+    samc_auto_stats,
+    samc_machine,
+    samc_peaks,
+    samc_image_header,
+    samc_rle,
+    samc_array,
+    samc_masks,
+    samc_archive_options,
+    samc_archive_image,
+    samc_archive_events,
+    samc_archive_counts,
+    samc_archive_stage,
+)
+
+# library: {call: (result, (arguments))}
+CALLS = {
+    "samc": {
+        "samc_status_text": (C.c_char_p, (C.c_int,)),
+        "samc_version": (C.c_char_p, ()),
+        "samc_abi": (C.c_int, ()),
+        "samc_default_options": (C.c_int, (C.POINTER(samc_options),)),
+        "samc_model_open": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_model_close": (None, (C.c_void_p,)),
+        "samc_model_get_info": (C.c_int, (C.c_void_p, C.POINTER(samc_model_info))),
+        "samc_model_hash": (C.c_int, (C.c_void_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_convert": (C.c_int, (C.c_char_p, C.c_char_p, C.c_int, C.POINTER(samc_error))),
+        "samc_convert_with": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.c_char_p,
+                C.POINTER(samc_convert_options),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_session_create": (C.c_int, (C.c_void_p, C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_session_destroy": (None, (C.c_void_p,)),
+        "samc_last_error": (C.c_char_p, (C.c_void_p,)),
+        "samc_session_stop": (None, (C.c_void_p,)),
+        "samc_session_trim": (None, (C.c_void_p,)),
+        "samc_session_memory": (C.c_int, (C.c_void_p, C.POINTER(samc_memory))),
+        "samc_session_note": (C.c_char_p, (C.c_void_p,)),
+        "samc_profile_begin": (C.c_int, (C.c_void_p,)),
+        "samc_profile_end": (C.c_int, (C.c_void_p, C.POINTER(samc_profile_row), C.c_int, C.POINTER(C.c_int))),
+        "samc_set_image": (C.c_int, (C.c_void_p, C.POINTER(samc_image))),
+        "samc_set_images": (C.c_int, (C.c_void_p, C.POINTER(samc_image), C.c_int)),
+        "samc_get_embedding": (C.c_int, (C.c_void_p, C.c_int, C.c_void_p)),
+        "samc_set_embedding": (C.c_int, (C.c_void_p, C.c_void_p, C.c_int, C.c_int)),
+        "samc_model_level": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_int,
+                C.POINTER(C.c_char_p),
+                C.POINTER(C.c_int),
+                C.POINTER(C.c_int),
+            ),
+        ),
+        "samc_get_level": (C.c_int, (C.c_void_p, C.c_int, C.c_int, C.c_void_p)),
+        "samc_set_levels": (C.c_int, (C.c_void_p, C.POINTER(C.c_void_p), C.c_int, C.c_int, C.c_int)),
+        "samc_save_embedding": (C.c_int, (C.c_void_p, C.c_int, C.c_char_p)),
+        "samc_load_embedding": (C.c_int, (C.c_void_p, C.c_char_p)),
+        "samc_session_image_size": (C.c_int, (C.c_void_p, C.c_int, C.POINTER(C.c_int), C.POINTER(C.c_int))),
+        "samc_calibration_create": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_calibration_add": (C.c_int, (C.c_void_p, C.POINTER(samc_image), C.POINTER(samc_error))),
+        "samc_calibration_convert": (C.c_int, (C.c_void_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_calibration_destroy": (None, (C.c_void_p,)),
+        "samc_predict": (C.c_int, (C.c_void_p, C.POINTER(samc_prompt), C.c_int, C.c_bool, C.POINTER(C.c_void_p))),
+        "samc_result_free": (None, (C.c_void_p,)),
+        "samc_result_prompts": (C.c_int, (C.c_void_p,)),
+        "samc_result_masks": (C.c_int, (C.c_void_p,)),
+        "samc_result_logits": (C.c_void_p, (C.c_void_p,)),
+        "samc_result_iou": (C.c_void_p, (C.c_void_p,)),
+        "samc_result_best": (C.c_int, (C.c_void_p, C.c_int)),
+        "samc_result_mask": (C.c_int, (C.c_void_p, C.c_void_p, C.c_int, C.c_int, C.POINTER(samc_mask))),
+        "samc_mask_bytes": (C.c_int, (C.POINTER(samc_mask), C.c_void_p, C.POINTER(samc_error))),
+        "samc_mask_rle": (C.c_int, (C.POINTER(samc_mask), C.c_char_p, C.POINTER(samc_error))),
+        "samc_mask_counts": (C.c_int, (C.POINTER(samc_mask), C.c_void_p, C.POINTER(samc_error))),
+        "samc_runs_keep": (C.c_void_p, (C.c_void_p,)),
+        "samc_runs_release": (None, (C.c_void_p,)),
+        "samc_default_auto_options": (C.c_int, (C.c_void_p, C.POINTER(samc_auto_options))),
+        "samc_auto_check": (C.c_int, (C.POINTER(samc_auto_options), C.POINTER(samc_error))),
+        "samc_auto": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(samc_image),
+                C.c_int,
+                C.POINTER(samc_auto_options),
+                samc_auto_callback,
+                C.c_void_p,
+            ),
+        ),
+        "samc_get_machine": (C.c_int, (C.POINTER(samc_machine),)),
+        "samc_get_cuda_libraries": (None, (C.c_char_p, C.c_char_p, C.c_size_t)),
+        "samc_measure_peak": (C.c_double, (C.c_int,)),
+        "samc_measure_peaks": (C.c_int, (C.c_int, C.POINTER(samc_peaks))),
+    },
+    "io": {
+        "samc_io_free": (None, (C.c_void_p,)),
+        "samc_image_load": (C.c_int, (C.c_char_p, C.c_int64, C.POINTER(samc_image), C.POINTER(samc_error))),
+        "samc_image_read": (C.c_int, (C.c_int, C.c_char_p, C.c_int64, C.POINTER(samc_image), C.POINTER(samc_error))),
+        "samc_image_decode": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_size_t,
+                C.c_char_p,
+                C.c_int64,
+                C.POINTER(samc_image),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_image_free": (None, (C.POINTER(samc_image),)),
+        "samc_image_read_header": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_size_t,
+                C.c_char_p,
+                C.POINTER(samc_image_header),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_image_format": (C.c_char_p, (C.c_int,)),
+        "samc_image_decoder": (C.c_char_p, (C.c_int,)),
+        "samc_rle_from_bytes": (C.c_int, (C.c_void_p, C.c_int, C.c_int, C.POINTER(samc_rle), C.POINTER(samc_error))),
+        "samc_rle_from_bits": (C.c_int, (C.c_void_p, C.c_int, C.c_int, C.POINTER(samc_rle), C.POINTER(samc_error))),
+        "samc_rle_from_string": (C.c_int, (C.c_char_p, C.c_int, C.c_int, C.POINTER(samc_rle), C.POINTER(samc_error))),
+        "samc_rle_to_bytes": (C.c_int, (C.POINTER(samc_rle), C.c_void_p, C.POINTER(samc_error))),
+        "samc_rle_to_bits": (C.c_int, (C.POINTER(samc_rle), C.c_void_p, C.POINTER(samc_error))),
+        "samc_rle_to_string": (C.c_int, (C.POINTER(samc_rle), C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_rle_measure": (
+            C.c_int,
+            (
+                C.POINTER(samc_rle),
+                C.POINTER(C.c_int64),
+                C.POINTER(C.c_int),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_rle_free": (None, (C.POINTER(samc_rle),)),
+        "samc_prompts_create": (C.c_int, (C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_prompts_read": (C.c_int, (C.c_char_p, C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_prompts_parse": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_size_t,
+                C.c_char_p,
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_prompts_free": (None, (C.c_void_p,)),
+        "samc_prompts_add": (C.c_int, (C.c_void_p, C.POINTER(samc_prompt), C.POINTER(samc_error))),
+        "samc_prompts_set_mask": (C.c_int, (C.c_void_p, C.c_int, C.c_void_p, C.POINTER(samc_error))),
+        "samc_prompts_count": (C.c_int, (C.c_void_p,)),
+        "samc_prompts_at": (C.POINTER(samc_prompt), (C.c_void_p, C.c_int)),
+        "samc_prompts_check": (C.c_int, (C.c_void_p, C.c_char_p, C.c_int, C.c_int, C.POINTER(samc_error))),
+        "samc_parse_point": (C.c_int, (C.c_char_p, C.c_void_p, C.c_void_p, C.POINTER(samc_error))),
+        "samc_parse_box": (C.c_int, (C.c_char_p, C.c_void_p, C.POINTER(samc_error))),
+        "samc_writer_open": (C.c_int, (C.c_char_p, C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_writer_append": (C.c_int, (C.c_void_p, C.c_void_p, C.c_size_t, C.POINTER(samc_error))),
+        "samc_writer_commit": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
+        "samc_writer_abandon": (None, (C.c_void_p,)),
+        "samc_folder_create": (C.c_int, (C.c_char_p, C.POINTER(samc_error))),
+        "samc_text_utf8": (C.c_void_p, (C.c_char_p,)),
+        "samc_png_write": (C.c_int, (C.c_char_p, C.c_void_p, C.c_int, C.c_int, C.c_int, C.POINTER(samc_error))),
+        "samc_png_encode": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_int,
+                C.c_int,
+                C.c_int,
+                C.POINTER(C.c_void_p),
+                C.POINTER(C.c_size_t),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_npy_read": (C.c_int, (C.c_char_p, C.POINTER(samc_array), C.POINTER(samc_error))),
+        "samc_npy_decode": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_size_t,
+                C.c_char_p,
+                C.POINTER(samc_array),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_array_free": (None, (C.POINTER(samc_array),)),
+        "samc_npy_write": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.c_int,
+                C.c_int,
+                C.POINTER(C.c_size_t),
+                C.c_void_p,
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_npy_begin": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.c_int,
+                C.c_int,
+                C.POINTER(C.c_size_t),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_session_check": (C.c_int, (C.c_void_p, C.c_int, C.c_char_p, C.POINTER(samc_error))),
+        "samc_embedding_format_of": (C.c_int, (C.c_char_p,)),
+        "samc_embedding_save": (C.c_int, (C.c_void_p, C.c_void_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_embedding_load": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_void_p,
+                C.c_char_p,
+                C.c_char_p,
+                C.c_int,
+                C.c_int,
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_outputs_parse": (C.c_uint, (C.c_char_p, C.c_uint)),
+        "samc_masks_write": (C.c_int, (C.POINTER(samc_masks), C.c_int, C.c_int, C.c_char_p, C.POINTER(samc_error))),
+        "samc_masks_text": (
+            C.c_int,
+            (
+                C.POINTER(samc_masks),
+                C.c_int,
+                C.c_int,
+                C.POINTER(C.c_void_p),
+                C.POINTER(C.c_size_t),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_mask_write": (
+            C.c_int,
+            (
+                C.POINTER(samc_mask),
+                C.c_int,
+                C.POINTER(samc_image),
+                C.POINTER(samc_prompt),
+                C.c_int,
+                C.c_char_p,
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_auto_option": (C.c_char_p, (C.c_int,)),
+        "samc_auto_set": (C.c_int, (C.POINTER(samc_auto_options), C.c_char_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_archive_default_options": (C.c_int, (C.POINTER(samc_archive_options), C.POINTER(samc_error))),
+        "samc_archive_open": (C.c_int, (C.POINTER(samc_archive_options), C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_archive_begin": (C.c_int, (C.c_void_p, C.c_void_p, C.POINTER(samc_auto_options), C.POINTER(samc_error))),
+        "samc_archive_run": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(C.c_void_p),
+                C.c_int,
+                C.POINTER(samc_archive_events),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_archive_stop": (None, (C.c_void_p,)),
+        "samc_archive_get_counts": (C.c_int, (C.c_void_p, C.POINTER(samc_archive_counts), C.POINTER(samc_error))),
+        "samc_archive_get_stage": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_int,
+                C.POINTER(samc_archive_stage),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_archive_close": (None, (C.c_void_p,)),
+    },
+}

@@ -1,0 +1,131 @@
+"""The two libraries, their calls, and objects of theirs that know who may use and who must close them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from . import _abi
+from ._errors import error_of
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def library_folder() -> Path:
+    """Where libsamc.so lies: in the package, or in SAMC_LIBRARY_DIR, a build folder of a source tree."""
+    stated = os.environ.get("SAMC_LIBRARY_DIR")
+    return Path(stated) if stated else PACKAGE / "native" / "lib"
+
+
+def _open(name: str) -> ctypes.CDLL:
+    path = library_folder() / f"lib{name}.so.{'.'.join(_abi.VERSION.split('.')[:2])}"
+    if not path.exists():
+        raise ImportError(
+            f"{path} is missing: samc was not installed by pip, and SAMC_LIBRARY_DIR does not hold a build"
+        )
+    return ctypes.CDLL(str(path))  # calls give the GIL back while they run
+
+
+def _declare(library: ctypes.CDLL, calls: Any) -> None:
+    for name, (result, arguments) in calls.items():
+        call = getattr(library, name)
+        call.restype, call.argtypes = result, arguments
+
+
+lib = _open("samc")
+lib.samc_abi.restype = ctypes.c_int
+if lib.samc_abi() != _abi.ABI:
+    raise ImportError(f"libsamc has ABI {lib.samc_abi()}, this package is for {_abi.ABI}")
+io = _open("samc_io")
+_declare(lib, _abi.CALLS["samc"])
+_declare(io, _abi.CALLS["io"])
+
+
+def make(struct: Any, **fields: Any) -> Any:
+    """A struct that begins with its size, as SAMC_INIT."""
+    return struct(size=ctypes.sizeof(struct), **fields)
+
+
+# A struct that is longer than the library's version of it is taken where the rest is zero; one that no version of it
+# has is refused. This says at the import that this package's are the library's.
+for _call, _arguments in (
+    (lib.samc_default_options, (make(_abi.samc_options),)),
+    (lib.samc_default_auto_options, (None, make(_abi.samc_auto_options))),
+    (lib.samc_get_machine, (make(_abi.samc_machine),)),
+    (io.samc_archive_default_options, (make(_abi.samc_archive_options), None)),
+):
+    if _call(*_arguments) != 0:
+        raise ImportError(f"libsamc {lib.samc_version().decode()} does not know this package's structs")
+
+
+def new_error() -> Any:
+    return _abi.samc_error()
+
+
+def check(status: int, error: Any) -> None:
+    """Raises what a call with a samc_error failed with."""
+    if status != 0:
+        raise error_of(status, error.message)
+
+
+def path_bytes(path: Any) -> bytes:
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError("embedded null byte")
+    return name
+
+
+class Handle:
+    """A C object with users. It is closed when its owner and all users have let go, and never in a forked child: the
+    threads that it waits for live in the parent alone."""
+
+    __slots__ = ("_pointer", "_close", "_process", "_what", "_users", "_lock", "__weakref__")
+
+    def __init__(self, pointer: int, close: Callable[[int], None], what: str) -> None:
+        self._pointer: Optional[int] = pointer
+        self._close = close
+        self._process = os.getpid()
+        self._what = what
+        self._users = 1
+        self._lock = threading.Lock()
+
+    @property
+    def closed(self) -> bool:
+        return self._pointer is None
+
+    @property
+    def pointer(self) -> int:
+        """The object, for a call."""
+        if self._process != os.getpid():
+            raise RuntimeError(
+                f"this {self._what} was made before the process forked; open one in the child "
+                "(a pickled model does so by itself)"
+            )
+        if self._pointer is None:
+            raise ValueError(f"this {self._what} is closed")
+        return self._pointer
+
+    def share(self) -> "Handle":
+        self.pointer
+        with self._lock:
+            self._users += 1
+        return self
+
+    def release(self) -> None:
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            self._users -= 1
+            pointer = self._pointer if self._users == 0 else None
+            if self._users == 0:
+                self._pointer = None
+        if pointer is not None:
+            self._close(pointer)
+
+    def __del__(self) -> None:
+        if self._pointer is not None and self._process == os.getpid():
+            self._close(self._pointer)
+            self._pointer = None

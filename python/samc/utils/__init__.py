@@ -1,0 +1,1 @@
+"""segment_anything.utils, what of it programs import."""
