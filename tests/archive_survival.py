@@ -257,6 +257,7 @@ class Struck(Archive):
     """
 
     points = 12  # of the record that are tried; the full tier tries all
+    formats = FORMATS
     arguments, code, before, times = (), 3, None, None  # of the run that is struck; what stood in its folder
 
     def traced(self, out, *arguments, code=None, **faults):
@@ -268,7 +269,7 @@ class Struck(Archive):
             self.inputs,
             "-o",
             out,
-            *FORMATS,
+            *self.formats,
             *OPTIONS,
             *arguments,
             env={**os.environ, **fault_environment(out, log, **faults)},
@@ -301,7 +302,7 @@ class Struck(Archive):
 
     def resumed(self, out, done, what):
         """Goes on and compares; `done` images at least are not done again."""
-        code, printed, err = run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *self.arguments, *OPTIONS)
+        code, printed, err = run("auto", self.inputs, "-o", out, *self.formats, "--resume", *self.arguments, *OPTIONS)
         self.assertEqual(code, self.code, f"{what}: {err}")
         self.assertLessEqual(len(printed.splitlines()), self.total - done, what)
         self.assertEqual(
@@ -393,7 +394,7 @@ class Faults(Struck):
             for mode in ("nothing unsynced", "names without data"):
                 out = self.at("weak")
                 power_loss.crash(weak, self.whole, out, mode)
-                run("auto", self.inputs, "-o", out, *FORMATS, "--resume", *OPTIONS)
+                run("auto", self.inputs, "-o", out, *self.formats, "--resume", *OPTIONS)
                 caught = caught or tree(out) != tree(self.whole)
                 shutil.rmtree(out)
             self.assertTrue(caught, f"{what} were not synced, and nobody noticed")
@@ -409,7 +410,7 @@ class Again(Struck):
         self.inputs, self.total = self.small_inputs(3), 3
         for name in ("part0/1.png", "part1/2.ppm"):
             put(self.at("in", name), b"no picture")
-        self.auto(self.inputs, "-o", self.at("before"), *FORMATS, code=3)
+        self.auto(self.inputs, "-o", self.at("before"), *self.formats, code=3)
         self.before, self.times = tree(self.at("before")), power_loss.times(self.at("before"))
         for i, name in enumerate(("bad.jpg", "part0/1.png", "part1/2.ppm")):
             put(self.at("in", name), picture(70 + i)[1])

@@ -13,10 +13,11 @@ import sys
 import unittest
 
 from archive_formats import Bad, Formats, Inputs
+from archive_shards import AllUnitFaults, UnitFaults, UnitFileFaults, UnitMemory, Units
 from archive_survival import Again, AllAgain, AllFaults, Faults, Few, Memory, Mixed, Resume, Retry, Thousand
 
-QUICK = (Inputs, Formats, Bad, Resume, Retry, Faults, Again, Few)
-FULL = (Thousand, AllFaults, AllAgain, Mixed, Memory)
+QUICK = (Inputs, Formats, Bad, Resume, Retry, Faults, Again, Few, Units, UnitFaults, UnitFileFaults)
+FULL = (Thousand, AllFaults, AllAgain, Mixed, Memory, AllUnitFaults, UnitMemory)
 SLOW = ("Formats.test_pycocotools",)  # of the quick ones, which only the full tier runs
 
 

@@ -75,16 +75,18 @@ Test(queue, closing_wakes_who_waits) {
 
 Test(journal, records_come_back) {
     char line[SAMC__JOURNAL_LINE];
-    samc__record r,
-        records[] = {{.number = 0},
-                     {7, 5, true, 123456789012, 3, 1, 2, 3, 4},
-                     {INT64_MAX, INT64_MAX, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
+    samc__record r, records[] = {{.number = 0},
+                                 {7, 5, true, false, 123456789012, 3, 1, 2, 3, 4, 0, -1, -1},
+                                 {9, 5, false, true, 12, 3, 1, 2, 3, 4, 77, 6, -1},
+                                 {INT64_MAX, INT64_MAX, false, false, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX,
+                                  INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX - 1, INT64_MAX - 1}};
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
         int n = samc__record_print(&records[i], line);
         cr_assert_eq(line[n - 1], '\n');
         cr_assert(samc__record_parse(line, (size_t)n - 1, &r));
         cr_assert_eq(memcmp(&r.masks, &records[i].masks, sizeof r - offsetof(samc__record, masks)), 0);
-        cr_assert(r.number == records[i].number && r.image == records[i].image && r.failed == records[i].failed);
+        cr_assert(r.number == records[i].number && r.image == records[i].image && r.failed == records[i].failed &&
+                  r.ended == records[i].ended);
         for (int at = 0; at < n - 1; at++) /* any changed character is noticed */
             for (int bit = 0; bit < 8; bit++) {
                 line[at] ^= (char)(1 << bit);
@@ -105,7 +107,7 @@ static samc__journal_scan scan(const char *text, size_t size) {
 }
 
 Test(journal, ends_where_a_loss_of_power_cut_it) {
-    char text[4096] = "samc journal 2\n";
+    char text[4096] = "samc journal 3\n";
     size_t ends[41], size = strlen(text), sector = 1024;
     for (int i = 0; i < 40; i++) {
         ends[i] = size;
@@ -131,7 +133,7 @@ Test(journal, ends_where_a_loss_of_power_cut_it) {
 }
 
 Test(journal, tells_damage_by_its_line) {
-    char text[4096] = "samc journal 2\n", line[SAMC__JOURNAL_LINE];
+    char text[4096] = "samc journal 3\n", line[SAMC__JOURNAL_LINE];
     size_t ends[6], size = strlen(text);
     for (int i = 0; i < 5; i++) {
         ends[i] = size;
@@ -151,7 +153,7 @@ Test(journal, tells_damage_by_its_line) {
     int n = samc__record_print(&(samc__record){.number = 9, .image = 9}, line);
     memcpy(text + size, line, (size_t)n); /* a number too far */
     cr_assert_eq(scan(text, size + (size_t)n).damaged, 7);
-    cr_assert(scan("samc journal 1\n", 15).foreign);
+    cr_assert(scan("samc journal 2\n", 15).foreign);
     cr_assert(scan("samc", 4).foreign);
 }
 
@@ -160,11 +162,11 @@ Test(journal, knows_what_failed_and_was_resolved) {
         int64_t image;
         bool failed;
     } records[] = {{0, true}, {1, false}, {2, true}, {3, true}, {2, false}, {0, true}, {3, false}};
-    char text[4096] = "samc journal 2\n";
+    char text[4096] = "samc journal 3\n";
     samc__journal_scan found;
     for (size_t i = 0; i < sizeof records / sizeof *records; i++)
         samc__record_print(
-            &(samc__record){.number = (int64_t)i, .image = records[i].image, .failed = records[i].failed},
+            &(samc__record){.number = (int64_t)i, .image = records[i].image, .failed = records[i].failed, .unit = -1},
             text + strlen(text));
     FILE *file = fmemopen(text, strlen(text), "rb");
     cr_assert(samc__journal_read(file, &found));

@@ -26,6 +26,10 @@ static const char help[] =
     "                                         are passed over, links give the image that they lead to\n"
     "                                         @FILE or - : a list of any of these, a line each (or ended by zero "
     "bytes), - from standard input\n"
+    "                                         - or 'pipe:COMMAND': a tar from standard input, or from a shell's "
+    "command "
+    "(not in a list)\n"
+    "                                         '{00000..00099}.tar': a hundred inputs\n"
     "      --input PATH                       an image, or a folder without its folders; the results are amg.py's: "
     "--format png, with\n"
     "                                         --convert-to-rle rle\n"
@@ -33,7 +37,8 @@ static const char help[] =
     "      --model-type NAME                  default, vit_h, vit_l or vit_b: refuses a model of another size\n"
     "      --convert-to-rle                   as --format rle\n"
     "  -o, --output DIR                       where the results go; created if missing. Required\n"
-    "      --format LIST                      any of rle, png, overlay, jsonl, coco, sa1b; default rle, and overlay "
+    "      --format LIST                      any of rle, png, overlay, jsonl, coco, sa1b, webdataset; default rle, "
+    "and overlay "
     "too\n"
     "                                         where at most 8 image files are named and no folder, archive or list\n"
     "                                           rle      <name>.json, amg.py's list of records with COCO run lengths\n"
@@ -42,6 +47,8 @@ static const char help[] =
     "                                           jsonl    masks.jsonl, one line an image\n"
     "                                           coco     annotations.json, a COCO data set\n"
     "                                           sa1b     <name without its extension>.json, as SA-1B has them\n"
+    "                                           webdataset  <archive>.tar for each input archive, with KEY.json, as "
+    "sa1b, of each image\n"
     "                                         <name> is the image's name with its extension: its path below the folder "
     "that was given,\n"
     "                                         the line of the list, <archive>/<member>. Equal names are refused\n"
@@ -50,6 +57,15 @@ static const char help[] =
     "                                         against the path below the folder. May be given several times\n"
     "      --shard I/N                        only every N-th image of the sorted inputs, from the I-th on, I = 0 to "
     "N-1 (0/1)\n"
+    "      --shard-by input|image             what --shard counts. image: all images are listed first. input: an "
+    "archive "
+    "is one unit, read\n"
+    "                                         once as it comes, whatever its size (image; input where an input or the "
+    "format needs it)\n"
+    "      --copy-images, --label-maps        webdataset: with the images; with KEY.png, the mask on each pixel in "
+    "16-bit "
+    "grey\n"
+    "                                         (KEY.labels.png beside copied images)\n"
     "      --resume                           go on with a run that was interrupted (or begin it); the rest of the "
     "line must be the same\n"
     "      --retry-failed                     with --resume: images recorded in errors.jsonl are tried again, behind "
@@ -108,6 +124,9 @@ enum {
     OPTION_RETRY,
     OPTION_NO_SYNC,
     OPTION_MEMORY,
+    OPTION_SHARD_BY,
+    OPTION_COPY,
+    OPTION_LABEL_MAPS,
     OPTION_SHARD,
     OPTION_LINES,
     OPTION_PIXELS,
@@ -252,7 +271,7 @@ static samc_status run_sessions(watch *w, samc_model *const *models, int model_c
         status = samc_session_create(models[i], &sessions[i], error);
     if (status == SAMC_OK) {
         count(w, &counts);
-        w->progress = samc__progress_begin(r->cli.quiet, counts.total, counts.before);
+        w->progress = samc__progress_begin(r->cli.quiet, counts.by_input ? -1 : counts.total, counts.before);
         w->erase = !r->cli.quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
         w->ran = true;
         status = samc_archive_run(w->archive, sessions, model_count, &events, error);
@@ -423,6 +442,9 @@ int samc__cmd_auto(int argc, char **argv) {
                                         {"resume", no_argument, NULL, OPTION_RESUME},
                                         {"retry-failed", no_argument, NULL, OPTION_RETRY},
                                         {"no-sync", no_argument, NULL, OPTION_NO_SYNC},
+                                        {"shard-by", required_argument, NULL, OPTION_SHARD_BY},
+                                        {"copy-images", no_argument, NULL, OPTION_COPY},
+                                        {"label-maps", no_argument, NULL, OPTION_LABEL_MAPS},
                                         {"shard", required_argument, NULL, OPTION_SHARD},
                                         {"lines-per-file", required_argument, NULL, OPTION_LINES},
                                         {"max-pixels", required_argument, NULL, OPTION_PIXELS},
@@ -463,13 +485,21 @@ int samc__cmd_auto(int argc, char **argv) {
             return samc__cli_usage(
                 &r.cli, "--memory is a whole number from 1 to 999999999, with or without K, M or G behind it, not '%s'",
                 optarg);
+        if (option == OPTION_SHARD_BY) {
+            bool input = strcmp(optarg, "input") == 0;
+            if (!input && strcmp(optarg, "image") != 0)
+                return samc__cli_usage(&r.cli, "--shard-by is input or image, not '%s'", optarg);
+            r.archive.shard_by = input ? SAMC_SHARD_BY_INPUT : SAMC_SHARD_BY_IMAGE;
+        }
+        if (option == OPTION_COPY) r.archive.copy_images = true;
+        if (option == OPTION_LABEL_MAPS) r.archive.label_maps = true;
         if (option == OPTION_RESUME) r.archive.resume = true;
         if (option == OPTION_RETRY) r.archive.retry_failed = true;
         if (option == OPTION_NO_SYNC) r.archive.no_sync = true;
         if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
         if (option == OPTION_FORMAT && (r.archive.formats = samc_outputs_parse(optarg, SAMC_OUTPUT_ARCHIVE)) == 0)
-            return samc__cli_usage(&r.cli, "--format is a list of rle, png, overlay, jsonl, coco and sa1b, not '%s'",
-                                   optarg);
+            return samc__cli_usage(
+                &r.cli, "--format is a list of rle, png, overlay, jsonl, coco, sa1b and webdataset, not '%s'", optarg);
         if (option == OPTION_GLOB && r.archive.glob_count == MOST_GLOBS)
             return samc__cli_usage(&r.cli, "more than %d times --glob", MOST_GLOBS);
         if (option == OPTION_GLOB) r.globs[r.archive.glob_count++] = optarg;

@@ -32,12 +32,14 @@ static void print_time(double seconds, char *text, size_t room) {
 
 static void print(const samc__progress *p, samc__progress_count c, bool last) {
     double elapsed = seconds_now() - p->begun, rate = elapsed > 0.0 ? (double)(c.images - p->before) / elapsed : 0.0;
-    char left[64] = "unknown", taken[64];
+    char left[64] = "unknown", taken[64], total[32] = "";
     if (rate > 0.0) print_time((double)(p->total - c.images) / rate, left, sizeof left);
     print_time(elapsed, taken, sizeof taken);
-    fprintf(stderr, "%lld/%lld images, %.2f images/s, %.1f masks/s, %s%s, %lld failed", (long long)c.images,
-            (long long)p->total, rate, elapsed > 0.0 ? (double)c.masks / elapsed : 0.0, last ? taken : left,
-            last ? "" : " left", (long long)c.failures);
+    if (p->total >= 0) snprintf(total, sizeof total, "/%lld", (long long)p->total);
+    else last = true; /* nobody knows what is left */
+    fprintf(stderr, "%lld%s images, %.2f images/s, %.1f masks/s, %s%s, %lld failed", (long long)c.images, total, rate,
+            elapsed > 0.0 ? (double)c.masks / elapsed : 0.0, last ? taken : left, last ? "" : " left",
+            (long long)c.failures);
 }
 
 void samc__progress_clear(samc__progress *p) {

@@ -17,6 +17,7 @@ typedef struct samc__progress_count {
     int64_t images, masks, failures;
 } samc__progress_count;
 
+/* `total` -1: nobody knows. */
 samc__progress samc__progress_begin(bool quiet, int64_t total, int64_t before);
 /* To be called often; prints five times a second on a terminal, every ten seconds otherwise. */
 void samc__progress_tick(samc__progress *progress, samc__progress_count count);

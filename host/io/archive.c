@@ -13,6 +13,7 @@
 #include "host/io/inputs.h"
 #include "host/io/pipeline.h"
 #include "host/io/stats.h"
+#include "host/io/tar.h"
 #include "host/io/text.h"
 #include "runtime/base/abi.h"
 #include "runtime/base/status.h"
@@ -25,6 +26,7 @@ struct samc_archive {
     samc_archive_options options; /* its texts are owned, its lists are gone */
     step step;
     samc__inputs inputs;
+    const char **globs; /* ended by NULL; one piece of memory */
     samc_auto_options automatic;
     bool gpu;
     samc__store store;
@@ -72,6 +74,18 @@ static samc_status check_options(const samc_archive_options *o, samc_error *erro
     SAMC__TRY(check_number("queue", o->queue, 1, MOST_QUEUE, error));
     if (o->formats & ~(unsigned)SAMC_OUTPUT_ARCHIVE)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.formats has bits that no archive has");
+    SAMC__TRY(check_number("shard_by", o->shard_by, 0, SAMC_SHARD_BY_INPUT, error));
+    bool dataset = o->formats & SAMC_OUTPUT_WEBDATASET;
+    if (dataset && o->formats & ~(unsigned)(SAMC_OUTPUT_WEBDATASET | SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO))
+        return samc__fail(
+            error, SAMC_INVALID_ARGUMENT,
+            "webdataset's archives would have the names of other formats' folders: beside it are jsonl and "
+            "coco");
+    if (dataset && o->shard_by == SAMC_SHARD_BY_IMAGE)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "webdataset makes an archive of each archive: it goes by input");
+    if ((o->copy_images || o->label_maps) && !dataset)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "copied images and label maps go into archives: webdataset");
     if (o->retry_failed && !o->resume)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.retry_failed goes with resume");
     bool complete = o->inputs != NULL && (o->glob_count == 0 || o->globs != NULL) && o->output != NULL;
@@ -111,18 +125,48 @@ static void choose_sizes(samc_archive_options *o, bool gpu, int devices) {
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
+/* The patterns, for as long as archives are read. */
+static samc_status keep_globs(samc_archive *a, const samc_archive_options *o, samc_error *error) {
+    size_t size = ((size_t)o->glob_count + 1) * sizeof *a->globs, at = size;
+    for (int i = 0; i < o->glob_count; i++) size += strlen(o->globs[i]) + 1;
+    a->globs = calloc(1, size);
+    if (a->globs == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    for (int i = 0; i < o->glob_count; i++) {
+        a->globs[i] = strcpy((char *)a->globs + at, o->globs[i]);
+        at += strlen(o->globs[i]) + 1;
+    }
+    return SAMC_OK;
+}
+
+/* Each input becomes an archive. */
+static samc_status check_dataset(const samc__inputs *inputs, samc_error *error) {
+    for (int64_t i = 0; i < inputs->count; i++)
+        if (inputs->items[i].tar < 0)
+            return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                              "webdataset makes an archive of each archive, and '%.300s' is none",
+                              samc__input_source(inputs, i));
+    return samc__inputs_check_stems(inputs, samc__tar_stem, error);
+}
+
 static samc_status collect(samc_archive *a, const samc_archive_options *o, samc_error *error) {
-    const char **globs = calloc((size_t)o->glob_count + 1, sizeof *globs); /* ended by NULL */
-    if (globs == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-    for (int i = 0; i < o->glob_count; i++) globs[i] = o->globs[i];
-    const samc__inputs_options options = {.globs = globs, .exclude = o->output, .flat = o->flat};
-    samc_status status = samc__inputs_collect(&a->inputs, o->inputs, o->input_count, &options, error);
-    free(globs);
-    SAMC__TRY(status);
+    bool units = o->shard_by == SAMC_SHARD_BY_INPUT || o->formats & SAMC_OUTPUT_WEBDATASET;
+    SAMC__TRY(keep_globs(a, o, error));
+    const samc__inputs_options options = {.globs = a->globs,
+                                          .exclude = o->output,
+                                          .units = units,
+                                          .listed = o->shard_by == SAMC_SHARD_BY_IMAGE,
+                                          .flat = o->flat};
+    SAMC__TRY(samc__inputs_collect(&a->inputs, o->inputs, o->input_count, &options, error));
+    if (a->inputs.units && o->retry_failed)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "archives that are read as they come are not gone through again for failed images");
     if (a->options.formats == 0)
         a->options.formats = few_images(o, &a->inputs) ? SAMC_OUTPUT_RLE | SAMC_OUTPUT_OVERLAY : SAMC_OUTPUT_RLE;
-    SAMC__TRY(samc__inputs_check_names(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error));
-    return a->options.formats & SAMC_OUTPUT_SA1B ? samc__inputs_check_stems(&a->inputs, error) : SAMC_OK;
+    unsigned formats = a->options.formats;
+    SAMC__TRY(samc__inputs_check_names(&a->inputs, formats & SAMC_OUTPUT_PNG, error));
+    if (formats & SAMC_OUTPUT_WEBDATASET) SAMC__TRY(check_dataset(&a->inputs, error));
+    return formats & SAMC_OUTPUT_SA1B && !a->inputs.units ? samc__inputs_check_stems(&a->inputs, samc__name_stem, error)
+                                                          : SAMC_OK;
 }
 
 samc_status samc_archive_open(const samc_archive_options *options, samc_archive **archive, samc_error *error) {
@@ -147,7 +191,8 @@ samc_status samc_archive_open(const samc_archive_options *options, samc_archive 
         status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     if (status == SAMC_OK) status = collect(a, &own, error);
     if (status == SAMC_OK) {
-        a->images = a->total = samc__collector_plan(&a->options, &a->inputs, &a->store, &a->journal).total;
+        a->images = a->total =
+            a->inputs.units ? 0 : samc__collector_plan(&a->options, &a->inputs, &a->store, &a->journal).total;
         *archive = a;
     } else {
         samc_archive_close(a);
@@ -164,6 +209,7 @@ void samc_archive_close(samc_archive *a) {
     samc__journal_close(&a->journal);
     if (a->step != OPENED) samc__store_close(&a->store);
     samc__inputs_free(&a->inputs);
+    free(a->globs);
     pthread_mutex_destroy(&a->lock);
     free((void *)a->options.output);
     free((void *)a->options.stats);
@@ -188,6 +234,14 @@ static json_t *describe(const samc_archive *a, const samc_model *model, const sa
     if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     else samc__auto_options_describe(&a->automatic, json);
     if (json != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
+    if (json != NULL && a->inputs.units) {
+        json_t *globs = json_array();
+        for (int i = 0; a->globs[i] != NULL; i++) json_array_append_new(globs, samc__text_json(a->globs[i]));
+        json_object_set_new(json, "shard-by", json_string("input"));
+        json_object_set_new(json, "glob", globs); /* nothing else tells which members are images */
+        json_object_set_new(json, "copy-images", json_boolean(o->copy_images));
+        json_object_set_new(json, "label-maps", json_boolean(o->label_maps));
+    }
     if (json != NULL && *info->changed) json_object_set_new(json, "set", samc__text_json(info->changed));
     return json;
 }
@@ -203,6 +257,7 @@ static samc_status look(samc_archive *a, const json_t *description, samc_error *
     SAMC__TRY(there ? samc__journal_check(&a->journal, &a->store, description, &a->inputs, error)
                     : samc__journal_agree(&a->store, description, error));
     a->collector = samc__collector_plan(&a->options, &a->inputs, &a->store, &a->journal);
+    a->collector.globs = a->globs;
     SAMC__TRY(samc__collector_check(&a->collector, error));
     SAMC__TRY(samc__store_folds(&a->store, &folds, error));
     return folds ? samc__inputs_check_folded(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error) : SAMC_OK;
@@ -248,10 +303,11 @@ samc_status samc_archive_begin(samc_archive *a, const samc_model *model, const s
     json_decref(description);
     SAMC__TRY(status);
     a->step = BEGUN;
-    a->total = a->collector.end;
-    a->before = a->collector.last.number + 1;
+    a->before = samc__record_images(&a->collector.journal->last);
+    if (!a->inputs.units) a->total = a->collector.end;
     atomic_store(&a->counts.done, a->before);
     atomic_store(&a->counts.failures, a->collector.last.failures);
+    atomic_store(&a->counts.found, a->inputs.units ? a->before : 0);
     return SAMC_OK;
 }
 
@@ -307,9 +363,10 @@ samc_status samc_archive_run(samc_archive *a, samc_session *const *sessions, int
     a->seconds = samc__now() - start;
     a->step = OVER;
     int64_t done = atomic_load(&a->counts.done);
-    if (status == SAMC_OK && done < a->total)
-        status = samc__fail(error, SAMC_STOPPED, "%s: stopped; %lld of %lld images are done and kept",
-                            a->options.output, (long long)done, (long long)a->total);
+    if (status == SAMC_OK && a->collector.journal->last.number + 1 < a->collector.end)
+        status =
+            samc__fail(error, SAMC_STOPPED, "%s: stopped; %lld of %lld images are done and kept", a->options.output,
+                       (long long)done, a->inputs.units ? atomic_load(&a->counts.found) : (long long)a->total);
     return status;
 }
 
@@ -320,14 +377,15 @@ samc_status samc_archive_get_counts(const samc_archive *a, samc_archive_counts *
     if (a == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_get_counts: no archive");
     samc_archive *from = (samc_archive *)a; /* C11 loads from const atomics are a defect that compilers differ on */
     const samc_archive_counts own = {.inputs = a->inputs.count,
-                                     .skipped = a->inputs.skipped,
-                                     .images = from->images,
-                                     .total = from->total,
+                                     .skipped = a->inputs.skipped + atomic_load(&from->counts.skipped),
+                                     .images = a->inputs.units ? atomic_load(&from->counts.found) : from->images,
+                                     .total = a->inputs.units ? atomic_load(&from->counts.found) : from->total,
                                      .done = atomic_load(&from->counts.done),
                                      .before = from->before,
                                      .failures = atomic_load(&from->counts.failures),
                                      .masks = atomic_load(&from->counts.masks),
-                                     .seconds = from->seconds};
+                                     .seconds = from->seconds,
+                                     .by_input = a->inputs.units};
     return samc__abi_give(SAMC__IO(samc_archive_counts), &own, counts, error);
 }
 

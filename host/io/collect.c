@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/io/resume.h"
+#include "host/io/sample.h"
 #include "host/io/text.h"
 #include "runtime/base/status.h"
 
@@ -19,6 +20,8 @@ samc__collector samc__collector_none(void) {
                              .annotations.handle = -1,
                              .images.handle = -1,
                              .errors.handle = -1,
+                             .samples.handle = -1,
+                             .units = -1,
                              .marks.stream.handle = -1};
 }
 
@@ -30,6 +33,11 @@ samc__collector samc__collector_plan(const samc_archive_options *o, const samc__
     samc__collector c = samc__collector_none();
     c.options = o;
     c.inputs = inputs;
+    if (inputs->units) { /* `total` of them */
+        bool over = journal->last.number >= 0 && journal->last.member < 0 && journal->last.unit + 1 == total;
+        c.units = total;
+        total = over || total == 0 ? next : INT64_MAX;
+    }
     c.total = total;
     c.end = (next > total ? next : total) + retries;
     c.retries = retries;
@@ -46,6 +54,7 @@ samc_status samc__collector_open(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__resume_errors(c, error));
     if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(samc__resume_lines(c, error));
     if (c->options->formats & SAMC_OUTPUT_COCO) SAMC__TRY(samc__resume_coco(c, error));
+    if (c->options->formats & SAMC_OUTPUT_WEBDATASET) SAMC__TRY(samc__resume_samples(c, error));
     if (c->last.number + 1 < c->end) SAMC__TRY(samc__marks_open(&c->marks, c->store, error));
     return samc__store_sync_folders(c->store, error);
 }
@@ -64,13 +73,14 @@ void samc__result_key(const samc__result_file *file, const char *key, char out[S
 
 samc_status samc__collector_mark(samc__collector *c, const samc__job *job, samc_error *error) {
     if (job->error.status != SAMC_OK)
-        return c->errors.handle < 0 ? samc__marks_add_failure(&c->marks, job->number, job->input, error) : SAMC_OK;
+        return c->errors.handle < 0 ? samc__marks_add_failure(&c->marks, job->number, job->source, error) : SAMC_OK;
+    if (job->ends) return SAMC_OK;
     for (int i = 0; i < SAMC__RESULT_FILES; i++) {
         char scratch[SAMC__STORE_NAME];
         if (!(c->options->formats & samc__result_files[i].format)) continue;
         samc__store_scratch(job->number, samc__result_files[i].mark, scratch);
         SAMC__TRY(
-            samc__marks_add(&c->marks, c->store, job->number, job->input, samc__result_files[i].mark, scratch, error));
+            samc__marks_add(&c->marks, c->store, job->number, job->key, samc__result_files[i].mark, scratch, error));
     }
     return SAMC_OK;
 }
@@ -87,9 +97,9 @@ static samc_status add_error(samc__collector *c, const samc__job *job, samc_erro
         SAMC__TRY(samc__stream_open(&c->errors, c->store, true, name, 0, error));
     }
     bool failed = job->error.status != SAMC_OK;
-    json_t *json = json_pack("{s:o, s:o, s:o}", "image", samc__text_json(samc__input_source(c->inputs, job->input)),
-                             "name", samc__text_json(samc__input_key(c->inputs, job->input)),
-                             failed ? "error" : "resolved", failed ? samc__text_json(job->error.message) : json_true());
+    json_t *json =
+        json_pack("{s:o, s:o, s:o}", "image", samc__text_json(job->source), "name", samc__text_json(job->key),
+                  failed ? "error" : "resolved", failed ? samc__text_json(job->error.message) : json_true());
     char *text = json ? json_dumps(json, 0) : NULL, *line = NULL;
     int n = text ? asprintf(&line, "%s\n", text) : -1; /* a line in one write: whoever looks sees whole lines */
     samc_status status = n < 0 ? samc__fail(error, SAMC_OUT_OF_MEMORY, "errors.jsonl: out of memory")
@@ -107,14 +117,24 @@ static samc_status read_piece(const samc__spool *spool, int64_t at, char *piece,
     return samc__spool_read(spool, at, piece, *size, error);
 }
 
-static samc_status add_line(samc__collector *c, const samc__job *job, samc_error *error) {
+static samc_status add_spool(samc__collector *c, samc__stream *stream, const samc__spool *spool, samc_error *error) {
     char piece[PIECE];
     size_t size;
-    for (int64_t at = 0; at < job->text.line.length; at += (int64_t)size) {
-        SAMC__TRY(read_piece(&job->text.line, at, piece, &size, error));
-        SAMC__TRY(samc__stream_append(&c->lines, c->store, piece, size, error));
+    for (int64_t at = 0; at < spool->length; at += (int64_t)size) {
+        SAMC__TRY(read_piece(spool, at, piece, &size, error));
+        SAMC__TRY(samc__stream_append(stream, c->store, piece, size, error));
     }
     return SAMC_OK;
+}
+
+/* The entries of an image, or the end, of the archive that its unit becomes. */
+static samc_status add_sample(samc__collector *c, const samc__job *job, samc_error *error) {
+    static const char zeros[SAMC__SAMPLES_END];
+    char name[SAMC__STORE_NAME];
+    samc__samples_name(job->unit, name);
+    if (c->samples.handle < 0) SAMC__TRY(samc__stream_open(&c->samples, c->store, false, name, 0, error));
+    if (job->ends) return samc__stream_append(&c->samples, c->store, zeros, sizeof zeros, error);
+    return add_spool(c, &c->samples, &job->text.sample, error);
 }
 
 /* Entries are put in commas before them. The numbers of annotations go on through the run, and differ between its
@@ -153,7 +173,7 @@ static samc_status remove_files(samc__collector *c, const samc__job *job, int co
         struct stat result;
         bool there;
         if (!(c->options->formats & file->format)) continue;
-        samc__result_key(file, samc__input_key(c->inputs, job->input), key);
+        samc__result_key(file, job->key, key);
         samc__store_scratch(job->number, file->mark, scratch);
         SAMC__TRY(samc__store_look(c->store, key, file->suffix, &result, &there, error));
         if (there) SAMC__TRY(samc__store_take_back(c->store, scratch, key, file->suffix, &result, error));
@@ -166,7 +186,7 @@ static samc_status add_files(samc__collector *c, samc__job *job, samc_error *err
         const samc__result_file *file = &samc__result_files[i];
         char scratch[SAMC__STORE_NAME], key[SAMC__KEY_ROOM];
         if (!(c->options->formats & file->format)) continue;
-        samc__result_key(file, samc__input_key(c->inputs, job->input), key);
+        samc__result_key(file, job->key, key);
         samc__store_scratch(job->number, file->mark, scratch);
         samc_status status = samc__store_publish(c->store, scratch, key, file->suffix, &job->error);
         if (status == SAMC_UNSUPPORTED)
@@ -185,22 +205,28 @@ samc_status samc__collector_add(samc__collector *c, samc__job *job, samc_error *
         if (c->options->formats & SAMC_OUTPUT_JSONL && c->lines.handle < 0)
             SAMC__TRY(samc__resume_next_lines(c, error));
     }
-    if (job->error.status == SAMC_OK) SAMC__TRY(add_files(c, job, error));
-    bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
+    if (job->error.status == SAMC_OK && !job->ends) SAMC__TRY(add_files(c, job, error));
+    bool failed = job->error.status != SAMC_OK, again = samc__job_is_again(job);
     if (failed || again) SAMC__TRY(add_error(c, job, error));
-    if (!failed) {
-        if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(add_line(c, job, error));
+    if (c->options->formats & SAMC_OUTPUT_WEBDATASET && (!failed || job->ends)) SAMC__TRY(add_sample(c, job, error));
+    if (!failed && !job->ends) {
+        if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(add_spool(c, &c->lines, &job->text.line, error));
         if (c->options->formats & SAMC_OUTPUT_COCO) SAMC__TRY(add_coco(c, job, error));
     }
     c->last = (samc__record){.number = job->number,
                              .image = job->image,
                              .failed = failed,
-                             .masks = c->last.masks + (failed ? 0 : job->count),
+                             .masks = c->last.masks + (failed || job->ends ? 0 : job->count),
                              .failures = c->last.failures + (again ? failed - 1 : failed),
                              .lines = c->lines.length,
                              .annotations = c->annotations.length,
                              .images = c->images.length,
-                             .errors = c->errors.length};
+                             .errors = c->errors.length,
+                             .samples = c->samples.length,
+                             .unit = job->unit,
+                             .member = job->member,
+                             .ended = job->ends && !failed};
+    if (job->last) c->total = c->end = job->number + 1;
     if (c->records_room - c->records_used < SAMC__JOURNAL_LINE) {
         size_t room = 2 * c->records_room + 16 * SAMC__JOURNAL_LINE;
         char *grown = realloc(c->records, room);
@@ -209,13 +235,13 @@ samc_status samc__collector_add(samc__collector *c, samc__job *job, samc_error *
         c->records_room = room;
     }
     c->records_used += (size_t)samc__record_print(&c->last, c->records + c->records_used);
-    return SAMC_OK;
+    return job->ends && c->samples.handle >= 0 ? samc__collector_commit(c, error) : SAMC_OK;
 }
 
 samc_status samc__collector_commit(samc__collector *c, samc_error *error) {
     if (c->records_used == 0) return SAMC_OK;
     SAMC__TRY(samc__store_check_place(c->store, error));
-    samc__stream *const streams[] = {&c->lines, &c->annotations, &c->images, &c->errors};
+    samc__stream *const streams[] = {&c->lines, &c->annotations, &c->images, &c->errors, &c->samples};
     SAMC__TRY(samc__store_sync_folders(c->store, error));
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
         SAMC__TRY(samc__stream_sync(streams[i], c->store, error));
@@ -223,6 +249,7 @@ samc_status samc__collector_commit(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__stream_sync(&c->journal->stream, c->store, error));
     c->journal->last = c->last;
     c->records_used = 0;
+    if (c->samples.handle >= 0 && c->last.member < 0) SAMC__TRY(samc__resume_publish_samples(c, error));
     return c->options->formats & SAMC_OUTPUT_JSONL ? samc__resume_publish_lines(c, error) : SAMC_OK;
 }
 
@@ -261,8 +288,9 @@ void samc__collector_close(samc__collector *c) {
     samc__stream_close(&c->annotations);
     samc__stream_close(&c->images);
     samc__stream_close(&c->errors);
+    samc__stream_close(&c->samples);
     samc__marks_close(&c->marks);
-    free(c->left);
+    samc__marks_free(c->left, c->left_count);
     free(c->records);
     c->left = NULL;
     c->records = NULL;

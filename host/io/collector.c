@@ -17,6 +17,10 @@ void samc__archive_file_name(const samc_archive_options *o, const char *stem, co
     snprintf(name, 128, "%.20s%s%s%.10s", stem, shard, piece, ending);
 }
 
+void samc__samples_name(int64_t unit, char name[SAMC__STORE_NAME]) {
+    snprintf(name, SAMC__STORE_NAME, "samples-%lld.tar", (long long)unit);
+}
+
 int64_t samc__collector_image(const samc__collector *c, int64_t number, int64_t *input) {
     int64_t image = number < c->total ? number : c->journal->scan.failed[number - (c->end - c->retries)];
     *input = image * c->options->shards + c->options->shard;

@@ -18,10 +18,15 @@ void samc__archive_file_name(const samc_archive_options *options, const char *st
 /* One image on its way. */
 typedef struct samc__job {
     int64_t number;       /* of its record */
-    int64_t image, input; /* in this run, in the list */
-    uint8_t *bytes;       /* of a member of an archive; owned */
+    int64_t image, input; /* in this run; in the list, or the unit's there */
+    const char *key, *source;
+    char *names;             /* of both, where the list of inputs does not have them; owned */
+    const char *member_name; /* the key below its archive, of a unit's member */
+    int64_t unit, member;    /* as in its record */
+    bool ends, last;         /* it is the end of an archive and no image; the last of the run */
+    uint8_t *bytes;          /* of a member of an archive; owned */
     size_t size;
-    bool member;    /* `size` is counted as a member in flight */
+    bool counted;   /* `size` is counted as a member in flight */
     bool in_flight; /* counted as a picture, with `held` bytes, from reading until its results are written */
     bool alone;     /* it did not fit in memory, and this is the second attempt, with no other picture in flight */
     int64_t held;
@@ -36,22 +41,35 @@ typedef struct samc__job {
     int fill[4]; /* images in the queue before load, compute, write and commit when this one left it */
 } samc__job;
 
+/* An image that had failed, and is tried once more behind all others. */
+static inline bool samc__job_is_again(const samc__job *job) { return job->unit < 0 && job->image != job->number; }
+
 typedef struct samc__collector {
     const samc_archive_options *options;
     const samc__inputs *inputs;
+    const char *const *globs; /* that chose them, ended by NULL */
+    int64_t units;            /* of the run, where archives are read as they come: nobody knows `total` and `end`, which
+                                 are INT64_MAX, before the last one is over. -1: images are listed */
     int64_t total,
         end;         /* images of the run; records when it is through: images, then failed ones that are tried again */
     int64_t retries; /* of these */
     samc__store *store;
     samc__journal *journal;
     samc__record last; /* added, perhaps not yet committed */
-    samc__stream lines, annotations, images, errors;
+    samc__stream lines, annotations, images, errors, samples;
     samc__marks marks;
     samc__mark *left; /* [left_count], results that the run before did not come to record; owned */
     int left_count;
     char *records; /* lines for the journal; owned */
     size_t records_used, records_room;
 } samc__collector;
+
+/* Where a unit stands in the list of inputs, and the name of the archive that it becomes. */
+static inline int64_t samc__collector_unit(const samc__collector *c, int64_t unit) {
+    return unit * c->options->shards + c->options->shard;
+}
+/* Of the state folder. */
+void samc__samples_name(int64_t unit, char name[SAMC__STORE_NAME]);
 
 /* The image of a record that is still to be made, and its place in the list of inputs. */
 int64_t samc__collector_image(const samc__collector *collector, int64_t number, int64_t *input);

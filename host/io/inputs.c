@@ -12,7 +12,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "host/io/braces.h"
 #include "host/io/file.h"
 #include "host/io/members.h"
 #include "runtime/base/status.h"
@@ -22,6 +24,8 @@ typedef struct source {
     size_t key, path, reason;
     int32_t root;
     bool archive;
+    samc__origin origin;
+    size_t command; /* SAMC__FROM_COMMAND */
 } source;
 
 /* How often a folder was entered. */
@@ -39,6 +43,7 @@ typedef struct collector {
     dev_t excluded_device; /* of options->exclude, where it exists */
     ino_t excluded_inode;
     bool excluding, flat; /* flat: no folder below this argument is entered */
+    bool from_standard_input;
     char *state;     /* "<output>/.samc", resolved: what begins like that is the output's state; NULL where there is no
                         output yet */
     visits *visited; /* [visited_room], a hash table */
@@ -172,23 +177,7 @@ static const char *last_component(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they
- * end in errors.jsonl instead of being lost in silence. */
-static bool is_image(const collector *c, const char *key) {
-    static const char *const endings[] = {"jpg",  "jpeg", "jpe",  "jfif", "mpo",  "png",  "apng", "bmp",
-                                          "dib",  "gif",  "psd",  "pbm",  "pgm",  "ppm",  "pnm",  "tga",
-                                          "webp", "tif",  "tiff", "avif", "heic", "heif", "jp2",  "jxl"};
-    const char *name = last_component(key), *dot = strrchr(name, '.');
-    if (name[0] == '.') return false;
-    if (c->options->globs != NULL && c->options->globs[0] != NULL) {
-        for (const char *const *glob = c->options->globs; *glob != NULL; glob++)
-            if (fnmatch(*glob, strchr(*glob, '/') ? key : name, 0) == 0) return true;
-        return false;
-    }
-    for (size_t i = 0; dot != NULL && i < sizeof endings / sizeof *endings; i++)
-        if (strcasecmp(dot + 1, endings[i]) == 0) return true;
-    return false;
-}
+static bool is_image(const collector *c, const char *key) { return samc__inputs_is_image(c->options->globs, key); }
 
 /* ---- Folders --------------------------------------------------------------------------------- */
 
@@ -307,39 +296,110 @@ static samc_status add_line(void *context, const char *path) {
     return status;
 }
 
-samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *, const char *),
-                             void *context, samc_error *error) {
-    int separator = memchr(bytes, '\0', size) != NULL ? '\0' : '\n';
-    for (size_t at = separator == '\n' ? samc__file_mark(bytes, size) : 0; at < size;) {
-        const uint8_t *end = memchr(bytes + at, separator, size - at);
-        size_t whole = end != NULL ? (size_t)(end - bytes) - at : size - at, n = whole;
-        if (separator == '\n' && n > 0 && bytes[at + n - 1] == '\r') n--;
-        if (n > 0) {
-            char *text = strndup((const char *)bytes + at, n);
-            if (text == NULL) return no_memory(error);
-            samc_status status = line(context, text);
-            free(text);
-            SAMC__TRY(status);
-        }
-        at += whole + 1;
+/* An archive that is read as it comes. */
+static samc_status add_flow(collector *c, const char *key, const char *path, const char *command) {
+    SAMC__TRY(add_root(c, "."));
+    SAMC__TRY(add_source(c, key, path, NULL, true));
+    source *s = &c->sources[c->count - 1];
+    s->origin = command ? SAMC__FROM_COMMAND : SAMC__FROM_STANDARD_INPUT;
+    if (command == NULL) return SAMC_OK;
+    s->command = samc__inputs_keep(c->inputs, command);
+    return s->command != 0 ? SAMC_OK : no_memory(c->error);
+}
+
+/* "pipe:aws s3 cp s3://bucket/00000.tar -" is called 00000.tar: the last word of the command that has the name of an
+ * archive, from its last slash on; else pipe.tar. The command itself stands in no result and no message: it may hold
+ * what lets it in, and may hold another the next time. */
+static samc_status add_command(collector *c, const char *argument) {
+    static const char ends[] = " \t\n/'\"=:;|&<>()?#,";
+    const char *command = argument + strlen("pipe:");
+    char *copy = strdup(command), *rest = NULL, key[NAME_MAX] = "pipe.tar", path[NAME_MAX + 8];
+    if (copy == NULL) return no_memory(c->error);
+    if (*command == '\0') {
+        free(copy);
+        return samc__fail(c->error, SAMC_INVALID_ARGUMENT, "pipe: without a command");
     }
+    for (const char *word = strtok_r(copy, ends, &rest); word != NULL; word = strtok_r(NULL, ends, &rest))
+        if (samc__tar_is(word) && samc__tar_stem(word) > 0) snprintf(key, sizeof key, "%s", word);
+    free(copy);
+    snprintf(path, sizeof path, "pipe:%s", key);
+    return add_flow(c, key, path, command);
+}
+
+/* Whether bytes are the beginning of a tar, by itself or compressed; a list never has a zero byte and "ustar" there. */
+static bool is_archive(const uint8_t *bytes, size_t size) {
+    static const struct {
+        const char *magic;
+        size_t at, length;
+    } kinds[] = {{"\x1f\x8b\x08", 0, 3},
+                 {"\xfd"
+                  "7zXZ\0",
+                  0, 6},
+                 {"\x28\xb5\x2f\xfd", 0, 4},
+                 {"1AY&SY", 4, 6},
+                 {"ustar", 257, 5}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (size >= kinds[i].at + kinds[i].length && memcmp(bytes + kinds[i].at, kinds[i].magic, kinds[i].length) == 0)
+            return true;
+    return false;
+}
+
+/* The standard input: an archive, or a list. */
+static samc_status add_standard_input(collector *c, uint8_t **bytes, size_t *size) {
+    samc__inputs *in = c->inputs;
+    uint8_t *rest = NULL;
+    size_t more = 0;
+    *bytes = NULL;
+    *size = 0;
+    if (c->from_standard_input) return samc__fail(c->error, SAMC_INVALID_ARGUMENT, "the standard input is given twice");
+    c->from_standard_input = true;
+    while (in->head_size < sizeof in->head) {
+        ssize_t got = read(STDIN_FILENO, in->head + in->head_size, sizeof in->head - in->head_size);
+        if (got == 0) break;
+        if (got < 0 && errno != EINTR) return cannot_list(c, "standard input", errno);
+        in->head_size += got > 0 ? (size_t)got : 0;
+    }
+    if (is_archive(in->head, in->head_size)) return add_flow(c, "stdin.tar", "-", NULL);
+    SAMC__TRY(samc__file_read("-", LIST_LIMIT, &rest, &more, c->error));
+    *size = in->head_size + more;
+    if ((*bytes = malloc(*size + 1)) == NULL) {
+        free(rest);
+        return no_memory(c->error);
+    }
+    memcpy(*bytes, in->head, in->head_size);
+    memcpy(*bytes + in->head_size, rest, more);
+    free(rest);
     return SAMC_OK;
 }
 
-static samc_status add_argument(collector *c, const char *argument) {
-    if (argument[0] != '@' && strcmp(argument, "-") != 0) {
-        const char *name = last_component(argument);
-        return add_path(c, argument, *name ? name : argument, true);
-    }
+static samc_status add_list(collector *c, const char *argument) {
     uint8_t *bytes;
     size_t size;
-    SAMC__TRY(samc__file_read(argument[0] == '@' ? argument + 1 : argument, LIST_LIMIT, &bytes, &size, c->error));
+    if (argument[0] == '@') SAMC__TRY(samc__file_read(argument + 1, LIST_LIMIT, &bytes, &size, c->error));
+    else SAMC__TRY(add_standard_input(c, &bytes, &size));
+    if (bytes == NULL) return SAMC_OK;
     bool wide = size >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0);
     samc_status status =
         wide ? samc__fail(c->error, SAMC_FORMAT, "%s: a list in UTF-16; it has to be UTF-8, or bytes", argument)
              : samc__list_lines(bytes, size, add_line, c, c->error);
     free(bytes);
     return status;
+}
+
+static samc_status add_name(void *context, const char *argument) {
+    const char *name = last_component(argument);
+    if (strncmp(argument, "pipe:", 5) == 0) return add_command(context, argument);
+    return add_path(context, argument, *name ? name : argument, true);
+}
+
+static samc_status add_argument(collector *c, const char *argument) {
+    struct stat information;
+    if (argument[0] == '@' || strcmp(argument, "-") == 0) return add_list(c, argument);
+    if (lstat(argument, &information) == 0) {
+        const char *name = last_component(argument);
+        return add_path(c, argument, *name ? name : argument, true);
+    }
+    return samc__braces_each(argument, add_name, c, c->error);
 }
 
 /* ---- The list -------------------------------------------------------------------------------- */
@@ -430,16 +490,26 @@ static samc_status place_member(collector *c, const source *s, samc__members *m,
     return status;
 }
 
+static samc_status add_tar(collector *c, const source *s) {
+    samc__inputs *in = c->inputs;
+    if (in->tar_count == in->tars_room) {
+        int32_t room = in->tars_room ? 2 * in->tars_room : 64;
+        size_t *grown = realloc(in->tars, (size_t)room * sizeof *grown);
+        if (grown == NULL) return no_memory(c->error);
+        in->tars = grown;
+        in->tars_room = room;
+    }
+    in->tars[in->tar_count++] = s->command ? s->command : s->path;
+    return SAMC_OK;
+}
+
 /* The images of an archive, each link behind the file that it leads to, so that reading goes forward only. Damage
  * becomes an item of its own behind the members that can be read. */
 static samc_status add_members(collector *c, const source *s) {
     samc__inputs *in = c->inputs;
     samc__members m;
     samc_error damage;
-    size_t *grown = realloc(in->tars, ((size_t)in->tar_count + 1) * sizeof *grown);
-    if (grown == NULL) return no_memory(c->error);
-    in->tars = grown;
-    in->tars[in->tar_count++] = s->path;
+    SAMC__TRY(add_tar(c, s));
     char *path = strdup(in->text + s->path); /* the pool moves */
     samc_status status = path ? samc__members_list(path, &m, &damage, c->error) : no_memory(c->error);
     free(path);
@@ -493,14 +563,23 @@ samc_status samc__inputs_collect(samc__inputs *in, const char *const *arguments,
         status = add_argument(&c, arguments[i]);
     }
     if (status == SAMC_OK && c.count > 0) qsort_r(c.sources, (size_t)c.count, sizeof *c.sources, by_key, in->text);
+    in->units = options->units;
+    for (int64_t i = 0; i < c.count; i++) in->units = in->units || c.sources[i].origin != SAMC__FROM_FILE;
+    if (status == SAMC_OK && in->units && options->listed)
+        status = samc__fail(error, SAMC_INVALID_ARGUMENT,
+                            "archives from commands and the standard input are read once and cannot be listed image by "
+                            "image");
     for (int64_t i = 0; i < c.count && status == SAMC_OK; i++) {
         const source *s = &c.sources[i];
-        status = s->archive
-                     ? add_members(&c, s)
-                     : add_input(in,
-                                 (samc__input){
-                                     .key = s->key, .source = s->path, .reason = s->reason, .tar = -1, .root = s->root},
-                                 error);
+        bool unit = s->archive && in->units;
+        if (unit) status = add_tar(&c, s);
+        const samc__input item = {.key = s->key,
+                                  .source = s->path,
+                                  .reason = s->reason,
+                                  .tar = unit ? in->tar_count - 1 : -1,
+                                  .root = s->root,
+                                  .origin = s->origin};
+        if (status == SAMC_OK) status = s->archive && !unit ? add_members(&c, s) : add_input(in, item, error);
     }
     free(c.sources);
     free(c.visited);

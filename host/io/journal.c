@@ -10,7 +10,7 @@
 #include "host/io/crc.h"
 #include "runtime/base/status.h"
 
-static const char first_line[] = "samc journal 2\n", run_name[] = ".samc-run.json", inputs_name[] = "inputs",
+static const char first_line[] = "samc journal 3\n", run_name[] = ".samc-run.json", inputs_name[] = "inputs",
                   journal_name[] = "journal";
 enum { FIRST = sizeof first_line - 1, SECTOR = 512 /* the least that a disk writes */ };
 
@@ -27,31 +27,39 @@ static uint32_t sum(const char *line, size_t length) {
 }
 
 int samc__record_print(const samc__record *r, char line[SAMC__JOURNAL_LINE]) {
-    int n =
-        snprintf(line, SAMC__JOURNAL_LINE,
-                 "%" PRId64 " %" PRId64 " %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ",
-                 r->number, r->image, r->failed ? "failed" : "done", r->masks, r->failures, r->lines, r->annotations,
-                 r->images, r->errors);
+    int n = snprintf(line, SAMC__JOURNAL_LINE, "%" PRId64 " %" PRId64 " %s", r->number, r->image,
+                     r->failed  ? "failed"
+                     : r->ended ? "ended"
+                                : "done");
+    const int64_t rest[] = {r->masks,  r->failures, r->lines,    r->annotations, r->images,
+                            r->errors, r->samples,  r->unit + 1, r->member + 1};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        n += snprintf(line + n, SAMC__JOURNAL_LINE - (size_t)n, " %" PRId64, rest[i]);
+    line[n++] = ' ';
     return n + snprintf(line + n, SAMC__JOURNAL_LINE - (size_t)n, "%08" PRIx32 "\n", sum(line, (size_t)n));
 }
 
 bool samc__record_parse(const char *line, size_t length, samc__record *r) {
-    char text[SAMC__JOURNAL_LINE], state[8], again[SAMC__JOURNAL_LINE];
+    char text[SAMC__JOURNAL_LINE], state[8], again[SAMC__JOURNAL_LINE], *at;
     if (length + 1 >= sizeof text || length < 10) return false;
     memcpy(text, line, length);
     text[length] = '\0';
     *r = (samc__record){0};
-    if (sscanf(text, "%" SCNd64 " %" SCNd64 " %7s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64,
-               &r->number, &r->image, state, &r->masks, &r->failures, &r->lines, &r->annotations, &r->images,
-               &r->errors) != 9)
-        return false;
+    int begins = 0;
+    if (sscanf(text, "%" SCNd64 " %" SCNd64 " %7s%n", &r->number, &r->image, state, &begins) != 3) return false;
     r->failed = strcmp(state, "failed") == 0;
+    r->ended = strcmp(state, "ended") == 0;
+    int64_t *const rest[] = {&r->masks,  &r->failures, &r->lines, &r->annotations, &r->images,
+                             &r->errors, &r->samples,  &r->unit,  &r->member};
+    at = text + begins;
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        if ((*rest[i] = strtoll(at, &at, 10)) < 0) return false;
+    r->unit--;
+    r->member--;
     /* Only what is printed the same way is a record: that settles the checksum, blanks, signs and the rest of the line.
      */
     int n = samc__record_print(r, again);
-    return (size_t)n == length + 1 && memcmp(again, text, length) == 0 && r->image >= 0 && r->image <= r->number &&
-           r->masks >= 0 && r->failures >= 0 && r->lines >= 0 && r->annotations >= 0 && r->images >= 0 &&
-           r->errors >= 0;
+    return (size_t)n == length + 1 && memcmp(again, text, length) == 0 && r->image >= 0 && r->image <= r->number;
 }
 
 static int by_number(const void *a, const void *b) {
@@ -61,6 +69,7 @@ static int by_number(const void *a, const void *b) {
 
 /* Notes an image that failed, or takes one away that was resolved. */
 static bool note_failure(samc__journal_scan *scan, const samc__record *r) {
+    if (r->unit >= 0) return true; /* an archive is not gone through again */
     if (r->image == r->number && r->failed) {
         if (scan->failed_count == scan->failed_room) {
             int64_t room = scan->failed_room ? 2 * scan->failed_room : 64;

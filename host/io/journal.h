@@ -3,8 +3,8 @@
  *
  *   <root>/.samc-run.json  options and model, as one JSON object; the first run in a folder makes it, the other shards
  * must agree <state>/inputs         keys and sources of all inputs, each ended by a zero byte <state>/journal the line
- * "samc journal 2", then one line an image, in the order of the inputs; behind all of them one for each time that a
- * failed image was tried again
+ * "samc journal 3", then one line an image, in the order of the inputs; behind all of them one for each time that a
+ * failed image was tried again. Where the unit of work is the input, an archive's end has a line too
  *
  * What a loss of power can leave of lines that were not synced is known: the last line cut short, or zeros up to the
  * end of a sector. There the journal ends. Any other line that is no record is damage, and nothing is done. */
@@ -17,17 +17,26 @@
 #include "host/io/inputs.h"
 #include "host/io/stream.h"
 
-enum { SAMC__JOURNAL_LINE = 256 }; /* longest line, with its end */
+enum { SAMC__JOURNAL_LINE = 288 }; /* longest line, with its end */
 
 /* One image that is done. Lengths and sums are those after it. */
 typedef struct samc__record {
     int64_t number; /* of the record: 0, 1, 2, ... */
     int64_t image;  /* number of the image in this run: the same, or an earlier one that is tried again */
     bool failed;
+    bool ended;                                 /* it is the end of an archive and no image */
     int64_t masks;                              /* of all images so far */
     int64_t failures;                           /* so far, without those that were resolved */
     int64_t lines, annotations, images, errors; /* bytes of the collected files */
+    int64_t samples; /* bytes of the archive that the unit becomes (SAMC_OUTPUT_WEBDATASET) */
+    int64_t unit;   /* whose image it is, a number among those of this run; -1 where inputs are listed image by image */
+    int64_t member; /* its place among the entries of the unit, -1: the unit is over with this record */
 } samc__record;
+
+/* Images up to a record, which may be none (number -1); not of retries. */
+static inline int64_t samc__record_images(const samc__record *r) {
+    return r->number < 0 ? 0 : r->unit < 0 ? r->number + 1 : r->image + !r->ended;
+}
 
 /* The line of a record with its checksum and line feed, 0-terminated; returns its length. */
 int samc__record_print(const samc__record *record, char line[SAMC__JOURNAL_LINE]);

@@ -9,10 +9,10 @@
 #include "runtime/base/status.h"
 
 void samc__job_drop_bytes(samc__job *job, samc__budget *budget) {
-    if (job->member) samc__budget_change(budget, SAMC__MEMBERS, (int64_t)job->size, 0);
+    if (job->counted) samc__budget_change(budget, SAMC__MEMBERS, (int64_t)job->size, 0);
     free(job->bytes);
     job->bytes = NULL;
-    job->member = false;
+    job->counted = false;
 }
 
 void samc__job_drop_pixels(samc__job *job, samc__budget *budget) {
@@ -29,7 +29,7 @@ void samc__job_leave(samc__job *job, samc__budget *budget) {
 }
 
 static samc_status read_file(const samc__inputs *inputs, samc__job *job) {
-    const char *source = samc__input_source(inputs, job->input);
+    const char *source = job->source;
     samc_status status = SAMC_OK;
     for (int attempt = 0; attempt < 2;
          attempt++) { /* a folder may have been away for a moment, and be there again when it is asked for */
@@ -59,8 +59,8 @@ samc_status samc__load(const samc_archive_options *o, const samc__inputs *inputs
     if (!samc__budget_enter(budget, job->alone)) return SAMC_STOPPED;
     job->in_flight = true;
     samc_status status = job->bytes == NULL ? read_file(inputs, job) : SAMC_OK;
-    if (status == SAMC_OK) status = decode(o, samc__input_source(inputs, job->input), budget, job);
-    samc__job_drop_bytes(job, budget);
+    if (status == SAMC_OK) status = decode(o, job->source, budget, job);
+    if (job->unit < 0 || job->member < 0) samc__job_drop_bytes(job, budget); /* others could not be read again */
     if (status != SAMC_OK) samc__job_leave(job, budget);
     return status;
 }

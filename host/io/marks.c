@@ -1,5 +1,5 @@
-/* The marks: a line each, "<number> <input> <suffix or /> <kind> <size> <seconds> <nanoseconds>", and an empty one,
- * behind which marks of before may stand. */
+/* The marks: a line each, "<number> <mark or /> <kind> <size> <seconds> <nanoseconds> <text>", and an empty one, behind
+ * which marks of before may stand. Bytes of the text that are blanks, controls, % or beyond ASCII stand as %XX. */
 #include "host/io/marks.h"
 
 #include <errno.h>
@@ -25,32 +25,40 @@ void samc__marks_close(samc__marks *marks) {
 
 void samc__marks_remove(samc__store *store) { samc__store_remove(store, false, name); }
 
-static samc_status add(samc__marks *marks, int64_t number, int64_t input, const char *suffix, const struct stat *result,
-                       samc_error *error) {
-    if (marks->room - marks->used < LINE) {
-        size_t room = 2 * marks->room + 16 * LINE;
+static bool is_plain(unsigned char c) { return c > ' ' && c < 0x7f && c != '%'; }
+
+static samc_status add(samc__marks *marks, int64_t number, const char *text, const char *mark,
+                       const struct stat *result, samc_error *error) {
+    size_t most = LINE + 3 * strlen(text);
+    if (marks->room - marks->used < most) {
+        size_t room = 2 * marks->room + 16 * LINE + most;
         char *grown = realloc(marks->text, room);
         if (grown == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for the names of results");
         marks->text = grown;
         marks->room = room;
     }
-    marks->used +=
-        (size_t)snprintf(marks->text + marks->used, LINE, "%lld %lld %.19s %o %lld %lld %ld\n", (long long)number,
-                         (long long)input, *suffix ? suffix : "/", (unsigned)result->st_mode & S_IFMT,
-                         (long long)result->st_size, (long long)result->st_mtim.tv_sec, result->st_mtim.tv_nsec);
+    char *to = marks->text + marks->used;
+    to += snprintf(to, LINE, "%lld %.19s %o %lld %lld %ld ", (long long)number, *mark ? mark : "/",
+                   (unsigned)result->st_mode & S_IFMT, (long long)result->st_size, (long long)result->st_mtim.tv_sec,
+                   result->st_mtim.tv_nsec);
+    for (; *text != '\0'; text++)
+        if (is_plain((unsigned char)*text)) *to++ = *text;
+        else to += sprintf(to, "%%%02X", (unsigned char)*text);
+    *to++ = '\n';
+    marks->used = (size_t)(to - marks->text);
     return SAMC_OK;
 }
 
-samc_status samc__marks_add(samc__marks *marks, const samc__store *store, int64_t number, int64_t input,
-                            const char *suffix, const char *scratch, samc_error *error) {
+samc_status samc__marks_add(samc__marks *marks, const samc__store *store, int64_t number, const char *key,
+                            const char *mark, const char *scratch, samc_error *error) {
     struct stat result;
     if (fstatat(store->tmp, scratch, &result, AT_SYMLINK_NOFOLLOW) != 0)
         return samc__fail(error, SAMC_IO, "%s/%s: cannot open: %s", store->scratch, scratch, strerror(errno));
-    return add(marks, number, input, suffix, &result, error);
+    return add(marks, number, key, mark, &result, error);
 }
 
-samc_status samc__marks_add_failure(samc__marks *marks, int64_t number, int64_t input, samc_error *error) {
-    return add(marks, number, input, "-", &(struct stat){0}, error);
+samc_status samc__marks_add_failure(samc__marks *marks, int64_t number, const char *source, samc_error *error) {
+    return add(marks, number, source, "-", &(struct stat){0}, error);
 }
 
 samc_status samc__marks_write(samc__marks *marks, const samc__store *store, samc_error *error) {
@@ -61,50 +69,82 @@ samc_status samc__marks_write(samc__marks *marks, const samc__store *store, samc
     return status;
 }
 
-static bool parse(const char *line, samc__mark *mark) {
-    long long number, input, size, seconds;
+/* The text behind a line's numbers, up to its line feed, in place; false where it is not one. */
+static bool decode(char *text) {
+    char *to = text;
+    for (; is_plain((unsigned char)*text) || *text == '%'; text++) {
+        unsigned value = (unsigned char)*text;
+        if (*text == '%') {
+            if (strspn(text + 1, "0123456789ABCDEF") < 2 || sscanf(text + 1, "%2X", &value) != 1 || value == 0)
+                return false;
+            text += 2;
+        }
+        *to++ = (char)value;
+    }
+    bool whole = *text == '\n' && text[1] == '\0';
+    *to = '\0';
+    return whole;
+}
+
+/* Leaves the text in the line. */
+static bool parse(char *line, samc__mark *mark) {
+    long long number, size, seconds;
     long nanoseconds;
     unsigned kind;
-    char end;
-    if (sscanf(line, "%lld %lld %19s %o %lld %lld %ld%c", &number, &input, mark->suffix, &kind, &size, &seconds,
-               &nanoseconds, &end) != 8 ||
-        end != '\n')
+    int at = 0;
+    if (sscanf(line, "%lld %19s %o %lld %lld %ld %n", &number, mark->mark, &kind, &size, &seconds, &nanoseconds, &at) !=
+            6 ||
+        at == 0 || line[at] == '\0' || !decode(line + at))
         return false;
-    if (strcmp(mark->suffix, "/") == 0) mark->suffix[0] = '\0';
+    if (strcmp(mark->mark, "/") == 0) mark->mark[0] = '\0';
     mark->number = number;
-    mark->input = input;
+    mark->text = line + at;
     mark->result = (struct stat){.st_mode = kind, .st_size = size, .st_mtim = {seconds, nanoseconds}};
     return true;
 }
 
-samc_status samc__marks_read(const samc__store *store, const samc__inputs *inputs, int64_t last, samc__mark **marks,
-                             int *count, samc_error *error) {
+static bool keep(samc__mark **marks, int *count, int *room, samc__mark mark) {
+    if (*count == *room) {
+        int wanted = *room ? 2 * *room : 64;
+        samc__mark *grown = realloc(*marks, (size_t)wanted * sizeof *grown);
+        if (grown == NULL) return false;
+        *marks = grown;
+        *room = wanted;
+    }
+    mark.text = strdup(mark.text);
+    (*marks)[*count] = mark;
+    *count += mark.text != NULL;
+    return mark.text != NULL;
+}
+
+samc_status samc__marks_read(const samc__store *store, int64_t last, samc__mark **marks, int *count,
+                             samc_error *error) {
     struct stat information;
     FILE *file;
-    char line[LINE + 8];
+    char *line = NULL;
+    size_t length = 0;
     int room = 0;
     *marks = NULL;
     *count = 0;
     if (!samc__store_stat(store, false, name, &information)) return SAMC_OK;
     SAMC__TRY(samc__store_read(store, false, name, &file, error));
-    samc_status status = SAMC_OK;
-    while (status == SAMC_OK && fgets(line, sizeof line, file) != NULL) {
+    bool memory = true;
+    while (memory && getline(&line, &length, file) > 0) {
         samc__mark mark;
         if (!parse(line, &mark))
             break; /* the end; or they are not whole, were not synced, and nothing got its name by them */
-        if (mark.number <= last || mark.input < 0 || mark.input >= inputs->count) continue;
-        if (*count == room) {
-            room = room ? 2 * room : 64;
-            samc__mark *grown = realloc(*marks, (size_t)room * sizeof *grown);
-            if (grown == NULL) {
-                status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", store->state);
-                break;
-            }
-            *marks = grown;
-        }
-        (*marks)[(*count)++] = mark;
+        if (mark.number > last) memory = keep(marks, count, &room, mark);
     }
+    free(line);
     fclose(file);
-    if (status != SAMC_OK) free(*marks), *marks = NULL, *count = 0;
-    return status;
+    if (memory) return SAMC_OK;
+    samc__marks_free(*marks, *count);
+    *marks = NULL;
+    *count = 0;
+    return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", store->state);
+}
+
+void samc__marks_free(samc__mark *marks, int count) {
+    for (int i = 0; i < count; i++) free(marks[i].text);
+    free(marks);
 }

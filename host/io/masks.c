@@ -152,6 +152,12 @@ samc_status samc__masks_write_sa1b(samc__writer *writer, const samc_masks *image
     return close_sink(&s, to, to != NULL && print_sa1b(to, image, &s.error), image, error);
 }
 
+samc_status samc__masks_spool_sa1b(samc__spool *spool, const samc_masks *image, samc_error *error) {
+    sink s = {.spool = spool};
+    FILE *to = open_sink(&s);
+    return close_sink(&s, to, to != NULL && print_sa1b(to, image, &s.error), image, error);
+}
+
 /* {"image": ..., "size": [h, w], "masks": [...]} and a line feed. */
 static bool print_line(FILE *to, const samc_masks *image, samc_error *error) {
     json_t *name = samc__text_json(image->source);
@@ -205,6 +211,7 @@ samc_status samc__masks_text_make(samc__masks_text *text, const samc_masks *imag
 void samc__masks_text_free(samc__masks_text *text) {
     samc__spool_free(&text->line);
     samc__spool_free(&text->annotations);
+    samc__spool_free(&text->sample);
     free(text->image);
     *text = (samc__masks_text){0};
 }

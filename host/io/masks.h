@@ -12,6 +12,7 @@ typedef struct samc__masks_text {
     samc__spool line;        /* the JSON line with its line feed */
     samc__spool annotations; /* COCO: a line for each mask, `"image_id": ...}`, to be opened with `{"id": n, ` */
     char *image;             /* COCO: the entry of the image */
+    samc__spool sample;      /* the entries of a tar (sample.h) */
 } samc__masks_text;
 
 /* Fills what `formats` needs; `image_id` is COCO's; `folder` is for what is too much for the memory, NULL: /var/tmp. */
@@ -28,12 +29,16 @@ extern const char samc__coco_before_images[], samc__coco_after_images[];
 samc_status samc__masks_write_records(samc__writer *writer, const samc_masks *image, samc_error *error);
 /* Appends SA-1B's object of the image. */
 samc_status samc__masks_write_sa1b(samc__writer *writer, const samc_masks *image, samc_error *error);
+/* The same appended to a spool. */
+samc_status samc__masks_spool_sa1b(samc__spool *spool, const samc_masks *image, samc_error *error);
 /* The name without its last extension: *length of it. "a/b.jpg" gives "a/b"; a name that is all extension stays. */
 size_t samc__name_stem(const char *name);
 /* Writes 0.png, 1.png, ... and metadata.csv into a new folder, which is open; `path` is for messages. `sync`: they are
  * on the disk, their names are when the folder is synced. */
 samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, const samc_masks *image,
                                        samc_error *error);
+/* labels: [height, width], which get the number of the smallest mask on each pixel, from 1, or 0. */
+samc_status samc__masks_label(const samc_masks *image, int32_t *labels, samc_error *error);
 samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *image, samc_error *error);
 
 /* Whether an image is one, and of this size; `name` is for the message. */

@@ -1,13 +1,14 @@
-/* Which names of inputs cannot have results: those that are too long, and those whose results would be in each other's
- * way. */
+/* Which names are those of images, what lists hold, and which names of inputs cannot have results: those that are too
+ * long, and those whose results would be in each other's way. */
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "host/io/file.h"
 #include "host/io/inputs.h"
-#include "host/io/masks.h"
 #include "runtime/base/status.h"
 
 static samc_status no_memory(samc_error *error) {
@@ -18,6 +19,47 @@ static const char *last_component(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
+
+/* ---- Images and lists ------------------------------------------------------------------------ */
+
+/* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they
+ * end in errors.jsonl instead of being lost in silence. */
+bool samc__inputs_is_image(const char *const *globs, const char *key) {
+    static const char *const endings[] = {"jpg",  "jpeg", "jpe",  "jfif", "mpo",  "png",  "apng", "bmp",
+                                          "dib",  "gif",  "psd",  "pbm",  "pgm",  "ppm",  "pnm",  "tga",
+                                          "webp", "tif",  "tiff", "avif", "heic", "heif", "jp2",  "jxl"};
+    const char *name = last_component(key), *dot = strrchr(name, '.');
+    if (name[0] == '.') return false;
+    if (globs != NULL && globs[0] != NULL) {
+        for (const char *const *glob = globs; *glob != NULL; glob++)
+            if (fnmatch(*glob, strchr(*glob, '/') ? key : name, 0) == 0) return true;
+        return false;
+    }
+    for (size_t i = 0; dot != NULL && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot + 1, endings[i]) == 0) return true;
+    return false;
+}
+
+samc_status samc__list_lines(const uint8_t *bytes, size_t size, samc_status (*line)(void *, const char *),
+                             void *context, samc_error *error) {
+    int separator = memchr(bytes, '\0', size) != NULL ? '\0' : '\n';
+    for (size_t at = separator == '\n' ? samc__file_mark(bytes, size) : 0; at < size;) {
+        const uint8_t *end = memchr(bytes + at, separator, size - at);
+        size_t whole = end != NULL ? (size_t)(end - bytes) - at : size - at, n = whole;
+        if (separator == '\n' && n > 0 && bytes[at + n - 1] == '\r') n--;
+        if (n > 0) {
+            char *text = strndup((const char *)bytes + at, n);
+            if (text == NULL) return no_memory(error);
+            samc_status status = line(context, text);
+            free(text);
+            SAMC__TRY(status);
+        }
+        at += whole + 1;
+    }
+    return SAMC_OK;
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
 
 /* Keys in order, so that one can be looked up. */
 typedef struct index {
@@ -82,7 +124,7 @@ static samc_status check_key(const index_of_keys *index, const char *key, bool p
 }
 
 /* Whether a component, or all of it with the output folder before it, is longer than a file system takes. */
-static bool is_too_long(const char *key) {
+bool samc__key_is_too_long(const char *key) {
     if (strlen(key) > PATH_MAX / 2 || strlen(last_component(key)) + strlen(".overlay.png") > NAME_MAX) return true;
     while (strcspn(key, "/") <= NAME_MAX) {
         key += strcspn(key, "/");
@@ -95,7 +137,7 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
     index_of_keys index = {.keys = malloc(((size_t)in->count + 1) * sizeof(size_t))};
     if (index.keys == NULL) return no_memory(error);
     for (int64_t i = 0; i < in->count; i++) {
-        if (in->items[i].reason == 0 && is_too_long(samc__input_key(in, i))) {
+        if (in->items[i].reason == 0 && samc__key_is_too_long(samc__input_key(in, i))) {
             char *reason = NULL;
             if (asprintf(&reason, "%.500s: its name is too long for the names of its results",
                          samc__input_source(in, i)) < 0)
@@ -127,7 +169,7 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
     return status;
 }
 
-samc_status samc__inputs_check_stems(const samc__inputs *inputs, samc_error *error) {
+samc_status samc__inputs_check_stems(const samc__inputs *inputs, size_t (*stem)(const char *name), samc_error *error) {
     samc__inputs stems = *inputs; /* the same sources under shorter keys */
     stems.items = malloc(((size_t)inputs->count + 1) * sizeof *stems.items);
     stems.text = malloc(stems.room = inputs->used);
@@ -137,7 +179,7 @@ samc_status samc__inputs_check_stems(const samc__inputs *inputs, samc_error *err
         memcpy(stems.text, inputs->text, inputs->used);
         for (int64_t i = 0; i < inputs->count; i++) { /* keys that differ have texts of their own */
             char *key = stems.text + stems.items[i].key;
-            if (stems.items[i].tar >= 0 || stems.items[i].reason == 0) key[samc__name_stem(key)] = '\0';
+            if (stems.items[i].reason == 0) key[stem(key)] = '\0';
         }
         status = samc__inputs_check_names(&stems, false, error);
     }

@@ -89,14 +89,12 @@ static samc_status label(const samc_mask *mask, int32_t *columns, int32_t with, 
     return status;
 }
 
-/* Every pixel takes the colour of the smallest mask on it, so that parts show on their wholes. */
-samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *image, samc_error *error) {
-    int64_t width = image->width, height = image->height, size = width * height;
-    int32_t *columns = calloc((size_t)size, sizeof *columns); /* [width, height], mask + 1 */
-    int32_t *labels = malloc((size_t)size * sizeof *labels);  /* [height, width] */
+/* Every pixel takes the label of the smallest mask on it, so that parts show on their wholes. */
+samc_status samc__masks_label(const samc_masks *image, int32_t *labels, samc_error *error) {
+    int64_t width = image->width, height = image->height;
+    int32_t *columns = calloc((size_t)(width * height), sizeof *columns); /* [width, height], mask + 1 */
     int *order = malloc(((size_t)image->count + 1) * sizeof *order);
-    samc__picture copy = copy_of(image->image, 3);
-    samc_status status = !columns || !labels || !order || !copy.pixels ? samc__masks_no_memory(image, error) : SAMC_OK;
+    samc_status status = !columns || !order ? samc__masks_no_memory(image, error) : SAMC_OK;
     if (status == SAMC_OK) {
         for (int i = 0; i < image->count; i++) order[i] = i;
         qsort_r(order, (size_t)image->count, sizeof *order, by_area_descending, (void *)image->masks);
@@ -106,6 +104,16 @@ samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *im
     for (int64_t x0 = 0; x0 < width && status == SAMC_OK; x0 += 16) /* turned a cache line at a time */
         for (int64_t y = 0; y < height; y++)
             for (int64_t x = x0; x < x0 + 16 && x < width; x++) labels[y * width + x] = columns[x * height + y];
+    free(order);
+    free(columns);
+    return status;
+}
+
+samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *image, samc_error *error) {
+    int32_t *labels = malloc((size_t)image->width * (size_t)image->height * sizeof *labels); /* [height, width] */
+    samc__picture copy = copy_of(image->image, 3);
+    samc_status status = !labels || !copy.pixels ? samc__masks_no_memory(image, error) : SAMC_OK;
+    if (status == SAMC_OK) status = samc__masks_label(image, labels, error);
     if (status == SAMC_OK) status = samc__overlay_labels(&copy, labels, error);
     uint8_t *png = NULL;
     size_t png_size;
@@ -114,9 +122,7 @@ samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *im
     if (status == SAMC_OK) status = samc__writer_append(writer, png, png_size, error);
     free(png);
     free(copy.pixels);
-    free(order);
     free(labels);
-    free(columns);
     return status;
 }
 

@@ -8,9 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/io/feed.h"
 #include "host/io/load.h"
 #include "host/io/queue.h"
-#include "host/io/resume.h"
+#include "host/io/results.h"
 #include "host/io/shelf.h"
 #include "runtime/base/status.h"
 
@@ -73,6 +74,8 @@ static void halt(pipeline *p, const samc_error *error) {
     stop(p, false);
 }
 
+static bool does_not_fit(const samc__job *job) { return job->error.status == SAMC_OUT_OF_MEMORY && !job->alone; }
+
 static void drop_masks(samc__job *job) {
     if (job->masks != NULL && job->count > 0) samc_runs_release(job->masks[0].runs); /* all have the same */
     free(job->masks);
@@ -84,7 +87,8 @@ static void empty_job(pipeline *p, samc__job *job) {
     drop_masks(job);
     samc__job_leave(job, &p->budget);
     samc__masks_text_free(&job->text);
-    *job = (samc__job){0};
+    free(job->names);
+    *job = (samc__job){.unit = -1, .member = -1};
 }
 
 /* ---- Reader ---------------------------------------------------------------------------------- */
@@ -111,18 +115,20 @@ static bool read_member(pipeline *p, samc__shelf *shelf, samc__job *job) {
         return false;
     }
     if (job->alone) return true; /* nobody else could make room: they wait for it */
-    job->member = status == SAMC_OK && samc__budget_take(&p->budget, SAMC__MEMBERS, (int64_t)job->size);
-    return status != SAMC_OK || job->member;
+    job->counted = status == SAMC_OK && samc__budget_take(&p->budget, SAMC__MEMBERS, (int64_t)job->size);
+    return status != SAMC_OK || job->counted;
 }
 
-static void *read_main(void *argument) {
-    pipeline *p = argument;
+/* The images of a list. */
+static void read_list(pipeline *p) {
     samc__shelf shelf = {.archive = -1};
     for (int64_t number = p->collector->last.number + 1; number < p->collector->end; number++) {
         samc__job *job = samc__queue_pop(&p->queues[IDLE]);
         if (job == NULL) break;
         job->number = number;
         job->image = samc__collector_image(p->collector, number, &job->input);
+        job->key = samc__input_key(p->inputs, job->input);
+        job->source = samc__input_source(p->inputs, job->input);
         const char *reason = samc__input_reason(p->inputs, job->input);
         double start = samc__now();
         if (reason != NULL) samc__fail(&job->error, SAMC_IO, "%s", reason);
@@ -131,6 +137,37 @@ static void *read_main(void *argument) {
         if (!samc__queue_push(&p->queues[READ], job)) break;
     }
     samc__shelf_close(&shelf);
+}
+
+/* Archives as they come. */
+static void read_units(pipeline *p) {
+    samc__progress_counts *counts = p->run->counts;
+    samc__feed feed = samc__feed_begin(p->collector, &p->stopping, &counts->found, &counts->skipped);
+    for (int64_t number = p->collector->last.number + 1;; number++) {
+        samc__job *job = samc__queue_pop(&p->queues[IDLE]);
+        if (job == NULL) break;
+        double start = samc__now();
+        job->number = number;
+        if (!samc__feed_next(&feed, job)) {
+            samc__queue_push(&p->queues[IDLE], job);
+            break;
+        }
+        if (samc__load_is_outage(p->inputs, job)) {
+            halt(p, &job->error);
+            break;
+        }
+        job->counted = job->bytes != NULL && samc__budget_take(&p->budget, SAMC__MEMBERS, (int64_t)job->size);
+        if (job->bytes != NULL && !job->counted) break;
+        job->load_seconds = samc__now() - start;
+        if (!samc__queue_push(&p->queues[READ], job)) break;
+    }
+    samc__feed_close(&feed);
+}
+
+static void *read_main(void *argument) {
+    pipeline *p = argument;
+    if (p->collector->units < 0) read_list(p);
+    else read_units(p);
     samc__queue_finish(&p->queues[READ]);
     return NULL;
 }
@@ -139,7 +176,7 @@ static void *read_main(void *argument) {
 
 /* Reads and decodes; what is wrong with the image itself is in job->error. False: the run is given up. */
 static bool load(pipeline *p, samc__job *job) {
-    if (job->error.status != SAMC_OK) return true;
+    if (job->error.status != SAMC_OK || job->ends) return true;
     if (samc__load(p->o, p->inputs, &p->budget, job) == SAMC_STOPPED) return false;
     if (!samc__load_is_outage(p->inputs, job)) return true;
     halt(p, &job->error);
@@ -154,7 +191,7 @@ static void *load_main(void *argument) {
         bool loaded = load(p, job);
         job->load_seconds += samc__now() - start;
         if (!loaded) break;
-        if (!samc__queue_push(&p->queues[job->error.status == SAMC_OK ? LOADED : WRITTEN], job)) break;
+        if (!samc__queue_push(&p->queues[job->error.status == SAMC_OK && !job->ends ? LOADED : WRITTEN], job)) break;
     }
     samc__queue_finish(&p->queues[LOADED]);
     samc__queue_finish(&p->queues[WRITTEN]);
@@ -176,8 +213,7 @@ static samc_status receive(void *context, int index, const samc_mask *masks, int
     samc__job *job = b->jobs[index];
     samc_mask *copy = malloc(((size_t)count + 1) * sizeof *copy);
     if (copy == NULL)
-        return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks",
-                          samc__input_source(b->p->inputs, job->input), count);
+        return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks", job->source, count);
     for (int i = 0; i < count; i++) copy[i] = *samc_mask_at(masks, i), copy[i].size = sizeof *copy;
     if (count > 0) samc_runs_keep(masks[0].runs);
     job->masks = copy;
@@ -220,8 +256,7 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
         }
         samc__job *job = jobs[begin++];
         job->error = b.error;
-        if (job->error.status == SAMC_OK)
-            samc_session_check(w->session, status, samc__input_source(p->inputs, job->input), &job->error);
+        if (job->error.status == SAMC_OK) samc_session_check(w->session, status, job->source, &job->error);
         if (!is_of_the_image(status)) fail(p, &job->error);
         else if (!samc__queue_push(&p->queues[COMPUTED], job)) return;
     }
@@ -234,7 +269,8 @@ static bool load_alone(worker *w, samc__job *job) {
     samc__shelf shelf = {.archive = -1};
     double start = samc__now();
     samc_session_trim(w->session);
-    bool going = (p->inputs->items[job->input].tar < 0 || read_member(p, &shelf, job)) && load(p, job);
+    bool there = job->bytes != NULL || p->inputs->items[job->input].tar < 0;
+    bool going = (there || read_member(p, &shelf, job)) && load(p, job);
     samc__shelf_close(&shelf);
     job->load_seconds = samc__now() - start;
     if (going && job->error.status != SAMC_OK) samc__queue_push(&p->queues[COMPUTED], job);
@@ -252,70 +288,19 @@ static void *compute_main(void *argument) {
 
 /* ---- Write ----------------------------------------------------------------------------------- */
 
-/* A folder of pictures, every file in it synced, then the folder itself. */
-static samc_status write_pictures(const pipeline *p, const char *scratch, const samc_masks *image, samc_error *error) {
-    int folder;
-    SAMC__TRY(samc__store_create_folder(p->store, scratch, &folder, error));
-    samc_status status = samc__masks_write_pictures(folder, p->store->scratch, p->store->sync, image, error);
-    if (status == SAMC_OK) status = samc__store_sync_folder(p->store, folder, error);
-    close(folder);
-    return status;
-}
-
-/* One format of one image, into the scratch folder. */
-static samc_status write_format(const pipeline *p, const samc__job *job, const samc_masks *image,
-                                const samc__result_file *file, samc_error *error) {
-    char scratch[SAMC__STORE_NAME];
-    samc__writer writer;
-    if (!(p->o->formats & file->format)) return SAMC_OK;
-    samc__store_scratch(job->number, file->mark, scratch);
-    if (file->format == SAMC_OUTPUT_PNG) return write_pictures(p, scratch, image, error);
-    SAMC__TRY(samc__store_create(p->store, scratch, &writer, error));
-    samc_status status = file->format == SAMC_OUTPUT_OVERLAY ? samc__masks_write_overlay(&writer, image, error)
-                         : file->format == SAMC_OUTPUT_SA1B  ? samc__masks_write_sa1b(&writer, image, error)
-                                                             : samc__masks_write_records(&writer, image, error);
-    if (status == SAMC_OK) return samc__writer_commit(&writer, error);
-    samc__writer_abandon(&writer);
-    return status;
-}
-
-static samc_status write_results(const pipeline *p, samc__job *job, samc_error *error) {
-    const samc__picture *picture = &job->picture;
-    const samc_image pixels = {sizeof pixels, picture->pixels, picture->width, picture->height,
-                               (ptrdiff_t)picture->width * 3};
-    const samc_masks image = {.size = sizeof image,
-                              .source = samc__input_source(p->inputs, job->input),
-                              .name = samc__input_key(p->inputs, job->input),
-                              .width = picture->width,
-                              .height = picture->height,
-                              .image = &pixels,
-                              .masks = job->masks,
-                              .count = job->count};
-    SAMC__TRY(samc__masks_text_make(&job->text, &image, p->o->formats, job->input + 1, p->store->spill, error));
-    for (int i = 0; i < SAMC__RESULT_FILES; i++) SAMC__TRY(write_format(p, job, &image, &samc__result_files[i], error));
-    return SAMC_OK;
-}
-
-/* Takes back what was written of an image that failed. */
-static void discard(const pipeline *p, const samc__job *job) {
-    for (int i = 0; i < SAMC__RESULT_FILES; i++) {
-        char scratch[SAMC__STORE_NAME];
-        samc__store_scratch(job->number, samc__result_files[i].mark, scratch);
-        samc__store_discard(p->store, scratch);
-    }
-}
-
 static void *write_main(void *argument) {
     pipeline *p = argument;
     for (samc__job *job; (job = samc__queue_pop(&p->queues[COMPUTED])) != NULL;) {
         samc_error error;
         double start = samc__now();
         job->fill[2] = samc__queue_count(&p->queues[COMPUTED]);
-        samc_status status = job->error.status == SAMC_OK ? write_results(p, job, &error) : SAMC_OK;
-        if (status != SAMC_OK) discard(p, job);
-        if (status == SAMC_OUT_OF_MEMORY) job->error = error; /* this image's own; others may fit */
+        samc_status status = job->error.status == SAMC_OK ? samc__results_write(p->o, p->store, job, &error) : SAMC_OK;
+        if (status != SAMC_OK) samc__results_discard(p->store, job);
+        if (status == SAMC_UNSUPPORTED) job->error = error, status = SAMC_OK; /* a sample that no tar has */
+        if (status == SAMC_OUT_OF_MEMORY) job->error = error;                 /* this image's own; others may fit */
         else if (status != SAMC_OK) fail(p, &error);
         drop_masks(job);
+        if (!does_not_fit(job)) samc__job_drop_bytes(job, &p->budget);
         samc__job_leave(job, &p->budget);
         job->write_seconds = samc__now() - start;
         if (!samc__queue_push(&p->queues[WRITTEN], job)) break;
@@ -328,10 +313,10 @@ static void *write_main(void *argument) {
 
 /* Tells of an image that is done. */
 static samc_status announce(pipeline *p, const samc__job *job, samc_error *error) {
-    const char *source = samc__input_source(p->inputs, job->input);
     const samc_archive_events *events = p->run->events;
     samc__progress_counts *counts = p->run->counts;
-    bool failed = job->error.status != SAMC_OK, again = job->image != job->number;
+    bool failed = job->error.status != SAMC_OK, again = samc__job_is_again(job);
+    if (job->ends && !failed) return SAMC_OK;
     atomic_fetch_add(&counts->failures, again ? failed - 1 : failed);
     atomic_fetch_add(&counts->masks, failed ? 0 : job->count);
     atomic_fetch_add(&counts->done, 1);
@@ -340,19 +325,17 @@ static samc_status announce(pipeline *p, const samc__job *job, samc_error *error
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) p->seconds[i] += seconds[i];
     if (events->image != NULL) {
         const samc_archive_image image = {.size = sizeof image,
-                                          .source = source,
-                                          .name = samc__input_key(p->inputs, job->input),
+                                          .source = job->source,
+                                          .name = job->key,
                                           .error = failed ? job->error.message : NULL,
                                           .width = job->picture.width,
                                           .height = job->picture.height,
                                           .masks = failed ? 0 : job->count};
-        samc__fail(error, SAMC_STOPPED, "%s: the program ended the run", source); /* unless it says why */
+        samc__fail(error, SAMC_STOPPED, "%s: the program ended the run", job->source); /* unless it says why */
         SAMC__TRY(events->image(events->context, &image, error));
     }
-    return failed ? SAMC_OK : samc__stats_add(p->run->stats, job, source, error);
+    return failed ? SAMC_OK : samc__stats_add(p->run->stats, job, error);
 }
-
-static bool does_not_fit(const samc__job *job) { return job->error.status == SAMC_OUT_OF_MEMORY && !job->alone; }
 
 /* Commits the images that are in turn, up to one that is to be tried again, and tells of those that are safe, also
  * where a later one of them failed to be written. */
@@ -389,9 +372,25 @@ static void try_alone(pipeline *p) {
     if (job == NULL || job->number != p->collector->last.number + 1 || !does_not_fit(job) ||
         !samc__budget_reserve(&p->budget))
         return;
-    int64_t number = job->number, image = job->image, input = job->input;
+    samc__job again = {.number = job->number,
+                       .image = job->image,
+                       .input = job->input,
+                       .key = job->key,
+                       .source = job->source,
+                       .names = job->names,
+                       .member_name = job->member_name,
+                       .unit = job->unit,
+                       .member = job->member,
+                       .last = job->last,
+                       .bytes = job->bytes,
+                       .size = job->size,
+                       .counted = job->counted,
+                       .alone = true};
+    job->names = NULL;
+    job->bytes = NULL;
+    job->counted = false;
     empty_job(p, job);
-    *job = (samc__job){.number = number, .image = image, .input = input, .alone = true};
+    *job = again;
     *place = NULL;
     samc__queue_push(&p->queues[LOADED], job);
 }
@@ -531,7 +530,10 @@ static samc_status create(pipeline *p, samc_error *error) {
     p->ended = eventfd(0, EFD_CLOEXEC);
     if (!good || p->jobs == NULL || p->pending == NULL || p->ended < 0)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for %d images at a time", p->job_count);
-    for (int i = 0; i < p->job_count; i++) samc__queue_push(&p->queues[IDLE], &p->jobs[i]);
+    for (int i = 0; i < p->job_count; i++) {
+        p->jobs[i].unit = p->jobs[i].member = -1;
+        samc__queue_push(&p->queues[IDLE], &p->jobs[i]);
+    }
     return SAMC_OK;
 }
 

@@ -21,6 +21,7 @@ enum { SAMC__MOST_THREADS = 64, SAMC__MOST_BATCH = 256, SAMC__STAGES = 7 };
 /* What the run has reached; read by any thread. */
 typedef struct samc__progress_counts {
     atomic_llong done, masks, failures;
+    atomic_llong found, skipped; /* by who reads archives as they come: images of this run, members that are none */
 } samc__progress_counts;
 
 /* All that the pipeline works on; the caller's. */

@@ -2,6 +2,7 @@
 #include "host/io/png.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/io/file.h"
 #include "host/io/samc_io.h"
@@ -35,6 +36,51 @@ samc_status samc__png_encode(const char *path, const uint8_t *pixels, int width,
     *png = stbi_write_png_to_mem(pixels, width * channels, width, height, channels, &length); /* by malloc() */
     *size = (size_t)length;
     return *png ? SAMC_OK
+                : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
+}
+
+static uint8_t *put_long(uint8_t *to, uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) *to++ = (uint8_t)(value >> shift);
+    return to;
+}
+
+/* A chunk's length and kind stand before its `size` bytes at `at`, which are there; its checksum goes behind. */
+static uint8_t *close_chunk(uint8_t *at, const char *kind, size_t size) {
+    memcpy(put_long(at - 8, (uint32_t)size), kind, 4);
+    return put_long(at + size, (uint32_t)crc32(0, at - 4, (uInt)size + 4));
+}
+
+samc_status samc__png_encode_grey16(const char *path, const uint16_t *pixels, int width, int height, uint8_t **png,
+                                    size_t *size, samc_error *error) {
+    static const uint8_t magic[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    size_t row = (size_t)width * 2 + 1, bytes = row * (size_t)height; /* a filter byte, none, before each row */
+    uLongf packed = bytes < UINT32_MAX / 2 ? compressBound((uLong)bytes) : 0;
+    uint8_t *rows = packed > 0 ? malloc(bytes) : NULL, *out = packed > 0 ? malloc(packed + 64) : NULL;
+    for (int y = 0; rows != NULL && y < height; y++) {
+        uint8_t *to = rows + (size_t)y * row;
+        *to++ = 0;
+        for (int x = 0; x < width; x++) {
+            uint16_t value = pixels[(size_t)y * (size_t)width + (size_t)x];
+            *to++ = (uint8_t)(value >> 8);
+            *to++ = (uint8_t)value;
+        }
+    }
+    bool good = rows != NULL && out != NULL;
+    *png = NULL;
+    *size = 0;
+    if (good) {
+        memcpy(out, magic, sizeof magic);
+        uint8_t *at = out + sizeof magic + 8;
+        static const uint8_t kind[5] = {16, 0, 0, 0, 0}; /* bits, grey, and no choices */
+        memcpy(put_long(put_long(at, (uint32_t)width), (uint32_t)height), kind, sizeof kind);
+        at = close_chunk(at, "IHDR", 13) + 8;
+        good = compress2(at, &packed, rows, (uLong)bytes, 1) == Z_OK;
+        if (good) *size = (size_t)(close_chunk(close_chunk(at, "IDAT", packed) + 8, "IEND", 0) - out);
+    }
+    free(rows);
+    if (good) *png = out;
+    else free(out);
+    return good ? SAMC_OK
                 : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for a PNG of %d x %d", path, width, height);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/io/tar.h"
 #include "host/io/text.h"
 #include "runtime/base/status.h"
 
@@ -24,7 +25,7 @@ static void coco_name(const samc__collector *c, char *name) {
 /* The file of JSON lines of a part; one file needs no number. */
 static void lines_name(const samc__collector *c, int64_t part, char *name) {
     samc__archive_file_name(c->options, "masks", ".jsonl",
-                            part > 0 || c->total > c->options->lines_per_file ? part : -1, name);
+                            part > 0 || c->units >= 0 || c->total > c->options->lines_per_file ? part : -1, name);
 }
 
 /* Where a collected file is. */
@@ -81,7 +82,9 @@ static samc_status check_lines(const samc__collector *c, samc_error *error) {
     }
     /* Files of the records to come; also the empty one of an empty shard. */
     for (int64_t part = (next + each - 1) / each;
-         part * each < c->end || (c->end == 0 && part == 0 && !c->journal->resumed); part++) {
+         (part * each < c->end && (c->units < 0 || part * each < next + LOOK_AHEAD * each)) ||
+         (c->end == 0 && part == 0 && !c->journal->resumed);
+         part++) {
         lines_name(c, part, name);
         if (find(c, name).published) return refuse(c, name, "", error);
         SAMC__TRY(samc__stream_check(c->store, false, name, 0, error));
@@ -122,11 +125,11 @@ static bool errors_are_ours(const samc__collector *c, const char *name, const st
     if (information->st_size == 0) return true;
     const samc__mark *mark = NULL;
     for (int i = 0; i < c->left_count && mark == NULL; i++)
-        if (strcmp(c->left[i].suffix, "-") == 0) mark = &c->left[i];
+        if (strcmp(c->left[i].mark, "-") == 0) mark = &c->left[i];
     if (mark == NULL || samc__store_read(c->store, true, name, &file, &ignored) != SAMC_OK) return false;
     size_t size = fread(begun, 1, sizeof begun, file);
     fclose(file);
-    json_t *image = samc__text_json(samc__input_source(c->inputs, mark->input));
+    json_t *image = samc__text_json(mark->text);
     char *quoted = image ? json_dumps(image, JSON_ENCODE_ANY) : NULL, *line = NULL;
     int length = quoted ? asprintf(&line, "{\"image\": %s, \"name\": ", quoted) : -1;
     size_t alike = 0;
@@ -148,9 +151,9 @@ static samc_status check_errors(const samc__collector *c, samc_error *error) {
     return refuse(c, name, "", error);
 }
 
-static bool is_marked(const samc__collector *c, int64_t number, const char *suffix, const struct stat *information) {
+static bool is_marked(const samc__collector *c, int64_t number, const char *mark, const struct stat *information) {
     for (int i = 0; i < c->left_count; i++)
-        if (c->left[i].number == number && strcmp(c->left[i].suffix, suffix) == 0 &&
+        if (c->left[i].number == number && strcmp(c->left[i].mark, mark) == 0 &&
             samc__store_same(&c->left[i].result, information))
             return true;
     return false;
@@ -159,6 +162,7 @@ static bool is_marked(const samc__collector *c, int64_t number, const char *suff
 /* The names of the results that come next. Those further on are seen when it is their turn: nothing is written over
  * then either. */
 static samc_status check_results(const samc__collector *c, samc_error *error) {
+    if (c->units >= 0) return SAMC_OK; /* nobody knows them */
     for (int64_t number = c->last.number + 1; number < c->end && number <= c->last.number + LOOK_AHEAD; number++) {
         int64_t input;
         samc__collector_image(c, number, &input);
@@ -176,12 +180,50 @@ static samc_status check_results(const samc__collector *c, samc_error *error) {
     return SAMC_OK;
 }
 
+/* What a unit's archive is called. */
+static void samples_key(const samc__collector *c, int64_t unit, char key[SAMC__KEY_ROOM]) {
+    const char *name = samc__input_key(c->inputs, samc__collector_unit(c, unit));
+    snprintf(key, SAMC__KEY_ROOM, "%.*s", (int)samc__tar_stem(name), name);
+}
+
+/* Whether the archive of the last record is to be opened again; where a crash came in the middle of its renaming it has
+ * both names, and needs no more than that. */
+static samc_status find_samples(const samc__collector *c, char name[SAMC__STORE_NAME], bool *growing, bool *twice,
+                                samc_error *error) {
+    char key[SAMC__KEY_ROOM];
+    struct stat grown, shown;
+    bool there;
+    samc__samples_name(c->last.unit, name);
+    samples_key(c, c->last.unit, key);
+    *growing = samc__store_stat(c->store, false, name, &grown);
+    SAMC__TRY(samc__store_look(c->store, key, ".tar", &shown, &there, error));
+    *twice = *growing && there && grown.st_dev == shown.st_dev && grown.st_ino == shown.st_ino;
+    return SAMC_OK;
+}
+
+static samc_status check_samples(const samc__collector *c, samc_error *error) {
+    char name[SAMC__STORE_NAME], key[SAMC__KEY_ROOM];
+    struct stat information;
+    bool there, growing, twice, over = c->last.member < 0;
+    if (c->last.number >= 0) {
+        SAMC__TRY(find_samples(c, name, &growing, &twice, error));
+        if ((growing && !twice) || !over) SAMC__TRY(samc__stream_check(c->store, false, name, c->last.samples, error));
+    }
+    int64_t next = c->last.number < 0 ? 0 : c->last.unit + over;
+    for (int64_t unit = next; unit < c->units && unit < next + LOOK_AHEAD; unit++) {
+        samples_key(c, unit, key);
+        SAMC__TRY(samc__store_look(c->store, key, ".tar", &information, &there, error));
+        if (there) return refuse(c, key, ".tar", error);
+    }
+    return SAMC_OK;
+}
+
 samc_status samc__collector_check(samc__collector *c, samc_error *error) {
-    if (c->journal->resumed)
-        SAMC__TRY(samc__marks_read(c->store, c->inputs, c->last.number, &c->left, &c->left_count, error));
+    if (c->journal->resumed) SAMC__TRY(samc__marks_read(c->store, c->last.number, &c->left, &c->left_count, error));
     SAMC__TRY(check_errors(c, error));
     if (c->options->formats & SAMC_OUTPUT_JSONL) SAMC__TRY(check_lines(c, error));
     if (c->options->formats & SAMC_OUTPUT_COCO) SAMC__TRY(check_coco(c, error));
+    if (c->options->formats & SAMC_OUTPUT_WEBDATASET) SAMC__TRY(check_samples(c, error));
     SAMC__TRY(samc__stream_check(c->store, false, "marks", 0, error));
     return check_results(c, error);
 }
@@ -193,10 +235,10 @@ samc_status samc__resume_take_back(samc__collector *c, samc_error *error) {
         const samc__mark *mark = &c->left[i];
         char scratch[SAMC__STORE_NAME], key[SAMC__KEY_ROOM];
         const samc__result_file *file = samc__result_files, *end = file + SAMC__RESULT_FILES;
-        while (file < end && strcmp(file->mark, mark->suffix) != 0) file++;
+        while (file < end && strcmp(file->mark, mark->mark) != 0) file++;
         if (file == end) continue; /* "-", a failure */
-        samc__result_key(file, samc__input_key(c->inputs, mark->input), key);
-        samc__store_scratch(mark->number, mark->suffix, scratch);
+        samc__result_key(file, mark->text, key);
+        samc__store_scratch(mark->number, mark->mark, scratch);
         SAMC__TRY(samc__store_take_back(c->store, scratch, key, file->suffix, &mark->result, error));
     }
     return samc__store_sync_folders(c->store, error); /* before the marks go */
@@ -210,6 +252,30 @@ samc_status samc__resume_errors(samc__collector *c, samc_error *error) {
     if (!c->journal->resumed || !samc__store_stat(c->store, true, name, &information)) return SAMC_OK;
     samc__store_remove(c->store, true, name); /* lines that were written and not recorded */
     return samc__store_note(c->store, true, error);
+}
+
+static samc_status publish_samples(samc__collector *c, const char *name, samc_error *error) {
+    char key[SAMC__KEY_ROOM];
+    samples_key(c, c->last.unit, key);
+    return samc__store_publish_file(c->store, name, key, ".tar", error);
+}
+
+samc_status samc__resume_publish_samples(samc__collector *c, samc_error *error) {
+    samc_status status = samc__stream_sync(&c->samples, c->store, error);
+    if (status == SAMC_OK) status = publish_samples(c, c->samples.name, error);
+    samc__stream_close(&c->samples);
+    return status;
+}
+
+samc_status samc__resume_samples(samc__collector *c, samc_error *error) {
+    char name[SAMC__STORE_NAME];
+    bool growing, twice, over = c->last.member < 0;
+    if (c->last.number < 0) return SAMC_OK;
+    SAMC__TRY(find_samples(c, name, &growing, &twice, error));
+    if (over && twice) return publish_samples(c, name, error);
+    if (over && !growing) return SAMC_OK;
+    SAMC__TRY(samc__stream_open(&c->samples, c->store, false, name, c->last.samples, error));
+    return over ? samc__resume_publish_samples(c, error) : SAMC_OK;
 }
 
 /* The file goes back to the state folder, to grow again. */

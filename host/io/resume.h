@@ -28,6 +28,9 @@ samc_status samc__resume_coco(samc__collector *collector, samc_error *error);
 samc_status samc__resume_next_lines(samc__collector *collector, samc_error *error);
 /* The file of lines that ends with the last record committed becomes visible. */
 samc_status samc__resume_publish_lines(samc__collector *collector, samc_error *error);
+/* The archive that the unit of the last record becomes: opened there, or published where the unit is over. */
+samc_status samc__resume_samples(samc__collector *collector, samc_error *error);
+samc_status samc__resume_publish_samples(samc__collector *collector, samc_error *error);
 /* Looks at every file that the run will change or make, before anything is changed: what is missing, damaged or
  * somebody else's is an error. */
 samc_status samc__collector_check(samc__collector *collector, samc_error *error);

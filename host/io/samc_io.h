@@ -241,9 +241,10 @@ typedef enum samc_output {
     SAMC_OUTPUT_COCO = 16,   /* annotations.json, a COCO data set */
     SAMC_OUTPUT_CUTOUT = 32, /* RGBA, the background removed; not of archives */
     SAMC_OUTPUT_NPY = 64,    /* NumPy bool [height, width]; not of archives */
-    SAMC_OUTPUT_SA1B = 128   /* SA-1B's JSON of an image, {"image", "annotations"}: <name without its extension>.json */
+    SAMC_OUTPUT_SA1B = 128,  /* SA-1B's JSON of an image, {"image", "annotations"}: <name without its extension>.json */
+    SAMC_OUTPUT_WEBDATASET = 256 /* of archives alone: a tar for each archive, with SA-1B's JSON of each image */
 } samc_output;
-enum { SAMC_OUTPUT_ARCHIVE = 31 | SAMC_OUTPUT_SA1B }; /* those of archives */
+enum { SAMC_OUTPUT_ARCHIVE = 31 | SAMC_OUTPUT_SA1B | SAMC_OUTPUT_WEBDATASET }; /* those of archives */
 
 /* A list such as "rle,overlay" as bits; 0 where it is empty or names what is unknown or not `allowed`. */
 SAMC_API unsigned samc_outputs_parse(const char *list, unsigned allowed);
@@ -294,10 +295,17 @@ SAMC_API samc_status samc_auto_set(samc_auto_options *options, const char *name,
  */
 typedef struct samc_archive samc_archive;
 
+/* What a run is made of. BY_IMAGE: all images are listed first, and links in archives lead to their files. BY_INPUT: an
+ * archive is one unit of work, read once as it comes, with no list of its members before it, so that neither the start
+ * nor the memory grows with them; failed images cannot be tried again. AUTO: by input where the format or an input
+ * needs it (WEBDATASET, a command, the standard input), else by image. */
+typedef enum samc_shard_by { SAMC_SHARD_BY_AUTO, SAMC_SHARD_BY_IMAGE, SAMC_SHARD_BY_INPUT } samc_shard_by;
+
 typedef struct samc_archive_options {
     size_t size;
     const char *const *inputs; /* [input_count] files, folders, archives (.tar, .tar.gz, .xz, .bz2, .zst, .zip), "@list"
-                                  files, "-": a list on the standard input */
+                                  files, "-": a list, or a tar, on the standard input; "pipe:COMMAND": the tar that a
+                                  shell's command writes. "{000..099}.tar" are a hundred inputs */
     int input_count;
     const char *const *globs; /* [glob_count] patterns that take files by name, not by extension */
     int glob_count;
@@ -316,7 +324,9 @@ typedef struct samc_archive_options {
     bool retry_failed;               /* images that are recorded as failed are tried again, behind all others */
     bool no_sync; /* leave it to the system when results reach the disk: what is done survives the end of the process,
                      not a loss of power */
-    const char *stats; /* a file for seconds and counts of each image, or NULL */
+    const char *stats;            /* a file for seconds and counts of each image, or NULL */
+    int shard_by;                 /* samc_shard_by: what `shard` and `shards` count, and whether archives are listed */
+    bool copy_images, label_maps; /* WEBDATASET: with the images, with a picture of each image's masks */
 } samc_archive_options;
 
 /* The defaults, as they stand above; inputs and output are to be set. */
@@ -368,7 +378,7 @@ SAMC_API void samc_archive_stop(samc_archive *archive);
 
 typedef struct samc_archive_counts {
     size_t size;
-    int64_t inputs;  /* images that were found, of all shards */
+    int64_t inputs;  /* images that were found, of all shards; by input, the inputs */
     int64_t skipped; /* files that were passed over because their names are not those of images */
     int64_t images;  /* of this shard */
     int64_t
@@ -378,6 +388,7 @@ typedef struct samc_archive_counts {
     int64_t failures; /* of `images`, so far */
     int64_t masks;    /* of this run */
     double seconds;   /* that samc_archive_run() took, 0 before its end */
+    bool by_input;    /* archives are read as they come: `images` and `total` are those found so far */
 } samc_archive_counts;
 /* At any time, from any thread. */
 SAMC_API samc_status samc_archive_get_counts(const samc_archive *archive, samc_archive_counts *counts,

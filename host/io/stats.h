@@ -12,7 +12,7 @@ typedef struct samc__stats {
 
 samc_status samc__stats_open(samc__stats *stats, const char *path, samc_error *error);
 /* Nothing where it is not open, as of what follows. */
-samc_status samc__stats_add(samc__stats *stats, const samc__job *job, const char *source, samc_error *error);
+samc_status samc__stats_add(samc__stats *stats, const samc__job *job, samc_error *error);
 samc_status samc__stats_finish(samc__stats *stats, samc_error *error);
 void samc__stats_abandon(samc__stats *stats);
 

@@ -403,17 +403,27 @@ static samc_status open_parent(samc__store *store, const char *key, const char *
     return open_below(store, slash ? *path : "", make, parent, error);
 }
 
-samc_status samc__store_publish(samc__store *store, const char *scratch, const char *key, const char *suffix,
-                                samc_error *error) {
+/* Whether a rename that found its name taken has been done already, but for the old name. */
+static bool is_twice(int from_folder, const char *from, int to_folder, const char *to) {
+    struct stat a, b;
+    return fstatat(from_folder, from, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstatat(to_folder, to, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* From the scratch folder, or from the state folder. */
+static samc_status publish(samc__store *store, int from, const char *name, const char *key, const char *suffix,
+                           samc_error *error) {
     char *path = NULL;
     const char *last = NULL;
     int parent;
     samc_status status = open_parent(store, key, suffix, true, &path, &last, &parent, error);
-    if (status == SAMC_OK && rename_new(store->tmp, scratch, parent, last) != 0) {
+    if (status == SAMC_OK && rename_new(from, name, parent, last) != 0) {
         bool taken = errno == EEXIST;
-        status = samc__fail(
-            error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s%s: %s%s", store->root, key, suffix,
-            taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
+        if (taken && from == store->folder && is_twice(from, name, parent, last)) unlinkat(from, name, 0);
+        else
+            status = samc__fail(
+                error, is_refused_name(errno) ? SAMC_UNSUPPORTED : SAMC_IO, "%s/%s%s: %s%s", store->root, key, suffix,
+                taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
     }
     if (parent >= 0) close(parent);
     /* All folders up to the output, also those that were there: another shard may have made them and not synced them
@@ -427,6 +437,19 @@ samc_status samc__store_publish(samc__store *store, const char *scratch, const c
     if (status == SAMC_OK) status = note(store, "", 0, error);
     free(path);
     return status;
+}
+
+samc_status samc__store_publish(samc__store *store, const char *scratch, const char *key, const char *suffix,
+                                samc_error *error) {
+    return publish(store, store->tmp, scratch, key, suffix, error);
+}
+
+samc_status samc__store_publish_file(samc__store *store, const char *name, const char *key, const char *suffix,
+                                     samc_error *error) {
+    SAMC__TRY(samc__store_sync_folders(store, error)); /* the new name first, as in samc__store_move() */
+    SAMC__TRY(publish(store, store->folder, name, key, suffix, error));
+    SAMC__TRY(samc__store_note(store, false, error));
+    return samc__store_sync_folders(store, error);
 }
 
 samc_status samc__store_look(samc__store *store, const char *key, const char *suffix, struct stat *information,

@@ -77,6 +77,10 @@ samc_status samc__store_note(samc__store *store, bool in_root, samc_error *error
  * it is the same file: a crash has left both names. */
 samc_status samc__store_move(samc__store *store, const char *name, bool to_root, samc_error *error);
 
+/* Renames a file of the state folder to <root>/<key><suffix>, synced, making the folders on the way. */
+samc_status samc__store_publish_file(samc__store *store, const char *name, const char *key, const char *suffix,
+                                     samc_error *error);
+
 /* ---- Results, which are made under <state>/tmp by any thread */
 
 /* "<number><suffix>" */

@@ -11,7 +11,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "host/io/unpack.h"
 #include "runtime/base/status.h"
 
 enum { TAR_END = 1024 }; /* two blocks of zeros */
@@ -31,13 +30,15 @@ static bool ends_in(const char *path, const char *end) {
     return length > n && strcasecmp(path + length - n, end) == 0;
 }
 
-bool samc__tar_is(const char *path) {
+size_t samc__tar_stem(const char *path) {
     static const char *const ends[] = {".tar",  ".tar.gz", ".tgz",     ".tar.xz", ".txz", ".tar.bz2",
                                        ".tbz2", ".tbz",    ".tar.zst", ".tzst",   ".zip"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (ends_in(path, ends[i])) return true;
-    return false;
+        if (ends_in(path, ends[i])) return strlen(path) - strlen(ends[i]);
+    return strlen(path);
 }
+
+bool samc__tar_is(const char *path) { return path[samc__tar_stem(path)] != '\0'; }
 
 bool samc__tar_broken(const samc__tar *tar) { return tar->broken; }
 int samc__tar_code(const samc__tar *tar) { return samc__unpack_code(tar->bytes); }
@@ -94,22 +95,33 @@ static samc_status begin(samc__tar *tar, samc_error *error) {
     return archive_read_open1(a) == ARCHIVE_OK ? SAMC_OK : damaged(tar, archive_error_string(a), error);
 }
 
-samc_status samc__tar_open(const char *path, samc__tar **out, int *code, samc_error *error) {
+static samc_status open_tar(const char *path, const samc__flow *flow, samc__tar **out, int *code, samc_error *error) {
     samc__tar *tar = *out = calloc(1, sizeof *tar);
     *code = 0;
     if (tar == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
     tar->archive = archive_read_new();
     tar->path = strdup(path);
     tar->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    tar->zip = ends_in(path, ".zip");
-    samc_status status = tar->archive && tar->path ? samc__unpack_open(path, &tar->bytes, code, error)
-                                                   : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
+    tar->zip = flow == NULL && ends_in(path, ".zip");
+    samc_status status = tar->archive == NULL || tar->path == NULL
+                             ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path)
+                         : flow != NULL ? samc__unpack_open_flow(path, flow, &tar->bytes, code, error)
+                                        : samc__unpack_open(path, &tar->bytes, code, error);
     if (status == SAMC_OK && (status = begin(tar, error)) != SAMC_OK) *code = samc__tar_code(tar);
     if (status != SAMC_OK) {
         samc__tar_close(tar);
         *out = NULL;
     }
     return status;
+}
+
+samc_status samc__tar_open(const char *path, samc__tar **tar, int *code, samc_error *error) {
+    return open_tar(path, NULL, tar, code, error);
+}
+
+samc_status samc__tar_open_flow(const char *name, const samc__flow *flow, samc__tar **tar, int *code,
+                                samc_error *error) {
+    return open_tar(name, flow, tar, code, error);
 }
 
 void samc__tar_close(samc__tar *tar) {

@@ -2,11 +2,14 @@
 #ifndef SAMC_HOST_IO_TAR_H
 #define SAMC_HOST_IO_TAR_H
 
+#include "host/io/unpack.h"
 #include "runtime/samc.h"
 
 /* True for names that end in .tar, .tar.gz, .tgz, .tar.xz, .txz, .tar.bz2, .tbz2, .tbz, .tar.zst, .tzst or .zip, in any
  * case. */
 bool samc__tar_is(const char *path);
+/* The length of a name without such an ending. */
+size_t samc__tar_stem(const char *path);
 
 typedef struct samc__tar samc__tar;
 
@@ -26,6 +29,9 @@ typedef struct samc__tar_entry {
 
 /* Opens a regular file. On failure *tar is NULL, and *code the system's reason, or 0 where it is the file's own. */
 samc_status samc__tar_open(const char *path, samc__tar **tar, int *code, samc_error *error);
+/* A tar, compressed or not, from what cannot be read twice. */
+samc_status samc__tar_open_flow(const char *name, const samc__flow *flow, samc__tar **tar, int *code,
+                                samc_error *error);
 void samc__tar_close(samc__tar *tar); /* NULL is allowed */
 
 /* Goes to the next member. entry->name is NULL at the end. A damaged archive is an error, after the members before the

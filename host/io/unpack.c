@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,11 +29,30 @@ struct samc__unpack {
     uint8_t *out;           /* [BLOCK], of zlib; NULL where it is not open */
     struct archive *filter; /* xz, bzip2, zstd */
     samc_error failed;      /* what the next read of gzip will fail with: the bytes before it come first */
+    bool flows;             /* it is `flow`, of which `head` bytes at the beginning are handed out */
+    samc__flow flow;
+    size_t head;
 };
+
+/* Whether a flow has bytes, or its end, to give; false with u->code set where reading is given up. */
+static bool wait_for_bytes(samc__unpack *u) {
+    enum { TICK = 100 /* milliseconds */ };
+    struct pollfd file = {.fd = u->handle, .events = POLLIN};
+    while (u->flow.stopping != NULL && poll(&file, 1, TICK) == 0)
+        if (atomic_load(u->flow.stopping)) return u->code = ECANCELED, false;
+    return true;
+}
 
 /* The file's own bytes into `to`; -1 with u->code set. */
 static ssize_t read_file(samc__unpack *u, void *to, size_t size) {
     ssize_t got;
+    if (u->flows && u->head < u->flow.head_size) {
+        size_t left = u->flow.head_size - u->head, piece = left < size ? left : size;
+        memcpy(to, u->flow.head + u->head, piece);
+        u->head += piece;
+        return (ssize_t)piece;
+    }
+    if (u->flows && !wait_for_bytes(u)) return -1;
     do got = read(u->handle, to, size);
     while (got < 0 && errno == EINTR);
     if (got < 0) u->code = errno;
@@ -65,6 +85,21 @@ static bool open_filter(samc__unpack *u, int (*support)(struct archive *)) {
            archive_read_next_header(u->filter, &entry) == ARCHIVE_OK;
 }
 
+/* The first bytes of a flow, which stay to be read. */
+static ssize_t peek(samc__unpack *u, uint8_t *first, size_t size) {
+    samc__flow *flow = &u->flow;
+    while (flow->head_size < size) {
+        if (!wait_for_bytes(u)) return errno = u->code, -1;
+        ssize_t got = read(u->handle, flow->head + flow->head_size, sizeof flow->head - flow->head_size);
+        if (got == 0) break;
+        if (got < 0 && errno != EINTR) return -1;
+        flow->head_size += got > 0 ? (size_t)got : 0;
+    }
+    size = flow->head_size < size ? flow->head_size : size;
+    memcpy(first, flow->head, size);
+    return (ssize_t)size;
+}
+
 static samc_status open_kind(samc__unpack *u, samc_error *error) {
     static const struct {
         const char *magic;
@@ -76,7 +111,7 @@ static samc_status open_kind(samc__unpack *u, samc_error *error) {
                  {"BZh", 3, archive_read_support_filter_bzip2},
                  {"\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd}};
     uint8_t first[6] = {0};
-    ssize_t got = pread(u->handle, first, sizeof first, 0);
+    ssize_t got = u->flows ? peek(u, first, sizeof first) : pread(u->handle, first, sizeof first, 0);
     if (got < 0) {
         u->code = errno;
         fail(u, NULL, error);
@@ -98,7 +133,8 @@ static samc_status open_kind(samc__unpack *u, samc_error *error) {
     return SAMC_OK;
 }
 
-samc_status samc__unpack_open(const char *path, samc__unpack **out, int *code, samc_error *error) {
+static samc_status open_bytes(const char *path, const samc__flow *flow, samc__unpack **out, int *code,
+                              samc_error *error) {
     struct stat information;
     samc__unpack *u = *out = calloc(1, sizeof *u);
     *code = 0;
@@ -106,12 +142,16 @@ samc_status samc__unpack_open(const char *path, samc__unpack **out, int *code, s
     u->handle = -1;
     u->path = strdup(path);
     u->in = malloc(BLOCK);
-    samc_status status = u->path && u->in ? samc__file_open(path, &u->handle, &information, &u->code, error)
-                                          : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
-    if (status == SAMC_OK) {
-        u->size = information.st_size;
-        status = open_kind(u, error);
+    samc_status status = u->path && u->in ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", path);
+    if (status == SAMC_OK && flow == NULL) {
+        status = samc__file_open(path, &u->handle, &information, &u->code, error);
+        if (status == SAMC_OK) u->size = information.st_size;
+    } else if (status == SAMC_OK) {
+        u->flows = true;
+        u->flow = *flow;
+        u->handle = flow->handle;
     }
+    if (status == SAMC_OK) status = open_kind(u, error);
     if (status != SAMC_OK) {
         *code = u->code;
         samc__unpack_close(u);
@@ -120,11 +160,20 @@ samc_status samc__unpack_open(const char *path, samc__unpack **out, int *code, s
     return status;
 }
 
+samc_status samc__unpack_open(const char *path, samc__unpack **out, int *code, samc_error *error) {
+    return open_bytes(path, NULL, out, code, error);
+}
+
+samc_status samc__unpack_open_flow(const char *name, const samc__flow *flow, samc__unpack **out, int *code,
+                                   samc_error *error) {
+    return open_bytes(name, flow, out, code, error);
+}
+
 void samc__unpack_close(samc__unpack *u) {
     if (u == NULL) return;
     if (u->filter != NULL) archive_read_free(u->filter);
     if (u->gzip) inflateEnd(&u->zlib);
-    if (u->handle >= 0) close(u->handle);
+    if (u->handle >= 0 && !u->flows) close(u->handle);
     free(u->path);
     free(u->in);
     free(u->out);
@@ -214,7 +263,7 @@ int64_t samc__unpack_skip(samc__unpack *u, int64_t count) {
 }
 
 int64_t samc__unpack_seek(samc__unpack *u, int64_t offset, int whence) {
-    int64_t to = u->gzip || u->filter != NULL ? -1 : lseek(u->handle, offset, whence);
+    int64_t to = u->gzip || u->filter != NULL || u->flows ? -1 : lseek(u->handle, offset, whence);
     if (to >= 0) u->position = to;
     return to;
 }

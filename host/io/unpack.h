@@ -3,6 +3,7 @@
 #ifndef SAMC_HOST_IO_UNPACK_H
 #define SAMC_HOST_IO_UNPACK_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "runtime/samc.h"
@@ -11,7 +12,16 @@ typedef struct samc__unpack samc__unpack;
 
 /* Opens a regular file. On failure *unpack is NULL and *code the system's reason, or 0 where it is the file's own. */
 samc_status samc__unpack_open(const char *path, samc__unpack **unpack, int *code, samc_error *error);
-void samc__unpack_close(samc__unpack *unpack); /* NULL is allowed */
+/* The same of what cannot be read twice, a pipe or the standard input, from where it stands. */
+typedef struct samc__flow {
+    int handle;
+    uint8_t head[512]; /* [head_size], bytes before those that are still to be read */
+    size_t head_size;
+    const atomic_bool *stopping; /* reading gives up, with ECANCELED, when it becomes true. NULL: never */
+} samc__flow;
+samc_status samc__unpack_open_flow(const char *name, const samc__flow *flow, samc__unpack **unpack, int *code,
+                                   samc_error *error);
+void samc__unpack_close(samc__unpack *unpack); /* NULL is allowed; the handle of a flow stays open */
 
 /* The next bytes into *block, valid until the next call. Returns how many, 0 at the end; -1 for damage (a wrong
  * checksum or length, a stream that is cut off or followed by garbage) and for what the system refuses: the reason is

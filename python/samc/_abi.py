@@ -63,9 +63,15 @@ SAMC_OUTPUT_COCO = 16
 SAMC_OUTPUT_CUTOUT = 32
 SAMC_OUTPUT_NPY = 64
 SAMC_OUTPUT_SA1B = 128
+SAMC_OUTPUT_WEBDATASET = 256
 
 # constants
-SAMC_OUTPUT_ARCHIVE = 159
+SAMC_OUTPUT_ARCHIVE = 415
+
+# samc_shard_by
+SAMC_SHARD_BY_AUTO = 0
+SAMC_SHARD_BY_IMAGE = 1
+SAMC_SHARD_BY_INPUT = 2
 
 
 class samc_error(C.Structure):
@@ -345,6 +351,9 @@ class samc_archive_options(C.Structure):
         ("retry_failed", C.c_bool),
         ("no_sync", C.c_bool),
         ("stats", C.c_char_p),
+        ("shard_by", C.c_int),
+        ("copy_images", C.c_bool),
+        ("label_maps", C.c_bool),
     ]
 
 
@@ -382,6 +391,7 @@ class samc_archive_counts(C.Structure):
         ("failures", C.c_int64),
         ("masks", C.c_int64),
         ("seconds", C.c_double),
+        ("by_input", C.c_bool),
     ]
 
 
