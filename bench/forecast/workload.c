@@ -8,8 +8,10 @@
 #include "kernels/embed_mask/embed_mask.h"
 #include "kernels/embed_prompts/embed_prompts.h"
 #include "kernels/finish_masks/finish_masks.h"
+#include "kernels/grouped_linear/grouped_linear.h"
 #include "kernels/image_to_token/image_to_token.h"
 #include "kernels/layernorm/layernorm.h"
+#include "kernels/linear_attention/linear_attention.h"
 #include "kernels/mask_rle/mask_rle.h"
 #include "kernels/nms/nms.h"
 #include "kernels/preprocess/preprocess.h"
@@ -18,6 +20,7 @@
 #include "kernels/token_attention/token_attention.h"
 #include "kernels/token_to_image/token_to_image.h"
 #include "kernels/refine_masks/refine_masks.h"
+#include "kernels/upscale_bicubic/upscale_bicubic.h"
 #include "kernels/upscale_map/upscale_map.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 
@@ -63,6 +66,11 @@ static double conv3x3_bytes(const samc__conv3x3_args *a) {
     return of(a->x) + of(a->w) + of(a->b) + of(a->residual) + of(a->y);
 }
 static double depthwise_bytes(const samc__depthwise_args *a) { return of(a->x) + of(a->w) + of(a->b) + of(a->y); }
+static double grouped_linear_bytes(const samc__grouped_linear_args *a) { return of(a->x) + of(a->w) + of(a->y); }
+static double linear_attention_bytes(const samc__linear_attention_args *a) {
+    return of(a->qkv[0]) + of(a->qkv[1]) + of(a->y);
+}
+static double upscale_bicubic_bytes(const samc__upscale_bicubic_args *a) { return of(a->x) + of(a->add) + of(a->y); }
 static double add_rows_bytes(const samc__add_rows_args *a) { return of(a->x) + of(a->b) + of(a->y); }
 static double embed_grid_bytes(const samc__embed_grid_args *a) { return of(a->gaussian) + of(a->y); }
 static double embed_prompts_bytes(const samc__embed_prompts_args *a) {
@@ -125,6 +133,9 @@ static double folded(int64_t prompts, int64_t tokens, int64_t keys, int64_t c, i
 SIMPLE(preprocess, 3)
 SIMPLE(layernorm, 1)
 SIMPLE(depthwise, 1)
+SIMPLE(grouped_linear, 1)
+SIMPLE(linear_attention, 1)
+SIMPLE(upscale_bicubic, 1)
 SIMPLE(add_rows, 1)
 SIMPLE(embed_grid, 1)
 SIMPLE(embed_prompts, 1)

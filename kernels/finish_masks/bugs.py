@@ -1,6 +1,7 @@
 """Seeded bugs of finish_masks; see mutations.py."""
 
 KERNEL = "kernels/finish_masks/cuda.cu"
+TAP = "kernels/cuda/cubic_tap.h"
 DEVICE = "kernels/cuda/device.h"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)
@@ -32,12 +33,12 @@ BUGS = {
     "masks in order although there is an index": (KERNEL, "index ? index[mask] : mask", "mask"),
     "masks that were not picked are finished": (KERNEL, "mask >= *picked", "mask > *picked"),
     "bicubic with Catmull and Rom's kernel": (
-        KERNEL,
+        TAP,
         "mul_exact(add_exact(mul_exact(-0.75f, x), 3.75f), x), 6.0f), x), 3.0f)",
         "mul_exact(add_exact(mul_exact(-0.5f, x), 2.5f), x), 4.0f), x), 2.0f)",
     ),
     "bicubic reads before the first sample": (
-        KERNEL,
+        TAP,
         "max_of(0, min_of(static_cast<int>(from) - 1 + k, in_size - 1))",
         "min_of(static_cast<int>(from) - 1 + k, in_size - 1)",
     ),

@@ -3,6 +3,7 @@
  * torch.nn.functional.interpolate(mode="bilinear", align_corners=False): source = (out + 0.5) * in / out_size - 0.5,
  * clamped at 0; the neighbour is clamped at the last sample; rows are mixed after columns. mode="bicubic": the same
  * source without the clamp, Keys' kernel with a = -0.75, and four samples clamped at both ends. */
+#include "kernels/cubic_tap.h"
 #include "kernels/ops.h"
 #include "kernels/finish_masks/finish_masks.h"
 
@@ -49,26 +50,7 @@ static float mix(const float *row0, const float *row1, tap x, float t) {
     return upper * (1.0f - t) + lower * t;
 }
 
-typedef struct cubic_tap { /* out = sum of weight[k] * in[at[k]] */
-    int at[4];
-    float weight[4];
-} cubic_tap;
-
-static float cubic_near(float x) { return (1.25f * x - 2.25f) * x * x + 1.0f; }
-static float cubic_far(float x) { return ((-0.75f * x + 3.75f) * x - 6.0f) * x + 3.0f; }
-
-static cubic_tap cubic_tap_of(int out, int in_size, int out_size) {
-    float source = (float)in_size / (float)out_size * ((float)out + 0.5f) - 0.5f, from = floorf(source);
-    float t = source - from, rest = 1.0f - t;
-    cubic_tap tap = {.weight = {cubic_far(t + 1.0f), cubic_near(t), cubic_near(rest), cubic_far(rest + 1.0f)}};
-    for (int k = 0; k < 4; k++) {
-        int at = (int)from - 1 + k;
-        tap.at[k] = at < 0 ? 0 : at < in_size ? at : in_size - 1;
-    }
-    return tap;
-}
-
-static float cubic_sum(const float *in, ptrdiff_t stride, const cubic_tap *tap) {
+static float cubic_sum(const float *in, ptrdiff_t stride, const samc__cubic_tap *tap) {
     float sum = in[tap->at[0] * stride] * tap->weight[0];
     for (int k = 1; k < 4; k++) sum += in[tap->at[k] * stride] * tap->weight[k];
     return sum;
@@ -88,7 +70,7 @@ static void first_step(const finish_task *t, const float *logits, float *between
     const samc__finish_masks_args *a = t->args;
     int low = (int)a->logits.n[1];
     for (int x = 0; a->path == SAMC__MASKS_BICUBIC && x < a->width; x++) {
-        const cubic_tap tap = cubic_tap_of(x, low, a->width);
+        const samc__cubic_tap tap = samc__cubic_tap_of(x, low, a->width);
         for (int y = 0; y < low; y++) between[(int64_t)y * a->width + x] = cubic_sum(logits + y * low, 1, &tap);
     }
     for (int y = 0; a->path != SAMC__MASKS_BICUBIC && y < a->new_height; y++) {
@@ -102,7 +84,7 @@ static void first_step(const finish_task *t, const float *logits, float *between
 /* How many logit rows or columns pixels read, from the first on. */
 static int read_by(const samc__finish_masks_args *a, int size, int new_size) {
     int low = (int)a->logits.n[1];
-    if (a->path == SAMC__MASKS_BICUBIC) return cubic_tap_of(size - 1, low, size).at[3] + 1;
+    if (a->path == SAMC__MASKS_BICUBIC) return samc__cubic_tap_of(size - 1, low, size).at[3] + 1;
     return bilinear_tap(bilinear_tap(size - 1, new_size, size).high, low, a->img_size).high + 1;
 }
 
@@ -118,7 +100,7 @@ static void finish_one(const finish_task *t, float *between, int64_t mask) {
     uint64_t *bits = a->bits ? a->bits + mask * a->height * words : NULL;
     if (bits) memset(bits, 0, (size_t)a->height * (size_t)words * sizeof *bits);
     for (int y = 0; y < a->height; y++) {
-        const cubic_tap down = cubic_tap_of(y, low, a->height);
+        const samc__cubic_tap down = samc__cubic_tap_of(y, low, a->height);
         tap row = bilinear_tap(y, a->new_height, a->height);
         const float *row0 = between + (int64_t)row.low * t->between_width,
                     *row1 = between + (int64_t)row.high * t->between_width;
