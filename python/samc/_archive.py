@@ -7,12 +7,10 @@ import os
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Union
 
 from . import _abi
-from ._errors import Error, InvalidArgument
+from ._errors import InvalidArgument
 from ._model import Model, load
 from ._native import Handle, check, io, make, new_error, path_bytes
 from ._session import Session, auto_options, interruptible
-
-FORMATS = {"rle": 1, "png": 2, "overlay": 4, "jsonl": 8, "coco": 16}
 
 
 class AutoImage(NamedTuple):
@@ -247,6 +245,3 @@ def auto(
                 models[0].close()
     finally:
         bar.close()
-
-
-__all__ = ["AutoImage", "AutoRun", "Error", "auto"]

@@ -86,7 +86,7 @@ class ModelInfo:
         return "ModelInfo(" + ", ".join(f"{k}={v!r}" for k, v in vars(self).items()) + ")"
 
 
-def _split_device(device: Union[int, str, None, Any]) -> Tuple[Optional[str], int]:
+def split_device(device: Union[int, str, None, Any]) -> Tuple[Optional[str], int]:
     """A GPU's number, or a name such as "cpu", "cuda", "cuda:1", PyTorch's devices too -> backend or None, number."""
     if device is None or isinstance(device, int):
         return None, device or 0
@@ -140,7 +140,7 @@ class Model:
             raise FileNotFoundError(2, os.strerror(2), self.path)
         raw = make(_abi.samc_options)
         lib.samc_default_options(ctypes.byref(raw))
-        kind, number = _split_device(device)
+        kind, number = split_device(device)
         if backend is not None and kind is not None and backend not in ("auto", kind):
             raise ValueError(f"backend={backend!r} and device={str(device)!r} are different things")
         if kind is not None and not (kind == "cpu" and backend == "ref"):

@@ -293,6 +293,35 @@ class Session:
         with self._lock:
             self._check(lib.samc_set_embedding(self._pointer, values.ctypes.data, int(size[1]), int(size[0])))
 
+    def levels(self, index: int = 0) -> List[np.ndarray]:
+        """All that was encoded of an image, float32 [channels, side, side]: the embedding, and of models such as SAM-HQ
+        the finer features that they also look at."""
+        found = []
+        for level, shape in enumerate(self._level_shapes()):
+            out = np.empty(shape, np.float32)
+            with self._lock:
+                self._check(lib.samc_get_level(self._pointer, index, level, out.ctypes.data))
+            found.append(out)
+        return found
+
+    def _level_shapes(self) -> List[Tuple[int, int, int]]:
+        shapes: List[Tuple[int, int, int]] = []
+        channels, side = ctypes.c_int(), ctypes.c_int()
+        pointer = self._model.pointer
+        while not lib.samc_model_level(pointer, len(shapes), None, ctypes.byref(channels), ctypes.byref(side)):
+            shapes.append((channels.value, side.value, side.value))
+        return shapes
+
+    def set_levels(self, levels: Sequence[Any], size: Tuple[int, int]) -> None:
+        """Sets one image by all its levels, and its height and width."""
+        own = [np.ascontiguousarray(values, np.float32) for values in levels]
+        shapes = self._level_shapes()
+        if [values.shape for values in own] != shapes:
+            raise ValueError(f"the levels are {shapes}, not {[values.shape for values in own]}")
+        pointers = (ctypes.c_void_p * len(own))(*(values.ctypes.data for values in own))
+        with self._lock:
+            self._check(lib.samc_set_levels(self._pointer, pointers, len(own), int(size[1]), int(size[0])))
+
     def save_embedding(self, path: Any, index: int = 0) -> None:
         """Writes an embedding as safetensors, with the model's hash and the image's size."""
         with self._lock:

@@ -7,8 +7,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 
 import numpy as np
 
-from . import _abi
-from ._masks import MODES, Mask, Masks
+from ._masks import MODES, Masks
 from ._model import Model
 from ._native import check, lib, new_error
 from ._pixels import as_array
@@ -174,6 +173,3 @@ def record_of(raw: Any, mode: str) -> Dict[str, Any]:
         "stability_score": raw.stability_score,
         "crop_box": list(raw.crop_box),
     }
-
-
-__all__ = ["Mask", "SamAutomaticMaskGenerator", "_abi"]

@@ -10,8 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 import numpy as np
 
 from ._errors import Mismatch
-from ._model import Model, load
-from ._session import Prompt, Session
+from ._model import Model, load, split_device
 from .utils.transforms import ResizeLongestSide
 
 
@@ -99,13 +98,10 @@ class Sam:
         kind, _, number = name.partition(":")
         if kind not in ("cpu", "cuda"):
             raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', not {name!r}")
-        info, options = self.model.info, dict(self.model.options)
-        there = info.backend == "cuda" and int(number or 0) == int(
-            str(options["device"] or 0).split(":")[-1].replace("cuda", "0")
-        )
-        if (kind == "cuda" and not there) or (kind == "cpu" and info.backend == "cuda"):
-            options.update(device=name, backend=None)
-            self.model = Model(self.model.path, **options)
+        _, there = split_device(self.model.options["device"])
+        is_cuda = self.model.info.backend == "cuda"
+        if (kind == "cuda" and not (is_cuda and there == int(number or 0))) or (kind == "cpu" and is_cuda):
+            self.model = Model(self.model.path, **{**self.model.options, "device": name, "backend": None})
         self._device = name
         return self
 
@@ -229,5 +225,3 @@ sam_model_registry: Dict[str, Callable[..., Sam]] = {
     "vit_b": build_sam_vit_b,
     "any": build_sam_any,  # beyond the original's
 }
-
-__all__ = ["Prompt", "Sam", "Session", "build_sam", "sam_model_registry"]

@@ -9,7 +9,7 @@ import numpy as np
 from ._model import Model
 from ._pixels import as_array
 from ._session import Prompt, Session
-from .build_sam import Sam, to_numpy, torch_or_none
+from .build_sam import Sam, to_numpy
 from .utils.transforms import ResizeLongestSide
 
 NOT_SET = "An image must be set with .set_image(...) before mask prediction."
@@ -76,7 +76,7 @@ class SamPredictor:
             pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         self.reset_image()
         self.session.set_image(pixels)
-        self.session.set_embedding(self.session.embedding(), size)
+        self.session.set_levels(self.session.levels(), size)
         self._is_set(size)
 
     def predict(
@@ -203,14 +203,22 @@ class SamPredictor:
         self.close()
 
     def __getstate__(self) -> Dict[str, Any]:
-        features = to_numpy(self.features) if self.is_image_set else None
-        return {"model": self.model, "features": features, "original_size": self.original_size}
+        state = {"model": self.model, "original_size": self.original_size, "levels": None, "features": None}
+        if self.is_image_set and self._own:
+            state["levels"] = self.session.levels()
+        elif self.is_image_set:
+            state["features"] = to_numpy(self._features)
+        return state
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__init__(state["model"])  # type: ignore[misc]
-        if state["features"] is not None:
-            self._is_set(state["original_size"])
+        if state["original_size"] is None:
+            return
+        self._is_set(state["original_size"])
+        if state["levels"] is not None:
+            self.session.set_levels(state["levels"], self.original_size)
+        else:
             self.features = self.model.give(state["features"])
 
 
-__all__ = ["SamPredictor", "torch_or_none"]
+__all__ = ["SamPredictor"]
