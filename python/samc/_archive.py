@@ -12,6 +12,8 @@ from ._model import Model, load
 from ._native import Handle, check, io, make, new_error, path_bytes
 from ._session import Session, auto_options, interruptible
 
+SHARD_BY = (None, "image", "input")
+
 
 class AutoImage(NamedTuple):
     """An image that is done, safely."""
@@ -26,7 +28,7 @@ class AutoImage(NamedTuple):
 
 class AutoRun(NamedTuple):
     """What a run did. `failures` images are recorded in errors.jsonl; with resume=True a run counts what those before
-    it did in `before`."""
+    it did in `before`. `by_input`: archives were read as they came, and images and total are those found so far."""
 
     inputs: int
     skipped: int
@@ -37,6 +39,7 @@ class AutoRun(NamedTuple):
     failures: int
     masks: int
     seconds: float
+    by_input: bool
 
 
 def _strings(values: List[bytes]) -> Any:
@@ -170,6 +173,9 @@ def auto(
     glob: Iterable[str] = (),
     shard: int = 0,
     shards: int = 1,
+    shard_by: Optional[str] = None,
+    copy_images: bool = False,
+    label_maps: bool = False,
     lines_per_file: Optional[int] = None,
     max_pixels: Optional[int] = None,
     memory: Optional[int] = None,
@@ -184,14 +190,17 @@ def auto(
 ) -> AutoRun:
     """Every mask of every image of `inputs`, as `samc auto`: the same files, journal and resumption.
 
-    inputs      an image file, a folder, an archive (.tar, .tar.gz, ..., .zip), "@list", or several of these
+    inputs      an image file, a folder, an archive (.tar, .tar.gz, ..., .zip), "@list", "{000..099}.tar", or several of
+                these; "pipe:COMMAND", the tar that a shell's command writes
     out         the folder for results, made where it is missing
     model       a Model, one for each GPU, or what samc.load() takes; None: the model that comes with samc
     resume      go on with a run that is there (or begin one); without it a run that is there raises Mismatch
     progress    True: a bar of tqdm; a bar of one's own with `update` and `total`; or a function of (done, total)
     on_image    called with an AutoImage for each image as it is done, in order
-    formats     "rle", "png", "overlay", "jsonl", "coco", as a list or with commas
-    shard, shards   this run takes the images i with i % shards == shard
+    formats     "rle", "png", "overlay", "jsonl", "coco", "sa1b", "webdataset", as a list or with commas
+    shard, shards   this run takes the images, or inputs, i with i % shards == shard
+    shard_by    "image": all are listed first; "input": an archive is a unit, read as it comes; None: as the rest needs
+    copy_images, label_maps   what "webdataset" has beside the JSON of each image
     automatic   SamAutomaticMaskGenerator's arguments; others are those of `samc auto --help`
 
     Ctrl-C, and an exception of on_image or progress, end the run as soon as nothing of what was computed is lost, and
@@ -205,12 +214,15 @@ def auto(
     raw.globs, raw.glob_count = _strings(globs), len(globs)
     raw.output, raw.stats = path_bytes(out), path_bytes(stats) if stats is not None else None
     raw.shard, raw.shards = shard, shards
+    if shard_by not in SHARD_BY:
+        raise InvalidArgument(f"shard_by is 'image' or 'input', not {shard_by!r}")
+    raw.shard_by, raw.copy_images, raw.label_maps = SHARD_BY.index(shard_by), copy_images, label_maps
     raw.resume, raw.retry_failed, raw.no_sync = resume, retry_failed, not sync
     if formats is not None:
         text = formats if isinstance(formats, str) else ",".join(formats)
         raw.formats = io.samc_outputs_parse(text.encode(), _abi.SAMC_OUTPUT_ARCHIVE)
         if raw.formats == 0:
-            raise InvalidArgument(f"formats are rle, png, overlay, jsonl and coco, not {text!r}")
+            raise InvalidArgument(f"formats are rle, png, overlay, jsonl, coco, sa1b and webdataset, not {text!r}")
     numbers: Dict[str, Optional[int]] = {
         "lines_per_file": lines_per_file,
         "max_pixels": max_pixels,
