@@ -92,6 +92,7 @@ static samc__config config_of(int grid, int window, int heads, int head_dim) {
                                           .qkv_bias = true}},
                       .decoder = {.channels = 32,
                                   .mask_in_chans = 8,
+                                  .norm_eps = 1e-5f,
                                   .depth = 2,
                                   .heads = 4,
                                   .mlp_dim = 48,

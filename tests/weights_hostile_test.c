@@ -452,6 +452,7 @@ Test(weights_hostile, a_small_file_cannot_unfold_into_a_large_model) {
                                                .qkv_bias = true}},
                            .decoder = {.channels = 256,
                                        .mask_in_chans = 16,
+                                       .norm_eps = 1e-5f,
                                        .depth = 2,
                                        .heads = 8,
                                        .mlp_dim = 2048,

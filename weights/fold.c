@@ -14,7 +14,8 @@ static const struct {
     const char *convolution, *norm, *to;
     double eps;
 } pairs[] = {
-    {"c", "bn", "", 1e-5}, /* TinyViT, RepViT; PyTorch's own epsilon */
+    {"c", "bn", "", 1e-5},           /* TinyViT, RepViT; PyTorch's own epsilon */
+    {"conv", "norm", "conv.", 1e-6}, /* EfficientViT, which sets every norm's epsilon */
 };
 
 typedef struct fold {

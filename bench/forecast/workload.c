@@ -331,6 +331,7 @@ static bool official(const char *name, samc__config *config) {
                                                      .qkv_bias = true}},
                                  .decoder = {.channels = 256,
                                              .mask_in_chans = 16,
+                                             .norm_eps = 1e-5f,
                                              .depth = 2,
                                              .heads = 8,
                                              .mlp_dim = 2048,

@@ -11,7 +11,12 @@
 /* Bounds that keep every later size computation far from overflow. */
 enum { SAMC__MAX_DECODER_LAYERS = 8, SAMC__MAX_MASK_TOKENS = 16, SAMC__MAX_MLP_LAYERS = 8 };
 
-typedef enum samc__encoder_kind { SAMC__ENCODER_VIT, SAMC__ENCODER_TINYVIT, SAMC__ENCODERS } samc__encoder_kind;
+typedef enum samc__encoder_kind {
+    SAMC__ENCODER_VIT,
+    SAMC__ENCODER_TINYVIT,
+    SAMC__ENCODER_EFFICIENTVIT,
+    SAMC__ENCODERS
+} samc__encoder_kind;
 
 /* Prompt encoder and mask decoder. */
 typedef struct samc__decoder_spec {
@@ -24,6 +29,7 @@ typedef struct samc__decoder_spec {
     int masks;              /* mask tokens: num_multimask_outputs + 1 */
     int hq_at, object_at;   /* rows of further tokens; -1: absent */
     int iou_depth, iou_dim; /* layers of the IoU head and their width */
+    float norm_eps;         /* of layers, 1e-5 but for encoders that say another */
     bool high_res;          /* takes further levels of the encoder's features */
     bool gelu;              /* in the MLPs of layers and heads, instead of ReLU */
 } samc__decoder_spec;
@@ -40,6 +46,7 @@ typedef struct samc__config {
         union {
             samc__vit vit;
             samc__tinyvit tinyvit;
+            samc__efficientvit efficientvit;
         };
     } encoder;
     samc__decoder_spec decoder;

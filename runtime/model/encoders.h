@@ -76,4 +76,43 @@ typedef struct samc__tinyvit_weights {
     samc__neck neck;
 } samc__tinyvit_weights;
 
+enum {
+    SAMC__EFFICIENTVIT_STAGES = 6, /* at most; 5 in L0 to L2 */
+    SAMC__EFFICIENTVIT_LEVELS = 3, /* last stages, which the neck adds up */
+    SAMC__EFFICIENTVIT_MIDDLE = 16
+};
+
+/* What a stage's blocks are, behind its first one. */
+typedef enum samc__efficientvit_kind {
+    SAMC__EFFICIENTVIT_FUSED,    /* 3x3 to the hidden width, 1x1; the first block of its stage too */
+    SAMC__EFFICIENTVIT_INVERTED, /* 1x1, 3x3 of each channel by itself, 1x1 */
+    SAMC__EFFICIENTVIT_ATTENTION /* linear attention, then an inverted one */
+} samc__efficientvit_kind;
+
+/* EfficientViT-L and XL, of EfficientViT-SAM. A stage halves the side by its first block; that of stage 0 is the stem,
+ * behind which are two 3x3 convolutions a block. */
+typedef struct samc__efficientvit {
+    int stages;
+    int dim[SAMC__EFFICIENTVIT_STAGES], depth[SAMC__EFFICIENTVIT_STAGES]; /* depth: blocks with the first */
+    int first_hidden[SAMC__EFFICIENTVIT_STAGES], hidden[SAMC__EFFICIENTVIT_STAGES];
+    samc__efficientvit_kind kind[SAMC__EFFICIENTVIT_STAGES];
+    int head_dim[SAMC__EFFICIENTVIT_STAGES]; /* width of a head, 32 */
+    int reach[SAMC__EFFICIENTVIT_STAGES];    /* side of the convolution that attention's second set is made by */
+    int neck_dim, neck_hidden, neck_depth;   /* whose blocks are fused */
+} samc__efficientvit;
+
+typedef struct samc__efficientvit_block {
+    samc__inverted conv;                       /* conv2 is absent where it is fused; w of conv1 then [.., 3, 3] */
+    samc__projection qkv, gather, mixed, proj; /* of attention: [3D, D], [3D * reach, reach], [3D, head_dim], [D, 2D] */
+} samc__efficientvit_block;
+
+typedef struct samc__efficientvit_weights {
+    samc__projection stem;                             /* [dim, 3, 3, 3] */
+    samc__efficientvit_block blocks[SAMC__MAX_BLOCKS]; /* of all stages, but for the stem */
+    samc__projection level[SAMC__EFFICIENTVIT_LEVELS]; /* [neck_dim, dim], the last stage's first */
+    samc__efficientvit_block middle[SAMC__EFFICIENTVIT_MIDDLE];
+    samc__projection out; /* [C, neck_dim] */
+    samc__norm norm;      /* [C] */
+} samc__efficientvit_weights;
+
 #endif

@@ -15,6 +15,7 @@ typedef struct samc__network samc__network; /* runtime/model/network.h */
 typedef union samc__encoder_weights {
     samc__vit_weights vit;
     samc__tinyvit_weights tinyvit;
+    samc__efficientvit_weights efficientvit;
 } samc__encoder_weights;
 
 typedef struct samc__encoder {
@@ -42,7 +43,7 @@ typedef struct samc__encoder {
     int recipe_count;
 } samc__encoder;
 
-extern const samc__encoder samc__encoder_vit, samc__encoder_tinyvit;
+extern const samc__encoder samc__encoder_vit, samc__encoder_tinyvit, samc__encoder_efficientvit;
 
 /* SAM's own, which others' encoders have too. */
 extern const samc__setting samc__sam_settings[];

@@ -41,6 +41,7 @@ static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
     d->depth = samc__read_layers(r, "mask_decoder.transformer.layers.");
     d->iou_depth = samc__read_layers(r, "mask_decoder.iou_prediction_head.layers.");
     d->heads = 8;
+    if (d->norm_eps == 0.0f) d->norm_eps = 1e-5f;
     samc__merge_count(r, "decoder_num_heads", &d->heads, false);
     if (r->names != NULL && r->report.count == 0) merge_decoder(r, d);
     d->iou_at = 0;

@@ -47,13 +47,13 @@ static void decoder_layer(samc__tensor_list *list, const samc__decoder_spec *d, 
     char base[48];
     snprintf(base, sizeof base, "mask_decoder.transformer.layers.%d", index);
     attention(list, &to->self_attn, base, "self_attn", C, C, heads);
-    samc__list_norm(list, &to->norm1, base, "norm1", C, 1e-5f);
+    samc__list_norm(list, &to->norm1, base, "norm1", C, d->norm_eps);
     attention(list, &to->cross_token_to_image, base, "cross_attn_token_to_image", C, inner, heads);
-    samc__list_norm(list, &to->norm2, base, "norm2", C, 1e-5f);
+    samc__list_norm(list, &to->norm2, base, "norm2", C, d->norm_eps);
     samc__list_linear(list, &to->lin1, SAMC__ROLE_MATRIX, base, "mlp.lin1", wide, C);
     samc__list_linear(list, &to->lin2, SAMC__ROLE_MATRIX, base, "mlp.lin2", C, wide);
-    samc__list_norm(list, &to->norm3, base, "norm3", C, 1e-5f);
-    samc__list_norm(list, &to->norm4, base, "norm4", C, 1e-5f);
+    samc__list_norm(list, &to->norm3, base, "norm3", C, d->norm_eps);
+    samc__list_norm(list, &to->norm4, base, "norm4", C, d->norm_eps);
     attention(list, &to->cross_image_to_token, base, "cross_attn_image_to_token", C, inner, heads);
 }
 
@@ -63,7 +63,7 @@ static void mask_decoder(samc__tensor_list *list, const samc__decoder_spec *d, s
     char base[64];
     for (int i = 0; i < d->depth; i++) decoder_layer(list, d, i, &to->layers[i]);
     attention(list, &to->final_attn, transformer, "final_attn_token_to_image", C, inner, d->heads);
-    samc__list_norm(list, &to->norm_final, transformer, "norm_final_attn", C, 1e-5f);
+    samc__list_norm(list, &to->norm_final, transformer, "norm_final_attn", C, d->norm_eps);
     samc__list_tensor(list, &to->iou_token, SAMC__ROLE_VECTOR, "mask_decoder", "iou_token.weight", SAMC__SHAPE2(1, C));
     samc__list_tensor(list, &to->mask_tokens, SAMC__ROLE_TABLE, "mask_decoder", "mask_tokens.weight",
                       SAMC__SHAPE2(tokens, C));

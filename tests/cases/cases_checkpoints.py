@@ -513,7 +513,7 @@ ARCHITECTURES = {
         ["detr_encoder.layers.0.norm1.weight"],
     ],
     "EfficientSAM": [["prompt_encoder.invalid_points.weight", "image_encoder.pos_embed"]],
-    "EfficientViT-SAM": [["image_encoder.backbone.stages.0.x"], ["image_encoder.backbone.input_stem.op_list.0.x"]],
+    "EfficientViT-B": [["image_encoder.backbone.input_stem.op_list.0.x"]],
     "RepViT-SAM": [["image_encoder.features.0.0.c.weight"]],
     "EdgeSAM": [["image_encoder.fuse_stage2.weight", "image_encoder.features.0.0.c.weight"]],
     "SAM with adapters": [
@@ -531,6 +531,54 @@ ARCHITECTURES = {
         ["image_encoder.blocks.0.attn.qkv.lora_down.weight"],
     ],
 }
+
+
+class EfficientVit(Checkpoint):
+    """What its files do not say is fixed by the family: the square of prompts, the norms' epsilon, the layers."""
+
+    FILE = os.path.join(os.path.dirname(GOLDEN), "..", "golden_efficientvit", "tiny.safetensors")
+
+    def file(self, state=None, **config):
+        config = {"img_size": 72, "decoder_num_heads": 4, **config}
+        return safetensors(state_of(self.FILE) if state is None else state, {"samc.config": json.dumps(config)})
+
+    def test_its_recipe_alone(self):
+        for wrong in (
+            {"frame": 72},  # the encoder's input, as everywhere else
+            {"resize": "squash"},
+            {"filter": "bilinear"},
+            {"masks": "direct"},
+        ):
+            self.refused(
+                "no encoder of samc is used with the model's recipe", self.file(preprocess={"frame": 1024, **wrong})
+            )
+        self.failure(
+            "'sam' is no recipe that its encoder is used with; those are efficientvit-sam",
+            "info",
+            put(self.at("model"), self.file()),
+            "--recipe",
+            "sam",
+        )
+
+    def test_what_it_converts_to(self):
+        put(self.at("model"), self.file())
+        self.good("convert", self.at("model"), "-o", self.at("c.safetensors"))
+        self.assertEqual(self.result(self.file())[:2], self.result(read(self.at("c.safetensors")))[:2])
+
+    def test_what_is_missing_or_misshapen(self):
+        state = state_of(self.FILE)
+        for name, tensor in state.items():
+            if name.endswith("aggreg.0.1.weight") or name.endswith("neck.input_ops.1.op_list.0.norm.running_var"):
+                self.refused(name.rpartition(".")[0].replace("norm", "conv"), self.file({**state, name: floats(3, 5)}))
+                self.refused(
+                    name.rpartition(".")[0].replace("norm", "conv"),
+                    self.file({n: t for n, t in state.items() if n != name}),
+                )
+        self.refused("stages", self.file({n: t for n, t in state.items() if ".stages.3." not in n}))
+        self.refused(
+            "an EfficientViT of 3 stages; samc can do 4 to 6",
+            self.file({n: t for n, t in state.items() if ".stages.3." not in n and ".stages.4." not in n}),
+        )
 
 
 class Foreign(Checkpoint):

@@ -58,6 +58,7 @@ static void write_model(const char *path) {
                                           .qkv_bias = true}},
                       .decoder = {.channels = 128,
                                   .mask_in_chans = 16,
+                                  .norm_eps = 1e-5f,
                                   .depth = 2,
                                   .heads = 8,
                                   .mlp_dim = 128,

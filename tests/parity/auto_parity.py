@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pycocotools import mask as coco
+from safetensors.torch import load_file
 
 import calibrate
 
@@ -39,8 +40,27 @@ CASES = {
 }
 
 
+def load_efficientvit(path):
+    """EfficientViT-SAM's modules with the weights of a checkpoint of its own, batch norms and all; None: another's."""
+    if str(path).endswith(".safetensors"):
+        weights = load_file(path)
+    else:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    if not any(name.startswith("image_encoder.backbone.stages.") for name in weights):
+        return None
+    for config in (c for c in calibrate.CONFIGS.values() if isinstance(c, calibrate.EfficientVit)):
+        model = calibrate.build(config)
+        if {n: t.shape for n, t in model.state_dict().items()} == {n: t.shape for n, t in weights.items()}:
+            model.load_state_dict(weights)
+            return model
+    sys.exit("auto_parity.py: no EfficientViT-SAM of such shapes")
+
+
 def load_model(samc, path):
     """Any model file that samc reads, as the original's modules: its converted form tells shapes and configuration."""
+    own = load_efficientvit(path)
+    if own is not None:
+        return own
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "model.safetensors"
         subprocess.run([samc, "convert", path, "-o", str(converted), "--dtype", "f32", "--quiet"], check=True)
@@ -97,8 +117,14 @@ class Counting:
 
 def run_original(model, image, options):
     """By the package that the model is of."""
-    amg = importlib.import_module(type(model).__module__.split(".")[0] + ".automatic_mask_generator")
-    counted = type("Counted", (Counting, amg.SamAutomaticMaskGenerator), {"amg": amg})
+    package = type(model).__module__.split(".")[0]
+    if package == "efficientsam":
+        amg = importlib.import_module("efficientsam.segment_anything.automatic_mask_generator")
+        generator = importlib.import_module(type(model).__module__).EfficientViTSamAutomaticMaskGenerator
+    else:
+        amg = importlib.import_module(package + ".automatic_mask_generator")
+        generator = amg.SamAutomaticMaskGenerator
+    counted = type("Counted", (Counting, generator), {"amg": amg})
     generator = counted(model, output_mode="coco_rle", **options)
     set_image = generator.predictor.set_image
 

@@ -18,12 +18,13 @@ Run it to write a checkpoint that segment_anything and samc both load:
 
   python calibrate.py MODEL OUT.pth [--image PHOTO] [--seed N]
 
-MODEL is vit_b, vit_l, vit_h, mobile, hq_tiny, hq_b, hq_l or hq_h, or tiny, tiny_mobile or tiny_hq.
+MODEL is vit_b, vit_l, vit_h, mobile, hq_tiny, hq_b, hq_l, hq_h or efficientvit_l0 to efficientvit_xl1, or tiny,
+tiny_mobile, tiny_hq or tiny_efficientvit.
 
 Batch norms get means N(0, 0.5) and variances U(0.5, 2), before convolutions are scaled to what these expect.
 
 Requires torch, torchvision, segment-anything, numpy and pillow below 12.2; for MobileSAM mobilesam-mirror 1.0.0 and
-timm; for SAM-HQ segment-anything-hq 0.3 and timm.
+timm; for SAM-HQ segment-anything-hq 0.3 and timm; for EfficientViT-SAM efficientsam 1.0.0.
 """
 
 import argparse
@@ -127,6 +128,82 @@ class TinyVit:
         return encoder
 
 
+@dataclass(frozen=True)
+class EfficientVit:
+    """EfficientViT-SAM's. The backbone's arguments, and SamNeck's."""
+
+    name: str = ""  # of a model in its own shape
+    img_size: int = 512
+    width_list: tuple = (8, 8, 16, 16, 32)
+    depth_list: tuple = (1, 1, 1, 1, 1)
+    expand_list: tuple = (1, 2, 2, 2, 3)
+    qkv_dim: int = 8
+    head_width: int = 24
+    head_depth: int = 1
+    out_chans: int = 32
+    decoder_depth: int = 2
+    decoder_num_heads: int = 4
+    decoder_mlp_dim: int = 64
+    mask_in_chans: int = 16
+    iou_head_hidden_dim: int = 32
+    hq: bool = False
+
+    def metadata(self):
+        return json.dumps({"img_size": self.img_size, "decoder_num_heads": self.decoder_num_heads})
+
+    def build(self):
+        """efficientvit's own, by its name, or put together in the shape. SamNeck's two constants are replaced: the side
+        that it upscales to, and what it says of the embedding's width."""
+        from efficientsam.models.efficientvit import backbone as backbones, sam as of
+        from efficientsam.models.nn.norm import build_norm, set_norm_eps
+        from efficientsam.sam_model_zoo import create_efficientvit_sam_model
+
+        if self.name:
+            return create_efficientvit_sam_model(self.name, pretrained=False).eval()
+        keys = "width_list depth_list expand_list qkv_dim"
+        backbone = backbones.EfficientViTLargeBackbone(
+            **{key: list(v) if isinstance(v := getattr(self, key), tuple) else v for key in keys.split()}
+        )
+        neck = of.SamNeck(
+            fid_list=["stage4", "stage3", "stage2"],
+            in_channel_list=list(self.width_list[:1:-1]),
+            head_width=self.head_width,
+            head_depth=self.head_depth,
+            expand_ratio=2,
+            middle_op="fmb",
+            out_dim=self.out_chans,
+        )
+        grid = self.img_size // 8
+        for op in neck.input_ops:
+            op.op_list[1].size = [grid, grid]
+        encoder = of.EfficientViTSamImageEncoder(backbone, neck)
+        encoder.norm = build_norm("ln2d", self.out_chans)
+        sam = of.EfficientViTSam(
+            image_encoder=encoder,
+            prompt_encoder=of.PromptEncoder(
+                embed_dim=self.out_chans,
+                image_embedding_size=(grid, grid),
+                input_image_size=(1024, 1024),
+                mask_in_chans=self.mask_in_chans,
+            ),
+            mask_decoder=of.MaskDecoder(
+                num_multimask_outputs=3,
+                transformer=of.TwoWayTransformer(
+                    depth=self.decoder_depth,
+                    embedding_dim=self.out_chans,
+                    mlp_dim=self.decoder_mlp_dim,
+                    num_heads=self.decoder_num_heads,
+                ),
+                transformer_dim=self.out_chans,
+                iou_head_depth=3,
+                iou_head_hidden_dim=self.iou_head_hidden_dim,
+            ),
+            image_size=(1024, self.img_size),
+        )
+        set_norm_eps(sam, 1e-6)
+        return sam.eval()
+
+
 CONFIGS = {
     "mobile": TinyVit(),
     # Sides of 36, 18, 9 and 9, none a multiple of its windows; 0.6 MB.
@@ -167,6 +244,10 @@ CONFIGS = {
     ),
 }
 CONFIGS["tiny_hq"] = replace(CONFIGS["tiny"], hq=True)
+# Sides of 36, 18, 9, 5 and 3, so that the neck upscales by no whole factor; 0.5 MB.
+CONFIGS["tiny_efficientvit"] = EfficientVit(img_size=72)
+for size, side in {"l0": 512, "l1": 512, "l2": 512, "xl0": 1024, "xl1": 1024}.items():
+    CONFIGS[f"efficientvit_{size}"] = EfficientVit(name=f"efficientvit-sam-{size}", img_size=side)
 HQ = {"hq_tiny": "vit_tiny", "hq_b": "vit_b", "hq_l": "vit_l", "hq_h": "vit_h"}  # names of segment_anything_hq
 
 
@@ -177,6 +258,8 @@ def build(config):
             return importlib.import_module("segment_anything_hq").sam_model_registry[own]().eval()
     if config == TinyVit():
         return importlib.import_module("mobile_sam").sam_model_registry["vit_t"]().eval()
+    if isinstance(config, EfficientVit):
+        return config.build()
     grid = config.img_size // config.patch_size
     of = importlib.import_module("segment_anything_hq.modeling" if config.hq else "segment_anything.modeling")
     return of.Sam(
@@ -233,12 +316,16 @@ def is_a(module, *names):
 
 def predictor_of(sam):
     """The SamPredictor of the package that the model's class is from."""
-    return importlib.import_module(type(sam).__module__.split(".")[0]).SamPredictor(sam)
+    package = type(sam).__module__.split(".")[0]
+    if package == "efficientsam":
+        return importlib.import_module(type(sam).__module__).EfficientViTSamPredictor(sam)
+    return importlib.import_module(package).SamPredictor(sam)
 
 
 def initialise(sam):
     """Random values whose scale does not depend on torch's default initialisation."""
-    narrow = {sam.image_encoder.neck[3]} | {
+    encoder = sam.image_encoder
+    narrow = {encoder.norm if is_efficientvit(encoder) else encoder.neck[3]} | {
         m for m in sam.mask_decoder.transformer.modules() if isinstance(m, torch.nn.LayerNorm)
     }
     for module in sam.modules():
@@ -344,6 +431,45 @@ def tinyvit_hooks(encoder):
             yield scale_output(module.fc2, BRANCH)
 
 
+def is_efficientvit(encoder):
+    return is_a(encoder, "EfficientViTSamImageEncoder")
+
+
+def scale_convolution(module, deviation):
+    """Scales a convolution to deviation 0.1, as its batch norm is then made to expect, so that a wrong epsilon of that
+    shows, and that norm to the deviation; one without a norm to the deviation."""
+
+    def hook(module, inputs, output):
+        if module.norm is None:
+            bias = 0 if module.conv.bias is None else module.conv.bias.reshape(-1, 1, 1)
+            module.conv.weight *= deviation / (module.conv(*inputs) - bias).std()
+            return module.forward(*inputs)
+        module.norm.running_mean *= 0.1
+        module.norm.running_var *= 0.01
+        module.conv.weight *= 0.1 / module.conv(*inputs).std()
+        factor = deviation / module.norm(module.conv(*inputs)).std()
+        module.norm.weight *= factor
+        module.norm.bias *= factor
+        return module.forward(*inputs)
+
+    return module.register_forward_hook(hook)
+
+
+def efficientvit_hooks(encoder):
+    """Streams of deviation INPUT, to which blocks add BRANCH; what is activated has deviation 1."""
+    deviations = {op.op_list[0]: INPUT for op in encoder.neck.input_ops}
+    deviations[encoder.neck.output_ops[0].op_list[0]] = BRANCH
+    for block in encoder.modules():
+        if is_a(block, "ResidualBlock"):
+            last = list(m for m in block.main.modules() if is_a(m, "ConvLayer"))[-1]
+            deviations[last] = INPUT if block.shortcut is None else BRANCH
+    for module in encoder.modules():
+        if is_a(module, "ConvLayer"):
+            yield scale_convolution(module, deviations.get(module, 1.0))
+        elif is_a(module, "LiteMLA"):
+            yield from (scale_output(conv, 1.0) for conv in module.aggreg[0])
+
+
 def scale_decoder_scores(attention):
     """The same for an attention of the mask decoder."""
 
@@ -371,7 +497,9 @@ class Hooks(list):
 def calibrate_encoder(predictor, rgb):
     encoder = predictor.model.image_encoder
     with Hooks() as hooks:
-        if is_a(encoder, "TinyViT"):
+        if is_efficientvit(encoder):
+            hooks += efficientvit_hooks(encoder)
+        elif is_a(encoder, "TinyViT"):
             hooks += tinyvit_hooks(encoder)
         else:
             hooks += [scale_output(encoder.patch_embed.proj, INPUT)]
@@ -379,7 +507,8 @@ def calibrate_encoder(predictor, rgb):
                 if is_a(module, "Attention"):
                     hooks += [scale_encoder_scores(module), scale_output(module.proj, BRANCH)]
             hooks += [scale_output(block.mlp.lin2, BRANCH) for block in encoder.blocks]
-        hooks += [scale_output(encoder.neck[0], BRANCH), scale_output(encoder.neck[2], BRANCH)]
+        if not is_efficientvit(encoder):
+            hooks += [scale_output(encoder.neck[0], BRANCH), scale_output(encoder.neck[2], BRANCH)]
         predictor.set_image(
             rgb
         )  # every hook has its layer compute again, so that this is the calibrated embedding already

@@ -26,7 +26,7 @@ Metadata: "images" and "cases" list the names; "case.N.image" names its image, "
 "case.N.mask_from" names the case whose first mask is the mask input; "noise.T.nmse" and
 "noise.T.max" are the noise floor for T = embedding, logits, iou.
 
-  python make_golden.py OUTDIR [--model tiny|tiny_mobile|tiny_hq]
+  python make_golden.py OUTDIR [--model tiny|tiny_mobile|tiny_hq|tiny_efficientvit]
 
 Other encoders than SAM's have fewer cases: their decoder is the same.
 
@@ -196,6 +196,7 @@ def main():
 
     packages = "torch torchvision segment-anything numpy pillow".split()
     of = {"tiny_mobile": ["mobilesam-mirror", "timm"], "tiny_hq": ["segment-anything-hq", "timm"]}
+    of["tiny_efficientvit"] = ["efficientsam"]
     packages += of.get(args.model, [])
     summary = {
         "command": f"python tests/parity/make_golden.py tests/data/{args.outdir.name} --model {args.model}",

@@ -38,7 +38,7 @@ def map_epsilon(listed):
 
 
 def decoder_epsilon(listed):
-    return epsilon("runtime/model/tensors.c", listed, "1e-5", "1e-6")
+    return [("runtime/model/tensors.c", f"{listed}, d->norm_eps)", f"{listed}, 1e-6f)")]
 
 
 ANTIALIASED = """/* torch's interpolate(antialias=True): a triangle as wide as the scale factor. */
@@ -190,7 +190,9 @@ MUTATIONS = {
     ],
 }
 
-TINYVIT, HQ, DECODER = (f"runtime/model/{name}.c" for name in ("tinyvit", "hq", "decoder"))
+TINYVIT, HQ, DECODER, EFFICIENTVIT = (
+    f"runtime/model/{name}.c" for name in ("tinyvit", "hq", "decoder", "efficientvit")
+)
 # On golden data of their own: family -> its folder and its mutations, whose names begin with the family's.
 FAMILIES = {
     "TinyViT": (
@@ -242,6 +244,68 @@ FAMILIES = {
             ],
             "SAM-HQ: GELU behind chains": [
                 ("runtime/model/encode.c", ".grid = net->config.grid};", ".grid = net->config.grid, .gelu = true};")
+            ],
+        },
+    ),
+    "EfficientViT": (
+        "golden_efficientvit",
+        {
+            "EfficientViT: epsilon of the decoder": [
+                (EFFICIENTVIT, "config->decoder.norm_eps = norm_eps;", "config->decoder.norm_eps = 1e-5f;")
+            ],
+            "EfficientViT: epsilon of the embedding": [
+                (
+                    EFFICIENTVIT,
+                    '"image_encoder", "norm", channels, norm_eps)',
+                    '"image_encoder", "norm", channels, 1e-5f)',
+                )
+            ],
+            "EfficientViT: epsilon of batch norms": [("weights/fold.c", '"conv.", 1e-6}', '"conv.", 1e-5}')],
+            "EfficientViT: GELU by erf": [
+                (
+                    "kernels/ref/math.h",
+                    "if (act == SAMC__ACT_GELU_TANH)\n        return",
+                    "if (act == SAMC__ACT_GELU_TANH) return samc__gelu_ref(x);\n"
+                    "    if (act == SAMC__ACTS)\n        return",
+                )
+            ],
+            "EfficientViT: bicubic with a = -0.5": [
+                (
+                    "kernels/cubic_tap.h",
+                    "((-0.75f * x + 3.75f) * x - 6.0f) * x + 3.0f",
+                    "((-0.5f * x + 2.5f) * x - 4.0f) * x + 2.0f",
+                ),
+                ("kernels/cubic_tap.h", "(1.25f * x - 2.25f) * x * x + 1.0f", "(1.5f * x - 2.5f) * x * x + 1.0f"),
+            ],
+            "EfficientViT: bicubic with aligned corners": [
+                (
+                    "kernels/cubic_tap.h",
+                    "(float)in_size / (float)out_size * ((float)out + 0.5f) - 0.5f",
+                    "(float)(in_size - 1) / (float)(out_size - 1) * (float)out",
+                )
+            ],
+            "EfficientViT: v padded with 0": [
+                ("kernels/linear_attention/ref.c", "(i < dim ? v[i] : 1.0f)", "(i < dim ? v[i] : 0.0f)")
+            ],
+            "EfficientViT: no ReLU on queries": [
+                ("kernels/linear_attention/ref.c", "above += sums[i][j] * relu(q[j]);", "above += sums[i][j] * q[j];")
+            ],
+            "EfficientViT: heads of k, q, v": [
+                (
+                    "kernels/linear_attention/ref.c",
+                    "*k = qkv + key * wide + dim, *v = k + dim;",
+                    "*k = qkv + key * wide, *v = k + 2 * dim;",
+                ),
+                ("kernels/linear_attention/ref.c", "*q = qkv + query * wide;", "*q = qkv + query * wide + dim;"),
+            ],
+            "EfficientViT: one set of heads twice": [
+                (EFFICIENTVIT, "samc__as(a, samc__view3(b->wide, b->images, n, 3 * d)), mixed}", "mixed, mixed}")
+            ],
+            "EfficientViT: prompts in its own frame": [
+                (EFFICIENTVIT, "{SAMC__RECIPE_OF_SAM, .frame = 1024,", "{SAMC__RECIPE_OF_SAM,")
+            ],
+            "EfficientViT: first blocks add their input": [
+                (EFFICIENTVIT, "if (stride == 1) last.residual = last.y;", "last.residual = last.y;")
             ],
         },
     ),

@@ -41,6 +41,7 @@ def in_double(sam):
     """A copy of the model in fp64. The position encoding, which the original computes in fp32 whatever its weights are,
     is replaced by the same formula in fp64."""
     sam = copy.deepcopy(sam).double()
+    sam.image_encoder.register_forward_pre_hook(lambda module, inputs: tuple(x.double() for x in inputs))
     pe = sam.prompt_encoder.pe_layer
 
     def encode(self, coords):
