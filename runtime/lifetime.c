@@ -102,6 +102,7 @@ void samc_session_destroy(samc_session *s) {
     if (s == NULL || atomic_load(&s->busy)) return;
     samc__session_enter(s);
     samc__session_drop_images(s);
+    samc__session_drop_embedding(s);
     samc__tensor_release(&s->exec, s->key_pe);
     samc__cuda_session_close(s->cuda);
     samc__pool_destroy(s->pool);

@@ -17,12 +17,12 @@ bool samc__numeric_spoilt(const float *values, int64_t count) {
     return zero != 0.0f;
 }
 
-/* The same of values of the type that activations have on a host. */
-static bool any_spoilt(samc__dtype type, const void *values, int64_t count) {
+bool samc__numeric_any_spoilt(samc__dtype type, const void *values, int64_t count) {
     const uint16_t *halves = values;
+    const uint16_t exponent = type == SAMC__F16 ? 0x7c00 : 0x7f80; /* all ones: NaN or infinite */
     int found = 0;
     if (type == SAMC__F32) return samc__numeric_spoilt(values, count);
-    for (int64_t i = 0; i < count; i++) found |= (halves[i] & 0x7f80) == 0x7f80; /* bf16: NaN or infinite */
+    for (int64_t i = 0; i < count; i++) found |= (halves[i] & exponent) == exponent;
     return found;
 }
 
@@ -30,7 +30,8 @@ samc_status samc__numeric_embeddings(samc_session *s, int first, int count) {
     for (int i = first; i < first + count; i++) {
         const samc__features features = samc__session_features(s, i, 1);
         for (int level = 0; level < SAMC__MOST_LEVELS && features.level[level].data != NULL; level++)
-            if (any_spoilt(s->model->net.precision, features.level[level].data, samc__elements(features.level[level])))
+            if (samc__numeric_any_spoilt(s->model->net.precision, features.level[level].data,
+                                         samc__elements(features.level[level])))
                 return samc__numeric_fail(s, i, "embedding");
     }
     return SAMC_OK;

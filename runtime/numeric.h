@@ -6,6 +6,8 @@
 
 /* Whether one of the values is NaN or infinite. */
 bool samc__numeric_spoilt(const float *values, int64_t count);
+/* The same of values of any type that activations have. */
+bool samc__numeric_any_spoilt(samc__dtype type, const void *values, int64_t count);
 
 /* Fails where an embedding of the images [first, first + count), in the host's memory, has such a value. */
 samc_status samc__numeric_embeddings(samc_session *session, int first, int count);

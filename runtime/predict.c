@@ -21,12 +21,18 @@ static bool all_fit(const float *values, int64_t count) {
     return true;
 }
 
-static samc_status check_prompt(samc_session *s, const samc_prompt *p, int index) {
+/* What prompts are on: embeddings, or the images that were set. */
+typedef struct subjects {
+    samc_embedding *const *embeddings; /* [count], or NULL: the session's images */
+    int count;
+} subjects;
+
+static samc_status check_prompt(samc_session *s, const subjects *on, const samc_prompt *p, int index) {
     samc_error *error = &s->error;
     int64_t low = samc__low_res(&s->model->net.config);
-    if (p->image < 0 || p->image >= s->image_count)
-        return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d image(s) were set", index, p->image,
-                          s->image_count);
+    if (p->image < 0 || p->image >= on->count)
+        return samc__fail(error, SAMC_NO_IMAGE, "prompt %d is on image %d, but %d %s", index, p->image, on->count,
+                          on->embeddings != NULL ? "embedding(s) were given" : "image(s) were set");
     if (p->point_count < 0 || p->point_count > MAX_POINTS)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "prompt %d has %d points; 0 to %d are allowed", index,
                           p->point_count, MAX_POINTS);
@@ -82,13 +88,28 @@ static int together(const samc_prompt *first, int left, int *images) {
     return n * each;
 }
 
-/* The same for a session: on a device also no more than its memory was planned for, which automatic masks decide. */
-static int batch_of(const samc_session *s, const samc_prompt *first, int left, int *images) {
-    int n = together(first, left < s->decode_most ? left : s->decode_most, images);
+/* The same for a session: on a device also no more than its memory was planned for, which automatic masks decide; of
+ * embeddings one at a time, as they lie wherever they lie. */
+static int batch_of(const samc_session *s, const subjects *on, const samc_prompt *first, int left, int *images) {
+    const int most = left < s->decode_most ? left : s->decode_most;
+    int n = on->embeddings != NULL ? alike(first, most, first, first->image) : together(first, most, images);
     if (s->cuda == NULL || n <= FEWEST_PLANNED) return n;
-    int most = samc__cuda_session_prompts(s->cuda, s->model, n, *images, samc__prompt_tokens(first),
-                                          first->mask_input != NULL, s->image_count);
-    return most < n ? together(first, most, images) : n;
+    int fitting = samc__cuda_session_prompts(s->cuda, s->model, n, *images, samc__prompt_tokens(first),
+                                             first->mask_input != NULL, s->image_count);
+    if (fitting >= n) return n;
+    return on->embeddings != NULL ? fitting : together(first, fitting, images);
+}
+
+static const samc__frame *frame_of(const samc_session *s, const subjects *on, int image) {
+    return on->embeddings != NULL ? samc__embedding_frame(on->embeddings[image]) : &s->images[image].frame;
+}
+
+/* The features of images [first, first + images), and their cache where prompts without a mask input need it. */
+static samc_status read_subjects(samc_session *s, const subjects *on, int first, int images, samc__features *features,
+                                 samc__image_cache *cache) {
+    if (on->embeddings != NULL) return samc__embedding_read(s, on->embeddings[first], features, cache);
+    *features = samc__session_features(s, first, images);
+    return cache != NULL ? samc__session_cache(s, first, images, cache) : SAMC_OK;
 }
 
 /* Room for a batch of the session. */
@@ -97,19 +118,20 @@ typedef struct batch_room {
     samc__frame *frame;
 } batch_room;
 
-static samc_status predict_batches(samc_session *s, const samc_prompt *prompts, int count, bool multimask,
-                                   const batch_room *room, samc_result *r) {
+static samc_status predict_batches(samc_session *s, const subjects *on, const samc_prompt *prompts, int count,
+                                   bool multimask, const batch_room *room, samc_result *r) {
     int64_t low = r->low_res, mask_floats = low * low * r->masks;
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
-        int images, n = batch_of(s, first, count - begin, &images);
+        int images = 1, n = batch_of(s, on, first, count - begin, &images);
         for (int i = 0; i < n; i++) {
             room->prompts[i] = first + i;
-            room->frame[i / (n / images)] = r->frame[begin + i] = s->images[first[i].image].frame;
+            room->frame[i / (n / images)] = r->frame[begin + i] = *frame_of(s, on, first[i].image);
             r->image[begin + i] = first[i].image;
         }
         samc__image_cache cache = {0};
-        if (first->mask_input == NULL) SAMC__TRY(samc__session_cache(s, first->image, images, &cache));
+        samc__features features;
+        SAMC__TRY(read_subjects(s, on, first->image, images, &features, first->mask_input == NULL ? &cache : NULL));
         samc__prompt_batch args = {
             .prompts = room->prompts,
             .count = n,
@@ -117,7 +139,7 @@ static samc_status predict_batches(samc_session *s, const samc_prompt *prompts, 
             .tokens = samc__prompt_tokens(first),
             .masked = first->mask_input != NULL,
             .frame = room->frame,
-            .features = samc__session_features(s, first->image, images),
+            .features = features,
             .cache = cache,
             .key_pe = s->key_pe,
         };
@@ -126,7 +148,8 @@ static samc_status predict_batches(samc_session *s, const samc_prompt *prompts, 
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, n)) continue;
         SAMC__TRY(status);
         for (int i = begin * r->masks; i < (begin + n) * r->masks; i++)
-            if (!isfinite(r->iou[i])) return samc__numeric_fail(s, prompts[i / r->masks].image, "a predicted IoU");
+            if (!isfinite(r->iou[i]))
+                return samc__numeric_fail(s, on->embeddings ? -1 : prompts[i / r->masks].image, "a predicted IoU");
         begin += n;
     }
     return SAMC_OK;
@@ -147,22 +170,22 @@ static samc_status clamp_logits(samc_session *s, samc_result *r) {
     return SAMC_OK;
 }
 
-static samc_status predict_into(samc_session *s, const samc_prompt *prompts, int count, bool multimask,
-                                samc_result *r) {
+static samc_status predict_into(samc_session *s, const subjects *on, const samc_prompt *prompts, int count,
+                                bool multimask, samc_result *r) {
     size_t most = (size_t)(count < s->decode_most ? count : s->decode_most);
     batch_room room = {malloc(most * sizeof *room.prompts), malloc(most * sizeof *room.frame)};
     samc_status status = room.prompts && room.frame
-                             ? predict_batches(s, prompts, count, multimask, &room, r)
+                             ? predict_batches(s, on, prompts, count, multimask, &room, r)
                              : samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for %d prompt(s)", count);
     free(room.prompts);
     free(room.frame);
     return status;
 }
 
-samc_status samc__predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
-    if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
+static samc_status predict(samc_session *s, const subjects *on, const samc_prompt *prompts, int count, bool multimask,
+                           samc_result **out) {
     SAMC__TRY(samc__session_enter(s));
-    for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, &prompts[i], i));
+    for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, on, &prompts[i], i));
     if (s->model->net.config.recipe.asked == SAMC__ASKED_BOX) multimask = false;
 
     size_t low = samc__low_res(&s->model->net.config),
@@ -180,7 +203,7 @@ samc_status samc__predict(samc_session *s, const samc_prompt *prompts, int count
     samc_status status = SAMC_OK;
     if (r == NULL || !r->logits || !r->iou || !r->frame || !r->image || !r->made || !r->runs)
         status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", count);
-    else status = predict_into(s, prompts, count, multimask, r);
+    else status = predict_into(s, on, prompts, count, multimask, r);
     if (status == SAMC_OK) status = clamp_logits(s, r);
     if (status != SAMC_OK) {
         samc_result_free(r);
@@ -190,17 +213,52 @@ samc_status samc__predict(samc_session *s, const samc_prompt *prompts, int count
     return SAMC_OK;
 }
 
-samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+samc_status samc__predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+    const subjects images = {.count = s->image_count};
+    if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
+    return predict(s, &images, prompts, count, multimask, out);
+}
+
+/* Of prompts as the caller has them. */
+static samc_status predict_given(samc_session *s, const subjects *on, const samc_prompt *prompts, int count,
+                                 bool multimask, samc_result **out) {
     const void *own = prompts;
+    SAMC__TRY(samc__abi_array(SAMC__ABI(samc_prompt), prompts, count, &own, &s->error));
+    samc_status status = predict(s, on, own, count, multimask, out);
+    samc__abi_array_free(prompts, own);
+    return status;
+}
+
+samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
     SAMC__TRY(samc__session_begin(s));
     if (out != NULL) *out = NULL;
-    samc_status status =
-        out == NULL || prompts == NULL || count < 1
-            ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result")
-            : samc__abi_array(SAMC__ABI(samc_prompt), prompts, count, &own, &s->error);
-    if (status == SAMC_OK) status = samc__predict(s, own, count, multimask, out);
-    samc__abi_array_free(prompts, own);
-    return samc__session_end(s, status);
+    const subjects images = {.count = s->image_count};
+    if (out == NULL || prompts == NULL || count < 1)
+        samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result");
+    else if (s->image_count == 0) samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
+    else return samc__session_end(s, predict_given(s, &images, prompts, count, multimask, out));
+    return samc__session_end(s, s->error.status);
+}
+
+static samc_status predict_on(samc_session *s, const subjects *on, const samc_prompt *prompts, int count,
+                              bool multimask, samc_result **out) {
+    if (out == NULL || prompts == NULL || count < 1 || on->embeddings == NULL || on->count < 1)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT,
+                          "samc_predict_on: no embeddings, no prompts, or no place for the result");
+    for (int i = 0; i < on->count; i++)
+        if (on->embeddings[i] == NULL || samc__embedding_model(on->embeddings[i]) != s->model)
+            return samc__fail(&s->error, on->embeddings[i] == NULL ? SAMC_INVALID_ARGUMENT : SAMC_MISMATCH,
+                              "embedding %d is %s", i,
+                              on->embeddings[i] == NULL ? "missing" : "of another model than the session");
+    return predict_given(s, on, prompts, count, multimask, out);
+}
+
+samc_status samc_predict_on(samc_session *s, samc_embedding *const *embeddings, int embedding_count,
+                            const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
+    SAMC__TRY(samc__session_begin(s));
+    if (out != NULL) *out = NULL;
+    const subjects on = {embeddings, embedding_count};
+    return samc__session_end(s, predict_on(s, &on, prompts, count, multimask, out));
 }
 
 void samc_result_free(samc_result *r) {

@@ -319,6 +319,22 @@ SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path
 /* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */
 SAMC_API samc_status samc_session_image_size(samc_session *session, int index, int *width, int *height);
 
+/* ---- Embeddings ------------------------------------------------------------------------------ */
+
+/* An encoded image as an object of its own, all levels of it, in the host's memory: any session on the same model can
+ * be asked about it, on any thread, also several at a time. It is counted, and nothing of it ever changes. */
+typedef struct samc_embedding samc_embedding;
+
+/* That of image `index` of a session, which was set or loaded: a copy; the session keeps its own. */
+SAMC_API samc_status samc_embedding_of(samc_session *session, int index, samc_embedding **embedding);
+/* One reference more; returns its argument. Both take NULL. */
+SAMC_API samc_embedding *samc_embedding_keep(samc_embedding *embedding);
+SAMC_API void samc_embedding_release(samc_embedding *embedding);
+/* Bytes that it takes, with what the first prediction adds and keeps for the next: 18 MB of SAM in f32. */
+SAMC_API size_t samc_embedding_bytes(const samc_embedding *embedding);
+/* Makes it the one image of a session, for all that is asked of images that were set. */
+SAMC_API samc_status samc_embedding_set(samc_session *session, samc_embedding *embedding);
+
 /* ---- Calibration ----------------------------------------------------------------------------- */
 
 /* samc_convert() in 8 bits with the help of images such as the model will see: how large activations become is weighed
@@ -353,6 +369,10 @@ typedef struct samc_result samc_result;
  * takes boxes only (samc_model_info) refuses other prompts, and always gives the one. */
 SAMC_API samc_status samc_predict(samc_session *session, const samc_prompt *prompts, int count, bool multimask,
                                   samc_result **result);
+/* The same on embeddings [embedding_count] of the session's model instead of the images that were set, which stay:
+ * samc_prompt's `image` is an index into these. Prompts of many images, and of many who ask, go in one call. */
+SAMC_API samc_status samc_predict_on(samc_session *session, samc_embedding *const *embeddings, int embedding_count,
+                                     const samc_prompt *prompts, int count, bool multimask, samc_result **result);
 SAMC_API void samc_result_free(samc_result *result); /* NULL is allowed */
 
 SAMC_API int samc_result_prompts(const samc_result *result);

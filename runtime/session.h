@@ -51,6 +51,11 @@ struct samc_session {
     void *cache; /* room for the image cache of `cache_room` images; it holds that of [cached_first, cached_first +
                    cached_images) */
     int cache_room, cached_first, cached_images;
+    struct { /* on a device: the embedding that was asked about last, to find it there again */
+        samc_embedding *embedding;
+        void *features, *cache;
+        bool cached;
+    } guest;
 };
 
 /* What is known of a mask of a result once it was asked for. */
@@ -115,6 +120,15 @@ void samc__session_drop_images(samc_session *session);
 /* After the device had no memory for `prompts` prompts at a time: half as many from now on, with a note. False: give
  * up. */
 bool samc__session_fewer_prompts(samc_session *session, int prompts);
+
+/* The features of an embedding where operators can read them, its frame, and its image cache where `cache` is asked
+ * for: its own memory on a host, the session's on a device. */
+samc_status samc__embedding_read(samc_session *session, samc_embedding *embedding, samc__features *features,
+                                 samc__image_cache *cache);
+const samc__frame *samc__embedding_frame(const samc_embedding *embedding);
+const samc_model *samc__embedding_model(const samc_embedding *embedding);
+/* Gives back what a device's session holds of an embedding. */
+void samc__session_drop_embedding(samc_session *session);
 
 /* Encodes images into the session's embeddings from entry `first` on, beside what is done with prompts between two
  * meetings. Levelled: images whose levels are not yet as the recipe wants them. Resized: those that nothing is to be

@@ -363,6 +363,82 @@ Test(model, settings) {
 }
 
 /* A model that looks at finer features keeps, saves and takes all of its levels; the embedding alone is not enough. */
+/* A session's own predictions, and those of another session that was only ever given embeddings. */
+static void expect_same_on_embeddings(samc_backend backend, bool masked) {
+    enum { IMAGES = 3, PROMPTS = 5 };
+    static const int on[PROMPTS] = {2, 0, 0, 2, 1};
+    samc_model *model = open_model(backend, 2), *stranger = open_model(backend, 2);
+    samc_session *session = open_session(model), *other = open_session(model), *third = open_session(stranger);
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    samc_model_get_info(model, &info);
+    const size_t low = (size_t)info.low_res * (size_t)info.low_res, each = (size_t)info.multimask_outputs * low;
+    float *mask = calloc(low, sizeof *mask), points[PROMPTS][2];
+    uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
+    samc_image pictures[IMAGES];
+    samc_embedding *embeddings[IMAGES];
+    samc_prompt prompts[PROMPTS];
+    samc_result *expected = NULL, *result = NULL;
+    const int32_t label = 1;
+    for (int i = 0; i < IMAGES; i++) {
+        pictures[i] = picture(pixels[i], 5 * i);
+        pictures[i].height -= 2 * i;
+    }
+    for (int i = 0; i < PROMPTS; i++) {
+        points[i][0] = (float)(9 + 8 * i), points[i][1] = (float)(30 - 5 * i);
+        prompts[i] = (samc_prompt){.size = sizeof(samc_prompt),
+                                   .points = points[i],
+                                   .labels = &label,
+                                   .point_count = 1,
+                                   .image = on[i],
+                                   .mask_input = masked && i % 2 ? mask : NULL};
+    }
+    cr_assert_eq(samc_set_images(session, pictures, IMAGES), SAMC_OK);
+    for (int i = 0; i < IMAGES; i++) cr_assert_eq(samc_embedding_of(session, i, &embeddings[i]), SAMC_OK);
+    cr_assert_eq(samc_predict(session, prompts, PROMPTS, true, &expected), SAMC_OK);
+    samc_session_destroy(session); /* embeddings outlive the session that made them */
+    for (int again = 0; again < 2; again++) {
+        cr_assert_eq(samc_predict_on(other, embeddings, IMAGES, prompts, PROMPTS, true, &result), SAMC_OK, "%s",
+                     samc_last_error(other));
+        cr_expect_arr_eq(samc_result_logits(result), samc_result_logits(expected), PROMPTS * each * sizeof(float));
+        samc_mask a = SAMC_INIT(samc_mask), b = SAMC_INIT(samc_mask);
+        cr_assert_eq(samc_result_mask(other, expected, 3, 0, &a), SAMC_OK);
+        cr_assert_eq(samc_result_mask(other, result, 3, 0, &b), SAMC_OK);
+        cr_expect(a.area == b.area && a.image == b.image && a.height == b.height && b.height == HEIGHT - 4);
+        samc_result_free(result);
+    }
+    prompts[4].image = IMAGES;
+    cr_expect_eq(samc_predict_on(other, embeddings, IMAGES, prompts, PROMPTS, true, &result), SAMC_NO_IMAGE);
+    cr_expect_eq(samc_predict_on(third, embeddings, IMAGES, prompts, 1, true, &result), SAMC_MISMATCH);
+    cr_expect_eq(samc_embedding_set(third, embeddings[0]), SAMC_MISMATCH);
+    cr_expect_eq(samc_predict_on(other, embeddings, 0, prompts, 1, true, &result), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_predict(other, prompts, 1, true, &result), SAMC_NO_IMAGE, "none was set");
+    int height = 0;
+    cr_assert_eq(samc_embedding_set(other, embeddings[2]), SAMC_OK);
+    cr_assert_eq(samc_session_image_size(other, 0, NULL, &height), SAMC_OK);
+    cr_expect_eq(height, HEIGHT - 4);
+    prompts[0].image = 0;
+    cr_assert_eq(samc_predict(other, prompts, 1, true, &result), SAMC_OK);
+    cr_expect_arr_eq(samc_result_logits(result), samc_result_logits(expected), each * sizeof(float));
+    samc_result_free(result);
+    samc_result_free(expected);
+    for (int i = 0; i < IMAGES; i++) {
+        cr_expect_gt(samc_embedding_bytes(embeddings[i]), (size_t)info.grid * (size_t)info.grid * sizeof(float));
+        samc_embedding_release(samc_embedding_keep(embeddings[i]));
+        samc_embedding_release(embeddings[i]);
+    }
+    free(mask);
+    samc_session_destroy(other);
+    samc_session_destroy(third);
+    samc_model_close(model);
+    samc_model_close(stranger);
+}
+
+Test(session, embeddings_serve_any_session) {
+    expect_same_on_embeddings(SAMC_BACKEND_CPU, false);
+    expect_same_on_embeddings(SAMC_BACKEND_CPU, true);
+    expect_same_on_embeddings(SAMC_BACKEND_REF, true);
+}
+
 Test(session, levels_round_trip) {
     samc_options options = {.size = sizeof options, .backend = SAMC_BACKEND_CPU};
     samc_model *model = NULL;
