@@ -158,14 +158,32 @@ samc_status samc__crop_end(samc__generator *g) {
     return status;
 }
 
+/* Points of a crop in a layer, and how many a side where they are no grid of the caller's. */
+static int64_t points_in(const samc_auto_options *o, int layer, int *side) {
+    *side = o->points_per_side;
+    for (int i = 0; i < layer; i++) *side /= o->crop_n_points_downscale_factor;
+    return o->point_grids ? o->point_grids[layer].count : (int64_t)*side * *side;
+}
+
+static int64_t points_of_image(const samc__generator *g) {
+    int64_t points = 0;
+    for (int layer = 0, side; layer <= g->o->crop_n_layers; layer++) {
+        const int64_t each = points_in(g->o, layer, &side);
+        for (int i = 0; i < 1 << 2 * layer; i++) {
+            const samc__crop c = crop_box(g, layer, i);
+            points += is_empty(&c) ? 0 : each;
+        }
+    }
+    return points;
+}
+
 /* All points of one crop, in rounds. */
 static samc_status process_crop(samc__generator *g, const samc__crop *c, int image) {
     samc__frame frame = samc__frame_of(&g->s->model->net.config.recipe, c->x1 - c->x0, c->y1 - c->y0);
     int64_t batch = g->run->batch;
-    int side = g->o->points_per_side;
-    for (int layer = 0; layer < c->layer; layer++) side /= g->o->crop_n_points_downscale_factor;
+    int side;
     const samc_point_grid *grid = g->o->point_grids ? &g->o->point_grids[c->layer] : NULL;
-    int64_t points = grid ? grid->count : (int64_t)side * side;
+    const int64_t points = points_in(g->o, c->layer, &side);
     for (int64_t i = 0; i < points; i += batch) {
         samc__round *r = samc__round_next(g->run);
         int n = (int)(points - i < batch ? points - i : batch);
@@ -289,6 +307,7 @@ static samc_status process_image(samc__generator *g) {
     samc__auto_run *run = g->run;
     samc_image levelled = *g->image;
     const samc_image *given = g->image;
+    g->points = points_of_image(g);
     samc_status status = samc__run_open(run, g->image, &g->bits_masks);
     if (status == SAMC_OK && g->encoded < 0) status = samc__levels_make(s, given, &levelled);
     g->image = &levelled; /* of which only the size is asked for later */

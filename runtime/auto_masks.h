@@ -100,6 +100,7 @@ typedef struct samc__generator {
     int64_t bits_masks; /* masks of this image that the run's bits hold */
     int encoded;        /* the session's image that holds the whole image's embedding; -1: encode it, as crops do */
     struct samc__group *ahead; /* images to encode while masks of this one are made, or NULL */
+    int64_t points;            /* of all crops */
     int64_t crop_first;        /* of `found`, the first of the crop that is not suppressed yet */
     samc__found_list found;
     samc_runs *runs; /* of those, and of masks that were found and suppressed */

@@ -272,6 +272,11 @@ static samc_status finish(samc__round *r) {
     SAMC__TRY(samc__auto_masks(r, kept, head.stats));
     g->total.post_seconds += samc__seconds() - there;
     if (r->ends_crop) SAMC__TRY(samc__crop_end(g));
+    if (g->o->progress != NULL) {
+        samc_status status = g->o->progress(g->o->progress_context, g->index, g->total.prompts, g->points);
+        if (status != SAMC_OK)
+            return samc__fail(&g->s->error, status, "the callback stopped automatic masks at image %d", g->index);
+    }
     return r->ends_image ? samc__image_end(g) : SAMC_OK;
 }
 

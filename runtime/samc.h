@@ -467,6 +467,11 @@ typedef struct samc_auto_options {
     const samc_point_grid *point_grids; /* NULL, or [crop_n_layers + 1] grids that replace points_per_side */
     int min_mask_region_area;           /* 0; smaller holes and islands are removed, in pixels */
     const char *temporary_folder;       /* NULL is /var/tmp; for run lengths beyond 256 MB, see samc_runs */
+    /* NULL, or called from the thread of samc_auto() when masks of some more points are made: `done` of the `total`
+     * points of image `image`, of all its crops. It may wait, so that other work goes first; what it returns other than
+     * SAMC_OK ends samc_auto() with that status. */
+    samc_status (*progress)(void *context, int image, int64_t done, int64_t total);
+    void *progress_context;
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */

@@ -293,6 +293,39 @@ Test(automatic, same_bytes_from_a_temporary_file) {
     samc_model_close(model);
 }
 
+typedef struct heard {
+    int64_t last, total, calls, stop_at; /* points; 0: never */
+} heard;
+
+static samc_status hear(void *context, int image, int64_t done, int64_t total) {
+    heard *h = context;
+    cr_expect(image == 0 && done > h->last && done <= total && (h->calls == 0 || total == h->total));
+    h->last = done, h->total = total, h->calls++;
+    return h->stop_at > 0 && done >= h->stop_at ? SAMC_IO : SAMC_OK;
+}
+
+/* Every batch of points is heard of, crops included, and may be the last one. */
+Test(automatic, progress) {
+    samc_auto_options o = loose();
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    samc_image image = picture(pixels);
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
+    samc_session *session = open_session(model);
+    heard h = {0};
+    o.points_per_side = 4, o.points_per_batch = 3, o.crop_n_layers = 1, o.crop_n_points_downscale_factor = 2;
+    o.progress = hear, o.progress_context = &h;
+    seen s = {.options = &o};
+    cr_assert_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_OK, "%s", samc_last_error(session));
+    cr_expect(h.total == 16 + 4 * 4 && h.last == h.total && h.calls == 6 + 4 * 2, "%lld of %lld in %lld calls",
+              (long long)h.last, (long long)h.total, (long long)h.calls);
+    h = (heard){.stop_at = 9};
+    cr_expect_eq(samc_auto(session, &image, 1, &o, collect, &s), SAMC_IO);
+    cr_expect_eq(h.last, 9);
+    free(s.bytes);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
 static samc_status keep(void *context, int image, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     (void)image, (void)stats;
     if (count < 1) return SAMC_IO;
