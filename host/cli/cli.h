@@ -124,5 +124,6 @@ int samc__cmd_embed(int argc, char **argv);
 int samc__cmd_segment(int argc, char **argv);
 int samc__cmd_auto(int argc, char **argv);
 int samc__cmd_bench(int argc, char **argv);
+int samc__cmd_serve(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@ static const char help[] = "samc - the Segment Anything Model as an inference en
                            "  segment   cut out what points, boxes or masks name in an image\n"
                            "  auto      find every mask of images, folders and archives of them\n"
                            "  embed     encode an image once, to segment it often\n"
+                           "  serve     a page to click in, and the engine for other programs, over HTTP\n"
                            "  bench     time every stage on this machine\n"
                            "  convert   turn a PyTorch checkpoint into a safetensors model\n"
                            "  info      say what this machine and a model can do\n"
@@ -26,9 +27,16 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"segment", samc__cmd_segment}, {"auto", samc__cmd_auto},       {"embed", samc__cmd_embed},
-    {"bench", samc__cmd_bench},     {"convert", samc__cmd_convert}, {"info", samc__cmd_info},
+    {"segment", samc__cmd_segment}, {"auto", samc__cmd_auto}, {"embed", samc__cmd_embed}, {"bench", samc__cmd_bench},
+    {"convert", samc__cmd_convert}, {"info", samc__cmd_info}, {"serve", samc__cmd_serve},
 };
+
+#ifndef SAMC_SERVE
+int samc__cmd_serve(int argc, char **argv) {
+    (void)argc, (void)argv;
+    return samc__cli_fail("this build has no server: libmicrohttpd was not there when it was configured");
+}
+#endif
 
 /* A descriptor from 0 to 2 that came closed is opened before any file can get its number: a progress line must not end
  * up in a journal. Opened the wrong way round, so that reading or writing through it fails as through a closed one. */

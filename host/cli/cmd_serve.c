@@ -1,0 +1,147 @@
+/* samc serve: the engine behind HTTP, until it is told to stop. */
+#include "host/cli/cli.h"
+#include "host/serve/serve.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "Usage: samc serve [OPTIONS]\n"
+    "\n"
+    "Serves a page to click in, at http://127.0.0.1:8765/, and an interface for programs (/openapi.json).\n"
+    "Ends what runs and stops on an interrupt or SIGTERM.\n"
+    "\n"
+    "      --listen ADDRESS  where to listen (default: 127.0.0.1, this machine alone); elsewhere needs\n"
+    "                        --token-file\n"
+    "      --port N          0 to 65535 (default: 8765; 0: any that is free)\n"
+    "      --token-file FILE what requests have to show, in its first line: as Bearer, as Token, as the\n"
+    "                        password of Basic, or in a header Token\n"
+    "      --host NAME       a name, with its port if it is not the usual one, that the server is reached by\n"
+    "                        beside its address (a proxy's); may be given several times\n"
+    "      --allow-origin O  a page of another server that may ask, such as https://example.org; may be\n"
+    "                        given several times\n"
+    "      --cache SIZE      images that are kept, with their embeddings (default: 1G)\n"
+    "      --max-pixels N    of an image (default: 67108864)\n"
+    "      --max-body SIZE   of a request (default: 32M)\n"
+    "      --queue N         requests that may wait for a stage before others are sent away (default: 64)\n"
+    "\n"
+    "Example: samc serve --model sam_vit_b.safetensors\n";
+
+enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE };
+enum { MOST_TOKEN = 1024 };
+
+/* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
+static bool size_of(const char *text, size_t *bytes) {
+    char *end;
+    if (*text < '0' || *text > '9') return false;
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    const int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (shift > 0) end++;
+    if (errno != 0 || *end != '\0' || number == 0 || number > ((unsigned long long)1 << 50 >> shift)) return false;
+    *bytes = (size_t)number << shift;
+    return true;
+}
+
+/* The first line of the file, which others had better not be able to read. */
+static samc_status read_token(const char *path, char token[MOST_TOKEN + 2], samc_error *error) {
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return samc__cli_error(error, SAMC_IO, "%s: %s", path, strerror(errno));
+    const bool read = fgets(token, MOST_TOKEN + 2, file) != NULL;
+    fclose(file);
+    if (read) token[strcspn(token, "\r\n")] = '\0';
+    if (!read || strlen(token) < 8 || strlen(token) > MOST_TOKEN)
+        return samc__cli_error(error, SAMC_FORMAT, "%s: its first line is to be a token of 8 to %d characters", path,
+                               MOST_TOKEN);
+    return SAMC_OK;
+}
+
+static bool is_loopback(const char *address) { return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0; }
+
+static samc_status serve(const samc__cli *cli, samc__serve_options *options, samc_error *error) {
+    char model_path[4096];
+    samc_model *model = NULL;
+    samc__serve *server = NULL;
+    sigset_t signals;
+    int port = 0, number;
+    if (!samc__cli_find_model(cli, model_path, error)) return SAMC_IO;
+    /* Every thread inherits the mask: signals are for sigwait() alone. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    samc_status status = samc__serve_prepare(&server, error);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
+    options->model = model;
+    if (status == SAMC_OK) status = samc__serve_start(server, options, &port, error);
+    if (status == SAMC_OK) {
+        const bool six = strchr(options->address, ':') != NULL;
+        samc__cli_note(cli, "http://%s%s%s:%d/ (%s)", six ? "[" : "", options->address, six ? "]" : "", port,
+                       model_path);
+        sigwait(&signals, &number);
+        samc__cli_note(cli, "stopping");
+    }
+    samc__serve_stop(server);
+    samc_model_close(model);
+    return status;
+}
+
+int samc__cmd_serve(int argc, char **argv) {
+    static const struct option table[] = {
+        {"listen", required_argument, NULL, LISTEN},         {"port", required_argument, NULL, PORT},
+        {"token-file", required_argument, NULL, TOKEN_FILE}, {"host", required_argument, NULL, HOST},
+        {"allow-origin", required_argument, NULL, ORIGIN},   {"cache", required_argument, NULL, CACHE},
+        {"max-pixels", required_argument, NULL, MAX_PIXELS}, {"max-body", required_argument, NULL, MAX_BODY},
+        {"queue", required_argument, NULL, QUEUE},           SAMC__CLI_COMMON};
+    samc__cli cli = samc__cli_begin("serve", help);
+    samc__serve_options options = samc__serve_defaults();
+    const char *token_file = NULL;
+    char token[MOST_TOKEN + 2];
+    int hosts = 0, origins = 0;
+    size_t size;
+    samc_error error;
+    for (int option; (option = samc__cli_next(&cli, argc, argv, "", table)) != -1;) {
+        if (option == SAMC__CLI_STOP) return cli.exit_code;
+        if (option == LISTEN) options.address = optarg;
+        if (option == PORT && !samc__cli_integer(optarg, 0, 65535, &options.port))
+            return samc__cli_usage(&cli, "--port is a whole number from 0 to 65535, not '%s'", optarg);
+        if (option == TOKEN_FILE) token_file = optarg;
+        if (option == HOST) {
+            if (hosts == SAMC__SERVE_HOSTS - 1) return samc__cli_usage(&cli, "more than %d of --host", hosts);
+            options.hosts[hosts++] = optarg;
+        }
+        if (option == ORIGIN) {
+            if (origins == SAMC__SERVE_ORIGINS - 1)
+                return samc__cli_usage(&cli, "more than %d of --allow-origin", origins);
+            if (strncmp(optarg, "http://", 7) != 0 && strncmp(optarg, "https://", 8) != 0)
+                return samc__cli_usage(&cli, "--allow-origin is such as https://example.org, not '%s'", optarg);
+            options.origins[origins++] = optarg;
+        }
+        if (option == CACHE && !size_of(optarg, &options.embedding_bytes))
+            return samc__cli_usage(&cli, "--cache is a size such as 512M or 2G, not '%s'", optarg);
+        if (option == MAX_BODY && !size_of(optarg, &options.body_bytes))
+            return samc__cli_usage(&cli, "--max-body is a size such as 32M, not '%s'", optarg);
+        if (option == MAX_PIXELS) {
+            if (!size_of(optarg, &size) || size > (size_t)SAMC_IMAGE_MOST_PIXELS)
+                return samc__cli_usage(&cli, "--max-pixels is a number up to %lld, not '%s'",
+                                       (long long)SAMC_IMAGE_MOST_PIXELS, optarg);
+            options.max_pixels = (int64_t)size;
+        }
+        if (option == QUEUE && !samc__cli_integer(optarg, 1, 100000, &options.queue))
+            return samc__cli_usage(&cli, "--queue is a whole number from 1 to 100000, not '%s'", optarg);
+    }
+    if (argc != optind) return samc__cli_usage(&cli, "unknown argument '%s'", argv[optind]);
+    if (token_file == NULL && !is_loopback(options.address))
+        return samc__cli_usage(&cli, "--listen %s lets other machines in: give --token-file FILE", options.address);
+    if (token_file != NULL) {
+        if (read_token(token_file, token, &error) != SAMC_OK) return samc__cli_fail(error.message);
+        options.token = token;
+    }
+    if (serve(&cli, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    return SAMC__EXIT_OK;
+}

@@ -1,0 +1,180 @@
+/* Pictures: sent as bytes, known by their SHA-256, with their embedding in and out. */
+#include "host/serve/internal.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+samc__picture *samc__request_picture(samc__request *r) {
+    samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id);
+    if (p == NULL) samc__reply_error(r, MHD_HTTP_NOT_FOUND, "there is no image %s (any more); send it again", r->id);
+    return p;
+}
+
+static json_t *describe(const samc__picture *p) {
+    return json_pack("{s:s, s:i, s:i}", "id", p->id, "width", p->width, "height", p->height);
+}
+
+static void reply_picture(samc__request *r, samc__picture *p, bool created) {
+    json_t *json = describe(p);
+    if (json != NULL) json_object_set_new(json, "created", json_boolean(created));
+    samc__reply_header(r, "Location", "v1/images/%s", p->id);
+    samc__reply_json(r, created ? MHD_HTTP_CREATED : MHD_HTTP_OK, json);
+    samc__picture_release(p);
+}
+
+static bool make_id(samc__request *r) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    if (EVP_Digest(r->body, r->size, digest, &length, EVP_sha256(), NULL) != 1 || 2 * length + 1 != SAMC__ID)
+        return false;
+    for (unsigned i = 0; i < length; i++) snprintf(r->id + 2 * i, 3, "%02x", digest[i]);
+    return true;
+}
+
+/* In the encode stage: pixels -> picture. */
+static void encode(samc__request *r, samc_session *session) {
+    samc_embedding *embedding = NULL;
+    samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id); /* two sent it at a time */
+    const bool there = p != NULL;
+    if (!there) {
+        samc_status status = samc_set_image(session, &r->image);
+        if (status == SAMC_OK) status = samc_embedding_of(session, 0, &embedding);
+        if (status != SAMC_OK) samc__reply_error(r, samc__status_of(status), "%s", samc_last_error(session));
+        else if ((p = samc__pictures_add(&r->serve->pictures, r->id, &r->image, embedding)) == NULL)
+            samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
+    }
+    if (p != NULL) reply_picture(r, p, !there);
+    samc__metrics_add(r->serve, &r->serve->metrics.images, !there && p != NULL);
+    samc__metrics_seconds(r->serve, SAMC__ENCODE, samc__serve_seconds() - r->began);
+    samc__request_finish(r);
+}
+
+/* In the decode stage: bytes -> pixels. */
+static void decode(samc__request *r, samc_session *session) {
+    samc_error error = {0};
+    (void)session;
+    if (!make_id(r)) {
+        samc__reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "SHA-256 cannot be computed");
+        samc__request_finish(r);
+        return;
+    }
+    samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id);
+    if (p != NULL) {
+        reply_picture(r, p, false);
+    } else if (samc__decoders_decode(r->serve->decoders, r->body, r->size, r->serve->options.max_pixels, &r->image,
+                                     &error) != SAMC_OK) {
+        if (strstr(error.message, "decoder was stopped")) samc__metrics_add(r->serve, &r->serve->metrics.killed, 1);
+        samc__reply_failure(r, &error);
+    } else {
+        free(r->body);
+        r->body = NULL;
+        samc__metrics_seconds(r->serve, SAMC__DECODE, samc__serve_seconds() - r->began);
+        if (samc__stage_submit(r, SAMC__ENCODE, encode)) return;
+    }
+    samc__request_finish(r);
+}
+
+void samc__handle_upload(samc__request *r) {
+    if (r->size == 0) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the body is to be the bytes of an image");
+    else samc__stage_submit(r, SAMC__DECODE, decode);
+}
+
+void samc__handle_picture(samc__request *r) {
+    samc__picture *p = samc__request_picture(r);
+    if (p != NULL) samc__reply_json(r, MHD_HTTP_OK, describe(p));
+    samc__picture_release(p);
+}
+
+void samc__handle_forget(samc__request *r) {
+    if (samc__pictures_drop(&r->serve->pictures, r->id))
+        samc__reply_json(r, MHD_HTTP_OK, json_pack("{s:b}", "forgotten", 1));
+    else samc__reply_error(r, MHD_HTTP_NOT_FOUND, "there is no image %s (any more)", r->id);
+}
+
+/* ---- Embeddings ------------------------------------------------------------------------------ */
+
+static bool one_level(samc__request *r) {
+    if (samc_model_level(r->serve->options.model, 1, NULL, NULL, NULL) != SAMC_OK) return true;
+    samc__reply_error(r, MHD_HTTP_NOT_IMPLEMENTED,
+                      "this model's embeddings have several levels, which do not fit in .npy");
+    return false;
+}
+
+/* NumPy's .npy of [1, channels, grid, grid] floats, as `samc embed -o x.npy` writes it and the web demo of
+ * segment-anything reads it. */
+static void embedding_out(samc__request *r, samc_session *session) {
+    const samc_model_info *info = &r->serve->info;
+    const size_t count = (size_t)info->embed_channels * (size_t)info->grid * (size_t)info->grid;
+    char *body = malloc(128 + count * sizeof(float));
+    float *values = (float *)(void *)(body + 128);
+    samc_status status = body == NULL ? SAMC_OUT_OF_MEMORY : samc_embedding_set(session, r->picture->embedding);
+    if (status == SAMC_OK) status = samc_get_embedding(session, 0, values);
+    if (status == SAMC_OK) {
+        memset(body, ' ', 128);
+        memcpy(body, "\x93NUMPY\x01\x00\x76\x00", 10);
+        const int length =
+            snprintf(body + 10, 118, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, %d, %d, %d), }",
+                     info->embed_channels, info->grid, info->grid);
+        body[10 + length] = ' ';
+        body[127] = '\n';
+        samc__reply_bytes(r, MHD_HTTP_OK, "application/octet-stream", body, 128 + count * sizeof(float));
+    } else {
+        free(body);
+        samc__reply_error(r, samc__status_of(status), "%s", body ? samc_last_error(session) : "no memory");
+    }
+    samc__request_finish(r);
+}
+
+void samc__handle_embedding_get(samc__request *r) {
+    if (!one_level(r)) return;
+    r->picture = samc__request_picture(r);
+    if (r->picture != NULL) samc__stage_submit(r, SAMC__ENCODE, embedding_out);
+}
+
+static bool side(const char *text, int *value) {
+    const size_t length = text == NULL ? 0 : strlen(text);
+    if (length == 0 || length > 7 || strspn(text, "0123456789") != length) return false;
+    *value = atoi(text);
+    return *value > 0;
+}
+
+static void embedding_in(samc__request *r, samc_session *session) {
+    const samc_model_info *info = &r->serve->info;
+    samc_error error = {0};
+    samc_array array = SAMC_INIT(samc_array);
+    samc_embedding *embedding = NULL;
+    samc_image none = {.size = sizeof none};
+    side(samc__request_query(r, "width"), &none.width);
+    side(samc__request_query(r, "height"), &none.height);
+    samc_status status = samc_npy_decode(r->body, r->size, "the embedding", &array, &error);
+    const size_t *n = array.shape, grid = (size_t)info->grid;
+    if (status == SAMC_OK &&
+        (array.rank != 4 || n[0] != 1 || n[1] != (size_t)info->embed_channels || n[2] != grid || n[3] != grid)) {
+        status = error.status = SAMC_MISMATCH;
+        snprintf(error.message, sizeof error.message, "the embedding is not [1, %d, %d, %d], as the model's are",
+                 info->embed_channels, info->grid, info->grid);
+    }
+    if (status == SAMC_OK &&
+        ((status = samc_set_embedding(session, array.values, none.width, none.height)) != SAMC_OK ||
+         (status = samc_embedding_of(session, 0, &embedding)) != SAMC_OK)) {
+        error.status = status;
+        snprintf(error.message, sizeof error.message, "%s", samc_last_error(session));
+    }
+    samc_array_free(&array);
+    samc__picture *p = NULL;
+    if (status != SAMC_OK) samc__reply_failure(r, &error);
+    else if (!make_id(r) || (p = samc__pictures_add(&r->serve->pictures, r->id, &none, embedding)) == NULL)
+        samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the embedding");
+    if (p != NULL) reply_picture(r, p, true);
+    samc__request_finish(r);
+}
+
+void samc__handle_embedding_put(samc__request *r) {
+    int ignored;
+    if (!one_level(r)) return;
+    if (!side(samc__request_query(r, "width"), &ignored) || !side(samc__request_query(r, "height"), &ignored))
+        samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "?width=W&height=H is to say the size of the image in pixels");
+    else samc__stage_submit(r, SAMC__ENCODE, embedding_in);
+}

@@ -1,0 +1,125 @@
+/* Who may ask: the Host header, so that no page can reach a local server by a name of its own (DNS rebinding); Origin,
+ * so that no other page can; the body's type, which a form cannot send; the token. */
+#include "host/serve/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MOST_TOKEN = 4096 };
+
+static void add_host(samc__guard *g, const char *name, int port) {
+    const bool six = strchr(name, ':') != NULL && *name != '[';
+    if (g->host_count + 2 > (int)(sizeof g->hosts / sizeof *g->hosts)) return;
+    char *host = g->hosts[g->host_count++];
+    snprintf(host, sizeof *g->hosts, six ? "[%s]:%d" : "%s:%d", name, port);
+    snprintf(g->hosts[g->host_count++], sizeof *g->hosts, six ? "[%s]" : "%s",
+             name); /* behind a proxy, or at port 80 */
+}
+
+void samc__guard_init(samc__guard *g, const samc__serve_options *o, int port) {
+    g->host_count = 0;
+    g->token = o->token;
+    g->origins = o->origins;
+    add_host(g, "127.0.0.1", port);
+    add_host(g, "localhost", port);
+    add_host(g, "::1", port);
+    add_host(g, o->address, port);
+    for (int i = 0; i < SAMC__SERVE_HOSTS && o->hosts[i] != NULL; i++) add_host(g, o->hosts[i], port);
+}
+
+static bool known_host(const samc__guard *g, const char *host) {
+    for (int i = 0; i < g->host_count; i++)
+        if (strcasecmp(host, g->hosts[i]) == 0) return true;
+    return false;
+}
+
+static bool known_origin(const samc__guard *g, const char *origin) {
+    for (int i = 0; g->origins[i] != NULL; i++)
+        if (strcmp(origin, g->origins[i]) == 0) return true;
+    const char *host = strncmp(origin, "http://", 7) == 0    ? origin + 7
+                       : strncmp(origin, "https://", 8) == 0 ? origin + 8
+                                                             : NULL;
+    return host != NULL && known_host(g, host);
+}
+
+/* In a time that depends on the lengths alone. */
+static bool same(const char *given, size_t length, const char *token) {
+    const size_t own = strlen(token);
+    unsigned different = length != own;
+    for (size_t i = 0; i < length; i++) different |= (unsigned)(given[i] ^ token[own == 0 ? 0 : i % own]);
+    return different == 0;
+}
+
+static int value_of(char c) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+    return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* The password of Basic credentials, "user:password" in base 64; its length, or -1. */
+static int basic_password(const char *text, char *out) {
+    size_t used = 0;
+    unsigned bits = 0;
+    int held = 0;
+    for (; *text != '\0' && *text != '='; text++) {
+        const int value = value_of(*text);
+        if (value < 0 || used == MOST_TOKEN) return -1;
+        bits = bits << 6 | (unsigned)value;
+        held += 6;
+        if (held < 8) continue;
+        held -= 8;
+        out[used++] = (char)(bits >> held & 0xff);
+    }
+    const char *colon = memchr(out, ':', used);
+    if (colon == NULL) return -1;
+    const size_t skip = (size_t)(colon - out) + 1;
+    memmove(out, colon + 1, used - skip);
+    return (int)(used - skip);
+}
+
+/* As Bearer, as Django's "Token", as the password of Basic, or in a header "Token": labelling tools differ. */
+static bool shows_token(const samc__guard *g, const samc__request *r) {
+    const char *header = samc__request_header(r, "Authorization"), *plain = samc__request_header(r, "Token");
+    char password[MOST_TOKEN + 3];
+    if (plain != NULL) return same(plain, strlen(plain), g->token);
+    if (header == NULL || strlen(header) > MOST_TOKEN) return false;
+    if (strncasecmp(header, "Bearer ", 7) == 0) return same(header + 7, strlen(header + 7), g->token);
+    if (strncasecmp(header, "Token ", 6) == 0) return same(header + 6, strlen(header + 6), g->token);
+    if (strncasecmp(header, "Basic ", 6) != 0) return false;
+    const int length = basic_password(header + 6, password);
+    return length >= 0 && same(password, (size_t)length, g->token);
+}
+
+/* What a form of another page cannot send without the browser asking first. */
+static bool known_type(const char *type) {
+    static const char *const types[] = {"application/json", "application/octet-stream", "image/", NULL};
+    for (int i = 0; types[i] != NULL; i++) {
+        const size_t length = strlen(types[i]);
+        if (strncasecmp(type, types[i], length) == 0 &&
+            (types[i][length - 1] == '/' || type[length] == '\0' || type[length] == ';' || type[length] == ' '))
+            return true;
+    }
+    return false;
+}
+
+bool samc__guard_let_in(const samc__guard *g, samc__request *r) {
+    const char *host = samc__request_header(r, "Host"), *origin = samc__request_header(r, "Origin"),
+               *type = samc__request_header(r, "Content-Type");
+    const bool asks_for_more = strcmp(r->route->method, "GET") != 0 && strcmp(r->route->method, "DELETE") != 0;
+    if (host == NULL || !known_host(g, host)) {
+        samc__reply_error(r, MHD_HTTP_MISDIRECTED_REQUEST,
+                          "the Host header is not a name of this server (--host NAME)");
+    } else if (origin != NULL && !known_origin(g, origin)) {
+        samc__reply_error(r, MHD_HTTP_FORBIDDEN, "pages of this origin may not ask (--allow-origin ORIGIN)");
+    } else if (g->token != NULL && !r->route->open && !shows_token(g, r)) {
+        samc__reply_header(r, "WWW-Authenticate", "Basic realm=\"samc\", charset=\"UTF-8\"");
+        samc__reply_error(r, MHD_HTTP_UNAUTHORIZED, "the token is missing or wrong");
+    } else if (asks_for_more && (type == NULL || !known_type(type))) {
+        samc__reply_error(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                          "the body is to be application/json, application/octet-stream or image/..., not %.80s",
+                          type == NULL ? "of no type" : type);
+    }
+    return r->reply.status == 0;
+}

@@ -1,0 +1,336 @@
+/* HTTP: one thread takes requests apart and sends replies; what takes time sleeps until its stage is through. */
+#include "host/serve/internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HTTP_MEMORY = 32 << 10 /* of a connection, for headers */, FIRST_ROOM = 16 << 10 };
+
+double samc__serve_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+samc__request *samc__request_keep(samc__request *r) {
+    atomic_fetch_add(&r->references, 1);
+    return r;
+}
+
+void samc__request_release(samc__request *r) {
+    if (r == NULL || atomic_fetch_sub(&r->references, 1) > 1) return;
+    if (!r->reply.constant) free(r->reply.body);
+    free(r->body);
+    samc_image_free(&r->image);
+    samc__picture_release(r->picture);
+    free(r->question);
+    samc__events_free(r->events);
+    atomic_fetch_sub(&r->serve->running, 1);
+    free(r);
+}
+
+const char *samc__request_header(const samc__request *r, const char *name) {
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+const char *samc__request_query(const samc__request *r, const char *name) {
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+bool samc__request_gone(samc__request *r) {
+    if (!atomic_load(&r->gone)) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        char byte;
+        ssize_t got = info ? recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+            atomic_store(&r->gone, true);
+    }
+    return atomic_load(&r->gone);
+}
+
+void samc__request_finish(samc__request *r) {
+    if (r->events != NULL) samc__events_end(r);
+    else {
+        if (r->reply.status == 0) samc__reply_error(r, 500, "no reply was made");
+        atomic_store(&r->done, true);
+        MHD_resume_connection(r->connection);
+    }
+    samc__request_release(r);
+}
+
+/* Whether a path is that of a route; what stands for {id} goes to `id`. */
+static bool path_fits(const char *route, const char *path, char id[SAMC__ID]) {
+    while (*route != '\0') {
+        if (strncmp(route, "{id}", 4) == 0) {
+            size_t length = strcspn(path, "/");
+            if (length == 0 || length >= SAMC__ID) return false;
+            memcpy(id, path, length);
+            id[length] = '\0';
+            path += length;
+            route += 4;
+        } else if (*route++ != *path++) return false;
+    }
+    return *path == '\0';
+}
+
+/* The route of a request; NULL and in *status why not. HEAD goes where GET does. */
+static const samc__route *route_of(const char *method, const char *path, char id[SAMC__ID], unsigned *status) {
+    *status = MHD_HTTP_NOT_FOUND;
+    if (strcmp(method, "HEAD") == 0) method = "GET";
+    for (const samc__route *route = samc__routes; route->method != NULL; route++) {
+        if (!path_fits(route->path, path, id)) continue;
+        if (strcmp(route->method, method) == 0) return route;
+        *status = MHD_HTTP_METHOD_NOT_ALLOWED;
+    }
+    return NULL;
+}
+
+/* What headers alone can say: the route, who asks, how much is coming. */
+static void look_at_headers(samc__request *r, const char *method, const char *path) {
+    unsigned status;
+    const char *length = samc__request_header(r, "Content-Length");
+    r->route = route_of(method, path, r->id, &status);
+    if (r->route == NULL) {
+        samc__reply_error(r, status, status == MHD_HTTP_NOT_FOUND ? "there is nothing at %s" : "%s takes other methods",
+                          path);
+        return;
+    }
+    if (!samc__guard_let_in(&r->serve->guard, r)) return;
+    if (atomic_load(&r->serve->stopping)) {
+        samc__reply_header(r, "Retry-After", "5");
+        samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is about to stop");
+    } else if (length != NULL && strtoull(length, NULL, 10) > r->serve->options.body_bytes) {
+        samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body has %s bytes; at most %zu are taken", length,
+                          r->serve->options.body_bytes);
+    }
+}
+
+/* Adds to the body; false with the reply given. */
+static bool take_body(samc__request *r, const char *data, size_t size) {
+    if (size > r->serve->options.body_bytes - r->size) {
+        samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body has more than the %zu bytes that are taken",
+                          r->serve->options.body_bytes);
+        return false;
+    }
+    if (r->size + size > r->room) {
+        size_t room = r->room == 0 ? FIRST_ROOM : r->room;
+        while (room < r->size + size) room *= 2;
+        char *body = realloc(r->body, room);
+        if (body == NULL) {
+            samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the body");
+            return false;
+        }
+        r->body = body;
+        r->room = room;
+    }
+    memcpy(r->body + r->size, data, size);
+    r->size += size;
+    return true;
+}
+
+/* ---- Replies --------------------------------------------------------------------------------- */
+
+/* On every reply: nothing is sniffed, framed or kept, and the page runs nothing but what the program brings. */
+static void add_safe_headers(const samc__request *r, struct MHD_Response *response) {
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Frame-Options", "DENY");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+                            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    const char *origin = samc__request_header(r, "Origin");
+    for (int i = 0; origin != NULL && r->serve->options.origins[i] != NULL; i++)
+        if (strcmp(origin, r->serve->options.origins[i]) == 0) {
+            MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
+            MHD_add_response_header(response, "Access-Control-Expose-Headers", "Samc-Shape, Samc-Scale, Samc-Scores");
+            MHD_add_response_header(response, "Vary", "Origin");
+        }
+}
+
+static enum MHD_Result send_reply(samc__request *r) {
+    samc__reply *reply = &r->reply;
+    struct MHD_Response *response =
+        r->events != NULL
+            ? samc__events_response(r)
+            : MHD_create_response_from_buffer(reply->size, reply->body,
+                                              reply->constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) return MHD_NO;
+    unsigned status = r->events != NULL ? MHD_HTTP_OK : reply->status;
+    if (r->events == NULL) reply->body = NULL; /* the response's now */
+    MHD_add_response_header(response, "Content-Type", r->events != NULL ? "text/event-stream" : reply->type);
+    add_safe_headers(r, response);
+    for (int i = 0; i < reply->headers; i++)
+        MHD_add_response_header(response, reply->header[i].name, reply->header[i].value);
+    if (r->refused) MHD_add_response_header(response, "Connection", "close");
+    samc__metrics_request(r->serve, r, status);
+    enum MHD_Result sent = MHD_queue_response(r->connection, status, response);
+    MHD_destroy_response(response);
+    return sent;
+}
+
+static samc__request *request_new(samc__serve *serve, struct MHD_Connection *connection) {
+    samc__request *r = calloc(1, sizeof *r);
+    if (r == NULL) return NULL;
+    atomic_init(&r->references, 1);
+    r->serve = serve;
+    r->connection = connection;
+    r->began = samc__serve_seconds();
+    r->image.size = sizeof r->image;
+    atomic_fetch_add(&serve->running, 1);
+    return r;
+}
+
+/* Called with the headers, with each piece of the body, at its end, and after a sleep. */
+static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *path, const char *method,
+                              const char *version, const char *data, size_t *size, void **state) {
+    samc__request *r = *state;
+    (void)version;
+    if (r == NULL) {
+        *state = r = request_new(context, connection);
+        if (r == NULL) return MHD_NO;
+        look_at_headers(r, method, path);
+        if (r->reply.status == 0) return MHD_YES;
+        r->refused = true;
+        return send_reply(r);
+    }
+    if (*size > 0) {
+        const size_t piece = *size;
+        *size = 0;
+        if (r->refused || take_body(r, data, piece)) return MHD_YES;
+        r->refused = true; /* the rest is read and dropped: a reply goes out when the request is in */
+        return MHD_YES;
+    }
+    if (atomic_load(&r->done) || r->refused) return send_reply(r);
+    if (r->work == NULL) r->route->handle(r);
+    if (r->work != NULL && r->events == NULL) return MHD_YES; /* it sleeps */
+    return send_reply(r);
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode code) {
+    samc__request *r = *state;
+    (void)context, (void)connection, (void)code;
+    if (r == NULL) return;
+    atomic_store(&r->gone, true);
+    *state = NULL;
+    samc__request_release(r);
+}
+
+/* ---- The daemon ------------------------------------------------------------------------------ */
+
+static void say_nothing(void *context, const char *format, va_list arguments) {
+    (void)context, (void)format, (void)arguments; /* who hangs up when is nobody's concern */
+}
+
+/* The address as a socket's; false where it is not one of numbers. */
+static bool socket_address(const samc__serve_options *o, struct sockaddr_storage *address) {
+    struct sockaddr_in *four = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, o->address, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons((uint16_t)o->port);
+        return true;
+    }
+    if (inet_pton(AF_INET6, o->address, &six->sin6_addr) != 1) return false;
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons((uint16_t)o->port);
+    return true;
+}
+
+static samc_status fail(samc_error *error, samc_status status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    error->status = status;
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+static samc_status listen_at(samc__serve *serve, int *port, samc_error *error) {
+    const samc__serve_options *o = &serve->options;
+    struct sockaddr_storage address;
+    if (!socket_address(o, &address))
+        return fail(error, SAMC_INVALID_ARGUMENT, "'%s' is not an address such as 127.0.0.1 or ::1", o->address);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    if (address.ss_family == AF_INET6) flags |= MHD_USE_IPv6;
+    errno = 0;
+    serve->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, answer, serve, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_SOCK_ADDR,
+        &address, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HTTP_MEMORY, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    if (serve->daemon == NULL)
+        return fail(error, SAMC_IO, "cannot listen at %s port %d: %s", o->address, o->port,
+                    errno != 0 ? strerror(errno) : "no memory or no thread");
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(serve->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    *port = info != NULL ? info->port : o->port;
+    samc__guard_init(&serve->guard, o, *port);
+    return SAMC_OK;
+}
+
+samc__serve_options samc__serve_defaults(void) {
+    return (samc__serve_options){.address = "127.0.0.1",
+                                 .port = 8765,
+                                 .body_bytes = (size_t)32 << 20,
+                                 .max_pixels = (int64_t)64 << 20,
+                                 .embedding_bytes = (size_t)1 << 30,
+                                 .queue = 64,
+                                 .connections = 1024,
+                                 .idle_seconds = 30,
+                                 .grace_seconds = 30};
+}
+
+samc_status samc__serve_prepare(samc__serve **out, samc_error *error) {
+    *out = NULL;
+    samc__serve *serve = calloc(1, sizeof *serve);
+    if (serve == NULL) return fail(error, SAMC_OUT_OF_MEMORY, "no memory for a server");
+    samc_status status = samc__decoders_start(&serve->decoders, error);
+    if (status == SAMC_OK) *out = serve;
+    else free(serve);
+    return status;
+}
+
+samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *options, int *port, samc_error *error) {
+    serve->options = *options;
+    serve->info.size = sizeof serve->info;
+    samc_model_get_info(options->model, &serve->info);
+    samc__pictures_init(&serve->pictures, options->embedding_bytes);
+    samc__metrics_init(&serve->metrics);
+    samc_status status = samc__stages_start(serve, error);
+    return status == SAMC_OK ? listen_at(serve, port, error) : status;
+}
+
+void samc__serve_stop(samc__serve *serve) {
+    if (serve == NULL) return;
+    atomic_store(&serve->stopping, true);
+    const int grace = serve->options.grace_seconds;
+    if (serve->daemon != NULL) {
+        MHD_socket listening = MHD_quiesce_daemon(serve->daemon);
+        if (listening != MHD_INVALID_SOCKET) close(listening);
+        for (int i = 0; i < 50 * grace;
+             i++) { /* requests that are being answered; not connections that only stand open */
+            int waiting = 0;
+            for (samc__stage stage = 0; stage < SAMC__STAGES; stage++) waiting += samc__stage_waiting(serve, stage);
+            if (waiting == 0) break;
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        }
+    }
+    samc__stages_stop(serve);
+    if (serve->daemon != NULL) MHD_stop_daemon(serve->daemon);
+    samc__pictures_clear(&serve->pictures);
+    samc__decoders_stop(serve->decoders);
+    free(serve);
+}

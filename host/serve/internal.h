@@ -1,0 +1,267 @@
+/* What the parts of the server share: requests and replies, stages of work, pictures.
+ *
+ * One thread talks HTTP (epoll) and never computes: a request that takes time is handed to a stage, its connection
+ * sleeps meanwhile. Stages are threads with a session of their own each:
+ *   decode   bytes of a file -> pixels, in processes without rights (decode.c)
+ *   encode   pixels -> an embedding, one image after another
+ *   predict  prompts of all who ask, decoded together
+ *   auto     every mask of an image; waits between batches of points while anybody's prompts do
+ */
+#ifndef SAMC_HOST_SERVE_INTERNAL_H
+#define SAMC_HOST_SERVE_INTERNAL_H
+
+#include "host/serve/serve.h"
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { SAMC__ID = 65 }; /* of a picture: SHA-256 of the file, in hexadecimal */
+
+/* ---- Replies --------------------------------------------------------------------------------- */
+
+enum { SAMC__REPLY_HEADERS = 6 };
+
+typedef struct samc__reply {
+    unsigned status; /* 0: none yet */
+    const char *type;
+    char *body;
+    size_t size;
+    bool constant; /* the body is not to be freed */
+    struct {
+        const char *name;
+        char value[96];
+    } header[SAMC__REPLY_HEADERS];
+    int headers;
+} samc__reply;
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+typedef struct samc__request samc__request;
+typedef void (*samc__work)(samc__request *request, samc_session *session);
+
+typedef enum samc__stage { SAMC__DECODE, SAMC__ENCODE, SAMC__PREDICT, SAMC__AUTO, SAMC__STAGES } samc__stage;
+
+struct samc__route;
+struct samc__picture;
+
+/* Text on its way to a client while it is made: server-sent events. */
+typedef struct samc__events {
+    pthread_mutex_t lock;
+    char *text;
+    size_t used, room, read;
+    bool ended, asleep;
+} samc__events;
+
+/* Two hold one: the connection, and the stage that works on it. */
+struct samc__request {
+    atomic_int references;
+    samc__serve *serve;
+    struct MHD_Connection *connection;
+    const struct samc__route *route;
+    char id[SAMC__ID]; /* what stands in the path for {id} */
+    char *body;
+    size_t size, room;
+    bool refused;     /* before the body came: the connection is closed after the reply */
+    atomic_bool done; /* the reply is there */
+    samc__reply reply;
+    double began;        /* seconds */
+    samc__request *next; /* in its stage's queue */
+    samc__work work;
+    samc__events *events; /* where the client asked for them */
+    atomic_bool gone;     /* the connection is */
+    /* Of predict and auto. */
+    struct samc__picture *picture;
+    struct samc__question *question;
+    samc_image image; /* of decode and encode: its pixels are the request's */
+};
+
+typedef struct samc__route {
+    const char *method, *path; /* "{id}" stands for one part */
+    void (*handle)(samc__request *request);
+    bool open;        /* without the token: what says no more than that the server is there */
+    const char *name; /* in metrics */
+} samc__route;
+
+/* Replies. The first that is given counts. Text is UTF-8. */
+void samc__reply_json(samc__request *request, unsigned status, json_t *json); /* takes the reference; NULL: no memory */
+void samc__reply_error(samc__request *request, unsigned status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void samc__reply_bytes(samc__request *request, unsigned status, const char *type, void *body, size_t size);
+void samc__reply_constant(samc__request *request, const char *type, const void *body, size_t size);
+void samc__reply_header(samc__request *request, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What went wrong in the library: 4xx where the client can help it. */
+void samc__reply_failure(samc__request *request, const samc_error *error);
+unsigned samc__status_of(samc_status status);
+
+/* The header, or NULL. */
+const char *samc__request_header(const samc__request *request, const char *name);
+/* The value in the query, or NULL. */
+const char *samc__request_query(const samc__request *request, const char *name);
+/* The body as a JSON object whose keys are among `keys` (ended by NULL), to be released; or NULL and the reply given.
+ */
+json_t *samc__request_json(samc__request *request, const char *const *keys);
+/* Whether the client hung up. */
+bool samc__request_gone(samc__request *request);
+/* The reply is there, or the stage is through with it: wakes the connection. */
+void samc__request_finish(samc__request *request);
+samc__request *samc__request_keep(samc__request *request);
+void samc__request_release(samc__request *request);
+
+/* Server-sent events: once begun, these are the reply. `json` is taken. */
+void samc__events_begin(samc__request *request);
+void samc__events_send(samc__request *request, const char *event, json_t *json);
+void samc__events_end(samc__request *request);
+void samc__events_free(samc__events *events);
+/* Gives them to the connection as its response. */
+struct MHD_Response *samc__events_response(samc__request *request);
+
+/* ---- Who may ask ----------------------------------------------------------------------------- */
+
+typedef struct samc__guard {
+    char hosts[2 * SAMC__SERVE_HOSTS + 8][272];
+    int host_count;
+    const char *const *origins;
+    const char *token;
+} samc__guard;
+
+void samc__guard_init(samc__guard *guard, const samc__serve_options *options, int port);
+/* False: refused, with the reply given. Looks at nothing but headers. */
+bool samc__guard_let_in(const samc__guard *guard, samc__request *request);
+
+/* ---- Stages ---------------------------------------------------------------------------------- */
+
+typedef struct samc__stages samc__stages;
+
+samc_status samc__stages_start(samc__serve *serve, samc_error *error);
+void samc__stages_stop(samc__serve *serve); /* what waits is answered with 503 */
+/* False: too many wait already; then the reply, 503, is given. */
+bool samc__stage_submit(samc__request *request, samc__stage stage, samc__work work);
+int samc__stage_waiting(samc__serve *serve, samc__stage stage); /* with those at work */
+/* The next request that waits for the stage, for a worker that takes several at once; NULL: none, or not `like` it. */
+samc__request *samc__stage_take(samc__serve *serve, samc__stage stage,
+                                bool (*like)(const samc__request *, const void *), const void *what);
+/* Waits while prompts do, at most a second. */
+void samc__stages_give_way(samc__serve *serve);
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+enum { SAMC__ANSWERS = 8 }; /* whose logits a picture remembers, to be refined */
+
+typedef struct samc__answer {
+    int64_t number; /* 0: none */
+    int masks;
+    float *logits; /* [masks, low_res, low_res] */
+} samc__answer;
+
+/* Counted; what is looked up stays until it is released, also when it had to leave the store. */
+typedef struct samc__picture {
+    atomic_int references;
+    char id[SAMC__ID];
+    int width, height;
+    uint8_t *pixels; /* RGB [height, width, 3]; NULL where an embedding alone was given */
+    samc_embedding *embedding;
+    size_t bytes;
+    struct samc__picture *newer, *older; /* by use */
+    pthread_mutex_t lock;                /* of what follows */
+    samc__answer answers[SAMC__ANSWERS];
+    int64_t numbers;
+} samc__picture;
+
+typedef struct samc__pictures {
+    pthread_mutex_t lock;
+    samc__picture *newest, *oldest;
+    size_t bytes, most;
+    int count;
+    int64_t hits, misses, evicted;
+} samc__pictures;
+
+void samc__pictures_init(samc__pictures *pictures, size_t most);
+void samc__pictures_clear(samc__pictures *pictures);
+/* Takes pixels and embedding; on failure (no memory) NULL, and they are freed. One that is there already wins. */
+samc__picture *samc__pictures_add(samc__pictures *pictures, const char *id, samc_image *image,
+                                  samc_embedding *embedding);
+samc__picture *samc__pictures_find(samc__pictures *pictures, const char *id);
+bool samc__pictures_drop(samc__pictures *pictures, const char *id);
+void samc__picture_release(samc__picture *picture); /* NULL is allowed */
+/* Remembers a copy of logits; the number they can be asked for by, 0 without memory. */
+int64_t samc__picture_remember(samc__picture *picture, const float *logits, int masks, int low_res);
+/* A copy of one of these, [low_res, low_res], to be freed; NULL: forgotten. */
+float *samc__picture_recall(samc__picture *picture, int64_t number, int mask, int low_res);
+
+/* ---- Decoding in other processes ------------------------------------------------------------- */
+
+typedef struct samc__decoders samc__decoders;
+
+samc_status samc__decoders_start(samc__decoders **decoders, samc_error *error);
+void samc__decoders_stop(samc__decoders *decoders); /* NULL is allowed */
+/* As samc_image_decode(), in a process of its own that may read what it was given and compute, and nothing else. Its
+ * death is SAMC_FORMAT. From any thread. */
+samc_status samc__decoders_decode(samc__decoders *decoders, const void *bytes, size_t size, int64_t most_pixels,
+                                  samc_image *image, samc_error *error);
+
+/* ---- Numbers --------------------------------------------------------------------------------- */
+
+enum { SAMC__ROUTES = 48, SAMC__CODES = 24, SAMC__BUCKETS = 14 };
+
+typedef struct samc__histogram {
+    int64_t bucket[SAMC__BUCKETS + 1];
+    double sum;
+} samc__histogram;
+
+typedef struct samc__metrics {
+    pthread_mutex_t lock;
+    struct {
+        int route; /* -1: none */
+        unsigned code;
+        int64_t count;
+    } requests[SAMC__ROUTES * 4];
+    samc__histogram seconds[SAMC__STAGES]; /* of requests from their arrival to their reply */
+    int64_t prompts, batches, masks, images, killed;
+} samc__metrics;
+
+void samc__metrics_init(samc__metrics *metrics);
+void samc__metrics_request(samc__serve *serve, const samc__request *request, unsigned code);
+void samc__metrics_seconds(samc__serve *serve, samc__stage stage, double seconds);
+void samc__metrics_add(samc__serve *serve, int64_t *counter, int64_t count); /* one of the counters above */
+
+/* ---- The server ------------------------------------------------------------------------------ */
+
+struct samc__serve {
+    samc__serve_options options;
+    samc_model_info info;
+    struct MHD_Daemon *daemon;
+    samc__guard guard;
+    samc__decoders *decoders;
+    samc__stages *stages;
+    samc__pictures pictures;
+    samc__metrics metrics;
+    atomic_int running; /* requests that are not answered yet */
+    atomic_bool stopping;
+};
+
+double samc__serve_seconds(void); /* of a clock that only goes forward */
+
+extern const samc__route samc__routes[]; /* ended by one without a method */
+
+/* Handlers, routes.c. */
+void samc__handle_root(samc__request *request);
+void samc__handle_page_file(samc__request *request);
+void samc__handle_openapi(samc__request *request);
+void samc__handle_health(samc__request *request);
+void samc__handle_metrics(samc__request *request);
+void samc__handle_model(samc__request *request);
+void samc__handle_upload(samc__request *request);
+void samc__handle_picture(samc__request *request);
+void samc__handle_forget(samc__request *request);
+void samc__handle_embedding_get(samc__request *request);
+void samc__handle_embedding_put(samc__request *request);
+void samc__handle_predict(samc__request *request);
+void samc__handle_auto(samc__request *request);
+
+/* The picture of the path; NULL and the reply, 404, given. */
+samc__picture *samc__request_picture(samc__request *request);
+
+#endif

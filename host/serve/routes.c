@@ -1,0 +1,69 @@
+/* Every address of the server, and the ones that say what it is. */
+#include "host/serve/internal.h"
+#include "host/serve/assets.h"
+
+#include <string.h>
+#include <time.h>
+
+const samc__route samc__routes[] = {
+    {"GET", "/", samc__handle_root, false, "/"},
+    {"GET", "/page/{id}", samc__handle_page_file, false, "/page"},
+    {"GET", "/openapi.json", samc__handle_openapi, true, "/openapi.json"},
+    {"GET", "/health", samc__handle_health, true, "/health"},
+    {"GET", "/metrics", samc__handle_metrics, false, "/metrics"},
+    {"GET", "/v1/model", samc__handle_model, false, "/v1/model"},
+    {"POST", "/v1/images", samc__handle_upload, false, "/v1/images"},
+    {"GET", "/v1/images/{id}", samc__handle_picture, false, "/v1/images/{id}"},
+    {"DELETE", "/v1/images/{id}", samc__handle_forget, false, "/v1/images/{id}"},
+    {"POST", "/v1/images/{id}/predict", samc__handle_predict, false, "/v1/images/{id}/predict"},
+    {"POST", "/v1/images/{id}/auto", samc__handle_auto, false, "/v1/images/{id}/auto"},
+    {"GET", "/v1/images/{id}/embedding", samc__handle_embedding_get, false, "/v1/images/{id}/embedding"},
+    {"POST", "/v1/embeddings", samc__handle_embedding_put, false, "/v1/embeddings"},
+    {0},
+};
+
+static json_t *about(const samc__serve *serve) {
+    return json_pack("{s:s, s:s, s:s, s:i, s:I}", "status", "UP", "model", serve->info.name, "version", samc_version(),
+                     "models_loaded", 1, "timestamp", (json_int_t)time(NULL));
+}
+
+/* Browsers get the page, health checks of Label Studio a word. */
+void samc__handle_root(samc__request *r) {
+    const char *accept = samc__request_header(r, "Accept");
+    if (accept != NULL && strstr(accept, "text/html") != NULL) {
+        strcpy(r->id, "index.html");
+        samc__handle_page_file(r);
+    } else samc__reply_json(r, MHD_HTTP_OK, about(r->serve));
+}
+
+void samc__handle_page_file(samc__request *r) {
+    for (const samc__asset *asset = samc__assets; asset->name != NULL; asset++)
+        if (strcmp(asset->name, r->id) == 0 && asset->type != NULL) {
+            samc__reply_constant(r, asset->type, asset->bytes, asset->size);
+            return;
+        }
+    samc__reply_error(r, MHD_HTTP_NOT_FOUND, "the page has no file %s", r->id);
+}
+
+void samc__handle_openapi(samc__request *r) {
+    for (const samc__asset *asset = samc__assets; asset->name != NULL; asset++)
+        if (strcmp(asset->name, "openapi.json") == 0)
+            samc__reply_constant(r, "application/json", asset->bytes, asset->size);
+}
+
+void samc__handle_health(samc__request *r) { samc__reply_json(r, MHD_HTTP_OK, about(r->serve)); }
+
+void samc__handle_model(samc__request *r) {
+    const samc_model_info *info = &r->serve->info;
+    json_t *json =
+        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:b, s:s, s:i}", "name", info->name, "recipe", info->recipe,
+                  "image_size", info->image_size, "embed_channels", info->embed_channels, "grid", info->grid, "low_res",
+                  info->low_res, "mask_threshold", (double)info->mask_threshold, "boxes_only", info->boxes_only,
+                  "precision", info->arithmetic, "masks", info->multimask_outputs);
+    if (json != NULL) {
+        json_object_set_new(json, "squash", json_boolean(strstr(info->recipe_fields, "squash") != NULL));
+        json_object_set_new(json, "max_bytes", json_integer((json_int_t)r->serve->options.body_bytes));
+        json_object_set_new(json, "max_pixels", json_integer(r->serve->options.max_pixels));
+    }
+    samc__reply_json(r, MHD_HTTP_OK, json);
+}

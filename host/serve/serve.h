@@ -1,0 +1,36 @@
+/* samc serve: the engine behind HTTP, for a page in a browser, for programs and for labelling tools. */
+#ifndef SAMC_HOST_SERVE_SERVE_H
+#define SAMC_HOST_SERVE_SERVE_H
+
+#include "host/io/samc_io.h"
+
+enum { SAMC__SERVE_HOSTS = 16, SAMC__SERVE_ORIGINS = 16 };
+
+typedef struct samc__serve_options {
+    const samc_model *model;
+    const char *address;                  /* "127.0.0.1", "0.0.0.0", "::1" */
+    int port;                             /* 0: any that is free */
+    const char *token;                    /* what every request has to show, or NULL */
+    const char *hosts[SAMC__SERVE_HOSTS]; /* names that the Host header may have beside the address, ended by NULL */
+    const char *origins[SAMC__SERVE_ORIGINS]; /* of pages of others that may ask, ended by NULL */
+    size_t body_bytes;                        /* of one request, at most */
+    int64_t max_pixels;                       /* of an image */
+    size_t embedding_bytes;                   /* of images that are kept, with their embeddings */
+    int queue;                                /* requests that may wait for a stage */
+    int connections;                          /* that are open at a time */
+    int idle_seconds;                         /* after which a silent connection is closed */
+    int grace_seconds;                        /* to end what runs when asked to stop */
+} samc__serve_options;
+
+samc__serve_options samc__serve_defaults(void);
+
+typedef struct samc__serve samc__serve;
+
+/* Starts the decoders' process: first of all, while the program has a single thread and little memory. */
+samc_status samc__serve_prepare(samc__serve **serve, samc_error *error);
+/* Listens. *port: the one that it is. */
+samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *options, int *port, samc_error *error);
+/* Lets nobody in any more, ends what runs, at most for the grace, and stops. */
+void samc__serve_stop(samc__serve *serve); /* NULL is allowed */
+
+#endif

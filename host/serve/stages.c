@@ -1,0 +1,174 @@
+/* Stages: a queue and threads each. Sessions are made when the first request needs one, and keep their memory then. */
+#include "host/serve/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DECODERS = 2, MOST_THREADS = 4 };
+
+typedef struct stage {
+    samc__serve *serve;
+    samc__request *first, **last;
+    int waiting, working, threads;
+    pthread_cond_t more;
+    pthread_t thread[MOST_THREADS];
+    bool sessions; /* its threads need one */
+} stage;
+
+struct samc__stages {
+    pthread_mutex_t lock;
+    pthread_cond_t idle; /* nobody's prompts wait */
+    stage stage[SAMC__STAGES];
+    bool stopping;
+};
+
+int samc__stage_waiting(samc__serve *serve, samc__stage number) {
+    samc__stages *all = serve->stages;
+    pthread_mutex_lock(&all->lock);
+    const int count = all->stage[number].waiting + all->stage[number].working;
+    pthread_mutex_unlock(&all->lock);
+    return count;
+}
+
+bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
+    samc__stages *all = r->serve->stages;
+    stage *s = &all->stage[number];
+    pthread_mutex_lock(&all->lock);
+    const bool room = s->waiting < r->serve->options.queue && !all->stopping;
+    if (room) {
+        const bool begins = r->work == NULL;
+        r->work = work;
+        r->next = NULL;
+        if (begins) samc__request_keep(r); /* the stages'; passed on from one to the next */
+        if (begins && r->events == NULL) MHD_suspend_connection(r->connection);
+        *s->last = r;
+        s->last = &r->next;
+        s->waiting++;
+        pthread_cond_signal(&s->more);
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (room) return true;
+    samc__reply_header(r, "Retry-After", "%d", number == SAMC__AUTO ? 10 : 1);
+    samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "too many requests wait already; try again");
+    return false;
+}
+
+/* With the lock held. */
+static samc__request *pop(stage *s) {
+    samc__request *r = s->first;
+    if (r == NULL) return NULL;
+    s->first = r->next;
+    if (s->first == NULL) s->last = &s->first;
+    s->waiting--;
+    r->next = NULL;
+    return r;
+}
+
+samc__request *samc__stage_take(samc__serve *serve, samc__stage number,
+                                bool (*like)(const samc__request *, const void *), const void *what) {
+    samc__stages *all = serve->stages;
+    stage *s = &all->stage[number];
+    pthread_mutex_lock(&all->lock);
+    samc__request *r = s->first != NULL && like(s->first, what) ? pop(s) : NULL;
+    pthread_mutex_unlock(&all->lock);
+    return r;
+}
+
+void samc__stages_give_way(samc__serve *serve) {
+    samc__stages *all = serve->stages;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    pthread_mutex_lock(&all->lock);
+    stage *s = &all->stage[SAMC__PREDICT];
+    while (s->waiting + s->working > 0 && !all->stopping)
+        if (pthread_cond_timedwait(&all->idle, &all->lock, &until) == ETIMEDOUT) break;
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void *work(void *argument) {
+    stage *s = argument;
+    samc__stages *all = s->serve->stages;
+    samc_session *session = NULL;
+    samc_error error;
+    pthread_mutex_lock(&all->lock);
+    for (;;) {
+        while (s->first == NULL && !all->stopping) pthread_cond_wait(&s->more, &all->lock);
+        if (all->stopping) break;
+        samc__request *r = pop(s);
+        s->working++;
+        pthread_mutex_unlock(&all->lock);
+        if (s->sessions && session == NULL &&
+            samc_session_create(s->serve->options.model, &session, &error) != SAMC_OK) {
+            samc__reply_failure(r, &error);
+            samc__request_finish(r);
+        } else if (samc__request_gone(r)) { /* nobody waits for it */
+            samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the client is gone");
+            samc__request_finish(r);
+        } else r->work(r, session);
+        pthread_mutex_lock(&all->lock);
+        s->working--;
+        if (s->waiting + s->working == 0) pthread_cond_broadcast(&all->idle);
+    }
+    pthread_mutex_unlock(&all->lock);
+    samc_session_destroy(session);
+    return NULL;
+}
+
+samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
+    static const struct {
+        int threads;
+        bool sessions;
+    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true}, {1, true}};
+    samc__stages *all = calloc(1, sizeof *all);
+    pthread_condattr_t forward;
+    if (all == NULL) {
+        *error = (samc_error){SAMC_OUT_OF_MEMORY, "no memory for a server"};
+        return SAMC_OUT_OF_MEMORY;
+    }
+    serve->stages = all;
+    pthread_condattr_init(&forward);
+    pthread_condattr_setclock(&forward, CLOCK_MONOTONIC);
+    pthread_mutex_init(&all->lock, NULL);
+    pthread_cond_init(&all->idle, &forward);
+    for (int i = 0; i < SAMC__STAGES; i++) {
+        all->stage[i].serve = serve;
+        all->stage[i].sessions = kinds[i].sessions;
+        all->stage[i].last = &all->stage[i].first;
+        pthread_cond_init(&all->stage[i].more, &forward);
+    }
+    pthread_condattr_destroy(&forward);
+    for (int i = 0; i < SAMC__STAGES; i++)
+        for (stage *s = &all->stage[i]; s->threads < kinds[i].threads; s->threads++)
+            if (pthread_create(&s->thread[s->threads], NULL, work, s) != 0) {
+                *error = (samc_error){SAMC_OUT_OF_MEMORY, "no threads for a server"};
+                return SAMC_OUT_OF_MEMORY;
+            }
+    return SAMC_OK;
+}
+
+void samc__stages_stop(samc__serve *serve) {
+    samc__stages *all = serve->stages;
+    if (all == NULL) return;
+    pthread_mutex_lock(&all->lock);
+    all->stopping = true;
+    for (int i = 0; i < SAMC__STAGES; i++) pthread_cond_broadcast(&all->stage[i].more);
+    pthread_cond_broadcast(&all->idle);
+    pthread_mutex_unlock(&all->lock);
+    for (int i = 0; i < SAMC__STAGES; i++) {
+        stage *s = &all->stage[i];
+        for (int t = 0; t < s->threads; t++) pthread_join(s->thread[t], NULL);
+        for (samc__request *r; (r = pop(s)) != NULL;) {
+            samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the server stops");
+            samc__request_finish(r);
+        }
+        pthread_cond_destroy(&s->more);
+    }
+    pthread_cond_destroy(&all->idle);
+    pthread_mutex_destroy(&all->lock);
+    free(all);
+    serve->stages = NULL;
+}
