@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum { TOGETHER = 64 };
-static const float logit_step = 0.25f; /* of the int8 logits, which reach to 31.75 on both sides */
 
 /* ---- Replies --------------------------------------------------------------------------------- */
 
@@ -23,11 +22,12 @@ static void reply_logits(samc__request *r, const samc_result *result, int prompt
         samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the reply");
         return;
     }
-    for (size_t i = 0; i < size; i++) bytes[i] = (int8_t)lrintf(fmaxf(-127.0f, fminf(127.0f, logits[i] / logit_step)));
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (int8_t)lrintf(fmaxf(-127.0f, fminf(127.0f, logits[i] / SAMC__LOGIT_STEP)));
     for (int i = 0; i < count && used < (int)sizeof scores - 16; i++)
         used += snprintf(scores + used, sizeof scores - (size_t)used, "%s%.4f", i > 0 ? "," : "", (double)iou[i]);
     samc__reply_header(r, "Samc-Shape", "%d,%d,%d", count, r->serve->info.low_res, r->serve->info.low_res);
-    samc__reply_header(r, "Samc-Scale", "%g", (double)logit_step);
+    samc__reply_header(r, "Samc-Scale", "%g", (double)SAMC__LOGIT_STEP);
     samc__reply_header(r, "Samc-Scores", "%s", scores);
     samc__reply_bytes(r, MHD_HTTP_OK, "application/octet-stream", bytes, size);
 }
@@ -136,7 +136,8 @@ static void predict(samc__request *r, samc_session *session) {
 }
 
 void samc__handle_predict(samc__request *r) {
-    static const char *const keys[] = {"points", "labels", "box", "mask_id", "multimask", "best", "format", NULL};
+    static const char *const keys[] = {"points",    "labels", "box",    "mask_id", "mask_input",
+                                       "multimask", "best",   "format", NULL};
     json_t *json = samc__request_json(r, keys);
     if (json == NULL) return;
     r->picture = samc__request_picture(r);

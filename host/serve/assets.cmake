@@ -1,6 +1,7 @@
 # Writes OUTPUT, a C file with the bytes of FILES (a list with "|" between): cmake -DOUTPUT=... -DFILES=... -P assets.cmake
-set(types "html:text/html; charset=utf-8" "js:text/javascript; charset=utf-8" "css:text/css; charset=utf-8"
-    "svg:image/svg+xml" "jpg:image/jpeg" "json:")
+# A semicolon would end an element of the list.
+set(types "html:text/html@ charset=utf-8" "js:text/javascript@ charset=utf-8" "css:text/css@ charset=utf-8"
+    "jpg:image/jpeg")
 string(REPLACE "|" ";" FILES "${FILES}")
 set(text "#include \"host/serve/assets.h\"\n\n")
 set(rows "")
@@ -11,7 +12,7 @@ foreach(file ${FILES})
     set(type NULL)
     foreach(row ${types})
         if(row MATCHES "^${ending}:(.+)$")
-            set(type "\"${CMAKE_MATCH_1}\"")
+            string(REPLACE "@" ";" type "\"${CMAKE_MATCH_1}\"")
         endif()
     endforeach()
     file(READ ${file} bytes HEX)

@@ -12,7 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HTTP_MEMORY = 32 << 10 /* of a connection, for headers */, FIRST_ROOM = 16 << 10 };
+enum {
+    HTTP_MEMORY = 32 << 10, /* of a connection, for headers */
+    FIRST_ROOM = 16 << 10,  /* of a body */
+    DROPPED = 64 << 20,     /* bytes beyond what is taken that are read all the same, so that the client hears why */
+};
 
 double samc__serve_seconds(void) {
     struct timespec t;
@@ -180,6 +184,13 @@ static enum MHD_Result send_reply(samc__request *r) {
     return sent;
 }
 
+/* Whether a refused client is told before its body came: many read nothing while they write, and then find the
+ * connection closed. */
+static bool hears_sooner(const samc__request *r) {
+    const char *length = samc__request_header(r, "Content-Length"), *expects = samc__request_header(r, "Expect");
+    return length == NULL || expects != NULL || strtoull(length, NULL, 10) > r->serve->options.body_bytes + DROPPED;
+}
+
 static samc__request *request_new(samc__serve *serve, struct MHD_Connection *connection) {
     samc__request *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
@@ -203,7 +214,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
         look_at_headers(r, method, path);
         if (r->reply.status == 0) return MHD_YES;
         r->refused = true;
-        return send_reply(r);
+        return hears_sooner(r) ? send_reply(r) : MHD_YES;
     }
     if (*size > 0) {
         const size_t piece = *size;
@@ -267,11 +278,11 @@ static samc_status listen_at(samc__serve *serve, int *port, samc_error *error) {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     if (address.ss_family == AF_INET6) flags |= MHD_USE_IPv6;
     errno = 0;
-    serve->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, answer, serve, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_SOCK_ADDR,
-        &address, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HTTP_MEMORY, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    serve->daemon = MHD_start_daemon(flags, 0, NULL, NULL, answer, serve, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
+                                     MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
+                                     MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
+                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_seconds,
+                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY, MHD_OPTION_END);
     if (serve->daemon == NULL)
         return fail(error, SAMC_IO, "cannot listen at %s port %d: %s", o->address, o->port,
                     errno != 0 ? strerror(errno) : "no memory or no thread");

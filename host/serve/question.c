@@ -61,11 +61,38 @@ static const char *read_flag(const json_t *flag, const char *what, bool *value) 
     return NULL;
 }
 
+static int digit_of(char c) {
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+'             ? 62
+           : c == '/'             ? 63
+                                  : -1;
+}
+
+/* Logits as a page has them: base 64 of int8 [low_res, low_res] in steps of SAMC__LOGIT_STEP. */
+static bool read_logits(const char *text, size_t count, float *logits) {
+    unsigned bits = 0;
+    size_t used = 0;
+    int held = 0;
+    for (; *text != '\0' && *text != '='; text++) {
+        const int value = digit_of(*text);
+        if (value < 0) return false;
+        bits = bits << 6 | (unsigned)value;
+        held += 6;
+        if (held < 8) continue;
+        held -= 8;
+        if (used == count) return false;
+        logits[used++] = (float)(int8_t)(bits >> held & 0xff) * SAMC__LOGIT_STEP;
+    }
+    return used == count;
+}
+
 samc__question *samc__question_read(samc__request *r, json_t *json, const samc__picture *picture) {
     const int low = r->serve->info.low_res;
-    const json_t *mask = json_object_get(json, "mask_id");
+    const json_t *mask = json_object_get(json, "mask_id"), *drawn = json_object_get(json, "mask_input");
     const size_t each = (size_t)low * (size_t)low * sizeof(float);
-    samc__question *q = calloc(1, sizeof *q + (mask != NULL ? each : 0));
+    samc__question *q = calloc(1, sizeof *q + (mask != NULL || drawn != NULL ? each : 0));
     if (q == NULL) {
         samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the prompt");
         return NULL;
@@ -89,8 +116,15 @@ samc__question *samc__question_read(samc__request *r, json_t *json, const samc__
         q->prompt.mask_input = q->mask_input;
         free(logits);
     }
+    if (wrong == NULL && drawn != NULL) {
+        q->prompt.mask_input = q->mask_input;
+        if (mask != NULL) wrong = "'mask_id' and 'mask_input' contradict each other";
+        else if (!json_is_string(drawn) ||
+                 !read_logits(json_string_value(drawn), (size_t)low * (size_t)low, q->mask_input))
+            wrong = "'mask_input' is base 64 of int8 [low_res, low_res], logits in quarters";
+    }
     if (wrong == NULL && q->prompt.point_count == 0 && q->prompt.box == NULL && q->prompt.mask_input == NULL)
-        wrong = "no prompt: give 'points', 'box' or 'mask_id'";
+        wrong = "no prompt: give 'points', 'box', 'mask_id' or 'mask_input'";
     if (wrong == NULL) return q;
     samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "%s", wrong);
     free(q);

@@ -13,6 +13,7 @@ typedef enum samc__shape {
 } samc__shape;
 
 enum { SAMC__QUESTION_POINTS = 1024 };
+#define SAMC__LOGIT_STEP 0.25f /* of int8 logits, which reach to 31.75 on both sides */
 
 /* One prompt. Freed whole, by free(). */
 typedef struct samc__question {

@@ -61,6 +61,12 @@ void samc__handle_model(samc__request *r) {
                   info->low_res, "mask_threshold", (double)info->mask_threshold, "boxes_only", info->boxes_only,
                   "precision", info->arithmetic, "masks", info->multimask_outputs);
     if (json != NULL) {
+        samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+        samc_default_auto_options(r->serve->options.model, &automatic);
+        json_object_set_new(json, "automatic",
+                            json_pack("{s:i, s:f, s:f}", "points_per_side", automatic.points_per_side,
+                                      "pred_iou_thresh", automatic.pred_iou_thresh, "stability_score_thresh",
+                                      automatic.stability_score_thresh));
         json_object_set_new(json, "squash", json_boolean(strstr(info->recipe_fields, "squash") != NULL));
         json_object_set_new(json, "max_bytes", json_integer((json_int_t)r->serve->options.body_bytes));
         json_object_set_new(json, "max_pixels", json_integer(r->serve->options.max_pixels));

@@ -1,0 +1,68 @@
+/* The process that images are decoded in may compute and nothing else: here its decoder is one that tries. */
+#include <criterion/criterion.h>
+
+#include "host/serve/internal.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* In place of the library's: does what the first word says. */
+samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most_pixels, samc_image *image,
+                              samc_error *error) {
+    (void)name, (void)most_pixels;
+    char word[32] = "";
+    memcpy(word, bytes, size < sizeof word - 1 ? size : sizeof word - 1);
+    if (strcmp(word, "open") == 0) open("/etc/passwd", O_RDONLY);
+    if (strcmp(word, "write") == 0 && write(STDERR_FILENO, "", 0) != 0) return SAMC_IO;
+    if (strcmp(word, "socket") == 0) socket(AF_INET, SOCK_STREAM, 0);
+    if (strcmp(word, "fork") == 0) fork();
+    if (strcmp(word, "exec") == 0) execl("/bin/true", "true", NULL);
+    if (strcmp(word, "kill") == 0) kill(getppid(), SIGKILL);
+    if (strcmp(word, "crash") == 0) abort();
+    if (strcmp(word, "refuse") == 0) {
+        error->status = SAMC_UNSUPPORTED;
+        strcpy(error->message, "not such a file");
+        return SAMC_UNSUPPORTED;
+    }
+    uint8_t *pixels = malloc(2 * 3 * 3);
+    if (pixels == NULL) return SAMC_OUT_OF_MEMORY;
+    if (strcmp(word, "memory") == 0) { /* more than it may have: a failure, not a machine without memory */
+        free(pixels);
+        pixels = malloc((size_t)6 << 30);
+        if (pixels == NULL) return SAMC_OUT_OF_MEMORY;
+    }
+    for (int i = 0; i < 18; i++) pixels[i] = (uint8_t)(7 * i);
+    *image = (samc_image){.size = sizeof *image, .pixels = pixels, .width = 2, .height = 3, .row_bytes = 6};
+    if (strcmp(word, "large") == 0) image->width = 1 << 20, image->height = 1 << 20;
+    return SAMC_OK;
+}
+
+static samc_status decode(samc__decoders *d, const char *word, samc_image *image, samc_error *error) {
+    *image = (samc_image)SAMC_INIT(samc_image);
+    *error = (samc_error){0};
+    return samc__decoders_decode(d, word, strlen(word), 100, image, error);
+}
+
+Test(decoders, may_compute_and_nothing_else) {
+    static const char *const tries[] = {"open", "write", "socket", "fork", "exec", "kill", "crash", "large"};
+    samc__decoders *d = NULL;
+    samc_image image;
+    samc_error error;
+    cr_assert_eq(samc__decoders_start(&d, &error), SAMC_OK);
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        cr_expect_eq(decode(d, tries[i], &image, &error), SAMC_FORMAT, "%s: %s", tries[i], error.message);
+        cr_expect_not_null(strstr(error.message, "decoder was stopped"), "%s: %s", tries[i], error.message);
+    }
+    cr_expect_eq(decode(d, "memory", &image, &error), SAMC_OUT_OF_MEMORY);
+    cr_expect_eq(decode(d, "refuse", &image, &error), SAMC_UNSUPPORTED);
+    cr_expect_str_eq(error.message, "not such a file");
+    cr_expect_eq(samc__decoders_decode(d, "", 0, 100, &image, &error), SAMC_FORMAT);
+    cr_assert_eq(decode(d, "fine", &image, &error), SAMC_OK, "%s", error.message); /* after all that */
+    cr_expect(image.width == 2 && image.height == 3 && image.pixels[17] == 119);
+    free((void *)(uintptr_t)image.pixels);
+    samc__decoders_stop(d);
+}

@@ -1,0 +1,445 @@
+#!/usr/bin/env python3
+"""`samc serve` as its clients see it: masks equal those of the command line, who may ask, what is refused, what happens
+under load and at the end.
+
+    serve_test.py SAMC ROOT [-k NAME]
+"""
+
+import base64
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+from harness import Server, wait_until
+
+SAMC, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+PHOTO, TINY = ROOT / "tools/examples/coffee.jpg", ROOT / "tests/data/golden/tiny.safetensors"
+IMAGES = ROOT / "tests/data/images"
+
+
+def samc(*arguments, code=0):
+    done = subprocess.run([SAMC, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+class Served(unittest.TestCase):
+    """A server for all tests of a class."""
+
+    options, model = (), None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(SAMC, *cls.options, model=cls.model)
+        cls.ask = cls.server.ask
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.stop() == 0
+
+
+class Masks(Served):
+    def test_masks_are_those_of_the_command_line(self):
+        image = self.server.upload(PHOTO)
+        prompts = [
+            ({"points": [[300, 200]]}, ["--point", "300,200"]),
+            ({"points": [[300, 200], [100, 90]], "labels": [1, 0]}, ["--point", "300,200,1", "--point", "100,90,0"]),
+            ({"box": [120, 40, 480, 390]}, ["--box", "120,40,480,390"]),
+            ({"points": [[300, 200]], "multimask": False}, ["--point", "300,200", "--single"]),
+        ]
+        for prompt, options in prompts:
+            expected = json.loads(samc("segment", PHOTO, *options, "--format", "rle").stdout)["masks"]
+            status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", prompt)
+            self.assertEqual(status, 200, answer)
+            self.assertEqual((answer["width"], answer["height"]), (600, 400))
+            self.assertEqual([m["segmentation"] for m in answer["masks"]], [m["rle"] for m in expected])
+            for got, want in zip(answer["masks"], expected):
+                self.assertEqual(got["area"], want["area"])
+                self.assertAlmostEqual(got["predicted_iou"], want["predicted_iou"], places=6)
+            _, _, best = self.ask("POST", f"/v1/images/{image}/predict", {**prompt, "best": True})
+            self.assertEqual(best["masks"][0]["segmentation"], answer["masks"][answer["best"]]["segmentation"])
+
+    def test_refines_by_the_mask_before(self):
+        image = self.server.upload(PHOTO)
+        with tempfile.TemporaryDirectory() as folder:
+            logits, one = f"{folder}/logits.npy", f"{folder}/one.npy"
+            samc("segment", PHOTO, "--point", "300,200", "--format", "rle", "--logits", logits)
+            side = self.ask("GET", "/v1/model")[2]["low_res"]
+            _, _, first = self.ask("POST", f"/v1/images/{image}/predict", {"points": [[300, 200]]})
+            best, each = first["best"], 4 * side * side
+            head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % (side, side)
+            chosen = Path(logits).read_bytes()[128:][best * each :][:each]
+            Path(one).write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + head.ljust(117) + b"\n" + chosen)
+            expected = json.loads(
+                samc("segment", PHOTO, "--point", "250,300", "--mask-input", one, "--single", "--format", "rle").stdout
+            )["masks"][0]
+        prompt = {"points": [[250, 300]], "mask_id": first["masks"][best]["mask_id"], "multimask": False}
+        status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", prompt)
+        self.assertEqual(status, 200, answer)
+        self.assertEqual(answer["masks"][0]["segmentation"], expected["rle"])
+        for _ in range(8):
+            self.ask("POST", f"/v1/images/{image}/predict", {"points": [[9, 9]]})
+        status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", prompt)
+        self.assertEqual((status, "mask_id" in answer["error"]), (400, True), "only the last ones are remembered")
+
+    def test_logits_and_formats_say_the_same(self):
+        image, prompt = self.server.upload(PHOTO), {"points": [[300, 200]]}
+        path = f"/v1/images/{image}/predict"
+        side = self.ask("GET", "/v1/model")[2]["low_res"]
+        status, headers, logits = self.ask("POST", path, {**prompt, "format": "logits"})
+        self.assertEqual((status, headers["Samc-Shape"], len(logits)), (200, f"3,{side},{side}", 3 * side * side))
+        rle = self.ask("POST", path, prompt)[2]["masks"]
+        self.assertEqual([f"{m['predicted_iou']:.4f}" for m in rle], headers["Samc-Scores"].split(","))
+        # The share of positive logits of the image's part is about the share of the mask.
+        for i, mask in enumerate(rle):
+            rows = int(side * 400 / 600)
+            positive = sum(b < 128 and b > 0 for b in logits[i * side * side :][: rows * side])
+            self.assertAlmostEqual(positive / (rows * side), mask["area"] / (600 * 400), delta=0.02)
+        counts = self.ask("POST", path, {**prompt, "format": "counts"})[2]["masks"]
+        png = self.ask("POST", path, {**prompt, "format": "png"})[2]["masks"]
+        for a, b, c in zip(rle, counts, png):
+            self.assertEqual(sum(b["segmentation"]["counts"]), 600 * 400)
+            self.assertEqual(sum(b["segmentation"]["counts"][1::2]), a["area"])
+            self.assertTrue(base64.b64decode(c["png"]).startswith(b"\x89PNG"))
+        # A mask as a page paints it: the same bytes again are the same question as the logits they came from, rounded.
+        best = logits[: side * side]
+        painted = {"mask_input": base64.b64encode(best).decode(), "multimask": False}
+        status, _, answer = self.ask("POST", path, {**prompt, **painted})
+        self.assertEqual(status, 200, answer)
+        self.assertGreater(answer["masks"][0]["area"], 0)
+
+    def test_every_mask_with_progress(self):
+        image = self.server.upload(PHOTO)
+        options = {"points_per_side": 12, "pred_iou_thresh": 0.3, "stability_score_thresh": 0.5}
+        flags = [f"--{k.replace('_', '-')}={v}" for k, v in options.items()]
+        with tempfile.TemporaryDirectory() as folder:
+            samc("auto", PHOTO, *flags, "--format", "rle", "-o", folder)
+            expected = json.loads(Path(folder, "coffee.jpg.json").read_text())
+        status, _, answer = self.ask("POST", f"/v1/images/{image}/auto", options)
+        self.assertEqual(status, 200, answer)
+        self.assertEqual([m["segmentation"] for m in answer["masks"]], [m["segmentation"] for m in expected])
+        self.assertGreater(len(expected), 3)
+        _, headers, text = self.ask("POST", f"/v1/images/{image}/auto", options, {"Accept": "text/event-stream"})
+        self.assertEqual(headers["Content-Type"], "text/event-stream")
+        events = re.findall(r"event: (\w+)\ndata: (.*)\n\n", text.decode())
+        progress = [json.loads(data) for event, data in events if event == "progress"]
+        self.assertEqual([p["done"] for p in progress], sorted(p["done"] for p in progress))
+        self.assertEqual((progress[-1]["done"], progress[0]["total"]), (144, 144))
+        self.assertEqual((events[-1][0], json.loads(events[-1][1])), ("result", answer))
+
+    def test_embeddings_go_out_and_in(self):
+        image = self.server.upload(PHOTO)
+        status, _, npy = self.ask("GET", f"/v1/images/{image}/embedding")
+        self.assertEqual(status, 200)
+        with tempfile.TemporaryDirectory() as folder:
+            samc("embed", PHOTO, "-o", f"{folder}/e.npy")
+            self.assertEqual(npy[-1000:], Path(folder, "e.npy").read_bytes()[-1000:])
+        status, _, other = self.ask("POST", "/v1/embeddings?width=600&height=400", npy)
+        self.assertEqual(status, 201, other)
+        prompt = {"points": [[300, 200]]}
+        first = self.ask("POST", f"/v1/images/{image}/predict", prompt)[2]["masks"]
+        second = self.ask("POST", f"/v1/images/{other['id']}/predict", prompt)[2]["masks"]
+        self.assertEqual([m["segmentation"] for m in first], [m["segmentation"] for m in second])
+        self.assertEqual(self.ask("POST", f"/v1/images/{other['id']}/auto", {})[0], 409, "there are no pixels")
+        for query, body, expected in (
+            ("", npy, 400),
+            ("?width=0&height=5", npy, 400),
+            ("?width=600&height=400", npy[:-1], 422),
+            ("?width=600&height=400", b"x", 422),
+        ):
+            self.assertEqual(self.ask("POST", "/v1/embeddings" + query, body)[0], expected, query)
+
+    def test_the_page_and_the_document(self):
+        status, headers, page = self.ask("GET", "/", headers={"Accept": "text/html,*/*"})
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
+        for name in re.findall(r'(?:src|href)="(page/[^"]+)"', page.decode()):
+            self.assertEqual(self.ask("GET", "/" + name)[0], 200, name)
+        self.assertNotRegex(page.decode(), r"https?://", "nothing is loaded from elsewhere")
+        self.assertEqual(self.ask("GET", "/", headers={"Accept": "*/*"})[2]["status"], "UP")
+        document = self.ask("GET", "/openapi.json")[2]
+        for path, methods in document["paths"].items():
+            for method in methods:
+                if method == "parameters":
+                    continue
+                status = self.ask(method.upper(), path.replace("{id}", "0" * 64))[0]
+                self.assertNotIn(status, (405, 500), path)
+                self.assertIn(str(status), methods[method]["responses"], f"{method} {path}")
+        self.assertEqual(self.ask("PUT", "/v1/images", b"x")[0], 405)
+        self.assertEqual(self.ask("GET", "/v1/imagesx")[0], 404)
+        self.assertEqual(self.ask("GET", "/page/../openapi.json")[0], 404)
+
+
+class Images(Served):
+    options, model = ("--max-pixels", "2000000", "--max-body", "8M"), TINY
+
+    def test_every_format_in_a_process_without_rights(self):
+        for path in sorted(IMAGES.iterdir()):
+            if path.suffix == ".ppm" or not path.is_file():
+                continue
+            if path.suffix == ".tga" and b"TRUEVISION" not in path.read_bytes():
+                continue  # which only its name tells
+            status, _, answer = self.ask("POST", "/v1/images", path.read_bytes())
+            fine = path.with_name(path.name + ".ppm").exists()
+            if fine:
+                self.assertEqual(status, 201, f"{path.name}: {answer}")
+                size = path.with_name(path.name + ".ppm").read_bytes().split(maxsplit=3)[1:3]
+                self.assertEqual([answer["width"], answer["height"]], [int(n) for n in size], path.name)
+            else:
+                self.assertEqual(status in (201, 422), True, f"{path.name}: {answer}")
+
+    def test_refuses(self):
+        for body, status, word in (
+            (b"", 400, "bytes"),
+            (b"GIF89a", 422, "the image"),
+            (b"P6 100000 100000 255\n", 422, "the image"),
+            (b"x" * (8 << 20) + b"x", 413, "at most"),
+        ):
+            got, _, answer = self.ask("POST", "/v1/images", body)
+            self.assertEqual((got, word in answer["error"]), (status, True), answer)
+            self.assertNotIn("\n", answer["error"])
+
+    def test_refuses_prompts(self):
+        image = self.server.upload(PHOTO)
+        for body in (
+            {}, {"points": []}, {"points": [[1]]}, {"points": [[1, "2"]]}, {"points": [[1, 2]], "labels": [2]},
+            {"points": [[1, 2]], "labels": [1, 1]}, {"labels": [1]}, {"box": [1, 2, 3]}, {"box": [5, 5, 1, 9]},
+            {"points": [[1, 2]], "format": "jpeg"}, {"points": [[1, 2]], "multimask": 1}, {"point": [[1, 2]]},
+            {"points": [[1e30, 2]]}, {"mask_id": [7, 0]}, {"mask_id": 7}, {"mask_input": "!"}, {"mask_input": "AAAA"},
+            {"points": [[1, 2]] * 1025}, [],
+        ):  # fmt: skip
+            status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", body)
+            self.assertEqual(status, 400, f"{body}: {answer}")
+        for text in ('{"points":[[1,2]],"points":[[3,4]]}', '{"points":[[NaN,2]]}', "{", "\xff", "[" * 100000):
+            status, _, answer = self.ask(
+                "POST", f"/v1/images/{image}/predict", text.encode("latin1"), {"Content-Type": "application/json"}
+            )
+            self.assertEqual(status, 400, answer)
+        for body in (
+            {"points_per_side": 0},
+            {"points_per_side": 1.5},
+            {"crop_n_layers": 99},
+            {"format": "logits"},
+            {"x": 1},
+        ):
+            self.assertEqual(self.ask("POST", f"/v1/images/{image}/auto", body)[0], 400, body)
+        self.assertEqual(self.ask("POST", f"/v1/images/{'0' * 64}/predict", {"points": [[1, 2]]})[0], 404)
+
+    def test_forgets(self):
+        image = self.server.upload(PHOTO)
+        self.assertEqual(self.ask("GET", f"/v1/images/{image}")[0], 200)
+        self.assertEqual(self.ask("DELETE", f"/v1/images/{image}")[0], 200)
+        self.assertEqual(self.ask("DELETE", f"/v1/images/{image}")[0], 404)
+        self.assertEqual(self.ask("GET", f"/v1/images/{image}")[0], 404)
+
+
+class Guarded(Served):
+    """Who may ask."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        path = Path(cls.folder.name) / "token"
+        path.write_text("correct horse\nsecond line\n")
+        cls.options = (
+            "--token-file",
+            str(path),
+            "--host",
+            "masks.example.org",
+            "--allow-origin",
+            "https://friend.example",
+        )
+        cls.model = TINY
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def test_token(self):
+        basic = lambda text: {"Authorization": "Basic " + base64.b64encode(text).decode()}
+        for headers, status in (
+            ({}, 401),
+            ({"Authorization": "Bearer correct horse"}, 200),
+            ({"Authorization": "bearer correct horse"}, 200),
+            ({"Authorization": "Token correct horse"}, 200),
+            ({"Token": "correct horse"}, 200),
+            (basic(b"anyone:correct horse"), 200),
+            (basic(b":correct horse"), 200),
+            (basic(b"correct horse"), 401),
+            (basic(b"anyone:correct hors"), 401),
+            ({"Authorization": "Bearer correct horse "}, 401),
+            ({"Authorization": "Bearer correct horsecorrect horse"}, 401),
+            ({"Authorization": "Bearer "}, 401),
+            ({"Authorization": "Basic !!!"}, 401),
+            ({"Authorization": "Basic " + "A" * 9000}, 401),
+            ({"Token": ""}, 401),
+        ):
+            self.assertEqual(self.ask("GET", "/v1/model", headers=headers)[0], status, headers)
+        self.assertEqual(self.ask("GET", "/health")[0], 200, "health checks have no token")
+        self.assertEqual(self.ask("GET", "/metrics")[0], 401)
+        self.assertEqual(self.ask("GET", "/", headers={"Accept": "text/html"})[1]["WWW-Authenticate"][:5], "Basic")
+
+    def test_host_and_origin(self):
+        good = {"Authorization": "Bearer correct horse"}
+        port = self.server.port
+        for host, status in (
+            (f"127.0.0.1:{port}", 200), (f"localhost:{port}", 200), ("LOCALHOST", 200), (f"[::1]:{port}", 200),
+            ("masks.example.org", 200), (f"masks.example.org:{port}", 200), ("evil.example", 421),
+            (f"127.0.0.1:{port}.evil.example", 421), ("127.0.0.1:1", 421), ("", 421),
+        ):  # fmt: skip
+            self.assertEqual(self.ask("GET", "/v1/model", headers={**good, "Host": host})[0], status, host)
+        for origin, status in (
+            (f"http://127.0.0.1:{port}", 200), ("https://masks.example.org", 200), ("https://friend.example", 200),
+            ("https://evil.example", 403), ("null", 403), ("http://friend.example", 403),
+        ):  # fmt: skip
+            got, headers, _ = self.ask("GET", "/v1/model", headers={**good, "Origin": origin})
+            self.assertEqual(got, status, origin)
+            allowed = headers.get("Access-Control-Allow-Origin")
+            self.assertEqual(allowed, origin if origin == "https://friend.example" else None)
+
+    def test_types_that_a_form_can_send_are_refused(self):
+        good = {"Authorization": "Bearer correct horse"}
+        for kind in ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/jsonx", ""):
+            self.assertEqual(self.ask("POST", "/v1/images", b"x", {**good, "Content-Type": kind})[0], 415, kind)
+        for kind in ("application/json; charset=utf-8", "image/png", "application/octet-stream"):
+            self.assertNotEqual(self.ask("POST", "/v1/images", b"x", {**good, "Content-Type": kind})[0], 415, kind)
+
+    def test_wrong_usage(self):
+        for options, word in (
+            (["--listen", "0.0.0.0"], "--token-file"),
+            (["--listen", "nonsense", "--token-file", Path(self.folder.name) / "token"], "not an address"),
+            (["--port", "70000"], "--port"),
+            (["--cache", "lots"], "--cache"),
+            (["--allow-origin", "example.org"], "--allow-origin"),
+            (["--token-file", "/nonexistent"], "/nonexistent"),
+            (["--port", str(self.server.port)], "cannot listen"),
+            (["extra"], "extra"),
+        ):
+            done = subprocess.run(
+                [SAMC, "serve", "--model", TINY, *options], capture_output=True, text=True, timeout=60
+            )
+            self.assertIn(done.returncode, (1, 2))
+            self.assertEqual((word in done.stderr, done.stderr.count("\n")), (True, 1), done.stderr)
+
+
+class Load(unittest.TestCase):
+    def test_clicks_of_many_are_decoded_together_and_go_first(self):
+        with Server(SAMC) as server:
+            image, answers, expected = server.upload(PHOTO), [], {}
+            points = [[40 * i + 20, 30 * i + 20] for i in range(8)]
+            for x, y in points:
+                expected[x] = server.ask("POST", f"/v1/images/{image}/predict", {"points": [[x, y]]})[2]["masks"]
+            automatic = threading.Thread(
+                target=lambda: answers.append(server.ask("POST", f"/v1/images/{image}/auto", {"points_per_side": 48}))
+            )
+            automatic.start()
+            wrong = []
+
+            def click(x, y):
+                connection = server.connect()
+                for _ in range(6):
+                    status, _, answer = server.ask(
+                        "POST", f"/v1/images/{image}/predict", {"points": [[x, y]]}, connection=connection
+                    )
+                    if status != 200 or any(
+                        a["segmentation"] != b["segmentation"] for a, b in zip(answer["masks"], expected[x])
+                    ):
+                        wrong.append(answer)
+                connection.close()
+
+            clickers = [threading.Thread(target=click, args=point) for point in points]
+            for thread in clickers:
+                thread.start()
+            for thread in clickers:
+                thread.join()
+            self.assertEqual(wrong, [])
+            automatic.join()
+            self.assertEqual(answers[0][0], 200)
+            text = server.ask("GET", "/metrics")[2].decode()
+            number = lambda name: int(re.search(rf"^samc_{name} (\d+)$", text, re.M).group(1))
+            self.assertEqual(number("prompts_total"), 8 + 48)
+            self.assertLess(number("prompt_batches_total"), 8 + 48, "never two together")
+            self.assertEqual(number("images"), 1)
+
+    def test_oldest_images_leave(self):
+        with Server(SAMC, "--cache", "1M", model=TINY) as server:
+            colours, ids = range(40), []
+            for i in colours:
+                ids.append(server.ask("POST", "/v1/images", b"P6 200 200 255\n" + bytes([i, 90, 9]) * 40000)[2]["id"])
+            self.assertEqual(server.ask("GET", f"/v1/images/{ids[-1]}")[0], 200)
+            status, _, answer = server.ask("GET", f"/v1/images/{ids[0]}")
+            self.assertEqual((status, "send it again" in answer["error"]), (404, True))
+            size = int(re.search(r"^samc_image_bytes (\d+)$", server.ask("GET", "/metrics")[2].decode(), re.M).group(1))
+            self.assertLessEqual(size, 1 << 20)
+
+    def test_sends_away_when_full(self):
+        with Server(SAMC, "--queue", "1") as server:
+            image, answers = server.upload(PHOTO), []
+            ask = lambda: answers.append(server.ask("POST", f"/v1/images/{image}/auto", {"points_per_side": 24}))
+            threads = [threading.Thread(target=ask) for _ in range(12)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            codes = [status for status, _, _ in answers]
+            self.assertEqual(set(codes), {200, 503}, codes)
+            for status, headers, answer in answers:
+                if status == 503:
+                    self.assertEqual((headers["Retry-After"], "try again" in answer["error"]), ("10", True))
+
+    def test_gives_up_what_nobody_waits_for(self):
+        waiting = lambda: server.ask("GET", "/metrics")[2].decode()
+        with Server(SAMC) as server:
+            image, connection = server.upload(PHOTO), server.connect()
+            for accept in ("*/*", "text/event-stream"):
+                connection.request("POST", f"/v1/images/{image}/auto", json.dumps({"points_per_side": 128}),
+                                   {"Content-Type": "application/json", "Accept": accept})  # fmt: skip
+                wait_until(lambda: 'samc_waiting{stage="auto"} 1' in waiting())
+                connection.sock.close()
+                connection.close()
+                wait_until(lambda: 'samc_waiting{stage="auto"} 0' in waiting())
+                self.assertIn("samc_masks_total 0\n", waiting())
+
+    def test_lets_what_runs_end(self):
+        server = Server(SAMC)
+        image, answers = server.upload(PHOTO), []
+        thread = threading.Thread(
+            target=lambda: answers.append(server.ask("POST", f"/v1/images/{image}/auto", {"points_per_side": 32}))
+        )
+        thread.start()
+        wait_until(lambda: b'samc_waiting{stage="auto"} 1' in server.ask("GET", "/metrics")[2])
+        self.assertEqual(server.stop(), 0)
+        thread.join()
+        self.assertEqual(answers[0][0], 200)
+
+    def test_half_open_and_idle_connections(self):
+        with Server(SAMC, model=TINY) as server:
+            sockets = []
+            for i in range(300):
+                s = socket.create_connection((server.host, server.port))
+                s.sendall(b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"[: 10 + i % 60])
+                sockets.append(s)
+            self.assertEqual(server.ask("GET", "/health")[0], 200)
+            image = server.upload(PHOTO)
+            self.assertEqual(server.ask("POST", f"/v1/images/{image}/predict", {"points": [[9, 9]]})[0], 200)
+            for s in sockets:
+                s.close()
+            # An upload that breaks off
+            s = socket.create_connection((server.host, server.port))
+            s.sendall(
+                b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\nabc"
+            )
+            s.close()
+            self.assertEqual(server.ask("GET", "/health")[0], 200)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
