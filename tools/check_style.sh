@@ -29,8 +29,8 @@ if command -v clang-format >/dev/null; then
 $found"
 fi
 
-# Includes point downwards: base <- {kernels, weights} <- runtime/model <- runtime <- host/io <- host/cli. The public
-# headers lie below everything, and programs have nothing else.
+# Includes point downwards: base <- {kernels, weights} <- runtime/model <- runtime <- host/io <- host/serve <- host/cli.
+# The public headers lie below everything, and programs have nothing else.
 base='runtime/(samc|base/[a-z_]+)\.h'
 check_includes() { # folder, allowed pattern
     for file in $(tracked "$1/*.c" "$1/*.h" "$1/*.cu" "$1/*.cuh" | grep -vE '/(cross_)?cases\.[ch]$'); do # tests
@@ -44,7 +44,8 @@ found=$(check_includes runtime/base "$base"; check_includes kernels "kernels/|$b
         check_includes runtime/model "runtime/model/|kernels/|weights/|$base"
         check_includes runtime "runtime/|kernels/|weights/|samc(_text)?\.h"
         check_includes host/io "host/io/|$base"
-        check_includes host/cli "host/cli/|host/io/samc_io\.h")
+        check_includes host/serve "host/serve/|host/io/samc_io\.h"
+        check_includes host/cli "host/cli/|host/serve/serve\.h|host/io/samc_io\.h")
 [ -z "$found" ] || report "$found"
 
 found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' 'host/io/*.c' | grep -v '/cases\.c$' |

@@ -30,8 +30,9 @@ FLOORS = [
     ("kernels", 1, r"kernels/.*"),
     ("model", 2, r"runtime/model/.*"),
     ("runtime", 3, r"runtime/.*"),
+    ("serve", 5, r"host/serve/.*"),
     ("io", 4, r"host/(io/.*|(?!cli\.|cmd_|predict\.|progress\.|roofline\.|samc_cli\.|cli/).*)"),
-    ("program", 5, r"host/.*"),
+    ("program", 6, r"host/.*"),
 ]
 
 

@@ -4,10 +4,12 @@
 set -eu
 
 packages="build-essential cmake ninja-build pkg-config
-libarchive-dev libmicrohttpd-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev libutf8proc-dev"
+libarchive-dev libmicrohttpd-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev
+libutf8proc-dev"
 case "${1:-}" in
     test) packages="$packages libcriterion-dev python3 git" ;;
-    ci) packages="$packages libcriterion-dev python3 git clang clang-format libclang-rt-14-dev" ;;
+    ci) packages="$packages libcriterion-dev python3 git clang clang-format libclang-rt-14-dev chromium chromium-driver
+            fonts-dejavu-core" ;;
     "") ;;
     *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
 esac

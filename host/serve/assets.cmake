@@ -1,4 +1,5 @@
-# Writes OUTPUT, a C file with the bytes of FILES (a list with "|" between): cmake -DOUTPUT=... -DFILES=... -P assets.cmake
+# Writes OUTPUT, a C file with the bytes of FILES (a list with "|" between):
+#     cmake -DOUTPUT=... -DFILES=... -P assets.cmake
 # A semicolon would end an element of the list.
 set(types "html:text/html@ charset=utf-8" "js:text/javascript@ charset=utf-8" "css:text/css@ charset=utf-8"
     "jpg:image/jpeg")

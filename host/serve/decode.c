@@ -28,6 +28,11 @@
 
 enum { SECONDS = 60 };
 
+/* A sanitizer's runtime maps terabytes and reads files of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
 struct samc__decoders {
     pid_t nursery;
     int control; /* datagrams to it */
@@ -54,7 +59,8 @@ enum { HEAD = 4096 };
 #define ARCH AUDIT_ARCH_AARCH64
 #endif
 
-#ifdef ARCH
+#ifdef SANITIZED
+#elif defined(ARCH)
 #define ALLOW(name) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 static bool give_up_rights(void) {
     static struct sock_filter filter[] = {
@@ -98,8 +104,10 @@ static void decode_one(const order *o, int file, int out) {
     alarm(2 * SECONDS);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, SECONDS);
+#ifndef SANITIZED
     limit(RLIMIT_AS, ((rlim_t)1 << 30) + 16 * (rlim_t)o->most_pixels);
     if (!give_up_rights()) _exit(1);
+#endif
     head->status = samc_image_decode(bytes, o->size, "the image", o->most_pixels, &image, &error);
     snprintf(head->message, sizeof head->message, "%s", error.message);
     if (head->status == SAMC_OK) {

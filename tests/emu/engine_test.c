@@ -359,6 +359,54 @@ static void many_prompts(void) {
     samc_model_close(model);
 }
 
+/* Embeddings that another session made come to the device by turns: the same bytes as of images that were set. */
+static void embeddings(void) {
+    enum { ASKED = 4 };
+    static const int on[ASKED] = {1, 0, 0, 1};
+    samc_options options = {
+        .size = sizeof(samc_options), .backend = SAMC_BACKEND_CUDA, .precision = SAMC_PRECISION_BF16, .threads = 1};
+    samc_image images[2] = {picture(0), picture(1)};
+    samc_model *model;
+    samc_session *maker, *session;
+    samc_embedding *embedding[2];
+    samc_result *expected, *result;
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    samc_prompt prompts[ASKED];
+    float points[ASKED][2];
+    const int32_t label = 1;
+    EXPECT(samc_model_open(model_path, &options, &model, NULL) == SAMC_OK &&
+           samc_session_create(model, &maker, NULL) == SAMC_OK &&
+           samc_session_create(model, &session, NULL) == SAMC_OK);
+    samc_model_get_info(model, &info);
+    float *mask = calloc((size_t)(info.low_res * info.low_res), sizeof *mask);
+    for (int i = 0; i < ASKED; i++) {
+        points[i][0] = (float)(9 + 8 * i), points[i][1] = (float)(30 - 5 * i);
+        prompts[i] = (samc_prompt){.size = sizeof *prompts, .points = points[i], .labels = &label, .point_count = 1};
+        prompts[i].image = on[i];
+        prompts[i].mask_input = i == 2 ? mask : NULL;
+    }
+    EXPECT(samc_set_images(maker, images, 2) == SAMC_OK && samc_embedding_of(maker, 0, &embedding[0]) == SAMC_OK &&
+           samc_embedding_of(maker, 1, &embedding[1]) == SAMC_OK &&
+           samc_predict(maker, prompts, ASKED, true, &expected) == SAMC_OK);
+    samc_session_destroy(maker);
+    const size_t logits = (size_t)(ASKED * MASKS * info.low_res * info.low_res) * sizeof(float);
+    for (int turn = 0; turn < 2; turn++) {
+        EXPECT(samc_predict_on(session, embedding, 2, prompts, ASKED, true, &result) == SAMC_OK);
+        EXPECT(memcmp(samc_result_logits(expected), samc_result_logits(result), logits) == 0);
+        samc_result_free(result);
+    }
+    prompts[0].image = 0;
+    EXPECT(samc_embedding_set(session, embedding[1]) == SAMC_OK &&
+           samc_predict(session, prompts, 1, true, &result) == SAMC_OK &&
+           memcmp(samc_result_logits(expected), samc_result_logits(result), logits / ASKED) == 0);
+    samc_result_free(result);
+    samc_result_free(expected);
+    for (int i = 0; i < 2; i++) samc_embedding_release(embedding[i]);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    free(mask);
+}
+
 int main(int argc, char **argv) {
     uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 4;
     static outcome reference, f32, other, low;
@@ -440,6 +488,8 @@ int main(int argc, char **argv) {
     phase = "many prompts";
     samc_emu_begin(&settings);
     many_prompts();
+    phase = "embeddings";
+    embeddings();
 
     phase = "two devices";
     two_devices(&settings);

@@ -434,9 +434,8 @@ class Load(unittest.TestCase):
                 s.close()
             # An upload that breaks off
             s = socket.create_connection((server.host, server.port))
-            s.sendall(
-                b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\nabc"
-            )
+            s.sendall(b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
+            s.sendall(b"Content-Length: 100000\r\n\r\nabc")
             s.close()
             self.assertEqual(server.ask("GET", "/health")[0], 200)
 

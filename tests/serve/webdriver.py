@@ -64,6 +64,17 @@ class Browser:
     def __exit__(self, *_):
         self.close()
 
+    def narrow(self, width, height):
+        """A screen of this size, which windows of Chromium cannot be as narrow as."""
+        self.call(
+            "POST",
+            "/goog/cdp/execute",
+            {
+                "cmd": "Emulation.setDeviceMetricsOverride",
+                "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+            },
+        )
+
     def go(self, url):
         self.call("POST", "/url", {"url": url})
 

@@ -369,7 +369,7 @@ function down(event) {
   else if (tool === "box" && !away) drag = { kind: "box", from: at };
   else if (tool === "brush" && !away) {
     remember();
-    drag = { kind: "brush", canvas: brushCanvas(), at };
+    drag = { kind: "brush", canvas: brushCanvas(), at, path: [at] };
   } else drag = { kind: "click", at, label: away ? 0 : 1 };
 }
 
@@ -397,6 +397,7 @@ function moved(event) {
     context.lineTo(at.x + 0.5, at.y + 0.5);
     context.stroke();
     drag.at = at;
+    drag.path.push(at);
     view.marks.brush = drag.canvas;
     view.draw();
   } else if (!drag && tool === "point" && current.points.length === 0 && !current.masks) {
@@ -438,7 +439,10 @@ function up(event) {
     }
   }
   if (was?.kind === "brush") {
-    current = { ...fresh(), brush: was.canvas };
+    // The decoder was trained with masks beside points: some of the stroke are points of the object.
+    const along = [0.15, 0.5, 0.85].map((f) => was.path[Math.floor(f * (was.path.length - 1))]);
+    const points = [...(current.brush ? current.points : []), ...along.map(({ x, y }) => [x, y])];
+    current = { ...fresh(), brush: was.canvas, points, labels: points.map(() => 1) };
     refresh();
     ask();
   }

@@ -1,5 +1,6 @@
 // Files of what was cut out.
 import { outlines, simpler } from "./mask.js";
+import { zip } from "./zip.js";
 
 function save(blob, name) {
   const link = document.createElement("a");
@@ -49,8 +50,13 @@ export async function exportAs(kind, objects, image, name) {
     ({ label, segmentation, area, bbox, predicted_iou, stability_score }))), `${stem}.rle.json`);
   if (kind === "polygon") save(json(objects.map((o) => ({ label: o.name, bbox: o.bbox,
     polygons: polygons(o, image.width, image.height) }))), `${stem}.polygons.json`);
-  if (kind === "png" || kind === "cutout")
+  if (kind === "png" || kind === "cutout") {
+    const ending = kind === "png" ? "mask" : "cutout", files = [];
     for (const [i, o] of objects.entries())
-      save(kind === "png" ? await png(image.width, image.height, (p) => Array(3).fill(o.mask[p] ? 255 : 0).concat(255))
-        : await cutout(o, image), `${stem}.${i}.${kind === "png" ? "mask" : "cutout"}.png`);
+      files.push({ name: `${stem}.${i + 1}.${o.name.replace(/[^\p{L}\p{N}._-]/gu, "_")}.${ending}.png`,
+        blob: kind === "png" ? await png(image.width, image.height, (p) => Array(3).fill(o.mask[p] ? 255 : 0).concat(255))
+          : await cutout(o, image) });
+    if (files.length === 1) save(files[0].blob, files[0].name);
+    else save(await zip(files), `${stem}.${ending}s.zip`);
+  }
 }

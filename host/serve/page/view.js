@@ -66,7 +66,7 @@ export class View {
     const pixels = context.createImageData(side, side);
     for (let i = 0; i < logits.length; i++) {
       pixels.data.set(colour, 4 * i);
-      pixels.data[4 * i + 3] = Math.max(0, Math.min(140, 70 + 12 * logits[i]));
+      pixels.data[4 * i + 3] = Math.max(0, Math.min(140, 70 + 30 * logits[i]));
     }
     context.putImageData(pixels, 0, 0);
     this.preview = { canvas, u: area[0], v: area[1] };

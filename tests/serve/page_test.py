@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""The page of `samc serve` in headless Chromium (Debian's, by chromedriver): what a user does, and that the masks are
+the command line's. Pictures of its states are left in a folder, to be looked at.
+
+    page_test.py SAMC ROOT [SCREENSHOTS]
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+from harness import Server
+from webdriver import Browser
+
+SAMC, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+PHOTO = ROOT / "tools/examples/coffee.jpg"
+RIGHT = 2
+
+
+def cli(*options):
+    done = subprocess.run(
+        [SAMC, "segment", PHOTO, *options, "--format", "rle"], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)["masks"]
+
+
+class Page:
+    """The page with the photograph open, by what users see and touch."""
+
+    def __init__(self, browser, server, shots):
+        self.browser, self.shots = browser, shots
+        browser.go(f"http://127.0.0.1:{server.port}/")
+        browser.wait("document.getElementById('about').textContent !== ''")
+        self.shot("empty")
+        browser.type("#file", str(PHOTO))
+        self.idle()
+        box = browser.run(
+            "const r = document.getElementById('canvas').getBoundingClientRect(); return [r.x, r.y, r.width, r.height]"
+        )
+        scale = min(box[2] / 600, box[3] / 400) * 0.97
+        self.place = lambda x, y: (
+            box[0] + (box[2] - 600 * scale) / 2 + (x + 0.5) * scale,
+            box[1] + (box[3] - 400 * scale) / 2 + (y + 0.5) * scale,
+        )
+
+    def shot(self, name):
+        if self.shots:
+            self.browser.screenshot(self.shots / f"{name}.png")
+
+    def idle(self):
+        self.browser.wait("document.getElementById('busy').hidden && document.getElementById('empty').hidden")
+        message = self.browser.run("return document.getElementById('message').textContent")
+        assert message == "" or " masks in " in message, message
+
+    def click(self, x, y, button=0):
+        self.browser.pointer(("move", *self.place(x, y)), ("down", button), ("up", button))
+        time.sleep(0.05)  # the question is on its way
+        self.idle()
+
+    def drag(self, *points):
+        steps = [("move", *self.place(*points[0])), ("down", 0)]
+        steps += [("move", *self.place(*point)) for point in points[1:]] + [("up", 0)]
+        self.browser.pointer(*steps)
+        time.sleep(0.05)
+        self.idle()
+
+    def count(self):
+        return self.browser.run("return document.querySelectorAll('#objects li').length")
+
+    def download(self, kind, ending):
+        """The files that an export leaves."""
+        folder = Path(self.browser.folder.name)
+        before = set(folder.iterdir())
+        self.browser.click(f"[data-export={kind}]")
+        for _ in range(400):
+            new = [f for f in set(folder.iterdir()) - before if f.name.endswith(ending)]
+            if new:
+                return sorted(new)
+            time.sleep(0.05)
+        raise AssertionError(f"no file came of {kind}")
+
+
+def same_place(page, x, y):
+    """A place as the page sends it: pixels of the window are whole numbers."""
+    px, py = (round(v) for v in page.place(x, y))
+    x0, y0 = page.place(0, 0)
+    scale = page.place(1, 0)[0] - x0
+    return (px - x0) / scale, (py - y0) / scale
+
+
+def near(a, b, shape=(400, 600)):
+    """IoU of two of pycocotools' strings: a click is a fraction of a pixel off."""
+
+    def bits(text):
+        counts, i = [], 0
+        while i < len(text):
+            value = shift = 0
+            while True:
+                byte = ord(text[i]) - 48
+                value |= (byte & 31) << shift
+                shift += 5
+                i += 1
+                if not byte & 32:
+                    break
+            if byte & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        out, on = bytearray(), 0
+        for n in counts:
+            out += bytes([on]) * n
+            on ^= 1
+        assert len(out) == shape[0] * shape[1]
+        return int.from_bytes(out, "big")
+
+    a, b = bits(a), bits(b)
+    return (a & b).bit_count() / max(1, (a | b).bit_count())
+
+
+def use(page):
+    browser = page.browser
+    # Hover, click, refine, keep.
+    browser.pointer(("move", *page.place(300, 200)))
+    time.sleep(1)
+    page.shot("hover")
+    page.click(300, 200)
+    x, y = same_place(page, 300, 200)
+    expected = max(cli("--point", f"{x},{y}"), key=lambda m: m["predicted_iou"])
+    page.shot("click")
+    assert browser.run("return document.querySelectorAll('#choices button').length") == 3
+    browser.click("#keep")
+    (file,) = page.download("rle", ".rle.json")
+    (object_,) = json.loads(file.read_text())
+    iou = near(object_["segmentation"]["counts"], expected["rle"]["counts"])
+    assert iou > 0.999, f"the page's mask is not the command line's: IoU {iou}"
+    page.click(300, 200)
+    page.click(60, 60, RIGHT)
+    page.shot("refined")
+    browser.click("#undo")
+    browser.click("#redo")
+    browser.click("#keep")
+    assert page.count() == 2
+    # A box, by its key; the brush.
+    browser.keys("2")
+    page.drag((120, 40), (300, 200), (480, 390))
+    page.shot("box")
+    corners = [*same_place(page, 120, 40), *same_place(page, 480, 390)]
+    expected = max(cli("--box", ",".join(map(str, corners))), key=lambda m: m["predicted_iou"])
+    browser.click("#keep")
+    browser.click("[data-tool=brush]")
+    page.drag((250, 250), (300, 260), (350, 250), (300, 240))
+    page.shot("brush")
+    browser.keys("\ue007")  # Enter
+    assert page.count() == 4
+    (file,) = page.download("coco", ".coco.json")
+    data = json.loads(file.read_text())
+    assert [a["id"] for a in data["annotations"]] == [1, 2, 3, 4] and data["images"][0]["width"] == 600
+    iou = near(data["annotations"][2]["segmentation"]["counts"], expected["rle"]["counts"])
+    assert iou > 0.999, f"the box's mask is not the command line's: IoU {iou}"
+    assert all(a["area"] > 0 for a in data["annotations"])
+    # Everything: progress, thresholds, a mask becomes an object.
+    browser.keys("4")
+    browser.run("const s = document.getElementById('side'); s.value = 16; s.dispatchEvent(new Event('input'))")
+    browser.click("#run")
+    browser.wait("document.getElementById('found').textContent !== ''", 120)
+    page.shot("everything")
+    before = browser.run("return document.getElementById('found').textContent")
+    browser.run("const s = document.getElementById('iou'); s.value = 0.6; s.dispatchEvent(new Event('input'))")
+    after = browser.run("return document.getElementById('found').textContent")
+    assert int(after.split()[0]) < int(before.split()[0]), f"{before}, then {after}"
+    browser.run("const s = document.getElementById('iou'); s.value = 0; s.dispatchEvent(new Event('input'))")
+    page.click(400, 30)
+    assert page.count() == 5
+    # Outlines enclose the areas; pictures are there.
+    (file,) = page.download("polygon", ".polygons.json")
+    rings = json.loads(file.read_text())
+    area = lambda ring: abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:] + ring[:1]))) / 2
+    largest = [max(map(area, r["polygons"])) for r in rings]
+    for polygon, annotation in zip(largest, data["annotations"]):
+        assert polygon > 0.5 * annotation["area"], (polygon, annotation["area"])
+    for kind, ending in (("png", ".masks.zip"), ("cutout", ".cutouts.zip")):
+        (file,) = page.download(kind, ending)
+        with zipfile.ZipFile(file) as archive:
+            assert archive.testzip() is None
+            pictures = [archive.read(name) for name in archive.namelist()]
+        assert len(pictures) == 5 and all(p.startswith(b"\x89PNG") for p in pictures), kind
+    # Undo all, and nothing was said on the console.
+    while not browser.run("return document.getElementById('undo').disabled"):
+        browser.click("#undo")
+    assert page.count() == 0
+    wrong = [entry["message"] for entry in browser.log() if entry["level"] == "SEVERE"]
+    assert wrong == [], wrong
+
+
+def hover_times(page, moves=60):
+    """Milliseconds from the pointer's move to the picture of its mask."""
+    browser, size = page.browser, (600, 400)
+    browser.run("performance.clearMeasures()")
+    browser.keys("1")
+    for i in range(moves):
+        browser.pointer(("move", *page.place(30 + (i * 37) % (size[0] - 60), 30 + (i * 53) % (size[1] - 60))))
+        browser.wait(f"performance.getEntriesByName('hover').length > {i}", 10)
+    return browser.run("return performance.getEntriesByName('hover').map((e) => e.duration)")
+
+
+def main():
+    shots = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    if shots:
+        shots.mkdir(parents=True, exist_ok=True)
+    with Server(SAMC) as server:
+        with Browser(1400, 900) as browser:
+            page = Page(browser, server, shots)
+            use(page)
+            times = sorted(hover_times(page))
+            print(f"hover: median {statistics.median(times):.0f} ms, p95 {times[int(0.95 * len(times))]:.0f} ms")
+        with Browser(400, 800, dark=True) as browser:
+            browser.narrow(400, 800)
+            if shots:
+                (shots / "narrow").mkdir(exist_ok=True)
+            page = Page(browser, server, shots and shots / "narrow")
+            page.click(300, 200)
+            page.shot("click")
+            width = browser.run("return document.documentElement.scrollWidth")
+            assert width <= browser.run("return innerWidth"), f"the page is {width} pixels wide"
+    print("the page does what it should")
+
+
+if __name__ == "__main__":
+    main()
