@@ -184,6 +184,7 @@ static samc_status predict_into(samc_session *s, const subjects *on, const samc_
 
 static samc_status predict(samc_session *s, const subjects *on, const samc_prompt *prompts, int count, bool multimask,
                            samc_result **out) {
+    if (on->count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     SAMC__TRY(samc__session_enter(s));
     for (int i = 0; i < count; i++) SAMC__TRY(check_prompt(s, on, &prompts[i], i));
     if (s->model->net.config.recipe.asked == SAMC__ASKED_BOX) multimask = false;
@@ -215,7 +216,6 @@ static samc_status predict(samc_session *s, const subjects *on, const samc_promp
 
 samc_status samc__predict(samc_session *s, const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
     const subjects images = {.count = s->image_count};
-    if (s->image_count == 0) return samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
     return predict(s, &images, prompts, count, multimask, out);
 }
 
@@ -233,11 +233,10 @@ samc_status samc_predict(samc_session *s, const samc_prompt *prompts, int count,
     SAMC__TRY(samc__session_begin(s));
     if (out != NULL) *out = NULL;
     const subjects images = {.count = s->image_count};
-    if (out == NULL || prompts == NULL || count < 1)
-        samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result");
-    else if (s->image_count == 0) samc__fail(&s->error, SAMC_NO_IMAGE, "no image was set before samc_predict");
-    else return samc__session_end(s, predict_given(s, &images, prompts, count, multimask, out));
-    return samc__session_end(s, s->error.status);
+    return samc__session_end(
+        s, out == NULL || prompts == NULL || count < 1
+               ? samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_predict: no prompts, or no place for the result")
+               : predict_given(s, &images, prompts, count, multimask, out));
 }
 
 static samc_status predict_on(samc_session *s, const subjects *on, const samc_prompt *prompts, int count,
