@@ -239,6 +239,8 @@ class samc_auto_options(C.Structure):
         ("point_grids", C.POINTER(samc_point_grid)),
         ("min_mask_region_area", C.c_int),
         ("temporary_folder", C.c_char_p),
+        ("progress", C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_int, C.c_int64, C.c_int64)),
+        ("progress_context", C.c_void_p),
     ]
 
 
@@ -494,6 +496,11 @@ CALLS = {
         "samc_save_embedding": (C.c_int, (C.c_void_p, C.c_int, C.c_char_p)),
         "samc_load_embedding": (C.c_int, (C.c_void_p, C.c_char_p)),
         "samc_session_image_size": (C.c_int, (C.c_void_p, C.c_int, C.POINTER(C.c_int), C.POINTER(C.c_int))),
+        "samc_embedding_of": (C.c_int, (C.c_void_p, C.c_int, C.POINTER(C.c_void_p))),
+        "samc_embedding_keep": (C.c_void_p, (C.c_void_p,)),
+        "samc_embedding_release": (None, (C.c_void_p,)),
+        "samc_embedding_bytes": (C.c_size_t, (C.c_void_p,)),
+        "samc_embedding_set": (C.c_int, (C.c_void_p, C.c_void_p)),
         "samc_calibration_create": (
             C.c_int,
             (
@@ -507,6 +514,18 @@ CALLS = {
         "samc_calibration_convert": (C.c_int, (C.c_void_p, C.c_char_p, C.POINTER(samc_error))),
         "samc_calibration_destroy": (None, (C.c_void_p,)),
         "samc_predict": (C.c_int, (C.c_void_p, C.POINTER(samc_prompt), C.c_int, C.c_bool, C.POINTER(C.c_void_p))),
+        "samc_predict_on": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(C.c_void_p),
+                C.c_int,
+                C.POINTER(samc_prompt),
+                C.c_int,
+                C.c_bool,
+                C.POINTER(C.c_void_p),
+            ),
+        ),
         "samc_result_free": (None, (C.c_void_p,)),
         "samc_result_prompts": (C.c_int, (C.c_void_p,)),
         "samc_result_masks": (C.c_int, (C.c_void_p,)),
