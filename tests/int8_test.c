@@ -62,6 +62,8 @@ static const shape shapes[] = {
     {11, 64, 40, -1, SAMC__ACT_GELU + LAST, NORMAL, 0, 0, true, true, true},
     {9, 33, 34, 3, SAMC__ACT_RELU + LAST, NORMAL, 0, 0, true, false, false},
     {14, 70, 37, 14, SAMC__ACT_GELU_TANH, NORMAL, 0, 0, true, false, false},
+    {13, 65, 40, 0, SAMC__ACT_GELU_QUICK, NORMAL, 0, 0, true, true, true},
+    {6, 40, 33, 0, SAMC__ACT_ELU, NORMAL, 0, 0, true, false, false},
     {7, 96, 33, -1, SAMC__ACT_HARDSWISH + LAST, NORMAL, 0, 0, true, false, true},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
@@ -195,6 +197,8 @@ static float activated(float x, samc__act act) {
     if (act == SAMC__ACT_RELU) return x > 0 ? x : 0;
     if (act == SAMC__ACT_GELU) return (float)(x * 0.5 * (1 + erf(x * 0.70710678118654752)));
     if (act == SAMC__ACT_GELU_TANH) return (float)(x * 0.5 * (1 + tanh(cubic)));
+    if (act == SAMC__ACT_GELU_QUICK) return (float)(x / (1 + exp(-1.702 * x)));
+    if (act == SAMC__ACT_ELU) return (float)(x > 0 ? x : expm1(x));
     if (act == SAMC__ACT_HARDSWISH) return (float)(x * fmin(fmax(x + 3.0, 0), 6) / 6);
     return x;
 }

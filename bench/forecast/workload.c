@@ -1,6 +1,7 @@
 /* Counting by doing: a table of operators that write down what they are asked for. */
 #include "bench/forecast/workload.h"
 #include "kernels/add_rows/add_rows.h"
+#include "kernels/attention_plain/attention_plain.h"
 #include "kernels/attention_relpos/attention_relpos.h"
 #include "kernels/conv3x3/conv3x3.h"
 #include "kernels/depthwise/depthwise.h"
@@ -22,6 +23,7 @@
 #include "kernels/refine_masks/refine_masks.h"
 #include "kernels/upscale_bicubic/upscale_bicubic.h"
 #include "kernels/upscale_map/upscale_map.h"
+#include "kernels/unit_rows/unit_rows.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 
 #include "kernels/linear/choice.h"
@@ -62,6 +64,8 @@ static double layernorm_bytes(const samc__layernorm_args *a) { return of(a->x) +
 static double attention_relpos_bytes(const samc__attention_relpos_args *a) {
     return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->table) + of(a->y);
 }
+static double attention_plain_bytes(const samc__attention_plain_args *a) { return of(a->qkv) + of(a->y); }
+static double unit_rows_bytes(const samc__unit_rows_args *a) { return of(a->x) + of(a->y); }
 static double conv3x3_bytes(const samc__conv3x3_args *a) {
     return of(a->x) + of(a->w) + of(a->b) + of(a->residual) + of(a->y);
 }
@@ -137,6 +141,8 @@ SIMPLE(grouped_linear, 1)
 SIMPLE(linear_attention, 1)
 SIMPLE(upscale_bicubic, 1)
 SIMPLE(add_rows, 1)
+SIMPLE(attention_plain, 1)
+SIMPLE(unit_rows, 1)
 SIMPLE(embed_grid, 1)
 SIMPLE(embed_prompts, 1)
 SIMPLE(upscale_map, 1)

@@ -6,6 +6,7 @@
  * qkv bias. Everything is in units of log2, so that the exponential is a bare 2^x. */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/cpu/softmax.h"
 #include "kernels/attention_relpos/attention_relpos.h"
 
 #include <math.h>
@@ -113,27 +114,7 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
         for (int key = keys; key < kp; key++) row[key] = -INFINITY;
     }
     SAMC__TILE_ROW(tile_q, rows, kp / VW, q, k, t->hd, score, STRIDE, TILE_ADD);
-    for (int r = 0; r < rows; r++) {
-        float *row = score + r * STRIDE;
-        vf most = vf_load(row);
-        for (int key = VW; key < kp; key += VW) most = vf_max(most, vf_load(row + key));
-        float before = largest[r], now = vf_largest(most);
-        if (now > before) {
-            vf shrink = vf_exp2(vf_set(before - now));
-            for (int c = 0; c < t->hdp; c += VW)
-                vf_store(out + r * t->hdp + c, vf_mul(vf_load(out + r * t->hdp + c), shrink));
-            vf scaled = vf_mul(vf_set(sum[r]), shrink);
-            vf_store_first(&sum[r], 1, scaled);
-            largest[r] = now;
-        }
-        vf shift = vf_set(largest[r]), total = vf_set(0.0f);
-        for (int key = 0; key < kp; key += VW) {
-            vf p = vf_exp2(vf_sub(vf_load(row + key), shift));
-            vf_store(row + key, p);
-            total = vf_add(total, p);
-        }
-        sum[r] += vf_sum(total);
-    }
+    for (int r = 0; r < rows; r++) softmax_step(score + r * STRIDE, kp, out + r * t->hdp, t->hdp, &largest[r], &sum[r]);
     SAMC__TILE_ROW(tile_p, rows, t->hdp / VW, score, v, keys, out, t->hdp, TILE_ADD);
 }
 

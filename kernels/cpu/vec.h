@@ -184,10 +184,32 @@ SAMC__INLINE vf vf_gelu_tanh(vf x) {
     return vf_fma(x, vf_set(0.0f), vf_div(x, vf_add(vf_set(1.0f), e)));
 }
 
+/* x sigmoid(1.702 x) likewise. */
+SAMC__INLINE vf vf_gelu_quick(vf x) {
+    vf e = vf_exp2(vf_min(vf_set(126.0f), vf_mul(x, vf_set(-0x1.3a4cbep+1f))));
+    return vf_fma(x, vf_set(0.0f), vf_div(x, vf_add(vf_set(1.0f), e)));
+}
+
+/* e^x - 1 below 0, x above: 2^n (2^f - 1) + (2^n - 1), so that nothing cancels near 0. */
+SAMC__INLINE vf vf_elu(vf x) {
+    vf u = vf_mul(vf_max(vf_set(-64.0f), vf_min(vf_set(0.0f), x)), vf_set(0x1.715476p+0f));
+    vf n = vf_round(u), f = vf_sub(u, n);
+    vf y = vf_set(0x1.41fbbcp-13f); /* as in vf_exp2() */
+    y = vf_fma(y, f, vf_set(0x1.5f3e54p-10f));
+    y = vf_fma(y, f, vf_set(0x1.3b2d4cp-7f));
+    y = vf_fma(y, f, vf_set(0x1.c6aee8p-5f));
+    y = vf_fma(y, f, vf_set(0x1.ebfbdcp-3f));
+    y = vf_fma(y, f, vf_set(0x1.62e430p-1f));
+    vf power = vf_scale2(vf_set(1.0f), n);
+    return vf_add(vf_max(vf_set(0.0f), x), vf_fma(vf_mul(y, f), power, vf_sub(power, vf_set(1.0f))));
+}
+
 SAMC__INLINE vf vf_activate(vf x, samc__act act) {
     if (act == SAMC__ACT_GELU) return vf_gelu(x);
     if (act == SAMC__ACT_RELU) return vf_max(vf_set(0.0f), x);
     if (act == SAMC__ACT_GELU_TANH) return vf_gelu_tanh(x);
+    if (act == SAMC__ACT_GELU_QUICK) return vf_gelu_quick(x);
+    if (act == SAMC__ACT_ELU) return vf_elu(x);
     if (act == SAMC__ACT_HARDSWISH)
         return vf_mul(x, vf_div(vf_min(vf_set(6.0f), vf_max(vf_set(0.0f), vf_add(x, vf_set(3.0f)))), vf_set(6.0f)));
     return x;

@@ -29,6 +29,13 @@ SAMC_DEVICE float gelu_tanh(float x) {
     return fmaf(x, 0.0f, x / (1.0f + exp2_fast(fminf(cubic, 126.0f))));
 }
 
+// x sigmoid(1.702 x), CLIP's.
+SAMC_DEVICE float gelu_quick(float x) {
+    return fmaf(x, 0.0f, x / (1.0f + exp2_fast(fminf(x * -0x1.3a4cbep+1f, 126.0f))));
+}
+
+SAMC_DEVICE float elu(float x) { return x > 0.0f ? x : expm1f(x); }
+
 SAMC_DEVICE float hardswish(float x) { return x * (fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) / 6.0f); }
 
 } // namespace samc

@@ -223,6 +223,8 @@ template <class Gelu> SAMC_DEVICE float activate(float x, samc__act act, const G
     if (act == SAMC__ACT_GELU) return gelu_of(x);
     if (act == SAMC__ACT_RELU) return x < 0.0f ? 0.0f : x; // fmaxf would lose NaN
     if (act == SAMC__ACT_GELU_TANH) return gelu_tanh(x);
+    if (act == SAMC__ACT_GELU_QUICK) return gelu_quick(x);
+    if (act == SAMC__ACT_ELU) return elu(x);
     return act == SAMC__ACT_HARDSWISH ? hardswish(x) : x;
 }
 

@@ -23,6 +23,8 @@ enum {
     RELU = SAMC__ACT_RELU,
     TANH = SAMC__ACT_GELU_TANH,
     SWISH = SAMC__ACT_HARDSWISH,
+    QGELU = SAMC__ACT_GELU_QUICK,
+    ELU = SAMC__ACT_ELU,
     LAST = 8
 };
 enum { SELF = -1, X = 1, Y = 2, R = 4 };
@@ -57,6 +59,8 @@ static const test_case listed[] = {
     {HOSTS, {5, 70, 40, SWISH, 0, 0, 0, 1}},
     {HOSTS, {6, 31, 70, SWISH + LAST, 3, 0, 0, 0}},
     {HOSTS, {6, 31, 70, TANH + LAST, SELF, 0, 0, 1}},
+    {HOSTS, {9, 30, 70, QGELU, 0, 0, 0, 1}},
+    {HOSTS, {14, 24, 33, ELU, 0, 3, 5, 1}},
     {MODEL, {65536, 64, 256, GELU, 0, 0, 0, 1}},
     {MODEL, {65536, 256, 64, GELU + LAST, SELF, 0, 0, 1}},
     {MODEL, {4096, 768, 2304, 0, 0, 0, 0, 1}},
@@ -87,6 +91,10 @@ static const test_case listed[] = {
     {QUICK, {4, 24, 10, SWISH + LAST, 4, 0, 0, 1, BF16, R, ANY}},
     {QUICK, {65, 64, 68, GELU + LAST, SELF, 0, 0, 1, BF16, R | Y, SMALL}},
     {QUICK, {35, 72, 60, TANH, 0, 0, 0, 1, F16, 0, SMALL}},
+    {QUICK, {5, 19, 6, QGELU, 0, 0, 0, 1, F32, 0, ANY}},
+    {QUICK, {6, 20, 7, ELU, 0, 0, 0, 1, F32, 0, ANY}},
+    {QUICK, {33, 64, 60, QGELU, 0, 0, 0, 1, BF16, 0, SMALL}},
+    {QUICK, {34, 64, 64, ELU, 0, 0, 0, 1, F16, 0, SMALL}},
     {QUICK, {40, 40, 68, SWISH + LAST, 20, 0, 0, 1, F16, R, SMALL}},
     /* 64 x 64 tiles: one ragged tile, several, a k that ends within a stage; x f32 only with many columns. */
     {QUICK, {1, 8, 4, 0, 0, 0, 0, 1, F16, 0, SMALL}},

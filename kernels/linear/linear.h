@@ -13,6 +13,8 @@ typedef enum samc__act {
     SAMC__ACT_RELU,
     SAMC__ACT_GELU_TANH, /* torch's approximation "tanh" */
     SAMC__ACT_HARDSWISH,
+    SAMC__ACT_GELU_QUICK, /* x sigmoid(1.702 x), CLIP's */
+    SAMC__ACT_ELU,
     SAMC__ACTS
 } samc__act;
 

@@ -23,6 +23,8 @@ static inline float samc__activate_ref(float x, samc__act act) {
     if (act == SAMC__ACT_RELU) return x < 0.0f ? 0.0f : x; /* NaN stays */
     if (act == SAMC__ACT_GELU_TANH)
         return 0.5f * x * (1.0f + tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x)));
+    if (act == SAMC__ACT_GELU_QUICK) return x / (1.0f + expf(-1.702f * x));
+    if (act == SAMC__ACT_ELU) return x > 0.0f ? x : expm1f(x);
     if (act == SAMC__ACT_HARDSWISH) return x * (x < -3.0f ? 0.0f : x > 3.0f ? 6.0f : x + 3.0f) / 6.0f;
     return x;
 }

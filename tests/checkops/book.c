@@ -79,6 +79,12 @@ double finished(double sum, samc__act act, bool last, const double *added) {
     case SAMC__ACT_GELU_TANH:
         x = 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
         break;
+    case SAMC__ACT_GELU_QUICK:
+        x = x / (1 + exp(-1.702 * x));
+        break;
+    case SAMC__ACT_ELU:
+        x = x > 0 ? x : expm1(x);
+        break;
     case SAMC__ACT_HARDSWISH:
         x = x * (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
         break;

@@ -43,6 +43,7 @@ KERNELS = {
         "attention_window": ("windows of 14 or 8", "tensor cores"),
         "attention_general": ("any shape, f32", "fp32"),
     },
+    "attention_plain": {"attention_plain": ("any shape, f32; causal too", "fp32")},
     "conv3x3": {
         "conv3x3_weights": ("weight laid out by tap", "memory"),
         "conv3x3_tiles": ("product over nine neighbours, bias, activation, residual", "tensor cores"),
@@ -53,6 +54,7 @@ KERNELS = {
     "linear_attention": {"linear_attention": ("a head's sums over its keys, then its queries, all in fp32", "latency")},
     "upscale_bicubic": {"upscale_bicubic": ("four by four neighbours of features, another map added", "L1")},
     "add_rows": {"add_rows_vectors": ("four channels a thread", "memory"), "add_rows_any": ("any width", "memory")},
+    "unit_rows": {"unit_rows": ("rows over their length, a warp each", "memory")},
     "embed_grid": {"embed_grid": ("positions of the grid", "launch")},
     "embed_prompts": {"embed_prompts": ("tokens of prompts: SAM's own, positions and labels of points", "launch")},
     "embed_mask": {"embed_mask_cells": ("the whole chain of a mask prompt", "memory")},
@@ -148,7 +150,7 @@ def table(budget, measured):
                 f"`{kernel}`",
                 what,
                 ", ".join(t for t in TYPES.values() if t in types[kernel])
-                or ("f32" if operator == "embed_prompts" else "exact"),
+                or ("f32" if operator in ("embed_prompts", "unit_rows") else "exact"),
                 " / ".join(str(row["registers"]) for row in largest.values()),
                 f"{largest['sm_90a']['shared'] / 1024:.1f}".removesuffix(".0"),
                 " / ".join(f"{100 * row['warps_per_sm'] / 64:.0f} %" for row in largest.values()),
