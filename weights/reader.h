@@ -77,6 +77,8 @@ samc_status samc__checkpoint_add_metadata(samc__checkpoint *checkpoint, const ch
  * and notes it, gives names of Hugging Face's layout their original form. A file without any of the parts is left as it
  * is. */
 samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *error);
+/* Drops tensors whose names end so. */
+void samc__checkpoint_forget(samc__checkpoint *checkpoint, const char *ending);
 /* The steps of it that know names: layouts.c. */
 samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error);
 void samc__find_architecture(samc__checkpoint *checkpoint);

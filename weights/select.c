@@ -256,9 +256,24 @@ samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *er
         }
         if (inside > 1) qsort(members, inside, sizeof *members, compare_members);
         if (inside > 0) status = choose(checkpoint, members, inside, found, &chosen, fate, error);
+        /* What is none of SAM's may be a model of text and images, with its files beside it. */
+        for (size_t i = 0; i < count && inside == 0 && !checkpoint->alone; i++)
+            checkpoint->alone = strstr(checkpoint->tensors[i].name, "text_model.embeddings.") != NULL;
         if (status == SAMC_OK && chosen != NULL) status = keep(checkpoint, members, chosen, fate, error);
     }
     free(members);
     free(fate);
     return status;
+}
+
+void samc__checkpoint_forget(samc__checkpoint *c, const char *ending) {
+    const size_t tail = strlen(ending);
+    size_t left = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const char *name = c->tensors[i].name;
+        const size_t length = strlen(name);
+        if (length > tail && strcmp(name + length - tail, ending) == 0) free((char *)name);
+        else c->tensors[left++] = c->tensors[i];
+    }
+    c->count = left;
 }

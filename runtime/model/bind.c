@@ -219,13 +219,14 @@ static samc_status bind_all(binding *b, bool counts) {
     for (size_t i = 0; i < b->list->count; i++) SAMC__TRY(bind(b, &b->list->at[i]));
     for (size_t i = 0; i < b->list->copy_count; i++) {
         samc__view *view = b->list->copies[i].view;
-        if (b->list->copies[i].p == NULL) {
+        if (b->list->copies[i].p == NULL && b->list->copies[i].make == NULL) {
             view->data = b->list->copies[i].of->data;
             continue;
         }
         if (!counts) {
             view->data = b->block + b->floats;
-            SAMC__TRY(multiply(b, b->list->copies[i].p, samc__f32(*b->list->copies[i].of), view->data));
+            if (b->list->copies[i].make != NULL) b->list->copies[i].make(b->list->copies[i].of, view, view->data);
+            else SAMC__TRY(multiply(b, b->list->copies[i].p, samc__f32(*b->list->copies[i].of), view->data));
         }
         b->floats += ((size_t)samc__elements(*view) + step - 1) / step * step;
     }

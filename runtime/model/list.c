@@ -32,7 +32,7 @@ void samc__list_tensor(samc__tensor_list *list, samc__view *view, samc__role rol
     samc__entry *e = &list->at[list->count++];
     *e = (samc__entry){.role = role, .rank = s.rank, .view = view};
     memcpy(e->shape, s.n, sizeof s.n);
-    snprintf(e->name, sizeof e->name, "%s.%s", base, leaf);
+    snprintf(e->name, sizeof e->name, "%s%s%s", base, *base ? "." : "", leaf);
     *view = view_of(e);
 }
 
@@ -40,6 +40,7 @@ void samc__list_copy(samc__tensor_list *list, samc__view *view, const samc__view
     *view = *of;
     list->copies[list->copy_count].view = view;
     list->copies[list->copy_count].p = NULL;
+    list->copies[list->copy_count].make = NULL;
     list->copies[list->copy_count++].of = of;
 }
 
@@ -47,6 +48,13 @@ void samc__list_product(samc__tensor_list *list, samc__view *view, const samc__p
     samc__list_copy(list, view, x);
     list->copies[list->copy_count - 1].p = p;
     *view = p->b;
+}
+
+void samc__list_made(samc__tensor_list *list, samc__view *view, const samc__view *of, samc__make *make) {
+    const samc__view shape = *view;
+    samc__list_copy(list, view, of);
+    list->copies[list->copy_count - 1].make = make;
+    *view = shape;
 }
 
 void samc__list_linear(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,
@@ -91,7 +99,7 @@ void samc__tensors_point(const samc__tensor_list *list, void *data, samc__dtype 
     }
     for (size_t i = 0; i < list->copy_count; i++) {
         list->copies[i].view->data = data;
-        list->copies[i].view->dtype = precision;
+        list->copies[i].view->dtype = list->copies[i].make ? SAMC__F32 : precision;
     }
 }
 

@@ -27,11 +27,11 @@ static bool pack_fold(const samc__network *net, samc__packed *packed) {
     return samc__packed_add_bf16(packed, samc__f32(w), w.n[0], w.n[1]);
 }
 
-samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, const samc__checkpoint *file,
-                               void *owned, size_t owned_bytes, samc__packed *packed, samc_error *error) {
+samc_status samc__pack_list(const samc__tensor_list *tensors, const samc__checkpoint *file, void *owned,
+                            size_t owned_bytes, samc__packed *packed, samc_error *error) {
     const char *begin = owned;
-    bool done = pack_fold(net, packed);
-    for (size_t i = 0; i < tensors->count && done && net->weight_type == SAMC__F32; i++) {
+    bool done = true;
+    for (size_t i = 0; i < tensors->count && done; i++) {
         const samc__view w = *tensors->at[i].view;
         const char *at = w.data;
         const bool alone = tensors->at[i].role == SAMC__ROLE_MATRIX, ours = at >= begin && at < begin + owned_bytes;
@@ -40,4 +40,11 @@ samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list
         if (done && alone && !ours && !samc__checkpoint_owns(file, at)) drop_pages(w);
     }
     return done ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
+}
+
+samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, const samc__checkpoint *file,
+                               void *owned, size_t owned_bytes, samc__packed *packed, samc_error *error) {
+    if (!pack_fold(net, packed)) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
+    if (net->weight_type != SAMC__F32) return SAMC_OK;
+    return samc__pack_list(tensors, file, owned, owned_bytes, packed, error);
 }
