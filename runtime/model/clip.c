@@ -11,16 +11,7 @@ static void infer(samc__reading *r, samc__text_image_config *config) {
     samc__merge_count(r, "img_size", &v->side, true);
     const samc__json json = samc__text_image_preprocessor(r, &file);
     if (json.begin == NULL || r->status != SAMC_OK) return;
-    static const char *const kinds[] = {"image_processor_type", "feature_extractor_type"};
-    for (int i = 0; i < 2; i++) {
-        char kind[64];
-        const samc__json type = samc__json_get(json, kinds[i]);
-        if (type.begin == NULL || samc__json_kind(type) == 'n') continue;
-        if (!samc__json_string(type, kind, sizeof kind) || strncmp(kind, "CLIP", 4) != 0)
-            samc__read_fail(r, SAMC_UNSUPPORTED, "%s: %s says %s %s; samc prepares images as CLIPImageProcessor does",
-                            r->checkpoint->label, file, kinds[i],
-                            samc__printable(type.begin, (size_t)(type.end - type.begin)).text);
-    }
+    samc__preprocessor_kind(r, file, json, "CLIP");
     const samc__json size = samc__json_get(json, "size"), crop = samc__json_get(json, "crop_size");
     const bool longer = samc__json_is_object(size), wider = samc__json_is_object(crop);
     if (samc__json_kind(samc__json_get(json, "do_center_crop")) == 'f')
@@ -42,6 +33,7 @@ const samc__text_image_family samc__family_clip = {
     .model_type = "clip",
     .prefix = "",
     .mark = "visual_projection.weight",
+    .before = "pre_layrnorm",
     .wide = true,
     .relate = &samc__relate_clip,
     .infer = infer,

@@ -4,6 +4,7 @@
  * it is. Products run over the rows of all groups together, attention over one group after another. */
 #include "runtime/model/plain.h"
 
+#include "kernels/add_rows/add_rows.h"
 #include "kernels/attention_plain/attention_plain.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/place.h"
@@ -144,4 +145,35 @@ samc_status samc__plain_last(const samc__exec *exec, const samc__plain *p, const
                               rows_at(r->a, own, 0, r->sequences, p->dim), r->wide);
     samc__tensor_release(exec, own);
     return status;
+}
+
+samc_status samc__plain_narrow(const samc__exec *exec, const samc__plain *p, const samc__plain_rows *r,
+                               samc__view *to) {
+    const samc__view x = samc__view2(r->x, r->rows, p->dim);
+    *to = r->a == SAMC__F32 ? x : rows_at(r->a, r->y, 0, r->rows, p->dim);
+    return r->a == SAMC__F32 ? SAMC_OK : samc__add_rows(exec, &(samc__add_rows_args){.x = x, .y = *to});
+}
+
+samc_status samc__plain_run_after(const samc__exec *exec, const samc__plain *p, const samc__plain_block *w,
+                                  const samc__plain_rows *r) {
+    const samc__attention *t = &w->attention;
+    const samc__projection *const parts[] = {&t->q, &t->k, &t->v};
+    const samc__view x = samc__view2(r->x, r->rows, p->dim), y = rows_at(r->a, r->y, 0, r->rows, p->dim);
+    const samc__view hidden = rows_at(r->a, r->wide, 0, r->rows, p->mlp_dim);
+    const size_t third = (size_t)p->dim * samc__dtype_size(r->a);
+    samc__view in;
+    SAMC__TRY(samc__plain_narrow(exec, p, r, &in));
+    for (int i = 0; i < 3; i++) {
+        const samc__view out = rows_at(r->a, (char *)r->wide + (size_t)i * third, 0, r->rows, p->dim);
+        SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = in, .p = *parts[i], .y = out, .y_stride = 3 * p->dim}));
+    }
+    int64_t row = 0;
+    for (int i = 0; i < r->group_count; row += r->groups[i].count * r->groups[i].tokens, i++)
+        SAMC__TRY(attend(exec, p, r, row, &r->groups[i], false, rows_at(r->a, r->y, row, 1, p->dim).data));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = y, .p = t->out, .residual = x, .y = x}));
+    SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm1, .y = x}));
+    SAMC__TRY(samc__plain_narrow(exec, p, r, &in));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = in, .p = w->fc1, .y = hidden, .act = p->act}));
+    SAMC__TRY(samc__linear(exec, &(samc__linear_args){.x = hidden, .p = w->fc2, .residual = x, .y = x}));
+    return samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm2, .y = x});
 }

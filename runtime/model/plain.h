@@ -55,4 +55,11 @@ samc_status samc__plain_run(const samc__exec *exec, const samc__plain *plain, co
 samc_status samc__plain_last(const samc__exec *exec, const samc__plain *plain, const samc__plain_block *block,
                              const samc__plain_rows *rows, float *out);
 
+/* A block of the other order: x = norm1(x + attention(x)), x = norm2(x + mlp(x)). */
+samc_status samc__plain_run_after(const samc__exec *exec, const samc__plain *plain, const samc__plain_block *block,
+                                  const samc__plain_rows *rows);
+/* rows->x in the type of activations: itself, or a copy in rows->y. */
+samc_status samc__plain_narrow(const samc__exec *exec, const samc__plain *plain, const samc__plain_rows *rows,
+                               samc__view *to);
+
 #endif

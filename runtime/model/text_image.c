@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const samc__text_image_family *const families[SAMC__TEXT_IMAGES] = {[SAMC__TEXT_IMAGE_CLIP] =
-                                                                               &samc__family_clip};
+static const samc__text_image_family *const families[SAMC__TEXT_IMAGES] = {
+    [SAMC__TEXT_IMAGE_CLIP] = &samc__family_clip,
+    [SAMC__TEXT_IMAGE_OWLV2] = &samc__family_owlv2,
+    [SAMC__TEXT_IMAGE_CLIPSEG] = &samc__family_clipseg,
+};
 
 const samc__text_image_family *samc__text_image_family_of(const samc__text_image_config *config) {
     return families[config->kind];
@@ -64,6 +67,9 @@ static const samc__foreign_name names[] = {
     {"img_size", VISION, "image_size"},
     {"patch_size", VISION, "patch_size"},
     {"dim", NULL, "projection_dim"},
+    {"decoder_heads", NULL, "decoder_num_attention_heads"},
+    {"extract_layers", NULL, "extract_layers"},
+    {"conditional_layer", NULL, "conditional_layer"},
     {NULL, NULL, NULL},
 };
 
@@ -203,7 +209,7 @@ samc_status samc__text_image_read(samc__checkpoint *checkpoint, samc__text_image
                                   samc__text_image_config *config, samc_error *error) {
     const samc__text_image_family *family = families[kind];
     samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error};
-    *config = (samc__text_image_config){.kind = kind};
+    *config = (samc__text_image_config){.kind = kind, .vision.before = family->before};
     static const float mean[] = SAMC__CLIP_MEAN, std[] = SAMC__CLIP_STD;
     snprintf(config->prefix, sizeof config->prefix, "%s", family->prefix);
     memcpy(config->vision.mean, mean, sizeof mean);
@@ -230,6 +236,19 @@ samc__json samc__text_image_preprocessor(samc__reading *r, const char **file) {
     r->status = samc__read_object(text, r->checkpoint->label, *file, &json, r->error);
     const samc__json inner = samc__json_get(json, "image_processor"); /* of processor_config.json */
     return samc__json_is_object(inner) ? inner : json;
+}
+
+void samc__preprocessor_kind(samc__reading *r, const char *file, samc__json json, const char *begins) {
+    static const char *const kinds[] = {"image_processor_type", "feature_extractor_type"};
+    for (int i = 0; i < 2; i++) {
+        char kind[64];
+        const samc__json type = samc__json_get(json, kinds[i]);
+        if (type.begin == NULL || samc__json_kind(type) == 'n') continue;
+        if (!samc__json_string(type, kind, sizeof kind) || strncmp(kind, begins, strlen(begins)) != 0)
+            samc__read_fail(r, SAMC_UNSUPPORTED, "%s: %s says %s %s; samc prepares images as %sImageProcessor does",
+                            r->checkpoint->label, file, kinds[i],
+                            samc__printable(type.begin, (size_t)(type.end - type.begin)).text, begins);
+    }
 }
 
 void samc__preprocessor_count(samc__reading *r, const char *file, const char *key, samc__json field, int expected) {

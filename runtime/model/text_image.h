@@ -13,6 +13,8 @@
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
+enum { SAMC__CLIPSEG_INPUTS = 8 };
+
 typedef struct samc__text_spec {
     samc__plain plain;
     int context, vocabulary; /* most tokens of a phrase; rows of the embedding */
@@ -24,6 +26,7 @@ typedef struct samc__vision_spec {
     int side;              /* of the square that is looked at */
     int grid, table_grid;  /* patches along it; of the file's positions, which are interpolated where they differ */
     float mean[3], std[3]; /* of pixels from 0 to 1 */
+    const char *before;    /* what files call the norm before the blocks; some misspell it */
 } samc__vision_spec;
 
 /* What CLIP's pixels were normalised with. */
@@ -32,7 +35,20 @@ typedef struct samc__vision_spec {
 #define SAMC__CLIP_STD                                                                                                 \
     { 0.26862954f, 0.26130258f, 0.27577711f }
 
-typedef enum samc__text_image_kind { SAMC__TEXT_IMAGE_CLIP, SAMC__TEXT_IMAGES } samc__text_image_kind;
+/* CLIPSeg's decoder. */
+typedef struct samc__clipseg_spec {
+    samc__plain decoder;             /* a norm behind each half of a block, ReLU */
+    int after[SAMC__CLIPSEG_INPUTS]; /* the tower's blocks that its inputs come from, ascending; one for each of its own
+                                      */
+    bool three_steps;                /* to pixels: a convolution and two transposed ones instead of one */
+} samc__clipseg_spec;
+
+typedef enum samc__text_image_kind {
+    SAMC__TEXT_IMAGE_CLIP,
+    SAMC__TEXT_IMAGE_OWLV2,
+    SAMC__TEXT_IMAGE_CLIPSEG,
+    SAMC__TEXT_IMAGES
+} samc__text_image_kind;
 
 typedef struct samc__text_image_config {
     samc__text_image_kind kind;
@@ -40,6 +56,7 @@ typedef struct samc__text_image_config {
     samc__text_spec text;
     samc__vision_spec vision;
     int dim; /* of the features that are compared */
+    samc__clipseg_spec clipseg;
 } samc__text_image_config;
 
 /* ---- Weights --------------------------------------------------------------------------------- */
@@ -61,10 +78,27 @@ typedef struct samc__vision_weights { /* D = vision.plain.dim */
     samc__projection out; /* [dim, D], no bias */
 } samc__vision_weights;
 
+/* Of a patch's features: a box, what is in it, and whether anything is. */
+typedef struct samc__owlv2_weights {        /* D = vision.plain.dim */
+    samc__projection classes, shift, scale; /* [dim, D], [1, D] each */
+    samc__projection box[3], objectness[3]; /* D -> D -> D -> 4, 1 */
+    samc__norm merged;                      /* [D] of patches times the class token */
+} samc__owlv2_weights;
+
+typedef struct samc__clipseg_weights {              /* R = clipseg.decoder.dim */
+    samc__projection film_mul, film_add;            /* [R, dim] */
+    samc__projection reduce[SAMC__CLIPSEG_INPUTS];  /* [R, D] */
+    samc__plain_block blocks[SAMC__CLIPSEG_INPUTS]; /* of width R */
+    samc__projection spread;                        /* [R, R, 3, 3] */
+    samc__projection file[2], up[2];                /* transposed convolutions [in, out, k, k]; [k * k * out, in] */
+} samc__clipseg_weights;
+
 typedef struct samc__text_image_weights {
     samc__text_weights text;
     samc__vision_weights vision;
     samc__view logit_scale; /* [1] its logarithm */
+    samc__owlv2_weights owlv2;
+    samc__clipseg_weights clipseg;
 } samc__text_image_weights;
 
 /* ---- An opened model ------------------------------------------------------------------------- */
@@ -91,6 +125,7 @@ typedef struct samc__text_image_family {
     const char *model_type; /* what config.json calls it */
     const char *prefix;     /* "clip." */
     const char *mark;       /* a tensor that no other family has */
+    const char *before;     /* the norm before the blocks of its image tower */
     bool wide;              /* needs f32 activations on hosts' rungs of 16 bits */
     const samc__relate *relate;
     /* Fills what the towers do not tell, and may change what they told. */
@@ -101,8 +136,8 @@ typedef struct samc__text_image_family {
     void (*write)(const samc__text_image_config *config, samc__json_text *text);
 } samc__text_image_family;
 
-extern const samc__text_image_family samc__family_clip;
-extern const samc__relate samc__relate_clip;
+extern const samc__text_image_family samc__family_clip, samc__family_owlv2, samc__family_clipseg;
+extern const samc__relate samc__relate_clip, samc__relate_owlv2, samc__relate_clipseg;
 
 const samc__text_image_family *samc__text_image_family_of(const samc__text_image_config *config);
 
@@ -119,9 +154,11 @@ samc_status samc__text_image_list(const samc__text_image_config *config, samc__t
 /* The configuration as "samc.config", which samc__text_image_read() reads again. */
 void samc__text_image_write(const samc__text_image_config *config, samc__json_text *text);
 
-/* For a family's `infer`: the image processor that lies beside the file, or absent; a whole number that it may say and
+/* For a family's `infer`: the image processor that lies beside the file, or absent; how its name has to begin, where it
+ * has one; a whole number that it may say and
  * that has to be `expected`; mean and std of pixels, and that these are divided by 255 first. */
 samc__json samc__text_image_preprocessor(samc__reading *reading, const char **file);
+void samc__preprocessor_kind(samc__reading *reading, const char *file, samc__json json, const char *begins);
 void samc__preprocessor_count(samc__reading *reading, const char *file, const char *key, samc__json field,
                               int expected);
 void samc__preprocessor_pixels(samc__reading *reading, const char *file, samc__json json, samc__vision_spec *vision);

@@ -60,7 +60,7 @@ void samc__list_vision(samc__tensor_list *list, const samc__vision_spec *spec, c
     to->positions = samc__view2(NULL, grid * grid + 1, D);
     if (grid != table) samc__list_made(list, &to->positions, &to->table, interpolate);
     snprintf(base, sizeof base, "%svision_model", prefix);
-    samc__list_norm(list, &to->before, base, "pre_layrnorm", D, spec->plain.eps); /* so it is called */
+    samc__list_norm(list, &to->before, base, spec->before, D, spec->plain.eps);
     snprintf(base, sizeof base, "%svision_model.encoder", prefix);
     samc__list_plain(list, &spec->plain, base, to->blocks);
     snprintf(base, sizeof base, "%svision_model", prefix);

@@ -30,7 +30,8 @@ engine_sources() {
         bench/forecast/{roofline,workload}.c tests/gpu/random_model.c \
         tests/gpu/bare/arc4random.c tests/gpu/end_to_end.c tests/gpu/speed.c |
         grep -v -e cuda_none.c -e runtime/cuda_device.c -e model/tokenizer.c \
-            -e model/relate -e runtime/text -e runtime/detect.c -e runtime/scene.c \
+            -e model/text -e model/plain.c -e model/vision.c -e model/clip -e model/owlv2 \
+            -e runtime/relate.c -e runtime/text -e runtime/detect.c -e runtime/scene.c \
             $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 

@@ -12,6 +12,7 @@ Needs the compiler and libraries of a normal build, and nothing but Python's sta
 """
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -313,10 +314,114 @@ FAMILIES = {
 for _, more in FAMILIES.values():
     MUTATIONS |= more
 
+# Detectors, which detector_test compares: family -> its golden data, its mutations.
+OWLV2, OWLV2_INPUT, CLIPSEG = (f"runtime/model/{name}.c" for name in ("owlv2", "owlv2_input", "clipseg"))
+PLAIN, TOWERS = "runtime/model/plain.c", "runtime/model/text_image.c"
+DETECTORS = {
+    "OWLv2": (
+        "golden_owlv2",
+        {
+            "OWLv2: erf GELU in the towers": [
+                (TOWERS, '{"quick_gelu", SAMC__ACT_GELU_QUICK}', '{"quick_gelu", SAMC__ACT_GELU}')
+            ],
+            "OWLv2: quick GELU in the heads": [
+                (OWLV2, ".y = one, .act = SAMC__ACT_GELU}", ".y = one, .act = SAMC__ACT_GELU_QUICK}")
+            ],
+            "OWLv2: words see what follows": [(TOWERS, ".causal = true};", ".causal = false};")],
+            "OWLv2: the token before the end": [
+                (PLAIN, "row + (p->causal ? g->tokens - 1 : 0)", "row + (p->causal ? g->tokens - 2 : 0)")
+            ],
+            "OWLv2: stretched to the square": [
+                (
+                    OWLV2_INPUT,
+                    "fill_axis(&w.y, bell, square, image->height, side);",
+                    "fill_axis(&w.y, bell, image->height, image->height, side);",
+                )
+            ],
+            "OWLv2: black behind the norm": [
+                (
+                    OWLV2_INPUT,
+                    "(sum[c] - in->mean[c]) / in->std[c]",
+                    "w->x.first[x] + taps >= width ? 0 : (sum[c] - in->mean[c]) / in->std[c]",
+                )
+            ],
+            "OWLv2: no blur": [(OWLV2_INPUT, "return deviation > 0 ?", "return deviation > 1e9f ?")],
+            "OWLv2: edges of the blur black": [(OWLV2_INPUT, "if (at < 0) at = -at;", "if (at < 0) at = n;")],
+            "OWLv2: patches counted by column": [
+                (OWLV2, "log_odds((float)(i % grid + 1)", "log_odds((float)(i / grid + 1)")
+            ],
+            "OWLv2: a patch's upper left corner": [
+                (OWLV2, "log_odds((float)(i % grid + 1)", "log_odds((float)(i % grid)")
+            ],
+            "OWLv2: corners of the image's width": [
+                (OWLV2, "scene->width > scene->height ? scene->width", "scene->width > 0 ? scene->width")
+            ],
+            "OWLv2: the class token not merged": [
+                (OWLV2, "host[d + i] = host[3 * d + i] * host[i % d]", "host[d + i] = host[3 * d + i]")
+            ],
+            "OWLv2: scaled, then shifted": [
+                (
+                    OWLV2,
+                    "(logits[i * count + k] + scene->shift[i]) * scene->scale[i]",
+                    "logits[i * count + k] * scene->scale[i] + scene->shift[i]",
+                )
+            ],
+            "OWLv2: ReLU for ELU": [(OWLV2, "o->scale[i] : expm1f(o->scale[i])", "o->scale[i] : 0")],
+        },
+    ),
+    "CLIPSeg": (
+        "golden_clipseg",
+        {
+            "CLIPSeg: shift and scale exchanged": [
+                (
+                    CLIPSEG,
+                    "host[i % r] * scene->values[i] + host[r + i % r]",
+                    "host[r + i % r] * scene->values[i] + host[i % r]",
+                )
+            ],
+            "CLIPSeg: shifted, then scaled": [
+                (
+                    CLIPSEG,
+                    "host[i % r] * scene->values[i] + host[r + i % r]",
+                    "host[i % r] * (scene->values[i] + host[r + i % r])",
+                )
+            ],
+            "CLIPSeg: the tower's first block first": [
+                (CLIPSEG, "out + i * reduced,", "out + (s->decoder.depth - 1 - i) * reduced,")
+            ],
+            "CLIPSeg: one block later": [
+                (CLIPSEG, "s->after[s->decoder.depth - 1 - i] + 1;", "s->after[s->decoder.depth - 1 - i] + 2;")
+            ],
+            "CLIPSeg: quick GELU in the decoder": [
+                (
+                    CLIPSEG,
+                    ".act = SAMC__ACT_RELU,\n                               .eps",
+                    ".act = SAMC__ACT_GELU_QUICK,\n                               .eps",
+                )
+            ],
+            "CLIPSeg: norms before": [
+                (
+                    PLAIN,
+                    "SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm1, .y = x}));\n",
+                    "",
+                )
+            ],
+            "CLIPSeg: a pixel's rows as columns": [(CLIPSEG, "y % k2 * k2 + x % k2]", "x % k2 * k2 + y % k2]")],
+            "CLIPSeg: CLIP's mean and deviation": [
+                (CLIPSEG, "samc__preprocessor_pixels(r, file, json, v);", "(void)0;"),
+                (CLIPSEG, "memcpy(v->mean, (float[]){0.485f, 0.456f, 0.406f}, sizeof v->mean);", "(void)0;"),
+            ],
+        },
+    ),
+}
+for _, more in DETECTORS.values():
+    MUTATIONS |= more
+
 
 def folder_of(name):
     """The golden data that a mutation is shown on."""
-    return next((folder for family, (folder, _) in FAMILIES.items() if name.startswith(family)), "golden")
+    families = {**FAMILIES, **DETECTORS}
+    return next((folder for family, (folder, _) in families.items() if name.startswith(family)), "golden")
 
 
 def run(command, **options):
@@ -372,6 +477,15 @@ class Tree:
         for file in files:
             (self.root / file).write_text((self.source / file).read_text())
 
+    def detect(self, folder):
+        """Builds and runs detector_test; returns (how far the worst comparison lies beyond its gates, exit code)."""
+        run(["cmake", "--build", self.build, "--target", "detector_test", "--parallel", os.cpu_count()])
+        golden = self.root / "tests" / "data" / folder
+        process = run([self.build / "bin" / "detector_test", golden, "--backend", "ref", "--threads", "1"], check=False)
+        rows = re.findall(r"nmse (\S+) of (\S+), largest (\S+) of (\S+?)(?: |$)", process.stdout, re.M)
+        factors = [max(float(a) / float(b), float(c) / float(d)) for a, b, c, d in rows]
+        return max(factors, default=math.inf), process.returncode
+
     def test(self, folder="golden"):
         """Builds and runs parity_test; returns (rows of the summary, wrong mask pixels, comparisons beyond the gate,
         exit code).
@@ -413,6 +527,9 @@ def main():
         for folder, _ in FAMILIES.values():
             if tree.test(folder)[3] != 0:
                 sys.exit(f"mutations.py: the clean tree does not pass parity_test on {folder}")
+        for folder, _ in DETECTORS.values():
+            if tree.detect(folder)[1] != 0:
+                sys.exit(f"mutations.py: the clean tree does not pass detector_test on {folder}")
         columns = "%-34s" + "%11s%9s" * 3 + "%9s%8s  %s"
         print(columns % ("", "embedding", "", "logits", "", "IoU", "", "mask", "beyond", ""))
         print(columns % ("mutation", *["NMSE", "max/dev"] * 3, "pixels", "gates", ""))
@@ -430,6 +547,14 @@ def main():
                 continue
             tree.restore(touched)
             touched = tree.mutate(edits)
+            if name.startswith(tuple(DETECTORS)):
+                beyond, code = tree.detect(folder_of(name))
+                if code == 0:
+                    survivors.append(name)
+                else:
+                    weakest = min(weakest, (beyond, name))
+                print("%-40s %s" % (name, "SURVIVED" if code == 0 else "red, %.3g x gate" % beyond), flush=True)
+                continue
             rows, pixels, failures, code = tree.test(folder_of(name))
             if not rows:  # it did not get through, which is as red as can be
                 print("%-34s stopped with exit code %d" % (name, code))
