@@ -33,6 +33,17 @@ static bool make_id(samc__request *r) {
     return true;
 }
 
+/* The end of an upload, or the picture that a request brought along. */
+static void have_picture(samc__request *r, samc__picture *p, bool created) {
+    if (r->then != NULL) {
+        r->picture = p;
+        r->then(r, NULL);
+    } else {
+        reply_picture(r, p, created);
+        samc__request_finish(r);
+    }
+}
+
 /* In the encode stage: pixels -> picture. */
 static void encode(samc__request *r, samc_session *session) {
     samc_embedding *embedding = NULL;
@@ -45,10 +56,10 @@ static void encode(samc__request *r, samc_session *session) {
         else if ((p = samc__pictures_add(&r->serve->pictures, r->id, &r->image, embedding)) == NULL)
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
     }
-    if (p != NULL) reply_picture(r, p, !there);
     samc__metrics_add(r->serve, &r->serve->metrics.images, !there && p != NULL);
     samc__metrics_seconds(r->serve, SAMC__ENCODE, samc__serve_seconds() - r->began);
-    samc__request_finish(r);
+    if (p != NULL) have_picture(r, p, !there);
+    else samc__request_finish(r);
 }
 
 /* In the decode stage: bytes -> pixels. */
@@ -62,9 +73,11 @@ static void decode(samc__request *r, samc_session *session) {
     }
     samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id);
     if (p != NULL) {
-        reply_picture(r, p, false);
-    } else if (samc__decoders_decode(r->serve->decoders, r->body, r->size, r->serve->options.max_pixels, &r->image,
-                                     &error) != SAMC_OK) {
+        have_picture(r, p, false);
+        return;
+    }
+    if (samc__decoders_decode(r->serve->decoders, r->body, r->size, r->serve->options.max_pixels, &r->image, &error) !=
+        SAMC_OK) {
         if (strstr(error.message, "decoder was stopped")) samc__metrics_add(r->serve, &r->serve->metrics.killed, 1);
         samc__reply_failure(r, &error);
     } else {
@@ -76,9 +89,11 @@ static void decode(samc__request *r, samc_session *session) {
     samc__request_finish(r);
 }
 
+bool samc__picture_make(samc__request *r) { return samc__stage_submit(r, SAMC__DECODE, decode); }
+
 void samc__handle_upload(samc__request *r) {
     if (r->size == 0) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the body is to be the bytes of an image");
-    else samc__stage_submit(r, SAMC__DECODE, decode);
+    else samc__picture_make(r);
 }
 
 void samc__handle_picture(samc__request *r) {

@@ -63,7 +63,8 @@ static void reply(samc__request *r, samc_session *session, samc_result *result, 
     const samc__question *q = r->question;
     const int best = samc_result_best(result, prompt), first = q->best ? best : 0,
               count = q->best ? 1 : samc_result_masks(result);
-    if (q->shape == SAMC__SHAPE_LOGITS) reply_logits(r, result, prompt, first, count);
+    if (r->give != NULL) r->give(r, session, result, prompt);
+    else if (q->shape == SAMC__SHAPE_LOGITS) reply_logits(r, result, prompt, first, count);
     else reply_masks(r, session, result, prompt, first, count);
     samc__metrics_add(r->serve, &r->serve->metrics.masks, count);
 }
@@ -135,6 +136,8 @@ static void predict(samc__request *r, samc_session *session) {
     answer(&b, session);
 }
 
+bool samc__predict_submit(samc__request *r) { return samc__stage_submit(r, SAMC__PREDICT, predict); }
+
 void samc__handle_predict(samc__request *r) {
     static const char *const keys[] = {"points",    "labels", "box",    "mask_id", "mask_input",
                                        "multimask", "best",   "format", NULL};
@@ -143,5 +146,5 @@ void samc__handle_predict(samc__request *r) {
     r->picture = samc__request_picture(r);
     if (r->picture != NULL) r->question = samc__question_read(r, json, r->picture);
     json_decref(json);
-    if (r->question != NULL) samc__stage_submit(r, SAMC__PREDICT, predict);
+    if (r->question != NULL) samc__predict_submit(r);
 }

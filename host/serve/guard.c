@@ -1,5 +1,6 @@
 /* Who may ask: the Host header, so that no page can reach a local server by a name of its own (DNS rebinding); Origin,
  * so that no other page can; the body's type, which a form cannot send; the token. */
+#include "host/serve/base64.h"
 #include "host/serve/internal.h"
 
 #include <stdio.h>
@@ -52,43 +53,26 @@ static bool same(const char *given, size_t length, const char *token) {
     return different == 0;
 }
 
-static int value_of(char c) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c == '\0' ? NULL : strchr(digits, c);
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
 /* The password of Basic credentials, "user:password" in base 64; its length, or -1. */
-static int basic_password(const char *text, char *out) {
-    size_t used = 0;
-    unsigned bits = 0;
-    int held = 0;
-    for (; *text != '\0' && *text != '='; text++) {
-        const int value = value_of(*text);
-        if (value < 0 || used == MOST_TOKEN) return -1;
-        bits = bits << 6 | (unsigned)value;
-        held += 6;
-        if (held < 8) continue;
-        held -= 8;
-        out[used++] = (char)(bits >> held & 0xff);
-    }
-    const char *colon = memchr(out, ':', used);
+static long basic_password(const char *text, char out[MOST_TOKEN]) {
+    const long used = samc__base64_read(text, strlen(text), out, MOST_TOKEN);
+    const char *colon = used > 0 ? memchr(out, ':', (size_t)used) : NULL;
     if (colon == NULL) return -1;
-    const size_t skip = (size_t)(colon - out) + 1;
-    memmove(out, colon + 1, used - skip);
-    return (int)(used - skip);
+    const long skip = colon - out + 1;
+    memmove(out, colon + 1, (size_t)(used - skip));
+    return used - skip;
 }
 
 /* As Bearer, as Django's "Token", as the password of Basic, or in a header "Token": labelling tools differ. */
 static bool shows_token(const samc__guard *g, const samc__request *r) {
     const char *header = samc__request_header(r, "Authorization"), *plain = samc__request_header(r, "Token");
-    char password[MOST_TOKEN + 3];
+    char password[MOST_TOKEN];
     if (plain != NULL) return same(plain, strlen(plain), g->token);
     if (header == NULL || strlen(header) > MOST_TOKEN) return false;
     if (strncasecmp(header, "Bearer ", 7) == 0) return same(header + 7, strlen(header + 7), g->token);
     if (strncasecmp(header, "Token ", 6) == 0) return same(header + 6, strlen(header + 6), g->token);
     if (strncasecmp(header, "Basic ", 6) != 0) return false;
-    const int length = basic_password(header + 6, password);
+    const long length = basic_password(header + 6, password);
     return length >= 0 && same(password, (size_t)length, g->token);
 }
 

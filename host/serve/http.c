@@ -287,7 +287,7 @@ static samc_status listen_at(samc__serve *serve, int *port, samc_error *error) {
         return fail(error, SAMC_IO, "cannot listen at %s port %d: %s", o->address, o->port,
                     errno != 0 ? strerror(errno) : "no memory or no thread");
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(serve->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    *port = info != NULL ? info->port : o->port;
+    *port = serve->port = info != NULL ? info->port : o->port;
     samc__guard_init(&serve->guard, o, *port);
     return SAMC_OK;
 }

@@ -75,6 +75,9 @@ struct samc__request {
     struct samc__picture *picture;
     struct samc__question *question;
     samc_image image; /* of decode and encode: its pixels are the request's */
+    /* Of requests that bring their image along: what happens when the picture is there, and how masks are given. */
+    samc__work then;
+    void (*give)(samc__request *request, samc_session *session, samc_result *result, int prompt);
 };
 
 typedef struct samc__route {
@@ -82,6 +85,7 @@ typedef struct samc__route {
     void (*handle)(samc__request *request);
     bool open;        /* without the token: what says no more than that the server is there */
     const char *name; /* in metrics */
+    void (*told)(samc__request *request, unsigned status, const char *message); /* errors as a tool expects them */
 } samc__route;
 
 /* Replies. The first that is given counts. Text is UTF-8. */
@@ -231,6 +235,7 @@ void samc__metrics_add(samc__serve *serve, int64_t *counter, int64_t count); /* 
 
 struct samc__serve {
     samc__serve_options options;
+    int port; /* the one it listens at */
     samc_model_info info;
     struct MHD_Daemon *daemon;
     samc__guard guard;
@@ -260,6 +265,21 @@ void samc__handle_embedding_get(samc__request *request);
 void samc__handle_embedding_put(samc__request *request);
 void samc__handle_predict(samc__request *request);
 void samc__handle_auto(samc__request *request);
+/* Labelling tools, tools.c. */
+void samc__handle_anylabeling_models(samc__request *request);
+void samc__handle_anylabeling_predict(samc__request *request);
+void samc__tell_anylabeling(samc__request *request, unsigned status, const char *message);
+void samc__handle_cvat_functions(samc__request *request);
+void samc__handle_cvat_function(samc__request *request);
+void samc__handle_cvat_invoke(samc__request *request);
+void samc__handle_osam(samc__request *request);
+
+/* Decodes and encodes the body, unless it is known, and goes on with request->then, which has the picture. */
+bool samc__picture_make(samc__request *request);
+/* Puts request->question on request->picture to the decoder; request->give makes the reply. */
+bool samc__predict_submit(samc__request *request);
+/* The body becomes what is in it in base 64, with or without a data URI's head; false and the reply given. */
+bool samc__request_unpack(samc__request *request, const json_t *text, const char *key);
 
 /* The picture of the path; NULL and the reply, 404, given. */
 samc__picture *samc__request_picture(samc__request *request);

@@ -1,5 +1,6 @@
 /* Prompts from JSON, strictly; masks to JSON. */
 #include "host/serve/question.h"
+#include "host/serve/base64.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -61,31 +62,13 @@ static const char *read_flag(const json_t *flag, const char *what, bool *value) 
     return NULL;
 }
 
-static int digit_of(char c) {
-    return c >= 'A' && c <= 'Z'   ? c - 'A'
-           : c >= 'a' && c <= 'z' ? c - 'a' + 26
-           : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '+'             ? 62
-           : c == '/'             ? 63
-                                  : -1;
-}
-
 /* Logits as a page has them: base 64 of int8 [low_res, low_res] in steps of SAMC__LOGIT_STEP. */
 static bool read_logits(const char *text, size_t count, float *logits) {
-    unsigned bits = 0;
-    size_t used = 0;
-    int held = 0;
-    for (; *text != '\0' && *text != '='; text++) {
-        const int value = digit_of(*text);
-        if (value < 0) return false;
-        bits = bits << 6 | (unsigned)value;
-        held += 6;
-        if (held < 8) continue;
-        held -= 8;
-        if (used == count) return false;
-        logits[used++] = (float)(int8_t)(bits >> held & 0xff) * SAMC__LOGIT_STEP;
-    }
-    return used == count;
+    int8_t *bytes = malloc(count);
+    const bool good = bytes != NULL && samc__base64_read(text, strlen(text), bytes, count) == (long)count;
+    for (size_t i = 0; good && i < count; i++) logits[i] = (float)bytes[i] * SAMC__LOGIT_STEP;
+    free(bytes);
+    return good;
 }
 
 samc__question *samc__question_read(samc__request *r, json_t *json, const samc__picture *picture) {
@@ -133,21 +116,6 @@ samc__question *samc__question_read(samc__request *r, json_t *json, const samc__
 
 /* ---- Masks ----------------------------------------------------------------------------------- */
 
-static char *base64(const uint8_t *bytes, size_t size) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc((size + 2) / 3 * 4 + 1), *to = text;
-    for (size_t i = 0; text != NULL && i < size; i += 3) {
-        const unsigned second = i + 1 < size ? bytes[i + 1] : 0, third = i + 2 < size ? bytes[i + 2] : 0;
-        const unsigned group = (unsigned)bytes[i] << 16 | second << 8 | third;
-        *to++ = digits[group >> 18];
-        *to++ = digits[group >> 12 & 63];
-        *to++ = i + 1 < size ? digits[group >> 6 & 63] : '=';
-        *to++ = i + 2 < size ? digits[group & 63] : '=';
-    }
-    if (text != NULL) *to = '\0';
-    return text;
-}
-
 static json_t *png_of(const samc_mask *mask, samc_error *error) {
     const size_t pixels = (size_t)mask->width * (size_t)mask->height;
     uint8_t *bytes = malloc(pixels), *png = NULL;
@@ -156,7 +124,7 @@ static json_t *png_of(const samc_mask *mask, samc_error *error) {
     if (bytes != NULL && samc_mask_bytes(mask, bytes, error) == SAMC_OK) {
         for (size_t i = 0; i < pixels; i++) bytes[i] = bytes[i] ? 255 : 0;
         if (samc_png_encode(bytes, mask->width, mask->height, 1, &png, &size, error) == SAMC_OK) {
-            char *text = base64(png, size);
+            char *text = samc__base64(png, size);
             json = text != NULL ? json_string(text) : NULL;
             free(text);
             samc_io_free(png);

@@ -1,4 +1,5 @@
 /* Replies, and texts that grow while the client reads them. */
+#include "host/serve/base64.h"
 #include "host/serve/internal.h"
 
 #include <stdarg.h>
@@ -60,6 +61,11 @@ void samc__reply_error(samc__request *r, unsigned status, const char *format, ..
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     char *clean = samc_text_utf8(message);
+    if (r->route != NULL && r->route->told != NULL) {
+        r->route->told(r, status, clean != NULL ? clean : "no memory");
+        samc_io_free(clean);
+        return;
+    }
     samc__reply_json(r, status, json_pack("{s:s}", "error", clean != NULL ? clean : "no memory"));
     samc_io_free(clean);
 }
@@ -109,6 +115,23 @@ json_t *samc__request_json(samc__request *r, const char *const *keys) {
         return NULL;
     }
     return json;
+}
+
+bool samc__request_unpack(samc__request *r, const json_t *text, const char *key) {
+    const char *encoded = json_string_value(text), *comma = encoded != NULL ? strchr(encoded, ',') : NULL;
+    if (comma != NULL && strncmp(encoded, "data:", 5) == 0) encoded = comma + 1;
+    const size_t length = encoded != NULL ? strlen(encoded) : 0, room = length / 4 * 3 + 3;
+    char *bytes = malloc(room);
+    const long size = bytes != NULL && length > 0 ? samc__base64_read(encoded, length, bytes, room) : -1;
+    if (size <= 0) {
+        free(bytes);
+        samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "'%s' is to be an image in base 64", key);
+        return false;
+    }
+    free(r->body);
+    r->body = bytes;
+    r->size = (size_t)size;
+    return true;
 }
 
 /* ---- Server-sent events ---------------------------------------------------------------------- */

@@ -6,19 +6,27 @@
 #include <time.h>
 
 const samc__route samc__routes[] = {
-    {"GET", "/", samc__handle_root, false, "/"},
-    {"GET", "/page/{id}", samc__handle_page_file, false, "/page"},
-    {"GET", "/openapi.json", samc__handle_openapi, true, "/openapi.json"},
-    {"GET", "/health", samc__handle_health, true, "/health"},
-    {"GET", "/metrics", samc__handle_metrics, false, "/metrics"},
-    {"GET", "/v1/model", samc__handle_model, false, "/v1/model"},
-    {"POST", "/v1/images", samc__handle_upload, false, "/v1/images"},
-    {"GET", "/v1/images/{id}", samc__handle_picture, false, "/v1/images/{id}"},
-    {"DELETE", "/v1/images/{id}", samc__handle_forget, false, "/v1/images/{id}"},
-    {"POST", "/v1/images/{id}/predict", samc__handle_predict, false, "/v1/images/{id}/predict"},
-    {"POST", "/v1/images/{id}/auto", samc__handle_auto, false, "/v1/images/{id}/auto"},
-    {"GET", "/v1/images/{id}/embedding", samc__handle_embedding_get, false, "/v1/images/{id}/embedding"},
-    {"POST", "/v1/embeddings", samc__handle_embedding_put, false, "/v1/embeddings"},
+    {"GET", "/", samc__handle_root, false, "/", NULL},
+    {"GET", "/page/{id}", samc__handle_page_file, false, "/page", NULL},
+    {"GET", "/openapi.json", samc__handle_openapi, true, "/openapi.json", NULL},
+    {"GET", "/health", samc__handle_health, true, "/health", NULL},
+    {"GET", "/metrics", samc__handle_metrics, false, "/metrics", NULL},
+    {"GET", "/v1/model", samc__handle_model, false, "/v1/model", NULL},
+    {"POST", "/v1/images", samc__handle_upload, false, "/v1/images", NULL},
+    {"GET", "/v1/images/{id}", samc__handle_picture, false, "/v1/images/{id}", NULL},
+    {"DELETE", "/v1/images/{id}", samc__handle_forget, false, "/v1/images/{id}", NULL},
+    {"POST", "/v1/images/{id}/predict", samc__handle_predict, false, "/v1/images/{id}/predict", NULL},
+    {"POST", "/v1/images/{id}/auto", samc__handle_auto, false, "/v1/images/{id}/auto", NULL},
+    {"GET", "/v1/images/{id}/embedding", samc__handle_embedding_get, false, "/v1/images/{id}/embedding", NULL},
+    {"POST", "/v1/embeddings", samc__handle_embedding_put, false, "/v1/embeddings", NULL},
+    /* X-AnyLabeling's remote server */
+    {"GET", "/v1/models", samc__handle_anylabeling_models, false, "/v1/models", samc__tell_anylabeling},
+    {"POST", "/v1/predict", samc__handle_anylabeling_predict, false, "/v1/predict", samc__tell_anylabeling},
+    /* CVAT, to which this is a Nuclio dashboard */
+    {"GET", "/api/functions", samc__handle_cvat_functions, false, "/api/functions", NULL},
+    {"GET", "/api/functions/{id}", samc__handle_cvat_function, false, "/api/functions", NULL},
+    {"POST", "/api/function_invocations", samc__handle_cvat_invoke, false, "/api/function_invocations", NULL},
+    {"POST", "/api/generate", samc__handle_osam, false, "/api/generate", NULL}, /* osam */
     {0},
 };
 

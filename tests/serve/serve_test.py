@@ -176,6 +176,88 @@ class Masks(Served):
         self.assertEqual(self.ask("GET", "/page/../openapi.json")[0], 404)
 
 
+class Tools(Served):
+    """Labelling tools, by requests as they send them; tools_clients.py asks with their own code."""
+
+    def expected(self, prompt):
+        image = self.server.upload(PHOTO)
+        return self.ask("POST", f"/v1/images/{image}/predict", {**prompt, "best": True})[2]["masks"][0]
+
+    def photo(self):
+        return base64.b64encode(PHOTO.read_bytes()).decode()
+
+    def test_x_anylabeling(self):
+        models = self.ask("GET", "/v1/models")[2]
+        self.assertIn("button_add_point", [w["name"] for w in models["data"]["samc"]["widgets"]])
+        body = {
+            "model": "samc",
+            "image": "data:image/jpeg;base64," + self.photo(),
+            "params": {"epsilon_factor": 0.0, "marks": [{"type": "point", "data": [300, 200], "label": 1}]},
+        }
+        status, _, answer = self.ask("POST", "/v1/predict", body)
+        self.assertEqual((status, answer["success"]), (200, True), answer)
+        (shape,) = answer["data"]["shapes"]
+        mask = self.expected({"points": [[300, 200]]})
+        xs, ys = zip(*shape["points"])
+        x, y, w, h = mask["bbox"]
+        self.assertTrue(x <= min(xs) and max(xs) <= x + w + 1 and y <= min(ys) and max(ys) <= y + h + 1)
+        ring = shape["points"]
+        area = abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:] + ring[:1]))) / 2
+        self.assertGreater(area, 0.6 * mask["area"], "the outline of the largest part")
+        rough = self.ask("POST", "/v1/predict", {**body, "params": {**body["params"], "epsilon_factor": 0.01}})[2]
+        self.assertLess(len(rough["data"]["shapes"][0]["points"]), len(ring) / 4)
+        box = {"marks": [{"type": "rectangle", "data": [480, 390, 120, 40], "label": 1}]}
+        self.assertTrue(self.ask("POST", "/v1/predict", {**body, "params": box})[2]["success"])
+        for change, code in (
+            ({"model": "other"}, "MODEL_NOT_FOUND"),
+            ({"image": "data:image/png;base64,AAAA"}, "INVALID_IMAGE"),
+            ({"image": "!"}, "INFERENCE_ERROR"),
+            ({"params": {}}, "INFERENCE_ERROR"),
+            ({"params": {"marks": [{"type": "line", "data": [1, 2], "label": 1}]}}, "INFERENCE_ERROR"),
+        ):
+            status, _, answer = self.ask("POST", "/v1/predict", {**body, **change})
+            self.assertEqual((status, answer["success"], answer["error"]["code"]), (200, False, code), answer)
+
+    def test_cvat(self):
+        functions = self.ask("GET", "/api/functions")[2]
+        self.assertEqual(functions["samc"]["metadata"]["annotations"]["type"], "interactor")
+        self.assertEqual(functions["samc"], self.ask("GET", "/api/functions/samc")[2])
+        self.assertEqual(self.ask("GET", "/api/functions/other")[0], 404)
+        named = {"x-nuclio-function-name": "samc"}
+        clicks = {"pos_points": [[300, 200], [250, 300]], "neg_points": [[60, 60]], "obj_bbox": []}
+        status, _, answer = self.ask("POST", "/api/function_invocations", {"image": self.photo(), **clicks}, named)
+        self.assertEqual(status, 200)
+        rows = answer["mask"]
+        self.assertEqual((len(rows), len(rows[0])), (400, 600))
+        prompt = {"points": [[300, 200], [250, 300], [60, 60]], "labels": [1, 1, 0], "multimask": False}
+        self.assertEqual(sum(map(sum, rows)), self.expected(prompt)["area"])
+        box = {"pos_points": [], "neg_points": [], "obj_bbox": [[120, 40], [480, 390]]}
+        status, _, answer = self.ask("POST", "/api/function_invocations", {"image": self.photo(), **box}, named)
+        area = self.expected({"box": [120, 40, 480, 390], "multimask": False})["area"]
+        self.assertEqual((status, sum(map(sum, answer["mask"]))), (200, area))
+        for body, headers, status in (
+            ({"image": self.photo(), "pos_points": []}, named, 400),
+            ({"image": self.photo(), "pos_points": [[1]]}, named, 400),
+            ({"image": "AAAA", **clicks}, named, 422),
+            ({"image": self.photo(), **clicks}, {}, 404),
+        ):
+            self.assertEqual(self.ask("POST", "/api/function_invocations", body, headers)[0], status)
+
+    def test_osam(self):
+        prompt = {"points": [[300, 200], [120, 40], [480, 390]], "point_labels": [1, 2, 3]}
+        body = {"model": "sam:latest", "image": self.photo(), "prompt": prompt}
+        status, _, answer = self.ask("POST", "/api/generate", body)
+        self.assertEqual(status, 200, answer)
+        (annotation,) = answer["annotations"]
+        mask = self.expected({"points": [[300, 200]], "box": [120, 40, 480, 390], "multimask": False})
+        x, y, w, h = mask["bbox"]
+        self.assertEqual(annotation["bounding_box"], {"xmin": x, "ymin": y, "xmax": x + w, "ymax": y + h})
+        png = base64.b64decode(annotation["mask"])
+        self.assertEqual((png[:4], int.from_bytes(png[16:20], "big")), (b"\x89PNG", w + 1))
+        for prompt in ({}, {"points": [[1, 2]]}, {"points": [[1, 2]], "point_labels": [2]}):
+            self.assertEqual(self.ask("POST", "/api/generate", {**body, "prompt": prompt})[0], 400, prompt)
+
+
 class Images(Served):
     options, model = ("--max-pixels", "2000000", "--max-body", "8M"), TINY
 
