@@ -44,6 +44,7 @@ static const samc__foreign_name names[] = {
     {"iou_head_depth", DECODER, "iou_head_depth"},
     {"iou_head_hidden_dim", DECODER, "iou_head_hidden_dim"},
     {"decoder_act", DECODER, "hidden_act"},
+    {"early_channels", DECODER, "vit_dim"}, /* SamHQModel's */
     {NULL, NULL, NULL},
 };
 
@@ -72,9 +73,10 @@ samc_status samc__huggingface_config(samc__reading *r) {
     SAMC__TRY(samc__read_object(text, r->checkpoint->label, file, &json, r->error));
     r->json = json, r->where = file, r->names = names;
     const samc__json type = samc__json_get(json, "model_type");
-    if (type.begin != NULL && !samc__json_equals(type, "sam") && !samc__json_equals(type, "sam_hq"))
-        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s, but the tensors are those of SAM", file,
-                        samc__printable(type.begin, (size_t)(type.end - type.begin)).text);
+    const bool hq = samc__checkpoint_find(r->checkpoint, "mask_decoder.hf_token.weight") != NULL;
+    if (type.begin != NULL && !samc__json_equals(type, hq ? "sam_hq" : "sam"))
+        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s, but the tensors are those of %s", file,
+                        samc__printable(type.begin, (size_t)(type.end - type.begin)).text, hq ? "SAM-HQ" : "SAM");
     expect_text(r, "encoder_act", "gelu");
     expect_text(r, "prompt_act", "gelu");
     expect_text(r, "decoder_act", "relu");

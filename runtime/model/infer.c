@@ -13,7 +13,7 @@
 /* ---- Decoder --------------------------------------------------------------------------------- */
 
 /* What only other programs' configurations say. */
-static void merge_decoder(samc__reading *r, samc__decoder_spec *d) {
+static void merge_decoder(samc__reading *r, const samc__config *config, samc__decoder_spec *d) {
     int outputs = d->masks - 1, rate = d->inner > 0 ? d->channels / d->inner : 0;
     samc__merge_count(r, "decoder_channels", &d->channels, true);
     samc__merge_count(r, "prompt_channels", &d->channels, true);
@@ -24,9 +24,14 @@ static void merge_decoder(samc__reading *r, samc__decoder_spec *d) {
     samc__merge_count(r, "iou_head_depth", &d->iou_depth, true);
     samc__merge_count(r, "iou_head_hidden_dim", &d->iou_dim, true);
     samc__merge_count(r, "mask_in_chans", &d->mask_in_chans, true);
+    if (samc__has_hq(config)) {
+        int early = samc__encoder_of(config)->early_channels(config);
+        samc__merge_count(r, "early_channels", &early, true);
+    }
 }
 
-static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
+static void infer_decoder(samc__reading *r, samc__config *config) {
+    samc__decoder_spec *d = &config->decoder;
     const samc__tensor *mask_in = samc__read_tensor(r, "prompt_encoder.mask_downscaling.3.weight", 4);
     const samc__tensor *tokens = samc__read_tensor(r, "mask_decoder.mask_tokens.weight", 2);
     const samc__tensor *mlp = samc__read_tensor(r, "mask_decoder.transformer.layers.0.mlp.lin1.weight", 2);
@@ -43,11 +48,11 @@ static void infer_decoder(samc__reading *r, samc__decoder_spec *d) {
     d->heads = 8;
     if (d->norm_eps == 0.0f) d->norm_eps = 1e-5f;
     samc__merge_count(r, "decoder_num_heads", &d->heads, false);
-    if (r->names != NULL && r->report.count == 0) merge_decoder(r, d);
     d->iou_at = 0;
     d->mask_at = 1;
     d->object_at = -1;
     d->hq_at = samc__checkpoint_find(r->checkpoint, "mask_decoder.hf_token.weight") ? d->mask_at + d->masks : -1;
+    if (r->names != NULL && r->report.count == 0) merge_decoder(r, config, d);
 }
 
 static samc_status check_decoder(const samc__decoder_spec *d, const char *label, samc_error *error) {
@@ -107,7 +112,7 @@ samc_status samc__config_read(const samc__checkpoint *checkpoint, const char *re
     if (r.json.begin == NULL) SAMC__TRY(samc__huggingface_config(&r));
     config->encoder.kind = samc__encoder_recognise(checkpoint);
     samc__encoder_of(config)->infer(&r, config);
-    infer_decoder(&r, &config->decoder);
+    infer_decoder(&r, config);
     samc__recipe_choose(&r, samc__encoder_of(config), recipe, config);
     samc__automatic_read(&r, &config->automatic);
     SAMC__TRY(samc__report_finish(&r.report, checkpoint, error));

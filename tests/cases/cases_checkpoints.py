@@ -9,7 +9,9 @@ import struct
 import zipfile
 
 from checkpoint_files import (
+    DATA,
     GOLDEN,
+    GOLDEN_HQ,
     Tensor,
     config_json,
     floats,
@@ -174,7 +176,7 @@ class Numbers(Checkpoint):
         self.refused("tensor mask_decoder.iou_token.weight has values beyond the range of f32", safetensors(state))
         self.failure("beyond the range of f32", "convert", self.at("model"), "-o", self.at("c.safetensors"))
         self.assertFalse(os.path.exists(self.at("c.safetensors")))
-        mobile = state_of(os.path.join(os.path.dirname(os.path.dirname(GOLDEN)), "golden_mobile", "tiny.safetensors"))
+        mobile = state_of(os.path.join(DATA, "golden_mobile", "tiny.safetensors"))
         name = "image_encoder.layers.0.blocks.0.conv1.bn.weight"
         mobile[name] = mobile[name].wide()
         mobile[name].data = struct.pack("<d", 1e300) + mobile[name].data[8:]
@@ -272,6 +274,30 @@ class Folders(Checkpoint):
             }
             self.assertEqual(len(hashes), 1)
 
+    def test_those_of_sam_hq(self):
+        state = huggingface(state_of(GOLDEN_HQ))
+        self.assertIn("mask_decoder.hq_mask_mlp.proj_out.bias", state)
+        files = {"model.safetensors": safetensors(state), "config.json": config_json(hq=True)}
+        own = self.result_of(GOLDEN_HQ)
+        self.assertEqual(own[2], [])
+        self.assertTrue(self.result_of(self.hub(files))[:2] == own[:2], "other masks")
+        for change, expected in (
+            ({"model_type": "sam"}, 'config.json says model_type "sam", but the tensors are those of SAM-HQ'),
+            (
+                {"mask_decoder_config": {**config_json(hq=True)["mask_decoder_config"], "vit_dim": 768}},
+                "config.json says mask_decoder_config.vit_dim 768, the tensors say 32",
+            ),
+        ):
+            self.refuse(expected, self.hub({**files, "config.json": {**files["config.json"], **change}}))
+        for name, own in (
+            ("hq_token.weight", "unexpected mask_decoder.compress_vit_feat.0.bias"),
+            ("mask_conv2.weight", "missing mask_decoder.embedding_maskfeature.3.weight"),
+            ("compress_vit_norm.bias", "missing mask_decoder.compress_vit_feat.1.bias"),
+            ("hq_mask_mlp.layers.0.weight", "missing mask_decoder.hf_mlp.layers.1.weight"),
+        ):
+            less = {key: tensor for key, tensor in state.items() if key != "mask_decoder." + name}
+            self.refuse(own, self.hub({"model.safetensors": safetensors(less)}))
+
     def test_links_of_a_cache(self):
         # Hugging Face's cache: a folder of links to files named by their hashes, beside which nothing lies.
         os.makedirs(self.at("blobs"), exist_ok=True)
@@ -365,6 +391,7 @@ class Folders(Checkpoint):
             (b"{}\0{", "config.json beside it cannot be read: it holds a zero byte"),
             (b" " * (1 << 20), "config.json beside it cannot be read"),
             ({"model_type": "clip"}, 'config.json says model_type "clip", but the tensors are those of SAM'),
+            ({"model_type": "sam_hq"}, 'config.json says model_type "sam_hq", but the tensors are those of SAM'),
         ):
             self.refuse(expected, self.hub({"model.safetensors": state, "config.json": data}))
         folder = self.hub({"model.safetensors": state})

@@ -12,7 +12,9 @@ import sys
 import types
 import zipfile
 
-GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "golden", "tiny.safetensors")
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
+GOLDEN = os.path.join(DATA, "golden", "tiny.safetensors")
+GOLDEN_HQ = os.path.join(DATA, "golden_hq", "tiny.safetensors")
 STORAGES = {"F32": "FloatStorage", "F16": "HalfStorage", "F64": "DoubleStorage", "I64": "LongStorage"}
 SIZES = {"F32": 4, "F16": 2, "F64": 8, "I64": 8}
 
@@ -134,11 +136,11 @@ def prefixed(prefix, state):
     return {prefix + name: t for name, t in state.items()}
 
 
-def config_json():
-    """config.json of the golden model, as transformers writes it."""
+def config_json(hq=False):
+    """config.json of the golden model, or of SAM-HQ's, as transformers writes it."""
     return {
-        "architectures": ["SamModel"],
-        "model_type": "sam",
+        "architectures": ["SamHQModel" if hq else "SamModel"],
+        "model_type": "sam_hq" if hq else "sam",
         "vision_config": {
             "hidden_act": "gelu",
             "hidden_size": 32,
@@ -174,22 +176,42 @@ def config_json():
             "num_attention_heads": 4,
             "num_hidden_layers": 2,
             "num_multimask_outputs": 3,
+            **({"vit_dim": 32} if hq else {}),
         },
     }
+
+
+# SamHQModel's own, behind mask_decoder.
+HQ_NAMES = {
+    "hf_token": "hq_token",
+    **{
+        f"{theirs}.{number}": f"{ours}_{word}"
+        for theirs, ours in (
+            ("compress_vit_feat", "compress_vit"),
+            ("embedding_encoder", "encoder"),
+            ("embedding_maskfeature", "mask"),
+        )
+        for number, word in (("0", "conv1"), ("1", "norm"), ("3", "conv2"))
+    },
+}
 
 
 def huggingface(
     state,
     tables=("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding"),
 ):
-    """The names of transformers' SamModel, by rules of our own: the inverse of what samc has to do."""
+    """The names of transformers' SamModel and SamHQModel, by rules of our own: the inverse of what samc has to do."""
 
     def last(kind):
         return max(int(n[len(kind) :].split(".layers.")[1].split(".")[0]) for n in state if n.startswith(kind))
 
-    ends = {
-        kind: last(kind) for kind in ("mask_decoder.iou_prediction_head", "mask_decoder.output_hypernetworks_mlps.0")
+    mlps = {
+        "iou_prediction_head": "mask_decoder.iou_prediction_head",
+        "output_hypernetworks_mlps": "mask_decoder.output_hypernetworks_mlps.0",
     }
+    if "mask_decoder.hf_token.weight" in state:
+        mlps["hf_mlp"] = "mask_decoder.hf_mlp"
+    ends = {kind: last(name) for kind, name in mlps.items()}
     out = {}
     for name, tensor in state.items():
         if name.endswith("positional_encoding_gaussian_matrix"):
@@ -226,10 +248,10 @@ def huggingface(
             if rest.startswith("transformer.layers."):
                 for number in "1234":
                     rest = rest.replace(f".norm{number}.", f".layer_norm{number}.")
-            for kind, end in (
-                ("iou_prediction_head", ends["mask_decoder.iou_prediction_head"]),
-                ("output_hypernetworks_mlps", ends["mask_decoder.output_hypernetworks_mlps.0"]),
-            ):
+            for old, new in HQ_NAMES.items():
+                if rest.startswith(old + "."):
+                    rest = new + rest[len(old) :]
+            for kind, end in ends.items():
                 if rest.startswith(kind):
                     before, number, leaf = rest.rpartition(".layers.")[0], *rest.rpartition(".layers.")[2].split(".")
                     word = (
@@ -237,6 +259,6 @@ def huggingface(
                         if number == "0"
                         else "proj_out" if int(number) == end else f"layers.{int(number) - 1}"
                     )
-                    rest = f"{before}.{word}.{leaf}"
+                    rest = f"{before.replace('hf_mlp', 'hq_mask_mlp')}.{word}.{leaf}"
             out["mask_decoder." + rest] = tensor
     return out

@@ -97,17 +97,17 @@ def micro_sam(sam, path):
 
 
 def hf_model(sam, config):
-    """The same weights as transformers' SamModel, and the processor of its size."""
+    """The same weights as transformers' SamModel, or SamHQModel, and the processor of its size."""
     sys.path.insert(0, str(HERE.parent / "cases"))
     from checkpoint_files import Tensor, config_json, huggingface
-    from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
+    from transformers import SamConfig, SamHQConfig, SamHQModel, SamImageProcessor, SamModel, SamProcessor
 
     state = {name: Tensor("F32", t.shape, t.numpy().tobytes()) for name, t in sam.state_dict().items()}
     named = {
         name: torch.frombuffer(bytearray(t.data), dtype=torch.float32).reshape(t.shape)
         for name, t in huggingface(state).items()
     }
-    parts = config_json()
+    parts = config_json(config.hq)
     parts["vision_config"] |= {
         "hidden_size": config.embed_dim,
         "num_hidden_layers": config.depth,
@@ -129,10 +129,14 @@ def hf_model(sam, config):
         "mlp_dim": config.decoder_mlp_dim,
         "iou_head_hidden_dim": config.iou_head_hidden_dim,
     }
+    if config.hq:
+        parts["mask_decoder_config"]["vit_dim"] = config.embed_dim
     parts = {key: part for key, part in parts.items() if isinstance(part, dict)}
-    model = SamModel(SamConfig(**parts)).eval()
+    model = (SamHQModel(SamHQConfig(**parts)) if config.hq else SamModel(SamConfig(**parts))).eval()
     missing, unexpected = model.load_state_dict(named, strict=False)
     assert not missing and not unexpected, (missing, unexpected)
+    if config.hq:
+        upscale_what_was_decoded(model.mask_decoder)
     size, low = config.img_size, config.img_size // 4
     processor = SamImageProcessor(
         size={"longest_edge": size},
@@ -143,8 +147,25 @@ def hf_model(sam, config):
     return model, SamProcessor(processor)
 
 
+def upscale_what_was_decoded(decoder):
+    """SamHQModel of transformers (5.24) makes its masks of the image's embedding as it went into the decoder, turned
+    about its diagonal, where the original and SamModel take what comes out. Weights are trained with the latter.
+    """
+    decoded = []
+    decoder.transformer.register_forward_hook(lambda module, inputs, out: decoded.append(out[1]))
+
+    def instead(module, inputs):
+        image = decoded.pop()
+        side = int(image.shape[2] ** 0.5)
+        return image.transpose(2, 3).reshape(-1, image.shape[3], side, side)
+
+    decoder.upscale_conv1.register_forward_pre_hook(instead)
+
+
 def hugging_face(model, processor, path, points):
-    """Logits and masks of each point as its own prompt: [P, 3, low, low], [P, 3, height, width]."""
+    """Logits and masks of each point as its own prompt: [P, 3, low, low], [P, 3, height, width]; SamHQModel sorts its
+    three by IoU, and the first is what the original gives.
+    """
     image = Image.open(path).convert("RGB")
     inputs = processor(image, input_points=[[[point] for point in points]], return_tensors="pt")
     sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]

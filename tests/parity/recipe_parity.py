@@ -6,8 +6,9 @@
 
 The first form makes calibrated random weights (or takes the given ones) and compares `samc segment` with
 
-  hf         transformers' SamModel, saved by save_pretrained(): `--model model.safetensors`, the folder, and the folder
-             of files with an index; the masks of a grid of points, IoU >= 0.999 each
+  hf         transformers' SamModel, with `--model hq_b` and so on SamHQModel, saved by save_pretrained(): `--model
+             model.safetensors`, the folder, and the folder of files with an index; the masks of a grid of points, IoU
+             >= 0.999 each; SamHQModel with one line of it put right, see make_recipe_golden.py
   medsam     MedSAM_Inference.py, `--recipe medsam`: the mask of each box, logits within the gates of parity
   micro-sam  util._to_image and SamPredictor, `--recipe micro-sam`: likewise, of points
 
@@ -68,6 +69,8 @@ def compare(name, ours, logits, masks, near):
 def hugging_face(samc, sam, config, image, points):
     model, processor = originals.hf_model(sam, config)
     _, masks = originals.hugging_face(model, processor, image, points)
+    if config.hq:
+        masks = masks[:, :1]
     good = True
     with tempfile.TemporaryDirectory() as folder:
         one, many = Path(folder, "one"), Path(folder, "many")
@@ -109,7 +112,7 @@ def main():
     parser.add_argument("--samc")
     parser.add_argument("--resized")
     parser.add_argument("--image", nargs="+", required=True)
-    parser.add_argument("--model", choices=[name for name in CONFIGS if name != "tiny"], default="vit_b")
+    parser.add_argument("--model", choices=["vit_b", "vit_l", "vit_h", "hq_b", "hq_l", "hq_h"], default="vit_b")
     parser.add_argument("--pth")
     parser.add_argument("--only", choices=("hf", "medsam", "micro-sam"))
     args = parser.parse_args()
@@ -136,10 +139,10 @@ def main():
         boxes = [{"box": box} for box in originals.BOXES]
         if args.only in (None, "hf"):
             good &= hugging_face(args.samc, sam, config, path, originals.POINTS)
-        if args.only in (None, "medsam"):
+        if args.only in (None, "medsam") and not config.hq:
             made = originals.medsam(sam, path, config.img_size)
             good &= compare("medsam", segment(args.samc, path, weights, boxes, "--recipe", "medsam"), *made)
-        if args.only in (None, "micro-sam"):
+        if args.only in (None, "micro-sam") and not config.hq:
             made = originals.micro_sam(sam, path)
             good &= compare("micro-sam", segment(args.samc, path, weights, points, "--recipe", "micro-sam"), *made)
     sys.exit(not good)
