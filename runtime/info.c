@@ -72,5 +72,6 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
             samc__predict_bytes(model, samc__decode_batch(c, model->threads), 1, 2, false, &info.predict_bytes, NULL));
     }
     samc__encoder_of(c)->describe(c, &info);
+    if (samc__has_hq(c)) info.family = "SAM-HQ";
     return samc__abi_give(SAMC__ABI(samc_model_info), &info, out, NULL);
 }

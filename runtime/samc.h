@@ -212,6 +212,7 @@ typedef struct samc_model_info {
     const char *recipe_from;   /* where it is known from, in words */
     const char *recipe_fields; /* all of it, as JSON: results depend on it */
     bool boxes_only;           /* the model takes a box and nothing else, and gives one mask for it */
+    const char *family;        /* "SAM", "SAM-HQ", "MobileSAM", ... */
 } samc_model_info;
 
 /* Opens a model: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped

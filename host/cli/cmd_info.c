@@ -74,6 +74,7 @@ static int print_json(const facts *f) {
             m->window_size, "global_blocks", m->global_blocks, "embed_channels", m->embed_channels, "decoder_depth",
             m->decoder_depth, "decoder_heads", m->decoder_heads, "multimask_outputs", m->multimask_outputs, "low_res",
             m->low_res, "mask_threshold", (double)m->mask_threshold);
+        json_object_set_new(model, "family", json_string(m->family));
         json_object_set_new(model, "architecture", shape);
         json_object_set_new(model, "backend", json_string(backend_name(m->backend)));
         json_object_set_new(model, "precision", json_string(samc__cli_precision(m->precision)));
@@ -125,17 +126,17 @@ static int print_text(const facts *f, const char *why_no_model) {
         if (m->file_note[0] != '\0') printf("  note          %s\n", m->file_note);
         if (samc__cli_slow(m, slow)) printf("  note          %s\n", slow);
         printf("  hash          %s\n", f->hash);
-        printf("  parameters    %.2f M, %s, file %.1f MB\n", (double)m->parameters / 1e6, m->dtype,
-               (double)m->file_bytes / 1e6);
+        printf("  family        %s, %.2f M parameters, %s, file %.1f MB\n", m->family, (double)m->parameters / 1e6,
+               m->dtype, (double)m->file_bytes / 1e6);
         printf("  image         %d x %d, patches of %d, grid %d x %d\n", m->image_size, m->image_size, m->patch_size,
                m->grid, m->grid);
         printf("  encoder       %d blocks (%d global, windows of %d), %d channels, %d heads, MLP %d\n",
                m->encoder_depth, m->global_blocks, m->window_size, m->encoder_dim, m->encoder_heads,
                m->encoder_mlp_dim);
         printf("  recipe        %s (%s)\n", m->recipe, m->recipe_from);
-        printf("  decoder       %d blocks, %d channels, %d heads, %d masks, low-res %d x %d, threshold %g\n",
-               m->decoder_depth, m->embed_channels, m->decoder_heads, m->multimask_outputs, m->low_res, m->low_res,
-               (double)m->mask_threshold);
+        printf("  decoder       %d blocks, %d channels, %d heads, %d mask%s, low-res %d x %d, threshold %g\n",
+               m->decoder_depth, m->embed_channels, m->decoder_heads, m->multimask_outputs,
+               m->multimask_outputs == 1 ? "" : "s", m->low_res, m->low_res, (double)m->mask_threshold);
         printf("  runs on       %s in %s, %d threads\n", backend_name(m->backend), samc__cli_precision(m->precision),
                m->threads);
         if (m->arithmetic[0] != '\0') printf("                %s\n", m->arithmetic);

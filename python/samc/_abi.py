@@ -135,6 +135,7 @@ class samc_model_info(C.Structure):
         ("recipe_from", C.c_char_p),
         ("recipe_fields", C.c_char_p),
         ("boxes_only", C.c_bool),
+        ("family", C.c_char_p),
     ]
 
 

@@ -72,6 +72,7 @@ class ModelInfo:
     recipe_from: str
     recipe_fields: str
     boxes_only: bool
+    family: str
 
     def __init__(self, raw: Any) -> None:
         for field, kind in raw._fields_:

@@ -430,6 +430,7 @@ static void write_config(const samc__config *config, samc__json_text *text) {
 /* The last stage speaks for all; windows differ. */
 static void describe(const samc__config *config, samc_model_info *info) {
     const samc__tinyvit *v = &config->encoder.tinyvit;
+    info->family = "MobileSAM";
     info->patch_size = config->recipe.side / config->grid;
     info->encoder_dim = v->dim[STAGES - 1];
     info->encoder_heads = v->heads[STAGES - 1];

@@ -356,6 +356,7 @@ static void write_config(const samc__config *config, samc__json_text *text) {
 
 static void describe(const samc__config *config, samc_model_info *info) {
     const samc__vit *v = &config->encoder.vit;
+    info->family = "SAM";
     info->patch_size = v->patch_size;
     info->encoder_dim = v->embed_dim;
     info->encoder_depth = v->depth;
