@@ -112,19 +112,23 @@ __attribute__((unused)) static void floats_to_pairs(const float *x, int64_t n, u
         }
 }
 
+/* Both floats of each of VW pairs. */
+SAMC__INLINE void load_pairs(const uint16_t *in, vf *even, vf *odd) {
+#if defined(SAMC_LOW_SOFT)
+    for (int j = 0; j < VW; j++)
+        (*even)[j] = samc__bf16_to_float(in[2 * j]), (*odd)[j] = samc__bf16_to_float(in[2 * j + 1]);
+#else
+    *even = _mm512_castsi512_ps(_mm512_slli_epi32(vb_load(in), 16));
+    *odd = _mm512_castsi512_ps(_mm512_and_si512(vb_load(in), _mm512_set1_epi32((int32_t)0xffff0000u)));
+#endif
+}
+
 /* panel [.. / 2][PANEL][2] -> x [n][PANEL]. */
 __attribute__((unused)) static void pairs_to_floats(const uint16_t *panel, int64_t n, float *x) {
     for (int64_t i = 0; i < n; i += 2)
         for (int v = 0; v < PANEL; v += VW) {
-            const uint16_t *in = panel + i * PANEL + 2 * v;
             vf even, odd;
-#if defined(SAMC_LOW_SOFT)
-            for (int j = 0; j < VW; j++)
-                even[j] = samc__bf16_to_float(in[2 * j]), odd[j] = samc__bf16_to_float(in[2 * j + 1]);
-#else
-            even = _mm512_castsi512_ps(_mm512_slli_epi32(vb_load(in), 16));
-            odd = _mm512_castsi512_ps(_mm512_and_si512(vb_load(in), _mm512_set1_epi32((int32_t)0xffff0000u)));
-#endif
+            load_pairs(panel + i * PANEL + 2 * v, &even, &odd);
             vf_store(x + i * PANEL + v, even);
             if (i + 1 < n) vf_store(x + (i + 1) * PANEL + v, odd);
         }

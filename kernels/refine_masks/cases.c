@@ -83,7 +83,7 @@ static void refine_book(book *b, const check *of) {
             if (iou[prompt * masks + i] > iou[prompt * masks + best] || isnan(iou[prompt * masks + i])) best = i;
         y_iou[prompt] = iou[prompt * masks + best];
         normalise(b, between, pixels, a->norm, NULL);
-        for (int64_t i = 0; i < pixels * middle; i++) between[i] = gelu(between[i]);
+        for (int64_t i = 0; i < pixels * middle; i++) between[i] = lower(b, gelu(between[i])); /* meets a product */
         const double *refined = convolve(b, between, side, a->conv2);
         for (int64_t pixel = 0; pixel < pixels; pixel++) {
             double sum = 0;
@@ -107,6 +107,12 @@ static void refine_types(const int *p, samc__dtype *of_views) {
     for (int i = 0; i < 4; i++) of_views[i] = (samc__dtype)p[7];
 }
 
+static int refine_low(check *c, samc__view **views) {
+    samc__refine_masks_args *a = ARGS(c, refine_masks);
+    views[0] = &a->map, views[1] = &a->image;
+    return 2;
+}
+
 /* Beyond the border the reference leaves taps out, where the others have products with zeros. */
 static bool refine_spreads(const check *c, const void *planted, float value, const void *data, bool cuda) {
     const samc__refine_masks_args *a = (const samc__refine_masks_args *)(const void *)c->args;
@@ -128,5 +134,6 @@ ROW(refine_masks) = {
     .book = refine_book,
     .typed = refine_typed,
     .types = refine_types,
+    .low = refine_low,
     .may_spread = refine_spreads,
 };

@@ -68,7 +68,7 @@ static void map_book(book *b, const check *of) {
         first[i] = sum;
     }
     normalise(b, first, rows, a->norm, NULL);
-    for (int64_t i = 0; i < rows * middle; i++) first[i] = gelu(first[i]);
+    for (int64_t i = 0; i < rows * middle; i++) first[i] = lower(b, gelu(first[i])); /* meets a product */
     for (int64_t i = 0; i < rows * 4 * out; i++) { /* over y: image, row, column, channel */
         const int64_t o = i % out, column = i / out % (4 * g), row = i / out / (4 * g) % (4 * g),
                       image = i / out / (16 * n), cell = image * n + row / 4 * g + column / 4,
@@ -92,6 +92,13 @@ static void map_types(const int *p, samc__dtype *of_views) {
     for (int i = 1; i < 5; i++) of_views[i] = (samc__dtype)p[8];
 }
 
+static int map_low(check *c, samc__view **views) {
+    samc__upscale_map_args *a = ARGS(c, upscale_map);
+    samc__view *own[] = {&a->x, &a->y, &a->add};
+    memcpy(views, own, sizeof own);
+    return a->add.data ? 3 : 2;
+}
+
 ROW(upscale_map) = {
     .name = "upscale_map",
     .fields = "images grid in middle out gelu add x type",
@@ -107,4 +114,5 @@ ROW(upscale_map) = {
     .book = map_book,
     .typed = map_typed,
     .types = map_types,
+    .low = map_low,
 };

@@ -1,6 +1,6 @@
 /* upscale_masks of bf16: as the f32 version (cpu.c), a panel of image tokens from its channels to its logits with
  * tokens as lanes, weights as the rows and channels as the k of each product on blocks of 16 bits. */
-#include "kernels/cpu/low_decoder.h"
+#include "kernels/cpu/low_upscale.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 
 typedef struct upscale_task {
@@ -36,15 +36,6 @@ static int64_t lay_worker(const upscale_task *t, char *base, worker_buffers *b) 
     b->fold = (float *)(void *)base;
 #undef PART
     return longer(at, t->tp * (t->cp + t->cp / 2) * 4);
-}
-
-/* w [k, out, 2, 2] -> [4 out rows by pixel, then channel][kp], zeros behind k and 4 out. */
-static void place_rows(samc__view w, int64_t rows, uint16_t *to) {
-    const int64_t k = w.n[0], out = w.n[1], kp = low_round_up(k, LOW_K);
-    memset(to, 0, (size_t)(rows * kp) * sizeof *to);
-    for (int64_t row = 0; row < 4 * out; row++)
-        for (int64_t i = 0; i < k; i++)
-            to[row * kp + i] = samc__float_to_bf16(samc__f32(w)[(i * out + row % out) * 4 + row / out]);
 }
 
 /* One item: the folded tokens of one layer of one prompt, [first][tp]. */
@@ -90,45 +81,6 @@ static void apply_layers(const upscale_task *t, const worker_buffers *b, int64_t
             const vf scale = vf_load(weights + all * SAMC__UPDATE_KEYS + v);
             for (int64_t r = 0; r < t->c; r++)
                 vf_store(b->map + r * PANEL + v, vf_fma(vf_load(b->map + r * PANEL + v), scale, vf_set(add[r])));
-        }
-    }
-}
-
-/* pairs = GELU of the norm of x scale + add over its c channels. x [c][PANEL], scale [PANEL] or NULL: 1; add [c]. The
- * variance in a second pass. */
-static void norm_gelu(float *x, const float *scale, const float *add, const samc__norm *norm, int64_t c,
-                      uint16_t *pairs) {
-    const float *g = samc__f32(norm->g), *b = samc__f32(norm->b);
-    for (int v = 0; v < PANEL; v += VW) {
-        const vf by = scale ? vf_load(scale + v) : vf_set(1.0f), count = vf_set((float)c);
-        vf sum[4], mean, unit; /* four sums, so that additions do not wait for each other */
-        for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
-        for (int64_t o = 0; o < c; o += 4)
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++) {
-                if (o + i >= c) break;
-                const vf value = vf_fma(vf_load(x + (o + i) * PANEL + v), by, vf_set(add[o + i]));
-                vf_store(x + (o + i) * PANEL + v, value);
-                sum[i] = vf_add(sum[i], value);
-            }
-        mean = vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count);
-        for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
-        for (int64_t o = 0; o < c; o += 4)
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++) {
-                if (o + i >= c) break;
-                const vf d = vf_sub(vf_load(x + (o + i) * PANEL + v), mean);
-                sum[i] = vf_fma(d, d, sum[i]);
-            }
-        unit = vf_add(vf_div(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])), count), vf_set(norm->eps));
-        unit = vf_div(vf_set(1.0f), vf_sqrt(unit));
-        for (int64_t o = 0; o < low_round_up(c, LOW_K); o += 2) {
-            vf pair[2] = {vf_set(0.0f), vf_set(0.0f)};
-            for (int i = 0; i < 2 && o + i < c; i++) {
-                pair[i] = vf_mul(vf_sub(vf_load(x + (o + i) * PANEL + v), mean), unit);
-                pair[i] = vf_gelu_low(vf_fma(pair[i], vf_set(g[o + i]), vf_set(b[o + i])));
-            }
-            vb_store(pairs + o * PANEL + 2 * v, vb_pairs(pair[0], pair[1]));
         }
     }
 }

@@ -207,6 +207,18 @@ BUGS = {
         True,
         [("kernels/embed_mask/cells.h", "i < cells ? logits[row * low + col] : 0.0f", "logits[row * low + col]")],
     ),
+    "16 bits: pixels beyond the right border are no zeros": (
+        "refine_masks",
+        "bf16_soft",
+        False,
+        [(low("refine_masks"), "left = t->side - x < PANEL ? t->side - x : PANEL;", "left = PANEL;")],
+    ),
+    "16 bits: a map without its second GELU": (
+        "upscale_map",
+        "amx_soft",
+        False,
+        [(low("upscale_map"), "a->gelu ? vf_gelu_low(sum) : sum", "sum")],
+    ),
     "16 bits: keys that are not there weigh something": (
         "token_to_image",
         "bf16_soft",
