@@ -446,6 +446,7 @@ static void write_config(const samc__config *config, samc__json_text *text) {
 /* The last stage speaks for all. */
 static void describe(const samc__config *config, samc_model_info *info) {
     const samc__efficientvit *v = &config->encoder.efficientvit;
+    info->family = "EfficientViT-SAM";
     const int last = v->stages - 1;
     info->patch_size = config->recipe.side / config->grid;
     info->encoder_dim = v->dim[last];
