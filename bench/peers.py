@@ -41,6 +41,12 @@ warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
 BATCH = 64  # one-point prompts decoded together where the peer can
 
 
+def side_of(sam):
+    """Of the encoder's input; EfficientViT-SAM's model says it, of the others the encoder."""
+    own = getattr(sam.image_encoder, "img_size", None)
+    return sam.image_size[1] if own is None else own
+
+
 class Decoder(torch.nn.Module):
     """Prompt encoder and mask decoder for one-point prompts: points [P, 1, 2] -> low-res logits [P, 3, h, w], IoU [P,
     3].
@@ -88,7 +94,7 @@ class Onnx:
 
     @staticmethod
     def export(sam, folder):
-        size = sam.image_encoder.img_size
+        size = side_of(sam)
         grid, channels = sam.prompt_encoder.image_embedding_size[0], sam.prompt_encoder.embed_dim
         paths = [str(Path(folder) / name) for name in ("encoder.onnx", "decoder.onnx")]
         if not all(map(os.path.exists, paths)):
@@ -197,7 +203,7 @@ class OpenVinoInt8(OpenVino):
         encoder, decoder = self.export(sam, folder)
         quantised = str(Path(folder) / "encoder_int8.xml")
         if not os.path.exists(quantised):  # the values, which it is calibrated with, do not change its speed
-            size = sam.image_encoder.img_size
+            size = side_of(sam)
             images = [np.random.default_rng(i).standard_normal((1, 3, size, size), np.float32) for i in range(2)]
             model = nncf.quantize(
                 core.read_model(encoder), nncf.Dataset(images), model_type=nncf.ModelType.TRANSFORMER, subset_size=2
@@ -326,7 +332,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samc", required=True)
     parser.add_argument(
-        "--model", default="vit_b", help="vit_b, vit_l, vit_h (calibrated random weights) or a model file"
+        "--model",
+        default="vit_b",
+        help="vit_b, mobile, efficientvit_l0, ... (calibrated random weights, see tests/parity) or a model file",
     )
     parser.add_argument("--precision", choices=PEERS, default="f32", help="samc's")
     parser.add_argument("--peers", help="some of them by name, such as 'OpenVINO f32,OpenVINO bf16'; default: all")
@@ -344,9 +352,11 @@ def main():
         folder = args.keep / Path(args.model).stem if args.keep else stack.enter_context(tempfile.TemporaryDirectory())
         Path(folder).mkdir(parents=True, exist_ok=True)
         sam, model = weights(args, folder)
-        size = sam.image_encoder.img_size
+        size = side_of(sam)
         pixels = torch.randn(1, 3, size, size)
-        points = (np.random.default_rng(1).random((BATCH, 1, 2)) * size).astype(np.float32)
+        points = (np.random.default_rng(1).random((BATCH, 1, 2)) * sam.prompt_encoder.input_image_size[0]).astype(
+            np.float32
+        )
         peers = open_peers(args, sam, folder)
         stages, results = args.stages.split(","), []
         if "encoder" in stages:

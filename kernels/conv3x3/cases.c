@@ -17,7 +17,7 @@
 
 enum { MORE = 6, TYPE, FLOATS, KERNEL };               /* places in p[] */
 enum { GELU = SAMC__ACT_GELU, RELU = SAMC__ACT_RELU }; /* of p[MORE], beside: */
-enum { BIAS = 8, ADDED = 16, LAST = 32, SELF = 64 /* y is the residual */ };
+enum { BIAS = 8, ADDED = 16, LAST = 32, SELF = 64 /* y is the residual */, WINOGRAD = 128 };
 enum { Y = 1, R = 2 };
 enum { ANY = 1 + SAMC__CONV3X3_ANY, LARGE = 1 + SAMC__CONV3X3_LARGE, SMALL = 1 + SAMC__CONV3X3_SMALL };
 
@@ -33,6 +33,13 @@ static const test_case conv_cases[] = {
     {HOSTS, {1, 4, 9, 70, 12, 1, GELU + BIAS + ADDED}},
     {HOSTS, {1, 5, 3, 33, 70, 1, RELU + BIAS + ADDED + LAST}},
     {HOSTS, {2, 3, 5, 90, 7, 2, GELU + ADDED + LAST + SELF}},
+    /* Winograd's way: odd sides, channels in parts of vectors, tiles of several images in a block. */
+    {HOST_QUICK, {1, 1, 1, 16, 16, 1, WINOGRAD}},
+    {HOST_QUICK, {2, 5, 8, 33, 70, 1, GELU + BIAS + WINOGRAD}},
+    {HOST_QUICK, {3, 7, 9, 40, 19, 1, BIAS + ADDED + SELF + WINOGRAD}},
+    {HOST_QUICK, {1, 16, 12, 256, 48, 1, RELU + BIAS + ADDED + LAST + WINOGRAD}},
+    {MODEL, {1, 64, 64, 256, 256, 1, BIAS + WINOGRAD}},
+    {MODEL, {1, 128, 128, 64, 256, 1, BIAS + WINOGRAD}},
     {MODEL, {1, 64, 64, 256, 256, 1}},
     {MODEL, {1, 32, 32, 128, 128, 1}},
     {MODEL, {1, 1024, 1024, 3, 32, 2, GELU + BIAS}},
@@ -71,7 +78,8 @@ static void conv_build(check *c, const int *p) {
                               .w = samc__view4(input_around(c, out * in * 9, 0, scale), out, in, 3, 3),
                               .stride = p[5],
                               .act = (samc__act)(p[MORE] % BIAS),
-                              .act_last = (p[MORE] & LAST) != 0};
+                              .act_last = (p[MORE] & LAST) != 0,
+                              .winograd = (p[MORE] & WINOGRAD) != 0};
     if (p[MORE] & BIAS) a->b = samc__view1(input(c, out, p[KERNEL] ? 0.5f : 0.1f), out);
     a->y = samc__view4(p[MORE] & SELF ? in_out(c, size, 1) : output(c, size), images, y_h, y_w, out);
     if (p[MORE] & ADDED) a->residual = p[MORE] & SELF ? a->y : samc__view4(input(c, size, 1), images, y_h, y_w, out);
@@ -82,6 +90,7 @@ static void conv_draw(check *c, int *p) {
     p[3] = random_size(c, 200), p[4] = random_size(c, 200), p[5] = 1 + random_below(c, 2);
     p[MORE] = random_below(c, SAMC__ACTS) + random_below(c, 8) * BIAS;
     if (p[MORE] & ADDED) p[MORE] |= random_below(c, 2) * SELF;
+    p[MORE] |= random_below(c, 2) * WINOGRAD;
 }
 
 static bool conv_narrow(check *c, const int *p) {

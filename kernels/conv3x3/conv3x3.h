@@ -14,6 +14,9 @@ typedef struct samc__conv3x3_args {
     int stride;
     samc__act act;
     bool act_last;
+    /* Stride 1: Winograd's way may be taken, half the products and other roundings; what is not finite then spreads to
+     * neighbours. */
+    bool winograd;
 } samc__conv3x3_args;
 
 #endif

@@ -3,6 +3,7 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/conv3x3/conv3x3.h"
+#include "kernels/conv3x3/winograd.h"
 
 #include <string.h>
 
@@ -42,6 +43,7 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
 
 samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x3_args *a) {
     int64_t c = a->x.n[3], n = a->y.n[3];
+    if (winograd_serves(a)) return winograd_run(exec, a);
     float *panels = exec->allocate(exec->memory, samc__packed_floats(n, 9 * c) * sizeof(float));
     if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a convolution's weight");
     samc__parallel(exec, (double)(n * 9 * c) * 16, samc__panels(n), 1, pack_panels, &(conv_task){a, panels});

@@ -77,6 +77,7 @@ static void finish_any(const samc__gemm *g, int64_t row, int64_t rows, int64_t c
     const bool last = g->act_last && g->residual != NULL;
     if (g->act == SAMC__ACT_GELU && !last) finish(g, SAMC__ACT_GELU, false, row, rows, column, sums);
     else if (g->act == SAMC__ACT_RELU && !last) finish(g, SAMC__ACT_RELU, false, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_GELU_TANH && !last) finish(g, SAMC__ACT_GELU_TANH, false, row, rows, column, sums);
     else if (g->act == SAMC__ACT_NONE) finish(g, SAMC__ACT_NONE, false, row, rows, column, sums);
     else if (g->act == SAMC__ACT_GELU) finish(g, SAMC__ACT_GELU, true, row, rows, column, sums);
     else finish(g, g->act, last, row, rows, column, sums);

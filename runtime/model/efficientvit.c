@@ -203,17 +203,24 @@ static samc_status run_convolutions(const samc__exec *exec, const samc__network 
                                                                 .stride = stride,
                                                                 .act = SAMC__ACT_GELU_TANH}));
     } else {
-        SAMC__TRY(samc__conv3x3(
-            exec,
-            &(samc__conv3x3_args){
-                .x = x, .w = w->conv1.w, .b = w->conv1.b, .y = within, .stride = stride, .act = SAMC__ACT_GELU_TANH}));
+        SAMC__TRY(samc__conv3x3(exec, &(samc__conv3x3_args){.x = x,
+                                                            .w = w->conv1.w,
+                                                            .b = w->conv1.b,
+                                                            .y = within,
+                                                            .stride = stride,
+                                                            .act = SAMC__ACT_GELU_TANH,
+                                                            .winograd = true}));
     }
     b->side = after;
     const samc__view y = samc__view4(b->x, b->images, after, after, out), added = stride == 1 ? y : (samc__view){0};
     if (kind == RESIDUAL)
-        return samc__conv3x3(
-            exec, &(samc__conv3x3_args){
-                      .x = within, .w = w->conv3.w, .b = w->conv3.b, .residual = added, .y = y, .stride = 1});
+        return samc__conv3x3(exec, &(samc__conv3x3_args){.x = within,
+                                                         .w = w->conv3.w,
+                                                         .b = w->conv3.b,
+                                                         .residual = added,
+                                                         .y = y,
+                                                         .stride = 1,
+                                                         .winograd = true});
     samc__linear_args last = {.x = as_rows(within), .p = w->conv3, .y = as_rows(y)};
     if (stride == 1) last.residual = last.y;
     return samc__linear(exec, &last);
