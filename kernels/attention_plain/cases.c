@@ -138,6 +138,8 @@ static int attention_typed(check *c, samc__view **views) {
 
 static void attention_types(const int *p, samc__dtype *of_views) { of_views[0] = of_views[1] = (samc__dtype)p[TYPE]; }
 
+static int attention_low(check *c, samc__view **views) { return attention_typed(c, views); }
+
 ROW(attention_plain) = {
     .name = "attention_plain",
     .fields = "batch heads hd n first queries causal type",
@@ -154,4 +156,5 @@ ROW(attention_plain) = {
     .last_place = -1, /* an average of many values is never exact */
     .naive = attention_naive,
     .every = attention_every,
+    .low = attention_low,
 };

@@ -34,7 +34,6 @@ const samc__text_image_family samc__family_clip = {
     .prefix = "",
     .mark = "visual_projection.weight",
     .before = "pre_layrnorm",
-    .wide = true,
     .relate = &samc__relate_clip,
     .infer = infer,
 };
