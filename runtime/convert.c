@@ -14,6 +14,7 @@
 #include "runtime/model/published.h"
 #include "runtime/model/recipe_choice.h"
 #include "runtime/model/tensors.h"
+#include "runtime/model/text_image.h"
 #include "weights/safetensors.h"
 
 enum { CHUNK = 1024 }; /* floats on the stack */
@@ -26,7 +27,7 @@ typedef struct source {
 } source;
 
 typedef struct conversion {
-    const samc__checkpoint *checkpoint;
+    samc__checkpoint *checkpoint;
     samc_storage storage;
     samc_error *error;
     samc__output_tensor *outputs; /* [count] */
@@ -135,13 +136,15 @@ static samc_status produce(void *context, size_t index, int64_t first, int64_t c
     return SAMC_OK;
 }
 
-/* The configuration as text, over what the input's own metadata said; free() it. */
-static samc_status describe(const samc__checkpoint *checkpoint, const samc__config *config, char **text,
-                            samc_error *error) {
+/* The configuration as text, over what the input's own metadata said; free() it. Of SAM's, or where that is NULL of a
+ * model of text and images. */
+static samc_status describe(const samc__checkpoint *checkpoint, const samc__config *config,
+                            const samc__text_image_config *towers, char **text, samc_error *error) {
     samc__json json;
     samc__json_text written = {0};
     SAMC__TRY(samc__read_metadata(checkpoint, &json, error));
-    samc__config_write(config, json, &written);
+    if (config != NULL) samc__config_write(config, json, &written);
+    else samc__text_image_write(towers, &written);
     if (written.failed) {
         free(written.data);
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
@@ -150,12 +153,10 @@ static samc_status describe(const samc__checkpoint *checkpoint, const samc__conf
     return SAMC_OK;
 }
 
-static samc_status write_output(const conversion *c, const samc__config *config, const char *output,
-                                samc_error *error) {
+static samc_status write_output(const conversion *c, char *text, const char *output, samc_error *error) {
     static const char *const kept[] = {"samc.name", "samc.licence", "samc.card"};
-    char source[65], *text = NULL;
+    char source[65];
     SAMC__TRY(samc__files_hash(c->checkpoint, source, error));
-    SAMC__TRY(describe(c->checkpoint, config, &text, error));
     /* The writer only reads these strings; samc__metadata owns its own elsewhere. */
     samc__metadata metadata[9] = {
         {(char *)"format", (char *)"pt"}, /* what Python's loaders of PyTorch models ask for */
@@ -173,10 +174,7 @@ static samc_status write_output(const conversion *c, const samc__config *config,
         snprintf(calibration, sizeof calibration, "{\"images\":%d,\"alpha\":0.5}", c->images);
         metadata[count++] = (samc__metadata){(char *)"samc.calibration", calibration};
     }
-    samc_status status =
-        samc__safetensors_write(output, c->outputs, c->count, metadata, count, produce, (void *)c, error);
-    free(text);
-    return status;
+    return samc__safetensors_write(output, c->outputs, c->count, metadata, count, produce, (void *)c, error);
 }
 
 static bool same_file(const char *input, const char *output) {
@@ -205,7 +203,8 @@ static samc_status make_eights(conversion *c, const samc__tensor_list *tensors, 
     return SAMC_OK;
 }
 
-static samc_status convert_tensors(conversion *c, const samc__config *config, const samc__tensor_list *tensors,
+/* `text`: the configuration. */
+static samc_status convert_tensors(conversion *c, char *text, const samc__tensor_list *tensors,
                                    const samc__maxima *maxima, const char *output) {
     samc_status status = SAMC_OK;
     SAMC__TRY(samc__tensors_check(tensors, c->checkpoint, c->error));
@@ -215,7 +214,7 @@ static samc_status convert_tensors(conversion *c, const samc__config *config, co
         status = samc__fail(c->error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->checkpoint->label);
     if (status == SAMC_OK && c->storage == SAMC_STORAGE_INT8) status = make_eights(c, tensors, maxima);
     for (size_t i = 0; i < tensors->count && status == SAMC_OK; i++) status = add_entry(c, tensors, i);
-    if (status == SAMC_OK) status = write_output(c, config, output, c->error);
+    if (status == SAMC_OK) status = write_output(c, text, output, c->error);
     for (size_t i = 0; c->eights != NULL && i < tensors->count; i++) samc__eight_free(&c->eights[i]);
     free(c->eights);
     free(c->outputs);
@@ -223,19 +222,53 @@ static samc_status convert_tensors(conversion *c, const samc__config *config, co
     return status;
 }
 
-samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, const samc_convert_options *o,
-                          const samc__maxima *maxima, samc_error *error) {
-    conversion c = {.checkpoint = checkpoint, .storage = o->storage, .error = error};
+static samc_status convert_towers(conversion *c, samc__text_image_kind kind, const char *output) {
+    samc__text_image_config config;
+    samc__tensor_list tensors;
+    char *text = NULL;
+    if (c->storage == SAMC_STORAGE_INT8)
+        return samc__fail(c->error, SAMC_UNSUPPORTED,
+                          "%s: a model of text and images, which samc keeps in 16 bits at "
+                          "least",
+                          c->checkpoint->label);
+    samc__text_image_weights *unbound = malloc(sizeof *unbound);
+    if (unbound == NULL) return samc__fail(c->error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->checkpoint->label);
+    samc_status status = samc__text_image_read(c->checkpoint, kind, &config, c->error);
+    if (status == SAMC_OK) status = samc__text_image_list(&config, unbound, &tensors, c->error);
+    if (status == SAMC_OK) {
+        status = describe(c->checkpoint, NULL, &config, &text, c->error);
+        if (status == SAMC_OK) status = convert_tensors(c, text, &tensors, NULL, output);
+        samc__tensors_free(&tensors);
+    }
+    free(text);
+    free(unbound);
+    return status;
+}
+
+static samc_status convert_sam(conversion *c, const char *recipe, const samc__maxima *maxima, const char *output) {
+    samc__checkpoint *checkpoint = c->checkpoint;
     samc__config config;
     samc__weights unbound;
     samc__tensor_list tensors;
-    SAMC__TRY(refuse_same_file(checkpoint, output, error));
-    SAMC__TRY(samc__config_read(checkpoint, o->recipe, &config, error));
-    SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, error));
-    samc_status status = convert_tensors(&c, &config, &tensors, maxima, output);
+    char *text = NULL;
+    SAMC__TRY(samc__config_read(checkpoint, recipe, &config, c->error));
+    SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, c->error));
+    samc_status status = describe(checkpoint, &config, NULL, &text, c->error);
+    if (status == SAMC_OK) status = convert_tensors(c, text, &tensors, maxima, output);
+    free(text);
     samc__tensors_free(&tensors);
-    if (status != SAMC_OK) return status;
-    if (maxima == NULL) samc__recipe_note(checkpoint, &config); /* else it was noted as the model was opened */
+    if (status == SAMC_OK && maxima == NULL) /* else it was noted as the model was opened */
+        samc__recipe_note(checkpoint, &config);
+    return status;
+}
+
+samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, const samc_convert_options *o,
+                          const samc__maxima *maxima, samc_error *error) {
+    conversion c = {.checkpoint = checkpoint, .storage = o->storage, .error = error};
+    samc__text_image_kind kind;
+    SAMC__TRY(refuse_same_file(checkpoint, output, error));
+    if (samc__text_image_is(checkpoint, &kind)) SAMC__TRY(convert_towers(&c, kind, output));
+    else SAMC__TRY(convert_sam(&c, o->recipe, maxima, output));
     if (error != NULL) snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     return SAMC_OK;
 }

@@ -29,13 +29,18 @@ static const struct {
     {"text_model.embeddings.", "a text tower alone, or of a family that samc does not know"},
 };
 
-samc_status samc__text_image_recognise(const samc__checkpoint *checkpoint, samc__text_image_kind *kind,
-                                       samc_error *error) {
+bool samc__text_image_is(const samc__checkpoint *checkpoint, samc__text_image_kind *kind) {
     for (int i = 0; i < SAMC__TEXT_IMAGES; i++) {
         if (samc__checkpoint_find(checkpoint, families[i]->mark) == NULL) continue;
         *kind = (samc__text_image_kind)i;
-        return SAMC_OK;
+        return true;
     }
+    return false;
+}
+
+samc_status samc__text_image_recognise(const samc__checkpoint *checkpoint, samc__text_image_kind *kind,
+                                       samc_error *error) {
+    if (samc__text_image_is(checkpoint, kind)) return SAMC_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         for (size_t t = 0; t < samc__checkpoint_count(checkpoint); t++)
             if (strstr(samc__checkpoint_at(checkpoint, t)->name, others[i].piece) != NULL)
@@ -123,7 +128,7 @@ static void read_plain(samc__reading *r, const char *tower, samc__plain *p) {
     samc__merge_count(r, KEY("heads"), &p->heads, false);
     read_act(r, KEY("act"), &p->act);
     const samc__json eps = samc__read_field(r, KEY("eps"));
-    samc__merge_float(r, KEY("eps"), eps, &p->eps, true);
+    if (eps.begin != NULL) samc__merge_float(r, KEY("eps"), eps, &p->eps, true);
 #undef KEY
 }
 

@@ -141,6 +141,7 @@ extern const samc__relate samc__relate_clip, samc__relate_owlv2, samc__relate_cl
 
 const samc__text_image_family *samc__text_image_family_of(const samc__text_image_config *config);
 
+bool samc__text_image_is(const samc__checkpoint *checkpoint, samc__text_image_kind *kind);
 /* Which of them a file is; SAMC_UNSUPPORTED with a name for what is none. */
 samc_status samc__text_image_recognise(const samc__checkpoint *checkpoint, samc__text_image_kind *kind,
                                        samc_error *error);
