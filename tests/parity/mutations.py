@@ -27,7 +27,8 @@ TANH_GELU = "(0.5f * ({x}) * (1.0f + tanhf(0.79788456f * (({x}) + 0.044715f * ({
 
 
 def epsilon(file, listed, right, wrong):
-    return [(file, f"{listed}, {right}f)", f"{listed}, {wrong}f)")]
+    f = lambda value: value if value.endswith(("eps", "f")) else f"{value}f"
+    return [(file, f"{listed}, {f(right)})", f"{listed}, {f(wrong)})")]
 
 
 def encoder_epsilon(listed):
@@ -311,6 +312,54 @@ FAMILIES = {
         },
     ),
 }
+PLAIN, TEXT, VISION, CLIP_IMAGE = (f"runtime/model/{name}.c" for name in ("plain", "text", "vision", "clip_image"))
+FAMILIES["CLIP"] = (
+    "golden_clip",
+    {
+        "CLIP: erf for quick GELU": [
+            (
+                "kernels/ref/math.h",
+                "if (act == SAMC__ACT_GELU_QUICK) return x / (1.0f + expf(-1.702f * x));",
+                "if (act == SAMC__ACT_GELU_QUICK) return samc__gelu_ref(x);",
+            )
+        ],
+        "CLIP: words see what follows": [
+            (
+                "kernels/attention_plain/attention_plain.h",
+                "return a->causal ? a->first + i + 1 : a->qkv.n[1];",
+                "return (void)i, a->qkv.n[1];",
+            )
+        ],
+        "CLIP: a token before the end": [
+            (PLAIN, "row + (p->causal ? g->tokens - 1 : 0);", "row + (p->causal ? g->tokens - 2 : 0);")
+        ],
+        "CLIP: one token too few": [
+            (TEXT, "const int64_t tokens = ends[order[first + b.count]] + 1;", "const int64_t tokens = 3;")
+        ],
+        "CLIP: positions of the next word": [
+            (
+                TEXT,
+                "samc__view1(w->positions.data, b->groups[i].tokens * d)",
+                "samc__view1(samc__f32(w->positions) + d, b->groups[i].tokens * d)",
+            )
+        ],
+        "CLIP: epsilon before attention": epsilon(PLAIN, 'norm1, name, "layer_norm1", D', "p->eps", "1e-6f"),
+        "CLIP: epsilon before the MLP": epsilon(PLAIN, 'norm2, name, "layer_norm2", D', "p->eps", "1e-6f"),
+        "CLIP: epsilon of words, last": epsilon(TEXT, '"final_layer_norm", D', "spec->plain.eps", "1e-6f"),
+        "CLIP: epsilon of patches": epsilon(VISION, 'base, spec->before, D', "spec->plain.eps", "1e-6f"),
+        "CLIP: epsilon of pixels, last": epsilon(VISION, '"post_layernorm", D', "spec->plain.eps", "1e-6f"),
+        "CLIP: a patch for the class token": [
+            (VISION, ".b = samc__view1(positions, d),", ".b = samc__view1(positions + d, d),")
+        ],
+        "CLIP: torch's cubic for Pillow's": [(CLIP_IMAGE, "const double a = -0.5;", "const double a = -0.75;")],
+        "CLIP: cut beside the centre": [
+            (CLIP_IMAGE, "w.left = (w.width - side) / 2,", "w.left = (w.width - side + 1) / 2,")
+        ],
+        "CLIP: pixels not normalised": [
+            (CLIP_IMAGE, "own ? v->std : std, sizeof args.std", "own ? (float[]){1, 1, 1} : std, sizeof args.std")
+        ],
+    },
+)
 for _, more in FAMILIES.values():
     MUTATIONS |= more
 
@@ -418,6 +467,10 @@ for _, more in DETECTORS.values():
     MUTATIONS |= more
 
 
+# Data that another program reads; its rows are features of images, similarities and features of phrases.
+PROGRAMS = {"golden_clip": "text_parity_test"}
+
+
 def folder_of(name):
     """The golden data that a mutation is shown on."""
     families = {**FAMILIES, **DETECTORS}
@@ -490,9 +543,10 @@ class Tree:
         """Builds and runs parity_test; returns (rows of the summary, wrong mask pixels, comparisons beyond the gate,
         exit code).
         """
-        run(["cmake", "--build", self.build, "--target", "parity_test", "--parallel", os.cpu_count()])
+        program = PROGRAMS.get(folder, "parity_test")
+        run(["cmake", "--build", self.build, "--target", program, "--parallel", os.cpu_count()])
         golden = self.root / "tests" / "data" / folder
-        process = run([self.build / "bin" / "parity_test", golden, "--backend", "ref", "--threads", "1"], check=False)
+        process = run([self.build / "bin" / program, golden, "--backend", "ref", "--threads", "1"], check=False)
         summary = process.stdout.partition("\nworst ")[2]
         rows = {
             m[1]: [float(x) for x in m[2].split()]

@@ -58,7 +58,9 @@ def calibrated(model, seed=1):
                 continue
             if "norm" in name or "layrnorm" in name:
                 gain = torch.empty_like(p).uniform_(0.5, 1.5, generator=generator)
-                p.copy_(gain if name.endswith("weight") else normal(p, 0.1))
+                # What pixels' blocks begin with: as it is their variances of 1 would hide every epsilon.
+                first = 0.1 if "pre_layrnorm" in name else 1
+                p.copy_(first * (gain if name.endswith("weight") else normal(p, 0.1)))
             elif name.endswith("bias"):
                 p.copy_(normal(p, 0.1))
             elif "embedding" in name and "patch" not in name:
