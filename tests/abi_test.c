@@ -229,7 +229,7 @@ static const row rows[] = {
     FIELD(samc_array, rank, 8),
     FIELD(samc_array, shape, 16),
     FIELD(samc_array, values, 48),
-    STRUCT(samc_masks, 56),
+    STRUCT(samc_masks, 64),
     FIELD(samc_masks, size, 0),
     FIELD(samc_masks, source, 8),
     FIELD(samc_masks, name, 16),
@@ -238,6 +238,7 @@ static const row rows[] = {
     FIELD(samc_masks, image, 32),
     FIELD(samc_masks, masks, 40),
     FIELD(samc_masks, count, 48),
+    FIELD(samc_masks, phrases, 56),
     STRUCT(samc_archive_options, 136),
     FIELD(samc_archive_options, size, 0),
     FIELD(samc_archive_options, inputs, 8),
@@ -296,6 +297,11 @@ static const row rows[] = {
     FIELD(samc_archive_stage, seconds, 24),
     FIELD(samc_archive_stage, waiting, 32),
     FIELD(samc_archive_stage, room, 40),
+    STRUCT(samc_archive_text, 32),
+    FIELD(samc_archive_text, size, 0),
+    FIELD(samc_archive_text, phrases, 8),
+    FIELD(samc_archive_text, options, 16),
+    FIELD(samc_archive_text, labels, 24),
 };
 
 /* No field is missing above: what lies between two of them is less than the second one's alignment. */

@@ -502,7 +502,7 @@ Test(automatic_text, same_from_temporary_files) {
                                    .rle_length = place.length,
                                    .count_length = RUNS};
         }
-        samc_masks image = {sizeof image, "a.png", "a", 300, 200, NULL, masks, MASKS};
+        samc_masks image = {sizeof image, "a.png", "a", 300, 200, NULL, masks, MASKS, NULL};
         samc__masks_text text;
         cr_assert_eq(samc__masks_text_make(&text, &image, SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO, 1, folder, NULL),
                      SAMC_OK);

@@ -100,7 +100,7 @@ class Tree:
 
     def families(self):
         """Code of the library that names a family of models where none may stand; vit_b, vit_l and vit_h are names that
-        users type."""
+        users type, clip-vit- one that they search for."""
         names = r"vit(?!_[blh]\b)|tiny_?vit|hiera|efficient_?(vit|sam)|repvit|mobile_?sam|edge_?(sam|tam)|sam_?hq"
         word = re.compile(rf"(?<![a-z])({names})(?![a-z])", re.I)
         found = []
@@ -110,7 +110,7 @@ class Tree:
             found += [
                 f"{path}:{number}: names a family: {line.strip()}"
                 for number, line in enumerate(self.code[path].split("\n"), 1)
-                if word.search(line.replace("sam_vit_", ""))
+                if word.search(line.replace("sam_vit_", "").replace("clip-vit-", ""))
             ]
         return found
 

@@ -14,7 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADERS = [("samc", ROOT / "runtime/samc.h"), ("io", ROOT / "host/io/samc_io.h")]
+HEADERS = [
+    ("samc", ROOT / "runtime/samc.h"),
+    ("samc", ROOT / "runtime/samc_text.h"),
+    ("io", ROOT / "host/io/samc_io.h"),
+]
 TARGET = ROOT / "python/samc/_abi.py"
 SCALARS = {
     "void": "None",
@@ -155,7 +159,7 @@ class Headers:
 
 def render(headers):
     out = [
-        '"""Structs, enumerations and calls of samc.h and samc_io.h for ctypes. Made by tools/python_abi.py."""',
+        '"""Structs, enumerations and calls of the public headers for ctypes. Made by tools/python_abi.py."""',
         "",
         "# fmt: off",
         "import ctypes as C",

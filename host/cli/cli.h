@@ -123,6 +123,7 @@ int samc__cmd_info(int argc, char **argv);
 int samc__cmd_embed(int argc, char **argv);
 int samc__cmd_segment(int argc, char **argv);
 int samc__cmd_auto(int argc, char **argv);
+int samc__cmd_text(int argc, char **argv);
 int samc__cmd_bench(int argc, char **argv);
 int samc__cmd_serve(int argc, char **argv);
 

@@ -7,7 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "host/cli/cli.h"
+#include "host/cli/phrases.h"
 #include "host/cli/progress.h"
 
 static const char help[] =
@@ -102,6 +102,12 @@ static const char help[] =
     "      --crop-overlap-ratio X             overlap of crops as a part of the shorter side (0.341)\n"
     "      --crop-n-points-downscale-factor N points a side are divided by it in each layer of crops (1)\n"
     "      --min-mask-region-area N           holes and islands below N pixels are removed (0)\n"
+    "      --labels LIST                      \"car,person,...\" or @FILE, a label a line: each mask gets the one that "
+    "fits "
+    "it best, or\n"
+    "                                         background, with a score; COCO gets these as categories. With\n"
+    "      --clip FILE                        a CLIP, or a CLIPSeg, as Hugging Face has them: the folder or "
+    "model.safetensors\n"
     "\n"
     "Standard output is one JSON object a line for each image as it is done: image, size [h, w], masks (how many).\n"
     "A bad image is recorded in OUTDIR/errors.jsonl and the run goes on. A second run into the same folder needs "
@@ -146,6 +152,9 @@ typedef struct request {
     const char *globs[MOST_GLOBS];
     bool convert_to_rle;
     samc_archive_options archive;
+    samc__cli_phrases text; /* labels of automatic masks, or what to look for: */
+    bool looks;             /* this is samc text */
+    bool many;              /* an option was given that one image does not have */
 } request;
 
 /* Applies the given numbers over `options`. */
@@ -243,21 +252,6 @@ static samc_status announce(void *context, const samc_archive_image *image, samc
     return samc__cli_error(error, SAMC_IO, "cannot write to standard output");
 }
 
-/* Where the time went and how full the queues were: a stage behind a full queue and before an empty one is the slowest.
- */
-static void print_stages(const samc_archive *archive, double wall) {
-    samc_archive_stage stage = SAMC_INIT(samc_archive_stage);
-    fprintf(stderr, "%-8s %8s %9s %6s  %s\n", "stage", "threads", "seconds", "busy",
-            "images waiting for it (mean, room)");
-    for (int i = 0; samc_archive_get_stage(archive, i, &stage, NULL) == SAMC_OK; i++)
-        if (stage.room > 0)
-            fprintf(stderr, "%-8s %8d %9.2f %5.1f%%  %.1f of %d\n", stage.name, stage.threads, stage.seconds,
-                    100.0 * stage.seconds / (wall * stage.threads), stage.waiting, stage.room);
-        else
-            fprintf(stderr, "%s%s %.2f%s", strcmp(stage.name, "encode") == 0 ? "compute: " : "", stage.name,
-                    stage.seconds, strcmp(stage.name, "post") == 0 ? " s\n" : ", ");
-}
-
 /* The sessions, one for each device, and the run. */
 static samc_status run_sessions(watch *w, samc_model *const *models, int model_count, samc_error *error) {
     const request *r = w->r;
@@ -267,7 +261,7 @@ static samc_status run_sessions(watch *w, samc_model *const *models, int model_c
     open_signals(w);
     const samc_archive_events events = {
         .size = sizeof events, .context = w, .image = announce, .tick = tick, .wake = w->signals};
-    for (int i = 0; i < model_count && status == SAMC_OK; i++)
+    for (int i = 0; i < model_count && status == SAMC_OK && models[i] != NULL; i++)
         status = samc_session_create(models[i], &sessions[i], error);
     if (status == SAMC_OK) {
         count(w, &counts);
@@ -277,7 +271,7 @@ static samc_status run_sessions(watch *w, samc_model *const *models, int model_c
         status = samc_archive_run(w->archive, sessions, model_count, &events, error);
         samc__progress_clear(&w->progress);
         samc__progress_count end = count(w, &counts);
-        if (r->archive.stats != NULL && !r->cli.quiet) print_stages(w->archive, counts.seconds);
+        if (r->archive.stats != NULL && !r->cli.quiet) samc__progress_stages(w->archive, counts.seconds);
         samc__progress_end(&w->progress, end);
     }
     for (int i = 0; i < model_count; i++) {
@@ -291,13 +285,16 @@ static samc_status run_sessions(watch *w, samc_model *const *models, int model_c
 static samc_status run(watch *w, samc_error *error) {
     char model_path[4096];
     const request *r = w->r;
-    samc_model *models[SAMC__CLI_DEVICES];
-    int model_count = 0;
+    samc_model *models[SAMC__CLI_DEVICES] = {NULL};
+    int model_count = 1;
     samc_auto_options automatic = SAMC_INIT(samc_auto_options);
     samc_archive_counts counts;
-    if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    samc_status status = samc__cli_open_models(&r->cli, model_path, models, &model_count, error);
-    if (status == SAMC_OK) status = check_model_type(r, model_path, models[0], error);
+    samc_status status = SAMC_OK;
+    if (!r->text.options.boxes_only) {
+        if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
+        status = samc__cli_open_models(&r->cli, model_path, models, &model_count, error);
+        if (status == SAMC_OK) status = check_model_type(r, model_path, models[0], error);
+    }
     if (status == SAMC_OK) {
         samc_default_auto_options(models[0], &automatic);
         status = apply_numbers(r, &automatic, error);
@@ -310,6 +307,24 @@ static samc_status run(watch *w, samc_error *error) {
     }
     for (int i = 0; i < SAMC__CLI_DEVICES; i++) samc_model_close(models[i]);
     return status;
+}
+
+/* Phrases or labels, before anything that takes long. Returns the exit code. */
+static int open_text(request *r, samc_archive *archive) {
+    bool usage;
+    samc_error error;
+    if (!r->looks && r->text.labels == NULL) return SAMC__EXIT_OK;
+    samc_status status = samc__cli_phrases_open(&r->text, &r->cli, &usage, &error);
+    if (status == SAMC_OK) {
+        const samc_archive_text text = {.size = sizeof text,
+                                        .phrases = r->looks ? r->text.phrases : NULL,
+                                        .options = &r->text.options,
+                                        .labels = r->looks ? NULL : r->text.phrases};
+        status = samc_archive_set_text(archive, &text, &error);
+        usage = status == SAMC_INVALID_ARGUMENT;
+    }
+    if (status == SAMC_OK) return SAMC__EXIT_OK;
+    return usage ? samc__cli_usage(&r->cli, "%s", error.message) : samc__cli_fail(error.message);
 }
 
 /* "2/8" */
@@ -421,7 +436,7 @@ static int run_inputs(request *r, char **arguments, int argument_count) {
     count(&w, &counts);
     if (counts.inputs == 0) {
         code = samc__cli_fail("the inputs hold no image");
-    } else {
+    } else if ((code = open_text(r, w.archive)) == SAMC__EXIT_OK) {
         if (counts.skipped > 0) samc__cli_note(&r->cli, "%lld other files passed over", (long long)counts.skipped);
         samc_status status = run(&w, &error);
         code = conclude(&w, status, &error);
@@ -430,7 +445,13 @@ static int run_inputs(request *r, char **arguments, int argument_count) {
     return code;
 }
 
-int samc__cmd_auto(int argc, char **argv) {
+/* Whether an option means many images, or that one is treated like many. */
+static bool is_of_many(int option) {
+    return option >= OPTION_STATS && option < OPTION_FIRST && option != OPTION_MEMORY && option != OPTION_PIXELS;
+}
+
+/* The options of samc auto, or of samc text. Returns the exit code. */
+static int command(request *r, int argc, char **argv) {
     static const struct option own[] = {{"input", required_argument, NULL, OPTION_INPUT},
                                         {"checkpoint", required_argument, NULL, OPTION_CHECKPOINT},
                                         {"model-type", required_argument, NULL, OPTION_MODEL_TYPE},
@@ -453,74 +474,114 @@ int samc__cmd_auto(int argc, char **argv) {
                                         {"write-threads", required_argument, NULL, OPTION_WRITE},
                                         {"queue", required_argument, NULL, OPTION_QUEUE},
                                         {"memory", required_argument, NULL, OPTION_MEMORY}};
+    static const struct option search[] = {{"phrase", required_argument, NULL, SAMC__TEXT_PHRASE},
+                                           {"phrases", required_argument, NULL, SAMC__TEXT_FILE},
+                                           {"boxes-only", no_argument, NULL, SAMC__TEXT_BOXES},
+                                           {"heat", no_argument, NULL, SAMC__TEXT_HEAT},
+                                           SAMC__TEXT_SEARCH},
+                               labels[] = {{"labels", required_argument, NULL, SAMC__TEXT_LABELS},
+                                           {"clip", required_argument, NULL, SAMC__TEXT_CLIP}};
     static const struct option common[] = {SAMC__CLI_COMMON};
-    enum { OWN = sizeof own / sizeof *own };
-    struct option table[OWN + MOST_NUMBERS + sizeof common / sizeof *common];
-    int numbers = 0;
-    memcpy(table, own, sizeof own);
-    for (const char *name; numbers < MOST_NUMBERS && (name = samc_auto_option(numbers)) != NULL; numbers++)
-        table[OWN + numbers] = (struct option){name, required_argument, NULL, OPTION_FIRST + numbers};
-    memcpy(table + OWN + numbers, common, sizeof common);
-    request r = {
-        .cli = samc__cli_begin("auto", help), .model_type = -1, .archive = {.size = sizeof(samc_archive_options)}};
+    enum { AMG = 4, OWN = sizeof own / sizeof *own, TEXT = sizeof search / sizeof *search };
+    struct option table[OWN + TEXT + MOST_NUMBERS + sizeof common / sizeof *common];
+    const int skipped = r->looks ? AMG : 0; /* amg.py's are of samc auto alone */
+    int rows = OWN - skipped;
+    memcpy(table, own + skipped, (size_t)rows * sizeof *own);
+    for (size_t i = 0; i < (r->looks ? TEXT : sizeof labels / sizeof *labels); i++)
+        table[rows++] = r->looks ? search[i] : labels[i];
+    for (int i = 0; !r->looks && i < MOST_NUMBERS && samc_auto_option(i) != NULL; i++)
+        table[rows++] = (struct option){samc_auto_option(i), required_argument, NULL, OPTION_FIRST + i};
+    memcpy(table + rows, common, sizeof common);
     samc_error error;
-    if (samc_archive_default_options(&r.archive, &error) != SAMC_OK) return samc__cli_fail(error.message);
-    r.cli.many_devices = true;
-    for (int option; (option = samc__cli_next(&r.cli, argc, argv, "o:", table)) != -1;) {
-        if (option == SAMC__CLI_STOP) return r.cli.exit_code;
-        if (option == 'o') r.archive.output = optarg;
-        if (option == OPTION_STATS) r.archive.stats = optarg;
-        if (option == OPTION_CHECKPOINT) r.checkpoint = optarg;
-        if (option == OPTION_CONVERT) r.convert_to_rle = true;
-        if (option == OPTION_INPUT && r.input != NULL)
-            return samc__cli_usage(&r.cli, "--input is given twice; name several as INPUT...");
-        if (option == OPTION_INPUT) r.input = optarg;
-        if (option == OPTION_MODEL_TYPE) {
-            for (r.model_type = 0; r.model_type < MODEL_TYPES && strcmp(optarg, model_types[r.model_type].name) != 0;)
-                r.model_type++;
-            if (r.model_type == MODEL_TYPES)
-                return samc__cli_usage(&r.cli, "--model-type is default, vit_h, vit_l or vit_b, not '%s'", optarg);
+    r->model_type = -1;
+    r->archive.size = sizeof r->archive;
+    if (samc_archive_default_options(&r->archive, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    r->cli.many_devices = true;
+    for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
+        if (option == SAMC__CLI_STOP) return r->cli.exit_code;
+        if (option >= SAMC__TEXT_PHRASE) {
+            int code = samc__cli_phrases_option(&r->text, &r->cli, option, optarg);
+            if (code != SAMC__EXIT_OK) return code;
+            continue;
         }
-        if (option == OPTION_MEMORY && !parse_memory(optarg, &r.archive.memory))
+        r->many = r->many || is_of_many(option);
+        if (option == 'o') r->archive.output = optarg;
+        if (option == OPTION_STATS) r->archive.stats = optarg;
+        if (option == OPTION_CHECKPOINT) r->checkpoint = optarg;
+        if (option == OPTION_CONVERT) r->convert_to_rle = true;
+        if (option == OPTION_INPUT && r->input != NULL)
+            return samc__cli_usage(&r->cli, "--input is given twice; name several as INPUT...");
+        if (option == OPTION_INPUT) r->input = optarg;
+        if (option == OPTION_MODEL_TYPE) {
+            for (r->model_type = 0;
+                 r->model_type < MODEL_TYPES && strcmp(optarg, model_types[r->model_type].name) != 0;)
+                r->model_type++;
+            if (r->model_type == MODEL_TYPES)
+                return samc__cli_usage(&r->cli, "--model-type is default, vit_h, vit_l or vit_b, not '%s'", optarg);
+        }
+        if (option == OPTION_MEMORY && !parse_memory(optarg, &r->archive.memory))
             return samc__cli_usage(
-                &r.cli, "--memory is a whole number from 1 to 999999999, with or without K, M or G behind it, not '%s'",
+                &r->cli,
+                "--memory is a whole number from 1 to 999999999, with or without K, M or G behind it, not '%s'",
                 optarg);
         if (option == OPTION_SHARD_BY) {
             bool input = strcmp(optarg, "input") == 0;
             if (!input && strcmp(optarg, "image") != 0)
-                return samc__cli_usage(&r.cli, "--shard-by is input or image, not '%s'", optarg);
-            r.archive.shard_by = input ? SAMC_SHARD_BY_INPUT : SAMC_SHARD_BY_IMAGE;
+                return samc__cli_usage(&r->cli, "--shard-by is input or image, not '%s'", optarg);
+            r->archive.shard_by = input ? SAMC_SHARD_BY_INPUT : SAMC_SHARD_BY_IMAGE;
         }
-        if (option == OPTION_COPY) r.archive.copy_images = true;
-        if (option == OPTION_LABEL_MAPS) r.archive.label_maps = true;
-        if (option == OPTION_RESUME) r.archive.resume = true;
-        if (option == OPTION_RETRY) r.archive.retry_failed = true;
-        if (option == OPTION_NO_SYNC) r.archive.no_sync = true;
-        if (option >= OPTION_FIRST) r.given[option - OPTION_FIRST] = optarg;
-        if (option == OPTION_FORMAT && (r.archive.formats = samc_outputs_parse(optarg, SAMC_OUTPUT_ARCHIVE)) == 0)
+        if (option == OPTION_COPY) r->archive.copy_images = true;
+        if (option == OPTION_LABEL_MAPS) r->archive.label_maps = true;
+        if (option == OPTION_RESUME) r->archive.resume = true;
+        if (option == OPTION_RETRY) r->archive.retry_failed = true;
+        if (option == OPTION_NO_SYNC) r->archive.no_sync = true;
+        if (option >= OPTION_FIRST) r->given[option - OPTION_FIRST] = optarg;
+        unsigned formats = SAMC_OUTPUT_ARCHIVE | (r->looks ? (unsigned)SAMC__SEGMENT_FORMATS : 0);
+        if (option == OPTION_FORMAT && (r->archive.formats = samc_outputs_parse(optarg, formats)) == 0)
             return samc__cli_usage(
-                &r.cli, "--format is a list of rle, png, overlay, jsonl, coco, sa1b and webdataset, not '%s'", optarg);
-        if (option == OPTION_GLOB && r.archive.glob_count == MOST_GLOBS)
-            return samc__cli_usage(&r.cli, "more than %d times --glob", MOST_GLOBS);
-        if (option == OPTION_GLOB) r.globs[r.archive.glob_count++] = optarg;
-        if (option >= OPTION_SHARD && option < OPTION_FIRST && parse_own(&r, option, optarg) != SAMC__EXIT_OK)
+                &r->cli, "--format is a list of rle, png, overlay, jsonl, coco, sa1b and webdataset%s, not '%s'",
+                r->looks ? ", of one image cutout and npy" : "", optarg);
+        if (option == OPTION_GLOB && r->archive.glob_count == MOST_GLOBS)
+            return samc__cli_usage(&r->cli, "more than %d times --glob", MOST_GLOBS);
+        if (option == OPTION_GLOB) r->globs[r->archive.glob_count++] = optarg;
+        if (option >= OPTION_SHARD && option < OPTION_FIRST && parse_own(r, option, optarg) != SAMC__EXIT_OK)
             return SAMC__EXIT_USAGE;
     }
-    r.archive.globs = r.globs;
-    int inputs = argc - optind;
-    if (r.input != NULL)
-        argv[optind + inputs++] = (char *)r.input; /* over the NULL at the end, which nothing needs any more */
-    if (inputs < 1) return samc__cli_usage(&r.cli, "no INPUT given: no IMAGE, folder, archive or list");
-    if (r.convert_to_rle && r.archive.formats != 0)
-        return samc__cli_usage(&r.cli, "--convert-to-rle is --format rle; give one of them");
-    if (r.checkpoint != NULL && r.cli.model != NULL)
-        return samc__cli_usage(&r.cli, "--checkpoint and --model are the same thing; give one");
-    if (r.checkpoint != NULL) r.cli.model = r.checkpoint;
-    if (r.archive.output == NULL) return samc__cli_usage(&r.cli, "-o OUTDIR is missing");
-    if (r.archive.retry_failed && !r.archive.resume)
-        return samc__cli_usage(&r.cli, "--retry-failed goes with --resume");
+    r->archive.globs = r->globs;
+    int inputs = argc - optind, code;
+    if (r->input != NULL)
+        argv[optind + inputs++] = (char *)r->input; /* over the NULL at the end, which nothing needs any more */
+    if (r->looks && (code = samc__text_split(&r->text, &r->cli, argv + optind, &inputs)) != SAMC__EXIT_OK) return code;
+    if (inputs < 1) return samc__cli_usage(&r->cli, "no INPUT given: no IMAGE, folder, archive or list");
+    if (r->convert_to_rle && r->archive.formats != 0)
+        return samc__cli_usage(&r->cli, "--convert-to-rle is --format rle; give one of them");
+    if (r->checkpoint != NULL && r->cli.model != NULL)
+        return samc__cli_usage(&r->cli, "--checkpoint and --model are the same thing; give one");
+    if (r->checkpoint != NULL) r->cli.model = r->checkpoint;
+    if (r->looks && !r->many && inputs == 1 && samc__text_is_one(argv[optind], r->archive.formats))
+        return samc__text_of_one(&r->cli, &r->text, argv[optind], r->archive.output, r->archive.formats);
+    if (r->looks && (code = samc__text_of_many(&r->cli, &r->text, &r->archive.formats)) != SAMC__EXIT_OK) return code;
+    if (!r->looks && (r->text.labels == NULL) != (r->text.detector == NULL) && r->text.labels == NULL)
+        return samc__cli_usage(&r->cli, "--clip goes with --labels");
+    if (r->archive.output == NULL) return samc__cli_usage(&r->cli, "-o OUTDIR is missing");
+    if (r->archive.retry_failed && !r->archive.resume)
+        return samc__cli_usage(&r->cli, "--retry-failed goes with --resume");
     samc_auto_options scratch = SAMC_INIT(samc_auto_options);
     samc_default_auto_options(NULL, &scratch);
-    if (apply_numbers(&r, &scratch, &error) != SAMC_OK) return samc__cli_usage(&r.cli, "--%s", error.message);
-    return run_inputs(&r, argv + optind, inputs);
+    if (apply_numbers(r, &scratch, &error) != SAMC_OK) return samc__cli_usage(&r->cli, "--%s", error.message);
+    return run_inputs(r, argv + optind, inputs);
+}
+
+int samc__cmd_auto(int argc, char **argv) {
+    request r = {.cli = samc__cli_begin("auto", help), .text = samc__cli_phrases_begin()};
+    int code = command(&r, argc, argv);
+    samc__cli_phrases_end(&r.text);
+    return code;
+}
+
+int samc__text_command(const char *text_help, int argc, char **argv) {
+    request r = {.cli = samc__cli_begin("text", text_help), .text = samc__cli_phrases_begin(), .looks = true};
+    int code = command(&r, argc, argv);
+    samc__cli_phrases_end(&r.text);
+    return code;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/cli/cli.h"
+#include "host/cli/phrases.h"
 
 static const char help[] =
     "Usage: samc segment IMAGE PROMPT... -o OUTDIR [OPTIONS]\n"
@@ -28,6 +28,9 @@ static const char help[] =
     "      --mask-input FILE low-res logits from an earlier --logits as a further prompt (.npy, float32,\n"
     "                        16 or 64): [h, w], [1, h, w] or, one for each prompt, [P, 1, h, w]. Alone,\n"
     "                        each mask is a prompt\n"
+    "      --text PHRASE     what to look for, several times for several; with --detector FILE, --threshold,\n"
+    "                        --nms and --top of 'samc text'. One mask for each thing that is found. Not together\n"
+    "                        with other prompts\n"
     "\n"
     "Results:\n"
     "  -o, --output DIR      folder for the files, made if missing; files of the same names are replaced.\n"
@@ -46,14 +49,14 @@ static const char help[] =
     "\n"
     "The JSON: {\"image\": path, \"size\": [h, w], \"masks\": [{\"prompt\": 0, \"mask\": 0, \"predicted_iou\": ...,\n"
     "\"stability_score\": ..., \"area\": pixels, \"bbox\": [x, y, w, h], \"files\": {format: path},\n"
-    "\"rle\": {\"size\": [h, w], \"counts\": ...}}, ...]}, masks in the model's order, \"rle\" with --format rle.\n"
+    "\"rle\": {\"size\": [h, w], \"counts\": ...}}, ...]}, masks in the model's order, \"rle\" with --format rle;\n"
+    "of phrases \"label\", \"score\" and \"box\" [x0, y0, x1, y1] too.\n"
     "\n"
     "Examples: samc segment photo.jpg --point 320,240 --point 400,250,0 -o out\n"
     "          detector photo.jpg | samc segment photo.jpg --prompts - --single --format rle\n";
 
 /* Prompts that the library is given at a time: bounds the memory for logits, whatever the length of the list. */
 enum { BATCH = 64, MAX_ARGUMENTS = SAMC_MOST_POINTS };
-enum { FORMATS = SAMC_OUTPUT_PNG | SAMC_OUTPUT_RLE | SAMC_OUTPUT_OVERLAY | SAMC_OUTPUT_CUTOUT | SAMC_OUTPUT_NPY };
 
 /* The command line, parsed. */
 typedef struct request {
@@ -61,7 +64,8 @@ typedef struct request {
     const char *image, *output, *prompts_file, *mask_input, *logits, *embedding;
     unsigned formats;
     bool single;
-    samc_prompts *prompts;
+    samc_prompts *prompts;   /* of phrases: the boxes that were found */
+    samc__cli_phrases *text; /* without phrases where there are other prompts */
 } request;
 
 /* Everything that has to be released, whatever happened. */
@@ -155,6 +159,14 @@ static samc_status write_files(const request *r, const work *w, const samc_mask 
     return status;
 }
 
+static void add_label(json_t *record, const samc_mask *mask) {
+    json_object_set_new(record, "label", samc__cli_text(mask->label));
+    json_object_set_new(record, "score", samc__cli_number((double)mask->score));
+    json_object_set_new(record, "box",
+                        json_pack("[f, f, f, f]", (double)mask->box[0], (double)mask->box[1], (double)mask->box[2],
+                                  (double)mask->box[3]));
+}
+
 /* Writes a mask in every format and appends its record. */
 static samc_status add_mask(const request *r, work *w, const samc_mask *mask, int number, samc_error *error) {
     json_t *written = json_object(), *rle = NULL;
@@ -175,6 +187,7 @@ static samc_status add_mask(const request *r, work *w, const samc_mask *mask, in
                   "predicted_iou", samc__cli_number((double)mask->predicted_iou), "stability_score",
                   samc__cli_number((double)mask->stability_score), "area", (json_int_t)mask->area, "bbox",
                   mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3], "files", written, "rle", rle);
+    if (record != NULL && mask->label != NULL) add_label(record, mask);
     return record && json_array_append_new(w->records, record) == 0 ? SAMC_OK : no_memory(r, error);
 }
 
@@ -205,6 +218,69 @@ static samc_status predict_batch(const request *r, work *w, int first, int count
     return status;
 }
 
+/* What names of files begin with, the list of records, the folder. */
+static samc_status begin_results(const request *r, work *w, samc_error *error) {
+    const char *slash = strrchr(r->image, '/');
+    const char *name = strcmp(r->image, "-") == 0 ? "stdin" : slash ? slash + 1 : r->image, *dot = strrchr(name, '.');
+    w->stem = dot == NULL || dot == name ? strdup(name) : strndup(name, (size_t)(dot - name));
+    w->records = json_array();
+    if (w->stem == NULL || w->records == NULL) return no_memory(r, error);
+    return r->output != NULL ? samc_folder_create(r->output, error) : SAMC_OK;
+}
+
+/* samc_text()'s callback: what was found becomes a prompt, that overlays show, and a record. */
+typedef struct finding {
+    const request *r;
+    work *w;
+    samc_error *error;
+} finding;
+
+static samc_status take_found(void *context, int image, const samc_mask *masks, int count,
+                              const samc_auto_stats *stats) {
+    const finding *f = context;
+    (void)image, (void)stats;
+    for (int i = 0; i < count; i++) {
+        samc_mask mask = *samc_mask_at(masks, i);
+        const samc_prompt prompt = {.size = sizeof prompt, .box = mask.box};
+        SAMC__TRY(samc_prompts_add(f->r->prompts, &prompt, f->error));
+        mask.index = 0; /* the one mask of its prompt */
+        if (mask.runs != NULL) {
+            SAMC__TRY(add_mask(f->r, f->w, &mask, i, f->error));
+            continue;
+        }
+        json_t *record = json_pack("{s:i}", "prompt", i);
+        if (record != NULL) add_label(record, &mask);
+        if (record == NULL || json_array_append_new(f->w->records, record) != 0) return no_memory(f->r, f->error);
+    }
+    return SAMC_OK;
+}
+
+/* The same for phrases. */
+static samc_status segment_text(request *r, work *w, int *exit_code, samc_error *error) {
+    char model_path[4096];
+    bool usage;
+    samc__cli_phrases *t = r->text;
+    const bool masks = !t->options.boxes_only;
+    if (masks && !samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
+    if (t->detector != NULL) SAMC__TRY(samc_image_load(r->image, 0, &w->image, error));
+    samc_status status = samc__cli_phrases_open(t, &r->cli, &usage, error);
+    if (usage) *exit_code = SAMC__EXIT_USAGE;
+    SAMC__TRY(status);
+    if (masks) SAMC__TRY(samc__cli_open_model(&r->cli, model_path, &w->model, error));
+    if (masks) SAMC__TRY(samc_session_create(w->model, &w->session, error));
+    SAMC__TRY(samc_prompts_create(&r->prompts, error));
+    SAMC__TRY(begin_results(r, w, error));
+    samc__cli_note(&r->cli, "looking for %d phrases in %s (%d x %d)", samc_phrases_count(t->phrases), r->image,
+                   w->image.width, w->image.height);
+    if (t->heat) SAMC__TRY(samc__cli_phrases_heat(t, &w->image, r->output, w->stem, error));
+    samc_error own = {0}, why = {0};
+    finding f = {r, w, &own};
+    status = samc_text(w->session, t->phrases, &w->image, 1, &t->options, take_found, &f, &why);
+    if (status == SAMC_OK) return SAMC_OK;
+    return own.status != SAMC_OK ? samc__cli_error(error, status, "%s", own.message)
+                                 : samc__cli_error(error, status, "%s: %s", r->image, why.message);
+}
+
 /* From the request to everything written; the records are in w->results. Cheap checks come before the encoder runs. */
 static samc_status segment(request *r, work *w, int *exit_code, samc_error *error) {
     char model_path[4096];
@@ -221,12 +297,7 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     samc_model_get_info(w->model, &w->info);
     if (w->info.boxes_only) SAMC__TRY(check_boxes(r, w, error));
     if (r->mask_input != NULL) SAMC__TRY(attach_masks(r, w, error));
-    const char *slash = strrchr(r->image, '/');
-    const char *name = strcmp(r->image, "-") == 0 ? "stdin" : slash ? slash + 1 : r->image, *dot = strrchr(name, '.');
-    w->stem = dot == NULL || dot == name ? strdup(name) : strndup(name, (size_t)(dot - name));
-    w->records = json_array();
-    if (w->stem == NULL || w->records == NULL) return no_memory(r, error);
-    if (r->output != NULL) SAMC__TRY(samc_folder_create(r->output, error));
+    SAMC__TRY(begin_results(r, w, error));
     SAMC__TRY(samc_session_create(w->model, &w->session, error));
     SAMC__TRY(set_image(r, w, error));
     const int prompts = samc_prompts_count(r->prompts);
@@ -244,11 +315,15 @@ static int run(request *r) {
     work w = {.image.size = sizeof w.image, .masks.size = sizeof w.masks, .info.size = sizeof w.info};
     samc_error error;
     int exit_code = SAMC__EXIT_FAILURE;
-    if (segment(r, &w, &exit_code, &error) != SAMC_OK) {
+    if ((r->text->count > 0 ? segment_text : segment)(r, &w, &exit_code, &error) != SAMC_OK) {
         if (exit_code == SAMC__EXIT_USAGE) samc__cli_usage(&r->cli, "%s", error.message);
         else samc__cli_fail(error.message);
     } else {
-        samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.records), samc_prompts_count(r->prompts));
+        if (r->text->count > 0)
+            samc__cli_note(&r->cli, "%zu found of %d phrases", json_array_size(w.records), r->text->count);
+        else
+            samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.records),
+                           samc_prompts_count(r->prompts));
         exit_code = samc__cli_print_json(json_pack("{s:o, s:[i, i], s:O}", "image", samc__cli_text(r->image), "size",
                                                    w.image.height, w.image.width, "masks", w.records));
     }
@@ -273,6 +348,13 @@ typedef struct arguments {
 /* Turns them into prompts, by the rules of the help text. */
 static int build_prompts(request *r, const arguments *a) {
     samc_error error;
+    if (r->text->count > 0) {
+        if (a->point_count + a->box_count > 0 || r->prompts_file || r->mask_input || r->embedding || r->logits)
+            return samc__cli_usage(&r->cli, "--text goes without --point, --box, --prompts, --mask-input, --embedding "
+                                            "and --logits");
+        return SAMC__EXIT_OK;
+    }
+    if (r->text->given) return samc__cli_usage(&r->cli, "--detector, --threshold, --nms and --top go with --text");
     if (r->prompts_file != NULL) {
         if (a->point_count + a->box_count > 0)
             return samc__cli_usage(&r->cli, "--prompts goes without --point and --box");
@@ -281,7 +363,7 @@ static int build_prompts(request *r, const arguments *a) {
     if (a->point_count > 0 && a->box_count > 1)
         return samc__cli_usage(&r->cli, "points with %d boxes: give one box, or use --prompts", a->box_count);
     if (a->point_count + a->box_count == 0 && r->mask_input == NULL)
-        return samc__cli_usage(&r->cli, "no prompt: give --point, --box, --prompts or --mask-input");
+        return samc__cli_usage(&r->cli, "no prompt: give --point, --box, --prompts, --mask-input or --text");
     samc_status status = samc_prompts_create(&r->prompts, &error);
     const samc_prompt points = {.size = sizeof points,
                                 .points = a->points,
@@ -297,14 +379,25 @@ static int build_prompts(request *r, const arguments *a) {
 enum { POINT = SAMC__CLI_OWN, BOX, PROMPTS, MASK_INPUT, SINGLE, EMBEDDING, FORMAT, LOGITS };
 
 static int parse(request *r, arguments *a, int argc, char **argv) {
-    static const struct option table[] = {
-        {"point", required_argument, NULL, POINT},     {"box", required_argument, NULL, BOX},
-        {"prompts", required_argument, NULL, PROMPTS}, {"mask-input", required_argument, NULL, MASK_INPUT},
-        {"single", no_argument, NULL, SINGLE},         {"embedding", required_argument, NULL, EMBEDDING},
-        {"format", required_argument, NULL, FORMAT},   {"logits", required_argument, NULL, LOGITS},
-        {"output", required_argument, NULL, 'o'},      SAMC__CLI_COMMON};
+    static const struct option table[] = {{"point", required_argument, NULL, POINT},
+                                          {"box", required_argument, NULL, BOX},
+                                          {"prompts", required_argument, NULL, PROMPTS},
+                                          {"mask-input", required_argument, NULL, MASK_INPUT},
+                                          {"single", no_argument, NULL, SINGLE},
+                                          {"embedding", required_argument, NULL, EMBEDDING},
+                                          {"format", required_argument, NULL, FORMAT},
+                                          {"logits", required_argument, NULL, LOGITS},
+                                          {"output", required_argument, NULL, 'o'},
+                                          {"text", required_argument, NULL, SAMC__TEXT_PHRASE},
+                                          SAMC__TEXT_SEARCH,
+                                          SAMC__CLI_COMMON};
     samc_error error;
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
+        if (option >= SAMC__TEXT_PHRASE) {
+            int code = samc__cli_phrases_option(r->text, &r->cli, option, optarg);
+            if (code != SAMC__EXIT_OK) return code;
+            continue;
+        }
         switch (option) {
         case POINT:
             if (a->point_count == MAX_ARGUMENTS) return samc__cli_usage(&r->cli, "more than %d points", MAX_ARGUMENTS);
@@ -338,7 +431,7 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
             r->output = optarg;
             break;
         case FORMAT:
-            r->formats = samc_outputs_parse(optarg, FORMATS);
+            r->formats = samc_outputs_parse(optarg, SAMC__SEGMENT_FORMATS);
             if (r->formats == 0)
                 return samc__cli_usage(&r->cli, "--format is a list of png, rle, overlay, cutout and npy, not '%s'",
                                        optarg);
@@ -358,12 +451,27 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
     return exit_code == SAMC__EXIT_OK ? run(r) : exit_code;
 }
 
+int samc__segment_phrases(const samc__cli *cli, samc__cli_phrases *text, const char *image, const char *output,
+                          unsigned formats) {
+    request r = {.cli = *cli,
+                 .image = image,
+                 .output = output,
+                 .formats = formats ? formats : SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY,
+                 .text = text};
+    int exit_code = run(&r);
+    samc_prompts_free(r.prompts);
+    return exit_code;
+}
+
 int samc__cmd_segment(int argc, char **argv) {
-    request r = {.cli = samc__cli_begin("segment", help), .formats = SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY};
+    samc__cli_phrases text = samc__cli_phrases_begin();
+    request r = {
+        .cli = samc__cli_begin("segment", help), .formats = SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY, .text = &text};
     arguments *a = calloc(1, sizeof *a);
     if (a == NULL) return samc__cli_fail("out of memory");
     int exit_code = parse(&r, a, argc, argv);
     samc_prompts_free(r.prompts);
+    samc__cli_phrases_end(&text);
     free(a);
     return exit_code;
 }

@@ -63,3 +63,16 @@ void samc__progress_end(samc__progress *p, samc__progress_count count) {
     print(p, count, true);
     fputc('\n', stderr);
 }
+
+void samc__progress_stages(const samc_archive *archive, double wall) {
+    samc_archive_stage stage = SAMC_INIT(samc_archive_stage);
+    fprintf(stderr, "%-8s %8s %9s %6s  %s\n", "stage", "threads", "seconds", "busy",
+            "images waiting for it (mean, room)");
+    for (int i = 0; samc_archive_get_stage(archive, i, &stage, NULL) == SAMC_OK; i++)
+        if (stage.room > 0)
+            fprintf(stderr, "%-8s %8d %9.2f %5.1f%%  %.1f of %d\n", stage.name, stage.threads, stage.seconds,
+                    100.0 * stage.seconds / (wall * stage.threads), stage.waiting, stage.room);
+        else
+            fprintf(stderr, "%s%s %.2f%s", strcmp(stage.name, "encode") == 0 ? "compute: " : "", stage.name,
+                    stage.seconds, strcmp(stage.name, "post") == 0 ? " s\n" : ", ");
+}

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/io/samc_io.h"
+
 typedef struct samc__progress {
     bool quiet, terminal;
     int64_t total, before; /* images of the run, and how many were done when it began */
@@ -25,5 +27,9 @@ void samc__progress_tick(samc__progress *progress, samc__progress_count count);
 void samc__progress_clear(samc__progress *progress);
 /* The last line, with the time that it took. */
 void samc__progress_end(samc__progress *progress, samc__progress_count count);
+
+/* Where the time of a run went and how full the queues were: a stage behind a full queue and before an empty one is the
+ * slowest. */
+void samc__progress_stages(const samc_archive *archive, double wall);
 
 #endif

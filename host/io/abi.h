@@ -15,7 +15,8 @@
     X(samc_archive_image, masks)                                                                                       \
     X(samc_archive_events, wake)                                                                                       \
     X(samc_archive_counts, seconds)                                                                                    \
-    X(samc_archive_stage, room)
+    X(samc_archive_stage, room)                                                                                        \
+    X(samc_archive_text, labels)
 
 enum {
 #define SAMC__IO_ENUM(type, last) SAMC__IO_NUMBER_##type,

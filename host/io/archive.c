@@ -28,6 +28,8 @@ struct samc_archive {
     samc__inputs inputs;
     const char **globs; /* ended by NULL; one piece of memory */
     samc_auto_options automatic;
+    samc_archive_text text; /* its options, where there are phrases, are the next */
+    samc_text_options text_options;
     bool gpu;
     samc__store store;
     samc__journal journal;
@@ -218,22 +220,72 @@ void samc_archive_close(samc_archive *a) {
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
 
+samc_status samc_archive_set_text(samc_archive *a, const samc_archive_text *text, samc_error *error) {
+    samc_archive_text own = {0};
+    if (a == NULL || a->step != OPENED)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_set_text: no archive that is not begun");
+    SAMC__TRY(samc__abi_take(SAMC__IO(samc_archive_text), text, &own, error));
+    if (own.phrases != NULL && own.labels != NULL)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_set_text: phrases and labels");
+    a->text_options = SAMC_INIT(samc_text_options);
+    SAMC__TRY(samc_default_text_options(&a->text_options));
+    if (own.options != NULL)
+        SAMC__TRY(samc__abi_take(SAMC__ABI(samc_text_options), own.options, &a->text_options, error));
+    if (a->text_options.boxes_only &&
+        (a->options.formats & ~(unsigned)(SAMC_OUTPUT_RLE | SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO)) != 0)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "boxes alone are written as rle, jsonl or coco");
+    own.options = &a->text_options;
+    a->text = own;
+    return SAMC_OK;
+}
+
+/* Phrases or labels and whose they are. False with an error. */
+static bool describe_phrases(const samc_phrases *phrases, const char *key, json_t *json, samc_error *error) {
+    char hash[65];
+    json_t *list = json_array();
+    if (samc_detector_hash(samc_phrases_detector(phrases), hash, error) != SAMC_OK) return false;
+    for (int i = 0; i < samc_phrases_count(phrases); i++)
+        json_array_append_new(list, samc__text_json(samc_phrases_text(phrases, i)));
+    json_object_set_new(json, key, list);
+    json_object_set_new(json, "detector", json_string(hash));
+    if (json_array_size(list) == (size_t)samc_phrases_count(phrases)) return true;
+    samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    return false;
+}
+
+/* What text adds to that. Takes the reference; NULL with an error. */
+static json_t *describe_text(const samc_archive *a, json_t *json, samc_error *error) {
+    const samc_phrases *phrases = a->text.phrases ? a->text.phrases : a->text.labels;
+    const samc_text_options *o = &a->text_options;
+    if (json == NULL || phrases == NULL) return json;
+    bool good = describe_phrases(phrases, a->text.phrases ? "phrases" : "labels", json, error);
+    if (a->text.phrases != NULL) {
+        json_object_set_new(json, "threshold", json_real(o->threshold));
+        json_object_set_new(json, "nms", json_real(o->nms));
+        json_object_set_new(json, "top", json_integer(o->top));
+        json_object_set_new(json, "boxes-only", json_boolean(o->boxes_only));
+    }
+    if (good) return json;
+    json_decref(json);
+    return NULL;
+}
+
 /* What another run must share to go on with this one: all that the results depend on. NULL with an error. */
 static json_t *describe(const samc_archive *a, const samc_model *model, const samc_model_info *info,
                         samc_error *error) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};           /* in the order of samc_backend */
     static const char *const precisions[] = {"auto", "f32", "f16", "bf16", "int8"}; /* in the order of samc_precision */
     const samc_archive_options *o = &a->options;
-    char hash[65], formats[64];
-    if (samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
+    char hash[65] = "none", formats[64];
+    if (model != NULL && samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
     samc__outputs_print(o->formats, formats);
     json_t *json =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I}", "samc", samc_version(), "model", hash, "backend",
                   backends[info->backend], "precision", precisions[info->precision], "format", formats, "shards",
                   o->shards, "lines-per-file", (json_int_t)o->lines_per_file, "max-pixels", (json_int_t)o->max_pixels);
     if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-    else samc__auto_options_describe(&a->automatic, json);
-    if (json != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
+    else if (a->text.phrases == NULL) samc__auto_options_describe(&a->automatic, json);
+    if (json != NULL && model != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
     if (json != NULL && a->inputs.units) {
         json_t *globs = json_array();
         for (int i = 0; a->globs[i] != NULL; i++) json_array_append_new(globs, samc__text_json(a->globs[i]));
@@ -242,8 +294,9 @@ static json_t *describe(const samc_archive *a, const samc_model *model, const sa
         json_object_set_new(json, "copy-images", json_boolean(o->copy_images));
         json_object_set_new(json, "label-maps", json_boolean(o->label_maps));
     }
-    if (json != NULL && *info->changed) json_object_set_new(json, "set", samc__text_json(info->changed));
-    return json;
+    if (json != NULL && model != NULL && *info->changed)
+        json_object_set_new(json, "set", samc__text_json(info->changed));
+    return describe_text(a, json, error);
 }
 
 /* Everything is looked at before anything is changed: the run before, files of the same names, names that the folder
@@ -258,6 +311,7 @@ static samc_status look(samc_archive *a, const json_t *description, samc_error *
                     : samc__journal_agree(&a->store, description, error));
     a->collector = samc__collector_plan(&a->options, &a->inputs, &a->store, &a->journal);
     a->collector.globs = a->globs;
+    a->collector.phrases = a->text.phrases ? a->text.phrases : a->text.labels;
     SAMC__TRY(samc__collector_check(&a->collector, error));
     SAMC__TRY(samc__store_folds(&a->store, &folds, error));
     return folds ? samc__inputs_check_folded(&a->inputs, a->options.formats & SAMC_OUTPUT_PNG, error) : SAMC_OK;
@@ -273,11 +327,14 @@ static samc_status begin(samc_archive *a, const json_t *description, samc_error 
     return samc__collector_open(&a->collector, error);
 }
 
+/* Whether nothing is asked of a model of masks. */
+static bool takes_no_model(const samc_archive *a) { return a->text.phrases != NULL && a->text_options.boxes_only; }
+
 samc_status samc_archive_begin(samc_archive *a, const samc_model *model, const samc_auto_options *automatic,
                                samc_error *error) {
     char name[128];
     samc_model_info info = SAMC_INIT(samc_model_info);
-    if (a == NULL || model == NULL || a->step != OPENED)
+    if (a == NULL || (model == NULL && !takes_no_model(a)) || a->step != OPENED)
         return samc__fail(error, SAMC_INVALID_ARGUMENT,
                           "samc_archive_begin: no archive that is not begun, or no model");
     a->automatic = SAMC_INIT(samc_auto_options);
@@ -286,8 +343,8 @@ samc_status samc_archive_begin(samc_archive *a, const samc_model *model, const s
     SAMC__TRY(samc_auto_check(&a->automatic, error));
     if (a->automatic.point_grids != NULL)
         return samc__fail(error, SAMC_UNSUPPORTED, "samc_archive_begin: an archive takes no point grids");
-    samc_model_get_info(model, &info);
-    if (info.boxes_only)
+    if (model != NULL) samc_model_get_info(model, &info);
+    if (info.boxes_only && a->text.phrases == NULL)
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "automatic masks ask with points, and the model's recipe, %s, is for boxes alone",
                           info.recipe);
@@ -335,14 +392,14 @@ samc_status samc_archive_run(samc_archive *a, samc_session *const *sessions, int
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_run: no archive, or not 1 to %d sessions",
                           SAMC__MOST_THREADS);
     for (int i = 0; i < session_count; i++)
-        if (sessions[i] == NULL)
+        if (sessions[i] == NULL && !takes_no_model(a))
             return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_run: session %d: NULL", i);
     if (a->step != BEGUN)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_run: the archive is not begun, or has run");
     if (events != NULL) SAMC__TRY(samc__abi_take(SAMC__IO(samc_archive_events), events, &own, error));
     choose_sizes(&a->options, a->gpu, session_count);
-    const samc__run run = {&a->options, &a->automatic, &a->collector, &a->stats,
-                           sessions,    session_count, &own,          &a->counts};
+    const samc__run run = {&a->options, &a->automatic, &a->text, &a->collector, &a->stats,
+                           sessions,    session_count, &own,     &a->counts};
     double start = samc__now();
     samc__pipeline *pipeline;
     a->step = RUNNING;

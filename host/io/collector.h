@@ -50,6 +50,7 @@ typedef struct samc__collector {
     const char *const *globs; /* that chose them, ended by NULL */
     int64_t units;            /* of the run, where archives are read as they come: nobody knows `total` and `end`, which
                                  are INT64_MAX, before the last one is over. -1: images are listed */
+    const samc_phrases *phrases; /* COCO's categories, or NULL */
     int64_t total,
         end;         /* images of the run; records when it is through: images, then failed ones that are tried again */
     int64_t retries; /* of these */

@@ -30,25 +30,55 @@ static bool print_segmentation(FILE *to, const samc_mask *mask, samc_error *erro
     return good;
 }
 
-/* Without its segmentation, which print() puts where null is. */
+/* What text had to do with a mask, behind its other fields. */
+static json_t *add_label(json_t *fields, const samc_mask *m) {
+    if (fields == NULL || m->label == NULL) return fields;
+    json_object_set_new(fields, "label", samc__text_json(m->label));
+    json_object_set_new(fields, "score", samc__text_number((double)m->score));
+    if (m->box[2] > m->box[0])
+        json_object_set_new(
+            fields, "box",
+            json_pack("[f, f, f, f]", (double)m->box[0], (double)m->box[1], (double)m->box[2], (double)m->box[3]));
+    return fields;
+}
+
+/* Without its segmentation, which print() puts where null is. Of a detection alone what is known of it. */
 static json_t *record(const samc_mask *m) {
-    return json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area",
-                     (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "predicted_iou",
-                     samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]),
-                     samc__text_number(m->point[1]), "stability_score", samc__text_number((double)m->stability_score),
-                     "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+    if (m->runs == NULL) return add_label(json_object(), m);
+    json_t *fields =
+        json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area",
+                  (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "predicted_iou",
+                  samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]),
+                  samc__text_number(m->point[1]), "stability_score", samc__text_number((double)m->stability_score),
+                  "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+    return add_label(fields, m);
+}
+
+/* COCO's number of a mask's label. */
+static int category_of(const samc_mask *m) { return m->label ? m->phrase + 1 : 1; }
+
+/* Of a detection without its mask. */
+static json_t *box_annotation(const samc_mask *m, int64_t image_id) {
+    const double x = (double)m->box[0], y = (double)m->box[1], width = (double)m->box[2] - x,
+                 height = (double)m->box[3] - y;
+    json_t *fields =
+        json_pack("{s:I, s:i, s:[], s:f, s:[f, f, f, f], s:i}", "image_id", (json_int_t)image_id, "category_id",
+                  category_of(m), "segmentation", "area", width * height, "bbox", x, y, width, height, "iscrowd", 0);
+    return add_label(fields, m);
 }
 
 /* COCO's fields first. Its box is that of pycocotools, a pixel wider and higher than the original's. */
 static json_t *annotation(const samc_mask *m, int64_t image_id) {
     int grow = m->area > 0;
-    return json_pack("{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:o, s:o, s:[[o, o]], s:[i, i, i, i]}", "image_id",
-                     (json_int_t)image_id, "category_id", 1, "segmentation", "area", (json_int_t)m->area, "bbox",
-                     m->bbox[0], m->bbox[1], m->bbox[2] + grow, m->bbox[3] + grow, "iscrowd", 0, "predicted_iou",
-                     samc__text_number((double)m->predicted_iou), "stability_score",
-                     samc__text_number((double)m->stability_score), "point_coords", samc__text_number(m->point[0]),
-                     samc__text_number(m->point[1]), "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2],
-                     m->crop_box[3]);
+    if (m->runs == NULL) return box_annotation(m, image_id);
+    json_t *fields = json_pack(
+        "{s:I, s:i, s:n, s:I, s:[i, i, i, i], s:i, s:o, s:o, s:[[o, o]], s:[i, i, i, i]}", "image_id",
+        (json_int_t)image_id, "category_id", category_of(m), "segmentation", "area", (json_int_t)m->area, "bbox",
+        m->bbox[0], m->bbox[1], m->bbox[2] + grow, m->bbox[3] + grow, "iscrowd", 0, "predicted_iou",
+        samc__text_number((double)m->predicted_iou), "stability_score", samc__text_number((double)m->stability_score),
+        "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]), "crop_box", m->crop_box[0],
+        m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+    return add_label(fields, m);
 }
 
 /* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the
@@ -56,9 +86,12 @@ static json_t *annotation(const samc_mask *m, int64_t image_id) {
 static bool print(FILE *to, json_t *fields, int skip, const samc_mask *mask, samc_error *error) {
     static const char key[] = "\"segmentation\": ";
     char *text = fields ? json_dumps(fields, JSON_REAL_PRECISION(17)) : NULL,
-         *place = text ? strstr(text, key) + strlen(key) : NULL;
-    bool good = text != NULL && fprintf(to, "%.*s", (int)(place - text) - skip, text + skip) >= 0 &&
-                print_segmentation(to, mask, error) && fputs(place + strlen("null"), to) != EOF;
+         *place = text && mask->runs ? strstr(text, key) + strlen(key) : NULL;
+    bool good = text != NULL;
+    if (mask->runs == NULL) good = good && fputs(text + skip, to) != EOF; /* a detection alone, without one */
+    else
+        good = good && fprintf(to, "%.*s", (int)(place - text) - skip, text + skip) >= 0 &&
+               print_segmentation(to, mask, error) && fputs(place + strlen("null"), to) != EOF;
     free(text);
     json_decref(fields);
     return good;
@@ -220,19 +253,37 @@ void samc__masks_text_free(samc__masks_text *text) {
 
 const char samc__coco_before_images[] = "\n],\n\"images\": [", samc__coco_after_images[] = "\n]}\n";
 
-char *samc__coco_header(void) {
-    char *header;
-    int n =
-        asprintf(&header,
-                 "{\"info\": {\"description\": \"automatic masks\", \"version\": \"samc %s\"},\n"
-                 "\"categories\": [{\"id\": 1, \"name\": \"object\", \"supercategory\": \"\"}],\n\"annotations\": [",
-                 samc_version());
-    return n < 0 ? NULL : header;
+/* [{"id": 1, "name": "car", "supercategory": ""}, ...] */
+static bool print_categories(FILE *to, const samc_phrases *phrases) {
+    const int count = phrases ? samc_phrases_count(phrases) : 1;
+    bool good = fputc('[', to) != EOF;
+    for (int i = 0; i < count && good; i++) {
+        json_t *name = samc__text_json(phrases ? samc_phrases_text(phrases, i) : "object");
+        char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+        good = quoted != NULL && fprintf(to, "%s{\"id\": %d, \"name\": %s, \"supercategory\": \"\"}", i > 0 ? ", " : "",
+                                         i + 1, quoted) > 0;
+        free(quoted);
+        json_decref(name);
+    }
+    return good && fputc(']', to) != EOF;
+}
+
+char *samc__coco_header(const samc_phrases *phrases) {
+    char *header = NULL;
+    size_t size;
+    FILE *to = open_memstream(&header, &size);
+    if (to == NULL) return NULL;
+    bool good = fprintf(to, "{\"info\": {\"description\": \"%s\", \"version\": \"samc %s\"},\n\"categories\": ",
+                        phrases ? "masks with labels" : "automatic masks", samc_version()) > 0 &&
+                print_categories(to, phrases) && fputs(",\n\"annotations\": [", to) != EOF;
+    if (fclose(to) == 0 && good) return header;
+    free(header);
+    return NULL;
 }
 
 /* The bytes that the archive's annotations.json has of the same images. */
 static bool print_coco(FILE *to, const samc_masks *images, int count, samc_error *error) {
-    char *header = samc__coco_header();
+    char *header = samc__coco_header(count > 0 ? images[0].phrases : NULL);
     int64_t id = 0;
     bool good = header != NULL && fputs(header, to) != EOF;
     free(header);

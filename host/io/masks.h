@@ -20,9 +20,9 @@ samc_status samc__masks_text_make(samc__masks_text *text, const samc_masks *imag
                                   const char *folder, samc_error *error);
 void samc__masks_text_free(samc__masks_text *text);
 
-/* A COCO data set is a header and annotations, this, the images, that. The header is to be freed; NULL without memory.
- */
-char *samc__coco_header(void);
+/* A COCO data set is a header and annotations, this, the images, that. The header, whose categories are the phrases
+ * (NULL: "object"), is to be freed; NULL without memory. */
+char *samc__coco_header(const samc_phrases *phrases);
 extern const char samc__coco_before_images[], samc__coco_after_images[];
 
 /* Appends amg.py's bare list of records to a writer that is open. */

@@ -37,7 +37,14 @@ static samc_status write_mask(int folder, const char *path, bool sync, int index
     return status;
 }
 
-/* amg.py's write_masks_to_folder. */
+/* A label in quotes, those in it twice, and its score. */
+static void print_label(FILE *to, const samc_mask *mask) {
+    fputs(",\"", to);
+    for (const char *at = mask->label; at != NULL && *at != '\0'; at++) fputs(*at == '"' ? "\"\"" : (char[2]){*at}, to);
+    fprintf(to, "\",%.9g", (double)mask->score);
+}
+
+/* amg.py's write_masks_to_folder; behind its columns those of labels. */
 samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, const samc_masks *image,
                                        samc_error *error) {
     static const char header[] = "id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,"
@@ -47,13 +54,15 @@ samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, 
     uint8_t *pixels = malloc((size_t)image->width * (size_t)image->height);
     FILE *text = open_memstream(&table, &table_size);
     samc_status status = text == NULL || pixels == NULL ? samc__masks_no_memory(image, error) : SAMC_OK;
-    if (status == SAMC_OK) fputs(header, text);
+    const bool labelled = image->count > 0 && image->masks->label != NULL;
+    if (status == SAMC_OK) fprintf(text, "%s%s", header, labelled ? ",label,score" : "");
     for (int i = 0; i < image->count && status == SAMC_OK; i++) {
         const samc_mask *m = samc_mask_at(image->masks, i);
         status = write_mask(folder, path, sync, i, m, image, pixels, error);
         fprintf(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area, m->bbox[0],
                 m->bbox[1], m->bbox[2], m->bbox[3], m->point[0], m->point[1], (double)m->predicted_iou,
                 (double)m->stability_score, m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+        if (labelled) print_label(text, m);
     }
     if (text != NULL && fclose(text) != 0 && status == SAMC_OK) status = samc__masks_no_memory(image, error);
     if (status == SAMC_OK) status = write_into(folder, "metadata.csv", path, sync, table, table_size, error);

@@ -207,6 +207,13 @@ typedef struct batch {
     samc_error error; /* of the callback */
 } batch;
 
+static samc_status add_labels(batch *b, const samc__picture *picture, samc_mask *masks, int count) {
+    const samc_image image = {sizeof image, picture->pixels, picture->width, picture->height,
+                              (ptrdiff_t)picture->width * 3};
+    const samc_phrases *labels = b->p->run->text->labels;
+    return labels ? samc_label_masks(labels, &image, masks, count, &b->error) : SAMC_OK;
+}
+
 /* Takes the masks of one image over and sends it on. */
 static samc_status receive(void *context, int index, const samc_mask *masks, int count, const samc_auto_stats *stats) {
     batch *b = context;
@@ -215,6 +222,11 @@ static samc_status receive(void *context, int index, const samc_mask *masks, int
     if (copy == NULL)
         return samc__fail(&b->error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its %d masks", job->source, count);
     for (int i = 0; i < count; i++) copy[i] = *samc_mask_at(masks, i), copy[i].size = sizeof *copy;
+    samc_status status = add_labels(b, &job->picture, copy, count);
+    if (status != SAMC_OK) {
+        free(copy);
+        return status;
+    }
     if (count > 0) samc_runs_keep(masks[0].runs);
     job->masks = copy;
     job->count = count;
@@ -246,16 +258,22 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
     for (int begin = 0; begin < n && !atomic_load(&p->stopping);) {
         int count = alone ? 1 : n - begin;
         batch b = {.p = p, .jobs = jobs + begin};
-        samc_status status = samc_auto(w->session, images + begin, count, &p->automatic, receive, &b);
+        const samc_archive_text *text = p->run->text;
+        samc_error why = {0};
+        samc_status status = text->phrases ? samc_text(w->session, text->phrases, images + begin, count, text->options,
+                                                       receive, &b, &why)
+                                           : samc_auto(w->session, images + begin, count, &p->automatic, receive, &b);
         begin += b.delivered;
         if (status == SAMC_OK) continue;
-        if (status == SAMC_STOPPED) return;
+        if (status == SAMC_STOPPED) continue; /* which this run is, or what the session was told before it */
         if (count > 1) {
             alone = true;
             continue;
         }
         samc__job *job = jobs[begin++];
         job->error = b.error;
+        if (job->error.status == SAMC_OK && text->phrases != NULL)
+            samc__fail(&job->error, status, "%s: %s", job->source, why.message);
         if (job->error.status == SAMC_OK) samc_session_check(w->session, status, job->source, &job->error);
         if (!is_of_the_image(status)) fail(p, &job->error);
         else if (!samc__queue_push(&p->queues[COMPUTED], job)) return;

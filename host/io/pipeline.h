@@ -28,7 +28,8 @@ typedef struct samc__progress_counts {
 typedef struct samc__run {
     const samc_archive_options *options; /* with no number left to be chosen */
     const samc_auto_options *automatic;
-    samc__collector *collector; /* open */
+    const samc_archive_text *text; /* its options too are there */
+    samc__collector *collector;    /* open */
     samc__stats *stats;
     samc_session *const *sessions; /* [session_count] */
     int session_count;

@@ -347,7 +347,7 @@ samc_status samc__resume_coco(samc__collector *c, samc_error *error) {
     SAMC__TRY(samc__stream_open(&c->annotations, c->store, false, name, c->last.annotations, error));
     SAMC__TRY(samc__stream_open(&c->images, c->store, false, images_name, c->last.images, error));
     if (c->annotations.length > 0) return SAMC_OK;
-    header = samc__coco_header();
+    header = samc__coco_header(c->phrases);
     if (header == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
     samc_status status = samc__stream_append(&c->annotations, c->store, header, strlen(header), error);
     free(header);

@@ -258,6 +258,8 @@ typedef struct samc_masks {
     const samc_image *image; /* its pixels, for OVERLAY; else it may be NULL */
     const samc_mask *masks;  /* [count], as far apart as the first one's size says, all of this size */
     int count;
+    const samc_phrases *phrases; /* COCO's categories, in this order, where masks have labels; NULL: one, "object". Of
+                                    several images the first one's */
 } samc_masks;
 
 /* Writes them to a file, whole or not at all, with the bytes that an archive has of the same images:
@@ -335,6 +337,19 @@ SAMC_API samc_status samc_archive_default_options(samc_archive_options *options,
 /* Lists the images of the inputs, in an order that depends on nothing but names. SAMC_INVALID_ARGUMENT where the
  * options or the names are at fault: two images whose results would have the same names, the output as an input. */
 SAMC_API samc_status samc_archive_open(const samc_archive_options *options, samc_archive **archive, samc_error *error);
+
+/* What text has to do with the masks of an archive. Everything is the caller's, for as long as the archive. */
+typedef struct samc_archive_text {
+    size_t size;
+    const samc_phrases *phrases;      /* samc_text() takes the place of samc_auto(); or NULL */
+    const samc_text_options *options; /* of samc_text(), NULL: the defaults. With boxes_only there are no pictures of
+                                         masks, and samc_archive_begin() and samc_archive_run() take NULL for the model
+                                         and for each session */
+    const samc_phrases *labels;       /* samc_label_masks() of each image's automatic masks; or NULL. Not both */
+} samc_archive_text;
+
+/* Before samc_archive_begin(), whose check of a run to go on with then also compares the phrases and their detector. */
+SAMC_API samc_status samc_archive_set_text(samc_archive *archive, const samc_archive_text *text, samc_error *error);
 
 /* Opens the journal of the output folder, having looked at all that is there; `automatic` NULL: the model's defaults.
  * SAMC_MISMATCH: there is a run already and `resume` was not given, or it was begun with other options, another model

@@ -1,4 +1,4 @@
-"""Structs, enumerations and calls of samc.h and samc_io.h for ctypes. Made by tools/python_abi.py."""
+"""Structs, enumerations and calls of the public headers for ctypes. Made by tools/python_abi.py."""
 
 # fmt: off
 import ctypes as C
@@ -40,6 +40,11 @@ SAMC_STORAGE_F32 = 1
 SAMC_STORAGE_F16 = 2
 SAMC_STORAGE_BF16 = 3
 SAMC_STORAGE_INT8 = 4
+
+# samc_detector_kind
+SAMC_DETECTOR_BOXES = 0
+SAMC_DETECTOR_MAPS = 1
+SAMC_DETECTOR_LABELS = 2
 
 # constants
 SAMC_MOST_PROMPTS = 65536
@@ -289,6 +294,53 @@ class samc_peaks(C.Structure):
     ]
 
 
+class samc_detector_info(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("kind", C.c_int),
+        ("labels", C.c_bool),
+        ("image_size", C.c_int),
+        ("map_side", C.c_int),
+        ("context", C.c_int),
+        ("parameters", C.c_int64),
+        ("weight_bytes", C.c_size_t),
+        ("backend", C.c_int),
+        ("threads", C.c_int),
+        ("name", C.c_char_p),
+        ("dtype", C.c_char_p),
+        ("backend_note", C.c_char_p),
+        ("file_note", C.c_char_p),
+    ]
+
+
+class samc_phrase_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("templates", C.POINTER(C.c_char_p)),
+        ("background", C.c_char_p),
+    ]
+
+
+class samc_text_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("threshold", C.c_double),
+        ("nms", C.c_double),
+        ("top", C.c_int),
+        ("boxes_only", C.c_bool),
+    ]
+
+
+class samc_detection(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("phrase", C.c_int),
+        ("score", C.c_float),
+        ("box", C.c_float * 4),
+        ("point", C.c_float * 2),
+    ]
+
+
 class samc_image_header(C.Structure):
     _fields_ = [
         ("size", C.c_size_t),
@@ -328,6 +380,7 @@ class samc_masks(C.Structure):
         ("image", C.POINTER(samc_image)),
         ("masks", C.POINTER(samc_mask)),
         ("count", C.c_int),
+        ("phrases", C.c_void_p),
     ]
 
 
@@ -357,6 +410,15 @@ class samc_archive_options(C.Structure):
         ("shard_by", C.c_int),
         ("copy_images", C.c_bool),
         ("label_maps", C.c_bool),
+    ]
+
+
+class samc_archive_text(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("phrases", C.c_void_p),
+        ("options", C.POINTER(samc_text_options)),
+        ("labels", C.c_void_p),
     ]
 
 
@@ -429,11 +491,16 @@ STRUCTS = (
     samc_auto_stats,
     samc_machine,
     samc_peaks,
+    samc_detector_info,
+    samc_phrase_options,
+    samc_text_options,
+    samc_detection,
     samc_image_header,
     samc_rle,
     samc_array,
     samc_masks,
     samc_archive_options,
+    samc_archive_text,
     samc_archive_image,
     samc_archive_events,
     samc_archive_counts,
@@ -556,6 +623,82 @@ CALLS = {
         "samc_get_cuda_libraries": (None, (C.c_char_p, C.c_char_p, C.c_size_t)),
         "samc_measure_peak": (C.c_double, (C.c_int,)),
         "samc_measure_peaks": (C.c_int, (C.c_int, C.POINTER(samc_peaks))),
+        "samc_detector_open": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_detector_close": (None, (C.c_void_p,)),
+        "samc_detector_get_info": (C.c_int, (C.c_void_p, C.POINTER(samc_detector_info))),
+        "samc_detector_hash": (C.c_int, (C.c_void_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_default_label_options": (C.c_int, (C.POINTER(samc_phrase_options),)),
+        "samc_phrases_create": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(C.c_char_p),
+                C.c_int,
+                C.POINTER(samc_phrase_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_phrases_free": (None, (C.c_void_p,)),
+        "samc_phrases_count": (C.c_int, (C.c_void_p,)),
+        "samc_phrases_text": (C.c_char_p, (C.c_void_p, C.c_int)),
+        "samc_phrases_cut": (C.c_bool, (C.c_void_p, C.c_int)),
+        "samc_phrases_detector": (C.c_void_p, (C.c_void_p,)),
+        "samc_default_text_options": (C.c_int, (C.POINTER(samc_text_options),)),
+        "samc_scene_create": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(samc_image),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_scene_free": (None, (C.c_void_p,)),
+        "samc_scene_map": (C.c_int, (C.c_void_p, C.c_void_p, C.c_int, C.c_void_p, C.POINTER(samc_error))),
+        "samc_scene_detect": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_void_p,
+                C.POINTER(samc_text_options),
+                C.POINTER(samc_detection),
+                C.c_int,
+                C.POINTER(C.c_int),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_text": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_void_p,
+                C.POINTER(samc_image),
+                C.c_int,
+                C.POINTER(samc_text_options),
+                samc_auto_callback,
+                C.c_void_p,
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_label_masks": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(samc_image),
+                C.POINTER(samc_mask),
+                C.c_int,
+                C.POINTER(samc_error),
+            ),
+        ),
     },
     "io": {
         "samc_io_free": (None, (C.c_void_p,)),
@@ -718,6 +861,7 @@ CALLS = {
         "samc_auto_set": (C.c_int, (C.POINTER(samc_auto_options), C.c_char_p, C.c_char_p, C.POINTER(samc_error))),
         "samc_archive_default_options": (C.c_int, (C.POINTER(samc_archive_options), C.POINTER(samc_error))),
         "samc_archive_open": (C.c_int, (C.POINTER(samc_archive_options), C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_archive_set_text": (C.c_int, (C.c_void_p, C.POINTER(samc_archive_text), C.POINTER(samc_error))),
         "samc_archive_begin": (C.c_int, (C.c_void_p, C.c_void_p, C.POINTER(samc_auto_options), C.POINTER(samc_error))),
         "samc_archive_run": (
             C.c_int,
