@@ -60,6 +60,9 @@ static int grouped_typed(check *c, samc__view **views) {
     return (int)(sizeof own / sizeof *own);
 }
 
+/* Weights are arrays of floats on hosts. */
+static int grouped_low(check *c, samc__view **views) { return grouped_typed(c, views) - 1; }
+
 static void grouped_types(const int *p, samc__dtype *of_views) {
     for (int i = 0; i < 3; i++) of_views[i] = (samc__dtype)p[4];
 }
@@ -78,4 +81,5 @@ ROW(grouped_linear) = {
     .book = grouped_book,
     .typed = grouped_typed,
     .types = grouped_types,
+    .low = grouped_low,
 };

@@ -1,68 +1,16 @@
-/* grouped_linear in vectors: a group's matrix as panels, a few rows at a time in register tiles. */
-#include "kernels/cpu/gemm.h"
-#include "kernels/cpu/linear.h"
+/* grouped_linear in vectors (rows.h), of floats. */
+#include "kernels/cpu/vec.h"
 #include "kernels/grouped_linear/grouped_linear.h"
 
-#include <string.h>
-
-enum { ROWS = 48, STRIDE = SAMC__GROUP_MOST, COLUMNS = (SAMC__GROUP_MOST + PANEL - 1) / PANEL * PANEL };
-SAMC__DEFINE_TILE(tile, STRIDE, 1)
-
-typedef struct group_scratch {
-    float x[MR * STRIDE], y[MR * COLUMNS]; /* rows of one group */
-} group_scratch;
-
-typedef struct grouped_task {
-    const samc__grouped_linear_args *args;
-    int64_t in, out, columns; /* columns: out in whole panels */
-    float *panels;            /* [groups][columns / PANEL][in][PANEL] */
-    group_scratch *scratch;   /* [workers] */
-} grouped_task;
-
-static void pack_groups(void *context, int64_t begin, int64_t end, int worker) {
-    const grouped_task *t = context;
-    (void)worker;
-    for (int64_t group = begin; group < end; group++) {
-        const float *w = samc__f32(t->args->w) + group * t->out * t->in;
-        float *to = t->panels + group * t->columns * t->in;
-        for (int64_t o = 0; o < t->columns; o++)
-            for (int64_t i = 0; i < t->in; i++)
-                to[(o / PANEL * t->in + i) * PANEL + o % PANEL] = o < t->out ? w[o * t->in + i] : 0.0f;
-    }
+SAMC__INLINE vf x_load(samc__view v, int64_t at, int64_t n) {
+    return n == VW ? vf_load(samc__f32(v) + at) : vf_load_first(samc__f32(v) + at, n);
 }
-
-/* Items are groups of blocks of rows. */
-static void grouped_items(void *context, int64_t begin, int64_t end, int worker) {
-    const grouped_task *t = context;
-    const samc__grouped_linear_args *a = t->args;
-    group_scratch *s = t->scratch + worker;
-    for (int64_t item = begin; item < end; item++) {
-        const int64_t group = item % a->groups, first = item / a->groups * ROWS,
-                      last = first + ROWS < a->x.n[0] ? first + ROWS : a->x.n[0];
-        const float *panels = t->panels + group * t->columns * t->in;
-        for (int64_t row = first; row < last; row += MR) {
-            const int rows = (int)(last - row < MR ? last - row : MR);
-            for (int r = 0; r < rows; r++)
-                memcpy(s->x + r * STRIDE, samc__f32(a->x) + (row + r) * a->x.n[1] + group * t->in,
-                       (size_t)t->in * sizeof(float));
-            SAMC__TILE_ROW(tile, rows, t->columns / VW, s->x, panels, t->in, s->y, t->columns, TILE_ZERO);
-            for (int r = 0; r < rows; r++)
-                memcpy(samc__f32(a->y) + (row + r) * a->y.n[1] + group * t->out, s->y + r * t->columns,
-                       (size_t)t->out * sizeof(float));
-        }
-    }
+SAMC__INLINE void y_store(samc__view v, int64_t at, int64_t n, vf x) {
+    if (n == VW) vf_store(samc__f32(v) + at, x);
+    else vf_store_first(samc__f32(v) + at, n, x);
 }
+#include "kernels/grouped_linear/rows.h"
 
 samc_status SAMC__RUNG(samc__grouped_linear)(const samc__exec *exec, const samc__grouped_linear_args *a) {
-    grouped_task t = {.args = a, .in = a->w.n[1], .out = a->w.n[0] / a->groups};
-    t.columns = (t.out + PANEL - 1) / PANEL * PANEL;
-    const size_t scratch = (size_t)exec->workers * sizeof *t.scratch;
-    t.scratch = exec->allocate(exec->memory, scratch + (size_t)(a->groups * t.columns * t.in) * sizeof(float));
-    if (t.scratch == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the matrices of groups");
-    t.panels = (float *)(void *)((char *)t.scratch + scratch);
-    samc__parallel(exec, (double)samc__elements(a->w) * 16, a->groups, 1, pack_groups, &t);
-    samc__parallel(exec, samc__grouped_linear_flops(a), (a->x.n[0] + ROWS - 1) / ROWS * a->groups, 1, grouped_items,
-                   &t);
-    exec->release(exec->memory, t.scratch);
-    return SAMC_OK;
+    return grouped_run(exec, a);
 }

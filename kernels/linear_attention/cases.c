@@ -72,6 +72,8 @@ static int attention_typed(check *c, samc__view **views) {
     return 1 + samc__linear_attention_sets(a);
 }
 
+static int attention_low(check *c, samc__view **views) { return attention_typed(c, views); }
+
 static void attention_types(const int *p, samc__dtype *of_views) {
     for (int i = 0; i < 3; i++) of_views[i] = (samc__dtype)p[5];
 }
@@ -90,4 +92,5 @@ ROW(linear_attention) = {
     .book = attention_book,
     .typed = attention_typed,
     .types = attention_types,
+    .low = attention_low,
 };
