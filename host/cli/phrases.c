@@ -126,6 +126,12 @@ samc_status samc__cli_phrases_open(samc__cli_phrases *t, const samc__cli *cli, b
     *usage = t->detector == NULL;
     if (*usage) return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s", labels ? no_clip : no_detector);
     samc_options how = samc__cli_options(cli);
+    if (how.backend == SAMC_BACKEND_CUDA) {
+        how.backend = SAMC_BACKEND_CPU; /* masks are made on the GPU all the same */
+        samc__cli_note(cli, "%s: models of text and images run on the CPU", t->detector);
+    }
+    if (how.precision == SAMC_PRECISION_F16 || how.precision == SAMC_PRECISION_INT8)
+        how.precision = SAMC_PRECISION_AUTO; /* they compute in f32 and bf16 */
     SAMC__TRY(samc_detector_open(t->detector, &how, &t->open, error));
     samc_detector_get_info(t->open, &info);
     if (info.file_note[0] != '\0') samc__cli_note(cli, "%s: %s", t->detector, info.file_note);
