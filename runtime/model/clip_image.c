@@ -37,8 +37,9 @@ static bool axis_init(axis *x, int in, int out, int from, int count) {
     const size_t outs = (size_t)count, taps = (size_t)x->taps;
     double *value = malloc(taps * sizeof *value);
     x->first = malloc(outs * (2 * sizeof *x->first + taps * sizeof *x->weight));
-    x->count = x->first + outs, x->weight = (int32_t *)(x->count + outs);
-    for (int i = 0; i < count && value && x->first; i++) {
+    const bool done = value && x->first;
+    if (done) x->count = x->first + outs, x->weight = (int32_t *)(x->count + outs);
+    for (int i = 0; i < count && done; i++) {
         const double center = (from + i + 0.5) * scale;
         int first = (int)(center - support + 0.5), last = (int)(center + support + 0.5);
         double sum = 0;
@@ -50,7 +51,6 @@ static bool axis_init(axis *x, int in, int out, int from, int count) {
         }
         x->first[i] = first, x->count[i] = last - first;
     }
-    const bool done = value && x->first;
     free(value);
     return done;
 }

@@ -31,7 +31,8 @@ engine_sources() {
         tests/gpu/bare/arc4random.c tests/gpu/end_to_end.c tests/gpu/speed.c |
         grep -v -e cuda_none.c -e runtime/cuda_device.c -e model/tokenizer.c \
             -e model/text -e model/plain.c -e model/vision.c -e model/clip -e model/owlv2 \
-            -e runtime/relate.c -e runtime/text -e runtime/detect.c -e runtime/scene.c \
+            -e runtime/relate.c -e runtime/text -e runtime/detect.c -e runtime/scene.c -e runtime/convert.c \
+            -e runtime/calibrate.c \
             $([ $rehearse = 1 ] && echo "-e kernels/cuda/nvidia.c")
 }
 
