@@ -33,6 +33,7 @@ from ._errors import (
 )
 from ._masks import Mask, Masks
 from ._model import Machine, Model, ModelInfo, convert, default_model, load
+from ._pipeline import MaskGenerationPipeline, pipeline
 from ._pixels import as_array, read_image
 from ._session import Memory, Prompt, Result, Session
 from .automatic_mask_generator import SamAutomaticMaskGenerator
@@ -48,6 +49,7 @@ __all__ = [
     "Machine",
     "MalformedFile",
     "Mask",
+    "MaskGenerationPipeline",
     "Masks",
     "Memory",
     "Mismatch",
@@ -78,6 +80,7 @@ __all__ = [
     "default_model",
     "load",
     "mask",
+    "pipeline",
     "read_image",
     "sam_model_registry",
 ]

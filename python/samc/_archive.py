@@ -67,7 +67,8 @@ class _Progress:
             raise TypeError("progress is True, a bar of tqdm's kind, or a function of (done, total)")
         self.done = 0
 
-    def of(self, total: int, done: int) -> None:
+    def of(self, total: Optional[int], done: int) -> None:
+        """`total` None: nobody knows it before the end."""
         if self.bar is not None:
             self.bar.total = total
             if hasattr(self.bar, "refresh"):
@@ -128,7 +129,10 @@ class _Run:
 
     def tick(self, _: Any) -> None:
         try:
-            self.progress.to(self.counts().done)
+            counts = self.counts()
+            if counts.by_input:
+                self.progress.total = counts.total
+            self.progress.to(counts.done)
         except BaseException as failure:
             self.fail(failure)
 
@@ -141,7 +145,7 @@ class _Run:
             error,
         )
         counts = self.counts()
-        self.progress.of(counts.total, counts.before)
+        self.progress.of(None if counts.by_input else counts.total, counts.before)
         kinds = dict(_abi.samc_archive_events._fields_)
         events = make(_abi.samc_archive_events)
         if self.on_image is not None:
@@ -157,6 +161,7 @@ class _Run:
             raise self.failure
         check(status, error)
         counts = self.counts()
+        self.progress.total = counts.total
         self.progress.to(counts.done)
         return counts
 
