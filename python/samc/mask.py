@@ -17,7 +17,7 @@ from . import _rle
 RLE = Dict[str, Any]
 UPSAMPLED = 5  # polygons are drawn on a grid this much finer
 
-__all__ = ["area", "decode", "encode", "frPyObjects", "iou", "merge", "toBbox"]
+__all__ = ["area", "decode", "encode", "frPyObjects", "iou", "merge", "toBbox", "to_bbox"]
 
 
 def _size(rle: RLE) -> Tuple[int, int]:
@@ -112,6 +112,9 @@ def toBbox(rleObjs: Union[RLE, Sequence[RLE]]) -> np.ndarray:
         y1 = height - 1 if across.any() else (last % height).max()
         out[i] = x0.min(), y0, x1.max() - x0.min() + 1, y1 - y0 + 1
     return out
+
+
+to_bbox = toBbox
 
 
 def merge(rleObjs: Sequence[RLE], intersect: bool = False) -> RLE:
