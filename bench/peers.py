@@ -6,8 +6,11 @@ same number of threads, and runs in turn with the others, round after round, so 
 all alike. Figures are medians; ratios are taken round by round, of the time on the wall and of the processor's. On a
 machine with other work only the latter mean something, and only with --threads 1, since waiting threads spin.
 
-    peers.py --samc build/release/bin/samc [--model vit_b] [--precision f32] [--threads 2] [--runs 5]
-             [--stages encoder,decoder,auto] [--peers NAME,NAME] [--no-tiles] [--keep FOLDER]
+    peers.py --samc build/release/bin/samc [--model vit_b[,mobile,...]|families] [--precision f32] [--threads 2]
+             [--runs 5] [--stages encoder,decoder,auto] [--peers NAME,NAME] [--no-tiles] [--keep FOLDER]
+
+Models are those of tests/parity/calibrate.py, by each family's own package; `families` stands for one of each. Of
+several a table of all of them ends the run: processor seconds for an image, for a prompt, and how many times samc's.
 
 With --precision bf16 or int8 samc runs in it, in f32 too, and beside the peers in f32 stands OpenVINO in bf16, and for
 int8 OpenVINO with its encoder quantised by NNCF (weights and activations, ModelType.TRANSFORMER; its decoder and what
@@ -41,23 +44,35 @@ warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
 BATCH = 64  # one-point prompts decoded together where the peer can
 
 
-def side_of(sam):
-    """Of the encoder's input; EfficientViT-SAM's model says it, of the others the encoder."""
-    own = getattr(sam.image_encoder, "img_size", None)
-    return sam.image_size[1] if own is None else own
+FAMILIES = ("vit_b", "hq_b", "hq_tiny", "mobile", "efficientvit_l0")
+
+
+class Encoder(torch.nn.Module):
+    """The image's features: its embedding, of SAM-HQ the early feature too."""
+
+    def __init__(self, sam):
+        super().__init__()
+        self.encoder = sam.image_encoder
+        self.eval()  # an export puts its module back into the mode that it found
+
+    def forward(self, pixels):
+        features = self.encoder(pixels)
+        return (features[0], features[1][0]) if isinstance(features, tuple) else (features,)
 
 
 class Decoder(torch.nn.Module):
-    """Prompt encoder and mask decoder for one-point prompts: points [P, 1, 2] -> low-res logits [P, 3, h, w], IoU [P,
-    3].
+    """Prompt encoder and mask decoder for one-point prompts: features and points [P, 1, 2] -> low-res logits [P, masks,
+    h, w], IoU [P, masks].
     """
 
     def __init__(self, sam):
         super().__init__()
         self.sam = sam
+        self.eval()
 
-    def forward(self, embedding, points):
+    def forward(self, *inputs):
         prompt, decoder = self.sam.prompt_encoder, self.sam.mask_decoder
+        embedding, *early, points = inputs
         labels = torch.ones(points.shape[:2], dtype=torch.int64)
         sparse, dense = prompt((points, labels), None, None)
         return decoder(
@@ -66,7 +81,14 @@ class Decoder(torch.nn.Module):
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=True,
+            **({"hq_token_only": False, "interm_embeddings": early} if early else {}),
         )
+
+
+def pixels_of(sam):
+    """An image as the encoder takes it."""
+    side = sam.image_size[1] if hasattr(sam, "image_size") else sam.image_encoder.img_size
+    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
 class Torch:
@@ -74,7 +96,7 @@ class Torch:
 
     def __init__(self, sam, threads, folder):
         torch.set_num_threads(threads)
-        self.sam, self.decode = sam, Decoder(sam)
+        self.encode, self.decode = Encoder(sam), Decoder(sam)
 
     @staticmethod
     def version():
@@ -82,11 +104,11 @@ class Torch:
 
     @torch.no_grad()
     def encoder(self, pixels):
-        return self.sam.image_encoder(pixels).numpy()
+        return [feature.numpy() for feature in self.encode(pixels)]
 
     @torch.no_grad()
-    def decoder(self, embedding, points):
-        return self.decode(torch.from_numpy(embedding), torch.from_numpy(points))[0].numpy()
+    def decoder(self, *inputs):
+        return [self.decode(*map(torch.from_numpy, inputs))[0].numpy()]
 
 
 class Onnx:
@@ -94,28 +116,19 @@ class Onnx:
 
     @staticmethod
     def export(sam, folder):
-        size = side_of(sam)
-        grid, channels = sam.prompt_encoder.image_embedding_size[0], sam.prompt_encoder.embed_dim
+        pixels = pixels_of(sam)
         paths = [str(Path(folder) / name) for name in ("encoder.onnx", "decoder.onnx")]
         if not all(map(os.path.exists, paths)):
-            torch.onnx.export(
-                sam.image_encoder,
-                (torch.zeros(1, 3, size, size),),
-                paths[0],
-                opset_version=17,
-                dynamo=False,
-                input_names=["pixels"],
-                output_names=["embedding"],
-            )
-            torch.onnx.export(
-                Decoder(sam),
-                (torch.zeros(1, channels, grid, grid), torch.zeros(BATCH, 1, 2)),
-                paths[1],
-                opset_version=17,
-                dynamo=False,
-                input_names=["embedding", "points"],
-                output_names=["logits", "iou"],
-            )
+            with torch.no_grad():
+                features = Encoder(sam)(pixels)
+            names = ["embedding", "early"][: len(features)]
+            for path, module, inputs, takes, gives in (
+                (paths[0], Encoder(sam), (pixels,), ["pixels"], names),
+                (paths[1], Decoder(sam), (*features, torch.zeros(BATCH, 1, 2)), [*names, "points"], ["logits", "iou"]),
+            ):
+                torch.onnx.export(
+                    module, inputs, path, opset_version=17, dynamo=False, input_names=takes, output_names=gives
+                )
         return paths
 
 
@@ -139,10 +152,14 @@ class OnnxRuntime(Onnx):
         ]
 
     def encoder(self, pixels):
-        return self.sessions[0].run(None, {"pixels": pixels.numpy()})[0]
+        return self.run(0, pixels.numpy())
 
-    def decoder(self, embedding, points):
-        return self.sessions[1].run(None, {"embedding": embedding, "points": points})[0]
+    def decoder(self, *inputs):
+        return self.run(1, *inputs)
+
+    def run(self, which, *inputs):
+        session = self.sessions[which]
+        return session.run(None, {taken.name: value for taken, value in zip(session.get_inputs(), inputs)})
 
 
 class OpenVino(Onnx):
@@ -169,10 +186,10 @@ class OpenVino(Onnx):
         return self.export(sam, folder)
 
     def encoder(self, pixels):
-        return self.models[0]([pixels.numpy()])[0]
+        return list(self.models[0]([pixels.numpy()]).values())
 
-    def decoder(self, embedding, points):
-        return self.models[1]([embedding, points])[0]
+    def decoder(self, *inputs):
+        return list(self.models[1](list(inputs)).values())
 
 
 class OpenVinoBf16(OpenVino):
@@ -203,8 +220,8 @@ class OpenVinoInt8(OpenVino):
         encoder, decoder = self.export(sam, folder)
         quantised = str(Path(folder) / "encoder_int8.xml")
         if not os.path.exists(quantised):  # the values, which it is calibrated with, do not change its speed
-            size = side_of(sam)
-            images = [np.random.default_rng(i).standard_normal((1, 3, size, size), np.float32) for i in range(2)]
+            shape = tuple(pixels_of(sam).shape)
+            images = [np.random.default_rng(i).standard_normal(shape, np.float32) for i in range(2)]
             model = nncf.quantize(
                 core.read_model(encoder), nncf.Dataset(images), model_type=nncf.ModelType.TRANSFORMER, subset_size=2
             )
@@ -285,6 +302,8 @@ def weights(args, folder):
     sam, path = calibrate.build(calibrate.CONFIGS[args.model]), Path(folder) / f"{args.model}.pth"
     if path.exists():
         sam.load_state_dict(torch.load(path))
+    elif args.uncalibrated:
+        torch.save(sam.state_dict(), path)
     else:
         calibrate.calibrate(sam, calibrate.synthetic_image(1000, 1500, 1))
         torch.save(sam.state_dict(), path)
@@ -307,9 +326,9 @@ def open_peers(args, sam, folder):
 
 def race(args, model, peers, stage, inputs, unit):
     """One stage, everyone in turn; `unit` prompts or images are one run of a peer."""
-    reference = getattr(peers[0], stage)(*inputs)
+    reference = getattr(peers[0], stage)(*inputs)[0]
     for peer in peers[1:]:  # the warm-up is also the check that everyone does the same work
-        error = np.abs(getattr(peer, stage)(*inputs) - reference).max() / reference.std()
+        error = np.abs(getattr(peer, stage)(*inputs)[0] - reference).max() / reference.std()
         print(f"{stage}: {peer.name} differs from PyTorch by at most {error:.1e} deviations")
     peers = [peer for peer in peers if not args.peers or peer.name in args.peers.split(",")]
     ours = {"samc": args.precision} | ({"samc f32": "f32"} if args.precision != "f32" else {})
@@ -328,41 +347,21 @@ def race(args, model, peers, stage, inputs, unit):
     return result | {"versions": {peer.name: peer.version() for peer in peers}}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samc", required=True)
-    parser.add_argument(
-        "--model",
-        default="vit_b",
-        help="vit_b, mobile, efficientvit_l0, ... (calibrated random weights, see tests/parity) or a model file",
-    )
-    parser.add_argument("--precision", choices=PEERS, default="f32", help="samc's")
-    parser.add_argument("--peers", help="some of them by name, such as 'OpenVINO f32,OpenVINO bf16'; default: all")
-    parser.add_argument("--no-tiles", action="store_true", help="without AMX, for everyone")
-    parser.add_argument("--keep", type=Path, help="folder of weights and graphs, made once")
-    parser.add_argument("--image", default="tools/examples/coffee.jpg")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--stages", default="encoder,decoder,auto")
-    parser.add_argument("--json", type=Path, help="add the figures of encoder and decoder to this file")
-    args = parser.parse_args()
-    if args.no_tiles and any(os.environ.get(name) != value for name, value in TILES_OFF.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **TILES_OFF})  # before oneDNN looks
+def one_model(args):
+    """All stages that were asked for; the tables of encoder and decoder."""
     with contextlib.ExitStack() as stack:
         folder = args.keep / Path(args.model).stem if args.keep else stack.enter_context(tempfile.TemporaryDirectory())
         Path(folder).mkdir(parents=True, exist_ok=True)
         sam, model = weights(args, folder)
-        size = side_of(sam)
-        pixels = torch.randn(1, 3, size, size)
-        points = (np.random.default_rng(1).random((BATCH, 1, 2)) * sam.prompt_encoder.input_image_size[0]).astype(
-            np.float32
-        )
+        pixels = pixels_of(sam)
+        frame = sam.prompt_encoder.input_image_size[0]
+        points = (np.random.default_rng(1).random((BATCH, 1, 2)) * frame).astype(np.float32)
         peers = open_peers(args, sam, folder)
         stages, results = args.stages.split(","), []
         if "encoder" in stages:
             results.append(race(args, model, peers, "encoder", (pixels,), 1))
         if "decoder" in stages:
-            results.append(race(args, model, peers, "decoder", (peers[0].encoder(pixels), points), BATCH))
+            results.append(race(args, model, peers, "decoder", (*peers[0].encoder(pixels), points), BATCH))
         if args.json:
             earlier = json.loads(args.json.read_text()) if args.json.exists() else []
             titles = {result["title"] for result in results}
@@ -375,6 +374,54 @@ def main():
             command += ["--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.5"]
             print("\nevery mask, survivors of each filter: PyTorch, samc", flush=True)
             subprocess.run(command, check=False)
+    return results
+
+
+def summary(results):
+    """One table of all models, as NOTEBOOK.md takes it."""
+    rows = {}
+    for model, tables in results.items():
+        for stage in tables:
+            for row in stage["rows"]:
+                cell = f"{row['processor_ms'] / 1e3:.3g}"
+                cell += "" if row["name"] == "samc" else f" ({row['processor_ratio']:.2f})"
+                rows.setdefault((model, stage["title"].split(",")[0]), {})[row["name"]] = cell
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    print("\n| processor seconds (times samc's) | " + " | ".join(names) + " |")
+    print("|---" * (len(names) + 1) + "|")
+    for (model, stage), row in rows.items():
+        what = "an image" if stage == "encoder" else "a prompt"
+        print(f"| {model}, {what} | " + " | ".join(row.get(name, "") for name in names) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samc", required=True)
+    parser.add_argument(
+        "--model",
+        default="vit_b",
+        help="a model file, or names of calibrated random weights (tests/parity/calibrate.py), separated by commas; "
+        f"families: {','.join(FAMILIES)}",
+    )
+    parser.add_argument("--uncalibrated", action="store_true", help="weights as they are made: the times are the same")
+    parser.add_argument("--precision", choices=PEERS, default="f32", help="samc's")
+    parser.add_argument("--peers", help="some of them by name, such as 'OpenVINO f32,OpenVINO bf16'; default: all")
+    parser.add_argument("--no-tiles", action="store_true", help="without AMX, for everyone")
+    parser.add_argument("--keep", type=Path, help="folder of weights and graphs, made once")
+    parser.add_argument("--image", default="tools/examples/coffee.jpg")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--stages", default="encoder,decoder,auto")
+    parser.add_argument("--json", type=Path, help="add the figures of encoder and decoder to this file")
+    args = parser.parse_args()
+    if args.no_tiles and any(os.environ.get(name) != value for name, value in TILES_OFF.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **TILES_OFF})  # before oneDNN looks
+    names = FAMILIES if args.model == "families" else args.model.split(",")
+    results = {}
+    for args.model in names if all(name in calibrate.CONFIGS for name in names) else [args.model]:
+        results[args.model] = one_model(args)
+    if len(results) > 1:
+        summary(results)
 
 
 if __name__ == "__main__":
