@@ -38,8 +38,7 @@ static samc_status choose(const samc_options *options, samc__text_image *net, sa
     if (o->backend == SAMC_BACKEND_CPU) {
         SAMC__TRY(samc__options_caps(&caps, error));
         rung = samc__ops_cpu(&o->ops, caps);
-        if (net->weight_type == SAMC__BF16 && !samc__text_image_family_of(&net->config)->wide)
-            low = samc__ops_low(&o->ops, caps);
+        if (net->weight_type == SAMC__BF16) low = samc__ops_low(&o->ops, caps);
         if (low != NULL) net->precision = SAMC__BF16;
     }
     snprintf(net->arithmetic, sizeof net->arithmetic, "%s by %s",

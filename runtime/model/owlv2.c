@@ -61,7 +61,6 @@ const samc__text_image_family samc__family_owlv2 = {.name = "OWLv2",
                                                     .prefix = "owlv2.",
                                                     .mark = "objectness_head.dense0.weight",
                                                     .before = "pre_layernorm",
-                                                    .wide = true,
                                                     .relate = &samc__relate_owlv2,
                                                     .infer = infer,
                                                     .tensors = list_tensors};

@@ -126,7 +126,6 @@ typedef struct samc__text_image_family {
     const char *prefix;     /* "clip." */
     const char *mark;       /* a tensor that no other family has */
     const char *before;     /* the norm before the blocks of its image tower */
-    bool wide;              /* needs f32 activations on hosts' rungs of 16 bits */
     const samc__relate *relate;
     /* Fills what the towers do not tell, and may change what they told. */
     void (*infer)(samc__reading *reading, samc__text_image_config *config);
