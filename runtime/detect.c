@@ -130,19 +130,28 @@ typedef struct texts {
     float *rows;  /* [TEXTS_TOGETHER, dim] */
     float *to[TEXTS_TOGETHER];
     int ends[TEXTS_TOGETHER], count;
+    bool several; /* templates: a phrase is the direction of the mean of what they say */
 } texts;
+
+static void normalise(float *row, int dim) {
+    double sum = 0;
+    for (int i = 0; i < dim; i++) sum += (double)row[i] * (double)row[i];
+    for (int i = 0; i < dim && sum > 0; i++) row[i] = (float)((double)row[i] / sqrt(sum));
+}
 
 static samc_status encode(texts *t, samc_error *error) {
     const int dim = t->detector->facts.dim;
     if (t->count == 0) return SAMC_OK;
     SAMC__TRY(t->detector->opened.family->text(t->exec, t->detector->opened.net, t->ids, t->ends, t->count, t->rows));
-    for (int i = 0; i < t->count; i++)
+    for (int i = 0; i < t->count; i++) {
+        if (t->several) normalise(t->rows + (int64_t)i * dim, dim);
         for (int j = 0; j < dim; j++) {
             float value = t->rows[(int64_t)i * dim + j];
             if (!isfinite(value))
                 return samc__fail(error, SAMC_DIVERGED, "the detector makes numbers of a phrase that are not finite");
             t->to[i][j] += value;
         }
+    }
     t->count = 0;
     return SAMC_OK;
 }
@@ -155,13 +164,6 @@ static samc_status add_text(texts *t, const char *text, float *to, bool *cut, sa
     *cut = *cut || shortened;
     t->to[t->count++] = to;
     return t->count == TEXTS_TOGETHER ? encode(t, error) : SAMC_OK;
-}
-
-/* Of several templates the features are those of the mean's direction. */
-static void normalise(float *row, int dim) {
-    double sum = 0;
-    for (int i = 0; i < dim; i++) sum += (double)row[i] * (double)row[i];
-    for (int i = 0; i < dim && sum > 0; i++) row[i] = (float)((double)row[i] / sqrt(sum));
 }
 
 static samc_status encode_all(samc_phrases *p, const char *const *templates, texts *t, samc_error *error) {
@@ -186,7 +188,7 @@ static samc_status encode_phrases(samc_phrases *p, const char *const *templates,
     samc__desk desk;
     const samc__relate_facts *facts = &p->detector->facts;
     samc_status status = samc__desk_open(&desk, p->detector, error);
-    texts t = {.detector = p->detector, .exec = &desk.exec};
+    texts t = {.detector = p->detector, .exec = &desk.exec, .several = templates != NULL};
     t.ids = calloc((size_t)TEXTS_TOGETHER * (size_t)facts->context, sizeof *t.ids);
     t.rows = calloc((size_t)TEXTS_TOGETHER * (size_t)facts->dim, sizeof *t.rows);
     if (status == SAMC_OK && (t.ids == NULL || t.rows == NULL))

@@ -250,9 +250,13 @@ int samc__label_best(const float *features, const float *labels, int count, int 
     int best = 0;
     double most = -INFINITY, sum = 0;
     for (int i = 0; i < count; i++) {
-        double cosine = 0;
-        for (int j = 0; j < dim; j++) cosine += (double)features[j] * (double)labels[(int64_t)i * dim + j];
-        double logit = cosine * (double)scale;
+        const float *label = labels + (int64_t)i * dim;
+        double product = 0, square = 0;
+        for (int j = 0; j < dim; j++) {
+            product += (double)features[j] * (double)label[j];
+            square += (double)label[j] * (double)label[j];
+        }
+        double logit = product / sqrt(square) * (double)scale;
         if (i == 0 || logit > most) { /* the sum in terms of the largest so far */
             sum = sum * exp(most - logit) + 1;
             most = logit, best = i;

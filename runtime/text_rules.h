@@ -59,7 +59,8 @@ void samc__label_square(const int bbox[4], int square[3]);
 /* rgb [side, side, 3]: the image where the mask [height, width] is, white elsewhere and beyond its edges. */
 void samc__label_crop(const samc_image *image, const uint8_t *mask, const int square[3], uint8_t *rgb);
 
-/* The label of features [dim] among labels [count, dim]: a softmax of `scale` times the cosines, all of length 1. */
+/* The label of features [dim] among labels [count, dim]: a softmax of `scale` times the cosines; features are
+ * of length 1, labels of any. */
 int samc__label_best(const float *features, const float *labels, int count, int dim, float scale, float *score);
 
 /* The template with the phrase in the place of {}, to be freed; NULL without memory. samc__template_good: it has one.

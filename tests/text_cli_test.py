@@ -229,6 +229,34 @@ class TextTest(unittest.TestCase):
             for annotation in coco["annotations"]:
                 self.assertTrue(0.25 <= annotation["score"] <= 1 and "box" not in annotation)
 
+    def test_the_evaluation_of_what_samc_finds_itself(self):
+        truth, detector = self.folder / "truth", self.folder / "owlv2"
+        self.samc(
+            "text",
+            EXAMPLES,
+            "--phrase",
+            "a cat",
+            "--phrase",
+            "person",
+            "--detector",
+            detector,
+            "--threshold",
+            0.3,
+            "--format",
+            "coco",
+            "-o",
+            truth,
+        )
+        evaluate = [HERE.parent / "tools/eval_text", "boxes", truth / "annotations.json", EXAMPLES, "--samc", SAMC]
+        for threshold, masks, expected in ((0.3, ["--masks"], 1.0), (0.99, [], 0.0)):
+            run = subprocess.run(
+                [*map(str, evaluate), "--detector", str(detector), "--threshold", str(threshold), *masks],
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual(json.loads(run.stdout)["mean_ap50"], expected)
+
     def test_precisions_that_detectors_do_not_have(self):
         found = [
             self.one("text", self.cat, "a cat", "--detector", self.folder / "owlv2", "--boxes-only", *precision)[

@@ -171,7 +171,7 @@ Test(text_rules, a_crop_is_square_and_white_outside_the_mask) {
 }
 
 Test(text_rules, a_label_is_a_softmax_of_scaled_cosines) {
-    const float features[2] = {0.6f, 0.8f}, labels[3][2] = {{1, 0}, {0, 1}, {-1, 0}};
+    const float features[2] = {0.6f, 0.8f}, labels[3][2] = {{1, 0}, {0, 3}, {-1, 0}};
     float score;
     cr_expect_eq(samc__label_best(features, &labels[0][0], 3, 2, 10, &score), 1);
     double sum = exp(6) + exp(8) + exp(-6);
