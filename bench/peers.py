@@ -68,7 +68,7 @@ class Decoder(torch.nn.Module):
     def __init__(self, sam):
         super().__init__()
         self.sam = sam
-        self.eval()
+        self.eval()  # or its export would leave everything in training, batch norms of the encoder too
 
     def forward(self, *inputs):
         prompt, decoder = self.sam.prompt_encoder, self.sam.mask_decoder
