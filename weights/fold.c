@@ -107,6 +107,10 @@ static samc_status apply(samc__checkpoint *c, const fold *f, float *values, bool
         if (read[i] != NULL && !samc__tensor_fits_f32(read[i])) /* as of every tensor that is used */
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s has values beyond the range of f32", c->label,
                               samc__printable(read[i]->name, strlen(read[i]->name)).text);
+    for (int64_t o = 0; o < out; o++)
+        if (value(f->variance, o) < 0) /* NaN passes, as every other NaN does */
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: tensor %s has a negative variance", c->label,
+                              samc__printable(f->variance->name, strlen(f->variance->name)).text);
     char *names[2] = {malloc(2 * SAMC__MAX_NAME), malloc(2 * SAMC__MAX_NAME)};
     if (names[0] == NULL || names[1] == NULL) {
         free(names[0]);

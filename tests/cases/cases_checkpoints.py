@@ -182,6 +182,12 @@ class Numbers(Checkpoint):
         mobile[name].data = struct.pack("<d", 1e300) + mobile[name].data[8:]
         self.refused(f"tensor {name} has values beyond the range of f32", safetensors(mobile))
 
+    def test_no_variance_is_negative(self):
+        state = state_of(os.path.join(os.path.dirname(os.path.dirname(GOLDEN)), "golden_mobile", "tiny.safetensors"))
+        name = "image_encoder.layers.0.blocks.0.conv1.bn.running_var"
+        state[name].data = state[name].data[:4] + struct.pack("<f", -1e-6) + state[name].data[8:]
+        self.refused(f"tensor {name} has a negative variance", safetensors(state))
+
 
 class HuggingFace(Checkpoint):
     def test_its_layout(self):
