@@ -165,6 +165,19 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
     }
 }
 
+/* q, k and v of a window's head, which lie in pieces that no hardware foresees: the next one's are fetched while this
+ * one is computed. */
+SAMC__INLINE void prefetch_head(const attention_task *t, int64_t image, int head, int top, int left) {
+    const int grid = t->args->grid, bottom = top + t->s < grid ? top + t->s : grid,
+              right = left + t->s < grid ? left + t->s : grid;
+    for (int y = top; y < bottom; y++)
+        for (int x = left; x < right; x++)
+            for (int part = 0; part < 3; part++) {
+                const float *from = token_part(t->args, image, y, x, part, head);
+                for (int c = 0; c < t->hd; c += 16) __builtin_prefetch(from + c, 0, 2);
+            }
+}
+
 /* One item: one head of one window. */
 static void window_items(void *context, int64_t begin, int64_t end, int worker) {
     const attention_task *t = context;
@@ -179,6 +192,8 @@ static void window_items(void *context, int64_t begin, int64_t end, int worker) 
             float *k = tiles + tile * tile_floats(t);
             pack_tile(t, image, head, top, left, tile, k, k + (int64_t)t->hd * t->kp);
         }
+        if (head + 1 < a->heads) prefetch_head(t, image, head + 1, top, left);
+        else if (left + t->s < a->grid) prefetch_head(t, image, 0, top, left + t->s);
         for (int i = 0; i < height * width; i += QUERIES)
             attend_queries(t, image, head, top, left, width, i,
                            i + QUERIES < height * width ? i + QUERIES : height * width, tiles, work);
