@@ -301,7 +301,7 @@ def weights(args, folder):
         return auto_parity.load_model(args.samc, args.model), args.model
     sam, path = calibrate.build(calibrate.CONFIGS[args.model]), Path(folder) / f"{args.model}.pth"
     if path.exists():
-        sam.load_state_dict(torch.load(path))
+        sam = calibrate.load(args.model, path)
     elif args.uncalibrated:
         torch.save(sam.state_dict(), path)
     else:

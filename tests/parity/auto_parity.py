@@ -40,25 +40,28 @@ CASES = {
 }
 
 
-def load_efficientvit(path):
-    """EfficientViT-SAM's modules with the weights of a checkpoint of its own, batch norms and all; None: another's."""
+def load_unfolded(path):
+    """The modules of EfficientViT-SAM or MobileSAM with the weights of a checkpoint of their own, batch norms and all,
+    which a converted file has not any more; None: another's.
+    """
     if str(path).endswith(".safetensors"):
         weights = load_file(path)
     else:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    if not any(name.startswith("image_encoder.backbone.stages.") for name in weights):
+    first = ("image_encoder.backbone.stages.", "image_encoder.patch_embed.seq.0.bn.")
+    if not any(name.startswith(first) for name in weights):
         return None
-    for config in (c for c in calibrate.CONFIGS.values() if isinstance(c, calibrate.EfficientVit)):
+    for config in (c for c in calibrate.CONFIGS.values() if isinstance(c, (calibrate.EfficientVit, calibrate.TinyVit))):
         model = calibrate.build(config)
         if {n: t.shape for n, t in model.state_dict().items()} == {n: t.shape for n, t in weights.items()}:
             model.load_state_dict(weights)
-            return model
-    sys.exit("auto_parity.py: no EfficientViT-SAM of such shapes")
+            return model.eval()  # TinyViT gathers its table of biases again
+    sys.exit("auto_parity.py: no model of such shapes")
 
 
 def load_model(samc, path):
     """Any model file that samc reads, as the original's modules: its converted form tells shapes and configuration."""
-    own = load_efficientvit(path)
+    own = load_unfolded(path)
     if own is not None:
         return own
     with tempfile.TemporaryDirectory() as folder:

@@ -306,7 +306,7 @@ def load(name, path):
     """A model of CONFIGS with the weights of a checkpoint."""
     sam = build(CONFIGS[name])
     sam.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return sam
+    return sam.eval()  # TinyViT gathers its table of biases again
 
 
 def is_a(module, *names):
