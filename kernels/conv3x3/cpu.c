@@ -35,18 +35,20 @@ static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
     const conv_task *t = context;
     int64_t n = t->args->w.n[0], c = t->args->w.n[1];
     (void)worker;
-    for (int64_t panel = begin; panel < end; panel++) /* w [n, c, 9]: each tap is a matrix with rows 9 c apart */
-        for (int64_t tap = 0; tap < 9; tap++)
-            samc__pack_panel(samc__f32(t->args->w) + tap, n, c, 9 * c, 9, panel,
-                             t->panels + (panel * 9 + tap) * c * SAMC__PANEL);
+    for (int64_t panel = begin; panel < end; panel++)
+        samc__pack_taps(samc__f32(t->args->w), n, c, panel, t->panels + panel * 9 * c * SAMC__PANEL);
 }
 
 samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x3_args *a) {
     int64_t c = a->x.n[3], n = a->y.n[3];
     if (winograd_serves(a)) return winograd_run(exec, a);
-    float *panels = exec->allocate(exec->memory, samc__packed_floats(n, 9 * c) * sizeof(float));
-    if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a convolution's weight");
-    samc__parallel(exec, (double)(n * 9 * c) * 16, samc__panels(n), 1, pack_panels, &(conv_task){a, panels});
+    const float *panels = samc__packed_find_taps(exec->packed, a->w.data, n, c, SAMC__F32);
+    float *made = NULL;
+    if (panels == NULL) {
+        panels = made = exec->allocate(exec->memory, samc__packed_floats(n, 9 * c) * sizeof(float));
+        if (made == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a convolution's weight");
+        samc__parallel(exec, (double)(n * 9 * c) * 16, samc__panels(n), 1, pack_panels, &(conv_task){a, made});
+    }
     samc_status status = SAMC__RUNG(samc__gemm)(exec, &(samc__gemm){.gather = gather_pixel,
                                                                     .source = a,
                                                                     .m = a->y.n[0] * a->y.n[1] * a->y.n[2],
@@ -60,6 +62,6 @@ samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x
                                                                     .y_stride = n,
                                                                     .act = a->act,
                                                                     .act_last = a->act_last});
-    exec->release(exec->memory, panels);
+    exec->release(exec->memory, made);
     return status;
 }

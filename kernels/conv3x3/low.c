@@ -6,8 +6,7 @@
 
 typedef struct conv_task {
     const samc__conv3x3_args *args;
-    const uint16_t *packed; /* w as panels of [n, c * 9]; NULL: as it is */
-    uint16_t *panels;       /* of [n, 9 * c], what is to be made */
+    uint16_t *panels; /* of [n, 9 * c] */
 } conv_task;
 
 /* The nine neighbours of one pixel; zeros beyond the border. */
@@ -25,40 +24,26 @@ static void gather_pixel(const void *source, int64_t pixel, uint16_t *out) {
     }
 }
 
-/* Each tap of w [n, c, 9] becomes c places of k. */
 static void pack_panels(void *context, int64_t begin, int64_t end, int worker) {
     const conv_task *t = context;
-    const samc__view w = t->args->w;
-    const int64_t n = w.n[0], c = w.n[1], kp = samc__packed_k(9 * c);
+    const int64_t n = t->args->w.n[0], c = t->args->w.n[1];
     (void)worker;
-    for (int64_t panel = begin; panel < end; panel++) {
-        const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
-        uint16_t *out = t->panels + panel * SAMC__PANEL * kp;
-        memset(out, 0, (size_t)(SAMC__PANEL * kp) * sizeof *out);
-        for (int64_t i = 0; i < c; i++) /* in the order of w, whose lines are read once then */
-            for (int64_t tap = 0; tap < 9; tap++) {
-                const int64_t from = i * 9 + tap, to = tap * c + i;
-                uint16_t *at = out + to / 2 * 2 * SAMC__PANEL + to % 2;
-                if (t->packed) {
-                    const uint16_t *in = t->packed + panel * SAMC__PANEL * kp + from / 2 * 2 * SAMC__PANEL + from % 2;
-                    for (int64_t column = 0; column < SAMC__PANEL; column++) at[2 * column] = in[2 * column];
-                } else {
-                    const float *in = samc__f32(w) + first * 9 * c + from;
-                    for (int64_t column = 0; column < columns; column++)
-                        at[2 * column] = samc__float_to_bf16(in[column * 9 * c]);
-                }
-            }
-    }
+    for (int64_t panel = begin; panel < end; panel++)
+        samc__pack_taps_bf16(samc__f32(t->args->w), n, c, panel,
+                             t->panels + panel * SAMC__PANEL * samc__packed_k(9 * c));
 }
 
 samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x3_args *a) {
     const int64_t c = a->x.n[3], n = a->y.n[3], k = 9 * c;
-    uint16_t *panels = exec->allocate(exec->memory, samc__packed_halves(n, k) * sizeof *panels);
-    if (panels == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a convolution's weight");
+    const uint16_t *panels = samc__packed_find_taps(exec->packed, a->w.data, n, c, SAMC__BF16);
+    uint16_t *made = NULL;
+    if (panels == NULL) {
+        panels = made = exec->allocate(exec->memory, samc__packed_halves(n, k) * sizeof *panels);
+        if (made == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for a convolution's weight");
+        samc__parallel(exec, (double)(n * k) * 16, samc__panels(n), 1, pack_panels, &(conv_task){a, made});
+    }
     samc__view residual = a->residual; /* as rows */
     residual.rank = 2, residual.n[0] = a->y.n[0] * a->y.n[1] * a->y.n[2], residual.n[1] = n;
-    const conv_task pack = {a, samc__packed_find_bf16(exec->packed, a->w.data), panels};
-    samc__parallel(exec, (double)(n * k) * 16, samc__panels(n), 1, pack_panels, (void *)&pack);
     const samc_status status =
         SAMC__RUNG(samc__low_gemm)(exec, &(samc__low_gemm){.gather = gather_pixel,
                                                            .source = a,
@@ -72,6 +57,6 @@ samc_status SAMC__RUNG(samc__conv3x3)(const samc__exec *exec, const samc__conv3x
                                                            .y_stride = n,
                                                            .act = a->act,
                                                            .act_last = a->act_last});
-    exec->release(exec->memory, panels);
+    exec->release(exec->memory, made);
     return status;
 }

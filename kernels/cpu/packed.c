@@ -9,6 +9,7 @@ typedef struct entry {
     int64_t n, k;  /* of a weight of f32: views of a file may begin at one address and have other shapes */
     samc__dtype dtype;
     bool lent; /* the panels lie in memory of the weight's */
+    bool taps; /* of a convolution, by tap */
     void *panels;
 } entry;
 
@@ -62,6 +63,24 @@ void samc__pack_panel_bf16(const float *w, int64_t n, int64_t k, int64_t row_str
                 memcpy(out + 2 * (pair * SAMC__PANEL + column), both, sizeof both);
             }
     }
+}
+
+void samc__pack_taps(const float *w, int64_t n, int64_t c, int64_t panel, float *out) {
+    for (int64_t tap = 0; tap < 9; tap++) /* each is a matrix with rows 9 c apart */
+        samc__pack_panel(w + tap, n, c, 9 * c, 9, panel, out + tap * c * SAMC__PANEL);
+}
+
+void samc__pack_taps_bf16(const float *w, int64_t n, int64_t c, int64_t panel, uint16_t *out) {
+    const int64_t first = panel * SAMC__PANEL, columns = n - first < SAMC__PANEL ? n - first : SAMC__PANEL;
+    memset(out, 0, (size_t)(SAMC__PANEL * samc__packed_k(9 * c)) * sizeof *out);
+    for (int64_t i = 0; i < c; i++) /* in the order of w, whose lines are read once then */
+        for (int64_t tap = 0; tap < 9; tap++) {
+            const int64_t to = tap * c + i;
+            const float *in = w + first * 9 * c + i * 9 + tap;
+            uint16_t *at = out + to / 2 * 2 * SAMC__PANEL + to % 2;
+            for (int64_t column = 0; column < columns; column++)
+                at[2 * column] = samc__float_to_bf16(in[column * 9 * c]);
+        }
 }
 
 samc__panels8 samc__panels8_of(const void *block, int64_t n, int64_t k) {
@@ -153,7 +172,7 @@ bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k
     } else {
         packed->bytes += bytes;
     }
-    *e = (entry){w, n, k, SAMC__F32, lent, panels};
+    *e = (entry){w, n, k, SAMC__F32, lent, false, panels};
     packed->used++;
     return true;
 }
@@ -168,7 +187,24 @@ bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int6
     for (int64_t panel = 0; panel < samc__panels(n); panel++)
         samc__pack_panel_bf16(w, n, k, k, 1, panel, panels + panel * SAMC__PANEL * samc__packed_k(k));
     packed->bytes += bytes;
-    *e = (entry){w, n, k, SAMC__BF16, false, panels};
+    *e = (entry){w, n, k, SAMC__BF16, false, false, panels};
+    packed->used++;
+    return true;
+}
+
+bool samc__packed_add_taps(samc__packed *packed, const float *w, int64_t n, int64_t c, samc__dtype dtype) {
+    bool known;
+    entry *e = slot_for(packed, w, &known);
+    if (e == NULL || known) return e != NULL;
+    const int64_t k = dtype == SAMC__F32 ? 9 * c : samc__packed_k(9 * c);
+    const size_t bytes = samc__packed_floats(n, k) * samc__dtype_size(dtype);
+    void *panels = aligned_alloc(64, bytes); /* a multiple of that: 32 columns */
+    if (panels == NULL) return false;
+    for (int64_t panel = 0; panel < samc__panels(n); panel++)
+        if (dtype == SAMC__F32) samc__pack_taps(w, n, c, panel, (float *)panels + panel * SAMC__PANEL * k);
+        else samc__pack_taps_bf16(w, n, c, panel, (uint16_t *)panels + panel * SAMC__PANEL * k);
+    packed->bytes += bytes;
+    *e = (entry){w, n, 9 * c, dtype, false, true, panels};
     packed->used++;
     return true;
 }
@@ -183,7 +219,7 @@ static void *room_for(samc__packed *packed, size_t bytes, samc__dtype dtype) {
         return NULL;
     }
     packed->bytes += bytes;
-    *e = (entry){panels, 0, 0, dtype, false, panels};
+    *e = (entry){panels, 0, 0, dtype, false, false, panels};
     packed->used++;
     return panels;
 }
@@ -196,7 +232,11 @@ void *samc__packed_room_int8(samc__packed *packed, int64_t n, int64_t k) {
 
 static const void *find(const samc__packed *packed, const void *w, samc__dtype dtype) {
     const entry *e = packed ? slot_of(packed, w) : NULL;
-    return e && e->dtype == dtype ? e->panels : NULL;
+    return e && e->dtype == dtype && !e->taps ? e->panels : NULL;
+}
+const void *samc__packed_find_taps(const samc__packed *packed, const void *w, int64_t n, int64_t c, samc__dtype dtype) {
+    const entry *e = packed ? slot_of(packed, w) : NULL;
+    return e && e->taps && e->dtype == dtype && e->n == n && e->k == 9 * c ? e->panels : NULL;
 }
 const float *samc__packed_find(const samc__packed *packed, const void *w, int64_t n, int64_t k) {
     const float *panels = find(packed, w, SAMC__F32);

@@ -42,6 +42,9 @@ void samc__pack_panel(const float *w, int64_t n, int64_t k, int64_t row_stride, 
 /* One panel [samc__packed_k(k) / 2][32][2] of the same, each element rounded to nearest even. */
 void samc__pack_panel_bf16(const float *w, int64_t n, int64_t k, int64_t row_stride, int64_t stride, int64_t panel,
                            uint16_t *out);
+/* The same of a convolution's w [n, c, 9] with k in another order, (tap, channel): panels [9 c][32], and of bf16. */
+void samc__pack_taps(const float *w, int64_t n, int64_t c, int64_t panel, float *out);
+void samc__pack_taps_bf16(const float *w, int64_t n, int64_t c, int64_t panel, uint16_t *out);
 /* Panel `panel` of a weight [n, k] with its sums and scales, into `block` of samc__packed_bytes8(); `rows` and `scales`
  * are those of the panel's own columns. */
 void samc__pack_panel_int8(const int8_t *rows, const float *scales, int64_t n, int64_t k, int64_t panel, void *block);
@@ -57,6 +60,8 @@ void samc__packed_destroy(samc__packed *packed); /* NULL is allowed */
 bool samc__packed_add(samc__packed *packed, const float *w, int64_t n, int64_t k, bool replace);
 /* Packs w [n, k] as bf16 panels, found by the address of w; its own memory is left alone. False: no memory. */
 bool samc__packed_add_bf16(samc__packed *packed, const float *w, int64_t n, int64_t k);
+/* Packs w [n, c, 9] by tap, in f32 or bf16; its own memory is left alone. False: no memory. */
+bool samc__packed_add_taps(samc__packed *packed, const float *w, int64_t n, int64_t c, samc__dtype dtype);
 /* Room for the bf16 panels of a weight [n, k] that has no other memory: found by their own address, filled by the
  * caller with samc__pack_panel_bf16(). NULL: no memory. */
 uint16_t *samc__packed_room_bf16(samc__packed *packed, int64_t n, int64_t k);
@@ -65,6 +70,7 @@ void *samc__packed_room_int8(samc__packed *packed, int64_t n, int64_t k);
 /* The panels of the weight at w; NULL: not packed in that type, or shape, or `packed` is NULL. */
 const float *samc__packed_find(const samc__packed *packed, const void *w, int64_t n, int64_t k);
 const uint16_t *samc__packed_find_bf16(const samc__packed *packed, const void *w);
+const void *samc__packed_find_taps(const samc__packed *packed, const void *w, int64_t n, int64_t c, samc__dtype dtype);
 const void *samc__packed_find_int8(const samc__packed *packed, const void *w); /* by samc__panels8_of() */
 size_t samc__packed_bytes(const samc__packed *packed);                         /* beside the weights themselves */
 

@@ -19,7 +19,7 @@ typedef enum samc__role {
     SAMC__ROLE_MATRIX,  /* [first side, the rest]; read by `linear` alone, so packing may drop the original */
     SAMC__ROLE_SHARED,  /* [first side, the rest]; packed, but kept: read as it is by other operators too, or small */
     SAMC__ROLE_OPERAND, /* read as it lies in the file: convolutions, but for a kernel of 1 x 1, which is a matrix;
-                           tables of relative positions. Never packed */
+                           tables of relative positions. Kept where kernels of 3 x 3 are packed */
 } samc__role;
 
 /* The type of a tensor's elements where activations have the type `precision`. */

@@ -27,6 +27,18 @@ static bool pack_fold(const samc__network *net, samc__packed *packed) {
     return samc__packed_add_bf16(packed, samc__f32(w), w.n[0], w.n[1]);
 }
 
+/* Kernels of 3 x 3, which are floats of whatever type they were, for activations as the model has them. */
+static bool pack_convolutions(const samc__network *net, const samc__tensor_list *tensors, samc__packed *packed) {
+    bool done = true;
+    for (size_t i = 0; i < tensors->count && done; i++) {
+        const samc__view w = *tensors->at[i].view;
+        if (tensors->at[i].role == SAMC__ROLE_OPERAND && w.rank == 4 && w.n[2] == 3 && w.n[3] == 3)
+            done = samc__packed_add_taps(packed, samc__f32(w), w.n[0], w.n[1],
+                                         net->precision == SAMC__F32 ? SAMC__F32 : SAMC__BF16);
+    }
+    return done;
+}
+
 samc_status samc__pack_list(const samc__tensor_list *tensors, const samc__checkpoint *file, void *owned,
                             size_t owned_bytes, samc__packed *packed, samc_error *error) {
     const char *begin = owned;
@@ -44,7 +56,8 @@ samc_status samc__pack_list(const samc__tensor_list *tensors, const samc__checkp
 
 samc_status samc__pack_weights(const samc__network *net, const samc__tensor_list *tensors, const samc__checkpoint *file,
                                void *owned, size_t owned_bytes, samc__packed *packed, samc_error *error) {
-    if (!pack_fold(net, packed)) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
+    if (!pack_fold(net, packed) || !pack_convolutions(net, tensors, packed))
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to pack the weights");
     if (net->weight_type != SAMC__F32) return SAMC_OK;
     return samc__pack_list(tensors, file, owned, owned_bytes, packed, error);
 }

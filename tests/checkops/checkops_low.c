@@ -178,7 +178,9 @@ static unsigned char *outputs_of(context *x, const row *r, const check *host, gu
     own_more(&own, &l->args);
     if (how.packed) {
         samc__view *w = r->low_packed(&own);
-        if (!samc__packed_add_bf16(packed, w->data, w->n[0], samc__elements(*w) / w->n[0])) abort();
+        const bool done = w->rank == 4 ? samc__packed_add_taps(packed, w->data, w->n[0], w->n[1], SAMC__BF16)
+                                       : samc__packed_add_bf16(packed, w->data, w->n[0], samc__elements(*w) / w->n[0]);
+        if (!done) abort();
         w->dtype = SAMC__BF16;
     }
     samc_status status = call_op(r, &exec, &own);

@@ -273,11 +273,11 @@ BUGS = {
         False,
         [(BLOCK, "add || at > 0);", "add);")],
     ),
-    "16 bits: taps and channels exchanged": (
+    "16 bits: taps by column": (
         "conv3x3",
         "bf16_soft",
         False,
-        [(low("conv3x3"), "from = i * 9 + tap", "from = tap * c + i")],
+        [(low("conv3x3"), "y = top + tap / 3, x = left + tap % 3", "y = top + tap % 3, x = left + tap / 3")],
     ),
     "16 bits: lanes behind the end have a variance": (
         "layernorm",
