@@ -219,7 +219,7 @@ class TextTest(unittest.TestCase):
                 "--points-per-side",
                 4,
                 "--format",
-                "coco",
+                "coco,sa1b",
                 "-o",
                 out / clip,
             )
@@ -228,6 +228,10 @@ class TextTest(unittest.TestCase):
             self.assertTrue(coco["annotations"])
             for annotation in coco["annotations"]:
                 self.assertTrue(0.25 <= annotation["score"] <= 1 and "box" not in annotation)
+            names = {category["id"]: category["name"] for category in coco["categories"]}
+            sa1b = json.loads((out / clip / "cat.json").read_text())["annotations"]
+            labels = [(names[annotation["category_id"]], annotation["score"]) for annotation in coco["annotations"]]
+            self.assertEqual([(annotation["label"], annotation["score"]) for annotation in sa1b], labels)
 
     def test_the_evaluation_of_what_samc_finds_itself(self):
         truth, detector = self.folder / "truth", self.folder / "owlv2"

@@ -155,12 +155,13 @@ static json_int_t image_number(const char *name) {
 
 /* {"id": 1, ...} of mask `i`, numbered from 1 in its image. */
 static json_t *sa1b_annotation(const samc_mask *m, int i) {
-    return json_pack("{s:i, s:n, s:[i, i, i, i], s:I, s:o, s:o, s:[i, i, i, i], s:[[o, o]]}", "id", i + 1,
-                     "segmentation", "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "area",
-                     (json_int_t)m->area, "predicted_iou", samc__text_number((double)m->predicted_iou),
-                     "stability_score", samc__text_number((double)m->stability_score), "crop_box", m->crop_box[0],
-                     m->crop_box[1], m->crop_box[2], m->crop_box[3], "point_coords", samc__text_number(m->point[0]),
-                     samc__text_number(m->point[1]));
+    json_t *fields = json_pack("{s:i, s:n, s:[i, i, i, i], s:I, s:o, s:o, s:[i, i, i, i], s:[[o, o]]}", "id", i + 1,
+                               "segmentation", "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "area",
+                               (json_int_t)m->area, "predicted_iou", samc__text_number((double)m->predicted_iou),
+                               "stability_score", samc__text_number((double)m->stability_score), "crop_box",
+                               m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3], "point_coords",
+                               samc__text_number(m->point[0]), samc__text_number(m->point[1]));
+    return add_label(fields, m);
 }
 
 /* {"image": {"image_id", "width", "height", "file_name"}, "annotations": [...]} */
