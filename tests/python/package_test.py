@@ -645,8 +645,8 @@ class Archives(unittest.TestCase):
         self.assertEqual(self.text("a"), self.text("b"))
         session = self.model.session()
         timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         with self.assertRaises(KeyboardInterrupt):
+            timer.start()
             session.auto([picture()], point_grids=[RNG.random((60000, 2))], **LOOSE)
         timer.join()
         session.set_image(picture())  # and is as good as before
