@@ -17,21 +17,11 @@ static void describe_cpu(char *text, size_t size) {
     size_t used = 0;
     text[0] = 0;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-#define CAPABILITY(name)                                                                                               \
-    if (__builtin_cpu_supports(name) && used < size)                                                                   \
-        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
-    CAPABILITY("sse2")
-    CAPABILITY("sse4.2")
-    CAPABILITY("avx")
-    CAPABILITY("avx2")
-    CAPABILITY("fma")
-    CAPABILITY("avx512f")
-    CAPABILITY("avx512bw")
-    CAPABILITY("avx512vl")
-    CAPABILITY("avx512vnni")
-    CAPABILITY("avx512bf16")
-#undef CAPABILITY
+    static const char *const names[] = {"sse2",    "sse4.2",   "avx",      "avx2",       "fma",
+                                        "avx512f", "avx512bw", "avx512vl", "avx512vnni", "avx512bf16"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (samc__caps_cpu_has(names[i]) && used < size)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", names[i]);
 #elif defined(__aarch64__)
     snprintf(text, size, "neon");
     used = strlen(text);

@@ -3,7 +3,10 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "kernels/cpu/caps.h"
 #include "kernels/cpu/packed.h"
 #include "kernels/linear/choice.h"
 #include "kernels/decoder_form.h"
@@ -210,3 +213,33 @@ Test(spool, reads_back_what_was_appended) {
     cr_expect(after.held == 1 && after.file == 0, "what was freed is there again");
     samc__spool_free(&after);
 }
+
+#if defined(__x86_64__)
+/* What the kernel says of the processor, which is no code of ours. */
+Test(caps, are_what_the_kernel_says) {
+    static const char *const names[][2] = {{"sse2", "sse2"},
+                                           {"sse4.2", "sse4_2"},
+                                           {"avx", "avx"},
+                                           {"fma", "fma"},
+                                           {"avx2", "avx2"},
+                                           {"avx512f", "avx512f"},
+                                           {"avx512dq", "avx512dq"},
+                                           {"avx512bw", "avx512bw"},
+                                           {"avx512vl", "avx512vl"},
+                                           {"avxvnni", "avx_vnni"},
+                                           {"avx512vnni", "avx512_vnni"},
+                                           {"avx512bf16", "avx512_bf16"}};
+    char line[8192] = "";
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    cr_assert_not_null(file);
+    while (fgets(line, sizeof line, file) != NULL && strncmp(line, "flags", 5) != 0) {}
+    fclose(file);
+    line[strcspn(line, "\n")] = ' ';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char word[32];
+        snprintf(word, sizeof word, " %s ", names[i][1]);
+        cr_expect_eq(samc__caps_cpu_has(names[i][0]), strstr(line, word) != NULL, "%s", names[i][0]);
+    }
+    cr_expect(samc__caps_cpu_has("sse2") && !samc__caps_cpu_has("mmx2"));
+}
+#endif

@@ -27,6 +27,10 @@ enum {
 
 unsigned samc__caps_detect(void);
 
+/* Whether an x86-64 has what a name of this list says, and the system saves its registers: sse2, sse4.2, avx, fma,
+ * avx2, avx512f, avx512dq, avx512bw, avx512vl, avx512vnni, avx512bf16, avxvnni. False of others, and elsewhere. */
+bool samc__caps_cpu_has(const char *name);
+
 /* Those of SAMC__CAP_SOFT that run beside these capabilities: both, but on an x86-64 without AVX2, which their files
  * are compiled for as they need its FMA. */
 unsigned samc__caps_soft(unsigned detected);
