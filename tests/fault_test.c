@@ -4,6 +4,7 @@
  *
  * samc's own calls are intercepted by the linker (--wrap), OpenSSL's through its hook. A plain program, because
  * Criterion allocates too. */
+#include <errno.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -24,6 +25,7 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
+int __real_posix_memalign(void **block, size_t alignment, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t size);
 void __real_free(void *block);
@@ -55,6 +57,12 @@ void *__wrap_realloc(void *block, size_t size) {
 }
 void *__wrap_aligned_alloc(size_t alignment, size_t size) {
     return fails() ? NULL : counted(__real_aligned_alloc(alignment, size));
+}
+int __wrap_posix_memalign(void **block, size_t alignment, size_t size) {
+    void *own = NULL;
+    if (fails() || __real_posix_memalign(&own, alignment, size) != 0 || counted(own) == NULL) return ENOMEM;
+    *block = own;
+    return 0;
 }
 char *__wrap_strdup(const char *text) { return fails() ? NULL : counted(__real_strdup(text)); }
 char *__wrap_strndup(const char *text, size_t size) { return fails() ? NULL : counted(__real_strndup(text, size)); }
