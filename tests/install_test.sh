@@ -33,6 +33,7 @@ mkdir old
 cut() { echo "/const char $1settings;/,/^} $2;/{/^} $2;/!d};"; } # the fields from `settings` on
 sed "$(cut '\*const \*' samc_options) $(cut '\*' samc_model_info)" usr/include/samc.h >old/samc.h
 (cat program.c && echo '_Static_assert(sizeof(samc_options) < 40 && sizeof(samc_model_info) < 208, "older");') >older.c
+cp usr/include/samc_text.h old
 cc -Wall -Wextra -Werror older.c -Iold $(pkg-config --libs samc) -o older
 check "an older header" ./older
 libraries=$(pkg-config --static --libs samc | sed 's/-lsamc//')
