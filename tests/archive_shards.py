@@ -224,31 +224,83 @@ class Units(Archive):
         self.auto(*commands, "-o", self.at("o"), *DATASET, "--resume")
         self.same_tree(self.at("o"), self.at("whole"))
 
+    def test_how_a_command_ends_is_known(self):
+        """Also where samc was started with SIGCHLD ignored, as some parents do."""
+        code, _, err = run(
+            "auto",
+            f"pipe:cat {self.shards()}/00000.tar; exit 7",
+            "-o",
+            self.at("o"),
+            *DATASET,
+            *OPTIONS,
+            preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        )
+        self.assertEqual(code, 1, err)
+        self.assertIn("the command failed with exit code 7", err)
+
+    def test_commands_leave_the_standard_input(self):
+        inputs = self.shards()
+        self.auto(inputs + "/{00000..00001}.tar", "-o", self.at("whole"), *DATASET)
+        command = f"pipe:cat {inputs}/00000.tar; cat > {self.at('eaten')}"
+        self.auto(command, "-", "-o", self.at("o"), *DATASET, stdin=read(self.at("in", "00001.tar")))
+        self.assertEqual(read(self.at("eaten")), b"")
+        self.assertEqual(read(self.at("o", "stdin.tar")), read(self.at("whole", "00001.tar")))
+
+    def test_a_stop_does_not_wait_for_the_standard_input(self):
+        data = read(pack(self.at("a.tar"), [(f"{i}.png", png(30, 20, bytes([i]) * 1800)) for i in range(3)]))
+        self.auto("-", "-o", self.at("whole"), *DATASET, stdin=data)
+        process = subprocess.Popen(
+            [SAMC, "auto", "-", "-o", self.at("o"), *DATASET, "-q", *OPTIONS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        process.stdin.write(data[: data.index(b"1.png")])  # a member, and the beginning of the second
+        process.stdin.flush()
+        process.stdout.readline()  # so that the run goes on
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=60)
+        for file in (process.stdin, process.stdout):
+            file.close()
+        err = process.stderr.read().decode()
+        process.stderr.close()
+        self.assertEqual(code, 128 + signal.SIGTERM, err)
+        self.assertEqual(records(self.at("o")), 1)
+        self.auto("-", "-o", self.at("o"), *DATASET, "--resume", stdin=data)
+        self.same_tree(self.at("o"), self.at("whole"))
+
     def test_a_stop_does_not_wait_for_a_command(self):
-        for number, command in enumerate(("sleep 1000", "trap '' TERM; cat /dev/zero | head -c 1; sleep 1000")):
-            out = self.at(f"o{number}")
+        """Which says nothing, or goes on after its output, or never comes to an end of zeros."""
+        commands = ("sleep 1000", "trap '' TERM; cat /dev/zero | head -c 1; sleep 1000", "cat /dev/zero")
+        for number, command in enumerate(commands):
+            out, begun = self.at(f"o{number}"), self.at(f"begun{number}")
             process = subprocess.Popen(
-                [SAMC, "auto", "pipe:" + command, "-o", out, *DATASET, *OPTIONS], stderr=subprocess.PIPE
+                [SAMC, "auto", f"pipe:touch {begun}; {command}", "-o", out, *DATASET, *OPTIONS], stderr=subprocess.PIPE
             )
-            while not os.path.exists(os.path.join(out, ".samc", "journal")) and process.poll() is None:
+            while not os.path.exists(begun) and process.poll() is None:  # then signals are the run's
                 time.sleep(0.01)
-            time.sleep(0.3)  # to be in the middle of reading; sooner is stopped as well
             process.send_signal(signal.SIGTERM)
             err = process.communicate(timeout=60)[1].decode()
             self.assertEqual(process.returncode, 128 + signal.SIGTERM, err)
 
     def test_killed_and_resumed(self):
-        inputs = self.shards(4, 30, bad=True)
+        self.shards(4, 30, bad=True)
+        gate = self.at("gate")  # before the last archive, so that no run comes to its end before it is killed
+        last = f"pipe:until test -e {gate}; do sleep 0.02; done; cat {self.at('in', '00003.tar')}"
+        inputs = [self.at("in", "{00000..00002}.tar"), last]
         formats = ["--format", "webdataset,jsonl,coco", "--lines-per-file", "25", "--copy-images"]
-        self.auto(inputs, "-o", self.at("whole"), *formats, "--no-sync", code=3)
+        put(gate, b"")
+        self.auto(*inputs, "-o", self.at("whole"), *formats, "--no-sync", code=3)
+        os.remove(gate)
+        self.addCleanup(put, gate, b"")  # what was killed leaves shells that wait for it
         out, done, printed = self.at("o"), 0, []
         for kill in range(4):
             process = subprocess.Popen(
-                [SAMC, "auto", inputs, "-o", out, *formats, "--resume", *OPTIONS],
+                [SAMC, "auto", *inputs, "-o", out, *formats, "--resume", *OPTIONS],
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what waits for the gate has it too
             )
-            target = done + self.dice.randrange(5, 22)
+            target = min(done + self.dice.randrange(5, 22), 3 * 31)  # all before the gate
             while records(out) < target and process.poll() is None:
                 time.sleep(0.001)
             process.kill()
@@ -256,13 +308,14 @@ class Units(Archive):
             self.assertEqual(process.returncode, -9)
             done = records(out)
             printed += [json.loads(line)["image"] for line in text.splitlines() if line.endswith(b"}")]
-        lines, err = self.auto(inputs, "-o", out, *formats, "--resume", code=3)
+        put(gate, b"")
+        lines, err = self.auto(*inputs, "-o", out, *formats, "--resume", code=3)
         printed += [line["image"] for line in lines]
         self.assertIn("going on after ", err)
         self.same_tree(out, self.at("whole"))
         self.assertLessEqual(len(printed), 119)  # none is told of twice
         self.assertEqual(len(set(printed)), len(printed))
-        self.assertEqual(self.auto(inputs, "-o", out, *formats, "--resume", code=3)[0], [])
+        self.assertEqual(self.auto(*inputs, "-o", out, *formats, "--resume", code=3)[0], [])
         self.same_tree(out, self.at("whole"))
 
     def test_refusals(self):

@@ -211,6 +211,7 @@ static void open_signals(watch *w) {
         if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&blocked, numbers[i]);
     }
     pthread_sigmask(SIG_BLOCK, &blocked, &w->before);
+    signal(SIGCHLD, SIG_DFL); /* a parent that ignores it hands that on, and nobody knew how pipe:COMMAND ended */
     w->signals = signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

@@ -30,6 +30,7 @@ samc_status samc__command_open(const char *text, const char *name, samc__command
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     code = posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+    if (code == 0) code = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none); /* samc blocks those that stop it */
     posix_spawnattr_setsigdefault(&attributes, &usual);
@@ -68,8 +69,15 @@ samc_status samc__command_finish(samc__command *command, const char *name, const
     }
     for (pid_t ended = 0; ended == 0;) { /* it may go on after the end of its output */
         ended = waitpid(command->process, &how, WNOHANG);
-        if (ended < 0 && errno == EINTR) ended = 0;
-        if (ended != 0) break;
+        if (ended < 0 && errno != EINTR) {
+            samc__fail(error, SAMC_IO, "%s: nobody knows how the command ended: %s (is SIGCHLD ignored?)", name,
+                       strerror(errno));
+            close(command->handle);
+            *command = (samc__command){.handle = -1};
+            return SAMC_IO;
+        }
+        if (ended > 0) break;
+        ended = 0;
         if (atomic_load(stopping)) {
             samc__command_abandon(command);
             return samc__fail(error, SAMC_STOPPED, "%s: killed, because the run stops", name);

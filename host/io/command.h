@@ -13,7 +13,8 @@ typedef struct samc__command {
 } samc__command;
 
 /* Runs `sh -c TEXT`, which messages call `name`, in a process group of its own, so that a Ctrl-C that stops samc does
- * not look like a failure of the command; its standard input and error are samc's. */
+ * not look like a failure of the command; its standard error is samc's. Its standard input is empty: samc's may be an
+ * archive, or a terminal, reading from which would suspend such a group (ssh reads all there is). */
 samc_status samc__command_open(const char *text, const char *name, samc__command *command, samc_error *error);
 /* Reads what the command still says, and waits for it. Fails where it failed. When *stopping becomes true, it and all
  * that it started are killed, which is a failure too. */

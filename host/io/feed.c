@@ -69,7 +69,10 @@ static bool note_name(samc__feed *f, const char *name, size_t length, bool *twic
 static samc_status name_job(samc__job *job, const char *unit, const char *path, const char *key, const char *name) {
     size_t first = strlen(unit) + strlen(key) + 2, second = strlen(path) + strlen(name) + 2;
     job->names = malloc(first + second);
-    if (job->names == NULL) return samc__fail(&job->error, SAMC_OUT_OF_MEMORY, "%s/%s: out of memory", path, name);
+    if (job->names == NULL) {
+        job->code = ENOMEM;
+        return samc__fail(&job->error, SAMC_OUT_OF_MEMORY, "%s/%s: out of memory", path, name);
+    }
     snprintf(job->names, first, "%s/%s", unit, key);
     snprintf(job->names + first, second, "%s/%s", path, name);
     job->key = job->names;
@@ -115,6 +118,8 @@ static bool end_unit(samc__feed *f, const char *path, samc__job *job) {
         job->error = why;
         job->code = EIO;
     }
+    /* What is behind it is not read by trying again, as an image would be: the run has to stop. */
+    if (job->error.status == SAMC_OUT_OF_MEMORY && job->code == 0) job->code = ENOMEM;
     job->ends = true;
     job->member = -1;
     job->image = f->images;
@@ -197,7 +202,7 @@ bool samc__feed_next(samc__feed *f, samc__job *job) {
     job->source = path;
     if (input->tar < 0) return take_file(f, input, job);
     if (f->tar == NULL && open_unit(f, input, path, job) != SAMC_OK) return end_unit(f, path, job);
-    for (;;) {
+    while (!atomic_load(f->stopping)) { /* an archive may hold millions of other files than images */
         samc__tar_entry entry;
         bool broken = false;
         if (samc__tar_next(f->tar, &entry, &job->error) != SAMC_OK) {
@@ -219,4 +224,5 @@ bool samc__feed_next(samc__feed *f, samc__job *job) {
         atomic_fetch_add(f->found, 1);
         return true;
     }
+    return false;
 }

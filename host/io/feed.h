@@ -28,7 +28,7 @@ typedef struct samc__feed {
 samc__feed samc__feed_begin(const samc__collector *collector, const atomic_bool *stopping, atomic_llong *found,
                             atomic_llong *skipped);
 /* Fills a job with the next image, an archive's with its bytes, or with the end of an archive. What is wrong with it is
- * in job->error, with job->code. False: there is nothing left. */
+ * in job->error, with job->code. False: there is nothing left, or the run stops. */
 bool samc__feed_next(samc__feed *feed, samc__job *job);
 void samc__feed_close(samc__feed *feed);
 

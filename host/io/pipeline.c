@@ -152,6 +152,7 @@ static void read_units(pipeline *p) {
             samc__queue_push(&p->queues[IDLE], job);
             break;
         }
+        if (atomic_load(&p->stopping)) break; /* what a read that was given up says is nobody's failure */
         if (samc__load_is_outage(p->inputs, job)) {
             halt(p, &job->error);
             break;

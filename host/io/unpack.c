@@ -38,8 +38,10 @@ struct samc__unpack {
 static bool wait_for_bytes(samc__unpack *u) {
     enum { TICK = 100 /* milliseconds */ };
     struct pollfd file = {.fd = u->handle, .events = POLLIN};
-    while (u->flow.stopping != NULL && poll(&file, 1, TICK) == 0)
+    while (u->flow.stopping != NULL) { /* looked at also where there are always bytes: some never end */
         if (atomic_load(u->flow.stopping)) return u->code = ECANCELED, false;
+        if (poll(&file, 1, TICK) != 0) break;
+    }
     return true;
 }
 
