@@ -280,6 +280,7 @@ class Formats(Archive):
         put(self.at("twins", "a.ppm"), picture(2)[1])
         twins = ("auto", self.at("twins"), "-o", self.at("o"))
         self.usage("would write the same files", *twins, "--format", "sa1b", *OPTIONS)
+        self.usage("would write the same files", *twins, "--format", "sa1b", "--shard-by", "input", *OPTIONS)
         self.assertEqual(len(self.auto(*twins[1:], "--format", "rle")[0]), 2)
 
     def test_lines_in_several_files(self):

@@ -147,7 +147,7 @@ static samc_status check_dataset(const samc__inputs *inputs, samc_error *error) 
             return samc__fail(error, SAMC_INVALID_ARGUMENT,
                               "webdataset makes an archive of each archive, and '%.300s' is none",
                               samc__input_source(inputs, i));
-    return samc__inputs_check_stems(inputs, samc__tar_stem, error);
+    return samc__inputs_check_stems(inputs, samc__tar_stem, true, error);
 }
 
 static samc_status collect(samc_archive *a, const samc_archive_options *o, samc_error *error) {
@@ -167,8 +167,7 @@ static samc_status collect(samc_archive *a, const samc_archive_options *o, samc_
     unsigned formats = a->options.formats;
     SAMC__TRY(samc__inputs_check_names(&a->inputs, formats & SAMC_OUTPUT_PNG, error));
     if (formats & SAMC_OUTPUT_WEBDATASET) SAMC__TRY(check_dataset(&a->inputs, error));
-    return formats & SAMC_OUTPUT_SA1B && !a->inputs.units ? samc__inputs_check_stems(&a->inputs, samc__name_stem, error)
-                                                          : SAMC_OK;
+    return formats & SAMC_OUTPUT_SA1B ? samc__inputs_check_stems(&a->inputs, samc__name_stem, false, error) : SAMC_OK;
 }
 
 samc_status samc_archive_open(const samc_archive_options *options, samc_archive **archive, samc_error *error) {

@@ -66,8 +66,10 @@ samc_status samc__inputs_collect(samc__inputs *inputs, const char *const *argume
 /* Refuses two inputs whose results would get the same names, and says which. Gives a reason to images whose names are
  * too long for those of their results. `pictures`: each image's results are a folder too. */
 samc_status samc__inputs_check_names(samc__inputs *inputs, bool pictures, samc_error *error);
-/* The same where results have shorter names: `stem` says how much of a key is kept. */
-samc_status samc__inputs_check_stems(const samc__inputs *inputs, size_t (*stem)(const char *name), samc_error *error);
+/* The same where results have shorter names: `stem` says how much of a key is kept, of archives that are units too, or
+ * only of images. */
+samc_status samc__inputs_check_stems(const samc__inputs *inputs, size_t (*stem)(const char *name), bool archives,
+                                     samc_error *error);
 void samc__inputs_free(samc__inputs *inputs);
 /* Copies text into the list's; returns its offset, 0 without memory or for "". */
 size_t samc__inputs_keep(samc__inputs *inputs, const char *text);

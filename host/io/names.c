@@ -169,7 +169,8 @@ samc_status samc__inputs_check_names(samc__inputs *in, bool pictures, samc_error
     return status;
 }
 
-samc_status samc__inputs_check_stems(const samc__inputs *inputs, size_t (*stem)(const char *name), samc_error *error) {
+samc_status samc__inputs_check_stems(const samc__inputs *inputs, size_t (*stem)(const char *name), bool archives,
+                                     samc_error *error) {
     samc__inputs stems = *inputs; /* the same sources under shorter keys */
     stems.items = malloc(((size_t)inputs->count + 1) * sizeof *stems.items);
     stems.text = malloc(stems.room = inputs->used);
@@ -179,7 +180,8 @@ samc_status samc__inputs_check_stems(const samc__inputs *inputs, size_t (*stem)(
         memcpy(stems.text, inputs->text, inputs->used);
         for (int64_t i = 0; i < inputs->count; i++) { /* keys that differ have texts of their own */
             char *key = stems.text + stems.items[i].key;
-            if (stems.items[i].reason == 0) key[stem(key)] = '\0';
+            bool archive = inputs->units && stems.items[i].tar >= 0;
+            if (stems.items[i].reason == 0 && (archives || !archive)) key[stem(key)] = '\0';
         }
         status = samc__inputs_check_names(&stems, false, error);
     }
