@@ -96,7 +96,7 @@ wait_for() { # what the test waits for, as a command
 }
 wait_for '[ "$(records 0)" -ge 8 ]'
 before=$(records 0)
-scancel --signal=TERM --batch "${job}_0" 2>/dev/null & # what --signal=B:TERM@120 sends; it tries again, in vain, when
+scancel --signal=USR1 --batch "${job}_0" 2>/dev/null & # what --signal=B:USR1@120 sends; it tries again, in vain, when
 # the job has gone back to the queue
 wait_for 'grep -q "stopped in time" "$folder/samc-auto-${job}_0.log"'
 wait_for '[ "$(records 2)" -ge 8 ]'
