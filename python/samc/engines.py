@@ -8,13 +8,14 @@ import json
 import os
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
-from ._errors import Error, InternalError, ModelDiverged, NoDevice
+from ._errors import Error, InternalError, ModelDiverged, NoDevice, ReadWriteError
 from ._masks import Masks
 from ._model import Model, load
 from ._pixels import read_image
 from ._session import Session
 
-OF_THE_RUN = (NoDevice, InternalError, ModelDiverged, MemoryError)  # failures that say nothing about one image
+# Failures that say nothing about one image; run lengths that memory does not hold go to files, and a disk may be full.
+OF_THE_RUN = (NoDevice, InternalError, ModelDiverged, MemoryError, ReadWriteError)
 
 
 class Annotator:

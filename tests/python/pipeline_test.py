@@ -143,6 +143,21 @@ class Engines(unittest.TestCase):
         self.assertRaises(ValueError, lambda: Annotator(batch_size=0))
         with self.assertRaisesRegex(TypeError, "unknown option"):
             list(Annotator(TINY, points_per_sight=3).records(self.samples()))
+        for failure in (samc.NoDevice, samc.InternalError, samc.ReadWriteError):
+            annotator = Annotator(TINY)
+            annotator.session = lambda: Broken(failure("the disk is full"))
+            with self.assertRaisesRegex(failure, "the disk is full"):
+                list(annotator.records(self.samples()))
+
+
+class Broken:
+    """A session whose device or disk fails."""
+
+    def __init__(self, failure):
+        self.failure = failure
+
+    def auto(self, *_, **__):
+        raise self.failure
 
 
 if __name__ == "__main__":
