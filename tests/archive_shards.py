@@ -72,6 +72,19 @@ class Units(Archive):
         self.auto(inputs, "-o", self.at("maps"), *DATASET, "--label-maps", code=3)
         self.assertEqual([name for name, _ in members(self.at("maps", "00000.tar"))][1], "000000000.png")
 
+    def test_label_maps_among_images(self):
+        """What samc made of a.png, read again: its a.labels.png would be there twice."""
+        image = png(30, 20, bytes(1800))
+        for number, names in enumerate((("a.png", "a.labels.png"), ("a.labels.png", "a.png"))):
+            tar, out = pack(self.at(f"{number}.tar"), [(name, image) for name in names]), self.at(f"o{number}")
+            self.auto(tar, "-o", out, *DATASET, "--copy-images", "--label-maps", code=3)
+            self.assertEqual([line["name"] for line in self.lines(out)], [f"{number}.tar/{names[1]}"])
+            self.assertIn("names of another", self.lines(out)[0]["error"])
+            stem = names[0][:-4]
+            made = [name for name, _ in members(os.path.join(out, f"{number}.tar"))]
+            self.assertEqual(made, [names[0], stem + ".json", stem + ".labels.png"])
+            self.auto(tar, "-o", self.at(f"copies{number}"), *DATASET, "--copy-images")
+
     def check_labels(self, data, record):
         """16-bit grey: on each pixel the number of the smallest mask that has it."""
         width, height = record["image"]["width"], record["image"]["height"]

@@ -22,6 +22,7 @@ samc__feed samc__feed_begin(const samc__collector *c, const atomic_bool *stoppin
                     .shard = c->options->shard,
                     .shards = c->options->shards,
                     .stems = c->options->formats & (SAMC_OUTPUT_SA1B | SAMC_OUTPUT_WEBDATASET),
+                    .maps = c->options->copy_images && c->options->label_maps,
                     .units = c->units,
                     .member = -1,
                     .passed = -1,
@@ -63,6 +64,22 @@ static bool note_name(samc__feed *f, const char *name, size_t length, bool *twic
     f->seen_count += *place == 0;
     *place = hash;
     return true;
+}
+
+/* Notes what a member's results are called; *twice where a name was there before. Where images are copied and have
+ * label maps beside them, those of a.png and a copied a.labels.png are one. False without memory. */
+static bool note_results(samc__feed *f, const char *key, bool *twice) {
+    const char ends[2][12] = {"", ".labels.png"};
+    size_t stem = f->stems ? samc__name_stem(key) : strlen(key), lengths[2] = {strlen(key), stem};
+    bool good = note_name(f, key, stem, twice), others[2] = {false, false};
+    for (int i = 0; i < 2 && good && f->maps && !*twice; i++) {
+        char *name = NULL; /* with a slash in front, which no stem has */
+        good = asprintf(&name, "/%.*s%s", (int)lengths[i], key, ends[i]) > 0 &&
+               note_name(f, name, strlen(name), &others[i]);
+        free(name);
+    }
+    *twice = *twice || others[0] || others[1];
+    return good;
 }
 
 /* The two names of a member, in one piece that the job owns. */
@@ -164,8 +181,7 @@ static bool take_member(samc__feed *f, const samc__tar_entry *entry, const char 
         image = false;
         if (f->member > f->passed) atomic_fetch_add(f->skipped, 1);
     }
-    if (image && key != NULL && entry->kind == SAMC__TAR_FILE && inside &&
-        !note_name(f, key, f->stems ? samc__name_stem(key) : strlen(key), &twice))
+    if (image && key != NULL && entry->kind == SAMC__TAR_FILE && inside && !note_results(f, key, &twice))
         job->code = ENOMEM;
     image = image && f->member > f->passed;
     if (key == NULL) job->code = ENOMEM;

@@ -1,5 +1,5 @@
 /* The images of units of work, in their order: archives are read as they come, and nothing is known of what lies ahead.
- * Memory is that of one image, and eight to sixteen bytes for each name of the one archive that is open. */
+ * Memory is that of one image, and 16 to 32 bytes for each name of the one archive that is open. */
 #ifndef SAMC_HOST_IO_FEED_H
 #define SAMC_HOST_IO_FEED_H
 
@@ -13,7 +13,7 @@ typedef struct samc__feed {
     const atomic_bool *stopping;
     atomic_llong *found, *skipped; /* images, and members that are none */
     int shard, shards;
-    bool stems;          /* results have the names of members without their extensions */
+    bool stems, maps;    /* results have the names of members without their extensions; copies and label maps too */
     int64_t unit, units; /* that is open, or comes next; of this shard */
     int64_t member;      /* of the entry that was read last, -1: none was */
     int64_t passed;      /* entries up to this one are done already */
