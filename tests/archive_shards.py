@@ -85,6 +85,27 @@ class Units(Archive):
             self.assertEqual(made, [names[0], stem + ".json", stem + ".labels.png"])
             self.auto(tar, "-o", self.at(f"copies{number}"), *DATASET, "--copy-images")
 
+    def test_folders_that_are_results(self):
+        """A member that needs what another becomes as a folder is a line, whichever comes first, and ends no run."""
+        for number, (formats, name, inside, both) in enumerate(
+            (
+                ("rle", "a.png", "a.png.json/b.png", False),
+                ("overlay", "d/a.png", "d/a.png.overlay.png/c/b.png", False),
+                ("png", "a.png", "a.png/0.png", False),
+                ("sa1b", "a.png", "a.json/b.png", False),
+                ("rle,png,sa1b", "a.png", "a.png/0.png", False),
+                ("rle,png,sa1b", "a.png", "a/0.png", True),
+                ("rle", "a.png", "a.png/0.png", True),
+                ("webdataset", "a.png", "a.json/b.png", True),
+            )
+        ):
+            for turn, names in enumerate(((name, inside), (inside, name))):
+                tar = pack(self.at(f"{number}-{turn}.tar"), [(n, picture(i)[1]) for i, n in enumerate(names)])
+                out = self.at(f"o{number}-{turn}")
+                self.auto(tar, "-o", out, "--format", formats, "--shard-by", "input", code=0 if both else 3)
+                if not both:
+                    self.assertEqual([line["name"] for line in self.lines(out)], [f"{number}-{turn}.tar/{names[1]}"])
+
     def check_labels(self, data, record):
         """16-bit grey: on each pixel the number of the smallest mask that has it."""
         width, height = record["image"]["width"], record["image"]["height"]

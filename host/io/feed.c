@@ -23,6 +23,8 @@ samc__feed samc__feed_begin(const samc__collector *c, const atomic_bool *stoppin
                     .shards = c->options->shards,
                     .stems = c->options->formats & (SAMC_OUTPUT_SA1B | SAMC_OUTPUT_WEBDATASET),
                     .maps = c->options->copy_images && c->options->label_maps,
+                    .pictures = c->options->formats & SAMC_OUTPUT_PNG,
+                    .samples = c->options->formats & SAMC_OUTPUT_WEBDATASET,
                     .units = c->units,
                     .member = -1,
                     .passed = -1,
@@ -43,12 +45,20 @@ static uint64_t *place_of(uint64_t *table, size_t room, uint64_t hash) {
     return &table[at];
 }
 
+/* FNV-1a: of ten million names two are taken for one once in 400,000 times. */
+static uint64_t hash_of(const char *name, size_t length) {
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (size_t i = 0; i < length; i++) hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3ull;
+    return hash + (hash == 0);
+}
+
+static bool is_noted(const samc__feed *f, const char *name) {
+    return f->seen_room > 0 && *place_of(f->seen, f->seen_room, hash_of(name, strlen(name))) != 0;
+}
+
 /* Notes a name of the archive; *twice where it was there before. False without memory. */
 static bool note_name(samc__feed *f, const char *name, size_t length, bool *twice) {
-    uint64_t hash =
-        0xcbf29ce484222325ull; /* FNV-1a: of ten million names two are taken for one once in 400,000 times */
-    for (size_t i = 0; i < length; i++) hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3ull;
-    hash += hash == 0;
+    uint64_t hash = hash_of(name, length);
     if (2 * f->seen_count >= f->seen_room) {
         size_t room = f->seen_room ? 2 * f->seen_room : 256;
         uint64_t *grown = calloc(room, sizeof *grown);
@@ -66,6 +76,32 @@ static bool note_name(samc__feed *f, const char *name, size_t length, bool *twic
     return true;
 }
 
+/* Members that have a result of another for a folder, "a.png" and "a.png.json/b.png": *twice for the second of them.
+ * Notes what such a folder would be the result of, with two slashes in front, which no key has. */
+static bool note_folders(samc__feed *f, const char *key, bool *twice) {
+    static const char *const ends[] = {".json", ".overlay.png", ""};
+    char *name = malloc(strlen(key) + 3); /* of another member, as it is noted */
+    bool good = name != NULL, ignored;
+    for (const char *at = strchr(key, '/'); at != NULL && good; at = strchr(at + 1, '/'))
+        for (int i = 0; i < (f->pictures ? 3 : 2) && good; i++) {
+            size_t length = (size_t)(at - key), end = strlen(ends[i]);
+            if (length <= end || memcmp(at - end, ends[i], end) != 0) continue;
+            snprintf(name, length - end + 3, "//%s", key);
+            size_t stem = f->stems ? samc__name_stem(name + 2) : length - end;
+            if (end == 0 && f->stems && stem == length) continue; /* of an image it would have an extension */
+            name[stem + 2] = '\0';
+            *twice = *twice || is_noted(f, name + 2);
+            good = note_name(f, name, stem + 2, &ignored);
+        }
+    if (good) {
+        snprintf(name, strlen(key) + 3, "//%s", key);
+        if (f->stems) name[samc__name_stem(key) + 2] = '\0';
+        *twice = *twice || is_noted(f, name);
+    }
+    free(name);
+    return good;
+}
+
 /* Notes what a member's results are called; *twice where a name was there before. Where images are copied and have
  * label maps beside them, those of a.png and a copied a.labels.png are one. False without memory. */
 static bool note_results(samc__feed *f, const char *key, bool *twice) {
@@ -79,7 +115,7 @@ static bool note_results(samc__feed *f, const char *key, bool *twice) {
         free(name);
     }
     *twice = *twice || others[0] || others[1];
-    return good;
+    return good && (f->samples || note_folders(f, key, twice));
 }
 
 /* The two names of a member, in one piece that the job owns. */

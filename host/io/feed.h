@@ -13,12 +13,13 @@ typedef struct samc__feed {
     const atomic_bool *stopping;
     atomic_llong *found, *skipped; /* images, and members that are none */
     int shard, shards;
-    bool stems, maps;    /* results have the names of members without their extensions; copies and label maps too */
-    int64_t unit, units; /* that is open, or comes next; of this shard */
-    int64_t member;      /* of the entry that was read last, -1: none was */
-    int64_t passed;      /* entries up to this one are done already */
-    int64_t images;      /* so far, of the whole run */
-    samc__tar *tar;      /* NULL: the unit is not open */
+    bool stems, maps;       /* results have the names of members without their extensions; copies and label maps too */
+    bool pictures, samples; /* results are folders too; they are entries of an archive */
+    int64_t unit, units;    /* that is open, or comes next; of this shard */
+    int64_t member;         /* of the entry that was read last, -1: none was */
+    int64_t passed;         /* entries up to this one are done already */
+    int64_t images;         /* so far, of the whole run */
+    samc__tar *tar;         /* NULL: the unit is not open */
     samc__command command;
     uint64_t *seen; /* [seen_room], a hash table of the names in this archive, 0: a free place */
     size_t seen_room, seen_count;
