@@ -1,5 +1,6 @@
 """Nothing is lost: runs that are killed, refused, out of space, without power; a thousand images, and ten thousand."""
 
+import fcntl
 import json
 import os
 import random
@@ -129,9 +130,14 @@ class Resume(Archive):
         )
 
     def start(self, *arguments, **more):
-        return subprocess.Popen(
+        """A run that waits behind some fifty images until somebody reads its output, so that it is not over before the
+        test does with it what it wants to.
+        """
+        process = subprocess.Popen(
             [SAMC, "auto", *map(str, arguments), *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
         )
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        return process
 
     def wait_for(self, process, folder, count):
         while records(folder) < count and process.poll() is None:
@@ -716,6 +722,8 @@ class Thousand(Archive):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
+            if self.COUNT < 500:  # as in Resume.start(): it is not over before the kill
+                fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
             target = done + self.dice.randrange(self.COUNT // 40, self.COUNT // 13)
             while records(out) < target and process.poll() is None:
                 time.sleep(0.001)
