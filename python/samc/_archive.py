@@ -243,22 +243,23 @@ def auto(
     bar = _Progress(progress)
     models: List[Model] = []
     sessions: List[Session] = []
+    run: Optional[_Run] = None
+    own = model is None or isinstance(model, (str, bytes, os.PathLike))
     try:
         run = _Run(raw, (taken, globs), on_image, bar)
-        own = model is None or isinstance(model, (str, bytes, os.PathLike))
         models = [load(model)] if own else [model] if isinstance(model, Model) else list(model)  # type: ignore
         if not models:
             raise InvalidArgument("no model")
         chosen, keep = auto_options(models[0]._use().pointer, automatic)
-        try:
-            sessions.extend(one.session() for one in models)
-            return run.run(models[0], chosen, sessions)
-        finally:
-            run.handle.release()
-            del keep
-            for session in sessions:
-                session.close()
-            if own:
-                models[0].close()
+        sessions.extend(one.session() for one in models)
+        counts = run.run(models[0], chosen, sessions)
+        del keep  # lived until here
+        return counts
     finally:
+        if run is not None:
+            run.handle.end()
+        for session in sessions:
+            session.close()
+        for one in models if own else ():
+            one.close()
         bar.close()

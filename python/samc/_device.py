@@ -116,7 +116,7 @@ def copy_of_dlpack(array: Any) -> np.ndarray:
             raise ValueError("an image on a GPU has to be uint8")
         shape = tensor.shape[: tensor.ndim]
         strides = tensor.strides[: tensor.ndim] if tensor.strides else None
-        return copy_from(tensor.data + tensor.byte_offset, shape, strides, np.dtype(np.uint8), None)
+        return copy_from((tensor.data or 0) + tensor.byte_offset, shape, strides, np.dtype(np.uint8), None)
     finally:
         if managed.contents.deleter:
             managed.contents.deleter(managed)

@@ -191,7 +191,7 @@ class Model:
         """Lets go of the weights; they are freed when the last session on them is closed. May be called again."""
         if not self._closed:
             self._closed = True
-            self._handle.release()
+            self._handle.end()
 
     def __enter__(self) -> "Model":
         return self

@@ -79,27 +79,31 @@ def path_bytes(path: Any) -> bytes:
 
 
 class Handle:
-    """A C object with users. It is closed when its owner and all users have let go, and never in a forked child: the
-    threads that it waits for live in the parent alone."""
+    """A C object with an owner and users. It is closed when its owner and all users have let go, and never in a forked
+    child: the threads that it waits for live in the parent alone."""
 
-    __slots__ = ("_pointer", "_close", "_process", "_what", "_users", "_lock", "__weakref__")
+    __slots__ = ("_pointer", "_close", "_process", "_what", "_users", "_owned", "_lock", "__weakref__")
 
     def __init__(self, pointer: int, close: Callable[[int], None], what: str) -> None:
         self._pointer: Optional[int] = pointer
         self._close = close
         self._process = os.getpid()
         self._what = what
-        self._users = 1
-        self._lock = threading.Lock()
+        self._users, self._owned = 0, True
+        self._lock = threading.RLock()  # the collector may end a user of this within a call of the same thread
 
     @property
     def closed(self) -> bool:
         return self._pointer is None
 
     @property
+    def forked(self) -> bool:
+        return self._process != os.getpid()
+
+    @property
     def pointer(self) -> int:
         """The object, for a call."""
-        if self._process != os.getpid():
+        if self.forked:
             raise RuntimeError(
                 f"this {self._what} was made before the process forked; open one in the child "
                 "(a pickled model does so by itself)"
@@ -108,24 +112,39 @@ class Handle:
             raise ValueError(f"this {self._what} is closed")
         return self._pointer
 
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A short call that other threads may make at any time: the object is not closed meanwhile."""
+        self.pointer  # in a forked child the lock may be held by nobody who is there
+        with self._lock:
+            return function(self.pointer, *arguments)
+
     def share(self) -> "Handle":
+        """Another user, who has to release() it."""
         self.pointer
         with self._lock:
+            self.pointer
             self._users += 1
         return self
 
     def release(self) -> None:
-        if self._process != os.getpid():
+        self._let_go(1, True)
+
+    def end(self) -> None:
+        """The owner lets go. May be called again."""
+        self._let_go(0, False)
+
+    def _let_go(self, users: int, owned: bool) -> None:
+        if self.forked:
             return
         with self._lock:
-            self._users -= 1
-            pointer = self._pointer if self._users == 0 else None
-            if self._users == 0:
+            self._users -= users
+            self._owned = self._owned and owned
+            pointer = None if self._users or self._owned else self._pointer
+            if pointer is not None:
                 self._pointer = None
         if pointer is not None:
             self._close(pointer)
 
     def __del__(self) -> None:
-        if self._pointer is not None and self._process == os.getpid():
-            self._close(self._pointer)
-            self._pointer = None
+        # Of objects that refer to each other the collector ends this one maybe before its users: they close it then.
+        self.end()

@@ -71,10 +71,10 @@ def as_array(image: Any) -> np.ndarray:
         array = image
     elif isinstance(image, (str, os.PathLike, bytes, bytearray)):
         array = read_image(image)
+    elif hasattr(image, "__dlpack__"):  # before the other one, which PyTorch gives without a stream to wait for
+        array = _device.copy_of_dlpack(image) if _device.is_on_gpu(image) else np.from_dlpack(image)
     elif hasattr(image, "__cuda_array_interface__"):
         array = _device.copy_of_cuda_array(image)
-    elif hasattr(image, "__dlpack__"):
-        array = _device.copy_of_dlpack(image) if _device.is_on_gpu(image) else np.from_dlpack(image)
     elif hasattr(image, "convert") and hasattr(image, "mode"):  # Pillow's
         array = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     else:

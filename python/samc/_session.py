@@ -189,22 +189,30 @@ def interruptible(work: Callable[[], int], stop: Callable[[], None]) -> int:
     if threading.current_thread() is not threading.main_thread():
         return work()
     status: List[int] = []
-    done = threading.Event()
+    done, gate = threading.Event(), threading.Lock()
 
     def run() -> None:
-        try:
-            status.append(work())
-        finally:
-            done.set()
+        if gate.acquire(blocking=False):
+            try:
+                status.append(work())
+            finally:
+                done.set()
 
-    threading.Thread(target=run, name="samc", daemon=True).start()
+    # What the library works with has to live until it returns, whatever interrupts whom where.
     interruption: Optional[BaseException] = None
+    try:
+        threading.Thread(target=run, name="samc", daemon=True).start()
+    except BaseException as error:
+        if gate.acquire(blocking=False):  # it has not begun, and does not
+            raise
+        interruption = error
     while not done.is_set():
         try:
+            if interruption is not None:
+                stop()
             done.wait()
-        except BaseException as error:  # what the library works with has to live until it returns
+        except BaseException as error:
             interruption = interruption or error
-            stop()
     if interruption is not None:
         raise interruption
     return status[0]
@@ -218,7 +226,7 @@ class Session:
         pointer, error = ctypes.c_void_p(), new_error()
         self.model = model
         self._model = model._use().share()
-        self._lock = threading.RLock()
+        self._turns = threading.RLock()
         try:
             check(lib.samc_session_create(self._model.pointer, ctypes.byref(pointer), ctypes.byref(error)), error)
         except BaseException:
@@ -231,6 +239,12 @@ class Session:
     def _pointer(self) -> int:
         return self._handle.pointer
 
+    @property
+    def _lock(self) -> Any:
+        """Whose turn it is. In a forked child a thread that is not there may have it: that is refused, not waited for."""
+        self._handle.pointer
+        return self._turns
+
     def _check(self, status: int) -> None:
         if status != 0:
             raise error_of(status, lib.samc_last_error(self._pointer) or b"")
@@ -241,9 +255,9 @@ class Session:
 
     def close(self) -> None:
         """Gives back what the session holds, after the call that is at work. May be called again."""
-        with self._lock:
-            if not self._handle.closed:
-                self._handle.release()
+        if not self._handle.closed and not self._handle.forked:
+            with self._turns:
+                self._handle.end()
 
     def __enter__(self) -> "Session":
         return self
@@ -406,7 +420,7 @@ class Session:
 
     def stop(self) -> None:
         """Makes the auto() that is at work, or the next one, raise Stopped. From any thread."""
-        lib.samc_session_stop(self._pointer)
+        self._handle.call(lib.samc_session_stop)
 
     def trim(self) -> None:
         """Gives back the memory, at most 64 MB, that is kept for the next call."""
@@ -416,13 +430,13 @@ class Session:
     def memory(self) -> Memory:
         """What the session holds."""
         raw = make(_abi.samc_memory)
-        self._check(lib.samc_session_memory(self._pointer, ctypes.byref(raw)))
+        self._handle.call(lib.samc_session_memory, ctypes.byref(raw))
         return Memory(raw.current, raw.peak, raw.device_current, raw.device_peak)
 
     @property
     def note(self) -> str:
         """What the session had to do differently, in one line, or ""."""
-        return (lib.samc_session_note(self._pointer) or b"").decode("utf-8", "replace")
+        return (self._handle.call(lib.samc_session_note) or b"").decode("utf-8", "replace")
 
 
 def _destroyer(model: Handle) -> Callable[[int], None]:

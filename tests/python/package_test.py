@@ -3,6 +3,7 @@
 threads, forks, pickles, memory."""
 
 import ctypes
+import gc
 import json
 import os
 import pickle
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -124,9 +126,13 @@ class Images(unittest.TestCase):
             def __dlpack_device__(self):
                 return 2, 0
 
-        calls.clear()
-        self.assertTrue(np.array_equal(samc.as_array(Capsule()), image))
-        self.assertEqual([calls[0], calls[-2:]], [("stream", 1), ["copy", "pop"]])
+        class Tensor(Capsule):  # PyTorch's have both, and no stream in this one
+            __cuda_array_interface__ = image.__array_interface__
+
+        for held in (Capsule(), Tensor()):
+            calls.clear()
+            self.assertTrue(np.array_equal(samc.as_array(held), image))
+            self.assertEqual([calls[0], calls[-2:]], [("stream", 1), ["copy", "pop"]])
 
 
 class Sessions(unittest.TestCase):
@@ -177,6 +183,29 @@ class Sessions(unittest.TestCase):
             result.mask()
         with self.assertRaises(ValueError):
             model.session()
+
+    def test_collected_in_any_order(self):
+        """A model and its session in a circle: the collector ends them in an order of its own."""
+        closed = []
+
+        class Circle:
+            pass
+
+        def watched(handle, name):
+            real = handle._close
+            handle._close = lambda pointer: (closed.append(name), real(pointer))
+
+        for end in (lambda one: None, lambda one: one.model.close(), lambda one: one.session.close()):
+            one = Circle()
+            one.itself, one.model = one, samc.load(TINY, threads=1)
+            one.session = one.model.session()
+            watched(one.model._handle, "model")
+            watched(one.session._handle, "session")
+            closed.clear()
+            end(one)
+            del one
+            gc.collect()
+            self.assertEqual(closed, ["session", "model"])
 
     def test_results(self):
         image = picture()
@@ -250,6 +279,32 @@ class Sessions(unittest.TestCase):
             session.auto([picture()], point_grids=grid, **LOOSE)
         timer.join()
         self.assertEqual(seen, ["ran"])
+
+    def test_fork_while_a_thread_is_at_work(self):
+        """The child is told, and does not wait for a thread that is not there."""
+        session, held, go = self.model.session(), threading.Event(), threading.Event()
+
+        def work():
+            with session._lock:
+                held.set()
+                go.wait()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        held.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # ends what waits
+            try:
+                session.set_image(picture())
+            except RuntimeError as error:
+                session.close()
+                os._exit(0 if "forked" in str(error) else 2)
+            os._exit(3)
+        status = os.waitpid(child, 0)[1]
+        go.set()
+        thread.join()
+        self.assertEqual(status, 0)
 
     def test_fork(self):
         session = self.model.session()
@@ -629,6 +684,49 @@ class Archives(unittest.TestCase):
         self.assertGreaterEqual(counts.before, 3)
         self.auto("b")
         self.assertEqual(self.text("a"), self.text("b"))
+
+    def test_interrupted_as_it_begins(self):
+        """Whatever is interrupted, the call returns once the library has."""
+        ended, begun, stopped = [], threading.Event(), threading.Event()
+
+        class Interrupted(threading.Thread):
+            def start(self):
+                super().start()
+                begun.wait(60)
+                raise KeyboardInterrupt
+
+        class NotStarted(threading.Thread):
+            def start(self):
+                raise RuntimeError("can't start new thread")
+
+        def work():
+            begun.set()
+            stopped.wait(60)
+            ended.append("work")
+            return 0
+
+        with mock.patch.object(samc._session.threading, "Thread", NotStarted):
+            with self.assertRaises(RuntimeError):
+                samc._session.interruptible(work, stopped.set)
+        self.assertEqual(ended, [])
+
+        def stop():
+            if not stopped.is_set():
+                stopped.set()
+                raise KeyboardInterrupt("a second one")
+
+        with mock.patch.object(samc._session.threading, "Thread", Interrupted):
+            with self.assertRaises(KeyboardInterrupt) as caught:
+                samc._session.interruptible(work, stop)
+        self.assertEqual((str(caught.exception), ended), ("", ["work"]))
+
+    def test_what_fails_early_leaves_nothing_open(self):
+        opened = []
+        real = samc._archive.load
+        with mock.patch.object(samc._archive, "load", lambda path: opened.append(real(path)) or opened[-1]):
+            with self.assertRaises(TypeError):
+                samc.auto(self.inputs, self.folder / "e", model=TINY, points_per_sight=3)
+        self.assertTrue(opened[0].closed)
 
     def test_control_c(self):
         """SIGINT at an image is a KeyboardInterrupt, and the next run goes on to the same bytes."""
