@@ -160,6 +160,7 @@ class MaskGenerationPipeline:
         self.batch_size = batch_size or 1
         self._defaults = self._options(_Options(), options)
         self._sessions: Dict[Optional[float], Session] = {}
+        self._own: List[Model] = []  # that nobody else closes
 
     @staticmethod
     def _options(base: _Options, given: Dict[str, Any]) -> _Options:
@@ -183,6 +184,7 @@ class MaskGenerationPipeline:
                 stated = settings if isinstance(settings, dict) else dict(line.split("=", 1) for line in settings)
                 options["settings"] = {**stated, "mask_threshold": key}
                 model = load(self.model.path, **options)
+                self._own.append(model)
             self._sessions[key] = model.session()
         return self._sessions[key]
 
@@ -268,6 +270,8 @@ class MaskGenerationPipeline:
         for session in self._sessions.values():
             session.close()
         self._sessions = {}
+        while self._own:
+            self._own.pop().close()
 
     def __enter__(self) -> "MaskGenerationPipeline":
         return self
@@ -337,4 +341,10 @@ def pipeline(
         precision=precision or kinds[wanted],
         threads=threads,
     )
-    return MaskGenerationPipeline(opened, batch_size, **options)
+    try:
+        made = MaskGenerationPipeline(opened, batch_size, **options)
+    except BaseException:
+        opened.close()
+        raise
+    made._own.append(opened)
+    return made

@@ -98,6 +98,14 @@ class Pipeline(unittest.TestCase):
         self.assertRaises(KeyError, lambda: samc.pipeline("depth-estimation"))
         self.assertRaises(ValueError, lambda: samc.pipeline(model=MODEL, dtype="float13"))
 
+    def test_closes_what_it_opened(self):
+        own = samc.pipeline("mask-generation", model=TINY)
+        own.close()
+        self.assertTrue(own.model.closed)
+        with samc.pipeline("mask-generation", model=self.pipe.model):
+            pass
+        self.assertFalse(self.pipe.model.closed)
+
     def test_crops_and_suppression(self):
         boxes = crop_boxes((100, 160), 1, 512 / 1500)
         self.assertEqual([layer for layer, _ in boxes], [0, 1, 1, 1, 1])
