@@ -8,7 +8,8 @@
         print(mask.area, mask.predicted_iou, mask.array().shape)
 
 Programs written for segment_anything change their import: `from samc import sam_model_registry, SamPredictor,
-SamAutomaticMaskGenerator`. Archives: samc.auto(). COCO's run lengths: samc.mask. The command line: python -m samc.
+SamAutomaticMaskGenerator`. Archives: samc.auto(). Phrases: samc.Detector and samc.text(). COCO's run lengths:
+samc.mask. The command line: python -m samc.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from ._model import Machine, Model, ModelInfo, convert, default_model, load
 from ._pipeline import MaskGenerationPipeline, pipeline
 from ._pixels import as_array, read_image
 from ._session import Memory, Prompt, Result, Session
+from ._text import Detection, Detector, DetectorInfo, Phrases, Scene, label, text
 from .automatic_mask_generator import SamAutomaticMaskGenerator
 from .build_sam import Sam, build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
 from .predictor import SamPredictor
@@ -43,6 +45,9 @@ from .utils.transforms import ResizeLongestSide
 
 __all__ = [
     "AutoRun",
+    "Detection",
+    "Detector",
+    "DetectorInfo",
     "Error",
     "InternalError",
     "InvalidArgument",
@@ -60,6 +65,7 @@ __all__ = [
     "NoImage",
     "NotFinite",
     "OutOfMemory",
+    "Phrases",
     "Prompt",
     "ReadWriteError",
     "ResizeLongestSide",
@@ -67,6 +73,7 @@ __all__ = [
     "Sam",
     "SamAutomaticMaskGenerator",
     "SamPredictor",
+    "Scene",
     "Session",
     "Stopped",
     "Unsupported",
@@ -78,9 +85,11 @@ __all__ = [
     "build_sam_vit_l",
     "convert",
     "default_model",
+    "label",
     "load",
     "mask",
     "pipeline",
     "read_image",
     "sam_model_registry",
+    "text",
 ]

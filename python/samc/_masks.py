@@ -26,6 +26,8 @@ class Mask:
     point            x, y that automatic masks tried; (0, 0) of a prompt's
     image, prompt, index   which one it is; prompt is -1 of automatic masks
     label            what it shows, by models that name it; else None
+    phrase, score    the label's index among the phrases, -1 where there is none, and its score, 0 to 1
+    box              x0, y0, x1, y1 that a phrase was found in and the mask asked for with; else None
     counts           COCO's compressed run lengths, bytes
     """
 
@@ -42,6 +44,9 @@ class Mask:
         "prompt",
         "index",
         "label",
+        "phrase",
+        "score",
+        "box",
         "counts",
     )
 
@@ -57,6 +62,9 @@ class Mask:
     prompt: int
     index: int
     label: Optional[str]
+    phrase: int
+    score: float
+    box: Optional[Tuple[float, float, float, float]]
     counts: bytes
 
     @classmethod
@@ -69,6 +77,8 @@ class Mask:
         self.object_score = raw.object_score
         self.image, self.prompt, self.index = raw.image, raw.prompt, raw.index
         self.label = raw.label.decode("utf-8", "replace") if raw.label is not None else None
+        self.phrase, self.score = raw.phrase if raw.label is not None else -1, raw.score
+        self.box = tuple(raw.box) if any(raw.box) else None  # type: ignore[assignment]
         text, error = ctypes.create_string_buffer(raw.rle_length + 1), new_error()
         check(lib.samc_mask_rle(ctypes.byref(raw), text, ctypes.byref(error)), error)
         self.counts = text.value

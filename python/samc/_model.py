@@ -25,7 +25,7 @@ def default_model() -> str:
     raise FileNotFoundError(2, os.strerror(2), str(PACKAGE / "native" / "share" / "samc" / "samc-tiny.safetensors"))
 
 
-def _index(names: Tuple[str, ...], name: str, what: str) -> int:
+def index_of(names: Tuple[str, ...], name: str, what: str) -> int:
     if name not in names:
         raise ValueError(f"{what} must be one of {', '.join(names)}, not {name!r}")
     return names.index(name)
@@ -147,8 +147,8 @@ class Model:
         if kind is not None and not (kind == "cpu" and backend == "ref"):
             backend = kind
         if backend is not None:
-            raw.backend = _index(BACKENDS, backend, "backend")
-        raw.precision = _index(PRECISIONS, precision, "precision")
+            raw.backend = index_of(BACKENDS, backend, "backend")
+        raw.precision = index_of(PRECISIONS, precision, "precision")
         if threads is not None:
             raw.threads = threads
         raw.device, raw.cudnn = number, cudnn
@@ -220,7 +220,7 @@ def convert(source: PathLike, target: PathLike, *, dtype: str = "keep", recipe: 
     """Writes a checkpoint as safetensors; dtype "keep", "f32", "f16", "bf16" or "int8". Returns what was narrowed,
     ignored or chosen on the way, in one line, or ""."""
     options, error = make(_abi.samc_convert_options), new_error()
-    options.storage = _index(STORAGES, dtype, "dtype")
+    options.storage = index_of(STORAGES, dtype, "dtype")
     options.recipe = path_bytes(recipe) if recipe is not None else None
     check(
         lib.samc_convert_with(path_bytes(source), path_bytes(target), ctypes.byref(options), ctypes.byref(error)), error

@@ -148,3 +148,13 @@ class Handle:
     def __del__(self) -> None:
         # Of objects that refer to each other the collector ends this one maybe before its users: they close it then.
         self.end()
+
+
+def closing(close: Callable[[int], None], of: Handle) -> Callable[[int], None]:
+    """Closes an object, and then lets go of what it was made of, which it is a user of."""
+
+    def both(pointer: int) -> None:
+        close(pointer)
+        of.release()
+
+    return both

@@ -11,7 +11,7 @@ import numpy as np
 from . import _abi
 from ._errors import error_of
 from ._masks import Mask, Masks
-from ._native import Handle, check, lib, make, new_error, path_bytes
+from ._native import Handle, check, closing, lib, make, new_error, path_bytes
 from ._pixels import as_image
 
 
@@ -233,7 +233,7 @@ class Session:
             self._model.release()
             raise
         assert pointer.value is not None
-        self._handle = Handle(pointer.value, _destroyer(self._model), "session")
+        self._handle = Handle(pointer.value, closing(lib.samc_session_destroy, self._model), "session")
 
     @property
     def _pointer(self) -> int:
@@ -241,7 +241,7 @@ class Session:
 
     @property
     def _lock(self) -> Any:
-        """Whose turn it is. In a forked child a thread that is not there may have it: that is refused, not waited for."""
+        """Whose turn it is. In a forked child a thread that is not there may have it: refused, not waited for."""
         self._handle.pointer
         return self._turns
 
@@ -386,6 +386,25 @@ class Session:
     ) -> None:
         """The same, calling take(index, [samc_mask, ...], counts and seconds) for each image as it is done; the structs
         are valid during the call."""
+
+        def begin() -> Callable[[Any, int, Any], int]:
+            chosen, keep = auto_options(self._model.pointer, options)
+
+            def run(raw: Any, count: int, call: Any, _: Any = keep) -> int:
+                return lib.samc_auto(self._pointer, raw, count, ctypes.byref(chosen), call, None)
+
+            return run
+
+        self.for_each(images, take, begin)
+
+    def for_each(
+        self,
+        images: Iterable[Any],
+        take: Callable[[int, List[Any], Dict[str, Any]], None],
+        begin: Callable[[], Callable[[Any, int, Any], int]],
+    ) -> None:
+        """What auto_raw() does, with another call of the library: begin() gives one that takes samc_image[count], count
+        and a samc_auto_callback."""
         arrays = [as_image(image) for image in images]
         if not arrays:
             return
@@ -407,11 +426,10 @@ class Session:
             return 0
 
         with self._lock:
-            chosen, keep = auto_options(self._model.pointer, options)
-            pointer, call = self._pointer, _abi.samc_auto_callback(callback)
+            run, call = begin(), _abi.samc_auto_callback(callback)
 
-            def work(held: Any = (arrays, keep)) -> int:
-                return lib.samc_auto(pointer, raw, len(arrays), ctypes.byref(chosen), call, None)
+            def work(_: Any = arrays) -> int:
+                return run(raw, len(arrays), call)
 
             status = interruptible(work, self.stop)
             if failure:
@@ -437,13 +455,3 @@ class Session:
     def note(self) -> str:
         """What the session had to do differently, in one line, or ""."""
         return (self._handle.call(lib.samc_session_note) or b"").decode("utf-8", "replace")
-
-
-def _destroyer(model: Handle) -> Callable[[int], None]:
-    """Destroys a session, and then lets go of its model."""
-
-    def destroy(pointer: int) -> None:
-        lib.samc_session_destroy(pointer)
-        model.release()
-
-    return destroy

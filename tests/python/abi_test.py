@@ -47,7 +47,12 @@ class Declarations(unittest.TestCase):
         import samc
         from samc import _abi
 
-        for kind, struct in ((samc.ModelInfo, _abi.samc_model_info), (samc.Machine, _abi.samc_machine)):
+        infos = (
+            (samc.ModelInfo, _abi.samc_model_info),
+            (samc.Machine, _abi.samc_machine),
+            (samc.DetectorInfo, _abi.samc_detector_info),
+        )
+        for kind, struct in infos:
             self.assertEqual(list(kind.__annotations__), [f for f, *_ in struct._fields_ if f != "size"])
         for kind, struct in ((samc.AutoRun, _abi.samc_archive_counts), (samc.Memory, _abi.samc_memory)):
             self.assertEqual(list(kind._fields), [f for f, *_ in struct._fields_ if f != "size"])
