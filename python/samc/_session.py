@@ -14,6 +14,8 @@ from ._masks import Mask, Masks
 from ._native import Handle, check, closing, lib, make, new_error, path_bytes
 from ._pixels import as_image
 
+STOPPED = _abi.STATUSES.index("STOPPED")
+
 
 class Prompt(NamedTuple):
     """One prompt: any number of points, at most one box, at most one mask; at least one of them. Pixels of the image,
@@ -227,6 +229,7 @@ class Session:
         self.model = model
         self._model = model._use().share()
         self._turns = threading.RLock()
+        self._late = False  # an interrupt asked to stop what had ended, so that the next call will hear it
         try:
             check(lib.samc_session_create(self._model.pointer, ctypes.byref(pointer), ctypes.byref(error)), error)
         except BaseException:
@@ -422,22 +425,36 @@ class Session:
                 )
             except BaseException as error:  # Python's go through C as a status
                 failure.append(error)
-                return _abi.STATUSES.index("STOPPED")
+                return STOPPED
             return 0
 
         with self._lock:
             run, call = begin(), _abi.samc_auto_callback(callback)
 
-            def work(_: Any = arrays) -> int:
-                return run(raw, len(arrays), call)
+            ended: List[int] = []
 
-            status = interruptible(work, self.stop)
+            def work(_: Any = arrays) -> int:
+                ended.append(run(raw, len(arrays), call))
+                return ended[-1]
+
+            def stop() -> None:
+                self._handle.call(lib.samc_session_stop)
+
+            try:
+                status = interruptible(work, stop)
+                if status == STOPPED and self._late and not failure:
+                    status = interruptible(work, stop)
+                self._late = False
+            except BaseException:
+                self._late = ended[-1:] != [STOPPED]
+                raise
             if failure:
                 raise failure[0]
             self._check(status)
 
     def stop(self) -> None:
         """Makes the auto() that is at work, or the next one, raise Stopped. From any thread."""
+        self._late = False
         self._handle.call(lib.samc_session_stop)
 
     def trim(self) -> None:

@@ -720,6 +720,26 @@ class Archives(unittest.TestCase):
                 samc._session.interruptible(work, stop)
         self.assertEqual((str(caught.exception), ended), ("", ["work"]))
 
+    def test_an_interrupt_that_comes_too_late(self):
+        """It stops nothing else: the next call works, and one that is to be stopped is."""
+
+        def late(work, stop):
+            status = work()
+            stop()
+            raise KeyboardInterrupt(status)
+
+        options = dict(points_per_side=3, **LOOSE)
+        with self.model.session() as session:
+            expected = session.auto([picture(20, 30)] * 2, **options)
+            self.assertEqual(len(expected), 2)
+            for _ in range(2):
+                with mock.patch.object(samc._session, "interruptible", late), self.assertRaises(KeyboardInterrupt):
+                    session.auto([picture(20, 30)], **options)
+                self.assertEqual(len(session.auto([picture(20, 30)] * 2, **options)), 2)
+            session.stop()
+            with self.assertRaises(samc.Stopped):
+                session.auto([picture(20, 30)], **options)
+
     def test_what_fails_early_leaves_nothing_open(self):
         opened = []
         real = samc._archive.load
