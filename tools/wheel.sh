@@ -139,9 +139,22 @@ define SAMC_CUDA=OFF SAMC_HARDEN=OFF CMAKE_AR="$AR" CMAKE_RANLIB="$RANLIB" CMAKE
 while read -r option; do set -- "$@" "$option"; done <"$work/options"
 pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w "$work/plain" "$source" \
     -Cbuild-dir="$work/samc" "$@"
+# The libraries inside come with their terms; auditwheel makes the list of files anew.
+python - "$work" "$work"/plain/samc-*.whl <<'TERMS'
+import sys, zipfile
+from pathlib import Path
+
+work, wheel = map(Path, sys.argv[1:])
+with zipfile.ZipFile(wheel, "a", zipfile.ZIP_DEFLATED) as archive:
+    folder = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
+    for terms in sorted(work.glob("src/*/tree/debian/copyright")):
+        archive.write(terms, f"{folder}/licenses/libraries/{terms.parts[-4]}")
+TERMS
 auditwheel repair --plat "$tag" --only-plat --strip -w "$out" "$work"/plain/samc-*.whl
 for wheel in "$out"/samc-*"$tag".whl; do
     auditwheel show "$wheel"
+    python -m zipfile -l "$wheel" | grep licenses/libraries/libarchive >/dev/null ||
+        { echo "wheel.sh: the libraries' licences are missing" >&2; exit 1; }
     [ "$(stat -c %s "$wheel")" -le 20000000 ] || { echo "wheel.sh: above 20 MB" >&2; exit 1; }
     ls -l "$wheel"
 done
