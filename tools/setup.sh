@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what samc needs on Debian 12: `tools/setup.sh` to build, `tools/setup.sh test` to build and test,
-# `tools/setup.sh ci` for everything CI runs. Does nothing, and needs no root, when all of it is there.
+# `tools/setup.sh ci` for everything CI runs. Does nothing, and needs no root, when all of it is there. The last two
+# also bring from PyPI, into build/python, what tools/python_packages.sh names.
 set -eu
 
 packages="build-essential cmake ninja-build pkg-config
