@@ -28,10 +28,11 @@ static samc_status collect(void *context, int image, const samc_mask *masks, int
 static samc_status hear(void *context, int image, int64_t done, int64_t total) {
     samc__request *r = context;
     (void)image;
+    if (samc__request_gone(r)) return SAMC_STOPPED; /* asked while it sleeps, which the event ends */
     if (r->events != NULL)
         samc__events_send(r, "progress", json_pack("{s:I, s:I}", "done", (json_int_t)done, "total", (json_int_t)total));
     samc__stages_give_way(r->serve);
-    return samc__request_gone(r) ? SAMC_STOPPED : SAMC_OK;
+    return SAMC_OK;
 }
 
 /* Options by amg.py's names, from JSON numbers; false and the reply given. */

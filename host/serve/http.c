@@ -51,15 +51,20 @@ const char *samc__request_query(const samc__request *r, const char *name) {
     return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+static bool hung_up(const samc__request *r) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+    ssize_t got = info ? recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* Only a connection that sleeps may be looked at: nobody closes it meanwhile. One that is awake, as those of events are
+ * at times, HTTP's thread looks after, which tells here when it is gone. */
 bool samc__request_gone(samc__request *r) {
-    if (!atomic_load(&r->gone)) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        char byte;
-        ssize_t got = info ? recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-            atomic_store(&r->gone, true);
-    }
+    samc__events *e = r->events;
+    if (e != NULL) pthread_mutex_lock(&e->lock);
+    if (!atomic_load(&r->gone) && (e == NULL || e->asleep) && hung_up(r)) atomic_store(&r->gone, true);
+    if (e != NULL) pthread_mutex_unlock(&e->lock);
     return atomic_load(&r->gone);
 }
 

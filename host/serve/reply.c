@@ -150,6 +150,7 @@ void samc__events_free(samc__events *events) {
     free(events);
 }
 
+/* Who sleeps is woken even if its client hung up: only so is the connection closed. */
 static void wake(samc__request *r) {
     if (!r->events->asleep) return;
     r->events->asleep = false;
@@ -174,7 +175,7 @@ void samc__events_send(samc__request *r, const char *event, json_t *json) {
         snprintf(e->text + e->used, length + 1, "event: %s\ndata: %s\n\n", event, text);
         e->used += length;
     }
-    if (!atomic_load(&r->gone)) wake(r);
+    wake(r);
     pthread_mutex_unlock(&e->lock);
     free(text);
 }
@@ -182,7 +183,7 @@ void samc__events_send(samc__request *r, const char *event, json_t *json) {
 void samc__events_end(samc__request *r) {
     pthread_mutex_lock(&r->events->lock);
     r->events->ended = true;
-    if (!atomic_load(&r->gone)) wake(r);
+    wake(r);
     pthread_mutex_unlock(&r->events->lock);
 }
 

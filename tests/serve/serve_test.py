@@ -490,6 +490,24 @@ class Load(unittest.TestCase):
                 wait_until(lambda: 'samc_waiting{stage="auto"} 0' in waiting())
                 self.assertIn("samc_masks_total 0\n", waiting())
 
+    def test_closes_events_that_nobody_reads_any_more(self):
+        waiting = lambda: server.ask("GET", "/metrics")[2].decode()
+        sockets = lambda: str([f.readlink() for f in Path(f"/proc/{server.process.pid}/fd").iterdir()]).count("socket:")
+        with Server(SAMC, model=TINY) as server:
+            before, image, body = sockets(), server.upload(PHOTO), b'{"points_per_side": 128}'
+            head = (
+                f"POST /v1/images/{image}/auto HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            for _ in range(12):
+                with socket.create_connection((server.host, server.port)) as s:
+                    s.sendall(head.encode() + body)
+                    while b"progress" not in s.recv(4096):
+                        pass
+                wait_until(lambda: 'samc_waiting{stage="auto"} 0' in waiting())
+            wait_until(lambda: sockets() <= before)
+            self.assertEqual(server.stop(), 0)
+
     def test_lets_what_runs_end(self):
         server = Server(SAMC)
         image, answers = server.upload(PHOTO), []
