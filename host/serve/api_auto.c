@@ -31,8 +31,7 @@ static samc_status hear(void *context, int image, int64_t done, int64_t total) {
     if (samc__request_gone(r)) return SAMC_STOPPED; /* asked while it sleeps, which the event ends */
     if (r->events != NULL)
         samc__events_send(r, "progress", json_pack("{s:I, s:I}", "done", (json_int_t)done, "total", (json_int_t)total));
-    samc__stages_give_way(r->serve);
-    return SAMC_OK;
+    return samc__stages_give_way(r->serve) ? SAMC_OK : SAMC_STOPPED;
 }
 
 /* Options by amg.py's names, from JSON numbers; false and the reply given. */

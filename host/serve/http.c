@@ -39,7 +39,6 @@ void samc__request_release(samc__request *r) {
     samc__picture_release(r->picture);
     free(r->question);
     samc__events_free(r->events);
-    atomic_fetch_sub(&r->serve->running, 1);
     free(r);
 }
 
@@ -204,7 +203,6 @@ static samc__request *request_new(samc__serve *serve, struct MHD_Connection *con
     r->connection = connection;
     r->began = samc__serve_seconds();
     r->image.size = sizeof r->image;
-    atomic_fetch_add(&serve->running, 1);
     return r;
 }
 
@@ -229,8 +227,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     if (atomic_load(&r->done) || r->refused) return send_reply(r);
-    if (r->work == NULL) r->route->handle(r);
-    if (r->work != NULL && r->events == NULL) return MHD_YES; /* it sleeps */
+    if (!r->taken) r->route->handle(r);
+    if (r->taken && r->events == NULL) return MHD_YES; /* it sleeps */
     return send_reply(r);
 }
 
@@ -240,6 +238,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     (void)context, (void)connection, (void)code;
     if (r == NULL) return;
     atomic_store(&r->gone, true);
+    if (r->taken) atomic_fetch_sub(&r->serve->owed, 1);
     *state = NULL;
     samc__request_release(r);
 }
@@ -329,23 +328,25 @@ samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *opt
     return status == SAMC_OK ? listen_at(serve, port, error) : status;
 }
 
+/* Until every request that a stage took has its reply; not for connections that only stand open. */
+static void let_end(samc__serve *serve, int seconds) {
+    for (int i = 0; i < 50 * seconds && atomic_load(&serve->owed) > 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
 void samc__serve_stop(samc__serve *serve) {
+    enum { LAST_SECONDS = 2 }; /* for replies that say that the server stops */
     if (serve == NULL) return;
     atomic_store(&serve->stopping, true);
-    const int grace = serve->options.grace_seconds;
     if (serve->daemon != NULL) {
         MHD_socket listening = MHD_quiesce_daemon(serve->daemon);
         if (listening != MHD_INVALID_SOCKET) close(listening);
-        for (int i = 0; i < 50 * grace;
-             i++) { /* requests that are being answered; not connections that only stand open */
-            int waiting = 0;
-            for (samc__stage stage = 0; stage < SAMC__STAGES; stage++) waiting += samc__stage_waiting(serve, stage);
-            if (waiting == 0) break;
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-        }
+        let_end(serve, serve->options.grace_seconds);
     }
     samc__stages_stop(serve);
+    let_end(serve, LAST_SECONDS);
     if (serve->daemon != NULL) MHD_stop_daemon(serve->daemon);
+    samc__stages_free(serve);
     samc__pictures_clear(&serve->pictures);
     samc__decoders_stop(serve->decoders);
     free(serve);

@@ -64,6 +64,7 @@ struct samc__request {
     char *body;
     size_t size, room;
     bool refused;     /* before the body came: the connection is closed after the reply */
+    bool taken;       /* by a stage; HTTP's thread alone writes it */
     atomic_bool done; /* the reply is there */
     samc__reply reply;
     double began;        /* seconds */
@@ -140,15 +141,17 @@ bool samc__guard_let_in(const samc__guard *guard, samc__request *request);
 typedef struct samc__stages samc__stages;
 
 samc_status samc__stages_start(samc__serve *serve, samc_error *error);
-void samc__stages_stop(samc__serve *serve); /* what waits is answered with 503 */
+/* Ends the threads; what waits is answered with 503, and so is what is submitted from then on. */
+void samc__stages_stop(samc__serve *serve);
+void samc__stages_free(samc__serve *serve); /* once nobody can submit: the daemon is stopped */
 /* False: too many wait already; then the reply, 503, is given. */
 bool samc__stage_submit(samc__request *request, samc__stage stage, samc__work work);
 int samc__stage_waiting(samc__serve *serve, samc__stage stage); /* with those at work */
 /* The next request that waits for the stage, for a worker that takes several at once; NULL: none, or not `like` it. */
 samc__request *samc__stage_take(samc__serve *serve, samc__stage stage,
                                 bool (*like)(const samc__request *, const void *), const void *what);
-/* Waits while prompts do, at most a second. */
-void samc__stages_give_way(samc__serve *serve);
+/* Waits while prompts do, at most a second; false: the stages stop. */
+bool samc__stages_give_way(samc__serve *serve);
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 
@@ -243,7 +246,7 @@ struct samc__serve {
     samc__stages *stages;
     samc__pictures pictures;
     samc__metrics metrics;
-    atomic_int running; /* requests that are not answered yet */
+    atomic_int owed; /* replies to requests that a stage took, until they are sent */
     atomic_bool stopping;
 };
 

@@ -39,11 +39,15 @@ bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
     pthread_mutex_lock(&all->lock);
     const bool room = s->waiting < r->serve->options.queue && !all->stopping;
     if (room) {
-        const bool begins = r->work == NULL;
+        const bool begins = !r->taken;
         r->work = work;
         r->next = NULL;
-        if (begins) samc__request_keep(r); /* the stages'; passed on from one to the next */
-        if (begins && r->events == NULL) MHD_suspend_connection(r->connection);
+        if (begins) {
+            r->taken = true;
+            atomic_fetch_add(&r->serve->owed, 1);
+            samc__request_keep(r); /* the stages'; passed on from one to the next */
+            if (r->events == NULL) MHD_suspend_connection(r->connection);
+        }
         *s->last = r;
         s->last = &r->next;
         s->waiting++;
@@ -77,7 +81,7 @@ samc__request *samc__stage_take(samc__serve *serve, samc__stage number,
     return r;
 }
 
-void samc__stages_give_way(samc__serve *serve) {
+bool samc__stages_give_way(samc__serve *serve) {
     samc__stages *all = serve->stages;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -86,7 +90,9 @@ void samc__stages_give_way(samc__serve *serve) {
     stage *s = &all->stage[SAMC__PREDICT];
     while (s->waiting + s->working > 0 && !all->stopping)
         if (pthread_cond_timedwait(&all->idle, &all->lock, &until) == ETIMEDOUT) break;
+    const bool on = !all->stopping;
     pthread_mutex_unlock(&all->lock);
+    return on;
 }
 
 static void *work(void *argument) {
@@ -161,12 +167,21 @@ void samc__stages_stop(samc__serve *serve) {
     for (int i = 0; i < SAMC__STAGES; i++) {
         stage *s = &all->stage[i];
         for (int t = 0; t < s->threads; t++) pthread_join(s->thread[t], NULL);
+        pthread_mutex_lock(&all->lock);
         for (samc__request *r; (r = pop(s)) != NULL;) {
+            pthread_mutex_unlock(&all->lock);
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the server stops");
             samc__request_finish(r);
+            pthread_mutex_lock(&all->lock);
         }
-        pthread_cond_destroy(&s->more);
+        pthread_mutex_unlock(&all->lock);
     }
+}
+
+void samc__stages_free(samc__serve *serve) {
+    samc__stages *all = serve->stages;
+    if (all == NULL) return;
+    for (int i = 0; i < SAMC__STAGES; i++) pthread_cond_destroy(&all->stage[i].more);
     pthread_cond_destroy(&all->idle);
     pthread_mutex_destroy(&all->lock);
     free(all);

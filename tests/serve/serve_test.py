@@ -9,11 +9,13 @@ import base64
 import json
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+import zlib
 from pathlib import Path
 
 from harness import Server, wait_until
@@ -519,6 +521,31 @@ class Load(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         thread.join()
         self.assertEqual(answers[0][0], 200)
+
+    def test_sends_what_it_made_before_it_ends(self):
+        server = Server(SAMC, model=TINY)
+        row = zlib.compress(b"".join(b"\0" + bytes(3000) for _ in range(3000)))
+        chunk = lambda kind, data: struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3000, 3000, 8, 0, 0, 0, 0))
+        png += chunk(b"IDAT", row) + chunk(b"IEND", b"")
+        body = {"image": base64.b64encode(png).decode(), "pos_points": [[9, 9]]}
+        connection = server.connect()
+        connection.request("POST", "/api/function_invocations", json.dumps(body),
+                           {"Content-Type": "application/json", "x-nuclio-function-name": "samc"})  # fmt: skip
+        response = connection.getresponse()  # 18 MB, more than lies between the two
+        self.assertEqual(response.status, 200)
+        server.process.terminate()
+        wait_until(lambda: self.refused(server))
+        self.assertEqual(len(json.loads(response.read())["mask"]), 3000)
+        connection.close()
+        self.assertEqual(server.stop(), 0)
+
+    def refused(self, server):
+        try:
+            socket.create_connection((server.host, server.port)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
 
     def test_half_open_and_idle_connections(self):
         with Server(SAMC, model=TINY) as server:
