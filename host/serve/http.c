@@ -108,6 +108,7 @@ static const samc__route *route_of(const char *method, const char *path, char id
 static void look_at_headers(samc__request *r, const char *method, const char *path) {
     unsigned status;
     const char *length = samc__request_header(r, "Content-Length");
+    if (samc__guard_preflight(&r->serve->guard, r, method)) return;
     r->route = route_of(method, path, r->id, &status);
     if (r->route == NULL) {
         samc__reply_error(r, status, status == MHD_HTTP_NOT_FOUND ? "there is nothing at %s" : "%s takes other methods",

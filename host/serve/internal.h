@@ -135,6 +135,8 @@ typedef struct samc__guard {
 void samc__guard_init(samc__guard *guard, const samc__serve_options *options, int port);
 /* False: refused, with the reply given. Looks at nothing but headers. */
 bool samc__guard_let_in(const samc__guard *guard, samc__request *request);
+/* Whether it is a browser that asks beforehand, OPTIONS, for a page that is allowed to; then the reply is given. */
+bool samc__guard_preflight(const samc__guard *guard, samc__request *request, const char *method);
 
 /* ---- Stages ---------------------------------------------------------------------------------- */
 

@@ -389,6 +389,20 @@ class Guarded(Served):
             allowed = headers.get("Access-Control-Allow-Origin")
             self.assertEqual(allowed, origin if origin == "https://friend.example" else None)
 
+    def test_pages_that_are_allowed_may_ask_beforehand(self):
+        wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        for origin, host, status in (
+            ("https://friend.example", None, 204), ("https://evil.example", None, 405),
+            (f"http://127.0.0.1:{self.server.port}", None, 405), ("https://friend.example", "evil.example", 405),
+        ):  # fmt: skip
+            headers = {**wish, "Origin": origin, **({"Host": host} if host else {})}
+            got, headers, _ = self.ask("OPTIONS", "/v1/images", headers=headers)
+            self.assertEqual(got, status, origin)
+            self.assertEqual("Content-Type" in headers.get("Access-Control-Allow-Headers", ""), status == 204)
+            if status == 204:
+                self.assertEqual(headers["Access-Control-Allow-Origin"], origin)
+                self.assertIn("POST", headers["Access-Control-Allow-Methods"])
+
     def test_types_that_a_form_can_send_are_refused(self):
         good = {"Authorization": "Bearer correct horse"}
         for kind in ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/jsonx", ""):
