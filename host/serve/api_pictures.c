@@ -24,13 +24,18 @@ static void reply_picture(samc__request *r, samc__picture *p, bool created) {
     samc__picture_release(p);
 }
 
-static bool make_id(samc__request *r) {
+/* Of the body, and of what else makes the picture, "" for nothing. */
+static bool make_id(samc__request *r, const char *more) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
-    if (EVP_Digest(r->body, r->size, digest, &length, EVP_sha256(), NULL) != 1 || 2 * length + 1 != SAMC__ID)
-        return false;
-    for (unsigned i = 0; i < length; i++) snprintf(r->id + 2 * i, 3, "%02x", digest[i]);
-    return true;
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    const bool made = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+                      EVP_DigestUpdate(hash, r->body, r->size) == 1 &&
+                      EVP_DigestUpdate(hash, more, strlen(more)) == 1 &&
+                      EVP_DigestFinal_ex(hash, digest, &length) == 1 && 2 * length + 1 == SAMC__ID;
+    EVP_MD_CTX_free(hash);
+    for (unsigned i = 0; made && i < length; i++) snprintf(r->id + 2 * i, 3, "%02x", digest[i]);
+    return made;
 }
 
 /* The end of an upload, or the picture that a request brought along. */
@@ -66,7 +71,7 @@ static void encode(samc__request *r, samc_session *session) {
 static void decode(samc__request *r, samc_session *session) {
     samc_error error = {0};
     (void)session;
-    if (!make_id(r)) {
+    if (!make_id(r, "")) {
         samc__reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "SHA-256 cannot be computed");
         samc__request_finish(r);
         return;
@@ -161,6 +166,7 @@ static void embedding_in(samc__request *r, samc_session *session) {
     samc_array array = SAMC_INIT(samc_array);
     samc_embedding *embedding = NULL;
     samc_image none = {.size = sizeof none};
+    char size[32];
     side(samc__request_query(r, "width"), &none.width);
     side(samc__request_query(r, "height"), &none.height);
     samc_status status = samc_npy_decode(r->body, r->size, "the embedding", &array, &error);
@@ -179,8 +185,9 @@ static void embedding_in(samc__request *r, samc_session *session) {
     }
     samc_array_free(&array);
     samc__picture *p = NULL;
+    snprintf(size, sizeof size, "%dx%d", none.width, none.height);
     if (status != SAMC_OK) samc__reply_failure(r, &error);
-    else if (!make_id(r) || (p = samc__pictures_add(&r->serve->pictures, r->id, &none, embedding)) == NULL)
+    else if (!make_id(r, size) || (p = samc__pictures_add(&r->serve->pictures, r->id, &none, embedding)) == NULL)
         samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the embedding");
     if (p != NULL) reply_picture(r, p, true);
     samc__request_finish(r);

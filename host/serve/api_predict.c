@@ -83,7 +83,7 @@ static int compare(const void *left, const void *right) {
     const int images = strcmp(a->picture->id, b->picture->id);
     const samc_prompt *p = &a->question->prompt, *q = &b->question->prompt;
     if (images != 0) return images;
-    return 2 * ((p->mask_input != NULL) - (q->mask_input != NULL)) + 3 * ((p->box != NULL) - (q->box != NULL)) +
+    return 4 * ((p->mask_input != NULL) - (q->mask_input != NULL)) + 2 * ((p->box != NULL) - (q->box != NULL)) +
            (p->point_count > q->point_count) - (p->point_count < q->point_count);
 }
 

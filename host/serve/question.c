@@ -2,6 +2,7 @@
 #include "host/serve/question.h"
 #include "host/serve/base64.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,10 +91,11 @@ samc__question *samc__question_read(samc__request *r, json_t *json, const samc__
     if (wrong == NULL) wrong = read_flag(json_object_get(json, "best"), "'best' is true or false", &q->best);
     if (wrong == NULL && mask != NULL) {
         const json_t *number = json_array_get(mask, 0), *index = json_array_get(mask, 1);
-        float *logits = json_array_size(mask) == 2 && json_is_integer(number) && json_is_integer(index)
-                            ? samc__picture_recall((samc__picture *)(uintptr_t)picture, json_integer_value(number),
-                                                   (int)json_integer_value(index), low)
-                            : NULL;
+        const json_int_t which = json_is_integer(index) ? json_integer_value(index) : -1;
+        float *logits =
+            json_array_size(mask) == 2 && json_is_integer(number) && which >= 0 && which <= INT_MAX
+                ? samc__picture_recall((samc__picture *)(uintptr_t)picture, json_integer_value(number), (int)which, low)
+                : NULL;
         if (logits != NULL) memcpy(q->mask_input, logits, each);
         else wrong = "'mask_id' is not one of the last masks of this image";
         q->prompt.mask_input = q->mask_input;

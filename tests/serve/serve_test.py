@@ -149,6 +149,9 @@ class Masks(Served):
         second = self.ask("POST", f"/v1/images/{other['id']}/predict", prompt)[2]["masks"]
         self.assertEqual([m["segmentation"] for m in first], [m["segmentation"] for m in second])
         self.assertEqual(self.ask("POST", f"/v1/images/{other['id']}/auto", {})[0], 409, "there are no pixels")
+        sized = self.ask("POST", "/v1/embeddings?width=300&height=200", npy)[2]
+        self.assertEqual((sized["width"], sized["height"]), (300, 200), "not what was said of it before")
+        self.assertEqual(self.ask("GET", f"/v1/images/{other['id']}")[2]["width"], 600)
         for query, body, expected in (
             ("", npy, 400),
             ("?width=0&height=5", npy, 400),
@@ -291,11 +294,13 @@ class Images(Served):
 
     def test_refuses_prompts(self):
         image = self.server.upload(PHOTO)
+        _, _, answer = self.ask("POST", f"/v1/images/{image}/predict", {"points": [[1, 2]]})
+        known = answer["masks"][0]["mask_id"][0]
         for body in (
             {}, {"points": []}, {"points": [[1]]}, {"points": [[1, "2"]]}, {"points": [[1, 2]], "labels": [2]},
             {"points": [[1, 2]], "labels": [1, 1]}, {"labels": [1]}, {"box": [1, 2, 3]}, {"box": [5, 5, 1, 9]},
             {"points": [[1, 2]], "format": "jpeg"}, {"points": [[1, 2]], "multimask": 1}, {"point": [[1, 2]]},
-            {"points": [[1e30, 2]]}, {"mask_id": [7, 0]}, {"mask_id": 7}, {"mask_input": "!"}, {"mask_input": "AAAA"},
+            {"points": [[1e30, 2]]}, {"mask_id": [7, 0]}, {"mask_id": 7}, {"mask_id": [known, 1 << 32]}, {"mask_id": [known, -1]}, {"mask_input": "!"}, {"mask_input": "AAAA"},
             {"points": [[1, 2]] * 1025}, [],
         ):  # fmt: skip
             status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", body)
