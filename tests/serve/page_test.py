@@ -5,6 +5,7 @@ the command line's. Pictures of its states are left in a folder, to be looked at
     page_test.py SAMC ROOT [SCREENSHOTS]
 """
 
+import hashlib
 import json
 import statistics
 import subprocess
@@ -36,6 +37,13 @@ class Page:
         browser.go(f"http://127.0.0.1:{server.port}/")
         browser.wait("document.getElementById('about').textContent !== ''")
         self.shot("empty")
+        # A server that does not take it: no image is there then.
+        browser.run("window.own = fetch; window.fetch = () => Promise.reject(new Error('no server'))")
+        browser.type("#file", str(PHOTO))
+        browser.wait("document.getElementById('message').textContent !== ''")
+        assert not browser.run("return document.getElementById('empty').hidden"), "an image that is not there is shown"
+        browser.run("window.fetch = own; document.getElementById('message').textContent = ''")
+        browser.run("document.getElementById('file').value = ''")
         browser.type("#file", str(PHOTO))
         self.idle()
         box = browser.run(
@@ -120,6 +128,20 @@ def near(a, b, shape=(400, 600)):
     return (a & b).bit_count() / max(1, (a | b).bit_count())
 
 
+def forgotten(page, server):
+    """The server lost the image, and with it the masks that a click refines."""
+    readings = "document.querySelectorAll('#choices button').length"
+    page.click(300, 200)
+    page.browser.wait(f"{readings} === 3")
+    page.click(250, 300)
+    page.browser.wait(f"{readings} === 0")  # refined: one mask
+    assert server.ask("DELETE", f"/v1/images/{hashlib.sha256(PHOTO.read_bytes()).hexdigest()}")[0] == 200
+    page.click(60, 60, RIGHT)
+    page.browser.wait(f"{readings} === 3")  # asked again, without the mask
+    page.idle()
+    page.browser.keys("\ue00c")  # Escape
+
+
 def use(page):
     browser = page.browser
     # Hover, click, refine, keep.
@@ -187,6 +209,10 @@ def use(page):
             assert archive.testzip() is None
             pictures = [archive.read(name) for name in archive.namelist()]
         assert len(pictures) == 5 and all(p.startswith(b"\x89PNG") for p in pictures), kind
+    # One that was given another name can be taken away.
+    browser.run("const n = document.querySelector('#objects input'); n.value = 'a'; n.dispatchEvent(new Event('change'))")
+    browser.click("#objects li button")
+    assert page.count() == 4, "it is still there"
     # Undo all, and nothing was said on the console.
     while not browser.run("return document.getElementById('undo').disabled"):
         browser.click("#undo")
@@ -214,6 +240,8 @@ def main():
         with Browser(1400, 900) as browser:
             page = Page(browser, server, shots)
             use(page)
+            browser.keys("1")
+            forgotten(page, server)
             times = sorted(hover_times(page))
             print(f"hover: median {statistics.median(times):.0f} ms, p95 {times[int(0.95 * len(times))]:.0f} ms")
         with Browser(400, 800, dark=True) as browser:

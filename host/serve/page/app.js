@@ -57,8 +57,10 @@ async function attempt(work) {
 
 const LARGEST = 4096; // side of what is sent; larger ones are drawn smaller first
 
+let opening = 0; // the last that was begun is the one that stays
 // What is sent and what is shown are the same pixels, upright.
 async function open(blob, name) {
+  const number = ++opening;
   await attempt(async () => {
     busy("reading the image");
     let bitmap;
@@ -74,12 +76,24 @@ async function open(blob, name) {
       blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
       bitmap = await createImageBitmap(blob);
     }
+    if (number !== opening) return;
     $("empty").hidden = true;
     view.show(bitmap);
     busy("encoding the image");
-    const { id, width, height } = await api.upload(blob);
-    if (width !== bitmap.width || height !== bitmap.height)
-      throw new api.Failure("the server and the browser see different sizes of this image");
+    let sent = null;
+    try {
+      sent = await api.upload(blob);
+      if (sent.width !== bitmap.width || sent.height !== bitmap.height)
+        throw new api.Failure("the server and the browser see different sizes of this image");
+    } catch (error) {
+      if (number === opening) { // the image before stays
+        view.show(image && image.bitmap);
+        $("empty").hidden = image !== null;
+      }
+      throw error;
+    }
+    if (number !== opening) return;
+    const { id } = sent;
     image = { id, bitmap, name, blob };
     objects = [], found = [], past = [], future = [], current = fresh();
     hint();
@@ -120,15 +134,16 @@ function travel(from, to) {
   to.push({ current, objects });
   ({ current, objects } = from.pop());
   refresh();
+  if (current.pending) ask();
 }
 
-function question() {
+function question(of, refine = true) {
   const prompt = {};
-  if (current.points.length > 0) Object.assign(prompt, { points: current.points, labels: current.labels });
-  if (current.box) prompt.box = current.box;
-  if (current.brush) prompt.mask_input = brushLogits();
-  const refining = current.masks && !current.brush && current.points.length > 1;
-  if (refining) prompt.mask_id = current.masks[current.choice].mask_id;
+  if (of.points.length > 0) Object.assign(prompt, { points: of.points, labels: of.labels });
+  if (of.box) prompt.box = of.box;
+  if (of.brush) prompt.mask_input = brushLogits(of.brush);
+  const refining = refine && of.masks && !of.brush && of.points.length > 1;
+  if (refining) prompt.mask_id = of.masks[of.choice].mask_id;
   // Several clicks or a box are hardly ambiguous: SAM's advice is one mask then.
   prompt.multimask = !refining;
   return prompt;
@@ -139,12 +154,23 @@ async function ask() {
   const number = ++asked;
   if (current.points.length === 0 && !current.box && !current.brush) {
     current.masks = null;
+    current.pending = false;
     refresh();
     return;
   }
   const state = current;
-  const result = await attempt(() => withImage((id) => api.predict(id, question())));
+  state.pending = true; // until its answer is there, also where undo comes back to it
+  const result = await attempt(() => withImage(async (id) => {
+    try {
+      return await api.predict(id, question(state));
+    } catch (error) {
+      // The server remembers the last masks alone, and none of an image that was sent again.
+      if (!(error instanceof api.Failure) || !error.message.includes("mask_id")) throw error;
+      return api.predict(id, question(state, false));
+    }
+  }));
   if (!result || number !== asked || state !== current) return;
+  current.pending = false;
   current.masks = result.masks.map((mask) => ({ ...mask, mask: bytes(mask.segmentation) }));
   current.choice = result.best;
   refresh();
@@ -211,10 +237,10 @@ function brushCanvas() {
 }
 
 // The painted mask as the logits that the decoder takes: base 64 of int8 in quarters, +- 5 as where a mask is sure.
-function brushLogits() {
+function brushLogits(brush) {
   const side = model.low_res, canvas = new OffscreenCanvas(side, side), [u, v] = area();
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(current.brush, 0, 0, u, v);
+  context.drawImage(brush, 0, 0, u, v);
   const { data } = context.getImageData(0, 0, side, side);
   let text = "";
   for (let i = 0; i < side * side; i++) text += String.fromCharCode(data[4 * i + 3] > 127 ? 20 : 256 - 20);
@@ -224,7 +250,7 @@ function brushLogits() {
 // ---- Everything ----
 
 async function findAll() {
-  const stop = new AbortController(), floor = (id) => Math.max(0, Number($(id).value));
+  const stop = new AbortController(), floor = (id) => Math.max(0, Number($(id).value)), of = image;
   found = [];
   refresh();
   const began = performance.now();
@@ -234,7 +260,7 @@ async function findAll() {
       pred_iou_thresh: Math.min(0.5, floor("iou")), stability_score_thresh: Math.min(0.6, floor("stability")) },
     ({ done, total }) => busy("finding everything", done / total, () => stop.abort()), stop.signal));
   });
-  if (!result) return;
+  if (!result || image !== of) return; // another was opened
   const { width, height } = image.bitmap;
   found = result.masks.map((mask, i) => {
     const own = bytes(mask.segmentation), colour = COLOURS[i % COLOURS.length];
@@ -313,12 +339,12 @@ function drawObjects() {
     colour.style.background = css(object.colour);
     name.value = object.name;
     name.setAttribute("aria-label", `Name of object ${i + 1}`);
-    name.onchange = () => (objects[i] = { ...object, name: name.value.trim() || "object" });
+    name.onchange = () => (objects[i] = { ...objects[i], name: name.value.trim() || "object" });
     remove.textContent = "×";
     remove.setAttribute("aria-label", `Remove ${object.name}`);
     remove.onclick = () => {
       remember();
-      objects = objects.filter((o) => o !== object);
+      objects = objects.filter((_, at) => at !== i);
       refresh();
     };
     item.append(colour, name, remove);

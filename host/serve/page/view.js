@@ -14,7 +14,8 @@ export class View {
 
   show(image) {
     this.image = image;
-    this.fit();
+    if (image) this.fit();
+    else this.draw();
   }
 
   resize() {
