@@ -140,10 +140,28 @@ static bool receive(int control, order *o, int descriptors[3]) {
     return true;
 }
 
+/* What the server was started with, a terminal or a log, is none of the decoders' business: they may read and cut what
+ * they hold. A sanitizer keeps its place to complain at. */
+static void hold_nothing(void) {
+    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+#ifdef SANITIZED
+    const int kept = STDERR_FILENO;
+#else
+    const int kept = -1;
+#endif
+    for (int i = 0; i <= STDERR_FILENO; i++)
+        if (i != kept && (nothing < 0 || dup2(nothing, i) < 0)) close(i);
+    if (nothing > STDERR_FILENO) close(nothing);
+}
+
 /* The nursery: until the server hangs up. */
 static void nursery(int control) {
     order o;
     int descriptors[3];
+    const int given = control;
+    control = fcntl(given, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* out of the way of what is opened anew */
+    close(given);
+    hold_nothing();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGCHLD, SIG_IGN); /* children leave nothing behind */
     signal(SIGINT, SIG_IGN);  /* the terminal's is the server's matter, which then hangs up */

@@ -13,7 +13,7 @@ class Server:
 
     def __init__(self, samc, *options, model=None):
         command = [str(samc), "serve", "--port", "0", *options] + (["--model", str(model)] if model else [])
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         while True:
             line = self.process.stderr.readline()
             said = re.match(r"http://(.+):(\d+)/", line)
@@ -33,6 +33,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
         code = self.process.wait(timeout=60)
+        self.process.stdout.close()
         self.process.stderr.close()
         return code
 

@@ -210,7 +210,8 @@ def use(page):
             pictures = [archive.read(name) for name in archive.namelist()]
         assert len(pictures) == 5 and all(p.startswith(b"\x89PNG") for p in pictures), kind
     # One that was given another name can be taken away.
-    browser.run("const n = document.querySelector('#objects input'); n.value = 'a'; n.dispatchEvent(new Event('change'))")
+    browser.run("window.first = document.querySelector('#objects input'); first.value = 'a'")
+    browser.run("first.dispatchEvent(new Event('change'))")
     browser.click("#objects li button")
     assert page.count() == 4, "it is still there"
     # Undo all, and nothing was said on the console.

@@ -281,6 +281,13 @@ class Images(Served):
             else:
                 self.assertEqual(status in (201, 422), True, f"{path.name}: {answer}")
 
+    def test_decoders_hold_nothing_of_the_servers(self):
+        pid = self.server.process.pid
+        (nursery,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        held = {fd.name: str(fd.readlink()) for fd in Path(f"/proc/{nursery}/fd").iterdir()}
+        self.assertEqual([held["0"], held["1"]], ["/dev/null"] * 2)
+        self.assertEqual(sum(name.startswith("socket:") for name in held.values()), 1, "its orders alone")
+
     def test_refuses(self):
         for body, status, word in (
             (b"", 400, "bytes"),
@@ -300,8 +307,8 @@ class Images(Served):
             {}, {"points": []}, {"points": [[1]]}, {"points": [[1, "2"]]}, {"points": [[1, 2]], "labels": [2]},
             {"points": [[1, 2]], "labels": [1, 1]}, {"labels": [1]}, {"box": [1, 2, 3]}, {"box": [5, 5, 1, 9]},
             {"points": [[1, 2]], "format": "jpeg"}, {"points": [[1, 2]], "multimask": 1}, {"point": [[1, 2]]},
-            {"points": [[1e30, 2]]}, {"mask_id": [7, 0]}, {"mask_id": 7}, {"mask_id": [known, 1 << 32]}, {"mask_id": [known, -1]}, {"mask_input": "!"}, {"mask_input": "AAAA"},
-            {"points": [[1, 2]] * 1025}, [],
+            {"points": [[1e30, 2]]}, {"mask_id": [7, 0]}, {"mask_id": 7}, {"mask_input": "!"}, {"mask_input": "AAAA"},
+            {"mask_id": [known, 1 << 32]}, {"mask_id": [known, -1]}, {"points": [[1, 2]] * 1025}, [],
         ):  # fmt: skip
             status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", body)
             self.assertEqual(status, 400, f"{body}: {answer}")
@@ -544,7 +551,8 @@ class Load(unittest.TestCase):
     def test_sends_what_it_made_before_it_ends(self):
         server = Server(SAMC, model=TINY)
         row = zlib.compress(b"".join(b"\0" + bytes(3000) for _ in range(3000)))
-        chunk = lambda kind, data: struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+        crc = lambda data: struct.pack(">I", zlib.crc32(data))
+        chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + crc(kind + data)
         png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3000, 3000, 8, 0, 0, 0, 0))
         png += chunk(b"IDAT", row) + chunk(b"IEND", b"")
         body = {"image": base64.b64encode(png).decode(), "pos_points": [[9, 9]]}
