@@ -213,7 +213,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     samc__request *r = *state;
     (void)version;
     if (r == NULL) {
-        *state = r = request_new(context, connection);
+        samc__serve *serve = context;
+        *state = r = atomic_load(&serve->ready) ? request_new(serve, connection) : NULL;
         if (r == NULL) return MHD_NO;
         look_at_headers(r, method, path);
         if (r->reply.status == 0) return MHD_YES;
@@ -294,6 +295,7 @@ static samc_status listen_at(samc__serve *serve, int *port, samc_error *error) {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(serve->daemon, MHD_DAEMON_INFO_BIND_PORT);
     *port = serve->port = info != NULL ? info->port : o->port;
     samc__guard_init(&serve->guard, o, *port);
+    atomic_store(&serve->ready, true);
     return SAMC_OK;
 }
 

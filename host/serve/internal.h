@@ -248,7 +248,8 @@ struct samc__serve {
     samc__stages *stages;
     samc__pictures pictures;
     samc__metrics metrics;
-    atomic_int owed; /* replies to requests that a stage took, until they are sent */
+    atomic_int owed;   /* replies to requests that a stage took, until they are sent */
+    atomic_bool ready; /* the guard knows the port; who asks before is sent away */
     atomic_bool stopping;
 };
 
