@@ -218,7 +218,7 @@ void samc_model_close(samc_model *model) {
 samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error) {
     if (model == NULL || hex == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_hash: no model or no room");
-    return samc__tensors_hash(&model->tensors, model->checkpoint, hex, error);
+    return samc__tensors_hash(&model->tensors, model->checkpoint, NULL, hex, error);
 }
 
 int samc__encode_batch(const samc__config *config) {

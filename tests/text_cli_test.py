@@ -202,6 +202,13 @@ class TextTest(unittest.TestCase):
         self.assertIn("phrases is", other.stderr)
         swapped = [self.folder / "clipseg" if argument == detector else argument for argument in base]
         self.assertIn("detector is", self.samc(*swapped, "-o", cut, "--resume", code=1).stderr)
+        # A detector is its configuration too: other means of pixels make other boxes.
+        other = self.folder / "other means"
+        shutil.copytree(detector, other)
+        processor = json.loads((other / "preprocessor_config.json").read_text())
+        (other / "preprocessor_config.json").write_text(json.dumps(dict(processor, image_mean=[0, 0, 0])))
+        swapped = [other if argument == detector else argument for argument in base]
+        self.assertIn("detector is", self.samc(*swapped, "-o", cut, "--resume", code=1).stderr)
         self.samc(*base, "-o", cut, "--resume")
         for name in ("annotations.json", "masks.jsonl"):
             self.assertEqual((cut / name).read_bytes(), (whole / name).read_bytes())

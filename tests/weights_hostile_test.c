@@ -68,7 +68,7 @@ static samc_status use(const void *data, size_t size, samc_error *error) {
         status = samc__config_infer(c, &config, error);
         if (status == SAMC_OK) status = samc__tensors_list(&config, &weights, &list, error);
         if (status == SAMC_OK) status = samc__tensors_load(&list, c, NULL, &owned, &owned_bytes, error);
-        if (status == SAMC_OK) status = samc__tensors_hash(&list, c, hex, error);
+        if (status == SAMC_OK) status = samc__tensors_hash(&list, c, NULL, hex, error);
         free(owned);
         samc__tensors_free(&list);
         samc__checkpoint_close(c);

@@ -275,8 +275,8 @@ static bool hash_tensor(EVP_MD_CTX *digest, const char *name, const samc__tensor
     return ok;
 }
 
-samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkpoint *checkpoint, char hex[65],
-                               samc_error *error) {
+samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkpoint *checkpoint, const char *besides,
+                               char hex[65], samc_error *error) {
     unsigned char bytes[32];
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     uint8_t *buffer = malloc(CHUNK * sizeof(float));
@@ -288,6 +288,7 @@ samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkp
         if (found->dtype == SAMC__I8) scales = samc__eight_scales(checkpoint, e);
         if (scales != NULL) ok = ok && hash_tensor(digest, scales->name, scales, buffer);
     }
+    if (besides != NULL) ok = ok && EVP_DigestUpdate(digest, besides, strlen(besides));
     ok = ok && EVP_DigestFinal_ex(digest, bytes, NULL);
     EVP_MD_CTX_free(digest);
     free(buffer);

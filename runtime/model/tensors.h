@@ -68,9 +68,9 @@ samc_status samc__tensors_load(const samc__tensor_list *list, const samc__checkp
 /* What the tensors of a list that was loaded so take. */
 size_t samc__tensors_bytes(const samc__tensor_list *list, const samc__narrowing *narrow);
 
-/* SHA-256 over name, shape, type and row-major bytes of each tensor, in the list's order; 64 hexadecimal digits and a
- * NUL. The checkpoint has been checked. */
-samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkpoint *checkpoint, char hex[65],
-                               samc_error *error);
+/* SHA-256 over name, shape, type and row-major bytes of each tensor, in the list's order, and over a text behind them,
+ * NULL: none; 64 hexadecimal digits and a NUL. The checkpoint has been checked. */
+samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkpoint *checkpoint, const char *besides,
+                               char hex[65], samc_error *error);
 
 #endif

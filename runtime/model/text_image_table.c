@@ -23,7 +23,13 @@ void samc__text_image_facts(const samc__text_image *net, samc__relate_facts *fac
 
 samc_status samc__text_image_hash(const void *of, char hex[65], samc_error *error) {
     const samc__text_image *net = of;
-    return samc__tensors_hash(&net->tensors, net->checkpoint, hex, error);
+    samc__json_text config = {0}; /* the tensors do not tell heads, activations, pixels' means ... */
+    samc__text_image_write(&net->config, &config);
+    const samc_status status = config.failed
+                                   ? samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a model's configuration")
+                                   : samc__tensors_hash(&net->tensors, net->checkpoint, config.data, hex, error);
+    free(config.data);
+    return status;
 }
 
 void samc__text_image_close(void *of) {

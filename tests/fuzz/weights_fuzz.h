@@ -48,7 +48,7 @@ static void use_checkpoint(const uint8_t *data, size_t size) {
     samc_status status = samc__config_infer(checkpoint, &config, &error);
     if (status == SAMC_OK) status = samc__tensors_list(&config, &weights, &list, &error);
     if (status == SAMC_OK) status = samc__tensors_load(&list, checkpoint, NULL, &owned, &owned_bytes, &error);
-    if (status == SAMC_OK) status = samc__tensors_hash(&list, checkpoint, hex, &error);
+    if (status == SAMC_OK) status = samc__tensors_hash(&list, checkpoint, NULL, hex, &error);
     if (status != SAMC_OK) check_message(&error);
     free(owned);
     samc__tensors_free(&list);
