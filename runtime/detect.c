@@ -156,25 +156,27 @@ static samc_status encode(texts *t, samc_error *error) {
     return SAMC_OK;
 }
 
-static samc_status add_text(texts *t, const char *text, float *to, bool *cut, samc_error *error) {
+/* Of phrase `index` of `p`. */
+static samc_status add_text(texts *t, const char *text, samc_phrases *p, int index, samc_error *error) {
     const samc_detector *d = t->detector;
     bool shortened = false;
-    SAMC__TRY(d->opened.family->tokens(d->opened.net, text, t->ids + (int64_t)t->count * d->facts.context,
-                                       &t->ends[t->count], &shortened, error));
-    *cut = *cut || shortened;
-    t->to[t->count++] = to;
+    samc_error why;
+    const samc_status status = d->opened.family->tokens(
+        d->opened.net, text, t->ids + (int64_t)t->count * d->facts.context, &t->ends[t->count], &shortened, &why);
+    if (status != SAMC_OK) return samc__fail(error, status, "phrase %d: %s", index + 1, why.message);
+    p->cut[index] = p->cut[index] || shortened;
+    t->to[t->count++] = p->features + (int64_t)index * d->facts.dim;
     return t->count == TEXTS_TOGETHER ? encode(t, error) : SAMC_OK;
 }
 
 static samc_status encode_all(samc_phrases *p, const char *const *templates, texts *t, samc_error *error) {
     const int dim = p->detector->facts.dim;
     for (int i = 0; i < p->count; i++) {
-        float *row = p->features + (int64_t)i * dim;
-        if (templates == NULL) SAMC__TRY(add_text(t, p->texts[i], row, &p->cut[i], error));
+        if (templates == NULL) SAMC__TRY(add_text(t, p->texts[i], p, i, error));
         for (int k = 0; templates != NULL && templates[k] != NULL; k++) {
             char *text = samc__template_fill(templates[k], p->texts[i]);
-            samc_status status = text ? add_text(t, text, row, &p->cut[i], error)
-                                      : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for phrases");
+            samc_status status =
+                text ? add_text(t, text, p, i, error) : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for phrases");
             free(text);
             SAMC__TRY(status);
         }

@@ -290,6 +290,8 @@ class TextTest(unittest.TestCase):
             (["text", self.cat, self.cat, "cat", "--detector", owl, "-o", out], 2, "is a file"),
             (["text", self.cat, " ", "--detector", owl, "-o", out], 2, "phrase 1 is empty"),
             (["text", self.cat, "caf\udce9", "--detector", owl, "-o", out], 2, "phrase 1 is not UTF-8, from byte 4"),
+            (["text", self.cat, "--phrase", "a", "--phrase", "\u00a0", "--detector", owl, "-o", out], 2, "phrase 2: "),
+            (["text", self.cat, "a", "--max-pixels", 9, "--detector", owl, "-o", out], 1, "cat.jpg"),
             (["text", EXAMPLES, "cat", "--heat", "--detector", owl, "-o", out], 2, "of one image"),
             (["text", EXAMPLES, "cat", "--format", "npy", "--detector", owl, "-o", out], 2, "of one image"),
             (

@@ -559,6 +559,7 @@ static int command(request *r, int argc, char **argv) {
     if (r->checkpoint != NULL && r->cli.model != NULL)
         return samc__cli_usage(&r->cli, "--checkpoint and --model are the same thing; give one");
     if (r->checkpoint != NULL) r->cli.model = r->checkpoint;
+    r->text.max_pixels = r->archive.max_pixels;
     if (r->looks && !r->many && inputs == 1 && samc__text_is_one(argv[optind], r->archive.formats))
         return samc__text_of_one(&r->cli, &r->text, argv[optind], r->archive.output, r->archive.formats);
     if (r->looks && (code = samc__text_of_many(&r->cli, &r->text, &r->archive.formats)) != SAMC__EXIT_OK) return code;

@@ -262,7 +262,7 @@ static samc_status segment_text(request *r, work *w, int *exit_code, samc_error 
     samc__cli_phrases *t = r->text;
     const bool masks = !t->options.boxes_only;
     if (masks && !samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    if (t->detector != NULL) SAMC__TRY(samc_image_load(r->image, 0, &w->image, error));
+    if (t->detector != NULL) SAMC__TRY(samc_image_load(r->image, t->max_pixels, &w->image, error));
     samc_status status = samc__cli_phrases_open(t, &r->cli, &usage, error);
     if (usage) *exit_code = SAMC__EXIT_USAGE;
     SAMC__TRY(status);

@@ -35,6 +35,7 @@ typedef struct samc__cli_phrases {
     const char *detector, *labels;
     samc_text_options options;
     bool heat;
+    int64_t max_pixels;  /* of one image, 0: the most */
     samc_detector *open; /* and what it made of the strings */
     samc_phrases *phrases;
 } samc__cli_phrases;
