@@ -93,6 +93,16 @@ samc_status samc_detector_hash(const samc_detector *detector, char hex[65], samc
     return detector->opened.family->hash(detector->opened.net, hex, error);
 }
 
+samc_status samc__detector_spoilt(const samc_detector *detector, const char *asked, samc_error *error) {
+    const samc__relate *family = detector->opened.family;
+    bool nan = false;
+    const char *name = family->spoilt != NULL ? family->spoilt(detector->opened.net, &nan) : NULL;
+    if (name == NULL)
+        return samc__fail(error, SAMC_NUMERIC, "%s makes numbers of %s that are not finite", family->name, asked);
+    return samc__fail(error, SAMC_DIVERGED, "%s makes numbers of %s that are not finite; its tensor %s has %s",
+                      family->name, asked, name, nan ? "NaN" : "infinite values");
+}
+
 /* ---- Phrases --------------------------------------------------------------------------------- */
 
 samc_status samc_default_label_options(samc_phrase_options *options) {

@@ -42,6 +42,10 @@ void samc__desk_close(samc__desk *desk);
 /* A detector of an opened network, which it owns from then on, also after a failure. */
 samc_status samc__detector_wrap(const samc__relate_opened *opened, samc_detector **detector, samc_error *error);
 
+/* Who is at fault for numbers that are not finite: the file (SAMC_DIVERGED, which ends a run over images), else what
+ * the detector was asked about. */
+samc_status samc__detector_spoilt(const samc_detector *detector, const char *asked, samc_error *error);
+
 /* The caller's options over the defaults, checked; a threshold of 0 is that of the kind. */
 samc_status samc__text_options_take(const samc_text_options *given, const samc_detector *detector,
                                     samc_text_options *own, samc_error *error);

@@ -59,23 +59,6 @@ static bool embedding_spoilt(samc_session *s, int image) {
     return spoilt;
 }
 
-/* The first tensor of the file with values that are not finite, NULL: none; *nan: some are no numbers. The file is read
- * again, because weights may have been packed or moved to a device. */
-static const char *spoilt_tensor(const samc_model *model, bool *nan) {
-    for (size_t i = 0; i < model->tensors.count; i++) {
-        const samc__tensor *tensor = samc__checkpoint_find(model->checkpoint, model->tensors.at[i].name);
-        int64_t count = samc__tensor_elements(tensor);
-        float *values = malloc((size_t)count * sizeof *values);
-        if (values == NULL) continue; /* then it is not found out */
-        samc__tensor_read_f32(tensor, values);
-        bool spoilt = samc__numeric_spoilt(values, count);
-        for (int64_t j = 0; spoilt && j < count; j++) *nan = *nan || isnan(values[j]);
-        free(values);
-        if (spoilt) return model->tensors.at[i].name;
-    }
-    return NULL;
-}
-
 /* Whether a plain grey image fails too, on a session of its own. */
 static bool grey_fails(const samc_model *model) {
     enum { SIDE = 64 };
@@ -108,7 +91,7 @@ static const char *fault_of(samc_session *s) {
     if (s->judged || s->probing) return s->fault;
     s->judged = true;
     bool nan = false;
-    const char *name = spoilt_tensor(s->model, &nan);
+    const char *name = samc__tensors_spoilt(&s->model->tensors, s->model->checkpoint, &nan);
     if (name != NULL)
         snprintf(s->fault, sizeof s->fault, "its tensor %s has %s", name, nan ? "NaN" : "infinite values");
     else if (grey_fails(s->model)) snprintf(s->fault, sizeof s->fault, "so it does with a plain grey image");

@@ -70,8 +70,7 @@ void samc_scene_free(samc_scene *scene) {
 }
 
 static samc_status spoilt(const samc_scene *scene, samc_error *error) {
-    return samc__fail(error, SAMC_NUMERIC, "%s makes numbers of the image that are not finite",
-                      scene->detector->opened.family->name);
+    return samc__detector_spoilt(scene->detector, "the image", error);
 }
 
 /* ---- Maps ------------------------------------------------------------------------------------ */

@@ -37,9 +37,7 @@ static samc_status flush(crops *c) {
         float score;
         int best = samc__label_best(c->features + (int64_t)i * facts->dim, labels->features, labels->count, facts->dim,
                                     facts->logit_scale, &score);
-        if (!isfinite(score))
-            return samc__fail(c->desk->exec.error, SAMC_NUMERIC, "%s makes numbers of a mask that are not finite",
-                              opened->family->name);
+        if (!isfinite(score)) return samc__detector_spoilt(labels->detector, "a mask", c->desk->exec.error);
         SAMC__TRY(samc__abi_take(SAMC__ABI(samc_mask), c->of[i], &mask, c->desk->exec.error));
         mask.label = labels->texts[best];
         mask.phrase = best;

@@ -313,6 +313,18 @@ class TextTest(unittest.TestCase):
                 self.assertEqual(run.stdout, "")
                 self.assertFalse(out.exists())
 
+    def test_a_detector_with_nan_ends_the_run(self):
+        spoilt, out = self.folder / "spoilt", self.folder / "spoilt results"
+        shutil.copytree(self.folder / "owlv2", spoilt)
+        raw = bytearray((spoilt / "model.safetensors").read_bytes())
+        (length,) = struct.unpack("<Q", raw[:8])
+        at = 8 + length + json.loads(raw[8 : 8 + length])["box_head.dense1.weight"]["data_offsets"][0]
+        raw[at : at + 4] = struct.pack("<f", float("nan"))
+        (spoilt / "model.safetensors").write_bytes(raw)
+        run = self.samc("text", EXAMPLES, "cat", "--detector", spoilt, "--boxes-only", "-o", out, code=1)
+        self.assertIn("box_head.dense1.weight has NaN", run.stderr)
+        self.assertFalse((out / "errors.jsonl").exists())
+
     def test_ten_thousand_phrases_and_long_ones(self):
         phrases = self.folder / "many.txt"
         phrases.write_text("".join(f"thing {i}\n" for i in range(10000)))

@@ -1,4 +1,5 @@
 /* The list of tensors against a file: checking, loading and hashing. */
+#include <math.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,4 +297,23 @@ samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkp
     if (!ok) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: SHA-256 failed", checkpoint->label);
     for (int i = 0; i < 32; i++) sprintf(hex + 2 * i, "%02x", bytes[i]);
     return SAMC_OK;
+}
+
+const char *samc__tensors_spoilt(const samc__tensor_list *list, const samc__checkpoint *checkpoint, bool *nan) {
+    *nan = false;
+    for (size_t i = 0; i < list->count; i++) {
+        const samc__tensor *tensor = samc__checkpoint_find(checkpoint, list->at[i].name);
+        int64_t count = samc__tensor_elements(tensor);
+        float *values = malloc((size_t)count * sizeof *values);
+        if (values == NULL) continue; /* then it is not found out */
+        samc__tensor_read_f32(tensor, values);
+        bool spoilt = false;
+        for (int64_t j = 0; j < count; j++) {
+            spoilt = spoilt || !isfinite(values[j]);
+            *nan = *nan || isnan(values[j]);
+        }
+        free(values);
+        if (spoilt) return list->at[i].name;
+    }
+    return NULL;
 }

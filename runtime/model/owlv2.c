@@ -296,6 +296,7 @@ const samc__relate samc__relate_owlv2 = {
     .facts = facts,
     .hash = samc__text_image_hash,
     .close = samc__text_image_close,
+    .spoilt = samc__text_image_spoilt,
     .tokens = samc__text_image_tokens,
     .text = text,
     .see = see,

@@ -31,6 +31,8 @@ typedef struct samc__relate {
     void (*facts)(const void *net, samc__relate_facts *facts);
     samc_status (*hash)(const void *net, char hex[65], samc_error *error);
     void (*close)(void *net); /* NULL is allowed */
+    /* Optional. The first tensor of the file that is not finite, NULL: none; *nan: it holds what is no number. */
+    const char *(*spoilt)(const void *net, bool *nan);
     /* ids [context]: beginning, tokens, end, padding behind. *end: where the end is. *cut: the text was longer. `text`
      * is valid UTF-8. */
     samc_status (*tokens)(const void *net, const char *text, int32_t *ids, int *end, bool *cut, samc_error *error);

@@ -73,4 +73,8 @@ size_t samc__tensors_bytes(const samc__tensor_list *list, const samc__narrowing 
 samc_status samc__tensors_hash(const samc__tensor_list *list, const samc__checkpoint *checkpoint, const char *besides,
                                char hex[65], samc_error *error);
 
+/* The first tensor of a list with values in the file that are not finite, NULL: none; *nan: some are no numbers. The
+ * file is read again, because weights may have been packed or moved to a device. */
+const char *samc__tensors_spoilt(const samc__tensor_list *list, const samc__checkpoint *checkpoint, bool *nan);
+
 #endif

@@ -196,6 +196,7 @@ samc_status samc__clip_prepare(const samc_image *image, int side, uint8_t *out, 
 void samc__text_image_facts(const samc__text_image *net, samc__relate_facts *facts);
 samc_status samc__text_image_hash(const void *net, char hex[65], samc_error *error);
 void samc__text_image_close(void *net);
+const char *samc__text_image_spoilt(const void *net, bool *nan);
 samc_status samc__text_image_tokens(const void *net, const char *text, int32_t *ids, int *end, bool *cut,
                                     samc_error *error);
 /* CLIP's, of length 1: phrases, and images. */

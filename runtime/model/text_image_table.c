@@ -43,6 +43,11 @@ void samc__text_image_close(void *of) {
     free(net);
 }
 
+const char *samc__text_image_spoilt(const void *of, bool *nan) {
+    const samc__text_image *net = of;
+    return samc__tensors_spoilt(&net->tensors, net->checkpoint, nan);
+}
+
 samc_status samc__text_image_tokens(const void *of, const char *text, int32_t *ids, int *end, bool *cut,
                                     samc_error *error) {
     const samc__text_image *net = of;
@@ -76,6 +81,7 @@ const samc__relate samc__relate_clip = {
     .facts = facts,
     .hash = samc__text_image_hash,
     .close = samc__text_image_close,
+    .spoilt = samc__text_image_spoilt,
     .tokens = samc__text_image_tokens,
     .text = samc__clip_relate_text,
     .image = samc__clip_relate_image,
