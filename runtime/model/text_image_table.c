@@ -53,6 +53,11 @@ samc_status samc__text_image_tokens(const void *of, const char *text, int32_t *i
     const samc__text_image *net = of;
     samc__tokens tokens;
     SAMC__TRY(samc__tokenize(net->tokenizer, text, net->config.text.context, ids, &tokens, error));
+    for (int i = 0; i < tokens.count; i++)
+        if (ids[i] >= net->config.text.vocabulary)
+            return samc__fail(error, SAMC_UNSUPPORTED,
+                              "token %d of CLIP's vocabulary is beyond the %d of the model, which takes another",
+                              ids[i], net->config.text.vocabulary);
     *end = tokens.end, *cut = tokens.cut;
     return SAMC_OK;
 }
