@@ -305,6 +305,7 @@ class TextTest(unittest.TestCase):
             (["text", self.cat, "cat", "--detector", self.cat, "-o", out], 1, "cat.jpg"),
             (["text", self.cat, "cat", "--detector", self.folder / "clip", "-o", out], 1, "is CLIP"),
             (["auto", self.cat, "--labels", "a", "--clip", owl, "-o", out], 1, "is OWLv2"),
+            (["auto", self.cat, "--model", owl, "-o", out], 1, 'model_type "owlv2"; weights of SAM are wanted'),
             (["text", self.cat, "a", "--detector", HERE / "data/golden_owlv2", "-o", out], 1, "CLIP's vocabulary"),
         ):
             with self.subTest(arguments=arguments):

@@ -75,7 +75,7 @@ samc_status samc__huggingface_config(samc__reading *r) {
     const samc__json type = samc__json_get(json, "model_type");
     const bool hq = samc__checkpoint_find(r->checkpoint, "mask_decoder.hf_token.weight") != NULL;
     if (type.begin != NULL && !samc__json_equals(type, hq ? "sam_hq" : "sam"))
-        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s, but the tensors are those of %s", file,
+        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s; weights of %s are wanted", file,
                         samc__printable(type.begin, (size_t)(type.end - type.begin)).text, hq ? "SAM-HQ" : "SAM");
     expect_text(r, "encoder_act", "gelu");
     expect_text(r, "prompt_act", "gelu");

@@ -288,7 +288,7 @@ class Folders(Checkpoint):
         self.assertEqual(own[2], [])
         self.assertTrue(self.result_of(self.hub(files))[:2] == own[:2], "other masks")
         for change, expected in (
-            ({"model_type": "sam"}, 'config.json says model_type "sam", but the tensors are those of SAM-HQ'),
+            ({"model_type": "sam"}, 'config.json says model_type "sam"; weights of SAM-HQ are wanted'),
             (
                 {"mask_decoder_config": {**config_json(hq=True)["mask_decoder_config"], "vit_dim": 768}},
                 "config.json says mask_decoder_config.vit_dim 768, the tensors say 32",
@@ -396,8 +396,8 @@ class Folders(Checkpoint):
             (b"[]", "config.json is not a JSON object"),
             (b"{}\0{", "config.json beside it cannot be read: it holds a zero byte"),
             (b" " * (1 << 20), "config.json beside it cannot be read"),
-            ({"model_type": "clip"}, 'config.json says model_type "clip", but the tensors are those of SAM'),
-            ({"model_type": "sam_hq"}, 'config.json says model_type "sam_hq", but the tensors are those of SAM'),
+            ({"model_type": "clip"}, 'config.json says model_type "clip"; weights of SAM are wanted'),
+            ({"model_type": "sam_hq"}, 'config.json says model_type "sam_hq"; weights of SAM are wanted'),
         ):
             self.refuse(expected, self.hub({"model.safetensors": state, "config.json": data}))
         folder = self.hub({"model.safetensors": state})
