@@ -61,21 +61,17 @@ static bool read_options(samc__request *r, json_t *json, samc_auto_options *opti
 
 static void make(samc__request *r, samc_session *session) {
     making m = {.request = r};
-    samc_auto_options options = SAMC_INIT(samc_auto_options);
-    samc_default_auto_options(r->serve->options.model, &options);
-    json_t *given = json_loadb(r->body, r->size, 0, NULL); /* was looked at before */
-    bool good = given == NULL || read_options(r, given, &options);
-    json_decref(given);
+    samc_auto_options options = r->question->automatic;
     options.progress = hear;
     options.progress_context = r;
     const samc__picture *p = r->picture;
     const samc_image image = {sizeof image, p->pixels, p->width, p->height, 3 * (ptrdiff_t)p->width};
-    const samc_status status = good ? samc_auto(session, &image, 1, &options, collect, &m) : SAMC_INVALID_ARGUMENT;
+    const samc_status status = samc_auto(session, &image, 1, &options, collect, &m);
     json_t *answer = status != SAMC_OK ? NULL
                                        : json_pack("{s:s, s:i, s:i, s:O}", "id", p->id, "width", p->width, "height",
                                                    p->height, "masks", m.masks);
     if (status == SAMC_OK) samc__metrics_add(r->serve, &r->serve->metrics.masks, (int64_t)json_array_size(m.masks));
-    if (status != SAMC_OK && good)
+    if (status != SAMC_OK)
         samc__reply_error(r, samc__status_of(status), "%s",
                           m.error.message[0] ? m.error.message : samc_last_error(session));
     if (r->events != NULL)
@@ -119,6 +115,7 @@ void samc__handle_auto(samc__request *r) {
         return;
     }
     r->question->shape = (samc__shape)shape;
+    r->question->automatic = options;
     if (accept != NULL && strstr(accept, "text/event-stream") != NULL) samc__events_begin(r);
     if (!samc__stage_submit(r, SAMC__AUTO, make) && r->events != NULL) {
         samc__events_free(r->events); /* the refusal is an ordinary reply */

@@ -21,7 +21,8 @@ typedef struct samc__question {
     float box[4];
     bool multimask, best; /* best: that of the masks alone */
     samc__shape shape;
-    float fineness; /* of polygons: how far corners may move, as a share of the outline */
+    samc_auto_options automatic; /* of every mask of the image */
+    float fineness;              /* of polygons: how far corners may move, as a share of the outline */
     float points[2 * SAMC__QUESTION_POINTS];
     int32_t labels[SAMC__QUESTION_POINTS];
     float mask_input[]; /* [low_res, low_res] where there is one */
