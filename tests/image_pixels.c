@@ -18,7 +18,7 @@ int main(int count, char **arguments) {
     samc__image_extent extent;
     int64_t pixels = (int64_t)picture.width * picture.height;
     if (samc__file_read(arguments[1], SAMC__IMAGE_MAX_FILE, &bytes, &size, &error) != SAMC_OK ||
-        samc__image_size(bytes, size, arguments[1], &extent, &error) != SAMC_OK || extent.bytes != pixels * 3 ||
+        samc__image_size(bytes, size, arguments[1], 0, &extent, &error) != SAMC_OK || extent.bytes != pixels * 3 ||
         extent.peak < extent.bytes || (extent.width != picture.width && extent.width != picture.height))
         return fprintf(stderr, "%s: the header promised another picture\n", arguments[1]), 3;
     free(bytes);

@@ -59,7 +59,7 @@ Test(image, pixels_of_pillow) {
                          i / 3 % width, i / 3 / width, i % 3, picture.pixels[i], expected[header + i]);
         samc_image_free(&picture);
         samc__image_extent extent;
-        cr_assert_eq(samc__image_size(bytes, size, name, &extent, &error), SAMC_OK, "%s", error.message);
+        cr_assert_eq(samc__image_size(bytes, size, name, 0, &extent, &error), SAMC_OK, "%s", error.message);
         cr_assert((extent.width == width && extent.height == height) ||
                       (extent.width == height && extent.height == width),
                   "%s", name);

@@ -51,24 +51,30 @@ void samc__cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width) {
         }
 }
 
-/* Applies one of the eight orientations. 2 mirrors, 3 turns by 180 degrees, 4 flips upside down, 5 transposes, 6 turns
- * right, 7 transposes along the other diagonal, 8 turns left. */
-static samc_status orient(samc__picture *picture, int orientation, const char *name, samc_error *error) {
+/* The bytes of a pixel in the type that the file has, whose picture comes before that of 8 bits. */
+static size_t pixel_size(const samc__image_extent *extent) {
+    static const size_t sizes[] = {[SAMC__SAMPLE_U8] = 1, [SAMC__SAMPLE_U16] = 2, [SAMC__SAMPLE_F32] = 4};
+    return sizes[extent->sample] * (size_t)extent->channels;
+}
+
+/* Applies one of the eight orientations to pixels [*height, *width] of `pixel` bytes. 2 mirrors, 3 turns by 180
+ * degrees, 4 flips upside down, 5 transposes, 6 turns right, 7 transposes along the other diagonal, 8 turns left. */
+static samc_status orient(samc__picture *picture, size_t pixel, int orientation, const char *name, samc_error *error) {
     if (orientation <= 1) return SAMC_OK;
     bool swap = orientation >= 5; /* rows become columns */
     bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     int width = picture->width, height = picture->height;
     samc__picture turned = {.width = swap ? height : width, .height = swap ? width : height};
-    turned.pixels = malloc((size_t)width * (size_t)height * 3);
+    turned.pixels = malloc((size_t)width * (size_t)height * pixel);
     if (turned.pixels == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    uint8_t *to = turned.pixels; /* [turned.height, turned.width, 3] */
+    uint8_t *to = turned.pixels; /* [turned.height, turned.width] */
     for (int y = 0; y < turned.height; y++) {
-        for (int x = 0; x < turned.width; x++, to += 3) {
+        for (int x = 0; x < turned.width; x++, to += pixel) {
             int source_x = swap ? y : x, source_y = swap ? x : y;
             if (from_right) source_x = width - 1 - source_x;
             if (from_bottom) source_y = height - 1 - source_y;
-            memcpy(to, picture->pixels + ((size_t)source_y * (size_t)width + (size_t)source_x) * 3, 3);
+            memcpy(to, picture->pixels + ((size_t)source_y * (size_t)width + (size_t)source_x) * pixel, pixel);
         }
     }
     free(picture->pixels);
@@ -92,50 +98,74 @@ static samc_status recognise(const samc__image_file *file, const samc__image_for
                       kind == NULL ? "" : kind, kind == NULL ? "" : " is ", names, advice);
 }
 
+samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error) {
+    return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: page %d is wanted, but the last of %lld is %lld", file->name,
+                      file->page, (long long)pages, (long long)pages - 1);
+}
+
 /* The header's numbers, sane ones. */
 static samc_status measure(const samc__image_format *format, const samc__image_file *file, samc__image_extent *extent,
                            samc_error *error) {
     *extent = (samc__image_extent){0};
     SAMC__TRY(format->header(file, extent, error));
+    if (extent->channels == 0) extent->channels = 3;
+    if (extent->pages == 0) extent->pages = 1;
+    if (file->page < 0 || file->page >= extent->pages) return samc__image_no_page(file, extent->pages, error);
     if (extent->width <= 0 || extent->height <= 0)
         return samc__fail(error, SAMC_FORMAT, "%s: image without pixels (%lld x %lld)", file->name,
                           (long long)extent->width, (long long)extent->height);
-    if (extent->width > INT32_MAX || extent->height > INT32_MAX || extent->width > INT64_MAX / 64 / extent->height)
+    if (extent->width > INT32_MAX || extent->height > INT32_MAX || extent->width > INT64_MAX / 256 / extent->height)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: image of %lld x %lld pixels", file->name,
                           (long long)extent->width, (long long)extent->height);
     extent->bytes = extent->width * extent->height * 3;
     extent->peak += extent->bytes;
+    if (extent->sample != SAMC__SAMPLE_U8) extent->peak += 2 * extent->width * extent->height * pixel_size(extent);
     return SAMC_OK;
 }
 
-samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent,
+samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, int page, samc__image_extent *extent,
                              samc_error *error) {
-    samc__image_file file = {bytes, size, name};
+    samc__image_file file = {bytes, size, name, page};
     const samc__image_format *format;
     SAMC__TRY(recognise(&file, &format, error));
     return measure(format, &file, extent, error);
 }
 
-samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most,
-                                      samc__picture *picture, samc_error *error) {
-    samc__image_file file = {bytes, size, name};
+/* Samples of more than 8 bits, upright, become the picture. */
+static samc_status scale(samc__picture *picture, const samc__image_extent *extent, const char *name,
+                         samc_error *error) {
+    if (extent->sample == SAMC__SAMPLE_U8) return SAMC_OK;
+    uint8_t *rgb = malloc((size_t)extent->bytes);
+    if (rgb == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
+    samc__samples_to_rgb(picture->pixels, extent->sample, extent->channels, (size_t)extent->bytes / 3, rgb);
+    free(picture->pixels);
+    picture->pixels = rgb;
+    return SAMC_OK;
+}
+
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name,
+                                      const samc__image_options *options, samc__picture *picture, samc_error *error) {
+    samc__image_file file = {bytes, size, name, options->page};
     const samc__image_format *format;
     samc__image_extent extent;
     *picture = (samc__picture){0};
     SAMC__TRY(recognise(&file, &format, error));
     SAMC__TRY(measure(format, &file, &extent, error));
-    if (extent.width > most / extent.height)
+    if (extent.width > options->most / extent.height)
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
-                          (long long)extent.width, (long long)extent.height, (long long)most);
-    *picture = (samc__picture){
-        .pixels = malloc((size_t)extent.bytes), .width = (int)extent.width, .height = (int)extent.height};
+                          (long long)extent.width, (long long)extent.height, (long long)options->most);
+    size_t pixel = pixel_size(&extent);
+    *picture = (samc__picture){.pixels = malloc((size_t)extent.width * (size_t)extent.height * pixel),
+                               .width = (int)extent.width,
+                               .height = (int)extent.height};
     if (picture->pixels == NULL)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for %d x %d pixels", name, picture->width,
                           picture->height);
     int orientation = 1;
     samc_status status = format->decode(&file, &extent, picture->pixels, &orientation, error);
-    if (status == SAMC_OK) status = orient(picture, orientation, name, error);
+    if (status == SAMC_OK) status = orient(picture, pixel, orientation, name, error);
+    if (status == SAMC_OK) status = scale(picture, &extent, name, error);
     if (status != SAMC_OK) samc__picture_free(picture);
     return status;
 }
@@ -154,7 +184,7 @@ static samc_status decode(const void *bytes, size_t size, const char *name, int6
                           samc_error *error) {
     samc__picture picture;
     int64_t limit = most <= 0 || most > SAMC__IMAGE_MAX_PIXELS ? SAMC__IMAGE_MAX_PIXELS : most;
-    SAMC__TRY(samc__image_decode_within(bytes, size, name, limit, &picture, error));
+    SAMC__TRY(samc__image_decode_within(bytes, size, name, &(samc__image_options){.most = limit}, &picture, error));
     return samc__abi_give(
         SAMC__ABI(samc_image),
         &(samc_image){sizeof(samc_image), picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3},
@@ -211,7 +241,7 @@ samc_status samc_image_read_header(const void *bytes, size_t size, const char *n
     SAMC__TRY(samc__abi_give(SAMC__IO(samc_image_header), &own, header, error));
     if (bytes == NULL || name == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_image_read_header: no bytes or no name");
-    samc__image_file file = {bytes, size, name};
+    samc__image_file file = {bytes, size, name, 0};
     SAMC__TRY(recognise(&file, &format, error));
     SAMC__TRY(measure(format, &file, &extent, error));
     own = (samc_image_header){sizeof own, extent.width, extent.height, extent.peak, format->name};

@@ -17,20 +17,30 @@ typedef struct samc__picture {
     int width, height; /* upright */
 } samc__picture;
 
+/* Of what the samples are that a file holds. Those above 8 bits become 8 bits once the whole picture is there. */
+typedef enum samc__sample_type { SAMC__SAMPLE_U8, SAMC__SAMPLE_U16, SAMC__SAMPLE_F32 } samc__sample_type;
+
 /* What a file's header promises, before anything is decoded. */
 typedef struct samc__image_extent {
     int64_t width, height; /* as stored: turning the picture upright may swap them */
-    int64_t bytes;         /* of the decoded picture, width * height * 3 */
+    int64_t bytes;         /* of the decoded picture in 8-bit RGB, width * height * 3 */
     int64_t peak;          /* the most that is allocated while it is decoded, the picture itself included */
+    samc__sample_type sample;
+    int channels; /* of samples: 3, or 1 for grey ones above 8 bits */
+    int pages;    /* of a document or an animation, at least 1 */
 } samc__image_extent;
 
-/* Decodes as samc_image_decode() says; `most`: the limit in pixels, SAMC__IMAGE_MAX_PIXELS at most. On failure
- * picture->pixels is NULL. */
-samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name, int64_t most,
-                                      samc__picture *picture, samc_error *error);
+typedef struct samc__image_options {
+    int64_t most; /* the limit in pixels, SAMC__IMAGE_MAX_PIXELS at most */
+    int page;     /* of a document, or frame of an animation, from 0 */
+} samc__image_options;
+
+/* Decodes as samc_image_decode() says. On failure picture->pixels is NULL. */
+samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name,
+                                      const samc__image_options *options, samc__picture *picture, samc_error *error);
 /* The header alone, of any of these formats: nothing is decoded, and sizes are not held against a limit, but that both
  * are positive and that `bytes` does not overflow. Fails as decoding would where the header cannot be read. */
-samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, samc__image_extent *extent,
+samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, int page, samc__image_extent *extent,
                              samc_error *error);
 void samc__picture_free(samc__picture *picture);
 

@@ -191,7 +191,7 @@ static samc_status read_runs(const samc__image_file *file, const bitmap *b, uint
     }
 }
 
-samc_status samc__bmp_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__bmp_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     bitmap b;
     uint8_t palette[256][3];
@@ -199,6 +199,6 @@ samc_status samc__bmp_decode(const samc__image_file *file, const samc__image_ext
     (void)orientation;
     SAMC__TRY(read_header(file, &b, error));
     read_palette(file, &b, palette);
-    if (b.compression == RLE4 || b.compression == RLE8) return read_runs(file, &b, palette, rgb, error);
-    return read_rows(file, &b, palette, rgb, error);
+    if (b.compression == RLE4 || b.compression == RLE8) return read_runs(file, &b, palette, samples, error);
+    return read_rows(file, &b, palette, samples, error);
 }

@@ -10,16 +10,18 @@ typedef struct samc__image_file {
     const uint8_t *bytes;
     size_t size;
     const char *name; /* in messages */
+    int page;         /* the one that is wanted, from 0 */
 } samc__image_file;
 
 typedef struct samc__image_format {
     const char *name;
     bool (*recognise)(const samc__image_file *file);
-    /* Fills width and height, and into `peak` what decoding allocates beside the picture. */
+    /* Fills width and height, and into `peak` what decoding allocates beside the picture and its samples; sample,
+     * channels and pages where they are not SAMC__SAMPLE_U8, 3 and 1. */
     samc_status (*header)(const samc__image_file *file, samc__image_extent *extent, samc_error *error);
-    /* Fills rgb [extent->height, extent->width, 3], every byte of it, and may set an EXIF orientation, which comes in
-     * as 1. */
-    samc_status (*decode)(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+    /* Fills samples [extent->height, extent->width, extent->channels] of the header's type, every one of them, in the
+     * machine's byte order, and may set an EXIF orientation, which comes in as 1. */
+    samc_status (*decode)(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                           int *orientation, samc_error *error);
     const char *(*library)(void); /* its name and version; NULL: samc's own code */
 } samc__image_format;
@@ -27,7 +29,7 @@ typedef struct samc__image_format {
 #define SAMC__IMAGE_READER(format)                                                                                     \
     bool samc__##format##_recognise(const samc__image_file *file);                                                     \
     samc_status samc__##format##_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error);  \
-    samc_status samc__##format##_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,  \
+    samc_status samc__##format##_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples, \
                                         int *orientation, samc_error *error)
 SAMC__IMAGE_READER(jpeg);
 SAMC__IMAGE_READER(png);
@@ -39,6 +41,13 @@ SAMC__IMAGE_READER(tga);
 /* "libjpeg-turbo 2.1.5" and "giflib 5.2.1" */
 const char *samc__image_jpeg_decoder(void);
 const char *samc__image_gif_decoder(void);
+
+/* Says that the wanted page is not among those that there are. */
+samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error);
+
+/* Samples of more than 8 bits [count, channels] as RGB [count, 3] (image_scale.c): of 16 bits the high byte, floats cut
+ * to 0..255 and to whole numbers, as Pillow has them; grey ones three times. */
+void samc__samples_to_rgb(const void *samples, samc__sample_type sample, int channels, size_t count, uint8_t *rgb);
 
 /* Unaligned numbers of either byte order. */
 static inline uint32_t samc__little16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }

@@ -131,7 +131,7 @@ static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8
     return SAMC_OK;
 }
 
-samc_status samc__gif_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__gif_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     reader r = {.file = file};
     uint8_t *line = NULL;
@@ -141,7 +141,7 @@ samc_status samc__gif_decode(const samc__image_file *file, const samc__image_ext
         status = samc__fail(error, SAMC_FORMAT, "%s: GIF whose first frame has no pixels", file->name);
     if (status == SAMC_OK && (line = malloc((size_t)r.gif->Image.Width)) == NULL)
         status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
-    if (status == SAMC_OK) status = read_frame(&r, extent, rgb, line, error);
+    if (status == SAMC_OK) status = read_frame(&r, extent, samples, line, error);
     free(line);
     finish(&r);
     return status;

@@ -183,8 +183,8 @@ samc_status samc__jpeg_header(const samc__image_file *file, samc__image_extent *
     return with_reader(file, extent, NULL, NULL, error);
 }
 
-samc_status samc__jpeg_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__jpeg_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                               int *orientation, samc_error *error) {
     (void)extent;
-    return with_reader(file, NULL, rgb, orientation, error);
+    return with_reader(file, NULL, samples, orientation, error);
 }

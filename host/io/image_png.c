@@ -313,7 +313,7 @@ static samc_status read_passes(unpacker *u, const png *p, uint8_t *rgb, uint8_t 
     return SAMC_OK;
 }
 
-samc_status samc__png_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__png_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     png p;
     unpacker u = {.file = file};
@@ -326,7 +326,7 @@ samc_status samc__png_decode(const samc__image_file *file, const samc__image_ext
     if (rows[0] == NULL || rows[1] == NULL || inflateInit2(&u.zlib, p.apple ? -15 : 15) != Z_OK)
         status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
     if (status == SAMC_OK) {
-        status = read_passes(&u, &p, rgb, rows, error);
+        status = read_passes(&u, &p, samples, rows, error);
         inflateEnd(&u.zlib);
     }
     free(rows[0]);

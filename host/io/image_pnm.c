@@ -107,18 +107,18 @@ static samc_status read_letters(const samc__image_file *file, const netpbm *p, u
     return SAMC_OK;
 }
 
-samc_status samc__pnm_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__pnm_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     netpbm p;
     (void)orientation;
     SAMC__TRY(read_header(file, &p, error));
-    if (p.kind == 1) return read_bits(file, &p, rgb, error);
+    if (p.kind == 1) return read_bits(file, &p, samples, error);
     size_t pixels = (size_t)(extent->width * extent->height), wide = p.maximum > 255 ? 2 : 1;
-    size_t samples = pixels * (p.kind == 3 ? 3 : 1), copies = p.kind == 3 ? 1 : 3; /* of a grey */
-    if (p.letters) return read_letters(file, &p, rgb, samples, copies, error);
-    if (file->size - p.data < samples * wide) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", file->name);
+    size_t count = pixels * (p.kind == 3 ? 3 : 1), copies = p.kind == 3 ? 1 : 3; /* of a grey */
+    if (p.letters) return read_letters(file, &p, samples, count, copies, error);
+    if (file->size - p.data < count * wide) return samc__fail(error, SAMC_FORMAT, "%s: truncated PNM", file->name);
     const uint8_t *from = file->bytes + p.data; /* [height, width, channels] of one or two bytes, the high one first */
-    for (size_t i = 0; i < samples; i++, from += wide)
-        memset(rgb + i * copies, scale(&p, wide == 2 ? (int64_t)samc__big16(from) : *from), copies);
+    for (size_t i = 0; i < count; i++, from += wide)
+        memset((uint8_t *)samples + i * copies, scale(&p, wide == 2 ? (int64_t)samc__big16(from) : *from), copies);
     return SAMC_OK;
 }

@@ -112,7 +112,7 @@ static samc_status read_rows(const samc__image_file *file, const photoshop *p, u
     return SAMC_OK;
 }
 
-samc_status samc__psd_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__psd_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     photoshop p = {0};
     (void)orientation;
@@ -128,7 +128,7 @@ samc_status samc__psd_decode(const samc__image_file *file, const samc__image_ext
     uint8_t *row = malloc(width * 2), *pixels = malloc(width * 4); /* [width] samples; [width, used] */
     samc_status status = row == NULL || pixels == NULL
                              ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name)
-                             : read_rows(file, &p, rgb, row, pixels, error);
+                             : read_rows(file, &p, samples, row, pixels, error);
     free(row);
     free(pixels);
     return status;

@@ -75,7 +75,7 @@ static void pixel(const targa *t, uint8_t palette[256][3], const uint8_t *from, 
     else memset(rgb, *from, 3); /* grey, and with 16 bits alpha behind it */
 }
 
-samc_status samc__tga_decode(const samc__image_file *file, const samc__image_extent *extent, uint8_t *rgb,
+samc_status samc__tga_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     targa t = {0};
     (void)extent;
@@ -93,7 +93,7 @@ samc_status samc__tga_decode(const samc__image_file *file, const samc__image_ext
     size_t left = 0;   /* pixels left of the packet, which may go over the end of a row */
     bool same = false; /* they are all the one at `at` */
     for (size_t y = 0; y < height; y++) {
-        uint8_t *row = rgb + (t.top ? y : height - 1 - y) * width * 3;
+        uint8_t *row = (uint8_t *)samples + (t.top ? y : height - 1 - y) * width * 3;
         for (size_t x = 0; x < width; x++) {
             uint8_t *to = row + (t.right ? width - 1 - x : x) * 3;
             if (t.runs && left == 0) {

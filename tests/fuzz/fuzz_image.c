@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     samc_image picture = SAMC_INIT(samc_image), again = SAMC_INIT(samc_image);
     samc__image_extent extent;
     samc_error error;
-    samc_status header = samc__image_size(data, size, "fuzz.tga", &extent, &error);
+    samc_status header = samc__image_size(data, size, "fuzz.tga", 0, &extent, &error);
     dirty_stack(1);
     samc_status status = samc_image_decode(data, size, "fuzz.tga", 0, &picture, &error);
     if (status != SAMC_OK) return 0;
