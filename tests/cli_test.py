@@ -593,15 +593,15 @@ class Failures(Case):
             file.write(photo[:-50])
         self.failure(f"samc: {self.at('cut.jpg')}: damaged JPEG: ", "segment", self.at("cut.jpg"), *tail)
         self.failure(
-            "refused.webp: a WebP image is not a supported image format",
+            "refused.exr: an OpenEXR image is not a supported image format",
             "segment",
-            os.path.join(IMAGES, "refused.webp"),
+            os.path.join(IMAGES, "refused.exr"),
             *tail,
         )
         self.failure(
             "is not a supported image format",
             "embed",
-            os.path.join(IMAGES, "refused.tiff"),
+            os.path.join(IMAGES, "refused.exr"),
             "-o",
             self.at("e.npy"),
             "--model",

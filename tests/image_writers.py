@@ -3,6 +3,21 @@ the command line. Needs NumPy arrays where it is given them, but does not import
 
 import struct
 
+HEIGHT, WIDTH = 29, 37  # odd, not a multiple of a block or of a subsampled block
+
+
+def picture():
+    """Smooth gradients, edges, noise, and no symmetry, so that every orientation and plane mix-up shows."""
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
+    rgb = np.stack([255 * x / WIDTH, 255 * y / HEIGHT, 127 + 120 * np.sin(x / 3 + y / 5)], -1)
+    rgb[4:12, 3:15] = [240, 30, 20]
+    rgb[18:26, 20:33] = [10, 60, 250]
+    rgb[6:9, 20:36] += rng.normal(0, 60, (3, 16, 3))
+    return np.clip(rgb, 0, 255).astype(np.uint8)
+
 
 def bmp(pixels, bits=24, header=40, palette=None, masks=None, top_down=False):
     """pixels: [height, width] indices or [height, width, 3]; masks: red, green, blue and perhaps alpha, for 16 and 32

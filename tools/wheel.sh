@@ -130,7 +130,8 @@ define() { for said; do set -- "$@" "-Ccmake.define.$said"; shift; done; printf 
 # zig's linker has no -z shstk; it hides what libraries within libraries export by a list alone.
 printf '{ global: samc_*; local: *; };\n' >"$work/exported"
 safe="-fstack-protector-strong -fstack-clash-protection -fcf-protection=full -D_FORTIFY_SOURCE=2"
-define SAMC_CUDA=OFF SAMC_HARDEN=OFF CMAKE_AR="$AR" CMAKE_RANLIB="$RANLIB" CMAKE_C_FLAGS="-I$root/include $safe" \
+define SAMC_CUDA=OFF SAMC_HARDEN=OFF SAMC_FORMATS_OFF=ON CMAKE_AR="$AR" CMAKE_RANLIB="$RANLIB" \
+    CMAKE_C_FLAGS="-I$root/include $safe" \
     CMAKE_CXX_FLAGS="-I$root/include $safe" CMAKE_EXE_LINKER_FLAGS="-L$root/lib -Wl,-z,relro -Wl,-z,now -s" \
     CMAKE_SHARED_LINKER_FLAGS="-L$root/lib -Wl,-z,relro -Wl,-z,now -Wl,--version-script=$work/exported -s" \
     CMAKE_C_STANDARD_LIBRARIES="-larchive -llzma -lbz2 -lzstd -lz" CRYPTO_LIBRARY="$root/lib/libcrypto.a" \

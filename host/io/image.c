@@ -12,7 +12,8 @@
 #include "runtime/base/kind.h"
 #include "runtime/base/status.h"
 
-/* The formats, each a row. TGA has no signature, so that it comes last. */
+/* The formats, each a row; tools/formats.cmake finds the libraries that some want. TGA has no signature, so that it
+ * comes last. */
 #define ROW(name, format, library)                                                                                     \
     { name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode, library }
 static const samc__image_format formats[] = {
@@ -22,6 +23,9 @@ static const samc__image_format formats[] = {
     ROW("BMP", bmp, NULL),
     ROW("PSD", psd, NULL),
     ROW("PNM", pnm, NULL),
+#ifdef SAMC_WITH_WEBP
+    ROW("WebP", webp, samc__image_webp_decoder),
+#endif
     ROW("TGA", tga, NULL),
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };

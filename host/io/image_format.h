@@ -38,9 +38,11 @@ SAMC__IMAGE_READER(bmp);
 SAMC__IMAGE_READER(psd);
 SAMC__IMAGE_READER(pnm);
 SAMC__IMAGE_READER(tga);
-/* "libjpeg-turbo 2.1.5" and "giflib 5.2.1" */
+SAMC__IMAGE_READER(webp);
+/* "libjpeg-turbo 2.1.5", "giflib 5.2.1" and so on */
 const char *samc__image_jpeg_decoder(void);
 const char *samc__image_gif_decoder(void);
+const char *samc__image_webp_decoder(void);
 
 /* Says that the wanted page is not among those that there are. */
 samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error);

@@ -1,0 +1,56 @@
+/* Every reader does its work in the process that may compute and nothing else: no threads, no files, and the memory
+ * that a picture of this size may take. */
+#include <criterion/criterion.h>
+
+#include "host/serve/internal.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/io/file.h"
+
+static uint8_t *read_file(const char *name, int length, size_t *size) {
+    char path[1024];
+    uint8_t *bytes;
+    samc_error error;
+    snprintf(path, sizeof path, SAMC_TEST_DATA "/images/%.*s", length, name);
+    cr_assert_eq(samc__file_read(path, 1 << 20, &bytes, size, &error), SAMC_OK, "%s", error.message);
+    return bytes;
+}
+
+Test(decoders, read_every_format) {
+    DIR *folder = opendir(SAMC_TEST_DATA "/images");
+    samc__decoders *d = NULL;
+    samc_error error = {0};
+    int compared = 0;
+    cr_assert(folder != NULL);
+    cr_assert_eq(samc__decoders_start(&d, &error), SAMC_OK);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        size_t length = strlen(entry->d_name), size, expected_size;
+        if (length < 5 || strcmp(entry->d_name + length - 4, ".ppm") != 0 || strchr(entry->d_name, '@') != NULL)
+            continue;
+        uint8_t *bytes = read_file(entry->d_name, (int)length - 4, &size);
+        uint8_t *expected = read_file(entry->d_name, (int)length, &expected_size);
+        samc_image image = SAMC_INIT(samc_image), here = SAMC_INIT(samc_image);
+        /* What this build reads, or a TGA by its name, which uploads have none of. */
+        samc_status status = samc_image_decode(bytes, size, "the image", 0, &here, &error);
+        if (status == SAMC_OK) {
+            cr_expect_eq(samc__decoders_decode(d, bytes, size, 1 << 20, &image, &error), SAMC_OK, "%s: %s",
+                         entry->d_name, error.message);
+            size_t pixels = 3 * (size_t)here.width * (size_t)here.height;
+            cr_expect(image.pixels != NULL && expected_size > pixels &&
+                          memcmp(image.pixels, expected + expected_size - pixels, pixels) == 0,
+                      "%s", entry->d_name);
+            free((void *)(uintptr_t)image.pixels);
+            compared++;
+        }
+        samc_image_free(&here);
+        free(bytes);
+        free(expected);
+    }
+    closedir(folder);
+    samc__decoders_stop(d);
+    cr_expect_geq(compared, 120, "only %d pictures", compared);
+}

@@ -1,0 +1,37 @@
+# Image formats that are read by libraries which a build may be without. Each is AUTO (where pkg-config finds the
+# library), ON or OFF; SAMC_FORMATS_OFF turns off all that are not ON. What was found:
+#   SAMC_FORMAT_NAMES        of all, found or not
+#   SAMC_FORMAT_SOURCES      readers, for samc_io
+#   SAMC_FORMAT_DEFINITIONS  SAMC_WITH_<NAME>
+#   SAMC_FORMAT_PACKAGES     imported targets
+#   SAMC_FORMAT_LIBRARIES    the libraries' names, for those who link the installed archive
+option(SAMC_FORMATS_OFF "No image format that wants a library of its own, but those that are ON" OFF)
+set(SAMC_FORMAT_NAMES)
+set(SAMC_FORMAT_SOURCES)
+set(SAMC_FORMAT_DEFINITIONS)
+set(SAMC_FORMAT_PACKAGES)
+set(SAMC_FORMAT_LIBRARIES)
+
+# samc_format(NAME "what it reads" "Debian's package" source libraries... PACKAGES pkg-config's modules...)
+function(samc_format name what package)
+    cmake_parse_arguments(FORMAT "" "SOURCE" "PACKAGES" ${ARGN})
+    set(SAMC_${name} AUTO CACHE STRING "${what}: ON, OFF, or AUTO: wherever ${package} is found")
+    set(SAMC_FORMAT_NAMES ${SAMC_FORMAT_NAMES} ${name} PARENT_SCOPE)
+    if(SAMC_${name} STREQUAL OFF OR (SAMC_${name} STREQUAL AUTO AND SAMC_FORMATS_OFF))
+        return()
+    endif()
+    pkg_check_modules(FORMAT_${name} IMPORTED_TARGET GLOBAL ${FORMAT_PACKAGES})
+    if(NOT FORMAT_${name}_FOUND)
+        if(SAMC_${name} STREQUAL ON)
+            message(FATAL_ERROR "SAMC_${name} is ON, but the library was not found (Debian: ${package})")
+        endif()
+        message(STATUS "${what}: off (${package} was not found)")
+        return()
+    endif()
+    set(SAMC_FORMAT_SOURCES ${SAMC_FORMAT_SOURCES} ${FORMAT_SOURCE} PARENT_SCOPE)
+    set(SAMC_FORMAT_DEFINITIONS ${SAMC_FORMAT_DEFINITIONS} SAMC_WITH_${name} PARENT_SCOPE)
+    set(SAMC_FORMAT_PACKAGES ${SAMC_FORMAT_PACKAGES} PkgConfig::FORMAT_${name} PARENT_SCOPE)
+    set(SAMC_FORMAT_LIBRARIES ${SAMC_FORMAT_LIBRARIES} ${FORMAT_${name}_LIBRARIES} PARENT_SCOPE)
+endfunction()
+
+samc_format(WEBP "WebP" libwebp-dev SOURCE io/image_webp.c PACKAGES libwebp>=1.0 libwebpdemux>=1.0)
