@@ -66,7 +66,7 @@ static void fail(pipeline *p, const samc_error *error) {
     stop(p, true);
 }
 
-/* The inputs cannot be read any more; what is computed is still written. */
+/* The inputs cannot be read any more, or nothing more be computed; what is computed is still written. */
 static void halt(pipeline *p, const samc_error *error) {
     pthread_mutex_lock(&p->lock);
     if (p->error.status == SAMC_OK) p->error = *error;
@@ -276,7 +276,7 @@ static void compute_batch(worker *w, samc__job **jobs, int n) {
         if (job->error.status == SAMC_OK && text->phrases != NULL)
             samc__fail(&job->error, status, "%s: %s", job->source, why.message);
         if (job->error.status == SAMC_OK) samc_session_check(w->session, status, job->source, &job->error);
-        if (!is_of_the_image(status)) fail(p, &job->error);
+        if (!is_of_the_image(status)) halt(p, &job->error);
         else if (!samc__queue_push(&p->queues[COMPUTED], job)) return;
     }
 }

@@ -100,7 +100,7 @@ bool run_first(cudaStream_t stream, bool force) {
         if (++t.works == t.set.lose) t.of[stream->device].lost = cudaErrorLaunchFailure;
         else {
             Opened opened(stream->device);
-            t.of[stream->device].works++;
+            if (++t.of[stream->device].works == t.meet) t.met.notify_all();
             double start = seconds();
             first.run();
             Ran &ran = t.ran[first.what];
@@ -265,7 +265,20 @@ void enqueue(cudaStream_t stream, const char *what, std::function<void()> work) 
     push(stream, {what, std::move(work), nullptr, 0, false, nullptr});
 }
 
+// Waits, where the current device has come so far, for the devices that have not.
+static void meet_others() {
+    std::unique_lock<std::recursive_mutex> lock(twin().mutex);
+    Twin &t = twin();
+    if (t.of[current].works < t.meet) return;
+    t.met.wait(lock, [&] {
+        for (int i = 0; i < devices(); i++)
+            if (t.of[i].works < t.meet) return false;
+        return true;
+    });
+}
+
 void launch_work(cudaStream_t stream, const char *what, std::function<void()> work) {
+    meet_others();
     Lock lock(twin().mutex);
     twin().counts.launches++;
     enqueue(stream, what, std::move(work));

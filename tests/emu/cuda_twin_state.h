@@ -5,6 +5,7 @@
 //   SAMC_EMU_MEMORY=BYTES   of the device
 //   SAMC_EMU_REFUSE=N       the N-th allocation fails
 //   SAMC_EMU_LOSE=N         the device fails at the N-th piece of work
+//   SAMC_EMU_MEET=N         a device that has done N pieces of work goes on when every device has
 //   SAMC_EMU_CUDNN=N        1: it does not start, 2: it refuses every convolution, 3: it is not installed
 //   SAMC_EMU_CUBLASLT=N     1: it does not start, 2: it refuses every product, 3: its first algorithm does when it
 //   runs,
@@ -19,6 +20,7 @@
 #include "cuda_twin.h"
 #include "emu_control.h"
 
+#include <condition_variable>
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -81,6 +83,8 @@ struct Twin {
                              setting("SAMC_EMU_CUDNN", 0),      0,
                              setting("SAMC_EMU_DEVICES", 1),    setting("SAMC_EMU_CUBLASLT", 0),
                              setting("SAMC_EMU_DRIVER", 13000), setting("SAMC_EMU_CAPABILITY", 0)};
+    uint64_t meet = setting("SAMC_EMU_MEET", 0);
+    std::condition_variable_any met;
     uint64_t allocations = 0, works = 0;
     samc_emu_counts counts = {}; // since the program's start
     struct Device {
