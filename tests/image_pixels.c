@@ -12,10 +12,17 @@ int main(int count, char **arguments) {
     samc_image picture = SAMC_INIT(samc_image);
     samc_error error;
     if (count != 2) return fprintf(stderr, "usage: image_pixels FILE\n"), 2;
-    if (samc_image_load(arguments[1], 0, &picture, &error) != SAMC_OK) return fprintf(stderr, "%s\n", error.message), 1;
     uint8_t *bytes;
     size_t size;
-    samc__image_extent extent;
+    samc__image_extent extent = {0};
+    samc_image_options options = SAMC_INIT(samc_image_options);
+    if (samc__file_read(arguments[1], SAMC__IMAGE_MAX_FILE, &bytes, &size, &error) == SAMC_OK) {
+        samc__image_size(bytes, size, arguments[1], 0, &extent, &error);
+        free(bytes);
+    }
+    if (extent.sample == SAMC_SAMPLE_U16) options.scale = "high-byte"; /* Pillow's, and OpenCV's */
+    if (samc_image_load_with(arguments[1], &options, &picture, NULL, &error) != SAMC_OK)
+        return fprintf(stderr, "%s\n", error.message), 1;
     int64_t pixels = (int64_t)picture.width * picture.height;
     if (samc__file_read(arguments[1], SAMC__IMAGE_MAX_FILE, &bytes, &size, &error) != SAMC_OK ||
         samc__image_size(bytes, size, arguments[1], 0, &extent, &error) != SAMC_OK || extent.bytes != pixels * 3 ||

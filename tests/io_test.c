@@ -464,8 +464,8 @@ Test(io, masks_as_text) {
     scene s;
     set_scene(&s);
     samc_error error = {0};
-    samc_masks images[2] = {{sizeof *images, "a\"b.jpg", NULL, WIDTH, HEIGHT, &s.image, s.masks, 3, NULL},
-                            {sizeof *images, "c.jpg", "c", WIDTH, HEIGHT, NULL, NULL, 0, NULL}};
+    samc_masks images[2] = {{sizeof *images, "a\"b.jpg", NULL, WIDTH, HEIGHT, &s.image, s.masks, 3, NULL, NULL},
+                            {sizeof *images, "c.jpg", "c", WIDTH, HEIGHT, NULL, NULL, 0, NULL, NULL}};
     char *text, *rle;
     size_t size;
     cr_assert_eq(samc_masks_text(images, 1, SAMC_OUTPUT_RLE, &rle, &size, &error), SAMC_OK, "%s", error.message);

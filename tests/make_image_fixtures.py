@@ -36,6 +36,13 @@ def expect(name, pixels=None, same_in_opencv=True):
     Image.fromarray(pixels).save(path + ".ppm")
 
 
+def minmax(samples):
+    """16-bit grey as samc shows it by default, from the least to the greatest sample: [height, width, 1] to RGB."""
+    low, high = float(samples.min()), float(samples.max())
+    grey = np.floor((samples.astype(np.float64) - low) * 255 / (high - low) + 0.5)
+    return np.repeat(grey.clip(0, 255).astype(np.uint8), 3, 2)
+
+
 def save(image, name, **options):
     same = options.pop("same_in_opencv", True)
     image.save(os.path.join(FOLDER, name), **options)
@@ -228,7 +235,7 @@ def odd_formats(rgb, wide):
     raw_png("png_rgb_16bit_transparent.png", corner, 16, 2, extra=chunk(b"tRNS", corner[0, 0].astype(">u2").tobytes()))
     expect("png_rgb_16bit_transparent.png")
     raw_png("png_grey_alpha_16bit.png", corner[:, :, :2], 16, 4, interlace=True)
-    expect("png_grey_alpha_16bit.png")
+    expect("png_grey_alpha_16bit.png", minmax(corner[:, :, :1]), same_in_opencv=False)
     raw_png(
         "png_palette_4bit_interlaced.png",
         index[:, :, None],
@@ -401,7 +408,7 @@ def main():
     raw_png("png_rgb_16bit.png", wide, 16, 2)
     expect("png_rgb_16bit.png", (wide >> 8).astype(np.uint8))
     raw_png("png_grey_16bit.png", wide[:, :, :1], 16, 0)
-    expect("png_grey_16bit.png", np.repeat((wide[:, :, :1] >> 8).astype(np.uint8), 3, 2))
+    expect("png_grey_16bit.png", minmax(wide[:, :, :1]), same_in_opencv=False)
     raw_png("png_rgba_16bit.png", np.concatenate([wide, wide[:, :, :1]], 2), 16, 6)
     expect("png_rgba_16bit.png", (wide >> 8).astype(np.uint8))
     raw_png("png_interlaced.png", rgb, 8, 2, interlace=True)

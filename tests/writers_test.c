@@ -323,7 +323,7 @@ Test(overlay, tint_line_and_rest) {
     samc_error error = {0};
     memset(pixels, 100, sizeof pixels);
     for (int y = 20; y < SIZE; y++) memset(mask + y * SIZE + 20, 1, 20); /* down to the lower edge */
-    samc__picture picture = {pixels, SIZE, SIZE};
+    samc__picture picture = {.pixels = pixels, .width = SIZE, .height = SIZE};
     cr_assert_eq(samc__overlay_mask(&picture, mask, 0, &error), SAMC_OK);
     for (int i = 0; i < SIZE * SIZE; i++)
         if (!mask[i])
@@ -343,7 +343,7 @@ Test(overlay, prompts_are_clipped) {
     enum { SIZE = 50 };
     uint8_t *pixels = malloc(SIZE * SIZE * 3); /* on the heap, so that AddressSanitizer sees its ends */
     memset(pixels, 0, SIZE * SIZE * 3);
-    samc__picture picture = {pixels, SIZE, SIZE};
+    samc__picture picture = {.pixels = pixels, .width = SIZE, .height = SIZE};
     float points[] = {25, 25, 0, 0, 49, 49, 10, 40}, box[] = {-1e9f, 5, 1e9f, 1e30f};
     int32_t labels[] = {1, 1, 1, 0};
     samc__overlay_prompt(
@@ -502,7 +502,7 @@ Test(automatic_text, same_from_temporary_files) {
                                    .rle_length = place.length,
                                    .count_length = RUNS};
         }
-        samc_masks image = {sizeof image, "a.png", "a", 300, 200, NULL, masks, MASKS, NULL};
+        samc_masks image = {sizeof image, "a.png", "a", 300, 200, NULL, masks, MASKS, NULL, NULL};
         samc__masks_text text;
         cr_assert_eq(samc__masks_text_make(&text, &image, SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO, 1, folder, NULL),
                      SAMC_OK);

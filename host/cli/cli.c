@@ -200,6 +200,7 @@ static bool parse_devices(samc__cli *cli, const char *text) {
 static bool common_option(samc__cli *cli, int option) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
     int index;
+    samc_error error;
     cli->exit_code = SAMC__EXIT_OK;
     switch (option) {
     case SAMC__CLI_MODEL:
@@ -243,6 +244,11 @@ static bool common_option(samc__cli *cli, int option) {
     case SAMC__CLI_RECIPE:
         cli->options.recipe = optarg;
         return true;
+    case SAMC__CLI_SCALE:
+        cli->scale = optarg;
+        if (samc_scale_check(optarg, &error) == SAMC_OK) return true;
+        cli->exit_code = samc__cli_usage(cli, "--scale: %s", error.message);
+        return false;
     case 'q':
         cli->quiet = true;
         return true;
@@ -321,6 +327,18 @@ json_t *samc__cli_text(const char *text) {
     json_t *json = clean ? json_string(clean) : NULL;
     samc_io_free(clean);
     return json;
+}
+
+samc_status samc__cli_load_image(const samc__cli *cli, const char *path, int64_t most_pixels, samc_image *image,
+                                 samc_scale *applied, samc_error *error) {
+    const samc_image_options options = {.size = sizeof options, .most_pixels = most_pixels, .scale = cli->scale};
+    return samc_image_load_with(path, &options, image, applied, error);
+}
+
+void samc__cli_add_scale(json_t *object, const samc_scale *scale) {
+    char json[160];
+    if (scale->name != NULL && samc_scale_json(scale, json, NULL) == SAMC_OK)
+        json_object_set_new(object, "scale", json_loads(json, 0, NULL));
 }
 
 json_t *samc__cli_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

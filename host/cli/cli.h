@@ -24,6 +24,7 @@ typedef struct samc__cli {
     const char *settings[SAMC__CLI_SETTINGS + 1]; /* of --set, ended by NULL */
     int setting_count;
     const char *model; /* --model, or NULL */
+    const char *scale; /* --scale of images, or NULL */
     bool quiet;
     bool asked_backend;                                                      /* --backend was given */
     enum { SAMC__CLI_ANY_DEVICE, SAMC__CLI_ON_CPU, SAMC__CLI_ON_GPU } place; /* --device cpu, or cuda */
@@ -44,6 +45,7 @@ enum {
     SAMC__CLI_CUDNN,
     SAMC__CLI_SET,
     SAMC__CLI_RECIPE,
+    SAMC__CLI_SCALE,
     SAMC__CLI_VERSION,
     SAMC__CLI_OWN
 };
@@ -59,6 +61,15 @@ enum {
         {"help", no_argument, NULL, 'h'}, {                                                                            \
         0                                                                                                              \
     }
+
+/* Of subcommands that read images, with the lines that their help has of it. */
+#define SAMC__CLI_IMAGE                                                                                                \
+    { "scale", required_argument, NULL, SAMC__CLI_SCALE }
+#define SAMC__CLI_SCALE_HELP                                                                                           \
+    "      --scale SCALE     how samples of 16 bits and floats become the 8 bits of a model's input: minmax,\n"        \
+    "                        P0.5-99.5 (percentiles), A,B (values) or high-byte; once for a whole image.\n"            \
+    "                        Default: high-byte of 16-bit colours, minmax of 16-bit grey and of floats;\n"             \
+    "                        NaN and infinity count for nothing. 8-bit images are never scaled\n"
 
 samc__cli samc__cli_begin(const char *command, const char *help);
 /* The next option of the subcommand's own, -1 after the last one, SAMC__CLI_STOP where the program is to end with
@@ -97,6 +108,12 @@ bool samc__cli_integer(const char *text, int least, int most, int *value);
 /* Prints the object on one line of the standard output, floats with the nine digits that bring back the same float.
  * Takes the reference; NULL counts as out of memory. Returns the exit code. */
 int samc__cli_print_json(json_t *object);
+
+/* Reads an image with --scale; `applied` may be NULL. */
+samc_status samc__cli_load_image(const samc__cli *cli, const char *path, int64_t most_pixels, samc_image *image,
+                                 samc_scale *applied, samc_error *error);
+/* Adds "scale" to an object where an image was scaled. */
+void samc__cli_add_scale(json_t *object, const samc_scale *scale);
 
 /* Strings and numbers for JSON: text that is no UTF-8 is mended, NaN and infinity become null. NULL without memory. */
 json_t *samc__cli_text(const char *text);

@@ -74,6 +74,12 @@ static const char help[] =
     "(10000)\n"
     "      --max-pixels N                     larger images are refused by their header (178956970, which is the "
     "most)\n"
+    "      --scale SCALE                      how samples of 16 bits and floats become the 8 bits of a model's input: "
+    "minmax,\n"
+    "                                         P0.5-99.5 (percentiles), A,B (values) or high-byte; once for a whole "
+    "image. Default: high-byte\n"
+    "                                         of 16-bit colours, minmax of 16-bit grey and of floats; 8-bit images are "
+    "never scaled\n"
     "      --no-sync                          leave it to the system when results reach the disk: what is done "
     "survives a kill of\n"
     "                                         samc, not a loss of power\n"
@@ -474,7 +480,8 @@ static int command(request *r, int argc, char **argv) {
                                         {"load-threads", required_argument, NULL, OPTION_LOAD},
                                         {"write-threads", required_argument, NULL, OPTION_WRITE},
                                         {"queue", required_argument, NULL, OPTION_QUEUE},
-                                        {"memory", required_argument, NULL, OPTION_MEMORY}};
+                                        {"memory", required_argument, NULL, OPTION_MEMORY},
+                                        SAMC__CLI_IMAGE};
     static const struct option search[] = {{"phrase", required_argument, NULL, SAMC__TEXT_PHRASE},
                                            {"phrases", required_argument, NULL, SAMC__TEXT_FILE},
                                            {"boxes-only", no_argument, NULL, SAMC__TEXT_BOXES},
@@ -549,6 +556,7 @@ static int command(request *r, int argc, char **argv) {
             return SAMC__EXIT_USAGE;
     }
     r->archive.globs = r->globs;
+    r->archive.scale = r->cli.scale;
     int inputs = argc - optind, code;
     if (r->input != NULL)
         argv[optind + inputs++] = (char *)r->input; /* over the NULL at the end, which nothing needs any more */

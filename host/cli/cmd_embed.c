@@ -12,8 +12,7 @@ static const char help[] =
     "  -o, --output FILE     .safetensors: tensor image_embedding [1, C, g, g] f32, with the model's hash\n"
     "                        and the image's size, which --embedding checks; or .npy: float32\n"
     "                        [1, C, g, g] alone. Models that look at finer features have a tensor for\n"
-    "                        each in .safetensors, and no .npy. Required\n"
-    "\n"
+    "                        each in .safetensors, and no .npy. Required\n" SAMC__CLI_SCALE_HELP "\n"
     "Example: samc embed photo.jpg -o photo.safetensors && samc segment photo.jpg \\\n"
     "             --embedding photo.safetensors --point 320,240 -o out\n";
 
@@ -25,7 +24,7 @@ static samc_status embed(const samc__cli *cli, const char *path, const char *out
     samc_model_info info = SAMC_INIT(samc_model_info);
     samc_status status = SAMC_IO;
     if (!samc__cli_find_model(cli, model_path, error)) return status;
-    status = samc_image_load(path, 0, &image, error);
+    status = samc__cli_load_image(cli, path, 0, &image, NULL, error);
     if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
     if (status == SAMC_OK) status = samc_session_create(model, &session, error);
     if (status == SAMC_OK) {
@@ -43,7 +42,7 @@ static samc_status embed(const samc__cli *cli, const char *path, const char *out
 }
 
 int samc__cmd_embed(int argc, char **argv) {
-    static const struct option table[] = {{"output", required_argument, NULL, 'o'}, SAMC__CLI_COMMON};
+    static const struct option table[] = {{"output", required_argument, NULL, 'o'}, SAMC__CLI_IMAGE, SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("embed", help);
     const char *output = NULL;
     for (int option; (option = samc__cli_next(&cli, argc, argv, "o:", table)) != -1;) {

@@ -14,8 +14,7 @@ static const char help[] =
     "\n"
     "  IMAGE                 JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA, or - for standard\n"
     "                        input. EXIF orientation is applied; coordinates and sizes are those of the\n"
-    "                        upright image\n"
-    "\n"
+    "                        upright image\n" SAMC__CLI_SCALE_HELP "\n"
     "Prompts, in pixels, (0, 0) being the centre of the top left pixel:\n"
     "      --point X,Y[,L]   a point on the object (L = 1, the default) or off it (L = 0); has to be inside\n"
     "                        the image. All points are one prompt, together with at most one box\n"
@@ -50,6 +49,7 @@ static const char help[] =
     "The JSON: {\"image\": path, \"size\": [h, w], \"masks\": [{\"prompt\": 0, \"mask\": 0, \"predicted_iou\": ...,\n"
     "\"stability_score\": ..., \"area\": pixels, \"bbox\": [x, y, w, h], \"files\": {format: path},\n"
     "\"rle\": {\"size\": [h, w], \"counts\": ...}}, ...]}, masks in the model's order, \"rle\" with --format rle;\n"
+    "of an image that was scaled \"scale\": {\"name\", \"low\", \"high\", \"samples\"};\n"
     "of phrases \"label\", \"score\" and \"box\" [x0, y0, x1, y1] too.\n"
     "\n"
     "Examples: samc segment photo.jpg --point 320,240 --point 400,250,0 -o out\n"
@@ -71,6 +71,7 @@ typedef struct request {
 /* Everything that has to be released, whatever happened. */
 typedef struct work {
     samc_image image;
+    samc_scale scale; /* that it was read with */
     samc_array masks; /* --mask-input, [P, low_res, low_res] */
     samc_model *model;
     samc_session *session;
@@ -262,7 +263,8 @@ static samc_status segment_text(request *r, work *w, int *exit_code, samc_error 
     samc__cli_phrases *t = r->text;
     const bool masks = !t->options.boxes_only;
     if (masks && !samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    if (t->detector != NULL) SAMC__TRY(samc_image_load(r->image, t->max_pixels, &w->image, error));
+    if (t->detector != NULL)
+        SAMC__TRY(samc__cli_load_image(&r->cli, r->image, t->max_pixels, &w->image, &w->scale, error));
     samc_status status = samc__cli_phrases_open(t, &r->cli, &usage, error);
     if (usage) *exit_code = SAMC__EXIT_USAGE;
     SAMC__TRY(status);
@@ -286,7 +288,7 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     char model_path[4096];
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
     if (r->prompts_file != NULL) SAMC__TRY(samc_prompts_read(r->prompts_file, &r->prompts, error));
-    SAMC__TRY(samc_image_load(r->image, 0, &w->image, error));
+    SAMC__TRY(samc__cli_load_image(&r->cli, r->image, 0, &w->image, &w->scale, error));
     const char *origin = r->prompts_file == NULL ? r->image : r->prompts_file;
     samc_status status = samc_prompts_check(r->prompts, origin, w->image.width, w->image.height, error);
     if (status != SAMC_OK) {
@@ -312,7 +314,10 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
 }
 
 static int run(request *r) {
-    work w = {.image.size = sizeof w.image, .masks.size = sizeof w.masks, .info.size = sizeof w.info};
+    work w = {.image.size = sizeof w.image,
+              .scale.size = sizeof w.scale,
+              .masks.size = sizeof w.masks,
+              .info.size = sizeof w.info};
     samc_error error;
     int exit_code = SAMC__EXIT_FAILURE;
     if ((r->text->count > 0 ? segment_text : segment)(r, &w, &exit_code, &error) != SAMC_OK) {
@@ -324,8 +329,10 @@ static int run(request *r) {
         else
             samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.records),
                            samc_prompts_count(r->prompts));
-        exit_code = samc__cli_print_json(json_pack("{s:o, s:[i, i], s:O}", "image", samc__cli_text(r->image), "size",
-                                                   w.image.height, w.image.width, "masks", w.records));
+        json_t *answer = json_pack("{s:o, s:[i, i], s:O}", "image", samc__cli_text(r->image), "size", w.image.height,
+                                   w.image.width, "masks", w.records);
+        samc__cli_add_scale(answer, &w.scale);
+        exit_code = samc__cli_print_json(answer);
     }
     samc_writer_abandon(w.logits);
     free(w.stem);
@@ -390,6 +397,7 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
                                           {"output", required_argument, NULL, 'o'},
                                           {"text", required_argument, NULL, SAMC__TEXT_PHRASE},
                                           SAMC__TEXT_SEARCH,
+                                          SAMC__CLI_IMAGE,
                                           SAMC__CLI_COMMON};
     samc_error error;
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {

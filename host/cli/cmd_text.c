@@ -44,7 +44,7 @@ static const char help[] =
     "\"label\", \"score\" and \"box\" [x0, y0, x1, y1] too. Everything else goes like 'samc auto', with its journal "
     "and "
     "options:\n"
-    "--resume --retry-failed --shard --glob --lines-per-file --max-pixels --no-sync --stats --batch-images "
+    "--resume --retry-failed --shard --glob --lines-per-file --max-pixels --scale --no-sync --stats --batch-images "
     "--load-threads\n"
     "--write-threads --queue --memory. COCO's categories are the phrases, in their order. A run is continued with the "
     "same phrases,\n"

@@ -8,6 +8,9 @@
 /* X(type, last field of its first version): all of them. A field more goes to the end of its struct, not here. */
 #define SAMC__IO_LIST(X)                                                                                               \
     X(samc_image_header, format)                                                                                       \
+    X(samc_image_options, page)                                                                                        \
+    X(samc_samples, bits)                                                                                              \
+    X(samc_scale, sample)                                                                                              \
     X(samc_rle, counts)                                                                                                \
     X(samc_array, values)                                                                                              \
     X(samc_masks, count)                                                                                               \

@@ -76,6 +76,7 @@ static samc_status check_options(const samc_archive_options *o, samc_error *erro
     SAMC__TRY(check_number("queue", o->queue, 1, MOST_QUEUE, error));
     if (o->formats & ~(unsigned)SAMC_OUTPUT_ARCHIVE)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.formats has bits that no archive has");
+    SAMC__TRY(samc_scale_check(o->scale, error));
     SAMC__TRY(check_number("shard_by", o->shard_by, 0, SAMC_SHARD_BY_INPUT, error));
     bool dataset = o->formats & SAMC_OUTPUT_WEBDATASET;
     if (dataset && o->formats & ~(unsigned)(SAMC_OUTPUT_WEBDATASET | SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO))
@@ -184,11 +185,13 @@ samc_status samc_archive_open(const samc_archive_options *options, samc_archive 
     a->options.flat = NULL;
     a->options.output = strdup(own.output);
     a->options.stats = own.stats ? strdup(own.stats) : NULL;
+    a->options.scale = own.scale && *own.scale ? strdup(own.scale) : NULL;
     a->stats.writer = (samc__writer){.handle = -1, .folder = -1};
     a->journal = (samc__journal){.stream.handle = -1, .last.number = -1};
     a->collector = samc__collector_none();
     samc_status status = SAMC_OK;
-    if (a->options.output == NULL || (own.stats != NULL && a->options.stats == NULL))
+    if (a->options.output == NULL || (own.stats != NULL && a->options.stats == NULL) ||
+        (own.scale != NULL && *own.scale != '\0' && a->options.scale == NULL))
         status = samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     if (status == SAMC_OK) status = collect(a, &own, error);
     if (status == SAMC_OK) {
@@ -214,6 +217,7 @@ void samc_archive_close(samc_archive *a) {
     pthread_mutex_destroy(&a->lock);
     free((void *)a->options.output);
     free((void *)a->options.stats);
+    free((void *)a->options.scale);
     free(a);
 }
 
@@ -285,6 +289,7 @@ static json_t *describe(const samc_archive *a, const samc_model *model, const sa
     if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     else if (a->text.phrases == NULL) samc__auto_options_describe(&a->automatic, json);
     if (json != NULL && model != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
+    if (json != NULL && o->scale != NULL) json_object_set_new(json, "scale", json_string(o->scale));
     if (json != NULL && a->inputs.units) {
         json_t *globs = json_array();
         for (int i = 0; a->globs[i] != NULL; i++) json_array_append_new(globs, samc__text_json(a->globs[i]));

@@ -14,11 +14,18 @@
 
 /* The formats, each a row; tools/formats.cmake finds the libraries that some want. TGA has no signature, so that it
  * comes last. */
+#define READER(name, format, library)                                                                                  \
+    name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode, library
 #define ROW(name, format, library)                                                                                     \
-    { name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode, library }
+    { READER(name, format, library), NULL, NULL, NULL }
+#define BY_ROWS(name, format, library)                                                                                 \
+    {                                                                                                                  \
+        READER(name, format, library), samc__##format##_rows_open, samc__##format##_rows_next,                         \
+            samc__##format##_rows_close                                                                                \
+    }
 static const samc__image_format formats[] = {
-    ROW("JPEG", jpeg, samc__image_jpeg_decoder),
-    ROW("PNG", png, NULL),
+    BY_ROWS("JPEG", jpeg, samc__image_jpeg_decoder),
+    BY_ROWS("PNG", png, NULL),
     ROW("GIF", gif, samc__image_gif_decoder),
     ROW("BMP", bmp, NULL),
     ROW("PSD", psd, NULL),
@@ -53,12 +60,6 @@ void samc__cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width) {
             int value = cmyk[3] - multiply_255(255 - cmyk[c], cmyk[3]);
             rgb[c] = (uint8_t)(value < 0 ? 0 : value);
         }
-}
-
-/* The bytes of a pixel in the type that the file has, whose picture comes before that of 8 bits. */
-static size_t pixel_size(const samc__image_extent *extent) {
-    static const size_t sizes[] = {[SAMC__SAMPLE_U8] = 1, [SAMC__SAMPLE_U16] = 2, [SAMC__SAMPLE_F32] = 4};
-    return sizes[extent->sample] * (size_t)extent->channels;
 }
 
 /* Applies one of the eight orientations to pixels [*height, *width] of `pixel` bytes. 2 mirrors, 3 turns by 180
@@ -123,28 +124,40 @@ static samc_status measure(const samc__image_format *format, const samc__image_f
                           (long long)extent->width, (long long)extent->height);
     extent->bytes = extent->width * extent->height * 3;
     extent->peak += extent->bytes;
-    if (extent->sample != SAMC__SAMPLE_U8) extent->peak += 2 * extent->width * extent->height * pixel_size(extent);
+    if (extent->sample != SAMC_SAMPLE_U8)
+        extent->peak += 2 * extent->width * extent->height * samc__image_pixel(extent);
     return SAMC_OK;
+}
+
+samc_status samc__image_open(const samc__image_file *file, const samc__image_format **format,
+                             samc__image_extent *extent, samc_error *error) {
+    SAMC__TRY(recognise(file, format, error));
+    return measure(*format, file, extent, error);
 }
 
 samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, int page, samc__image_extent *extent,
                              samc_error *error) {
-    samc__image_file file = {bytes, size, name, page};
     const samc__image_format *format;
-    SAMC__TRY(recognise(&file, &format, error));
-    return measure(format, &file, extent, error);
+    return samc__image_open(&(samc__image_file){bytes, size, name, page}, &format, extent, error);
 }
 
 /* Samples of more than 8 bits, upright, become the picture. */
-static samc_status scale(samc__picture *picture, const samc__image_extent *extent, const char *name,
+static samc_status scale(samc__picture *picture, const samc__image_extent *extent, samc__scale how, const char *name,
                          samc_error *error) {
-    if (extent->sample == SAMC__SAMPLE_U8) return SAMC_OK;
+    if (extent->sample == SAMC_SAMPLE_U8) return SAMC_OK;
+    const samc_samples samples = {.values = picture->pixels,
+                                  .width = picture->width,
+                                  .height = picture->height,
+                                  .channels = extent->channels,
+                                  .row_bytes = picture->width * (ptrdiff_t)samc__image_pixel(extent),
+                                  .sample = extent->sample,
+                                  .bits = extent->bits};
     uint8_t *rgb = malloc((size_t)extent->bytes);
     if (rgb == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    samc__samples_to_rgb(picture->pixels, extent->sample, extent->channels, (size_t)extent->bytes / 3, rgb);
+    samc_status status = samc__scale_picture(how, &samples, name, rgb, &picture->scale, error);
     free(picture->pixels);
     picture->pixels = rgb;
-    return SAMC_OK;
+    return status;
 }
 
 samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name,
@@ -153,13 +166,12 @@ samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const c
     const samc__image_format *format;
     samc__image_extent extent;
     *picture = (samc__picture){0};
-    SAMC__TRY(recognise(&file, &format, error));
-    SAMC__TRY(measure(format, &file, &extent, error));
+    SAMC__TRY(samc__image_open(&file, &format, &extent, error));
     if (extent.width > options->most / extent.height)
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: image of %lld x %lld pixels is larger than the limit of %lld pixels", name,
                           (long long)extent.width, (long long)extent.height, (long long)options->most);
-    size_t pixel = pixel_size(&extent);
+    size_t pixel = samc__image_pixel(&extent);
     *picture = (samc__picture){.pixels = malloc((size_t)extent.width * (size_t)extent.height * pixel),
                                .width = (int)extent.width,
                                .height = (int)extent.height};
@@ -169,7 +181,7 @@ samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const c
     int orientation = 1;
     samc_status status = format->decode(&file, &extent, picture->pixels, &orientation, error);
     if (status == SAMC_OK) status = orient(picture, pixel, orientation, name, error);
-    if (status == SAMC_OK) status = scale(picture, &extent, name, error);
+    if (status == SAMC_OK) status = scale(picture, &extent, options->scale, name, error);
     if (status != SAMC_OK) samc__picture_free(picture);
     return status;
 }
@@ -184,51 +196,85 @@ static samc_status read_path(const char *path, uint8_t **bytes, size_t *size, co
 
 /* ---- Public ---------------------------------------------------------------------------------- */
 
-static samc_status decode(const void *bytes, size_t size, const char *name, int64_t most, samc_image *image,
-                          samc_error *error) {
-    samc__picture picture;
-    int64_t limit = most <= 0 || most > SAMC__IMAGE_MAX_PIXELS ? SAMC__IMAGE_MAX_PIXELS : most;
-    SAMC__TRY(samc__image_decode_within(bytes, size, name, &(samc__image_options){.most = limit}, &picture, error));
-    return samc__abi_give(
-        SAMC__ABI(samc_image),
-        &(samc_image){sizeof(samc_image), picture.pixels, picture.width, picture.height, (ptrdiff_t)picture.width * 3},
-        image, error);
-}
+/* Where an image goes, what became of its samples, and what was asked for. */
+typedef struct target {
+    samc__image_options options;
+    samc_image *image;
+    samc_scale *applied; /* NULL: nobody wants to know */
+} target;
 
-/* Empties *image. */
-static samc_status begin(const void *from, const char *name, int64_t most, samc_image *image, samc_error *error) {
-    SAMC__TRY(samc__abi_give(SAMC__ABI(samc_image), &(samc_image){0}, image, error));
-    if (from == NULL || name == NULL || most < 0 || most > SAMC_IMAGE_MOST_PIXELS)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "an image from nowhere, or a limit above %lld pixels",
+/* Empties what the caller gave, and checks it. `given` NULL: the defaults. */
+static samc_status begin(target *t, const void *from, const char *name, const samc_image_options *given,
+                         samc_error *error) {
+    samc_image_options own = {.size = sizeof own};
+    SAMC__TRY(samc__abi_give(SAMC__ABI(samc_image), &(samc_image){0}, t->image, error));
+    if (t->applied != NULL) SAMC__TRY(samc__abi_give(SAMC__IO(samc_scale), &(samc_scale){0}, t->applied, error));
+    if (given != NULL) SAMC__TRY(samc__abi_take(SAMC__IO(samc_image_options), given, &own, error));
+    if (from == NULL || name == NULL || own.most_pixels < 0 || own.most_pixels > SAMC_IMAGE_MOST_PIXELS || own.page < 0)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "an image from nowhere, a page below 0, or a limit above %lld pixels",
                           (long long)SAMC_IMAGE_MOST_PIXELS);
-    return SAMC_OK;
+    t->options = (samc__image_options){.most = own.most_pixels == 0 || own.most_pixels > SAMC__IMAGE_MAX_PIXELS
+                                                   ? SAMC__IMAGE_MAX_PIXELS
+                                                   : own.most_pixels,
+                                       .page = own.page};
+    return samc__scale_parse(own.scale, &t->options.scale, error);
 }
 
-samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most, samc_image *image,
-                              samc_error *error) {
-    SAMC__TRY(begin(bytes, name, most, image, error));
-    return decode(bytes, size, name, most, image, error);
+static samc_status decode(const target *t, const void *bytes, size_t size, const char *name, samc_error *error) {
+    samc__picture p;
+    SAMC__TRY(samc__image_decode_within(bytes, size, name, &t->options, &p, error));
+    if (t->applied != NULL) samc__abi_give(SAMC__IO(samc_scale), &p.scale, t->applied, NULL);
+    return samc__abi_give(SAMC__ABI(samc_image),
+                          &(samc_image){sizeof(samc_image), p.pixels, p.width, p.height, (ptrdiff_t)p.width * 3},
+                          t->image, error);
 }
 
-samc_status samc_image_load(const char *path, int64_t most, samc_image *image, samc_error *error) {
+samc_status samc_image_decode_with(const void *bytes, size_t size, const char *name, const samc_image_options *options,
+                                   samc_image *image, samc_scale *applied, samc_error *error) {
+    target t = {.image = image, .applied = applied};
+    SAMC__TRY(begin(&t, bytes, name, options, error));
+    return decode(&t, bytes, size, name, error);
+}
+
+samc_status samc_image_load_with(const char *path, const samc_image_options *options, samc_image *image,
+                                 samc_scale *applied, samc_error *error) {
+    target t = {.image = image, .applied = applied};
     uint8_t *bytes;
     size_t size;
     const char *name;
-    SAMC__TRY(begin(path, path, most, image, error));
+    SAMC__TRY(begin(&t, path, path, options, error));
     SAMC__TRY(read_path(path, &bytes, &size, &name, error));
-    samc_status status = decode(bytes, size, name, most, image, error);
+    samc_status status = decode(&t, bytes, size, name, error);
     free(bytes);
     return status;
 }
 
-samc_status samc_image_read(int descriptor, const char *name, int64_t most, samc_image *image, samc_error *error) {
+samc_status samc_image_read_with(int descriptor, const char *name, const samc_image_options *options, samc_image *image,
+                                 samc_scale *applied, samc_error *error) {
+    target t = {.image = image, .applied = applied};
     uint8_t *bytes;
     size_t size;
-    SAMC__TRY(begin(name, name, most, image, error));
+    SAMC__TRY(begin(&t, name, name, options, error));
     SAMC__TRY(samc__file_read_open(descriptor, name, SAMC__IMAGE_MAX_FILE, &bytes, &size, error));
-    samc_status status = decode(bytes, size, name, most, image, error);
+    samc_status status = decode(&t, bytes, size, name, error);
     free(bytes);
     return status;
+}
+
+#define MOST(pixels) (&(samc_image_options){.size = sizeof(samc_image_options), .most_pixels = (pixels)})
+
+samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most, samc_image *image,
+                              samc_error *error) {
+    return samc_image_decode_with(bytes, size, name, MOST(most), image, NULL, error);
+}
+
+samc_status samc_image_load(const char *path, int64_t most, samc_image *image, samc_error *error) {
+    return samc_image_load_with(path, MOST(most), image, NULL, error);
+}
+
+samc_status samc_image_read(int descriptor, const char *name, int64_t most, samc_image *image, samc_error *error) {
+    return samc_image_read_with(descriptor, name, MOST(most), image, NULL, error);
 }
 
 void samc_image_free(samc_image *image) {
@@ -246,8 +292,7 @@ samc_status samc_image_read_header(const void *bytes, size_t size, const char *n
     if (bytes == NULL || name == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_image_read_header: no bytes or no name");
     samc__image_file file = {bytes, size, name, 0};
-    SAMC__TRY(recognise(&file, &format, error));
-    SAMC__TRY(measure(format, &file, &extent, error));
+    SAMC__TRY(samc__image_open(&file, &format, &extent, error));
     own = (samc_image_header){sizeof own, extent.width, extent.height, extent.peak, format->name};
     return samc__abi_give(SAMC__IO(samc_image_header), &own, header, error);
 }

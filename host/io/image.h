@@ -4,7 +4,7 @@
 #ifndef SAMC_HOST_IO_IMAGE_H
 #define SAMC_HOST_IO_IMAGE_H
 
-#include "host/io/samc_io.h"
+#include "host/io/scale.h"
 
 /* Larger files and images are refused. 2^29 bytes of RGB are 178 megapixels, twice Pillow's warning level. */
 #define SAMC__IMAGE_MAX_FILE ((size_t)1 << 29)
@@ -15,24 +15,24 @@
 typedef struct samc__picture {
     uint8_t *pixels;   /* [height, width, 3], owned */
     int width, height; /* upright */
+    samc_scale scale;  /* that its samples were brought to 8 bits by; name NULL: they were 8 bits */
 } samc__picture;
-
-/* Of what the samples are that a file holds. Those above 8 bits become 8 bits once the whole picture is there. */
-typedef enum samc__sample_type { SAMC__SAMPLE_U8, SAMC__SAMPLE_U16, SAMC__SAMPLE_F32 } samc__sample_type;
 
 /* What a file's header promises, before anything is decoded. */
 typedef struct samc__image_extent {
     int64_t width, height; /* as stored: turning the picture upright may swap them */
     int64_t bytes;         /* of the decoded picture in 8-bit RGB, width * height * 3 */
     int64_t peak;          /* the most that is allocated while it is decoded, the picture itself included */
-    samc__sample_type sample;
-    int channels; /* of samples: 3, or 1 for grey ones above 8 bits */
-    int pages;    /* of a document or an animation, at least 1 */
+    samc_sample sample;    /* those above 8 bits become 8 bits once the whole picture is there */
+    int channels;          /* of samples: 3, or 1 for grey ones above 8 bits */
+    int bits;              /* of SAMC_SAMPLE_U16, 9 to 16, that count; 0: 16 */
+    int pages;             /* of a document or an animation, at least 1 */
 } samc__image_extent;
 
 typedef struct samc__image_options {
     int64_t most; /* the limit in pixels, SAMC__IMAGE_MAX_PIXELS at most */
     int page;     /* of a document, or frame of an animation, from 0 */
+    samc__scale scale;
 } samc__image_options;
 
 /* Decodes as samc_image_decode() says. On failure picture->pixels is NULL. */

@@ -17,20 +17,41 @@ typedef struct samc__image_format {
     const char *name;
     bool (*recognise)(const samc__image_file *file);
     /* Fills width and height, and into `peak` what decoding allocates beside the picture and its samples; sample,
-     * channels and pages where they are not SAMC__SAMPLE_U8, 3 and 1. */
+     * channels and pages where they are not SAMC_SAMPLE_U8, 3 and 1. */
     samc_status (*header)(const samc__image_file *file, samc__image_extent *extent, samc_error *error);
     /* Fills samples [extent->height, extent->width, extent->channels] of the header's type, every one of them, in the
      * machine's byte order, and may set an EXIF orientation, which comes in as 1. */
     samc_status (*decode)(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                           int *orientation, samc_error *error);
     const char *(*library)(void); /* its name and version; NULL: samc's own code */
+    /* Rows from the top down without the picture in memory; NULL: this reader cannot. *rows stays NULL where the format
+     * can and this file cannot, which is no failure. The file outlives them. */
+    samc_status (*rows_open)(const samc__image_file *file, void **rows, int *orientation, samc_error *error);
+    /* Fills samples [extent->width, extent->channels]; at most extent->height times, and not after a failure. */
+    samc_status (*rows_next)(void *rows, void *samples, samc_error *error);
+    void (*rows_close)(void *rows);
 } samc__image_format;
+
+/* The format of a file and its header's numbers. */
+samc_status samc__image_open(const samc__image_file *file, const samc__image_format **format,
+                             samc__image_extent *extent, samc_error *error);
+/* Bytes of a pixel of samples. */
+static inline size_t samc__image_pixel(const samc__image_extent *extent) {
+    return samc__sample_bytes(extent->sample) * (size_t)extent->channels;
+}
 
 #define SAMC__IMAGE_READER(format)                                                                                     \
     bool samc__##format##_recognise(const samc__image_file *file);                                                     \
     samc_status samc__##format##_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error);  \
     samc_status samc__##format##_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples, \
                                         int *orientation, samc_error *error)
+#define SAMC__IMAGE_ROWS(format)                                                                                       \
+    samc_status samc__##format##_rows_open(const samc__image_file *file, void **rows, int *orientation,                \
+                                           samc_error *error);                                                         \
+    samc_status samc__##format##_rows_next(void *rows, void *samples, samc_error *error);                              \
+    void samc__##format##_rows_close(void *rows)
+SAMC__IMAGE_ROWS(jpeg);
+SAMC__IMAGE_ROWS(png);
 SAMC__IMAGE_READER(jpeg);
 SAMC__IMAGE_READER(png);
 SAMC__IMAGE_READER(gif);
@@ -46,10 +67,6 @@ const char *samc__image_webp_decoder(void);
 
 /* Says that the wanted page is not among those that there are. */
 samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error);
-
-/* Samples of more than 8 bits [count, channels] as RGB [count, 3] (image_scale.c): of 16 bits the high byte, floats cut
- * to 0..255 and to whole numbers, as Pillow has them; grey ones three times. */
-void samc__samples_to_rgb(const void *samples, samc__sample_type sample, int channels, size_t count, uint8_t *rgb);
 
 /* Unaligned numbers of either byte order. */
 static inline uint32_t samc__little16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }

@@ -25,6 +25,7 @@ typedef struct jpeg_reader {
     struct jpeg_progress_mgr progress;
     jmp_buf leave;
     char message[JMSG_LENGTH_MAX + 1];
+    const char *name; /* the file's, where its rows are read one by one */
     uint8_t *row;     /* [width, 4], one row of CMYK */
     bool ended;       /* the file ended without a marker that says so */
     unsigned scanned; /* a bit for each component that a scan has had */
@@ -125,53 +126,82 @@ static samc_status measure(const jpeg_reader *reader, const samc__image_file *fi
     return SAMC_OK;
 }
 
-static samc_status read_pixels(jpeg_reader *reader, const samc__image_file *file, uint8_t *rgb, int *orientation,
-                               samc_error *error) {
+/* From the header up to the first row of pixels; of several scans this reads all but the last. */
+static samc_status start_pixels(jpeg_reader *reader, const samc__image_file *file, int *orientation,
+                                samc_error *error) {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
-    read_header(reader, file);
     SAMC__TRY(find_orientation(reader, file->name, orientation, error));
-    size_t width = jpeg->image_width;
     bool cmyk = jpeg->num_components == 4;
-    if (cmyk && (reader->row = malloc(width * 4)) == NULL)
+    if (cmyk && (reader->row = malloc((size_t)jpeg->image_width * 4)) == NULL)
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
     jpeg->out_color_space = cmyk ? JCS_CMYK : JCS_RGB; /* grey becomes RGB in the library, YCCK becomes CMYK */
     reader->progress.progress_monitor = on_progress;
     jpeg->progress = &reader->progress;
     jpeg_start_decompress(jpeg);
-    while (jpeg->output_scanline < jpeg->output_height) {
-        uint8_t *to = rgb + (size_t)jpeg->output_scanline * width * 3;
-        uint8_t *row = cmyk ? reader->row : to;
-        jpeg_read_scanlines(jpeg, &row, 1);
-        if (cmyk) samc__cmyk_to_rgb(row, to, width);
-    }
+    return SAMC_OK;
+}
+
+/* The next row, and behind the last one what the file ends with. */
+static samc_status next_row(jpeg_reader *reader, const char *name, uint8_t *rgb, samc_error *error) {
+    struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+    uint8_t *row = reader->row != NULL ? reader->row : rgb;
+    jpeg_read_scanlines(jpeg, &row, 1);
+    if (reader->row != NULL) samc__cmyk_to_rgb(row, rgb, jpeg->image_width);
+    if (jpeg->output_scanline < jpeg->output_height) return SAMC_OK;
     bool whole = all_scanned(reader); /* asked before what it asks is gone */
     jpeg_finish_decompress(jpeg);     /* reads up to the end marker */
     if (reader->ended && !whole)
-        return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG: Premature end of JPEG file", file->name);
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG: Premature end of JPEG file", name);
     return SAMC_OK;
+}
+
+static samc_status read_pixels(jpeg_reader *reader, const samc__image_file *file, uint8_t *rgb, int *orientation,
+                               samc_error *error) {
+    read_header(reader, file);
+    SAMC__TRY(start_pixels(reader, file, orientation, error));
+    const size_t row = (size_t)reader->jpeg.image_width * 3, height = reader->jpeg.image_height;
+    for (size_t y = 0; y < height; y++) SAMC__TRY(next_row(reader, file->name, rgb + y * row, error));
+    return SAMC_OK;
+}
+
+static jpeg_reader *create_reader(const char *name, samc_error *error) {
+    jpeg_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
+        return NULL;
+    }
+    reader->jpeg.err = jpeg_std_error(&reader->errors);
+    reader->errors.error_exit = on_error;
+    reader->errors.emit_message = on_message;
+    reader->jpeg.client_data = reader;
+    return reader;
+}
+
+static void destroy_reader(jpeg_reader *reader) {
+    jpeg_destroy_decompress(&reader->jpeg);
+    free(reader->row);
+    free(reader);
+}
+
+static samc_status damaged(const jpeg_reader *reader, const char *name, samc_error *error) {
+    return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG: %s", name, reader->message);
 }
 
 /* Runs one of the two, which reads the header, or the pixels where there is room for them. */
 static samc_status with_reader(const samc__image_file *file, samc__image_extent *extent, uint8_t *rgb, int *orientation,
                                samc_error *error) {
     samc_status status;
-    jpeg_reader *reader = calloc(1, sizeof *reader);
-    if (reader == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
-    reader->jpeg.err = jpeg_std_error(&reader->errors);
-    reader->errors.error_exit = on_error;
-    reader->errors.emit_message = on_message;
-    reader->jpeg.client_data = reader;
+    jpeg_reader *reader = create_reader(file->name, error);
+    if (reader == NULL) return SAMC_OUT_OF_MEMORY;
     if (setjmp(reader->leave) != 0) {
-        status = samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG: %s", file->name, reader->message);
+        status = damaged(reader, file->name, error);
     } else if (rgb == NULL) {
         read_header(reader, file);
         status = measure(reader, file, extent, error);
     } else {
         status = read_pixels(reader, file, rgb, orientation, error);
     }
-    jpeg_destroy_decompress(&reader->jpeg);
-    free(reader->row);
-    free(reader);
+    destroy_reader(reader);
     return status;
 }
 
@@ -188,3 +218,34 @@ samc_status samc__jpeg_decode(const samc__image_file *file, const samc__image_ex
     (void)extent;
     return with_reader(file, NULL, samples, orientation, error);
 }
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+samc_status samc__jpeg_rows_open(const samc__image_file *file, void **rows, int *orientation, samc_error *error) {
+    samc_status status;
+    jpeg_reader *reader = create_reader(file->name, error);
+    *rows = NULL;
+    if (reader == NULL) return SAMC_OUT_OF_MEMORY;
+    reader->name = file->name;
+    if (setjmp(reader->leave) != 0) {
+        status = damaged(reader, file->name, error);
+    } else {
+        read_header(reader, file);
+        bool scans = jpeg_has_multiple_scans(&reader->jpeg);
+        status = scans ? SAMC_OK : start_pixels(reader, file, orientation, error);
+        if (status == SAMC_OK && !scans) {
+            *rows = reader;
+            return SAMC_OK;
+        }
+    }
+    destroy_reader(reader);
+    return status;
+}
+
+samc_status samc__jpeg_rows_next(void *rows, void *samples, samc_error *error) {
+    jpeg_reader *reader = rows;
+    if (setjmp(reader->leave) != 0) return damaged(reader, reader->name, error);
+    return next_row(reader, reader->name, samples, error);
+}
+
+void samc__jpeg_rows_close(void *rows) { destroy_reader(rows); }

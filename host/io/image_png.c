@@ -1,7 +1,7 @@
 /* PNG, unpacked row by row with zlib: every colour type and depth, interlaced or not, and Apple's CgBI variant, which
- * has no zlib header and stores blue, green, red, multiplied by alpha. Alpha and transparent colours are dropped, 16
- * bits keep the high byte. Animations give their default picture. Memory is what the picture needs, whatever its packed
- * data would unpack to. */
+ * has no zlib header and stores blue, green, red, multiplied by alpha. Alpha and transparent colours are dropped. 16
+ * bits are handed out as they are, but Apple's, which keep the high byte. Animations give their default picture. Memory
+ * is what the picture needs, whatever its packed data would unpack to. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,11 +80,16 @@ static samc_status read_header(const samc__image_file *file, png *p, size_t *at,
 
 static size_t row_bytes(const png *p, size_t width) { return (width * p->channels * (size_t)p->depth + 7) / 8; }
 
+/* 16 bits of grey or colours stay that. */
+static bool is_wide(const png *p) { return p->depth == 16 && !p->apple; }
+static int wide_channels(const png *p) { return p->type == GREY || p->type == GREY_ALPHA ? 1 : 3; }
+
 samc_status samc__png_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
     png p;
     size_t at;
     SAMC__TRY(read_header(file, &p, &at, error));
     *extent = (samc__image_extent){.width = p.width, .height = p.height};
+    if (is_wide(&p)) extent->sample = SAMC_SAMPLE_U16, extent->channels = wide_channels(&p);
     /* Two rows and zlib's window, or later the picture once more, when it is turned. */
     int64_t rows = 2 * (int64_t)row_bytes(&p, p.width) + (1 << 16), turned = 0;
     if (p.width < 1 << 30 && p.height < 1 << 30)
@@ -271,8 +276,19 @@ static void apple_pixel(const png *p, const uint8_t *from, uint8_t *to) {
     }
 }
 
+static void spread_wide(const png *p, const uint8_t *row, uint16_t *to, size_t count, size_t step) {
+    size_t channels = (size_t)wide_channels(p);
+    for (size_t x = 0; x < count; x++, to += step * channels, row += p->channels * 2)
+        for (size_t c = 0; c < channels; c++) to[c] = (uint16_t)samc__big16(row + c * 2);
+}
+
 /* A row of a pass: `count` pixels to places `step` pixels from each other. */
-static void spread(const png *p, const uint8_t *row, uint8_t *to, size_t count, size_t step) {
+static void spread(const png *p, const uint8_t *row, void *samples, size_t count, size_t step) {
+    uint8_t *to = samples;
+    if (is_wide(p)) {
+        spread_wide(p, row, samples, count, step);
+        return;
+    }
     size_t depth = (size_t)p->depth, wide = depth / 8, pixel = p->channels * wide;
     for (size_t x = 0; x < count; x++, to += step * 3) {
         if (p->type == GREY || p->type == PALETTE) {
@@ -290,24 +306,61 @@ static void spread(const png *p, const uint8_t *row, uint8_t *to, size_t count, 
     }
 }
 
-static samc_status read_passes(unpacker *u, const png *p, uint8_t *rgb, uint8_t *rows[2], samc_error *error) {
+/* A PNG whose rows are being unpacked. */
+typedef struct reading {
+    png p;
+    unpacker u;
+    uint8_t *rows[2]; /* the next one, with its filter's number first, and the one before it */
+    size_t step;      /* bytes from a pixel to the next; 1 below a byte */
+    bool unpacking;
+} reading;
+
+static void stop_reading(reading *r) {
+    if (r->unpacking) inflateEnd(&r->u.zlib);
+    free(r->rows[0]);
+    free(r->rows[1]);
+}
+
+/* Up to the first row. To be stopped also after a failure. */
+static samc_status start_reading(reading *r, const samc__image_file *file, int *orientation, samc_error *error) {
+    png *p = &r->p;
+    *r = (reading){.u.file = file};
+    SAMC__TRY(read_header(file, p, &r->u.at, error));
+    SAMC__TRY(walk(file, p, orientation, error));
+    size_t size = 1 + row_bytes(p, p->width), bits = p->channels * (size_t)p->depth;
+    r->step = bits < 8 ? 1 : bits / 8;
+    r->rows[0] = malloc(size);
+    r->rows[1] = calloc(size, 1);
+    r->unpacking = r->rows[0] != NULL && r->rows[1] != NULL && inflateInit2(&r->u.zlib, p->apple ? -15 : 15) == Z_OK;
+    return r->unpacking ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
+}
+
+/* A row of `size` bytes without its filter. */
+static samc_status next_row(reading *r, size_t size, const uint8_t **row, samc_error *error) {
+    SAMC__TRY(unpack(&r->u, r->rows[0], 1 + size, error));
+    if (!unfilter(r->rows[0][0], r->rows[0] + 1, r->rows[1] + 1, size, r->step))
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: filter %d", r->u.file->name, r->rows[0][0]);
+    uint8_t *above = r->rows[1];
+    r->rows[1] = r->rows[0];
+    r->rows[0] = above;
+    *row = r->rows[1] + 1;
+    return SAMC_OK;
+}
+
+static samc_status read_passes(reading *r, const samc__image_extent *extent, uint8_t *samples, samc_error *error) {
     static const uint8_t adam7[7][4] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
                                         {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
     static const uint8_t plain[4] = {0, 0, 1, 1}; /* x, y, and the steps of both */
-    size_t bits = p->channels * (size_t)p->depth, step = bits < 8 ? 1 : bits / 8, width = p->width, height = p->height;
+    const png *p = &r->p;
+    size_t width = p->width, height = p->height, pixel = samc__image_pixel(extent);
     for (int i = 0; i < (p->interlaced ? 7 : 1); i++) {
-        const uint8_t *pass = p->interlaced ? adam7[i] : plain;
+        const uint8_t *pass = p->interlaced ? adam7[i] : plain, *row;
         if (pass[0] >= width || pass[1] >= height) continue;
         size_t count = (width - pass[0] + pass[2] - 1) / pass[2], size = row_bytes(p, count);
-        memset(rows[1], 0, 1 + size);
+        memset(r->rows[1], 0, 1 + size);
         for (size_t y = pass[1]; y < height; y += pass[3]) {
-            SAMC__TRY(unpack(u, rows[0], 1 + size, error));
-            if (!unfilter(rows[0][0], rows[0] + 1, rows[1] + 1, size, step))
-                return samc__fail(error, SAMC_FORMAT, "%s: damaged PNG: filter %d", u->file->name, rows[0][0]);
-            spread(p, rows[0] + 1, rgb + (y * width + pass[0]) * 3, count, pass[2]);
-            uint8_t *row = rows[0];
-            rows[0] = rows[1];
-            rows[1] = row;
+            SAMC__TRY(next_row(r, size, &row, error));
+            spread(p, row, samples + (y * width + pass[0]) * pixel, count, pass[2]);
         }
     }
     return SAMC_OK;
@@ -315,21 +368,38 @@ static samc_status read_passes(unpacker *u, const png *p, uint8_t *rgb, uint8_t 
 
 samc_status samc__png_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
-    png p;
-    unpacker u = {.file = file};
-    (void)extent;
-    SAMC__TRY(read_header(file, &p, &u.at, error));
-    SAMC__TRY(walk(file, &p, orientation, error));
-    size_t size = 1 + row_bytes(&p, p.width); /* the filter's number first */
-    uint8_t *rows[2] = {malloc(size), malloc(size)};
-    samc_status status = SAMC_OK;
-    if (rows[0] == NULL || rows[1] == NULL || inflateInit2(&u.zlib, p.apple ? -15 : 15) != Z_OK)
-        status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
-    if (status == SAMC_OK) {
-        status = read_passes(&u, &p, samples, rows, error);
-        inflateEnd(&u.zlib);
-    }
-    free(rows[0]);
-    free(rows[1]);
+    reading r;
+    samc_status status = start_reading(&r, file, orientation, error);
+    if (status == SAMC_OK) status = read_passes(&r, extent, samples, error);
+    stop_reading(&r);
     return status;
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+samc_status samc__png_rows_open(const samc__image_file *file, void **rows, int *orientation, samc_error *error) {
+    reading *r = malloc(sizeof *r);
+    *rows = NULL;
+    if (r == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
+    samc_status status = start_reading(r, file, orientation, error);
+    if (status == SAMC_OK && !r->p.interlaced) {
+        *rows = r;
+        return SAMC_OK;
+    }
+    stop_reading(r);
+    free(r);
+    return status;
+}
+
+samc_status samc__png_rows_next(void *rows, void *samples, samc_error *error) {
+    reading *r = rows;
+    const uint8_t *row;
+    SAMC__TRY(next_row(r, row_bytes(&r->p, r->p.width), &row, error));
+    spread(&r->p, row, samples, r->p.width, 1);
+    return SAMC_OK;
+}
+
+void samc__png_rows_close(void *rows) {
+    stop_reading(rows);
+    free(rows);
 }

@@ -164,19 +164,34 @@ static json_t *sa1b_annotation(const samc_mask *m, int i) {
     return add_label(fields, m);
 }
 
+/* How the image's samples became 8 bits, with `before` it, where they were more. */
+static bool print_scale(FILE *to, const char *before, const samc_scale *scale) {
+    char json[160];
+    if (scale == NULL || scale->name == NULL) return true;
+    return samc_scale_json(scale, json, NULL) == SAMC_OK && fprintf(to, "%s\"scale\": %s", before, json) > 0;
+}
+
+/* An object's text without its closing brace, which the scale comes in front of. */
+static bool print_image(FILE *to, json_t *entry, const samc_scale *scale) {
+    char *text = entry ? json_dumps(entry, 0) : NULL;
+    bool good = text != NULL && fprintf(to, "%.*s", (int)strlen(text) - 1, text) > 0 && print_scale(to, ", ", scale) &&
+                fputc('}', to) != EOF;
+    free(text);
+    json_decref(entry);
+    return good;
+}
+
 /* {"image": {"image_id", "width", "height", "file_name"}, "annotations": [...]} */
 static bool print_sa1b(FILE *to, const samc_masks *image, samc_error *error) {
     const char *slash = strrchr(image->name, '/');
     json_t *entry = json_pack("{s:I, s:i, s:i, s:o}", "image_id", image_number(image->name), "width", image->width,
                               "height", image->height, "file_name", samc__text_json(slash ? slash + 1 : image->name));
-    char *text = entry ? json_dumps(entry, 0) : NULL;
-    bool good = text != NULL && fprintf(to, "{\"image\": %s, \"annotations\": [", text) > 0;
+    bool good = fputs("{\"image\": ", to) != EOF && print_image(to, entry, image->scale) &&
+                fputs(", \"annotations\": [", to) != EOF;
     for (int i = 0; i < image->count && good; i++) {
         const samc_mask *mask = samc_mask_at(image->masks, i);
         good = (i == 0 || fputs(", ", to) != EOF) && print(to, sa1b_annotation(mask, i), 0, mask, error);
     }
-    free(text);
-    json_decref(entry);
     return good && fputs("]}", to) != EOF;
 }
 
@@ -196,10 +211,10 @@ samc_status samc__masks_spool_sa1b(samc__spool *spool, const samc_masks *image, 
 static bool print_line(FILE *to, const samc_masks *image, samc_error *error) {
     json_t *name = samc__text_json(image->source);
     char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
-    bool good =
-        quoted != NULL &&
-        fprintf(to, "{\"image\": %s, \"size\": [%d, %d], \"masks\": ", quoted, image->height, image->width) > 0 &&
-        print_records(to, image, error) && fputs("}\n", to) != EOF;
+    bool good = quoted != NULL &&
+                fprintf(to, "{\"image\": %s, \"size\": [%d, %d]", quoted, image->height, image->width) > 0 &&
+                print_scale(to, ", ", image->scale) && fputs(", \"masks\": ", to) != EOF &&
+                print_records(to, image, error) && fputs("}\n", to) != EOF;
     free(quoted);
     json_decref(name);
     return good;
@@ -215,9 +230,14 @@ static samc_status make_line(const samc_masks *image, samc__spool *line, samc_er
 static char *coco_image(const samc_masks *image, int64_t image_id) {
     json_t *entry = json_pack("{s:I, s:o, s:i, s:i}", "id", (json_int_t)image_id, "file_name",
                               samc__text_json(image->name), "width", image->width, "height", image->height);
-    char *text = entry ? json_dumps(entry, 0) : NULL;
-    json_decref(entry);
-    return text;
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+    bool good = to != NULL && print_image(to, entry, image->scale);
+    if (to == NULL) json_decref(entry);
+    if (to != NULL && fclose(to) == 0 && good) return text;
+    free(text);
+    return NULL;
 }
 
 static samc_status make_coco(const samc_masks *image, samc__masks_text *text, int64_t image_id, samc_error *error) {

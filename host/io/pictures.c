@@ -74,8 +74,9 @@ samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, 
 /* A copy to draw on; its pixels are to be freed, NULL without memory. */
 static samc__picture copy_of(const samc_image *image, int channels) {
     size_t row = (size_t)image->width * 3;
-    samc__picture copy = {malloc((size_t)image->height * (size_t)image->width * (size_t)channels), image->width,
-                          image->height};
+    samc__picture copy = {.pixels = malloc((size_t)image->height * (size_t)image->width * (size_t)channels),
+                          .width = image->width,
+                          .height = image->height};
     for (int y = 0; copy.pixels != NULL && channels == 3 && y < image->height; y++)
         memcpy(copy.pixels + (size_t)y * row, image->pixels + y * image->row_bytes, row);
     return copy;

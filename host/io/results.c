@@ -47,7 +47,8 @@ samc_status samc__results_write(const samc_archive_options *o, const samc__store
                               .height = picture->height,
                               .image = &pixels,
                               .masks = job->masks,
-                              .count = job->count};
+                              .count = job->count,
+                              .scale = &picture->scale};
     const samc__sample sample = {job->member_name, o->copy_images ? job->bytes : NULL, job->size, o->label_maps};
     int64_t id = job->image * o->shards + o->shard + 1; /* of COCO */
     SAMC__TRY(samc__masks_text_make(&job->text, &image, o->formats, id, store->spill, error));

@@ -56,10 +56,10 @@ SAMC_API void samc_io_free(void *memory);
 
 /* An image as 8-bit RGB, upright (EXIF orientation is applied): the pixels that Pillow (below 12.2) decodes. JPEG, PNG,
  * BMP, GIF (first frame), PSD, PNM (P1 to P6) and TGA, found by their bytes, TGA by `name` or its footer. Grey and
- * palettes become RGB, alpha is dropped, 16-bit values keep their high byte, CMYK converts as Pillow does. An image
- * that is cut off is an error. `most_pixels` bounds what the header may ask for before anything is decoded; 0:
- * SAMC_IMAGE_MOST_PIXELS, which is also the most. The pixels go back by samc_image_free(); after a failure there are
- * none. `path`: a regular file, or "-", the standard input. */
+ * palettes become RGB, alpha is dropped, CMYK converts as Pillow does; 16-bit values and floats are scaled, see
+ * samc_samples_scale(). An image that is cut off is an error. `most_pixels` bounds what the header may ask for before
+ * anything is decoded; 0: SAMC_IMAGE_MOST_PIXELS, which is also the most. The pixels go back by samc_image_free();
+ * after a failure there are none. `path`: a regular file, or "-", the standard input. */
 SAMC_API samc_status samc_image_load(const char *path, int64_t most_pixels, samc_image *image, samc_error *error);
 /* The same from a file descriptor, which is read to its end from where it stands, and left open; it may be a pipe or a
  * socket. `name` stands in messages. */
@@ -69,6 +69,64 @@ SAMC_API samc_status samc_image_read(int descriptor, const char *name, int64_t m
 SAMC_API samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most_pixels,
                                        samc_image *image, samc_error *error);
 SAMC_API void samc_image_free(samc_image *image); /* one of these calls' own; NULL is allowed */
+
+/* Samples of more than 8 bits become the 8 bits that models take by a scale, once for a whole image and before anything
+ * that a model's recipe does with pixels:
+ *   "minmax"      from the least to the greatest sample
+ *   "P0.5-99.5"   from one percentile to another, as numpy.percentile(values as float64, [0.5, 99.5]) has them
+ *   "A,B"         from A to B, which are samples' values, A < B
+ *   "high-byte"   the upper 8 of the bits that count; of whole numbers alone
+ *   NULL or ""    high-byte of colours of 16 bits, else minmax
+ * All channels count together, so that colours keep their proportions. All but high-byte is, in double precision,
+ * floor((sample - low) * 255 / (high - low) + 0.5), held within 0 to 255; where low is high, every byte is 0. A sample
+ * that is NaN or infinite counts for nothing, and becomes 0. Samples of 8 bits are what they are, whatever the scale.
+ */
+typedef enum samc_sample { SAMC_SAMPLE_U8, SAMC_SAMPLE_U16, SAMC_SAMPLE_F32 } samc_sample;
+
+/* A scale that was applied. */
+typedef struct samc_scale {
+    size_t size;
+    const char *name; /* "minmax", "percentiles", "range" or "high-byte", a literal; NULL: samples of 8 bits */
+    double low, high; /* the values that became 0 and 255 */
+    int sample;       /* samc_sample */
+} samc_scale;
+
+/* Whether a scale's text is one of these; the error says what is. */
+SAMC_API samc_status samc_scale_check(const char *scale, samc_error *error);
+/* As JSON, for records of what was done: {"name": "minmax", "low": 3.0, "high": 4095.0, "samples": "u16"}. */
+SAMC_API samc_status samc_scale_json(const samc_scale *scale, char json[160], samc_error *error);
+
+/* An image in memory whose samples are wider than samc_image's. */
+typedef struct samc_samples {
+    size_t size;
+    const void *values; /* [height, width, channels] of the machine's byte order */
+    int width, height;
+    int channels;        /* 1 or 3 */
+    ptrdiff_t row_bytes; /* from a row to the next */
+    int sample;          /* samc_sample */
+    int bits;            /* of SAMC_SAMPLE_U16: how many count, 9 to 16; 0: 16 */
+} samc_samples;
+
+/* Fills rgb [height, width, 3]. `applied`: what was done, or NULL. */
+SAMC_API samc_status samc_samples_scale(const samc_samples *samples, const char *scale, uint8_t *rgb,
+                                        samc_scale *applied, samc_error *error);
+
+/* How an image file is read. */
+typedef struct samc_image_options {
+    size_t size;
+    int64_t most_pixels; /* 0: SAMC_IMAGE_MOST_PIXELS */
+    const char *scale;   /* as above */
+    int page;            /* of a document, or frame of an animation, from 0 */
+} samc_image_options;
+
+/* As the three above, with more to say; `options` and `applied` may be NULL. */
+SAMC_API samc_status samc_image_load_with(const char *path, const samc_image_options *options, samc_image *image,
+                                          samc_scale *applied, samc_error *error);
+SAMC_API samc_status samc_image_read_with(int descriptor, const char *name, const samc_image_options *options,
+                                          samc_image *image, samc_scale *applied, samc_error *error);
+SAMC_API samc_status samc_image_decode_with(const void *bytes, size_t size, const char *name,
+                                            const samc_image_options *options, samc_image *image, samc_scale *applied,
+                                            samc_error *error);
 
 /* What a file's header promises. */
 typedef struct samc_image_header {
@@ -260,6 +318,8 @@ typedef struct samc_masks {
     int count;
     const samc_phrases *phrases; /* COCO's categories, in this order, where masks have labels; NULL: one, "object". Of
                                     several images the first one's */
+    const samc_scale *scale;     /* that the image's samples were brought to 8 bits by, for JSONL, COCO and SA1B; NULL,
+                                    or one without a name: they were 8 bits, and nothing is said */
 } samc_masks;
 
 /* Writes them to a file, whole or not at all, with the bytes that an archive has of the same images:
@@ -329,6 +389,7 @@ typedef struct samc_archive_options {
     const char *stats;            /* a file for seconds and counts of each image, or NULL */
     int shard_by;                 /* samc_shard_by: what `shard` and `shards` count, and whether archives are listed */
     bool copy_images, label_maps; /* WEBDATASET: with the images, with a picture of each image's masks */
+    const char *scale; /* of images of more than 8 bits, see samc_samples_scale(); NULL: each kind's default */
 } samc_archive_options;
 
 /* The defaults, as they stand above; inputs and output are to be set. */

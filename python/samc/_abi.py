@@ -46,6 +46,11 @@ SAMC_DETECTOR_BOXES = 0
 SAMC_DETECTOR_MAPS = 1
 SAMC_DETECTOR_LABELS = 2
 
+# samc_sample
+SAMC_SAMPLE_U8 = 0
+SAMC_SAMPLE_U16 = 1
+SAMC_SAMPLE_F32 = 2
+
 # constants
 SAMC_MOST_PROMPTS = 65536
 SAMC_MOST_POINTS = 4096
@@ -341,6 +346,38 @@ class samc_detection(C.Structure):
     ]
 
 
+class samc_scale(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("name", C.c_char_p),
+        ("low", C.c_double),
+        ("high", C.c_double),
+        ("sample", C.c_int),
+    ]
+
+
+class samc_samples(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("values", C.c_void_p),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("channels", C.c_int),
+        ("row_bytes", C.c_ssize_t),
+        ("sample", C.c_int),
+        ("bits", C.c_int),
+    ]
+
+
+class samc_image_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("most_pixels", C.c_int64),
+        ("scale", C.c_char_p),
+        ("page", C.c_int),
+    ]
+
+
 class samc_image_header(C.Structure):
     _fields_ = [
         ("size", C.c_size_t),
@@ -381,6 +418,7 @@ class samc_masks(C.Structure):
         ("masks", C.POINTER(samc_mask)),
         ("count", C.c_int),
         ("phrases", C.c_void_p),
+        ("scale", C.POINTER(samc_scale)),
     ]
 
 
@@ -410,6 +448,7 @@ class samc_archive_options(C.Structure):
         ("shard_by", C.c_int),
         ("copy_images", C.c_bool),
         ("label_maps", C.c_bool),
+        ("scale", C.c_char_p),
     ]
 
 
@@ -495,6 +534,9 @@ STRUCTS = (
     samc_phrase_options,
     samc_text_options,
     samc_detection,
+    samc_scale,
+    samc_samples,
+    samc_image_options,
     samc_image_header,
     samc_rle,
     samc_array,
@@ -716,6 +758,51 @@ CALLS = {
             ),
         ),
         "samc_image_free": (None, (C.POINTER(samc_image),)),
+        "samc_scale_check": (C.c_int, (C.c_char_p, C.POINTER(samc_error))),
+        "samc_scale_json": (C.c_int, (C.POINTER(samc_scale), C.c_char_p, C.POINTER(samc_error))),
+        "samc_samples_scale": (
+            C.c_int,
+            (
+                C.POINTER(samc_samples),
+                C.c_char_p,
+                C.c_void_p,
+                C.POINTER(samc_scale),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_image_load_with": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_image_options),
+                C.POINTER(samc_image),
+                C.POINTER(samc_scale),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_image_read_with": (
+            C.c_int,
+            (
+                C.c_int,
+                C.c_char_p,
+                C.POINTER(samc_image_options),
+                C.POINTER(samc_image),
+                C.POINTER(samc_scale),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_image_decode_with": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_size_t,
+                C.c_char_p,
+                C.POINTER(samc_image_options),
+                C.POINTER(samc_image),
+                C.POINTER(samc_scale),
+                C.POINTER(samc_error),
+            ),
+        ),
         "samc_image_read_header": (
             C.c_int,
             (
