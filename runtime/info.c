@@ -61,6 +61,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .recipe_from = c->recipe_from,
         .recipe_fields = model->recipe_fields,
         .boxes_only = c->recipe.asked == SAMC__ASKED_BOX,
+        .squash = c->recipe.resize == SAMC__RESIZE_SQUASH,
     };
     if (model->device) {
         info.encode_bytes = samc__cuda_encode_bytes(model);

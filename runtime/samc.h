@@ -213,6 +213,7 @@ typedef struct samc_model_info {
     const char *recipe_fields; /* all of it, as JSON: results depend on it */
     bool boxes_only;           /* the model takes a box and nothing else, and gives one mask for it */
     const char *family;        /* "SAM", "SAM-HQ", "MobileSAM", ... */
+    bool squash; /* the image is stretched to the square, not padded: so the low-resolution logits cover it */
 } samc_model_info;
 
 /* Opens a model: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped

@@ -29,10 +29,17 @@ static const char help[] =
     "      --max-pixels N    of an image (default: 67108864)\n"
     "      --max-body SIZE   of a request (default: 32M)\n"
     "      --queue N         requests that may wait for a stage before others are sent away (default: 64)\n"
+    "      --waiting SIZE    of bodies and replies in memory, and again of images before they are encoded,\n"
+    "                        before others are sent away or wait (default: 512M)\n"
+    "      --connections N   at a time (default: 1024)\n"
+    "      --client-connections N, --client-requests N\n"
+    "                        of one address, at a time (default: 64 and 32; this machine's own: no limit)\n"
+    "      --patience N      seconds for who sends or takes nothing, or little (default: 30)\n"
     "\n"
     "Example: samc serve --model sam_vit_b.safetensors\n";
 
-enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE };
+enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
+enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE };
 enum { MOST_TOKEN = 1024 };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
@@ -92,12 +99,21 @@ static samc_status serve(const samc__cli *cli, samc__serve_options *options, sam
 }
 
 int samc__cmd_serve(int argc, char **argv) {
-    static const struct option table[] = {
-        {"listen", required_argument, NULL, LISTEN},         {"port", required_argument, NULL, PORT},
-        {"token-file", required_argument, NULL, TOKEN_FILE}, {"host", required_argument, NULL, HOST},
-        {"allow-origin", required_argument, NULL, ORIGIN},   {"cache", required_argument, NULL, CACHE},
-        {"max-pixels", required_argument, NULL, MAX_PIXELS}, {"max-body", required_argument, NULL, MAX_BODY},
-        {"queue", required_argument, NULL, QUEUE},           SAMC__CLI_COMMON};
+    static const struct option table[] = {{"listen", required_argument, NULL, LISTEN},
+                                          {"port", required_argument, NULL, PORT},
+                                          {"token-file", required_argument, NULL, TOKEN_FILE},
+                                          {"host", required_argument, NULL, HOST},
+                                          {"allow-origin", required_argument, NULL, ORIGIN},
+                                          {"cache", required_argument, NULL, CACHE},
+                                          {"max-pixels", required_argument, NULL, MAX_PIXELS},
+                                          {"max-body", required_argument, NULL, MAX_BODY},
+                                          {"queue", required_argument, NULL, QUEUE},
+                                          {"waiting", required_argument, NULL, WAITING},
+                                          {"connections", required_argument, NULL, CONNECTIONS},
+                                          {"client-connections", required_argument, NULL, CLIENT_CONNECTIONS},
+                                          {"client-requests", required_argument, NULL, CLIENT_REQUESTS},
+                                          {"patience", required_argument, NULL, PATIENCE},
+                                          SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("serve", help);
     samc__serve_options options = samc__serve_defaults();
     const char *token_file = NULL;
@@ -132,6 +148,16 @@ int samc__cmd_serve(int argc, char **argv) {
                                        (long long)SAMC_IMAGE_MOST_PIXELS, optarg);
             options.max_pixels = (int64_t)size;
         }
+        if (option == WAITING && !size_of(optarg, &options.waiting_bytes))
+            return samc__cli_usage(&cli, "--waiting is a size such as 512M, not '%s'", optarg);
+        if (option == CONNECTIONS && !samc__cli_integer(optarg, 64, 100000, &options.connections))
+            return samc__cli_usage(&cli, "--connections is a whole number from 64 to 100000, not '%s'", optarg);
+        if (option == CLIENT_CONNECTIONS && !samc__cli_integer(optarg, 1, 100000, &options.client_connections))
+            return samc__cli_usage(&cli, "--client-connections is a whole number from 1 to 100000, not '%s'", optarg);
+        if (option == CLIENT_REQUESTS && !samc__cli_integer(optarg, 1, 100000, &options.client_requests))
+            return samc__cli_usage(&cli, "--client-requests is a whole number from 1 to 100000, not '%s'", optarg);
+        if (option == PATIENCE && !samc__cli_integer(optarg, 1, 3600, &options.idle_seconds))
+            return samc__cli_usage(&cli, "--patience is a whole number from 1 to 3600, not '%s'", optarg);
         if (option == QUEUE && !samc__cli_integer(optarg, 1, 100000, &options.queue))
             return samc__cli_usage(&cli, "--queue is a whole number from 1 to 100000, not '%s'", optarg);
     }

@@ -61,6 +61,8 @@ static void encode(samc__request *r, samc_session *session) {
         else if ((p = samc__pictures_add(&r->serve->pictures, r->id, &r->image, embedding)) == NULL)
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
     }
+    samc_image_free(&r->image);
+    samc__request_hold_pixels(r, 0); /* they are the picture's now */
     samc__metrics_add(r->serve, &r->serve->metrics.images, !there && p != NULL);
     samc__metrics_seconds(r->serve, SAMC__ENCODE, samc__serve_seconds() - r->began);
     if (p != NULL) have_picture(r, p, !there);
@@ -88,6 +90,9 @@ static void decode(samc__request *r, samc_session *session) {
     } else {
         free(r->body);
         r->body = NULL;
+        r->size = 0;
+        samc__request_hold(r, 0);
+        samc__request_hold_pixels(r, 3 * (size_t)r->image.width * (size_t)r->image.height);
         samc__metrics_seconds(r->serve, SAMC__DECODE, samc__serve_seconds() - r->began);
         if (samc__stage_submit(r, SAMC__ENCODE, encode)) return;
     }
@@ -141,8 +146,8 @@ static void embedding_out(samc__request *r, samc_session *session) {
         body[127] = '\n';
         samc__reply_bytes(r, MHD_HTTP_OK, "application/octet-stream", body, 128 + count * sizeof(float));
     } else {
+        samc__reply_error(r, samc__status_of(status), "%s", body != NULL ? samc_last_error(session) : "no memory");
         free(body);
-        samc__reply_error(r, samc__status_of(status), "%s", body ? samc_last_error(session) : "no memory");
     }
     samc__request_finish(r);
 }
@@ -194,9 +199,14 @@ static void embedding_in(samc__request *r, samc_session *session) {
 }
 
 void samc__handle_embedding_put(samc__request *r) {
+    enum { HEADER = 64 << 10 }; /* what .npy may say before its values, at most */
+    const samc_model_info *info = &r->serve->info;
+    const size_t values = (size_t)info->embed_channels * (size_t)info->grid * (size_t)info->grid;
     int ignored;
     if (!one_level(r)) return;
-    if (!side(samc__request_query(r, "width"), &ignored) || !side(samc__request_query(r, "height"), &ignored))
+    if (r->size > HEADER + values * sizeof(double))
+        samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "an embedding has %zu values; these are more", values);
+    else if (!side(samc__request_query(r, "width"), &ignored) || !side(samc__request_query(r, "height"), &ignored))
         samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "?width=W&height=H is to say the size of the image in pixels");
     else samc__stage_submit(r, SAMC__ENCODE, embedding_in);
 }

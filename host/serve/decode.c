@@ -37,7 +37,11 @@ struct samc__decoders {
     pid_t nursery;
     int control; /* datagrams to it */
     pthread_mutex_t lock;
+    atomic_bool gone;
 };
+
+bool samc__decoders_gone(samc__decoders *d) { return atomic_load(&d->gone); }
+pid_t samc__decoders_process(const samc__decoders *d) { return d->nursery; }
 
 /* What goes to the nursery, with two descriptors: the file, and where the answer goes. */
 typedef struct order {
@@ -94,13 +98,23 @@ static bool give_up_rights(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 static void limit(int what, rlim_t most) { setrlimit(what, &(struct rlimit){most, most}); }
 
+/* Leaves word that the system gave no process or no memory, which is no fault of the file. */
+static void say_short(int out) {
+    const answer short_of = {
+        .status = SAMC_OUT_OF_MEMORY, .whole = 1, .message = "no process to decode the image in; try again"};
+    if (pwrite(out, &short_of, sizeof short_of, 0) < 0) close(out); /* then it counts as stopped */
+}
+
 /* In the child: never returns. */
 static void decode_one(const order *o, int file, int out) {
     samc_error error = {0};
     samc_image image = SAMC_INIT(samc_image);
     const void *bytes = mmap(NULL, o->size, PROT_READ, MAP_SHARED, file, 0);
     answer *head = mmap(NULL, HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
-    if (bytes == MAP_FAILED || head == MAP_FAILED) _exit(1);
+    if (bytes == MAP_FAILED || head == MAP_FAILED) {
+        say_short(out);
+        _exit(1);
+    }
     alarm(2 * SECONDS);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, SECONDS);
@@ -167,11 +181,13 @@ static void nursery(int control) {
     signal(SIGINT, SIG_IGN);  /* the terminal's is the server's matter, which then hangs up */
     signal(SIGTERM, SIG_IGN);
     while (receive(control, &o, descriptors)) {
-        if (fork() == 0) {
+        const pid_t child = fork();
+        if (child == 0) {
             close(control);
             signal(SIGTERM, SIG_DFL);
             decode_one(&o, descriptors[0], descriptors[1]);
         }
+        if (child < 0) say_short(descriptors[1]);
         for (int i = 0; i < 3; i++) close(descriptors[i]);
     }
     _exit(0);
@@ -287,8 +303,10 @@ samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t s
              !write_all(descriptors[0], bytes, size) || ftruncate(descriptors[1], HEAD) != 0)
         status = fail(error, SAMC_OUT_OF_MEMORY, "no memory to decode an image");
     descriptors[2] = ends[1];
-    if (status == SAMC_OK && !send_order(d, &o, descriptors))
-        status = fail(error, SAMC_INTERNAL, "the process that images are decoded in is gone");
+    if (status == SAMC_OK && !send_order(d, &o, descriptors)) {
+        atomic_store(&d->gone, errno == EPIPE || errno == ECONNRESET);
+        status = fail(error, SAMC_OUT_OF_MEMORY, "no image can be decoded: the process for it is gone");
+    }
     if (ends[1] >= 0) close(ends[1]);
     if (status == SAMC_OK) { /* the child's end closes with it */
         struct pollfd end = {.fd = ends[0], .events = POLLIN};

@@ -35,7 +35,9 @@ void samc__request_release(samc__request *r) {
     if (r == NULL || atomic_fetch_sub(&r->references, 1) > 1) return;
     if (!r->reply.constant) free(r->reply.body);
     free(r->body);
+    samc__request_hold(r, 0);
     samc_image_free(&r->image);
+    samc__request_hold_pixels(r, 0);
     samc__picture_release(r->picture);
     free(r->question);
     samc__events_free(r->events);
@@ -104,10 +106,35 @@ static const samc__route *route_of(const char *method, const char *path, char id
     return NULL;
 }
 
+typedef struct oddities {
+    int hosts, lengths, encodings;
+} oddities;
+
+static enum MHD_Result count_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value) {
+    oddities *o = context;
+    (void)kind, (void)value;
+    o->hosts += strcasecmp(name, "Host") == 0;
+    o->lengths += strcasecmp(name, "Content-Length") == 0;
+    o->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    return MHD_YES;
+}
+
+/* What a proxy in front could read otherwise than we do. */
+static bool ambiguous(const samc__request *r) {
+    oddities o = {0};
+    MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_header, &o);
+    return o.hosts > 1 || o.lengths + o.encodings > 1;
+}
+
 /* What headers alone can say: the route, who asks, how much is coming. */
 static void look_at_headers(samc__request *r, const char *method, const char *path) {
     unsigned status;
     const char *length = samc__request_header(r, "Content-Length");
+    samc__client_at(r, SAMC__RECEIVES, 0);
+    if (ambiguous(r)) {
+        samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the headers say twice where the body ends, or whom they are for");
+        return;
+    }
     if (samc__guard_preflight(&r->serve->guard, r, method)) return;
     r->route = route_of(method, path, r->id, &status);
     if (r->route == NULL) {
@@ -135,6 +162,7 @@ static bool take_body(samc__request *r, const char *data, size_t size) {
     if (r->size + size > r->room) {
         size_t room = r->room == 0 ? FIRST_ROOM : r->room;
         while (room < r->size + size) room *= 2;
+        if (!samc__request_hold(r, room)) return false;
         char *body = realloc(r->body, room);
         if (body == NULL) {
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the body");
@@ -168,6 +196,16 @@ static void add_safe_headers(const samc__request *r, struct MHD_Response *respon
         }
 }
 
+/* A reply is made already: it is counted whether there is room for it or not, so that others come later. */
+static void account(samc__request *r) {
+    free(r->body);
+    r->body = NULL;
+    r->size = r->room = 0;
+    samc__request_hold(r, 0);
+    r->held = r->reply.size;
+    atomic_fetch_add(&r->serve->clients.bytes, r->held);
+}
+
 static enum MHD_Result send_reply(samc__request *r) {
     samc__reply *reply = &r->reply;
     struct MHD_Response *response =
@@ -176,13 +214,19 @@ static enum MHD_Result send_reply(samc__request *r) {
             : MHD_create_response_from_buffer(reply->size, reply->body,
                                               reply->constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
     if (response == NULL) return MHD_NO;
+    if (r->events == NULL && !reply->constant) account(r);
     unsigned status = r->events != NULL ? MHD_HTTP_OK : reply->status;
     if (r->events == NULL) reply->body = NULL; /* the response's now */
     MHD_add_response_header(response, "Content-Type", r->events != NULL ? "text/event-stream" : reply->type);
     add_safe_headers(r, response);
-    for (int i = 0; i < reply->headers; i++)
+    bool later = false;
+    for (int i = 0; i < reply->headers; i++) {
         MHD_add_response_header(response, reply->header[i].name, reply->header[i].value);
+        later |= strcmp(reply->header[i].name, "Retry-After") == 0;
+    }
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE && !later) MHD_add_response_header(response, "Retry-After", "1");
     if (r->refused) MHD_add_response_header(response, "Connection", "close");
+    if (r->events == NULL) samc__client_at(r, SAMC__SENDS, reply->size);
     samc__metrics_request(r->serve, r, status);
     enum MHD_Result sent = MHD_queue_response(r->connection, status, response);
     MHD_destroy_response(response);
@@ -207,6 +251,24 @@ static samc__request *request_new(samc__serve *serve, struct MHD_Connection *con
     return r;
 }
 
+static void parse(samc__request *r, samc_session *session) {
+    (void)session;
+    samc__request_keep(r);
+    r->route->handle(r);
+    if (!atomic_load(&r->on)) samc__request_finish(r);
+    samc__request_release(r);
+}
+
+/* What is large is taken apart elsewhere: meanwhile the others are heard. */
+static void handle(samc__request *r) {
+    enum { LARGE = 64 << 10 };
+    if (r->size == 0 || samc__client_may_ask(r)) {
+        samc__client_at(r, SAMC__WORKS, 0);
+        if (r->size > LARGE) samc__stage_submit(r, SAMC__PARSE, parse);
+        else r->route->handle(r);
+    }
+}
+
 /* Called with the headers, with each piece of the body, at its end, and after a sleep. */
 static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *version, const char *data, size_t *size, void **state) {
@@ -224,12 +286,14 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     if (*size > 0) {
         const size_t piece = *size;
         *size = 0;
+        r->received += piece;
+        samc__client_at(r, SAMC__RECEIVES, r->received);
         if (r->refused || take_body(r, data, piece)) return MHD_YES;
         r->refused = true; /* the rest is read and dropped: a reply goes out when the request is in */
         return MHD_YES;
     }
     if (atomic_load(&r->done) || r->refused) return send_reply(r);
-    if (!r->taken) r->route->handle(r);
+    if (!r->taken) handle(r);
     if (r->taken && r->events == NULL) return MHD_YES; /* it sleeps */
     return send_reply(r);
 }
@@ -241,6 +305,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     if (r == NULL) return;
     atomic_store(&r->gone, true);
     if (r->taken) atomic_fetch_sub(&r->serve->owed, 1);
+    samc__client_at(r, SAMC__IDLE, 0);
     *state = NULL;
     samc__request_release(r);
 }
@@ -249,6 +314,27 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
 
 static void say_nothing(void *context, const char *format, va_list arguments) {
     (void)context, (void)format, (void)arguments; /* who hangs up when is nobody's concern */
+}
+
+static int digit(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Percent signs in addresses. What they make of a NUL, which would end the text, or not two digits follow, stays. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text) {
+    char *to = text;
+    (void)context, (void)connection;
+    for (const char *from = text; *from != '\0'; to++) {
+        const int high = *from == '%' ? digit(from[1]) : -1, low = high >= 0 ? digit(from[2]) : -1;
+        const bool escaped = low >= 0 && high + low > 0;
+        *to = escaped ? (char)(16 * high + low) : *from;
+        from += escaped ? 3 : 1;
+    }
+    *to = '\0';
+    return (size_t)(to - text);
 }
 
 /* The address as a socket's; false where it is not one of numbers. */
@@ -284,11 +370,12 @@ static samc_status listen_at(samc__serve *serve, int *port, samc_error *error) {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     if (address.ss_family == AF_INET6) flags |= MHD_USE_IPv6;
     errno = 0;
-    serve->daemon = MHD_start_daemon(flags, 0, NULL, NULL, answer, serve, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
-                                     MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
-                                     MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
-                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_seconds,
-                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY, MHD_OPTION_END);
+    serve->daemon = MHD_start_daemon(
+        flags, 0, samc__clients_accept, serve, answer, serve, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
+        MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        samc__clients_notify, serve, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)serve->clients.most, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_seconds,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY, MHD_OPTION_END);
     if (serve->daemon == NULL)
         return fail(error, SAMC_IO, "cannot listen at %s port %d: %s", o->address, o->port,
                     errno != 0 ? strerror(errno) : "no memory or no thread");
@@ -307,6 +394,7 @@ samc__serve_options samc__serve_defaults(void) {
                                  .embedding_bytes = (size_t)1 << 30,
                                  .queue = 64,
                                  .connections = 1024,
+                                 .waiting_bytes = (size_t)512 << 20,
                                  .idle_seconds = 30,
                                  .grace_seconds = 30};
 }
@@ -327,7 +415,9 @@ samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *opt
     samc_model_get_info(options->model, &serve->info);
     samc__pictures_init(&serve->pictures, options->embedding_bytes);
     samc__metrics_init(&serve->metrics);
-    samc_status status = samc__stages_start(serve, error);
+    serve->patience = 1;
+    samc_status status = samc__clients_start(serve, error);
+    if (status == SAMC_OK) status = samc__stages_start(serve, error);
     return status == SAMC_OK ? listen_at(serve, port, error) : status;
 }
 
@@ -349,6 +439,7 @@ void samc__serve_stop(samc__serve *serve) {
     samc__stages_stop(serve);
     let_end(serve, LAST_SECONDS);
     if (serve->daemon != NULL) MHD_stop_daemon(serve->daemon);
+    samc__clients_stop(serve);
     samc__stages_free(serve);
     samc__pictures_clear(&serve->pictures);
     samc__decoders_stop(serve->decoders);

@@ -1,7 +1,8 @@
 /* What the parts of the server share: requests and replies, stages of work, pictures.
  *
  * One thread talks HTTP (epoll) and never computes: a request that takes time is handed to a stage, its connection
- * sleeps meanwhile. Stages are threads with a session of their own each:
+ * sleeps meanwhile. Stages are threads, most with a session of their own each:
+ *   parse    large bodies of JSON
  *   decode   bytes of a file -> pixels, in processes without rights (decode.c)
  *   encode   pixels -> an embedding, one image after another
  *   predict  prompts of all who ask, decoded together
@@ -41,7 +42,14 @@ typedef struct samc__reply {
 typedef struct samc__request samc__request;
 typedef void (*samc__work)(samc__request *request, samc_session *session);
 
-typedef enum samc__stage { SAMC__DECODE, SAMC__ENCODE, SAMC__PREDICT, SAMC__AUTO, SAMC__STAGES } samc__stage;
+typedef enum samc__stage {
+    SAMC__DECODE,
+    SAMC__ENCODE,
+    SAMC__PREDICT,
+    SAMC__AUTO,
+    SAMC__PARSE,
+    SAMC__STAGES
+} samc__stage;
 
 struct samc__route;
 struct samc__picture;
@@ -63,8 +71,12 @@ struct samc__request {
     char id[SAMC__ID]; /* what stands in the path for {id} */
     char *body;
     size_t size, room;
+    size_t held;      /* bytes of it, and of the reply, on the server's account */
+    size_t pixels;    /* bytes of `image`, likewise */
+    size_t received;  /* of the body, with what is dropped */
     bool refused;     /* before the body came: the connection is closed after the reply */
     bool taken;       /* by a stage; HTTP's thread alone writes it */
+    atomic_bool on;   /* a stage has it, after the one that parses */
     atomic_bool done; /* the reply is there */
     samc__reply reply;
     double began;        /* seconds */
@@ -138,6 +150,38 @@ bool samc__guard_let_in(const samc__guard *guard, samc__request *request);
 /* Whether it is a browser that asks beforehand, OPTIONS, for a page that is allowed to; then the reply is given. */
 bool samc__guard_preflight(const samc__guard *guard, samc__request *request, const char *method);
 
+/* ---- What clients may take ------------------------------------------------------------------- */
+
+typedef struct samc__client samc__client; /* a connection */
+typedef enum samc__phase { SAMC__IDLE, SAMC__RECEIVES, SAMC__WORKS, SAMC__SENDS } samc__phase;
+
+/* Every connection there is, and for how long it may be at what it is at. */
+typedef struct samc__clients {
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    samc__client *first, *last; /* by when they were last heard of, the longest ago first */
+    int count, most;
+    bool watched, stopping;
+    pthread_t watch; /* cuts off who is too slow */
+    int64_t cut, shed;
+    atomic_size_t bytes, pixels; /* of requests that wait, and of their decoded images */
+} samc__clients;
+
+samc_status samc__clients_start(samc__serve *serve, samc_error *error);
+void samc__clients_stop(samc__serve *serve);
+/* For MHD: whether an address may connect (once more), and connections as they come and go. */
+enum MHD_Result samc__clients_accept(void *serve, const struct sockaddr *address, socklen_t length);
+void samc__clients_notify(void *serve, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code);
+/* What the request's connection is at now, with `bytes` of it done or to be done: the time for it goes by these. */
+void samc__client_at(samc__request *request, samc__phase phase, size_t bytes);
+/* Whether its client may have one more request worked on; else the reply, 503, is given. */
+bool samc__client_may_ask(samc__request *request);
+/* Puts body and reply at so many bytes in the account; false: that is more than there is room for, and the reply, 503,
+ * is given. What is less is always taken. */
+bool samc__request_hold(samc__request *request, size_t bytes);
+void samc__request_hold_pixels(samc__request *request, size_t bytes);
+
 /* ---- Stages ---------------------------------------------------------------------------------- */
 
 typedef struct samc__stages samc__stages;
@@ -152,8 +196,10 @@ int samc__stage_waiting(samc__serve *serve, samc__stage stage); /* with those at
 /* The next request that waits for the stage, for a worker that takes several at once; NULL: none, or not `like` it. */
 samc__request *samc__stage_take(samc__serve *serve, samc__stage stage,
                                 bool (*like)(const samc__request *, const void *), const void *what);
-/* Waits while prompts do, at most a second; false: the stages stop. */
+/* Waits while prompts do, at most samc__serve.patience; false: the stages stop. */
 bool samc__stages_give_way(samc__serve *serve);
+/* There is room again for decoded images. */
+void samc__stages_room(samc__serve *serve);
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 
@@ -206,6 +252,9 @@ typedef struct samc__decoders samc__decoders;
 
 samc_status samc__decoders_start(samc__decoders **decoders, samc_error *error);
 void samc__decoders_stop(samc__decoders *decoders); /* NULL is allowed */
+/* Whether the process that they come from died; the server cannot make another. */
+bool samc__decoders_gone(samc__decoders *decoders);
+pid_t samc__decoders_process(const samc__decoders *decoders);
 /* As samc_image_decode(), in a process of its own that may read what it was given and compute, and nothing else. Its
  * death is SAMC_FORMAT. From any thread. */
 samc_status samc__decoders_decode(samc__decoders *decoders, const void *bytes, size_t size, int64_t most_pixels,
@@ -246,6 +295,8 @@ struct samc__serve {
     samc__guard guard;
     samc__decoders *decoders;
     samc__stages *stages;
+    samc__clients clients;
+    int patience; /* seconds that automatic masks wait for prompts at a time */
     samc__pictures pictures;
     samc__metrics metrics;
     atomic_int owed;   /* replies to requests that a stage took, until they are sent */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const double edges[SAMC__BUCKETS] = {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60};
-static const char *const stage_names[SAMC__STAGES] = {"decode", "encode", "predict", "auto"};
+static const char *const stage_names[SAMC__STAGES] = {"decode", "encode", "predict", "auto", "parse"};
 
 void samc__metrics_init(samc__metrics *m) { pthread_mutex_init(&m->lock, NULL); }
 
@@ -78,7 +78,7 @@ static void put_requests(text *t, const samc__metrics *m) {
 static void put_seconds(text *t, const samc__metrics *m) {
     put(t,
         "# HELP samc_seconds From the arrival of a request to the end of its stage.\n# TYPE samc_seconds histogram\n");
-    for (int stage = 0; stage < SAMC__STAGES; stage++) {
+    for (int stage = 0; stage < SAMC__PARSE; stage++) {
         int64_t count = 0;
         for (int i = 0; i <= SAMC__BUCKETS; i++) {
             count += m->seconds[stage].bucket[i];
@@ -100,6 +100,9 @@ void samc__handle_metrics(samc__request *r) {
     const int64_t bytes = (int64_t)serve->pictures.bytes, count = serve->pictures.count, hits = serve->pictures.hits,
                   misses = serve->pictures.misses, evicted = serve->pictures.evicted;
     pthread_mutex_unlock(&serve->pictures.lock);
+    pthread_mutex_lock(&serve->clients.lock);
+    const int64_t connections = serve->clients.count, cut = serve->clients.cut, shed = serve->clients.shed;
+    pthread_mutex_unlock(&serve->clients.lock);
     pthread_mutex_lock(&serve->metrics.lock);
     put_requests(&t, &serve->metrics);
     put_seconds(&t, &serve->metrics);
@@ -115,6 +118,13 @@ void samc__handle_metrics(samc__request *r) {
     put_one(&t, "image_hits_total", "counter", "Images that were asked for and kept.", hits);
     put_one(&t, "image_misses_total", "counter", "Images that were asked for and not there.", misses);
     put_one(&t, "images_evicted_total", "counter", "Images that left for want of room.", evicted);
+    put_one(&t, "connections", "gauge", "Connections that are open.", connections);
+    put_one(&t, "connections_cut_total", "counter", "Connections that were closed for being too slow.", cut);
+    put_one(&t, "connections_shed_total", "counter", "Connections that were closed because there were too many.", shed);
+    put_one(&t, "waiting_bytes", "gauge", "Bytes of bodies and replies in memory.",
+            (int64_t)atomic_load(&serve->clients.bytes));
+    put_one(&t, "waiting_pixel_bytes", "gauge", "Bytes of images that wait to be encoded.",
+            (int64_t)atomic_load(&serve->clients.pixels));
     put(&t, "# HELP samc_waiting Requests in a stage and before it.\n# TYPE samc_waiting gauge\n");
     for (int stage = 0; stage < SAMC__STAGES; stage++)
         put(&t, "samc_waiting{stage=\"%s\"} %d\n", stage_names[stage], waiting[stage]);

@@ -91,8 +91,26 @@ void samc__reply_failure(samc__request *r, const samc_error *error) {
     samc__reply_error(r, samc__status_of(error->status), "%s", error->message);
 }
 
+/* What objects made of the text may take at most: few bytes can say many values. */
+static bool affordable(const char *text, size_t size) {
+    enum { VALUE = 48, LIST = 160, OBJECT = 480, MOST = 192 << 20 }; /* bytes, of Jansson's */
+    size_t bytes = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < size && bytes <= MOST; i++) {
+        const char c = text[i];
+        if (quoted && c == '\\') i++;
+        else if (c == '"') quoted = !quoted;
+        else if (!quoted) bytes += c == ',' ? VALUE : c == ':' ? 2 * VALUE : c == '[' ? LIST : c == '{' ? OBJECT : 0;
+    }
+    return bytes <= MOST;
+}
+
 json_t *samc__request_json(samc__request *r, const char *const *keys) {
     json_error_t error;
+    if (!affordable(r->body, r->size)) {
+        samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body has too many values");
+        return NULL;
+    }
     json_t *json = json_loadb(r->size > 0 ? r->body : "{}", r->size > 0 ? r->size : 2, JSON_REJECT_DUPLICATES, &error);
     const char *key;
     json_t *value;
@@ -131,14 +149,15 @@ bool samc__request_unpack(samc__request *r, const json_t *text, const char *key)
     free(r->body);
     r->body = bytes;
     r->size = (size_t)size;
-    return true;
+    r->room = room;
+    return samc__request_hold(r, room);
 }
 
 /* ---- Server-sent events ---------------------------------------------------------------------- */
 
 void samc__events_begin(samc__request *r) {
-    samc__events *events = calloc(1, sizeof *events);
-    if (events == NULL) return; /* then it is one reply at the end */
+    samc__events *events = r->taken ? NULL : calloc(1, sizeof *events);
+    if (events == NULL) return; /* no memory, or it sleeps already: then it is one reply at the end */
     pthread_mutex_init(&events->lock, NULL);
     r->events = events;
 }

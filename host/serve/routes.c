@@ -59,7 +59,11 @@ void samc__handle_openapi(samc__request *r) {
             samc__reply_constant(r, "application/json", asset->bytes, asset->size);
 }
 
-void samc__handle_health(samc__request *r) { samc__reply_json(r, MHD_HTTP_OK, about(r->serve)); }
+void samc__handle_health(samc__request *r) {
+    if (samc__decoders_gone(r->serve->decoders))
+        samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "images cannot be decoded any more: start the server anew");
+    else samc__reply_json(r, MHD_HTTP_OK, about(r->serve));
+}
 
 void samc__handle_model(samc__request *r) {
     const samc_model_info *info = &r->serve->info;
@@ -75,7 +79,7 @@ void samc__handle_model(samc__request *r) {
                             json_pack("{s:i, s:f, s:f}", "points_per_side", automatic.points_per_side,
                                       "pred_iou_thresh", automatic.pred_iou_thresh, "stability_score_thresh",
                                       automatic.stability_score_thresh));
-        json_object_set_new(json, "squash", json_boolean(strstr(info->recipe_fields, "squash") != NULL));
+        json_object_set_new(json, "squash", json_boolean(info->squash));
         json_object_set_new(json, "max_bytes", json_integer((json_int_t)r->serve->options.body_bytes));
         json_object_set_new(json, "max_pixels", json_integer(r->serve->options.max_pixels));
     }

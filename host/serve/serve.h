@@ -18,7 +18,9 @@ typedef struct samc__serve_options {
     size_t embedding_bytes;                   /* of images that are kept, with their embeddings */
     int queue;                                /* requests that may wait for a stage */
     int connections;                          /* that are open at a time */
-    int idle_seconds;                         /* after which a silent connection is closed */
+    size_t waiting_bytes;                     /* of bodies and replies in memory, and again of decoded images */
+    int client_connections, client_requests;  /* of one address; 0: as many as there are, and of this machine alone */
+    int idle_seconds;                         /* after which a silent connection, or one too slow, is closed */
     int grace_seconds;                        /* to end what runs when asked to stop */
 } samc__serve_options;
 

@@ -42,6 +42,7 @@ bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
         const bool begins = !r->taken;
         r->work = work;
         r->next = NULL;
+        if (number != SAMC__PARSE) atomic_store(&r->on, true);
         if (begins) {
             r->taken = true;
             atomic_fetch_add(&r->serve->owed, 1);
@@ -85,7 +86,7 @@ bool samc__stages_give_way(samc__serve *serve) {
     samc__stages *all = serve->stages;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec++;
+    until.tv_sec += serve->patience;
     pthread_mutex_lock(&all->lock);
     stage *s = &all->stage[SAMC__PREDICT];
     while (s->waiting + s->working > 0 && !all->stopping)
@@ -95,6 +96,20 @@ bool samc__stages_give_way(samc__serve *serve) {
     return on;
 }
 
+void samc__stages_room(samc__serve *serve) {
+    samc__stages *all = serve->stages;
+    if (all == NULL) return;
+    pthread_mutex_lock(&all->lock);
+    pthread_cond_broadcast(&all->stage[SAMC__DECODE].more);
+    pthread_mutex_unlock(&all->lock);
+}
+
+/* No image is decoded while those that wait to be encoded fill their room. */
+static bool has_room(const stage *s) {
+    return s != &s->serve->stages->stage[SAMC__DECODE] ||
+           atomic_load(&s->serve->clients.pixels) < s->serve->options.waiting_bytes;
+}
+
 static void *work(void *argument) {
     stage *s = argument;
     samc__stages *all = s->serve->stages;
@@ -102,7 +117,7 @@ static void *work(void *argument) {
     samc_error error;
     pthread_mutex_lock(&all->lock);
     for (;;) {
-        while (s->first == NULL && !all->stopping) pthread_cond_wait(&s->more, &all->lock);
+        while ((s->first == NULL || !has_room(s)) && !all->stopping) pthread_cond_wait(&s->more, &all->lock);
         if (all->stopping) break;
         samc__request *r = pop(s);
         s->working++;
@@ -128,7 +143,7 @@ samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
     static const struct {
         int threads;
         bool sessions;
-    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true}, {1, true}};
+    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true}, {1, true}, {1, false}};
     samc__stages *all = calloc(1, sizeof *all);
     pthread_condattr_t forward;
     if (all == NULL) {

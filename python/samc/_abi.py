@@ -146,6 +146,7 @@ class samc_model_info(C.Structure):
         ("recipe_fields", C.c_char_p),
         ("boxes_only", C.c_bool),
         ("family", C.c_char_p),
+        ("squash", C.c_bool),
     ]
 
 

@@ -73,6 +73,7 @@ class ModelInfo:
     recipe_fields: str
     boxes_only: bool
     family: str
+    squash: bool
 
     def __init__(self, raw: Any) -> None:
         for field, kind in raw._fields_:

@@ -3,12 +3,26 @@
 
 #include "host/serve/internal.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* In place of the system's: after so many no more processes are to be had. */
+static int forks_left = -1;
+
+pid_t fork(void) {
+    if (forks_left == 0) return errno = EAGAIN, -1;
+    if (forks_left > 0) forks_left--;
+    pid_t (*own)(void);
+    *(void **)&own = dlsym(RTLD_NEXT, "fork");
+    return own();
+}
 
 /* In place of the library's: does what the first word says. */
 samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most_pixels, samc_image *image,
@@ -64,5 +78,38 @@ Test(decoders, may_compute_and_nothing_else) {
     cr_assert_eq(decode(d, "fine", &image, &error), SAMC_OK, "%s", error.message); /* after all that */
     cr_expect(image.width == 2 && image.height == 3 && image.pixels[17] == 119);
     free((void *)(uintptr_t)image.pixels);
+    samc__decoders_stop(d);
+}
+
+Test(decoders, say_when_there_is_no_process_to_be_had) {
+    samc__decoders *d = NULL;
+    samc_image image;
+    samc_error error;
+    forks_left = 1; /* that one is the nursery, which hands on what is left */
+    cr_assert_eq(samc__decoders_start(&d, &error), SAMC_OK);
+    forks_left = -1;
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(decode(d, "fine", &image, &error), SAMC_OUT_OF_MEMORY, "%s", error.message);
+        cr_expect_not_null(strstr(error.message, "try again"), "%s", error.message);
+    }
+    cr_expect_not(samc__decoders_gone(d), "it may have some later");
+    samc__decoders_stop(d);
+
+    forks_left = 0;
+    cr_assert_eq(samc__decoders_start(&d, &error), SAMC_IO);
+    cr_expect_null(d);
+}
+
+Test(decoders, say_when_their_nursery_is_gone) {
+    samc__decoders *d = NULL;
+    samc_image image;
+    samc_error error;
+    siginfo_t end = {0};
+    cr_assert_eq(samc__decoders_start(&d, &error), SAMC_OK);
+    cr_expect_not(samc__decoders_gone(d));
+    cr_assert_eq(kill(samc__decoders_process(d), SIGKILL), 0);
+    cr_assert_eq(waitid(P_PID, (id_t)samc__decoders_process(d), &end, WEXITED | WNOWAIT), 0);
+    cr_expect_eq(decode(d, "fine", &image, &error), SAMC_OUT_OF_MEMORY, "%s", error.message);
+    cr_expect(samc__decoders_gone(d));
     samc__decoders_stop(d);
 }
