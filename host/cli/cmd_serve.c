@@ -26,6 +26,9 @@ static const char help[] =
     "      --allow-origin O  a page of another server that may ask, such as https://example.org; may be\n"
     "                        given several times\n"
     "      --cache SIZE      images that are kept, with their embeddings (default: 1G)\n"
+    "      --cache-dir DIR   keeps embeddings there too, so that images sent again, or asked for by their id,\n"
+    "                        are not encoded again, after a restart neither; a folder of this user alone\n"
+    "      --cache-disk SIZE of it (default: 4G)\n"
     "      --max-pixels N    of an image (default: 67108864)\n"
     "      --max-body SIZE   of a request (default: 32M)\n"
     "      --queue N         requests that may wait for a stage before others are sent away (default: 64)\n"
@@ -39,7 +42,7 @@ static const char help[] =
     "Example: samc serve --model sam_vit_b.safetensors\n";
 
 enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
-enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE };
+enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK };
 enum { MOST_TOKEN = 1024 };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
@@ -112,6 +115,8 @@ int samc__cmd_serve(int argc, char **argv) {
                                           {"connections", required_argument, NULL, CONNECTIONS},
                                           {"client-connections", required_argument, NULL, CLIENT_CONNECTIONS},
                                           {"client-requests", required_argument, NULL, CLIENT_REQUESTS},
+                                          {"cache-dir", required_argument, NULL, CACHE_DIR},
+                                          {"cache-disk", required_argument, NULL, CACHE_DISK},
                                           {"patience", required_argument, NULL, PATIENCE},
                                           SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("serve", help);
@@ -148,6 +153,9 @@ int samc__cmd_serve(int argc, char **argv) {
                                        (long long)SAMC_IMAGE_MOST_PIXELS, optarg);
             options.max_pixels = (int64_t)size;
         }
+        if (option == CACHE_DIR) options.cache_dir = optarg;
+        if (option == CACHE_DISK && !size_of(optarg, &options.cache_disk))
+            return samc__cli_usage(&cli, "--cache-disk is a size such as 4G, not '%s'", optarg);
         if (option == WAITING && !size_of(optarg, &options.waiting_bytes))
             return samc__cli_usage(&cli, "--waiting is a size such as 512M, not '%s'", optarg);
         if (option == CONNECTIONS && !samc__cli_integer(optarg, 64, 100000, &options.connections))

@@ -49,21 +49,38 @@ static void have_picture(samc__request *r, samc__picture *p, bool created) {
     }
 }
 
+/* The embedding of r->image, from the picture without pixels that was there, from the disk, or computed; NULL and the
+ * reply given. */
+static samc_embedding *embedding_for(samc__request *r, samc_session *session, const samc__picture *known) {
+    int width, height;
+    samc__serve *serve = r->serve;
+    samc_embedding *embedding =
+        known != NULL ? samc_embedding_keep(known->embedding) : samc__disk_read(serve, session, r->id, &width, &height);
+    if (embedding != NULL) return embedding;
+    samc_status status = samc_set_image(session, &r->image);
+    if (status == SAMC_OK) status = samc_embedding_of(session, 0, &embedding);
+    if (status == SAMC_OK) {
+        samc__metrics_add(serve, &serve->metrics.images, 1);
+        samc__disk_write(serve, session, r->id, r->image.width, r->image.height);
+        return embedding;
+    }
+    samc__reply_error(r, samc__status_of(status), "%s", samc_last_error(session));
+    return NULL;
+}
+
 /* In the encode stage: pixels -> picture. */
 static void encode(samc__request *r, samc_session *session) {
-    samc_embedding *embedding = NULL;
     samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id); /* two sent it at a time */
-    const bool there = p != NULL;
+    const bool there = p != NULL && p->pixels != NULL;
     if (!there) {
-        samc_status status = samc_set_image(session, &r->image);
-        if (status == SAMC_OK) status = samc_embedding_of(session, 0, &embedding);
-        if (status != SAMC_OK) samc__reply_error(r, samc__status_of(status), "%s", samc_last_error(session));
-        else if ((p = samc__pictures_add(&r->serve->pictures, r->id, &r->image, embedding)) == NULL)
-            samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
+        samc__picture *known = p;
+        samc_embedding *embedding = embedding_for(r, session, known);
+        p = embedding != NULL ? samc__pictures_add(&r->serve->pictures, r->id, &r->image, embedding) : NULL;
+        if (p == NULL) samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
+        samc__picture_release(known);
     }
     samc_image_free(&r->image);
     samc__request_hold_pixels(r, 0); /* they are the picture's now */
-    samc__metrics_add(r->serve, &r->serve->metrics.images, !there && p != NULL);
     samc__metrics_seconds(r->serve, SAMC__ENCODE, samc__serve_seconds() - r->began);
     if (p != NULL) have_picture(r, p, !there);
     else samc__request_finish(r);
@@ -79,10 +96,11 @@ static void decode(samc__request *r, samc_session *session) {
         return;
     }
     samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id);
-    if (p != NULL) {
+    if (p != NULL && (p->pixels != NULL || r->then != NULL)) { /* prompts need no pixels */
         have_picture(r, p, false);
         return;
     }
+    samc__picture_release(p);
     if (samc__decoders_decode(r->serve->decoders, r->body, r->size, r->serve->options.max_pixels, &r->image, &error) !=
         SAMC_OK) {
         if (strstr(error.message, "decoder was stopped")) samc__metrics_add(r->serve, &r->serve->metrics.killed, 1);
@@ -101,6 +119,22 @@ static void decode(samc__request *r, samc_session *session) {
 
 bool samc__picture_make(samc__request *r) { return samc__stage_submit(r, SAMC__DECODE, decode); }
 
+/* In the predict stage, as whoever clicks waits for it. */
+static void recall(samc__request *r, samc_session *session) {
+    samc_image none = {.size = sizeof none};
+    samc_embedding *embedding = samc__disk_read(r->serve, session, r->id, &none.width, &none.height);
+    if (embedding != NULL) samc__picture_release(samc__pictures_add(&r->serve->pictures, r->id, &none, embedding));
+    r->recalled = true; /* if only now and then, as under a tiny budget */
+    samc__request_go_on(r);
+}
+
+bool samc__picture_recall_first(samc__request *r) {
+    if (r->recalled || r->serve->options.cache_dir == NULL || strcmp(r->route->method, "DELETE") == 0 ||
+        samc__pictures_has(&r->serve->pictures, r->id) || !samc__disk_has(r->serve, r->id))
+        return false;
+    return samc__stage_submit(r, SAMC__PREDICT, recall);
+}
+
 void samc__handle_upload(samc__request *r) {
     if (r->size == 0) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the body is to be the bytes of an image");
     else samc__picture_make(r);
@@ -113,7 +147,8 @@ void samc__handle_picture(samc__request *r) {
 }
 
 void samc__handle_forget(samc__request *r) {
-    if (samc__pictures_drop(&r->serve->pictures, r->id))
+    const bool on_disk = samc__disk_drop(r->serve, r->id);
+    if (samc__pictures_drop(&r->serve->pictures, r->id) || on_disk)
         samc__reply_json(r, MHD_HTTP_OK, json_pack("{s:b}", "forgotten", 1));
     else samc__reply_error(r, MHD_HTTP_NOT_FOUND, "there is no image %s (any more)", r->id);
 }

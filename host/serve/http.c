@@ -251,12 +251,21 @@ static samc__request *request_new(samc__serve *serve, struct MHD_Connection *con
     return r;
 }
 
-static void parse(samc__request *r, samc_session *session) {
-    (void)session;
+static void go_on(samc__request *r) {
+    if (!samc__picture_recall_first(r) && r->reply.status == 0) r->route->handle(r);
+}
+
+void samc__request_go_on(samc__request *r) {
     samc__request_keep(r);
-    r->route->handle(r);
+    atomic_store(&r->on, false);
+    go_on(r);
     if (!atomic_load(&r->on)) samc__request_finish(r);
     samc__request_release(r);
+}
+
+static void parse(samc__request *r, samc_session *session) {
+    (void)session;
+    samc__request_go_on(r);
 }
 
 /* What is large is taken apart elsewhere: meanwhile the others are heard. */
@@ -265,7 +274,7 @@ static void handle(samc__request *r) {
     if (r->size == 0 || samc__client_may_ask(r)) {
         samc__client_at(r, SAMC__WORKS, 0);
         if (r->size > LARGE) samc__stage_submit(r, SAMC__PARSE, parse);
-        else r->route->handle(r);
+        else go_on(r);
     }
 }
 
@@ -395,6 +404,7 @@ samc__serve_options samc__serve_defaults(void) {
                                  .queue = 64,
                                  .connections = 1024,
                                  .waiting_bytes = (size_t)512 << 20,
+                                 .cache_disk = (size_t)4 << 30,
                                  .idle_seconds = 30,
                                  .grace_seconds = 30};
 }
@@ -417,6 +427,7 @@ samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *opt
     samc__metrics_init(&serve->metrics);
     serve->patience = 1;
     samc_status status = samc__clients_start(serve, error);
+    if (status == SAMC_OK) status = samc__disk_open(serve, error);
     if (status == SAMC_OK) status = samc__stages_start(serve, error);
     return status == SAMC_OK ? listen_at(serve, port, error) : status;
 }
@@ -440,6 +451,7 @@ void samc__serve_stop(samc__serve *serve) {
     let_end(serve, LAST_SECONDS);
     if (serve->daemon != NULL) MHD_stop_daemon(serve->daemon);
     samc__clients_stop(serve);
+    samc__disk_close(serve);
     samc__stages_free(serve);
     samc__pictures_clear(&serve->pictures);
     samc__decoders_stop(serve->decoders);

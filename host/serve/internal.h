@@ -75,8 +75,9 @@ struct samc__request {
     size_t pixels;    /* bytes of `image`, likewise */
     size_t received;  /* of the body, with what is dropped */
     bool refused;     /* before the body came: the connection is closed after the reply */
+    bool recalled;    /* what the disk has of its picture was looked for */
     bool taken;       /* by a stage; HTTP's thread alone writes it */
-    atomic_bool on;   /* a stage has it, after the one that parses */
+    atomic_bool on;   /* a stage has it, after the one that called samc__request_go_on() */
     atomic_bool done; /* the reply is there */
     samc__reply reply;
     double began;        /* seconds */
@@ -124,6 +125,8 @@ json_t *samc__request_json(samc__request *request, const char *const *keys);
 bool samc__request_gone(samc__request *request);
 /* The reply is there, or the stage is through with it: wakes the connection. */
 void samc__request_finish(samc__request *request);
+/* In a stage, once what the route's handler needs is there: calls it, and finishes the request if no stage took it. */
+void samc__request_go_on(samc__request *request);
 samc__request *samc__request_keep(samc__request *request);
 void samc__request_release(samc__request *request);
 
@@ -235,16 +238,36 @@ typedef struct samc__pictures {
 
 void samc__pictures_init(samc__pictures *pictures, size_t most);
 void samc__pictures_clear(samc__pictures *pictures);
-/* Takes pixels and embedding; on failure (no memory) NULL, and they are freed. One that is there already wins. */
+/* Takes pixels and embedding; on failure (no memory) NULL, and they are freed. One that is there already wins, unless
+ * it has no pixels. */
 samc__picture *samc__pictures_add(samc__pictures *pictures, const char *id, samc_image *image,
                                   samc_embedding *embedding);
 samc__picture *samc__pictures_find(samc__pictures *pictures, const char *id);
+bool samc__pictures_has(samc__pictures *pictures, const char *id);
 bool samc__pictures_drop(samc__pictures *pictures, const char *id);
 void samc__picture_release(samc__picture *picture); /* NULL is allowed */
 /* Remembers a copy of logits; the number they can be asked for by, 0 without memory. */
 int64_t samc__picture_remember(samc__picture *picture, const float *logits, int masks, int low_res);
 /* A copy of one of these, [low_res, low_res], to be freed; NULL: forgotten. */
 float *samc__picture_recall(samc__picture *picture, int64_t number, int mask, int low_res);
+
+/* ---- Embeddings on disk ---------------------------------------------------------------------- */
+
+typedef struct samc__disk {
+    int folder; /* -1: none */
+    char key[33];
+    int levels;
+    size_t level[8], values; /* floats of each, and of all */
+} samc__disk;
+
+samc_status samc__disk_open(samc__serve *serve, samc_error *error); /* nothing without options.cache_dir */
+void samc__disk_close(samc__serve *serve);
+bool samc__disk_has(samc__serve *serve, const char *id); /* asks for the name alone */
+bool samc__disk_drop(samc__serve *serve, const char *id);
+/* The embedding and the image's size; NULL: none, or none that is whole. The session's image becomes that one. */
+samc_embedding *samc__disk_read(samc__serve *serve, samc_session *session, const char *id, int *width, int *height);
+/* Keeps that of the session's image. Should it fail, metrics say so. */
+void samc__disk_write(samc__serve *serve, samc_session *session, const char *id, int width, int height);
 
 /* ---- Decoding in other processes ------------------------------------------------------------- */
 
@@ -278,6 +301,7 @@ typedef struct samc__metrics {
     } requests[SAMC__ROUTES * 4];
     samc__histogram seconds[SAMC__STAGES]; /* of requests from their arrival to their reply */
     int64_t prompts, batches, masks, images, killed;
+    int64_t disk_hits, disk_writes, disk_failures, disk_damaged;
 } samc__metrics;
 
 void samc__metrics_init(samc__metrics *metrics);
@@ -298,6 +322,7 @@ struct samc__serve {
     samc__clients clients;
     int patience; /* seconds that automatic masks wait for prompts at a time */
     samc__pictures pictures;
+    samc__disk disk;
     samc__metrics metrics;
     atomic_int owed;   /* replies to requests that a stage took, until they are sent */
     atomic_bool ready; /* the guard knows the port; who asks before is sent away */
@@ -331,6 +356,9 @@ void samc__handle_cvat_function(samc__request *request);
 void samc__handle_cvat_invoke(samc__request *request);
 void samc__handle_osam(samc__request *request);
 
+/* Brings the picture of the path back from the disk, where it is, and goes on with the route's handler; false: it is
+ * in memory or nowhere. */
+bool samc__picture_recall_first(samc__request *request);
 /* Decodes and encodes the body, unless it is known, and goes on with request->then, which has the picture. */
 bool samc__picture_make(samc__request *request);
 /* Puts request->question on request->picture to the decoder; request->give makes the reply. */

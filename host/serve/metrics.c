@@ -112,6 +112,12 @@ void samc__handle_metrics(samc__request *r) {
             serve->metrics.batches);
     put_one(&t, "masks_total", "counter", "Masks that were given out.", serve->metrics.masks);
     put_one(&t, "decoders_killed_total", "counter", "Files whose decoder did what it may not.", serve->metrics.killed);
+    if (serve->options.cache_dir != NULL) {
+        put_one(&t, "disk_hits_total", "counter", "Embeddings that came from the disk.", serve->metrics.disk_hits);
+        put_one(&t, "disk_writes_total", "counter", "Embeddings that were written to it.", serve->metrics.disk_writes);
+        put_one(&t, "disk_failures_total", "counter", "Embeddings that could not be.", serve->metrics.disk_failures);
+        put_one(&t, "disk_damaged_total", "counter", "Files there that were not whole.", serve->metrics.disk_damaged);
+    }
     pthread_mutex_unlock(&serve->metrics.lock);
     put_one(&t, "images", "gauge", "Images that are kept.", count);
     put_one(&t, "image_bytes", "gauge", "Bytes of images and embeddings that are kept.", bytes);

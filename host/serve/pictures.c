@@ -57,6 +57,13 @@ samc__picture *samc__pictures_find(samc__pictures *all, const char *id) {
     return p;
 }
 
+bool samc__pictures_has(samc__pictures *all, const char *id) {
+    pthread_mutex_lock(&all->lock);
+    const bool has = find(all, id) != NULL;
+    pthread_mutex_unlock(&all->lock);
+    return has;
+}
+
 bool samc__pictures_drop(samc__pictures *all, const char *id) {
     pthread_mutex_lock(&all->lock);
     samc__picture *p = find(all, id);
@@ -82,6 +89,10 @@ samc__picture *samc__pictures_add(samc__pictures *all, const char *id, samc_imag
     image->pixels = NULL;
     pthread_mutex_lock(&all->lock);
     samc__picture *there = find(all, id);
+    if (there != NULL && there->pixels == NULL && p->pixels != NULL) {
+        drop(all, there);
+        there = NULL;
+    }
     if (there != NULL) {
         atomic_fetch_add(&there->references, 1);
     } else {

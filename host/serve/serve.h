@@ -16,6 +16,8 @@ typedef struct samc__serve_options {
     size_t body_bytes;                        /* of one request, at most */
     int64_t max_pixels;                       /* of an image */
     size_t embedding_bytes;                   /* of images that are kept, with their embeddings */
+    const char *cache_dir;                    /* where embeddings are kept, or NULL */
+    size_t cache_disk;                        /* bytes of it, at most */
     int queue;                                /* requests that may wait for a stage */
     int connections;                          /* that are open at a time */
     size_t waiting_bytes;                     /* of bodies and replies in memory, and again of decoded images */

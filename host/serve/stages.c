@@ -42,7 +42,7 @@ bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
         const bool begins = !r->taken;
         r->work = work;
         r->next = NULL;
-        if (number != SAMC__PARSE) atomic_store(&r->on, true);
+        atomic_store(&r->on, true);
         if (begins) {
             r->taken = true;
             atomic_fetch_add(&r->serve->owed, 1);
