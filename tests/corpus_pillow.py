@@ -41,9 +41,16 @@ def expected(path):
                 kind = file.format
                 image = ImageOps.exif_transpose(file)
             # 16 bits of grey: convert("RGB") makes everything above 255 white. The high byte is what Pillow itself
-            # takes of 16-bit colours, and what OpenCV takes of both.
-            if image.mode == "I" or image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+            # takes of 16-bit colours, and what OpenCV takes of both; image_pixels asks for it. What has a sign or is
+            # longer goes from its least to its greatest value, samc's default.
+            if image.mode in ("I", "F") and kind == "TIFF":
+                values = np.asarray(image, np.float64)
+                low, high = values.min(), values.max()
+                scaled = np.floor((values - low) * 255 / max(high - low, 1e-300) + 0.5)
+                image = Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
+            elif image.mode == "I" or image.mode.startswith("I;16"):
+                shift = file.tag_v2[258][0] - 8 if kind == "TIFF" else 8  # of 12 bits the high ones
+                image = Image.fromarray((np.asarray(image) >> shift).clip(0, 255).astype(np.uint8))
             return kind, np.asarray(image.convert("RGB"))
     except Exception as error:  # whatever a decoder throws is a refusal
         return None, f"{type(error).__name__}: {error}"

@@ -3,13 +3,14 @@
 beside it: NAME.ppm, NAME@N.ppm of its page N. Their names begin with the name of the CMake option. The tests need none
 of this.
 
-    pip install "pillow==13.0.*" numpy
+    pip install "pillow==13.0.*" numpy tifffile imagecodecs
     python3 tests/make_format_fixtures.py
 """
 
 import os
 
 import numpy as np
+import tifffile
 from image_writers import picture
 from PIL import Image, ImageOps
 
@@ -57,8 +58,68 @@ def webp(rgb):
     save(frames[0], "webp_animated.webp", pages=(0, 1, 2), **options)
 
 
+def tiff(rgb):
+    image = Image.fromarray(rgb)
+    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma"):
+        save(image, f"tiff_{name.removeprefix('tiff_')}.tif", compression=name)
+    for name in ("group3", "group4", "tiff_ccitt"):
+        save(image.convert("1"), f"tiff_{name.removeprefix('tiff_')}.tif", compression=name)
+    save(image.convert("L"), "tiff_grey.tif")
+    save(image.convert("LA"), "tiff_grey_alpha.tif")
+    save(image.quantize(40), "tiff_palette.tif", compression="tiff_lzw")
+    save(image.convert("CMYK"), "tiff_cmyk.tif")
+    save(image.convert("CMYK"), "tiff_cmyk_jpeg.tif", compression="jpeg")
+    save(image.convert("YCbCr"), "tiff_ycbcr.tif")
+    save(image.convert("LAB"), "lab.tif")
+    save(image.convert("RGB"), "tiff_big.tif", big_tiff=True)
+    save(with_alpha(rgb), "tiff_alpha.tif", compression="tiff_lzw")
+    save(image, "tiff_orientation.tif", compression="tiff_lzw", tiffinfo={0x0112: 7})
+    pages = [image.convert("L"), image.crop((3, 4, 20, 17)), image.transpose(Image.Transpose.ROTATE_90)]
+    save(pages[0], "tiff_pages.tif", (0, 1, 2), save_all=True, append_images=pages[1:], compression="tiff_lzw")
+
+    def write(name, array, **options):
+        tifffile.imwrite(path_of(name), array, metadata=None, **options)
+
+    def write_and_expect(name, array, **options):
+        write(name, array, **options)
+        expect(name)
+
+    planes = np.moveaxis(rgb, 2, 0)
+    wide = rgb.astype(np.uint16) * 257 ^ 0x35
+    alpha = np.asarray(with_alpha(rgb))
+    separate = dict(photometric="rgb", planarconfig="separate")
+    write_and_expect("tiff_tiled.tif", rgb, tile=(16, 16), compression="deflate", predictor=True)
+    write_and_expect("tiff_planar.tif", planes, **separate, compression="lzw", rowsperstrip=8)
+    write_and_expect("tiff_planar_tiled.tif", planes, **separate, tile=(16, 32))
+    write_and_expect("tiff_associated.tif", alpha, photometric="rgb", extrasamples=["assocalpha"])
+    write_and_expect("tiff_16_bits.tif", wide, photometric="rgb", byteorder=">", compression="deflate")
+    big = alpha.astype(np.uint16) * 257 ^ 0x35
+    write_and_expect("tiff_16_bits_associated.tif", big, photometric="rgb", extrasamples=["assocalpha"])
+    write_and_expect("tiff_strips.tif", rgb, photometric="rgb", rowsperstrip=5, byteorder=">")
+    write_and_expect("tiff_ycbcr_planar_jpeg.tif", rgb, photometric="ycbcr", compression="jpeg", tile=(16, 16))
+    grey = np.asarray(image.convert("L"))
+    write_and_expect("tiff_white_is_0.tif", grey, photometric="miniswhite")
+    write_and_expect("tiff_white_is_0_bits.tif", grey > 99, photometric="miniswhite")
+
+    # Samples of more than 8 bits: the test knows what value(x, y, channel) is.
+    y, x = np.mgrid[0:11, 0:13]
+    value = x * 977 + y * 131
+    write("deep_u16.tif", value.astype(np.uint16))
+    write("deep_u16_big.tif", value.astype(np.uint16), byteorder=">", compression="lzw", predictor=True)
+    write("deep_i16.tif", (value - 5000).astype(np.int16), compression="deflate")
+    write("deep_u32.tif", value.astype(np.uint32), tile=(16, 16))
+    write("deep_f32.tif", value.astype(np.float32) - 5000, compression="deflate", predictor=True)
+    write("deep_f64.tif", value.astype(np.float64) - 5000, byteorder=">")
+    write("deep_f16.tif", (value // 8).astype(np.float16), compression="zstd")
+    write("deep_u12.tif", (value % 4096).astype(np.uint16), bitspersample=12)
+    three = np.stack([value, value + 1, value + 2], -1)
+    write("deep_f32_rgb.tif", three.astype(np.float32), photometric="rgb")
+    write("deep_u16_planar.tif", np.moveaxis(three, 2, 0).astype(np.uint16), **separate)
+
+
 def main():
     rgb = picture()
+    tiff(rgb)
     webp(rgb)
 
 

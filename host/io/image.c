@@ -30,6 +30,9 @@ static const samc__image_format formats[] = {
     ROW("BMP", bmp, NULL),
     ROW("PSD", psd, NULL),
     ROW("PNM", pnm, NULL),
+#ifdef SAMC_WITH_TIFF
+    ROW("TIFF", tiff, samc__image_tiff_decoder),
+#endif
 #ifdef SAMC_WITH_WEBP
     ROW("WebP", webp, samc__image_webp_decoder),
 #endif

@@ -1,0 +1,65 @@
+/* Image formats that are read by libraries, beyond the pixels that image_test.c compares: samples of more than 8 bits,
+ * files that are cut, headers that promise too much. */
+#include <math.h>
+
+#include "host/io/image_format.h"
+#include "tests/image_fixture.h"
+
+Test(formats, truncated_webp) { check_truncated("webp_lossy.webp", 0); }
+Test(formats, truncated_lossless_webp) { check_truncated("webp_lossless.webp", 0); }
+Test(formats, truncated_animated_webp) { check_truncated("webp_animated.webp", 0); }
+Test(formats, truncated_tiff) { check_truncated("tiff_strips.tif", 0); }
+Test(formats, truncated_lzw_tiff) { check_truncated("tiff_lzw.tif", 0); }
+Test(formats, truncated_jpeg_tiff) { check_truncated("tiff_jpeg.tif", 0); }
+Test(formats, truncated_fax_tiff) { check_truncated("tiff_group4.tif", 4); } /* where a next directory would be */
+Test(formats, truncated_tiled_tiff) { check_truncated("tiff_tiled.tif", 0); }
+Test(formats, truncated_planar_tiff) { check_truncated("tiff_planar.tif", 0); }
+
+#ifdef SAMC_WITH_TIFF
+/* What make_format_fixtures.py wrote: value(x, y) = 977 x + 131 y, and of colours one more in each. */
+static double written(int x, int y, int channel, double less, int modulo, int divisor) {
+    int value = 977 * x + 131 * y + channel;
+    return (modulo > 0 ? value % modulo : value) / divisor - less;
+}
+
+Test(formats, samples_of_tiff) {
+    static const struct {
+        const char *name;
+        samc_sample sample;
+        int channels;
+        double less;
+        int modulo, divisor;
+    } files[] = {{"deep_u16.tif", SAMC_SAMPLE_U16, 1, 0, 0, 1},    {"deep_u16_big.tif", SAMC_SAMPLE_U16, 1, 0, 0, 1},
+                 {"deep_u12.tif", SAMC_SAMPLE_U16, 1, 0, 4096, 1}, {"deep_u16_planar.tif", SAMC_SAMPLE_U16, 3, 0, 0, 1},
+                 {"deep_i16.tif", SAMC_SAMPLE_F32, 1, 5000, 0, 1}, {"deep_u32.tif", SAMC_SAMPLE_F32, 1, 0, 0, 1},
+                 {"deep_f32.tif", SAMC_SAMPLE_F32, 1, 5000, 0, 1}, {"deep_f64.tif", SAMC_SAMPLE_F32, 1, 5000, 0, 1},
+                 {"deep_f16.tif", SAMC_SAMPLE_F32, 1, 0, 0, 8},    {"deep_f32_rgb.tif", SAMC_SAMPLE_F32, 3, 0, 0, 1}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        size_t size;
+        union {
+            uint16_t whole[13 * 11 * 3];
+            float real[13 * 11 * 3];
+        } samples;
+        samc_error error = {0};
+        samc__image_extent extent = {0};
+        int orientation = 1;
+        uint8_t *bytes = fixture(files[i].name, &size);
+        const samc__image_file file = {bytes, size, files[i].name, 0};
+        cr_assert_eq(samc__image_size(bytes, size, files[i].name, 0, &extent, &error), SAMC_OK, "%s", error.message);
+        cr_assert(extent.width == 13 && extent.height == 11 && extent.sample == files[i].sample &&
+                      extent.channels == files[i].channels,
+                  "%s", files[i].name);
+        cr_assert_eq(samc__tiff_decode(&file, &extent, &samples, &orientation, &error), SAMC_OK, "%s", error.message);
+        for (int at = 0; at < 13 * 11 * extent.channels; at++) {
+            double got = extent.sample == SAMC_SAMPLE_U16 ? samples.whole[at] : (double)samples.real[at];
+            int pixel = at / extent.channels;
+            double wanted =
+                written(pixel % 13, pixel / 13, at % extent.channels, files[i].less, files[i].modulo, files[i].divisor);
+            /* A half holds 11 bits. */
+            cr_assert(fabs(got - wanted) <= (files[i].divisor == 8 ? wanted / 2048 : 0), "%s: %d is %g, not %g",
+                      files[i].name, at, got, wanted);
+        }
+        free(bytes);
+    }
+}
+#endif
