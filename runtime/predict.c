@@ -252,6 +252,12 @@ static samc_status predict_on(samc_session *s, const subjects *on, const samc_pr
     return predict_given(s, on, prompts, count, multimask, out);
 }
 
+samc_status samc__predict_on(samc_session *s, samc_embedding *embedding, const samc_prompt *prompts, int count,
+                             bool multimask, samc_result **out) {
+    const subjects one = {&embedding, 1};
+    return predict_on(s, &one, prompts, count, multimask, out);
+}
+
 samc_status samc_predict_on(samc_session *s, samc_embedding *const *embeddings, int embedding_count,
                             const samc_prompt *prompts, int count, bool multimask, samc_result **out) {
     SAMC__TRY(samc__session_begin(s));

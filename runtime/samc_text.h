@@ -81,7 +81,8 @@ SAMC_API samc_status samc_default_text_options(samc_text_options *options);
 typedef struct samc_scene samc_scene;
 SAMC_API samc_status samc_scene_create(const samc_detector *detector, const samc_image *image, samc_scene **scene,
                                        samc_error *error);
-SAMC_API void samc_scene_free(samc_scene *scene); /* NULL is allowed */
+SAMC_API void samc_scene_free(samc_scene *scene);          /* NULL is allowed */
+SAMC_API size_t samc_scene_bytes(const samc_scene *scene); /* in memory */
 /* MAPS: logits [map_side, map_side] of phrase `index`; the map covers the whole image. */
 SAMC_API samc_status samc_scene_map(const samc_scene *scene, const samc_phrases *phrases, int index, float *map,
                                     samc_error *error);
@@ -105,6 +106,12 @@ SAMC_API samc_status samc_scene_detect(const samc_scene *scene, const samc_phras
 SAMC_API samc_status samc_text(samc_session *session, const samc_phrases *phrases, const samc_image *images, int count,
                                const samc_text_options *options, samc_auto_callback callback, void *context,
                                samc_error *error);
+
+/* The same of one image from what was made of it before, its embedding (of the session's model) and its scene: neither
+ * is made again, and the session's images stay. */
+SAMC_API samc_status samc_text_on(samc_session *session, samc_embedding *embedding, const samc_scene *scene,
+                                  const samc_phrases *phrases, const samc_text_options *options,
+                                  samc_auto_callback callback, void *context, samc_error *error);
 
 /* Writes label, phrase and score of `count` masks of `image`: of each a crop of its surroundings, white outside the
  * mask, against all labels; scores are a softmax. */

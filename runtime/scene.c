@@ -69,6 +69,10 @@ void samc_scene_free(samc_scene *scene) {
     free(scene);
 }
 
+size_t samc_scene_bytes(const samc_scene *scene) {
+    return scene == NULL ? 0 : sizeof *scene + scene->detector->facts.scene_bytes;
+}
+
 static samc_status spoilt(const samc_scene *scene, samc_error *error) {
     return samc__detector_spoilt(scene->detector, "the image", error);
 }

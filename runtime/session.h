@@ -107,6 +107,9 @@ samc_status samc__set_levels(samc_session *session, const float *const *levels, 
 samc_status samc__set_images(samc_session *session, const samc_image *images, int count);
 samc_status samc__predict(samc_session *session, const samc_prompt *prompts, int count, bool multimask,
                           samc_result **result);
+/* The same on an embedding, which is looked at as samc_predict_on() does. */
+samc_status samc__predict_on(samc_session *session, samc_embedding *embedding, const samc_prompt *prompts, int count,
+                             bool multimask, samc_result **result);
 samc_status samc__result_mask(samc_session *session, samc_result *result, int prompt, int index, samc_mask *mask);
 
 /* The image cache of images [first, first + count). It is kept until other images are asked for, so that an image that

@@ -20,9 +20,10 @@ typedef struct text_run {
 
 /* One image of it. */
 typedef struct text_image {
-    const samc_image *image;
-    int index;
-    samc_scene *scene;
+    const samc_image *image;   /* to be encoded; NULL: there is an embedding */
+    samc_embedding *embedding; /* of the session's model */
+    int index, width, height;
+    const samc_scene *scene;
     samc__desk desk;
     samc__detections found;
     samc_mask *masks; /* [found.count] */
@@ -61,7 +62,7 @@ static samc_status make_prompt(const text_run *r, text_image *t, int which, floa
                                   t->map));
         t->phrase = d->phrase;
     }
-    const samc__frame frame = samc__frame_of(&config->recipe, t->image->width, t->image->height);
+    const samc__frame frame = samc__frame_of(&config->recipe, t->width, t->height);
     const samc__heat heat = {t->map, r->phrases->detector->facts.map_side, r->o.threshold, t->scratch};
     samc__map_prompt(&heat, d->point, &frame, config->recipe.frame, samc__low_res(config), mask);
     prompt->points = d->point;
@@ -117,7 +118,8 @@ static samc_status ask(const text_run *r, text_image *t, int first, int count) {
     double start = samc__seconds();
     for (int i = 0; i < count; i++)
         SAMC__TRY(make_prompt(r, t, first + i, t->prompts ? t->prompts + (size_t)i * low * low : NULL, &prompts[i]));
-    SAMC__TRY(of_session(r, samc__predict(r->s, prompts, count, false, &result)));
+    SAMC__TRY(of_session(r, t->embedding != NULL ? samc__predict_on(r->s, t->embedding, prompts, count, false, &result)
+                                                 : samc__predict(r->s, prompts, count, false, &result)));
     double decoded = samc__seconds();
     samc_status status = SAMC_OK;
     for (int i = 0; i < count && status == SAMC_OK; i++) {
@@ -139,7 +141,7 @@ static samc_status make_masks(const text_run *r, text_image *t) {
     t->runs = samc__runs_create(NULL);
     if (t->runs == NULL) return samc__fail(r->error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     if (t->found.count == 0) return SAMC_OK;
-    SAMC__TRY(of_session(r, samc__set_images(r->s, t->image, 1)));
+    if (t->embedding == NULL) SAMC__TRY(of_session(r, samc__set_images(r->s, t->image, 1)));
     t->stats.encode_seconds += samc__seconds() - start;
     for (int first = 0; first < t->found.count; first += TOGETHER) {
         SAMC__TRY(check_stop(r));
@@ -157,8 +159,8 @@ static samc_status work_on(const text_run *r, text_image *t) {
     if (t->masks == NULL) return samc__fail(r->error, SAMC_OUT_OF_MEMORY, "no memory for %d masks", count);
     for (int i = 0; i < count; i++) {
         tell(r, t, i, &t->masks[i]);
-        t->masks[i].crop_box[2] = t->masks[i].width = t->image->width;
-        t->masks[i].crop_box[3] = t->masks[i].height = t->image->height;
+        t->masks[i].crop_box[2] = t->masks[i].width = t->width;
+        t->masks[i].crop_box[3] = t->masks[i].height = t->height;
     }
     if (!r->o.boxes_only) SAMC__TRY(make_masks(r, t));
     t->stats.prompts = t->stats.masks = t->stats.after_iou = t->stats.after_stability = t->stats.after_edge =
@@ -167,22 +169,30 @@ static samc_status work_on(const text_run *r, text_image *t) {
     return status == SAMC_OK ? SAMC_OK : samc__fail(r->error, status, "the callback stopped at image %d", t->index);
 }
 
+static samc_status in_scene(const text_run *r, text_image *t) {
+    t->width = t->scene->width, t->height = t->scene->height;
+    samc_status status = samc__desk_open(&t->desk, r->phrases->detector, r->error);
+    if (status == SAMC_OK) status = work_on(r, t);
+    samc__desk_close(&t->desk);
+    samc__detections_free(&t->found);
+    samc_runs_release(t->runs);
+    free(t->masks);
+    free(t->map);
+    free(t->prompts);
+    free(t->scratch);
+    return status;
+}
+
 static samc_status do_image(const text_run *r, const samc_image *image, int index) {
+    samc_scene *scene;
     text_image t = {.image = image, .index = index, .stats = {.size = sizeof t.stats, .crops = 1}};
     double start = samc__seconds();
     SAMC__TRY(check_stop(r));
-    SAMC__TRY(samc_scene_create(r->phrases->detector, image, &t.scene, r->error));
+    SAMC__TRY(samc_scene_create(r->phrases->detector, image, &scene, r->error));
     t.stats.encode_seconds = samc__seconds() - start;
-    samc_status status = samc__desk_open(&t.desk, r->phrases->detector, r->error);
-    if (status == SAMC_OK) status = work_on(r, &t);
-    samc__desk_close(&t.desk);
-    samc_scene_free(t.scene);
-    samc__detections_free(&t.found);
-    samc_runs_release(t.runs);
-    free(t.masks);
-    free(t.map);
-    free(t.prompts);
-    free(t.scratch);
+    t.scene = scene;
+    samc_status status = in_scene(r, &t);
+    samc_scene_free(scene);
     return status;
 }
 
@@ -209,6 +219,36 @@ samc_status samc_text(samc_session *session, const samc_phrases *phrases, const 
     if (status != SAMC_OK && error != NULL) *error = own;
     if (session == NULL) return status;
     samc__session_drop_images(session);
+    if (status != SAMC_OK) session->error = own;
+    return samc__session_end(session, status);
+}
+
+static samc_status run_on(text_run *r, samc_embedding *embedding, const samc_scene *scene,
+                          const samc_text_options *options) {
+    text_image t = {.embedding = embedding, .scene = scene, .stats = {.size = sizeof t.stats, .crops = 1}};
+    if (r->phrases == NULL || embedding == NULL || scene == NULL || r->callback == NULL)
+        return samc__fail(r->error, SAMC_INVALID_ARGUMENT,
+                          "samc_text_on: no embedding, no scene, no phrases or no callback");
+    const samc__frame *frame = samc__embedding_frame(embedding);
+    if (scene->detector != r->phrases->detector)
+        return samc__fail(r->error, SAMC_MISMATCH, "scene and phrases are of different detectors");
+    if (frame->width != scene->width || frame->height != scene->height)
+        return samc__fail(r->error, SAMC_MISMATCH, "embedding and scene are of images of different sizes");
+    SAMC__TRY(samc__text_options_take(options, r->phrases->detector, &r->o, r->error));
+    SAMC__TRY(check_stop(r));
+    return in_scene(r, &t);
+}
+
+samc_status samc_text_on(samc_session *session, samc_embedding *embedding, const samc_scene *scene,
+                         const samc_phrases *phrases, const samc_text_options *options, samc_auto_callback callback,
+                         void *context, samc_error *error) {
+    samc_error own = {0};
+    text_run r = {.s = session, .phrases = phrases, .callback = callback, .context = context, .error = &own};
+    if (session == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_text_on: no session");
+    if (samc__session_begin(session) != SAMC_OK)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "the session is busy with another call");
+    samc_status status = run_on(&r, embedding, scene, options);
+    if (status != SAMC_OK && error != NULL) *error = own;
     if (status != SAMC_OK) session->error = own;
     return samc__session_end(session, status);
 }

@@ -24,6 +24,7 @@ static void facts_of(const void *net, samc__relate_facts *facts) {
                                   .dim = LETTERS,
                                   .boxes = LETTERS,
                                   .map_side = 64,
+                                  .scene_bytes = sizeof(samc_image),
                                   .logit_scale = 2,
                                   .dtype = "f32",
                                   .note = ""};

@@ -149,6 +149,32 @@ Test(text, masks_of_boxes_are_those_of_their_prompts) {
     cr_expect(first->width == 64 && first->height == 48 && t.masks[1][0].width == 32);
     cr_assert_eq(samc_set_image(session, &picture), SAMC_OK);
     expect_like(session, &(samc_prompt){.size = sizeof(samc_prompt), .box = second->box}, second);
+    /* From an embedding and a scene that are there: the same, and nothing is encoded. */
+    samc_embedding *embedding = NULL;
+    samc_scene *scene = NULL;
+    cr_assert_eq(samc_embedding_of(session, 0, &embedding), SAMC_OK);
+    cr_assert_eq(samc_scene_create(detector, &picture, &scene, &error), SAMC_OK);
+    cr_expect(samc_scene_bytes(scene) > sizeof picture && samc_scene_bytes(NULL) == 0);
+    taken again = {0};
+    cr_assert_eq(samc_text_on(session, embedding, scene, phrases, NULL, take, &again, &error), SAMC_OK, "%s",
+                 error.message);
+    cr_expect_eq(net.seen, 3);
+    cr_assert_eq(again.count[0], 2);
+    for (int i = 0; i < 2; i++) {
+        const samc_mask *mask = &again.masks[0][i];
+        cr_expect(strcmp(mask->label, t.masks[0][i].label) == 0 && mask->score == t.masks[0][i].score);
+        expect_like(session, &(samc_prompt){.size = sizeof(samc_prompt), .box = mask->box}, &t.masks[0][i]);
+        cr_expect_eq(mask->area, t.masks[0][i].area);
+    }
+    samc_runs_release(again.masks[0][0].runs);
+    samc_scene *other = NULL;
+    cr_assert_eq(samc_scene_create(detector, &two[1], &other, &error), SAMC_OK);
+    cr_expect_eq(samc_text_on(session, embedding, other, phrases, NULL, take, &again, &error), SAMC_MISMATCH);
+    cr_expect_eq(samc_text_on(session, NULL, scene, phrases, NULL, take, &again, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_text_on(NULL, embedding, scene, phrases, NULL, take, &again, &error), SAMC_INVALID_ARGUMENT);
+    samc_scene_free(other);
+    samc_scene_free(scene);
+    samc_embedding_release(embedding);
     for (int i = 0; i < 2; i++) samc_runs_release(t.masks[i][0].runs);
     /* Boxes alone take no session. */
     const samc_text_options boxes = {.size = sizeof boxes, .nms = 0.3, .top = 1, .boxes_only = true};

@@ -706,6 +706,7 @@ CALLS = {
             ),
         ),
         "samc_scene_free": (None, (C.c_void_p,)),
+        "samc_scene_bytes": (C.c_size_t, (C.c_void_p,)),
         "samc_scene_map": (C.c_int, (C.c_void_p, C.c_void_p, C.c_int, C.c_void_p, C.POINTER(samc_error))),
         "samc_scene_detect": (
             C.c_int,
@@ -726,6 +727,19 @@ CALLS = {
                 C.c_void_p,
                 C.POINTER(samc_image),
                 C.c_int,
+                C.POINTER(samc_text_options),
+                samc_auto_callback,
+                C.c_void_p,
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_text_on": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_void_p,
+                C.c_void_p,
+                C.c_void_p,
                 C.POINTER(samc_text_options),
                 samc_auto_callback,
                 C.c_void_p,

@@ -234,11 +234,16 @@ static samc_status see_with(const samc__exec *exec, const samc__text_image *net,
     return status;
 }
 
+/* Floats of one level of a scene. */
+static int64_t reduced_of(const samc__text_image *net) {
+    const int64_t tokens = (int64_t)net->config.vision.grid * net->config.vision.grid + 1;
+    return tokens * net->config.clipseg.decoder.dim;
+}
+
 samc_status samc__clipseg_see(const samc__exec *exec, const samc__text_image *net, const samc_image *image,
                               samc__clipseg_scene **scene) {
     const samc__plain *decoder = &net->config.clipseg.decoder;
-    const int64_t tokens = (int64_t)net->config.vision.grid * net->config.vision.grid + 1;
-    const int64_t reduced = tokens * decoder->dim;
+    const int64_t reduced = reduced_of(net);
     samc__clipseg_scene *s = malloc(sizeof *s + (size_t)(decoder->depth * reduced) * sizeof *s->values);
     if (s == NULL) return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for the features of an image");
     *s = (samc__clipseg_scene){decoder->depth, reduced};
@@ -374,6 +379,8 @@ static void facts(const void *of, samc__relate_facts *to) {
     const samc__text_image *net = of;
     samc__text_image_facts(net, to);
     to->map_side = net->config.vision.side;
+    to->scene_bytes =
+        sizeof(samc__clipseg_scene) + (size_t)(net->config.clipseg.decoder.depth * reduced_of(net)) * sizeof(float);
 }
 
 /* As they are: their length acts on a map. */

@@ -264,6 +264,7 @@ static void facts(const void *of, samc__relate_facts *to) {
     const samc__text_image *net = of;
     samc__text_image_facts(net, to);
     to->boxes = net->config.vision.grid * net->config.vision.grid;
+    to->scene_bytes = sizeof(samc__owlv2_scene) + (size_t)scene_values(to->boxes, net->config.dim) * sizeof(float);
 }
 
 static samc_status text(const samc__exec *exec, const void *net, const int32_t *ids, const int *ends, int count,

@@ -12,12 +12,13 @@
 
 /* What is known of a network that is open. */
 typedef struct samc__relate_facts {
-    int image_size;    /* side of the square that it sees */
-    int context;       /* most tokens of a phrase, its beginning and end among them */
-    int dim;           /* features of a phrase, and of what it is compared with */
-    int boxes;         /* of a scene; 0 where the family has none */
-    int map_side;      /* of a map; 0 likewise */
-    float logit_scale; /* what cosines are multiplied by before a softmax over labels */
+    int image_size;     /* side of the square that it sees */
+    int context;        /* most tokens of a phrase, its beginning and end among them */
+    int dim;            /* features of a phrase, and of what it is compared with */
+    int boxes;          /* of a scene; 0 where the family has none */
+    int map_side;       /* of a map; 0 likewise */
+    size_t scene_bytes; /* of a scene in memory; 0 likewise */
+    float logit_scale;  /* what cosines are multiplied by before a softmax over labels */
     int64_t parameters;
     size_t weight_bytes;
     const char *dtype, *note; /* as stored; what of the file was ignored or chosen, "". As long as the network */
