@@ -8,7 +8,7 @@
 #include "runtime/base/abi.h"
 #include "runtime/base/json.h"
 
-enum { TEXTS_TOGETHER = 64 };
+enum { TEXTS_TOGETHER = 64, MOST_PHRASES = 1000000 };
 
 /* ---- Detectors ------------------------------------------------------------------------------- */
 
@@ -237,9 +237,9 @@ samc_status samc_phrases_create(const samc_detector *detector, const char *const
     samc_phrase_options own = SAMC_INIT(samc_phrase_options);
     if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_phrases_create: no place for the phrases");
     *out = NULL;
-    if (detector == NULL || strings == NULL || count < 1 || count > 1000000)
-        return samc__fail(error, SAMC_INVALID_ARGUMENT,
-                          "samc_phrases_create: no detector, or not 1 to 1000000 phrases");
+    if (detector == NULL || strings == NULL || count < 1 || count > MOST_PHRASES)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_phrases_create: no detector, or not 1 to %d phrases",
+                          MOST_PHRASES);
     if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_phrase_options), options, &own, error));
     for (int i = 0; own.templates != NULL && own.templates[i] != NULL; i++)
         if (!samc__template_good(own.templates[i]))
@@ -250,6 +250,43 @@ samc_status samc_phrases_create(const samc_detector *detector, const char *const
     p->detector = detector;
     samc_status status = take_phrases(p, strings, count, own.background, error);
     if (status == SAMC_OK) status = encode_phrases(p, own.templates, error);
+    if (status == SAMC_OK) *out = p;
+    else samc_phrases_free(p);
+    return status;
+}
+
+static samc_status pick(samc_phrases *p, const samc_phrases *const *from, const int *index, samc_error *error) {
+    const size_t dim = (size_t)p->detector->facts.dim;
+    p->texts = calloc((size_t)p->count, sizeof *p->texts);
+    p->cut = calloc((size_t)p->count, sizeof *p->cut);
+    p->features = malloc((size_t)p->count * dim * sizeof *p->features);
+    bool memory = p->texts != NULL && p->cut != NULL && p->features != NULL;
+    for (int i = 0; i < p->count && memory; i++) {
+        p->texts[i] = strdup(from[i]->texts[index[i]]);
+        p->cut[i] = from[i]->cut[index[i]];
+        memcpy(p->features + (size_t)i * dim, from[i]->features + (size_t)index[i] * dim, dim * sizeof *p->features);
+        memory = p->texts[i] != NULL;
+    }
+    return memory ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for %d phrases", p->count);
+}
+
+samc_status samc_phrases_pick(const samc_phrases *const *from, const int *index, int count, samc_phrases **out,
+                              samc_error *error) {
+    if (out == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_phrases_pick: no place for the phrases");
+    *out = NULL;
+    if (from == NULL || index == NULL || count < 1 || count > MOST_PHRASES)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_phrases_pick: not 1 to %d phrases", MOST_PHRASES);
+    for (int i = 0; i < count; i++) {
+        if (from[i] == NULL || index[i] < 0 || index[i] >= from[i]->count)
+            return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_phrases_pick: phrase %d is not there", i + 1);
+        if (from[i]->detector != from[0]->detector)
+            return samc__fail(error, SAMC_MISMATCH, "samc_phrases_pick: phrase %d is of another detector", i + 1);
+    }
+    samc_phrases *p = calloc(1, sizeof *p);
+    if (p == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for phrases");
+    p->detector = from[0]->detector;
+    p->count = count;
+    samc_status status = pick(p, from, index, error);
     if (status == SAMC_OK) *out = p;
     else samc_phrases_free(p);
     return status;

@@ -61,6 +61,10 @@ SAMC_API samc_status samc_default_label_options(samc_phrase_options *options);
  * SAMC_INVALID_ARGUMENT and the error says which. `options` may be NULL: each as it is. */
 SAMC_API samc_status samc_phrases_create(const samc_detector *detector, const char *const *strings, int count,
                                          const samc_phrase_options *options, samc_phrases **phrases, samc_error *error);
+/* Phrases that were encoded before, without encoding them again: phrase index[i] of from[i], i < count. Of one
+ * detector; `from` is not needed afterwards. */
+SAMC_API samc_status samc_phrases_pick(const samc_phrases *const *from, const int *index, int count,
+                                       samc_phrases **phrases, samc_error *error);
 SAMC_API void samc_phrases_free(samc_phrases *phrases); /* NULL is allowed; after masks that name them */
 /* Those that were given, and the background behind them; text: NULL where there is none. */
 SAMC_API int samc_phrases_count(const samc_phrases *phrases);

@@ -49,6 +49,23 @@ Test(text, phrases_are_checked_and_encoded_in_batches) {
     cr_expect_eq(phrases->features[LETTERS * 9999], 1);
     cr_expect_eq(net.texts, 10000);
     cr_expect_eq(net.batches, (10000 + 63) / 64);
+    /* Those that were encoded go on without being encoded again. */
+    samc_phrases *picked = NULL, *of_other = NULL;
+    const samc_phrases *from[2] = {phrases, phrases};
+    cr_assert_eq(samc_phrases_pick(from, (const int[]){9999, 0}, 2, &picked, &error), SAMC_OK);
+    cr_expect(samc_phrases_count(picked) == 2 && net.texts == 10000);
+    cr_expect_str_eq(samc_phrases_text(picked, 0), "a");
+    cr_expect_str_eq(samc_phrases_text(picked, 1), "a long one h");
+    cr_expect(!samc_phrases_cut(picked, 0) && samc_phrases_cut(picked, 1));
+    cr_expect(picked->features[0] == 1 && picked->features[2 * LETTERS - 1] == 1);
+    samc_phrases_free(picked);
+    cr_expect_eq(samc_phrases_pick(from, (const int[]){0, 10000}, 2, &picked, &error), SAMC_INVALID_ARGUMENT);
+    double_net second = {0};
+    samc_detector *other = wrap(&finds_boxes, &second);
+    from[1] = of_other = encode(other, (const char *[]){"b"}, 1, NULL);
+    cr_expect_eq(samc_phrases_pick(from, (const int[]){0, 0}, 2, &picked, &error), SAMC_MISMATCH);
+    samc_phrases_free(of_other);
+    samc_detector_close(other);
     samc_phrases_free(phrases);
     samc_detector_close(detector);
     cr_expect_eq(net.closed, 1);

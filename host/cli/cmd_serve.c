@@ -1,5 +1,5 @@
 /* samc serve: the engine behind HTTP, until it is told to stop. */
-#include "host/cli/cli.h"
+#include "host/cli/phrases.h"
 #include "host/serve/serve.h"
 
 #include <arpa/inet.h>
@@ -31,6 +31,7 @@ static const char help[] =
     "      --cache-disk SIZE of it (default: 4G)\n"
     "      --max-pixels N    of an image (default: 67108864)\n"
     "      --max-body SIZE   of a request (default: 32M)\n"
+    "      --detector FILE   OWLv2 or CLIPSeg, as 'samc text' takes them: finds what phrases name\n"
     "      --queue N         requests that may wait for a stage before others are sent away (default: 64)\n"
     "      --waiting SIZE    of bodies and replies in memory, and again of images before they are encoded,\n"
     "                        before others are sent away or wait (default: 512M)\n"
@@ -42,7 +43,7 @@ static const char help[] =
     "Example: samc serve --model sam_vit_b.safetensors\n";
 
 enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
-enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK };
+enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK, DETECTOR };
 enum { MOST_TOKEN = 1024 };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
@@ -73,9 +74,18 @@ static samc_status read_token(const char *path, char token[MOST_TOKEN + 2], samc
 
 static bool is_loopback(const char *address) { return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0; }
 
-static samc_status serve(const samc__cli *cli, samc__serve_options *options, samc_error *error) {
+static samc_status open_detector(const samc__cli *cli, const char *path, samc_detector **detector, samc_error *error) {
+    samc_detector_info info = SAMC_INIT(samc_detector_info);
+    if (path == NULL) return SAMC_OK;
+    SAMC__TRY(samc__cli_detector_open(cli, path, detector, &info, error));
+    return samc__cli_detector_finds(path, &info, error);
+}
+
+static samc_status serve(const samc__cli *cli, const char *detector_path, samc__serve_options *options,
+                         samc_error *error) {
     char model_path[4096];
     samc_model *model = NULL;
+    samc_detector *detector = NULL;
     samc__serve *server = NULL;
     sigset_t signals;
     int port = 0, number;
@@ -88,6 +98,8 @@ static samc_status serve(const samc__cli *cli, samc__serve_options *options, sam
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
     options->model = model;
+    if (status == SAMC_OK) status = open_detector(cli, detector_path, &detector, error);
+    options->detector = detector;
     if (status == SAMC_OK) status = samc__serve_start(server, options, &port, error);
     if (status == SAMC_OK) {
         const bool six = strchr(options->address, ':') != NULL;
@@ -97,6 +109,7 @@ static samc_status serve(const samc__cli *cli, samc__serve_options *options, sam
         samc__cli_note(cli, "stopping");
     }
     samc__serve_stop(server);
+    samc_detector_close(detector);
     samc_model_close(model);
     return status;
 }
@@ -118,10 +131,11 @@ int samc__cmd_serve(int argc, char **argv) {
                                           {"cache-dir", required_argument, NULL, CACHE_DIR},
                                           {"cache-disk", required_argument, NULL, CACHE_DISK},
                                           {"patience", required_argument, NULL, PATIENCE},
+                                          {"detector", required_argument, NULL, DETECTOR},
                                           SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("serve", help);
     samc__serve_options options = samc__serve_defaults();
-    const char *token_file = NULL;
+    const char *token_file = NULL, *detector = NULL;
     char token[MOST_TOKEN + 2];
     int hosts = 0, origins = 0;
     size_t size;
@@ -132,6 +146,7 @@ int samc__cmd_serve(int argc, char **argv) {
         if (option == PORT && !samc__cli_integer(optarg, 0, 65535, &options.port))
             return samc__cli_usage(&cli, "--port is a whole number from 0 to 65535, not '%s'", optarg);
         if (option == TOKEN_FILE) token_file = optarg;
+        if (option == DETECTOR) detector = optarg;
         if (option == HOST) {
             if (hosts == SAMC__SERVE_HOSTS - 1) return samc__cli_usage(&cli, "more than %d of --host", hosts);
             options.hosts[hosts++] = optarg;
@@ -176,6 +191,6 @@ int samc__cmd_serve(int argc, char **argv) {
         if (read_token(token_file, token, &error) != SAMC_OK) return samc__cli_fail(error.message);
         options.token = token;
     }
-    if (serve(&cli, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    if (serve(&cli, detector, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
     return SAMC__EXIT_OK;
 }

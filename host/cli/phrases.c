@@ -119,34 +119,43 @@ static const char no_clip[] =
     "no --clip FILE given. These fit, from huggingface.co, with config.json and preprocessor_config.json beside "
     "model.safetensors: openai/clip-vit-base-patch32 (605 MB, MIT), CIDAS/clipseg-rd64-refined (603 MB, Apache-2.0)";
 
+samc_status samc__cli_detector_open(const samc__cli *cli, const char *path, samc_detector **detector,
+                                    samc_detector_info *info, samc_error *error) {
+    samc_options how = samc__cli_options(cli);
+    if (how.backend == SAMC_BACKEND_CUDA) {
+        how.backend = SAMC_BACKEND_CPU; /* masks are made on the GPU all the same */
+        samc__cli_note(cli, "%s: models of text and images run on the CPU", path);
+    }
+    if (how.precision == SAMC_PRECISION_F16 || how.precision == SAMC_PRECISION_INT8)
+        how.precision = SAMC_PRECISION_AUTO; /* they compute in f32 and bf16 */
+    SAMC__TRY(samc_detector_open(path, &how, detector, error));
+    samc_detector_get_info(*detector, info);
+    if (info->file_note[0] != '\0') samc__cli_note(cli, "%s: %s", path, info->file_note);
+    if (info->backend_note[0] != '\0') samc__cli_note(cli, "%s: %s", path, info->backend_note);
+    return SAMC_OK;
+}
+
+samc_status samc__cli_detector_finds(const char *path, const samc_detector_info *info, samc_error *error) {
+    if (info->kind != SAMC_DETECTOR_LABELS) return SAMC_OK;
+    return samc__cli_error(error, SAMC_UNSUPPORTED,
+                           "%s: is %s, which labels masks that are there ('samc auto --labels'); to find what phrases "
+                           "name takes an OWLv2 or a CLIPSeg",
+                           path, info->name);
+}
+
 samc_status samc__cli_phrases_open(samc__cli_phrases *t, const samc__cli *cli, bool *usage, samc_error *error) {
     const bool labels = t->labels != NULL;
     samc_detector_info info = SAMC_INIT(samc_detector_info);
     samc_phrase_options options = SAMC_INIT(samc_phrase_options);
     *usage = t->detector == NULL;
     if (*usage) return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s", labels ? no_clip : no_detector);
-    samc_options how = samc__cli_options(cli);
-    if (how.backend == SAMC_BACKEND_CUDA) {
-        how.backend = SAMC_BACKEND_CPU; /* masks are made on the GPU all the same */
-        samc__cli_note(cli, "%s: models of text and images run on the CPU", t->detector);
-    }
-    if (how.precision == SAMC_PRECISION_F16 || how.precision == SAMC_PRECISION_INT8)
-        how.precision = SAMC_PRECISION_AUTO; /* they compute in f32 and bf16 */
-    SAMC__TRY(samc_detector_open(t->detector, &how, &t->open, error));
-    samc_detector_get_info(t->open, &info);
-    if (info.file_note[0] != '\0') samc__cli_note(cli, "%s: %s", t->detector, info.file_note);
-    if (info.backend_note[0] != '\0') samc__cli_note(cli, "%s: %s", t->detector, info.backend_note);
+    SAMC__TRY(samc__cli_detector_open(cli, t->detector, &t->open, &info, error));
     if (labels && !info.labels)
         return samc__cli_error(error, SAMC_UNSUPPORTED,
                                "%s: is %s, which finds what phrases name and labels no masks; --labels takes a CLIP or "
                                "a CLIPSeg",
                                t->detector, info.name);
-    if (!labels && info.kind == SAMC_DETECTOR_LABELS)
-        return samc__cli_error(
-            error, SAMC_UNSUPPORTED,
-            "%s: is %s, which labels masks that are there ('samc auto --labels'); to find what phrases "
-            "name takes an OWLv2 or a CLIPSeg",
-            t->detector, info.name);
+    if (!labels) SAMC__TRY(samc__cli_detector_finds(t->detector, &info, error));
     if (labels) samc_default_label_options(&options);
     samc_status status =
         samc_phrases_create(t->open, t->strings, t->count, labels ? &options : NULL, &t->phrases, error);

@@ -48,6 +48,12 @@ bool samc__cli_phrases_add(samc__cli_phrases *text, const char *phrase);
 /* One of the options above; SAMC__EXIT_OK, or wrong usage with a message. */
 int samc__cli_phrases_option(samc__cli_phrases *text, const samc__cli *cli, int option, const char *argument);
 
+/* A detector with the options of the command line, of which it takes what it can, and notes on it. */
+samc_status samc__cli_detector_open(const samc__cli *cli, const char *path, samc_detector **detector,
+                                    samc_detector_info *info, samc_error *error);
+/* Whether it finds what phrases name. */
+samc_status samc__cli_detector_finds(const char *path, const samc_detector_info *info, samc_error *error);
+
 /* Opens the detector and encodes the phrases, once for all images; notes those that were cut. Without a file: which
  * ones there are. *usage: the command line is at fault. */
 samc_status samc__cli_phrases_open(samc__cli_phrases *text, const samc__cli *cli, bool *usage, samc_error *error);

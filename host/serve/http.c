@@ -40,6 +40,7 @@ void samc__request_release(samc__request *r) {
     samc__request_hold_pixels(r, 0);
     samc__picture_release(r->picture);
     free(r->question);
+    free(r->search);
     samc__events_free(r->events);
     free(r);
 }
@@ -454,6 +455,7 @@ void samc__serve_stop(samc__serve *serve) {
     samc__disk_close(serve);
     samc__stages_free(serve);
     samc__pictures_clear(&serve->pictures);
+    samc__book_free(serve->book);
     samc__decoders_stop(serve->decoders);
     free(serve);
 }

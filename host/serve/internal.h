@@ -7,6 +7,7 @@
  *   encode   pixels -> an embedding, one image after another
  *   predict  prompts of all who ask, decoded together
  *   auto     every mask of an image; waits between batches of points while anybody's prompts do
+ *   text     what phrases name; waits likewise between the detector and its masks
  */
 #ifndef SAMC_HOST_SERVE_INTERNAL_H
 #define SAMC_HOST_SERVE_INTERNAL_H
@@ -48,11 +49,14 @@ typedef enum samc__stage {
     SAMC__PREDICT,
     SAMC__AUTO,
     SAMC__PARSE,
+    SAMC__TEXT,
     SAMC__STAGES
 } samc__stage;
 
 struct samc__route;
 struct samc__picture;
+typedef struct samc__search samc__search;
+typedef struct samc__book samc__book;
 
 /* Text on its way to a client while it is made: server-sent events. */
 typedef struct samc__events {
@@ -92,6 +96,9 @@ struct samc__request {
     /* Of requests that bring their image along: what happens when the picture is there, and how masks are given. */
     samc__work then;
     void (*give)(samc__request *request, samc_session *session, samc_result *result, int prompt);
+    /* Of requests for what phrases name. */
+    samc__search *search;
+    void (*found)(samc__request *request, const samc_mask *masks, int count);
 };
 
 typedef struct samc__route {
@@ -221,6 +228,7 @@ typedef struct samc__picture {
     int width, height;
     uint8_t *pixels; /* RGB [height, width, 3]; NULL where an embedding alone was given */
     samc_embedding *embedding;
+    samc_scene *scene; /* what the detector made of it, once somebody asked; the text stage's alone */
     size_t bytes;
     struct samc__picture *newer, *older; /* by use */
     pthread_mutex_t lock;                /* of what follows */
@@ -245,6 +253,8 @@ samc__picture *samc__pictures_add(samc__pictures *pictures, const char *id, samc
 samc__picture *samc__pictures_find(samc__pictures *pictures, const char *id);
 bool samc__pictures_has(samc__pictures *pictures, const char *id);
 bool samc__pictures_drop(samc__pictures *pictures, const char *id);
+/* Gives a picture its scene, which counts among its bytes. */
+void samc__pictures_give(samc__pictures *pictures, samc__picture *picture, samc_scene *scene);
 void samc__picture_release(samc__picture *picture); /* NULL is allowed */
 /* Remembers a copy of logits; the number they can be asked for by, 0 without memory. */
 int64_t samc__picture_remember(samc__picture *picture, const float *logits, int masks, int low_res);
@@ -323,6 +333,7 @@ struct samc__serve {
     int patience; /* seconds that automatic masks wait for prompts at a time */
     samc__pictures pictures;
     samc__disk disk;
+    samc__book *book; /* phrases, of the text stage */
     samc__metrics metrics;
     atomic_int owed;   /* replies to requests that a stage took, until they are sent */
     atomic_bool ready; /* the guard knows the port; who asks before is sent away */
@@ -347,6 +358,8 @@ void samc__handle_embedding_get(samc__request *request);
 void samc__handle_embedding_put(samc__request *request);
 void samc__handle_predict(samc__request *request);
 void samc__handle_auto(samc__request *request);
+void samc__handle_text(samc__request *request);
+void samc__book_free(samc__book *book); /* NULL is allowed */
 /* Labelling tools, tools.c. */
 void samc__handle_anylabeling_models(samc__request *request);
 void samc__handle_anylabeling_predict(samc__request *request);

@@ -13,6 +13,7 @@ void samc__picture_release(samc__picture *p) {
     if (p == NULL || atomic_fetch_sub(&p->references, 1) > 1) return;
     for (int i = 0; i < SAMC__ANSWERS; i++) free(p->answers[i].logits);
     samc_embedding_release(p->embedding);
+    samc_scene_free(p->scene);
     pthread_mutex_destroy(&p->lock);
     free(p->pixels);
     free(p);
@@ -72,6 +73,14 @@ bool samc__pictures_drop(samc__pictures *all, const char *id) {
     return p != NULL;
 }
 
+/* For all but one of them. */
+static void make_room(samc__pictures *all, const samc__picture *stays) {
+    while (all->bytes > all->most && all->oldest != stays) {
+        drop(all, all->oldest);
+        all->evicted++;
+    }
+}
+
 samc__picture *samc__pictures_add(samc__pictures *all, const char *id, samc_image *image, samc_embedding *embedding) {
     samc__picture *p = calloc(1, sizeof *p);
     if (p == NULL) {
@@ -99,16 +108,27 @@ samc__picture *samc__pictures_add(samc__pictures *all, const char *id, samc_imag
         link_newest(all, p);
         all->bytes += p->bytes;
         all->count++;
-        while (all->bytes > all->most && all->oldest != p) {
-            drop(all, all->oldest);
-            all->evicted++;
-        }
+        make_room(all, p);
     }
     pthread_mutex_unlock(&all->lock);
     if (there == NULL) return p;
     samc__picture_release(p);
     samc__picture_release(p);
     return there;
+}
+
+void samc__pictures_give(samc__pictures *all, samc__picture *p, samc_scene *scene) {
+    const size_t bytes = samc_scene_bytes(scene);
+    pthread_mutex_lock(&all->lock);
+    p->scene = scene;
+    p->bytes += bytes;
+    if (find(all, p->id) == p) { /* it may have left meanwhile */
+        unlink_picture(all, p);
+        link_newest(all, p);
+        all->bytes += bytes;
+        make_room(all, p);
+    }
+    pthread_mutex_unlock(&all->lock);
 }
 
 void samc__pictures_clear(samc__pictures *all) {

@@ -17,6 +17,7 @@ const samc__route samc__routes[] = {
     {"DELETE", "/v1/images/{id}", samc__handle_forget, false, "/v1/images/{id}", NULL},
     {"POST", "/v1/images/{id}/predict", samc__handle_predict, false, "/v1/images/{id}/predict", NULL},
     {"POST", "/v1/images/{id}/auto", samc__handle_auto, false, "/v1/images/{id}/auto", NULL},
+    {"POST", "/v1/images/{id}/text", samc__handle_text, false, "/v1/images/{id}/text", NULL},
     {"GET", "/v1/images/{id}/embedding", samc__handle_embedding_get, false, "/v1/images/{id}/embedding", NULL},
     {"POST", "/v1/embeddings", samc__handle_embedding_put, false, "/v1/embeddings", NULL},
     /* X-AnyLabeling's remote server */
@@ -65,6 +66,17 @@ void samc__handle_health(samc__request *r) {
     else samc__reply_json(r, MHD_HTTP_OK, about(r->serve));
 }
 
+/* What phrases are looked for with, null where nothing is. */
+static json_t *about_detector(const samc_detector *detector) {
+    samc_detector_info info = SAMC_INIT(samc_detector_info);
+    samc_text_options options = SAMC_INIT(samc_text_options);
+    if (detector == NULL || samc_detector_get_info(detector, &info) != SAMC_OK) return json_null();
+    samc_default_text_options(&options);
+    const bool maps = info.kind == SAMC_DETECTOR_MAPS;
+    return json_pack("{s:s, s:s, s:f, s:f, s:i}", "name", info.name, "kind", maps ? "maps" : "boxes", "threshold",
+                     maps ? 0.3 : 0.1, "nms", options.nms, "context", info.context);
+}
+
 void samc__handle_model(samc__request *r) {
     const samc_model_info *info = &r->serve->info;
     json_t *json =
@@ -79,6 +91,7 @@ void samc__handle_model(samc__request *r) {
                             json_pack("{s:i, s:f, s:f}", "points_per_side", automatic.points_per_side,
                                       "pred_iou_thresh", automatic.pred_iou_thresh, "stability_score_thresh",
                                       automatic.stability_score_thresh));
+        json_object_set_new(json, "detector", about_detector(r->serve->options.detector));
         json_object_set_new(json, "squash", json_boolean(info->squash));
         json_object_set_new(json, "max_bytes", json_integer((json_int_t)r->serve->options.body_bytes));
         json_object_set_new(json, "max_pixels", json_integer(r->serve->options.max_pixels));

@@ -8,6 +8,7 @@ enum { SAMC__SERVE_HOSTS = 16, SAMC__SERVE_ORIGINS = 16 };
 
 typedef struct samc__serve_options {
     const samc_model *model;
+    const samc_detector *detector;        /* of boxes or maps, or NULL: no phrases */
     const char *address;                  /* "127.0.0.1", "0.0.0.0", "::1" */
     int port;                             /* 0: any that is free */
     const char *token;                    /* what every request has to show, or NULL */

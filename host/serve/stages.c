@@ -143,7 +143,7 @@ samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
     static const struct {
         int threads;
         bool sessions;
-    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true}, {1, true}, {1, false}};
+    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true}, {1, true}, {1, false}, {1, true}};
     samc__stages *all = calloc(1, sizeof *all);
     pthread_condattr_t forward;
     if (all == NULL) {

@@ -690,6 +690,16 @@ CALLS = {
                 C.POINTER(samc_error),
             ),
         ),
+        "samc_phrases_pick": (
+            C.c_int,
+            (
+                C.POINTER(C.c_void_p),
+                C.POINTER(C.c_int),
+                C.c_int,
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
         "samc_phrases_free": (None, (C.c_void_p,)),
         "samc_phrases_count": (C.c_int, (C.c_void_p,)),
         "samc_phrases_text": (C.c_char_p, (C.c_void_p, C.c_int)),
