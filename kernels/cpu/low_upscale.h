@@ -14,20 +14,24 @@ __attribute__((unused)) static void place_rows(samc__view w, int64_t rows, uint1
             to[row * kp + i] = samc__float_to_bf16(samc__f32(w)[(i * out + row % out) * 4 + row / out]);
 }
 
-/* pairs = GELU of the norm of x scale + add over its c channels. x [c][PANEL], scale [PANEL] or NULL: 1; add [c]. The
- * variance in a second pass. */
-__attribute__((unused)) static void norm_gelu(float *x, const float *scale, const float *add, const samc__norm *norm,
-                                              int64_t c, uint16_t *pairs) {
+/* x scale + add + more: scale [PANEL] or NULL: 1; add [c]; more [c][PANEL] or NULL: 0. */
+typedef struct affine {
+    const float *scale, *add, *more;
+} affine;
+
+/* pairs = GELU of the norm of what `of` makes of x over its c channels. x [c][PANEL]. The variance in a second pass. */
+__attribute__((unused)) static void norm_gelu(float *x, affine of, const samc__norm *norm, int64_t c, uint16_t *pairs) {
     const float *g = samc__f32(norm->g), *b = samc__f32(norm->b);
     for (int v = 0; v < PANEL; v += VW) {
-        const vf by = scale ? vf_load(scale + v) : vf_set(1.0f), count = vf_set((float)c);
+        const vf by = of.scale ? vf_load(of.scale + v) : vf_set(1.0f), count = vf_set((float)c);
         vf sum[4], mean, unit; /* four sums, so that additions do not wait for each other */
         for (int i = 0; i < 4; i++) sum[i] = vf_set(0.0f);
         for (int64_t o = 0; o < c; o += 4)
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++) {
                 if (o + i >= c) break;
-                const vf value = vf_fma(vf_load(x + (o + i) * PANEL + v), by, vf_set(add[o + i]));
+                vf value = vf_fma(vf_load(x + (o + i) * PANEL + v), by, vf_set(of.add[o + i]));
+                if (of.more) value = vf_add(value, vf_load(of.more + (o + i) * PANEL + v));
                 vf_store(x + (o + i) * PANEL + v, value);
                 sum[i] = vf_add(sum[i], value);
             }

@@ -115,7 +115,7 @@ static void make_between(const refine_task *t, const worker_buffers *b, int64_t 
             for (int64_t i = 0; i < cp; i += 2) memcpy(b->panel + (tap * cp + i) * PANEL, from + i * pitch, 4 * PANEL);
         }
         low_block(t->middle, t->w1, 9 * cp, b->panel, 9 * cp, b->sums, PANEL, false);
-        norm_gelu(b->sums, NULL, samc__f32(a->conv1.b), &a->norm, t->middle, b->made);
+        norm_gelu(b->sums, (affine){.add = samc__f32(a->conv1.b)}, &a->norm, t->middle, b->made);
         const int64_t left = t->side - x < PANEL ? t->side - x : PANEL;
         for (int64_t i = 0; i < t->middlep; i += 2)
             memcpy(to + i * pitch + 2 * (1 + x), b->made + i * PANEL, (size_t)left * 4);

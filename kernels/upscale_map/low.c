@@ -69,7 +69,7 @@ static void map_panels(void *context, int64_t begin, int64_t end, int worker) {
         rows_to_pairs(b.rows, t->inp, t->inp, b.pairs);
         low_block(4 * middle, t->w1, t->inp, b.pairs, t->inp, b.first, PANEL, false);
         for (int64_t i = 0; i < 4; i++) { /* the 2 x 2 pixels of the first map */
-            norm_gelu(b.first + i * middle * PANEL, NULL, samc__f32(a->up1.b), &a->norm, middle, b.pairs);
+            norm_gelu(b.first + i * middle * PANEL, (affine){.add = samc__f32(a->up1.b)}, &a->norm, middle, b.pairs);
             low_block(4 * out, t->w2, t->middlep, b.pairs, t->middlep, b.second, PANEL, false);
             for (int64_t j = 0; j < 4; j++) /* the 2 x 2 pixels of the second map under it */
                 place_pixels(a, image, token, tokens, 2 * (i / 2) + j / 2, 2 * (i % 2) + j % 2,

@@ -1,5 +1,5 @@
 /* The cases of upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads hd (0: 4),
- * type of src and both weights, the kernel that must serve it on a GPU. */
+ * type of src, both weights and the maps, the kernel that must serve it on a GPU, images of the maps (0: none). */
 #include "kernels/upscale_masks/cuda.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 #include "tests/checkops/book.h"
@@ -12,7 +12,7 @@
 /* Not where hosts alone are checked. */
 #pragma weak samc__upscale_masks_cuda_kernel
 
-enum { TYPE = 11, KERNEL }; /* places in p[] */
+enum { TYPE = 11, KERNEL, IMAGES }; /* places in p[] */
 enum { ANY = SAMC__UPSCALE_ANY, CELLS = SAMC__UPSCALE_CELLS };
 
 static const test_case upscale_cases[] = {
@@ -29,6 +29,15 @@ static const test_case upscale_cases[] = {
     {HOSTS, {3, 8, 32, 8, 4, 1, 3, 3, 18, 4}},
     {HOSTS, {2, 17, 128, 32, 16, 3, 2, 1, 7, 8}},
     {HOSTS, {1, 7, 20, 5, 3, 2, 2, 1, 2, 5}},
+    /* With an image's finer maps: rows of the grid that hold whole groups of tokens, and such that do not. */
+    {ALL, {2, 3, 16, 4, 2, 3, 0, 0, 0, 0, 0, F32, ANY, 1}},
+    {ALL, {4, 8, 32, 8, 4, 4, 0, 0, 0, 0, 0, F32, ANY, 2}},
+    {ALL, {1, 7, 20, 5, 3, 2, 0, 0, 0, 0, 0, F32, ANY, 1}},
+    {HOSTS, {4, 8, 64, 16, 8, 4, 2, 2, 8, 8, 0, F32, ANY, 2}},
+    {HOSTS, {2, 9, 128, 32, 16, 3, 2, 1, 7, 8, 0, F32, ANY, 1}},
+    {HOSTS, {1, 5, 20, 5, 3, 2, 2, 1, 2, 5, 0, F32, ANY, 1}},
+    {MODEL, {16, 64, 256, 64, 32, 3, 2, 1, 8, 8, 0, F32, ANY, 1}},
+    {MODEL, {1, 64, 256, 64, 32, 4, 2, 1, 8, 8, 0, F32, ANY, 1}},
     {MODEL, {16, 64, 256, 64, 32, 3}},
     {MODEL, {64, 32, 128, 32, 16, 3}},
     {MODEL, {1, 64, 256, 64, 32, 1}},
@@ -82,12 +91,17 @@ static void upscale_build(check *c, const int *p) {
         .b = samc__view1(input_around(c, c8, 0, 0.1f), c8)};
     a->hyper = samc__view3(input(c, prompts * masks * c8, 1), prompts, masks, c8);
     a->y = samc__view4(output(c, prompts * masks * 16 * g * g), prompts, masks, 4 * g, 4 * g);
+    const int64_t images = p[IMAGES];
+    if (images == 0) return;
+    a->add1 = samc__view3(input(c, images * 4 * g * g * c4, 1), images, 4 * g * g, c4);
+    a->add2 = samc__view3(input(c, images * 16 * g * g * c8, 1), images, 16 * g * g, c8);
 }
 
 static void upscale_draw(check *c, int *p) {
     p[7] = random_size(c, 3), p[0] = p[7] * (1 + random_below(c, 3)), p[1] = random_size(c, 18),
     p[2] = random_size(c, 150), p[3] = random_size(c, 45);
     p[4] = random_size(c, 35), p[5] = random_size(c, 6), p[6] = random_below(c, 4);
+    p[IMAGES] = random_below(c, 2) ? 0 : random_below(c, 2) ? 1 : p[7];
     if (p[6]) p[2] = 4 * p[3], p[8] = random_size(c, 20), p[9] = 1 + random_below(c, 8), p[10] = random_size(c, 17);
 }
 
@@ -97,6 +111,7 @@ static bool upscale_narrow(check *c, const int *p) {
     a->src = last_of(a->src);
     a->hyper = last_of(a->hyper);
     a->y = last_of(a->y);
+    if (p[IMAGES]) a->add1 = last_of(a->add1), a->add2 = last_of(a->add2);
     for (int i = 0; i < p[6]; i++) layers[i].update = last_update(layers[i].update);
     return p[0] > 1;
 }
@@ -122,6 +137,7 @@ static void upscale_book(book *b, const check *of) {
             g = a->grid, n = g * g;
     double *src = values(b, a->src), *w1 = values(b, a->up1.w), *b1 = values(b, a->up1.b), *w2 = values(b, a->up2.w),
            *b2 = values(b, a->up2.b);
+    double *add1 = a->add1.rank ? values(b, a->add1) : NULL, *add2 = a->add2.rank ? values(b, a->add2) : NULL;
     double *hyper = values(b, a->hyper), *y = result(b, a->y), *first = room(b, p * n * 4 * c4),
            *second = room(b, 4 * c8);
     for (int64_t i = 0; i < p * n * 4 * c4; i++) { /* [token][pixel][c4] */
@@ -148,6 +164,11 @@ static void upscale_book(book *b, const check *of) {
             for (int64_t r = 0; r < c; r++) f[r] = f[r] * scale + add[r];
         }
     }
+    for (int64_t i = 0; i < p * n * 4 * c4 && add1; i++) { /* pixel (row, column) of the 2 g x 2 g of an image */
+        const int64_t token = i / (4 * c4), row = token % n / g * 2 + i / c4 % 4 / 2,
+                      column = token % g * 2 + i / c4 % 2, image = token / n / (p / a->add1.n[0]);
+        first[i] += add1[((image * 2 * g + row) * 2 * g + column) * c4 + i % c4];
+    }
     normalise(b, first, p * n * 4, a->norm, NULL);
     for (int64_t i = 0; i < p * n * 4; i++) {
         for (int64_t o = 0; o < c4; o++) {
@@ -155,8 +176,14 @@ static void upscale_book(book *b, const check *of) {
             *x = gelu(*x);
             if (b->low != SAMC__F32) *x = b->tensor ? half(b, *x) : (double)(float)*x;
         }
-        for (int64_t o = 0; o < 4 * c8; o++) /* [pixel][c8] */
-            second[o] = gelu(products(b, b->tensor, first + i * c4, w2 + o % c8 * 4 + o / c8, c4, c8 * 4) + b2[o % c8]);
+        for (int64_t o = 0; o < 4 * c8; o++) { /* [pixel][c8] */
+            second[o] = products(b, b->tensor, first + i * c4, w2 + o % c8 * 4 + o / c8, c4, c8 * 4) + b2[o % c8];
+            const int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + o / c8 / 2,
+                          column = token % g * 4 + i % 2 * 2 + o / c8 % 2;
+            if (add2)
+                second[o] += add2[((token / n / (p / a->add2.n[0]) * 4 * g + row) * 4 * g + column) * c8 + o % c8];
+            second[o] = gelu(second[o]);
+        }
         for (int64_t m = 0; m < masks; m++)
             for (int64_t j = 0; j < 4; j++) {
                 int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + j / 2,
@@ -169,13 +196,13 @@ static void upscale_book(book *b, const check *of) {
 
 static int upscale_typed(check *c, samc__view **views) {
     samc__upscale_masks_args *a = ARGS(c, upscale_masks);
-    samc__view *own[] = {&a->src, &a->up1.w, &a->up2.w};
+    samc__view *own[] = {&a->src, &a->up1.w, &a->up2.w, &a->add1, &a->add2};
     memcpy(views, own, sizeof own);
-    return (int)(sizeof own / sizeof *own);
+    return a->add1.rank ? 5 : 3;
 }
 
 static void upscale_types(const int *p, samc__dtype *of_views) {
-    for (int i = 0; i < 3; i++) of_views[i] = (samc__dtype)p[TYPE];
+    for (int i = 0; i < 5; i++) of_views[i] = (samc__dtype)p[TYPE];
 }
 
 static bool upscale_tensor(const int *p, int capability) {
@@ -193,13 +220,15 @@ static bool upscale_takes_tensor(const check *c, int capability) {
 static bool upscale_for_hosts(const check *c) { return ARGS(c, upscale_masks)->depth > 0; }
 
 static int upscale_low(check *c, samc__view **views) {
-    views[0] = &ARGS(c, upscale_masks)->src;
-    return 1;
+    samc__upscale_masks_args *a = ARGS(c, upscale_masks);
+    samc__view *own[] = {&a->src, &a->add1, &a->add2};
+    memcpy(views, own, sizeof own);
+    return a->add1.rank ? 3 : 1;
 }
 
 ROW(upscale_masks) = {
     .name = "upscale_masks",
-    .fields = "prompts grid C C4 C8 masks layers B T heads hd type kernel",
+    .fields = "prompts grid C C4 C8 masks layers B T heads hd type kernel images",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
      * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
      * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the

@@ -57,6 +57,30 @@ static void apply_layers(const upscale_task *t, int64_t prompt, int64_t token, f
     }
 }
 
+/* Where pixel j of the second map under pixel i of the first lies in the 4x4 of a token. */
+static int64_t under(int64_t i, int64_t j) { return (2 * (i / 2) + j / 2) * 4 + 2 * (i % 2) + j % 2; }
+
+/* x [n][PANEL] += place i of the side x side under each of `tokens` tokens, of a prompt's image in a map. turned
+ * [n][PANEL]. */
+static void add_pixels(const samc__upscale_masks_args *a, samc__view map, int64_t side, int64_t prompt, int64_t token,
+                       int64_t tokens, int64_t i, float *turned, float *x) {
+    const int64_t g = a->grid, n = map.n[2];
+    const float *from = samc__f32(map) + samc__upscale_image(map, a->hyper.n[0], prompt) * n;
+    /* Eight tokens of one row of the grid are side * n apart. */
+    const int64_t whole = g % 8 == 0 ? tokens / 8 * 8 : 0, even = n / 8 * 8;
+    for (int64_t t = 0; t < whole; t += 8) {
+        const float *pixel = from + samc__upscale_at(g, side, token + t, i) * n;
+        for (int64_t c = 0; c < even; c += 8) transpose8(pixel + c, side * n, turned + c * PANEL + t, PANEL);
+    }
+    for (int64_t t = 0; t < tokens; t++) {
+        const float *pixel = from + samc__upscale_at(g, side, token + t, i) * n;
+        for (int64_t c = t < whole ? even : 0; c < n; c++) turned[c * PANEL + t] = pixel[c];
+    }
+    for (int64_t c = 0; c < n && tokens < PANEL; c++)
+        for (int64_t t = tokens; t < PANEL; t++) turned[c * PANEL + t] = 0.0f;
+    for (int64_t v = 0; v < n * PANEL; v += VW) vf_store(x + v, vf_add(vf_load(x + v), vf_load(turned + v)));
+}
+
 static void upscale_panels(void *context, int64_t begin, int64_t end, int worker) {
     const upscale_task *t = context;
     const samc__upscale_masks_args *a = t->args;
@@ -65,6 +89,7 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
     float *x = t->scratch + worker * t->scratch_floats;                /* [C][PANEL] */
     float *first = x + t->c * PANEL, *second = first + 4 * c4 * PANEL; /* [4][C / 4][PANEL], [4][C / 8][PANEL] */
     float *logits = second + 4 * c8 * PANEL;                           /* [masks][4 rows][4 columns][PANEL] */
+    float *turned = logits + 16 * masks * PANEL;                       /* [C / 4][PANEL] */
     for (int64_t item = begin; item < end; item++) {
         int64_t prompt = item / t->panels, token = item % t->panels * PANEL,
                 tokens = n - token < PANEL ? n - token : PANEL;
@@ -74,12 +99,15 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
         else product(t->w1, 4 * c4, t->c, x, samc__f32(a->up1.b), c4, first);
         for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
             float *pixel = first + i * c4 * PANEL;
+            if (a->add1.rank) add_pixels(a, a->add1, 2, prompt, token, tokens, i, turned, pixel);
             norm_panel(pixel, c4, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, NULL);
             gelu_all(pixel, c4 * PANEL);
             product(t->w2, 4 * c8, c4, pixel, samc__f32(a->up2.b), c8, second);
+            for (int64_t j = 0; j < 4 && a->add2.rank; j++)
+                add_pixels(a, a->add2, 4, prompt, token, tokens, under(i, j), turned, second + j * c8 * PANEL);
             gelu_all(second, 4 * c8 * PANEL);
             for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
-                int64_t row = 2 * (i / 2) + j / 2, col = 2 * (i % 2) + j % 2;
+                int64_t row = under(i, j) / 4, col = under(i, j) % 4;
                 for (int64_t m = 0; m < masks; m++)
                     for (int v = 0; v < PANEL; v += VW) {
                         vf sum = vf_set(0.0f);
@@ -107,6 +135,7 @@ static int64_t lay_out(upscale_task *t, int workers, float *base) {
     t->c = a->src.n[2], t->c4 = a->norm.g.n[0], t->c8 = a->hyper.n[2];
     t->panels = (a->src.n[1] + PANEL - 1) / PANEL;
     t->scratch_floats = (t->c + 4 * t->c4 + 4 * t->c8 + 16 * a->hyper.n[1]) * PANEL;
+    if (a->add1.rank) t->scratch_floats += (t->c4 > t->c8 ? t->c4 : t->c8) * PANEL;
     for (int i = 0; i < a->depth; i++) {
         int64_t floats = round_to(t->c, MR) * (a->layers[i].update.weights.n[2] - 1);
         t->folded_floats = floats > t->folded_floats ? floats : t->folded_floats;

@@ -15,9 +15,16 @@ typedef struct upscale_task {
     int64_t scratch_bytes;
 } upscale_task;
 
+/* Tokens of a prompt that one item has. */
+typedef struct item_tokens {
+    int64_t prompt, first, count;
+} item_tokens;
+
 typedef struct worker_buffers {
     float *map, *second, *logits; /* [first][PANEL], [second][PANEL], [masks][4 rows][4 columns][PANEL] */
     uint16_t *rows, *pairs;       /* [PANEL][cp], [longest k / 2][PANEL][2] */
+    uint16_t *pixels;             /* [PANEL][c4p] of a map, and as many pairs */
+    float *more;                  /* [C / 4][PANEL] of it */
     float *fold;                  /* [tp][C rounded up to PANEL] of fold_layers(), in place of all these */
 } worker_buffers;
 
@@ -33,6 +40,8 @@ static int64_t lay_worker(const upscale_task *t, char *base, worker_buffers *b) 
     b->logits = PART(float, 16 * t->args->hyper.n[1] * PANEL);
     b->rows = PART(uint16_t, t->cp * PANEL);
     b->pairs = PART(uint16_t, longer(longer(t->cp, t->c4p), t->tp) * PANEL);
+    b->pixels = PART(uint16_t, t->args->add1.rank ? 2 * longer(t->c4p, low_round_up(t->c8, LOW_K)) * PANEL : 0);
+    b->more = PART(float, t->args->add1.rank ? t->c4 *PANEL : 0);
     b->fold = (float *)(void *)base;
 #undef PART
     return longer(at, t->tp * (t->cp + t->cp / 2) * 4);
@@ -159,6 +168,36 @@ static void store_logits(const samc__upscale_masks_args *a, int64_t prompt, int6
         }
 }
 
+/* Where pixel j of the second map under pixel i of the first lies in the 4x4 of a token. */
+static int64_t under(int64_t i, int64_t j) { return (2 * (i / 2) + j / 2) * 4 + 2 * (i % 2) + j % 2; }
+
+/* x [n][PANEL] = or, with `add`, += place i of the side x side under each of `tokens` tokens, of a prompt's image in a
+ * map. */
+static void read_pixels(const samc__upscale_masks_args *a, samc__view map, int64_t side, item_tokens of, int64_t i,
+                        const worker_buffers *b, float *x, bool add) {
+    const int64_t n = map.n[2], kp = low_round_up(n, LOW_K), image = samc__upscale_image(map, a->hyper.n[0], of.prompt);
+    uint16_t *pairs = b->pixels + kp * PANEL;
+    for (int64_t t = 0; t < PANEL; t++) {
+        uint16_t *row = b->pixels + t * kp;
+        const int64_t at = t < of.count ? (image + samc__upscale_at(a->grid, side, of.first + t, i)) * n : 0,
+                      left = t < of.count ? n : 0;
+        if (left == kp && map.dtype == SAMC__BF16)
+            memcpy(row, (const uint16_t *)map.data + at, (size_t)n * sizeof *row);
+        else
+            for (int64_t c = 0; c < kp; c += 2 * VW)
+                vb_store(row + c,
+                         vb_round(load_some(map, at + c, left - c), load_some(map, at + c + VW, left - c - VW)));
+    }
+    rows_to_pairs(b->pixels, kp, kp, pairs);
+    for (int64_t c = 0; c < n; c++)
+        for (int v = 0; v < PANEL; v += VW) {
+            vf pair[2];
+            float *to = x + c * PANEL + v;
+            load_pairs(pairs + c / 2 * 2 * PANEL + 2 * v, &pair[0], &pair[1]);
+            vf_store(to, add ? vf_add(vf_load(to), pair[c % 2]) : pair[c % 2]);
+        }
+}
+
 static void upscale_panels(void *context, int64_t begin, int64_t end, int worker) {
     const upscale_task *t = context;
     const samc__upscale_masks_args *a = t->args;
@@ -188,11 +227,16 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
             low_block(4 * c4, t->w1, t->cp, b.pairs, t->cp, b.map, PANEL, false);
         }
         for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
-            norm_gelu(b.map + i * c4 * PANEL, scale, a->depth ? add + i * c4 : add, &a->norm, c4, b.pairs);
+            const item_tokens of = {prompt, token, tokens};
+            if (a->add1.rank) read_pixels(a, a->add1, 2, of, i, &b, b.more, false);
+            norm_gelu(b.map + i * c4 * PANEL,
+                      (affine){scale, a->depth ? add + i * c4 : add, a->add1.rank ? b.more : NULL}, &a->norm, c4,
+                      b.pairs);
             low_block(4 * c8, t->w2, t->c4p, b.pairs, t->c4p, b.second, PANEL, false);
             for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
-                const int64_t row = 2 * (i / 2) + j / 2, column = 2 * (i % 2) + j % 2;
-                finish_pixel(a, hyper, b.second + j * c8 * PANEL, b.logits + (row * 4 + column) * PANEL);
+                float *pixel = b.second + j * c8 * PANEL;
+                if (a->add2.rank) read_pixels(a, a->add2, 4, of, under(i, j), &b, pixel, true);
+                finish_pixel(a, hyper, pixel, b.logits + under(i, j) * PANEL);
             }
         }
         store_logits(a, prompt, token, tokens, b.logits);

@@ -28,6 +28,12 @@ samc_status samc__upscale_masks_check(const samc__upscale_masks_args *a, samc_er
     SAMC__REQUIRE(error, "upscale_masks", samc__is4(a->up2.w, c4, c8, 2, 2) && samc__is1(a->up2.b, c8));
     SAMC__REQUIRE(error, "upscale_masks", samc__is3(a->hyper, p, masks, c8));
     SAMC__REQUIRE(error, "upscale_masks", samc__is4(a->y, p, masks, low, low));
+    const int64_t images = a->add1.n[0];
+    SAMC__REQUIRE(error, "upscale_masks", (a->add1.rank == 0) == (a->add2.rank == 0));
+    SAMC__REQUIRE(error, "upscale_masks",
+                  a->add1.rank == 0 || (images > 0 && p % images == 0 && a->add1.dtype == a->src.dtype &&
+                                        a->add2.dtype == a->src.dtype && samc__is3(a->add1, images, 4 * tokens, c4) &&
+                                        samc__is3(a->add2, images, 16 * tokens, c8)));
     return SAMC_OK;
 }
 
@@ -69,6 +75,17 @@ static void apply_layers(const samc__upscale_masks_args *a, int64_t prompt, int6
     for (int64_t r = 0; r < c; r++) out[r % c4 * 4 + r / c4] = f[r];
 }
 
+/* x [n] += a pixel of a prompt's image in a map, at place i of the side x side under a token. */
+static void add_pixel(const samc__upscale_masks_args *a, samc__view map, int64_t side, int64_t token, int64_t i,
+                      float *x) {
+    const int64_t g = a->grid, n = map.n[2], prompt = token / (g * g);
+    if (map.rank == 0) return;
+    const float *from =
+        samc__f32(map) +
+        (samc__upscale_image(map, a->hyper.n[0], prompt) + samc__upscale_at(g, side, token % (g * g), i)) * n;
+    for (int64_t o = 0; o < n; o++) x[o] += from[o];
+}
+
 static void upscale_tokens(void *context, int64_t begin, int64_t end, int worker) {
     const samc__upscale_masks_args *a = context;
     (void)worker;
@@ -80,12 +97,16 @@ static void upscale_tokens(void *context, int64_t begin, int64_t end, int worker
         else conv_transpose(samc__f32(a->src) + token * c, &a->up1, first);
         for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
             for (int64_t o = 0; o < c4; o++) pixel[o] = first[o * 4 + i];
+            add_pixel(a, a->add1, 2, token, i, pixel);
             samc__layernorm_ref_row(pixel, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, c4, pixel);
             for (int64_t o = 0; o < c4; o++) pixel[o] = samc__gelu_ref(pixel[o]);
             conv_transpose(pixel, &a->up2, second);
             for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
-                for (int64_t o = 0; o < c8; o++) feature[o] = samc__gelu_ref(second[o * 4 + j]);
-                int64_t row = 4 * y + 2 * (i / 2) + j / 2, col = 4 * x + 2 * (i % 2) + j % 2;
+                int64_t under = (2 * (i / 2) + j / 2) * 4 + 2 * (i % 2) + j % 2, row = 4 * y + under / 4,
+                        col = 4 * x + under % 4;
+                for (int64_t o = 0; o < c8; o++) feature[o] = second[o * 4 + j];
+                add_pixel(a, a->add2, 4, token, under, feature);
+                for (int64_t o = 0; o < c8; o++) feature[o] = samc__gelu_ref(feature[o]);
                 for (int64_t m = 0; m < masks; m++)
                     samc__f32(a->y)[((prompt * masks + m) * low + row) * low + col] =
                         samc__dot_ref(samc__f32(a->hyper) + (prompt * masks + m) * c8, feature, c8);

@@ -5,7 +5,9 @@
  *
  * The first conv-transpose is linear in the keys, and these are the image's but for one update for each layer of the
  * decoder: where `layers` are given, src is what it makes of the images, once for all prompts, and f = src; for each
- * layer, f = (f + o . fold) / deviation + add with o and deviation of its update (kernels/key_update.h). */
+ * layer, f = (f + o . fold) / deviation + add with o and deviation of its update (kernels/key_update.h).
+ *
+ * An image's finer features may join on the way, SAM 2's: one map before the norm, another before the second GELU. */
 #ifndef SAMC_KERNELS_UPSCALE_MASKS_UPSCALE_MASKS_H
 #define SAMC_KERNELS_UPSCALE_MASKS_UPSCALE_MASKS_H
 
@@ -27,6 +29,19 @@ typedef struct samc__upscale_masks_args {
     samc__view hyper;             /* [prompts, masks, C / 8] */
     samc__view y;                 /* [prompts, masks, 4 grid, 4 grid] logits */
     int grid;
+    samc__view add1; /* [images, 2 grid * 2 grid, C / 4] in the type of src or absent, images dividing prompts */
+    samc__view add2; /* [images, 4 grid * 4 grid, C / 8]; both or none */
 } samc__upscale_masks_args;
+
+/* Where pixel i of the `side` x `side` under a token lies in a map, which has side * grid of them in a row. */
+static inline int64_t samc__upscale_at(int64_t grid, int64_t side, int64_t token, int64_t i) {
+    const int64_t row = token / grid * side + i / side;
+    return row * side * grid + token % grid * side + i % side;
+}
+
+/* The first pixel of a prompt's image in a map. */
+static inline int64_t samc__upscale_image(samc__view map, int64_t prompts, int64_t prompt) {
+    return prompt / (prompts / map.n[0]) * map.n[1];
+}
 
 #endif
