@@ -22,6 +22,7 @@ typedef struct watch {
 
 struct samc_calibration {
     char *input, *recipe; /* recipe: NULL, what the options gave */
+    int image_size;       /* the same, 0 */
     samc_model *model;
     samc_session *session;
     watch watch;
@@ -48,6 +49,7 @@ static samc_status begin(samc_calibration *c, const char *input, const samc_opti
     options.backend = SAMC_BACKEND_CPU, options.precision = SAMC_PRECISION_F32;
     c->input = strdup(input);
     if (options.recipe != NULL) c->recipe = strdup(options.recipe);
+    c->image_size = options.image_size;
     if (c->input == NULL || (options.recipe != NULL && c->recipe == NULL))
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to calibrate", input);
     SAMC__TRY(samc_model_open(input, &options, &c->model, error));
@@ -96,7 +98,7 @@ samc_status samc_calibration_convert(const samc_calibration *c, const char *outp
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_calibration_convert: no calibration, or no path");
     if (c->watch.maxima.images == 0)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: no image was added to calibrate with", c->input);
-    const samc_convert_options options = {sizeof options, SAMC_STORAGE_INT8, c->recipe};
+    const samc_convert_options options = {sizeof options, SAMC_STORAGE_INT8, c->recipe, c->image_size};
     return samc__convert(c->model->checkpoint, output, &options, &c->watch.maxima, error);
 }
 

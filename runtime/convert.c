@@ -245,13 +245,14 @@ static samc_status convert_towers(conversion *c, samc__text_image_kind kind, con
     return status;
 }
 
-static samc_status convert_sam(conversion *c, const char *recipe, const samc__maxima *maxima, const char *output) {
+static samc_status convert_sam(conversion *c, const samc__given *given, const samc__maxima *maxima,
+                               const char *output) {
     samc__checkpoint *checkpoint = c->checkpoint;
     samc__config config;
     samc__weights unbound;
     samc__tensor_list tensors;
     char *text = NULL;
-    SAMC__TRY(samc__config_read(checkpoint, recipe, &config, c->error));
+    SAMC__TRY(samc__config_read(checkpoint, given, &config, c->error));
     SAMC__TRY(samc__tensors_list(&config, &unbound, &tensors, c->error));
     samc_status status = describe(checkpoint, &config, NULL, &text, c->error);
     if (status == SAMC_OK) status = convert_tensors(c, text, &tensors, maxima, output);
@@ -268,13 +269,13 @@ samc_status samc__convert(samc__checkpoint *checkpoint, const char *output, cons
     samc__text_image_kind kind;
     SAMC__TRY(refuse_same_file(checkpoint, output, error));
     if (samc__text_image_is(checkpoint, &kind)) SAMC__TRY(convert_towers(&c, kind, output));
-    else SAMC__TRY(convert_sam(&c, o->recipe, maxima, output));
+    else SAMC__TRY(convert_sam(&c, &(samc__given){o->recipe, o->image_size}, maxima, output));
     if (error != NULL) snprintf(error->message, sizeof error->message, "%s", samc__checkpoint_note(checkpoint));
     return SAMC_OK;
 }
 
 samc_status samc_convert(const char *input, const char *output, samc_storage storage, samc_error *error) {
-    return samc_convert_with(input, output, &(samc_convert_options){sizeof(samc_convert_options), storage, NULL},
+    return samc_convert_with(input, output, &(samc_convert_options){sizeof(samc_convert_options), storage, NULL, 0},
                              error);
 }
 

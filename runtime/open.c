@@ -176,7 +176,8 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (model == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory to open the model", path);
     samc_status status = choose_backend(&own, model, error);
     if (status == SAMC_OK) status = samc__checkpoint_open(path, &model->checkpoint, error);
-    if (status == SAMC_OK) status = samc__config_read(model->checkpoint, own.recipe, &model->net.config, error);
+    const samc__given given = {own.recipe, own.image_size};
+    if (status == SAMC_OK) status = samc__config_read(model->checkpoint, &given, &model->net.config, error);
     if (status == SAMC_OK) status = keep_recipe(model, error);
     if (status == SAMC_OK) status = apply_settings(model, own.settings, path, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);

@@ -160,6 +160,8 @@ typedef struct samc_options {
                                     name the last counts */
     const char *recipe; /* NULL: what the file says; "sam", "medsam", "micro-sam", or a file (FILE.json, or a path):
                            what lies between an image's pixels and the encoder, and between logits and a mask */
+    int image_size; /* 0: what the file says; else the side of the images that the encoder gets, of models whose tensors
+                       do not tell it (SAM 2, EfficientViT-SAM) */
 } samc_options;
 
 /* The defaults; SAMC_BACKEND and SAMC_THREADS in the environment override them. SAMC_CUDA_LIBRARIES names folders,
@@ -237,6 +239,7 @@ typedef struct samc_convert_options {
     size_t size;
     samc_storage storage;
     const char *recipe; /* that of samc_options, for the metadata; NULL: what the input says */
+    int image_size;     /* the same; 0: what the input says */
 } samc_convert_options;
 
 /* The same with more to say; `options` may be NULL. */
@@ -474,6 +477,8 @@ typedef struct samc_auto_options {
      * SAMC_OK ends samc_auto() with that status. */
     samc_status (*progress)(void *context, int image, int64_t done, int64_t total);
     void *progress_context;
+    bool multimask_output; /* true; else the one mask of the single-mask output of each point */
+    bool use_m2m; /* false; each mask is asked for once more, with itself as the mask input and one mask for answer */
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */

@@ -1,5 +1,5 @@
-/* Names that other programs give to tensors: Hugging Face's layout of SAM, which becomes SAM's own, and models of other
- * architectures, which are refused by their name. */
+/* Names that other programs give to tensors: Hugging Face's layouts of SAM and SAM 2 and SAM 2's own, which become
+ * SAM's as far as that goes, and models of other architectures, which are refused by their name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 /* ---- Hugging Face's SamModel ----------------------------------------------------------------- */
 
 /* Beginnings of names, `#` a number that is carried over; what follows stays. The first that fits counts. */
-static const char *const renamed[][2] = {
+typedef const char *const renaming[2];
+static renaming of_huggingface[] = {
     {"vision_encoder.patch_embed.projection.", "image_encoder.patch_embed.proj."},
     {"vision_encoder.layers.#.layer_norm1.", "image_encoder.blocks.#.norm1."},
     {"vision_encoder.layers.#.layer_norm2.", "image_encoder.blocks.#.norm2."},
@@ -47,11 +48,43 @@ static const char *const renamed[][2] = {
     {"mask_decoder.mask_conv1.", "mask_decoder.embedding_maskfeature.0."},
     {"mask_decoder.mask_norm.", "mask_decoder.embedding_maskfeature.1."},
     {"mask_decoder.mask_conv2.", "mask_decoder.embedding_maskfeature.3."},
+    {NULL, NULL},
+};
+
+/* Those of Sam2Model and Sam2VideoModel, before the ones above. */
+static renaming of_huggingface_2[] = {
+    {"vision_encoder.backbone.patch_embed.projection.", "image_encoder.trunk.patch_embed.proj."},
+    {"vision_encoder.backbone.blocks.#.layer_norm1.", "image_encoder.trunk.blocks.#.norm1."},
+    {"vision_encoder.backbone.blocks.#.layer_norm2.", "image_encoder.trunk.blocks.#.norm2."},
+    {"vision_encoder.backbone.blocks.#.mlp.proj_in.", "image_encoder.trunk.blocks.#.mlp.layers.0."},
+    {"vision_encoder.backbone.blocks.#.mlp.proj_out.", "image_encoder.trunk.blocks.#.mlp.layers.1."},
+    {"vision_encoder.backbone.", "image_encoder.trunk."},
+    {"vision_encoder.neck.convs.#.", "image_encoder.neck.convs.#.conv."},
+    {"mask_decoder.transformer.layers.#.mlp.proj_in.", "mask_decoder.transformer.layers.#.mlp.lin1."},
+    {"mask_decoder.transformer.layers.#.mlp.proj_out.", "mask_decoder.transformer.layers.#.mlp.lin2."},
+    {"mask_decoder.transformer.layers.#.self_attn.o_proj.", "mask_decoder.transformer.layers.#.self_attn.out_proj."},
+    {"mask_decoder.transformer.layers.#.cross_attn_token_to_image.o_proj.",
+     "mask_decoder.transformer.layers.#.cross_attn_token_to_image.out_proj."},
+    {"mask_decoder.transformer.layers.#.cross_attn_image_to_token.o_proj.",
+     "mask_decoder.transformer.layers.#.cross_attn_image_to_token.out_proj."},
+    {"mask_decoder.transformer.final_attn_token_to_image.o_proj.",
+     "mask_decoder.transformer.final_attn_token_to_image.out_proj."},
+    {"no_memory_embedding", "no_mem_embed"},
+    {NULL, NULL},
+};
+
+/* SAM2Base's. */
+static renaming of_sam2[] = {
+    {"sam_prompt_encoder.", "prompt_encoder."},
+    {"sam_mask_decoder.transformer.layers.#.mlp.layers.0.", "mask_decoder.transformer.layers.#.mlp.lin1."},
+    {"sam_mask_decoder.transformer.layers.#.mlp.layers.1.", "mask_decoder.transformer.layers.#.mlp.lin2."},
+    {"sam_mask_decoder.", "mask_decoder."},
+    {NULL, NULL},
 };
 
 /* The MLPs name their first and last layer by words and count from 0 between them; which number the last one has is
  * known only when all names have been seen. */
-enum { IOU_HEAD, HYPER, HQ, MLPS };
+enum { IOU_HEAD, HYPER, HQ, OBJECT, MLPS };
 static const struct {
     const char *name, *into;
     bool numbered;
@@ -59,6 +92,7 @@ static const struct {
     [IOU_HEAD] = {"mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", false},
     [HYPER] = {"mask_decoder.output_hypernetworks_mlps.", "mask_decoder.output_hypernetworks_mlps.", true},
     [HQ] = {"mask_decoder.hq_mask_mlp.", "mask_decoder.hf_mlp.", false},
+    [OBJECT] = {"mask_decoder.pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", false},
 };
 
 /* The digits at `at`, behind which a dot stands; 0 if there are none, or too many for a number of layers. */
@@ -93,10 +127,33 @@ static void find_last(const samc__checkpoint *c, int last[MLPS]) {
     }
 }
 
+enum { ROOM = 2 * SAMC__MAX_NAME };
+
+/* Writes what a table makes of a name into `to`; false: it has nothing that fits. */
+static bool rename_by(renaming *table, const char *name, char to[ROOM]) {
+    for (; (*table)[0] != NULL; table++) {
+        const char *from = (*table)[0], *into = (*table)[1], *hash = strchr(from, '#');
+        size_t head = hash ? (size_t)(hash - from) : strlen(from), digits = 0;
+        int number;
+        if (strncmp(name, from, head) != 0) continue;
+        const char *rest = name + head;
+        if (hash == NULL) {
+            snprintf(to, ROOM, "%s%s", into, rest);
+            return true;
+        }
+        digits = number_at(rest, &number);
+        if (digits == 0 || strncmp(rest + digits, hash + 1, strlen(hash + 1)) != 0) continue;
+        const char *into_hash = strchr(into, '#');
+        snprintf(to, ROOM, "%.*s%.*s%s%s", (int)(into_hash - into), into, (int)digits, rest, into_hash + 1,
+                 rest + digits + strlen(hash + 1));
+        return true;
+    }
+    return false;
+}
+
 /* Writes SAM's name for Hugging Face's into `to`; a name that is none of theirs stays, and is reported as unexpected
  * later. */
-static void translate(const int last[MLPS], const char *name, char to[2 * SAMC__MAX_NAME]) {
-    enum { ROOM = 2 * SAMC__MAX_NAME };
+static void translate(const int last[MLPS], bool second, const char *name, char to[ROOM]) {
     int which, number;
     const char *layer = mlp_layer(name, &which);
     if (layer != NULL) {
@@ -115,38 +172,83 @@ static void translate(const int last[MLPS], const char *name, char to[2 * SAMC__
         }
         return;
     }
-    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
-        const char *from = renamed[i][0], *into = renamed[i][1], *hash = strchr(from, '#');
-        size_t head = hash ? (size_t)(hash - from) : strlen(from), digits = 0;
-        if (strncmp(name, from, head) != 0) continue;
-        const char *rest = name + head;
-        if (hash == NULL) {
-            snprintf(to, ROOM, "%s%s", into, rest);
-            return;
-        }
-        digits = number_at(rest, &number);
-        if (digits == 0 || strncmp(rest + digits, hash + 1, strlen(hash + 1)) != 0) continue;
-        const char *into_hash = strchr(into, '#');
-        snprintf(to, ROOM, "%.*s%.*s%s%s", (int)(into_hash - into), into, (int)digits, rest, into_hash + 1,
-                 rest + digits + strlen(hash + 1));
-        return;
-    }
-    snprintf(to, ROOM, "%s", name);
+    if (second && rename_by(of_huggingface_2, name, to)) return;
+    if (!rename_by(of_huggingface, name, to)) snprintf(to, ROOM, "%s", name);
 }
 
-samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error) {
+static samc_status set_name(samc__checkpoint *checkpoint, size_t index, const char *name, samc_error *error) {
+    char *copy = strdup(name);
+    if (copy == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
+    free((char *)checkpoint->tensors[index].name);
+    checkpoint->tensors[index].name = copy;
+    return SAMC_OK;
+}
+
+/* Four embeddings in one table [4, C] become SAM's four [1, C]. */
+static samc_status split_points(samc__checkpoint *c, samc_error *error) {
+    enum { POINTS = 4 };
+    for (size_t i = 0; i < c->count; i++) {
+        samc__tensor whole = c->tensors[i];
+        if (strcmp(whole.name, "prompt_encoder.point_embed.weight") != 0 || whole.rank != 2 ||
+            whole.shape[0] != POINTS || whole.data == NULL || whole.dtype == SAMC__OTHER)
+            continue;
+        const char *data = whole.data;
+        const int64_t step = whole.stride[0] * (int64_t)samc__dtype_size(whole.dtype);
+        whole.shape[0] = 1;
+        for (int point = POINTS - 1; point >= 0; point--) { /* the first, in place of the table, last */
+            char name[64];
+            snprintf(name, sizeof name, "prompt_encoder.point_embeddings.%d.weight", point);
+            whole.data = data + point * step;
+            if (point > 0) SAMC__TRY(samc__checkpoint_add(c, name, strlen(name), &whole, error));
+            else SAMC__TRY(set_name(c, i, name, error));
+        }
+        c->tensors[i].shape[0] = 1;
+        return SAMC_OK;
+    }
+    return SAMC_OK;
+}
+
+samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, bool second, samc_error *error) {
     int last[MLPS];
     find_last(checkpoint, last);
     checkpoint->huggingface = true;
+    if (second) SAMC__TRY(split_points(checkpoint, error));
     for (size_t i = 0; i < checkpoint->count; i++) {
-        char name[2 * SAMC__MAX_NAME];
-        translate(last, checkpoint->tensors[i].name, name);
-        char *copy = strdup(name);
-        if (copy == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", checkpoint->label);
-        free((char *)checkpoint->tensors[i].name);
-        checkpoint->tensors[i].name = copy;
+        char name[ROOM];
+        translate(last, second, checkpoint->tensors[i].name, name);
+        SAMC__TRY(set_name(checkpoint, i, name, error));
     }
     return SAMC_OK;
+}
+
+samc_status samc__sam2_rename(samc__checkpoint *checkpoint, samc_error *error) {
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        char name[ROOM];
+        if (rename_by(of_sam2, checkpoint->tensors[i].name, name)) SAMC__TRY(set_name(checkpoint, i, name, error));
+    }
+    return SAMC_OK;
+}
+
+bool samc__is_sam2_memory(const char *name) {
+    /* SAM2Base's, then Sam2VideoModel's. */
+    static const char *const memory[] = {"memory_attention.",
+                                         "memory_encoder.",
+                                         "maskmem_tpos_enc",
+                                         "no_mem_pos_enc",
+                                         "no_obj_ptr",
+                                         "no_obj_embed_spatial",
+                                         "mask_downsample.",
+                                         "obj_ptr_proj.",
+                                         "obj_ptr_tpos_proj.",
+                                         "memory_temporal_positional_encoding",
+                                         "no_memory_positional_encoding",
+                                         "no_object_pointer",
+                                         "occlusion_spatial_embedding_parameter",
+                                         "object_pointer_proj.",
+                                         "temporal_positional_encoding_projection_layer."};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (strncmp(name, memory[i], strlen(memory[i])) == 0) return true;
+    return false;
 }
 
 /* ---- Other architectures --------------------------------------------------------------------- */
@@ -159,11 +261,8 @@ static const struct {
     {"detector.backbone.vision_backbone.", "SAM 3"},
     {"detr_encoder.", "SAM 3"},
     {"geometry_encoder.", "SAM 3"},
-    {"memory_attention.", "SAM 2"},
-    {"memory_encoder.", "SAM 2"},
-    {"image_encoder.trunk.", "SAM 2"},
-    {"sam_mask_decoder.", "SAM 2"},
-    {"vision_encoder.backbone.", "SAM 2"},
+    {"spatial_perceiver.", "EdgeTAM"},
+    {"image_encoder.trunk.body.", "EdgeTAM"},
     {"prompt_encoder.invalid_points.", "EfficientSAM"},
     {"image_encoder.backbone.input_stem.", "EfficientViT-B"},
     {"image_encoder.fuse_stage2.", "EdgeSAM"},

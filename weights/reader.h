@@ -80,7 +80,10 @@ samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *er
 /* Drops tensors whose names end so. */
 void samc__checkpoint_forget(samc__checkpoint *checkpoint, const char *ending);
 /* The steps of it that know names: layouts.c. */
-samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, samc_error *error);
+samc_status samc__huggingface_rename(samc__checkpoint *checkpoint, bool second, samc_error *error); /* of SAM 2 */
+samc_status samc__sam2_rename(samc__checkpoint *checkpoint, samc_error *error);
+/* What only video needs of SAM 2: beside its parts, under its own or Hugging Face's names. */
+bool samc__is_sam2_memory(const char *name);
 void samc__find_architecture(samc__checkpoint *checkpoint);
 /* Tensors that checkpoints carry among the model's and no model uses, under SAM's names. */
 bool samc__is_unused(const char *name);

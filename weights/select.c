@@ -14,7 +14,7 @@
 #include "weights/reader.h"
 
 /* Parts of a model, a bit each; SHARED is a lone table of Hugging Face's layout. */
-enum { IMAGE = 1, VISION = 2, PROMPT = 4, DECODER = 8, SHARED = 16, PATCHES = 32, TOKENS = 64 };
+enum { IMAGE = 1, VISION = 2, PROMPT = 4, DECODER = 8, SHARED = 16, PATCHES = 32, TOKENS = 64, SAM2 = 128 };
 
 /* A tensor that lies in one of the parts. */
 typedef struct member {
@@ -52,10 +52,8 @@ static bool find_part(const char *name, size_t *prefix, unsigned *part) {
     static const struct {
         const char *name;
         unsigned part;
-    } parts[] = {{"image_encoder.", IMAGE},
-                 {"vision_encoder.", VISION},
-                 {"prompt_encoder.", PROMPT},
-                 {"mask_decoder.", DECODER},
+    } parts[] = {{"image_encoder.", IMAGE},          {"vision_encoder.", VISION},     {"prompt_encoder.", PROMPT},
+                 {"mask_decoder.", DECODER},         {"sam_prompt_encoder.", PROMPT}, {"sam_mask_decoder.", DECODER},
                  {"shared_image_embedding.", SHARED}};
     for (const char *at = name; at != NULL; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -171,7 +169,10 @@ static samc_status choose(samc__checkpoint *c, const member *members, size_t cou
             if (strcmp(own, "vision_encoder.patch_embed.projection.weight") == 0) g.parts |= PATCHES;
             if (strcmp(own, "image_encoder.patch_embed.seq.0.c.weight") == 0) g.parts |= PATCHES;
             if (strcmp(own, "image_encoder.patch_embed.seq.0.weight") == 0) g.parts |= PATCHES; /* folded */
+            if (strcmp(own, "image_encoder.trunk.patch_embed.proj.weight") == 0) g.parts |= PATCHES | SAM2;
+            if (strcmp(own, "vision_encoder.backbone.patch_embed.projection.weight") == 0) g.parts |= PATCHES | SAM2;
             if (strcmp(own, "mask_decoder.mask_tokens.weight") == 0) g.parts |= TOKENS;
+            if (strcmp(own, "sam_mask_decoder.mask_tokens.weight") == 0) g.parts |= TOKENS;
         }
         bool known = !complete(&g);
         for (size_t i = g.first; i < first && !known; i++) fate[members[i].tensor] = ANOTHER_MODELS;
@@ -191,7 +192,10 @@ static samc_status choose(samc__checkpoint *c, const member *members, size_t cou
 /* ---- Applying it ----------------------------------------------------------------------------- */
 
 /* Of the buffers beside the parts only these are the model's. */
-static bool is_buffer(const char *own) { return strcmp(own, "pixel_mean") == 0 || strcmp(own, "pixel_std") == 0; }
+static bool is_buffer(const group *g, const char *own) {
+    if (g->parts & SAM2) return strcmp(own, "no_mem_embed") == 0 || strcmp(own, "no_memory_embedding") == 0;
+    return strcmp(own, "pixel_mean") == 0 || strcmp(own, "pixel_std") == 0;
+}
 
 /* Keeps the tensors of the group under their own names and drops all others; says how many those are. `fate` is
  * [c->count]. */
@@ -202,7 +206,7 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
     const bool renamed = (chosen->parts & (VISION | IMAGE)) == VISION;
     char *wrapper = strndup(first->name, prefix); /* the names change below */
     char ignored[256] = "";
-    size_t outside = 0, left = 0, used = 0;
+    size_t outside = 0, left = 0, used = 0, memory = 0;
     enum { NAMED = 3 };
     if (wrapper == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", c->label);
     for (size_t i = 0; i < chosen->count; i++) {
@@ -210,7 +214,8 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
         fate[m->tensor] = samc__is_unused(m->name + prefix) ? OUTSIDE : KEPT;
     }
     for (size_t i = 0; i < c->count; i++)
-        if (strncmp(c->tensors[i].name, wrapper, prefix) == 0 && is_buffer(c->tensors[i].name + prefix)) fate[i] = KEPT;
+        if (strncmp(c->tensors[i].name, wrapper, prefix) == 0 && is_buffer(chosen, c->tensors[i].name + prefix))
+            fate[i] = KEPT;
     for (size_t i = 0; i < c->count; i++) {
         char *name = (char *)c->tensors[i].name; /* allocated by samc__checkpoint_add() */
         if (fate[i] == KEPT) {
@@ -218,7 +223,9 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
             c->tensors[left++] = c->tensors[i];
             continue;
         }
-        if (c->tensors[i].data != NULL && fate[i] == OUTSIDE) {
+        if ((chosen->parts & SAM2) && strncmp(name, wrapper, prefix) == 0 && samc__is_sam2_memory(name + prefix)) {
+            memory++;
+        } else if (c->tensors[i].data != NULL && fate[i] == OUTSIDE) {
             outside++;
             if (outside <= NAMED && used < sizeof ignored)
                 used += (size_t)snprintf(ignored + used, sizeof ignored - used, "%s%s", outside > 1 ? ", " : "",
@@ -228,13 +235,16 @@ static samc_status keep(samc__checkpoint *c, const member *members, const group 
     }
     c->count = left;
     free(wrapper);
+    if (memory > 0)
+        samc__checkpoint_add_note(c, "SAM 2's memory for video (%zu tensors) is passed over: samc does images", memory);
     if (outside > NAMED)
         samc__checkpoint_add_note(c, "%zu tensors outside the model are ignored: %s, ...", outside, ignored);
     else if (outside > 0)
         samc__checkpoint_add_note(c, "%zu tensor%s outside the model %s ignored: %s", outside, outside > 1 ? "s" : "",
                                   outside > 1 ? "are" : "is", ignored);
     c->alone = renamed && prefix == 0;
-    return renamed ? samc__huggingface_rename(c, error) : SAMC_OK;
+    if (renamed) return samc__huggingface_rename(c, (chosen->parts & SAM2) != 0, error);
+    return chosen->parts & SAM2 ? samc__sam2_rename(c, error) : SAMC_OK;
 }
 
 samc_status samc__checkpoint_select(samc__checkpoint *checkpoint, samc_error *error) {

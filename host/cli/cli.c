@@ -28,6 +28,7 @@ static const char common_help[] =
     "      --set NAME=VALUE  something of the model's own, which 'samc info' names; may be given several times\n"
     "      --recipe NAME     what lies between pixels and encoder and between logits and masks, where the\n"
     "                        file does not say it: sam, medsam, micro-sam, or FILE.json\n"
+    "      --image-size N    side of the images that the encoder gets, of models whose tensors do not tell it\n"
     "  -q, --quiet           no progress on standard error, errors only\n"
     "      --version         print the version and exit\n"
     "  -h, --help            print this and exit\n"
@@ -248,6 +249,10 @@ static bool common_option(samc__cli *cli, int option) {
         cli->scale = optarg;
         if (samc_scale_check(optarg, &error) == SAMC_OK) return true;
         cli->exit_code = samc__cli_usage(cli, "--scale: %s", error.message);
+        return false;
+    case SAMC__CLI_IMAGE_SIZE:
+        if (samc__cli_integer(optarg, 16, 8192, &cli->options.image_size)) return true;
+        cli->exit_code = samc__cli_usage(cli, "--image-size is a whole number from 16 to 8192, not '%s'", optarg);
         return false;
     case 'q':
         cli->quiet = true;

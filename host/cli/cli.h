@@ -46,6 +46,7 @@ enum {
     SAMC__CLI_SET,
     SAMC__CLI_RECIPE,
     SAMC__CLI_SCALE,
+    SAMC__CLI_IMAGE_SIZE,
     SAMC__CLI_VERSION,
     SAMC__CLI_OWN
 };
@@ -57,8 +58,8 @@ enum {
         {"threads", required_argument, NULL, SAMC__CLI_THREADS},                                                       \
         {"device", required_argument, NULL, SAMC__CLI_DEVICE}, {"cudnn", no_argument, NULL, SAMC__CLI_CUDNN},          \
         {"set", required_argument, NULL, SAMC__CLI_SET}, {"recipe", required_argument, NULL, SAMC__CLI_RECIPE},        \
-        {"quiet", no_argument, NULL, 'q'}, {"version", no_argument, NULL, SAMC__CLI_VERSION},                          \
-        {"help", no_argument, NULL, 'h'}, {                                                                            \
+        {"image-size", required_argument, NULL, SAMC__CLI_IMAGE_SIZE}, {"quiet", no_argument, NULL, 'q'},              \
+        {"version", no_argument, NULL, SAMC__CLI_VERSION}, {"help", no_argument, NULL, 'h'}, {                         \
         0                                                                                                              \
     }
 

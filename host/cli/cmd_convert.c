@@ -11,7 +11,7 @@
 
 static const char help[] =
     "Usage: samc convert CHECKPOINT -o MODEL.safetensors [--dtype f32|f16|bf16|int8] [--calibrate FOLDER]\n"
-    "                    [--recipe NAME|FILE.json]\n"
+    "                    [--recipe NAME|FILE.json] [--image-size N]\n"
     "\n"
     "Writes a SAM checkpoint as safetensors: the original tensor names, with the architecture and the\n"
     "preprocessing recipe in the metadata. Nothing in the checkpoint is executed. The output appears only\n"
@@ -112,7 +112,7 @@ int samc__cmd_convert(int argc, char **argv) {
     if (same_file(input, output)) return samc__cli_usage(&cli, "%s would overwrite the checkpoint itself", output);
 
     samc_error error;
-    samc_convert_options options = {sizeof options, storage, cli.options.recipe};
+    samc_convert_options options = {sizeof options, storage, cli.options.recipe, cli.options.image_size};
     const samc_status status = folder ? convert_calibrated(&cli, input, output, folder, &error)
                                       : samc_convert_with(input, output, &options, &error);
     if (status != SAMC_OK) return samc__cli_fail(error.message);

@@ -60,12 +60,18 @@ static void apply_layers(const upscale_task *t, int64_t prompt, int64_t token, f
 /* Where pixel j of the second map under pixel i of the first lies in the 4x4 of a token. */
 static int64_t under(int64_t i, int64_t j) { return (2 * (i / 2) + j / 2) * 4 + 2 * (i % 2) + j % 2; }
 
-/* x [n][PANEL] += place i of the side x side under each of `tokens` tokens, of a prompt's image in a map. turned
- * [n][PANEL]. */
-static void add_pixels(const samc__upscale_masks_args *a, samc__view map, int64_t side, int64_t prompt, int64_t token,
-                       int64_t tokens, int64_t i, float *turned, float *x) {
+/* Tokens of a prompt that one item has. */
+typedef struct item_tokens {
+    int64_t prompt, first, count;
+} item_tokens;
+
+/* x [n][PANEL] += place i of the side x side under each of an item's tokens, of its image in a map. turned [n][PANEL].
+ */
+static void add_pixels(const samc__upscale_masks_args *a, samc__view map, int64_t side, item_tokens of, int64_t i,
+                       float *turned, float *x) {
+    const int64_t token = of.first, tokens = of.count;
     const int64_t g = a->grid, n = map.n[2];
-    const float *from = samc__f32(map) + samc__upscale_image(map, a->hyper.n[0], prompt) * n;
+    const float *from = samc__f32(map) + samc__upscale_image(map, a->hyper.n[0], of.prompt) * n;
     /* Eight tokens of one row of the grid are side * n apart. */
     const int64_t whole = g % 8 == 0 ? tokens / 8 * 8 : 0, even = n / 8 * 8;
     for (int64_t t = 0; t < whole; t += 8) {
@@ -99,12 +105,13 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
         else product(t->w1, 4 * c4, t->c, x, samc__f32(a->up1.b), c4, first);
         for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
             float *pixel = first + i * c4 * PANEL;
-            if (a->add1.rank) add_pixels(a, a->add1, 2, prompt, token, tokens, i, turned, pixel);
+            if (a->add1.rank) add_pixels(a, a->add1, 2, (item_tokens){prompt, token, tokens}, i, turned, pixel);
             norm_panel(pixel, c4, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, NULL);
             gelu_all(pixel, c4 * PANEL);
             product(t->w2, 4 * c8, c4, pixel, samc__f32(a->up2.b), c8, second);
             for (int64_t j = 0; j < 4 && a->add2.rank; j++)
-                add_pixels(a, a->add2, 4, prompt, token, tokens, under(i, j), turned, second + j * c8 * PANEL);
+                add_pixels(a, a->add2, 4, (item_tokens){prompt, token, tokens}, under(i, j), turned,
+                           second + j * c8 * PANEL);
             gelu_all(second, 4 * c8 * PANEL);
             for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
                 int64_t row = under(i, j) / 4, col = under(i, j) % 4;

@@ -101,6 +101,7 @@ class samc_options(C.Structure):
         ("cudnn", C.c_bool),
         ("settings", C.POINTER(C.c_char_p)),
         ("recipe", C.c_char_p),
+        ("image_size", C.c_int),
     ]
 
 
@@ -155,6 +156,7 @@ class samc_convert_options(C.Structure):
         ("size", C.c_size_t),
         ("storage", C.c_int),
         ("recipe", C.c_char_p),
+        ("image_size", C.c_int),
     ]
 
 
@@ -253,6 +255,8 @@ class samc_auto_options(C.Structure):
         ("temporary_folder", C.c_char_p),
         ("progress", C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_int, C.c_int64, C.c_int64)),
         ("progress_context", C.c_void_p),
+        ("multimask_output", C.c_bool),
+        ("use_m2m", C.c_bool),
     ]
 
 

@@ -32,14 +32,15 @@ static void set_automatic(samc_auto_options *options, size_t i, double value) {
 }
 
 samc_auto_options samc__auto_defaults(void) {
-    samc_auto_options options = {0};
+    samc_auto_options options = {.multimask_output = true};
     for (size_t i = 0; i < AUTOMATIC; i++) set_automatic(&options, i, automatic[i].value);
     return options;
 }
 
-void samc__automatic_read(samc__reading *r, samc_auto_options *options) {
+void samc__automatic_read(samc__reading *r, double pred_iou_thresh, samc_auto_options *options) {
     const samc__json given = samc__read_field(r, "automatic");
     *options = samc__auto_defaults();
+    if (pred_iou_thresh > 0) options->pred_iou_thresh = pred_iou_thresh;
     for (size_t i = 0; i < AUTOMATIC; i++) {
         const samc__json own = samc__json_get(given, automatic[i].name);
         double value;
@@ -50,7 +51,7 @@ void samc__automatic_read(samc__reading *r, samc_auto_options *options) {
     }
 }
 
-void samc__automatic_write(samc__json_text *text, samc__json given) {
+void samc__automatic_write(samc__json_text *text, double pred_iou_thresh, samc__json given) {
     const char *names[AUTOMATIC];
     samc__json_put_key(text, "automatic");
     samc__json_put(text, "{", 1);
@@ -60,6 +61,8 @@ void samc__automatic_write(samc__json_text *text, samc__json given) {
         samc__json_put_key(text, automatic[i].name);
         if (own.begin != NULL) {
             samc__json_put(text, own.begin, (size_t)(own.end - own.begin));
+        } else if (pred_iou_thresh > 0 && automatic[i].offset == offsetof(samc_auto_options, pred_iou_thresh)) {
+            samc__json_put_double(text, pred_iou_thresh);
         } else if (automatic[i].integer) {
             samc__json_put_integer(text, (int64_t)automatic[i].value);
         } else {

@@ -15,6 +15,7 @@ typedef enum samc__encoder_kind {
     SAMC__ENCODER_VIT,
     SAMC__ENCODER_TINYVIT,
     SAMC__ENCODER_EFFICIENTVIT,
+    SAMC__ENCODER_HIERA,
     SAMC__ENCODERS
 } samc__encoder_kind;
 
@@ -31,7 +32,11 @@ typedef struct samc__decoder_spec {
     int iou_depth, iou_dim; /* layers of the IoU head and their width */
     float norm_eps;         /* of layers, 1e-5 but for encoders that say another */
     bool high_res;          /* takes further levels of the encoder's features */
+    bool box_points;        /* a box is two points before all others, and the padding point follows even so */
+    bool iou_sigmoid;       /* behind the IoU head */
     bool gelu;              /* in the MLPs of layers and heads, instead of ReLU */
+    /* Where not 0, a single mask whose stability at +-delta is below the threshold gives way to the best of several. */
+    float dynamic, stability_delta, stability_thresh;
 } samc__decoder_spec;
 
 typedef struct samc__config {
@@ -47,6 +52,7 @@ typedef struct samc__config {
             samc__vit vit;
             samc__tinyvit tinyvit;
             samc__efficientvit efficientvit;
+            samc__hiera hiera;
         };
     } encoder;
     samc__decoder_spec decoder;
@@ -68,13 +74,18 @@ static inline int samc__own_tokens(const samc__decoder_spec *d) {
     return (d->iou_at >= 0) + d->masks + (d->hq_at >= 0) + (d->object_at >= 0);
 }
 
-/* Reads the configuration from shapes and, where present, the metadata "samc.config"; checks that it is consistent.
- * `recipe`: a name or a file that says it, or NULL. */
-samc_status samc__config_read(const samc__checkpoint *checkpoint, const char *recipe, samc__config *config,
+/* What a caller says of a model: a recipe by its name or file, or NULL; the side of its images, or 0. */
+typedef struct samc__given {
+    const char *recipe;
+    int image_size;
+} samc__given;
+
+/* Reads the configuration from shapes and, where present, the metadata "samc.config"; checks that it is consistent. */
+samc_status samc__config_read(const samc__checkpoint *checkpoint, const samc__given *given, samc__config *config,
                               samc_error *error);
 static inline samc_status samc__config_infer(const samc__checkpoint *checkpoint, samc__config *config,
                                              samc_error *error) {
-    return samc__config_read(checkpoint, NULL, config, error);
+    return samc__config_read(checkpoint, &(samc__given){0}, config, error);
 }
 
 /* Checks ranges and divisibility, so that no later size computation can overflow. */

@@ -115,4 +115,26 @@ typedef struct samc__efficientvit_weights {
     samc__norm norm;      /* [C] */
 } samc__efficientvit_weights;
 
+enum { SAMC__HIERA_STAGES = 4 };
+
+/* Hiera, of SAM 2: a stem of 7x7 in steps of 4, then stages of attention blocks, each further one with half the side
+ * and twice the width and heads. Fields carry the argument names of Hiera. */
+typedef struct samc__hiera {
+    int embed_dim, num_heads;       /* of the first stage */
+    int stages[SAMC__HIERA_STAGES]; /* blocks */
+    int window_spec[SAMC__HIERA_STAGES];
+    bool global_att[SAMC__MAX_BLOCKS];
+    int pos_side;   /* of the position embedding that is stretched over the image, 7 or 14 */
+    int pos_window; /* of the one that is repeated, 8 */
+    int mlp_ratio;  /* 4 */
+} samc__hiera;
+
+static inline int samc__hiera_depth(const samc__hiera *h) {
+    return h->stages[0] + h->stages[1] + h->stages[2] + h->stages[3];
+}
+
+typedef struct samc__hiera_weights {
+    samc__projection patch; /* [D, 3, 7, 7] */
+} samc__hiera_weights;
+
 #endif

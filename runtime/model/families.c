@@ -5,6 +5,7 @@ static const samc__encoder *const encoders[SAMC__ENCODERS] = {
     [SAMC__ENCODER_VIT] = &samc__encoder_vit,
     [SAMC__ENCODER_TINYVIT] = &samc__encoder_tinyvit,
     [SAMC__ENCODER_EFFICIENTVIT] = &samc__encoder_efficientvit,
+    [SAMC__ENCODER_HIERA] = &samc__encoder_hiera,
 };
 
 const samc__encoder *samc__encoder_of(const samc__config *config) { return encoders[config->encoder.kind]; }

@@ -16,6 +16,7 @@ typedef union samc__encoder_weights {
     samc__vit_weights vit;
     samc__tinyvit_weights tinyvit;
     samc__efficientvit_weights efficientvit;
+    samc__hiera_weights hiera;
 } samc__encoder_weights;
 
 typedef struct samc__encoder {
@@ -41,9 +42,10 @@ typedef struct samc__encoder {
      * masks. The first is what a file has that says nothing. */
     const samc__recipe *recipes;
     int recipe_count;
+    double pred_iou_thresh; /* default of automatic masks; 0: SAM's */
 } samc__encoder;
 
-extern const samc__encoder samc__encoder_vit, samc__encoder_tinyvit, samc__encoder_efficientvit;
+extern const samc__encoder samc__encoder_vit, samc__encoder_tinyvit, samc__encoder_efficientvit, samc__encoder_hiera;
 
 /* SAM's own, which others' encoders have too. */
 extern const samc__setting samc__sam_settings[];

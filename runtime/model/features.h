@@ -26,6 +26,10 @@ static inline samc__level samc__level_of(const samc__config *config, int level) 
     if (level == 0) return (samc__level){"image_embedding", config->grid, config->decoder.channels};
     if (level == 1 && config->decoder.hq_at >= 0)
         return (samc__level){"hq_features", 4 * config->grid, config->decoder.channels / 8};
+    if (level == 1 && config->decoder.high_res)
+        return (samc__level){"high_res_s0", 4 * config->grid, config->decoder.channels / 8};
+    if (level == 2 && config->decoder.high_res)
+        return (samc__level){"high_res_s1", 2 * config->grid, config->decoder.channels / 4};
     return (samc__level){0};
 }
 

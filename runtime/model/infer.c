@@ -10,6 +10,9 @@
 #include "runtime/model/huggingface.h"
 #include "runtime/model/recipe_choice.h"
 
+static const char dynamic_key[] = "dynamic_multimask_via_stability", delta_key[] = "dynamic_multimask_stability_delta",
+                  thresh_key[] = "dynamic_multimask_stability_thresh";
+
 /* ---- Decoder --------------------------------------------------------------------------------- */
 
 /* What only other programs' configurations say. */
@@ -30,6 +33,17 @@ static void merge_decoder(samc__reading *r, const samc__config *config, samc__de
     }
 }
 
+/* What build_sam2() has a model with, unless its file says otherwise. */
+static void infer_stability(samc__reading *r, samc__decoder_spec *d) {
+    const char kind = samc__json_kind(samc__read_field(r, dynamic_key));
+    const samc__json delta = samc__read_field(r, delta_key), thresh = samc__read_field(r, thresh_key);
+    d->dynamic = 1.0f, d->stability_delta = 0.05f, d->stability_thresh = 0.98f;
+    if (kind == 'f') d->dynamic = 0.0f;
+    else if (kind != '\0' && kind != 't') samc__read_malformed(r, dynamic_key, "true or false");
+    if (delta.begin != NULL) samc__merge_float(r, delta_key, delta, &d->stability_delta, false);
+    if (thresh.begin != NULL) samc__merge_float(r, thresh_key, thresh, &d->stability_thresh, false);
+}
+
 static void infer_decoder(samc__reading *r, samc__config *config) {
     samc__decoder_spec *d = &config->decoder;
     const samc__tensor *mask_in = samc__read_tensor(r, "prompt_encoder.mask_downscaling.3.weight", 4);
@@ -48,10 +62,13 @@ static void infer_decoder(samc__reading *r, samc__config *config) {
     d->heads = 8;
     if (d->norm_eps == 0.0f) d->norm_eps = 1e-5f;
     samc__merge_count(r, "decoder_num_heads", &d->heads, false);
-    d->iou_at = 0;
-    d->mask_at = 1;
-    d->object_at = -1;
+    d->object_at = samc__checkpoint_find(r->checkpoint, "mask_decoder.obj_score_token.weight") ? 0 : -1;
+    d->iou_at = d->object_at + 1;
+    d->mask_at = d->iou_at + 1;
     d->hq_at = samc__checkpoint_find(r->checkpoint, "mask_decoder.hf_token.weight") ? d->mask_at + d->masks : -1;
+    d->high_res = samc__checkpoint_find(r->checkpoint, "mask_decoder.conv_s0.weight") != NULL;
+    d->box_points = d->iou_sigmoid = d->high_res;
+    if (d->high_res) infer_stability(r, d);
     if (r->names != NULL && r->report.count == 0) merge_decoder(r, config, d);
 }
 
@@ -76,8 +93,9 @@ static samc_status check_decoder(const samc__decoder_spec *d, const char *label,
     SAMC__TRY(samc__check_bounds(label, bounds, sizeof bounds / sizeof *bounds, error));
     SAMC__TRY(samc__check_multiples(label, multiples, sizeof multiples / sizeof *multiples, error));
     /* The order in which embed_prompts lays the tokens out, and what upscale_masks takes. */
-    if (d->iou_at != 0 || d->mask_at != 1 || (d->hq_at >= 0 && d->hq_at != 1 + d->masks) || d->object_at >= 0 ||
-        d->high_res)
+    const bool finer = d->high_res && d->object_at == 0 && d->hq_at < 0, plain = !d->high_res && d->object_at < 0;
+    if (!(finer || plain) || d->iou_at != d->object_at + 1 || d->mask_at != d->iou_at + 1 ||
+        (d->hq_at >= 0 && d->hq_at != d->mask_at + d->masks))
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: a mask decoder with other tokens or levels than SAM's", label);
     return SAMC_OK;
 }
@@ -104,17 +122,20 @@ static void copy_text(char *to, size_t room, const samc__checkpoint *checkpoint,
     snprintf(to, room, "%s", text ? text : "");
 }
 
-samc_status samc__config_read(const samc__checkpoint *checkpoint, const char *recipe, samc__config *config,
+samc_status samc__config_read(const samc__checkpoint *checkpoint, const samc__given *given, samc__config *config,
                               samc_error *error) {
-    samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error};
+    samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error, .image_size = given->image_size};
     memset(config, 0, sizeof *config);
     SAMC__TRY(samc__read_metadata(checkpoint, &r.json, error));
     if (r.json.begin == NULL) SAMC__TRY(samc__huggingface_config(&r));
     config->encoder.kind = samc__encoder_recognise(checkpoint);
     samc__encoder_of(config)->infer(&r, config);
     infer_decoder(&r, config);
-    samc__recipe_choose(&r, samc__encoder_of(config), recipe, config);
-    samc__automatic_read(&r, &config->automatic);
+    samc__recipe_choose(&r, samc__encoder_of(config), given->recipe, config);
+    if (r.image_size > 0 && r.report.count == 0 && r.status == SAMC_OK && config->recipe.side != r.image_size)
+        samc__read_fail(&r, SAMC_MISMATCH, "its images have %d x %d pixels, which its tensors say; not %d x %d",
+                        config->recipe.side, config->recipe.side, r.image_size, r.image_size);
+    samc__automatic_read(&r, samc__encoder_of(config)->pred_iou_thresh, &config->automatic);
     SAMC__TRY(samc__report_finish(&r.report, checkpoint, error));
     if (r.status != SAMC_OK) return r.status;
     copy_text(config->name, sizeof config->name, checkpoint, "samc.name");
@@ -125,22 +146,33 @@ samc_status samc__config_read(const samc__checkpoint *checkpoint, const char *re
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+static void write_stability(const samc__decoder_spec *d, samc__json_text *text) {
+    if (!d->high_res) return;
+    samc__write_flag(text, dynamic_key, d->dynamic != 0.0f);
+    samc__json_put_key(text, delta_key);
+    samc__json_put_float(text, d->stability_delta);
+    samc__json_put_key(text, thresh_key);
+    samc__json_put_float(text, d->stability_thresh);
+}
+
 void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text) {
     static const char *const known[] = {
-        "img_size",       "patch_size",  "embed_dim",           "depth",      "num_heads",
-        "mlp_ratio",      "window_size", "global_attn_indexes", "out_chans",  "qkv_bias",
-        "use_abs_pos",    "use_rel_pos", "decoder_num_heads",   "pixel_mean", "pixel_std",
-        "mask_threshold", "preprocess",  "automatic",           "recipe",
+        "img_size",       "patch_size",        "embed_dim",           "depth",      "num_heads",
+        "mlp_ratio",      "window_size",       "global_attn_indexes", "out_chans",  "qkv_bias",
+        "use_abs_pos",    "use_rel_pos",       "decoder_num_heads",   "pixel_mean", "pixel_std",
+        "mask_threshold", "preprocess",        "automatic",           "recipe",     "stages",
+        "window_spec",    "global_att_blocks", dynamic_key,           delta_key,    thresh_key,
     };
     samc__json_put(text, "{", 1);
     samc__write_count(text, "img_size", config->recipe.side);
     samc__encoder_of(config)->write(config, text);
+    write_stability(&config->decoder, text);
     if (config->recipe_said || strcmp(config->recipe.name, samc__encoder_of(config)->recipes->name) != 0) {
         samc__json_put_key(text, "recipe");
         samc__json_put_string(text, config->recipe.name);
     }
     samc__recipe_write(&config->recipe, text);
-    samc__automatic_write(text, samc__json_get(json, "automatic"));
+    samc__automatic_write(text, samc__encoder_of(config)->pred_iou_thresh, samc__json_get(json, "automatic"));
     samc__write_others(text, json, known, sizeof known / sizeof *known);
     samc__json_put(text, "}", 1);
 }

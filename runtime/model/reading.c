@@ -139,11 +139,22 @@ static const samc__foreign_name *foreign_name(const samc__reading *r, const char
     return name->key ? name : NULL;
 }
 
+/* An object by its path, "a.b"; NULL: the whole. */
+static samc__json object_at(samc__json json, const char *path) {
+    char key[64];
+    for (size_t length; path != NULL && *path != '\0'; path += length + (path[length] == '.')) {
+        length = strcspn(path, ".");
+        snprintf(key, sizeof key, "%.*s", (int)length, path);
+        json = samc__json_get(json, key);
+    }
+    return json;
+}
+
 samc__json samc__read_field(const samc__reading *r, const char *key) {
     if (r->names == NULL) return samc__json_get(r->json, key);
     const samc__foreign_name *name = foreign_name(r, key);
     if (name == NULL) return (samc__json){NULL, NULL};
-    const samc__json field = samc__json_get(name->object ? samc__json_get(r->json, name->object) : r->json, name->name);
+    const samc__json field = samc__json_get(object_at(r->json, name->object), name->name);
     return samc__json_kind(field) == 'n' ? (samc__json){NULL, NULL} : field; /* None: not said */
 }
 

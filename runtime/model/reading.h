@@ -22,7 +22,8 @@ samc_status samc__report_finish(samc__report *report, const samc__checkpoint *ch
 /* "[192, 3, 16, 16]" */
 samc__text samc__shape_text(int rank, const int64_t *shape);
 
-/* What another program's configuration calls a field of "samc.config": an object in it, or NULL, and a key there. */
+/* What another program's configuration calls a field of "samc.config": an object in it by its path, or NULL, and a key
+ * there. */
 typedef struct samc__foreign_name {
     const char *key, *object, *name;
 } samc__foreign_name;
@@ -35,6 +36,7 @@ typedef struct samc__reading {
     samc_error *error;
     const char *where;               /* what `json` is, for messages; NULL: metadata samc.config */
     const samc__foreign_name *names; /* of its fields, to a NULL; NULL: their own */
+    int image_size;                  /* what the caller says of it, where no tensor does; 0: nothing */
 } samc__reading;
 
 /* The checkpoint's "samc.config" as an object; absent when it has none. */

@@ -62,6 +62,14 @@ typedef struct samc__recipe {
         .std = {1, 1, 1}, .masks = SAMC__MASKS_DIRECT, .asked = SAMC__ASKED_BOX, .sigmoid = true, .name = "medsam"     \
     }
 
+/* SAM 2's (sam2/utils/transforms.py). */
+#define SAMC__RECIPE_SAM2                                                                                              \
+    {                                                                                                                  \
+        .resize = SAMC__RESIZE_SQUASH, .filter = SAMC__FILTER_TORCH_AA_F32, .range = SAMC__RANGE_1,                    \
+        .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}, .masks = SAMC__MASKS_DIRECT, .clamp = 32,   \
+        .name = "sam2"                                                                                                 \
+    }
+
 typedef struct samc__reading samc__reading; /* runtime/model/reading.h */
 
 /* Reads the recipe from the metadata "samc.config", over what the encoder's files have where they say nothing (`own`);

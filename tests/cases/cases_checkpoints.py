@@ -531,14 +531,9 @@ FOREIGN = {
 }
 # Other architectures, by tensors that only they have.
 ARCHITECTURES = {
-    "SAM 2": [
-        [
-            "memory_attention.layers.0.norm1.weight",
-            "image_encoder.trunk.pos_embed",
-            "sam_mask_decoder.iou_token.weight",
-            "maskmem_tpos_enc",
-        ],
-        ["vision_encoder.backbone.blocks.0.attn.qkv.weight", "mask_decoder.iou_token.weight"],  # transformers'
+    "EdgeTAM": [
+        ["spatial_perceiver.latents", "image_encoder.trunk.body.stem_0.conv.weight", "memory_encoder.out_proj.weight"],
+        ["image_encoder.trunk.body.stem_0.conv.weight"],
     ],
     "SAM 3": [
         ["detector.backbone.vision_backbone.trunk.pos_embed"],
