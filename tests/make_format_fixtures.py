@@ -117,8 +117,33 @@ def tiff(rgb):
     write("deep_u16_planar.tif", np.moveaxis(three, 2, 0).astype(np.uint16), **separate)
 
 
+def avif(rgb):
+    image = Image.fromarray(rgb)
+    save(image, "avif_420.avif", quality=70)
+    save(image, "avif_444.avif", quality=90, subsampling="4:4:4")
+    save(image.convert("L"), "avif_grey.avif", quality=80, subsampling="4:0:0")
+    save(with_alpha(rgb), "avif_alpha.avif", quality=80)
+    save(image, "avif_exif.avif", quality=60, exif=exif(6))  # Pillow writes it as irot
+    frames = [Image.fromarray(np.roll(rgb, 5 * i, 1)) for i in range(3)]
+    save(frames[0], "avif_animated.avif", (0, 1, 2), save_all=True, append_images=frames[1:], duration=40, quality=60)
+
+
+def jpeg2000(rgb):
+    image = Image.fromarray(rgb)
+    save(image, "jpeg2000_rgb.jp2")
+    save(image, "jpeg2000_stream.j2k", irreversible=True, quality_mode="dB", quality_layers=[38])
+    save(image, "jpeg2000_tiles.jp2", tile_size=(16, 16))
+    save(image.convert("L"), "jpeg2000_grey.jp2")
+    save(with_alpha(rgb), "jpeg2000_alpha.jp2")
+    save(image.convert("CMYK"), "jpeg2000_cmyk.jp2")
+    y, x = np.mgrid[0:11, 0:13]
+    Image.fromarray((x * 977 + y * 131).astype(np.uint16)).save(path_of("deep_u16.jp2"))
+
+
 def main():
     rgb = picture()
+    avif(rgb)
+    jpeg2000(rgb)
     tiff(rgb)
     webp(rgb)
 

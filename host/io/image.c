@@ -36,6 +36,12 @@ static const samc__image_format formats[] = {
 #ifdef SAMC_WITH_WEBP
     ROW("WebP", webp, samc__image_webp_decoder),
 #endif
+#ifdef SAMC_WITH_AVIF
+    ROW("AVIF", avif, samc__image_avif_decoder),
+#endif
+#ifdef SAMC_WITH_JPEG2000
+    ROW("JPEG 2000", jpeg2000, samc__image_jpeg2000_decoder),
+#endif
     ROW("TGA", tga, NULL),
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };

@@ -61,11 +61,15 @@ SAMC__IMAGE_READER(pnm);
 SAMC__IMAGE_READER(tga);
 SAMC__IMAGE_READER(webp);
 SAMC__IMAGE_READER(tiff);
+SAMC__IMAGE_READER(avif);
+SAMC__IMAGE_READER(jpeg2000);
 /* "libjpeg-turbo 2.1.5", "giflib 5.2.1" and so on */
 const char *samc__image_jpeg_decoder(void);
 const char *samc__image_gif_decoder(void);
 const char *samc__image_webp_decoder(void);
 const char *samc__image_tiff_decoder(void);
+const char *samc__image_avif_decoder(void);
+const char *samc__image_jpeg2000_decoder(void);
 
 /* Says that the wanted page is not among those that there are. */
 samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error);
@@ -81,6 +85,8 @@ static inline uint32_t samc__big32(const uint8_t *at) { return samc__big16(at) <
 void samc__palette_complete(uint8_t (*palette)[3], size_t count);
 /* Pillow's CMYK, inverted as Adobe writes it, to RGB: `width` pixels. */
 void samc__cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width);
+/* YCbCr of 8 bits [count, 3] to RGB in place (image_colour.c). */
+void samc__ycbcr_to_rgb(uint8_t *pixels, size_t count);
 /* CIELab of 8 bits [count, 3], a and b from 128, to sRGB in place (lab.c, with SAMC_WITH_LAB). */
 samc_status samc__lab_to_rgb(uint8_t *pixels, size_t count, const char *name, samc_error *error);
 

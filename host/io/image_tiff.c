@@ -369,7 +369,7 @@ static samc_status read_samples(reader *r, const samc__image_extent *extent, voi
                              ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name)
                              : read_pieces(r, piece, size, four != NULL ? four : samples, error);
     if (status == SAMC_OK && four != NULL) samc__tiff_four_to_rgb(l, four, pixels, samples);
-    if (status == SAMC_OK && l->colours == TIFF_YCBCR) samc__tiff_ycbcr_to_rgb(samples, pixels);
+    if (status == SAMC_OK && l->colours == TIFF_YCBCR) samc__ycbcr_to_rgb(samples, pixels);
 #ifdef SAMC_WITH_LAB
     if (status == SAMC_OK && l->colours == TIFF_LAB) {
         for (size_t i = 0; i < pixels * 3; i++) /* a and b have a sign in the file */

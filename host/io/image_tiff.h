@@ -26,8 +26,7 @@ typedef struct samc__tiff_block {
 } samc__tiff_block;
 void samc__tiff_store(const samc__tiff_layout *layout, const samc__tiff_block *block, void *to);
 
-/* Four samples of a pixel (CMYK, or RGB and an alpha that it is multiplied by) to RGB, and YCbCr in place. */
+/* Four samples of a pixel (CMYK, or RGB and an alpha that it is multiplied by) to RGB. */
 void samc__tiff_four_to_rgb(const samc__tiff_layout *layout, const uint8_t *four, size_t count, uint8_t *rgb);
-void samc__tiff_ycbcr_to_rgb(uint8_t *pixels, size_t count);
 
 #endif
