@@ -6,7 +6,8 @@ set -eu
 
 packages="build-essential cmake ninja-build pkg-config
 libarchive-dev libmicrohttpd-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev
-libutf8proc-dev libwebp-dev libtiff-dev libavif-dev libheif-dev libopenjp2-7-dev libjxl-dev liblcms2-dev"
+libutf8proc-dev libcurl4-openssl-dev libwebp-dev libtiff-dev libavif-dev libheif-dev libopenjp2-7-dev libjxl-dev
+liblcms2-dev"
 case "${1:-}" in
     test) packages="$packages libcriterion-dev python3 git" ;;
     ci) packages="$packages libcriterion-dev python3 git clang clang-format libclang-rt-14-dev chromium chromium-driver

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -32,6 +33,13 @@ static const char help[] =
     "      --max-pixels N    of an image (default: 67108864)\n"
     "      --max-body SIZE   of a request (default: 32M)\n"
     "      --detector FILE   OWLv2 or CLIPSeg, as 'samc text' takes them: finds what phrases name\n"
+    "      --fetch-host HOST[:PORT]\n"
+    "                        where images may be fetched from that Label Studio names; its own first. Without\n"
+    "                        PORT at public addresses alone; may be given several times\n"
+    "      --label-studio-token-file FILE\n"
+    "                        what the first --fetch-host wants to be shown, in its first line\n"
+    "      --media-root DIR  files that Label Studio may name, as its local files\n"
+    "      --trust CIDR      addresses whose CVAT shows no token, such as 172.16.0.0/12; may be given several times\n"
     "      --queue N         requests that may wait for a stage before others are sent away (default: 64)\n"
     "      --waiting SIZE    of bodies and replies in memory, and again of images before they are encoded,\n"
     "                        before others are sent away or wait (default: 512M)\n"
@@ -44,6 +52,7 @@ static const char help[] =
 
 enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
 enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK, DETECTOR };
+enum { FETCH_HOST = DETECTOR + 1, MEDIA_ROOT, STUDIO_TOKEN, TRUST };
 enum { MOST_TOKEN = 1024 };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
@@ -132,12 +141,17 @@ int samc__cmd_serve(int argc, char **argv) {
                                           {"cache-disk", required_argument, NULL, CACHE_DISK},
                                           {"patience", required_argument, NULL, PATIENCE},
                                           {"detector", required_argument, NULL, DETECTOR},
+                                          {"fetch-host", required_argument, NULL, FETCH_HOST},
+                                          {"media-root", required_argument, NULL, MEDIA_ROOT},
+                                          {"label-studio-token-file", required_argument, NULL, STUDIO_TOKEN},
+                                          {"trust", required_argument, NULL, TRUST},
                                           SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("serve", help);
     samc__serve_options options = samc__serve_defaults();
-    const char *token_file = NULL, *detector = NULL;
-    char token[MOST_TOKEN + 2];
-    int hosts = 0, origins = 0;
+    const char *token_file = NULL, *detector = NULL, *studio_file = NULL;
+    char token[MOST_TOKEN + 2], studio_token[MOST_TOKEN + 2];
+    struct stat s;
+    int hosts = 0, origins = 0, fetches = 0;
     size_t size;
     samc_error error;
     for (int option; (option = samc__cli_next(&cli, argc, argv, "", table)) != -1;) {
@@ -147,6 +161,20 @@ int samc__cmd_serve(int argc, char **argv) {
             return samc__cli_usage(&cli, "--port is a whole number from 0 to 65535, not '%s'", optarg);
         if (option == TOKEN_FILE) token_file = optarg;
         if (option == DETECTOR) detector = optarg;
+        if (option == MEDIA_ROOT) options.media_root = optarg;
+        if (option == STUDIO_TOKEN) studio_file = optarg;
+        if (option == FETCH_HOST) {
+            if (fetches == SAMC__SERVE_HOSTS - 1) return samc__cli_usage(&cli, "more than %d of --fetch-host", fetches);
+            if (!samc__fetch_host_valid(optarg))
+                return samc__cli_usage(&cli, "--fetch-host is HOST or HOST:PORT, not '%s'", optarg);
+            options.fetch_hosts[fetches++] = optarg;
+        }
+        if (option == TRUST) {
+            if (options.trusted_count == SAMC__SERVE_HOSTS)
+                return samc__cli_usage(&cli, "more than %d of --trust", SAMC__SERVE_HOSTS);
+            if (!samc__network_read(optarg, &options.trusted[options.trusted_count++]))
+                return samc__cli_usage(&cli, "--trust is addresses such as 10.0.0.0/8 or ::1, not '%s'", optarg);
+        }
         if (option == HOST) {
             if (hosts == SAMC__SERVE_HOSTS - 1) return samc__cli_usage(&cli, "more than %d of --host", hosts);
             options.hosts[hosts++] = optarg;
@@ -190,6 +218,12 @@ int samc__cmd_serve(int argc, char **argv) {
     if (token_file != NULL) {
         if (read_token(token_file, token, &error) != SAMC_OK) return samc__cli_fail(error.message);
         options.token = token;
+    }
+    if (options.media_root != NULL && (stat(options.media_root, &s) != 0 || !S_ISDIR(s.st_mode)))
+        return samc__cli_usage(&cli, "--media-root %s: not a folder", options.media_root);
+    if (studio_file != NULL) {
+        if (read_token(studio_file, studio_token, &error) != SAMC_OK) return samc__cli_fail(error.message);
+        options.studio_token = studio_token;
     }
     if (serve(&cli, detector, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
     return SAMC__EXIT_OK;

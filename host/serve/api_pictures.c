@@ -96,7 +96,7 @@ static void decode(samc__request *r, samc_session *session) {
         return;
     }
     samc__picture *p = samc__pictures_find(&r->serve->pictures, r->id);
-    if (p != NULL && (p->pixels != NULL || r->then != NULL)) { /* prompts need no pixels */
+    if (p != NULL && (p->pixels != NULL || (r->then != NULL && r->search == NULL))) { /* prompts need no pixels */
         have_picture(r, p, false);
         return;
     }
@@ -115,6 +115,38 @@ static void decode(samc__request *r, samc_session *session) {
         if (samc__stage_submit(r, SAMC__ENCODE, encode)) return;
     }
     samc__request_finish(r);
+}
+
+/* In the decode stage: the body is pixels already. */
+static void take_pixels(samc__request *r, samc_session *session) {
+    char size[48];
+    samc__picture *p = NULL;
+    (void)session;
+    snprintf(size, sizeof size, "pixels %dx%d", r->image.width, r->image.height);
+    if (!make_id(r, size)) samc__reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "SHA-256 cannot be computed");
+    else if ((p = samc__pictures_find(&r->serve->pictures, r->id)) != NULL) {
+        have_picture(r, p, false);
+        return;
+    } else {
+        r->image.pixels = (uint8_t *)r->body;
+        r->image.row_bytes = 3 * (ptrdiff_t)r->image.width;
+        r->body = NULL;
+        r->size = r->room = 0;
+        samc__request_hold(r, 0);
+        samc__request_hold_pixels(r, 3 * (size_t)r->image.width * (size_t)r->image.height);
+        if (samc__stage_submit(r, SAMC__ENCODE, encode)) return;
+    }
+    samc__request_finish(r);
+}
+
+bool samc__picture_take(samc__request *r, int width, int height) {
+    if ((int64_t)width * height > r->serve->options.max_pixels) {
+        samc__reply_error(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "the image has %d x %d pixels; at most %lld are taken",
+                          width, height, (long long)r->serve->options.max_pixels);
+        return false;
+    }
+    r->image.width = width, r->image.height = height;
+    return samc__stage_submit(r, SAMC__DECODE, take_pixels);
 }
 
 bool samc__picture_make(samc__request *r) { return samc__stage_submit(r, SAMC__DECODE, decode); }

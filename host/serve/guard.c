@@ -3,6 +3,8 @@
 #include "host/serve/base64.h"
 #include "host/serve/internal.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +83,46 @@ static bool shows_token(const samc__guard *g, const samc__request *r) {
     return length >= 0 && same(password, (size_t)length, g->token);
 }
 
+bool samc__network_read(const char *text, samc__network *network) {
+    char address[64];
+    const char *slash = strchr(text, '/');
+    const size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
+    int bits = 128;
+    if (length >= sizeof address) return false;
+    memcpy(address, text, length);
+    address[length] = '\0';
+    memset(network, 0, sizeof *network);
+    const bool four = inet_pton(AF_INET, address, network->address + 12) == 1;
+    if (four) network->address[10] = network->address[11] = 0xff;
+    else if (inet_pton(AF_INET6, address, network->address) != 1) return false;
+    if (slash != NULL) {
+        const size_t digits = strspn(slash + 1, "0123456789");
+        if (digits < 1 || digits > 3 || slash[1 + digits] != '\0') return false;
+        bits = atoi(slash + 1) + (four ? 96 : 0);
+    }
+    network->bits = bits;
+    return bits <= 128;
+}
+
+static bool trusts(const samc__serve_options *o, const samc__request *r) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    unsigned char own[16] = {[10] = 0xff, [11] = 0xff};
+    if (info == NULL || info->client_addr == NULL) return false;
+    if (info->client_addr->sa_family == AF_INET)
+        memcpy(own + 12, &((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr, 4);
+    else if (info->client_addr->sa_family == AF_INET6)
+        memcpy(own, &((const struct sockaddr_in6 *)(const void *)info->client_addr)->sin6_addr, 16);
+    else return false;
+    for (int i = 0; i < o->trusted_count; i++) {
+        const samc__network *n = &o->trusted[i];
+        const int whole = n->bits / 8, rest = n->bits % 8;
+        if (memcmp(own, n->address, (size_t)whole) == 0 &&
+            (rest == 0 || (own[whole] ^ n->address[whole]) >> (8 - rest) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* What a form of another page cannot send without the browser asking first. */
 static bool known_type(const char *type) {
     static const char *const types[] = {"application/json", "application/octet-stream", "image/", NULL};
@@ -117,10 +159,12 @@ bool samc__guard_let_in(const samc__guard *g, samc__request *r) {
                           "the Host header is not a name of this server (--host NAME)");
     } else if (origin != NULL && !known_origin(g, origin)) {
         samc__reply_error(r, MHD_HTTP_FORBIDDEN, "pages of this origin may not ask (--allow-origin ORIGIN)");
-    } else if (g->token != NULL && !r->route->open && !shows_token(g, r)) {
+    } else if (g->token != NULL && r->route->open != true && !shows_token(g, r) &&
+               !(r->route->open == SAMC__TRUSTS && trusts(&r->serve->options, r))) {
         samc__reply_header(r, "WWW-Authenticate", "Basic realm=\"samc\", charset=\"UTF-8\"");
         samc__reply_error(r, MHD_HTTP_UNAUTHORIZED, "the token is missing or wrong");
-    } else if (asks_for_more && (type == NULL || !known_type(type))) {
+    } else if (asks_for_more && !(type == NULL && r->route->open == SAMC__TYPELESS && origin == NULL) &&
+               (type == NULL || !known_type(type))) {
         samc__reply_error(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                           "the body is to be application/json, application/octet-stream or image/..., not %.80s",
                           type == NULL ? "of no type" : type);

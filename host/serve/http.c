@@ -1,4 +1,5 @@
 /* HTTP: one thread takes requests apart and sends replies; what takes time sleeps until its stage is through. */
+#include "host/serve/fetch.h"
 #include "host/serve/internal.h"
 
 #include <arpa/inet.h>
@@ -41,6 +42,7 @@ void samc__request_release(samc__request *r) {
     samc__picture_release(r->picture);
     free(r->question);
     free(r->search);
+    free(r->memo);
     samc__events_free(r->events);
     free(r);
 }
@@ -426,8 +428,10 @@ samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *opt
     samc_model_get_info(options->model, &serve->info);
     samc__pictures_init(&serve->pictures, options->embedding_bytes);
     samc__metrics_init(&serve->metrics);
+    pthread_mutex_init(&serve->studios.lock, NULL);
     serve->patience = 1;
-    samc_status status = samc__clients_start(serve, error);
+    samc_status status = options->fetch_hosts[0] != NULL ? samc__fetch_start(error) : SAMC_OK;
+    if (status == SAMC_OK) status = samc__clients_start(serve, error);
     if (status == SAMC_OK) status = samc__disk_open(serve, error);
     if (status == SAMC_OK) status = samc__stages_start(serve, error);
     return status == SAMC_OK ? listen_at(serve, port, error) : status;

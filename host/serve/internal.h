@@ -8,6 +8,7 @@
  *   predict  prompts of all who ask, decoded together
  *   auto     every mask of an image; waits between batches of points while anybody's prompts do
  *   text     what phrases name; waits likewise between the detector and its masks
+ *   fetch    images that a tool names instead of sending them
  */
 #ifndef SAMC_HOST_SERVE_INTERNAL_H
 #define SAMC_HOST_SERVE_INTERNAL_H
@@ -50,6 +51,7 @@ typedef enum samc__stage {
     SAMC__AUTO,
     SAMC__PARSE,
     SAMC__TEXT,
+    SAMC__FETCH,
     SAMC__STAGES
 } samc__stage;
 
@@ -96,16 +98,21 @@ struct samc__request {
     /* Of requests that bring their image along: what happens when the picture is there, and how masks are given. */
     samc__work then;
     void (*give)(samc__request *request, samc_session *session, samc_result *result, int prompt);
+    void *memo; /* what a tool remembers of it meanwhile; freed whole */
     /* Of requests for what phrases name. */
     samc__search *search;
     void (*found)(samc__request *request, const samc_mask *masks, int count);
 };
 
+enum {                   /* other ways of being open: */
+       SAMC__TRUSTS = 2, /* to addresses of --trust, whose tool can show no token */
+       SAMC__TYPELESS    /* to who shows the token, with bodies of no type too, though not of a browser */
+};
 typedef struct samc__route {
     const char *method, *path; /* "{id}" stands for one part */
     void (*handle)(samc__request *request);
-    bool open;        /* without the token: what says no more than that the server is there */
-    const char *name; /* in metrics */
+    int open; /* false: to who shows the token; true: to all, as it says no more than that the server is there */
+    const char *name;                                                           /* in metrics */
     void (*told)(samc__request *request, unsigned status, const char *message); /* errors as a tool expects them */
 } samc__route;
 
@@ -125,7 +132,8 @@ unsigned samc__status_of(samc_status status);
 const char *samc__request_header(const samc__request *request, const char *name);
 /* The value in the query, or NULL. */
 const char *samc__request_query(const samc__request *request, const char *name);
-/* The body as a JSON object whose keys are among `keys` (ended by NULL), to be released; or NULL and the reply given.
+/* The body as a JSON object whose keys are among `keys` (ended by NULL; NULL: any), to be released; or NULL and the
+ * reply given.
  */
 json_t *samc__request_json(samc__request *request, const char *const *keys);
 /* Whether the client hung up. */
@@ -319,6 +327,22 @@ void samc__metrics_request(samc__serve *serve, const samc__request *request, uns
 void samc__metrics_seconds(samc__serve *serve, samc__stage stage, double seconds);
 void samc__metrics_add(samc__serve *serve, int64_t *counter, int64_t count); /* one of the counters above */
 
+/* ---- Label Studio ---------------------------------------------------------------------------- */
+
+enum { SAMC__STUDIOS = 8, SAMC__STUDIO_TOKEN = 513 };
+
+typedef struct samc__studio {
+    char origin[300], base[300]; /* "http://name:8080", and that as it was given, with what it is below */
+    char token[SAMC__STUDIO_TOKEN];
+} samc__studio;
+
+/* Those that called /setup. */
+typedef struct samc__studios {
+    pthread_mutex_t lock;
+    samc__studio known[SAMC__STUDIOS];
+    int next, last;
+} samc__studios;
+
 /* ---- The server ------------------------------------------------------------------------------ */
 
 struct samc__serve {
@@ -333,6 +357,7 @@ struct samc__serve {
     int patience; /* seconds that automatic masks wait for prompts at a time */
     samc__pictures pictures;
     samc__disk disk;
+    samc__studios studios;
     samc__book *book; /* phrases, of the text stage */
     samc__metrics metrics;
     atomic_int owed;   /* replies to requests that a stage took, until they are sent */
@@ -360,7 +385,7 @@ void samc__handle_predict(samc__request *request);
 void samc__handle_auto(samc__request *request);
 void samc__handle_text(samc__request *request);
 void samc__book_free(samc__book *book); /* NULL is allowed */
-/* Labelling tools, tools.c. */
+/* Tools, each in a file of its own: tool_*.c. */
 void samc__handle_anylabeling_models(samc__request *request);
 void samc__handle_anylabeling_predict(samc__request *request);
 void samc__tell_anylabeling(samc__request *request, unsigned status, const char *message);
@@ -368,12 +393,24 @@ void samc__handle_cvat_functions(samc__request *request);
 void samc__handle_cvat_function(samc__request *request);
 void samc__handle_cvat_invoke(samc__request *request);
 void samc__handle_osam(samc__request *request);
+void samc__handle_localai(samc__request *request);
+void samc__handle_studio_setup(samc__request *request);
+void samc__handle_studio_predict(samc__request *request);
+void samc__handle_studio_event(samc__request *request);
+void samc__handle_studio_versions(samc__request *request);
+void samc__handle_inference_server(samc__request *request);
+void samc__handle_inference_health(samc__request *request);
+void samc__handle_inference_model(samc__request *request);
+void samc__handle_inference_ready(samc__request *request);
+void samc__handle_inference(samc__request *request);
 
 /* Brings the picture of the path back from the disk, where it is, and goes on with the route's handler; false: it is
  * in memory or nowhere. */
 bool samc__picture_recall_first(samc__request *request);
 /* Decodes and encodes the body, unless it is known, and goes on with request->then, which has the picture. */
 bool samc__picture_make(samc__request *request);
+/* The same for a body that is pixels, RGB [height, width, 3]. */
+bool samc__picture_take(samc__request *request, int width, int height);
 /* Puts request->question on request->picture to the decoder; request->give makes the reply. */
 bool samc__predict_submit(samc__request *request);
 /* The body becomes what is in it in base 64, with or without a data URI's head; false and the reply given. */

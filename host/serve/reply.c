@@ -124,7 +124,7 @@ json_t *samc__request_json(samc__request *r, const char *const *keys) {
         json_decref(json);
         return NULL;
     }
-    json_object_foreach(json, key, value) {
+    json_object_foreach(keys != NULL ? json : NULL, key, value) {
         int i = 0;
         while (keys[i] != NULL && strcmp(keys[i], key) != 0) i++;
         if (keys[i] != NULL) continue;

@@ -24,10 +24,24 @@ const samc__route samc__routes[] = {
     {"GET", "/v1/models", samc__handle_anylabeling_models, false, "/v1/models", samc__tell_anylabeling},
     {"POST", "/v1/predict", samc__handle_anylabeling_predict, false, "/v1/predict", samc__tell_anylabeling},
     /* CVAT, to which this is a Nuclio dashboard */
-    {"GET", "/api/functions", samc__handle_cvat_functions, false, "/api/functions", NULL},
-    {"GET", "/api/functions/{id}", samc__handle_cvat_function, false, "/api/functions", NULL},
-    {"POST", "/api/function_invocations", samc__handle_cvat_invoke, false, "/api/function_invocations", NULL},
-    {"POST", "/api/generate", samc__handle_osam, false, "/api/generate", NULL}, /* osam */
+    {"GET", "/api/functions", samc__handle_cvat_functions, SAMC__TRUSTS, "/api/functions", NULL},
+    {"GET", "/api/functions/{id}", samc__handle_cvat_function, SAMC__TRUSTS, "/api/functions", NULL},
+    {"POST", "/api/function_invocations", samc__handle_cvat_invoke, SAMC__TRUSTS, "/api/function_invocations", NULL},
+    {"POST", "/api/generate", samc__handle_osam, false, "/api/generate", NULL},    /* osam */
+    {"POST", "/v1/detection", samc__handle_localai, false, "/v1/detection", NULL}, /* LocalAI */
+    /* Label Studio's machine learning backend */
+    {"POST", "/setup", samc__handle_studio_setup, false, "/setup", NULL},
+    {"POST", "/predict", samc__handle_studio_predict, false, "/predict", NULL},
+    {"POST", "/train", samc__handle_studio_event, false, "/train", NULL},
+    {"POST", "/webhook", samc__handle_studio_event, false, "/webhook", NULL},
+    {"GET", "/versions", samc__handle_studio_versions, false, "/versions", NULL},
+    /* Open Inference Protocol: KServe, Triton */
+    {"GET", "/v2", samc__handle_inference_server, false, "/v2", NULL},
+    {"GET", "/v2/health/live", samc__handle_inference_health, true, "/v2/health", NULL},
+    {"GET", "/v2/health/ready", samc__handle_inference_health, true, "/v2/health", NULL},
+    {"GET", "/v2/models/{id}", samc__handle_inference_model, false, "/v2/models/{id}", NULL},
+    {"GET", "/v2/models/{id}/ready", samc__handle_inference_ready, false, "/v2/models/{id}/ready", NULL},
+    {"POST", "/v2/models/{id}/infer", samc__handle_inference, SAMC__TYPELESS, "/v2/models/{id}/infer", NULL},
     {0},
 };
 

@@ -6,6 +6,16 @@
 
 enum { SAMC__SERVE_HOSTS = 16, SAMC__SERVE_ORIGINS = 16 };
 
+/* Addresses that begin alike. IPv4's are those that IPv6 has for them. */
+typedef struct samc__network {
+    unsigned char address[16];
+    int bits;
+} samc__network;
+/* "10.0.0.0/8", "::1"; false where it is none. */
+bool samc__network_read(const char *text, samc__network *network);
+/* Whether the text can be a rule for fetching: a name or an address (IPv6 in brackets), with a port or without. */
+bool samc__fetch_host_valid(const char *rule);
+
 typedef struct samc__serve_options {
     const samc_model *model;
     const samc_detector *detector;        /* of boxes or maps, or NULL: no phrases */
@@ -13,6 +23,11 @@ typedef struct samc__serve_options {
     int port;                             /* 0: any that is free */
     const char *token;                    /* what every request has to show, or NULL */
     const char *hosts[SAMC__SERVE_HOSTS]; /* names that the Host header may have beside the address, ended by NULL */
+    const char *fetch_hosts[SAMC__SERVE_HOSTS]; /* HOST or HOST:PORT that images may be fetched from, ended by NULL */
+    const char *studio_token;                   /* for the first of these, or NULL */
+    const char *media_root;                     /* folder of files that Label Studio may name, or NULL */
+    samc__network trusted[SAMC__SERVE_HOSTS];   /* whose CVAT needs no token */
+    int trusted_count;
     const char *origins[SAMC__SERVE_ORIGINS]; /* of pages of others that may ask, ended by NULL */
     size_t body_bytes;                        /* of one request, at most */
     int64_t max_pixels;                       /* of an image */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DECODERS = 2, MOST_THREADS = 4 };
+enum { DECODERS = 2, FETCHERS = 4, MOST_THREADS = 4 };
 
 typedef struct stage {
     samc__serve *serve;
@@ -143,7 +143,8 @@ samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
     static const struct {
         int threads;
         bool sessions;
-    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true}, {1, true}, {1, false}, {1, true}};
+    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true},        {1, true},
+                             {1, false},        {1, true}, {FETCHERS, false}};
     samc__stages *all = calloc(1, sizeof *all);
     pthread_condattr_t forward;
     if (all == NULL) {
