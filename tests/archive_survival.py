@@ -1,6 +1,5 @@
 """Nothing is lost: runs that are killed, refused, out of space, without power; a thousand images, and ten thousand."""
 
-import fcntl
 import json
 import os
 import random
@@ -13,7 +12,7 @@ import unittest
 import zipfile
 
 import power_loss
-from archive_case import FAULTS, HERE, OPTIONS, PHOTOS, SEED, Archive, pack, picture, ppm, put, records, tree
+from archive_case import FAULTS, HERE, OPTIONS, PHOTOS, SEED, Archive, held, pack, picture, ppm, put, records, tree
 from cli_test import SAMC, read, run
 
 FORMATS = ["--format", "rle,jsonl,coco,png,overlay,sa1b", "--lines-per-file", "4"]
@@ -130,14 +129,7 @@ class Resume(Archive):
         )
 
     def start(self, *arguments, **more):
-        """A run that waits behind some fifty images until somebody reads its output, so that it is not over before the
-        test does with it what it wants to.
-        """
-        process = subprocess.Popen(
-            [SAMC, "auto", *map(str, arguments), *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
-        )
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
-        return process
+        return held([SAMC, "auto", *map(str, arguments), *OPTIONS], **more)
 
     def wait_for(self, process, folder, count):
         while records(folder) < count and process.poll() is None:
@@ -259,8 +251,7 @@ def fault_environment(root, log=None, at=None, error=0, always=False):
 
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
 class Struck(Archive):
-    """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost.
-    """
+    """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost."""
 
     points = 12  # of the record that are tried; the full tier tries all
     formats = FORMATS
@@ -573,33 +564,29 @@ class Mixed(Archive):
 
     def start(self, *options, **faults):
         environment = {**os.environ, **fault_environment(self.out, **faults)} if faults else None
-        return subprocess.Popen(
-            [SAMC, "auto", self.at("in"), "-o", self.out, *self.formats, "--resume", "-q", *OPTIONS, *options],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        command = [SAMC, "auto", self.at("in"), "-o", self.out, *self.formats, "--resume", "-q", *OPTIONS, *options]
+        return held([*command, "--queue", "1", "--batch-images", "1"], at_once=True, env=environment)
 
     def end(self, process, codes, what):
         err = process.communicate()[1].decode()
         self.assertIn(process.returncode, codes, f"{what}, seed {SEED}: {err}")
         return err
 
-    def progress(self, process, more):
-        """Waits until the run has done some images."""
-        target = records(self.out) + more
-        while records(self.out) < target and process.poll() is None:
+    def progress(self, process):
+        """Waits until the run, of which there are nine images under way at most, has done one or some, or is over."""
+        begun = records(self.out)
+        while records(self.out) == begun and process.poll() is None:
             time.sleep(0.001)
 
     def kill(self):
         process = self.start()
-        self.progress(process, self.dice.randrange(1, 8))
+        self.progress(process)
         process.kill()
         self.end(process, (-9, 3), "killed")
 
     def interrupt(self):
         process, number = self.start(), self.dice.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-        self.progress(process, self.dice.randrange(1, 4))
+        self.progress(process)
         process.send_signal(number)
         self.end(process, (128 + number, -number, 3), "interrupted")
 
@@ -612,7 +599,7 @@ class Mixed(Archive):
 
     def inputs_vanish(self):
         process = self.start()
-        self.progress(process, self.dice.randrange(1, 4))
+        self.progress(process)
         os.rename(self.at("in"), self.at("away"))
         self.end(process, (1, 3), "its inputs vanished")
         before = tree(self.out)
@@ -717,14 +704,8 @@ class Thousand(Archive):
         order = [line["image"] for line in lines]
         out, done, seen = self.at("out"), 0, []
         for kill in range(self.KILLS):
-            process = subprocess.Popen(
-                [SAMC, "auto", inputs, "-o", out, *formats, "--resume", *OPTIONS],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            if self.COUNT < 500:  # as in Resume.start(): it is not over before the kill
-                fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
-            target = done + self.dice.randrange(self.COUNT // 40, self.COUNT // 13)
+            process = held([SAMC, "auto", inputs, "-o", out, *formats, "--resume", *OPTIONS])
+            target = done + self.dice.randrange(3, 20)  # what is printed and what is under way are together below 100
             while records(out) < target and process.poll() is None:
                 time.sleep(0.001)
             time.sleep(self.dice.random() * 0.02)

@@ -16,7 +16,7 @@ import unittest
 import zipfile
 import zlib
 
-from archive_case import FAULTS, OPTIONS, TINY, Archive, pack, picture, png, ppm, put, records, tree
+from archive_case import FAULTS, OPTIONS, TINY, Archive, held, pack, picture, png, ppm, put, records, tree
 from cli_test import PHOTO, SAMC, read, run
 
 
@@ -381,16 +381,13 @@ class Mixed(Archive):
         kills = 0
         while kills < 4:
             before = records(self.at("out"))
-            process = subprocess.Popen(
-                [SAMC, "auto", "in", "-o", "out", *formats, "--resume", *OPTIONS],
-                cwd=self.folder,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+            process = held(
+                [SAMC, "auto", "in", "-o", "out", *formats, "--resume", *OPTIONS], at_once=True, cwd=self.folder
             )
-            while records(self.at("out")) < min(before + total // 6, total - 1) and process.poll() is None:
+            while records(self.at("out")) <= before and process.poll() is None:
                 time.sleep(0.001)
             process.kill()
-            process.wait()
+            process.communicate()
             kills += 1
         self.assertLess(before, total)
         self.auto("in", "-o", "out", *formats, "--resume", code=3, cwd=self.folder)
@@ -582,40 +579,38 @@ class Outages(Archive):
         self.auto(inputs, "-o", self.at("o"), *self.formats, code=3)
         self.assertIn("zz.png", read(self.at("o", "errors.jsonl")).decode())
         # Gone between listing and reading: every look at it fails from then on.
-        for i in range(300):
-            put(self.at("many", f"{i:03}.ppm"), ppm(9, 7, bytes([i % 256, i // 256, 90] * 63)))
-        process = subprocess.Popen(
+        for i in range(40):
+            put(self.at("many", f"{i:03}.ppm"), ppm(9, 7, bytes([i, 7, 90] * 63)))
+        process = held(
             [SAMC, "auto", "many", "-o", "o2", *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS],
+            at_once=True,
             cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
         )
-        while records(self.at("o2")) < 5 and process.poll() is None:
+        while records(self.at("o2")) < 1 and process.poll() is None:
             time.sleep(0.001)
-        os.remove(self.at("many", "299.ppm"))
+        os.remove(self.at("many", "039.ppm"))
         _, err = process.communicate()
         self.assertEqual(process.returncode, 3, err)
         self.assertEqual(
-            [json.loads(line)["name"] for line in read(self.at("o2", "errors.jsonl")).splitlines()], ["299.ppm"]
+            [json.loads(line)["name"] for line in read(self.at("o2", "errors.jsonl")).splitlines()], ["039.ppm"]
         )
 
     def test_a_root_that_is_gone(self):
-        for i in range(300):
-            put(self.at("in", f"{i}.ppm"), ppm(9, 7, bytes([i % 256, i // 256, 90] * 63)))
+        for i in range(40):
+            put(self.at("in", f"{i}.ppm"), ppm(9, 7, bytes([i, 7, 90] * 63)))
         inputs = self.at("in")
-        put(self.at("l.txt"), b"".join(b"in/%d.ppm\n" % i for i in range(300)))
+        put(self.at("l.txt"), b"".join(b"in/%d.ppm\n" % i for i in range(40)))
         self.auto("in", "-o", "whole", *self.formats, cwd=self.folder)
         self.auto("@l.txt", "-o", "whole.l", *self.formats, cwd=self.folder)
         for given, whole in (("in", "whole"), ("@l.txt", "whole.l")):
             for replaced in ((False, True) if given == "in" else (True,)):
                 out = f"o-{given[0]}-{replaced}"
-                process = subprocess.Popen(
+                process = held(
                     [SAMC, "auto", given, "-o", out, *self.formats, "--queue", "1", "--batch-images", "1", *OPTIONS],
+                    at_once=True,
                     cwd=self.folder,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
                 )
-                while records(self.at(out)) < 5 and process.poll() is None:
+                while records(self.at(out)) < 1 and process.poll() is None:
                     time.sleep(0.001)
                 os.rename(inputs, self.at("away"))
                 if replaced:
