@@ -32,7 +32,7 @@ class Server:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=300)
         self.process.stdout.close()
         self.process.stderr.close()
         return code
@@ -63,7 +63,7 @@ class Server:
         return answer["id"]
 
 
-def wait_until(true, seconds=60, every=0.02):
+def wait_until(true, seconds=300, every=0.02):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"
