@@ -4,6 +4,7 @@
  *     checkops [--backend cpu] [--caps none|sse2|avx2|avx512|neon|...] [--op NAME] [--full] [--bench] [--seed N]
  * [--threads N] checkops --random N [--shape I] [--op NAME] [--caps ...] [--seed N]
  *
+ * --caps again asks for one more table: the reference, which takes most of the time, is run once for all of them.
  * The listed cases, or with --random N shapes drawn for each operator. A failure, a crash included, prints the
  * operator, its parameters, the pattern and a command with the seed that brings it back. */
 #include "tests/checkops/checkops.h"
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BENCH_RUNS = 9 };
+enum { BENCH_RUNS = 9, MOST_TABLES = 4 };
 
 static const char *const pattern_names[PATTERNS] = {"model", "large mean", "large", "zero", "denormal"};
 
@@ -94,10 +95,15 @@ static difference compare(const check *c, const unsigned char *expected, const u
 
 /* Shared by this process and its child, in which everything runs, so that a crash is one failure and not the end. */
 typedef struct context {
-    samc__ops ref, tested;
-    const char *only, *caps_text;
+    samc__ops ref;
+    struct {
+        samc__ops ops;
+        const char *caps_text;
+        unsigned caps;
+    } tables[MOST_TABLES], *tested; /* that of them which runs */
+    int table_count;
+    const char *only;
     uint64_t seed;
-    unsigned caps;
     bool full, bench, done;
     int threads, failures, checks;
     int random, shape; /* shapes to draw for each operator; 0: the listed cases. The only one of them, or -1 */
@@ -175,8 +181,8 @@ static void print_case(char *text, size_t room, const row *r, const test_case *t
 
 static void report(context *x, const char *what) {
     x->failures++;
-    printf("FAILED %s: %s\n       again: checkops --caps %s --seed %llu --op %s", x->current, what, x->caps_text,
-           (unsigned long long)x->seed, x->row->name);
+    printf("FAILED %s: %s\n       again: checkops --caps %s --seed %llu --op %s", x->current, what,
+           x->tested->caps_text, (unsigned long long)x->seed, x->row->name);
     if (x->drawn >= 0) printf(" --random %d --shape %d", x->random, x->drawn);
     printf("%s\n", x->drawn < 0 && x->listed_full ? " --full" : "");
     fflush(stdout);
@@ -196,7 +202,7 @@ static unsigned char *outputs_of(context *x, const row *r, const samc__ops *ops,
 static void check_narrow(context *x, const row *r, const test_case *t, pattern p, check *c,
                          const unsigned char *actual) {
     if (r->narrow == NULL || !r->narrow(c, t->p)) return;
-    unsigned char *again = outputs_of(x, r, &x->tested, 2, c);
+    unsigned char *again = outputs_of(x, r, &x->tested->ops, 2, c);
     bool same = true, any = false;
     size_t at = 0;
     for (int i = 0; i < c->count && again && same; i++) {
@@ -217,15 +223,16 @@ static void check_narrow(context *x, const row *r, const test_case *t, pattern p
     free(again);
 }
 
-/* The reference, then the tested table: one thread against the reference, `threads` against one, buffers that start at
- * guard pages against those that end there, an entry alone against its batch. */
-static void check_case(context *x, const row *r, const test_case *t, pattern p, int threads) {
+/* The tested table: one thread against the reference, `threads` against one, buffers that start at guard pages against
+ * those that end there, an entry alone against its batch. */
+static void check_table(context *x, const row *r, const test_case *t, pattern p, int threads,
+                        const unsigned char *expected) {
     check c, moved;
     size_t size;
     build_case(r, t, x->seed, p, GUARD_END, &c);
     x->checks++;
-    unsigned char *expected = outputs_of(x, r, &x->ref, 2, &c), *actual = NULL, *again = NULL;
-    if (expected == NULL || (actual = outputs_of(x, r, &x->tested, 1, &c)) == NULL) goto done;
+    unsigned char *actual = outputs_of(x, r, &x->tested->ops, 1, &c), *again = NULL;
+    if (actual == NULL) goto done;
     if (r->verify && r->verify(&c, t->p) != NULL) report(x, r->verify(&c, t->p));
     difference d = compare(&c, expected, actual);
     double nmse = r->nmse, deviation = r->deviation;
@@ -262,21 +269,34 @@ static void check_case(context *x, const row *r, const test_case *t, pattern p, 
                  nmse, d.deviation, deviation);
         report(x, what);
     }
-    again = outputs_of(x, r, &x->tested, threads, &c);
+    again = outputs_of(x, r, &x->tested->ops, threads, &c);
     snapshot_size(&c, &size);
     if (again && memcmp(actual, again, size) != 0) report(x, "several threads give other bytes than one");
     free(again);
     build_case(r, t, x->seed, p, GUARD_START, &moved);
-    again = outputs_of(x, r, &x->tested, threads, &moved);
+    again = outputs_of(x, r, &x->tested->ops, threads, &moved);
     if (again && memcmp(actual, again, size) != 0)
         report(x, "other bytes where buffers start at a page than where they end there");
     free(again);
     free_buffers(&moved);
     check_narrow(x, r, t, p, &c, actual);
 done:
-    free(expected);
     free(actual);
     free_buffers(&c);
+}
+
+/* The reference, then each table. */
+static void check_case(context *x, const row *r, const test_case *t, pattern p, int threads) {
+    check c;
+    x->tested = x->tables;
+    build_case(r, t, x->seed, p, GUARD_END, &c);
+    unsigned char *expected = outputs_of(x, r, &x->ref, 2, &c);
+    free_buffers(&c);
+    for (int i = 0; i < x->table_count && expected != NULL; i++) {
+        x->tested = &x->tables[i];
+        check_table(x, r, t, p, threads, expected);
+    }
+    free(expected);
 }
 
 /* ---- Benchmark ------------------------------------------------------------------------------- */
@@ -319,7 +339,7 @@ static void bench_case(context *x, const row *r, const test_case *t) {
         samc__view w = r->packed(&c);
         samc__packed_add(x->packed, samc__f32(w), w.n[0], w.n[1], false);
     }
-    time_op(x, r, &x->tested, &c, BENCH_RUNS, &wall, &busy, &flops, &peak);
+    time_op(x, r, &x->tested->ops, &c, BENCH_RUNS, &wall, &busy, &flops, &peak);
     printf("%9.3f ms %9.3f ms cpu %7.1f GFLOP/s %7.1f cpu %6.1f MB ", 1e3 * wall, 1e3 * busy, 1e-9 * flops / wall,
            1e-9 * flops / busy, 1e-6 * (double)peak);
     fflush(stdout);
@@ -447,7 +467,7 @@ static void run_all(context *x) {
 int main(int argc, char **argv) {
     context *x = shared = mmap(NULL, sizeof *x, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (x == MAP_FAILED) abort();
-    *x = (context){.seed = 1, .threads = 2, .caps = samc__caps_detect(), .caps_text = samc__caps_names, .shape = -1};
+    *x = (context){.seed = 1, .threads = 2, .shape = -1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--full") == 0) x->full = true;
@@ -458,19 +478,24 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--random") == 0 && atoi(value) > 0) x->random = atoi(value), i++;
         else if (strcmp(argv[i], "--shape") == 0) x->shape = atoi(value), i++;
         else if (strcmp(argv[i], "--backend") == 0 && strcmp(value, "cpu") == 0) i++;
-        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0)
-            x->caps &= (unsigned)samc__caps_parse(value), x->caps_text = value, i++;
+        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0 && x->table_count < MOST_TABLES)
+            x->tables[x->table_count++].caps_text = value, i++;
         else {
             fprintf(stderr, "checkops: %s %s?\n", argv[i], value);
             return 2;
         }
     }
     samc__ops_ref(&x->ref);
-    samc__ops_ref(&x->tested);
-    samc__ops_cpu(&x->tested, x->caps); /* as a model does */
-    printf("seed %llu, capabilities %s%s%s%s\n", (unsigned long long)x->seed, x->caps & SAMC__CAP_VEC16 ? "vec16 " : "",
-           x->caps & SAMC__CAP_AVX2 ? "avx2 " : "", x->caps & SAMC__CAP_AVX512 ? "avx512" : "",
-           x->caps == 0 ? "none" : "");
+    if (x->table_count == 0) x->tables[x->table_count++].caps_text = samc__caps_names;
+    for (int i = 0; i < x->table_count; i++) {
+        x->tested = &x->tables[i];
+        x->tested->caps = samc__caps_detect() & (unsigned)samc__caps_parse(x->tested->caps_text);
+        samc__ops_ref(&x->tested->ops);
+        samc__ops_cpu(&x->tested->ops, x->tested->caps); /* as a model does */
+        printf("seed %llu, capabilities %s%s%s%s\n", (unsigned long long)x->seed,
+               x->tested->caps & SAMC__CAP_VEC16 ? "vec16 " : "", x->tested->caps & SAMC__CAP_AVX2 ? "avx2 " : "",
+               x->tested->caps & SAMC__CAP_AVX512 ? "avx512" : "", x->tested->caps == 0 ? "none" : "");
+    }
     x->failures = without_cases();
     if (x->bench) {
         run_from(x, 0);

@@ -3,6 +3,8 @@
  *
  *     nonfinite [--caps none|sse2|avx2|avx512|neon|...] [--op NAME] [--full] [--one-type] [--seed N]
  *
+ * --caps again asks for one more table, beside the same book and reference.
+ *
  * Built with CHECKOPS_CUDA the CUDA kernels are tested instead (tests/emu), each case in two or three types, or in one
  * with --one-type. */
 #include "tests/checkops/nonfinite.h"
@@ -18,9 +20,16 @@
 #include "runtime/memory.h"
 #include "runtime/threads.h"
 
+enum { MOST_TABLES = 4 };
+
 typedef struct context {
-    samc__ops ref, tested;
-    const char *only, *caps;
+    samc__ops ref;
+    struct {
+        samc__ops ops;
+        const char *caps;
+    } tables[MOST_TABLES], *tested; /* that of them which runs */
+    int table_count;
+    const char *only;
     uint64_t seed;
     bool full, one_type;
     int failures, checks;
@@ -48,7 +57,7 @@ static void report(context *x, const row *r, const test_case *t, const char *wha
     x->failures++;
     printf("FAILED %s (%s =", r->name, r->fields);
     for (int i = 0; i < MAX_PARAMS; i++) printf(" %d", t->p[i]);
-    printf("): %s\n       again: nonfinite --caps %s --seed %llu --op %s%s\n", what, x->caps,
+    printf("): %s\n       again: nonfinite --caps %s --seed %llu --op %s%s\n", what, x->tested->caps,
            (unsigned long long)x->seed, r->name, x->full ? " --full" : "");
 }
 
@@ -58,7 +67,7 @@ static samc_status run_tested(context *x, const row *r, check *c, samc__dtype ty
 #ifdef CHECKOPS_CUDA
     return run_cuda(r, c, type, &x->error);
 #else
-    return run_op(x, r, &x->tested, 1, c);
+    return run_op(x, r, &x->tested->ops, 1, c);
 #endif
 }
 
@@ -79,20 +88,18 @@ static bool may_spread(const row *r, const check *c, int planted, float value, i
     return r->may_spread && r->may_spread(c, c->buffers[planted].data, value, c->buffers[index].data, cuda);
 }
 
-/* What is wrong with the outputs of the arguments as they are, or NULL: they must be finite where the book's are, the
+/* What is wrong with the outputs of the table under test, or NULL: they must be finite where the book's are, the
  * reference's too. */
-static const char *check_finite(context *x, const row *r, check *c, samc__dtype type, int planted, float value) {
-    double *expected[MAX_BUFFERS];
-    bool floats = evaluate(r, c, expected);
+static const char *check_table(context *x, const row *r, check *c, samc__dtype type, int planted, float value,
+                               double *const *expected, const unsigned char *ref) {
+    bool floats = false;
     const char *wrong = NULL;
     size_t size, at = 0;
-    reset(c);
-    if (run_op(x, r, &x->ref, 2, c) != SAMC_OK) wrong = x->error.message;
-    unsigned char *ref = snapshot(c, &size);
+    for (int i = 0; i < c->count; i++) floats |= expected[i] != NULL;
     reset(c);
     samc_status status = run_tested(x, r, c, type);
     unsigned char *tested = snapshot(c, &size);
-    if (wrong == NULL && status != SAMC_OK && status != SAMC_UNSUPPORTED) wrong = x->error.message;
+    if (status != SAMC_OK && status != SAMC_UNSUPPORTED) wrong = x->error.message;
     if (wrong == NULL && status == SAMC_OK && !floats && memcmp(ref, tested, size) != 0)
         wrong = "differs from the reference";
     for (int i = 0; i < c->count; i++) {
@@ -109,10 +116,27 @@ static const char *check_finite(context *x, const row *r, check *c, samc__dtype 
                 wrong = "it spreads further than the reference's";
         }
         if (b->role != IN) at += b->bytes;
-        free(expected[i]);
     }
-    free(ref);
     free(tested);
+    return wrong;
+}
+
+/* The same of the arguments as they are, of every table up to the first that is wrong. */
+static const char *check_finite(context *x, const row *r, check *c, samc__dtype type, int planted, float value) {
+    double *expected[MAX_BUFFERS];
+    const char *wrong = NULL;
+    size_t size;
+    evaluate(r, c, expected);
+    reset(c);
+    x->tested = x->tables;
+    if (run_op(x, r, &x->ref, 2, c) != SAMC_OK) wrong = x->error.message;
+    unsigned char *ref = snapshot(c, &size);
+    for (int i = 0; i < x->table_count && wrong == NULL; i++) {
+        x->tested = &x->tables[i];
+        wrong = check_table(x, r, c, type, planted, value, expected, ref);
+    }
+    for (int i = 0; i < c->count; i++) free(expected[i]);
+    free(ref);
     return wrong;
 }
 
@@ -174,22 +198,26 @@ static void check_nonfinite_row(context *x, const row *r) {
 }
 
 int main(int argc, char **argv) {
-    context x = {.seed = 1, .caps = samc__caps_names};
+    context x = {.seed = 1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--full") == 0) x.full = true;
         else if (strcmp(argv[i], "--one-type") == 0) x.one_type = true;
         else if (strcmp(argv[i], "--op") == 0) x.only = value, i++;
         else if (strcmp(argv[i], "--seed") == 0) x.seed = strtoull(value, NULL, 10), i++;
-        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0) x.caps = value, i++;
+        else if (strcmp(argv[i], "--caps") == 0 && samc__caps_parse(value) >= 0 && x.table_count < MOST_TABLES)
+            x.tables[x.table_count++].caps = value, i++;
         else {
             fprintf(stderr, "nonfinite: %s %s?\n", argv[i], value);
             return 2;
         }
     }
     samc__ops_ref(&x.ref);
-    samc__ops_ref(&x.tested);
-    samc__ops_cpu(&x.tested, samc__caps_detect() & (unsigned)samc__caps_parse(x.caps));
+    if (x.table_count == 0) x.tables[x.table_count++].caps = samc__caps_names;
+    for (int i = 0; i < x.table_count; i++) {
+        samc__ops_ref(&x.tables[i].ops);
+        samc__ops_cpu(&x.tables[i].ops, samc__caps_detect() & (unsigned)samc__caps_parse(x.tables[i].caps));
+    }
     for (int i = 0; i < OPS; i++)
         if (x.only == NULL || strcmp(x.only, all_rows[i]->name) == 0) check_nonfinite_row(&x, all_rows[i]);
     printf("%d checks, %d failed\n", x.checks, x.failures);
