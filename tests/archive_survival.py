@@ -251,7 +251,7 @@ def fault_environment(root, log=None, at=None, error=0, always=False):
 
 @unittest.skipUnless(FAULTS, "SAMC_FAULTS is not set")
 class Struck(Archive):
-    """Every change that a run makes to its folder, struck: the process killed, the operation failing, the power lost."""
+    """Every change of a run to its folder, struck: the process killed, the operation failing, the power lost."""
 
     points = 12  # of the record that are tried; the full tier tries all
     formats = FORMATS
