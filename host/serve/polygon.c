@@ -81,14 +81,23 @@ static double distance(const int a[2], const int b[2], const int p[2]) {
     return fabs(dx * (a[1] - p[1]) - dy * (a[0] - p[0])) / length;
 }
 
-/* Marks which corners between `first` and `last` stay. The parts still to do are on a stack of its own, not the
- * machine's. */
+/* A part of an outline that is still to be done, and how many cuts led to it. */
+typedef struct part {
+    int first, last, cuts;
+} part;
+
+/* Marks which corners between `first` and `last` stay. Cut where a corner is furthest, a ragged outline falls apart one
+ * corner at a time, which is quadratic; from some depth on parts are cut in the middle. The parts still to do are on a
+ * stack of its own, not the machine's. */
 static bool simplify(const outline *o, int first, int last, double most, bool *keep) {
-    int(*stack)[2] = malloc((size_t)(o->count + 2) * sizeof *stack), depth = 0;
+    enum { DEEP = 32 };
+    part *stack = malloc((size_t)(o->count + 2) * sizeof *stack);
+    int depth = 0;
     if (stack == NULL) return false;
-    stack[depth][0] = first, stack[depth++][1] = last;
+    stack[depth++] = (part){first, last, 0};
     while (depth > 0) {
-        const int a = stack[--depth][0], b = stack[depth][1];
+        const part now = stack[--depth];
+        const int a = now.first, b = now.last;
         double worst = most;
         int at = -1;
         for (int i = a + 1; i < b; i++) {
@@ -96,9 +105,10 @@ static bool simplify(const outline *o, int first, int last, double most, bool *k
             if (d > worst) worst = d, at = i;
         }
         if (at < 0) continue;
+        if (now.cuts >= DEEP) at = a + (b - a) / 2;
         keep[at] = true;
-        stack[depth][0] = a, stack[depth++][1] = at;
-        stack[depth][0] = at, stack[depth++][1] = b;
+        stack[depth++] = (part){a, at, now.cuts + 1};
+        stack[depth++] = (part){at, b, now.cuts + 1};
     }
     free(stack);
     return true;
