@@ -12,11 +12,15 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: samc serve [OPTIONS]\n"
+    "Usage: samc serve [DIR] [OPTIONS]\n"
     "\n"
     "Serves a page to click in, at http://127.0.0.1:8765/, and an interface for programs (/openapi.json).\n"
-    "Ends what runs and stops on an interrupt or SIGTERM.\n"
+    "Ends what runs and stops on an interrupt or SIGTERM. With a folder its images, and those of the\n"
+    "folders below it, are labelled on the page.\n"
     "\n"
+    "      --annotations FILE  what is labelled, as COCO, read and written (default:\n"
+    "                        DIR/annotations.coco.json)\n"
+    "      --classes A,B,C   classes that are there from the beginning\n"
     "      --listen ADDRESS  where to listen (default: 127.0.0.1, this machine alone); elsewhere needs\n"
     "                        --token-file\n"
     "      --port N          0 to 65535 (default: 8765; 0: any that is free)\n"
@@ -52,7 +56,7 @@ static const char help[] =
 
 enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
 enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK, DETECTOR };
-enum { FETCH_HOST = DETECTOR + 1, MEDIA_ROOT, STUDIO_TOKEN, TRUST };
+enum { FETCH_HOST = DETECTOR + 1, MEDIA_ROOT, STUDIO_TOKEN, TRUST, ANNOTATIONS, CLASSES };
 enum { MOST_TOKEN = 1024 };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
@@ -90,8 +94,27 @@ static samc_status open_detector(const samc__cli *cli, const char *path, samc_de
     return samc__cli_detector_finds(path, &info, error);
 }
 
-static samc_status serve(const samc__cli *cli, const char *detector_path, samc__serve_options *options,
-                         samc_error *error) {
+/* The folder that is labelled. */
+typedef struct labels {
+    const char *path, *annotations, *classes;
+} labels;
+
+static samc_status open_folder(const samc__cli *cli, const labels *l, samc__folder **folder, samc_error *error) {
+    if (l->path == NULL) return SAMC_OK;
+    const samc_status status = samc__folder_open(l->path, l->annotations, l->classes, folder, error);
+    if (status != SAMC_OK) return status;
+    const samc__folder *f = *folder;
+    samc__cli_note(cli, "%s: %zu images; annotations in %s", l->path, f->count, f->annotations_path);
+    if (f->outside > 0)
+        samc__cli_note(cli, "%s: %zu left out: links that lead out of the folder, or names not in UTF-8", l->path,
+                       f->outside);
+    if (!f->writable)
+        samc__cli_note(cli, "%s cannot be written: nothing is saved (--annotations FILE)", f->annotations_path);
+    return SAMC_OK;
+}
+
+static samc_status serve(const samc__cli *cli, const char *detector_path, const labels *labels,
+                         samc__serve_options *options, samc_error *error) {
     char model_path[4096];
     samc_model *model = NULL;
     samc_detector *detector = NULL;
@@ -105,6 +128,7 @@ static samc_status serve(const samc__cli *cli, const char *detector_path, samc__
     sigaddset(&signals, SIGTERM);
     samc_status status = samc__serve_prepare(&server, error);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (status == SAMC_OK) status = open_folder(cli, labels, &options->folder, error);
     if (status == SAMC_OK) status = samc__cli_open_model(cli, model_path, &model, error);
     options->model = model;
     if (status == SAMC_OK) status = open_detector(cli, detector_path, &detector, error);
@@ -120,6 +144,7 @@ static samc_status serve(const samc__cli *cli, const char *detector_path, samc__
     samc__serve_stop(server);
     samc_detector_close(detector);
     samc_model_close(model);
+    samc__folder_close(options->folder);
     return status;
 }
 
@@ -145,11 +170,14 @@ int samc__cmd_serve(int argc, char **argv) {
                                           {"media-root", required_argument, NULL, MEDIA_ROOT},
                                           {"label-studio-token-file", required_argument, NULL, STUDIO_TOKEN},
                                           {"trust", required_argument, NULL, TRUST},
+                                          {"annotations", required_argument, NULL, ANNOTATIONS},
+                                          {"classes", required_argument, NULL, CLASSES},
                                           SAMC__CLI_COMMON};
     samc__cli cli = samc__cli_begin("serve", help);
     samc__serve_options options = samc__serve_defaults();
     const char *token_file = NULL, *detector = NULL, *studio_file = NULL;
     char token[MOST_TOKEN + 2], studio_token[MOST_TOKEN + 2];
+    labels labels = {0};
     struct stat s;
     int hosts = 0, origins = 0, fetches = 0;
     size_t size;
@@ -159,6 +187,8 @@ int samc__cmd_serve(int argc, char **argv) {
         if (option == LISTEN) options.address = optarg;
         if (option == PORT && !samc__cli_integer(optarg, 0, 65535, &options.port))
             return samc__cli_usage(&cli, "--port is a whole number from 0 to 65535, not '%s'", optarg);
+        if (option == ANNOTATIONS) labels.annotations = optarg;
+        if (option == CLASSES) labels.classes = optarg;
         if (option == TOKEN_FILE) token_file = optarg;
         if (option == DETECTOR) detector = optarg;
         if (option == MEDIA_ROOT) options.media_root = optarg;
@@ -212,7 +242,10 @@ int samc__cmd_serve(int argc, char **argv) {
         if (option == QUEUE && !samc__cli_integer(optarg, 1, 100000, &options.queue))
             return samc__cli_usage(&cli, "--queue is a whole number from 1 to 100000, not '%s'", optarg);
     }
+    if (argc > optind) labels.path = argv[optind++];
     if (argc != optind) return samc__cli_usage(&cli, "unknown argument '%s'", argv[optind]);
+    if (labels.path == NULL && (labels.annotations != NULL || labels.classes != NULL))
+        return samc__cli_usage(&cli, "--annotations and --classes belong to a folder: samc serve DIR");
     if (token_file == NULL && !is_loopback(options.address))
         return samc__cli_usage(&cli, "--listen %s lets other machines in: give --token-file FILE", options.address);
     if (token_file != NULL) {
@@ -225,6 +258,6 @@ int samc__cmd_serve(int argc, char **argv) {
         if (read_token(studio_file, studio_token, &error) != SAMC_OK) return samc__cli_fail(error.message);
         options.studio_token = studio_token;
     }
-    if (serve(&cli, detector, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
+    if (serve(&cli, detector, &labels, &options, &error) != SAMC_OK) return samc__cli_fail(error.message);
     return SAMC__EXIT_OK;
 }

@@ -202,4 +202,10 @@ void samc_writer_abandon(samc_writer *writer) {
     forget(writer);
 }
 
+samc_status samc_writer_sync(samc_writer *writer, samc_error *error) {
+    if (writer == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_writer_sync: no writer");
+    writer->file.sync = true;
+    return SAMC_OK;
+}
+
 void samc_io_free(void *memory) { free(memory); }

@@ -225,9 +225,16 @@ SAMC_API samc_status samc_writer_append(samc_writer *writer, const void *bytes, 
 SAMC_API samc_status samc_writer_commit(samc_writer *writer, samc_error *error);
 /* The file never was. NULL is allowed. */
 SAMC_API void samc_writer_abandon(samc_writer *writer);
+/* Committing waits until the file and its name are on the disk, and what a crash or a power loss leaves is one of the
+ * two. */
+SAMC_API samc_status samc_writer_sync(samc_writer *writer, samc_error *error);
 
 /* Makes a folder and its parents; existing ones are fine. */
 SAMC_API samc_status samc_folder_create(const char *path, samc_error *error);
+/* The images in a folder and the folders below it, by the rules of samc_archive (names of image files, hidden ones and
+ * archives passed over): *names holds their paths below it, *count texts one behind the other, each 0-terminated, in
+ * the order of their bytes; to be freed. */
+SAMC_API samc_status samc_folder_list(const char *path, char **names, size_t *count, samc_error *error);
 
 /* Text that is valid UTF-8, for JSON: what is not in `text` (names of files may hold any bytes) becomes U+FFFD. To be
  * freed; NULL without memory. */

@@ -185,6 +185,26 @@ void samc__handle_forget(samc__request *r) {
     else samc__reply_error(r, MHD_HTTP_NOT_FOUND, "there is no image %s (any more)", r->id);
 }
 
+/* In the decode stage: the picture as samc sees it, for pages whose browser cannot read its file. */
+static void give_pixels(samc__request *r, samc_session *session) {
+    uint8_t *png = NULL;
+    size_t size = 0;
+    samc_error error;
+    (void)session;
+    const samc__picture *p = r->picture;
+    if (samc_png_encode(p->pixels, p->width, p->height, 3, &png, &size, &error) == SAMC_OK)
+        samc__reply_bytes(r, MHD_HTTP_OK, "image/png", png, size);
+    else samc__reply_failure(r, &error);
+    samc__request_finish(r);
+}
+
+void samc__handle_pixels(samc__request *r) {
+    r->picture = samc__request_picture(r);
+    if (r->picture == NULL) return;
+    if (r->picture->pixels != NULL) samc__stage_submit(r, SAMC__DECODE, give_pixels);
+    else samc__reply_error(r, MHD_HTTP_CONFLICT, "of this image only the embedding is here; send the image itself");
+}
+
 /* ---- Embeddings ------------------------------------------------------------------------------ */
 
 static bool one_level(samc__request *r) {

@@ -141,8 +141,8 @@ bool samc__guard_preflight(const samc__guard *g, samc__request *r, const char *m
     if (strcmp(method, "OPTIONS") != 0 || host == NULL || !known_host(g, host) || origin == NULL ||
         !allowed_origin(g, origin))
         return false;
-    samc__reply_header(r, "Access-Control-Allow-Methods", "GET, POST, DELETE");
-    samc__reply_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, Token");
+    samc__reply_header(r, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE");
+    samc__reply_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Token");
     samc__reply_header(r, "Access-Control-Max-Age", "600");
     if (samc__request_header(r, "Access-Control-Request-Private-Network") != NULL)
         samc__reply_header(r, "Access-Control-Allow-Private-Network", "true");

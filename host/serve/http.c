@@ -194,7 +194,8 @@ static void add_safe_headers(const samc__request *r, struct MHD_Response *respon
     for (int i = 0; origin != NULL && r->serve->options.origins[i] != NULL; i++)
         if (strcmp(origin, r->serve->options.origins[i]) == 0) {
             MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
-            MHD_add_response_header(response, "Access-Control-Expose-Headers", "Samc-Shape, Samc-Scale, Samc-Scores");
+            MHD_add_response_header(response, "Access-Control-Expose-Headers",
+                                    "ETag, Samc-Shape, Samc-Scale, Samc-Scores");
             MHD_add_response_header(response, "Vary", "Origin");
         }
 }

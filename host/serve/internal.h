@@ -9,6 +9,7 @@
  *   auto     every mask of an image; waits between batches of points while anybody's prompts do
  *   text     what phrases name; waits likewise between the detector and its masks
  *   fetch    images that a tool names instead of sending them
+ *   files    what is read and saved in the folder that is labelled
  */
 #ifndef SAMC_HOST_SERVE_INTERNAL_H
 #define SAMC_HOST_SERVE_INTERNAL_H
@@ -52,6 +53,7 @@ typedef enum samc__stage {
     SAMC__PARSE,
     SAMC__TEXT,
     SAMC__FETCH,
+    SAMC__FILES,
     SAMC__STAGES
 } samc__stage;
 
@@ -385,6 +387,14 @@ void samc__handle_predict(samc__request *request);
 void samc__handle_auto(samc__request *request);
 void samc__handle_text(samc__request *request);
 void samc__book_free(samc__book *book); /* NULL is allowed */
+void samc__handle_pixels(samc__request *request);
+void samc__handle_folder(samc__request *request);
+void samc__handle_folder_open(samc__request *request);
+void samc__handle_folder_file(samc__request *request);
+void samc__handle_annotations_get(samc__request *request);
+void samc__handle_annotations_put(samc__request *request);
+void samc__handle_classes_get(samc__request *request);
+void samc__handle_classes_put(samc__request *request);
 /* Tools, each in a file of its own: tool_*.c. */
 void samc__handle_anylabeling_models(samc__request *request);
 void samc__handle_anylabeling_predict(samc__request *request);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const double edges[SAMC__BUCKETS] = {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60};
-static const char *const stage_names[SAMC__STAGES] = {"decode", "encode", "predict", "auto", "parse", "text", "fetch"};
+static const char *const stage_names[SAMC__STAGES] = {"decode", "encode", "predict", "auto",
+                                                      "parse",  "text",   "fetch",   "files"};
 
 void samc__metrics_init(samc__metrics *m) { pthread_mutex_init(&m->lock, NULL); }
 

@@ -19,6 +19,16 @@ const samc__route samc__routes[] = {
     {"POST", "/v1/images/{id}/auto", samc__handle_auto, false, "/v1/images/{id}/auto", NULL},
     {"POST", "/v1/images/{id}/text", samc__handle_text, false, "/v1/images/{id}/text", NULL},
     {"GET", "/v1/images/{id}/embedding", samc__handle_embedding_get, false, "/v1/images/{id}/embedding", NULL},
+    {"GET", "/v1/images/{id}/pixels", samc__handle_pixels, false, "/v1/images/{id}/pixels", NULL},
+    {"GET", "/v1/folder", samc__handle_folder, false, "/v1/folder", NULL},
+    {"GET", "/v1/folder/classes", samc__handle_classes_get, false, "/v1/folder/classes", NULL},
+    {"PUT", "/v1/folder/classes", samc__handle_classes_put, false, "/v1/folder/classes", NULL},
+    {"POST", "/v1/folder/images/{id}", samc__handle_folder_open, false, "/v1/folder/images/{id}", NULL},
+    {"GET", "/v1/folder/images/{id}/file", samc__handle_folder_file, false, "/v1/folder/images/{id}/file", NULL},
+    {"GET", "/v1/folder/images/{id}/annotations", samc__handle_annotations_get, false,
+     "/v1/folder/images/{id}/annotations", NULL},
+    {"PUT", "/v1/folder/images/{id}/annotations", samc__handle_annotations_put, false,
+     "/v1/folder/images/{id}/annotations", NULL},
     {"POST", "/v1/embeddings", samc__handle_embedding_put, false, "/v1/embeddings", NULL},
     /* X-AnyLabeling's remote server */
     {"GET", "/v1/models", samc__handle_anylabeling_models, false, "/v1/models", samc__tell_anylabeling},
@@ -105,6 +115,7 @@ void samc__handle_model(samc__request *r) {
                             json_pack("{s:i, s:f, s:f}", "points_per_side", automatic.points_per_side,
                                       "pred_iou_thresh", automatic.pred_iou_thresh, "stability_score_thresh",
                                       automatic.stability_score_thresh));
+        json_object_set_new(json, "folder", json_boolean(r->serve->options.folder != NULL));
         json_object_set_new(json, "detector", about_detector(r->serve->options.detector));
         json_object_set_new(json, "squash", json_boolean(info->squash));
         json_object_set_new(json, "max_bytes", json_integer((json_int_t)r->serve->options.body_bytes));

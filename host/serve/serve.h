@@ -16,6 +16,28 @@ bool samc__network_read(const char *text, samc__network *network);
 /* Whether the text can be a rule for fetching: a name or an address (IPv6 in brackets), with a port or without. */
 bool samc__fetch_host_valid(const char *rule);
 
+struct samc__coco;
+
+/* A folder whose images are labelled: listed once. */
+enum { SAMC__FOLDER_ID = 17 }; /* of an image: 16 digits of its name's SHA-256 */
+
+typedef struct samc__folder {
+    char *path, *annotations_path;
+    int handle;  /* of the folder */
+    char *names; /* all of them, as samc_folder_list() has them */
+    const char **name;
+    char (*id)[SAMC__FOLDER_ID];
+    size_t count;
+    size_t outside;            /* images that links lead to out of the folder, which were left out */
+    bool writable;             /* annotations can be saved */
+    char key[SAMC__FOLDER_ID]; /* by which a browser tells folders apart: of the annotations' place */
+    struct samc__coco *annotations;
+} samc__folder;
+
+/* `annotations`: the file, or NULL for annotations.coco.json in the folder; `classes`: "a,b,c", or NULL. */
+samc_status samc__folder_open(const char *path, const char *annotations, const char *classes, samc__folder **folder,
+                              samc_error *error);
+void samc__folder_close(samc__folder *folder); /* NULL is allowed */
 typedef struct samc__serve_options {
     const samc_model *model;
     const samc_detector *detector;        /* of boxes or maps, or NULL: no phrases */
@@ -40,6 +62,7 @@ typedef struct samc__serve_options {
     int client_connections, client_requests;  /* of one address; 0: as many as there are, and of this machine alone */
     int idle_seconds;                         /* after which a silent connection, or one too slow, is closed */
     int grace_seconds;                        /* to end what runs when asked to stop */
+    samc__folder *folder;                     /* whose images are labelled (folder.h), or NULL; the caller's */
 } samc__serve_options;
 
 samc__serve_options samc__serve_defaults(void);

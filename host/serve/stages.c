@@ -16,6 +16,7 @@ typedef struct stage {
     pthread_cond_t more;
     pthread_t thread[MOST_THREADS];
     bool sessions; /* its threads need one */
+    bool always;   /* what it does, it does although the client hung up: a page that is left saves its last change */
 } stage;
 
 struct samc__stages {
@@ -126,7 +127,7 @@ static void *work(void *argument) {
             samc_session_create(s->serve->options.model, &session, &error) != SAMC_OK) {
             samc__reply_failure(r, &error);
             samc__request_finish(r);
-        } else if (samc__request_gone(r)) { /* nobody waits for it */
+        } else if (!s->always && samc__request_gone(r)) { /* nobody waits for it */
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the client is gone");
             samc__request_finish(r);
         } else r->work(r, session);
@@ -142,9 +143,13 @@ static void *work(void *argument) {
 samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
     static const struct {
         int threads;
-        bool sessions;
-    } kinds[SAMC__STAGES] = {{DECODERS, false}, {1, true}, {1, true},        {1, true},
-                             {1, false},        {1, true}, {FETCHERS, false}};
+        bool sessions, always;
+    } kinds[SAMC__STAGES] = {
+        [SAMC__DECODE] = {DECODERS, false, false}, [SAMC__ENCODE] = {1, true, false},
+        [SAMC__PREDICT] = {1, true, false},        [SAMC__AUTO] = {1, true, false},
+        [SAMC__PARSE] = {1, false, true},          [SAMC__TEXT] = {1, true, false},
+        [SAMC__FETCH] = {FETCHERS, false, false},  [SAMC__FILES] = {1, false, true},
+    };
     samc__stages *all = calloc(1, sizeof *all);
     pthread_condattr_t forward;
     if (all == NULL) {
@@ -159,6 +164,7 @@ samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
     for (int i = 0; i < SAMC__STAGES; i++) {
         all->stage[i].serve = serve;
         all->stage[i].sessions = kinds[i].sessions;
+        all->stage[i].always = kinds[i].always;
         all->stage[i].last = &all->stage[i].first;
         pthread_cond_init(&all->stage[i].more, &forward);
     }

@@ -884,7 +884,17 @@ CALLS = {
         "samc_writer_append": (C.c_int, (C.c_void_p, C.c_void_p, C.c_size_t, C.POINTER(samc_error))),
         "samc_writer_commit": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
         "samc_writer_abandon": (None, (C.c_void_p,)),
+        "samc_writer_sync": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
         "samc_folder_create": (C.c_int, (C.c_char_p, C.POINTER(samc_error))),
+        "samc_folder_list": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(C.c_void_p),
+                C.POINTER(C.c_size_t),
+                C.POINTER(samc_error),
+            ),
+        ),
         "samc_text_utf8": (C.c_void_p, (C.c_char_p,)),
         "samc_png_write": (C.c_int, (C.c_char_p, C.c_void_p, C.c_int, C.c_int, C.c_int, C.POINTER(samc_error))),
         "samc_png_encode": (

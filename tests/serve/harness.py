@@ -14,11 +14,13 @@ class Server:
     def __init__(self, samc, *options, model=None):
         command = [str(samc), "serve", "--port", "0", *options] + (["--model", str(model)] if model else [])
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.notes = []  # what it said before
         while True:
             line = self.process.stderr.readline()
             said = re.match(r"http://(.+):(\d+)/", line)
             if said:
                 break
+            self.notes.append(line)
             if not line:
                 raise RuntimeError(f"the server did not start: exit code {self.process.wait()}")
         self.host, self.port = said.group(1).strip("[]"), int(said.group(2))
