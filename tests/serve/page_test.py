@@ -7,17 +7,23 @@ the command line's. Pictures of its states are left in a folder, to be looked at
 
 import hashlib
 import json
+import os
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
 import zipfile
 from pathlib import Path
 
+SAMC, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+os.environ["SAMC"] = str(SAMC)
+sys.path.insert(0, str(ROOT / "tests"))
+
 from harness import Server
+from page_folder import label
+from text_cli_test import widen
 from webdriver import Browser
 
-SAMC, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
 PHOTO = ROOT / "tools/examples/coffee.jpg"
 RIGHT = 2
 
@@ -30,22 +36,10 @@ def cli(*options):
 
 
 class Page:
-    """The page with the photograph open, by what users see and touch."""
+    """A page with the photograph open, by what users see and touch."""
 
-    def __init__(self, browser, server, shots):
+    def __init__(self, browser, shots):
         self.browser, self.shots = browser, shots
-        browser.go(f"http://127.0.0.1:{server.port}/")
-        browser.wait("document.getElementById('about').textContent !== ''")
-        self.shot("empty")
-        # A server that does not take it: no image is there then.
-        browser.run("window.own = fetch; window.fetch = () => Promise.reject(new Error('no server'))")
-        browser.type("#file", str(PHOTO))
-        browser.wait("document.getElementById('message').textContent !== ''")
-        assert not browser.run("return document.getElementById('empty').hidden"), "an image that is not there is shown"
-        browser.run("window.fetch = own; document.getElementById('message').textContent = ''")
-        browser.run("document.getElementById('file').value = ''")
-        browser.type("#file", str(PHOTO))
-        self.idle()
         box = browser.run(
             "const r = document.getElementById('canvas').getBoundingClientRect(); return [r.x, r.y, r.width, r.height]"
         )
@@ -64,17 +58,20 @@ class Page:
         message = self.browser.run("return document.getElementById('message').textContent")
         assert message == "" or " masks in " in message, message
 
-    def click(self, x, y, button=0):
-        self.browser.pointer(("move", *self.place(x, y)), ("down", button), ("up", button))
-        time.sleep(0.05)  # the question is on its way
+    def gesture(self, *steps):
+        """Something with the pointer, until the page has its answer."""
+        gestures = "Number(document.getElementById('canvas').dataset.gestures || 0)"
+        before = self.browser.run("return " + gestures)
+        self.browser.pointer(*steps)
+        self.browser.wait(f"{gestures} > {before}")
         self.idle()
+
+    def click(self, x, y, button=0):
+        self.gesture(("move", *self.place(x, y)), ("down", button), ("up", button))
 
     def drag(self, *points):
         steps = [("move", *self.place(*points[0])), ("down", 0)]
-        steps += [("move", *self.place(*point)) for point in points[1:]] + [("up", 0)]
-        self.browser.pointer(*steps)
-        time.sleep(0.05)
-        self.idle()
+        self.gesture(*steps, *[("move", *self.place(*point)) for point in points[1:]], ("up", 0))
 
     def count(self):
         return self.browser.run("return document.querySelectorAll('#objects li').length")
@@ -84,12 +81,27 @@ class Page:
         folder = Path(self.browser.folder.name)
         before = set(folder.iterdir())
         self.browser.click(f"[data-export={kind}]")
-        for _ in range(400):
-            new = [f for f in set(folder.iterdir()) - before if f.name.endswith(ending)]
-            if new:
-                return sorted(new)
-            time.sleep(0.05)
-        raise AssertionError(f"no file came of {kind}")
+        new = lambda: sorted(f for f in set(folder.iterdir()) - before if f.name.endswith(ending))
+        self.browser.wait_for(new)
+        return new()
+
+
+def open_photo(browser, server, shots):
+    shot = lambda name: shots and browser.screenshot(shots / f"{name}.png")
+    browser.go(f"http://127.0.0.1:{server.port}/")
+    browser.wait("document.getElementById('about').textContent !== ''")
+    shot("empty")
+    # A server that does not take it: no image is there then.
+    browser.run("window.own = fetch; window.fetch = () => Promise.reject(new Error('no server'))")
+    browser.type("#file", str(PHOTO))
+    browser.wait("document.getElementById('message').textContent !== ''")
+    assert not browser.run("return document.getElementById('empty').hidden"), "an image that is not there is shown"
+    browser.run("window.fetch = own; document.getElementById('message').textContent = ''")
+    browser.run("document.getElementById('file').value = ''")
+    browser.type("#file", str(PHOTO))
+    page = Page(browser, shots)
+    page.idle()
+    return page
 
 
 def same_place(page, x, y):
@@ -146,7 +158,7 @@ def use(page):
     browser = page.browser
     # Hover, click, refine, keep.
     browser.pointer(("move", *page.place(300, 200)))
-    time.sleep(1)
+    browser.wait("performance.getEntriesByName('hover').length > 0")
     page.shot("hover")
     page.click(300, 200)
     x, y = same_place(page, 300, 200)
@@ -166,7 +178,7 @@ def use(page):
     browser.click("#keep")
     assert page.count() == 2
     # A box, by its key; the brush.
-    browser.keys("2")
+    browser.keys("b")
     page.drag((120, 40), (300, 200), (480, 390))
     page.shot("box")
     corners = [*same_place(page, 120, 40), *same_place(page, 480, 390)]
@@ -184,7 +196,7 @@ def use(page):
     assert iou > 0.999, f"the box's mask is not the command line's: IoU {iou}"
     assert all(a["area"] > 0 for a in data["annotations"])
     # Everything: progress, thresholds, a mask becomes an object.
-    browser.keys("4")
+    browser.keys("e")
     browser.run("const s = document.getElementById('side'); s.value = 16; s.dispatchEvent(new Event('input'))")
     browser.click("#run")
     browser.wait("document.getElementById('found').textContent !== ''", 120)
@@ -222,38 +234,93 @@ def use(page):
     assert wrong == [], wrong
 
 
+def ragged(browser):
+    """An outline of 400,000 corners is simplified; cut at the furthest alone it would take hours."""
+    script = """return import('./page/mask.js').then(({ simpler }) => {
+        const ring = [];
+        for (let i = 0; i < 200000; i++) ring.push([i, i % 2]);
+        for (let i = 199999; i >= 0; i--) ring.push([i, 10 + i % 2]);
+        return [simpler(ring, 0.25).length, simpler(ring, 2).length];
+    })"""
+    fine, coarse = browser.run(script)
+    assert fine > 200000 and coarse < 10, (fine, coarse)
+
+
+def phrases(browser, shots):
+    """The field for text, with a tiny detector of random weights: what it finds is the command line's."""
+    with tempfile.TemporaryDirectory() as name:
+        detector = Path(name) / "owlv2"
+        widen(ROOT / "tests/data/golden_owlv2", detector)
+        command = [SAMC, "text", PHOTO, "cat", "a dog", "--detector", detector, "--threshold", "0.5", "--format", "rle"]
+        done = subprocess.run([*command, "-q"], capture_output=True, text=True, check=True)
+        expected = json.loads(done.stdout)["masks"]
+        assert len(expected) > 3
+        with Server(SAMC, "--detector", detector) as server:
+            page = open_photo(browser, server, None)
+            browser.keys("t")
+            browser.type("#phrases", "cat, a dog\ue007")
+            browser.wait("document.getElementById('found-text').textContent !== ''")
+            browser.run("const s = document.getElementById('score'); s.value = 0.5; s.oninput()")
+            page.shot("text")
+            found = browser.run("return document.getElementById('found-text').textContent")
+            assert found.startswith(f"{len(expected)} of "), (found, len(expected))
+            page.gesture(("move", *page.place(*center(expected[-1]["box"]))), ("down", 0), ("up", 0))
+            browser.click("#keep-found")
+            browser.wait(f"document.querySelectorAll('#objects li').length >= {len(expected)}")
+            (file,) = page.download("coco", ".coco.json")
+            data = json.loads(file.read_text())
+            names = {c["id"]: c["name"] for c in data["categories"]}
+            got = [(names[a["category_id"]], a["segmentation"]["counts"]) for a in data["annotations"]]
+            assert sorted(got) == sorted((m["label"], m["rle"]["counts"]) for m in expected)
+
+
+def center(box):
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
 def hover_times(page, moves=60):
     """Milliseconds from the pointer's move to the picture of its mask."""
     browser, size = page.browser, (600, 400)
     browser.run("performance.clearMeasures()")
-    browser.keys("1")
+    browser.keys("p")
     for i in range(moves):
         browser.pointer(("move", *page.place(30 + (i * 37) % (size[0] - 60), 30 + (i * 53) % (size[1] - 60))))
-        browser.wait(f"performance.getEntriesByName('hover').length > {i}", 10)
+        browser.wait(f"performance.getEntriesByName('hover').length > {i}")
     return browser.run("return performance.getEntriesByName('hover').map((e) => e.duration)")
 
 
-def main():
+def screenshots():
+    """The folder for them, or None."""
     shots = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     if shots:
         shots.mkdir(parents=True, exist_ok=True)
+    return shots
+
+
+def main():
+    shots = screenshots()
     with Server(SAMC) as server:
         with Browser(1400, 900) as browser:
-            page = Page(browser, server, shots)
+            page = open_photo(browser, server, shots)
             use(page)
-            browser.keys("1")
+            browser.keys("p")
             forgotten(page, server)
+            ragged(browser)
             times = sorted(hover_times(page))
             print(f"hover: median {statistics.median(times):.0f} ms, p95 {times[int(0.95 * len(times))]:.0f} ms")
         with Browser(400, 800, dark=True) as browser:
             browser.narrow(400, 800)
             if shots:
                 (shots / "narrow").mkdir(exist_ok=True)
-            page = Page(browser, server, shots and shots / "narrow")
+            page = open_photo(browser, server, shots and shots / "narrow")
             page.click(300, 200)
             page.shot("click")
             width = browser.run("return document.documentElement.scrollWidth")
             assert width <= browser.run("return innerWidth"), f"the page is {width} pixels wide"
+    with Browser(1400, 900) as browser:
+        phrases(browser, shots)
+        shot = lambda name: shots and browser.screenshot(shots / f"{name}.png")
+        label(SAMC, PHOTO, lambda: Page(browser, shots), browser, shot)
     print("the page does what it should")
 
 

@@ -104,7 +104,7 @@ class Browser:
                 actions.append({"type": "pointerDown" if step[0] == "down" else "pointerUp", "button": step[1]})
         self.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]})
 
-    def wait(self, script, seconds=60):
+    def wait(self, script, seconds=120):
         end = time.monotonic() + seconds
         while True:
             value = self.run("return " + script)
@@ -112,6 +112,25 @@ class Browser:
                 return value
             assert time.monotonic() < end, f"waited in vain for {script}"
             time.sleep(0.05)
+
+    def wait_for(self, true, seconds=120):
+        """What is not the page's to say: a file."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.05)
+
+    def reload(self):
+        self.call("POST", "/refresh")
+
+    def tap(self, x, y):
+        actions = [
+            {"type": "pointerMove", "x": round(x), "y": round(y), "duration": 0},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]
+        finger = {"type": "pointer", "id": "finger", "parameters": {"pointerType": "touch"}, "actions": actions}
+        self.call("POST", "/actions", {"actions": [finger]})
 
     def screenshot(self, path):
         with open(path, "wb") as file:

@@ -1,6 +1,11 @@
 // The server, by addresses relative to the page, so that it may stand behind a prefix.
 
-export class Failure extends Error {}
+export class Failure extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
 
 async function checked(response) {
   if (response.ok) return response;
@@ -10,11 +15,11 @@ async function checked(response) {
   } catch {
     // not JSON: a proxy's page
   }
-  throw new Failure(text);
+  throw new Failure(text, response.status);
 }
 
 const post = (path, body, options = {}) =>
-  fetch(path, { method: "POST", body: JSON.stringify(body), ...options,
+  fetch(path, { method: options.method || "POST", body: JSON.stringify(body), signal: options.signal,
     headers: { "Content-Type": "application/json", ...options.headers } });
 
 export const model = async () => (await checked(await fetch("v1/model"))).json();
@@ -24,6 +29,27 @@ export const upload = async (bytes) =>
     headers: { "Content-Type": "application/octet-stream" } }))).json();
 
 export const predict = async (id, prompt) => (await checked(await post(`v1/images/${id}/predict`, prompt))).json();
+
+// The image as the server sees it, for files that the browser cannot read.
+export const pixels = async (id) => (await checked(await fetch(`v1/images/${id}/pixels`))).blob();
+
+// ---- The folder that is labelled ----
+
+export const folder = async () => (await checked(await fetch("v1/folder"))).json();
+export const openInFolder = async (id) => (await checked(await post(`v1/folder/images/${id}`, {}))).json();
+export const fileInFolder = async (id) => (await checked(await fetch(`v1/folder/images/${id}/file`))).blob();
+export const annotations = async (id) => (await checked(await fetch(`v1/folder/images/${id}/annotations`))).json();
+export const classes = async () => (await checked(await fetch("v1/folder/classes"))).json();
+const change = async (path, body, etag) =>
+  (await checked(await post(path, body, { method: "PUT", headers: { "If-Match": `"${etag}"` } }))).json();
+export const saveAnnotations = (id, body, etag) => change(`v1/folder/images/${id}/annotations`, body, etag);
+export const saveClasses = (list, etag) => change("v1/folder/classes", { classes: list }, etag);
+
+// ---- Masks ----
+
+// What the detector finds of the phrases, as masks with label, score and box.
+export const text = async (id, question, signal) =>
+  (await checked(await post(`v1/images/${id}/text`, question, { signal }))).json();
 
 // The best mask's logits: {logits: Int8Array [side, side], side, score}.
 export async function preview(id, prompt, signal) {

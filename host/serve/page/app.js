@@ -1,8 +1,12 @@
 // The page: one image, objects that were cut out of it, and the one that is being cut out now.
 import * as api from "./api.js";
-import { bytes } from "./mask.js";
+import { bytes, drawn } from "./mask.js";
 import { View } from "./view.js";
 import { exportAs } from "./export.js";
+import { Found } from "./found.js";
+import { Labels, newUid } from "./folder.js";
+import { choiceButton, objectItem } from "./panel.js";
+import { followPointer } from "./pointer.js";
 
 const $ = (id) => document.getElementById(id);
 const COLOURS = [[0, 130, 230], [245, 150, 20], [60, 180, 75], [230, 25, 75], [160, 60, 220], [20, 200, 200],
@@ -11,16 +15,17 @@ const css = (c) => `rgb(${c.join(",")})`;
 const view = new View($("canvas"));
 
 let model = null;
-let image = null; // {id, bitmap, name, bytes}
+let image = null; // {id, bitmap, name, send}
 let tool = "point";
-let objects = []; // {name, colour, mask, layer, segmentation, area, bbox, ...}
+let objects = []; // {uid, name, colour, mask, layer, segmentation, area, bbox, ...}; another list when one changes
 let current = fresh();
 let past = [], future = []; // of {current, objects}
-let found = []; // everything mode: the same as objects, not kept yet
+let background = false; // what a click says, where there is no right button
+let labels = null; // the folder that is labelled, if any
 
 // A prompt in the making, and what came of it.
 function fresh() {
-  return { points: [], labels: [], box: null, brush: null, masks: null, choice: 0 };
+  return { points: [], labels: [], box: null, brush: null, strokes: [], masks: null, choice: 0 };
 }
 
 // ---- Messages ----
@@ -58,33 +63,54 @@ async function attempt(work) {
 const LARGEST = 4096; // side of what is sent; larger ones are drawn smaller first
 
 let opening = 0; // the last that was begun is the one that stays
-// What is sent and what is shown are the same pixels, upright.
+
+// Shows an image and everything that belongs to it anew.
+function begin(next) {
+  image = next;
+  objects = [], past = [], future = [], current = fresh();
+  found.clear();
+  hint();
+  refresh();
+}
+
+async function read(blob) {
+  try {
+    return await createImageBitmap(blob);
+  } catch {
+    return null; // not a format of the browser's
+  }
+}
+
+// What is shown and what the server has are the same pixels, upright; it can read more kinds of files than a browser.
+async function shown(bitmap, sent) {
+  if (!bitmap) bitmap = await read(await api.pixels(sent.id));
+  if (!bitmap || sent.width !== bitmap.width || sent.height !== bitmap.height)
+    throw new api.Failure("the server and the browser see different sizes of this image");
+  return bitmap;
+}
+
 async function open(blob, name) {
   const number = ++opening;
   await attempt(async () => {
     busy("reading the image");
-    let bitmap;
-    try {
-      bitmap = await createImageBitmap(blob);
-    } catch {
-      throw new api.Failure(`${name}: the browser cannot read this image`);
-    }
-    const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
-    if (scale < 1 || blob.size > model.max_bytes) {
+    let bitmap = await read(blob);
+    const scale = bitmap ? Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height)) : 1;
+    if (bitmap && (scale < 1 || blob.size > model.max_bytes)) {
       const canvas = new OffscreenCanvas(Math.round(bitmap.width * scale), Math.round(bitmap.height * scale));
       canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
       blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
       bitmap = await createImageBitmap(blob);
     }
     if (number !== opening) return;
-    $("empty").hidden = true;
-    view.show(bitmap);
+    if (bitmap) {
+      $("empty").hidden = true;
+      view.show(bitmap);
+    }
     busy("encoding the image");
     let sent = null;
     try {
       sent = await api.upload(blob);
-      if (sent.width !== bitmap.width || sent.height !== bitmap.height)
-        throw new api.Failure("the server and the browser see different sizes of this image");
+      bitmap = await shown(bitmap, sent);
     } catch (error) {
       if (number === opening) { // the image before stays
         view.show(image && image.bitmap);
@@ -93,12 +119,42 @@ async function open(blob, name) {
       throw error;
     }
     if (number !== opening) return;
-    const { id } = sent;
-    image = { id, bitmap, name, blob };
-    objects = [], found = [], past = [], future = [], current = fresh();
-    hint();
-    refresh();
+    $("empty").hidden = true;
+    view.show(bitmap);
+    begin({ id: sent.id, bitmap, name, send: () => api.upload(blob) });
     $("canvas").focus();
+  });
+}
+
+// An image of the folder, at its full size: its annotations are in its own pixels.
+async function openEntry(entry) {
+  const number = ++opening;
+  noting = false;
+  image = null;
+  objects = [], past = [], future = [], current = fresh();
+  found.clear();
+  view.show(null);
+  refresh();
+  $("empty").hidden = $("unreadable").hidden = true;
+  await attempt(async () => {
+    busy("opening the image");
+    try {
+      const [blob, sent] = await Promise.all([api.fileInFolder(entry.id), api.openInFolder(entry.id)]);
+      const bitmap = await shown(await read(blob), sent);
+      if (number !== opening) return;
+      view.show(bitmap);
+      begin({ id: sent.id, bitmap, name: entry.name, send: () => api.openInFolder(entry.id) });
+      await labels.opened(entry, bitmap.width, bitmap.height);
+      if (number !== opening) return;
+      resume(entry);
+      $("canvas").focus();
+    } catch (error) {
+      if (number !== opening) return;
+      if (error.status !== 422) throw new api.Failure(`${entry.name}: ${error.message}`);
+      labels.bad(entry);
+      $("unreadable").textContent = `${entry.name} cannot be read: ${error.message}`;
+      $("unreadable").hidden = false;
+    }
   });
 }
 
@@ -108,7 +164,7 @@ async function withImage(ask) {
     return await ask(image.id);
   } catch (error) {
     if (!(error instanceof api.Failure) || !error.message.includes("send it again")) throw error;
-    await api.upload(image.blob);
+    await image.send();
     return ask(image.id);
   }
 }
@@ -124,7 +180,7 @@ function area() {
 // ---- Prompts ----
 
 function remember() {
-  past.push({ current: { ...current, points: [...current.points], labels: [...current.labels] }, objects: [...objects] });
+  past.push({ current: { ...current, points: [...current.points], labels: [...current.labels] }, objects });
   if (past.length > 200) past.shift();
   future = [];
 }
@@ -132,7 +188,9 @@ function remember() {
 function travel(from, to) {
   if (from.length === 0) return;
   to.push({ current, objects });
-  ({ current, objects } = from.pop());
+  const state = from.pop();
+  current = state.current;
+  if (state.objects !== objects) setObjects(state.objects);
   refresh();
   if (current.pending) ask();
 }
@@ -150,7 +208,7 @@ function question(of, refine = true) {
 }
 
 let asked = 0;
-async function ask() {
+async function ask(start) {
   const number = ++asked;
   if (current.points.length === 0 && !current.box && !current.brush) {
     current.masks = null;
@@ -174,28 +232,87 @@ async function ask() {
   current.masks = result.masks.map((mask) => ({ ...mask, mask: bytes(mask.segmentation) }));
   current.choice = result.best;
   refresh();
+  if (start === undefined) return;
+  await painted();
+  measured("click", start);
 }
 
-function addPoint(x, y, label) {
+function addPoint(x, y, label, start) {
   remember();
   current.points.push([x, y]);
   current.labels.push(label);
   stopPreview();
   refresh();
-  ask();
+  return ask(start);
+}
+
+// Objects here are bodies there (folder.js).
+const bodyOf = ({ uid, name, segmentation, score, predicted_iou, stability_score, bbox }) =>
+  ({ uid, class: name, segmentation, score, predicted_iou, stability_score, bbox });
+
+function setObjects(list) {
+  objects = list;
+  labels?.changed(list.map(bodyOf));
+}
+
+const colourOf = (name, i) => COLOURS[(labels ? Math.max(0, labels.classes.findIndex((c) => c.name === name)) : i) % COLOURS.length];
+const className = () => (labels ? labels.chosenName() : $("name").value.trim() || "object");
+
+function objectOf(mask, name, i = objects.length) {
+  const colour = colourOf(name, i), { width, height } = image.bitmap;
+  return { ...mask, uid: newUid(), name, colour, layer: View.layer(mask.mask, width, height, colour) };
+}
+
+// What the folder's file holds, which another program may have written. `kept`: those that are drawn already.
+function objectFrom(body, kept) {
+  const { width, height } = image.bitmap, name = body.class || "";
+  const old = kept.get(body.uid), colour = colourOf(name, 0);
+  if (old && JSON.stringify(old.segmentation) === JSON.stringify(body.segmentation)) return old.name === name ? old
+    : { ...old, name, colour, layer: View.layer(old.mask, width, height, colour) };
+  const mask = drawn(body, width, height);
+  return { ...body, name, colour, mask: mask || new Uint8Array(width * height), strange: !mask,
+    layer: mask && View.layer(mask, width, height, colour) };
 }
 
 function keep() {
-  if (!current.masks) return;
+  if (tool === "text" && !current.masks) return keepFound();
+  if (!current.masks) return undefined;
   remember();
-  objects.push(objectOf(current.masks[current.choice], $("name").value.trim() || "object"));
+  setObjects([...objects, objectOf(current.masks[current.choice], className())]);
   current = fresh();
+  setBackground(false);
+  return refresh();
+}
+
+// Everything that the phrases found and the slider lets through.
+function keepFound() {
+  const masks = found.passing();
+  if (masks.length === 0) return;
+  remember();
+  setObjects([...objects, ...masks.map((m, i) => objectOf(m, m.label, objects.length + i))]);
+  found.remove(masks);
   refresh();
 }
 
-function objectOf(mask, name) {
-  const colour = COLOURS[objects.length % COLOURS.length], { width, height } = image.bitmap;
-  return { ...mask, name, colour, layer: View.layer(mask.mask, width, height, colour) };
+// ---- A reload ----
+
+// The prompts that are not an object yet.
+let noting = false; // not while an image is opened
+function note() {
+  if (!noting) return;
+  const { points, labels: signs, box, strokes } = current;
+  if (points.length === 0 && !box) sessionStorage.removeItem("samc prompt");
+  else sessionStorage.setItem("samc prompt", JSON.stringify({ id: labels.current.id, points, labels: signs, box, strokes }));
+}
+
+function resume(entry) {
+  noting = true;
+  const left = JSON.parse(sessionStorage.getItem("samc prompt") || "null");
+  if (left?.id !== entry.id) return;
+  current = { ...fresh(), points: left.points, labels: left.labels, box: left.box, strokes: left.strokes };
+  if (left.strokes.length > 0) current.brush = brushCanvas();
+  refresh();
+  ask();
 }
 
 // ---- Hover ----
@@ -206,21 +323,33 @@ function stopPreview() {
   view.setPreview(null);
 }
 
-// One request at a time; of the moves meanwhile the last.
-async function hover(x, y) {
-  hoverNext = [x, y];
+// Once what was drawn is on its way to the screen: a task behind the frame.
+const painted = () => new Promise((done) => requestAnimationFrame(() => {
+  view.draw();
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    done();
+  };
+  port2.postMessage(null);
+}));
+
+const measured = (name, start) => performance.measure(name, { start, end: performance.now() });
+
+// One request at a time; of the moves meanwhile the last. `start`: when the pointer moved.
+async function hover(x, y, start) {
+  hoverNext = [x, y, start];
   if (hovering) return;
   hovering = new AbortController();
   while (hoverNext) {
-    const [px, py] = hoverNext, began = performance.now();
+    const [px, py, began] = hoverNext;
     hoverNext = null;
     try {
       const result = await api.preview(image.id, { points: [[px, py]], labels: [1] }, hovering.signal);
       if (tool !== "point" || current.points.length > 0 || !image) break;
-      view.setPreview(result, area(), COLOURS[objects.length % COLOURS.length]);
-      await new Promise(requestAnimationFrame);
-      view.draw();
-      performance.measure("hover", { start: began, end: performance.now() });
+      view.setPreview(result, area(), colourOf(className(), objects.length));
+      await painted();
+      measured("hover", began);
     } catch {
       break; // the next click says what is wrong
     }
@@ -230,9 +359,18 @@ async function hover(x, y) {
 
 // ---- The brush ----
 
+function stroke(context, path) {
+  context.lineWidth = Math.max(image.bitmap.width, image.bitmap.height) / 40;
+  context.lineCap = context.lineJoin = "round";
+  context.strokeStyle = "#0b5fd0";
+  context.beginPath();
+  for (const [x, y] of path) context.lineTo(x + 0.5, y + 0.5);
+  context.stroke();
+}
+
 function brushCanvas() {
   const canvas = new OffscreenCanvas(image.bitmap.width, image.bitmap.height);
-  if (current.brush) canvas.getContext("2d").drawImage(current.brush, 0, 0);
+  for (const path of current.strokes) stroke(canvas.getContext("2d"), path);
   return canvas;
 }
 
@@ -247,38 +385,17 @@ function brushLogits(brush) {
   return btoa(text);
 }
 
-// ---- Everything ----
+// ---- Everything, and text ----
 
-async function findAll() {
-  const stop = new AbortController(), floor = (id) => Math.max(0, Number($(id).value)), of = image;
-  found = [];
-  refresh();
-  const began = performance.now();
-  const result = await attempt(() => {
-    busy("finding everything", 0, () => stop.abort());
-    return withImage((id) => api.everything(id, { points_per_side: Number($("side").value),
-      pred_iou_thresh: Math.min(0.5, floor("iou")), stability_score_thresh: Math.min(0.6, floor("stability")) },
-    ({ done, total }) => busy("finding everything", done / total, () => stop.abort()), stop.signal));
-  });
-  if (!result || image !== of) return; // another was opened
-  const { width, height } = image.bitmap;
-  found = result.masks.map((mask, i) => {
-    const own = bytes(mask.segmentation), colour = COLOURS[i % COLOURS.length];
-    return { ...mask, mask: own, colour, layer: View.layer(own, width, height, colour) };
-  }).sort((a, b) => b.area - a.area);
-  say(`${found.length} masks in ${((performance.now() - began) / 1000).toFixed(1)} s`, "note");
-  refresh();
-}
-
-const passing = () => found.filter((m) => m.predicted_iou >= Number($("iou").value) &&
-  m.stability_score >= Number($("stability").value));
+const found = new Found({ image: () => image, tool: () => tool, say, busy, attempt, withImage, refresh: () => refresh(),
+  colour: (i) => COLOURS[i % COLOURS.length] });
 
 function take(x, y) {
-  const i = Math.round(y) * image.bitmap.width + Math.round(x), hit = passing().filter((m) => m.mask[i]).pop(); // smallest
+  const hit = found.at(Math.round(y) * image.bitmap.width + Math.round(x));
   if (!hit) return;
   remember();
-  objects.push(objectOf(hit, $("name").value.trim() || "object"));
-  found = found.filter((m) => m !== hit);
+  setObjects([...objects, objectOf(hit, tool === "text" ? hit.label : className())]);
+  found.remove([hit]);
   refresh();
 }
 
@@ -289,7 +406,7 @@ function hint() {
     point: "Click what you want to cut out. Right click, or Alt and click, what does not belong to it.",
     box: "Drag a box around the object; clicks refine it.",
     brush: "Paint roughly over the object; clicks refine it.",
-    all: "",
+    all: "", text: "",
   }[tool];
 }
 
@@ -298,31 +415,33 @@ function setTool(name) {
   stopPreview();
   for (const button of document.querySelectorAll("[data-tool]"))
     button.setAttribute("aria-pressed", String(button.dataset.tool === name));
-  $("everything").hidden = name !== "all";
-  $("now").hidden = name === "all" && !current.masks;
   hint();
   refresh();
+  if (name === "text" && found.list().length === 0) $("phrases").focus();
 }
 
+function setBackground(on) {
+  background = on;
+  for (const button of document.querySelectorAll("[data-sign]"))
+    button.setAttribute("aria-checked", String((button.dataset.sign === "background") === on));
+}
+
+// Of a mask that is no object yet: kept with it.
+function layerOf(mask, colour) {
+  const { width, height } = image.bitmap;
+  mask.layers ??= new Map();
+  if (!mask.layers.has(css(colour))) mask.layers.set(css(colour), View.layer(mask.mask, width, height, colour));
+  return mask.layers.get(css(colour));
+}
+
+let choicesOf = null; // what the thumbnails show
 function drawChoices() {
   const box = $("choices"), masks = current.masks || [];
-  box.replaceChildren(...(masks.length < 2 ? [] : masks.map((mask, i) => {
-    const button = document.createElement("button"), small = document.createElement("small");
-    const thumb = document.createElement("canvas"), { width, height } = image.bitmap, f = 96 / Math.max(width, height);
-    thumb.width = Math.max(1, width * f), thumb.height = Math.max(1, height * f);
-    const context = thumb.getContext("2d");
-    context.globalAlpha = 0.35;
-    context.drawImage(image.bitmap, 0, 0, thumb.width, thumb.height);
-    context.globalAlpha = 1;
-    context.drawImage(View.layer(mask.mask, width, height, [11, 95, 208]), 0, 0, thumb.width, thumb.height);
-    small.textContent = mask.predicted_iou.toFixed(2);
-    button.append(thumb, small);
-    button.setAttribute("role", "radio");
-    button.setAttribute("aria-checked", String(i === current.choice));
-    button.title = `Mask ${i + 1}, predicted IoU ${mask.predicted_iou.toFixed(3)} (Tab changes)`;
-    button.onclick = () => choose(i);
-    return button;
-  })));
+  if (choicesOf !== current.masks)
+    box.replaceChildren(...(masks.length < 2 ? [] : masks.map((mask, i) =>
+      choiceButton(mask, i, image.bitmap, layerOf(mask, [11, 95, 208]), () => choose(i)))));
+  choicesOf = current.masks;
+  [...box.children].forEach((button, i) => button.setAttribute("aria-checked", String(i === current.choice)));
 }
 
 function choose(i) {
@@ -330,209 +449,132 @@ function choose(i) {
   refresh();
 }
 
+function rename(object, name) {
+  remember();
+  const colour = labels ? colourOf(name, 0) : object.colour, { width, height } = image.bitmap;
+  const next = { ...object, name, colour, layer: object.layer && View.layer(object.mask, width, height, colour) };
+  setObjects(objects.map((o) => (o.uid === object.uid ? next : o)));
+  refresh();
+}
+
+let objectsOf = null; // what the list shows
 function drawObjects() {
+  if (objectsOf === objects) return;
+  objectsOf = objects;
   $("count").textContent = objects.length || "";
-  $("objects").replaceChildren(...objects.map((object, i) => {
-    const item = document.createElement("li"), colour = document.createElement("span");
-    const name = document.createElement("input"), remove = document.createElement("button");
-    colour.className = "colour";
-    colour.style.background = css(object.colour);
-    name.value = object.name;
-    name.setAttribute("aria-label", `Name of object ${i + 1}`);
-    name.onchange = () => (objects[i] = { ...objects[i], name: name.value.trim() || "object" });
-    remove.textContent = "×";
-    remove.setAttribute("aria-label", `Remove ${object.name}`);
-    remove.onclick = () => {
-      remember();
-      objects = objects.filter((_, at) => at !== i);
-      refresh();
-    };
-    item.append(colour, name, remove);
-    return item;
-  }));
+  $("objects").replaceChildren(...objects.map((object, i) =>
+    objectItem(object, i, { colour: css(object.colour), classes: labels?.classes.map((c) => c.name),
+      rename: (name) => rename(object, name), remove: () => {
+        remember();
+        setObjects(objects.filter((o) => o.uid !== object.uid));
+        refresh();
+      } })));
 }
 
 function refresh() {
-  const layers = objects.map((o) => o.layer);
-  if (tool === "all") layers.push(...passing().map((m) => m.layer));
-  if (image && current.masks) {
-    const { width, height } = image.bitmap, colour = COLOURS[objects.length % COLOURS.length];
-    layers.push(View.layer(current.masks[current.choice].mask, width, height, colour));
-  }
-  view.layers = layers;
+  view.layers = [...objects.map((o) => o.layer).filter(Boolean), ...found.layers()];
+  if (image && current.masks)
+    view.layers.push(layerOf(current.masks[current.choice], colourOf(className(), objects.length)));
   view.marks = { points: current.points, labels: current.labels, box: current.box,
-    brush: current.masks ? null : current.brush };
+    brush: current.masks ? null : current.brush, found: found.labels() };
   view.draw();
   drawChoices();
   drawObjects();
-  $("now").hidden = tool === "all" && !current.masks;
+  found.draw();
+  note();
+  const finds = tool === "all" || tool === "text";
+  $("now").hidden = finds && !current.masks;
+  $("signs").hidden = finds;
   $("keep").disabled = !current.masks;
   $("undo").disabled = past.length === 0;
   $("redo").disabled = future.length === 0;
-  for (const id of ["side", "iou", "stability"]) $(`${id}-value`).textContent = $(id).value;
-  $("found").textContent = found.length > 0 ? `${passing().length} of ${found.length}` : "";
-  $("run").disabled = !image;
   for (const button of document.querySelectorAll("[data-export]")) button.disabled = objects.length === 0 && !current.masks;
 }
 
 // ---- Pointer ----
 
-const pointers = new Map();
-let drag = null; // {kind: "box" | "brush" | "move" | "pinch", ...}
-
-function down(event) {
-  if (!image) return;
-  const at = view.place(event);
-  view.canvas.setPointerCapture(event.pointerId);
-  pointers.set(event.pointerId, at);
-  if (pointers.size === 2) {
-    drag = { kind: "pinch" };
-    return;
-  }
-  const away = event.button === 2 || event.altKey;
-  if (event.button === 1 || event.shiftKey) drag = { kind: "move", at };
-  else if (!at.inside) drag = null;
-  else if (tool === "box" && !away) drag = { kind: "box", from: at };
-  else if (tool === "brush" && !away) {
-    remember();
-    drag = { kind: "brush", canvas: brushCanvas(), at, path: [at] };
-  } else drag = { kind: "click", at, label: away ? 0 : 1 };
+function drawBox(box) {
+  remember();
+  current = { ...fresh(), box };
+  refresh();
+  return ask();
 }
 
-function moved(event) {
-  if (!image) return;
-  const at = view.place(event), before = pointers.get(event.pointerId);
-  if (drag?.kind === "pinch" && before) {
-    const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, p]) => p);
-    const length = (p) => Math.hypot(p.cx - other.cx, p.cy - other.cy) || 1;
-    view.move((at.cx - before.cx) / 2, (at.cy - before.cy) / 2);
-    view.zoom(length(at) / length(before), other.cx, other.cy);
-  } else if (drag?.kind === "move") {
-    view.move(at.cx - drag.at.cx, at.cy - drag.at.cy);
-    drag.at = at;
-  } else if (drag?.kind === "box") {
-    view.marks.box = boxOf(drag.from, at);
+function drawStroke(painting, path) {
+  remember();
+  // The decoder was trained with masks beside points: some of the stroke are points of the object.
+  const along = [0.15, 0.5, 0.85].map((f) => path[Math.floor(f * (path.length - 1))]);
+  const points = [...(current.brush ? current.points : []), ...along], strokes = [...current.strokes, path];
+  current = { ...fresh(), brush: painting, strokes, points, labels: points.map(() => 1) };
+  refresh();
+  return ask();
+}
+
+const { canvas } = view;
+followPointer(view, {
+  image: () => image, tool: () => tool, background: () => background, brush: brushCanvas, stroke,
+  hovers: () => tool === "point" && current.points.length === 0 && !current.masks, hover,
+  left: () => {
+    stopPreview();
     view.draw();
-  } else if (drag?.kind === "brush") {
-    const context = drag.canvas.getContext("2d");
-    context.lineWidth = Math.max(image.bitmap.width, image.bitmap.height) / 40;
-    context.lineCap = "round";
-    context.strokeStyle = "#0b5fd0";
-    context.beginPath();
-    context.moveTo(drag.at.x + 0.5, drag.at.y + 0.5);
-    context.lineTo(at.x + 0.5, at.y + 0.5);
-    context.stroke();
-    drag.at = at;
-    drag.path.push(at);
-    view.marks.brush = drag.canvas;
-    view.draw();
-  } else if (!drag && tool === "point" && current.points.length === 0 && !current.masks) {
-    if (at.inside && event.pointerType !== "touch") hover(at.x, at.y);
-    else {
-      stopPreview();
-      view.draw();
-    }
-  }
-  if (pointers.has(event.pointerId)) pointers.set(event.pointerId, at);
-}
-
-function boxOf(a, b) {
-  const { width, height } = image.bitmap, in_ = (v, most) => Math.max(0, Math.min(most - 1, v));
-  return [in_(Math.min(a.x, b.x), width), in_(Math.min(a.y, b.y), height), in_(Math.max(a.x, b.x), width),
-    in_(Math.max(a.y, b.y), height)];
-}
-
-function up(event) {
-  const at = view.place(event), was = drag;
-  pointers.delete(event.pointerId);
-  if (was?.kind === "pinch") {
-    if (pointers.size === 0) drag = null;
-    return;
-  }
-  drag = null;
-  if (was?.kind === "click") {
-    if (tool === "all") take(was.at.x, was.at.y);
-    else addPoint(was.at.x, was.at.y, was.label);
-  }
-  if (was?.kind === "box") {
-    const box = boxOf(was.from, at);
-    if (box[2] - box[0] < 3 || box[3] - box[1] < 3) addPoint(was.from.x, was.from.y, 1);
-    else {
-      remember();
-      current = { ...fresh(), box };
-      refresh();
-      ask();
-    }
-  }
-  if (was?.kind === "brush") {
-    // The decoder was trained with masks beside points: some of the stroke are points of the object.
-    const along = [0.15, 0.5, 0.85].map((f) => was.path[Math.floor(f * (was.path.length - 1))]);
-    const points = [...(current.brush ? current.points : []), ...along.map(({ x, y }) => [x, y])];
-    current = { ...fresh(), brush: was.canvas, points, labels: points.map(() => 1) };
-    refresh();
-    ask();
-  }
-}
-
-const canvas = view.canvas;
-canvas.addEventListener("pointerdown", down);
-canvas.addEventListener("pointermove", moved);
-canvas.addEventListener("pointerup", up);
-canvas.addEventListener("pointercancel", (event) => {
-  pointers.delete(event.pointerId);
-  drag = null;
+  },
+  click: (x, y, label, start) => (tool === "all" || tool === "text" ? take(x, y) : addPoint(x, y, label, start)),
+  boxed: drawBox, painted: drawStroke,
 });
-canvas.addEventListener("pointerleave", () => {
-  stopPreview();
-  view.draw();
-});
-canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-canvas.addEventListener("wheel", (event) => {
-  event.preventDefault();
-  const at = view.place(event);
-  if (image) view.zoom(Math.exp(-event.deltaY / 500), at.cx, at.cy);
-}, { passive: false });
 
 // ---- Keys, buttons, files ----
 
 const keys = {
-  Enter: keep,
-  Escape: () => {
-    remember();
+  enter: keep,
+  escape: () => {
+    if (current.points.length > 0 || current.box || current.brush) remember();
     current = fresh();
     refresh();
   },
-  Tab: () => current.masks && choose((current.choice + 1) % current.masks.length),
-  1: () => setTool("point"), 2: () => setTool("box"), 3: () => setTool("brush"), 4: () => setTool("all"),
-  0: () => image && view.fit(),
+  tab: () => current.masks && choose((current.choice + 1) % current.masks.length),
+  p: () => setTool("point"), b: () => setTool("box"), r: () => setTool("brush"), e: () => setTool("all"),
+  t: () => model?.detector && setTool("text"), x: () => setBackground(!background),
+  0: () => image && view.fit(), f: () => image && view.fit(),
 };
+const folderKeys = { arrowleft: () => labels.step(-1), arrowright: () => labels.step(1), pageup: () => labels.step(-1),
+  pagedown: () => labels.step(1), d: () => labels.doneAndNext() };
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.tagName === "INPUT" && event.target.type !== "range") return;
+  const { tagName, type } = event.target, range = tagName === "INPUT" && type === "range";
+  if ((tagName === "INPUT" && !range) || tagName === "TEXTAREA") return;
+  const key = event.key.toLowerCase();
+  if ((range || tagName === "SELECT") && (key.startsWith("arrow") || key.startsWith("page") || tagName === "SELECT")) return;
   const command = event.ctrlKey || event.metaKey;
-  if (command && event.key.toLowerCase() === "z" && !event.shiftKey) travel(past, future);
-  else if (command && (event.key.toLowerCase() === "y" || event.key.toLowerCase() === "z")) travel(future, past);
+  if (command && key === "z" && !event.shiftKey) travel(past, future);
+  else if (command && (key === "y" || key === "z")) travel(future, past);
   else if (command || event.altKey) return;
-  else if (event.key === "Tab" && (event.target !== canvas || !current.masks)) return;
-  else if (event.key === "Enter" && event.target.tagName === "BUTTON") return;
-  else if (keys[event.key]) keys[event.key]();
+  else if (key === "tab" && (event.target !== canvas || !current.masks)) return;
+  else if (key === "enter" && tagName === "BUTTON") return;
+  else if (keys[key]) keys[key]();
+  else if (labels && folderKeys[key]) folderKeys[key]();
+  else if (labels && key >= "1" && key <= "9" && labels.choose(Number(key) - 1)); // a class
   else return;
   event.preventDefault();
 });
 
-const openFile = (file) => file && open(file, file.name || "image.png");
+function openFile(file) {
+  if (file && labels) say("The images of the folder are labelled here; open another samc serve for this one");
+  else if (file) open(file, file.name || "image.png");
+}
+
 for (const button of document.querySelectorAll("[data-tool]")) button.onclick = () => setTool(button.dataset.tool);
 $("undo").onclick = () => travel(past, future);
 $("redo").onclick = () => travel(future, past);
 $("keep").onclick = keep;
-$("run").onclick = findAll;
+$("keep-found").onclick = keepFound;
+for (const button of document.querySelectorAll("[data-sign]"))
+  button.onclick = () => setBackground(button.dataset.sign === "background");
 $("open").onclick = $("choose").onclick = () => $("file").click();
 $("file").onchange = () => openFile($("file").files[0]);
 $("example").onclick = () => attempt(async () => open(await (await fetch("page/coffee.jpg")).blob(), "coffee.jpg"));
-for (const id of ["side", "iou", "stability"]) $(id).oninput = refresh;
 for (const button of document.querySelectorAll("[data-export]"))
   button.onclick = () => attempt(() => exportAs(button.dataset.export,
-    objects.length > 0 ? objects : [objectOf(current.masks[current.choice], $("name").value || "object")],
+    objects.length > 0 ? objects : [objectOf(current.masks[current.choice], className())],
     image.bitmap, image.name));
 addEventListener("paste", (event) => openFile([...event.clipboardData.files].find((f) => f.type.startsWith("image/"))));
 $("stage").addEventListener("dragover", (event) => {
@@ -545,13 +587,31 @@ $("stage").addEventListener("drop", (event) => {
   $("stage").classList.remove("over");
   openFile(event.dataTransfer.files[0]);
 });
-addEventListener("beforeunload", (event) => objects.length > 0 && event.preventDefault());
+addEventListener("beforeunload", (event) => (labels ? labels.unsaved() : objects.length > 0) && event.preventDefault());
+
+const page = { say, attempt, open: openEntry, setObjects: (bodies, { width, height }) => {
+  if (image?.bitmap.width !== width || image.bitmap.height !== height) return;
+  const kept = new Map(objects.map((o) => [o.uid, o]));
+  objects = bodies.map((body) => objectFrom(body, kept));
+  refresh();
+}, classChosen: () => {
+  objects = objects.map((o) => (o.colour === colourOf(o.name, 0) ? o : objectFrom(bodyOf(o), new Map())));
+  refresh();
+}, colour: (name) => css(colourOf(name, 0)) };
 
 await attempt(async () => {
   model = await api.model();
-  $("side").value = model.automatic.points_per_side;
-  $("iou").value = model.automatic.pred_iou_thresh;
-  $("stability").value = model.automatic.stability_score_thresh;
+  found.begin(model);
   $("about").textContent = `${model.name || "model"}, ${model.precision || "GPU"}`;
+  if (!model.folder) return;
+  labels = new Labels(page, await api.folder());
+  labels.drawClasses();
+  $("open").hidden = true;
+  $("empty").hidden = labels.images.length > 0;
 });
 setTool("point");
+if (labels) {
+  $("empty").querySelector("p").textContent = `There are no images in ${labels.name}.`;
+  $("choose").hidden = $("example").hidden = true;
+  await labels.begin();
+}

@@ -1,5 +1,5 @@
 // Files of what was cut out.
-import { outlines, simpler } from "./mask.js";
+import { measure, outlines, simpler } from "./mask.js";
 import { zip } from "./zip.js";
 
 function save(blob, name) {
@@ -38,8 +38,8 @@ export function coco(objects, image, name) {
     images: [{ id: 1, file_name: name, width: image.width, height: image.height }],
     categories: names.map((n, i) => ({ id: i + 1, name: n })),
     annotations: objects.map((o, i) => ({ id: i + 1, image_id: 1, category_id: names.indexOf(o.name) + 1,
-      segmentation: o.segmentation, area: o.area, bbox: o.bbox, iscrowd: 0, predicted_iou: o.predicted_iou,
-      stability_score: o.stability_score })),
+      segmentation: o.segmentation, ...measure(o.mask, image.width, image.height), iscrowd: 0,
+      predicted_iou: o.predicted_iou, stability_score: o.stability_score, score: o.score })),
   };
 }
 

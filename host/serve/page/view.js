@@ -6,9 +6,9 @@ export class View {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.image = null;
-    this.layers = []; // {picture, alpha}: in the image's size
+    this.layers = []; // {canvas, x, y}: in pixels of the image
     this.preview = null; // {canvas, u, v}: logits' picture, and the part of it that is the image
-    this.marks = { points: [], labels: [], box: null, brush: null };
+    this.marks = { points: [], labels: [], box: null, brush: null, found: [] };
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -86,7 +86,7 @@ export class View {
     c.imageSmoothingEnabled = scale < 3;
     c.drawImage(image, 0, 0);
     c.imageSmoothingEnabled = true;
-    for (const layer of this.layers) c.drawImage(layer, 0, 0);
+    for (const layer of this.layers) c.drawImage(layer.canvas, layer.x, layer.y);
     if (this.preview) {
       const { canvas, u, v } = this.preview;
       c.drawImage(canvas, 0, 0, u, v, 0, 0, image.width, image.height);
@@ -106,6 +106,16 @@ export class View {
       c.strokeStyle = "#0b5fd0";
       c.strokeRect(x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0);
       c.setLineDash([]);
+    }
+    for (const { box: [x0, y0, x1, y1], text, colour } of this.marks.found || []) {
+      c.lineWidth = 2 * line;
+      c.strokeStyle = c.fillStyle = `rgb(${colour.join(",")})`;
+      c.strokeRect(x0, y0, x1 - x0, y1 - y0);
+      c.font = `${13 * line}px system-ui, sans-serif`;
+      const width = c.measureText(text).width + 8 * line, high = 18 * line, top = Math.max(0, y0 - high);
+      c.fillRect(x0 - line, top, width, high);
+      c.fillStyle = colour[0] * 0.3 + colour[1] * 0.6 + colour[2] * 0.1 > 140 ? "#000" : "#fff";
+      c.fillText(text, x0 + 3 * line, top + 13.5 * line);
     }
     this.marks.points.forEach(([x, y], i) => {
       c.beginPath();
