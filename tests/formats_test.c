@@ -17,6 +17,11 @@ Test(formats, truncated_planar_tiff) { check_truncated("tiff_planar.tif", 0); }
 
 Test(formats, truncated_avif) { check_truncated("avif_420.avif", 0); }
 Test(formats, truncated_animated_avif) { check_truncated("avif_animated.avif", 0); }
+Test(formats, truncated_heif) { check_truncated("heif_444.heic", 0); }
+Test(formats, truncated_jxl) { check_truncated("jxl_rgb.jxl", 0); }
+Test(formats, truncated_jxl_container) { check_truncated("jxl_container.jxl", 0); }
+Test(formats, truncated_qoi) { check_truncated("qoi.qoi", 8); } /* its end is marked */
+Test(formats, truncated_ico) { check_truncated("ico_png.ico", 0); }
 Test(formats, truncated_jpeg2000) { check_truncated("jpeg2000_rgb.jp2", 2); } /* the mark of its end */
 Test(formats, truncated_jpeg2000_stream) { check_truncated("jpeg2000_stream.j2k", 2); }
 
@@ -44,7 +49,8 @@ Test(formats, wide_samples) {
                  {"TIFF", "deep_f64.tif", SAMC_SAMPLE_F32, 1, 5000, 0, 1},
                  {"TIFF", "deep_f16.tif", SAMC_SAMPLE_F32, 1, 0, 0, 8},
                  {"TIFF", "deep_f32_rgb.tif", SAMC_SAMPLE_F32, 3, 0, 0, 1},
-                 {"JPEG2000", "deep_u16.jp2", SAMC_SAMPLE_U16, 1, 0, 0, 1}};
+                 {"JPEG2000", "deep_u16.jp2", SAMC_SAMPLE_U16, 1, 0, 0, 1},
+                 {"JXL", "deep_u16.jxl", SAMC_SAMPLE_U16, 1, 0, 0, 1}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         size_t size;
         union {

@@ -3,13 +3,15 @@
 beside it: NAME.ppm, NAME@N.ppm of its page N. Their names begin with the name of the CMake option. The tests need none
 of this.
 
-    pip install "pillow==13.0.*" numpy tifffile imagecodecs
+    pip install "pillow==13.0.*" numpy tifffile imagecodecs pillow-heif
     python3 tests/make_format_fixtures.py
 """
 
 import os
 
+import imagecodecs
 import numpy as np
+import pillow_heif
 import tifffile
 from image_writers import picture
 from PIL import Image, ImageOps
@@ -140,8 +142,51 @@ def jpeg2000(rgb):
     Image.fromarray((x * 977 + y * 131).astype(np.uint16)).save(path_of("deep_u16.jp2"))
 
 
+def heif(rgb):
+    """The reference is pillow-heif. Of subsampled colours libheif's versions differ by 1."""
+    pillow_heif.register_heif_opener()
+    image = Image.fromarray(rgb)
+    save(image, "heif_444.heic", quality=-1, chroma="444", matrix_coefficients=0)
+    save(with_alpha(rgb), "heif_alpha.heic", quality=-1, chroma="444", matrix_coefficients=0)
+
+
+def jxl(rgb):
+    """Without loss, so that it is known what is in them."""
+
+    def write(name, array, **options):
+        with open(path_of(name), "wb") as file:
+            file.write(imagecodecs.jpegxl_encode(array, lossless=True, **options))
+
+    write("jxl_rgb.jxl", rgb)
+    Image.fromarray(rgb).save(path_of("jxl_rgb.jxl.ppm"))
+    write("jxl_container.jxl", rgb, usecontainer=True)
+    Image.fromarray(rgb).save(path_of("jxl_container.jxl.ppm"))
+    grey = Image.fromarray(rgb).convert("L")
+    write("jxl_grey.jxl", np.asarray(grey))
+    grey.convert("RGB").save(path_of("jxl_grey.jxl.ppm"))
+    write("jxl_alpha.jxl", np.asarray(with_alpha(rgb)))
+    Image.fromarray(rgb).save(path_of("jxl_alpha.jxl.ppm"))
+    y, x = np.mgrid[0:11, 0:13]
+    write("deep_u16.jxl", (x * 977 + y * 131).astype(np.uint16))
+
+
+def own(rgb):
+    image = Image.fromarray(rgb)
+    save(image, "qoi.qoi")
+    save(with_alpha(rgb), "qoi_alpha.qoi")
+    save(image.quantize(5).convert("RGB"), "qoi_runs.qoi")
+    options = dict(sizes=[(16, 16), (29, 23)], bitmap_format="bmp")
+    save(image, "ico_bmp.ico", **options)
+    save(image.convert("1"), "ico_bits.ico", **options)
+    save(with_alpha(rgb), "ico_alpha.ico", **options)
+    save(image, "ico_png.ico", sizes=[(24, 24), (16, 16)])
+
+
 def main():
     rgb = picture()
+    own(rgb)
+    heif(rgb)
+    jxl(rgb)
     avif(rgb)
     jpeg2000(rgb)
     tiff(rgb)

@@ -39,3 +39,5 @@ samc_format(TIFF "TIFF" libtiff-dev SOURCE io/image_tiff.c io/tiff_samples.c PAC
 samc_format(LAB "CIELab in TIFF" liblcms2-dev SOURCE io/lab.c PACKAGES lcms2)
 samc_format(AVIF "AVIF" libavif-dev SOURCE io/image_avif.c PACKAGES libavif>=0.11)
 samc_format(JPEG2000 "JPEG 2000" libopenjp2-7-dev SOURCE io/image_jpeg2000.c PACKAGES libopenjp2>=2.4)
+samc_format(HEIF "HEIC" libheif-dev SOURCE io/image_heif.c PACKAGES libheif>=1.12)
+samc_format(JXL "JPEG XL" libjxl-dev SOURCE io/image_jxl.c PACKAGES libjxl>=0.7)

@@ -30,6 +30,8 @@ static const samc__image_format formats[] = {
     ROW("BMP", bmp, NULL),
     ROW("PSD", psd, NULL),
     ROW("PNM", pnm, NULL),
+    ROW("QOI", qoi, NULL),
+    ROW("ICO", ico, NULL),
 #ifdef SAMC_WITH_TIFF
     ROW("TIFF", tiff, samc__image_tiff_decoder),
 #endif
@@ -41,6 +43,12 @@ static const samc__image_format formats[] = {
 #endif
 #ifdef SAMC_WITH_JPEG2000
     ROW("JPEG 2000", jpeg2000, samc__image_jpeg2000_decoder),
+#endif
+#ifdef SAMC_WITH_HEIF
+    ROW("HEIF", heif, samc__image_heif_decoder),
+#endif
+#ifdef SAMC_WITH_JXL
+    ROW("JPEG XL", jxl, samc__image_jxl_decoder),
 #endif
     ROW("TGA", tga, NULL),
 };

@@ -191,14 +191,43 @@ static samc_status read_runs(const samc__image_file *file, const bitmap *b, uint
     }
 }
 
+static samc_status read_bitmap(const samc__image_file *file, const bitmap *b, uint8_t *rgb, samc_error *error) {
+    uint8_t palette[256][3];
+    read_palette(file, b, palette);
+    return b->compression == RLE4 || b->compression == RLE8 ? read_runs(file, b, palette, rgb, error)
+                                                            : read_rows(file, b, palette, rgb, error);
+}
+
 samc_status samc__bmp_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     bitmap b;
-    uint8_t palette[256][3];
     (void)extent;
     (void)orientation;
     SAMC__TRY(read_header(file, &b, error));
-    read_palette(file, &b, palette);
-    if (b.compression == RLE4 || b.compression == RLE8) return read_runs(file, &b, palette, samples, error);
-    return read_rows(file, &b, palette, samples, error);
+    return read_bitmap(file, &b, samples, error);
+}
+
+/* ---- In icons -------------------------------------------------------------------------------- */
+
+static samc_status read_icon(const samc__image_file *file, bitmap *b, samc_error *error) {
+    if (!known_header(samc__little32(file->bytes)))
+        return samc__fail(error, SAMC_FORMAT, "%s: damaged icon: neither PNG nor BMP", file->name);
+    SAMC__TRY(read_header(file, b, error));
+    b->height /= 2;
+    return SAMC_OK;
+}
+
+samc_status samc__icon_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
+    bitmap b = {0};
+    SAMC__TRY(read_icon(file, &b, error));
+    *extent = (samc__image_extent){.width = b.width, .height = b.height};
+    return SAMC_OK;
+}
+
+samc_status samc__icon_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
+                              samc_error *error) {
+    bitmap b = {0};
+    (void)extent;
+    SAMC__TRY(read_icon(file, &b, error));
+    return read_bitmap(file, &b, samples, error);
 }

@@ -63,6 +63,10 @@ SAMC__IMAGE_READER(webp);
 SAMC__IMAGE_READER(tiff);
 SAMC__IMAGE_READER(avif);
 SAMC__IMAGE_READER(jpeg2000);
+SAMC__IMAGE_READER(heif);
+SAMC__IMAGE_READER(jxl);
+SAMC__IMAGE_READER(qoi);
+SAMC__IMAGE_READER(ico);
 /* "libjpeg-turbo 2.1.5", "giflib 5.2.1" and so on */
 const char *samc__image_jpeg_decoder(void);
 const char *samc__image_gif_decoder(void);
@@ -70,6 +74,13 @@ const char *samc__image_webp_decoder(void);
 const char *samc__image_tiff_decoder(void);
 const char *samc__image_avif_decoder(void);
 const char *samc__image_jpeg2000_decoder(void);
+const char *samc__image_heif_decoder(void);
+const char *samc__image_jxl_decoder(void);
+
+/* The DIB of an icon, whose height counts its mask too (image_bmp.c). */
+samc_status samc__icon_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error);
+samc_status samc__icon_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
+                              samc_error *error);
 
 /* Says that the wanted page is not among those that there are. */
 samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error);

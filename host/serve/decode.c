@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -67,6 +68,8 @@ enum { HEAD = 4096 };
 #ifdef SANITIZED
 #elif defined(ARCH)
 #define ALLOW(name) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define FAIL(name, number)                                                                                             \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (number))
 static bool give_up_rights(void) {
     static struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
@@ -88,9 +91,18 @@ static bool give_up_rights(void) {
         ALLOW(getrandom),
         ALLOW(lseek),
         ALLOW(read),
-        /* qsort() asks how much memory there is, and copes with no answer. */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sysinfo, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        FAIL(sysinfo, ENOSYS), /* qsort() asks how much memory there is, and copes with no answer */
+#ifdef SAMC_WITH_HEIF /* libde265 waits for ever for a thread that it cannot have: threads, no processes */
+        FAIL(clone3, ENOSYS),  /* whose flags a filter cannot read; clone() is tried next */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])), /* its lower half: little endian */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        ALLOW(mprotect),
+        ALLOW(set_robust_list),
+        ALLOW(rseq),
+#endif
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     };
     const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};

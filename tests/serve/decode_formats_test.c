@@ -33,20 +33,18 @@ Test(decoders, read_every_format) {
             continue;
         uint8_t *bytes = read_file(entry->d_name, (int)length - 4, &size);
         uint8_t *expected = read_file(entry->d_name, (int)length, &expected_size);
-        samc_image image = SAMC_INIT(samc_image), here = SAMC_INIT(samc_image);
-        /* What this build reads, or a TGA by its name, which uploads have none of. */
-        samc_status status = samc_image_decode(bytes, size, "the image", 0, &here, &error);
-        if (status == SAMC_OK) {
-            cr_expect_eq(samc__decoders_decode(d, bytes, size, 1 << 20, &image, &error), SAMC_OK, "%s: %s",
-                         entry->d_name, error.message);
-            size_t pixels = 3 * (size_t)here.width * (size_t)here.height;
+        samc_image image = SAMC_INIT(samc_image);
+        samc_status status = samc__decoders_decode(d, bytes, size, 1 << 20, &image, &error);
+        size_t pixels = 3 * (size_t)image.width * (size_t)image.height;
+        /* Of what this build does not read, or a TGA that only a name would tell, it says so. */
+        if (status != SAMC_UNSUPPORTED || strstr(error.message, "not a supported image format") == NULL) {
+            cr_expect_eq(status, SAMC_OK, "%s: %s", entry->d_name, error.message);
             cr_expect(image.pixels != NULL && expected_size > pixels &&
                           memcmp(image.pixels, expected + expected_size - pixels, pixels) == 0,
                       "%s", entry->d_name);
-            free((void *)(uintptr_t)image.pixels);
             compared++;
         }
-        samc_image_free(&here);
+        free((void *)(uintptr_t)image.pixels);
         free(bytes);
         free(expected);
     }
