@@ -13,7 +13,8 @@
 enum { MOST_TOKEN = 4096 };
 
 static void add_host(samc__guard *g, const char *name, int port) {
-    const bool six = strchr(name, ':') != NULL && *name != '[';
+    const char *colon = strchr(name, ':'); /* one is before a port, several are an address of IPv6 */
+    const bool six = colon != NULL && strchr(colon + 1, ':') != NULL && *name != '[';
     if (g->host_count + 2 > (int)(sizeof g->hosts / sizeof *g->hosts)) return;
     char *host = g->hosts[g->host_count++];
     snprintf(host, sizeof *g->hosts, six ? "[%s]:%d" : "%s:%d", name, port);

@@ -5,8 +5,8 @@
     VENV/bin/python label_studio.py SAMC ROOT
 
 Starts it with a new account, makes a project for brushes and one for polygons, uploads a photograph, connects the
-backend, asks by Label Studio's own interface what its smart tools ask, and compares what comes back, by its own decoder,
-with the mask of /v1.
+backend, asks by Label Studio's own interface what its smart tools ask, and compares what comes back, by its own
+decoder, with the mask of /v1.
 """
 
 import json
@@ -49,7 +49,8 @@ class Studio:
                        "COLLECT_ANALYTICS": "false", "LATEST_VERSION_CHECK": "false",
                        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true"}  # fmt: skip
         self.log = open(Path(folder) / "log", "w+")
-        self.process = subprocess.Popen([*map(str, command), *account], env=environment, stdout=self.log, stderr=self.log)
+        command = [*map(str, command), *account]
+        self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
 
     def __enter__(self):
         end = time.monotonic() + 300
@@ -82,7 +83,8 @@ class Studio:
 def project(studio, server, kind):
     made = studio.ask("POST", "/api/projects/", {"title": kind, "label_config": CONFIG.format(kind=kind)})
     edge = "----edge"
-    head = f'--{edge}\r\nContent-Disposition: form-data; name="f"; filename="cup.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    part = 'Content-Disposition: form-data; name="f"; filename="cup.jpg"\r\nContent-Type: image/jpeg'
+    head = f"--{edge}\r\n{part}\r\n\r\n"
     body = head.encode() + PHOTO.read_bytes() + f"\r\n--{edge}--\r\n".encode()
     studio.ask("POST", f"/api/projects/{made['id']}/import", body, "multipart/form-data; boundary=" + edge)
     (task,) = studio.ask("GET", f"/api/tasks?project={made['id']}")["tasks"]
@@ -130,7 +132,8 @@ def main(folder):
                        "value": {"x": 20, "y": 10, "width": 60, "height": 80, "rectanglelabels": ["Cup"]}}  # fmt: skip
                 drawn = smart(studio, server, where, kind, point, {"points": [[300, 200]]})
                 smart(studio, server, where, kind, box, {"box": [120, 40, 480, 360], "multimask": False})
-                saved = studio.ask("POST", f"/api/tasks/{where[0]}/annotations/", {"result": [drawn], "was_cancelled": False})
+                annotation = {"result": [drawn], "was_cancelled": False}
+                saved = studio.ask("POST", f"/api/tasks/{where[0]}/annotations/", annotation)
                 assert saved["result"][0]["value"] == drawn["value"]
                 studio.ask("POST", f"/api/ml/{where[1]}/train", {})
             encoded = server.ask("GET", "/metrics")[2].decode()

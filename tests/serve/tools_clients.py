@@ -2,11 +2,12 @@
 """The labelling tools' own code against `samc serve`, by hand, as it needs packages from PyPI:
 
     pip install --target CLIENTS --no-deps osam x-anylabeling-cvhub    # their code
-    pip install numpy pillow pydantic requests opencv-python-headless PyQt6 loguru "tritonclient[http]"
+    pip install numpy pillow pydantic requests opencv-python-headless PyQt6 loguru
+    pip install "tritonclient[http]"
     QT_QPA_PLATFORM=offscreen tools_clients.py SAMC ROOT CLIENTS [VIEWS]
 
-X-AnyLabeling's RemoteServer class asks for models and shapes as its window does; osam's pydantic types check its answer;
-tritonclient infers with JSON and with binary tensors (4.2.1, 0.8.1 and 2.73.0 were run). VIEWS is CVAT's
+X-AnyLabeling's RemoteServer class asks for models and shapes as its window does; osam's pydantic types check its
+answer; tritonclient infers with JSON and with binary tensors (4.2.1, 0.8.1 and 2.73.0 were run). VIEWS is CVAT's
 apps/lambda_manager/views.py: its LambdaGateway class asks, without Django, known by its address.
 All of them look for phrases too where they can, with a tiny detector of random weights.
 """

@@ -574,5 +574,15 @@ class Trust(unittest.TestCase):
                     self.assertEqual(server.ask("GET", "/api/functions", headers=good)[0], 200)
 
 
+class Names(unittest.TestCase):
+    def test_a_name_may_have_a_port(self):
+        """A proxy's, which a browser's Host and Origin carry."""
+        with Server(SAMC, "--host", "masks.example.org:8443", "--host", "::2", model=TINY) as server:
+            for host, status in (("masks.example.org:8443", 200), ("masks.example.org", 421), ("[::2]", 200),
+                                 ("masks.example.org:8444", 421), ("::2", 421)):  # fmt: skip
+                headers = {"Host": host, "Origin": "https://" + host}
+                self.assertEqual(server.ask("GET", "/v1/model", headers=headers)[0], status, host)
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
