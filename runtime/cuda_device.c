@@ -171,7 +171,9 @@ static samc_status place_all(loading *l, const samc__tensor_list *tensors, samc_
     for (size_t i = 0; i < tensors->count; i++)
         SAMC__TRY(place_view(l, tensors->at[i].view, samc__role_type(tensors->at[i].role, precision)));
     for (size_t i = 0; i < tensors->copy_count; i++) /* these still point at the host's values */
-        SAMC__TRY(place_view(l, tensors->copies[i].view, tensors->copies[i].make ? SAMC__F32 : precision));
+        SAMC__TRY(
+            place_view(l, tensors->copies[i].view,
+                       tensors->copies[i].make ? samc__role_type(tensors->copies[i].role, precision) : precision));
     return SAMC_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/linear_attention/linear_attention.h"
 #include "kernels/mask_rle/mask_rle.h"
+#include "kernels/max_pool/max_pool.h"
 #include "kernels/nms/nms.h"
 #include "kernels/preprocess/preprocess.h"
 #include "kernels/select_masks/select_masks.h"
@@ -62,7 +63,7 @@ static double linear_bytes(const samc__linear_args *a) {
 }
 static double layernorm_bytes(const samc__layernorm_args *a) { return of(a->x) + of_norm(&a->norm) + of(a->y); }
 static double attention_relpos_bytes(const samc__attention_relpos_args *a) {
-    return of(a->qkv) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->table) + of(a->y);
+    return of(a->qkv) + of(a->q) + of(a->qkv_bias) + of(a->rel_h) + of(a->rel_w) + of(a->table) + of(a->y);
 }
 static double attention_plain_bytes(const samc__attention_plain_args *a) { return of(a->qkv) + of(a->y); }
 static double unit_rows_bytes(const samc__unit_rows_args *a) { return of(a->x) + of(a->y); }
@@ -74,6 +75,7 @@ static double grouped_linear_bytes(const samc__grouped_linear_args *a) { return 
 static double linear_attention_bytes(const samc__linear_attention_args *a) {
     return of(a->qkv[0]) + of(a->qkv[1]) + of(a->y);
 }
+static double max_pool_bytes(const samc__max_pool_args *a) { return 5 * of(a->y); }
 static double upscale_bicubic_bytes(const samc__upscale_bicubic_args *a) { return of(a->x) + of(a->add) + of(a->y); }
 static double add_rows_bytes(const samc__add_rows_args *a) { return of(a->x) + of(a->b) + of(a->y); }
 static double embed_grid_bytes(const samc__embed_grid_args *a) { return of(a->gaussian) + of(a->y); }
@@ -139,6 +141,7 @@ SIMPLE(layernorm, 1)
 SIMPLE(depthwise, 1)
 SIMPLE(grouped_linear, 1)
 SIMPLE(linear_attention, 1)
+SIMPLE(max_pool, 1)
 SIMPLE(upscale_bicubic, 1)
 SIMPLE(add_rows, 1)
 SIMPLE(attention_plain, 1)

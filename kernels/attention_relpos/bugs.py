@@ -61,6 +61,12 @@ BUGS = {
         "table += static_cast<int64_t>(blockIdx.y)",
         "table += 0",
     ),
+    "general: pooled queries lie as tokens do": (
+        GENERAL,
+        "const int across = grid / pool;",
+        "const int across = grid;",
+    ),
+    "general: pooled queries of another window": (GENERAL, "across + x0 / pool +", "across + x0 +"),
     "general: p read before it is written": (GENERAL, "sync_warp(); // p was", "// p was"),
     "general: no rescale when the maximum moves": (
         GENERAL,

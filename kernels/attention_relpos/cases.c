@@ -1,5 +1,5 @@
 /* The cases of attention_relpos: images heads hd grid window, relative position (TABLE: a table's, q k v of a head side
- * by side), bias; type, the kernel that must serve
+ * by side; POOLED: none, and queries for 2 x 2 tokens), bias; type, the kernel that must serve
  * it on a GPU (0: whichever does; ONES, W16: the second ones, asked for by name). */
 #include "kernels/attention_relpos/attention_relpos.h"
 #include "kernels/attention_relpos/cuda.h"
@@ -16,7 +16,7 @@
 #pragma weak samc__attention_relpos_cuda_kernel
 #pragma weak samc__attention_relpos_cuda_by
 
-enum { TYPE = 7, KERNEL, TABLE = 2 }; /* places in p[], and a value of p[5] */
+enum { TYPE = 7, KERNEL, TABLE = 2, POOLED }; /* places in p[], and values of p[5] */
 enum {
     GENERAL = 1 + SAMC__ATTENTION_GENERAL,
     GLOBAL = 1 + SAMC__ATTENTION_GLOBAL,
@@ -49,6 +49,23 @@ static const test_case attention_cases[] = {
     {HOSTS, {1, 2, 32, 16, 14, TABLE, 1}},
     {HOSTS, {1, 2, 19, 6, 0, TABLE, 0}},
     {HOSTS, {1, 1, 8, 19, 18, TABLE, 1}},
+    {HOSTS, {2, 2, 16, 2, 0, POOLED, 0}},
+    {HOSTS, {1, 1, 96, 16, 8, POOLED, 1}},
+    {HOSTS, {1, 2, 56, 10, 4, POOLED, 1}}, /* half a window at the edge */
+    {HOSTS, {2, 3, 72, 12, 14, POOLED, 1}},
+    {HOSTS, {1, 2, 24, 20, 14, POOLED, 0}},
+    {HOSTS, {1, 1, 33, 22, 0, POOLED, 1}},
+    {HOSTS, {1, 1, 96, 8, 4, 0, 1}},
+    {HOSTS, {1, 2, 56, 9, 7, 0, 1}},
+    {HOSTS, {1, 1, 72, 32, 16, 0, 1}},
+    {MODEL, {1, 4, 96, 64, 0, 0, 1}},
+    {MODEL, {1, 4, 96, 64, 14, 0, 1}},
+    {MODEL, {1, 1, 96, 256, 8, 0, 1}},
+    {MODEL, {1, 2, 96, 128, 4, 0, 1}},
+    {MODEL, {1, 8, 56, 64, 14, 0, 1}},
+    {MODEL, {1, 8, 72, 64, 16, 0, 1}},
+    {MODEL, {1, 2, 96, 256, 8, POOLED, 1}},
+    {MODEL, {1, 8, 96, 64, 14, POOLED, 1}},
     {MODEL, {1, 4, 32, 128, 7, TABLE, 1}},
     {MODEL, {1, 5, 32, 64, 14, TABLE, 1}},
     {MODEL, {1, 12, 64, 64, 0, 1, 1}},
@@ -88,6 +105,9 @@ static const test_case attention_cases[] = {
     {QUICK, {1, 1, 16, 6, 4, 0, 1, F32, GENERAL}},
     {QUICK, {1, 2, 40, 9, 0, 1, 1, F16, GENERAL}},
     {QUICK, {2, 1, 96, 6, 5, 1, 0, BF16, GENERAL}},
+    {QUICK, {2, 2, 24, 6, 4, POOLED, 1, F32, GENERAL}},
+    {QUICK, {1, 1, 16, 10, 0, POOLED, 1, BF16, GENERAL}},
+    {QUICK, {1, 2, 40, 8, 14, POOLED, 0, F16, GENERAL}},
     /* The second kernel for windows. */
     {QUICK, {1, 1, 64, 15, 14, 1, 1, BF16, W16}},
     {QUICK, {1, 2, 64, 5, 14, 1, 0, BF16, W16}},
@@ -134,17 +154,20 @@ static const test_case attention_cases[] = {
 
 static void attention_build(check *c, const int *p) {
     int64_t images = p[0], hd = p[2], d = p[1] * hd, n = (int64_t)p[3] * p[3], s = p[4] ? p[4] : p[3];
+    const int64_t queries = p[5] == POOLED ? n / 4 : n;
     const bool wide = p[KERNEL] != 0; /* scores of a few tens, where a softmax has more to lose */
     const float table = wide ? 0.35f : 0.15f;
     samc__attention_relpos_args *a = ARGS(c, attention_relpos);
     *a = (samc__attention_relpos_args){
         .qkv = samc__view3(input(c, images * n * 3 * d, wide ? 1.5f : 1.4f), images, n, 3 * d),
-        .y = samc__view3(output(c, images * n * d), images, n, d),
+        .y = samc__view3(output(c, images * queries * d), images, queries, d),
         .heads = p[1],
         .grid = p[3],
         .window = p[4]};
     if (p[6]) a->qkv_bias = samc__view1(input(c, 3 * d, wide ? 1.0f : 0.5f), 3 * d);
-    if (p[5] == TABLE) {
+    if (p[5] == POOLED) {
+        a->q = samc__view3(input(c, images * queries * d, wide ? 1.5f : 1.4f), images, queries, d);
+    } else if (p[5] == TABLE) {
         a->by_head = true;
         a->table = samc__view2(input_around(c, p[1] * s * s, 0, 1.0f), p[1], s * s);
     } else if (p[5]) {
@@ -155,14 +178,16 @@ static void attention_build(check *c, const int *p) {
 
 static void attention_draw(check *c, int *p) {
     p[0] = 1 + random_below(c, 2), p[1] = random_size(c, 8), p[2] = random_size(c, 100), p[3] = random_size(c, 40);
-    p[4] = random_below(c, 3) ? random_size(c, 40) : 0, p[5] = random_below(c, 4) % 3, p[6] = random_below(c, 3) != 0;
+    p[4] = random_below(c, 3) ? random_size(c, 40) : 0, p[5] = random_below(c, 5) % 4, p[6] = random_below(c, 3) != 0;
+    if (p[5] == POOLED) p[3] += p[3] % 2, p[4] += p[4] % 2;
 }
 
 static bool attention_narrow(check *c, const int *p) {
     samc__attention_relpos_args *a = ARGS(c, attention_relpos);
-    int64_t n = (int64_t)p[3] * p[3], d = (int64_t)p[1] * p[2], last = p[0] - 1;
+    const int64_t n = (int64_t)p[3] * p[3], d = (int64_t)p[1] * p[2], last = p[0] - 1, queries = a->y.n[1];
     a->qkv = samc__view3(samc__f32(a->qkv) + last * n * 3 * d, 1, n, 3 * d);
-    a->y = samc__view3(samc__f32(a->y) + last * n * d, 1, n, d);
+    a->y = samc__view3(samc__f32(a->y) + last * queries * d, 1, queries, d);
+    if (p[5] == POOLED) a->q = samc__view3(samc__f32(a->q) + last * queries * d, 1, queries, d);
     return last > 0;
 }
 
@@ -174,7 +199,7 @@ static int attention_every(const int *p) {
 
 /* The values of a case and room for the scores of one query. */
 typedef struct problem {
-    const float *qkv, *bias, *rel_h, *rel_w, *table;
+    const float *qkv, *q, *bias, *rel_h, *rel_w, *table; /* q: pooled, or NULL */
     bool by_head;
     double *score, *up, *across; /* [side, side], [side], [side] */
     int64_t images, heads, hd, d, grid, side;
@@ -185,6 +210,7 @@ static problem problem_of(book *b, const check *of) {
     const int64_t d = a->y.n[2], side = a->window ? a->window : a->grid;
     const bool tables = a->rel_h.data != NULL;
     return (problem){.qkv = initial(of, a->qkv.data),
+                     .q = a->q.data ? initial(of, a->q.data) : NULL,
                      .bias = a->qkv_bias.data ? initial(of, a->qkv_bias.data) : (float *)room(b, 3 * d),
                      .rel_h = tables ? initial(of, a->rel_h.data) : NULL,
                      .rel_w = tables ? initial(of, a->rel_w.data) : NULL,
@@ -210,8 +236,13 @@ typedef struct query {
 } query;
 
 static query query_of(const problem *p, int64_t image, int64_t head, int64_t index) {
-    const int64_t row = index / p->grid, column = index % p->grid, s = p->side;
+    const int64_t pool = p->q ? 2 : 1, across = p->grid / pool, row = index / across * pool,
+                  column = index % across * pool, s = p->side;
     query of = {.image = image, .head = head, .top = row / s * s, .left = column / s * s};
+    if (p->q) {
+        of.q = p->q + (image * across * across + index) * p->d + head * p->hd;
+        return of;
+    }
     of.q = p->qkv + (image * p->grid * p->grid + index) * 3 * p->d + head * (p->by_head ? 3 : 1) * p->hd;
     if (p->table) of.table = p->table + head * s * s, of.row = row - of.top, of.column = column - of.left;
     if (p->rel_h)
@@ -303,7 +334,7 @@ static void attend_plain(const problem *p, const query *of, double *out) {
 static void attend_queries(book *b, const check *of, const int *p, bool tensor) {
     const problem all = problem_of(b, of);
     double *y = result(b, ARGS(of, attention_relpos)->y);
-    const int64_t queries = all.grid * all.grid;
+    const int64_t queries = ARGS(of, attention_relpos)->y.n[1];
     for (int64_t image = 0; image < all.images; image++)
         for (int64_t head = 0; head < all.heads; head++)
             for (int64_t i = (image + head) % b->every; i < queries; i += b->every) {
@@ -322,13 +353,13 @@ static void attention_naive(book *b, const check *of, const int *p) {
 
 static int attention_typed(check *c, samc__view **views) {
     samc__attention_relpos_args *a = ARGS(c, attention_relpos);
-    samc__view *own[] = {&a->qkv, &a->qkv_bias, &a->rel_h, &a->rel_w, &a->y};
+    samc__view *own[] = {&a->qkv, &a->qkv_bias, &a->rel_h, &a->rel_w, &a->y, &a->q};
     memcpy(views, own, sizeof own);
     return (int)(sizeof own / sizeof *own);
 }
 
 static void attention_types(const int *p, samc__dtype *of_views) {
-    for (int i = 0; i < 5; i++) of_views[i] = (samc__dtype)p[TYPE];
+    for (int i = 0; i < 6; i++) of_views[i] = (samc__dtype)p[TYPE];
 }
 
 static samc_status attention_by_kernel(const samc__cuda *cuda, const check *c, const int *p) {
@@ -343,8 +374,8 @@ static samc_status attention_by_kernel(const samc__cuda *cuda, const check *c, c
 
 static int attention_low(check *c, samc__view **views) {
     samc__attention_relpos_args *a = ARGS(c, attention_relpos);
-    views[0] = &a->qkv, views[1] = &a->qkv_bias, views[2] = &a->y;
-    return 3;
+    views[0] = &a->qkv, views[1] = &a->qkv_bias, views[2] = &a->y, views[3] = &a->q;
+    return 4;
 }
 
 ROW(attention_relpos) = {

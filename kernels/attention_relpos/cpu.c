@@ -24,6 +24,7 @@ SAMC__DEFINE_TILE(tile_p, STRIDE, 1) /* probabilities as [MR][STRIDE] */
 typedef struct attention_task {
     const samc__attention_relpos_args *args;
     int s, windows;       /* side of a window in tokens, windows along one axis */
+    int pool, grid;       /* tokens along an axis for which there is one query; side of the queries' grid */
     int hd, hdp, hdq;     /* head dim, rounded up to whole vectors, and to whole panels */
     int tile_rows, tiles; /* window rows of a tile, tiles of a window */
     int keys, kp;         /* keys of a full tile, and rounded up to whole panels */
@@ -44,6 +45,15 @@ static const float *token_part(const samc__attention_relpos_args *a, int64_t ima
     int64_t d = a->y.n[2], hd = d / a->heads, offset = a->by_head ? (3 * head + part) * hd : part * d + head * hd;
     if (y >= a->grid || x >= a->grid) return a->qkv_bias.data ? samc__f32(a->qkv_bias) + offset : NULL;
     return samc__f32(a->qkv) + ((image * a->grid + y) * a->grid + x) * 3 * d + offset;
+}
+
+/* Offset in y of one head's query at (y, x) of the queries' grid; and the query. */
+static int64_t query_offset(const attention_task *t, int64_t image, int y, int x, int head) {
+    return ((image * t->grid + y) * t->grid + x) * t->args->y.n[2] + (int64_t)head * t->hd;
+}
+static const float *query_at(const attention_task *t, int64_t image, int y, int x, int head) {
+    if (t->pool == 1) return token_part(t->args, image, y, x, 0, head);
+    return samc__f32(t->args->q) + query_offset(t, image, y, x, head);
 }
 
 /* Keys as panels [kp / PANEL][hd][PANEL] and values as panels [hdq / PANEL][keys][PANEL] of one tile, zeros where there
@@ -118,7 +128,8 @@ static void attend_tile(const attention_task *t, int rows, int tile, const float
     SAMC__TILE_ROW(tile_p, rows, t->hdp / VW, score, v, keys, out, t->hdp, TILE_ADD);
 }
 
-/* Queries [begin, end) of a window whose valid part is `width` tokens wide; tiles (k, v) as packed. */
+/* Queries [begin, end) of a window at (top, left) of the queries' grid, of which `width` lie side by side within it;
+ * tiles (k, v) as packed. */
 static void attend_queries(const attention_task *t, int64_t image, int head, int top, int left, int width, int begin,
                            int end, const float *tiles, float *work) {
     const samc__attention_relpos_args *a = t->args;
@@ -131,7 +142,7 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
     float scale = (float)(1.4426950408889634 / sqrt((double)t->hd));
     for (int i = 0; i < count; i++) {
         int y = (begin + i) / width, x = (begin + i) % width;
-        const float *in = token_part(a, image, top + y, left + x, 0, head); /* [hd] */
+        const float *in = query_at(t, image, top + y, left + x, head); /* [hd] */
         float *packed = q + i / MR * MR * t->hd + i % MR;
         for (int c = 0; c < t->hd; c++) packed[c * MR] = in[c] * scale;
         largest[i] = SAMC__NEGLIGIBLE, sum[i] = 0.0f;
@@ -158,7 +169,7 @@ static void attend_queries(const attention_task *t, int64_t image, int head, int
     }
     for (int i = 0; i < count; i++) {
         int y = (begin + i) / width, x = (begin + i) % width;
-        float *to = samc__f32(a->y) + ((image * a->grid + top + y) * a->grid + left + x) * a->y.n[2] + head * t->hd;
+        float *to = samc__f32(a->y) + query_offset(t, image, top + y, left + x, head);
         vf norm = vf_div(vf_set(1.0f), vf_set(sum[i]));
         for (int c = 0; c < t->hd; c += VW)
             vf_store_first(to + c, t->hd - c < VW ? t->hd - c : VW, vf_mul(vf_load(out + i * t->hdp + c), norm));
@@ -187,7 +198,8 @@ static void window_items(void *context, int64_t begin, int64_t end, int worker) 
         int head = (int)(item % a->heads);
         int64_t window = item / a->heads, image = window / (t->windows * t->windows);
         int top = (int)(window / t->windows % t->windows) * t->s, left = (int)(window % t->windows) * t->s;
-        int height = a->grid - top < t->s ? a->grid - top : t->s, width = a->grid - left < t->s ? a->grid - left : t->s;
+        int height = (a->grid - top < t->s ? a->grid - top : t->s) / t->pool,
+            width = (a->grid - left < t->s ? a->grid - left : t->s) / t->pool;
         for (int tile = 0; tile < t->tiles; tile++) {
             float *k = tiles + tile * tile_floats(t);
             pack_tile(t, image, head, top, left, tile, k, k + (int64_t)t->hd * t->kp);
@@ -195,7 +207,7 @@ static void window_items(void *context, int64_t begin, int64_t end, int worker) 
         if (head + 1 < a->heads) prefetch_head(t, image, head + 1, top, left);
         else if (left + t->s < a->grid) prefetch_head(t, image, 0, top, left + t->s);
         for (int i = 0; i < height * width; i += QUERIES)
-            attend_queries(t, image, head, top, left, width, i,
+            attend_queries(t, image, head, top / t->pool, left / t->pool, width, i,
                            i + QUERIES < height * width ? i + QUERIES : height * width, tiles, work);
     }
 }
@@ -213,7 +225,7 @@ static void pack_items(void *context, int64_t begin, int64_t end, int worker) {
 /* Second pass: one block of queries of one head. Only the grid's tokens are queries: the window may be larger. */
 static void query_items(void *context, int64_t begin, int64_t end, int worker) {
     const attention_task *t = context;
-    int grid = t->args->grid, n = grid * grid, blocks = (n + QUERIES - 1) / QUERIES;
+    int grid = t->grid, n = grid * grid, blocks = (n + QUERIES - 1) / QUERIES;
     float *work = t->scratch + worker * t->scratch_floats;
     for (int64_t item = begin; item < end; item++) {
         int head = (int)(item / blocks), first = (int)(item % blocks) * QUERIES;
@@ -244,6 +256,7 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
     if (t.s > TILE_KEYS) return samc__attention_relpos_ref(exec, a); /* one row of keys has to fit a tile */
     t.windows = (a->grid + t.s - 1) / t.s;
+    t.pool = samc__attention_relpos_pool(a), t.grid = a->grid / t.pool;
     t.hdp = (int)round_up(t.hd, VW);
     t.tile_rows = t.s * t.s <= TILE_KEYS ? t.s : TILE_KEYS / t.s;
     t.tiles = (t.s + t.tile_rows - 1) / t.tile_rows;
@@ -253,7 +266,7 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     t.sp = (int)round_up(t.s, VW);
     t.rel_stride = round_up(2 * t.s - 1 + VW, VW);
     bool global = t.windows == 1; /* or a single window that reaches over the grid's edge */
-    int64_t images = a->qkv.n[0], n = (int64_t)a->grid * a->grid, blocks = (n + QUERIES - 1) / QUERIES;
+    int64_t images = a->qkv.n[0], n = a->y.n[1], blocks = (n + QUERIES - 1) / QUERIES;
     int64_t own = t.tiles * tile_floats(&t), tables = a->rel_h.data   ? 2 * t.hd * t.rel_stride
                                                       : a->table.data ? a->heads * t.s * t.rel_stride
                                                                       : 0;

@@ -333,11 +333,13 @@ static const char *run_window(const samc__cuda *cuda, const samc__attention_relp
 template <class T>
 static const char *run_general(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
     int side = a->window ? a->window : a->grid, windows = (a->grid + side - 1) / side;
-    unsigned per_window = static_cast<unsigned>((side * side + kGeneralQueries - 1) / kGeneralQueries);
+    const int rows = side / samc__attention_relpos_pool(a);
+    unsigned per_window = static_cast<unsigned>((rows * rows + kGeneralQueries - 1) / kGeneralQueries);
     Grid blocks = {static_cast<unsigned>(windows * windows) * per_window, static_cast<unsigned>(a->heads),
                    static_cast<unsigned>(a->qkv.n[0])};
     return launch("attention_general", attention_general<T>, blocks, kGeneralThreads, general_bytes(hd, side),
-                  cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->qkv_bias.data),
+                  cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->q.data),
+                  static_cast<const T *>(a->qkv_bias.data),
                   a->by_head ? GeneralLayout{hd, 3 * hd} : GeneralLayout{a->heads * hd, hd},
                   static_cast<const T *>(a->rel_h.data), static_cast<const T *>(a->rel_w.data),
                   static_cast<const float *>(a->table.data), static_cast<T *>(a->y.data), a->heads, hd, a->grid, side,
@@ -398,6 +400,7 @@ extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, co
     SAMC_REQUIRE("attention_relpos", a->y.dtype == type && (a->qkv_bias.data == nullptr || a->qkv_bias.dtype == type));
     SAMC_REQUIRE("attention_relpos", a->rel_h.data == nullptr || (a->rel_h.dtype == type && a->rel_w.dtype == type));
     SAMC_REQUIRE("attention_relpos", a->table.data == nullptr || a->table.dtype == SAMC__F32);
+    SAMC_REQUIRE("attention_relpos", a->q.data == nullptr || a->q.dtype == type);
     SAMC_REQUIRE("attention_relpos", serves(kernel, a));
     if (kernel == SAMC__ATTENTION_GENERAL)
         return started(cuda, "attention_relpos",

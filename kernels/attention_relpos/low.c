@@ -40,6 +40,7 @@ enum {
 typedef struct attention_task {
     const samc__attention_relpos_args *args;
     int s, windows;     /* side of a window in tokens, windows along one axis */
+    int pool, grid;     /* tokens along an axis for which there is one query; side of the queries' grid */
     int hd, hdk;        /* head dim, and rounded up to whole panels */
     int64_t depth;      /* and to what a block multiplies at a time */
     int pitch;          /* s rounded up: from one row of keys to the next */
@@ -233,6 +234,15 @@ static const uint16_t *token_part(const attention_task *t, int64_t image, int y,
     return (const uint16_t *)a->qkv.data + ((image * a->grid + y) * a->grid + x) * a->qkv.n[2] + at;
 }
 
+/* Offset in y of one head's query at (y, x) of the queries' grid; and the query. */
+static int64_t query_offset(const attention_task *t, int64_t image, int y, int x, int64_t head) {
+    return ((image * t->grid + y) * t->grid + x) * t->args->y.n[2] + head * t->hd;
+}
+static const uint16_t *query_at(const attention_task *t, int64_t image, int y, int x, int64_t head) {
+    if (t->pool == 1) return token_part(t, image, y, x, 0, head);
+    return (const uint16_t *)t->args->q.data + query_offset(t, image, y, x, head);
+}
+
 /* A head of a window. */
 typedef struct place {
     int64_t image, head;
@@ -347,9 +357,9 @@ static void ask_for_next(const attention_task *t, const uint16_t *q) {
 static void prepare_group(const attention_task *t, const place *w, int width, int first, int rows, const room *r) {
     for (int i = 0; i < rows; i++) {
         const int y = (first + i) / width, x = (first + i) % width;
-        const uint16_t *q = token_part(t, w->image, w->top + y, w->left + x, 0, w->head);
+        const uint16_t *q = query_at(t, w->image, w->top / t->pool + y, w->left / t->pool + x, w->head);
         memcpy(r->q + i * t->hdk, q, (size_t)t->hd * sizeof *r->q);
-        if (t->windows > 1 && w->head + 1 < t->args->heads && !t->args->by_head) ask_for_next(t, q);
+        if (t->windows > 1 && w->head + 1 < t->args->heads && !t->args->by_head && t->pool == 1) ask_for_next(t, q);
         memset(r->q + i * t->hdk + t->hd, 0, (size_t)(t->hdk - t->hd) * sizeof *r->q);
     }
     float *const h = r->terms, *const v = h + ROOM * t->ld_terms;
@@ -406,7 +416,6 @@ static void attend_tile(const attention_task *t, const room *of, group *g, int t
 /* Queries [begin, end) of a window whose part of the grid is `width` tokens wide; tiles (k, v) as packed. */
 static void attend_queries(const attention_task *t, const place *w, int width, int begin, int end,
                            const uint16_t *tiles, const room *r) {
-    const samc__attention_relpos_args *a = t->args;
     group groups[GROUPS];
     for (int i = 0, at = begin; at < end; i++, at += GROUP) {
         const room part = group_of(t, r, i);
@@ -430,8 +439,8 @@ static void attend_queries(const attention_task *t, const place *w, int width, i
     for (int at = begin; at < end; at++) {
         const int group = (at - begin) / GROUP, i = (at - begin) % GROUP, y = at / width, x = at % width;
         const float *out = r->out + ((int64_t)group * ROOM + i) * t->hdk;
-        uint16_t *to = (uint16_t *)a->y.data + ((w->image * a->grid + w->top + y) * a->grid + w->left + x) * a->y.n[2] +
-                       w->head * t->hd;
+        uint16_t *to = (uint16_t *)t->args->y.data +
+                       query_offset(t, w->image, w->top / t->pool + y, w->left / t->pool + x, w->head);
         const vf norm = vf_div(vf_set(1.0f), vf_set(vf_sum(vf_load(groups[group].sum[i]))));
         for (int c = 0; c < t->hd; c += VW)
             vf_store_bf16_first(to + c, t->hd - c < VW ? t->hd - c : VW, vf_mul(vf_load(out + c), norm));
@@ -453,8 +462,8 @@ static void window_items(void *context, int64_t begin, int64_t end, int worker) 
                          .head = item % a->heads,
                          .top = (int)(window / t->windows % t->windows) * t->s,
                          .left = (int)(window % t->windows) * t->s};
-        const int height = a->grid - w.top < t->s ? a->grid - w.top : t->s,
-                  width = a->grid - w.left < t->s ? a->grid - w.left : t->s, n = height * width;
+        const int height = (a->grid - w.top < t->s ? a->grid - w.top : t->s) / t->pool,
+                  width = (a->grid - w.left < t->s ? a->grid - w.left : t->s) / t->pool, n = height * width;
         for (int tile = 0; tile < t->tiles; tile++) pack_tile(t, &w, tile, r.own + tile * tile_halves(t), r.rows);
         for (int i = 0; i < n; i += QUERIES)
             attend_queries(t, &w, width, i, i + QUERIES < n ? i + QUERIES : n, r.own, &r);
@@ -476,7 +485,7 @@ static void pack_items(void *context, int64_t begin, int64_t end, int worker) {
 /* Second pass: one block of queries of one head. Only the grid's tokens are queries: the window may be larger. */
 static void query_items(void *context, int64_t begin, int64_t end, int worker) {
     const attention_task *t = context;
-    const int grid = t->args->grid, n = grid * grid, blocks = (n + QUERIES - 1) / QUERIES;
+    const int grid = t->grid, n = grid * grid, blocks = (n + QUERIES - 1) / QUERIES;
     room r;
     room_of(t, t->scratch + worker * t->scratch_floats, &r);
     low_begin();
@@ -539,6 +548,7 @@ static void lay_out(attention_task *t) {
 samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const samc__attention_relpos_args *a) {
     attention_task t = {.args = a, .s = a->window ? a->window : a->grid, .hd = (int)(a->y.n[2] / a->heads)};
     t.windows = (a->grid + t.s - 1) / t.s;
+    t.pool = samc__attention_relpos_pool(a), t.grid = a->grid / t.pool;
     t.hdk = (int)low_round_up(t.hd, LOW_K);
     t.depth = low_round_up(t.hd, LOW_STEP);
     t.scale = (float)(LOG2E * LOW_UNIT / sqrt((double)t.hd));
@@ -546,7 +556,7 @@ samc_status SAMC__RUNG(samc__attention_relpos)(const samc__exec *exec, const sam
     t.terms = low_round_up(2 * t.s - 1, 32);
     t.ld_terms = t.terms + VW;          /* what is read of it ends with the table's columns */
     const bool global = t.windows == 1; /* or a single window that reaches over the grid's edge */
-    const int64_t n = (int64_t)a->grid * a->grid, blocks = (n + QUERIES - 1) / QUERIES, images = a->qkv.n[0];
+    const int64_t n = a->y.n[1], blocks = (n + QUERIES - 1) / QUERIES, images = a->qkv.n[0];
     room r;
     t.scratch_floats = low_round_up(room_of(&t, NULL, &r), 16);
     const int64_t tables = a->rel_h.data ? t.terms * t.hdk : 0; /* both, of halves */

@@ -43,11 +43,11 @@ struct GeneralLayout {
 };
 
 // qkv [images, grid * grid, 3 * heads * hd], pad: [3 * heads * hd] or NULL for zeros, table_h and table_w [2 side - 1,
-// hd] or NULL, table [heads, side, side] or NULL, y [images, grid * grid, heads, hd]. grid.x: blocks of queries, window
-// by window; grid.y: heads; grid.z: images.
+// hd] or NULL, table [heads, side, side] or NULL, y [images, grid * grid, heads, hd]. `pooled`: queries as y, each of 2
+// x 2 tokens, or NULL. grid.x: blocks of queries, window by window; grid.y: heads; grid.z: images.
 template <class T>
 SAMC_KERNEL(kGeneralThreads, 2)
-attention_general(const T *qkv, const T *pad, GeneralLayout layout, const T *table_h, const T *table_w,
+attention_general(const T *qkv, const T *pooled, const T *pad, GeneralLayout layout, const T *table_h, const T *table_w,
                   const float *table, T *y, int heads, int hd, int grid, int side, float scale) {
     SAMC_SHARED(shared);
     const GeneralMemory m = general_memory(hd, side);
@@ -55,11 +55,12 @@ attention_general(const T *qkv, const T *pad, GeneralLayout layout, const T *tab
     float *q = all + m.q, *k = all + m.k, *v = all + m.v, *out = all + m.out, *rel_h = all + m.rel_h,
           *rel_w = all + m.rel_w;
     const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-    const int blocks_per_window = (side * side + kGeneralQueries - 1) / kGeneralQueries,
+    const int pool = pooled == nullptr ? 1 : 2, rows = side / pool; // queries of a window along an axis
+    const int blocks_per_window = (rows * rows + kGeneralQueries - 1) / kGeneralQueries,
               windows = (grid + side - 1) / side;
     const int window = static_cast<int>(blockIdx.x) / blocks_per_window;
-    const int x0 = window % windows * side, y0 = window / windows * side, width = min_of(side, grid - x0),
-              height = min_of(side, grid - y0);
+    const int x0 = window % windows * side, y0 = window / windows * side, width = min_of(side, grid - x0) / pool,
+              height = min_of(side, grid - y0) / pool;
     const int first_query = static_cast<int>(blockIdx.x) % blocks_per_window * kGeneralQueries,
               queries = width * height;
     if (first_query >= queries) return; // a window of the edge has fewer
@@ -67,6 +68,12 @@ attention_general(const T *qkv, const T *pad, GeneralLayout layout, const T *tab
     const int64_t row = static_cast<int64_t>(heads) * hd, head = static_cast<int64_t>(blockIdx.y) * hd; // of y
     const int mine = static_cast<int>(blockIdx.y) * layout.head;                                        // of q, k and v
     const int64_t image = static_cast<int64_t>(blockIdx.z) * grid * grid;
+    // The query's place in y.
+    auto query_token = [&](int query) {
+        const int across = grid / pool;
+        return (static_cast<int64_t>(blockIdx.z) * across + y0 / pool + query / width) * across + x0 / pool +
+               query % width;
+    };
 
     // The token's q, k or v (part 0, 1, 2) of this head; beyond the grid's edge the bias.
     auto element = [&](int ty, int tx, int part, int c) {
@@ -78,7 +85,8 @@ attention_general(const T *qkv, const T *pad, GeneralLayout layout, const T *tab
     for (int i = thread; i < kGeneralQueries * hd;
          i += kGeneralThreads) { // beyond the last query: the last one again, not stored
         int query = min_of(first_query + i / hd, queries - 1);
-        q[i] = element(y0 + query / width, x0 + query % width, 0, i % hd);
+        q[i] = pooled == nullptr ? element(y0 + query / width, x0 + query % width, 0, i % hd)
+                                 : to_float(pooled[query_token(query) * row + head + i % hd]);
         out[i] = 0.0f;
     }
     __syncthreads(); // q has arrived for everyone
@@ -173,9 +181,8 @@ attention_general(const T *qkv, const T *pad, GeneralLayout layout, const T *tab
         int query = first_query + own + i;
         float total = warp_sum(sum[i]);
         if (query >= queries) continue;
-        int64_t token = image + static_cast<int64_t>(y0 + query / width) * grid + x0 + query % width;
-        for (int c = lane; c < hd; c += 32)
-            store(y + token * row + head + c, out[(own + i) * hd + c] / total); // its own columns
+        T *to = y + query_token(query) * row + head;
+        for (int c = lane; c < hd; c += 32) store(to + c, out[(own + i) * hd + c] / total); // its own columns
     }
 }
 

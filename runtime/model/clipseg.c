@@ -33,8 +33,8 @@ static void list_up(samc__tensor_list *list, samc__clipseg_weights *to, int step
     samc__list_convolution(list, &to->file[step], SAMC__ROLE_OPERAND, base, SAMC__SHAPE4(n[0], n[1], n[2], n[2]), n[1]);
     to->up[step].w = samc__view2(NULL, n[2] * n[2] * n[1], n[0]);
     to->up[step].b = samc__view1(NULL, n[2] * n[2] * n[1]);
-    samc__list_made(list, &to->up[step].w, &to->file[step].w, product_of);
-    samc__list_made(list, &to->up[step].b, &to->file[step].b, repeated);
+    samc__list_made(list, &to->up[step].w, SAMC__ROLE_TABLE, &to->file[step].w, product_of);
+    samc__list_made(list, &to->up[step].b, SAMC__ROLE_TABLE, &to->file[step].b, repeated);
 }
 
 static void list_tensors(samc__tensor_list *list, const samc__text_image_config *config,

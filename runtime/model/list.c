@@ -50,10 +50,12 @@ void samc__list_product(samc__tensor_list *list, samc__view *view, const samc__p
     *view = p->b;
 }
 
-void samc__list_made(samc__tensor_list *list, samc__view *view, const samc__view *of, samc__make *make) {
+void samc__list_made(samc__tensor_list *list, samc__view *view, samc__role role, const samc__view *of,
+                     samc__make *make) {
     const samc__view shape = *view;
     samc__list_copy(list, view, of);
     list->copies[list->copy_count - 1].make = make;
+    list->copies[list->copy_count - 1].role = role;
     *view = shape;
 }
 
@@ -99,7 +101,8 @@ void samc__tensors_point(const samc__tensor_list *list, void *data, samc__dtype 
     }
     for (size_t i = 0; i < list->copy_count; i++) {
         list->copies[i].view->data = data;
-        list->copies[i].view->dtype = list->copies[i].make ? SAMC__F32 : precision;
+        list->copies[i].view->dtype =
+            list->copies[i].make ? samc__role_type(list->copies[i].role, precision) : precision;
     }
 }
 

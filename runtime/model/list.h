@@ -50,19 +50,20 @@ static inline samc__dtype samc__weight_type(const samc__entry *e, samc__dtype we
 
 enum { SAMC__MAX_COPIES = 64 };
 
-/* Fills the values of `to` from those of a table, on the host. */
+/* Fills the values of `to` from those of a table, or of several that lie behind each other as views, on the host. */
 typedef void samc__make(const samc__view *of, const samc__view *to, float *values);
 
 typedef struct samc__tensor_list {
     samc__entry *at; /* [count], in the order of the original's state_dict() */
     size_t count, capacity;
-    /* Values of others in the type of activations, in no file: `of` again, or `p`'s product with it; or in f32 what is
-     * made of it. */
+    /* Values of others, in no file: `of` again or `p`'s product with it, in the type of activations; or what is made of
+     * it. */
     struct {
         samc__view *view;
         const samc__view *of;
         const samc__projection *p; /* NULL: `of` itself */
         samc__make *make;          /* NULL: not that */
+        samc__role role;           /* of what is made: its type on a device */
     } copies[SAMC__MAX_COPIES];
     size_t copy_count;
     bool failed; /* there was no memory */
@@ -84,8 +85,9 @@ void samc__list_tensor(samc__tensor_list *list, samc__view *view, samc__role rol
 void samc__list_copy(samc__tensor_list *list, samc__view *view, const samc__view *of);
 /* w x + b of a linear layer and a vector, computed in double when the tensors are loaded. */
 void samc__list_product(samc__tensor_list *list, samc__view *view, const samc__projection *p, const samc__view *x);
-/* What `make` makes of a table; the caller has given the view its shape. */
-void samc__list_made(samc__tensor_list *list, samc__view *view, const samc__view *of, samc__make *make);
+/* What `make` makes of tables and vectors, for the use that `role` says; the caller has given the view its shape. */
+void samc__list_made(samc__tensor_list *list, samc__view *view, samc__role role, const samc__view *of,
+                     samc__make *make);
 /* A weight [out, in] and a bias [out] under BASE.LEAF. */
 void samc__list_linear(samc__tensor_list *list, samc__projection *to, samc__role role, const char *base,
                        const char *leaf, int64_t out, int64_t in);

@@ -28,6 +28,19 @@ samc_status samc__make_patches(const samc__exec *exec, const samc__network *net,
     return SAMC_OK;
 }
 
+samc__view samc__rows_of(samc__view v, int64_t begin, int64_t end) {
+    v.data = (char *)v.data + (size_t)(begin * v.n[1]) * samc__dtype_size(v.dtype);
+    v.n[0] = end - begin;
+    return v;
+}
+
+int64_t samc__band_of(const samc__exec *exec, int64_t all, int64_t elements, int64_t unit) {
+    enum { NEAR = 1 << 18 }; /* elements of a worker, 1 MiB of floats: a part of the second and the third cache */
+    if (!exec->ops->in_bands) return all;
+    const int64_t rows = (NEAR * exec->workers / elements + unit - 1) / unit * unit;
+    return rows < unit ? unit : rows > all ? all : rows;
+}
+
 void samc__list_neck(samc__tensor_list *list, samc__neck *neck, int64_t in, int64_t channels) {
     const int64_t C = channels;
     samc__list_tensor(list, &neck->conv1.w, SAMC__ROLE_MATRIX, "image_encoder.neck.0", "weight",

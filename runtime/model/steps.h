@@ -1,4 +1,4 @@
-/* Steps that encoders share: an image's patches, and SAM's neck. */
+/* Steps that encoders share: an image's patches, bands of rows, and SAM's neck. */
 #ifndef SAMC_RUNTIME_MODEL_STEPS_H
 #define SAMC_RUNTIME_MODEL_STEPS_H
 
@@ -8,6 +8,13 @@
  * a side of 1 they are the image's pixels, [height, width, 3]. */
 samc_status samc__make_patches(const samc__exec *exec, const samc__network *net, const samc_image *inputs, int images,
                                int side, void *patches);
+
+/* Rows [begin, end) of a view of rows. */
+samc__view samc__rows_of(samc__view v, int64_t begin, int64_t end);
+
+/* Where caches are what counts, activations that would not fit pass from one operator to the next in bands: how many of
+ * `all` rows at a time whose hidden layer has `elements` elements each, in whole multiples of `unit`. */
+int64_t samc__band_of(const samc__exec *exec, int64_t all, int64_t elements, int64_t unit);
 
 /* Keeps x f32 [images * N, early channels] as the early feature. */
 samc_status samc__keep_early(const samc__exec *exec, samc__view x, const samc__features *to);

@@ -107,22 +107,13 @@ typedef struct sizes {
     int64_t x, other, narrow, wide;
 } sizes;
 
-/* Where caches are what counts, activations that would not fit pass from one operator to the next in bands: how many of
- * `all` rows at a time whose hidden layer has `elements` elements each, in whole multiples of `unit`. */
-static int64_t band_of(const samc__exec *exec, int64_t all, int64_t elements, int64_t unit) {
-    enum { NEAR = 1 << 18 }; /* elements of a worker, 1 MiB of floats: a part of the second and the third cache */
-    if (!exec->ops->in_bands) return all;
-    const int64_t rows = (NEAR * exec->workers / elements + unit - 1) / unit * unit;
-    return rows < unit ? unit : rows > all ? all : rows;
-}
-
 /* An MBConv's or a merge's rows of y at a time: [rows, after], of one image or of all. */
 static int64_t inverted_band(const samc__exec *exec, int64_t after, int64_t hidden) {
-    return band_of(exec, after, after * hidden, 4);
+    return samc__band_of(exec, after, after * hidden, 4);
 }
 /* An MLP's pixels at a time: a multiple of the blocks that linear computes. */
 static int64_t mlp_band(const samc__exec *exec, int64_t rows, int64_t hidden) {
-    return band_of(exec, rows, hidden, 192);
+    return samc__band_of(exec, rows, hidden, 192);
 }
 
 /* What lies behind is aligned as the block is. */
@@ -163,13 +154,6 @@ typedef struct inverted {
     samc__view x, y; /* [images * side * side, in], [images * after * after, out] */
 } inverted;
 
-/* Rows [begin, end) of a view. */
-static samc__view rows_of(samc__view v, int64_t begin, int64_t end) {
-    v.data = (char *)v.data + (size_t)(begin * v.n[1]) * samc__dtype_size(v.dtype);
-    v.n[0] = end - begin;
-    return v;
-}
-
 /* Three convolutions, in bands of rows of y. What two bands of the first one's results have in common stays: it moves
  * to the beginning of its buffer. */
 static samc_status run_bands(const samc__exec *exec, const samc__network *net, const inverted *c,
@@ -187,9 +171,9 @@ static samc_status run_bands(const samc__exec *exec, const samc__network *net, c
         first = from;
         samc__view between = samc__as(a, samc__view2(b->narrow, (to - from) * c->side, hidden));
         SAMC__TRY(samc__linear(
-            exec, &(samc__linear_args){.x = rows_of(c->x, end * c->side, to * c->side),
+            exec, &(samc__linear_args){.x = samc__rows_of(c->x, end * c->side, to * c->side),
                                        .p = c->w->conv1,
-                                       .y = rows_of(between, (end - from) * c->side, (to - from) * c->side),
+                                       .y = samc__rows_of(between, (end - from) * c->side, (to - from) * c->side),
                                        .act = SAMC__ACT_GELU}));
         end = to;
         const int64_t images = last - at == rows ? c->images : 1;
@@ -205,8 +189,8 @@ static samc_status run_bands(const samc__exec *exec, const samc__network *net, c
                       .below = last < rows}));
         samc__linear_args third = {.x = samc__as(a, samc__view2(b->wide, (last - at) * c->after, hidden)),
                                    .p = c->w->conv3,
-                                   .y = rows_of(c->y, at * c->after, last * c->after)};
-        if (c->mbconv) third.residual = rows_of(c->x, at * c->after, last * c->after);
+                                   .y = samc__rows_of(c->y, at * c->after, last * c->after)};
+        if (c->mbconv) third.residual = samc__rows_of(c->x, at * c->after, last * c->after);
         if (c->mbconv) third.act = SAMC__ACT_GELU, third.act_last = true;
         SAMC__TRY(samc__linear(exec, &third));
     }
@@ -241,7 +225,7 @@ static samc_status run_mlp(const samc__exec *exec, const samc__network *net, con
                            samc__view all, const encoder_buffers *b) {
     const int64_t d = all.n[1], hidden = w->fc1.w.n[0], band = mlp_band(exec, all.n[0], hidden);
     for (int64_t at = 0; at < all.n[0]; at += band) {
-        samc__view x = rows_of(all, at, at + band < all.n[0] ? at + band : all.n[0]),
+        samc__view x = samc__rows_of(all, at, at + band < all.n[0] ? at + band : all.n[0]),
                    y = samc__as(net->precision, samc__view2(b->narrow, x.n[0], d)),
                    between = samc__as(net->precision, samc__view2(b->wide, x.n[0], hidden));
         SAMC__TRY(samc__layernorm(exec, &(samc__layernorm_args){.x = x, .norm = w->norm2, .y = y}));

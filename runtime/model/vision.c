@@ -4,6 +4,7 @@
 #include "kernels/add_rows/add_rows.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/place.h"
+#include "runtime/model/cubic.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,40 +12,13 @@
 
 /* ---- Positions ------------------------------------------------------------------------------- */
 
-/* torch's bicubic weights, a = -0.75, of the four samples about a place `t` behind the second. */
-static void cubic(double t, double weight[4]) {
-    const double a = -0.75;
-    const double x[4] = {t + 1, t, 1 - t, 2 - t};
-    for (int i = 0; i < 4; i++)
-        weight[i] = i == 1 || i == 2 ? ((a + 2) * x[i] - (a + 3)) * x[i] * x[i] + 1
-                                     : ((a * x[i] - 5 * a) * x[i] + 8 * a) * x[i] - 4 * a;
-}
-
 static int side_of(const samc__view *v) { return (int)lround(sqrt((double)(v->n[0] - 1))); }
 
-/* table [in^2 + 1, D] -> [out^2 + 1, D], the class token's as it is: torch's interpolate(mode="bicubic",
- * align_corners=False), samples beyond the edge being those at it. */
+/* table [in^2 + 1, D] -> [out^2 + 1, D], the class token's as it is. */
 static void interpolate(const samc__view *of, const samc__view *to, float *values) {
-    const int in = side_of(of), out = side_of(to);
     const int64_t d = to->n[1];
-    const float *table = samc__f32(*of) + d;
     memcpy(values, samc__f32(*of), (size_t)d * sizeof *values);
-    for (int64_t cell = 0; cell < (int64_t)out * out; cell++) {
-        double place[2] = {(double)in / out * ((double)(cell / out) + 0.5) - 0.5,
-                           (double)in / out * ((double)(cell % out) + 0.5) - 0.5},
-               weight[2][4];
-        float *row = values + (cell + 1) * d;
-        for (int axis = 0; axis < 2; axis++) cubic(place[axis] - floor(place[axis]), weight[axis]);
-        for (int64_t c = 0; c < d; c++) {
-            double sum = 0;
-            for (int i = 0; i < 16; i++) {
-                int y = (int)floor(place[0]) - 1 + i / 4, x = (int)floor(place[1]) - 1 + i % 4;
-                y = y < 0 ? 0 : y >= in ? in - 1 : y, x = x < 0 ? 0 : x >= in ? in - 1 : x;
-                sum += weight[0][i / 4] * weight[1][i % 4] * (double)table[((int64_t)y * in + x) * d + c];
-            }
-            row[c] = (float)sum;
-        }
-    }
+    samc__stretch_cubic(&(samc__cubic_map){samc__f32(*of) + d, side_of(of), d, 1}, d, side_of(to), values + d);
 }
 
 void samc__list_vision(samc__tensor_list *list, const samc__vision_spec *spec, const char *prefix, int dim,
@@ -58,7 +32,7 @@ void samc__list_vision(samc__tensor_list *list, const samc__vision_spec *spec, c
     samc__list_tensor(list, &to->table, SAMC__ROLE_TABLE, base, "position_embedding.weight",
                       SAMC__SHAPE2(table * table + 1, D));
     to->positions = samc__view2(NULL, grid * grid + 1, D);
-    if (grid != table) samc__list_made(list, &to->positions, &to->table, interpolate);
+    if (grid != table) samc__list_made(list, &to->positions, SAMC__ROLE_TABLE, &to->table, interpolate);
     snprintf(base, sizeof base, "%svision_model", prefix);
     samc__list_norm(list, &to->before, base, spec->before, D, spec->plain.eps);
     snprintf(base, sizeof base, "%svision_model.encoder", prefix);

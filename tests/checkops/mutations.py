@@ -125,9 +125,15 @@ BUGS = {
         "avx512",
         True,
         [
-            (cpu("attention_relpos"), "int grid = t->args->grid, n = grid * grid", "int grid = t->s, n = grid * grid"),
-            (cpu("attention_relpos"), "n = (int64_t)a->grid * a->grid, blocks", "n = (int64_t)t.s * t.s, blocks"),
+            (cpu("attention_relpos"), "int grid = t->grid, n = grid * grid", "int grid = t->s, n = grid * grid"),
+            (cpu("attention_relpos"), "n = a->y.n[1], blocks", "n = (int64_t)t.s * t.s, blocks"),
         ],
+    ),
+    "pooled queries of another window": (
+        "attention_relpos",
+        "avx2",
+        False,
+        [(cpu("attention_relpos"), "head, top / t->pool, left / t->pool, width", "head, top, left / t->pool, width")],
     ),
     "keys beyond the tile take part": (
         "attention_relpos",

@@ -52,6 +52,10 @@ KERNELS = {
     "depthwise": {"depthwise": ("each channel by itself, weights in shared memory, bias, activation", "memory")},
     "grouped_linear": {"grouped_linear": ("each group's matrix in shared memory", "memory")},
     "linear_attention": {"linear_attention": ("a head's sums over its keys, then its queries, all in fp32", "latency")},
+    "max_pool": {
+        "max_pool_vectors": ("the largest of 2 x 2 pixels, four channels a thread", "memory"),
+        "max_pool_any": ("any width", "memory"),
+    },
     "upscale_bicubic": {"upscale_bicubic": ("four by four neighbours of features, another map added", "L1")},
     "add_rows": {"add_rows_vectors": ("four channels a thread", "memory"), "add_rows_any": ("any width", "memory")},
     "unit_rows": {"unit_rows": ("rows over their length, a warp each", "memory")},
