@@ -4,6 +4,7 @@ KERNEL = "kernels/attention_relpos/cuda.cu"
 DEVICE = "kernels/cuda/device.h"
 STEP = "kernels/cuda/attention_step.h"
 GENERAL = "kernels/cuda/attention_general.h"
+BARE = "kernels/cuda/attention_bare.h"
 
 # name: file, text, replacement, and what alone can show it where that is not a quick schedule (see mutations.py)
 BUGS = {
@@ -45,6 +46,14 @@ BUGS = {
         "float sum = w.sum[tile][2 * i];",
         "float sum = w.sum[tile][S::ones ? 2 - 2 * i : 2 * i];",
     ),
+    "bare: a tile is not waited for": (BARE, "copy_wait<0>();\n", ""),
+    "bare: no barrier before a buffer is refilled": (BARE, "__syncthreads(); // this tile", "// this tile"),
+    "bare: pads are zeros": (BARE, ": pad_head;", ": nullptr;"),
+    "bare: keys beyond the last take part": (BARE, "i % 2 < left ?", "i % 2 <= left ?"),
+    "bare: the next head's channels take part": (BARE, "real && chunk < hd / 8", "real"),
+    "bare: channels beyond the head are stored": (BARE, "store_row<S, hd>", "store_row<S>"),
+    "bare: queries of another window": (BARE, "across + x0 / pool +", "across + x0 +"),
+    "bare: queries beyond the last are stored": (BARE, "if (query >= queries) continue;", ""),
     "general: keys overwritten while others read": (
         GENERAL,
         "__syncthreads(); // everyone has left",

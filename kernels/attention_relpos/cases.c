@@ -22,7 +22,8 @@ enum {
     GLOBAL = 1 + SAMC__ATTENTION_GLOBAL,
     WINDOW = 1 + SAMC__ATTENTION_WINDOW,
     ONES = 1 + SAMC__ATTENTION_GLOBAL_ONES,
-    W16 = 1 + SAMC__ATTENTION_WINDOW_16
+    W16 = 1 + SAMC__ATTENTION_WINDOW_16,
+    BARE = 1 + SAMC__ATTENTION_BARE
 };
 
 static const test_case attention_cases[] = {
@@ -78,6 +79,7 @@ static const test_case attention_cases[] = {
     {CUDA_SHAPE, {1, 1, 64, 16, 14, 1, 1}},
     {CUDA_SHAPE, {1, 1, 64, 16, 8, 1, 1}},
     {CUDA_SHAPE, {1, 1, 64, 32, 0, 1, 1}},
+    {CUDA_SHAPE, {1, 1, 56, 10, 14, POOLED, 1}},
     /* Windows: whole, ragged by 1 token, by several, smaller than a window; with and without a bias; batches and heads.
      */
     {QUICK, {1, 1, 64, 8, 8, 1, 0, F16, WINDOW}},
@@ -108,6 +110,19 @@ static const test_case attention_cases[] = {
     {QUICK, {2, 2, 24, 6, 4, POOLED, 1, F32, GENERAL}},
     {QUICK, {1, 1, 16, 10, 0, POOLED, 1, BF16, GENERAL}},
     {QUICK, {1, 2, 40, 8, 14, POOLED, 0, F16, GENERAL}},
+    /* Nothing added: a window of one tile of keys, of several, of a part of one; ragged; pooled; global. */
+    {QUICK, {1, 1, 96, 16, 8, 0, 1, BF16, BARE}},
+    {QUICK, {2, 2, 56, 9, 4, 0, 1, F16, BARE}},
+    {QUICK, {1, 1, 56, 15, 14, 0, 1, BF16, BARE}},
+    {QUICK, {1, 2, 72, 9, 7, 0, 0, BF16, BARE}},
+    {QUICK, {1, 1, 72, 13, 0, 0, 1, F16, BARE}},
+    {QUICK, {1, 1, 96, 10, 14, POOLED, 1, BF16, BARE}},
+    {QUICK, {2, 1, 56, 12, 8, POOLED, 1, F16, BARE}},
+    {QUICK, {1, 2, 72, 6, 4, POOLED, 0, BF16, BARE}},
+    {QUICK, {1, 1, 96, 18, 0, POOLED, 1, BF16, BARE}},
+    {FULL, {1, 2, 96, 64, 14, 0, 1, BF16, BARE}},
+    {FULL, {1, 1, 56, 64, 0, 0, 1, BF16, BARE}},
+    {FULL, {1, 1, 72, 64, 16, POOLED, 1, F16, BARE}},
     /* The second kernel for windows. */
     {QUICK, {1, 1, 64, 15, 14, 1, 1, BF16, W16}},
     {QUICK, {1, 2, 64, 5, 14, 1, 0, BF16, W16}},
@@ -148,6 +163,13 @@ static const test_case attention_cases[] = {
     {HARDWARE, {1, 3, 64, 32, 8, 1, 1, BF16, WINDOW}},
     {HARDWARE, {16, 3, 64, 32, 0, 1, 1, BF16, GLOBAL}},
     {HARDWARE, {16, 3, 64, 32, 8, 1, 1, BF16, WINDOW}},
+    /* Hiera B+ and T. */
+    {HARDWARE, {1, 2, 56, 256, 8, 0, 1, BF16, BARE}},
+    {HARDWARE, {1, 4, 56, 128, 4, 0, 1, BF16, BARE}},
+    {HARDWARE, {1, 8, 56, 64, 14, 0, 1, BF16, BARE}},
+    {HARDWARE, {1, 8, 56, 64, 0, 0, 1, BF16, BARE}},
+    {HARDWARE, {1, 16, 56, 64, 14, POOLED, 1, BF16, BARE}},
+    {HARDWARE, {1, 4, 96, 64, 0, 0, 1, BF16, BARE}},
     {HARDWARE, {1, 2, 64, 64, 0, 1, 1, F32, GENERAL}},
     {HARDWARE, {1, 12, 64, 64, 14, 1, 1, F32, GENERAL}},
 };

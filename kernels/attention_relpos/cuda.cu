@@ -3,7 +3,8 @@
 // Key tiles are whole image rows: within one, rel_h is a number per query and rel_w the same vector for every row
 // (cuda/attention_step.h). Both tables are multiplied on the tensor cores in the prologue, from buffers that the keys
 // use later. Every shared-memory row has row_bytes(hd): ldmatrix without bank conflicts. qkv [images, grid * grid, 3,
-// heads, hd]. Other dtypes and shapes: cuda/attention_general.h.
+// heads, hd]. Without any such term: cuda/attention_bare.h. Other dtypes and shapes: cuda/attention_general.h.
+#include "kernels/cuda/attention_bare.h"
 #include "kernels/cuda/attention_general.h"
 #include "kernels/cuda/attention_step.h"
 #include "kernels/cuda/wrapper.h"
@@ -346,7 +347,21 @@ static const char *run_general(const samc__cuda *cuda, const samc__attention_rel
                   1.0f / sqrtf(static_cast<float>(hd)));
 }
 
+template <class T, int hd> static const char *run_bare(const samc__cuda *cuda, const samc__attention_relpos_args *a) {
+    const int side = a->window ? a->window : a->grid, windows = (a->grid + side - 1) / side,
+              rows = side / samc__attention_relpos_pool(a);
+    const unsigned per_window = static_cast<unsigned>((rows * rows + kBareQueries - 1) / kBareQueries);
+    const Grid blocks = {static_cast<unsigned>(windows * windows) * per_window, static_cast<unsigned>(a->heads),
+                         static_cast<unsigned>(a->qkv.n[0])};
+    return launch("attention_bare", attention_bare<T, hd>, blocks, kBareThreads, BareMemory<hd>::bytes(side * side),
+                  cuda->stream, static_cast<const T *>(a->qkv.data), static_cast<const T *>(a->q.data),
+                  static_cast<const T *>(a->qkv_bias.data), static_cast<T *>(a->y.data), a->heads, a->grid, side,
+                  kLog2e / sqrtf(static_cast<float>(hd)));
+}
+
 template <class T> static const char *run_fast(const samc__cuda *cuda, const samc__attention_relpos_args *a, int hd) {
+    if (a->rel_h.data == nullptr)
+        return hd == 56 ? run_bare<T, 56>(cuda, a) : hd == 72 ? run_bare<T, 72>(cuda, a) : run_bare<T, 96>(cuda, a);
     if (a->window == 0) {
         if (a->grid == 32) return run_global<T, 32, 64>(cuda, a);
         return hd == 64 ? run_global<T, 64, 64>(cuda, a) : run_global<T, 64, 80>(cuda, a);
@@ -368,7 +383,10 @@ static bool serves(samc__attention_kernel kernel, const samc__attention_relpos_a
     bool half = a->qkv.dtype == SAMC__F16 || a->qkv.dtype == SAMC__BF16, sam = hd == 64 || hd == 80;
     if (kernel == SAMC__ATTENTION_GENERAL)
         return general_bytes(static_cast<int>(hd), a->window ? a->window : a->grid) <= kMostShared;
-    if (!half || a->rel_h.data == nullptr || a->by_head) return false;
+    if (!half || a->by_head) return false;
+    if (kernel == SAMC__ATTENTION_BARE)
+        return a->rel_h.data == nullptr && a->table.data == nullptr && (hd == 56 || hd == 72 || hd == 96);
+    if (a->rel_h.data == nullptr) return false;
     switch (kernel) {
     case SAMC__ATTENTION_GLOBAL:
         return a->window == 0 && ((a->grid == 64 && sam) || (a->grid == 32 && hd == 64));
@@ -386,7 +404,9 @@ static bool serves(samc__attention_kernel kernel, const samc__attention_relpos_a
 } // namespace samc
 
 extern "C" samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *a) {
-    samc__attention_kernel fast = a->window ? SAMC__ATTENTION_WINDOW : SAMC__ATTENTION_GLOBAL;
+    samc__attention_kernel fast = a->rel_h.data == nullptr ? SAMC__ATTENTION_BARE
+                                  : a->window              ? SAMC__ATTENTION_WINDOW
+                                                           : SAMC__ATTENTION_GLOBAL;
     return samc::serves(fast, a) ? fast : SAMC__ATTENTION_GENERAL;
 }
 
@@ -408,7 +428,7 @@ extern "C" samc_status samc__attention_relpos_cuda_by(const samc__cuda *cuda, co
                        : type == SAMC__F16 ? run_general<f16>(cuda, a, hd)
                                            : run_general<bf16>(cuda, a, hd));
     SAMC_REQUIRE("attention_relpos", aligned16(a->qkv.data) && aligned16(a->qkv_bias.data) && aligned16(a->rel_h.data));
-    SAMC_REQUIRE("attention_relpos", aligned16(a->rel_w.data) && aligned16(a->y.data));
+    SAMC_REQUIRE("attention_relpos", aligned16(a->rel_w.data) && aligned16(a->y.data) && aligned16(a->q.data));
     if (kernel == SAMC__ATTENTION_GLOBAL_ONES || kernel == SAMC__ATTENTION_WINDOW_16)
         return started(cuda, "attention_relpos", run_second(cuda, a, hd));
     return started(cuda, "attention_relpos",

@@ -15,12 +15,13 @@ extern "C" {
 
 /* Which attention kernel serves the dtypes and shapes of a call; a pure function. */
 typedef enum samc__attention_kernel {
-    SAMC__ATTENTION_GENERAL,     /* f32, no tables, or a shape without a tensor-core kernel: plain multiply-adds */
+    SAMC__ATTENTION_GENERAL,     /* f32, a table, or a shape without a tensor-core kernel: plain multiply-adds */
     SAMC__ATTENTION_GLOBAL,      /* 16-bit: grid 64 with hd 64 or 80; grid 32 with hd 64 */
     SAMC__ATTENTION_WINDOW,      /* 16-bit, any grid: window 14 with hd 64 or 80; window 8 with hd 64 */
     SAMC__ATTENTION_GLOBAL_ONES, /* bf16, grid 64, hd 80: rows are summed on the tensor cores. Never chosen until
                                     hardware has been asked */
-    SAMC__ATTENTION_WINDOW_16    /* bf16, window 14: 16 queries a warp and rows summed so. Likewise */
+    SAMC__ATTENTION_WINDOW_16,   /* bf16, window 14: 16 queries a warp and rows summed so. Likewise */
+    SAMC__ATTENTION_BARE /* 16-bit, nothing added to scores, hd 56, 72 or 96: any window, queries pooled or not */
 } samc__attention_kernel;
 samc__attention_kernel samc__attention_relpos_cuda_kernel(const samc__attention_relpos_args *args);
 

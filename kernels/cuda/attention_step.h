@@ -247,10 +247,11 @@ template <class S> SAMC_DEVICE void rows_finish(Rows<S> &w) {
     }
 }
 
-// Stores row g (i = 0) or g + 8 (i = 1) of an m16 tile at `to`, the head's first channel of that token.
-template <class S> SAMC_DEVICE void store_row(const Rows<S> &w, int tile, int i, typename S::T *to, int lane) {
+// Stores row g (i = 0) or g + 8 (i = 1) of an m16 tile at `to`, the first of the head's `width` channels of that token.
+template <class S, int width = S::hd>
+SAMC_DEVICE void store_row(const Rows<S> &w, int tile, int i, typename S::T *to, int lane) {
     SAMC_UNROLL
-    for (int n = 0; n < S::hd / 8; n++)
+    for (int n = 0; n < width / 8; n++)
         *reinterpret_cast<uint32_t *>(to + n * 8 + lane % 4 * 2) =
             pack2(w.out[tile][n][2 * i], w.out[tile][n][2 * i + 1], typename S::T());
 }
