@@ -41,6 +41,7 @@ KERNELS = {
     "attention_relpos": {
         "attention_global": ("4096 or 1024 keys, relative position in the tile's prologue", "tensor cores"),
         "attention_window": ("windows of 14 or 8", "tensor cores"),
+        "attention_bare": ("nothing added: any window, global, queries pooled 2 x 2", "tensor cores"),
         "attention_general": ("any shape, f32", "fp32"),
     },
     "attention_plain": {"attention_plain": ("any shape, f32; causal too", "fp32")},
