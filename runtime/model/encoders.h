@@ -133,8 +133,26 @@ static inline int samc__hiera_depth(const samc__hiera *h) {
     return h->stages[0] + h->stages[1] + h->stages[2] + h->stages[3];
 }
 
+enum { SAMC__HIERA_BLOCKS = 48 };
+
+typedef struct samc__hiera_block { /* D = width of its results, I = of what it is given: half in a stage's first */
+    samc__norm norm1, norm2;       /* [I], [D] */
+    samc__projection qkv, proj;    /* [3D, I], [D, D] */
+    samc__view qkv_b;              /* [3D] qkv.b in the type of activations: q, k and v of pad tokens too */
+    samc__projection lin1, lin2;   /* [mlp_ratio * D, D], [D, mlp_ratio * D] */
+    samc__projection shortcut;     /* [D, I], absent where I = D */
+} samc__hiera_block;
+
+/* `file_...`: as files have it, of which the others are made when a model is opened. */
 typedef struct samc__hiera_weights {
-    samc__projection patch; /* [D, 3, 7, 7] */
+    samc__view file_stem, file_positions[2]; /* [D, 3, 7, 7], [1, D, side, side] each: stretched, repeated */
+    samc__projection stem;                   /* [D, 48, 3, 3], over patches of 4 x 4 */
+    samc__view positions;                    /* [side * side, D] of the first stage */
+    samc__hiera_block blocks[SAMC__HIERA_BLOCKS];
+    samc__projection coarse, middle; /* [C, D] of the last stage, and of the one before: the embedding's */
+    samc__view file_bias[2];         /* [C] of `middle`: its own, and what stands for no memory */
+    samc__view file_fine[2][4];      /* weight and bias of the pyramid's convolution, then of the decoder's */
+    samc__projection fine[2];        /* [C / 8, D] of the first stage, [C / 4, D] of the second */
 } samc__hiera_weights;
 
 #endif
