@@ -116,7 +116,7 @@ class Tree:
 
     def internal(self):
         """What programs include that is no public header and not their own."""
-        public = ("runtime/samc.h", "runtime/samc_text.h", "host/io/samc_io.h")
+        public = ("runtime/samc.h", "runtime/samc_text.h", "host/io/samc_io.h", "host/io/samc_stream.h")
         return [
             f"{p} includes {at}"
             for p in self.library()

@@ -18,6 +18,7 @@ HEADERS = [
     ("samc", ROOT / "runtime/samc.h"),
     ("samc", ROOT / "runtime/samc_text.h"),
     ("io", ROOT / "host/io/samc_io.h"),
+    ("io", ROOT / "host/io/samc_stream.h"),
 ]
 TARGET = ROOT / "python/samc/_abi.py"
 SCALARS = {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/cli/phrases.h"
+#include "host/cli/points.h"
 
 static const char help[] =
     "Usage: samc segment IMAGE PROMPT... -o OUTDIR [OPTIONS]\n"
@@ -56,7 +57,7 @@ static const char help[] =
     "          detector photo.jpg | samc segment photo.jpg --prompts - --single --format rle\n";
 
 /* Prompts that the library is given at a time: bounds the memory for logits, whatever the length of the list. */
-enum { BATCH = 64, MAX_ARGUMENTS = SAMC_MOST_POINTS };
+enum { BATCH = 64 };
 
 /* The command line, parsed. */
 typedef struct request {
@@ -345,16 +346,8 @@ static int run(request *r) {
     return exit_code;
 }
 
-/* Points and boxes as they come from the command line. */
-typedef struct arguments {
-    float points[MAX_ARGUMENTS * 2], boxes[MAX_ARGUMENTS * 4];
-    int32_t labels[MAX_ARGUMENTS];
-    int point_count, box_count;
-} arguments;
-
 /* Turns them into prompts, by the rules of the help text. */
-static int build_prompts(request *r, const arguments *a) {
-    samc_error error;
+static int build_prompts(request *r, const samc__cli_points *a) {
     if (r->text->count > 0) {
         if (a->point_count + a->box_count > 0 || r->prompts_file || r->mask_input || r->embedding || r->logits)
             return samc__cli_usage(&r->cli, "--text goes without --point, --box, --prompts, --mask-input, --embedding "
@@ -367,25 +360,14 @@ static int build_prompts(request *r, const arguments *a) {
             return samc__cli_usage(&r->cli, "--prompts goes without --point and --box");
         return SAMC__EXIT_OK;
     }
-    if (a->point_count > 0 && a->box_count > 1)
-        return samc__cli_usage(&r->cli, "points with %d boxes: give one box, or use --prompts", a->box_count);
     if (a->point_count + a->box_count == 0 && r->mask_input == NULL)
         return samc__cli_usage(&r->cli, "no prompt: give --point, --box, --prompts, --mask-input or --text");
-    samc_status status = samc_prompts_create(&r->prompts, &error);
-    const samc_prompt points = {.size = sizeof points,
-                                .points = a->points,
-                                .labels = a->labels,
-                                .point_count = a->point_count,
-                                .box = a->box_count > 0 ? a->boxes : NULL};
-    if (status == SAMC_OK && a->point_count > 0) status = samc_prompts_add(r->prompts, &points, &error);
-    for (int i = 0; a->point_count == 0 && status == SAMC_OK && i < a->box_count; i++)
-        status = samc_prompts_add(r->prompts, &(samc_prompt){.size = sizeof points, .box = a->boxes + 4 * i}, &error);
-    return status == SAMC_OK ? SAMC__EXIT_OK : samc__cli_fail(error.message);
+    return samc__cli_points_build(a, &r->cli, &r->prompts);
 }
 
 enum { POINT = SAMC__CLI_OWN, BOX, PROMPTS, MASK_INPUT, SINGLE, EMBEDDING, FORMAT, LOGITS };
 
-static int parse(request *r, arguments *a, int argc, char **argv) {
+static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
     static const struct option table[] = {{"point", required_argument, NULL, POINT},
                                           {"box", required_argument, NULL, BOX},
                                           {"prompts", required_argument, NULL, PROMPTS},
@@ -399,26 +381,19 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
                                           SAMC__TEXT_SEARCH,
                                           SAMC__CLI_IMAGE,
                                           SAMC__CLI_COMMON};
-    samc_error error;
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
+        int code = SAMC__EXIT_OK;
         if (option >= SAMC__TEXT_PHRASE) {
-            int code = samc__cli_phrases_option(r->text, &r->cli, option, optarg);
+            code = samc__cli_phrases_option(r->text, &r->cli, option, optarg);
             if (code != SAMC__EXIT_OK) return code;
             continue;
         }
         switch (option) {
         case POINT:
-            if (a->point_count == MAX_ARGUMENTS) return samc__cli_usage(&r->cli, "more than %d points", MAX_ARGUMENTS);
-            if (samc_parse_point(optarg, a->points + 2 * a->point_count, a->labels + a->point_count, &error) != SAMC_OK)
-                return samc__cli_usage(&r->cli, "%s", error.message);
-            a->point_count++;
+            code = samc__cli_point(a, &r->cli, optarg);
             break;
         case BOX:
-            if (a->box_count == MAX_ARGUMENTS)
-                return samc__cli_usage(&r->cli, "more than %d boxes; use --prompts", MAX_ARGUMENTS);
-            if (samc_parse_box(optarg, a->boxes + 4 * a->box_count, &error) != SAMC_OK)
-                return samc__cli_usage(&r->cli, "%s", error.message);
-            a->box_count++;
+            code = samc__cli_box(a, &r->cli, optarg);
             break;
         case PROMPTS:
             r->prompts_file = optarg;
@@ -447,6 +422,7 @@ static int parse(request *r, arguments *a, int argc, char **argv) {
         default:
             return r->cli.exit_code; /* SAMC__CLI_STOP */
         }
+        if (code != SAMC__EXIT_OK) return code;
     }
     if (argc - optind != 1) return samc__cli_usage(&r->cli, "give one IMAGE, not %d", argc - optind);
     r->image = argv[optind];
@@ -475,7 +451,7 @@ int samc__cmd_segment(int argc, char **argv) {
     samc__cli_phrases text = samc__cli_phrases_begin();
     request r = {
         .cli = samc__cli_begin("segment", help), .formats = SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY, .text = &text};
-    arguments *a = calloc(1, sizeof *a);
+    samc__cli_points *a = calloc(1, sizeof *a);
     if (a == NULL) return samc__cli_fail("out of memory");
     int exit_code = parse(&r, a, argc, argv);
     samc_prompts_free(r.prompts);

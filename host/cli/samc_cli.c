@@ -14,6 +14,7 @@ static const char help[] = "samc - the Segment Anything Model as an inference en
                            "  segment   cut out what points, boxes or masks name in an image\n"
                            "  auto      find every mask of images, folders and archives of them\n"
                            "  text      cut out what phrases name, in images and archives of them\n"
+                           "  stream    masks of the frames of a camera or a video\n"
                            "  embed     encode an image once, to segment it often\n"
                            "  serve     a page to click in, and the engine for other programs, over HTTP\n"
                            "  bench     time every stage on this machine\n"
@@ -30,7 +31,7 @@ static const struct {
 } commands[] = {
     {"segment", samc__cmd_segment}, {"auto", samc__cmd_auto},   {"text", samc__cmd_text},
     {"embed", samc__cmd_embed},     {"bench", samc__cmd_bench}, {"convert", samc__cmd_convert},
-    {"info", samc__cmd_info},       {"serve", samc__cmd_serve},
+    {"info", samc__cmd_info},       {"serve", samc__cmd_serve}, {"stream", samc__cmd_stream},
 };
 
 #ifndef SAMC_SERVE

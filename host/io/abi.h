@@ -19,7 +19,11 @@
     X(samc_archive_events, wake)                                                                                       \
     X(samc_archive_counts, seconds)                                                                                    \
     X(samc_archive_stage, room)                                                                                        \
-    X(samc_archive_text, labels)
+    X(samc_archive_text, labels)                                                                                       \
+    X(samc_stream_options, clock_context)                                                                              \
+    X(samc_stream_frame, latency)                                                                                      \
+    X(samc_stream_counts, p99)                                                                                         \
+    X(samc_video_format, full_range)
 
 enum {
 #define SAMC__IO_ENUM(type, last) SAMC__IO_NUMBER_##type,

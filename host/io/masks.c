@@ -441,6 +441,18 @@ samc_status samc_masks_write(const samc_masks *given, int count, samc_output out
     return status;
 }
 
+samc_status samc_masks_draw(const samc_masks *given, uint8_t *rgb, samc_error *error) {
+    samc_masks own = {0};
+    taken t = {.given = given, .images = &own, .count = 1};
+    if (rgb == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_masks_draw: no pixels to draw on");
+    SAMC__TRY(samc__abi_check_size(SAMC__IO(samc_masks), given, error));
+    samc_status status = take_image(given, false, &own, error);
+    samc__picture picture = {.pixels = rgb, .width = own.width, .height = own.height};
+    if (status == SAMC_OK) status = samc__masks_draw(&own, &picture, error);
+    if (own.source != NULL) samc__abi_array_free(given_at(&t, 0)->masks, own.masks);
+    return status;
+}
+
 samc_status samc__image_fits(const samc_image *given, int width, int height, const char *name, samc_error *error) {
     samc_image image = {0};
     SAMC__TRY(samc__abi_take(SAMC__ABI(samc_image), given, &image, error));

@@ -3,7 +3,7 @@
 #ifndef SAMC_HOST_IO_MASKS_H
 #define SAMC_HOST_IO_MASKS_H
 
-#include "host/io/samc_io.h"
+#include "host/io/image.h"
 #include "runtime/base/spool.h"
 #include "runtime/base/writer.h"
 
@@ -39,6 +39,8 @@ samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, 
                                        samc_error *error);
 /* labels: [height, width], which get the number of the smallest mask on each pixel, from 1, or 0. */
 samc_status samc__masks_label(const samc_masks *image, int32_t *labels, samc_error *error);
+/* Every mask in its colour, on a picture of the image's size. */
+samc_status samc__masks_draw(const samc_masks *image, samc__picture *picture, samc_error *error);
 samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *image, samc_error *error);
 
 /* Whether an image is one, and of this size; `name` is for the message. */

@@ -119,12 +119,18 @@ samc_status samc__masks_label(const samc_masks *image, int32_t *labels, samc_err
     return status;
 }
 
-samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *image, samc_error *error) {
+/* On the picture's pixels, which may be the image's own. */
+samc_status samc__masks_draw(const samc_masks *image, samc__picture *picture, samc_error *error) {
     int32_t *labels = malloc((size_t)image->width * (size_t)image->height * sizeof *labels); /* [height, width] */
+    samc_status status = labels ? samc__masks_label(image, labels, error) : samc__masks_no_memory(image, error);
+    if (status == SAMC_OK) status = samc__overlay_labels(picture, labels, error);
+    free(labels);
+    return status;
+}
+
+samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *image, samc_error *error) {
     samc__picture copy = copy_of(image->image, 3);
-    samc_status status = !labels || !copy.pixels ? samc__masks_no_memory(image, error) : SAMC_OK;
-    if (status == SAMC_OK) status = samc__masks_label(image, labels, error);
-    if (status == SAMC_OK) status = samc__overlay_labels(&copy, labels, error);
+    samc_status status = copy.pixels ? samc__masks_draw(image, &copy, error) : samc__masks_no_memory(image, error);
     uint8_t *png = NULL;
     size_t png_size;
     if (status == SAMC_OK)
@@ -132,7 +138,6 @@ samc_status samc__masks_write_overlay(samc__writer *writer, const samc_masks *im
     if (status == SAMC_OK) status = samc__writer_append(writer, png, png_size, error);
     free(png);
     free(copy.pixels);
-    free(labels);
     return status;
 }
 

@@ -339,6 +339,8 @@ SAMC_API samc_status samc_masks_write(const samc_masks *images, int count, samc_
 /* The text of RLE, JSONL, COCO or SA1B: *text is 0-terminated and to be freed, *size its length. */
 SAMC_API samc_status samc_masks_text(const samc_masks *images, int count, samc_output output, char **text, size_t *size,
                                      samc_error *error);
+/* Draws them as OVERLAY does, every mask in its colour, on rgb [height, width, 3]; `image` is not looked at. */
+SAMC_API samc_status samc_masks_draw(const samc_masks *masks, uint8_t *rgb, samc_error *error);
 /* One mask as one file: SAMC_OUTPUT_PNG (8 bits, 0 and 255), SAMC_OUTPUT_NPY, and with `image` (else NULL is as good)
  * SAMC_OUTPUT_CUTOUT and SAMC_OUTPUT_OVERLAY: tinted and outlined on its image in the `colour`-th of a list of distinct
  * colours, with the prompt that asked for it drawn in unless that is NULL. */
@@ -496,4 +498,6 @@ SAMC_API void samc_archive_close(samc_archive *archive); /* NULL is allowed; nev
 #ifdef __cplusplus
 }
 #endif
+
+#include "samc_stream.h"
 #endif

@@ -83,6 +83,13 @@ SAMC_SHARD_BY_AUTO = 0
 SAMC_SHARD_BY_IMAGE = 1
 SAMC_SHARD_BY_INPUT = 2
 
+# samc_video_layout
+SAMC_VIDEO_RGB24 = 0
+SAMC_VIDEO_420 = 1
+SAMC_VIDEO_422 = 2
+SAMC_VIDEO_444 = 3
+SAMC_VIDEO_MONO = 4
+
 
 class samc_error(C.Structure):
     _fields_ = [
@@ -515,6 +522,57 @@ class samc_archive_stage(C.Structure):
     ]
 
 
+class samc_stream_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("prompts", C.c_void_p),
+        ("automatic", C.POINTER(samc_auto_options)),
+        ("single", C.c_bool),
+        ("every", C.c_bool),
+        ("room", C.c_int),
+        ("clock", C.CFUNCTYPE(C.c_double, C.c_void_p)),
+        ("clock_context", C.c_void_p),
+    ]
+
+
+class samc_stream_frame(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("number", C.c_int64),
+        ("image", C.POINTER(samc_image)),
+        ("masks", C.POINTER(samc_mask)),
+        ("count", C.c_int),
+        ("latency", C.c_double),
+    ]
+
+
+class samc_stream_counts(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("pushed", C.c_int64),
+        ("done", C.c_int64),
+        ("dropped", C.c_int64),
+        ("failed", C.c_int64),
+        ("seconds", C.c_double),
+        ("p50", C.c_double),
+        ("p95", C.c_double),
+        ("p99", C.c_double),
+    ]
+
+
+class samc_video_format(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("rate", C.c_int),
+        ("rate_scale", C.c_int),
+        ("layout", C.c_int),
+        ("matrix", C.c_int),
+        ("full_range", C.c_bool),
+    ]
+
+
 samc_auto_callback = C.CFUNCTYPE(
     C.c_int, C.c_void_p, C.c_int, C.POINTER(samc_mask), C.c_int, C.POINTER(samc_auto_stats)
 )
@@ -552,6 +610,10 @@ STRUCTS = (
     samc_archive_events,
     samc_archive_counts,
     samc_archive_stage,
+    samc_stream_options,
+    samc_stream_frame,
+    samc_stream_counts,
+    samc_video_format,
 )
 
 # library: {call: (result, (arguments))}
@@ -971,6 +1033,7 @@ CALLS = {
                 C.POINTER(samc_error),
             ),
         ),
+        "samc_masks_draw": (C.c_int, (C.POINTER(samc_masks), C.c_void_p, C.POINTER(samc_error))),
         "samc_mask_write": (
             C.c_int,
             (
@@ -1011,5 +1074,43 @@ CALLS = {
             ),
         ),
         "samc_archive_close": (None, (C.c_void_p,)),
+        "samc_stream_create": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.POINTER(samc_stream_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_stream_push": (C.c_int, (C.c_void_p, C.POINTER(samc_image), C.c_int64, C.POINTER(samc_error))),
+        "samc_stream_finish": (None, (C.c_void_p,)),
+        "samc_stream_stop": (None, (C.c_void_p,)),
+        "samc_stream_next": (C.c_int, (C.c_void_p, C.POINTER(samc_stream_frame), C.POINTER(samc_error))),
+        "samc_stream_get_counts": (C.c_int, (C.c_void_p, C.POINTER(samc_stream_counts), C.POINTER(samc_error))),
+        "samc_stream_destroy": (None, (C.c_void_p,)),
+        "samc_video_open": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_video_format),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_video_get_format": (C.c_int, (C.c_void_p, C.POINTER(samc_video_format), C.POINTER(samc_error))),
+        "samc_video_read": (C.c_int, (C.c_void_p, C.c_void_p, C.POINTER(C.c_bool), C.POINTER(samc_error))),
+        "samc_video_stop": (None, (C.c_void_p,)),
+        "samc_video_begin": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_video_format),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_video_write": (C.c_int, (C.c_void_p, C.c_void_p, C.POINTER(samc_error))),
+        "samc_video_close": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
     },
 }
