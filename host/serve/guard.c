@@ -84,27 +84,6 @@ static bool shows_token(const samc__guard *g, const samc__request *r) {
     return length >= 0 && same(password, (size_t)length, g->token);
 }
 
-bool samc__network_read(const char *text, samc__network *network) {
-    char address[64];
-    const char *slash = strchr(text, '/');
-    const size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
-    int bits = 128;
-    if (length >= sizeof address) return false;
-    memcpy(address, text, length);
-    address[length] = '\0';
-    memset(network, 0, sizeof *network);
-    const bool four = inet_pton(AF_INET, address, network->address + 12) == 1;
-    if (four) network->address[10] = network->address[11] = 0xff;
-    else if (inet_pton(AF_INET6, address, network->address) != 1) return false;
-    if (slash != NULL) {
-        const size_t digits = strspn(slash + 1, "0123456789");
-        if (digits < 1 || digits > 3 || slash[1 + digits] != '\0') return false;
-        bits = atoi(slash + 1) + (four ? 96 : 0);
-    }
-    network->bits = bits;
-    return bits <= 128;
-}
-
 static bool trusts(const samc__serve_options *o, const samc__request *r) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     unsigned char own[16] = {[10] = 0xff, [11] = 0xff};
