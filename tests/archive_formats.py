@@ -55,6 +55,51 @@ class Inputs(Archive):
         ]
         self.assertEqual(sorted(found), sorted([key + end for key in keys for end in (".json", ".overlay.png")]))
 
+    def test_formats_of_the_build(self):
+        """A WebDataset of every format: masks and sizes are those of the same pixels as PPM."""
+        images = os.path.join(HERE, "data", "images")
+        reads = json.loads(run("info", "--json")[1])["image_formats"]
+        files = {"JPEG": "jpeg_420.jpg", "PNG": "png_rgb.png", "GIF": "gif.gif", "BMP": "bmp_rgb.bmp", "PSD": "psd.psd"}
+        files |= {"WebP": "webp_exif.webp", "TIFF": "tiff_planar_tiled.tif", "AVIF": "avif_exif.avif", "QOI": "qoi.qoi"}
+        files |= {
+            "JPEG 2000": "jpeg2000_rgb.jp2",
+            "HEIF": "heif_444.heic",
+            "JPEG XL": "jxl_rgb.jxl",
+            "ICO": "ico_png.ico",
+        }
+        files = [name for format, name in sorted(files.items()) if format in reads]
+        self.assertGreaterEqual(len(files), 7)
+        members, plain = [], []
+        for i, name in enumerate(files):
+            members.append((f"{i:03}" + os.path.splitext(name)[1], read(os.path.join(images, name))))
+            plain.append((f"{i:03}.ppm", read(os.path.join(images, name + ".ppm"))))
+        pack(self.at("a.tar"), members)
+        pack(self.at("b.tar"), plain)
+        arguments = [self.at("a.tar"), self.at("b.tar"), "-o", self.at("out"), "--format", "webdataset,jsonl"]
+        self.auto(*arguments, "--memory", "64M")
+        lines = [json.loads(line) for line in read(self.at("out", "masks-00000.jsonl")).splitlines()]
+        self.assertEqual(len(lines), 2 * len(files))
+        of = lambda tar: [
+            {k: v for k, v in line.items() if k != "image"} for line in lines if f"{tar}.tar" in line["image"]
+        ]
+        self.assertEqual(of("a"), of("b"))
+        with tarfile.open(self.at("out", "a.tar")) as tar:
+            self.assertEqual(sorted(tar.getnames()), [f"{i:03}.json" for i in range(len(files))])
+
+    def test_pages(self):
+        if "TIFF" not in json.loads(run("info", "--json")[1])["image_formats"]:
+            self.skipTest("a build without TIFF")
+        put(self.at("in", "a.tif"), read(os.path.join(HERE, "data", "images", "tiff_pages.tif")))
+        sizes = []
+        for page in range(3):
+            lines, _ = self.auto(self.at("in"), "-o", self.at(f"out{page}"), "--format", "jsonl", "--page", str(page))
+            sizes.append(lines[0]["size"])
+        self.assertEqual(sizes, [[29, 37], [13, 17], [37, 29]])
+        self.auto(self.at("in"), "-o", self.at("out3"), "--format", "jsonl", "--frame", "3", code=3)
+        self.assertIn("page 3 is wanted, but the last of 3 is 2", read(self.at("out3", "errors.jsonl")).decode())
+        again = ["-o", self.at("out1"), "--format", "jsonl", "--resume", "--page", "2"]
+        self.assertIn("page", self.auto(self.at("in"), *again, code=1)[1])
+
     def test_glob(self):
         for name in ("a1.png", "a2.ppm", "x/a3.png", "x/deep/b.png"):
             put(self.at("in", name), picture(1)[1])
@@ -250,7 +295,7 @@ class Formats(Archive):
         inputs = self.small_inputs()
         put(self.at("in", "pixel.ppm"), ppm(1, 1, b"\1\2\3"))
         self.auto(inputs, "-o", self.at("out"), "--format", "rle,jsonl,coco,png,overlay", code=3)
-        lines = [json.loads(line) for line in read(self.at("out", "masks.jsonl")).splitlines()]
+        lines = [json.loads(line) for line in read(self.at("out", "masks-00000.jsonl")).splitlines()]
         self.assertGreater(self.check_agreement(self.at("out"), lines), 20)
 
     def test_sa1b(self):

@@ -718,7 +718,6 @@ class Failures(Case):
             self.assertIn("no CUDA device was found", self.good(*common, "--backend", "auto")[1])
             self.failure("f32 or bf16, not in f16", *common, "--backend", "cpu", "--precision", "f16")
 
-
     def test_bf16_on_a_cpu(self):
         """On any machine: what is bf16 of it depends on the processor, and is said."""
         cpu, low = ("--model", MODEL, "--backend", "cpu"), ("--precision", "bf16")
@@ -894,7 +893,18 @@ class Bench(Case):
 class Models(Case):
     def test_info(self):
         info = json.loads(self.good("info", MODEL, "--json")[0])
-        keys = ["version", "backends", "processors", "cpu", "bf16", "int8", "cuda", "image_decoders", "model"]
+        keys = [
+            "version",
+            "backends",
+            "processors",
+            "cpu",
+            "bf16",
+            "int8",
+            "cuda",
+            "image_formats",
+            "image_decoders",
+            "model",
+        ]
         self.assertEqual(list(info), keys)
         self.assertIn("ref", info["backends"])
         self.assertTrue(any("libjpeg-turbo" in decoder for decoder in info["image_decoders"]))

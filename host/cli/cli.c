@@ -250,6 +250,10 @@ static bool common_option(samc__cli *cli, int option) {
         if (samc_scale_check(optarg, &error) == SAMC_OK) return true;
         cli->exit_code = samc__cli_usage(cli, "--scale: %s", error.message);
         return false;
+    case SAMC__CLI_PAGE:
+        if (samc__cli_integer(optarg, 0, 999999, &cli->page)) return true;
+        cli->exit_code = samc__cli_usage(cli, "--page is a whole number from 0 to 999999, not '%s'", optarg);
+        return false;
     case SAMC__CLI_IMAGE_SIZE:
         if (samc__cli_integer(optarg, 16, 8192, &cli->options.image_size)) return true;
         cli->exit_code = samc__cli_usage(cli, "--image-size is a whole number from 16 to 8192, not '%s'", optarg);
@@ -336,7 +340,8 @@ json_t *samc__cli_text(const char *text) {
 
 samc_status samc__cli_load_image(const samc__cli *cli, const char *path, int64_t most_pixels, samc_image *image,
                                  samc_scale *applied, samc_error *error) {
-    const samc_image_options options = {.size = sizeof options, .most_pixels = most_pixels, .scale = cli->scale};
+    const samc_image_options options = {
+        .size = sizeof options, .most_pixels = most_pixels, .scale = cli->scale, .page = cli->page};
     return samc_image_load_with(path, &options, image, applied, error);
 }
 

@@ -25,6 +25,7 @@ typedef struct samc__cli {
     int setting_count;
     const char *model; /* --model, or NULL */
     const char *scale; /* --scale of images, or NULL */
+    int page;          /* --page of images, or --frame, from 0 */
     bool quiet;
     bool asked_backend;                                                      /* --backend was given */
     enum { SAMC__CLI_ANY_DEVICE, SAMC__CLI_ON_CPU, SAMC__CLI_ON_GPU } place; /* --device cpu, or cuda */
@@ -46,6 +47,7 @@ enum {
     SAMC__CLI_SET,
     SAMC__CLI_RECIPE,
     SAMC__CLI_SCALE,
+    SAMC__CLI_PAGE,
     SAMC__CLI_IMAGE_SIZE,
     SAMC__CLI_VERSION,
     SAMC__CLI_OWN
@@ -65,12 +67,15 @@ enum {
 
 /* Of subcommands that read images, with the lines that their help has of it. */
 #define SAMC__CLI_IMAGE                                                                                                \
-    { "scale", required_argument, NULL, SAMC__CLI_SCALE }
+    {"scale", required_argument, NULL, SAMC__CLI_SCALE}, {"page", required_argument, NULL, SAMC__CLI_PAGE}, {          \
+        "frame", required_argument, NULL, SAMC__CLI_PAGE                                                               \
+    }
 #define SAMC__CLI_SCALE_HELP                                                                                           \
     "      --scale SCALE     how samples of 16 bits and floats become the 8 bits of a model's input: minmax,\n"        \
     "                        P0.5-99.5 (percentiles), A,B (values) or high-byte; once for a whole image.\n"            \
     "                        Default: high-byte of 16-bit colours, minmax of 16-bit grey and of floats;\n"             \
-    "                        NaN and infinity count for nothing. 8-bit images are never scaled\n"
+    "                        NaN and infinity count for nothing. 8-bit images are never scaled\n"                      \
+    "      --page N, --frame N  of a document or an animation, from 0 (0): TIFF, WebP, AVIF, HEIC, JPEG XL\n"
 
 samc__cli samc__cli_begin(const char *command, const char *help);
 /* The next option of the subcommand's own, -1 after the last one, SAMC__CLI_STOP where the program is to end with
@@ -110,7 +115,7 @@ bool samc__cli_integer(const char *text, int least, int most, int *value);
  * Takes the reference; NULL counts as out of memory. Returns the exit code. */
 int samc__cli_print_json(json_t *object);
 
-/* Reads an image with --scale; `applied` may be NULL. */
+/* Reads an image with --scale and --page; `applied` may be NULL. */
 samc_status samc__cli_load_image(const samc__cli *cli, const char *path, int64_t most_pixels, samc_image *image,
                                  samc_scale *applied, samc_error *error);
 /* Adds "scale" to an object where an image was scaled. */

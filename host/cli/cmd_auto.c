@@ -18,7 +18,7 @@ static const char help[] =
     "of scripts/amg.py of the original; defaults are the model's own where its metadata gives them, else the "
     "original's.\n"
     "\n"
-    "  INPUT...                               image files: JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA\n"
+    "  INPUT...                               image files: JPEG, PNG, WebP, TIFF, ... ('samc info' lists them)\n"
     "                                         folders: all images in them and in their folders, not hidden ones; "
     "symbolic links are followed\n"
     "                                         archives: .tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst (.tgz, ...), .zip; "
@@ -80,6 +80,8 @@ static const char help[] =
     "image. Default: high-byte\n"
     "                                         of 16-bit colours, minmax of 16-bit grey and of floats; 8-bit images are "
     "never scaled\n"
+    "      --page N, --frame N                of each image's pages or frames, from 0 (0): TIFF, WebP, AVIF, HEIC, "
+    "JPEG XL\n"
     "      --no-sync                          leave it to the system when results reach the disk: what is done "
     "survives a kill of\n"
     "                                         samc, not a loss of power\n"
@@ -557,6 +559,7 @@ static int command(request *r, int argc, char **argv) {
     }
     r->archive.globs = r->globs;
     r->archive.scale = r->cli.scale;
+    r->archive.page = r->cli.page;
     int inputs = argc - optind, code;
     if (r->input != NULL)
         argv[optind + inputs++] = (char *)r->input; /* over the NULL at the end, which nothing needs any more */

@@ -7,7 +7,7 @@ static const char help[] =
     "Encodes an image and saves its embedding for 'samc segment IMAGE --embedding EMB', which then skips\n"
     "the encoder.\n"
     "\n"
-    "  IMAGE                 JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA, or - for standard\n"
+    "  IMAGE                 JPEG, PNG, WebP, TIFF, ... ('samc info' lists them), or - for standard\n"
     "                        input; EXIF orientation is applied\n"
     "  -o, --output FILE     .safetensors: tensor image_embedding [1, C, g, g] f32, with the model's hash\n"
     "                        and the image's size, which --embedding checks; or .npy: float32\n"

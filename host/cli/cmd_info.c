@@ -93,14 +93,16 @@ static int print_json(const facts *f) {
     }
     json_t *backends = json_pack("[s, s]", "ref", "cpu");
     if (f->machine.has_cuda) json_array_append_new(backends, json_string("cuda"));
-    json_t *decoders = json_array();
+    json_t *decoders = json_array(), *formats = json_array();
+    for (int i = 0; samc_image_format(i) != NULL; i++)
+        json_array_append_new(formats, json_string(samc_image_format(i)));
     for (int i = 0; samc_image_decoder(i) != NULL; i++)
         if (samc_image_decoder(i)[0] != '\0') json_array_append_new(decoders, json_string(samc_image_decoder(i)));
     return samc__cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:s, s:s, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o}", "version", samc_version(), "backends",
+        "{s:s, s:o, s:i, s:s, s:s, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o, s:o}", "version", samc_version(), "backends",
         backends, "processors", f->machine.processors, "cpu", f->machine.cpu, "bf16", f->machine.bf16, "int8",
         f->machine.int8, "cuda", "available", (int)f->machine.has_cuda, "description", f->machine.cuda, "cublaslt",
-        f->cublaslt, "cudnn", f->cudnn, "image_decoders", decoders, "model", model));
+        f->cublaslt, "cudnn", f->cudnn, "image_formats", formats, "image_decoders", decoders, "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -112,7 +114,9 @@ static int print_text(const facts *f, const char *why_no_model) {
     printf("  bf16          %s\n  int8          %s\n", f->machine.bf16, f->machine.int8);
     printf("cuda            %s\n", f->machine.cuda);
     printf("  cuBLASLt      %s\n  cuDNN         %s\n", f->cublaslt, f->cudnn);
-    printf("image decoders");
+    printf("image formats ");
+    for (int i = 0; samc_image_format(i) != NULL; i++) printf("%s%s", i == 0 ? "  " : ", ", samc_image_format(i));
+    printf("\nimage decoders");
     for (int i = 0, told = 0; samc_image_decoder(i) != NULL; i++)
         if (samc_image_decoder(i)[0] != '\0') printf("%s%s", told++ == 0 ? "  " : "; ", samc_image_decoder(i));
     printf("\n");

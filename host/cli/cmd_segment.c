@@ -13,7 +13,7 @@ static const char help[] =
     "Segments what the prompts name in an image. Prints one JSON object on standard output and writes\n"
     "pictures to OUTDIR.\n"
     "\n"
-    "  IMAGE                 JPEG, PNG, BMP, GIF (first frame), PSD, PGM, PPM or TGA, or - for standard\n"
+    "  IMAGE                 JPEG, PNG, WebP, TIFF, ... ('samc info' lists them), or - for standard\n"
     "                        input. EXIF orientation is applied; coordinates and sizes are those of the\n"
     "                        upright image\n" SAMC__CLI_SCALE_HELP "\n"
     "Prompts, in pixels, (0, 0) being the centre of the top left pixel:\n"

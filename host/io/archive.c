@@ -77,6 +77,7 @@ static samc_status check_options(const samc_archive_options *o, samc_error *erro
     if (o->formats & ~(unsigned)SAMC_OUTPUT_ARCHIVE)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_archive_options.formats has bits that no archive has");
     SAMC__TRY(samc_scale_check(o->scale, error));
+    SAMC__TRY(check_number("page", o->page, 0, INT_MAX, error));
     SAMC__TRY(check_number("shard_by", o->shard_by, 0, SAMC_SHARD_BY_INPUT, error));
     bool dataset = o->formats & SAMC_OUTPUT_WEBDATASET;
     if (dataset && o->formats & ~(unsigned)(SAMC_OUTPUT_WEBDATASET | SAMC_OUTPUT_JSONL | SAMC_OUTPUT_COCO))
@@ -290,6 +291,7 @@ static json_t *describe(const samc_archive *a, const samc_model *model, const sa
     else if (a->text.phrases == NULL) samc__auto_options_describe(&a->automatic, json);
     if (json != NULL && model != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
     if (json != NULL && o->scale != NULL) json_object_set_new(json, "scale", json_string(o->scale));
+    if (json != NULL && o->page > 0) json_object_set_new(json, "page", json_integer(o->page));
     if (json != NULL && a->inputs.units) {
         json_t *globs = json_array();
         for (int i = 0; a->globs[i] != NULL; i++) json_array_append_new(globs, samc__text_json(a->globs[i]));

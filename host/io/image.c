@@ -310,7 +310,7 @@ samc_status samc_image_read_header(const void *bytes, size_t size, const char *n
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_image_read_header: no bytes or no name");
     samc__image_file file = {bytes, size, name, 0};
     SAMC__TRY(samc__image_open(&file, &format, &extent, error));
-    own = (samc_image_header){sizeof own, extent.width, extent.height, extent.peak, format->name};
+    own = (samc_image_header){sizeof own, extent.width, extent.height, extent.peak, format->name, extent.pages};
     return samc__abi_give(SAMC__IO(samc_image_header), &own, header, error);
 }
 

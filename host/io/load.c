@@ -43,7 +43,7 @@ static samc_status read_file(const samc__inputs *inputs, samc__job *job) {
 /* Takes memory as the header says, decodes, and keeps what the picture needs. */
 static samc_status decode(const samc_archive_options *o, const char *source, samc__budget *budget, samc__job *job) {
     samc__image_extent extent;
-    samc__image_options options = {.most = o->max_pixels};
+    samc__image_options options = {.most = o->max_pixels, .page = o->page};
     SAMC__TRY(samc__scale_parse(o->scale, &options.scale, &job->error));
     SAMC__TRY(samc__image_size(job->bytes, job->size, source, options.page, &extent, &job->error));
     if (extent.width > o->max_pixels / extent.height) extent.peak = 0; /* refused below, before anything is allocated */

@@ -134,6 +134,7 @@ typedef struct samc_image_header {
     int64_t width, height; /* as stored: turning the image upright may swap them */
     int64_t peak_bytes;    /* the most that is allocated while it is decoded, the pixels included */
     const char *format;    /* "JPEG", ...; a literal */
+    int pages;             /* of a document, or frames of an animation, that can be asked for; at least 1 */
 } samc_image_header;
 
 /* Reads the header alone: nothing is decoded and no limit applies, but both sides are positive. */
@@ -399,6 +400,7 @@ typedef struct samc_archive_options {
     int shard_by;                 /* samc_shard_by: what `shard` and `shards` count, and whether archives are listed */
     bool copy_images, label_maps; /* WEBDATASET: with the images, with a picture of each image's masks */
     const char *scale; /* of images of more than 8 bits, see samc_samples_scale(); NULL: each kind's default */
+    int page;          /* of each image's pages, or frames, from 0; an image that has fewer fails */
 } samc_archive_options;
 
 /* The defaults, as they stand above; inputs and output are to be set. */

@@ -397,6 +397,7 @@ class samc_image_header(C.Structure):
         ("height", C.c_int64),
         ("peak_bytes", C.c_int64),
         ("format", C.c_char_p),
+        ("pages", C.c_int),
     ]
 
 
@@ -461,6 +462,7 @@ class samc_archive_options(C.Structure):
         ("copy_images", C.c_bool),
         ("label_maps", C.c_bool),
         ("scale", C.c_char_p),
+        ("page", C.c_int),
     ]
 
 
