@@ -25,6 +25,99 @@ Test(formats, truncated_ico) { check_truncated("ico_png.ico", 0); }
 Test(formats, truncated_jpeg2000) { check_truncated("jpeg2000_rgb.jp2", 2); } /* the mark of its end */
 Test(formats, truncated_jpeg2000_stream) { check_truncated("jpeg2000_stream.j2k", 2); }
 
+/* What the header says is held against the limit, and the picture is read where it is at it. */
+Test(formats, limit) {
+    static const char *const names[][2] = {{"WEBP", "webp_lossy.webp"},
+                                           {"WEBP", "webp_animated.webp"},
+                                           {"TIFF", "tiff_raw.tif"},
+                                           {"TIFF", "tiff_ycbcr_planar_jpeg.tif"},
+                                           {"AVIF", "avif_420.avif"},
+                                           {"AVIF", "avif_animated.avif"},
+                                           {"HEIF", "heif_444.heic"},
+                                           {"JPEG2000", "jpeg2000_tiles.jp2"},
+                                           {"JXL", "jxl_rgb.jxl"},
+                                           {"QOI", "qoi.qoi"},
+                                           {"JPEG2000", "jpeg2000_stream.j2k"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (is_off(names[i][0])) continue;
+        const char *name = names[i][1];
+        size_t size;
+        uint8_t *bytes = fixture(name, &size);
+        samc_image picture = SAMC_INIT(samc_image);
+        samc_error error = {0};
+        cr_assert_eq(samc_image_decode(bytes, size, name, 37 * 29 - 1, &picture, &error), SAMC_UNSUPPORTED, "%s", name);
+        cr_assert_not_null(strstr(error.message, "37 x 29 pixels is larger than the limit of 1072 pixels"), "%s",
+                           error.message);
+        cr_assert_eq(samc_image_decode(bytes, size, name, 37 * 29, &picture, &error), SAMC_OK, "%s", error.message);
+        samc_image_free(&picture);
+        free(bytes);
+    }
+}
+
+/* Small files that ask for much: their headers are enough to refuse them. */
+Test(formats, bombs) {
+    static const struct {
+        const char *format, *name;
+        size_t at;
+        const char *bytes;
+        size_t count;
+        const char *says;
+    } bombs[] = {
+        {"JPEG2000", "jpeg2000_stream.j2k", 8, "\0\1\x86\xa0\0\1\x86\xa0\0\0\0\0\0\0\0\0\0\1\x86\xa0\0\1\x86\xa0", 24,
+         "larger than the limit"},
+        {"JPEG2000", "jpeg2000_stream.j2k", 8, "\0\0\x10\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\4\0\0\0\4", 24, "tiles"},
+        {"QOI", "qoi.qoi", 4, "\0\1\x86\xa0\0\1\x86\xa0", 8, "larger than the limit"},
+        {"QOI", "qoi.qoi", 4, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, "image of 4294967295 x 4294967295"},
+    };
+    for (size_t i = 0; i < sizeof bombs / sizeof *bombs; i++) {
+        if (is_off(bombs[i].format)) continue;
+        size_t size;
+        uint8_t *bytes = fixture(bombs[i].name, &size);
+        memcpy(bytes + bombs[i].at, bombs[i].bytes, bombs[i].count);
+        check_refused((char *)bytes, size, bombs[i].name, SAMC_UNSUPPORTED, bombs[i].says);
+        free(bytes);
+    }
+}
+
+/* Sets a value of a little endian TIFF's first directory. */
+static void set_tag(uint8_t *bytes, uint32_t tag, uint32_t value) {
+    uint8_t *directory = bytes + samc__little32(bytes + 4);
+    for (uint32_t i = 0; i < samc__little16(directory); i++) {
+        uint8_t *entry = directory + 2 + 12 * i;
+        if (samc__little16(entry) != tag) continue;
+        entry[2] = 4; /* a long */
+        for (int b = 0; b < 4; b++) entry[8 + b] = (uint8_t)(value >> 8 * b);
+        return;
+    }
+    cr_assert_fail("no tag %u", tag);
+}
+
+Test(formats, tiff_bombs) {
+    if (is_off("TIFF")) return;
+    size_t size;
+    uint8_t *bytes = fixture("tiff_raw.tif", &size);
+    set_tag(bytes, 256, 60000);
+    set_tag(bytes, 257, 60000);
+    check_refused((char *)bytes, size, "a.tif", SAMC_UNSUPPORTED, "60000 x 60000 pixels is larger than the limit");
+    free(bytes);
+    bytes = fixture("tiff_tiled.tif", &size);
+    set_tag(bytes, 322, 1 << 15);
+    set_tag(bytes, 323, 1 << 15);
+    check_refused((char *)bytes, size, "a.tif", SAMC_UNSUPPORTED, "37 x 29 pixels in pieces of 3221225472 bytes");
+    free(bytes);
+    /* A chain of directories that bites its tail is as long as there are different ones. */
+    samc__image_extent extent;
+    samc_error error = {0};
+    bytes = fixture("tiff_pages.tif", &size);
+    uint8_t *first = bytes + samc__little32(bytes + 4), *last = first;
+    for (uint32_t next; (next = samc__little32(last + 2 + 12 * samc__little16(last))) != 0;) last = bytes + next;
+    memcpy(last + 2 + 12 * samc__little16(last), first + 2 + 12 * samc__little16(first), 4); /* to the second one */
+    cr_assert_eq(samc__image_size(bytes, size, "a.tif", 2, &extent, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(extent.pages, 3);
+    cr_assert_eq(samc__image_size(bytes, size, "a.tif", 3, &extent, &error), SAMC_INVALID_ARGUMENT);
+    free(bytes);
+}
+
 /* Samples of more than 8 bits come as they are. What make_format_fixtures.py wrote: value(x, y) = 977 x + 131 y, and of
  * colours one more in each. */
 static double written(int x, int y, int channel, double less, int modulo, int divisor) {

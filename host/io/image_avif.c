@@ -54,7 +54,7 @@ samc_status samc__avif_header(const samc__image_file *file, samc__image_extent *
         extent->height = decoder->image->height;
         extent->pages = decoder->imageCount;
         /* Planes of 16 bits in the codec, with those that later frames refer to, and RGBA. */
-        extent->peak = pixels * (decoder->imageCount > 1 ? 72 : 24) + ((int64_t)32 << 20);
+        extent->peak = pixels * (decoder->imageCount > 1 ? 64 : 20) + ((int64_t)32 << 20);
     }
     if (decoder != NULL) avifDecoderDestroy(decoder);
     return status;

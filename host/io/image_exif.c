@@ -53,6 +53,7 @@ int samc__exif_orientation(const uint8_t *block, size_t size) {
 
 int samc__xmp_orientation(const uint8_t *packet, size_t size) {
     static const char name[] = "tiff:Orientation";
+    if (size == 0) return 0; /* and perhaps no packet */
     const uint8_t *end = packet + size;
     for (const uint8_t *at = packet; (at = memmem(at, (size_t)(end - at), name, sizeof name - 1)) != NULL;) {
         at += sizeof name - 1;

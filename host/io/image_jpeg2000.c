@@ -108,7 +108,7 @@ samc_status samc__jpeg2000_header(const samc__image_file *file, samc__image_exte
      * colours. */
     int64_t components = p.palette ? 5 : p.components;
     if (p.width > 0 && p.height > 0 && p.width <= INT32_MAX && p.height <= INT32_MAX)
-        extent->peak = p.width * p.height * components * 12 + p.tiles * (6000 + components * 1500) +
+        extent->peak = p.width * p.height * components * 8 + p.tiles * (6000 + components * 1500) +
                        (int64_t)file->size + ((int64_t)4 << 20);
     return SAMC_OK;
 }

@@ -42,7 +42,7 @@ static void measure(const JxlBasicInfo *info, samc__image_extent *extent) {
     /* Floats of up to four channels, in several stages; of animations also what later frames refer to. */
     if (info->xsize <= INT32_MAX && info->ysize <= INT32_MAX &&
         (int64_t)info->xsize <= INT64_MAX / 256 / (info->ysize + 1))
-        extent->peak = extent->width * extent->height * (info->have_animation ? 128 : 64) + ((int64_t)32 << 20);
+        extent->peak = extent->width * extent->height * (info->have_animation ? 64 : 32) + ((int64_t)32 << 20);
 }
 
 samc_status samc__jxl_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
