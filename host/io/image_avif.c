@@ -49,12 +49,11 @@ samc_status samc__avif_header(const samc__image_file *file, samc__image_extent *
     avifDecoder *decoder;
     samc_status status = open_file(file, 0, &decoder, error);
     if (status == SAMC_OK) {
-        int64_t pixels = (int64_t)decoder->image->width * decoder->image->height;
         extent->width = decoder->image->width;
         extent->height = decoder->image->height;
         extent->pages = decoder->imageCount;
         /* Planes of 16 bits in the codec, with those that later frames refer to, and RGBA. */
-        extent->peak = pixels * (decoder->imageCount > 1 ? 64 : 20) + ((int64_t)32 << 20);
+        extent->peak = samc__image_room(extent, decoder->imageCount > 1 ? 64 : 20, 32 << 20);
     }
     if (decoder != NULL) avifDecoderDestroy(decoder);
     return status;

@@ -82,6 +82,13 @@ samc_status samc__icon_header(const samc__image_file *file, samc__image_extent *
 samc_status samc__icon_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                               samc_error *error);
 
+/* What `each` bytes (up to 256) a pixel of the header's size make, and `more`; 0 where the size is refused anyway. */
+static inline int64_t samc__image_room(const samc__image_extent *extent, int64_t each, int64_t more) {
+    int64_t width = extent->width, height = extent->height;
+    bool sane = width > 0 && height > 0 && width <= INT32_MAX && height <= INT32_MAX;
+    return sane && width <= INT64_MAX / 512 / height ? width * height * each + more : 0;
+}
+
 /* Says that the wanted page is not among those that there are. */
 samc_status samc__image_no_page(const samc__image_file *file, int64_t pages, samc_error *error);
 

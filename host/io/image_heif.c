@@ -82,7 +82,7 @@ samc_status samc__heif_header(const samc__image_file *file, samc__image_extent *
         extent->height = heif_image_handle_get_height(r.handle);
         extent->pages = r.pages;
         /* Planes of 16 bits in the codec and here, turned, and RGB. */
-        extent->peak = extent->width * extent->height * 24 + ((int64_t)32 << 20);
+        extent->peak = samc__image_room(extent, 24, 32 << 20);
     }
     close_file(&r);
     return status;

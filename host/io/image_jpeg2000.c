@@ -107,9 +107,8 @@ samc_status samc__jpeg2000_header(const samc__image_file *file, samc__image_exte
     /* Whole numbers of 32 bits, of the picture and of its largest tile twice; what is kept of each tile; the palette's
      * colours. */
     int64_t components = p.palette ? 5 : p.components;
-    if (p.width > 0 && p.height > 0 && p.width <= INT32_MAX && p.height <= INT32_MAX)
-        extent->peak = p.width * p.height * components * 8 + p.tiles * (6000 + components * 1500) +
-                       (int64_t)file->size + ((int64_t)4 << 20);
+    extent->peak = samc__image_room(extent, components * 8, (int64_t)file->size + ((int64_t)4 << 20)) +
+                   p.tiles * (6000 + components * 1500);
     return SAMC_OK;
 }
 

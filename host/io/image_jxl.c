@@ -40,9 +40,7 @@ static void measure(const JxlBasicInfo *info, samc__image_extent *extent) {
     else if (info->bits_per_sample > 8) extent->sample = SAMC_SAMPLE_U16;
     if (extent->sample != SAMC_SAMPLE_U8 && info->num_color_channels == 1) extent->channels = 1;
     /* Floats of up to four channels, in several stages; of animations also what later frames refer to. */
-    if (info->xsize <= INT32_MAX && info->ysize <= INT32_MAX &&
-        (int64_t)info->xsize <= INT64_MAX / 256 / (info->ysize + 1))
-        extent->peak = extent->width * extent->height * (info->have_animation ? 64 : 32) + ((int64_t)32 << 20);
+    extent->peak = samc__image_room(extent, info->have_animation ? 64 : 32, 32 << 20);
 }
 
 samc_status samc__jxl_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {

@@ -288,7 +288,7 @@ static samc_status measure(reader *r, samc__image_extent *extent, samc_error *er
         !TIFFGetField(r->tiff, TIFFTAG_IMAGELENGTH, &r->height))
         return samc__fail(error, SAMC_FORMAT, "%s: TIFF without a size", r->file->name);
     *extent = (samc__image_extent){.width = r->width, .height = r->height, .pages = r->pages};
-    if (r->width == 0 || r->height == 0 || r->width > INT32_MAX || r->height > INT32_MAX) return SAMC_OK; /* refused */
+    if (samc__image_room(extent, 1, 0) == 0 || r->width > INT64_MAX / 2048 / r->height) return SAMC_OK; /* refused */
     SAMC__TRY(choose_layout(r, error));
     const samc__tiff_layout *l = &r->layout;
     extent->sample = r->rgba ? SAMC_SAMPLE_U8 : l->sample;

@@ -48,7 +48,7 @@ samc_status samc__webp_header(const samc__image_file *file, samc__image_extent *
     uint32_t frames = WebPDemuxGetI(parts, WEBP_FF_FRAME_COUNT);
     extent->pages = animated && frames < INT32_MAX ? (int)frames : 1;
     /* Lossless pictures are decoded as a whole, twice for a palette's; of animations there are two canvases besides. */
-    extent->peak = extent->width * extent->height * (animated ? 20 : 10) + ((int64_t)1 << 20);
+    extent->peak = samc__image_room(extent, animated ? 20 : 10, 1 << 20);
     WebPDemuxDelete(parts);
     return SAMC_OK;
 }
