@@ -100,6 +100,7 @@ static bool give_up_rights(void) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         ALLOW(mprotect),
+        ALLOW(rt_sigaction),
         ALLOW(set_robust_list),
         ALLOW(rseq),
 #endif

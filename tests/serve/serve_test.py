@@ -268,6 +268,8 @@ class Images(Served):
     options, model = ("--max-pixels", "2000000", "--max-body", "8M"), TINY
 
     def test_every_format_in_a_process_without_rights(self):
+        info = subprocess.run([SAMC, "info", "--json"], capture_output=True, check=True).stdout
+        whole = len(json.loads(info)["image_formats"]) >= 15  # else some are left out of this build
         for path in sorted(IMAGES.iterdir()):
             if path.suffix == ".ppm" or not path.is_file():
                 continue
@@ -275,6 +277,8 @@ class Images(Served):
                 continue  # which only its name tells
             status, _, answer = self.ask("POST", "/v1/images", path.read_bytes())
             fine = path.with_name(path.name + ".ppm").exists()
+            if not whole and "is not a supported image format" in answer.get("error", ""):
+                continue
             if fine:
                 self.assertEqual(status, 201, f"{path.name}: {answer}")
                 size = path.with_name(path.name + ".ppm").read_bytes().split(maxsplit=3)[1:3]
