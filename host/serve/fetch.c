@@ -311,7 +311,7 @@ static void set_up(CURL *easy, const samc__fetch_rules *rules, const parts *p, t
     curl.easy_setopt(easy, CURLOPT_PROXY, "");
     curl.easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)(rules->seconds < 5 ? rules->seconds : 5));
+    curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)(rules->seconds < 15 ? rules->seconds : 15));
     curl.easy_setopt(easy, CURLOPT_TIMEOUT, (long)rules->seconds);
     curl.easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl.easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);

@@ -138,6 +138,8 @@ const char *samc__request_query(const samc__request *request, const char *name);
  * reply given.
  */
 json_t *samc__request_json(samc__request *request, const char *const *keys);
+/* Whether the objects made of a text have room: few bytes can say many values. */
+bool samc__json_affordable(const char *text, size_t size);
 /* Whether the client hung up. */
 bool samc__request_gone(samc__request *request);
 /* The reply is there, or the stage is through with it: wakes the connection. */

@@ -92,7 +92,7 @@ void samc__reply_failure(samc__request *r, const samc_error *error) {
 }
 
 /* What objects made of the text may take at most: few bytes can say many values. */
-static bool affordable(const char *text, size_t size) {
+bool samc__json_affordable(const char *text, size_t size) {
     enum { VALUE = 48, LIST = 160, OBJECT = 480, MOST = 192 << 20 }; /* bytes, of Jansson's */
     size_t bytes = 0;
     bool quoted = false;
@@ -107,7 +107,7 @@ static bool affordable(const char *text, size_t size) {
 
 json_t *samc__request_json(samc__request *r, const char *const *keys) {
     json_error_t error;
-    if (!affordable(r->body, r->size)) {
+    if (!samc__json_affordable(r->body, r->size)) {
         samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body has too many values");
         return NULL;
     }

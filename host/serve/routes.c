@@ -52,6 +52,9 @@ const samc__route samc__routes[] = {
     {"GET", "/v2/models/{id}", samc__handle_inference_model, false, "/v2/models/{id}", NULL},
     {"GET", "/v2/models/{id}/ready", samc__handle_inference_ready, false, "/v2/models/{id}/ready", NULL},
     {"POST", "/v2/models/{id}/infer", samc__handle_inference, SAMC__TYPELESS, "/v2/models/{id}/infer", NULL},
+    {"GET", "/v2/models/{id}/versions/1", samc__handle_inference_model, false, "/v2/models/{id}", NULL},
+    {"GET", "/v2/models/{id}/versions/1/ready", samc__handle_inference_ready, false, "/v2/models/{id}/ready", NULL},
+    {"POST", "/v2/models/{id}/versions/1/infer", samc__handle_inference, SAMC__TYPELESS, "/v2/models/{id}/infer", NULL},
     {0},
 };
 

@@ -288,6 +288,11 @@ static void begin(samc__request *r, const samc__oip_input *image) {
         samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "'image' is of BYTES [1], a file, or of UINT8 [height, width, 3]");
         return;
     }
+    if (pixels && image->count > 3 * r->serve->options.max_pixels) {
+        samc__reply_error(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "the image has %lld pixels; at most %lld are taken",
+                          (long long)image->count / 3, (long long)r->serve->options.max_pixels);
+        return;
+    }
     if (pixels) size = (size_t)image->count;
     unsigned char *own = malloc(size > 0 ? size : 1);
     if (own == NULL) samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
@@ -316,7 +321,12 @@ void samc__handle_inference(samc__request *r) {
         samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "Inference-Header-Content-Length is no number");
         return;
     }
-    const char *wrong = samc__oip_read(r->body, r->size, header != NULL ? strtoull(header, NULL, 10) : r->size, &all);
+    const size_t head = header != NULL ? strtoull(header, NULL, 10) : r->size;
+    if (!samc__json_affordable(r->body, head < r->size ? head : r->size)) {
+        samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body has too many values");
+        return;
+    }
+    const char *wrong = samc__oip_read(r->body, r->size, head, &all);
     const samc__oip_input *image = wrong == NULL ? samc__oip_find(&all, "image") : NULL;
     wanted *w = r->memo = calloc(1, sizeof *w);
     if (wrong == NULL && w == NULL) wrong = "no memory";

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { FETCH_SECONDS = 20, LONGEST_ADDRESS = 4096 };
+enum { FETCH_SECONDS = 60, LONGEST_ADDRESS = 4096 };
 #define FINENESS 0.005 /* of polygons, as a share of their length: what its own examples take */
 
 /* Of a request, in its memo. */
@@ -42,13 +42,17 @@ static void remember(samc__serve *serve, const char *host, const char *token) {
     size_t length = strlen(host);
     while (length > 0 && host[length - 1] == '/') length--;
     if (length >= sizeof all->known->base || strlen(token) >= sizeof all->known->token || !printable(host) ||
-        !printable(token) || !samc__fetch_origin(host, origin))
+        !printable(token) || (strncmp(host, "http://", 7) != 0 && strncmp(host, "https://", 8) != 0) ||
+        !samc__fetch_origin(host, origin))
         return;
     pthread_mutex_lock(&all->lock);
     samc__studio *to = NULL;
     for (int i = 0; i < SAMC__STUDIOS; i++)
         if (strcmp(all->known[i].origin, origin) == 0) to = &all->known[i];
-    if (to == NULL) to = &all->known[all->next++ % SAMC__STUDIOS];
+    if (to == NULL) {
+        to = &all->known[all->next];
+        all->next = (all->next + 1) % SAMC__STUDIOS;
+    }
     snprintf(to->origin, sizeof to->origin, "%s", origin);
     snprintf(to->base, sizeof to->base, "%.*s", (int)length, host);
     snprintf(to->token, sizeof to->token, "%s", token);

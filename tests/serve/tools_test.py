@@ -127,6 +127,20 @@ class Text(unittest.TestCase):
         for change in ({"points": [1, 2]}, {"points": [1, 2, 3]}, {"boxes": [1, 2, 3]}, {"points": [], "boxes": []}):
             self.assertEqual(server.ask("POST", "/v1/detection", {**body, **change})[0], 400, change)
 
+    def test_embeddings_from_disk_have_no_pixels(self):
+        """What a tool sends along is decoded again then, and not encoded."""
+        photo, folder = base64.b64encode(PHOTO.read_bytes()).decode(), Path(self.folder.name) / "cache"
+        options = ("--detector", Path(self.folder.name) / "owlv2", "--cache-dir", folder)
+        with Server(SAMC, *options) as server:
+            image = server.upload(PHOTO)
+        with Server(SAMC, *options) as server:
+            self.assertEqual(server.ask("POST", f"/v1/images/{image}/text", {"phrases": ["cat"]})[0], 409)
+            body = {"model": "samc", "image": photo, "prompt": {"texts": ["cat"], "score_threshold": 0.5}}
+            status, _, answer = server.ask("POST", "/api/generate", body)
+            self.assertEqual((status, len(answer["annotations"]) > 3), (200, True), answer)
+            self.assertEqual(server.ask("POST", f"/v1/images/{image}/text", {"phrases": ["cat"]})[0], 200)
+            self.assertEqual(self.number(server, "images_encoded_total"), 0)
+
     def test_without_a_detector(self):
         with Server(SAMC, model=TINY) as server:
             self.assertIsNone(server.ask("GET", "/v1/model")[2]["detector"])
@@ -248,6 +262,10 @@ class LabelStudio(unittest.TestCase):
         body = {"project": "1.17", "schema": self.BRUSH, "hostname": "http://x", "access_token": "t", "extra_params": 1}
         status, _, answer = self.server.ask("POST", "/setup", body)
         self.assertEqual((status, answer), (200, {"model_version": "samc (samc-tiny)"}))
+        long = "http://" + "x" * 400
+        for host in ("http:/x", "http:///x", "x", "ftp://x", "http://", "", None, 1, long, "http://a b"):
+            self.assertEqual(self.server.ask("POST", "/setup", {"hostname": host, "access_token": host})[0], 200)
+            self.assertIn(self.predict(self.key(50, 50), image="/x")[0], (400, 422))
         for path in ("/train", "/webhook"):
             self.assertEqual(self.server.ask("POST", path, {"action": "PROJECT_UPDATED"})[0], 201)
         self.assertEqual(self.server.ask("GET", "/versions")[2], {"versions": ["samc (samc-tiny)"]})
@@ -437,7 +455,10 @@ class Inference(unittest.TestCase):
     def test_about(self):
         ask = self.server.ask
         self.assertEqual(ask("GET", "/v2")[2]["extensions"], ["binary_tensor_data"])
-        for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/samc/ready"):
+        self.assertEqual(ask("GET", "/v2/models/samc/versions/1")[2], ask("GET", "/v2/models/samc")[2])
+        self.assertEqual(ask("GET", "/v2/models/samc/versions/2")[0], 404)
+        model = "/v2/models/samc"
+        for path in ("/v2/health/live", "/v2/health/ready", model + "/ready", model + "/versions/1/ready"):
             self.assertEqual(ask("GET", path)[0], 200)
         model = ask("GET", "/v2/models/samc")[2]
         self.assertEqual([o["name"] for o in model["outputs"]], ["masks", "iou_predictions", "low_res_masks"])
@@ -547,6 +568,10 @@ class Inference(unittest.TestCase):
             self.assertEqual(self.server.ask("POST", "/v2/models/samc/infer", b"{}", headers)[0], 400, length)
         huge = self.tensor("image", "UINT8", [20000, 20000, 3], size=3)
         self.assertEqual(self.infer({"inputs": [huge, point]}, b"abc")[0], 400)
+        huge = self.tensor("image", "UINT8", [16384, 16384, 3], [1, 2, 3])
+        self.assertEqual(self.infer({"inputs": [huge, point]}, header=False)[0], 422)
+        many = b'{"inputs": [' + b"[" * 5000000 + b"]}"
+        self.assertEqual(self.server.ask("POST", "/v2/models/samc/infer", many)[0], 413)
 
 
 class Trust(unittest.TestCase):
