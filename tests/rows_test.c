@@ -159,6 +159,56 @@ Test(rows, jpeg_in_bounded_memory) {
     free(bytes);
 }
 
+static void put(uint8_t **at, uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; i++) *(*at)++ = (uint8_t)(value >> (8 * i));
+}
+
+/* Little-endian, not compressed, 16 rows a strip: the header, a directory, the strips' places and sizes, the strips. */
+static uint8_t *large_tiff(size_t *size) {
+    enum { STRIP = 16, STRIPS = (SIDE + STRIP - 1) / STRIP, ENTRIES = 9 };
+    const size_t bits = 8 + 2 + ENTRIES * 12 + 4, offsets = bits + 6, counts = offsets + 4 * STRIPS,
+                 pixels = counts + 4 * STRIPS;
+    const uint64_t entries[ENTRIES][4] = {{256, 4, 1, SIDE}, {257, 4, 1, SIDE},  {258, 3, 3, bits},
+                                          {259, 3, 1, 1},    {262, 3, 1, 2},     {273, 4, STRIPS, offsets},
+                                          {277, 3, 1, 3},    {278, 4, 1, STRIP}, {279, 4, STRIPS, counts}};
+    *size = pixels + (size_t)ROW * SIDE;
+    uint8_t *bytes = malloc(*size), *at = bytes;
+    put(&at, 0x002a4949, 4);
+    put(&at, 8, 4);
+    put(&at, ENTRIES, 2);
+    for (int i = 0; i < ENTRIES; i++) {
+        put(&at, entries[i][0], 2);
+        put(&at, entries[i][1], 2);
+        put(&at, entries[i][2], 4);
+        put(&at, entries[i][3], 4);
+    }
+    put(&at, 0, 4);
+    for (int c = 0; c < 3; c++) put(&at, 8, 2);
+    for (size_t i = 0; i < STRIPS; i++) put(&at, pixels + i * STRIP * ROW, 4);
+    for (size_t i = 0; i < STRIPS; i++) put(&at, (i + 1 < STRIPS ? STRIP : SIDE - i * STRIP) * ROW, 4);
+    for (int y = 0; y < SIDE; y++, at += ROW) paint(y, at);
+    return bytes;
+}
+
+Test(rows, tiff_in_bounded_memory) {
+    size_t size;
+    bool built = false;
+    for (int i = 0; samc_image_format(i) != NULL; i++) built = built || strcmp(samc_image_format(i), "TIFF") == 0;
+    if (!built) return;
+    uint8_t *bytes = large_tiff(&size);
+    check_bounded(bytes, size, 1 << 20, "large.tif");
+    samc__rows rows;
+    static uint8_t rgb[ROW], painted[ROW];
+    cr_assert_eq(samc__rows_open_bytes(&rows, bytes, size, "large.tif", &all, NULL), SAMC_OK);
+    for (int y = 0; y < SIDE; y += 331) {
+        paint(y, painted);
+        cr_assert_eq(samc__rows_read(&rows, y, 1, rgb, NULL), SAMC_OK);
+        cr_expect_eq(memcmp(rgb, painted, ROW), 0, "row %d", y);
+    }
+    samc__rows_close(&rows);
+    free(bytes);
+}
+
 /* What cannot be read by rows is held against the limit, by its header. */
 Test(rows, whole_pictures_have_a_limit) {
     const samc__image_options small = {.most = SIDE * SIDE - 1};

@@ -33,7 +33,7 @@ static const samc__image_format formats[] = {
     ROW("QOI", qoi, NULL),
     ROW("ICO", ico, NULL),
 #ifdef SAMC_WITH_TIFF
-    ROW("TIFF", tiff, samc__image_tiff_decoder),
+    BY_ROWS("TIFF", tiff, samc__image_tiff_decoder),
 #endif
 #ifdef SAMC_WITH_WEBP
     ROW("WebP", webp, samc__image_webp_decoder),

@@ -52,6 +52,7 @@ static inline size_t samc__image_pixel(const samc__image_extent *extent) {
     void samc__##format##_rows_close(void *rows)
 SAMC__IMAGE_ROWS(jpeg);
 SAMC__IMAGE_ROWS(png);
+SAMC__IMAGE_ROWS(tiff);
 SAMC__IMAGE_READER(jpeg);
 SAMC__IMAGE_READER(png);
 SAMC__IMAGE_READER(gif);

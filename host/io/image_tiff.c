@@ -1,6 +1,8 @@
-/* TIFF and BigTIFF through libtiff, which reads from memory here, keeps its warnings to itself, and may allocate what a
- * header has promised. Strips and tiles are decoded one by one; JPEG's YCbCr comes as RGB from libjpeg, other YCbCr of
- * subsampled planes from libtiff's own RGBA reader: as in Pillow, whose pixels these are. */
+/* TIFF and BigTIFF through libtiff, which reads from memory here, keeps its
+ * warnings to itself, and may allocate what a header has promised. Strips and
+ * tiles are decoded one by one; JPEG's YCbCr comes as RGB from libjpeg, other
+ * YCbCr of subsampled planes from libtiff's own RGBA reader: as in Pillow,
+ * whose pixels these are. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,8 @@
 #include "host/io/image_tiff.h"
 #include "runtime/base/status.h"
 
-/* Pictures above are read, but not in tiles or strips of this many bytes more than theirs. */
+/* Pictures above are read, but not in tiles or strips of this many bytes more
+ * than theirs. */
 #define SPARE_BYTES ((int64_t)64 << 20)
 
 typedef struct reader {
@@ -41,7 +44,8 @@ bool samc__tiff_recognise(const samc__image_file *file) {
     return false;
 }
 
-/* ---- libtiff's view of the file -------------------------------------------------------------- */
+/* ---- libtiff's view of the file
+ * -------------------------------------------------------------- */
 
 static tmsize_t read_bytes(thandle_t handle, void *to, tmsize_t size) {
     reader *r = handle;
@@ -104,7 +108,9 @@ static samc_status truncated(const reader *r, samc_error *error) {
     return samc__fail(error, SAMC_FORMAT, "%s: truncated TIFF", r->file->name);
 }
 
-/* ---- Directories ----------------------------------------------------------------------------- */
+/* ---- Directories
+ * -----------------------------------------------------------------------------
+ */
 
 typedef struct chain {
     const uint8_t *bytes;
@@ -128,8 +134,9 @@ static uint64_t next_of(const chain *c, uint64_t at) {
     return end > c->size || c->size - end < offset ? 0 : number(c, end, offset);
 }
 
-/* Counts the directories, each once where the chain bites its tail, and finds the file's page; 0: there is none.
- * Brent's search for the period, so that nothing need be remembered. */
+/* Counts the directories, each once where the chain bites its tail, and finds
+ * the file's page; 0: there is none. Brent's search for the period, so that
+ * nothing need be remembered. */
 static uint64_t find_page(const chain *c, int page, int *pages) {
     uint64_t first = c->big ? (c->size >= 16 ? number(c, 8, 8) : 0) : number(c, 4, 4);
     uint64_t slow = first, fast = next_of(c, first), power = 1, period = 1, count = 1;
@@ -188,13 +195,15 @@ static int orientation_of(const reader *r) {
     return found != 0 ? found : 1;
 }
 
-/* ---- What the picture is --------------------------------------------------------------------- */
+/* ---- What the picture is
+ * --------------------------------------------------------------------- */
 
 static samc_status unsupported(const reader *r, const char *what, int number, samc_error *error) {
     return samc__fail(error, SAMC_UNSUPPORTED, "%s: TIFF %s %d", r->file->name, what, number);
 }
 
-/* How YCbCr comes: as RGB by libjpeg, as it is where nothing is subsampled, else by libtiff's RGBA reader. */
+/* How YCbCr comes: as RGB by libjpeg, as it is where nothing is subsampled,
+ * else by libtiff's RGBA reader. */
 static void choose_ycbcr(reader *r) {
     uint16_t across = 2, down = 2;
     if (r->compression == COMPRESSION_JPEG && !r->layout.separate) {
@@ -299,15 +308,19 @@ static samc_status measure(reader *r, samc__image_extent *extent, samc_error *er
     if (block > raw + SPARE_BYTES)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: TIFF of %u x %u pixels in pieces of %lld bytes", r->file->name,
                           r->width, r->height, (long long)block);
-    /* The piece as it is in the file and decoded; codecs' own; four samples a pixel; the RGBA reader's raster. */
+    /* The piece as it is in the file and decoded; codecs' own; four samples a
+     * pixel; the RGBA reader's raster. */
     extent->peak = (int64_t)r->file->size + 2 * block + ((int64_t)4 << 20);
     if (l->used == 4 || r->rgba) extent->peak += 4 * pixels;
     return SAMC_OK;
 }
 
-/* ---- Pixels ---------------------------------------------------------------------------------- */
+/* ---- Pixels
+ * ----------------------------------------------------------------------------------
+ */
 
-/* After a failure: whether the file ends before a piece of the picture does, which is the better reason. */
+/* After a failure: whether the file ends before a piece of the picture does,
+ * which is the better reason. */
 static samc_status explain(const reader *r, samc_error *error) {
     uint32_t pieces = TIFFIsTiled(r->tiff) ? TIFFNumberOfTiles(r->tiff) : TIFFNumberOfStrips(r->tiff);
     for (uint32_t i = 0; i < pieces; i++) {
@@ -328,57 +341,79 @@ static samc_status read_piece(reader *r, samc__tiff_block *b, uint32_t index, ui
     return got < wanted || r->lost ? explain(r, error) : SAMC_OK;
 }
 
-static samc_status read_pieces(reader *r, uint8_t *piece, tmsize_t size, void *to, samc_error *error) {
+/* Strips or tiles, and what a row of them is decoded into before it is samples.
+ */
+typedef struct bands {
+    uint32_t across, down; /* pixels of a piece */
+    size_t stride;         /* bytes of a row of one */
+    tmsize_t size;         /* of a piece */
+    uint8_t *piece, *four; /* four: [down, width, 4], where pixels have so many
+                              samples that count; owned */
+} bands;
+
+static void free_bands(bands *b) {
+    free(b->piece);
+    free(b->four);
+}
+
+/* To be freed also after a failure. */
+static samc_status make_bands(const reader *r, bands *b, samc_error *error) {
     const samc__tiff_layout *l = &r->layout;
-    uint32_t across = r->width, down = r->height;
     bool tiled = TIFFIsTiled(r->tiff);
+    *b = (bands){.across = r->width, .down = r->height, .size = (tmsize_t)block_bytes(r)};
     if (tiled) {
-        TIFFGetField(r->tiff, TIFFTAG_TILEWIDTH, &across);
-        TIFFGetField(r->tiff, TIFFTAG_TILELENGTH, &down);
-    } else if (!TIFFGetFieldDefaulted(r->tiff, TIFFTAG_ROWSPERSTRIP, &down) || down > r->height) {
-        down = r->height;
+        TIFFGetField(r->tiff, TIFFTAG_TILEWIDTH, &b->across);
+        TIFFGetField(r->tiff, TIFFTAG_TILELENGTH, &b->down);
+    } else if (!TIFFGetFieldDefaulted(r->tiff, TIFFTAG_ROWSPERSTRIP, &b->down) || b->down > r->height) {
+        b->down = r->height;
     }
     tmsize_t stride = tiled ? TIFFTileRowSize(r->tiff) : TIFFScanlineSize(r->tiff);
-    uint64_t least = ((uint64_t)across * (l->separate ? 1 : l->per_pixel) * l->bits + 7) / 8;
-    if (across == 0 || down == 0 || stride <= 0 || (uint64_t)stride < least) return failed(r, error);
+    uint64_t least = ((uint64_t)b->across * (l->separate ? 1 : l->per_pixel) * l->bits + 7) / 8;
+    if (b->across == 0 || b->down == 0 || stride <= 0 || (uint64_t)stride < least) return failed(r, error);
+    size_t rows = b->down < r->height ? b->down : r->height;
+    b->stride = (size_t)stride;
+    b->piece = malloc((size_t)b->size);
+    b->four = l->used == 4 ? malloc((size_t)r->width * rows * 4) : NULL;
+    return b->piece == NULL || (b->four == NULL && l->used == 4)
+               ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name)
+               : SAMC_OK;
+}
+
+/* The pieces side by side from row y on, into samples [rows, width, channels].
+ */
+static samc_status read_band(reader *r, const bands *b, uint64_t y, void *samples, samc_error *error) {
+    const samc__tiff_layout *l = &r->layout;
+    const uint64_t rows = r->height - y < b->down ? r->height - y : b->down;
+    const size_t pixels = (size_t)r->width * (size_t)rows;
     for (int plane = 0; plane < (l->separate ? l->used : 1); plane++)
-        for (uint64_t y = 0; y < r->height; y += down)
-            for (uint64_t x = 0; x < r->width; x += across) {
-                samc__tiff_block block = {piece,
-                                          (size_t)stride,
-                                          x,
-                                          y,
-                                          r->width - x < across ? r->width - x : across,
-                                          r->height - y < down ? r->height - y : down,
-                                          r->width,
-                                          plane};
-                uint32_t index = tiled ? TIFFComputeTile(r->tiff, (uint32_t)x, (uint32_t)y, 0, (uint16_t)plane)
-                                       : TIFFComputeStrip(r->tiff, (uint32_t)y, (uint16_t)plane);
-                SAMC__TRY(read_piece(r, &block, index, piece, size, error));
-                samc__tiff_store(l, &block, to);
-            }
+        for (uint64_t x = 0; x < r->width; x += b->across) {
+            samc__tiff_block block = {b->piece, b->stride, x,    0, r->width - x < b->across ? r->width - x : b->across,
+                                      rows,     r->width,  plane};
+            uint32_t index = TIFFIsTiled(r->tiff)
+                                 ? TIFFComputeTile(r->tiff, (uint32_t)x, (uint32_t)y, 0, (uint16_t)plane)
+                                 : TIFFComputeStrip(r->tiff, (uint32_t)y, (uint16_t)plane);
+            SAMC__TRY(read_piece(r, &block, index, b->piece, b->size, error));
+            samc__tiff_store(l, &block, b->four != NULL ? (void *)b->four : samples);
+        }
+    if (b->four != NULL) samc__tiff_four_to_rgb(l, b->four, pixels, samples);
+    if (l->colours == TIFF_YCBCR) samc__ycbcr_to_rgb(samples, pixels);
+#ifdef SAMC_WITH_LAB
+    if (l->colours == TIFF_LAB) {
+        for (size_t i = 0; i < pixels * 3; i++) /* a and b have a sign in the file */
+            if (i % 3 != 0) ((uint8_t *)samples)[i] ^= 128;
+        return samc__lab_to_rgb(samples, pixels, r->file->name, error);
+    }
+#endif
     return SAMC_OK;
 }
 
-static samc_status read_samples(reader *r, const samc__image_extent *extent, void *samples, samc_error *error) {
-    const samc__tiff_layout *l = &r->layout;
-    size_t pixels = (size_t)extent->bytes / 3;
-    tmsize_t size = (tmsize_t)block_bytes(r);
-    uint8_t *piece = malloc((size_t)size), *four = l->used == 4 ? malloc(pixels * 4) : NULL;
-    samc_status status = piece == NULL || (four == NULL && l->used == 4)
-                             ? samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name)
-                             : read_pieces(r, piece, size, four != NULL ? four : samples, error);
-    if (status == SAMC_OK && four != NULL) samc__tiff_four_to_rgb(l, four, pixels, samples);
-    if (status == SAMC_OK && l->colours == TIFF_YCBCR) samc__ycbcr_to_rgb(samples, pixels);
-#ifdef SAMC_WITH_LAB
-    if (status == SAMC_OK && l->colours == TIFF_LAB) {
-        for (size_t i = 0; i < pixels * 3; i++) /* a and b have a sign in the file */
-            if (i % 3 != 0) ((uint8_t *)samples)[i] ^= 128;
-        status = samc__lab_to_rgb(samples, pixels, r->file->name, error);
-    }
-#endif
-    free(four);
-    free(piece);
+static samc_status read_samples(reader *r, const samc__image_extent *extent, uint8_t *samples, samc_error *error) {
+    const size_t row = (size_t)r->width * samc__image_pixel(extent);
+    bands b;
+    samc_status status = make_bands(r, &b, error);
+    for (uint64_t y = 0; y < r->height && status == SAMC_OK; y += b.down)
+        status = read_band(r, &b, y, samples + y * row, error);
+    free_bands(&b);
     return status;
 }
 
@@ -436,3 +471,75 @@ samc_status samc__tiff_decode(const samc__image_file *file, const samc__image_ex
     if (r.tiff != NULL) TIFFClose(r.tiff);
     return status;
 }
+
+/* ---- Rows
+ * ------------------------------------------------------------------------------------
+ */
+
+/* A band of pieces at a time. Larger ones, a compressed picture in one strip
+ * above all, are no rows. */
+enum { MOST_BAND = 64 << 20 };
+
+typedef struct rows {
+    reader r;
+    samc__image_extent extent;
+    bands b;
+    uint8_t *band; /* [down, width] of samples, from row `first` on; owned */
+    uint64_t first, next;
+} rows;
+
+static void close_rows(rows *w) {
+    if (w->r.tiff != NULL) TIFFClose(w->r.tiff);
+    free_bands(&w->b);
+    free(w->band);
+    free(w);
+}
+
+static samc_status open_rows(rows *w, const samc__image_file *file, bool *by_rows, samc_error *error) {
+    w->r.file = file;
+    SAMC__TRY(open_page(&w->r, (int64_t)file->size + SPARE_BYTES, error));
+    SAMC__TRY(measure(&w->r, &w->extent, error));
+    if (w->r.rgba || w->r.width == 0 || w->r.height == 0 || w->r.width > INT32_MAX || w->r.height > INT32_MAX)
+        return SAMC_OK;
+    w->extent.channels = w->extent.channels == 0 ? 3 : w->extent.channels;
+    uint32_t down = 0;
+    if (!TIFFGetFieldDefaulted(w->r.tiff, TIFFIsTiled(w->r.tiff) ? TIFFTAG_TILELENGTH : TIFFTAG_ROWSPERSTRIP, &down) ||
+        down > w->r.height)
+        down = w->r.height;
+    const int64_t band = (int64_t)down * w->r.width * (int64_t)samc__image_pixel(&w->extent);
+    if (band > MOST_BAND || block_bytes(&w->r) > MOST_BAND) return SAMC_OK;
+    SAMC__TRY(make_bands(&w->r, &w->b, error));
+    w->band = malloc(band > 0 ? (size_t)band : 1);
+    if (w->band == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
+    *by_rows = true;
+    return SAMC_OK;
+}
+
+samc_status samc__tiff_rows_open(const samc__image_file *file, void **out, int *orientation, samc_error *error) {
+    rows *w = calloc(1, sizeof *w);
+    bool by_rows = false;
+    *out = NULL;
+    if (w == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
+    samc_status status = open_rows(w, file, &by_rows, error);
+    if (status == SAMC_OK && by_rows) {
+        *orientation = orientation_of(&w->r);
+        *out = w;
+    } else {
+        close_rows(w);
+    }
+    return status;
+}
+
+samc_status samc__tiff_rows_next(void *reading, void *samples, samc_error *error) {
+    rows *w = reading;
+    const size_t row = (size_t)w->r.width * samc__image_pixel(&w->extent);
+    if (w->next % w->b.down == 0) {
+        w->first = w->next;
+        SAMC__TRY(read_band(&w->r, &w->b, w->first, w->band, error));
+    }
+    memcpy(samples, w->band + (size_t)(w->next - w->first) * row, row);
+    w->next++;
+    return SAMC_OK;
+}
+
+void samc__tiff_rows_close(void *reading) { close_rows(reading); }

@@ -35,7 +35,7 @@ from ._errors import (
 from ._masks import Mask, Masks
 from ._model import Machine, Model, ModelInfo, convert, default_model, load
 from ._pipeline import MaskGenerationPipeline, pipeline
-from ._pixels import as_array, read_image
+from ._pixels import as_array, read_image, scale
 from ._session import Memory, Prompt, Result, Session
 from ._text import Detection, Detector, DetectorInfo, Phrases, Scene, label, text
 from .automatic_mask_generator import SamAutomaticMaskGenerator
@@ -90,6 +90,7 @@ __all__ = [
     "mask",
     "pipeline",
     "read_image",
+    "scale",
     "sam_model_registry",
     "text",
 ]

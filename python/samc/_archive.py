@@ -183,6 +183,7 @@ def auto(
     label_maps: bool = False,
     lines_per_file: Optional[int] = None,
     max_pixels: Optional[int] = None,
+    scale: Optional[str] = None,
     memory: Optional[int] = None,
     batch_images: Optional[int] = None,
     load_threads: Optional[int] = None,
@@ -206,6 +207,7 @@ def auto(
     shard, shards   this run takes the images, or inputs, i with i % shards == shard
     shard_by    "image": all are listed first; "input": an archive is a unit, read as it comes; None: as the rest needs
     copy_images, label_maps   what "webdataset" has beside the JSON of each image
+    scale       how 16 bits and floats become 8 bits, see samc.scale(); None: each kind's default
     automatic   SamAutomaticMaskGenerator's arguments; others are those of `samc auto --help`
 
     Ctrl-C, and an exception of on_image or progress, end the run as soon as nothing of what was computed is lost, and
@@ -218,6 +220,7 @@ def auto(
     raw.inputs, raw.input_count = _strings(taken), len(taken)
     raw.globs, raw.glob_count = _strings(globs), len(globs)
     raw.output, raw.stats = path_bytes(out), path_bytes(stats) if stats is not None else None
+    raw.scale = scale.encode() if scale is not None else None
     raw.shard, raw.shards = shard, shards
     if shard_by not in SHARD_BY:
         raise InvalidArgument(f"shard_by is 'image' or 'input', not {shard_by!r}")

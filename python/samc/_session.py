@@ -12,7 +12,7 @@ from . import _abi
 from ._errors import error_of
 from ._masks import Mask, Masks
 from ._native import Handle, check, closing, lib, make, new_error, path_bytes
-from ._pixels import as_image
+from ._pixels import as_image, scaled
 
 STOPPED = _abi.STATUSES.index("STOPPED")
 
@@ -271,9 +271,13 @@ class Session:
     def __reduce__(self) -> Any:
         return Session, (self.model,)
 
-    def set_image(self, image: Any) -> None:
-        """Encodes an image: uint8 [height, width, 3] RGB, whatever holds it (see samc.as_array), or a file."""
-        array, raw = as_image(image)
+    def set_image(self, image: Any, scale: Optional[str] = None) -> None:
+        """Encodes an image: uint8 [height, width, 3] RGB, whatever holds it (see samc.as_array), or a file.
+
+        With `scale` also arrays of 16 bits and floats, [height, width] or with 1 or 3 channels, and files of them by
+        another scale than the default; see samc.scale().
+        """
+        array, raw = as_image(image if scale is None else scaled(image, scale))
         with self._lock:
             self._check(lib.samc_set_image(self._pointer, ctypes.byref(raw)))
         del array  # lived until here
