@@ -97,14 +97,18 @@ static bool path_fits(const char *route, const char *path, char id[SAMC__ID]) {
     return *path == '\0';
 }
 
-/* The route of a request; NULL and in *status why not. HEAD goes where GET does. */
-static const samc__route *route_of(const char *method, const char *path, char id[SAMC__ID], unsigned *status) {
-    *status = MHD_HTTP_NOT_FOUND;
+/* The route of a request; HEAD goes where GET does. NULL: none; then `allowed` is what the path takes, "" for nothing.
+ */
+static const samc__route *route_of(const char *method, const char *path, char id[SAMC__ID], char allowed[64]) {
+    size_t used = 0;
+    allowed[0] = '\0';
     if (strcmp(method, "HEAD") == 0) method = "GET";
     for (const samc__route *route = samc__routes; route->method != NULL; route++) {
         if (!path_fits(route->path, path, id)) continue;
         if (strcmp(route->method, method) == 0) return route;
-        *status = MHD_HTTP_METHOD_NOT_ALLOWED;
+        if (used + 20 < 64)
+            used += (size_t)snprintf(allowed + used, 64 - used, "%s%s", used > 0 ? ", " : "",
+                                     strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method);
     }
     return NULL;
 }
@@ -131,7 +135,7 @@ static bool ambiguous(const samc__request *r) {
 
 /* What headers alone can say: the route, who asks, how much is coming. */
 static void look_at_headers(samc__request *r, const char *method, const char *path) {
-    unsigned status;
+    char allowed[64];
     const char *length = samc__request_header(r, "Content-Length");
     samc__client_at(r, SAMC__RECEIVES, 0);
     if (ambiguous(r)) {
@@ -139,10 +143,11 @@ static void look_at_headers(samc__request *r, const char *method, const char *pa
         return;
     }
     if (samc__guard_preflight(&r->serve->guard, r, method)) return;
-    r->route = route_of(method, path, r->id, &status);
+    r->route = route_of(method, path, r->id, allowed);
     if (r->route == NULL) {
-        samc__reply_error(r, status, status == MHD_HTTP_NOT_FOUND ? "there is nothing at %s" : "%s takes other methods",
-                          path);
+        if (allowed[0] != '\0') samc__reply_header(r, "Allow", "%s", allowed);
+        samc__reply_error(r, allowed[0] != '\0' ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
+                          allowed[0] != '\0' ? "%s takes other methods" : "there is nothing at %s", path);
         return;
     }
     if (!samc__guard_let_in(&r->serve->guard, r)) return;

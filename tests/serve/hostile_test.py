@@ -264,7 +264,7 @@ class Limits(unittest.TestCase):
     def test_requests_of_one_address(self):
         with Server(SAMC, "--client-requests", "1") as server:
             image, waits, other = server.upload(PHOTO), server.connect(), server.connect()
-            body = json.dumps({"points_per_side": 64})
+            body = json.dumps({"points_per_side": 128})
             waits.request("POST", f"/v1/images/{image}/auto", body, {"Content-Type": "application/json"})
             wait_until(lambda: b'samc_waiting{stage="auto"} 1' in server.ask("GET", "/metrics", connection=other)[2])
             click = lambda: server.ask("POST", f"/v1/images/{image}/predict", {"points": [[9, 9]]}, connection=other)
