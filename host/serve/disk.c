@@ -210,7 +210,7 @@ static void make_room(const samc__disk *disk, size_t most, size_t more) {
             if (grown == NULL) break;
             list = grown;
         }
-        snprintf(list[count].name, sizeof list->name, "%s", d->d_name);
+        memcpy(list[count].name, d->d_name, sizeof list->name); /* it is as long as it has to be */
         list[count].size = about.st_size;
         list[count++].used = about.st_mtim;
         bytes += (size_t)about.st_size;

@@ -453,14 +453,16 @@ void samc__serve_stop(samc__serve *serve) {
     enum { LAST_SECONDS = 2 }; /* for replies that say that the server stops */
     if (serve == NULL) return;
     atomic_store(&serve->stopping, true);
+    MHD_socket listening = MHD_INVALID_SOCKET; /* closed at the end: HTTP's thread may be at it until then */
     if (serve->daemon != NULL) {
-        MHD_socket listening = MHD_quiesce_daemon(serve->daemon);
-        if (listening != MHD_INVALID_SOCKET) close(listening);
+        listening = MHD_quiesce_daemon(serve->daemon);
+        if (listening != MHD_INVALID_SOCKET) shutdown(listening, SHUT_RDWR);
         let_end(serve, serve->options.grace_seconds);
     }
     samc__stages_stop(serve);
     let_end(serve, LAST_SECONDS);
     if (serve->daemon != NULL) MHD_stop_daemon(serve->daemon);
+    if (listening != MHD_INVALID_SOCKET) close(listening);
     samc__clients_stop(serve);
     samc__disk_close(serve);
     samc__stages_free(serve);
