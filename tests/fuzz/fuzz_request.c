@@ -155,12 +155,8 @@ samc_status samc__decoders_start(samc__decoders **out, samc_error *error) {
 void samc__decoders_stop(samc__decoders *d) { (void)d; }
 bool samc__decoders_gone(samc__decoders *d) { return (void)d, false; }
 
-#ifndef SAMC__DECODE_MORE /* what it is given beside the file */
-#define SAMC__DECODE_MORE
-#endif
-
 samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t size, int64_t most_pixels,
-                                  samc_image *image, samc_error *error SAMC__DECODE_MORE) {
+                                  samc_image *image, samc_error *error) {
     (void)d, (void)most_pixels;
     if (size == 0 || *(const char *)bytes != 'P') {
         *error = (samc_error){SAMC_FORMAT, "no image"};
