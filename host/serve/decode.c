@@ -85,7 +85,6 @@ static bool give_up_rights(void) {
         ALLOW(exit),
         ALLOW(futex),
         ALLOW(ftruncate),
-        ALLOW(rt_sigaction), /* the first thread of a process installs one */
         ALLOW(rt_sigprocmask),
         ALLOW(rt_sigreturn),
         ALLOW(clock_gettime),
