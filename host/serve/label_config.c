@@ -145,11 +145,18 @@ const char *samc__label_config_read(const char *text, size_t size, samc__label_c
     reader r = {text, text + size, NULL};
     tag *images = calloc(IMAGES + 1, sizeof *images), *t = images + IMAGES;
     int count = 0;
+    bool within = false; /* the tag whose labels are the regions' */
     memset(config, 0, sizeof *config);
     if (images == NULL) return "finds no memory";
     while (size > 0 && next_tag(&r, t)) {
         const bool brush = strcasecmp(t->name, "BrushLabels") == 0, polygon = strcasecmp(t->name, "PolygonLabels") == 0;
-        if ((brush || polygon) && config->from[0] == '\0') {
+        if (strcasecmp(t->name, "Label") == 0) {
+            if (within && t->value[0] != '\0' && config->labels < SAMC__CONFIG_LABELS)
+                memcpy(config->label[config->labels++], t->value, sizeof t->value);
+            continue;
+        }
+        within = (brush || polygon) && config->from[0] == '\0';
+        if (within) {
             config->brush = brush;
             memcpy(config->from, t->own, sizeof config->from);
             memcpy(config->to, t->to, sizeof config->to);

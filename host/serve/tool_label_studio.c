@@ -216,16 +216,20 @@ static void ask(samc__request *r, samc_session *session) {
     if (!samc__predict_submit(r)) samc__request_finish(r);
 }
 
-/* ---- Answers --------------------------------------------------------------------------------- */
-
-static json_t *shape_of(const samc__request *r, const samc_mask *mask, samc_error *error) {
-    const task *t = r->memo;
-    json_t *points = samc__tool_outline(mask, FINENESS, 100.0 / mask->width, 100.0 / mask->height, error);
-    return points == NULL ? NULL
-                          : json_pack("{s:o, s:b, s:[s]}", "points", points, "closed", 1, "polygonlabels", t->label);
+static void look(samc__request *r, samc_session *session) {
+    (void)session;
+    if (!samc__search_submit(r)) samc__request_finish(r);
 }
 
-/* The packed form, a marker in its place: as numbers of Jansson it would take a hundred times its room. */
+/* ---- Answers --------------------------------------------------------------------------------- */
+
+static json_t *shape_of(const samc_mask *mask, const char *label, samc_error *error) {
+    json_t *points = samc__tool_outline(mask, FINENESS, 100.0 / mask->width, 100.0 / mask->height, error);
+    return points == NULL ? NULL
+                          : json_pack("{s:o, s:b, s:[s]}", "points", points, "closed", 1, "polygonlabels", label);
+}
+
+/* The packed form as text: as numbers of Jansson it would take a hundred times its room. */
 static char *packed(const samc_mask *mask, samc_error *error) {
     const size_t pixels = (size_t)mask->width * (size_t)mask->height;
     uint8_t *bytes = malloc(pixels);
@@ -234,59 +238,72 @@ static char *packed(const samc_mask *mask, samc_error *error) {
     return text;
 }
 
-/* A region around its `value`, as text; "" for no region. NULL without memory. */
-static char *region(const samc__request *r, const samc_mask *mask, json_t *value) {
+/* A region, on its way to a text; false without memory, or with *error set. The packed form is put where the value
+ * begins. */
+static bool put_region(samc__request *r, FILE *to, const samc_mask *mask, const char *label, double score,
+                       samc_error *error) {
+    static const char start[] = "{\"value\":{";
     const task *t = r->memo;
-    const char *type = t->config.brush ? "brushlabels" : "polygonlabels";
+    char *rle = t->config.brush ? packed(mask, error) : NULL, id[20];
+    json_t *value = !t->config.brush ? shape_of(mask, label, error)
+                    : rle != NULL    ? json_pack("{s:s, s:[s]}", "format", "rle", "brushlabels", label)
+                                     : NULL;
     uint64_t number = 0;
-    char id[20];
-    if (getrandom(&number, sizeof number, 0) != sizeof number) number = (uint64_t)(uintptr_t)r;
+    if (getrandom(&number, sizeof number, 0) != sizeof number) number = (uint64_t)(uintptr_t)mask;
     snprintf(id, sizeof id, "%016llx", (unsigned long long)number);
-    json_t *json = json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:b}", "value", value, "id", id, "type",
-                             type, "from_name", t->config.from, "to_name", t->config.to, "original_width", mask->width,
-                             "original_height", mask->height, "image_rotation", 0, "score", (double)mask->predicted_iou,
-                             "readonly", 0);
+    json_t *json = value == NULL
+                       ? NULL
+                       : json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:b}", "value", value, "id", id,
+                                   "type", t->config.brush ? "brushlabels" : "polygonlabels", "from_name",
+                                   t->config.from, "to_name", t->config.to, "original_width", mask->width,
+                                   "original_height", mask->height, "image_rotation", 0, "score", score, "readonly", 0);
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    const int behind = (int)sizeof start - 1;
+    if (text != NULL && rle != NULL) fprintf(to, "%s\"rle\":%s,%s", start, rle, text + behind);
+    else if (text != NULL) fputs(text, to);
+    const bool good = text != NULL;
+    free(text);
+    free(rle);
     json_decref(json);
-    return text;
+    return good;
 }
 
-/* The reply around a region. `rle` goes where the region's value begins. */
-static void reply(samc__request *r, const char *text, const char *rle, double score) {
-    static const char value[] = "{\"value\":{";
-    json_t *name = version(r);
-    char *body = NULL, *quoted = json_dumps(name, JSON_ENCODE_ANY);
-    const int length = quoted == NULL
-                           ? -1
-                           : asprintf(&body,
-                                      "{\"results\":[{\"result\":[%.*s%s%s%s%s],\"score\":%.9g,"
-                                      "\"model_version\":%s}],\"model_version\":%s}",
-                                      (int)(rle[0] ? sizeof value - 1 : 0), text, rle[0] ? "\"rle\":" : "", rle,
-                                      rle[0] ? "," : "", text + (rle[0] ? sizeof value - 1 : 0), score, quoted, quoted);
-    if (length >= 0) samc__reply_bytes(r, MHD_HTTP_OK, "application/json", body, (size_t)length);
-    else samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the reply");
-    free(quoted);
-    json_decref(name);
+/* The reply around regions: of as many masks as there are, with labels of their own or the one of the click. */
+static void reply(samc__request *r, const samc_mask *masks, int count, double score) {
+    const task *t = r->memo;
+    samc_error error = {0};
+    char *body = NULL, *name = NULL;
+    size_t size = 0;
+    int put = 0;
+    json_t *json = version(r);
+    FILE *to = open_memstream(&body, &size);
+    bool good = to != NULL && (name = json_dumps(json, JSON_ENCODE_ANY)) != NULL;
+    if (good) fputs("{\"results\":[{\"result\":[", to);
+    for (int i = 0; i < count && good; i++) {
+        const samc_mask *mask = samc_mask_at(masks, i);
+        if (mask->area == 0) continue;
+        if (put++ > 0) fputc(',', to);
+        good = put_region(r, to, mask, mask->label != NULL ? mask->label : t->label,
+                          mask->label != NULL ? (double)mask->score : score, &error);
+    }
+    if (good) fprintf(to, "],\"score\":%.9g,\"model_version\":%s}],\"model_version\":%s}", score, name, name);
+    if (to != NULL && (ferror(to) | fclose(to)) != 0) good = false;
+    if (good) {
+        samc__reply_bytes(r, MHD_HTTP_OK, "application/json", body, size);
+        body = NULL;
+    } else samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", error.message[0] ? error.message : "no memory");
+    free(body);
+    free(name);
+    json_decref(json);
 }
 
 static void give(samc__request *r, samc_session *session, samc_result *result, int prompt) {
-    const task *t = r->memo;
     samc_mask mask;
-    samc_error error = {0};
-    if (!samc__tool_best(r, session, result, prompt, &mask)) return;
-    if (mask.area == 0) {
-        reply(r, "", "", (double)mask.predicted_iou);
-        return;
-    }
-    char *rle = t->config.brush ? packed(&mask, &error) : NULL;
-    json_t *value = t->config.brush ? json_pack("{s:s, s:[s]}", "format", "rle", "brushlabels", t->label)
-                                    : shape_of(r, &mask, &error);
-    char *text = value != NULL && (rle != NULL || !t->config.brush) ? region(r, &mask, json_incref(value)) : NULL;
-    if (text != NULL) reply(r, text, rle != NULL ? rle : "", (double)mask.predicted_iou);
-    else samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", error.message[0] ? error.message : "no memory");
-    json_decref(value);
-    free(text);
-    free(rle);
+    if (samc__tool_best(r, session, result, prompt, &mask)) reply(r, &mask, 1, (double)mask.predicted_iou);
+}
+
+static void give_all(samc__request *r, const samc_mask *masks, int count) {
+    reply(r, masks, count, count > 0 ? (double)samc_mask_at(masks, 0)->score : 0);
 }
 
 /* ---- Predictions ----------------------------------------------------------------------------- */
@@ -296,8 +313,9 @@ static void begin(samc__request *r, const json_t *data) {
     task *t = r->memo;
     const json_t *image = json_object_get(data, t->config.value);
     const char *address = json_string_value(image);
-    r->then = ask;
+    r->then = r->search != NULL ? look : ask;
     r->give = give;
+    r->found = give_all;
     if (address == NULL) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the task's data has no '%s'", t->config.value);
     else if (strncmp(address, "data:", 5) == 0) {
         if (samc__request_unpack(r, image, t->config.value)) samc__picture_make(r);
@@ -318,25 +336,35 @@ static bool read_prompts(samc__request *r, const json_t *regions) {
     return samc__tool_settle(r);
 }
 
-/* One task a request: told of one result for several, Label Studio asks one by one. Without a click there is nothing to
- * predict. */
+/* Without a click the labels are phrases, where there is a detector; false and the reply given. */
+static bool read_labels(samc__request *r) {
+    const samc__label_config *config = &((const task *)r->memo)->config;
+    if (samc__search_new(r, config->labels) == NULL) return false;
+    for (int i = 0; i < config->labels; i++)
+        if (!samc__search_add(r, config->label[i], strlen(config->label[i]))) return false;
+    return true;
+}
+
+/* One task a request: told of one result for several, Label Studio asks one by one. Without a click and without a
+ * detector there is nothing to predict. */
 void samc__handle_studio_predict(samc__request *r) {
     json_t *json = samc__request_json(r, NULL);
     if (json == NULL) return;
     const json_t *first = json_array_get(json_object_get(json, "tasks"), 0),
                  *context = json_object_get(json_object_get(json, "params"), "context"),
                  *regions = json_object_get(context, "result"), *config = json_object_get(json, "label_config");
+    const bool clicked = json_array_size(regions) > 0;
     task *t = r->memo = calloc(1, sizeof *t);
-    const char *wrong = t == NULL ? "finds no memory" : NULL;
-    if (first == NULL || json_array_size(regions) == 0)
+    if (t == NULL) samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for a task");
+    else if (first == NULL || (!clicked && (context != NULL && !json_is_null(context))) ||
+             (!clicked && r->serve->options.detector == NULL))
         samc__reply_json(r, MHD_HTTP_OK, json_pack("{s:[], s:o}", "results", "model_version", version(r)));
     else {
-        if (wrong == NULL)
-            wrong = json_is_string(config)
-                        ? samc__label_config_read(json_string_value(config), json_string_length(config), &t->config)
-                        : "is missing";
+        const char *wrong = json_is_string(config) ? samc__label_config_read(json_string_value(config),
+                                                                             json_string_length(config), &t->config)
+                                                   : "is missing";
         if (wrong != NULL) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "'label_config' %s", wrong);
-        else if (read_prompts(r, regions)) begin(r, json_object_get(first, "data"));
+        else if (clicked ? read_prompts(r, regions) : read_labels(r)) begin(r, json_object_get(first, "data"));
     }
     json_decref(json);
 }

@@ -124,6 +124,19 @@ class Text(unittest.TestCase):
         prompt = {"points": [[300, 200]], "box": [120, 40, 480, 390], "multimask": False}
         (mask,) = server.ask("POST", f"/v1/images/{image}/predict", prompt)[2]["masks"]
         self.assertEqual([got["x"], got["y"], got["width"] - 1, got["height"] - 1], mask["bbox"])
+        # Label Studio asks for predictions without a click: its labels are phrases.
+        labels = '"><Label value="cat"/><Label value="a dog"/></Brush'
+        config = LabelStudio.BRUSH.replace('"><Label value="Cup"/></Brush', labels)
+        want = [m for m in find(["cat", "a dog"]) if m["area"]]
+        task = {"tasks": [{"data": {"picture": "data:image/jpeg;base64," + photo}}], "params": {"context": None}}
+        for kind in ("brush", "polygon"):
+            body = {**task, "label_config": config.replace("Brush", kind.title())}
+            (result,) = server.ask("POST", "/predict", body)[2]["results"]
+            regions = [(r["value"][kind + "labels"][0], r["score"]) for r in result["result"]]
+            self.assertEqual(regions, [(m["label"], m["score"]) for m in want])
+            if kind == "brush":
+                for region, mask in list(zip(result["result"], want))[:3]:
+                    self.assertEqual(sum(b > 0 for b in unpack(region["value"]["rle"])[3::4]), mask["area"])
         for change in ({"points": [1, 2]}, {"points": [1, 2, 3]}, {"boxes": [1, 2, 3]}, {"points": [], "boxes": []}):
             self.assertEqual(server.ask("POST", "/v1/detection", {**body, **change})[0], 400, change)
 
