@@ -13,7 +13,9 @@ samc__picture *samc__request_picture(samc__request *r) {
 }
 
 static json_t *describe(const samc__picture *p) {
-    return json_pack("{s:s, s:i, s:i}", "id", p->id, "width", p->width, "height", p->height);
+    json_t *json = json_pack("{s:s, s:i, s:i}", "id", p->id, "width", p->width, "height", p->height);
+    if (json != NULL && p->scaled[0] != '\0') json_object_set_new(json, "scale", json_loads(p->scaled, 0, NULL));
+    return json;
 }
 
 static void reply_picture(samc__request *r, samc__picture *p, bool created) {
@@ -75,7 +77,7 @@ static void encode(samc__request *r, samc_session *session) {
     if (!there) {
         samc__picture *known = p;
         samc_embedding *embedding = embedding_for(r, session, known);
-        p = embedding != NULL ? samc__pictures_add(&r->serve->pictures, r->id, &r->image, embedding) : NULL;
+        p = embedding != NULL ? samc__pictures_add(&r->serve->pictures, r->id, &r->image, r->scaled, embedding) : NULL;
         if (p == NULL) samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the image");
         samc__picture_release(known);
     }
@@ -89,8 +91,9 @@ static void encode(samc__request *r, samc_session *session) {
 /* In the decode stage: bytes -> pixels. */
 static void decode(samc__request *r, samc_session *session) {
     samc_error error = {0};
+    const samc_image_options how = {.size = sizeof how, .most_pixels = r->serve->options.max_pixels, .scale = r->scale};
     (void)session;
-    if (!make_id(r, "")) {
+    if (!make_id(r, r->scale)) { /* by another scale it is another picture */
         samc__reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "SHA-256 cannot be computed");
         samc__request_finish(r);
         return;
@@ -101,8 +104,7 @@ static void decode(samc__request *r, samc_session *session) {
         return;
     }
     samc__picture_release(p);
-    if (samc__decoders_decode(r->serve->decoders, r->body, r->size, r->serve->options.max_pixels, &r->image, &error) !=
-        SAMC_OK) {
+    if (samc__decoders_decode(r->serve->decoders, r->body, r->size, &how, &r->image, r->scaled, &error) != SAMC_OK) {
         if (strstr(error.message, "decoder was stopped")) samc__metrics_add(r->serve, &r->serve->metrics.killed, 1);
         samc__reply_failure(r, &error);
     } else {
@@ -155,7 +157,7 @@ bool samc__picture_make(samc__request *r) { return samc__stage_submit(r, SAMC__D
 static void recall(samc__request *r, samc_session *session) {
     samc_image none = {.size = sizeof none};
     samc_embedding *embedding = samc__disk_read(r->serve, session, r->id, &none.width, &none.height);
-    if (embedding != NULL) samc__picture_release(samc__pictures_add(&r->serve->pictures, r->id, &none, embedding));
+    if (embedding != NULL) samc__picture_release(samc__pictures_add(&r->serve->pictures, r->id, &none, "", embedding));
     r->recalled = true; /* if only now and then, as under a tiny budget */
     samc__request_go_on(r);
 }
@@ -167,9 +169,22 @@ bool samc__picture_recall_first(samc__request *r) {
     return samc__stage_submit(r, SAMC__PREDICT, recall);
 }
 
+/* ?scale=; false with the answer given. */
+static bool take_scale(samc__request *r) {
+    samc_error error = {0};
+    const char *scale = samc__request_query(r, "scale");
+    if (scale == NULL) return true;
+    if (strlen(scale) < sizeof r->scale && samc_scale_check(scale, &error) == SAMC_OK) {
+        strcpy(r->scale, scale);
+        return true;
+    }
+    samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "%s", error.message[0] ? error.message : "a scale of that length");
+    return false;
+}
+
 void samc__handle_upload(samc__request *r) {
     if (r->size == 0) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the body is to be the bytes of an image");
-    else samc__picture_make(r);
+    else if (take_scale(r)) samc__picture_make(r);
 }
 
 void samc__handle_picture(samc__request *r) {
@@ -279,7 +294,7 @@ static void embedding_in(samc__request *r, samc_session *session) {
     samc__picture *p = NULL;
     snprintf(size, sizeof size, "%dx%d", none.width, none.height);
     if (status != SAMC_OK) samc__reply_failure(r, &error);
-    else if (!make_id(r, size) || (p = samc__pictures_add(&r->serve->pictures, r->id, &none, embedding)) == NULL)
+    else if (!make_id(r, size) || (p = samc__pictures_add(&r->serve->pictures, r->id, &none, "", embedding)) == NULL)
         samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the embedding");
     if (p != NULL) reply_picture(r, p, true);
     samc__request_finish(r);

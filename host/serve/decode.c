@@ -49,6 +49,7 @@ pid_t samc__decoders_process(const samc__decoders *d) { return d->nursery; }
 typedef struct order {
     size_t size;
     int64_t most_pixels;
+    char scale[SAMC__SCALE];
 } order;
 
 /* At the head of the answer's memory; pixels follow, a page on. */
@@ -56,6 +57,9 @@ typedef struct answer {
     int status, width, height;
     int whole; /* written last */
     char message[1024];
+    char scale[16]; /* samc_scale's name, "" of 8 bits; JSON, which asks for randomness, is made of it at home */
+    double low, high;
+    int sample;
 } answer;
 enum { HEAD = 4096 };
 
@@ -126,6 +130,8 @@ static void say_short(int out) {
 static void decode_one(const order *o, int file, int out) {
     samc_error error = {0};
     samc_image image = SAMC_INIT(samc_image);
+    samc_scale applied = SAMC_INIT(samc_scale);
+    const samc_image_options how = {.size = sizeof how, .most_pixels = o->most_pixels, .scale = o->scale};
     const void *bytes = mmap(NULL, o->size, PROT_READ, MAP_SHARED, file, 0);
     answer *head = mmap(NULL, HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
     if (bytes == MAP_FAILED || head == MAP_FAILED) {
@@ -139,7 +145,11 @@ static void decode_one(const order *o, int file, int out) {
     limit(RLIMIT_AS, ((rlim_t)1 << 30) + 16 * (rlim_t)o->most_pixels);
     if (!give_up_rights()) _exit(1);
 #endif
-    head->status = samc_image_decode(bytes, o->size, "the image", o->most_pixels, &image, &error);
+    head->status = samc_image_decode_with(bytes, o->size, "the image", &how, &image, &applied, &error);
+    if (head->status == SAMC_OK && applied.name != NULL) {
+        snprintf(head->scale, sizeof head->scale, "%s", applied.name);
+        head->low = applied.low, head->high = applied.high, head->sample = applied.sample;
+    }
     snprintf(head->message, sizeof head->message, "%s", error.message);
     if (head->status == SAMC_OK) {
         const size_t pixels = 3 * (size_t)image.width * (size_t)image.height;
@@ -280,7 +290,8 @@ static bool write_all(int file, const char *bytes, size_t size) {
 }
 
 /* What a child left behind. */
-static samc_status take_answer(int out, int64_t most_pixels, samc_image *image, samc_error *error) {
+static samc_status take_answer(int out, int64_t most_pixels, samc_image *image, char scaled[SAMC__SCALED],
+                               samc_error *error) {
     struct stat about;
     answer head;
     if (pread(out, &head, sizeof head, 0) != sizeof head || head.whole != 1 || fstat(out, &about) != 0)
@@ -302,6 +313,9 @@ static samc_status take_answer(int out, int64_t most_pixels, samc_image *image, 
         }
         at += got;
     }
+    head.scale[sizeof head.scale - 1] = '\0';
+    const samc_scale scale = {sizeof scale, head.scale, head.low, head.high, head.sample};
+    if (scaled != NULL && (head.scale[0] == '\0' || samc_scale_json(&scale, scaled, NULL) != SAMC_OK)) scaled[0] = '\0';
     *image = (samc_image){.size = sizeof *image,
                           .pixels = pixels,
                           .width = head.width,
@@ -310,11 +324,12 @@ static samc_status take_answer(int out, int64_t most_pixels, samc_image *image, 
     return SAMC_OK;
 }
 
-samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t size, int64_t most_pixels,
-                                  samc_image *image, samc_error *error) {
+samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t size, const samc_image_options *how,
+                                  samc_image *image, char scaled[SAMC__SCALED], samc_error *error) {
     int descriptors[3] = {memfd_create("file", MFD_CLOEXEC), memfd_create("pixels", MFD_CLOEXEC), -1};
     int ends[2] = {-1, -1};
-    const order o = {size, most_pixels};
+    order o = {.size = size, .most_pixels = how->most_pixels};
+    if (how->scale != NULL) snprintf(o.scale, sizeof o.scale, "%s", how->scale);
     samc_status status = SAMC_OK;
     if (size == 0) status = fail(error, SAMC_FORMAT, "the image is empty");
     else if (descriptors[0] < 0 || descriptors[1] < 0 || pipe2(ends, O_CLOEXEC) != 0 ||
@@ -329,7 +344,7 @@ samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t s
     if (status == SAMC_OK) { /* the child's end closes with it */
         struct pollfd end = {.fd = ends[0], .events = POLLIN};
         while (poll(&end, 1, -1) < 0 && errno == EINTR) {}
-        status = take_answer(descriptors[1], most_pixels, image, error);
+        status = take_answer(descriptors[1], how->most_pixels, image, scaled, error);
     }
     if (ends[0] >= 0) close(ends[0]);
     for (int i = 0; i < 2; i++)

@@ -21,7 +21,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { SAMC__ID = 65 }; /* of a picture: SHA-256 of the file, in hexadecimal */
+enum { SAMC__ID = 65 };                        /* of a picture: SHA-256 of the file, in hexadecimal */
+enum { SAMC__SCALE = 64, SAMC__SCALED = 160 }; /* of samples of more than 8 bits: asked for, done */
 
 /* ---- Replies --------------------------------------------------------------------------------- */
 
@@ -96,7 +97,9 @@ struct samc__request {
     /* Of predict and auto. */
     struct samc__picture *picture;
     struct samc__question *question;
-    samc_image image; /* of decode and encode: its pixels are the request's */
+    samc_image image;          /* of decode and encode: its pixels are the request's */
+    char scale[SAMC__SCALE];   /* that samples of more than 8 bits are to be read by; "" */
+    char scaled[SAMC__SCALED]; /* what was done, as JSON; "" of 8 bits */
     /* Of requests that bring their image along: what happens when the picture is there, and how masks are given. */
     samc__work then;
     void (*give)(samc__request *request, samc_session *session, samc_result *result, int prompt);
@@ -238,7 +241,8 @@ typedef struct samc__picture {
     atomic_int references;
     char id[SAMC__ID];
     int width, height;
-    uint8_t *pixels; /* RGB [height, width, 3]; NULL where an embedding alone was given */
+    uint8_t *pixels;           /* RGB [height, width, 3]; NULL where an embedding alone was given */
+    char scaled[SAMC__SCALED]; /* how samples of more than 8 bits became these, as JSON, or "" */
     samc_embedding *embedding;
     samc_scene *scene; /* what the detector made of it, once somebody asked; the text stage's alone */
     size_t bytes;
@@ -260,7 +264,7 @@ void samc__pictures_init(samc__pictures *pictures, size_t most);
 void samc__pictures_clear(samc__pictures *pictures);
 /* Takes pixels and embedding; on failure (no memory) NULL, and they are freed. One that is there already wins, unless
  * it has no pixels. */
-samc__picture *samc__pictures_add(samc__pictures *pictures, const char *id, samc_image *image,
+samc__picture *samc__pictures_add(samc__pictures *pictures, const char *id, samc_image *image, const char *scaled,
                                   samc_embedding *embedding);
 samc__picture *samc__pictures_find(samc__pictures *pictures, const char *id);
 bool samc__pictures_has(samc__pictures *pictures, const char *id);
@@ -300,10 +304,11 @@ void samc__decoders_stop(samc__decoders *decoders); /* NULL is allowed */
 /* Whether the process that they come from died; the server cannot make another. */
 bool samc__decoders_gone(samc__decoders *decoders);
 pid_t samc__decoders_process(const samc__decoders *decoders);
-/* As samc_image_decode(), in a process of its own that may read what it was given and compute, and nothing else. Its
- * death is SAMC_FORMAT. From any thread. */
-samc_status samc__decoders_decode(samc__decoders *decoders, const void *bytes, size_t size, int64_t most_pixels,
-                                  samc_image *image, samc_error *error);
+/* As samc_image_decode_with(), in a process of its own that may read what it was given and compute, and nothing else.
+ * Its death is SAMC_FORMAT. `scaled` gets samc_scale_json(), "" of 8 bits, or is NULL. From any thread. */
+samc_status samc__decoders_decode(samc__decoders *decoders, const void *bytes, size_t size,
+                                  const samc_image_options *how, samc_image *image, char scaled[SAMC__SCALED],
+                                  samc_error *error);
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 

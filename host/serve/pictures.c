@@ -1,6 +1,7 @@
 /* Pictures that were sent, with their embeddings: the least recently used go when the budget is used up. */
 #include "host/serve/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +82,8 @@ static void make_room(samc__pictures *all, const samc__picture *stays) {
     }
 }
 
-samc__picture *samc__pictures_add(samc__pictures *all, const char *id, samc_image *image, samc_embedding *embedding) {
+samc__picture *samc__pictures_add(samc__pictures *all, const char *id, samc_image *image, const char *scaled,
+                                  samc_embedding *embedding) {
     samc__picture *p = calloc(1, sizeof *p);
     if (p == NULL) {
         samc_image_free(image);
@@ -91,6 +93,7 @@ samc__picture *samc__pictures_add(samc__pictures *all, const char *id, samc_imag
     atomic_init(&p->references, 2); /* the store's and the caller's */
     memcpy(p->id, id, sizeof p->id);
     p->width = image->width, p->height = image->height;
+    snprintf(p->scaled, sizeof p->scaled, "%s", scaled);
     p->pixels = (uint8_t *)(uintptr_t)image->pixels;
     p->embedding = embedding;
     p->bytes = samc_embedding_bytes(embedding) + (p->pixels ? 3 * (size_t)p->width * (size_t)p->height : 0);

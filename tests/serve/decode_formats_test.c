@@ -34,7 +34,8 @@ Test(decoders, read_every_format) {
         uint8_t *bytes = read_file(entry->d_name, (int)length - 4, &size);
         uint8_t *expected = read_file(entry->d_name, (int)length, &expected_size);
         samc_image image = SAMC_INIT(samc_image);
-        samc_status status = samc__decoders_decode(d, bytes, size, 1 << 20, &image, &error);
+        const samc_image_options how = {.size = sizeof how, .most_pixels = 1 << 20};
+        samc_status status = samc__decoders_decode(d, bytes, size, &how, &image, NULL, &error);
         size_t pixels = 3 * (size_t)image.width * (size_t)image.height;
         /* Of what this build does not read, or a TGA that only a name would tell, it says so. */
         if (status != SAMC_UNSUPPORTED || strstr(error.message, "not a supported image format") == NULL) {

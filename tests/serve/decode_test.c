@@ -25,9 +25,9 @@ pid_t fork(void) {
 }
 
 /* In place of the library's: does what the first word says. */
-samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most_pixels, samc_image *image,
-                              samc_error *error) {
-    (void)name, (void)most_pixels;
+samc_status samc_image_decode_with(const void *bytes, size_t size, const char *name, const samc_image_options *options,
+                                   samc_image *image, samc_scale *applied, samc_error *error) {
+    (void)name;
     char word[32] = "";
     memcpy(word, bytes, size < sizeof word - 1 ? size : sizeof word - 1);
     if (strcmp(word, "open") == 0) open("/etc/passwd", O_RDONLY);
@@ -52,13 +52,15 @@ samc_status samc_image_decode(const void *bytes, size_t size, const char *name, 
     for (int i = 0; i < 18; i++) pixels[i] = (uint8_t)(7 * i);
     *image = (samc_image){.size = sizeof *image, .pixels = pixels, .width = 2, .height = 3, .row_bytes = 6};
     if (strcmp(word, "large") == 0) image->width = 1 << 20, image->height = 1 << 20;
+    if (strcmp(options->scale, "1,2") == 0) applied->name = "range", applied->low = 1, applied->high = 2;
     return SAMC_OK;
 }
 
 static samc_status decode(samc__decoders *d, const char *word, samc_image *image, samc_error *error) {
     *image = (samc_image)SAMC_INIT(samc_image);
     *error = (samc_error){0};
-    return samc__decoders_decode(d, word, strlen(word), 100, image, error);
+    const samc_image_options how = {.size = sizeof how, .most_pixels = 100};
+    return samc__decoders_decode(d, word, strlen(word), &how, image, NULL, error);
 }
 
 Test(decoders, may_compute_and_nothing_else) {
@@ -74,7 +76,12 @@ Test(decoders, may_compute_and_nothing_else) {
     cr_expect_eq(decode(d, "memory", &image, &error), SAMC_OUT_OF_MEMORY);
     cr_expect_eq(decode(d, "refuse", &image, &error), SAMC_UNSUPPORTED);
     cr_expect_str_eq(error.message, "not such a file");
-    cr_expect_eq(samc__decoders_decode(d, "", 0, 100, &image, &error), SAMC_FORMAT);
+    const samc_image_options how = {.size = sizeof how, .most_pixels = 100, .scale = "1,2"};
+    char scaled[SAMC__SCALED];
+    cr_expect_eq(samc__decoders_decode(d, "", 0, &how, &image, NULL, &error), SAMC_FORMAT);
+    cr_expect_eq(samc__decoders_decode(d, "fine", 4, &how, &image, scaled, &error), SAMC_OK);
+    cr_expect_str_eq(scaled, "{\"name\": \"range\", \"low\": 1.0, \"high\": 2.0, \"samples\": \"u8\"}");
+    free((void *)(uintptr_t)image.pixels);
     cr_assert_eq(decode(d, "fine", &image, &error), SAMC_OK, "%s", error.message); /* after all that */
     cr_expect(image.width == 2 && image.height == 3 && image.pixels[17] == 119);
     free((void *)(uintptr_t)image.pixels);

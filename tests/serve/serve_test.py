@@ -47,6 +47,46 @@ class Served(unittest.TestCase):
         assert cls.server.stop() == 0
 
 
+class Scales(Served):
+    """Samples of 16 bits, by the query of an upload."""
+
+    model = TINY
+
+    def test_scale(self):
+        grey = bytes(v for y in range(32) for x in range(40) for v in divmod(1000 + 60 * y + 9 * x, 256))
+        chunk = (
+            lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+        rows = b"".join(b"\0" + grey[y * 80 : y * 80 + 80] for y in range(32))
+        head = struct.pack(">IIBBBBB", 40, 32, 16, 0, 0, 0, 0)
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        answers = {}
+        for query in ("", "?scale=minmax", "?scale=0,4000"):
+            status, _, answers[query] = self.ask("POST", f"/v1/images{query}", png)
+            self.assertEqual(status, 201)
+        self.assertEqual(len({a["id"] for a in answers.values()}), 3)
+        self.assertEqual(answers[""]["scale"], {"name": "minmax", "low": 1000.0, "high": 3211.0, "samples": "u16"})
+        self.assertEqual(answers["?scale=minmax"]["scale"], answers[""]["scale"])
+        there = self.ask("GET", f"/v1/images/{answers['?scale=0,4000']['id']}")[2]
+        self.assertEqual(there["scale"], {"name": "range", "low": 0.0, "high": 4000.0, "samples": "u16"})
+        self.assertEqual(self.ask("POST", "/v1/images?scale=0,4000", png)[0], 200)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "a.png").write_bytes(png)
+            for query, scale in (("?scale=minmax", "minmax"), ("?scale=0,4000", "0,4000")):
+                say = samc(
+                    "segment", f"{folder}/a.png", "--model", TINY, "--point", "9,9", "--format", "rle", "--scale", scale
+                )
+                expected = json.loads(say.stdout)["masks"]
+                path = f"/v1/images/{answers[query]['id']}/predict"
+                masks = self.ask("POST", path, {"points": [[9, 9]]})[2]["masks"]
+                self.assertEqual([m["area"] for m in masks], [m["area"] for m in expected])
+        self.assertNotIn("scale", self.ask("POST", "/v1/images?scale=minmax", PHOTO.read_bytes())[2])
+        for bad in ("x", "", "P9", "1," + "2" * 80):
+            status, _, answer = self.ask("POST", f"/v1/images?scale={bad}", png)
+            if bad:
+                self.assertEqual(status, 400, answer)
+
+
 class Masks(Served):
     def test_masks_are_those_of_the_command_line(self):
         image = self.server.upload(PHOTO)
