@@ -8,6 +8,7 @@ file that gives other pixels than Pillow's without a word is not, not one, and t
 
 Pillow's source distribution carries its test images, which is the corpus that samc is held to. It is 13.0 here, because
 Pillow before that misreads three packed BMPs of it; nothing is resized, for which the reference is Pillow below 12.2.
+--pages N compares up to N further pages or frames of a file too.
 --all prints a line for every file, not only for those that are not equal. --mutate N compares N damaged copies of files
 that are equal instead (--seed S draws the same again): one to three bytes are others, most of them in headers. Refusing
 is then the right answer, and reading other pixels than Pillow is still none.
@@ -32,13 +33,15 @@ from PIL import Image, ImageOps
 Image.MAX_IMAGE_PIXELS = 2**29 // 3 // 2  # Pillow refuses at twice this number, samc's limit
 
 
-def expected(path):
+def expected(path, page=0):
     """Pillow's pixels [height, width, 3], or a reason why it has none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as file:
                 kind = file.format
+                if page > 0:
+                    file.seek(page)
                 image = ImageOps.exif_transpose(file)
             # 16 bits of grey: convert("RGB") makes everything above 255 white. The high byte is what Pillow itself
             # takes of 16-bit colours, and what OpenCV takes of both; image_pixels asks for it. What has a sign or is
@@ -56,8 +59,8 @@ def expected(path):
         return None, f"{type(error).__name__}: {error}"
 
 
-def samc(program, path):
-    run = subprocess.run([program, path], capture_output=True)
+def samc(program, path, page=0):
+    run = subprocess.run([program, path] + [str(page)] * (page > 0), capture_output=True)
     if run.returncode == 1:
         return run.stderr.decode(errors="replace").strip().replace(path, os.path.basename(path))
     if run.returncode != 0:
@@ -65,6 +68,15 @@ def samc(program, path):
     header = re.match(rb"P6 (\d+) (\d+) 255\n", run.stdout)
     width, height = int(header[1]), int(header[2])
     return np.frombuffer(run.stdout, np.uint8, offset=header.end()).reshape(height, width, 3)
+
+
+def pages_of(path):
+    """How many more pages than one Pillow counts in formats whose pages samc reads."""
+    try:
+        with Image.open(path) as file:
+            return file.n_frames - 1 if file.format in ("TIFF", "WEBP", "AVIF", "GIF") else 0
+    except Exception:
+        return 0
 
 
 def compare(ours, theirs):
@@ -137,12 +149,14 @@ def main():
         default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "../build/release/bin/image_pixels"),
     )
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--pages", type=int, default=0)
     parser.add_argument("--mutate", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if int(PIL.__version__.split(".")[0]) < 13:
         print(f"note: Pillow {PIL.__version__} misreads packed BMPs, 13.0 does not", file=sys.stderr)
     table = collections.defaultdict(collections.Counter)
+    pages = collections.Counter()
     equal = []
     for folder, folders, names in os.walk(options.folder):
         folders.sort()
@@ -153,6 +167,11 @@ def main():
             table[kind_of or os.path.splitext(name)[1].lower() or "no ending"][kind] += 1
             if kind == "equal":
                 equal.append(path)
+            for page in range(1, 1 + min(pages_of(path), options.pages)):
+                kind_of_page, text_of_page = compare(samc(options.program, path, page), expected(path, page)[1])
+                pages[kind_of_page] += 1
+                if options.all or kind_of_page not in ("equal", "refused by both"):
+                    print(f"{kind_of_page:20s} {os.path.relpath(path, options.folder)} page {page}: {text_of_page}")
             if options.all or kind not in ("equal", "refused by both") and not options.mutate:
                 print(f"{kind:20s} {os.path.relpath(path, options.folder)}{': ' * bool(text)}{text}")
     if options.mutate:
@@ -176,7 +195,9 @@ def main():
     )
     for name, counts in rows + [("not Pillow's", others), ("all", total)]:
         print(f"{name:18s}" + "".join(f"{counts[kind]:20d}" for kind in kinds))
-    return total["different"] > 0
+    if options.pages:
+        print("pages and frames beyond the first: " + ", ".join(f"{n} {kind}" for kind, n in pages.most_common()))
+    return total["different"] + pages["different"] > 0
 
 
 if __name__ == "__main__":

@@ -172,6 +172,12 @@ def jxl(rgb):
 
 def own(rgb):
     image = Image.fromarray(rgb)
+    frames = [Image.fromarray(np.roll(rgb, 6 * i, 1)).quantize(30) for i in range(4)]
+    for i, frame in enumerate(frames):
+        frame.paste(i, (3 * i, 4 * i, 3 * i + 9, 4 * i + 9))
+    options = dict(save_all=True, append_images=frames[1:], duration=50)
+    save(frames[0], "gif_disposals.gif", (0, 1, 2, 3), disposal=[2, 3, 1, 1], transparency=2, **options)
+    save(frames[0], "gif_restored.gif", (0, 1, 2, 3), disposal=[3, 2, 3, 2], **options)
     save(image, "qoi.qoi")
     save(with_alpha(rgb), "qoi_alpha.qoi")
     save(image.quantize(5).convert("RGB"), "qoi_runs.qoi")

@@ -75,7 +75,7 @@ enum {
     "                        P0.5-99.5 (percentiles), A,B (values) or high-byte; once for a whole image.\n"            \
     "                        Default: high-byte of 16-bit colours, minmax of 16-bit grey and of floats;\n"             \
     "                        NaN and infinity count for nothing. 8-bit images are never scaled\n"                      \
-    "      --page N, --frame N  of a document or an animation, from 0 (0): TIFF, WebP, AVIF, HEIC, JPEG XL\n"
+    "      --page N, --frame N  of a document or an animation, from 0 (0): TIFF, GIF, WebP, AVIF, HEIC, ...\n"
 
 samc__cli samc__cli_begin(const char *command, const char *help);
 /* The next option of the subcommand's own, -1 after the last one, SAMC__CLI_STOP where the program is to end with

@@ -1,5 +1,6 @@
-/* GIF through giflib: the first frame on its screen. As in Pillow a frame that reaches beyond the screen enlarges it,
- * what the frame does not cover has the transparent colour or else colour 0, and transparency itself is dropped. */
+/* GIF through giflib: a frame on its screen, with those before it. As in Pillow a frame that reaches beyond the screen
+ * enlarges it, what the first one does not cover has the transparent colour or else colour 0, and transparency itself
+ * is dropped. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +20,11 @@ typedef struct reader {
     const samc__image_file *file;
     size_t at;
     GifFileType *gif;
-    int transparent; /* index, -1 where there is none */
-    bool in_frame;   /* its description has been read */
-    bool ran_out;    /* the file ended before giflib had what it wanted */
+    int transparent;   /* index of the frame, -1 where there is none */
+    int disposal;      /* what becomes of a frame when the next one comes; goes on until another is said */
+    int width, height; /* of the screen, as far as the frames up to this one have enlarged it */
+    bool in_frame;     /* its description has been read */
+    bool ran_out;      /* the file ended before giflib had what it wanted */
 } reader;
 
 static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
@@ -45,11 +48,12 @@ static samc_status failed(const reader *r, int code, samc_error *error) {
                       reason == NULL ? "unknown error" : reason);
 }
 
-/* Up to the description of the first frame; the caller closes r->gif whatever comes back. */
+/* Up to the description of the next frame; the caller closes r->gif whatever comes back. */
 static samc_status find_frame(reader *r, samc_error *error) {
     int code = 0;
     r->transparent = -1;
-    r->gif = DGifOpen(r, read_bytes, &code);
+    r->in_frame = false;
+    if (r->gif == NULL) r->gif = DGifOpen(r, read_bytes, &code);
     if (r->gif == NULL) return failed(r, code, error);
     for (;;) {
         GifRecordType record;
@@ -64,7 +68,9 @@ static samc_status find_frame(reader *r, samc_error *error) {
         int kind;
         GifByteType *block; /* its length and its bytes */
         if (DGifGetExtension(r->gif, &kind, &block) != GIF_OK) return failed(r, r->gif->Error, error);
-        if (kind == GRAPHICS_EXT_FUNC_CODE && block != NULL && block[0] >= 4 && block[1] & 1) r->transparent = block[4];
+        bool graphics = kind == GRAPHICS_EXT_FUNC_CODE && block != NULL && block[0] >= 4;
+        if (graphics && block[1] & 1) r->transparent = block[4];
+        if (graphics && (block[1] >> 2 & 7) != 0) r->disposal = block[1] >> 2 & 7;
         while (block != NULL)
             if (DGifGetExtensionNext(r->gif, &block) != GIF_OK) return failed(r, r->gif->Error, error);
     }
@@ -74,11 +80,46 @@ static void finish(reader *r) {
     if (r->gif != NULL) DGifCloseFile(r->gif, NULL);
 }
 
-static void measure(const GifFileType *gif, samc__image_extent *extent) {
-    int64_t right = (int64_t)gif->Image.Left + gif->Image.Width, bottom = (int64_t)gif->Image.Top + gif->Image.Height;
-    *extent = (samc__image_extent){.width = gif->SWidth > right ? gif->SWidth : right,
-                                   .height = gif->SHeight > bottom ? gif->SHeight : bottom,
-                                   .peak = gif->Image.Width + ((int64_t)1 << 16)}; /* a row, and giflib's tables */
+/* Past blocks of data, up to and with the empty one; false where the file ends before. */
+static bool skip_blocks(const samc__image_file *file, size_t *at) {
+    while (*at < file->size) {
+        size_t length = file->bytes[*at];
+        if (length > file->size - *at - 1) return false;
+        *at += 1 + length;
+        if (length == 0) return true;
+    }
+    return false;
+}
+
+/* Counts the frames, and measures the screen as it is with the wanted one; what comes behind damage does not count. */
+static void measure(const samc__image_file *file, samc__image_extent *extent) {
+    const uint8_t *bytes = file->bytes;
+    size_t at = 13 + (file->size > 10 && bytes[10] & 0x80 ? (size_t)3 << ((bytes[10] & 7) + 1) : 0), largest = 0;
+    int frames = 0;
+    if (file->size < 13) return; /* which giflib has refused */
+    int64_t width = samc__little16(bytes + 6), height = samc__little16(bytes + 8);
+    while (at < file->size && bytes[at] != ';') {
+        if (bytes[at] == '!') {
+            at += 2;
+        } else if (bytes[at] == ',' && file->size - at >= 11) {
+            const uint8_t *frame = bytes + at + 1; /* left, top, width, height, flags */
+            int64_t right = samc__little16(frame) + samc__little16(frame + 4);
+            int64_t bottom = samc__little16(frame + 2) + samc__little16(frame + 6);
+            if (frames <= file->page) {
+                if (right > width) width = right;
+                if (bottom > height) height = bottom;
+                if (samc__little16(frame + 4) > largest) largest = samc__little16(frame + 4);
+            }
+            frames++;
+            at += 11 + (frame[8] & 0x80 ? (size_t)3 << ((frame[8] & 7) + 1) : 0);
+        } else {
+            break;
+        }
+        if (at >= file->size || !skip_blocks(file, &at)) break;
+    }
+    *extent = (samc__image_extent){.width = width, .height = height, .pages = frames > 0 ? frames : 1};
+    /* A row, giflib's tables, and of later frames what lay under them. */
+    extent->peak = (int64_t)largest + (1 << 16) + (file->page > 0 ? samc__image_room(extent, 3, 0) : 0);
 }
 
 bool samc__gif_recognise(const samc__image_file *file) {
@@ -88,7 +129,13 @@ bool samc__gif_recognise(const samc__image_file *file) {
 samc_status samc__gif_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
     reader r = {.file = file};
     samc_status status = find_frame(&r, error);
-    if (status == SAMC_OK) measure(r.gif, extent);
+    if (status == SAMC_OK) measure(file, extent);
+    if (status == SAMC_OK && file->page == 0) { /* of which giflib knows all */
+        const GifImageDesc *frame = &r.gif->Image;
+        int64_t right = (int64_t)frame->Left + frame->Width, bottom = (int64_t)frame->Top + frame->Height;
+        extent->width = r.gif->SWidth > right ? r.gif->SWidth : right;
+        extent->height = r.gif->SHeight > bottom ? r.gif->SHeight : bottom;
+    }
     finish(&r);
     return status;
 }
@@ -105,11 +152,27 @@ static int row_of(int line, int height, bool interlaced) {
     return 0;
 }
 
-static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8_t *rgb, uint8_t *line,
-                              samc_error *error) {
-    const GifImageDesc *frame = &r->gif->Image;
-    const ColorMapObject *map = frame->ColorMap != NULL ? frame->ColorMap : r->gif->SColorMap;
-    uint8_t palette[256][3];
+/* A part of the canvas [extent->height, extent->width, 3]. */
+typedef struct area {
+    int left, top, width, height;
+} area;
+
+static void fill(uint8_t *rgb, size_t stride, area part, const uint8_t colour[3]) {
+    for (int y = part.top; y < part.top + part.height; y++)
+        for (int x = part.left; x < part.left + part.width; x++)
+            memcpy(rgb + ((size_t)y * stride + (size_t)x) * 3, colour, 3);
+}
+
+static void copy_area(uint8_t *rgb, size_t stride, area part, uint8_t *kept, bool back) {
+    size_t row = (size_t)part.width * 3;
+    for (int y = 0; y < part.height; y++) {
+        uint8_t *at = rgb + ((size_t)(part.top + y) * stride + (size_t)part.left) * 3;
+        memcpy(back ? at : kept + (size_t)y * row, back ? kept + (size_t)y * row : at, row);
+    }
+}
+
+static void read_palette(const reader *r, uint8_t palette[256][3]) {
+    const ColorMapObject *map = r->gif->Image.ColorMap != NULL ? r->gif->Image.ColorMap : r->gif->SColorMap;
     int colours = map == NULL ? 0 : map->ColorCount < 256 ? map->ColorCount : 256;
     for (int i = 0; i < colours; i++) {
         palette[i][0] = map->Colors[i].Red;
@@ -117,32 +180,107 @@ static samc_status read_frame(reader *r, const samc__image_extent *extent, uint8
         palette[i][2] = map->Colors[i].Blue;
     }
     samc__palette_complete(palette, (size_t)colours); /* without one, indices are greys */
-    size_t width = (size_t)extent->width;
-    const uint8_t *outside = palette[r->transparent >= 0 ? r->transparent : 0];
-    bool covers = frame->Width == extent->width &&
-                  frame->Height == extent->height; /* then nothing is touched before there are pixels */
-    for (size_t i = 0; i < width * (size_t)extent->height && !covers; i++) memcpy(rgb + i * 3, outside, 3);
-    for (int i = 0; i < frame->Height; i++) {
-        if (DGifGetLine(r->gif, line, frame->Width) != GIF_OK) return failed(r, r->gif->Error, error);
+}
+
+/* Draws the frame; of later ones than the first, the transparent pixels leave what is there. */
+static samc_status draw(reader *r, size_t stride, bool first, uint8_t palette[256][3], uint8_t *rgb,
+                        samc_error *error) {
+    const GifImageDesc *frame = &r->gif->Image;
+    uint8_t *line = malloc((size_t)frame->Width);
+    if (line == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name);
+    samc_status status = SAMC_OK;
+    for (int i = 0; i < frame->Height && status == SAMC_OK; i++) {
+        if (DGifGetLine(r->gif, line, frame->Width) != GIF_OK) {
+            status = failed(r, r->gif->Error, error);
+            break;
+        }
         size_t y = (size_t)(frame->Top + row_of(i, frame->Height, frame->Interlace));
-        uint8_t *to = rgb + (y * width + (size_t)frame->Left) * 3;
-        for (int x = 0; x < frame->Width; x++, to += 3) memcpy(to, palette[line[x]], 3);
+        uint8_t *to = rgb + (y * stride + (size_t)frame->Left) * 3;
+        for (int x = 0; x < frame->Width; x++, to += 3)
+            if (first || line[x] != r->transparent) memcpy(to, palette[line[x]], 3);
     }
+    free(line);
+    return status;
+}
+
+/* What the frame before left to be done when this one comes. */
+typedef struct disposal {
+    area part;
+    uint8_t colour[3], *kept; /* what lay under the frame, where that comes back */
+    bool due;
+} disposal;
+
+/* Notes what is to be done about this frame, before it is drawn: 2: its part gets the transparent or the background's
+ * colour, 3: what was there comes back; of the first frame, whose screen has nothing on it, the transparent colour. */
+static samc_status note_disposal(reader *r, size_t stride, bool first, uint8_t palette[256][3], uint8_t *rgb,
+                                 disposal *d, samc_error *error) {
+    const GifImageDesc *frame = &r->gif->Image;
+    free(d->kept);
+    *d = (disposal){.part = {frame->Left, frame->Top, frame->Width, frame->Height}};
+    int background = r->gif->SColorMap != NULL ? r->gif->SBackGroundColor : 0;
+    int colour = r->transparent >= 0 ? r->transparent : background;
+    d->due = r->disposal == 2 || (r->disposal == 3 && (!first || r->transparent >= 0));
+    memcpy(d->colour, palette[colour & 255], 3);
+    if (r->disposal != 3 || first) return SAMC_OK;
+    if ((d->kept = malloc((size_t)frame->Width * (size_t)frame->Height * 3)) == NULL)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name);
+    copy_area(rgb, stride, d->part, d->kept, false);
     return SAMC_OK;
+}
+
+/* A frame that reaches beyond the screen: what is new has its colour 0, or is black where it has a transparent one. */
+static void enlarge(reader *r, size_t stride, uint8_t palette[256][3], uint8_t *rgb) {
+    const GifImageDesc *frame = &r->gif->Image;
+    static const uint8_t black[3] = {0};
+    const uint8_t *colour = r->transparent >= 0 ? black : palette[0];
+    int right = frame->Left + frame->Width, bottom = frame->Top + frame->Height;
+    int width = right > r->width ? right : r->width, height = bottom > r->height ? bottom : r->height;
+    fill(rgb, stride, (area){r->width, 0, width - r->width, r->height}, colour);
+    fill(rgb, stride, (area){0, r->height, width, height - r->height}, colour);
+    r->width = width;
+    r->height = height;
+}
+
+static samc_status read_frame(reader *r, size_t stride, bool first, disposal *d, uint8_t *rgb, samc_error *error) {
+    const GifImageDesc *frame = &r->gif->Image;
+    uint8_t palette[256][3];
+    if (frame->Width <= 0 || frame->Height <= 0)
+        return samc__fail(error, SAMC_FORMAT, "%s: GIF with a frame that has no pixels", r->file->name);
+    read_palette(r, palette);
+    if (first) {
+        int right = frame->Left + frame->Width, bottom = frame->Top + frame->Height;
+        r->width = right > r->gif->SWidth ? right : r->gif->SWidth;
+        r->height = bottom > r->gif->SHeight ? bottom : r->gif->SHeight;
+        if (frame->Width < r->width || frame->Height < r->height) /* else nothing is touched before there are pixels */
+            fill(rgb, stride, (area){0, 0, r->width, r->height}, palette[r->transparent >= 0 ? r->transparent : 0]);
+    } else {
+        if (d->due && d->kept != NULL) copy_area(rgb, stride, d->part, d->kept, true);
+        else if (d->due) fill(rgb, stride, d->part, d->colour);
+        enlarge(r, stride, palette, rgb);
+    }
+    SAMC__TRY(note_disposal(r, stride, first, palette, rgb, d, error));
+    return draw(r, stride, first, palette, rgb, error);
 }
 
 samc_status samc__gif_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
                              int *orientation, samc_error *error) {
     reader r = {.file = file};
-    uint8_t *line = NULL;
+    disposal d = {0};
+    samc_status status = SAMC_OK;
     (void)orientation;
-    samc_status status = find_frame(&r, error);
-    if (status == SAMC_OK && (r.gif->Image.Width <= 0 || r.gif->Image.Height <= 0))
-        status = samc__fail(error, SAMC_FORMAT, "%s: GIF whose first frame has no pixels", file->name);
-    if (status == SAMC_OK && (line = malloc((size_t)r.gif->Image.Width)) == NULL)
-        status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
-    if (status == SAMC_OK) status = read_frame(&r, extent, samples, line, error);
-    free(line);
+    for (int i = 0; i <= file->page && status == SAMC_OK; i++) {
+        status = find_frame(&r, error);
+        if (status == SAMC_OK) {
+            const GifImageDesc *frame = &r.gif->Image; /* giflib and measure() see the same; a picture hangs on it */
+            if (frame->Left + (int64_t)frame->Width > extent->width ||
+                frame->Top + (int64_t)frame->Height > extent->height)
+                status = samc__fail(error, SAMC_FORMAT, "%s: damaged GIF: a frame beyond its screen", file->name);
+        }
+        if (status == SAMC_OK) status = read_frame(&r, (size_t)extent->width, i == 0, &d, samples, error);
+    }
+    if (status == SAMC_OK && (r.width != extent->width || r.height != extent->height))
+        status = samc__fail(error, SAMC_FORMAT, "%s: damaged GIF: its screen is another", file->name);
+    free(d.kept);
     finish(&r);
     return status;
 }

@@ -54,8 +54,8 @@ SAMC_API void samc_io_free(void *memory);
 /* The most pixels that an image may have here: 2^29 bytes of RGB. A file has at most 2^29 bytes. */
 #define SAMC_IMAGE_MOST_PIXELS ((int64_t)178956970)
 
-/* An image as 8-bit RGB, upright (EXIF orientation is applied): the pixels that Pillow (below 12.2) decodes. JPEG, PNG,
- * BMP, GIF (first frame), PSD, PNM (P1 to P6) and TGA, found by their bytes, TGA by `name` or its footer. Grey and
+/* An image as 8-bit RGB, upright (EXIF orientation is applied): the pixels that Pillow (below 12.2) decodes. The
+ * formats of samc_image_format() are found by their bytes, TGA by `name` or its footer. Grey and
  * palettes become RGB, alpha is dropped, CMYK converts as Pillow does; 16-bit values and floats are scaled, see
  * samc_samples_scale(). An image that is cut off is an error. `most_pixels` bounds what the header may ask for before
  * anything is decoded; 0: SAMC_IMAGE_MOST_PIXELS, which is also the most. The pixels go back by samc_image_free();
