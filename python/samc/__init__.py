@@ -37,6 +37,7 @@ from ._model import Machine, Model, ModelInfo, convert, default_model, load
 from ._pipeline import MaskGenerationPipeline, pipeline
 from ._pixels import as_array, read_image, scale
 from ._session import Memory, Prompt, Result, Session
+from ._stream import Frame, stream
 from ._text import Detection, Detector, DetectorInfo, Phrases, Scene, label, text
 from .automatic_mask_generator import SamAutomaticMaskGenerator
 from .build_sam import Sam, build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
@@ -49,6 +50,7 @@ __all__ = [
     "Detector",
     "DetectorInfo",
     "Error",
+    "Frame",
     "InternalError",
     "InvalidArgument",
     "Machine",
@@ -92,5 +94,6 @@ __all__ = [
     "read_image",
     "scale",
     "sam_model_registry",
+    "stream",
     "text",
 ]
