@@ -263,6 +263,7 @@ static samc_status report(samc__generator *g) {
             .index = (int)i,
             .predicted_iou = f->iou,
             .stability_score = f->stability,
+            .object_score = f->object,
             .area = f->area,
             .bbox = {(int)f->x0, (int)f->y0, (int)(f->x1 - f->x0), (int)(f->y1 - f->y0)},
             .crop_box = {f->crop[0], f->crop[1], f->crop[2] - f->crop[0], f->crop[3] - f->crop[1]},
@@ -293,7 +294,7 @@ samc_status samc__image_end(samc__generator *g) {
     g->total.after_nms = g->found.count;
     double start = samc__seconds();
     if (g->o->crop_n_layers > 0) SAMC__TRY(suppress_across_crops(g));
-    if (g->o->min_mask_region_area > 0) SAMC__TRY(samc__auto_small_regions(g));
+    if (g->o->min_mask_region_area > 0 && !samc__fills(g)) SAMC__TRY(samc__auto_small_regions(g));
     g->total.post_seconds += samc__seconds() - start;
     g->total.kept = g->found.count;
     samc_status status = report(g);
@@ -389,7 +390,7 @@ static samc_status automatic(samc_session *s, const samc_image *images, int coun
     samc__generator generators[2] = {0};
     samc__auto_run run = {.s = s,
                           .o = o,
-                          .masks = samc__given_masks(&s->model->net.config.decoder, true),
+                          .masks = samc__given_masks(&s->model->net.config.decoder, o->multimask_output),
                           .low = samc__low_res(&s->model->net.config),
                           .images = generators};
     samc_status status = run_all(&run, images, count, callback, context);

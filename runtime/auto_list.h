@@ -10,7 +10,7 @@ typedef struct samc__found {
     samc__run_place runs; /* run lengths of the whole image */
     int64_t area;
     float x0, y0, x1, y1;
-    float iou, stability;
+    float iou, stability, object;
     double point[2];
     int crop[4]; /* x0, y0, x1, y1, the last two exclusive */
 } samc__found;

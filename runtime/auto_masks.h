@@ -55,6 +55,7 @@ typedef struct samc__round {
     float *logits; /* [batch, masks, low, low] */
     char *head;
     float *iou;              /* [batch, masks] */
+    float *object;           /* [batch], or of each mask where it was asked for once more; of models that have it */
     int32_t *picked;         /* how many passed the predicted IoU */
     int32_t *index;          /* [batch * masks] which */
     samc__mask_stats *stats; /* [batch * masks] theirs */
@@ -106,6 +107,16 @@ typedef struct samc__generator {
     samc_runs *runs; /* of those, and of masks that were found and suppressed */
     samc_auto_stats total;
 } samc__generator;
+
+/* Whether small regions are filled in the low-resolution logits, as SAM 2 does it, and not in masks. */
+static inline bool samc__fills(const samc__generator *g) {
+    return g->o->min_mask_region_area > 0 && g->s->model->net.config.decoder.high_res;
+}
+
+/* Asks for each mask of a round once more: with its point, with itself as the mask input, and for one mask. */
+samc_status samc__ask_again(samc__round *round);
+/* Fills small holes and removes small islands in a round's logits. */
+samc_status samc__fill_regions(samc__round *round);
 
 /* Room for rounds and for masks of `image`: as much as there is memory for. */
 samc_status samc__run_open(samc__auto_run *run, const samc_image *image, int64_t *bits_masks);

@@ -68,11 +68,12 @@ void samc__finisher_release(const samc__exec *exec, samc__finisher *f) {
 
 /* Where the parts of a head begin, behind the count. */
 typedef struct head_parts {
-    size_t iou, index, stats, end;
+    size_t iou, object, index, stats, end;
 } head_parts;
 static head_parts parts_of(size_t masks) {
     head_parts p = {.iou = HEAD_ALIGNMENT};
-    p.index = p.iou + masks * sizeof(float);
+    p.object = p.iou + masks * sizeof(float);
+    p.index = p.object + masks * sizeof(float);
     p.stats = (p.index + masks * sizeof(int32_t) + 7) / 8 * 8;
     p.end = p.stats + masks * sizeof(samc__mask_stats);
     return p;
@@ -84,6 +85,7 @@ void samc__round_at(const samc_model *model, int batch, void *logits, void *head
     r->head = head;
     r->picked = head;
     r->iou = (float *)(void *)(r->head + p.iou);
+    r->object = (float *)(void *)(r->head + p.object);
     r->index = (int32_t *)(void *)(r->head + p.index);
     r->stats = (samc__mask_stats *)(void *)(r->head + p.stats);
     r->head_bytes = p.end;
@@ -211,8 +213,8 @@ static samc_status decode_points(samc__round *r) {
                                    .features = samc__session_features(s, r->image, 1),
                                    .cache = cache,
                                    .key_pe = s->key_pe};
-        samc_status status = samc__decode(&s->exec, &s->model->net, &args, true,
-                                          r->logits + i * run->masks * mask_floats, r->iou + i * run->masks);
+        const samc__decoded to = {r->logits + i * run->masks * mask_floats, r->iou + i * run->masks, r->object + i};
+        samc_status status = samc__decode(&s->exec, &s->model->net, &args, run->o->multimask_output, &to);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, now)) now = 0;
         else SAMC__TRY(status);
     }
@@ -228,6 +230,8 @@ static samc_status start(samc__round *r) {
     if (atomic_exchange(&s->stop, false))
         return samc__fail(&s->error, SAMC_STOPPED, "automatic masks were stopped on request");
     SAMC__TRY(decode_points(r));
+    if (g->o->use_m2m) SAMC__TRY(samc__ask_again(r));
+    if (samc__fills(g)) SAMC__TRY(samc__fill_regions(r));
     SAMC__TRY(s->post.place->wait(&s->post, &s->exec));
     SAMC__TRY(samc__select_masks(&s->post, &(samc__select_masks_args){.iou = r->iou,
                                                                       .count = count,
@@ -265,8 +269,15 @@ static samc_status finish(samc__round *r) {
         const samc__crop *c = &r->crop;
         int32_t mask = head.index[i];
         const double *point = r->xy + 2 * (mask / run->masks);
-        r->found[i] = (samc__found){
-            .iou = head.iou[mask], .point = {point[0] + c->x0, point[1] + c->y0}, .crop = {c->x0, c->y0, c->x1, c->y1}};
+        double own[2] = {point[0] + c->x0, point[1] + c->y0};
+        if (run->s->model->net.config.decoder.box_points) /* which keeps them as floats, as the original does */
+            for (int j = 0; j < 2; j++) own[j] = (double)((float)point[j] + (float)(j ? c->y0 : c->x0));
+        r->found[i] = (samc__found){.iou = head.iou[mask],
+                                    .object = run->s->model->net.config.decoder.object_at < 0 ? 0.0f
+                                              : g->o->use_m2m                                 ? head.object[mask]
+                                                              : head.object[mask / run->masks],
+                                    .point = {own[0], own[1]},
+                                    .crop = {c->x0, c->y0, c->x1, c->y1}};
         r->own_index[i] = mask;
     }
     SAMC__TRY(samc__auto_masks(r, kept, head.stats));

@@ -58,32 +58,44 @@ static samc_status check_prompt(samc_session *s, const subjects *on, const samc_
 
 /* How many prompts from the first on are on image `image` and can be decoded in one batch with `like`, at most `most`.
  */
-static int alike(const samc_prompt *prompts, int most, const samc_prompt *like, int image) {
-    int n = 0, tokens = samc__prompt_tokens(like);
-    while (n < most && prompts[n].image == image && samc__prompt_tokens(&prompts[n]) == tokens &&
+static int alike(const samc__decoder_spec *d, const samc_prompt *prompts, int most, const samc_prompt *like,
+                 int image) {
+    int n = 0, tokens = samc__prompt_tokens(d, like);
+    while (n < most && prompts[n].image == image && samc__prompt_tokens(d, &prompts[n]) == tokens &&
            !prompts[n].mask_input == !like->mask_input)
         n++;
     return n;
 }
 
 /* Decodes a batch into the host's memory. */
-static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch, bool multimask, int64_t logits_count,
-                               float *logits, int64_t iou_count, float *iou) {
-    void *tensors[2] = {NULL, NULL};
-    size_t logits_bytes = (size_t)logits_count * sizeof(float), iou_bytes = (size_t)iou_count * sizeof(float);
-    samc_status status = samc__lend(&s->exec, logits, logits_bytes, false, &tensors[0]);
-    if (status == SAMC_OK) status = samc__lend(&s->exec, iou, iou_bytes, false, &tensors[1]);
-    if (status == SAMC_OK) status = samc__decode(&s->exec, &s->model->net, batch, multimask, tensors[0], tensors[1]);
-    samc_status first = samc__collect(&s->exec, logits, tensors[0], status == SAMC_OK ? logits_bytes : 0);
-    samc_status second = samc__collect(&s->exec, iou, tensors[1], status == SAMC_OK ? iou_bytes : 0);
-    return status != SAMC_OK ? status : first != SAMC_OK ? first : second;
+static samc_status decode_into(samc_session *s, const samc__prompt_batch *batch, bool multimask, samc_result *r,
+                               int begin) {
+    const size_t masks = (size_t)batch->count * (size_t)r->masks, low = (size_t)r->low_res;
+    const struct {
+        float *to;
+        size_t bytes;
+    } of[] = {{r->logits + (size_t)begin * (size_t)r->masks * low * low, masks * low * low * sizeof(float)},
+              {r->iou + begin * r->masks, masks * sizeof(float)},
+              {r->object ? r->object + begin : NULL, r->object ? (size_t)batch->count * sizeof(float) : 0}};
+    enum { PARTS = sizeof of / sizeof *of };
+    void *tensors[PARTS] = {NULL};
+    samc_status status = SAMC_OK;
+    for (int i = 0; i < PARTS && status == SAMC_OK && of[i].to; i++)
+        status = samc__lend(&s->exec, of[i].to, of[i].bytes, false, &tensors[i]);
+    const samc__decoded to = {tensors[0], tensors[1], tensors[2]};
+    if (status == SAMC_OK) status = samc__decode(&s->exec, &s->model->net, batch, multimask, &to);
+    for (int i = 0; i < PARTS && of[i].to; i++) { /* all go back, also after one that failed */
+        samc_status last = samc__collect(&s->exec, of[i].to, tensors[i], status == SAMC_OK ? of[i].bytes : 0);
+        if (status == SAMC_OK) status = last;
+    }
+    return status;
 }
 
 /* How many of the `left` prompts from the first on go together, on *images images: those on the first's, and on the
  * images after it, as long as they have as many such prompts: their embeddings lie one after another. */
-static int together(const samc_prompt *first, int left, int *images) {
-    int each = alike(first, left, first, first->image), n = 1;
-    while ((n + 1) * each <= left && alike(first + n * each, each, first, first->image + n) == each) n++;
+static int together(const samc__decoder_spec *d, const samc_prompt *first, int left, int *images) {
+    int each = alike(d, first, left, first, first->image), n = 1;
+    while ((n + 1) * each <= left && alike(d, first + n * each, each, first, first->image + n) == each) n++;
     *images = n;
     return n * each;
 }
@@ -91,13 +103,14 @@ static int together(const samc_prompt *first, int left, int *images) {
 /* The same for a session: on a device also no more than its memory was planned for, which automatic masks decide; of
  * embeddings one at a time, as they lie wherever they lie. */
 static int batch_of(const samc_session *s, const subjects *on, const samc_prompt *first, int left, int *images) {
+    const samc__decoder_spec *d = &s->model->net.config.decoder;
     const int most = left < s->decode_most ? left : s->decode_most;
-    int n = on->embeddings != NULL ? alike(first, most, first, first->image) : together(first, most, images);
+    int n = on->embeddings != NULL ? alike(d, first, most, first, first->image) : together(d, first, most, images);
     if (s->cuda == NULL || n <= FEWEST_PLANNED) return n;
-    int fitting = samc__cuda_session_prompts(s->cuda, s->model, n, *images, samc__prompt_tokens(first),
+    int fitting = samc__cuda_session_prompts(s->cuda, s->model, n, *images, samc__prompt_tokens(d, first),
                                              first->mask_input != NULL, s->image_count);
     if (fitting >= n) return n;
-    return on->embeddings != NULL ? fitting : together(first, fitting, images);
+    return on->embeddings != NULL ? fitting : together(d, first, fitting, images);
 }
 
 static const samc__frame *frame_of(const samc_session *s, const subjects *on, int image) {
@@ -120,7 +133,6 @@ typedef struct batch_room {
 
 static samc_status predict_batches(samc_session *s, const subjects *on, const samc_prompt *prompts, int count,
                                    bool multimask, const batch_room *room, samc_result *r) {
-    int64_t low = r->low_res, mask_floats = low * low * r->masks;
     for (int begin = 0; begin < count;) {
         const samc_prompt *first = &prompts[begin];
         int images = 1, n = batch_of(s, on, first, count - begin, &images);
@@ -136,15 +148,14 @@ static samc_status predict_batches(samc_session *s, const subjects *on, const sa
             .prompts = room->prompts,
             .count = n,
             .images = images,
-            .tokens = samc__prompt_tokens(first),
+            .tokens = samc__prompt_tokens(&s->model->net.config.decoder, first),
             .masked = first->mask_input != NULL,
             .frame = room->frame,
             .features = features,
             .cache = cache,
             .key_pe = s->key_pe,
         };
-        samc_status status = decode_into(s, &args, multimask, n * mask_floats, r->logits + begin * mask_floats,
-                                         n * r->masks, r->iou + begin * r->masks);
+        samc_status status = decode_into(s, &args, multimask, r, begin);
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, n)) continue;
         SAMC__TRY(status);
         for (int i = begin * r->masks; i < (begin + n) * r->masks; i++)
@@ -197,12 +208,14 @@ static samc_status predict(samc_session *s, const subjects *on, const samc_promp
         r->logits = calloc((size_t)count * masks, low * low * sizeof(float));
         r->iou = calloc((size_t)count * masks, sizeof(float));
         r->frame = calloc((size_t)count, sizeof *r->frame);
+        if (s->model->net.config.decoder.object_at >= 0) r->object = calloc((size_t)count, sizeof *r->object);
         r->image = calloc((size_t)count, sizeof *r->image);
         r->made = calloc((size_t)count * masks, sizeof *r->made);
         r->runs = samc__runs_create(NULL);
     }
     samc_status status = SAMC_OK;
-    if (r == NULL || !r->logits || !r->iou || !r->frame || !r->image || !r->made || !r->runs)
+    if (r == NULL || !r->logits || !r->iou || (s->model->net.config.decoder.object_at >= 0 && !r->object) ||
+        !r->frame || !r->image || !r->made || !r->runs)
         status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the result of %d prompt(s)", count);
     else status = predict_into(s, on, prompts, count, multimask, r);
     if (status == SAMC_OK) status = clamp_logits(s, r);
@@ -271,6 +284,7 @@ void samc_result_free(samc_result *r) {
     free(r->logits);
     free(r->clamped);
     free(r->iou);
+    free(r->object);
     free(r->frame);
     free(r->image);
     free(r->made);
@@ -375,6 +389,7 @@ samc_status samc__result_mask(samc_session *s, samc_result *r, int prompt, int m
         .index = mask_index,
         .predicted_iou = r->iou[index],
         .stability_score = stats->below > 0 ? (float)stats->above / (float)stats->below : 0.0f,
+        .object_score = r->object ? r->object[prompt] : 0.0f,
         .area = stats->area,
         .bbox = {empty ? 0 : stats->x0, empty ? 0 : stats->y0, empty ? 0 : stats->x1 - stats->x0,
                  empty ? 0 : stats->y1 - stats->y0},

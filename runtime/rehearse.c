@@ -107,13 +107,13 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     samc__prompt_batch args = {.prompts = batch,
                                .count = prompts,
                                .images = 1,
-                               .tokens = samc__prompt_tokens(&prompt),
+                               .tokens = samc__prompt_tokens(&c->decoder, &prompt),
                                .frame = &frame,
                                .features = features,
                                .cache = cache,
                                .key_pe = key_pe};
     for (int i = 0; i < batches; i++)
-        SAMC__TRY(samc__decode(exec, &model->net, &args, true, round[0].logits, round[0].iou));
+        SAMC__TRY(samc__decode(exec, &model->net, &args, true, &(samc__decoded){round[0].logits, round[0].iou, NULL}));
     return SAMC_OK;
 }
 
@@ -137,7 +137,9 @@ samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *mod
         args.cache = samc__image_cache_at(net, images, cache, 0);
         SAMC__TRY(samc__image_cache_make(exec, net, samc__nowhere, samc__nowhere, images, &args.cache));
     }
-    return samc__decode(exec, net, &args, true, (float *)(void *)samc__nowhere, (float *)(void *)samc__nowhere);
+    float *nowhere = (float *)(void *)samc__nowhere;
+    const bool multimask = net->config.decoder.dynamic == 0.0f; /* else one mask takes more: it is chosen among all */
+    return samc__decode(exec, net, &args, multimask, &(samc__decoded){nowhere, nowhere, nowhere});
 }
 
 samc_status samc__rehearse_post(const samc__exec *exec, const samc_model *model, int prompts) {

@@ -70,6 +70,7 @@ struct samc_result {
     float *logits;             /* [prompts, masks, low_res, low_res] */
     float *clamped;            /* these as they are given, where the recipe bounds them; or NULL */
     float *iou;                /* [prompts, masks] */
+    float *object;             /* [prompts] logits of there being an object, or NULL */
     struct samc__frame *frame; /* [prompts] of the prompt's image */
     int *image;                /* [prompts] which that was */
     samc__made_mask *made;     /* [prompts, masks] */

@@ -17,6 +17,7 @@
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/nms/nms.h"
 #include "kernels/preprocess/preprocess.h"
+#include "kernels/choose_masks/choose_masks.h"
 #include "kernels/select_masks/select_masks.h"
 #include "kernels/small_regions/small_regions.h"
 #include "kernels/token_attention/token_attention.h"
@@ -99,7 +100,8 @@ static double image_to_token_bytes(const samc__image_to_token_args *a) {
            of(a->y);
 }
 static double upscale_masks_bytes(const samc__upscale_masks_args *a) {
-    return of(a->src) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->hyper) + of(a->y);
+    return of(a->src) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->hyper) + of(a->y) +
+           of(a->add1) + of(a->add2);
 }
 static double upscale_map_bytes(const samc__upscale_map_args *a) {
     return of(a->x) + of_projection(&a->up1) + of_norm(&a->norm) + of_projection(&a->up2) + of(a->add) + of(a->y);
@@ -107,6 +109,10 @@ static double upscale_map_bytes(const samc__upscale_map_args *a) {
 static double refine_masks_bytes(const samc__refine_masks_args *a) {
     return of(a->map) + of_projection(&a->conv1) + of_norm(&a->norm) + of_projection(&a->conv2) + of(a->image) +
            of(a->refiner) + of(a->hyper) + of(a->iou) + of(a->y) + of(a->y_iou);
+}
+static double choose_masks_bytes(const samc__choose_masks_args *a) {
+    const double masks = (double)a->iou.n[1]; /* the first one is read, and one is copied */
+    return of(a->iou) + of(a->y_iou) + 2.0 * of(a->logits) / masks + of(a->y);
 }
 static double select_masks_bytes(const samc__select_masks_args *a) { return 8.0 * (double)a->count; }
 static double finish_masks_bytes(const samc__finish_masks_args *a) {
@@ -150,6 +156,7 @@ SIMPLE(embed_grid, 1)
 SIMPLE(embed_prompts, 1)
 SIMPLE(upscale_map, 1)
 SIMPLE(refine_masks, 2)
+SIMPLE(choose_masks, 1)
 SIMPLE(select_masks, 1)
 SIMPLE(finish_masks, 2)
 SIMPLE(mask_rle, 3)

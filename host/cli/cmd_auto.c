@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "host/cli/numbers.h"
 #include "host/cli/phrases.h"
 #include "host/cli/progress.h"
 
@@ -100,7 +101,7 @@ static const char help[] =
     "      --points-per-batch N               most points decoded together; never changes the result (64 on a CPU; on "
     "a GPU as\n"
     "                                         many as its memory holds, up to 1024)\n"
-    "      --pred-iou-thresh X                least predicted IoU; 0 or less: any (0.88)\n"
+    "      --pred-iou-thresh X                least predicted IoU; 0 or less: any (0.88, or the model's)\n"
     "      --stability-score-thresh X         least stability score; 0 or less: any (0.95)\n"
     "      --stability-score-offset X         logits the threshold is moved by to measure stability (1.0)\n"
     "      --box-nms-thresh X                 IoU of boxes above which the worse mask goes; above 1: none (0.7)\n"
@@ -109,6 +110,8 @@ static const char help[] =
     "      --crop-overlap-ratio X             overlap of crops as a part of the shorter side (0.341)\n"
     "      --crop-n-points-downscale-factor N points a side are divided by it in each layer of crops (1)\n"
     "      --min-mask-region-area N           holes and islands below N pixels are removed (0)\n"
+    "      --use-m2m                          ask for each mask once more, with itself as the mask input\n"
+    "      --no-multimask                     one mask for each point, not three\n"
     "      --labels LIST                      \"car,person,...\" or @FILE, a label a line: each mask gets the one that "
     "fits "
     "it best, or\n"
@@ -163,13 +166,6 @@ typedef struct request {
     bool looks;             /* this is samc text */
     bool many;              /* an option was given that one image does not have */
 } request;
-
-/* Applies the given numbers over `options`. */
-static samc_status apply_numbers(const request *r, samc_auto_options *options, samc_error *error) {
-    for (int i = 0; samc_auto_option(i) != NULL; i++)
-        if (r->given[i] != NULL) SAMC__TRY(samc_auto_set(options, samc_auto_option(i), r->given[i], error));
-    return SAMC_OK;
-}
 
 /* amg.py's --model-type: the sizes of the original's build_sam.py. */
 static const struct {
@@ -305,7 +301,7 @@ static samc_status run(watch *w, samc_error *error) {
     }
     if (status == SAMC_OK) {
         samc_default_auto_options(models[0], &automatic);
-        status = apply_numbers(r, &automatic, error);
+        status = samc__cli_numbers_apply(r->given, &automatic, error);
     }
     if (status == SAMC_OK) status = samc_archive_begin(w->archive, models[0], &automatic, error);
     if (status == SAMC_OK) {
@@ -499,7 +495,7 @@ static int command(request *r, int argc, char **argv) {
     for (size_t i = 0; i < (r->looks ? TEXT : sizeof labels / sizeof *labels); i++)
         table[rows++] = r->looks ? search[i] : labels[i];
     for (int i = 0; !r->looks && i < MOST_NUMBERS && samc_auto_option(i) != NULL; i++)
-        table[rows++] = (struct option){samc_auto_option(i), required_argument, NULL, OPTION_FIRST + i};
+        table[rows++] = samc__cli_number_option(i, OPTION_FIRST + i);
     memcpy(table + rows, common, sizeof common);
     samc_error error;
     r->model_type = -1;
@@ -544,7 +540,8 @@ static int command(request *r, int argc, char **argv) {
         if (option == OPTION_RESUME) r->archive.resume = true;
         if (option == OPTION_RETRY) r->archive.retry_failed = true;
         if (option == OPTION_NO_SYNC) r->archive.no_sync = true;
-        if (option >= OPTION_FIRST) r->given[option - OPTION_FIRST] = optarg;
+        if (option >= OPTION_FIRST)
+            r->given[option - OPTION_FIRST] = samc__cli_number_given(option - OPTION_FIRST, optarg);
         unsigned formats = SAMC_OUTPUT_ARCHIVE | (r->looks ? (unsigned)SAMC__SEGMENT_FORMATS : 0);
         if (option == OPTION_FORMAT && (r->archive.formats = samc_outputs_parse(optarg, formats)) == 0)
             return samc__cli_usage(
@@ -580,7 +577,8 @@ static int command(request *r, int argc, char **argv) {
         return samc__cli_usage(&r->cli, "--retry-failed goes with --resume");
     samc_auto_options scratch = SAMC_INIT(samc_auto_options);
     samc_default_auto_options(NULL, &scratch);
-    if (apply_numbers(r, &scratch, &error) != SAMC_OK) return samc__cli_usage(&r->cli, "--%s", error.message);
+    if (samc__cli_numbers_apply(r->given, &scratch, &error) != SAMC_OK)
+        return samc__cli_usage(&r->cli, "--%s", error.message);
     return run_inputs(r, argv + optind, inputs);
 }
 

@@ -189,6 +189,8 @@ static samc_status add_mask(const request *r, work *w, const samc_mask *mask, in
                   "predicted_iou", samc__cli_number((double)mask->predicted_iou), "stability_score",
                   samc__cli_number((double)mask->stability_score), "area", (json_int_t)mask->area, "bbox",
                   mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3], "files", written, "rle", rle);
+    if (record != NULL && mask->object_score != 0.0f) /* of models that have it */
+        json_object_set_new(record, "object_score", samc__cli_number((double)mask->object_score));
     if (record != NULL && mask->label != NULL) add_label(record, mask);
     return record && json_array_append_new(w->records, record) == 0 ? SAMC_OK : no_memory(r, error);
 }

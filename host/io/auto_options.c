@@ -9,7 +9,7 @@
 
 /* Each sets one number, with what samc_auto_check() takes. A threshold beyond 0 to 1 turns its filter off, one way or
  * the other, as in amg.py. */
-typedef enum kind { WHOLE, REAL } kind;
+typedef enum kind { WHOLE, REAL, FLAG /* 0 or 1 */ } kind;
 static const struct {
     const char *name;
     kind kind;
@@ -27,6 +27,8 @@ static const struct {
     {"crop-overlap-ratio", REAL, offsetof(samc_auto_options, crop_overlap_ratio), 0, 0.999},
     {"crop-n-points-downscale-factor", WHOLE, offsetof(samc_auto_options, crop_n_points_downscale_factor), 1, 1024},
     {"min-mask-region-area", WHOLE, offsetof(samc_auto_options, min_mask_region_area), 0, 999999999},
+    {"multimask-output", FLAG, offsetof(samc_auto_options, multimask_output), 0, 1},
+    {"use-m2m", FLAG, offsetof(samc_auto_options, use_m2m), 0, 1},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
@@ -37,8 +39,8 @@ const char *samc_auto_option(int index) { return index >= 0 && index < NUMBERS ?
 static bool parse(const char *text, kind kind, double *value) {
     char *end;
     size_t length = strlen(text);
-    if (length == 0 || strspn(text, kind == WHOLE ? "0123456789" : "0123456789.eE+-") != length) return false;
-    if (kind == WHOLE && length > 9) return false;
+    if (length == 0 || strspn(text, kind == REAL ? "0123456789.eE+-" : "0123456789") != length) return false;
+    if (kind != REAL && length > 9) return false;
     *value = strtod(text, &end);
     return *end == '\0';
 }
@@ -58,10 +60,11 @@ samc_status samc_auto_set(samc_auto_options *options, const char *name, const ch
     if (i == NUMBERS) return samc__fail(error, SAMC_INVALID_ARGUMENT, "automatic masks have no option '%.60s'", name);
     if (!parse(text, numbers[i].kind, &value) || !(value >= numbers[i].least && value <= numbers[i].most))
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s is a %snumber from %.9g to %.9g, not '%.200s'",
-                          numbers[i].name, numbers[i].kind == WHOLE ? "whole " : "", numbers[i].least, numbers[i].most,
+                          numbers[i].name, numbers[i].kind == REAL ? "" : "whole ", numbers[i].least, numbers[i].most,
                           text);
     void *field = (char *)options + numbers[i].offset;
     if (numbers[i].kind == WHOLE) *(int *)field = (int)value;
+    else if (numbers[i].kind == FLAG) *(bool *)field = value != 0;
     else *(double *)field = value;
     return SAMC_OK;
 }
@@ -70,8 +73,13 @@ void samc__auto_options_describe(const samc_auto_options *options, json_t *objec
     for (int i = 0; i < NUMBERS; i++) {
         const char *field = (const char *)options + numbers[i].offset;
         if (numbers[i].offset == offsetof(samc_auto_options, points_per_batch)) continue; /* never changes the result */
+        /* What no model but SAM 2 is asked for is said where it is asked for: runs from before there was that go on. */
+        if (numbers[i].kind == FLAG &&
+            *(const bool *)field == (numbers[i].offset == offsetof(samc_auto_options, multimask_output)))
+            continue;
         json_object_set_new(object, numbers[i].name,
-                            numbers[i].kind == WHOLE ? json_integer(*(const int *)field)
-                                                     : json_real(*(const double *)field));
+                            numbers[i].kind == FLAG    ? json_boolean(*(const bool *)field)
+                            : numbers[i].kind == WHOLE ? json_integer(*(const int *)field)
+                                                       : json_real(*(const double *)field));
     }
 }

@@ -32,6 +32,8 @@ static bool print_segmentation(FILE *to, const samc_mask *mask, samc_error *erro
 
 /* What text had to do with a mask, behind its other fields. */
 static json_t *add_label(json_t *fields, const samc_mask *m) {
+    if (fields != NULL && m->object_score != 0.0f) /* of models that have it */
+        json_object_set_new(fields, "object_score", samc__text_number((double)m->object_score));
     if (fields == NULL || m->label == NULL) return fields;
     json_object_set_new(fields, "label", samc__text_json(m->label));
     json_object_set_new(fields, "score", samc__text_number((double)m->score));

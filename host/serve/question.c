@@ -160,6 +160,8 @@ json_t *samc__mask_json(const samc_mask *mask, samc__shape shape, samc_error *er
     json_t *json = json_pack("{s:f, s:f, s:I, s:[i, i, i, i]}", "predicted_iou", (double)mask->predicted_iou,
                              "stability_score", (double)mask->stability_score, "area", (json_int_t)mask->area, "bbox",
                              mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3]);
+    if (json != NULL && mask->object_score != 0.0f) /* of models that have it */
+        json_object_set_new(json, "object_score", json_real((double)mask->object_score));
     if (json == NULL || shape >= SAMC__SHAPE_NONE) return json;
     json_t *drawn = shape == SAMC__SHAPE_PNG      ? png_of(mask, error)
                     : shape == SAMC__SHAPE_COUNTS ? counts_of(mask, error)

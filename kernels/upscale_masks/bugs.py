@@ -18,6 +18,17 @@ BUGS = {
     "lower pixels are the upper ones": (KERNEL, "a[1][k][i] = a[3][k][i];", ""),
     "masks that nobody asked for": (KERNEL, "if (2 * u + i < masks) store4", "store4"),
     "hypernetwork of the first prompt for all": (KERNEL, "hyper[(prompt * masks + i % kMasks)", "hyper[(i % kMasks)"),
+    "the first image's map for all": (
+        KERNEL,
+        "maps.add1 + map_at(block / (tokens / G::m) / maps.each,",
+        "maps.add1 + map_at(0,",
+    ),
+    "upper rows of the second map": (KERNEL, "grid, 4, 2 * up + v,", "grid, 4, v,"),
+    "general kernel: a map's rows for its columns": (
+        KERNEL,
+        "s.grid, side, i / side,\n                  i % side,",
+        "s.grid, side, i % side,\n                  i / side,",
+    ),
     "general kernel: pixels before all are normalised": (KERNEL, "__syncthreads(); // all pixels", "// all pixels"),
     "general kernel: features before all are there": (KERNEL, "__syncthreads(); // every feature", "// every feature"),
     "general kernel: tokens beyond the last": (

@@ -28,12 +28,49 @@ template <class T_, int c_> struct Upscale {
                          bytes = bias + c8 * 4;
 };
 
+// Maps of the prompts' images, or NULL; `each` prompts have one image.
+template <class T> struct Maps {
+    const T *add1, *add2; // [images, 2 grid * 2 grid, c4], [images, 4 grid * 4 grid, c8]
+    int each;
+};
+
+// Where a pixel's channels begin in a map: pixel (row, column) of the side x side under a token.
+SAMC_DEVICE size_t map_at(int image, int token, int grid, int side, int row, int column, int channels) {
+    const int y = token / grid * side + row, x = token % grid * side + column;
+    return (static_cast<size_t>(image * grid * side + y) * (grid * side) + x) * channels;
+}
+
+// From a token's pixels to those of the eighth token behind it, which is in the same row of the grid or in the next.
+SAMC_DEVICE int map_hop(int token, int grid, int side, int channels) {
+    const int rows = (token + 8) / grid - token / grid, columns = (token + 8) % grid - token % grid;
+    return (rows * side * side * grid + columns * side) * channels;
+}
+
+// Which block this is, in a register of its own: what is made of it is made anew each time, and kept nowhere.
+SAMC_DEVICE int block_again() { return static_cast<int>(blockIdx.x) + (thread_again() >> 10); }
+
+// Of a block's prompt the first one of the two tokens that a lane has.
+template <class G> SAMC_DEVICE int own_token(int block, int tokens) {
+    return block * G::m % tokens + thread_again() / 32 * 16 + thread_again() % 32 / 4;
+}
+
+// Of eight channels from an even one on, every other: those of parity u.
+template <class T> SAMC_DEVICE void load_parity(const T *from, int u, float *to) {
+    const f32x4 words = load4(reinterpret_cast<const float *>(from)); // two channels each
+    const f32x2 pairs[4] = {unpack2(float_bits(words.x), T()), unpack2(float_bits(words.y), T()),
+                            unpack2(float_bits(words.z), T()), unpack2(float_bits(words.w), T())};
+    SAMC_UNROLL
+    for (int i = 0; i < 4; i++) to[i] = u ? pairs[i].y : pairs[i].x;
+}
+
 // src [prompts, tokens, c], w1 [c, c4, 2, 2], w2 [c4, c8, 2, 2], hyper [prompts, masks, c8], y [prompts, masks, 4 grid,
 // 4 grid]; tokens = grid * grid, a multiple of 64. One block: 64 tokens; a warp: 16.
-template <class U>
+// `adds`: with maps.
+template <class U, bool adds>
 SAMC_KERNEL((U::G::threads), 2)
 upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1, const float *gain, const float *shift,
-              float eps, const typename U::T *w2, const float *b2, const float *hyper, float *y, int grid, int masks) {
+              float eps, const typename U::T *w2, const float *b2, const float *hyper, float *y, int grid, int masks,
+              Maps<typename U::T> maps) {
     using T = typename U::T;
     using G = typename U::G;
     SAMC_SHARED(shared);
@@ -62,6 +99,20 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
     });
 
     const int lane = thread_again() % 32, u = lane % 4 / 2, v = lane % 2;
+    if (adds) {
+        const int block = block_again(), token_g = own_token<G>(block, tokens), hop = map_hop(token_g, grid, 2, U::c4);
+        const T *from = maps.add1 + map_at(block / (tokens / G::m) / maps.each, token_g, grid, 2, v, 0, U::c4);
+        SAMC_UNROLL
+        for (int e = 0; e < 4; e++) {
+            SAMC_UNROLL
+            for (int j = 0; j < G::tiles_n; j += 4) {
+                float x[4];
+                load_parity(from + e / 2 * hop + e % 2 * U::c4 + 2 * j, u, x);
+                SAMC_UNROLL
+                for (int i = 0; i < 4; i++) first[0][j + i][e] += x[i];
+            }
+        }
+    }
     float mean[4] = {}, scale[4] = {}; // of the four (token, pixel); lanes u = 0 and 1 hold half of the channels each
     SAMC_UNROLL
     for (int j = 0; j < G::tiles_n; j++) {
@@ -118,6 +169,25 @@ upscale_cells(const typename U::T *src, const typename U::T *w1, const float *b1
             for (int j = 0; j < 8; j++) {
                 SAMC_UNROLL
                 for (int e = 0; e < 4; e++) second[j][e] = bias[2 * (tile0 + j) + u];
+            }
+            if (adds) sync_warp(); // keeps these loads behind the step before: else ptxas spills
+            if (adds) { // row 2 up + v, column 2 side + e % 2 of the 4 x 4; here, where few registers are in use
+                const int block = block_again(), token_g = own_token<G>(block, tokens),
+                          hop = map_hop(token_g, grid, 4, U::c8);
+                const T *from =
+                    maps.add2 +
+                    map_at(block / (tokens / G::m) / maps.each, token_g, grid, 4, 2 * up + v, 2 * side, U::c8) +
+                    2 * tile0;
+                SAMC_UNROLL
+                for (int e = 0; e < 4; e++) {
+                    SAMC_UNROLL
+                    for (int j = 0; j < 8; j += 4) {
+                        float x[4];
+                        load_parity(from + e / 2 * hop + e % 2 * U::c8 + 2 * j, u, x);
+                        SAMC_UNROLL
+                        for (int i = 0; i < 4; i++) second[j + i][e] += x[i];
+                    }
+                }
             }
             SAMC_UNROLL
             for (int k = 0; k < U::c4 / 16; k++) {
@@ -185,10 +255,17 @@ SAMC_CONSTEXPR size_t any_floats(const AnyShape &s) {
            (static_cast<size_t>(s.c) + 4 * static_cast<size_t>(s.c4) + 16 * static_cast<size_t>(s.c8));
 }
 
-template <class T>
+// Where pixel `i` of the side x side under a token of any prompt begins in a map.
+SAMC_DEVICE size_t any_at(const AnyShape &s, int64_t token, int each, int side, int i, int channels) {
+    const int64_t tokens = static_cast<int64_t>(s.grid) * s.grid;
+    return map_at(static_cast<int>(token / tokens / each), static_cast<int>(token % tokens), s.grid, side, i / side,
+                  i % side, channels);
+}
+
+template <class T, bool adds>
 SAMC_KERNEL(kAnyThreads, 4)
 upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const float *shift, float eps, const T *w2,
-            const float *b2, const float *hyper, float *y, AnyShape s) {
+            const float *b2, const float *hyper, float *y, AnyShape s, Maps<T> maps) {
     SAMC_SHARED(shared);
     float *in = reinterpret_cast<float *>(shared); // [kAnyTokens][c]
     float *first = in + kAnyTokens * s.c;          // [kAnyTokens][4 pixels][c4]
@@ -210,7 +287,11 @@ upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const
             for (int t = 0; t < kAnyTokens; t++) sum[t] = fmaf(in[t * s.c + k], w, sum[t]);
         }
         SAMC_UNROLL
-        for (int t = 0; t < kAnyTokens; t++) first[(t * 4 + n % 4) * s.c4 + n / 4] = sum[t];
+        for (int t = 0; t < kAnyTokens; t++) {
+            if (adds && t < count)
+                sum[t] += to_float(maps.add1[any_at(s, token0 + t, maps.each, 2, n % 4, s.c4) + n / 4]);
+            first[(t * 4 + n % 4) * s.c4 + n / 4] = sum[t];
+        }
     }
     __syncthreads(); // every channel of a pixel is there
     for (int pixel = thread / 32; pixel < kAnyTokens * 4; pixel += kAnyThreads / 32) { // a warp each
@@ -234,7 +315,12 @@ upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const
             for (int t = 0; t < kAnyTokens; t++) sum[t] = fmaf(first[(t * 4 + pixel) * s.c4 + k], w, sum[t]);
         }
         SAMC_UNROLL
-        for (int t = 0; t < kAnyTokens; t++) second[(t * 16 + pixel * 4 + n % 4) * s.c8 + n / 4] = gelu_erf(sum[t]);
+        for (int t = 0; t < kAnyTokens; t++) {
+            const int under = (pixel / 2 * 2 + n % 4 / 2) * 4 + pixel % 2 * 2 + n % 2; // of the 4 x 4
+            if (adds && t < count)
+                sum[t] += to_float(maps.add2[any_at(s, token0 + t, maps.each, 4, under, s.c8) + n / 4]);
+            second[(t * 16 + pixel * 4 + n % 4) * s.c8 + n / 4] = gelu_erf(sum[t]);
+        }
     }
     __syncthreads(); // every feature of a pixel is there
     const int tokens = s.grid * s.grid, low = 4 * s.grid;
@@ -255,31 +341,44 @@ upscale_any(const T *src, const T *w1, const float *b1, const float *gain, const
 
 static const float *floats(samc__view v) { return static_cast<const float *>(v.data); }
 
-template <class T, int c> static const char *run_cells(const samc__cuda *cuda, const samc__upscale_masks_args *a) {
+template <class T> static Maps<T> maps_of(const samc__upscale_masks_args *a) {
+    if (a->add1.rank == 0) return {nullptr, nullptr, 1};
+    return {static_cast<const T *>(a->add1.data), static_cast<const T *>(a->add2.data),
+            static_cast<int>(a->src.n[0] / a->add1.n[0])};
+}
+
+template <class T, int c, bool adds>
+static const char *run_cells(const samc__cuda *cuda, const samc__upscale_masks_args *a) {
     using U = Upscale<T, c>;
     unsigned blocks = static_cast<unsigned>(a->src.n[0] * a->src.n[1] / U::G::m);
-    return launch("upscale_cells", upscale_cells<U>, Grid{blocks, 1, 1}, U::G::threads, U::bytes, cuda->stream,
+    return launch("upscale_cells", upscale_cells<U, adds>, Grid{blocks, 1, 1}, U::G::threads, U::bytes, cuda->stream,
                   static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data), floats(a->up1.b),
                   floats(a->norm.g), floats(a->norm.b), a->norm.eps, static_cast<const T *>(a->up2.w.data),
                   floats(a->up2.b), floats(a->hyper), static_cast<float *>(a->y.data), a->grid,
-                  static_cast<int>(a->hyper.n[1]));
+                  static_cast<int>(a->hyper.n[1]), maps_of<T>(a));
+}
+
+template <class T, bool adds>
+static const char *run_any_of(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
+    unsigned blocks = static_cast<unsigned>((s.tokens + kAnyTokens - 1) / kAnyTokens);
+    return launch("upscale_any", upscale_any<T, adds>, Grid{blocks, 1, 1}, kAnyThreads, any_floats(s) * sizeof(float),
+                  cuda->stream, static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data),
+                  floats(a->up1.b), floats(a->norm.g), floats(a->norm.b), a->norm.eps,
+                  static_cast<const T *>(a->up2.w.data), floats(a->up2.b), floats(a->hyper),
+                  static_cast<float *>(a->y.data), s, maps_of<T>(a));
 }
 
 template <class T>
 static const char *run_any(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
-    unsigned blocks = static_cast<unsigned>((s.tokens + kAnyTokens - 1) / kAnyTokens);
-    return launch("upscale_any", upscale_any<T>, Grid{blocks, 1, 1}, kAnyThreads, any_floats(s) * sizeof(float),
-                  cuda->stream, static_cast<const T *>(a->src.data), static_cast<const T *>(a->up1.w.data),
-                  floats(a->up1.b), floats(a->norm.g), floats(a->norm.b), a->norm.eps,
-                  static_cast<const T *>(a->up2.w.data), floats(a->up2.b), floats(a->hyper),
-                  static_cast<float *>(a->y.data), s);
+    return a->add1.rank != 0 ? run_any_of<T, true>(cuda, a, s) : run_any_of<T, false>(cuda, a, s);
 }
 
 template <class T>
 static const char *upscale_run(const samc__cuda *cuda, const samc__upscale_masks_args *a, const AnyShape &s) {
     if (samc__upscale_masks_cuda_kernel(a->src.dtype, s.c, s.c4, s.c8, s.masks, s.grid) == SAMC__UPSCALE_ANY)
         return run_any<T>(cuda, a, s);
-    return s.c == 256 ? run_cells<T, 256>(cuda, a) : run_cells<T, 128>(cuda, a);
+    if (a->add1.rank != 0) return s.c == 256 ? run_cells<T, 256, true>(cuda, a) : run_cells<T, 128, true>(cuda, a);
+    return s.c == 256 ? run_cells<T, 256, false>(cuda, a) : run_cells<T, 128, false>(cuda, a);
 }
 
 } // namespace samc
@@ -300,7 +399,7 @@ extern "C" samc_status samc__upscale_masks_cuda(const samc__cuda *cuda, const sa
     SAMC_REQUIRE("upscale_masks", a->up1.b.dtype == SAMC__F32 && a->up2.b.dtype == SAMC__F32);
     SAMC_REQUIRE("upscale_masks", a->norm.g.dtype == SAMC__F32 && a->norm.b.dtype == SAMC__F32);
     SAMC_REQUIRE("upscale_masks", aligned16(a->src.data) && aligned16(a->up1.w.data) && aligned16(a->up2.w.data) &&
-                                      aligned16(a->y.data));
+                                      aligned16(a->y.data) && aligned16(a->add1.data) && aligned16(a->add2.data));
     int64_t tokens = a->src.n[0] * a->src.n[1];
     SAMC_REQUIRE("upscale_masks", tokens <= INT32_MAX && a->src.n[0] * a->hyper.n[1] <= INT32_MAX / 256);
     AnyShape s = {static_cast<int>(a->src.n[2]),

@@ -4,6 +4,7 @@
  * "A" is the model's precision, everything else is f32. */
 #include "runtime/model/decoder.h"
 #include "kernels/add_rows/add_rows.h"
+#include "kernels/choose_masks/choose_masks.h"
 #include "kernels/embed_mask/embed_mask.h"
 #include "kernels/embed_prompts/embed_prompts.h"
 #include "kernels/image_to_token/image_to_token.h"
@@ -18,8 +19,8 @@
 #include "kernels/decoder_form.h"
 #include "kernels/place.h"
 
-int samc__prompt_tokens(const samc_prompt *prompt) {
-    int padding = prompt->point_count > 0 && prompt->box == NULL;
+int samc__prompt_tokens(const samc__decoder_spec *d, const samc_prompt *prompt) {
+    int padding = d->box_points ? prompt->point_count > 0 || prompt->box : prompt->point_count > 0 && !prompt->box;
     return prompt->point_count + padding + (prompt->box ? 2 : 0);
 }
 
@@ -36,6 +37,7 @@ typedef struct decoder_buffers {
     int32_t *labels;                                 /* [P, sparse] */
     void *map;                                       /* [P, 16 N, C / 8] A of the keys, or NULL: it has no use for it */
     float *refiner, *choice;                         /* [P, C / 8], [P, masks]: the IoU of those to choose from */
+    float *all;                                      /* [P, masks, 4 grid, 4 grid] to choose from, or NULL */
     samc__up_layer layers[SAMC__MAX_DECODER_LAYERS]; /* what each layer does to the keys, where upscale_masks takes
                                                         that, or absent */
 } decoder_buffers;
@@ -44,10 +46,16 @@ static int64_t mlp_width(const samc__config *c) {
     return c->decoder.iou_dim > c->decoder.channels ? c->decoder.iou_dim : c->decoder.channels;
 }
 
+/* Whether a prompt's one mask is chosen among all. */
+static bool chooses(const samc__decoder_spec *d, bool multimask) { return !multimask && d->dynamic != 0.0f; }
+
 /* Lays the buffers out from `base` on and returns the bytes needed; with base == NULL it only counts. */
-static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t sparse, bool masked, char *base,
+static size_t place(const samc__network *net, const samc__prompt_batch *batch, bool multimask, char *base,
                     decoder_buffers *b) {
     const samc__config *c = &net->config;
+    const samc__dtype a = net->precision;
+    const int64_t p = batch->count, sparse = batch->tokens;
+    const bool masked = batch->masked;
     int64_t at = 0, f32 = 4, size = (int64_t)samc__dtype_size(a), t = samc__own_tokens(&c->decoder) + sparse,
             n = (int64_t)c->grid * c->grid, channels = c->decoder.channels;
     *b = (decoder_buffers){.p = p, .t = t, .n = n, .c = channels};
@@ -67,6 +75,7 @@ static size_t place(const samc__network *net, samc__dtype a, int64_t p, int64_t 
         PLACE(refiner, p * (channels / 8) * f32);
         PLACE(choice, p * c->decoder.masks * f32);
     }
+    if (chooses(&c->decoder, multimask)) PLACE(all, p * c->decoder.masks * 16 * n * f32);
     for (int i = 0; i < c->decoder.depth && net->up_fold && !masked && samc__folds(t); i++) {
         int64_t inner = c->decoder.inner, rows = c->decoder.heads * t + 1, blocks = samc__update_blocks(n);
         float *weights, *values;
@@ -153,25 +162,23 @@ samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *
 
 /* Coordinates and labels of every prompt, gathered in `own` (laid out as b->xy) and brought to where the tensors live.
  */
-static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batch *batch, const decoder_buffers *b,
-                                 float *own) {
+static samc_status place_prompts(const samc__exec *exec, const samc__prompt_batch *batch, bool box_points,
+                                 const decoder_buffers *b, float *own) {
     int64_t sparse = batch->tokens;
     for (int i = 0; i < batch->count; i++) {
         const samc_prompt *prompt = batch->prompts[i];
         const samc__frame *frame = &batch->frame[i / (batch->count / batch->images)];
         float *xy = own + 2 * sparse * i;
         int32_t *label = (int32_t *)(own + 2 * sparse * batch->count) + sparse * i;
-        for (int j = 0; j < prompt->point_count; j++, xy += 2) {
-            samc__frame_point(frame, prompt->points + 2 * j, xy);
-            *label++ = prompt->labels[j];
+        const int corners = prompt->box ? 2 : 0, all = corners + prompt->point_count,
+                  first = box_points ? 0 : all - corners;
+        for (int j = 0; j < all; j++, xy += 2) { /* points, and from `first` on a box's corners */
+            const int corner = j - first, point = j < first ? j : j - corners;
+            const bool of_box = corner >= 0 && corner < corners;
+            samc__frame_point(frame, of_box ? prompt->box + 2 * corner : prompt->points + 2 * point, xy);
+            *label++ = of_box ? 2 + corner : prompt->labels[point];
         }
-        if (prompt->box != NULL) {
-            for (int corner = 0; corner < 2; corner++, xy += 2) {
-                samc__frame_point(frame, prompt->box + 2 * corner, xy);
-                *label++ = 2 + corner;
-            }
-        } else if (prompt->point_count >
-                   0) { /* padding: at (0, 0) minus the half pixel added later; its position is dropped */
+        if (sparse > all) { /* padding: at (0, 0) minus the half pixel added later; its position is dropped */
             xy[0] = xy[1] = 0.0f;
             *label = -1;
         }
@@ -186,7 +193,8 @@ static void order_own(const samc__decoder_spec *d, const samc__weights *w, samc_
         samc__view rows;
     } kinds[] = {{d->iou_at, samc__view2(w->iou_token.data, 1, d->channels)},
                  {d->mask_at, w->mask_tokens},
-                 {d->hq_at, samc__view2(w->hq.token.data, 1, d->channels)}};
+                 {d->hq_at, samc__view2(w->hq.token.data, 1, d->channels)},
+                 {d->object_at, samc__view2(w->object_token.data, 1, d->channels)}};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     for (int i = 0; i < KINDS; i++) {
         int before = 0;
@@ -217,7 +225,9 @@ static samc_status embed_prompts(const samc__exec *exec, const samc__network *ne
         if (bytes > sizeof gathered && (more = exec->allocate(exec->memory, bytes)) == NULL)
             return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory for %d prompt(s): %zu bytes", batch->count,
                               bytes);
-        samc_status status = exec->rehearsal ? SAMC_OK : place_prompts(exec, batch, b, more ? more : gathered);
+        samc_status status =
+            exec->rehearsal ? SAMC_OK
+                            : place_prompts(exec, batch, net->config.decoder.box_points, b, more ? more : gathered);
         exec->release(exec->memory, more);
         SAMC__TRY(status);
     }
@@ -374,8 +384,20 @@ static samc_status refine(const samc__exec *exec, const samc__network *net, cons
                                                                .alone = net->config.hq_token_only != 0.0f});
 }
 
+/* IoU as probabilities, and the one mask of each prompt among all of `logits` where it is chosen. */
+static samc_status choose(const samc__exec *exec, const samc__decoder_spec *d, const decoder_buffers *b, bool multimask,
+                          samc__view logits, const samc__decoded *to) {
+    samc__choose_masks_args args = {.iou = samc__view2(b->iou, b->p, d->masks),
+                                    .y_iou = samc__view2(to->iou, b->p, samc__given_masks(d, multimask)),
+                                    .first = multimask ? 1 : 0,
+                                    .delta = d->stability_delta,
+                                    .threshold = d->stability_thresh};
+    if (chooses(d, multimask)) args.logits = logits, args.y = samc__view3(to->logits, b->p, logits.n[2], logits.n[3]);
+    return samc__choose_masks(exec, &args);
+}
+
 static samc_status decode_with(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
-                               bool multimask, const decoder_buffers *b, float *logits, float *iou) {
+                               bool multimask, const decoder_buffers *b, const samc__decoded *to) {
     const samc__config *config = &net->config;
     const samc__decoder_spec *d = &config->decoder;
     const samc__weights *w = &net->weights;
@@ -385,44 +407,49 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
     SAMC__TRY(embed_image(exec, net, batch, b, &keys));
     SAMC__TRY(transform(exec, net, batch, b, &keys));
 
-    /* Mask token 0 serves a single mask, the others the ambiguous ones. */
-    int first = multimask ? 1 : 0, masks = multimask ? d->masks - 1 : 1;
+    /* Mask token 0 serves a single mask, the others the ambiguous ones; to choose from are all. */
+    const bool choice = chooses(d, multimask);
+    const int first = multimask ? 1 : 0, masks = choice ? d->masks : multimask ? d->masks - 1 : 1;
     for (int i = 0; i < masks; i++)
         SAMC__TRY(run_mlp(exec, (mlp){w->hyper[first + i], 3, hidden_act(d)}, b,
                           b->queries + (d->mask_at + first + i) * c, b->t * c, b->hyper + i * c8, masks * c8));
     SAMC__TRY(run_mlp(exec, (mlp){w->iou_head, d->iou_depth, hidden_act(d)}, b, b->queries + d->iou_at * c, b->t * c,
                       b->iou, 0));
-    if (samc__has_hq(config)) return refine(exec, net, batch, b, multimask, keys, logits, iou);
+    if (d->object_at >= 0 && to->object != NULL)
+        SAMC__TRY(run_mlp(exec, (mlp){w->object_head, 3, hidden_act(d)}, b, b->queries + d->object_at * c, b->t * c,
+                          to->object, 0));
+    if (samc__has_hq(config)) return refine(exec, net, batch, b, multimask, keys, to->logits, to->iou);
     bool folded = b->layers[0].update.weights.data != NULL;
-    SAMC__TRY(samc__upscale_masks(
-        exec, &(samc__upscale_masks_args){
-                  .src = folded ? samc__as(net->precision,
-                                           samc__view3(batch->cache.up, batch->images, b->n, net->up_fold->rows))
-                                : keys,
-                  .layers = folded ? b->layers : NULL,
-                  .depth = folded ? d->depth : 0,
-                  .heads = d->heads,
-                  .up1 = w->up1,
-                  .norm = w->up_norm,
-                  .up2 = w->up2,
-                  .hyper = samc__view3(b->hyper, b->p, masks, c8),
-                  .y = samc__view4(logits, b->p, masks, low, low),
-                  .grid = config->grid,
-              }));
+    samc__upscale_masks_args up = {
+        .src = folded ? samc__as(net->precision, samc__view3(batch->cache.up, batch->images, b->n, net->up_fold->rows))
+                      : keys,
+        .layers = folded ? b->layers : NULL,
+        .depth = folded ? d->depth : 0,
+        .heads = d->heads,
+        .up1 = w->up1,
+        .norm = w->up_norm,
+        .up2 = w->up2,
+        .hyper = samc__view3(b->hyper, b->p, masks, c8),
+        .y = samc__view4(choice ? b->all : to->logits, b->p, masks, low, low),
+        .grid = config->grid,
+    };
+    if (d->high_res) up.add1 = batch->features.level[2], up.add2 = batch->features.level[1];
+    SAMC__TRY(samc__upscale_masks(exec, &up));
+    if (d->iou_sigmoid) return choose(exec, d, b, multimask, up.y, to);
     size_t row = (size_t)masks * sizeof(float);
-    return samc__copy_rows(exec, iou, row, b->iou + first, (size_t)d->masks * sizeof(float), row, (size_t)b->p);
+    return samc__copy_rows(exec, to->iou, row, b->iou + first, (size_t)d->masks * sizeof(float), row, (size_t)b->p);
 }
 
 samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
-                         bool multimask, float *logits, float *iou) {
+                         bool multimask, const samc__decoded *to) {
     decoder_buffers b;
-    size_t bytes = place(net, net->precision, batch->count, batch->tokens, batch->masked, NULL, &b);
+    size_t bytes = place(net, batch, multimask, NULL, &b);
     char *base = samc__tensor_allocate(exec, bytes);
     if (base == NULL)
         return samc__fail(exec->error, SAMC_OUT_OF_MEMORY, "no memory to decode %d prompt(s): %zu bytes", batch->count,
                           bytes);
-    place(net, net->precision, batch->count, batch->tokens, batch->masked, base, &b);
-    samc_status status = decode_with(exec, net, batch, multimask, &b, logits, iou);
+    place(net, batch, multimask, base, &b);
+    samc_status status = decode_with(exec, net, batch, multimask, &b, to);
     samc__tensor_release(exec, base);
     return status;
 }

@@ -35,11 +35,18 @@ typedef struct samc__prompt_batch {
     const void *key_pe;       /* [N, C] A, samc__embed_grid */
 } samc__prompt_batch;
 
-/* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box. */
-int samc__prompt_tokens(const samc_prompt *prompt);
+/* Where a batch's results go. */
+typedef struct samc__decoded {
+    float *logits, *iou, *object;
+} samc__decoded;
 
-/* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is samc__given_masks(). */
+/* Sparse tokens of a prompt: points, one padding point if there are points and no box, two corners of a box; where a
+ * box counts as two points, one padding point with it too. */
+int samc__prompt_tokens(const samc__decoder_spec *d, const samc_prompt *prompt);
+
+/* Decodes a batch. logits [count, masks, 4 grid, 4 grid] and iou [count, masks], where masks is samc__given_masks();
+ * and of decoders that have the token, the logit of there being an object, [count], where `object` is not NULL. */
 samc_status samc__decode(const samc__exec *exec, const samc__network *net, const samc__prompt_batch *batch,
-                         bool multimask, float *logits, float *iou);
+                         bool multimask, const samc__decoded *to);
 
 #endif

@@ -86,6 +86,17 @@ static void mask_decoder(samc__tensor_list *list, const samc__decoder_spec *d, s
     }
 }
 
+/* SAM 2's; what its high-resolution features are made by is the encoder's. */
+static void object_score(samc__tensor_list *list, const samc__decoder_spec *d, samc__weights *to) {
+    static const char head[] = "mask_decoder.pred_obj_score_head";
+    const int64_t C = d->channels;
+    samc__list_tensor(list, &to->object_token, SAMC__ROLE_VECTOR, "mask_decoder", "obj_score_token.weight",
+                      SAMC__SHAPE2(1, C));
+    samc__list_linear(list, &to->object_head[0], SAMC__ROLE_SHARED, head, "layers.0", C, C);
+    samc__list_linear(list, &to->object_head[1], SAMC__ROLE_SHARED, head, "layers.1", C, C);
+    samc__list_linear(list, &to->object_head[2], SAMC__ROLE_SHARED, head, "layers.2", 1, C);
+}
+
 samc_status samc__tensors_list(const samc__config *config, samc__weights *weights, samc__tensor_list *list,
                                samc_error *error) {
     *list = (samc__tensor_list){0};
@@ -93,6 +104,7 @@ samc_status samc__tensors_list(const samc__config *config, samc__weights *weight
     samc__encoder_of(config)->tensors(list, config, &weights->encoder);
     prompt_encoder(list, &config->decoder, weights);
     mask_decoder(list, &config->decoder, weights);
+    if (config->decoder.object_at >= 0) object_score(list, &config->decoder, weights);
     if (samc__has_hq(config)) samc__hq_tensors(list, config, &weights->hq);
     if (!list->failed) return SAMC_OK;
     samc__tensors_free(list);

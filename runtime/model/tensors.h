@@ -41,6 +41,8 @@ typedef struct samc__weights {
     samc__projection hyper[SAMC__MAX_MASK_TOKENS][3]; /* C -> C -> C -> C / 8 */
     samc__projection iou_head[SAMC__MAX_MLP_LAYERS];  /* C -> hidden ... -> masks */
     samc__hq_weights hq;                              /* absent without its token */
+    samc__view object_token;                          /* [C] or absent, as the next */
+    samc__projection object_head[3];                  /* C -> C -> C -> 1 */
 } samc__weights;
 
 /* Lists the model's tensors and gives the views in `weights` their shapes; checking, loading, packing, uploading,

@@ -163,7 +163,9 @@ static void decode(bench *b) {
                                     .features = samc__session_features(s, 0, 1),
                                     .cache = cache,
                                     .key_pe = s->key_pe};
-        must(&b->engine, samc__decode(&s->exec, &s->model->net, &batch, true, b->logits, b->iou), "the decoder");
+        must(&b->engine,
+             samc__decode(&s->exec, &s->model->net, &batch, true, &(samc__decoded){b->logits, b->iou, NULL}),
+             "the decoder");
     }
 }
 

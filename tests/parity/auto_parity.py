@@ -28,8 +28,10 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 from safetensors.torch import load_file
+from scipy import ndimage
 
 import calibrate
+import sam2_models
 
 MARGIN = 1e-4
 CASES = {
@@ -37,6 +39,12 @@ CASES = {
     "regions": {"min_mask_region_area": 100},
     "crops": {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2},
     "crops_regions": {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2, "min_mask_region_area": 60},
+}
+# Of SAM 2 alone.
+CASES_OF_SAM2 = {
+    "m2m": {"use_m2m": True},
+    "m2m_regions": {"use_m2m": True, "min_mask_region_area": 30},
+    "one_mask": {"multimask_output": False},
 }
 
 
@@ -59,9 +67,33 @@ def load_unfolded(path):
     sys.exit("auto_parity.py: no model of such shapes")
 
 
+def load_sam2(path):
+    """SAM2Base with the weights of a checkpoint of its own; None: another's."""
+    weights = load_file(path) if str(path).endswith(".safetensors") else torch.load(path, weights_only=True)
+    weights = weights.get("model", weights)
+    if "image_encoder.trunk.pos_embed" not in weights:
+        return None
+    for config in (c for c in calibrate.CONFIGS.values() if isinstance(c, sam2_models.Sam2) and c.img_size != 512):
+        model = calibrate.build(config)
+        if {n: t.shape for n, t in model.state_dict().items()} == {n: t.shape for n, t in weights.items()}:
+            model.load_state_dict(weights)
+            return model.eval()
+    sys.exit("auto_parity.py: no SAM 2 of such shapes")
+
+
+def components_of(masks):
+    """In place of sam2._C, which is for GPUs alone: labels and areas of 8-connected components of [N, 1, h, w]."""
+    labels, areas = torch.zeros(masks.shape, dtype=torch.int32), torch.zeros(masks.shape, dtype=torch.int32)
+    for i, mask in enumerate(masks[:, 0].numpy()):
+        own, _ = ndimage.label(mask, np.ones((3, 3)))
+        labels[i, 0] = torch.from_numpy(own)
+        areas[i, 0] = torch.from_numpy(np.bincount(own.ravel())[own])
+    return labels, areas
+
+
 def load_model(samc, path):
     """Any model file that samc reads, as the original's modules: its converted form tells shapes and configuration."""
-    own = load_unfolded(path)
+    own = load_sam2(path) or load_unfolded(path)
     if own is not None:
         return own
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +124,7 @@ class Counting:
         self.counts = dict(masks=0, after_iou=0, after_stability=0, after_edge=0, after_nms=0)
         self.close = self.close_pixels = 0
 
-    def _process_batch(self, points, *args):
+    def _process_batch(self, points, *args, **kwargs):
         counts, amg = self.counts, self.amg
         score = amg.calculate_stability_score
 
@@ -105,9 +137,9 @@ class Counting:
             return result
 
         amg.calculate_stability_score = stability
-        each = 1 if hasattr(self.predictor.model.mask_decoder, "hf_token") else 3
-        counts["masks"] += each * len(points)
-        data = super()._process_batch(points, *args)
+        one = hasattr(getattr(self.predictor.model, "mask_decoder", None), "hf_token")
+        counts["masks"] += (1 if one or not getattr(self, "multimask_output", True) else 3) * len(points)
+        data = super()._process_batch(points, *args, **kwargs)
         amg.calculate_stability_score = score
         counts["after_edge"] += len(data["rles"])
         return data
@@ -124,11 +156,17 @@ def run_original(model, image, options):
     if package == "efficientsam":
         amg = importlib.import_module("efficientsam.segment_anything.automatic_mask_generator")
         generator = importlib.import_module(type(model).__module__).EfficientViTSamAutomaticMaskGenerator
+    elif package == "sam2":
+        amg = importlib.import_module("sam2.automatic_mask_generator")
+        importlib.import_module("sam2.utils.misc").get_connected_components = components_of
+        generator = amg.SAM2AutomaticMaskGenerator
     else:
         amg = importlib.import_module(package + ".automatic_mask_generator")
         generator = amg.SamAutomaticMaskGenerator
     counted = type("Counted", (Counting, generator), {"amg": amg})
     generator = counted(model, output_mode="coco_rle", **options)
+    if package == "sam2":
+        generator.predictor._bb_feat_sizes = [(model.image_size // stride,) * 2 for stride in (4, 8, 16)]
     set_image = generator.predictor.set_image
 
     def timed_set_image(*args):
@@ -177,7 +215,11 @@ def run_samc(args, path, options):
             str(args.threads),
             "--quiet",
         ]
+        flags = {"use_m2m": "--use-m2m", "multimask_output": "--no-multimask"}  # which say what is not the default
+        command += [flags[name] for name in options if name in flags]
         for name, value in options.items():
+            if name in flags:
+                continue
             command += ["--" + name.replace("_", "-"), repr(value)]
         used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         start = time.time(), used()
@@ -206,9 +248,11 @@ def compare(ours, theirs):
         worst = min(worst, float(iou.max()))
         pixels += int((coco.decode(encode(r)) != coco.decode(encode(others[int(iou.argmax())]))).sum())
     keys = ("area", "bbox", "crop_box", "point_coords")
-    by_string = {r["segmentation"]["counts"]: r for r in theirs}
+    by_string = {}  # points next to each other may have the same mask
+    for r in theirs:
+        by_string.setdefault(r["segmentation"]["counts"], []).append(r)
     fields = sum(
-        any(r[k] != by_string[r["segmentation"]["counts"]][k] for k in keys)
+        all(any(r[k] != other[k] for k in keys) for other in by_string[r["segmentation"]["counts"]])
         for r in ours
         if r["segmentation"]["counts"] in by_string
     )
@@ -222,7 +266,7 @@ def main():
     parser.add_argument("--model", required=True, help="a model file that both sides can read")
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--case", action="append", choices=CASES, help="one case; default all")
+    parser.add_argument("--case", action="append", choices=CASES | CASES_OF_SAM2, help="one case; default all")
     parser.add_argument("--points-per-side", type=int, default=16)
     parser.add_argument("--pred-iou-thresh", type=float, default=0.5)
     parser.add_argument("--stability-score-thresh", type=float, default=0.7)
@@ -234,13 +278,14 @@ def main():
     failed = counted = 0
     for path in args.images:
         image = np.asarray(Image.open(path).convert("RGB"))
-        for case in args.case or CASES:
+        of_model = CASES | (CASES_OF_SAM2 if type(model).__name__ == "SAM2Base" else {})
+        for case in args.case or of_model:
             options = dict(
                 points_per_side=args.points_per_side,
                 pred_iou_thresh=args.pred_iou_thresh,
                 stability_score_thresh=args.stability_score_thresh,
                 box_nms_thresh=args.box_nms_thresh,
-                **CASES[case],
+                **of_model[case],
             )
             theirs, their_counts, close, their_seconds = kept_original(args.original, model, path, image, options)
             ours, our_counts, our_seconds = run_samc(args, path, options)

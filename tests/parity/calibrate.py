@@ -18,8 +18,9 @@ Run it to write a checkpoint that segment_anything and samc both load:
 
   python calibrate.py MODEL OUT.pth [--image PHOTO] [--seed N]
 
-MODEL is vit_b, vit_l, vit_h, mobile, hq_tiny, hq_b, hq_l, hq_h or efficientvit_l0 to efficientvit_xl1, or tiny,
-tiny_mobile, tiny_hq or tiny_efficientvit.
+MODEL is vit_b, vit_l, vit_h, mobile, hq_tiny, hq_b, hq_l, hq_h, efficientvit_l0 to efficientvit_xl1, sam2_tiny,
+sam2_small, sam2_base_plus, sam2_large or medsam2 (sam2_models.py), or tiny, tiny_mobile, tiny_hq, tiny_efficientvit or
+tiny_sam2.
 
 Batch norms get means N(0, 0.5) and variances U(0.5, 2), before convolutions are scaled to what these expect.
 
@@ -36,6 +37,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import sam2_models
 import torch
 from PIL import Image
 from segment_anything.modeling.common import LayerNorm2d
@@ -248,6 +250,7 @@ CONFIGS["tiny_hq"] = replace(CONFIGS["tiny"], hq=True)
 CONFIGS["tiny_efficientvit"] = EfficientVit(img_size=72)
 for size, side in {"l0": 512, "l1": 512, "l2": 512, "xl0": 1024, "xl1": 1024}.items():
     CONFIGS[f"efficientvit_{size}"] = EfficientVit(name=f"efficientvit-sam-{size}", img_size=side)
+CONFIGS |= sam2_models.CONFIGS
 HQ = {"hq_tiny": "vit_tiny", "hq_b": "vit_b", "hq_l": "vit_l", "hq_h": "vit_h"}  # names of segment_anything_hq
 
 
@@ -258,7 +261,7 @@ def build(config):
             return importlib.import_module("segment_anything_hq").sam_model_registry[own]().eval()
     if config == TinyVit():
         return importlib.import_module("mobile_sam").sam_model_registry["vit_t"]().eval()
-    if isinstance(config, EfficientVit):
+    if isinstance(config, (EfficientVit, sam2_models.Sam2)):
         return config.build()
     grid = config.img_size // config.patch_size
     of = importlib.import_module("segment_anything_hq.modeling" if config.hq else "segment_anything.modeling")
@@ -305,7 +308,8 @@ def build(config):
 def load(name, path):
     """A model of CONFIGS with the weights of a checkpoint."""
     sam = build(CONFIGS[name])
-    sam.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    sam.load_state_dict(state["model"] if "model" in state else state)
     return sam.eval()  # TinyViT gathers its table of biases again
 
 
@@ -581,6 +585,8 @@ def calibrate_decoder(predictor, rgb):
 
 def calibrate(sam, rgb, seed=1):
     """Fills a model with calibrated random weights; returns one line of what was reached."""
+    if is_a(sam, "SAM2Base"):
+        return sam2_models.calibrate(sam, rgb, seed)
     torch.manual_seed(seed)
     with torch.no_grad():
         initialise(sam)

@@ -30,6 +30,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import sam2_models
 import torch
 from PIL import Image, ImageOps
 from segment_anything.modeling import image_encoder, mask_decoder, prompt_encoder, sam as sam_module
@@ -265,7 +266,7 @@ def parity(args, work):
     if args.pth is None:
         sam = build(CONFIGS[args.model])
         print(f"{args.model}, calibrated on {args.image[0].name}: {calibrate(sam, read_image(args.image[0]))}")
-        torch.save(sam.state_dict(), pth)
+        torch.save({"model": sam.state_dict()}, pth)
     else:
         sam = load(args.model, pth)
     references = []
@@ -298,7 +299,9 @@ def parity(args, work):
     for path, embedding, runs, deviation, noise in references:
         print(f"-- {path.name}")
         started = time.monotonic()
-        saved = work / ("embedding.safetensors" if CONFIGS[args.model].hq else "embedding.npy")  # SAM-HQ's has levels
+        config = CONFIGS[args.model]
+        finer = isinstance(config, sam2_models.Sam2) or config.hq  # whose embeddings have levels
+        saved = work / ("embedding.safetensors" if finer else "embedding.npy")
         samc("embed", path, "--model", pth, "-o", saved)
         seconds, ious = time.monotonic() - started, []
         table.values(

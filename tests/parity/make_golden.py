@@ -12,11 +12,13 @@ Tensors of cases.safetensors, P prompts of the same kind and M masks for each:
 
   image.I.pixels      u8  [h, w, 3]
   image.I.embedding   f32 [C, grid, grid]
+  image.I.LEVEL       f32 [C, side, side]    of models with further levels, by their names
   case.N.points       f32 [P, points, 2]     optional, pixels of the image; case.N.labels f32 [P, points]
   case.N.boxes        f32 [P, 4]             optional
   case.N.mask_input   f32 [P, low, low]      optional
   case.N.logits       f32 [P, M, low, low]
   case.N.iou          f32 [P, M]
+  case.N.object       f32 [P]                of models that have it
   case.N.masks        u8  [P, M, ceil(h * w / 8)]  full-size masks, bit i % 8 of byte i / 8 is pixel i
   case.N.stability    f32 [P, M, 2]          pixels with a full-size logit above 1 and above -1
   case.N.near         f32 [K]                indices into [P, M, h, w] of pixels too close to the threshold to compare;
@@ -26,7 +28,7 @@ Metadata: "images" and "cases" list the names; "case.N.image" names its image, "
 "case.N.mask_from" names the case whose first mask is the mask input; "noise.T.nmse" and
 "noise.T.max" are the noise floor for T = embedding, logits, iou.
 
-  python make_golden.py OUTDIR [--model tiny|tiny_mobile|tiny_hq|tiny_efficientvit]
+  python make_golden.py OUTDIR [--model tiny|tiny_mobile|tiny_hq|tiny_efficientvit|tiny_sam2]
 
 Other encoders than SAM's have fewer cases: their decoder is the same.
 
@@ -41,6 +43,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import sam2_models
 import torch
 
 from calibrate import CONFIGS, build, calibrate, synthetic_image
@@ -57,9 +60,12 @@ IMAGES = {
 }
 
 
+LEVELS = "embedding high_res_s0 high_res_s1".split()  # of SAM 2; others have the first
+
 # of other encoders
 FEW_IMAGES = "landscape portrait upscaled".split()
 FEW_CASES = "point_three box_points_one mask_points_three portrait_box_point upscaled_points".split()
+SAM2_CASES = "point_one points_one box_one everything points_three batch_points batch_boxes mask_points_one".split()
 FROM = "box_three"  # whose mask is an input
 
 
@@ -71,6 +77,8 @@ def chosen(model):
         batch = batch[[2, 3, 4, 5, 6, 8]]  # whose best is ahead by 0.01 at least, so that 16 bits choose it too
         yield "batch_three", "landscape", True, Prompts(batch, np.ones((6, 1), np.float32))
     for case in cases():
+        if model == "tiny_sam2" and case[0] in SAM2_CASES:
+            yield case
         if model == "tiny" or case[0] in FEW_CASES or case[0] == FROM:
             yield case
 
@@ -111,6 +119,10 @@ def cases():
     yield "square_box", "square", False, Prompts(boxes=box(0.0, 0.0, 143.0, 143.0))
 
 
+def levels_of(predictor):
+    return sam2_models.levels_of(predictor) if hasattr(predictor, "_features") else [predictor.features[0]]
+
+
 def make(sam, args, shown, name_of_file, **options):
     """Writes the cases; what the original made of them, its metadata, and what rounding did to it."""
     tensors, metadata, images = {}, {"images": " ".join(shown)}, {}
@@ -118,9 +130,11 @@ def make(sam, args, shown, name_of_file, **options):
     for seed, (name, (height, width)) in enumerate(shown.items(), 1):
         rgb = synthetic_image(height, width, seed)
         images[name] = encode(sam, rgb), encode(in_double(sam), rgb)
+        single, double = ([level.numpy() for level in levels_of(p)] for p in images[name])
         tensors[f"image.{name}.pixels"] = rgb
-        tensors[f"image.{name}.embedding"] = images[name][0].features[0].numpy()
-        noise["embedding"].append(errors(images[name][1].features, images[name][0].features))
+        for level, own in zip(LEVELS, single):
+            tensors[f"image.{name}.{level}"] = own
+        noise["embedding"] += [errors(of_double, of_single) for of_double, of_single in zip(double, single)]
 
     results, flipped, compared = {}, 0, 0
     for name, image, multimask, prompts in chosen(args.model):
@@ -129,6 +143,8 @@ def make(sam, args, shown, name_of_file, **options):
             prompts.mask_input = results[prompts.mask_input][0][:, 0]
         single, double = (predict(p, prompts, multimask, **options) for p in images[image])
         results[name] = low, iou, full = single
+        if hasattr(images[image][0], "objects"):
+            tensors[f"case.{name}.object"] = images[image][0].objects
         near = np.abs(full) < NEAR * low.std()
         noise["logits"].append(errors(double[0], low))
         noise["iou"].append((iou, double[1]))
@@ -196,7 +212,7 @@ def main():
 
     packages = "torch torchvision segment-anything numpy pillow".split()
     of = {"tiny_mobile": ["mobilesam-mirror", "timm"], "tiny_hq": ["segment-anything-hq", "timm"]}
-    of["tiny_efficientvit"] = ["efficientsam"]
+    of |= {"tiny_efficientvit": ["efficientsam"], "tiny_sam2": ["sam2"]}
     packages += of.get(args.model, [])
     summary = {
         "command": f"python tests/parity/make_golden.py tests/data/{args.outdir.name} --model {args.model}",

@@ -110,16 +110,12 @@ MUTATIONS = {
     "no padding point": [
         (
             "runtime/model/decoder.c",
-            "int padding = prompt->point_count > 0 && prompt->box == NULL;",
-            "int padding = 0;",
+            "int padding = d->box_points ? prompt->point_count > 0 ||",
+            "int padding = 0 && d->box_points ? prompt->point_count < 0 ||",
         ),
-        (
-            "runtime/model/decoder.c",
-            "} else if (prompt->point_count >\n                   0) { /* padding",
-            "} else if (0) { /* padding",
-        ),
+        ("runtime/model/decoder.c", ": prompt->point_count > 0 && !prompt->box;", ": 0;"),
     ],
-    "box corners swapped": [("runtime/model/decoder.c", "*label++ = 2 + corner;", "*label++ = 3 - corner;")],
+    "box corners swapped": [("runtime/model/decoder.c", "of_box ? 2 + corner :", "of_box ? 3 - corner :")],
     "relative positions swapped": [
         ("runtime/model/vit.c", ".rel_h = w->rel_pos_h,", ".rel_h = w->rel_pos_w,"),
         ("runtime/model/vit.c", ".rel_w = w->rel_pos_w,", ".rel_w = w->rel_pos_h,"),
@@ -162,9 +158,9 @@ MUTATIONS = {
         ),
         (
             "runtime/model/decoder.c",
-            "    decoder_buffers b;\n    size_t bytes = place(net, net->precision, batch->count,",
+            "    decoder_buffers b;\n    size_t bytes = place(net, batch, multimask,",
             "    decoder_buffers b;\n    dropped = multimask;\n"
-            "    size_t bytes = place(net, net->precision, batch->count,",
+            "    size_t bytes = place(net, batch, multimask,",
         ),
     ],
     "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = index == 0 ? absent : pe,", ".pe = pe,")],
@@ -312,6 +308,53 @@ FAMILIES = {
         },
     ),
 }
+RECIPE, INFER, CHOOSE, UPSCALE = (
+    "runtime/model/recipe.h",
+    "runtime/model/infer.c",
+    "kernels/choose_masks/ref.c",
+    "kernels/upscale_masks/ref.c",
+)
+FAMILIES["SAM 2"] = (
+    "golden_sam2",
+    {
+        "SAM 2: logits not clamped": [(RECIPE, "SAMC__MASKS_DIRECT, .clamp = 32,", "SAMC__MASKS_DIRECT,")],
+        "SAM 2: masks through the square": [
+            (RECIPE, ".masks = SAMC__MASKS_DIRECT, .clamp = 32,", ".masks = SAMC__MASKS_VIA_SQUARE, .clamp = 32,")
+        ],
+        "SAM 2: image resize not antialiased": [(RECIPE, "SAMC__FILTER_TORCH_AA_F32", "SAMC__FILTER_BILINEAR")],
+        "SAM 2: corners behind the points": [(DECODER, "first = box_points ? 0 :", "first = box_points && 0 ? 0 :")],
+        "SAM 2: no padding point with a box": [
+            (DECODER, "prompt->point_count > 0 || prompt->box :", "prompt->point_count > 0 && !prompt->box :")
+        ],
+        "SAM 2: IoU without its sigmoid": [(CHOOSE, "return 1.0f / (1.0f + expf(-logit));", "return logit;")],
+        "SAM 2: the single mask whatever its stability": [
+            (DECODER, "return !multimask && d->dynamic != 0.0f;", "return !multimask && d->dynamic < 0.0f;")
+        ],
+        "SAM 2: stability at 1": [(INFER, "d->stability_delta = 0.05f", "d->stability_delta = 1.0f")],
+        "SAM 2: the first of several": [(CHOOSE, "if (x > probability(iou[best]) || x != x)", "if (x != x)")],
+        "SAM 2: the IoU token for the object's": [
+            (DECODER, "{d->object_at, samc__view2(w->object_token.data", "{d->object_at, samc__view2(w->iou_token.data")
+        ],
+        "SAM 2: s1 behind the norm": [
+            (UPSCALE, "            add_pixel(a, a->add1, 2, token, i, pixel);\n", ""),
+            (
+                UPSCALE,
+                "pixel[o] = samc__gelu_ref(pixel[o]);",
+                "feature[0] = pixel[o];\n            add_pixel(a, a->add1, 2, token, i, pixel);\n"
+                "            for (int64_t o = 0; o < c4; o++) pixel[o] = samc__gelu_ref(pixel[o]);",
+            ),
+        ],
+        "SAM 2: s0 behind the GELU": [
+            (UPSCALE, "                add_pixel(a, a->add2, 4, token, under, feature);\n", ""),
+            (
+                UPSCALE,
+                "feature[o] = samc__gelu_ref(feature[o]);\n",
+                "feature[o] = samc__gelu_ref(feature[o]);\n"
+                "                add_pixel(a, a->add2, 4, token, under, feature);\n",
+            ),
+        ],
+    },
+)
 PLAIN, TEXT, VISION, CLIP_IMAGE = (f"runtime/model/{name}.c" for name in ("plain", "text", "vision", "clip_image"))
 FAMILIES["CLIP"] = (
     "golden_clip",

@@ -41,6 +41,7 @@ typedef struct golden_case {
     float *near;                    /* [near_count] */
     int64_t near_count;
     float *own_logits, *own_iou; /* samc's, each prompt predicted alone */
+    float *object, *own_object;  /* [P] logits of there being an object, of models that have them */
 } golden_case;
 
 typedef struct suite {
@@ -222,6 +223,8 @@ static void read_case(suite *s, const char *name) {
     c->stability = read_values(s, "case", name, "stability", p * m * 2);
     c->near_count = side(s, "case", name, "near", 0);
     c->near = read_values(s, "case", name, "near", c->near_count);
+    c->object = read_optional(s, "case", name, "object", p);
+    c->own_object = allocate(p * (int64_t)sizeof(float));
     c->own_logits = allocate(p * m * s->low2 * (int64_t)sizeof(float));
     c->own_iou = allocate(p * m * (int64_t)sizeof(float));
     s->prompts += (int)p;
@@ -288,6 +291,7 @@ static void check_masks(suite *s, const golden_case *c, samc_result *result, int
             common += mask[i] & wanted, either += mask[i] | wanted;
         }
         *facts += wrong_info(s, c, index, image, mask, &info);
+        c->own_object[prompt] = info.object_score;
         if (s->masks_compared == MAX_MASKS) die("more than %d masks", MAX_MASKS);
         s->mask_iou[s->masks_compared++] = either ? (double)common / (double)either : 1.0;
     }
@@ -312,6 +316,8 @@ static void check_case(suite *s, golden_case *c) {
             deviation_of(c->logits, c->prompts * logits), s->nmse_gate);
     /* One or three values have no mean to speak of: their NMSE is gated over all cases together. */
     compare(s, c->name, "iou", c->iou, c->own_iou, (int64_t)c->prompts * c->masks, s->iou_deviation, INFINITY);
+    if (c->object != NULL) /* calibrated to a deviation of 3 */
+        compare(s, c->name, "object", c->object, c->own_object, c->prompts, 3.0, INFINITY);
     if (s->gate->precision == SAMC_PRECISION_F32) expect_none(s, c->name, "mask pixels", pixels);
     s->wrong_pixels += pixels;
     expect_none(s, c->name, "area, box, stability", facts);
@@ -355,6 +361,23 @@ static void restore_image(suite *s, const golden_image *image) {
     for (int i = 1; i < count; i++) free(levels[i]);
 }
 
+/* The finer levels of an image, of models whose golden data have them. */
+static void check_levels(suite *s, const golden_image *image) {
+    int channels, side_of;
+    const char *level;
+    for (int i = 1; samc_model_level(s->model, i, &level, &channels, &side_of) == SAMC_OK; i++) {
+        const int64_t n = (int64_t)channels * side_of * side_of;
+        if (find(s, "image", image->name, level) == NULL) continue;
+        float *golden = read_values(s, "image", image->name, level, n), *own = allocate(n * (int64_t)sizeof(float));
+        char what[64];
+        snprintf(what, sizeof what, "embedding, %s", level);
+        must(s, samc_get_level(s->session, 0, i, own), image->name);
+        compare(s, image->name, what, golden, own, n, deviation_of(golden, n), s->nmse_gate);
+        free(golden);
+        free(own);
+    }
+}
+
 /* All cases on one image: one by one, many at once, from its saved embedding, and with earlier results as mask input.
  */
 static void check_image(suite *s, int index) {
@@ -363,6 +386,7 @@ static void check_image(suite *s, int index) {
     must(s, samc_get_embedding(s->session, 0, image->own), image->name);
     compare(s, image->name, "embedding", image->embedding, image->own, s->embedding_size,
             deviation_of(image->embedding, s->embedding_size), s->nmse_gate);
+    check_levels(s, image);
     int64_t together = 0, restored = 0;
     for (int i = 0; i < s->cases; i++)
         if (s->item[i].image == index) check_case(s, &s->item[i]);

@@ -12,6 +12,7 @@ import types
 from dataclasses import dataclass
 
 import numpy as np
+import sam2_models
 import torch
 
 from calibrate import predictor_of
@@ -40,6 +41,8 @@ class Prompts:
 def in_double(sam):
     """A copy of the model in fp64. The position encoding, which the original computes in fp32 whatever its weights are,
     is replaced by the same formula in fp64."""
+    if type(sam).__name__ == "SAM2Base":
+        return sam2_models.in_double(sam)
     sam = copy.deepcopy(sam).double()
     sam.image_encoder.register_forward_pre_hook(lambda module, inputs: tuple(x.double() for x in inputs))
     pe = sam.prompt_encoder.pe_layer
@@ -66,6 +69,8 @@ def in_double(sam):
 
 def encode(sam, rgb):
     """A predictor with its image set."""
+    if type(sam).__name__ == "SAM2Base":
+        return sam2_models.encode(sam, rgb)
     predictor = predictor_of(sam)
     predictor.set_image(rgb)
     return predictor
@@ -75,6 +80,8 @@ def predict(predictor, prompts, multimask, **options):
     """Low-res logits [P, M, low, low], IoU [P, M] and full-size logits [P, M, h, w], as SamPredictor.predict() computes
     them.
     """
+    if type(predictor).__name__ == "SAM2ImagePredictor":
+        return sam2_models.predict(predictor, prompts, multimask)
     dtype = predictor.features.dtype
     as_tensor = lambda a: None if a is None else torch.as_tensor(a, dtype=dtype)
     size = predictor.original_size

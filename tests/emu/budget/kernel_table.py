@@ -60,6 +60,10 @@ KERNELS = {
     "upscale_bicubic": {"upscale_bicubic": ("four by four neighbours of features, another map added", "L1")},
     "add_rows": {"add_rows_vectors": ("four channels a thread", "memory"), "add_rows_any": ("any width", "memory")},
     "unit_rows": {"unit_rows": ("rows over their length, a warp each", "memory")},
+    "choose_masks": {
+        "choose_masks": ("the first mask or the best of the others, a block a prompt", "memory"),
+        "mask_probabilities": ("predicted IoU as probabilities", "launch"),
+    },
     "embed_grid": {"embed_grid": ("positions of the grid", "launch")},
     "embed_prompts": {"embed_prompts": ("tokens of prompts: SAM's own, positions and labels of points", "launch")},
     "embed_mask": {"embed_mask_cells": ("the whole chain of a mask prompt", "memory")},
@@ -155,7 +159,7 @@ def table(budget, measured):
                 f"`{kernel}`",
                 what,
                 ", ".join(t for t in TYPES.values() if t in types[kernel])
-                or ("f32" if operator in ("embed_prompts", "unit_rows") else "exact"),
+                or ("f32" if operator in ("embed_prompts", "unit_rows", "choose_masks") else "exact"),
                 " / ".join(str(row["registers"]) for row in largest.values()),
                 f"{largest['sm_90a']['shared'] / 1024:.1f}".removesuffix(".0"),
                 " / ".join(f"{100 * row['warps_per_sm'] / 64:.0f} %" for row in largest.values()),
