@@ -105,6 +105,11 @@ Test(formats, tiff_bombs) {
     set_tag(bytes, 323, 1 << 15);
     check_refused((char *)bytes, size, "a.tif", SAMC_UNSUPPORTED, "37 x 29 pixels in pieces of 3221225472 bytes");
     free(bytes);
+    /* A directory without places for all the pieces that its picture has. */
+    bytes = fixture("tiff_planar_tiled.tif", &size);
+    set_tag(bytes, 256, 4133);
+    check_refused((char *)bytes, size, "a.tif", SAMC_FORMAT, "a.tif: damaged TIFF: a piece of it is nowhere");
+    free(bytes);
     /* A chain of directories that bites its tail is as long as there are different ones. */
     samc__image_extent extent;
     samc_error error = {0};
@@ -114,6 +119,9 @@ Test(formats, tiff_bombs) {
     memcpy(last + 2 + 12 * samc__little16(last), first + 2 + 12 * samc__little16(first), 4); /* to the second one */
     cr_assert_eq(samc__image_size(bytes, size, "a.tif", 2, &extent, &error), SAMC_OK, "%s", error.message);
     cr_assert_eq(extent.pages, 3);
+    samc_image_header header = SAMC_INIT(samc_image_header);
+    cr_assert_eq(samc_image_read_header(bytes, size, "a.tif", &header, &error), SAMC_OK, "%s", error.message);
+    cr_assert(header.pages == 3 && header.width == 37 && strcmp(header.format, "TIFF") == 0);
     cr_assert_eq(samc__image_size(bytes, size, "a.tif", 3, &extent, &error), SAMC_INVALID_ARGUMENT);
     free(bytes);
 }

@@ -330,11 +330,18 @@ static samc_status explain(const reader *r, samc_error *error) {
     return failed(r, error);
 }
 
+/* For a piece that the directory has no place for libtiff takes the file's first bytes. */
+static samc_status check_piece(const reader *r, uint32_t index, samc_error *error) {
+    if (TIFFGetStrileByteCount(r->tiff, index) > 0) return SAMC_OK;
+    return samc__fail(error, SAMC_FORMAT, "%s: damaged TIFF: a piece of it is nowhere", r->file->name);
+}
+
 /* One piece into `to`, all of it: codecs end early without a word. */
 static samc_status read_piece(reader *r, samc__tiff_block *b, uint32_t index, uint8_t *piece, tmsize_t size,
                               samc_error *error) {
     tmsize_t wanted = (tmsize_t)(b->stride * b->rows);
     if (wanted > size) return failed(r, error);
+    SAMC__TRY(check_piece(r, index, error));
     memset(piece, 0, (size_t)size);
     tmsize_t got = TIFFIsTiled(r->tiff) ? TIFFReadEncodedTile(r->tiff, index, piece, size)
                                         : TIFFReadEncodedStrip(r->tiff, index, piece, size);
@@ -422,6 +429,8 @@ static samc_status read_rgba(reader *r, const samc__image_extent *extent, uint8_
     TIFFRGBAImage image;
     char why[1024] = "";
     uint32_t down = r->height, *raster;
+    uint32_t pieces = TIFFIsTiled(r->tiff) ? TIFFNumberOfTiles(r->tiff) : TIFFNumberOfStrips(r->tiff);
+    for (uint32_t i = 0; i < pieces && r->compression == COMPRESSION_NONE; i++) SAMC__TRY(check_piece(r, i, error));
     if (!TIFFRGBAImageOK(r->tiff, why) || !TIFFRGBAImageBegin(&image, r->tiff, 1, why)) {
         snprintf(r->message, sizeof r->message, "%.500s", why);
         return failed(r, error);
