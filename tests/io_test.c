@@ -338,7 +338,7 @@ Test(io, options_by_name) {
     cr_assert_eq(samc_default_auto_options(NULL, &options), SAMC_OK);
     int count = 0;
     while (samc_auto_option(count) != NULL) count++;
-    cr_expect(count == 11 && samc_auto_option(-1) == NULL);
+    cr_expect(count == 13 && samc_auto_option(-1) == NULL);
     cr_expect_eq(samc_auto_set(&options, "points-per-side", "16", &error), SAMC_OK);
     cr_expect_eq(samc_auto_set(&options, "pred_iou_thresh", "-0.5e0", &error), SAMC_OK);
     cr_expect(options.points_per_side == 16 && options.pred_iou_thresh == -0.5);
