@@ -42,6 +42,7 @@ from ._text import Detection, Detector, DetectorInfo, Phrases, Scene, label, tex
 from .automatic_mask_generator import SamAutomaticMaskGenerator
 from .build_sam import Sam, build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
 from .predictor import SamPredictor
+from .sam2 import SAM2AutomaticMaskGenerator, SAM2ImagePredictor
 from .utils.transforms import ResizeLongestSide
 
 __all__ = [
@@ -72,6 +73,8 @@ __all__ = [
     "ReadWriteError",
     "ResizeLongestSide",
     "Result",
+    "SAM2AutomaticMaskGenerator",
+    "SAM2ImagePredictor",
     "Sam",
     "SamAutomaticMaskGenerator",
     "SamPredictor",
