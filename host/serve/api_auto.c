@@ -43,11 +43,13 @@ static bool read_options(samc__request *r, json_t *json, samc_auto_options *opti
         for (char *c = key; *c != '\0'; c++) *c = *c == '-' ? '_' : *c;
         const json_t *value = json_object_get(json, key);
         if (value == NULL) continue;
-        if (json_is_integer(value)) snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
-        else if (json_is_boolean(value)) snprintf(text, sizeof text, "%d", json_is_true(value));
-        else if (json_is_real(value)) snprintf(text, sizeof text, "%.17g", json_real_value(value));
+        const bool flag = strcmp(key, "use_m2m") == 0 || strcmp(key, "multimask_output") == 0;
+        if (flag && json_is_boolean(value)) snprintf(text, sizeof text, "%d", json_is_true(value));
+        else if (!flag && json_is_integer(value))
+            snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+        else if (!flag && json_is_real(value)) snprintf(text, sizeof text, "%.17g", json_real_value(value));
         else {
-            samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "'%s' is a number", key);
+            samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "'%s' is %s", key, flag ? "true or false" : "a number");
             return false;
         }
         if (samc_auto_set(options, key, text, &error) != SAMC_OK) {

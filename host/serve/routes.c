@@ -104,6 +104,16 @@ static json_t *about_detector(const samc_detector *detector) {
                      maps ? 0.3 : 0.1, "nms", options.nms, "context", info.context);
 }
 
+/* What an image's embedding is made of: its first level, and finer ones of models that have some. */
+static json_t *about_levels(const samc_model *model) {
+    json_t *levels = json_array();
+    const char *name;
+    int channels, side;
+    for (int i = 0; samc_model_level(model, i, &name, &channels, &side) == SAMC_OK; i++)
+        json_array_append_new(levels, json_pack("{s:s, s:i, s:i}", "name", name, "channels", channels, "side", side));
+    return levels;
+}
+
 void samc__handle_model(samc__request *r) {
     const samc_model_info *info = &r->serve->info;
     json_t *json =
@@ -121,6 +131,7 @@ void samc__handle_model(samc__request *r) {
         json_object_set_new(json, "folder", json_boolean(r->serve->options.folder != NULL));
         json_object_set_new(json, "detector", about_detector(r->serve->options.detector));
         json_object_set_new(json, "squash", json_boolean(info->squash));
+        json_object_set_new(json, "levels", about_levels(r->serve->options.model));
         json_object_set_new(json, "max_bytes", json_integer((json_int_t)r->serve->options.body_bytes));
         json_object_set_new(json, "max_pixels", json_integer(r->serve->options.max_pixels));
     }
