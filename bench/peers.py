@@ -44,18 +44,22 @@ warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
 BATCH = 64  # one-point prompts decoded together where the peer can
 
 
-FAMILIES = ("vit_b", "hq_b", "hq_tiny", "mobile", "efficientvit_l0")
+FAMILIES = ("vit_b", "hq_b", "hq_tiny", "mobile", "efficientvit_l0", "sam2_tiny")
 
 
 class Encoder(torch.nn.Module):
-    """The image's features: its embedding, of SAM-HQ the early feature too."""
+    """The image's features: its embedding, of SAM-HQ the early feature too, of SAM 2 both finer levels."""
 
     def __init__(self, sam):
         super().__init__()
         self.encoder = sam.image_encoder
+        self.sam2 = sam if is_sam2(sam) else None
         self.eval()  # an export puts its module back into the mode that it found
 
     def forward(self, pixels):
+        if self.sam2 is not None:
+            *finer, embedding = self.sam2.forward_image(pixels)["backbone_fpn"]
+            return embedding + self.sam2.no_mem_embed.reshape(1, -1, 1, 1), *finer
         features = self.encoder(pixels)
         return (features[0], features[1][0]) if isinstance(features, tuple) else (features,)
 
@@ -71,6 +75,8 @@ class Decoder(torch.nn.Module):
         self.eval()  # or its export would leave everything in training, batch norms of the encoder too
 
     def forward(self, *inputs):
+        if is_sam2(self.sam):
+            return self.of_sam2(*inputs)
         prompt, decoder = self.sam.prompt_encoder, self.sam.mask_decoder
         embedding, *early, points = inputs
         labels = torch.ones(points.shape[:2], dtype=torch.int64)
@@ -84,9 +90,30 @@ class Decoder(torch.nn.Module):
             **({"hq_token_only": False, "interm_embeddings": early} if early else {}),
         )
 
+    def of_sam2(self, embedding, *rest):
+        """Of SAM2Base, whose heads are named otherwise; all masks, as samc's decoder makes them."""
+        *finer, points = rest
+        prompt, labels = self.sam.sam_prompt_encoder, torch.ones(points.shape[:2], dtype=torch.int64)
+        sparse, dense = prompt((points, labels), None, None)
+        return self.sam.sam_mask_decoder(
+            image_embeddings=embedding,
+            image_pe=prompt.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+            repeat_image=True,
+            high_res_features=finer,
+        )[:2]
+
+
+def is_sam2(sam):
+    return hasattr(sam, "sam_mask_decoder")
+
 
 def pixels_of(sam):
     """An image as the encoder takes it."""
+    if is_sam2(sam):
+        return torch.randn(1, 3, sam.image_size, sam.image_size, generator=torch.Generator().manual_seed(1))
     side = sam.image_size[1] if hasattr(sam, "image_size") else sam.image_encoder.img_size
     return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
 
@@ -121,7 +148,7 @@ class Onnx:
         if not all(map(os.path.exists, paths)):
             with torch.no_grad():
                 features = Encoder(sam)(pixels)
-            names = ["embedding", "early"][: len(features)]
+            names = ["embedding", "early", "finest"][: len(features)]
             for path, module, inputs, takes, gives in (
                 (paths[0], Encoder(sam), (pixels,), ["pixels"], names),
                 (paths[1], Decoder(sam), (*features, torch.zeros(BATCH, 1, 2)), [*names, "points"], ["logits", "iou"]),
@@ -354,7 +381,7 @@ def one_model(args):
         Path(folder).mkdir(parents=True, exist_ok=True)
         sam, model = weights(args, folder)
         pixels = pixels_of(sam)
-        frame = sam.prompt_encoder.input_image_size[0]
+        frame = (sam.sam_prompt_encoder if is_sam2(sam) else sam.prompt_encoder).input_image_size[0]
         points = (np.random.default_rng(1).random((BATCH, 1, 2)) * frame).astype(np.float32)
         peers = open_peers(args, sam, folder)
         stages, results = args.stages.split(","), []

@@ -182,6 +182,11 @@ static void linear_kernel(const samc__linear_args *a, samc__work *w) {
 static void attention_relpos_kernel(const samc__attention_relpos_args *a, samc__work *w) {
     int side = a->window ? (a->grid + a->window - 1) / a->window * a->window : a->grid;
     w->form = a->window ? "window" : "global";
+    if (a->rel_h.data == NULL && a->table.data == NULL) { /* queries beyond the edge are not computed */
+        const int64_t hd = a->y.n[2] / a->heads, keys = (int64_t)(a->window ? a->window * a->window : side * side);
+        w->tensor = w->flops * (double)((hd + 15) / 16 * 16) / (double)hd * tiles(keys, 32) * 32 / (double)keys;
+        return;
+    }
     w->tensor = w->flops * side * side / ((double)a->grid * a->grid);
     if (!a->window) w->blocks = (double)a->qkv.n[0] * a->heads * tiles((int64_t)a->grid * a->grid, 128);
 }
