@@ -159,8 +159,7 @@ MUTATIONS = {
         (
             "runtime/model/decoder.c",
             "    decoder_buffers b;\n    size_t bytes = place(net, batch, multimask,",
-            "    decoder_buffers b;\n    dropped = multimask;\n"
-            "    size_t bytes = place(net, batch, multimask,",
+            "    decoder_buffers b;\n    dropped = multimask;\n" "    size_t bytes = place(net, batch, multimask,",
         ),
     ],
     "position encoding in layer 0": [("runtime/model/decoder.c", ".pe = index == 0 ? absent : pe,", ".pe = pe,")],
@@ -354,6 +353,62 @@ FAMILIES["SAM 2"] = (
             ),
         ],
     },
+)
+HIERA, CUBIC = "runtime/model/hiera.c", "runtime/model/cubic.c"
+FAMILIES["SAM 2"][1].update(
+    {
+        # Of the second stage, whose windows could pool as well.
+        "SAM 2, Hiera: a stage's first block in its own windows": [
+            (HIERA, "h->window_spec[stage - (stage > 0 && i == 0)]", "h->window_spec[stage - (stage > 1 && i == 0)]")
+        ],
+        "SAM 2, Hiera: the shortcut is projected from the largest": [
+            (
+                HIERA,
+                "    const int64_t d = k->w->shortcut.w.n[0];\n",
+                "    const int64_t d = k->w->shortcut.w.n[0], n = y.n[0] / 4;\n"
+                "    SAMC__TRY(samc__max_pool(exec, &(samc__max_pool_args){\n"
+                "        .x = samc__as(y.dtype, samc__view4(y.data, b->images, side, side, y.n[1])),\n"
+                "        .y = samc__as(y.dtype, samc__view4(b->wide, b->images, side / 2, side / 2, y.n[1]))}));\n"
+                "    if (d > 0) return samc__linear(exec, &(samc__linear_args){\n"
+                "        .x = samc__as(y.dtype, samc__view2(b->wide, n, y.n[1])),\n"
+                "        .p = k->w->shortcut, .y = samc__view2(x, n, d)});\n",
+            )
+        ],
+        "SAM 2, Hiera: pads are tokens before the norm": [
+            (
+                HIERA,
+                "samc__list_copy(list, &to->qkv_b, &to->qkv.b);",
+                "samc__list_product(list, &to->qkv_b, &to->qkv, &to->norm1.b);",
+            )
+        ],
+        "SAM 2, Hiera: pads are zeros": [(HIERA, ".qkv_bias = k->w->qkv_b,", "")],
+        "SAM 2, Hiera: global blocks in windows": [
+            (HIERA, ".window = h->global_att[index] ? 0 :", ".window = h->global_att[index] ? h->window_spec[stage] :")
+        ],
+        "SAM 2, Hiera: as many heads in every stage": [(HIERA, "hiera.num_heads << k->stage", "hiera.num_heads")],
+        "SAM 2, Hiera: windows' positions across": [
+            (
+                HIERA,
+                "cell / out % repeat * repeat + cell % out % repeat",
+                "cell % out % repeat * repeat + cell / out % repeat",
+            )
+        ],
+        "SAM 2, Hiera: another cubic": [(CUBIC, "const double a = -0.75;", "const double a = -0.5;")],
+        "SAM 2, Hiera: the stem a pixel further": [
+            (HIERA, "px = x + STRIDE - KERNEL / 2;", "px = x + STRIDE - KERNEL / 2 - 1;")
+        ],
+        "SAM 2, Hiera: without what stands for no memory": [
+            (HIERA, "samc__f32(of[0])[i] + samc__f32(of[1])[i];", "samc__f32(of[0])[i];")
+        ],
+        "SAM 2, Hiera: the pyramid's rows once": [
+            (
+                HIERA,
+                "both + (size_t)i * row / sizeof(float), 2 * row,",
+                "both + (size_t)(i * side) * row / sizeof(float), row,",
+            )
+        ],
+        "SAM 2, Hiera: tanh in the MLP": [(HIERA, ".act = SAMC__ACT_GELU}", ".act = SAMC__ACT_GELU_TANH}")],
+    }
 )
 PLAIN, TEXT, VISION, CLIP_IMAGE = (f"runtime/model/{name}.c" for name in ("plain", "text", "vision", "clip_image"))
 FAMILIES["CLIP"] = (
