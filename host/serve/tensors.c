@@ -69,9 +69,9 @@ static const char *read_input(const json_t *input, const char **at, const char *
 const char *samc__oip_read(const char *body, size_t size, size_t header, samc__oip *all) {
     *all = (samc__oip){0};
     if (header > size) return "Inference-Header-Content-Length is more than the body";
+    if (header == 0) return "there is no JSON"; /* and perhaps no body at all */
     const char *at = body + header, *end = body + size, *wrong = NULL;
     json_error_t error;
-    if (header == 0) return "there is no JSON";
     all->json = json_loadb(body, header, JSON_REJECT_DUPLICATES, &error);
     const json_t *inputs = json_object_get(all->json, "inputs");
     if (all->json == NULL) return "the JSON cannot be read";

@@ -576,6 +576,7 @@ class Inference(unittest.TestCase):
         ):  # fmt: skip
             status, _, answer = self.infer(request, *[p for p in pieces if p])
             self.assertEqual((status, "\n" in answer["error"]), (400, False), f"{request}: {answer}")
+        self.assertEqual(self.server.ask("POST", "/v2/models/samc/infer", b"")[0], 400)
         for length in ("", "x", "-1", "99999999999", "1"):
             headers = {"Inference-Header-Content-Length": length}
             self.assertEqual(self.server.ask("POST", "/v2/models/samc/infer", b"{}", headers)[0], 400, length)
