@@ -11,7 +11,7 @@ liblcms2-dev"
 case "${1:-}" in
     test) packages="$packages libcriterion-dev python3 git" ;;
     ci) packages="$packages libcriterion-dev python3 git clang clang-format libclang-rt-14-dev chromium chromium-driver
-            fonts-dejavu-core" ;;
+            webkit2gtk-driver xvfb fonts-dejavu-core" ;;
     "") ;;
     *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
 esac

@@ -226,6 +226,10 @@ def label(samc, photo, make_page, browser, shot):
         reloads(f)
         classes(f)
         around(f)
+        browser.narrow(400, 800)
+        shot("narrow_folder")
+        width = browser.run("return document.documentElement.scrollWidth")
+        assert width <= browser.run("return innerWidth"), f"the page is {width} pixels wide"
         wrong = [entry["message"] for entry in browser.log() if entry["level"] == "SEVERE"]
         wrong = [w for w in wrong if "412" not in w and "409" not in w and "422" not in w]  # said above
         assert wrong == [], wrong

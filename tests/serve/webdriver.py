@@ -81,6 +81,12 @@ class Browser:
     def run(self, script, *arguments):
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
+    def promised(self, script, *arguments):
+        """What a script's promise becomes; not every driver waits for it."""
+        ran = "(function () {" + script + "}).apply(null, arguments)"
+        self.run(f"window.promised = null; {ran}.then((v) => (window.promised = [v]))", *arguments)
+        return self.wait("window.promised")[0]
+
     def find(self, selector):
         return self.call("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
 

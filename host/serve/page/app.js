@@ -207,6 +207,12 @@ function question(of, refine = true) {
   return prompt;
 }
 
+// A mask whose bytes are made when they are looked at: two of three readings often are not.
+function unpacked(mask) {
+  let made = null;
+  return Object.defineProperty({ ...mask }, "mask", { enumerable: true, get: () => (made ??= bytes(mask.segmentation)) });
+}
+
 let asked = 0;
 async function ask(start) {
   const number = ++asked;
@@ -229,12 +235,12 @@ async function ask(start) {
   }));
   if (!result || number !== asked || state !== current) return;
   current.pending = false;
-  current.masks = result.masks.map((mask) => ({ ...mask, mask: bytes(mask.segmentation) }));
+  current.masks = result.masks.map(unpacked);
   current.choice = result.best;
-  refresh();
-  if (start === undefined) return;
+  refresh(false);
   await painted();
-  measured("click", start);
+  if (start !== undefined) measured("click", start);
+  drawChoices(); // behind the mask that is waited for
 }
 
 function addPoint(x, y, label, start) {
@@ -471,14 +477,15 @@ function drawObjects() {
       } })));
 }
 
-function refresh() {
+// `all`: the readings' thumbnails too.
+function refresh(all = true) {
   view.layers = [...objects.map((o) => o.layer).filter(Boolean), ...found.layers()];
   if (image && current.masks)
     view.layers.push(layerOf(current.masks[current.choice], colourOf(className(), objects.length)));
   view.marks = { points: current.points, labels: current.labels, box: current.box,
     brush: current.masks ? null : current.brush, found: found.labels() };
   view.draw();
-  drawChoices();
+  if (all || !current.masks) drawChoices();
   drawObjects();
   found.draw();
   note();
