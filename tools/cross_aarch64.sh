@@ -15,9 +15,9 @@ libutf8proc-dev"
 if ! command -v aarch64-linux-gnu-g++ >/dev/null || ! command -v qemu-aarch64 >/dev/null; then
     root=""
     [ "$(id -u)" -eq 0 ] || root=sudo
-    $root apt-get update -q
+    $root apt-get -o Acquire::Retries=5 update -q
     # shellcheck disable=SC2086  # the list is split on purpose
-    DEBIAN_FRONTEND=noninteractive $root apt-get install -y -q --no-install-recommends $programs
+    DEBIAN_FRONTEND=noninteractive $root apt-get -o Acquire::Retries=5 install -y -q --no-install-recommends $programs
 fi
 
 if [ "$(cat "$sysroot/libraries" 2>/dev/null)" != "$libraries" ]; then
@@ -29,7 +29,8 @@ if [ "$(cat "$sysroot/libraries" 2>/dev/null)" != "$libraries" ]; then
     printf "deb [arch=arm64 $key] http://deb.debian.org/%s main\n" \
         "debian $release" "debian-security $release-security" >"$build/apt/sources.list"
     : >"$build/apt/status"
-    get="apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=$(id -un)
+    get="apt-get -q -o Acquire::Retries=5 -o APT::Architecture=arm64 -o APT::Architectures=arm64
+        -o APT::Sandbox::User=$(id -un)
         -o Dir::State=$build/apt -o Dir::State::lists=$build/apt/lists -o Dir::State::status=$build/apt/status
         -o Dir::Cache=$build/apt -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist=$build/apt/sources.list
         -o Debug::NoLocking=1"

@@ -31,7 +31,7 @@ if [ -n "$wanted" ]; then
     echo "fetching into build/cuda:$wanted" >&2
     mkdir -p build/cuda
     # shellcheck disable=SC2086  # the list is split on purpose
-    python3 -m pip install -q --no-deps --upgrade --target build/cuda $wanted >&2
+    python3 -m pip install -q --retries 10 --no-deps --upgrade --target build/cuda $wanted >&2
 fi
 # The plain name that installed toolkits have and CMake looks for.
 [ ! -e build/cuda/nvidia/cu13/lib/libcudart.so.13 ] || ln -sf libcudart.so.13 build/cuda/nvidia/cu13/lib/libcudart.so

@@ -11,7 +11,7 @@ if [ "$(cat build/python/packages 2>/dev/null)" != "$wanted" ]; then
     rm -rf build/python
     mkdir -p build/python
     # shellcheck disable=SC2086  # the list is split on purpose
-    python3 -m pip download -q --disable-pip-version-check --no-deps -d build/python/wheels $wanted >&2
+    python3 -m pip download -q --retries 10 --disable-pip-version-check --no-deps -d build/python/wheels $wanted >&2
     python3 -m venv $venv
     # shellcheck disable=SC2086
     $venv/bin/pip install -q --disable-pip-version-check --no-index --no-deps -f build/python/wheels $wanted >&2

@@ -35,7 +35,7 @@ if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || { echo "setup.sh: run as root, or install:$missing" >&2; exit 1; }
     root=sudo
 fi
-$root apt-get update -q
+$root apt-get -o Acquire::Retries=5 update -q
 # shellcheck disable=SC2086  # the list is split on purpose
-DEBIAN_FRONTEND=noninteractive $root apt-get install -y -q --no-install-recommends $missing
+DEBIAN_FRONTEND=noninteractive $root apt-get -o Acquire::Retries=5 install -y -q --no-install-recommends $missing
 python_packages "$@"
