@@ -32,9 +32,12 @@ class Attacked(unittest.TestCase):
     def setUp(self):
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         self.server = Server(SAMC, "--patience", str(self.patience), *self.options, model=TINY)
-        self.ask = self.server.ask
+        self.made()
         self.image = self.server.upload(PHOTO)
         self.fds = self.open_files()
+
+    def made(self):
+        self.ask = self.server.ask
 
     def tearDown(self):
         """Whatever happened: it answers, holds nothing of it, and ends in good order."""
@@ -105,8 +108,7 @@ class Slow(Attacked):
 
     patience = 2
 
-    def setUp(self):
-        super().setUp()
+    def made(self):
         once = self.server.ask
 
         def ask(*arguments, **more):
@@ -270,7 +272,7 @@ class Hostile(Attacked):
 
 class Limits(unittest.TestCase):
     def test_connections_of_one_address(self):
-        with Server(SAMC, "--client-connections", "3", model=TINY) as server:
+        with Server(SAMC, "--client-connections", "3", "--patience", "3600", model=TINY) as server:
             kept = [server.connect() for _ in range(3)]
             for connection in kept:
                 self.assertEqual(server.ask("GET", "/health", connection=connection)[0], 200)
@@ -286,7 +288,7 @@ class Limits(unittest.TestCase):
                 connection.close()
 
     def test_requests_of_one_address(self):
-        with Server(SAMC, "--client-requests", "1") as server:
+        with Server(SAMC, "--client-requests", "1", "--patience", "3600") as server:
             image, waits, other = server.upload(PHOTO), server.connect(), server.connect()
             body = json.dumps({"points_per_side": 128})
             waits.request("POST", f"/v1/images/{image}/auto", body, {"Content-Type": "application/json"})
