@@ -121,7 +121,7 @@ static const test_case attention_cases[] = {
     {QUICK, {1, 2, 72, 6, 4, POOLED, 0, BF16, BARE}},
     {QUICK, {1, 1, 96, 18, 0, POOLED, 1, BF16, BARE}},
     {FULL, {1, 2, 96, 64, 14, 0, 1, BF16, BARE}},
-    {FULL, {1, 1, 56, 64, 0, 0, 1, BF16, BARE}},
+    {FULL, {1, 1, 56, 32, 0, 0, 1, BF16, BARE}},
     {FULL, {1, 1, 72, 64, 16, POOLED, 1, F16, BARE}},
     /* The second kernel for windows. */
     {QUICK, {1, 1, 64, 15, 14, 1, 1, BF16, W16}},
