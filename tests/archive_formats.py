@@ -295,7 +295,7 @@ class Formats(Archive):
         inputs = self.small_inputs()
         put(self.at("in", "pixel.ppm"), ppm(1, 1, b"\1\2\3"))
         self.auto(inputs, "-o", self.at("out"), "--format", "rle,jsonl,coco,png,overlay", code=3)
-        lines = [json.loads(line) for line in read(self.at("out", "masks-00000.jsonl")).splitlines()]
+        lines = [json.loads(line) for line in read(self.at("out", "masks.jsonl")).splitlines()]
         self.assertGreater(self.check_agreement(self.at("out"), lines), 20)
 
     def test_sa1b(self):

@@ -58,11 +58,11 @@ static const test_case upscale_cases[] = {
     {QUICK, {2, 8, 256, 64, 32, 1, 0, 0, 0, 0, 0, F16, CELLS}},
     {QUICK, {1, 16, 128, 32, 16, 4, 0, 0, 0, 0, 0, F16, CELLS}},
     {QUICK, {3, 8, 128, 32, 16, 2, 0, 0, 0, 0, 0, BF16, CELLS}},
-    /* With maps: of one image and of two. */
+    /* With maps: of one image and of several. Entries of odd shapes are three, as the third begins at 16 bytes. */
     {QUICK, {2, 8, 256, 64, 32, 3, 0, 0, 0, 0, 0, BF16, CELLS, 1}},
     {QUICK, {2, 16, 128, 32, 16, 4, 0, 0, 0, 0, 0, F16, CELLS, 2}},
     {QUICK, {3, 3, 36, 9, 5, 2, 0, 0, 0, 0, 0, BF16, ANY, 3}},
-    {QUICK, {2, 3, 36, 9, 5, 1, 0, 0, 0, 0, 0, F16, ANY, 1}},
+    {QUICK, {3, 3, 36, 9, 5, 1, 0, 0, 0, 0, 0, F16, ANY, 1}},
     {FULL, {2, 32, 128, 32, 16, 3, 0, 0, 0, 0, 0, BF16, CELLS}},
     {FULL, {2, 64, 256, 64, 32, 4, 0, 0, 0, 0, 0, F16, CELLS}},
     {FULL, {1, 64, 256, 64, 32, 3, 0, 0, 0, 0, 0, BF16, CELLS}},

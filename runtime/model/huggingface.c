@@ -117,7 +117,7 @@ samc_status samc__huggingface_config(samc__reading *r) {
                                  : hq   ? "sam_hq"
                                         : "sam") &&
         !(second && samc__json_equals(type, "sam2_video")))
-        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s, and its tensors are %s's", file,
+        samc__read_fail(r, SAMC_MISMATCH, "%s says model_type %s; weights of %s are wanted", file,
                         samc__printable(type.begin, (size_t)(type.end - type.begin)).text, wanted);
     expect_text(r, "encoder_act", "gelu");
     expect_text(r, "prompt_act", "gelu");

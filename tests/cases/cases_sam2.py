@@ -154,7 +154,7 @@ class Sam2(Checkpoint):
         ):
             self.refused(expected, self.file(**wrong))
         folder = self.hub(huggingface(state_of(FILE)), config_json("sam"))
-        self.failure("says model_type \"sam\", and its tensors are SAM 2's", "info", folder)
+        self.failure("says model_type \"sam\"; weights of SAM 2 are wanted", "info", folder)
         folder = self.hub(huggingface(state_of(FILE)), config_json(num_query_pool_stages=2))
         self.failure("vision_config.backbone_config.num_query_pool_stages 2, the tensors say 3", "info", folder)
 
