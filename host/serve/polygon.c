@@ -120,8 +120,21 @@ static samc_status no_memory(samc_error *error) {
     return SAMC_OUT_OF_MEMORY;
 }
 
+/* What is long and thin would become a line: then corners may move less. */
+static bool choose(const outline *o, int far, double most, bool *keep) {
+    for (;;) {
+        int kept = 0;
+        memset(keep, 0, (size_t)o->count * sizeof *keep);
+        keep[0] = keep[far] = true;
+        if (!simplify(o, 0, far, most, keep) || !simplify(o, far, o->count, most, keep)) return false;
+        for (int i = 0; i < o->count && kept < 3; i++) kept += keep[i];
+        if (kept == 3 || most == 0) return true;
+        most = most > 0.5 ? most / 2 : 0;
+    }
+}
+
 static samc_status simplified(const outline *o, double most, float **corners, int *count, samc_error *error) {
-    bool *keep = calloc((size_t)o->count, sizeof *keep);
+    bool *keep = malloc((size_t)o->count * sizeof *keep);
     int far = 0;
     double best = -1;
     for (int i = 1; i < o->count; i++) {
@@ -129,9 +142,7 @@ static samc_status simplified(const outline *o, double most, float **corners, in
         if (d > best) best = d, far = i;
     }
     *corners = malloc(2 * (size_t)o->count * sizeof **corners);
-    if (keep != NULL) keep[0] = keep[far] = true;
-    if (keep == NULL || *corners == NULL || !simplify(o, 0, far, most, keep) ||
-        !simplify(o, far, o->count, most, keep)) {
+    if (keep == NULL || *corners == NULL || !choose(o, far, most, keep)) {
         free(keep);
         free(*corners);
         *corners = NULL;

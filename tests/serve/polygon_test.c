@@ -45,7 +45,7 @@ Test(polygon, no_corner_moves_further_than_allowed) {
         float *exact = outline(bytes, SIDE, SIDE, 0, &all);
         for (double most = 0.6; most < 4; most *= 1.7) {
             float *corners = outline(bytes, SIDE, SIDE, most, &count);
-            cr_assert(count >= 2 && count <= all);
+            cr_assert(count >= 3 && count <= all);
             for (int i = 0; i < all; i++) {
                 double nearest = 1e9;
                 for (int k = 0; k < count; k++)
@@ -69,6 +69,19 @@ Test(polygon, is_that_of_the_largest_part) {
     const uint8_t none[4] = {0};
     corners = outline(none, 2, 2, 1, &count);
     cr_assert(corners == NULL && count == 0);
+}
+
+/* A wire: by what may be moved it is a line, which encloses nothing. */
+Test(polygon, what_is_thin_is_no_line) {
+    enum { WIDTH = 1000, MOST = 10 };
+    for (int height = 1; height <= MOST; height++) {
+        uint8_t bytes[WIDTH * MOST];
+        int count;
+        memset(bytes, 1, sizeof bytes);
+        float *corners = outline(bytes, WIDTH, height, MOST + 0.1, &count);
+        cr_expect(count >= 3 && count <= 4, "%d corners of a height of %d", count, height);
+        free(corners);
+    }
 }
 
 /* A comb of two million corners. Cut at the furthest corner alone it falls apart tooth by tooth, 10^12 steps: hours. */
