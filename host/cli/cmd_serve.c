@@ -57,7 +57,6 @@ static const char help[] =
 enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
 enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK, DETECTOR };
 enum { FETCH_HOST = DETECTOR + 1, MEDIA_ROOT, STUDIO_TOKEN, TRUST, ANNOTATIONS, CLASSES };
-enum { MOST_TOKEN = 1024 };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
 static bool size_of(const char *text, size_t *bytes) {
@@ -73,15 +72,15 @@ static bool size_of(const char *text, size_t *bytes) {
 }
 
 /* The first line of the file, which others had better not be able to read. */
-static samc_status read_token(const char *path, char token[MOST_TOKEN + 2], samc_error *error) {
+static samc_status read_token(const char *path, char token[SAMC__SERVE_TOKEN + 2], samc_error *error) {
     FILE *file = fopen(path, "r");
     if (file == NULL) return samc__cli_error(error, SAMC_IO, "%s: %s", path, strerror(errno));
-    const bool read = fgets(token, MOST_TOKEN + 2, file) != NULL;
+    const bool read = fgets(token, SAMC__SERVE_TOKEN + 2, file) != NULL;
     fclose(file);
     if (read) token[strcspn(token, "\r\n")] = '\0';
-    if (!read || strlen(token) < 8 || strlen(token) > MOST_TOKEN)
+    if (!read || strlen(token) < 8 || strlen(token) > SAMC__SERVE_TOKEN)
         return samc__cli_error(error, SAMC_FORMAT, "%s: its first line is to be a token of 8 to %d characters", path,
-                               MOST_TOKEN);
+                               SAMC__SERVE_TOKEN);
     return SAMC_OK;
 }
 
@@ -176,7 +175,7 @@ int samc__cmd_serve(int argc, char **argv) {
     samc__cli cli = samc__cli_begin("serve", help);
     samc__serve_options options = samc__serve_defaults();
     const char *token_file = NULL, *detector = NULL, *studio_file = NULL;
-    char token[MOST_TOKEN + 2], studio_token[MOST_TOKEN + 2];
+    char token[SAMC__SERVE_TOKEN + 2], studio_token[SAMC__SERVE_TOKEN + 2];
     labels labels = {0};
     struct stat s;
     int hosts = 0, origins = 0, fetches = 0;

@@ -241,6 +241,7 @@ bool samc__fetch_origin(const char *url, char origin[SAMC__ORIGIN]) {
 
 /* One transfer. */
 typedef struct transfer {
+    const samc__fetch_rules *rules;
     bool anywhere; /* the rule names the port */
     bool refused;  /* an address was not public */
     char *bytes;
@@ -265,7 +266,7 @@ static bool allowed(const samc__fetch_rules *rules, const parts *p, bool *anywhe
 }
 
 bool samc__fetch_matches(const char *rule, const char *url) {
-    const samc__fetch_rules one = {(const char *const[]){rule, NULL}, 0, 0};
+    const samc__fetch_rules one = {.hosts = (const char *const[]){rule, NULL}};
     bool anywhere;
     parts p;
     if (!parts_of(url, &p)) return false;
@@ -282,6 +283,12 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
         return CURL_SOCKET_BAD;
     }
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static int keep_on(void *context, curl_off_t down, curl_off_t of, curl_off_t up, curl_off_t to) {
+    const samc__fetch_rules *rules = ((const transfer *)context)->rules;
+    (void)down, (void)of, (void)up, (void)to;
+    return rules->stop != NULL && rules->stop(rules->context);
 }
 
 static size_t take(char *data, size_t one, size_t count, void *context) {
@@ -317,13 +324,17 @@ static void set_up(CURL *easy, const samc__fetch_rules *rules, const parts *p, t
     curl.easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
     curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
     curl.easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    curl.easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl.easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, keep_on);
+    curl.easy_setopt(easy, CURLOPT_XFERINFODATA, t);
     curl.easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)rules->most);
 }
 
 static samc_status outcome(CURL *easy, CURLcode code, const parts *p, transfer *t, samc_error *error) {
     long status = 0;
     curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (t->refused)
+    if (code == CURLE_ABORTED_BY_CALLBACK) return fail(error, SAMC_STOPPED, "nobody waits for the image any more");
+    if (t->refused && code != CURLE_OK) /* else another of its addresses was public, and was taken */
         return fail(error, SAMC_INVALID_ARGUMENT,
                     "%.200s is at an address that is not public; name it with its port (--fetch-host HOST:PORT)",
                     p->host);
@@ -341,11 +352,11 @@ static samc_status transfer_all(const samc__fetch_rules *rules, const parts *p, 
                                 samc_error *error) {
     CURL *easy = curl.easy_init();
     struct curl_slist *headers = NULL;
-    char line[600];
+    char line[SAMC__SERVE_TOKEN + 32];
     if (easy == NULL) return fail(error, SAMC_OUT_OF_MEMORY, "no memory for a connection");
     set_up(easy, rules, p, t);
     if (token != NULL) {
-        snprintf(line, sizeof line, "Authorization: Token %.512s", token);
+        snprintf(line, sizeof line, "Authorization: Token %.*s", SAMC__SERVE_TOKEN, token);
         headers = curl.slist_append(NULL, line);
         curl.easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     }
@@ -359,7 +370,7 @@ static samc_status transfer_all(const samc__fetch_rules *rules, const parts *p, 
 samc_status samc__fetch_get(const samc__fetch_rules *rules, const char *url, const char *token, void **bytes,
                             size_t *size, samc_error *error) {
     parts p;
-    transfer t = {.most = rules->most};
+    transfer t = {.rules = rules, .most = rules->most};
     if (!loaded) return fail(error, SAMC_INVALID_ARGUMENT, "images are fetched from nowhere (--fetch-host HOST:PORT)");
     if (!parts_of(url, &p))
         return fail(error, SAMC_INVALID_ARGUMENT, "the image's address is not one of http or https");

@@ -25,12 +25,14 @@ typedef struct samc__fetch_rules {
     const char *const *hosts; /* ended by NULL */
     size_t most;              /* bytes */
     int seconds;
+    bool (*stop)(void *context); /* asked about once a second: whether nobody wants it any more; or NULL */
+    void *context;
 } samc__fetch_rules;
 
 /* GET of an address whose host is among the rules'. One with a port is for that port, at any address; one without is
  * for the usual ports, at public addresses. The address that was looked at is the one that is connected to; redirects
  * are answers like others, which are no success; no proxy is asked. `token`, or NULL, goes along as Authorization:
- * Token. *bytes: to be freed. SAMC_INVALID_ARGUMENT: a rule forbids it. */
+ * Token. *bytes: to be freed. SAMC_INVALID_ARGUMENT: a rule forbids it. SAMC_STOPPED: by rules->stop. */
 samc_status samc__fetch_get(const samc__fetch_rules *rules, const char *url, const char *token, void **bytes,
                             size_t *size, samc_error *error);
 

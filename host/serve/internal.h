@@ -223,6 +223,7 @@ samc__request *samc__stage_take(samc__serve *serve, samc__stage stage,
                                 bool (*like)(const samc__request *, const void *), const void *what);
 /* Waits while prompts do, at most samc__serve.patience; false: the stages stop. */
 bool samc__stages_give_way(samc__serve *serve);
+bool samc__stages_stopping(samc__serve *serve);
 /* There is room again for decoded images. */
 void samc__stages_room(samc__serve *serve);
 
@@ -338,7 +339,7 @@ void samc__metrics_add(samc__serve *serve, int64_t *counter, int64_t count); /* 
 
 /* ---- Label Studio ---------------------------------------------------------------------------- */
 
-enum { SAMC__STUDIOS = 8, SAMC__STUDIO_TOKEN = 513 };
+enum { SAMC__STUDIOS = 8, SAMC__STUDIO_TOKEN = SAMC__SERVE_TOKEN + 1 };
 
 typedef struct samc__studio {
     char origin[300], base[300]; /* "http://name:8080", and that as it was given, with what it is below */

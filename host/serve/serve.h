@@ -5,6 +5,7 @@
 #include "host/io/samc_io.h"
 
 enum { SAMC__SERVE_HOSTS = 16, SAMC__SERVE_ORIGINS = 16 };
+enum { SAMC__SERVE_TOKEN = 1024 }; /* bytes of a token, at most */
 
 /* Addresses that begin alike. IPv4's are those that IPv6 has for them. */
 typedef struct samc__network {

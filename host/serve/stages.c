@@ -97,6 +97,13 @@ bool samc__stages_give_way(samc__serve *serve) {
     return on;
 }
 
+bool samc__stages_stopping(samc__serve *serve) {
+    pthread_mutex_lock(&serve->stages->lock);
+    const bool stopping = serve->stages->stopping;
+    pthread_mutex_unlock(&serve->stages->lock);
+    return stopping;
+}
+
 void samc__stages_room(samc__serve *serve) {
     samc__stages *all = serve->stages;
     if (all == NULL) return;

@@ -152,11 +152,16 @@ static const char *locate(samc__serve *serve, const char *address, task *t) {
     return NULL;
 }
 
+static bool unwanted(void *request) {
+    samc__request *r = request;
+    return samc__stages_stopping(r->serve) || samc__request_gone(r);
+}
+
 /* In the fetch stage: the body becomes the image's bytes. */
 static void fetch(samc__request *r, samc_session *session) {
     const task *t = r->memo;
     const samc__serve_options *o = &r->serve->options;
-    const samc__fetch_rules rules = {o->fetch_hosts, o->body_bytes, FETCH_SECONDS};
+    const samc__fetch_rules rules = {o->fetch_hosts, o->body_bytes, FETCH_SECONDS, unwanted, r};
     samc_error error = {0};
     void *bytes = NULL;
     size_t size = 0;

@@ -9,11 +9,13 @@ import base64
 import http.server
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -419,8 +421,29 @@ class LabelStudio(unittest.TestCase):
             self.assertEqual(ask("/data/upload/1/a.jpg")[0], 200, "relative to the first without a setup")
             self.assertEqual(ask(f"http://{second}/open.jpg")[0], 200)
             self.assertEqual(Files.asked[-1], ("/open.jpg", None))
+        path.write_text("long" * 256)
+        with Server(SAMC, *options) as server:
+            self.assertEqual(ask(f"http://{self.there}/open.jpg")[0], 200)
+            self.assertEqual(Files.asked[-1], ("/open.jpg", "Token " + "long" * 256))
         other.shutdown()
         other.server_close()
+
+    def test_nothing_is_fetched_for_who_is_gone(self):
+        """From a server that never answers: what lasts 60 seconds otherwise ends by itself before."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            there = f"127.0.0.1:{silent.getsockname()[1]}"
+            with Server(SAMC, "--fetch-host", there, model=TINY) as server:
+                task = {"tasks": [{"data": {"picture": f"http://{there}/"}}], "label_config": self.BRUSH}
+                body = json.dumps({**task, "params": {"context": {"result": [self.key(50, 50)]}}})
+                client = server.connect()
+                client.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                with silent.accept()[0] as asked:
+                    began = time.monotonic()
+                    self.assertTrue(asked.recv(1))
+                    client.close()
+                    while asked.recv(4096):  # the rest, and the end
+                        pass
+                self.assertLess(time.monotonic() - began, 59)
 
     def test_wrong_usage(self):
         for options, word in (
