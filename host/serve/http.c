@@ -260,16 +260,8 @@ static samc__request *request_new(samc__serve *serve, struct MHD_Connection *con
     return r;
 }
 
-static void go_on(samc__request *r) {
+void samc__request_handle(samc__request *r) {
     if (!samc__picture_recall_first(r) && r->reply.status == 0) r->route->handle(r);
-}
-
-void samc__request_go_on(samc__request *r) {
-    samc__request_keep(r);
-    atomic_store(&r->on, false);
-    go_on(r);
-    if (!atomic_load(&r->on)) samc__request_finish(r);
-    samc__request_release(r);
 }
 
 static void parse(samc__request *r, samc_session *session) {
@@ -283,7 +275,7 @@ static void handle(samc__request *r) {
     if (r->size == 0 || samc__client_may_ask(r)) {
         samc__client_at(r, SAMC__WORKS, 0);
         if (r->size > LARGE) samc__stage_submit(r, SAMC__PARSE, parse);
-        else go_on(r);
+        else samc__request_handle(r);
     }
 }
 

@@ -86,7 +86,7 @@ struct samc__request {
     bool refused;     /* before the body came: the connection is closed after the reply */
     bool recalled;    /* what the disk has of its picture was looked for */
     bool taken;       /* by a stage; HTTP's thread alone writes it */
-    atomic_bool on;   /* a stage has it, after the one that called samc__request_go_on() */
+    atomic_int on;    /* how often it was given to a stage */
     atomic_bool done; /* the reply is there */
     samc__reply reply;
     double began;        /* seconds */
@@ -147,6 +147,8 @@ bool samc__json_affordable(const char *text, size_t size);
 bool samc__request_gone(samc__request *request);
 /* The reply is there, or the stage is through with it: wakes the connection. */
 void samc__request_finish(samc__request *request);
+/* Recalls its picture from the disk first, where it is there alone, or calls the route's handler. */
+void samc__request_handle(samc__request *request);
 /* In a stage, once what the route's handler needs is there: calls it, and finishes the request if no stage took it. */
 void samc__request_go_on(samc__request *request);
 samc__request *samc__request_keep(samc__request *request);

@@ -43,7 +43,7 @@ bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
         const bool begins = !r->taken;
         r->work = work;
         r->next = NULL;
-        atomic_store(&r->on, true);
+        atomic_fetch_add(&r->on, 1);
         if (begins) {
             r->taken = true;
             atomic_fetch_add(&r->serve->owed, 1);
@@ -60,6 +60,15 @@ bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
     samc__reply_header(r, "Retry-After", "%d", number == SAMC__AUTO ? 10 : 1);
     samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "too many requests wait already; try again");
     return false;
+}
+
+/* Whose it is, is said by a number that only grows: the stage that has it next may be here with it at the same time. */
+void samc__request_go_on(samc__request *r) {
+    samc__request_keep(r);
+    const int before = atomic_load(&r->on);
+    samc__request_handle(r);
+    if (atomic_load(&r->on) == before) samc__request_finish(r);
+    samc__request_release(r);
 }
 
 /* With the lock held. */

@@ -21,6 +21,8 @@ void samc__reply_header(samc__request *r, const char *name, const char *format, 
     (void)format;
     r->reply.header[r->reply.headers++].name = name;
 }
+static void (*handler)(samc__request *request);
+void samc__request_handle(samc__request *r) { handler(r); }
 bool samc__request_gone(samc__request *r) { return atomic_load(&r->gone); }
 samc__request *samc__request_keep(samc__request *r) { return r; }
 void samc__request_release(samc__request *r) { (void)r; }
@@ -157,6 +159,35 @@ Test(stages, no_image_is_decoded_while_others_fill_their_room) {
     wait_for(&ended, 1);
     cr_expect_str_eq(story, "pd");
     serve_free(serve);
+}
+
+/* Brings what a request needs, and goes on with it; whoever brought it here is still at it until then. */
+static void bring(samc__request *r, samc_session *session) {
+    (void)session;
+    r->recalled = true;
+    samc__request_go_on(r);
+    sem_post(&go);
+}
+
+static void needs_more(samc__request *r) {
+    if (r->recalled) samc__reply_error(r, 404, "there is none");
+    else if (samc__stage_submit(r, SAMC__PREDICT, bring)) wait_for(&go, 1);
+}
+
+static void parse(samc__request *r, samc_session *session) {
+    (void)session;
+    samc__request_go_on(r);
+    sem_post(&began);
+}
+
+Test(stages, what_was_handed_on_is_finished_once) {
+    samc__serve *serve = serve_new();
+    samc__request r = {.serve = serve};
+    handler = needs_more;
+    cr_assert(samc__stage_submit(&r, SAMC__PARSE, parse));
+    wait_for(&began, 1);
+    serve_free(serve);
+    cr_expect_str_eq(story, "!", "finished otherwise than once, by the second stage");
 }
 
 static void until_the_end(samc__request *r, samc_session *session) {
