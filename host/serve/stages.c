@@ -15,8 +15,9 @@ typedef struct stage {
     int waiting, working, threads;
     pthread_cond_t more;
     pthread_t thread[MOST_THREADS];
-    bool sessions; /* its threads need one */
-    bool always;   /* what it does, it does although the client hung up: a page that is left saves its last change */
+    bool sessions; /* its thread, which is one then, needs one */
+    samc_session *session;
+    bool always; /* what it does, it does although the client hung up: a page that is left saves its last change */
 } stage;
 
 struct samc__stages {
@@ -127,10 +128,21 @@ static bool has_room(const stage *s) {
            atomic_load(&s->serve->clients.pixels) < s->serve->options.waiting_bytes;
 }
 
+/* The session, which the end of the server stops at what it is at. */
+static samc_status open_session(stage *s, samc_error *error) {
+    samc__stages *all = s->serve->stages;
+    samc_session *session = NULL;
+    const samc_status status = samc_session_create(s->serve->options.model, &session, error);
+    pthread_mutex_lock(&all->lock);
+    s->session = session;
+    if (all->stopping) samc_session_stop(session);
+    pthread_mutex_unlock(&all->lock);
+    return status;
+}
+
 static void *work(void *argument) {
     stage *s = argument;
     samc__stages *all = s->serve->stages;
-    samc_session *session = NULL;
     samc_error error;
     pthread_mutex_lock(&all->lock);
     for (;;) {
@@ -139,20 +151,19 @@ static void *work(void *argument) {
         samc__request *r = pop(s);
         s->working++;
         pthread_mutex_unlock(&all->lock);
-        if (s->sessions && session == NULL &&
-            samc_session_create(s->serve->options.model, &session, &error) != SAMC_OK) {
+        if (s->sessions && s->session == NULL && open_session(s, &error) != SAMC_OK) {
             samc__reply_failure(r, &error);
             samc__request_finish(r);
         } else if (!s->always && samc__request_gone(r)) { /* nobody waits for it */
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the client is gone");
             samc__request_finish(r);
-        } else r->work(r, session);
+        } else r->work(r, s->session);
         pthread_mutex_lock(&all->lock);
         s->working--;
         if (s->waiting + s->working == 0) pthread_cond_broadcast(&all->idle);
     }
     pthread_mutex_unlock(&all->lock);
-    samc_session_destroy(session);
+    samc_session_destroy(s->session);
     return NULL;
 }
 
@@ -199,7 +210,10 @@ void samc__stages_stop(samc__serve *serve) {
     if (all == NULL) return;
     pthread_mutex_lock(&all->lock);
     all->stopping = true;
-    for (int i = 0; i < SAMC__STAGES; i++) pthread_cond_broadcast(&all->stage[i].more);
+    for (int i = 0; i < SAMC__STAGES; i++) {
+        samc_session_stop(all->stage[i].session); /* what phrases name may be thousands of masks */
+        pthread_cond_broadcast(&all->stage[i].more);
+    }
     pthread_cond_broadcast(&all->idle);
     pthread_mutex_unlock(&all->lock);
     for (int i = 0; i < SAMC__STAGES; i++) {
