@@ -85,6 +85,8 @@ static const char *read_outputs(const json_t *json, wanted *w) {
         int which = 0;
         while (which < OUTPUTS && (name == NULL || strcmp(output_names[which], name) != 0)) which++;
         if (which == OUTPUTS) return "the outputs are masks, iou_predictions and low_res_masks";
+        for (int before = 0; before < i; before++)
+            if (w->order[before] == which) return "an output is asked for twice";
         w->order[i] = which;
         w->binary[i] = binary != NULL ? json_is_true(binary) : all;
     }

@@ -113,7 +113,8 @@ static bool complete(samc__serve *serve, const char *path, char to[LONGEST_ADDRE
     const char *slash = s->base[0] != '\0' ? strchr(strstr(s->base, "://") + 3, '/') : NULL;
     int length = 0;
     if (s->base[0] != '\0') { /* with the path that it is below, unless that is there */
-        const bool there = slash != NULL && strncmp(path, slash, strlen(slash)) == 0;
+        const size_t deep = slash != NULL ? strlen(slash) : 0;
+        const bool there = deep > 0 && strncmp(path, slash, deep) == 0 && path[deep] == '/';
         length = snprintf(to, LONGEST_ADDRESS, "%.*s%s", (int)(there ? slash - s->base : (long)strlen(s->base)),
                           s->base, path);
     } else if (first != NULL) length = snprintf(to, LONGEST_ADDRESS, "http://%s%s", first, path);

@@ -388,6 +388,10 @@ class LabelStudio(unittest.TestCase):
         self.assertEqual(self.server.ask("POST", "/setup", setup)[0], 200)
         self.assertEqual(self.region(key, image="/data/upload/1/a.jpg")["value"], want)
         self.assertEqual(Files.asked[-1], ("/data/upload/1/a.jpg", "Token of-the-studio"))
+        for below, path in (("/data", ""), ("/dat", "/dat"), ("/da/", "/da"), ("", "")):
+            self.server.ask("POST", "/setup", {**setup, "hostname": f"http://{self.there}{below}"})
+            self.predict(key, image="/data/upload/1/a.jpg")
+            self.assertEqual(Files.asked[-1][0], path + "/data/upload/1/a.jpg", below)
         port = self.files.server_port
         for image, status, word in (
             (f"http://{self.there}/moved", 422, "redirect"), (f"http://{self.there}/none", 422, "404"),
@@ -586,6 +590,7 @@ class Inference(unittest.TestCase):
             ({"inputs": [image, point], "outputs": [{"name": "x"}]}, [blob]),
             ({"inputs": [image, point], "id": 5}, [blob]),
             ({"inputs": [image, point], "outputs": [{"name": "masks"}] * 4}, [blob]),
+            ({"inputs": [image, point], "outputs": [{"name": "iou_predictions"}] * 2}, [blob]),
             ({"inputs": [image, point, self.tensor("point_labels", "INT32", [1], [4])]}, [blob]),
             ({"inputs": [image, point, self.tensor("point_labels", "INT32", [1], [2])]}, [blob]),
             ({"inputs": [image, point, self.tensor("box", "FP32", [3], [1, 2, 3])]}, [blob]),
