@@ -29,8 +29,10 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self.path.startswith(PREFIX):
-            page = self.path.split("?")[0] == "/tools/"
-            self.answer(200 if page else 404, {"Content-Type": "text/html"}, EXAMPLE.read_bytes() if page else b"")
+            path, _, where = self.path.partition("?samc=")
+            page = EXAMPLE.read_text().replace('data-samc="samc/"', f'data-samc="{where}"').encode()
+            found = path == "/tools/"
+            self.answer(200 if found else 404, {"Content-Type": "text/html"}, page if found else b"")
             return
         type(self).asked.append((self.command, self.path))
         connection = http.client.HTTPConnection("127.0.0.1", self.to, timeout=120)
