@@ -151,7 +151,7 @@ const char *samc__label_config_read(const char *text, size_t size, samc__label_c
     while (size > 0 && next_tag(&r, t)) {
         const bool brush = strcasecmp(t->name, "BrushLabels") == 0, polygon = strcasecmp(t->name, "PolygonLabels") == 0;
         if (strcasecmp(t->name, "Label") == 0) {
-            if (within && t->value[0] != '\0' && config->labels < SAMC__CONFIG_LABELS)
+            if (within && t->value[strspn(t->value, " \t\r\n\v\f")] != '\0' && config->labels < SAMC__CONFIG_LABELS)
                 memcpy(config->label[config->labels++], t->value, sizeof t->value);
             continue;
         }

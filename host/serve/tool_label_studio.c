@@ -351,8 +351,12 @@ static bool read_labels(samc__request *r) {
     return true;
 }
 
+static void reply_nothing(samc__request *r) {
+    samc__reply_json(r, MHD_HTTP_OK, json_pack("{s:[], s:o}", "results", "model_version", version(r)));
+}
+
 /* One task a request: told of one result for several, Label Studio asks one by one. Without a click and without a
- * detector there is nothing to predict. */
+ * detector, or without labels, which may be in the task's data, there is nothing to predict. */
 void samc__handle_studio_predict(samc__request *r) {
     json_t *json = samc__request_json(r, NULL);
     if (json == NULL) return;
@@ -364,12 +368,13 @@ void samc__handle_studio_predict(samc__request *r) {
     if (t == NULL) samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for a task");
     else if (first == NULL || (!clicked && (context != NULL && !json_is_null(context))) ||
              (!clicked && r->serve->options.detector == NULL))
-        samc__reply_json(r, MHD_HTTP_OK, json_pack("{s:[], s:o}", "results", "model_version", version(r)));
+        reply_nothing(r);
     else {
         const char *wrong = json_is_string(config) ? samc__label_config_read(json_string_value(config),
                                                                              json_string_length(config), &t->config)
                                                    : "is missing";
         if (wrong != NULL) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "'label_config' %s", wrong);
+        else if (!clicked && t->config.labels == 0) reply_nothing(r);
         else if (clicked ? read_prompts(r, regions) : read_labels(r)) begin(r, json_object_get(first, "data"));
     }
     json_decref(json);

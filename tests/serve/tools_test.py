@@ -139,6 +139,11 @@ class Text(unittest.TestCase):
             if kind == "brush":
                 for region, mask in list(zip(result["result"], want))[:3]:
                     self.assertEqual(sum(b > 0 for b in unpack(region["value"]["rle"])[3::4]), mask["area"])
+        for none in ('"></Brush', '"><Label value=" "/></Brush'):  # labels that are in the task's data, say
+            body = {**task, "label_config": config.replace(labels, none)}
+            status, _, answer = server.ask("POST", "/predict", body)
+            self.assertEqual((status, answer["results"]), (200, []), none)
+        body = {"image": photo, "points": [300, 200, 1], "boxes": [120, 40, 480, 390]}
         for change in ({"points": [1, 2]}, {"points": [1, 2, 3]}, {"boxes": [1, 2, 3]}, {"points": [], "boxes": []}):
             self.assertEqual(server.ask("POST", "/v1/detection", {**body, **change})[0], 400, change)
 
