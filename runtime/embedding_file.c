@@ -4,6 +4,7 @@
 #include "weights/reader.h"
 #include "weights/safetensors.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 typedef struct levels {
     int count;
     float *values[SAMC__MOST_LEVELS];
+    int64_t elements[SAMC__MOST_LEVELS];
     samc__output_tensor tensor[SAMC__MOST_LEVELS];
 } levels;
 
@@ -27,7 +29,8 @@ static samc_status make_levels(samc_session *s, const char *path, const char *wh
         if (level.name == NULL) break;
         l->tensor[i] = (samc__output_tensor){
             .name = level.name, .dtype = SAMC__F32, .rank = 4, .shape = {1, level.channels, level.side, level.side}};
-        l->values[i] = samc__memory_allocate(&s->memory, (size_t)samc__level_elements(&level) * sizeof(float));
+        l->elements[i] = samc__level_elements(&level);
+        l->values[i] = samc__memory_allocate(&s->memory, (size_t)l->elements[i] * sizeof(float));
         if (l->values[i] != NULL) {
             l->count++;
             continue;
@@ -42,8 +45,25 @@ static samc_status make_levels(samc_session *s, const char *path, const char *wh
 /* samc__tensor_source of `levels`. */
 static samc_status level_source(void *context, size_t index, int64_t first, int64_t count, void *bytes,
                                 samc_error *error) {
+    const levels *l = context;
+    const float *values = l->values[index] + first;
     (void)error;
-    memcpy(bytes, ((const levels *)context)->values[index] + first, (size_t)count * sizeof(float));
+    for (int64_t i = 0; i < count; i++) samc__store_element(l->tensor[index].dtype, bytes, i, values[i]);
+    return SAMC_OK;
+}
+
+/* Makes them to be stored in `type`, unless one of the values would become infinite; nothing is written by then. */
+static samc_status narrow(samc_session *s, const char *path, samc__dtype type, levels *l) {
+    for (int i = 0; i < l->count && type != SAMC__F32; i++) {
+        for (int64_t j = 0; j < l->elements[i]; j++) {
+            uint16_t half;
+            samc__store_element(type, &half, 0, l->values[i][j]);
+            if (!isfinite(samc__load_element(type, &half, 0)))
+                return samc__fail(&s->error, SAMC_UNSUPPORTED, "%s: a value of %s is %g, which %s cannot hold", path,
+                                  l->tensor[i].name, (double)l->values[i][j], samc__dtype_name(type));
+        }
+        l->tensor[i].dtype = type;
+    }
     return SAMC_OK;
 }
 
@@ -64,8 +84,17 @@ static samc_status recipe_of(samc_session *s, char **text) {
     return good ? SAMC_OK : samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a recipe");
 }
 
-static samc_status save_embedding(samc_session *s, int index, const char *path) {
-    if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
+/* Where a file goes. */
+typedef struct target {
+    const char *path; /* NULL: into memory */
+    samc__bytes bytes;
+} target;
+
+static samc_status store(samc_session *s, int index, samc_precision type, target *to) {
+    static const samc__dtype types[] = {SAMC__F32, SAMC__F32, SAMC__F16, SAMC__BF16}; /* in the order of the enum */
+    const char *name = to->path != NULL ? to->path : "the embedding";
+    if ((unsigned)type >= sizeof types / sizeof *types)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "%s: embeddings are kept in f32, f16 or bf16", name);
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     levels all;
@@ -73,8 +102,9 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
     SAMC__TRY(recipe_of(s, &recipe));
     snprintf(size, sizeof size, "%d,%d", s->images[index].frame.height, s->images[index].frame.width);
-    samc_status status = make_levels(s, path, "save", &all);
+    samc_status status = make_levels(s, name, "save", &all);
     for (int i = 0; i < all.count && status == SAMC_OK; i++) status = samc__get_level(s, index, i, all.values[i]);
+    if (status == SAMC_OK) status = narrow(s, name, types[type], &all);
     samc__metadata metadata[] = {
         {"samc.model_hash", hash},
         {"samc.image_size", size},
@@ -82,17 +112,45 @@ static samc_status save_embedding(samc_session *s, int index, const char *path) 
         {"samc.version", SAMC_VERSION},
         {"samc.recipe", recipe},
     };
+    const size_t count = (size_t)all.count, texts = recipe ? 5 : 4;
     if (status == SAMC_OK)
-        status = samc__safetensors_write(path, all.tensor, (size_t)all.count, metadata, recipe ? 5 : 4, level_source,
-                                         &all, &s->error);
+        status =
+            to->path != NULL
+                ? samc__safetensors_write(to->path, all.tensor, count, metadata, texts, level_source, &all, &s->error)
+                : samc__safetensors_make(&to->bytes, all.tensor, count, metadata, texts, level_source, &all, &s->error);
     release_levels(s, &all);
     free(recipe);
     return status;
 }
 
-samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
+static samc_status save_embedding(samc_session *s, int index, samc_precision type, const char *path) {
+    if (path == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_save_embedding: no path");
+    target to = {.path = path};
+    return store(s, index, type, &to);
+}
+
+samc_status samc_save_embedding_as(samc_session *s, int index, samc_precision type, const char *path) {
     SAMC__TRY(samc__session_begin(s));
-    return samc__session_end(s, save_embedding(s, index, path));
+    return samc__session_end(s, save_embedding(s, index, type, path));
+}
+
+samc_status samc_save_embedding(samc_session *s, int index, const char *path) {
+    return samc_save_embedding_as(s, index, SAMC_PRECISION_F32, path);
+}
+
+static samc_status pack_embedding(samc_session *s, int index, samc_precision type, uint8_t **bytes, size_t *size) {
+    if (bytes == NULL || size == NULL)
+        return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_pack_embedding: no place for the file");
+    target to = {0};
+    samc_status status = store(s, index, type, &to);
+    *bytes = to.bytes.data;
+    *size = to.bytes.size;
+    return status;
+}
+
+samc_status samc_pack_embedding(samc_session *s, int index, samc_precision type, uint8_t **bytes, size_t *size) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, pack_embedding(s, index, type, bytes, size));
 }
 
 /* One of another precision is as good, and noted; files of older versions do not say theirs. */
@@ -127,9 +185,12 @@ static samc_status find_levels(samc_session *s, const samc__checkpoint *file, co
             return samc__fail(&s->error, SAMC_FORMAT, "%s: not an embedding file%s: it lacks the tensor %s", path,
                               i > 0 ? " of this model" : "", level.name);
         const int64_t shape[4] = {1, level.channels, level.side, level.side};
-        if (found[i]->dtype != SAMC__F32 || found[i]->rank != 4 || memcmp(found[i]->shape, shape, sizeof shape) != 0)
-            return samc__fail(&s->error, SAMC_MISMATCH, "%s: the %s is not f32 [1, %d, %d, %d] as this model's are",
-                              path, i > 0 ? level.name : "embedding", level.channels, level.side, level.side);
+        const samc__dtype type = found[i]->dtype;
+        if ((type != SAMC__F32 && type != SAMC__F16 && type != SAMC__BF16) || found[i]->rank != 4 ||
+            memcmp(found[i]->shape, shape, sizeof shape) != 0)
+            return samc__fail(&s->error, SAMC_MISMATCH,
+                              "%s: the %s is not f32, f16 or bf16 [1, %d, %d, %d] as this model's are", path,
+                              i > 0 ? level.name : "embedding", level.channels, level.side, level.side);
     }
     return SAMC_OK;
 }
@@ -172,4 +233,23 @@ static samc_status load_embedding(samc_session *s, const char *path) {
 samc_status samc_load_embedding(samc_session *s, const char *path) {
     SAMC__TRY(samc__session_begin(s));
     return samc__session_end(s, load_embedding(s, path));
+}
+
+/* Nothing but safetensors is looked into, and no header that costs more than the values. */
+static samc_status unpack_embedding(samc_session *s, const uint8_t *bytes, size_t size) {
+    enum { MOST_HEADER = 64 << 10 };
+    static const char name[] = "the embedding";
+    samc__checkpoint *file = NULL;
+    if (bytes == NULL) return samc__fail(&s->error, SAMC_INVALID_ARGUMENT, "samc_unpack_embedding: no bytes");
+    if (size < 9 || samc__le64(bytes) > MOST_HEADER || bytes[8] != '{')
+        return samc__fail(&s->error, SAMC_FORMAT, "%s: not a safetensors file with a header of at most 64 KB", name);
+    SAMC__TRY(samc__checkpoint_open_memory(bytes, size, name, &file, &s->error));
+    samc_status status = load_from(s, file, name);
+    samc__checkpoint_close(file);
+    return status;
+}
+
+samc_status samc_unpack_embedding(samc_session *s, const uint8_t *bytes, size_t size) {
+    SAMC__TRY(samc__session_begin(s));
+    return samc__session_end(s, unpack_embedding(s, bytes, size));
 }

@@ -209,6 +209,7 @@ void samc_model_close(samc_model *model) {
     samc__packed_destroy(model->packed);
     free(model->net.up_fold);
     free(model->recipe_fields);
+    free(model->hash);
     samc__cuda_close(model->device);
     free(model->owned);
     samc__tensors_free(&model->tensors);
@@ -219,7 +220,16 @@ void samc_model_close(samc_model *model) {
 samc_status samc_model_hash(const samc_model *model, char hex[65], samc_error *error) {
     if (model == NULL || hex == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_model_hash: no model or no room");
-    return samc__tensors_hash(&model->tensors, model->checkpoint, NULL, hex, error);
+    const char *known = __atomic_load_n(&model->hash, __ATOMIC_ACQUIRE);
+    if (known != NULL) {
+        memcpy(hex, known, 65);
+        return SAMC_OK;
+    }
+    SAMC__TRY(samc__tensors_hash(&model->tensors, model->checkpoint, NULL, hex, error));
+    char *mine = strdup(hex), *none = NULL; /* kept: of a large model it takes seconds, and each embedding file asks */
+    if (!__atomic_compare_exchange_n((char **)&model->hash, &none, mine, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        free(mine);
+    return SAMC_OK;
 }
 
 int samc__encode_batch(const samc__config *config) {

@@ -321,6 +321,13 @@ SAMC_API samc_status samc_set_levels(samc_session *session, const float *const *
  * loading checks the hash, and takes one of another precision with a samc_session_note(). */
 SAMC_API samc_status samc_save_embedding(samc_session *session, int index, const char *path);
 SAMC_API samc_status samc_load_embedding(samc_session *session, const char *path);
+/* The same with values of SAMC_PRECISION_F32 (or AUTO), or in half the bytes of F16 or BF16, rounded to the nearest,
+ * ties to even; SAMC_UNSUPPORTED where one is too large for that type. Loading tells by the file. */
+SAMC_API samc_status samc_save_embedding_as(samc_session *session, int index, samc_precision type, const char *path);
+/* Such a file in memory, of *size bytes that free() takes back; and from memory, where its header may have 64 KB. */
+SAMC_API samc_status samc_pack_embedding(samc_session *session, int index, samc_precision type, uint8_t **bytes,
+                                         size_t *size);
+SAMC_API samc_status samc_unpack_embedding(samc_session *session, const uint8_t *bytes, size_t size);
 /* Size in pixels of an image that was set or loaded; `width` or `height` may be NULL. */
 SAMC_API samc_status samc_session_image_size(samc_session *session, int index, int *width, int *height);
 

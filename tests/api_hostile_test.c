@@ -76,6 +76,12 @@ Test(hostile, nothing_where_something_belongs) {
     REFUSED(session, samc_save_embedding(session, 0, NULL));
     cr_expect_eq(samc_load_embedding(NULL, "x"), SAMC_INVALID_ARGUMENT);
     REFUSED(session, samc_load_embedding(session, NULL));
+    cr_expect_eq(samc_save_embedding_as(NULL, 0, SAMC_PRECISION_F16, "x"), SAMC_INVALID_ARGUMENT);
+    REFUSED(session, samc_save_embedding_as(session, 0, SAMC_PRECISION_F16, NULL));
+    cr_expect_eq(samc_pack_embedding(NULL, 0, SAMC_PRECISION_F16, NULL, NULL), SAMC_INVALID_ARGUMENT);
+    REFUSED(session, samc_pack_embedding(session, 0, SAMC_PRECISION_F16, NULL, NULL));
+    cr_expect_eq(samc_unpack_embedding(NULL, NULL, 0), SAMC_INVALID_ARGUMENT);
+    REFUSED(session, samc_unpack_embedding(session, NULL, 0));
     cr_expect_eq(samc_session_image_size(NULL, 0, &width, &width), SAMC_INVALID_ARGUMENT);
     cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
     cr_expect_eq(samc_session_image_size(session, 0, &width, NULL), SAMC_OK);

@@ -558,6 +558,35 @@ class Segment(Case):
             "small.npy: embedding is not of shape", "segment", PHOTO, "--embedding", self.at("small.npy"), *tail
         )
 
+    def test_embeddings_in_16_bits(self):
+        """Of models with one level and with several: half the bytes, masks that are nearly the same."""
+        data = os.path.join(os.path.dirname(IMAGES), "")
+        for family in ("golden", "golden_hq", "golden_sam2"):
+            model, masks, sizes = f"{data}{family}/tiny.safetensors", {}, {}
+            for dtype in ("f32", "f16", "bf16"):
+                file = self.at(f"{dtype}.safetensors")
+                self.good("embed", PHOTO, "-o", file, "--dtype", dtype, "--model", model)
+                content = read(file)
+                length = struct.unpack("<Q", content[:8])[0]
+                header = json.loads(content[8 : 8 + length])
+                self.assertEqual({t["dtype"] for name, t in header.items() if name[0] != "_"}, {dtype.upper()})
+                sizes[dtype] = len(content) - 8 - length
+                out = self.good(
+                    *("segment", PHOTO, "--model", model, "--embedding", file, "--point", "20,10", "--format", "rle")
+                )[0]
+                masks[dtype] = [sum(decode_rle(m["rle"]), []) for m in json.loads(out)["masks"]]
+            self.assertEqual(2 * sizes["f16"], sizes["f32"], family)
+            self.assertEqual(sizes["f16"], sizes["bf16"], family)
+            for dtype in ("f16", "bf16"):
+                for a, b in zip(masks["f32"], masks[dtype]):
+                    both, either = sum(map(int.__and__, a, b)), sum(map(int.__or__, a, b))
+                    self.assertGreaterEqual(both, 0.99 * either, (family, dtype))
+        tail = ("--model", MODEL)
+        self.usage("--dtype f16 is for .safetensors", "embed", PHOTO, "-o", self.at("x.npy"), "--dtype", "f16", *tail)
+        self.usage(
+            "--dtype is f32, f16 or bf16", "embed", PHOTO, "-o", self.at("x.safetensors"), "--dtype", "int8", *tail
+        )
+
     def test_threads_and_reference_agree(self):
         one = self.logits("--point", "20,10", "--threads", "1")
         self.assertEqual(self.logits("--point", "20,10", "--threads", "2"), one)

@@ -94,8 +94,8 @@ static samc_status take_all(void *context, int image, const samc_mask *masks, in
     return SAMC_OK;
 }
 
-/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding, makes
- * automatic masks. */
+/* Opens, hashes, encodes, predicts with every kind of prompt, finishes a mask, saves and loads the embedding (a file,
+ * memory), makes automatic masks. */
 static samc_status work(const char *model_path, const char *scratch, char message[1024]) {
     enum { WIDTH = 40, HEIGHT = 30 };
     static uint8_t pixels[WIDTH * HEIGHT * 3], mask[WIDTH * HEIGHT];
@@ -107,6 +107,8 @@ static samc_status work(const char *model_path, const char *scratch, char messag
     samc_session *session = NULL;
     samc_result *result = NULL;
     char hex[65];
+    uint8_t *packed = NULL;
+    size_t packed_size = 0;
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37);
     samc_image image = {sizeof(samc_image), pixels, WIDTH, HEIGHT, WIDTH * 3};
     float points[4] = {10, 10, 20, 20}, box[4] = {5, 5, 30, 25};
@@ -128,6 +130,9 @@ static samc_status work(const char *model_path, const char *scratch, char messag
         if (status == SAMC_OK) status = samc_mask_bytes(&found, mask, &error);
         if (status == SAMC_OK) status = samc_save_embedding(session, 0, scratch);
         if (status == SAMC_OK) status = samc_load_embedding(session, scratch);
+        if (status == SAMC_OK) status = samc_pack_embedding(session, 0, SAMC_PRECISION_F16, &packed, &packed_size);
+        if (status == SAMC_OK) status = samc_unpack_embedding(session, packed, packed_size);
+        free(packed);
         samc_auto_options few = SAMC_INIT(samc_auto_options);
         samc_default_auto_options(NULL, &few);
         few.points_per_side = 1;

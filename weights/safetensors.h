@@ -23,6 +23,15 @@ samc_status samc__safetensors_write(const char *path, const samc__output_tensor 
                                     const samc__metadata *metadata, size_t metadata_count, samc__tensor_source *source,
                                     void *context, samc_error *error);
 
+/* The same in memory, to be freed. */
+typedef struct samc__bytes {
+    uint8_t *data;
+    size_t size;
+} samc__bytes;
+samc_status samc__safetensors_make(samc__bytes *file, const samc__output_tensor *tensors, size_t count,
+                                   const samc__metadata *metadata, size_t metadata_count, samc__tensor_source *source,
+                                   void *context, samc_error *error);
+
 /* "F32", "F16", "BF16", "I8": the names that safetensors and the model hash use. */
 const char *samc__dtype_name(samc__dtype dtype);
 

@@ -34,11 +34,14 @@ static samc_status begin(const samc_session *session, const samc_model *model, c
     return samc_model_get_info(model, info);
 }
 
-samc_status samc_embedding_save(samc_session *session, const samc_model *model, const char *path, samc_error *error) {
+samc_status samc_embedding_save_as(samc_session *session, const samc_model *model, const char *path,
+                                   samc_precision type, samc_error *error) {
     samc_model_info info = SAMC_INIT(samc_model_info);
     SAMC__TRY(begin(session, model, path, &info, error));
     if (samc_embedding_format_of(path) == SAMC_EMBEDDING_SAFETENSORS)
-        return samc_session_check(session, samc_save_embedding(session, 0, path), path, error);
+        return samc_session_check(session, samc_save_embedding_as(session, 0, type, path), path, error);
+    if (type != SAMC_PRECISION_F32 && type != SAMC_PRECISION_AUTO)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: .npy is float32: save .safetensors", path);
     if (samc_model_level(model, 1, NULL, NULL, NULL) == SAMC_OK)
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: .npy holds the embedding alone, this model's have further levels: save .safetensors",
@@ -50,6 +53,10 @@ samc_status samc_embedding_save(samc_session *session, const samc_model *model, 
     if (status == SAMC_OK) status = samc_npy_write(path, SAMC_NPY_F32, 4, shape, values, error);
     free(values);
     return status;
+}
+
+samc_status samc_embedding_save(samc_session *session, const samc_model *model, const char *path, samc_error *error) {
+    return samc_embedding_save_as(session, model, path, SAMC_PRECISION_F32, error);
 }
 
 static samc_status load_npy(samc_session *session, const samc_model_info *model, const char *path, int width,

@@ -291,6 +291,9 @@ SAMC_API samc_embedding_format samc_embedding_format_of(const char *path);
 /* Writes the embedding of image 0 of a session on `model`. */
 SAMC_API samc_status samc_embedding_save(samc_session *session, const samc_model *model, const char *path,
                                          samc_error *error);
+/* The same with values of a type that samc_save_embedding_as() takes; .npy is float32 alone. */
+SAMC_API samc_status samc_embedding_save_as(samc_session *session, const samc_model *model, const char *path,
+                                            samc_precision type, samc_error *error);
 /* Sets image 0 from a file, as that of `image` (its name, for messages) of width x height pixels. What a .safetensors
  * file says of model and size has to fit; of a .npy file the shape alone. */
 SAMC_API samc_status samc_embedding_load(samc_session *session, const samc_model *model, const char *path,

@@ -674,6 +674,9 @@ CALLS = {
         "samc_set_levels": (C.c_int, (C.c_void_p, C.POINTER(C.c_void_p), C.c_int, C.c_int, C.c_int)),
         "samc_save_embedding": (C.c_int, (C.c_void_p, C.c_int, C.c_char_p)),
         "samc_load_embedding": (C.c_int, (C.c_void_p, C.c_char_p)),
+        "samc_save_embedding_as": (C.c_int, (C.c_void_p, C.c_int, C.c_int, C.c_char_p)),
+        "samc_pack_embedding": (C.c_int, (C.c_void_p, C.c_int, C.c_int, C.POINTER(C.c_void_p), C.POINTER(C.c_size_t))),
+        "samc_unpack_embedding": (C.c_int, (C.c_void_p, C.c_void_p, C.c_size_t)),
         "samc_session_image_size": (C.c_int, (C.c_void_p, C.c_int, C.POINTER(C.c_int), C.POINTER(C.c_int))),
         "samc_embedding_of": (C.c_int, (C.c_void_p, C.c_int, C.POINTER(C.c_void_p))),
         "samc_embedding_keep": (C.c_void_p, (C.c_void_p,)),
@@ -1010,6 +1013,7 @@ CALLS = {
         "samc_session_check": (C.c_int, (C.c_void_p, C.c_int, C.c_char_p, C.POINTER(samc_error))),
         "samc_embedding_format_of": (C.c_int, (C.c_char_p,)),
         "samc_embedding_save": (C.c_int, (C.c_void_p, C.c_void_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_embedding_save_as": (C.c_int, (C.c_void_p, C.c_void_p, C.c_char_p, C.c_int, C.POINTER(samc_error))),
         "samc_embedding_load": (
             C.c_int,
             (

@@ -14,6 +14,8 @@ from ._masks import Mask, Masks
 from ._native import Handle, check, closing, lib, make, new_error, path_bytes
 from ._pixels import as_image, scaled
 
+STORED = {"f32": _abi.SAMC_PRECISION_F32, "f16": _abi.SAMC_PRECISION_F16, "bf16": _abi.SAMC_PRECISION_BF16}
+
 STOPPED = _abi.STATUSES.index("STOPPED")
 
 
@@ -343,10 +345,13 @@ class Session:
         with self._lock:
             self._check(lib.samc_set_levels(self._pointer, pointers, len(own), int(size[1]), int(size[0])))
 
-    def save_embedding(self, path: Any, index: int = 0) -> None:
-        """Writes an embedding as safetensors, with the model's hash and the image's size."""
+    def save_embedding(self, path: Any, index: int = 0, dtype: str = "f32") -> None:
+        """Writes an embedding as safetensors, with the model's hash and the image's size; as f16 or bf16 in half
+        the bytes."""
+        if dtype not in STORED:
+            raise ValueError(f"dtype must be one of {', '.join(STORED)}, not {dtype!r}")
         with self._lock:
-            self._check(lib.samc_save_embedding(self._pointer, index, path_bytes(path)))
+            self._check(lib.samc_save_embedding_as(self._pointer, index, STORED[dtype], path_bytes(path)))
 
     def load_embedding(self, path: Any) -> None:
         """Sets one image from such a file; Mismatch where it is another model's."""

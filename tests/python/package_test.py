@@ -235,6 +235,13 @@ class Sessions(unittest.TestCase):
             with tempfile.TemporaryDirectory() as folder:
                 session.save_embedding(f"{folder}/e.safetensors")
                 again.load_embedding(f"{folder}/e.safetensors")
+                self.assertTrue(np.array_equal(again.embedding(), session.embedding()))
+                session.save_embedding(f"{folder}/e.safetensors", dtype="f16")
+                again.load_embedding(f"{folder}/e.safetensors")
+                half = session.embedding().astype(np.float16).astype(np.float32)
+                self.assertTrue(np.array_equal(again.embedding(), half))
+                with self.assertRaises(ValueError):
+                    session.save_embedding(f"{folder}/e.safetensors", dtype="int8")
             self.assertEqual(again.image_size(), (40, 60))
             with self.assertRaises(ValueError):
                 again.set_embedding(np.zeros((1, 2, 3)), (40, 60))
