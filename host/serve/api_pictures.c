@@ -222,40 +222,74 @@ void samc__handle_pixels(samc__request *r) {
 
 /* ---- Embeddings ------------------------------------------------------------------------------ */
 
-static bool one_level(samc__request *r) {
-    if (samc_model_level(r->serve->options.model, 1, NULL, NULL, NULL) != SAMC_OK) return true;
-    samc__reply_error(r, MHD_HTTP_NOT_IMPLEMENTED,
-                      "this model's embeddings have several levels, which do not fit in .npy");
-    return false;
+static bool one_level(const samc__request *r) {
+    return samc_model_level(r->serve->options.model, 1, NULL, NULL, NULL) != SAMC_OK;
 }
 
 /* NumPy's .npy of [1, channels, grid, grid] floats, as `samc embed -o x.npy` writes it and the web demo of
- * segment-anything reads it. */
-static void embedding_out(samc__request *r, samc_session *session) {
-    const samc_model_info *info = &r->serve->info;
+ * segment-anything reads it; to be freed. */
+static samc_status npy_of(samc_session *session, const samc_model_info *info, uint8_t **file, size_t *size) {
+    enum { HEAD = 128 };
     const size_t count = (size_t)info->embed_channels * (size_t)info->grid * (size_t)info->grid;
-    char *body = malloc(128 + count * sizeof(float));
-    float *values = (float *)(void *)(body + 128);
-    samc_status status = body == NULL ? SAMC_OUT_OF_MEMORY : samc_embedding_set(session, r->picture->embedding);
-    if (status == SAMC_OK) status = samc_get_embedding(session, 0, values);
-    if (status == SAMC_OK) {
-        memset(body, ' ', 128);
-        memcpy(body, "\x93NUMPY\x01\x00\x76\x00", 10);
-        const int length =
-            snprintf(body + 10, 118, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, %d, %d, %d), }",
-                     info->embed_channels, info->grid, info->grid);
-        body[10 + length] = ' ';
-        body[127] = '\n';
-        samc__reply_bytes(r, MHD_HTTP_OK, "application/octet-stream", body, 128 + count * sizeof(float));
-    } else {
-        samc__reply_error(r, samc__status_of(status), "%s", body != NULL ? samc_last_error(session) : "no memory");
-        free(body);
+    char *body = malloc(HEAD + count * sizeof(float));
+    if (body == NULL) return SAMC_OUT_OF_MEMORY;
+    memset(body, ' ', HEAD);
+    memcpy(body, "\x93NUMPY\x01\x00\x76\x00", 10);
+    const int length =
+        snprintf(body + 10, HEAD - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, %d, %d, %d), }",
+                 info->embed_channels, info->grid, info->grid);
+    body[10 + length] = ' ';
+    body[HEAD - 1] = '\n';
+    *file = (uint8_t *)body;
+    *size = HEAD + count * sizeof(float);
+    return samc_get_embedding(session, 0, (float *)(void *)(body + HEAD));
+}
+
+/* What ?format= and ?dtype= ask for: a type, or AUTO for .npy; false with the answer given. */
+static bool wanted_file(samc__request *r, samc_precision *type) {
+    static const char *const types[] = {"f32", "f16", "bf16"}; /* in the order of samc_precision, from F32 on */
+    const char *format = samc__request_query(r, "format"), *dtype = samc__request_query(r, "dtype");
+    if (format == NULL) format = one_level(r) && dtype == NULL ? "npy" : "safetensors";
+    *type = SAMC_PRECISION_AUTO;
+    if (strcmp(format, "npy") == 0) {
+        if (one_level(r) && dtype == NULL) return true;
+        if (dtype != NULL)
+            samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "dtype is for format=safetensors; .npy is float32");
+        else
+            samc__reply_error(r, MHD_HTTP_NOT_IMPLEMENTED,
+                              "this model's embeddings have several levels, which do not fit in .npy");
+        return false;
+    }
+    for (int i = 0; i < 3; i++)
+        if (strcmp(dtype != NULL ? dtype : "f32", types[i]) == 0) *type = (samc_precision)(SAMC_PRECISION_F32 + i);
+    if (strcmp(format, "safetensors") == 0 && *type != SAMC_PRECISION_AUTO) return true;
+    samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "format is npy or safetensors, dtype f32, f16 or bf16");
+    return false;
+}
+
+static void embedding_out(samc__request *r, samc_session *session) {
+    uint8_t *body = NULL;
+    size_t size = 0;
+    samc_precision type;
+    samc_status status = SAMC_OK;
+    if (wanted_file(r, &type)) {
+        status = samc_embedding_set(session, r->picture->embedding);
+        if (status == SAMC_OK)
+            status = type == SAMC_PRECISION_AUTO ? npy_of(session, &r->serve->info, &body, &size)
+                                                 : samc_pack_embedding(session, 0, type, &body, &size);
+        if (status == SAMC_OK) samc__reply_bytes(r, MHD_HTTP_OK, "application/octet-stream", body, size);
+        else {
+            const char *why = samc_last_error(session);
+            samc__reply_error(r, samc__status_of(status), "%s", why[0] != '\0' ? why : samc_status_text(status));
+            free(body);
+        }
     }
     samc__request_finish(r);
 }
 
 void samc__handle_embedding_get(samc__request *r) {
-    if (!one_level(r)) return;
+    samc_precision ignored;
+    if (!wanted_file(r, &ignored)) return;
     r->picture = samc__request_picture(r);
     if (r->picture != NULL) samc__stage_submit(r, SAMC__ENCODE, embedding_out);
 }
@@ -267,30 +301,62 @@ static bool side(const char *text, int *value) {
     return *value > 0;
 }
 
-static void embedding_in(samc__request *r, samc_session *session) {
+/* ?width=&height=; what of them is not given stays. */
+static bool sides(const samc__request *r, int *width, int *height) {
+    const char *w = samc__request_query(r, "width"), *h = samc__request_query(r, "height");
+    return (w == NULL || side(w, width)) && (h == NULL || side(h, height));
+}
+
+static bool is_npy(const samc__request *r) { return r->size < 6 || memcmp(r->body, "\x93NUMPY", 6) == 0; }
+
+static samc_status set_npy(samc__request *r, samc_session *session, int width, int height, samc_error *error) {
     const samc_model_info *info = &r->serve->info;
-    samc_error error = {0};
     samc_array array = SAMC_INIT(samc_array);
-    samc_embedding *embedding = NULL;
-    samc_image none = {.size = sizeof none};
-    char size[32];
-    side(samc__request_query(r, "width"), &none.width);
-    side(samc__request_query(r, "height"), &none.height);
-    samc_status status = samc_npy_decode(r->body, r->size, "the embedding", &array, &error);
+    samc_status status = samc_npy_decode(r->body, r->size, "the embedding", &array, error);
     const size_t *n = array.shape, grid = (size_t)info->grid;
     if (status == SAMC_OK &&
         (array.rank != 4 || n[0] != 1 || n[1] != (size_t)info->embed_channels || n[2] != grid || n[3] != grid)) {
-        status = error.status = SAMC_MISMATCH;
-        snprintf(error.message, sizeof error.message, "the embedding is not [1, %d, %d, %d], as the model's are",
+        status = error->status = SAMC_MISMATCH;
+        snprintf(error->message, sizeof error->message, "the embedding is not [1, %d, %d, %d], as the model's are",
                  info->embed_channels, info->grid, info->grid);
     }
-    if (status == SAMC_OK &&
-        ((status = samc_set_embedding(session, array.values, none.width, none.height)) != SAMC_OK ||
-         (status = samc_embedding_of(session, 0, &embedding)) != SAMC_OK)) {
-        error.status = status;
-        snprintf(error.message, sizeof error.message, "%s", samc_last_error(session));
-    }
+    if (status == SAMC_OK)
+        status = samc_session_check(session, samc_set_embedding(session, array.values, width, height), "the embedding",
+                                    error);
     samc_array_free(&array);
+    return status;
+}
+
+/* The file of `samc embed -o x.safetensors`, which says model, recipe and the image's size; another size in the
+ * address is a mistake. */
+static samc_status set_file(samc__request *r, samc_session *session, int *width, int *height, samc_error *error) {
+    int w = 0, h = 0;
+    samc_status status = samc_unpack_embedding(session, (const uint8_t *)r->body, r->size);
+    if (status == SAMC_OK) status = samc_session_image_size(session, 0, &w, &h);
+    status = samc_session_check(session, status, "the embedding", error);
+    if (status == SAMC_OK && ((*width != 0 && *width != w) || (*height != 0 && *height != h))) {
+        status = error->status = SAMC_MISMATCH;
+        snprintf(error->message, sizeof error->message, "the embedding is of an image of %d x %d pixels", w, h);
+    }
+    *width = w, *height = h;
+    return status;
+}
+
+static void embedding_in(samc__request *r, samc_session *session) {
+    samc_error error = {0};
+    samc_embedding *embedding = NULL;
+    samc_image none = {.size = sizeof none};
+    char size[32];
+    sides(r, &none.width, &none.height);
+    samc_status status = is_npy(r) ? set_npy(r, session, none.width, none.height, &error)
+                                   : set_file(r, session, &none.width, &none.height, &error);
+    if (status == SAMC_OK && (int64_t)none.width * none.height > r->serve->options.max_pixels) {
+        status = error.status = SAMC_UNSUPPORTED; /* its masks would be as large */
+        snprintf(error.message, sizeof error.message, "the image has %d x %d pixels; at most %lld are taken",
+                 none.width, none.height, (long long)r->serve->options.max_pixels);
+    }
+    if (status == SAMC_OK)
+        status = samc_session_check(session, samc_embedding_of(session, 0, &embedding), "the embedding", &error);
     samc__picture *p = NULL;
     snprintf(size, sizeof size, "%dx%d", none.width, none.height);
     if (status != SAMC_OK) samc__reply_failure(r, &error);
@@ -301,14 +367,19 @@ static void embedding_in(samc__request *r, samc_session *session) {
 }
 
 void samc__handle_embedding_put(samc__request *r) {
-    enum { HEADER = 64 << 10 }; /* what .npy may say before its values, at most */
-    const samc_model_info *info = &r->serve->info;
-    const size_t values = (size_t)info->embed_channels * (size_t)info->grid * (size_t)info->grid;
-    int ignored;
-    if (!one_level(r)) return;
-    if (r->size > HEADER + values * sizeof(double))
+    enum { HEADER = 64 << 10 }; /* what a file may say before its values, at most */
+    const bool npy = is_npy(r);
+    size_t values = 0;
+    int width = 0, height = 0;
+    for (int i = 0, channels, across; samc_model_level(r->serve->options.model, i, NULL, &channels, &across) == SAMC_OK;
+         i++)
+        values += (size_t)channels * (size_t)across * (size_t)across;
+    if (npy && !one_level(r))
+        samc__reply_error(r, MHD_HTTP_NOT_IMPLEMENTED,
+                          "this model's embeddings have several levels, which do not fit in .npy: send .safetensors");
+    else if (r->size > HEADER + values * (npy ? sizeof(double) : sizeof(float)))
         samc__reply_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "an embedding has %zu values; these are more", values);
-    else if (!side(samc__request_query(r, "width"), &ignored) || !side(samc__request_query(r, "height"), &ignored))
+    else if (!sides(r, &width, &height) || (npy && (width == 0 || height == 0)))
         samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "?width=W&height=H is to say the size of the image in pixels");
     else samc__stage_submit(r, SAMC__ENCODE, embedding_in);
 }

@@ -193,11 +193,16 @@ class Masks(Served):
         sized = self.ask("POST", "/v1/embeddings?width=300&height=200", npy)[2]
         self.assertEqual((sized["width"], sized["height"]), (300, 200), "not what was said of it before")
         self.assertEqual(self.ask("GET", f"/v1/images/{other['id']}")[2]["width"], 600)
+        file = self.ask("GET", f"/v1/images/{image}/embedding?format=safetensors")[2]
+        third = self.ask("POST", "/v1/embeddings", file)[2]
+        third = self.ask("POST", f"/v1/images/{third['id']}/predict", prompt)[2]["masks"]
+        self.assertEqual([m["segmentation"] for m in first], [m["segmentation"] for m in third])
         for query, body, expected in (
             ("", npy, 400),
             ("?width=0&height=5", npy, 400),
             ("?width=600&height=400", npy[:-1], 422),
             ("?width=600&height=400", b"x", 422),
+            ("?width=50000&height=40000", npy, 422),
         ):
             self.assertEqual(self.ask("POST", "/v1/embeddings" + query, body)[0], expected, query)
 
@@ -220,6 +225,82 @@ class Masks(Served):
         self.assertEqual(self.ask("PUT", "/v1/images", b"x")[0], 405)
         self.assertEqual(self.ask("GET", "/v1/imagesx")[0], 404)
         self.assertEqual(self.ask("GET", "/page/../openapi.json")[0], 404)
+
+
+class Levels(Served):
+    """Embeddings of a model that has several levels go out and in as the file of `samc embed`."""
+
+    options, model = ("--max-pixels", "2000000"), ROOT / "tests/data/golden_sam2/tiny.safetensors"
+
+    def masks(self, image):
+        status, _, answer = self.ask("POST", f"/v1/images/{image}/predict", {"points": [[300, 200]]})
+        self.assertEqual(status, 200, answer)
+        return [m["segmentation"] for m in answer["masks"]]
+
+    def embed(self, folder, *options, model=None):
+        file = Path(folder, "e.safetensors")
+        samc("embed", PHOTO, "-o", file, "--model", model or self.model, *options)
+        return file.read_bytes()
+
+    def test_out_and_in(self):
+        image = self.server.upload(PHOTO)
+        at, expected = f"/v1/images/{image}/embedding", self.masks(image)
+        with tempfile.TemporaryDirectory() as folder:
+            for query, options in (("", ()), ("?format=safetensors", ()), ("?dtype=f16", ("--dtype", "f16"))):
+                status, headers, file = self.ask("GET", at + query)
+                self.assertEqual((status, headers["Content-Type"]), (200, "application/octet-stream"), file)
+                self.assertEqual(file, self.embed(folder, *options), query)
+                status, _, other = self.ask("POST", "/v1/embeddings", file)
+                self.assertEqual((status, other["width"], other["height"]), (201, 600, 400), other)
+                self.assertNotEqual(other["id"], image)
+                if not options:
+                    self.assertEqual(self.masks(other["id"]), expected)
+                self.assertEqual(self.ask("GET", f"/v1/images/{other['id']}/embedding{query}")[2], file, "again")
+        for query, code in (
+            ("?format=npy", 501),
+            ("?format=x", 400),
+            ("?dtype=int8", 400),
+            ("?format=npy&dtype=f16", 400),
+        ):
+            self.assertEqual(self.ask("GET", at + query)[0], code, query)
+
+    def test_what_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = self.embed(folder)
+            other = self.embed(folder, model=ROOT / "tests/data/golden_hq/tiny.safetensors")
+        head = 8 + struct.unpack("<Q", file[:8])[0]
+
+        def changed(old, new):
+            text = file[8:head].replace(old, new)
+            self.assertNotEqual(text, file[8:head])
+            return struct.pack("<Q", len(text)) + text + file[head:]
+
+        self.assertEqual(self.ask("POST", "/v1/embeddings?width=600&height=400", file)[0], 201)
+        npy = b"\x93NUMPY\x01\x00" + bytes(100)
+        longest = struct.pack("<Q", 70000) + b"{" + b" " * 69999
+        for body, query, code, said in (
+            (file, "?width=601", 400, "600 x 400"),
+            (file, "?height=0", 400, "width"),
+            (file[:-1], "", 422, "complete"),
+            (file[:head], "", 422, "complete"),
+            (file[:20], "", 422, "claims"),
+            (file + b"x", "", 422, "after the last tensor"),
+            (b"{}" * 9, "", 422, "not a safetensors file"),
+            (b"PK\x03\x04" + bytes(60), "", 422, "not a safetensors file"),
+            (b'{"weight_map": {"a": "/etc/passwd"}}', "", 422, "not a safetensors file"),
+            (longest, "", 422, "at most 64 KB"),
+            (bytes(1 << 20), "", 413, "values"),
+            (other, "", 400, "as this model's are"),
+            (changed(b'"400,600"', b'"40000,60000"'), "", 400, "60000 x 40000"),
+            (changed(b'"400,600"', b'"2000,2000"'), "", 422, "at most 2000000"),
+            (changed(b'"400,600"', b'"4 00"'), "", 422, "image_size"),
+            (changed(b'"samc.model_hash":"', b'"samc.model_hash":"0'), "", 400, "another model"),
+            (changed(b'"samc.version"', b'"samc.recipe":"{}","samc.version"'), "", 400, "another recipe"),
+            (file[:head] + b"\xff" * (len(file) - head), "", 422, "finite"),
+            (npy, "?width=600&height=400", 501, "safetensors"),
+        ):
+            status, _, answer = self.ask("POST", "/v1/embeddings" + query, body)
+            self.assertEqual((status, said in str(answer)), (code, True), (answer, body[:40], query))
 
 
 class Tools(Served):
