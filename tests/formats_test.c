@@ -79,6 +79,64 @@ Test(formats, bombs) {
     }
 }
 
+/* A hundred bytes that ask for gigabytes: a codestream of 2000 x 2000 pixels whose code blocks, or precincts, are tiny,
+ * as the main header says it or a tile's own. `tiny`: a precinct of one sample; else no precincts, and 64 x 64 or 4 x 4
+ * in a block. */
+static size_t put_coding(uint8_t *to, bool tiny, int block) {
+    const uint8_t segment[] = {0xff, 0x52, 0, tiny ? 13 : 12, tiny, 0, 0, 1, 0, 0, (uint8_t)block, (uint8_t)block,
+                               0,    1,    0};
+    memcpy(to, segment, sizeof segment);
+    return sizeof segment - !tiny;
+}
+
+static size_t put_codestream(uint8_t *to, bool tiny, int block, bool in_tile) {
+    static const uint8_t size[] = "\xff\x4f\xff\x51\0\x2f\0\0\0\0\7\xd0\0\0\7\xd0\0\0\0\0\0\0\0\0\0\0\7\xd0\0\0\7\xd0"
+                                  "\0\0\0\0\0\0\0\0\0\3\7\1\1\7\1\1\7\1\1";
+    uint8_t *at = to;
+    memcpy(at, size, sizeof size - 1);
+    at += sizeof size - 1;
+    at += in_tile ? put_coding(at, false, 4) : put_coding(at, tiny, block);
+    memcpy(at, "\xff\x5c\0\4\x40\x40\xff\x90\0\x0a\0\0\0\0\0\0\0\1", 18); /* one part, without a size */
+    at += 18;
+    if (in_tile) at += put_coding(at, tiny, block);
+    memcpy(at, "\xff\x93\xff\xd9", 4);
+    return (size_t)(at + 4 - to);
+}
+
+Test(formats, jpeg2000_code_blocks) {
+    uint8_t bytes[128];
+    samc_image_header plain = SAMC_INIT(samc_image_header), small = SAMC_INIT(samc_image_header);
+    if (is_off("JPEG2000")) return;
+    for (int in_tile = 0; in_tile < 2; in_tile++) {
+        size_t length = put_codestream(bytes, true, 4, in_tile);
+        check_refused((char *)bytes, length, "a.j2k", SAMC_UNSUPPORTED, "2000 x 2000 pixels in 12000000 code blocks");
+        length = put_codestream(bytes, false, 4, in_tile);
+        cr_assert_eq(samc_image_read_header(bytes, length, "a.j2k", &plain, NULL), SAMC_OK);
+        length = put_codestream(bytes, false, 0, in_tile); /* read, but what 750,000 blocks take is in the promise */
+        cr_assert_eq(samc_image_read_header(bytes, length, "a.j2k", &small, NULL), SAMC_OK);
+        cr_assert_gt(small.peak_bytes, plain.peak_bytes + INT64_C(300000000));
+    }
+    size_t length = put_codestream(bytes, false, 4, false);
+    bytes[52] = 0x33; /* a marker that nobody knows, behind which the library would look for one that it knows */
+    check_refused((char *)bytes, length, "a.j2k", SAMC_UNSUPPORTED, "a marker 0xff33");
+}
+
+/* A palette makes as many components as it says, whatever the codestream has. */
+Test(formats, jpeg2000_palette) {
+    static const uint8_t palette[] = {0, 0, 0, 12, 'p', 'c', 'l', 'r', 0, 1, 255, 7};
+    if (is_off("JPEG2000")) return;
+    size_t size;
+    uint8_t *bytes = fixture("jpeg2000_grey.jp2", &size), *header = memmem(bytes, size, "jp2h", 4);
+    uint8_t *wide = malloc(size + sizeof palette);
+    size_t before = (size_t)(header + 4 - bytes);
+    memcpy(wide, bytes, before);
+    memcpy(wide + before, palette, sizeof palette);
+    memcpy(wide + before + sizeof palette, bytes + before, size - before);
+    check_refused((char *)wide, size + sizeof palette, "a.jp2", SAMC_UNSUPPORTED, "a palette of 255 components");
+    free(wide);
+    free(bytes);
+}
+
 /* Sets a value of a little endian TIFF's first directory. */
 static void set_tag(uint8_t *bytes, uint32_t tag, uint32_t value) {
     uint8_t *directory = bytes + samc__little32(bytes + 4);

@@ -9,7 +9,11 @@
 #include "host/io/image_format.h"
 #include "runtime/base/status.h"
 
-enum { MOST_TILES = 16384 };
+enum {
+    MOST_TILES = 16384,
+    PIECE_BYTES = 600, /* that the library keeps of a code block, and of its precinct where it is the only one there */
+    SPARE_PIECES = 65536 /* more than one for each eight samples of a picture, and eight of each tile's component */
+};
 
 typedef struct reader {
     const samc__image_file *file;
@@ -19,9 +23,11 @@ typedef struct reader {
 
 /* Of the codestream's SIZ, and of the boxes in front of it. */
 typedef struct promise {
-    int64_t width, height, tiles;
+    int64_t width, height, tiles, tile_width, tile_height;
+    int64_t pieces;            /* code blocks of the picture */
     unsigned components, bits; /* of the first one */
-    bool boxes, palette;
+    unsigned palette;          /* colours' samples; 0: there is none */
+    bool boxes;
 } promise;
 
 const char *samc__image_jpeg2000_decoder(void) {
@@ -61,8 +67,82 @@ static samc_status find_stream(const samc__image_file *file, promise *p, size_t 
         }
         if (length < head) return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG 2000: no codestream", file->name);
         if (length > end - *at) return truncated(file, error);
-        if (memcmp(box + 4, "pclr", 4) == 0) p->palette = true;
+        if (memcmp(box + 4, "pclr", 4) == 0) { /* entries (2 bytes), samples of each */
+            if (length < head + 3)
+                return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG 2000: no palette", file->name);
+            if (box[head + 2] > p->palette) p->palette = box[head + 2];
+        }
         *at += memcmp(box + 4, "jp2h", 4) == 0 ? head : length; /* into the header */
+    }
+    return SAMC_OK;
+}
+
+static int64_t parts(int64_t size, int bits) { return (size + ((int64_t)1 << bits) - 1) >> bits; }
+
+/* Code blocks of a tile's component, coded as `how` says: levels, log2 of a block's sides less 2, two bytes that do not
+ * count, and where `precincts` is set log2 of their sides, a byte for each resolution. -1: it cannot be. */
+static int64_t blocks_of(const promise *p, const uint8_t *how, size_t size, bool precincts) {
+    if (size < 5) return -1;
+    int levels = how[0], across = (how[1] & 15) + 2, down = (how[2] & 15) + 2;
+    if (levels > 32 || (precincts && size < 6 + (size_t)levels)) return -1;
+    int64_t width = p->width < p->tile_width ? p->width : p->tile_width, blocks = 0;
+    int64_t height = p->height < p->tile_height ? p->height : p->tile_height;
+    for (int r = 0; r <= levels; r++) {
+        int64_t w = parts(width, levels - r), h = parts(height, levels - r);
+        int half = r > 0;
+        int wide = precincts ? (how[5 + r] & 15) - half : 15, high = precincts ? (how[5 + r] >> 4) - half : 15;
+        if (wide < 0 || high < 0) return -1;
+        if (half && w == 1 && h == 1) continue; /* its three parts have no sample */
+        blocks += (half ? 3 : 1) * parts(parts(w, half), across < wide ? across : wide) *
+                  parts(parts(h, half), down < high ? down : high);
+    }
+    return blocks;
+}
+
+/* What is coded how says a marker segment of the main header or of a tile's; the one that makes most blocks counts, as
+ * if all were coded so. Markers that the library would look for beyond their segments are refused. */
+static samc_status read_coding(const samc__image_file *file, promise *p, unsigned marker, const uint8_t *body,
+                               size_t size, samc_error *error) {
+    static const uint8_t others[] = {0x50, 0x55, 0x57, 0x58, 0x59, 0x5c, 0x5d, 0x5e, 0x5f,
+                                     0x60, 0x61, 0x63, 0x64, 0x74, 0x75, 0x77, 0x78};
+    if (memchr(others, (int)(marker & 255), sizeof others) != NULL) return SAMC_OK;
+    if (marker != 0xff52 && marker != 0xff53)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG 2000 with a marker 0x%04x", file->name, marker);
+    size_t skip = marker == 0xff52 ? 5 : 2; /* COD: style, order, layers (2), transform; COC: component, style */
+    int64_t blocks = size < skip ? -1 : blocks_of(p, body + skip, size - skip, body[marker == 0xff52 ? 0 : 1] & 1);
+    if (blocks < 0) return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG 2000: no code blocks", file->name);
+    if (blocks > INT64_MAX / 8 / MOST_TILES) blocks = INT64_MAX / 8 / MOST_TILES;
+    blocks *= p->tiles * p->components;
+    if (blocks > p->pieces) p->pieces = blocks;
+    if (p->pieces > (p->width * p->height / 8 + p->tiles * 8) * p->components + SPARE_PIECES)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG 2000 of %lld x %lld pixels in %lld code blocks",
+                          file->name, (long long)p->width, (long long)p->height, (long long)p->pieces);
+    return SAMC_OK;
+}
+
+/* The marker segments from `at` on, and those of all tiles' parts; where the file is cut off, so is this. */
+static samc_status read_segments(const samc__image_file *file, promise *p, size_t at, samc_error *error) {
+    size_t part = 0, part_size = 0; /* where the tile's part begins that `at` is in */
+    while (at <= file->size && file->size - at >= 4) {
+        const uint8_t *segment = file->bytes + at;
+        unsigned marker = samc__big16(segment), length = samc__big16(segment + 2);
+        if (marker < 0xff00 || marker == 0xffd9) return SAMC_OK; /* none, which the library refuses; the end */
+        if (marker == 0xff93) { /* the part's data; where it has no size they are all the rest */
+            if (part_size == 0 || part_size < at - part || part_size > file->size - part) return SAMC_OK;
+            at = part + part_size;
+            part_size = 0;
+            if (file->size - at < 2 || samc__big16(file->bytes + at) != 0xff90) return SAMC_OK;
+            continue;
+        }
+        if (length < 2 || file->size - at - 2 < length) return SAMC_OK;
+        if (marker == 0xff90) {
+            if (length < 10) return SAMC_OK;
+            part = at;
+            part_size = samc__big32(segment + 6);
+        } else {
+            SAMC__TRY(read_coding(file, p, marker, segment + 4, length - 2, error));
+        }
+        at += 2 + (size_t)length;
     }
     return SAMC_OK;
 }
@@ -76,39 +156,44 @@ static samc_status read_promise(const samc__image_file *file, promise *p, samc_e
     if (memcmp(siz, stream_start, 4) != 0)
         return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG 2000: no codestream", file->name);
     int64_t right = samc__big32(siz + 8), bottom = samc__big32(siz + 12), left = samc__big32(siz + 16),
-            top = samc__big32(siz + 20), tile_width = samc__big32(siz + 24), tile_height = samc__big32(siz + 28),
-            tile_left = samc__big32(siz + 32), tile_top = samc__big32(siz + 36);
+            top = samc__big32(siz + 20), tile_left = samc__big32(siz + 32), tile_top = samc__big32(siz + 36);
+    p->tile_width = samc__big32(siz + 24);
+    p->tile_height = samc__big32(siz + 28);
     p->components = samc__big16(siz + 40);
     p->bits = (siz[42] & 0x7fu) + 1;
     p->width = right - left;
     p->height = bottom - top;
-    if (tile_width == 0 || tile_height == 0 || tile_left > left || tile_top > top)
+    if (p->tile_width == 0 || p->tile_height == 0 || tile_left > left || tile_top > top)
         return samc__fail(error, SAMC_FORMAT, "%s: damaged JPEG 2000: no tiles", file->name);
     if (p->width <= 0 || p->height <= 0) return SAMC_OK; /* refused as such */
-    p->tiles =
-        ((right - tile_left + tile_width - 1) / tile_width) * ((bottom - tile_top + tile_height - 1) / tile_height);
+    p->tiles = ((right - tile_left + p->tile_width - 1) / p->tile_width) *
+               ((bottom - tile_top + p->tile_height - 1) / p->tile_height);
     if (p->components < 1 || p->components > 4)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG 2000 of %u components", file->name, p->components);
+    if (p->palette > 4)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG 2000 with a palette of %u components", file->name,
+                          p->palette);
     if (p->bits > 31) return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG 2000 of %u bits", file->name, p->bits);
     if (p->tiles > MOST_TILES)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG 2000 of %lld tiles", file->name, (long long)p->tiles);
-    return SAMC_OK;
+    if (p->width > ((int64_t)1 << 40) / p->height) return SAMC_OK; /* refused as too large */
+    return read_segments(file, p, at + 4 + samc__big16(siz + 4), error);
 }
 
 samc_status samc__jpeg2000_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
     promise p;
     SAMC__TRY(read_promise(file, &p, error));
     *extent = (samc__image_extent){.width = p.width, .height = p.height};
-    if (p.components == 1 && p.bits > 8 && !p.palette) {
+    if (p.components == 1 && p.bits > 8 && p.palette == 0) {
         extent->sample = SAMC_SAMPLE_U16;
         extent->channels = 1;
         extent->bits = (int)(p.bits < 16 ? p.bits : 16);
     }
     /* Whole numbers of 32 bits, of the picture and of its largest tile twice; what is kept of each tile; the palette's
      * colours. */
-    int64_t components = p.palette ? 5 : p.components;
+    int64_t components = p.palette > 0 ? 5 : p.components;
     extent->peak = samc__image_room(extent, components * 8, (int64_t)file->size + ((int64_t)4 << 20)) +
-                   p.tiles * (6000 + components * 1500);
+                   p.tiles * (6000 + components * 1500) + p.pieces * PIECE_BYTES;
     return SAMC_OK;
 }
 
