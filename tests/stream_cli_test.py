@@ -117,7 +117,11 @@ class StreamTest(unittest.TestCase):
         boxes = self.lines(self.video, "--box", "2,2,30,28", "--box", "0,0,9,9", "--single", "--clock", "1")
         self.assertEqual([len(line["masks"]) for line in boxes], [2] * len(lines))
         few = ["--points-per-side", "2", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"]
-        self.assertGreater(len(self.lines(self.video, *few, "--clock", "1")[0]["masks"]), 0)
+        few += ["--box-nms-thresh", "2"]
+        three = len(self.lines(self.video, *few, "--clock", "1")[0]["masks"])
+        self.assertGreater(three, 0)
+        one = len(self.lines(self.video, *few, "--no-multimask", "--clock", "1")[0]["masks"])  # a flag, as of auto
+        self.assertTrue(0 < one < three, (one, three))
 
     def test_bad_input(self):
         say = lambda data, *more: self.error("-", *POINT, "--clock", "1", *more, input=data)

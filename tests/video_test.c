@@ -2,9 +2,13 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/io/samc_io.h"
@@ -142,6 +146,67 @@ Test(video, written_and_read_again) {
             samc_video_close(video, NULL);
         }
     unlink(path);
+}
+
+/* A pipe gives bytes as they were written, and a header may come in two writes: here each is a message of a socket, and
+ * a read takes one. */
+Test(video, header_in_two_pieces) {
+    static const char bytes[] = "YUV4MPEG2 W2 H2 Cmono XCOLORRANGE=FULL\nFRAME\nabcdFRAME Ip\nefgh";
+    const size_t size = sizeof bytes - 1, header = strcspn(bytes, "\n") + 1;
+    for (size_t first = 1; first <= header; first++) {
+        int ends[2];
+        samc_video *video;
+        samc_error error = {0};
+        uint8_t rgb[12];
+        bool there;
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+        cr_assert_eq(write(ends[1], bytes, first), (ssize_t)first);
+        cr_assert_eq(write(ends[1], bytes + first, size - first), (ssize_t)(size - first));
+        close(ends[1]);
+        cr_assert(dup2(ends[0], STDIN_FILENO) == STDIN_FILENO && close(ends[0]) == 0);
+        cr_assert_eq(samc_video_open("-", NULL, &video, &error), SAMC_OK, "%zu: %s", first, error.message);
+        for (int f = 0; f < 2; f++) {
+            cr_assert_eq(samc_video_read(video, rgb, &there, &error), SAMC_OK, "%zu: %s", first, error.message);
+            for (int i = 0; i < 12; i++) cr_assert_eq(rgb[i], "abcdefgh"[4 * f + i / 3]);
+        }
+        cr_assert(samc_video_read(video, rgb, &there, &error) == SAMC_OK && !there);
+        samc_video_close(video, NULL);
+    }
+}
+
+static samc_video *waiting;
+static void stop_waiting(int number) {
+    (void)number;
+    samc_video_stop(waiting);
+}
+
+/* A signal's handler ends a read that waits for a pipe that says nothing. Where the read goes on, the alarm ends the
+ * test. */
+Test(video, stopped_by_a_signal) {
+    const samc_video_format as = {.size = sizeof as, .width = 2, .height = 1};
+    const struct sigaction action = {.sa_handler = stop_waiting};
+    int ends[2];
+    char path[32];
+    uint8_t rgb[6];
+    bool there = true;
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    cr_assert_eq(samc_video_open(path, &as, &waiting, NULL), SAMC_OK);
+    sigaction(SIGUSR1, &action, NULL);
+    const pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        const struct timespec some = {0, 30000000}; /* by then it waits, most likely; if not, it does not begin */
+        nanosleep(&some, NULL);
+        kill(getppid(), SIGUSR1);
+        _exit(0);
+    }
+    alarm(300);
+    cr_expect_eq(samc_video_read(waiting, rgb, &there, NULL), SAMC_OK);
+    alarm(0);
+    cr_expect_not(there);
+    waitpid(child, NULL, 0);
+    samc_video_close(waiting, NULL);
 }
 
 Test(video, raw) {

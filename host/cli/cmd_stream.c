@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/cli/numbers.h"
 #include "host/cli/points.h"
 
 static const char help[] =
@@ -185,7 +186,8 @@ static samc_status answer(request *r, bool *there, samc_error *error) {
         r->failed++;
         json_t *line = json_pack("{s:I, s:s}", "frame", (json_int_t)f.number, "error", error->message);
         char *text = line ? json_dumps(line, 0) : NULL;
-        bool good = text != NULL && (r->lines == NULL || fprintf(r->lines, "%s\n", text) > 0);
+        bool good =
+            text != NULL && (r->lines == NULL || (fprintf(r->lines, "%s\n", text) > 0 && fflush(r->lines) == 0));
         free(text);
         json_decref(line);
         return good ? SAMC_OK : cannot_write(r, error);
@@ -248,12 +250,6 @@ static samc_status run_simulated(request *r, samc_error *error) {
 
 /* ---- The command ----------------------------------------------------------------------------- */
 
-static samc_status set_numbers(const request *r, samc_auto_options *options, samc_error *error) {
-    for (int i = 0; i < MOST_NUMBERS && samc_auto_option(i) != NULL; i++)
-        if (r->given[i] != NULL) SAMC__TRY(samc_auto_set(options, samc_auto_option(i), r->given[i], error));
-    return SAMC_OK;
-}
-
 static samc_status open_all(request *r, int *exit_code, samc_error *error) {
     char model_path[4096];
     samc_auto_options automatic = SAMC_INIT(samc_auto_options);
@@ -270,7 +266,7 @@ static samc_status open_all(request *r, int *exit_code, samc_error *error) {
     SAMC__TRY(samc__cli_open_model(&r->cli, model_path, &r->model, error));
     SAMC__TRY(samc_session_create(r->model, &r->session, error));
     samc_default_auto_options(r->model, &automatic);
-    SAMC__TRY(set_numbers(r, &automatic, error));
+    SAMC__TRY(samc__cli_numbers_apply(r->given, &automatic, error));
     const samc_stream_options options = {.size = sizeof options,
                                          .prompts = r->prompts,
                                          .automatic = &automatic,
@@ -381,8 +377,8 @@ static int take_option(request *r, samc__cli_points *points, int option) {
         samc_error error;
         samc_auto_options scratch = SAMC_INIT(samc_auto_options);
         samc_default_auto_options(NULL, &scratch);
-        r->given[option - FIRST] = optarg;
-        if (samc_auto_set(&scratch, samc_auto_option(option - FIRST), optarg, &error) != SAMC_OK)
+        const char *given = r->given[option - FIRST] = samc__cli_number_given(option - FIRST, optarg);
+        if (samc_auto_set(&scratch, samc_auto_option(option - FIRST), given, &error) != SAMC_OK)
             return samc__cli_usage(cli, "--%s", error.message);
         return SAMC__EXIT_OK;
     }
@@ -446,7 +442,7 @@ static int command(request *r, samc__cli_points *points, int argc, char **argv) 
     int rows = OWN, code;
     memcpy(table, own, sizeof own);
     for (int i = 0; i < MOST_NUMBERS && samc_auto_option(i) != NULL; i++)
-        table[rows++] = (struct option){samc_auto_option(i), required_argument, NULL, FIRST + i};
+        table[rows++] = samc__cli_number_option(i, FIRST + i);
     memcpy(table + rows, common, sizeof common);
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r->cli.exit_code;

@@ -115,7 +115,8 @@ static samc_status read_some(samc_video *v, uint8_t *to, size_t most, size_t *go
     struct pollfd file = {.fd = v->handle, .events = POLLIN};
     *got = 0;
     while (!atomic_load(&v->stopping)) {
-        if (poll(&file, 1, TICK) == 0) continue;
+        const int ready = poll(&file, 1, TICK);
+        if (ready == 0 || (ready < 0 && errno == EINTR)) continue; /* the signal may have stopped it: no read() then */
         ssize_t count = read(v->handle, to, most);
         if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (count < 0) return samc__fail(error, SAMC_IO, "%s: cannot be read: %s", v->name, strerror(errno));
@@ -261,8 +262,10 @@ static samc_status read_header(samc_video *v, samc_error *error) {
     SAMC__TRY(read_some(v, v->ahead, sizeof v->ahead, &v->ahead_size, error));
     if (v->ahead_size == 0) return samc__fail(error, SAMC_FORMAT, "%s: an empty video", v->name);
     size_t seen = v->ahead_size < sizeof magic - 1 ? v->ahead_size : sizeof magic - 1;
-    if (memcmp(v->ahead, magic, seen) == 0) SAMC__TRY(read_line(v, line, &length, error));
-    if (memcmp(v->ahead, magic, seen) != 0 || length < (int)sizeof magic || line[sizeof magic - 1] != ' ')
+    bool good = memcmp(v->ahead, magic, seen) == 0; /* as far as a pipe has given it yet */
+    if (good) SAMC__TRY(read_line(v, line, &length, error));
+    if (!good || length < (int)sizeof magic || memcmp(line, magic, sizeof magic - 1) != 0 ||
+        line[sizeof magic - 1] != ' ')
         return samc__fail(error, SAMC_UNSUPPORTED,
                           "%s: not a y4m video (ffmpeg -i VIDEO -pix_fmt yuv420p -f yuv4mpegpipe -), and its size as "
                           "raw RGB was not given",
