@@ -196,6 +196,46 @@ Test(stream, stopped) {
     end(&b);
 }
 
+static void *next_one(void *context) {
+    samc_stream_frame f = SAMC_INIT(samc_stream_frame);
+    samc_status status = samc_stream_next(((bench *)context)->stream, &f, NULL);
+    cr_expect(status == SAMC_OK || status == SAMC_STOPPED); /* whether the stop came in time or not */
+    return NULL;
+}
+
+static samc_status take_none(void *context, int image, const samc_mask *masks, int count,
+                             const samc_auto_stats *stats) {
+    (void)context, (void)image, (void)masks, (void)count, (void)stats;
+    return SAMC_OK;
+}
+
+/* Stopped while prompts are computed, the stream leaves the session as it was: no stop waits for what comes next. */
+Test(stream, stopped_at_work) {
+    bench b;
+    pthread_t other;
+    uint8_t pixels[WIDTH * HEIGHT * 3];
+    static const float box[4] = {2, 3, 30, 28};
+    begin(&b, true);
+    samc_stream_destroy(b.stream);
+    b.options.room = 1;
+    for (int i = 0; i < 300; i++) /* which take their time */
+        cr_assert_eq(samc_prompts_add(b.prompts, &(samc_prompt){.size = sizeof(samc_prompt), .box = box}, NULL),
+                     SAMC_OK);
+    cr_assert_eq(samc_stream_create(b.session, &b.options, &b.stream, NULL), SAMC_OK);
+    push(&b, 0);
+    cr_assert_eq(pthread_create(&other, NULL, next_one, &b), 0);
+    push(&b, 1); /* which waits until the first one is at work */
+    samc_stream_stop(b.stream);
+    pthread_join(other, NULL);
+    samc_auto_options automatic = SAMC_INIT(samc_auto_options);
+    samc_default_auto_options(NULL, &automatic);
+    automatic.points_per_side = 1;
+    const samc_image image = frame(2, pixels);
+    cr_expect_eq(samc_auto(b.session, &image, 1, &automatic, take_none, NULL), SAMC_OK, "%s",
+                 samc_last_error(b.session));
+    end(&b);
+}
+
 /* Run lengths that are kept outlive the frame. */
 Test(stream, automatic_masks) {
     bench b;

@@ -164,7 +164,8 @@ void samc_stream_stop(samc_stream *s) {
     if (s == NULL) return;
     pthread_mutex_lock(&s->lock);
     s->stopped = true;
-    if (s->computing) samc_session_stop(s->session);
+    /* Of prompts nothing would take the stop back: it would end the session's next automatic masks. */
+    if (s->computing && s->options.prompts == NULL) samc_session_stop(s->session);
     pthread_cond_broadcast(&s->filled);
     pthread_cond_broadcast(&s->drained);
     pthread_mutex_unlock(&s->lock);
@@ -223,6 +224,13 @@ static samc_status predict(samc_stream *s, int first, int count) {
     return status;
 }
 
+static bool is_stopped(samc_stream *s) {
+    pthread_mutex_lock(&s->lock);
+    bool stopped = s->stopped;
+    pthread_mutex_unlock(&s->lock);
+    return stopped;
+}
+
 static samc_status compute(samc_stream *s, const char *name, samc_error *error) {
     const samc_prompts *prompts = s->options.prompts;
     samc_status status;
@@ -233,8 +241,10 @@ static samc_status compute(samc_stream *s, const char *name, samc_error *error) 
     SAMC__TRY(samc_prompts_check(prompts, name, s->image.width, s->image.height, error));
     status = samc_set_image(s->session, &s->image);
     const int all = samc_prompts_count(prompts);
-    for (int first = 0; first < all && status == SAMC_OK; first += BATCH)
+    for (int first = 0; first < all && status == SAMC_OK; first += BATCH) {
+        if (is_stopped(s)) return samc__fail(error, SAMC_STOPPED, "%s: the stream was stopped", name);
         status = predict(s, first, all - first < BATCH ? all - first : BATCH);
+    }
     return samc_session_check(s->session, status, name, error);
 }
 
