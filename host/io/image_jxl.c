@@ -34,13 +34,17 @@ static samc_status open_file(const samc__image_file *file, int events, JxlDecode
     return SAMC_OK;
 }
 
+enum { MOST_EXTRA = 16 }; /* channels beside the colours; pictures have one for alpha, or none */
+
 static void measure(const JxlBasicInfo *info, samc__image_extent *extent) {
     *extent = (samc__image_extent){.width = info->xsize, .height = info->ysize, .pages = 1, .channels = 3};
     if (info->exponent_bits_per_sample > 0 || info->bits_per_sample > 16) extent->sample = SAMC_SAMPLE_F32;
     else if (info->bits_per_sample > 8) extent->sample = SAMC_SAMPLE_U16;
     if (extent->sample != SAMC_SAMPLE_U8 && info->num_color_channels == 1) extent->channels = 1;
-    /* Floats of up to four channels, in several stages; of animations also what later frames refer to. */
-    extent->peak = samc__image_room(extent, info->have_animation ? 64 : 32, 32 << 20);
+    /* Floats of up to four channels, in several stages; of animations also what later frames refer to. Further channels
+     * are decoded whole, though nobody asks for them. */
+    int64_t extra = info->num_extra_channels > 1 ? info->num_extra_channels - 1 : 0;
+    extent->peak = samc__image_room(extent, (info->have_animation ? 64 : 32) + 12 * extra, 32 << 20);
 }
 
 samc_status samc__jxl_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
@@ -61,6 +65,9 @@ samc_status samc__jxl_header(const samc__image_file *file, samc__image_extent *e
         }
     }
     if (status == SAMC_OK && info.xsize == 0) status = failed(file, JXL_DEC_ERROR, error);
+    if (status == SAMC_OK && info.num_extra_channels > MOST_EXTRA)
+        status = samc__fail(error, SAMC_UNSUPPORTED, "%s: JPEG XL of %u extra channels", file->name,
+                            info.num_extra_channels);
     if (status == SAMC_OK) measure(&info, extent);
     if (status == SAMC_OK && frames > 0) extent->pages = frames;
     if (decoder != NULL) JxlDecoderDestroy(decoder);
