@@ -95,6 +95,7 @@ static bool give_up_rights(void) {
         ALLOW(getrandom),
         ALLOW(lseek),
         ALLOW(read),
+        FAIL(write, EBADF),    /* Debian's libjxl tells standard error what is damaged, and copes with nobody there */
         FAIL(sysinfo, ENOSYS), /* qsort() asks how much memory there is, and copes with no answer */
 #ifdef SAMC_WITH_HEIF /* libde265 waits for ever for a thread that it cannot have: threads, no processes */
         FAIL(clone3, ENOSYS),  /* whose flags a filter cannot read; clone() is tried next */

@@ -53,3 +53,31 @@ Test(decoders, read_every_format) {
     samc__decoders_stop(d);
     cr_expect_geq(compared, 120, "only %d pictures", compared);
 }
+
+/* What is damaged is said to be that, by whichever library, also one that talks about it: no decoder dies of it. */
+Test(decoders, say_what_is_damaged) {
+    DIR *folder = opendir(SAMC_TEST_DATA "/images");
+    samc__decoders *d = NULL;
+    samc_error error = {0};
+    cr_assert(folder != NULL);
+    cr_assert_eq(samc__decoders_start(&d, &error), SAMC_OK);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        size_t length = strlen(entry->d_name), size;
+        if (entry->d_name[0] == '.' || (length > 4 && strcmp(entry->d_name + length - 4, ".ppm") == 0)) continue;
+        uint8_t *bytes = read_file(entry->d_name, (int)length, &size);
+        for (size_t part = 1; part <= 2; part++) {
+            samc_image image = SAMC_INIT(samc_image);
+            const samc_image_options how = {.size = sizeof how, .most_pixels = 1 << 20};
+            if (part == 2) /* of the same length, but not what it was */
+                for (size_t i = size / 3; i < size; i++) bytes[i] ^= (uint8_t)(0x5a + i);
+            const size_t cut = part == 1 ? size / 2 : size;
+            samc_status status = samc__decoders_decode(d, bytes, cut, &how, &image, NULL, &error);
+            cr_expect(status == SAMC_OK || strstr(error.message, "was stopped") == NULL, "%s: %s", entry->d_name,
+                      error.message);
+            free((void *)(uintptr_t)image.pixels);
+        }
+        free(bytes);
+    }
+    closedir(folder);
+    samc__decoders_stop(d);
+}
