@@ -209,6 +209,20 @@ Test(formats, tiff_bombs) {
     free(bytes);
 }
 
+/* A picture that is turned is there twice for a moment, which counts. */
+Test(formats, turned_tiff) {
+    if (is_off("TIFF")) return;
+    size_t size;
+    samc_error error = {0};
+    samc__image_extent extent;
+    uint8_t *bytes = fixture("tiff_orientation.tif", &size);
+    set_tag(bytes, 256, 4000);
+    set_tag(bytes, 257, 4000);
+    cr_assert_eq(samc__image_size(bytes, size, "a.tif", 0, &extent, &error), SAMC_OK, "%s", error.message);
+    cr_assert_geq(extent.peak, INT64_C(2) * 4000 * 4000 * 3);
+    free(bytes);
+}
+
 /* Samples of more than 8 bits come as they are. What make_format_fixtures.py wrote: value(x, y) = 977 x + 131 y, and of
  * colours one more in each. */
 static double written(int x, int y, int channel, double less, int modulo, int divisor) {

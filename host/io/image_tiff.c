@@ -44,8 +44,7 @@ bool samc__tiff_recognise(const samc__image_file *file) {
     return false;
 }
 
-/* ---- libtiff's view of the file
- * -------------------------------------------------------------- */
+/* ---- libtiff's view of the file -------------------------------------------------------------- */
 
 static tmsize_t read_bytes(thandle_t handle, void *to, tmsize_t size) {
     reader *r = handle;
@@ -108,9 +107,7 @@ static samc_status truncated(const reader *r, samc_error *error) {
     return samc__fail(error, SAMC_FORMAT, "%s: truncated TIFF", r->file->name);
 }
 
-/* ---- Directories
- * -----------------------------------------------------------------------------
- */
+/* ---- Directories ----------------------------------------------------------------------------- */
 
 typedef struct chain {
     const uint8_t *bytes;
@@ -195,8 +192,7 @@ static int orientation_of(const reader *r) {
     return found != 0 ? found : 1;
 }
 
-/* ---- What the picture is
- * --------------------------------------------------------------------- */
+/* ---- What the picture is --------------------------------------------------------------------- */
 
 static samc_status unsupported(const reader *r, const char *what, int number, samc_error *error) {
     return samc__fail(error, SAMC_UNSUPPORTED, "%s: TIFF %s %d", r->file->name, what, number);
@@ -312,12 +308,14 @@ static samc_status measure(reader *r, samc__image_extent *extent, samc_error *er
      * pixel; the RGBA reader's raster. */
     extent->peak = (int64_t)r->file->size + 2 * block + ((int64_t)4 << 20);
     if (l->used == 4 || r->rgba) extent->peak += 4 * pixels;
+    /* Of all that nothing is left when the picture is turned, which takes it once more; that of others' samples is in
+     * what they take anyway. */
+    if (extent->sample == SAMC_SAMPLE_U8 && orientation_of(r) != 1 && extent->peak < 3 * pixels)
+        extent->peak = 3 * pixels;
     return SAMC_OK;
 }
 
-/* ---- Pixels
- * ----------------------------------------------------------------------------------
- */
+/* ---- Pixels ---------------------------------------------------------------------------------- */
 
 /* After a failure: whether the file ends before a piece of the picture does,
  * which is the better reason. */
@@ -481,9 +479,7 @@ samc_status samc__tiff_decode(const samc__image_file *file, const samc__image_ex
     return status;
 }
 
-/* ---- Rows
- * ------------------------------------------------------------------------------------
- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 /* A band of pieces at a time. Larger ones, a compressed picture in one strip
  * above all, are no rows. */
