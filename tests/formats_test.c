@@ -209,6 +209,35 @@ Test(formats, tiff_bombs) {
     free(bytes);
 }
 
+/* What is cropped is decoded first, and counts. */
+Test(formats, heif_crop) {
+    if (is_off("HEIF")) return;
+    size_t size;
+    samc_error error = {0};
+    samc__image_extent extent;
+    uint8_t *bytes = fixture("heif_444.heic", &size), *at = memmem(bytes, size, "ispe", 4);
+    memcpy(at + 8, "\0\0\10\0\0\0\10\0", 8); /* 2048 x 2048, of which 37 x 29 stay */
+    cr_assert_eq(samc__image_size(bytes, size, "a.heic", 0, &extent, &error), SAMC_OK, "%s", error.message);
+    cr_assert(extent.width == 37 && extent.height == 29 && extent.peak > INT64_C(24) * 2048 * 2048);
+    memcpy(at + 8, "\0\0\x40\0\0\0\x40\0", 8);
+    check_refused((char *)bytes, size, "a.heic", SAMC_UNSUPPORTED, "16384 x 16384 pixels, cropped to 37 x 29");
+    free(bytes);
+}
+
+/* A grid says its size once more, by which its canvas is made. */
+Test(formats, heif_grid) {
+    if (is_off("HEIF")) return;
+    size_t size;
+    samc_image picture = SAMC_INIT(samc_image);
+    samc_error error = {0};
+    uint8_t *bytes = fixture("heif_grid.heic", &size), *at = memmem(bytes, size, "mdat", 4);
+    memcpy(at + 8, "\0\0\x3e\x80\0\0\x3e\x80", 8);
+    cr_assert_eq(decode(bytes, size, "a.heic", &picture, &error), SAMC_UNSUPPORTED, "%s", error.message);
+    cr_assert(strstr(error.message, "16000x16000 exceeds") != NULL && strchr(error.message, '\n') == NULL, "%s",
+              error.message);
+    free(bytes);
+}
+
 /* A picture that is turned is there twice for a moment, which counts. */
 Test(formats, turned_tiff) {
     if (is_off("TIFF")) return;

@@ -8,6 +8,7 @@ of this.
 """
 
 import os
+import struct
 
 import imagecodecs
 import numpy as np
@@ -148,6 +149,59 @@ def heif(rgb):
     image = Image.fromarray(rgb)
     save(image, "heif_444.heic", quality=-1, chroma="444", matrix_coefficients=0)
     save(with_alpha(rgb), "heif_alpha.heic", quality=-1, chroma="444", matrix_coefficients=0)
+    with open(path_of("heif_444.heic"), "rb") as file:
+        heif_grid(file.read(), "heif_grid.heic", rgb.shape[1], rgb.shape[0])
+
+
+def heif_grid(tile, to, width, height):
+    """A grid of one tile, that of another file, as telephones write them of many; it cuts off what is beyond it."""
+
+    def box(kind, *parts):
+        body = b"".join(parts)
+        return struct.pack(">I4s", 8 + len(body), kind) + body
+
+    def full(kind, version, flags, *parts):
+        return box(kind, struct.pack(">I", version << 24 | flags), *parts)
+
+    def take(kind):
+        at = tile.index(kind) - 4
+        return tile[at : at + struct.unpack_from(">I", tile, at)[0]]
+
+    base, _, _, length = struct.unpack_from(">IHII", take(b"iloc"), 20)  # of the first item
+    data = tile[base : base + length]
+    grid = struct.pack(">BBBBII", 0, 1, 0, 0, width, height)  # version, sizes of 32 bits, rows and columns less 1
+
+    def head(start):
+        items = struct.pack(">HHHII", 1, 0, 1, start, len(grid)) + struct.pack(
+            ">HHHII", 2, 0, 1, start + len(grid), length
+        )
+        sizes = (full(b"ispe", 0, 0, struct.pack(">II", *size)) for size in ((64, 64), (width, height)))
+        return box(b"ftyp", b"heic\0\0\0\0mif1heic") + full(
+            b"meta",
+            0,
+            0,
+            full(b"hdlr", 0, 0, b"\0\0\0\0pict" + bytes(13)),
+            full(b"pitm", 0, 0, struct.pack(">H", 1)),
+            full(b"iloc", 0, 0, struct.pack(">BBH", 0x44, 0, 2), items),
+            full(
+                b"iinf",
+                0,
+                0,
+                struct.pack(">H", 2),
+                full(b"infe", 2, 0, struct.pack(">HH", 1, 0), b"grid\0"),
+                full(b"infe", 2, 1, struct.pack(">HH", 2, 0), b"hvc1\0"),
+            ),
+            full(b"iref", 0, 0, box(b"dimg", struct.pack(">HHH", 1, 1, 2))),
+            box(
+                b"iprp",
+                box(b"ipco", take(b"hvcC"), *sizes),
+                full(b"ipma", 0, 0, struct.pack(">IHBBHBBB", 2, 1, 1, 3, 2, 2, 0x81, 2)),
+            ),
+        )
+
+    with open(path_of(to), "wb") as file:
+        file.write(head(len(head(0)) + 8) + box(b"mdat", grid, data))
+    expect(to)
 
 
 def jxl(rgb):

@@ -31,7 +31,9 @@ typedef struct reader {
 } reader;
 
 static samc_status failed(const reader *r, struct heif_error why, samc_error *error) {
-    const char *text = why.message != NULL ? why.message : "unknown error";
+    char text[256];
+    snprintf(text, sizeof text, "%s", why.message != NULL ? why.message : "unknown error");
+    text[strcspn(text, "\r\n")] = '\0'; /* some of libheif's have a line feed */
     if (why.code == heif_error_Memory_allocation_error)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: HEIF: %s", r->file->name, text);
     if (why.subcode == heif_suberror_End_of_data)
@@ -74,16 +76,31 @@ static void close_file(reader *r) {
     if (r->context != NULL) heif_context_free(r->context);
 }
 
+/* Pixels that may be there to be cropped, more than four times those that stay. */
+#define SPARE_PIXELS ((int64_t)1 << 25)
+
+/* The picture is decoded as it is stored, and cropped then. */
+static samc_status measure(const reader *r, samc__image_extent *extent, samc_error *error) {
+    samc__image_extent stored = {.width = heif_image_handle_get_ispe_width(r->handle),
+                                 .height = heif_image_handle_get_ispe_height(r->handle)};
+    *extent = (samc__image_extent){.width = heif_image_handle_get_width(r->handle),
+                                   .height = heif_image_handle_get_height(r->handle),
+                                   .pages = r->pages};
+    if (stored.width * stored.height > 4 * extent->width * extent->height + SPARE_PIXELS)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: HEIF of %lld x %lld pixels, cropped to %lld x %lld",
+                          r->file->name, (long long)stored.width, (long long)stored.height, (long long)extent->width,
+                          (long long)extent->height);
+    /* Planes of 16 bits in the codec and here, turned, and RGB. */
+    int64_t whole = samc__image_room(&stored, 24, 32 << 20);
+    extent->peak = samc__image_room(extent, 24, 32 << 20);
+    if (whole > extent->peak) extent->peak = whole;
+    return SAMC_OK;
+}
+
 samc_status samc__heif_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error) {
     reader r = {.file = file};
     samc_status status = open_file(&r, error);
-    if (status == SAMC_OK) {
-        extent->width = heif_image_handle_get_width(r.handle);
-        extent->height = heif_image_handle_get_height(r.handle);
-        extent->pages = r.pages;
-        /* Planes of 16 bits in the codec and here, turned, and RGB. */
-        extent->peak = samc__image_room(extent, 24, 32 << 20);
-    }
+    if (status == SAMC_OK) status = measure(&r, extent, error);
     close_file(&r);
     return status;
 }
@@ -94,6 +111,9 @@ static samc_status read_picture(reader *r, const samc__image_extent *extent, uin
     if (options == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", r->file->name);
     options->convert_hdr_to_8bit = 1;
     options->strict_decoding = 1;
+    /* A grid has a size of its own, which is not to be another than the container's. */
+    int width = heif_image_handle_get_ispe_width(r->handle), height = heif_image_handle_get_ispe_height(r->handle);
+    heif_context_set_maximum_image_size_limit(r->context, (width > height ? width : height) + 1);
     struct heif_error why =
         heif_decode_image(r->handle, &image, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options);
     heif_decoding_options_free(options);
