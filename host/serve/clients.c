@@ -2,6 +2,7 @@
  * does so; when connections run out, the one that was silent the longest makes room. */
 #include "host/serve/internal.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ enum {
     SPARE = 16,         /* connections that are kept free, if need be by closing silent ones */
     OTHER_FILES = 64,   /* that the server has open beside connections */
     FILES_EACH = 4,     /* of a decoder at work */
+    ENDED = 4,          /* times that the watch finds a body's end missing before it believes it */
 };
 
 typedef struct address {
@@ -29,6 +31,7 @@ struct samc__client {
     int socket;
     samc__phase phase;
     double until; /* seconds; 0: as long as it takes */
+    int ended;    /* times in a row that the watch found nothing more to come, in the middle of a body */
 };
 
 static address address_of(const struct sockaddr *from) {
@@ -143,6 +146,7 @@ void samc__client_at(samc__request *r, samc__phase phase, size_t bytes) {
         link_last(all, c);
     }
     c->phase = phase;
+    c->ended = 0;
     c->until = phase == SAMC__WORKS ? 0 : from + r->serve->options.idle_seconds + (double)bytes / SLOWEST;
     pthread_mutex_unlock(&all->lock);
 }
@@ -183,14 +187,30 @@ void samc__request_hold_pixels(samc__request *r, size_t bytes) {
 
 /* ---- Time ------------------------------------------------------------------------------------ */
 
+/* Whether its client ended, and all that it sent was read. libmicrohttpd hears of both at once when they come at once,
+ * takes the bytes, and waits for more that cannot come. */
+static bool ended(const samc__client *c) {
+    char byte;
+    const ssize_t got = recv(c->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* HTTP's thread may be about to answer what it read: it has several seconds for it. */
+static bool breaks_off(samc__client *c) {
+    c->ended = c->phase == SAMC__RECEIVES && c->until != 0 && ended(c) ? c->ended + 1 : 0;
+    return c->ended == ENDED;
+}
+
 static void *watch(void *context) {
     samc__clients *all = context;
     pthread_mutex_lock(&all->lock);
     while (!all->stopping) {
         struct timespec next;
         const double now = samc__serve_seconds();
-        for (samc__client *c = all->first; c != NULL; c = c->newer)
-            if (c->until != 0 && now > c->until) hang_up(c), all->cut++;
+        for (samc__client *c = all->first; c != NULL; c = c->newer) {
+            if (breaks_off(c)) hang_up(c);
+            else if (c->until != 0 && now > c->until) hang_up(c), all->cut++;
+        }
         clock_gettime(CLOCK_MONOTONIC, &next);
         next.tv_sec++;
         pthread_cond_timedwait(&all->stop, &all->lock, &next);

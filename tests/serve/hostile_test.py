@@ -158,6 +158,15 @@ class Hostile(Attacked):
                 s.close()
         self.assertGreater(self.number("connections_shed_total"), 0)
 
+    def test_an_upload_and_its_end_at_once(self):
+        """The server finds both together: what was sent holds no room until patience ends."""
+        head = f"POST /v1/images HTTP/1.1\r\nHost: localhost\r\n{OCTETS}Content-Length: 2000000\r\n\r\n"
+        os.kill(self.server.process.pid, signal.SIGSTOP)
+        for size in (0, 1000, 5000):
+            self.open(head + "x" * size).close()
+        os.kill(self.server.process.pid, signal.SIGCONT)
+        wait_until(lambda: self.number("connections") == 1)  # which asks
+
     def test_answers_that_nobody_fetches(self):
         body = json.dumps({"points": [[300, 200]], "format": "counts"})
         ask = (
