@@ -86,11 +86,30 @@ samc_status samc__folder_read(const samc__folder *f, const char *name, size_t mo
 
 /* ---- The list -------------------------------------------------------------------------------- */
 
-static bool make_id(const char *name, char id[SAMC__FOLDER_ID]) {
+static bool make_id(const char *in, const char *name, char id[SAMC__FOLDER_ID]) {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(name, strlen(name), digest, NULL, EVP_sha256(), NULL) != 1) return false;
-    for (int i = 0; i < (SAMC__FOLDER_ID - 1) / 2; i++) snprintf(id + 2 * i, 3, "%02x", digest[i]);
-    return true;
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    const bool good = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+                      EVP_DigestUpdate(hash, in, strlen(in) + 1) == 1 &&
+                      EVP_DigestUpdate(hash, name, strlen(name)) == 1 && EVP_DigestFinal_ex(hash, digest, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    for (int i = 0; good && i < (SAMC__FOLDER_ID - 1) / 2; i++) snprintf(id + 2 * i, 3, "%02x", digest[i]);
+    return good;
+}
+
+/* By where the folder and its annotations lie, however that was said. */
+static bool make_key(const char *path, const char *annotations, char key[SAMC__FOLDER_ID]) {
+    const char *slash = strrchr(annotations, '/');
+    char *above = slash == NULL ? strdup(".") : strndup(annotations, (size_t)(slash - annotations) + 1);
+    char *place = realpath(path, NULL), *other = above != NULL ? realpath(above, NULL) : NULL, *text = NULL;
+    if (asprintf(&text, "%s/%s", other != NULL ? other : above, slash == NULL ? annotations : slash + 1) < 0)
+        text = NULL;
+    const bool good = place != NULL && text != NULL && make_id(place, text, key);
+    free(text);
+    free(other);
+    free(place);
+    free(above);
+    return good;
 }
 
 /* Names that JSON cannot say have no place in COCO either. */
@@ -123,7 +142,8 @@ static samc_status list(samc__folder *f, samc_error *error) {
             continue;
         }
         f->name[f->count] = name;
-        if (!make_id(name, f->id[f->count++])) return fail(error, SAMC_IO, f->path, "SHA-256 cannot be computed");
+        if (!make_id(f->key, name, f->id[f->count++]))
+            return fail(error, SAMC_IO, f->path, "SHA-256 cannot be computed");
     }
     return SAMC_OK;
 }
@@ -148,15 +168,10 @@ samc_status samc__folder_open(const char *path, const char *annotations, const c
     samc_status status = SAMC_OK;
     if (f->path == NULL || f->annotations_path == NULL) status = fail(error, SAMC_OUT_OF_MEMORY, path, "no memory");
     else if (f->handle < 0) status = fail(error, SAMC_IO, path, strerror(errno));
+    else if (!make_key(path, f->annotations_path, f->key))
+        status = fail(error, SAMC_IO, path, "SHA-256 cannot be computed");
     else status = list(f, error);
     if (status == SAMC_OK) status = samc__coco_open(f->annotations_path, &f->annotations, &f->writable, error);
-    char *place = realpath(path, NULL);
-    if (status == SAMC_OK && place != NULL) {
-        char text[2 * PATH_MAX];
-        snprintf(text, sizeof text, "%s\n%s", place, f->annotations_path);
-        if (!make_id(text, f->key)) status = fail(error, SAMC_IO, path, "SHA-256 cannot be computed");
-    }
-    free(place);
     if (status == SAMC_OK && classes != NULL) status = samc__coco_add_classes(f->annotations, classes, error);
     if (status == SAMC_OK) *out = f;
     else samc__folder_close(f);

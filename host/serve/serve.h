@@ -20,7 +20,9 @@ bool samc__fetch_host_valid(const char *rule);
 struct samc__coco;
 
 /* A folder whose images are labelled: listed once. */
-enum { SAMC__FOLDER_ID = 17 }; /* of an image: 16 digits of its name's SHA-256 */
+/* Of an image: 16 digits of the SHA-256 of `key` and its name, so that a page that was left open saves nothing in
+ * another folder that is served at the same address later. */
+enum { SAMC__FOLDER_ID = 17 };
 
 typedef struct samc__folder {
     char *path, *annotations_path;
@@ -31,7 +33,7 @@ typedef struct samc__folder {
     size_t count;
     size_t outside;            /* images that links lead to out of the folder, which were left out */
     bool writable;             /* annotations can be saved */
-    char key[SAMC__FOLDER_ID]; /* by which a browser tells folders apart: of the annotations' place */
+    char key[SAMC__FOLDER_ID]; /* by which a browser tells folders apart: of their place and their annotations' */
     struct samc__coco *annotations;
 } samc__folder;
 

@@ -239,6 +239,24 @@ class Folder(unittest.TestCase):
         status, _, answer = self.put(server, "a.jpg", [{"uid": "u", "class": "x", "segmentation": MASK}])
         self.assertEqual((status, "cannot be saved" in answer["error"]), (403, True))
 
+    def test_another_folder_with_the_same_names(self):
+        """A page that was left open when another folder came to its address saves nothing there."""
+        server = self.serve()
+        first, key = self.ids, server.ask("GET", "/v1/folder")[2]["key"]
+        etag, path = server.ask("GET", self.path("a.jpg"))[1]["ETag"], self.path("a.jpg")
+        other = Path(self.temporary.name) / "other"
+        other.mkdir()
+        (other / "a.jpg").write_bytes(PHOTO.read_bytes())
+        with Server(SAMC, other, model=TINY) as server:
+            body = {"width": 600, "height": 400, "done": True, "objects": []}
+            self.assertEqual(server.ask("PUT", path, body, {"If-Match": etag})[0], 404)
+            self.assertNotEqual(server.ask("GET", "/v1/folder")[2]["key"], key)
+        self.assertEqual([p.name for p in other.iterdir()], ["a.jpg"])
+        with Server(SAMC, os.path.relpath(self.root), "--annotations", self.file, model=TINY) as server:
+            listing = server.ask("GET", "/v1/folder")[2]
+            self.assertEqual(listing["key"], key, "the same, said otherwise")
+            self.assertEqual({i["name"]: i["id"] for i in listing["images"]}, first)
+
     def test_another_file(self):
         other = Path(self.temporary.name) / "labels.json"
         server = self.serve("--annotations", other)
