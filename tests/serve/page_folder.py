@@ -141,6 +141,24 @@ def two_at_a_time(f, server, own):
     f.saved()
     assert [a["class"] for a in f.of("a.jpg")] == ["spoon", "fork", "spoon"]
     f.browser.wait("document.querySelectorAll('#objects li').length === 3")
+    assert f.browser.run("return document.getElementById('undo').disabled"), "it would take away what the other did"
+
+
+def the_same_uid(f):
+    """Another program has a "uid" of its own, the same in all annotations and no text: each stays one."""
+    data = f.file()
+    before = [a["id"] for a in f.of("a.jpg")]
+    assert len(before) == 3
+    for annotation in data["annotations"]:
+        annotation["uid"] = 7 if annotation["id"] == before[0] else "somebody"
+    (f.root / "annotations.coco.json").write_text(json.dumps(data))
+    f.browser.reload()
+    f.opened("a.jpg")
+    f.browser.wait("document.querySelectorAll('#objects li').length === 3")
+    f.browser.run("const s = document.querySelector('#objects select'); s.value = 'cup'; s.onchange()")
+    f.browser.wait_for(lambda: "cup" in {a["class"] for a in f.of("a.jpg")})
+    assert [a["id"] for a in f.of("a.jpg")] == before
+    assert [a["uid"] for a in f.of("a.jpg")] == [7, "somebody", "somebody"]
 
 
 def reloads(f):
@@ -225,6 +243,7 @@ def label(samc, photo, make_page, browser, shot):
         two_at_a_time(f, server, own)
         reloads(f)
         classes(f)
+        the_same_uid(f)
         around(f)
         browser.narrow(400, 800)
         shot("narrow_folder")

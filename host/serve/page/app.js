@@ -599,6 +599,7 @@ addEventListener("beforeunload", (event) => (labels ? labels.unsaved() : objects
 const page = { say, attempt, open: openEntry, setObjects: (bodies, { width, height }) => {
   if (image?.bitmap.width !== width || image.bitmap.height !== height) return;
   const kept = new Map(objects.map((o) => [o.uid, o]));
+  past = [], future = []; // undo would take away what others did
   objects = bodies.map((body) => objectFrom(body, kept));
   refresh();
 }, classChosen: () => {

@@ -7,8 +7,16 @@ const STATES = { untouched: "untouched", begun: "begun", done: "done", bad: "can
 
 export const newUid = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-// An annotation as it is held here: by a name that lasts, also where another program made it.
-const bodyOf = (annotation) => ({ ...annotation, uid: annotation.uid || `#${annotation.id}` });
+// Annotations as they are held here: by names that last and are each one's own. Those of newUid() are; to another program
+// "uid" may mean something else.
+function bodiesOf(annotations) {
+  const bodies = new Map();
+  for (const annotation of annotations) {
+    const { id, uid } = annotation, own = /^[0-9a-f]{16}$/.test(uid) && !bodies.has(uid) ? uid : `#${id}`;
+    bodies.set(own, { ...annotation, uid: own });
+  }
+  return bodies;
+}
 const same = (a, b) => a.class === b.class && JSON.stringify(a.segmentation) === JSON.stringify(b.segmentation);
 
 // What was changed here and what was changed elsewhere since `base`, a Map by uid. An object that one side took away and
@@ -30,14 +38,15 @@ export function merge(base, mine, theirs) {
 // image on the page until all is saved.
 class Document {
   constructor(labels, entry, width, height) {
-    Object.assign(this, { labels, entry, width, height, base: new Map(), dirty: false, running: false });
+    Object.assign(this, { labels, entry, width, height, base: new Map(), dirty: false, running: false,
+      failed: false });
     this.key = `samc ${labels.key} ${entry.id}`;
   }
 
   adopt({ etag, done, objects }) {
     this.etag = etag;
     this.baseDone = done;
-    this.base = new Map(objects.map(bodyOf).map((body) => [body.uid, body]));
+    this.base = bodiesOf(objects);
     this.wanted = { objects: [...this.base.values()], done };
   }
 
@@ -61,9 +70,15 @@ class Document {
     this.save();
   }
 
+  // Whether something is not on the server yet.
+  unsaved() {
+    return this.dirty || this.running || this.failed;
+  }
+
   save() {
     if (!this.labels.writable) return;
     this.dirty = true;
+    this.failed = false;
     try {
       localStorage.setItem(this.key, JSON.stringify({ base: [...this.base], baseDone: this.baseDone, wanted: this.wanted }));
     } catch {
@@ -109,9 +124,12 @@ class Document {
             // the server went away in between
           }
         } else if (error.status >= 400 && error.status < 500) {
-          this.labels.tell("not saved");
           this.labels.page.say(`${this.entry.name}: ${error.message}`);
-          break;
+          if (error.status !== 422) { // the file is no COCO, as while it is being written
+            this.failed = true;
+            this.labels.tell("not saved");
+            break;
+          }
         }
         this.dirty = true;
         this.labels.tell("not saved yet; trying again");
@@ -134,9 +152,9 @@ class Document {
 
   // What others did meanwhile, if nothing was done here.
   async look() {
-    if (this.dirty || this.running) return;
+    if (this.unsaved()) return;
     const theirs = await api.annotations(this.entry.id);
-    if (this.dirty || this.running || theirs.etag === this.etag) return;
+    if (this.unsaved() || theirs.etag === this.etag) return;
     this.adopt(theirs);
     this.labels.shows(this);
   }
@@ -203,12 +221,13 @@ export class Labels {
 
   // The image is on the page: its annotations.
   async opened(entry, width, height) {
-    const earlier = [...this.documents].find((d) => d.entry.id === entry.id && (d.dirty || d.running));
+    const earlier = [...this.documents].find((d) => d.entry.id === entry.id && d.unsaved());
     const document_ = earlier || new Document(this, entry, width, height);
     if (!earlier) await document_.load();
-    if (this.current !== entry) return;
+    else if (earlier.failed) earlier.save();
     this.documents.add(document_);
-    for (const other of this.documents) if (other !== document_ && !other.dirty && !other.running) this.documents.delete(other);
+    if (this.current !== entry) return;
+    for (const other of this.documents) if (other !== document_ && !other.unsaved()) this.documents.delete(other);
     this.document = document_;
     this.shows(document_);
     this.drawList();
@@ -247,16 +266,18 @@ export class Labels {
     own.annotations = objects.length;
     own.state = done ? "done" : objects.length > 0 ? "begun" : "untouched";
     this.drawItem(own);
-    if (![...this.documents].some((d) => d.dirty)) this.tell("saved");
+    if (![...this.documents].some((d) => d.dirty || d.failed)) this.tell("saved");
   }
 
   unsaved() {
-    return [...this.documents].some((d) => d.dirty || d.running);
+    return [...this.documents].some((d) => d.unsaved());
   }
 
   async look() {
     try {
-      this.take(await api.folder());
+      const listing = await api.folder();
+      if (listing.key !== this.key) location.reload(); // another folder is served here now
+      else this.take(listing);
       await this.document?.look();
     } catch {
       // the server is away: what is to be saved says so
