@@ -120,8 +120,5 @@ void samc__handle_auto(samc__request *r) {
     r->question->shape = (samc__shape)shape;
     r->question->automatic = options;
     if (accept != NULL && strstr(accept, "text/event-stream") != NULL) samc__events_begin(r);
-    if (!samc__stage_submit(r, SAMC__AUTO, make) && r->events != NULL) {
-        samc__events_free(r->events); /* the refusal is an ordinary reply */
-        r->events = NULL;
-    }
+    if (!samc__stage_submit(r, SAMC__AUTO, make)) samc__events_free(r); /* the refusal is an ordinary reply */
 }

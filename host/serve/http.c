@@ -43,7 +43,7 @@ void samc__request_release(samc__request *r) {
     free(r->question);
     free(r->search);
     free(r->memo);
-    samc__events_free(r->events);
+    samc__events_free(r);
     free(r);
 }
 

@@ -68,7 +68,7 @@ typedef struct samc__events {
     pthread_mutex_t lock;
     char *text;
     size_t used, room, read;
-    bool ended, asleep;
+    bool ended, asleep, last; /* last: the client was told how long it may read */
 } samc__events;
 
 /* Two hold one: the connection, and the stage that works on it. */
@@ -158,7 +158,7 @@ void samc__request_release(samc__request *request);
 void samc__events_begin(samc__request *request);
 void samc__events_send(samc__request *request, const char *event, json_t *json);
 void samc__events_end(samc__request *request);
-void samc__events_free(samc__events *events);
+void samc__events_free(samc__request *request); /* those that it has, if any */
 /* Gives them to the connection as its response. */
 struct MHD_Response *samc__events_response(samc__request *request);
 

@@ -162,11 +162,13 @@ void samc__events_begin(samc__request *r) {
     r->events = events;
 }
 
-void samc__events_free(samc__events *events) {
-    if (events == NULL) return;
-    pthread_mutex_destroy(&events->lock);
-    free(events->text);
-    free(events);
+void samc__events_free(samc__request *r) {
+    if (r->events == NULL) return;
+    atomic_fetch_sub(&r->serve->clients.bytes, r->events->room);
+    pthread_mutex_destroy(&r->events->lock);
+    free(r->events->text);
+    free(r->events);
+    r->events = NULL;
 }
 
 /* Who sleeps is woken even if its client hung up: only so is the connection closed. */
@@ -186,6 +188,8 @@ void samc__events_send(samc__request *r, const char *event, json_t *json) {
     if (e->used + length + 1 > e->room) {
         char *grown = realloc(e->text, 2 * e->room + length + 1);
         if (grown != NULL) {
+            /* Counted whether there is room for it or not, so that others come later. */
+            atomic_fetch_add(&r->serve->clients.bytes, e->room + length + 1);
             e->text = grown;
             e->room = 2 * e->room + length + 1;
         }
@@ -213,6 +217,10 @@ static ssize_t read_events(void *context, uint64_t position, char *to, size_t mo
     pthread_mutex_lock(&e->lock);
     size_t size = e->used - e->read;
     ssize_t got = 0;
+    if (e->ended && !e->last) { /* from now on it is the client who takes its time */
+        e->last = true;
+        samc__client_at(r, SAMC__SENDS, size);
+    }
     if (size > 0) {
         if (size > most) size = most;
         memcpy(to, e->text + e->read, size);

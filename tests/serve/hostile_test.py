@@ -179,6 +179,22 @@ class Hostile(Attacked):
             for s in sockets:
                 s.close()
 
+    def test_events_that_nobody_fetches(self):
+        options = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1, "format": "counts"}
+        body = json.dumps({"points_per_side": 5, **options})  # some 2 MB
+        ask = (
+            f"POST /v1/images/{self.image}/auto HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Accept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        for _ in self.rounds():
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that most of it stays with the server
+                s.connect((self.server.host, self.server.port))
+                s.sendall(ask.encode())
+                wait_until(lambda: self.number("waiting_bytes") > 1 << 20)
+                self.assertEqual(self.ask("POST", "/v1/images", b"y" * 900000)[0], 503)
+            wait_until(lambda: self.number("waiting_bytes") == 0)
+
     def test_requests_one_after_another_without_waiting(self):
         body = '{"points":[[300,200]]}'
         click = (
