@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 samc_status samc__coco_fail(samc_error *error, samc_status status, const char *format, ...) {
@@ -160,10 +161,22 @@ static samc_status look(samc__coco *c, samc_error *error) {
     return SAMC_OK;
 }
 
+/* Waits for other programs, however long they take; a second more once the server stops. Where a file system has no
+ * locks there is none. */
+static samc_status lock_folder(samc__coco *c, samc_error *error) {
+    int left = 50; /* of 20 ms */
+    while (flock(c->folder, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
+        if (atomic_load(&c->stopping) && left-- == 0)
+            return samc__coco_fail(error, SAMC_STOPPED, "%s: another program keeps its folder locked", c->path);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    return SAMC_OK;
+}
+
 samc_status samc__coco_begin(samc__coco *c, bool change, samc_error *error) {
     pthread_mutex_lock(&c->lock);
-    if (change && c->folder >= 0) flock(c->folder, LOCK_EX); /* where a file system has no locks there is none */
-    return look(c, error);
+    const samc_status status = change && c->folder >= 0 ? lock_folder(c, error) : SAMC_OK;
+    return status == SAMC_OK ? look(c, error) : status;
 }
 
 void samc__coco_end(samc__coco *c) {
@@ -250,6 +263,8 @@ samc_status samc__coco_open(const char *path, samc__coco **out, bool *writable, 
     else samc__coco_close(c);
     return status;
 }
+
+void samc__coco_stop(samc__coco *c) { atomic_store(&c->stopping, true); }
 
 void samc__coco_close(samc__coco *c) {
     if (c == NULL) return;

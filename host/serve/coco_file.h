@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 typedef struct samc__coco {
@@ -16,11 +17,13 @@ typedef struct samc__coco {
     struct stat seen; /* of the file that `root` is */
     bool there;       /* there was one */
     int folder;       /* descriptor that is locked while several programs might write; -1: none */
+    atomic_bool stopping;
 } samc__coco;
 
 /* Reads the file where there is one; SAMC_FORMAT where it is not COCO. `path` is the caller's. `writable`: whether
  * files can be made where it lies. */
 samc_status samc__coco_open(const char *path, samc__coco **coco, bool *writable, samc_error *error);
+void samc__coco_stop(samc__coco *coco);  /* from any thread: locks of others are waited for no longer than a second */
 void samc__coco_close(samc__coco *coco); /* NULL is allowed */
 
 /* ---- With the lock held ---------------------------------------------------------------------- */

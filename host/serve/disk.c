@@ -226,10 +226,15 @@ static void make_room(const samc__disk *disk, size_t most, size_t more) {
 
 /* Each under a name of its own, so that servers do not meet; whose rename comes last wins, with the same content. */
 static bool write_file(const samc__disk *disk, const char *name, const head *h, const float *values) {
+    enum { ATTEMPTS = 100 }; /* in containers all servers have the same number */
     char under[64];
     static atomic_uint number;
-    snprintf(under, sizeof under, "writing-%ld-%u", (long)getpid(), atomic_fetch_add(&number, 1));
-    const int file = openat(disk->folder, under, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int file = -1;
+    for (int i = 0; file < 0 && i < ATTEMPTS; i++) {
+        snprintf(under, sizeof under, "writing-%ld-%u", (long)getpid(), atomic_fetch_add(&number, 1));
+        file = openat(disk->folder, under, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (file < 0 && errno != EEXIST) break;
+    }
     if (file < 0) return false;
     bool good = write_all(file, h, sizeof *h) && write_all(file, values, (size_t)h->values * sizeof *values);
     good = close(file) == 0 && good && renameat(disk->folder, under, disk->folder, name) == 0;

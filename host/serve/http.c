@@ -1,4 +1,5 @@
 /* HTTP: one thread takes requests apart and sends replies; what takes time sleeps until its stage is through. */
+#include "host/serve/coco_file.h"
 #include "host/serve/fetch.h"
 #include "host/serve/internal.h"
 
@@ -445,6 +446,7 @@ void samc__serve_stop(samc__serve *serve) {
     enum { LAST_SECONDS = 2 }; /* for replies that say that the server stops */
     if (serve == NULL) return;
     atomic_store(&serve->stopping, true);
+    if (serve->options.folder != NULL) samc__coco_stop(serve->options.folder->annotations);
     MHD_socket listening = MHD_INVALID_SOCKET; /* closed at the end: HTTP's thread may be at it until then */
     if (serve->daemon != NULL) {
         listening = MHD_quiesce_daemon(serve->daemon);

@@ -141,6 +141,14 @@ class Disk(unittest.TestCase):
             server.ask("POST", "/v1/images", ppm(77))
             self.assertEqual(self.number(server, "disk_writes_total"), 0, "one alone would not fit")
 
+    def test_names_that_another_server_writes_under(self):
+        with self.serve() as server:  # whose process has the same number in another container
+            for i in range(3):
+                (self.folder / f"writing-{server.process.pid}-{i}").write_text("x")
+            server.upload(PHOTO)
+            self.assertEqual((len(self.files()), self.number(server, "disk_failures_total")), (1, 0))
+        self.assertEqual(len(list(self.folder.glob("writing-*"))), 3)
+
     def test_forgetting_reaches_the_disk(self):
         with self.serve() as server:
             image = server.upload(PHOTO)

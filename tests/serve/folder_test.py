@@ -4,6 +4,7 @@
     folder_test.py SAMC ROOT [-k NAME]
 """
 
+import fcntl
 import json
 import os
 import socket
@@ -332,6 +333,20 @@ class Folder(unittest.TestCase):
         data = self.data()
         self.assertEqual(len(data["annotations"]), 16)
         self.assertEqual(len({a["id"] for a in data["annotations"]}), 16)
+
+    def test_another_program_that_keeps_the_lock(self):
+        server = self.serve()
+        handle = os.open(self.root, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        etag, said = server.ask("GET", self.path("a.jpg"))[1]["ETag"], []
+        thread = threading.Thread(target=lambda: said.append(self.put(server, "a.jpg", [], etag)))
+        thread.start()
+        wait_until(lambda: b'samc_waiting{stage="files"} 1' in server.ask("GET", "/metrics")[2])
+        self.assertEqual(server.stop(), 0, "it ends all the same")
+        thread.join()
+        self.assertEqual((said[0][0], "locked" in said[0][2]["error"], self.file.exists()), (503, True, False))
+        os.close(handle)
+        self.assertEqual(self.put(self.serve(), "a.jpg", [])[0], 200)
 
     def test_without_a_folder(self):
         with Server(SAMC, model=TINY) as server:
