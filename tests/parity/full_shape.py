@@ -540,6 +540,8 @@ def main():
     parser.add_argument("--work", type=Path, help="folder for weights and outputs, kept (default: a temporary one)")
     args = parser.parse_args()
     args.options = ["--backend", args.backend] + (["--threads", args.threads] if args.threads else [])
+    if isinstance(CONFIGS[args.model], sam2_models.Sam2):  # whose tensors do not tell it
+        args.options += ["--image-size", CONFIGS[args.model].img_size]
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.mutations:
