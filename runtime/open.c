@@ -148,6 +148,16 @@ static samc_status load_weights(samc_model *model, samc_error *error) {
                               error);
 }
 
+/* Whether the caller gave images another size than the file's. */
+static bool is_resized(const samc_model *model, const samc__given *given) {
+    samc__config file;
+    samc_error ignored;
+    const samc__given own = {.recipe = given->recipe};
+    if (given->image_size == 0) return false;
+    return samc__config_read(model->checkpoint, &own, &file, &ignored) != SAMC_OK ||
+           file.recipe.side != model->net.config.recipe.side;
+}
+
 static samc_status apply_settings(samc_model *model, const char *const *given, const char *path, samc_error *error) {
     const samc__setting *settings =
         samc__has_hq(&model->net.config) ? samc__hq_settings : samc__encoder_of(&model->net.config)->settings;
@@ -155,6 +165,15 @@ static samc_status apply_settings(samc_model *model, const char *const *given, c
     SAMC__TRY(samc__settings_apply(settings, given, config, path, error));
     SAMC__TRY(samc__settings_print(settings, config, NULL, model->settings, sizeof model->settings, error));
     return samc__settings_print(settings, config, &file, model->changed, sizeof model->changed, error);
+}
+
+/* The size too is told of among what was changed. */
+static samc_status note_size(samc_model *model, const samc__given *given, samc_error *error) {
+    const size_t used = strlen(model->changed), room = sizeof model->changed - used;
+    if (!is_resized(model, given)) return SAMC_OK;
+    const int more = snprintf(model->changed + used, room, "%simage_size=%d", used ? "," : "", given->image_size);
+    return more > 0 && (size_t)more < room ? SAMC_OK
+                                           : samc__fail(error, SAMC_OUT_OF_MEMORY, "no room for the model's settings");
 }
 
 /* What is told of the recipe: the file's own, before settings change it. */
@@ -180,6 +199,7 @@ samc_status samc_model_open(const char *path, const samc_options *options, samc_
     if (status == SAMC_OK) status = samc__config_read(model->checkpoint, &given, &model->net.config, error);
     if (status == SAMC_OK) status = keep_recipe(model, error);
     if (status == SAMC_OK) status = apply_settings(model, own.settings, path, error);
+    if (status == SAMC_OK) status = note_size(model, &given, error);
     if (status == SAMC_OK) status = samc__tensors_list(&model->net.config, &model->net.weights, &model->tensors, error);
     if (status == SAMC_OK && model->device == NULL) {
         /* What was converted to 8 bits is meant to be computed so. */

@@ -208,7 +208,8 @@ typedef struct samc_model_info {
     size_t predict_bytes;      /* working memory for one batch of one-point prompts */
     size_t device_bytes;       /* of the GPU's memory that a session takes when it is created; 0 on a CPU */
     const char *settings;      /* what samc_options can set of such models and what it is here: "NAME=VALUE,..." */
-    const char *changed;       /* of these the ones that the file says otherwise, "" for none: results depend on them */
+    const char *changed;       /* of these the ones that the file says otherwise, and image_size=N where the caller gave
+                                * another than the file's; "" for none: results depend on them */
     const char *arithmetic;    /* "f32 by AVX-512", "bf16 by AMX", "f32 on weights of bf16 by AVX2", ...; "" on a GPU */
     const char *recipe;        /* the name of the recipe in use, "custom" for one without */
     const char *recipe_from;   /* where it is known from, in words */

@@ -405,7 +405,8 @@ static void infer(samc__reading *r, samc__config *config) {
     for (int stage = 0; stage < v->stages; stage++) infer_stage(r, stage, v);
     if (r->report.count > 0 || v->stages == 0) return;
     config->recipe.side = 64 << (v->stages - LEVELS + 1); /* no tensor tells; every known file's: L 512, XL 1024 */
-    samc__merge_count(r, "img_size", &config->recipe.side, false);
+    if (r->image_size > 0) config->recipe.side = r->image_size;
+    else samc__merge_count(r, "img_size", &config->recipe.side, false);
     samc__merge_count(r, "out_chans", &config->decoder.channels, true);
     config->grid = side_of(config, v->stages - LEVELS);
 }

@@ -126,6 +126,9 @@ samc_status samc__config_read(const samc__checkpoint *checkpoint, const samc__gi
                               samc_error *error) {
     samc__reading r = {.checkpoint = checkpoint, .status = SAMC_OK, .error = error, .image_size = given->image_size};
     memset(config, 0, sizeof *config);
+    if (given->image_size < 0)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: an image_size of %d", checkpoint->label,
+                          given->image_size);
     SAMC__TRY(samc__read_metadata(checkpoint, &r.json, error));
     if (r.json.begin == NULL) SAMC__TRY(samc__huggingface_config(&r));
     config->encoder.kind = samc__encoder_recognise(checkpoint);

@@ -42,9 +42,10 @@ class Checkpoint(Case):
         """Logits, JSON and messages of a file with these bytes."""
         return self.result_of(put(self.at(name), data))
 
-    def result_of(self, path):
+    def result_of(self, path, *options):
         out, err = self.good(
-            "segment", PHOTO, "--model", path, "--point", "12,9", "--format", "rle", "--logits", self.at("l.npy")
+            *("segment", PHOTO, "--model", path, "--point", "12,9", "--format", "rle", "--logits", self.at("l.npy")),
+            *options,
         )
         return (
             read(self.at("l.npy")),

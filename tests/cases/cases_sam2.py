@@ -165,6 +165,17 @@ class Sam2(Checkpoint):
         misshapen = {**state, "sam_mask_decoder.pred_obj_score_head.layers.2.weight": floats(2, 32)}
         self.refused("mask_decoder.pred_obj_score_head.layers.2.weight", self.file(misshapen))
 
+    def test_an_image_size_beside_others(self):
+        """A folder says a size in two files; the caller's is the one that counts."""
+        processor = {"image_processor_type": "Sam2ImageProcessorFast", "size": {"height": 160, "width": 160}}
+        folder = self.hub(huggingface(state_of(FILE)), config_json(), preprocessor_config=processor)
+        put(self.at("own"), self.file(img_size=128))
+        self.assertEqual(self.result_of(self.at("own"))[:2], self.result_of(folder, "--image-size", "128")[:2])
+
+    def test_an_image_size_of_another_family(self):
+        out, _ = self.good("info", os.path.join(DATA, "golden_efficientvit", "tiny.safetensors"), "--image-size", "100")
+        self.assertIn(b"image         100 x 100, ", out)
+
     def test_an_image_size_that_tensors_tell(self):
         self.failure(
             "its images have 144 x 144 pixels, which its tensors say; not 160 x 160",
@@ -188,4 +199,5 @@ class Sam2(Checkpoint):
         again = ("auto", PHOTO, "-o", self.at("again"), "--model", self.at("model"), "--points-per-side", "4")
         again += ("--stability-score-thresh", "0.5", "--format", "rle", "--resume")
         self.failure("use-m2m", *again)
-        self.good(*again, "--use-m2m")
+        self.failure("image_size=128", *again, "--use-m2m", "--image-size", "128")
+        self.good(*again, "--use-m2m", "--image-size", "160")  # which is the file's own
