@@ -110,6 +110,8 @@ class Model:
     cudnn        on a GPU: let cuDNN compute the neck's 3x3 convolution
     settings     {"name": value} or ["name=value", ...], what `samc info` lists of such models
     recipe       "sam", "medsam", "micro-sam" or FILE.json; None: what the file says
+    image_size   side of the images that the encoder gets, of models whose tensors do not tell it (SAM 2,
+                 EfficientViT-SAM); 0: what the file says
 
     Raises FileNotFoundError, MalformedFile, Unsupported, NoDevice, OutOfMemory. A context manager; close() ends it once
     its sessions are closed too. Pickled as path and options: whoever unpickles it opens the file again. In a forked
@@ -127,6 +129,7 @@ class Model:
         cudnn: bool = False,
         settings: Union[None, Dict[str, Any], List[str]] = None,
         recipe: Optional[PathLike] = None,
+        image_size: int = 0,
     ) -> None:
         self.path = os.fspath(path) if path is not None else default_model()
         self.options: Dict[str, Any] = {
@@ -137,6 +140,7 @@ class Model:
             "cudnn": cudnn,
             "settings": settings,
             "recipe": os.fspath(recipe) if recipe is not None else None,
+            "image_size": image_size,
         }
         if not os.path.exists(self.path):
             raise FileNotFoundError(2, os.strerror(2), self.path)
@@ -154,6 +158,7 @@ class Model:
             raw.threads = threads
         raw.device, raw.cudnn = number, cudnn
         raw.recipe = path_bytes(recipe) if recipe is not None else None
+        raw.image_size = image_size
         stated = [f"{k}={v}" for k, v in settings.items()] if isinstance(settings, dict) else settings
         lines = [os.fsencode(line) for line in stated or ()]
         if lines:
@@ -217,12 +222,20 @@ def load(path: Optional[PathLike] = None, **options: Any) -> Model:
     return Model(path, **options)
 
 
-def convert(source: PathLike, target: PathLike, *, dtype: str = "keep", recipe: Optional[PathLike] = None) -> str:
+def convert(
+    source: PathLike,
+    target: PathLike,
+    *,
+    dtype: str = "keep",
+    recipe: Optional[PathLike] = None,
+    image_size: int = 0,
+) -> str:
     """Writes a checkpoint as safetensors; dtype "keep", "f32", "f16", "bf16" or "int8". Returns what was narrowed,
     ignored or chosen on the way, in one line, or ""."""
     options, error = make(_abi.samc_convert_options), new_error()
     options.storage = index_of(STORAGES, dtype, "dtype")
     options.recipe = path_bytes(recipe) if recipe is not None else None
+    options.image_size = image_size
     check(
         lib.samc_convert_with(path_bytes(source), path_bytes(target), ctypes.byref(options), ctypes.byref(error)), error
     )

@@ -3,7 +3,9 @@
 sessions."""
 
 import json
+import pickle
 import struct
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -89,6 +91,14 @@ class Sam2(unittest.TestCase):
             session.set_levels(levels, image.shape[:2])
             again = session.predict(given["point_coords"][0], given["point_labels"][0]).logits
             self.assertTrue(np.array_equal(own, again))
+
+    def test_another_image_size(self):
+        with tempfile.TemporaryDirectory() as folder:
+            samc.convert(MODEL, f"{folder}/small.safetensors", image_size=128)
+            for own in (samc.load(f"{folder}/small.safetensors"), samc.load(MODEL, image_size=128)):
+                with own, pickle.loads(pickle.dumps(own)) as again:
+                    self.assertEqual((own.info.image_size, again.info.image_size), (128, 128))
+        self.assertEqual(self.model.info.image_size, 160)
 
     def test_automatic_masks(self):
         image = self.case("point_three")[0]
