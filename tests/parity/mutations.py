@@ -321,7 +321,8 @@ FAMILIES["SAM 2"] = (
             (RECIPE, ".masks = SAMC__MASKS_DIRECT, .clamp = 32,", ".masks = SAMC__MASKS_VIA_SQUARE, .clamp = 32,")
         ],
         "SAM 2: image resize not antialiased": [(RECIPE, "SAMC__FILTER_TORCH_AA_F32", "SAMC__FILTER_BILINEAR")],
-        "SAM 2: corners behind the points": [(DECODER, "first = box_points ? 0 :", "first = box_points && 0 ? 0 :")],
+        # Not their order among the points, of which no result depends.
+        "SAM 2: corners as background and foreground": [(DECODER, "of_box ? 2 + corner :", "of_box ? corner :")],
         "SAM 2: no padding point with a box": [
             (DECODER, "prompt->point_count > 0 || prompt->box :", "prompt->point_count > 0 && !prompt->box :")
         ],
