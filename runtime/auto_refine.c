@@ -82,11 +82,14 @@ samc_status samc__ask_again(samc__round *r) {
     again a;
     int room = masks < s->decode_most ? (int)masks : s->decode_most;
     for (int64_t i = 0, now; i < masks; i += now) {
-        if (!make_room(s, (int64_t)run->low * run->low, room, &a))
-            return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory to ask for %d mask(s) again", room);
         now = masks - i < room ? masks - i : room;
-        samc_status status = ask(r, &a, i, (int)now);
-        free_room(s, &a);
+        samc_status status = SAMC_OK;
+        if (make_room(s, (int64_t)run->low * run->low, (int)now, &a)) {
+            status = ask(r, &a, i, (int)now);
+            free_room(s, &a);
+        } else {
+            status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory to ask for %d mask(s) again", (int)now);
+        }
         if (status == SAMC_OUT_OF_MEMORY && samc__session_fewer_prompts(s, (int)now)) {
             room = s->decode_most < room ? s->decode_most : room;
             now = 0;
