@@ -259,6 +259,9 @@ static samc_status finish(samc__round *r) {
     samc__round_at(g->s->model, run->batch, NULL, (void *)contents, &head); /* only read */
     if (samc__numeric_spoilt(head.iou, (int64_t)r->n * run->masks))
         return samc__numeric_fail(g->s, r->image, "a predicted IoU");
+    const bool scored = run->s->model->net.config.decoder.object_at >= 0;
+    if (scored && samc__numeric_spoilt(head.object, g->o->use_m2m ? (int64_t)r->n * run->masks : r->n))
+        return samc__numeric_fail(g->s, r->image, "an object score");
     double there = samc__seconds();
     int64_t kept = *head.picked;
     g->total.decode_seconds += there - began;
@@ -273,8 +276,8 @@ static samc_status finish(samc__round *r) {
         if (run->s->model->net.config.decoder.box_points) /* which keeps them as floats, as the original does */
             for (int j = 0; j < 2; j++) own[j] = (double)((float)point[j] + (float)(j ? c->y0 : c->x0));
         r->found[i] = (samc__found){.iou = head.iou[mask],
-                                    .object = run->s->model->net.config.decoder.object_at < 0 ? 0.0f
-                                              : g->o->use_m2m                                 ? head.object[mask]
+                                    .object = !scored         ? 0.0f
+                                              : g->o->use_m2m ? head.object[mask]
                                                               : head.object[mask / run->masks],
                                     .point = {own[0], own[1]},
                                     .crop = {c->x0, c->y0, c->x1, c->y1}};

@@ -161,6 +161,9 @@ static samc_status predict_batches(samc_session *s, const subjects *on, const sa
         for (int i = begin * r->masks; i < (begin + n) * r->masks; i++)
             if (!isfinite(r->iou[i]))
                 return samc__numeric_fail(s, on->embeddings ? -1 : prompts[i / r->masks].image, "a predicted IoU");
+        for (int i = begin; i < begin + n && r->object != NULL; i++)
+            if (!isfinite(r->object[i]))
+                return samc__numeric_fail(s, on->embeddings ? -1 : prompts[i].image, "an object score");
         begin += n;
     }
     return SAMC_OK;

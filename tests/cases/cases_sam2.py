@@ -182,6 +182,15 @@ class Sam2(Checkpoint):
             *("info", os.path.join(DATA, "golden", "tiny.safetensors"), "--image-size", "160"),
         )
 
+    def test_an_object_score_that_is_no_number(self):
+        name, state = "sam_mask_decoder.pred_obj_score_head.layers.2.bias", state_of(FILE)
+        put(self.at("model"), self.file({**state, name: floats(float("nan"))}))
+        expected = "gave an object score with NaN or infinite values; its tensor mask_decoder.pred_obj_score_head."
+        self.failure(expected, "segment", PHOTO, "--model", self.at("model"), "--point", "12,9", "-o", self.at("one"))
+        auto = ("auto", PHOTO, "--model", self.at("model"), "--points-per-side", "2", "-o")
+        self.failure(expected, *auto, self.at("three"))
+        self.failure(expected, *auto, self.at("again"), "--use-m2m")
+
     def test_automatic_masks(self):
         put(self.at("model"), self.file())
         found = {}
