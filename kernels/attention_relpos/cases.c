@@ -112,6 +112,7 @@ static const test_case attention_cases[] = {
     {QUICK, {1, 2, 40, 8, 14, POOLED, 0, F16, GENERAL}},
     /* Nothing added: a window of one tile of keys, of several, of a part of one; ragged; pooled; global. */
     {QUICK, {1, 1, 96, 16, 8, 0, 1, BF16, BARE}},
+    {QUICK, {1, 1, 96, 16, 16, 0, 1, F16, BARE}},
     {QUICK, {2, 2, 56, 9, 4, 0, 1, F16, BARE}},
     {QUICK, {1, 1, 56, 15, 14, 0, 1, BF16, BARE}},
     {QUICK, {1, 2, 72, 9, 7, 0, 0, BF16, BARE}},

@@ -61,6 +61,8 @@ static const test_case upscale_cases[] = {
     /* With maps: of one image and of several. Entries of odd shapes are three, as the third begins at 16 bytes. */
     {QUICK, {2, 8, 256, 64, 32, 3, 0, 0, 0, 0, 0, BF16, CELLS, 1}},
     {QUICK, {2, 16, 128, 32, 16, 4, 0, 0, 0, 0, 0, F16, CELLS, 2}},
+    {QUICK, {1, 8, 128, 32, 16, 2, 0, 0, 0, 0, 0, BF16, CELLS, 1}},
+    {QUICK, {1, 8, 256, 64, 32, 1, 0, 0, 0, 0, 0, F16, CELLS, 1}},
     {QUICK, {3, 3, 36, 9, 5, 2, 0, 0, 0, 0, 0, BF16, ANY, 3}},
     {QUICK, {3, 3, 36, 9, 5, 1, 0, 0, 0, 0, 0, F16, ANY, 1}},
     {FULL, {2, 32, 128, 32, 16, 3, 0, 0, 0, 0, 0, BF16, CELLS}},
