@@ -41,11 +41,9 @@ class Prompts:
 def in_double(sam):
     """A copy of the model in fp64. The position encoding, which the original computes in fp32 whatever its weights are,
     is replaced by the same formula in fp64."""
-    if type(sam).__name__ == "SAM2Base":
-        return sam2_models.in_double(sam)
     sam = copy.deepcopy(sam).double()
     sam.image_encoder.register_forward_pre_hook(lambda module, inputs: tuple(x.double() for x in inputs))
-    pe = sam.prompt_encoder.pe_layer
+    pe = (sam.sam_prompt_encoder if type(sam).__name__ == "SAM2Base" else sam.prompt_encoder).pe_layer
 
     def encode(self, coords):
         angle = 2 * np.pi * ((2 * coords.double() - 1) @ self.positional_encoding_gaussian_matrix)

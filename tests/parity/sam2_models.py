@@ -3,10 +3,8 @@
 Requires sam2 (SAM2_BUILD_CUDA=0), hydra-core and iopath beside what calibrate.py requires.
 """
 
-import copy
 import json
 import math
-import types
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +101,7 @@ CONFIGS = {
         decoder_num_heads=4,
         decoder_mlp_dim=64,
         iou_head_hidden_dim=32,
-    ),
+    )
 }
 for size, letter in (("tiny", "t"), ("small", "s"), ("base_plus", "b+"), ("large", "l")):
     CONFIGS[f"sam2_{size}"] = Sam2(own=f"configs/sam2.1/sam2.1_hiera_{letter}.yaml")
@@ -150,32 +148,6 @@ def predict(predictor, prompts, multimask):
     hook.remove()
     predictor.objects = objects[-1].numpy()
     return low.numpy(), iou.numpy(), full.numpy()
-
-
-def in_double(model):
-    """A copy in fp64, with the position encoding of prompts and the grid in fp64 too."""
-    model = copy.deepcopy(model).double()
-    model.image_encoder.register_forward_pre_hook(lambda module, inputs: tuple(x.double() for x in inputs))
-    pe = model.sam_prompt_encoder.pe_layer
-
-    def encode(self, coords):
-        angle = 2 * np.pi * ((2 * coords.double() - 1) @ self.positional_encoding_gaussian_matrix)
-        return torch.cat([torch.sin(angle), torch.cos(angle)], dim=-1)
-
-    def forward(self, size):
-        y, x = ((torch.arange(n).double() + 0.5) / n for n in size)
-        return self._pe_encoding(torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)).permute(2, 0, 1)
-
-    def forward_with_coords(self, coords, image_size):
-        return self._pe_encoding(coords.double() / torch.tensor([image_size[1], image_size[0]]).double())
-
-    for function, name in (
-        (encode, "_pe_encoding"),
-        (forward, "forward"),
-        (forward_with_coords, "forward_with_coords"),
-    ):
-        setattr(pe, name, types.MethodType(function, pe))
-    return model
 
 
 # ---- Calibration -----------------------------------------------------------------------------------
