@@ -219,7 +219,8 @@ void samc__stages_stop(samc__serve *serve);
 void samc__stages_free(samc__serve *serve); /* once nobody can submit: the daemon is stopped */
 /* False: too many wait already; then the reply, 503, is given. */
 bool samc__stage_submit(samc__request *request, samc__stage stage, samc__work work);
-int samc__stage_waiting(samc__serve *serve, samc__stage stage); /* with those at work */
+/* Requests that wait for the stage, and how many of its threads work. */
+void samc__stage_count(samc__serve *serve, samc__stage stage, int *waiting, int *working);
 /* The next request that waits for the stage, for a worker that takes several at once; NULL: none, or not `like` it. */
 samc__request *samc__stage_take(samc__serve *serve, samc__stage stage,
                                 bool (*like)(const samc__request *, const void *), const void *what);

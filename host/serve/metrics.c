@@ -95,8 +95,8 @@ static void put_seconds(text *t, const samc__metrics *m) {
 void samc__handle_metrics(samc__request *r) {
     samc__serve *serve = r->serve;
     text t = {0};
-    int waiting[SAMC__STAGES];
-    for (samc__stage stage = 0; stage < SAMC__STAGES; stage++) waiting[stage] = samc__stage_waiting(serve, stage);
+    int waiting[SAMC__STAGES], working[SAMC__STAGES];
+    for (samc__stage s = 0; s < SAMC__STAGES; s++) samc__stage_count(serve, s, &waiting[s], &working[s]);
     pthread_mutex_lock(&serve->pictures.lock);
     const int64_t bytes = (int64_t)serve->pictures.bytes, count = serve->pictures.count, hits = serve->pictures.hits,
                   misses = serve->pictures.misses, evicted = serve->pictures.evicted;
@@ -134,7 +134,10 @@ void samc__handle_metrics(samc__request *r) {
             (int64_t)atomic_load(&serve->clients.pixels));
     put(&t, "# HELP samc_waiting Requests in a stage and before it.\n# TYPE samc_waiting gauge\n");
     for (int stage = 0; stage < SAMC__STAGES; stage++)
-        put(&t, "samc_waiting{stage=\"%s\"} %d\n", stage_names[stage], waiting[stage]);
+        put(&t, "samc_waiting{stage=\"%s\"} %d\n", stage_names[stage], waiting[stage] + working[stage]);
+    put(&t, "# HELP samc_working Threads of a stage that are at a request.\n# TYPE samc_working gauge\n");
+    for (int stage = 0; stage < SAMC__STAGES; stage++)
+        put(&t, "samc_working{stage=\"%s\"} %d\n", stage_names[stage], working[stage]);
     if (t.data == NULL) samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory");
     else samc__reply_bytes(r, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", t.data, t.used);
 }

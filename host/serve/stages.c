@@ -27,19 +27,31 @@ struct samc__stages {
     bool stopping;
 };
 
-int samc__stage_waiting(samc__serve *serve, samc__stage number) {
+void samc__stage_count(samc__serve *serve, samc__stage number, int *waiting, int *working) {
     samc__stages *all = serve->stages;
     pthread_mutex_lock(&all->lock);
-    const int count = all->stage[number].waiting + all->stage[number].working;
+    *waiting = all->stage[number].waiting;
+    *working = all->stage[number].working;
     pthread_mutex_unlock(&all->lock);
-    return count;
+}
+
+/* No image is decoded while those that wait to be encoded fill their room. */
+static bool has_room(const stage *s) {
+    return s != &s->serve->stages->stage[SAMC__DECODE] ||
+           atomic_load(&s->serve->clients.pixels) < s->serve->options.waiting_bytes;
+}
+
+/* What a thread that is free is about to take does not wait: whether it is awake by now is a matter of luck. */
+static bool is_full(const stage *s) {
+    const int idle = has_room(s) ? s->threads - s->working : 0;
+    return s->waiting - idle >= s->serve->options.queue;
 }
 
 bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
     samc__stages *all = r->serve->stages;
     stage *s = &all->stage[number];
     pthread_mutex_lock(&all->lock);
-    const bool room = s->waiting < r->serve->options.queue && !all->stopping;
+    const bool room = !is_full(s) && !all->stopping;
     if (room) {
         const bool begins = !r->taken;
         r->work = work;
@@ -120,12 +132,6 @@ void samc__stages_room(samc__serve *serve) {
     pthread_mutex_lock(&all->lock);
     pthread_cond_broadcast(&all->stage[SAMC__DECODE].more);
     pthread_mutex_unlock(&all->lock);
-}
-
-/* No image is decoded while those that wait to be encoded fill their room. */
-static bool has_room(const stage *s) {
-    return s != &s->serve->stages->stage[SAMC__DECODE] ||
-           atomic_load(&s->serve->clients.pixels) < s->serve->options.waiting_bytes;
 }
 
 /* The session, which the end of the server stops at what it is at. */

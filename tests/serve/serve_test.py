@@ -637,7 +637,7 @@ class Load(unittest.TestCase):
             response = connections[-1].getresponse()
             self.assertEqual((response.status, response.getheader("Retry-After")), (503, "10"))
             self.assertIn("try again", json.loads(response.read())["error"])
-            self.assertGreater(len(connections), 2)
+            self.assertGreater(len(connections), 2)  # one runs, or is about to, and one waits
             for connection in connections:
                 connection.close()
 
@@ -648,7 +648,7 @@ class Load(unittest.TestCase):
             for accept in ("*/*", "text/event-stream"):
                 connection.request("POST", f"/v1/images/{image}/auto", json.dumps({"points_per_side": 128}),
                                    {"Content-Type": "application/json", "Accept": accept})  # fmt: skip
-                wait_until(lambda: 'samc_waiting{stage="auto"} 1' in waiting())
+                wait_until(lambda: 'samc_working{stage="auto"} 1' in waiting())
                 connection.sock.close()
                 connection.close()
                 wait_until(lambda: 'samc_waiting{stage="auto"} 0' in waiting())

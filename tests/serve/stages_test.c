@@ -73,6 +73,12 @@ static void serve_free(samc__serve *serve) {
     samc__stages_free(serve);
 }
 
+static int in_stage(samc__serve *serve, samc__stage stage) {
+    int waiting, working;
+    samc__stage_count(serve, stage, &waiting, &working);
+    return waiting + working;
+}
+
 static void wait_for(sem_t *what, int times) {
     for (int i = 0; i < times; i++) sem_wait(what);
 }
@@ -126,13 +132,25 @@ Test(stages, what_is_full_sends_away) {
     cr_assert(samc__stage_submit(&r[0], SAMC__PREDICT, click));
     wait_for(&began, 1);
     for (int i = 1; i < 5; i++) cr_assert(samc__stage_submit(&r[i], SAMC__PREDICT, click));
-    cr_expect_eq(samc__stage_waiting(serve, SAMC__PREDICT), 5);
+    cr_expect_eq(in_stage(serve, SAMC__PREDICT), 5);
     cr_expect_not(samc__stage_submit(&r[5], SAMC__PREDICT, click));
     cr_expect_eq(r[5].reply.status, 503);
     cr_expect_str_eq(r[5].reply.header[0].name, "Retry-After");
     for (int i = 0; i < 5; i++) sem_post(&go);
     wait_for(&ended, 5);
     cr_expect_str_eq(story, "ccccc");
+    serve_free(serve);
+}
+
+/* As many as may wait and one more, whether the thread that takes that one is awake already or not. */
+Test(stages, what_a_free_thread_takes_does_not_wait) {
+    samc__serve *serve = serve_new();
+    samc__request r[6];
+    for (int i = 0; i < 6; i++) r[i] = (samc__request){.serve = serve};
+    for (int i = 0; i < 5; i++) cr_expect(samc__stage_submit(&r[i], SAMC__PREDICT, click), "%d", i);
+    cr_expect_not(samc__stage_submit(&r[5], SAMC__PREDICT, click));
+    for (int i = 0; i < 5; i++) sem_post(&go);
+    wait_for(&ended, 5);
     serve_free(serve);
 }
 
@@ -158,7 +176,7 @@ Test(stages, no_image_is_decoded_while_others_fill_their_room) {
     cr_assert(samc__stage_submit(&prompt, SAMC__PREDICT, tell_it)); /* the others go on */
     wait_for(&ended, 1);
     cr_expect_str_eq(story, "p");
-    cr_expect_eq(samc__stage_waiting(serve, SAMC__DECODE), 1);
+    cr_expect_eq(in_stage(serve, SAMC__DECODE), 1);
     atomic_store(&serve->clients.pixels, 99);
     samc__stages_room(serve);
     wait_for(&ended, 1);
