@@ -18,6 +18,7 @@ enum {
     OTHER_FILES = 64,   /* that the server has open beside connections */
     FILES_EACH = 4,     /* of a decoder at work */
     ENDED = 4,          /* times that the watch finds a body's end missing before it believes it */
+    UNSENT = 256 << 10, /* bytes of a reply, twice, that the kernel may hold: what waits is on our account */
 };
 
 typedef struct address {
@@ -101,6 +102,7 @@ static samc__client *client_new(struct MHD_Connection *connection, double until)
     c->from = address_of(from->client_addr);
     c->socket = fd->connect_fd;
     c->until = until;
+    setsockopt(c->socket, SOL_SOCKET, SO_SNDBUF, &(int){UNSENT}, sizeof(int)); /* else what is usual there, MB */
     return c;
 }
 
