@@ -55,7 +55,8 @@ class Attacked(unittest.TestCase):
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
     def number(self, name):
-        return int(re.search(rf"^samc_{re.escape(name)} (\d+)$", self.ask("GET", "/metrics")[2].decode(), re.M).group(1))
+        text = self.ask("GET", "/metrics")[2].decode()
+        return int(re.search(rf"^samc_{re.escape(name)} (\d+)$", text, re.M).group(1))
 
     def unsent(self, s):
         """Bytes that the kernel holds for the server until this socket takes them; 0 where it does not tell."""
