@@ -17,15 +17,15 @@
 #define READER(name, format, library)                                                                                  \
     name, samc__##format##_recognise, samc__##format##_header, samc__##format##_decode, library
 #define ROW(name, format, library)                                                                                     \
-    { READER(name, format, library), NULL, NULL, NULL }
-#define BY_ROWS(name, format, library)                                                                                 \
+    { READER(name, format, library), NULL, NULL, NULL, NULL }
+#define BY_ROWS(name, format, library, at)                                                                             \
     {                                                                                                                  \
         READER(name, format, library), samc__##format##_rows_open, samc__##format##_rows_next,                         \
-            samc__##format##_rows_close                                                                                \
+            samc__##format##_rows_close, at                                                                            \
     }
 static const samc__image_format formats[] = {
-    BY_ROWS("JPEG", jpeg, samc__image_jpeg_decoder),
-    BY_ROWS("PNG", png, NULL),
+    BY_ROWS("JPEG", jpeg, samc__image_jpeg_decoder, NULL),
+    BY_ROWS("PNG", png, NULL, NULL),
     ROW("GIF", gif, samc__image_gif_decoder),
     ROW("BMP", bmp, NULL),
     ROW("PSD", psd, NULL),
@@ -33,7 +33,7 @@ static const samc__image_format formats[] = {
     ROW("QOI", qoi, NULL),
     ROW("ICO", ico, NULL),
 #ifdef SAMC_WITH_TIFF
-    BY_ROWS("TIFF", tiff, samc__image_tiff_decoder),
+    BY_ROWS("TIFF", tiff, samc__image_tiff_decoder, samc__tiff_rows_at),
 #endif
 #ifdef SAMC_WITH_WEBP
     ROW("WebP", webp, samc__image_webp_decoder),

@@ -27,9 +27,12 @@ typedef struct samc__image_format {
     /* Rows from the top down without the picture in memory; NULL: this reader cannot. *rows stays NULL where the format
      * can and this file cannot, which is no failure. The file outlives them. */
     samc_status (*rows_open)(const samc__image_file *file, void **rows, int *orientation, samc_error *error);
-    /* Fills samples [extent->width, extent->channels]; at most extent->height times, and not after a failure. */
+    /* Fills samples [extent->width, extent->channels]; at most extent->height times from the top, and not after a
+     * failure. */
     samc_status (*rows_next)(void *rows, void *samples, samc_error *error);
     void (*rows_close)(void *rows);
+    /* Goes to any row, also after a failure: a file with an index. NULL: its rows come from the top or not at all. */
+    void (*rows_at)(void *rows, int64_t row);
 } samc__image_format;
 
 /* The format of a file and its header's numbers. */
@@ -50,6 +53,7 @@ static inline size_t samc__image_pixel(const samc__image_extent *extent) {
                                            samc_error *error);                                                         \
     samc_status samc__##format##_rows_next(void *rows, void *samples, samc_error *error);                              \
     void samc__##format##_rows_close(void *rows)
+void samc__tiff_rows_at(void *rows, int64_t row);
 SAMC__IMAGE_ROWS(jpeg);
 SAMC__IMAGE_ROWS(png);
 SAMC__IMAGE_ROWS(tiff);

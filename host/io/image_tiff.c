@@ -491,6 +491,9 @@ typedef struct rows {
     bands b;
     uint8_t *band; /* [down, width] of samples, from row `first` on; owned */
     uint64_t first, next;
+    bool held;   /* the band is there */
+    bool broken; /* it cannot be read: */
+    samc_error why;
 } rows;
 
 static void close_rows(rows *w) {
@@ -538,13 +541,24 @@ samc_status samc__tiff_rows_open(const samc__image_file *file, void **out, int *
 samc_status samc__tiff_rows_next(void *reading, void *samples, samc_error *error) {
     rows *w = reading;
     const size_t row = (size_t)w->r.width * samc__image_pixel(&w->extent);
-    if (w->next % w->b.down == 0) {
-        w->first = w->next;
-        SAMC__TRY(read_band(&w->r, &w->b, w->first, w->band, error));
+    const uint64_t first = w->next - w->next % w->b.down;
+    if (!w->held || w->first != first) {
+        w->first = first;
+        w->held = true;
+        w->broken = read_band(&w->r, &w->b, first, w->band, &w->why) != SAMC_OK;
+    }
+    if (w->broken) {
+        if (error != NULL) *error = w->why;
+        return w->why.status;
     }
     memcpy(samples, w->band + (size_t)(w->next - w->first) * row, row);
     w->next++;
     return SAMC_OK;
+}
+
+void samc__tiff_rows_at(void *reading, int64_t row) {
+    rows *w = reading;
+    w->next = (uint64_t)row;
 }
 
 void samc__tiff_rows_close(void *reading) { close_rows(reading); }

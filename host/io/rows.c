@@ -26,16 +26,21 @@ static samc_status open_reader(samc__rows *r, int *orientation, samc_error *erro
 static samc_status next_row(samc__rows *r, samc_error *error) {
     samc_status status = r->format->rows_next(r->reader, r->samples, error);
     if (status == SAMC_OK) r->at++;
-    else close_reader(r);
+    else if (r->format->rows_at == NULL) close_reader(r);
     return status;
 }
 
 /* Goes to where row `first` comes next. */
 static samc_status seek(samc__rows *r, int64_t first, samc_error *error) {
     int orientation;
-    if (r->reader != NULL && first < r->at) close_reader(r);
+    const bool any = r->format->rows_at != NULL;
+    if (r->reader != NULL && first < r->at && !any) close_reader(r);
     if (r->reader == NULL) SAMC__TRY(open_reader(r, &orientation, error));
     if (r->reader == NULL) return samc__fail(error, SAMC_FORMAT, "%s: it changed while it was read", r->file.name);
+    if (any && first != r->at) {
+        r->format->rows_at(r->reader, first);
+        r->at = first;
+    }
     while (r->at < first) SAMC__TRY(next_row(r, error));
     return SAMC_OK;
 }
