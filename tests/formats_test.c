@@ -289,7 +289,7 @@ Test(formats, wide_samples) {
         int orientation = 1;
         if (is_off(files[i].format)) continue;
         uint8_t *bytes = fixture(files[i].name, &size);
-        const samc__image_file file = {bytes, size, files[i].name, 0};
+        const samc__image_file file = {.bytes = bytes, .size = size, .name = files[i].name};
         const samc__image_format *format;
         cr_assert_eq(samc__image_open(&file, &format, &extent, &error), SAMC_OK, "%s", error.message);
         cr_assert(extent.width == 13 && extent.height == 11 && extent.sample == files[i].sample &&

@@ -224,3 +224,88 @@ Test(scale, refused) {
     cr_expect_eq(samc_samples_scale(&good, NULL, NULL, NULL, &error), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_samples_scale(&good, "x", rgb, NULL, &error), SAMC_INVALID_ARGUMENT);
 }
+
+/* PS3.3, C.11.2.1.2 and .3, in its own words. */
+static double window_of(const char *kind, double x, double c, double w) {
+    const double low = 0, high = 255;
+    if (*kind == 's') return (high - low) / (1 + exp(-4 * (x - c) / w)) + low;
+    if (*kind == 'e') return x <= c - w / 2 ? low : x > c + w / 2 ? high : ((x - c) / w + 0.5) * (high - low) + low;
+    if (x <= c - 0.5 - (w - 1) / 2) return low;
+    if (x > c - 0.5 + (w - 1) / 2) return high;
+    return ((x - (c - 0.5)) / (w - 1) + 0.5) * (high - low) + low;
+}
+
+static void compare_window(const char *text, const char *kind, double c, double w, const float *values, int count) {
+    uint8_t got[3 * 64];
+    samc_scale applied = SAMC_INIT(samc_scale);
+    samc_error error = {0};
+    const samc_samples samples = {.size = sizeof samples,
+                                  .values = values,
+                                  .width = count,
+                                  .height = 1,
+                                  .channels = 1,
+                                  .row_bytes = count * 4,
+                                  .sample = SAMC_SAMPLE_F32};
+    cr_assert_eq(samc_samples_scale(&samples, text, got, &applied, &error), SAMC_OK, "%s: %s", text, error.message);
+    cr_expect_str_eq(applied.name, *kind == 's' ? "window-sigmoid" : *kind == 'e' ? "window-exact" : "window");
+    for (int i = 0; i < count; i++)
+        cr_expect_eq(got[3 * i], isfinite(values[i]) ? (int)floor(window_of(kind, values[i], c, w) + 0.5) : 0,
+                     "%s: %g is %d", text, (double)values[i], got[3 * i]);
+}
+
+Test(scale, windows) {
+    static const float values[] = {-3000, -1024, -161,    -160.5f, -160, -159, -100, 0,    1,   39.5f,    40,    40.5f,
+                                   41,    239,   239.25f, 239.5f,  240,  241,  1000, 4095, NAN, INFINITY, 0.25f, 1e30f};
+    const int count = sizeof values / sizeof *values;
+    compare_window("window:40,400", "l", 40, 400, values, count);
+    compare_window("window:soft-tissue", "l", 40, 400, values, count);
+    compare_window("window:lung", "l", -600, 1500, values, count);
+    compare_window("window:bone", "l", 400, 1800, values, count);
+    compare_window("window:brain", "l", 40, 80, values, count);
+    compare_window("window:40,1", "l", 40, 1, values, count);
+    compare_window("window:40.25,2.5", "l", 40.25, 2.5, values, count);
+    compare_window("window-exact:40,400", "e", 40, 400, values, count);
+    compare_window("window-exact:40,0.5", "e", 40, 0.5, values, count);
+    compare_window("window-sigmoid:40,400", "s", 40, 400, values, count);
+    static const char *const refused[] = {"window:",          "window:40",         "window:40,0.5",
+                                          "window:40,400,3",  "window:liver",      "window:40,nan",
+                                          "window-exact:4,0", "window-exact:auto", "window-cubic:1,2"};
+    samc_error error;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        cr_expect_eq(samc_scale_check(refused[i], &error), SAMC_INVALID_ARGUMENT, "%s", refused[i]);
+}
+
+/* MedSAM's: what is 0 or below counts for nothing and becomes black; of a CT it is a window. What a file asks for holds
+ * where nobody asks for more, and a file whose greatest value is black is turned. */
+Test(scale, of_a_file) {
+    float values[1000];
+    double above[700];
+    uint8_t got[3000];
+    samc_scale applied;
+    samc_error error = {0};
+    for (int i = 0; i < 1000; i++) values[i] = i < 300 ? (float)-i : (float)(dice() % 5000 + 1);
+    for (int i = 0; i < 700; i++) above[i] = values[300 + i];
+    qsort(above, 700, sizeof *above, by_value);
+    const samc_samples samples = {
+        .values = values, .width = 1000, .height = 1, .channels = 1, .row_bytes = 4000, .sample = SAMC_SAMPLE_F32};
+    samc__sampling type = {.sample = SAMC_SAMPLE_F32, .channels = 1, .bits = 16};
+    samc__scale asked;
+    cr_assert_eq(samc__scale_parse("window:auto", &asked, &error), SAMC_OK);
+    cr_assert_eq(samc__scale_picture(asked, type, &samples, "x", got, &applied, &error), SAMC_OK);
+    cr_expect(applied.low == percentile(above, 700, 0.5) && applied.high == percentile(above, 700, 99.5), "%g %g",
+              applied.low, applied.high);
+    cr_expect_str_eq(applied.name, "auto");
+    for (int i = 0; i < 300; i++) cr_expect_eq(got[3 * i], 0);
+    type.ct = true;
+    cr_assert_eq(samc__scale_picture(asked, type, &samples, "x", got, &applied, &error), SAMC_OK);
+    cr_expect_str_eq(applied.name, "window");
+    cr_expect(applied.low == -160 && applied.high == 239, "%g %g", applied.low, applied.high);
+    type.own = (samc__scale){SAMC__SCALE_WINDOW_EXACT, 100, 50};
+    type.inverted = true;
+    cr_assert_eq(samc__scale_picture((samc__scale){0}, type, &samples, "x", got, &applied, &error), SAMC_OK);
+    cr_expect_str_eq(applied.name, "window-exact");
+    cr_expect(applied.low == 125 && applied.high == 75, "%g %g", applied.low, applied.high);
+    for (int i = 0; i < 1000; i++)
+        cr_expect_eq(got[3 * i], 255 - (int)floor(window_of("e", values[i], 100, 50) + 0.5), "%g is %d",
+                     (double)values[i], got[3 * i]);
+}

@@ -75,6 +75,8 @@ const char samc__auto_help[] =
     "image. Default: high-byte\n"
     "                                         of 16-bit colours, minmax of 16-bit grey and of floats; 8-bit images are "
     "never scaled\n"
+    "      --window WINDOW                    the same by a window of DICOM: C,W (centre, width), soft-tissue, lung, "
+    "bone, brain or auto\n"
     "      --page N, --frame N                of each image's pages or frames, from 0 (0): TIFF, GIF, WebP, AVIF, ...\n"
     "      --no-sync                          leave it to the system when results reach the disk: what is done "
     "survives a kill of\n"

@@ -200,8 +200,9 @@ static bool parse_devices(samc__cli *cli, const char *text) {
 /* Returns false where the program is to stop, with the exit code set. */
 static bool common_option(samc__cli *cli, int option) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
+    static char window[80];
     int index;
-    samc_error error;
+    samc_error error = {0};
     cli->exit_code = SAMC__EXIT_OK;
     switch (option) {
     case SAMC__CLI_MODEL:
@@ -249,6 +250,12 @@ static bool common_option(samc__cli *cli, int option) {
         cli->scale = optarg;
         if (samc_scale_check(optarg, &error) == SAMC_OK) return true;
         cli->exit_code = samc__cli_usage(cli, "--scale: %s", error.message);
+        return false;
+    case SAMC__CLI_WINDOW: /* as long as the process, as all arguments are */
+        snprintf(window, sizeof window, "window:%s", optarg);
+        cli->scale = window;
+        if (strlen(optarg) < 64 && samc_scale_check(window, &error) == SAMC_OK) return true;
+        cli->exit_code = samc__cli_usage(cli, "--window: %s", error.message[0] ? error.message : "it is too long");
         return false;
     case SAMC__CLI_PAGE:
         if (samc__cli_integer(optarg, 0, 999999, &cli->page)) return true;

@@ -24,7 +24,7 @@ typedef struct samc__cli {
     const char *settings[SAMC__CLI_SETTINGS + 1]; /* of --set, ended by NULL */
     int setting_count;
     const char *model; /* --model, or NULL */
-    const char *scale; /* --scale of images, or NULL */
+    const char *scale; /* --scale or --window of images, or NULL */
     int page;          /* --page of images, or --frame, from 0 */
     bool quiet;
     bool asked_backend;                                                      /* --backend was given */
@@ -47,6 +47,7 @@ enum {
     SAMC__CLI_SET,
     SAMC__CLI_RECIPE,
     SAMC__CLI_SCALE,
+    SAMC__CLI_WINDOW,
     SAMC__CLI_PAGE,
     SAMC__CLI_IMAGE_SIZE,
     SAMC__CLI_VERSION,
@@ -67,7 +68,8 @@ enum {
 
 /* Of subcommands that read images, with the lines that their help has of it. */
 #define SAMC__CLI_IMAGE                                                                                                \
-    {"scale", required_argument, NULL, SAMC__CLI_SCALE}, {"page", required_argument, NULL, SAMC__CLI_PAGE}, {          \
+    {"scale", required_argument, NULL, SAMC__CLI_SCALE}, {"window", required_argument, NULL, SAMC__CLI_WINDOW},        \
+        {"page", required_argument, NULL, SAMC__CLI_PAGE}, {                                                           \
         "frame", required_argument, NULL, SAMC__CLI_PAGE                                                               \
     }
 #define SAMC__CLI_SCALE_HELP                                                                                           \
@@ -75,6 +77,8 @@ enum {
     "                        P0.5-99.5 (percentiles), A,B (values) or high-byte; once for a whole image.\n"            \
     "                        Default: high-byte of 16-bit colours, minmax of 16-bit grey and of floats;\n"             \
     "                        NaN and infinity count for nothing. 8-bit images are never scaled\n"                      \
+    "      --window WINDOW   the same by a window of DICOM: C,W (centre, width), soft-tissue, lung, bone, brain or\n"  \
+    "                        auto. Default: the file's own\n"                                                          \
     "      --page N, --frame N  of a document or an animation, from 0 (0): TIFF, GIF, WebP, AVIF, HEIC, ...\n"
 
 samc__cli samc__cli_begin(const char *command, const char *help);

@@ -155,7 +155,8 @@ samc_status samc__image_open(const samc__image_file *file, const samc__image_for
 samc_status samc__image_size(const uint8_t *bytes, size_t size, const char *name, int page, samc__image_extent *extent,
                              samc_error *error) {
     const samc__image_format *format;
-    return samc__image_open(&(samc__image_file){bytes, size, name, page}, &format, extent, error);
+    return samc__image_open(&(samc__image_file){.bytes = bytes, .size = size, .name = name, .page = page}, &format,
+                            extent, error);
 }
 
 /* Samples of more than 8 bits, upright, become the picture. */
@@ -171,7 +172,8 @@ static samc_status scale(samc__picture *picture, const samc__image_extent *exten
                                   .bits = extent->bits};
     uint8_t *rgb = malloc((size_t)extent->bytes);
     if (rgb == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    samc_status status = samc__scale_picture(how, &samples, name, rgb, &picture->scale, error);
+    samc_status status =
+        samc__scale_picture(how, samc__image_sampling(extent), &samples, name, rgb, &picture->scale, error);
     free(picture->pixels);
     picture->pixels = rgb;
     return status;
@@ -179,7 +181,7 @@ static samc_status scale(samc__picture *picture, const samc__image_extent *exten
 
 samc_status samc__image_decode_within(const uint8_t *bytes, size_t size, const char *name,
                                       const samc__image_options *options, samc__picture *picture, samc_error *error) {
-    samc__image_file file = {bytes, size, name, options->page};
+    samc__image_file file = {bytes, size, name, options->page, options->scale};
     const samc__image_format *format;
     samc__image_extent extent;
     *picture = (samc__picture){0};
@@ -308,7 +310,7 @@ samc_status samc_image_read_header(const void *bytes, size_t size, const char *n
     SAMC__TRY(samc__abi_give(SAMC__IO(samc_image_header), &own, header, error));
     if (bytes == NULL || name == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_image_read_header: no bytes or no name");
-    samc__image_file file = {bytes, size, name, 0};
+    samc__image_file file = {.bytes = bytes, .size = size, .name = name};
     SAMC__TRY(samc__image_open(&file, &format, &extent, error));
     own = (samc_image_header){sizeof own, extent.width, extent.height, extent.peak, format->name, extent.pages};
     return samc__abi_give(SAMC__IO(samc_image_header), &own, header, error);

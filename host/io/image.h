@@ -26,7 +26,9 @@ typedef struct samc__image_extent {
     samc_sample sample;    /* those above 8 bits become 8 bits once the whole picture is there */
     int channels;          /* of samples: 3, or 1 for grey ones above 8 bits */
     int bits;              /* of SAMC_SAMPLE_U16, 9 to 16, that count; 0: 16 */
-    int pages;             /* of a document or an animation, at least 1 */
+    samc__scale own;       /* these three as samc__sampling has them */
+    bool inverted, ct;
+    int pages; /* of a document or an animation, at least 1 */
 } samc__image_extent;
 
 typedef struct samc__image_options {

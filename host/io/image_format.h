@@ -9,8 +9,9 @@
 typedef struct samc__image_file {
     const uint8_t *bytes;
     size_t size;
-    const char *name; /* in messages */
-    int page;         /* the one that is wanted, from 0 */
+    const char *name;  /* in messages */
+    int page;          /* the one that is wanted, from 0 */
+    samc__scale scale; /* that was asked for, for a reader whose samples depend on it */
 } samc__image_file;
 
 typedef struct samc__image_format {
@@ -38,6 +39,15 @@ typedef struct samc__image_format {
 /* The format of a file and its header's numbers. */
 samc_status samc__image_open(const samc__image_file *file, const samc__image_format **format,
                              samc__image_extent *extent, samc_error *error);
+/* What the header says of samples to scale. */
+static inline samc__sampling samc__image_sampling(const samc__image_extent *extent) {
+    return (samc__sampling){.sample = extent->sample,
+                            .channels = extent->channels,
+                            .bits = extent->bits > 0 ? extent->bits : 16,
+                            .own = extent->own,
+                            .inverted = extent->inverted,
+                            .ct = extent->ct};
+}
 /* Bytes of a pixel of samples. */
 static inline size_t samc__image_pixel(const samc__image_extent *extent) {
     return samc__sample_bytes(extent->sample) * (size_t)extent->channels;

@@ -32,7 +32,7 @@ static samc_status choose(const samc__image_file *file, samc__image_file *pictur
     size_t offset = samc__little32(best + 12);
     if (offset >= file->size || file->size - offset < 12)
         return samc__fail(error, SAMC_FORMAT, "%s: truncated ICO", file->name);
-    *picture = (samc__image_file){file->bytes + offset, file->size - offset, file->name, 0};
+    *picture = (samc__image_file){.bytes = file->bytes + offset, .size = file->size - offset, .name = file->name};
     *png = samc__png_recognise(picture);
     return SAMC_OK;
 }

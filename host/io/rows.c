@@ -48,8 +48,7 @@ static samc_status seek(samc__rows *r, int64_t first, samc_error *error) {
 /* The passes that the scale needs. */
 static samc_status measure(samc__rows *r, samc__scale scale, samc_error *error) {
     if (r->extent.sample == SAMC_SAMPLE_U8) return SAMC_OK;
-    const samc__sampling type = {r->extent.sample, r->extent.channels, r->extent.bits > 0 ? r->extent.bits : 16};
-    SAMC__TRY(samc__scaler_begin(&r->scaler, scale, type, r->file.name, error));
+    SAMC__TRY(samc__scaler_begin(&r->scaler, scale, samc__image_sampling(&r->extent), r->file.name, error));
     while (r->scaler.passes > 0) {
         SAMC__TRY(seek(r, 0, error));
         while (r->at < r->height) {
@@ -91,7 +90,7 @@ samc_status samc__rows_open_bytes(samc__rows *r, const uint8_t *bytes, size_t si
                                   const samc__image_options *options, samc_error *error) {
     *r = (samc__rows){.name = strdup(name)};
     if (r->name == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    r->file = (samc__image_file){bytes, size, r->name, options->page};
+    r->file = (samc__image_file){bytes, size, r->name, options->page, options->scale};
     return begin(r, options, error);
 }
 
@@ -108,7 +107,7 @@ samc_status samc__rows_open(samc__rows *r, const char *path, const samc__image_o
         r->map = NULL;
         return samc__fail(error, SAMC_IO, "%s: cannot be mapped", path);
     }
-    r->file = (samc__image_file){r->map, r->map_size, r->name, options->page};
+    r->file = (samc__image_file){r->map, r->map_size, r->name, options->page, options->scale};
     return begin(r, options, error);
 }
 

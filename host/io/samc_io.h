@@ -76,18 +76,24 @@ SAMC_API void samc_image_free(samc_image *image); /* one of these calls' own; NU
  *   "P0.5-99.5"   from one percentile to another, as numpy.percentile(values as float64, [0.5, 99.5]) has them
  *   "A,B"         from A to B, which are samples' values, A < B
  *   "high-byte"   the upper 8 of the bits that count; of whole numbers alone
- *   NULL or ""    high-byte of colours of 16 bits, else minmax
- * All channels count together, so that colours keep their proportions. All but high-byte is, in double precision,
- * floor((sample - low) * 255 / (high - low) + 0.5), held within 0 to 255; where low is high, every byte is 0. A sample
- * that is NaN or infinite counts for nothing, and becomes 0. Samples of 8 bits are what they are, whatever the scale.
+ *   "window:C,W"  DICOM's window of centre C and width W (PS3.3, C.11.2.1.2), W at least 1; "window-exact:C,W" and
+ *                 "window-sigmoid:C,W" are LINEAR_EXACT and SIGMOID; "window:soft-tissue" (40,400), "window:lung"
+ *                 (-600,1500), "window:bone" (400,1800), "window:brain" (40,80)
+ *   "window:auto" of CT in DICOM 40,400, else percentiles 0.5 and 99.5 of the samples above 0, as MedSAM was trained
+ *   NULL or ""    what a DICOM asks for (its first window, or a table), else high-byte of colours of 16 bits and minmax
+ * All channels count together, so that colours keep their proportions. All but high-byte and windows is, in double
+ * precision, floor((sample - low) * 255 / (high - low) + 0.5), held within 0 to 255; where low is high, every byte is
+ * 0. A sample that is NaN or infinite counts for nothing, and becomes 0. Samples of 8 bits are what they are, whatever
+ * the scale.
  */
 typedef enum samc_sample { SAMC_SAMPLE_U8, SAMC_SAMPLE_U16, SAMC_SAMPLE_F32 } samc_sample;
 
 /* A scale that was applied. */
 typedef struct samc_scale {
     size_t size;
-    const char *name; /* "minmax", "percentiles", "range" or "high-byte", a literal; NULL: samples of 8 bits */
-    double low, high; /* the values that became 0 and 255 */
+    const char *name; /* "minmax", "percentiles", "range", "high-byte", "window", "window-exact", "window-sigmoid",
+                         "table" (of a DICOM) or "auto", a literal; NULL: samples of 8 bits */
+    double low, high; /* the values that became 0 and 255; low is above high where a DICOM's greatest value is black */
     int sample;       /* samc_sample */
 } samc_scale;
 

@@ -42,17 +42,51 @@ static bool range(const char *text, samc__scale *scale) {
            scale->low < scale->high && scale->low >= -3.4e38 && scale->high <= 3.4e38;
 }
 
+/* "40,400" or a name, behind "window:" and the like. */
+static bool window(const char *text, samc__scale *scale) {
+    static const struct {
+        const char *name;
+        double centre, width;
+    } names[] = {{"soft-tissue", 40, 400}, {"lung", -600, 1500}, {"bone", 400, 1800}, {"brain", 40, 80}};
+    const char *at = strchr(text, ':') + 1;
+    bool exact = strncmp(text, "window-exact:", 13) == 0, linear = strncmp(text, "window:", 7) == 0;
+    if (!exact && !linear && strncmp(text, "window-sigmoid:", 15) != 0) return false;
+    scale->kind = linear ? SAMC__SCALE_WINDOW : exact ? SAMC__SCALE_WINDOW_EXACT : SAMC__SCALE_SIGMOID;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(at, names[i].name) == 0) {
+            scale->low = names[i].centre, scale->high = names[i].width;
+            return true;
+        }
+    if (linear && strcmp(at, "auto") == 0) {
+        *scale = (samc__scale){.kind = SAMC__SCALE_AUTO, .low = 0.5, .high = 99.5};
+        return true;
+    }
+    return number(&at, &scale->low) && *at++ == ',' && number(&at, &scale->high) && *at == '\0' &&
+           samc__window_is_sane(*scale);
+}
+
+bool samc__window_is_sane(samc__scale scale) {
+    return fabs(scale.low) <= 1e30 && scale.high <= 1e30 &&
+           (scale.kind == SAMC__SCALE_WINDOW ? scale.high >= 1 : scale.high > 0);
+}
+
 samc_status samc__scale_parse(const char *text, samc__scale *scale, samc_error *error) {
     *scale = (samc__scale){0};
     if (text == NULL || *text == '\0') return SAMC_OK;
     if (strcmp(text, "minmax") == 0) scale->kind = SAMC__SCALE_MINMAX;
     else if (strcmp(text, "high-byte") == 0) scale->kind = SAMC__SCALE_HIGH_BYTE;
     else if (*text == 'P' && percentiles(text + 1, scale)) scale->kind = SAMC__SCALE_PERCENTILES;
-    else if (range(text, scale)) scale->kind = SAMC__SCALE_RANGE;
+    else if (strncmp(text, "window", 6) == 0 && strchr(text, ':') != NULL) {
+        if (!window(text, scale))
+            return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                              "a window is C,W (centre and width, a width of at least 1), soft-tissue, lung, bone, "
+                              "brain or auto, not '%.100s'",
+                              strchr(text, ':') + 1);
+    } else if (range(text, scale)) scale->kind = SAMC__SCALE_RANGE;
     else
         return samc__fail(error, SAMC_INVALID_ARGUMENT,
-                          "a scale is minmax, P0.5-99.5 (per cent, from 0 to 100), A,B (values with A < B) or "
-                          "high-byte, not '%.100s'",
+                          "a scale is minmax, P0.5-99.5 (per cent, from 0 to 100), A,B (values with A < B), "
+                          "window:C,W or high-byte, not '%.100s'",
                           text);
     return SAMC_OK;
 }
@@ -80,19 +114,45 @@ size_t samc__sample_bytes(samc_sample sample) {
 
 /* ---- Passes ---------------------------------------------------------------------------------- */
 
+static bool by_percentiles(const samc__scaler *s) {
+    return s->scale.kind == SAMC__SCALE_PERCENTILES || s->scale.kind == SAMC__SCALE_AUTO;
+}
+
+/* What becomes 0 and 255 where that needs no sample; of a sigmoid, the straight line's that touches its middle. */
+static void set_window(samc__scaler *s) {
+    const samc__scale *scale = &s->scale;
+    switch (scale->kind) {
+    case SAMC__SCALE_RANGE:
+    case SAMC__SCALE_TABLE:
+        s->low = scale->low, s->high = scale->high;
+        break;
+    case SAMC__SCALE_WINDOW:
+        s->low = scale->low - 0.5 - (scale->high - 1) / 2, s->high = scale->low - 0.5 + (scale->high - 1) / 2;
+        break;
+    case SAMC__SCALE_WINDOW_EXACT:
+    case SAMC__SCALE_SIGMOID:
+        s->low = scale->low - scale->high / 2, s->high = scale->low + scale->high / 2;
+        break;
+    default:
+        break;
+    }
+}
+
 samc_status samc__scaler_begin(samc__scaler *s, samc__scale scale, samc__sampling type, const char *name,
                                samc_error *error) {
     bool wide = type.sample == SAMC_SAMPLE_U16;
-    *s = (samc__scaler){.type = type, .scale = scale, .least = UINT32_MAX};
+    if (scale.kind == SAMC__SCALE_DEFAULT) scale = type.own;
     if (scale.kind == SAMC__SCALE_DEFAULT)
-        s->scale.kind = wide && type.channels == 3 ? SAMC__SCALE_HIGH_BYTE : SAMC__SCALE_MINMAX;
+        scale.kind = wide && type.channels == 3 ? SAMC__SCALE_HIGH_BYTE : SAMC__SCALE_MINMAX;
+    if (scale.kind == SAMC__SCALE_AUTO && type.ct) scale = (samc__scale){SAMC__SCALE_WINDOW, 40, 400};
+    *s = (samc__scaler){.type = type, .scale = scale, .least = UINT32_MAX};
     if (scale.kind == SAMC__SCALE_HIGH_BYTE && !wide)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: the scale high-byte is of 16-bit samples, and these are floats",
                           name);
-    bool counts = s->scale.kind == SAMC__SCALE_PERCENTILES;
+    bool counts = by_percentiles(s);
     if (counts) s->passes = wide ? 1 : 2;
     if (s->scale.kind == SAMC__SCALE_MINMAX) s->passes = 1;
-    if (s->scale.kind == SAMC__SCALE_RANGE) s->low = scale.low, s->high = scale.high;
+    set_window(s);
     if (s->scale.kind == SAMC__SCALE_HIGH_BYTE) s->low = 0, s->high = (double)((1 << type.bits) - 1);
     if (counts) s->bins = calloc((size_t)(wide ? 1 : 4) * BINS, sizeof *s->bins);
     if (wide) s->bytes = malloc(BINS);
@@ -119,9 +179,11 @@ static void count(samc__scaler *s, uint32_t key) {
 void samc__scaler_look(samc__scaler *s, const void *samples, size_t size) {
     const uint16_t *wide = samples;
     const float *floats = samples;
-    bool first = s->scale.kind != SAMC__SCALE_PERCENTILES || s->type.sample == SAMC_SAMPLE_U16 || s->passes == 2;
+    bool first = !by_percentiles(s) || s->type.sample == SAMC_SAMPLE_U16 || s->passes == 2;
+    bool above = s->scale.kind == SAMC__SCALE_AUTO; /* what is 0 or below counts for nothing */
     for (size_t i = 0; i < size; i++) {
         if (s->type.sample == SAMC_SAMPLE_F32 && !isfinite(floats[i])) continue;
+        if (above && !(s->type.sample == SAMC_SAMPLE_U16 ? wide[i] > 0 : floats[i] > 0)) continue;
         uint32_t key = s->type.sample == SAMC_SAMPLE_U16 ? wide[i] : key_of_float(floats[i]);
         if (first) {
             s->count++;
@@ -164,16 +226,31 @@ static void find_percentiles(samc__scaler *s) {
     s->high = between(s, 2, percent[1]);
 }
 
+static double scaled_of(const samc__scaler *s, double value) {
+    double centre = s->scale.low, width = s->scale.high;
+    switch (s->scale.kind) {
+    case SAMC__SCALE_WINDOW:
+        if (width <= 1) return value > centre - 0.5 ? 255 : 0;
+        return ((value - (centre - 0.5)) / (width - 1) + 0.5) * 255;
+    case SAMC__SCALE_WINDOW_EXACT:
+        return ((value - centre) / width + 0.5) * 255;
+    case SAMC__SCALE_SIGMOID:
+        return 255 / (1 + exp(-4 * (value - centre) / width));
+    default:
+        return s->high > s->low ? (value - s->low) * 255 / (s->high - s->low) : 0;
+    }
+}
+
 static uint8_t byte_of(const samc__scaler *s, double value) {
-    if (!(s->high > s->low)) return 0;
-    double scaled = floor((value - s->low) * 255 / (s->high - s->low) + 0.5);
-    return (uint8_t)(scaled <= 0 ? 0 : scaled >= 255 ? 255 : scaled);
+    double scaled = floor(scaled_of(s, value) + 0.5);
+    uint8_t byte = (uint8_t)(scaled <= 0 ? 0 : scaled >= 255 ? 255 : scaled);
+    return s->type.inverted ? (uint8_t)(255 - byte) : byte;
 }
 
 void samc__scaler_end_pass(samc__scaler *s) {
     if (s->count > 0 && s->scale.kind == SAMC__SCALE_MINMAX)
         s->low = value_of(s, s->least), s->high = value_of(s, s->most);
-    if (s->count > 0 && s->scale.kind == SAMC__SCALE_PERCENTILES) find_percentiles(s);
+    if (s->count > 0 && by_percentiles(s)) find_percentiles(s);
     if (s->passes > 0) s->passes--;
     if (s->passes > 0 || s->bytes == NULL) return;
     for (uint32_t i = 0; i < BINS; i++) {
@@ -195,8 +272,11 @@ void samc__scaler_apply(const samc__scaler *s, const void *samples, size_t pixel
 }
 
 samc_scale samc__scaler_report(const samc__scaler *s) {
-    static const char *const names[] = {NULL, "minmax", "percentiles", "range", "high-byte"};
-    return (samc_scale){sizeof(samc_scale), names[s->scale.kind], s->low, s->high, s->type.sample};
+    static const char *const names[] = {NULL,     "minmax",       "percentiles",    "range", "high-byte",
+                                        "window", "window-exact", "window-sigmoid", "table", "auto"};
+    bool inverted = s->type.inverted;
+    return (samc_scale){sizeof(samc_scale), names[s->scale.kind], inverted ? s->high : s->low,
+                        inverted ? s->low : s->high, s->type.sample};
 }
 
 void samc__scaler_end(samc__scaler *s) {
@@ -206,11 +286,10 @@ void samc__scaler_end(samc__scaler *s) {
     s->bytes = NULL;
 }
 
-samc_status samc__scale_picture(samc__scale scale, const samc_samples *p, const char *name, uint8_t *rgb,
-                                samc_scale *report, samc_error *error) {
+samc_status samc__scale_picture(samc__scale scale, samc__sampling type, const samc_samples *p, const char *name,
+                                uint8_t *rgb, samc_scale *report, samc_error *error) {
     samc__scaler s;
     size_t width = (size_t)p->width;
-    samc__sampling type = {p->sample, p->channels, p->bits > 0 ? p->bits : 16};
     SAMC__TRY(samc__scaler_begin(&s, scale, type, name, error));
     while (s.passes > 0) {
         for (int y = 0; y < p->height; y++)
@@ -284,6 +363,9 @@ samc_status samc_samples_scale(const samc_samples *samples, const char *scale, u
     if (rgb == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_samples_scale: no place for the pixels");
     SAMC__TRY(samc__scale_parse(scale, &parsed, error));
     if (own.sample == SAMC_SAMPLE_U8) copy(&own, rgb);
-    else SAMC__TRY(samc__scale_picture(parsed, &own, "samples", rgb, &report, error));
+    else {
+        samc__sampling type = {.sample = own.sample, .channels = own.channels, .bits = own.bits > 0 ? own.bits : 16};
+        SAMC__TRY(samc__scale_picture(parsed, type, &own, "samples", rgb, &report, error));
+    }
     return applied == NULL ? SAMC_OK : samc__abi_give(SAMC__IO(samc_scale), &report, applied, error);
 }

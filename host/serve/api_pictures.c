@@ -169,10 +169,15 @@ bool samc__picture_recall_first(samc__request *r) {
     return samc__stage_submit(r, SAMC__PREDICT, recall);
 }
 
-/* ?scale=; false with the answer given. */
+/* ?scale= or ?window=; false with the answer given. */
 static bool take_scale(samc__request *r) {
     samc_error error = {0};
-    const char *scale = samc__request_query(r, "scale");
+    const char *scale = samc__request_query(r, "scale"), *window = samc__request_query(r, "window");
+    char text[2 * SAMC__SCALE];
+    if (window != NULL) {
+        snprintf(text, sizeof text, "window:%s", window);
+        scale = text;
+    }
     if (scale == NULL) return true;
     if (strlen(scale) < sizeof r->scale && samc_scale_check(scale, &error) == SAMC_OK) {
         strcpy(r->scale, scale);
