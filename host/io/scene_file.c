@@ -52,9 +52,12 @@ static samc_status no_memory(const samc__scene_source *s, samc_error *error) {
 static void note_broken(samc__scene_source *s, int64_t y, const samc_error *why) {
     scene_file *f = s->context;
     if (f->rows.format->rows_at == NULL) f->lost = y;
-    if (!f->broken[y] && (y == 0 || !f->broken[y - 1]) && s->bad++ == 0)
-        snprintf(s->first_bad, sizeof s->first_bad, "%.440s%s from row %lld on", why->message,
-                 f->lost <= y ? ", and nothing" : "", (long long)y);
+    if (!f->broken[y] && (y == 0 || !f->broken[y - 1])) {
+        char text[512];
+        snprintf(text, sizeof text, "%.440s%s from row %lld on", why->message, f->lost <= y ? ", and nothing" : ",",
+                 (long long)y);
+        samc__scene_bad(s, text);
+    }
     f->broken[y] = 1;
 }
 

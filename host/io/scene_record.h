@@ -12,6 +12,8 @@ typedef struct samc__scene_record {
     int64_t count;                               /* of run lengths */
     int32_t level, tile_row, tile_column, index; /* where it was found; no two of a phase have the same four */
     int32_t refined;                             /* the level that its outline was refined at, -1: none */
+    int32_t cut;                                 /* sides of its window that it touches, a piece; 0: it is whole */
+    int32_t reserved;                            /* 0 */
     int32_t phrase;                              /* of the labels that were asked for, -1: none */
     float phrase_score;
     float iou, stability, object;
