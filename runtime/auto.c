@@ -45,6 +45,8 @@ static samc_status check_numbers(const samc_auto_options *o, samc_error *e) {
     if (!(o->crop_overlap_ratio >= 0.0 && o->crop_overlap_ratio < 1.0))
         return samc__fail(e, SAMC_INVALID_ARGUMENT, "crop_overlap_ratio must be at least 0 and below 1, not %g",
                           o->crop_overlap_ratio);
+    if (o->cut_sides > SAMC_SIDE_ALL)
+        return samc__fail(e, SAMC_INVALID_ARGUMENT, "cut_sides must be SAMC_SIDE_ bits, not %u", o->cut_sides);
     if (!(o->stability_score_offset >= 0.0) || !isfinite(o->stability_score_offset) || o->min_mask_region_area < 0 ||
         isnan(o->pred_iou_thresh) || isnan(o->stability_score_thresh) || isnan(o->box_nms_thresh) ||
         isnan(o->crop_nms_thresh))

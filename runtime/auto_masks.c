@@ -13,13 +13,16 @@
 
 enum { EDGE = 20 }; /* pixels; is_box_near_crop_edge's atol */
 
-/* is_box_near_crop_edge: a side of the box lies near that side of the crop, and not near that side of the image. */
+/* is_box_near_crop_edge: a side of the box lies near that side of the crop, and not near that side of the image, unless
+ * that one is cut. */
 static bool near_crop_edge(const samc__generator *g, const samc__crop *c, const samc__found *f) {
     const float side[4] = {f->x0, f->y0, f->x1, f->y1};
     const float of_crop[4] = {(float)c->x0, (float)c->y0, (float)c->x1, (float)c->y1};
     const float of_image[4] = {0.0f, 0.0f, (float)g->image->width, (float)g->image->height};
     for (int i = 0; i < 4; i++)
-        if (fabsf(side[i] - of_crop[i]) <= EDGE && !(fabsf(side[i] - of_image[i]) <= EDGE)) return true;
+        if (fabsf(side[i] - of_crop[i]) <= EDGE &&
+            ((g->o->cut_sides >> i & 1) != 0 || !(fabsf(side[i] - of_image[i]) <= EDGE)))
+            return true;
     return false;
 }
 

@@ -463,6 +463,9 @@ typedef struct samc_point_grid {
     int count;
 } samc_point_grid;
 
+/* Sides of an image, bits. */
+enum { SAMC_SIDE_LEFT = 1, SAMC_SIDE_TOP = 2, SAMC_SIDE_RIGHT = 4, SAMC_SIDE_BOTTOM = 8, SAMC_SIDE_ALL = 15 };
+
 /* SamAutomaticMaskGenerator's arguments under their own names. A threshold <= 0 turns its filter off, as there. */
 typedef struct samc_auto_options {
     size_t size;
@@ -487,6 +490,8 @@ typedef struct samc_auto_options {
     void *progress_context;
     bool multimask_output; /* true; else the one mask of the single-mask output of each point */
     bool use_m2m; /* false; each mask is asked for once more, with itself as the mask input and one mask for answer */
+    unsigned cut_sides; /* 0; SAMC_SIDE_... of the images that are no edge of what they show, since they are cut out of
+                         * something larger: masks near these are dropped, as those near a crop's own sides are */
 } samc_auto_options;
 
 /* The original's defaults, or those that the model's metadata gives instead. `model` may be NULL. */

@@ -154,6 +154,7 @@ static const row rows[] = {
     FIELD(samc_auto_options, progress_context, 112),
     FIELD(samc_auto_options, multimask_output, 120),
     FIELD(samc_auto_options, use_m2m, 121),
+    FIELD(samc_auto_options, cut_sides, 124),
     STRUCT(samc_auto_stats, 96),
     FIELD(samc_auto_stats, size, 0),
     FIELD(samc_auto_stats, crops, 8),

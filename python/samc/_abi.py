@@ -41,6 +41,13 @@ SAMC_STORAGE_F16 = 2
 SAMC_STORAGE_BF16 = 3
 SAMC_STORAGE_INT8 = 4
 
+# constants
+SAMC_SIDE_LEFT = 1
+SAMC_SIDE_TOP = 2
+SAMC_SIDE_RIGHT = 4
+SAMC_SIDE_BOTTOM = 8
+SAMC_SIDE_ALL = 15
+
 # samc_detector_kind
 SAMC_DETECTOR_BOXES = 0
 SAMC_DETECTOR_MAPS = 1
@@ -264,6 +271,7 @@ class samc_auto_options(C.Structure):
         ("progress_context", C.c_void_p),
         ("multimask_output", C.c_bool),
         ("use_m2m", C.c_bool),
+        ("cut_sides", C.c_uint),
     ]
 
 
