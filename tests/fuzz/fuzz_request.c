@@ -155,13 +155,14 @@ samc_status samc__decoders_start(samc__decoders **out, samc_error *error) {
 void samc__decoders_stop(samc__decoders *d) { (void)d; }
 bool samc__decoders_gone(samc__decoders *d) { return (void)d, false; }
 
-samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t size, int64_t most_pixels,
-                                  samc_image *image, samc_error *error) {
-    (void)d, (void)most_pixels;
+samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t size, const samc_image_options *how,
+                                  samc_image *image, char scaled[SAMC__SCALED], samc_error *error) {
+    (void)d, (void)how;
     if (size == 0 || *(const char *)bytes != 'P') {
         *error = (samc_error){SAMC_FORMAT, "no image"};
         return SAMC_FORMAT;
     }
+    if (scaled != NULL) scaled[0] = '\0';
     uint8_t *pixels = malloc(3 * 16 * 9);
     for (size_t i = 0; i < 3 * 16 * 9; i++) pixels[i] = (uint8_t)(37 * i);
     *image = (samc_image){.size = sizeof *image, .pixels = pixels, .width = 16, .height = 9, .row_bytes = 48};
