@@ -41,12 +41,12 @@ static bool pack_convolutions(const samc__network *net, const samc__tensor_list 
 
 samc_status samc__pack_list(const samc__tensor_list *tensors, const samc__checkpoint *file, void *owned,
                             size_t owned_bytes, samc__packed *packed, samc_error *error) {
-    const char *begin = owned;
     bool done = true;
     for (size_t i = 0; i < tensors->count && done; i++) {
         const samc__view w = *tensors->at[i].view;
         const char *at = w.data;
-        const bool alone = tensors->at[i].role == SAMC__ROLE_MATRIX, ours = at >= begin && at < begin + owned_bytes;
+        const bool alone = tensors->at[i].role == SAMC__ROLE_MATRIX,
+                   ours = (uintptr_t)at - (uintptr_t)owned < owned_bytes; /* of none, as of a file of f32, nothing */
         if (!alone && tensors->at[i].role != SAMC__ROLE_SHARED) continue;
         done = samc__packed_add(packed, samc__f32(w), w.n[0], w.n[1], ours && alone);
         if (done && alone && !ours && !samc__checkpoint_owns(file, at)) drop_pages(w);
