@@ -367,6 +367,7 @@ static const row rows[] = {
     FIELD(samc_archive_text, phrases, 8),
     FIELD(samc_archive_text, options, 16),
     FIELD(samc_archive_text, labels, 24),
+#include "tests/abi_rows.h" /* those of samc_geo.h and so on */
 };
 
 /* No field is missing above: what lies between two of them is less than the second one's alignment. */

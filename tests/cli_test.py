@@ -932,6 +932,7 @@ class Models(Case):
             "cuda",
             "image_formats",
             "image_decoders",
+            "maps",
             "model",
         ]
         self.assertEqual(list(info), keys)

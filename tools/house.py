@@ -116,7 +116,13 @@ class Tree:
 
     def internal(self):
         """What programs include that is no public header and not their own."""
-        public = ("runtime/samc.h", "runtime/samc_text.h", "host/io/samc_io.h", "host/io/samc_stream.h")
+        public = (
+            "runtime/samc.h",
+            "runtime/samc_text.h",
+            "host/io/samc_io.h",
+            "host/io/samc_stream.h",
+            "host/io/samc_geo.h",
+        )
         return [
             f"{p} includes {at}"
             for p in self.library()

@@ -19,6 +19,7 @@ HEADERS = [
     ("samc", ROOT / "runtime/samc_text.h"),
     ("io", ROOT / "host/io/samc_io.h"),
     ("io", ROOT / "host/io/samc_stream.h"),
+    ("io", ROOT / "host/io/samc_geo.h"),
 ]
 TARGET = ROOT / "python/samc/_abi.py"
 SCALARS = {

@@ -7,11 +7,11 @@ set -eu
 packages="build-essential cmake ninja-build pkg-config
 libarchive-dev libmicrohttpd-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev
 libutf8proc-dev libcurl4-openssl-dev libwebp-dev libtiff-dev libavif-dev libheif-dev libopenjp2-7-dev libjxl-dev
-liblcms2-dev"
+liblcms2-dev libgdal-dev"
 case "${1:-}" in
-    test) packages="$packages libcriterion-dev python3 git" ;;
-    ci) packages="$packages libcriterion-dev python3 git clang clang-format libclang-rt-14-dev chromium chromium-driver
-            webkit2gtk-driver xvfb fonts-dejavu-core" ;;
+    test) packages="$packages libcriterion-dev python3 git gdal-bin" ;;
+    ci) packages="$packages libcriterion-dev python3 git gdal-bin clang clang-format libclang-rt-14-dev chromium
+            chromium-driver webkit2gtk-driver xvfb fonts-dejavu-core" ;;
     "") ;;
     *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
 esac

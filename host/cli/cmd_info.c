@@ -7,8 +7,8 @@
 static const char help[] =
     "Usage: samc info [MODEL] [--json]\n"
     "\n"
-    "Prints the version, the backends, what the CPU and the GPU can do, the image decoders, and of a model\n"
-    "its architecture, parameters, hash and the memory it needs.\n"
+    "Prints the version, the backends, what the CPU and the GPU can do, the image decoders, what reads and\n"
+    "writes maps, and of a model its architecture, parameters, hash and the memory it needs.\n"
     "\n"
     "  MODEL                 safetensors or .pth (default: --model, then the default model if there is one)\n"
     "      --json            one JSON object on standard output\n"
@@ -98,11 +98,12 @@ static int print_json(const facts *f) {
         json_array_append_new(formats, json_string(samc_image_format(i)));
     for (int i = 0; samc_image_decoder(i) != NULL; i++)
         if (samc_image_decoder(i)[0] != '\0') json_array_append_new(decoders, json_string(samc_image_decoder(i)));
-    return samc__cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:s, s:s, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o, s:o}", "version", samc_version(), "backends",
-        backends, "processors", f->machine.processors, "cpu", f->machine.cpu, "bf16", f->machine.bf16, "int8",
-        f->machine.int8, "cuda", "available", (int)f->machine.has_cuda, "description", f->machine.cuda, "cublaslt",
-        f->cublaslt, "cudnn", f->cudnn, "image_formats", formats, "image_decoders", decoders, "model", model));
+    return samc__cli_print_json(
+        json_pack("{s:s, s:o, s:i, s:s, s:s, s:s, s:{s:b, s:s, s:s, s:s}, s:o, s:o, s:s?, s:o}", "version",
+                  samc_version(), "backends", backends, "processors", f->machine.processors, "cpu", f->machine.cpu,
+                  "bf16", f->machine.bf16, "int8", f->machine.int8, "cuda", "available", (int)f->machine.has_cuda,
+                  "description", f->machine.cuda, "cublaslt", f->cublaslt, "cudnn", f->cudnn, "image_formats", formats,
+                  "image_decoders", decoders, "maps", samc_geo_library(), "model", model));
 }
 
 static int print_text(const facts *f, const char *why_no_model) {
@@ -119,7 +120,7 @@ static int print_text(const facts *f, const char *why_no_model) {
     printf("\nimage decoders");
     for (int i = 0, told = 0; samc_image_decoder(i) != NULL; i++)
         if (samc_image_decoder(i)[0] != '\0') printf("%s%s", told++ == 0 ? "  " : "; ", samc_image_decoder(i));
-    printf("\n");
+    printf("\nmaps            %s\n", samc_geo_library() ? samc_geo_library() : "no GDAL in this build");
     if (f->path == NULL) {
         printf("model           none (%s)\n", why_no_model);
     } else {

@@ -2,6 +2,7 @@
 #ifndef SAMC_HOST_IO_ABI_H
 #define SAMC_HOST_IO_ABI_H
 
+#include "host/io/samc_geo.h"
 #include "host/io/samc_io.h"
 #include "runtime/base/abi.h"
 
@@ -23,7 +24,11 @@
     X(samc_stream_options, clock_context)                                                                              \
     X(samc_stream_frame, latency)                                                                                      \
     X(samc_stream_counts, p99)                                                                                         \
-    X(samc_video_format, full_range)
+    X(samc_video_format, full_range)                                                                                   \
+    X(samc_geo_options, scale)                                                                                         \
+    X(samc_geo_info, crs)                                                                                              \
+    X(samc_geo_mask, score)                                                                                            \
+    X(samc_geo_writer_options, scratch)
 
 enum {
 #define SAMC__IO_ENUM(type, last) SAMC__IO_NUMBER_##type,

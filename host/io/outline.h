@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "samc.h"
+#include "runtime/samc.h"
 
 /* Corners where the direction changes, none twice; in pixels, of which (x, y) covers [x, x + 1] and [y, y + 1]. y grows
  * downwards; seen so, an outer ring runs clockwise, and a hole the other way. */

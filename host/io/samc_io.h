@@ -510,5 +510,6 @@ SAMC_API void samc_archive_close(samc_archive *archive); /* NULL is allowed; nev
 }
 #endif
 
+#include "samc_geo.h"
 #include "samc_stream.h"
 #endif

@@ -97,6 +97,11 @@ SAMC_VIDEO_422 = 2
 SAMC_VIDEO_444 = 3
 SAMC_VIDEO_MONO = 4
 
+# samc_geo_format
+SAMC_GEO_GPKG = 0
+SAMC_GEO_GEOJSON = 1
+SAMC_GEO_COG = 2
+
 
 class samc_error(C.Structure):
     _fields_ = [
@@ -583,6 +588,60 @@ class samc_video_format(C.Structure):
     ]
 
 
+class samc_geo_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("bands", C.c_char_p),
+        ("scale", C.c_char_p),
+    ]
+
+
+class samc_geo_info(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("width", C.c_int64),
+        ("height", C.c_int64),
+        ("bands", C.c_int),
+        ("used", C.c_int * 3),
+        ("used_count", C.c_int),
+        ("overviews", C.c_int),
+        ("placed", C.c_bool),
+        ("north_up", C.c_bool),
+        ("masked", C.c_bool),
+        ("degrees", C.c_bool),
+        ("transform", C.c_double * 6),
+        ("driver", C.c_char * 32),
+        ("crs", C.c_char * 160),
+    ]
+
+
+class samc_geo_mask(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("id", C.c_int64),
+        ("x", C.c_int64),
+        ("y", C.c_int64),
+        ("width", C.c_int64),
+        ("height", C.c_int64),
+        ("counts", C.c_void_p),
+        ("count", C.c_size_t),
+        ("level", C.c_int),
+        ("predicted_iou", C.c_float),
+        ("stability_score", C.c_float),
+        ("label", C.c_char_p),
+        ("score", C.c_float),
+    ]
+
+
+class samc_geo_writer_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("simplify", C.c_double),
+        ("labels", C.c_bool),
+        ("scratch", C.c_char_p),
+    ]
+
+
 samc_auto_callback = C.CFUNCTYPE(
     C.c_int, C.c_void_p, C.c_int, C.POINTER(samc_mask), C.c_int, C.POINTER(samc_auto_stats)
 )
@@ -624,6 +683,10 @@ STRUCTS = (
     samc_stream_frame,
     samc_stream_counts,
     samc_video_format,
+    samc_geo_options,
+    samc_geo_info,
+    samc_geo_mask,
+    samc_geo_writer_options,
 )
 
 # library: {call: (result, (arguments))}
@@ -1126,5 +1189,57 @@ CALLS = {
         ),
         "samc_video_write": (C.c_int, (C.c_void_p, C.c_void_p, C.POINTER(samc_error))),
         "samc_video_close": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
+        "samc_geo_library": (C.c_char_p, ()),
+        "samc_geo_open": (
+            C.c_int,
+            (
+                C.c_char_p,
+                C.POINTER(samc_geo_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_geo_get_info": (C.c_int, (C.c_void_p, C.POINTER(samc_geo_info), C.POINTER(samc_error))),
+        "samc_geo_get_scale": (C.c_int, (C.c_void_p, C.POINTER(samc_scale), C.POINTER(samc_error))),
+        "samc_geo_read": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_int64,
+                C.c_int64,
+                C.c_int,
+                C.c_int,
+                C.POINTER(samc_image),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_geo_to_pixel": (C.c_int, (C.c_void_p, C.c_void_p, C.c_void_p, C.POINTER(samc_error))),
+        "samc_geo_to_map": (C.c_int, (C.c_void_p, C.c_void_p, C.c_void_p, C.POINTER(samc_error))),
+        "samc_geo_boxes": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_char_p,
+                C.POINTER(C.c_void_p),
+                C.POINTER(C.c_int),
+                C.POINTER(C.c_int),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_geo_close": (None, (C.c_void_p,)),
+        "samc_geo_writer_open": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_char_p,
+                C.c_int,
+                C.POINTER(samc_geo_writer_options),
+                C.POINTER(C.c_void_p),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_geo_writer_add": (C.c_int, (C.c_void_p, C.POINTER(samc_geo_mask), C.POINTER(samc_error))),
+        "samc_geo_writer_commit": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
+        "samc_geo_writer_abandon": (None, (C.c_void_p,)),
     },
 }

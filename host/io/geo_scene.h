@@ -1,0 +1,41 @@
+/* A scene that GDAL has opened. */
+#ifndef SAMC_HOST_IO_GEO_SCENE_H
+#define SAMC_HOST_IO_GEO_SCENE_H
+
+#include "host/io/gdal.h"
+#include "host/io/geo.h"
+#include "host/io/scale.h"
+
+struct samc_geo {
+    const samc__gdal *g;
+    char *name; /* as it was given; owned */
+    GDALDatasetH dataset;
+    samc_geo_info info;
+    GDALDataType type;                /* samples are read as: GDT_Byte, GDT_UInt16 or GDT_Float32 */
+    int channels;                     /* 1 or 3, of samples */
+    uint8_t (*palette)[3];            /* [256] that bytes stand for, or NULL; owned */
+    samc__scaler scaler;              /* unless bytes */
+    samc_scale scale;                 /* what it does */
+    int overview[SAMC__SCENE_LEVELS]; /* that is a level, -1: none is; [0] is the scene itself, and not looked at */
+    uint8_t *bad[SAMC__SCENE_LEVELS]; /* blocks of these that could not be read, a byte each; owned */
+    samc__scene_source *source;       /* that is told of them, or NULL: */
+    char first_bad[512];              /* the first of them; "": none */
+};
+
+/* The real path of a file of this machine, real [PATH_MAX]; addresses and GDAL's virtual files are refused. */
+samc_status samc__geo_find_file(const char *path, char *real, samc_error *error);
+
+/* What a VRT names is in its folder, and of the drivers that may open files; itself too, where it names others. */
+samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error);
+
+/* Samples of a window at a level that is an overview (or 0), which is inside: samples [height, width, channels] of
+ * geo->type, valid [height, width], 0 where there is no data. Blocks that cannot be read are noted, and have none. */
+samc_status samc__geo_samples(samc_geo *geo, const samc__scene_window *window, void *samples, uint8_t *valid,
+                              samc_error *error);
+/* rgb [height, width, 3] and, unless NULL, valid [height, width] of a window at any level. */
+samc_status samc__geo_window(samc_geo *geo, const samc__scene_window *window, uint8_t *rgb, uint8_t *valid,
+                             samc_error *error);
+/* Finds the scale's numbers. */
+samc_status samc__geo_measure(samc_geo *geo, samc__scale scale, samc_error *error);
+
+#endif
