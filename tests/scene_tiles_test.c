@@ -433,6 +433,105 @@ Test(scene_merge, only_what_may_be_the_same_is_read) {
     free_masks(m);
 }
 
+/* ---- Pieces ------------------------------------------------------------------------------------- */
+
+/* A band as one tile sees it: what of [x0, x1) x [y0, y1) lies in its window. */
+static void add_piece(masks *m, const samc__scene_plan *plan, int row, int column, int index, samc__span_box band) {
+    const samc__scene_item item = samc__scene_plan_item(plan, 0, row, column);
+    const samc__scene_window *w = &item.window;
+    samc__spans spans = {0};
+    samc__scene_record r = {.tile_row = row,
+                            .tile_column = column,
+                            .index = index,
+                            .refined = -1,
+                            .phrase = -1,
+                            .iou = 0.9f - 0.01f * (float)m->count,
+                            .stability = 0.95f};
+    const int64_t x0 = band.x0 > w->x ? band.x0 : w->x, x1 = band.x1 < w->x + w->width ? band.x1 : w->x + w->width;
+    const int64_t y0 = band.y0 > w->y ? band.y0 : w->y, y1 = band.y1 < w->y + w->height ? band.y1 : w->y + w->height;
+    for (int64_t x = x0; x < x1; x++)
+        cr_assert_eq(samc__spans_add(&spans, (samc__span){(int32_t)x, (int32_t)y0, (int32_t)y1}, NULL), SAMC_OK);
+    r.cut = (int32_t)(item.cut &
+                      ((x0 - w->x <= 20 ? SAMC_SIDE_LEFT : 0u) | (w->x + w->width - x1 <= 20 ? SAMC_SIDE_RIGHT : 0u) |
+                       (y0 - w->y <= 20 ? SAMC_SIDE_TOP : 0u) | (w->y + w->height - y1 <= 20 ? SAMC_SIDE_BOTTOM : 0u)));
+    cr_assert_eq(samc__spans_to_record(&spans, &r, &m->counts[m->count], NULL), SAMC_OK);
+    samc__spans_free(&spans);
+    m->records[m->count++] = r;
+}
+
+static samc_status add_mask(void *context, const samc__scene_record *record, const uint32_t *counts,
+                            samc_error *error) {
+    masks *m = context;
+    (void)error;
+    m->counts[m->count] = malloc((size_t)record->count * sizeof *counts);
+    memcpy(m->counts[m->count], counts, (size_t)record->count * sizeof *counts);
+    m->records[m->count++] = *record;
+    return SAMC_OK;
+}
+
+static void stitch(masks *m, const samc__scene_plan *plan, masks *whole) {
+    const samc__scene_masks all = {m->records, m->count, read_mask, m};
+    samc_error error = {0};
+    cr_assert_eq(samc__scene_stitch(&all, plan, add_mask, whole, &error), SAMC_OK, "%s", error.message);
+}
+
+Test(scene_stitch, a_band_across_tiles_is_one) {
+    const samc__scene_plan plan = plan_of(1024, 768, (samc__scene_tiling){.tile = 256, .halo = 64, .points = 4});
+    const samc__span_box river = {100, 300, 900, 340}, road = {100, 400, 900, 430}, inside = {280, 350, 300, 360};
+    masks *m = calloc(1, sizeof *m), *whole = calloc(1, sizeof *whole), *moved = calloc(1, sizeof *moved);
+    for (int column = 3; column >= 0; column--) {
+        add_piece(m, &plan, 1, column, 0, road);
+        add_piece(m, &plan, 1, column, 1, river);
+    }
+    add_piece(m, &plan, 1, 1, 2, inside); /* whole: no piece */
+    cr_assert_eq(m->records[m->count - 1].cut, 0);
+    add_piece(m, &plan, 2, 0, 0, (samc__span_box){20, 600, 800, 640}); /* goes on where nobody saw it */
+    stitch(m, &plan, whole);
+    cr_assert_eq(whole->count, 2);
+    for (int i = 0; i < 2; i++) {
+        const samc__scene_record *r = &whole->records[i];
+        const samc__span_box *b = r->y == 300 ? &river : &road;
+        cr_assert(r->x == 100 && r->width == 800 && r->y == b->y0 && r->height == b->y1 - b->y0 && r->cut == 0);
+        cr_assert_eq(r->area, r->width * r->height);
+        cr_assert(r->level == 0 && r->tile_row == 1 && r->tile_column == 0 && r->index == (r->y == 300));
+        cr_assert_float_eq(r->iou, r->y == 300 ? 0.83f : 0.84f, 1e-6f, "%g", r->iou); /* the least */
+    }
+    for (int64_t i = 0; i < m->count; i++)
+        moved->records[i] = m->records[m->count - 1 - i], moved->counts[i] = m->counts[m->count - 1 - i];
+    moved->count = m->count;
+    masks *again = calloc(1, sizeof *again);
+    stitch(moved, &plan, again);
+    cr_assert_eq(again->count, 2);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(memcmp(&again->records[i], &whole->records[i], sizeof whole->records[i]), 0);
+    free(moved);
+    free_masks(again);
+    free_masks(whole);
+    free_masks(m);
+}
+
+Test(scene_stitch, only_what_agrees_in_the_strip_and_best) {
+    const samc__scene_plan plan = plan_of(1024, 768, (samc__scene_tiling){.tile = 256, .halo = 64, .points = 4});
+    masks *m = calloc(1, sizeof *m), *whole = calloc(1, sizeof *whole);
+    add_piece(m, &plan, 1, 0, 0, (samc__span_box){100, 300, 900, 340});
+    add_piece(m, &plan, 1, 1, 0, (samc__span_box){100, 325, 900, 365}); /* less than half of it */
+    stitch(m, &plan, whole);
+    cr_assert_eq(whole->count, 0);
+    add_piece(m, &plan, 1, 1, 1, (samc__span_box){100, 305, 900, 345});
+    add_piece(m, &plan, 1, 1, 2, (samc__span_box){100, 302, 900, 342}); /* better */
+    stitch(m, &plan, whole);
+    cr_assert_eq(whole->count, 1);
+    cr_assert(whole->records[0].y == 300 && whole->records[0].height == 42);
+    free_masks(whole);
+    whole = calloc(1, sizeof *whole);
+    for (int row = 0; row < 3; row++) add_piece(m, &plan, row, 3, 7, (samc__span_box){900, 50, 940, 700}); /* down */
+    stitch(m, &plan, whole);
+    cr_assert_eq(whole->count, 2);
+    cr_assert(whole->records[0].tile_row == 0 && whole->records[0].height == 650);
+    free_masks(whole);
+    free_masks(m);
+}
+
 /* ---- Refinement's windows ----------------------------------------------------------------------- */
 
 Test(scene_refine, windows_hold_their_masks) {
