@@ -1,10 +1,12 @@
 #!/bin/sh
-# Brings from PyPI what the Python package and its tests need: NumPy, and scikit-build-core to build wheels with, as
-# wheels in build/python/wheels and installed in the virtual environment build/python/venv. Does nothing when they are
-# there. Prints the Python to run the tests with.
+# Brings from PyPI what the Python package and the tests need, as wheels in build/python/wheels and installed in the
+# virtual environment build/python/venv: NumPy, scikit-build-core to build wheels with, and nibabel, pydicom and highdicom,
+# which read medical files without samc. Does nothing when they are there. Prints the Python to run the tests with.
 set -eu
 cd "$(dirname "$0")/.."
-wanted="numpy==2.2.6 scikit-build-core==1.1.2 packaging==26.4 pathspec==1.1.1 tqdm==4.70.1"
+wanted="numpy==2.2.6 scikit-build-core==1.1.2 packaging==26.4 pathspec==1.1.1 tqdm==4.70.1
+nibabel==5.4.2 importlib_resources==7.1.0 typing_extensions==4.16.0 pydicom==3.0.2 highdicom==0.28.2 pyjpegls==1.5.1
+pillow==12.1.1 pylibjpeg==2.1.0 pylibjpeg-libjpeg==2.4.0 pylibjpeg-openjpeg==2.5.0"
 venv=build/python/venv
 if [ "$(cat build/python/packages 2>/dev/null)" != "$wanted" ]; then
     echo "fetching into build/python: $wanted" >&2
