@@ -1,5 +1,5 @@
-"""NIfTI against nibabel: what it writes is read with its values and its affine, and the labels that are written come back
-to nibabel in place, whichever of the 48 ways the axes lie, in both versions and byte orders, of every type.
+"""NIfTI against nibabel: what it writes is read with its values and its affine, and the labels that are written come
+back to nibabel in place, whichever of the 48 ways the axes lie, in both versions and byte orders, of every type.
 
     nifti_test.py volume_tool
 """

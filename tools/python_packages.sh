@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings from PyPI what the Python package and the tests need, as wheels in build/python/wheels and installed in the
-# virtual environment build/python/venv: NumPy, scikit-build-core to build wheels with, and nibabel, pydicom and highdicom,
-# which read medical files without samc. Does nothing when they are there. Prints the Python to run the tests with.
+# virtual environment build/python/venv: NumPy, scikit-build-core to build wheels with, and nibabel, pydicom and
+# highdicom, which read medical files without samc. Does nothing when they are there. Prints the Python to run the tests
+# with.
 set -eu
 cd "$(dirname "$0")/.."
 wanted="numpy==2.2.6 scikit-build-core==1.1.2 packaging==26.4 pathspec==1.1.1 tqdm==4.70.1
