@@ -317,7 +317,10 @@ typedef enum samc_output {
     SAMC_OUTPUT_CUTOUT = 32, /* RGBA, the background removed; not of archives */
     SAMC_OUTPUT_NPY = 64,    /* NumPy bool [height, width]; not of archives */
     SAMC_OUTPUT_SA1B = 128,  /* SA-1B's JSON of an image, {"image", "annotations"}: <name without its extension>.json */
-    SAMC_OUTPUT_WEBDATASET = 256 /* of archives alone: a tar for each archive, with SA-1B's JSON of each image */
+    SAMC_OUTPUT_WEBDATASET = 256, /* of archives alone: a tar for each archive, with SA-1B's JSON of each image */
+    SAMC_OUTPUT_GPKG = 512,       /* of scenes alone, as the next two: see samc_geo.h */
+    SAMC_OUTPUT_GEOJSON = 1024,
+    SAMC_OUTPUT_COG = 2048
 } samc_output;
 enum { SAMC_OUTPUT_ARCHIVE = 31 | SAMC_OUTPUT_SA1B | SAMC_OUTPUT_WEBDATASET }; /* those of archives */
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const outputs[] = {"rle",    "png", "overlay", "jsonl",     "coco",
-                                      "cutout", "npy", "sa1b",    "webdataset"}; /* by their bits */
+static const char *const outputs[] = {"rle", "png",  "overlay",    "jsonl", "coco",    "cutout",
+                                      "npy", "sa1b", "webdataset", "gpkg",  "geojson", "cog"}; /* by their bits */
 enum { OUTPUTS = sizeof outputs / sizeof *outputs };
 
 unsigned samc_outputs_parse(const char *list, unsigned allowed) {
