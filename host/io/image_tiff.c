@@ -545,7 +545,12 @@ samc_status samc__tiff_rows_next(void *reading, void *samples, samc_error *error
     if (!w->held || w->first != first) {
         w->first = first;
         w->held = true;
-        w->broken = read_band(&w->r, &w->b, first, w->band, &w->why) != SAMC_OK;
+        samc_error why = {0};
+        w->broken = read_band(&w->r, &w->b, first, w->band, &why) != SAMC_OK;
+        const uint64_t last = first + w->b.down < w->r.height ? first + w->b.down : w->r.height;
+        if (w->broken)
+            samc__fail(&w->why, why.status, "%.400s (rows %llu to %llu)", why.message, (unsigned long long)first,
+                       (unsigned long long)last - 1);
     }
     if (w->broken) {
         if (error != NULL) *error = w->why;

@@ -38,7 +38,9 @@ typedef struct scene_file {
     uint8_t *row;    /* [width, 3] of the scene; owned */
     uint64_t *sums;  /* [width of the level, 3]; owned */
     uint8_t *broken; /* [height], 1: the row cannot be read; owned */
+    char told[512];  /* of the last of these */
     int64_t lost;    /* rows from here on cannot be read: what comes from the top ends at the first failure */
+    samc_error why;  /* that a row could not be read for another reason; SAMC_OK: none */
     int64_t read;    /* bytes of pixels since pages were given back */
 } scene_file;
 
@@ -48,16 +50,15 @@ static samc_status no_memory(const samc__scene_source *s, samc_error *error) {
 
 /* ---- Rows of the scene ----------------------------------------------------------------------- */
 
-/* Notes that a row cannot be read. The first of a stretch counts. */
+/* Notes that a row cannot be read. What rows have in common is told of once. */
 static void note_broken(samc__scene_source *s, int64_t y, const samc_error *why) {
     scene_file *f = s->context;
-    if (f->rows.format->rows_at == NULL) f->lost = y;
-    if (!f->broken[y] && (y == 0 || !f->broken[y - 1])) {
-        char text[512];
-        snprintf(text, sizeof text, "%.440s%s from row %lld on", why->message, f->lost <= y ? ", and nothing" : ",",
-                 (long long)y);
-        samc__scene_bad(s, text);
-    }
+    if (f->rows.format->rows_at == NULL) f->lost = y = f->rows.at; /* perhaps on the way to that row */
+    char text[512];
+    if (f->lost <= y) snprintf(text, sizeof text, "%.440s, and nothing from row %lld on", why->message, (long long)y);
+    else snprintf(text, sizeof text, "%.500s", why->message); /* which says what rows these are */
+    if (!f->broken[y] && strcmp(text, f->told) != 0) samc__scene_bad(s, text);
+    snprintf(f->told, sizeof f->told, "%s", text);
     f->broken[y] = 1;
 }
 
@@ -73,8 +74,10 @@ static bool read_row(samc__scene_source *s, int64_t y) {
     samc_error why = {0};
     if ((f->read += s->width * 3) > FORGET_EVERY) forget_pages(f);
     if (y >= f->lost) return false;
-    if (samc__rows_read(&f->rows, y, 1, f->row, &why) == SAMC_OK) return true;
-    note_broken(s, y, &why);
+    samc_status status = samc__rows_read(&f->rows, y, 1, f->row, &why);
+    if (status == SAMC_OK) return true;
+    if (status == SAMC_OUT_OF_MEMORY || status == SAMC_IO) f->why = why; /* the machine's, not the picture's */
+    else note_broken(s, y, &why);
     return false;
 }
 
@@ -174,13 +177,20 @@ static samc_status move(const samc__scene_source *s, bool out, uint8_t *bytes, s
 
 /* The band up to row `end`, of which it holds the last. */
 static samc_status fill_band(samc__scene_source *s, int64_t end, samc_error *error) {
-    band *b = &((scene_file *)s->context)->band;
+    scene_file *f = s->context;
+    band *b = &f->band;
     uint8_t *spare = b->bytes == NULL ? malloc(b->row) : NULL;
     samc_status status = b->bytes == NULL && spare == NULL ? no_memory(s, error) : SAMC_OK;
-    for (; b->next < end && status == SAMC_OK; b->next++) {
+    for (; b->next < end && status == SAMC_OK; b->next += status == SAMC_OK) {
         const int64_t at = b->next % b->room;
         uint8_t *out = spare ? spare : b->bytes + (size_t)at * b->row;
         b->valid[at] = make_row(s, b->level, b->next, out);
+        if (f->why.status != SAMC_OK) {
+            if (error != NULL) *error = f->why;
+            status = f->why.status;
+            f->why.status = SAMC_OK;
+            break;
+        }
         if (spare) status = move(s, true, spare, b->row, at * (int64_t)b->row, error);
     }
     if (b->first < b->next - b->room) b->first = b->next - b->room;
