@@ -196,6 +196,7 @@ samc_status samc__store_open(samc__store *store, const char *root, const char *n
     /* The process that had the lock before may have taken its folder away. */
     busy = busy || fstat(store->folder, &locked) != 0 || !samc__store_stat(store, true, store->name, &there) ||
            locked.st_ino != there.st_ino;
+    store->busy = busy;
     if (busy) store->made_state = false;
     if (busy) return samc__fail(error, SAMC_IO, "%s: another process is writing here", root);
     SAMC__TRY(enter(store, store->folder, "tmp", store->scratch, &store->tmp, &store->made_tmp, error));

@@ -36,6 +36,7 @@ typedef struct samc__store {
                        much for the memory */
     bool sync;      /* false: survives the death of the process, not that of the machine */
     bool begun;     /* there is a run: what was made for it stays */
+    bool busy;      /* it could not be opened, because another process has it open */
     bool made_root, made_state, made_tmp;
     char **folders; /* that got new names since the last samc__store_sync_folders(), below the root; owned */
     int folder_count, folder_room;
