@@ -7,7 +7,7 @@ set -eu
 packages="build-essential cmake ninja-build pkg-config
 libarchive-dev libmicrohttpd-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libstb-dev libjansson-dev libssl-dev
 libutf8proc-dev libcurl4-openssl-dev libwebp-dev libtiff-dev libavif-dev libheif-dev libopenjp2-7-dev libjxl-dev
-liblcms2-dev libgdal-dev"
+liblcms2-dev libdcmtk-dev libgdal-dev"
 case "${1:-}" in
     test) packages="$packages libcriterion-dev python3 git gdal-bin" ;;
     ci) packages="$packages libcriterion-dev python3 git gdal-bin clang clang-format libclang-rt-14-dev chromium

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/io/abi.h"
+#include "host/io/dicom.h"
 #include "host/io/file.h"
 #include "host/io/image_format.h"
 #include "runtime/base/abi.h"
@@ -50,9 +51,18 @@ static const samc__image_format formats[] = {
 #ifdef SAMC_WITH_JXL
     ROW("JPEG XL", jxl, samc__image_jxl_decoder),
 #endif
+#ifdef SAMC_WITH_DICOM
+    ROW("DICOM", dicom, samc__dicom_library),
+#endif
     ROW("TGA", tga, NULL),
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
+
+void samc_image_prepare(void) {
+#ifdef SAMC_WITH_DICOM
+    samc__dicom_prepare();
+#endif
+}
 
 void samc__picture_free(samc__picture *picture) {
     free(picture->pixels);
@@ -106,9 +116,13 @@ static samc_status orient(samc__picture *picture, size_t pixel, int orientation,
 
 static samc_status recognise(const samc__image_file *file, const samc__image_format **format, samc_error *error) {
     if (file->size == 0) return samc__fail(error, SAMC_FORMAT, "%s: empty file", file->name);
+    bool dicom = false; /* whose first 128 bytes may be those of another file, such as a TIFF */
+#ifdef SAMC_WITH_DICOM
+    dicom = samc__dicom_has_preamble(file->bytes, file->size);
+#endif
     for (int i = 0; i < FORMATS; i++) {
         *format = &formats[i];
-        if (formats[i].recognise(file)) return SAMC_OK;
+        if ((!dicom || strcmp(formats[i].name, "DICOM") == 0) && formats[i].recognise(file)) return SAMC_OK;
     }
     const char *advice, *kind = samc__kind_of(file->bytes, file->size, &advice);
     char names[256] = "";

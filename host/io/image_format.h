@@ -82,6 +82,7 @@ SAMC__IMAGE_READER(heif);
 SAMC__IMAGE_READER(jxl);
 SAMC__IMAGE_READER(qoi);
 SAMC__IMAGE_READER(ico);
+SAMC__IMAGE_READER(dicom);
 /* "libjpeg-turbo 2.1.5", "giflib 5.2.1" and so on */
 const char *samc__image_jpeg_decoder(void);
 const char *samc__image_gif_decoder(void);
@@ -92,6 +93,10 @@ const char *samc__image_jpeg2000_decoder(void);
 const char *samc__image_heif_decoder(void);
 const char *samc__image_jxl_decoder(void);
 
+/* The components of a JPEG 2000 as they are stored, one behind the other: samples [components, pixels], of the same
+ * size each (image_jpeg2000.c). *bits: the most of one. */
+samc_status samc__jpeg2000_stored(const samc__image_file *file, int64_t pixels, int components, int32_t *samples,
+                                  int *bits, samc_error *error);
 /* The DIB of an icon, whose height counts its mask too (image_bmp.c). */
 samc_status samc__icon_header(const samc__image_file *file, samc__image_extent *extent, samc_error *error);
 samc_status samc__icon_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,

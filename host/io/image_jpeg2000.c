@@ -21,6 +21,16 @@ typedef struct reader {
     char message[256]; /* the library's first error */
 } reader;
 
+/* What becomes of the components: an image's samples, or `stored`, their values. */
+typedef struct taking {
+    const samc__image_extent *extent;
+    void *samples;
+    int64_t pixels;
+    int components;
+    int32_t *stored;
+    int *bits;
+} taking;
+
 /* Of the codestream's SIZ, and of the boxes in front of it. */
 typedef struct promise {
     int64_t width, height, tiles, tile_width, tile_height;
@@ -300,15 +310,26 @@ static samc_status take_pixels(const reader *r, const opj_image_t *image, const 
     return SAMC_OK;
 }
 
-samc_status samc__jpeg2000_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
-                                  int *orientation, samc_error *error) {
+/* Of each component its values, whatever its sign. */
+static samc_status take_stored(const reader *r, const opj_image_t *image, const taking *t, samc_error *error) {
+    if (image->numcomps != (OPJ_UINT32)t->components) return failed(r, error);
+    for (int i = 0; i < t->components; i++) {
+        const opj_image_comp_t *c = &image->comps[i];
+        if (c->data == NULL || c->dx != 1 || c->dy != 1 || (int64_t)c->w * c->h != t->pixels || c->prec > 31)
+            return failed(r, error);
+        memcpy(t->stored + i * t->pixels, c->data, (size_t)t->pixels * sizeof *t->stored);
+        if ((int)c->prec > *t->bits) *t->bits = (int)c->prec;
+    }
+    return SAMC_OK;
+}
+
+static samc_status decode(const samc__image_file *file, const taking *t, samc_error *error) {
     reader r = {.file = file};
     opj_dparameters_t parameters;
     opj_image_t *image = NULL;
     opj_codec_t *codec = opj_create_decompress(memcmp(file->bytes, boxes, 4) == 0 ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K);
     opj_stream_t *stream = opj_stream_create(1 << 16, OPJ_TRUE);
     samc_status status = SAMC_OK;
-    (void)orientation;
     if (codec == NULL || stream == NULL) {
         status = samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", file->name);
     } else {
@@ -322,10 +343,23 @@ samc_status samc__jpeg2000_decode(const samc__image_file *file, const samc__imag
         if (!opj_setup_decoder(codec, &parameters) || !opj_read_header(stream, codec, &image) ||
             !opj_decode(codec, stream, image) || !opj_end_decompress(codec, stream))
             status = failed(&r, error);
-        else status = take_pixels(&r, image, extent, samples, error);
+        else if (t->stored != NULL) status = take_stored(&r, image, t, error);
+        else status = take_pixels(&r, image, t->extent, t->samples, error);
     }
     if (image != NULL) opj_image_destroy(image);
     if (stream != NULL) opj_stream_destroy(stream);
     if (codec != NULL) opj_destroy_codec(codec);
     return status;
+}
+
+samc_status samc__jpeg2000_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,
+                                  int *orientation, samc_error *error) {
+    (void)orientation;
+    return decode(file, &(taking){.extent = extent, .samples = samples}, error);
+}
+
+samc_status samc__jpeg2000_stored(const samc__image_file *file, int64_t pixels, int components, int32_t *samples,
+                                  int *bits, samc_error *error) {
+    *bits = 0;
+    return decode(file, &(taking){.pixels = pixels, .components = components, .stored = samples, .bits = bits}, error);
 }

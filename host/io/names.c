@@ -25,10 +25,10 @@ static const char *last_component(const char *path) {
 /* Whether a file found in a folder or an archive is taken for an image. Formats that samc does not read count too: they
  * end in errors.jsonl instead of being lost in silence. */
 bool samc__inputs_is_image(const char *const *globs, const char *key) {
-    static const char *const endings[] = {"jpg",  "jpeg", "jpe", "jfif", "mpo",  "png",  "apng",  "bmp",
-                                          "dib",  "gif",  "psd", "pbm",  "pgm",  "ppm",  "pnm",   "tga",
-                                          "ico",  "qoi",  "tif", "tiff", "webp", "avif", "avifs", "heic",
-                                          "heif", "jp2",  "j2k", "jpf",  "jpx",  "j2c",  "jxl"};
+    static const char *const endings[] = {"jpg", "jpeg", "jpe",  "jfif", "mpo",   "png",  "apng", "bmp", "dib",
+                                          "gif", "psd",  "pbm",  "pgm",  "ppm",   "pnm",  "tga",  "ico", "qoi",
+                                          "tif", "tiff", "webp", "avif", "avifs", "heic", "heif", "jp2", "j2k",
+                                          "jpf", "jpx",  "j2c",  "jxl",  "dcm",   "dicom"};
     const char *name = last_component(key), *dot = strrchr(name, '.');
     if (name[0] == '.') return false;
     if (globs != NULL && globs[0] != NULL) {

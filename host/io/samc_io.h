@@ -69,6 +69,9 @@ SAMC_API samc_status samc_image_read(int descriptor, const char *name, int64_t m
 SAMC_API samc_status samc_image_decode(const void *bytes, size_t size, const char *name, int64_t most_pixels,
                                        samc_image *image, samc_error *error);
 SAMC_API void samc_image_free(samc_image *image); /* one of these calls' own; NULL is allowed */
+/* Reads what the libraries want to have from files, else read when the first image wants it (DICOM's dictionary): for a
+ * process that gives up the right to open files. */
+SAMC_API void samc_image_prepare(void);
 
 /* Samples of more than 8 bits become the 8 bits that models take by a scale, once for a whole image and before anything
  * that a model's recipe does with pixels:

@@ -204,6 +204,7 @@ static void nursery(int control) {
     control = fcntl(given, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* out of the way of what is opened anew */
     close(given);
     tzset(); /* which reads a file, once, and gmtime() wants it done: profiles of colours have a date */
+    samc_image_prepare();
     hold_nothing();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGCHLD, SIG_IGN); /* children leave nothing behind */

@@ -105,7 +105,8 @@ static bool trusts(const samc__serve_options *o, const samc__request *r) {
 
 /* What a form of another page cannot send without the browser asking first. */
 static bool known_type(const char *type) {
-    static const char *const types[] = {"application/json", "application/octet-stream", "image/", NULL};
+    static const char *const types[] = {"application/json", "application/octet-stream", "application/dicom", "image/",
+                                        NULL};
     for (int i = 0; types[i] != NULL; i++) {
         const size_t length = strlen(types[i]);
         if (strncasecmp(type, types[i], length) == 0 &&

@@ -928,6 +928,7 @@ CALLS = {
             ),
         ),
         "samc_image_free": (None, (C.POINTER(samc_image),)),
+        "samc_image_prepare": (None, ()),
         "samc_scale_check": (C.c_int, (C.c_char_p, C.POINTER(samc_error))),
         "samc_scale_json": (C.c_int, (C.POINTER(samc_scale), C.c_char_p, C.POINTER(samc_error))),
         "samc_samples_scale": (
