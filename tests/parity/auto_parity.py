@@ -4,9 +4,10 @@
 
 For each case it runs the original in fp32 and the command `samc auto`, prints the masks left after every filter on both
 sides, how many COCO strings are equal, and the IoU of the others. Decisions within 1e-4 of a threshold, of a stability
-score or of a pixel's logit, are counted and exempt: there fp32 itself decides. So are prompts of SAM 2 where a logit so
-close decides which of four masks is the one answer, or what is a small region: they are left out on both sides. A case
-counts only if at least 50 masks are kept and each filter drops some.
+score or, in deviations of the logits, of a pixel, are counted and exempt: there fp32 itself decides (fp64 decides
+otherwise, and so does fp32 for one prompt in place of a batch). So are prompts of SAM 2 where a logit so close decides
+which of four masks is the one answer, or what is a small region: they are left out on both sides, with what their masks
+suppress on one alone. A case counts only if at least 50 masks are kept and each filter drops some.
 
 Times are of the whole command, files written, and of generate() alone for the original, as seconds on the wall and of
 processor time; on a machine with other work only the latter mean something, and only with --threads 1, since waiting
@@ -117,24 +118,30 @@ def load_model(samc, path):
     return model
 
 
+def margin_of(logits):
+    """How far from a threshold fp32 still decides: the gate of full_shape.py."""
+    return MARGIN * float(logits.std())
+
+
 def undecided_choices(decoder, logits):
     """Which prompts' one answer, the first of the masks [P, 4, h, w] or the best of the others by how stable the first
-    is, hangs on logits within MARGIN of its two levels: [P]."""
+    is, hangs on logits within the margin of its two levels: [P]."""
+    margin = margin_of(logits)
     first, delta = logits[:, 0].flatten(1), decoder.dynamic_multimask_stability_delta
     inner, outer = ((first > d).sum(-1).float() for d in (delta, -delta))
-    near_inner, near_outer = (((first - d).abs() < MARGIN).sum(-1) for d in (delta, -delta))
+    near_inner, near_outer = (((first - d).abs() < margin).sum(-1) for d in (delta, -delta))
     least = (inner - near_inner) / (outer + near_outer)
     most = (inner + near_inner) / (outer - near_outer)
     limit = decoder.dynamic_multimask_stability_thresh
     return ((least < limit) & ~(most < limit)).tolist()
 
 
-def undecided_regions(fill, mask):
-    """Whether a pixel of a mask [h, w] within MARGIN of 0 decides if others are a small region."""
+def undecided_regions(fill, mask, margin):
+    """Whether a pixel of a mask [h, w] within the margin of 0 decides if others are a small region."""
     filled = fill(mask) > 0
-    for y, x in (mask.abs() < MARGIN).nonzero().tolist():
+    for y, x in (mask.abs() < margin).nonzero().tolist():
         other = mask.clone()
-        other[y, x] = MARGIN if mask[y, x] <= 0 else -MARGIN
+        other[y, x] = margin if mask[y, x] <= 0 else -margin
         differs = (fill(other) > 0) != filled
         differs[y, x] = False
         if differs.any():
@@ -149,8 +156,9 @@ class Counting:
         super().__init__(*args, **kwargs)
         self.counts = dict(masks=0, after_iou=0, after_stability=0, after_edge=0, after_nms=0)
         self.close = self.close_pixels = 0
+        self.near = {}  # a mask's COCO string: which of the image's pixels are within the margin
 
-    def _process_batch(self, points, *args, **kwargs):
+    def _process_batch(self, points, size, crop, *args, **kwargs):
         counts, amg = self.counts, self.amg
         score = amg.calculate_stability_score
 
@@ -159,13 +167,18 @@ class Counting:
             counts["after_iou"] += len(result)
             counts["after_stability"] += int((result >= self.stability_score_thresh).sum())
             self.close += int(((result - self.stability_score_thresh).abs() < MARGIN).sum())
-            self.close_pixels += int(((masks - threshold).abs() < MARGIN).sum())
+            near = (masks - threshold).abs() < margin_of(masks)
+            self.close_pixels += int(near.sum())
+            for i in ((result >= self.stability_score_thresh) & near.flatten(1).any(1)).nonzero()[:, 0].tolist():
+                full = amg.uncrop_masks(torch.stack((masks[i] > threshold, near[i])), crop, *args[0]).numpy()
+                string = coco.encode(np.asfortranarray(full[0].astype(np.uint8)))["counts"].decode()
+                self.near.setdefault(string, set()).update(np.flatnonzero(full[1]).tolist())
             return result
 
         amg.calculate_stability_score = stability
         one = hasattr(getattr(self.predictor.model, "mask_decoder", None), "hf_token")
         counts["masks"] += (1 if one or not getattr(self, "multimask_output", True) else 3) * len(points)
-        data = super()._process_batch(points, *args, **kwargs)
+        data = super()._process_batch(points, size, crop, *args, **kwargs)
         amg.calculate_stability_score = score
         counts["after_edge"] += len(data["rles"])
         return data
@@ -194,7 +207,8 @@ class CountingSam2(Counting):
 
         def filling(masks, size):
             if transforms.max_hole_area > 0:
-                self.filled += [undecided_regions(fill, mask) for mask in masks.flatten(0, 1)]
+                margin = margin_of(masks)
+                self.filled += [undecided_regions(fill, mask, margin) for mask in masks.flatten(0, 1)]
             return post(transforms, masks, size)
 
         decoder._dynamic_multimask_via_stability, transforms.postprocess_masks = choosing, filling
@@ -225,6 +239,24 @@ def prompt_of(record):
     return (*map(tuple, record["point_coords"]), *record["crop_box"])
 
 
+def decided(theirs, ours, undecided, limit):
+    """The records of both sides without those of prompts that fp32 does not decide, and without those that only one side
+    has where such a one on the other side suppresses them by its box; how many these are."""
+    sides = [[r for r in records if prompt_of(r) not in undecided] for records in (theirs, ours)]
+    left_out = 0
+    for mine, other, all_others in ((0, 1, ours), (1, 0, theirs)):
+        present = {prompt_of(r) for r in sides[other]}
+        others = [r["bbox"] for r in all_others if prompt_of(r) in undecided]
+        kept = []
+        for r in sides[mine]:
+            overlap = coco.iou([r["bbox"]], others, [0] * len(others)) if others else np.zeros(1)
+            if prompt_of(r) in present or overlap.max() <= limit:
+                kept.append(r)
+        left_out += len(sides[mine]) - len(kept)
+        sides[mine] = kept
+    return *sides, left_out
+
+
 def run_original(model, image, options):
     """By the package that the model is of."""
     package = type(model).__module__.split(".")[0]
@@ -253,7 +285,7 @@ def run_original(model, image, options):
     start = time.time(), time.process_time()
     records = generator.generate(image)
     seconds = time.time() - start[0], time.process_time() - start[1]
-    close = generator.close, generator.close_pixels, getattr(generator, "undecided", set())
+    close = generator.close, generator.close_pixels, getattr(generator, "undecided", set()), generator.near
     if package == "sam2":
         del model.sam_mask_decoder._dynamic_multimask_via_stability  # which is of this run
     return records, dict(generator.counts, kept=len(records)), close, seconds
@@ -307,9 +339,10 @@ def run_samc(args, path, options):
         return records, json.loads(stats.read_text())[0], seconds
 
 
-def compare(ours, theirs):
-    """Equal COCO strings; for the rest the best IoU with a mask of the same prompt on the other side (with any, where
-    there is none: all pairs of thousands of ragged masks take hours) and the pixels that differ from it."""
+def compare(ours, theirs, near):
+    """Equal COCO strings; for the rest the pixels that differ from the mask of the same prompt on the other side that is
+    most like it (of any prompt, where there is none: all pairs of thousands of ragged masks take hours), and the IoU
+    with it, pixels apart that near has of it: of a small mask they are a large part."""
     strings = {r["segmentation"]["counts"] for r in theirs}
     equal = sum(r["segmentation"]["counts"] in strings for r in ours)
     by_prompt = {}
@@ -322,8 +355,12 @@ def compare(ours, theirs):
             continue
         others = by_prompt.get(prompt_of(r), theirs)
         iou = coco.iou([encode(r)], [encode(o) for o in others], [0] * len(others))[0]
-        worst = min(worst, float(iou.max()))
-        pixels += int((coco.decode(encode(r)) != coco.decode(encode(others[int(iou.argmax())]))).sum())
+        other = others[int(iou.argmax())]
+        a, b = (coco.decode(encode(o)).flatten() for o in (r, other))
+        pixels += int((a != b).sum())
+        undecided = list(near.get(other["segmentation"]["counts"], ()))
+        a[undecided] = b[undecided]
+        worst = min(worst, int((a & b).sum()) / max(int((a | b).sum()), 1))
     keys = ("area", "bbox", "crop_box", "point_coords")
     by_string = {}  # points next to each other may have the same mask
     for r in theirs:
@@ -366,9 +403,9 @@ def main():
             )
             theirs, their_counts, close, their_seconds = kept_original(args.original, model, path, image, options)
             ours, our_counts, our_seconds = run_samc(args, path, options)
-            close, close_pixels, undecided = close
-            theirs, ours = ([r for r in records if prompt_of(r) not in undecided] for records in (theirs, ours))
-            equal, worst, pixels, fields = compare(ours, theirs)
+            close, close_pixels, undecided, near = close
+            theirs, ours, left_out = decided(theirs, ours, undecided, options["box_nms_thresh"])
+            equal, worst, pixels, fields = compare(ours, theirs, near)
             stages = ("masks", "after_iou", "after_stability", "after_edge", "after_nms", "kept")
             print(
                 f"{Path(path).name} {case}, {args.threads} thread(s): "
@@ -399,7 +436,7 @@ def main():
                 f"  equal strings {equal} of {len(ours)}, worst IoU of the rest {worst:.6f}, their differing pixels "
                 f"{pixels}, other "
                 f"fields different {fields}; within {MARGIN:g} of a threshold: {close} stability scores, "
-                f"{close_pixels} pixels; {len(undecided)} prompts left out: "
+                f"{close_pixels} pixels; {len(undecided)} prompts and {left_out} masks left out: "
                 f"{'ok' if good else 'FAIL'}"
                 f"{'' if drops else ' (too few masks to count as a case)'}"
             )

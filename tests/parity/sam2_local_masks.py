@@ -30,6 +30,8 @@ def smoothen(model):
     for conv in (decoder.conv_s0, decoder.conv_s1):
         conv.weight *= FINER
         conv.bias *= FINER
+    prompt = model.sam_prompt_encoder
+    prompt.mask_downscaling[-1].bias.copy_(prompt.no_mask_embed.weight[0])  # with use_m2m as without a mask
     up = decoder.output_upscaling
     up[0].weight *= COARSE
     for i in (0, 3):
