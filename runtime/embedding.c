@@ -126,8 +126,8 @@ static samc_status host_cache(samc_session *s, samc_embedding *e, samc__image_ca
     if (e->cache == NULL) status = samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image cache");
     if (status == SAMC_OK) *cache = samc__image_cache_at(&s->model->net, 1, e->cache, 0);
     if (status == SAMC_OK && !e->cached) {
-        const void *embedding = features_in(s->model, e->features).level[0].data;
-        status = samc__image_cache_make(&s->exec, &s->model->net, embedding, s->key_pe, 1, cache);
+        const samc__features features = features_in(s->model, e->features);
+        status = samc__image_cache_make(&s->exec, &s->model->net, &features, s->key_pe, 1, cache);
         e->cached = status == SAMC_OK;
     }
     pthread_mutex_unlock(&e->caching);
@@ -161,8 +161,8 @@ static samc_status device_cache(samc_session *s, samc__image_cache *cache) {
     if (s->guest.cache == NULL) return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for the image cache");
     *cache = samc__image_cache_at(net, 1, s->guest.cache, 0);
     if (s->guest.cached) return SAMC_OK;
-    const void *embedding = features_in(s->model, s->guest.features).level[0].data;
-    SAMC__TRY(samc__image_cache_make(&s->exec, net, embedding, s->key_pe, 1, cache));
+    const samc__features features = features_in(s->model, s->guest.features);
+    SAMC__TRY(samc__image_cache_make(&s->exec, net, &features, s->key_pe, 1, cache));
     s->guest.cached = true;
     return SAMC_OK;
 }

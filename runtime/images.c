@@ -50,7 +50,7 @@ samc_status samc__session_cache(samc_session *s, int first, int count, samc__ima
         }
         samc__image_cache all = samc__image_cache_at(&s->model->net, count, s->cache, 0);
         const samc__features features = samc__session_features(s, first, count);
-        SAMC__TRY(samc__image_cache_make(&s->exec, &s->model->net, features.level[0].data, s->key_pe, count, &all));
+        SAMC__TRY(samc__image_cache_make(&s->exec, &s->model->net, &features, s->key_pe, count, &all));
         s->cached_first = first;
         s->cached_images = count;
     }

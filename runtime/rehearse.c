@@ -99,7 +99,7 @@ samc_status samc__rehearse_decode(const samc__exec *exec, const samc_model *mode
     for (int i = 0; i < 2; i++) samc__round_allocate(exec, model, prompts, &round[i]);
     samc__image_cache cache =
         samc__image_cache_at(&model->net, 1, samc__tensor_allocate(exec, samc__image_cache_bytes(&model->net, 1)), 0);
-    SAMC__TRY(samc__image_cache_make(exec, &model->net, features.level[0].data, key_pe, 1, &cache));
+    SAMC__TRY(samc__image_cache_make(exec, &model->net, &features, key_pe, 1, &cache));
     samc_prompt prompt = {.points = point, .labels = &label, .point_count = 1};
     const samc_prompt *batch[MOST];
     for (int i = 0; i < prompts; i++) batch[i] = &prompt;
@@ -135,7 +135,7 @@ samc_status samc__rehearse_predict(const samc__exec *exec, const samc_model *mod
     if (!masked) {
         void *cache = samc__tensor_allocate(exec, samc__image_cache_bytes(net, images));
         args.cache = samc__image_cache_at(net, images, cache, 0);
-        SAMC__TRY(samc__image_cache_make(exec, net, samc__nowhere, samc__nowhere, images, &args.cache));
+        SAMC__TRY(samc__image_cache_make(exec, net, &args.features, samc__nowhere, images, &args.cache));
     }
     float *nowhere = (float *)(void *)samc__nowhere;
     const bool multimask = net->config.decoder.dynamic == 0.0f; /* else one mask takes more: it is chosen among all */

@@ -1,5 +1,6 @@
 /* The cases of upscale_masks: prompts grid C C/4 C/8 masks layers B (entries of src, with layers) T heads hd (0: 4),
- * type of src, both weights and the maps, the kernel that must serve it on a GPU, images of the maps (0: none). */
+ * type of src, both weights and the maps, the kernel that must serve it on a GPU, images of the maps (0: none), whether
+ * these come as panels. */
 #include "kernels/upscale_masks/cuda.h"
 #include "kernels/upscale_masks/upscale_masks.h"
 #include "tests/checkops/book.h"
@@ -12,7 +13,7 @@
 /* Not where hosts alone are checked. */
 #pragma weak samc__upscale_masks_cuda_kernel
 
-enum { TYPE = 11, KERNEL, IMAGES }; /* places in p[] */
+enum { TYPE = 11, KERNEL, IMAGES, PANELS }; /* places in p[] */
 enum { ANY = SAMC__UPSCALE_ANY, CELLS = SAMC__UPSCALE_CELLS };
 
 static const test_case upscale_cases[] = {
@@ -36,7 +37,12 @@ static const test_case upscale_cases[] = {
     {HOSTS, {4, 8, 64, 16, 8, 4, 2, 2, 8, 8, 0, F32, ANY, 2}},
     {HOSTS, {2, 9, 128, 32, 16, 3, 2, 1, 7, 8, 0, F32, ANY, 1}},
     {HOSTS, {1, 5, 20, 5, 3, 2, 2, 1, 2, 5, 0, F32, ANY, 1}},
+    {HOSTS, {4, 8, 64, 16, 8, 4, 2, 2, 8, 8, 0, F32, ANY, 2, 1}},
+    {HOSTS, {2, 9, 128, 32, 16, 3, 2, 1, 7, 8, 0, F32, ANY, 1, 1}},
+    {HOSTS, {1, 5, 20, 5, 3, 2, 2, 1, 2, 5, 0, F32, ANY, 1, 1}},
+    {HOSTS, {3, 7, 20, 5, 3, 2, 0, 0, 0, 0, 0, F32, ANY, 3, 1}},
     {MODEL, {16, 64, 256, 64, 32, 3, 2, 1, 8, 8, 0, F32, ANY, 1}},
+    {MODEL, {16, 64, 256, 64, 32, 3, 2, 1, 8, 8, 0, F32, ANY, 1, 1}},
     {MODEL, {1, 64, 256, 64, 32, 4, 2, 1, 8, 8, 0, F32, ANY, 1}},
     {MODEL, {16, 64, 256, 64, 32, 3}},
     {MODEL, {64, 32, 128, 32, 16, 3}},
@@ -100,6 +106,12 @@ static void upscale_build(check *c, const int *p) {
     a->y = samc__view4(output(c, prompts * masks * 16 * g * g), prompts, masks, 4 * g, 4 * g);
     const int64_t images = p[IMAGES];
     if (images == 0) return;
+    const int64_t blocks = samc__update_blocks(g * g), keys = SAMC__UPDATE_KEYS;
+    if (p[PANELS]) {
+        a->add1 = samc__view4(input(c, images * blocks * 4 * c4 * keys, 1), images, blocks, 4 * c4, keys);
+        a->add2 = samc__view4(input(c, images * blocks * 16 * c8 * keys, 1), images, blocks, 16 * c8, keys);
+        return;
+    }
     a->add1 = samc__view3(input(c, images * 4 * g * g * c4, 1), images, 4 * g * g, c4);
     a->add2 = samc__view3(input(c, images * 16 * g * g * c8, 1), images, 16 * g * g, c8);
 }
@@ -108,7 +120,7 @@ static void upscale_draw(check *c, int *p) {
     p[7] = random_size(c, 3), p[0] = p[7] * (1 + random_below(c, 3)), p[1] = random_size(c, 18),
     p[2] = random_size(c, 150), p[3] = random_size(c, 45);
     p[4] = random_size(c, 35), p[5] = random_size(c, 6), p[6] = random_below(c, 4);
-    p[IMAGES] = random_below(c, 2) ? 0 : random_below(c, 2) ? 1 : p[7];
+    p[IMAGES] = random_below(c, 2) ? 0 : random_below(c, 2) ? 1 : p[7], p[PANELS] = random_below(c, 2);
     if (p[6]) p[2] = 4 * p[3], p[8] = random_size(c, 20), p[9] = 1 + random_below(c, 8), p[10] = random_size(c, 17);
 }
 
@@ -135,6 +147,16 @@ static double products(const book *b, bool tensor, const double *x, const double
 
 /* As the naive kernel's tensor cores meet it. */
 static double half(const book *b, double x) { return b->low != SAMC__F32 && b->tensor ? lower(b, x) : x; }
+
+/* What a map has for channel o at place i of the side x side under a token of all prompts. */
+static double of_map(const samc__upscale_masks_args *a, samc__view map, const double *x, int64_t side, int64_t token,
+                     int64_t i, int64_t o) {
+    const int64_t g = a->grid, n = g * g, image = token / n / (a->hyper.n[0] / map.n[0]), t = token % n;
+    if (map.rank == 4)
+        return x[((image * map.n[1] + t / 32) * map.n[2] + i * map.n[2] / side / side + o) * 32 + t % 32];
+    const int64_t row = t / g * side + i / side, column = t % g * side + i % side;
+    return x[((image * side * g + row) * side * g + column) * map.n[2] + o];
+}
 
 /* By the book; or as a naive kernel that computes in fp32, but rounds what meets a product on tensor cores.
  * The product with the hypernetwork never takes these. */
@@ -171,11 +193,8 @@ static void upscale_book(book *b, const check *of) {
             for (int64_t r = 0; r < c; r++) f[r] = f[r] * scale + add[r];
         }
     }
-    for (int64_t i = 0; i < p * n * 4 * c4 && add1; i++) { /* pixel (row, column) of the 2 g x 2 g of an image */
-        const int64_t token = i / (4 * c4), row = token % n / g * 2 + i / c4 % 4 / 2,
-                      column = token % g * 2 + i / c4 % 2, image = token / n / (p / a->add1.n[0]);
-        first[i] += add1[((image * 2 * g + row) * 2 * g + column) * c4 + i % c4];
-    }
+    for (int64_t i = 0; i < p * n * 4 * c4 && add1; i++)
+        first[i] += of_map(a, a->add1, add1, 2, i / (4 * c4), i / c4 % 4, i % c4);
     normalise(b, first, p * n * 4, a->norm, NULL);
     for (int64_t i = 0; i < p * n * 4; i++) {
         for (int64_t o = 0; o < c4; o++) {
@@ -185,10 +204,8 @@ static void upscale_book(book *b, const check *of) {
         }
         for (int64_t o = 0; o < 4 * c8; o++) { /* [pixel][c8] */
             second[o] = products(b, b->tensor, first + i * c4, w2 + o % c8 * 4 + o / c8, c4, c8 * 4) + b2[o % c8];
-            const int64_t token = i / 4, row = token % n / g * 4 + i % 4 / 2 * 2 + o / c8 / 2,
-                          column = token % g * 4 + i % 2 * 2 + o / c8 % 2;
-            if (add2)
-                second[o] += add2[((token / n / (p / a->add2.n[0]) * 4 * g + row) * 4 * g + column) * c8 + o % c8];
+            const int64_t place = (i % 4 / 2 * 2 + o / c8 / 2) * 4 + i % 2 * 2 + o / c8 % 2;
+            if (add2) second[o] += of_map(a, a->add2, add2, 4, i / 4, place, o % c8);
             second[o] = gelu(second[o]);
         }
         for (int64_t m = 0; m < masks; m++)
@@ -224,7 +241,9 @@ static bool upscale_takes_tensor(const check *c, int capability) {
                                            (int)a->hyper.n[1], a->grid) == SAMC__UPSCALE_CELLS;
 }
 
-static bool upscale_for_hosts(const check *c) { return ARGS(c, upscale_masks)->depth > 0; }
+static bool upscale_for_hosts(const check *c) {
+    return ARGS(c, upscale_masks)->depth > 0 || ARGS(c, upscale_masks)->add1.rank == 4;
+}
 
 static int upscale_low(check *c, samc__view **views) {
     samc__upscale_masks_args *a = ARGS(c, upscale_masks);
@@ -235,7 +254,7 @@ static int upscale_low(check *c, samc__view **views) {
 
 ROW(upscale_masks) = {
     .name = "upscale_masks",
-    .fields = "prompts grid C C4 C8 masks layers B T heads hd type kernel images",
+    .fields = "prompts grid C C4 C8 masks layers B T heads hd type kernel images panels",
     /* As for linear: a chain of at most five sums of up to 256 terms and a softmax over up to 4096 keys, ended by a
      * norm, and folding rounds in other places: about 3e-7 for each step. A norm over two or three channels, which only
      * drawn shapes have, magnifies that by up to eps^-1/2, 300 (1e-9 and 6e-3 seen): there the bound grows as the

@@ -38,25 +38,6 @@ static void fold_layers(void *context, int64_t begin, int64_t end, int worker) {
     }
 }
 
-/* The first map of a panel from the images', through the layers. f [C][PANEL], in place. */
-static void apply_layers(const upscale_task *t, int64_t prompt, int64_t token, float *f) {
-    for (int layer = 0; layer < t->args->depth; layer++) {
-        const samc__up_layer *l = &t->args->layers[layer];
-        const float *left = t->folded + (prompt * t->args->depth + layer) * t->folded_floats;
-        const float *weights = samc__f32(l->update.weights) + samc__update_at(&l->update, prompt, token, 0),
-                    *add = samc__f32(l->add);
-        int64_t all = l->update.weights.n[2] - 1;
-        for (int64_t r = 0; r < t->c; r += MR)
-            tile_w_2((int)(t->c - r < MR ? t->c - r : MR), left + r * all, weights, SAMC__UPDATE_KEYS, all,
-                     f + r * PANEL, PANEL, TILE_ADD);
-        for (int v = 0; v < PANEL; v += VW) {
-            vf scale = vf_load(weights + all * SAMC__UPDATE_KEYS + v);
-            for (int64_t r = 0; r < t->c; r++)
-                vf_store(f + r * PANEL + v, vf_fma(vf_load(f + r * PANEL + v), scale, vf_set(add[r])));
-        }
-    }
-}
-
 /* Where pixel j of the second map under pixel i of the first lies in the 4x4 of a token. */
 static int64_t under(int64_t i, int64_t j) { return (2 * (i / 2) + j / 2) * 4 + 2 * (i % 2) + j % 2; }
 
@@ -65,12 +46,24 @@ typedef struct item_tokens {
     int64_t prompt, first, count;
 } item_tokens;
 
-/* x [n][PANEL] += place i of the side x side under each of an item's tokens, of its image in a map. turned [n][PANEL].
- */
-static void add_pixels(const samc__upscale_masks_args *a, samc__view map, int64_t side, item_tokens of, int64_t i,
-                       float *turned, float *x) {
-    const int64_t token = of.first, tokens = of.count;
-    const int64_t g = a->grid, n = map.n[2];
+/* The rows [n][PANEL tokens] of a map, `ld` apart; none: NULL. */
+typedef struct map_rows {
+    const float *at;
+    int64_t ld;
+} map_rows;
+
+/* Row `row` and those after it of an item's panel. */
+static map_rows panel_rows(const samc__upscale_masks_args *a, samc__view panels, item_tokens of, int64_t row) {
+    return (map_rows){samc__f32(panels) + samc__upscale_row(panels, a->hyper.n[0], of.prompt, of.first, row),
+                      SAMC__UPDATE_KEYS};
+}
+
+/* Place i of the side x side under each of an item's tokens, of its image in a map. turned [n][PANEL]: room. */
+static map_rows pixel_rows(const samc__upscale_masks_args *a, samc__view map, int64_t side, item_tokens of, int64_t i,
+                           float *turned) {
+    if (map.rank == 0) return (map_rows){NULL, 0};
+    if (map.rank == 4) return panel_rows(a, map, of, i * map.n[2] / (side * side));
+    const int64_t token = of.first, tokens = of.count, g = a->grid, n = map.n[2];
     const float *from = samc__f32(map) + samc__upscale_image(map, a->hyper.n[0], of.prompt) * n;
     /* Eight tokens of one row of the grid are side * n apart. */
     const int64_t whole = g % 8 == 0 ? tokens / 8 * 8 : 0, even = n / 8 * 8;
@@ -84,7 +77,47 @@ static void add_pixels(const samc__upscale_masks_args *a, samc__view map, int64_
     }
     for (int64_t c = 0; c < n && tokens < PANEL; c++)
         for (int64_t t = tokens; t < PANEL; t++) turned[c * PANEL + t] = 0.0f;
-    for (int64_t v = 0; v < n * PANEL; v += VW) vf_store(x + v, vf_add(vf_load(x + v), vf_load(turned + v)));
+    return (map_rows){turned, PANEL};
+}
+
+SAMC__INLINE vf map_value(map_rows m, int64_t row, int64_t v) { return vf_load(m.at + row * m.ld + v); }
+
+/* The first map of a panel from the images', through the layers, and what `more` adds behind the last. f [C][PANEL], in
+ * place. */
+static void apply_layers(const upscale_task *t, item_tokens of, map_rows more, float *f) {
+    for (int layer = 0; layer < t->args->depth; layer++) {
+        const samc__up_layer *l = &t->args->layers[layer];
+        const float *left = t->folded + (of.prompt * t->args->depth + layer) * t->folded_floats;
+        const float *weights = samc__f32(l->update.weights) + samc__update_at(&l->update, of.prompt, of.first, 0),
+                    *add = samc__f32(l->add);
+        const int64_t all = l->update.weights.n[2] - 1;
+        const bool adds = more.at != NULL && layer == t->args->depth - 1;
+        for (int64_t r = 0; r < t->c; r += MR)
+            tile_w_2((int)(t->c - r < MR ? t->c - r : MR), left + r * all, weights, SAMC__UPDATE_KEYS, all,
+                     f + r * PANEL, PANEL, TILE_ADD);
+        for (int v = 0; v < PANEL; v += VW) {
+            vf scale = vf_load(weights + all * SAMC__UPDATE_KEYS + v);
+            for (int64_t r = 0; r < t->c; r++) {
+                vf y = vf_fma(vf_load(f + r * PANEL + v), scale, vf_set(add[r]));
+                vf_store(f + r * PANEL + v, adds ? vf_add(y, map_value(more, r, v)) : y);
+            }
+        }
+    }
+}
+
+/* x [n][PANEL] += rows of a map. */
+static void add_map(map_rows m, int64_t n, float *x) {
+    for (int64_t r = 0; r < n && m.at != NULL; r++)
+        for (int v = 0; v < PANEL; v += VW)
+            vf_store(x + r * PANEL + v, vf_add(vf_load(x + r * PANEL + v), map_value(m, r, v)));
+}
+
+/* x [n][PANEL] = GELU of it and the rows of a map. */
+static void gelu_map(map_rows m, int64_t n, float *x) {
+    if (m.at == NULL) gelu_all(x, n * PANEL);
+    for (int64_t r = 0; r < n && m.at != NULL; r++)
+        for (int v = 0; v < PANEL; v += VW)
+            vf_store(x + r * PANEL + v, vf_gelu(vf_add(vf_load(x + r * PANEL + v), map_value(m, r, v))));
 }
 
 static void upscale_panels(void *context, int64_t begin, int64_t end, int worker) {
@@ -101,18 +134,18 @@ static void upscale_panels(void *context, int64_t begin, int64_t end, int worker
                 tokens = n - token < PANEL ? n - token : PANEL;
         const float *hyper = samc__f32(a->hyper) + prompt * masks * c8; /* [masks][C / 8] */
         to_panel(samc__f32(a->src) + (prompt / each * n + token) * t->c, tokens, t->c, a->depth ? first : x);
-        if (a->depth) apply_layers(t, prompt, token, first);
+        const item_tokens of = {prompt, token, tokens};
+        const bool early = a->depth > 0 && a->add1.rank == 4; /* rows of the panel are those of the first map */
+        if (a->depth) apply_layers(t, of, early ? panel_rows(a, a->add1, of, 0) : (map_rows){NULL, 0}, first);
         else product(t->w1, 4 * c4, t->c, x, samc__f32(a->up1.b), c4, first);
         for (int64_t i = 0; i < 4; i++) { /* the 2x2 pixels of the first map */
             float *pixel = first + i * c4 * PANEL;
-            if (a->add1.rank) add_pixels(a, a->add1, 2, (item_tokens){prompt, token, tokens}, i, turned, pixel);
+            if (!early) add_map(pixel_rows(a, a->add1, 2, of, i, turned), c4, pixel);
             norm_panel(pixel, c4, samc__f32(a->norm.g), samc__f32(a->norm.b), a->norm.eps, NULL);
             gelu_all(pixel, c4 * PANEL);
             product(t->w2, 4 * c8, c4, pixel, samc__f32(a->up2.b), c8, second);
-            for (int64_t j = 0; j < 4 && a->add2.rank; j++)
-                add_pixels(a, a->add2, 4, (item_tokens){prompt, token, tokens}, under(i, j), turned,
-                           second + j * c8 * PANEL);
-            gelu_all(second, 4 * c8 * PANEL);
+            for (int64_t j = 0; j < 4; j++)
+                gelu_map(pixel_rows(a, a->add2, 4, of, under(i, j), turned), c8, second + j * c8 * PANEL);
             for (int64_t j = 0; j < 4; j++) { /* the 2x2 pixels of the second map under it */
                 int64_t row = under(i, j) / 4, col = under(i, j) % 4;
                 for (int64_t m = 0; m < masks; m++)

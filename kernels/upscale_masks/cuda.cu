@@ -396,6 +396,7 @@ extern "C" samc_status samc__upscale_masks_cuda(const samc__cuda *cuda, const sa
     SAMC_REQUIRE("upscale_masks", type == SAMC__F32 || type == SAMC__F16 || type == SAMC__BF16);
     SAMC_REQUIRE("upscale_masks", a->up1.w.dtype == type && a->up2.w.dtype == type && a->y.dtype == SAMC__F32 &&
                                       a->hyper.dtype == SAMC__F32);
+    SAMC_REQUIRE("upscale_masks", a->add1.rank != 4); // panels are for hosts
     SAMC_REQUIRE("upscale_masks", a->up1.b.dtype == SAMC__F32 && a->up2.b.dtype == SAMC__F32);
     SAMC_REQUIRE("upscale_masks", a->norm.g.dtype == SAMC__F32 && a->norm.b.dtype == SAMC__F32);
     SAMC_REQUIRE("upscale_masks", aligned16(a->src.data) && aligned16(a->up1.w.data) && aligned16(a->up2.w.data) &&

@@ -175,6 +175,17 @@ static int64_t under(int64_t i, int64_t j) { return (2 * (i / 2) + j / 2) * 4 + 
  * map. */
 static void read_pixels(const samc__upscale_masks_args *a, samc__view map, int64_t side, item_tokens of, int64_t i,
                         const worker_buffers *b, float *x, bool add) {
+    if (map.rank == 4) {
+        const int64_t rows = map.n[2] / (side * side),
+                      at = samc__upscale_row(map, a->hyper.n[0], of.prompt, of.first, i * rows);
+        for (int64_t c = 0; c < rows; c++)
+            for (int v = 0; v < PANEL; v += VW) {
+                float *to = x + c * PANEL + v;
+                const vf value = vf_load_first_of(map, at + c * SAMC__UPDATE_KEYS + v, VW);
+                vf_store(to, add ? vf_add(vf_load(to), value) : value);
+            }
+        return;
+    }
     const int64_t n = map.n[2], kp = low_round_up(n, LOW_K), image = samc__upscale_image(map, a->hyper.n[0], of.prompt);
     uint16_t *pairs = b->pixels + kp * PANEL;
     for (int64_t t = 0; t < PANEL; t++) {

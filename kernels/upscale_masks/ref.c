@@ -7,6 +7,14 @@
 
 enum { MAX_CHANNELS = 256 }; /* of C / 4; SAM has 64 */
 
+/* Whether a map has n channels at side x side places under a token, as pixels or as panels. */
+static bool is_map(const samc__upscale_masks_args *a, samc__view map, int64_t side, int64_t n) {
+    const int64_t images = map.n[0], tokens = (int64_t)a->grid * a->grid, places = side * side;
+    if (images <= 0 || a->hyper.n[0] % images != 0 || images != a->add1.n[0] || map.dtype != a->src.dtype) return false;
+    return samc__is3(map, images, places * tokens, n) ||
+           samc__is4(map, images, samc__update_blocks(tokens), places * n, SAMC__UPDATE_KEYS);
+}
+
 samc_status samc__upscale_masks_check(const samc__upscale_masks_args *a, samc_error *error) {
     int64_t p = a->hyper.n[0], tokens = (int64_t)a->grid * a->grid, c = a->src.n[2], low = 4 * (int64_t)a->grid;
     int64_t c4 = a->norm.g.n[0], c8 = a->hyper.n[2], masks = a->hyper.n[1];
@@ -28,12 +36,9 @@ samc_status samc__upscale_masks_check(const samc__upscale_masks_args *a, samc_er
     SAMC__REQUIRE(error, "upscale_masks", samc__is4(a->up2.w, c4, c8, 2, 2) && samc__is1(a->up2.b, c8));
     SAMC__REQUIRE(error, "upscale_masks", samc__is3(a->hyper, p, masks, c8));
     SAMC__REQUIRE(error, "upscale_masks", samc__is4(a->y, p, masks, low, low));
-    const int64_t images = a->add1.n[0];
-    SAMC__REQUIRE(error, "upscale_masks", (a->add1.rank == 0) == (a->add2.rank == 0));
+    SAMC__REQUIRE(error, "upscale_masks", a->add1.rank == a->add2.rank);
     SAMC__REQUIRE(error, "upscale_masks",
-                  a->add1.rank == 0 || (images > 0 && p % images == 0 && a->add1.dtype == a->src.dtype &&
-                                        a->add2.dtype == a->src.dtype && samc__is3(a->add1, images, 4 * tokens, c4) &&
-                                        samc__is3(a->add2, images, 16 * tokens, c8)));
+                  a->add1.rank == 0 || (is_map(a, a->add1, 2, c4) && is_map(a, a->add2, 4, c8)));
     return SAMC_OK;
 }
 
@@ -75,15 +80,53 @@ static void apply_layers(const samc__upscale_masks_args *a, int64_t prompt, int6
     for (int64_t r = 0; r < c; r++) out[r % c4 * 4 + r / c4] = f[r];
 }
 
+typedef struct panel_task {
+    samc__view map, panels;
+    int64_t grid, side;
+} panel_task;
+
+/* One item: a panel of an image. */
+static void turn_panels(void *context, int64_t begin, int64_t end, int worker) {
+    const panel_task *t = context;
+    const int64_t tokens = t->grid * t->grid, places = t->side * t->side, n = t->map.n[2], blocks = t->panels.n[1],
+                  size = (int64_t)samc__dtype_size(t->map.dtype);
+    (void)worker;
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t first = item % blocks * SAMC__UPDATE_KEYS;
+        const char *image = (const char *)t->map.data + item / blocks * places * tokens * n * size;
+        char *out = (char *)t->panels.data + item * places * n * SAMC__UPDATE_KEYS * size;
+        memset(out, 0, (size_t)(places * n * SAMC__UPDATE_KEYS * size));
+        for (int64_t i = 0; i < places; i++, out += n * SAMC__UPDATE_KEYS * size)
+            for (int64_t j = 0; j < SAMC__UPDATE_KEYS && first + j < tokens; j++) {
+                const char *pixel = image + samc__upscale_at(t->grid, t->side, first + j, i) * n * size;
+                for (int64_t c = 0; c < n && size == 2; c++)
+                    ((uint16_t *)(void *)out)[c * SAMC__UPDATE_KEYS + j] = ((const uint16_t *)(const void *)pixel)[c];
+                for (int64_t c = 0; c < n && size == 4; c++)
+                    ((float *)(void *)out)[c * SAMC__UPDATE_KEYS + j] = ((const float *)(const void *)pixel)[c];
+            }
+    }
+}
+
+void samc__upscale_panels(const samc__exec *exec, samc__view map, int64_t grid, int64_t side, samc__view panels) {
+    exec->parallel(exec->pool, panels.n[0] * panels.n[1], 4, turn_panels,
+                   &(panel_task){.map = map, .panels = panels, .grid = grid, .side = side});
+}
+
 /* x [n] += a pixel of a prompt's image in a map, at place i of the side x side under a token. */
 static void add_pixel(const samc__upscale_masks_args *a, samc__view map, int64_t side, int64_t token, int64_t i,
                       float *x) {
-    const int64_t g = a->grid, n = map.n[2], prompt = token / (g * g);
+    const int64_t g = a->grid, prompt = token / (g * g), all = a->hyper.n[0];
     if (map.rank == 0) return;
+    if (map.rank == 4) {
+        const int64_t n = map.n[2] / (side * side);
+        for (int64_t o = 0; o < n; o++)
+            x[o] += samc__f32(map)[samc__upscale_row(map, all, prompt, token % (g * g), i * n + o)];
+        return;
+    }
     const float *from =
         samc__f32(map) +
-        (samc__upscale_image(map, a->hyper.n[0], prompt) + samc__upscale_at(g, side, token % (g * g), i)) * n;
-    for (int64_t o = 0; o < n; o++) x[o] += from[o];
+        (samc__upscale_image(map, all, prompt) + samc__upscale_at(g, side, token % (g * g), i)) * map.n[2];
+    for (int64_t o = 0; o < map.n[2]; o++) x[o] += from[o];
 }
 
 static void upscale_tokens(void *context, int64_t begin, int64_t end, int worker) {

@@ -92,11 +92,27 @@ static size_t place(const samc__network *net, const samc__prompt_batch *batch, b
     return (size_t)at;
 }
 
+/* Whether the finer features are kept by panels: where they are on a host. */
+static bool has_panels(const samc__network *net) { return net->ops.projects_image && net->config.decoder.high_res; }
+
+/* Elements of the panels of an image: [0] of add1 with 4 places of C / 4, [1] of add2 with 16 of C / 8. */
+static int64_t panel_elements(const samc__config *c, int which) {
+    return samc__update_blocks((int64_t)c->grid * c->grid) * SAMC__UPDATE_KEYS * c->decoder.channels * (1 + which);
+}
+
+static samc__view panels_of(const samc__network *net, int images, const samc__image_cache *cache, int which) {
+    const samc__config *c = &net->config;
+    const int64_t blocks = samc__update_blocks((int64_t)c->grid * c->grid);
+    return samc__as(net->precision, samc__view4(cache->finer[which], images, blocks, c->decoder.channels * (1 + which),
+                                                SAMC__UPDATE_KEYS));
+}
+
 size_t samc__image_cache_bytes(const samc__network *net, int images) {
     const samc__config *c = &net->config;
     int64_t projections =
         net->ops.projects_image ? 3 * (int64_t)c->decoder.inner + (net->up_fold ? net->up_fold->rows : 0) : 0;
-    return (size_t)(images * (int64_t)c->grid * c->grid * (c->decoder.channels + projections)) *
+    int64_t finer = has_panels(net) ? panel_elements(c, 0) + panel_elements(c, 1) : 0;
+    return (size_t)(images * ((int64_t)c->grid * c->grid * (c->decoder.channels + projections) + finer)) *
            samc__dtype_size(net->precision);
 }
 
@@ -108,8 +124,14 @@ samc__image_cache samc__image_cache_at(const samc__network *net, int images, voi
     if (!net->ops.projects_image) return (samc__image_cache){.keys = keys};
     char *k = (char *)base + images * n * channels + first * n * inner, *up = NULL;
     if (net->up_fold) up = (char *)base + images * n * (channels + 3 * inner) + first * n * net->up_fold->rows;
-    return (samc__image_cache){
+    samc__image_cache cache = {
         .keys = keys, .k = k, .v = k + images * n * inner, .q = k + 2 * images * n * inner, .up = up};
+    char *end = (char *)base + images * n * (channels + 3 * inner + (net->up_fold ? net->up_fold->rows : 0));
+    for (int i = 0; i < 2 && has_panels(net); i++) {
+        cache.finer[i] = end + first * panel_elements(c, i) * size;
+        end += images * panel_elements(c, i) * size;
+    }
+    return cache;
 }
 
 /* Keys and values of the first layer's token_to_image, queries of its image_to_token, and what the upscaling starts
@@ -149,10 +171,13 @@ static samc_status project_cache(const samc__exec *exec, const samc__network *ne
                                   .x = keys, .p = up->image, .y = samc__as(a, samc__view2(cache->up, rows, up->rows))});
 }
 
-samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
+samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const samc__features *features,
                                    const void *key_pe, int images, const samc__image_cache *cache) {
     const samc__config *config = &net->config;
     int64_t c = config->decoder.channels, rows = images * (int64_t)config->grid * config->grid;
+    const void *embeddings = features->level[0].data;
+    for (int i = 0; i < 2 && has_panels(net) && !exec->rehearsal; i++)
+        samc__upscale_panels(exec, features->level[2 - i], config->grid, 2 + 2 * i, panels_of(net, images, cache, i));
     SAMC__TRY(
         samc__add_rows(exec, &(samc__add_rows_args){.x = samc__as(net->precision, samc__view2(embeddings, rows, c)),
                                                     .b = net->weights.no_mask_embed,
@@ -434,6 +459,10 @@ static samc_status decode_with(const samc__exec *exec, const samc__network *net,
         .grid = config->grid,
     };
     if (d->high_res) up.add1 = batch->features.level[2], up.add2 = batch->features.level[1];
+    if (d->high_res && batch->cache.finer[0]) {
+        up.add1 = panels_of(net, batch->images, &batch->cache, 0);
+        up.add2 = panels_of(net, batch->images, &batch->cache, 1);
+    }
     SAMC__TRY(samc__upscale_masks(exec, &up));
     if (d->iou_sigmoid) return choose(exec, d, b, multimask, up.y, to);
     size_t row = (size_t)masks * sizeof(float);

@@ -13,14 +13,15 @@ typedef struct samc__image_cache {
     void *k, *v, *q; /* [images, N, inner] A: keys and values of token_to_image, queries of image_to_token; NULL on a
                       * GPU, whose kernels fold the projections onto the tokens */
     void *up; /* [images, N, 4 (C / 4)] A: src of upscale_masks before the layers; NULL where there is no up_fold */
+    void *finer[2]; /* A: add1 and add2 of upscale_masks as panels, on a host; NULL where the decoder takes none */
 } samc__image_cache;
 
 /* Bytes behind the image cache of `images` images, and the pointers into them of image `first` and those after it. */
 size_t samc__image_cache_bytes(const samc__network *net, int images);
 samc__image_cache samc__image_cache_at(const samc__network *net, int images, void *base, int first);
 
-/* Fills `cache` from embeddings [images, N, C] A and the grid's key_pe [N, C] A. */
-samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const void *embeddings,
+/* Fills `cache` from the features of images and the grid's key_pe [N, C] A. */
+samc_status samc__image_cache_make(const samc__exec *exec, const samc__network *net, const samc__features *features,
                                    const void *key_pe, int images, const samc__image_cache *cache);
 
 /* Prompts that are decoded together: all with the same number of tokens, equally many on each image. */

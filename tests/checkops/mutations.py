@@ -183,6 +183,12 @@ BUGS = {
         True,
         [(cpu("mask_rle"), "b < blocks - 1 ? WORD : foot + 1", "WORD")],
     ),
+    "rows of a map's panel but those of the first place": (
+        "upscale_masks",
+        "avx512",
+        False,
+        [(cpu("upscale_masks"), "panel_rows(a, map, of, i * map.n[2] / (side * side))", "panel_rows(a, map, of, 0)")],
+    ),
     "a panel of tokens that are not there": (
         "upscale_masks",
         "avx512",
