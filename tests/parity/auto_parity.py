@@ -240,8 +240,8 @@ def prompt_of(record):
 
 
 def decided(theirs, ours, undecided, limit):
-    """The records of both sides without those of prompts that fp32 does not decide, and without those that only one side
-    has where such a one on the other side suppresses them by its box; how many these are."""
+    """The records of both sides without those of prompts that fp32 does not decide, and without those that one side
+    alone has where such a one on the other side suppresses them by its box; how many these are."""
     sides = [[r for r in records if prompt_of(r) not in undecided] for records in (theirs, ours)]
     left_out = 0
     for mine, other, all_others in ((0, 1, ours), (1, 0, theirs)):
@@ -340,8 +340,8 @@ def run_samc(args, path, options):
 
 
 def compare(ours, theirs, near):
-    """Equal COCO strings; for the rest the pixels that differ from the mask of the same prompt on the other side that is
-    most like it (of any prompt, where there is none: all pairs of thousands of ragged masks take hours), and the IoU
+    """Equal COCO strings; for the rest the pixels that differ from the mask of the same prompt on the other side that
+    is most like it (of any prompt, where there is none: all pairs of thousands of ragged masks take hours), and the IoU
     with it, pixels apart that near has of it: of a small mask they are a large part."""
     strings = {r["segmentation"]["counts"] for r in theirs}
     equal = sum(r["segmentation"]["counts"] in strings for r in ours)
