@@ -122,6 +122,7 @@ class Tree:
             "host/io/samc_io.h",
             "host/io/samc_stream.h",
             "host/io/samc_geo.h",
+            "host/io/samc_tiles.h",
         )
         return [
             f"{p} includes {at}"

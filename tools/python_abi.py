@@ -20,6 +20,7 @@ HEADERS = [
     ("io", ROOT / "host/io/samc_io.h"),
     ("io", ROOT / "host/io/samc_stream.h"),
     ("io", ROOT / "host/io/samc_geo.h"),
+    ("io", ROOT / "host/io/samc_tiles.h"),
 ]
 TARGET = ROOT / "python/samc/_abi.py"
 SCALARS = {

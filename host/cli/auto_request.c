@@ -114,7 +114,7 @@ const char samc__auto_help[] =
     "                                         background, with a score; COCO gets these as categories. With\n"
     "      --clip FILE                        a CLIP, or a CLIPSeg, as Hugging Face has them: the folder or "
     "model.safetensors\n"
-    "\n"
+    "\n" SAMC__TILES_HELP
     "Standard output is one JSON object a line for each image as it is done: image, size [h, w], masks (how many).\n"
     "A bad image is recorded in OUTDIR/errors.jsonl and the run goes on. A second run into the same folder needs "
     "--resume; the\n"
@@ -279,7 +279,8 @@ static void make_table(const samc__auto_request *r, struct option table[MOST_OPT
                                            {"heat", no_argument, NULL, SAMC__TEXT_HEAT},
                                            SAMC__TEXT_SEARCH},
                                labels[] = {{"labels", required_argument, NULL, SAMC__TEXT_LABELS},
-                                           {"clip", required_argument, NULL, SAMC__TEXT_CLIP}};
+                                           {"clip", required_argument, NULL, SAMC__TEXT_CLIP},
+                                           SAMC__TILES_OPTIONS};
     static const struct option common[] = {SAMC__CLI_COMMON};
     enum { AMG = 4, OWN = sizeof own / sizeof *own, TEXT = sizeof search / sizeof *search };
     _Static_assert(OWN + TEXT + SAMC__AUTO_NUMBERS + sizeof common / sizeof *common <= MOST_OPTIONS, "table");
@@ -325,11 +326,7 @@ static int take_option(samc__auto_request *r, int option) {
     if (option == OPTION_RETRY) r->archive.retry_failed = true;
     if (option == OPTION_NO_SYNC) r->archive.no_sync = true;
     if (option >= OPTION_FIRST) r->given[option - OPTION_FIRST] = samc__cli_number_given(option - OPTION_FIRST, optarg);
-    unsigned formats = SAMC_OUTPUT_ARCHIVE | (r->looks ? (unsigned)SAMC__SEGMENT_FORMATS : 0);
-    if (option == OPTION_FORMAT && (r->archive.formats = samc_outputs_parse(optarg, formats)) == 0)
-        return samc__cli_usage(&r->cli,
-                               "--format is a list of rle, png, overlay, jsonl, coco, sa1b and webdataset%s, not '%s'",
-                               r->looks ? ", of one image cutout and npy" : "", optarg);
+    if (option == OPTION_FORMAT) r->format = optarg;
     if (option == OPTION_GLOB && r->archive.glob_count == SAMC__AUTO_GLOBS)
         return samc__cli_usage(&r->cli, "more than %d times --glob", SAMC__AUTO_GLOBS);
     if (option == OPTION_GLOB) r->globs[r->archive.glob_count++] = optarg;
@@ -350,10 +347,21 @@ static int read_options(samc__auto_request *r, int argc, char **argv, int *input
     r->cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r->cli.exit_code;
-        code = option >= SAMC__TEXT_PHRASE ? samc__cli_phrases_option(&r->text, &r->cli, option, optarg)
-                                           : take_option(r, option);
+        code = option >= SAMC__TILES_TILE    ? samc__cli_tiles_option(&r->tiles, &r->cli, option, optarg)
+               : option >= SAMC__TEXT_PHRASE ? samc__cli_phrases_option(&r->text, &r->cli, option, optarg)
+                                             : take_option(r, option);
         if (code != SAMC__EXIT_OK) return code;
     }
+    const unsigned formats = r->tiles.asked ? (unsigned)SAMC_OUTPUT_SCENE
+                             : r->looks     ? SAMC_OUTPUT_ARCHIVE | (unsigned)SAMC__SEGMENT_FORMATS
+                                            : (unsigned)SAMC_OUTPUT_ARCHIVE;
+    if (r->format != NULL && (r->archive.formats = samc_outputs_parse(r->format, formats)) == 0)
+        return samc__cli_usage(&r->cli, "--format is a list of %s%s, not '%s'",
+                               r->tiles.asked ? "coco, jsonl, overlay, gpkg, geojson and cog"
+                                              : "rle, png, overlay, jsonl, coco, sa1b and webdataset",
+                               r->looks ? ", of one image cutout and npy" : "", r->format);
+    if (r->tiles.first != NULL && !r->tiles.asked)
+        return samc__cli_usage(&r->cli, "--%s goes with --tile", r->tiles.first);
     r->archive.globs = r->globs;
     r->archive.scale = r->cli.scale;
     r->archive.page = r->cli.page;

@@ -3,6 +3,7 @@
 #define SAMC_HOST_CLI_AUTO_REQUEST_H
 
 #include "host/cli/phrases.h"
+#include "host/cli/tiles_options.h"
 
 enum { SAMC__AUTO_GLOBS = 64, SAMC__AUTO_NUMBERS = 32 };
 
@@ -15,6 +16,8 @@ typedef struct samc__auto_request {
     bool convert_to_rle;
     samc_archive_options archive;
     samc__cli_phrases text; /* labels of automatic masks, or what to look for: */
+    const char *format;     /* --format, or NULL */
+    samc__cli_tiles tiles;  /* of a scene */
     bool looks;             /* this is samc text */
     bool many;              /* an option was given that one image does not have */
 } samc__auto_request;

@@ -1,14 +1,13 @@
 /* samc auto: every mask of images and archives of them, as SamAutomaticMaskGenerator and scripts/amg.py make them. */
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "host/cli/auto_request.h"
+#include "host/cli/auto_tiles.h"
 #include "host/cli/progress.h"
+#include "host/cli/signals.h"
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
@@ -17,31 +16,10 @@ typedef struct watch {
     const samc__auto_request *r;
     samc_archive *archive;
     samc__progress progress;
-    bool erase;      /* both outputs are terminals: a line takes the place of the progress */
-    int signals;     /* signalfd of SIGINT, SIGTERM and SIGHUP, unless the parent had them ignored (nohup) */
-    sigset_t before; /* what was blocked when it was opened */
-    int received;    /* the signal that stops the run, or 0 */
-    bool ran;        /* images may have been done */
+    bool erase; /* both outputs are terminals: a line takes the place of the progress */
+    samc__cli_signals signals;
+    bool ran; /* images may have been done */
 } watch;
-
-/* Before any thread is started, also those of sessions: signals are blocked and read from a file. */
-static void open_signals(watch *w) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction action;
-        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&blocked, numbers[i]);
-    }
-    pthread_sigmask(SIG_BLOCK, &blocked, &w->before);
-    signal(SIGCHLD, SIG_DFL); /* a parent that ignores it hands that on, and nobody knew how pipe:COMMAND ended */
-    w->signals = signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void close_signals(watch *w) {
-    if (w->signals >= 0) close(w->signals);
-    pthread_sigmask(SIG_SETMASK, &w->before, NULL);
-}
 
 static samc__progress_count count(const watch *w, samc_archive_counts *counts) {
     *counts = SAMC_INIT(samc_archive_counts);
@@ -49,18 +27,14 @@ static samc__progress_count count(const watch *w, samc_archive_counts *counts) {
     return (samc__progress_count){counts->done, counts->masks, counts->failures};
 }
 
-/* A first signal stops the run, a second one kills it as usual. */
 static void tick(void *context) {
     watch *w = context;
     samc_archive_counts counts;
-    struct signalfd_siginfo information;
     samc__progress_tick(&w->progress, count(w, &counts));
-    if (w->received || read(w->signals, &information, sizeof information) != sizeof information) return;
-    w->received = (int)information.ssi_signo;
+    if (!samc__cli_signals_read(&w->signals)) return;
     samc__progress_clear(&w->progress);
-    samc__cli_note(&w->r->cli, "%s: stopping; what is computed is still written", strsignal(w->received));
+    samc__cli_note(&w->r->cli, "%s: stopping; what is computed is still written", strsignal(w->signals.received));
     samc_archive_stop(w->archive);
-    pthread_sigmask(SIG_SETMASK, &w->before, NULL);
 }
 
 /* One JSON object a line for each image that is done. */
@@ -82,9 +56,9 @@ static samc_status run_sessions(watch *w, samc_model *const *models, int model_c
     samc_session *sessions[SAMC__CLI_DEVICES] = {NULL};
     samc_status status = SAMC_OK;
     samc_archive_counts counts;
-    open_signals(w);
+    samc__cli_signals_open(&w->signals);
     const samc_archive_events events = {
-        .size = sizeof events, .context = w, .image = announce, .tick = tick, .wake = w->signals};
+        .size = sizeof events, .context = w, .image = announce, .tick = tick, .wake = w->signals.handle};
     for (int i = 0; i < model_count && status == SAMC_OK && models[i] != NULL; i++)
         status = samc_session_create(models[i], &sessions[i], error);
     if (status == SAMC_OK) {
@@ -102,7 +76,7 @@ static samc_status run_sessions(watch *w, samc_model *const *models, int model_c
         samc__cli_note_session(&r->cli, sessions[i]);
         samc_session_destroy(sessions[i]);
     }
-    close_signals(w);
+    samc__cli_signals_close(&w->signals);
     return status;
 }
 
@@ -157,12 +131,12 @@ static int conclude(const watch *w, samc_status status, const samc_error *error)
     count(w, &counts);
     long long total = (long long)counts.images;
     long long done = counts.done < counts.images ? (long long)counts.done : total;
-    if (status == SAMC_STOPPED && w->received != 0) {
+    if (status == SAMC_STOPPED && w->signals.received != 0) {
         snprintf(message, sizeof message,
-                 "stopped by signal %d; %lld of %lld images are done and kept; --resume goes on", w->received, done,
-                 total);
+                 "stopped by signal %d; %lld of %lld images are done and kept; --resume goes on", w->signals.received,
+                 done, total);
         samc__cli_fail(message);
-        return 128 + w->received;
+        return 128 + w->signals.received;
     }
     if (status != SAMC_OK && counts.done > 0 && w->ran) {
         snprintf(message, sizeof message, "%s (%lld of %lld images are done and kept; --resume goes on)",
@@ -211,19 +185,24 @@ static int command(samc__auto_request *r, int argc, char **argv) {
     if (r->looks && !r->many && inputs == 1 && samc__text_is_one(argv[optind], r->archive.formats))
         return samc__text_of_one(&r->cli, &r->text, argv[optind], r->archive.output, r->archive.formats);
     if ((code = samc__auto_request_check(r)) != SAMC__EXIT_OK) return code;
+    if (r->tiles.asked) return samc__auto_tiles(r, argv + optind, inputs);
     return run_inputs(r, argv + optind, inputs);
 }
 
 int samc__cmd_auto(int argc, char **argv) {
-    samc__auto_request r = {.cli = samc__cli_begin("auto", samc__auto_help), .text = samc__cli_phrases_begin()};
+    samc__auto_request r = {.cli = samc__cli_begin("auto", samc__auto_help),
+                            .text = samc__cli_phrases_begin(),
+                            .tiles = samc__cli_tiles_begin()};
     int code = command(&r, argc, argv);
     samc__cli_phrases_end(&r.text);
     return code;
 }
 
 int samc__text_command(const char *text_help, int argc, char **argv) {
-    samc__auto_request r = {
-        .cli = samc__cli_begin("text", text_help), .text = samc__cli_phrases_begin(), .looks = true};
+    samc__auto_request r = {.cli = samc__cli_begin("text", text_help),
+                            .text = samc__cli_phrases_begin(),
+                            .tiles = samc__cli_tiles_begin(),
+                            .looks = true};
     int code = command(&r, argc, argv);
     samc__cli_phrases_end(&r.text);
     return code;

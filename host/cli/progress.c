@@ -19,6 +19,7 @@ samc__progress samc__progress_begin(bool quiet, int64_t total, int64_t before) {
                             .total = total,
                             .before = before,
                             .begun = now,
+                            .unit = "images",
                             .printed = now};
 }
 
@@ -37,8 +38,8 @@ static void print(const samc__progress *p, samc__progress_count c, bool last) {
     print_time(elapsed, taken, sizeof taken);
     if (p->total >= 0) snprintf(total, sizeof total, "/%lld", (long long)p->total);
     else last = true; /* nobody knows what is left */
-    fprintf(stderr, "%lld%s images, %.2f images/s, %.1f masks/s, %s%s, %lld failed", (long long)c.images, total, rate,
-            elapsed > 0.0 ? (double)c.masks / elapsed : 0.0, last ? taken : left, last ? "" : " left",
+    fprintf(stderr, "%lld%s %s, %.2f %s/s, %.1f masks/s, %s%s, %lld failed", (long long)c.images, total, p->unit, rate,
+            p->unit, elapsed > 0.0 ? (double)c.masks / elapsed : 0.0, last ? taken : left, last ? "" : " left",
             (long long)c.failures);
 }
 

@@ -11,6 +11,7 @@ typedef struct samc__progress {
     bool quiet, terminal;
     int64_t total, before; /* images of the run, and how many were done when it began */
     double begun, printed; /* seconds of the monotonic clock */
+    const char *unit;      /* "images" */
     bool shown;            /* a line without an end stands on the terminal */
 } samc__progress;
 

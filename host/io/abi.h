@@ -4,6 +4,7 @@
 
 #include "host/io/samc_geo.h"
 #include "host/io/samc_io.h"
+#include "host/io/samc_tiles.h"
 #include "runtime/base/abi.h"
 
 /* X(type, last field of its first version): all of them. A field more goes to the end of its struct, not here. */
@@ -28,7 +29,10 @@
     X(samc_geo_options, scale)                                                                                         \
     X(samc_geo_info, crs)                                                                                              \
     X(samc_geo_mask, score)                                                                                            \
-    X(samc_geo_writer_options, scratch)
+    X(samc_geo_writer_options, scratch)                                                                                \
+    X(samc_tiles_options, most_pixels)                                                                                 \
+    X(samc_tiles_counts, seconds)                                                                                      \
+    X(samc_tiles_events, tick)
 
 enum {
 #define SAMC__IO_ENUM(type, last) SAMC__IO_NUMBER_##type,

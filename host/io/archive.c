@@ -8,6 +8,7 @@
 #include "host/io/auto_options.h"
 #include "host/io/budget.h"
 #include "host/io/collect.h"
+#include "host/io/describe.h"
 #include "host/io/resume.h"
 #include "host/io/fold.h"
 #include "host/io/inputs.h"
@@ -243,26 +244,12 @@ samc_status samc_archive_set_text(samc_archive *a, const samc_archive_text *text
     return SAMC_OK;
 }
 
-/* Phrases or labels and whose they are. False with an error. */
-static bool describe_phrases(const samc_phrases *phrases, const char *key, json_t *json, samc_error *error) {
-    char hash[65];
-    json_t *list = json_array();
-    if (samc_detector_hash(samc_phrases_detector(phrases), hash, error) != SAMC_OK) return false;
-    for (int i = 0; i < samc_phrases_count(phrases); i++)
-        json_array_append_new(list, samc__text_json(samc_phrases_text(phrases, i)));
-    json_object_set_new(json, key, list);
-    json_object_set_new(json, "detector", json_string(hash));
-    if (json_array_size(list) == (size_t)samc_phrases_count(phrases)) return true;
-    samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-    return false;
-}
-
 /* What text adds to that. Takes the reference; NULL with an error. */
 static json_t *describe_text(const samc_archive *a, json_t *json, samc_error *error) {
     const samc_phrases *phrases = a->text.phrases ? a->text.phrases : a->text.labels;
     const samc_text_options *o = &a->text_options;
     if (json == NULL || phrases == NULL) return json;
-    bool good = describe_phrases(phrases, a->text.phrases ? "phrases" : "labels", json, error);
+    bool good = samc__describe_phrases(phrases, a->text.phrases ? "phrases" : "labels", json, error);
     if (a->text.phrases != NULL) {
         json_object_set_new(json, "threshold", json_real(o->threshold));
         json_object_set_new(json, "nms", json_real(o->nms));
@@ -275,21 +262,18 @@ static json_t *describe_text(const samc_archive *a, json_t *json, samc_error *er
 }
 
 /* What another run must share to go on with this one: all that the results depend on. NULL with an error. */
-static json_t *describe(const samc_archive *a, const samc_model *model, const samc_model_info *info,
-                        samc_error *error) {
-    static const char *const backends[] = {"auto", "ref", "cpu", "cuda"};           /* in the order of samc_backend */
-    static const char *const precisions[] = {"auto", "f32", "f16", "bf16", "int8"}; /* in the order of samc_precision */
+static json_t *describe(const samc_archive *a, const samc_model *model, samc_error *error) {
     const samc_archive_options *o = &a->options;
-    char hash[65] = "none", formats[64];
-    if (model != NULL && samc_model_hash(model, hash, error) != SAMC_OK) return NULL;
+    char formats[64];
+    json_t *json = samc__describe_model(model, error);
     samc__outputs_print(o->formats, formats);
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I}", "samc", samc_version(), "model", hash, "backend",
-                  backends[info->backend], "precision", precisions[info->precision], "format", formats, "shards",
-                  o->shards, "lines-per-file", (json_int_t)o->lines_per_file, "max-pixels", (json_int_t)o->max_pixels);
-    if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-    else if (a->text.phrases == NULL) samc__auto_options_describe(&a->automatic, json);
-    if (json != NULL && model != NULL) json_object_set_new(json, "recipe", samc__text_json(info->recipe_fields));
+    if (json != NULL) {
+        json_object_set_new(json, "format", json_string(formats));
+        json_object_set_new(json, "shards", json_integer(o->shards));
+        json_object_set_new(json, "lines-per-file", json_integer(o->lines_per_file));
+        json_object_set_new(json, "max-pixels", json_integer(o->max_pixels));
+        if (a->text.phrases == NULL) samc__auto_options_describe(&a->automatic, json);
+    }
     if (json != NULL && o->scale != NULL) json_object_set_new(json, "scale", json_string(o->scale));
     if (json != NULL && o->page > 0) json_object_set_new(json, "page", json_integer(o->page));
     if (json != NULL && a->inputs.units) {
@@ -300,8 +284,6 @@ static json_t *describe(const samc_archive *a, const samc_model *model, const sa
         json_object_set_new(json, "copy-images", json_boolean(o->copy_images));
         json_object_set_new(json, "label-maps", json_boolean(o->label_maps));
     }
-    if (json != NULL && model != NULL && *info->changed)
-        json_object_set_new(json, "set", samc__text_json(info->changed));
     return describe_text(a, json, error);
 }
 
@@ -355,7 +337,7 @@ samc_status samc_archive_begin(samc_archive *a, const samc_model *model, const s
                           "automatic masks ask with points, and the model's recipe, %s, is for boxes alone",
                           info.recipe);
     a->gpu = info.backend == SAMC_BACKEND_CUDA;
-    json_t *description = describe(a, model, &info, error);
+    json_t *description = describe(a, model, error);
     if (description == NULL) return error != NULL ? error->status : SAMC_OUT_OF_MEMORY;
     samc__archive_state_name(&a->options, name);
     a->store.sync = !a->options.no_sync;

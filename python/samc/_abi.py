@@ -105,6 +105,14 @@ SAMC_GEO_GPKG = 0
 SAMC_GEO_GEOJSON = 1
 SAMC_GEO_COG = 2
 
+# constants
+SAMC_OUTPUT_SCENE = 3612
+
+# samc_tiles_phase
+SAMC_TILES_TILES = 0
+SAMC_TILES_REFINING = 1
+SAMC_TILES_WRITING = 2
+
 
 class samc_error(C.Structure):
     _fields_ = [
@@ -645,6 +653,59 @@ class samc_geo_writer_options(C.Structure):
     ]
 
 
+class samc_tiles_options(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("input", C.c_char_p),
+        ("output", C.c_char_p),
+        ("formats", C.c_uint),
+        ("tile", C.c_int),
+        ("halo", C.c_int),
+        ("levels", C.c_int),
+        ("origin_x", C.c_int64),
+        ("origin_y", C.c_int64),
+        ("stitch", C.c_bool),
+        ("shard", C.c_int),
+        ("shards", C.c_int),
+        ("resume", C.c_bool),
+        ("no_sync", C.c_bool),
+        ("batch", C.c_int),
+        ("scale", C.c_char_p),
+        ("page", C.c_int),
+        ("bands", C.c_char_p),
+        ("simplify", C.c_double),
+        ("most_pixels", C.c_int64),
+    ]
+
+
+class samc_tiles_counts(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("width", C.c_int64),
+        ("height", C.c_int64),
+        ("levels", C.c_int),
+        ("tiles", C.c_int64),
+        ("phase", C.c_int),
+        ("total", C.c_int64),
+        ("done", C.c_int64),
+        ("before", C.c_int64),
+        ("masks", C.c_int64),
+        ("kept", C.c_int64),
+        ("bad", C.c_int64),
+        ("first_bad", C.c_char_p),
+        ("waiting", C.c_int),
+        ("seconds", C.c_double),
+    ]
+
+
+class samc_tiles_events(C.Structure):
+    _fields_ = [
+        ("size", C.c_size_t),
+        ("context", C.c_void_p),
+        ("tick", C.CFUNCTYPE(None, C.c_void_p)),
+    ]
+
+
 samc_auto_callback = C.CFUNCTYPE(
     C.c_int, C.c_void_p, C.c_int, C.POINTER(samc_mask), C.c_int, C.POINTER(samc_auto_stats)
 )
@@ -690,6 +751,9 @@ STRUCTS = (
     samc_geo_info,
     samc_geo_mask,
     samc_geo_writer_options,
+    samc_tiles_options,
+    samc_tiles_counts,
+    samc_tiles_events,
 )
 
 # library: {call: (result, (arguments))}
@@ -1245,5 +1309,23 @@ CALLS = {
         "samc_geo_writer_add": (C.c_int, (C.c_void_p, C.POINTER(samc_geo_mask), C.POINTER(samc_error))),
         "samc_geo_writer_commit": (C.c_int, (C.c_void_p, C.POINTER(samc_error))),
         "samc_geo_writer_abandon": (None, (C.c_void_p,)),
+        "samc_tiles_default_options": (C.c_int, (C.POINTER(samc_tiles_options),)),
+        "samc_tiles_open": (C.c_int, (C.POINTER(samc_tiles_options), C.POINTER(C.c_void_p), C.POINTER(samc_error))),
+        "samc_tiles_get_counts": (C.c_int, (C.c_void_p, C.POINTER(samc_tiles_counts), C.POINTER(samc_error))),
+        "samc_tiles_run": (
+            C.c_int,
+            (
+                C.c_void_p,
+                C.c_void_p,
+                C.POINTER(C.c_void_p),
+                C.c_int,
+                C.POINTER(samc_auto_options),
+                C.c_void_p,
+                C.POINTER(samc_tiles_events),
+                C.POINTER(samc_error),
+            ),
+        ),
+        "samc_tiles_stop": (None, (C.c_void_p,)),
+        "samc_tiles_close": (None, (C.c_void_p,)),
     },
 }
