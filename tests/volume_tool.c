@@ -10,8 +10,10 @@
 #include "host/io/labels.h"
 
 static int print_info(const samc__volume_info *info) {
-    printf("{\"extent\": [%d, %d, %d], \"times\": %d, \"channels\": %d, \"format\": \"%s\", \"window\": \"%s\", ",
-           info->extent[0], info->extent[1], info->extent[2], info->times, info->channels, info->format, info->window);
+    printf("{\"extent\": [%d, %d, %d], \"times\": %d, \"channels\": %d, \"format\": \"%s\", \"window\": \"%s\", "
+           "\"note\": \"%s\", ",
+           info->extent[0], info->extent[1], info->extent[2], info->times, info->channels, info->format, info->window,
+           info->note);
     printf("\"spacing\": [%.17g, %.17g, %.17g], \"affine\": [", info->spacing[0], info->spacing[1], info->spacing[2]);
     for (int i = 0; i < 3; i++)
         printf("[%.17g, %.17g, %.17g, %.17g], ", info->affine[i][0], info->affine[i][1], info->affine[i][2],

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/io/dicom.h"
+#include "host/io/image_dicom.h"
 #include "host/io/image_format.h"
 #include "runtime/base/status.h"
 
@@ -77,6 +77,11 @@ static void take_colours(const samc__dicom *d, const samc__image_extent *extent,
         else ((float *)samples)[i] = (float)value;
     }
     if ((said || s->ycc) && !s->rgb && extent->sample == SAMC_SAMPLE_U8) ycc_to_rgb(samples, s->pixels);
+}
+
+void samc__dicom_rgb(const samc__dicom *d, const samc__dicom_stored *s, uint8_t *rgb) {
+    if (d->colours == SAMC__DICOM_PALETTE) take_palette(d, s, rgb);
+    else take_colours(d, &(samc__image_extent){.sample = SAMC_SAMPLE_U8}, s, rgb);
 }
 
 samc_status samc__dicom_decode(const samc__image_file *file, const samc__image_extent *extent, void *samples,

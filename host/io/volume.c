@@ -16,7 +16,12 @@
 #include "runtime/base/status.h"
 
 /* The order in which they are tried. */
-static const samc__volume_source *const sources[] = {&samc__volume_nifti};
+static const samc__volume_source *const sources[] = {
+    &samc__volume_nifti,
+#ifdef SAMC_WITH_DICOM
+    &samc__volume_dicom,
+#endif
+};
 
 enum {
     HEAD = 1024,     /* bytes that tell the source */

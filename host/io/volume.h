@@ -29,6 +29,7 @@ typedef struct samc__volume_info {
     char window[64];     /* how the file asks to be shown, for samc__scale_parse(): "window:40,400"; "": nothing */
     bool inverted;       /* small values are white: MONOCHROME1 */
     bool ct;             /* values are Hounsfield units, as the file says */
+    char note[128];      /* what people should know of it, one line; "": nothing */
 } samc__volume_info;
 
 /* A file or a folder; which source it is says its content. `time` is the volume of a 4-D file, from 0. On failure
@@ -62,6 +63,7 @@ typedef struct samc__volume_source {
 } samc__volume_source;
 
 extern const samc__volume_source samc__volume_nifti; /* nifti.c */
+extern const samc__volume_source samc__volume_dicom; /* dicom_series.c, with SAMC_WITH_DICOM */
 /* For the writers of labels. */
 const samc__volume_source *samc__volume_get_source(const samc__volume *volume, void **state);
 

@@ -50,6 +50,9 @@ static const struct {
     AT(0, "\xff\x0a", "a JPEG XL image"),
     AT(0, "\x76\x2f\x31\x01", "an OpenEXR image"),
     AT(128, "DICM", "a DICOM image"),
+    AT(2, "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03", "an encrypted file (CMS)"), /* such as secure DICOM */
+    AT(4, "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03", "an encrypted file (CMS)"),
+    AT(5, "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03", "an encrypted file (CMS)"),
     /* Others */
     AT(0, "%PDF", "a PDF document"),
     AT(0, "\x1f\x8b", "a gzip archive"),
