@@ -339,10 +339,10 @@ def run_samc(args, path, options):
         return records, json.loads(stats.read_text())[0], seconds
 
 
-def compare(ours, theirs, near):
+def compare(ours, theirs, near={}):
     """Equal COCO strings; for the rest the pixels that differ from the mask of the same prompt on the other side that
     is most like it (of any prompt, where there is none: all pairs of thousands of ragged masks take hours), and the IoU
-    with it, pixels apart that near has of it: of a small mask they are a large part."""
+    with it, pixels apart that near (of Counting) has of it: of a small mask they are a large part."""
     strings = {r["segmentation"]["counts"] for r in theirs}
     equal = sum(r["segmentation"]["counts"] in strings for r in ours)
     by_prompt = {}
