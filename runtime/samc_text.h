@@ -78,6 +78,11 @@ typedef struct samc_text_options {
     double nms;       /* 0.3: IoU above which the worse of two boxes of one phrase goes; above 1: none */
     int top;          /* most detections of an image, those with the best scores; 0: all */
     bool boxes_only;  /* detections without masks; the session may be NULL */
+    /* NULL, or called from the thread of samc_text() or samc_text_on() before each group of masks and at the end:
+     * `done` of the `total` detections of image `image` have theirs. As that of samc_auto_options: it may wait, and
+     * what it returns other than SAMC_OK ends the call with that status. */
+    samc_status (*progress)(void *context, int image, int64_t done, int64_t total);
+    void *progress_context;
 } samc_text_options;
 SAMC_API samc_status samc_default_text_options(samc_text_options *options);
 

@@ -135,6 +135,12 @@ static samc_status ask(const text_run *r, text_image *t, int first, int count) {
     return status;
 }
 
+static samc_status report(const text_run *r, const text_image *t, int done) {
+    if (r->o.progress == NULL) return SAMC_OK;
+    samc_status status = r->o.progress(r->o.progress_context, t->index, done, t->found.count);
+    return status == SAMC_OK ? SAMC_OK : samc__fail(r->error, status, "the callback stopped at image %d", t->index);
+}
+
 static samc_status make_masks(const text_run *r, text_image *t) {
     double start = samc__seconds();
     SAMC__TRY(allocate_maps(r, t));
@@ -145,6 +151,7 @@ static samc_status make_masks(const text_run *r, text_image *t) {
     t->stats.encode_seconds += samc__seconds() - start;
     for (int first = 0; first < t->found.count; first += TOGETHER) {
         SAMC__TRY(check_stop(r));
+        SAMC__TRY(report(r, t, first));
         SAMC__TRY(ask(r, t, first, t->found.count - first < TOGETHER ? t->found.count - first : TOGETHER));
     }
     return SAMC_OK;
@@ -163,6 +170,7 @@ static samc_status work_on(const text_run *r, text_image *t) {
         t->masks[i].crop_box[3] = t->masks[i].height = t->height;
     }
     if (!r->o.boxes_only) SAMC__TRY(make_masks(r, t));
+    SAMC__TRY(report(r, t, count));
     t->stats.prompts = t->stats.masks = t->stats.after_iou = t->stats.after_stability = t->stats.after_edge =
         t->stats.after_nms = t->stats.kept = count;
     samc_status status = r->callback(r->context, t->index, t->masks, count, &t->stats);

@@ -142,6 +142,18 @@ static void draw(void) {
         for (int c = 0; c < 3; c++) pixels[3 * i + c] = (uint8_t)((i * 7 + c * 50 + i / 64 * 3) % 256);
 }
 
+typedef struct hearing {
+    int lasts, calls; /* calls before it has enough */
+    int64_t done, total;
+} hearing;
+
+static samc_status hear(void *context, int image, int64_t done, int64_t total) {
+    hearing *h = context;
+    (void)image;
+    h->done = done, h->total = total;
+    return h->calls++ < h->lasts ? SAMC_OK : SAMC_STOPPED;
+}
+
 Test(text, masks_of_boxes_are_those_of_their_prompts) {
     double_net net = {0};
     samc_detector *detector = wrap(&finds_boxes, &net);
@@ -184,6 +196,19 @@ Test(text, masks_of_boxes_are_those_of_their_prompts) {
         cr_expect_eq(mask->area, t.masks[0][i].area);
     }
     samc_runs_release(again.masks[0][0].runs);
+    /* Whoever hears of the progress may end it, before the masks or behind them. */
+    samc_text_options heard = SAMC_INIT(samc_text_options);
+    cr_assert_eq(samc_default_text_options(&heard), SAMC_OK);
+    for (int lasts = 0; lasts < 3; lasts++) {
+        hearing h = {.lasts = lasts};
+        taken ended = {0};
+        heard.progress = hear, heard.progress_context = &h;
+        cr_expect_eq(samc_text_on(session, embedding, scene, phrases, &heard, take, &ended, &error),
+                     lasts < 2 ? SAMC_STOPPED : SAMC_OK);
+        cr_expect(ended.calls == (lasts == 2) && h.calls == (lasts < 2 ? lasts + 1 : 2) && h.total == 2);
+        cr_expect_eq(h.done, lasts == 0 ? 0 : 2);
+        if (lasts == 2) samc_runs_release(ended.masks[0][0].runs);
+    }
     samc_scene *other = NULL;
     cr_assert_eq(samc_scene_create(detector, &two[1], &other, &error), SAMC_OK);
     cr_expect_eq(samc_text_on(session, embedding, other, phrases, NULL, take, &again, &error), SAMC_MISMATCH);

@@ -8,7 +8,8 @@
 
 /* ---- Phrases that were encoded --------------------------------------------------------------- */
 
-enum { KEPT = 1024 }; /* phrases, a few MB */
+enum { KEPT = 1024 };   /* phrases, a few MB */
+enum { TOGETHER = 16 }; /* of those that are encoded; then comes a look at whether somebody waits for them */
 
 /* The stage's thread alone reads and writes it. */
 struct samc__book {
@@ -40,7 +41,16 @@ void samc__book_free(samc__book *book) {
     free(book);
 }
 
-/* The phrases of a search, of which only those are encoded that were not before. */
+/* SAMC_STOPPED where nobody waits for the answer any more. */
+static samc_status go_on(samc__request *r, samc_error *error) {
+    const bool gone = samc__request_gone(r);
+    if (!gone && samc__stages_give_way(r->serve)) return SAMC_OK;
+    *error = (samc_error){SAMC_STOPPED, ""};
+    snprintf(error->message, sizeof error->message, gone ? "the client is gone" : "the server stops");
+    return SAMC_STOPPED;
+}
+
+/* The phrases of a search, of which only those are encoded that were not before, some at a time. */
 static samc_status encode(samc__request *r, samc_phrases **phrases, samc_error *error) {
     const samc__search *q = r->search;
     samc__book *book = r->serve->book;
@@ -51,27 +61,33 @@ static samc_status encode(samc__request *r, samc_phrases **phrases, samc_error *
     }
     const char *missing[SAMC__SEARCH_PHRASES];
     const samc_phrases *from[SAMC__SEARCH_PHRASES];
-    int index[SAMC__SEARCH_PHRASES], fresh = 0;
-    samc_phrases *made = NULL;
+    int index[SAMC__SEARCH_PHRASES], of[SAMC__SEARCH_PHRASES], fresh = 0; /* of: which of the missing it is, or -1 */
+    samc_phrases *made[SAMC__SEARCH_PHRASES / TOGETHER + 1] = {NULL};
     samc_status status = SAMC_OK;
     for (int i = 0; i < q->count; i++) {
         from[i] = look_up(book, q->text[i]);
-        index[i] = 0;
-        if (from[i] != NULL) continue;
-        index[i] = fresh;
-        missing[fresh++] = q->text[i];
+        index[i] = 0, of[i] = from[i] == NULL ? fresh : -1;
+        if (from[i] == NULL) missing[fresh++] = q->text[i];
     }
-    if (fresh > 0) status = samc_phrases_create(r->serve->options.detector, missing, fresh, NULL, &made, error);
+    for (int i = 0; i < fresh && status == SAMC_OK; i += TOGETHER) {
+        const int count = fresh - i < TOGETHER ? fresh - i : TOGETHER;
+        status = go_on(r, error);
+        if (status == SAMC_OK)
+            status =
+                samc_phrases_create(r->serve->options.detector, missing + i, count, NULL, &made[i / TOGETHER], error);
+    }
     for (int i = 0; i < q->count; i++)
-        if (from[i] == NULL) from[i] = made;
+        if (of[i] >= 0) from[i] = made[of[i] / TOGETHER], index[i] = of[i] % TOGETHER;
     if (status == SAMC_OK) status = samc_phrases_pick(from, index, q->count, phrases, error);
     for (int i = 0; i < fresh && status == SAMC_OK; i++) {
-        const samc_phrases *const all = made;
+        const samc_phrases *const some = made[i / TOGETHER];
+        const int at = i % TOGETHER;
         samc_phrases *one = NULL;
-        if (look_up(book, samc_phrases_text(made, i)) == NULL && samc_phrases_pick(&all, &i, 1, &one, NULL) == SAMC_OK)
+        if (look_up(book, samc_phrases_text(some, at)) == NULL &&
+            samc_phrases_pick(&some, &at, 1, &one, NULL) == SAMC_OK)
             keep(book, one);
     }
-    samc_phrases_free(made);
+    for (int i = 0; i < fresh; i += TOGETHER) samc_phrases_free(made[i / TOGETHER]);
     return status;
 }
 
@@ -86,26 +102,28 @@ static samc_status hand_over(void *context, int image, const samc_mask *masks, i
     return SAMC_OK;
 }
 
+static samc_status hear(void *context, int image, int64_t done, int64_t total) {
+    samc_error error;
+    (void)image, (void)done, (void)total;
+    return go_on(context, &error);
+}
+
 static samc_status find(samc__request *r, samc_session *session, samc_error *error) {
     samc__picture *p = r->picture;
     const samc_image image = {sizeof image, p->pixels, p->width, p->height, 3 * (ptrdiff_t)p->width};
     samc_phrases *phrases = NULL;
     samc_status status = encode(r, &phrases, error);
+    if (status == SAMC_OK) status = go_on(r, error);
     if (status == SAMC_OK && p->scene == NULL) {
         samc_scene *scene = NULL;
         status = samc_scene_create(r->serve->options.detector, &image, &scene, error);
         if (status == SAMC_OK) samc__pictures_give(&r->serve->pictures, p, scene);
     }
-    if (status == SAMC_OK && samc__request_gone(r)) {
-        *error = (samc_error){SAMC_STOPPED, "the client is gone"};
-        status = error->status;
-    }
-    if (status == SAMC_OK && !samc__stages_give_way(r->serve)) {
-        *error = (samc_error){SAMC_STOPPED, "the server stops"};
-        status = error->status;
-    }
+    samc_text_options options = r->search->options;
+    options.progress = hear, options.progress_context = r;
+    if (status == SAMC_OK) status = go_on(r, error);
     if (status == SAMC_OK)
-        status = samc_text_on(session, p->embedding, p->scene, phrases, &r->search->options, hand_over, r, error);
+        status = samc_text_on(session, p->embedding, p->scene, phrases, &options, hand_over, r, error);
     samc_phrases_free(phrases);
     return status;
 }

@@ -369,6 +369,8 @@ class samc_text_options(C.Structure):
         ("nms", C.c_double),
         ("top", C.c_int),
         ("boxes_only", C.c_bool),
+        ("progress", C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_int, C.c_int64, C.c_int64)),
+        ("progress_context", C.c_void_p),
     ]
 
 
