@@ -186,21 +186,59 @@ void samc__coco_end(samc__coco *c) {
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+static bool put(FILE *to, json_t *value);
+
+/* The fewest digits that are this number: what others wrote as 0.1 is no 0.10000000000000001 afterwards. */
+static bool put_real(FILE *to, double x) {
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x) break;
+    }
+    return fprintf(to, "%s%s", text, strpbrk(text, ".e") == NULL ? ".0" : "") >= 0;
+}
+
+static bool put_name(FILE *to, const char *key) {
+    json_t *name = json_string(key);
+    const bool good = json_dumpf(name, to, JSON_ENCODE_ANY) == 0 && fputs(": ", to) >= 0;
+    json_decref(name);
+    return good;
+}
+
+static bool put_object(FILE *to, json_t *object) {
+    const char *key, *before = "{";
+    json_t *value;
+    bool good = true;
+    json_object_foreach(object, key, value) {
+        good = good && fputs(before, to) >= 0 && put_name(to, key) && put(to, value);
+        before = ", ";
+    }
+    return good && fputs(json_object_size(object) == 0 ? "{}" : "}", to) >= 0;
+}
+
+static bool put_array(FILE *to, const json_t *array, const char *first, const char *between) {
+    bool good = true;
+    for (size_t i = 0; i < json_array_size(array); i++)
+        good = good && fputs(i == 0 ? first : between, to) >= 0 && put(to, json_array_get(array, i));
+    return good && fputs(json_array_size(array) == 0 ? "[]" : "]", to) >= 0;
+}
+
+/* A value on one line; as deep as the parser let it be. */
+static bool put(FILE *to, json_t *value) {
+    if (json_is_object(value)) return put_object(to, value);
+    if (json_is_array(value)) return put_array(to, value, "[", ", ");
+    if (json_is_real(value)) return put_real(to, json_real_value(value));
+    return json_dumpf(value, to, JSON_ENCODE_ANY) == 0;
+}
+
 /* An entry of the lists a line: for people, diff and git. */
 static bool print(FILE *to, json_t *root) {
     const char *key, *before = "{";
     json_t *value;
     bool good = true;
     json_object_foreach(root, key, value) {
-        json_t *name = json_string(key);
-        good = good && fputs(before, to) >= 0 && json_dumpf(name, to, JSON_ENCODE_ANY) == 0 && fputs(": ", to) >= 0;
-        json_decref(name);
-        if (json_is_array(value)) {
-            for (size_t i = 0; i < json_array_size(value); i++)
-                good = good && fputs(i == 0 ? "[\n" : ",\n", to) >= 0 &&
-                       json_dumpf(json_array_get(value, i), to, JSON_ENCODE_ANY) == 0;
-            good = good && fputs(json_array_size(value) == 0 ? "[]" : "]", to) >= 0;
-        } else good = good && json_dumpf(value, to, JSON_ENCODE_ANY) == 0;
+        good = good && fputs(before, to) >= 0 && put_name(to, key) &&
+               (json_is_array(value) ? put_array(to, value, "[\n", ",\n") : put(to, value));
         before = ",\n";
     }
     return good && fputs("}\n", to) >= 0;

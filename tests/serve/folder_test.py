@@ -171,6 +171,9 @@ class Folder(unittest.TestCase):
         before, after = foreign(), self.data()
         before["annotations"][1]["category_id"] = 6
         self.assertEqual(after["annotations"][:2], before["annotations"])
+        text = self.file.read_text()  # numbers look as they did
+        for entry in before["annotations"]:
+            self.assertIn(json.dumps(entry, ensure_ascii=False), text)
         self.assertEqual(after["categories"], [before["categories"][0], {"id": 6, "name": "spoon"}])
         self.assertEqual((after["info"], after["licenses"], after["images"]), (before["info"], [], before["images"]))
         # Two of them at a time: who comes later is told, and nothing is lost.
