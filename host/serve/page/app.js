@@ -2,6 +2,8 @@
 import * as api from "./api.js";
 import { bytes, drawn } from "./mask.js";
 import { View } from "./view.js";
+import { attempt, busy, say } from "./messages.js";
+import { canvasOf, logitsOf, stroke } from "./brush.js";
 import { exportAs } from "./export.js";
 import { Found } from "./found.js";
 import { Labels, newUid } from "./folder.js";
@@ -26,36 +28,6 @@ let labels = null; // the folder that is labelled, if any
 // A prompt in the making, and what came of it.
 function fresh() {
   return { points: [], labels: [], box: null, brush: null, strokes: [], masks: null, choice: 0 };
-}
-
-// ---- Messages ----
-
-let saying;
-function say(text, kind = "error") {
-  $("message").textContent = text;
-  $("message").className = kind;
-  clearTimeout(saying);
-  saying = setTimeout(() => ($("message").textContent = ""), 6000);
-}
-
-function busy(text, value, cancel) {
-  $("busy").hidden = !text;
-  $("busy-text").textContent = text || "";
-  if (value === undefined) $("bar").removeAttribute("value");
-  else $("bar").value = value;
-  $("cancel").hidden = !cancel;
-  $("cancel").onclick = cancel || null;
-}
-
-async function attempt(work) {
-  try {
-    return await work();
-  } catch (error) {
-    if (error.name !== "AbortError") say(error.message);
-    return undefined;
-  } finally {
-    busy(null);
-  }
 }
 
 // ---- The image ----
@@ -199,7 +171,7 @@ function question(of, refine = true) {
   const prompt = {};
   if (of.points.length > 0) Object.assign(prompt, { points: of.points, labels: of.labels });
   if (of.box) prompt.box = of.box;
-  if (of.brush) prompt.mask_input = brushLogits(of.brush);
+  if (of.brush) prompt.mask_input = logitsOf(of.brush, model.low_res, area());
   const refining = refine && of.masks && !of.brush && of.points.length > 1;
   if (refining) prompt.mask_id = of.masks[of.choice].mask_id;
   // Several clicks or a box are hardly ambiguous: SAM's advice is one mask then.
@@ -316,7 +288,7 @@ function resume(entry) {
   const left = JSON.parse(sessionStorage.getItem("samc prompt") || "null");
   if (left?.id !== entry.id) return;
   current = { ...fresh(), points: left.points, labels: left.labels, box: left.box, strokes: left.strokes };
-  if (left.strokes.length > 0) current.brush = brushCanvas();
+  if (left.strokes.length > 0) current.brush = canvasOf(current.strokes, image.bitmap);
   refresh();
   ask();
 }
@@ -361,34 +333,6 @@ async function hover(x, y, start) {
     }
   }
   hovering = null;
-}
-
-// ---- The brush ----
-
-function stroke(context, path) {
-  context.lineWidth = Math.max(image.bitmap.width, image.bitmap.height) / 40;
-  context.lineCap = context.lineJoin = "round";
-  context.strokeStyle = "#0b5fd0";
-  context.beginPath();
-  for (const [x, y] of path) context.lineTo(x + 0.5, y + 0.5);
-  context.stroke();
-}
-
-function brushCanvas() {
-  const canvas = new OffscreenCanvas(image.bitmap.width, image.bitmap.height);
-  for (const path of current.strokes) stroke(canvas.getContext("2d"), path);
-  return canvas;
-}
-
-// The painted mask as the logits that the decoder takes: base 64 of int8 in quarters, +- 5 as where a mask is sure.
-function brushLogits(brush) {
-  const side = model.low_res, canvas = new OffscreenCanvas(side, side), [u, v] = area();
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(brush, 0, 0, u, v);
-  const { data } = context.getImageData(0, 0, side, side);
-  let text = "";
-  for (let i = 0; i < side * side; i++) text += String.fromCharCode(data[4 * i + 3] > 127 ? 20 : 256 - 20);
-  return btoa(text);
 }
 
 // ---- Everything, and text ----
@@ -519,7 +463,8 @@ function drawStroke(painting, path) {
 
 const { canvas } = view;
 followPointer(view, {
-  image: () => image, tool: () => tool, background: () => background, brush: brushCanvas, stroke,
+  image: () => image, tool: () => tool, background: () => background, brush: () => canvasOf(current.strokes, image.bitmap),
+  stroke: (context, path) => stroke(context, path, image.bitmap),
   hovers: () => tool === "point" && current.points.length === 0 && !current.masks, hover,
   left: () => {
     stopPreview();
