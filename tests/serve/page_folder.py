@@ -26,7 +26,7 @@ def foreign():
                 "area": 2000,
                 "bbox": [10, 10, 50, 40],
                 "iscrowd": 0,
-                "attributes": {"occluded": True, "score": 0.1, "tiny": 1e-07, "many": 0.12345678901234568, "whole": 3.0},
+                "attributes": {"occluded": True, "score": 0.1, "tiny": 1e-07, "many": 0.12345678901234568, "one": 1.0},
             },
         ],
         "categories": [{"id": 5, "name": "cup", "supercategory": "kitchen"}],
