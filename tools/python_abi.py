@@ -167,6 +167,8 @@ def render(headers):
         "# fmt: off",
         "import ctypes as C",
         "",
+        "from ._whole import Struct",
+        "",
         f'VERSION = "{headers.version}"',
         f"ABI = {headers.abi}",
         "STATUSES = (",
@@ -191,7 +193,7 @@ def render(headers):
         if isinstance(body, str):
             out += ["", "", f"{name} = {body}".replace("CFUNCTYPE(", "CFUNCTYPE(\n    ").replace("))", ")\n)")]
             continue
-        out += ["", "", f"class {name}(C.Structure):", "    _fields_ = ["]
+        out += ["", "", f"class {name}(Struct):", "    _fields_ = ["]
         out += [f'        ("{field}", {kind}),' for fields in body for field, kind in fields]
         out += ["    ]"]
     out += ["", "", "STRUCTS = ("]

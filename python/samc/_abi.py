@@ -3,6 +3,8 @@
 # fmt: off
 import ctypes as C
 
+from ._whole import Struct
+
 VERSION = "0.2.0"
 ABI = 2
 STATUSES = (
@@ -114,14 +116,14 @@ SAMC_TILES_REFINING = 1
 SAMC_TILES_WRITING = 2
 
 
-class samc_error(C.Structure):
+class samc_error(Struct):
     _fields_ = [
         ("status", C.c_int),
         ("message", C.c_char * 1024),
     ]
 
 
-class samc_options(C.Structure):
+class samc_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("backend", C.c_int),
@@ -135,7 +137,7 @@ class samc_options(C.Structure):
     ]
 
 
-class samc_model_info(C.Structure):
+class samc_model_info(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("image_size", C.c_int),
@@ -181,7 +183,7 @@ class samc_model_info(C.Structure):
     ]
 
 
-class samc_convert_options(C.Structure):
+class samc_convert_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("storage", C.c_int),
@@ -190,7 +192,7 @@ class samc_convert_options(C.Structure):
     ]
 
 
-class samc_memory(C.Structure):
+class samc_memory(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("current", C.c_size_t),
@@ -200,7 +202,7 @@ class samc_memory(C.Structure):
     ]
 
 
-class samc_profile_row(C.Structure):
+class samc_profile_row(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("name", C.c_char_p),
@@ -211,7 +213,7 @@ class samc_profile_row(C.Structure):
     ]
 
 
-class samc_image(C.Structure):
+class samc_image(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("pixels", C.c_void_p),
@@ -221,7 +223,7 @@ class samc_image(C.Structure):
     ]
 
 
-class samc_prompt(C.Structure):
+class samc_prompt(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("points", C.c_void_p),
@@ -233,7 +235,7 @@ class samc_prompt(C.Structure):
     ]
 
 
-class samc_mask(C.Structure):
+class samc_mask(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("image", C.c_int),
@@ -259,7 +261,7 @@ class samc_mask(C.Structure):
     ]
 
 
-class samc_point_grid(C.Structure):
+class samc_point_grid(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("xy", C.c_void_p),
@@ -267,7 +269,7 @@ class samc_point_grid(C.Structure):
     ]
 
 
-class samc_auto_options(C.Structure):
+class samc_auto_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("points_per_side", C.c_int),
@@ -291,7 +293,7 @@ class samc_auto_options(C.Structure):
     ]
 
 
-class samc_auto_stats(C.Structure):
+class samc_auto_stats(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("crops", C.c_int64),
@@ -308,7 +310,7 @@ class samc_auto_stats(C.Structure):
     ]
 
 
-class samc_machine(C.Structure):
+class samc_machine(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("processors", C.c_int),
@@ -323,7 +325,7 @@ class samc_machine(C.Structure):
     ]
 
 
-class samc_peaks(C.Structure):
+class samc_peaks(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("f32", C.c_double),
@@ -335,7 +337,7 @@ class samc_peaks(C.Structure):
     ]
 
 
-class samc_detector_info(C.Structure):
+class samc_detector_info(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("kind", C.c_int),
@@ -354,7 +356,7 @@ class samc_detector_info(C.Structure):
     ]
 
 
-class samc_phrase_options(C.Structure):
+class samc_phrase_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("templates", C.POINTER(C.c_char_p)),
@@ -362,7 +364,7 @@ class samc_phrase_options(C.Structure):
     ]
 
 
-class samc_text_options(C.Structure):
+class samc_text_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("threshold", C.c_double),
@@ -374,7 +376,7 @@ class samc_text_options(C.Structure):
     ]
 
 
-class samc_detection(C.Structure):
+class samc_detection(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("phrase", C.c_int),
@@ -384,7 +386,7 @@ class samc_detection(C.Structure):
     ]
 
 
-class samc_scale(C.Structure):
+class samc_scale(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("name", C.c_char_p),
@@ -394,7 +396,7 @@ class samc_scale(C.Structure):
     ]
 
 
-class samc_samples(C.Structure):
+class samc_samples(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("values", C.c_void_p),
@@ -407,7 +409,7 @@ class samc_samples(C.Structure):
     ]
 
 
-class samc_image_options(C.Structure):
+class samc_image_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("most_pixels", C.c_int64),
@@ -416,7 +418,7 @@ class samc_image_options(C.Structure):
     ]
 
 
-class samc_image_header(C.Structure):
+class samc_image_header(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("width", C.c_int64),
@@ -427,7 +429,7 @@ class samc_image_header(C.Structure):
     ]
 
 
-class samc_rle(C.Structure):
+class samc_rle(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("width", C.c_int),
@@ -437,7 +439,7 @@ class samc_rle(C.Structure):
     ]
 
 
-class samc_array(C.Structure):
+class samc_array(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("rank", C.c_int),
@@ -446,7 +448,7 @@ class samc_array(C.Structure):
     ]
 
 
-class samc_masks(C.Structure):
+class samc_masks(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("source", C.c_char_p),
@@ -461,7 +463,7 @@ class samc_masks(C.Structure):
     ]
 
 
-class samc_archive_options(C.Structure):
+class samc_archive_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("inputs", C.POINTER(C.c_char_p)),
@@ -492,7 +494,7 @@ class samc_archive_options(C.Structure):
     ]
 
 
-class samc_archive_text(C.Structure):
+class samc_archive_text(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("phrases", C.c_void_p),
@@ -501,7 +503,7 @@ class samc_archive_text(C.Structure):
     ]
 
 
-class samc_archive_image(C.Structure):
+class samc_archive_image(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("source", C.c_char_p),
@@ -513,7 +515,7 @@ class samc_archive_image(C.Structure):
     ]
 
 
-class samc_archive_events(C.Structure):
+class samc_archive_events(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("context", C.c_void_p),
@@ -523,7 +525,7 @@ class samc_archive_events(C.Structure):
     ]
 
 
-class samc_archive_counts(C.Structure):
+class samc_archive_counts(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("inputs", C.c_int64),
@@ -539,7 +541,7 @@ class samc_archive_counts(C.Structure):
     ]
 
 
-class samc_archive_stage(C.Structure):
+class samc_archive_stage(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("name", C.c_char_p),
@@ -550,7 +552,7 @@ class samc_archive_stage(C.Structure):
     ]
 
 
-class samc_stream_options(C.Structure):
+class samc_stream_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("prompts", C.c_void_p),
@@ -563,7 +565,7 @@ class samc_stream_options(C.Structure):
     ]
 
 
-class samc_stream_frame(C.Structure):
+class samc_stream_frame(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("number", C.c_int64),
@@ -574,7 +576,7 @@ class samc_stream_frame(C.Structure):
     ]
 
 
-class samc_stream_counts(C.Structure):
+class samc_stream_counts(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("pushed", C.c_int64),
@@ -588,7 +590,7 @@ class samc_stream_counts(C.Structure):
     ]
 
 
-class samc_video_format(C.Structure):
+class samc_video_format(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("width", C.c_int),
@@ -601,7 +603,7 @@ class samc_video_format(C.Structure):
     ]
 
 
-class samc_geo_options(C.Structure):
+class samc_geo_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("bands", C.c_char_p),
@@ -609,7 +611,7 @@ class samc_geo_options(C.Structure):
     ]
 
 
-class samc_geo_info(C.Structure):
+class samc_geo_info(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("width", C.c_int64),
@@ -628,7 +630,7 @@ class samc_geo_info(C.Structure):
     ]
 
 
-class samc_geo_mask(C.Structure):
+class samc_geo_mask(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("id", C.c_int64),
@@ -646,7 +648,7 @@ class samc_geo_mask(C.Structure):
     ]
 
 
-class samc_geo_writer_options(C.Structure):
+class samc_geo_writer_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("simplify", C.c_double),
@@ -655,7 +657,7 @@ class samc_geo_writer_options(C.Structure):
     ]
 
 
-class samc_tiles_options(C.Structure):
+class samc_tiles_options(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("input", C.c_char_p),
@@ -680,7 +682,7 @@ class samc_tiles_options(C.Structure):
     ]
 
 
-class samc_tiles_counts(C.Structure):
+class samc_tiles_counts(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("width", C.c_int64),
@@ -700,7 +702,7 @@ class samc_tiles_counts(C.Structure):
     ]
 
 
-class samc_tiles_events(C.Structure):
+class samc_tiles_events(Struct):
     _fields_ = [
         ("size", C.c_size_t),
         ("context", C.c_void_p),

@@ -51,7 +51,7 @@ class _Progress:
 
     def __init__(self, progress: Any) -> None:
         self.bar: Any = None
-        self.call: Optional[Callable[[int, int], Any]] = None
+        self.call: Optional[Callable[[int, Optional[int]], Any]] = None
         self.own = False
         if progress is True:
             try:
@@ -146,7 +146,7 @@ class _Run:
         )
         counts = self.counts()
         self.progress.of(None if counts.by_input else counts.total, counts.before)
-        kinds = dict(_abi.samc_archive_events._fields_)
+        kinds: Dict[str, Any] = {field[0]: field[1] for field in _abi.samc_archive_events._fields_}
         events = make(_abi.samc_archive_events)
         if self.on_image is not None:
             events.image = kinds["image"](self.image)
@@ -184,6 +184,8 @@ def auto(
     lines_per_file: Optional[int] = None,
     max_pixels: Optional[int] = None,
     scale: Optional[str] = None,
+    page: Optional[int] = None,
+    frame: Optional[int] = None,
     memory: Optional[int] = None,
     batch_images: Optional[int] = None,
     load_threads: Optional[int] = None,
@@ -208,6 +210,7 @@ def auto(
     shard_by    "image": all are listed first; "input": an archive is a unit, read as it comes; None: as the rest needs
     copy_images, label_maps   what "webdataset" has beside the JSON of each image
     scale       how 16 bits and floats become 8 bits, see samc.scale(); None: each kind's default
+    page, frame   one thing: of each image's pages or frames, from 0; an image that has fewer fails
     automatic   SamAutomaticMaskGenerator's arguments; others are those of `samc auto --help`
 
     Ctrl-C, and an exception of on_image or progress, end the run as soon as nothing of what was computed is lost, and
@@ -221,6 +224,9 @@ def auto(
     raw.globs, raw.glob_count = _strings(globs), len(globs)
     raw.output, raw.stats = path_bytes(out), path_bytes(stats) if stats is not None else None
     raw.scale = scale.encode() if scale is not None else None
+    if page is not None and frame is not None and page != frame:
+        raise InvalidArgument(f"page={page} and frame={frame} are one thing")
+    raw.page = page if page is not None else frame if frame is not None else 0
     raw.shard, raw.shards = shard, shards
     if shard_by not in SHARD_BY:
         raise InvalidArgument(f"shard_by is 'image' or 'input', not {shard_by!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 from . import _abi
-from ._native import PACKAGE, Handle, check, lib, library_folder, make, new_error, path_bytes
+from ._native import PACKAGE, Handle, Opened, check, lib, library_folder, make, new_error, path_bytes
 from ._session import Session
 
 BACKENDS = ("auto", "ref", "cpu", "cuda")
@@ -98,7 +98,7 @@ def split_device(device: Union[int, str, None, Any]) -> Tuple[Optional[str], int
     return kind, int(number or 0) if kind == "cuda" else 0
 
 
-class Model:
+class Model(Opened):
     """A model that was opened. Read-only, so that it may serve any number of sessions on any threads.
 
     path         a .safetensors or .pth file, the index of one in several files, or Hugging Face's folder, with SAM's
@@ -117,6 +117,8 @@ class Model:
     its sessions are closed too. Pickled as path and options: whoever unpickles it opens the file again. In a forked
     child a model of the parent raises RuntimeError; one that is opened there works.
     """
+
+    _kind, _hash = "model", lib.samc_model_hash
 
     def __init__(
         self,
@@ -169,7 +171,7 @@ class Model:
             error,
         )
         assert pointer.value is not None
-        self._handle, self._closed = Handle(pointer.value, lib.samc_model_close, "model"), False
+        self._handle = Handle(pointer.value, lib.samc_model_close, self._kind)
         info = make(_abi.samc_model_info)
         lib.samc_model_get_info(pointer, ctypes.byref(info))
         self.info = ModelInfo(info)
@@ -178,43 +180,9 @@ class Model:
         """A new line of work on this model."""
         return Session(self)
 
-    def hash(self) -> str:
-        """SHA-256 over the tensors, hexadecimal: equal for a checkpoint and its converted file of the same type."""
-        text, error = ctypes.create_string_buffer(65), new_error()
-        check(lib.samc_model_hash(self._use().pointer, text, ctypes.byref(error)), error)
-        return text.value.decode()
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def _use(self) -> Handle:
-        if self._closed:
-            raise ValueError("this model is closed")
-        return self._handle
-
-    def close(self) -> None:
-        """Lets go of the weights; they are freed when the last session on them is closed. May be called again."""
-        if not self._closed:
-            self._closed = True
-            self._handle.end()
-
-    def __enter__(self) -> "Model":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
-    def __reduce__(self) -> Any:
-        return _reopen, (type(self), self.path, self.options)
-
     def __repr__(self) -> str:
         how = self.info.arithmetic or self.info.precision
         return f"<samc.{type(self).__name__} {Path(self.path).name!r}, {self.info.backend}, {how}>"
-
-
-def _reopen(kind: Any, path: str, options: Dict[str, Any]) -> Any:
-    return kind(path, **options)
 
 
 def load(path: Optional[PathLike] = None, **options: Any) -> Model:
@@ -223,12 +191,7 @@ def load(path: Optional[PathLike] = None, **options: Any) -> Model:
 
 
 def convert(
-    source: PathLike,
-    target: PathLike,
-    *,
-    dtype: str = "keep",
-    recipe: Optional[PathLike] = None,
-    image_size: int = 0,
+    source: PathLike, target: PathLike, *, dtype: str = "keep", recipe: Optional[PathLike] = None, image_size: int = 0
 ) -> str:
     """Writes a checkpoint as safetensors; dtype "keep", "f32", "f16", "bf16" or "int8". Returns what was narrowed,
     ignored or chosen on the way, in one line, or ""."""

@@ -6,10 +6,11 @@ import ctypes
 import os
 import threading
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Dict, Optional, TypeVar
 
 from . import _abi
 from ._errors import error_of
+from ._whole import checked
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -33,6 +34,7 @@ def _declare(library: ctypes.CDLL, calls: Any) -> None:
     for name, (result, arguments) in calls.items():
         call = getattr(library, name)
         call.restype, call.argtypes = result, arguments
+        setattr(library, name, checked(call, arguments))
 
 
 lib = _open("samc")
@@ -148,6 +150,55 @@ class Handle:
     def __del__(self) -> None:
         # Of objects that refer to each other the collector ends this one maybe before its users: they close it then.
         self.end()
+
+
+class Opened:
+    """Something that was opened from a file and is closed once: a model, a detector. Usable by any number of threads, a
+    context manager, pickled as path and options: whoever unpickles it opens the file again."""
+
+    _kind: str  #: what it is called
+    _hash: Callable[..., int]  #: its call
+    path: str
+    options: Dict[str, Any]
+    _handle: Handle
+    _closed = False
+
+    def hash(self) -> str:
+        """SHA-256 over the tensors, hexadecimal: equal for a checkpoint and its converted file of the same type."""
+        text, error = ctypes.create_string_buffer(65), new_error()
+        check(type(self)._hash(self._use().pointer, text, ctypes.byref(error)), error)
+        return text.value.decode()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def _use(self) -> Handle:
+        if self._closed:
+            raise ValueError(f"this {self._kind} is closed")
+        return self._handle
+
+    def close(self) -> None:
+        """Lets go of the weights; they are freed with the last of what was made of it. May be called again."""
+        if not self._closed:
+            self._closed = True
+            self._handle.end()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        return _reopen, (type(self), self.path, self.options)
+
+
+Self = TypeVar("Self", bound=Opened)
+
+
+def _reopen(kind: Any, path: str, options: Dict[str, Any]) -> Any:
+    return kind(path, **options)
 
 
 def closing(close: Callable[[int], None], of: Handle) -> Callable[[int], None]:

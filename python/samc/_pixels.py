@@ -81,7 +81,7 @@ def read_image(
     options = make(_abi.samc_image_options, most_pixels=max_pixels, scale=text, page=page)
     if isinstance(source, (bytes, bytearray, memoryview)):
         raw = bytes(source) if isinstance(source, memoryview) else source
-        data = (ctypes.c_char * len(raw)).from_buffer(raw) if isinstance(raw, bytearray) else raw
+        data: Any = (ctypes.c_char * len(raw)).from_buffer(raw) if isinstance(raw, bytearray) else raw
         label = os.fsencode(name or "image")
         check(
             io.samc_image_decode_with(

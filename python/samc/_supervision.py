@@ -13,7 +13,7 @@ def detections_of(masks: Any) -> Any:
     if not masks:
         return supervision.Detections.empty()
     corners = np.array([[x, y, x + w, y + h] for x, y, w, h in (mask.bbox for mask in masks)], np.float32)
-    compact = getattr(supervision, "CompactMask", None)
+    compact: Any = getattr(supervision, "CompactMask", None)
     arrays: Any
     if hasattr(compact, "from_coco_rle"):
         arrays = compact.from_coco_rle(masks.rles(), corners, masks[0].size)

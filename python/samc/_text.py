@@ -11,7 +11,7 @@ import numpy as np
 from . import _abi
 from ._masks import Mask, Masks
 from ._model import BACKENDS, PRECISIONS, PathLike, index_of
-from ._native import Handle, check, closing, lib, make, new_error, path_bytes
+from ._native import Handle, Opened, check, closing, lib, make, new_error, path_bytes
 from ._pixels import as_image
 from ._session import Session
 
@@ -55,13 +55,15 @@ class Detection(NamedTuple):
     point: Tuple[float, float]  #: the peak of a heat map, else the middle of the box
 
 
-class Detector:
+class Detector(Opened):
     """An OWLv2, CLIPSeg or CLIP as Hugging Face lays it out, or one file of it; see docs/text.md. Read-only once open,
     for any number of threads. A context manager; pickled as path and options, and not usable in a forked child, as
     samc.Model. It computes on the CPU.
 
     Raises FileNotFoundError, MalformedFile, Unsupported where the file is another model's, OutOfMemory.
     """
+
+    _kind, _hash = "detector", lib.samc_detector_hash
 
     def __init__(
         self, path: PathLike, *, backend: Optional[str] = None, precision: str = "auto", threads: Optional[int] = None
@@ -81,7 +83,7 @@ class Detector:
         name = path_bytes(self.path)
         check(lib.samc_detector_open(name, ctypes.byref(raw), ctypes.byref(pointer), ctypes.byref(error)), error)
         assert pointer.value is not None
-        self._handle, self._closed = Handle(pointer.value, lib.samc_detector_close, "detector"), False
+        self._handle = Handle(pointer.value, lib.samc_detector_close, self._kind)
         info = make(_abi.samc_detector_info)
         lib.samc_detector_get_info(pointer, ctypes.byref(info))
         self.info = DetectorInfo(info)
@@ -104,41 +106,8 @@ class Detector:
         """An image as the detector sees it, for any number of phrases."""
         return Scene(self, image)
 
-    def hash(self) -> str:
-        """SHA-256 over the tensors, hexadecimal."""
-        text, error = ctypes.create_string_buffer(65), new_error()
-        check(lib.samc_detector_hash(self._use().pointer, text, ctypes.byref(error)), error)
-        return text.value.decode()
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def _use(self) -> Handle:
-        if self._closed:
-            raise ValueError("this detector is closed")
-        return self._handle
-
-    def close(self) -> None:
-        """Lets go of the weights; they are freed with the last of its phrases and scenes. May be called again."""
-        self._closed = True
-        self._handle.end()
-
-    def __enter__(self) -> "Detector":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
-    def __reduce__(self) -> Any:
-        return _reopen, (self.path, self.options)
-
     def __repr__(self) -> str:
         return f"<samc.Detector {self.info.name}, {self.info.kind}>"
-
-
-def _reopen(path: str, options: Dict[str, Any]) -> Detector:
-    return Detector(path, **options)
 
 
 def _told(raw: Any, templates: Optional[Sequence[str]], background: Optional[str]) -> Tuple[Any, Any]:

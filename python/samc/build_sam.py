@@ -95,10 +95,10 @@ class Sam:
         if device is None:
             return self
         name = f"cuda:{device}" if isinstance(device, int) else str(device)
-        kind, _, number = name.partition(":")
+        kind, number = name.partition(":")[::2]
         if kind not in ("cpu", "cuda"):
             raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', not {name!r}")
-        _, there = split_device(self.model.options["device"])
+        there = split_device(self.model.options["device"])[1]
         is_cuda = self.model.info.backend == "cuda"
         if (kind == "cuda" and not (is_cuda and there == int(number or 0))) or (kind == "cpu" and is_cuda):
             self.model = Model(self.model.path, **{**self.model.options, "device": name, "backend": None})

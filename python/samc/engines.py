@@ -118,12 +118,12 @@ def _make(kind: Any, arguments: Dict[str, Any]) -> Any:
 
 def record_of(key: str, size: Sequence[int], masks: Union[Masks, str]) -> Dict[str, Any]:
     """One image as plain values."""
-    failed = isinstance(masks, str)
+    error, found = (masks, Masks()) if isinstance(masks, str) else (None, masks)
     return {
         "key": key,
         "height": size[0],
         "width": size[1],
-        "error": masks if failed else None,
+        "error": error,
         "masks": [
             {
                 "size": list(mask.size),
@@ -135,7 +135,7 @@ def record_of(key: str, size: Sequence[int], masks: Union[Masks, str]) -> Dict[s
                 "crop_box": list(mask.crop_box),
                 "point": list(mask.point),
             }
-            for mask in (() if failed else masks)
+            for mask in found
         ],
     }
 

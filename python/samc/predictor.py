@@ -49,9 +49,10 @@ class SamPredictor:
         self._is_set(pixels.shape[:2])
 
     def _is_set(self, original_size: Tuple[int, ...]) -> None:
-        self.original_size = (int(original_size[0]), int(original_size[1]))
-        self.input_size = self.model.input_size(self.original_size)
-        self._features, self._own = None, True
+        self.original_size: Any = (int(original_size[0]), int(original_size[1]))
+        self.input_size: Any = self.model.input_size(self.original_size)
+        self._features: Any = None
+        self._own = True
         self.is_image_set = True
 
     def set_torch_image(self, transformed_image: Any, original_image_size: Tuple[int, ...]) -> None:
@@ -183,11 +184,10 @@ class SamPredictor:
     def reset_image(self) -> None:
         """Forgets the image."""
         self.is_image_set = False
-        self._features: Any = None
+        self._features = None
         self._own = True
         self.orig_h = self.orig_w = self.input_h = self.input_w = None
-        self.original_size: Any = None
-        self.input_size: Any = None
+        self.original_size = self.input_size = None
 
     def close(self) -> None:
         """Gives back what the session holds."""

@@ -60,7 +60,7 @@ class SAM2ImagePredictor:
         self.reset_predictor()
         pixels = as_array(image)
         self.session.set_image(pixels)
-        self._sizes = [(int(pixels.shape[0]), int(pixels.shape[1]))]
+        self._sizes: List[Tuple[int, int]] = [(int(pixels.shape[0]), int(pixels.shape[1]))]
 
     def set_image_batch(self, image_list: Sequence[Any]) -> None:
         """Encodes several images, for predict_batch()."""
@@ -105,8 +105,8 @@ class SAM2ImagePredictor:
         batches = (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
         found: Tuple[List[np.ndarray], ...] = ([], [], [])
         for i in range(len(self._sizes)):
-            given = [None if batch is None else batch[i] for batch in batches]
-            results = self._predict(i, *given, multimask_output, return_logits, normalize_coords)
+            points, labels, box, mask = (None if batch is None else batch[i] for batch in batches)
+            results = self._predict(i, points, labels, box, mask, multimask_output, return_logits, normalize_coords)
             for part, result in zip(found, results):
                 part.append(result)
         return found[0], found[1], found[2]
@@ -167,7 +167,7 @@ class SAM2ImagePredictor:
 
     def reset_predictor(self) -> None:
         """Forgets the images."""
-        self._sizes: List[Tuple[int, int]] = []
+        self._sizes = []
         self._is_batch = False
 
     def close(self) -> None:

@@ -168,6 +168,25 @@ class Sessions(unittest.TestCase):
         with self.assertRaises(ValueError):
             samc.load(TINY, device="tpu:0")
 
+    def test_whole_numbers_that_do_not_fit(self):
+        """ctypes alone drops the upper bits: image 2^32 would be image 0."""
+        image = np.zeros((20, 30, 3), np.uint8)
+        with samc.Model(TINY) as model, model.session() as session:
+            session.set_image(image)
+            point = [[1, 2]]
+            for call in (
+                lambda: samc.Model(TINY, threads=2**32 + 1),
+                lambda: session.image_size(2**32),
+                lambda: session.predict(point, [2**32 + 1]),
+                lambda: session.predict(point, np.array([2**32 + 1])),
+                lambda: session.predict(point, image=2**32),
+                lambda: session.auto([image], points_per_side=2**32 + 8),
+                lambda: samc.auto("in", "out", page=2**32),
+                lambda: samc.auto("in", "out", memory=2**64),
+            ):
+                self.assertRaises(OverflowError, call)
+            self.assertEqual(session.predict(point, [True]).arrays().shape, (1, 3, 20, 30))
+
     def test_closed_in_any_order(self):
         model = samc.load(TINY, threads=1)
         session = model.session()
@@ -664,6 +683,14 @@ class Archives(unittest.TestCase):
             self.auto("b", formats="bmp")
         with self.assertRaises(TypeError):
             self.auto("b", points="3")
+
+    def test_pages(self):
+        """Page 1 is the second, which these images have not; `frame` is another name of it."""
+        for i, options in enumerate(({"page": 1}, {"frame": 1}, {"page": 1, "frame": 1})):
+            self.assertEqual(self.auto(f"p{i}", **options).failures, 6)
+        self.assertEqual(self.auto("p", page=0, frame=0).failures, 0)
+        with self.assertRaises(samc.InvalidArgument):
+            self.auto("q", page=0, frame=1)
 
     def test_progress_bar(self):
         class Bar:
