@@ -357,6 +357,21 @@ Test(scene_merge, a_speck_far_off_does_not_make_another_object) {
     free_masks(m);
 }
 
+Test(scene_merge, a_ring_around_a_finer_mask_goes_unless_it_is_the_better) {
+    masks *m = calloc(1, sizeof *m);
+    uint8_t keep[MOST];
+    add_disc(m, 500, 500, 40, false, 0, 0.90f);
+    add_disc(m, 500, 500, 53, false, 1, 0.85f); /* IoU 0.57, also of the boxes */
+    cr_assert_eq(merge(m, 0.7, 0.5, keep), 1);
+    cr_assert_eq(keep[0], 1);
+    cr_assert_eq(merge(m, 1.1, 0.5, keep), 2);
+    m->records[1].iou = 0.95f;
+    cr_assert_eq(merge(m, 0.7, 0.5, keep), 2);
+    m->records[1].iou = 0.85f, m->records[1].level = 0;
+    cr_assert_eq(merge(m, 0.7, 0.5, keep), 2, "of one level both stay, as samc_auto() has it");
+    free_masks(m);
+}
+
 /* By the book: every pair. */
 static void merge_by_pairs(masks *m, double box, double mask, uint8_t *keep) {
     for (int64_t i = 0; i < m->count; i++) keep[i] = 2;
@@ -381,7 +396,8 @@ static void merge_by_pairs(masks *m, double box, double mask, uint8_t *keep) {
             const samc__span_overlap o =
                 samc__spans_compare(&s[0], &s[1], (samc__span_box){0, 0, INT64_MAX, INT64_MAX});
             const double own = (double)o.both / (double)(o.both + o.a + o.b);
-            if (own > box || (boxes > box && own > mask)) keep[best] = 0;
+            if (own > box || (boxes > box && own > mask) || (a->level != b->level && b->iou >= a->iou && own > mask))
+                keep[best] = 0;
             samc__spans_free(&s[0]);
             samc__spans_free(&s[1]);
         }

@@ -99,8 +99,9 @@ static samc_status read_spans(merging *m, int64_t index, samc__spans *spans) {
 static samc_status is_same(merging *m, int64_t index, int64_t kept, bool *same) {
     const samc__scene_record *a = &m->masks->records[index], *b = &m->masks->records[kept];
     const double boxes = box_iou(a, b);
-    const double least = boxes > m->thresholds->box && m->thresholds->mask < m->thresholds->box ? m->thresholds->mask
-                                                                                                : m->thresholds->box;
+    double least = m->thresholds->box; /* the IoU of masks above which they are one */
+    const bool better = a->level != b->level && b->iou >= a->iou;
+    if ((boxes > least || (better && least <= 1.0)) && m->thresholds->mask < least) least = m->thresholds->mask;
     *same = false;
     if (!(boxes > m->least_box)) return SAMC_OK;
     const double less = (double)(a->area < b->area ? a->area : b->area),

@@ -18,8 +18,10 @@ typedef struct samc__scene_masks {
 /* The second of these where nobody says otherwise. */
 #define SAMC__SCENE_MASK_IOU 0.5
 
-/* When two masks are one object: their IoU is above `box`, or that of their boxes is, which is how samc_auto() compares
- * within a tile, and their own still above `mask`. With `box` above 1 nothing is suppressed. */
+/* When two masks are one object: their IoU is above `box`; or that of their boxes is, which is how samc_auto() compares
+ * within a tile, and their own still above `mask`; or they are of two levels, the finer one is as sure of itself as the
+ * other (whose outline is the coarser: a ring around it), and their own is above `mask`. With `box` above 1 nothing is
+ * suppressed. */
 typedef struct samc__scene_thresholds {
     double box, mask;
 } samc__scene_thresholds;
