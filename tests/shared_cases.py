@@ -273,7 +273,7 @@ def closed_stderr(s):
 def fifo(s):
     os.mkfifo(s.at("f.png"))
     code, _, said = s.run(
-        "segment", "f.png", "--point", "1,1", "--format", "rle", "--model", "small.safetensors", "-o", "o", timeout=20
+        "segment", "f.png", "--point", "1,1", "--format", "rle", "--model", "small.safetensors", "-o", "o", timeout=300
     )
     return code == 1 and one_line(said) and "regular" in said, said
 

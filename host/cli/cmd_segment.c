@@ -6,6 +6,7 @@
 
 #include "host/cli/phrases.h"
 #include "host/cli/points.h"
+#include "host/cli/segment_map.h"
 
 static const char help[] =
     "Usage: samc segment IMAGE PROMPT... -o OUTDIR [OPTIONS]\n"
@@ -32,6 +33,14 @@ static const char help[] =
     "                        --nms and --top of 'samc text'. One mask for each thing that is found. Not together\n"
     "                        with other prompts\n"
     "\n"
+    "Scenes that lie on a map (GeoTIFF, COG, JPEG 2000, ... of any size; 'samc info' says whether there is GDAL):\n"
+    "      --crs map|pixel   --point and --box are in the coordinates of the scene's map, or in its pixels; the\n"
+    "                        model gets a window around each\n"
+    "      --boxes FILE      a box around each feature of a GeoJSON or GeoPackage file, in whatever CRS\n"
+    "      --bands LIST      three of its bands, or one, from 1: 3,2,1\n"
+    "      --simplify X      outlines may move by X in the units of the map (0)\n"
+    "      --scale           is P2-98 here unless it is given, of the whole scene\n"
+    "\n"
     "Results:\n"
     "  -o, --output DIR      folder for the files, made if missing; files of the same names are replaced.\n"
     "                        Required unless --format is rle\n"
@@ -41,6 +50,8 @@ static const char help[] =
     "                          cutout   RGBA, background removed   <stem>_<prompt>_<mask>_cutout.png\n"
     "                          npy      NumPy bool [h, w]          <stem>_<prompt>_<mask>.npy\n"
     "                          rle      COCO run lengths, in the JSON\n"
+    "                          gpkg, geojson  of scenes: polygons of all masks, <stem>.gpkg in the scene's CRS and\n"
+    "                                   <stem>.geojson by RFC 7946; the default of scenes is gpkg,overlay\n"
     "      --logits FILE     low-res logits of all masks before any threshold: .npy, float32\n"
     "                        [prompts, masks, h, w]\n"
     "      --single          one mask for each prompt, where three (whole, part, subpart) are the default\n"
@@ -51,7 +62,9 @@ static const char help[] =
     "\"stability_score\": ..., \"area\": pixels, \"bbox\": [x, y, w, h], \"files\": {format: path},\n"
     "\"rle\": {\"size\": [h, w], \"counts\": ...}}, ...]}, masks in the model's order, \"rle\" with --format rle;\n"
     "of an image that was scaled \"scale\": {\"name\", \"low\", \"high\", \"samples\"};\n"
-    "of phrases \"label\", \"score\" and \"box\" [x0, y0, x1, y1] too.\n"
+    "of phrases \"label\", \"score\" and \"box\" [x0, y0, x1, y1] too; of scenes \"crs\", and of each mask \"id\", as "
+    "in\n"
+    "the polygons, and \"window\" [x, y, w, h], that its pixels and pictures are of.\n"
     "\n"
     "Examples: samc segment photo.jpg --point 320,240 --point 400,250,0 -o out\n"
     "          detector photo.jpg | samc segment photo.jpg --prompts - --single --format rle\n";
@@ -67,6 +80,8 @@ typedef struct request {
     bool single;
     samc_prompts *prompts;   /* of phrases: the boxes that were found */
     samc__cli_phrases *text; /* without phrases where there are other prompts */
+    samc__map_request *map;  /* with the texts of all points and boxes */
+    bool mapped;             /* the image is a scene */
 } request;
 
 /* Everything that has to be released, whatever happened. */
@@ -78,8 +93,10 @@ typedef struct work {
     samc_session *session;
     samc_model_info info;
     samc_writer *logits;
-    char *stem;      /* the image's name without folder and extension, owned */
-    json_t *records; /* list of the masks so far; owned */
+    samc__map *map;      /* of a scene; then image and prompts are those of `view` */
+    samc__map_view view; /* its image is moved to `image` */
+    char *stem;          /* the image's name without folder and extension, owned */
+    json_t *records;     /* list of the masks so far; owned */
 } work;
 
 /* --mask-input: one mask for each prompt; alone, each mask becomes a prompt. */
@@ -131,6 +148,9 @@ static samc_status no_memory(const request *r, samc_error *error) {
     return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its results", r->image);
 }
 
+/* What a prompt of the library's is called: of a window, its number among all. */
+static int number_of(const work *w, int prompt) { return w->view.numbers != NULL ? w->view.numbers[prompt] : prompt; }
+
 /* Files are called <stem>_<prompt>_<mask> and one of these. In the order of samc_output's bits. */
 static const struct {
     samc_output output;
@@ -149,8 +169,8 @@ static samc_status write_files(const request *r, const work *w, const samc_mask 
         size_t length = r->output == NULL ? 0 : strlen(r->output);
         const char *slash = length > 0 && r->output[length - 1] == '/' ? "" : "/";
         if (!(r->formats & files[i].output)) continue;
-        if (asprintf(&path, "%s%s%s_%d_%d%s", r->output, slash, w->stem, mask->prompt, mask->index, files[i].suffix) <
-            0)
+        if (asprintf(&path, "%s%s%s_%d_%d%s", r->output, slash, w->stem, number_of(w, mask->prompt), mask->index,
+                     files[i].suffix) < 0)
             return no_memory(r, error);
         status = samc_mask_write(mask, files[i].output, &w->image, samc_prompts_at(r->prompts, mask->prompt), number,
                                  path, error);
@@ -172,7 +192,9 @@ static void add_label(json_t *record, const samc_mask *mask) {
 /* Writes a mask in every format and appends its record. */
 static samc_status add_mask(const request *r, work *w, const samc_mask *mask, int number, samc_error *error) {
     json_t *written = json_object(), *rle = NULL;
+    int64_t id = 0;
     samc_status status = written ? write_files(r, w, mask, number, written, error) : no_memory(r, error);
+    if (status == SAMC_OK && w->map != NULL) status = samc__map_add(w->map, &w->view, mask, &id, error);
     if (status == SAMC_OK && r->formats & SAMC_OUTPUT_RLE) {
         char *text = malloc(mask->rle_length + 1);
         status = text ? samc_mask_rle(mask, text, error) : no_memory(r, error);
@@ -185,13 +207,19 @@ static samc_status add_mask(const request *r, work *w, const samc_mask *mask, in
         return status;
     }
     json_t *record =
-        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", mask->prompt, "mask", mask->index,
-                  "predicted_iou", samc__cli_number((double)mask->predicted_iou), "stability_score",
+        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", number_of(w, mask->prompt), "mask",
+                  mask->index, "predicted_iou", samc__cli_number((double)mask->predicted_iou), "stability_score",
                   samc__cli_number((double)mask->stability_score), "area", (json_int_t)mask->area, "bbox",
                   mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3], "files", written, "rle", rle);
     if (record != NULL && mask->object_score != 0.0f) /* of models that have it */
         json_object_set_new(record, "object_score", samc__cli_number((double)mask->object_score));
     if (record != NULL && mask->label != NULL) add_label(record, mask);
+    if (record != NULL && w->map != NULL) {
+        json_object_set_new(record, "id", id > 0 ? json_integer(id) : json_null());
+        json_object_set_new(
+            record, "window",
+            json_pack("[I, I, i, i]", (json_int_t)w->view.x, (json_int_t)w->view.y, w->image.width, w->image.height));
+    }
     return record && json_array_append_new(w->records, record) == 0 ? SAMC_OK : no_memory(r, error);
 }
 
@@ -216,7 +244,7 @@ static samc_status predict_batch(const request *r, work *w, int first, int count
             samc_mask mask = SAMC_INIT(samc_mask);
             status = samc_session_check(w->session, samc_result_mask(w->session, result, p, m, &mask), r->image, error);
             mask.prompt += first; /* of all prompts, not of these */
-            if (status == SAMC_OK) status = add_mask(r, w, &mask, mask.prompt * masks + m, error);
+            if (status == SAMC_OK) status = add_mask(r, w, &mask, number_of(w, mask.prompt) * masks + m, error);
         }
     samc_result_free(result);
     return status;
@@ -316,14 +344,76 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     return logits != NULL ? samc_writer_commit(logits, error) : SAMC_OK;
 }
 
+/* One window of a scene after the other. */
+static samc_status segment_view(request *r, work *w, samc_error *error) {
+    w->image = w->view.image;
+    w->view.image = (samc_image){.size = sizeof w->image};
+    r->prompts = w->view.prompts;
+    w->view.prompts = NULL;
+    if (w->info.boxes_only) SAMC__TRY(check_boxes(r, w, error));
+    SAMC__TRY(set_image(r, w, error));
+    const int prompts = samc_prompts_count(r->prompts);
+    for (int first = 0; first < prompts; first += BATCH)
+        SAMC__TRY(predict_batch(r, w, first, prompts - first < BATCH ? prompts - first : BATCH, error));
+    return SAMC_OK;
+}
+
+static void end_view(request *r, work *w) {
+    samc_prompts_free(w->view.prompts);
+    samc_prompts_free(r->prompts);
+    r->prompts = NULL;
+    free(w->view.numbers);
+    samc_image_free(&w->view.image);
+    samc_image_free(&w->image);
+    w->view = (samc__map_view){.image.size = sizeof w->image};
+}
+
+/* The same in windows of a scene. */
+static samc_status segment_scene(request *r, work *w, int *exit_code, samc_error *error) {
+    char model_path[4096];
+    bool usage, more;
+    if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
+    samc_status status = samc__map_open(r->map, &r->cli, r->image, &w->map, &usage, error);
+    if (usage) *exit_code = SAMC__EXIT_USAGE;
+    SAMC__TRY(status);
+    SAMC__TRY(samc__map_scale(w->map, &w->scale, error));
+    SAMC__TRY(samc__cli_open_model(&r->cli, model_path, &w->model, error));
+    samc_model_get_info(w->model, &w->info);
+    SAMC__TRY(begin_results(r, w, error));
+    SAMC__TRY(samc_session_create(w->model, &w->session, error));
+    if (r->output != NULL) SAMC__TRY(samc__map_begin(w->map, r->formats, r->output, w->stem, error));
+    for (;;) {
+        SAMC__TRY(samc__map_next(w->map, w->info.image_size, &w->view, &more, error));
+        if (!more) return samc__map_commit(w->map, error);
+        SAMC__TRY(segment_view(r, w, error));
+        end_view(r, w);
+    }
+}
+
+/* What is printed at the end. */
+static json_t *make_answer(const request *r, const work *w) {
+    const bool scene = w->map != NULL;
+    const samc_geo_info *info = scene ? samc__map_info(w->map) : NULL;
+    json_t *answer = json_pack("{s:o, s:[I, I], s:O}", "image", samc__cli_text(r->image), "size",
+                               scene ? (json_int_t)info->height : (json_int_t)w->image.height,
+                               scene ? (json_int_t)info->width : (json_int_t)w->image.width, "masks", w->records);
+    if (scene) json_object_set_new(answer, "crs", info->crs[0] != '\0' ? samc__cli_text(info->crs) : json_null());
+    samc__cli_add_scale(answer, &w->scale);
+    return answer;
+}
+
 static int run(request *r) {
     work w = {.image.size = sizeof w.image,
               .scale.size = sizeof w.scale,
               .masks.size = sizeof w.masks,
+              .view.image.size = sizeof w.image,
               .info.size = sizeof w.info};
     samc_error error;
     int exit_code = SAMC__EXIT_FAILURE;
-    if ((r->text->count > 0 ? segment_text : segment)(r, &w, &exit_code, &error) != SAMC_OK) {
+    samc_status (*const way)(request *, work *, int *, samc_error *) = r->text->count > 0 ? segment_text
+                                                                       : r->mapped        ? segment_scene
+                                                                                          : segment;
+    if (way(r, &w, &exit_code, &error) != SAMC_OK) {
         if (exit_code == SAMC__EXIT_USAGE) samc__cli_usage(&r->cli, "%s", error.message);
         else samc__cli_fail(error.message);
     } else {
@@ -331,11 +421,8 @@ static int run(request *r) {
             samc__cli_note(&r->cli, "%zu found of %d phrases", json_array_size(w.records), r->text->count);
         else
             samc__cli_note(&r->cli, "%zu masks for %d prompts", json_array_size(w.records),
-                           samc_prompts_count(r->prompts));
-        json_t *answer = json_pack("{s:o, s:[i, i], s:O}", "image", samc__cli_text(r->image), "size", w.image.height,
-                                   w.image.width, "masks", w.records);
-        samc__cli_add_scale(answer, &w.scale);
-        exit_code = samc__cli_print_json(answer);
+                           w.map != NULL ? samc__map_prompts(w.map) : samc_prompts_count(r->prompts));
+        exit_code = samc__cli_print_json(make_answer(r, &w));
     }
     samc_writer_abandon(w.logits);
     free(w.stem);
@@ -344,12 +431,23 @@ static int run(request *r) {
     samc_session_destroy(w.session);
     samc_model_close(w.model);
     samc_array_free(&w.masks);
+    if (w.map != NULL) end_view(r, &w);
+    samc__map_close(w.map);
     samc_image_free(&w.image);
     return exit_code;
 }
 
 /* Turns them into prompts, by the rules of the help text. */
-static int build_prompts(request *r, const samc__cli_points *a) {
+static int build_prompts(request *r, samc__cli_points *a) {
+    const bool others = r->prompts_file || r->mask_input || r->embedding || r->logits || r->text->given ||
+                        r->text->count > 0 || r->cli.page != 0;
+    int code = samc__map_check(r->map, &r->cli, r->formats, others);
+    if (code != SAMC__EXIT_OK || r->mapped) return code;
+    for (int i = 0; i < r->map->point_count && code == SAMC__EXIT_OK; i++)
+        code = samc__cli_point(a, &r->cli, r->map->points[i]);
+    for (int i = 0; i < r->map->box_count && code == SAMC__EXIT_OK; i++)
+        code = samc__cli_box(a, &r->cli, r->map->box[i]);
+    if (code != SAMC__EXIT_OK) return code;
     if (r->text->count > 0) {
         if (a->point_count + a->box_count > 0 || r->prompts_file || r->mask_input || r->embedding || r->logits)
             return samc__cli_usage(&r->cli, "--text goes without --point, --box, --prompts, --mask-input, --embedding "
@@ -369,6 +467,14 @@ static int build_prompts(request *r, const samc__cli_points *a) {
 
 enum { POINT = SAMC__CLI_OWN, BOX, PROMPTS, MASK_INPUT, SINGLE, EMBEDDING, FORMAT, LOGITS };
 
+/* Keeps the text of a point or a box. */
+static int keep(const request *r, const char **texts, int *count, const char *what) {
+    if (*count == SAMC_MOST_POINTS)
+        return samc__cli_usage(&r->cli, "more than %d %s; use --prompts", SAMC_MOST_POINTS, what);
+    texts[(*count)++] = optarg;
+    return SAMC__EXIT_OK;
+}
+
 static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
     static const struct option table[] = {{"point", required_argument, NULL, POINT},
                                           {"box", required_argument, NULL, BOX},
@@ -378,6 +484,7 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
                                           {"embedding", required_argument, NULL, EMBEDDING},
                                           {"format", required_argument, NULL, FORMAT},
                                           {"logits", required_argument, NULL, LOGITS},
+                                          SAMC__MAP_OPTIONS,
                                           {"output", required_argument, NULL, 'o'},
                                           {"text", required_argument, NULL, SAMC__TEXT_PHRASE},
                                           SAMC__TEXT_SEARCH,
@@ -392,10 +499,10 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
         }
         switch (option) {
         case POINT:
-            code = samc__cli_point(a, &r->cli, optarg);
+            code = keep(r, r->map->points, &r->map->point_count, "points");
             break;
         case BOX:
-            code = samc__cli_box(a, &r->cli, optarg);
+            code = keep(r, r->map->box, &r->map->box_count, "boxes");
             break;
         case PROMPTS:
             r->prompts_file = optarg;
@@ -412,14 +519,22 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
         case LOGITS:
             r->logits = optarg;
             break;
+        case SAMC__MAP_CRS:
+        case SAMC__MAP_BOXES:
+        case SAMC__MAP_BANDS:
+        case SAMC__MAP_SIMPLIFY:
+            code = samc__map_option(r->map, &r->cli, option, optarg);
+            break;
         case 'o':
             r->output = optarg;
             break;
         case FORMAT:
-            r->formats = samc_outputs_parse(optarg, SAMC__SEGMENT_FORMATS);
+            r->formats = samc_outputs_parse(optarg, (unsigned)SAMC__SEGMENT_FORMATS | SAMC__MAP_FORMATS);
             if (r->formats == 0)
-                return samc__cli_usage(&r->cli, "--format is a list of png, rle, overlay, cutout and npy, not '%s'",
-                                       optarg);
+                return samc__cli_usage(
+                    &r->cli,
+                    "--format is a list of png, rle, overlay, cutout and npy, of scenes gpkg and geojson, not '%s'",
+                    optarg);
             break;
         default:
             return r->cli.exit_code; /* SAMC__CLI_STOP */
@@ -428,6 +543,10 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
     }
     if (argc - optind != 1) return samc__cli_usage(&r->cli, "give one IMAGE, not %d", argc - optind);
     r->image = argv[optind];
+    if (r->map->boxes != NULL && r->map->crs == SAMC__CRS_NONE) r->map->crs = SAMC__CRS_MAP;
+    r->mapped = r->map->crs != SAMC__CRS_NONE;
+    if (r->formats == 0)
+        r->formats = r->mapped ? SAMC_OUTPUT_GPKG | SAMC_OUTPUT_OVERLAY : SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY;
     if (r->output == NULL && r->formats != SAMC_OUTPUT_RLE) return samc__cli_usage(&r->cli, "-o OUTDIR is missing");
     if (r->prompts_file != NULL && strcmp(r->prompts_file, "-") == 0 && strcmp(r->image, "-") == 0)
         return samc__cli_usage(&r->cli, "image and prompts cannot both come from standard input");
@@ -451,13 +570,12 @@ int samc__segment_phrases(const samc__cli *cli, samc__cli_phrases *text, const c
 
 int samc__cmd_segment(int argc, char **argv) {
     samc__cli_phrases text = samc__cli_phrases_begin();
-    request r = {
-        .cli = samc__cli_begin("segment", help), .formats = SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY, .text = &text};
+    request r = {.cli = samc__cli_begin("segment", help), .text = &text, .map = calloc(1, sizeof *r.map)};
     samc__cli_points *a = calloc(1, sizeof *a);
-    if (a == NULL) return samc__cli_fail("out of memory");
-    int exit_code = parse(&r, a, argc, argv);
+    int exit_code = a && r.map ? parse(&r, a, argc, argv) : samc__cli_fail("out of memory");
     samc_prompts_free(r.prompts);
     samc__cli_phrases_end(&text);
+    free(r.map);
     free(a);
     return exit_code;
 }

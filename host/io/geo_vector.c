@@ -129,8 +129,11 @@ static OGRGeometryH settle_kind(const samc__geo_out *out, OGRGeometryH geometry)
     return all;
 }
 
-static void set_number(const samc__gdal *g, OGRFeatureH feature, int field, double value) {
-    if (isfinite(value)) g->OGR_F_SetFieldDouble(feature, field, value);
+/* With no more digits than mean something. */
+static void set_number(const samc__gdal *g, OGRFeatureH feature, int field, double value, int digits) {
+    char text[40];
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    if (isfinite(value)) g->OGR_F_SetFieldDouble(feature, field, strtod(text, NULL));
     else g->OGR_F_SetFieldNull(feature, field);
 }
 
@@ -147,12 +150,12 @@ static samc_status vector_add(samc__geo_out *out, const samc_geo_mask *mask, sam
     g->OGR_F_SetGeometryDirectly(feature, geometry);
     g->OGR_F_SetFieldInteger64(feature, 0, mask->id);
     g->OGR_F_SetFieldInteger(feature, 1, mask->level);
-    set_number(g, feature, 2, (double)mask->predicted_iou);
-    set_number(g, feature, 3, (double)mask->stability_score);
-    set_number(g, feature, 4, area);
+    set_number(g, feature, 2, (double)mask->predicted_iou, 7);
+    set_number(g, feature, 3, (double)mask->stability_score, 7);
+    set_number(g, feature, 4, area, 12);
     if (out->options.labels && mask->label != NULL) g->OGR_F_SetFieldString(feature, 5, mask->label);
     else if (out->options.labels) g->OGR_F_SetFieldNull(feature, 5);
-    if (out->options.labels) set_number(g, feature, 6, mask->label != NULL ? (double)mask->score : NAN);
+    if (out->options.labels) set_number(g, feature, 6, mask->label != NULL ? (double)mask->score : NAN, 7);
     const bool ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
     g->OGR_F_Destroy(feature);
     return ok ? SAMC_OK : fail(out, error, "a polygon cannot be written");

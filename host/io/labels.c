@@ -146,7 +146,8 @@ samc_status samc__labels_check(const char *path, const samc__volume *volume, sam
     if (ends(path, ".nii") || ends(path, ".nii.gz")) return SAMC_OK;
     if (!ends(path, ".dcm"))
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: labels are written as .nii, .nii.gz or .dcm", path);
-    if (samc__volume_get_source(volume, &state)->segmentation != NULL) return SAMC_OK;
+    const samc__volume_source *source = samc__volume_get_source(volume, &state);
+    if (source->segmentation != NULL) return source->segmentation(state, path, NULL, error);
     return samc__fail(error, SAMC_UNSUPPORTED, "%s: a DICOM segmentation is of DICOM images, and this volume is %s",
                       path, samc__volume_get_info(volume)->format);
 }

@@ -13,6 +13,7 @@ struct samc__labels {
     /* Fills labels [j, i] of slice k. Asked for in order, more than once each. */
     samc_status (*slice)(void *context, int k, uint16_t *labels, samc_error *error);
     void *context;
+    bool automatic; /* nobody prompted for them */
 };
 
 /* "*.nii", "*.nii.gz" or "*.dcm"; SAMC_INVALID_ARGUMENT for another name, and SAMC_UNSUPPORTED for a segmentation of

@@ -57,7 +57,7 @@ typedef struct samc__volume_source {
     samc_status (*open)(const char *path, int time, samc__volume_info *info, void **state, samc_error *error);
     /* Rows first to first + count - 1 of slice k to values [count, extent[0], channels]. */
     samc_status (*rows)(void *state, int k, int first, int count, float *values, samc_error *error);
-    /* A DICOM segmentation of the volume; NULL: the source is not DICOM. */
+    /* A DICOM segmentation of the volume, or of no labels whether one can be made; NULL: the source is not DICOM. */
     samc_status (*segmentation)(void *state, const char *path, const samc__labels *labels, samc_error *error);
     void (*close)(void *state);
 } samc__volume_source;

@@ -448,7 +448,7 @@ class Names(Archive):
         os.mkfifo(self.at("f.tar"))
         for name in ("f.ppm", "f.tar"):
             self.failure(
-                "not a regular file but a pipe", "auto", name, "-o", "o", *OPTIONS, cwd=self.folder, timeout=20
+                "not a regular file but a pipe", "auto", name, "-o", "o", *OPTIONS, cwd=self.folder, timeout=300
             )
         self.failure(
             "not a regular file but a pipe",
@@ -461,7 +461,7 @@ class Names(Archive):
             "--model",
             TINY,
             cwd=self.folder,
-            timeout=20,
+            timeout=300,
         )
         self.failure(
             "not a regular file but a pipe",
@@ -472,7 +472,7 @@ class Names(Archive):
             "--model",
             TINY,
             cwd=self.folder,
-            timeout=20,
+            timeout=300,
         )
         self.failure(
             "not a regular file but a device",
@@ -484,14 +484,14 @@ class Names(Archive):
             "rle",
             "--model",
             TINY,
-            timeout=20,
+            timeout=300,
         )
         put(self.at("ok.ppm"), PICTURES[1])
         put(self.at("l.txt"), b"f.ppm\nok.ppm\nf.tar\n")
-        lines, _ = self.auto("@l.txt", "-o", "o", "--format", "jsonl", code=3, cwd=self.folder, timeout=20)
+        lines, _ = self.auto("@l.txt", "-o", "o", "--format", "jsonl", code=3, cwd=self.folder, timeout=300)
         self.assertEqual(len(lines), 1)
         self.assertEqual(read(self.at("o", "errors.jsonl")).count(b"but a pipe"), 2)
-        lines, _ = self.auto(".", "-o", "o2", "--format", "jsonl", code=3, cwd=self.folder, timeout=20)
+        lines, _ = self.auto(".", "-o", "o2", "--format", "jsonl", code=3, cwd=self.folder, timeout=300)
         self.assertEqual(read(self.at("o2", "errors.jsonl")).count(b"but a pipe"), 2)
         # Lists and prompts may be pipes.
         prompts = subprocess.run(

@@ -105,7 +105,7 @@ class NoRegularFile(Case):
                     ["bench", "--image", self.at(name)],
                 ):
                     with self.subTest(command):
-                        code, _, err = run(*command, *EMBED, timeout=20)
+                        code, _, err = run(*command, *EMBED, timeout=300)
                         self.assertEqual((code, err), (1, f"samc: {self.at(name)}: not a regular file but {kind}\n"))
         self.assertFalse(os.path.exists(self.at("e.npy")))
 

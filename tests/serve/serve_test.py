@@ -560,7 +560,7 @@ class Guarded(Served):
             (["extra"], "extra"),
         ):
             done = subprocess.run(
-                [SAMC, "serve", "--model", TINY, *options], capture_output=True, text=True, timeout=60
+                [SAMC, "serve", "--model", TINY, *options], capture_output=True, text=True, timeout=300
             )
             self.assertIn(done.returncode, (1, 2))
             self.assertEqual((word in done.stderr, done.stderr.count("\n")), (True, 1), done.stderr)
@@ -656,7 +656,16 @@ class Load(unittest.TestCase):
 
     def test_closes_events_that_nobody_reads_any_more(self):
         waiting = lambda: server.ask("GET", "/metrics")[2].decode()
-        sockets = lambda: str([f.readlink() for f in Path(f"/proc/{server.process.pid}/fd").iterdir()]).count("socket:")
+
+        def sockets():
+            count = 0
+            for file in Path(f"/proc/{server.process.pid}/fd").iterdir():
+                try:
+                    count += str(file.readlink()).startswith("socket:")
+                except FileNotFoundError:  # closed since it was listed
+                    pass
+            return count
+
         with Server(SAMC, model=TINY) as server:
             before, image, body = sockets(), server.upload(PHOTO), b'{"points_per_side": 128}'
             head = (
@@ -675,7 +684,7 @@ class Load(unittest.TestCase):
     def test_lets_what_runs_end(self):
         server = Server(SAMC)
         image, connection = server.upload(PHOTO), server.connect()
-        connection.request("POST", f"/v1/images/{image}/auto", json.dumps({"points_per_side": 32}),
+        connection.request("POST", f"/v1/images/{image}/auto", json.dumps({"points_per_side": 16}),
                            {"Content-Type": "application/json", "Accept": "text/event-stream"})  # fmt: skip
         response = connection.getresponse()
         self.assertEqual(response.readline(), b"event: progress\n")

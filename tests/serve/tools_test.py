@@ -173,7 +173,7 @@ class Text(unittest.TestCase):
         widen(ROOT / "tests/data/golden_clip", clip)
         for detector, word in ((clip, "labels masks"), (TINY, "tiny.safetensors"), ("/nonexistent", "/nonexistent")):
             command = [SAMC, "serve", "--port", "0", "--model", TINY, "--detector", detector]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
             self.assertEqual((done.returncode, word in done.stderr, done.stderr.count("\n")), (1, True, 1), done.stderr)
 
 
@@ -465,7 +465,7 @@ class LabelStudio(unittest.TestCase):
             (["--media-root", "/nonexistent"], "/nonexistent"),
         ):  # fmt: skip
             done = subprocess.run([SAMC, "serve", "--model", TINY, *options], capture_output=True, text=True,
-            timeout=60)
+            timeout=300)
             self.assertEqual((word in done.stderr, done.stderr.count("\n")), (True, 1), done.stderr)
             self.assertIn(done.returncode, (1, 2))
 
