@@ -409,6 +409,7 @@ class Images(Served):
 
     def test_decoders_hold_nothing_of_the_servers(self):
         pid = self.server.process.pid
+        self.server.upload(PHOTO)  # now, or before: then it has begun, and let go of what it was started with
         (nursery,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         held = {fd.name: str(fd.readlink()) for fd in Path(f"/proc/{nursery}/fd").iterdir()}
         self.assertEqual([held["0"], held["1"]], ["/dev/null"] * 2)
