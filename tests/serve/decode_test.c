@@ -24,7 +24,8 @@ pid_t fork(void) {
     return own();
 }
 
-/* In place of the library's: does what the first word says. */
+/* In place of the library's: nothing to prepare, and what the first word says. */
+void samc_image_prepare(void) {}
 samc_status samc_image_decode_with(const void *bytes, size_t size, const char *name, const samc_image_options *options,
                                    samc_image *image, samc_scale *applied, samc_error *error) {
     (void)name;
