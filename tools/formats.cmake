@@ -49,12 +49,12 @@ if(NOT SAMC_DICOM STREQUAL OFF AND NOT (SAMC_DICOM STREQUAL AUTO AND SAMC_FORMAT
     find_library(DCMTK_LIBRARY dcmjpls)
     find_path(DCMTK_INCLUDE_DIR dcmtk/dcmjpls/djcodecd.h)
     if(DCMTK_LIBRARY AND DCMTK_INCLUDE_DIR)
-        set(SAMC_DCMTK_LIBRARIES dcmjpeg ijg8 ijg12 ijg16 dcmjpls dcmdata oflog ofstd stdc++)
+        set(SAMC_DCMTK_LIBRARIES dcmseg dcmfg dcmiod dcmjpeg ijg8 ijg12 ijg16 dcmjpls dcmdata oflog ofstd stdc++)
         add_library(samc_dcmtk INTERFACE IMPORTED GLOBAL)
         target_include_directories(samc_dcmtk SYSTEM INTERFACE ${DCMTK_INCLUDE_DIR})
         target_link_libraries(samc_dcmtk INTERFACE ${SAMC_DCMTK_LIBRARIES})
         list(APPEND SAMC_FORMAT_SOURCES io/dicom.cc io/dicom_files.c io/dicom_frame.c io/dicom_guard.c
-                                        io/dicom_series.c io/dicom_values.c
+                                        io/dicom_seg.cc io/dicom_series.c io/dicom_values.c
                                         io/image_dicom.c)
         list(APPEND SAMC_FORMAT_DEFINITIONS SAMC_WITH_DICOM)
         list(APPEND SAMC_FORMAT_PACKAGES samc_dcmtk)

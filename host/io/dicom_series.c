@@ -11,9 +11,6 @@
 #include "host/io/image_dicom.h"
 #include "host/io/volume.h"
 #include "runtime/base/status.h"
-#ifdef SAMC_WITH_SEG
-#include "host/io/dicom_seg.h"
-#endif
 
 typedef struct slice {
     int file, frame;
@@ -331,9 +328,6 @@ const samc__volume_source samc__volume_dicom = {
     .recognise = recognise,
     .open = open_source,
     .rows = read_rows,
-#ifdef SAMC_WITH_SEG
-    .segmentation = samc__dicom_segmentation,
-#endif
     .close = close_series,
 };
 

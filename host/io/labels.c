@@ -8,6 +8,7 @@
 
 #include <zlib.h>
 
+#include "host/io/dicom_seg.h"
 #include "host/io/nifti.h"
 #include "runtime/base/status.h"
 
@@ -141,13 +142,29 @@ static bool ends(const char *path, const char *with) {
     return length > end && strcasecmp(path + length - end, with) == 0;
 }
 
+#ifdef SAMC_WITH_DICOM
+static bool is_dicom(const samc__volume *volume, void **state) {
+    return samc__volume_get_source(volume, state) == &samc__volume_dicom;
+}
+
+static samc_status write_segmentation(void *state, const char *path, const samc__labels *labels, samc_error *error) {
+    return samc__dicom_segmentation(state, path, labels, error);
+}
+#else
+static bool is_dicom(const samc__volume *volume, void **state) { return (void)volume, (void)state, false; }
+
+static samc_status write_segmentation(void *state, const char *path, const samc__labels *labels, samc_error *error) {
+    (void)state, (void)labels;
+    return samc__fail(error, SAMC_INTERNAL, "%s: no volume is DICOM here", path);
+}
+#endif
+
 samc_status samc__labels_check(const char *path, const samc__volume *volume, samc_error *error) {
     void *state;
     if (ends(path, ".nii") || ends(path, ".nii.gz")) return SAMC_OK;
     if (!ends(path, ".dcm"))
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: labels are written as .nii, .nii.gz or .dcm", path);
-    const samc__volume_source *source = samc__volume_get_source(volume, &state);
-    if (source->segmentation != NULL) return source->segmentation(state, path, NULL, error);
+    if (is_dicom(volume, &state)) return write_segmentation(state, path, NULL, error);
     return samc__fail(error, SAMC_UNSUPPORTED, "%s: a DICOM segmentation is of DICOM images, and this volume is %s",
                       path, samc__volume_get_info(volume)->format);
 }
@@ -155,10 +172,10 @@ samc_status samc__labels_check(const char *path, const samc__volume *volume, sam
 samc_status samc__labels_write(const char *path, samc__volume *volume, const samc__labels *labels, samc_error *error) {
     void *state;
     const samc__volume_source *source = samc__volume_get_source(volume, &state);
-    SAMC__TRY(samc__labels_check(path, volume, error));
     if (labels->count < 0 || labels->count > SAMC__LABELS_MOST)
         return samc__fail(error, SAMC_UNSUPPORTED, "%s: %d labels, at most %d", path, labels->count, SAMC__LABELS_MOST);
-    if (ends(path, ".dcm")) return source->segmentation(state, path, labels, error);
+    if (ends(path, ".dcm") && is_dicom(volume, &state)) return write_segmentation(state, path, labels, error);
+    SAMC__TRY(samc__labels_check(path, volume, error));
     const samc__nifti space =
         source == &samc__volume_nifti ? *samc__nifti_of(state) : describe(samc__volume_get_info(volume));
     return write_nifti(path, ends(path, ".gz"), &space, labels, error);

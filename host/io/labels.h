@@ -7,15 +7,6 @@
 
 enum { SAMC__LABELS_MOST = 65535 };
 
-struct samc__labels {
-    int count;                /* labels are 1 to count, 0 is nothing; at most SAMC__LABELS_MOST */
-    const char *const *names; /* [count] of them, UTF-8; NULL, or NULL for one: "Object 1" */
-    /* Fills labels [j, i] of slice k. Asked for in order, more than once each. */
-    samc_status (*slice)(void *context, int k, uint16_t *labels, samc_error *error);
-    void *context;
-    bool automatic; /* nobody prompted for them */
-};
-
 /* "*.nii", "*.nii.gz" or "*.dcm"; SAMC_INVALID_ARGUMENT for another name, and SAMC_UNSUPPORTED for a segmentation of
  * what is no DICOM. Memory is that of a slice or two. `volume` is the one that was segmented. */
 samc_status samc__labels_write(const char *path, samc__volume *volume, const samc__labels *labels, samc_error *error);

@@ -45,9 +45,17 @@ samc_status samc__volume_slice(samc__volume *volume, int axis, int index, float 
 samc_status samc__volume_identity(samc__volume *volume, char identity[65], samc_error *error);
 void samc__volume_close(samc__volume *volume); /* NULL is allowed */
 
-/* ---- Between volume.c and the sources: a row of its table ---- */
+/* Labels of a volume's voxels, for who writes them (labels.h). */
+typedef struct samc__labels {
+    int count;                /* labels are 1 to count, 0 is nothing; at most SAMC__LABELS_MOST */
+    const char *const *names; /* [count] of them, UTF-8; NULL, or NULL for one: "Object 1" */
+    /* Fills labels [j, i] of slice k. Asked for in order. */
+    samc_status (*slice)(void *context, int k, uint16_t *labels, samc_error *error);
+    void *context;
+    bool automatic; /* nobody prompted for them */
+} samc__labels;
 
-typedef struct samc__labels samc__labels; /* labels.h */
+/* ---- Between volume.c and the sources: a row of its table ---- */
 
 typedef struct samc__volume_source {
     const char *name;
@@ -57,8 +65,6 @@ typedef struct samc__volume_source {
     samc_status (*open)(const char *path, int time, samc__volume_info *info, void **state, samc_error *error);
     /* Rows first to first + count - 1 of slice k to values [count, extent[0], channels]. */
     samc_status (*rows)(void *state, int k, int first, int count, float *values, samc_error *error);
-    /* A DICOM segmentation of the volume, or of no labels whether one can be made; NULL: the source is not DICOM. */
-    samc_status (*segmentation)(void *state, const char *path, const samc__labels *labels, samc_error *error);
     void (*close)(void *state);
 } samc__volume_source;
 
