@@ -447,7 +447,8 @@ static void read_polygons(const char *name, seen found[2], char crs[20]) {
     cr_assert(d != NULL);
     OGRLayerH layer = g->GDALDatasetGetLayer(d, 0);
     OGRSpatialReferenceH reference = g->OGR_L_GetSpatialRef(layer);
-    snprintf(crs, 20, "%s", reference ? g->OSRGetAuthorityCode(reference, NULL) : "");
+    const char *code = reference != NULL ? g->OSRGetAuthorityCode(reference, NULL) : NULL;
+    snprintf(crs, 20, "%s", code != NULL ? code : "none");
     for (int i = 0; i < 2; i++) {
         OGRFeatureH feature = g->OGR_L_GetNextFeature(layer);
         cr_assert(feature != NULL);
@@ -520,7 +521,58 @@ Test(geo, without_a_place) {
     fclose(file);
     cr_assert(strstr(text, "columns and rows of the scene's pixels") != NULL, "%s", text);
     write_masks("a.tif", "a.gpkg", SAMC_GEO_GPKG, 0);
+    read_polygons("a.gpkg", found, crs);
+    cr_assert_str_eq(crs, "none");
+    cr_assert(found[0].envelope[0] == 2 && found[0].envelope[1] == 3 && found[0].envelope[3] == 24);
     write_masks("a.tif", "labels.tif", SAMC_GEO_COG, 0);
+}
+
+static double random_value(int x, int y, int band) {
+    static uint32_t state = 11;
+    state = state * 1664525u + 1013904223u;
+    return (double)(state >> 24) + 0 * (x + y + band);
+}
+
+/* Random masks are valid polygons for GEOS too, of as many pixels; simplified ones are valid. */
+Test(geo, valid_polygons) {
+    const scene s = {"a.tif", 40, 30, 1, 0, GDT_Byte, {0}, NAN, NULL, ramp};
+    make_scene(&s);
+    samc_geo *geo = open_scene("a.tif", NULL, NULL);
+    for (int simple = 0; simple < 2; simple++) {
+        const samc_geo_writer_options options = {.size = sizeof options, .simplify = 1.5 * simple, .scratch = folder};
+        int64_t areas[200];
+        samc_geo_writer *writer;
+        cr_assert_eq(samc_geo_writer_open(geo, at("a.gpkg"), SAMC_GEO_GPKG, &options, &writer, &error), SAMC_OK);
+        for (int i = 0; i < 200; i++) {
+            uint8_t bytes[24 * 20];
+            samc_rle rle = {.size = sizeof rle};
+            for (int p = 0; p < 24 * 20; p++) bytes[p] = random_value(0, 0, 0) < 80 + i % 100;
+            cr_assert_eq(samc_rle_from_bytes(bytes, 24, 20, &rle, &error), SAMC_OK);
+            cr_assert_eq(samc_rle_measure(&rle, &areas[i], NULL, &error), SAMC_OK);
+            const samc_geo_mask mask = {.size = sizeof mask,
+                                        .id = i + 1,
+                                        .x = 1,
+                                        .y = 2,
+                                        .width = 24,
+                                        .height = 20,
+                                        .counts = rle.counts,
+                                        .count = rle.count};
+            cr_assert_eq(samc_geo_writer_add(writer, &mask, &error), SAMC_OK, "%s", error.message);
+            samc_rle_free(&rle);
+        }
+        cr_assert_eq(samc_geo_writer_commit(writer, &error), SAMC_OK);
+        GDALDatasetH d = g->GDALOpenEx(at("a.gpkg"), GDAL_OF_VECTOR, NULL, NULL, NULL);
+        OGRLayerH layer = g->GDALDatasetGetLayer(d, 0);
+        for (int i = 0; i < 200; i++) {
+            OGRFeatureH feature = g->OGR_L_GetNextFeature(layer);
+            OGRGeometryH geometry = g->OGR_F_GetGeometryRef(feature);
+            cr_assert(g->OGR_G_IsValid(geometry), "mask %d", i);
+            if (!simple) cr_assert_eq(OGR_G_Area(geometry), (double)areas[i]);
+            g->OGR_F_Destroy(feature);
+        }
+        g->GDALClose(d);
+    }
+    samc_geo_close(geo);
 }
 
 Test(geo, boxes) {

@@ -4,7 +4,16 @@
 
 #include "host/io/geo_out.h"
 
-enum { STEP = 16 }; /* pixels */
+/* In metres; and in pixels at most, at least. */
+static const double step_metres = 2000, most_step = 16, least_step = 0.25;
+
+/* How far apart points on an edge are, in pixels. */
+static double choose_step(const samc_geo *geo, OGRSpatialReferenceH crs) {
+    const double *t = geo->info.transform;
+    const double unit = geo->info.degrees ? 111e3 : geo->g->OSRGetLinearUnits(crs, NULL);
+    const double step = step_metres / (fmax(hypot(t[1], t[4]), hypot(t[2], t[5])) * unit);
+    return step > most_step ? most_step : step > least_step ? step : least_step;
+}
 
 void samc__geo_area_begin(samc__geo_area *a, const samc_geo *geo) {
     const samc__gdal *g = geo->g;
@@ -12,6 +21,7 @@ void samc__geo_area_begin(samc__geo_area *a, const samc_geo *geo) {
     *a = (samc__geo_area){.geo = geo};
     if (crs == NULL) return;
     OGRErr wrong;
+    a->step = choose_step(geo, crs);
     OGRSpatialReferenceH from = g->OSRClone(crs), degrees = g->OSRCloneGeogCS(crs);
     if (from != NULL && degrees != NULL) {
         const double major = g->OSRGetSemiMajor(degrees, &wrong), flattening = g->OSRGetInvFlattening(degrees, &wrong);
@@ -58,7 +68,7 @@ static size_t walk(samc__geo_area *a, const samc__outlines *o, const samc__ring 
         for (size_t i = 0; i < ring->count; i++) {
             const int32_t *p = o->corners[ring->first + i], *q = o->corners[ring->first + (i + 1) % ring->count];
             const int64_t dx = (int64_t)q[0] - p[0], dy = (int64_t)q[1] - p[1];
-            const int64_t pieces = (llabs(dx) + llabs(dy) + STEP - 1) / STEP;
+            const int64_t pieces = (int64_t)ceil((double)(llabs(dx) + llabs(dy)) / a->step);
             for (int64_t k = 0; k < pieces; k++, count++) {
                 if (pass == 0) continue;
                 const double pixel[2] = {(double)(x0 + p[0]) + (double)dx * (double)k / (double)pieces,

@@ -20,6 +20,7 @@ typedef struct samc__geo_area {
     const samc_geo *geo;
     OGRCoordinateTransformationH to_degrees; /* NULL: areas are of the map's plane, in units of `unit` metres */
     struct geod_geodesic ellipsoid;
+    double step;   /* between points of an edge, in pixels */
     double unit;   /* 0: there are no areas */
     double *x, *y; /* [room], owned */
     int *ok;       /* [room], owned */

@@ -40,6 +40,8 @@ static samc_status vector_open(samc__geo_out *out, samc_error *error) {
                   {"area_m2", OFTReal}, {"label", OFTString},  {"score", OFTReal}};
     const samc__gdal *g = out->geo->g;
     const bool json = out->format == SAMC_GEO_GEOJSON;
+    /* what GeoPackages have for none: else it would be "undefined geographic", which are degrees */
+    static const char plane[] = "LOCAL_CS[\"Undefined Cartesian SRS\",UNIT[\"unknown\",1]]";
     OGRSpatialReferenceH crs = out->geo->info.placed ? g->GDALGetSpatialRef(out->geo->dataset) : NULL;
     if (out->options.simplify > 0 && !simplifies(g))
         return samc__fail(error, SAMC_UNSUPPORTED, "this GDAL was built without GEOS, which simplifies outlines");
@@ -57,7 +59,10 @@ static samc_status vector_open(samc__geo_out *out, samc_error *error) {
             out->geo->info.placed
                 ? "coordinates are of the scene's map, whose reference system is not known"
                 : "coordinates are columns and rows of the scene's pixels, from its upper left corner");
-    out->layer = g->GDALDatasetCreateLayer(out->dataset, "masks", crs, json ? wkbUnknown : wkbMultiPolygon, how);
+    OGRSpatialReferenceH none = crs == NULL && !json ? g->OSRNewSpatialReference(plane) : NULL;
+    out->layer = g->GDALDatasetCreateLayer(out->dataset, "masks", none != NULL ? none : crs,
+                                           json ? wkbUnknown : wkbMultiPolygon, how);
+    if (none != NULL) g->OSRRelease(none);
     g->CSLDestroy(how);
     if (out->layer == NULL) return fail(out, error, "it cannot be written");
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -156,7 +161,11 @@ static samc_status vector_add(samc__geo_out *out, const samc_geo_mask *mask, sam
     if (out->options.labels && mask->label != NULL) g->OGR_F_SetFieldString(feature, 5, mask->label);
     else if (out->options.labels) g->OGR_F_SetFieldNull(feature, 5);
     if (out->options.labels) set_number(g, feature, 6, mask->label != NULL ? (double)mask->score : NAN, 7);
-    const bool ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
+    bool ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
+    if (!ok && out->format == SAMC_GEO_GEOJSON) { /* it has no longitudes: some maps go on beyond the earth's edge */
+        g->OGR_F_SetGeometryDirectly(feature, NULL);
+        ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
+    }
     g->OGR_F_Destroy(feature);
     return ok ? SAMC_OK : fail(out, error, "a polygon cannot be written");
 }

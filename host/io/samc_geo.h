@@ -69,8 +69,8 @@ SAMC_API void samc_geo_close(samc_geo *geo); /* NULL is allowed */
  * are labels, label and score. They get their names when they are complete. */
 typedef enum samc_geo_format {
     SAMC_GEO_GPKG,    /* GeoPackage */
-    SAMC_GEO_GEOJSON, /* RFC 7946: longitude and latitude of WGS 84, split at the antimeridian; of a scene without a
-                         CRS pixels, y growing downwards */
+    SAMC_GEO_GEOJSON, /* RFC 7946: longitude and latitude of WGS 84, split at the antimeridian, a mask beyond the
+                         earth's edge without a geometry; of a scene without a CRS pixels, y growing downwards */
     SAMC_GEO_COG      /* no polygons but a raster: the id of the smallest mask on each pixel, 0 where there is none;
                          cloud-optimised GeoTIFF of the scene's size, 32 bits, deflate */
 } samc_geo_format;
