@@ -226,6 +226,70 @@ class Maps(unittest.TestCase):
             few = len(json.load(file)["features"][0]["geometry"]["coordinates"][0])
         self.assertLess(few, many / 2)
 
+    def auto(self, scene, out, *options, code=0):
+        done = subprocess.run(
+            [SAMC, "auto", self.at(scene), "-o", self.at(out), "--tile", "256", "--points-per-side", "10", "--quiet"]
+            + ["--pred-iou-thresh", "0.6", "--stability-score-thresh", "0.6", "--threads", "2", *options],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def pixels(self, raster, kind):
+        """Of its first band, row by row."""
+        tool("gdal_translate", "-q", "-of", "ENVI", "-ot", kind, "-b", "1", self.at(raster), self.at("raw"))
+        with open(self.at("raw"), "rb") as file:
+            return file.read()
+
+    def test_auto_on_a_map(self):
+        """Polygons and label raster are the same masks: filled by their ids, the smaller on top."""
+        answer = json.loads(self.auto("scene.tif", "auto", "--format", "gpkg,geojson,cog").stdout)
+        found = self.polygons("auto/scene.gpkg")
+        self.assertEqual(sorted(found), list(range(1, answer["masks"] + 1)))
+        self.assertGreater(len(found), 5)
+        metres = [found[number][0]["area_m2"] for number in sorted(found)]
+        self.assertEqual(metres, sorted(metres, reverse=True))
+        tool(
+            *("gdal_rasterize", "-q", "-a", "id", "-ot", "UInt32", "-init", "0", "-tr", str(METRES), str(METRES)),
+            *("-te", str(WEST), self.corners()[3], self.corners()[2], str(NORTH)),
+            *(self.at("auto/scene.gpkg"), self.at("filled.tif")),
+        )
+        labels = self.pixels("auto/scene.masks.tif", "UInt32")
+        self.assertEqual(self.pixels("filled.tif", "UInt32"), labels)
+        self.assertEqual(len(labels), 760 * 640 * 4)
+        info = json.loads(tool("gdalinfo", "-json", self.at("auto/scene.masks.tif")))
+        self.assertEqual(info["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"], "COG")
+        self.assertEqual(info["geoTransform"], [WEST, METRES, 0.0, NORTH, 0.0, -METRES])
+        self.auto("scene.tif", "again", "--format", "gpkg,geojson,cog", "--shard", "1/2")
+        self.auto("scene.tif", "again", "--format", "gpkg,geojson,cog", "--shard", "0/2")
+        for name in ("scene.gpkg", "scene.geojson", "scene.masks.tif"):
+            with open(self.at(f"auto/{name}"), "rb") as one, open(self.at(f"again/{name}"), "rb") as other:
+                self.assertEqual(one.read(), other.read(), name)
+
+    def test_auto_without_data(self):
+        """Nothing is found where there is no data, and a tile that cannot be read is told of."""
+        half = [bytes(len(row) // 2 // 3 * 3) + row[len(row) // 2 // 3 * 3 :] for row in self.rows]
+        write_png(self.at("half.png"), half)
+        self.translate(
+            "half.tif", "-a_nodata", "0", "-a_srs", "EPSG:32633", "-a_ullr", *self.corners(), source="half.png"
+        )
+        self.auto("half.tif", "half", "--format", "gpkg,cog")
+        labels = self.pixels("half/half.masks.tif", "UInt32")
+        for y in (5, 300, 639):
+            self.assertEqual(labels[760 * 4 * y : 760 * 4 * y + 380 * 4], bytes(380 * 4), "no mask without data")
+        self.assertGreater(len(set(labels)), 1)
+        tiled = ["-co", "TILED=YES", "-co", "BLOCKXSIZE=128", "-co", "BLOCKYSIZE=128", "-co", "COMPRESS=DEFLATE"]
+        self.translate("broken.tif", *tiled, "-a_srs", "EPSG:32633", "-a_ullr", *self.corners())
+        with open(self.at("broken.tif"), "r+b") as file:
+            file.seek(os.path.getsize(self.at("broken.tif")) // 2)
+            file.write(b"\xff" * 40)
+        said = self.auto("broken.tif", "broken", "--format", "gpkg", code=3).stderr
+        self.assertRegex(said, "128 x 128 pixels at [0-9]+, [0-9]+ cannot be read")
+        with open(self.at("broken/errors.jsonl")) as file:
+            self.assertEqual(len(file.readlines()), 1)
+        self.assertGreater(len(self.polygons("broken/broken.gpkg")), 5)
+
     def test_wrong_usage(self):
         for options, says in (
             (["--crs", "degrees", "--point", "1,2"], "--crs is map or pixel"),
