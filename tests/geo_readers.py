@@ -7,8 +7,8 @@ GDAL's own reader):
     venv/bin/python tests/geo_readers.py build/release/bin/samc SCENE...
 
 Of each scene the masks of nine points: each polygon of the GeoPackage is valid and covers just the pixels of its run
-lengths; GeoJSON has the same ones; area_m2 is that of pyproj.Geod for the same polygon, densified. Rasterio's test files
-(tests/data of its repository) are such scenes.
+lengths; GeoJSON has the same ones; area_m2 is that of pyproj.Geod for the same polygon, densified. Rasterio's test
+files (tests/data of its repository) are such scenes.
 """
 
 import json
