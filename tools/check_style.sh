@@ -43,7 +43,7 @@ found=$(check_includes runtime/base "$base"; check_includes kernels "kernels/|$b
         check_includes weights "weights/|$base"
         check_includes runtime/model "runtime/model/|kernels/|weights/|$base"
         check_includes runtime "runtime/|kernels/|weights/|samc(_text)?\.h"
-        check_includes host/io "host/io/|samc_(io|stream|geo|tiles)\.h|$base"
+        check_includes host/io "host/io/|samc_(io|stream|geo|tiles|volume)\.h|$base"
         check_includes host/serve "host/serve/|host/io/samc_io\.h"
         check_includes host/cli "host/cli/|host/serve/serve\.h|host/io/samc_io\.h")
 [ -z "$found" ] || report "$found"

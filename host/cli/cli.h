@@ -154,5 +154,6 @@ int samc__cmd_text(int argc, char **argv);
 int samc__cmd_bench(int argc, char **argv);
 int samc__cmd_serve(int argc, char **argv);
 int samc__cmd_stream(int argc, char **argv);
+int samc__cmd_volume(int argc, char **argv);
 
 #endif

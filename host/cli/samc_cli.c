@@ -14,6 +14,7 @@ static const char help[] = "samc - the Segment Anything Model as an inference en
                            "  segment   cut out what points, boxes or masks name in an image\n"
                            "  auto      find every mask of images, folders and archives of them\n"
                            "  text      cut out what phrases name, in images and archives of them\n"
+                           "  volume    follow objects through the slices of a CT or an MR, NIfTI or DICOM\n"
                            "  stream    masks of the frames of a camera or a video\n"
                            "  embed     encode an image once, to segment it often\n"
                            "  serve     a page to click in, and the engine for other programs, over HTTP\n"
@@ -32,6 +33,7 @@ static const struct {
     {"segment", samc__cmd_segment}, {"auto", samc__cmd_auto},   {"text", samc__cmd_text},
     {"embed", samc__cmd_embed},     {"bench", samc__cmd_bench}, {"convert", samc__cmd_convert},
     {"info", samc__cmd_info},       {"serve", samc__cmd_serve}, {"stream", samc__cmd_stream},
+    {"volume", samc__cmd_volume},
 };
 
 #ifndef SAMC_SERVE

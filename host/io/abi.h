@@ -32,7 +32,12 @@
     X(samc_geo_writer_options, scratch)                                                                                \
     X(samc_tiles_options, most_pixels)                                                                                 \
     X(samc_tiles_counts, seconds)                                                                                      \
-    X(samc_tiles_events, tick)
+    X(samc_tiles_events, tick)                                                                                         \
+    X(samc_volume_options, scale)                                                                                      \
+    X(samc_volume_info, axis)                                                                                          \
+    X(samc_volume_prompt, mask)                                                                                        \
+    X(samc_propagate_options, progress_context)                                                                        \
+    X(samc_object, box)
 
 enum {
 #define SAMC__IO_ENUM(type, last) SAMC__IO_NUMBER_##type,

@@ -519,4 +519,5 @@ SAMC_API void samc_archive_close(samc_archive *archive); /* NULL is allowed; nev
 #include "samc_geo.h"
 #include "samc_stream.h"
 #include "samc_tiles.h"
+#include "samc_volume.h"
 #endif

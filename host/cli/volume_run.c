@@ -1,0 +1,106 @@
+/* A run over a volume, around the library's calls. */
+#include "host/cli/volume_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int samc__cli_volume_axis(samc__cli_volume *v, const char *text) {
+    static const char names[] = "ijk012";
+    const char *at = strlen(text) == 1 ? strchr(names, *text) : NULL;
+    if (at == NULL) return samc__cli_usage(v->cli, "--axis is i, j or k (or 0, 1, 2), not '%s'", text);
+    int axis = (int)(at - names) % 3;
+    if (v->axis >= 0 && v->axis != axis)
+        return samc__cli_usage(v->cli, "--axis is given twice, as %c and %c", names[v->axis], names[axis]);
+    v->axis = axis;
+    return SAMC__EXIT_OK;
+}
+
+samc_status samc__cli_volume_open(samc__cli_volume *v, samc_error *error) {
+    const samc_volume_options options = {.size = sizeof options, .time = v->time, .scale = v->cli->scale};
+    v->info = SAMC_INIT(samc_volume_info);
+    if (asprintf(&v->journal, "%s.samc-journal", v->output) < 0) {
+        v->journal = NULL;
+        return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    }
+    SAMC__TRY(samc_volume_open(v->path, &options, &v->volume, error));
+    SAMC__TRY(samc_volume_get_info(v->volume, &v->info, error));
+    if (v->axis < 0) v->axis = v->info.axis;
+    SAMC__TRY(samc_segmentation_check(v->volume, v->output, error));
+    if (!v->resume && access(v->journal, F_OK) == 0)
+        return samc__cli_error(error, SAMC_MISMATCH,
+                               "%s: a run that did not come to its end is there; --resume goes on with it, without "
+                               "that file one begins anew",
+                               v->journal);
+    return SAMC_OK;
+}
+
+samc_status samc__cli_volume_model(samc__cli_volume *v, samc_error *error) {
+    char path[4096];
+    if (!samc__cli_find_model(v->cli, path, error)) return SAMC_IO;
+    SAMC__TRY(samc__cli_open_model(v->cli, path, &v->model, error));
+    samc__cli_note(v->cli, "%s: %s, %d x %d x %d voxels of %g x %g x %g mm, slices across %c", v->path, v->info.format,
+                   v->info.extent[0], v->info.extent[1], v->info.extent[2], v->info.spacing[0], v->info.spacing[1],
+                   v->info.spacing[2], "ijk"[v->axis]);
+    return samc_session_create(v->model, &v->session, error);
+}
+
+samc_status samc__cli_volume_progress(void *context, int64_t done, int64_t total) {
+    samc__cli_volume *v = context;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    bool terminal = isatty(STDERR_FILENO);
+    if (v->cli->quiet || (done < total && seconds - v->printed < (terminal ? 0.2 : 10.0))) return SAMC_OK;
+    v->printed = seconds;
+    fprintf(stderr, "%sslice %lld of %lld%s", terminal ? "\r\033[K" : "", (long long)done, (long long)total,
+            terminal && done < total ? "" : "\n");
+    return SAMC_OK;
+}
+
+static json_t *describe(const samc_object *o) {
+    json_t *box = json_array();
+    for (int i = 0; i < 6; i++) json_array_append_new(box, json_integer(o->box[i]));
+    return json_pack("{s:o, s:i, s:i, s:i, s:i, s:I, s:o, s:o, s:o}", "name", samc__cli_text(o->name), "label",
+                     o->label, "first", o->first, "last", o->last, "slices", o->slices, "voxels", (json_int_t)o->voxels,
+                     "mm3", samc__cli_number(o->volume_mm3), "predicted_iou",
+                     samc__cli_number((double)o->predicted_iou), "box", box);
+}
+
+samc_status samc__cli_volume_finish(samc__cli_volume *v, const samc_segmentation *result, samc_error *error) {
+    samc_scale scale = SAMC_INIT(samc_scale);
+    const char axis[2] = {"ijk"[v->axis], '\0'};
+    SAMC__TRY(samc_segmentation_write(result, v->volume, v->output, error));
+    unlink(v->journal);
+    json_t *objects = json_array();
+    for (int i = 0; i < samc_segmentation_objects(result); i++) {
+        samc_object object = SAMC_INIT(samc_object);
+        samc_segmentation_get_object(result, i, &object, NULL);
+        json_array_append_new(objects, describe(&object));
+    }
+    json_t *line = json_pack("{s:o, s:[i, i, i], s:[f, f, f], s:s, s:o, s:o}", "volume", samc__cli_text(v->path),
+                             "size", v->info.extent[0], v->info.extent[1], v->info.extent[2], "spacing",
+                             v->info.spacing[0], v->info.spacing[1], v->info.spacing[2], "axis", axis, "output",
+                             samc__cli_text(v->output), "objects", objects);
+    if (line != NULL && samc_volume_get_scale(v->volume, &scale, NULL) == SAMC_OK) samc__cli_add_scale(line, &scale);
+    return samc__cli_print_json(line) == SAMC__EXIT_OK ? SAMC_OK : SAMC_STOPPED; /* told already */
+}
+
+int samc__cli_volume_end(samc__cli_volume *v, samc_status status, const samc_error *error) {
+    char message[1400];
+    int code = SAMC__EXIT_OK;
+    if (status != SAMC_OK && status != SAMC_STOPPED) {
+        bool kept = v->session != NULL && v->journal != NULL && access(v->journal, F_OK) == 0;
+        snprintf(message, sizeof message, "%s%s", error->message,
+                 kept ? " (what is done is kept; --resume goes on)" : "");
+        code = samc__cli_fail(message);
+    }
+    if (status == SAMC_STOPPED) code = SAMC__EXIT_FAILURE;
+    samc_session_destroy(v->session);
+    samc_model_close(v->model);
+    samc_volume_close(v->volume);
+    free(v->journal);
+    return code;
+}

@@ -1,0 +1,60 @@
+/* Two histograms, of the object and of what is around it, smoothed over neighbouring values: of a few hundred pixels
+ * with noise many values do not occur. Sums of whole numbers, so that the result does not depend on their order. */
+#include "host/io/likeness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/status.h"
+
+enum { REACH = 12 /* grey values to either side that a pixel counts for, less with their distance */ };
+
+samc_status samc__likeness_learn(samc__likeness *l, const samc_rle *mask, const uint8_t *grey, samc_error *error) {
+    int64_t seen[2][256] = {{0}}, smooth[2][256] = {{0}}, sums[2] = {0, 0};
+    int bbox[4];
+    const size_t width = (size_t)mask->width;
+    SAMC__TRY(samc_rle_measure(mask, NULL, bbox, error));
+    const int dx = bbox[2] / 4 + 3, dy = bbox[3] / 4 + 3;
+    *l = (samc__likeness){.width = mask->width, .height = mask->height};
+    l->x0 = bbox[0] > dx ? bbox[0] - dx : 0;
+    l->y0 = bbox[1] > dy ? bbox[1] - dy : 0;
+    l->x1 = bbox[0] + bbox[2] + 1 + dx < l->width ? bbox[0] + bbox[2] + 1 + dx : l->width;
+    l->y1 = bbox[1] + bbox[3] + 1 + dy < l->height ? bbox[1] + bbox[3] + 1 + dy : l->height;
+    uint8_t *bytes = malloc(width * (size_t)l->height);
+    if (bytes == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a mask");
+    samc_status status = samc_rle_to_bytes(mask, bytes, error);
+    for (size_t y = (size_t)l->y0; status == SAMC_OK && y < (size_t)l->y1; y++)
+        for (size_t x = (size_t)l->x0; x < (size_t)l->x1; x++) seen[bytes[y * width + x]][grey[y * width + x]]++;
+    free(bytes);
+    for (int in = 0; in < 2; in++)
+        for (int value = 0; value < 256; value++) {
+            for (int step = -REACH; step <= REACH; step++) {
+                int at = value + step < 0 ? 0 : value + step > 255 ? 255 : value + step;
+                smooth[in][at] += seen[in][value] * (REACH + 1 - abs(step));
+            }
+        }
+    for (int in = 0; in < 2; in++)
+        for (int value = 0; value < 256; value++) sums[in] += smooth[in][value];
+    for (int value = 0; value < 256; value++) { /* a value that nobody has is nobody's: half */
+        double on = ((double)smooth[1][value] + 0.01) / ((double)sums[1] + 2.56),
+               off = ((double)smooth[0][value] + 0.01) / ((double)sums[0] + 2.56);
+        l->part[value] = (float)(on / (on + off));
+    }
+    return status;
+}
+
+double samc__likeness_of(const samc__likeness *l, const samc_rle *mask, const uint8_t *grey) {
+    const size_t width = (size_t)l->width, height = (size_t)l->height;
+    double on = 0.0, all = 0.0;
+    int64_t area = 0;
+    for (size_t y = (size_t)l->y0; y < (size_t)l->y1; y++)
+        for (size_t x = (size_t)l->x0; x < (size_t)l->x1; x++) all += (double)l->part[grey[y * width + x]];
+    for (size_t i = 0, at = 0; i < mask->count; at += mask->counts[i++])
+        for (size_t p = at; i % 2 == 1 && p < at + mask->counts[i]; p++) {
+            size_t x = p / height, y = p % height;
+            bool within = x >= (size_t)l->x0 && x < (size_t)l->x1 && y >= (size_t)l->y0 && y < (size_t)l->y1;
+            if (within) on += (double)l->part[grey[y * width + x]];
+            area++;
+        }
+    return area > 0 ? on / ((double)area + all - on) : 0.0;
+}

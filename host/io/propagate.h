@@ -1,0 +1,46 @@
+/* From slice to slice: which slice is asked with what, when an object ends, and the run over all of them. */
+#ifndef SAMC_HOST_IO_PROPAGATE_H
+#define SAMC_HOST_IO_PROPAGATE_H
+
+#include "host/io/ask.h"
+#include "host/io/segmentation.h"
+
+/* How one slice of an object comes about. */
+typedef enum samc__role {
+    SAMC__ROLE_NONE, /* the object is annotated nowhere */
+    SAMC__ROLE_GIVEN,
+    SAMC__ROLE_FORWARD,  /* from the slice before */
+    SAMC__ROLE_BACKWARD, /* from the slice behind */
+    SAMC__ROLE_MIDDLE    /* from both: the one in the middle of an odd gap */
+} samc__role;
+
+typedef struct samc__step {
+    samc__role role;
+    int origin;   /* the annotated slice that it comes from; of a middle the one before */
+    bool between; /* two annotated slices: the object is there, whatever its masks are like */
+} samc__step;
+
+samc__step samc__step_of(const samc_annotations *annotations, int object, int slice);
+
+/* When an object ends. */
+typedef struct samc__ending {
+    double least_iou, most_growth, least_likeness; /* as samc_propagate_options */
+    int64_t least_area, most_area;                 /* of its annotated slices; 0: none is known */
+    double own; /* likeness of the annotated mask that it comes from, on its own slice */
+} samc__ending;
+
+/* Whether `now` goes on from `before`: neither empty nor too small, too large, too different or unlike it. `likeness`
+ * is that of `now`, `was` that which the slice beside it has with itself. */
+bool samc__goes_on(const samc__ending *ending, const samc_rle *before, const samc_rle *now, double likeness,
+                   double was);
+
+/* The annotations and the options as one line of text: what results depend on. *said is to be freed. */
+samc_status samc__propagate_said(const samc_annotations *annotations, const samc_propagate_options *options,
+                                 char **said, samc_error *error);
+
+/* As samc_propagate(); `identity` is what a journal has to agree in, or NULL. */
+samc_status samc__propagate(samc_session *session, const samc_model *model, const samc__slices *slices,
+                            const samc_annotations *annotations, const samc_propagate_options *options,
+                            const char *identity, samc_segmentation **segmentation, samc_error *error);
+
+#endif

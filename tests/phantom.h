@@ -1,0 +1,29 @@
+/* A body that was never scanned: a CT-like volume with organs of known masks, for tests of what follows an object from
+ * slice to slice. Values are Hounsfield units of a contrast-enhanced abdomen as a scanner would reconstruct them:
+ * every edge is blurred over about two voxels, organs are textured (coarse and fine) and vary from slice to slice, and
+ * noise of 14 HU, correlated between neighbours, lies over all of it. */
+#ifndef SAMC_TESTS_PHANTOM_H
+#define SAMC_TESTS_PHANTOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PHANTOM_WIDTH = 160, PHANTOM_HEIGHT = 160, PHANTOM_SLICES = 40 };
+#define PHANTOM_NOISE 14.0f /* HU */
+enum { PHANTOM_VOXELS = PHANTOM_WIDTH * PHANTOM_HEIGHT * PHANTOM_SLICES };
+
+/* Labels of the organs whose masks are known. */
+typedef enum phantom_organ {
+    PHANTOM_LIVER = 1,
+    PHANTOM_KIDNEY,
+    PHANTOM_SPLEEN, /* in the upper slices alone */
+    PHANTOM_CYST,   /* a sphere in the liver */
+    PHANTOM_AORTA,  /* divides into two */
+    PHANTOM_ORGANS = PHANTOM_AORTA
+} phantom_organ;
+extern const char *const phantom_names[PHANTOM_ORGANS + 1];
+
+/* values and labels [slices, height, width]; `noise` in HU. */
+void phantom_make(float *values, uint8_t *labels, float noise);
+
+#endif

@@ -1,0 +1,434 @@
+/* Decisions from slice to slice, without a model: roles, endings, prompts from masks, overlaps; and with the tiny one a
+ * run that is stopped anywhere and goes on. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/io/encodings.h"
+#include "host/io/propagate.h"
+#include "host/io/visits.h"
+#include "tests/engine.h"
+
+static samc__space space_of(int i, int j, int k, int axis) {
+    return samc__space_of((const int[3]){i, j, k}, (const double[3]){1, 1, 1}, axis);
+}
+
+/* Objects on a volume of 24 x 20 x 12, slices across k, with a point each on slices [count]. */
+static samc_annotations *annotate(const int *slices, int count) {
+    samc_annotations *a;
+    const samc__space space = space_of(24, 20, 12, 2);
+    const float at[2] = {3, 4};
+    samc_error error;
+    cr_assert_eq(samc__annotations_create(&space, &a, NULL), SAMC_OK);
+    cr_assert_eq(samc_annotations_object(a, "one", NULL, NULL), SAMC_OK);
+    for (int i = 0; i < count; i++) {
+        const samc_volume_prompt p = {.size = sizeof p, .slice = slices[i], .points = at, .point_count = 1};
+        cr_assert_eq(samc_annotations_add(a, &p, &error), SAMC_OK, "%s", error.message);
+    }
+    return a;
+}
+
+static samc_rle rle_of(const uint8_t *mask, int width, int height) {
+    samc_rle rle = SAMC_INIT(samc_rle);
+    cr_assert_eq(samc_rle_from_bytes(mask, width, height, &rle, NULL), SAMC_OK);
+    return rle;
+}
+
+/* A box [x0, x1) x [y0, y1) of a slice of 24 x 20. */
+static samc_rle box_of(int x0, int y0, int x1, int y1) {
+    uint8_t mask[20 * 24] = {0};
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1; x++) mask[y * 24 + x] = 1;
+    return rle_of(mask, 24, 20);
+}
+
+/* Outwards; in a gap to the middle from both sides, whose one slice is asked with both where the gap is odd. */
+Test(propagate, roles) {
+    samc_annotations *a = annotate((const int[]){2, 6, 9}, 3);
+    /*                          0    1    2    3    4    5    6    7    8    9    10   11 */
+    static const char wanted[] = "BBGFMBGFBGFF";
+    static const int origins[] = {2, 2, 2, 2, 2, 6, 6, 6, 9, 9, 9, 9};
+    for (int z = 0; z < 12; z++) {
+        samc__step step = samc__step_of(a, 0, z);
+        cr_expect_eq("NGFBM"[step.role], wanted[z], "slice %d: %c", z, "NGFBM"[step.role]);
+        cr_expect_eq(step.origin, origins[z], "slice %d", z);
+        cr_expect_eq(step.between, z > 2 && z < 9 && z != 6, "slice %d", z);
+    }
+    samc_annotations_object(a, NULL, NULL, NULL);
+    cr_expect_str_eq(a->names[1], "object 2");
+    cr_expect_eq(samc__step_of(a, 1, 5).role, SAMC__ROLE_NONE);
+    samc_annotations_free(a);
+}
+
+Test(propagate, endings) {
+    const samc__ending e = {.least_iou = 0.6, .most_growth = 4.0, .least_likeness = 0.6, .most_area = 30, .own = 0.8};
+    samc_rle before = box_of(2, 2, 12, 12), same = box_of(2, 2, 12, 12), moved = box_of(5, 2, 15, 12),
+             larger = box_of(2, 2, 15, 12), none = box_of(0, 0, 0, 0);
+    cr_expect(samc__goes_on(&e, &before, &same, 0.8, 0.8));
+    cr_expect_not(samc__goes_on(&e, &before, &none, 0.8, 0.8), "it is empty");
+    cr_expect_not(samc__goes_on(&e, &before, &moved, 0.8, 0.8), "IoU is 70 / 130");
+    cr_expect_not(samc__goes_on(&e, &before, &larger, 0.8, 0.8), "130 is more than four times 30");
+    cr_expect(samc__goes_on(&e, &before, &same, 0.49, 0.8));
+    cr_expect_not(samc__goes_on(&e, &before, &same, 0.47, 0.7), "less than 0.6 of the annotated slice's 0.8");
+    cr_expect_not(samc__goes_on(&e, &before, &same, 0.5, 0.9), "less than 0.6 of the slice before's 0.9");
+    const samc__ending never = {0};
+    cr_expect(samc__goes_on(&never, &before, &moved, 0.0, 0.9));
+    cr_expect_float_eq(samc__mask_iou(&before, &moved), 70.0 / 130.0, 1e-12);
+    samc_rle both = {0};
+    cr_assert_eq(samc__mask_union(&before, &moved, &both, NULL), SAMC_OK);
+    cr_expect_eq(samc__mask_area(&both), 130);
+    int box[4];
+    cr_expect_eq(samc_rle_measure(&both, NULL, box, NULL), SAMC_OK);
+    cr_expect(box[0] == 2 && box[1] == 2 && box[2] == 12 && box[3] == 9);
+    free(both.counts);
+    samc_rle *all[] = {&before, &same, &moved, &larger, &none};
+    for (int i = 0; i < 5; i++) samc_rle_free(all[i]);
+}
+
+/* Grey values tell the object from what is around it; a mask that leaks, or lies elsewhere, is less like it. */
+Test(propagate, likeness) {
+    uint8_t grey[20 * 24];
+    samc_rle object = box_of(6, 6, 16, 14), leaks = box_of(6, 6, 20, 14), elsewhere = box_of(0, 0, 5, 5);
+    for (int i = 0; i < 20 * 24; i++) {
+        int x = i % 24, y = i / 24;
+        grey[i] = (uint8_t)((x >= 6 && x < 16 && y >= 6 && y < 14 ? 150 : 90) + (x * 7 + y * 3) % 11);
+    }
+    samc__likeness l;
+    cr_assert_eq(samc__likeness_learn(&l, &object, grey, NULL), SAMC_OK);
+    double own = samc__likeness_of(&l, &object, grey), leaking = samc__likeness_of(&l, &leaks, grey);
+    cr_expect(own > 0.95, "%g", own);
+    cr_expect(leaking < 0.8 * own && leaking > 0.5 * own, "%g", leaking);
+    cr_expect(samc__likeness_of(&l, &elsewhere, grey) < 0.05);
+    for (int i = 0; i < 20 * 24; i++) grey[i] = 90; /* the object is not on this slice */
+    cr_expect(samc__likeness_of(&l, &object, grey) < 0.3 * own);
+    samc_rle_free(&object), samc_rle_free(&leaks), samc_rle_free(&elsewhere);
+}
+
+Test(propagate, prompts_from_masks) {
+    samc_rle mask = box_of(4, 2, 14, 12);
+    samc__carried c;
+    static float logits[12 * 12];
+    const samc__carry_frame frame = {24, 20, 12, false}, squashed = {24, 20, 12, true};
+    const unsigned all = SAMC_CARRY_BOX | SAMC_CARRY_MASK | SAMC_CARRY_POINTS;
+    cr_assert_eq(samc__carry(&mask, &frame, all, 0.1, logits, &c, NULL), SAMC_OK);
+    cr_assert(c.prompt.box == c.box && c.prompt.mask_input == logits && c.prompt.points == c.points);
+    cr_expect(c.box[0] == 3.0f && c.box[1] == 1.0f && c.box[2] == 14.0f && c.box[3] == 12.0f, "%g %g %g %g",
+              (double)c.box[0], (double)c.box[1], (double)c.box[2], (double)c.box[3]);
+    cr_expect(c.labels[0] == 1 && fabsf(c.points[0] - 8.5f) <= 1.0f && fabsf(c.points[1] - 6.5f) <= 1.0f,
+              "the first is in the middle: %g %g", (double)c.points[0], (double)c.points[1]);
+    for (int i = 0; i < c.prompt.point_count; i++) {
+        int x = (int)c.points[2 * i], y = (int)c.points[2 * i + 1];
+        bool in = x >= 4 && x < 14 && y >= 2 && y < 12;
+        cr_expect_eq(c.labels[i], in, "point %d, %d", x, y);
+    }
+    /* Two pixels a cell; rows 20 / 2 and on are padding. */
+    for (int y = 0; y < 12; y++)
+        for (int x = 0; x < 12; x++) {
+            float wanted = y >= 10 ? 0.0f : x >= 2 && x < 7 && y >= 1 && y < 6 ? 6.9067548f : -6.9067548f;
+            cr_expect_eq(logits[y * 12 + x], wanted, "%d, %d: %g", x, y, (double)logits[y * 12 + x]);
+        }
+    cr_assert_eq(samc__carry(&mask, &squashed, SAMC_CARRY_MASK, 0.0, logits, &c, NULL), SAMC_OK);
+    cr_expect(c.prompt.box == NULL && c.prompt.point_count == 0);
+    for (int x = 0; x < 12; x++) cr_expect_eq(logits[11 * 12 + x], -6.9067548f, "no padding");
+    cr_assert_eq(samc__carry(&mask, &frame, SAMC_CARRY_BOX, 1.0, NULL, &c, NULL), SAMC_OK);
+    cr_expect(c.box[0] == 0.0f && c.box[1] == 0.0f && c.box[2] == 23.0f && c.box[3] == 19.0f, "within the slice");
+    samc_rle_free(&mask);
+}
+
+/* Each with one line, and nothing is added. */
+Test(propagate, annotations_that_are_wrong) {
+    samc_annotations *a = annotate((const int[]){2}, 1);
+    const float in[2] = {3, 4}, out[2] = {24, 4}, box[4] = {1, 1, 5, 5}, turned[4] = {5, 1, 1, 5},
+                beyond[4] = {40, 1, 50, 5};
+    const int32_t odd = 2;
+    uint8_t mask[20 * 24] = {0};
+    const struct {
+        const char *says;
+        samc_volume_prompt p;
+    } wrong[] = {{"slice 12 is outside", {.slice = 12, .points = in, .point_count = 1}},
+                 {"slice -1 is outside", {.slice = -1, .points = in, .point_count = 1}},
+                 {"point 24,4 is outside", {.slice = 3, .points = out, .point_count = 1}},
+                 {"label is 0 or 1", {.slice = 3, .points = in, .labels = &odd, .point_count = 1}},
+                 {"has no inside", {.slice = 3, .box = turned}},
+                 {"is outside the slices", {.slice = 3, .box = beyond}},
+                 {"without points, box and mask", {.slice = 3}},
+                 {"a mask beside points or a box", {.slice = 3, .box = box, .mask = mask}},
+                 {"an empty mask", {.slice = 3, .mask = mask}},
+                 {"object 1 of 1", {.object = 1, .slice = 3, .box = box}}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        samc_error error = {0};
+        samc_volume_prompt p = wrong[i].p;
+        p.size = sizeof p;
+        cr_expect_eq(samc_annotations_add(a, &p, &error), SAMC_INVALID_ARGUMENT, "%s", wrong[i].says);
+        cr_expect(strstr(error.message, wrong[i].says) != NULL, "%s", error.message);
+        cr_expect_eq(a->count, 1);
+    }
+    samc_error error = {0};
+    samc_volume_prompt p = {.size = sizeof p, .slice = 2, .box = box};
+    cr_expect_eq(samc_annotations_add(a, &p, &error), SAMC_OK, "beside the point");
+    cr_expect_eq(samc_annotations_add(a, &p, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect(strstr(error.message, "two boxes on slice 2") != NULL, "%s", error.message);
+    mask[30] = 1;
+    p = (samc_volume_prompt){.size = sizeof p, .slice = 2, .mask = mask};
+    cr_expect_eq(samc_annotations_add(a, &p, &error), SAMC_INVALID_ARGUMENT);
+    p.slice = 5;
+    cr_expect_eq(samc_annotations_add(a, &p, &error), SAMC_OK);
+    cr_expect_eq(samc_annotations_object(a, "one", NULL, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect(strstr(error.message, "'one' is named twice") != NULL, "%s", error.message);
+    cr_expect_eq(samc__annotations_before(a, 0, 4), 2);
+    cr_expect_eq(samc__annotations_after(a, 0, 3), 5);
+    cr_expect_eq(samc__annotations_after(a, 0, 6), -1);
+    samc_annotations_free(a);
+}
+
+/* The widest spacing; of equal ones, or nearly, the last. */
+Test(propagate, axis_by_spacing) {
+    cr_expect_eq(samc__space_axis((const double[3]){0.7, 0.7, 5}), 2);
+    cr_expect_eq(samc__space_axis((const double[3]){0.7, 5, 0.7}), 1);
+    cr_expect_eq(samc__space_axis((const double[3]){3, 1, 1}), 0);
+    cr_expect_eq(samc__space_axis((const double[3]){1, 1, 1}), 2);
+    cr_expect_eq(samc__space_axis((const double[3]){1.001, 1, 1}), 2);
+    cr_expect_eq(samc__space_axis((const double[3]){2, 2, 1}), 1);
+}
+
+/* Labels of two objects that overlap, by slices across each axis, are those of a plain array. */
+Test(propagate, later_objects_cover_earlier_ones) {
+    enum { I = 7, J = 5, K = 4 };
+    for (int axis = 0; axis < 3; axis++) {
+        const samc__space space = space_of(I, J, K, axis);
+        char *names[] = {"first", "second"};
+        uint16_t wanted[K][J][I] = {0}, labels[J][I];
+        samc_segmentation *s;
+        cr_assert_eq(samc__segmentation_create(&space, 2, names, &s, NULL), SAMC_OK);
+        int64_t counts[3] = {0, 0, 0};
+        for (int o = 0; o < 2; o++)
+            for (int n = 0; n < space.slices; n++) {
+                uint8_t mask[I * J * K] = {0};
+                bool any = false;
+                for (int y = 0; y < space.height; y++)
+                    for (int x = 0; x < space.width; x++) {
+                        int at[3];
+                        at[axis] = n, at[axis == 0 ? 1 : 0] = x, at[axis == 2 ? 1 : 2] = y;
+                        bool in = o == 0 ? at[0] < 5 && at[1] > 0 && at[2] < 3 : at[0] > 2 && at[1] < 4 && at[2] > 0;
+                        mask[y * space.width + x] = in;
+                        any = any || in;
+                        if (in) wanted[at[2]][at[1]][at[0]] = (uint16_t)(o + 1);
+                    }
+                samc_rle rle = rle_of(mask, space.width, space.height);
+                if (any) samc__segmentation_put(s, o, n, &rle, 0.5f);
+                else samc_rle_free(&rle);
+            }
+        cr_assert_eq(samc__segmentation_finish(s, NULL), SAMC_OK);
+        for (int k = 0; k < K; k++) {
+            cr_assert_eq(samc_segmentation_labels(s, k, labels[0], NULL), SAMC_OK);
+            cr_expect_eq(memcmp(labels, wanted[k], sizeof labels), 0, "axis %d, slice %d", axis, k);
+            for (int p = 0; p < I * J; p++) counts[wanted[k][p / I][p % I]]++;
+        }
+        samc_object object = SAMC_INIT(samc_object);
+        for (int o = 0; o < 2; o++) {
+            cr_assert_eq(samc_segmentation_get_object(s, o, &object, NULL), SAMC_OK);
+            cr_expect_eq(object.voxels, counts[o + 1]);
+            cr_expect_float_eq(object.predicted_iou, 0.5f, 1e-6);
+        }
+        const int box[6] = {3, 0, 1, 6, 3, 3};
+        cr_expect_eq(memcmp(object.box, box, sizeof box), 0, "axis %d", axis);
+        samc_segmentation_free(s);
+    }
+}
+
+/* ---- Runs with the tiny model ---------------------------------------------------------------- */
+
+enum { SIDE = 48, SLICES = 9 };
+
+/* Two discs on grey, that move and change; on its left one ends after slice 6. */
+static samc_status read_discs(void *context, int slice, samc_image *image, samc_error *error) {
+    int *reads = context;
+    uint8_t *rgb = malloc(SIDE * SIDE * 3);
+    (void)error;
+    if (reads != NULL) reads[slice]++;
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            int dx = x - 13 - slice / 3, dy = y - 20, ex = x - 34, ey = y - 27 + slice / 2;
+            bool left = slice <= 6 && dx * dx + dy * dy < 64, right = ex * ex + ey * ey < 80;
+            memset(rgb + 3 * (y * SIDE + x), (left ? 200 : right ? 150 : 60) + (x * 13 + y * 7 + slice) % 9, 3);
+        }
+    image->pixels = rgb;
+    image->width = image->height = SIDE;
+    image->row_bytes = 3 * SIDE;
+    return SAMC_OK;
+}
+
+static samc_annotations *annotate_discs(void) {
+    samc_annotations *a;
+    const samc__space space = space_of(SIDE, SIDE, SLICES, 2);
+    const float left[4] = {5, 12, 22, 28}, right[4] = {25, 16, 43, 35}, low[4] = {25, 18, 43, 37};
+    cr_assert_eq(samc__annotations_create(&space, &a, NULL), SAMC_OK);
+    samc_annotations_object(a, "left", NULL, NULL);
+    samc_annotations_object(a, "right", NULL, NULL);
+    const samc_volume_prompt p[] = {{.size = sizeof *p, .object = 0, .slice = 4, .box = left},
+                                    {.size = sizeof *p, .object = 1, .slice = 2, .box = low},
+                                    {.size = sizeof *p, .object = 1, .slice = 7, .box = right}};
+    for (int i = 0; i < 3; i++) cr_assert_eq(samc_annotations_add(a, p + i, NULL), SAMC_OK);
+    return a;
+}
+
+/* Stops after so many slices. */
+static samc_status stop_after(void *context, int64_t done, int64_t total) {
+    (void)total;
+    return done == *(int *)context ? SAMC_STOPPED : SAMC_OK;
+}
+
+static void expect_same(const samc_segmentation *a, const samc_segmentation *b) {
+    for (int o = 0; o < 2; o++)
+        for (int z = 0; z < SLICES; z++) {
+            const samc_rle *m = samc__segmentation_at(a, o, z), *n = samc__segmentation_at(b, o, z);
+            cr_assert_eq(m->counts == NULL, n->counts == NULL, "object %d, slice %d", o, z);
+            if (m->counts == NULL) continue;
+            cr_assert(m->count == n->count && memcmp(m->counts, n->counts, m->count * sizeof *m->counts) == 0);
+            cr_assert_eq(a->iou[o * SLICES + z], b->iou[o * SLICES + z]);
+        }
+}
+
+/* A run that is stopped after any number of slices and goes on gives what one without a stop does. */
+Test(propagate, stopped_and_resumed) {
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
+    samc_session *session = open_session(model);
+    samc_annotations *a = annotate_discs();
+    char path[] = "/tmp/samc-visits-XXXXXX";
+    int file = mkstemp(path), reads[SLICES] = {0};
+    samc_error error = {0};
+    samc__slices slices = {reads, "discs", read_discs};
+    samc_propagate_options options = SAMC_INIT(samc_propagate_options);
+    samc_segmentation *whole, *part;
+    cr_assert_geq(file, 0);
+    close(file);
+    unlink(path);
+    cr_assert_eq(samc_propagate_default_options(&options, NULL), SAMC_OK);
+    options.least_iou = options.least_likeness = 0.0; /* whatever the tiny model makes of it is followed */
+    cr_assert_eq(samc__propagate(session, model, &slices, a, &options, "id", &whole, &error), SAMC_OK, "%s",
+                 error.message);
+    int masks = 0;
+    for (int i = 0; i < 2 * SLICES; i++) masks += whole->masks[i].counts != NULL;
+    cr_assert_gt(masks, SLICES, "there is something to compare");
+    options.journal = path;
+    slices.context = NULL;
+    for (int stop = 1; stop < 12; stop += 3) {
+        options.resume = false;
+        options.progress = stop_after;
+        options.progress_context = &stop;
+        cr_assert_eq(samc__propagate(session, model, &slices, a, &options, "id", &part, &error), SAMC_STOPPED);
+        cr_assert_null(part);
+        cr_expect_eq(samc__propagate(session, model, &slices, a, &options, "id", &part, &error), SAMC_MISMATCH,
+                     "it is there, and not to be gone on with");
+        options.resume = true;
+        options.progress = NULL;
+        cr_expect_eq(samc__propagate(session, model, &slices, a, &options, "other", &part, &error), SAMC_MISMATCH);
+        cr_assert_eq(samc__propagate(session, model, &slices, a, &options, "id", &part, &error), SAMC_OK, "%s",
+                     error.message);
+        expect_same(whole, part);
+        samc_segmentation_free(part);
+        unlink(path);
+    }
+    samc_segmentation_free(whole);
+    samc_annotations_free(a);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+/* Each slice is read, and encoded, once, whichever objects come over it from below and from above. */
+Test(propagate, slices_are_encoded_once) {
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
+    samc_session *session = open_session(model);
+    samc_annotations *a = annotate_discs();
+    int reads[SLICES] = {0}, encoded = 0;
+    samc_profile_row rows[64] = {SAMC_INIT(samc_profile_row)};
+    int count = 0;
+    const samc__slices slices = {reads, "discs", read_discs};
+    samc_propagate_options options = SAMC_INIT(samc_propagate_options);
+    samc_segmentation *result;
+    cr_assert_eq(samc_propagate_default_options(&options, NULL), SAMC_OK);
+    options.least_iou = options.least_likeness = 0.0;
+    cr_assert_eq(samc_profile_begin(session), SAMC_OK);
+    cr_assert_eq(samc__propagate(session, model, &slices, a, &options, NULL, &result, NULL), SAMC_OK);
+    cr_assert_eq(samc_profile_end(session, rows, 64, &count), SAMC_OK);
+    for (int i = 0; i < count; i++)
+        if (strcmp(rows[i].name, "preprocess") == 0) encoded = (int)rows[i].calls;
+    cr_expect_eq(encoded, SLICES, "%d", encoded);
+    samc_segmentation_free(result);
+    samc_annotations_free(a);
+    samc_session_destroy(session);
+    samc_model_close(model);
+}
+
+/* ---- The journal ----------------------------------------------------------------------------- */
+
+static void put_file(const char *path, const char *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    cr_assert(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
+/* Cut off anywhere, what is whole is there again; damaged in the middle, nothing is done to it. */
+Test(visits, damage) {
+    char path[] = "/tmp/samc-visits-XXXXXX", whole[4096];
+    samc_error error = {0};
+    samc__visits v;
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    close(file);
+    cr_assert_eq(samc__visits_open(&v, path, true, "me", &error), SAMC_OK, "%s", error.message);
+    samc_rle mask = box_of(2, 3, 9, 8);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_not(samc__visits_replay(&v));
+        for (int m = 0; m < i; m++) cr_assert_eq(samc__visits_add(&v, m, i, &mask, 0.25f + (float)m, &error), SAMC_OK);
+        cr_assert_eq(samc__visits_end(&v, &error), SAMC_OK);
+    }
+    samc__visits other;
+    cr_expect_eq(samc__visits_open(&other, path, true, "me", &error), SAMC_MISMATCH, "one run at a time");
+    samc__visits_close(&other);
+    samc__visits_close(&v);
+    FILE *read = fopen(path, "rb");
+    size_t size = fread(whole, 1, sizeof whole, read);
+    fclose(read);
+    for (size_t cut = 0; cut <= size; cut++) {
+        int lines = 0, visits = 0, masks = 0;
+        for (size_t i = 0; i < cut; i++) lines += whole[i] == '\n';
+        put_file(path, whole, cut);
+        cr_assert_eq(samc__visits_open(&v, path, true, "me", &error), SAMC_OK, "cut at %zu: %s", cut, error.message);
+        while (samc__visits_replay(&v)) {
+            for (;;) {
+                samc__visited got;
+                bool there;
+                cr_assert_eq(samc__visits_mask(&v, 24, 20, &got, &there, &error), SAMC_OK);
+                if (!there) break;
+                cr_expect(got.slice == visits && got.iou == 0.25f + (float)got.object);
+                cr_expect_eq(samc__mask_iou(&got.mask, &mask), 1.0);
+                samc_rle_free(&got.mask);
+                masks++;
+            }
+            visits++;
+        }
+        int expected = lines > 0 ? lines - 1 : 0;
+        cr_expect_eq(visits, expected, "cut at %zu", cut);
+        cr_expect_eq(masks, expected * (expected - 1) / 2);
+        samc__visits_close(&v);
+    }
+    put_file(path, whole, size);
+    cr_expect_eq(samc__visits_open(&v, path, true, "you", &error), SAMC_MISMATCH);
+    samc__visits_close(&v);
+    char *second = strchr(whole, '\n') + 3;
+    *second ^= 1;
+    put_file(path, whole, size);
+    cr_expect_eq(samc__visits_open(&v, path, true, "me", &error), SAMC_FORMAT);
+    cr_expect(strstr(error.message, "line 2 is damaged") != NULL, "%s", error.message);
+    samc__visits_close(&v);
+    put_file(path, "my diary\n", 9);
+    cr_expect_eq(samc__visits_open(&v, path, true, "me", &error), SAMC_MISMATCH);
+    samc__visits_close(&v);
+    read = fopen(path, "rb");
+    cr_expect(fread(whole, 1, sizeof whole, read) == 9 && memcmp(whole, "my diary\n", 9) == 0, "nothing is done to it");
+    fclose(read);
+    samc_rle_free(&mask);
+    unlink(path);
+}
