@@ -84,6 +84,21 @@ static samc_status recipe_of(samc_session *s, char **text) {
     return good ? SAMC_OK : samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a recipe");
 }
 
+/* What the encoder is told beside tensors and recipe, as samc.config has it: windows, heads, global blocks. free() it.
+ */
+static samc_status encoder_of(samc_session *s, char **text) {
+    const samc__config *config = &s->model->net.config;
+    samc__json_text written = {0};
+    samc__json_put(&written, "{", 1);
+    samc__write_count(&written, "img_size", config->recipe.side);
+    samc__encoder_of(config)->write(config, &written);
+    samc__json_put(&written, "}", 1);
+    *text = written.data;
+    if (!written.failed) return SAMC_OK;
+    free(written.data);
+    return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a configuration");
+}
+
 /* Where a file goes. */
 typedef struct target {
     const char *path; /* NULL: into memory */
@@ -98,11 +113,13 @@ static samc_status store(samc_session *s, int index, samc_precision type, target
     if (index < 0 || index >= s->image_count)
         return samc__fail(&s->error, SAMC_NO_IMAGE, "image %d was not set", index);
     levels all;
-    char hash[65], size[32], *recipe;
+    char hash[65], size[32], *recipe, *encoder = NULL;
     SAMC__TRY(samc_model_hash(s->model, hash, &s->error));
     SAMC__TRY(recipe_of(s, &recipe));
     snprintf(size, sizeof size, "%d,%d", s->images[index].frame.height, s->images[index].frame.width);
-    samc_status status = make_levels(s, name, "save", &all);
+    samc_status status = encoder_of(s, &encoder);
+    if (status == SAMC_OK) status = make_levels(s, name, "save", &all);
+    else all.count = 0;
     for (int i = 0; i < all.count && status == SAMC_OK; i++) status = samc__get_level(s, index, i, all.values[i]);
     if (status == SAMC_OK) status = narrow(s, name, types[type], &all);
     samc__metadata metadata[] = {
@@ -110,15 +127,17 @@ static samc_status store(samc_session *s, int index, samc_precision type, target
         {"samc.image_size", size},
         {"samc.precision", (char *)samc__precision_name(samc__precision_of(s->model->net.weight_type))},
         {"samc.version", SAMC_VERSION},
+        {"samc.encoder", encoder},
         {"samc.recipe", recipe},
     };
-    const size_t count = (size_t)all.count, texts = recipe ? 5 : 4;
+    const size_t count = (size_t)all.count, texts = recipe ? 6 : 5;
     if (status == SAMC_OK)
         status =
             to->path != NULL
                 ? samc__safetensors_write(to->path, all.tensor, count, metadata, texts, level_source, &all, &s->error)
                 : samc__safetensors_make(&to->bytes, all.tensor, count, metadata, texts, level_source, &all, &s->error);
     release_levels(s, &all);
+    free(encoder);
     free(recipe);
     return status;
 }
@@ -174,6 +193,21 @@ static samc_status check_recipe(samc_session *s, const samc__checkpoint *file, c
                       s->model->net.config.recipe.name);
 }
 
+/* Refuses an embedding of the same tensors in an encoder that is told something else; files of before do not say it. */
+static samc_status check_encoder(samc_session *s, const samc__checkpoint *file, const char *path) {
+    const char *says = samc__checkpoint_metadata(file, "samc.encoder");
+    char *own;
+    SAMC__TRY(encoder_of(s, &own));
+    const bool same = says == NULL || strcmp(says, own) == 0;
+    samc_status status = same
+                             ? SAMC_OK
+                             : samc__fail(&s->error, SAMC_MISMATCH,
+                                          "%s: made by the same tensors in another encoder, %.300s, this one is %.300s",
+                                          path, says, own);
+    free(own);
+    return status;
+}
+
 /* The file's tensors of the model's levels, in their shapes. */
 static samc_status find_levels(samc_session *s, const samc__checkpoint *file, const char *path,
                                const samc__tensor *found[SAMC__MOST_LEVELS]) {
@@ -209,6 +243,7 @@ static samc_status load_from(samc_session *s, const samc__checkpoint *file, cons
         return samc__fail(&s->error, SAMC_MISMATCH, "%s: made by another model (hash %.12s..., this one is %.12s...)",
                           path, hash, own);
     SAMC__TRY(check_recipe(s, file, path));
+    SAMC__TRY(check_encoder(s, file, path));
     int width, height, used = 0;
     if (sscanf(size, "%d,%d%n", &height, &width, &used) != 2 || size[used] != 0 || width < 1 || height < 1)
         return samc__fail(&s->error, SAMC_FORMAT, "%s: samc.image_size is not \"height,width\"", path);
