@@ -2,9 +2,9 @@
 """Every seeded bug still fits the sources: its texts occur in its files (those of parity and checkops exactly once,
 edit after edit).
 
-The bugs themselves are built and run by parity/mutations.py, checkops/mutations.py, emu/mutations.py and
-emu/host_mutations.py, which takes minutes; this takes a blink, so an edit that moves a text is noticed where it is
-made.
+The bugs themselves are built and run by parity/mutations.py, checkops/mutations.py, emu/mutations.py,
+emu/host_mutations.py and scene_mutations.py, which takes minutes; this takes a blink, so an edit that moves a text is
+noticed where it is made.
 """
 
 import runpy
@@ -36,6 +36,10 @@ class SeededBugs(unittest.TestCase):
         lists = runpy.run_path(str(HERE / "checkops" / "mutations.py"))
         for name, (*_, edits) in [*lists["BUGS"].items(), *lists["INT8_BUGS"].items()]:
             self.fits(name, edits, once=True)
+
+    def test_scenes(self):
+        for name, (_, *edit) in runpy.run_path(str(HERE / "scene_mutations.py"))["BUGS"].items():
+            self.fits(name, [edit], once=True)
 
     def test_emulation(self):
         lists = [HERE / "emu" / "bugs_host.py", *sorted((ROOT / "kernels").glob("*/bugs.py"))]
