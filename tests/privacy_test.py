@@ -17,6 +17,7 @@ import unittest
 import zipfile
 from pathlib import Path
 
+import nibabel
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -185,6 +186,59 @@ class Privacy(unittest.TestCase):
         self.run_samc('auto', folder, '--points-per-side', '1', '--model', TINY, '-o', 'auto', codes=(0, 3))
         self.assertIn('errors.jsonl', os.listdir(self.out / 'auto'))
         self.clean()
+
+    def test_volume(self):
+        archive = Path(self.made.name, 'volume.zip')
+        with zipfile.ZipFile(archive, 'w') as file:
+            for n, path in enumerate(sorted(self.input.iterdir())):
+                file.write(path, f'{n}.dcm')
+        how = ['--model', TINY, '--object', 'thing', '--point', '9,9,1']
+        for n, source in enumerate((self.input, archive)):
+            self.run_samc('volume', source, *how, '-o', f'{n}.nii.gz')
+            self.run_samc('volume', source, *how, '--mm', '-o', 'no.nii', codes=(1, 2))  # the point is outside
+        self.run_samc('volume', self.input, *how, '-o', 'seg.dcm')
+        segmentation = self.out / 'seg.dcm'
+        self.assertIn(b'pid-9381772', found(segmentation.read_bytes()))
+        self.assertEqual(self.clean(segmentation), 3)
+
+    def test_damaged_volumes(self):
+        mixed, gap = Path(self.made.name, 'mixed'), Path(self.made.name, 'gap')
+        dicom_slices.save_series(mixed, planted('CT') + planted('MR'))
+        dicom_slices.save_series(mixed, planted('MR', 4)[1:])  # over some of them
+        series = planted('CT', 7)
+        dicom_slices.save_series(gap, series[:3] + series[5:])
+        everything = Path(self.made.name, 'everything')
+        dicom_slices.save_series(everything, self.series)
+        for path in self.damaged.values():
+            shutil.copy(path, everything)
+        failed = 0
+        for path in (mixed, gap, everything, *self.damaged.values()):
+            done = self.run_samc('volume', path, '--model', TINY, '--point', '9,9,0', '-o', 'x.nii', codes=(0, 1, 2))
+            failed += done.returncode != 0
+            errors = [line for line in done.stderr.splitlines() if line.startswith(b'samc: ')]
+            self.assertEqual(len(errors), int(done.returncode != 0), done.stderr)
+        self.assertGreaterEqual(failed, 10)
+        self.clean()
+
+    def test_nifti(self):
+        """Texts of a header, and DICOM within an extension of it."""
+        image = nibabel.Nifti1Image(np.random.default_rng(1).integers(0, 99, (32, 24, 3), np.uint8), np.eye(4))
+        for field in ('descrip', 'aux_file', 'db_name', 'intent_name'):
+            image.header[field] = dicom_slices.PATIENT['PatientID']
+        nested = Dataset()
+        nested.PatientName = 'Qvist^Yngve'
+        image.header.extensions.append(nibabel.nifti1.Nifti1DicomExtension(2, nested))
+        for name in ('header.nii', 'header.nii.gz'):
+            path = Path(self.made.name, name)
+            image.to_filename(path)
+            whole = path.read_bytes()
+            if name.endswith('.nii'):
+                self.assertEqual(found(whole), [b'pid-9381772', b'qvist', b'qvist^yngve', b'yngve'])
+            cut = Path(self.made.name, 'cut_' + name)
+            cut.write_bytes(whole[: len(whole) * 2 // 3])
+            self.run_samc('volume', path, '--model', TINY, '--point', '9,9,1', '-o', 'labels_' + name)
+            self.run_samc('volume', cut, '--model', TINY, '--point', '9,9,1', '-o', 'none.nii', codes=(1,))
+        self.assertEqual(self.clean(), 2)
 
     def test_serve(self):
         with Server(SAMC, model=TINY) as server:
