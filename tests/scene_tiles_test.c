@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/io/samc_tiles.h"
 #include "host/io/scene_engine.h"
 #include "host/io/scene_spans.h"
 
@@ -313,4 +314,41 @@ Test(scene_refine, windows_hold_their_masks) {
     }
     cr_assert(total >= wanted && wanted > 100, "%lld of %lld", (long long)total, (long long)wanted);
     samc__scene_refine_plan_free(&refine);
+}
+
+/* ---- The public calls --------------------------------------------------------------------------- */
+
+Test(samc_tiles, refuses_what_makes_no_sense) {
+    samc_tiles_options o = SAMC_INIT(samc_tiles_options), wrong;
+    samc_tiles *tiles = (samc_tiles *)1;
+    samc_error error;
+    cr_assert_eq(samc_tiles_default_options(&o), SAMC_OK);
+    cr_assert(o.tile == 1024 && o.shards == 1 && o.levels == 0 && o.halo == 0 && !o.stitch);
+    cr_expect_eq(samc_tiles_open(&o, &tiles, &error), SAMC_INVALID_ARGUMENT); /* no input */
+    cr_expect_eq(tiles, NULL);
+    o.input = "/nonexistent/scene.png", o.output = "/nonexistent/out";
+    cr_expect_eq(samc_tiles_open(&o, NULL, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_tiles_open(NULL, &tiles, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_tiles_open(&o, &tiles, &error), SAMC_IO);
+    cr_expect(strstr(error.message, "scene.png") != NULL, "%s", error.message);
+    for (int i = 0; i < 8; i++) {
+        static const char *const named[] = {"tile",  "halo",  "levels",     "shard",
+                                            "shard", "batch", "written as", "simplify"};
+        wrong = o;
+        if (i == 0) wrong.tile = 100;
+        if (i == 1) wrong.halo = 512;
+        if (i == 2) wrong.levels = -1;
+        if (i == 3) wrong.shard = 1;
+        if (i == 4) wrong.shards = 0;
+        if (i == 5) wrong.batch = -1;
+        if (i == 6) wrong.formats = SAMC_OUTPUT_PNG;
+        if (i == 7) wrong.simplify = -1.0;
+        cr_expect_eq(samc_tiles_open(&wrong, &tiles, &error), SAMC_INVALID_ARGUMENT, "%d", i);
+        cr_expect(strstr(error.message, named[i]) != NULL && tiles == NULL, "%s", error.message);
+    }
+    samc_tiles_counts counts = SAMC_INIT(samc_tiles_counts);
+    cr_expect_eq(samc_tiles_get_counts(NULL, &counts, &error), SAMC_INVALID_ARGUMENT);
+    cr_expect_eq(samc_tiles_run(NULL, NULL, NULL, 0, NULL, NULL, NULL, &error), SAMC_INVALID_ARGUMENT);
+    samc_tiles_stop(NULL);
+    samc_tiles_close(NULL);
 }

@@ -278,6 +278,26 @@ class TextTest(unittest.TestCase):
         self.assertEqual(found[0], found[1])
         self.assertEqual(found[0], found[2])
 
+    def test_labels_of_a_scene(self):
+        out = self.folder / "scene-labels"
+        options = ["--labels", "cat,dog,tree", "--clip", self.folder / "clip", "--points-per-side", 4]
+        self.samc("auto", self.cat, *options, "--tile", 256, "--format", "coco,jsonl", "-o", out)
+        coco = json.loads((out / "cat.coco.json").read_text())
+        names = [c["name"] for c in coco["categories"]]
+        self.assertEqual(names, ["cat", "dog", "tree", "background"])
+        self.assertTrue(coco["annotations"])
+        lines = (out / "cat.masks.jsonl").read_text().splitlines()
+        for a, line in zip(coco["annotations"], map(json.loads, lines)):
+            self.assertEqual(a["label"], names[a["category_id"] - 1])
+            self.assertTrue(0 < a["score"] <= 1)
+            self.assertEqual((line["label"], line["score"]), (a["label"], a["score"]))
+        self.samc("auto", self.cat, *options, "--tile", 256, "--format", "coco,jsonl", "--resume", "-o", out)
+        options[1] = "cat,dog"
+        run = self.samc(
+            "auto", self.cat, *options, "--tile", 256, "--format", "coco,jsonl", "--resume", "-o", out, code=1
+        )
+        self.assertIn("labels", run.stderr)
+
     def test_wrong_usage_and_wrong_files(self):
         owl, out = self.folder / "owlv2", self.folder / "never"
         for arguments, code, said in (
