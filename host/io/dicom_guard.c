@@ -51,12 +51,15 @@ static samc_status damaged(const reader *r, const char *what, samc_error *error)
 
 static bool is_letter(uint8_t c) { return c >= 'A' && c <= 'Z'; }
 
-/* Those whose length has four bytes, behind two that are 0. */
+/* Those whose length has four bytes, behind two that are 0: all but these old ones. What is no kind at all is to be
+ * read as DCMTK does, or it would take other bytes for lengths than were looked at: two capital letters for a kind that
+ * is yet to come, which will be long, anything else for a short one. */
 static bool is_long(const uint8_t *vr) {
-    static const char names[] = "OBODOFOLOVOWSQSVUCUNURUTUV";
+    static const char names[] = "AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS";
+    if (!is_letter(vr[0]) || !is_letter(vr[1])) return false;
     for (const char *name = names; *name != '\0'; name += 2)
-        if (memcmp(vr, name, 2) == 0) return true;
-    return false;
+        if (memcmp(vr, name, 2) == 0) return false;
+    return true;
 }
 
 /* The head of an element; whether all of its value is there is another question. */
@@ -65,7 +68,7 @@ static samc_status head_of(reader *r, element *e, samc_error *error) {
     const uint8_t *at = r->bytes + r->at;
     size_t head = 8;
     *e = (element){.tag = two(at, r->big) << 16 | two(at + 2, r->big)};
-    if (r->implicit || e->tag >> 16 == 0xfffe || !is_letter(at[4]) || !is_letter(at[5])) {
+    if (r->implicit || e->tag >> 16 == 0xfffe) {
         e->length = four(at + 4, r->big);
     } else {
         memcpy(e->vr, at + 4, 2);
