@@ -332,6 +332,15 @@ static samc_status publish(finish *f, int64_t number, samc_error *error) {
     return status;
 }
 
+/* Of a run that is over, what nothing is to be made good by any more. */
+static samc_status clean(samc__scene_state *s, samc_error *error) {
+    samc__stream_close(&s->stitched);
+    samc__marks_remove(&s->store);
+    samc__store_remove(&s->store, false, stitched_name);
+    SAMC__TRY(samc__store_note(&s->store, false, error));
+    return samc__store_sync_folders(&s->store, error);
+}
+
 static samc_status write_results(finish *f, samc_error *error) {
     const int64_t number = f->state->last.number + 1;
     SAMC__TRY(take_back(f->state, error));
@@ -342,8 +351,7 @@ static samc_status write_results(finish *f, samc_error *error) {
     SAMC__TRY(publish(f, number, error));
     f->state->last.samples = f->counts->left;
     SAMC__TRY(samc__scene_state_end(f->state, error));
-    samc__marks_remove(&f->state->store);
-    return SAMC_OK;
+    return clean(f->state, error);
 }
 
 static samc_status finish_all(finish *f, samc_error *error) {
@@ -351,7 +359,7 @@ static samc_status finish_all(finish *f, samc_error *error) {
     if (f->counts->waiting != 0) return SAMC_OK;
     if (f->state->last.ended) {
         f->counts->left = f->state->last.samples;
-        return SAMC_OK;
+        return clean(f->state, error); /* it may have been interrupted there */
     }
     f->job->source->report_context = f->state;
     SAMC__TRY(stitch(f, error));

@@ -11,7 +11,7 @@
  *   <output>/.samc or .samc-merge of what comes behind the last tile, the masks of all shards:
  *       refined                   masks of reduced levels with finer outlines; a record for each window, and
  *                                 `annotations` is its length
- *       stitched                  pieces that were put together; made anew each time
+ *       stitched                  pieces that were put together; made anew each time, gone at the end
  *       tmp/N<suffix>, marks      the results, on their way to their names
  *
  * Shards are rows of tiles: each has those of its part of all tiles, in their order. The one that is through last, or
