@@ -76,14 +76,9 @@ int samc__text_split(samc__cli_phrases *text, const samc__cli *cli, char **argum
 }
 
 bool samc__text_is_one(const char *input, unsigned formats) {
-    static const char *const archives[] = {".tar",  ".tar.gz", ".tgz",     ".tar.xz", ".txz", ".tar.bz2",
-                                           ".tbz2", ".tbz",    ".tar.zst", ".tzst",   ".zip"};
     struct stat s;
-    if (formats & ~(unsigned)SAMC__SEGMENT_FORMATS || *input == '@' || stat(input, &s) != 0 || !S_ISREG(s.st_mode))
-        return false;
-    for (size_t i = 0, n = strlen(input); i < sizeof archives / sizeof *archives; i++)
-        if (n > strlen(archives[i]) && strcasecmp(input + n - strlen(archives[i]), archives[i]) == 0) return false;
-    return true;
+    return !(formats & ~(unsigned)SAMC__SEGMENT_FORMATS) && *input != '@' && stat(input, &s) == 0 &&
+           S_ISREG(s.st_mode) && !samc_archive_is(input);
 }
 
 int samc__text_of_one(const samc__cli *cli, samc__cli_phrases *text, const char *image, const char *output,

@@ -418,6 +418,9 @@ typedef struct samc_archive_options {
     int page;          /* of each image's pages, or frames, from 0; an image that has fewer fails */
 } samc_archive_options;
 
+/* Whether a name ends as those of archives do: .tar, .tar.gz, .tgz, ..., .zip. */
+SAMC_API bool samc_archive_is(const char *path);
+
 /* The defaults, as they stand above; inputs and output are to be set. */
 SAMC_API samc_status samc_archive_default_options(samc_archive_options *options, samc_error *error);
 

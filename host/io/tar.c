@@ -1,6 +1,7 @@
 /* Archives through libarchive, restricted to tar and zip: nothing else is asked to parse foreign bytes. What it does
  * not check is checked here: that a tar has its end, and the sums of gzip (in unpack.c). */
 #include "host/io/tar.h"
+#include "host/io/samc_io.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -39,6 +40,7 @@ size_t samc__tar_stem(const char *path) {
 }
 
 bool samc__tar_is(const char *path) { return path[samc__tar_stem(path)] != '\0'; }
+bool samc_archive_is(const char *path) { return path != NULL && samc__tar_is(path); }
 
 bool samc__tar_broken(const samc__tar *tar) { return tar->broken; }
 int samc__tar_code(const samc__tar *tar) { return samc__unpack_code(tar->bytes); }

@@ -1197,6 +1197,7 @@ CALLS = {
         ),
         "samc_auto_option": (C.c_char_p, (C.c_int,)),
         "samc_auto_set": (C.c_int, (C.POINTER(samc_auto_options), C.c_char_p, C.c_char_p, C.POINTER(samc_error))),
+        "samc_archive_is": (C.c_bool, (C.c_char_p,)),
         "samc_archive_default_options": (C.c_int, (C.POINTER(samc_archive_options), C.POINTER(samc_error))),
         "samc_archive_open": (C.c_int, (C.POINTER(samc_archive_options), C.POINTER(C.c_void_p), C.POINTER(samc_error))),
         "samc_archive_set_text": (C.c_int, (C.c_void_p, C.POINTER(samc_archive_text), C.POINTER(samc_error))),
