@@ -192,7 +192,8 @@ class TilesTest(unittest.TestCase):
         self.refused("--stitch", says="--stitch goes with --tile")
         self.refused("--tile", "256", "--format", "webdataset", says="--format")
         self.refused("--tile", "256", "--simplify", "far", says="--simplify")
-        self.refused("--tile", "256", "--glob", "x", says="--glob")
+        for option in (["--glob", "x"], ["--queue", "3"], ["--memory", "1G"], ["--label-maps"], ["--stats", "x"]):
+            self.refused("--tile", "256", *option, says=f"{option[0]} does not go with --tile")
         self.refused("--tile", "256", str(self.scene), says="one INPUT")
         self.refused("--tile", "256", code=1, says="missing.png", image=self.folder / "missing.png")
 

@@ -335,6 +335,18 @@ static int take_option(samc__auto_request *r, int option) {
     return SAMC__EXIT_OK;
 }
 
+/* The name of an option that scenes do not have, else NULL. */
+static const char *not_of_scenes(int option, const struct option *table) {
+    static const int none[] = {OPTION_INPUT,    OPTION_CONVERT, OPTION_STATS,      OPTION_GLOB,  OPTION_RETRY,
+                               OPTION_SHARD_BY, OPTION_COPY,    OPTION_LABEL_MAPS, OPTION_LINES, OPTION_LOAD,
+                               OPTION_WRITE,    OPTION_QUEUE,   OPTION_MEMORY};
+    size_t i = 0;
+    while (i < sizeof none / sizeof *none && none[i] != option) i++;
+    if (i == sizeof none / sizeof *none) return NULL;
+    while (table->val != option) table++;
+    return table->name;
+}
+
 /* As the function below; returns the exit code. */
 static int read_options(samc__auto_request *r, int argc, char **argv, int *inputs) {
     samc_error error;
@@ -347,6 +359,7 @@ static int read_options(samc__auto_request *r, int argc, char **argv, int *input
     r->cli.many_devices = true;
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r->cli.exit_code;
+        if (r->not_of_scenes == NULL) r->not_of_scenes = not_of_scenes(option, table);
         code = option >= SAMC__TILES_TILE    ? samc__cli_tiles_option(&r->tiles, &r->cli, option, optarg)
                : option >= SAMC__TEXT_PHRASE ? samc__cli_phrases_option(&r->text, &r->cli, option, optarg)
                                              : take_option(r, option);

@@ -15,11 +15,12 @@ typedef struct samc__auto_request {
     const char *globs[SAMC__AUTO_GLOBS];
     bool convert_to_rle;
     samc_archive_options archive;
-    samc__cli_phrases text; /* labels of automatic masks, or what to look for: */
-    const char *format;     /* --format, or NULL */
-    samc__cli_tiles tiles;  /* of a scene */
-    bool looks;             /* this is samc text */
-    bool many;              /* an option was given that one image does not have */
+    samc__cli_phrases text;    /* labels of automatic masks, or what to look for: */
+    const char *not_of_scenes; /* an option that was given and that they do not have, or NULL */
+    const char *format;        /* --format, or NULL */
+    samc__cli_tiles tiles;     /* of a scene */
+    bool looks;                /* this is samc text */
+    bool many;                 /* an option was given that one image does not have */
 } samc__auto_request;
 
 extern const char samc__auto_help[];

@@ -119,26 +119,13 @@ static int run_scene(watch *w, const devices *d, const char *scene) {
     return code;
 }
 
-/* Options of many images that scenes do not have. */
-static const char *not_of_scenes(const samc__auto_request *r) {
-    const samc_archive_options *a = &r->archive;
-    return r->input != NULL    ? "input"
-           : a->glob_count > 0 ? "glob"
-           : a->retry_failed   ? "retry-failed"
-           : a->stats != NULL  ? "stats"
-           : a->copy_images    ? "copy-images"
-           : a->label_maps     ? "label-maps"
-           : r->convert_to_rle ? "convert-to-rle"
-                               : NULL;
-}
-
 int samc__auto_tiles(samc__auto_request *r, char **scenes, int count) {
     devices d = {.count = 0, .automatic = SAMC_INIT(samc_auto_options)};
     watch w = {.r = r};
     samc_error error = {0};
     bool usage = false;
     int code = SAMC__EXIT_OK;
-    if (not_of_scenes(r) != NULL) return samc__cli_usage(&r->cli, "--%s does not go with --tile", not_of_scenes(r));
+    if (r->not_of_scenes != NULL) return samc__cli_usage(&r->cli, "--%s does not go with --tile", r->not_of_scenes);
     if (count > 1)
         return samc__cli_usage(&r->cli, "with --tile there is one INPUT, not %d: a run's folder is of one scene",
                                count);
