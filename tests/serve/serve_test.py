@@ -391,7 +391,8 @@ class Images(Served):
 
     def test_every_format_in_a_process_without_rights(self):
         info = subprocess.run([SAMC, "info", "--json"], capture_output=True, check=True).stdout
-        whole = len(json.loads(info)["image_formats"]) >= 15  # else some are left out of this build
+        optional = {"TIFF", "WebP", "AVIF", "JPEG 2000", "HEIF", "JPEG XL"}
+        whole = optional <= set(json.loads(info)["image_formats"])  # else some are left out of this build
         for path in sorted(IMAGES.iterdir()):
             if path.suffix == ".ppm" or not path.is_file():
                 continue
@@ -399,7 +400,7 @@ class Images(Served):
                 continue  # which only its name tells
             status, _, answer = self.ask("POST", "/v1/images", path.read_bytes())
             fine = path.with_name(path.name + ".ppm").exists()
-            if not whole and "is not a supported image format" in answer.get("error", ""):
+            if not whole and "not a supported image format" in answer.get("error", ""):
                 continue
             if fine:
                 self.assertEqual(status, 201, f"{path.name}: {answer}")
