@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "host/io/encodings.h"
+#include "host/io/link.h"
 #include "host/io/propagate.h"
 #include "host/io/visits.h"
 #include "tests/engine.h"
@@ -77,7 +78,7 @@ Test(propagate, endings) {
     cr_expect(samc__goes_on(&never, &before, &moved, 0.0, 0.9));
     cr_expect_float_eq(samc__mask_iou(&before, &moved), 70.0 / 130.0, 1e-12);
     samc_rle both = {0};
-    cr_assert_eq(samc__mask_union(&before, &moved, &both, NULL), SAMC_OK);
+    cr_assert_eq(samc__mask_both(&before, &moved, true, &both, NULL), SAMC_OK);
     cr_expect_eq(samc__mask_area(&both), 130);
     int box[4];
     cr_expect_eq(samc_rle_measure(&both, NULL, box, NULL), SAMC_OK);
@@ -236,6 +237,43 @@ Test(propagate, later_objects_cover_earlier_ones) {
         cr_expect_eq(memcmp(object.box, box, sizeof box), 0, "axis %d", axis);
         samc_segmentation_free(s);
     }
+}
+
+/* ---- Linking --------------------------------------------------------------------------------- */
+
+static void add_link(samc__links *l, int slice, int x0, int y0, int x1, int y1) {
+    samc_rle mask = box_of(x0, y0, x1, y1);
+    cr_assert_eq(samc__links_add(l, slice, &mask, 0.5f, NULL), SAMC_OK);
+}
+
+/* The pair with the highest IoU first; what is gone for one slice comes back with its gap closed, for two it is another
+ * object; short ones are left out; the largest is label 1. */
+Test(propagate, linking) {
+    samc__links l = {0};
+    const samc__space space = space_of(24, 20, 8, 2);
+    add_link(&l, 0, 0, 0, 6, 6);    /* a: 0 */
+    add_link(&l, 0, 10, 0, 20, 12); /* b: 1, larger */
+    add_link(&l, 1, 1, 0, 6, 6);    /* a, by 30 / 36 */
+    add_link(&l, 1, 0, 0, 6, 4);    /* 24 / 36 with a, which is taken: 2 */
+    add_link(&l, 1, 10, 0, 20, 10); /* b */
+    add_link(&l, 3, 1, 0, 6, 6);    /* a, over a gap */
+    add_link(&l, 4, 10, 0, 20, 10); /* b is two slices away: 3 */
+    cr_assert_eq(samc__links_join(&l, 0.5, 1), 4);
+    const int wanted[] = {0, 1, 0, 2, 1, 0, 3};
+    for (int i = 0; i < 7; i++) cr_expect_eq(l.items[i].object, wanted[i], "mask %d: %d", i, l.items[i].object);
+    cr_expect_eq(samc__links_join(&l, 0.5, 2), 3, "a gap of two");
+    cr_expect_eq(samc__links_join(&l, 0.9, 1), 6, "only the same box goes on");
+    cr_assert_eq(samc__links_join(&l, 0.5, 1), 4);
+    samc_segmentation *s = NULL;
+    cr_assert_eq(samc__links_segment(&l, 4, &space, 2, &s, NULL), SAMC_OK);
+    cr_assert_eq(samc_segmentation_objects(s), 2, "of one slice there were two");
+    samc_object largest = SAMC_INIT(samc_object), other = SAMC_INIT(samc_object);
+    samc_segmentation_get_object(s, 0, &largest, NULL);
+    samc_segmentation_get_object(s, 1, &other, NULL);
+    cr_expect(largest.voxels == 120 + 100 && largest.slices == 2 && largest.first == 0);
+    cr_expect(other.voxels == 36 + 30 + 30 + 30 && other.slices == 4 && other.last == 3, "slice 2 is filled");
+    samc_segmentation_free(s);
+    samc__links_free(&l);
 }
 
 /* ---- Runs with the tiny model ---------------------------------------------------------------- */

@@ -114,7 +114,7 @@ const char samc__auto_help[] =
     "                                         background, with a score; COCO gets these as categories. With\n"
     "      --clip FILE                        a CLIP, or a CLIPSeg, as Hugging Face has them: the folder or "
     "model.safetensors\n"
-    "\n" SAMC__TILES_HELP
+    "\n" SAMC__VOLUME_HELP "\n" SAMC__TILES_HELP
     "Standard output is one JSON object a line for each image as it is done: image, size [h, w], masks (how many).\n"
     "A bad image is recorded in OUTDIR/errors.jsonl and the run goes on. A second run into the same folder needs "
     "--resume; the\n"
@@ -280,10 +280,13 @@ static void make_table(const samc__auto_request *r, struct option table[MOST_OPT
                                            SAMC__TEXT_SEARCH},
                                labels[] = {{"labels", required_argument, NULL, SAMC__TEXT_LABELS},
                                            {"clip", required_argument, NULL, SAMC__TEXT_CLIP},
-                                           SAMC__TILES_OPTIONS};
+                                           SAMC__TILES_OPTIONS,
+                                           SAMC__VOLUME_OPTIONS};
     static const struct option common[] = {SAMC__CLI_COMMON};
     enum { AMG = 4, OWN = sizeof own / sizeof *own, TEXT = sizeof search / sizeof *search };
-    _Static_assert(OWN + TEXT + SAMC__AUTO_NUMBERS + sizeof common / sizeof *common <= MOST_OPTIONS, "table");
+    _Static_assert(OWN + TEXT + sizeof labels / sizeof *labels + SAMC__AUTO_NUMBERS + sizeof common / sizeof *common <=
+                       MOST_OPTIONS,
+                   "table");
     const int skipped = r->looks ? AMG : 0; /* amg.py's are of samc auto alone */
     int rows = OWN - skipped;
     memcpy(table, own + skipped, (size_t)rows * sizeof *own);
@@ -360,7 +363,8 @@ static int read_options(samc__auto_request *r, int argc, char **argv, int *input
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
         if (option == SAMC__CLI_STOP) return r->cli.exit_code;
         if (r->not_of_scenes == NULL) r->not_of_scenes = not_of_scenes(option, table);
-        code = option >= SAMC__TILES_TILE    ? samc__cli_tiles_option(&r->tiles, &r->cli, option, optarg)
+        code = option >= SAMC__VOLUME_AXIS   ? samc__cli_volume_option(&r->volume, &r->cli, option, optarg)
+               : option >= SAMC__TILES_TILE  ? samc__cli_tiles_option(&r->tiles, &r->cli, option, optarg)
                : option >= SAMC__TEXT_PHRASE ? samc__cli_phrases_option(&r->text, &r->cli, option, optarg)
                                              : take_option(r, option);
         if (code != SAMC__EXIT_OK) return code;

@@ -4,6 +4,7 @@
 
 #include "host/cli/phrases.h"
 #include "host/cli/tiles_options.h"
+#include "host/cli/volume_run.h"
 
 enum { SAMC__AUTO_GLOBS = 64, SAMC__AUTO_NUMBERS = 32 };
 
@@ -20,6 +21,7 @@ typedef struct samc__auto_request {
     const char *format;        /* --format, or NULL */
     samc__cli_tiles tiles;     /* of a scene */
     bool looks;                /* this is samc text */
+    samc__cli_volume volume;   /* of a volume */
     bool many;                 /* an option was given that one image does not have */
 } samc__auto_request;
 

@@ -8,6 +8,7 @@
 #include "host/cli/auto_tiles.h"
 #include "host/cli/progress.h"
 #include "host/cli/signals.h"
+#include "host/cli/volume_auto.h"
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
@@ -186,13 +187,16 @@ static int command(samc__auto_request *r, int argc, char **argv) {
         return samc__text_of_one(&r->cli, &r->text, argv[optind], r->archive.output, r->archive.formats);
     if ((code = samc__auto_request_check(r)) != SAMC__EXIT_OK) return code;
     if (r->tiles.asked) return samc__auto_tiles(r, argv + optind, inputs);
+    if (!r->looks && samc__cli_volume_wanted(&r->volume, argv + optind, inputs))
+        return samc__volume_auto(r, argv + optind, inputs);
     return run_inputs(r, argv + optind, inputs);
 }
 
 int samc__cmd_auto(int argc, char **argv) {
     samc__auto_request r = {.cli = samc__cli_begin("auto", samc__auto_help),
                             .text = samc__cli_phrases_begin(),
-                            .tiles = samc__cli_tiles_begin()};
+                            .tiles = samc__cli_tiles_begin(),
+                            .volume = samc__cli_volume_begin()};
     int code = command(&r, argc, argv);
     samc__cli_phrases_end(&r.text);
     return code;
@@ -202,6 +206,7 @@ int samc__text_command(const char *text_help, int argc, char **argv) {
     samc__auto_request r = {.cli = samc__cli_begin("text", text_help),
                             .text = samc__cli_phrases_begin(),
                             .tiles = samc__cli_tiles_begin(),
+                            .volume = samc__cli_volume_begin(),
                             .looks = true};
     int code = command(&r, argc, argv);
     samc__cli_phrases_end(&r.text);

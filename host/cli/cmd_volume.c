@@ -223,44 +223,51 @@ static samc_status place_box(const request *r, const prompt *p, int *slice, floa
     return SAMC_OK;
 }
 
-/* The object of a value of a mask: of a name all values are one. */
-static samc_status object_of(const request *r, const prompt *p, float value, int *objects, int *object,
-                             samc_error *error) {
-    char name[32];
-    if (!(value >= 0.0f && value <= (float)SAMC_MOST_OBJECTS && value == floorf(value)))
-        return samc__cli_error(error, SAMC_FORMAT, "%s: a value of %g is no label", p->text, (double)value);
-    *object = p->object;
-    if (p->object >= 0) return SAMC_OK;
-    if (objects[(int)value] < 0) {
-        snprintf(name, sizeof name, "label %d", (int)value);
-        SAMC__TRY(samc_annotations_object(r->annotations, name, objects + (int)value, error));
-    }
-    *object = objects[(int)value];
-    return SAMC_OK;
-}
-
 /* A slice of a mask, and what is found in it. */
 typedef struct labelled {
     float *values; /* [pixels] */
     uint8_t *mask; /* [pixels], of one object */
     size_t pixels;
-    int *objects; /* [SAMC_MOST_OBJECTS + 1], of each value; -1: none yet */
+    int *objects; /* [SAMC_MOST_OBJECTS + 1], of each value: -1, it is not there; at first -2, it is */
     bool any;
 } labelled;
+
+/* The values that a slice has. */
+static samc_status note_values(const prompt *p, labelled *l, samc_error *error) {
+    for (size_t i = 0; i < l->pixels; i++) {
+        float value = l->values[i];
+        if (!(value >= 0.0f && value <= (float)SAMC_MOST_OBJECTS && value == floorf(value)))
+            return samc__cli_error(error, SAMC_FORMAT, "%s: a value of %g is no label", p->text, (double)value);
+        if (value > 0.0f) l->objects[(int)value] = -2;
+        l->any = l->any || value > 0.0f;
+    }
+    return SAMC_OK;
+}
+
+/* An object for each value, in their order, or the one whose name stands before the mask. */
+static samc_status name_values(const request *r, const prompt *p, labelled *l, samc_error *error) {
+    char name[32];
+    for (int value = 1; value <= SAMC_MOST_OBJECTS; value++) {
+        if (l->objects[value] == -1) continue;
+        l->objects[value] = p->object;
+        snprintf(name, sizeof name, "label %d", value);
+        if (p->object < 0) SAMC__TRY(samc_annotations_object(r->annotations, name, l->objects + value, error));
+    }
+    return SAMC_OK;
+}
 
 /* Every value of one slice, one after the other; the values are used up. */
 static samc_status add_mask_slice(const request *r, const prompt *p, int slice, labelled *l, samc_error *error) {
     for (size_t i = 0; i < l->pixels; i++) {
-        samc_volume_prompt given = {.size = sizeof given, .slice = slice, .mask = l->mask};
         float value = l->values[i];
         if (value == 0.0f) continue;
-        SAMC__TRY(object_of(r, p, value, l->objects, &given.object, error));
+        const samc_volume_prompt given = {
+            .size = sizeof given, .object = l->objects[(int)value], .slice = slice, .mask = l->mask};
         for (size_t j = 0; j < l->pixels; j++) {
             bool in = p->object >= 0 ? l->values[j] != 0.0f : l->values[j] == value;
             l->mask[j] = in;
             if (in) l->values[j] = 0.0f;
         }
-        l->any = true;
         SAMC__TRY(samc_annotations_add(r->annotations, &given, error));
     }
     return SAMC_OK;
@@ -294,9 +301,14 @@ static samc_status add_mask(const request *r, const prompt *p, samc_error *error
         status = samc__cli_error(error, SAMC_OUT_OF_MEMORY, "%s: no memory for a slice", p->text);
     for (int n = 0; status == SAMC_OK && n < own->extent[axis]; n++) {
         status = samc_volume_values(labels, axis, n, l.values, error);
-        if (status == SAMC_OK) status = add_mask_slice(r, p, n, &l, error);
+        if (status == SAMC_OK) status = note_values(p, &l, error);
     }
     if (status == SAMC_OK && !l.any) status = samc__cli_error(error, SAMC_FORMAT, "%s: the mask is empty", p->text);
+    if (status == SAMC_OK) status = name_values(r, p, &l, error);
+    for (int n = 0; status == SAMC_OK && n < own->extent[axis]; n++) {
+        status = samc_volume_values(labels, axis, n, l.values, error);
+        if (status == SAMC_OK) status = add_mask_slice(r, p, n, &l, error);
+    }
     free(l.objects);
     free(l.mask);
     free(l.values);

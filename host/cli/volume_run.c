@@ -4,8 +4,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
+
+samc__cli_volume samc__cli_volume_begin(void) {
+    samc__cli_volume v = {.axis = -1, .link.size = sizeof v.link};
+    samc_link_default_options(&v.link, NULL);
+    return v;
+}
+
+int samc__cli_volume_option(samc__cli_volume *v, const samc__cli *cli, int option, const char *text) {
+    static const char *const names[] = {"volume", "max-gap", "min-length"};
+    int *const places[] = {&v->time, &v->link.most_gap, &v->link.least_slices};
+    v->cli = cli;
+    v->asked = true;
+    if (option == SAMC__VOLUME_AXIS) return samc__cli_volume_axis(v, text);
+    if (option == SAMC__VOLUME_IOU) {
+        char *end;
+        v->link.least_iou = strtod(text, &end);
+        bool good = end != text && *end == '\0' && v->link.least_iou >= 0.0 && v->link.least_iou <= 1.0;
+        return good ? SAMC__EXIT_OK : samc__cli_usage(cli, "--link-iou is a number from 0 to 1, not '%s'", text);
+    }
+    int which = option == SAMC__VOLUME_TIME ? 0 : option == SAMC__VOLUME_GAP ? 1 : 2;
+    if (samc__cli_integer(text, 0, 1000, places[which])) return SAMC__EXIT_OK;
+    return samc__cli_usage(cli, "--%s is a whole number from 0 to 1000, not '%s'", names[which], text);
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcasecmp(text + n - m, end) == 0;
+}
+
+bool samc__cli_volume_wanted(const samc__cli_volume *v, char **inputs, int count) {
+    bool nifti = count == 1 && (ends_with(inputs[0], ".nii") || ends_with(inputs[0], ".nii.gz"));
+    return v->asked || (nifti && samc_volume_is(inputs[0]));
+}
 
 int samc__cli_volume_axis(samc__cli_volume *v, const char *text) {
     static const char names[] = "ijk012";
@@ -44,6 +78,7 @@ samc_status samc__cli_volume_model(samc__cli_volume *v, samc_error *error) {
     samc__cli_note(v->cli, "%s: %s, %d x %d x %d voxels of %g x %g x %g mm, slices across %c", v->path, v->info.format,
                    v->info.extent[0], v->info.extent[1], v->info.extent[2], v->info.spacing[0], v->info.spacing[1],
                    v->info.spacing[2], "ijk"[v->axis]);
+    if (v->info.note[0] != '\0') samc__cli_note(v->cli, "%s: %s", v->path, v->info.note);
     return samc_session_create(v->model, &v->session, error);
 }
 

@@ -10,6 +10,8 @@ typedef struct samc__cli_volume {
     int axis; /* of --axis, -1: by the spacing */
     int time; /* of --volume */
     bool resume;
+    bool asked; /* of samc auto: an option below was given, so that the input is a volume whatever it looks like */
+    samc_link_options link;
     /* From here on its own. */
     samc_volume *volume;
     samc_volume_info info;
@@ -18,6 +20,27 @@ typedef struct samc__cli_volume {
     char *journal;  /* <output>.samc-journal */
     double printed; /* when progress was last */
 } samc__cli_volume;
+
+/* Of samc auto. */
+enum { SAMC__VOLUME_AXIS = 4000, SAMC__VOLUME_TIME, SAMC__VOLUME_IOU, SAMC__VOLUME_GAP, SAMC__VOLUME_LENGTH };
+#define SAMC__VOLUME_OPTIONS                                                                                           \
+    {"axis", required_argument, NULL, SAMC__VOLUME_AXIS}, {"volume", required_argument, NULL, SAMC__VOLUME_TIME},      \
+        {"link-iou", required_argument, NULL, SAMC__VOLUME_IOU},                                                       \
+        {"max-gap", required_argument, NULL, SAMC__VOLUME_GAP}, {                                                      \
+        "min-length", required_argument, NULL, SAMC__VOLUME_LENGTH                                                     \
+    }
+#define SAMC__VOLUME_HELP                                                                                              \
+    "Volumes: a NIfTI file, or with one of these options DICOM slices. -o is a file, .nii, .nii.gz or .dcm:\n"         \
+    "      --axis i|j|k, --volume T           as of 'samc volume', and --scale, --window and --resume too\n"           \
+    "      --link-iou X                       masks of neighbouring slices with so much IoU are one object (0.5)\n"    \
+    "      --max-gap N                        slices that an object may miss (1)\n"                                    \
+    "      --min-length N                     objects on fewer slices are left out (1)\n"
+
+samc__cli_volume samc__cli_volume_begin(void);
+/* Takes one of these options; SAMC__EXIT_OK, or wrong usage with a message. */
+int samc__cli_volume_option(samc__cli_volume *volume, const samc__cli *cli, int option, const char *text);
+/* Whether samc auto takes its inputs for a volume. */
+bool samc__cli_volume_wanted(const samc__cli_volume *volume, char **inputs, int count);
 
 /* "i", "j", "k" or 0, 1, 2; wrong usage with a message. */
 int samc__cli_volume_axis(samc__cli_volume *volume, const char *text);

@@ -34,9 +34,10 @@
     X(samc_tiles_counts, seconds)                                                                                      \
     X(samc_tiles_events, tick)                                                                                         \
     X(samc_volume_options, scale)                                                                                      \
-    X(samc_volume_info, axis)                                                                                          \
+    X(samc_volume_info, note)                                                                                          \
     X(samc_volume_prompt, mask)                                                                                        \
     X(samc_propagate_options, progress_context)                                                                        \
+    X(samc_link_options, progress_context)                                                                             \
     X(samc_object, box)
 
 enum {

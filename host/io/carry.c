@@ -205,7 +205,7 @@ double samc__mask_iou(const samc_rle *a, const samc_rle *b) {
     return either > 0 ? (double)both / (double)either : 0.0;
 }
 
-samc_status samc__mask_union(const samc_rle *a, const samc_rle *b, samc_rle *both, samc_error *error) {
+samc_status samc__mask_both(const samc_rle *a, const samc_rle *b, bool either, samc_rle *both, samc_error *error) {
     uint32_t *counts = malloc((a->count + b->count + 1) * sizeof *counts);
     if (counts == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for run lengths");
     unsigned in;
@@ -213,7 +213,7 @@ samc_status samc__mask_union(const samc_rle *a, const samc_rle *b, samc_rle *bot
     uint32_t run = 0;
     walk w = begin(a, b);
     for (uint32_t pixels; (pixels = next(&w, &in)) > 0; run += pixels)
-        if ((in != 0) != (count & 1)) {
+        if ((either ? in != 0 : in == 3) != (count & 1)) {
             counts[count++] = run;
             run = 0;
         }

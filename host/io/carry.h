@@ -31,7 +31,7 @@ samc_status samc__carry(const samc_rle *mask, const samc__carry_frame *frame, un
 /* Masks of the same size, by their runs. */
 double samc__mask_iou(const samc_rle *a, const samc_rle *b); /* 0 where both are empty */
 int64_t samc__mask_area(const samc_rle *mask);
-/* *both is to be freed. */
-samc_status samc__mask_union(const samc_rle *a, const samc_rle *b, samc_rle *both, samc_error *error);
+/* What either has, or what both have; its run lengths are to be freed. */
+samc_status samc__mask_both(const samc_rle *a, const samc_rle *b, bool either, samc_rle *both, samc_error *error);
 
 #endif

@@ -84,7 +84,7 @@ static samc_status find_before(run *r, int slice, task *t, samc__question *q) {
     q->before = q->model = from_high ? high : low;
     q->model_slice = from_high ? slice + 1 : slice - 1;
     if (t->step.role != SAMC__ROLE_MIDDLE || low == NULL || high == NULL) return SAMC_OK;
-    SAMC__TRY(samc__mask_union(low, high, &t->both, r->error));
+    SAMC__TRY(samc__mask_both(low, high, true, &t->both, r->error));
     q->before = &t->both;
     return SAMC_OK;
 }

@@ -59,7 +59,8 @@ typedef struct samc_volume_info {
     double spacing[3];   /* mm along i, j, k */
     double affine[3][4]; /* (i, j, k, 1) to the voxel's centre in mm, RAS+ */
     const char *format;  /* "NIfTI-1", "DICOM", ...; as long as the volume */
-    int axis; /* that slices lie across unless told otherwise: of the widest spacing, of equal ones the last */
+    int axis;         /* that slices lie across unless told otherwise: of the widest spacing, of equal ones the last */
+    const char *note; /* what people should know of it, in one line, or ""; as long as the volume */
 } samc_volume_info;
 
 SAMC_API samc_status samc_volume_get_info(const samc_volume *volume, samc_volume_info *info, samc_error *error);
@@ -147,6 +148,29 @@ typedef struct samc_segmentation samc_segmentation;
 SAMC_API samc_status samc_propagate(samc_session *session, const samc_model *model, samc_volume *volume,
                                     const samc_annotations *annotations, const samc_propagate_options *options,
                                     samc_segmentation **segmentation, samc_error *error);
+
+/* ---- Every object of a volume ---------------------------------------------------------------- */
+
+typedef struct samc_link_options {
+    size_t size;
+    double least_iou;   /* 0.5: of masks on neighbouring slices that are one object */
+    int most_gap;       /* 1: slices that an object may miss, and gets by the two masks around them */
+    int least_slices;   /* 1: objects on fewer are left out */
+    int64_t least_area; /* 0: pixels of a mask; smaller ones are left out */
+    double most_part;   /* 0.5: of a slice; larger masks are taken for background and left out */
+    const char *journal;
+    bool resume;
+    samc_status (*progress)(void *context, int64_t done, int64_t total);
+    void *progress_context;
+} samc_link_options;
+
+SAMC_API samc_status samc_link_default_options(samc_link_options *options, samc_error *error);
+
+/* samc_auto() on every slice across `axis` (-1: the volume's), and masks of neighbouring slices that overlap most
+ * become one object, the pair with the highest IoU first. `automatic` and `options` may be NULL. */
+SAMC_API samc_status samc_volume_auto(samc_session *session, const samc_model *model, samc_volume *volume, int axis,
+                                      const samc_auto_options *automatic, const samc_link_options *options,
+                                      samc_segmentation **segmentation, samc_error *error);
 
 /* ---- Results --------------------------------------------------------------------------------- */
 

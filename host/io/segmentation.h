@@ -10,6 +10,7 @@ struct samc_segmentation {
     char **names;        /* [objects]; owned */
     samc_rle *masks;     /* [objects, slices]; counts NULL: it is not there; owned */
     float *iou;          /* [objects, slices], predicted; 0 of masks that were given */
+    bool automatic;      /* nobody prompted for them */
     samc_object *result; /* [objects], after samc__segmentation_finish(); owned */
 };
 

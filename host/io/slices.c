@@ -8,6 +8,7 @@
 
 #include "host/io/abi.h"
 #include "host/io/labels.h"
+#include "host/io/link.h"
 #include "host/io/propagate.h"
 #include "runtime/base/status.h"
 
@@ -52,6 +53,7 @@ samc_status samc_volume_get_info(const samc_volume *v, samc_volume_info *info, s
     memcpy(own.affine, v->info->affine, sizeof own.affine);
     own.times = v->info->times;
     own.format = v->info->format;
+    own.note = v->info->note;
     own.axis = samc__space_axis(v->info->spacing);
     return samc__abi_give(SAMC__IO(samc_volume_info), &own, info, error);
 }
@@ -222,8 +224,11 @@ samc_status samc_segmentation_write(const samc_segmentation *s, samc_volume *v, 
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_segmentation_write: NULL for an object or a path");
     if (memcmp(s->space.extent, v->info->extent, sizeof v->info->extent) != 0)
         return samc__fail(error, SAMC_MISMATCH, "%s: the segmentation is of a volume of another size", path);
-    const samc__labels labels = {
-        .count = s->objects, .names = (const char *const *)s->names, .slice = give_labels, .context = (void *)s};
+    const samc__labels labels = {.count = s->objects,
+                                 .names = (const char *const *)s->names,
+                                 .automatic = s->automatic,
+                                 .slice = give_labels,
+                                 .context = (void *)s};
     return samc__labels_write(path, v->file, &labels, error);
 }
 
@@ -231,4 +236,49 @@ samc_status samc_segmentation_check(const samc_volume *v, const char *path, samc
     if (v == NULL || path == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_segmentation_check: no volume, or no path");
     return samc__labels_check(path, v->file, error);
+}
+
+/* Automatic options and those of linking as text: what results depend on. */
+static samc_status say_auto(const samc_auto_options *a, const samc_link_options *o, int axis, char **said,
+                            samc_error *error) {
+    if (a->point_grids != NULL)
+        return samc__fail(error, SAMC_UNSUPPORTED, "samc_volume_auto: a journal of grids of one's own is not kept");
+    if (asprintf(said, "axis=%d link=%a,%d,%d,%lld,%a auto=%d,%a,%a,%a,%a,%d,%a,%a,%d,%d,%d,%d", axis, o->least_iou,
+                 o->most_gap, o->least_slices, (long long)o->least_area, o->most_part, a->points_per_side,
+                 a->pred_iou_thresh, a->stability_score_thresh, a->stability_score_offset, a->box_nms_thresh,
+                 a->crop_n_layers, a->crop_nms_thresh, a->crop_overlap_ratio, a->crop_n_points_downscale_factor,
+                 a->min_mask_region_area, a->multimask_output, a->use_m2m) >= 0)
+        return SAMC_OK;
+    *said = NULL;
+    return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a journal");
+}
+
+samc_status samc_volume_auto(samc_session *session, const samc_model *model, samc_volume *v, int axis,
+                             const samc_auto_options *automatic, const samc_link_options *options,
+                             samc_segmentation **segmentation, samc_error *error) {
+    samc_link_options own = SAMC_INIT(samc_link_options);
+    samc_auto_options masks = SAMC_INIT(samc_auto_options);
+    if (session == NULL || model == NULL || v == NULL || segmentation == NULL || axis < -1 || axis > 2)
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "samc_volume_auto: NULL for an object or a place, or an axis that is none");
+    *segmentation = NULL;
+    SAMC__TRY(samc_link_default_options(&own, error));
+    if (options != NULL) SAMC__TRY(samc__abi_take(SAMC__IO(samc_link_options), options, &own, error));
+    SAMC__TRY(samc__links_check(&own, error));
+    SAMC__TRY(samc_default_auto_options(model, &masks));
+    if (automatic != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_auto_options), automatic, &masks, error));
+    SAMC__TRY(samc_auto_check(&masks, error));
+    samc__across across = {v, axis < 0 ? samc__space_axis(v->info->spacing) : axis};
+    const samc__slices slices = samc__slices_of(&across);
+    const samc__space space = samc__space_of(v->info->extent, v->info->spacing, across.axis);
+    char *said = NULL, *identity = NULL;
+    samc_status status = SAMC_OK;
+    if (own.journal != NULL) status = say_auto(&masks, &own, across.axis, &said, error);
+    if (status == SAMC_OK && said != NULL) status = samc__slices_identity(v, model, said, &identity, error);
+    if (status == SAMC_OK)
+        status =
+            samc__link_slices(session, &slices, &space, &masks, &own, identity ? identity : "", segmentation, error);
+    free(said);
+    free(identity);
+    return status;
 }
