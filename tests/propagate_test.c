@@ -361,6 +361,9 @@ Test(propagate, stopped_and_resumed) {
         cr_expect_eq(samc__propagate(session, model, &slices, a, &options, "id", &part, &error), SAMC_MISMATCH,
                      "it is there, and not to be gone on with");
         options.resume = true;
+        int later = stop + 2;
+        options.progress_context = &later;
+        cr_assert_eq(samc__propagate(session, model, &slices, a, &options, "id", &part, &error), SAMC_STOPPED);
         options.progress = NULL;
         cr_expect_eq(samc__propagate(session, model, &slices, a, &options, "other", &part, &error), SAMC_MISMATCH);
         cr_assert_eq(samc__propagate(session, model, &slices, a, &options, "id", &part, &error), SAMC_OK, "%s",

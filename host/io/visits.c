@@ -126,8 +126,8 @@ static char *word(samc__visits *v) {
 
 bool samc__visits_replay(samc__visits *v) {
     if (v->file < 0 || v->at >= v->size) {
-        v->size = 0;
-        v->at = 0;
+        v->size = v->at = 0;
+        v->masks = 0;
         return false;
     }
     v->masks = 0;
