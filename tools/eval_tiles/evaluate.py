@@ -2,11 +2,11 @@
 """Whether tiles show: recall of objects that cross seams beside others, and the same scene cut elsewhere.
 
     evaluate.py recall scene.json masks.json --tile 1024       objects of scene.py against masks of samc auto
-    evaluate.py shift a.json b.json [--moved 37,37 --margin N]  masks of two runs against each other
+    evaluate.py shift a.json b.json                            masks of two runs against each other
 
 An object crosses a seam where a border between two cores goes through its box. It is found where a mask has an IoU of
---iou (0.75) with it. Of a shift: how many of a's masks have one of b's with an IoU of 0.8, and of b's one of a's; b is
-a's picture from the pixel --moved on, and masks that come within --margin of the border of what both saw are left out.
+--iou (0.75) with it. Of a shift: how many of the masks of both have one of the other with an IoU of 0.8. Where b is a's
+picture from the pixel --moved on, --size is what both saw, and masks within --margin of its border are left out.
 """
 
 import argparse
@@ -57,6 +57,10 @@ class Mask:
         x0, y0, x1, y1 = self.box
         return np.unpackbits(self.pixels, count=(y1 - y0) * (x1 - x0)).reshape(y1 - y0, x1 - x0)
 
+    def move(self, x, y):
+        x0, y0, x1, y1 = self.box
+        self.box = (x0 + x, y0 + y, x1 + x, y1 + y)
+
     @classmethod
     def of_runs(cls, counts, height, number=0):
         """Of a picture of that height; None where it is empty."""
@@ -82,23 +86,21 @@ class Mask:
 
 
 def read_masks(path):
-    """Masks of amg.py's records, of a COCO data set or of lines of either; and the picture's (width, height)."""
+    """Masks of amg.py's records, of a COCO data set, or of a scene's lines, whose run lengths are of their box."""
     with open(path) as file:
         text = file.read()
-    data = [json.loads(line) for line in text.splitlines()] if path.endswith(".jsonl") else json.loads(text)
-    if isinstance(data, dict):
-        data = data["annotations"]
-    if data and isinstance(data[0].get("masks", data[0].get("annotations")), list):
-        data = data[0].get("masks", data[0].get("annotations"))
-    found, size = [], (0, 0)
-    for number, record in enumerate(data):
+    lines = path.endswith(".masks.jsonl")
+    data = [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
+    found = []
+    for number, record in enumerate(data["annotations"] if isinstance(data, dict) else data):
         rle = record["segmentation"]
-        size = (rle["size"][1], rle["size"][0])
         counts = rle["counts"] if isinstance(rle["counts"], list) else unpack(rle["counts"])
         mask = Mask.of_runs(counts, rle["size"][0], number)
+        if lines and mask is not None:
+            mask.move(*map(int, record["bbox"][:2]))
         if mask is not None:
             found.append(mask)
-    return found, size
+    return found
 
 
 def read_truth(path):
@@ -108,15 +110,17 @@ def read_truth(path):
     for thing in truth["objects"]:
         x, y, w, h = thing["bbox"]
         mask = Mask.of_runs(thing["counts"], h, thing["id"])
-        mask.box = (mask.box[0] + x, mask.box[1] + y, mask.box[2] + x, mask.box[3] + y)
+        mask.move(x, y)
         found.append(mask)
     return found, (truth["width"], truth["height"])
 
 
 def best(mask, others):
     """The highest IoU with any of the others, and whose it is."""
-    boxes = best.boxes.setdefault(id(others), np.array([m.box for m in others]).reshape(-1, 4))
-    areas = best.areas.setdefault(id(others), np.array([m.area for m in others]))
+    if id(others) not in best.known:  # which keeps the list, too: no other one gets its number
+        boxes = np.array([m.box for m in others]).reshape(-1, 4)
+        best.known[id(others)] = (others, boxes, np.array([m.area for m in others]))
+    _, boxes, areas = best.known[id(others)]
     x0, y0, x1, y1 = mask.box
     w = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
     h = np.minimum(boxes[:, 3], y1) - np.maximum(boxes[:, 1], y0)
@@ -132,7 +136,7 @@ def best(mask, others):
     return top, who
 
 
-best.boxes, best.areas = {}, {}
+best.known = {}
 
 
 def crosses(box, tile, origin, size):
@@ -145,14 +149,30 @@ def crosses(box, tile, origin, size):
 
 
 def recall(truth, size, masks, tile, halo, origin, limit):
-    """{group: (found, objects, mean IoU)} of objects within cores, on seams, and larger than a window."""
+    """{group: (found, objects, mean IoU)} of objects within cores, on seams, and larger than a window.
+
+    "alike" are those within cores weighted as if they had the sizes of those on seams: large objects are found more
+    often, and cross seams more often.
+    """
     groups = {"inside": [], "seams": [], "large": []}
     for thing in truth:
         x0, y0, x1, y1 = thing.box
-        large = max(x1 - x0, y1 - y0) > tile + 2 * halo - 40
-        group = "large" if large else "seams" if crosses(thing.box, tile, origin, size) else "inside"
-        groups[group].append(best(thing, masks)[0])
-    return {g: (sum(i >= limit for i in v), len(v), float(np.mean(v)) if v else 0.0) for g, v in groups.items()}
+        side = max(x1 - x0, y1 - y0)
+        crossing = crosses(thing.box, tile, origin, size)
+        group = "large" if side > tile + 2 * halo - 40 else "seams" if crossing else "inside"
+        groups[group].append((int(2 * np.log2(side)), best(thing, masks)[0]))
+    found = {}
+    for group, values in groups.items():
+        ious = [iou for _, iou in values]
+        found[group] = (sum(i >= limit for i in ious), len(ious), float(np.mean(ious)) if ious else 0.0)
+    hits = count = total = 0
+    for scale in {s for s, _ in groups["seams"]} & {s for s, _ in groups["inside"]}:
+        here = [iou for s, iou in groups["inside"] if s == scale]
+        weight = sum(s == scale for s, _ in groups["seams"])
+        hits, count = hits + weight * np.mean([i >= limit for i in here]), count + weight
+        total += weight * np.mean(here)
+    found["alike"] = (float(hits), count, float(total / count) if count else 0.0)
+    return found
 
 
 def clip(masks, window, margin):
@@ -189,21 +209,23 @@ def main():
     ap.add_argument("--origin", type=pair, default=(0, 0))
     ap.add_argument("--iou", type=float, default=0.75)
     ap.add_argument("--moved", type=pair, default=(0, 0))
+    ap.add_argument("--size", type=pair)
     ap.add_argument("--margin", type=int, default=0)
     a = ap.parse_args()
-    masks, size = read_masks(a.second)
+    masks = read_masks(a.second)
     if a.what == "recall":
         truth, whole = read_truth(a.first)
         for group, (hits, count, mean) in recall(truth, whole, masks, a.tile, a.halo, a.origin, a.iou).items():
             share = f"{100 * hits / count:.1f} %" if count else "-"
-            print(f"{group:7} {hits:4} of {count:4} objects found ({share}), mean best IoU {mean:.3f}")
+            print(f"{group:7} {hits:6.6g} of {count:4} objects found ({share}), mean best IoU {mean:.3f}")
         print(f"{len(masks)} masks")
     else:
-        first, whole = read_masks(a.first)
-        dx, dy = a.moved
-        width, height = min(whole[0] - dx, size[0]), min(whole[1] - dy, size[1])
-        first = clip(first, (dx, dy, dx + width, dy + height), a.margin)
-        hits, count = shift(first, clip(masks, (0, 0, width, height), a.margin))
+        first = read_masks(a.first)
+        if a.size:
+            (dx, dy), (width, height) = a.moved, a.size
+            first = clip(first, (dx, dy, dx + width, dy + height), a.margin)
+            masks = clip(masks, (0, 0, width, height), a.margin)
+        hits, count = shift(first, masks)
         print(f"{hits} of {count} masks have their like at IoU 0.8 ({100 * hits / max(1, count):.1f} %)")
 
 

@@ -151,12 +151,12 @@ class Scene:
         """Large ones first, none over another; a few are larger than a tile, where the scene is."""
         area, found, taken = self.width * self.height, [], np.zeros((0, 3))
         sizes = []
-        if min(self.width, self.height) > 2.2 * tile:
-            most = min(3.2 * tile, 0.7 * min(self.width, self.height))
-            sizes += list(dice.uniform(1.3 * tile, most, max(1, int(density * area / (4.2 * tile) ** 2))))
+        if min(self.width, self.height) > 2.4 * tile:
+            most = min(4.0 * tile, 0.85 * min(self.width, self.height))
+            sizes += list(dice.uniform(1.9 * tile, most, max(1, int(density * area / (4.2 * tile) ** 2))))
         budget = density * 0.25 * area
         while budget > 0:
-            sizes.append(float(np.exp(dice.uniform(np.log(60), np.log(640)))))
+            sizes.append(float(np.exp(dice.uniform(np.log(96), np.log(640)))))
             budget -= sizes[-1] ** 2
         for size in sorted(sizes, reverse=True):
             if size > 0.9 * min(self.width, self.height):
