@@ -247,6 +247,15 @@ class Refused(Case):
         self.check(head + nest, 'sequences in more than 32 others')
         self.check(head + b'\x09\0\x10\0LO\0\0' * 1100000, 'more than 1048576 elements')
 
+    def test_short_run_lengths(self):
+        """A segment that ends early, which DCMTK lets pass with what was in memory before."""
+        ds = dict(dicom_made.pictures())['plain']
+        ds.compress(RLELossless, generate_instance_uid=False)
+        data = ds.PixelData
+        ds.PixelData = data[:-200] + b'\x80' * 180 + data[-20:]
+        ds['PixelData'].VR = 'OB'
+        self.check(ds, 'damaged DICOM: its run lengths')
+
     def test_encrypted(self):
         """A secure DICOM file is an envelope of CMS around it."""
         self.check(b'\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03\xa0\x80' + b'\0' * 200, 'encrypted')

@@ -65,7 +65,7 @@ static samc_status read_jpeg(const samc__dicom *d, const uint8_t *bytes, size_t 
                           d->name, what, stream.width, stream.height, stream.samples, stream.bits);
     s->bytes = stream.bits > 8 ? 2 : 1;
     size_t room = (size_t)(s->pixels * s->samples * s->bytes);
-    s->owned = malloc(room);
+    s->owned = calloc(room, 1); /* whatever a codec leaves out */
     if (s->owned == NULL) return no_memory(d, error);
     if (!(ls ? samc__dicom_jpeg_ls : samc__dicom_jpeg)(&stream, s->owned, room)) return damaged(d, what, error);
     s->data = s->owned;
@@ -73,10 +73,39 @@ static samc_status read_jpeg(const samc__dicom *d, const uint8_t *bytes, size_t 
     return SAMC_OK;
 }
 
+/* Whether a segment of run lengths unpacks to so many bytes: DCMTK is content with fewer. */
+static bool is_whole(const uint8_t *from, size_t size, int64_t count) {
+    size_t at = 0;
+    while (count > 0) {
+        if (at >= size) return false;
+        const int code = from[at++];
+        if (code == 128) continue;
+        const size_t literal = code < 128 ? (size_t)code + 1 : 1;
+        if (size - at < literal) return false;
+        at += literal;
+        count -= code < 128 ? code + 1 : 257 - code;
+    }
+    return true;
+}
+
+/* The segments of a frame: one for each byte of a pixel, and whole (PS3.5, annex G). */
+static bool are_whole(const samc__dicom *d, const uint8_t *bytes, size_t size) {
+    const int planes = d->samples * d->allocated / 8;
+    if (size < 64 || samc__little32(bytes) != (uint32_t)planes) return false;
+    for (int i = 0; i < planes; i++) {
+        const uint64_t from = samc__little32(bytes + 4 + 4 * i);
+        const uint64_t to = i + 1 < planes ? samc__little32(bytes + 8 + 4 * i) : size;
+        if (from < 64 || to > size || from > to || !is_whole(bytes + from, to - from, d->rows * d->columns))
+            return false;
+    }
+    return true;
+}
+
 static samc_status read_rle(const samc__dicom *d, const uint8_t *bytes, size_t size, samc__dicom_stored *s,
                             samc_error *error) {
     size_t room = (size_t)(s->pixels * s->samples * s->bytes);
-    s->owned = malloc(room);
+    if (!are_whole(d, bytes, size)) return damaged(d, "its run lengths", error);
+    s->owned = calloc(room, 1);
     if (s->owned == NULL) return no_memory(d, error);
     if (!samc__dicom_rle(d, bytes, size, s->owned, room)) return damaged(d, "its run lengths", error);
     s->data = s->owned;
@@ -95,7 +124,7 @@ static samc_status read_jpeg_2000(const samc__dicom *d, const uint8_t *bytes, si
     if (extent.width != d->columns || extent.height != d->rows)
         return samc__fail(error, SAMC_FORMAT, "%s: damaged DICOM: its JPEG 2000 is %lld x %lld, and not what it says",
                           d->name, (long long)extent.width, (long long)extent.height);
-    s->owned = malloc((size_t)(s->pixels * s->samples * 4));
+    s->owned = calloc((size_t)(s->pixels * s->samples), 4);
     if (s->owned == NULL) return no_memory(d, error);
     SAMC__TRY(samc__jpeg2000_stored(&file, s->pixels, s->samples, (int32_t *)(void *)s->owned, &bits, error));
     s->data = s->owned;
