@@ -96,6 +96,7 @@ static samc_status encoder_of(samc_session *s, char **text) {
     *text = written.data;
     if (!written.failed) return SAMC_OK;
     free(written.data);
+    *text = NULL;
     return samc__fail(&s->error, SAMC_OUT_OF_MEMORY, "no memory for a configuration");
 }
 
