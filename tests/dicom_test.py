@@ -247,6 +247,27 @@ class Refused(Case):
         self.check(head + nest, 'sequences in more than 32 others')
         self.check(head + b'\x09\0\x10\0LO\0\0' * 1100000, 'more than 1048576 elements')
 
+    def test_as_dcmtk_reads(self):
+        """What DCMTK would take for a sequence, for a length or for a kind is looked at as such before it has it."""
+        file = self.plain()
+        file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        implicit = self.bytes_of(file).split(b'\x08\0\x16\0')[0]
+        sequence, private = b'\x08\0\x40\x11', b'\x09\0\x01\x10'  # 0008,1140 is one by the dictionary alone
+        for tag in (sequence, private):
+            nest, left = [], 16 * 200000
+            while left > 0:  # of lengths that are written
+                nest.append(tag + struct.pack('<I', left - 8) + b'\xfe\xff\0\xe0' + struct.pack('<I', left - 16))
+                left -= 16
+            self.check(implicit + b''.join(nest), 'sequences in more than 32 others')
+        many = b''.join(b'\x09\0' + struct.pack('<HI', i & 0xFFFF, 0) for i in range(1100000))
+        items = b'\xfe\xff\0\xe0' + struct.pack('<I', len(many)) + many
+        self.check(implicit + sequence + struct.pack('<I', len(items)) + items, 'more than 1048576 elements')
+        explicit = self.bytes_of(self.plain()).split(b'\x08\0\x16\0UI')[0] + b'\x08\0\x05\0CS\x0a\0ISO_IR 100'
+        huge = struct.pack('<I', 0xF0000000) + b'\0' * 20000
+        self.check(explicit + b'\xfe\xff\x01\0OB\0\0' + huge, 'truncated DICOM')
+        for kind in (b'ox', b'px', b'lt', b'na'):
+            self.check(explicit + b'\x09\0\x01\x10' + kind + b'\0\0' + huge, 'a kind that does not exist')
+
     def test_short_run_lengths(self):
         """A segment that ends early, which DCMTK lets pass with what was in memory before."""
         ds = dict(dicom_made.pictures())['plain']

@@ -11,9 +11,7 @@
 #include <dcmtk/dcmdata/dcdatset.h>
 #include <dcmtk/dcmdata/dcdeftag.h>
 #include <dcmtk/dcmdata/dcdict.h>
-#include <dcmtk/dcmdata/dcfilefo.h>
 #include <dcmtk/dcmdata/dcistrmb.h>
-#include <dcmtk/dcmdata/dcmetinf.h>
 #include <dcmtk/dcmdata/dcpixel.h>
 #include <dcmtk/dcmdata/dcpixseq.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
@@ -45,20 +43,29 @@ void hush() {
     (void)done;
 }
 
-DcmDataset *data_of(const samc__dicom *d) { return static_cast<DcmFileFormat *>(d->held)->getDataset(); }
+DcmDataset *data_of(const samc__dicom *d) { return static_cast<DcmDataset *>(d->held); }
 
 samc_status damaged(const char *name, const char *what, samc_error *error) {
     return samc__fail(error, SAMC_FORMAT, "%s: damaged DICOM%s%s", name, what[0] != '\0' ? ": " : "", what);
 }
 
-/* All of a file into `file`, or what stands before the element `until`. */
-bool parse(const uint8_t *bytes, size_t size, const DcmTagKey &until, DcmFileFormat &file) {
+/* One of the syntaxes that elements are written alike in, which is all that parsing asks for. */
+E_TransferSyntax syntax_of(const samc__dicom_outline &o) {
+    static const E_TransferSyntax packed[] = {EXS_LittleEndianExplicit, EXS_RLELossless, EXS_JPEGProcess1,
+                                              EXS_JPEGLSLossless, EXS_JPEG2000LosslessOnly};
+    if (o.implicit) return o.big ? EXS_BigEndianImplicit : EXS_LittleEndianImplicit;
+    return o.big ? EXS_BigEndianExplicit : packed[o.coding];
+}
+
+/* All of the data set into `data`, or what stands before the element `until`: the bytes that the guard walked over, as
+ * it read them. DCMTK is not asked where they begin, how they are written or to inflate them. */
+bool parse(const samc__dicom_outline &o, const DcmTagKey &until, DcmDataset &data) {
     DcmInputBufferStream stream;
-    stream.setBuffer(bytes, static_cast<offile_off_t>(size));
+    stream.setBuffer(o.bytes + o.begin, static_cast<offile_off_t>(o.size - o.begin));
     stream.setEos();
-    file.transferInit();
-    const OFCondition condition = file.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, until);
-    file.transferEnd();
+    data.transferInit();
+    const OFCondition condition = data.readUntilTag(stream, syntax_of(o), EGL_noChange, DCM_MaxReadLength, until);
+    data.transferEnd();
     return condition.good();
 }
 
@@ -218,8 +225,7 @@ samc_status take_elements(samc__dicom *d, int64_t frame, samc_error *error) {
     char colours[17] = "";
     take_text(data, DCM_Modality, d->modality, sizeof d->modality);
     take_text(data, DCM_SOPClassUID, d->sop_class, sizeof d->sop_class);
-    if (DcmMetaInfo *meta = static_cast<DcmFileFormat *>(d->held)->getMetaInfo(); d->sop_class[0] == '\0' && meta)
-        take_text(*meta, DCM_MediaStorageSOPClassUID, d->sop_class, sizeof d->sop_class);
+    if (d->sop_class[0] == '\0') memcpy(d->sop_class, d->outline.sop_class, sizeof d->sop_class);
     take_text(data, DCM_SOPInstanceUID, d->sop, sizeof d->sop);
     take_text(data, DCM_SeriesInstanceUID, d->series, sizeof d->series);
     take_text(data, DCM_FrameOfReferenceUID, d->reference, sizeof d->reference);
@@ -241,12 +247,12 @@ samc_status take_elements(samc__dicom *d, int64_t frame, samc_error *error) {
     return place_of(d, frame, &d->place, error);
 }
 
-samc_status open(const uint8_t *bytes, size_t size, int64_t frame, samc__dicom *d, samc_error *error) {
+samc_status open(int64_t frame, samc__dicom *d, samc_error *error) {
     const uint32_t tag = d->outline.pixels != 0 ? d->outline.tag : 0xffffffff;
-    std::unique_ptr<DcmFileFormat> file(new DcmFileFormat);
-    if (!parse(bytes, size, DcmTagKey(static_cast<Uint16>(tag >> 16), static_cast<Uint16>(tag)), *file))
+    std::unique_ptr<DcmDataset> data(new DcmDataset);
+    if (!parse(d->outline, DcmTagKey(static_cast<Uint16>(tag >> 16), static_cast<Uint16>(tag)), *data))
         return damaged(d->name, "", error);
-    d->held = file.release();
+    d->held = data.release();
     d->floats = tag == 0x7fe00008 ? 4 : tag == 0x7fe00009 ? 8 : 0;
     return take_elements(d, frame, error);
 }
@@ -261,14 +267,14 @@ struct frames : DcmCodec {
 };
 
 samc_status gather(const samc__dicom *d, int64_t frame, uint8_t **out, size_t *size, samc_error *error) {
-    DcmFileFormat file;
+    DcmDataset data;
     const samc__dicom_outline &o = d->outline;
     DcmPixelSequence *sequence = nullptr;
     DcmElement *element = nullptr;
     E_TransferSyntax syntax = EXS_Unknown;
     const DcmRepresentationParameter *parameter = nullptr;
-    if (!parse(d->bytes, d->size, DCM_UndefinedTagKey, file) ||
-        file.getDataset()->findAndGetElement(DCM_PixelData, element).bad() || element->ident() != EVR_PixelData)
+    if (!parse(o, DCM_UndefinedTagKey, data) || data.findAndGetElement(DCM_PixelData, element).bad() ||
+        element->ident() != EVR_PixelData)
         return damaged(d->name, "its fragments", error);
     DcmPixelData *pixels = static_cast<DcmPixelData *>(element);
     pixels->getOriginalRepresentationKey(syntax, parameter);
@@ -365,13 +371,11 @@ samc_status samc__dicom_open(const uint8_t *bytes, size_t size, const char *name
                              samc_error *error) {
     *d = samc__dicom{};
     d->name = name;
-    d->bytes = bytes;
-    d->size = size;
     d->samples = 1;
     d->high = -1;
     d->frames = 1;
     SAMC__TRY(samc__dicom_guard(bytes, size, name, &d->outline, error));
-    const samc_status status = guarded(SAMC_OUT_OF_MEMORY, [&] { return open(bytes, size, frame, d, error); });
+    const samc_status status = guarded(SAMC_OUT_OF_MEMORY, [&] { return open(frame, d, error); });
     if (status == SAMC_OUT_OF_MEMORY) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
     return status == SAMC_OK ? samc__dicom_check(d, error) : status;
 }
@@ -383,13 +387,18 @@ samc_status samc__dicom_place_of(const samc__dicom *d, int64_t frame, samc__dico
 }
 
 void samc__dicom_close(samc__dicom *d) {
-    delete static_cast<DcmFileFormat *>(d->held);
+    delete static_cast<DcmDataset *>(d->held);
     free(d->outline.inflated);
     *d = samc__dicom{};
 }
 
 void samc__dicom_prepare(void) {
     guarded(false, [] { return static_cast<bool>(dcmDataDict.isDictionaryLoaded()); });
+}
+
+bool samc__dicom_is_sequence(uint32_t tag) {
+    return guarded(false,
+                   [&] { return DcmTag(static_cast<Uint16>(tag >> 16), static_cast<Uint16>(tag)).getEVR() == EVR_SQ; });
 }
 
 const char *samc__dicom_library(void) { return "DCMTK " PACKAGE_VERSION; }

@@ -39,9 +39,11 @@ typedef enum samc__dicom_colours {
 /* What a walk over all elements says. */
 typedef struct samc__dicom_outline {
     samc__dicom_coding coding;
-    bool big;
-    const uint8_t *bytes; /* of the data set: the file's, or `inflated` */
+    bool big, implicit;
+    char sop_class[65];   /* that group 2 names; "": none */
+    const uint8_t *bytes; /* the file's, or `inflated` */
     size_t size;
+    size_t begin;      /* of the data set, in `bytes` */
     uint8_t *inflated; /* owned; NULL: it was not deflated */
     size_t inflated_size;
     size_t pixels;   /* where their value begins in `bytes`; 0: there are none */
@@ -50,6 +52,8 @@ typedef struct samc__dicom_outline {
     bool words;      /* said to be words of 16 bits */
 } samc__dicom_outline;
 
+/* Whether DCMTK's dictionary has a sequence for this tag (dicom.cc). */
+bool samc__dicom_is_sequence(uint32_t tag);
 /* By the first 132 bytes or the first element. */
 bool samc__dicom_is(const uint8_t *bytes, size_t size);
 bool samc__dicom_has_preamble(const uint8_t *bytes, size_t size);
@@ -80,8 +84,6 @@ typedef struct samc__dicom_place {
 enum { SAMC__DICOM_UID = 65 };
 
 typedef struct samc__dicom {
-    const uint8_t *bytes; /* the file's */
-    size_t size;
     const char *name;
     samc__dicom_outline outline;
     void *held; /* DCMTK's data set */

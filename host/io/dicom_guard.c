@@ -51,6 +51,9 @@ static samc_status damaged(const reader *r, const char *what, samc_error *error)
 
 static bool is_letter(uint8_t c) { return c >= 'A' && c <= 'Z'; }
 
+/* One of DCMTK's own, of its dictionary ("ox", "na"), which it takes from a file too and reads in ways of its own. */
+static bool is_inner(const uint8_t *vr) { return vr[0] >= 'a' && vr[0] <= 'z' && vr[1] >= 'a' && vr[1] <= 'z'; }
+
 /* Those whose length has four bytes, behind two that are 0: all but these old ones. What is no kind at all is to be
  * read as DCMTK does, or it would take other bytes for lengths than were looked at: two capital letters for a kind that
  * is yet to come, which will be long, anything else for a short one. */
@@ -68,9 +71,10 @@ static samc_status head_of(reader *r, element *e, samc_error *error) {
     const uint8_t *at = r->bytes + r->at;
     size_t head = 8;
     *e = (element){.tag = two(at, r->big) << 16 | two(at + 2, r->big)};
-    if (r->implicit || e->tag >> 16 == 0xfffe) {
+    if (r->implicit || e->tag == (uint32_t)ITEM || e->tag == (uint32_t)ITEM_END || e->tag == (uint32_t)SEQUENCE_END) {
         e->length = four(at + 4, r->big);
     } else {
+        if (is_inner(at + 4)) return damaged(r, "an element of a kind that does not exist", error);
         memcpy(e->vr, at + 4, 2);
         if (is_long(at + 4) && r->end - r->at < 12) return truncated(r, error);
         e->length = is_long(at + 4) ? four(at + 8, r->big) : two(at + 6, r->big);
@@ -89,6 +93,15 @@ static samc_status next(reader *r, element *e, samc_error *error) {
 
 static bool is_pixels(uint32_t tag) { return tag == 0x7fe00008 || tag == 0x7fe00009 || tag == 0x7fe00010; }
 
+/* Whether DCMTK will read items in a value whose kind is not written: by its dictionary; of private ones, which it
+ * knows some of, where there is an item by its looks. */
+static bool is_nested(const reader *r, const element *e) {
+    if (!r->implicit || e->length < 8 || e->length > r->end - r->at) return false;
+    if ((e->tag >> 16 & 1) == 0) return samc__dicom_is_sequence(e->tag);
+    const uint8_t *at = r->bytes + r->at;
+    return (two(at, r->big) << 16 | two(at + 2, r->big)) == (uint32_t)ITEM;
+}
+
 static samc_status read_items(reader *r, const element *sequence, bool fragments, int depth, samc_error *error);
 
 /* Elements up to the end, or to an item's delimiter. */
@@ -97,13 +110,13 @@ static samc_status read_elements(reader *r, int depth, samc_error *error) {
     while (r->at < r->end) {
         SAMC__TRY(head_of(r, &e, error));
         if (e.tag == (uint32_t)ITEM_END && depth > 0) return SAMC_OK;
-        if (depth == 0 && is_pixels(e.tag)) {
+        if (depth == 0 && is_pixels(e.tag) && r->outline->pixels == 0) { /* the first: DCMTK passes a second one over */
             r->outline->pixels = r->at;
             r->outline->tag = e.tag;
             r->outline->length = e.length;
             r->outline->words = memcmp(e.vr, "OW", 2) == 0;
         }
-        if (memcmp(e.vr, "SQ", 2) == 0 || e.length == ENDLESS) {
+        if (memcmp(e.vr, "SQ", 2) == 0 || e.length == ENDLESS || is_nested(r, &e)) {
             SAMC__TRY(read_items(r, &e, e.vr[0] == 'O' || is_pixels(e.tag), depth + 1, error));
             continue;
         }
@@ -164,17 +177,19 @@ static samc_status find_syntax(const reader *r, const char *uid, samc__dicom_out
                       uid);
 }
 
-/* The transfer syntax of group 2, which is explicit and little endian; "" where it says none. */
+/* The transfer syntax of group 2, which is explicit and little endian; "" where it says none. And the class. */
 static samc_status read_group_2(reader *r, char syntax[65], samc_error *error) {
     element e;
+    char *const sop_class = r->outline->sop_class;
     syntax[0] = '\0';
     while (r->end - r->at >= 8 && samc__little16(r->bytes + r->at) == 2) {
         SAMC__TRY(next(r, &e, error));
         if (e.length == ENDLESS) return damaged(r, "a transfer syntax without end", error);
         const uint8_t *at = r->bytes + r->at;
-        for (size_t i = 0; e.tag == 0x00020010 && i < e.length && i < 64; i++) {
+        char *const to = e.tag == 0x00020010 ? syntax : e.tag == 0x00020002 ? sop_class : NULL;
+        for (size_t i = 0; to != NULL && i < e.length && i < 64; i++) {
             if (at[i] != '.' && (at[i] < '0' || at[i] > '9')) break;
-            syntax[i] = (char)at[i], syntax[i + 1] = '\0';
+            to[i] = (char)at[i], to[i + 1] = '\0';
         }
         r->at += e.length;
     }
@@ -264,8 +279,12 @@ samc_status samc__dicom_guard(const uint8_t *bytes, size_t size, const char *nam
         r.end = o->inflated_size;
     }
     SAMC__TRY(look(&r, syntax[0] != '\0', error));
+    if (r.implicit && o->coding != SAMC__DICOM_NATIVE)
+        return damaged(&r, "compressed, and its elements do not say their kinds", error);
     o->big = r.big;
+    o->implicit = r.implicit;
     o->bytes = r.bytes;
     o->size = r.end;
+    o->begin = r.at;
     return read_elements(&r, 0, error);
 }
