@@ -80,6 +80,9 @@ def pictures():
         u16, 12, ModalityLUTSequence=table(ramp[:2000] // 16, 1000, 16), VOILUTSequence=table(ramp[::-1] // 4, 0, 14)
     )
     yield "voi_signed", made(i16, VOILUTSequence=table(ramp // 4, -1024, 14, signed=True))
+    yield "voi_below_zero", made(  # of unsigned values that the line makes negative
+        u16, 12, RescaleSlope=1, RescaleIntercept=-1024, VOILUTSequence=table(ramp // 4, -1024, 14, signed=True)
+    )
     yield "voi_before_window", made(
         u16, 12, VOILUTSequence=table(ramp // 4, 0, 14), WindowCenter="2000", WindowWidth="100"
     )

@@ -426,6 +426,15 @@ class Series(Case):
             run = subprocess.run([VOLUME, 'info', self.path('empty'), '0'], capture_output=True, text=True)
             self.assertEqual(run.returncode, 1)
 
+    def test_absurd(self):
+        """Slices that no volume has, before memory is taken for one: 4 billion pixels in a kilobyte, a long row."""
+        ds = dicom_made.made(np.zeros((8, 8), np.uint16))
+        ds.compress(RLELossless, generate_instance_uid=False)
+        ds.Rows = ds.Columns = 65535
+        wide = dicom_made.made(np.zeros((1, 40000), np.uint8))
+        for name, ds, words in (('big', ds, '65535 x 65535 x 1 voxels'), ('wide', wide, '40000 x 1 x 1 voxels')):
+            self.refused([VOLUME, 'info', self.write(ds, name + '.dcm'), '0'], [name + '.dcm', words])
+
     def test_damaged_slice(self):
         folder = self.folder_of(dicom_made.series(self.values))
         name = sorted(os.listdir(folder))[4]

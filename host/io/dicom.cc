@@ -124,7 +124,9 @@ void take_table(DcmItem &item, const DcmTagKey &descriptor, const DcmTagKey &dat
     DcmElement *element = nullptr;
     for (unsigned long i = 0; i < 3; i++)
         if (!take_short(item, descriptor, i, numbers[i], written[i])) return;
-    if (item.findAndGetElement(descriptor, element).good() && element->getVR() != EVR_US) written[1] = is_signed;
+    /* A sign that is written counts; where none is, `is_signed` says what the table's values are. */
+    if (item.findAndGetElement(descriptor, element).good() && element->getVR() != EVR_US && element->getVR() != EVR_SS)
+        written[1] = is_signed;
     if (item.findAndGetUint16Array(data, words, &count).bad()) words = nullptr;
     table.words = words;
     table.size = words != nullptr ? count : 0;
@@ -164,7 +166,7 @@ bool take_place(DcmItem &item, bool is_signed, samc__dicom_place &p) {
     if (DcmItem *table = item_of(item, DCM_ModalityLUTSequence))
         take_table(*table, DCM_LUTDescriptor, DCM_LUTData, is_signed, p.modality);
     if (DcmItem *table = item_of(item, DCM_VOILUTSequence))
-        take_table(*table, DCM_LUTDescriptor, DCM_LUTData, is_signed, p.voi);
+        take_table(*table, DCM_LUTDescriptor, DCM_LUTData, is_signed || p.intercept < 0, p.voi);
     return !bad;
 }
 

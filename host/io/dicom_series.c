@@ -9,6 +9,7 @@
 
 #include "host/io/dicom_files.h"
 #include "host/io/image_dicom.h"
+#include "host/io/samc_io.h"
 #include "host/io/volume.h"
 #include "runtime/base/status.h"
 
@@ -247,6 +248,17 @@ static void describe(const series *s, const samc__dicom_place *p, const double *
                  p->window.low, p->window.high);
 }
 
+/* What a volume of slices may be: DICOM's numbers of rows and columns go on to 65535. */
+static samc_status check_sides(const series *s, samc_error *error) {
+    const int64_t i = s->header.columns, j = s->header.rows, most = SAMC__VOLUME_MOST_SIDE;
+    if (i <= most && j <= most && i * j <= SAMC_IMAGE_MOST_PIXELS && i * s->count <= SAMC_IMAGE_MOST_PIXELS &&
+        j * s->count <= SAMC_IMAGE_MOST_PIXELS)
+        return SAMC_OK;
+    return samc__fail(error, SAMC_UNSUPPORTED,
+                      "%s: a volume of %lld x %lld x %d voxels, at most %d a side and %lld a slice", s->path,
+                      (long long)i, (long long)j, s->count, SAMC__VOLUME_MOST_SIDE, (long long)SAMC_IMAGE_MOST_PIXELS);
+}
+
 static samc_status open_series(series *s, samc__volume_info *info, samc_error *error) {
     double step[3];
     SAMC__TRY(samc__dicom_files_open(s->path, &s->files, error));
@@ -259,6 +271,7 @@ static samc_status open_series(series *s, samc__volume_info *info, samc_error *e
         s->row[0] = s->column[1] = s->normal[2] = 1;
         s->spacing[0] = s->spacing[1] = 1;
     }
+    SAMC__TRY(check_sides(s, error));
     const samc__dicom_place place = s->header.place;
     SAMC__TRY(find_step(s, place.thickness, step, info, error));
     describe(s, &place, step, info);
