@@ -223,6 +223,10 @@ class Refused(Case):
         self.check(self.plain(HighBit=16), 'up to bit 16')
         self.check(self.plain(PhotometricInterpretation='CMYK'), 'colours that samc does not read')
         self.check(self.plain(SamplesPerPixel=3), 'colours that samc does not read')
+        palette = dict(dicom_made.pictures())['palette']
+        for colour in ('Red', 'Green', 'Blue'):
+            delattr(palette, f'{colour}PaletteColorLookupTableData')
+        self.check(palette, 'palette is in segments')
         for name, words in (('RescaleSlope', 'slope'), ('NumberOfFrames', 'number of frames')):
             ds = self.plain(**{name: '7'})
             self.check(self.bytes_of(ds).replace(b'\2\0007 ', b'\2\0x ', 1), words)
@@ -315,7 +319,9 @@ class Series(Case):
         report = dicom_made.made(np.zeros((2, 2), np.uint16), Modality='SR')
         del report.PixelData
         dicom_made.write(report, os.path.join(folder, 'A_report'))
+        os.symlink('.', os.path.join(folder, 'A_circle'))  # which is gone round once
         self.check_volume(folder)
+        os.remove(os.path.join(folder, 'A_circle'))
         with zipfile.ZipFile(self.path('s.zip'), 'w', zipfile.ZIP_DEFLATED) as archive:
             for name in os.listdir(folder):
                 archive.write(os.path.join(folder, name), 'deep/' + name)

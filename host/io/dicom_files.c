@@ -72,7 +72,27 @@ static samc_status map_file(samc__dicom_files *f, const char *path, bool folder,
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
 static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
-static samc_status map_folder(samc__dicom_files *f, const char *path, int depth, samc_error *error) {
+/* A folder that is being read, within those above it. */
+typedef struct level {
+    const struct level *above;
+    dev_t device;
+    ino_t inode;
+    int depth;
+} level;
+
+static level level_of(const struct stat *folder, const level *above) {
+    return (level){above, folder->st_dev, folder->st_ino, above == NULL ? 0 : above->depth + 1};
+}
+
+/* Whether to go into a folder: not into one that a link leads back to. */
+static bool goes_on(const struct stat *folder, const level *above) {
+    if (!S_ISDIR(folder->st_mode) || above->depth >= MOST_DEPTH) return false;
+    for (; above != NULL; above = above->above)
+        if (above->device == folder->st_dev && above->inode == folder->st_ino) return false;
+    return true;
+}
+
+static samc_status map_folder(samc__dicom_files *f, const char *path, const level *at, samc_error *error) {
     struct dirent **entries;
     const int count = scandir(path, &entries, is_shown, by_name);
     if (count < 0) return samc__fail(error, SAMC_IO, "%s: cannot be read: %s", path, strerror(errno));
@@ -86,7 +106,10 @@ static samc_status map_folder(samc__dicom_files *f, const char *path, int depth,
         }
         if (status == SAMC_OK && stat(name, &information) == 0) {
             if (S_ISREG(information.st_mode)) status = map_file(f, name, true, error);
-            else if (S_ISDIR(information.st_mode) && depth < MOST_DEPTH) status = map_folder(f, name, depth + 1, error);
+            else if (goes_on(&information, at)) {
+                const level below = level_of(&information, at);
+                status = map_folder(f, name, &below, error);
+            }
         }
         free(name);
         free(entries[i]);
@@ -164,7 +187,8 @@ samc_status samc__dicom_files_open(const char *path, samc__dicom_files *f, samc_
     *f = (samc__dicom_files){0};
     if (stat(path, &information) != 0) return samc__fail(error, SAMC_IO, "%s: %s", path, strerror(errno));
     const bool folder = S_ISDIR(information.st_mode);
-    SAMC__TRY(folder               ? map_folder(f, path, 0, error)
+    const level top = level_of(&information, NULL);
+    SAMC__TRY(folder               ? map_folder(f, path, &top, error)
               : samc__tar_is(path) ? map_archive(f, path, error)
                                    : map_file(f, path, false, error));
     return f->count > 0 ? SAMC_OK : samc__fail(error, SAMC_FORMAT, "%s: no DICOM file in it", path);
@@ -182,7 +206,7 @@ void samc__dicom_files_close(samc__dicom_files *f) {
 }
 
 /* 1, or 0, of the first of the files below a folder that has pixels by its looks; -1: none of `left` has told. */
-static int look(const char *path, int depth, int *left) {
+static int look(const char *path, const level *at, int *left) {
     struct dirent **entries;
     const int count = scandir(path, &entries, is_shown, by_name);
     int found = -1;
@@ -192,7 +216,10 @@ static int look(const char *path, int depth, int *left) {
         uint8_t head[132];
         if (found < 0 && *left > 0 && asprintf(&name, "%s/%s", path, entries[i]->d_name) >= 0 &&
             stat(name, &information) == 0) {
-            if (S_ISDIR(information.st_mode) && depth < MOST_DEPTH) found = look(name, depth + 1, left);
+            if (goes_on(&information, at)) {
+                const level below = level_of(&information, at);
+                found = look(name, &below, left);
+            }
             if (S_ISREG(information.st_mode)) {
                 const int handle = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
                 const ssize_t got = handle < 0 ? -1 : pread(handle, head, sizeof head, 0);
@@ -212,7 +239,12 @@ bool samc__dicom_files_are(const char *path, bool folder) {
     int left = LOOKED_AT, code;
     samc__tar *tar;
     samc__tar_entry entry;
-    if (folder) return look(path, 0, &left) == 1;
+    if (folder) {
+        struct stat information;
+        if (stat(path, &information) != 0) return false;
+        const level top = level_of(&information, NULL);
+        return look(path, &top, &left) == 1;
+    }
     if (!samc__tar_is(path) || samc__tar_open(path, &tar, &code, NULL) != SAMC_OK) return false;
     bool found = false;
     while (!found && left > 0 && samc__tar_next(tar, &entry, NULL) == SAMC_OK && entry.name != NULL) {

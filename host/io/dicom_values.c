@@ -65,6 +65,9 @@ static bool is_table(const samc__dicom_table *table, int most_bits) {
 }
 
 static samc_status check_palette(const samc__dicom *d, samc_error *error) {
+    if (d->colours == SAMC__DICOM_PALETTE && d->palette[0].entries > 0 && d->palette[0].words == NULL)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: DICOM whose palette is in segments, which samc does not read",
+                          d->name);
     for (int i = 0; i < 3 && d->colours == SAMC__DICOM_PALETTE; i++)
         if (!is_table(&d->palette[i], 16)) return damaged(d, "its palette", error);
     return SAMC_OK;
