@@ -178,4 +178,34 @@ Test(scene_file, bad_tile, .fini = forget) {
     whole.close(&whole);
     free(bytes);
 }
+
+/* The scale of deep samples is that of what can be read. */
+Test(scene_file, bad_strip_of_deep_samples, .fini = forget) {
+    enum { SIDE = 6, ENTRIES = 9, STRIPS = 3 /* of two rows, the second beyond the end of the file */ };
+    static const uint16_t entries[ENTRIES][3] = {{256, 1, SIDE}, {257, 1, SIDE}, {258, 1, 16},
+                                                 {259, 1, 1},    {262, 1, 1},    {273, 3, 122},
+                                                 {277, 1, 1},    {278, 1, 2},    {279, 3, 134}};
+    static const uint32_t strips[2 * STRIPS] = {146, 60000, 170, 24, 24, 24};
+    uint8_t bytes[194] = {'I', 'I', 42, 0, 8, 0, 0, 0, ENTRIES}, rgb[SIDE * SIDE * 3], valid[SIDE * SIDE];
+    samc_error error = {0};
+    samc__scene_source source;
+    for (int i = 0; i < ENTRIES; i++) {
+        const uint16_t entry[6] = {entries[i][0], 4, entries[i][1], 0, entries[i][2], 0};
+        memcpy(bytes + 10 + 12 * i, entry, sizeof entry);
+    }
+    memcpy(bytes + 122, strips, sizeof strips);
+    for (int i = 0; i < 24; i++) memcpy(bytes + 146 + 2 * i, &(uint16_t){i < 12 ? 100 : 300}, 2);
+    put(bytes, sizeof bytes, ".tif");
+    cr_assert_eq(samc__scene_file_open(&source, path, &all, NULL, &error), SAMC_OK, "%s", error.message);
+    cr_assert(source.scale.low == 100 && source.scale.high == 300, "%g to %g", source.scale.low, source.scale.high);
+    const samc__scene_window window = {0, 0, 0, SIDE, SIDE};
+    cr_assert_eq(source.read(&source, &window, rgb, valid, &error), SAMC_OK, "%s", error.message);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        cr_assert_eq(valid[i], i < 12 || i >= 24, "pixel %d", i);
+        cr_assert_eq(rgb[3 * i], i < 24 ? 0 : 255, "pixel %d", i);
+    }
+    cr_assert_eq(source.bad, 1);
+    cr_assert(strstr(source.first_bad, "(rows 2 to 3)") != NULL, "%s", source.first_bad);
+    source.close(&source);
+}
 #endif

@@ -45,16 +45,32 @@ static samc_status seek(samc__rows *r, int64_t first, samc_error *error) {
     return SAMC_OK;
 }
 
+/* One pass over the rows that can be read: those that cannot are told of when they are asked for. */
+static samc_status look_at_rows(samc__rows *r, samc_error *error) {
+    samc_error why = {0};
+    SAMC__TRY(seek(r, 0, error));
+    while (r->at < r->height) {
+        const samc_status status = next_row(r, &why);
+        if (status == SAMC_OK) {
+            samc__scaler_look(&r->scaler, r->samples, (size_t)r->width * (size_t)r->extent.channels);
+            continue;
+        }
+        if (status == SAMC_OUT_OF_MEMORY || status == SAMC_IO) { /* the machine's, not the picture's */
+            if (error != NULL) *error = why;
+            return status;
+        }
+        if (r->format->rows_at == NULL) break;
+        if (++r->at < r->height) r->format->rows_at(r->reader, r->at);
+    }
+    return SAMC_OK;
+}
+
 /* The passes that the scale needs. */
 static samc_status measure(samc__rows *r, samc__scale scale, samc_error *error) {
     if (r->extent.sample == SAMC_SAMPLE_U8) return SAMC_OK;
     SAMC__TRY(samc__scaler_begin(&r->scaler, scale, samc__image_sampling(&r->extent), r->file.name, error));
     while (r->scaler.passes > 0) {
-        SAMC__TRY(seek(r, 0, error));
-        while (r->at < r->height) {
-            SAMC__TRY(next_row(r, error));
-            samc__scaler_look(&r->scaler, r->samples, (size_t)r->width * (size_t)r->extent.channels);
-        }
+        SAMC__TRY(look_at_rows(r, error));
         samc__scaler_end_pass(&r->scaler);
     }
     r->scale = samc__scaler_report(&r->scaler);

@@ -29,7 +29,7 @@ typedef struct samc__rows {
 
 /* Opens a regular file, which is mapped and may be of any size; that it is cut off meanwhile ends the process, as with
  * any mapped file. options->most holds where it is not read by rows. Where samples are scaled, this reads the picture
- * once or twice, for the numbers that all of it shares. */
+ * once or twice, for the numbers that all of it shares, of which rows that cannot be read have none. */
 samc_status samc__rows_open(samc__rows *rows, const char *path, const samc__image_options *options, samc_error *error);
 /* The same of bytes, which stay the caller's and have to stay. */
 samc_status samc__rows_open_bytes(samc__rows *rows, const uint8_t *bytes, size_t size, const char *name,
