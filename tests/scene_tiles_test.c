@@ -100,6 +100,10 @@ Test(scene_plan, tiles_begin_at_the_origin) {
     cr_assert_eq(item.y0, 512 - 5);
     cr_assert_eq(samc__scene_plan_item(&plan, 1, 0, 1).x0, 18); /* pixels of two */
     cr_assert_eq(samc__scene_plan_item(&plan, 1, 1, 0).y0, 512 - 3);
+    const samc__scene_plan far = plan_of(
+        3000, 3000, (samc__scene_tiling){.tile = 500, .halo = 64, .points = 8, .origin = {INT64_MIN + 1, INT64_MAX}});
+    cr_assert_eq(far.level[1].x, -(INT64_MAX / 2 + 1) % 500); /* half of it, rounded down */
+    cr_assert_eq(far.level[1].y, INT64_MAX / 2 % 500 - 500);
 }
 
 Test(scene_plan, a_small_scene_is_one_tile_as_samc_auto_has_it) {
@@ -349,6 +353,13 @@ Test(samc_tiles, refuses_what_makes_no_sense) {
     samc_tiles_counts counts = SAMC_INIT(samc_tiles_counts);
     cr_expect_eq(samc_tiles_get_counts(NULL, &counts, &error), SAMC_INVALID_ARGUMENT);
     cr_expect_eq(samc_tiles_run(NULL, NULL, NULL, 0, NULL, NULL, NULL, &error), SAMC_INVALID_ARGUMENT);
+    samc_session *none[2] = {NULL};
+    o.input = SAMC_TEST_DATA "/images/png_rgb.png", o.output = "/nonexistent/out";
+    cr_assert_eq(samc_tiles_open(&o, &tiles, &error), SAMC_OK, "%s", error.message);
+    cr_expect_eq(samc_tiles_run(tiles, (const samc_model *)none, none, 2, NULL, NULL, NULL, &error),
+                 SAMC_INVALID_ARGUMENT);
+    cr_expect(strstr(error.message, "session 0") != NULL, "%s", error.message);
+    samc_tiles_close(tiles);
     samc_tiles_stop(NULL);
     samc_tiles_close(NULL);
 }

@@ -24,8 +24,7 @@ samc_status samc__scene_tiling_check(const samc__scene_tiling *t, samc_error *er
 /* Where the first core begins that reaches into the level, at most 0. */
 static int64_t first_core(int64_t origin, int level, int tile) {
     const int64_t shift = (int64_t)1 << level;
-    int64_t at = origin >= 0 ? origin / shift : -((-origin + shift - 1) / shift); /* rounded down */
-    at %= tile;
+    const int64_t at = (origin / shift - (origin % shift < 0)) % tile; /* rounded down */
     return at > 0 ? at - tile : at;
 }
 

@@ -271,6 +271,8 @@ samc_status samc_tiles_run(samc_tiles *t, const samc_model *model, samc_session 
         return samc__fail(error, SAMC_INVALID_ARGUMENT,
                           "samc_tiles_run: no scene that has not run, no model, or no sessions, 1 to %d",
                           SAMC__SCENE_ENGINES);
+    for (int i = 0; i < session_count; i++)
+        if (sessions[i] == NULL) return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_tiles_run: session %d: NULL", i);
     SAMC__TRY(samc_default_auto_options(model, &own));
     if (automatic != NULL) SAMC__TRY(samc__abi_take(SAMC__ABI(samc_auto_options), automatic, &own, error));
     own.point_grids = NULL, own.crop_n_layers = 0;
