@@ -3,9 +3,12 @@
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 import zlib
 from pathlib import Path
@@ -179,6 +182,35 @@ class TilesTest(unittest.TestCase):
         self.assertIn("cut.png", run.stderr)
         self.assertTrue((self.folder / "cut/errors.jsonl").read_text())
         self.assertTrue(self.coco("cut", "cut")["annotations"])
+        run = self.run_auto(cut, "cut", *TILES, "--format", "coco", "--resume")  # reads nothing any more
+        self.assertEqual(run.returncode, 3, run.stderr)
+        self.assertIn("1 parts of it could not be read and are left out; see errors.jsonl", run.stderr)
+
+    def struck_twice(self, delay):
+        """What a run ends with that is interrupted twice, so long after it has begun."""
+        points = ["--tile", "1024", "--points-per-side", "1024", "--points-per-batch", "1"]  # a million: hours
+        out = self.folder / f"struck-{delay}"
+        command = [SAMC, "auto", str(self.scene), "--model", MODEL, "-o", str(out), *points]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            late = threading.Timer(300, process.kill)
+            late.start()
+            while not (out / ".samc/journal").exists() and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            told = any("stopping" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            code = process.wait()
+            late.cancel()
+        self.assertTrue(told)
+        return code
+
+    def test_a_second_signal_kills_while_a_tile_is_at_work(self):
+        for delay in (0, 1, 5, 20):  # where the first one comes before the first tile, the run ends by it
+            code = self.struck_twice(delay)
+            if code != 128 + signal.SIGINT:
+                break
+        self.assertEqual(code, -signal.SIGINT)
 
     def test_nonsense(self):
         for option, value in (("tile", "0"), ("tile", "-5"), ("tile", "99999"), ("halo", "0"), ("halo", "-1")):
@@ -192,7 +224,8 @@ class TilesTest(unittest.TestCase):
         self.refused("--stitch", says="--stitch goes with --tile")
         self.refused("--tile", "256", "--format", "webdataset", says="--format")
         self.refused("--tile", "256", "--simplify", "far", says="--simplify")
-        for option in (["--glob", "x"], ["--queue", "3"], ["--memory", "1G"], ["--label-maps"], ["--stats", "x"]):
+        others = ["--queue", "3"], ["--memory", "1G"], ["--label-maps"], ["--stats", "x"], ["--crop-n-layers", "1"]
+        for option in (["--glob", "x"], *others):
             self.refused("--tile", "256", *option, says=f"{option[0]} does not go with --tile")
         self.refused("--tile", "256", str(self.scene), says="one INPUT")
         self.refused("--tile", "256", code=1, says="missing.png", image=self.folder / "missing.png")

@@ -344,10 +344,12 @@ static const char *not_of_scenes(int option, const struct option *table) {
                                OPTION_SHARD_BY, OPTION_COPY,    OPTION_LABEL_MAPS, OPTION_LINES, OPTION_LOAD,
                                OPTION_WRITE,    OPTION_QUEUE,   OPTION_MEMORY};
     size_t i = 0;
+    const bool number = option >= OPTION_FIRST && option < OPTION_FIRST + SAMC__AUTO_NUMBERS;
     while (i < sizeof none / sizeof *none && none[i] != option) i++;
-    if (i == sizeof none / sizeof *none) return NULL;
+    if (i == sizeof none / sizeof *none && !number) return NULL;
     while (table->val != option) table++;
-    return table->name;
+    if (!number) return table->name; /* of the numbers those of crops: there are none but the tiles */
+    return strncmp(table->name, "crop-", 5) == 0 && strcmp(table->name, "crop-nms-thresh") != 0 ? table->name : NULL;
 }
 
 /* As the function below; returns the exit code. */

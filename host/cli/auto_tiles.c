@@ -1,9 +1,13 @@
 /* samc auto on scenes. */
 #include "host/cli/auto_tiles.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "host/cli/progress.h"
 #include "host/cli/signals.h"
@@ -14,7 +18,10 @@ typedef struct watch {
     samc_tiles *tiles;
     samc__progress progress;
     int phase;
-    samc__cli_signals signals;
+    samc__cli_signals signals; /* the listener's until it ends */
+    pthread_t listener;
+    bool listens;
+    int over; /* an eventfd that ends the listener */
 } watch;
 
 static samc_tiles_counts count(const watch *w) {
@@ -35,10 +42,32 @@ static void tick(void *context) {
         w->phase = c.phase;
     }
     samc__progress_tick(&w->progress, now);
-    if (!samc__cli_signals_read(&w->signals)) return;
-    samc__progress_clear(&w->progress);
-    samc__cli_note(&w->r->cli, "%s: stopping; what is computed is still written", strsignal(w->signals.received));
-    samc_tiles_stop(w->tiles);
+}
+
+/* Waits for a signal while tiles are at work, which may take minutes each. The second one is let through to this thread
+ * alone, and ends the process. */
+static void *listen(void *context) {
+    watch *w = context;
+    struct pollfd files[2] = {{.fd = w->signals.handle, .events = POLLIN}, {.fd = w->over, .events = POLLIN}};
+    while (files[1].revents == 0) {
+        if (poll(files, 2, -1) < 0 || files[0].revents == 0 || !samc__cli_signals_read(&w->signals)) continue;
+        files[0].fd = -1;
+        samc__cli_note(&w->r->cli, "%s: stopping; what is computed is still written", strsignal(w->signals.received));
+        samc_tiles_stop(w->tiles);
+    }
+    return NULL;
+}
+
+static void begin_listening(watch *w) {
+    w->over = eventfd(0, EFD_CLOEXEC);
+    w->listens = w->over >= 0 && pthread_create(&w->listener, NULL, listen, w) == 0;
+    if (!w->listens) pthread_sigmask(SIG_SETMASK, &w->signals.before, NULL); /* nobody would hear them */
+}
+
+static void end_listening(watch *w) {
+    const uint64_t one = 1;
+    if (w->listens && write(w->over, &one, sizeof one) == sizeof one) pthread_join(w->listener, NULL);
+    if (w->over >= 0) close(w->over);
 }
 
 /* One JSON object a line for each scene that is done. */
@@ -64,8 +93,8 @@ static int conclude(const watch *w, const char *scene, samc_status status, const
         samc__cli_note(&w->r->cli, "%s: %d shards are not through; the last one writes the results", scene, c.waiting);
     if (c.waiting == 0 && announce(scene, &c) != SAMC__EXIT_OK) return SAMC__EXIT_FAILURE;
     if (c.bad == 0) return SAMC__EXIT_OK;
-    snprintf(message, sizeof message, "%lld parts of it could not be read and are left out: %s; see errors.jsonl in %s",
-             (long long)c.bad, c.first_bad, w->r->archive.output);
+    snprintf(message, sizeof message, "%lld parts of it could not be read and are left out%s%s; see errors.jsonl in %s",
+             (long long)c.bad, c.first_bad[0] != '\0' ? ": " : "", c.first_bad, w->r->archive.output);
     samc__cli_fail(message);
     return SAMC__EXIT_PARTLY;
 }
@@ -110,8 +139,10 @@ static int run_scene(watch *w, const devices *d, const char *scene) {
                                                      : samc__cli_fail(error.message);
     const samc_tiles_events events = {.size = sizeof events, .context = w, .tick = tick};
     w->phase = -1;
+    begin_listening(w);
     const samc_status status =
         samc_tiles_run(w->tiles, d->models[0], d->sessions, d->count, &d->automatic, r->text.phrases, &events, &error);
+    end_listening(w);
     samc__progress_clear(&w->progress);
     const int code = conclude(w, scene, status, &error);
     samc_tiles_close(w->tiles);

@@ -25,7 +25,7 @@ enum {
     }
 
 #define SAMC__TILES_HELP                                                                                               \
-    "Scenes: a picture of any size in tiles, without seams. With --tile each INPUT is one file:\n"                     \
+    "Scenes: a picture of any size in tiles, without seams. INPUT is one file:\n"                                      \
     "      --tile N                           side of a tile, in which --points-per-side points lie, 128 to 8192 "     \
     "(1024); masks that a\n"                                                                                           \
     "                                         tile cuts are left to the next level\n"                                  \
