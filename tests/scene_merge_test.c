@@ -86,6 +86,26 @@ Test(scene_merge, finer_wins_then_the_better) {
     free_masks(m);
 }
 
+/* With a threshold near none a mask is compared with those of any size, of which its box may have many cells. */
+Test(scene_merge, the_lowest_thresholds) {
+    enum { FAR = 1 << 23 };
+    masks *m = calloc(1, sizeof *m);
+    uint8_t keep[MOST];
+    add_disc(m, 900, 900, 0, false, 0, 0.95f);
+    add_disc(m, 600, 600, 40, false, 0, 0.90f);
+    add_disc(m, 660, 600, 40, false, 0, 0.80f); /* they overlap a little */
+    samc__span corners[2] = {{0, 0, 1}, {FAR, FAR, FAR + 1}};
+    const samc__spans spans = {corners, 2, 2};
+    m->records[3] = (samc__scene_record){.refined = -1, .phrase = -1, .iou = 0.7f};
+    cr_assert_eq(samc__spans_to_record(&spans, &m->records[3], &m->counts[3], NULL), SAMC_OK);
+    m->count = 4;
+    cr_assert_eq(merge(m, 0.0, 0.5, keep), 3);
+    cr_assert_eq(memcmp(keep, (uint8_t[]){1, 1, 0, 1}, 4), 0);
+    cr_assert_eq(merge(m, -1.0, 0.5, keep), 2); /* boxes that overlap are enough */
+    cr_assert_eq(memcmp(keep, (uint8_t[]){1, 1, 0, 0}, 4), 0);
+    free_masks(m);
+}
+
 Test(scene_merge, the_order_is_total) {
     samc__scene_record a = {.iou = 0.9f, .area = 5, .width = 3, .height = 2}, b = a;
     cr_assert(!samc__scene_before(&a, &b) && !samc__scene_before(&b, &a));

@@ -117,17 +117,27 @@ static samc_status is_same(merging *m, int64_t index, int64_t kept, bool *same) 
     return SAMC_OK;
 }
 
-/* Looks through the cells of one class around the box. */
+/* Looks through a chain. */
+static samc_status look_along(merging *m, int64_t index, int64_t i, bool *same) {
+    for (; i >= 0 && !*same; i = m->cells.next[i]) SAMC__TRY(is_same(m, index, i, same));
+    return SAMC_OK;
+}
+
+/* Looks through the cells of one class around the box; through all chains where these are fewer. */
 static samc_status look(merging *m, int64_t index, int class, bool *same) {
     const samc__scene_record *r = &m->masks->records[index];
     const int64_t x = 2 * r->x + r->width, y = 2 * r->y + r->height; /* twice the centre */
     const int64_t reach_x = r->width + ((int64_t)2 << class), reach_y = r->height + ((int64_t)2 << class);
     const int shift = class + 2; /* of twice a coordinate to the number of a cell of 2^(class + 1) */
+    const uint64_t rows = (uint64_t)(((y + reach_y) >> shift) - ((y - reach_y) >> shift) + 1),
+                   columns = (uint64_t)(((x + reach_x) >> shift) - ((x - reach_x) >> shift) + 1);
+    if (rows * columns > m->cells.mask) {
+        for (uint64_t i = 0; i <= m->cells.mask; i++) SAMC__TRY(look_along(m, index, m->cells.head[i], same));
+        return SAMC_OK;
+    }
     for (int64_t row = (y - reach_y) >> shift; row <= (y + reach_y) >> shift; row++)
         for (int64_t column = (x - reach_x) >> shift; column <= (x + reach_x) >> shift; column++)
-            for (int64_t i = m->cells.head[cell_of(&m->cells, class, row, column)]; i >= 0 && !*same;
-                 i = m->cells.next[i])
-                SAMC__TRY(is_same(m, index, i, same));
+            SAMC__TRY(look_along(m, index, m->cells.head[cell_of(&m->cells, class, row, column)], same));
     return SAMC_OK;
 }
 
@@ -156,7 +166,7 @@ static samc_status suppress(merging *m, const samc__scene_record *const *order) 
 samc_status samc__scene_merge(const samc__scene_masks *masks, const samc__scene_thresholds *thresholds, uint8_t *keep,
                               samc_error *error) {
     merging m = {.masks = masks, .thresholds = thresholds, .keep = keep, .own_is = -1, .error = error};
-    m.least_box = thresholds->box < LEAST_BOX ? thresholds->box : LEAST_BOX;
+    m.least_box = thresholds->box > LEAST_BOX ? LEAST_BOX : thresholds->box > 0.0 ? thresholds->box : 0.0;
     const size_t count = (size_t)masks->count;
     size_t heads = 1024;
     if (count == 0) return SAMC_OK;
