@@ -93,10 +93,13 @@ samc_status samc__scene_spool_add(samc__scene_spool *spool, const samc__store *s
     FILE *file;
     SAMC__TRY(samc__store_read(store, false, name, &file, error));
     int *files = realloc(spool->files, ((size_t)spool->file_count + 1) * sizeof *files);
-    int handle = files ? dup(fileno(file)) : -1;
-    if (files != NULL) spool->files = files;
-    samc_status status = handle >= 0 ? SAMC_OK : no_memory(store, error);
-    if (handle >= 0) spool->files[spool->file_count++] = handle;
+    samc_status status = files != NULL ? SAMC_OK : no_memory(store, error);
+    if (files != NULL) {
+        spool->files = files;
+        files[spool->file_count] = dup(fileno(file));
+        if (files[spool->file_count] >= 0) spool->file_count++;
+        else status = samc__store_fail(store, false, name, SAMC_IO, error, "cannot be kept open: %s", strerror(errno));
+    }
     if (status == SAMC_OK) status = add_entries(spool, store, name, length, file, &counts, error);
     free(counts);
     fclose(file);
@@ -128,28 +131,25 @@ static int in_order(const void *a, const void *b, void *context) {
 }
 
 samc_status samc__scene_spool_sort(samc__scene_spool *spool, samc_error *error) {
-    const size_t count = (size_t)spool->count;
-    int64_t *order = malloc((count + 1) * sizeof *order);
-    samc__scene_record *records = malloc((count + 1) * sizeof *records);
-    samc__scene_place *places = malloc((count + 1) * sizeof *places);
-    const bool good = order && records && places;
-    for (size_t i = 0; i < count && good; i++) order[i] = (int64_t)i;
-    if (good && count > 0) qsort_r(order, count, sizeof *order, in_order, spool->records);
-    for (size_t i = 0; i < count && good; i++) {
-        records[i] = spool->records[order[i]];
-        places[i] = spool->places[order[i]];
+    const int64_t count = spool->count;
+    samc__scene_record *records = spool->records;
+    samc__scene_place *places = spool->places;
+    int64_t *order = malloc(((size_t)count + 1) * sizeof *order);
+    if (order == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for %lld masks", (long long)count);
+    for (int64_t i = 0; i < count; i++) order[i] = i;
+    if (count > 0) qsort_r(order, (size_t)count, sizeof *order, in_order, records);
+    for (int64_t i = 0; i < count; i++) { /* one circle of those that take each other's place after the other */
+        const samc__scene_record record = records[i];
+        const samc__scene_place place = places[i];
+        int64_t at = i;
+        for (int64_t from; (from = order[at]) != i; at = from) {
+            records[at] = records[from], places[at] = places[from];
+            order[at] = at;
+        }
+        records[at] = record, places[at] = place;
+        order[at] = at;
     }
     free(order);
-    if (!good) {
-        free(records);
-        free(places);
-        return samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory for %lld masks", (long long)count);
-    }
-    free(spool->records);
-    free(spool->places);
-    spool->records = records;
-    spool->places = places;
-    spool->room = spool->count + 1;
     return SAMC_OK;
 }
 

@@ -30,7 +30,7 @@ typedef struct samc__scene_spool {
  * One that is damaged is named. */
 samc_status samc__scene_spool_add(samc__scene_spool *spool, const samc__store *store, const char *name, int64_t length,
                                   samc_error *error);
-/* Into the order of the work: by level, the coarsest first, tile row, tile column and index. */
+/* Into the order of the work, in place: by level, the coarsest first, tile row, tile column and index. */
 samc_status samc__scene_spool_sort(samc__scene_spool *spool, samc_error *error);
 /* Leaves those of which keep [count] is not 0. */
 void samc__scene_spool_filter(samc__scene_spool *spool, const uint8_t *keep);
