@@ -355,6 +355,16 @@ Test(scene_run, shards) {
     request other = {.scene = at("scene.png"), .output = at("b"), .shard = 0, .shards = 2};
     cr_assert_eq(go(&other, &counts, &error), SAMC_MISMATCH);
     cr_assert(strstr(error.message, "shards is 2, the run was begun with 3") != NULL, "%s", error.message);
+    char command[300]; /* a shard whose folder cannot be opened is not one that has not begun */
+    snprintf(command, sizeof command, "cd %s && rm -r .samc-merge scene.txt .samc-1-of-3 && touch .samc-1-of-3",
+             at("b"));
+    cr_assert_eq(system(command), 0);
+    other.shards = 3, other.resume = true;
+    cr_assert_eq(go(&other, &counts, &error), SAMC_IO);
+    cr_assert(strstr(error.message, "b/.samc-1-of-3: cannot open the folder") != NULL, "%s", error.message);
+    cr_assert_eq(unlink(at("b/.samc-1-of-3")), 0);
+    cr_assert_eq(go(&other, &counts, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(counts.waiting, 1);
 }
 
 /* Parts that cannot be read are told of once, whoever meets them how often, and the rest is done. */

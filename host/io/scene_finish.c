@@ -43,15 +43,18 @@ static samc__scene_masks masks_of(finish *f) {
 
 /* ---- Shards ---------------------------------------------------------------------------------- */
 
-/* A shard's state folder, to read from: nothing of it is to be changed. False where it has not begun. */
-static bool open_shard(const finish *f, int shard, samc__store *store, char *path, size_t room) {
+/* A shard's state folder, to read from: nothing of it is to be changed. *there: the shard has begun. */
+static samc_status open_shard(const finish *f, int shard, samc__store *store, char *path, size_t room, bool *there,
+                              samc_error *error) {
     char name[SAMC__STORE_NAME];
     *store = f->tiles->store;
     samc__scene_state_name(shard, f->job->shards, name);
     snprintf(path, room, "%.1000s/%s", f->job->output, name);
     store->state = path;
     store->folder = openat(store->top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return store->folder >= 0;
+    *there = store->folder >= 0;
+    if (*there || errno == ENOENT) return SAMC_OK;
+    return samc__fail(error, SAMC_IO, "%s: cannot open the folder: %s", path, strerror(errno));
 }
 
 /* The last record of a shard's journal. */
@@ -76,7 +79,9 @@ static samc_status visit_shard(finish *f, int shard, bool add, samc_error *error
     char path[1200];
     samc__store store;
     samc__record last;
-    if (!open_shard(f, shard, &store, path, sizeof path)) {
+    bool there;
+    SAMC__TRY(open_shard(f, shard, &store, path, sizeof path, &there, error));
+    if (!there) {
         f->counts->waiting++;
         return SAMC_OK;
     }
