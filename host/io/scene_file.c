@@ -122,9 +122,11 @@ static void free_band(band *b) {
     *b = (band){.level = -1, .handle = -1};
 }
 
+static const char *folder_of(const scene_file *f) { return f->folder != NULL ? f->folder : "/var/tmp"; }
+
 static samc_status open_temporary(const samc__scene_source *s, samc_error *error) {
     scene_file *f = s->context;
-    const char *folder = f->folder ? f->folder : "/var/tmp";
+    const char *folder = folder_of(f);
     char *path = NULL;
     if (asprintf(&path, "%s/samc-XXXXXX", folder) < 0) return no_memory(s, error);
     f->band.handle = mkostemp(path, O_CLOEXEC);
@@ -168,8 +170,8 @@ static samc_status move(const samc__scene_source *s, bool out, uint8_t *bytes, s
         ssize_t now = out ? pwrite(f->band.handle, bytes + done, size - done, at + (int64_t)done)
                           : pread(f->band.handle, bytes + done, size - done, at + (int64_t)done);
         if (now == 0 || (now < 0 && errno != EINTR))
-            return samc__fail(error, SAMC_IO, "%s: a temporary file of its pixels cannot be %s: %s", s->name,
-                              out ? "written" : "read", now == 0 ? "it is cut off" : strerror(errno));
+            return samc__fail(error, SAMC_IO, "%s: a temporary file of its pixels in %s cannot be %s: %s", s->name,
+                              folder_of(f), out ? "written" : "read", now == 0 ? "it is cut off" : strerror(errno));
         if (now > 0) done += (size_t)now;
     }
     return SAMC_OK;
