@@ -1,4 +1,7 @@
 /* Masks on maps, and boxes of files: what is written, as GDAL reads it. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include "tests/geo_fixture.h"
 
 TestSuite(geo_map, .init = begin, .fini = end);
@@ -254,5 +257,30 @@ Test(geo_map, nothing_is_left) {
             snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = a.tif", folder);
             cr_assert_eq(system(command), 0, "format %d", format);
         }
+    samc_geo_close(geo);
+}
+
+/* A CRS that is a link is not asked for. */
+Test(geo_map, no_link_is_followed) {
+    const scene s = {"a.tif", 40, 30, 1, 32633, GDT_Byte, UTM, NAN, NULL, ramp};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof here;
+    char text[400];
+    double *boxes;
+    int count, passed_over;
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    cr_assert(listener >= 0 && bind(listener, (struct sockaddr *)&here, length) == 0 && listen(listener, 4) == 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&here, &length), 0);
+    snprintf(text, sizeof text,
+             "{\"type\":\"FeatureCollection\",\"crs\":{\"type\":\"link\",\"properties\":{\"href\":"
+             "\"http://127.0.0.1:%d/crs\"}},\"features\":[{\"type\":\"Feature\",\"properties\":{},\"geometry\":"
+             "{\"type\":\"Point\",\"coordinates\":[3,4]}}]}",
+             ntohs(here.sin_port));
+    write_text("link.geojson", text);
+    make_scene(&s);
+    samc_geo *geo = open_scene("a.tif", NULL, NULL);
+    if (samc_geo_boxes(geo, at("link.geojson"), &boxes, &count, &passed_over, &error) == SAMC_OK) free(boxes);
+    cr_assert_lt(accept(listener, NULL, NULL), 0, "it was asked for");
+    close(listener);
     samc_geo_close(geo);
 }

@@ -253,6 +253,7 @@ Test(geo, vrt_stays_in_its_folder) {
     snprintf(path, sizeof path, ">%s", at("a.tif"));
     static const char *const outside[] = {NULL,
                                           "relativeToVRT=\"0\">a.tif",
+                                          "relativeToVRT=\"0\" relativeToVRT=\"1\">a.tif",
                                           ">a.tif",
                                           "relativeToVRT=\"1\">/vsicurl/http://127.0.0.1:9/a.tif",
                                           "relativeToVRT=\"1\">http://127.0.0.1:9/a.tif",
@@ -277,4 +278,31 @@ Test(geo, vrt_stays_in_its_folder) {
     refuse(at("options.vrt"), SAMC_UNSUPPORTED, "OpenOptions");
     write_text("text.vrt", "<VRTDataset rasterXSize=\"4\"");
     refuse(at("text.vrt"), SAMC_FORMAT, "");
+}
+
+/* GDAL takes what lies beside a file as its overviews or mask, of whatever kind. */
+Test(geo, files_beside_lead_nowhere) {
+    scene s = {"a.tif", 40, 30, 1, 0, GDT_Byte, {0}, NAN, NULL, ramp};
+    static const char *const beside[] = {"a.tif.ovr", "a.tif.msk"};
+    make_scene(&s);
+    make_vrt("top.vrt", "", "relativeToVRT=\"1\">a.tif", "");
+    for (int i = 0; i < 2; i++) {
+        write_text(beside[i],
+                   "<VRTDataset rasterXSize=\"20\" rasterYSize=\"15\"><VRTRasterBand dataType=\"Byte\" band=\"1\" "
+                   "subClass=\"VRTRawRasterBand\"><SourceFilename>/etc/passwd</SourceFilename></VRTRasterBand>"
+                   "</VRTDataset>");
+        refuse(at("a.tif"), SAMC_UNSUPPORTED, "is no TIFF");
+        refuse(at("top.vrt"), SAMC_UNSUPPORTED, "is no TIFF");
+        cr_assert_eq(unlink(at(beside[i])), 0);
+    }
+    make_vrt("names.vrt", "", "relativeToVRT=\"1\">a.tif",
+             "<Metadata domain=\"OVERVIEWS\"><MDI key=\"OVERVIEW_FILE\">/etc/passwd</MDI></Metadata>");
+    make_vrt("top.vrt", "", "relativeToVRT=\"1\">names.vrt", "");
+    refuse(at("names.vrt"), SAMC_UNSUPPORTED, "as its overviews");
+    refuse(at("top.vrt"), SAMC_UNSUPPORTED, "as its overviews");
+    s.name = "a.tif.ovr", s.width = 20, s.height = 15;
+    make_scene(&s);
+    samc_geo *geo = open_scene("a.tif", NULL, NULL);
+    cr_assert_eq(geo->info.overviews, 1);
+    samc_geo_close(geo);
 }

@@ -26,7 +26,7 @@ static const char *const registering[] = {
 static const char *const settings[][2] = {
     {"GDAL_PAM_ENABLED", "NO"},                     /* .aux.xml may name any file as overviews */
     {"GDAL_VRT_ENABLE_PYTHON", "NO"},               /* pixel functions */
-    {"CPL_VSIL_CURL_ALLOWED_FILENAME", "/nothing"}, /* of all that goes through libcurl */
+    {"CPL_VSIL_CURL_ALLOWED_FILENAME", "/nothing"}, /* of virtual files of networks; see refuse() for the rest */
     {"CPL_VSIL_CURL_ALLOWED_EXTENSIONS", ".nothing"},
     {"OGR_SQLITE_LOAD_EXTENSIONS", ""},
     {"OGR_SQLITE_PRAGMA", ""},
@@ -90,10 +90,22 @@ const samc__gdal *samc__gdal_load(samc_error *error) {
     return NULL;
 }
 
+/* In place of fetching; NULL would let GDAL do it. */
+static CPLHTTPResult *refuse(const char *url, CSLConstList options, GDALProgressFunc progress, void *progress_arg,
+                             CPLHTTPFetchWriteFunc write, void *write_arg, void *context) {
+    const samc__gdal *g = context;
+    (void)url, (void)options, (void)progress, (void)progress_arg, (void)write, (void)write_arg;
+    CPLHTTPResult *result = g->CPLCalloc(1, sizeof *result);
+    result->nStatus = 1;
+    result->pszErrBuf = g->CPLStrdup("nothing is fetched from a network");
+    return result;
+}
+
 char **samc__gdal_enter(const samc__gdal *g) {
     char **before = g->CPLGetThreadLocalConfigOptions();
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         g->CPLSetThreadLocalConfigOption(settings[i][0], settings[i][1]);
+    g->CPLHTTPPushFetchCallback(refuse, (void *)(uintptr_t)g);
     g->CPLPushErrorHandler(*g->CPLQuietErrorHandler);
     g->CPLErrorReset();
     return before;
@@ -101,6 +113,7 @@ char **samc__gdal_enter(const samc__gdal *g) {
 
 void samc__gdal_leave(const samc__gdal *g, char **before) {
     g->CPLPopErrorHandler();
+    g->CPLHTTPPopFetchCallback();
     g->CPLSetThreadLocalConfigOptions((const char *const *)before);
     g->CSLDestroy(before);
 }

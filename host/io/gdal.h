@@ -6,6 +6,7 @@
 
 #include <cpl_conv.h>
 #include <cpl_error.h>
+#include <cpl_http.h>
 #include <cpl_minixml.h>
 #include <cpl_string.h>
 #include <gdal.h>
@@ -17,6 +18,10 @@
 
 /* X(function): all that are called. */
 #define SAMC__GDAL_FUNCTIONS(X)                                                                                        \
+    X(CPLCalloc)                                                                                                       \
+    X(CPLStrdup)                                                                                                       \
+    X(CPLHTTPPushFetchCallback)                                                                                        \
+    X(CPLHTTPPopFetchCallback)                                                                                         \
     X(CPLSetThreadLocalConfigOption)                                                                                   \
     X(CPLGetThreadLocalConfigOptions)                                                                                  \
     X(CPLSetThreadLocalConfigOptions)                                                                                  \
@@ -138,7 +143,8 @@ typedef struct samc__gdal {
 const samc__gdal *samc__gdal_load(samc_error *error);
 
 /* Around every use: the thread's settings, by which nothing is fetched or executed, and messages that go nowhere. What
- * enter gives, the settings before, leave takes. */
+ * asks for an address all the same (the CRS of a GeoJSON may be a link) is told that it cannot be had. What enter
+ * gives, the settings before, leave takes. */
 char **samc__gdal_enter(const samc__gdal *g);
 void samc__gdal_leave(const samc__gdal *g, char **before);
 

@@ -35,6 +35,7 @@ static samc_status open_dataset(samc_geo *geo, const char *path, samc_error *err
     GDALDriverH driver = g->GDALIdentifyDriverEx(real, GDAL_OF_RASTER, samc__gdal_rasters, NULL);
     if (driver != NULL && strcmp(g->GDALGetDriverShortName(driver), "VRT") == 0)
         SAMC__TRY(samc__geo_check_vrt(g, path, real, error));
+    SAMC__TRY(samc__geo_check_beside(g, path, real, error));
     geo->dataset = g->GDALOpenEx(real, GDAL_OF_RASTER | GDAL_OF_READONLY, samc__gdal_rasters, NULL, NULL);
     if (geo->dataset == NULL)
         return samc__gdal_fail(g, error, SAMC_FORMAT, path, "none of the rasters that are opened through GDAL");

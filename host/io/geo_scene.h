@@ -28,6 +28,10 @@ samc_status samc__geo_find_file(const char *path, char *real, samc_error *error)
 /* What a VRT names is in its folder, and of the drivers that may open files; itself too, where it names others. */
 samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error);
 
+/* What GDAL opens beside a file by the file's name alone, overviews and masks: that these are TIFFs, and lead nowhere.
+ */
+samc_status samc__geo_check_beside(const samc__gdal *g, const char *name, const char *path, samc_error *error);
+
 /* Samples of a window at a level that is an overview (or 0), which is inside: samples [height, width, channels] of
  * geo->type, valid [height, width], 0 where there is no data. Blocks that cannot be read are noted, and have none. */
 samc_status samc__geo_samples(samc_geo *geo, const samc__scene_window *window, void *samples, uint8_t *valid,

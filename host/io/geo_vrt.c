@@ -1,6 +1,7 @@
 /* VRT: XML that names other files, and functions to compute with. Of all that it can say only what places parts of
  * files beside each other is let through. */
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -91,8 +92,10 @@ static samc_status check_source(const vrt *v, const CPLXMLNode *node, samc_error
     const char *file = text_of(node);
     bool relative = false;
     for (const CPLXMLNode *at = node->psChild; at != NULL; at = at->psNext)
-        if (at->eType == CXT_Attribute && strcasecmp(at->pszValue, "relativeToVRT") == 0)
+        if (at->eType == CXT_Attribute && strcasecmp(at->pszValue, "relativeToVRT") == 0) {
             relative = strcmp(text_of(at), "1") == 0;
+            if (!relative) break; /* of several GDAL takes the first */
+        }
     const size_t folder = strlen(v->folder);
     snprintf(path, sizeof path, "%s/%s", v->folder, file);
     if (!relative || *file == '/' || strchr(file, ':') != NULL || strlen(file) >= PATH_MAX ||
@@ -142,6 +145,39 @@ static samc_status check_xml(const samc__gdal *g, const char *name, const char *
     return status;
 }
 
+/* A file may say where its overviews are. */
+static samc_status check_overviews(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
+    GDALDatasetH dataset = g->GDALOpenEx(path, GDAL_OF_RASTER | GDAL_OF_READONLY, samc__gdal_rasters, NULL, NULL);
+    if (dataset == NULL) return SAMC_OK; /* what is wrong with it is said when it is read */
+    const bool names = g->GDALGetMetadataItem(dataset, "OVERVIEW_FILE", "OVERVIEWS") != NULL;
+    g->GDALClose(dataset);
+    return names ? samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' names another file as its overviews", name, path)
+                 : SAMC_OK;
+}
+
+static samc_status check_beside(const samc__gdal *g, const char *name, const char *path, int depth, samc_error *error) {
+    static const char *const endings[] = {".ovr", ".OVR", ".msk", ".MSK"};
+    char file[PATH_MAX + 8];
+    struct stat information;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (snprintf(file, sizeof file, "%s%s", path, endings[i]) >= PATH_MAX || stat(file, &information) != 0)
+            continue;
+        GDALDriverH driver = S_ISREG(information.st_mode)
+                                 ? g->GDALIdentifyDriverEx(file, GDAL_OF_RASTER, samc__gdal_rasters, NULL)
+                                 : NULL;
+        if (driver == NULL || strcmp(g->GDALGetDriverShortName(driver), "GTiff") != 0 || depth == MOST_DEPTH)
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' is no TIFF, as overviews and masks are", name,
+                              file);
+        SAMC__TRY(check_overviews(g, name, file, error));
+        SAMC__TRY(check_beside(g, name, file, depth + 1, error));
+    }
+    return SAMC_OK;
+}
+
+samc_status samc__geo_check_beside(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
+    return check_beside(g, name, path, 0, error);
+}
+
 /* A file that a VRT names, by its real path. */
 static samc_status check_file(const vrt *v, const char *path, samc_error *error) {
     struct stat information;
@@ -150,10 +186,13 @@ static samc_status check_file(const vrt *v, const char *path, samc_error *error)
     GDALDriverH driver = v->g->GDALIdentifyDriverEx(path, GDAL_OF_RASTER, samc__gdal_rasters, NULL);
     if (driver == NULL)
         return samc__fail(error, SAMC_FORMAT, "%s: '%.200s' is none of the rasters that are opened", v->name, path);
-    if (strcmp(v->g->GDALGetDriverShortName(driver), "VRT") != 0) return SAMC_OK;
-    if (v->depth == MOST_DEPTH)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: VRTs of VRTs, more than %d deep", v->name, MOST_DEPTH);
-    return check_xml(v->g, v->name, path, v->depth + 1, error);
+    SAMC__TRY(check_beside(v->g, v->name, path, 0, error));
+    if (strcmp(v->g->GDALGetDriverShortName(driver), "VRT") == 0) {
+        if (v->depth == MOST_DEPTH)
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: VRTs of VRTs, more than %d deep", v->name, MOST_DEPTH);
+        SAMC__TRY(check_xml(v->g, v->name, path, v->depth + 1, error));
+    }
+    return check_overviews(v->g, v->name, path, error); /* after what it leads to: opening it may open that */
 }
 
 samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
