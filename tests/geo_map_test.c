@@ -1,5 +1,7 @@
 /* Masks on maps, and boxes of files: what is written, as GDAL reads it. */
 #include <arpa/inet.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "tests/geo_fixture.h"
@@ -282,5 +284,33 @@ Test(geo_map, no_link_is_followed) {
     if (samc_geo_boxes(geo, at("link.geojson"), &boxes, &count, &passed_over, &error) == SAMC_OK) free(boxes);
     cr_assert_lt(accept(listener, NULL, NULL), 0, "it was asked for");
     close(listener);
+    samc_geo_close(geo);
+}
+
+/* What does not fit is an error and leaves nothing. */
+Test(geo_map, a_full_disk) {
+    const scene s = {"a.tif", 40, 30, 1, 32633, GDT_Byte, UTM, NAN, NULL, ramp};
+    const struct rlimit little = {1500, 1500};
+    uint32_t counts[4];
+    samc_geo_writer *writer;
+    const samc_geo_writer_options options = {.size = sizeof options, .scratch = folder};
+    make_scene(&s);
+    samc_geo *geo = open_scene("a.tif", NULL, NULL);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &little), 0); /* of this test's process alone */
+    for (int format = SAMC_GEO_GPKG; format <= SAMC_GEO_COG; format++) {
+        samc_status status = samc_geo_writer_open(geo, at("out"), (samc_geo_format)format, &options, &writer, &error);
+        const bool open = status == SAMC_OK;
+        for (int i = 0; i < 9 && status == SAMC_OK; i++) {
+            const samc_geo_mask mask = square(i + 1, 2, 3, 10, counts);
+            status = samc_geo_writer_add(writer, &mask, &error);
+        }
+        if (status == SAMC_OK) status = samc_geo_writer_commit(writer, &error);
+        else if (open) samc_geo_writer_abandon(writer);
+        cr_assert_eq(status, SAMC_IO, "format %d: %s", format, error.message);
+        char command[200];
+        snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = a.tif", folder);
+        cr_assert_eq(system(command), 0, "format %d", format);
+    }
     samc_geo_close(geo);
 }

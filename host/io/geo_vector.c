@@ -170,13 +170,25 @@ static samc_status vector_add(samc__geo_out *out, const samc_geo_mask *mask, sam
     return ok ? SAMC_OK : fail(out, error, "a polygon cannot be written");
 }
 
+/* GDAL's GeoJSON driver does not notice that nothing more can be written (3.6): of a full disk the end is missing. */
+static samc_status check_end(const samc__geo_out *out, samc_error *error) {
+    char end[8] = "";
+    FILE *file = fopen(out->path, "re");
+    const bool whole = file != NULL && fseek(file, -4, SEEK_END) == 0 && fread(end, 1, 4, file) == 4;
+    if (file != NULL) fclose(file);
+    return whole && strcmp(end, "]\n}\n") == 0
+               ? SAMC_OK
+               : samc__fail(error, SAMC_IO, "%s: it could not be written to its end", out->path);
+}
+
 static samc_status vector_close(samc__geo_out *out, samc_error *error) {
     const samc__gdal *g = out->geo->g;
     if (out->format == SAMC_GEO_GPKG && g->GDALDatasetCommitTransaction(out->dataset) != OGRERR_NONE)
         return fail(out, error, "it cannot be completed");
     GDALDatasetH dataset = out->dataset;
     out->dataset = NULL;
-    return samc__gdal_close(g, dataset, out->path, error);
+    SAMC__TRY(samc__gdal_close(g, dataset, out->path, error));
+    return out->format == SAMC_GEO_GEOJSON ? check_end(out, error) : SAMC_OK;
 }
 
 static void vector_free(samc__geo_out *out) {
