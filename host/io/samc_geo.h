@@ -93,7 +93,7 @@ typedef struct samc_geo_writer_options {
     size_t size;
     double simplify;     /* outlines may move by so much, in the units of the map; 0: they are those of the pixels */
     bool labels;         /* there are labels */
-    const char *scratch; /* a folder for what is too much for the memory; NULL: that of the file */
+    const char *scratch; /* a folder for what is not complete yet; NULL: /var/tmp */
 } samc_geo_writer_options;
 
 /* Begins a file at `path`, beside its place until it is complete. `options` may be NULL. */
