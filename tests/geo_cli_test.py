@@ -195,6 +195,19 @@ class Maps(unittest.TestCase):
         self.assertEqual(whole["masks"][0]["window"], [0, 0, 512, 512])
         self.assertEqual(whole["masks"][0]["rle"]["size"], [512, 512])
 
+    def test_a_point_outside_the_box(self):
+        """The box that the model gets is the one that was given."""
+        x0, y0, x1, y1 = self.boxes[9]
+        prompts = lambda dx, dy: [
+            *("--box", f"{x0 - dx},{y0 - dy},{x1 - dx},{y1 - dy}"),
+            *("--point", f"{x0 - 80 - dx},{y1 + 60 - dy},0", "--single", "--format", "rle"),
+        ]
+        (mask,) = self.segment("scene.tif", "--crs", "pixel", *prompts(0, 0), out=None)["masks"]
+        window = mask["window"]
+        self.translate("crop.png", "-of", "PNG", "-srcwin", *(str(number) for number in window))
+        (other,) = self.segment("crop.png", *prompts(*window[:2]), out=None)["masks"]
+        self.assertEqual((mask["rle"], mask["predicted_iou"]), (other["rle"], other["predicted_iou"]))
+
     def test_rotated_and_without_a_crs(self):
         self.translate("rotated.vrt", "-of", "VRT")
         with open(self.at("rotated.vrt")) as file:

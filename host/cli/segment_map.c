@@ -8,7 +8,7 @@
 
 /* A prompt in the scene's pixels, corners being whole numbers. */
 typedef struct place {
-    double box[4]; /* what it reaches over: of points their box */
+    double box[4], reach[4]; /* its own, where has_box; what it and its points lie in, of the scene */
     bool has_box;
     int first, count; /* of the points */
     bool done;
@@ -149,6 +149,18 @@ static samc_status read_box(const samc__map *m, const samc__map_request *r, cons
     return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "the box %s lies outside the scene: %s", text, extent);
 }
 
+/* What of the scene a prompt lies in; boxes may go on far beyond it. */
+static void find_reach(const samc__map *m, place *p) {
+    memcpy(p->reach, p->has_box ? p->box : (double[4]){INFINITY, INFINITY, -INFINITY, -INFINITY}, sizeof p->reach);
+    for (int i = p->first; i < p->first + p->count; i++)
+        for (int c = 0; c < 2; c++) {
+            p->reach[c] = fmin(p->reach[c], m->points[i][c]);
+            p->reach[2 + c] = fmax(p->reach[2 + c], m->points[i][c]);
+        }
+    for (int i = 0; i < 4; i++)
+        p->reach[i] = fmin(fmax(p->reach[i], 0), (double)(i % 2 ? m->info.height : m->info.width));
+}
+
 /* All points with at most one box are a prompt; else each box is one. */
 static samc_status make_places(samc__map *m, const samc__map_request *r, bool *usage, samc_error *error) {
     const int most = r->box_count + 1;
@@ -162,15 +174,8 @@ static samc_status make_places(samc__map *m, const samc__map_request *r, bool *u
         SAMC__TRY(read_box(m, r, r->box[i], m->places[i].box, usage, error));
     }
     m->count = r->point_count > 0 ? 1 : r->box_count;
-    if (r->point_count == 0) return SAMC_OK;
-    place *p = &m->places[0];
-    p->count = r->point_count;
-    if (!p->has_box) memcpy(p->box, (double[4]){INFINITY, INFINITY, -INFINITY, -INFINITY}, sizeof p->box);
-    for (int i = 0; i < r->point_count; i++)
-        for (int c = 0; c < 2; c++) {
-            p->box[c] = fmin(p->box[c], m->points[i][c]);
-            p->box[2 + c] = fmax(p->box[2 + c], m->points[i][c]);
-        }
+    m->places[0].count = r->point_count;
+    for (int i = 0; i < m->count; i++) find_reach(m, &m->places[i]);
     return SAMC_OK;
 }
 
@@ -183,6 +188,7 @@ static samc_status read_file(samc__map *m, const samc__cli *cli, const char *pat
     for (int i = 0; i < count && m->places != NULL; i++) {
         m->places[i].has_box = true;
         memcpy(m->places[i].box, boxes + 4 * i, sizeof m->places[i].box);
+        find_reach(m, &m->places[i]);
     }
     m->count = count;
     samc_io_free(boxes);
@@ -226,9 +232,9 @@ static int64_t settle(double low, double high, int64_t side, int64_t whole) {
 /* How long a window has to be for a prompt: twice as long as it, in steps, and `side` at least. */
 static int64_t side_for(const samc__map *m, const place *p, int axis, int side) {
     const int64_t whole = axis == 0 ? m->info.width : m->info.height;
-    const double low = fmax(p->box[axis], 0), high = fmin(p->box[2 + axis], (double)whole);
+    const double length = p->reach[2 + axis] - p->reach[axis];
     int64_t wanted = side;
-    while ((double)wanted < 2 * (high - low) && wanted < whole) wanted += side / 4;
+    while ((double)wanted < 2 * length && wanted < whole) wanted += side / 4;
     return wanted < whole ? wanted : whole;
 }
 
@@ -236,8 +242,8 @@ static int64_t side_for(const samc__map *m, const place *p, int axis, int side) 
 static bool shares(const samc__map *m, const place *p, const double window[4]) {
     for (int axis = 0; axis < 2; axis++) {
         const double whole = (double)(axis == 0 ? m->info.width : m->info.height);
-        const double half = (p->box[2 + axis] - p->box[axis]) / 2;
-        if (fmax(p->box[axis] - half, 0) < window[axis] || fmin(p->box[2 + axis] + half, whole) > window[2 + axis])
+        const double half = (p->reach[2 + axis] - p->reach[axis]) / 2;
+        if (fmax(p->reach[axis] - half, 0) < window[axis] || fmin(p->reach[2 + axis] + half, whole) > window[2 + axis])
             return false;
     }
     return true;
@@ -271,8 +277,8 @@ samc_status samc__map_next(samc__map *m, int side, samc__map_view *view, bool *m
     if (!*more) return SAMC_OK;
     const place *first = &m->places[m->next];
     const int64_t width = side_for(m, first, 0, side), height = side_for(m, first, 1, side);
-    view->x = settle(first->box[0], first->box[2], width, m->info.width);
-    view->y = settle(first->box[1], first->box[3], height, m->info.height);
+    view->x = settle(first->reach[0], first->reach[2], width, m->info.width);
+    view->y = settle(first->reach[1], first->reach[3], height, m->info.height);
     if (width * height > SAMC_IMAGE_MOST_PIXELS)
         return samc__cli_error(
             error, SAMC_UNSUPPORTED,
