@@ -208,6 +208,13 @@ class Maps(unittest.TestCase):
         (other,) = self.segment("crop.png", *prompts(*window[:2]), out=None)["masks"]
         self.assertEqual((mask["rle"], mask["predicted_iou"]), (other["rle"], other["predicted_iou"]))
 
+    def test_a_box_ends_with_the_scene(self):
+        answers = [
+            self.segment("scene.tif", "--crs", "pixel", f"--box={box}", "--single", "--format", "rle", out=None)
+            for box in ("374,134,759.5,240", "374,134,1e300,240")
+        ]
+        self.assertEqual(*answers)
+
     def test_rotated_and_without_a_crs(self):
         self.translate("rotated.vrt", "-of", "VRT")
         with open(self.at("rotated.vrt")) as file:

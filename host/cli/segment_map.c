@@ -149,16 +149,16 @@ static samc_status read_box(const samc__map *m, const samc__map_request *r, cons
     return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "the box %s lies outside the scene: %s", text, extent);
 }
 
-/* What of the scene a prompt lies in; boxes may go on far beyond it. */
+/* What of the scene a prompt lies in. Boxes are cut to the scene: features may go on far beyond it, and a model is as
+ * good at a box of a part of a picture as it is bad at one of which most is not there. */
 static void find_reach(const samc__map *m, place *p) {
+    for (int i = 0; i < 4; i++) p->box[i] = fmin(fmax(p->box[i], 0), (double)(i % 2 ? m->info.height : m->info.width));
     memcpy(p->reach, p->has_box ? p->box : (double[4]){INFINITY, INFINITY, -INFINITY, -INFINITY}, sizeof p->reach);
     for (int i = p->first; i < p->first + p->count; i++)
         for (int c = 0; c < 2; c++) {
             p->reach[c] = fmin(p->reach[c], m->points[i][c]);
             p->reach[2 + c] = fmax(p->reach[2 + c], m->points[i][c]);
         }
-    for (int i = 0; i < 4; i++)
-        p->reach[i] = fmin(fmax(p->reach[i], 0), (double)(i % 2 ? m->info.height : m->info.width));
 }
 
 /* All points with at most one box are a prompt; else each box is one. */
