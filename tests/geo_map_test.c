@@ -158,6 +158,23 @@ Test(geo_map, without_a_place) {
     write_masks("a.tif", "labels.tif", SAMC_GEO_COG, 0);
 }
 
+/* Neither do maps that nothing ties to the earth have degrees. */
+Test(geo_map, a_building_site) {
+    const scene s = {"a.tif", 40, 30, 1, 0, GDT_Byte, {100, 2, 0, 90, 0, -2}, NAN, NULL, ramp};
+    seen found[2];
+    char crs[20];
+    make_scene(&s);
+    GDALDatasetH d = g->GDALOpenEx(at("a.tif"), GDAL_OF_RASTER | GDAL_OF_UPDATE, NULL, NULL, NULL);
+    OGRSpatialReferenceH site = g->OSRNewSpatialReference("LOCAL_CS[\"site\",UNIT[\"metre\",1]]");
+    cr_assert(d != NULL && site != NULL && g->GDALSetSpatialRef(d, site) == CE_None);
+    g->OSRRelease(site);
+    g->GDALClose(d);
+    write_masks("a.tif", "a.geojson", SAMC_GEO_GEOJSON, 0);
+    read_polygons("a.geojson", found, crs);
+    cr_assert(found[0].envelope[0] == 104 && found[0].envelope[3] == 84);
+    cr_assert(found[0].area == 4 * 440, "%f", found[0].area);
+}
+
 static double random_value(int x, int y, int band) {
     static uint32_t state = 11;
     state = state * 1664525u + 1013904223u;

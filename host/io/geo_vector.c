@@ -42,7 +42,9 @@ static samc_status vector_open(samc__geo_out *out, samc_error *error) {
     const bool json = out->format == SAMC_GEO_GEOJSON;
     /* what GeoPackages have for none: else it would be "undefined geographic", which are degrees */
     static const char plane[] = "LOCAL_CS[\"Undefined Cartesian SRS\",UNIT[\"unknown\",1]]";
+    samc__geo_area_begin(&out->area, out->geo);
     OGRSpatialReferenceH crs = out->geo->info.placed ? g->GDALGetSpatialRef(out->geo->dataset) : NULL;
+    if (json && out->area.to_degrees == NULL) crs = NULL; /* a building site's: there are no degrees to write */
     if (out->options.simplify > 0 && !simplifies(g))
         return samc__fail(error, SAMC_UNSUPPORTED, "this GDAL was built without GEOS, which simplifies outlines");
     GDALDriverH driver = g->GDALGetDriverByName(json ? "GeoJSON" : "GPKG");
@@ -57,7 +59,7 @@ static samc_status vector_open(samc__geo_out *out, samc_error *error) {
         how = g->CSLSetNameValue(
             how, "DESCRIPTION",
             out->geo->info.placed
-                ? "coordinates are of the scene's map, whose reference system is not known"
+                ? "coordinates are of the scene's map, which no reference system places on the earth"
                 : "coordinates are columns and rows of the scene's pixels, from its upper left corner");
     OGRSpatialReferenceH none = crs == NULL && !json ? g->OSRNewSpatialReference(plane) : NULL;
     out->layer = g->GDALDatasetCreateLayer(out->dataset, "masks", none != NULL ? none : crs,
@@ -68,7 +70,6 @@ static samc_status vector_open(samc__geo_out *out, samc_error *error) {
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (i < 5 || out->options.labels) SAMC__TRY(add_field(out, fields[i].name, fields[i].type, error));
     if (!json) g->GDALDatasetStartTransaction(out->dataset, false);
-    samc__geo_area_begin(&out->area, out->geo);
     return SAMC_OK;
 }
 

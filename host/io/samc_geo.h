@@ -70,7 +70,8 @@ SAMC_API void samc_geo_close(samc_geo *geo); /* NULL is allowed */
 typedef enum samc_geo_format {
     SAMC_GEO_GPKG,    /* GeoPackage */
     SAMC_GEO_GEOJSON, /* RFC 7946: longitude and latitude of WGS 84, split at the antimeridian, a mask beyond the
-                         earth's edge without a geometry; of a scene without a CRS pixels, y growing downwards */
+                         earth's edge without a geometry; of a scene without a CRS, or with one of a building site, its
+                         map's coordinates; without a place pixels, y growing downwards */
     SAMC_GEO_COG      /* no polygons but a raster: the id of the smallest mask on each pixel, 0 where there is none;
                          cloud-optimised GeoTIFF of the scene's size, 32 bits, deflate */
 } samc_geo_format;
