@@ -35,14 +35,12 @@
     X(CPLDestroyXMLNode)                                                                                               \
     X(CSLSetNameValue)                                                                                                 \
     X(CSLDestroy)                                                                                                      \
-    X(VSIFree)                                                                                                         \
     X(GDALGetDriverCount)                                                                                              \
     X(GDALGetDriverByName)                                                                                             \
     X(GDALGetDriverShortName)                                                                                          \
     X(GDALIdentifyDriverEx)                                                                                            \
     X(GDALOpenEx)                                                                                                      \
     X(GDALClose)                                                                                                       \
-    X(GDALFlushCache)                                                                                                  \
     X(GDALGetDatasetDriver)                                                                                            \
     X(GDALGetMetadataItem)                                                                                             \
     X(GDALGetRasterXSize)                                                                                              \
@@ -100,7 +98,6 @@
     X(OGR_G_SetPointCount)                                                                                             \
     X(OGR_G_AddGeometryDirectly)                                                                                       \
     X(OGR_G_GetGeometryType)                                                                                           \
-    X(OGR_G_Simplify)                                                                                                  \
     X(OGR_G_SimplifyPreserveTopology)                                                                                  \
     X(OGR_G_IsValid)                                                                                                   \
     X(OGR_G_IsEmpty)                                                                                                   \
@@ -117,7 +114,6 @@
     X(OSRCloneGeogCS)                                                                                                  \
     X(OSRRelease)                                                                                                      \
     X(OSRIsGeographic)                                                                                                 \
-    X(OSRIsProjected)                                                                                                  \
     X(OSRSetAxisMappingStrategy)                                                                                       \
     X(OSRImportFromEPSG)                                                                                               \
     X(OSRGetSemiMajor)                                                                                                 \
