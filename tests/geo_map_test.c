@@ -242,9 +242,10 @@ Test(geo_map, boxes) {
     write_text("elsewhere.geojson",
                "{\"type\":\"FeatureCollection\",\"features\":[{\"type\":\"Feature\",\"properties\":{},"
                "\"geometry\":{\"type\":\"Point\",\"coordinates\":[3,4]}},{\"type\":\"Feature\",\"properties\":{},"
-               "\"geometry\":null}]}");
+               "\"geometry\":null},{\"type\":\"Feature\",\"properties\":{},"
+               "\"geometry\":{\"type\":\"Point\",\"coordinates\":[15.001,48.751]}}]}");
     cr_assert_eq(samc_geo_boxes(geo, at("elsewhere.geojson"), &boxes, &count, &passed_over, &error), SAMC_OK);
-    cr_assert(count == 0 && passed_over == 2);
+    cr_assert(count == 0 && passed_over == 3, "%d, %d", count, passed_over);
     free(boxes);
     cr_assert_eq(samc_geo_boxes(geo, at("a.tif"), &boxes, &count, NULL, &error), SAMC_FORMAT);
     cr_assert_eq(samc_geo_boxes(geo, "https://127.0.0.1:9/a.geojson", &boxes, &count, NULL, &error), SAMC_UNSUPPORTED);

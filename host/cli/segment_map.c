@@ -183,7 +183,7 @@ static samc_status read_file(samc__map *m, const samc__cli *cli, const char *pat
     double *boxes;
     int count, passed_over;
     SAMC__TRY(samc_geo_boxes(m->geo, path, &boxes, &count, &passed_over, error));
-    if (passed_over > 0) samc__cli_note(cli, "%s: %d features without a place in the scene", path, passed_over);
+    if (passed_over > 0) samc__cli_note(cli, "%s: %d features without an area in the scene", path, passed_over);
     m->places = calloc((size_t)count + 1, sizeof *m->places);
     for (int i = 0; i < count && m->places != NULL; i++) {
         m->places[i].has_box = true;
@@ -193,9 +193,9 @@ static samc_status read_file(samc__map *m, const samc__cli *cli, const char *pat
     m->count = count;
     samc_io_free(boxes);
     if (m->places == NULL) return no_memory(m->path, error);
-    return count > 0
-               ? SAMC_OK
-               : samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s: none of its features touches %s", path, m->path);
+    return count > 0 ? SAMC_OK
+                     : samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s: none of its features has an area in %s", path,
+                                       m->path);
 }
 
 samc_status samc__map_open(const samc__map_request *r, const samc__cli *cli, const char *path, samc__map **map,

@@ -38,6 +38,10 @@ static samc_status add_box(reader *r, const double box[4], samc_error *error) {
             r->passed_over++;
             return SAMC_OK;
         }
+    if (box[0] >= box[2] || box[1] >= box[3]) { /* a point, or a line along an axis: no box for a model */
+        r->passed_over++;
+        return SAMC_OK;
+    }
     if (box[2] <= 0 || box[3] <= 0 || box[0] >= (double)r->geo->info.width || box[1] >= (double)r->geo->info.height) {
         r->passed_over++;
         return SAMC_OK;

@@ -56,8 +56,8 @@ SAMC_API samc_status samc_geo_to_pixel(const samc_geo *geo, const double map[2],
 SAMC_API samc_status samc_geo_to_map(const samc_geo *geo, const double pixel[2], double map[2], samc_error *error);
 /* The boxes around the features of a GeoJSON or a GeoPackage file, all its layers, as columns and rows of the scene:
  * *boxes [*count][4], x0, y0, x1, y1, to be freed. They are brought to the scene's CRS; of a file without one they are
- * in it already. Features without a geometry, and those that do not touch the scene, are counted in *passed_over (may
- * be NULL). */
+ * in it already. Features without a geometry, points, and those that do not touch the scene, are counted in
+ * *passed_over (may be NULL). */
 SAMC_API samc_status samc_geo_boxes(const samc_geo *geo, const char *path, double **boxes, int *count, int *passed_over,
                                     samc_error *error);
 SAMC_API void samc_geo_close(samc_geo *geo); /* NULL is allowed */
