@@ -199,12 +199,15 @@ static samc_status check_encoder(samc_session *s, const samc__checkpoint *file, 
     const char *says = samc__checkpoint_metadata(file, "samc.encoder");
     char *own;
     SAMC__TRY(encoder_of(s, &own));
-    const bool same = says == NULL || strcmp(says, own) == 0;
-    samc_status status = same
-                             ? SAMC_OK
-                             : samc__fail(&s->error, SAMC_MISMATCH,
-                                          "%s: made by the same tensors in another encoder, %.300s, this one is %.300s",
-                                          path, says, own);
+    samc_status status = SAMC_OK;
+    if (says != NULL && strcmp(says, own) != 0) {
+        size_t at = 0; /* of the first entry that differs */
+        while (says[at] != '\0' && says[at] == own[at]) at++;
+        while (at > 0 && !(own[at] == '"' && own[at - 1] == ',')) at--;
+        status = samc__fail(
+            &s->error, SAMC_MISMATCH, "%s: made by the same tensors in another encoder, of %s, where this one has %s",
+            path, samc__printable(says + at, strlen(says + at)).text, samc__printable(own + at, strlen(own + at)).text);
+    }
     free(own);
     return status;
 }

@@ -297,6 +297,7 @@ class Levels(Served):
             (changed(b'"samc.model_hash":"', b'"samc.model_hash":"0'), "", 400, "another model"),
             (changed(b'"samc.version"', b'"samc.recipe":"{}","samc.version"'), "", 400, "another recipe"),
             (changed(rb'global_att_blocks\":[4]', rb'global_att_blocks\":[5]'), "", 400, "another encoder"),
+            (changed(rb'global_att_blocks\":[4]', rb'global_att_blocks\":\u001b'), "", 400, 'of "global_att_blocks":?'),
             (file[:head] + b"\xff" * (len(file) - head), "", 422, "finite"),
             (npy, "?width=600&height=400", 501, "safetensors"),
         ):
