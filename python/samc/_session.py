@@ -55,8 +55,8 @@ def _prompt_array(prompts: Sequence[Prompt], low_res: int) -> Tuple[Any, List[An
             points = np.ascontiguousarray(prompt.points, np.float32)
             if points.ndim != 2 or points.shape[1] != 2:
                 raise ValueError(f"points are [n, 2], not {list(points.shape)}")
-            labels = prompt.labels if prompt.labels is not None else np.ones(len(points))
-            if np.max(np.abs(labels), initial=0) > 2**31 - 1:
+            labels = np.asarray(prompt.labels if prompt.labels is not None else np.ones(len(points)))
+            if labels.size and not (labels.min() >= -(2**31) and labels.max() < 2**31):
                 raise OverflowError("labels are whole numbers of 32 bits")
             labels = np.ascontiguousarray(labels, np.int32)
             if labels.shape != (len(points),):

@@ -32,6 +32,22 @@ def picture(height=40, width=60):
     return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+class Tensor:
+    """An array of another kind: NumPy's functions give it back, and its max() is its own."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values if dtype is None else self.values.astype(dtype)
+
+    def __array_wrap__(self, values, *_):
+        return Tensor(values)
+
+    def max(self):
+        return self.values.max()
+
+
 class Images(unittest.TestCase):
     def test_no_copy(self):
         image = picture()
@@ -179,13 +195,16 @@ class Sessions(unittest.TestCase):
                 lambda: session.image_size(2**32),
                 lambda: session.predict(point, [2**32 + 1]),
                 lambda: session.predict(point, np.array([2**32 + 1])),
+                lambda: session.predict(point, np.array([-(2**63)])),
+                lambda: session.predict(point, [float("nan")]),
                 lambda: session.predict(point, image=2**32),
                 lambda: session.auto([image], points_per_side=2**32 + 8),
                 lambda: samc.auto("in", "out", page=2**32),
                 lambda: samc.auto("in", "out", memory=2**64),
             ):
                 self.assertRaises(OverflowError, call)
-            self.assertEqual(session.predict(point, [True]).arrays().shape, (1, 3, 20, 30))
+            for labels in ([True], Tensor([1])):
+                self.assertEqual(session.predict(point, labels).arrays().shape, (1, 3, 20, 30))
 
     def test_closed_in_any_order(self):
         model = samc.load(TINY, threads=1)
