@@ -1,17 +1,14 @@
-/* Suppression over tiles and levels. Boxes that may overlap enough are found among those that stay, which are kept in
- * cells: a box belongs to the class of its longer side, a power of two, and to the cell of its centre, whose side is
- * that power. */
+/* Suppression over tiles and levels. Boxes that overlap are found among those that stay, which are kept in cells: a box
+ * belongs to the class of its longer side, a power of two, and to the cell of its centre, whose side is that power.
+ * Sides say nothing of whether two masks are the same: a speck far off makes a box of any size. Areas do. */
 #include "host/io/scene_merge.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "host/io/scene_spans.h"
 #include "runtime/base/status.h"
 
 enum { CLASSES = 26 }; /* sides below 2^25 */
-/* Of boxes whose IoU is lower masks are not compared: specks far from a mask make its box large, but not that large. */
-#define LEAST_BOX 0.2
 
 static int compare_whole(int64_t a, int64_t b) { return (a > b) - (a < b); }
 static int compare_real(double a, double b) { return (a > b) - (a < b); }
@@ -39,13 +36,12 @@ static int by_pointer(const void *a, const void *b) {
     return compare(*(const samc__scene_record *const *)a, *(const samc__scene_record *const *)b);
 }
 
-static double box_iou(const samc__scene_record *a, const samc__scene_record *b) {
+/* Pixels that are in both boxes. */
+static double box_overlap(const samc__scene_record *a, const samc__scene_record *b) {
     const int64_t x0 = a->x > b->x ? a->x : b->x, y0 = a->y > b->y ? a->y : b->y;
     const int64_t ax = a->x + a->width, ay = a->y + a->height, bx = b->x + b->width, by = b->y + b->height;
     const int64_t w = (ax < bx ? ax : bx) - x0, h = (ay < by ? ay : by) - y0;
-    if (w <= 0 || h <= 0) return 0.0;
-    const double both = (double)w * (double)h;
-    return both / ((double)a->width * (double)a->height + (double)b->width * (double)b->height - both);
+    return w <= 0 || h <= 0 ? 0.0 : (double)w * (double)h;
 }
 
 static int class_of(const samc__scene_record *r) {
@@ -55,12 +51,16 @@ static int class_of(const samc__scene_record *r) {
     return c;
 }
 
-/* Those that stay, chained from cells: class, row and column of the cell -> the first, and from each the next. */
+/* Those that stay, chained from cells: class, row and column of the cell -> the first, and from each the next; and from
+ * their classes. */
 typedef struct cells {
     int64_t *head; /* [mask + 1], -1: none */
     int64_t *next; /* [count] of records */
     uint64_t mask;
-    bool some[CLASSES]; /* the class has any */
+    int64_t *peer; /* [count] of records: the next of the class */
+    struct {
+        int64_t first, count; /* first only where there is any */
+    } class[CLASSES];
 } cells;
 
 static uint64_t cell_of(const cells *c, int class, int64_t row, int64_t column) {
@@ -79,8 +79,7 @@ typedef struct merging {
     uint32_t *counts; /* [room] */
     int64_t room;
     samc__spans own, other;
-    double least_box; /* IoU of boxes that masks are compared above */
-    int64_t own_is;   /* the record in `own`, -1: none */
+    int64_t own_is; /* the record in `own`, -1: none */
     samc_error *error;
 } merging;
 
@@ -98,15 +97,16 @@ static samc_status read_spans(merging *m, int64_t index, samc__spans *spans) {
 /* *same: both show one object. */
 static samc_status is_same(merging *m, int64_t index, int64_t kept, bool *same) {
     const samc__scene_record *a = &m->masks->records[index], *b = &m->masks->records[kept];
-    const double boxes = box_iou(a, b);
+    const double shared = box_overlap(a, b);
+    const double all = (double)a->width * (double)a->height + (double)b->width * (double)b->height - shared;
+    const double sum = (double)a->area + (double)b->area;
     double least = m->thresholds->box; /* the IoU of masks above which they are one */
     const bool better = a->level != b->level && b->iou >= a->iou;
-    if ((boxes > least || (better && least <= 1.0)) && m->thresholds->mask < least) least = m->thresholds->mask;
+    if ((shared / all > least || better) && m->thresholds->mask < least) least = m->thresholds->mask;
     *same = false;
-    if (!(boxes > m->least_box)) return SAMC_OK;
-    const double less = (double)(a->area < b->area ? a->area : b->area),
-                 more = (double)(a->area < b->area ? b->area : a->area);
-    if (!(less / more > least)) return SAMC_OK; /* their IoU is no higher */
+    double most = (double)(a->area < b->area ? a->area : b->area); /* pixels that they may share */
+    if (shared < most) most = shared;
+    if (!(most / (sum - most) > least)) return SAMC_OK;
     if (m->own_is != index) {
         SAMC__TRY(read_spans(m, index, &m->own));
         m->own_is = index;
@@ -117,48 +117,50 @@ static samc_status is_same(merging *m, int64_t index, int64_t kept, bool *same) 
     return SAMC_OK;
 }
 
-/* Looks through a chain. */
-static samc_status look_along(merging *m, int64_t index, int64_t i, bool *same) {
-    for (; i >= 0 && !*same; i = m->cells.next[i]) SAMC__TRY(is_same(m, index, i, same));
-    return SAMC_OK;
-}
-
-/* Looks through the cells of one class around the box; through all chains where these are fewer. */
+/* Looks through the cells of one class around the box, or through all of the class where they are fewer. */
 static samc_status look(merging *m, int64_t index, int class, bool *same) {
     const samc__scene_record *r = &m->masks->records[index];
+    const cells *cells = &m->cells;
     const int64_t x = 2 * r->x + r->width, y = 2 * r->y + r->height; /* twice the centre */
     const int64_t reach_x = r->width + ((int64_t)2 << class), reach_y = r->height + ((int64_t)2 << class);
     const int shift = class + 2; /* of twice a coordinate to the number of a cell of 2^(class + 1) */
-    const uint64_t rows = (uint64_t)(((y + reach_y) >> shift) - ((y - reach_y) >> shift) + 1),
-                   columns = (uint64_t)(((x + reach_x) >> shift) - ((x - reach_x) >> shift) + 1);
-    if (rows * columns > m->cells.mask) {
-        for (uint64_t i = 0; i <= m->cells.mask; i++) SAMC__TRY(look_along(m, index, m->cells.head[i], same));
+    const int64_t row0 = (y - reach_y) >> shift, row1 = (y + reach_y) >> shift;
+    const int64_t column0 = (x - reach_x) >> shift, column1 = (x + reach_x) >> shift;
+    if ((double)(row1 - row0 + 1) * (double)(column1 - column0 + 1) >= (double)cells->class[class].count) {
+        int64_t i = cells->class[class].first;
+        for (int64_t n = 0; n < cells->class[class].count && !*same; n++, i = cells->peer[i])
+            SAMC__TRY(is_same(m, index, i, same));
         return SAMC_OK;
     }
-    for (int64_t row = (y - reach_y) >> shift; row <= (y + reach_y) >> shift; row++)
-        for (int64_t column = (x - reach_x) >> shift; column <= (x + reach_x) >> shift; column++)
-            SAMC__TRY(look_along(m, index, m->cells.head[cell_of(&m->cells, class, row, column)], same));
+    for (int64_t row = row0; row <= row1; row++)
+        for (int64_t column = column0; column <= column1; column++)
+            for (int64_t i = cells->head[cell_of(cells, class, row, column)]; i >= 0 && !*same; i = cells->next[i])
+                SAMC__TRY(is_same(m, index, i, same));
     return SAMC_OK;
 }
 
+static void keep_one(cells *c, const samc__scene_record *r, int64_t index) {
+    const int class = class_of(r), shift = class + 2;
+    const uint64_t cell = cell_of(c, class, (2 * r->y + r->height) >> shift, (2 * r->x + r->width) >> shift);
+    c->next[index] = c->head[cell];
+    c->head[cell] = index;
+    c->peer[index] = c->class[class].count++ > 0 ? c->class[class].first : -1;
+    c->class[class].first = index;
+}
+
 static samc_status suppress(merging *m, const samc__scene_record *const *order) {
-    /* Sides of boxes with an IoU above t differ by less than 1 / t. */
-    const double t = m->least_box;
-    const int apart = t > 0.01 ? (int)ceil(-log2(t)) + 1 : CLASSES;
+    const double box = m->thresholds->box, least = m->thresholds->mask < box ? m->thresholds->mask : box;
     for (int64_t i = 0; i < m->masks->count; i++) {
         const int64_t index = order[i] - m->masks->records;
         const samc__scene_record *r = order[i];
-        const int class = class_of(r);
         bool same = r->cut != 0;
-        for (int c = class - apart < 0 ? 0 : class - apart; c <= class + apart && c < CLASSES && !same; c++)
-            if (m->cells.some[c]) SAMC__TRY(look(m, index, c, &same));
+        for (int c = 0; c < CLASSES && box <= 1.0 && !same; c++) {
+            const double side = (double)((int64_t)2 << c); /* no box of the class is as long */
+            if (m->cells.class[c].count > 0 && side * side > least * (double)r->area)
+                SAMC__TRY(look(m, index, c, &same));
+        }
         m->keep[index] = !same;
-        if (same) continue;
-        const uint64_t cell =
-            cell_of(&m->cells, class, (2 * r->y + r->height) >> (class + 2), (2 * r->x + r->width) >> (class + 2));
-        m->cells.next[index] = m->cells.head[cell];
-        m->cells.head[cell] = index;
-        m->cells.some[class] = true;
+        if (!same) keep_one(&m->cells, r, index);
     }
     return SAMC_OK;
 }
@@ -166,7 +168,6 @@ static samc_status suppress(merging *m, const samc__scene_record *const *order) 
 samc_status samc__scene_merge(const samc__scene_masks *masks, const samc__scene_thresholds *thresholds, uint8_t *keep,
                               samc_error *error) {
     merging m = {.masks = masks, .thresholds = thresholds, .keep = keep, .own_is = -1, .error = error};
-    m.least_box = thresholds->box > LEAST_BOX ? LEAST_BOX : thresholds->box > 0.0 ? thresholds->box : 0.0;
     const size_t count = (size_t)masks->count;
     size_t heads = 1024;
     if (count == 0) return SAMC_OK;
@@ -174,8 +175,9 @@ samc_status samc__scene_merge(const samc__scene_masks *masks, const samc__scene_
     const samc__scene_record **order = malloc(count * sizeof *order);
     m.cells.head = malloc(heads * sizeof *m.cells.head);
     m.cells.next = malloc(count * sizeof *m.cells.next);
+    m.cells.peer = malloc(count * sizeof *m.cells.peer);
     m.cells.mask = heads - 1;
-    samc_status status = order == NULL || m.cells.head == NULL || m.cells.next == NULL
+    samc_status status = order == NULL || m.cells.head == NULL || m.cells.next == NULL || m.cells.peer == NULL
                              ? samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory to compare %zu masks", count)
                              : SAMC_OK;
     if (status == SAMC_OK) {
@@ -187,6 +189,7 @@ samc_status samc__scene_merge(const samc__scene_masks *masks, const samc__scene_
     free(order);
     free(m.cells.head);
     free(m.cells.next);
+    free(m.cells.peer);
     free(m.counts);
     samc__spans_free(&m.own);
     samc__spans_free(&m.other);
