@@ -3,6 +3,7 @@ one line with nothing written, and a run that is killed goes on to the same byte
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -51,6 +52,9 @@ class Volume(unittest.TestCase):
             (1, 'its corners are on slices 3 and 5', ['--box', '1,1,3,5,5,5']),
             (1, "'b' has no prompt on any slice", ['--object', 'a', *point, '--object', 'b']),
             (1, 'it has 80 x 160 x 40 voxels', ['--mask', small]),
+            (2, "not '0x36,72,20'", ['--point', '0x36,72,20']),
+            (1, 'is no UTF-8', ['--object', b'\xff', *point]),
+            (1, 'there is no volume 1', ['--volume', '1', *point]),
         ):
             with self.subTest(says=says):
                 output = self.path('wrong.nii')
@@ -60,6 +64,26 @@ class Volume(unittest.TestCase):
                 self.assertEqual([n for n in os.listdir(self.dir) if n.startswith('wrong')], [])
         done = self.run_samc(self.ct, *point, '-o', self.path('wrong.png'), '-q')
         self.assertEqual((done.returncode, done.stderr.count('\n')), (1, 1), done.stderr)
+
+    def test_what_is_read_is_not_overwritten(self):
+        point = ['--point', '54,72,20']
+        own, link, folder = self.path('own.nii'), self.path('link.nii'), self.path('folder.nii')
+        shutil.copy(self.truth, own)
+        os.symlink(own, link)
+        os.mkdir(folder)
+        for says, arguments in (
+            ('labels would overwrite it', [own, *point, '-o', own]),
+            ('labels would overwrite it', [own, *point, '-o', link]),
+            ('labels would overwrite it', [self.ct, '--mask', own, '-o', own]),
+            ('is a folder', [self.ct, *point, '-o', folder]),
+        ):
+            with self.subTest(arguments=arguments):
+                done = self.run_samc(*arguments, '-q')
+                self.assertEqual((done.returncode, done.stderr.count('\n')), (1, 1), done.stderr)
+                self.assertIn(says, done.stderr)
+        with open(own, 'rb') as ours, open(self.truth, 'rb') as theirs:
+            self.assertEqual(ours.read(), theirs.read())
+        self.assertEqual([n for n in os.listdir(self.dir) if n.endswith('journal')], [])
 
     def test_masks_stay_as_they_are(self):
         output = self.path('same.nii')
@@ -102,6 +126,7 @@ class Volume(unittest.TestCase):
             self.assertIn('--resume goes on with it', refused.stderr)
             other = self.run_samc(self.ct, '--point', '54,72,20', '-o', part, '-q', '--resume')
             self.assertIn('another volume, model, prompts or options', other.stderr)
+            self.assertNotIn('--resume goes on', other.stderr)
         self.assertEqual(self.run_samc(self.ct, *OBJECTS, '-o', part, '-q', '--resume').returncode, 0)
         with open(whole, 'rb') as one, open(part, 'rb') as two:
             self.assertEqual(one.read(), two.read())

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_MODEL "samc-tiny.safetensors"
@@ -149,6 +150,12 @@ bool samc__cli_integer(const char *text, int least, int most, int *value) {
     if (length == 0 || length > 9 || strspn(text, "0123456789") != length) return false;
     *value = atoi(text);
     return *value >= least && *value <= most;
+}
+
+bool samc__cli_same_file(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
 }
 
 samc__cli samc__cli_begin(const char *command, const char *help) {

@@ -115,6 +115,8 @@ bool samc__cli_slow(const samc_model_info *info, char text[160]);
 
 /* A whole number in decimal within the bounds; nothing else. */
 bool samc__cli_integer(const char *text, int least, int most, int *value);
+/* Whether both names lead to the same file. */
+bool samc__cli_same_file(const char *a, const char *b);
 /* Prints the object on one line of the standard output, floats with the nine digits that bring back the same float.
  * Takes the reference; NULL counts as out of memory. Returns the exit code. */
 int samc__cli_print_json(json_t *object);

@@ -29,13 +29,6 @@ static const char help[] =
     "\n"
     "Example: samc convert sam_vit_b_01ec64.pth -o sam_vit_b.safetensors --dtype f16\n";
 
-/* True where both names lead to the same file. */
-static bool same_file(const char *a, const char *b) {
-    struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
-}
-
 static int visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 /* Adds the images of the folder, by name; what cannot be read is named. How many were, or -1 with a message. */
@@ -109,7 +102,8 @@ int samc__cmd_convert(int argc, char **argv) {
     if (folder != NULL && storage != SAMC_STORAGE_INT8) return samc__cli_usage(&cli, "--calibrate is for --dtype int8");
     if (output == NULL) return samc__cli_usage(&cli, "-o MODEL.safetensors is missing");
     const char *input = argv[optind];
-    if (same_file(input, output)) return samc__cli_usage(&cli, "%s would overwrite the checkpoint itself", output);
+    if (samc__cli_same_file(input, output))
+        return samc__cli_usage(&cli, "%s would overwrite the checkpoint itself", output);
 
     samc_error error;
     samc_convert_options options = {sizeof options, storage, cli.options.recipe, cli.options.image_size};

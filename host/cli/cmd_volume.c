@@ -91,9 +91,9 @@ typedef struct request {
 
 /* Decimal numbers with commas between them; how many, or 0. */
 static int parse_numbers(const char *text, double numbers[NUMBERS]) {
+    if (text[strspn(text, "+-.0123456789eE,")] != '\0') return 0;
     for (int count = 0; count < NUMBERS;) {
         char *end;
-        if (strspn(text, "+-.0123456789eE") == 0) return 0;
         numbers[count] = strtod(text, &end);
         if (end == text || !isfinite(numbers[count++])) return 0;
         if (*end == '\0') return count;
@@ -278,6 +278,7 @@ static samc_status add_mask(const request *r, const prompt *p, samc_error *error
     samc_volume *labels = NULL;
     samc_volume_info info = SAMC_INIT(samc_volume_info);
     const samc_volume_info *own = &r->v.info;
+    SAMC__TRY(samc__cli_volume_spare(&r->v, p->text, error));
     SAMC__TRY(samc_volume_open(p->text, NULL, &labels, error));
     samc_status status = samc_volume_get_info(labels, &info, error);
     bool same = memcmp(info.extent, own->extent, sizeof info.extent) == 0, there = true;

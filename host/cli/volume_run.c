@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,13 +53,22 @@ int samc__cli_volume_axis(samc__cli_volume *v, const char *text) {
     return SAMC__EXIT_OK;
 }
 
+samc_status samc__cli_volume_spare(const samc__cli_volume *v, const char *path, samc_error *error) {
+    if (!samc__cli_same_file(v->output, path)) return SAMC_OK;
+    return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s is read from: labels would overwrite it", v->output);
+}
+
 samc_status samc__cli_volume_open(samc__cli_volume *v, samc_error *error) {
+    struct stat information;
     const samc_volume_options options = {.size = sizeof options, .time = v->time, .scale = v->cli->scale};
     v->info = SAMC_INIT(samc_volume_info);
     if (asprintf(&v->journal, "%s.samc-journal", v->output) < 0) {
         v->journal = NULL;
         return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory");
     }
+    SAMC__TRY(samc__cli_volume_spare(v, v->path, error));
+    if (stat(v->output, &information) == 0 && S_ISDIR(information.st_mode))
+        return samc__cli_error(error, SAMC_IO, "%s: is a folder, and labels are a file", v->output);
     SAMC__TRY(samc_volume_open(v->path, &options, &v->volume, error));
     SAMC__TRY(samc_volume_get_info(v->volume, &v->info, error));
     if (v->axis < 0) v->axis = v->info.axis;
@@ -85,6 +95,7 @@ samc_status samc__cli_volume_model(samc__cli_volume *v, samc_error *error) {
 samc_status samc__cli_volume_progress(void *context, int64_t done, int64_t total) {
     samc__cli_volume *v = context;
     struct timespec now;
+    v->begun = true;
     clock_gettime(CLOCK_MONOTONIC, &now);
     double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     bool terminal = isatty(STDERR_FILENO);
@@ -127,7 +138,7 @@ int samc__cli_volume_end(samc__cli_volume *v, samc_status status, const samc_err
     char message[1400];
     int code = SAMC__EXIT_OK;
     if (status != SAMC_OK && status != SAMC_STOPPED) {
-        bool kept = v->session != NULL && v->journal != NULL && access(v->journal, F_OK) == 0;
+        bool kept = v->begun && v->journal != NULL && access(v->journal, F_OK) == 0;
         snprintf(message, sizeof message, "%s%s", error->message,
                  kept ? " (what is done is kept; --resume goes on)" : "");
         code = samc__cli_fail(message);

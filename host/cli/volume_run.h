@@ -18,6 +18,7 @@ typedef struct samc__cli_volume {
     samc_model *model;
     samc_session *session;
     char *journal;  /* <output>.samc-journal */
+    bool begun;     /* a slice is done */
     double printed; /* when progress was last */
 } samc__cli_volume;
 
@@ -44,6 +45,8 @@ bool samc__cli_volume_wanted(const samc__cli_volume *volume, char **inputs, int 
 
 /* "i", "j", "k" or 0, 1, 2; wrong usage with a message. */
 int samc__cli_volume_axis(samc__cli_volume *volume, const char *text);
+/* SAMC_INVALID_ARGUMENT where the output's file is the one at `path`, which was given to be read. */
+samc_status samc__cli_volume_spare(const samc__cli_volume *volume, const char *path, samc_error *error);
 /* Opens the volume, and says what is wrong with the output's name or with a run that is there before anything else is
  * done. */
 samc_status samc__cli_volume_open(samc__cli_volume *volume, samc_error *error);

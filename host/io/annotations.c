@@ -63,6 +63,11 @@ samc_status samc_annotations_object(samc_annotations *a, const char *name, int *
     snprintf(number, sizeof number, "object %d", a->objects + 1);
     const char *given = name != NULL ? name : number;
     if (*given == '\0') return samc__fail(error, SAMC_INVALID_ARGUMENT, "an object's name is empty");
+    char *text = samc_text_utf8(given);
+    bool utf8 = text != NULL && strcmp(text, given) == 0;
+    samc_io_free(text);
+    if (text == NULL) return no_memory(error);
+    if (!utf8) return samc__fail(error, SAMC_INVALID_ARGUMENT, "an object's name is no UTF-8");
     for (int i = 0; i < a->objects; i++)
         if (strcmp(a->names[i], given) == 0)
             return samc__fail(error, SAMC_INVALID_ARGUMENT, "object '%s' is named twice", given);

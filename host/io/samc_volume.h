@@ -87,8 +87,8 @@ enum { SAMC_MOST_OBJECTS = 65535 };
 SAMC_API samc_status samc_annotations_create(const samc_volume *volume, int axis, samc_annotations **annotations,
                                              samc_error *error);
 SAMC_API void samc_annotations_free(samc_annotations *annotations); /* NULL is allowed */
-/* One object more, from 0 on: its label is one more. `name` may be NULL ("object 1", ...); a name is given once.
- * `index` may be NULL. */
+/* One object more, from 0 on: its label is one more. `name`, UTF-8, may be NULL ("object 1", ...); a name is given
+ * once. `index` may be NULL. */
 SAMC_API samc_status samc_annotations_object(samc_annotations *annotations, const char *name, int *index,
                                              samc_error *error);
 
