@@ -35,6 +35,8 @@ typedef struct series {
     uint8_t *rgb;              /* [rows, columns, 3] of the frame, where the slices are in colours */
 } series;
 
+static const char segmentations[] = "1.2.840.10008.5.1.4.1.1.66.4"; /* Segmentation Storage */
+
 static double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 static const char *name_of(const series *s, int k) { return s->files.items[s->slices[k].file].name; }
 
@@ -105,14 +107,17 @@ static samc_status add_slice(series *s, const samc__dicom_place *p, int file, in
     return SAMC_OK;
 }
 
-/* The slices of a file; one without pixels is passed over, as a folder has such files beside its slices. */
+/* The slices of a file; one without pixels is passed over, as a folder has such files beside its slices, and so is a
+ * segmentation, that of an earlier run perhaps. */
 static samc_status take_file(series *s, int file, samc_error *error) {
     const samc__dicom_file *from = &s->files.items[file];
     samc__dicom d;
     samc__dicom_place place;
     samc_status status = samc__dicom_open(from->bytes, from->size, from->name, 0, &d, error);
-    const bool passed = status != SAMC_OK && s->files.count > 1 && d.held != NULL && d.outline.pixels == 0;
-    if (status == SAMC_OK) {
+    const bool beside = s->files.count > 1 && d.held != NULL;
+    const bool passed =
+        beside && (strcmp(d.sop_class, segmentations) == 0 || (status != SAMC_OK && d.outline.pixels == 0));
+    if (status == SAMC_OK && !passed) {
         if (s->count == 0) {
             s->first = file;
             s->header = d;
