@@ -10,7 +10,9 @@
 #include "host/io/link.h"
 #include "host/io/propagate.h"
 #include "host/io/visits.h"
+#include "runtime/model.h"
 #include "tests/engine.h"
+#include "tests/volume_fixture.h"
 
 static samc__space space_of(int i, int j, int k, int axis) {
     return samc__space_of((const int[3]){i, j, k}, (const double[3]){1, 1, 1}, axis);
@@ -59,7 +61,7 @@ Test(propagate, roles) {
     }
     samc_annotations_object(a, NULL, NULL, NULL);
     cr_expect_str_eq(a->names[1], "object 2");
-    cr_expect_eq(samc__step_of(a, 1, 5).role, SAMC__ROLE_NONE);
+    cr_expect_eq(samc__step_of(a, 1, 5).role, SAMC__STEP_NONE);
     samc_annotations_free(a);
 }
 
@@ -401,6 +403,91 @@ Test(propagate, slices_are_encoded_once) {
     samc_annotations_free(a);
     samc_session_destroy(session);
     samc_model_close(model);
+}
+
+/* ---- Grey values and the recipe -------------------------------------------------------------- */
+
+/* 40,400 as DICOM's LINEAR has it. */
+static uint8_t window_of(double value) {
+    double to = ((value - 39.5) / 399.0 + 0.5) * 255.0;
+    return to < 0.0 ? 0 : to > 255.0 ? 255 : (uint8_t)(to + 0.5);
+}
+
+/* The embedding of a grey picture [SIDE, SIDE]; to be freed. */
+static float *embed_grey(samc_session *session, const uint8_t *grey, size_t numbers) {
+    uint8_t rgb[SIDE * SIDE * 3];
+    const samc_image image = {
+        .size = sizeof image, .pixels = rgb, .width = SIDE, .height = SIDE, .row_bytes = 3 * SIDE};
+    for (int i = 0; i < SIDE * SIDE; i++) memset(rgb + 3 * i, grey[i], 3);
+    float *embedding = malloc(numbers * sizeof *embedding);
+    cr_assert_eq(samc_set_image(session, &image), SAMC_OK);
+    cr_assert_eq(samc_get_embedding(session, 0, embedding), SAMC_OK);
+    return embedding;
+}
+
+/* What is encoded of a slice is the recipe of the window of the values, by a recipe whose first step is to stretch what
+ * it gets (micro-sam's); of values from 0 to 500, whose window does not begin at black, so that the order shows. */
+Test(propagate, window_before_the_recipe) {
+    samc_model *model = open_model(SAMC_BACKEND_CPU, 1);
+    samc_session *session = open_session(model);
+    samc_model_info info = SAMC_INIT(samc_model_info);
+    cr_assert_eq(samc_model_get_info(model, &info), SAMC_OK);
+    const size_t numbers = (size_t)info.grid * (size_t)info.grid * (size_t)info.embed_channels;
+    const samc_volume_options options = {.size = sizeof options, .scale = "window:40,400"};
+    const float box[4] = {8, 8, 24, 24};
+    const samc_volume_prompt prompt = {.size = sizeof prompt, .box = box};
+    fixture f = plain_fixture();
+    int16_t voxels[SIDE * SIDE];
+    uint8_t windowed[SIDE * SIDE], stretched[SIDE * SIDE], turned[SIDE * SIDE];
+    samc_error error = {0};
+    samc_image image = SAMC_INIT(samc_image);
+    samc_volume *volume;
+    samc_annotations *a;
+    samc_segmentation *result;
+    for (int i = 0; i < SIDE * SIDE; i++) { /* 0 to 500, a bright middle */
+        int x = i % SIDE, y = i / SIDE;
+        voxels[i] = (int16_t)(x > 10 && x < 22 && y > 10 && y < 22 ? 300 + 10 * (x + y) % 200 : 5 * x + 3 * y);
+        windowed[i] = window_of(voxels[i]);
+    }
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        double part = voxels[i] / 500.0;
+        stretched[i] = (uint8_t)(255.0 * part);
+        turned[i] = window_of(255.0 * part); /* the stretch, then the window */
+    }
+    f.dim[0] = f.dim[1] = SIDE, f.dim[2] = 1;
+    f.type = 4, f.bytes = 2;
+    make_folder();
+    save_fixture(&f, in_folder("ct.nii"), voxels, sizeof voxels);
+    model->net.config.recipe.levels = SAMC__LEVELS_CHANNELS;
+    cr_assert_eq(samc_volume_open(in_folder("ct.nii"), &options, &volume, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(samc_volume_slice(volume, 2, 0, &image, &error), SAMC_OK, "%s", error.message);
+    for (int i = 0; i < SIDE * SIDE; i++)
+        cr_assert_eq(image.pixels[3 * i], windowed[i], "%d HU: %d, not %d", voxels[i], image.pixels[3 * i],
+                     windowed[i]);
+    samc_image_free(&image);
+    cr_assert_eq(samc_annotations_create(volume, 2, &a, &error), SAMC_OK);
+    cr_assert_eq(samc_annotations_object(a, NULL, NULL, &error), SAMC_OK);
+    cr_assert_eq(samc_annotations_add(a, &prompt, &error), SAMC_OK, "%s", error.message);
+    cr_assert_eq(samc_propagate(session, model, volume, a, NULL, &result, &error), SAMC_OK, "%s", error.message);
+    float *ours = malloc(numbers * sizeof *ours), *wanted, *other;
+    cr_assert_eq(samc_get_embedding(session, 0, ours), SAMC_OK, "of the one slice");
+    wanted = embed_grey(session, windowed, numbers);
+    cr_expect_eq(memcmp(ours, wanted, numbers * sizeof *ours), 0, "the recipe of the window");
+    free(wanted);
+    model->net.config.recipe.levels = SAMC__LEVELS_AS_THEY_ARE;
+    const uint8_t *const others[] = {windowed, stretched, turned};
+    for (int i = 0; i < 3; i++) {
+        other = embed_grey(session, others[i], numbers);
+        cr_expect_neq(memcmp(ours, other, numbers * sizeof *ours), 0, "%d: it shows", i);
+        free(other);
+    }
+    free(ours);
+    samc_segmentation_free(result);
+    samc_annotations_free(a);
+    samc_volume_close(volume);
+    samc_session_destroy(session);
+    samc_model_close(model);
+    remove_folder();
 }
 
 /* ---- The journal ----------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-"""samc volume on a DICOM series, a folder of slices and a zip of it: the DICOM segmentation is read back by highdicom and
-checked by dciodvfy, the NIfTI labels by nibabel, and both lie where those of the same volume as NIfTI do.
+"""samc volume on a DICOM series, a folder of slices and a zip of it: the DICOM segmentation is read back by highdicom
+and checked by dciodvfy, the NIfTI labels by nibabel, and both lie where those of the same volume as NIfTI do.
 
     volume_series_test.py samc phantom_tool
 """

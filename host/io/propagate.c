@@ -16,14 +16,14 @@
 
 samc__step samc__step_of(const samc_annotations *a, int object, int slice) {
     int before = samc__annotations_before(a, object, slice), behind = samc__annotations_after(a, object, slice);
-    if (before == slice) return (samc__step){SAMC__ROLE_GIVEN, slice, false};
-    if (before < 0 && behind < 0) return (samc__step){SAMC__ROLE_NONE, -1, false};
-    if (behind < 0) return (samc__step){SAMC__ROLE_FORWARD, before, false};
-    if (before < 0) return (samc__step){SAMC__ROLE_BACKWARD, behind, false};
+    if (before == slice) return (samc__step){SAMC__STEP_GIVEN, slice, false};
+    if (before < 0 && behind < 0) return (samc__step){SAMC__STEP_NONE, -1, false};
+    if (behind < 0) return (samc__step){SAMC__STEP_FORWARD, before, false};
+    if (before < 0) return (samc__step){SAMC__STEP_BACKWARD, behind, false};
     int half = (behind - before - 1) / 2;
-    if (slice - before <= half) return (samc__step){SAMC__ROLE_FORWARD, before, true};
-    if (behind - slice <= half) return (samc__step){SAMC__ROLE_BACKWARD, behind, true};
-    return (samc__step){SAMC__ROLE_MIDDLE, before, true};
+    if (slice - before <= half) return (samc__step){SAMC__STEP_FORWARD, before, true};
+    if (behind - slice <= half) return (samc__step){SAMC__STEP_BACKWARD, behind, true};
+    return (samc__step){SAMC__STEP_MIDDLE, before, true};
 }
 
 bool samc__goes_on(const samc__ending *e, const samc_rle *before, const samc_rle *now, double likeness, double was) {
@@ -59,9 +59,9 @@ typedef struct run {
 } run;
 
 /* Whether a sweep has to do with a role. What is given, and what comes from it going up, is of the first. */
-static bool is_of(samc__role role, bool back) {
-    if (role == SAMC__ROLE_NONE) return false;
-    return back == (role == SAMC__ROLE_BACKWARD || role == SAMC__ROLE_MIDDLE);
+static bool is_of(samc__step_role role, bool back) {
+    if (role == SAMC__STEP_NONE) return false;
+    return back == (role == SAMC__STEP_BACKWARD || role == SAMC__STEP_MIDDLE);
 }
 
 static bool is_asked(const run *r, int slice, bool back) {
@@ -80,10 +80,10 @@ static const samc_rle *mask_at(const run *r, int object, int slice) {
 /* What a step goes on from; q->before NULL: nothing is there any more. */
 static samc_status find_before(run *r, int slice, task *t, samc__question *q) {
     const samc_rle *low = mask_at(r, q->object, slice - 1), *high = mask_at(r, q->object, slice + 1);
-    bool from_high = t->step.role == SAMC__ROLE_BACKWARD || (t->step.role == SAMC__ROLE_MIDDLE && low == NULL);
+    bool from_high = t->step.role == SAMC__STEP_BACKWARD || (t->step.role == SAMC__STEP_MIDDLE && low == NULL);
     q->before = q->model = from_high ? high : low;
     q->model_slice = from_high ? slice + 1 : slice - 1;
-    if (t->step.role != SAMC__ROLE_MIDDLE || low == NULL || high == NULL) return SAMC_OK;
+    if (t->step.role != SAMC__STEP_MIDDLE || low == NULL || high == NULL) return SAMC_OK;
     SAMC__TRY(samc__mask_both(low, high, true, &t->both, r->error));
     q->before = &t->both;
     return SAMC_OK;
@@ -105,7 +105,7 @@ static samc_status collect(run *r, int slice, bool back) {
         *t = (task){.step = samc__step_of(r->annotations, o, slice)};
         *q = (samc__question){.object = o};
         if (!is_of(t->step.role, back)) continue;
-        if (t->step.role == SAMC__ROLE_GIVEN) {
+        if (t->step.role == SAMC__STEP_GIVEN) {
             q->given = samc__annotations_find(r->annotations, o, slice);
             r->count++;
             if (q->given->mask.counts != NULL) SAMC__TRY(copy_mask(&q->given->mask, &q->answer, r->error));
@@ -163,7 +163,7 @@ static samc_status replay(run *r, int slice, bool back) {
             return samc__fail(r->error, SAMC_FORMAT, "%s: slice %d is another run's; remove it to begin anew",
                               r->visits.path, slice);
         }
-        put(r, slice, at.object, step.role == SAMC__ROLE_GIVEN, &at.mask, at.iou);
+        put(r, slice, at.object, step.role == SAMC__STEP_GIVEN, &at.mask, at.iou);
     }
 }
 

@@ -6,16 +6,16 @@
 #include "host/io/segmentation.h"
 
 /* How one slice of an object comes about. */
-typedef enum samc__role {
-    SAMC__ROLE_NONE, /* the object is annotated nowhere */
-    SAMC__ROLE_GIVEN,
-    SAMC__ROLE_FORWARD,  /* from the slice before */
-    SAMC__ROLE_BACKWARD, /* from the slice behind */
-    SAMC__ROLE_MIDDLE    /* from both: the one in the middle of an odd gap */
-} samc__role;
+typedef enum samc__step_role {
+    SAMC__STEP_NONE, /* the object is annotated nowhere */
+    SAMC__STEP_GIVEN,
+    SAMC__STEP_FORWARD,  /* from the slice before */
+    SAMC__STEP_BACKWARD, /* from the slice behind */
+    SAMC__STEP_MIDDLE    /* from both: the one in the middle of an odd gap */
+} samc__step_role;
 
 typedef struct samc__step {
-    samc__role role;
+    samc__step_role role;
     int origin;   /* the annotated slice that it comes from; of a middle the one before */
     bool between; /* two annotated slices: the object is there, whatever its masks are like */
 } samc__step;
