@@ -7,8 +7,11 @@
 
 const char *const phantom_names[PHANTOM_ORGANS + 1] = {"", "liver", "kidney", "spleen", "cyst", "aorta"};
 
+static unsigned other; /* of a phantom_kind: another phantom's randomness */
+
 /* -1 to 1, nearly even, by a place and a seed. */
 static float hash(int x, int y, int z, unsigned seed) {
+    seed += other;
     uint32_t h = (uint32_t)x * 0x8da6b343u ^ (uint32_t)y * 0xd8163841u ^ (uint32_t)z * 0xcb1ab31fu ^ seed * 0x9e3779b9u;
     h ^= h >> 16, h *= 0x7feb352du, h ^= h >> 15, h *= 0x846ca68bu, h ^= h >> 16;
     return (float)(h >> 8) * (2.0f / 16777216.0f) - 1.0f;
@@ -118,12 +121,15 @@ static float noise_at(int x, int y, int z) {
     return sum * (1.7320508f / 3.0f); /* variance of an even number: 1/3; the weights' squares: 4 + 4 + 1 */
 }
 
-void phantom_make(float *values, uint8_t *labels, float noise) {
+void phantom_make(float *values, uint8_t *labels, const phantom_kind *kind) {
+    other = 1000 * kind->seed;
     for (int z = 0; z < PHANTOM_SLICES; z++)
         for (int y = 0; y < PHANTOM_HEIGHT; y++)
             for (int x = 0; x < PHANTOM_WIDTH; x++) {
                 int at = (z * PHANTOM_HEIGHT + y) * PHANTOM_WIDTH + x;
-                float v = value_at((float)x, (float)y, (float)z) + noise * noise_at(x, y, z);
+                float v = value_at((float)x, (float)y, (float)z);
+                if (kind->contrast != 1.0f && v > -200.0f) v = 48.0f + kind->contrast * (v - 48.0f);
+                v += kind->noise * noise_at(x, y, z);
                 values[at] = floorf((v < -1024.0f ? -1024.0f : v) + 0.5f);
                 labels[at] = label_at((float)x, (float)y, (float)z);
             }

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 enum { PHANTOM_WIDTH = 160, PHANTOM_HEIGHT = 160, PHANTOM_SLICES = 40 };
-#define PHANTOM_NOISE 14.0f /* HU */
 enum { PHANTOM_VOXELS = PHANTOM_WIDTH * PHANTOM_HEIGHT * PHANTOM_SLICES };
 
 /* Labels of the organs whose masks are known. */
@@ -23,7 +22,15 @@ typedef enum phantom_organ {
 } phantom_organ;
 extern const char *const phantom_names[PHANTOM_ORGANS + 1];
 
-/* values and labels [slices, height, width]; `noise` in HU. */
-void phantom_make(float *values, uint8_t *labels, float noise);
+typedef struct phantom_kind {
+    float noise;    /* HU */
+    unsigned seed;  /* of noise, textures and the edges that are not smooth */
+    float contrast; /* of what is no air, to muscle */
+} phantom_kind;
+/* The one that is tuned on and tested. */
+#define PHANTOM_USUAL ((phantom_kind){14.0f, 0, 1.0f})
+
+/* values and labels [slices, height, width]. */
+void phantom_make(float *values, uint8_t *labels, const phantom_kind *kind);
 
 #endif

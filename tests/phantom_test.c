@@ -65,7 +65,7 @@ static void follow(way how, double dice[PHANTOM_ORGANS + 1]) {
     samc_session *session = NULL;
     samc_annotations *a = NULL;
     samc_segmentation *result = NULL;
-    phantom_make(values, truth, PHANTOM_NOISE);
+    phantom_make(values, truth, &PHANTOM_USUAL);
     cr_assert_eq(samc_model_open(SAMC_TEST_WEIGHTS "/samc-tiny.safetensors", NULL, &model, &error), SAMC_OK, "%s",
                  error.message);
     cr_assert_eq(samc_session_create(model, &session, &error), SAMC_OK);
