@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "host/io/abi.h"
+#include "host/io/segmentation.h"
 #include "tests/engine.h"
 
 static const char photo[] = SAMC_TEST_DATA "/images/jpeg_420.jpg";
@@ -63,6 +64,51 @@ Test(io_structs, without_a_size) {
         cr_expect(samc__io_rows[i].first > sizeof(size_t) && samc__io_rows[i].first <= samc__io_rows[i].now, "%s",
                   samc__io_rows[i].name);
     cr_expect_not(access("x.json", F_OK) == 0 || access("x.png", F_OK) == 0);
+}
+
+/* The same of what volumes take, beside a volume and annotations that are there. */
+Test(io_structs, of_volumes_without_a_size) {
+    const samc__space space = samc__space_of((const int[3]){4, 3, 2}, (const double[3]){1, 1, 1}, 2);
+    char *const names[] = {"one"};
+    samc_annotations *a;
+    samc_segmentation *s;
+    cr_assert_eq(samc__annotations_create(&space, &a, NULL), SAMC_OK);
+    cr_assert_eq(samc_annotations_object(a, "one", NULL, NULL), SAMC_OK);
+    cr_assert_eq(samc__segmentation_create(&space, 1, names, &s, NULL), SAMC_OK);
+    cr_assert_eq(samc__segmentation_finish(s, NULL), SAMC_OK);
+    samc_object object = SAMC_INIT(samc_object);
+    cr_expect(samc_segmentation_get_object(s, 0, &object, NULL) == SAMC_OK && object.label == 1 && object.first == -1);
+    const size_t sizes[] = {0, 8, 5000, SIZE_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        union {
+            size_t size;
+            unsigned char bytes[256];
+            samc_volume_options options;
+            samc_volume_prompt prompt;
+            samc_propagate_options propagate;
+            samc_link_options link;
+            samc_object object;
+            samc_rle rle;
+            samc_image image;
+        } room, before;
+        memset(&room, 0, sizeof room);
+        room.size = sizes[i];
+        before = room;
+        samc_volume *volume = NULL;
+        const samc_status refused[] = {samc_volume_open(photo, &room.options, &volume, NULL),
+                                       samc_volume_slice(NULL, 2, 0, &room.image, NULL),
+                                       samc_annotations_add(a, &room.prompt, NULL),
+                                       samc_propagate_default_options(&room.propagate, NULL),
+                                       samc_link_default_options(&room.link, NULL),
+                                       samc_segmentation_get_object(s, 0, &room.object, NULL),
+                                       samc_segmentation_mask(s, 0, 0, &room.rle, NULL)};
+        for (size_t j = 0; j < sizeof refused / sizeof *refused; j++)
+            cr_expect_eq(refused[j], SAMC_INVALID_ARGUMENT, "size %zu, call %zu: %d", sizes[i], j, (int)refused[j]);
+        cr_expect_eq(memcmp(&room, &before, sizeof room), 0, "size %zu: nothing is written", sizes[i]);
+        cr_expect(volume == NULL && a->count == 0);
+    }
+    samc_segmentation_free(s);
+    samc_annotations_free(a);
 }
 
 /* A longer struct is taken where what this library does not know is zero, and filled in with zeros there. */
