@@ -69,7 +69,7 @@ exported libsamc_io.so >io.names
 ! grep -v '^samc_[a-z]' io.names || { echo "libsamc_io exports what is not its own"; exit 1; }
 [ -z "$(comm -12 samc.names io.names)" ] || { echo "exported by both: $(comm -12 samc.names io.names)"; exit 1; }
 sed -n 's/^SAMC_API.*[ *]\(samc_[a-z0-9_]*\)(.*/\1/p' "$header" usr/include/samc_stream.h \
-    usr/include/samc_geo.h usr/include/samc_tiles.h | sort | cmp - io.names ||
+    usr/include/samc_geo.h usr/include/samc_tiles.h usr/include/samc_volume.h | sort | cmp - io.names ||
     { echo "libsamc_io exports something else than its headers declare"; exit 1; }
 ! readelf -d "$libdir/libsamc.so" | grep -E 'NEEDED.*(jpeg|gif|libz|jansson|archive)' || exit 1
 readelf -d "$libdir/libsamc_io.so" | grep -q 'SONAME.*libsamc_io.so\.' || { echo "libsamc_io has no SONAME"; exit 1; }
