@@ -104,7 +104,7 @@ static samc_status is_same(merging *m, int64_t index, int64_t kept, bool *same) 
     const bool better = a->level != b->level && b->iou >= a->iou;
     if ((shared / all > least || better) && m->thresholds->mask < least) least = m->thresholds->mask;
     *same = false;
-    if (shared == 0.0) return SAMC_OK; /* also where the threshold is below 0 */
+    if (shared == 0.0) return SAMC_OK;                             /* also where the threshold is below 0 */
     double most = (double)(a->area < b->area ? a->area : b->area); /* pixels that they may share */
     if (shared < most) most = shared;
     if (!(most / (sum - most) > least)) return SAMC_OK;
