@@ -339,6 +339,19 @@ class Struck(Archive):
                 )
                 shutil.rmtree(out)
 
+    def test_a_move_alone_reaches_the_disk(self):
+        """Nothing that was not synced is there but a new name, also not the folders that were made for it. All moves of
+        what grows in the state folder, and so is recorded, are tried; results have no record yet.
+        """
+        moves = [i for i, entry in enumerate(self.trace) if entry.name == "rename"]
+        results = [at for at in moves if "/tmp/" in self.trace[at].path]
+        chosen = {results[i] for i in self.chosen(len(results))}
+        for at in (at for at in moves if at in chosen or at not in results):
+            out = self.at(f"m{at}")
+            power_loss.crash(self.trace[: at + 1], self.whole, out, "last name alone", self.before, self.times)
+            self.resumed(out, power_loss.journaled_synced(self.trace[: at + 1]), f"only the move {at} was not lost")
+            shutil.rmtree(out)
+
     def test_power_lost_twice(self):
         for round in range(3 if self.points is not None else 30):
             at, out = self.dice.randrange(len(self.trace)), self.at(f"t{round}")

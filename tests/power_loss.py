@@ -2,9 +2,9 @@
 less.
 
 Files have their bytes as of their last fsync; folders have their names as of theirs. What was not synced is lost
-("nothing unsynced"), or its names are there and its bytes are not ("names without data"), or some of it is there, torn
-and out of order ("seed N"). A file that has two names then (the middle of a rename) is one file, and what is left has
-the times that it had.
+("nothing unsynced"), but for the last operation's name ("last name alone"), or its names are there and its bytes are
+not ("names without data"), or some of it is there, torn and out of order ("seed N"). A file that has two names then
+(the middle of a rename) is one file, and what is left has the times that it had.
 """
 
 import os
@@ -76,6 +76,14 @@ class Folder:
     def __init__(self, time=None):
         self.names, self.synced, self.history, self.time = {}, {}, [], time
 
+    def is_left(self, operation, mode):
+        """The two sides of a rename reach the disk together, as file systems promise, unless one of the folders is
+        synced.
+        """
+        if mode.startswith("last"):
+            return operation == int(mode.split()[-1])
+        return random.Random(f"{mode} {operation}").random() < 0.5
+
     def set(self, name, thing, operation=0):
         if thing is None:
             self.names.pop(name, None)
@@ -89,13 +97,11 @@ class Folder:
     def left(self, mode, dice):
         if mode.startswith("names"):
             return self.names
-        if dice is None:
+        if mode == "nothing unsynced":
             return self.synced
         names = dict(self.synced)
         for name, thing, operation in self.history:
-            # The two sides of a rename reach the disk together, as file systems promise, unless one of the folders is
-            # synced.
-            if random.Random(f"{mode} {operation}").random() < 0.5:
+            if self.is_left(operation, mode):
                 names.pop(name, None) if thing is None else names.update({name: thing})
         return names
 
@@ -202,6 +208,7 @@ def crash(trace, root, out, mode, before=None, before_times=None):
         disk.apply(entry)
     shutil.rmtree(out, ignore_errors=True)
     disk.out = out
+    mode += f" {disk.operations}" if mode == "last name alone" else ""
     disk.write_out(disk.top, out, mode, random.Random(mode) if mode.startswith("seed") else None, now)
 
 

@@ -411,6 +411,14 @@ static bool is_twice(int from_folder, const char *from, int to_folder, const cha
            fstatat(to_folder, to, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/* Notes all folders above <root>/<path>, `length` characters; outermost first, so that each has its name before what is
+ * in it. Also those that were there: another shard may have made them and not synced them yet. */
+static samc_status note_above(samc__store *store, const char *path, size_t length, samc_error *error) {
+    for (size_t i = 0; i < length; i++)
+        if (i == 0 || path[i] == '/') SAMC__TRY(note(store, path, i, error));
+    return SAMC_OK;
+}
+
 /* From the scratch folder, or from the state folder. */
 static samc_status publish(samc__store *store, int from, const char *name, const char *key, const char *suffix,
                            samc_error *error) {
@@ -418,6 +426,11 @@ static samc_status publish(samc__store *store, int from, const char *name, const
     const char *last = NULL;
     int parent;
     samc_status status = open_parent(store, key, suffix, true, &path, &last, &parent, error);
+    size_t length = path == NULL || last == path ? 0 : strlen(path);
+    if (status == SAMC_OK) status = note_above(store, path, length, error);
+    /* What the state folder has is recorded: it must not lose its name there for one in a folder that may not be on the
+     * disk. */
+    if (status == SAMC_OK && from == store->folder) status = samc__store_sync_folders(store, error);
     if (status == SAMC_OK && rename_new(from, name, parent, last) != 0) {
         bool taken = errno == EEXIST;
         if (taken && from == store->folder && is_twice(from, name, parent, last)) unlinkat(from, name, 0);
@@ -427,15 +440,7 @@ static samc_status publish(samc__store *store, int from, const char *name, const
                 taken ? "exists already and is not from this run" : "cannot write: ", taken ? "" : strerror(errno));
     }
     if (parent >= 0) close(parent);
-    /* All folders up to the output, also those that were there: another shard may have made them and not synced them
-     * yet. */
-    size_t length = path == NULL || last == path ? 0 : strlen(path);
-    while (status == SAMC_OK && length > 0) {
-        status = note(store, path, length, error);
-        while (length > 0 && path[length - 1] != '/') length--;
-        if (length > 0) length--;
-    }
-    if (status == SAMC_OK) status = note(store, "", 0, error);
+    if (status == SAMC_OK) status = note(store, path, length, error);
     free(path);
     return status;
 }
@@ -447,8 +452,8 @@ samc_status samc__store_publish(samc__store *store, const char *scratch, const c
 
 samc_status samc__store_publish_file(samc__store *store, const char *name, const char *key, const char *suffix,
                                      samc_error *error) {
-    SAMC__TRY(samc__store_sync_folders(store, error)); /* the new name first, as in samc__store_move() */
-    SAMC__TRY(publish(store, store->folder, name, key, suffix, error));
+    SAMC__TRY(
+        publish(store, store->folder, name, key, suffix, error)); /* the new name first, as in samc__store_move() */
     SAMC__TRY(samc__store_note(store, false, error));
     return samc__store_sync_folders(store, error);
 }

@@ -8,7 +8,9 @@
  *   4. every folder that got a name is synced: fsync(folder), parents of new folders too;
  *   5. lines of the collected files (JSON lines, COCO, errors) are appended and synced: fsync(file);
  *   6. records of the journal are appended and synced: fsync(journal). From here on the images are done.
- *   7. a collected file that is complete by what the journal says is renamed to its final name: rename, fsync(folder).
+ *   7. a collected file that is complete by what the journal says is renamed to its final name: fsync of the folders
+ * above the one that it goes to, rename, fsync(folder). The journal has it already: its only synced name must not
+ * go for one in a folder that a loss of power takes.
  * A crash before 6 leaves at most whole results, which the next run takes back by their marks, and tails of collected
  * files, which it cuts off at the lengths in the journal. A crash between 6 and 7 is made good by doing 7 first. So
  * nothing that the journal has is ever lost or done again, and nothing that it does not have matters.
