@@ -206,6 +206,9 @@ class Refused(Case):
         self.check(
             whole.replace(b'1.2.840.10008.1.2.1\0', b'1.2.840.10008.1.2.2\0'), 'says that it is big endian and is not'
         )
+        pixels = whole.index(b'\xe0\x7f\x10\0OW')  # in items of a kind that DCMTK reads elements in
+        items = b'\xe0\x7f\x10\0UN\0\0\xff\xff\xff\xff\xfe\xff\0\xe0' + (16).to_bytes(4, 'little')
+        self.check(whole[:pixels] + items + b'\x08\0\x08\0' + b'\xf0' * 12 + bytes(40), 'another kind than fragments')
         deflated = self.plain()
         deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
         packed = self.bytes_of(deflated)

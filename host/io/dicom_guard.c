@@ -117,6 +117,8 @@ static samc_status read_elements(reader *r, int depth, samc_error *error) {
             r->outline->words = memcmp(e.vr, "OW", 2) == 0;
         }
         if (memcmp(e.vr, "SQ", 2) == 0 || e.length == ENDLESS || is_nested(r, &e)) {
+            if (is_pixels(e.tag) && !r->implicit && e.vr[0] != 'O') /* DCMTK would read items' elements there */
+                return damaged(r, "pixels in items of another kind than fragments", error);
             SAMC__TRY(read_items(r, &e, e.vr[0] == 'O' || is_pixels(e.tag), depth + 1, error));
             continue;
         }
