@@ -14,6 +14,7 @@
 #include "host/io/file.h"
 #include "host/io/image.h"
 #include "host/io/tar.h"
+#include "runtime/base/spool.h"
 #include "runtime/base/status.h"
 
 enum {
@@ -122,11 +123,9 @@ static samc_status map_folder(samc__dicom_files *f, const char *path, const leve
 
 static samc_status spool(samc__dicom_files *f, const char *path, const uint8_t *bytes, size_t size, samc_error *error) {
     if (f->spool == 0) {
-        char name[] = "/var/tmp/samc-XXXXXX"; /* /tmp may be memory */
-        int handle = mkostemp(name, O_CLOEXEC);
+        int handle = samc__unnamed_file(SAMC__SPOOL_FOLDER);
         if (handle < 0)
             return samc__fail(error, SAMC_IO, "%s: no temporary file in /var/tmp: %s", path, strerror(errno));
-        unlink(name);
         f->spool = handle + 1;
     }
     if (f->spooled + size > (size_t)MOST_SPOOL_GB << 30)

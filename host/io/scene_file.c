@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/io/rows.h"
+#include "runtime/base/spool.h"
 #include "runtime/base/status.h"
 
 /* After so many bytes of pixels, pages of the mapped file are given back: they stay in the page cache, which is
@@ -122,21 +123,16 @@ static void free_band(band *b) {
     *b = (band){.level = -1, .handle = -1};
 }
 
-static const char *folder_of(const scene_file *f) { return f->folder != NULL ? f->folder : "/var/tmp"; }
+static const char *folder_of(const scene_file *f) { return f->folder != NULL ? f->folder : SAMC__SPOOL_FOLDER; }
 
 static samc_status open_temporary(const samc__scene_source *s, samc_error *error) {
     scene_file *f = s->context;
     const char *folder = folder_of(f);
-    char *path = NULL;
-    if (asprintf(&path, "%s/samc-XXXXXX", folder) < 0) return no_memory(s, error);
-    f->band.handle = mkostemp(path, O_CLOEXEC);
-    int reason = errno;
-    if (f->band.handle >= 0) unlink(path);
-    free(path);
-    return f->band.handle >= 0
-               ? SAMC_OK
-               : samc__fail(error, SAMC_IO, "%s: cannot create a temporary file for a band of pixels: %s", folder,
-                            strerror(reason));
+    f->band.handle = samc__unnamed_file(folder);
+    if (f->band.handle >= 0) return SAMC_OK;
+    if (errno == ENOMEM) return no_memory(s, error);
+    return samc__fail(error, SAMC_IO, "%s: cannot create a temporary file for a band of pixels: %s", folder,
+                      strerror(errno));
 }
 
 /* A band for windows of `level` up to `rows` high, which holds nothing from row `first` on. */

@@ -35,18 +35,26 @@ static samc_status hold(samc__spool *spool, const void *bytes, int64_t size, sam
     return SAMC_OK;
 }
 
-static samc_status open_file(samc__spool *spool, samc_error *error) {
-    const char *folder = spool->folder ? spool->folder : "/var/tmp";
+int samc__unnamed_file(const char *folder) {
     static const char name[] = "/samc-XXXXXX";
     size_t length = strlen(folder);
     char *path = malloc(length + sizeof name);
-    if (path == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the name of a temporary file");
+    if (path == NULL) return -1;
     memcpy(path, folder, length);
     memcpy(path + length, name, sizeof name);
     int file = mkostemp(path, O_CLOEXEC), reason = errno;
     if (file >= 0) unlink(path);
     free(path);
-    if (file < 0) return samc__fail(error, SAMC_IO, "%s: cannot create a temporary file: %s", folder, strerror(reason));
+    errno = reason;
+    return file;
+}
+
+static samc_status open_file(samc__spool *spool, samc_error *error) {
+    const char *folder = spool->folder ? spool->folder : SAMC__SPOOL_FOLDER;
+    int file = samc__unnamed_file(folder);
+    if (file < 0 && errno == ENOMEM)
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the name of a temporary file");
+    if (file < 0) return samc__fail(error, SAMC_IO, "%s: cannot create a temporary file: %s", folder, strerror(errno));
     spool->file = file + 1;
     return SAMC_OK;
 }
