@@ -48,7 +48,14 @@ bool samc__fetch_host_valid(const char *rule) {
     int port;
     const size_t length = split(rule, &port);
     if (port < 0 || length == 0 || length > 255) return false;
-    if (*rule == '[') return strspn(rule + 1, "0123456789abcdefABCDEF:.") == length - 2 && length > 4;
+    if (*rule == '[') { /* an IPv6 address, closed; the least is [::] */
+        char address[INET6_ADDRSTRLEN];
+        struct in6_addr parsed;
+        if (rule[length - 1] != ']' || length - 2 >= sizeof address) return false;
+        memcpy(address, rule + 1, length - 2);
+        address[length - 2] = '\0';
+        return inet_pton(AF_INET6, address, &parsed) == 1;
+    }
     return strspn(rule, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") >= length;
 }
 

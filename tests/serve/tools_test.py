@@ -457,7 +457,8 @@ class LabelStudio(unittest.TestCase):
     def test_wrong_usage(self):
         for options, word in (
             (["--fetch-host", "http://x"], "HOST"), (["--fetch-host", "x:0"], "HOST"),
-            (["--fetch-host", ""], "--fetch-host"),
+            (["--fetch-host", ""], "--fetch-host"), (["--fetch-host", "[::1"], "HOST"),
+            (["--fetch-host", "[f.5@"], "HOST"), (["--fetch-host", "[:.:]"], "HOST"), (["--fetch-host", "[]"], "HOST"),
             (["--fetch-host", "x:70000"], "HOST"), (["--fetch-host", "a b"], "HOST"), (["--trust", "x"], "--trust"),
             (["--trust", "10.0.0.0/33"], "--trust"), (["--trust", "::/129"], "--trust"),
             (["--trust", "1.2.3.4/"], "--trust"),
