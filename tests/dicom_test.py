@@ -177,6 +177,83 @@ class Pictures(Case):
         self.assertTrue((corpus_dicom.samc(PIXELS, self.write(ds), 0, 'window:auto') == want).all())
 
 
+class Fragments(Case):
+    """Where frames begin among the fragments of compressed pixels."""
+
+    def values_of(self, path, shape):
+        run = subprocess.run([VOLUME, 'values', path, '0', '2'], capture_output=True)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return np.frombuffer(run.stdout, np.float32).reshape(shape)
+
+    def test_many_frames(self):
+        """A long file, with each kind of table."""
+        values = np.random.default_rng(8).integers(0, 4096, (2000, 5, 4)).astype(np.uint16)
+        ds = dicom_made.made(values, 12, NumberOfFrames=2000)
+        ds.compress(RLELossless, generate_instance_uid=False)
+        frames = list(pydicom.encaps.generate_frames(ds.PixelData, number_of_frames=2000))
+        for kind in ('none', 'basic', 'extended'):
+            ds.PixelData = pydicom.encaps.encapsulate(frames, has_bot=kind == 'basic')
+            if kind == 'extended':
+                ds.PixelData, *tables = pydicom.encaps.encapsulate_extended(frames)
+                ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = tables
+            ds['PixelData'].VR = 'OB'
+            path = self.write(ds)
+            np.testing.assert_array_equal(values, pydicom.dcmread(path).pixel_array, kind)
+            np.testing.assert_array_equal(values, self.values_of(path, values.shape), kind)
+
+    def put(self, items, basic=b'', wide=None, long=None):
+        """The file of three frames with these items behind a table, and tables of 64 bits."""
+        ds = copy.deepcopy(self.file)
+        ds.PixelData = b'\xfe\xff\0\xe0' + struct.pack('<I', len(basic)) + basic + items
+        ds['PixelData'].VR = 'OB'
+        for name, value in (('ExtendedOffsetTable', wide), ('ExtendedOffsetTableLengths', long)):
+            if value is not None:
+                setattr(ds, name, struct.pack(f'<{len(value)}Q', *value))
+        return self.write(ds)
+
+    def test_tables(self):
+        """Frames in three fragments each: tables that count, that say nothing, and such as are wrong."""
+        for syntax in (JPEG2000Lossless, JPEGLSLossless):
+            self.file = dict(dicom_made.pictures())['frames']
+            self.file.compress(syntax, generate_instance_uid=False)
+            frames = list(pydicom.encaps.generate_frames(self.file.PixelData, number_of_frames=3))
+            split = pydicom.encaps.encapsulate(frames, fragments_per_frame=3)
+            table, items = struct.unpack('<3I', split[8:20]), split[20:]
+            basic, sizes = split[8:20], [len(frame) + len(frame) % 2 for frame in frames]
+            path = self.put(items, basic)
+            want = pydicom.dcmread(path).pixel_array
+            for arguments in (
+                (items, basic),
+                (items,),
+                (items, bytes(12)),
+                (items, basic[:8]),
+                (items, b'', table, sizes),
+                (items, b'', (0, 0, 0)),
+                (items, b'', table, sizes[:2]),
+                (items, bytes(10), table),
+            ):
+                np.testing.assert_array_equal(
+                    self.values_of(self.put(*arguments), want.shape), want, f'{syntax.name} {arguments[1:]}'
+                )
+            begin = 'damaged DICOM: where its frames begin'
+            first = 8 + struct.unpack('<I', items[4:8])[0]
+            for words, arguments in (
+                (begin, (items, struct.pack('<3I', table[0], table[2], table[1]))),
+                (begin, (items, struct.pack('<3I', table[0], table[1], table[2] + 1))),
+                (begin, (items, struct.pack('<3I', table[0], table[1], table[1]))),
+                (begin, (items, struct.pack('<3I', first, table[1], table[2]))),
+                (begin, (items, b'', (table[0], table[1], 2**63))),
+                (begin, (items[first:],)),
+                (begin, (items + items[:first],)),
+                (begin, (items[: table[2]],)),
+                (begin, (items[:first],)),
+                ('damaged DICOM: the length of a frame', (items, b'', table, [2**64 - 1] * 3)),
+                ('damaged DICOM: its fragments', (b'',)),
+                ('a frame without fragments', ((b'\xfe\xff\0\xe0' + bytes(4)) * 3,)),
+            ):
+                self.refused([PIXELS, self.put(*arguments)], ['x.dcm: ', words])
+
+
 class Refused(Case):
     def plain(self, **elements):
         return dicom_made.made(np.arange(400, dtype=np.uint16).reshape(20, 20), 12, **elements)

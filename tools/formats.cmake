@@ -53,8 +53,8 @@ if(NOT SAMC_DICOM STREQUAL OFF AND NOT (SAMC_DICOM STREQUAL AUTO AND SAMC_FORMAT
         add_library(samc_dcmtk INTERFACE IMPORTED GLOBAL)
         target_include_directories(samc_dcmtk SYSTEM INTERFACE ${DCMTK_INCLUDE_DIR})
         target_link_libraries(samc_dcmtk INTERFACE ${SAMC_DCMTK_LIBRARIES})
-        list(APPEND SAMC_FORMAT_SOURCES io/dicom.cc io/dicom_files.c io/dicom_frame.c io/dicom_guard.c
-                                        io/dicom_seg.cc io/dicom_series.c io/dicom_values.c
+        list(APPEND SAMC_FORMAT_SOURCES io/dicom.cc io/dicom_files.c io/dicom_fragments.c io/dicom_frame.c
+                                        io/dicom_guard.c io/dicom_seg.cc io/dicom_series.c io/dicom_values.c
                                         io/image_dicom.c)
         list(APPEND SAMC_FORMAT_DEFINITIONS SAMC_WITH_DICOM)
         list(APPEND SAMC_FORMAT_PACKAGES samc_dcmtk)

@@ -1,10 +1,11 @@
-/* DICOM by DCMTK: the elements of a data set, the fragments of its pixels, and their codecs, one frame at a time. What
+/* DICOM by DCMTK: the elements of a data set and the codecs of its pixels, one frame at a time. What
  * comes here has passed dicom_guard.c. Nothing of DCMTK, nor an exception, leaves this file; it prints nothing. */
 #include "host/io/dicom.h"
 
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include <dcmtk/config/osconfig.h>
 
@@ -43,7 +44,14 @@ void hush() {
     (void)done;
 }
 
-DcmDataset *data_of(const samc__dicom *d) { return static_cast<DcmDataset *>(d->held); }
+/* The elements, and what an enhanced object says of each frame: DCMTK walks from the first to the one that is wanted.
+ */
+struct elements {
+    DcmDataset data;
+    std::vector<DcmItem *> frames; /* `data`'s */
+};
+
+elements *elements_of(const samc__dicom *d) { return static_cast<elements *>(d->held); }
 
 samc_status damaged(const char *name, const char *what, samc_error *error) {
     return samc__fail(error, SAMC_FORMAT, "%s: damaged DICOM%s%s", name, what[0] != '\0' ? ": " : "", what);
@@ -57,8 +65,8 @@ E_TransferSyntax syntax_of(const samc__dicom_outline &o) {
     return o.big ? EXS_BigEndianExplicit : packed[o.coding];
 }
 
-/* All of the data set into `data`, or what stands before the element `until`: the bytes that the guard walked over, as
- * it read them. DCMTK is not asked where they begin, how they are written or to inflate them. */
+/* What of the data set stands before the element `until` into `data`: the bytes that the guard walked over, as it read
+ * them. DCMTK is not asked where they begin, how they are written or to inflate them. */
 bool parse(const samc__dicom_outline &o, const DcmTagKey &until, DcmDataset &data) {
     DcmInputBufferStream stream;
     stream.setBuffer(o.bytes + o.begin, static_cast<offile_off_t>(o.size - o.begin));
@@ -135,12 +143,20 @@ void take_table(DcmItem &item, const DcmTagKey &descriptor, const DcmTagKey &dat
     table.bits = numbers[2];
 }
 
-/* The first item of a sequence, or item `index`. */
-DcmItem *item_of(DcmItem &item, const DcmTagKey &key, unsigned long index = 0) {
+/* The first item of a sequence. */
+DcmItem *item_of(DcmItem &item, const DcmTagKey &key) {
     DcmSequenceOfItems *sequence = nullptr;
-    if (item.findAndGetSequence(key, sequence).bad() || sequence == nullptr || index >= sequence->card())
-        return nullptr;
-    return sequence->getItem(index);
+    if (item.findAndGetSequence(key, sequence).bad() || sequence == nullptr || sequence->card() == 0) return nullptr;
+    return sequence->getItem(0);
+}
+
+void take_frame_items(elements &all) {
+    DcmSequenceOfItems *sequence = nullptr;
+    if (all.data.findAndGetSequence(DCM_PerFrameFunctionalGroupsSequence, sequence).bad() || sequence == nullptr)
+        return;
+    all.frames.reserve(sequence->card());
+    for (DcmObject *at = nullptr; (at = sequence->nextInContainer(at)) != nullptr;)
+        all.frames.push_back(static_cast<DcmItem *>(at));
 }
 
 /* What an item says of a frame's place, window and values. False: a number of its values is none. */
@@ -183,14 +199,14 @@ bool take_groups(DcmItem *group, bool is_signed, samc__dicom_place &p) {
 }
 
 samc_status place_of(const samc__dicom *d, int64_t frame, samc__dicom_place *p, samc_error *error) {
-    DcmDataset &data = *data_of(d);
+    elements &all = *elements_of(d);
+    DcmDataset &data = all.data;
+    const size_t index = static_cast<size_t>(frame);
     *p = samc__dicom_place{};
     p->slope = 1;
     bool good = take_place(data, d->is_signed, *p);
     good = take_groups(item_of(data, DCM_SharedFunctionalGroupsSequence), d->is_signed, *p) && good;
-    good = take_groups(item_of(data, DCM_PerFrameFunctionalGroupsSequence, static_cast<unsigned long>(frame)),
-                       d->is_signed, *p) &&
-           good;
+    good = take_groups(index < all.frames.size() ? all.frames[index] : nullptr, d->is_signed, *p) && good;
     return good ? SAMC_OK : damaged(d->name, "a rescale slope or intercept that is no number", error);
 }
 
@@ -222,7 +238,7 @@ samc_status take_elements(samc__dicom *d, int64_t frame, samc_error *error) {
                                              DCM_BluePaletteColorLookupTableDescriptor},
                                             {DCM_RedPaletteColorLookupTableData, DCM_GreenPaletteColorLookupTableData,
                                              DCM_BluePaletteColorLookupTableData}};
-    DcmDataset &data = *data_of(d);
+    DcmDataset &data = elements_of(d)->data;
     int rows = 0, columns = 0, is_signed = 0;
     char colours[17] = "";
     take_text(data, DCM_Modality, d->modality, sizeof d->modality);
@@ -251,61 +267,13 @@ samc_status take_elements(samc__dicom *d, int64_t frame, samc_error *error) {
 
 samc_status open(int64_t frame, samc__dicom *d, samc_error *error) {
     const uint32_t tag = d->outline.pixels != 0 ? d->outline.tag : 0xffffffff;
-    std::unique_ptr<DcmDataset> data(new DcmDataset);
-    if (!parse(d->outline, DcmTagKey(static_cast<Uint16>(tag >> 16), static_cast<Uint16>(tag)), *data))
+    std::unique_ptr<elements> all(new elements);
+    if (!parse(d->outline, DcmTagKey(static_cast<Uint16>(tag >> 16), static_cast<Uint16>(tag)), all->data))
         return damaged(d->name, "", error);
-    d->held = data.release();
+    take_frame_items(*all);
+    d->held = all.release();
     d->floats = tag == 0x7fe00008 ? 4 : tag == 0x7fe00009 ? 8 : 0;
     return take_elements(d, frame, error);
-}
-
-/* ---- Fragments ------------------------------------------------------------------------------- */
-
-/* Where a frame's fragments begin, which is for codecs to know. */
-struct frames : DcmCodec {
-    static bool first(int64_t frame, int64_t count, DcmPixelSequence *sequence, Uint32 &item) {
-        return determineStartFragment(static_cast<Uint32>(frame), static_cast<Sint32>(count), sequence, item).good();
-    }
-};
-
-samc_status gather(const samc__dicom *d, int64_t frame, uint8_t **out, size_t *size, samc_error *error) {
-    DcmDataset data;
-    const samc__dicom_outline &o = d->outline;
-    DcmPixelSequence *sequence = nullptr;
-    DcmElement *element = nullptr;
-    E_TransferSyntax syntax = EXS_Unknown;
-    const DcmRepresentationParameter *parameter = nullptr;
-    if (!parse(o, DCM_UndefinedTagKey, data) || data.findAndGetElement(DCM_PixelData, element).bad() ||
-        element->ident() != EVR_PixelData)
-        return damaged(d->name, "its fragments", error);
-    DcmPixelData *pixels = static_cast<DcmPixelData *>(element);
-    pixels->getOriginalRepresentationKey(syntax, parameter);
-    if (pixels->getEncapsulatedRepresentation(syntax, parameter, sequence).bad() || sequence == nullptr ||
-        sequence->card() < 2)
-        return damaged(d->name, "its fragments", error);
-    Uint32 begin = 0, end = static_cast<Uint32>(sequence->card());
-    if (!frames::first(frame, d->frames, sequence, begin) ||
-        (frame + 1 < d->frames && !frames::first(frame + 1, d->frames, sequence, end)) || begin < 1 || end <= begin ||
-        end > sequence->card())
-        return damaged(d->name, "where its frames begin", error);
-    for (int pass = 0; pass < 2; pass++) { /* their length, then their bytes */
-        size_t at = 0;
-        for (Uint32 i = begin; i < end; i++) {
-            DcmPixelItem *item = nullptr;
-            Uint8 *bytes = nullptr;
-            if (sequence->getItem(item, i).bad() || item == nullptr || item->getUint8Array(bytes).bad())
-                return damaged(d->name, "its fragments", error);
-            const size_t length = bytes != nullptr ? item->getLength() : 0;
-            if (pass == 1 && length > 0) memcpy(*out + at, bytes, length);
-            at += length;
-        }
-        if (pass == 1) break;
-        if (at == 0 || at > o.size) return damaged(d->name, "a frame without fragments", error);
-        *size = at;
-        *out = static_cast<uint8_t *>(malloc(at));
-        if (*out == nullptr) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", d->name);
-    }
-    return SAMC_OK;
 }
 
 /* ---- Codecs ---------------------------------------------------------------------------------- */
@@ -379,7 +347,9 @@ samc_status samc__dicom_open(const uint8_t *bytes, size_t size, const char *name
     SAMC__TRY(samc__dicom_guard(bytes, size, name, &d->outline, error));
     const samc_status status = guarded(SAMC_OUT_OF_MEMORY, [&] { return open(frame, d, error); });
     if (status == SAMC_OUT_OF_MEMORY) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", name);
-    return status == SAMC_OK ? samc__dicom_check(d, error) : status;
+    SAMC__TRY(status);
+    SAMC__TRY(samc__dicom_check(d, error));
+    return d->outline.coding == SAMC__DICOM_NATIVE ? SAMC_OK : samc__dicom_find_frames(d, error);
 }
 
 samc_status samc__dicom_place_of(const samc__dicom *d, int64_t frame, samc__dicom_place *place, samc_error *error) {
@@ -389,10 +359,13 @@ samc_status samc__dicom_place_of(const samc__dicom *d, int64_t frame, samc__dico
 }
 
 void samc__dicom_close(samc__dicom *d) {
-    delete static_cast<DcmDataset *>(d->held);
+    delete elements_of(d);
     free(d->outline.inflated);
+    free(d->starts);
     *d = samc__dicom{};
 }
+
+void *samc__dicom_data(const samc__dicom *d) { return d->held != nullptr ? &elements_of(d)->data : nullptr; }
 
 void samc__dicom_prepare(void) {
     guarded(false, [] { return static_cast<bool>(dcmDataDict.isDictionaryLoaded()); });
@@ -404,13 +377,6 @@ bool samc__dicom_is_sequence(uint32_t tag) {
 }
 
 const char *samc__dicom_library(void) { return "DCMTK " PACKAGE_VERSION; }
-
-samc_status samc__dicom_fragments(const samc__dicom *d, int64_t frame, uint8_t **bytes, size_t *size,
-                                  samc_error *error) {
-    *bytes = nullptr;
-    const samc_status status = guarded(SAMC_OUT_OF_MEMORY, [&] { return gather(d, frame, bytes, size, error); });
-    return status == SAMC_OUT_OF_MEMORY ? samc__fail(error, status, "%s: out of memory", d->name) : status;
-}
 
 bool samc__dicom_rle(const samc__dicom *d, const uint8_t *bytes, size_t size, void *out, size_t room) {
     const samc__dicom_stream stream = {bytes,      size,        static_cast<int>(d->columns), static_cast<int>(d->rows),

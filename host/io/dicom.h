@@ -4,7 +4,8 @@
  * one, and refuses it.
  *
  *   dicom_guard.c   what is checked before DCMTK sees a byte
- *   dicom.cc        elements, fragments, run lengths, JPEG, JPEG-LS: the one file that is C++
+ *   dicom.cc        elements, run lengths, JPEG, JPEG-LS: the one file that is C++
+ *   dicom_fragments.c   which fragments are a frame's
  *   dicom_values.c  which pixels are read, and what the modality and the display make of them
  *   image_dicom.c   as an image; dicom_series.c: as a volume */
 #ifndef SAMC_HOST_IO_DICOM_H
@@ -36,6 +37,11 @@ typedef enum samc__dicom_colours {
 
 /* ---- Before DCMTK (dicom_guard.c) ---- */
 
+/* Bytes of a value, in an outline's. */
+typedef struct samc__dicom_span {
+    size_t at, size;
+} samc__dicom_span;
+
 /* What a walk over all elements says. */
 typedef struct samc__dicom_outline {
     samc__dicom_coding coding;
@@ -46,10 +52,11 @@ typedef struct samc__dicom_outline {
     size_t begin;      /* of the data set, in `bytes` */
     uint8_t *inflated; /* owned; NULL: it was not deflated */
     size_t inflated_size;
-    size_t pixels;   /* where their value begins in `bytes`; 0: there are none */
-    uint32_t tag;    /* theirs */
-    uint32_t length; /* UINT32_MAX: in fragments */
-    bool words;      /* said to be words of 16 bits */
+    size_t pixels;                     /* where their value begins in `bytes`; 0: there are none */
+    uint32_t tag;                      /* theirs */
+    uint32_t length;                   /* UINT32_MAX: in fragments */
+    bool words;                        /* said to be words of 16 bits */
+    samc__dicom_span offsets, lengths; /* of frames, 64 bits each: the extended offset table and that beside it */
 } samc__dicom_outline;
 
 /* Whether DCMTK's dictionary has a sequence for this tag (dicom.cc). */
@@ -86,7 +93,8 @@ enum { SAMC__DICOM_UID = 65 };
 typedef struct samc__dicom {
     const char *name;
     samc__dicom_outline outline;
-    void *held; /* DCMTK's data set */
+    void *held;     /* what dicom.cc keeps */
+    size_t *starts; /* [frames + 1] of compressed ones: where their first fragments are; owned */
     int64_t rows, columns, frames;
     int samples, planar, allocated, stored, high; /* high: the uppermost bit of the stored ones */
     bool is_signed;
@@ -107,10 +115,15 @@ samc_status samc__dicom_open(const uint8_t *bytes, size_t size, const char *name
 /* The place of another frame. */
 samc_status samc__dicom_place_of(const samc__dicom *dicom, int64_t frame, samc__dicom_place *place, samc_error *error);
 void samc__dicom_close(samc__dicom *dicom);
+/* DCMTK's data set of what stands before the pixels, for dicom_seg.cc; NULL: none was read. */
+void *samc__dicom_data(const samc__dicom *dicom);
 /* DCMTK reads its dictionary of elements from a file when the first one is looked up: a process that is to lose its
  * rights calls this before. */
 void samc__dicom_prepare(void);
 const char *samc__dicom_library(void); /* "DCMTK 3.6.7" */
+
+/* After all other checks, of compressed pixels: fills in `starts`. */
+samc_status samc__dicom_find_frames(samc__dicom *dicom, samc_error *error);
 
 /* What a JPEG or JPEG-LS says of itself, which holds. */
 typedef struct samc__dicom_stream {
@@ -120,9 +133,9 @@ typedef struct samc__dicom_stream {
     int bits; /* 2 to 16 */
 } samc__dicom_stream;
 
-/* The bytes of a frame's fragments in a row, to be freed. */
-samc_status samc__dicom_fragments(const samc__dicom *dicom, int64_t frame, uint8_t **bytes, size_t *size,
-                                  samc_error *error);
+/* The bytes of a frame's fragments in a row: the file's, or `owned`, which is to be freed. */
+samc_status samc__dicom_fragments(const samc__dicom *dicom, int64_t frame, const uint8_t **bytes, size_t *size,
+                                  uint8_t **owned, samc_error *error);
 /* Fills out [samples, height, width] of run lengths, of allocated / 8 bytes in the machine's order, and of the JPEGs
  * [height, width, samples] of 1 byte, above 8 bits of 2, whose colours are not converted. False: they are damaged, or
  * there is no memory. */

@@ -164,8 +164,9 @@ int64_t samc__dicom_peak(const samc__dicom *d) {
     const int64_t samples = d->rows * d->columns * d->samples;
     const samc__dicom_outline *o = &d->outline;
     if (o->coding == SAMC__DICOM_NATIVE) return 2 * (int64_t)o->inflated_size;
-    /* Values of 1 or 2 bytes, of JPEG 2000 of 4, once in the codec and once outside; the fragments, and in a row. */
-    return samples * (o->coding == SAMC__DICOM_JPEG_2000 ? 12 : 2 * d->allocated / 8 + 4) + 3 * (int64_t)o->size +
+    /* Values of 1 or 2 bytes, of JPEG 2000 of 4, once in the codec and once outside; the fragments in a row, and in the
+     * codec. */
+    return samples * (o->coding == SAMC__DICOM_JPEG_2000 ? 12 : 2 * d->allocated / 8 + 4) + 2 * (int64_t)o->size +
            ((int64_t)4 << 20);
 }
 
@@ -182,14 +183,15 @@ samc_status samc__dicom_frame(const samc__dicom *d, int64_t frame, samc__dicom_s
         read_native(d, frame, s);
         return SAMC_OK;
     }
-    uint8_t *bytes = NULL;
+    const uint8_t *bytes = NULL;
+    uint8_t *owned;
     size_t size = 0;
-    samc_status status = samc__dicom_fragments(d, frame, &bytes, &size, error);
+    samc_status status = samc__dicom_fragments(d, frame, &bytes, &size, &owned, error);
     if (status == SAMC_OK && d->outline.coding == SAMC__DICOM_RLE) status = read_rle(d, bytes, size, s, error);
     else if (status == SAMC_OK && d->outline.coding == SAMC__DICOM_JPEG_2000)
         status = read_jpeg_2000(d, bytes, size, s, error);
     else if (status == SAMC_OK) status = read_jpeg(d, bytes, size, s, error);
-    free(bytes);
+    free(owned);
     return status;
 }
 

@@ -116,6 +116,8 @@ static samc_status read_elements(reader *r, int depth, samc_error *error) {
             r->outline->length = e.length;
             r->outline->words = memcmp(e.vr, "OW", 2) == 0;
         }
+        if (depth == 0 && (e.tag == 0x7fe00001 || e.tag == 0x7fe00002) && e.length != ENDLESS)
+            *(e.tag == 0x7fe00001 ? &r->outline->offsets : &r->outline->lengths) = (samc__dicom_span){r->at, e.length};
         if (memcmp(e.vr, "SQ", 2) == 0 || e.length == ENDLESS || is_nested(r, &e)) {
             if (is_pixels(e.tag) && !r->implicit && e.vr[0] != 'O') /* DCMTK would read items' elements there */
                 return damaged(r, "pixels in items of another kind than fragments", error);

@@ -120,7 +120,7 @@ std::string text_of(DcmItem &item, const DcmTagKey &key) {
 
 /* Patient and study with texts in UTF-8, for names of labels are. */
 void take_header(const samc__dicom *d, source &from) {
-    from.header = *static_cast<DcmDataset *>(d->held);
+    from.header = *static_cast<DcmDataset *>(samc__dicom_data(d));
     const bool said = !text_of(from.header, DCM_SpecificCharacterSet).empty();
     from.utf8 = !said || from.header.convertToUTF8().good();
     if (from.utf8) from.header.putAndInsertString(DCM_SpecificCharacterSet, "ISO_IR 192");

@@ -122,6 +122,7 @@ static samc_status take_file(series *s, int file, samc_error *error) {
             s->first = file;
             s->header = d;
             s->header.held = NULL;
+            s->header.starts = NULL;
         }
         status = check_same(s, &d, file, error);
         for (int64_t frame = 0; frame < d.frames && status == SAMC_OK; frame++) {
