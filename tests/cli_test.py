@@ -243,6 +243,10 @@ class Usage(Case):
             self.usage("--format", "segment", PHOTO, "--point", "1,1", "--format", text, *o)
         self.usage("unknown or misused option '--nosuch'", "segment", PHOTO, "--nosuch", *o)
         self.usage("needs an argument", "segment", PHOTO, "--point")
+        both = ("--scale", "minmax", "--window", "lung")
+        for command in ("segment", "auto", "embed", "text", "volume"):
+            for options in (both, both[2:] + both[:2]):
+                self.usage("--scale and --window say the same thing", command, PHOTO, *options, *o)
         self.usage("neither .safetensors nor .npy", "segment", PHOTO, "--point", "1,1", "--embedding", "x.bin", *o)
         self.usage(
             "point 37,1 is outside the image of 37 x 29", "segment", PHOTO, "--point", "37,1", "--model", MODEL, *o

@@ -204,6 +204,11 @@ static bool parse_devices(samc__cli *cli, const char *text) {
     return false;
 }
 
+static bool both_scales(samc__cli *cli) {
+    cli->exit_code = samc__cli_usage(cli, "--scale and --window say the same thing: one of them");
+    return false;
+}
+
 /* Returns false where the program is to stop, with the exit code set. */
 static bool common_option(samc__cli *cli, int option) {
     static const char *const backends[] = {"auto", "ref", "cpu", "cuda", NULL}; /* in the order of samc_backend */
@@ -254,13 +259,16 @@ static bool common_option(samc__cli *cli, int option) {
         cli->options.recipe = optarg;
         return true;
     case SAMC__CLI_SCALE:
+        if (cli->windowed) return both_scales(cli);
         cli->scale = optarg;
         if (samc_scale_check(optarg, &error) == SAMC_OK) return true;
         cli->exit_code = samc__cli_usage(cli, "--scale: %s", error.message);
         return false;
     case SAMC__CLI_WINDOW: /* as long as the process, as all arguments are */
+        if (cli->scale != NULL && !cli->windowed) return both_scales(cli);
         snprintf(window, sizeof window, "window:%s", optarg);
         cli->scale = window;
+        cli->windowed = true;
         if (strlen(optarg) < 64 && samc_scale_check(window, &error) == SAMC_OK) return true;
         cli->exit_code = samc__cli_usage(cli, "--window: %s", error.message[0] ? error.message : "it is too long");
         return false;

@@ -25,6 +25,7 @@ typedef struct samc__cli {
     int setting_count;
     const char *model; /* --model, or NULL */
     const char *scale; /* --scale or --window of images, or NULL */
+    bool windowed;     /* it is --window */
     int page;          /* --page of images, or --frame, from 0 */
     bool quiet;
     bool asked_backend;                                                      /* --backend was given */

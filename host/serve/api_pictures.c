@@ -91,9 +91,12 @@ static void encode(samc__request *r, samc_session *session) {
 /* In the decode stage: bytes -> pixels. */
 static void decode(samc__request *r, samc_session *session) {
     samc_error error = {0};
-    const samc_image_options how = {.size = sizeof how, .most_pixels = r->serve->options.max_pixels, .scale = r->scale};
+    const samc_image_options how = {
+        .size = sizeof how, .most_pixels = r->serve->options.max_pixels, .scale = r->scale, .page = r->page};
+    char more[SAMC__SCALE + 16]; /* by another scale it is another picture, and so is another page */
     (void)session;
-    if (!make_id(r, r->scale)) { /* by another scale it is another picture */
+    snprintf(more, sizeof more, r->page > 0 ? "%s#%d" : "%s", r->scale, r->page);
+    if (!make_id(r, more)) {
         samc__reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "SHA-256 cannot be computed");
         samc__request_finish(r);
         return;
@@ -174,6 +177,10 @@ static bool take_scale(samc__request *r) {
     samc_error error = {0};
     const char *scale = samc__request_query(r, "scale"), *window = samc__request_query(r, "window");
     char text[2 * SAMC__SCALE];
+    if (scale != NULL && window != NULL) {
+        samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "scale and window say the same thing: one of them");
+        return false;
+    }
     if (window != NULL) {
         snprintf(text, sizeof text, "window:%s", window);
         scale = text;
@@ -187,9 +194,22 @@ static bool take_scale(samc__request *r) {
     return false;
 }
 
+/* ?page= */
+static bool take_page(samc__request *r) {
+    const char *page = samc__request_query(r, "page");
+    const size_t length = page == NULL ? 0 : strlen(page);
+    if (page == NULL) return true;
+    if (length > 0 && length < 7 && strspn(page, "0123456789") == length) {
+        r->page = atoi(page);
+        return true;
+    }
+    samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "page is a whole number from 0 to 999999");
+    return false;
+}
+
 void samc__handle_upload(samc__request *r) {
     if (r->size == 0) samc__reply_error(r, MHD_HTTP_BAD_REQUEST, "the body is to be the bytes of an image");
-    else if (take_scale(r)) samc__picture_make(r);
+    else if (take_scale(r) && take_page(r)) samc__picture_make(r);
 }
 
 void samc__handle_picture(samc__request *r) {

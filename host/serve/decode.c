@@ -50,6 +50,7 @@ typedef struct order {
     size_t size;
     int64_t most_pixels;
     char scale[SAMC__SCALE];
+    int page;
 } order;
 
 /* At the head of the answer's memory; pixels follow, a page on. */
@@ -132,7 +133,8 @@ static void decode_one(const order *o, int file, int out) {
     samc_error error = {0};
     samc_image image = SAMC_INIT(samc_image);
     samc_scale applied = SAMC_INIT(samc_scale);
-    const samc_image_options how = {.size = sizeof how, .most_pixels = o->most_pixels, .scale = o->scale};
+    const samc_image_options how = {
+        .size = sizeof how, .most_pixels = o->most_pixels, .scale = o->scale, .page = o->page};
     const void *bytes = mmap(NULL, o->size, PROT_READ, MAP_SHARED, file, 0);
     answer *head = mmap(NULL, HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
     if (bytes == MAP_FAILED || head == MAP_FAILED) {
@@ -330,7 +332,7 @@ samc_status samc__decoders_decode(samc__decoders *d, const void *bytes, size_t s
                                   samc_image *image, char scaled[SAMC__SCALED], samc_error *error) {
     int descriptors[3] = {memfd_create("file", MFD_CLOEXEC), memfd_create("pixels", MFD_CLOEXEC), -1};
     int ends[2] = {-1, -1};
-    order o = {.size = size, .most_pixels = how->most_pixels};
+    order o = {.size = size, .most_pixels = how->most_pixels, .page = how->page};
     if (how->scale != NULL) snprintf(o.scale, sizeof o.scale, "%s", how->scale);
     samc_status status = SAMC_OK;
     if (size == 0) status = fail(error, SAMC_FORMAT, "the image is empty");

@@ -146,9 +146,11 @@ bool samc__guard_let_in(const samc__guard *g, samc__request *r) {
         samc__reply_error(r, MHD_HTTP_UNAUTHORIZED, "the token is missing or wrong");
     } else if (asks_for_more && !(type == NULL && r->route->open == SAMC__TYPELESS && origin == NULL) &&
                (type == NULL || !known_type(type))) {
-        samc__reply_error(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                          "the body is to be application/json, application/octet-stream or image/..., not %.80s",
-                          type == NULL ? "of no type" : type);
+        samc__reply_error(
+            r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+            "the body is to be application/json, application/octet-stream, application/dicom or image/..., not "
+            "%.80s",
+            type == NULL ? "of no type" : type);
     }
     return r->reply.status == 0;
 }

@@ -99,6 +99,7 @@ struct samc__request {
     struct samc__question *question;
     samc_image image;          /* of decode and encode: its pixels are the request's */
     char scale[SAMC__SCALE];   /* that samples of more than 8 bits are to be read by; "" */
+    int page;                  /* of the file's pages or frames, from 0 */
     char scaled[SAMC__SCALED]; /* what was done, as JSON; "" of 8 bits */
     /* Of requests that bring their image along: what happens when the picture is there, and how masks are given. */
     samc__work then;
