@@ -281,6 +281,11 @@ class Maps(unittest.TestCase):
         info = json.loads(tool("gdalinfo", "-json", self.at("auto/scene.masks.tif")))
         self.assertEqual(info["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"], "COG")
         self.assertEqual(info["geoTransform"], [WEST, METRES, 0.0, NORTH, 0.0, -METRES])
+        self.auto("scene.png", "plain", "--format", "cog")  # by libtiff
+        self.assertEqual(self.pixels("plain/scene.masks.tif", "UInt32"), labels)
+        plain = json.loads(tool("gdalinfo", "-json", self.at("plain/scene.masks.tif")))
+        self.assertEqual((plain["bands"][0]["noDataValue"], plain["bands"][0]["block"]), (0.0, [512, 512]))
+        self.assertEqual(plain["bands"][0]["overviews"], [{"size": [380, 320]}])
         self.auto("scene.tif", "again", "--format", "gpkg,geojson,cog", "--shard", "1/2")
         self.auto("scene.tif", "again", "--format", "gpkg,geojson,cog", "--shard", "0/2")
         for name in ("scene.gpkg", "scene.geojson", "scene.masks.tif"):

@@ -35,7 +35,7 @@ function(samc_format name what package)
 endfunction()
 
 samc_format(WEBP "WebP" libwebp-dev SOURCE io/image_webp.c PACKAGES libwebp>=1.0 libwebpdemux>=1.0)
-samc_format(TIFF "TIFF" libtiff-dev SOURCE io/image_tiff.c io/tiff_samples.c PACKAGES libtiff-4>=4.5)
+samc_format(TIFF "TIFF" libtiff-dev SOURCE io/image_tiff.c io/label_tiff.c io/tiff_samples.c PACKAGES libtiff-4>=4.5)
 samc_format(LAB "CIELab in TIFF" liblcms2-dev SOURCE io/lab.c PACKAGES lcms2)
 samc_format(AVIF "AVIF" libavif-dev SOURCE io/image_avif.c PACKAGES libavif>=0.11)
 samc_format(JPEG2000 "JPEG 2000" libopenjp2-7-dev SOURCE io/image_jpeg2000.c PACKAGES libopenjp2>=2.4)

@@ -36,12 +36,14 @@ enum {
     "      --stitch                           pieces of what no tile sees whole (rivers, fields) are put together\n"   \
     "      --bands LIST                       of a scene that GDAL reads, such as 3,2,1\n"                             \
     "      --simplify X                       outlines of polygons may move by X, in units of the map (0)\n"           \
-    "      --format LIST                      any of coco, jsonl, overlay, and with GDAL gpkg, geojson, cog; "         \
-    "default coco,overlay, of a\n"                                                                                     \
-    "                                         scene with a place gpkg,overlay. <name> is the scene's without its "     \
-    "extension:\n"                                                                                                     \
-    "                                         <name>.coco.json, .masks.jsonl, .overlay.png, .gpkg, .geojson, "         \
-    ".masks.tif\n"                                                                                                     \
+    "      --format LIST                      any of coco, jsonl, overlay, cog (a raster of ids), and with GDAL "      \
+    "gpkg, "                                                                                                           \
+    "geojson; default\n"                                                                                               \
+    "                                         coco,overlay, of a scene with a place gpkg,overlay. <name> is the "      \
+    "scene's without its\n"                                                                                            \
+    "                                         extension: <name>.coco.json, .masks.jsonl, .overlay.png, .gpkg, "        \
+    ".geojson,\n"                                                                                                      \
+    "                                         .masks.tif\n"                                                            \
     "      --shard I/N, --resume, --no-sync, --batch-images N (tiles), --scale, --page, --max-pixels: as above\n"      \
     "\n"
 

@@ -38,7 +38,7 @@ samc_status samc__geo_out_open(const samc_geo *geo, const char *path, samc_geo_f
     out->geo = geo;
     out->format = format;
     out->options = *options;
-    out->labels = -1;
+    out->labels.file = -1;
     char **before = samc__gdal_enter(geo->g);
     const samc_status status = out->kind->open(out, error);
     samc__gdal_leave(geo->g, before);

@@ -3,6 +3,7 @@
 #define SAMC_HOST_IO_GEO_OUT_H
 
 #include "host/io/geo_scene.h"
+#include "host/io/label_raster.h"
 #include "host/io/outline.h"
 
 /* A format's calls, all between samc__gdal_enter() and _leave(). */
@@ -42,8 +43,8 @@ struct samc__geo_out {
     GDALDatasetH dataset;
     OGRLayerH layer;
     samc__geo_area area;
-    int labels;         /* the raster that grows, a file [height, width] of uint32_t; -1: none */
-    char *raw, *header; /* its name and its header's; owned */
+    samc__label_raster labels; /* the raster that grows */
+    char *raw, *header;        /* its name and its header's; owned */
 };
 
 extern const samc__geo_kind samc__geo_vector_kind, samc__geo_label_kind;

@@ -21,7 +21,8 @@ typedef struct samc_tiles samc_tiles;
  *   SAMC_OUTPUT_COCO                .coco.json, a COCO data set of one image; of scenes below 2^32 pixels
  *   SAMC_OUTPUT_JSONL               .masks.jsonl, a mask a line, its run lengths those of its box
  *   SAMC_OUTPUT_OVERLAY             .overlay.png, every mask in its colour, at a level of at most 2048 pixels a side
- *   SAMC_OUTPUT_GPKG, GEOJSON, COG  .gpkg, .geojson, .masks.tif (samc_geo_format), of scenes that GDAL reads */
+ *   SAMC_OUTPUT_GPKG, GEOJSON, COG  .gpkg, .geojson, .masks.tif (samc_geo_format), of scenes that GDAL reads; of any
+ *                                   other COG is a tiled TIFF with overviews, where the build has libtiff */
 enum {
     SAMC_OUTPUT_SCENE = SAMC_OUTPUT_COCO | SAMC_OUTPUT_JSONL | SAMC_OUTPUT_OVERLAY | SAMC_OUTPUT_GPKG |
                         SAMC_OUTPUT_GEOJSON | SAMC_OUTPUT_COG

@@ -9,6 +9,7 @@
 #include "host/io/auto_options.h"
 #include "host/io/describe.h"
 #include "host/io/geo.h"
+#include "host/io/label_tiff.h"
 #include "host/io/pipeline.h"
 #include "host/io/scene_run.h"
 #include "host/io/scene_write.h"
@@ -82,14 +83,32 @@ static samc_status open_source(samc_tiles *t, samc_error *error) {
     return samc__scene_file_open(&t->source, o->input, &image, NULL, error);
 }
 
+/* The raster of ids is GDAL's where that reads the scene; of any other libtiff writes it. */
+#ifdef SAMC_WITH_TIFF
+enum { PLAIN = SAMC_OUTPUT_COG };
+#else
+enum { PLAIN = 0 };
+#endif
+
+static samc_status check_maps(const samc_tiles *t, samc_error *error) {
+    const unsigned maps = t->options.formats & MAPS & ~(unsigned)PLAIN;
+    const char *without = samc_geo_library() == NULL ? ", which this samc was built without" : "";
+    if (maps == 0 || t->geo != NULL) return SAMC_OK;
+    if (maps != SAMC_OUTPUT_COG)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: gpkg and geojson are written of scenes that GDAL reads%s",
+                          t->options.input, without);
+    return samc__fail(
+        error, SAMC_UNSUPPORTED,
+        "%s: cog is written by libtiff, which this samc was built without, or of scenes that GDAL reads%s",
+        t->options.input, without);
+}
+
 static samc_status open_tiles(samc_tiles *t, samc_error *error) {
     const char *slash = strrchr(t->options.input, '/'), *name = slash != NULL ? slash + 1 : t->options.input;
     SAMC__TRY(open_source(t, error));
     if (t->options.formats == 0)
         t->options.formats = (t->placed ? SAMC_OUTPUT_GPKG : SAMC_OUTPUT_COCO) | SAMC_OUTPUT_OVERLAY;
-    if ((t->options.formats & MAPS) != 0 && t->geo == NULL)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: gpkg, geojson and cog are written of scenes that GDAL reads%s",
-                          t->options.input, samc_geo_library() == NULL ? ", which this samc was built without" : "");
+    SAMC__TRY(check_maps(t, error));
     t->stem = strndup(name, samc__name_stem(name));
     return t->stem != NULL ? SAMC_OK : samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", t->options.input);
 }
@@ -179,12 +198,34 @@ static json_t *describe(const samc_tiles *t, const samc_model *model, const samc
 /* The sinks that were asked for; *count of them, all to be ended. */
 typedef struct sinks {
     samc__scene_sink all[FORMATS];
-    bool map[FORMATS];
+    void (*end[FORMATS])(samc__scene_sink *);
     int count;
     samc_geo_writer_options geo;
     const char **labels; /* [label_count], owned */
     int label_count;
 } sinks;
+
+static samc_status make_sink(samc_tiles *t, samc_output format, const samc_phrases *labels, sinks *s,
+                             samc_error *error) {
+    samc__scene_sink *sink = &s->all[s->count];
+    void (**end)(samc__scene_sink *) = &s->end[s->count++];
+    if ((format & MAPS) == 0) {
+        *end = samc__scene_write_end;
+        return samc__scene_write(format, &t->source, labels, sink, error);
+    }
+#ifdef SAMC_WITH_TIFF
+    if (t->geo == NULL) {
+        *end = samc__label_tiff_sink_end;
+        return samc__label_tiff_sink(sink, error);
+    }
+#endif
+    *end = samc__geo_sink_end;
+    return samc__geo_sink(t->geo,
+                          format == SAMC_OUTPUT_GPKG      ? SAMC_GEO_GPKG
+                          : format == SAMC_OUTPUT_GEOJSON ? SAMC_GEO_GEOJSON
+                                                          : SAMC_GEO_COG,
+                          &s->geo, labels != NULL ? s->labels : NULL, s->label_count, sink, error);
+}
 
 static samc_status make_sinks(samc_tiles *t, const samc_phrases *labels, sinks *s, samc_error *error) {
     const unsigned bits = t->options.formats;
@@ -193,26 +234,13 @@ static samc_status make_sinks(samc_tiles *t, const samc_phrases *labels, sinks *
     s->labels = calloc((size_t)s->label_count + 1, sizeof *s->labels);
     if (s->labels == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", t->options.input);
     for (int i = 0; i < s->label_count; i++) s->labels[i] = samc_phrases_text(labels, i);
-    for (int i = 0; i < FORMATS; i++) {
-        samc__scene_sink *sink = &s->all[s->count];
-        if ((bits & formats[i]) == 0) continue;
-        s->map[s->count++] = (formats[i] & MAPS) != 0;
-        if ((formats[i] & MAPS) == 0)
-            SAMC__TRY(samc__scene_write((samc_output)formats[i], &t->source, labels, sink, error));
-        else
-            SAMC__TRY(samc__geo_sink(t->geo,
-                                     formats[i] == SAMC_OUTPUT_GPKG      ? SAMC_GEO_GPKG
-                                     : formats[i] == SAMC_OUTPUT_GEOJSON ? SAMC_GEO_GEOJSON
-                                                                         : SAMC_GEO_COG,
-                                     &s->geo, labels != NULL ? s->labels : NULL, s->label_count, sink, error));
-    }
+    for (int i = 0; i < FORMATS; i++)
+        if ((bits & formats[i]) != 0) SAMC__TRY(make_sink(t, (samc_output)formats[i], labels, s, error));
     return SAMC_OK;
 }
 
 static void end_sinks(sinks *s) {
-    for (int i = 0; i < s->count; i++)
-        if (s->map[i]) samc__geo_sink_end(&s->all[i]);
-        else samc__scene_write_end(&s->all[i]);
+    for (int i = 0; i < s->count; i++) s->end[i](&s->all[i]);
     free(s->labels);
 }
 
