@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/cli/phrases.h"
 #include "host/cli/points.h"
-#include "host/cli/segment_map.h"
+#include "host/cli/segment.h"
 
 static const char help[] =
     "Usage: samc segment IMAGE PROMPT... -o OUTDIR [OPTIONS]\n"
@@ -32,6 +31,11 @@ static const char help[] =
     "      --text PHRASE     what to look for, several times for several; with --detector FILE, --threshold,\n"
     "                        --nms and --top of 'samc text'. One mask for each thing that is found. Not together\n"
     "                        with other prompts\n"
+    "\n"
+    "Volumes (NIfTI; DICOM slices: a folder, a .zip, a .tar, a file of many frames), one slice as the image:\n"
+    "      --slice N, --axis i|j|k, --volume T  slice N, from 0, across the axis (as of 'samc volume', which follows\n"
+    "                        objects through all slices); x and y are the other two, in the order i, j, k. The grey\n"
+    "                        values are those of the whole volume. Files are called <stem>_<axis><slice>_...\n"
     "\n"
     "Scenes that lie on a map (GeoTIFF, COG, JPEG 2000, ... of any size; 'samc info' says whether there is GDAL):\n"
     "      --crs map|pixel   --point and --box are in the coordinates of the scene's map, or in its pixels; the\n"
@@ -72,32 +76,8 @@ static const char help[] =
 /* Prompts that the library is given at a time: bounds the memory for logits, whatever the length of the list. */
 enum { BATCH = 64 };
 
-/* The command line, parsed. */
-typedef struct request {
-    samc__cli cli;
-    const char *image, *output, *prompts_file, *mask_input, *logits, *embedding;
-    unsigned formats;
-    bool single;
-    samc_prompts *prompts;   /* of phrases: the boxes that were found */
-    samc__cli_phrases *text; /* without phrases where there are other prompts */
-    samc__map_request *map;  /* with the texts of all points and boxes */
-    bool mapped;             /* the image is a scene */
-} request;
-
-/* Everything that has to be released, whatever happened. */
-typedef struct work {
-    samc_image image;
-    samc_scale scale; /* that it was read with */
-    samc_array masks; /* --mask-input, [P, low_res, low_res] */
-    samc_model *model;
-    samc_session *session;
-    samc_model_info info;
-    samc_writer *logits;
-    samc__map *map;      /* of a scene; then image and prompts are those of `view` */
-    samc__map_view view; /* its image is moved to `image` */
-    char *stem;          /* the image's name without folder and extension, owned */
-    json_t *records;     /* list of the masks so far; owned */
-} work;
+typedef samc__segment_request request;
+typedef samc__segment_work work;
 
 /* --mask-input: one mask for each prompt; alone, each mask becomes a prompt. */
 static samc_status attach_masks(request *r, work *w, samc_error *error) {
@@ -148,79 +128,14 @@ static samc_status no_memory(const request *r, samc_error *error) {
     return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "%s: out of memory for its results", r->image);
 }
 
-/* What a prompt of the library's is called: of a window, its number among all. */
-static int number_of(const work *w, int prompt) { return w->view.numbers != NULL ? w->view.numbers[prompt] : prompt; }
-
-/* Files are called <stem>_<prompt>_<mask> and one of these. In the order of samc_output's bits. */
-static const struct {
-    samc_output output;
-    const char *name, *suffix;
-} files[] = {{SAMC_OUTPUT_PNG, "png", ".png"},
-             {SAMC_OUTPUT_OVERLAY, "overlay", "_overlay.png"},
-             {SAMC_OUTPUT_CUTOUT, "cutout", "_cutout.png"},
-             {SAMC_OUTPUT_NPY, "npy", ".npy"}};
-
-/* Writes a mask in every format that is a file; `number` counts masks and chooses the colour. */
-static samc_status write_files(const request *r, const work *w, const samc_mask *mask, int number, json_t *written,
-                               samc_error *error) {
-    samc_status status = SAMC_OK;
-    for (size_t i = 0; status == SAMC_OK && i < sizeof files / sizeof *files; i++) {
-        char *path;
-        size_t length = r->output == NULL ? 0 : strlen(r->output);
-        const char *slash = length > 0 && r->output[length - 1] == '/' ? "" : "/";
-        if (!(r->formats & files[i].output)) continue;
-        if (asprintf(&path, "%s%s%s_%d_%d%s", r->output, slash, w->stem, number_of(w, mask->prompt), mask->index,
-                     files[i].suffix) < 0)
-            return no_memory(r, error);
-        status = samc_mask_write(mask, files[i].output, &w->image, samc_prompts_at(r->prompts, mask->prompt), number,
-                                 path, error);
-        if (status == SAMC_OK && json_object_set_new(written, files[i].name, samc__cli_text(path)) != 0)
-            status = no_memory(r, error);
-        free(path);
-    }
-    return status;
-}
-
-static void add_label(json_t *record, const samc_mask *mask) {
-    json_object_set_new(record, "label", samc__cli_text(mask->label));
-    json_object_set_new(record, "score", samc__cli_number((double)mask->score));
-    json_object_set_new(record, "box",
-                        json_pack("[f, f, f, f]", (double)mask->box[0], (double)mask->box[1], (double)mask->box[2],
-                                  (double)mask->box[3]));
-}
-
-/* Writes a mask in every format and appends its record. */
-static samc_status add_mask(const request *r, work *w, const samc_mask *mask, int number, samc_error *error) {
-    json_t *written = json_object(), *rle = NULL;
-    int64_t id = 0;
-    samc_status status = written ? write_files(r, w, mask, number, written, error) : no_memory(r, error);
-    if (status == SAMC_OK && w->map != NULL) status = samc__map_add(w->map, &w->view, mask, &id, error);
-    if (status == SAMC_OK && r->formats & SAMC_OUTPUT_RLE) {
-        char *text = malloc(mask->rle_length + 1);
-        status = text ? samc_mask_rle(mask, text, error) : no_memory(r, error);
-        if (status == SAMC_OK) rle = json_pack("{s:[i, i], s:s}", "size", mask->height, mask->width, "counts", text);
-        if (status == SAMC_OK && rle == NULL) status = no_memory(r, error);
-        free(text);
-    }
-    if (status != SAMC_OK) {
-        json_decref(written);
-        return status;
-    }
-    json_t *record =
-        json_pack("{s:i, s:i, s:o, s:o, s:I, s:[i, i, i, i], s:o, s:o*}", "prompt", number_of(w, mask->prompt), "mask",
-                  mask->index, "predicted_iou", samc__cli_number((double)mask->predicted_iou), "stability_score",
-                  samc__cli_number((double)mask->stability_score), "area", (json_int_t)mask->area, "bbox",
-                  mask->bbox[0], mask->bbox[1], mask->bbox[2], mask->bbox[3], "files", written, "rle", rle);
-    if (record != NULL && mask->object_score != 0.0f) /* of models that have it */
-        json_object_set_new(record, "object_score", samc__cli_number((double)mask->object_score));
-    if (record != NULL && mask->label != NULL) add_label(record, mask);
-    if (record != NULL && w->map != NULL) {
-        json_object_set_new(record, "id", id > 0 ? json_integer(id) : json_null());
-        json_object_set_new(
-            record, "window",
-            json_pack("[I, I, i, i]", (json_int_t)w->view.x, (json_int_t)w->view.y, w->image.width, w->image.height));
-    }
-    return record && json_array_append_new(w->records, record) == 0 ? SAMC_OK : no_memory(r, error);
+/* The picture, or the slice. */
+static samc_status load_image(request *r, work *w, int64_t most_pixels, samc_error *error) {
+    if (r->slice >= 0) return samc__cli_volume_picture(&r->volume, r->slice, &w->image, &w->scale, error);
+    if (samc__cli_volume_looks(r->image))
+        return samc__cli_error(error, SAMC_UNSUPPORTED,
+                               "%s: a volume: --slice N takes one of its slices, 'samc volume' follows objects",
+                               r->image);
+    return samc__cli_load_image(&r->cli, r->image, most_pixels, &w->image, &w->scale, error);
 }
 
 /* Predicts prompts [first, first + count) and writes their masks and logits. */
@@ -244,7 +159,8 @@ static samc_status predict_batch(const request *r, work *w, int first, int count
             samc_mask mask = SAMC_INIT(samc_mask);
             status = samc_session_check(w->session, samc_result_mask(w->session, result, p, m, &mask), r->image, error);
             mask.prompt += first; /* of all prompts, not of these */
-            if (status == SAMC_OK) status = add_mask(r, w, &mask, number_of(w, mask.prompt) * masks + m, error);
+            if (status == SAMC_OK)
+                status = samc__segment_add_mask(r, w, &mask, samc__segment_number(w, mask.prompt) * masks + m, error);
         }
     samc_result_free(result);
     return status;
@@ -254,7 +170,9 @@ static samc_status predict_batch(const request *r, work *w, int first, int count
 static samc_status begin_results(const request *r, work *w, samc_error *error) {
     const char *slash = strrchr(r->image, '/');
     const char *name = strcmp(r->image, "-") == 0 ? "stdin" : slash ? slash + 1 : r->image, *dot = strrchr(name, '.');
-    w->stem = dot == NULL || dot == name ? strdup(name) : strndup(name, (size_t)(dot - name));
+    w->stem = r->slice >= 0                ? samc__cli_volume_stem(&r->volume, r->slice)
+              : dot == NULL || dot == name ? strdup(name)
+                                           : strndup(name, (size_t)(dot - name));
     w->records = json_array();
     if (w->stem == NULL || w->records == NULL) return no_memory(r, error);
     return r->output != NULL ? samc_folder_create(r->output, error) : SAMC_OK;
@@ -277,11 +195,11 @@ static samc_status take_found(void *context, int image, const samc_mask *masks, 
         SAMC__TRY(samc_prompts_add(f->r->prompts, &prompt, f->error));
         mask.index = 0; /* the one mask of its prompt */
         if (mask.runs != NULL) {
-            SAMC__TRY(add_mask(f->r, f->w, &mask, i, f->error));
+            SAMC__TRY(samc__segment_add_mask(f->r, f->w, &mask, i, f->error));
             continue;
         }
         json_t *record = json_pack("{s:i}", "prompt", i);
-        if (record != NULL) add_label(record, &mask);
+        if (record != NULL) samc__segment_add_label(record, &mask);
         if (record == NULL || json_array_append_new(f->w->records, record) != 0) return no_memory(f->r, f->error);
     }
     return SAMC_OK;
@@ -294,8 +212,7 @@ static samc_status segment_text(request *r, work *w, int *exit_code, samc_error 
     samc__cli_phrases *t = r->text;
     const bool masks = !t->options.boxes_only;
     if (masks && !samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
-    if (t->detector != NULL)
-        SAMC__TRY(samc__cli_load_image(&r->cli, r->image, t->max_pixels, &w->image, &w->scale, error));
+    if (t->detector != NULL) SAMC__TRY(load_image(r, w, t->max_pixels, error));
     samc_status status = samc__cli_phrases_open(t, &r->cli, &usage, error);
     if (usage) *exit_code = SAMC__EXIT_USAGE;
     SAMC__TRY(status);
@@ -319,7 +236,7 @@ static samc_status segment(request *r, work *w, int *exit_code, samc_error *erro
     char model_path[4096];
     if (!samc__cli_find_model(&r->cli, model_path, error)) return SAMC_IO;
     if (r->prompts_file != NULL) SAMC__TRY(samc_prompts_read(r->prompts_file, &r->prompts, error));
-    SAMC__TRY(samc__cli_load_image(&r->cli, r->image, 0, &w->image, &w->scale, error));
+    SAMC__TRY(load_image(r, w, 0, error));
     const char *origin = r->prompts_file == NULL ? r->image : r->prompts_file;
     samc_status status = samc_prompts_check(r->prompts, origin, w->image.width, w->image.height, error);
     if (status != SAMC_OK) {
@@ -398,6 +315,10 @@ static json_t *make_answer(const request *r, const work *w) {
                                scene ? (json_int_t)info->height : (json_int_t)w->image.height,
                                scene ? (json_int_t)info->width : (json_int_t)w->image.width, "masks", w->records);
     if (scene) json_object_set_new(answer, "crs", info->crs[0] != '\0' ? samc__cli_text(info->crs) : json_null());
+    if (r->slice >= 0) {
+        json_object_set_new(answer, "axis", json_stringn(&"ijk"[r->volume.axis], 1));
+        json_object_set_new(answer, "slice", json_integer(r->slice));
+    }
     samc__cli_add_scale(answer, &w->scale);
     return answer;
 }
@@ -465,7 +386,17 @@ static int build_prompts(request *r, samc__cli_points *a) {
     return samc__cli_points_build(a, &r->cli, &r->prompts);
 }
 
-enum { POINT = SAMC__CLI_OWN, BOX, PROMPTS, MASK_INPUT, SINGLE, EMBEDDING, FORMAT, LOGITS };
+enum { POINT = SAMC__CLI_OWN, BOX, PROMPTS, MASK_INPUT, SINGLE, EMBEDDING, FORMAT, LOGITS, SLICE };
+
+/* --axis, --volume and --slice go together. */
+static int check_slice(request *r) {
+    r->volume.path = r->image;
+    if (r->slice < 0)
+        return r->volume.asked ? samc__cli_usage(&r->cli, "--axis and --volume go with --slice") : SAMC__EXIT_OK;
+    if (r->cli.page != 0 || r->mapped)
+        return samc__cli_usage(&r->cli, "--slice goes without --page, --frame, --crs and --boxes");
+    return SAMC__EXIT_OK;
+}
 
 /* Keeps the text of a point or a box. */
 static int keep(const request *r, const char **texts, int *count, const char *what) {
@@ -484,6 +415,9 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
                                           {"embedding", required_argument, NULL, EMBEDDING},
                                           {"format", required_argument, NULL, FORMAT},
                                           {"logits", required_argument, NULL, LOGITS},
+                                          {"slice", required_argument, NULL, SLICE},
+                                          {"axis", required_argument, NULL, SAMC__VOLUME_AXIS},
+                                          {"volume", required_argument, NULL, SAMC__VOLUME_TIME},
                                           SAMC__MAP_OPTIONS,
                                           {"output", required_argument, NULL, 'o'},
                                           {"text", required_argument, NULL, SAMC__TEXT_PHRASE},
@@ -492,7 +426,7 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
                                           SAMC__CLI_COMMON};
     for (int option; (option = samc__cli_next(&r->cli, argc, argv, "o:", table)) != -1;) {
         int code = SAMC__EXIT_OK;
-        if (option >= SAMC__TEXT_PHRASE) {
+        if (option >= SAMC__TEXT_PHRASE && option < SAMC__VOLUME_AXIS) {
             code = samc__cli_phrases_option(r->text, &r->cli, option, optarg);
             if (code != SAMC__EXIT_OK) return code;
             continue;
@@ -525,6 +459,14 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
         case SAMC__MAP_SIMPLIFY:
             code = samc__map_option(r->map, &r->cli, option, optarg);
             break;
+        case SAMC__VOLUME_AXIS:
+        case SAMC__VOLUME_TIME:
+            code = samc__cli_volume_option(&r->volume, &r->cli, option, optarg);
+            break;
+        case SLICE:
+            if (!samc__cli_integer(optarg, 0, 1 << 20, &r->slice))
+                code = samc__cli_usage(&r->cli, "--slice is a whole number from 0 on, not '%s'", optarg);
+            break;
         case 'o':
             r->output = optarg;
             break;
@@ -552,7 +494,8 @@ static int parse(request *r, samc__cli_points *a, int argc, char **argv) {
         return samc__cli_usage(&r->cli, "image and prompts cannot both come from standard input");
     if (r->embedding != NULL && samc_embedding_format_of(r->embedding) == SAMC_EMBEDDING_UNKNOWN)
         return samc__cli_usage(&r->cli, "the embedding '%s' ends in neither .safetensors nor .npy", r->embedding);
-    int exit_code = build_prompts(r, a);
+    int exit_code = check_slice(r);
+    if (exit_code == SAMC__EXIT_OK) exit_code = build_prompts(r, a);
     return exit_code == SAMC__EXIT_OK ? run(r) : exit_code;
 }
 
@@ -562,7 +505,8 @@ int samc__segment_phrases(const samc__cli *cli, samc__cli_phrases *text, const c
                  .image = image,
                  .output = output,
                  .formats = formats ? formats : SAMC_OUTPUT_PNG | SAMC_OUTPUT_OVERLAY,
-                 .text = text};
+                 .text = text,
+                 .slice = -1};
     int exit_code = run(&r);
     samc_prompts_free(r.prompts);
     return exit_code;
@@ -570,7 +514,9 @@ int samc__segment_phrases(const samc__cli *cli, samc__cli_phrases *text, const c
 
 int samc__cmd_segment(int argc, char **argv) {
     samc__cli_phrases text = samc__cli_phrases_begin();
-    request r = {.cli = samc__cli_begin("segment", help), .text = &text, .map = calloc(1, sizeof *r.map)};
+    request r = {.cli = samc__cli_begin("segment", help), .text = &text, .map = calloc(1, sizeof *r.map), .slice = -1};
+    r.volume = samc__cli_volume_begin();
+    r.volume.cli = &r.cli;
     samc__cli_points *a = calloc(1, sizeof *a);
     int exit_code = a && r.map ? parse(&r, a, argc, argv) : samc__cli_fail("out of memory");
     samc_prompts_free(r.prompts);

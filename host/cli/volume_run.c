@@ -1,6 +1,7 @@
 /* A run over a volume, around the library's calls. */
 #include "host/cli/volume_run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,13 +63,20 @@ samc_status samc__cli_volume_open(samc__cli_volume *v, samc_error *error) {
     struct stat information;
     const samc_volume_options options = {.size = sizeof options, .time = v->time, .scale = v->cli->scale};
     v->info = SAMC_INIT(samc_volume_info);
-    if (asprintf(&v->journal, "%s.samc-journal", v->output) < 0) {
+    size_t length = strlen(v->output); /* without the slashes of a folder, which the journal lies beside */
+    const bool folder = length > 0 && v->output[length - 1] == '/';
+    while (length > 1 && v->output[length - 1] == '/') length--;
+    if (asprintf(&v->journal, "%.*s.samc-journal", (int)length, v->output) < 0) {
         v->journal = NULL;
         return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory");
     }
     SAMC__TRY(samc__cli_volume_spare(v, v->path, error));
-    if (stat(v->output, &information) == 0 && S_ISDIR(information.st_mode))
-        return samc__cli_error(error, SAMC_IO, "%s: is a folder, and labels are a file", v->output);
+    const bool there = stat(v->output, &information) == 0;
+    if (there && S_ISDIR(information.st_mode) && !folder)
+        return samc__cli_error(error, SAMC_IO,
+                               "%s: is a folder, and labels are a file; for masks as pictures in it: %s/", v->output,
+                               v->output);
+    if (folder && !there && errno == ENOTDIR) return samc__cli_error(error, SAMC_IO, "%s: is no folder", v->output);
     SAMC__TRY(samc_volume_open(v->path, &options, &v->volume, error));
     SAMC__TRY(samc_volume_get_info(v->volume, &v->info, error));
     if (v->axis < 0) v->axis = v->info.axis;
@@ -79,6 +87,48 @@ samc_status samc__cli_volume_open(samc__cli_volume *v, samc_error *error) {
                                "that file one begins anew",
                                v->journal);
     return SAMC_OK;
+}
+
+bool samc__cli_volume_looks(const char *path) {
+    struct stat information;
+    const bool folder = stat(path, &information) == 0 && S_ISDIR(information.st_mode);
+    return (folder || ends_with(path, ".nii") || ends_with(path, ".nii.gz")) && samc_volume_is(path);
+}
+
+static samc_status take_picture(samc__cli_volume *v, int slice, samc_image *image, samc_scale *scale,
+                                samc_error *error) {
+    SAMC__TRY(samc_volume_get_info(v->volume, &v->info, error));
+    if (v->axis < 0) v->axis = v->info.axis;
+    if (slice >= v->info.extent[v->axis])
+        return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s: slice %d is wanted, but the last across %c is %d",
+                               v->path, slice, "ijk"[v->axis], v -> info.extent[v->axis] - 1);
+    SAMC__TRY(samc_volume_slice(v->volume, v->axis, slice, image, error));
+    return samc_volume_get_scale(v->volume, scale, error);
+}
+
+samc_status samc__cli_volume_picture(samc__cli_volume *v, int slice, samc_image *image, samc_scale *scale,
+                                     samc_error *error) {
+    const samc_volume_options options = {.size = sizeof options, .time = v->time, .scale = v->cli->scale};
+    v->info = SAMC_INIT(samc_volume_info);
+    SAMC__TRY(samc_volume_open(v->path, &options, &v->volume, error));
+    const samc_status status = take_picture(v, slice, image, scale, error);
+    samc_volume_close(v->volume);
+    v->volume = NULL;
+    return status;
+}
+
+char *samc__cli_volume_stem(const samc__cli_volume *v, int slice) {
+    char *stem;
+    size_t end = strlen(v->path);
+    while (end > 1 && v->path[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin > 0 && v->path[begin - 1] != '/') begin--;
+    const char *name = v->path + begin;
+    size_t length = end - begin;
+    if (length > 7 && strncasecmp(name + length - 7, ".nii.gz", 7) == 0) length -= 7;
+    for (size_t i = length - (length > 0); i > 0 && length == end - begin; i--)
+        if (name[i] == '.') length = i;
+    return asprintf(&stem, "%.*s_%c%04d", (int)length, name, "ijk"[v->axis], slice) < 0 ? NULL : stem;
 }
 
 samc_status samc__cli_volume_model(samc__cli_volume *v, samc_error *error) {

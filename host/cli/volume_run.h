@@ -31,7 +31,8 @@ enum { SAMC__VOLUME_AXIS = 4000, SAMC__VOLUME_TIME, SAMC__VOLUME_IOU, SAMC__VOLU
         "min-length", required_argument, NULL, SAMC__VOLUME_LENGTH                                                     \
     }
 #define SAMC__VOLUME_HELP                                                                                              \
-    "Volumes: a NIfTI file, or with one of these options DICOM slices. -o is a file, .nii, .nii.gz or .dcm:\n"         \
+    "Volumes: a NIfTI file, or with one of these options DICOM slices. -o is a file, .nii, .nii.gz, .dcm or\n"         \
+    ".json, or a folder, DIR/:\n"                                                                                      \
     "      --axis i|j|k, --volume T           as of 'samc volume', and --scale, --window and --resume too\n"           \
     "      --link-iou X                       masks of neighbouring slices with so much IoU are one object (0.5)\n"    \
     "      --max-gap N                        slices that an object may miss (1)\n"                                    \
@@ -50,6 +51,14 @@ samc_status samc__cli_volume_spare(const samc__cli_volume *volume, const char *p
 /* Opens the volume, and says what is wrong with the output's name or with a run that is there before anything else is
  * done. */
 samc_status samc__cli_volume_open(samc__cli_volume *volume, samc_error *error);
+/* Of samc segment: slice `slice` of the volume at volume->path as a picture; volume->axis, if it is not given, becomes
+ * the volume's own. The volume is closed again. */
+samc_status samc__cli_volume_picture(samc__cli_volume *volume, int slice, samc_image *image, samc_scale *scale,
+                                     samc_error *error);
+/* Whether a picture at `path` is none for it is a volume by its looks: a NIfTI file or a folder of slices. */
+bool samc__cli_volume_looks(const char *path);
+/* What results of such a slice are called, "ct_k0057" of "ct.nii.gz"; to be freed, NULL without memory. */
+char *samc__cli_volume_stem(const samc__cli_volume *volume, int slice);
 /* Opens the model and a session. */
 samc_status samc__cli_volume_model(samc__cli_volume *volume, samc_error *error);
 /* For samc_propagate_options and samc_link_options; the context is the samc__cli_volume. */

@@ -163,7 +163,9 @@ samc_status samc__labels_check(const char *path, const samc__volume *volume, sam
     void *state;
     if (ends(path, ".nii") || ends(path, ".nii.gz")) return SAMC_OK;
     if (!ends(path, ".dcm"))
-        return samc__fail(error, SAMC_INVALID_ARGUMENT, "%s: labels are written as .nii, .nii.gz or .dcm", path);
+        return samc__fail(error, SAMC_INVALID_ARGUMENT,
+                          "%s: labels are written as .nii, .nii.gz or .dcm, masks as .json or into a folder, NAME/",
+                          path);
     if (is_dicom(volume, &state)) return write_segmentation(state, path, NULL, error);
     return samc__fail(error, SAMC_UNSUPPORTED, "%s: a DICOM segmentation is of DICOM images, and this volume is %s",
                       path, samc__volume_get_info(volume)->format);

@@ -201,7 +201,10 @@ SAMC_API samc_status samc_segmentation_mask(const samc_segmentation *segmentatio
 /* Whether samc_segmentation_write() would take a path's name for a volume, before there is anything to write. */
 SAMC_API samc_status samc_segmentation_check(const samc_volume *volume, const char *path, samc_error *error);
 /* In the space of the volume it was made of: ".nii", ".nii.gz", or ".dcm", a DICOM segmentation of a DICOM series;
- * whole or not at all. */
+ * whole or not at all. Or as masks of its slices across its axis, each object's own, also where a later one covers it:
+ * ".json" is {"size", "spacing", "axis", "objects": [{"name", "label", "masks": [{"slice", "predicted_iou", "area",
+ * "bbox", "rle": {"size": [h, w], "counts"}}]}]}; a name that ends in "/" is a folder, made where it is missing, that
+ * gets <slice>_<label>.png, 0 and 255, as "0057_1.png", and at last masks.json, which names them as "file". */
 SAMC_API samc_status samc_segmentation_write(const samc_segmentation *segmentation, samc_volume *volume,
                                              const char *path, samc_error *error);
 

@@ -10,6 +10,7 @@
 #include "host/io/labels.h"
 #include "host/io/link.h"
 #include "host/io/propagate.h"
+#include "host/io/volume_masks.h"
 #include "runtime/base/status.h"
 
 bool samc_volume_is(const char *path) { return path != NULL && samc__volume_is(path); }
@@ -85,9 +86,9 @@ samc_status samc_volume_locate(const samc_volume *v, const double mm[3], double 
 /* One scale for all slices: what is asked for, else what the file asks for, else MedSAM's. */
 static samc_status find_scale(samc_volume *v, samc_error *error) {
     const samc__volume_info *i = v->info;
-    samc__scale own = {.kind = SAMC__SCALE_AUTO};
+    samc__scale own;
     if (v->scaled) return SAMC_OK;
-    if (i->window[0] != '\0') SAMC__TRY(samc__scale_parse(i->window, &own, error));
+    SAMC__TRY(samc__scale_parse(i->window[0] != '\0' ? i->window : "window:auto", &own, error));
     const samc__sampling type = {
         .sample = SAMC_SAMPLE_F32, .channels = i->channels, .own = own, .inverted = i->inverted, .ct = i->ct};
     samc__scaler_end(&v->scaler);
@@ -224,6 +225,7 @@ samc_status samc_segmentation_write(const samc_segmentation *s, samc_volume *v, 
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_segmentation_write: NULL for an object or a path");
     if (memcmp(s->space.extent, v->info->extent, sizeof v->info->extent) != 0)
         return samc__fail(error, SAMC_MISMATCH, "%s: the segmentation is of a volume of another size", path);
+    if (samc__volume_masks_are(path)) return samc__volume_masks_write(s, path, error);
     const samc__labels labels = {.count = s->objects,
                                  .names = (const char *const *)s->names,
                                  .automatic = s->automatic,
@@ -235,7 +237,7 @@ samc_status samc_segmentation_write(const samc_segmentation *s, samc_volume *v, 
 samc_status samc_segmentation_check(const samc_volume *v, const char *path, samc_error *error) {
     if (v == NULL || path == NULL)
         return samc__fail(error, SAMC_INVALID_ARGUMENT, "samc_segmentation_check: no volume, or no path");
-    return samc__labels_check(path, v->file, error);
+    return samc__volume_masks_are(path) ? SAMC_OK : samc__labels_check(path, v->file, error);
 }
 
 /* Automatic options and those of linking as text: what results depend on. */
