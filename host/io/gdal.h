@@ -103,6 +103,9 @@
     X(OGR_G_IsEmpty)                                                                                                   \
     X(OGR_G_Clone)                                                                                                     \
     X(OGR_G_Transform)                                                                                                 \
+    X(OGR_G_Intersection)                                                                                              \
+    X(OGR_G_Union)                                                                                                     \
+    X(OGR_G_Difference)                                                                                                \
     X(OGR_G_GetEnvelope)                                                                                               \
     X(OGR_G_GetGeometryCount)                                                                                          \
     X(OGR_G_GetGeometryRef)                                                                                            \
@@ -114,6 +117,8 @@
     X(OSRCloneGeogCS)                                                                                                  \
     X(OSRRelease)                                                                                                      \
     X(OSRIsGeographic)                                                                                                 \
+    X(OSRIsDerivedGeographic)                                                                                          \
+    X(OSRGetAngularUnits)                                                                                              \
     X(OSRSetAxisMappingStrategy)                                                                                       \
     X(OSRImportFromEPSG)                                                                                               \
     X(OSRGetSemiMajor)                                                                                                 \

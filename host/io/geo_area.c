@@ -18,7 +18,8 @@ static double choose_step(const samc_geo *geo, OGRSpatialReferenceH crs) {
 void samc__geo_area_begin(samc__geo_area *a, const samc_geo *geo) {
     const samc__gdal *g = geo->g;
     OGRSpatialReferenceH crs = geo->info.placed ? g->GDALGetSpatialRef(geo->dataset) : NULL;
-    *a = (samc__geo_area){.geo = geo};
+    const double *t = geo->info.transform;
+    *a = (samc__geo_area){.geo = geo, .turns = t[1] * t[5] < t[2] * t[4]};
     if (crs == NULL) return;
     OGRErr wrong;
     a->step = choose_step(geo, crs);
@@ -30,6 +31,9 @@ void samc__geo_area_begin(samc__geo_area *a, const samc_geo *geo) {
         a->to_degrees = g->OCTNewCoordinateTransformation(from, degrees);
         if (a->to_degrees != NULL) g->geod_init(&a->ellipsoid, major, flattening > 0 ? 1 / flattening : 0);
         if (a->to_degrees != NULL) a->unit = 1;
+        char *name;
+        a->degrees = g->OSRGetAngularUnits(degrees, &name) * 180 / M_PI;
+        a->longitudes = g->OSRIsGeographic(crs) && !g->OSRIsDerivedGeographic(crs);
     } else if (from != NULL && !g->OSRIsGeographic(crs)) {
         a->unit = g->OSRGetLinearUnits(crs, NULL); /* of a building site, say */
     }
@@ -82,8 +86,31 @@ static size_t walk(samc__geo_area *a, const samc__outlines *o, const samc__ring 
     return count;
 }
 
-static double ring_area(samc__geo_area *a, const samc__outlines *o, const samc__ring *ring, int64_t x, int64_t y) {
-    double area = 0, length;
+/* About what [count] points enclose, in square metres, where longitudes go on from each to the next: exact on a sphere
+ * whose parallels they follow. */
+static double cylinder_area(const samc__geo_area *a, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t next = (i + 1) % count;
+        sum += (a->x[i] - a->x[next]) * (sin(a->y[i] * M_PI / 180) + sin(a->y[next] * M_PI / 180)) / 2;
+    }
+    return sum * M_PI / 180 * a->ellipsoid.c2;
+}
+
+/* Of a ring that runs around it with what it encloses on the left. More than half of the earth comes as what is outside
+ * of it, less than nothing. */
+static double enclosed_area(samc__geo_area *a, size_t count, bool left) {
+    const double earth = 4 * M_PI * a->ellipsoid.c2, side = left ? 1 : -1;
+    double area, length;
+    a->geo->g->geod_polygonarea(&a->ellipsoid, a->y, a->x, (int)count, &area, &length);
+    area *= side;
+    if (a->longitudes) return area + earth * rint((side * cylinder_area(a, count) - area) / earth);
+    return area < -1e-6 * earth ? area + earth : fabs(area); /* of nothing at all there is no side */
+}
+
+static double ring_area(samc__geo_area *a, const samc__outlines *o, const samc__ring *ring, int64_t x, int64_t y,
+                        bool hole) {
+    double area = 0;
     const size_t count = walk(a, o, ring, x, y);
     if (count == 0) return NAN;
     if (a->to_degrees == NULL) {
@@ -94,8 +121,8 @@ static double ring_area(samc__geo_area *a, const samc__outlines *o, const samc__
         return fabs(area) / 2 * a->unit * a->unit;
     }
     if (!a->geo->g->OCTTransformEx(a->to_degrees, (int)count, a->x, a->y, NULL, a->ok)) return NAN;
-    a->geo->g->geod_polygonarea(&a->ellipsoid, a->y, a->x, (int)count, &area, &length);
-    return fabs(area);
+    for (size_t i = 0; i < count; i++) a->x[i] *= a->degrees, a->y[i] *= a->degrees;
+    return enclosed_area(a, count, a->turns == hole);
 }
 
 double samc__geo_area_of(samc__geo_area *a, const samc__outlines *o, int64_t x, int64_t y) {
@@ -103,6 +130,6 @@ double samc__geo_area_of(samc__geo_area *a, const samc__outlines *o, int64_t x, 
     if (a->unit == 0) return NAN;
     for (size_t p = 0; p < o->polygon_count; p++)
         for (size_t r = o->polygons[p]; r < o->polygons[p + 1]; r++)
-            sum += (r == o->polygons[p] ? 1 : -1) * ring_area(a, o, &o->rings[r], x, y);
+            sum += (r == o->polygons[p] ? 1 : -1) * ring_area(a, o, &o->rings[r], x, y, r > o->polygons[p]);
     return sum;
 }

@@ -13,14 +13,31 @@ typedef struct reader {
     const char *path;
     double (*boxes)[4]; /* [room], owned */
     int count, room, passed_over;
+    double turn, middle; /* of the earth, and the scene's middle longitude, in units of the map; 0: it has none */
 } reader;
+
+/* Longitudes of another turn of the earth are those of the scene too, and parts of what is split at the antimeridian
+ * belong together. *whole: it goes all around, and is on both sides of the scene. */
+static double turn_of(const reader *r, OGRGeometryH geometry, int points, bool *whole) {
+    double west = INFINITY, east = -INFINITY;
+    for (int i = 0; r->turn > 0 && i < points; i++) {
+        const double x = r->geo->g->OGR_G_GetX(geometry, i);
+        west = fmin(west, x), east = fmax(east, x);
+    }
+    *whole = r->turn > 0 && east - west > r->turn * (1 - 1e-12);
+    return west <= east ? r->turn * rint((r->middle - (west + east) / 2) / r->turn) : 0;
+}
 
 /* Widens the box by all points of a geometry that is in the scene's CRS. */
 static void widen(const reader *r, OGRGeometryH geometry, int depth, double box[4]) {
     const samc__gdal *g = r->geo->g;
     const int points = g->OGR_G_GetPointCount(geometry), parts = g->OGR_G_GetGeometryCount(geometry);
-    for (int i = 0; i < points; i++) {
-        const double map[2] = {g->OGR_G_GetX(geometry, i), g->OGR_G_GetY(geometry, i)};
+    bool whole;
+    const double turn = turn_of(r, geometry, points, &whole);
+    for (int i = 0; i < (whole ? 3 : 1) * points; i++) { /* once more to the west, and to the east */
+        const double more = (i / points == 1) - (i / points == 2);
+        const double map[2] = {g->OGR_G_GetX(geometry, i % points) + turn - more * r->turn,
+                               g->OGR_G_GetY(geometry, i % points)};
         double pixel[2] = {map[0], map[1]};
         if (r->geo->info.placed) samc_geo_to_pixel(r->geo, map, pixel, NULL);
         for (int c = 0; c < 2; c++) {
@@ -94,6 +111,15 @@ static samc_status read_layer(reader *r, OGRLayerH layer, samc_error *error) {
 static samc_status read_file(reader *r, samc_error *error) {
     const samc__gdal *g = r->geo->g;
     char real[PATH_MAX];
+    OGRSpatialReferenceH crs = r->geo->info.placed ? g->GDALGetSpatialRef(r->geo->dataset) : NULL;
+    if (crs != NULL && g->OSRIsGeographic(crs) && !g->OSRIsDerivedGeographic(crs)) {
+        char *unit;
+        const double middle[2] = {(double)r->geo->info.width / 2, (double)r->geo->info.height / 2};
+        double map[2];
+        samc_geo_to_map(r->geo, middle, map, NULL);
+        r->turn = 2 * M_PI / g->OSRGetAngularUnits(crs, &unit);
+        r->middle = map[0];
+    }
     SAMC__TRY(samc__geo_find_file(r->path, real, error));
     GDALDatasetH dataset = g->GDALOpenEx(real, GDAL_OF_VECTOR | GDAL_OF_READONLY, samc__gdal_vectors, NULL, NULL);
     if (dataset == NULL) return samc__gdal_fail(g, error, SAMC_FORMAT, r->path, "neither GeoJSON nor a GeoPackage");

@@ -3,6 +3,7 @@
 #define SAMC_HOST_IO_GEO_OUT_H
 
 #include "host/io/geo_scene.h"
+#include "host/io/geo_wgs84.h"
 #include "host/io/label_raster.h"
 #include "host/io/outline.h"
 
@@ -21,10 +22,13 @@ typedef struct samc__geo_area {
     const samc_geo *geo;
     OGRCoordinateTransformationH to_degrees; /* NULL: areas are of the map's plane, in units of `unit` metres */
     struct geod_geodesic ellipsoid;
-    double step;   /* between points of an edge, in pixels */
-    double unit;   /* 0: there are no areas */
-    double *x, *y; /* [room], owned */
-    int *ok;       /* [room], owned */
+    double step;     /* between points of an edge, in pixels */
+    double unit;     /* 0: there are no areas */
+    double degrees;  /* of a unit of what to_degrees gives */
+    bool longitudes; /* those of the map itself, which go on beyond 180 degrees */
+    bool turns;      /* a ring that runs clockwise in the scene runs clockwise on the map */
+    double *x, *y;   /* [room], owned */
+    int *ok;         /* [room], owned */
     size_t room;
 } samc__geo_area;
 
@@ -43,6 +47,7 @@ struct samc__geo_out {
     GDALDatasetH dataset;
     OGRLayerH layer;
     samc__geo_area area;
+    samc__geo_wgs84 wgs84;     /* where GeoJSON has degrees */
     samc__label_raster labels; /* the raster that grows */
     char *raw, *header;        /* its name and its header's; owned */
 };

@@ -45,6 +45,10 @@ static samc_status vector_open(samc__geo_out *out, samc_error *error) {
     samc__geo_area_begin(&out->area, out->geo);
     OGRSpatialReferenceH crs = out->geo->info.placed ? g->GDALGetSpatialRef(out->geo->dataset) : NULL;
     if (json && out->area.to_degrees == NULL) crs = NULL; /* a building site's: there are no degrees to write */
+    if (json && crs != NULL) {
+        SAMC__TRY(samc__geo_wgs84_begin(&out->wgs84, out->geo, error));
+        crs = out->wgs84.crs;
+    }
     if (out->options.simplify > 0 && !simplifies(g))
         return samc__fail(error, SAMC_UNSUPPORTED, "this GDAL was built without GEOS, which simplifies outlines");
     GDALDriverH driver = g->GDALGetDriverByName(json ? "GeoJSON" : "GPKG");
@@ -151,7 +155,12 @@ static samc_status vector_add(samc__geo_out *out, const samc_geo_mask *mask, sam
     const double area = samc__geo_area_of(&out->area, &outlines, mask->x, mask->y);
     samc__outlines_free(&outlines);
     if (out->options.simplify > 0) geometry = simplify(out, geometry);
-    geometry = settle_kind(out, geometry);
+    if (out->wgs84.change != NULL) { /* NULL: some maps go on beyond the earth's edge, which has no longitudes */
+        OGRGeometryH degrees = samc__geo_wgs84_of(&out->wgs84, geometry);
+        g->OGR_G_DestroyGeometry(geometry);
+        geometry = degrees;
+    }
+    if (geometry != NULL) geometry = settle_kind(out, geometry);
     OGRFeatureH feature = g->OGR_F_Create(g->OGR_L_GetLayerDefn(out->layer));
     g->OGR_F_SetGeometryDirectly(feature, geometry);
     g->OGR_F_SetFieldInteger64(feature, 0, mask->id);
@@ -162,11 +171,7 @@ static samc_status vector_add(samc__geo_out *out, const samc_geo_mask *mask, sam
     if (out->options.labels && mask->label != NULL) g->OGR_F_SetFieldString(feature, 5, mask->label);
     else if (out->options.labels) g->OGR_F_SetFieldNull(feature, 5);
     if (out->options.labels) set_number(g, feature, 6, mask->label != NULL ? (double)mask->score : NAN, 7);
-    bool ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
-    if (!ok && out->format == SAMC_GEO_GEOJSON) { /* it has no longitudes: some maps go on beyond the earth's edge */
-        g->OGR_F_SetGeometryDirectly(feature, NULL);
-        ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
-    }
+    const bool ok = g->OGR_L_CreateFeature(out->layer, feature) == OGRERR_NONE;
     g->OGR_F_Destroy(feature);
     return ok ? SAMC_OK : fail(out, error, "a polygon cannot be written");
 }
@@ -194,6 +199,7 @@ static samc_status vector_close(samc__geo_out *out, samc_error *error) {
 
 static void vector_free(samc__geo_out *out) {
     samc__geo_area_end(&out->area);
+    samc__geo_wgs84_end(&out->wgs84);
     if (out->dataset != NULL) out->geo->g->GDALClose(out->dataset);
 }
 
