@@ -44,6 +44,8 @@ static const char help[] =
     "                        what the first --fetch-host wants to be shown, in its first line\n"
     "      --media-root DIR  files that Label Studio may name, as its local files\n"
     "      --trust CIDR      addresses whose CVAT shows no token, such as 172.16.0.0/12; may be given several times\n"
+    "      --sessions N      prompts that are decoded at a time, 1 to 8; each takes memory of its own (default: 2\n"
+    "                        on a CPU of several threads, else 1)\n"
     "      --queue N         requests that may wait for a stage before others are sent away (default: 64)\n"
     "      --waiting SIZE    of bodies and replies in memory, and again of images before they are encoded,\n"
     "                        before others are sent away or wait (default: 512M)\n"
@@ -56,7 +58,7 @@ static const char help[] =
 
 enum { LISTEN = SAMC__CLI_OWN, PORT, TOKEN_FILE, HOST, ORIGIN, CACHE, MAX_PIXELS, MAX_BODY, QUEUE, WAITING };
 enum { CONNECTIONS = WAITING + 1, CLIENT_CONNECTIONS, CLIENT_REQUESTS, PATIENCE, CACHE_DIR, CACHE_DISK, DETECTOR };
-enum { FETCH_HOST = DETECTOR + 1, MEDIA_ROOT, STUDIO_TOKEN, TRUST, ANNOTATIONS, CLASSES };
+enum { FETCH_HOST = DETECTOR + 1, MEDIA_ROOT, STUDIO_TOKEN, TRUST, ANNOTATIONS, CLASSES, SESSIONS };
 
 /* Bytes as "512M", "2G" or a plain number; false where it is none, or beyond 2^50. */
 static bool size_of(const char *text, size_t *bytes) {
@@ -157,6 +159,7 @@ int samc__cmd_serve(int argc, char **argv) {
                                           {"max-pixels", required_argument, NULL, MAX_PIXELS},
                                           {"max-body", required_argument, NULL, MAX_BODY},
                                           {"queue", required_argument, NULL, QUEUE},
+                                          {"sessions", required_argument, NULL, SESSIONS},
                                           {"waiting", required_argument, NULL, WAITING},
                                           {"connections", required_argument, NULL, CONNECTIONS},
                                           {"client-connections", required_argument, NULL, CLIENT_CONNECTIONS},
@@ -238,6 +241,9 @@ int samc__cmd_serve(int argc, char **argv) {
             return samc__cli_usage(&cli, "--client-requests is a whole number from 1 to 100000, not '%s'", optarg);
         if (option == PATIENCE && !samc__cli_integer(optarg, 1, 3600, &options.idle_seconds))
             return samc__cli_usage(&cli, "--patience is a whole number from 1 to 3600, not '%s'", optarg);
+        if (option == SESSIONS && !samc__cli_integer(optarg, 1, SAMC__SERVE_SESSIONS, &options.sessions))
+            return samc__cli_usage(&cli, "--sessions is a whole number from 1 to %d, not '%s'", SAMC__SERVE_SESSIONS,
+                                   optarg);
         if (option == QUEUE && !samc__cli_integer(optarg, 1, 100000, &options.queue))
             return samc__cli_usage(&cli, "--queue is a whole number from 1 to 100000, not '%s'", optarg);
     }

@@ -425,6 +425,9 @@ samc_status samc__serve_start(samc__serve *serve, const samc__serve_options *opt
     serve->options = *options;
     serve->info.size = sizeof serve->info;
     samc_model_get_info(options->model, &serve->info);
+    /* While one makes its masks' outlines and replies, which is a thread's work, the next decodes. */
+    if (options->sessions == 0)
+        serve->options.sessions = serve->info.backend == SAMC_BACKEND_CUDA || serve->info.threads == 1 ? 1 : 2;
     samc__pictures_init(&serve->pictures, options->embedding_bytes);
     samc__metrics_init(&serve->metrics);
     pthread_mutex_init(&serve->studios.lock, NULL);

@@ -1,11 +1,11 @@
 /* What the parts of the server share: requests and replies, stages of work, pictures.
  *
  * One thread talks HTTP (epoll) and never computes: a request that takes time is handed to a stage, its connection
- * sleeps meanwhile. Stages are threads, most with a session of their own each:
+ * sleeps meanwhile. Stages are threads; those that compute have a session each, `predict` several:
  *   parse    large bodies of JSON
  *   decode   bytes of a file -> pixels, in processes without rights (decode.c)
  *   encode   pixels -> an embedding, one image after another
- *   predict  prompts of all who ask, decoded together
+ *   predict  prompts of all who ask: what waits is decoded together by the next session that is free
  *   auto     every mask of an image; waits between batches of points while anybody's prompts do
  *   text     what phrases name; waits likewise between the detector and its masks
  *   fetch    images that a tool names instead of sending them

@@ -6,6 +6,7 @@
 
 enum { SAMC__SERVE_HOSTS = 16, SAMC__SERVE_ORIGINS = 16 };
 enum { SAMC__SERVE_TOKEN = 1024 }; /* bytes of a token, at most */
+enum { SAMC__SERVE_SESSIONS = 8 }; /* for prompts, at most */
 
 /* Addresses that begin alike. IPv4's are those that IPv6 has for them. */
 typedef struct samc__network {
@@ -59,6 +60,7 @@ typedef struct samc__serve_options {
     size_t embedding_bytes;                   /* of images that are kept, with their embeddings */
     const char *cache_dir;                    /* where embeddings are kept, or NULL */
     size_t cache_disk;                        /* bytes of it, at most */
+    int sessions;                             /* that decode prompts; 0: as many as pay */
     int queue;                                /* requests that may wait for a stage */
     int connections;                          /* that are open at a time */
     size_t waiting_bytes;                     /* of bodies and replies in memory, and again of decoded images */

@@ -7,16 +7,20 @@
 #include <string.h>
 #include <time.h>
 
-enum { DECODERS = 2, FETCHERS = 4, MOST_THREADS = 4 };
+enum { DECODERS = 2, FETCHERS = 4, MOST_THREADS = SAMC__SERVE_SESSIONS };
 
 typedef struct stage {
     samc__serve *serve;
     samc__request *first, **last;
     int waiting, working, threads;
-    pthread_cond_t more;
-    pthread_t thread[MOST_THREADS];
-    bool sessions; /* its thread, which is one then, needs one */
-    samc_session *session;
+    struct worker {
+        struct stage *stage;
+        pthread_t thread;
+        pthread_cond_t more;
+        bool idle;             /* and was not called yet */
+        samc_session *session; /* of stages that need one */
+    } worker[MOST_THREADS];
+    bool sessions;
     bool always; /* what it does, it does although the client hung up: a page that is left saves its last change */
 } stage;
 
@@ -47,6 +51,19 @@ static bool is_full(const stage *s) {
     return s->waiting - idle >= s->serve->options.queue;
 }
 
+/* The first, so that one client's requests find the session that has their memory in the processor's caches. */
+static void call_one(stage *s) {
+    int t = 0;
+    while (t < s->threads && !s->worker[t].idle) t++;
+    if (t == s->threads) return; /* each looks at what waits before it goes to sleep */
+    s->worker[t].idle = false;
+    pthread_cond_signal(&s->worker[t].more);
+}
+
+static void call_all(stage *s) {
+    for (int t = 0; t < s->threads; t++) pthread_cond_signal(&s->worker[t].more);
+}
+
 bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
     samc__stages *all = r->serve->stages;
     stage *s = &all->stage[number];
@@ -66,7 +83,7 @@ bool samc__stage_submit(samc__request *r, samc__stage number, samc__work work) {
         *s->last = r;
         s->last = &r->next;
         s->waiting++;
-        pthread_cond_signal(&s->more);
+        call_one(s);
     }
     pthread_mutex_unlock(&all->lock);
     if (room) return true;
@@ -130,58 +147,67 @@ void samc__stages_room(samc__serve *serve) {
     samc__stages *all = serve->stages;
     if (all == NULL) return;
     pthread_mutex_lock(&all->lock);
-    pthread_cond_broadcast(&all->stage[SAMC__DECODE].more);
+    call_all(&all->stage[SAMC__DECODE]);
     pthread_mutex_unlock(&all->lock);
 }
 
 /* The session, which the end of the server stops at what it is at. */
-static samc_status open_session(stage *s, samc_error *error) {
-    samc__stages *all = s->serve->stages;
+static samc_status open_session(struct worker *w, samc_error *error) {
+    samc__stages *all = w->stage->serve->stages;
     samc_session *session = NULL;
-    const samc_status status = samc_session_create(s->serve->options.model, &session, error);
+    const samc_status status = samc_session_create(w->stage->serve->options.model, &session, error);
     pthread_mutex_lock(&all->lock);
-    s->session = session;
+    w->session = session;
     if (all->stopping) samc_session_stop(session);
     pthread_mutex_unlock(&all->lock);
     return status;
 }
 
 static void *work(void *argument) {
-    stage *s = argument;
+    struct worker *w = argument;
+    stage *s = w->stage;
     samc__stages *all = s->serve->stages;
     samc_error error;
     pthread_mutex_lock(&all->lock);
     for (;;) {
-        while ((s->first == NULL || !has_room(s)) && !all->stopping) pthread_cond_wait(&s->more, &all->lock);
+        while ((s->first == NULL || !has_room(s)) && !all->stopping) {
+            w->idle = true;
+            pthread_cond_wait(&w->more, &all->lock);
+            w->idle = false;
+        }
         if (all->stopping) break;
         samc__request *r = pop(s);
         s->working++;
         pthread_mutex_unlock(&all->lock);
-        if (s->sessions && s->session == NULL && open_session(s, &error) != SAMC_OK) {
+        if (s->sessions && w->session == NULL && open_session(w, &error) != SAMC_OK) {
             samc__reply_failure(r, &error);
             samc__request_finish(r);
         } else if (!s->always && samc__request_gone(r)) { /* nobody waits for it */
             samc__reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the client is gone");
             samc__request_finish(r);
-        } else r->work(r, s->session);
+        } else r->work(r, w->session);
         pthread_mutex_lock(&all->lock);
         s->working--;
         if (s->waiting + s->working == 0) pthread_cond_broadcast(&all->idle);
     }
     pthread_mutex_unlock(&all->lock);
-    samc_session_destroy(s->session);
+    samc_session_destroy(w->session);
     return NULL;
 }
 
 samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
-    static const struct {
+    const struct {
         int threads;
         bool sessions, always;
     } kinds[SAMC__STAGES] = {
-        [SAMC__DECODE] = {DECODERS, false, false}, [SAMC__ENCODE] = {1, true, false},
-        [SAMC__PREDICT] = {1, true, false},        [SAMC__AUTO] = {1, true, false},
-        [SAMC__PARSE] = {1, false, true},          [SAMC__TEXT] = {1, true, false},
-        [SAMC__FETCH] = {FETCHERS, false, false},  [SAMC__FILES] = {1, false, true},
+        [SAMC__DECODE] = {DECODERS, false, false},
+        [SAMC__ENCODE] = {1, true, false},
+        [SAMC__PREDICT] = {serve->options.sessions, true, false},
+        [SAMC__AUTO] = {1, true, false},
+        [SAMC__PARSE] = {1, false, true},
+        [SAMC__TEXT] = {1, true, false},
+        [SAMC__FETCH] = {FETCHERS, false, false},
+        [SAMC__FILES] = {1, false, true},
     };
     samc__stages *all = calloc(1, sizeof *all);
     pthread_condattr_t forward;
@@ -199,12 +225,15 @@ samc_status samc__stages_start(samc__serve *serve, samc_error *error) {
         all->stage[i].sessions = kinds[i].sessions;
         all->stage[i].always = kinds[i].always;
         all->stage[i].last = &all->stage[i].first;
-        pthread_cond_init(&all->stage[i].more, &forward);
+        for (int t = 0; t < MOST_THREADS; t++) {
+            all->stage[i].worker[t].stage = &all->stage[i];
+            pthread_cond_init(&all->stage[i].worker[t].more, &forward);
+        }
     }
     pthread_condattr_destroy(&forward);
     for (int i = 0; i < SAMC__STAGES; i++)
         for (stage *s = &all->stage[i]; s->threads < kinds[i].threads; s->threads++)
-            if (pthread_create(&s->thread[s->threads], NULL, work, s) != 0) {
+            if (pthread_create(&s->worker[s->threads].thread, NULL, work, &s->worker[s->threads]) != 0) {
                 *error = (samc_error){SAMC_OUT_OF_MEMORY, "no threads for a server"};
                 return SAMC_OUT_OF_MEMORY;
             }
@@ -217,14 +246,15 @@ void samc__stages_stop(samc__serve *serve) {
     pthread_mutex_lock(&all->lock);
     all->stopping = true;
     for (int i = 0; i < SAMC__STAGES; i++) {
-        samc_session_stop(all->stage[i].session); /* what phrases name may be thousands of masks */
-        pthread_cond_broadcast(&all->stage[i].more);
+        for (int t = 0; t < all->stage[i].threads; t++) /* what phrases name may be thousands of masks */
+            samc_session_stop(all->stage[i].worker[t].session);
+        call_all(&all->stage[i]);
     }
     pthread_cond_broadcast(&all->idle);
     pthread_mutex_unlock(&all->lock);
     for (int i = 0; i < SAMC__STAGES; i++) {
         stage *s = &all->stage[i];
-        for (int t = 0; t < s->threads; t++) pthread_join(s->thread[t], NULL);
+        for (int t = 0; t < s->threads; t++) pthread_join(s->worker[t].thread, NULL);
         pthread_mutex_lock(&all->lock);
         for (samc__request *r; (r = pop(s)) != NULL;) {
             pthread_mutex_unlock(&all->lock);
@@ -239,7 +269,8 @@ void samc__stages_stop(samc__serve *serve) {
 void samc__stages_free(samc__serve *serve) {
     samc__stages *all = serve->stages;
     if (all == NULL) return;
-    for (int i = 0; i < SAMC__STAGES; i++) pthread_cond_destroy(&all->stage[i].more);
+    for (int i = 0; i < SAMC__STAGES * MOST_THREADS; i++)
+        pthread_cond_destroy(&all->stage[i / MOST_THREADS].worker[i % MOST_THREADS].more);
     pthread_cond_destroy(&all->idle);
     pthread_mutex_destroy(&all->lock);
     free(all);

@@ -7,6 +7,7 @@ under load and at the end.
 
 import base64
 import json
+import random
 import re
 import select
 import socket
@@ -559,6 +560,7 @@ class Guarded(Served):
             (["--port", "70000"], "--port"),
             (["--cache", "lots"], "--cache"),
             (["--allow-origin", "example.org"], "--allow-origin"),
+            (["--sessions", "9"], "--sessions"),
             (["--token-file", "/nonexistent"], "/nonexistent"),
             (["--port", str(self.server.port)], "cannot listen"),
             (["extra"], "extra"),
@@ -572,7 +574,7 @@ class Guarded(Served):
 
 class Load(unittest.TestCase):
     def test_clicks_of_many_are_decoded_together_and_go_first(self):
-        with Server(SAMC) as server:
+        with Server(SAMC, "--sessions", "1") as server:
             image, answers, expected = server.upload(PHOTO), [], {}
             points = [[40 * i + 20, 30 * i + 20] for i in range(8)]
             for x, y in points:
@@ -615,6 +617,35 @@ class Load(unittest.TestCase):
             automatic.join()
             self.assertEqual(answers[0][0], 200)
             self.assertEqual(number("images"), 1)
+
+    def test_sessions_give_what_one_gives(self):
+        """Eight at eight pictures, in three sessions, whoever comes together: the same bytes as one by one."""
+        pictures = [b"P6 64 48 255\n" + random.Random(i).randbytes(3 * 64 * 48) for i in range(8)]
+        asked = [{"points": [[5 * i + 2, 4 * i + 3]], "multimask": i % 2 == 0} for i in range(8)]
+        told = lambda masks: [{key: mask[key] for key in mask if key != "mask_id"} for mask in masks]
+
+        def ask(server, image, question, connection=None):
+            return server.ask("POST", f"/v1/images/{image}/predict", question, connection=connection)[2]["masks"]
+
+        with Server(SAMC, "--sessions", "1", model=TINY) as server:
+            images = [server.ask("POST", "/v1/images", picture)[2]["id"] for picture in pictures]
+            expected = [[told(ask(server, image, question)) for question in asked] for image in images]
+        with Server(SAMC, "--sessions", "3", model=TINY) as server:
+            for picture in pictures:
+                server.ask("POST", "/v1/images", picture)
+            got = [None] * 8
+
+            def one(i):
+                connection = server.connect()
+                got[i] = [told(ask(server, images[i], question, connection)) for question in asked]
+                connection.close()
+
+            threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(got, expected)
 
     def test_oldest_images_leave(self):
         with Server(SAMC, "--cache", "1M", model=TINY) as server:

@@ -27,9 +27,10 @@ bool samc__request_gone(samc__request *r) { return atomic_load(&r->gone); }
 samc__request *samc__request_keep(samc__request *r) { return r; }
 void samc__request_release(samc__request *r) { (void)r; }
 samc_status samc_session_create(const samc_model *model, samc_session **session, samc_error *error) {
-    static int one;
+    static char one[64];
+    static atomic_int made;
     (void)model, (void)error;
-    return *session = (samc_session *)(void *)&one, SAMC_OK;
+    return *session = (samc_session *)(void *)&one[atomic_fetch_add(&made, 1) % 64], SAMC_OK;
 }
 static sem_t stopped;
 void samc_session_stop(samc_session *session) {
@@ -55,10 +56,11 @@ void samc__request_finish(samc__request *r) {
     sem_post(&ended);
 }
 
-static samc__serve *serve_new(void) {
+static samc__serve *serve_with(int sessions) {
     static samc__serve serve;
     samc_error error;
     memset(&serve, 0, sizeof serve);
+    serve.options.sessions = sessions;
     serve.options.queue = 4;
     serve.options.waiting_bytes = 100;
     serve.patience = 3600; /* nothing here goes by time */
@@ -67,6 +69,8 @@ static samc__serve *serve_new(void) {
     cr_assert_eq(samc__stages_start(&serve, &error), SAMC_OK);
     return &serve;
 }
+
+static samc__serve *serve_new(void) { return serve_with(1); }
 
 static void serve_free(samc__serve *serve) {
     samc__stages_stop(serve);
@@ -109,6 +113,14 @@ static void automatic(samc__request *r, samc_session *session) {
     samc__request_finish(r);
 }
 
+static void gives_way(samc__request *r, samc_session *session) {
+    (void)session;
+    sem_post(&began);
+    samc__stages_give_way(r->serve);
+    tell("a");
+    samc__request_finish(r);
+}
+
 Test(stages, prompts_go_before_automatic_masks) {
     samc__serve *serve = serve_new();
     samc__request all = {.serve = serve}, prompt[2] = {{.serve = serve}, {.serve = serve}};
@@ -139,6 +151,37 @@ Test(stages, what_is_full_sends_away) {
     for (int i = 0; i < 5; i++) sem_post(&go);
     wait_for(&ended, 5);
     cr_expect_str_eq(story, "ccccc");
+    serve_free(serve);
+}
+
+static samc_session *whose[2];
+
+static void click_of(samc__request *r, samc_session *session) {
+    whose[r->id[0] - '0'] = session;
+    click(r, session);
+}
+
+/* Two at a time, in sessions of their own; automatic masks wait for both. */
+Test(stages, prompts_of_several_sessions) {
+    samc__serve *serve = serve_with(2);
+    samc__request all = {.serve = serve}, prompt[] = {{.serve = serve, .id = "0"}, {.serve = serve, .id = "1"}};
+    samc__request third = {.serve = serve, .id = "t"};
+    int waiting, working;
+    for (int i = 0; i < 2; i++) cr_assert(samc__stage_submit(&prompt[i], SAMC__PREDICT, click_of));
+    wait_for(&began, 2); /* both, before either may end */
+    cr_expect_neq(whose[0], whose[1]);
+    cr_assert(samc__stage_submit(&third, SAMC__PREDICT, tell_it));
+    samc__stage_count(serve, SAMC__PREDICT, &waiting, &working);
+    cr_expect_eq(waiting, 1);
+    cr_expect_eq(working, 2);
+    cr_assert(samc__stage_submit(&all, SAMC__AUTO, gives_way));
+    wait_for(&began, 1);
+    sem_post(&go); /* one ends, and its thread takes the third */
+    wait_for(&ended, 2);
+    cr_expect_str_eq(story, "ct");
+    sem_post(&go);
+    wait_for(&ended, 2);
+    cr_expect_str_eq(story, "ctca");
     serve_free(serve);
 }
 
