@@ -60,6 +60,7 @@ samc_status samc_model_get_info(const samc_model *model, samc_model_info *out) {
         .recipe = c->recipe.name[0] != '\0' ? c->recipe.name : samc__encoder_of(c)->name,
         .recipe_from = c->recipe_from,
         .recipe_fields = model->recipe_fields,
+        .encoder_fields = model->encoder_fields,
         .boxes_only = c->recipe.asked == SAMC__ASKED_BOX,
         .squash = c->recipe.resize == SAMC__RESIZE_SQUASH,
     };

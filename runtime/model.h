@@ -19,6 +19,7 @@ struct samc_model {
     char backend_note[600]; /* why AUTO did not take the GPU, what a GPU does without, or "" */
     char settings[200], changed[200], arithmetic[80]; /* samc_model_info's */
     char *recipe_fields;                              /* likewise */
+    char *encoder_fields;                             /* likewise */
     char *hash; /* samc_model_hash()'s, once asked for: whoever computed it first left it here, atomically */
     int threads;
     unsigned caps;        /* kernels/cpu/caps.h, of the cpu table; 0 on REF */

@@ -176,12 +176,14 @@ static samc_status note_size(samc_model *model, const samc__given *given, samc_e
                                            : samc__fail(error, SAMC_OUT_OF_MEMORY, "no room for the model's settings");
 }
 
-/* What is told of the recipe: the file's own, before settings change it. */
+/* What is told of recipe and encoder: the file's own, before settings change it. */
 static samc_status keep_recipe(samc_model *model, samc_error *error) {
     samc__recipe_note(model->checkpoint, &model->net.config);
     model->recipe_fields = samc__recipe_text(&model->net.config.recipe);
-    return model->recipe_fields != NULL ? SAMC_OK
-                                        : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the model's recipe");
+    model->encoder_fields = samc__config_text(&model->net.config);
+    return model->recipe_fields != NULL && model->encoder_fields != NULL
+               ? SAMC_OK
+               : samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for the model's recipe");
 }
 
 samc_status samc_model_open(const char *path, const samc_options *options, samc_model **out, samc_error *error) {
@@ -229,6 +231,7 @@ void samc_model_close(samc_model *model) {
     samc__packed_destroy(model->packed);
     free(model->net.up_fold);
     free(model->recipe_fields);
+    free(model->encoder_fields);
     free(model->hash);
     samc__cuda_close(model->device);
     free(model->owned);

@@ -217,6 +217,8 @@ typedef struct samc_model_info {
     bool boxes_only;           /* the model takes a box and nothing else, and gives one mask for it */
     const char *family;        /* "SAM", "SAM-HQ", "MobileSAM", ... */
     bool squash; /* the image is stretched to the square, not padded: so the low-resolution logits cover it */
+    const char *encoder_fields; /* what no tensor tells of the encoder (windows, heads, global blocks), as JSON: results
+                                 * depend on it */
 } samc_model_info;
 
 /* Opens a model: safetensors, or a PyTorch .pth checkpoint, with SAM's names or Hugging Face's, whatever it is wrapped

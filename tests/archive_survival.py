@@ -54,6 +54,29 @@ class Resume(Archive):
         lines, _ = self.auto(inputs, "-o", self.at("plain"), "--resume", "--set", "mask_threshold=0", code=3)
         self.assertEqual(lines, [], "what the model's file says itself")
 
+    def test_resume_with_the_same_tensors_in_another_model(self):
+        """What the file says beside its tensors, whose hash is the model's, makes other masks too."""
+        inputs = self.small_inputs()
+        self.auto(inputs, "-o", self.at("o"), code=3)
+        before = tree(self.at("o"))
+        for difference, said, instead in (
+            (
+                "encoder.decoder_num_heads is 2, the run was begun with 4",
+                "decoder_num_heads\": 4",
+                "decoder_num_heads\": 2",
+            ),
+            (
+                "recipe.pixel_std is [58.395, 57.12, 57.0], the run was begun with [58.395, 57.12, 57.375]",
+                "57.375",
+                "57.000",
+            ),
+        ):
+            model = read(OPTIONS[1]).replace(said.replace('"', '\\"').encode(), instead.replace('"', '\\"').encode())
+            put(self.at("other.safetensors"), model)
+            again = ["auto", inputs, "-o", self.at("o"), "--resume", *OPTIONS, "--model", self.at("other.safetensors")]
+            self.failure(f": {difference} (", *again)
+        self.assertEqual(tree(self.at("o")), before)
+
     def test_resume_begins_where_there_is_nothing(self):
         inputs = self.small_inputs()
         self.auto(inputs, "-o", self.at("a"), *FORMATS, code=3)

@@ -13,9 +13,16 @@ json_t *samc__describe_model(const samc_model *model, samc_error *error) {
     if (model != NULL) samc_model_get_info(model, &info);
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "samc", samc_version(), "model", hash, "backend",
                              backends[info.backend], "precision", precisions[info.precision]);
-    if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
-    if (json != NULL && model != NULL) json_object_set_new(json, "recipe", samc__text_json(info.recipe_fields));
+    if (json != NULL && model != NULL) {
+        json_object_set_new(json, "recipe", json_loads(info.recipe_fields, JSON_DECODE_ANY, NULL));
+        json_object_set_new(json, "encoder", json_loads(info.encoder_fields, JSON_DECODE_ANY, NULL));
+        if (json_object_size(json) != 6) { /* neither is written otherwise than as JSON */
+            json_decref(json);
+            json = NULL;
+        }
+    }
     if (json != NULL && model != NULL && *info.changed) json_object_set_new(json, "set", samc__text_json(info.changed));
+    if (json == NULL) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     return json;
 }
 

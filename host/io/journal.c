@@ -124,31 +124,46 @@ bool samc__journal_read(FILE *file, samc__journal_scan *scan) {
 
 /* ---- Options and inputs ---------------------------------------------------------------------- */
 
-/* "points_per_side is 16, the run was begun with 32", for every key that differs. */
-static bool differ(const json_t *now, const json_t *then, char *text, size_t room) {
-    size_t used = 0;
+/* What is said of what differs. */
+typedef struct difference {
+    char text[900];
+    size_t used;
+} difference;
+
+static char *print(const json_t *value) {
+    return value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
+}
+
+static void tell(difference *d, const char *key, const json_t *now, const json_t *then) {
+    const size_t room = sizeof d->text - d->used;
+    char *ours = print(now), *theirs = print(then);
+    const int n = snprintf(d->text + d->used, room, "%s%s is %s, the run was begun with %s", d->used ? "; " : "", key,
+                           ours ? ours : "not known", theirs ? theirs : "none");
+    free(ours);
+    free(theirs);
+    if (n > 0 && (size_t)n < room) d->used += (size_t)n;
+    else if (d->used > 0) d->text[d->used] = '\0'; /* the first is said as far as it goes */
+    else d->used = strlen(d->text);
+}
+
+/* "points_per_side is 16, the run was begun with 32", for every key that differs; "recipe.std is ..." for those of
+ * an object. */
+static void differ(const json_t *now, const json_t *then, const char *within, difference *d) {
     const char *key;
     json_t *value;
-    text[0] = '\0';
     for (int pass = 0; pass < 2; pass++) /* keys of this run, then those that only the other has */
         json_object_foreach((json_t *)(pass ? then : now), key, value) {
             const json_t *other = json_object_get(pass ? now : then, key);
+            char name[130];
             if ((pass && other != NULL) || json_equal(value, (json_t *)other)) continue;
-            char *ours = pass ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-            char *theirs = pass    ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
-                           : other ? json_dumps(other, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
-                                   : NULL;
-            int n = snprintf(text + used, room - used, "%s%s is %s, the run was begun with %s", used ? "; " : "", key,
-                             ours ? ours : "not known", theirs ? theirs : "none");
-            free(ours);
-            free(theirs);
-            used += n > 0 && (size_t)n < room - used ? (size_t)n : 0;
+            snprintf(name, sizeof name - 1, "%s%s", within, key); /* a point has room */
+            if (json_is_object(value) && json_is_object(other)) differ(value, other, strcat(name, "."), d);
+            else tell(d, name, pass ? NULL : value, pass ? value : other);
         }
-    return used > 0;
 }
 
 static samc_status same_options(const samc__store *store, const json_t *options, samc_error *error) {
-    char difference[900];
+    difference d = {.used = 0};
     json_error_t why;
     FILE *file;
     SAMC__TRY(samc__store_read(store, true, run_name, &file, error));
@@ -157,8 +172,10 @@ static samc_status same_options(const samc__store *store, const json_t *options,
     samc_status status = SAMC_OK;
     if (!json_is_object(then))
         status = samc__store_fail(store, true, run_name, SAMC_FORMAT, error, "not the options of a run");
-    else if (differ(options, then, difference, sizeof difference))
-        status = samc__fail(error, SAMC_MISMATCH, "%s: %s (%s)", store->root, difference, run_name);
+    else {
+        differ(options, then, "", &d);
+        if (d.used > 0) status = samc__fail(error, SAMC_MISMATCH, "%s: %s (%s)", store->root, d.text, run_name);
+    }
     json_decref(then);
     return status;
 }

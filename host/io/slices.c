@@ -170,8 +170,9 @@ samc_status samc__slices_identity(samc_volume *v, const samc_model *model, const
     SAMC__TRY(samc_model_hash(model, hash, error));
     SAMC__TRY(samc__volume_identity(v->file, voxels, error));
     SAMC__TRY(samc_volume_get_scale(v, &scale, error));
-    if (asprintf(identity, "model=%s backend=%d precision=%d changed=%s recipe=%s volume=%s scale=%s,%a,%a %s", hash,
-                 (int)info.backend, (int)info.precision, info.changed, info.recipe_fields, voxels,
+    if (asprintf(identity,
+                 "model=%s backend=%d precision=%d changed=%s recipe=%s encoder=%s volume=%s scale=%s,%a,%a %s", hash,
+                 (int)info.backend, (int)info.precision, info.changed, info.recipe_fields, info.encoder_fields, voxels,
                  scale.name ? scale.name : "", scale.low, scale.high, more) < 0) {
         *identity = NULL;
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for a journal", v->path);

@@ -54,10 +54,11 @@ static samc_status make_key(const samc_model *model, const samc_model_info *info
     unsigned char sum[32];
     const samc_status status = samc_model_hash(model, tensors, error);
     if (status != SAMC_OK) return status;
-    const void *part[] = {tensors, info->recipe_fields, info->changed, info->arithmetic, samc_version()};
-    size_t size[5];
-    for (int i = 0; i < 5; i++) size[i] = strlen(part[i]) + 1;
-    if (!hash_parts(sum, 5, part, size)) return fail(error, "", "SHA-256 cannot be computed");
+    const void *part[] = {tensors,       info->recipe_fields, info->encoder_fields,
+                          info->changed, info->arithmetic,    samc_version()};
+    size_t size[6];
+    for (int i = 0; i < 6; i++) size[i] = strlen(part[i]) + 1;
+    if (!hash_parts(sum, 6, part, size)) return fail(error, "", "SHA-256 cannot be computed");
     for (int i = 0; i < KEY / 2; i++) snprintf(key + 2 * i, 3, "%02x", sum[i]);
     return SAMC_OK;
 }

@@ -180,6 +180,7 @@ class samc_model_info(Struct):
         ("boxes_only", C.c_bool),
         ("family", C.c_char_p),
         ("squash", C.c_bool),
+        ("encoder_fields", C.c_char_p),
     ]
 
 

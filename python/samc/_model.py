@@ -74,6 +74,7 @@ class ModelInfo:
     boxes_only: bool
     family: str
     squash: bool
+    encoder_fields: str
 
     def __init__(self, raw: Any) -> None:
         for field, kind in raw._fields_:

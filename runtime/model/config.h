@@ -93,5 +93,8 @@ samc_status samc__config_check(const samc__config *config, const char *label, sa
 
 /* Writes the configuration as an object, followed by the fields of `json` (may be absent) that samc does not know. */
 void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text);
+/* What of it masks depend on beside tensors and recipe: the encoder, and how the decoder chooses. free() it; NULL
+ * without memory. */
+char *samc__config_text(const samc__config *config);
 
 #endif

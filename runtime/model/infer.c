@@ -2,6 +2,7 @@
  * shapes, and what these cannot say (heads and windows without rel_pos, the decoder's heads) from the metadata
  * "samc.config". */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/model/automatic.h"
@@ -156,6 +157,18 @@ static void write_stability(const samc__decoder_spec *d, samc__json_text *text) 
     samc__json_put_float(text, d->stability_delta);
     samc__json_put_key(text, thresh_key);
     samc__json_put_float(text, d->stability_thresh);
+}
+
+char *samc__config_text(const samc__config *config) {
+    samc__json_text written = {0};
+    samc__json_put(&written, "{", 1);
+    samc__write_count(&written, "img_size", config->recipe.side);
+    samc__encoder_of(config)->write(config, &written);
+    write_stability(&config->decoder, &written);
+    samc__json_put(&written, "}", 1);
+    if (!written.failed) return written.data;
+    free(written.data);
+    return NULL;
 }
 
 void samc__config_write(const samc__config *config, samc__json json, samc__json_text *text) {
