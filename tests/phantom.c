@@ -8,6 +8,17 @@
 const char *const phantom_names[PHANTOM_ORGANS + 1] = {"", "liver", "kidney", "spleen", "cyst", "aorta"};
 
 static unsigned other; /* of a phantom_kind: another phantom's randomness */
+static float shape;    /* of a phantom_kind */
+
+/* Half of them, even and odd ones, differ from the usual one in all that differs. */
+const phantom_kind phantom_kinds[PHANTOM_KINDS] = {
+    {14, 1, 1.0f, 0.0f, 1.0f},  {14, 2, 1.0f, 0.0f, 1.0f},  {20, 3, 1.0f, 0.0f, 1.0f},  {20, 4, 1.0f, 0.0f, 1.0f},
+    {14, 5, 0.8f, 0.0f, 1.0f},  {14, 6, 0.8f, 0.0f, 1.0f},  {20, 7, 0.8f, 0.0f, 1.0f},  {20, 8, 0.8f, 0.0f, 1.0f},
+    {14, 9, 1.0f, 1.0f, 1.0f},  {14, 10, 1.0f, 1.0f, 1.0f}, {14, 11, 1.0f, 0.5f, 1.6f}, {14, 12, 1.0f, 0.5f, 1.6f},
+    {10, 13, 0.9f, 1.0f, 0.6f}, {10, 14, 0.9f, 1.0f, 0.6f}, {17, 15, 0.9f, 1.0f, 1.3f}, {17, 16, 0.9f, 1.0f, 1.3f},
+    {20, 17, 0.9f, 1.0f, 0.8f}, {20, 18, 0.9f, 1.0f, 0.8f}, {12, 19, 0.7f, 1.0f, 1.0f}, {12, 20, 0.7f, 1.0f, 1.0f},
+    {24, 21, 1.0f, 1.0f, 1.0f}, {24, 22, 1.0f, 1.0f, 1.0f}, {20, 23, 0.8f, 1.0f, 1.5f}, {20, 24, 0.8f, 1.0f, 1.5f},
+};
 
 /* -1 to 1, nearly even, by a place and a seed. */
 static float hash(int x, int y, int z, unsigned seed) {
@@ -36,6 +47,16 @@ static float ellipsoid(float x, float y, float z, const float c[3], const float 
     return (q - 1.0f) * least;
 }
 
+/* An organ of another shape: where it would be if it were the usual one. What a distance is times is left out. */
+static void reshape(int organ, const float c[3], float *x, float *y, float *z) {
+    if (shape == 0.0f) return;
+    float *at[3] = {x, y, z};
+    for (int d = 0; d < 3; d++) {
+        float wide = 1.0f + 0.25f * shape * hash(organ, d, 1, 17), moved = 4.0f * shape * hash(organ, d, 2, 17);
+        *at[d] = c[d] + (*at[d] - c[d] - moved) / wide;
+    }
+}
+
 static float least(float a, float b) { return a < b ? a : b; }
 static float most(float a, float b) { return a > b ? a : b; }
 
@@ -45,6 +66,7 @@ static float disc(float x, float y, float cx, float cy, float radius) {
 
 /* Two lobes, and an edge that is not smooth. */
 static float liver(float x, float y, float z) {
+    reshape(PHANTOM_LIVER, (const float[3]){54, 72, 20}, &x, &y, &z);
     float right = ellipsoid(x, y, z, (const float[3]){54, 72, 20}, (const float[3]){28, 34, 17});
     float left = ellipsoid(x, y, z, (const float[3]){82, 58, 17}, (const float[3]){24, 15, 11});
     return least(right, left) + 1.2f * texture(x, y, z, 14.0f, 5);
@@ -52,22 +74,26 @@ static float liver(float x, float y, float z) {
 
 /* A bean: an ellipsoid without another one. */
 static float kidney(float x, float y, float z) {
+    reshape(PHANTOM_KIDNEY, (const float[3]){111, 98, 21}, &x, &y, &z);
     float whole = ellipsoid(x, y, z, (const float[3]){106 + 0.25f * z, 98, 21}, (const float[3]){13, 17, 16});
     float hilum = ellipsoid(x, y, z, (const float[3]){94 + 0.25f * z, 95, 21}, (const float[3]){7, 7, 7});
     return most(whole, -hilum);
 }
 
 static float spleen(float x, float y, float z) {
+    reshape(PHANTOM_SPLEEN, (const float[3]){123, 70, 5}, &x, &y, &z);
     return ellipsoid(x, y, z, (const float[3]){123, 70, 5}, (const float[3]){11, 20, 12}) +
            0.8f * texture(x, y, z, 11.0f, 7);
 }
 
 static float cyst(float x, float y, float z) {
+    reshape(PHANTOM_CYST, (const float[3]){52, 74, 18}, &x, &y, &z);
     return ellipsoid(x, y, z, (const float[3]){52, 74, 18}, (const float[3]){14, 14, 7});
 }
 
 /* One tube, that wanders a little; from slice 32 on two, that part. */
 static float aorta(float x, float y, float z) {
+    reshape(PHANTOM_AORTA, (const float[3]){78, 100, 20}, &x, &y, &z);
     float apart = most(z - 32.0f, 0.0f) * 0.9f, cx = 78.0f + 2.0f * sinf(z * 0.2f), cy = 103.0f - 0.15f * z;
     float radius = apart > 0.0f ? 5.6f : 7.5f;
     return least(disc(x, y, cx - apart, cy, radius), disc(x, y, cx + apart, cy, radius));
@@ -123,14 +149,15 @@ static float noise_at(int x, int y, int z) {
 
 void phantom_make(float *values, uint8_t *labels, const phantom_kind *kind) {
     other = 1000 * kind->seed;
+    shape = kind->shape;
     for (int z = 0; z < PHANTOM_SLICES; z++)
         for (int y = 0; y < PHANTOM_HEIGHT; y++)
             for (int x = 0; x < PHANTOM_WIDTH; x++) {
                 int at = (z * PHANTOM_HEIGHT + y) * PHANTOM_WIDTH + x;
-                float v = value_at((float)x, (float)y, (float)z);
+                float k = 20.0f + ((float)z - 20.0f) * kind->step, v = value_at((float)x, (float)y, k);
                 if (kind->contrast != 1.0f && v > -200.0f) v = 48.0f + kind->contrast * (v - 48.0f);
                 v += kind->noise * noise_at(x, y, z);
                 values[at] = floorf((v < -1024.0f ? -1024.0f : v) + 0.5f);
-                labels[at] = label_at((float)x, (float)y, (float)z);
+                labels[at] = label_at((float)x, (float)y, k);
             }
 }

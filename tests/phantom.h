@@ -26,9 +26,16 @@ typedef struct phantom_kind {
     float noise;    /* HU */
     unsigned seed;  /* of noise, textures and the edges that are not smooth */
     float contrast; /* of what is no air, to muscle */
+    float shape;    /* 0: organs as they are; 1: each wider or narrower by up to a quarter, and moved, by the seed */
+    float step;     /* between slices, in those of the usual one; the middle slice stays */
 } phantom_kind;
 /* The one that is tuned on and tested. */
-#define PHANTOM_USUAL ((phantom_kind){14.0f, 0, 1.0f})
+#define PHANTOM_USUAL ((phantom_kind){14.0f, 0, 1.0f, 0.0f, 1.0f})
+
+/* Phantoms of other seeds, noise, contrast, shapes and spacings: of an even index to tune on, of an odd one held out.
+ */
+enum { PHANTOM_KINDS = 24 };
+extern const phantom_kind phantom_kinds[PHANTOM_KINDS];
 
 /* values and labels [slices, height, width]. */
 void phantom_make(float *values, uint8_t *labels, const phantom_kind *kind);

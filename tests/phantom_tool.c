@@ -1,5 +1,5 @@
-/* phantom_tool VALUES.nii LABELS.nii [NOISE SEED CONTRAST]: the phantom (14 0 1), or another one, as NIfTI-1 files,
- * with a header of its own: what reads them in tests shall not be what wrote them. */
+/* phantom_tool VALUES.nii LABELS.nii [KIND | NOISE SEED CONTRAST]: the phantom (14 0 1), or another one, as NIfTI-1
+ * files, with a header of its own: what reads them in tests shall not be what wrote them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +56,9 @@ static bool write_file(const char *path, bool wide) {
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
     phantom_kind kind = PHANTOM_USUAL;
+    if (argc == 4) kind = phantom_kinds[strtoul(argv[3], NULL, 10) % PHANTOM_KINDS];
     if (argc > 5)
-        kind = (phantom_kind){strtof(argv[3], NULL), (unsigned)strtoul(argv[4], NULL, 10), strtof(argv[5], NULL)};
+        kind = (phantom_kind){strtof(argv[3], NULL), (unsigned)strtoul(argv[4], NULL, 10), strtof(argv[5], NULL), 0, 1};
     phantom_make(values, labels, &kind);
     if (write_file(argv[1], true) && write_file(argv[2], false)) return 0;
     fprintf(stderr, "phantom_tool: cannot write\n");
