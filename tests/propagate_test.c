@@ -66,18 +66,19 @@ Test(propagate, roles) {
 }
 
 Test(propagate, endings) {
-    const samc__ending e = {.least_iou = 0.6, .most_growth = 4.0, .least_likeness = 0.6, .most_area = 30, .own = 0.8};
+    const samc__ending e = {.least_iou = 0.6, .most_growth = 4.0, .least_likeness = 0.6, .most_area = 30};
     samc_rle before = box_of(2, 2, 12, 12), same = box_of(2, 2, 12, 12), moved = box_of(5, 2, 15, 12),
              larger = box_of(2, 2, 15, 12), none = box_of(0, 0, 0, 0);
-    cr_expect(samc__goes_on(&e, &before, &same, 0.8, 0.8));
-    cr_expect_not(samc__goes_on(&e, &before, &none, 0.8, 0.8), "it is empty");
-    cr_expect_not(samc__goes_on(&e, &before, &moved, 0.8, 0.8), "IoU is 70 / 130");
-    cr_expect_not(samc__goes_on(&e, &before, &larger, 0.8, 0.8), "130 is more than four times 30");
-    cr_expect(samc__goes_on(&e, &before, &same, 0.49, 0.8));
-    cr_expect_not(samc__goes_on(&e, &before, &same, 0.47, 0.7), "less than 0.6 of the annotated slice's 0.8");
-    cr_expect_not(samc__goes_on(&e, &before, &same, 0.5, 0.9), "less than 0.6 of the slice before's 0.9");
+    const samc__match good = {0.8, 40.0}, fair = {0.49, 40.0}, unlike = {0.47, 40.0}, against = {0.8, 0.0};
+    cr_expect(samc__goes_on(&e, &before, &same, &good, 0.8));
+    cr_expect_not(samc__goes_on(&e, &before, &none, &good, 0.8), "it is empty");
+    cr_expect_not(samc__goes_on(&e, &before, &moved, &good, 0.8), "IoU is 70 / 130");
+    cr_expect_not(samc__goes_on(&e, &before, &larger, &good, 0.8), "130 is more than four times 30");
+    cr_expect(samc__goes_on(&e, &before, &same, &fair, 0.8));
+    cr_expect_not(samc__goes_on(&e, &before, &same, &unlike, 0.8), "less than 0.6 of the annotated slice's 0.8");
+    cr_expect_not(samc__goes_on(&e, &before, &same, &against, 0.8), "as much speaks against it as for it");
     const samc__ending never = {0};
-    cr_expect(samc__goes_on(&never, &before, &moved, 0.0, 0.9));
+    cr_expect(samc__goes_on(&never, &before, &moved, &(samc__match){0.0, -9.0}, 0.9));
     cr_expect_float_eq(samc__mask_iou(&before, &moved), 70.0 / 130.0, 1e-12);
     samc_rle both = {0};
     cr_assert_eq(samc__mask_both(&before, &moved, true, &both, NULL), SAMC_OK);
@@ -93,19 +94,37 @@ Test(propagate, endings) {
 /* Grey values tell the object from what is around it; a mask that leaks, or lies elsewhere, is less like it. */
 Test(propagate, likeness) {
     uint8_t grey[20 * 24];
-    samc_rle object = box_of(6, 6, 16, 14), leaks = box_of(6, 6, 20, 14), elsewhere = box_of(0, 0, 5, 5);
+    samc_rle object = box_of(6, 6, 16, 14), leaks = box_of(6, 6, 20, 14), elsewhere = box_of(0, 0, 5, 5),
+             half = box_of(6, 6, 11, 14);
+    int around[4];
     for (int i = 0; i < 20 * 24; i++) {
         int x = i % 24, y = i / 24;
         grey[i] = (uint8_t)((x >= 6 && x < 16 && y >= 6 && y < 14 ? 150 : 90) + (x * 7 + y * 3) % 11);
     }
     samc__likeness l;
     cr_assert_eq(samc__likeness_learn(&l, &object, grey, NULL), SAMC_OK);
-    double own = samc__likeness_of(&l, &object, grey), leaking = samc__likeness_of(&l, &leaks, grey);
-    cr_expect(own > 0.95, "%g", own);
-    cr_expect(leaking < 0.8 * own && leaking > 0.5 * own, "%g", leaking);
-    cr_expect(samc__likeness_of(&l, &elsewhere, grey) < 0.05);
+    cr_assert_eq(samc__likeness_around(&object, around, NULL), SAMC_OK);
+    cr_expect(around[0] == 1 && around[1] == 2 && around[2] == 21 && around[3] == 18, "%d %d %d %d", around[0],
+              around[1], around[2], around[3]);
+    samc__match whole = samc__likeness_of(&l, around, &object, grey),
+                leaking = samc__likeness_of(&l, around, &leaks, grey),
+                part = samc__likeness_of(&l, around, &half, grey);
+    cr_expect(whole.iou > 0.95 && whole.iou == l.own, "%g", whole.iou);
+    cr_expect(leaking.iou < 0.8 * l.own && leaking.iou > 0.5 * l.own, "%g", leaking.iou);
+    cr_expect(whole.evidence > 1.2 * leaking.evidence && whole.evidence > 1.5 * part.evidence);
+    cr_expect(samc__likeness_of(&l, around, &elsewhere, grey).iou < 0.05);
+    cr_expect_lt(samc__likeness_of(&l, around, &elsewhere, grey).evidence, -20.0, "25 pixels that are not it");
+    /* Where nothing is sure, a mask that is too large has the better IoU with the odds, and not more evidence. */
+    samc__likeness unsure = {0};
+    for (int value = 0; value < 256; value++) unsure.part[value] = value > 120 ? 0.55f : 0.45f;
+    cr_expect_gt(samc__likeness_of(&unsure, around, &leaks, grey).iou,
+                 samc__likeness_of(&unsure, around, &object, grey).iou);
+    cr_expect_lt(samc__likeness_of(&unsure, around, &leaks, grey).evidence,
+                 samc__likeness_of(&unsure, around, &object, grey).evidence);
     for (int i = 0; i < 20 * 24; i++) grey[i] = 90; /* the object is not on this slice */
-    cr_expect(samc__likeness_of(&l, &object, grey) < 0.3 * own);
+    whole = samc__likeness_of(&l, around, &object, grey);
+    cr_expect(whole.iou < 0.3 * l.own && whole.evidence < 0.0);
+    samc_rle_free(&half);
     samc_rle_free(&object), samc_rle_free(&leaks), samc_rle_free(&elsewhere);
 }
 

@@ -1,5 +1,5 @@
-/* Prompts are cheap beside the encoder: an object is asked about twice, and of all masks that come back the picture
- * decides, not the model's own guess of its quality, which does not know what the object looked like. */
+/* Prompts are cheap beside the encoder: an object is asked about in several ways, and of all masks that come back the
+ * picture decides, not the model's own guess of its quality, which does not know what the object looked like. */
 #include "host/io/ask.h"
 
 #include <stdlib.h>
@@ -63,7 +63,8 @@ void samc__ask_end(samc__asker *a) {
 typedef struct asked {
     samc__question *question;
     samc__carried carried;
-    samc__likeness likeness;
+    int around[4];  /* where it is looked for */
+    bool continues; /* the answer so far has the least IoU */
 } asked;
 
 static bool is_ambiguous(const samc__question *q) { return !q->given->boxed && q->given->point_count == 1; }
@@ -82,6 +83,13 @@ static samc_status take_mask(samc__asker *a, samc_result *result, int prompt, in
     return status;
 }
 
+/* A mask comes before the answer so far where it goes on from the slice before and that does not, and else where more
+ * speaks for it. */
+static bool is_better(const asked *to, bool continues, const samc__match *match) {
+    if (to->question->answer.counts == NULL) return true;
+    return continues != to->continues ? continues : match->evidence > to->question->match.evidence;
+}
+
 /* The masks of one prompt, and the question's answer so far: the best stays. Of what is annotated the one that the
  * model trusts most. */
 static samc_status choose(samc__asker *a, samc_result *result, int prompt, asked *to, const uint8_t *grey,
@@ -90,18 +98,21 @@ static samc_status choose(samc__asker *a, samc_result *result, int prompt, asked
     const int masks = samc_result_masks(result), best = samc_result_best(result, prompt);
     for (int m = 0; m < masks; m++) {
         samc_rle mask;
+        samc__match match = {0};
         float iou = 0.0f;
         if (q->given != NULL && m != best) continue;
         SAMC__TRY(take_mask(a, result, prompt, m, &mask, &iou, error));
-        double likeness = q->given == NULL ? samc__likeness_of(&to->likeness, &mask, grey) : 0.0;
-        if (q->answer.counts != NULL && likeness <= q->likeness) {
+        bool continues = q->given != NULL || samc__mask_iou(q->before, &mask) >= a->least_iou;
+        if (q->given == NULL) match = samc__likeness_of(q->model, to->around, &mask, grey);
+        if (!is_better(to, continues, &match)) {
             free(mask.counts);
             continue;
         }
         free(q->answer.counts);
         q->answer = mask;
         q->iou = iou;
-        q->likeness = likeness;
+        q->match = match;
+        to->continues = continues;
     }
     return SAMC_OK;
 }
@@ -125,16 +136,6 @@ static float *logits_of(samc__asker *a, int index) {
     size_t each = (size_t)a->frame.low_res * (size_t)a->frame.low_res;
     if (a->logits == NULL) a->logits = malloc(BATCH * each * sizeof *a->logits);
     return a->logits != NULL ? a->logits + (size_t)index * each : NULL;
-}
-
-/* What the answer should look like. */
-static samc_status learn(samc__asker *a, asked *to, samc_error *error) {
-    samc__question *q = to->question;
-    const uint8_t *beside;
-    SAMC__TRY(samc__ask_grey(a, q->model_slice, &beside, error));
-    SAMC__TRY(samc__likeness_learn(&to->likeness, q->model, beside, error));
-    q->own = samc__likeness_of(&to->likeness, q->model, beside);
-    return SAMC_OK;
 }
 
 /* Questions about what is annotated, with one mask each or with three. */
@@ -174,10 +175,11 @@ static samc_status ask_carried(samc__asker *a, int slice, asked *batch, int coun
 
 static samc_status ask_batch(samc__asker *a, int slice, asked *batch, int count, samc_error *error) {
     for (int i = 0; i < count; i++)
-        if (batch[i].question->given == NULL) SAMC__TRY(learn(a, batch + i, error));
+        if (batch[i].question->given == NULL)
+            SAMC__TRY(samc__likeness_around(batch[i].question->before, batch[i].around, error));
     SAMC__TRY(ask_given(a, slice, batch, count, false, error));
     SAMC__TRY(ask_given(a, slice, batch, count, true, error));
-    for (int c = 0; c < 2; c++)
+    for (int c = 0; c < SAMC__ASK_CARRIES; c++)
         if (a->carry[c] != 0) SAMC__TRY(ask_carried(a, slice, batch, count, a->carry[c], error));
     return a->twice ? ask_carried(a, slice, batch, count, 0, error) : SAMC_OK;
 }

@@ -26,11 +26,12 @@ samc__step samc__step_of(const samc_annotations *a, int object, int slice) {
     return (samc__step){SAMC__STEP_MIDDLE, before, true};
 }
 
-bool samc__goes_on(const samc__ending *e, const samc_rle *before, const samc_rle *now, double likeness, double was) {
+bool samc__goes_on(const samc__ending *e, const samc_rle *before, const samc_rle *now, const samc__match *match,
+                   double own) {
     int64_t area = samc__mask_area(now);
     if (area == 0) return false;
     if (samc__mask_iou(before, now) < e->least_iou) return false;
-    if (likeness < e->least_likeness * was || likeness < e->least_likeness * e->own) return false;
+    if (e->least_likeness > 0.0 && (match->evidence <= 0.0 || match->iou < e->least_likeness * own)) return false;
     if (e->most_growth <= 0.0 || e->most_area == 0) return true;
     return (double)area <= e->most_growth * (double)e->most_area;
 }
@@ -47,7 +48,10 @@ typedef struct run {
     samc__asker asker;
     const samc_annotations *annotations;
     samc_propagate_options options;
-    int *origins;          /* [objects], the slice that endings' `own` is of; -1: none; owned */
+    struct model {
+        int origin; /* the annotated slice that it was learned from; -1: none */
+        samc__likeness likeness;
+    } * models;            /* [objects]; owned */
     samc__ending *endings; /* [objects]; owned */
     samc_segmentation *result;
     samc__encodings encodings;
@@ -81,11 +85,26 @@ static const samc_rle *mask_at(const run *r, int object, int slice) {
 static samc_status find_before(run *r, int slice, task *t, samc__question *q) {
     const samc_rle *low = mask_at(r, q->object, slice - 1), *high = mask_at(r, q->object, slice + 1);
     bool from_high = t->step.role == SAMC__STEP_BACKWARD || (t->step.role == SAMC__STEP_MIDDLE && low == NULL);
-    q->before = q->model = from_high ? high : low;
-    q->model_slice = from_high ? slice + 1 : slice - 1;
+    q->before = from_high ? high : low;
     if (t->step.role != SAMC__STEP_MIDDLE || low == NULL || high == NULL) return SAMC_OK;
     SAMC__TRY(samc__mask_both(low, high, true, &t->both, r->error));
     q->before = &t->both;
+    return SAMC_OK;
+}
+
+/* What the object looks like on the annotated slice that a step comes from. Not on the slice before: an error there
+ * would be what the next mask should look like, and grow from slice to slice. */
+static samc_status find_model(run *r, int slice, const samc__step *step, samc__question *q) {
+    struct model *m = r->models + q->object;
+    int origin = step->origin;
+    const uint8_t *grey;
+    if (mask_at(r, q->object, origin) == NULL) /* a middle whose lower one came to nothing */
+        origin = samc__annotations_after(r->annotations, q->object, slice);
+    q->model = &m->likeness;
+    if (m->origin == origin) return SAMC_OK;
+    SAMC__TRY(samc__ask_grey(&r->asker, origin, &grey, r->error));
+    SAMC__TRY(samc__likeness_learn(&m->likeness, mask_at(r, q->object, origin), grey, r->error));
+    m->origin = origin;
     return SAMC_OK;
 }
 
@@ -111,7 +130,9 @@ static samc_status collect(run *r, int slice, bool back) {
             if (q->given->mask.counts != NULL) SAMC__TRY(copy_mask(&q->given->mask, &q->answer, r->error));
         } else {
             SAMC__TRY(find_before(r, slice, t, q));
-            if (q->before != NULL) r->count++;
+            if (q->before == NULL) continue;
+            r->count++;
+            SAMC__TRY(find_model(r, slice, &t->step, q));
         }
     }
     return SAMC_OK;
@@ -167,26 +188,10 @@ static samc_status replay(run *r, int slice, bool back) {
     }
 }
 
-/* How much the mask of the annotated slice that a step comes from looks like itself. */
-static samc_status find_own(run *r, const samc__step *step, int object) {
-    samc__likeness likeness;
-    const uint8_t *grey;
-    const samc_rle *mask = mask_at(r, object, step->origin);
-    if (r->origins[object] == step->origin || mask == NULL) return SAMC_OK;
-    SAMC__TRY(samc__ask_grey(&r->asker, step->origin, &grey, r->error));
-    SAMC__TRY(samc__likeness_learn(&likeness, mask, grey, r->error));
-    r->endings[object].own = samc__likeness_of(&likeness, mask, grey);
-    r->origins[object] = step->origin;
-    return SAMC_OK;
-}
-
 /* Whether an answer counts: outwards by the rules, between two annotated slices wherever there is one. */
-static samc_status goes_on(run *r, const samc__step *step, const samc__question *q, bool *on) {
-    *on = samc__mask_area(&q->answer) > 0;
-    if (q->given != NULL || step->between || !*on) return SAMC_OK;
-    SAMC__TRY(find_own(r, step, q->object));
-    *on = samc__goes_on(r->endings + q->object, q->before, &q->answer, q->likeness, q->own);
-    return SAMC_OK;
+static bool goes_on(const run *r, const samc__step *step, const samc__question *q) {
+    if (q->given != NULL || step->between) return samc__mask_area(&q->answer) > 0;
+    return samc__goes_on(r->endings + q->object, q->before, &q->answer, &q->match, q->model->own);
 }
 
 static samc_status visit(run *r, int slice, bool back) {
@@ -198,9 +203,7 @@ static samc_status visit(run *r, int slice, bool back) {
     if (status == SAMC_OK && asks) status = samc__ask(&r->asker, slice, r->questions, r->count, r->error);
     for (int i = 0; status == SAMC_OK && i < r->count; i++) {
         samc__question *q = r->questions + i;
-        bool on = false;
-        status = goes_on(r, &r->tasks[i].step, q, &on);
-        if (status != SAMC_OK || !on) continue;
+        if (!goes_on(r, &r->tasks[i].step, q)) continue;
         status = samc__visits_add(&r->visits, q->object, slice, &q->answer, q->iou, r->error);
         if (status == SAMC_OK) put(r, slice, q->object, q->given != NULL, &q->answer, q->iou);
     }
@@ -266,7 +269,7 @@ static samc_status check_options(const run *r) {
 }
 
 static const samc_propagate_options defaults = {
-    .size = sizeof defaults, .box_extension = 0.01, .least_iou = 0.6, .least_likeness = 0.6, .most_growth = 4.0};
+    .size = sizeof defaults, .box_extension = 0.01, .least_iou = 0.5, .least_likeness = 0.5, .most_growth = 4.0};
 
 samc_status samc_propagate_default_options(samc_propagate_options *options, samc_error *error) {
     return samc__abi_give(SAMC__IO(samc_propagate_options), &defaults, options, error);
@@ -280,8 +283,8 @@ samc_status samc__propagate_said(const samc_annotations *a, const samc_propagate
     FILE *text = open_memstream(said, &size);
     if (text == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a journal");
     samc__crc_table(table);
-    fprintf(text, "axis=%d carry=%u,%a,%a,%a,%a objects=%d", a->space.axis, o->carry, o->box_extension, o->least_iou,
-            o->least_likeness, o->most_growth, a->objects);
+    fprintf(text, "rules=2 axis=%d carry=%u,%a,%a,%a,%a objects=%d", a->space.axis, o->carry, o->box_extension,
+            o->least_iou, o->least_likeness, o->most_growth, a->objects);
     for (int i = 0; i < a->count; i++) {
         const samc__annotation *item = a->items + i;
         fprintf(text, " %d@%d", item->object, item->slice);
@@ -308,19 +311,23 @@ static samc_status begin(run *r, const samc_model *model, const char *identity) 
     r->asker.single = info.boxes_only;
     r->asker.frame = (samc__carry_frame){space->width, space->height, info.low_res, info.squash};
     r->asker.carry[0] = r->options.carry != 0 ? r->options.carry : SAMC_CARRY_BOX;
-    if (r->options.carry == 0 && !info.boxes_only) r->asker.carry[1] = SAMC_CARRY_BOX | SAMC_CARRY_POINTS;
+    if (r->options.carry == 0 && !info.boxes_only) {
+        r->asker.carry[1] = SAMC_CARRY_BOX | SAMC_CARRY_POINTS;
+        r->asker.carry[2] = SAMC_CARRY_BOX | SAMC_CARRY_MASK;
+    }
     r->asker.box_extension = r->options.box_extension;
+    r->asker.least_iou = r->options.least_iou;
     r->asker.twice = (r->asker.carry[0] & SAMC_CARRY_BOX) != 0;
     SAMC__TRY(check_annotations(r));
     SAMC__TRY(check_options(r));
     r->endings = calloc(objects, sizeof *r->endings);
-    r->origins = calloc(objects, sizeof *r->origins);
+    r->models = calloc(objects, sizeof *r->models);
     r->tasks = calloc(objects, sizeof *r->tasks);
     r->questions = calloc(objects, sizeof *r->questions);
-    if (!r->endings || !r->origins || !r->tasks || !r->questions)
+    if (!r->endings || !r->models || !r->tasks || !r->questions)
         return samc__fail(r->error, SAMC_OUT_OF_MEMORY, "no memory for objects");
     for (size_t i = 0; i < objects; i++) {
-        r->origins[i] = -1;
+        r->models[i].origin = -1;
         r->endings[i] = (samc__ending){.least_iou = r->options.least_iou,
                                        .most_growth = r->options.most_growth,
                                        .least_likeness = r->options.least_likeness};
@@ -347,7 +354,7 @@ samc_status samc__propagate(samc_session *session, const samc_model *model, cons
     samc__encodings_end(&r.encodings);
     samc__ask_end(&r.asker);
     free(r.endings);
-    free(r.origins);
+    free(r.models);
     free(r.tasks);
     free(r.questions);
     if (status == SAMC_OK) *segmentation = r.result;

@@ -25,14 +25,13 @@ samc__step samc__step_of(const samc_annotations *annotations, int object, int sl
 /* When an object ends. */
 typedef struct samc__ending {
     double least_iou, most_growth, least_likeness; /* as samc_propagate_options */
-    int64_t least_area, most_area;                 /* of its annotated slices; 0: none is known */
-    double own; /* likeness of the annotated mask that it comes from, on its own slice */
+    int64_t most_area;                             /* of its annotated slices; 0: none is known */
 } samc__ending;
 
-/* Whether `now` goes on from `before`: neither empty nor too small, too large, too different or unlike it. `likeness`
- * is that of `now`, `was` that which the slice beside it has with itself. */
-bool samc__goes_on(const samc__ending *ending, const samc_rle *before, const samc_rle *now, double likeness,
-                   double was);
+/* Whether `now` goes on from `before`: neither empty nor too large, too different or unlike the object. `match` is that
+ * of `now`, `own` the IoU that the annotated mask has on its slice. */
+bool samc__goes_on(const samc__ending *ending, const samc_rle *before, const samc_rle *now, const samc__match *match,
+                   double own);
 
 /* The annotations and the options as one line of text: what results depend on. *said is to be freed. */
 samc_status samc__propagate_said(const samc_annotations *annotations, const samc_propagate_options *options,

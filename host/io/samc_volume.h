@@ -120,12 +120,13 @@ typedef enum samc_carry {
 
 typedef struct samc_propagate_options {
     size_t size;
-    unsigned carry; /* samc_carry bits; 0: the best by measurement, once with the box and once with box and points;
-                       of a model that takes boxes alone the box */
+    unsigned carry; /* samc_carry bits; 0: the best by measurement, with the box, with box and points, and with box and
+                       mask; of a model that takes boxes alone the box */
     double box_extension;  /* 0.01 of the box's sides, on each side */
-    double least_iou;      /* 0.6: an object ends where a slice's mask has less with the one before */
-    double least_likeness; /* 0.6: and where the mask looks less like the object than this part of how much the masks of
-                              the slice before and of the annotated slice do: by grey values in them and around them */
+    double least_iou;      /* 0.5: an object ends where a slice's mask has less with the one before */
+    double least_likeness; /* 0.5: and where the mask looks less like the object than this part of how much that of the
+                              annotated slice does, by grey values in it and around it, or more of it like what was
+                              around than like the object; 0: grey values end nothing */
     double most_growth;    /* 4: and where it is larger than the largest annotated one times this; 0: it never is */
     const char *journal;   /* NULL, or a file that keeps what is done, for the next run to go on with; the caller's to
                               remove when the result is safe */
