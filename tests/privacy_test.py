@@ -8,6 +8,7 @@ names of files. The one exception is a DICOM segmentation, which has the patient
 import gzip
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -201,6 +202,26 @@ class Privacy(unittest.TestCase):
         segmentation = self.out / 'seg.dcm'
         self.assertIn(b'pid-9381772', found(segmentation.read_bytes()))
         self.assertEqual(self.clean(segmentation), 3)
+
+    def test_killed_volume(self):
+        """What a run leaves that is killed in the middle, by a limit on the size of files that its journal comes to:
+        the journal, and whatever it wrote beside it or into TMPDIR."""
+        many = Path(self.made.name, 'many')
+        dicom_slices.save_series(many, planted(count=40))
+        how = ['volume', many, '--model', TINY, '--object', 'thing', '--point', '9,9,20', '--least-iou', '0']
+        how += ['--least-likeness', '0', '--most-growth', '0', '--resume', '-o', 'killed.nii.gz']
+        journal = self.out / 'killed.nii.gz.samc-journal'
+        done = subprocess.run(
+            [SAMC, *map(str, how)], cwd=self.out, env={**os.environ, 'TMPDIR': str(self.out)}, capture_output=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
+        )  # fmt: skip
+        self.said += [done.stdout, done.stderr]
+        self.assertNotEqual(done.returncode, 0)
+        self.assertGreaterEqual(journal.read_bytes().count(b'\n'), 3)
+        self.assertGreaterEqual(self.clean(), 1)
+        self.run_samc(*how)
+        self.assertEqual(os.listdir(self.out), ['killed.nii.gz'])
+        self.assertEqual(self.clean(), 1)
 
     def test_damaged_volumes(self):
         mixed, gap = Path(self.made.name, 'mixed'), Path(self.made.name, 'gap')
