@@ -22,6 +22,7 @@ void SAMC__RUNG(low_run)(const uint16_t *a, const uint16_t *b, const float *f, l
         const vf x = vf_load(f + 16 * i);
         vf_store(out->gelu[i], vf_gelu(x));
         vf_store(out->gelu_low[i], vf_gelu_low(x));
+        vf_store(out->gelu_tanh_low[i], vf_gelu_tanh_low(x));
         vf_store(out->exp2[i], vf_exp2(x));
         vf_store(out->others[i], vf_fma(vf_max(x, vf_round(x)), vf_min(x, vf_load(f)), vf_sqrt(vf_abs(x))));
         out->sums[i] = vf_sum(x), out->largest[i] = vf_largest(x);

@@ -9,18 +9,27 @@ typedef struct conv_task {
     uint16_t *panels; /* of [n, 9 * c] */
 } conv_task;
 
-/* The nine neighbours of one pixel; zeros beyond the border. */
+/* n elements of x from `at` on. */
+static void copy(samc__view x, int64_t at, int64_t n, uint16_t *out) {
+    if (x.dtype == SAMC__F32) low_round(samc__f32(x) + at, n, out);
+    else memcpy(out, (const uint16_t *)x.data + at, (size_t)n * sizeof *out);
+}
+
+/* The nine neighbours of one pixel; zeros beyond the border. The three of a row lie beside each other in x too. */
 static void gather_pixel(const void *source, int64_t pixel, uint16_t *out) {
     const samc__conv3x3_args *a = source;
     const int64_t c = a->x.n[3], h = a->x.n[1], w = a->x.n[2];
     const int64_t left = pixel % a->y.n[2] * a->stride - 1, top = pixel / a->y.n[2] % a->y.n[1] * a->stride - 1,
                   image = pixel / (a->y.n[1] * a->y.n[2]);
-    for (int tap = 0; tap < 9; tap++, out += c) {
-        const int64_t y = top + tap / 3, x = left + tap % 3, at = ((image * h + y) * w + x) * c;
-        const bool inside = y >= 0 && y < h && x >= 0 && x < w;
-        if (!inside) memset(out, 0, (size_t)c * sizeof *out);
-        else if (a->x.dtype == SAMC__F32) low_round(samc__f32(a->x) + at, c, out);
-        else memcpy(out, (const uint16_t *)a->x.data + at, (size_t)c * sizeof *out);
+    const int64_t before = left < 0 ? c : 0, behind = left + 3 > w ? (left + 3 - w) * c : 0; /* beyond the border */
+    for (int64_t y = top; y < top + 3; y++, out += 3 * c) {
+        if (y < 0 || y >= h) {
+            memset(out, 0, (size_t)(3 * c) * sizeof *out);
+            continue;
+        }
+        if (before > 0) memset(out, 0, (size_t)before * sizeof *out);
+        copy(a->x, ((image * h + y) * w + left) * c + before, 3 * c - before - behind, out + before);
+        if (behind > 0) memset(out + 3 * c - behind, 0, (size_t)behind * sizeof *out);
     }
 }
 

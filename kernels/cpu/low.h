@@ -116,6 +116,31 @@ SAMC__INLINE void vf_store_first_of(samc__view v, int64_t at, int64_t n, vf x) {
     else vf_store_bf16_first((uint16_t *)v.data + at, n, x);
 }
 
+/* Both floats of each of VW pairs. */
+SAMC__INLINE void load_pairs(const uint16_t *in, vf *even, vf *odd) {
+#if defined(SAMC_LOW_SOFT)
+    for (int j = 0; j < VW; j++)
+        (*even)[j] = samc__bf16_to_float(in[2 * j]), (*odd)[j] = samc__bf16_to_float(in[2 * j + 1]);
+#else
+    *even = _mm512_castsi512_ps(_mm512_slli_epi32(vb_load(in), 16));
+    *odd = _mm512_castsi512_ps(_mm512_and_si512(vb_load(in), _mm512_set1_epi32((int32_t)0xffff0000u)));
+#endif
+}
+
+/* Pairs of `even` and `odd`, rounded. */
+SAMC__INLINE vb vb_pairs(vf even, vf odd) {
+#if defined(SAMC_LOW_SOFT)
+    const vb x = vb_round(even, odd);
+    vb y;
+    for (int i = 0; i < 32; i++) y.at[i] = x.at[i % 2 * 16 + i / 2];
+    return y;
+#else
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, vb_round(even, odd));
+#endif
+}
+
 /* out [16][16] = in transposed, of floats or pairs; rows `from` and `to` bytes apart. */
 SAMC__INLINE void transpose16(const void *in, int64_t from, void *out, int64_t to) {
 #if defined(SAMC_LOW_SOFT)
@@ -159,6 +184,22 @@ SAMC__INLINE vf vf_gelu_low(vf x) {
     q = vf_fma(q, v, vf_set(0x1.24cb78p-5f));
     q = vf_fma(q, v, vf_set(-0x1.03c56ap-5f));
     q = vf_fma(q, v, vf_set(0x1.90750ap-7f));
+    return vf_fnma(u, q, vf_fma(x, vf_set(0.0f), vf_max(vf_set(0.0f), x)));
+}
+
+/* GELU by tanh likewise: within 1.5e-5, without its exponential and division. */
+SAMC__INLINE vf vf_gelu_tanh_low(vf x) {
+    const vf u = vf_min(vf_set(4.5f), vf_abs(x)), v = vf_sub(u, vf_set(2.25f));
+    vf q = vf_set(-0x1.87406cp-17f);
+    q = vf_fma(q, v, vf_set(0x1.478a9ep-15f));
+    q = vf_fma(q, v, vf_set(0x1.5196aep-13f));
+    q = vf_fma(q, v, vf_set(-0x1.e9112ep-11f));
+    q = vf_fma(q, v, vf_set(0x1.5334f4p-11f));
+    q = vf_fma(q, v, vf_set(0x1.809266p-8f));
+    q = vf_fma(q, v, vf_set(-0x1.605c24p-6f));
+    q = vf_fma(q, v, vf_set(0x1.27b0f6p-5f));
+    q = vf_fma(q, v, vf_set(-0x1.05e33ep-5f));
+    q = vf_fma(q, v, vf_set(0x1.8c15d6p-7f));
     return vf_fnma(u, q, vf_fma(x, vf_set(0.0f), vf_max(vf_set(0.0f), x)));
 }
 

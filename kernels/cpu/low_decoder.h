@@ -11,20 +11,6 @@
 
 _Static_assert((int)PANEL == (int)LOW_COLUMNS, "a panel of tokens is what low_block() takes as columns");
 
-/* Pairs of `even` and `odd`, rounded. */
-SAMC__INLINE vb vb_pairs(vf even, vf odd) {
-#if defined(SAMC_LOW_SOFT)
-    const vb x = vb_round(even, odd);
-    vb y;
-    for (int i = 0; i < 32; i++) y.at[i] = x.at[i % 2 * 16 + i / 2];
-    return y;
-#else
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    return _mm512_permutexvar_epi16(order, vb_round(even, odd));
-#endif
-}
-
 /* out [32][2] = pairs of two rows of 32. */
 SAMC__INLINE void interleave_rows(vb even, vb odd, uint16_t *out) {
 #if defined(SAMC_LOW_SOFT)
@@ -110,17 +96,6 @@ __attribute__((unused)) static void floats_to_pairs(const float *x, int64_t n, u
             const vf odd = i + 1 < n ? vf_load(x + (i + 1) * PANEL + v) : vf_set(0.0f);
             vb_store(panel + i * PANEL + 2 * v, vb_pairs(even, odd));
         }
-}
-
-/* Both floats of each of VW pairs. */
-SAMC__INLINE void load_pairs(const uint16_t *in, vf *even, vf *odd) {
-#if defined(SAMC_LOW_SOFT)
-    for (int j = 0; j < VW; j++)
-        (*even)[j] = samc__bf16_to_float(in[2 * j]), (*odd)[j] = samc__bf16_to_float(in[2 * j + 1]);
-#else
-    *even = _mm512_castsi512_ps(_mm512_slli_epi32(vb_load(in), 16));
-    *odd = _mm512_castsi512_ps(_mm512_and_si512(vb_load(in), _mm512_set1_epi32((int32_t)0xffff0000u)));
-#endif
 }
 
 /* panel [.. / 2][PANEL][2] -> x [n][PANEL]. */

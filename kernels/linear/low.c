@@ -31,39 +31,55 @@ typedef struct gemm_task {
     int64_t scratch_bytes;
 } gemm_task;
 
-/* Bias, activation and residual of one vector of `count` columns: sum -> its value. `at` is its place in a row. */
-SAMC__INLINE vf value_of(const samc__low_gemm *g, samc__act act, vf sum, vf bias, int64_t added, int64_t count) {
-    const vf value = vf_add(sum, bias);
-    if (g->residual.data == NULL) return vf_activate(value, act);
-    return vf_finish(value, act, g->act_last, true, vf_load_first_of(g->residual, added, count));
+/* VW elements of an array, or where not `whole` the first `count` of them. */
+SAMC__INLINE vf load_of(samc__view v, int64_t at, bool whole, int64_t count) {
+    if (!whole) return vf_load_first_of(v, at, count);
+    return v.dtype == SAMC__F32 ? vf_load((const float *)v.data + at) : vf_load_bf16((const uint16_t *)v.data + at);
 }
 
-/* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any. */
-SAMC__INLINE void finish_as(const samc__low_gemm *g, samc__act act, int64_t row, int64_t rows, int64_t column,
-                            const float *sums) {
+/* Bias, activation and residual of one vector: sum -> its value. `at` is its place in the residual. */
+SAMC__INLINE vf value_of(const samc__low_gemm *g, samc__act act, vf sum, vf bias, int64_t at, bool whole,
+                         int64_t count) {
+    const vf value = vf_add(sum, bias);
+    if (g->residual.data != NULL)
+        return vf_finish(value, act, g->act_last, true, load_of(g->residual, at, whole, count));
+    if (act == SAMC__ACT_GELU_TANH && g->y.dtype != SAMC__F32) return vf_gelu_tanh_low(value);
+    return vf_activate(value, act);
+}
+
+/* sums [rows, 32] -> y, columns [column, column + 32) as far as there are any; `whole`: all of them. */
+SAMC__INLINE void finish_as(const samc__low_gemm *g, samc__act act, bool whole, int64_t row, int64_t rows,
+                            int64_t column, const float *sums) {
     const int64_t n = g->n - column, count[2] = {n < VW ? n : VW, n < VW ? 0 : n < 2 * VW ? n - VW : VW};
     int64_t added_row = g->residual.data ? row % g->residual.n[0] : 0;
     vf bias[2];
     for (int v = 0; v < 2; v++) bias[v] = g->bias ? vf_load_first(g->bias + column + v * VW, count[v]) : vf_set(0.0f);
     for (int64_t r = 0; r < rows; r++, sums += LOW_COLUMNS) {
         const int64_t at = (row + r) * g->y_stride + column, added = added_row * g->n + column;
-        const vf low = value_of(g, act, vf_load(sums), bias[0], added, count[0]);
-        const vf high = value_of(g, act, vf_load(sums + VW), bias[1], added + VW, count[1]);
-        if (n >= 2 * VW && g->y.dtype != SAMC__F32) {
-            vb_store((uint16_t *)g->y.data + at, vb_round(low, high));
-        } else {
+        const vf low = value_of(g, act, vf_load(sums), bias[0], added, whole, count[0]);
+        const vf high = value_of(g, act, vf_load(sums + VW), bias[1], added + VW, whole, count[1]);
+        if (!whole) {
             vf_store_first_of(g->y, at, count[0], low);
             vf_store_first_of(g->y, at + VW, count[1], high);
+        } else if (g->y.dtype != SAMC__F32) {
+            vb_store((uint16_t *)g->y.data + at, vb_round(low, high));
+        } else {
+            vf_store((float *)g->y.data + at, low);
+            vf_store((float *)g->y.data + at + VW, high);
         }
         if (++added_row == g->residual.n[0]) added_row = 0;
     }
 }
 
+/* A loop of its own for whole panels of the activations that encoders are full of. */
 static void finish(const samc__low_gemm *g, int64_t row, int64_t rows, int64_t column, const float *sums) {
-    if (g->act == SAMC__ACT_GELU) finish_as(g, SAMC__ACT_GELU, row, rows, column, sums);
-    else if (g->act == SAMC__ACT_RELU) finish_as(g, SAMC__ACT_RELU, row, rows, column, sums);
-    else if (g->act == SAMC__ACT_NONE) finish_as(g, SAMC__ACT_NONE, row, rows, column, sums);
-    else finish_as(g, g->act, row, rows, column, sums);
+    const bool whole = g->n - column >= LOW_COLUMNS;
+    if (!whole) finish_as(g, g->act, false, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_GELU) finish_as(g, SAMC__ACT_GELU, true, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_GELU_TANH) finish_as(g, SAMC__ACT_GELU_TANH, true, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_RELU) finish_as(g, SAMC__ACT_RELU, true, row, rows, column, sums);
+    else if (g->act == SAMC__ACT_NONE) finish_as(g, SAMC__ACT_NONE, true, row, rows, column, sums);
+    else finish_as(g, g->act, true, row, rows, column, sums);
 }
 
 /* A block of rows, on its way through the panels. */

@@ -285,11 +285,17 @@ BUGS = {
         False,
         [(BLOCK, "add || at > 0);", "add);")],
     ),
-    "16 bits: taps by column": (
+    "16 bits: a row of taps begins at the border": (
         "conv3x3",
         "bf16_soft",
         False,
-        [(low("conv3x3"), "y = top + tap / 3, x = left + tap % 3", "y = top + tap % 3, x = left + tap / 3")],
+        [(low("conv3x3"), "3 * c - before - behind, out + before)", "3 * c - before - behind, out)")],
+    ),
+    "16 bits: even channels have odd ones' weights": (
+        "depthwise",
+        "bf16_soft",
+        False,
+        [("kernels/depthwise/rows.h", "group + within % 2 * VW", "group + (within + 1) % 2 * VW")],
     ),
     "16 bits: lanes behind the end have a variance": (
         "layernorm",
