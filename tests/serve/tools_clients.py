@@ -8,12 +8,14 @@
 
 X-AnyLabeling's RemoteServer class asks for models and shapes as its window does; osam's pydantic types check its
 answer; tritonclient infers with JSON and with binary tensors (4.2.1, 0.8.1 and 2.73.0 were run). VIEWS is CVAT's
-apps/lambda_manager/views.py: its LambdaGateway class asks, without Django, known by its address.
+apps/lambda_manager/views.py (2.13 was run): its LambdaGateway and LambdaFunction classes list and invoke, without
+Django, known by their address; a frame comes from a task that is made up.
 All of them look for phrases too where they can, with a tiny detector of random weights.
 """
 
 import base64
 import importlib
+import io
 import json
 import os
 import sys
@@ -181,10 +183,20 @@ def cvat(server):
     about = gateway.get(function.id).to_dict()
     assert about["kind"] == "interactor" and about["min_pos_points"] == 1 and about["min_neg_points"] == 0, about
     photo = base64.b64encode(PHOTO.read_bytes()).decode()
-    answer = gateway.invoke(function, {"image": photo, "pos_points": [[300, 200]], "neg_points": [], "obj_bbox": None})
-    rows = answer["mask"]
-    assert (len(rows), len(rows[0])) == (400, 600)
-    print(f"CVAT: {about['name']}, version {about['version']}, a mask of {sum(map(sum, rows))} pixels")
+    task = mock.MagicMock(project_id=None)
+    task.get_labels.return_value.prefetch_related.return_value = []
+    provider = mock.MagicMock()
+    provider.get_frame.side_effect = lambda *_, **__: (io.BytesIO(PHOTO.read_bytes()), "image/jpeg")
+    views.FrameProvider = mock.MagicMock(return_value=provider)
+    for positive, negative in (([[300, 200]], []), ([[300, 200], [320, 180]], [[20, 20]])):
+        asked = {"frame": 0, "pos_points": positive, "neg_points": negative, "quality": "original", "threshold": None}
+        rows = function.invoke(task, asked, is_interactive=True, request=mock.MagicMock())["mask"]
+        own = {"image": photo, "pos_points": positive, "neg_points": negative, "obj_bbox": None}
+        assert rows == gateway.invoke(function, own)["mask"] and (len(rows), len(rows[0])) == (400, 600)
+        point = positive[0]
+        assert rows[point[1]][point[0]] == 1 and all(rows[y][x] == 0 for x, y in negative)
+        print(f"CVAT: {about['name']}, version {about['version']}, {len(positive) + len(negative)} points: "
+              f"a mask of {sum(map(sum, rows))} pixels")  # fmt: skip
 
 
 with tempfile.TemporaryDirectory() as folder:
