@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what samc needs on Debian 12: `tools/setup.sh` to build, `tools/setup.sh test` to build and test,
 # `tools/setup.sh ci` for everything CI runs. Does nothing, and needs no root, when all of it is there. The last two
-# also bring from PyPI, into build/python, what tools/python_packages.sh names.
+# also bring from PyPI, into build/python, what tools/python_packages.sh names, and "ci" what tools/check_types.sh does.
 set -eu
 
 packages="build-essential cmake ninja-build pkg-config
@@ -21,7 +21,10 @@ esac
 [ -z "${1:-}" ] || python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 
 # What the tests of the Python package need.
-python_packages() { [ -z "${1:-}" ] || "$(dirname "$0")/python_packages.sh" >/dev/null; }
+python_packages() {
+    [ -z "${1:-}" ] || "$(dirname "$0")/python_packages.sh" >/dev/null
+    [ "${1:-}" != ci ] || "$(dirname "$0")/check_types.sh" fetch
+}
 
 missing=""
 for package in $packages; do
