@@ -103,22 +103,29 @@ static void make_logits(const refine_task *t, const rows *r, int64_t prompt, int
                 *hyper = samc__f32(a->hyper) + (prompt * masks + samc__refine_masks_best(iou, masks)) * c,
                 *map = r->map + (y + 3) % 3 * c * pitch + 1;
     turn_row(samc__f32(a->image) + (image * side + y) * side * c, side, c, pitch, r->image);
-    for (int64_t x = 0; x < side; x += VW) {
-        vf sum[3]; /* a row of neighbours each, so that sums do not wait for each other */
-        for (int64_t row = 0; row < 3; row++) {
-            const float *from = r->between + (y + row + 2) % 3 * middle * pitch + x, *by = folded + 3 * row;
-            sum[row] = vf_set(0.0f);
-            for (int64_t i = 0; i < middle; i++, from += pitch, by += 9)
-                for (int column = 0; column < 3; column++)
-                    sum[row] = vf_fma(vf_set(by[column]), vf_load(from + column), sum[row]);
+    for (int64_t x = 0; x < side; x += PANEL) {
+        enum { VECTORS = PANEL / VW };
+        vf sum[3][VECTORS], more[2][VECTORS]; /* a row of neighbours each, and vectors: sums that wait for no other */
+        for (int v = 0; v < VECTORS; v++) sum[0][v] = sum[1][v] = sum[2][v] = more[0][v] = more[1][v] = vf_set(0.0f);
+        const float *from[3];
+        for (int row = 0; row < 3; row++) from[row] = r->between + (y + row + 2) % 3 * middle * pitch + x;
+        for (int64_t i = 0; i < middle; i++)
+            for (int column = 0; column < 3; column++)
+                for (int row = 0; row < 3; row++)
+                    for (int v = 0; v < VECTORS; v++)
+                        sum[row][v] = vf_fma(vf_set(folded[9 * i + 3 * row + column]),
+                                             vf_load(from[row] + i * pitch + column + v * VW), sum[row][v]);
+        for (int64_t i = 0; i < c; i++)
+            for (int v = 0; v < VECTORS; v++) {
+                const int64_t at = i * pitch + x + v * VW;
+                more[0][v] = vf_fma(vf_set(vector[i]), vf_load(r->image + at), more[0][v]);
+                if (!a->alone) more[1][v] = vf_fma(vf_set(hyper[i]), vf_load(map + at), more[1][v]);
+            }
+        for (int v = 0; v < VECTORS; v++) {
+            const vf all =
+                vf_add(vf_add(vf_add(sum[0][v], sum[1][v]), vf_add(sum[2][v], vf_set(folded[9 * middle]))), more[0][v]);
+            vf_store(r->logits + x + v * VW, a->alone ? all : vf_add(all, more[1][v]));
         }
-        vf all = vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], vf_set(folded[9 * middle]))), more = vf_set(0.0f);
-        for (int64_t i = 0; i < c; i++) more = vf_fma(vf_set(vector[i]), vf_load(r->image + i * pitch + x), more);
-        all = vf_add(all, more);
-        more = vf_set(0.0f);
-        for (int64_t i = 0; i < c && !a->alone; i++)
-            more = vf_fma(vf_set(hyper[i]), vf_load(map + i * pitch + x), more);
-        vf_store(r->logits + x, a->alone ? all : vf_add(all, more));
     }
     memcpy(samc__f32(a->y) + (prompt * side + y) * side, r->logits, (size_t)side * sizeof(float));
 }

@@ -3,7 +3,7 @@
 demand.
 
     python3 tests/parity/detector_reference.py golden             writes tests/data/golden_owlv2 and golden_clipseg
-    python3 tests/parity/detector_reference.py owlv2_b16 FOLDER PHOTO... [--phrases FILE]
+    python3 tests/parity/detector_reference.py owlv2_b16 FOLDER PHOTO...
     build/release/bin/detector_test FOLDER                        samc against it, for either
 
 Models: owlv2_b16, owlv2_l14, clipseg_rd64, tiny_owlv2, tiny_clipseg. A folder is what Hugging Face's programs write
