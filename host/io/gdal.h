@@ -116,6 +116,8 @@
     X(OSRClone)                                                                                                        \
     X(OSRCloneGeogCS)                                                                                                  \
     X(OSRRelease)                                                                                                      \
+    X(VSIFree)                                                                                                         \
+    X(OSRExportToWktEx)                                                                                                \
     X(OSRIsGeographic)                                                                                                 \
     X(OSRIsDerivedGeographic)                                                                                          \
     X(OSRGetAngularUnits)                                                                                              \

@@ -185,6 +185,7 @@ static samc_status open_geo(samc_geo *geo, const char *path, const samc_geo_opti
     choose_bands(geo);
     if (options->bands != NULL) SAMC__TRY(parse_bands(geo, options->bands, error));
     SAMC__TRY(choose_type(geo, error));
+    SAMC__TRY(samc__geo_check_crs(g, path, g->GDALGetSpatialRef(geo->dataset), error));
     find_overviews(geo);
     find_place(geo);
     find_masks(geo);
@@ -249,6 +250,8 @@ bool samc__geo_is(const char *path) {
         bool picture = false;
         for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++)
             picture = picture || strcmp(g->GDALGetDriverShortName(driver), pictures[i]) == 0;
+        if (picture && samc__geo_check_beside(g, path, real, NULL) != SAMC_OK)
+            picture = false; /* opening it says why */
         GDALDatasetH dataset =
             picture ? g->GDALOpenEx(real, GDAL_OF_RASTER | GDAL_OF_READONLY, samc__gdal_rasters, NULL, NULL) : NULL;
         is = !picture || (dataset != NULL && g->GDALGetGeoTransform(dataset, transform) == CE_None);

@@ -91,6 +91,7 @@ static samc_status read_layer(reader *r, OGRLayerH layer, samc_error *error) {
     OGRSpatialReferenceH to = r->geo->info.placed ? g->GDALGetSpatialRef(r->geo->dataset) : NULL;
     OGRCoordinateTransformationH change = NULL;
     samc_status status = SAMC_OK;
+    SAMC__TRY(samc__geo_check_crs(g, r->path, from, error));
     if (from != NULL && to != NULL) {
         OGRSpatialReferenceH target = g->OSRClone(to);
         g->OSRSetAxisMappingStrategy(target, OAMS_TRADITIONAL_GIS_ORDER);

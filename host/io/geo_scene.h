@@ -29,8 +29,14 @@ samc_status samc__geo_find_file(const char *path, char *real, samc_error *error)
 samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error);
 
 /* What GDAL opens beside a file by the file's name alone, overviews and masks: that these are TIFFs, and lead nowhere.
- */
+ * Of what the file itself, these, or headers beside it name: that it lies in the same folder. */
 samc_status samc__geo_check_beside(const samc__gdal *g, const char *name, const char *path, samc_error *error);
+/* That it does not say where its overviews are. */
+samc_status samc__geo_check_overviews(const samc__gdal *g, const char *name, const char *path, samc_error *error);
+/* Whether a CRS in words leads PROJ to a file by its path: "grids=/etc/passwd", PARAMETERFILE["...", "../a"]. */
+bool samc__geo_names_file(const char *text);
+/* That a CRS, NULL: none, names no file of shifts but of PROJ's own. */
+samc_status samc__geo_check_crs(const samc__gdal *g, const char *name, OGRSpatialReferenceH crs, samc_error *error);
 
 /* Samples of a window at a level that is an overview (or 0), which is inside: samples [height, width, channels] of
  * geo->type, valid [height, width], 0 where there is no data. Blocks that cannot be read are noted, and have none. */

@@ -113,9 +113,14 @@ static samc_status check_node(const vrt *v, const CPLXMLNode *node, samc_error *
                 return samc__fail(error, SAMC_UNSUPPORTED, "%s: a VRT of the kind '%.60s' is not opened", v->name,
                                   kind);
         }
+        if (node->eType == CXT_Attribute && samc__geo_names_file(text_of(node)))
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: a VRT whose CRS names a file is not opened", v->name);
         if (node->eType != CXT_Element || node->pszValue[0] == '?') continue;
         if (!listed(node->pszValue))
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: a VRT with '%.60s' is not opened", v->name, node->pszValue);
+        /* of the dataset as an element, of its control points as an attribute */
+        if (strcasecmp(node->pszValue, "SRS") == 0 && samc__geo_names_file(text_of(node)))
+            return samc__fail(error, SAMC_UNSUPPORTED, "%s: a VRT whose CRS names a file is not opened", v->name);
         if (strcasecmp(node->pszValue, "SourceFilename") == 0) SAMC__TRY(check_source(v, node, error));
         else SAMC__TRY(check_node(v, node->psChild, error));
     }
@@ -145,39 +150,6 @@ static samc_status check_xml(const samc__gdal *g, const char *name, const char *
     return status;
 }
 
-/* A file may say where its overviews are. */
-static samc_status check_overviews(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
-    GDALDatasetH dataset = g->GDALOpenEx(path, GDAL_OF_RASTER | GDAL_OF_READONLY, samc__gdal_rasters, NULL, NULL);
-    if (dataset == NULL) return SAMC_OK; /* what is wrong with it is said when it is read */
-    const bool names = g->GDALGetMetadataItem(dataset, "OVERVIEW_FILE", "OVERVIEWS") != NULL;
-    g->GDALClose(dataset);
-    return names ? samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' names another file as its overviews", name, path)
-                 : SAMC_OK;
-}
-
-static samc_status check_beside(const samc__gdal *g, const char *name, const char *path, int depth, samc_error *error) {
-    static const char *const endings[] = {".ovr", ".OVR", ".msk", ".MSK"};
-    char file[PATH_MAX + 8];
-    struct stat information;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        if (snprintf(file, sizeof file, "%s%s", path, endings[i]) >= PATH_MAX || stat(file, &information) != 0)
-            continue;
-        GDALDriverH driver = S_ISREG(information.st_mode)
-                                 ? g->GDALIdentifyDriverEx(file, GDAL_OF_RASTER, samc__gdal_rasters, NULL)
-                                 : NULL;
-        if (driver == NULL || strcmp(g->GDALGetDriverShortName(driver), "GTiff") != 0 || depth == MOST_DEPTH)
-            return samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' is no TIFF, as overviews and masks are", name,
-                              file);
-        SAMC__TRY(check_overviews(g, name, file, error));
-        SAMC__TRY(check_beside(g, name, file, depth + 1, error));
-    }
-    return SAMC_OK;
-}
-
-samc_status samc__geo_check_beside(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
-    return check_beside(g, name, path, 0, error);
-}
-
 /* A file that a VRT names, by its real path. */
 static samc_status check_file(const vrt *v, const char *path, samc_error *error) {
     struct stat information;
@@ -186,13 +158,13 @@ static samc_status check_file(const vrt *v, const char *path, samc_error *error)
     GDALDriverH driver = v->g->GDALIdentifyDriverEx(path, GDAL_OF_RASTER, samc__gdal_rasters, NULL);
     if (driver == NULL)
         return samc__fail(error, SAMC_FORMAT, "%s: '%.200s' is none of the rasters that are opened", v->name, path);
-    SAMC__TRY(check_beside(v->g, v->name, path, 0, error));
+    SAMC__TRY(samc__geo_check_beside(v->g, v->name, path, error));
     if (strcmp(v->g->GDALGetDriverShortName(driver), "VRT") == 0) {
         if (v->depth == MOST_DEPTH)
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: VRTs of VRTs, more than %d deep", v->name, MOST_DEPTH);
         SAMC__TRY(check_xml(v->g, v->name, path, v->depth + 1, error));
     }
-    return check_overviews(v->g, v->name, path, error); /* after what it leads to: opening it may open that */
+    return samc__geo_check_overviews(v->g, v->name, path, error); /* after what it leads to: opening it may open that */
 }
 
 samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
