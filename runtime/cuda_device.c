@@ -4,6 +4,7 @@
 #include "kernels/cuda/code.h"
 #include "kernels/cuda/nvidia.h"
 #include "kernels/cuda/ops_cuda.h"
+#include "runtime/base/decimal.h"
 #include "runtime/machine.h"
 
 #include <stdio.h>
@@ -64,9 +65,9 @@ bool samc__cuda_describe(char *text, size_t size) {
     int driver = 0, runtime = 0;
     cudaDriverGetVersion(&driver);
     cudaRuntimeGetVersion(&runtime);
-    snprintf(text, size, "%s, compute capability %d.%d, %d multiprocessors, %.1f GB, driver %d.%d, runtime %d.%d",
-             p.name, p.major, p.minor, p.multiProcessorCount, (double)p.totalGlobalMem / 1e9, driver / 1000,
-             driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    samc__print(text, size, "%s, compute capability %d.%d, %d multiprocessors, %.1f GB, driver %d.%d, runtime %d.%d",
+                p.name, p.major, p.minor, p.multiProcessorCount, (double)p.totalGlobalMem / 1e9, driver / 1000,
+                driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     return true;
 }
 

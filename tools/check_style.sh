@@ -53,6 +53,13 @@ found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' 'host/io/*.c' | grep -
         grep -vE '^runtime/options.c:[0-9]+:.*getenv' || true)
 [ -z "$found" ] || report "a library prints, exits or reads the environment:
 $found"
+# Numbers as text go through runtime/base/decimal.h: a program around the library may have called setlocale().
+found=$(tracked 'kernels/*.c' 'weights/*.c' 'runtime/*.c' 'host/io/*.c' 'host/io/*.cc' |
+        grep -vE '/cases\.c$|^runtime/base/decimal\.c$' | xargs grep -PzoH \
+        '(?s)\b(strto(d|f|ld)|atof|v[a-z]*printf)\((?!\))|\b([a-z]*printf|sscanf)\([^;]*?%[-+ #0-9.*]*[lL]?[aefgAEFG]' |
+        tr '\0' '\n' | grep -aE '^[a-z_/]+\.cc?:' || true)
+[ -z "$found" ] || report "a number as text by the process' locale (runtime/base/decimal.h):
+$found"
 found=$(git grep -nE '(^|[^A-Za-z0-9_])/(work|root|home)/' -- . ':!tools/check_style.sh' || true)
 [ -z "$found" ] || report "absolute paths of a machine:
 $found"

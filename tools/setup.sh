@@ -9,9 +9,9 @@ libarchive-dev libmicrohttpd-dev zlib1g-dev libjpeg62-turbo-dev libgif-dev libst
 libutf8proc-dev libcurl4-openssl-dev libwebp-dev libtiff-dev libavif-dev libheif-dev libopenjp2-7-dev libjxl-dev
 liblcms2-dev libdcmtk-dev libgdal-dev"
 case "${1:-}" in
-    test) packages="$packages libcriterion-dev python3 git gdal-bin dicom3tools" ;;
-    ci) packages="$packages libcriterion-dev python3 git gdal-bin dicom3tools clang clang-format libclang-rt-14-dev
-            chromium chromium-driver webkit2gtk-driver xvfb fonts-dejavu-core" ;;
+    test) packages="$packages libcriterion-dev python3 git gdal-bin dicom3tools locales" ;;
+    ci) packages="$packages libcriterion-dev python3 git gdal-bin dicom3tools locales clang clang-format
+            libclang-rt-14-dev chromium chromium-driver webkit2gtk-driver xvfb fonts-dejavu-core" ;;
     "") ;;
     *) echo "setup.sh: unknown part '$1' (test, ci)" >&2; exit 2 ;;
 esac

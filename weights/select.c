@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/decimal.h"
 #include "weights/reader.h"
 
 /* Parts of a model, a bit each; SHARED is a lone table of Hugging Face's layout. */
@@ -41,7 +42,7 @@ void samc__checkpoint_add_note(samc__checkpoint *checkpoint, const char *format,
     if (used > 0) used += (size_t)snprintf(checkpoint->note + used, room - used, "; ");
     if (used >= room) return;
     va_start(arguments, format);
-    vsnprintf(checkpoint->note + used, room - used, format, arguments);
+    samc__print_list(checkpoint->note + used, room - used, format, arguments);
     va_end(arguments);
 }
 

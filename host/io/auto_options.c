@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/abi.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 /* Each sets one number, with what samc_auto_check() takes. A threshold beyond 0 to 1 turns its filter off, one way or
@@ -41,7 +42,7 @@ static bool parse(const char *text, kind kind, double *value) {
     size_t length = strlen(text);
     if (length == 0 || strspn(text, kind == REAL ? "0123456789.eE+-" : "0123456789") != length) return false;
     if (kind != REAL && length > 9) return false;
-    *value = strtod(text, &end);
+    *value = samc__read_double(text, &end);
     return *end == '\0';
 }
 

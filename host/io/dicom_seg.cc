@@ -32,6 +32,7 @@
 #include "host/io/samc_io.h"
 
 extern "C" {
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 #include "runtime/base/writer.h"
 }
@@ -72,10 +73,10 @@ std::string make_uid() {
 std::string decimal(double value) {
     char text[40];
     for (int digits = 1; digits <= 17; digits++) { /* the fewest that mean the same number */
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, nullptr) == value) break;
+        samc__print(text, sizeof text, "%.*g", digits, value);
+        if (samc__read_double(text, nullptr) == value) break;
     }
-    for (int digits = 16; strlen(text) > 16; digits--) snprintf(text, sizeof text, "%.*g", digits, value);
+    for (int digits = 16; strlen(text) > 16; digits--) samc__print(text, sizeof text, "%.*g", digits, value);
     return text;
 }
 

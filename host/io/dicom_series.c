@@ -11,6 +11,7 @@
 #include "host/io/image_dicom.h"
 #include "host/io/samc_io.h"
 #include "host/io/volume.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 typedef struct slice {
@@ -206,10 +207,10 @@ static samc_status find_step(series *s, double thickness, double *step, samc__vo
     const double length = sqrt(dot(step, step)), cosine = dot(step, s->normal) / length;
     SAMC__TRY(check_line(s, step, length, error));
     if (cosine < 0.9998) /* above a degree */
-        snprintf(info->note, sizeof info->note,
-                 "its slices are tilted by %.1f degrees (the gantry's), and so is the "
-                 "volume",
-                 acos(cosine) * 180 / 3.14159265358979323846);
+        samc__print(info->note, sizeof info->note,
+                    "its slices are tilted by %.1f degrees (the gantry's), and so is the "
+                    "volume",
+                    acos(cosine) * 180 / 3.14159265358979323846);
     return SAMC_OK;
 }
 
@@ -250,8 +251,8 @@ static void describe(const series *s, const samc__dicom_place *p, const double *
         info->affine[i][3] = sign * s->slices[0].position[i];
     }
     if (p->has_window && info->channels == 1)
-        snprintf(info->window, sizeof info->window, "%s:%.9g,%.9g", kinds[p->window.kind - SAMC__SCALE_WINDOW],
-                 p->window.low, p->window.high);
+        samc__print(info->window, sizeof info->window, "%s:%.9g,%.9g", kinds[p->window.kind - SAMC__SCALE_WINDOW],
+                    p->window.low, p->window.high);
 }
 
 /* What a volume of slices may be: DICOM's numbers of rows and columns go on to 65535. */

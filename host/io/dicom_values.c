@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/io/dicom.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 static samc_status damaged(const samc__dicom *d, const char *what, samc_error *error) {
@@ -15,10 +16,10 @@ int samc__dicom_decimals(const char *text, double *values, int most) {
     for (const char *at = text; *at != '\0' && count < most; count++) {
         const size_t length = strcspn(at, "\\");
         char number[64], *rest;
-        if (length >= sizeof number) return -1;
+        if (length >= sizeof number || strspn(at, "0123456789+-.eE ") < length) return -1;
         memcpy(number, at, length);
         number[length] = '\0';
-        values[count] = strtod(number, &rest);
+        values[count] = samc__read_double(number, &rest);
         while (*rest == ' ') rest++;
         if (rest == number || *rest != '\0' || !isfinite(values[count])) return -1;
         at += length + (at[length] != '\0');

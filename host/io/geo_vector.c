@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/io/geo_out.h"
+#include "runtime/base/decimal.h"
 
 enum { HALVINGS = 8 }; /* of a tolerance that would make an outline meet itself */
 
@@ -142,8 +143,8 @@ static OGRGeometryH settle_kind(const samc__geo_out *out, OGRGeometryH geometry)
 /* With no more digits than mean something. */
 static void set_number(const samc__gdal *g, OGRFeatureH feature, int field, double value, int digits) {
     char text[40];
-    snprintf(text, sizeof text, "%.*g", digits, value);
-    if (isfinite(value)) g->OGR_F_SetFieldDouble(feature, field, strtod(text, NULL));
+    samc__print(text, sizeof text, "%.*g", digits, value);
+    if (isfinite(value)) g->OGR_F_SetFieldDouble(feature, field, samc__read_double(text, NULL));
     else g->OGR_F_SetFieldNull(feature, field);
 }
 

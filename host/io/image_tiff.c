@@ -10,6 +10,7 @@
 #include <tiffio.h>
 
 #include "host/io/image_tiff.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 /* Pictures above are read, but not in tiles or strips of this many bytes more
@@ -77,7 +78,7 @@ static toff_t size_of(thandle_t handle) { return ((reader *)handle)->file->size;
 static int on_error(TIFF *tiff, void *handle, const char *module, const char *format, va_list values) {
     reader *r = handle;
     (void)tiff, (void)module;
-    if (r->message[0] == '\0') vsnprintf(r->message, sizeof r->message, format, values);
+    if (r->message[0] == '\0') samc__print_list(r->message, sizeof r->message, format, values);
     for (char *c = r->message; *c != '\0'; c++)
         if ((unsigned char)*c < ' ') *c = ' ';
     return 1;
@@ -89,7 +90,7 @@ static int on_warning(TIFF *tiff, void *handle, const char *module, const char *
     reader *r = handle;
     char text[256];
     (void)tiff, (void)module;
-    vsnprintf(text, sizeof text, format, values);
+    samc__print_list(text, sizeof text, format, values);
     for (int i = 0; i < 3; i++) {
         if (strstr(text, losses[i]) == NULL) continue;
         r->lost = true;

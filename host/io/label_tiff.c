@@ -12,6 +12,7 @@
 #include <tiffio.h>
 
 #include "host/io/label_raster.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 enum { TILE = 512, NODATA = 42113 }; /* GDAL's tag for it, in words */
@@ -30,7 +31,7 @@ typedef struct writing {
 static int on_error(TIFF *tiff, void *context, const char *module, const char *format, va_list values) {
     writing *w = context;
     (void)tiff, (void)module;
-    if (w->message[0] == '\0') vsnprintf(w->message, sizeof w->message, format, values);
+    if (w->message[0] == '\0') samc__print_list(w->message, sizeof w->message, format, values);
     return 1;
 }
 

@@ -9,6 +9,7 @@
 #include "host/io/masks.h"
 #include "host/io/overlay.h"
 #include "host/io/png.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
@@ -41,7 +42,7 @@ static samc_status write_mask(int folder, const char *path, bool sync, int index
 static void print_label(FILE *to, const samc_mask *mask) {
     fputs(",\"", to);
     for (const char *at = mask->label; at != NULL && *at != '\0'; at++) fputs(*at == '"' ? "\"\"" : (char[2]){*at}, to);
-    fprintf(to, "\",%.9g", (double)mask->score);
+    samc__print_file(to, "\",%.9g", (double)mask->score);
 }
 
 /* amg.py's write_masks_to_folder; behind its columns those of labels. */
@@ -59,9 +60,10 @@ samc_status samc__masks_write_pictures(int folder, const char *path, bool sync, 
     for (int i = 0; i < image->count && status == SAMC_OK; i++) {
         const samc_mask *m = samc_mask_at(image->masks, i);
         status = write_mask(folder, path, sync, i, m, image, pixels, error);
-        fprintf(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area, m->bbox[0],
-                m->bbox[1], m->bbox[2], m->bbox[3], m->point[0], m->point[1], (double)m->predicted_iou,
-                (double)m->stability_score, m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
+        samc__print_file(text, "\n%d,%lld,%d,%d,%d,%d,%.17g,%.17g,%.9g,%.9g,%d,%d,%d,%d", i, (long long)m->area,
+                         m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], m->point[0], m->point[1],
+                         (double)m->predicted_iou, (double)m->stability_score, m->crop_box[0], m->crop_box[1],
+                         m->crop_box[2], m->crop_box[3]);
         if (labelled) print_label(text, m);
     }
     if (text != NULL && fclose(text) != 0 && status == SAMC_OK) status = samc__masks_no_memory(image, error);

@@ -9,6 +9,7 @@
 #include "host/io/file.h"
 #include "host/io/samc_io.h"
 #include "runtime/base/abi.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 static const size_t max_file = (size_t)64 << 20;
@@ -128,7 +129,7 @@ static int parse_numbers(const char *text, float *numbers, int most) {
         size_t length = strspn(text, "+-.0123456789eE");
         char *end;
         if (length == 0 || count == most) return -1;
-        numbers[count++] = strtof(text, &end);
+        numbers[count++] = samc__read_float(text, &end);
         if (end != text + length || !isfinite(numbers[count - 1])) return -1;
         text = end;
         if (*text == '\0') return count;

@@ -10,6 +10,7 @@
 #include "host/io/crc.h"
 #include "host/io/encodings.h"
 #include "host/io/visits.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 /* ---- Rules ----------------------------------------------------------------------------------- */
@@ -283,15 +284,15 @@ samc_status samc__propagate_said(const samc_annotations *a, const samc_propagate
     FILE *text = open_memstream(said, &size);
     if (text == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a journal");
     samc__crc_table(table);
-    fprintf(text, "rules=2 axis=%d carry=%u,%a,%a,%a,%a objects=%d", a->space.axis, o->carry, o->box_extension,
-            o->least_iou, o->least_likeness, o->most_growth, a->objects);
+    samc__print_file(text, "rules=2 axis=%d carry=%u,%a,%a,%a,%a objects=%d", a->space.axis, o->carry, o->box_extension,
+                     o->least_iou, o->least_likeness, o->most_growth, a->objects);
     for (int i = 0; i < a->count; i++) {
         const samc__annotation *item = a->items + i;
         fprintf(text, " %d@%d", item->object, item->slice);
         for (int p = 0; p < item->point_count; p++)
-            fprintf(text, ",%a,%a,%d", (double)item->points[2 * p], (double)item->points[2 * p + 1],
-                    (int)item->labels[p]);
-        for (int b = 0; item->boxed && b < 4; b++) fprintf(text, ",b%a", (double)item->box[b]);
+            samc__print_file(text, ",%a,%a,%d", (double)item->points[2 * p], (double)item->points[2 * p + 1],
+                             (int)item->labels[p]);
+        for (int b = 0; item->boxed && b < 4; b++) samc__print_file(text, ",b%a", (double)item->box[b]);
         if (item->mask.counts != NULL)
             fprintf(text, ",m%08x", samc__crc(table, item->mask.counts, item->mask.count * sizeof *item->mask.counts));
     }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "host/io/abi.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 enum { BINS = 65536 };
@@ -24,7 +25,7 @@ static bool number(const char **at, double *value) {
     if (length == 0 || length >= sizeof text) return false;
     memcpy(text, *at, length);
     text[length] = '\0';
-    *value = strtod(text, &end);
+    *value = samc__read_double(text, &end);
     if (end == text || !isfinite(*value)) return false;
     *at += end - text;
     return true;

@@ -11,6 +11,7 @@
 #include "host/io/link.h"
 #include "host/io/propagate.h"
 #include "host/io/volume_masks.h"
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 bool samc_volume_is(const char *path) { return path != NULL && samc__volume_is(path); }
@@ -170,10 +171,10 @@ samc_status samc__slices_identity(samc_volume *v, const samc_model *model, const
     SAMC__TRY(samc_model_hash(model, hash, error));
     SAMC__TRY(samc__volume_identity(v->file, voxels, error));
     SAMC__TRY(samc_volume_get_scale(v, &scale, error));
-    if (asprintf(identity,
-                 "model=%s backend=%d precision=%d changed=%s recipe=%s encoder=%s volume=%s scale=%s,%a,%a %s", hash,
-                 (int)info.backend, (int)info.precision, info.changed, info.recipe_fields, info.encoder_fields, voxels,
-                 scale.name ? scale.name : "", scale.low, scale.high, more) < 0) {
+    if (samc__print_new(identity,
+                        "model=%s backend=%d precision=%d changed=%s recipe=%s encoder=%s volume=%s scale=%s,%a,%a %s",
+                        hash, (int)info.backend, (int)info.precision, info.changed, info.recipe_fields,
+                        info.encoder_fields, voxels, scale.name ? scale.name : "", scale.low, scale.high, more) < 0) {
         *identity = NULL;
         return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: no memory for a journal", v->path);
     }
@@ -246,11 +247,12 @@ static samc_status say_auto(const samc_auto_options *a, const samc_link_options 
                             samc_error *error) {
     if (a->point_grids != NULL)
         return samc__fail(error, SAMC_UNSUPPORTED, "samc_volume_auto: a journal of grids of one's own is not kept");
-    if (asprintf(said, "axis=%d link=%a,%d,%d,%lld,%a auto=%d,%a,%a,%a,%a,%d,%a,%a,%d,%d,%d,%d", axis, o->least_iou,
-                 o->most_gap, o->least_slices, (long long)o->least_area, o->most_part, a->points_per_side,
-                 a->pred_iou_thresh, a->stability_score_thresh, a->stability_score_offset, a->box_nms_thresh,
-                 a->crop_n_layers, a->crop_nms_thresh, a->crop_overlap_ratio, a->crop_n_points_downscale_factor,
-                 a->min_mask_region_area, a->multimask_output, a->use_m2m) >= 0)
+    if (samc__print_new(said, "axis=%d link=%a,%d,%d,%lld,%a auto=%d,%a,%a,%a,%a,%d,%a,%a,%d,%d,%d,%d", axis,
+                        o->least_iou, o->most_gap, o->least_slices, (long long)o->least_area, o->most_part,
+                        a->points_per_side, a->pred_iou_thresh, a->stability_score_thresh, a->stability_score_offset,
+                        a->box_nms_thresh, a->crop_n_layers, a->crop_nms_thresh, a->crop_overlap_ratio,
+                        a->crop_n_points_downscale_factor, a->min_mask_region_area, a->multimask_output,
+                        a->use_m2m) >= 0)
         return SAMC_OK;
     *said = NULL;
     return samc__fail(error, SAMC_OUT_OF_MEMORY, "no memory for a journal");

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 enum { AS_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
@@ -310,7 +311,7 @@ samc_status samc__store_fail(const samc__store *store, bool in_root, const char 
     char text[512];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    samc__print_list(text, sizeof text, format, arguments);
     va_end(arguments);
     return samc__fail(error, status, "%s/%s: %s", in_root ? store->root : store->state, name, text);
 }

@@ -1,5 +1,6 @@
 /* A JSON checker, a reader of checked text, and a writer; see json.h. The checker is the only part that meets hostile
  * bytes. */
+#include "runtime/base/decimal.h"
 #include "runtime/base/json.h"
 
 #include <math.h>
@@ -369,8 +370,8 @@ static void put_decimal(samc__json_text *text, const char *decimal) {
 void samc__json_put_float(samc__json_text *text, float number) {
     char decimal[40];
     for (int digits = 6; digits <= 9; digits++) {
-        snprintf(decimal, sizeof decimal, "%.*g", digits, (double)number);
-        if (strtof(decimal, NULL) == number) break;
+        samc__print(decimal, sizeof decimal, "%.*g", digits, (double)number);
+        if (samc__read_float(decimal, NULL) == number) break;
     }
     put_decimal(text, decimal);
 }
@@ -378,8 +379,8 @@ void samc__json_put_float(samc__json_text *text, float number) {
 void samc__json_put_double(samc__json_text *text, double number) {
     char decimal[40];
     for (int digits = 15; digits <= 17; digits++) {
-        snprintf(decimal, sizeof decimal, "%.*g", digits, number);
-        if (strtod(decimal, NULL) == number) break;
+        samc__print(decimal, sizeof decimal, "%.*g", digits, number);
+        if (samc__read_double(decimal, NULL) == number) break;
     }
     put_decimal(text, decimal);
 }

@@ -1,4 +1,5 @@
 /* The one function that fills error messages. */
+#include "runtime/base/decimal.h"
 #include "runtime/base/status.h"
 
 #include <stdarg.h>
@@ -9,7 +10,7 @@ samc_status samc__fail(samc_error *error, samc_status status, const char *format
         va_list arguments;
         va_start(arguments, format);
         error->status = status;
-        vsnprintf(error->message, sizeof error->message, format, arguments);
+        samc__print_list(error->message, sizeof error->message, format, arguments);
         va_end(arguments);
     }
     return status;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/decimal.h"
+
 /* ---- Reports --------------------------------------------------------------------------------- */
 
 samc__text samc__shape_text(int rank, const int64_t *shape) {
@@ -27,7 +29,7 @@ void samc__report_add(samc__report *report, const char *kind, const char *format
     else used = snprintf(item, sizeof item, ", ");
     va_list arguments;
     va_start(arguments, format);
-    int more = vsnprintf(item + used, sizeof item - (size_t)used, format, arguments);
+    int more = samc__print_list(item + used, sizeof item - (size_t)used, format, arguments);
     va_end(arguments);
     size_t length = (size_t)used + (size_t)(more < 0 ? 0 : more);
     /* Once one was left out, so are all later ones: "and N more" stands at the end. */
@@ -175,7 +177,7 @@ void samc__read_fail(samc__reading *r, samc_status status, const char *format, .
     va_list arguments;
     if (r->status != SAMC_OK) return;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    samc__print_list(message, sizeof message, format, arguments);
     va_end(arguments);
     r->status = samc__fail(r->error, status, "%s: %s", r->checkpoint->label, message);
 }

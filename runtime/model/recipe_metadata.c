@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/decimal.h"
 #include "runtime/model/huggingface.h"
 
 static const char *const resizes[SAMC__RESIZES] = {"longest_side", "squash"};
@@ -109,7 +110,7 @@ samc_status samc__recipe_check(const samc__recipe *recipe, const samc__recipe *u
     char more[120] = "";
     size_t used = 0;
     if (recipe->clamp > 0)
-        used += (size_t)snprintf(more + used, sizeof more - used, ", logits within %g", (double)recipe->clamp);
+        used += (size_t)samc__print(more + used, sizeof more - used, ", logits within %g", (double)recipe->clamp);
     if (recipe->levels != 0)
         used += (size_t)snprintf(more + used, sizeof more - used, ", levels %s", levels[recipe->levels]);
     if (recipe->asked != 0)

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """DICOM sent to samc serve: windows, frames, and what is refused in one line that says nothing of a patient. The files
-are made here, byte by byte. NIfTI files are volumes, and no picture that the server takes.
+are made byte by byte. NIfTI files are volumes, and no picture that the server takes.
 
     medical_test.py SAMC ROOT
 """
 
 import gzip
 import json
-import math
 import struct
 import subprocess
 import sys
@@ -19,52 +18,10 @@ from harness import Server
 
 SAMC, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
 del sys.argv[1:3]
+sys.path.insert(0, str(ROOT / "tests"))
+from dicom_bytes import SECRETS, dicom
+
 TINY = ROOT / "tests/data/golden/tiny.safetensors"
-CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
-SECRETS = ("Secret", "Patient", "19010101", "1.2.3.4.5")
-
-
-def element(group, number, kind, value):
-    if isinstance(value, int):
-        value = struct.pack("<H", value)
-    elif isinstance(value, str):
-        value = value.encode() + (b"\0" if kind == "UI" else b" ") * (len(value) % 2)
-    length = struct.pack("<HI", 0, len(value)) if kind in ("OW", "OB") else struct.pack("<H", len(value))
-    return struct.pack("<HH", group, number) + kind.encode() + length + value
-
-
-def dicom(frames=1, width=48, height=40, syntax=EXPLICIT, pixels=True, window=True, **own):
-    """A CT of some frames, values from -1000 on."""
-    values = [
-        200 + 19 * x + 11 * y + 130 * f + int(400 * math.sin(x * y / 60))
-        for f in range(frames)
-        for y in range(height)
-        for x in range(width)
-    ]
-    meta = element(2, 0x10, "UI", syntax)
-    parts = [
-        element(8, 0x16, "UI", CT),
-        element(8, 0x18, "UI", "1.2.3.4.5.6"),
-        element(8, 0x60, "CS", own.get("modality", "CT")),
-        element(0x10, 0x10, "PN", "Secret^Patient"),
-        element(0x10, 0x30, "DA", "19010101"),
-        element(0x28, 0x02, "US", 1),
-        element(0x28, 0x04, "CS", "MONOCHROME2"),
-        element(0x28, 0x08, "IS", str(frames)),
-        element(0x28, 0x10, "US", height),
-        element(0x28, 0x11, "US", width),
-        element(0x28, 0x100, "US", 16),
-        element(0x28, 0x101, "US", 12),
-        element(0x28, 0x102, "US", 11),
-        element(0x28, 0x103, "US", 0),
-    ]
-    if window:
-        parts += [element(0x28, 0x1050, "DS", "40"), element(0x28, 0x1051, "DS", "400")]
-    parts += [element(0x28, 0x1052, "DS", "-1000"), element(0x28, 0x1053, "DS", "1")]
-    if pixels:
-        parts.append(element(0x7FE0, 0x10, "OW", struct.pack(f"<{len(values)}H", *(v & 4095 for v in values))))
-    head = element(2, 0, "UL", struct.pack("<I", len(meta))) + meta
-    return bytes(128) + b"DICM" + head + b"".join(parts)
 
 
 def nifti():
