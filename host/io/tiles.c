@@ -9,6 +9,7 @@
 #include "host/io/auto_options.h"
 #include "host/io/describe.h"
 #include "host/io/geo.h"
+#include "host/io/identity.h"
 #include "host/io/label_tiff.h"
 #include "host/io/pipeline.h"
 #include "host/io/scene_run.h"
@@ -176,6 +177,8 @@ static void tick(void *context, const samc__scene_counts *counts) {
 static json_t *describe(const samc_tiles *t, const samc_model *model, const samc_auto_options *automatic,
                         const samc_phrases *labels, samc_error *error) {
     const samc_tiles_options *o = &t->options;
+    char content[SAMC__IDENTITY];
+    if (samc__identity(&o->input, 1, content, error) != SAMC_OK) return NULL;
     json_t *json = samc__describe_model(model, error);
     if (json == NULL) return NULL;
     samc__auto_options_describe(automatic, json);
@@ -186,6 +189,7 @@ static json_t *describe(const samc_tiles *t, const samc_model *model, const samc
                   (json_int_t)t->source.height, "shards", o->shards, "simplify", o->simplify, "page", o->page);
     bool good = more != NULL && json_object_update(json, more) == 0;
     json_decref(more);
+    json_object_set_new(json, "content", samc__text_json(content));
     if (o->scale != NULL) json_object_set_new(json, "scale", samc__text_json(o->scale));
     if (o->bands != NULL) json_object_set_new(json, "bands", samc__text_json(o->bands));
     if (!good) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
