@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,10 +24,13 @@ static char base[64];
 
 /* ---- The engine ------------------------------------------------------------------------------ */
 
-static int calls, die_at; /* tiles, windows and files so far; the process ends itself at that one */
+static atomic_int calls; /* tiles, windows and files so far; the process ends itself at that one */
+static int die_at, fail_every;
 
-static void work(void) {
-    if (++calls == die_at) raise(SIGKILL);
+static samc_status work(samc_error *error) {
+    const int number = atomic_fetch_add(&calls, 1) + 1;
+    if (number == die_at) raise(SIGKILL);
+    return fail_every > 0 && number % fail_every == 0 ? samc__fail(error, SAMC_OUT_OF_MEMORY, "drawn") : SAMC_OK;
 }
 
 static samc_status rectangle(const samc__scene_plan *plan, samc__scene_record record, int64_t x, int64_t y,
@@ -48,7 +52,7 @@ samc_status samc__scene_tiles(const samc__scene_engine *engine, const samc__scen
     for (int i = 0; i < count; i++) {
         const samc__scene_window *w = &items[i].window;
         uint32_t sum = 1, there = 0;
-        work();
+        SAMC__TRY(work(error));
         for (int k = 0; k < w->width * w->height; k++) {
             for (int c = 0; c < 3; c++) sum = sum * 31 + rgb[i][3 * k + c];
             there += valid[i][k];
@@ -93,7 +97,7 @@ samc_status samc__scene_refine(const samc__scene_engine *engine, const samc__sce
                                void *context, samc_error *error) {
     samc__scene_record r = masks->records[item->order[0]];
     uint32_t counts[2];
-    work();
+    SAMC__TRY(work(error));
     SAMC__TRY(masks->read(masks->context, item->order[0], counts, error));
     cr_assert(counts[0] == 0 && counts[1] == r.area && valid[0] == 1);
     r.refined = 0;
@@ -108,8 +112,7 @@ static FILE *written;
 static samc_status open_text(samc__scene_sink *sink, const samc__scene_source *scene, const char *path,
                              samc_error *error) {
     (void)sink;
-    (void)error;
-    work();
+    SAMC__TRY(work(error));
     written = fopen(path, "wx");
     cr_assert(written != NULL, "%s: %s", path, strerror(errno));
     fprintf(written, "%d x %d\n", (int)scene->width, (int)scene->height);
@@ -127,15 +130,16 @@ static samc_status add_text(samc__scene_sink *sink, int64_t id, const samc__scen
 
 static samc_status close_text(samc__scene_sink *sink, samc_error *error) {
     (void)sink;
-    (void)error;
-    work();
+    SAMC__TRY(work(error));
     fclose(written);
+    written = NULL;
     return SAMC_OK;
 }
 
 static void abandon_text(samc__scene_sink *sink) {
     (void)sink;
-    fclose(written);
+    if (written != NULL) fclose(written);
+    written = NULL;
 }
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
@@ -144,7 +148,8 @@ typedef struct request {
     const char *scene, *output;
     int shard, shards, points;
     bool resume;
-    int stop_at; /* groups of tiles or windows after which it is stopped; 0: never */
+    int sessions; /* 0: one */
+    int stop_at;  /* groups of tiles or windows after which it is stopped; 0: never */
 } request;
 
 static atomic_bool stopping;
@@ -162,7 +167,8 @@ static samc_status go(const request *q, samc__scene_counts *counts, samc_error *
     samc__scene_tiling tiling = {.tile = 128, .halo = 32, .points = 4};
     cr_assert_eq(samc__scene_file_open(&source, q->scene, &all, NULL, error), SAMC_OK, "%s", error->message);
     cr_assert_eq(samc__scene_plan_make(&plan, source.width, source.height, &tiling, error), SAMC_OK);
-    const samc__scene_engine engine = {.plan = &plan};
+    samc__scene_engine engines[8];
+    for (int i = 0; i < 8; i++) engines[i] = (samc__scene_engine){.plan = &plan};
     samc__scene_sink sink = {".txt", NULL, open_text, add_text, close_text, abandon_text};
     json_t *options = json_pack("{s:i, s:i}", "points", q->points, "shards", q->shards ? q->shards : 1);
     stopping = false;
@@ -177,9 +183,9 @@ static samc_status go(const request *q, samc__scene_counts *counts, samc_error *
                                  .options = options,
                                  .source = &source,
                                  .plan = &plan,
-                                 .engines = &engine,
-                                 .engine_count = 1,
-                                 .batch = 1,
+                                 .engines = engines,
+                                 .engine_count = q->sessions ? q->sessions : 1,
+                                 .batch = q->sessions > 2 ? 2 : 1,
                                  .thresholds = {.box = 0.7, .mask = 0.5},
                                  .sinks = &sink,
                                  .sink_count = 1,
@@ -329,6 +335,52 @@ Test(scene_run, stopped) {
     samc_status status;
     while ((status = go(&q, &counts, &error)) == SAMC_STOPPED) stops++;
     cr_assert(status == SAMC_OK && stops > 10, "%d: %s", stops, error.message);
+    same(at("a/scene.txt"), at("b/scene.txt"));
+}
+
+/* Several sessions at the same time, of tiles and of outlines: the bytes of one, also killed, or begun by other
+ * numbers of them. */
+Test(scene_run, sessions) {
+    uint32_t dice = 17;
+    run_once(at("a"));
+    for (int sessions = 2; sessions <= 8; sessions += 3) {
+        char name[16], file[32];
+        snprintf(name, sizeof name, "b%d", sessions);
+        snprintf(file, sizeof file, "%s/scene.txt", name);
+        samc__scene_counts counts;
+        samc_error error = {0};
+        request q = {.scene = at("scene.png"), .output = at(name), .sessions = sessions};
+        cr_assert_eq(go(&q, &counts, &error), SAMC_OK, "%s", error.message);
+        same(at("a/scene.txt"), at(file));
+        snprintf(name, sizeof name, "c%d", sessions);
+        snprintf(file, sizeof file, "%s/scene.txt", name);
+        q.output = at(name);
+        run_killed(&q, &dice, 60); /* more than the calls of one group, 8 sessions with 2 tiles each */
+        same(at("a/scene.txt"), at(file));
+    }
+    request q = {.scene = at("scene.png"), .output = at("d"), .resume = true, .stop_at = 2};
+    samc__scene_counts counts;
+    samc_error error;
+    samc_status status;
+    do q.sessions = q.sessions % 8 + 1;
+    while ((status = go(&q, &counts, &error)) == SAMC_STOPPED);
+    cr_assert(status == SAMC_OK, "%s", error.message);
+    same(at("a/scene.txt"), at("d/scene.txt"));
+}
+
+/* A session that fails fails the run; what came before is kept, and another run goes on. */
+Test(scene_run, a_session_fails) {
+    run_once(at("a"));
+    samc__scene_counts counts;
+    samc_error error;
+    request q = {.scene = at("scene.png"), .output = at("b"), .resume = true, .sessions = 4};
+    int failures = 0;
+    samc_status status;
+    calls = 0;
+    for (fail_every = 7; (status = go(&q, &counts, &error)) == SAMC_OUT_OF_MEMORY; failures++, fail_every++)
+        cr_assert_str_eq(error.message, "drawn");
+    fail_every = 0;
+    cr_assert(status == SAMC_OK && failures > 3, "%d: %s", failures, error.message);
     same(at("a/scene.txt"), at("b/scene.txt"));
 }
 

@@ -141,23 +141,70 @@ static samc_status merge(finish *f, samc_error *error) {
     return samc__scene_merge(&masks, &f->job->thresholds, f->keep, error);
 }
 
-/* One window of outlines. */
-static samc_status refine_one(finish *f, int64_t item, samc_error *error) {
-    const samc__scene_window *window = &f->refine.items[item].window;
-    const samc__scene_masks masks = masks_of(f);
+/* A window of outlines, of one session. */
+typedef struct outlines {
+    const samc__scene_engine *engine;
+    const samc__scene_refining *item;
+    const samc__scene_masks *masks;
+    uint8_t *rgb, *valid; /* of the window; one piece, owned */
+    samc__scene_emitted emitted;
+    samc_status status;
+    samc_error error;
+} outlines;
+
+static void *outline(void *context) {
+    outlines *o = context;
+    o->status = samc__scene_refine(o->engine, o->item, o->rgb, o->valid, o->masks, samc__scene_emitted_add, &o->emitted,
+                                   &o->error);
+    return NULL;
+}
+
+static samc_status read_outlines(const finish *f, outlines *o, samc_error *error) {
+    const samc__scene_window *window = &o->item->window;
     const size_t pixels = (size_t)window->width * (size_t)window->height;
-    samc__scene_emitted emitted = {0};
-    uint8_t *rgb = malloc(pixels * 4);
-    if (rgb == NULL) return no_memory(f, error);
-    uint8_t *valid = rgb + pixels * 3;
-    samc_status status = f->job->source->read(f->job->source, window, rgb, valid, error);
-    if (status == SAMC_OK)
-        status = samc__scene_refine(&f->job->engines[0], &f->refine.items[item], rgb, valid, &masks,
-                                    samc__scene_emitted_add, &emitted, error);
-    if (status == SAMC_OK) status = samc__scene_state_add(f->state, &f->state->refined, &emitted, error);
-    if (status == SAMC_OK) status = samc__scene_state_commit(f->state, error);
-    samc__scene_emitted_free(&emitted);
-    free(rgb);
+    o->rgb = malloc(pixels * 4);
+    if (o->rgb == NULL) return no_memory(f, error);
+    o->valid = o->rgb + pixels * 3;
+    return f->job->source->read(f->job->source, window, o->rgb, o->valid, error);
+}
+
+/* What is before a failure is kept. */
+static samc_status keep_outlines(finish *f, outlines *all, int count, samc_error *error) {
+    samc_status status = SAMC_OK;
+    for (int i = 0; i < count && status == SAMC_OK; i++) {
+        status = all[i].status;
+        if (status != SAMC_OK && error != NULL) *error = all[i].error;
+        if (status == SAMC_OK) status = samc__scene_state_add(f->state, &f->state->refined, &all[i].emitted, error);
+        f->counts->done += status == SAMC_OK;
+    }
+    samc_error why;
+    const samc_status written = samc__scene_state_commit(f->state, &why);
+    if (status == SAMC_OK && written != SAMC_OK && error != NULL) *error = why;
+    return status != SAMC_OK ? status : written;
+}
+
+/* The next windows, one for each session. */
+static samc_status refine_some(finish *f, samc_error *error) {
+    const samc__scene_masks masks = masks_of(f);
+    const int64_t left = f->refine.count - f->counts->done;
+    const int count = (int)(left < f->job->engine_count ? left : f->job->engine_count);
+    outlines *all = calloc((size_t)count, sizeof *all);
+    void *contexts[SAMC__SCENE_ENGINES] = {NULL};
+    samc_status status = all != NULL ? SAMC_OK : no_memory(f, error);
+    for (int i = 0; i < count && status == SAMC_OK; i++) {
+        all[i].engine = &f->job->engines[i], all[i].item = &f->refine.items[f->counts->done + i], all[i].masks = &masks;
+        contexts[i] = &all[i];
+        status = read_outlines(f, &all[i], error);
+    }
+    if (status == SAMC_OK) {
+        samc__scene_together(outline, contexts, count);
+        status = keep_outlines(f, all, count, error);
+    }
+    for (int i = 0; all != NULL && i < count; i++) {
+        samc__scene_emitted_free(&all[i].emitted);
+        free(all[i].rgb);
+    }
+    free(all);
     return status;
 }
 
@@ -172,12 +219,12 @@ static samc_status refine(finish *f, samc_error *error) {
     c->phase = SAMC__SCENE_REFINING;
     c->total = f->refine.count;
     c->before = c->done = f->state->last.number + 1 - f->base;
-    for (; c->done < c->total; c->done++) {
+    while (c->done < c->total) {
         if (f->job->stopping != NULL && atomic_load(f->job->stopping))
             return samc__fail(error, SAMC_STOPPED, "%s: stopped; all tiles, and %lld of %lld outlines, are kept",
                               f->job->output, (long long)c->done, (long long)c->total);
         tick(f);
-        SAMC__TRY(refine_one(f, c->done, error));
+        SAMC__TRY(refine_some(f, error));
     }
     for (int64_t i = 0; i < f->refine.count; i++)
         for (int64_t k = 0; k < f->refine.items[i].count; k++) f->keep[f->refine.items[i].order[k]] = 0;

@@ -117,15 +117,21 @@ static void *compute(void *context) {
     return NULL;
 }
 
-/* One piece of work for each session, at the same time. */
-static samc_status compute_all(run *r, int count, samc_error *error) {
+void samc__scene_together(void *(*work)(void *context), void *const *contexts, int count) {
     pthread_t threads[SAMC__SCENE_ENGINES];
     bool started[SAMC__SCENE_ENGINES] = {false};
-    for (int i = 1; i < count; i++) started[i] = pthread_create(&threads[i], NULL, compute, &r->works[i]) == 0;
+    for (int i = 1; i < count; i++) started[i] = pthread_create(&threads[i], NULL, work, contexts[i]) == 0;
     for (int i = 0; i < count; i++)
-        if (!started[i]) compute(&r->works[i]);
+        if (!started[i]) work(contexts[i]);
     for (int i = 1; i < count; i++)
         if (started[i]) pthread_join(threads[i], NULL);
+}
+
+/* One piece of work for each session, at the same time. */
+static samc_status compute_all(run *r, int count, samc_error *error) {
+    void *works[SAMC__SCENE_ENGINES];
+    for (int i = 0; i < count; i++) works[i] = &r->works[i];
+    samc__scene_together(compute, works, count);
     for (int i = 0; i < count; i++) { /* what is before a failure is kept */
         work *w = &r->works[i];
         if (w->status != SAMC_OK && error != NULL) *error = w->error;

@@ -66,6 +66,9 @@ static inline int samc__scene_shard_of(int64_t first, int64_t total, int shards)
 /* How many tiles a shard has; shards < 0: all. */
 int64_t samc__scene_tiles_of(const samc__scene_plan *plan, int shard, int shards);
 
+/* Calls work() for each context, [count] of at most SAMC__SCENE_ENGINES, at the same time, and waits for all. */
+void samc__scene_together(void *(*work)(void *context), void *const *contexts, int count);
+
 /* What comes behind the last tile: `state` is that of the tiles, all of them where there is one shard. */
 samc_status samc__scene_finish(samc__scene_state *state, samc_error *error);
 
