@@ -38,11 +38,11 @@ def scene(width=WIDTH, height=HEIGHT, discs=DISCS):
     return rows
 
 
-def png(path, rows, body=None):
+def png(path, rows, body=None, interlaced=0):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", len(rows[0]) // 3, len(rows), 8, 2, 0, 0, interlaced)
     body = body or zlib.compress(b"".join(b"\0" + row for row in rows), 1)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
     return path
@@ -237,6 +237,48 @@ class TilesTest(unittest.TestCase):
         run = self.run_auto(self.scene, "whole", *TILES, "--format", "coco,jsonl,overlay", "--halo", "64", "--resume")
         self.assertEqual(run.returncode, 1)
         self.assertIn("halo", run.stderr)
+
+    def test_a_scene_that_was_changed_is_not_gone_on_with(self):
+        image, options = self.folder / "changed.png", ["--tile", "256", "--points-per-side", "2", "--format", "jsonl"]
+        rows = scene(300, 300, [(150, 150, 60)])
+        png(image, rows)
+        self.assertEqual(self.run_auto(image, "changed", *options).returncode, 0)
+        before = image.read_bytes()
+        image.unlink()
+        image.write_bytes(before)  # another file, and a later one, of the same bytes
+        run = self.run_auto(image, "changed", *options, "--resume")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        other = bytearray(rows[299])
+        other[-1] ^= 1  # of the last pixel; stored, so that the file is as long
+        for i, row in enumerate((rows[299], bytes(other))):
+            body = zlib.compress(b"".join(b"\0" + r for r in rows[:299] + [row]), 0)
+            png(image, rows, body)
+            run = self.run_auto(image, "stored", *options, *(["--resume"] if i else []))
+            self.assertEqual(run.returncode, i, run.stderr)
+        size = image.stat().st_size
+        self.assertRegex(run.stderr, f'content is "{size} bytes, [0-9a-f]{{32}}", the run was begun with "{size} bytes, ')
+        self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
+
+    def test_what_is_not_read_by_rows_has_a_limit(self):
+        image = self.folder / "interlaced.png"
+        rows = scene(200, 150, [(100, 75, 40)])
+        passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
+        body = bytearray()  # Adam7: rows from and each, columns from and each
+        for y, dy, x, dx in passes:
+            for row in rows[y::dy]:
+                body += b"\0" + b"".join(row[3 * c : 3 * c + 3] for c in range(x, 200, dx))
+        png(image, rows, zlib.compress(bytes(body)), interlaced=1)
+        plain = png(self.folder / "by-rows.png", rows)
+        options = ["--tile", "256", "--points-per-side", "2", "--format", "jsonl"]
+        self.assertEqual(self.run_auto(plain, "by-rows", *options, "--max-pixels", "29999").returncode, 0)
+        self.assertEqual(self.run_auto(image, "interlaced", *options, "--max-pixels", "30000").returncode, 0)
+        found = [(self.folder / n / f"{n}.masks.jsonl").read_bytes() for n in ("by-rows", "interlaced")]
+        self.assertEqual(*found)
+        run = self.run_auto(image, "refused", *options, "--max-pixels", "29999")
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertIn("image of 200 x 150 pixels, more than the limit of 29999: it cannot be read by rows", run.stderr)
+        self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
+        self.assertFalse((self.folder / "refused").exists())
 
     def test_pieces_put_together(self):
         rows = scene(discs=[])

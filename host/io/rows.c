@@ -78,6 +78,12 @@ static samc_status measure(samc__rows *r, samc__scale scale, samc_error *error) 
 }
 
 static samc_status open_whole(samc__rows *r, const samc__image_options *options, samc_error *error) {
+    if (r->extent.width > options->most / r->extent.height)
+        return samc__fail(error, SAMC_UNSUPPORTED,
+                          "%s: image of %lld x %lld pixels, more than the limit of %lld: it cannot be read by rows, so "
+                          "that all of it would be decoded at once",
+                          r->file.name, (long long)r->extent.width, (long long)r->extent.height,
+                          (long long)options->most);
     SAMC__TRY(samc__image_decode_within(r->file.bytes, r->file.size, r->file.name, options, &r->whole, error));
     r->width = r->whole.width;
     r->height = r->whole.height;
