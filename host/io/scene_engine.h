@@ -47,7 +47,8 @@ samc_status samc__scene_refine_plan_make(samc__scene_refine_plan *refine, const 
                                          samc_error *error);
 void samc__scene_refine_plan_free(samc__scene_refine_plan *refine);
 /* One item of it: asks for each mask with its box and itself, and emits the answer in its place (same level, tile and
- * index, `refined` set) where it is the same object, else the record as it is. `reader` gives run lengths. */
+ * index, `refined` set) where it is the same object and no less stable, else the record as it is. `reader` gives run
+ * lengths. */
 samc_status samc__scene_refine(const samc__scene_engine *engine, const samc__scene_refining *item, const uint8_t *rgb,
                                const uint8_t *valid, const samc__scene_masks *masks, samc__scene_emit emit,
                                void *context, samc_error *error);

@@ -226,11 +226,12 @@ static bool is_cut(const samc__scene_refining *item, const samc_mask *m) {
            (item->cut & SAMC_SIDE_BOTTOM && y1 >= item->window.height - NEAR);
 }
 
-/* The better outline, or what there was. */
+/* The better outline, or what there was. Of two outlines of one thing that at the larger scale is the steadier one: its
+ * doubt is one of the model's pixels, which are smaller there. One that is less so has left the thing. */
 static samc_status answer(refining *r, const asked *a, const samc_mask *mask) {
     samc__scene_record record = a->record;
     bool any = false;
-    if (mask->area > 0 && !is_cut(r->item, mask))
+    if (mask->area > 0 && !is_cut(r->item, mask) && mask->stability_score >= a->record.stability)
         SAMC__TRY(samc__marks_set(&r->marks, mask, &r->item->window, r->valid, &any, r->error));
     if (any) {
         const samc__span_overlap o =
