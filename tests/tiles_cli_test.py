@@ -256,7 +256,8 @@ class TilesTest(unittest.TestCase):
             run = self.run_auto(image, "stored", *options, *(["--resume"] if i else []))
             self.assertEqual(run.returncode, i, run.stderr)
         size = image.stat().st_size
-        self.assertRegex(run.stderr, f'content is "{size} bytes, [0-9a-f]{{32}}", the run was begun with "{size} bytes, ')
+        told = f'content is "{size} bytes, [0-9a-f]{{32}}", the run was begun with "{size} bytes, '
+        self.assertRegex(run.stderr, told)
         self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
 
     def test_what_is_not_read_by_rows_has_a_limit(self):
