@@ -309,3 +309,21 @@ Test(scale, of_a_file) {
         cr_expect_eq(got[3 * i], 255 - (int)floor(window_of("e", values[i], 100, 50) + 0.5), "%g is %d",
                      (double)values[i], got[3 * i]);
 }
+
+/* Less than half a percent of it is anything: percentiles alone would make all of it black. */
+Test(scale, of_a_small_thing) {
+    float values[1000];
+    uint8_t got[3000];
+    samc_scale applied;
+    samc_error error = {0};
+    for (int i = 0; i < 1000; i++) values[i] = i == 700 ? 220 : 20;
+    const samc_samples samples = {
+        .values = values, .width = 1000, .height = 1, .channels = 1, .row_bytes = 4000, .sample = SAMC_SAMPLE_F32};
+    const samc__sampling type = {.sample = SAMC_SAMPLE_F32, .channels = 1, .bits = 16};
+    samc__scale asked;
+    values[701] = 120;
+    cr_assert_eq(samc__scale_parse("window:auto", &asked, &error), SAMC_OK);
+    cr_assert_eq(samc__scale_picture(asked, type, &samples, "x", got, &applied, &error), SAMC_OK);
+    cr_expect(applied.low == 20 && applied.high == 220, "%g %g", applied.low, applied.high);
+    cr_expect(got[0] == 0 && got[2100] == 255 && got[2103] == 128, "%d %d %d", got[0], got[2100], got[2103]);
+}

@@ -225,6 +225,9 @@ static void find_percentiles(samc__scaler *s) {
     if (first && !wide) memset(s->bins, 0, 4 * BINS * sizeof *s->bins);
     s->low = between(s, 0, percent[0]);
     s->high = between(s, 2, percent[1]);
+    /* Where less than half a percent differs (a lesion, a label) the rest alone would count, and all become 0. */
+    if (s->scale.kind == SAMC__SCALE_AUTO && s->low == s->high)
+        s->low = value_of(s, s->least), s->high = value_of(s, s->most);
 }
 
 static double scaled_of(const samc__scaler *s, double value) {
