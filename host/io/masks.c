@@ -44,6 +44,12 @@ static json_t *add_label(json_t *fields, const samc_mask *m) {
     return fields;
 }
 
+/* The point that found a mask stands beside it; of one that was asked for by a prompt there is none. */
+static json_t *without_no_point(json_t *fields, const samc_mask *m) {
+    if (m->point[0] == 0.0 && m->point[1] == 0.0) json_object_del(fields, "point_coords");
+    return fields;
+}
+
 /* Without its segmentation, which print() puts where null is. Of a detection alone what is known of it. */
 static json_t *record(const samc_mask *m) {
     if (m->runs == NULL) return add_label(json_object(), m);
@@ -53,7 +59,7 @@ static json_t *record(const samc_mask *m) {
                   samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]),
                   samc__text_number(m->point[1]), "stability_score", samc__text_number((double)m->stability_score),
                   "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
-    return add_label(fields, m);
+    return add_label(without_no_point(fields, m), m);
 }
 
 /* COCO's number of a mask's label. */
@@ -80,7 +86,7 @@ static json_t *annotation(const samc_mask *m, int64_t image_id) {
         samc__text_number((double)m->predicted_iou), "stability_score", samc__text_number((double)m->stability_score),
         "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]), "crop_box", m->crop_box[0],
         m->crop_box[1], m->crop_box[2], m->crop_box[3]);
-    return add_label(fields, m);
+    return add_label(without_no_point(fields, m), m);
 }
 
 /* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the
@@ -163,7 +169,7 @@ static json_t *sa1b_annotation(const samc_mask *m, int i) {
                                "stability_score", samc__text_number((double)m->stability_score), "crop_box",
                                m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3], "point_coords",
                                samc__text_number(m->point[0]), samc__text_number(m->point[1]));
-    return add_label(fields, m);
+    return add_label(without_no_point(fields, m), m);
 }
 
 /* How the image's samples became 8 bits, with `before` it, where they were more. */
