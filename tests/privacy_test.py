@@ -213,7 +213,7 @@ class Privacy(unittest.TestCase):
         journal = self.out / 'killed.nii.gz.samc-journal'
         done = subprocess.run(
             [SAMC, *map(str, how)], cwd=self.out, env={**os.environ, 'TMPDIR': str(self.out)}, capture_output=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)),
         )  # fmt: skip
         self.said += [done.stdout, done.stderr]
         self.assertNotEqual(done.returncode, 0)
