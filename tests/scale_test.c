@@ -326,4 +326,8 @@ Test(scale, of_a_small_thing) {
     cr_assert_eq(samc__scale_picture(asked, type, &samples, "x", got, &applied, &error), SAMC_OK);
     cr_expect(applied.low == 20 && applied.high == 220, "%g %g", applied.low, applied.high);
     cr_expect(got[0] == 0 && got[2100] == 255 && got[2103] == 128, "%d %d %d", got[0], got[2100], got[2103]);
+    for (int i = 0; i < 1000; i++) values[i] = i < 500 ? 0 : 1; /* a volume of labels */
+    cr_assert_eq(samc__scale_picture(asked, type, &samples, "x", got, &applied, &error), SAMC_OK);
+    cr_expect(applied.low == 0 && applied.high == 1, "%g %g", applied.low, applied.high);
+    cr_expect(got[0] == 0 && got[1500] == 255, "%d %d", got[0], got[1500]);
 }

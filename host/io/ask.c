@@ -102,7 +102,8 @@ static samc_status choose(samc__asker *a, samc_result *result, int prompt, asked
         float iou = 0.0f;
         if (q->given != NULL && m != best) continue;
         SAMC__TRY(take_mask(a, result, prompt, m, &mask, &iou, error));
-        bool continues = q->given != NULL || samc__mask_iou(q->before, &mask) >= a->least_iou;
+        bool continues = q->given != NULL /* nothing goes on as nothing, whatever is asked for */
+                         || (samc__mask_area(&mask) > 0 && samc__mask_iou(q->before, &mask) >= a->least_iou);
         if (q->given == NULL) match = samc__likeness_of(q->model, to->around, &mask, grey);
         if (!is_better(to, continues, &match)) {
             free(mask.counts);

@@ -228,6 +228,7 @@ static void find_percentiles(samc__scaler *s) {
     /* Where less than half a percent differs (a lesion, a label) the rest alone would count, and all become 0. */
     if (s->scale.kind == SAMC__SCALE_AUTO && s->low == s->high)
         s->low = value_of(s, s->least), s->high = value_of(s, s->most);
+    if (s->scale.kind == SAMC__SCALE_AUTO && s->low == s->high) s->low = 0; /* of 0 and 1; all that counts is above 0 */
 }
 
 static double scaled_of(const samc__scaler *s, double value) {
