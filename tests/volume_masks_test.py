@@ -207,6 +207,10 @@ class Masks(Case):
             pass
         self.refused(1, 'for masks as pictures in it', *line, self.path('there'))
         self.refused(1, 'is no folder', *line, self.path('file') + '/')
+        for out in ('x/y/', 'x/y.json', 'x/y.nii', 'file/y/', 'file/y.json'):
+            self.refused(1, f'there is no folder {self.path(out[:out.index("/")])}/', *line, self.path(out))
+            self.refused(1, 'there is no folder', 'auto', self.ct, '-o', self.path(out))
+        self.assertFalse(os.path.exists(self.path('x')))
         self.refused(1, 'masks as .json or into a folder', *line, self.path('x.png'))
         self.assertEqual(os.listdir(self.path('there')), [])
 

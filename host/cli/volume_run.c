@@ -59,6 +59,19 @@ samc_status samc__cli_volume_spare(const samc__cli_volume *v, const char *path, 
     return samc__cli_error(error, SAMC_INVALID_ARGUMENT, "%s is read from: labels would overwrite it", v->output);
 }
 
+/* Of an output of this length without its last slashes: nothing is computed for a place that is none. */
+static samc_status check_parent(const samc__cli_volume *v, size_t length, samc_error *error) {
+    struct stat information;
+    while (length > 0 && v->output[length - 1] != '/') length--;
+    char *parent = length > 0 ? strndup(v->output, length) : strdup("./");
+    if (parent == NULL) return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory");
+    samc_status status = SAMC_OK;
+    if (stat(parent, &information) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        status = samc__cli_error(error, SAMC_IO, "%s: there is no folder %s to write it in", v->output, parent);
+    free(parent);
+    return status;
+}
+
 samc_status samc__cli_volume_open(samc__cli_volume *v, samc_error *error) {
     struct stat information;
     const samc_volume_options options = {.size = sizeof options, .time = v->time, .scale = v->cli->scale};
@@ -71,6 +84,7 @@ samc_status samc__cli_volume_open(samc__cli_volume *v, samc_error *error) {
         return samc__cli_error(error, SAMC_OUT_OF_MEMORY, "out of memory");
     }
     SAMC__TRY(samc__cli_volume_spare(v, v->path, error));
+    SAMC__TRY(check_parent(v, length, error));
     const bool there = stat(v->output, &information) == 0;
     if (there && S_ISDIR(information.st_mode) && !folder)
         return samc__cli_error(error, SAMC_IO,
