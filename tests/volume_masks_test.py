@@ -185,6 +185,34 @@ class Masks(Case):
         self.assertEqual([o['name'] for o in both], ['Körper "1"', 'b'])
         self.assertEqual(both[0]['masks'], both[1]['masks'])
 
+    def test_again(self):
+        """Of an earlier run's pictures none stays among the new ones; what is somebody else's does."""
+        folder, others = self.path('again') + '/', {'0001_x.png', 'notes.txt', '9999_1.png', '001_1.png'}
+        line = ['volume', self.ct, '--window', 'soft-tissue', '-o', folder, '--mask', self.truth]
+        self.samc(*line)
+        for name in others:
+            with open(folder + name, 'wb'):
+                pass
+        with open(self.path('0001_1.png'), 'wb'):
+            pass
+        with open(folder + 'masks.json', encoding='utf-8') as file:
+            said = json.load(file)
+        for name in ('0001_x.png', 'notes.txt', '001_1.png', '../0001_1.png', self.path('0001_1.png'), 5, None):
+            said['objects'][0]['masks'].append({'file': name})
+        with open(folder + 'masks.json', 'w', encoding='utf-8') as file:
+            json.dump(said, file)
+        self.samc('volume', self.ct, '--mask', self.truth, '--axis', 'j', '-o', folder)
+        with open(folder + 'masks.json', encoding='utf-8') as file:
+            files = {mask['file'] for one in json.load(file)['objects'] for mask in one['masks']}
+        self.assertEqual(set(os.listdir(folder)), files | {'masks.json'} | others)
+        self.assertTrue(os.path.exists(self.path('0001_1.png')))
+        for damaged in (b'{"objects": [{"masks": [{"file": "', b'[[]]'):
+            with open(folder + 'masks.json', 'wb') as file:
+                file.write(damaged)
+            self.samc(*line)
+            with open(folder + 'masks.json', encoding='utf-8') as file:
+                self.check(json.load(file), 'k', folder)
+
     def test_auto(self):
         """samc auto links masks, and writes them so, too: those of its labels."""
         line = ['auto', self.ct, '--points-per-side', 4, '--model', TINY, '--window', 'soft-tissue', '--axis', 'k']

@@ -205,7 +205,8 @@ SAMC_API samc_status samc_segmentation_check(const samc_volume *volume, const ch
  * whole or not at all. Or as masks of its slices across its axis, each object's own, also where a later one covers it:
  * ".json" is {"size", "spacing", "axis", "objects": [{"name", "label", "masks": [{"slice", "predicted_iou", "area",
  * "bbox", "rle": {"size": [h, w], "counts"}}]}]}; a name that ends in "/" is a folder, made where it is missing, that
- * gets <slice>_<label>.png, 0 and 255, as "0057_1.png", and at last masks.json, which names them as "file". */
+ * gets <slice>_<label>.png, 0 and 255, as "0057_1.png", and at last masks.json, which names them as "file"; those that
+ * a masks.json of an earlier run names are removed. */
 SAMC_API samc_status samc_segmentation_write(const samc_segmentation *segmentation, samc_volume *volume,
                                              const char *path, samc_error *error);
 

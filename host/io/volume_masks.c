@@ -1,15 +1,20 @@
 /* Masks of a volume's objects, slice by slice, as samc segment writes those of a picture. */
 #include "host/io/volume_masks.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include "host/io/file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/status.h"
 #include "runtime/base/writer.h"
+
+#define MOST_JSON ((size_t)1 << 30) /* of an earlier run, that is read */
 
 static bool is_folder(const char *path) {
     const size_t length = strlen(path);
@@ -39,6 +44,53 @@ static samc_status write_picture(const samc_rle *mask, const char *folder, const
     samc_status status = samc_png_write(path, pixels, mask->width, mask->height, 1, error);
     free(path);
     return status;
+}
+
+/* Removes a file of the folder where there is one. */
+static samc_status remove_file(const char *folder, const char *name, samc_error *error) {
+    char *path;
+    if (asprintf(&path, "%s%s", folder, name) < 0) return no_memory(folder, error);
+    samc_status status = SAMC_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = samc__fail(error, SAMC_IO, "%s: cannot be removed: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+/* "0057_1.png": a JSON that somebody else wrote names nothing that is not such a picture of its own folder. */
+static bool is_picture(const char *name) {
+    const size_t slice = strspn(name, "0123456789");
+    if (slice < 4 || name[slice] != '_') return false;
+    const size_t label = strspn(name + slice + 1, "0123456789");
+    return label > 0 && strcmp(name + slice + 1 + label, ".png") == 0;
+}
+
+static samc_status remove_named(const char *folder, samc__json all, samc_error *error) {
+    samc__json object, mask;
+    for (const char *o = NULL; samc__json_next(samc__json_get(all, "objects"), &o, NULL, &object);)
+        for (const char *m = NULL; samc__json_next(samc__json_get(object, "masks"), &m, NULL, &mask);) {
+            char name[40];
+            const bool named = samc__json_string(samc__json_get(mask, "file"), name, sizeof name);
+            if (named && is_picture(name)) SAMC__TRY(remove_file(folder, name, error));
+        }
+    return SAMC_OK;
+}
+
+/* Removes what an earlier run left in the folder: the pictures that its JSON names, or this run's would stand among
+ * them; and then the JSON, which must not name pictures that are being replaced. */
+static samc_status remove_earlier(const char *folder, const char *json, samc_error *error) {
+    uint8_t *bytes = NULL;
+    size_t size, at;
+    int code;
+    samc__json all;
+    samc_error none = {0};
+    if (samc__file_read_regular(json, MOST_JSON, &bytes, &size, &code, &none) == SAMC_OK) {
+        samc_status status = SAMC_OK;
+        if (samc__json_check((const char *)bytes, size, &all, &at) == NULL) status = remove_named(folder, all, error);
+        free(bytes);
+        SAMC__TRY(status);
+    }
+    return remove_file(folder, "masks.json", error);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
@@ -116,7 +168,9 @@ static samc_status put_object(output *to, const samc_segmentation *s, int object
         char name[40];
         int64_t area = 0;
         const samc_rle *mask = samc__segmentation_at(s, object, slice);
-        if (mask->counts == NULL || samc_rle_measure(mask, &area, NULL, error) != SAMC_OK || area == 0) continue;
+        if (mask->counts == NULL) continue;
+        SAMC__TRY(samc_rle_measure(mask, &area, NULL, error));
+        if (area == 0) continue;
         snprintf(name, sizeof name, "%04d_%d.png", slice, object + 1);
         if (folder != NULL) SAMC__TRY(write_picture(mask, folder, name, pixels, error));
         put(to, any ? ",\n  " : "[\n  ");
@@ -160,6 +214,7 @@ samc_status samc__volume_masks_write(const samc_segmentation *s, const char *pat
             status = no_memory(path, error);
         } else to.path = inside;
     }
+    if (status == SAMC_OK && folder) status = remove_earlier(path, inside, error);
     if (status == SAMC_OK) status = write_json(&to, s, folder ? path : NULL, pixels, error);
     samc__writer_abandon(&to.writer);
     free(to.text.data);
