@@ -111,6 +111,11 @@ class Slices(Case):
             got = self.segment(self.path('series') + '/', '--slice', index, '--window', '0,500')
             self.assertEqual([m['rle'] for m in got['masks']], [m['rle'] for m in want['masks']])
             self.assertTrue(os.path.exists(self.path('out', f'series_k{index:04}_0_0.png')))
+        for name, other in (('1.2.3', '1.2.3'), ('.ct', '.ct'), ('1.2.3//', '1.2.3'), ('1.2.3/.', '1.2.3')):
+            if not os.path.exists(self.path(name)):
+                dicom_made.write_series(series, self.path(name))
+            said = self.segment(self.path(name), '--slice', 0, out='named')
+            self.assertEqual(said['masks'][0]['files']['png'], self.path('named', f'{other}_k0000_0_0.png'))
         self.refused(1, 'the last across k is 5', 'segment', self.path('series'), '--slice', 6, '--point', '1,1',
                      '-o', self.path('out'), '--model', TINY)  # fmt: skip
 

@@ -131,18 +131,33 @@ samc_status samc__cli_volume_picture(samc__cli_volume *v, int slice, samc_image 
     return status;
 }
 
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
 char *samc__cli_volume_stem(const samc__cli_volume *v, int slice) {
     char *stem;
-    size_t end = strlen(v->path);
-    while (end > 1 && v->path[end - 1] == '/') end--;
-    size_t begin = end;
-    while (begin > 0 && v->path[begin - 1] != '/') begin--;
-    const char *name = v->path + begin;
-    size_t length = end - begin;
-    if (length > 7 && strncasecmp(name + length - 7, ".nii.gz", 7) == 0) length -= 7;
-    for (size_t i = length - (length > 0); i > 0 && length == end - begin; i--)
-        if (name[i] == '.') length = i;
-    return asprintf(&stem, "%.*s_%c%04d", (int)length, name, "ijk"[v->axis], slice) < 0 ? NULL : stem;
+    struct stat information;
+    const bool folder = stat(v->path, &information) == 0 && S_ISDIR(information.st_mode);
+    char *path = strdup(v->path);
+    if (path == NULL) return NULL;
+    for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--) path[end - 1] = '\0';
+    const char *name = name_of(path);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) { /* which have a name, too */
+        free(path);
+        path = realpath(v->path, NULL);
+        if (path == NULL) return NULL;
+        name = name_of(path);
+    }
+    const size_t whole = strlen(name);
+    size_t length = whole;
+    if (ends_with(name, ".nii.gz")) length -= 7;
+    for (size_t i = whole; i > 1 && length == whole && !folder; i--) /* a folder's name, often a UID, has no ending */
+        if (name[i - 1] == '.') length = i - 1;
+    if (asprintf(&stem, "%.*s_%c%04d", (int)length, name, "ijk"[v->axis], slice) < 0) stem = NULL;
+    free(path);
+    return stem;
 }
 
 samc_status samc__cli_volume_model(samc__cli_volume *v, samc_error *error) {

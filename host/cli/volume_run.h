@@ -57,7 +57,8 @@ samc_status samc__cli_volume_picture(samc__cli_volume *volume, int slice, samc_i
                                      samc_error *error);
 /* Whether a picture at `path` is none for it is a volume by its looks: a NIfTI file or a folder of slices. */
 bool samc__cli_volume_looks(const char *path);
-/* What results of such a slice are called, "ct_k0057" of "ct.nii.gz"; to be freed, NULL without memory. */
+/* What results of such a slice are called, "ct_k0057" of "ct.nii.gz", "1.2.3_k0057" of the folder "1.2.3"; to be freed,
+ * NULL without memory. */
 char *samc__cli_volume_stem(const samc__cli_volume *volume, int slice);
 /* Opens the model and a session. */
 samc_status samc__cli_volume_model(samc__cli_volume *volume, samc_error *error);
