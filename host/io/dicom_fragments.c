@@ -60,17 +60,19 @@ static bool is_zero(const uint8_t *bytes, size_t size) {
     return true;
 }
 
-/* The extended table, else the basic one. Where neither says anything (some are all zeros): as many fragments as frames
- * are one each; of a JPEG the frames can be told by how they begin. */
+/* As many fragments as frames are one each, for none is of two frames: no table, of which there are wrong ones, has a
+ * say in that. Else the extended table, else the basic one; where neither says anything (some are all zeros) the frames
+ * of a JPEG can be told by how they begin. */
 static rule rule_of(const samc__dicom *d, const item *basic, size_t base, int64_t fragments) {
     const samc__dicom_outline *o = &d->outline;
     const size_t frames = (size_t)d->frames;
     if (frames == 1) return (rule){.kind = ONE};
+    if (fragments == d->frames) return (rule){.kind = EACH};
     if (o->offsets.size == 8 * frames && !is_zero(o->bytes + o->offsets.at, o->offsets.size))
         return (rule){TABLE_64, o->bytes + o->offsets.at, base};
     if (basic->length == 4 * frames && !is_zero(basic->value, basic->length))
         return (rule){TABLE_32, basic->value, base};
-    return (rule){.kind = fragments == d->frames ? EACH : STREAM};
+    return (rule){.kind = STREAM};
 }
 
 samc_status samc__dicom_find_frames(samc__dicom *d, samc_error *error) {
