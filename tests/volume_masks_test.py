@@ -125,6 +125,7 @@ class Slices(Case):
             (1, 'the last across k is 39', self.ct, ['--slice', 40]),
             (1, 'the last across i is 159', self.ct, ['--slice', 160, '--axis', 'i']),
             (1, 'there is no volume 1', self.ct, ['--slice', 1, '--volume', 1]),
+            (1, 'there is no volume 1200', self.ct, ['--slice', 1, '--volume', 1200]),
             (1, '--slice N takes one of its slices', self.ct, []),
             (1, 'no volume that samc reads', os.path.join(ROOT, 'tools/examples/coffee.jpg'), ['--slice', 0]),
             (2, "not '-1'", self.ct, ['--slice=-1']),

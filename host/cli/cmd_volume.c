@@ -393,8 +393,9 @@ static bool read_options(request *r, int argc, char **argv, int *end) {
         }
         if (option == 'o') r->v.output = optarg;
         if (option == OPTION_AXIS) *end = samc__cli_volume_axis(&r->v, optarg);
-        if (option == OPTION_VOLUME && !samc__cli_integer(optarg, 0, 1 << 20, &r->v.time))
-            *end = samc__cli_usage(&r->cli, "--volume is a whole number from 0 on, not '%s'", optarg);
+        if (option == OPTION_VOLUME && !samc__cli_integer(optarg, 0, SAMC__VOLUME_MOST_TIME, &r->v.time))
+            *end = samc__cli_usage(&r->cli, "--volume is a whole number from 0 to %d, not '%s'", SAMC__VOLUME_MOST_TIME,
+                                   optarg);
         if (option == OPTION_MM) r->mm = true;
         if (option == OPTION_RESUME) r->v.resume = true;
         if (option == OPTION_OBJECT) *end = add_object(r, optarg);

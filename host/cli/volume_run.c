@@ -28,9 +28,10 @@ int samc__cli_volume_option(samc__cli_volume *v, const samc__cli *cli, int optio
         bool good = end != text && *end == '\0' && v->link.least_iou >= 0.0 && v->link.least_iou <= 1.0;
         return good ? SAMC__EXIT_OK : samc__cli_usage(cli, "--link-iou is a number from 0 to 1, not '%s'", text);
     }
-    int which = option == SAMC__VOLUME_TIME ? 0 : option == SAMC__VOLUME_GAP ? 1 : 2;
-    if (samc__cli_integer(text, 0, 1000, places[which])) return SAMC__EXIT_OK;
-    return samc__cli_usage(cli, "--%s is a whole number from 0 to 1000, not '%s'", names[which], text);
+    const int which = option == SAMC__VOLUME_TIME ? 0 : option == SAMC__VOLUME_GAP ? 1 : 2;
+    const int most = option == SAMC__VOLUME_TIME ? SAMC__VOLUME_MOST_TIME : 1000;
+    if (samc__cli_integer(text, 0, most, places[which])) return SAMC__EXIT_OK;
+    return samc__cli_usage(cli, "--%s is a whole number from 0 to %d, not '%s'", names[which], most, text);
 }
 
 static bool ends_with(const char *text, const char *end) {

@@ -24,6 +24,7 @@ typedef struct samc__cli_volume {
 
 /* Of samc auto. */
 enum { SAMC__VOLUME_AXIS = 4000, SAMC__VOLUME_TIME, SAMC__VOLUME_IOU, SAMC__VOLUME_GAP, SAMC__VOLUME_LENGTH };
+enum { SAMC__VOLUME_MOST_TIME = 1 << 20 /* of --volume: series over time have thousands */ };
 #define SAMC__VOLUME_OPTIONS                                                                                           \
     {"axis", required_argument, NULL, SAMC__VOLUME_AXIS}, {"volume", required_argument, NULL, SAMC__VOLUME_TIME},      \
         {"link-iou", required_argument, NULL, SAMC__VOLUME_IOU},                                                       \
