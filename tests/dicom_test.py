@@ -224,6 +224,17 @@ class Fragments(Case):
                 np.testing.assert_array_equal(self.values_of(self.put(items, basic, wide), want.shape), want, syntax)
             self.file.decompress(generate_instance_uid=False)
 
+    def test_begins_otherwise(self):
+        """Without a table a fragment of JPEG-LS that begins as JPEG 2000 does, in a comment here, begins no frame."""
+        self.file = dict(dicom_made.pictures())['frames']
+        want = self.file.pixel_array
+        self.file.compress(JPEGLSLossless, generate_instance_uid=False)
+        items = b''
+        for frame in pydicom.encaps.generate_frames(self.file.PixelData, number_of_frames=3):
+            for part in (frame[:2] + b'\xff\xfe\0\x06', b'\xff\x4f..' + frame[2:]):
+                items += b'\xfe\xff\0\xe0' + struct.pack('<I', len(part)) + part
+        np.testing.assert_array_equal(self.values_of(self.put(items), want.shape), want)
+
     def test_tables(self):
         """Frames in three fragments each: tables that count, that say nothing, and such as are wrong."""
         for syntax in (JPEG2000Lossless, JPEGLSLossless):

@@ -36,6 +36,7 @@ typedef struct rule {
     enum { ONE, EACH, TABLE_32, TABLE_64, STREAM } kind;
     const uint8_t *table; /* counted from `base` */
     size_t base;
+    uint8_t marker; /* of a STREAM: what each frame begins with, behind 0xff */
 } rule;
 
 /* Whether fragment `f` is the first of a frame, before which `frame` others have begun. */
@@ -49,8 +50,8 @@ static bool begins(const rule *r, const item *f, int64_t frame) {
         return samc__little32(r->table + 4 * frame) == f->at - r->base;
     case TABLE_64:
         return little64(r->table + 8 * frame) == f->at - r->base;
-    default: /* the first marker of a JPEG, of a codestream */
-        return f->length >= 2 && f->value[0] == 0xff && (f->value[1] == 0xd8 || f->value[1] == 0x4f);
+    default:
+        return f->length >= 2 && f->value[0] == 0xff && f->value[1] == r->marker;
     }
 }
 
@@ -69,10 +70,10 @@ static rule rule_of(const samc__dicom *d, const item *basic, size_t base, int64_
     if (frames == 1) return (rule){.kind = ONE};
     if (fragments == d->frames) return (rule){.kind = EACH};
     if (o->offsets.size == 8 * frames && !is_zero(o->bytes + o->offsets.at, o->offsets.size))
-        return (rule){TABLE_64, o->bytes + o->offsets.at, base};
+        return (rule){.kind = TABLE_64, .table = o->bytes + o->offsets.at, .base = base};
     if (basic->length == 4 * frames && !is_zero(basic->value, basic->length))
-        return (rule){TABLE_32, basic->value, base};
-    return (rule){.kind = STREAM};
+        return (rule){.kind = TABLE_32, .table = basic->value, .base = base};
+    return (rule){.kind = STREAM, .marker = o->coding == SAMC__DICOM_JPEG_2000 ? 0x4f : 0xd8};
 }
 
 samc_status samc__dicom_find_frames(samc__dicom *d, samc_error *error) {
