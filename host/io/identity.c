@@ -15,7 +15,8 @@
 enum { LANES = 4, PIECE = 1 << 20 };
 
 /* Four sums, each of every fourth word. A step can be undone by who knows the word, and gives another sum for another
- * word: one word that differs is never lost. */
+ * word: one word that differs is never lost. Words are multiplied too: a word's highest bit, which no product carries
+ * on, would else be another single bit of the sum, and the next word with that bit changed would take it back. */
 typedef struct digest {
     uint64_t lane[LANES];
     int64_t size;
@@ -25,8 +26,8 @@ static const uint64_t odd[LANES] = {UINT64_C(0x9E3779B97F4A7C15), UINT64_C(0xC2B
                                     UINT64_C(0x165667B19E3779F9), UINT64_C(0xD6E8FEB86659FD93)};
 
 static uint64_t step(uint64_t sum, uint64_t word, uint64_t factor) {
-    sum = (sum ^ word) * factor;
-    return sum << 29 | sum >> 35;
+    sum ^= word * factor;
+    return (sum << 29 | sum >> 35) * factor;
 }
 
 /* Whole blocks, but at the end of a file. */
