@@ -70,6 +70,12 @@ BUGS = {
         "plan->tiling.halo / 2 > 24 ? plan->tiling.halo / 2 : 24;",
         "0;",
     ),
+    "any finer outline is taken": (
+        ENGINE,
+        "host/io/scene_refine.c",
+        " && mask->stability_score >= a->record.stability)",
+        ")",
+    ),
     "masks that a tile cuts": (
         ENGINE,
         "host/io/scene_engine.c",
