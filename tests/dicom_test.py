@@ -327,6 +327,11 @@ class Refused(Case):
         self.check(self.plain(HighBit=16), 'up to bit 16')
         self.check(self.plain(PhotometricInterpretation='CMYK'), 'colours that samc does not read')
         self.check(self.plain(SamplesPerPixel=3), 'colours that samc does not read')
+        for kind in ('float', 'double'):
+            for colours in ('CMYK', 'RGB', 'PALETTE COLOR'):
+                floats = dict(dicom_made.pictures())[kind]
+                floats.PhotometricInterpretation = colours
+                self.check(floats, 'floats that are no grey picture')
         palette = dict(dicom_made.pictures())['palette']
         for colour in ('Red', 'Green', 'Blue'):
             delattr(palette, f'{colour}PaletteColorLookupTableData')

@@ -89,8 +89,7 @@ static samc_status check_samples(samc__dicom *d, samc_error *error) {
     if (d->stored == 0) d->stored = bits;
     if (d->high < 0) d->high = d->stored - 1;
     if (d->floats > 0) {
-        if (bits != 8 * d->floats || !grey || colours || d->colours == SAMC__DICOM_PALETTE ||
-            d->outline.coding != SAMC__DICOM_NATIVE)
+        if (bits != 8 * d->floats || !grey || !samc__dicom_is_grey(d) || d->outline.coding != SAMC__DICOM_NATIVE)
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: DICOM of floats that are no grey picture", d->name);
         d->stored = bits, d->high = bits - 1;
         return SAMC_OK;
