@@ -211,9 +211,14 @@ class Privacy(unittest.TestCase):
         how = ['volume', many, '--model', TINY, '--object', 'thing', '--point', '9,9,20', '--least-iou', '0']
         how += ['--least-likeness', '0', '--most-growth', '0', '--resume', '-o', 'killed.nii.gz']
         journal = self.out / 'killed.nii.gz.samc-journal'
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # which would be a file here, where cores are kept
+
         done = subprocess.run(
             [SAMC, *map(str, how)], cwd=self.out, env={**os.environ, 'TMPDIR': str(self.out)}, capture_output=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)),
+            preexec_fn=limit,
         )  # fmt: skip
         self.said += [done.stdout, done.stderr]
         self.assertNotEqual(done.returncode, 0)
