@@ -315,6 +315,48 @@ class Maps(unittest.TestCase):
             self.assertEqual(len(file.readlines()), 1)
         self.assertGreater(len(self.polygons("broken/broken.gpkg")), 5)
 
+    def vrt(self, name, part, mask=""):
+        def band(source, number, more=""):
+            return (
+                f'<VRTRasterBand dataType="Byte" {more}><SimpleSource><SourceFilename relativeToVRT="1">{source}'
+                f"</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource></VRTRasterBand>"
+            )
+
+        bands = "".join(band(part, number, f'band="{number}"') for number in (1, 2, 3))
+        if mask:
+            bands += "<MaskBand>" + band(mask, "mask,1") + "</MaskBand>"
+        with open(self.at(name), "w") as file:
+            file.write(f'<VRTDataset rasterXSize="300" rasterYSize="200">{bands}</VRTDataset>\n')
+
+    def test_a_changed_scene_is_not_gone_on_with(self):
+        """Whichever of the files that it is read from was changed, by a byte: those it names, those beside them."""
+        few = ["-srcwin", "0", "0", "300", "200"]
+        self.translate(
+            "part.tif", *few, *("-co", "PROFILE=BASELINE", "-co", "TFW=YES", "-a_ullr", "0", "200", "300", "0")
+        )
+        tool("gdaladdo", "-q", "-ro", self.at("part.tif"), "2")
+        self.translate("mask.tif", *few, "-mask", "1", "--config", "GDAL_TIFF_INTERNAL_MASK", "NO")
+        tool("gdaladdo", "-q", "-ro", self.at("mask.tif.msk"), "2")
+        self.vrt("inner.vrt", "part.tif")
+        self.vrt("outer.vrt", "inner.vrt", "mask.tif")
+        for scene, files in (
+            ("part.tif", ["part.tif", "part.tif.ovr", "part.tfw"]),
+            ("outer.vrt", ["outer.vrt", "inner.vrt", "part.tif", "part.tif.ovr", "mask.tif.msk", "mask.tif.msk.ovr"]),
+        ):
+            options = [f"changed-{scene}", "--points-per-side", "2", "--format", "jsonl"]
+            self.auto(scene, *options)
+            self.auto(scene, *options, "--resume")
+            for name in files:
+                with open(self.at(name), "rb") as file:
+                    whole = file.read()
+                text = name.endswith((".vrt", ".tfw"))
+                for changed in (whole + b"\n" if text else whole[:-1] + bytes([whole[-1] ^ 1]), whole):
+                    with self.subTest(scene=scene, name=name, changed=changed is not whole):
+                        with open(self.at(name), "wb") as file:
+                            file.write(changed)
+                        said = self.auto(scene, *options, "--resume", code=int(changed is not whole)).stderr
+                        self.assertEqual("the run was begun with" in said, changed is not whole, said)
+
     def test_wrong_usage(self):
         for options, says in (
             (["--crs", "degrees", "--point", "1,2"], "--crs is map or pixel"),

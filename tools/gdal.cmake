@@ -17,7 +17,7 @@ if(SAMC_GDAL STREQUAL ON OR (SAMC_GDAL STREQUAL AUTO AND NOT SAMC_FORMATS_OFF))
         if(names MATCHES "soname: \\[([^]]+)\\]")
             set(SAMC_WITH_GDAL ON)
             set(SAMC_GDAL_SOURCES io/gdal.c io/geo.c io/geo_area.c io/geo_beside.c
-                io/geo_boxes.c io/geo_labels.c io/geo_out.c
+                io/geo_boxes.c io/geo_files.c io/geo_labels.c io/geo_out.c
                 io/geo_read.c io/geo_vector.c io/geo_vrt.c io/geo_wgs84.c)
             set(SAMC_GDAL_DEFINITIONS SAMC_WITH_GDAL SAMC_GDAL_LIBRARY="${CMAKE_MATCH_1}")
             set(SAMC_GDAL_INCLUDES ${GDAL_INCLUDE_DIR} ${PROJ_INCLUDE_DIR})

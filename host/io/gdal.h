@@ -41,6 +41,7 @@
     X(GDALIdentifyDriverEx)                                                                                            \
     X(GDALOpenEx)                                                                                                      \
     X(GDALClose)                                                                                                       \
+    X(GDALGetFileList)                                                                                                 \
     X(GDALGetDatasetDriver)                                                                                            \
     X(GDALGetMetadataItem)                                                                                             \
     X(GDALGetRasterXSize)                                                                                              \

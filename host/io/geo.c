@@ -34,7 +34,7 @@ static samc_status open_dataset(samc_geo *geo, const char *path, samc_error *err
     SAMC__TRY(samc__geo_find_file(path, real, error));
     GDALDriverH driver = g->GDALIdentifyDriverEx(real, GDAL_OF_RASTER, samc__gdal_rasters, NULL);
     if (driver != NULL && strcmp(g->GDALGetDriverShortName(driver), "VRT") == 0)
-        SAMC__TRY(samc__geo_check_vrt(g, path, real, error));
+        SAMC__TRY(samc__geo_check_vrt(g, path, real, &geo->parts, error));
     SAMC__TRY(samc__geo_check_beside(g, path, real, error));
     geo->dataset = g->GDALOpenEx(real, GDAL_OF_RASTER | GDAL_OF_READONLY, samc__gdal_rasters, NULL, NULL);
     if (geo->dataset == NULL)
@@ -222,6 +222,7 @@ void samc_geo_close(samc_geo *geo) {
     samc__gdal_leave(geo->g, before);
     for (int i = 0; i < SAMC__SCENE_LEVELS; i++) free(geo->bad[i]);
     samc__scaler_end(&geo->scaler);
+    samc__geo_files_end(&geo->parts);
     free(geo->palette);
     free(geo->name);
     free(geo);

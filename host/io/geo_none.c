@@ -13,6 +13,12 @@ bool samc__geo_is(const char *path) {
     return false;
 }
 
+samc_status samc__geo_identity(const samc_geo *geo, char identity[SAMC__IDENTITY], samc_error *error) {
+    (void)geo;
+    identity[0] = '\0';
+    return none(error);
+}
+
 void samc__geo_source(samc_geo *geo, samc__scene_source *source) {
     (void)geo;
     *source = (samc__scene_source){0};

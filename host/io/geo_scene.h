@@ -6,10 +6,17 @@
 #include "host/io/geo.h"
 #include "host/io/scale.h"
 
+/* Paths, as they were added. */
+typedef struct samc__geo_files {
+    char **paths; /* [room], [count] of them are; owned, as each is */
+    size_t count, room;
+} samc__geo_files;
+
 struct samc_geo {
     const samc__gdal *g;
     char *name; /* as it was given; owned */
     GDALDatasetH dataset;
+    samc__geo_files parts; /* that it leads to, if it is a VRT, with the parts of VRTs among them */
     samc_geo_info info;
     GDALDataType type;                /* samples are read as: GDT_Byte, GDT_UInt16 or GDT_Float32 */
     int channels;                     /* 1 or 3, of samples */
@@ -25,8 +32,16 @@ struct samc_geo {
 /* The real path of a file of this machine, real [PATH_MAX]; addresses and GDAL's virtual files are refused. */
 samc_status samc__geo_find_file(const char *path, char *real, samc_error *error);
 
-/* What a VRT names is in its folder, and of the drivers that may open files; itself too, where it names others. */
-samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error);
+/* False: no memory. The path is copied. */
+bool samc__geo_files_add(samc__geo_files *files, const char *path);
+/* Sorts them, and leaves each once. */
+void samc__geo_files_settle(samc__geo_files *files);
+void samc__geo_files_end(samc__geo_files *files);
+
+/* What a VRT names is in its folder, and of the drivers that may open files; itself too, where it names others. All of
+ * it is added to `parts`, by real paths. */
+samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc__geo_files *parts,
+                                samc_error *error);
 
 /* What GDAL opens beside a file by the file's name alone, overviews and masks: that these are TIFFs, and lead nowhere.
  * Of what the file itself, these, or headers beside it name: that it lies in the same folder. */

@@ -70,6 +70,7 @@ typedef struct vrt {
     const char *name; /* of what was asked for, for messages */
     char folder[PATH_MAX];
     int depth;
+    samc__geo_files *parts;
 } vrt;
 
 static samc_status check_file(const vrt *v, const char *path, samc_error *error);
@@ -127,10 +128,11 @@ static samc_status check_node(const vrt *v, const CPLXMLNode *node, samc_error *
     return SAMC_OK;
 }
 
-static samc_status check_xml(const samc__gdal *g, const char *name, const char *path, int depth, samc_error *error) {
+static samc_status check_xml(const samc__gdal *g, const char *name, const char *path, int depth, samc__geo_files *parts,
+                             samc_error *error) {
     uint8_t *bytes;
     size_t size;
-    vrt v = {.g = g, .name = name, .depth = depth};
+    vrt v = {.g = g, .name = name, .depth = depth, .parts = parts};
     if (strlen(path) >= sizeof v.folder) return samc__fail(error, SAMC_UNSUPPORTED, "%s: the path is too long", name);
     strcpy(v.folder, path);
     char *slash = strrchr(v.folder, '/');
@@ -158,15 +160,20 @@ static samc_status check_file(const vrt *v, const char *path, samc_error *error)
     GDALDriverH driver = v->g->GDALIdentifyDriverEx(path, GDAL_OF_RASTER, samc__gdal_rasters, NULL);
     if (driver == NULL)
         return samc__fail(error, SAMC_FORMAT, "%s: '%.200s' is none of the rasters that are opened", v->name, path);
+    if (!samc__geo_files_add(v->parts, path))
+        return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", v->name);
     SAMC__TRY(samc__geo_check_beside(v->g, v->name, path, error));
     if (strcmp(v->g->GDALGetDriverShortName(driver), "VRT") == 0) {
         if (v->depth == MOST_DEPTH)
             return samc__fail(error, SAMC_UNSUPPORTED, "%s: VRTs of VRTs, more than %d deep", v->name, MOST_DEPTH);
-        SAMC__TRY(check_xml(v->g, v->name, path, v->depth + 1, error));
+        SAMC__TRY(check_xml(v->g, v->name, path, v->depth + 1, v->parts, error));
     }
     return samc__geo_check_overviews(v->g, v->name, path, error); /* after what it leads to: opening it may open that */
 }
 
-samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc_error *error) {
-    return check_xml(g, name, path, 0, error);
+samc_status samc__geo_check_vrt(const samc__gdal *g, const char *name, const char *path, samc__geo_files *parts,
+                                samc_error *error) {
+    SAMC__TRY(check_xml(g, name, path, 0, parts, error));
+    samc__geo_files_settle(parts);
+    return SAMC_OK;
 }

@@ -173,14 +173,16 @@ static void tick(void *context, const samc__scene_counts *counts) {
     if (t->events != NULL && t->events->tick != NULL) t->events->tick(t->events->context);
 }
 
-/* What another run must share to go on with this one. NULL with an error. */
-static json_t *describe(const samc_tiles *t, const samc_model *model, const samc_auto_options *automatic,
-                        const samc_phrases *labels, samc_error *error) {
+/* What another run must share to go on with this one; *description is NULL after a failure. */
+static samc_status describe(const samc_tiles *t, const samc_model *model, const samc_auto_options *automatic,
+                            const samc_phrases *labels, json_t **description, samc_error *error) {
     const samc_tiles_options *o = &t->options;
     char content[SAMC__IDENTITY];
-    if (samc__identity(&o->input, 1, content, error) != SAMC_OK) return NULL;
+    *description = NULL;
+    SAMC__TRY(t->geo != NULL ? samc__geo_identity(t->geo, content, error)
+                             : samc__identity(&o->input, 1, content, error));
     json_t *json = samc__describe_model(model, error);
-    if (json == NULL) return NULL;
+    if (json == NULL) return SAMC_OUT_OF_MEMORY;
     samc__auto_options_describe(automatic, json);
     json_t *more =
         json_pack("{s:i, s:i, s:i, s:[I, I], s:b, s:i, s:[I, I], s:i, s:f, s:i}", "tile", o->tile, "halo", o->halo,
@@ -194,9 +196,9 @@ static json_t *describe(const samc_tiles *t, const samc_model *model, const samc
     if (o->bands != NULL) json_object_set_new(json, "bands", samc__text_json(o->bands));
     if (!good) samc__fail(error, SAMC_OUT_OF_MEMORY, "out of memory");
     if (good && labels != NULL) good = samc__describe_phrases(labels, "labels", json, error);
-    if (good) return json;
-    json_decref(json);
-    return NULL;
+    if (good) *description = json;
+    else json_decref(json);
+    return good ? SAMC_OK : SAMC_OUT_OF_MEMORY;
 }
 
 /* The sinks that were asked for; *count of them, all to be ended. */
@@ -264,8 +266,9 @@ static samc_status run(samc_tiles *t, const samc_model *model, samc_session *con
                                           .automatic = automatic,
                                           .labels = labels,
                                           .pieces = o->stitch};
-    json_t *description = describe(t, model, automatic, labels, error);
-    samc_status status = description != NULL ? make_sinks(t, labels, &sinks, error) : SAMC_OUT_OF_MEMORY;
+    json_t *description;
+    samc_status status = describe(t, model, automatic, labels, &description, error);
+    if (status == SAMC_OK) status = make_sinks(t, labels, &sinks, error);
     const samc__scene_job job = {.output = o->output,
                                  .input = o->input,
                                  .stem = t->stem,
