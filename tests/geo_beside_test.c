@@ -83,6 +83,21 @@ Test(geo_beside, imagine_pixels) {
     refuse("aaaaaaaa.img", "another folder");
 }
 
+/* Where the file that is named is not there, GDAL takes its own name with that extension; and any node of the type. */
+Test(geo_beside, imagine_own_name) {
+    make_copy("HFA", "aaaaaaaa.img", (const char *const[]){"USE_SPILL=YES", NULL});
+    patch("aaaaaaaa.img", "aaaaaaaa.ige", "zzzzzzzz.ige");
+    check_opens("aaaaaaaa.img");
+    cr_assert_eq(mkdir(at("else"), 0700), 0);
+    cr_assert_eq(rename(at("aaaaaaaa.ige"), at("else/aaa.ige")), 0);
+    cr_assert_eq(symlink(at("else/aaa.ige"), at("aaaaaaaa.ige")), 0);
+    refuse("aaaaaaaa.img", "another folder");
+    cr_assert_eq(unlink(at("aaaaaaaa.ige")), 0);
+    patch("aaaaaaaa.img", "zzzzzzzz.ige", "else/aaa.ige");
+    patch("aaaaaaaa.img", "ExternalRasterDMS", "AnyNameOfSeventee");
+    refuse("aaaaaaaa.img", "another folder");
+}
+
 /* Its overviews in another file, and the file that this belongs to. */
 Test(geo_beside, imagine_overviews) {
     make_copy("HFA", "aaaaaaaa.img", NULL);
@@ -96,6 +111,18 @@ Test(geo_beside, imagine_overviews) {
     samc_geo *geo = open_scene("aaaaaaaa.img", NULL, NULL);
     cr_assert_eq(geo->info.overviews, 1);
     samc_geo_close(geo);
+    patch("aaaaaaaa.img", "aaaaaaaa.rrd", "aa(aaaaa.rrd");
+    check_opens("aaaaaaaa.img"); /* its own name again */
+    cr_assert_eq(mkdir(at("else"), 0700), 0);
+    cr_assert_eq(rename(at("aaaaaaaa.rrd"), at("else/aa.rrd")), 0);
+    for (int i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "aaaaaaaa.rrd" : "aa(aaaaa.rrd";
+        cr_assert_eq(symlink(at("else/aa.rrd"), at(name)), 0);
+        refuse("aaaaaaaa.img", "another folder");
+        cr_assert_eq(unlink(at(name)), 0);
+    }
+    cr_assert_eq(rename(at("else/aa.rrd"), at("aaaaaaaa.rrd")), 0);
+    patch("aaaaaaaa.img", "aa(aaaaa.rrd", "aaaaaaaa.rrd");
     patch("aaaaaaaa.rrd", "aaaaaaaa.img", "../bbbbb.img");
     refuse("aaaaaaaa.img", "another folder");
     patch("aaaaaaaa.rrd", "../bbbbb.img", "aaaaaaaa.img");
@@ -115,19 +142,63 @@ Test(geo_beside, imagine_overviews) {
     cr_assert_not(samc__geo_is(at("picture.png")));
 }
 
-/* A tree of nodes that has no end. */
+static void save(const char *name, const char *bytes, size_t size) {
+    FILE *file = fopen(at(name), "wb");
+    cr_assert(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
+static uint32_t number_at(const char *bytes, size_t at) {
+    uint32_t number;
+    memcpy(&number, bytes + at, sizeof number);
+    return number;
+}
+
+/* A tree of nodes that has no end, and one whose nodes' names have none. */
 Test(geo_beside, imagine_loops) {
     make_copy("HFA", "aaaaaaaa.img", NULL);
     size_t size;
     char *bytes = load("aaaaaaaa.img", &size);
-    uint32_t header, root;
-    memcpy(&header, bytes + 16, 4);
-    memcpy(&root, bytes + header + 8, 4);
+    const uint32_t root = number_at(bytes, number_at(bytes, 16) + 8), most = 1 << 17;
     memcpy(bytes + root + 12, &root, 4); /* its own child */
-    FILE *file = fopen(at("aaaaaaaa.img"), "wb");
-    cr_assert(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
-    free(bytes);
+    save("aaaaaaaa.img", bytes, size);
     refuse("aaaaaaaa.img", "more nodes");
+    memcpy(bytes + root + 16, (uint32_t[]){(uint32_t)size, most}, 8);
+    memcpy(bytes + root + 24, "RRDNamesList", 13);
+    save("aaaaaaaa.img", bytes, size);
+    refuse("aaaaaaaa.img", "names of more bytes");
+    free(bytes);
+}
+
+/* A name that the file's dictionary has among the words that there are to choose from. */
+Test(geo_beside, imagine_words) {
+    make_copy("HFA", "aaaaaaaa.img", (const char *const[]){"USE_SPILL=YES", NULL});
+    static const char *const names[] = {"../x/a.ige", "aaaaaaaa.ige", "words.ige", "else.ige"};
+    static const char pixels[] = "{1:oEmif_String,fileName,2:LlayerStackValid";
+    cr_assert_eq(link(at("aaaaaaaa.ige"), at("words.ige")), 0);
+    cr_assert_eq(mkdir(at("else"), 0700), 0);
+    cr_assert_eq(rename(at("words.ige"), at("else/a.ige")), 0);
+    cr_assert_eq(link(at("aaaaaaaa.ige"), at("words.ige")), 0);
+    cr_assert_eq(symlink(at("else/a.ige"), at("else.ige")), 0);
+    size_t size;
+    char *bytes = load("aaaaaaaa.img", &size), *made = malloc(2 * size + 100);
+    const uint32_t header = number_at(bytes, 16), end = (uint32_t)size;
+    const char *dictionary = bytes + number_at(bytes, header + 14), *from = strstr(dictionary, pixels);
+    cr_assert(from != NULL);
+    for (int i = 0; i < 4; i++) { /* at the end of the file, with another type of the name */
+        memcpy(made, bytes, size);
+        memcpy(made + header + 14, &end, 4);
+        const int length = sprintf(made + size, "%.*s{1:e2:%s,another,string,}Word,{1:oWord%s",
+                                   (int)(from - dictionary), dictionary, names[i], from + strlen("{1:oEmif_String"));
+        char *data = memmem(made, size, "aaaaaaaa.ige", 12); /* behind its length and place, before four numbers */
+        cr_assert(data != NULL);
+        memcpy(data - 8, "\0\0", 2);
+        memmove(data - 6, data + 13, 24);
+        save("aaaaaaaa.img", made, size + (size_t)length + 1);
+        if (i == 1 || i == 2) check_opens("aaaaaaaa.img");
+        else refuse("aaaaaaaa.img", "another folder");
+    }
+    free(bytes);
+    free(made);
 }
 
 Test(geo_beside, headers) {

@@ -14,9 +14,9 @@
 #include "host/io/file.h"
 #include "host/io/geo_scene.h"
 
-/* Files beside files; nodes of an Imagine file, those that are still to be visited, bytes of one's data, and Imagine
- * files that lead to each other; bytes of a header that is text. */
-enum { MOST_DEPTH = 4, MOST_NODES = 1 << 20, MOST_WAITING = 4096, MOST_DATA = 1 << 20, MOST_FILES = 16 };
+/* Files beside files; of Imagine files that lead to each other nodes, bytes that may be names, and how many; nodes that
+ * are still to be visited; bytes of a header that is text. */
+enum { MOST_DEPTH = 4, MOST_NODES = 1 << 20, MOST_NAMES = 1 << 20, MOST_FILES = 16, MOST_WAITING = 4096 };
 enum { MOST_TEXT = 16 << 20 };
 
 static samc_status elsewhere(const char *name, const char *path, samc_error *error) {
@@ -32,37 +32,69 @@ typedef struct imagine {
         dev_t device;
         ino_t inode;
     } seen[MOST_FILES];
-    int count;
+    int count, nodes;
+    size_t names; /* bytes */
+    bool naming;  /* one of them has a node that names others */
 } imagine;
 
 static samc_status check_imagine(imagine *all, const char *path, samc_error *error);
 
-/* A name that the data of a node of `path` may hold: if there is such a file beside it, it is no link to elsewhere, and
- * neither does it name what is. */
-static samc_status check_named(imagine *all, const char *path, const char *named, size_t length, samc_error *error) {
-    char file[PATH_MAX], real[PATH_MAX];
+/* The path with another extension, path [PATH_MAX]; false where it is too long. */
+static bool replace_extension(const char *path, const char *extension, char *replaced) {
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
+    const size_t length = dot != NULL ? (size_t)(dot - path) : strlen(path);
+    return snprintf(replaced, PATH_MAX, "%.*s%s", (int)length, path, extension) < PATH_MAX;
+}
+
+/* A file that may be beside `path`: if it is there, it is no link to elsewhere, and neither does it name what is.
+ * *there: whether it is. */
+static samc_status check_candidate(imagine *all, const char *path, const char *file, bool *there, samc_error *error) {
+    char real[PATH_MAX];
     struct stat information;
-    const char *slash = strrchr(path, '/');
-    const int folder = (int)(slash - path) + 1;
-    if (snprintf(file, sizeof file, "%.*s%.*s", folder, path, (int)length, named) >= PATH_MAX) return SAMC_OK;
-    if (lstat(file, &information) != 0 || S_ISDIR(information.st_mode)) return SAMC_OK;
-    if (realpath(file, real) == NULL || strncmp(real, path, (size_t)folder) != 0 ||
-        strchr(real + folder, '/') != NULL || stat(real, &information) != 0 || !S_ISREG(information.st_mode))
+    const size_t folder = (size_t)(strrchr(path, '/') - path) + 1;
+    *there = lstat(file, &information) == 0 && !S_ISDIR(information.st_mode);
+    if (!*there) return SAMC_OK;
+    if (realpath(file, real) == NULL || strncmp(real, path, folder) != 0 || strchr(real + folder, '/') != NULL ||
+        stat(real, &information) != 0 || !S_ISREG(information.st_mode))
         return elsewhere(all->name, path, error);
     return check_imagine(all, real, error);
 }
 
+/* A name that the data of a node of `path` may hold. Where there is no such file GDAL takes that of the file itself,
+ * with the name's extension. */
+static samc_status check_named(imagine *all, const char *path, const char *named, size_t length, samc_error *error) {
+    char file[PATH_MAX];
+    const int folder = (int)(strrchr(path, '/') - path) + 1;
+    bool there = false;
+    if (snprintf(file, sizeof file, "%.*s%.*s", folder, path, (int)length, named) >= PATH_MAX) return SAMC_OK;
+    SAMC__TRY(check_candidate(all, path, file, &there, error));
+    const char *dot = strrchr(file + folder, '.');
+    if (there || dot == NULL) return SAMC_OK;
+    char extension[NAME_MAX + 1];
+    snprintf(extension, sizeof extension, "%s", dot);
+    return replace_extension(path, extension, file) ? check_candidate(all, path, file, &there, error) : SAMC_OK;
+}
+
 static bool printable(uint8_t byte) { return byte >= 32 && byte < 127; }
 
-/* Where in the data a name begins is the file's own matter: all places are looked at. */
-static samc_status check_names(imagine *all, const char *path, const uint8_t *data, size_t size, samc_error *error) {
+static bool has_path(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < size; i++)
         if (data[i] == '/' && ((i > 0 && printable(data[i - 1])) || (i + 1 < size && printable(data[i + 1]))))
-            return elsewhere(all->name, path, error);
+            return true;
+    return false;
+}
+
+/* Where in the data a name begins is the file's own matter: all places are looked at. It ends with a zero, or before
+ * what is named in the file, "a.rrd(:Layer_1)". */
+static samc_status check_names(imagine *all, const char *path, const uint8_t *data, size_t size, samc_error *error) {
+    if (has_path(data, size)) return elsewhere(all->name, path, error);
     for (size_t i = 0; i < size; i++) {
-        size_t length = 0;
-        while (length < NAME_MAX && i + length < size && data[i + length] != 0 && data[i + length] != '(') length++;
-        if (length > 0 && printable(data[i])) SAMC__TRY(check_named(all, path, (const char *)data + i, length, error));
+        const char *named = (const char *)data + i;
+        const size_t whole = strnlen(named, size - i < NAME_MAX + 2 ? size - i : NAME_MAX + 2);
+        const char *layer = memmem(named, whole, "(:", 2);
+        if (!printable(data[i])) continue;
+        if (whole <= NAME_MAX) SAMC__TRY(check_named(all, path, named, whole, error));
+        if (layer != NULL && layer > named) SAMC__TRY(check_named(all, path, named, (size_t)(layer - named), error));
     }
     return SAMC_OK;
 }
@@ -71,17 +103,17 @@ static uint32_t number(const uint8_t *bytes) {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-static samc_status check_node(imagine *all, const char *path, int file, const uint8_t *node, samc_error *error) {
-    static const char *const naming[] = {"ExternalRasterDMS", "RRDNamesList", "DependentFile"};
-    char name[64];
-    bool names = false;
-    memcpy(name, node + 24, sizeof name);
-    name[sizeof name - 1] = '\0';
-    for (int i = 0; i < 3; i++) names = names || strcasecmp(name, naming[i]) == 0;
-    const uint32_t at = number(node + 16), size = number(node + 20);
-    if (!names || size == 0) return SAMC_OK;
-    if (size > MOST_DATA)
-        return samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' has names of %u bytes", all->name, path, size);
+/* `size` bytes that are names' from now on. */
+static samc_status charge(imagine *all, const char *path, size_t size, samc_error *error) {
+    if (size > MOST_NAMES - all->names)
+        return samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' has names of more bytes than are looked at", all->name,
+                          path);
+    all->names += size;
+    return SAMC_OK;
+}
+
+static samc_status check_data(imagine *all, const char *path, int file, uint32_t at, size_t size, samc_error *error) {
+    SAMC__TRY(charge(all, path, size, error));
     uint8_t *data = malloc(size);
     if (data == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", all->name);
     const ssize_t there = pread(file, data, size, at); /* less: GDAL reads nothing of it */
@@ -90,18 +122,53 @@ static samc_status check_node(imagine *all, const char *path, int file, const ui
     return status;
 }
 
+/* The text that says what nodes are made of. Where a name is said to be one of several words, as "1:e2:a.ige,b.ige," of
+ * two, it stands here and not in the node. */
+static samc_status check_dictionary(imagine *all, const char *path, int file, uint32_t at, samc_error *error) {
+    char *text = malloc(MOST_NAMES + 1);
+    if (text == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", all->name);
+    const ssize_t there = pread(file, text, MOST_NAMES + 1, at);
+    const size_t size = there > 0 ? strnlen(text, (size_t)there) : 0;
+    samc_status status = charge(all, path, size, error);
+    if (status == SAMC_OK && has_path((const uint8_t *)text, size)) status = elsewhere(all->name, path, error);
+    for (size_t i = 1; status == SAMC_OK && i < size; i++) {
+        if (text[i - 1] != ',' && text[i - 1] != ':') continue;
+        const char *end = memchr(text + i, ',', size - i < NAME_MAX + 1 ? size - i : NAME_MAX + 1);
+        if (end != NULL && end > text + i) status = check_named(all, path, text + i, (size_t)(end - text) - i, error);
+    }
+    free(text);
+    return status;
+}
+
+/* GDAL finds these by a node's name, and pixels elsewhere by its type, too. Overviews are looked for in the file's own
+ * .rrd as well. */
+static samc_status check_node(imagine *all, const char *path, int file, const uint8_t *node, samc_error *error) {
+    static const char *const naming[] = {"ExternalRasterDMS", "RRDNamesList", "DependentFile"};
+    char name[65] = "", type[33] = "", own[PATH_MAX];
+    bool names, there;
+    memcpy(name, node + 24, 64);
+    memcpy(type, node + 88, 32);
+    names = strcasecmp(type, "ImgExternalRaster") == 0;
+    for (int i = 0; i < 3; i++) names = names || strcasecmp(name, naming[i]) == 0;
+    const uint32_t at = number(node + 16), size = number(node + 20);
+    if (!names || size == 0) return SAMC_OK;
+    all->naming = true;
+    if (replace_extension(path, ".rrd", own)) SAMC__TRY(check_candidate(all, path, own, &there, error));
+    return check_data(all, path, file, at, size, error);
+}
+
 /* All nodes of the tree. */
 static samc_status check_tree(imagine *all, const char *path, int file, uint32_t root, samc_error *error) {
     uint32_t *waiting = malloc(MOST_WAITING * sizeof *waiting);
     uint8_t node[128];
-    int count = 0, visited = 0;
+    int count = 0;
     samc_status status = SAMC_OK;
     if (waiting == NULL) return samc__fail(error, SAMC_OUT_OF_MEMORY, "%s: out of memory", all->name);
     waiting[count++] = root;
     while (status == SAMC_OK && count > 0) {
         const uint32_t at = waiting[--count];
         if (at == 0 || pread(file, node, sizeof node, at) != sizeof node) continue;
-        if (++visited > MOST_NODES || count + 2 > MOST_WAITING)
+        if (++all->nodes > MOST_NODES || count + 2 > MOST_WAITING)
             status =
                 samc__fail(error, SAMC_UNSUPPORTED, "%s: '%.200s' has more nodes than are looked at", all->name, path);
         else status = check_node(all, path, file, node, error);
@@ -114,7 +181,7 @@ static samc_status check_tree(imagine *all, const char *path, int file, uint32_t
 }
 
 static samc_status check_imagine(imagine *all, const char *path, samc_error *error) {
-    uint8_t head[20], header[12];
+    uint8_t head[20], header[18];
     struct stat information;
     samc_status status = SAMC_OK;
     const int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -134,8 +201,10 @@ static samc_status check_imagine(imagine *all, const char *path, samc_error *err
     if (status == SAMC_OK) {
         all->seen[all->count].device = information.st_dev;
         all->seen[all->count++].inode = information.st_ino;
-        if (pread(file, header, sizeof header, number(head + 16)) == sizeof header)
-            status = check_tree(all, path, file, number(header + 8), error);
+        const bool whole = pread(file, header, sizeof header, number(head + 16)) == sizeof header;
+        if (whole) status = check_tree(all, path, file, number(header + 8), error);
+        if (whole && status == SAMC_OK && all->naming)
+            status = check_dictionary(all, path, file, number(header + 14), error);
     }
     close(file);
     return status;
@@ -162,13 +231,6 @@ static samc_status check_text(const char *name, const char *path, const char *ke
     }
     free(bytes);
     return status;
-}
-
-/* The path with another extension, path [PATH_MAX]; false where it is too long. */
-static bool replace_extension(const char *path, const char *extension, char *replaced) {
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
-    const size_t length = dot != NULL ? (size_t)(dot - path) : strlen(path);
-    return snprintf(replaced, PATH_MAX, "%.*s%s", (int)length, path, extension) < PATH_MAX;
 }
 
 /* Idrisi's documentation names a reference system, a file; R's grids may have a projection of PROJ's, which may. */
