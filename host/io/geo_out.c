@@ -112,19 +112,9 @@ static samc_status sink_open(samc__scene_sink *sink, const samc__scene_source *s
 static samc_status sink_add(samc__scene_sink *sink, int64_t id, const samc__scene_record *r, const uint32_t *counts,
                             samc_error *error) {
     const sink_state *s = sink->context;
-    const samc_geo_mask mask = {.size = sizeof mask,
-                                .id = id,
-                                .x = r->x,
-                                .y = r->y,
-                                .width = r->width,
-                                .height = r->height,
-                                .counts = counts,
-                                .count = (size_t)r->count,
-                                .level = r->level,
-                                .predicted_iou = r->iou,
-                                .stability_score = r->stability,
-                                .label = r->phrase >= 0 && r->phrase < s->label_count ? s->labels[r->phrase] : NULL,
-                                .score = r->phrase_score};
+    samc_geo_mask mask = samc__geo_mask_of(r, id, counts);
+    if (r->phrase >= 0 && r->phrase < s->label_count) mask.label = s->labels[r->phrase];
+    mask.score = r->phrase_score;
     return samc__geo_out_add(s->out, &mask, error);
 }
 

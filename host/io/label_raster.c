@@ -64,6 +64,20 @@ static samc_status paint(const samc__label_raster *r, const samc_geo_mask *mask,
     return SAMC_OK;
 }
 
+samc_geo_mask samc__geo_mask_of(const samc__scene_record *r, int64_t id, const uint32_t *counts) {
+    return (samc_geo_mask){.size = sizeof(samc_geo_mask),
+                           .id = id,
+                           .x = r->x,
+                           .y = r->y,
+                           .width = r->width,
+                           .height = r->height,
+                           .counts = counts,
+                           .count = (size_t)r->count,
+                           .level = r->level,
+                           .predicted_iou = r->iou,
+                           .stability_score = r->stability};
+}
+
 samc_status samc__label_raster_add(samc__label_raster *r, const samc_geo_mask *mask, samc_error *error) {
     uint64_t sum = 0;
     for (size_t i = 0; i < mask->count; i++) sum += mask->counts[i];

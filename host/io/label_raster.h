@@ -4,6 +4,7 @@
 #define SAMC_HOST_IO_LABEL_RASTER_H
 
 #include "host/io/samc_geo.h"
+#include "host/io/scene_record.h"
 
 typedef struct samc__label_raster {
     const char *name; /* for messages, the owner's */
@@ -14,6 +15,8 @@ typedef struct samc__label_raster {
 /* Of zeros. `path`: where the file is made; NULL: it has no name, and lies in `folder`. */
 samc_status samc__label_raster_open(samc__label_raster *raster, const char *path, const char *folder,
                                     samc_error *error);
+/* A scene's mask as writers of places take it, without its label. */
+samc_geo_mask samc__geo_mask_of(const samc__scene_record *record, int64_t id, const uint32_t *counts);
 /* A mask that is in the scene, over those before. */
 samc_status samc__label_raster_add(samc__label_raster *raster, const samc_geo_mask *mask, samc_error *error);
 /* `count` pixels of row y from x on. */

@@ -154,14 +154,7 @@ static samc_status sink_open(samc__scene_sink *sink, const samc__scene_source *s
 static samc_status sink_add(samc__scene_sink *sink, int64_t id, const samc__scene_record *r, const uint32_t *counts,
                             samc_error *error) {
     writing *w = sink->context;
-    const samc_geo_mask mask = {.size = sizeof mask,
-                                .id = id,
-                                .x = r->x,
-                                .y = r->y,
-                                .width = r->width,
-                                .height = r->height,
-                                .counts = counts,
-                                .count = (size_t)r->count};
+    const samc_geo_mask mask = samc__geo_mask_of(r, id, counts);
     return samc__label_raster_add(&w->raster, &mask, error);
 }
 
