@@ -30,10 +30,12 @@ static bool print_segmentation(FILE *to, const samc_mask *mask, samc_error *erro
     return good;
 }
 
-/* What text had to do with a mask, behind its other fields. */
-static json_t *add_label(json_t *fields, const samc_mask *m) {
+/* What not every mask has, behind its other fields: what text had to do with it. And point_coords is the point that
+ * found it; of a mask that a prompt asked for there is none. */
+static json_t *finish(json_t *fields, const samc_mask *m) {
     if (fields != NULL && m->object_score != 0.0f) /* of models that have it */
         json_object_set_new(fields, "object_score", samc__text_number((double)m->object_score));
+    if (m->point[0] == 0.0 && m->point[1] == 0.0) json_object_del(fields, "point_coords");
     if (fields == NULL || m->label == NULL) return fields;
     json_object_set_new(fields, "label", samc__text_json(m->label));
     json_object_set_new(fields, "score", samc__text_number((double)m->score));
@@ -44,22 +46,16 @@ static json_t *add_label(json_t *fields, const samc_mask *m) {
     return fields;
 }
 
-/* The point that found a mask stands beside it; of one that was asked for by a prompt there is none. */
-static json_t *without_no_point(json_t *fields, const samc_mask *m) {
-    if (m->point[0] == 0.0 && m->point[1] == 0.0) json_object_del(fields, "point_coords");
-    return fields;
-}
-
 /* Without its segmentation, which print() puts where null is. Of a detection alone what is known of it. */
 static json_t *record(const samc_mask *m) {
-    if (m->runs == NULL) return add_label(json_object(), m);
+    if (m->runs == NULL) return finish(json_object(), m);
     json_t *fields =
         json_pack("{s:n, s:I, s:[i, i, i, i], s:o, s:[[o, o]], s:o, s:[i, i, i, i]}", "segmentation", "area",
                   (json_int_t)m->area, "bbox", m->bbox[0], m->bbox[1], m->bbox[2], m->bbox[3], "predicted_iou",
                   samc__text_number((double)m->predicted_iou), "point_coords", samc__text_number(m->point[0]),
                   samc__text_number(m->point[1]), "stability_score", samc__text_number((double)m->stability_score),
                   "crop_box", m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3]);
-    return add_label(without_no_point(fields, m), m);
+    return finish(fields, m);
 }
 
 /* COCO's number of a mask's label. */
@@ -72,7 +68,7 @@ static json_t *box_annotation(const samc_mask *m, int64_t image_id) {
     json_t *fields =
         json_pack("{s:I, s:i, s:[], s:f, s:[f, f, f, f], s:i}", "image_id", (json_int_t)image_id, "category_id",
                   category_of(m), "segmentation", "area", width * height, "bbox", x, y, width, height, "iscrowd", 0);
-    return add_label(fields, m);
+    return finish(fields, m);
 }
 
 /* COCO's fields first. Its box is that of pycocotools, a pixel wider and higher than the original's. */
@@ -86,7 +82,7 @@ static json_t *annotation(const samc_mask *m, int64_t image_id) {
         samc__text_number((double)m->predicted_iou), "stability_score", samc__text_number((double)m->stability_score),
         "point_coords", samc__text_number(m->point[0]), samc__text_number(m->point[1]), "crop_box", m->crop_box[0],
         m->crop_box[1], m->crop_box[2], m->crop_box[3]);
-    return add_label(without_no_point(fields, m), m);
+    return finish(fields, m);
 }
 
 /* A mask's fields from the `skip`th character on, and its segmentation among them. Doubles that were doubles in the
@@ -169,7 +165,7 @@ static json_t *sa1b_annotation(const samc_mask *m, int i) {
                                "stability_score", samc__text_number((double)m->stability_score), "crop_box",
                                m->crop_box[0], m->crop_box[1], m->crop_box[2], m->crop_box[3], "point_coords",
                                samc__text_number(m->point[0]), samc__text_number(m->point[1]));
-    return add_label(without_no_point(fields, m), m);
+    return finish(fields, m);
 }
 
 /* How the image's samples became 8 bits, with `before` it, where they were more. */

@@ -225,10 +225,11 @@ static void find_percentiles(samc__scaler *s) {
     if (first && !wide) memset(s->bins, 0, 4 * BINS * sizeof *s->bins);
     s->low = between(s, 0, percent[0]);
     s->high = between(s, 2, percent[1]);
-    /* Where less than half a percent differs (a lesion, a label) the rest alone would count, and all become 0. */
-    if (s->scale.kind == SAMC__SCALE_AUTO && s->low == s->high)
-        s->low = value_of(s, s->least), s->high = value_of(s, s->most);
-    if (s->scale.kind == SAMC__SCALE_AUTO && s->low == s->high) s->low = 0; /* of 0 and 1; all that counts is above 0 */
+    if (s->scale.kind != SAMC__SCALE_AUTO || s->low != s->high) return;
+    /* Where less than half a percent differs (a lesion, a label) the rest alone would count, and all become 0. Of 0 and
+     * 1 there is but one value that counts, which is above 0. */
+    s->low = s->least < s->most ? value_of(s, s->least) : 0;
+    s->high = value_of(s, s->most);
 }
 
 static double scaled_of(const samc__scaler *s, double value) {
